@@ -1,0 +1,255 @@
+"""What there is to show: a fold over events.
+
+The screen, the plain progress and the exports read a :class:`Board`; a live run, a
+replay and a recovered session differ only in where the events come from.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tui import events as ev
+from tui.events import RUN, Event
+
+OPEN_STATES = ("queued", "prefill", "decoding")
+
+
+@dataclass(slots=True)
+class Answer:
+    """One answer of one model. ``state`` is ``queued``, ``prefill``, ``decoding``,
+    ``answered``, ``failed`` or ``cancelled``; the ``*_us`` are session times."""
+
+    id: int
+    model: int
+    question: str
+    turn: int
+    prompt: str
+    asked_us: int
+    repeat: int = 0
+    state: str = "queued"
+    chunks: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    tokens: int = 0
+    started_us: int | None = None
+    first_us: int | None = None
+    last_us: int | None = None
+    started: ev.Started | None = None
+    figures: ev.Answered | None = None
+    failure: ev.Failed | None = None
+    notes: list[ev.Note] = field(default_factory=list)
+    stars: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The visible answer so far, without the reasoning."""
+        return "".join(self.chunks)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more of it may come."""
+        return self.state in OPEN_STATES
+
+    @property
+    def ttft_ms(self) -> float | None:
+        """Time to first token, measured if finished, else from the events so far."""
+        if self.figures is not None:
+            return self.figures.ttft_ms
+        if self.first_us is None or self.started_us is None:
+            return None
+        return (self.first_us - self.started_us) / 1000
+
+    @property
+    def decode_tok_s(self) -> float | None:
+        """Decode speed (1 / TPOT), measured if finished, else from the events so far."""
+        if self.figures is not None:
+            return self.figures.decode_tok_s
+        if self.first_us is None or self.last_us is None or self.last_us <= self.first_us:
+            return None
+        return (self.tokens - 1) * 1e6 / (self.last_us - self.first_us)
+
+
+@dataclass(slots=True)
+class Model:
+    """One model of the run. ``state`` is ``waiting``, ``loading``, ``ready``, ``failed``
+    or ``unloaded``; what it is doing right now is the state of its open answer."""
+
+    index: int
+    name: str
+    label: str
+    state: str = "waiting"
+    load: ev.Load | None = None
+    loaded: ev.Loaded | None = None
+    failure: ev.Failed | None = None
+    private: int = 0
+    mapped: int = 0
+    current: int | None = None
+    """Id of the answer it works on, or worked on last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question to step to: of the set, or typed by a person (``free``)."""
+
+    id: str
+    turns: tuple[str, ...]
+    category: str = ""
+    free: bool = False
+
+
+@dataclass(slots=True)
+class Board:
+    """All state of a run, from its events alone."""
+
+    header: ev.Session | None = None
+    models: list[Model] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    answers: dict[int, Answer] = field(default_factory=dict)
+    by_cell: dict[tuple[int, str], list[int]] = field(default_factory=dict)
+    """Answer ids of a (model, question) in the order asked."""
+    votes: dict[tuple[str, int, int], str] = field(default_factory=dict)
+    notes: list[ev.Note] = field(default_factory=list)
+    used: int = 0
+    limit: int = 0
+    now_us: int = 0
+    end: ev.End | None = None
+
+    def conversation(self, model: int, question: str) -> list[Answer]:
+        """The newest answer of each turn, oldest turn first."""
+        newest: dict[int, Answer] = {}
+        for id_ in self.by_cell.get((model, question), ()):
+            newest[self.answers[id_].turn] = self.answers[id_]
+        return [newest[turn] for turn in sorted(newest)]
+
+    def open_answers(self, model: int | None = None) -> list[Answer]:
+        """The answers that are queued or running, of one model or of all."""
+        return [a for a in self.answers.values() if a.is_open and model in (None, a.model)]
+
+    def current(self, model: int) -> Answer | None:
+        """The answer a model works on, or worked on last."""
+        id_ = self.models[model].current
+        return None if id_ is None else self.answers.get(id_)
+
+
+def fold(events: Iterable[Event], board: Board | None = None) -> Board:
+    """Apply events in order to ``board`` (a new one by default) and return it.
+
+    Events that refer to a model or an answer nobody introduced are ignored: a damaged
+    or foreign file must not stop the rest from being shown.
+    """
+    board = Board() if board is None else board
+    for event in events:
+        board.now_us = max(board.now_us, event.t_us)
+        if event.model == RUN:
+            _apply_run(board, event)
+        elif 0 <= event.model < len(board.models):
+            _apply_model(board, board.models[event.model], event)
+    return board
+
+
+def _apply_run(board: Board, event: Event) -> None:
+    match event.body:
+        case ev.Session() as header:
+            _apply_header(board, header)
+        case ev.Memory(used=used, limit=limit):
+            board.used, board.limit = used, limit
+        case ev.Voted(question=question, left=left, right=right, choice=choice):
+            board.votes[question, left, right] = choice
+        case ev.Note() as note:
+            _apply_note(board, note)
+        case ev.Rated() as rated:
+            _apply_rating(board, rated)
+        case ev.End() as end:
+            board.end = end
+
+
+def _apply_header(board: Board, header: ev.Session) -> None:
+    board.header = header
+    board.models = [
+        Model(i, str(m.get("name", "?")), str(m.get("label") or m.get("name", "?")))
+        for i, m in enumerate(header.models)
+    ]
+    listed = header.questions.get("questions", [])
+    board.questions = [
+        Question(
+            str(q.get("id", i + 1)),
+            tuple(str(t) for t in q.get("turns", ())) or (str(q.get("text", "")),),
+            str(q.get("category", "")),
+        )
+        for i, q in enumerate(listed if isinstance(listed, list) else [])
+        if isinstance(q, dict)
+    ]
+
+
+def _apply_note(board: Board, note: ev.Note) -> None:
+    answer = board.answers.get(note.answer)
+    (board.notes if answer is None else answer.notes).append(note)
+
+
+def _apply_rating(board: Board, rated: ev.Rated) -> None:
+    if answer := board.answers.get(rated.answer):
+        if rated.stars:
+            answer.stars[rated.dimension] = rated.stars
+        else:
+            answer.stars.pop(rated.dimension, None)
+
+
+def _apply_model(board: Board, model: Model, event: Event) -> None:
+    match event.body:
+        case ev.Delta() | ev.Started() | ev.Answered() | ev.Cancelled():
+            _apply_answer(board, model, event)
+        case ev.Memory(private=private, mapped=mapped):
+            model.private, model.mapped = private, mapped
+        case ev.Asked() as asked:
+            _apply_asked(board, event, asked)
+        case ev.Failed(answer=-1) as failed:
+            model.state, model.failure = "failed", failed
+        case ev.Failed():
+            _apply_answer(board, model, event)
+        case ev.Load() as load:
+            model.state, model.load, model.failure = "loading", load, None
+        case ev.Loaded() as loaded:
+            model.state, model.loaded, model.load, model.failure = "ready", loaded, None, None
+            model.private, model.mapped = loaded.private, loaded.mapped
+        case ev.Unloaded():
+            model.state, model.private, model.mapped = "unloaded", 0, 0
+        case ev.Note() as note:
+            _apply_note(board, note)
+        case ev.Rated() as rated:
+            _apply_rating(board, rated)
+
+
+def _apply_asked(board: Board, event: Event, asked: ev.Asked) -> None:
+    board.answers[asked.answer] = Answer(
+        asked.answer,
+        event.model,
+        asked.question,
+        asked.turn,
+        asked.text,
+        event.t_us,
+        asked.repeat,
+    )
+    board.by_cell.setdefault((event.model, asked.question), []).append(asked.answer)
+    if all(q.id != asked.question for q in board.questions):
+        board.questions.append(Question(asked.question, (asked.text,), free=True))
+
+
+def _apply_answer(board: Board, model: Model, event: Event) -> None:
+    answer = board.answers.get(getattr(event.body, "answer", -1))
+    if answer is None or answer.model != model.index:
+        return
+    match event.body:
+        case ev.Delta(n=n, text=text, reasoning=reasoning):
+            answer.tokens += n
+            (answer.reasoning if reasoning else answer.chunks).append(text)
+            if answer.first_us is None:
+                answer.first_us = event.t_us
+            answer.last_us, answer.state = event.t_us, "decoding"
+        case ev.Started() as started:
+            answer.started, answer.started_us, answer.state = started, event.t_us, "prefill"
+            model.current = answer.id
+        case ev.Answered() as figures:
+            answer.figures, answer.state = figures, "answered"
+            answer.tokens = figures.output_tokens or answer.tokens
+        case ev.Failed() as failure:
+            answer.failure, answer.state = failure, "failed"
+        case ev.Cancelled():
+            answer.state = "cancelled"

@@ -1,0 +1,96 @@
+"""What a model looks like from outside: one protocol for every kind of model."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tui.events import Body, Loaded
+from tui.host.errors import UserError
+
+Timed = tuple[int, Body]
+"""When it happened (`time.monotonic_ns`, measured where it happened) and what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation; ``role`` is ``system``, ``user`` or ``assistant``."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to choose tokens; None leaves the model's own default.
+
+    ``greedy`` overrides temperature, top_p and top_k, never the repetition penalty.
+    """
+
+    greedy: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One answer asked of an engine: the whole conversation so far, ending in what is asked."""
+
+    answer: int
+    messages: tuple[Message, ...]
+    max_new_tokens: int
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+class EngineError(UserError):
+    """A model could not be loaded or served: ``cause`` is a short machine-readable word
+    (``not_found``, ``unsupported``, ``damaged``, ``out_of_memory``, ``crashed``,
+    ``network``, ``provider``, ``missing_key``, ...), ``message`` one line for a person,
+    ``next_step`` what to do about it."""
+
+    def __init__(self, cause: str, message: str, next_step: str = "") -> None:
+        super().__init__(message, next_step)
+        self.cause = cause
+
+
+class Engine(Protocol):
+    """A model that loads, answers and can be stopped.
+
+    `load` and `answer` are called from the model's one thread; `cancel`, `set_threads`,
+    `memory` and `close` from any.
+    """
+
+    computes_here: bool
+    """Whether it uses this machine's cores, so that the conductor shares them out."""
+
+    def load(self, progress: Callable[[int, Body], None]) -> Loaded:
+        """Make the model ready; again after a failure or `close` starts it anew.
+
+        Raises:
+            EngineError: it cannot be loaded.
+        """
+        ...
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+        """Events of the answers as they happen; each request ends in exactly one
+        `Answered`, `Failed` or `Cancelled`. Never raises for what the model or the
+        machine does; a lost worker fails the open requests, and `load` restarts it."""
+        ...
+
+    def cancel(self, answers: Sequence[int] | None = None) -> None:
+        """Stop the given answers (all by default) as soon as possible."""
+        ...
+
+    def set_threads(self, threads: int) -> None:
+        """Use this many cores from now on."""
+        ...
+
+    def memory(self) -> tuple[int, int]:
+        """Private and mapped bytes right now; (0, 0) where nothing is held here."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back. Idempotent."""
+        ...

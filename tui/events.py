@@ -1,0 +1,335 @@
+"""The vocabulary of events and its JSON form.
+
+Everything that happens in a run is an :class:`Event`. Producers make bodies (one
+dataclass per kind), the journal numbers and stamps them, `tui.board` folds them.
+The JSON form of an event is ``[seq, t_us, model, kind, payload]``; a payload leaves
+out every field that has its default value. Nothing else in the program knows it.
+"""
+
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar
+
+VERSION = 1
+RUN = -1
+"""Value of :attr:`Event.model` for what concerns the run and no single model."""
+
+JsonObject = dict[str, Any]
+
+
+class EventError(ValueError):
+    """An event whose JSON form is not what its kind says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The header, event 0: all that is known before the first model is loaded.
+
+    ``models`` holds one object per model: ``name`` (the reference as given), ``label``
+    (what a pane is headed with), ``engine`` and what was resolved (checkpoint, family,
+    dtype, revision, context, sampling, prompt format). ``questions`` is the whole
+    question set in the form of `tui.questions`; ``settings`` what the run was asked for.
+    """
+
+    kind: ClassVar[str] = "session"
+    v: int
+    program: str
+    started: str
+    models: list[JsonObject]
+    questions: JsonObject
+    host: JsonObject = field(default_factory=dict)
+    settings: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Progress of loading: ``done`` of ``total`` (bytes, or 0 of 0 where unknown)."""
+
+    kind: ClassVar[str] = "load"
+    stage: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model is ready. Bytes are bytes, times seconds; ``notes`` are one-line remarks."""
+
+    kind: ClassVar[str] = "loaded"
+    load_s: float
+    import_s: float = 0.0
+    family: str = ""
+    dtype: str = ""
+    device: str = ""
+    parameters: int = 0
+    checkpoint_bytes: int = 0
+    context: int = 0
+    threads: int = 0
+    prompt_format: str = ""
+    sampling: JsonObject = field(default_factory=dict)
+    private: int = 0
+    mapped: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question was put to a model. ``answer`` is the id all later events of it carry.
+
+    ``turn`` counts from 0 within the conversation under ``question``; asking a turn
+    again gives a new ``answer`` with the same ``turn``.
+    """
+
+    kind: ClassVar[str] = "asked"
+    answer: int
+    question: str
+    text: str
+    turn: int = 0
+    repeat: int = 0
+    sampling: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The model began to work on an answer (prefill); waiting before it is no latency."""
+
+    kind: ClassVar[str] = "started"
+    answer: int
+    prompt_tokens: int = 0
+    dropped_turns: int = 0
+    threads: int = 0
+    batch: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """``n`` more tokens and the text they made visible (may be empty)."""
+
+    kind: ClassVar[str] = "delta"
+    answer: int
+    n: int = 1
+    text: str = ""
+    reasoning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer is complete. Milliseconds, tokens per second, bytes.
+
+    TTFT = first generated token - start; TPOT = (E2E - TTFT) / (output tokens - 1);
+    decode tok/s = 1000 / TPOT; prefill tok/s = prompt tokens / TTFT; chars/s counts code
+    points of visible text over E2E. ``finish`` is ``stop`` or ``length``;
+    ``token_source`` is ``tokenizer``, ``usage`` or ``estimate``. None: not measured.
+    """
+
+    kind: ClassVar[str] = "answered"
+    answer: int
+    finish: str
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    token_source: str = "tokenizer"
+    ttft_ms: float | None = None
+    tpot_ms: float | None = None
+    e2e_ms: float | None = None
+    prefill_tok_s: float | None = None
+    decode_tok_s: float | None = None
+    chars_s: float | None = None
+    peak_private: int = 0
+    peak_mapped: int = 0
+    majflt: int = 0
+    contended: bool = False
+    threads: int = 0
+    batch: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An answer (or, with ``answer`` -1, the model) failed. One line, and what to do."""
+
+    kind: ClassVar[str] = "failed"
+    cause: str
+    message: str
+    next_step: str = ""
+    answer: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A person, or the end of the run, stopped an answer; what had arrived is kept."""
+
+    kind: ClassVar[str] = "cancelled"
+    answer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes: of a model its private and mapped memory, of the run used and limit."""
+
+    kind: ClassVar[str] = "memory"
+    private: int = 0
+    mapped: int = 0
+    used: int = 0
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A person gave an answer 1 to 5 stars in a dimension (0 takes them back)."""
+
+    kind: ClassVar[str] = "rated"
+    answer: int
+    dimension: str
+    stars: int
+
+
+@dataclass(frozen=True, slots=True)
+class Voted:
+    """A pairwise vote: ``left``, ``right``, ``tie``, ``bad`` (both), or ``none``."""
+
+    kind: ClassVar[str] = "voted"
+    question: str
+    left: int
+    right: int
+    choice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark, by a ``person`` or by the ``program``, on an answer or (-1) on the run."""
+
+    kind: ClassVar[str] = "note"
+    text: str
+    answer: int = -1
+    source: str = "program"
+
+
+@dataclass(frozen=True, slots=True)
+class Unloaded:
+    """A model's memory was given back."""
+
+    kind: ClassVar[str] = "unloaded"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The run was closed. ``crc`` is the CRC-32 of all bytes of the file before this line."""
+
+    kind: ClassVar[str] = "end"
+    status: str
+    events: int = 0
+    answers: int = 0
+    crc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An event of a kind this version does not know: kept, never interpreted."""
+
+    kind: str
+    payload: JsonObject
+
+
+Body = (
+    Session
+    | Load
+    | Loaded
+    | Asked
+    | Started
+    | Delta
+    | Answered
+    | Failed
+    | Cancelled
+    | Memory
+    | Rated
+    | Voted
+    | Note
+    | Unloaded
+    | End
+    | Unknown
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened: ``t_us`` microseconds after the session began."""
+
+    seq: int
+    t_us: int
+    model: int
+    body: Body
+
+
+_KINDS: dict[str, type] = {t.kind: t for t in typing.get_args(Body) if t is not Unknown}
+_DEFAULTS: dict[type, list[tuple[str, Any]]] = {}
+_CHECKS: dict[type, dict[str, tuple[type, ...]]] = {}
+
+
+def _default(f: Any) -> Any:
+    return f.default_factory() if f.default_factory is not MISSING else f.default
+
+
+def _accepted(hint: Any) -> tuple[type, ...]:
+    parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    plain = tuple(typing.get_origin(p) or p for p in parts)
+    return (*plain, int) if float in plain else plain
+
+
+for _type in _KINDS.values():
+    _hints = typing.get_type_hints(_type)
+    _DEFAULTS[_type] = [(f.name, _default(f)) for f in fields(_type)]
+    _CHECKS[_type] = {f.name: _accepted(_hints[f.name]) for f in fields(_type)}
+
+
+def payload(body: Body) -> JsonObject:
+    """The JSON object of a body, without the fields that have their default value."""
+    if isinstance(body, Unknown):
+        return body.payload
+    pairs = ((name, getattr(body, name), default) for name, default in _DEFAULTS[type(body)])
+    return {name: value for name, value, default in pairs if value != default}
+
+
+def body_of(kind: str, data: Mapping[str, Any]) -> Body:
+    """The body of a kind from its JSON object; fields this version lacks are dropped.
+
+    Raises:
+        EventError: a field is missing or of the wrong type.
+    """
+    made = _KINDS.get(kind)
+    if made is None:
+        return Unknown(kind, dict(data))
+    checks = _CHECKS[made]
+    known = {name: value for name, value in data.items() if name in checks}
+    for name, value in known.items():
+        wanted = checks[name]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+            raise EventError(f"{kind}.{name} is {type(value).__name__}")
+    try:
+        return typing.cast(Body, made(**known))
+    except TypeError as error:
+        raise EventError(f"{kind}: {error}") from None
+
+
+def encode(event: Event) -> str:
+    """The JSON array of an event on one line, without a newline."""
+    row = [event.seq, event.t_us, event.model, event.body.kind, payload(event.body)]
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def decode(line: str) -> Event:
+    """The event of one JSON line.
+
+    Raises:
+        EventError: the line is not an event.
+    """
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise EventError(f"not JSON: {error}") from None
+    match row:
+        case [int(seq), int(t_us), int(model), str(kind), dict(data)]:
+            return Event(seq, t_us, model, body_of(kind, data))
+    raise EventError("not [seq, t_us, model, kind, payload]")

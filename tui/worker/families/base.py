@@ -1,0 +1,77 @@
+"""What the worker must know of a checkpoint, and no more."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+Turn = tuple[str, str]
+"""(role, content); roles are ``system``, ``user`` and ``assistant``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The exact ids a model is fed, and how many of the oldest turns did not fit."""
+
+    ids: list[int]
+    dropped_turns: int = 0
+
+
+class Codec(Protocol):
+    """Text to ids and back, as the checkpoint's official code does it."""
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of text as message content; never a special or control token."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids; bytes that do not (yet) make a character become U+FFFD."""
+        ...
+
+    def chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+        """The prompt of a conversation that ends in a user turn.
+
+        The oldest turns are left out where prompt and ``max_new_tokens`` together
+        exceed the context.
+
+        Raises:
+            CheckpointError: not even the last turn fits.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """An opened checkpoint: everything but the weights.
+
+    ``sampling`` holds the model's own defaults (``temperature``, ``top_p``, ``top_k``,
+    ``repetition_penalty``, ``do_sample``, ``max_new_tokens`` where given);
+    ``prompt_format`` is a word for people (``chatml``, ``chatglm3``, ``template``,
+    ``completion``); ``visible`` turns the decoded answer into (reasoning, text) as a
+    reader should see it, and must be monotonic: given more, it never takes back what it
+    gave, except a tail that `decode` marked as unfinished.
+    """
+
+    path: Path
+    family: str
+    codec: Codec
+    stop_ids: frozenset[int]
+    context: int
+    prompt_format: str
+    parameters: int
+    checkpoint_bytes: int
+    build: Callable[[str, Callable[[int, int], None]], Any]
+    """``build(dtype, progress) -> torch.nn.Module`` in eval mode on the CPU; dtype is
+    ``bf16``, ``fp16`` or ``fp32``; ``progress(done, total)`` counts bytes."""
+    visible: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    sampling: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be used: ``cause`` a short word (``not_found``,
+    ``unsupported``, ``damaged``, ``too_long``), a one-line message, the next step."""
+
+    def __init__(self, cause: str, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.cause, self.message, self.next_step = cause, message, next_step
