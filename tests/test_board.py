@@ -1,0 +1,128 @@
+"""The board: one fold gives the same picture live, in replay and after a crash."""
+
+from tui import events as ev
+from tui.board import Board, fold
+from tui.events import RUN, Body, Event
+
+HEADER = ev.Session(
+    1,
+    "0.1.0",
+    "2026-11-22T00:00:00Z",
+    [{"name": "demo@bf16", "label": "demo@bf16"}, {"name": "demo@fp32", "label": "demo@fp32"}],
+    {"name": "two", "questions": [{"id": "a", "category": "逻辑", "turns": ["甲", "乙"]}]},
+)
+
+
+def stream(*rows: tuple[int, int, Body]) -> list[Event]:
+    return [Event(i, t_us, model, body) for i, (t_us, model, body) in enumerate(rows)]
+
+
+def answered(*more: tuple[int, int, Body]) -> list[Event]:
+    return stream(
+        (0, RUN, HEADER),
+        (10, 0, ev.Load("weights", 1, 2)),
+        (20, 0, ev.Loaded(1.0, private=5, mapped=6)),
+        (30, 0, ev.Asked(1, "a", "甲")),
+        (1_000, 0, ev.Started(1, prompt_tokens=4)),
+        (51_000, 0, ev.Delta(1, text="你")),
+        (151_000, 0, ev.Delta(1, text="好")),
+        (251_000, 0, ev.Delta(1, text="!")),
+        *more,
+    )
+
+
+def test_states_of_a_model_and_its_answer_follow_the_events() -> None:
+    events = answered((300_000, 0, ev.Answered(1, "stop", output_tokens=3, ttft_ms=50.0)))
+    seen = []
+    board = Board()
+    for event in events:
+        fold([event], board)
+        answer = board.answers.get(1)
+        seen.append((board.models and board.models[0].state, answer and answer.state))
+    assert seen == [
+        ("waiting", None),
+        ("loading", None),
+        ("ready", None),
+        ("ready", "queued"),
+        ("ready", "prefill"),
+        ("ready", "decoding"),
+        ("ready", "decoding"),
+        ("ready", "decoding"),
+        ("ready", "answered"),
+    ]
+    assert board.answers[1].text == "你好!"
+    assert board.models[0].private == 5
+    assert board.models[1].state == "waiting"
+
+
+def test_live_figures_come_from_event_times_until_measured_ones_arrive() -> None:
+    board = fold(answered())
+    answer = board.answers[1]
+    assert answer.ttft_ms == 50.0
+    assert answer.decode_tok_s == 10.0
+    fold(stream((300_000, 0, ev.Answered(1, "stop", ttft_ms=49.0, decode_tok_s=11.0))), board)
+    assert (answer.ttft_ms, answer.decode_tok_s) == (49.0, 11.0)
+
+
+def test_asking_again_replaces_the_turn_in_the_conversation_and_keeps_both() -> None:
+    board = fold(
+        answered(
+            (300_000, 0, ev.Answered(1, "stop")),
+            (310_000, 0, ev.Asked(2, "a", "乙", turn=1)),
+            (320_000, 0, ev.Asked(3, "a", "甲", turn=0)),
+        )
+    )
+    assert [a.id for a in board.conversation(0, "a")] == [3, 2]
+    assert board.by_cell[0, "a"] == [1, 2, 3]
+    assert board.conversation(1, "a") == []
+
+
+def test_a_typed_question_joins_the_list_once() -> None:
+    board = fold(
+        answered((1, 0, ev.Asked(5, "free-1", "为什么?")), (2, 1, ev.Asked(6, "free-1", "为什么?")))
+    )
+    assert [(q.id, q.free) for q in board.questions] == [("a", False), ("free-1", True)]
+
+
+def test_failures_and_cancels_keep_what_arrived() -> None:
+    for body, state in [
+        (ev.Failed("crashed", "x", answer=1), "failed"),
+        (ev.Cancelled(1), "cancelled"),
+    ]:
+        answer = fold(answered((300_000, 0, body))).answers[1]
+        assert (answer.state, answer.text, answer.is_open) == (state, "你好!", False)
+
+
+def test_reasoning_stays_apart_from_the_answer() -> None:
+    board = fold(answered((260_000, 0, ev.Delta(1, text="hm", reasoning=True))))
+    assert (board.answers[1].text, board.answers[1].reasoning) == ("你好!", ["hm"])
+
+
+def test_stars_change_and_go() -> None:
+    board = fold(answered((9, RUN, ev.Rated(1, "逻辑", 4)), (9, 0, ev.Rated(1, "逻辑", 2))))
+    assert board.answers[1].stars == {"逻辑": 2}
+    fold(stream((9, RUN, ev.Rated(1, "逻辑", 0))), board)
+    assert board.answers[1].stars == {}
+
+
+def test_events_nobody_introduced_are_ignored() -> None:
+    board = fold(
+        answered(
+            (9, 7, ev.Delta(1, text="x")),
+            (9, 1, ev.Delta(1, text="x")),
+            (9, 0, ev.Delta(99, text="x")),
+            (9, -5, ev.Delta(1, text="x")),
+            (9, 0, ev.Unknown("later", {})),
+            (9, RUN, ev.Rated(99, "逻辑", 3)),
+        )
+    )
+    assert board.answers[1].text == "你好!"
+
+
+def test_a_fold_in_pieces_is_the_fold_of_the_whole() -> None:
+    events = answered((300_000, 0, ev.Answered(1, "length")), (310_000, RUN, ev.End("done")))
+    whole = fold(events)
+    pieces = Board()
+    for event in events:
+        fold([event], pieces)
+    assert whole == pieces

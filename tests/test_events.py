@@ -1,0 +1,92 @@
+"""Events: their JSON form is exact both ways and refuses what is not an event."""
+
+import contextlib
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui import events as ev
+from tui.events import Event
+
+EXAMPLES = [
+    ev.Session(1, "0.1.0", "2026-11-22T00:00:00Z", [{"name": "demo"}], {"name": "q"}),
+    ev.Load("weights", 1, 2),
+    ev.Loaded(1.5, family="llama", notes=["a"]),
+    ev.Asked(0, "q1", "你好"),
+    ev.Started(0, prompt_tokens=3),
+    ev.Delta(0, text="\u2028<\t>\\"),
+    ev.Answered(0, "stop", ttft_ms=1.25, contended=True),
+    ev.Failed("crashed", "it died", "press r", answer=3),
+    ev.Cancelled(0),
+    ev.Memory(private=1, mapped=2),
+    ev.Rated(0, "幽默感", 5),
+    ev.Voted("q1", 0, 1, "tie"),
+    ev.Note("hm", answer=0, source="person"),
+    ev.Unloaded("turn"),
+    ev.End("done", 3, 1, "00000000"),
+    ev.Unknown("later", {"x": [1, {"y": None}]}),
+]
+
+
+@pytest.mark.parametrize("body", EXAMPLES, ids=lambda b: b.kind)
+def test_every_kind_survives_the_file(body: ev.Body) -> None:
+    event = Event(7, 12_345_678, 0, body)
+    line = ev.encode(event)
+    assert "\n" not in line
+    assert ev.decode(line) == event
+    assert ev.encode(ev.decode(line)) == line
+
+
+def test_the_line_is_short_and_leaves_defaults_out() -> None:
+    line = ev.encode(Event(3, 5, 0, ev.Delta(1, text="你")))
+    assert line == '[3,5,0,"delta",{"answer":1,"text":"你"}]'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "{}",
+        "[1,2,3]",
+        '["0",0,0,"delta",{"answer":1}]',
+        '[0,0,0,"delta",{}]',
+        '[0,0,0,"delta",{"answer":"1"}]',
+        '[0,0,0,"delta",{"answer":true}]',
+        '[0,0,0,"delta",{"answer":1,"text":null}]',
+        '[0,0,0,"answered",{"answer":1,"finish":"stop","ttft_ms":"fast"}]',
+        '[0,0,0,"loaded",{"load_s":1,"notes":{}}]',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_event_is_refused(line: str) -> None:
+    with pytest.raises(ev.EventError):
+        ev.decode(line)
+
+
+def test_fields_of_a_later_version_are_dropped_and_kinds_kept() -> None:
+    assert ev.decode('[0,0,0,"delta",{"answer":1,"colour":"red"}]').body == ev.Delta(1)
+    assert ev.decode('[0,0,0,"later",{"a":1}]').body == ev.Unknown("later", {"a": 1})
+
+
+def test_whole_numbers_stand_where_figures_are_expected() -> None:
+    body = ev.decode('[0,0,0,"answered",{"answer":1,"finish":"stop","ttft_ms":12}]').body
+    assert isinstance(body, ev.Answered) and body.ttft_ms == 12
+
+
+def test_what_is_not_a_number_never_reaches_the_file() -> None:
+    with pytest.raises(ValueError):
+        ev.encode(Event(0, 0, 0, ev.Answered(0, "stop", ttft_ms=math.nan)))
+
+
+@given(st.text(), st.integers(0, 2**53), st.booleans())
+def test_any_text_survives(text: str, t_us: int, reasoning: bool) -> None:
+    event = Event(1, t_us, 2, ev.Delta(9, text=text, reasoning=reasoning))
+    assert ev.decode(ev.encode(event)) == event
+
+
+@given(st.text(alphabet='[]{},:"0123456789.-eaflsrnu dt\\', max_size=80))
+def test_any_line_is_an_event_or_one_typed_error(line: str) -> None:
+    with contextlib.suppress(ev.EventError):
+        ev.decode(line)
