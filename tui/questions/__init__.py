@@ -1,0 +1,33 @@
+"""Question sets: the built-in ones and the user's own files."""
+
+import difflib
+from pathlib import Path
+
+from tui.host.errors import UserError
+from tui.questions.question_set import Question, QuestionSet
+from tui.questions.readers import read
+
+__all__ = ["BUILT_IN", "Question", "QuestionSet", "load"]
+
+BUILT_IN: tuple[str, ...] = ("tongji", "english", "smoke")
+_SETS = Path(__file__).with_name("sets")
+
+
+def load(name_or_path: str) -> QuestionSet:
+    """A built-in set by its name, or the set of a file.
+
+    Raises:
+        UserError: there is none, or the file is not a question set.
+    """
+    if name_or_path in BUILT_IN:
+        return read(_SETS / f"{name_or_path}.toml")
+    path = Path(name_or_path).expanduser()
+    if path.exists():
+        return read(path)
+    near = difflib.get_close_matches(name_or_path, BUILT_IN, 1)
+    raise UserError(
+        f"no question set {name_or_path!r}",
+        f"did you mean {near[0]}?"
+        if near
+        else f"use {', '.join(BUILT_IN)}, or a .toml, .jsonl or .txt file",
+    )

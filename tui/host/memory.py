@@ -1,0 +1,158 @@
+"""How much memory there is to use, and how much of it is used.
+
+Inside a container the machine's figures are wrong: the limit is the lowest of the own
+control group and all its ancestors, and what the page cache holds (mapped weights
+too) is given back under pressure and so is not counted as used.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui.host import cgroup
+from tui.host.cgroup import ROOT
+from tui.host.errors import UserError
+
+VARIABLE = "DUIBI_MEMORY_LIMIT"
+_UNLIMITED = 1 << 60
+"""Version 1 writes 2**63 - 4096 for "no limit"; no machine has an exbibyte."""
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The bound that is in force. Bytes; ``source`` says whose it is:
+    ``cgroup v2``, ``cgroup v1``, ``machine`` or ``DUIBI_MEMORY_LIMIT``."""
+
+    limit: int
+    used: int
+    source: str
+
+    @property
+    def free(self) -> int:
+        """What can still be used before the limit."""
+        return max(0, self.limit - self.used)
+
+
+def limit() -> int:
+    """Bytes this program may use at most."""
+    return reading().limit
+
+
+def used() -> int:
+    """Bytes in use under that limit, without the page cache."""
+    return reading().used
+
+
+def reading(root: Path = ROOT) -> Reading:
+    """The lowest bound and what is used of it.
+
+    ``DUIBI_MEMORY_LIMIT`` is a budget for this program alone: where it is the lowest,
+    what counts as used is the private memory of this process and its descendants.
+
+    Raises:
+        UserError: ``DUIBI_MEMORY_LIMIT`` is not a size.
+    """
+    real = _container(root) or _machine(root)
+    given = os.environ.get(VARIABLE, "")
+    if given:
+        budget = parse_size(given, VARIABLE)
+        if budget < real.limit:
+            ours = sum(process(pid, root)[0] for pid in family(os.getpid(), root))
+            return Reading(budget, ours, VARIABLE)
+    return real
+
+
+def process(pid: int, root: Path = ROOT) -> tuple[int, int]:
+    """Private (anonymous, swapped out too) and mapped (file and shared) bytes of a
+    process, from ``/proc/PID/status``; (0, 0) once it is gone."""
+    status = cgroup.table(root / f"proc/{pid}/status")
+    private = status.get("RssAnon", 0) + status.get("VmSwap", 0)
+    return private, status.get("RssFile", 0) + status.get("RssShmem", 0)
+
+
+def family(pid: int, root: Path = ROOT) -> list[int]:
+    """``pid`` and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in (root / "proc").iterdir():
+        if entry.name.isdigit() and (stat := cgroup.read(entry / "stat")):
+            # The name in parentheses may itself hold spaces and parentheses.
+            parent = stat.rpartition(")")[2].split()[1]
+            children.setdefault(int(parent), []).append(int(entry.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, ())
+    return found
+
+
+def pressure(root: Path = ROOT) -> float | None:
+    """Share of the last 10 s, in percent, in which some task waited for memory (PSI
+    ``some avg10`` of the own group, else of the machine); None where not kept."""
+    found = cgroup.groups("memory", "memory.max", root)
+    own = [found.folders[0] / "memory.pressure"] if found and found.version == 2 else []
+    for path in (*own, root / "proc/pressure/memory"):
+        match = re.search(r"some avg10=([0-9.]+)", cgroup.read(path) or "")
+        if match:
+            return float(match[1])
+    return None
+
+
+def parse_size(text: str, name: str) -> int:
+    """Bytes of ``1073741824``, ``12G``, ``12GB``, ``512 MiB`` (powers of 1024).
+
+    Raises:
+        UserError: it is nothing of the kind; ``name`` says where it stood.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)(?:I?B)?", text.strip().upper())
+    size = int(float(match[1]) * _UNITS[match[2]]) if match else 0
+    if size <= 0:
+        raise UserError(f"{name}: {text!r} is not a size", f"write bytes or e.g. {name}=12G")
+    return size
+
+
+def _container(root: Path) -> Reading | None:
+    found = cgroup.groups("memory", "memory.max", root)
+    if found is None:
+        return None
+    read_group = _group_v2 if found.version == 2 else _group_v1
+    total = _meminfo(root).get("MemTotal", _UNLIMITED)
+    # Of equal limits the outermost counts: what its other members use is used up too.
+    best: tuple[int, Path] | None = None
+    for folder in found.folders:
+        bound = read_group(folder)
+        if bound is not None and bound < total and (best is None or bound <= best[0]):
+            best = bound, folder
+    if best is None:
+        return None
+    current = "memory.current" if found.version == 2 else "memory.usage_in_bytes"
+    stat = cgroup.table(best[1] / "memory.stat")
+    prefix = "" if found.version == 2 else "total_"
+    cached = stat.get(f"{prefix}active_file", 0) + stat.get(f"{prefix}inactive_file", 0)
+    in_use = max(0, (cgroup.number(best[1] / current) or 0) - cached)
+    return Reading(best[0], in_use, f"cgroup v{found.version}")
+
+
+def _group_v2(folder: Path) -> int | None:
+    bounds = [cgroup.number(folder / name) for name in ("memory.max", "memory.high")]
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _group_v1(folder: Path) -> int | None:
+    # hierarchical_memory_limit also tells of ancestors above what is mounted here.
+    stat = cgroup.table(folder / "memory.stat")
+    bounds = (
+        cgroup.number(folder / "memory.limit_in_bytes"),
+        stat.get("hierarchical_memory_limit"),
+    )
+    return min((b for b in bounds if b is not None and b < _UNLIMITED), default=None)
+
+
+def _machine(root: Path) -> Reading:
+    info = _meminfo(root)
+    total = info.get("MemTotal", 0)
+    return Reading(total, max(0, total - info.get("MemAvailable", total)), "machine")
+
+
+def _meminfo(root: Path) -> dict[str, int]:
+    return cgroup.table(root / "proc/meminfo")
