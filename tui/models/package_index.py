@@ -1,0 +1,170 @@
+"""Where the user's Python package index keeps one file.
+
+Read with pip's own settings, so that a mirror that works for pip works here. pip itself
+is only asked for its settings: every way to have it tell an address downloads the whole
+file first. The protocol is the "simple repository API" of packaging.python.org (PEP 503
+as HTML, PEP 691 as JSON).
+"""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from tui.models.net import Unreachable, reachable
+
+if TYPE_CHECKING:
+    import httpx
+
+PUBLIC_INDEX = "https://pypi.org/simple"
+_ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
+_LARGEST_PAGE = 8 << 20
+_SETTING = re.compile(r"(?P<section>.*)\.(?P<name>[a-z-]+)=(?P<value>.*)")
+_SECTIONS = (":env:", "install", "download", "global")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What of pip's settings matters for finding a file."""
+
+    indexes: tuple[str, ...] = (PUBLIC_INDEX,)
+    find_links: tuple[str, ...] = ()
+    cert: str = ""
+
+
+def settings() -> Settings:
+    """pip's settings, from its files and the environment; the environment alone where
+    there is no pip."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError):
+        return read_settings("", os.environ)
+    return read_settings(done.stdout if done.returncode == 0 else "", os.environ)
+
+
+def read_settings(listing: str, environment: Mapping[str, str]) -> Settings:
+    """`Settings` from what ``pip config list`` prints; the environment wins, then the
+    commands' own sections, then the global one."""
+    found: dict[str, dict[str, str]] = {}
+    for line in listing.splitlines():
+        if match := _SETTING.fullmatch(line.strip()):
+            found.setdefault(match["name"], {})[match["section"]] = _unquoted(match["value"])
+
+    def value(name: str) -> str:
+        variable = "PIP_" + name.upper().replace("-", "_")
+        if variable in environment:
+            return environment[variable]
+        sections = found.get(name, {})
+        return next((sections[s] for s in _SECTIONS if s in sections), "")
+
+    indexes: list[str] = []
+    if value("no-index").lower() not in ("1", "true", "yes", "on"):
+        indexes = [value("index-url") or PUBLIC_INDEX, *value("extra-index-url").split()]
+    return Settings(tuple(indexes), tuple(value("find-links").split()), value("cert"))
+
+
+def find(http: "httpx.Client", wanted: Settings, project: str, filename: str) -> str:
+    """The URL of a file of a project; local folders first, then each index in turn.
+
+    Raises:
+        Unreachable: no index has it; says what each one said.
+    """
+    for place in wanted.find_links:
+        folder = Path(_local(place)).expanduser()
+        if (folder / filename).is_file():
+            return (folder / filename).resolve().as_uri()
+    said = []
+    for index in wanted.indexes:
+        page = f"{index.rstrip('/')}/{quote(project)}/"
+        try:
+            links = _links(http, page)
+        except Unreachable as error:
+            said.append(str(error))
+            continue
+        for link in links:
+            if unquote(urlsplit(link).path).rpartition("/")[2] == filename:
+                return urljoin(page, link).partition("#")[0]
+        said.append(f"{_host(index)} does not have {filename}")
+    raise Unreachable("; ".join(said) or "pip is set to use no index")
+
+
+def _links(http: "httpx.Client", page: str) -> list[str]:
+    if urlsplit(page).scheme == "file":
+        return _local_links(Path(_local(page)))
+    if not reachable(page):
+        raise Unreachable(f"{_host(page)} cannot be reached")
+    import httpx
+
+    try:
+        with http.stream("GET", page, headers={"Accept": _ACCEPT}) as response:
+            if response.status_code != 200:
+                raise Unreachable(f"{_host(page)} answers HTTP {response.status_code}")
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > _LARGEST_PAGE:
+                    raise Unreachable(f"{_host(page)} sends an endless page")
+            kind = response.headers.get("Content-Type", "")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unreachable(f"{_host(page)}: {error or type(error).__name__}") from None
+    text = body.decode("utf-8", "replace")
+    return _json_links(text) if "json" in kind else _html_links(text)
+
+
+def _local_links(folder: Path) -> list[str]:
+    page = folder / "index.html"
+    if page.is_file():
+        return _html_links(page.read_text("utf-8", "replace"))
+    if not folder.is_dir():
+        raise Unreachable(f"{folder} does not exist")
+    return [path.resolve().as_uri() for path in folder.iterdir()]
+
+
+def _json_links(text: str) -> list[str]:
+    try:
+        files = json.loads(text)["files"]
+        return [str(file["url"]) for file in files]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise Unreachable("the index sends something that is not an index page") from None
+
+
+class _Anchors(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.links += [value for name, value in attrs if name == "href" and value]
+
+
+def _html_links(text: str) -> list[str]:
+    parser = _Anchors()
+    parser.feed(text)
+    return parser.links
+
+
+def _local(place: str) -> str:
+    return unquote(urlsplit(place).path) if place.startswith("file:") else place
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or url
+
+
+def _unquoted(value: str) -> str:
+    try:
+        return str(ast.literal_eval(value))
+    except (ValueError, SyntaxError):
+        return value

@@ -1,0 +1,161 @@
+"""Model references: the one way to name a model, the same everywhere."""
+
+import difflib
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from tui.host.errors import UserError
+
+DTYPES = ("bf16", "fp16", "fp32", "int8", "int4")
+SERVICES = ("openai", "deepseek", "dashscope", "modelscope", "ollama")
+LOCAL_KINDS = ("demo", "folder", "gguf", "modelscope")
+FORMS = "demo, ./FOLDER, ./FILE.gguf, ms:OWNER/NAME, openai:NAME, http://HOST:PORT/v1#NAME"
+
+_OTHER_NAMES = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "half": "fp16",
+    "f16": "fp16",
+    "float32": "fp32",
+    "float": "fp32",
+    "f32": "fp32",
+    "8bit": "int8",
+    "q8": "int8",
+    "4bit": "int4",
+    "q4": "int4",
+}
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_SERVICE_MODEL = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,191}", re.ASCII)
+_DTYPE_LIKE = re.compile(r"(bf|fp|f|int|i|q|float|bfloat)?\d+(bit)?|half|float", re.ASCII)
+_LONGEST = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A model as a person named it.
+
+    ``kind`` is ``demo``, ``folder``, ``gguf``, ``modelscope``, ``service``, ``url``,
+    ``session`` or ``pasted``; ``target`` is what the kind needs (a path, ``OWNER/NAME``,
+    ``openai:gpt-4o``, a URL with its ``#NAME``, ``FILE#NAME``, a name; empty for the
+    demo); ``dtype`` is one of `DTYPES`, or empty where none was asked for.
+    """
+
+    text: str
+    kind: str
+    target: str
+    dtype: str = ""
+
+
+def parse(text: str) -> Reference:
+    """The reference a text stands for. Looks at no file and no network.
+
+    Raises:
+        UserError: the text is no reference; names the nearest one that is.
+    """
+    given = text.strip()
+    if not given:
+        raise UserError("an empty model name", f"name a model: {FORMS}")
+    if len(given) > _LONGEST or any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in given):
+        raise UserError("a model name with control characters, or far too long", FORMS)
+    scheme, colon, rest = given.partition(":")
+    if colon and scheme.lower() in ("http", "https"):
+        return _url(given)
+    if colon and scheme.lower() in SERVICES:
+        return _service(given, scheme.lower(), rest)
+    if colon and scheme == "session":
+        return _session(given, rest)
+    if colon and scheme == "pasted":
+        if not rest.strip() or len(rest) > 96:
+            raise UserError(f"'{given}' needs a name of 1 to 96 characters", "e.g. pasted:GPT-5")
+        return Reference(given, "pasted", rest.strip())
+    base, dtype = _split_dtype(given)
+    if colon and scheme == "ms":
+        return Reference(given, "modelscope", model_id(base.partition(":")[2]), dtype)
+    if base == "demo":
+        return Reference(given, "demo", "", dtype)
+    if base.lower().endswith(".gguf"):
+        return Reference(given, "gguf", base, dtype)
+    if "/" in base or base in (".", "..", "~"):
+        return Reference(given, "folder", base, dtype)
+    raise _unknown(given, base, scheme if colon else "")
+
+
+def model_id(text: str) -> str:
+    """A hub's ``OWNER/NAME``, checked: it becomes a URL and a folder name.
+
+    Raises:
+        UserError: it is not of that form.
+    """
+    if not _ID.fullmatch(text):
+        raise UserError(
+            f"'{text}' is not a model id of the form OWNER/NAME", "e.g. ms:qwen/Qwen-7B-Chat"
+        )
+    return text
+
+
+def _split_dtype(text: str) -> tuple[str, str]:
+    """``(text without its suffix, dtype)``; an ``@`` within a path stays where it is."""
+    base, at, suffix = text.rpartition("@")
+    if not at or "/" in suffix or not base:
+        return text, ""
+    word = suffix.lower()
+    if word in DTYPES:
+        return base, word
+    near = _OTHER_NAMES.get(word) or next(iter(difflib.get_close_matches(word, DTYPES, 1)), "")
+    is_path = base.startswith((".", "/", "~")) or "/" in base
+    if is_path and not (near and _DTYPE_LIKE.fullmatch(word)):
+        return text, ""
+    meant = f"did you mean {base}@{near}? " if near else ""
+    raise UserError(f"unknown dtype '{suffix}'", f"{meant}one of {', '.join(DTYPES)}")
+
+
+def _service(given: str, provider: str, model: str) -> Reference:
+    if not _SERVICE_MODEL.fullmatch(model):
+        raise UserError(f"'{given}' does not name a model of {provider}", f"{provider}:MODEL")
+    if model.rpartition("@")[2].lower() in DTYPES:
+        raise UserError(
+            f"'{given}': only a model on this machine has a dtype",
+            f"leave it out: {provider}:{model.rpartition('@')[0]}",
+        )
+    return Reference(given, "service", f"{provider}:{model}")
+
+
+def _url(given: str) -> Reference:
+    example = "e.g. http://localhost:8000/v1#NAME"
+    try:
+        parts = urlsplit(given)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise UserError(f"'{given}' is not a URL: {error}", example) from None
+    if not host:
+        raise UserError(f"'{given}' names no host", example)
+    if parts.username is not None or parts.password is not None:
+        raise UserError(
+            "a URL with a user name or password in it would be written into the session",
+            "put the key into OPENAI_API_KEY and leave it out of the URL",
+        )
+    if not parts.fragment:
+        raise UserError(f"'{given}' does not say which model", f"add #NAME: {given}#NAME")
+    return Reference(given, "url", given)
+
+
+def _session(given: str, rest: str) -> Reference:
+    file, hash_, name = rest.rpartition("#")
+    if not hash_ or not file or not name:
+        raise UserError(f"'{given}' does not say which file and model", "session:FILE#NAME")
+    return Reference(given, "session", rest)
+
+
+def _unknown(given: str, base: str, scheme: str) -> UserError:
+    if scheme:
+        schemes = ("ms", *SERVICES, "session", "pasted")
+        near = next(iter(difflib.get_close_matches(scheme.lower(), schemes, 1)), "")
+        rest = given.partition(":")[2]
+        meant = f"did you mean {near}:{rest}? " if near else ""
+        return UserError(
+            f"unknown kind of model '{scheme}:'", f"{meant}known: {', '.join(schemes)}"
+        )
+    if difflib.get_close_matches(base.lower(), ["demo"], 1):
+        return UserError(f"unknown model '{given}'", "did you mean demo?")
+    return UserError(f"unknown model '{given}'", f"a folder here is ./{base}; other forms: {FORMS}")
