@@ -1,0 +1,203 @@
+"""From a reference to a checkpoint on this disk that an engine can load."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tui.host.errors import UserError
+from tui.models import demo
+from tui.models.files import check_gguf
+from tui.models.net import Progress
+from tui.models.reference import Reference
+
+DEFAULT_DTYPE = "bf16"
+LOADABLE = ("bf16", "fp16", "fp32")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A model that can be loaded.
+
+    ``name`` is the reference as given, ``label`` what its pane is headed with, ``engine``
+    what runs it, ``checkpoint`` a folder as published or a ``.gguf`` file.
+    ``parameters``, ``context`` (tokens) and ``family`` are 0 and empty where only the
+    loaded model can tell; ``checkpoint_bytes`` is the size of the weights on disk.
+    """
+
+    name: str
+    label: str
+    engine: str
+    checkpoint: Path
+    dtype: str
+    family: str = ""
+    parameters: int = 0
+    checkpoint_bytes: int = 0
+    context: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The model as it stands in a session's header."""
+        return {
+            "name": self.name,
+            "label": self.label,
+            "engine": self.engine,
+            "checkpoint": str(self.checkpoint),
+            "dtype": self.dtype,
+            "family": self.family,
+            "parameters": self.parameters,
+            "checkpoint_bytes": self.checkpoint_bytes,
+            "context": self.context,
+        }
+
+
+def resolve(ref: Reference, consent: Callable[[str], bool], progress: Progress) -> Resolved:
+    """The checkpoint of one reference, fetched first where it must be and may be.
+
+    Without a dtype in the reference it is bf16, whatever the checkpoint was stored in:
+    fp16 is slow on a CPU, and fp32 takes twice the memory.
+
+    Raises:
+        UserError: there is no such model, it cannot be used, or it cannot be fetched.
+    """
+    if ref.dtype and ref.dtype not in LOADABLE:
+        raise UserError(
+            f"{ref.text}: {ref.dtype} weights cannot be loaded by this version",
+            f"use @{' or @'.join(LOADABLE)}",
+        )
+    if ref.kind == "demo":
+        return Resolved(
+            name=ref.text,
+            label=_label("demo", ref),
+            engine="local",
+            checkpoint=demo.fetch(consent, progress),
+            dtype=ref.dtype or DEFAULT_DTYPE,
+            family=demo.FAMILY,
+            parameters=demo.PARAMETERS,
+            checkpoint_bytes=demo.SIZE,
+            context=demo.CONTEXT,
+        )
+    if ref.kind == "gguf":
+        return _gguf(ref, _existing(ref))
+    if ref.kind == "folder":
+        return _folder(ref, _existing(ref))
+    raise _not_runnable(ref)
+
+
+def resolve_all(
+    refs: Sequence[Reference], consent: Callable[[str], bool], progress: Progress
+) -> list[Resolved]:
+    """`resolve` for all models of a run, with labels that differ from each other."""
+    return unique_labels([resolve(ref, consent, progress) for ref in refs])
+
+
+def unique_labels(models: Sequence[Resolved]) -> list[Resolved]:
+    """The same models; what would be headed the same gets `` #2``, `` #3`` and so on."""
+    used: set[str] = set()
+    result = []
+    for model in models:
+        label, number = model.label, 1
+        while label in used:
+            number += 1
+            label = f"{model.label} #{number}"
+        used.add(label)
+        result.append(replace(model, label=label))
+    return result
+
+
+def _gguf(ref: Reference, file: Path) -> Resolved:
+    return Resolved(
+        name=ref.text,
+        label=_label(file.stem, ref),
+        engine="local",
+        checkpoint=file,
+        dtype=ref.dtype or DEFAULT_DTYPE,
+        checkpoint_bytes=check_gguf(file),
+    )
+
+
+def _folder(ref: Reference, folder: Path) -> Resolved:
+    if not folder.is_dir():
+        raise UserError(
+            f"{ref.target} is a file, not a checkpoint folder",
+            "name the folder that holds config.json and the weights, or a .gguf file",
+        )
+    if not (folder / "config.json").exists():
+        files = sorted(folder.glob("*.gguf"))
+        if len(files) == 1:
+            return _gguf(ref, files[0])
+        if files:
+            names = ", ".join(file.name for file in files[:4])
+            raise UserError(
+                f"{ref.target} holds {len(files)} GGUF files", f"name one of them: {names}"
+            )
+    from tui.models.inspect import inspect
+
+    seen = inspect(folder)
+    return Resolved(
+        name=ref.text,
+        label=_label(display_name(folder), ref),
+        engine="local",
+        checkpoint=folder,
+        dtype=ref.dtype or DEFAULT_DTYPE,
+        family=seen.family,
+        parameters=seen.parameters,
+        checkpoint_bytes=seen.checkpoint_bytes,
+        context=seen.context,
+    )
+
+
+def display_name(folder: Path) -> str:
+    """What a checkpoint folder is called, also within the hubs' cache layouts."""
+    if folder.parent.name == "snapshots":
+        return folder.parent.parent.name.removeprefix("models--").rpartition("--")[2]
+    return folder.resolve().name.replace("___", ".") or str(folder)
+
+
+def _label(name: str, ref: Reference) -> str:
+    return f"{name}@{ref.dtype or DEFAULT_DTYPE}"
+
+
+def _existing(ref: Reference) -> Path:
+    path = Path(ref.target).expanduser()
+    try:
+        if path.exists():
+            return path.resolve()
+        raise _missing(ref, path)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{ref.target} cannot be looked at: {reason}") from None
+
+
+def _missing(ref: Reference, path: Path) -> UserError:
+    wanted = "file" if ref.kind == "gguf" else "folder"
+    parent = path.parent
+    if parent.is_dir():
+        names = sorted(entry.name for entry in parent.iterdir() if not entry.name.startswith("."))
+        lower = {name.lower(): name for name in reversed(names)}
+        near = difflib.get_close_matches(path.name.lower(), lower, 1, 0.5)
+        if near:
+            found = parent / lower[near[0]]
+            shown = f"./{found}" if not found.is_absolute() else str(found)
+            return UserError(f"there is no {wanted} {ref.target}", f"did you mean {shown}?")
+    target = ref.target.strip("/")
+    if target.count("/") == 1 and not target.startswith((".", "~")) and ref.target[0] != "/":
+        return UserError(
+            f"there is no {wanted} {ref.target}", f"on ModelScope it would be ms:{target}"
+        )
+    return UserError(
+        f"there is no {wanted} {ref.target}", "duibi models list shows the models found here"
+    )
+
+
+def _not_runnable(ref: Reference) -> UserError:
+    what = {
+        "modelscope": "models are not fetched from ModelScope",
+        "service": "services over HTTP are not asked",
+        "url": "servers over HTTP are not asked",
+        "session": "recorded sessions are not shown as a pane",
+        "pasted": "pasted answers are not taken",
+    }[ref.kind]
+    return UserError(
+        f"{ref.text}: {what} by this version", "use demo, a checkpoint folder or a .gguf file"
+    )
