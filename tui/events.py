@@ -7,6 +7,7 @@ out every field that has its default value. Nothing else in the program knows it
 """
 
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -302,15 +303,24 @@ def body_of(kind: str, data: Mapping[str, Any]) -> Body:
     if made is None:
         return Unknown(kind, dict(data))
     checks = _CHECKS[made]
-    known = {name: value for name, value in data.items() if name in checks}
-    for name, value in known.items():
-        wanted = checks[name]
-        if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-            raise EventError(f"{kind}.{name} is {type(value).__name__}")
+    known: dict[str, Any] = {}
+    for name, value in data.items():
+        if wanted := checks.get(name):
+            # By exact type: JSON gives no others, and a bool must not pass for a number.
+            if type(value) not in wanted or not _in_range(value):
+                raise EventError(f"{kind}.{name} is {type(value).__name__} or out of range")
+            known[name] = value
     try:
         return typing.cast(Body, made(**known))
     except TypeError as error:
         raise EventError(f"{kind}: {error}") from None
+
+
+def _in_range(value: Any) -> bool:
+    """Whether a number can be shown and computed with: finite, an int of 64 bits."""
+    if type(value) is int:
+        return -(2**63) <= value < 2**63
+    return type(value) is not float or math.isfinite(value)
 
 
 def encode(event: Event) -> str:
@@ -329,7 +339,20 @@ def decode(line: str) -> Event:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise EventError(f"not JSON: {error}") from None
-    match row:
-        case [int(seq), int(t_us), int(model), str(kind), dict(data)]:
-            return Event(seq, t_us, model, body_of(kind, data))
-    raise EventError("not [seq, t_us, model, kind, payload]")
+    return event_of(row)
+
+
+def event_of(row: Any) -> Event:
+    """The event of a parsed JSON row.
+
+    Raises:
+        EventError: the row is not ``[seq, t_us, model, kind, payload]``.
+    """
+    if type(row) is not list or len(row) != 5:
+        raise EventError("not [seq, t_us, model, kind, payload]")
+    seq, t_us, model, kind, data = row
+    if not type(seq) is type(t_us) is type(model) is int or type(kind) is not str:
+        raise EventError("not [seq, t_us, model, kind, payload]")
+    if type(data) is not dict or not (_in_range(seq) and _in_range(t_us) and _in_range(model)):
+        raise EventError("not [seq, t_us, model, kind, payload]")
+    return Event(seq, t_us, model, body_of(kind, data))

@@ -1,0 +1,331 @@
+"""The writing side of a session file: what was acknowledged is in the file.
+
+A line goes out with one unbuffered ``os.write`` before `Journal.append` returns, so that
+a killed process loses nothing; a thread of its own calls fsync, so that a power cut loses
+a second at most. Where the disk refuses, the lines wait in memory and are tried again.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+from tui import events as ev
+from tui.events import RUN, Body, Event
+from tui.host.errors import UserError
+from tui.sessions import reader, remote, storage
+from tui.sessions.lines import LineError, to_line
+
+SYNC_S = 1.0
+RETRY_S = 5.0
+CLOSE_WAIT_S = 10.0
+"""Seconds that closing waits for the last fsync: a hung mount must not hold the program."""
+
+_ENDINGS = (ev.Answered, ev.Failed, ev.Cancelled, ev.End)
+
+
+@dataclass(frozen=True, slots=True)
+class SaveState:
+    """Whether all that was appended is in the file. ``error`` is one line saying why not,
+    ``pending`` counts the events that wait in memory, ``note`` tells what a person should
+    know although all is well (the file lies elsewhere until the end)."""
+
+    saved: bool = True
+    error: str = ""
+    pending: int = 0
+    note: str = ""
+
+
+class Journal:
+    """One session file, open for appending by this process alone.
+
+    Made by `create` or `reopen`; every method may be called from any thread.
+    """
+
+    def __init__(
+        self, path: Path, fd: int, target: Path | None, sync_s: float, retry_s: float
+    ) -> None:
+        self.path = path
+        self._fd, self._target = fd, target
+        self._sync_s, self._retry_s = sync_s, retry_s
+        self._seq = self._good = self._crc = self._answers = self._last_us = 0
+        self._pending: deque[bytes] = deque()
+        self._error = self._sync_error = self._note = ""
+        self._untidy = False
+        self._closed = self._synced = False
+        self._next_try = 0.0
+        self._lock = threading.Lock()
+        self._file_lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._keep_safe, name="journal", daemon=True)
+
+    @classmethod
+    def create(
+        cls, folder: Path, header: ev.Session, sync_s: float = SYNC_S, retry_s: float = RETRY_S
+    ) -> "Journal":
+        """A new session in ``folder``, its header safe on the disk.
+
+        On a network or FUSE file system it is written on the local disk and copied whole
+        at the close: such mounts rewrite a file on each append.
+
+        Raises:
+            UserError: the folder cannot be written, or the header is too large.
+        """
+        storage.make_folder(folder)
+        staged = remote.staging_folder(folder)
+        try:
+            path, fd = storage.create(staged or folder)
+        except OSError as error:
+            raise _unwritable(staged or folder, error) from None
+        journal = cls(path, fd, folder / path.name if staged else None, sync_s, retry_s)
+        try:
+            _, line = to_line(Event(0, 0, RUN, header))
+            if (written := os.write(fd, line)) < len(line):
+                raise OSError(0, f"only {written} of {len(line)} bytes fit")
+            os.fsync(fd)
+            storage.sync_folder(path.parent)
+        except (OSError, LineError) as error:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise _unwritable(path.parent, error) from None
+            raise UserError(f"the session's header is too large: {error}") from None
+        journal._seq, journal._good, journal._crc = 1, len(line), crc32(line)
+        if staged:
+            journal._note = f"on the local disk until the end, then copied to {folder}"
+        journal._thread.start()
+        return journal
+
+    @classmethod
+    def reopen(cls, path: Path, sync_s: float = SYNC_S, retry_s: float = RETRY_S) -> "Journal":
+        """An existing session, to append to it. A torn tail is cut off.
+
+        Raises:
+            UserError: it is being written, damaged, or cannot be written.
+        """
+        local, target = remote.fetch(path)
+        fd = storage.open_regular(local, os.O_RDWR | os.O_APPEND)
+        try:
+            if not storage.lock(fd):
+                raise UserError(
+                    f"{path.name} is being written by another process",
+                    "wait for its end, or follow it with `duibi replay --follow`",
+                )
+            scanned = reader.scan(reader.load(local), path.name)
+            if scanned.verdict == "damaged" or not scanned.events:
+                raise UserError(
+                    f"{path.name} is damaged at line {scanned.line or 1}",
+                    f"`duibi sessions repair {path.name}` saves what is whole",
+                )
+            journal = cls(local, fd, target, sync_s, retry_s)
+            journal._seq, journal._good = len(scanned.events), scanned.good
+            journal._crc, journal._answers = scanned.crc, scanned.answers
+            journal._last_us = max(event.t_us for event in scanned.events)
+            journal._untidy = bool(scanned.dropped)
+        except BaseException:
+            os.close(fd)
+            raise
+        journal._thread.start()
+        return journal
+
+    @property
+    def state(self) -> SaveState:
+        """Whether all is in the file."""
+        with self._lock:
+            error = self._error or self._sync_error
+            return SaveState(not error and not self._pending, error, len(self._pending), self._note)
+
+    @property
+    def last_us(self) -> int:
+        """The latest time appended so far; what comes after a reopening goes on from it."""
+        with self._lock:
+            return self._last_us
+
+    def append(self, t_us: int, model: int, body: Body) -> Event:
+        """Write an event, and return it as it will be read back.
+
+        It is in the file when this returns, or in memory if the disk refuses (`state`).
+
+        Raises:
+            UserError: it is larger than a line may be.
+            ValueError: the journal is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise ValueError("the journal is closed")
+            event = self._append(t_us, model, body)
+        if isinstance(body, _ENDINGS):
+            self._wake.set()
+        return event
+
+    def close(self, status: str = "") -> SaveState:
+        """End the session with totals and its checksum, and release the file. Idempotent.
+
+        Without a status nothing is added: a closed session stays closed after ratings were
+        appended. What could not be saved stays in memory for `save_elsewhere`.
+        """
+        with self._lock:
+            if not self._closed:
+                if status:
+                    end = ev.End(status, self._seq, self._answers, f"{self._crc:08x}")
+                    self._append(self._last_us, RUN, end)
+                self._closed = True
+                self._flush()
+        self._wake.set()
+        self._thread.join(CLOSE_WAIT_S)
+        if not self._thread.is_alive():
+            self._finish()
+        return self.state
+
+    def save_elsewhere(self, folder: Path) -> Path:
+        """Go on in another folder: copy what is written, add what waits, and switch.
+
+        The old file stays as it is. Works after `close` too, while something is unsaved.
+
+        Raises:
+            UserError: the other folder cannot be written either.
+        """
+        storage.make_folder(folder)
+        with self._file_lock, self._lock:
+            if self._fd < 0:
+                return self.path
+            try:
+                path, fd = _create_named(folder, self.path.name)
+            except OSError as error:
+                raise _unwritable(folder, error) from None
+            try:
+                size = _copy(self._fd, self._good, fd)
+                for line in self._pending:
+                    size += _write_whole(fd, line)
+                os.fsync(fd)
+            except OSError as error:
+                os.close(fd)
+                path.unlink(missing_ok=True)
+                raise _unwritable(folder, error) from None
+            os.close(self._fd)
+            self.path, self._fd, self._good, self._target = path, fd, size, None
+            self._pending.clear()
+            self._error = self._sync_error = self._note = ""
+            self._untidy, closed = False, self._closed
+            storage.sync_folder(folder)
+        if closed:
+            self._finish()
+        return self.path
+
+    def _append(self, t_us: int, model: int, body: Body) -> Event:
+        try:
+            event, line = to_line(Event(self._seq, t_us, model, body))
+        except LineError as error:
+            raise UserError(str(error), "shorten it: nothing else was lost") from None
+        self._seq += 1
+        self._crc = crc32(line, self._crc)
+        self._answers += isinstance(body, ev.Answered)
+        self._last_us = max(self._last_us, t_us)
+        if self._pending or not self._write(line):
+            self._pending.append(line)
+        return event
+
+    def _write(self, line: bytes) -> bool:
+        """One line into the file, wholly or not at all."""
+        try:
+            if self._untidy:
+                os.ftruncate(self._fd, self._good)
+                self._untidy = False
+            for _ in range(2):
+                if os.write(self._fd, line) == len(line):
+                    self._good += len(line)
+                    self._synced = False
+                    return True
+                # Half a line must not stand before the next one. If this fails, nothing is
+                # written until it succeeds: a torn tail is read as what it is.
+                self._untidy = True
+                os.ftruncate(self._fd, self._good)
+                self._untidy = False
+            self._error = "only part of a line fits on the disk"
+        except OSError as error:
+            self._error = storage.reason(error)
+        self._next_try = time.monotonic() + self._retry_s
+        return False
+
+    def _flush(self) -> None:
+        while self._pending:
+            if not self._write(self._pending[0]):
+                return
+            self._pending.popleft()
+        self._error = ""
+
+    def _keep_safe(self) -> None:
+        """The thread: fsync each second and at the end of an answer, retry what waits."""
+        while True:
+            self._wake.wait(self._sync_s)
+            self._wake.clear()
+            with self._lock:
+                closed = self._closed
+                if self._pending and not closed and time.monotonic() >= self._next_try:
+                    self._flush()
+                due, self._synced = not self._synced, True
+            if due:
+                self._sync()
+            if closed:
+                return
+
+    def _sync(self) -> None:
+        with self._file_lock:
+            try:
+                os.fsync(self._fd)
+                error = "" if os.fstat(self._fd).st_nlink else "the file was deleted"
+            except OSError as failure:
+                # The kernel reports a lost write once: later successes do not bring it back.
+                error = f"not safe on the disk: {storage.reason(failure)}"
+        if error:
+            with self._lock:
+                self._sync_error = error
+
+    def _finish(self) -> None:
+        with self._file_lock, self._lock:
+            if self._pending or self._sync_error or self._fd < 0:
+                return
+            if self._target is not None:
+                try:
+                    remote.deliver(self.path, self._target)
+                except OSError as error:
+                    self._note = f"stays at {self.path}: {storage.reason(error)}"
+                else:
+                    self._note = f"copied to {self._target.parent}"
+                    self.path = self._target
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _create_named(folder: Path, name: str) -> tuple[Path, int]:
+    with contextlib.suppress(FileExistsError):
+        return storage.create(folder, name)
+    return storage.create(folder)
+
+
+def _copy(source: int, size: int, target: int) -> int:
+    done = 0
+    while done < size:
+        part = os.pread(source, min(1 << 20, size - done), done)
+        if not part:
+            raise OSError(0, "the file was shortened by somebody else")
+        done += _write_whole(target, part)
+    return done
+
+
+def _write_whole(fd: int, data: bytes) -> int:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    return len(data)
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write a session in {folder}: {storage.reason(error)}",
+        "choose another folder with --sessions DIR",
+    )

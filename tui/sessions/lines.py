@@ -1,0 +1,115 @@
+"""One line of a session file: ``[seq,t_us,model,kind,payload]<TAB><crc32><LF>``.
+
+The CRC-32 (zlib's polynomial) is over the JSON bytes and stands as exactly eight
+lowercase hexadecimal digits, so that a flipped bit in it is seen as well.
+"""
+
+import json
+import math
+from typing import Any
+from zlib import crc32
+
+from tui import events as ev
+from tui.events import Event, EventError
+
+SUFFIX = ".duibi"
+MAX_LINE = 16 << 20
+"""Bytes of the longest line that is written or read."""
+MAX_FILE = 1 << 30
+"""Bytes of the longest file that is read: about 20 million tokens with their timing."""
+
+_TAIL = 10  # a tab, eight digits, a newline
+
+
+class LineError(ValueError):
+    """A line that is not one of a session file."""
+
+
+def to_line(event: Event) -> tuple[Event, bytes]:
+    """The event as it will be read back, and its line.
+
+    What the file cannot hold is replaced: a lone surrogate by U+FFFD, a number that is
+    not finite by null.
+
+    Raises:
+        LineError: the line would be longer than `MAX_LINE`.
+    """
+    try:
+        body = ev.encode(event).encode()
+    except UnicodeEncodeError:
+        text = ev.encode(event).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        body, event = text.encode(), ev.decode(text)
+    except ValueError:
+        return to_line(_without_infinities(event))
+    if len(body) + _TAIL > MAX_LINE:
+        raise LineError(f"an event of {len(body)} bytes is longer than a line may be")
+    return event, seal(body)
+
+
+def seal(body: bytes) -> bytes:
+    """The line of a JSON row: the row, a tab, its CRC and a newline."""
+    return b"%b\t%08x\n" % (body, crc32(body))
+
+
+def is_sealed(line: bytes) -> bool:
+    """Whether a line, newline included, is whole and its CRC holds."""
+    return line[-_TAIL:-9] == b"\t" and line[-9:] == b"%08x\n" % crc32(memoryview(line)[:-_TAIL])
+
+
+def row_of(line: bytes) -> list[Any]:
+    """The JSON array of a line, newline included.
+
+    Raises:
+        LineError: newline or CRC are missing or wrong, or it holds no JSON array.
+    """
+    if not is_sealed(line):
+        raise LineError("the checksum does not hold")
+    try:
+        text = line[:-_TAIL].decode()
+        row, end = _decode(text)
+    except (ValueError, RecursionError) as error:
+        raise LineError(f"not JSON: {error}") from None
+    if end != len(text) or type(row) is not list:
+        raise LineError("not one JSON array")
+    return row
+
+
+def event_of(row: list[Any]) -> Event:
+    """The event of a row; a time outside 0 to 2**53 microseconds is none.
+
+    Raises:
+        LineError: it is no event.
+    """
+    try:
+        event = ev.event_of(row)
+    except EventError as error:
+        raise LineError(str(error)) from None
+    if not 0 <= event.t_us < 1 << 53:
+        raise LineError("a time out of range")
+    return event
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number out of range")
+    return value
+
+
+def _refuse(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+_decode = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse).raw_decode
+
+
+def _without_infinities(event: Event) -> Event:
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: clean(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [clean(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    body = ev.body_of(event.body.kind, clean(ev.payload(event.body)))
+    return Event(event.seq, event.t_us, event.model, body)

@@ -1,0 +1,224 @@
+"""Replay: gives a session's events when they are due, in their original timing.
+
+A pure object with an injected clock. The position is always computed from one anchor
+(a moment of the clock and a place in the session), so that it does not drift.
+"""
+
+import math
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+
+from tui import events as ev
+from tui.events import Event
+
+SPEEDS = (1.0, 2.0, 4.0, 8.0, math.inf)
+BACK_GRACE_US = 1_000_000
+"""Stepping back within this time after a question's start goes to the one before it."""
+
+
+class Player:
+    """Plays events; the screen calls `drain` as often as it draws.
+
+    ``max_gap`` (seconds) shortens longer pauses to that length; ``loop`` starts over at
+    the end. Positions and durations are microseconds of the session's own time.
+    """
+
+    def __init__(
+        self,
+        events: Sequence[Event],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        speed: float = 1.0,
+        max_gap: float | None = None,
+        loop: bool = False,
+    ) -> None:
+        self._clock = clock
+        self._max_gap_us = math.inf if max_gap is None else max(0.0, max_gap * 1e6)
+        self._loop = loop
+        self._events: list[Event] = []
+        self._at: list[int] = []
+        """Times of the session, never falling."""
+        self._due: list[float] = []
+        """The same with long pauses shortened: the time that is played."""
+        self._marks: list[tuple[int, str]] = []
+        self._asked: dict[int, str] = {}
+        self._marked: set[tuple[str, int]] = set()
+        self._epoch = 0
+        self._given = 0
+        self._reset = False
+        self._playing = True
+        self._speed = speed
+        self._anchor = (clock(), 0.0)
+        self._stop: int | None = None
+        self.extend(sorted(events, key=lambda event: event.t_us))
+
+    @property
+    def duration_us(self) -> int:
+        """The time of the last event."""
+        return self._at[-1] if self._at else 0
+
+    @property
+    def position_us(self) -> int:
+        """Where the replay is."""
+        played = self._played()
+        i = bisect_right(self._due, played) - 1
+        if i < 0:
+            return 0
+        at = self._at[i] + played - self._due[i]
+        return int(at if i + 1 == len(self._at) else min(at, self._at[i + 1]))
+
+    @property
+    def speed(self) -> float:
+        """1, 2, 4, 8, or infinity: all at once."""
+        return self._speed
+
+    @property
+    def playing(self) -> bool:
+        """Whether time passes (also at the end, where nothing is left to come)."""
+        return self._playing
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything has been given."""
+        return (
+            self._given == len(self._events)
+            and not self._reset
+            and self._target() == (len(self._events))
+        )
+
+    @property
+    def question(self) -> str | None:
+        """The id of the question that was begun last at this position."""
+        i = bisect_right(self._marks, (self.position_us, "\U0010ffff")) - 1
+        return self._marks[i][1] if i >= 0 else None
+
+    @property
+    def next_due_s(self) -> float | None:
+        """Seconds until there is something to drain (0: now); None: not without a key."""
+        target = self._target()
+        if self._reset or self._given < target:
+            return 0.0
+        if not self._playing or target == len(self._events):
+            return None
+        return max(0.0, (self._due[target] - self._played()) / 1e6 / self._speed)
+
+    def drain(self) -> tuple[bool, list[Event]]:
+        """(whether to begin anew, the events that became due since the last call)."""
+        if self._loop and self._playing and self._speed < math.inf and self.ended:
+            self.seek(0)
+        target = self._target()
+        reset, self._reset = self._reset, False
+        if reset:
+            self._given = 0
+        due = self._events[self._given : target]
+        self._given = max(self._given, target)
+        return reset, due
+
+    def play(self) -> None:
+        """Let time pass; from the beginning if everything was played."""
+        if self.ended and not self._loop:
+            self.seek(0)
+        self._set_anchor(self._played())
+        self._playing = True
+
+    def pause(self) -> None:
+        """Stop time."""
+        self._set_anchor(self._played())
+        self._playing = False
+
+    def toggle(self) -> None:
+        """Pause or play; at the end, play again."""
+        if self._playing and not self.ended:
+            self.pause()
+        else:
+            self.play()
+
+    def set_speed(self, speed: float) -> None:
+        """Play at ``speed`` from here on.
+
+        Raises:
+            ValueError: it is not positive.
+        """
+        if not speed > 0:
+            raise ValueError(f"a speed of {speed}")
+        self._set_anchor(self._played())
+        self._speed = speed
+
+    def seek(self, t_us: int) -> None:
+        """Go to a time; going back makes the next `drain` begin anew."""
+        t_us = min(max(0, t_us), self.duration_us)
+        i = bisect_right(self._at, t_us) - 1
+        if i < 0:
+            return
+        played = self._due[i] + (t_us - self._at[i])
+        if i + 1 < len(self._due):
+            played = min(played, self._due[i + 1])
+        if self._speed == math.inf:
+            # All at once would run to the end again from wherever one seeks to.
+            self._speed = 1.0
+        self._set_anchor(played)
+        self._reset |= self._target() < self._given
+
+    def step_question(self, step: int) -> str | None:
+        """Go to where the next (+1) or previous (-1) question begins; its id, if there is one."""
+        now = self.position_us
+        if step > 0:
+            i = bisect_right(self._marks, (now, "\U0010ffff"))
+        else:
+            i = bisect_left(self._marks, (now - BACK_GRACE_US if self._playing else now, "")) - 1
+        if not self._marks or i >= len(self._marks):
+            return None
+        at, question = self._marks[max(0, i)]
+        self.seek(at)
+        return question
+
+    def step_token(self) -> None:
+        """Pause, and go on to the next token."""
+        i = max(self._given, self._target()) if not self._reset else self._target()
+        while i < len(self._events) and not isinstance(self._events[i].body, ev.Delta):
+            i += 1
+        self._playing = False
+        if i < len(self._events):
+            self._set_anchor(self._due[i])
+            self._stop = i + 1
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """Add events at the end, in the order they come."""
+        for event in events:
+            at = max(event.t_us, self._at[-1] if self._at else 0)
+            gap = min(at - self._at[-1], self._max_gap_us) if self._at else 0
+            self._due.append((self._due[-1] if self._due else 0) + gap)
+            self._at.append(at)
+            self._events.append(event)
+            self._mark(at, event.body)
+
+    def _mark(self, at: int, body: ev.Body) -> None:
+        """A question begins where work on its first answer starts; where models take
+        turns, it begins again with each model."""
+        match body:
+            case ev.Asked(answer=answer, question=question):
+                self._asked[answer] = question
+            case ev.Unloaded():
+                self._epoch += 1
+            case ev.Started(answer=answer) if answer in self._asked:
+                mark = (self._asked[answer], self._epoch)
+                if mark not in self._marked:
+                    self._marked.add(mark)
+                    self._marks.append((at, mark[0]))
+
+    def _played(self) -> float:
+        moment, place = self._anchor
+        if self._playing:
+            passed = self._clock() - moment
+            place = math.inf if self._speed == math.inf else place + passed * 1e6 * self._speed
+        return min(place, self._due[-1]) if self._due else 0.0
+
+    def _set_anchor(self, place: float) -> None:
+        self._anchor = (self._clock(), place)
+        self._stop = None
+
+    def _target(self) -> int:
+        if self._stop is not None and not self._playing:
+            return self._stop
+        return bisect_right(self._due, self._played())

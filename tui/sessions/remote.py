@@ -1,0 +1,106 @@
+"""Folders on network and FUSE mounts: written on the local disk, copied whole at the end.
+
+Such mounts (NFS, OSS buckets) rewrite a whole object for each append, lose locks, and
+may show half a file under its final name; a local disk does none of that.
+"""
+
+import os
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+from tui.host import paths
+from tui.host.errors import UserError
+from tui.sessions import storage
+
+_REMOTE = ("fuse", "nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "beegfs", "gluster")
+_TARGET = "target"
+
+
+def filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """The type of the file system that holds a folder, as proc(5) names it; "" if unknown."""
+    try:
+        text = mounts.read_text(errors="replace")
+        place = folder.resolve()
+    except OSError:
+        return ""
+    found, depth = "", -1
+    for line in text.splitlines():
+        left, _, right = line.partition(" - ")
+        columns = left.split(" ")
+        if len(columns) < 5 or not right:
+            continue
+        point = Path(columns[4].encode().decode("unicode_escape", "replace"))
+        if len(point.parts) >= depth and place.is_relative_to(point):
+            found, depth = right.split(" ", 1)[0], len(point.parts)
+    return found
+
+
+def is_remote(folder: Path) -> bool:
+    """Whether appending there, line by line, is a bad idea."""
+    return filesystem(folder).startswith(_REMOTE)
+
+
+def staging_folder(folder: Path) -> Path | None:
+    """Where sessions meant for ``folder`` are written meanwhile; None: there itself.
+
+    It lies in the cache folder and remembers what it stands for, so that a session left by
+    a crash is still listed with ``folder`` and copied there when it is closed after all.
+    """
+    if not is_remote(folder):
+        return None
+    staged = _staged(folder)
+    if is_remote(staged.parent.parent):
+        return None
+    storage.make_folder(staged)
+    (staged / _TARGET).write_text(str(folder.resolve()), encoding="utf-8")
+    return staged
+
+
+def left_behind(folder: Path) -> Path | None:
+    """The local folder that holds sessions not yet copied to ``folder``, if there is one."""
+    staged = _staged(folder)
+    return staged if (staged / _TARGET).is_file() else None
+
+
+def fetch(path: Path) -> tuple[Path, Path | None]:
+    """Where to append to a session, and where to copy it in the end (None: nowhere).
+
+    Raises:
+        UserError: it cannot be copied to the local disk.
+    """
+    remembered = path.parent / _TARGET
+    if path.parent.parent == paths.cache_dir() / "staged" and remembered.is_file():
+        return path, Path(remembered.read_text(encoding="utf-8")) / path.name
+    staged = staging_folder(path.parent)
+    if staged is None:
+        return path, None
+    local = staged / path.name
+    if not local.exists():
+        try:
+            shutil.copyfile(path, local)
+            local.chmod(0o600)
+        except OSError as error:
+            local.unlink(missing_ok=True)
+            raise UserError(f"cannot copy {path}: {storage.reason(error)}") from None
+    return local, path
+
+
+def deliver(local: Path, target: Path) -> None:
+    """Copy a closed session to where it belongs, compare, and remove the local copy.
+
+    Raises:
+        OSError: it could not be copied; the local copy is still there.
+    """
+    shutil.copyfile(local, target)
+    with target.open("rb") as file:
+        os.fsync(file.fileno())
+        copied = sha256(file.read()).digest()
+    if copied != sha256(local.read_bytes()).digest():
+        raise OSError(0, f"the copy in {target.parent} differs")
+    local.unlink()
+
+
+def _staged(folder: Path) -> Path:
+    mark = sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    return paths.cache_dir() / "staged" / mark
