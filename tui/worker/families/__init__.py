@@ -1,0 +1,49 @@
+"""One module per family of checkpoints: how to read its config, weights and words."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui.models.recognise import Architecture
+from tui.worker.families.base import Codec
+
+if TYPE_CHECKING:
+    from tui.worker.shards import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The text side of a checkpoint; fields as in `families.base.Checkpoint`."""
+
+    codec: Codec
+    stop_ids: frozenset[int]
+    prompt_format: str
+    visible: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    finished: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    sampling: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What differs between families.
+
+    ``native_config(config.json, architecture, folder)`` makes the configuration of the
+    native class, ``rules`` say where published tensors go, and ``words(folder,
+    config.json, architecture)`` reads the tokenizer files; architecture None and an empty
+    config where a folder holds those only.
+    """
+
+    name: str
+    native_config: Callable[[Mapping[str, Any], Architecture, Path], Any]
+    words: Callable[[Path, Mapping[str, Any], Architecture | None], Words]
+    rules: "tuple[Rule, ...]" = ()
+
+
+def family_of(name: str) -> Family:
+    """The family of a name that `tui.models.recognise` gives."""
+    module = "llama" if name in ("llama", "general") else name
+    family: Family = import_module(f"tui.worker.families.{module}").FAMILY
+    return family

@@ -49,7 +49,8 @@ class Checkpoint:
     ``prompt_format`` is a word for people (``chatml``, ``chatglm3``, ``template``,
     ``completion``); ``visible`` turns the decoded answer into (reasoning, text) as a
     reader should see it, and must be monotonic: given more, it never takes back what it
-    gave, except a tail that `decode` marked as unfinished.
+    gave, except a tail that `decode` marked as unfinished. ``finished`` is the same for an
+    answer that is complete: what `visible` held back in doubt is in it.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Checkpoint:
     """``build(dtype, progress) -> torch.nn.Module`` in eval mode on the CPU; dtype is
     ``bf16``, ``fp16`` or ``fp32``; ``progress(done, total)`` counts bytes."""
     visible: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    finished: Callable[[str], tuple[str, str]] = lambda text: ("", text)
     sampling: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

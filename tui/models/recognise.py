@@ -1,0 +1,199 @@
+"""Which family a checkpoint belongs to, told from its config.json alone (no torch).
+
+Config keys of the four published families: Qwen-7B-Chat (two generations of keys),
+ChatGLM3-6B, Baichuan2-7B-Chat, DeepSeek-LLM-7B-Chat as their config.json files have them.
+"""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tui.models.weights import WeightsError
+
+LONGEST = 1 << 22
+"""Largest believable value of any size in a config.json (a vocabulary, a context)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What a config.json says of a model, in one set of words for all families.
+
+    ``family`` is ``qwen``, ``chatglm3``, ``baichuan2``, ``llama`` or ``general``;
+    ``intermediate`` the width of the feed-forward part, ``context`` the longest prompt
+    plus answer in tokens. ``native`` is False where only the checkpoint's own Python
+    code could run it.
+    """
+
+    family: str
+    model_type: str
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocab: int
+    context: int
+    native: bool = True
+
+
+def architecture(config: Mapping[str, Any]) -> Architecture:
+    """Read a config.json.
+
+    Raises:
+        WeightsError: a model that is refused (``unsupported``), or sizes that are missing
+            or cannot be (``damaged``).
+    """
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or not kind:
+        raise WeightsError("unsupported", "config.json names no model_type")
+    _refuse_other_modes(config)
+    if kind == "qwen":
+        return _qwen(config)
+    if kind == "chatglm":
+        return _chatglm3(config)
+    if kind == "baichuan":
+        return _baichuan2(config)
+    return _general(kind, config)
+
+
+def _refuse_other_modes(config: Mapping[str, Any]) -> None:
+    for key in ("vision_config", "visual", "audio_config", "vision_tower", "mm_vision_tower"):
+        if config.get(key):
+            raise WeightsError(
+                "unsupported",
+                f"a model for images or sound ({key} in config.json) is not supported",
+                "use the text-only chat model of the same series",
+            )
+    if config.get("is_encoder_decoder"):
+        raise WeightsError("unsupported", "an encoder-decoder model is not a chat model")
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    if method:
+        raise WeightsError(
+            "unsupported",
+            f"already quantised with {str(method)[:20]}, which needs kernels not used here",
+            "use the original checkpoint",
+        )
+
+
+def _size(config: Mapping[str, Any], *keys: str, default: int | None = None) -> int:
+    for key in keys:
+        value = config.get(key)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LONGEST:
+            raise WeightsError("damaged", f"config.json: {key} cannot be {str(value)[:40]}")
+        return value
+    if default is None:
+        raise WeightsError("damaged", f"config.json has no {keys[0]}")
+    return default
+
+
+def _qwen(config: Mapping[str, Any]) -> Architecture:
+    hidden = _size(config, "hidden_size", "n_embd")
+    heads = _size(config, "num_attention_heads", "n_head")
+    return Architecture(
+        family="qwen",
+        model_type="qwen",
+        layers=_size(config, "num_hidden_layers", "n_layer"),
+        hidden=hidden,
+        heads=heads,
+        kv_heads=heads,
+        head_dim=_size(config, "kv_channels", default=hidden // heads),
+        # The published value counts gate and up together.
+        intermediate=_size(config, "intermediate_size", "ffn_hidden_size") // 2,
+        vocab=_size(config, "vocab_size", "padded_vocab_size"),
+        # Beyond seq_length upstream changes the rotary base and scales queries.
+        context=_size(config, "seq_length", default=2048),
+    )
+
+
+def _chatglm3(config: Mapping[str, Any]) -> Architecture:
+    name = str(config.get("_name_or_path", "")).lower()
+    if "position_encoding_2d" in config or "inner_hidden_size" in config:
+        raise WeightsError("unsupported", "ChatGLM (the first) is not supported", "use ChatGLM3-6B")
+    older = config.get("seq_length") == 32768 and "rope_ratio" not in config
+    if "chatglm2" in name or older:
+        raise WeightsError("unsupported", "ChatGLM2 is not supported", "use ChatGLM3-6B")
+    if "glm-4" in name or _size(config, "padded_vocab_size") > 65024:
+        raise WeightsError(
+            "unsupported",
+            "GLM-4 in its first format is not supported",
+            "use the checkpoint of the same model whose name ends in -hf",
+        )
+    heads = _size(config, "num_attention_heads")
+    hidden = _size(config, "hidden_size")
+    grouped = bool(config.get("multi_query_attention"))
+    return Architecture(
+        family="chatglm3",
+        model_type="chatglm",
+        layers=_size(config, "num_layers"),
+        hidden=hidden,
+        heads=heads,
+        kv_heads=_size(config, "multi_query_group_num") if grouped else heads,
+        head_dim=_size(config, "kv_channels", default=hidden // heads),
+        intermediate=_size(config, "ffn_hidden_size"),
+        vocab=_size(config, "padded_vocab_size"),
+        context=_size(config, "seq_length"),
+    )
+
+
+def _baichuan2(config: Mapping[str, Any]) -> Architecture:
+    if config.get("hidden_size") == 5120 or "max_position_embeddings" not in config:
+        raise WeightsError(
+            "unsupported",
+            "Baichuan 13B (ALiBi attention) is not supported",
+            "use Baichuan2-7B-Chat",
+        )
+    if config.get("vocab_size") == 64000:
+        raise WeightsError(
+            "unsupported", "Baichuan (the first) is not supported", "use Baichuan2-7B-Chat"
+        )
+    hidden = _size(config, "hidden_size")
+    heads = _size(config, "num_attention_heads")
+    return Architecture(
+        family="baichuan2",
+        model_type="baichuan",
+        layers=_size(config, "num_hidden_layers"),
+        hidden=hidden,
+        heads=heads,
+        kv_heads=heads,
+        head_dim=hidden // heads,
+        intermediate=_size(config, "intermediate_size"),
+        vocab=_size(config, "vocab_size"),
+        context=_size(config, "model_max_length", "max_position_embeddings"),
+    )
+
+
+def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
+    inner = config.get("text_config")
+    text = inner if isinstance(inner, dict) else config
+    hidden = _size(text, "hidden_size", "n_embd", "d_model")
+    heads = _size(text, "num_attention_heads", "n_head", default=1)
+    return Architecture(
+        family="llama" if kind == "llama" else "general",
+        model_type=kind,
+        layers=_size(text, "num_hidden_layers", "n_layer", "num_layers"),
+        hidden=hidden,
+        heads=heads,
+        kv_heads=_size(text, "num_key_value_heads", default=heads),
+        head_dim=_size(text, "head_dim", default=max(1, hidden // heads)),
+        intermediate=_size(text, "intermediate_size", "n_inner", default=4 * hidden),
+        vocab=_size(text, "vocab_size"),
+        context=_size(text, "max_position_embeddings", "n_positions", default=2048),
+        native=known_natively(kind),
+    )
+
+
+def known_natively(model_type: str) -> bool:
+    """Whether the installed transformers has a class of its own for a model type (looked
+    up on the disk: importing transformers takes seconds)."""
+    spec = importlib.util.find_spec("transformers")
+    if spec is None or not spec.submodule_search_locations:
+        return False
+    folder = model_type.replace("-", "_").replace(".", "_")
+    if not folder.isidentifier():
+        return False
+    return any((Path(p) / "models" / folder).is_dir() for p in spec.submodule_search_locations)

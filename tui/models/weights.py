@@ -1,0 +1,302 @@
+"""Names, shapes and dtypes of a checkpoint's tensors, read from the files' headers.
+
+Nothing here loads a tensor, imports torch or runs a byte of the checkpoint: safetensors
+headers are JSON, and the pickle inside a `.bin` file is read by an unpickler that knows
+four harmless constructors and refuses everything else.
+"""
+
+import json
+import pickle
+import re
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tui.host.errors import UserError
+
+MAX_HEADER = 16 << 20
+"""Largest header or index that is read, in bytes: a million empty tensors in a larger
+one cost seconds and a gigabyte before anything is known to be wrong."""
+
+LFS_START = b"version https://git-lfs.github.com/spec/v1"
+SAFETENSORS_INDEX = "model.safetensors.index.json"
+BIN_INDEX = "pytorch_model.bin.index.json"
+
+BYTES = {
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
+    "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
+}  # fmt: skip
+"""Bytes of one element by the dtype names of the safetensors format."""
+
+_STORAGES = {
+    "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16",
+    "BFloat16Storage": "BF16", "LongStorage": "I64", "IntStorage": "I32",
+    "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8", "BoolStorage": "BOOL",
+}  # fmt: skip
+
+
+class WeightsError(UserError):
+    """Weight files that cannot be used; ``cause`` is ``not_found``, ``damaged`` or
+    ``unsupported``."""
+
+    def __init__(self, cause: str, message: str, next_step: str = "") -> None:
+        super().__init__(message, next_step)
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One stored tensor: its name, dtype (safetensors' word), shape and file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.elements * BYTES[self.dtype]
+
+
+def shard_names(folder: Path) -> list[str]:
+    """File names of a checkpoint's weights, present or not; safetensors before `.bin`.
+
+    Raises:
+        WeightsError: no weights, or an index that is no index.
+    """
+    for single, index in (
+        ("model.safetensors", SAFETENSORS_INDEX),
+        ("pytorch_model.bin", BIN_INDEX),
+    ):
+        if (folder / index).is_file():
+            return _indexed(folder / index)
+        if (folder / single).is_file():
+            return [single]
+    raise WeightsError(
+        "not_found",
+        f"{folder.name or folder} holds no model.safetensors and no pytorch_model.bin",
+        "point at the folder that holds config.json and the weight files",
+    )
+
+
+def _indexed(index: Path) -> list[str]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise WeightsError("damaged", f"{index.name} has no weight_map")
+    names = sorted({str(name) for name in weight_map.values()})
+    for name in names:
+        if Path(name).name != name or not name.endswith((".safetensors", ".bin")):
+            raise WeightsError("damaged", f"{index.name} names a file outside: {name[:80]!r}")
+    return names
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object of a file.
+
+    Raises:
+        WeightsError: it is missing, too large, not JSON or not an object.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_HEADER + 1)
+    except FileNotFoundError:
+        raise WeightsError("not_found", f"{path.parent.name}: no {path.name}") from None
+    except OSError as error:
+        raise WeightsError("not_found", f"{path.name}: {error.strerror}") from None
+    _refuse_pointer(path.name, raw)
+    if len(raw) > MAX_HEADER:
+        raise WeightsError("damaged", f"{path.name} is larger than {MAX_HEADER >> 20} MiB")
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(
+            "damaged", f"{path.name} is not JSON: {str(error)[:80]}", "fetch the file again"
+        ) from None
+    if not isinstance(value, dict):
+        raise WeightsError("damaged", f"{path.name} is not a JSON object")
+    return value
+
+
+def _refuse_pointer(name: str, start: bytes) -> None:
+    if start.startswith(LFS_START):
+        raise WeightsError(
+            "damaged",
+            f"{name} is a git-lfs pointer: its content was not pulled",
+            "run `git lfs pull` in the folder, or download the model again",
+        )
+
+
+def read_tensors(folder: Path) -> list[Tensor]:
+    """All tensors of a checkpoint folder, from the headers of all of its shards.
+
+    Raises:
+        WeightsError: a shard is missing, cut short, a git-lfs pointer or not a weight file.
+    """
+    names = shard_names(folder)
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise WeightsError(
+            "damaged",
+            f"{len(missing)} of {len(names)} weight files are missing: {_some(missing)}",
+            "finish the download",
+        )
+    return [tensor for name in names for tensor in read_file(folder / name)]
+
+
+def read_file(path: Path) -> list[Tensor]:
+    """The tensors of one `.safetensors` or `.bin` file.
+
+    Raises:
+        WeightsError: as `read_tensors`.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            _refuse_pointer(path.name, file.read(len(LFS_START)))
+            file.seek(0)
+            if path.suffix == ".safetensors":
+                return _read_safetensors(path, file, size)
+            return _read_bin(path, file)
+    except OSError as error:
+        raise WeightsError("damaged", f"{path.name}: {error.strerror or error}") from None
+
+
+def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[Tensor]:
+    # Format: u64 header length, JSON header, data
+    # (https://huggingface.co/docs/safetensors/index#format).
+    start = file.read(8)
+    length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+    if length > MAX_HEADER:
+        raise WeightsError(
+            "damaged",
+            f"{path.name}: header of {length / 1e6:.0f} MB (at most {MAX_HEADER >> 20} MiB)",
+            "fetch the file again",
+        )
+    try:
+        header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        entries = [
+            (str(name), str(e["dtype"]), tuple(map(int, e["shape"])), *map(int, e["data_offsets"]))
+            for name, e in header.items()
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise WeightsError(
+            "damaged", f"{path.name}: not a safetensors file", "fetch the file again"
+        ) from None
+    end = 0
+    tensors = []
+    for name, dtype, shape, first, last in entries:
+        tensor = Tensor(name, dtype, shape, path)
+        if dtype not in BYTES:
+            raise WeightsError("unsupported", f"{path.name}: {name} is stored as {dtype[:20]}")
+        if min(shape, default=0) < 0 or tensor.nbytes != last - first or first < 0:
+            raise WeightsError("damaged", f"{path.name}: {name} has not the size it says")
+        end = max(end, last)
+        tensors.append(tensor)
+    if 8 + length + end != size:
+        raise WeightsError(
+            "damaged",
+            f"{path.name} has {size:,} bytes but must have {8 + length + end:,}",
+            "fetch the file again",
+        )
+    return tensors
+
+
+@dataclass(slots=True)
+class _Stored:
+    """Stand-in for a tensor while a `.bin` header is read."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    key: str
+
+
+def _rebuild(storage: Any, offset: int, shape: Iterable[int], *_: Any) -> _Stored:
+    dtype, key = storage
+    return _Stored(dtype, tuple(int(n) for n in shape), key)
+
+
+def _same(value: Any, *_: Any) -> Any:
+    return value
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads the layout that `torch.save` writes for a dict of tensors, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _rebuild
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return _same
+        if module == "torch" and name in _STORAGES:
+            return _STORAGES[name]
+        raise WeightsError(
+            "unsupported",
+            f"asks to run {module[:40]}.{name[:40]} when opened: refused",
+            "use a safetensors copy of this model",
+        )
+
+    def persistent_load(self, pid: Any) -> Any:
+        _, dtype, key, *_rest = pid
+        return dtype, str(key)
+
+
+def _read_bin(path: Path, file: BinaryIO) -> list[Tensor]:
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        raise WeightsError(
+            "damaged",
+            f"{path.name} is cut short or not a file that torch.save wrote since 2020",
+            "fetch the file again",
+        ) from None
+    with archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+        inner = next((name for name in sizes if re.fullmatch(r"[^/]+/data\.pkl", name)), None)
+        if inner is None or sizes[inner] > MAX_HEADER:
+            raise WeightsError("damaged", f"{path.name} has no readable list of tensors")
+        try:
+            with archive.open(inner) as stream:
+                loaded = _Unpickler(stream).load()
+        except WeightsError as error:
+            raise WeightsError(
+                error.cause, f"{path.name} {error.message}", error.next_step
+            ) from None
+        except Exception as error:  # a pickle's opcodes can raise anything
+            raise WeightsError(
+                "damaged", f"{path.name}: broken list of tensors ({type(error).__name__})"
+            ) from None
+        root = inner.rpartition("/")[0]
+        return [
+            _checked(path, str(name), stored, sizes, root)
+            for name, stored in _entries(path, loaded)
+        ]
+
+
+def _entries(path: Path, loaded: Any) -> list[tuple[Any, _Stored]]:
+    if not isinstance(loaded, dict) or not all(isinstance(v, _Stored) for v in loaded.values()):
+        raise WeightsError("unsupported", f"{path.name} holds more than named tensors")
+    return list(loaded.items())
+
+
+def _checked(path: Path, name: str, stored: _Stored, sizes: dict[str, int], root: str) -> Tensor:
+    tensor = Tensor(name, stored.dtype, stored.shape, path)
+    if tensor.nbytes > sizes.get(f"{root}/data/{stored.key}", 0):
+        raise WeightsError("damaged", f"{path.name}: {name} has not the size it says")
+    return tensor
+
+
+def _some(names: list[str], limit: int = 3) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown}, and {len(names) - limit} more"

@@ -1,0 +1,63 @@
+"""Llama and with it DeepSeek-LLM, and every other model that transformers has a class for:
+config.json and tensor names are native already, the words come from tokenizer.json and
+the chat template."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tui.models.recognise import Architecture
+from tui.worker.families import Family, Words, general
+from tui.worker.families.base import CheckpointError
+from tui.worker.reasoning import OPEN, divider
+from tui.worker.sampling import published
+from tui.worker.shards import Rule
+from tui.worker.template import ChatTemplate
+
+_NO_LIMIT = 1 << 62
+
+
+def _native_config(config: Mapping[str, Any], _: Architecture, folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(
+            str(folder), trust_remote_code=False, local_files_only=True
+        )
+    except Exception as error:  # config classes validate with errors of many kinds
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError("damaged", f"config.json: {reason}") from None
+
+
+def _words(folder: Path, config: Mapping[str, Any], known: Architecture | None) -> Words:
+    tokenizer_config = general.optional_json(folder / "tokenizer_config.json")
+    generation = general.optional_json(folder / "generation_config.json")
+    vocabulary = general.vocabulary(folder)
+    named = general.special_tokens(folder, tokenizer_config)
+    stops = general.stop_ids(vocabulary.controls, named, generation, config)
+    context = known.context if known else _NO_LIMIT
+    vocab = known.vocab if known else _NO_LIMIT
+    source = general.template_of(folder, tokenizer_config)
+    if source is None:
+        return Words(
+            codec=general.CompletionCodec(vocabulary, context, vocab),
+            stop_ids=stops,
+            prompt_format="completion",
+            sampling=published(generation),
+            notes=("no chat format: the text is completed, not answered",),
+        )
+    codec = general.TemplateCodec(vocabulary, ChatTemplate(source, named), context, vocab)
+    opening = codec.generation_prompt()
+    words = {"codec": codec, "stop_ids": stops, "prompt_format": "template"}
+    if OPEN in source or OPEN in vocabulary.controls:
+        begins_open = opening.rstrip().endswith(OPEN)
+        words |= {"visible": divider(begins_open, False), "finished": divider(begins_open, True)}
+    return Words(**words, sampling=published(generation))
+
+
+FAMILY = Family(
+    name="llama",
+    native_config=_native_config,
+    words=_words,
+    rules=(Rule(r".*rotary_emb\.inv_freq"),),
+)

@@ -1,0 +1,200 @@
+"""From a folder on the disk to a checkpoint that can be asked, without remote code."""
+
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tui.models.recognise import Architecture, architecture
+from tui.models.weights import Tensor, WeightsError, read_json, read_tensors
+from tui.worker.families import Family, family_of
+from tui.worker.families.base import Checkpoint, CheckpointError
+
+Progress = Callable[[int, int], None]
+
+_LAYER_WORDS = (".layers.", ".h.", ".blocks.", ".layer.")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A checkpoint folder whose config and weight headers were read and agree."""
+
+    path: Path
+    config: dict[str, Any]
+    architecture: Architecture
+    tensors: list[Tensor]
+
+    @property
+    def parameters(self) -> int:
+        return sum(t.elements for t in self.tensors if not t.name.endswith("inv_freq"))
+
+    @property
+    def nbytes(self) -> int:
+        return sum(t.nbytes for t in self.tensors)
+
+
+def open_folder(path: Path) -> Folder:
+    """Read and check everything that can be known without the weights.
+
+    Raises:
+        CheckpointError: no checkpoint, damaged, or of a kind that is refused.
+    """
+    if not path.is_dir():
+        raise CheckpointError("not_found", f"no folder {path}", "check the path")
+    try:
+        config = read_json(path / "config.json")
+        known = architecture(config)
+        tensors = read_tensors(path)
+    except WeightsError as error:
+        raise CheckpointError(error.cause, error.message, error.next_step) from None
+    folder = Folder(path, config, known, tensors)
+    _refuse_lies(folder)
+    return folder
+
+
+def _refuse_lies(folder: Folder) -> None:
+    """Before anything is allocated after config.json, its sizes must be those of the files."""
+    known = folder.architecture
+    numbers = {
+        int(part)
+        for tensor in folder.tensors
+        for word in _LAYER_WORDS
+        for part in [tensor.name.partition(word)[2].partition(".")[0]]
+        if part.isdigit()
+    }
+    if numbers and len(numbers) != known.layers:
+        _lie("layers", known.layers, len(numbers))
+    dimensions = {n for tensor in folder.tensors for n in tensor.shape}
+    for what, size in (("hidden size", known.hidden), ("vocabulary", known.vocab)):
+        if size not in dimensions:
+            _lie(what, size, "no tensor of that size")
+
+
+def _lie(what: str, said: object, found: object) -> None:
+    raise CheckpointError(
+        "damaged",
+        f"config.json says {what} {said}, the weight files say {found}",
+        "fetch config.json and the weight files of the same model again",
+    )
+
+
+def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) -> Checkpoint:
+    """Everything of a checkpoint folder but its weights, which `Checkpoint.build` maps.
+
+    ``remote_code`` holds the SHA-256 of each Python file of the folder that a person has
+    agreed to run; without it nothing of the folder is ever run.
+
+    Raises:
+        CheckpointError: it cannot be used; the message names the reason in one line.
+    """
+    folder = open_folder(path)
+    if not folder.architecture.native:
+        raise CheckpointError(
+            "unsupported",
+            f"{path.name} is of type {folder.architecture.model_type[:40]}, which transformers has "
+            "no class for",
+            "give --remote-code to run the Python files in its folder, if you trust them",
+        )
+    family = family_of(folder.architecture.family)
+    words = family.words(path, folder.config, folder.architecture)
+    return Checkpoint(
+        path=path,
+        family=family.name,
+        codec=words.codec,
+        stop_ids=words.stop_ids,
+        context=folder.architecture.context,
+        prompt_format=words.prompt_format,
+        parameters=folder.parameters,
+        checkpoint_bytes=folder.nbytes,
+        build=partial(build, folder, family),
+        visible=words.visible,
+        finished=words.finished,
+        sampling=words.sampling,
+        notes=words.notes,
+    )
+
+
+def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any:
+    """The model in eval mode on the CPU. In the stored dtype its weights stay views of the
+    mapped files; into another they are converted one tensor at a time.
+
+    Raises:
+        CheckpointError: tensors that are missing, left over, of another shape, or not
+            numbers.
+    """
+    import torch
+
+    from tui.worker import shards
+
+    wanted = shards.DTYPES.get(dtype)
+    if wanted is None:
+        raise CheckpointError("unsupported", f"dtype {dtype[:20]!r} is none of bf16, fp16, fp32")
+    config = family.native_config(folder.config, folder.architecture, folder.path)
+    model_class, expected = _blueprint(config)
+    tensors: dict[str, Any] = {}
+    done, total = 0, folder.nbytes
+    views = shards.renamed(shards.opened(folder.path), family.rules, folder.architecture)
+    for name, view in views:
+        _refuse_shape(name, view, expected)
+        size = view.numel() * view.element_size()
+        tensors[name] = view.to(wanted) if view.is_floating_point() else view
+        done += size
+        progress(min(done, total), total)
+    if name := shards.first_not_finite(tensors):
+        raise CheckpointError(
+            "damaged", f"{name} holds values that are not numbers", "fetch the weights again"
+        )
+    with torch.no_grad():
+        model, info = model_class.from_pretrained(
+            None,
+            config=config,
+            state_dict=tensors,
+            dtype=wanted,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            use_safetensors=None,
+        )
+    _refuse_incomplete(info)
+    gc.collect()
+    return model.eval()
+
+
+def _blueprint(config: Any) -> tuple[type, dict[str, tuple[int, ...]]]:
+    """The native class of a config and the shapes of its parameters, without memory."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise CheckpointError("unsupported", f"no text model can be made of it: {reason}") from None
+    return type(empty), {name: tuple(t.shape) for name, t in empty.state_dict().items()}
+
+
+def _refuse_shape(name: str, view: Any, expected: Mapping[str, tuple[int, ...]]) -> None:
+    wanted = expected.get(name)
+    if wanted is not None and tuple(view.shape) != wanted:
+        raise CheckpointError(
+            "damaged",
+            f"{name} has shape {list(view.shape)}, config.json makes it {list(wanted)}",
+            "fetch config.json and the weight files of the same model again",
+        )
+
+
+def _refuse_incomplete(info: Mapping[str, Any]) -> None:
+    for key, said in (
+        ("missing_keys", "are missing"),
+        ("unexpected_keys", "belong to no part of the model"),
+        ("mismatched_keys", "have another shape than config.json says"),
+        ("error_msgs", "cannot be loaded"),
+    ):
+        names = sorted(str(n[0] if isinstance(n, tuple) else n) for n in info.get(key) or ())
+        if names:
+            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            raise CheckpointError(
+                "damaged", f"{len(names)} tensors {said}: {shown}", "fetch the model again"
+            )

@@ -1,0 +1,115 @@
+"""Weights as views of the mapped files: opened, renamed, split, never copied."""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from tui.models.recognise import Architecture
+from tui.models.weights import shard_names
+from tui.worker.families.base import CheckpointError
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+_WHOLE = 1 << 22
+_SAMPLES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Where a published tensor goes: the first rule whose ``source`` (a regular
+    expression for the whole name) matches applies.
+
+    ``targets`` are native names with back references, none to drop the tensor; more than
+    one divides it by rows, ``rows`` telling how many each gets (equal parts without).
+    ``unit_rows`` scales each row to length one.
+    """
+
+    source: str
+    targets: tuple[str, ...] = ()
+    rows: Callable[[Architecture], tuple[int, ...]] | None = None
+    unit_rows: bool = False
+
+
+def opened(folder: Path) -> Iterator[tuple[str, Any]]:
+    """Name and tensor of all weights of a checkpoint, mapped copy-on-write from the files.
+
+    Raises:
+        CheckpointError: a file that the format's own reader refuses.
+    """
+    for name in shard_names(folder):
+        path = folder / name
+        try:
+            yield from _safetensors(path) if path.suffix == ".safetensors" else _bin(path)
+        except (SafetensorError, RuntimeError, OSError, ValueError, EOFError) as error:
+            first = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+            raise CheckpointError("damaged", f"{name}: {first}", "fetch the file again") from None
+
+
+def _safetensors(path: Path) -> Iterator[tuple[str, Any]]:
+    with safe_open(str(path), framework="pt", device="cpu") as file:
+        for name in file.keys():  # noqa: SIM118: the handle is no mapping
+            yield name, file.get_tensor(name)
+
+
+def _bin(path: Path) -> Iterator[tuple[str, Any]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield from torch.load(path, map_location="cpu", mmap=True, weights_only=True).items()
+
+
+def renamed(
+    tensors: Iterator[tuple[str, Any]], rules: Sequence[Rule], architecture: Architecture
+) -> Iterator[tuple[str, Any]]:
+    """The tensors under their native names; what no rule knows keeps its name.
+
+    Raises:
+        CheckpointError: a tensor that cannot be divided as its rule says.
+    """
+    compiled = [(re.compile(rule.source), rule) for rule in rules]
+    for name, tensor in tensors:
+        for pattern, rule in compiled:
+            if match := pattern.fullmatch(name):
+                targets = [match.expand(target) for target in rule.targets]
+                yield from zip(targets, _divided(name, tensor, rule, architecture), strict=True)
+                break
+        else:
+            yield name, tensor
+
+
+def _divided(name: str, tensor: Any, rule: Rule, architecture: Architecture) -> Sequence[Any]:
+    if rule.unit_rows:
+        # In place is impossible (the file is shared), so this one tensor is copied.
+        return [torch.nn.functional.normalize(tensor, dim=-1)]
+    parts = len(rule.targets)
+    if parts < 2:
+        return [tensor] * parts
+    total = tensor.shape[0]
+    rows = rule.rows(architecture) if rule.rows else (total // parts,) * parts
+    if sum(rows) != total:
+        raise CheckpointError(
+            "damaged", f"{name} has {total} rows where config.json makes it {sum(rows)}"
+        )
+    return tuple(tensor.split(rows))
+
+
+def first_not_finite(tensors: dict[str, Any]) -> str | None:
+    """The name of a tensor that holds NaN or infinity, or None.
+
+    Tensors of up to four million elements are read whole; of larger ones 65536 values
+    spread over all rows, so that a check of 15 GB does not read 15 GB.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            continue
+        flat = tensor.reshape(-1) if tensor.is_contiguous() else tensor.flatten()
+        # An odd step, so that the samples do not stay in a few columns.
+        step = 1 if flat.numel() <= _WHOLE else (flat.numel() // _SAMPLES) | 1
+        if not bool(torch.isfinite(flat[::step]).all()):
+            return name
+    return None
