@@ -184,10 +184,11 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[Tensor]:
     try:
         header = json.loads(file.read(length))
         header.pop("__metadata__", None)
-        entries = [
-            (str(name), str(e["dtype"]), tuple(map(int, e["shape"])), *map(int, e["data_offsets"]))
-            for name, e in header.items()
-        ]
+        entries: list[tuple[str, str, tuple[int, ...], int, int]] = []
+        for name, entry in header.items():
+            first, last = map(int, entry["data_offsets"])
+            shape = tuple(map(int, entry["shape"]))
+            entries.append((name, str(entry["dtype"]), shape, first, last))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise WeightsError(
             "damaged", f"{path.name}: not a safetensors file", "fetch the file again"
@@ -198,7 +199,7 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[Tensor]:
         tensor = Tensor(name, dtype, shape, path)
         if dtype not in BYTES:
             raise WeightsError("unsupported", f"{path.name}: {name} is stored as {dtype[:20]}")
-        if min(shape, default=0) < 0 or tensor.nbytes != last - first or first < 0:
+        if min(first, *shape) < 0 or tensor.nbytes != last - first:
             raise WeightsError("damaged", f"{path.name}: {name} has not the size it says")
         end = max(end, last)
         tensors.append(tensor)

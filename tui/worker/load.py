@@ -64,7 +64,8 @@ def _refuse_lies(folder: Folder) -> None:
         for part in [tensor.name.partition(word)[2].partition(".")[0]]
         if part.isdigit()
     }
-    if numbers and len(numbers) != known.layers:
+    # Extra layers (for predicting several tokens) are the native class's to judge.
+    if numbers and len(numbers) < known.layers:
         _lie("layers", known.layers, len(numbers))
     dimensions = {n for tensor in folder.tensors for n in tensor.shape}
     for what, size in (("hidden size", known.hidden), ("vocabulary", known.vocab)):
@@ -142,9 +143,9 @@ def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any
         tensors[name] = view.to(wanted) if view.is_floating_point() else view
         done += size
         progress(min(done, total), total)
-    if name := shards.first_not_finite(tensors):
+    if broken := shards.first_not_finite(tensors):
         raise CheckpointError(
-            "damaged", f"{name} holds values that are not numbers", "fetch the weights again"
+            "damaged", f"{broken} holds values that are not numbers", "fetch the weights again"
         )
     with torch.no_grad():
         model, info = model_class.from_pretrained(
@@ -161,7 +162,7 @@ def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any
     return model.eval()
 
 
-def _blueprint(config: Any) -> tuple[type, dict[str, tuple[int, ...]]]:
+def _blueprint(config: Any) -> tuple[Any, dict[str, tuple[int, ...]]]:
     """The native class of a config and the shapes of its parameters, without memory."""
     import torch
     from transformers import AutoModelForCausalLM

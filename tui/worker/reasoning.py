@@ -7,7 +7,12 @@ OPEN, CLOSE = "<think>", "</think>"
 Visible = Callable[[str], tuple[str, str]]
 
 
-def divider(begins_open: bool, complete: bool) -> Visible:
+def plain(answer: str) -> tuple[str, str]:
+    """The answer of a model that does not think aloud."""
+    return "", answer
+
+
+def divider(begins_open: bool, *, complete: bool) -> Visible:
     """A function from a decoded answer to (reasoning, text).
 
     ``begins_open``: the prompt itself ended in ``<think>``, the answer starts in thought.

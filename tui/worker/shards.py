@@ -53,7 +53,7 @@ def opened(folder: Path) -> Iterator[tuple[str, Any]]:
 
 def _safetensors(path: Path) -> Iterator[tuple[str, Any]]:
     with safe_open(str(path), framework="pt", device="cpu") as file:
-        for name in file.keys():  # noqa: SIM118: the handle is no mapping
+        for name in file.keys():  # noqa: SIM118 (the handle is no mapping)
             yield name, file.get_tensor(name)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from tui.models.recognise import Architecture
 from tui.worker.families import Family, Words, general
 from tui.worker.families.base import CheckpointError
-from tui.worker.reasoning import OPEN, divider
+from tui.worker.reasoning import OPEN, divider, plain
 from tui.worker.sampling import published
 from tui.worker.shards import Rule
 from tui.worker.template import ChatTemplate
@@ -47,12 +47,16 @@ def _words(folder: Path, config: Mapping[str, Any], known: Architecture | None) 
             notes=("no chat format: the text is completed, not answered",),
         )
     codec = general.TemplateCodec(vocabulary, ChatTemplate(source, named), context, vocab)
-    opening = codec.generation_prompt()
-    words = {"codec": codec, "stop_ids": stops, "prompt_format": "template"}
-    if OPEN in source or OPEN in vocabulary.controls:
-        begins_open = opening.rstrip().endswith(OPEN)
-        words |= {"visible": divider(begins_open, False), "finished": divider(begins_open, True)}
-    return Words(**words, sampling=published(generation))
+    begins_open = codec.generation_prompt().rstrip().endswith(OPEN)
+    thinks = OPEN in source or OPEN in vocabulary.controls
+    return Words(
+        codec=codec,
+        stop_ids=stops,
+        prompt_format="template",
+        visible=divider(begins_open, complete=False) if thinks else plain,
+        finished=divider(begins_open, complete=True) if thinks else plain,
+        sampling=published(generation),
+    )
 
 
 FAMILY = Family(
