@@ -1,0 +1,246 @@
+"""What a checkpoint folder is, from its config.json and the headers of its weight files."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tui.host.errors import UserError
+from tui.models.recognise import Architecture, architecture
+from tui.models.weights import Tensor, WeightsError, read_file, read_json, shard_names
+
+_WORDS = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
+
+_TOKENIZERS = {
+    "qwen": ("qwen.tiktoken",),
+    "chatglm3": ("tokenizer.model",),
+    "baichuan2": ("tokenizer.model",),
+}
+_GENERAL_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+
+PREVIEW_TURNS = (("user", "你好"),)
+"""The conversation whose prompt `preview` shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One weight file: its size in bytes, whether it is there, and what is wrong with it."""
+
+    name: str
+    nbytes: int = 0
+    present: bool = True
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A checkpoint folder seen from outside.
+
+    ``parameters`` counts stored values, ``dtype`` is the commonest of them (``bf16``,
+    ``fp16``, ``fp32`` ...), ``checkpoint_bytes`` the size of all tensors, ``context``
+    the longest prompt plus answer in tokens. ``tokenizer`` is the name of the file the
+    words come from, empty where there is none. ``problems`` are lines that say why it
+    cannot be loaded; empty means it can. ``remote_code`` maps the Python files that only
+    a model without a native class needs to their SHA-256.
+    """
+
+    path: Path
+    family: str = ""
+    model_type: str = ""
+    parameters: int = 0
+    dtype: str = ""
+    checkpoint_bytes: int = 0
+    context: int = 0
+    layers: int = 0
+    hidden: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+    vocab: int = 0
+    tokenizer: str = ""
+    shards: tuple[Shard, ...] = ()
+    problems: tuple[str, ...] = ()
+    remote_code: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the weight files that are not there."""
+        return tuple(shard.name for shard in self.shards if not shard.present)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of `duibi models inspect --json`."""
+        return {**asdict(self), "path": str(self.path), "problems": list(self.problems)}
+
+
+def inspect(path: Path) -> Inspection:
+    """Inspect a checkpoint that is to be used.
+
+    Raises:
+        UserError: it cannot be used; the first of the `examine` problems.
+    """
+    _require_folder(path)
+    try:
+        known = architecture(read_json(path / "config.json"))
+    except WeightsError as error:
+        raise _named(path, error) from None
+    found = _examined(path, known)
+    for shard in found.shards:
+        if shard.problem:
+            try:
+                read_file(path / shard.name)
+            except WeightsError as error:
+                raise _named(path, error) from None
+    if found.problems:
+        raise UserError(f"{path.name}: {found.problems[0]}", "duibi models inspect shows the whole")
+    return found
+
+
+def examine(path: Path) -> Inspection:
+    """All that can be said of a folder, usable or not: what is wrong is in ``problems``.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    _require_folder(path)
+    try:
+        known = architecture(read_json(path / "config.json"))
+    except WeightsError as error:
+        shards, _, _ = _shards(path)
+        return Inspection(path, shards=shards, problems=(error.message,))
+    return _examined(path, known)
+
+
+def _require_folder(path: Path) -> None:
+    if not path.is_dir():
+        raise UserError(f"there is no folder {path}", "check the path")
+
+
+def _named(path: Path, error: WeightsError) -> UserError:
+    return UserError(f"{path.name}: {error.message}", error.next_step)
+
+
+def _examined(path: Path, known: Architecture) -> Inspection:
+    shards, tensors, problems = _shards(path)
+    names = _TOKENIZERS.get(known.family, _GENERAL_TOKENIZERS)
+    tokenizer = next((name for name in names if (path / name).is_file()), "")
+    if not tokenizer:
+        problems.append(f"no tokenizer ({names[0]})")
+    code: dict[str, str] = {}
+    if not known.native:
+        code = python_files(path)
+        needs = "its own Python code (see --remote-code)" if code else "a class that is not there"
+        problems.append(f"type {known.model_type[:40]} is not known to transformers: needs {needs}")
+    dimensions = {n for tensor in tensors for n in tensor.shape}
+    for what, size in (("hidden size", known.hidden), ("vocabulary", known.vocab)):
+        if tensors and not problems and size not in dimensions:
+            problems.append(f"config.json says {what} {size}, no tensor has that size")
+    dtypes = Counter[str]()
+    for tensor in tensors:
+        dtypes[tensor.dtype] += tensor.elements
+    common = dtypes.most_common(1)[0][0] if dtypes else ""
+    return Inspection(
+        path=path,
+        family=known.family,
+        model_type=known.model_type,
+        parameters=sum(t.elements for t in tensors if not t.name.endswith("inv_freq")),
+        dtype=_WORDS.get(common, common.lower()),
+        checkpoint_bytes=sum(tensor.nbytes for tensor in tensors),
+        context=known.context,
+        layers=known.layers,
+        hidden=known.hidden,
+        kv_heads=known.kv_heads,
+        head_dim=known.head_dim,
+        vocab=known.vocab,
+        tokenizer=tokenizer,
+        shards=shards,
+        problems=tuple(problems),
+        remote_code=code,
+    )
+
+
+def _shards(path: Path) -> tuple[tuple[Shard, ...], list[Tensor], list[str]]:
+    shards: list[Shard] = []
+    tensors: list[Tensor] = []
+    problems: list[str] = []
+    try:
+        names = shard_names(path)
+    except WeightsError as error:
+        return (), [], [error.message]
+    for name in names:
+        file = path / name
+        if not file.is_file():
+            shards.append(Shard(name, present=False))
+            continue
+        try:
+            tensors += read_file(file)
+            shards.append(Shard(name, file.stat().st_size))
+        except WeightsError as error:
+            shards.append(Shard(name, file.stat().st_size, problem=error.message))
+            problems.append(error.message)
+    missing = [shard.name for shard in shards if not shard.present]
+    if missing:
+        shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        problems.insert(0, f"{len(missing)} of {len(names)} weight files are missing: {shown}")
+    return tuple(shards), tensors, problems
+
+
+def python_files(path: Path) -> dict[str, str]:
+    """SHA-256 of each Python file of a folder, by name: what `--remote-code` consents to."""
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(path.glob("*.py"))
+        if file.is_file()
+    }
+
+
+def preview(path: Path) -> list[int]:
+    """The prompt's ids of `PREVIEW_TURNS`, made by the worker's own code in a child process.
+
+    Raises:
+        UserError: the checkpoint's tokenizer or chat template cannot be used.
+    """
+    asked = [[{"role": role, "content": content} for role, content in PREVIEW_TURNS]]
+    return list(_check("chat", path, asked)[0])
+
+
+def _check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tui.worker.check", verb, str(path)],
+        input=json.dumps(rows),
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise UserError(lines[0].removeprefix("duibi: ") if lines else f"{verb} failed")
+    result: list[Any] = json.loads(done.stdout)
+    return result
+
+
+def describe(seen: Inspection, prompt: list[int] | None = None) -> str:
+    """What `duibi models inspect` prints: one line per fact."""
+    rows = [
+        ("folder", str(seen.path)),
+        ("family", f"{seen.family or 'not recognised'} (model_type {seen.model_type or '?'})"),
+        ("parameters", f"{seen.parameters:,}"),
+        ("stored as", f"{seen.dtype or '?'}, {seen.checkpoint_bytes / 1e9:.2f} GB"),
+        ("context", f"{seen.context:,} tokens"),
+        ("tokenizer", seen.tokenizer or "none"),
+        ("weights", f"{len(seen.shards)} files, {len(seen.missing)} missing"),
+    ]
+    rows += [("  missing", name) for name in seen.missing[:8]]
+    rows += [("  code", f"{name} {digest}") for name, digest in seen.remote_code.items()]
+    if prompt is not None:
+        rows.append(("prompt", f"for {PREVIEW_TURNS[0][1]!r}: {prompt}"))
+    if seen.problems:
+        rows += [("refused", problem) for problem in seen.problems]
+    else:
+        rows.append(("verdict", "can be loaded"))
+    return "\n".join(f"{name:<11} {value}" for name, value in rows)
