@@ -1,0 +1,91 @@
+"""An engine without weights: real threads and timing, so that scheduling can be tested."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from tui import events as ev
+from tui.engines.base import EngineError, Request, Timed
+from tui.events import Body, Loaded
+
+
+class EchoEngine:
+    """Answers with the last message, a word a token, ``pace`` seconds each.
+
+    ``broken`` fails that many loads, ``crash_after`` loses the worker after so many
+    tokens, once. What it was told is kept in ``requests``, ``threads`` and ``log``.
+    """
+
+    def __init__(
+        self,
+        pace: float = 0.002,
+        load_s: float = 0.0,
+        broken: int = 0,
+        crash_after: int = 0,
+        computes_here: bool = True,
+        watch: list[tuple[str, int, float]] | None = None,
+        name: int = 0,
+    ) -> None:
+        self.computes_here = computes_here
+        self.requests: list[Request] = []
+        self.threads: list[int] = []
+        self.loaded = False
+        self.loads = 0
+        self._pace, self._load_s, self._broken = pace, load_s, broken
+        self._crash_after = crash_after
+        self._watch = watch if watch is not None else []
+        self._name = name
+        self._cancelled: set[int] = set()
+        self._closed = threading.Event()
+
+    def load(self, progress: Callable[[int, Body], None]) -> Loaded:
+        self._closed.clear()
+        self.loads += 1
+        self._watch.append(("load", self._name, time.monotonic()))
+        progress(time.monotonic_ns(), ev.Load("weights", 1, 2))
+        if self._closed.wait(self._load_s):
+            raise EngineError("closed", "closed while loading")
+        if self._broken:
+            self._broken -= 1
+            raise EngineError("damaged", "shard 2 of 3 is cut short", "download it again")
+        self.loaded = True
+        return Loaded(self._load_s, private=5_000_000, mapped=7_000_000)
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+        assert self.loaded, "asked before it was loaded"
+        for request in requests:
+            self.requests.append(request)
+            self._watch.append(("answer", self._name, time.monotonic()))
+            yield from self._one(request)
+            self._watch.append(("done", self._name, time.monotonic()))
+
+    def _one(self, request: Request) -> Iterator[Timed]:
+        id_ = request.answer
+        yield time.monotonic_ns(), ev.Started(id_, prompt_tokens=3)
+        for count, word in enumerate(request.messages[-1].content.split(), 1):
+            if self._closed.wait(self._pace):
+                yield time.monotonic_ns(), ev.Failed("crashed", "the worker ended", "r", id_)
+                return
+            if id_ in self._cancelled:
+                yield time.monotonic_ns(), ev.Cancelled(id_)
+                return
+            yield time.monotonic_ns(), ev.Delta(id_, text=f"{word} ")
+            if count == self._crash_after:
+                self._crash_after, self.loaded = 0, False
+                yield time.monotonic_ns(), ev.Failed("crashed", "killed by signal 11", "r", id_)
+                return
+        yield time.monotonic_ns(), ev.Answered(id_, "stop", output_tokens=1)
+
+    def cancel(self, answers: Sequence[int] | None = None) -> None:
+        self._cancelled.update(answers or ())
+
+    def set_threads(self, threads: int) -> None:
+        self.threads.append(threads)
+
+    def memory(self) -> tuple[int, int]:
+        return (5_000_000, 7_000_000) if self.loaded else (0, 0)
+
+    def close(self) -> None:
+        self.loaded = False
+        self._closed.set()
+        self._watch.append(("close", self._name, time.monotonic()))

@@ -1,0 +1,247 @@
+"""A run: the models, what is asked of them, and the one record of what happens."""
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tui import events as ev
+from tui.events import Event
+from tui.host.errors import UserError
+from tui.questions import QuestionSet
+from tui.run.lane import Lane
+from tui.run.meter import Meter
+from tui.run.record import Record
+from tui.run.tasks import BACKGROUND, INTERACTIVE, Task
+from tui.sessions.journal import SaveState
+
+CLOSE_S = 0.9
+"""What closing may take in all; what has not ended by then is left to the operating system."""
+_FREE = "free-"
+
+
+class Run:
+    """Made by `tui.run.setup.begin`. All methods may be called from any thread and
+    return at once, but `close`."""
+
+    def __init__(
+        self, record: Record, lanes: Sequence[Lane], meter: Meter, questions: QuestionSet
+    ) -> None:
+        self._record = record
+        self._lanes = tuple(lanes)
+        self._meter = meter
+        self._questions = questions
+        self._shared = lanes[0].shared
+        self._next_free = 1
+        with record.board() as board:
+            self._next_answer = max(board.answers, default=-1) + 1
+        self._closing = threading.Lock()
+        self._closed = False
+
+    @property
+    def path(self) -> Path:
+        """The session's file."""
+        return self._record.path
+
+    def save_elsewhere(self, folder: Path) -> Path:
+        """Go on in another folder, where the disk is full; the new file.
+
+        Raises:
+            UserError: that cannot be written either.
+        """
+        return self._record.save_elsewhere(folder)
+
+    @property
+    def save_state(self) -> SaveState:
+        """Whether everything that happened is on disk."""
+        return self._record.save_state
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is loading, queued or being answered."""
+        with self._shared.changed:
+            return all(lane.idle for lane in self._lanes)
+
+    def start(self) -> None:
+        """Begin to load the models and to watch the memory."""
+        for lane in self._lanes:
+            lane.start()
+        self._meter.start()
+
+    def drain(self) -> tuple[bool, list[Event]]:
+        """The events since the last call; the flag (start over) is False in a live run."""
+        return False, self._record.drain()
+
+    def wait(self, timeout: float) -> bool:
+        """Until nothing is left to do, at most ``timeout`` seconds; whether that is so."""
+        end = time.monotonic() + timeout
+        with self._shared.changed:
+            while not all(lane.idle for lane in self._lanes):
+                left = end - time.monotonic()
+                if left <= 0:
+                    return False
+                self._shared.changed.wait(left)
+        return True
+
+    def ask(
+        self,
+        question_id: str | None,
+        text: str | None = None,
+        models: Sequence[int] | None = None,
+        again: bool = False,
+    ) -> list[int]:
+        """Ask now, before all that waits in the background; the ids of the answers.
+
+        Without ``text``: the question's next turn that has no answer (what is queued of
+        it moves to the front), or with ``again`` its newest turn anew. With ``text``: a
+        further turn of that conversation, or a new question where ``question_id`` is None.
+
+        Raises:
+            UserError: there is no such question, or the text is empty.
+        """
+        if text is not None and not text.strip():
+            raise UserError("nothing to ask", "type a question")
+        if question_id is None and text is None:
+            raise UserError("nothing to ask", "choose a question or type one")
+        with self._shared.changed:
+            turns: tuple[str, ...] = ()
+            if question_id is None:
+                question_id = self._free_id()
+            else:
+                turns = self._turns(question_id)
+            ids: list[int] = []
+            chosen = range(len(self._lanes)) if models is None else models
+            for lane in (self._lanes[i] for i in chosen):
+                promoted = lane.queue.promote(question_id)
+                if text is not None:
+                    turn = self._length(lane, question_id)
+                    ids.append(self._push(lane, question_id, turn, text, scripted=False))
+                elif again:
+                    ids += self._again(lane, question_id, turns)
+                elif promoted:
+                    ids += promoted
+                else:
+                    todo = self._unanswered(lane, question_id, turns)[:1]
+                    ids += [self._push(lane, question_id, turn, turns[turn]) for turn in todo]
+            self._shared.changed.notify_all()
+        return ids
+
+    def ask_all(self, repeats: int = 1) -> list[int]:
+        """Ask, in the background, every turn of every question that has no answer yet,
+        each ``repeats`` times."""
+        ids: list[int] = []
+        with self._shared.changed:
+            for repeat in range(repeats):
+                for question in self._questions.questions:
+                    for lane in self._lanes:
+                        todo = self._unanswered(lane, question.id, question.turns, repeat)
+                        ids += [
+                            self._push(lane, question.id, turn, question.turns[turn], repeat)
+                            for turn in todo
+                        ]
+            self._shared.changed.notify_all()
+        return ids
+
+    def cancel(self, model: int) -> None:
+        """Stop the open answers of a model, queued ones too."""
+        self._lanes[model].cancel()
+
+    def reload(self, model: int) -> None:
+        """Load a model anew, as after a failure."""
+        self._lanes[model].reload()
+
+    def close(self, status: str) -> None:
+        """End the run: what is open is cancelled, the models are given back, the end is
+        written. Takes less than a second; idempotent."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            deadline = time.monotonic() + CLOSE_S
+            self._shared.closing.set()
+            for lane in self._lanes:
+                lane.cancel()
+            self._shared.cores.close()
+            # A worker gets a moment to say what it had, then it is told to go.
+            for lane in self._lanes:
+                lane.join(max(0.0, deadline - time.monotonic() - CLOSE_S / 2))
+            closers = [
+                threading.Thread(target=lane.engine.close, daemon=True) for lane in self._lanes
+            ]
+            for closer in closers:
+                closer.start()
+            for closer in closers:
+                closer.join(max(0.0, deadline - time.monotonic()))
+            for lane in self._lanes:
+                lane.join(max(0.0, deadline - time.monotonic()))
+            self._meter.close(max(0.0, deadline - time.monotonic()))
+            with self._record.board() as board:
+                left = [(answer.model, answer.id) for answer in board.open_answers()]
+            for model, answer in left:
+                self._record.emit(model, ev.Cancelled(answer))
+            self._record.close(status)
+
+    # What follows is called under ``changed``.
+
+    def _push(
+        self,
+        lane: Lane,
+        question: str,
+        turn: int,
+        text: str,
+        repeat: int | None = None,
+        scripted: bool = True,
+    ) -> int:
+        answer = self._next_answer
+        self._next_answer += 1
+        sampling = dict(self._shared.asked_sampling)
+        self._record.emit(lane.index, ev.Asked(answer, question, text, turn, repeat or 0, sampling))
+        priority = INTERACTIVE if repeat is None else BACKGROUND
+        lane.queue.push(Task(answer, question, turn, text, repeat or 0, scripted), priority)
+        return answer
+
+    def _again(self, lane: Lane, question: str, turns: Sequence[str]) -> list[int]:
+        with self._record.board() as board:
+            made = board.conversation(lane.index, question)
+        if not made:
+            return [self._push(lane, question, 0, turns[0])]
+        if made[-1].is_open:
+            return []
+        scripted = made[-1].turn < len(turns) and turns[made[-1].turn] == made[-1].prompt
+        return [self._push(lane, question, made[-1].turn, made[-1].prompt, scripted=scripted)]
+
+    def _length(self, lane: Lane, question: str) -> int:
+        with self._record.board() as board:
+            made = board.conversation(lane.index, question)
+        return made[-1].turn + 1 if made else 0
+
+    def _unanswered(
+        self, lane: Lane, question: str, turns: Sequence[str], repeat: int = 0
+    ) -> list[int]:
+        """The turns of a question that have neither an answer nor one on its way."""
+        with self._record.board() as board:
+            ids = board.by_cell.get((lane.index, question), ())
+            done = {
+                answer.turn
+                for answer in (board.answers[id_] for id_ in ids)
+                if answer.repeat == repeat and (answer.is_open or answer.state == "answered")
+            }
+        return [turn for turn in range(len(turns)) if turn not in done]
+
+    def _turns(self, question_id: str) -> tuple[str, ...]:
+        if found := self._questions.find(question_id):
+            return found.turns
+        with self._record.board() as board:
+            for question in board.questions:
+                if question.id == question_id:
+                    return question.turns
+        raise UserError(f"no question {question_id!r} in this run")
+
+    def _free_id(self) -> str:
+        with self._record.board() as board:
+            taken = {question.id for question in board.questions}
+        while f"{_FREE}{self._next_free}" in taken:
+            self._next_free += 1
+        found = f"{_FREE}{self._next_free}"
+        self._next_free += 1
+        return found

@@ -1,0 +1,66 @@
+"""Watches memory while a run lasts, and says only what changed."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from tui.events import RUN, Memory
+from tui.host import memory
+from tui.run.lane import Lane
+from tui.run.record import Record
+
+TICK_S = 0.25
+MODEL_STEP = 1_000_000
+RUN_STEP = 8_000_000
+_RUN_EVERY = 4
+
+
+class Meter:
+    """A thread that reads each model's memory at 4 Hz and the container's at 1 Hz."""
+
+    def __init__(self, record: Record, lanes: Sequence[Lane]) -> None:
+        self._record = record
+        self._lanes = lanes
+        self._stop = threading.Event()
+        self._models: dict[int, tuple[int, int]] = {}
+        self._container = (0, 0)
+        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def close(self, timeout: float) -> None:
+        """Stop watching."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        tick = 0
+        while True:
+            if tick % _RUN_EVERY == 0:
+                self._read_container()
+            for lane in self._lanes:
+                self._read_model(lane)
+            tick += 1
+            if self._stop.wait(TICK_S):
+                return
+
+    def _read_container(self) -> None:
+        now = time.monotonic_ns()
+        seen = memory.reading()
+        used, limit = self._container
+        if abs(seen.used - used) >= RUN_STEP or seen.limit != limit:
+            self._container = seen.used, seen.limit
+            self._record.emit(RUN, Memory(used=seen.used, limit=seen.limit), now)
+
+    def _read_model(self, lane: Lane) -> None:
+        now = time.monotonic_ns()
+        private, mapped = lane.engine.memory()
+        before = self._models.get(lane.index, (0, 0))
+        change = max(abs(private - before[0]), abs(mapped - before[1]))
+        # A model that is gone is told as such, however small it was.
+        if change >= MODEL_STEP or (change and not private and not mapped):
+            self._models[lane.index] = private, mapped
+            self._record.emit(lane.index, Memory(private, mapped), now)

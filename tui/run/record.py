@@ -1,0 +1,75 @@
+"""The one way an event takes: into the journal, onto the board, out to whoever draws."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tui.board import Board, fold
+from tui.events import RUN, Body, Event, Session
+from tui.sessions.journal import Journal, SaveState
+
+
+class Record:
+    """What happened so far. Any thread may emit; one reader drains.
+
+    An event is in the journal before it can be drained, and events are drained in the
+    order of their numbers. Nothing is taken any more once it is closed.
+    """
+
+    def __init__(self, journal: Journal, header: Session, past: list[Event] | None = None) -> None:
+        past = past or [Event(0, 0, RUN, header)]
+        self.header = header
+        self._journal = journal
+        self._lock = threading.Lock()
+        self._board = fold(past)
+        self._out: deque[Event] = deque(past)
+        # A session that goes on continues its clock where it stopped.
+        self._origin_ns = time.monotonic_ns() - past[-1].t_us * 1000
+        self._closed = False
+
+    @contextmanager
+    def board(self) -> Iterator[Board]:
+        """The board as of now, to be read only, and only within the block."""
+        with self._lock:
+            yield self._board
+
+    @property
+    def path(self) -> Path:
+        """The session's file: it may move, from a local disk to where it was wanted."""
+        return self._journal.path
+
+    @property
+    def save_state(self) -> SaveState:
+        """Whether everything is on disk."""
+        return self._journal.state
+
+    def save_elsewhere(self, folder: Path) -> Path:
+        """Go on in another folder, as `Journal.save_elsewhere`."""
+        return self._journal.save_elsewhere(folder)
+
+    def emit(self, model: int, body: Body, t_ns: int | None = None) -> None:
+        """Record that ``body`` happened, at ``t_ns`` of the monotonic clock (now by default)."""
+        t_us = ((time.monotonic_ns() if t_ns is None else t_ns) - self._origin_ns) // 1000
+        with self._lock:
+            if self._closed:
+                return
+            event = self._journal.append(max(0, t_us), model, body)
+            fold((event,), self._board)
+            self._out.append(event)
+
+    def drain(self) -> list[Event]:
+        """The events since the last call."""
+        with self._lock:
+            events = list(self._out)
+            self._out.clear()
+        return events
+
+    def close(self, status: str) -> None:
+        """Write the end. Idempotent."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._journal.close(status)

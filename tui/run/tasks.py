@@ -1,0 +1,55 @@
+"""What a model still has to answer, in which order."""
+
+import heapq
+from dataclasses import dataclass, field
+
+INTERACTIVE, BACKGROUND = 0, 1
+
+
+@dataclass(slots=True)
+class Task:
+    """One answer to be made. ``scripted``: a turn of a question set, which makes sense
+    only after the turns before it."""
+
+    answer: int
+    question: str
+    turn: int
+    text: str
+    repeat: int = 0
+    scripted: bool = True
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Queue:
+    """First come, first served; what a person waits for goes before the background.
+
+    Not locked: its owner does that.
+    """
+
+    _heap: list[tuple[int, int, Task]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def push(self, task: Task, priority: int) -> None:
+        """Put a task in; answer ids grow, so they keep the order."""
+        heapq.heappush(self._heap, (priority, task.answer, task))
+
+    def pop(self) -> Task:
+        """The next one."""
+        return heapq.heappop(self._heap)[2]
+
+    def promote(self, question: str) -> list[int]:
+        """Move what is queued of a question to the front; the answer ids."""
+        found = [row[2] for row in self._heap if row[2].question == question]
+        rest = [row for row in self._heap if row[2].question != question]
+        self._heap = rest + [(INTERACTIVE, task.answer, task) for task in found]
+        heapq.heapify(self._heap)
+        return sorted(task.answer for task in found)
+
+    def clear(self) -> list[Task]:
+        """Take everything out, in order."""
+        tasks = [row[2] for row in sorted(self._heap, key=lambda row: row[:2])]
+        self._heap.clear()
+        return tasks

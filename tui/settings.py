@@ -1,0 +1,236 @@
+"""What a person can choose: flags > environment (``DUIBI_*``) > ``duibi.toml`` > defaults.
+
+``duibi.toml`` is read from the current folder and from the user's config folder; where
+both have a key, the current folder wins. Keys of services never come from a file.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from tui.host import paths
+from tui.host.errors import UserError
+
+FILE = "duibi.toml"
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one start of the program. None leaves it to the model.
+
+    ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
+    ``schedule`` is ``auto`` (what fits in memory is held together), ``together`` or
+    ``one-at-a-time``; ``sessions`` is where runs are recorded (None: the usual folder);
+    ``aliases`` maps a word to a model reference, ``keys`` a binding's id to keys.
+    """
+
+    questions: str = "tongji"
+    system: str | None = None
+    max_new_tokens: int = 512
+    sampling: str = "model"
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    schedule: str = "auto"
+    blind: bool = False
+    theme: str = "duibi-dark"
+    lang: str = "en"
+    sessions: Path | None = None
+    mouse: bool = False
+    plain: bool = False
+    aliases: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def of_run(self) -> dict[str, Any]:
+        """What of it shapes the answers, for the head of a session."""
+        names = (
+            *("system", "max_new_tokens", "sampling", "temperature", "top_p", "top_k"),
+            *("repetition_penalty", "seed", "schedule", "blind"),
+        )
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @property
+    def sessions_dir(self) -> Path:
+        """Where runs are recorded."""
+        return paths.private_dir(self.sessions) if self.sessions else paths.sessions_dir()
+
+
+class _Bad(ValueError):
+    """A value that a key does not take; the text says what it takes."""
+
+
+def load(
+    flags: Mapping[str, object] | None = None,
+    cwd: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings in force. A flag that is None was not given.
+
+    Raises:
+        UserError: an unknown key, a wrong value, or a file that is not TOML; the
+            message names the file (or variable, or flag) and the key.
+    """
+    environ = os.environ if environ is None else environ
+    found: dict[str, Any] = {"lang": _language(environ)}
+    for file in (paths.config_dir() / FILE, (cwd or Path.cwd()) / FILE):
+        found.update(_from_file(file))
+    for name, read in _READERS.items():
+        variable = f"DUIBI_{name.upper()}"
+        if name not in _TABLES and (text := environ.get(variable, "")):
+            found[name] = _checked(variable, read, _from_text(name, text))
+    for name, value in (flags or {}).items():
+        if value is not None:
+            found[name] = _checked(f"--{name.replace('_', '-')}", _READERS[name], value)
+    return Settings(**found)
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UserError(
+            f"{file}: {error.strerror or error}", "make it readable, or move it"
+        ) from None
+    if len(text) > _MAX_BYTES:
+        raise UserError(f"{file}: larger than {_MAX_BYTES >> 20} MiB", "that is no settings file")
+    try:
+        data = tomllib.loads(text.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{file}: not TOML: {error}", "mend the line, or move the file") from None
+    found = {}
+    for name, value in data.items():
+        if name not in _READERS:
+            raise _unknown(file, name)
+        found[name] = _checked(f"{file}: {name}", _READERS[name], value)
+        if name == "sessions":
+            found[name] = file.parent / found[name]
+    return found
+
+
+def _unknown(file: Path, name: str) -> UserError:
+    if name.lower().endswith(("api_key", "_token", "_secret", "base_url")):
+        return UserError(
+            f"{file}: {name} does not belong into a file", f"export {name.upper()} instead"
+        )
+    near = difflib.get_close_matches(name, _READERS, 1)
+    return UserError(
+        f"{file}: unknown key {name!r}",
+        f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_READERS)}",
+    )
+
+
+def _checked(where: str, read: Callable[[Any], Any], value: object) -> Any:
+    try:
+        return read(value)
+    except _Bad as bad:
+        raise UserError(f"{where}: {value!r} is not {bad}", f"give {bad}") from None
+
+
+def _from_text(name: str, text: str) -> object:
+    """A variable's text as the type its key takes; text that is not one stays text."""
+    if name in _FLAGS:
+        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(
+            text.lower(), text
+        )
+    if name in _NUMBERS:
+        for kind in (int, float):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    return text
+
+
+def _language(environ: Mapping[str, str]) -> str:
+    spoken = environ.get("LC_ALL") or environ.get("LC_MESSAGES") or environ.get("LANG") or ""
+    return "zh" if spoken.startswith("zh") else "en"
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise _Bad("a text")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _Bad("true or false")
+    return value
+
+
+def _path(value: object) -> Path:
+    if isinstance(value, Path):
+        return value.expanduser()
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise _Bad("the path of a folder")
+    return Path(value).expanduser()
+
+
+def _one_of(*words: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise _Bad(f"one of {', '.join(words)}")
+        return value
+
+    return read
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise _Bad(f"a whole number from {low} to {high}")
+        return value
+
+    return read
+
+
+def _number(low: float, high: float) -> Callable[[object], float]:
+    def read(value: object) -> float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not low <= value <= high:  # type: ignore[operator]
+            raise _Bad(f"a number from {low:g} to {high:g}")
+        return float(value)  # type: ignore[arg-type]
+
+    return read
+
+
+def _words(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        raise _Bad("a table of texts")
+    return dict(value)
+
+
+_FLAGS = ("blind", "mouse", "plain")
+_TABLES = ("aliases", "keys")
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "questions": _text,
+    "system": _text,
+    "max_new_tokens": _whole(1, 1 << 20),
+    "sampling": _one_of("model", "greedy", "sample"),
+    "temperature": _number(0, 10),
+    "top_p": _number(0, 1),
+    "top_k": _whole(0, 1 << 20),
+    "repetition_penalty": _number(0.01, 10),
+    "seed": _whole(0, (1 << 63) - 1),
+    "schedule": _one_of("auto", "together", "one-at-a-time"),
+    "blind": _flag,
+    "theme": _text,
+    "lang": _one_of("en", "zh"),
+    "sessions": _path,
+    "mouse": _flag,
+    "plain": _flag,
+    "aliases": _words,
+    "keys": _words,
+}
+_NUMBERS = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "seed")
+assert set(_READERS) == {f.name for f in fields(Settings)}
