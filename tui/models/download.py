@@ -1,0 +1,229 @@
+"""Downloading a checkpoint from ModelScope: only what is needed, checked, resumable."""
+
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tui.host.errors import UserError
+from tui.models import hub
+from tui.models.caches import REVISION, modelscope_folder
+from tui.models.net import NETWORK, Progress, reachable
+from tui.models.recognise import architecture
+from tui.models.weights import read_json
+
+_LARGEST_FILE = 1 << 40
+_SPARE = 64 << 20
+_FLAT_NAME = re.compile(r"[A-Za-z0-9_][\w.+-]{0,199}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SMALL_FILES = re.compile(
+    r"(config|configuration|generation_config|tokenizer|tokenizer_config|vocab|added_tokens"
+    r"|special_tokens_map|preprocessor_config)\.json"
+    r"|chat_template\.(json|jinja)|merges\.txt|vocab\.txt|.+\.(tiktoken|model)|LICENSE.*",
+    re.ASCII,
+)
+_SHARDS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?", re.ASCII)
+_BIN_SHARDS = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?", re.ASCII)
+_WEIGHTS = (".safetensors", ".bin")
+
+Files = dict[str, tuple[int, int]]
+"""For each file ``(bytes here, size)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file as the hub lists it; ``sha256`` is empty where the hub gives none."""
+
+    path: str
+    size: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a download would do. ``here`` counts bytes that need not be fetched again."""
+
+    model: str
+    folder: Path
+    files: tuple[HubFile, ...]
+    here: int
+
+    @property
+    def total(self) -> int:
+        return sum(file.size for file in self.files)
+
+
+def get(
+    model: str,
+    consent: Callable[[str], bool],
+    progress: Progress,
+    each: Callable[[Files], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Path:
+    """The checkpoint folder of ``OWNER/NAME``, downloaded into ModelScope's own cache.
+
+    Asks ``consent`` with size and place before the first large file; ``progress`` hears
+    bytes in all, ``each`` the bytes of every file, ``stop`` ends it. What was fetched
+    stays, and the next call goes on from there. A file gets its name only when its
+    checksum is right; completeness is checked here and not believed.
+
+    Raises:
+        UserError: no consent, stopped, no network, no such model, not allowed, no space,
+            an unsupported model (told before the weights are fetched), wrong files.
+    """
+    stop = stop or threading.Event()
+    if not reachable(hub.address()):
+        raise UserError(
+            f"ModelScope ({hub.address()}) cannot be reached",
+            "check the network or HTTPS_PROXY; a checkpoint folder copied here works too",
+            NETWORK,
+        )
+    progress("asking ModelScope", 0, 0)
+    plan = make_plan(model, _listed(model, stop))
+    _check_supported(plan, stop)
+    free = shutil.disk_usage(_existing_parent(plan.folder)).free
+    if not consent(question(plan, free)):
+        raise UserError(f"{model} was not downloaded", "say yes to download it")
+    if free < plan.total - plan.here + _SPARE:
+        raise UserError(
+            f"no space for {model}: {_gb(plan.total - plan.here)} needed, "
+            f"{_gb(free)} free in {plan.folder}",
+            "free some, or set MODELSCOPE_CACHE to a folder on another disk",
+        )
+    _fetch(plan, progress, each or (lambda files: None), stop)
+    verify(plan)
+    return plan.folder
+
+
+def question(plan: Plan, free: int) -> str:
+    """What a person is asked before the download."""
+    here = f" ({_gb(plan.here)} of it are here already)" if plan.here else ""
+    return (
+        f"{plan.model} from ModelScope: {len(plan.files)} files, {_gb(plan.total)}{here}, "
+        f"into {plan.folder} ({_gb(free)} free)"
+    )
+
+
+def make_plan(model: str, files: Iterable[HubFile]) -> Plan:
+    """Which files of a listing are needed, and what of them is here.
+
+    Raises:
+        UserError: there are no weights among them.
+    """
+    folder = modelscope_folder(model)
+    chosen = needed(files)
+    if not any(file.path.endswith(_WEIGHTS) for file in chosen):
+        raise UserError(
+            f"{model} holds no safetensors and no pytorch_model weights",
+            "choose the repository with the original weights, not a converted one",
+        )
+    return Plan(model, folder, chosen, sum(_here(folder, file) for file in chosen))
+
+
+def needed(files: Iterable[HubFile]) -> tuple[HubFile, ...]:
+    """Configuration, tokenizer and one set of weights: safetensors where there are any.
+
+    Only plain names at the top of the repository are taken, never code, so that nothing
+    that a listing says can lead out of the folder.
+    """
+    flat = {file.path: file for file in files if _FLAT_NAME.fullmatch(file.path)}
+    weights = [file for name, file in flat.items() if _SHARDS.fullmatch(name)]
+    if not any(file.path.endswith(".safetensors") for file in weights):
+        weights = [file for name, file in flat.items() if _BIN_SHARDS.fullmatch(name)]
+    small = [file for name, file in flat.items() if _SMALL_FILES.fullmatch(name)]
+    return tuple(sorted({*weights, *small}, key=lambda file: (file.size, file.path)))
+
+
+def verify(plan: Plan) -> None:
+    """Check that every file of a plan is here in full.
+
+    Raises:
+        UserError: one is missing, has another size, or was left unfinished.
+    """
+    for file in plan.files:
+        target = plan.folder / file.path
+        size = target.stat().st_size if target.is_file() else -1
+        if size != file.size or target.with_name(f"{file.path}.incomplete").exists():
+            raise UserError(
+                f"{plan.model} is not complete: {file.path} "
+                f"{'is missing' if size < 0 else f'has {size} of {file.size} bytes'}",
+                f"again: duibi models get ms:{plan.model}",
+                NETWORK,
+            )
+
+
+def _listed(model: str, stop: threading.Event) -> list[HubFile]:
+    request = {"do": "list", "id": model, "revision": REVISION}
+    files = next((reply.get("files") for reply in list(hub.ask(model, request, stop))), None)
+    if not isinstance(files, list):
+        raise hub.failure(model, "unexpected", "no list of files came")
+    return [file for entry in files if (file := _hub_file(entry))]
+
+
+def _hub_file(entry: Any) -> HubFile | None:
+    match entry:
+        case {"path": str(path), "size": int(size), "sha256": sha} if 0 <= size < _LARGEST_FILE:
+            digest = sha.lower() if isinstance(sha, str) else ""
+            return HubFile(path, size, digest if _SHA256.fullmatch(digest) else "")
+    return None
+
+
+def _check_supported(plan: Plan, stop: threading.Event) -> None:
+    """Read the model's config.json alone, so that 15 GB are not fetched in vain."""
+    config = [file for file in plan.files if file.path == "config.json"]
+    if not config:
+        raise UserError(f"{plan.model} has no config.json", "choose another repository")
+    with tempfile.TemporaryDirectory(prefix="duibi-") as folder:
+        for _ in hub.ask(plan.model, _get_request(plan.model, config, folder), stop):
+            pass
+        architecture(read_json(Path(folder) / "config.json"))
+
+
+def _fetch(
+    plan: Plan, progress: Progress, each: Callable[[Files], None], stop: threading.Event
+) -> None:
+    sizes = {file.path: file.size for file in plan.files}
+    at = {file.path: _here(plan.folder, file) for file in plan.files}
+    stage = f"fetching {plan.model}"
+    try:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make {plan.folder}: {error.strerror or error}",
+            "set MODELSCOPE_CACHE to a folder that can be written",
+        ) from None
+    request = _get_request(plan.model, plan.files, str(plan.folder))
+    for reply in hub.ask(plan.model, request, stop):
+        if isinstance(reply.get("at"), dict):
+            at.update({name: count for name, count in reply["at"].items() if name in sizes})
+            progress(stage, min(sum(at.values()), plan.total), plan.total)
+            each({name: (at[name], size) for name, size in sizes.items()})
+    progress(stage, plan.total, plan.total)
+    each({name: (size, size) for name, size in sizes.items()})
+
+
+def _get_request(model: str, files: Iterable[HubFile], folder: str) -> dict[str, Any]:
+    listed = [{**asdict(file), "sha256": file.sha256 or None} for file in files]
+    return {"do": "get", "id": model, "revision": REVISION, "files": listed, "folder": folder}
+
+
+def _here(folder: Path, file: HubFile) -> int:
+    target = folder / file.path
+    for path in (target, target.with_name(f"{file.path}.incomplete")):
+        try:
+            return min(path.stat().st_size, file.size)
+        except OSError:
+            continue
+    return 0
+
+
+def _existing_parent(folder: Path) -> Path:
+    return next((path for path in (folder, *folder.parents) if path.is_dir()), Path.cwd())
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
