@@ -198,6 +198,27 @@ class Voted:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A judge model's verdict on two answers to the same question.
+
+    ``verdicts`` holds what it said with the left answer shown first, then with the right
+    one shown first, each ``left``, ``right``, ``tie`` or ``none`` (unreadable); ``choice``
+    is what both orders agree on, ``tie`` where the position flipped it, ``none`` where one
+    was unreadable. ``reasons`` are its words, ``same_family`` that it is kin to one side.
+    """
+
+    kind: ClassVar[str] = "judged"
+    question: str
+    left: int
+    right: int
+    choice: str
+    judge: str
+    verdicts: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    same_family: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A remark, by a ``person`` or by the ``program``, on an answer or (-1) on the run."""
 
@@ -247,6 +268,7 @@ Body = (
     | Memory
     | Rated
     | Voted
+    | Judged
     | Note
     | Unloaded
     | End

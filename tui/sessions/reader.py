@@ -26,7 +26,7 @@ from tui.sessions.lines import LineError
 from tui.sessions.migrations import UPCASTERS, Upcaster, migrate
 
 MAX_MODELS = 64
-AFTER_THE_END = (ev.Rated, ev.Voted, ev.Note)
+AFTER_THE_END = (ev.Rated, ev.Voted, ev.Judged, ev.Note)
 """What is appended to a closed session without opening it again."""
 
 
