@@ -32,23 +32,25 @@ class _Out:
         self._descriptor = descriptor
         self._lock = threading.Lock()
         self._at: dict[str, int] = {}
-        self._told = 0.0
+        self._changed = False
 
     def send(self, message: Mapping[str, Any]) -> None:
         with self._lock:
             self._write(message)
 
-    def begin(self, path: str) -> None:
+    def set(self, path: str, count: int) -> None:
         with self._lock:
-            self._at[path] = 0
+            self._at[path] = count
+            self._changed = True
 
-    def more(self, path: str, count: int) -> None:
-        with self._lock:
-            self._at[path] += count
-            now = time.monotonic()
-            if now - self._told >= _EVERY_S:
-                self._told = now
-                self._write({"at": self._at})
+    def tell_now_and_then(self) -> None:
+        """Send what came meanwhile; also when the line has just gone quiet."""
+        while True:
+            time.sleep(_EVERY_S)
+            with self._lock:
+                if self._changed:
+                    self._changed = False
+                    self._write({"at": self._at})
 
     def _write(self, message: Mapping[str, Any]) -> None:
         os.write(self._descriptor, json.dumps(message).encode() + b"\n")
@@ -91,11 +93,14 @@ def _get(request: Mapping[str, Any], out: _Out) -> None:
     class Counter(ProgressCallback):  # type: ignore[misc]
         def __init__(self, filename: str, file_size: int) -> None:
             super().__init__(filename, file_size)
-            out.begin(filename)
+            self.count = 0
+            out.set(filename, 0)
 
         def update(self, size: int) -> None:
-            out.more(self.filename, size)
+            self.count += size
+            out.set(self.filename, self.count)
 
+    threading.Thread(target=out.tell_now_and_then, daemon=True).start()
     files = [
         {"Path": file["path"], "Size": file["size"], "Sha256": file["sha256"], "Type": "blob"}
         for file in request["files"]

@@ -1,0 +1,266 @@
+import hashlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.checkpoints import LLAMA, llama_shapes, safetensors
+from tests.support.file_server import Exchange, FileServer, serving
+from tui.host.errors import UserError
+from tui.models import download, hub
+from tui.models.download import HubFile, needed
+
+MODEL = "acme/Tiny-Chat"
+WEIGHTS = safetensors(llama_shapes({**LLAMA, "vocab_size": 60_000}))
+
+
+class Hub:
+    """What the real SDK asks ModelScope for, answered as ModelScope answers."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {
+            "config.json": json.dumps({**LLAMA, "vocab_size": 60_000}).encode(),
+            "tokenizer.json": b"{}",
+            "model.safetensors": WEIGHTS,
+            "pytorch_model.bin": b"x" * 5000,
+            "modeling_tiny.py": b"raise SystemExit",
+            "README.md": b"# Tiny",
+        }
+        self.listed: dict[str, dict[str, Any]] = {}
+        self.extra: list[dict[str, Any]] = []
+        self.status = 200
+        self.cuts: list[int] = []
+        self.stall_after: int | None = None
+
+    def __call__(self, exchange: Exchange) -> None:
+        path = exchange.path.partition("?")[0]
+        if self.status != 200:
+            body = {"Code": self.status, "Message": "no", "Success": False}
+            exchange.answer(self.status, json.dumps(body).encode(), "application/json")
+        elif path == f"/api/v1/models/{MODEL}/repo/files":
+            body = {"Code": 200, "Success": True, "Data": {"Files": self._list()}}
+            exchange.answer(200, json.dumps(body).encode(), "application/json")
+        elif path == f"/api/v1/models/{MODEL}/repo":
+            self._send(exchange)
+        else:
+            exchange.answer(404, b"{}", "application/json")
+
+    def _list(self) -> list[dict[str, Any]]:
+        entries = [
+            {
+                "Path": name,
+                "Name": name,
+                "Type": "blob",
+                "Size": len(content),
+                "Sha256": hashlib.sha256(content).hexdigest(),
+                **self.listed.get(name, {}),
+            }
+            for name, content in self.files.items()
+        ]
+        return entries + self.extra
+
+    def _send(self, exchange: Exchange) -> None:
+        content = self.files.get(exchange.query["FilePath"])
+        if content is None:
+            exchange.answer(404, b"{}", "application/json")
+        elif len(content) < 100_000:
+            exchange.send_file(content)
+        else:
+            stall = self.stall_after
+            exchange.send_file(content, stall or (self.cuts.pop(0) if self.cuts else None))
+            while stall and self.stall_after:
+                time.sleep(0.02)
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Hub, FileServer]]:
+    made = Hub()
+    with serving(made) as server:
+        monkeypatch.setenv("MODELSCOPE_ENDPOINT", server.url)
+        monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
+        monkeypatch.setenv("MODELSCOPE_HOME", str(tmp_path / "ms-home"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.delenv("MODELSCOPE_API_TOKEN", raising=False)
+        yield made, server
+
+
+def yes(text: str) -> bool:
+    return True
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def fetched(server: FileServer) -> list[str]:
+    marker = "FilePath="
+    return [path.partition(marker)[2] for path, _ in server.requests if marker in path]
+
+
+def test_a_model_comes_whole_and_without_what_is_not_needed(
+    served: tuple[Hub, FileServer], tmp_path: Path
+) -> None:
+    asked: list[str] = []
+    heard: list[tuple[str, int, int]] = []
+    each: list[download.Files] = []
+    folder = download.get(
+        MODEL,
+        lambda text: (asked.append(text), True)[1],
+        lambda *step: heard.append(step),
+        each.append,
+    )
+    assert folder == tmp_path / "ms" / "models" / "acme--Tiny-Chat" / "snapshots" / "master"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "config.json", "model.safetensors", "tokenizer.json",
+    ]  # fmt: skip
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    total = sum(len(served[0].files[p.name]) for p in folder.iterdir())
+    assert heard[-1][1:] == (total, total)
+    assert each[-1]["model.safetensors"] == (len(WEIGHTS), len(WEIGHTS))
+    assert "3 files" in asked[0] and str(folder) in asked[0] and "free" in asked[0]
+    assert set(fetched(served[1])) == {"config.json", "model.safetensors", "tokenizer.json"}
+
+
+def test_killed_in_mid_file_it_goes_on_where_it_was(served: tuple[Hub, FileServer]) -> None:
+    served[0].stall_after = 500_000
+    stop = threading.Event()
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if done > 100_000:
+            stop.set()
+
+    threading.Timer(20, stop.set).start()
+    with pytest.raises(UserError, match="stopped") as caught:
+        download.get(MODEL, yes, progress, stop=stop)
+    assert caught.value.exit_code == 130
+    served[0].stall_after = None
+    asked: list[str] = []
+    folder = download.get(MODEL, lambda text: (asked.append(text), True)[1], quiet)
+    assert "are here already" in asked[0]
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    last = [r for path, r in served[1].requests if path.endswith("FilePath=model.safetensors")][-1]
+    assert last.startswith("bytes=") and last != "bytes=0-"
+
+
+def test_a_line_that_drops_is_taken_up_again(served: tuple[Hub, FileServer]) -> None:
+    served[0].cuts = [200_000]
+    folder = download.get(MODEL, yes, quiet)
+    assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_content_with_another_checksum_never_gets_its_name(
+    served: tuple[Hub, FileServer], tmp_path: Path
+) -> None:
+    served[0].listed["model.safetensors"] = {"Sha256": "0" * 64}
+    with pytest.raises(UserError, match="wrong content") as caught:
+        download.get(MODEL, yes, quiet)
+    assert caught.value.exit_code == 3
+    assert not list(tmp_path.rglob("model.safetensors"))
+
+
+@pytest.mark.parametrize(("status", "says", "code"), [(404, "no model", 2), (401, "TOKEN", 3)])
+def test_refusals_say_what_to_do(
+    served: tuple[Hub, FileServer], status: int, says: str, code: int
+) -> None:
+    served[0].status = status
+    with pytest.raises(UserError) as caught:
+        download.get(MODEL, yes, quiet)
+    assert says in f"{caught.value.message} {caught.value.next_step}"
+    assert caught.value.exit_code == code
+
+
+def test_no_network_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("MODELSCOPE_ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(UserError, match="cannot be reached") as caught:
+            download.get(MODEL, yes, quiet)
+    assert time.monotonic() - began < 4
+    assert caught.value.exit_code == 3
+
+
+def test_names_that_lead_out_of_the_folder_are_not_taken(
+    served: tuple[Hub, FileServer], tmp_path: Path
+) -> None:
+    evil = [
+        "../../evil.json", "/tmp/evil-duibi.json", "..", "a/config.json", ".hidden.json",
+        "tokenizer.json\n", "~/config.json",
+    ]  # fmt: skip
+    served[0].extra = [{"Path": name, "Type": "blob", "Size": 4} for name in evil]
+    served[0].files |= dict.fromkeys(evil, b"evil")
+    folder = download.get(MODEL, yes, quiet)
+    written = [p.name for p in folder.iterdir()]
+    assert sorted(written) == ["config.json", "model.safetensors", "tokenizer.json"]
+    assert not list(tmp_path.rglob("*evil*"))
+    assert not any("evil" in name or "/" in name for name in fetched(served[1]))
+
+
+def test_a_list_that_changed_meanwhile_is_followed(served: tuple[Hub, FileServer]) -> None:
+    folder = download.get(MODEL, yes, quiet)
+    served[0].files["tokenizer.json"] = b'{"v": 2}'
+    assert download.get(MODEL, yes, quiet) == folder
+    assert (folder / "tokenizer.json").read_bytes() == b'{"v": 2}'
+    assert fetched(served[1]).count("model.safetensors") == 1
+
+
+def test_an_unsupported_model_is_told_before_its_weights_are_fetched(
+    served: tuple[Hub, FileServer],
+) -> None:
+    served[0].files["config.json"] = json.dumps({**LLAMA, "vision_config": {"x": 1}}).encode()
+    with pytest.raises(UserError, match="images"):
+        download.get(MODEL, lambda text: pytest.fail("asked"), quiet)
+    assert fetched(served[1]) == ["config.json"]
+
+
+def test_without_consent_nothing_is_kept(served: tuple[Hub, FileServer], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not downloaded"):
+        download.get(MODEL, lambda text: False, quiet)
+    assert not (tmp_path / "ms" / "models").exists()
+
+
+def test_no_space_is_told_before_the_weights_are_fetched(served: tuple[Hub, FileServer]) -> None:
+    served[0].extra = [{"Path": "pytorch_model.bin", "Type": "blob", "Size": 1 << 39}]
+    served[0].files.pop("model.safetensors")
+    with pytest.raises(UserError, match="no space") as caught:
+        download.get(MODEL, yes, quiet)
+    assert "MODELSCOPE_CACHE" in caught.value.next_step
+    assert fetched(served[1]) == ["config.json"]
+
+
+def test_what_is_missing_afterwards_is_told(tmp_path: Path) -> None:
+    plan = download.Plan(MODEL, tmp_path, (HubFile("config.json", 5),), 0)
+    with pytest.raises(UserError, match="missing"):
+        download.verify(plan)
+    (tmp_path / "config.json").write_text("1234")
+    with pytest.raises(UserError, match="has 4 of 5"):
+        download.verify(plan)
+    (tmp_path / "config.json").write_text("12345")
+    download.verify(plan)
+    (tmp_path / "config.json.incomplete").write_text("")
+    with pytest.raises(UserError, match="not complete"):
+        download.verify(plan)
+
+
+def test_one_set_of_weights_is_chosen() -> None:
+    def names(*paths: str) -> list[str]:
+        return sorted(file.path for file in needed(HubFile(path, 1) for path in paths))
+
+    both = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+    index = "model.safetensors.index.json"
+    old = ("pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json")
+    assert names(*both, index, *old, "consolidated.safetensors") == sorted((*both, index))
+    assert names(*old, "training_args.bin", "x.gguf") == sorted(old)
+    small = ("config.json", "qwen.tiktoken", "tokenizer.model", "merges.txt", "LICENSE")
+    assert names(*small, "tokenization_qwen.py", "assets", "a.png") == sorted(small)
+
+
+def test_a_hub_s_text_cannot_steer_the_terminal() -> None:
+    error = hub.failure(MODEL, "network", "\x1b[2J\x9b31mred\nnext")
+    assert error.message.isprintable()
