@@ -1,0 +1,193 @@
+"""A worker process seen from outside: started, spoken to, watched, and ended."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tui
+from tui.events import Body, EventError, Failed, body_of
+from tui.host import cgroup, memory
+
+Timed = tuple[int, Body]
+
+_SECRETS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+_QUIET = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TQDM_DISABLE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONFAULTHANDLER": "1",
+}
+_TAIL = 8192
+_DIES_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker is gone; ``failure`` says why, None where it was ended on purpose."""
+
+    failure: Failed | None
+
+
+class Child:
+    """One worker process. `inbox` gets its events in order and, last of all, one `Lost`."""
+
+    def __init__(self, threads: int, log: Path) -> None:
+        self.inbox: queue.SimpleQueue[Timed | Lost] = queue.SimpleQueue()
+        self.heard = time.monotonic()
+        """When the worker last gave a sign of life."""
+        self.steps = 0
+        """Steps its computing thread had taken then."""
+        self.doomed: Failed | None = None
+        """Why it is being killed, where the reason is known before it is dead."""
+        self._closing = False
+        self._write = threading.Lock()
+        self._kills = oom_kills()
+        self._seen = (0, 0)
+        ours, theirs = socket.socketpair()
+        self._socket, self._log = ours, log
+        with theirs, os.fdopen(_private(log), "ab") as output:
+            self._log_start = log.stat().st_size
+            self.process = subprocess.Popen(
+                # -P: a file of the current folder must not stand for a module of ours.
+                [sys.executable, "-P", "-m", "tui.worker", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment(threads),
+                start_new_session=True,
+            )
+        threading.Thread(target=self._read, name="worker events", daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be spoken to."""
+        return not self._closing and self.doomed is None and self.process.poll() is None
+
+    def send(self, **order: Any) -> None:
+        """Give an order; to a dead worker it is lost, and `inbox` tells of the death."""
+        line = json.dumps(order, separators=(",", ":")).encode() + b"\n"
+        with self._write, contextlib.suppress(OSError):
+            self._socket.sendall(line)
+
+    def memory(self) -> tuple[int, int]:
+        """Private and mapped bytes; (0, 0) once it is gone."""
+        found = memory.process(self.process.pid) if self.process.poll() is None else (0, 0)
+        if any(found):
+            self._seen = found
+        return found
+
+    def kill(self, why: Failed | None = None) -> None:
+        """End it at once, whatever it is doing."""
+        self.doomed = self.doomed or why
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+    def close(self, patience_s: float = 1.0) -> None:
+        """End it: by asking, then by force. Returns when it is gone."""
+        self._closing = True
+        self.send(op="close")
+        try:
+            self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self.process.wait()
+
+    def _read(self) -> None:
+        try:
+            with self._socket, self._socket.makefile("rb") as lines:
+                for line in lines:
+                    # Half a line is how a killed process ends.
+                    if line.endswith(b"\n"):
+                        self._take(line)
+        except OSError:
+            pass
+        except (ValueError, KeyError, TypeError, EventError) as error:
+            self.kill(_failed("crashed", f"the worker sent what is no event: {error}"))
+        self.inbox.put(Lost(self._post_mortem()))
+
+    def _take(self, line: bytes) -> None:
+        t_ns, kind, data = json.loads(line)
+        self.heard = time.monotonic()
+        if kind == "alive":
+            self.steps = int(data["steps"])
+        else:
+            self.inbox.put((int(t_ns), body_of(kind, data)))
+
+    def _post_mortem(self) -> Failed | None:
+        try:
+            code = self.process.wait(_DIES_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self.process.wait()
+        if self._closing:
+            return None
+        return self.doomed or explain(
+            code, oom_kills() > self._kills, max(self._seen), self._last_words()
+        )
+
+    def _last_words(self) -> str:
+        """The last line it wrote to the log."""
+        with contextlib.suppress(OSError), self._log.open("rb") as file:
+            file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+            return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return ""
+
+
+def explain(code: int, oom_killed: bool, held: int, last_words: str) -> Failed:
+    """Why a worker ended that nobody ended: its return code, whether the container's
+    count of out-of-memory kills rose, the memory it was last seen with, its last line."""
+    if code == -signal.SIGKILL and oom_killed:
+        size = f" (it held {held / 2**30:.1f} GiB)" if held else ""
+        return _failed(
+            "out_of_memory",
+            f"killed: out of memory{size}",
+            "take a smaller dtype or model, or fewer models at a time",
+        )
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        return _failed("crashed", f"the worker was ended by {name}")
+    said = f": {last_words[:200]}" if last_words else ""
+    return _failed("crashed", f"the worker ended with exit code {code}{said}")
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What the worker sees: no secret, no network, nothing that writes to the terminal."""
+    kept = {k: v for k, v in os.environ.items() if not k.upper().endswith(_SECRETS)}
+    home = str(Path(tui.__file__).resolve().parent.parent)
+    given = [part for part in (home, kept.get("PYTHONPATH", "")) if part]
+    return kept | _QUIET | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(given)}
+
+
+def oom_kills() -> int:
+    """How many processes of the own control group were killed for memory so far."""
+    found = cgroup.groups("memory", "memory.max")
+    if found is None:
+        return 0
+    name = "memory.events" if found.version == 2 else "memory.oom_control"
+    return cgroup.table(found.folders[0] / name).get("oom_kill", 0)
+
+
+def _failed(cause: str, message: str, next_step: str = "the log has the details") -> Failed:
+    return Failed(cause, message, next_step)
+
+
+def _private(log: Path) -> int:
+    return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -1,0 +1,29 @@
+"""``python -m tui.worker FD``: see the package for the protocol."""
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+from pathlib import Path
+
+from tui.worker.loop import Worker
+from tui.worker.wire import Channel
+
+
+def main() -> None:
+    """Become expendable, then obey whoever holds the other end of the socket."""
+    faulthandler.enable()
+    # The screen's Ctrl+C and a closed terminal are the parent's to answer.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        # Out of memory, the kernel must take this process and not the parent.
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    with contextlib.suppress(OSError):
+        os.setsid()
+    Worker(Channel(int(sys.argv[1]))).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""What the control thread tells the computing thread, and how a forward pass is stopped."""
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+
+class Stop(BaseException):
+    """Raised inside a forward pass to leave it. No handler for ordinary errors stops it."""
+
+
+class Control:
+    """Shared between the control thread, which writes, and the computing thread.
+
+    ``stop`` is set while the answer being computed is to be left, ``steps`` counts
+    decoder layers entered (a sign of life, also during a long prefill), ``threads`` is a
+    number of threads to change to, or 0.
+    """
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.steps = 0
+        self.threads = 0
+        self._lock = threading.Lock()
+        self._open: set[int] = set()
+        self._stopped: set[int] = set()
+        self._current: int | None = None
+
+    def opened(self, answers: Iterable[int]) -> None:
+        """These answers were asked for; from now on they can be cancelled."""
+        with self._lock:
+            self._open.update(answers)
+
+    def cancel(self, answers: Iterable[int] | None) -> None:
+        """Stop these answers, all open ones for None; unknown ones are ignored."""
+        with self._lock:
+            self._stopped |= self._open if answers is None else self._open & set(answers)
+            self.stop = self._current in self._stopped
+
+    def begin(self, answer: int) -> None:
+        """The computing thread turns to this answer.
+
+        Raises:
+            Stop: it was cancelled while it waited.
+        """
+        with self._lock:
+            self._current = answer
+            self.stop = answer in self._stopped
+        self.check()
+
+    def end(self, answer: int) -> None:
+        """The computing thread is done with this answer."""
+        with self._lock:
+            self._current = None
+            self.stop = False
+            self._open.discard(answer)
+            self._stopped.discard(answer)
+
+    def check(self) -> None:
+        """Raises `Stop` where the current answer was cancelled."""
+        if self.stop:
+            raise Stop
+
+
+def watch(model: Any, control: Control) -> None:
+    """Let ``control`` stop ``model`` before every decoder layer and its feed-forward part.
+
+    A test between tokens only would wait for a whole prefill, which takes seconds.
+    """
+
+    def before(_module: Any, _arguments: Any) -> None:
+        control.steps += 1
+        if control.stop:
+            raise Stop
+
+    for layer in layers(model):
+        layer.register_forward_pre_hook(before)
+        for name in ("mlp", "feed_forward"):
+            if (part := getattr(layer, name, None)) is not None:
+                part.register_forward_pre_hook(before)
+
+
+def layers(model: Any) -> list[Any]:
+    """The decoder layers: the longest list of modules in the model."""
+    lists = [list(m) for m in model.modules() if type(m).__name__ == "ModuleList"]
+    return max(lists, key=len, default=[])

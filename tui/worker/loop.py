@@ -1,0 +1,177 @@
+"""The child's main loop: orders come in through one thread, this one computes."""
+
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui.events import Load, Loaded
+from tui.worker.control import Control
+from tui.worker.measure import Peak, age
+from tui.worker.wire import Channel, Message, leave
+
+if TYPE_CHECKING:
+    from tui.worker.generate import Ready
+
+ALIVE_S = 0.5
+"""Seconds between two signs of life."""
+_SAMPLE_S = 0.25
+_PROGRESS_S = 0.1
+
+
+class Worker:
+    """One model's process: `run` imports the libraries and then obeys until the end."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._control = Control()
+        self._peak = Peak()
+        self._orders: queue.SimpleQueue[tuple[float, Message]] = queue.SimpleQueue()
+        self._ready: Ready | None = None
+        self._import_s = 0.0
+        self._idle_since = 0.0
+        """When the libraries were imported, until the first load: waiting is not loading."""
+
+    def run(self) -> None:
+        """Never returns: the process ends in the control thread."""
+        self._channel.listen(self._handle)
+        threading.Thread(target=self._beat, name="alive", daemon=True).start()
+        self._channel.send(Load("import"))
+        began = time.monotonic()
+        _import_libraries()
+        self._idle_since = time.monotonic()
+        self._import_s = self._idle_since - began
+        while True:
+            arrived, order = self._orders.get()
+            if order["op"] == "load":
+                self._load(arrived, order)
+            else:
+                self._answer(order)
+
+    def _handle(self, order: Message) -> None:
+        """In the control thread: what cannot wait is done here and now."""
+        match order["op"]:
+            case "cancel":
+                self._control.cancel(order.get("answers"))
+            case "threads":
+                self._control.threads = max(1, int(order["threads"]))
+            case "close":
+                leave(0)
+            case "answer":
+                self._control.opened(request["answer"] for request in order["requests"])
+                self._orders.put((time.monotonic(), order))
+            case "load":
+                self._orders.put((time.monotonic(), order))
+            case unknown:
+                print(f"unknown order {unknown!r}", file=sys.stderr, flush=True)
+
+    def _beat(self) -> None:
+        following = 0.0
+        while True:
+            self._peak.look()
+            if time.monotonic() >= following:
+                following = time.monotonic() + ALIVE_S
+                self._channel.send_raw("alive", {"steps": self._control.steps})
+            time.sleep(_SAMPLE_S)
+
+    def _load(self, arrived: float, order: Message) -> None:
+        from tui.worker.generate import failed
+
+        self._ready = None
+        try:
+            loaded = self._load_now(order)
+        except Exception as error:
+            self._channel.send(failed(error))
+            return
+        if self._import_s:
+            waited = max(0.0, arrived - self._idle_since)
+            loaded["load_s"] = age() - waited
+        else:
+            loaded["load_s"] = time.monotonic() - arrived
+        private, mapped = self._peak.look()
+        self._channel.send(
+            Loaded(import_s=self._import_s, private=private, mapped=mapped, **loaded)
+        )
+        self._import_s = 0.0
+
+    def _load_now(self, order: Message) -> dict[str, Any]:
+        import torch
+
+        from tui.host.paths import cache_dir
+        from tui.worker.choose import resolve
+        from tui.worker.control import watch
+        from tui.worker.device import placed
+        from tui.worker.generate import Ready
+        from tui.worker.gguf import converted, remarks
+        from tui.worker.load import open_checkpoint
+
+        torch.set_num_threads(max(1, int(order["threads"])))
+        path, notes = Path(order["checkpoint"]), []
+        if path.suffix == ".gguf":
+            path = converted(path, cache_dir() / "converted", self._progress("convert"))
+            notes += remarks(path)
+        checkpoint = open_checkpoint(path)
+        progress = self._progress("weights")
+        progress(0, checkpoint.checkpoint_bytes)
+        model, device, remark = placed(checkpoint.build(order["dtype"], progress))
+        watch(model, self._control)
+        bounds = {checkpoint.context, int(order.get("context") or 0)} - {0}
+        context = min(bounds, default=0)
+        self._ready = Ready(checkpoint, model, device, context)
+        most = checkpoint.sampling.get("max_new_tokens")
+        return {
+            "family": checkpoint.family,
+            "dtype": order["dtype"],
+            "device": device,
+            "parameters": checkpoint.parameters,
+            "checkpoint_bytes": checkpoint.checkpoint_bytes,
+            "context": context,
+            "threads": torch.get_num_threads(),
+            "prompt_format": checkpoint.prompt_format,
+            "sampling": resolve(checkpoint.sampling, {}).to_json()
+            | ({"max_new_tokens": most} if most else {}),
+            "notes": [*notes, *remark, *checkpoint.notes],
+        }
+
+    def _progress(self, stage: str) -> Any:
+        """A function of (done, total) that tells the parent, ten times a second at most."""
+        last = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= _PROGRESS_S or done in (0, total):
+                last = now
+                self._channel.send(Load(stage, done, total))
+
+        return report
+
+    def _answer(self, order: Message) -> None:
+        from tui.worker.generate import Job, answer, failed
+
+        for request in order["requests"]:
+            if self._ready is None:
+                error = RuntimeError("no model is loaded")
+                self._channel.send(failed(error, request["answer"]))
+                continue
+            job = Job(
+                request["answer"],
+                tuple((role, content) for role, content in request["messages"]),
+                int(request["max_new_tokens"]),
+                dict(request.get("sampling") or {}),
+            )
+            for t_ns, body in answer(self._ready, job, self._control, self._peak):
+                self._channel.send(body, t_ns)
+
+
+def _import_libraries() -> None:
+    """Everything heavy that any model needs, so that it is done before a load is asked."""
+    import torch
+    import transformers.modeling_utils  # noqa: F401
+
+    import tui.worker.generate
+    import tui.worker.load  # noqa: F401
+
+    torch.set_grad_enabled(False)

@@ -1,0 +1,45 @@
+"""What an answer costs this process: memory at its highest, page faults from disk."""
+
+import os
+import resource
+import threading
+import time
+from pathlib import Path
+
+from tui.host import memory
+
+
+def age() -> float:
+    """Seconds since this process was started, by the kernel's account (10 ms steps)."""
+    # proc(5): field 22 of stat, in clock ticks since boot; the name may hold spaces.
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+
+
+def major_faults() -> int:
+    """Page faults of this process so far that had to read from disk."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+
+
+class Peak:
+    """The highest private and mapped memory seen since the last `reset`. Bytes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.private = 0
+        self.mapped = 0
+
+    def reset(self) -> None:
+        """Forget what was seen and look now."""
+        with self._lock:
+            self.private = self.mapped = 0
+        self.look()
+
+    def look(self) -> tuple[int, int]:
+        """Read the present figures, remember them if they are higher."""
+        private, mapped = memory.process(os.getpid())
+        with self._lock:
+            self.private = max(self.private, private)
+            self.mapped = max(self.mapped, mapped)
+        return private, mapped
