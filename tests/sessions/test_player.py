@@ -1,0 +1,291 @@
+"""The player: exact in time, and the same board wherever one seeks to."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.sessions import write_session
+from tui import events as ev
+from tui.board import Board, fold
+from tui.events import Event
+from tui.host.errors import UserError
+from tui.sessions import reader
+from tui.sessions.player import Player
+from tui.sessions.select import one_question
+
+S = 1_000_000
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> list[Event]:
+    return reader.read(write_session(tmp_path)).events
+
+
+def simple(*times: float) -> list[Event]:
+    return [Event(i, int(t * S), 0, ev.Delta(0, text=str(i))) for i, t in enumerate(times)]
+
+
+def texts(player: Player) -> list[str]:
+    return [event.body.text for event in player.drain()[1] if isinstance(event.body, ev.Delta)]
+
+
+def show(player: Player, board: Board) -> Board:
+    reset, due = player.drain()
+    return fold(due, Board() if reset else board)
+
+
+def test_events_come_when_they_are_due(clock: Clock) -> None:
+    player = Player(simple(0, 1, 2.5), clock)
+    assert texts(player) == ["0"]
+    clock.now += 0.999
+    assert texts(player) == []
+    clock.now += 0.001
+    assert texts(player) == ["1"]
+    assert player.next_due_s == pytest.approx(1.5)
+    assert not player.ended
+    clock.now += 5
+    assert texts(player) == ["2"]
+    assert player.ended
+    assert player.position_us == player.duration_us == 2.5 * S
+    assert player.next_due_s is None
+
+
+def test_events_out_of_order_are_sorted_and_equal_times_keep_theirs(clock: Clock) -> None:
+    given_ = [Event(i, t, 0, ev.Delta(0, text=str(i))) for i, t in enumerate((0, 5, 3, 5, 3))]
+    player = Player(given_, clock)
+    clock.now += 1
+    assert texts(player) == ["0", "2", "4", "1", "3"]
+
+
+@pytest.mark.parametrize("speed", [1, 2, 4, 8])
+def test_speed_scales_time_from_where_it_is(clock: Clock, speed: int) -> None:
+    player = Player(simple(0, 1, 2, 10), clock)
+    clock.now += 1
+    assert texts(player) == ["0", "1"]
+    player.set_speed(speed)
+    clock.now += 0.5
+    assert player.position_us == pytest.approx((1 + 0.5 * speed) * S)
+    assert player.next_due_s == pytest.approx(0 if speed > 1 else 0.5)
+
+
+def test_at_once_gives_everything(clock: Clock) -> None:
+    player = Player(simple(0, 1, 1e5), clock)
+    player.set_speed(math.inf)
+    assert texts(player) == ["0", "1", "2"]
+    assert player.ended
+
+
+def test_a_pause_stops_time(clock: Clock) -> None:
+    player = Player(simple(0, 1), clock)
+    player.drain()
+    clock.now += 0.5
+    player.toggle()
+    clock.now += 100
+    assert texts(player) == []
+    assert player.position_us == 0.5 * S
+    assert player.next_due_s is None
+    player.toggle()
+    clock.now += 0.5
+    assert texts(player) == ["1"]
+
+
+def test_toggle_at_the_end_plays_again(clock: Clock) -> None:
+    player = Player(simple(0, 1), clock)
+    clock.now += 2
+    assert texts(player) == ["0", "1"]
+    player.toggle()
+    assert player.playing
+    assert player.drain() == (True, simple(0, 1)[:1])
+
+
+def test_seeking_back_begins_anew_and_forward_goes_on(clock: Clock) -> None:
+    player = Player(simple(0, 1, 2, 3), clock)
+    clock.now += 2.5
+    assert texts(player) == ["0", "1", "2"]
+    player.seek(1 * S)
+    reset, due = player.drain()
+    assert reset
+    assert [e.body.text for e in due] == ["0", "1"]
+    player.seek(2 * S)
+    assert player.drain() == (False, simple(0, 1, 2)[2:])
+    player.seek(-5)
+    assert player.drain() == (True, simple(0))
+    player.seek(10**12)
+    assert player.position_us == player.duration_us
+
+
+def test_long_pauses_are_shortened(clock: Clock) -> None:
+    player = Player(simple(0, 100, 100.5, 300), clock, max_gap=2)
+    assert texts(player) == ["0"]
+    clock.now += 2
+    assert texts(player) == ["1"]
+    assert player.position_us == 100 * S
+    clock.now += 2.5
+    assert texts(player) == ["2", "3"]
+    assert player.position_us == player.duration_us == 300 * S
+    player.seek(int(100.2 * S))
+    assert player.position_us == pytest.approx(100.2 * S)
+
+
+def test_a_loop_begins_again(clock: Clock) -> None:
+    player = Player(simple(0, 1), clock, loop=True)
+    clock.now += 1
+    assert texts(player) == ["0", "1"]
+    assert player.drain() == (True, simple(0))
+    clock.now += 1
+    assert texts(player) == ["1"]
+
+
+def test_steps_by_question(events: list[Event], clock: Clock) -> None:
+    player = Player(events, clock)
+    assert player.question is None
+    assert player.step_question(+1) == "q1"
+    assert player.question == "q1"
+    player.pause()
+    board = show(player, Board())
+    assert board.current(0).question == "q1"
+    assert player.step_question(+1) == "q2"
+    assert player.step_question(+1) is None
+    assert player.question == "q2"
+    board = show(player, board)
+    assert board.current(0).question == "q2"
+    assert player.step_question(-1) == "q1"
+    board = show(player, board)
+    assert board.current(0).question == "q1"
+    assert not any(a.tokens for a in board.answers.values())
+
+
+def test_back_goes_to_the_start_of_the_question_first(clock: Clock) -> None:
+    rows = [
+        (0, ev.Asked(0, "q1", "")),
+        (0, ev.Asked(1, "q2", "")),
+        (1, ev.Started(0)),
+        (10, ev.Started(1)),
+        (30, ev.Delta(1)),
+    ]
+    player = Player([Event(i, t * S, 0, body) for i, (t, body) in enumerate(rows)], clock)
+    clock.now += 15
+    assert player.step_question(-1) == "q2"
+    assert player.position_us == 10 * S
+    assert player.step_question(-1) == "q1"
+
+
+def test_models_that_take_turns_begin_the_questions_again(clock: Clock) -> None:
+    bodies = []
+    for answer, (model, question) in enumerate((m, q) for m in (0, 1) for q in ("q1", "q2")):
+        bodies += [(model, ev.Asked(answer, question, "")), (model, ev.Started(answer))]
+        if answer == 1:
+            bodies.append((model, ev.Unloaded()))
+    player = Player([Event(i, i * S, m, b) for i, (m, b) in enumerate(bodies)], clock)
+    player.pause()
+    assert [player.step_question(+1) for _ in range(5)] == ["q1", "q2", "q1", "q2", None]
+
+
+def test_steps_token_by_token(events: list[Event], clock: Clock) -> None:
+    player = Player(events, clock)
+    player.drain()
+    seen = []
+    for _ in range(4):
+        player.step_token()
+        seen += texts(player)
+        assert texts(player) == []
+    assert seen == ["word0.0 ", "word1.0 ", "word0.1 ", "word1.1 "]
+    assert not player.playing
+    player.play()
+    clock.now += 0.011
+    assert texts(player) == ["word0.2 "]
+
+
+def test_tokens_of_one_moment_step_one_by_one(clock: Clock) -> None:
+    player = Player(simple(0, 1, 1, 1), clock)
+    player.drain()
+    for wanted in ("1", "2", "3"):
+        player.step_token()
+        assert texts(player) == [wanted]
+    player.step_token()
+    assert texts(player) == []
+    assert player.ended
+
+
+def test_only_one_question(events: list[Event]) -> None:
+    only = one_question(events, "q2")
+    board = fold(only)
+    assert {a.question for a in board.answers.values()} == {"q2"}
+    assert board.current(0).text == fold(events).current(0).text
+    first = next(e.t_us for e in only if isinstance(e.body, ev.Asked))
+    assert first == 0
+    with pytest.raises(UserError, match="q9"):
+        one_question(events, "q9")
+
+
+@pytest.fixture(scope="module")
+def all_events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
+    return reader.read(write_session(tmp_path_factory.mktemp("all"))).events
+
+
+MOVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("pass"), st.floats(0, 3)),
+        st.tuples(st.just("seek"), st.integers(-S, 6 * S)),
+        st.tuples(st.just("speed"), st.sampled_from([1, 2, 4, 8, math.inf])),
+        st.tuples(st.sampled_from(["pause", "play", "toggle", "token"]), st.none()),
+        st.tuples(st.just("question"), st.sampled_from([-1, 1])),
+        st.tuples(st.just("drain"), st.none()),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(MOVES, st.sampled_from([None, 0.1]))
+def test_wherever_one_goes_the_board_is_that_of_the_events_until_there(
+    all_events: list[Event], moves: list, max_gap: float | None
+) -> None:
+    clock, board, given_ = Clock(), Board(), 0
+    player = Player(all_events, clock, max_gap=max_gap)
+    for move, value in [*moves, ("drain", None)]:
+        match move:
+            case "pass":
+                clock.now += value
+            case "seek":
+                player.seek(value)
+            case "speed":
+                player.set_speed(value)
+            case "pause":
+                player.pause()
+            case "play":
+                player.play()
+            case "toggle":
+                player.toggle()
+            case "token":
+                player.step_token()
+            case "question":
+                player.step_question(value)
+            case "drain":
+                reset, due = player.drain()
+                board = fold(due, Board() if reset else board)
+                given_ = len(due) if reset else given_ + len(due)
+                assert board == fold(all_events[:given_])
+                assert 0 <= player.position_us <= player.duration_us
+                assert given_ == 0 or all_events[given_ - 1].t_us <= player.position_us + 1
+                assert (
+                    given_ == len(all_events) or all_events[given_].t_us >= player.position_us - 1
+                )

@@ -1,0 +1,43 @@
+"""Data on stdout: JSON and tables that no foreign text can turn against the terminal."""
+
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from tui.app.safe_text import one_line
+
+_RISKY = re.compile("[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def json_text(value: object) -> str:
+    """JSON on one line. Text stays readable; what a terminal would act on is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _RISKY.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def path_text(path: Path) -> str:
+    """A path for stdout: exact for a program that reads it, harmless on a terminal."""
+    return one_line(str(path)) if sys.stdout.isatty() else str(path)
+
+
+def table(rows: Sequence[Sequence[str]], gap: str = "  ") -> str:
+    """Rows as aligned columns, one line each, cells cleaned; wide characters count two."""
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        gap.join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in cells
+    )
+
+
+def _width(text: str) -> int:
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )

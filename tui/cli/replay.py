@@ -1,0 +1,117 @@
+"""``duibi replay``: a recorded session in its original timing, on the screen or a pipe."""
+
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tui import settings as settings_of
+from tui.app.safe_text import clean
+from tui.host.errors import UserError
+from tui.sessions import library, reader
+from tui.sessions.export.plain import Transcript
+from tui.sessions.follow import Follower
+from tui.sessions.player import Player
+from tui.sessions.select import one_question
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(help="Play a recorded session in the same panes, with its original timing.")
+def replay(
+    session: Annotated[
+        str, typer.Argument(help="A file, a name, the beginning of one, a sample, or `last`.")
+    ],
+    speed: Annotated[str, typer.Option(metavar="1|2|4|8|max", help="max: all at once.")] = "1",
+    question: Annotated[str | None, typer.Option(metavar="ID", help="Only this question.")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Text on stdout; so also where it is no terminal.")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Watch a run that another process records.")
+    ] = False,
+    max_gap: Annotated[
+        float | None, typer.Option(metavar="S", min=0, help="Shorten pauses to S seconds.")
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
+    sessions: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where sessions are looked for.")
+    ] = None,
+) -> int:
+    chosen = settings_of.load({"sessions": sessions, "plain": plain or None})
+    path = library.find(session, chosen.sessions_dir)
+    on_pipe = chosen.plain or not sys.stdout.isatty()
+    player = (
+        _follower(path, speed, question, max_gap, loop)
+        if follow
+        else _player(path, speed, question, max_gap, loop and not on_pipe)
+    )
+    if on_pipe:
+        return stream(player)
+    from tui.app.main import show_replay
+
+    return show_replay(player, path, chosen)
+
+
+def _player(
+    path: Path, speed: str, question: str | None, max_gap: float | None, loop: bool
+) -> Player:
+    reading = reader.read(path)
+    if reading.verdict in ("torn", "damaged"):
+        print(
+            f"duibi: {clean(path.name)} is {reading.verdict}: {reading.bytes_dropped} bytes "
+            f"after event {len(reading.events) - 1} are left out",
+            file=sys.stderr,
+        )
+    events = reading.events if question is None else one_question(reading.events, question)
+    return Player(events, speed=_speed(speed), max_gap=max_gap, loop=loop)
+
+
+def _follower(
+    path: Path, speed: str, question: str | None, max_gap: float | None, loop: bool
+) -> Follower:
+    if question is not None or max_gap is not None or loop or speed not in ("1", "max"):
+        raise UserError(
+            "--follow shows all that comes, as it comes",
+            "leave --speed, --question, --max-gap and --loop out",
+        )
+    return Follower(path)
+
+
+def _speed(text: str) -> float:
+    speeds = {"1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0, "max": math.inf}
+    known = speeds.get(text.removesuffix("x"))
+    if known is None:
+        raise UserError(f"no speed {text!r}", f"give one of {', '.join(speeds)}")
+    return known
+
+
+def stream(player: Player) -> int:
+    """Write a replay to stdout as text, until its end; the exit code."""
+    transcript = Transcript(clean)
+    try:
+        while True:
+            _, events = player.drain()
+            _write("".join(map(transcript.feed, events)))
+            wait = player.next_due_s
+            if wait is None:
+                break
+            time.sleep(wait)
+        _write(transcript.finish())
+    except BrokenPipeError:
+        # The reader went away (`| head`): at exit Python would flush into the void again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _write(text: str) -> None:
+    if text:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+command = typer.main.get_command(app)

@@ -1,0 +1,240 @@
+"""``duibi sessions``: what was recorded, whether it is whole, and what to do with it."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tui import board as board_of
+from tui import events as ev
+from tui import settings as settings_of
+from tui.app.safe_text import clean, one_line
+from tui.cli.fetching import duration, size
+from tui.cli.printing import json_text, path_text, table
+from tui.host.errors import UserError
+from tui.sessions import library, lines, reader, storage
+from tui.sessions.library import Entry
+
+app = typer.Typer(add_completion=False, help="List, check, repair and delete recorded sessions.")
+
+Name = Annotated[
+    str, typer.Argument(help="A file, a name, the beginning of one, a sample, or `last`.")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Dir = Annotated[Path | None, typer.Option("--sessions", metavar="DIR", help="Look there.")]
+
+
+@app.command("list", help="All sessions, newest first, from their first and last lines.")
+def list_(json: Json = False, sessions: Dir = None) -> int:
+    folder = _folder(sessions)
+    found = library.entries(folder)
+    if json:
+        print(json_text([_listed(entry) for entry in found]))
+        return 0
+    if not found:
+        print(f"no sessions in {folder}", file=sys.stderr)
+        return 0
+    head = ("SESSION", "STARTED", "MODELS", "QUESTIONS", "ANSWERS", "VERDICT", "TIME", "SIZE")
+    print(table([head, *map(_row, found)]))
+    return 0
+
+
+@app.command(help="What a session holds: models, questions, answers and their figures.")
+def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
+    reading = reader.read(library.find(session, _folder(sessions)))
+    board = board_of.fold(reading.events)
+    if json:
+        print(json_text(_shown(reading, board)))
+        return 0
+    header = reading.header
+    print(table([(key, str(value)) for key, value in _summary(reading).items()]))
+    for question in board.questions:
+        print(f"\n{one_line(question.id)}  {one_line(question.category)}")
+        print(clean(question.turns[0]))
+        rows = [
+            (f"  {board.models[model].label}", *_figures(board.answers[id_]))
+            for model in range(len(header.models))
+            for id_ in board.by_cell.get((model, question.id), ())
+        ]
+        if rows:
+            print(table(rows))
+    return 0
+
+
+@app.command(
+    help="Read every byte and say whether it can be trusted. Exit code 0: every session is "
+    "complete or interrupted (whole so far); 2: one is torn, damaged, or no session."
+)
+def verify(
+    sessions_: Annotated[list[str], typer.Argument(metavar="SESSION...")],
+    json: Json = False,
+    sessions: Dir = None,
+) -> int:
+    worst = 0
+    for name in sessions_:
+        path = library.find(name, _folder(sessions))
+        scanned = reader.scan(reader.load(path), path.name)
+        verdict = scanned.verdict if scanned.events else "damaged"
+        if verdict not in ("complete", "interrupted"):
+            worst = 2
+        if json:
+            result = {
+                "file": str(path),
+                "verdict": verdict,
+                "events": len(scanned.events),
+                "bytes_dropped": scanned.dropped,
+                "answers": scanned.answers,
+                "line": scanned.line,
+                "problem": scanned.problem,
+            }
+            print(json_text(result))
+            continue
+        why = f"; line {scanned.line}: {scanned.problem}" if scanned.line else ""
+        print(
+            one_line(
+                f"{path}: {verdict}, {len(scanned.events)} events, {scanned.answers} answers, "
+                f"{scanned.dropped} bytes left out{why}"
+            )
+        )
+    return worst
+
+
+@app.command(help="Write what is whole of a session beside it as *.recovered.duibi.")
+def repair(session: Name, sessions: Dir = None) -> int:
+    print(path_text(reader.repair(library.find(session, _folder(sessions)))))
+    return 0
+
+
+@app.command(help="Move sessions to the trash; --undo brings the last one back.")
+def rm(
+    sessions_: Annotated[list[str] | None, typer.Argument(metavar="SESSION...")] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Bring back what was deleted last.")] = False,
+    empty: Annotated[bool, typer.Option("--empty-trash", help="Delete it for good.")] = False,
+    sessions: Dir = None,
+) -> int:
+    folder = _folder(sessions)
+    if bool(sessions_) + undo + empty != 1:
+        raise UserError("nothing to delete", "name sessions, or give --undo or --empty-trash")
+    if undo:
+        if not (gone := library.trashed(folder)):
+            raise UserError(f"the trash of {folder} is empty", "see `duibi sessions list`")
+        print(path_text(library.restore(gone[0])))
+    elif empty:
+        print(f"{library.empty_trash(folder)} sessions deleted for good", file=sys.stderr)
+    for path in [library.find(name, folder) for name in sessions_ or ()]:
+        library.trash(path)
+        print(
+            one_line(f"{path.name} is in the trash (undo: duibi sessions rm --undo)"),
+            file=sys.stderr,
+        )
+    return 0
+
+
+@app.command(help="The path of a session, or of the folder of all.")
+def path(
+    session: Annotated[str | None, typer.Argument()] = None,
+    sessions: Dir = None,
+) -> int:
+    folder = _folder(sessions)
+    print(path_text(folder if session is None else library.find(session, folder).resolve()))
+    return 0
+
+
+def _folder(given: Path | None) -> Path:
+    return settings_of.load({"sessions": given}).sessions_dir
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    if entry.problem:
+        return (
+            entry.name,
+            entry.started,
+            entry.problem,
+            "",
+            "",
+            entry.verdict,
+            "",
+            size(entry.size),
+        )
+    return (
+        entry.name,
+        entry.started.replace("T", " ").removesuffix("Z"),
+        ", ".join(entry.labels),
+        entry.question_set,
+        f"{entry.answers}/{entry.questions * len(entry.labels)}",
+        entry.verdict,
+        duration(entry.duration_s),
+        size(entry.size),
+    )
+
+
+def _listed(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "file": str(entry.path),
+        "started": entry.started,
+        "models": list(entry.labels),
+        "question_set": entry.question_set,
+        "questions": entry.questions,
+        "answers": entry.answers,
+        "verdict": entry.verdict,
+        "duration_s": entry.duration_s,
+        "size": entry.size,
+        "problem": entry.problem,
+    }
+
+
+def _summary(reading: reader.Reading) -> dict[str, Any]:
+    header = reading.header
+    running = reading.verdict == "interrupted" and storage.is_live(reading.path)
+    return {
+        "session": reading.path.name.removesuffix(lines.SUFFIX),
+        "file": str(reading.path),
+        "started": header.started,
+        "program": header.program,
+        "models": ", ".join(str(m.get("label") or m.get("name", "?")) for m in header.models),
+        "question_set": str(header.questions.get("title") or header.questions.get("name", "")),
+        "verdict": "running" if running else reading.verdict,
+        "events": len(reading.events),
+        "bytes_dropped": reading.bytes_dropped,
+        "duration_s": max(event.t_us for event in reading.events) / 1e6,
+    }
+
+
+def _figures(answer: board_of.Answer) -> tuple[str, ...]:
+    ttft, speed = answer.ttft_ms, answer.decode_tok_s
+    return (
+        answer.state if answer.figures is None else answer.figures.finish,
+        f"{answer.tokens} tokens",
+        "" if ttft is None else f"TTFT {ttft:.0f} ms",
+        "" if speed is None else f"{speed:.1f} tok/s",
+        " ".join(f"{dimension} {'★' * min(stars, 5)}" for dimension, stars in answer.stars.items()),
+    )
+
+
+def _shown(reading: reader.Reading, board: board_of.Board) -> dict[str, Any]:
+    header = reading.header
+    return _summary(reading) | {
+        "models": header.models,
+        "questions": header.questions,
+        "host": header.host,
+        "settings": header.settings,
+        "answers": [
+            {
+                "answer": answer.id,
+                "model": board.models[answer.model].label,
+                "question": answer.question,
+                "turn": answer.turn,
+                "prompt": answer.prompt,
+                "state": answer.state,
+                "text": answer.text,
+                "figures": None if answer.figures is None else ev.payload(answer.figures),
+                "stars": answer.stars,
+            }
+            for answer in board.answers.values()
+        ],
+    }
+
+
+command = typer.main.get_command(app)

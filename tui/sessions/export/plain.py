@@ -1,0 +1,165 @@
+"""A session as one stream of text: what ``--plain`` prints.
+
+Models answer at the same time, a stream has one place to write to. One answer is in the
+foreground and appears as it came; the others wait and follow whole, or go on streaming
+when it is their turn, those to the same question first.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from tui import events as ev
+from tui.events import Event
+
+Clean = Callable[[str], str]
+"""Makes text that is not ours harmless for a terminal."""
+
+
+@dataclass(slots=True)
+class _Answer:
+    model: int
+    question: str
+    prompt: str
+    chunks: list[str] = field(default_factory=list)
+    ending: str | None = None
+
+
+class Transcript:
+    """Turns events, in order, into text. Everything foreign goes through ``clean``."""
+
+    def __init__(self, clean: Clean) -> None:
+        self._clean = clean
+        self._labels: list[str] = []
+        self._categories: dict[str, str] = {}
+        self._answers: dict[int, _Answer] = {}
+        self._waiting: list[int] = []
+        self._front: int | None = None
+        self._heading: tuple[str, str] | None = None
+        self._fresh = True
+
+    def feed(self, event: Event) -> str:
+        """What this event adds to the text."""
+        match event.body:
+            case ev.Session() as header:
+                return self._title(header)
+            case ev.Asked(answer=id_, question=question, text=text):
+                self._answers[id_] = _Answer(event.model, question, text)
+            case ev.Started(answer=id_):
+                return self._begin(id_)
+            case ev.Delta(answer=id_, text=text, reasoning=False):
+                return self._begin(id_) + self._say(id_, text)
+            case ev.Answered(answer=id_) as figures:
+                return self._begin(id_) + self._end(id_, _figures(figures))
+            case ev.Cancelled(answer=id_):
+                return self._end(id_, "cancelled")
+            case ev.Failed(answer=-1) as failed:
+                return self._aside(event.model, f"failed: {failed.message}")
+            case ev.Failed(answer=id_) as failed:
+                return self._begin(id_) + self._end(id_, f"failed: {failed.message}")
+        return ""
+
+    def finish(self) -> str:
+        """What is left when nothing more will come: answers that never ended, too."""
+        text = ""
+        while self._front is not None:
+            text += self._end(self._front, "unfinished")
+        return text
+
+    def _title(self, header: ev.Session) -> str:
+        self._labels = [str(m.get("label") or m.get("name", "?")) for m in header.models]
+        for question in header.questions.get("questions", []):
+            self._categories[str(question.get("id"))] = str(question.get("category", ""))
+        title = str(header.questions.get("title") or header.questions.get("name", ""))
+        return f"# {self._line(title)} · {self._line(', '.join(self._labels))}\n"
+
+    def _begin(self, id_: int) -> str:
+        answer = self._answers.get(id_)
+        if answer is None or answer.ending is not None or id_ in (self._front, *self._waiting):
+            return ""
+        if self._front is not None:
+            self._waiting.append(id_)
+            return ""
+        return self._to_front(id_)
+
+    def _say(self, id_: int, text: str) -> str:
+        answer = self._answers.get(id_)
+        if answer is None or answer.ending is not None:
+            return ""
+        if id_ != self._front:
+            answer.chunks.append(text)
+            return ""
+        return self._written(text)
+
+    def _end(self, id_: int, ending: str) -> str:
+        answer = self._answers.get(id_)
+        if answer is None or answer.ending is not None:
+            return ""
+        answer.ending = ending
+        if id_ != self._front:
+            return ""
+        text = self._footer(answer)
+        self._front = None
+        while self._waiting and self._front is None:
+            same = [i for i in self._waiting if self._answers[i].question == answer.question]
+            following = (same or self._waiting)[0]
+            self._waiting.remove(following)
+            text += self._to_front(following)
+            if self._answers[following].ending is not None:
+                text += self._footer(self._answers[following])
+                self._front = None
+        return text
+
+    def _to_front(self, id_: int) -> str:
+        answer = self._answers[id_]
+        self._front = id_
+        text = ""
+        if self._heading != (answer.question, answer.prompt):
+            self._heading = (answer.question, answer.prompt)
+            category = self._categories.get(answer.question, "")
+            text += f"\n## {self._line(answer.question)}"
+            text += f" · {self._line(category)}\n" if category else "\n"
+            quoted = self._clean(answer.prompt).replace("\n", "\n> ")
+            text += f"> {quoted}\n"
+        text += f"\n[{self._label(answer.model)}]\n"
+        self._fresh = True
+        said, answer.chunks = "".join(answer.chunks), []
+        return text + self._written(said)
+
+    def _footer(self, answer: _Answer) -> str:
+        line_end = "" if self._fresh else "\n"
+        return f"{line_end}[{self._label(answer.model)}: {self._line(answer.ending or '')}]\n"
+
+    def _aside(self, model: int, text: str) -> str:
+        """A remark on a model; while an answer streams it would stand in its middle."""
+        if self._front is not None:
+            return ""
+        return f"\n[{self._label(model)}: {self._line(text)}]\n"
+
+    def _written(self, text: str) -> str:
+        safe = self._clean(text)
+        if safe:
+            self._fresh = safe.endswith("\n")
+        return safe
+
+    def _label(self, model: int) -> str:
+        known = 0 <= model < len(self._labels)
+        return self._line(self._labels[model]) if known else str(model)
+
+    def _line(self, text: str) -> str:
+        return " ".join(self._clean(text).split())
+
+
+def transcript(events: Iterable[Event], clean: Clean) -> str:
+    """The whole text of a session."""
+    made = Transcript(clean)
+    return "".join([*(made.feed(event) for event in events), made.finish()])
+
+
+def _figures(figures: ev.Answered) -> str:
+    parts = [f"{figures.output_tokens} tokens"]
+    if figures.ttft_ms is not None:
+        parts.append(f"TTFT {figures.ttft_ms:.0f} ms")
+    if figures.decode_tok_s is not None:
+        parts.append(f"{figures.decode_tok_s:.1f} tok/s")
+    parts.append(figures.finish)
+    return " · ".join(parts)

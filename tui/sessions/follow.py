@@ -1,0 +1,102 @@
+"""Watch a session that another process is writing, in the shape of a replay.
+
+Only reads: neither the run nor its file notices a viewer, or its going away.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tui import events as ev
+from tui.events import Event
+from tui.sessions import lines, reader, storage
+from tui.sessions.lines import LineError
+from tui.sessions.player import Player
+
+POLL_S = 0.1
+
+
+class Tail:
+    """The growing end of a session file: gives each good line once.
+
+    ``problem`` says what stands in the way of going on: a line that is not whole yet, or
+    never will be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        data = reader.load(path)
+        scanned = reader.scan(data, path.name)
+        self._waiting: list[Event] = scanned.events
+        self._seq, self._at = len(scanned.events), scanned.good
+        self.problem = scanned.problem
+
+    def read(self) -> list[Event]:
+        """The events that have come since the last call."""
+        found, self._waiting = self._waiting, []
+        with os.fdopen(storage.open_regular(self.path), "rb") as file:
+            # From the last good line on, each time: a line cut short by a full disk is
+            # taken back by the writer and written anew.
+            file.seek(self._at)
+            data = file.read(lines.MAX_LINE)
+        self.problem = ""
+        start = 0
+        while end := data.find(b"\n", start) + 1:
+            try:
+                event = lines.event_of(lines.row_of(data[start:end]))
+                if event.seq != self._seq:
+                    raise LineError(f"numbered {event.seq} where {self._seq} is due")
+                if self._seq == 0:
+                    reader.check_header(event)
+                elif isinstance(event.body, ev.Session):
+                    raise LineError("a second header")
+            except LineError as error:
+                self.problem = str(error)
+                break
+            found.append(event)
+            start = end
+            self._seq += 1
+        self._at += start
+        return found
+
+
+class Follower(Player):
+    """A `Player` whose session still grows. It shows all there is and stays at the end,
+    until a person pauses or goes back; ``max`` speed returns to the end."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """Open a session file.
+
+        Raises:
+            UserError: it cannot be read, or a newer version writes it.
+        """
+        super().__init__([], clock, speed=math.inf)
+        self.live = True
+        self._tail = Tail(path)
+        self._next_poll = -math.inf
+        self._poll()
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything has been given and nobody is writing any more."""
+        return not self.live and super().ended
+
+    @property
+    def next_due_s(self) -> float | None:
+        """Seconds until it is worth draining again."""
+        due = super().next_due_s
+        return min(POLL_S, due) if due is not None else POLL_S if self.live else None
+
+    def drain(self) -> tuple[bool, list[Event]]:
+        """(whether to begin anew, the events that became due since the last call)."""
+        if self.live and self._clock() >= self._next_poll:
+            self._poll()
+        return super().drain()
+
+    def _poll(self) -> None:
+        # Asked before reading: what a writer wrote before it let go is then surely read.
+        self.live = storage.is_live(self._tail.path)
+        self.extend(self._tail.read())
+        self._next_poll = self._clock() + POLL_S

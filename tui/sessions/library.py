@@ -1,0 +1,240 @@
+"""The sessions of a folder: listed by their first and last lines, found, thrown away.
+
+Listing never reads a body, so it cannot see damage in the middle: `reader.read` does.
+"""
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui import events as ev
+from tui.events import Event
+from tui.host import paths
+from tui.host.errors import UserError
+from tui.sessions import lines, reader, remote, storage
+from tui.sessions.lines import SUFFIX, LineError
+
+TRASH = ".trash"
+LAST = "last"
+_HEAD = 1 << 14
+_TAIL = 1 << 12
+_ANSWERED = b',"answered",{"answer":'  # as the journal writes it: text in quotes escapes them
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A session as its first and last lines tell it.
+
+    ``started`` is ISO 8601, ``verdict`` as in `reader` and ``running`` while a process
+    writes it; ``duration_s`` seconds, ``size`` bytes; ``problem`` says why nothing else is known.
+    """
+
+    path: Path
+    started: str = ""
+    labels: tuple[str, ...] = ()
+    question_set: str = ""
+    questions: int = 0
+    answers: int = 0
+    verdict: str = "damaged"
+    duration_s: float = 0.0
+    size: int = 0
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self.path.name.removesuffix(SUFFIX)
+
+
+def entries(folder: Path) -> list[Entry]:
+    """The sessions of a folder, newest first; none where there is no such folder."""
+    found = [entry_of(path) for path in session_files(folder)]
+    return sorted(found, key=lambda entry: (entry.started, entry.path.name), reverse=True)
+
+
+def session_files(folder: Path) -> list[Path]:
+    """Session files of a folder, and those still waiting to be copied there."""
+    places = [folder, remote.left_behind(folder)]
+    found: dict[str, Path] = {}
+    for place in filter(None, places):
+        try:
+            with os.scandir(place) as items:
+                found |= {item.name: Path(item.path) for item in items if _is_session(item)}
+        except OSError:
+            continue
+    return list(found.values())
+
+
+def _is_session(item: os.DirEntry[str]) -> bool:
+    return item.name.endswith(SUFFIX) and item.is_file(follow_symlinks=False)
+
+
+def entry_of(path: Path) -> Entry:
+    """The entry of one file, whatever is in it."""
+    try:
+        fd = storage.open_regular(path)
+    except UserError as error:
+        return Entry(path, problem=error.message)
+    try:
+        return _entry(path, fd)
+    except OSError as error:
+        return Entry(path, problem=storage.reason(error))
+    finally:
+        os.close(fd)
+
+
+def _entry(path: Path, fd: int) -> Entry:
+    size = os.fstat(fd).st_size
+    head = _first_line(fd)
+    try:
+        header = reader.check_header(lines.event_of(lines.row_of(head)))
+    except LineError as error:
+        return Entry(path, size=size, problem=f"no session header: {error}")
+    if header.v != ev.VERSION:
+        return Entry(path, header.started, size=size, problem=f"session format {header.v}")
+    last, closing, torn = _ending(fd, size)
+    if torn:
+        verdict = "torn"
+    elif closing is not None:
+        verdict = "complete"
+    else:
+        verdict = "running" if storage.is_live(path) else "interrupted"
+    return Entry(
+        path,
+        header.started,
+        tuple(str(m.get("label") or m.get("name", "?")) for m in header.models),
+        str(header.questions.get("title") or header.questions.get("name", "")),
+        len(header.questions.get("questions", [])),
+        closing.answers if closing else _count_answers(fd, size),
+        verdict,
+        (last.t_us if last else 0) / 1e6,
+        size,
+    )
+
+
+def _first_line(fd: int) -> bytes:
+    data = os.pread(fd, _HEAD, 0)
+    if b"\n" not in data:
+        data = os.pread(fd, lines.MAX_LINE, 0)
+    return data[: data.find(b"\n") + 1]
+
+
+def _ending(fd: int, size: int) -> tuple[Event | None, ev.End | None, bool]:
+    """(last good event, the end if it was closed, whether a bad tail follows)."""
+    window = _TAIL
+    while True:
+        start = max(0, size - window)
+        rest = os.pread(fd, size - start, start).split(b"\n")
+        torn = rest[-1] != b""
+        last: Event | None = None
+        for line in reversed(rest[1:-1] if start else rest[:-1]):
+            try:
+                event = lines.event_of(lines.row_of(line + b"\n"))
+            except LineError:
+                torn = True
+                continue
+            last = last or event
+            if isinstance(event.body, ev.End):
+                return last, event.body, torn
+            if not isinstance(event.body, reader.AFTER_THE_END):
+                return last, None, torn
+        if not start or window >= lines.MAX_LINE:
+            return last, None, torn
+        window *= 16
+
+
+def _count_answers(fd: int, size: int) -> int:
+    """Completed answers of a session without an end, without parsing it."""
+    count, at, overlap = 0, 0, b""
+    while at < size:
+        part = os.pread(fd, 1 << 20, at)
+        if not part:
+            break
+        count += (overlap + part).count(_ANSWERED)
+        overlap, at = part[1 - len(_ANSWERED) :], at + len(part)
+    return count
+
+
+def find(text: str, folder: Path) -> Path:
+    """The session a person means: a path, a name, the beginning of one, ``last``, or the
+    name of a sample that came with the program.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    given = Path(text).expanduser()
+    if given.is_file() or "/" in text:
+        if given.is_file():
+            return given
+        raise UserError(f"there is no file {text}", "see `duibi sessions list`")
+    if text == LAST:
+        if known := entries(folder):
+            return known[0].path
+        raise UserError(f"no session was recorded yet in {folder}", "start one: `duibi demo`")
+    for place in (folder, paths.bundled("sessions")):
+        files = {path.name: path for path in session_files(place)}
+        if exact := files.get(text) or files.get(text + SUFFIX):
+            return exact
+        near = sorted(path for name, path in files.items() if text and name.startswith(text))
+        if len(near) == 1:
+            return near[0]
+        if near:
+            names = ", ".join(path.name.removesuffix(SUFFIX) for path in near[:4])
+            raise UserError(
+                f"{text} fits {len(near)} sessions: {names}{', ...' if len(near) > 4 else ''}",
+                "give more of the name",
+            )
+    raise UserError(f"there is no session {text}", "see `duibi sessions list`")
+
+
+def trash(path: Path) -> Path:
+    """Move a session to the trash of its folder; where it lies then, for `restore`.
+
+    Raises:
+        UserError: it is being written, or cannot be moved.
+    """
+    if storage.is_live(path):
+        raise UserError(f"{path.name} is being written", "end that run first")
+    bin_ = path.parent / TRASH
+    try:
+        bin_.mkdir(mode=0o700, exist_ok=True)
+        gone = bin_ / f"{time.time_ns():019d}-{path.name}"
+        path.rename(gone)
+    except OSError as error:
+        raise UserError(
+            f"cannot delete {path.name}: {storage.reason(error)}", "check the folder's permissions"
+        ) from None
+    return gone
+
+
+def trashed(folder: Path) -> list[Path]:
+    """What lies in the trash of a folder, thrown away last first."""
+    return sorted((folder / TRASH).glob(f"[0-9]*-*{SUFFIX}"), reverse=True)
+
+
+def restore(gone: Path) -> Path:
+    """Undo `trash`.
+
+    Raises:
+        UserError: its place is taken, or it is gone for good.
+    """
+    name = re.sub(r"^\d+-", "", gone.name)
+    path = gone.parent.parent / name
+    try:
+        os.link(gone, path)  # unlike a rename, never replaces what is there
+        gone.unlink()
+    except FileExistsError:
+        raise UserError(f"{path} is there already", "move it away first") from None
+    except OSError as error:
+        raise UserError(f"cannot restore {name}: {storage.reason(error)}") from None
+    return path
+
+
+def empty_trash(folder: Path) -> int:
+    """Delete for good what lies in the trash; how many sessions that were."""
+    gone = trashed(folder)
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return len(gone)
