@@ -243,4 +243,9 @@ def describe(seen: Inspection, prompt: list[int] | None = None) -> str:
         rows += [("refused", problem) for problem in seen.problems]
     else:
         rows.append(("verdict", "can be loaded"))
-    return "\n".join(f"{name:<11} {value}" for name, value in rows)
+    return "\n".join(f"{name:<11} {_printable(value)}" for name, value in rows)
+
+
+def _printable(text: str) -> str:
+    """File names and config values come from strangers; a terminal would obey them."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)

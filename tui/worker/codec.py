@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from tui.worker.families.base import CheckpointError, Prompt, Turn
 
+NO_LIMIT = 1 << 62
+"""A context or vocabulary that nothing exceeds: where only tokenizer files are there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turns:

@@ -9,8 +9,9 @@ from typing import Any
 
 from tui.models.recognise import Architecture, architecture
 from tui.models.weights import Tensor, WeightsError, read_json, read_tensors
-from tui.worker.families import Family, family_of
+from tui.worker.families import Family, Words, family_of
 from tui.worker.families.base import Checkpoint, CheckpointError
+from tui.worker.families.general import optional_json
 
 Progress = Callable[[int, int], None]
 
@@ -81,6 +82,17 @@ def _lie(what: str, said: object, found: object) -> None:
     )
 
 
+def open_weights(path: Path, dtype: str) -> tuple[Folder, Any]:
+    """A checked folder and its model, for one that holds no tokenizer.
+
+    Raises:
+        CheckpointError: as `open_folder` and `build`.
+    """
+    folder = open_folder(path)
+    model = build(folder, family_of(folder.architecture.family), dtype, lambda done, total: None)
+    return folder, model
+
+
 def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) -> Checkpoint:
     """Everything of a checkpoint folder but its weights, which `Checkpoint.build` maps.
 
@@ -117,6 +129,38 @@ def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) ->
     )
 
 
+def open_words(path: Path) -> Words:
+    """The text side of a folder that may hold the tokenizer files only.
+
+    Raises:
+        CheckpointError: no tokenizer, or none of a known family.
+    """
+    if not path.is_dir():
+        raise CheckpointError("not_found", f"no folder {path}", "check the path")
+    config = optional_json(path / "config.json")
+    known: Architecture | None = None
+    if config:
+        try:
+            known = architecture(config)
+        except WeightsError as error:
+            if error.cause == "unsupported":
+                raise CheckpointError(error.cause, error.message, error.next_step) from None
+    name = known.family if known else _family_of_files(path, config)
+    return family_of(name).words(path, config, known)
+
+
+def _family_of_files(path: Path, config: Mapping[str, Any]) -> str:
+    """The family that tokenizer files belong to, by the names their publishers gave."""
+    if (path / "qwen.tiktoken").is_file():
+        return "qwen"
+    kind = optional_json(path / "tokenizer_config.json").get("tokenizer_class")
+    if kind == "ChatGLMTokenizer" or config.get("model_type") == "chatglm":
+        return "chatglm3"
+    if kind == "BaichuanTokenizer" or config.get("model_type") == "baichuan":
+        return "baichuan2"
+    return "general"
+
+
 def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any:
     """The model in eval mode on the CPU. In the stored dtype its weights stay views of the
     mapped files; into another they are converted one tensor at a time.
@@ -135,14 +179,10 @@ def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any
     config = family.native_config(folder.config, folder.architecture, folder.path)
     model_class, expected = _blueprint(config)
     tensors: dict[str, Any] = {}
-    done, total = 0, folder.nbytes
-    views = shards.renamed(shards.opened(folder.path), family.rules, folder.architecture)
-    for name, view in views:
-        _refuse_shape(name, view, expected)
-        size = view.numel() * view.element_size()
-        tensors[name] = view.to(wanted) if view.is_floating_point() else view
-        done += size
-        progress(min(done, total), total)
+    stored = shards.opened(folder.path, folder.nbytes, progress)
+    for name, tensor in shards.renamed(stored, family.rules, folder.architecture, wanted):
+        _refuse_shape(name, tensor, expected)
+        tensors[name] = tensor
     if broken := shards.first_not_finite(tensors):
         raise CheckpointError(
             "damaged", f"{broken} holds values that are not numbers", "fetch the weights again"

@@ -5,7 +5,7 @@ from typing import Any
 
 _BOUNDS = {
     "temperature": (0.0, 100.0),
-    "top_p": (0.0, 1.0),
+    "top_p": (1e-6, 1.0),
     "top_k": (0, 1_000_000),
     "repetition_penalty": (0.01, 100.0),
     "max_new_tokens": (1, 1_000_000),

@@ -36,16 +36,24 @@ class Rule:
     unit_rows: bool = False
 
 
-def opened(folder: Path) -> Iterator[tuple[str, Any]]:
+def opened(
+    folder: Path, total: int, progress: Callable[[int, int], None]
+) -> Iterator[tuple[str, Any]]:
     """Name and tensor of all weights of a checkpoint, mapped copy-on-write from the files.
+
+    ``progress`` is told how many of the ``total`` bytes have been handed out and used.
 
     Raises:
         CheckpointError: a file that the format's own reader refuses.
     """
+    done = 0
     for name in shard_names(folder):
         path = folder / name
         try:
-            yield from _safetensors(path) if path.suffix == ".safetensors" else _bin(path)
+            for key, tensor in _safetensors(path) if path.suffix == ".safetensors" else _bin(path):
+                yield key, tensor
+                done += tensor.numel() * tensor.element_size()
+                progress(done, total)
         except (SafetensorError, RuntimeError, OSError, ValueError, EOFError) as error:
             first = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
             raise CheckpointError("damaged", f"{name}: {first}", "fetch the file again") from None
@@ -64,15 +72,20 @@ def _bin(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def renamed(
-    tensors: Iterator[tuple[str, Any]], rules: Sequence[Rule], architecture: Architecture
+    tensors: Iterator[tuple[str, Any]],
+    rules: Sequence[Rule],
+    architecture: Architecture,
+    dtype: torch.dtype,
 ) -> Iterator[tuple[str, Any]]:
-    """The tensors under their native names; what no rule knows keeps its name.
+    """The tensors under their native names and in ``dtype``; what no rule knows keeps its
+    name, what is stored in ``dtype`` stays a view of the file.
 
     Raises:
         CheckpointError: a tensor that cannot be divided as its rule says.
     """
     compiled = [(re.compile(rule.source), rule) for rule in rules]
-    for name, tensor in tensors:
+    for name, stored in tensors:
+        tensor = stored.to(dtype) if stored.is_floating_point() else stored
         for pattern, rule in compiled:
             if match := pattern.fullmatch(name):
                 targets = [match.expand(target) for target in rule.targets]
@@ -84,7 +97,7 @@ def renamed(
 
 def _divided(name: str, tensor: Any, rule: Rule, architecture: Architecture) -> Sequence[Any]:
     if rule.unit_rows:
-        # In place is impossible (the file is shared), so this one tensor is copied.
+        # As upstream, in the dtype of the computation. A copy: the file stays as it is.
         return [torch.nn.functional.normalize(tensor, dim=-1)]
     parts = len(rule.targets)
     if parts < 2:

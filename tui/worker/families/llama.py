@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from tui.models.recognise import Architecture
+from tui.worker.codec import NO_LIMIT
 from tui.worker.families import Family, Words, general
 from tui.worker.families.base import CheckpointError
 from tui.worker.reasoning import OPEN, divider, plain
 from tui.worker.sampling import published
 from tui.worker.shards import Rule
 from tui.worker.template import ChatTemplate
-
-_NO_LIMIT = 1 << 62
 
 
 def _native_config(config: Mapping[str, Any], _: Architecture, folder: Path) -> Any:
@@ -35,8 +34,8 @@ def _words(folder: Path, config: Mapping[str, Any], known: Architecture | None) 
     vocabulary = general.vocabulary(folder)
     named = general.special_tokens(folder, tokenizer_config)
     stops = general.stop_ids(vocabulary.controls, named, generation, config)
-    context = known.context if known else _NO_LIMIT
-    vocab = known.vocab if known else _NO_LIMIT
+    context = known.context if known else NO_LIMIT
+    vocab = known.vocab if known else NO_LIMIT
     source = general.template_of(folder, tokenizer_config)
     if source is None:
         return Words(

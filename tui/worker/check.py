@@ -1,0 +1,155 @@
+"""``python -m tui.worker.check VERB PATH``: what the worker computes, row by row.
+
+Reads one JSON list from standard input and prints one of the same length:
+
+    logits PATH [--dtype fp32]     lists of ids -> one row of logits for each position
+    greedy PATH [--dtype fp32] [--new 32] [--repetition-penalty 1.1]
+                                   lists of ids -> the new ids; no stop id is applied
+    encode PATH                    texts as message content -> ids
+    decode PATH                    lists of ids -> texts
+    chat PATH                      lists of messages -> the prompt's ids
+
+PATH is a checkpoint folder; for the last three it may hold the tokenizer files only.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from tui.worker.families.base import Checkpoint, CheckpointError, Turn
+from tui.worker.load import Folder, open_folder, open_weights, open_words
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; 0, or 2 with one line on standard error."""
+    given = _parser().parse_args(arguments)
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        os.environ[name] = "1"
+    try:
+        rows = _rows(sys.stdin.read())
+        answers = _VERBS[given.verb](given, rows)
+    except CheckpointError as error:
+        print(f"duibi: {error.message}", file=sys.stderr)
+        if error.next_step:
+            print(f"  -> {error.next_step}", file=sys.stderr)
+        return 2
+    json.dump(answers, sys.stdout, ensure_ascii=False, separators=(",", ":"))
+    print()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tui.worker.check")
+    parser.add_argument("verb", choices=_VERBS)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--dtype", choices=("fp32", "bf16", "fp16"), default="fp32")
+    parser.add_argument("--new", type=int, default=32)
+    parser.add_argument("--repetition-penalty", type=float, default=1.0)
+    return parser
+
+
+def _refused(message: str) -> CheckpointError:
+    return CheckpointError("unsupported", message)
+
+
+def _rows(text: str) -> list[Any]:
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError):
+        rows = None
+    if not isinstance(rows, list):
+        raise _refused("standard input is not a JSON list")
+    return rows
+
+
+def _ids(row: Any, limit: int | None = None) -> list[int]:
+    if not isinstance(row, list) or not all(type(n) is int and n >= 0 for n in row):
+        raise _refused("a row is not a list of token ids")
+    if limit is not None and (not row or max(row) >= limit):
+        raise _refused(f"a row is empty or has an id above the vocabulary of {limit}")
+    return row
+
+
+def _turns(row: Any) -> list[Turn]:
+    match row:
+        case [*messages] if all(isinstance(m, dict) for m in messages):
+            pairs = [(m.get("role"), m.get("content")) for m in messages]
+        case _:
+            raise _refused("a row is not a list of messages")
+    if not all(isinstance(role, str) and isinstance(text, str) for role, text in pairs):
+        raise _refused("a message needs role and content as text")
+    return pairs
+
+
+def _within(folder: Folder, tokens: int) -> None:
+    context = folder.architecture.context
+    if tokens > context:
+        raise CheckpointError(
+            "too_long",
+            f"{tokens} tokens exceed the context of {context}",
+            "give fewer ids",
+        )
+
+
+def _logits(given: argparse.Namespace, rows: list[Any]) -> list[Any]:
+    folder = open_folder(given.path)
+    for row in rows:
+        _within(folder, len(_ids(row, folder.architecture.vocab)))
+    import torch
+
+    _, model = open_weights(given.path, given.dtype)
+    with torch.inference_mode():
+        return [model(torch.tensor([row])).logits[0].float().tolist() for row in rows]
+
+
+def _greedy(given: argparse.Namespace, rows: list[Any]) -> list[Any]:
+    folder = open_folder(given.path)
+    for row in rows:
+        # The context bounds what is given; no stop is applied to what is made of it.
+        _within(folder, len(_ids(row, folder.architecture.vocab)))
+    import torch
+
+    from tui.worker.choose import Sampling
+    from tui.worker.control import Control
+    from tui.worker.generate import Ready, tokens
+
+    _, model = open_weights(given.path, given.dtype)
+    sampling = Sampling(greedy=True, repetition_penalty=given.repetition_penalty)
+    # The folder may hold no tokenizer; `tokens` goes from ids to ids and uses none.
+    ready = Ready(cast(Checkpoint, None), model)
+    with torch.inference_mode():
+        return [list(tokens(ready, row, sampling, given.new, Control())) for row in rows]
+
+
+def _encode(given: argparse.Namespace, rows: list[Any]) -> list[Any]:
+    if not all(isinstance(row, str) for row in rows):
+        raise _refused("a row is not a text")
+    codec = open_words(given.path).codec
+    return [codec.encode(row) for row in rows]
+
+
+def _decode(given: argparse.Namespace, rows: list[Any]) -> list[Any]:
+    codec = open_words(given.path).codec
+    return [codec.decode(_ids(row)) for row in rows]
+
+
+def _chat(given: argparse.Namespace, rows: list[Any]) -> list[Any]:
+    codec = open_words(given.path).codec
+    return [codec.chat(_turns(row)).ids for row in rows]
+
+
+_VERBS: dict[str, Callable[[argparse.Namespace, list[Any]], list[Any]]] = {
+    "logits": _logits,
+    "greedy": _greedy,
+    "encode": _encode,
+    "decode": _decode,
+    "chat": _chat,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
