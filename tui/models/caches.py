@@ -7,6 +7,9 @@ from pathlib import Path
 REVISION = "master"
 """ModelScope's branch that is fetched."""
 
+_NO_OWNERS = ("models", "hub", "datasets", "snapshots")
+_CONFIGS = ("config.json", "configuration.json")
+
 
 def modelscope_cache() -> Path:
     """ModelScope's cache folder: ``MODELSCOPE_CACHE``, else the SDK's default."""
@@ -36,34 +39,37 @@ def modelscope_folder(model: str) -> Path:
 
 
 def cached_checkpoints() -> Iterator[tuple[Path, str]]:
-    """``(folder, OWNER/NAME)`` of every model in both caches, complete or not."""
+    """``(folder, reference)`` of every model in both caches, complete or not."""
     cache = modelscope_cache()
     for root in (cache / "models", cache / "hub" / "models", cache / "hub", cache):
-        yield from _named(root)
-    yield from _snapshots(huggingface_cache(), "models--")
+        for entry in folders(root):
+            if "--" in entry.name:
+                for folder in _revisions(entry):
+                    yield folder, _reference(entry.name, folder)
+            elif entry.name not in _NO_OWNERS:
+                for model in folders(entry):
+                    if any((model / name).is_file() for name in _CONFIGS):
+                        yield model, f"ms:{entry.name}/{display_name(model)}"
+    for entry in folders(huggingface_cache()):
+        if entry.name.startswith("models--"):
+            for folder in _revisions(entry):
+                yield folder, str(folder)
 
 
-def _named(root: Path) -> Iterator[tuple[Path, str]]:
-    for entry in folders(root):
-        if "--" in entry.name:
-            yield from _revisions(entry, entry.name)
-        elif entry.name not in ("models", "hub", "datasets", "snapshots"):
-            for model in folders(entry):
-                if (model / "config.json").is_file() or (model / "configuration.json").is_file():
-                    yield model, f"{entry.name}/{model.name.replace('___', '.')}"
+def display_name(folder: Path) -> str:
+    """What a checkpoint folder is called, also within the caches."""
+    if folder.parent.name == "snapshots":
+        return folder.parent.parent.name.rpartition("--")[2]
+    return (folder.name or folder.resolve().name).replace("___", ".")
 
 
-def _snapshots(root: Path, prefix: str) -> Iterator[tuple[Path, str]]:
-    for entry in folders(root):
-        if entry.name.startswith(prefix):
-            yield from _revisions(entry, entry.name.removeprefix(prefix))
+def _reference(entry: str, folder: Path) -> str:
+    owner, _, model = entry.partition("--")
+    return f"ms:{owner}/{model}" if folder.name == REVISION else str(folder)
 
 
-def _revisions(entry: Path, name: str) -> Iterator[tuple[Path, str]]:
-    owner, _, model = name.partition("--")
-    for revision in folders(entry / "snapshots"):
-        if _filled(revision):
-            yield revision, f"{owner}/{model}"
+def _revisions(entry: Path) -> list[Path]:
+    return [folder for folder in folders(entry / "snapshots") if _filled(folder)]
 
 
 def folders(root: Path) -> list[Path]:

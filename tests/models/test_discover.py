@@ -1,0 +1,168 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.checkpoints import LLAMA, llama, llama_shapes, safetensors
+from tui.models.catalogue import suggestions
+from tui.models.discover import Found, discover
+from tui.models.reference import parse
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9949437424\n"
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": LLAMA,
+    "qwen": {
+        "model_type": "qwen", "hidden_size": 8, "num_attention_heads": 2, "vocab_size": 32,
+        "num_hidden_layers": 1, "intermediate_size": 32, "seq_length": 64, "kv_channels": 4,
+    },
+    "chatglm3": {
+        "model_type": "chatglm", "hidden_size": 8, "num_attention_heads": 2, "num_layers": 1,
+        "padded_vocab_size": 32, "ffn_hidden_size": 16, "seq_length": 64, "kv_channels": 4,
+        "multi_query_attention": True, "multi_query_group_num": 1,
+    },
+    "baichuan2": {
+        "model_type": "baichuan", "hidden_size": 8, "num_attention_heads": 2, "vocab_size": 32,
+        "num_hidden_layers": 1, "intermediate_size": 16, "max_position_embeddings": 64,
+        "model_max_length": 64,
+    },
+}  # fmt: skip
+TOKENIZER = {"qwen": "qwen.tiktoken", "llama": "tokenizer.json"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def by_reference(*roots: Path) -> dict[str, Found]:
+    return {found.reference: found for found in discover(roots)}
+
+
+def test_every_layout_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ms, hf = tmp_path / "ms", tmp_path / "hf"
+    llama(ms / "models" / "acme--New-Chat" / "snapshots" / "master")
+    llama(ms / "models" / "acme--New-Chat" / "snapshots" / "v1.0")
+    llama(ms / "models" / "acme" / "Older-0___5B")
+    llama(ms / "hub" / "models" / "acme" / "Old")
+    llama(ms / "hub" / "acme" / "Oldest")
+    blobs = hf / "models--acme--Linked" / "blobs"
+    blobs.mkdir(parents=True)
+    real, snapshot = llama(tmp_path / "real"), hf / "models--acme--Linked" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    for file in real.iterdir():
+        (snapshot / file.name).symlink_to(file.rename(blobs / file.name))
+    workspace = tmp_path / "workspace"
+    llama(workspace / "Qwen-7B-Chat")
+    llama(workspace / "models" / "deeper")
+    (workspace / "again").symlink_to(workspace / "Qwen-7B-Chat")
+    (workspace / "notes").mkdir()
+    llama(Path.cwd() / "clone")
+    (Path.cwd() / "tiny.gguf").write_bytes(b"GGUF" + bytes(100))
+    found = {one.reference: one for one in discover((Path.cwd(), workspace))}
+    assert set(found) == {
+        "ms:acme/New-Chat",
+        str(ms / "models" / "acme--New-Chat" / "snapshots" / "v1.0"),
+        "ms:acme/Older-0.5B",
+        "ms:acme/Old",
+        "ms:acme/Oldest",
+        str(snapshot),
+        str(workspace / "Qwen-7B-Chat"),
+        str(workspace / "models" / "deeper"),
+        "./clone",
+        "./tiny.gguf",
+    } - {str(workspace / "again")}
+    assert {one.state for one in found.values()} == {"complete"}
+    assert found[str(snapshot)].label == "Linked"
+    assert found["ms:acme/Older-0.5B"].label == "Older-0.5B"
+    for reference in found:
+        parse(reference)
+
+
+def test_what_a_header_tells(tmp_path: Path) -> None:
+    llama(tmp_path / "here" / "a")
+    found = by_reference(Path.cwd())["./a"]
+    elements = sum(
+        shape[0] * (shape[1] if len(shape) > 1 else 1) for shape in llama_shapes().values()
+    )
+    assert (found.family, found.dtype, found.parameters) == ("llama", "bf16", elements)
+    assert (found.layers, found.kv_heads, found.head_dim, found.context) == (1, 2, 4, 128)
+    assert found.size == (tmp_path / "here" / "a" / "model.safetensors").stat().st_size
+    assert json.dumps(found.to_json())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_lfs_pointers_are_told_in_every_family(family: str) -> None:
+    folder = Path.cwd() / family
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(FAMILIES[family]))
+    (folder / TOKENIZER.get(family, "tokenizer.model")).write_text("x")
+    shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    index = {"weight_map": {"a": shards[0], "b": shards[1]}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    for shard in shards:
+        (folder / shard).write_bytes(POINTER)
+    found = by_reference(Path.cwd())[f"./{family}"]
+    assert (found.state, found.family) == ("lfs", family)
+    assert "git lfs pull" in found.why
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_missing_shard_is_told_in_every_family(family: str) -> None:
+    folder = Path.cwd() / family
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(FAMILIES[family]))
+    (folder / TOKENIZER.get(family, "tokenizer.model")).write_text("x")
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model-1.safetensors").write_bytes(safetensors({"a": (32, 8)}))
+    found = by_reference(Path.cwd())[f"./{family}"]
+    assert found.state == "partial"
+    assert "model-2.safetensors" in found.why
+
+
+def test_other_states(tmp_path: Path) -> None:
+    here = Path.cwd()
+    cut = llama(here / "cut") / "model.safetensors"
+    cut.write_bytes(cut.read_bytes()[:-10])
+    (llama(here / "running") / "model.safetensors.incomplete").touch()
+    (llama(here / "no-weights") / "model.safetensors").unlink()
+    llama(here / "vision", vision_config={"a": 1})
+    (llama(here / "tokenizer-pointer") / "tokenizer.json").write_bytes(POINTER)
+    (here / "pointer.gguf").write_bytes(POINTER)
+    (here / "broken.gguf").write_bytes(b"nothing")
+    (here / "web").mkdir()
+    (here / "web" / "config.json").write_text('{"port": 80}')
+    states = {name.removeprefix("./"): one.state for name, one in by_reference(here).items()}
+    assert states == {
+        "cut": "damaged",
+        "running": "partial",
+        "no-weights": "partial",
+        "vision": "unsupported",
+        "tokenizer-pointer": "lfs",
+        "pointer.gguf": "lfs",
+        "broken.gguf": "damaged",
+    }
+
+
+def test_a_deep_or_endless_tree_ends() -> None:
+    deep = Path.cwd()
+    for n in range(40):
+        deep = deep / str(n)
+        deep.mkdir()
+    (deep / "loop").symlink_to(Path.cwd())
+    assert discover([Path.cwd()]) == []
+
+
+def test_the_short_list_can_be_typed_and_sized() -> None:
+    listed = suggestions()
+    assert [one.download_bytes for one in listed] == sorted(one.download_bytes for one in listed)
+    for one in listed:
+        assert parse(one.reference).kind == "modelscope"
+        assert one.parameters * 1.9 < one.download_bytes < one.parameters * 3
+        assert one.need("bf16", 2048) > one.parameters * 2
+    assert sum(one.parameters > 5e9 for one in listed) == 4

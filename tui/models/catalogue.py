@@ -1,0 +1,33 @@
+"""A short list of models for newcomers; the list itself is data (`catalogue.toml`)."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui.models.memory import predict
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A model that can be fetched. Bytes are bytes; ``languages`` are ISO 639-1 codes."""
+
+    reference: str
+    title: str
+    languages: list[str]
+    parameters: int
+    download_bytes: int
+    layers: int
+    kv_heads: int
+    head_dim: int
+    note: str = ""
+
+    def need(self, dtype: str, context: int) -> int:
+        """Predicted bytes of memory (`tui.models.memory.predict`)."""
+        return predict(self.parameters, dtype, self.layers, self.kv_heads, self.head_dim, context)
+
+
+def suggestions() -> list[Suggestion]:
+    """The list, smallest first."""
+    text = Path(__file__).with_name("catalogue.toml").read_text("utf-8")
+    entries = [Suggestion(**entry) for entry in tomllib.loads(text)["model"]]
+    return sorted(entries, key=lambda entry: entry.download_bytes)

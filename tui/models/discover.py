@@ -1,0 +1,181 @@
+"""The checkpoints on this machine, found without any configuration."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tui.host.errors import UserError
+from tui.models import demo
+from tui.models.caches import cached_checkpoints, display_name, folders
+from tui.models.files import check_gguf, lfs_pointer
+from tui.models.inspect import Inspection, examine
+
+CLONES = (Path("/mnt/workspace"), Path("/mnt/data"))
+"""Where people clone to in a ModelScope notebook: the disk that stays."""
+
+_DEPTH = 2
+_FOLDERS_AT_MOST = 2000
+_SECONDS_AT_MOST = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A checkpoint on this disk.
+
+    ``reference`` is what to type to use it; ``state`` is ``complete``, ``partial``,
+    ``lfs`` (git-lfs pointers in place of weights), ``damaged`` or ``unsupported``, and
+    ``why`` one line where it is not complete. ``size`` is bytes of weights on disk.
+    Where a header tells: ``family``, ``dtype`` as stored, ``parameters``, ``context``
+    and what the KV cache is sized by; empty and 0 where it does not.
+    """
+
+    path: Path
+    reference: str
+    label: str
+    state: str
+    why: str = ""
+    family: str = ""
+    dtype: str = ""
+    parameters: int = 0
+    size: int = 0
+    context: int = 0
+    layers: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object of `duibi models list --json`."""
+        return {**asdict(self), "path": str(self.path)}
+
+
+def discover(
+    roots: Iterable[Path] | None = None, skip: frozenset[Path] = frozenset()
+) -> list[Found]:
+    """Every checkpoint in the hubs' caches and below ``roots`` (by default the current
+    folder and `CLONES`), each once, in the order of their references.
+
+    Only headers are read. What cannot be read is left out; looking stops after
+    5 seconds or 2000 folders, so that a network disk cannot hold it up for long.
+    """
+    found: dict[Path, Found] = {}
+    for path, reference in _places(roots):
+        where = path.resolve()
+        if where in found or where in skip:
+            continue
+        if path.suffix.lower() == ".gguf":
+            found[where] = _gguf(path, reference)
+        elif seen := _folder(path, reference):
+            found[where] = seen
+    return sorted(found.values(), key=lambda one: (one.reference != "demo", one.reference.lower()))
+
+
+def _places(roots: Iterable[Path] | None) -> Iterator[tuple[Path, str]]:
+    if demo.present():
+        yield demo.path(), "demo"
+    yield from cached_checkpoints()
+    ends = time.monotonic() + _SECONDS_AT_MOST
+    budget = _FOLDERS_AT_MOST
+    for root in (Path.cwd(), *CLONES) if roots is None else roots:
+        for folder in _walk(root, _DEPTH):
+            budget -= 1
+            if budget < 0 or time.monotonic() > ends:
+                return
+            if (folder / "config.json").is_file():
+                yield folder, _typed(folder)
+            for file in _ggufs(folder):
+                yield file, _typed(file)
+
+
+def _walk(root: Path, depth: int) -> Iterator[Path]:
+    """A folder and those in it, nearest first; not into checkpoints."""
+    level = [root] if root.is_dir() else []
+    for _ in range(depth + 1):
+        below: list[Path] = []
+        for folder in level:
+            yield folder
+            if not (folder / "config.json").is_file():
+                below += folders(folder)
+        level = below
+
+
+def _ggufs(folder: Path) -> list[Path]:
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".gguf")
+    except OSError:
+        return []
+    return [path for path in files if path.is_file()]
+
+
+def _typed(path: Path) -> str:
+    """A path as a person in this folder would type it."""
+    try:
+        return f"./{path.relative_to(Path.cwd())}"
+    except ValueError:
+        return str(path)
+
+
+def _gguf(path: Path, reference: str) -> Found:
+    if reference == "demo":
+        return Found(
+            path, "demo", path.stem, "complete", "", demo.FAMILY, "Q4_1", demo.PARAMETERS,
+            demo.SIZE, demo.CONTEXT, demo.SHAPE.layers, demo.SHAPE.kv_heads, demo.SHAPE.head_dim,
+        )  # fmt: skip
+    try:
+        return Found(path, reference, path.stem, "complete", size=check_gguf(path))
+    except UserError as error:
+        state = "lfs" if lfs_pointer(path) else "damaged"
+        return Found(path, reference, path.stem, state, error.message)
+
+
+def _folder(path: Path, reference: str) -> Found | None:
+    try:
+        seen = examine(path)
+    except (UserError, OSError):
+        return None
+    if not seen.family and not seen.shards and not reference.startswith("ms:"):
+        return None
+    state, why = state_of(seen)
+    return Found(
+        path=path,
+        reference=reference,
+        label=display_name(path),
+        state=state,
+        why=why,
+        family=seen.family,
+        dtype=seen.dtype,
+        parameters=seen.parameters,
+        size=sum(shard.nbytes for shard in seen.shards),
+        context=seen.context,
+        layers=seen.layers,
+        kv_heads=seen.kv_heads,
+        head_dim=seen.head_dim,
+    )
+
+
+def state_of(seen: Inspection) -> tuple[str, str]:
+    """``(state, why)`` of an inspected folder, in the words of `Found`."""
+    names = [shard.name for shard in seen.shards if shard.present]
+    names += [seen.tokenizer] if seen.tokenizer else []
+    pointers = [name for name in names if lfs_pointer(seen.path / name)]
+    if pointers:
+        return "lfs", f"{len(pointers)} files are git-lfs pointers: run `git lfs pull` there"
+    if unfinished := _unfinished(seen.path):
+        return "partial", f"{unfinished} is not finished"
+    if not seen.problems:
+        return "complete", ""
+    why = seen.problems[0]
+    if any(shard.problem for shard in seen.shards):
+        return "damaged", why
+    if seen.missing or (seen.family and not (seen.shards and seen.tokenizer)):
+        return "partial", why
+    return "unsupported", why
+
+
+def _unfinished(folder: Path) -> str:
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return ""
+    return next((n for n in names if n.endswith((".incomplete", ".aria2", ".part"))), "")
