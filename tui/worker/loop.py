@@ -63,6 +63,7 @@ class Worker:
                 self._control.opened(request["answer"] for request in order["requests"])
                 self._orders.put((time.monotonic(), order))
             case "load":
+                self._control.threads = max(1, int(order["threads"]))
                 self._orders.put((time.monotonic(), order))
             case unknown:
                 print(f"unknown order {unknown!r}", file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +11,13 @@ from safetensors import SafetensorError, safe_open
 
 from tui.models.recognise import Architecture
 from tui.models.weights import shard_names
+from tui.worker.families import Rule
 from tui.worker.families.base import CheckpointError
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 _WHOLE = 1 << 22
 _SAMPLES = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Where a published tensor goes: the first rule whose ``source`` (a regular
-    expression for the whole name) matches applies.
-
-    ``targets`` are native names with back references, none to drop the tensor; more than
-    one divides it by rows, ``rows`` telling how many each gets (equal parts without).
-    ``unit_rows`` scales each row to length one.
-    """
-
-    source: str
-    targets: tuple[str, ...] = ()
-    rows: Callable[[Architecture], tuple[int, ...]] | None = None
-    unit_rows: bool = False
 
 
 def opened(

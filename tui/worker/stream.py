@@ -51,11 +51,18 @@ class TextStream:
         return fresh
 
     def _shrink(self, text: str) -> None:
-        kept = self._ids[-_KEPT:]
-        tail = self._decode(kept)
-        # A cut inside a character, or inside a run of byte tokens, changes what follows.
-        if (tail and text.endswith(tail)) or len(self._ids) >= _LONGEST:
-            self._ids, self._given = kept, len(tail)
+        # A cut inside a character, whose bytes are four tokens at most, changes what
+        # follows: a run of byte tokens that begins in the middle decodes to nothing but
+        # U+FFFD.
+        for count in range(_KEPT, _KEPT + 4):
+            kept = self._ids[-count:]
+            tail = self._decode(kept)
+            if tail and text.endswith(tail):
+                break
+        else:
+            if len(self._ids) < _LONGEST:
+                return
+        self._ids, self._given = kept, len(tail)
 
 
 class Visible:

@@ -4,13 +4,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tui.models.recognise import Architecture
 from tui.worker.families.base import Codec
 
-if TYPE_CHECKING:
-    from tui.worker.shards import Rule
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Where a published tensor goes: the first rule whose ``source`` (a regular
+    expression for the whole name) matches applies.
+
+    ``targets`` are native names with back references, none to drop the tensor; more than
+    one divides it by rows, ``rows`` telling how many each gets (equal parts without).
+    ``unit_rows`` scales each row to length one.
+    """
+
+    source: str
+    targets: tuple[str, ...] = ()
+    rows: Callable[[Architecture], tuple[int, ...]] | None = None
+    unit_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +52,7 @@ class Family:
     name: str
     native_config: Callable[[Mapping[str, Any], Architecture, Path], Any]
     words: Callable[[Path, Mapping[str, Any], Architecture | None], Words]
-    rules: "tuple[Rule, ...]" = ()
+    rules: tuple[Rule, ...] = ()
 
 
 def family_of(name: str) -> Family:

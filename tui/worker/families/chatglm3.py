@@ -11,11 +11,10 @@ from typing import Any
 
 from tui.models.recognise import Architecture
 from tui.worker.codec import NO_LIMIT, Turns, fitted
-from tui.worker.families import Family, Words, pieces
+from tui.worker.families import Family, Rule, Words, pieces
 from tui.worker.families.base import Prompt, Turn
 from tui.worker.families.general import optional_json
 from tui.worker.sampling import published
-from tui.worker.shards import Rule
 
 PREFIX = (64790, 64792)
 """[gMASK] and sop."""

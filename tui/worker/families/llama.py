@@ -8,11 +8,10 @@ from typing import Any
 
 from tui.models.recognise import Architecture
 from tui.worker.codec import NO_LIMIT
-from tui.worker.families import Family, Words, general
+from tui.worker.families import Family, Rule, Words, general
 from tui.worker.families.base import CheckpointError
 from tui.worker.reasoning import OPEN, divider, plain
 from tui.worker.sampling import published
-from tui.worker.shards import Rule
 from tui.worker.template import ChatTemplate
 
 

@@ -15,11 +15,10 @@ import tiktoken
 
 from tui.models.recognise import Architecture
 from tui.worker.codec import NO_LIMIT, Turns, fitted
-from tui.worker.families import Family, Words
+from tui.worker.families import Family, Rule, Words
 from tui.worker.families.base import CheckpointError, Prompt, Turn
 from tui.worker.families.general import optional_json
 from tui.worker.sampling import published
-from tui.worker.shards import Rule
 
 ENDOFTEXT, IM_START, IM_END = 151643, 151644, 151645
 RANKS = 151643
@@ -82,10 +81,12 @@ class QwenCodec:
         self._window = window
 
     def encode(self, text: str) -> list[int]:
-        return self._encoding.encode_ordinary(unicodedata.normalize("NFC", text))
+        ids: list[int] = self._encoding.encode_ordinary(unicodedata.normalize("NFC", text))
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self._encoding.decode([n for n in ids if n < RANKS], errors="replace")
+        text: str = self._encoding.decode([n for n in ids if n < RANKS], errors="replace")
+        return text
 
     def chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
         parts = Turns.of(turns)
