@@ -38,6 +38,7 @@ class Settings:
     top_k: int | None = None
     repetition_penalty: float | None = None
     seed: int | None = None
+    repeat: int = 1
     schedule: str = "auto"
     blind: bool = False
     theme: str = "duibi-dark"
@@ -52,7 +53,7 @@ class Settings:
         """What of it shapes the answers, for the head of a session."""
         names = (
             *("system", "max_new_tokens", "sampling", "temperature", "top_p", "top_k"),
-            *("repetition_penalty", "seed", "schedule", "blind"),
+            *("repetition_penalty", "seed", "repeat", "schedule", "blind"),
         )
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
@@ -210,6 +211,8 @@ def _words(value: object) -> dict[str, str]:
     return dict(value)
 
 
+OPTIONAL = frozenset({"system", "temperature", "top_p", "top_k", "repetition_penalty", "seed"})
+"""What `Settings.of_run` leaves out where it is None."""
 _FLAGS = ("blind", "mouse", "plain")
 _TABLES = ("aliases", "keys")
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -222,6 +225,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "top_k": _whole(0, 1 << 20),
     "repetition_penalty": _number(0.01, 10),
     "seed": _whole(0, (1 << 63) - 1),
+    "repeat": _whole(1, 1000),
     "schedule": _one_of("auto", "together", "one-at-a-time"),
     "blind": _flag,
     "theme": _text,
@@ -232,5 +236,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "aliases": _words,
     "keys": _words,
 }
-_NUMBERS = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "seed")
+_NUMBERS = (
+    *("max_new_tokens", "temperature", "top_p", "top_k"),
+    *("repetition_penalty", "seed", "repeat"),
+)
 assert set(_READERS) == {f.name for f in fields(Settings)}

@@ -1,0 +1,146 @@
+"""The ``duibi`` command: which command is meant, and what becomes of errors.
+
+Only the chosen command's module is imported, so that ``--version`` and ``--help`` answer
+at once.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import tui
+from tui.host.errors import UserError
+
+COMMANDS = {
+    "run": "the same run without a screen: figures or JSON on stdout",
+    "replay": "play a recorded session with its original timing",
+    "sessions": "list, show, verify, repair and remove recorded sessions",
+    "models": "find, fetch and inspect models",
+    "questions": "list, show and check question sets",
+    "doctor": "what this machine can run, and what is wrong",
+}
+"""Name -> one line; the module is ``tui.cli.NAME`` with a click ``command`` in it."""
+
+COMPARE = "compare"
+INTERRUPTED = 130
+_HELP = ("-h", "--help")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code (0 done, 1 some answers failed, 2
+    usage, configuration or input file, 3 network or provider, 4 does not fit in memory,
+    130 interrupted)."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    code = run(args)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_stdout()
+    sys.exit(code)
+
+
+def run(args: list[str]) -> int:
+    """Run the command line; the exit code. Errors are told on stderr, never raised."""
+    try:
+        return _dispatch(args)
+    except UserError as error:
+        _tell(error.message, error.next_step)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _discard_stdout()
+        return 0
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _dispatch(args: list[str]) -> int:
+    first = args[0] if args else ""
+    if first in ("--version", "-V"):
+        print(f"duibi {tui.__version__}")
+        return 0
+    if first in _HELP:
+        print(_help())
+        return 0
+    if first in COMMANDS:
+        return _invoke(first, args[1:])
+    _refuse_misspelt(args)
+    return _invoke(COMPARE, args[1:] if first == COMPARE else args)
+
+
+def _invoke(name: str, args: list[str]) -> int:
+    from tui.cli import logs
+
+    logs.configure()
+    command = importlib.import_module(f"tui.cli.{name}").command
+    import typer.exceptions
+
+    shown = "duibi" if name == COMPARE else f"duibi {name}"
+    try:
+        result: Any = command.main(args=args, prog_name=shown, standalone_mode=False)
+    except typer.exceptions.Exit as leaving:
+        return int(leaving.exit_code)
+    except typer.exceptions.Abort:
+        return INTERRUPTED
+    except typer.exceptions.TyperException as error:
+        # A usage error; without a text where a group was called without a command.
+        message = str(getattr(error, "message", "")).strip() or "a command is missing"
+        raise UserError(message.splitlines()[0], f"`{shown} --help` shows how") from None
+    return result if isinstance(result, int) else 0
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return (
+        "duibi: chat models side by side in a terminal\n"
+        "\n"
+        "usage: duibi [MODEL...] [OPTIONS]   compare models in the screen\n"
+        "       duibi                        the start screen: recordings, models, questions\n"
+        "       duibi COMMAND ...\n"
+        "\n"
+        "commands:\n"
+        f"{lines}\n"
+        "\n"
+        "a MODEL is demo, a checkpoint folder or a .gguf file, with @bf16, @fp16 or @fp32\n"
+        "\n"
+        "  duibi demo@bf16 demo@fp32                       a small real model beside itself\n"
+        "  duibi run ./Qwen-7B-Chat --questions tongji     without a screen\n"
+        "\n"
+        "`duibi compare --help` lists the options of the screen, `duibi COMMAND --help` those\n"
+        "of a command; --version tells the version."
+    )
+
+
+def _refuse_misspelt(args: list[str]) -> None:
+    """A bare word near a command's name that is nothing else is a typing error."""
+    word = args[0] if args else ""
+    near = difflib.get_close_matches(word, COMMANDS, 1, 0.75)
+    if near and word.isalpha() and not os.path.exists(word):  # noqa: PTH110 - pathlib costs 10 ms
+        raise UserError(f"no command and no model {word!r}", f"did you mean `duibi {near[0]}`?")
+
+
+def _unexpected(error: Exception) -> int:
+    from tui.cli import logs
+
+    place = logs.keep_traceback()
+    where = f"the details are in {place}" if place else "the log could not be written"
+    _tell(f"unexpected {type(error).__name__}; {where}", "please report it with these lines")
+    return 1
+
+
+def _tell(message: str, next_step: str) -> None:
+    from tui.app.safe_text import clean
+
+    print(clean(f"duibi: {message}"), file=sys.stderr)
+    if next_step:
+        print(clean(f"  -> {next_step}"), file=sys.stderr)
+
+
+def _discard_stdout() -> None:
+    # The reader went away; at exit Python would flush into the void again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

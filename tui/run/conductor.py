@@ -36,6 +36,7 @@ class Run:
         with record.board() as board:
             self._next_answer = max(board.answers, default=-1) + 1
         self._closing = threading.Lock()
+        self._started = False
         self._closed = False
 
     @property
@@ -63,7 +64,11 @@ class Run:
             return all(lane.idle for lane in self._lanes)
 
     def start(self) -> None:
-        """Begin to load the models and to watch the memory."""
+        """Begin to load the models and to watch the memory. Idempotent."""
+        with self._shared.changed:
+            started, self._started = self._started, True
+        if started:
+            return
         for lane in self._lanes:
             lane.start()
         self._meter.start()
@@ -150,7 +155,7 @@ class Run:
         """Load a model anew, as after a failure."""
         self._lanes[model].reload()
 
-    def close(self, status: str) -> None:
+    def close(self, status: str = "closed") -> None:
         """End the run: what is open is cancelled, the models are given back, the end is
         written. Takes less than a second; idempotent."""
         with self._closing:

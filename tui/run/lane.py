@@ -20,8 +20,8 @@ _log = logging.getLogger(__name__)
 
 MAX_CRASHES = 2
 """So many lost workers in a row, without an answer in between, and the rest is given up."""
-BENIGN = ("too_long", "cancelled", "earlier_turn", "network", "provider", "missing_key")
-"""Causes of a failed answer that leave the model as able to answer as before."""
+LOST = ("crashed", "hung", "not_loaded", "out_of_memory")
+"""Causes of a failed answer after which the model has to be loaded anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class Lane:
         match last:
             case ev.Answered():
                 self._crashes = 0
-            case ev.Failed() if last.cause not in BENIGN and not self.shared.closing.is_set():
+            case ev.Failed() if last.cause in LOST and not self.shared.closing.is_set():
                 self._after_crash(last)
 
     def _stream(self, request: Request, task: Task, use: Use) -> ev.Body:

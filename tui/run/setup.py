@@ -1,6 +1,8 @@
 """How a run begins: the plan, the session file with its header, the models' threads."""
 
+import contextlib
 import platform
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,6 +33,7 @@ from tui.settings import Settings
 MakeEngine = Callable[[Resolved, int], Engine]
 """From a model and a number of threads to what runs it."""
 
+_LOG_KEPT_S = 7 * 86_400
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "textual")
 
 
@@ -96,8 +99,17 @@ def local_engine(model: Resolved, threads: int) -> Engine:
     """The engine of a model that computes on this machine."""
     from tui.engines.local import LocalEngine
 
-    log = paths.private_dir(paths.log_file().parent) / "worker.log"
-    return LocalEngine(model.checkpoint, model.dtype, threads, log, model.context or None)
+    return LocalEngine(model.checkpoint, model.dtype, threads, _worker_log(), model.context or None)
+
+
+def _worker_log() -> Path:
+    """A log of its own for a worker: its last line tells of what it died. Old ones go."""
+    folder = paths.log_file().parent
+    for old in folder.glob("worker-*.log"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > _LOG_KEPT_S:
+                old.unlink()
+    return folder / f"worker-{time.time_ns():x}.log"
 
 
 def sampling_of(settings: Settings) -> Sampling:
@@ -142,7 +154,7 @@ def _residents(
     totals = [needed.total for needed in needs]
     if settings.schedule == "together":
         return Residents(totals, None), []
-    plan.check(models, needs, seen)
+    plan.check(models, needs, seen, settings.max_new_tokens)
     if settings.schedule == "one-at-a-time":
         return Residents(totals, seen.free, most=1), []
     if plan.fits_together(needs, seen):

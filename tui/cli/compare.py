@@ -1,0 +1,104 @@
+"""``duibi [MODEL...]``: models side by side in the screen, or as text on a pipe."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tui import questions as question_sets
+from tui import settings as settings_of
+from tui.cli import options
+from tui.host.errors import UserError
+from tui.settings import Settings
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(help="Compare chat models side by side. Without a model: the start screen.")
+def compare(
+    models: options.Models = None,
+    questions: options.Questions = None,
+    system: options.System = None,
+    max_new_tokens: options.MaxNewTokens = None,
+    sample: options.Sample = False,
+    greedy: options.Greedy = False,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    seed: options.Seed = None,
+    together: options.Together = False,
+    one_at_a_time: options.OneAtATime = False,
+    theme: Annotated[str | None, typer.Option(metavar="NAME", help="Colours.")] = None,
+    lang: Annotated[str | None, typer.Option(metavar="en|zh", help="Of the screen.")] = None,
+    sessions: options.Sessions = None,
+    mouse: Annotated[
+        bool | None, typer.Option("--mouse/--no-mouse", help="Off by default.", show_default=False)
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Text on stdout; so also where it is no terminal.")
+    ] = False,
+) -> int:
+    settings = settings_of.load(
+        {
+            "questions": questions,
+            "system": system,
+            "max_new_tokens": max_new_tokens,
+            "sampling": options.sampling(sample, greedy),
+            "temperature": temperature,
+            "top_p": top_p,
+            "seed": seed,
+            "schedule": options.schedule(together, one_at_a_time),
+            "theme": theme,
+            "lang": lang,
+            "sessions": sessions,
+            "mouse": mouse,
+            "plain": plain or None,
+        }
+    )
+    on_pipe = settings.plain or not sys.stdout.isatty()
+    if models:
+        return _plain(models, settings) if on_pipe else _screen(models, settings)
+    if on_pipe:
+        raise UserError("which models?", "e.g. `duibi demo@bf16 demo@fp32`; `duibi --help`")
+    from tui.app.main import show_start
+
+    return show_start(settings, _screen)
+
+
+def _screen(models: list[str], settings: Settings) -> int:
+    from tui.run.setup import begin
+
+    chosen = question_sets.load(settings.questions)
+    run = begin(options.resolve_models(models, settings), chosen, settings, settings.sessions_dir)
+    try:
+        # The workers import their libraries while this process imports its own.
+        run.start()
+        run.ask(chosen.questions[0].id)
+        from tui.app.main import show_run
+
+        return show_run(run, settings)
+    finally:
+        run.close("interrupted")
+
+
+def _plain(models: list[str], settings: Settings) -> int:
+    from tui.app.safe_text import clean
+    from tui.cli.headless import Headless
+    from tui.run.setup import begin
+    from tui.sessions.export.plain import Transcript
+
+    chosen = question_sets.load(settings.questions)
+    run = begin(options.resolve_models(models, settings), chosen, settings, settings.sessions_dir)
+    transcript = Transcript(clean)
+
+    def show(text: str) -> None:
+        if text:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    headless = Headless(run, lambda events, _: show("".join(map(transcript.feed, events))))
+    code = headless.go(settings.repeat)
+    show(transcript.finish())
+    return code
+
+
+command = typer.main.get_command(app)

@@ -1,0 +1,74 @@
+"""Seeing a run through without a screen: signals, the end, the exit code."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from tui.app.safe_text import clean
+from tui.board import Board, fold
+from tui.cli import INTERRUPTED
+from tui.events import Event
+from tui.run.conductor import Run
+from tui.run.outcome import exit_code
+
+TICK_S = 0.1
+
+Show = Callable[[Sequence[Event], Board], None]
+"""Gets the new events and the board with them on it, ten times a second."""
+
+
+class Headless:
+    """Asks everything and waits for it. The first Ctrl+C (or SIGTERM) stops after saving,
+    a second one at once; a hung-up terminal stops nothing."""
+
+    def __init__(self, run: Run, show: Show) -> None:
+        self.board = Board()
+        self._run = run
+        self._show = show
+        self._stops = 0
+
+    def go(self, repeats: int) -> int:
+        """Start, ask what has no answer yet, wait, close; the exit code."""
+        restored = {
+            number: signal.signal(number, action)
+            for number, action in (
+                (signal.SIGINT, self._stop),
+                (signal.SIGTERM, self._stop),
+                (signal.SIGHUP, signal.SIG_IGN),
+            )
+        }
+        status = "failed"
+        try:
+            self._run.ask_all(repeats)
+            self._run.start()
+            while not self._stops and not self._run.wait(TICK_S):
+                self._tell()
+            status = "interrupted" if self._stops else "done"
+        finally:
+            self._run.close(status)
+            for number, action in restored.items():
+                signal.signal(number, action)
+        self._tell()
+        return self._end()
+
+    def _tell(self) -> None:
+        _, events = self._run.drain()
+        self._show(events, fold(events, self.board))
+
+    def _end(self) -> int:
+        state = self._run.save_state
+        if not state.saved:
+            print(clean(f"duibi: not everything was saved: {state.error}"), file=sys.stderr)
+        name = self._run.path.name
+        if self._stops:
+            print(f"duibi: stopped; what came is saved in {name}", file=sys.stderr)
+            print(f"  -> `duibi run --resume {name}` asks the rest", file=sys.stderr)
+            return INTERRUPTED
+        return exit_code(self.board)
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stops += 1
+        if self._stops > 1:
+            os._exit(INTERRUPTED)

@@ -1,0 +1,44 @@
+"""Where the program writes what no person asked to see: one file in the cache folder.
+
+Tracebacks are kept without the values of variables, so that no key gets into the file.
+"""
+
+import logging
+import traceback
+from pathlib import Path
+
+from tui.host import paths
+from tui.host.errors import UserError
+
+_MAX_BYTES = 4 << 20
+
+
+def configure() -> None:
+    """Send log records to the file; without one they are dropped, never put on a screen."""
+    root = logging.getLogger()
+    if root.handlers:
+        return
+    try:
+        root.addHandler(_handler(paths.log_file()))
+    except (OSError, UserError):
+        root.addHandler(logging.NullHandler())
+
+
+def keep_traceback() -> Path | None:
+    """Append the current exception to the log; where, or None if it could not be written."""
+    try:
+        file = paths.log_file()
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(traceback.format_exc())
+    except (OSError, UserError):
+        return None
+    return file
+
+
+def _handler(file: Path) -> logging.Handler:
+    if file.exists() and file.stat().st_size > _MAX_BYTES:
+        file.replace(file.with_suffix(".old.log"))
+    handler = logging.FileHandler(file, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.WARNING)
+    return handler

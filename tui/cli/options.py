@@ -1,0 +1,70 @@
+"""The options that `duibi MODEL...` and `duibi run` have in common."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tui.cli.fetching import ProgressLine, cli_consent
+from tui.host.errors import UserError
+from tui.models.reference import parse
+from tui.models.resolve import Resolved, resolve_all
+from tui.settings import Settings
+
+Models = Annotated[
+    list[str] | None, typer.Argument(metavar="MODEL", help="demo, a folder, a .gguf; @DTYPE")
+]
+Questions = Annotated[
+    str | None, typer.Option(metavar="SET", help="A built-in set, or a .toml, .jsonl, .txt file.")
+]
+System = Annotated[str | None, typer.Option(metavar="TEXT", help="System prompt.")]
+MaxNewTokens = Annotated[int | None, typer.Option(metavar="N", help="Tokens of an answer.")]
+Sample = Annotated[bool, typer.Option("--sample", help="Draw tokens at random.")]
+Greedy = Annotated[bool, typer.Option("--greedy", help="Take the likeliest token, always.")]
+Temperature = Annotated[float | None, typer.Option(metavar="X", help="Instead of the model's.")]
+TopP = Annotated[float | None, typer.Option("--top-p", metavar="X", help="Likewise.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="For the same draw each time.")]
+Together = Annotated[
+    bool, typer.Option("--together", help="Hold all models in memory, whatever is predicted.")
+]
+OneAtATime = Annotated[
+    bool, typer.Option("--one-at-a-time", help="One model after another: clean figures.")
+]
+Sessions = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run is recorded.")]
+
+
+def sampling(sample: bool, greedy: bool) -> str | None:
+    """The setting that two flags mean.
+
+    Raises:
+        UserError: both were given.
+    """
+    return _either({"sample": sample, "greedy": greedy})
+
+
+def schedule(together: bool, one_at_a_time: bool) -> str | None:
+    """The setting that two flags mean.
+
+    Raises:
+        UserError: both were given.
+    """
+    return _either({"together": together, "one-at-a-time": one_at_a_time})
+
+
+def resolve_models(names: Sequence[str], settings: Settings) -> list[Resolved]:
+    """The models of references and aliases; what must be fetched is asked for and fetched.
+
+    Raises:
+        UserError: a model is not there, cannot be used or cannot be fetched.
+    """
+    references = [parse(settings.aliases.get(name, name)) for name in names]
+    with ProgressLine() as progress:
+        return resolve_all(references, cli_consent, progress)
+
+
+def _either(given: dict[str, bool]) -> str | None:
+    chosen = [name for name, yes in given.items() if yes]
+    if len(chosen) > 1:
+        raise UserError(f"--{chosen[0]} and --{chosen[1]} exclude each other", "give one of them")
+    return chosen[0] if chosen else None

@@ -1,0 +1,61 @@
+"""``duibi questions``: the sets there are, what is in one, whether a file is one."""
+
+from typing import Annotated
+
+import typer
+
+from tui import questions as sets
+from tui.app.safe_text import clean, one_line
+from tui.cli.printing import json_text, table
+from tui.questions import QuestionSet
+
+app = typer.Typer(add_completion=False, help="List, show and check question sets.")
+
+Set = Annotated[str, typer.Argument(metavar="SET", help="A built-in set or a file.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+@app.command("list", help="The built-in sets.")
+def list_(json: Json = False) -> int:
+    found = [sets.load(name) for name in sets.BUILT_IN]
+    if json:
+        print(json_text([_summary(one) for one in found]))
+    else:
+        head = ("NAME", "QUESTIONS", "LANGUAGE", "TITLE")
+        print(table([head, *(tuple(map(str, _summary(one).values())) for one in found)]))
+    return 0
+
+
+@app.command(help="The questions of a set.")
+def show(set_: Set, json: Json = False) -> int:
+    chosen = sets.load(set_)
+    if json:
+        print(json_text(chosen.to_json()))
+        return 0
+    print(one_line(f"{chosen.title} ({chosen.name}, {len(chosen.questions)} questions)"))
+    for number, question in enumerate(chosen.questions, 1):
+        print(one_line(f"\n{number} {question.id}  {question.category}".strip("\n")))
+        for turn in question.turns:
+            print(clean(f"  {turn}"))
+    return 0
+
+
+@app.command(help="Say whether files are question sets; the first error with its line.")
+def check(files: Annotated[list[str], typer.Argument(metavar="SET...")]) -> int:
+    for file in files:
+        chosen = sets.load(file)
+        turns = sum(len(question.turns) for question in chosen.questions)
+        print(one_line(f"{file}: {len(chosen.questions)} questions, {turns} turns: all right"))
+    return 0
+
+
+def _summary(chosen: QuestionSet) -> dict[str, str | int]:
+    return {
+        "name": chosen.name,
+        "questions": len(chosen.questions),
+        "language": chosen.language,
+        "title": chosen.title,
+    }
+
+
+command = typer.main.get_command(app)

@@ -1,0 +1,208 @@
+"""``duibi run``: the same run without a screen, for the night and for scripts."""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tui import questions as question_sets
+from tui import settings as settings_of
+from tui.app.safe_text import one_line
+from tui.board import Board
+from tui.cli import options
+from tui.cli.headless import Headless
+from tui.cli.printing import json_text, table
+from tui.events import Answered, Cancelled, Event, Failed
+from tui.host.errors import UserError
+from tui.run import outcome, setup
+from tui.run.conductor import Run
+from tui.sessions import library, reader
+from tui.settings import Settings
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(help="Ask every question of every model, without a screen.")
+def run(
+    models: options.Models = None,
+    questions: options.Questions = None,
+    system: options.System = None,
+    max_new_tokens: options.MaxNewTokens = None,
+    sample: options.Sample = False,
+    greedy: options.Greedy = False,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    seed: options.Seed = None,
+    together: options.Together = False,
+    one_at_a_time: options.OneAtATime = False,
+    repeat: Annotated[int | None, typer.Option(metavar="N", help="Ask N times.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="SESSION", help="Ask what is missing in a broken-off run.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the JSON document there as well.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on stdout, not the table.")
+    ] = False,
+    sessions: options.Sessions = None,
+) -> int:
+    flags = {
+        "questions": questions,
+        "system": system,
+        "max_new_tokens": max_new_tokens,
+        "sampling": options.sampling(sample, greedy),
+        "temperature": temperature,
+        "top_p": top_p,
+        "seed": seed,
+        "schedule": options.schedule(together, one_at_a_time),
+        "repeat": repeat,
+        "sessions": sessions,
+    }
+    if out is not None and not out.absolute().parent.is_dir():
+        raise UserError(f"--out: there is no folder {out.absolute().parent}", "make it first")
+    started, settings = _resumed(resume, models, flags) if resume else _new(models, flags)
+    with _progress() as show:
+        headless = Headless(started, show)
+        code = headless.go(settings.repeat)
+    made = outcome.document(headless.board, str(started.path))
+    if out is not None:
+        _write(out, made)
+    print(json_text(made) if as_json else table(outcome.rows(headless.board)))
+    _say(headless.board, started.path)
+    return code
+
+
+def _new(models: Sequence[str] | None, flags: Mapping[str, object]) -> tuple[Run, Settings]:
+    if not models:
+        raise UserError("which models?", "e.g. `duibi run demo --questions tongji`")
+    settings = settings_of.load(flags)
+    chosen = question_sets.load(settings.questions)
+    found = options.resolve_models(models, settings)
+    return setup.begin(found, chosen, settings, settings.sessions_dir), settings
+
+
+def _resumed(
+    session: str, models: Sequence[str] | None, flags: Mapping[str, object]
+) -> tuple[Run, Settings]:
+    given = [f"--{k.replace('_', '-')}" for k, v in flags.items() if v and k != "sessions"]
+    if models or given:
+        raise UserError(
+            f"--resume goes on as it began, without {(given or ['models'])[0]}", "leave it out"
+        )
+    folder = settings_of.load(flags).sessions_dir
+    reading = reader.read(library.find(session, folder))
+    known = settings_of.Settings().of_run().keys() | settings_of.OPTIONAL
+    kept = {k: v for k, v in reading.header.settings.items() if k in known}
+    settings = settings_of.load({**kept, "sessions": flags["sessions"]})
+    names = [str(model.get("name", "")) for model in reading.header.models]
+    found = options.resolve_models(names, settings)
+    return setup.resume(reading.path, reading.events, found, settings), settings
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Any]:
+    line = _Progress()
+    try:
+        yield line
+    finally:
+        line.finish()
+
+
+class _Progress:
+    """How far it is, on stderr: one line redrawn on a terminal, else a line an answer."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._shown = ""
+
+    def __call__(self, events: Sequence[Event], board: Board) -> None:
+        if self._live:
+            self._redraw(one_line(_state(board)))
+            return
+        for event in events:
+            if isinstance(event.body, Answered | Failed | Cancelled):
+                print(one_line(_ended(board, event)), file=sys.stderr, flush=True)
+
+    def finish(self) -> None:
+        """End the line."""
+        if self._shown:
+            print(file=sys.stderr)
+
+    def _redraw(self, text: str) -> None:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        text = text[: width - 1]
+        if text != self._shown:
+            sys.stderr.write(f"\r{text}\x1b[K")
+            sys.stderr.flush()
+            self._shown = text
+
+
+def _count(board: Board) -> str:
+    asked = outcome.wanted(board)
+    return f"{sum(not a.is_open for a in asked)}/{len(asked)}"
+
+
+def _state(board: Board) -> str:
+    parts = []
+    for model in board.models:
+        answer = board.current(model.index)
+        if answer and answer.is_open:
+            speed = f" {answer.decode_tok_s:.1f} tok/s" if answer.decode_tok_s else ""
+            parts.append(f"{model.label}: {answer.question} {answer.tokens} tokens{speed}")
+        else:
+            parts.append(f"{model.label}: {model.load.stage if model.load else model.state}")
+    return f"{_count(board)}  " + " | ".join(parts)
+
+
+def _ended(board: Board, event: Event) -> str:
+    label = board.models[event.model].label if 0 <= event.model < len(board.models) else ""
+    answer = board.answers.get(getattr(event.body, "answer", -1))
+    what = f"{_count(board)} {label} {answer.question if answer else ''}".rstrip()
+    match event.body:
+        case Answered() as figures:
+            speed = f", {figures.decode_tok_s:.1f} tok/s" if figures.decode_tok_s else ""
+            return f"{what}: {figures.finish}, {figures.output_tokens} tokens{speed}"
+        case Failed(message=message, next_step=next_step):
+            return f"{what}: failed: {message}" + (f" -> {next_step}" if next_step else "")
+    return f"{what}: cancelled"
+
+
+def _say(board: Board, path: Path) -> None:
+    for model in board.models:
+        if model.failure:
+            text = f"duibi: {model.label}: {model.failure.message}"
+            print(one_line(text), file=sys.stderr)
+            if model.failure.next_step:
+                print(one_line(f"  -> {model.failure.next_step}"), file=sys.stderr)
+    if any(a.figures and a.figures.contended for a in board.answers.values()):
+        print(
+            "* measured while another model computed; --one-at-a-time measures clean",
+            file=sys.stderr,
+        )
+    print(one_line(f"recorded in {path}"), file=sys.stderr)
+
+
+def _write(file: Path, made: dict[str, Any]) -> None:
+    """Whole or not at all: beside it first, then renamed."""
+    part = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=file.absolute().parent, delete=False, encoding="utf-8"
+        ) as stream:
+            part = Path(stream.name)
+            stream.write(json.dumps(made, ensure_ascii=False, indent=1) + "\n")
+        part.replace(file)
+    except OSError as error:
+        if part:
+            part.unlink(missing_ok=True)
+        raise UserError(f"--out {file}: {error.strerror}", "name another file") from None
+
+
+command = typer.main.get_command(app)

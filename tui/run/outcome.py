@@ -1,0 +1,120 @@
+"""What came of a run: an exit code, a JSON document, a table."""
+
+from typing import Any
+
+from tui.board import Answer, Board, Model
+
+_NETWORK = ("network", "provider", "missing_key")
+
+
+def wanted(board: Board) -> list[Answer]:
+    """The newest answer of each turn of each conversation, in the order first asked."""
+    newest = {
+        (answer.model, answer.question, answer.turn, answer.repeat): answer
+        for answer in board.answers.values()
+    }
+    return list(newest.values())
+
+
+def exit_code(board: Board) -> int:
+    """0 if every answer is there, 1 if some failed, 3 or 4 if all did for the same reason:
+    network or provider, memory."""
+    failed = [answer for answer in wanted(board) if answer.state != "answered"]
+    if not failed:
+        return 0
+    if len(failed) == len(wanted(board)):
+        causes = {answer.failure.cause for answer in failed if answer.failure}
+        if causes == {"out_of_memory"}:
+            return 4
+        if causes and causes <= set(_NETWORK):
+            return 3
+    return 1
+
+
+def document(board: Board, session: str) -> dict[str, Any]:
+    """The JSON document of a run: per model its costs, per answer its figures."""
+    header = board.header
+    return {
+        "session": session,
+        "started": header.started if header else "",
+        "program": header.program if header else "",
+        "status": board.end.status if board.end else "",
+        "question_set": header.questions.get("name", "") if header else "",
+        "host": header.host if header else {},
+        "settings": header.settings if header else {},
+        "models": [_model(board, model) for model in board.models],
+    }
+
+
+def rows(board: Board) -> list[tuple[str, ...]]:
+    """The figures as a table: a head and one row per model, over its answers."""
+    head = ("MODEL", "ANSWERS", "LOAD s", "TTFT ms", "tok/s", "chars/s", "E2E s", "RAM GB")
+    return [head, *(_row(board, model) for model in board.models)]
+
+
+def _model(board: Board, model: Model) -> dict[str, Any]:
+    given = board.header.models[model.index] if board.header else {}
+    loaded = model.loaded
+    return {
+        "name": model.name,
+        "label": model.label,
+        "dtype": loaded.dtype if loaded and loaded.dtype else given.get("dtype", ""),
+        "family": loaded.family if loaded and loaded.family else given.get("family", ""),
+        "parameters": (loaded.parameters if loaded else 0) or given.get("parameters", 0),
+        "checkpoint_bytes": (loaded.checkpoint_bytes if loaded else 0)
+        or given.get("checkpoint_bytes", 0),
+        "load_s": loaded.load_s if loaded else None,
+        "peak_ram_bytes": _peak(board, model),
+        "error": model.failure.message if model.failure else None,
+        "answers": [_answer(a) for a in wanted(board) if a.model == model.index],
+    }
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    figures = answer.figures
+    names = (
+        *("prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
+        *("prefill_tok_s", "decode_tok_s", "chars_s", "threads", "contended"),
+    )
+    return {
+        "question": answer.question,
+        "turn": answer.turn,
+        "repeat": answer.repeat,
+        "prompt": answer.prompt,
+        "text": answer.text,
+        "state": answer.state,
+        "finish_reason": figures.finish if figures else None,
+        **{name: getattr(figures, name) if figures else None for name in names},
+        "error": answer.failure.message if answer.failure else None,
+    }
+
+
+def _row(board: Board, model: Model) -> tuple[str, ...]:
+    mine = [answer for answer in wanted(board) if answer.model == model.index]
+    figures = [answer.figures for answer in mine if answer.figures]
+    # A speed measured while another model computed says nothing about this one.
+    clean = [f for f in figures if not f.contended]
+    mark = "" if clean or not figures else "*"
+
+    def mean(name: str, scale: float = 1, digits: int = 1) -> str:
+        values = [v for f in clean or figures if (v := getattr(f, name)) is not None]
+        return f"{sum(values) / len(values) / scale:.{digits}f}{mark}" if values else "-"
+
+    return (
+        model.label,
+        f"{len(figures)}/{len(mine)}",
+        f"{model.loaded.load_s:.1f}" if model.loaded else "-",
+        mean("ttft_ms", digits=0),
+        mean("decode_tok_s"),
+        mean("chars_s"),
+        mean("e2e_ms", 1000),
+        f"{_peak(board, model) / 1e9:.2f}",
+    )
+
+
+def _peak(board: Board, model: Model) -> int:
+    seen = [a.figures for a in board.answers.values() if a.model == model.index and a.figures]
+    peaks = [f.peak_private + f.peak_mapped for f in seen]
+    if model.loaded:
+        peaks.append(model.loaded.private + model.loaded.mapped)
+    return max([*peaks, model.private + model.mapped], default=0)
