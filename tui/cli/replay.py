@@ -84,7 +84,7 @@ def _follower(
 
 def _speed(text: str) -> float:
     speeds = {"1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0, "max": math.inf}
-    known = speeds.get(text.removesuffix("x"))
+    known = speeds.get(text)
     if known is None:
         raise UserError(f"no speed {text!r}", f"give one of {', '.join(speeds)}")
     return known

@@ -232,24 +232,28 @@ class Journal:
     def _write(self, line: bytes) -> bool:
         """One line into the file, wholly or not at all."""
         try:
-            if self._untidy:
-                os.ftruncate(self._fd, self._good)
-                self._untidy = False
-            for _ in range(2):
-                if os.write(self._fd, line) == len(line):
-                    self._good += len(line)
-                    self._synced = False
-                    return True
-                # Half a line must not stand before the next one. If this fails, nothing is
-                # written until it succeeds: a torn tail is read as what it is.
+            self._tidy()
+            if (written := os.write(self._fd, line)) < len(line):
+                # Only the system's answer to the rest says why the first write was short.
                 self._untidy = True
-                os.ftruncate(self._fd, self._good)
+                _write_whole(self._fd, line[written:])
                 self._untidy = False
-            self._error = "only part of a line fits on the disk"
+            self._good += len(line)
+            self._synced = False
+            return True
         except OSError as error:
             self._error = storage.reason(error)
-        self._next_try = time.monotonic() + self._retry_s
-        return False
+            self._next_try = time.monotonic() + self._retry_s
+            with contextlib.suppress(OSError):
+                self._tidy()
+            return False
+
+    def _tidy(self) -> None:
+        """Take back half a line. Until that succeeds nothing more is written: a torn tail is
+        read as what it is, a line in two pieces would be damage."""
+        if self._untidy:
+            os.ftruncate(self._fd, self._good)
+            self._untidy = False
 
     def _flush(self) -> None:
         while self._pending:

@@ -5,6 +5,7 @@ may show half a file under its final name; a local disk does none of that.
 """
 
 import os
+import re
 import shutil
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ from tui.sessions import storage
 
 _REMOTE = ("fuse", "nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "beegfs", "gluster")
 _TARGET = "target"
+_OCTAL = re.compile(r"\\([0-7]{3})")  # how mountinfo writes spaces and backslashes
 
 
 def filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
@@ -30,7 +32,7 @@ def filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str
         columns = left.split(" ")
         if len(columns) < 5 or not right:
             continue
-        point = Path(columns[4].encode().decode("unicode_escape", "replace"))
+        point = Path(_OCTAL.sub(lambda found: chr(int(found[1], 8)), columns[4]))
         if len(point.parts) >= depth and place.is_relative_to(point):
             found, depth = right.split(" ", 1)[0], len(point.parts)
     return found

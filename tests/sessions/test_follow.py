@@ -1,0 +1,115 @@
+"""Following a session that another process writes."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.sessions import HEADER, write_session
+from tui import events as ev
+from tui.host.errors import UserError
+from tui.sessions import reader
+from tui.sessions.follow import Follower, Tail
+from tui.sessions.journal import Journal
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from tests.support.sessions import HEADER
+from tui import events as ev
+from tui.sessions.journal import Journal
+journal = Journal.create(Path(sys.argv[1]), HEADER)
+print(journal.path, flush=True)
+journal.append(0, 0, ev.Asked(0, "q1", "?"))
+for i in range(20):
+    journal.append(i, 0, ev.Delta(0, text=str(time.monotonic())))
+    time.sleep(0.02)
+journal.append(20, 0, ev.Answered(0, "stop"))
+journal.close("done")
+"""
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.2
+        return self.now
+
+
+def test_a_follower_sees_what_comes_while_it_is_written(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        path = Path(writer.stdout.readline().strip())
+        follower = Follower(path)
+        seen, delays = [], []
+        while not follower.ended:
+            reset, due = follower.drain()
+            assert not reset
+            now = time.monotonic()
+            delays += [now - float(e.body.text) for e in due if isinstance(e.body, ev.Delta)]
+            seen += due
+            time.sleep(min(0.05, follower.next_due_s or 0))
+    assert writer.returncode == 0
+    assert seen == reader.read(path).events
+    assert len(delays) == 20
+    assert max(delays) < 0.5
+
+
+def test_a_viewer_that_goes_back_catches_up_again(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, HEADER)
+    journal.append(1_000_000, 0, ev.Note("one"))
+    follower = Follower(journal.path, Clock())
+    assert len(follower.drain()[1]) == 2
+    follower.seek(0)
+    follower.pause()
+    reset, due = follower.drain()
+    assert (reset, len(due)) == (True, 1)
+    journal.append(2_000_000, 0, ev.Note("two"))
+    assert follower.drain() == (False, [])
+    follower.set_speed(float("inf"))
+    follower.play()
+    assert [e.body.text for e in follower.drain()[1]] == ["one", "two"]
+    assert not follower.ended
+    journal.close("done")
+    follower.drain()
+    follower.drain()
+    assert follower.ended
+
+
+def test_a_line_that_is_not_whole_yet_is_waited_for(tmp_path: Path) -> None:
+    path = write_session(tmp_path, status="")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-7])
+    tail = Tail(path)
+    before = tail.read()
+    assert tail.read() == []
+    path.write_bytes(whole)
+    assert before + tail.read() == reader.read(path).events
+
+
+def test_a_bad_line_stops_the_tail_but_not_the_viewer(tmp_path: Path) -> None:
+    path = write_session(tmp_path, status="")
+    events = reader.read(path).events
+    tail = Tail(path)
+    assert tail.read() == events
+    with path.open("ab") as file:
+        file.write(b"garbage\n")
+    assert tail.read() == []
+    assert tail.problem
+
+
+def test_following_what_ended_long_ago_ends_at_once(tmp_path: Path) -> None:
+    path = write_session(tmp_path)
+    follower = Follower(path)
+    assert follower.drain()[1] == reader.read(path).events
+    assert follower.ended
+    assert follower.next_due_s is None
+
+
+def test_following_nothing_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no session"):
+        Follower(tmp_path / "none.duibi")

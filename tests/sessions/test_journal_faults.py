@@ -1,0 +1,178 @@
+"""Disks that refuse: the run goes on, the file stays valid, what waits is written later."""
+
+import os
+import resource
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.sessions import HEADER
+from tui import events as ev
+from tui.host.errors import UserError
+from tui.sessions import reader
+from tui.sessions.journal import Journal
+
+
+def fill(journal: Journal, count: int = 50) -> list[ev.Event]:
+    return [journal.append(i, 0, ev.Delta(0, text=f"token {i} " * 4)) for i in range(count)]
+
+
+def until(true: Callable[[], bool], seconds: float = 5.0) -> bool:
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.fixture
+def limited() -> Iterator[Callable[[int], None]]:
+    """Sets how large a file may grow (RLIMIT_FSIZE): a write over it is short, then EFBIG."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size if size >= 0 else before[0], before[1]))
+
+    yield limit
+    limit(-1)
+
+
+def test_a_file_that_may_not_grow_keeps_the_run_going_and_is_written_later(
+    tmp_path: Path, limited: Callable[[int], None]
+) -> None:
+    journal = Journal.create(tmp_path, HEADER, sync_s=0.01, retry_s=0.02)
+    first = fill(journal, 10)
+    limited(journal.path.stat().st_size + 100)
+    second = fill(journal)
+    state = journal.state
+    assert not state.saved
+    assert "large" in state.error
+    assert 45 <= state.pending <= 50
+    partial = reader.read(journal.path)
+    assert partial.events[1:] == (first + second)[: len(partial.events) - 1]
+    assert partial.verdict == "interrupted"
+    limited(-1)
+    assert until(lambda: journal.state.saved)
+    third = fill(journal, 5)
+    assert journal.close("done").saved
+    reading = reader.read(journal.path)
+    assert reading.verdict == "complete"
+    assert reading.events[1:-1] == first + second + third
+
+
+def test_going_on_in_another_folder(tmp_path: Path, limited: Callable[[int], None]) -> None:
+    journal = Journal.create(tmp_path / "full", HEADER)
+    old = journal.path
+    limited(old.stat().st_size + 300)
+    events = fill(journal)
+    with pytest.raises(UserError, match="cannot write a session in"):
+        journal.save_elsewhere(tmp_path / "also")
+    assert list((tmp_path / "also").iterdir()) == []
+    limited(-1)
+    new = journal.save_elsewhere(tmp_path / "roomy")
+    assert new == journal.path == tmp_path / "roomy" / old.name
+    assert journal.state.saved
+    events += fill(journal, 3)
+    journal.close("done")
+    reading = reader.read(new)
+    assert (reading.verdict, reading.events[1:-1]) == ("complete", events)
+    assert reader.read(old).verdict == "interrupted"
+
+
+def test_what_a_close_could_not_save_can_still_be_saved(
+    tmp_path: Path, limited: Callable[[int], None]
+) -> None:
+    journal = Journal.create(tmp_path / "full", HEADER)
+    limited(journal.path.stat().st_size)
+    events = fill(journal)
+    state = journal.close("done")
+    assert not state.saved
+    assert state.pending == len(events) + 1
+    limited(-1)
+    reading = reader.read(journal.save_elsewhere(tmp_path / "roomy"))
+    assert (reading.verdict, reading.events[1:-1]) == ("complete", events)
+    assert journal.state.saved
+
+
+def test_no_room_for_the_header_is_one_error_and_leaves_nothing(
+    tmp_path: Path, limited: Callable[[int], None]
+) -> None:
+    limited(100)
+    with pytest.raises(UserError, match="cannot write a session") as caught:
+        Journal.create(tmp_path, HEADER)
+    limited(-1)
+    assert "--sessions" in caught.value.next_step
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot make the folder"):
+        Journal.create(tmp_path / "file" / "sessions", HEADER)
+
+
+def test_a_deleted_file_is_noticed_and_can_be_saved(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, HEADER, sync_s=0.01)
+    events = fill(journal)
+    journal.path.unlink()
+    fill(journal, 1)
+    assert until(lambda: not journal.state.saved)
+    assert "deleted" in journal.state.error
+    path = journal.save_elsewhere(tmp_path / "again")
+    journal.close("done")
+    reading = reader.read(path)
+    assert reading.verdict == "complete"
+    assert reading.events[1 : 1 + len(events)] == events
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB; needs the right to mount."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("cannot mount here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 40_000)
+    journal = Journal.create(small_disk, HEADER, sync_s=0.01, retry_s=0.02)
+    events = fill(journal, 600)
+    assert "No space" in journal.state.error
+    assert reader.read(journal.path).verdict == "interrupted"
+    ballast.unlink()
+    assert until(lambda: journal.state.pending < 400)
+    path = journal.save_elsewhere(small_disk.parent)
+    journal.close("done")
+    reading = reader.read(path)
+    assert (reading.verdict, reading.events[1:-1]) == ("complete", events)
+
+
+def test_the_answer_is_synced_within_a_moment_of_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[float] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        real(fd)
+        synced.append(time.monotonic())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    journal = Journal.create(tmp_path, HEADER, sync_s=60)
+    assert len(synced) == 2
+    journal.append(1, 0, ev.Delta(0, text="x"))
+    time.sleep(0.05)
+    assert len(synced) == 2
+    journal.append(2, 0, ev.Answered(0, "stop"))
+    assert until(lambda: len(synced) == 3, 1.0)
+    journal.close("done")
+    assert len(synced) == 4

@@ -1,0 +1,241 @@
+"""`duibi replay` and `duibi sessions`, as a person or a program calls them."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.support.sessions import HEADER, write_session
+from tui import events as ev
+from tui.cli import replay as replay_cli
+from tui.cli import sessions as sessions_cli
+from tui.host import paths
+from tui.host.errors import UserError
+from tui.sessions import lines
+from tui.sessions.journal import Journal
+
+HOSTILE = "\x1b]52;c;aGk=\x07\x9b31m[/foo]\u202e\x7f"
+
+
+def call(command: click.Command, *args: str) -> int:
+    return command.main(list(args), standalone_mode=False) or 0
+
+
+def run(*args: str) -> int:
+    return call(sessions_cli.command, *args)
+
+
+@pytest.fixture
+def session() -> Path:
+    return write_session(paths.sessions_dir())
+
+
+@pytest.fixture
+def hostile() -> Path:
+    """A session whose every text is out to get the terminal."""
+    header = ev.Session(
+        1,
+        HOSTILE,
+        HOSTILE,
+        [{"name": HOSTILE, "label": HOSTILE}],
+        {"title": HOSTILE, "questions": [{"id": HOSTILE, "category": HOSTILE, "turns": [HOSTILE]}]},
+        {"cpu": HOSTILE},
+    )
+    journal = Journal.create(paths.sessions_dir(), header)
+    journal.append(0, 0, ev.Failed(HOSTILE, HOSTILE, HOSTILE))
+    journal.append(0, 0, ev.Asked(0, HOSTILE, HOSTILE))
+    journal.append(0, 0, ev.Started(0))
+    journal.append(0, 0, ev.Delta(0, text=HOSTILE))
+    journal.append(0, 0, ev.Rated(0, HOSTILE, 2**62))
+    journal.append(0, 0, ev.Answered(0, HOSTILE, token_source=HOSTILE))
+    journal.append(0, 0, ev.Asked(1, "q", "again"))
+    journal.append(0, 0, ev.Failed(HOSTILE, HOSTILE, answer=1))
+    journal.close(HOSTILE)
+    return journal.path.rename(journal.path.with_name(f"\x1b[2J{journal.path.name}"))
+
+
+def test_list(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list") == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.startswith("SESSION")
+    assert row.startswith(session.stem)
+    assert "4/8" in row
+    assert "complete" in row
+    assert run("list", "--json") == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert (entry["name"], entry["verdict"]) == (session.stem, "complete")
+
+
+def test_an_empty_list_is_no_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list") == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no sessions in" in captured.err
+
+
+def test_show(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", "last") == 0
+    text = capsys.readouterr().out
+    assert "同济大学在哪里？" in text
+    assert "demo@fp32" in text
+    assert run("show", session.name, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [a["text"] for a in shown["answers"]][:2] == [
+        "".join(f"word{m}.{i} " for i in range(5)) for m in (0, 1)
+    ]
+
+
+def test_verify(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("verify", "last", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result == {
+        "file": str(session),
+        "verdict": "complete",
+        "events": 38,
+        "bytes_dropped": 0,
+        "answers": 4,
+        "line": 0,
+        "problem": "",
+    }
+    data = session.read_bytes()
+    session.write_bytes(data[:-4])
+    assert run("verify", str(session)) == 2
+    assert "torn, 37 events, 4 answers" in capsys.readouterr().out
+    session.write_bytes(data[:200] + b"#" + data[201:])
+    assert run("verify", str(session), "--json") == 2
+    assert json.loads(capsys.readouterr().out)["verdict"] == "damaged"
+
+
+def test_repair_rm_and_undo(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("repair", session.stem) == 0
+    recovered = Path(capsys.readouterr().out.strip())
+    assert recovered.read_bytes() == session.read_bytes()
+    assert run("rm", str(recovered), session.stem) == 0
+    assert not session.exists()
+    assert run("rm", "--undo") == 0
+    assert run("path", session.stem) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(session)
+    assert run("path") == 0
+    assert capsys.readouterr().out.strip() == str(paths.sessions_dir())
+    assert run("rm", "--empty-trash") == 0
+    with pytest.raises(UserError, match="trash"):
+        run("rm", "--undo")
+    with pytest.raises(UserError, match="nothing to delete"):
+        run("rm")
+
+
+def test_plain_replay_gives_every_answer_whole(
+    session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(replay_cli.command, "last", "--plain", "--speed", "max") == 0
+    text = capsys.readouterr().out
+    parts = ["".join(f"word{m}.{i} " for i in range(5)) for m in (0, 1)]
+    for model, part in zip(("bf16", "fp32"), parts, strict=True):
+        assert f"[demo@{model}]\n{part}\n[demo@{model}: 5 tokens · stop]" in text
+    assert text.index(parts[0]) < text.index(parts[1]) < text.index("## q2 · 语言")
+
+
+def test_plain_replay_of_one_question(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(replay_cli.command, "last", "--plain", "--speed", "max", "--question", "q2") == 0
+    text = capsys.readouterr().out
+    assert "答0.4" in text
+    assert "word" not in text
+
+
+def test_replay_keeps_the_original_timing_on_a_pipe() -> None:
+    journal = Journal.create(paths.sessions_dir(), HEADER)
+    journal.append(0, 0, ev.Asked(0, "q1", "?"))
+    times = [0.3, 0.45, 0.5, 0.8, 1.0]
+    for i, t in enumerate(times):
+        journal.append(int(t * 1e6), 0, ev.Delta(0, text=f"<{i}>"))
+    journal.append(1_000_000, 0, ev.Answered(0, "stop"))
+    journal.close("done")
+    program = "import sys; from tui.cli.replay import command; command.main(standalone_mode=False)"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(journal.path)], stdout=subprocess.PIPE
+    ) as replay:
+        came, text = {}, ""
+        while part := os.read(replay.stdout.fileno(), 4096).decode():
+            now, text = time.monotonic(), text + part
+            for i in range(len(times)):
+                if f"<{i}>" in text:
+                    came.setdefault(i, now)
+    assert replay.returncode == 0
+    for i, t in enumerate(times):
+        assert came[i] - came[0] == pytest.approx(t - times[0], abs=0.08)
+
+
+def test_a_reader_that_goes_away_is_no_error(session: Path) -> None:
+    program = "import sys; from tui.cli.replay import command; command.main(standalone_mode=False)"
+    done = subprocess.run(
+        f"{sys.executable} -c '{program}' {session} --speed 8 | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("# Two questions")
+    assert done.stderr == ""
+
+
+def test_bad_options_are_one_error(session: Path) -> None:
+    for options in (["--speed", "3"], ["--question", "q7"], ["--follow", "--loop"]):
+        with pytest.raises(UserError):
+            call(replay_cli.command, "last", "--plain", *options)
+    with pytest.raises(UserError, match="no session other"):
+        call(replay_cli.command, "other")
+
+
+def test_following_an_ended_session_prints_it(
+    session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(replay_cli.command, "last", "--follow", "--plain") == 0
+    assert "word1.4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("sessions", "list"),
+        ("sessions", "list", "--json"),
+        ("sessions", "show", "last"),
+        ("sessions", "show", "last", "--json"),
+        ("sessions", "verify", "last"),
+        ("sessions", "verify", "last", "--json"),
+        ("replay", "last", "--plain"),
+        ("sessions", "rm", "last"),
+    ],
+)
+def test_a_hostile_session_cannot_write_to_the_terminal(
+    hostile: Path, args: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = sessions_cli.command if args[0] == "sessions" else replay_cli.command
+    call(command, *args[1:])
+    captured = capsys.readouterr()
+    text = captured.out + captured.err
+    assert text
+    assert not [c for c in text if (ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0]
+    assert "\u202e" not in text
+
+
+def test_a_damaged_session_says_what_is_left_out(
+    session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = session.read_bytes().split(b"\n")
+    session.write_bytes(b"\n".join(rows[:20] + rows[21:]))
+    assert call(replay_cli.command, "last", "--plain", "--speed", "max") == 0
+    captured = capsys.readouterr()
+    assert "is damaged" in captured.err
+    assert "unfinished" in captured.out
+
+
+def test_an_unreadable_session_is_one_error() -> None:
+    path = paths.sessions_dir() / f"x{lines.SUFFIX}"
+    path.write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="no session header"):
+        call(replay_cli.command, "x", "--plain")
+    assert run("verify", "x") == 2

@@ -1,0 +1,172 @@
+"""The questions with their answers side by side, and the honest list of what went wrong."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from tui import board as bd
+from tui import events as ev
+from tui.scoring.dimensions import MAX_STARS, Dimension
+from tui.sessions.export.document import Card, Section, Turn, figure
+from tui.sessions.export.merge import Column, Merged, Row
+from tui.sessions.export.run_tables import verdict
+from tui.sessions.export.words import Voice
+
+CheckLine = Callable[[Row, bd.Answer], str]
+"""Says in words how an answer did in its question's checks; empty without checks."""
+
+
+def sections(
+    merged: Merged,
+    dimensions: Sequence[Dimension],
+    check_line: CheckLine,
+    pictures: Mapping[str, str],
+    voice: Voice,
+) -> tuple[Section, ...]:
+    """One section per question that was asked; ``pictures`` are SVG by question id."""
+    found = []
+    for number, row in enumerate(merged.rows, 1):
+        if not row.cells:
+            continue
+        category = row.category or (voice("typed") if row.free else "")
+        first = voice.line(row.turns[0] if row.turns else row.id)
+        found.append(
+            Section(
+                f"{number}. {first if len(first) <= 60 else first[:59] + '…'}",
+                voice.line(category),
+                _turns(row, merged.columns, dimensions, check_line, voice),
+                pictures.get(row.id, ""),
+            )
+        )
+    return tuple(found)
+
+
+def _turns(
+    row: Row,
+    columns: Sequence[Column],
+    dimensions: Sequence[Dimension],
+    check_line: CheckLine,
+    voice: Voice,
+) -> tuple[Turn, ...]:
+    by_column = [{a.turn: a for a in row.shown(column)} for column in columns]
+    turns = []
+    for turn in sorted({turn for shown in by_column for turn in shown}):
+        cards = []
+        prompts = [shown[turn].prompt for shown in by_column if turn in shown]
+        for column, shown in zip(columns, by_column, strict=True):
+            if answer := shown.get(turn):
+                more = sum(a.turn == turn for a in row.answers(column)) - 1
+                card = _card(column, answer, dimensions, more, check_line(row, answer), voice)
+            else:
+                card = Card(voice.line(column.label), "", remarks=(voice("no_answer"),))
+            cards.append(card)
+        turns.append(Turn(voice.clean(prompts[0]), tuple(cards)))
+    return tuple(turns)
+
+
+def _card(
+    column: Column,
+    answer: bd.Answer,
+    dimensions: Sequence[Dimension],
+    more: int,
+    checks: str,
+    voice: Voice,
+) -> Card:
+    lines = [line for line in (_figures(answer), _stars(answer, dimensions, voice), checks) if line]
+    lines += [f"{voice('note')}: {voice.line(note.text)}" for note in answer.notes]
+    if more:
+        lines.append(voice("more", n=more))
+    text = voice.clean(answer.text).strip("\n")
+    if not text.strip() and answer.state == "answered":
+        text = voice("empty")
+    return Card(
+        voice.line(column.label),
+        text,
+        voice.clean("".join(answer.reasoning)).strip("\n"),
+        tuple(lines),
+        tuple(remarks(answer, voice)),
+    )
+
+
+def _figures(answer: bd.Answer) -> str:
+    f = answer.figures
+    if f is None:
+        return ""
+    parts = [f"{f.output_tokens} tok", f"{len(answer.text)} chars"]
+    if f.ttft_ms is not None:
+        parts.append(f"TTFT {figure(f.ttft_ms)} ms")
+    if f.tpot_ms is not None:
+        parts.append(f"TPOT {figure(f.tpot_ms)} ms")
+    if f.decode_tok_s is not None:
+        parts.append(f"{figure(f.decode_tok_s)} tok/s")
+    if f.e2e_ms is not None:
+        parts.append(f"E2E {figure(f.e2e_ms / 1000)} s")
+    return " · ".join(parts)
+
+
+def _stars(answer: bd.Answer, dimensions: Sequence[Dimension], voice: Voice) -> str:
+    return " · ".join(
+        f"{voice.line(d.name(voice.lang))} {'★' * stars}{'☆' * (MAX_STARS - stars)}"
+        for d in dimensions
+        if 1 <= (stars := answer.stars.get(d.id, 0)) <= MAX_STARS
+    )
+
+
+def remarks(answer: bd.Answer, voice: Voice) -> list[str]:
+    """What a reader must know before trusting an answer or its figures."""
+    found = []
+    if answer.state == "failed" and answer.failure:
+        found.append(voice("failed", message=voice.line(answer.failure.message)))
+    elif answer.state != "answered":
+        found.append(voice("prefill_state" if answer.state == "prefill" else answer.state))
+    figures = answer.figures
+    if figures is not None:
+        if figures.finish == "length":
+            found.append(voice("truncated"))
+        if figures.contended:
+            found.append(voice("contended"))
+        if figures.token_source == "estimate":
+            found.append(voice("estimate"))
+        if figures.batch > 1:
+            found.append(voice("batched", n=figures.batch))
+    if answer.started is not None and answer.started.dropped_turns:
+        found.append(voice("dropped_turns", n=answer.started.dropped_turns))
+    return found
+
+
+def troubles(merged: Merged, voice: Voice) -> tuple[str, ...]:
+    """Everything that did not go as it should, file by file, model by model, answer by
+    answer; with what the program noted while running."""
+    found = []
+    for source in merged.sources:
+        if source.reading.verdict != "complete":
+            found.append(f"{voice.line(source.name)}: {verdict(source, voice)}")
+        found += [
+            f"{voice.line(source.name)}: {voice.line(note.text)}" for note in source.board.notes
+        ]
+    found += _between_sessions(merged, voice)
+    for column in merged.columns:
+        label = voice.line(column.label)
+        for part in column.parts:
+            found += [
+                f"{label}: {voice('model_failed', message=voice.line(event.body.message))}"
+                for event in part.source.reading.events
+                if event.model == part.model.index
+                and isinstance(event.body, ev.Failed)
+                and event.body.answer == -1
+            ]
+        for number, row in enumerate(merged.rows, 1):
+            for answer in row.answers(column):
+                if listed := remarks(answer, voice):
+                    found.append(f"{label}, {voice('question')} {number}: {'; '.join(listed)}")
+    if not any(a.stars for column in merged.columns for a in column.answers):
+        found.append(voice("not_rated"))
+    return tuple(found)
+
+
+def _between_sessions(merged: Merged, voice: Voice) -> list[str]:
+    headers = [source.reading.header for source in merged.sources]
+    found = []
+    if any(h.settings != headers[0].settings for h in headers):
+        found.append(voice("settings_differ"))
+    if any(h.host.get("cpu") != headers[0].host.get("cpu") for h in headers):
+        found.append(voice("machines_differ"))
+    return found

@@ -1,0 +1,76 @@
+"""The tables of what each model costs."""
+
+from collections.abc import Mapping, Sequence
+
+from tui.scoring.costs import METRICS, Metric, Spread
+from tui.sessions.export.document import Cell, Table, figure
+from tui.sessions.export.merge import Column
+from tui.sessions.export.words import Voice
+
+_GLANCE = ("checkpoint", "load", "private", "mapped", "ttft", "tpot", "decode", "chars_s", "e2e")
+_BY_ID = {metric.id: metric for metric in METRICS}
+_PEAKS = ("private", "mapped")
+Costs = Mapping[str, Spread]
+
+
+def cost_tables(columns: Sequence[Column], costs: Mapping[str, Costs], voice: Voice) -> list[Table]:
+    """The table at a glance (one line per model) and the one with every figure."""
+    return [_glance(columns, costs, voice), _details(columns, costs, voice)]
+
+
+def headline(metric: str, spread: Spread) -> float | None:
+    """The one value that stands for a spread: the highest of memory, else the median."""
+    return spread.high if metric in _PEAKS else spread.median
+
+
+def _named(metric: Metric, voice: Voice) -> str:
+    return f"{voice(metric.id)}, {metric.unit}"
+
+
+def _glance(columns: Sequence[Column], costs: Mapping[str, Costs], voice: Voice) -> Table:
+    values = {
+        (c.key, m): headline(m, costs[c.key][m]) for c in columns for m in _GLANCE
+    }
+    best = {m: _best([values[c.key, m] for c in columns], _BY_ID[m].better) for m in _GLANCE}
+    rows = []
+    for column in columns:
+        cells = [
+            Cell(figure(v), best=v is not None and v == best[m])
+            for m in _GLANCE
+            for v in [values[column.key, m]]
+        ]
+        rows.append((Cell(voice.line(column.label)), Cell(_dtype(column, voice)), *cells))
+    head = (voice("model"), voice("dtype"), *(_named(_BY_ID[m], voice) for m in _GLANCE))
+    return Table(voice("costs"), head, tuple(rows), left=2)
+
+
+def _details(columns: Sequence[Column], costs: Mapping[str, Costs], voice: Voice) -> Table:
+    rows = []
+    for metric in METRICS:
+        spreads = [costs[column.key][metric.id] for column in columns]
+        if any(spread.n or spread.contended for spread in spreads):
+            rows.append((Cell(_named(metric, voice)), *(_spread(s, voice) for s in spreads)))
+    head = (voice("figure"), *(voice.line(column.label) for column in columns))
+    return Table(voice("details"), head, tuple(rows))
+
+
+def _spread(spread: Spread, voice: Voice) -> Cell:
+    details = []
+    if spread.n:
+        details.append(f"{figure(spread.low)}–{figure(spread.high)}, n {spread.n}")
+    if spread.contended:
+        details.append(voice("left_out", n=spread.contended))
+    return Cell(figure(spread.median), "; ".join(details))
+
+
+def _best(values: Sequence[float | None], better: int) -> float | None:
+    """The best of values that truly differ; None where there is none."""
+    found = {v for v in values if v is not None}
+    if not better or len(found) < 2:
+        return None
+    return max(found) if better > 0 else min(found)
+
+
+def _dtype(column: Column, voice: Voice) -> str:
+    loads = column.loads
+    return voice.line((loads[-1].dtype if loads else "") or column.parts[0].head.get("dtype", ""))

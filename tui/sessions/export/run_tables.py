@@ -1,0 +1,116 @@
+"""The tables that say what was run: machine, versions, settings, models."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tui.scoring.costs import GB
+from tui.sessions.export.document import Cell, Table, figure
+from tui.sessions.export.merge import Column, Merged, Source
+from tui.sessions.export.words import Voice
+
+_HASHES = ("revision", "sha256", "hash")
+
+
+def run_tables(merged: Merged, voice: Voice) -> tuple[Table, ...]:
+    """One table per session, then one of all models."""
+    return (
+        *(_session_table(source, len(merged.sources) > 1, voice) for source in merged.sources),
+        _models_table(merged.columns, voice),
+    )
+
+
+def verdict(source: Source, voice: Voice) -> str:
+    """In words how far the session's file could be read."""
+    return voice(source.reading.verdict, n=source.reading.bytes_dropped)
+
+
+def plain(value: Any) -> str:
+    """Nested data of a header as one readable line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {plain(v)}" for k, v in value.items() if v not in (None, "", {}))
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(v) for v in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def _session_table(source: Source, named: bool, voice: Voice) -> Table:
+    header, host = source.reading.header, source.reading.header.host
+    listed = header.questions.get("questions", [])
+    title = header.questions.get("title") or header.questions.get("name") or "?"
+    limit = host.get("memory_limit")
+    rows = [
+        (voice("session"), source.name),
+        (voice("started"), header.started),
+        (voice("state"), verdict(source, voice)),
+        (voice("question_set"), voice("n_questions", title=title, n=len(listed))),
+        (voice("cpu"), plain(host.get("cpu", ""))),
+        (
+            voice("memory_limit"),
+            f"{figure(limit / GB)} GB" if isinstance(limit, int | float) and limit > 0 else "",
+        ),
+        (voice("platform"), plain(host.get("platform", ""))),
+        (voice("packages"), plain(_versions(header.program, host))),
+        (voice("settings"), plain(header.settings)),
+    ]
+    known = {"cpu", "memory_limit", "platform", "python", "packages"}
+    rows += [(str(k), plain(v)) for k, v in host.items() if k not in known]
+    title = f"{voice('machine')}: {source.name}" if named else voice("machine")
+    return Table(
+        voice.line(title),
+        (voice("item"), voice("value")),
+        tuple((Cell(voice.line(k)), Cell(voice.line(v))) for k, v in rows if v),
+        left=2,
+    )
+
+
+def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:
+    packages = host.get("packages", {})
+    found = {"duibi": program, "Python": host.get("python", "")}
+    return found | (dict(packages) if isinstance(packages, Mapping) else {})
+
+
+def _models_table(columns: Sequence[Column], voice: Voice) -> Table:
+    keys = ("model", "reference", "family", "dtype", "parameters", "checkpoint", "context")
+    keys += ("prompt_format", "sampling", "threads", "hash")
+    rows = [tuple(_facts(column, voice)[key] for key in keys) for column in columns]
+    # A column that says nothing of any model (no hashes known) is left out.
+    kept = [i for i in range(len(keys)) if any(row[i] for row in rows)]
+    return Table(
+        voice("models"),
+        tuple(voice(keys[i]) for i in kept),
+        tuple(tuple(Cell(voice.line(row[i]) or "–") for i in kept) for row in rows),
+        left=len(kept),
+    )
+
+
+def _facts(column: Column, voice: Voice) -> dict[str, str]:
+    head, loads = column.parts[0].head, column.loads
+    loaded = loads[-1] if loads else None
+    parameters = (loaded.parameters if loaded else 0) or _number(head.get("parameters"))
+    size = (loaded.checkpoint_bytes if loaded else 0) or _number(head.get("checkpoint_bytes"))
+    context = (loaded.context if loaded else 0) or _number(head.get("context"))
+    threads = sorted({a.figures.threads for a in column.answers if a.figures} - {0})
+    return {
+        "model": column.label,
+        "reference": str(head.get("name", "")),
+        "family": (loaded.family if loaded else "") or str(head.get("family", "")),
+        "dtype": (loaded.dtype if loaded else "") or str(head.get("dtype", "")),
+        "parameters": f"{parameters / 1e6:,.0f} M" if parameters else "",
+        "checkpoint": f"{figure(size / GB)} GB" if size else "",
+        "context": str(context or ""),
+        "prompt_format": loaded.prompt_format if loaded else "",
+        "sampling": plain(_sampling(column)),
+        "threads": ", ".join(map(str, threads)),
+        "hash": next((str(head[key]) for key in _HASHES if head.get(key)), ""),
+    }
+
+
+def _sampling(column: Column) -> Mapping[str, Any]:
+    """As the last model loaded says it; what the run asked for stands with the settings."""
+    return column.loads[-1].sampling if column.loads else {}
+
+
+def _number(value: Any) -> int:
+    return value if type(value) is int and value > 0 else 0
