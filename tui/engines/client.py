@@ -1,0 +1,85 @@
+"""The HTTP client of an endpoint: certificates, proxies, and a key that nothing prints."""
+
+import os
+import ssl
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING
+
+from tui.engines.faults import Fault
+from tui.engines.secret import Secret
+from tui.engines.services import Service
+
+if TYPE_CHECKING:
+    import httpx
+
+_LONGEST_KEY = 4096
+
+
+def key_of(service: Service, environ: Mapping[str, str] | None = None) -> Secret:
+    """The service's key out of the environment; empty where there is none and none is needed.
+
+    Raises:
+        Fault: ``missing_key`` or ``bad_key``; names the variable, never shows the value.
+    """
+    variable = service.key_variable
+    if not variable:
+        return Secret()
+    key = Secret((os.environ if environ is None else environ).get(variable, "").strip())
+    if not key and service.key_required:
+        raise Fault(
+            "missing_key",
+            f"{variable} is not set: {service.title or service.name} needs an API key",
+            f"export {variable}=...",
+        )
+    # Anything else would come back inside the HTTP library's error message.
+    if not all("!" <= c <= "~" for c in key.reveal()) or len(key.reveal()) > _LONGEST_KEY:
+        raise Fault("bad_key", f"{variable} holds characters that no key has")
+    return key
+
+
+def exposes_key(service: Service, key: Secret) -> bool:
+    """Whether the key would cross a network where anyone can read it."""
+    return bool(key) and service.base_url.startswith("http://") and not service.is_loopback
+
+
+def open_client(service: Service, key: Secret) -> "httpx.AsyncClient":
+    """A client for one service. It follows no redirect and retries nothing by itself. Proxies
+    of the environment are honoured, except for what runs on this machine.
+
+    Raises:
+        Fault: ``proxy``: the environment names one that cannot be used.
+    """
+    import httpx
+
+    class Bearer(httpx.Auth):
+        def auth_flow(
+            self, request: httpx.Request
+        ) -> Generator[httpx.Request, httpx.Response, None]:
+            if key:
+                request.headers["Authorization"] = f"Bearer {key.reveal()}"
+            yield request
+
+    try:
+        return httpx.AsyncClient(
+            auth=Bearer(),
+            verify=_certificates() if service.base_url.startswith("https:") else False,
+            trust_env=not service.is_loopback,
+            # The clocks for the answer are the caller's: they run on tokens, not on bytes.
+            timeout=httpx.Timeout(None, connect=service.connect_s, write=60.0),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
+            headers={"Accept-Encoding": "identity", "User-Agent": "duibi"},
+        )
+    except ImportError:
+        raise Fault("proxy", "a SOCKS proxy needs a package", "pip install socksio") from None
+    except (ValueError, httpx.InvalidURL):
+        raise Fault("proxy", "a proxy in the environment is no URL that can be used") from None
+
+
+def _certificates() -> ssl.SSLContext:
+    """The system's authorities (SSL_CERT_FILE and SSL_CERT_DIR count) and certifi's, for
+    containers that have none."""
+    import certifi
+
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context

@@ -1,0 +1,273 @@
+"""A model behind an OpenAI-compatible HTTP service."""
+
+import asyncio
+import concurrent.futures
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tui.engines import listing
+from tui.engines.base import Request, Timed
+from tui.engines.client import exposes_key, key_of, open_client
+from tui.engines.completion import body_of
+from tui.engines.exchange import Emit, Exchange
+from tui.engines.faults import Fault, of_exception
+from tui.engines.limiter import Limiter
+from tui.engines.secret import Secret
+from tui.engines.services import Service
+from tui.events import Answered, Body, Cancelled, Failed, Loaded, Note, Started
+
+if TYPE_CHECKING:
+    import httpx
+
+RETRIES = 2
+LONGEST_WAIT_S = 60.0
+_T = TypeVar("_T")
+
+
+class EndpointEngine:
+    """A model that a service computes; nothing of it is held here.
+
+    ``limiter`` is shared by the engines of one service; ``first_wait_s`` is the pause before
+    the first repetition where the service names none, and four times that before the second.
+    The key is read from ``environ`` at each `load`.
+    """
+
+    computes_here = False
+
+    def __init__(
+        self,
+        service: Service,
+        model: str,
+        limiter: Limiter | None = None,
+        environ: Mapping[str, str] | None = None,
+        first_wait_s: float = 1.0,
+    ) -> None:
+        self.service, self.model = service, model
+        self._limiter = limiter or Limiter(service.concurrency)
+        self._environ = os.environ if environ is None else environ
+        self._first_wait_s = first_wait_s
+        self._key = Secret()
+        self._http: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: dict[int, asyncio.Task[Body]] = {}
+        self._loading: asyncio.Task[Any] | None = None
+        self._lock = threading.Lock()
+
+    def load(self, progress: Callable[[int, Body], None]) -> Loaded:
+        """Check key, address and model by asking for the service's list of models, which also
+        opens the connection, so that no answer's TTFT pays for it.
+
+        Raises:
+            EngineError: with a cause of `tui.engines.faults.CAUSES`.
+        """
+        self.close()
+        started = time.monotonic_ns()
+        try:
+            self._key = key_of(self.service, self._environ)
+            notes = self._check(progress)
+        except Fault as fault:
+            self.close()
+            raise fault.error() from None
+        if exposes_key(self.service, self._key):
+            notes.insert(0, f"the key goes to {self.service.host} unencrypted: use https")
+        return Loaded(
+            load_s=(time.monotonic_ns() - started) / 1e9,
+            family=self.service.name,
+            device=self.service.host,
+            prompt_format="the service's own",
+            notes=notes,
+        )
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+        """Ask all of them, as many at once as the service's limit allows."""
+        arrived: queue.SimpleQueue[Timed] = queue.SimpleQueue()
+        with self._lock:  # so that `close` comes either before all of them or after
+            for request in requests:
+                self._running().call_soon_threadsafe(self._begin, request, arrived)
+        open_ = {request.answer for request in requests}
+        try:
+            while open_:
+                item = arrived.get()
+                if isinstance(item[1], Answered | Failed | Cancelled):
+                    open_.discard(item[1].answer)
+                yield item
+        finally:
+            if open_:
+                self.cancel(list(open_))
+
+    def cancel(self, answers: Sequence[int] | None = None) -> None:
+        """Close the connections of these answers (all by default) now."""
+        with self._lock:
+            loop = self._loop
+            if loop is not None:
+                loop.call_soon_threadsafe(self._cancel, answers)
+
+    def set_threads(self, threads: int) -> None:
+        """Nothing is computed on this machine's cores."""
+
+    def memory(self) -> tuple[int, int]:
+        """Nothing is held here."""
+        return 0, 0
+
+    def close(self) -> None:
+        """Cancel what is open, close the connections and end the thread."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            asyncio.run_coroutine_threadsafe(self._shut_down(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+
+    # -- the thread of the connections ------------------------------------------------
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        """The event loop of this engine, in a thread of its own. To be asked under the lock."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            name = f"endpoint-{self.service.name}"
+            threading.Thread(target=_turn, args=(self._loop,), name=name, daemon=True).start()
+        return self._loop
+
+    def _check(self, progress: Callable[[int, Body], None]) -> list[str]:
+        """`_look` in the engine's own thread; `close` ends it.
+
+        Raises:
+            Fault: the service cannot be asked.
+        """
+
+        async def look() -> list[str]:
+            self._loading = asyncio.current_task()
+            return await self._look(progress)
+
+        with self._lock:
+            looking = asyncio.run_coroutine_threadsafe(look(), self._running())
+        try:
+            return looking.result()
+        except concurrent.futures.CancelledError:
+            raise Fault("cancelled", "closed before it was ready") from None
+
+    def _begin(self, request: Request, arrived: queue.SimpleQueue[Timed]) -> None:
+        def emit(at: int, body: Body) -> None:
+            arrived.put((at, body))
+
+        def ended(task: asyncio.Task[Body]) -> None:
+            # The one place where an answer ends, whatever ended it.
+            self._tasks.pop(request.answer, None)
+            emit(time.monotonic_ns(), _final(task, request.answer, self.service.host))
+
+        task = asyncio.ensure_future(self._answer(request, emit))
+        self._tasks[request.answer] = task
+        task.add_done_callback(ended)
+
+    def _cancel(self, answers: Sequence[int] | None) -> None:
+        for answer in list(self._tasks) if answers is None else answers:
+            if task := self._tasks.get(answer):
+                task.cancel()
+
+    async def _shut_down(self) -> None:
+        self._cancel(None)
+        open_: list[asyncio.Task[Any]] = list(self._tasks.values())
+        if self._loading is not None and not self._loading.done():
+            self._loading.cancel()
+            open_.append(self._loading)
+        if open_:
+            await asyncio.wait(open_)
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    # -- one answer ---------------------------------------------------------------------
+
+    async def _look(self, progress: Callable[[int, Body], None]) -> list[str]:
+        """Open the client and see what the service offers; the remarks of it."""
+
+        async def attempt() -> list[str]:
+            return await listing.models(self._client(), self.service, self._key)
+
+        try:
+            found = await self._patiently(attempt, lambda: False, progress, -1)
+        except Fault as fault:
+            if fault.cause in listing.NO_VERDICT:
+                return [f"not checked before the first question: {fault.message}"]
+            raise
+        if found and self.model not in found:
+            return [f"{self.model} is not in the list of models that {self.service.host} offers"]
+        return []
+
+    async def _answer(self, request: Request, emit: Emit) -> Body:
+        body, left_out = body_of(request, self.model, self.service)
+        async with self._limiter:
+            if left_out:
+                said = f"{self.service.title} does not take {', '.join(left_out)}: left out"
+                emit(time.monotonic_ns(), Note(said, request.answer))
+            exchange = Exchange(
+                self._client(), self.service, self.model, self._key, request.answer, emit
+            )
+
+            async def attempt() -> Answered:
+                # Waiting, for a turn or after a failure, is no latency: each attempt starts
+                # the clock anew, and the one that succeeds has the figures.
+                start = time.monotonic_ns()
+                emit(start, Started(request.answer))
+                return await exchange.run(body, start)
+
+            answered = await self._patiently(attempt, lambda: exchange.began, emit, request.answer)
+            self._limiter.succeeded()
+            return answered
+
+    async def _patiently(
+        self,
+        attempt: Callable[[], Coroutine[Any, Any, _T]],
+        began: Callable[[], bool],
+        emit: Emit,
+        answer: int,
+    ) -> _T:
+        """The result of an attempt, repeated at most `RETRIES` times, each said in a note,
+        and never once a token arrived.
+
+        Raises:
+            Fault: of the last attempt.
+        """
+        for again in range(RETRIES + 1):
+            try:
+                return await attempt()
+            except Fault as fault:
+                asked = fault.retry_after_s
+                wait = self._first_wait_s * 4**again if asked is None else asked
+                wait = min(wait, LONGEST_WAIT_S) if math.isfinite(wait) else LONGEST_WAIT_S
+                if fault.cause == "rate_limited":
+                    self._limiter.slow_down(wait)
+                if again == RETRIES or not fault.again or began():
+                    raise
+                said = f"{fault.message}; trying again in {wait:.3g} s ({again + 1} of {RETRIES})"
+                emit(time.monotonic_ns(), Note(said, answer))
+                await asyncio.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _client(self) -> "httpx.AsyncClient":
+        if self._http is None:
+            self._http = open_client(self.service, self._key)
+        return self._http
+
+
+def _turn(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+def _final(task: "asyncio.Task[Body]", answer: int, host: str) -> Body:
+    """The event that ends an answer."""
+    if task.cancelled():
+        return Cancelled(answer)
+    error = task.exception()
+    if error is None:
+        return task.result()
+    fault = error if isinstance(error, Fault) else of_exception(error, host)
+    return fault.failed(answer)

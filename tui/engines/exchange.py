@@ -1,0 +1,216 @@
+"""One attempt at one answer: send the request, read the stream under the token clocks."""
+
+import asyncio
+import contextlib
+import email.utils
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tui.engines import tokens
+from tui.engines.completion import Completion
+from tui.engines.faults import Fault, of_exception, of_status, remark
+from tui.engines.secret import Secret
+from tui.engines.services import Service
+from tui.engines.sse import Parser, StreamError
+from tui.events import Answered, Body, Delta
+
+if TYPE_CHECKING:
+    import httpx
+
+GRACE_S = 5.0
+"""Seconds that a finished answer's usage may take to follow."""
+
+_ERROR_BYTES = 64 * 1024
+_MS = 1e6
+
+Emit = Callable[[int, Body], None]
+"""``emit(time.monotonic_ns(), body)``."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One attempt. ``began`` says whether a token arrived, after which nothing is repeated."""
+
+    http: "httpx.AsyncClient"
+    service: Service
+    model: str
+    key: Secret
+    answer: int
+    emit: Emit
+    began: bool = False
+    _first_ns: int = 0
+    _finish_ns: int = 0
+    _shown: float = 0.0
+    _counted: int = 0
+
+    async def run(self, body: dict[str, Any], start_ns: int) -> Answered:
+        """Ask, emit what arrives, and give the figures of the complete answer.
+
+        Raises:
+            Fault: anything else than a complete answer came of it.
+        """
+        completion = Completion(self.service.host, self.key)
+        headers_came = False
+        try:
+            async with asyncio.timeout(self.service.first_token_s) as clock:
+                url = f"{self.service.base_url}/chat/completions"
+                async with self.http.stream("POST", url, json=body) as response:
+                    headers_came = True
+                    await check(response, self.service, self.key)
+                    await self._read(response, completion, clock)
+        except TimeoutError:
+            if not completion.finish:
+                raise self._too_late(headers_came, completion) from None
+        except Fault:
+            raise
+        except Exception as error:
+            if not completion.finish:
+                raise self._broken(error, headers_came) from None
+        if completion.trouble is not None:
+            raise completion.trouble
+        if not completion.finish:
+            raise Fault("cut", f"{self.service.host} ended the stream without a finish_reason")
+        return self._figures(completion, start_ns)
+
+    async def _read(
+        self, response: "httpx.Response", completion: Completion, clock: asyncio.Timeout
+    ) -> None:
+        parser, loop = Parser(), asyncio.get_running_loop()
+        try:
+            async for chunk in response.aiter_bytes():
+                now = time.monotonic_ns()
+                for event in parser.feed(chunk):
+                    pieces = completion.take(event)
+                    for piece in pieces:
+                        self._show(now, piece.text, piece.reasoning)
+                    if completion.is_over or completion.trouble is not None:
+                        return
+                    if completion.finish and not self._finish_ns:
+                        self._finish_ns = now
+                        clock.reschedule(loop.time() + GRACE_S)
+                    elif pieces and not completion.finish:
+                        clock.reschedule(loop.time() + self.service.stall_s)
+        except StreamError as error:
+            if not completion.finish:
+                raise Fault(error.cause, f"{self.service.host} sends {error}") from None
+
+    def _show(self, now: int, text: str, reasoning: bool) -> None:
+        if not self.began:
+            self.began, self._first_ns = True, now
+        self._shown += tokens.estimate(text)
+        more = max(1, round(self._shown)) - self._counted
+        self._counted += more
+        self.emit(now, Delta(self.answer, more, text, reasoning))
+
+    def _too_late(self, headers_came: bool, completion: Completion) -> Fault:
+        host, service = self.service.host, self.service
+        if not headers_came:
+            return Fault("no_response", f"{host} did not answer in {service.first_token_s:g} s")
+        if not completion.has_begun:
+            seconds = service.first_token_s
+            return Fault("no_first_token", f"{host} sent no token in {seconds:g} s")
+        return Fault("stalled", f"{host} sent no further token in {service.stall_s:g} s")
+
+    def _broken(self, error: Exception, headers_came: bool) -> Fault:
+        fault = of_exception(error, self.service.host)
+        if headers_came and fault.cause == "disconnected":
+            return Fault("cut", f"{self.service.host} broke the stream off in mid answer")
+        return fault
+
+    def _figures(self, completion: Completion, start_ns: int) -> Answered:
+        """The figures by the formulas of `tui.events.Answered`; E2E ends at finish_reason."""
+        text = "".join(completion.parts)
+        output, source = completion.output_tokens, "usage"
+        if output is None:
+            output, source = tokens.count("".join(completion.reasoning) + text, self.model)
+        e2e = (self._finish_ns - start_ns) / _MS
+        prompt = completion.prompt_tokens or 0
+        if not self.began:
+            return Answered(
+                self.answer, completion.finish, prompt, output, token_source=source, e2e_ms=e2e
+            )
+        ttft = (self._first_ns - start_ns) / _MS
+        tpot = (e2e - ttft) / (output - 1) if output > 1 and e2e > ttft else None
+        return Answered(
+            self.answer,
+            completion.finish,
+            prompt,
+            output,
+            token_source=source,
+            ttft_ms=ttft,
+            tpot_ms=tpot,
+            e2e_ms=e2e,
+            prefill_tok_s=1000 * prompt / ttft if prompt and ttft > 0 else None,
+            decode_tok_s=1000 / tpot if tpot else None,
+            chars_s=1000 * len(text) / e2e if e2e > 0 else None,
+        )
+
+
+async def check(response: "httpx.Response", service: Service, key: Secret) -> None:
+    """Return if the response is an event stream.
+
+    Raises:
+        Fault: it is an error, or something else.
+    """
+    host = service.host
+    if 300 <= response.status_code < 400:
+        to = remark(response.headers.get("Location", "nowhere").partition("?")[0], key)
+        status = response.status_code
+        raise Fault("redirect", f"{host} answers HTTP {status}: moved to {to}")
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if response.status_code < 300 and kind == "text/event-stream":
+        return
+    text = await _beginning(response)
+    body = parsed(text)
+    if response.status_code >= 300:
+        fault = of_status(response.status_code, body, text, host, key)
+        fault.retry_after_s = retry_after(response.headers.get("Retry-After", ""))
+        raise fault
+    if isinstance(body, dict) and body.get("error"):
+        raise of_status(500, body, text, host, key)
+    what = {"text/html": "a web page", "application/json": "one JSON answer"}.get(
+        kind, remark(kind) or "something without a type"
+    )
+    raise Fault("not_streamed", f"{host} answers with {what}, not with an event stream")
+
+
+async def _beginning(response: "httpx.Response") -> str:
+    """What an error says: its first bytes, as far as they come within the grace."""
+    got = bytearray()
+    # The status is known; that its explanation breaks off must not replace it.
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(GRACE_S):
+            await read_into(got, response, _ERROR_BYTES)
+    return got.decode("utf-8", "replace")
+
+
+async def read_into(got: bytearray, response: "httpx.Response", most: int) -> None:
+    """Add the body of a response to ``got``, at most so many bytes."""
+    async for chunk in response.aiter_bytes():
+        got += chunk[: most - len(got)]
+        if len(got) >= most:
+            return
+
+
+def parsed(text: str) -> Any:
+    """The JSON value of a text, or None."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def retry_after(value: str) -> float | None:
+    """Seconds that a Retry-After header (RFC 9110, 10.2.3) asks for: a number or a date."""
+    value = value.strip()
+    try:
+        return max(0.0, float(value)) if value else None
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,209 @@
+"""What can go wrong between this program and a service: one word, one line, one next step."""
+
+import asyncio
+import errno
+import socket
+import ssl
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tui.engines.base import EngineError
+from tui.engines.secret import NONE, Secret
+from tui.events import Failed
+
+CONFIGURATION, NETWORK = 2, 3
+LONGEST_REMARK = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What a cause word stands for, what to do about it, the exit code it leads to, and
+    whether asking again may help (only ever before the first token)."""
+
+    meaning: str
+    next_step: str
+    exit_code: int = NETWORK
+    again: bool = False
+
+
+CAUSES: dict[str, Cause] = {
+    "missing_key": Cause("no API key in the environment", "set the variable", CONFIGURATION),
+    "bad_key": Cause("the key cannot be one", "set it again, without spaces", CONFIGURATION),
+    "proxy": Cause("the proxy refuses or cannot be used", "check HTTPS_PROXY and NO_PROXY"),
+    "refused": Cause("nothing listens there", "start the server, or check the port", again=True),
+    "dns": Cause("the host name is not known", "check the name and the network", again=True),
+    "tls": Cause("the secure connection fails", "check the certificate, the clock, or http://"),
+    "connect_timeout": Cause("no connection in time", "check the network", again=True),
+    "disconnected": Cause("the connection broke before an answer", "ask again", again=True),
+    "no_response": Cause("connected, but no answer began in time", "ask again later"),
+    "no_first_token": Cause("the answer began, but no token came in time", "ask again later"),
+    "stalled": Cause("tokens stopped coming in mid answer", "ask again; what came is kept"),
+    "cut": Cause("the stream ended before the answer did", "ask again; what came is kept"),
+    "not_streamed": Cause("the answer is not an event stream", "check the address: is it .../v1?"),
+    "malformed": Cause("the stream is not what the protocol says", "ask again; what came is kept"),
+    "oversized": Cause("the server sends more than an answer can be", "check the address"),
+    "server_error": Cause("the server failed", "ask again later", again=True),
+    "rate_limited": Cause("too many requests for this key", "ask again later", again=True),
+    "quota": Cause("the account has no balance or quota left", "check the plan and the balance"),
+    "unauthorized": Cause("the key is not accepted", "check the key"),
+    "forbidden": Cause("the key may not do this", "check what the key is allowed to use"),
+    "not_found": Cause("no such model or address", "check the name: duibi models list --services"),
+    "context_overflow": Cause("longer than the context", "shorten it, or --max-new-tokens less"),
+    "bad_request": Cause("the server does not take the request", "check model and sampling"),
+    "redirect": Cause("the server points elsewhere", "use the address it points to"),
+    "content_filter": Cause("the service withheld the answer", "change the question"),
+    "unfinished": Cause("the service stopped without completing the answer", "ask again"),
+    "cancelled": Cause("stopped while it was being checked", "load it again"),
+    "internal": Cause("a defect of this program", "report it with the session file"),
+}
+"""Every cause word of an endpoint's `Failed` and `EngineError`."""
+
+
+class Fault(Exception):
+    """An attempt failed. ``retry_after_s`` is what the server asked to wait, if it did."""
+
+    def __init__(
+        self,
+        cause: str,
+        message: str,
+        next_step: str = "",
+        again: bool | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.cause, self.message = cause, message
+        self.next_step = next_step or CAUSES[cause].next_step
+        self.again = CAUSES[cause].again if again is None else again
+        self.retry_after_s = retry_after_s
+
+    def failed(self, answer: int) -> Failed:
+        """The event of an answer that this ends."""
+        return Failed(self.cause, self.message, self.next_step, answer)
+
+    def error(self) -> EngineError:
+        """The error of a model that this keeps from loading."""
+        error = EngineError(self.cause, self.message, self.next_step)
+        error.exit_code = CAUSES[self.cause].exit_code
+        return error
+
+
+def remark(text: str, secret: Secret = NONE) -> str:
+    """A stranger's text as part of one line: no control or format characters, no secret,
+    at most `LONGEST_REMARK` characters."""
+    text = secret.hide(text[: 20 * LONGEST_REMARK])
+    text = "".join(" " if unicodedata.category(c) in _UNPRINTABLE else c for c in text)
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_REMARK else text[: LONGEST_REMARK - 1] + "…"
+
+
+_UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+
+
+def of_status(status: int, body: Any, text: str, host: str, secret: Secret = NONE) -> Fault:
+    """The fault that an HTTP status other than success means.
+
+    ``body`` is the parsed JSON of the answer (None where it is none), ``text`` its raw text.
+    """
+    code, said = said_by(body)
+    page = text.lstrip()[:1] == "<"
+    said = remark(said or ("" if page else text), secret)
+    line = f"{host} answers HTTP {status}" + (f": {said}" if said else "")
+    return Fault(cause_of(status, code, said), line)
+
+
+def cause_of(status: int, code: str, said: str) -> str:
+    """The cause word of an HTTP status and the error's code and message. An error reported
+    in mid stream counts as a 500."""
+    words = f"{code} {said}".lower()
+    if 300 <= status < 400:
+        return "redirect"
+    if any(sign in words for sign in _NO_QUOTA) or status == 402:
+        return "quota"
+    if status == 429:
+        return "rate_limited"
+    if status in (401, 403):
+        return "unauthorized" if status == 401 else "forbidden"
+    if any(sign in words for sign in _OVERFLOW):
+        return "context_overflow"
+    if status in (408, 409) or status >= 500:
+        return "server_error"
+    if status == 404 or any(sign in words for sign in _NO_MODEL):
+        return "not_found"
+    return "bad_request"
+
+
+_NO_QUOTA = (
+    "insufficient_quota",
+    "insufficient balance",
+    "arrearage",
+    "exceeded your current quota",
+)
+_NO_MODEL = ("model_not_found", "model not exist", "invalid model", "model not found")
+_OVERFLOW = (
+    "context_length_exceeded",
+    "exceed_context_size",
+    "context length",
+    "context window",
+    "context size",
+    "maximum context",
+    "input length should be",
+    "too many tokens",
+)
+
+
+def said_by(body: Any) -> tuple[str, str]:
+    """``(code, message)`` of a JSON error as OpenAI (``error.message``), FastAPI
+    (``detail``), ModelScope (``errors.message``) and others (``message``) write it."""
+    if not isinstance(body, dict):
+        return "", ""
+    inner = next((body[key] for key in ("error", "errors", "detail") if body.get(key)), body)
+    if isinstance(inner, str):
+        return "", inner
+    if not isinstance(inner, dict):
+        return "", str(inner)
+    code = inner.get("code") or inner.get("type") or ""
+    return str(code), str(inner.get("message") or inner.get("msg") or "")
+
+
+def of_exception(error: BaseException, host: str) -> Fault:
+    """The fault that an exception of httpx means. Made from its kind, never from its text
+    where that could hold a header or a proxy's password."""
+    import httpx
+
+    chain = list(_chain(error))
+    if isinstance(error, httpx.ProxyError):
+        return Fault("proxy", f"the proxy does not connect to {host}")
+    if isinstance(error, httpx.ConnectTimeout):
+        return Fault("connect_timeout", f"no connection to {host} in time")
+    if any(isinstance(e, ssl.SSLError) for e in chain):
+        found = next(e for e in chain if isinstance(e, ssl.SSLError))
+        reason = getattr(found, "verify_message", "") or found.reason or "handshake failed"
+        return Fault("tls", f"no secure connection to {host}: {remark(str(reason))}")
+    if any(isinstance(e, socket.gaierror) for e in chain):
+        return Fault("dns", f"the host name {host} cannot be resolved")
+    if any(getattr(e, "errno", None) == errno.ECONNREFUSED for e in chain):
+        return Fault("refused", f"nothing listens at {host}")
+    if isinstance(error, httpx.ConnectError):
+        number = next((e.errno for e in chain if isinstance(e, OSError) and e.errno), 0)
+        reason = errno.errorcode.get(number, "no connection")
+        return Fault("disconnected", f"{host} cannot be reached: {reason}")
+    if isinstance(error, httpx.TransportError | asyncio.IncompleteReadError | OSError):
+        return Fault("disconnected", f"{host} closed the connection")
+    return Fault("internal", f"unexpected {type(error).__name__} while asking {host}")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and all that led to it."""
+    seen: set[int] = set()
+    open_ = [error]
+    while open_:
+        at = open_.pop()
+        if id(at) in seen:
+            continue
+        seen.add(id(at))
+        yield at
+        if isinstance(at, BaseExceptionGroup):
+            open_ += at.exceptions
+        open_ += [e for e in (at.__cause__, at.__context__) if e is not None]

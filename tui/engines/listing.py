@@ -1,0 +1,99 @@
+"""What a service offers, and whether it can be asked at all."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tui.engines.client import key_of, open_client
+from tui.engines.exchange import parsed, read_into, retry_after
+from tui.engines.faults import Fault, of_exception, of_status, remark
+from tui.engines.secret import Secret
+from tui.engines.services import Service
+
+if TYPE_CHECKING:
+    import httpx
+
+LIST_S = 15.0
+_LONGEST_LIST = 4 * 1024 * 1024
+NO_VERDICT = frozenset(
+    (
+        "bad_request",
+        "forbidden",
+        "malformed",
+        "no_response",
+        "not_found",
+        "rate_limited",
+        "server_error",
+    )
+)
+"""Causes that a list of models may fail with while the service still answers questions: not
+every server has such a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How a service was found: ``models`` is what it lists, ``round_trip_ms`` what one
+    request took, ``fault`` why it cannot be asked (None: it can)."""
+
+    service: Service
+    key_present: bool
+    reachable: bool
+    round_trip_ms: float | None = None
+    models: tuple[str, ...] = ()
+    fault: Fault | None = None
+
+
+def probe(service: Service, environ: Mapping[str, str] | None = None) -> Probe:
+    """Ask a service once for its models, within `LIST_S`, without repetition."""
+    return asyncio.run(_probe(service, environ))
+
+
+async def _probe(service: Service, environ: Mapping[str, str] | None) -> Probe:
+    key = Secret()
+    try:
+        key = key_of(service, environ)
+        async with open_client(service, key) as http:
+            started = time.monotonic()
+            found = await models(http, service, key)
+            took = (time.monotonic() - started) * 1000
+        return Probe(service, bool(key), True, took, tuple(found))
+    except Fault as fault:
+        answered = fault.cause in NO_VERDICT - {"no_response"} or fault.cause in (
+            "unauthorized",
+            "quota",
+            "redirect",
+            "not_streamed",
+        )
+        return Probe(service, bool(key), answered, fault=fault)
+
+
+async def models(http: "httpx.AsyncClient", service: Service, key: Secret) -> list[str]:
+    """The names of the models that ``GET /models`` lists.
+
+    Raises:
+        Fault: the service cannot be reached, refuses, or answers something else.
+    """
+    host, got = service.host, bytearray()
+    try:
+        async with (
+            asyncio.timeout(LIST_S),
+            http.stream("GET", f"{service.base_url}/models") as response,
+        ):
+            await read_into(got, response, _LONGEST_LIST)
+    except TimeoutError:
+        raise Fault("no_response", f"{host} did not answer in {LIST_S:g} s") from None
+    except Exception as error:
+        raise of_exception(error, host) from None
+    text = got.decode("utf-8", "replace")
+    body = parsed(text)
+    if response.status_code != 200:
+        fault = of_status(response.status_code, body, text, host, key)
+        fault.retry_after_s = retry_after(response.headers.get("Retry-After", ""))
+        raise fault
+    rows = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(rows, list):
+        raise Fault("malformed", f"{host} gives no list of models")
+    names = (row.get("id") for row in rows if isinstance(row, dict))
+    return [remark(name, key) for name in names if isinstance(name, str)]

@@ -1,0 +1,27 @@
+"""A key that nothing prints."""
+
+
+class Secret:
+    """A key. What is printed of it, also by a traceback that shows variables, is ``***``."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str = "") -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def reveal(self) -> str:
+        """The key itself."""
+        return self._value
+
+    def hide(self, text: str) -> str:
+        """``text`` with every occurrence of the key made ``***``."""
+        return text.replace(self._value, "***") if self._value else text
+
+
+NONE = Secret()

@@ -1,0 +1,225 @@
+"""The services that can be asked over HTTP, and what each does its own way: data, no code."""
+
+import difflib
+import functools
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from tui.host.errors import UserError
+
+PARAMETERS = ("temperature", "top_p", "top_k", "repetition_penalty", "seed")
+_OWN_BODY = ("model", "messages", "stream", "stream_options", "n")
+_TABLE = Path(__file__).with_name("services.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service, or one server.
+
+    ``base_url`` ends before ``/chat/completions``; ``key_variable`` names the environment
+    variable with the key (empty: none is ever sent), and ``key_required`` whether there is
+    no asking without it; ``concurrency`` is how many questions are asked at once;
+    ``parameters`` are those of `PARAMETERS` that it accepts; ``body`` is added to every
+    request. The clocks are seconds: to connect, from the request to the first token, and
+    from token to token.
+    """
+
+    name: str
+    title: str = ""
+    base_url: str = ""
+    base_url_variable: str = ""
+    key_variable: str = ""
+    key_required: bool = True
+    concurrency: int = 4
+    parameters: tuple[str, ...] = PARAMETERS
+    max_tokens_field: str = "max_tokens"
+    include_usage: bool = True
+    body: Mapping[str, Any] = field(default_factory=dict)
+    connect_s: float = 10.0
+    first_token_s: float = 300.0
+    stall_s: float = 60.0
+
+    @property
+    def host(self) -> str:
+        """``host:port`` of the address, as it is shown."""
+        return urlsplit(self.base_url).netloc.rpartition("@")[2]
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it runs on this machine."""
+        host = urlsplit(self.base_url).hostname or ""
+        return (
+            host == "localhost"
+            or host.endswith(".localhost")
+            or host == "::1"
+            or (host.startswith("127.") and host.replace(".", "").isdigit())
+        )
+
+
+def services(
+    own: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+) -> dict[str, Service]:
+    """All known services by name: the built-in ones, changed and added to by ``own`` (the
+    ``[services]`` table of ``duibi.toml``), with the base addresses that the environment gives.
+
+    An entry of ``own`` has the fields of `Service`; ``like = "NAME"`` starts from another.
+
+    Raises:
+        UserError: an entry has an unknown field or a value that cannot be; names it.
+    """
+    environ = os.environ if environ is None else environ
+    known = dict(_built_in())
+    for name, entry in (own or {}).items():
+        known[name] = _own(name, entry, known)
+    return {name: _from_environment(service, environ) for name, service in known.items()}
+
+
+def find(
+    target: str,
+    own: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Service, str]:
+    """The service and the model's name that a reference's target means: ``openai:gpt-4o``
+    or ``http://host:8000/v1#NAME``.
+
+    A server named by its address gets no service's key, only DUIBI_API_KEY, unless the
+    address is the service's own: a key must not go to a stranger.
+
+    Raises:
+        UserError: there is no such service, or its entry is wrong.
+    """
+    known = services(own, environ)
+    if target.partition(":")[0].lower() in ("http", "https"):
+        base, _, model = target.partition("#")
+        base = _address(base, "the address")
+        for service in known.values():
+            if service.base_url == base:
+                return service, unquote(model)
+        return replace(known["url"], base_url=base, title=urlsplit(base).netloc), unquote(model)
+    name, _, model = target.partition(":")
+    if name not in known or not known[name].base_url:
+        near = difflib.get_close_matches(name, known, 1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        listed = ", ".join(n for n, s in known.items() if s.base_url)
+        raise UserError(f"unknown service '{name}'", f"{meant}known: {listed}")
+    return known[name], model
+
+
+@functools.cache
+def _built_in() -> Mapping[str, Service]:
+    table = tomllib.loads(_TABLE.read_text(encoding="utf-8"))
+    return {name: _changed(Service(name), entry) for name, entry in table.items()}
+
+
+def _own(name: str, entry: Any, known: Mapping[str, Service]) -> Service:
+    where = f"services.{name}"
+    if not isinstance(entry, Mapping):
+        raise UserError(f"{where} is not a table", f"write [{where}] and its fields below")
+    if not name.replace("-", "").replace("_", "").isalnum() or name in ("ms", "session", "pasted"):
+        raise UserError(f"'{name}' cannot name a service", "letters, digits, - and _, not taken")
+    like = entry.get("like", name)
+    start = known.get(like) if isinstance(like, str) else None
+    if start is None and "like" in entry:
+        raise UserError(f"{where}.like: unknown service {like!r}", f"known: {', '.join(known)}")
+    base = replace(start, name=name) if start else Service(name, title=name, key_required=False)
+    service = _changed(base, {key: value for key, value in entry.items() if key != "like"})
+    if "key_variable" in entry and "key_required" not in entry:
+        service = replace(service, key_required=True)
+    if not service.base_url and name != "url":
+        raise UserError(f"{where} has no base_url", 'e.g. base_url = "http://gpu-box:8000/v1"')
+    if "base_url" in entry:
+        # What the file says of an address is meant for it, not for what a variable names.
+        service = replace(service, base_url=_address(service.base_url, where), base_url_variable="")
+    return service
+
+
+def _changed(base: Service, entry: Mapping[str, Any]) -> Service:
+    where = f"services.{base.name}"
+    allowed = {f.name: f for f in fields(Service) if f.name != "name"}
+    values: dict[str, Any] = {}
+    for key, value in entry.items():
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, 1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise UserError(f"{where}: unknown field '{key}'", f"{meant}{', '.join(allowed)}")
+        values[key] = _checked(f"{where}.{key}", key, value, getattr(base, key))
+    return replace(base, **values)
+
+
+def _checked(where: str, key: str, value: Any, default: Any) -> Any:
+    if key == "parameters":
+        if not isinstance(value, list) or not set(map(str, value)) <= set(PARAMETERS):
+            raise UserError(f"{where} is not a list of parameters", ", ".join(PARAMETERS))
+        return tuple(value)
+    if key == "body":
+        taken = [name for name in _OWN_BODY if isinstance(value, Mapping) and name in value]
+        if not isinstance(value, Mapping) or taken:
+            said = f"sets {taken[0]}" if taken else "is not a table"
+            raise UserError(f"{where} {said}", "e.g. body = { enable_thinking = false }")
+        return dict(value)
+    if isinstance(default, bool | str):
+        fits = isinstance(value, type(default))
+    elif isinstance(default, int):
+        fits = type(value) is int and 1 <= value <= 1024
+    else:
+        fits = type(value) in (int, float) and 0 < value <= 86400
+        value = float(value) if fits else value
+    if not fits:
+        kinds = {bool: "true or false", str: "a text", int: "a number from 1 to 1024"}
+        wanted = kinds.get(type(default), "seconds, more than 0")
+        raise UserError(f"{where} is {value!r}", f"it must be {wanted}")
+    return value
+
+
+def _from_environment(service: Service, environ: Mapping[str, str]) -> Service:
+    given = environ.get(service.base_url_variable, "").strip() if service.base_url_variable else ""
+    if not given:
+        return service
+    if service.base_url_variable == "OLLAMA_HOST":
+        return replace(service, base_url=_ollama(given))
+    # Some other server than the service itself: it may need no key, and takes the common fields.
+    return replace(
+        service,
+        base_url=_address(given, service.base_url_variable),
+        key_required=False,
+        parameters=PARAMETERS,
+        max_tokens_field="max_tokens",
+    )
+
+
+def _ollama(given: str) -> str:
+    """The address that OLLAMA_HOST means: scheme, port and host may each be missing; a
+    server that listens on every interface is asked on this one."""
+    scheme, mark, rest = given.rpartition("://")
+    default_port = {"http": 80, "https": 443}.get(scheme, 11434)
+    address = _address(f"{scheme if mark else 'http'}://{rest or '127.0.0.1'}", "OLLAMA_HOST")
+    parts = urlsplit(address)
+    host = parts.hostname or "127.0.0.1"
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    path = parts.path if parts.path not in ("", "/") else "/v1"
+    return f"{parts.scheme}://{host}:{parts.port or default_port}{path}"
+
+
+def _address(given: str, where: str) -> str:
+    """A base address, checked, without what does not belong there.
+
+    Raises:
+        UserError: it is no http(s) URL, or holds a user name or a password.
+    """
+    example = "e.g. http://localhost:8000/v1"
+    try:
+        parts = urlsplit(given)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise UserError(f"{where}: not a URL", example) from None
+    if parts.username is not None or parts.password is not None:
+        raise UserError(f"{where}: a user name or password in the URL", "use a key variable")
+    if parts.scheme not in ("http", "https") or not host or parts.query:
+        raise UserError(f"{where}: '{given}' is not the base address of a service", example)
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

@@ -1,0 +1,111 @@
+"""Server-sent events from bytes, one chunk at a time, as the WHATWG HTML standard
+("Server-sent events", parsing an event stream) defines them. Pure: no network, no clock."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+LONGEST = 512 * 1024
+"""Bytes a line, and the data of one event, may have: far above any token, far below
+what could fill the memory."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class StreamError(ValueError):
+    """Bytes that are no event stream; ``cause`` is ``oversized`` or ``malformed``."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """One dispatched event: its type (``message`` where the stream names none) and data."""
+
+    data: str
+    type: str = "message"
+
+
+@dataclass(slots=True)
+class Parser:
+    """Feed it what arrives; it gives the events that are complete.
+
+    Comments (``: keep-alive``) and events without data give nothing, and neither does an
+    event that the stream's end cuts off.
+    """
+
+    longest: int = LONGEST
+    _buffer: bytearray = field(default_factory=bytearray)
+    _searched: int = 0
+    _after_cr: bool = False
+    _first: bool = True
+    _type: str = ""
+    _data: list[str] = field(default_factory=list)
+    _size: int = 0
+
+    def feed(self, chunk: bytes) -> Iterator[ServerEvent]:
+        """The events that ``chunk`` completes, lazily: those before an error come first.
+
+        Raises:
+            StreamError: a line or an event is longer than ``longest``, or not UTF-8.
+        """
+        self._buffer += chunk
+        while (line := self._next_line()) is not None:
+            event = self._take(line)
+            if event is not None:
+                yield event
+
+    def _next_line(self) -> bytes | None:
+        """The next whole line without its end (LF, CR LF or CR), or None."""
+        buffer = self._buffer
+        if self._after_cr and buffer:
+            if buffer[0] == 0x0A:
+                del buffer[0]
+            self._after_cr = False
+        ends = [at for at in (buffer.find(b"\n", self._searched), self._cr()) if at >= 0]
+        if not ends:
+            self._searched = len(buffer)
+            if len(buffer) > self.longest:
+                raise StreamError("oversized", f"a line of more than {self.longest} bytes")
+            return None
+        end = min(ends)
+        if end > self.longest:
+            raise StreamError("oversized", f"a line of more than {self.longest} bytes")
+        self._after_cr = buffer[end] == 0x0D
+        line = bytes(buffer[:end])
+        del buffer[: end + 1]
+        self._searched = 0
+        return line
+
+    def _cr(self) -> int:
+        return self._buffer.find(b"\r", self._searched)
+
+    def _take(self, line: bytes) -> ServerEvent | None:
+        if self._first:
+            line, self._first = line.removeprefix(_BOM), False
+        if not line:
+            return self._dispatch()
+        if line.startswith(b":"):
+            return None
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name not in (b"data", b"event"):
+            return None
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            raise StreamError("malformed", "a line that is not UTF-8") from None
+        if name == b"event":
+            self._type = text
+            return None
+        self._size += len(value)
+        if self._size > self.longest:
+            raise StreamError("oversized", f"an event of more than {self.longest} bytes")
+        self._data.append(text)
+        return None
+
+    def _dispatch(self) -> ServerEvent | None:
+        data, type_ = self._data, self._type or "message"
+        self._data, self._type, self._size = [], "", 0
+        return ServerEvent("\n".join(data), type_) if data else None
