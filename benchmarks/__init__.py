@@ -1,0 +1,1 @@
+"""What measures speed, each a command: ``python -m benchmarks.NAME``. Never a timed test."""
