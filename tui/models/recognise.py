@@ -141,7 +141,8 @@ def _chatglm3(config: Mapping[str, Any]) -> Architecture:
 
 
 def _baichuan2(config: Mapping[str, Any]) -> Architecture:
-    if config.get("hidden_size") == 5120 or "max_position_embeddings" not in config:
+    hidden = _size(config, "hidden_size")
+    if hidden == 5120 or "max_position_embeddings" not in config:
         raise WeightsError(
             "unsupported",
             "Baichuan 13B (ALiBi attention) is not supported",
@@ -151,7 +152,6 @@ def _baichuan2(config: Mapping[str, Any]) -> Architecture:
         raise WeightsError(
             "unsupported", "Baichuan (the first) is not supported", "use Baichuan2-7B-Chat"
         )
-    hidden = _size(config, "hidden_size")
     heads = _size(config, "num_attention_heads")
     return Architecture(
         family="baichuan2",
