@@ -10,13 +10,23 @@ _BAR = 24
 
 
 def cli_consent(text: str) -> bool:
-    """Ask a person; where stdin is no terminal, say what is fetched and go on."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        print(text, file=sys.stderr, flush=True)
-        return True
-    print(f"{text}\nFetch it now? [Y/n] ", end="", file=sys.stderr, flush=True)
-    answer = sys.stdin.readline()
-    return bool(answer) and answer.strip().lower() in ("", "y", "yes", "j", "是", "好")
+    """Ask a person; where nobody can answer, say what is fetched and go on."""
+    print(text, file=sys.stderr, flush=True)
+    return not _someone() or ask("Fetch it now?", True)
+
+
+def ask(question: str, default: bool = False) -> bool:
+    """A yes or no from a person on the terminal; no where nobody can answer."""
+    if not _someone():
+        return False
+    print(f"{question} [{'Y/n' if default else 'y/N'}] ", end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    answer = line.strip().lower()
+    return bool(line) and (answer in ("y", "yes", "是", "好") or (default and not answer))
+
+
+def _someone() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 class ProgressLine:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.host.errors import UserError
-from tui.models import demo
+from tui.models import demo, memory
 from tui.models.caches import cached_checkpoints, display_name, folders
 from tui.models.files import check_gguf, lfs_pointer
 from tui.models.inspect import Inspection, examine
@@ -45,14 +45,19 @@ class Found:
     kv_heads: int = 0
     head_dim: int = 0
 
+    def need(self, dtype: str, context: int) -> int:
+        """Predicted bytes of memory (`tui.models.memory.predict`); for a GGUF file, whose
+        header is not parsed here, an upper bound of the weights without the KV cache."""
+        parameters = self.parameters or memory.weights_in_gguf(self.size)
+        tokens = min(context, self.context) if self.context else context
+        return memory.predict(parameters, dtype, self.layers, self.kv_heads, self.head_dim, tokens)
+
     def to_json(self) -> dict[str, Any]:
-        """The JSON object of `duibi models list --json`."""
+        """Every field as JSON."""
         return {**asdict(self), "path": str(self.path)}
 
 
-def discover(
-    roots: Iterable[Path] | None = None, skip: frozenset[Path] = frozenset()
-) -> list[Found]:
+def discover(roots: Iterable[Path] | None = None) -> list[Found]:
     """Every checkpoint in the hubs' caches and below ``roots`` (by default the current
     folder and `CLONES`), each once, in the order of their references.
 
@@ -60,20 +65,16 @@ def discover(
     5 seconds or 2000 folders, so that a network disk cannot hold it up for long.
     """
     found: dict[Path, Found] = {}
+    if demo.present():
+        found[demo.path().resolve()] = of_demo()
     for path, reference in _places(roots):
         where = path.resolve()
-        if where in found or where in skip:
-            continue
-        if path.suffix.lower() == ".gguf":
-            found[where] = _gguf(path, reference)
-        elif seen := _folder(path, reference):
+        if where not in found and (seen := of_path(path, reference)):
             found[where] = seen
     return sorted(found.values(), key=lambda one: (one.reference != "demo", one.reference.lower()))
 
 
 def _places(roots: Iterable[Path] | None) -> Iterator[tuple[Path, str]]:
-    if demo.present():
-        yield demo.path(), "demo"
     yield from cached_checkpoints()
     ends = time.monotonic() + _SECONDS_AT_MOST
     budget = _FOLDERS_AT_MOST
@@ -116,12 +117,34 @@ def _typed(path: Path) -> str:
         return str(path)
 
 
+def of_demo() -> Found:
+    """The demo, whose figures are known without reading it."""
+    there = demo.present()
+    return Found(
+        path=demo.path(),
+        reference="demo",
+        label="SmolLM2-135M-Instruct",
+        state="complete" if there else "partial",
+        why="" if there else "not fetched yet: duibi models get demo",
+        family=demo.FAMILY,
+        dtype="Q4_1",
+        parameters=demo.PARAMETERS,
+        size=demo.SIZE,
+        context=demo.CONTEXT,
+        layers=demo.SHAPE.layers,
+        kv_heads=demo.SHAPE.kv_heads,
+        head_dim=demo.SHAPE.head_dim,
+    )
+
+
+def of_path(path: Path, reference: str) -> Found | None:
+    """What is at a path; None where it is no checkpoint at all."""
+    if path.suffix.lower() == ".gguf":
+        return _gguf(path, reference)
+    return _folder(path, reference)
+
+
 def _gguf(path: Path, reference: str) -> Found:
-    if reference == "demo":
-        return Found(
-            path, "demo", path.stem, "complete", "", demo.FAMILY, "Q4_1", demo.PARAMETERS,
-            demo.SIZE, demo.CONTEXT, demo.SHAPE.layers, demo.SHAPE.kv_heads, demo.SHAPE.head_dim,
-        )  # fmt: skip
     try:
         return Found(path, reference, path.stem, "complete", size=check_gguf(path))
     except UserError as error:

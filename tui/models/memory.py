@@ -16,6 +16,11 @@ BYTES_PER_CACHED = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 2, "int4": 2}
 """Keys and values are kept in the dtype of the activations; quantised weights compute
 in bf16."""
 
+GGUF_BITS = 4.5
+"""Bits of a weight in the smallest common GGUF layout (Q4_0: 18 bytes for 32 weights).
+Headers of GGUF files are not parsed outside the worker, so that their weights are
+counted from the file's size; larger layouts are overestimated."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -53,3 +58,8 @@ def kv_cache(dtype: str, shape: Shape, context: int) -> int:
     """Bytes of the keys and values of one conversation of ``context`` tokens."""
     cached = 2 * shape.layers * shape.kv_heads * shape.head_dim * context
     return cached * BYTES_PER_CACHED[dtype]
+
+
+def weights_in_gguf(size: int) -> int:
+    """At most so many weights are in a GGUF file of ``size`` bytes (see `GGUF_BITS`)."""
+    return int(size * 8 / GGUF_BITS)

@@ -81,13 +81,18 @@ def parse(text: str) -> Reference:
     raise _unknown(given, base, scheme if colon else "")
 
 
+def is_model_id(text: str) -> bool:
+    """Whether a text has the form ``OWNER/NAME`` of a hub."""
+    return _ID.fullmatch(text) is not None
+
+
 def model_id(text: str) -> str:
     """A hub's ``OWNER/NAME``, checked: it becomes a URL and a folder name.
 
     Raises:
         UserError: it is not of that form.
     """
-    if not _ID.fullmatch(text):
+    if not is_model_id(text):
         raise UserError(
             f"'{text}' is not a model id of the form OWNER/NAME", "e.g. ms:qwen/Qwen-7B-Chat"
         )

@@ -13,7 +13,7 @@ from tui.models.discover import state_of
 from tui.models.files import check_gguf
 from tui.models.inspect import examine, inspect
 from tui.models.net import Progress
-from tui.models.reference import Reference
+from tui.models.reference import Reference, is_model_id
 
 DEFAULT_DTYPE = "bf16"
 LOADABLE = ("bf16", "fp16", "fp32")
@@ -188,10 +188,9 @@ def _missing(ref: Reference, path: Path) -> UserError:
             found = parent / lower[near[0]]
             shown = f"./{found}" if not found.is_absolute() else str(found)
             return UserError(f"there is no {wanted} {ref.target}", f"did you mean {shown}?")
-    target = ref.target.strip("/")
-    if target.count("/") == 1 and not target.startswith((".", "~")) and ref.target[0] != "/":
+    if ref.kind == "folder" and is_model_id(ref.target):
         return UserError(
-            f"there is no {wanted} {ref.target}", f"on ModelScope it would be ms:{target}"
+            f"there is no {wanted} {ref.target}", f"on ModelScope it would be ms:{ref.target}"
         )
     return UserError(
         f"there is no {wanted} {ref.target}", "duibi models list shows the models found here"

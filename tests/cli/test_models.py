@@ -1,0 +1,175 @@
+import io
+import json
+import os
+import pty
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkpoints import llama
+from tests.support.demo import put_demo
+from tui.cli import fetching, run
+from tui.host.paths import cache_dir
+from tui.models import demo
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    return folder
+
+
+def snapshot(tmp_path: Path) -> Path:
+    return llama(tmp_path / "ms" / "models" / "acme--Tiny" / "snapshots" / "master")
+
+
+def test_list_shows_what_is_here_and_what_is_wrong(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    llama(here / "good")
+    (llama(here / "bad\x1b[31m") / "model.safetensors").unlink()
+    assert run(["models", "list"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    good, bad = (next(li for li in out.splitlines() if word in li) for word in ("good", "bad"))
+    assert good.startswith("./good") and good.endswith("complete")
+    assert "partial: " in bad
+    assert run(["models", "list", "--json"]) == 0
+    rows = {row["reference"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["./good"]["fits"]["bf16"] is True
+    assert rows["./good"]["needs"]["fp32"] > 240e6
+
+
+def test_list_available_is_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "list", "--available", "--json"]) == 0
+    names = [row["model"] for row in json.loads(capsys.readouterr().out)]
+    assert "ms:qwen/Qwen-7B-Chat" in names
+    assert run(["models", "list", "--available"]) == 0
+    assert "ms:qwen/Qwen-7B-Chat" in capsys.readouterr().out
+
+
+def test_get_prints_where_a_model_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = snapshot(tmp_path)
+    assert run(["models", "get", "ms:acme/Tiny"]) == 0
+    assert capsys.readouterr().out == f"{folder}\n"
+    assert run(["models", "get", "acme/Tiny"]) == 2
+    assert "did you mean ms:acme/Tiny?" in capsys.readouterr().err
+
+
+def test_inspect_says_whether_it_can_be_loaded(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    llama(here / "good")
+    assert run(["models", "inspect", "./good"]) == 0
+    assert "can be loaded" in capsys.readouterr().out
+    (here / "good" / "model.safetensors").unlink()
+    assert run(["models", "inspect", "./good", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["problems"]
+    assert run(["models", "inspect", "./nowhere"]) == 2
+
+
+def test_fit_compares_with_what_is_free(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    llama(here / "good")
+    monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "2G")
+    assert run(["models", "fit", "demo", "./good"]) == 0
+    assert "too much" not in capsys.readouterr().out
+    assert run(["models", "fit", "demo", "ms:qwen/Qwen-7B-Chat", "--json"]) == 4
+    told = json.loads(capsys.readouterr().out)
+    assert told["limit"] == 2 << 30
+    assert [row["fits"]["bf16"] for row in told["models"]] == [True, False]
+    assert run(["models", "fit", "ms:acme/Unknown"]) == 2
+    assert "models get ms:acme/Unknown" in capsys.readouterr().err
+
+
+def test_rm_frees_a_cache_and_nothing_of_a_person(
+    tmp_path: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = snapshot(tmp_path)
+    assert run(["models", "rm", "ms:acme/Tiny"]) == 2
+    assert folder.exists() and "nothing was removed" in capsys.readouterr().err
+    assert run(["models", "rm", "ms:acme/Tiny", "--yes"]) == 0
+    assert list((tmp_path / "ms" / "models").iterdir()) == []
+    assert "freed" in capsys.readouterr().err
+    assert run(["models", "rm", "ms:acme/Tiny", "--yes"]) == 2
+    llama(here / "mine")
+    assert run(["models", "rm", "./mine", "--yes"]) == 2
+    assert (here / "mine" / "config.json").exists()
+
+
+def test_rm_of_a_path_in_a_cache_stays_in_it(tmp_path: Path, here: Path) -> None:
+    hf = tmp_path / "hf" / "models--acme--Linked"
+    outside = llama(tmp_path / "outside")
+    (hf / "snapshots").mkdir(parents=True)
+    (hf / "snapshots" / "abc").symlink_to(outside)
+    assert run(["models", "rm", str(hf / "snapshots" / "abc"), "--yes"]) == 2
+    assert (outside / "config.json").exists()
+    (hf / "snapshots" / "abc").unlink()
+    llama(hf / "snapshots" / "abc")
+    assert run(["models", "rm", str(hf / "snapshots" / "abc"), "--yes"]) == 0
+    assert not hf.exists() and (tmp_path / "hf").exists()
+    assert run(["models", "rm", str(tmp_path / "hf"), "--yes"]) == 2
+    assert (tmp_path / "hf").exists()
+
+
+def test_rm_of_the_demo_takes_its_conversion_along(capsys: pytest.CaptureFixture[str]) -> None:
+    put_demo(cache_dir())
+    conversion = cache_dir() / "converted" / f"{demo.path().stem}-0123456789abcdef"
+    conversion.mkdir(parents=True)
+    assert run(["models", "rm", "demo", "--yes"]) == 0
+    assert not demo.present() and not conversion.exists()
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_one_line_with_speed_and_time_left() -> None:
+    screen, now = Screen(), [0.0]
+    with fetching.ProgressLine(screen, lambda: now[0]) as progress:
+        for second in range(5):
+            now[0] = float(second)
+            progress("fetching", second * 20_000_000, 100_000_000)
+    last = screen.getvalue().split("\r")[-1]
+    assert "80 MB of 100 MB" in last and "20 MB/s" in last and "1s left" in last
+    assert screen.getvalue().count("\n") == 1 and last.endswith("\n")
+
+
+def test_progress_into_a_file_says_each_stage_once() -> None:
+    file = io.StringIO()
+    with fetching.ProgressLine(file) as progress:
+        for done in range(100):
+            progress("fetching", done, 100)
+        progress("unpacking", 0, 100)
+    assert file.getvalue() == "fetching\nunpacking\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "default", "wanted"),
+    [("y\n", False, True), ("\n", False, False), ("\n", True, True), ("n\n", True, False),
+     ("是\n", False, True), ("what\n", True, False)],
+)  # fmt: skip
+def test_a_person_is_asked_on_a_terminal(
+    typed: str, default: bool, wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master, slave = pty.openpty()
+    os.write(master, typed.encode())
+    with os.fdopen(slave, "r", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        monkeypatch.setattr(sys, "stderr", Screen())
+        assert fetching.ask("Really?", default) is wanted
+    os.close(master)
+
+
+def test_where_nobody_can_answer_it_is_said_and_done(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fetching.cli_consent("93 MB are fetched")
+    assert "93 MB are fetched" in capsys.readouterr().err
+    assert not fetching.ask("Remove?")

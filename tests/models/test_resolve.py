@@ -1,0 +1,122 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkpoints import llama
+from tests.support.demo import put_demo
+from tui.host.errors import UserError
+from tui.host.paths import cache_dir
+from tui.models import demo
+from tui.models.reference import parse
+from tui.models.resolve import Resolved, resolve, resolve_all
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9949437424\n"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
+    return folder
+
+
+def no(text: str) -> bool:
+    pytest.fail(f"asked: {text}")
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def resolved(text: str) -> Resolved:
+    return resolve(parse(text), no, quiet)
+
+
+def refused(text: str) -> str:
+    with pytest.raises(UserError) as caught:
+        resolved(text)
+    assert caught.value.exit_code == 2
+    assert "\n" not in caught.value.message
+    return f"{caught.value.message} -> {caught.value.next_step}"
+
+
+def test_the_demo_is_its_file() -> None:
+    path = put_demo(cache_dir())
+    one = resolved("demo@fp32")
+    assert (one.checkpoint, one.dtype, one.label) == (path, "fp32", "demo@fp32")
+    assert (one.family, one.context, one.checkpoint_bytes) == ("llama", 8192, demo.SIZE)
+    assert one.engine == "local"
+
+
+def test_a_folder_is_inspected_and_bf16_by_default(here: Path) -> None:
+    folder = llama(here / "Tiny-Chat")
+    one = resolved("./Tiny-Chat")
+    assert (one.checkpoint, one.dtype, one.family) == (folder, "bf16", "llama")
+    assert one.label == "Tiny-Chat@bf16"
+    assert one.parameters > 0 and one.checkpoint_bytes == one.parameters * 2
+    assert json.loads(json.dumps(one.to_json()))["checkpoint"] == str(folder)
+
+
+def test_a_gguf_is_looked_at_no_further_than_its_magic(here: Path) -> None:
+    (here / "tiny.gguf").write_bytes(b"GGUF" + b"\xff" * 60)
+    one = resolved("tiny.gguf")
+    assert (one.checkpoint, one.label, one.checkpoint_bytes) == (
+        here / "tiny.gguf", "tiny@bf16", 64,
+    )  # fmt: skip
+    (here / "in-folder").mkdir()
+    (here / "tiny.gguf").rename(here / "in-folder" / "tiny.gguf")
+    assert resolved("./in-folder").checkpoint == here / "in-folder" / "tiny.gguf"
+    (here / "in-folder" / "other.gguf").write_bytes(b"GGUF" + bytes(60))
+    assert "other.gguf, tiny.gguf" in refused("./in-folder")
+
+
+def test_a_downloaded_model_needs_no_network(tmp_path: Path) -> None:
+    folder = llama(tmp_path / "ms" / "models" / "acme--Tiny" / "snapshots" / "master")
+    assert resolved("ms:acme/Tiny").checkpoint == folder
+    assert resolved("ms:acme/Tiny").label == "Tiny@bf16"
+
+
+def test_labels_differ_in_a_run(here: Path) -> None:
+    put_demo(cache_dir())
+    llama(here / "a" / "Tiny")
+    llama(here / "b" / "Tiny")
+    texts = ["demo", "demo@fp32", "demo@bf16", "demo", "./a/Tiny", "./b/Tiny"]
+    labels = [one.label for one in resolve_all([parse(t) for t in texts], no, quiet)]
+    assert labels == [
+        "demo@bf16", "demo@fp32", "demo@bf16 #2", "demo@bf16 #3", "Tiny@bf16", "Tiny@bf16 #2",
+    ]  # fmt: skip
+
+
+def test_what_is_not_there_names_the_nearest(here: Path) -> None:
+    llama(here / "Qwen-7B-Chat")
+    assert "did you mean ./Qwen-7B-Chat?" in refused("./qwen-7b-caht")
+    assert f"did you mean {here}/Qwen-7B-Chat?" in refused(f"{here}/Qwen-7B-Cha")
+    assert "ms:qwen/Other" in refused("qwen/Other")
+    assert "duibi models list" in refused("/nowhere/at/all")
+    (here / "weights.gguf").write_bytes(b"GGUF" + bytes(60))
+    assert "did you mean ./weights.gguf?" in refused("weigths.gguf")
+
+
+def test_what_cannot_be_used_says_why(here: Path) -> None:
+    (here / "empty").mkdir()
+    (llama(here / "none") / "model.safetensors").unlink()
+    (llama(here / "pointers") / "model.safetensors").write_bytes(POINTER)
+    (here / "pointer.gguf").write_bytes(POINTER)
+    (here / "text.gguf").write_text("hello")
+    (here / "file").write_text("hello")
+    assert "config.json" in refused("./empty")
+    assert "model.safetensors" in refused("./none")
+    assert "git lfs pull" in refused("./pointers")
+    assert "lfs pull" in refused("pointer.gguf")
+    assert "not a GGUF file" in refused("text.gguf")
+    assert "is a file" in refused("./file")
+
+
+@pytest.mark.parametrize(
+    "text", ["openai:gpt-4o", "http://localhost:1/v1#x", "session:a#b", "pasted:x", "demo@int4"]
+)
+def test_what_cannot_run_yet_is_refused(text: str) -> None:
+    assert "version" in refused(text)

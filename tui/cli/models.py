@@ -1,0 +1,224 @@
+"""``duibi models``: what is on this machine, what fits, and how to get more."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tui.cli.fetching import ProgressLine, ask, cli_consent, size
+from tui.cli.printing import json_text, path_text, table
+from tui.host import memory
+from tui.host.errors import UserError
+from tui.models import remove as removal
+from tui.models.caches import modelscope_folder
+from tui.models.catalogue import suggestions
+from tui.models.discover import Found, discover, of_demo, of_path
+from tui.models.inspect import describe, examine, preview
+from tui.models.reference import Reference, is_model_id, parse
+from tui.models.resolve import DEFAULT_DTYPE, LOADABLE, resolve
+
+app = typer.Typer(add_completion=False, help="Find, fetch, inspect and remove models.")
+
+CONTEXT = 2048
+FITTED = tuple(dtype for dtype in LOADABLE if dtype != "fp16")
+"""fp16 takes what bf16 takes."""
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Context = Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Prompt and answer.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="demo, ms:OWNER/NAME or a path.")]
+
+
+@app.command("list", help="Models found on this machine; --available: models worth fetching.")
+def list_(json: Json = False, available: bool = False, context: Context = CONTEXT) -> int:
+    free = memory.reading().free
+    if available:
+        return _list_available(json, context, free)
+    found = discover()
+    if json:
+        print(json_text([_as_json(one, context, free) for one in found]))
+        return 0
+    if not found:
+        print("no models found here", file=sys.stderr)
+    else:
+        head = ("MODEL", "FAMILY", "STORED", "SIZE", "NEEDS", "STATE")
+        print(table([head, *(_row(one, context, free) for one in found)]))
+        print(f"needs: in {DEFAULT_DTYPE} at {context} tokens; {size(free)} free", file=sys.stderr)
+    print("`duibi models list --available` shows what can be fetched", file=sys.stderr)
+    return 0
+
+
+@app.command(help="Fetch demo or ms:OWNER/NAME; prints where it is. Goes on where it was cut.")
+def get(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> int:
+    ref = parse(model)
+    if ref.kind not in ("demo", "modelscope"):
+        meant = f"did you mean ms:{model}? " if is_model_id(model) else ""
+        raise UserError(
+            f"{model} is nothing that can be fetched",
+            f"{meant}demo or ms:OWNER/NAME; `duibi models list --available` shows some",
+        )
+    with ProgressLine() as progress:
+        resolved = resolve(ref, _say if yes else cli_consent, progress)
+    print(path_text(resolved.checkpoint))
+    return 0
+
+
+@app.command(help="What a checkpoint is, from its headers, and whether it can be loaded.")
+def inspect(
+    model: Model,
+    json: Json = False,
+    prompt: Annotated[
+        bool, typer.Option(help="Also the ids of a prompt, from the worker's own code.")
+    ] = False,
+) -> int:
+    folder = _folder_of(parse(model))
+    seen = examine(folder)
+    if json:
+        print(json_text(seen.to_json()))
+    else:
+        print(describe(seen, preview(folder) if prompt and not seen.problems else None))
+    return 2 if seen.problems else 0
+
+
+@app.command(
+    help="Predicted memory of models in each dtype against what is free here. Exit code 4: "
+    "one of them does not fit as named."
+)
+def fit(
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL...]")] = None,
+    json: Json = False,
+    context: Context = CONTEXT,
+) -> int:
+    reading = memory.reading()
+    refs = [parse(text) for text in models or []]
+    needs = [(ref.text, ref.dtype, _needs(ref, context)) for ref in refs]
+    if not refs:
+        here = [one for one in discover() if one.state == "complete"]
+        needs = [(one.reference, "", _all(one, context)) for one in here]
+    if json:
+        rows = [
+            {"model": name, "needs": each, "fits": {d: n <= reading.free for d, n in each.items()}}
+            for name, _, each in needs
+        ]
+        print(json_text({"limit": reading.limit, "free": reading.free, "models": rows}))
+    else:
+        head = ("MODEL", *FITTED)
+        cells = [
+            (name, *(_fitted(each[dtype], reading.free) for dtype in FITTED))
+            for name, _, each in needs
+        ]
+        print(table([head, *cells]))
+        print(
+            f"at {context} tokens; {size(reading.free)} of {size(reading.limit)} free "
+            f"({reading.source})",
+            file=sys.stderr,
+        )
+    asked = [each[_like(dtype)] for _, dtype, each in needs] if refs else []
+    return 4 if any(need > reading.free for need in asked) else 0
+
+
+@app.command(help="Remove a fetched model from its cache; asks, and says what that frees.")
+def rm(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> int:
+    paths = removal.belongings(parse(model))
+    for path in paths:
+        print(f"{size(removal.disk_bytes(path)):>9}  {path_text(path)}", file=sys.stderr)
+    freed = sum(removal.disk_bytes(path) for path in paths)
+    if not yes and not ask(f"Remove this and free {size(freed)}?"):
+        raise UserError("nothing was removed", "answer y, or say --yes where nobody can answer")
+    removal.remove(paths)
+    print(f"{size(freed)} freed", file=sys.stderr)
+    return 0
+
+
+def _say(text: str) -> bool:
+    print(text, file=sys.stderr)
+    return True
+
+
+def _list_available(json: bool, context: int, free: int) -> int:
+    listed = suggestions()
+    if json:
+        rows: list[dict[str, Any]] = [
+            {
+                "model": one.reference,
+                "title": one.title,
+                "languages": one.languages,
+                "parameters": one.parameters,
+                "download_bytes": one.download_bytes,
+                "needs": {dtype: one.need(dtype, context) for dtype in FITTED},
+            }
+            for one in listed
+        ]
+        print(json_text(rows))
+        return 0
+    head = ("MODEL", "DOWNLOAD", "NEEDS", "")
+    rows_ = [
+        (
+            one.reference,
+            size(one.download_bytes),
+            _fitted(one.need(DEFAULT_DTYPE, context), free),
+            one.note,
+        )
+        for one in listed
+    ]
+    print(table([head, *rows_]))
+    print("`duibi models get MODEL` fetches one", file=sys.stderr)
+    return 0
+
+
+def _row(one: Found, context: int, free: int) -> tuple[str, ...]:
+    need = _fitted(one.need(DEFAULT_DTYPE, context), free) if one.state == "complete" else ""
+    state = one.state if one.state == "complete" else f"{one.state}: {one.why}"
+    return (one.reference, one.family, one.dtype, size(one.size), need, state)
+
+
+def _as_json(one: Found, context: int, free: int) -> dict[str, Any]:
+    needs = _all(one, context)
+    fits = {dtype: need <= free for dtype, need in needs.items()}
+    return one.to_json() | {"needs": needs, "fits": fits}
+
+
+def _fitted(need: int, free: int) -> str:
+    return size(need) if need <= free else f"{size(need)} (too much)"
+
+
+def _like(dtype: str) -> str:
+    return dtype if dtype in FITTED else DEFAULT_DTYPE
+
+
+def _all(one: Found, context: int) -> dict[str, int]:
+    return {dtype: one.need(dtype, context) for dtype in FITTED}
+
+
+def _needs(ref: Reference, context: int) -> dict[str, int]:
+    if ref.kind == "demo":
+        return _all(of_demo(), context)
+    if ref.kind == "modelscope":
+        folder = modelscope_folder(ref.target)
+        here = of_path(folder, ref.text) if folder.is_dir() else None
+        if here and here.parameters:
+            return _all(here, context)
+        for one in suggestions():
+            if one.reference.lower() == f"ms:{ref.target}".lower():
+                return {dtype: one.need(dtype, context) for dtype in FITTED}
+        raise UserError(f"{ref.text} is not here", f"duibi models get ms:{ref.target}")
+    resolved = resolve(ref, lambda text: False, lambda stage, done, total: None)
+    found = of_path(resolved.checkpoint, ref.text)
+    if found is None:
+        raise UserError(f"{ref.text} is no checkpoint", "duibi models inspect says more")
+    return _all(found, context)
+
+
+def _folder_of(ref: Reference) -> Path:
+    if ref.kind == "folder":
+        return Path(ref.target).expanduser()
+    if ref.kind == "modelscope" and (folder := modelscope_folder(ref.target)).is_dir():
+        return folder
+    if ref.kind in ("gguf", "demo"):
+        raise UserError(
+            "a GGUF file is opened by the worker alone", "duibi models fit tells what it needs"
+        )
+    raise UserError(f"{ref.text} is not a checkpoint folder here", "duibi models list")
+
+
+command = typer.main.get_command(app)

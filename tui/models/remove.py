@@ -1,0 +1,81 @@
+"""Giving back the disk that models take: only what this program or a hub's cache holds."""
+
+import shutil
+from pathlib import Path
+
+from tui.host.errors import UserError
+from tui.host.paths import cache_dir
+from tui.models import demo
+from tui.models.caches import huggingface_cache, modelscope_cache, modelscope_folder
+from tui.models.reference import Reference
+
+
+def belongings(ref: Reference) -> list[Path]:
+    """The files and folders that are there only for a model, and are removed with it.
+
+    Raises:
+        UserError: it is not on this disk, or is kept by a person and not by a cache.
+    """
+    if ref.kind == "demo":
+        folder = demo.path().parent
+        found = [folder, *_conversions(demo.path())] if folder.is_dir() else []
+    elif ref.kind == "modelscope":
+        found = [_whole_entry(modelscope_folder(ref.target))]
+    elif ref.kind in ("folder", "gguf"):
+        path = Path(ref.target).expanduser()
+        cached = [root for root in _caches() if _inside(path, root)]
+        if not cached and ref.kind == "folder":
+            raise UserError(
+                f"{ref.target} is a folder of yours, not one of a cache",
+                f"remove it yourself if you are sure: rm -r {ref.target}",
+            )
+        found = [_whole_entry(path)] if cached else _conversions(path)
+    else:
+        raise UserError(f"{ref.text} takes no space here", "duibi models list shows what does")
+    found = [path for path in found if path.exists()]
+    if not found:
+        raise UserError(f"nothing of {ref.text} is here", "duibi models list shows what is")
+    return found
+
+
+def remove(paths: list[Path]) -> None:
+    """Remove what `belongings` named.
+
+    Raises:
+        UserError: a file cannot be removed.
+    """
+    for path in paths:
+        try:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be removed: {error.strerror or error}", "look at its permissions"
+            ) from None
+
+
+def disk_bytes(path: Path) -> int:
+    """Bytes a file or a folder takes on the disk; links count nothing."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_blocks * 512 for file in files if not file.is_symlink())
+
+
+def _conversions(gguf: Path) -> list[Path]:
+    return sorted((cache_dir() / "converted").glob(f"{_escaped(gguf.stem)}-*"))
+
+
+def _escaped(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)[:64]
+
+
+def _caches() -> tuple[Path, ...]:
+    return (modelscope_cache(), huggingface_cache())
+
+
+def _inside(path: Path, root: Path) -> bool:
+    resolved, base = path.resolve(), root.resolve()
+    return resolved != base and resolved.is_relative_to(base)
+
+
+def _whole_entry(folder: Path) -> Path:
+    """With all revisions and blobs, where the cache keeps them under one name."""
+    return folder.parent.parent if folder.parent.name == "snapshots" else folder
