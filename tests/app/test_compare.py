@@ -1,0 +1,401 @@
+"""Every key of the live screen, driven by a scripted run."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.support.source import ScriptedRun
+from tui import events as ev
+from tui.app.app import DuibiApp
+from tui.app.main import make_app
+from tui.app.screens.compare import CompareScreen
+from tui.app.screens.help import HelpScreen
+from tui.app.widgets.prompt import MAX_PROMPT
+from tui.events import RUN
+from tui.host.errors import UserError
+from tui.sessions.journal import SaveState
+from tui.settings import Settings
+
+BEAT = 0.15
+
+
+class Stage:
+    """An app under test with its run."""
+
+    def __init__(self, app: DuibiApp, pilot: Pilot[Any], run: ScriptedRun) -> None:
+        self.app, self.pilot, self.run = app, pilot, run
+
+    @property
+    def screen(self) -> CompareScreen:
+        screen = next(s for s in self.app.screen_stack if isinstance(s, CompareScreen))
+        assert screen.grid is not None
+        return screen
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.beat()
+
+    async def beat(self) -> None:
+        await self.pilot.pause(BEAT)
+
+    def pane(self, index: int) -> list[str]:
+        assert self.screen.grid is not None
+        pane = self.screen.grid.panes[index]
+        return [pane.render_line(y).text.rstrip() for y in range(pane.size.height)]
+
+    def notices(self) -> list[str]:
+        return [notice.message for notice in self.app._notifications]
+
+
+@asynccontextmanager
+async def stage(
+    *labels: str, size: tuple[int, int] = (120, 36), **settings: Any
+) -> AsyncIterator[Stage]:
+    run = ScriptedRun(*labels)
+    chosen = Settings(**settings)
+    app = make_app(chosen, lambda look: CompareScreen(look, run, chosen.sessions_dir))
+    async with app.run_test(size=size) as pilot:
+        it = Stage(app, pilot, run)
+        await it.beat()
+        for model in range(len(it.screen.board.models)):
+            run.ready(model)
+        await it.beat()
+        yield it
+
+
+async def test_answers_stream_into_their_panes() -> None:
+    async with stage() as it:
+        it.run.asked(0, 0, "logic", "谁说真话？")
+        it.run.tokens(0, 0, ["乙", "说真话", "。"])
+        it.run.asked(1, 1, "logic", "谁说真话？")
+        await it.beat()
+        left, right = it.pane(0), it.pane(1)
+        assert "demo@bf16" in left[0] and "decoding" in left[0] and "tok/s" in left[0]
+        assert left[1] == " › 谁说真话？" and left[3] == " 乙说真话。"
+        assert "demo@fp32" in right[0] and "prefill" in right[0]
+        it.run.answered(0, 0)
+        await it.beat()
+        assert "done" in it.pane(0)[0] and "TTFT 412 ms  27.0 tok/s" in it.pane(0)[0]
+        assert "1/3  逻辑推理" in it.screen.bar.text
+
+
+async def test_question_keys_cycle_and_jump_while_answers_go_on() -> None:
+    async with stage() as it:
+        it.run.asked(0, 0, "logic")
+        await it.press("n")
+        assert it.screen.question == "code" and "2/3" in it.screen.bar.text
+        assert "at work on question 1" in it.pane(0)[0]
+        it.run.tokens(0, 0, ["still", " here"])
+        await it.press("p")
+        assert it.screen.question == "logic" and " still here" in it.pane(0)
+        await it.press("3")
+        assert it.screen.question == "poem"
+        await it.press("n")
+        assert it.screen.question == "logic"
+        await it.press("9")
+        assert it.screen.question == "logic"
+
+
+async def test_asking_again_all_and_stopping() -> None:
+    async with stage() as it:
+        await it.press("enter")
+        await it.press("r")
+        await it.press("tab", "R")
+        await it.press("a")
+        assert it.run.calls == [
+            ("ask", "logic", None, None, False),
+            ("ask", "logic", None, None, True),
+            ("ask", "logic", None, [1], True),
+            ("ask_all",),
+        ]
+        await it.press("escape")
+        assert it.run.calls[-1] == ("cancel", 1)
+        await it.press("L")
+        assert it.run.calls[-1] == ("reload", 1)
+
+
+async def test_a_refused_question_is_told_with_its_next_step() -> None:
+    async with stage() as it:
+        it.run.refuse = UserError("the context [/b] is full", "ask a new question")
+        await it.press("enter")
+        assert it.notices() == ["the context [/b] is full\n→ ask a new question"]
+
+
+async def test_prompt_asks_a_new_question_then_goes_on_in_it() -> None:
+    async with stage() as it:
+        await it.press("i", *"why", "enter")
+        assert it.run.calls[-1] == ("ask", None, "why", None, False)
+        assert it.screen.question == "free-1" and "free question" in it.screen.bar.text
+        await it.press("i", *"qnz", "ctrl+j", *"more", "enter")
+        assert it.run.calls[-1] == ("ask", "free-1", "qnz\nmore", None, False)
+        await it.press("f", *"new", "enter")
+        assert it.run.calls[-1] == ("ask", None, "new", None, False)
+
+
+async def test_prompt_history_and_leaving_it() -> None:
+    async with stage() as it:
+        await it.press("i", *"one", "enter", "i", *"two", "enter", "i", "up", "up")
+        assert it.screen.prompt.text == "one"
+        await it.press("down")
+        assert it.screen.prompt.text == "two"
+        await it.press("down")
+        assert it.screen.prompt.text == ""
+        await it.press("x", "escape")
+        assert not it.screen.prompt.has_focus and it.screen.prompt.text == "x"
+        assert ("cancel", 0) not in it.run.calls
+
+
+async def test_a_large_or_hostile_paste_is_bounded_and_cleaned() -> None:
+    from textual import events
+
+    async with stage() as it:
+        await it.press("i")
+        it.screen.prompt.post_message(events.Paste("a\x1b[2J\r\nb" + "x" * 2 * MAX_PROMPT))
+        await it.beat()
+        await it.beat()
+        text = it.screen.prompt.text
+        assert len(text) == MAX_PROMPT and text.startswith("a␛[2J\nb")
+        assert "100,000" in it.notices()[0]
+
+
+async def test_tab_goes_round_panes_and_prompt() -> None:
+    async with stage() as it:
+        assert it.screen.grid
+        seen = []
+        for _ in range(3):
+            await it.press("tab")
+            assert it.app.focused is not None
+            seen.append(it.app.focused.id)
+        assert seen == ["pane-1", "prompt", "pane-0"]
+        await it.press("shift+tab")
+        assert it.screen.prompt.has_focus
+
+
+async def test_zoom_shows_the_chosen_pane_alone() -> None:
+    async with stage() as it:
+        assert it.screen.grid
+        await it.press("tab", "z")
+        assert [pane.display for pane in it.screen.grid.panes] == [False, True]
+        assert it.screen.grid.panes[1].size.width == 120
+        await it.press("z")
+        assert [pane.display for pane in it.screen.grid.panes] == [True, True]
+
+
+async def test_scrolling_keys_and_following_the_end() -> None:
+    async with stage() as it:
+        assert it.screen.grid
+        pane = it.screen.grid.panes[0]
+        it.run.asked(0, 0, "logic")
+        it.run.tokens(0, 0, [f"line {n}\n" for n in range(200)])
+        await it.beat()
+        assert pane.follow and any("line 199" in row for row in it.pane(0))
+        await it.press("k")
+        top = pane.top
+        assert not pane.follow
+        it.run.tokens(0, 0, [f"line {n}\n" for n in range(200, 300)])
+        await it.beat()
+        assert pane.top == top
+        await it.press("g")
+        assert pane.top == 0 and " line 0" in it.pane(0)
+        await it.press("j", "down")
+        assert pane.top == 2
+        await it.press("up")
+        assert pane.top == 1
+        await it.press("pagedown")
+        page = pane.top
+        await it.press("ctrl+d")
+        assert 1 < page < pane.top
+        await it.press("ctrl+u", "pageup")
+        assert pane.top == 1
+        await it.press("G")
+        assert pane.follow and any("line 299" in row for row in it.pane(0))
+        it.run.tokens(0, 0, ["the very last"])
+        await it.beat()
+        assert any("the very last" in row for row in it.pane(0))
+
+
+async def test_copy_goes_to_clipboard_and_file(tmp_path: Path) -> None:
+    async with stage() as it:
+        await it.press("y")
+        assert "no answer" in it.notices()[0]
+        it.run.asked(0, 0, "logic")
+        it.run.tokens(0, 0, ["乙", " tells the truth"])
+        await it.beat()
+        await it.press("y")
+        assert it.app.clipboard == "乙 tells the truth"
+        (file,) = (tmp_path / "duibi-sessions").glob("*.txt")
+        assert file.read_text("utf-8") == "乙 tells the truth"
+        assert str(file) in it.notices()[-1] and file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_screenshot_keeps_the_width_of_chinese_and_fetches_nothing(tmp_path: Path) -> None:
+    async with stage() as it:
+        await it.press("S")
+        (file,) = (tmp_path / "duibi-sessions").glob("*.svg")
+        svg = file.read_text("utf-8")
+        assert "逻辑推理" in svg and "font-face" not in svg
+        narrow = float(svg.split(">1/3<")[0].rsplit('textLength="', 1)[1].split('"')[0]) / 3
+        wide = float(svg.split(">逻辑推理<")[0].rsplit('textLength="', 1)[1].split('"')[0]) / 8
+        assert wide == pytest.approx(narrow)
+
+
+async def test_themes_change_and_come_round() -> None:
+    async with stage() as it:
+        first = it.app.look.theme.name
+        names = {first}
+        while True:
+            await it.press("t")
+            if it.app.look.theme.name == first:
+                break
+            names.add(it.app.look.theme.name)
+        assert {"duibi-dark", "duibi-light", "ansi16", "high-contrast"} <= names
+
+
+async def test_help_lists_the_keys_with_their_names() -> None:
+    async with stage() as it:
+        await it.press("question_mark")
+        assert isinstance(it.app.screen, HelpScreen)
+        text = "\n".join("".join(t for t, _ in row) for row in it.app.screen.page.rows)
+        for name in ("answer.ask", "question.next", "pane.down", "app.quit", "screen.zoom"):
+            assert name in text
+        await it.press("escape")
+        assert isinstance(it.app.screen, CompareScreen)
+
+
+async def test_quitting_asks_once_while_answers_run() -> None:
+    async with stage() as it:
+        it.run.asked(0, 0, "logic")
+        await it.beat()
+        await it.press("q")
+        assert it.app.is_running and "still running" in it.notices()[0]
+        await it.press("q")
+        assert it.app.return_value == 0
+
+
+async def test_ctrl_c_leaves_from_the_prompt() -> None:
+    async with stage() as it:
+        await it.press("i", "ctrl+c")
+        assert it.app.return_value == 0
+
+
+async def test_the_palette_runs_what_applies() -> None:
+    async with stage() as it:
+        commands = {c.title: c for c in it.app.get_system_commands(it.app.screen)}
+        assert {"ask", "zoom", "quit", "help"} <= set(commands)
+        await commands["ask"].callback()
+        assert it.run.calls[-1][0] == "ask"
+        await it.press("ctrl+p")
+        assert type(it.app.screen).__name__ == "CommandPalette"
+        await it.press("escape")
+
+
+async def test_keys_can_be_changed_and_clashes_are_told() -> None:
+    keys = {"question.next": "comma", "question.previous": "comma"}
+    async with stage(keys={"question.next": "comma"}) as it:
+        await it.press("n")
+        assert it.screen.question == "logic"
+        await it.press("comma")
+        assert it.screen.question == "code"
+    async with stage(keys=keys) as it:
+        assert "comma: question.next, question.previous" in it.notices()[0]
+
+
+async def test_a_key_for_something_unknown_is_told() -> None:
+    async with stage(keys={"question.nxt": "comma"}) as it:
+        assert "question.nxt" in it.notices()[0]
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "shown"),
+    [(2, (120, 36), 2), (4, (120, 36), 4), (6, (160, 48), 6), (2, (80, 24), 1), (6, (120, 20), 1)],
+)
+async def test_layouts(count: int, size: tuple[int, int], shown: int) -> None:
+    async with stage(*(f"model-{n}" for n in range(count)), size=size) as it:
+        grid = it.screen.grid
+        assert grid is not None
+        panes = list(grid.shown())
+        assert len(panes) == shown
+        assert all(pane.size.width >= 38 and pane.size.height >= 4 for pane in panes)
+        assert grid.tabs.display == (shown == 1)
+        if shown == 1:
+            it.run.asked(1, 0, "logic")
+            it.run.tokens(1, 0, ["a preview of it"])
+            await it.beat()
+            assert "a preview of it" in grid.tabs.text
+            await it.press("tab")
+            assert [pane.index for pane in grid.shown()] == [1]
+            assert " a preview of it" in it.pane(1)
+
+
+async def test_resizing_keeps_the_text_and_says_when_it_is_too_small() -> None:
+    async with stage() as it:
+        it.run.asked(0, 0, "logic")
+        it.run.tokens(0, 0, ["some words that are wrapped "] * 20)
+        await it.beat()
+        await it.pilot.resize_terminal(39, 12)
+        await it.beat()
+        assert it.screen.has_class("-tiny") and "39x12" in it.screen.too_small.text
+        for size in ((40, 12), (200, 50), (100, 24)):
+            await it.pilot.resize_terminal(*size)
+            await it.beat()
+            assert not it.screen.has_class("-tiny")
+            assert any("wrapped" in row for row in it.pane(0))
+
+
+async def test_failures_notes_and_limits_are_said_in_words() -> None:
+    async with stage() as it:
+        it.run.say(0, ev.Failed("out_of_memory", "needs 17 GB [/x]", "use @int4"))
+        it.run.asked(1, 0, "logic")
+        it.run.say(1, ev.Delta(0, 1, "I think", True), ev.Delta(0, 1, "So it is."))
+        it.run.answered(1, 0, finish="length")
+        it.run.say(RUN, ev.Note("a remark", 0, "person"))
+        await it.beat()
+        left, right = "\n".join(it.pane(0)), "\n".join(it.pane(1))
+        assert "✗ needs 17 GB [/x]" in left and "→ use @int4" in left and "failed" in left
+        assert "┊ I think" in right and "limit of new tokens" in right and "✎ a remark" in right
+
+
+async def test_loading_is_shown_with_stage_and_percent() -> None:
+    async with stage() as it:
+        it.run.say(0, ev.Load("reading weights", 43, 100))
+        await it.beat()
+        assert "Loading: reading weights 43 %" in "\n".join(it.pane(0)[1:])
+
+
+async def test_status_bar_has_memory_speed_and_save_state() -> None:
+    async with stage(size=(160, 36)) as it:
+        it.run.asked(0, 0, "logic")
+        it.run.tokens(0, 0, ["a", "b", "c"])
+        it.run.say(RUN, ev.Memory(used=3 << 30, limit=8 << 30), us=2_000_000)
+        await it.beat()
+        text = it.screen.status.text
+        assert "180 MB + 270 MB mapped" in text and "memory 3.0 GB of 8.0 GB" in text
+        assert "decoding" in text and "tok/s" in text and text.rstrip().endswith("saved")
+        it.run.save_state = SaveState(saved=False, error="the disk is full", pending=3)
+        await it.beat()
+        assert "NOT SAVED: the disk is full" in it.screen.status.text
+
+
+async def test_chinese_is_complete_on_the_screen() -> None:
+    async with stage(lang="zh") as it:
+        it.run.asked(0, 0, "logic")
+        await it.beat()
+        assert "预填充" in it.pane(0)[0] and "就绪" in it.pane(1)[0]
+        assert "提问" in it.screen.keys.text
+
+
+async def test_nothing_is_repainted_when_nothing_happens() -> None:
+    async with stage() as it:
+        it.run.asked(0, 0, "logic")
+        it.run.tokens(0, 0, ["a", "b"])
+        it.run.answered(0, 0)
+        await it.pilot.pause(0.5)
+        painted: list[object] = []
+        display = it.app._display
+        it.app._display = lambda *args: (painted.append(args), display(*args))[1]  # type: ignore[method-assign,assignment]
+        await it.pilot.pause(0.8)
+        assert painted == []

@@ -1,0 +1,76 @@
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from tui.app.wrapping import Wrapped, clip, wrap_line
+
+TEXT = st.text(alphabet="ab  \n\t,.（）“”，。逻辑推理甲乙丙👩‍👧❤️é", max_size=200)
+
+
+@given(TEXT, st.integers(min_value=6, max_value=40), st.data())
+def test_appending_in_pieces_gives_the_rows_of_the_whole(
+    text: str, width: int, data: st.DataObject
+) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    grown = Wrapped(width)
+    for piece in pieces:
+        grown.append(piece)
+    assert grown.rows == (Wrapped(width, text).rows or grown.rows)
+
+
+@given(TEXT, st.integers(min_value=6, max_value=40))
+def test_rows_fit_and_nothing_but_spaces_is_lost(text: str, width: int) -> None:
+    rows = Wrapped(width, text).rows
+    assert all(cell_len(row.rstrip(" ")) <= width for row in rows)
+    kept = "".join(rows).replace(" ", "")
+    assert kept == text.replace("\n", "").replace("\t", "").replace(" ", "")
+
+
+def test_words_stay_whole_and_the_space_at_a_break_is_dropped() -> None:
+    assert wrap_line("the quick brown fox", 10) == ["the quick", "brown fox"]
+    assert wrap_line("unbreakablelongword", 8) == ["unbreaka", "blelongw", "ord"]
+    assert wrap_line("", 8) == [""]
+
+
+def test_a_word_that_grows_moves_whole_to_the_next_row() -> None:
+    wrapped = Wrapped(10, "hello wor")
+    assert wrapped.append("ldly") == 0
+    assert wrapped.rows == ["hello", "worldly"]
+
+
+def test_chinese_breaks_anywhere_but_not_before_closing_punctuation() -> None:
+    assert wrap_line("逻辑推理题目", 8) == ["逻辑推理", "题目"]
+    assert wrap_line("逻辑推理，题目", 8) == ["逻辑推", "理，题目"]
+    assert wrap_line("逻辑推（理题目）", 8) == ["逻辑推", "（理题", "目）"]
+
+
+def test_indentation_of_code_is_kept() -> None:
+    assert Wrapped(20, "def f():\n\treturn 1").rows == ["def f():", "    return 1"]
+
+
+def test_cost_of_a_piece_does_not_grow_with_the_text() -> None:
+    wrapped = Wrapped(40)
+
+    def cost() -> float:
+        begun = time.perf_counter()
+        for _ in range(500):
+            wrapped.append("word 逻辑 ")
+        return time.perf_counter() - begun
+
+    early = min(cost() for _ in range(3))
+    for _ in range(40):
+        wrapped.append("word 逻辑 " * 500)
+    late = min(cost() for _ in range(3))
+    assert late < early * 8
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [("hello", 5, "hello"), ("hello there", 6, "hello…"), ("逻辑推理", 6, "逻辑…"), ("abc", 0, "")],
+)
+def test_clip(text: str, width: int, expected: str) -> None:
+    assert clip(text, width) == expected

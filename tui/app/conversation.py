@@ -1,0 +1,204 @@
+"""The rows of one pane: a conversation of the board, wrapped, grown at its end only.
+
+A :class:`Conversation` holds rows of text as a cache and nothing else; what there is to
+show is always the board. `update` compares cheap marks (how many chunks, which state) and
+does work for what is new alone, so a token costs the same however long the answer is.
+"""
+
+from bisect import bisect_right
+
+from tui.app.look import Look
+from tui.app.safe_text import clean, one_line
+from tui.app.wrapping import Wrapped
+from tui.board import Answer, Board, Model
+from tui.events import Failed, Note
+
+Row = tuple[str, str]
+"""Text and style names."""
+
+
+class Section:
+    """Wrapped text with a style and a prefix on its first and its other rows."""
+
+    def __init__(self, width: int, style: str, first: str = "", rest: str = "") -> None:
+        self.style, self.first, self.rest = style, first, rest
+        self._wrapped = Wrapped(width - len(rest))
+        self._shown = 0
+
+    def __len__(self) -> int:
+        """Rows up to the last that is not empty (models often end in newlines), and a gap."""
+        return self._shown + 1 if self._shown else 0
+
+    def append(self, text: str) -> int:
+        """Add text of anybody; returns the first row that changed."""
+        safe, rows, before = clean(text), self._wrapped.rows, self._shown
+        if not before:
+            safe = safe.lstrip("\n")
+        if not safe:
+            return before
+        changed = self._wrapped.append(safe)
+        filled = (i for i in range(len(rows) - 1, changed - 1, -1) if rows[i].strip())
+        self._shown = next(filled, min(before, changed) - 1) + 1
+        return min(changed, before)
+
+    def row(self, index: int) -> Row:
+        """The row at an index below ``len``."""
+        if index == self._shown:
+            return "", self.style
+        return (self.rest if index else self.first) + self._wrapped.rows[index], self.style
+
+
+class Block:
+    """One turn: prompt, reasoning, answer, and how it stands."""
+
+    def __init__(self, answer: Answer, width: int, look: Look) -> None:
+        self.answer, self._look, self._width = answer, look, width
+        self._chunks = self._reasoned = 0
+        self._mark: tuple[object, ...] = ()
+        self.prompt = Section(width, "accent", "› ", "  ")
+        self.prompt.append(answer.prompt)
+        self.reasoning = Section(width, "muted", "┊ ", "┊ ")
+        self.text = Section(width, "text")
+        self.closing: list[Row] = []
+
+    def continues(self, answer: Answer) -> bool:
+        """Whether ``answer`` is what this block shows, only further on."""
+        return (
+            answer.id == self.answer.id
+            and len(answer.chunks) >= self._chunks
+            and len(answer.reasoning) >= self._reasoned
+            and answer.prompt == self.answer.prompt
+        )
+
+    def update(self, answer: Answer) -> int | None:
+        """Take in what is new; returns the first row that changed, None if none did."""
+        self.answer = answer
+        changed: list[int] = []
+        if new := answer.reasoning[self._reasoned :]:
+            self._reasoned += len(new)
+            changed.append(len(self.prompt) + self.reasoning.append("".join(new)))
+        if new := answer.chunks[self._chunks :]:
+            self._chunks += len(new)
+            at = self.text.append("".join(new))
+            changed.append(len(self.prompt) + len(self.reasoning) + at)
+        mark = (answer.state, answer.figures, answer.failure, len(answer.notes))
+        if mark != self._mark:
+            self._mark = mark
+            self.closing = self._closing_rows()
+            changed.append(len(self) - len(self.closing))
+        return min(changed) if changed else None
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.reasoning) + len(self.text) + len(self.closing)
+
+    def row(self, index: int) -> Row:
+        """The row at an index below ``len``."""
+        for section in (self.prompt, self.reasoning, self.text):
+            if index < len(section):
+                return section.row(index)
+            index -= len(section)
+        return self.closing[index]
+
+    def _closing_rows(self) -> list[Row]:
+        say, answer, rows = self._look.say, self.answer, _Rows(self._width)
+        if answer.started and answer.started.dropped_turns:
+            rows.add(say("pane.dropped_turns", count=answer.started.dropped_turns), "muted")
+        if answer.state == "queued":
+            rows.add(say("pane.queued"), "muted")
+        elif answer.state == "cancelled":
+            rows.add(say("pane.cancelled"), "warn")
+        elif answer.failure is not None:
+            rows.failure(answer.failure)
+        elif answer.figures is not None:
+            if answer.figures.finish == "length":
+                rows.add(say("pane.length"), "warn")
+            elif not answer.chunks and not answer.reasoning:
+                rows.add(say("pane.empty"), "muted")
+        for note in answer.notes:
+            rows.note(note)
+        return [*rows.made, ("", "text")] if rows.made else []
+
+
+class _Rows:
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.made: list[Row] = []
+
+    def add(self, text: str, style: str) -> None:
+        self.made += [(row, style) for row in Wrapped(self.width, clean(text)).rows]
+
+    def failure(self, failed: Failed) -> None:
+        self.add(f"✗ {one_line(failed.message)}", "bad")
+        if failed.next_step:
+            self.add(f"→ {one_line(failed.next_step)}", "muted")
+
+    def note(self, note: Note) -> None:
+        self.add(f"✎ {note.text}" if note.source == "person" else note.text, "muted")
+
+
+class Conversation:
+    """What one model said under one question, as rows of ``width`` cells."""
+
+    def __init__(self, width: int, look: Look, hint: str) -> None:
+        self.width, self._look, self._hint = width, look, hint
+        self._blocks: list[Block] = []
+        self._ends: list[int] = []
+        self._closing: list[Row] = []
+
+    def __len__(self) -> int:
+        return (self._ends[-1] if self._ends else 0) + len(self._closing)
+
+    def row(self, index: int) -> Row:
+        """The row at an index below ``len``."""
+        block = bisect_right(self._ends, index)
+        start = self._ends[block - 1] if block else 0
+        if block < len(self._blocks):
+            return self._blocks[block].row(index - start)
+        return self._closing[index - start]
+
+    def update(self, board: Board, model: Model, question: str) -> int | None:
+        """Take in what the board has; the first row that changed, None if none did."""
+        answers = board.conversation(model.index, question)
+        changed: list[int] = []
+        for index, answer in enumerate(answers):
+            start = self._ends[index - 1] if index else 0
+            if index == len(self._blocks) or not self._blocks[index].continues(answer):
+                del self._blocks[index:], self._ends[index:]
+                self._blocks.append(Block(answer, self.width, self._look))
+                changed.append(start)
+            at = self._blocks[index].update(answer)
+            if at is not None:
+                changed.append(start + at)
+            self._ends[index : index + 1] = [start + len(self._blocks[index])]
+        if len(answers) < len(self._blocks):
+            del self._blocks[len(answers) :], self._ends[len(answers) :]
+            changed.append(self._ends[-1] if self._ends else 0)
+        closing = self._model_rows(model, bool(answers))
+        if closing != self._closing:
+            self._closing = closing
+            changed.append(len(self) - len(closing))
+        return min(changed) if changed else None
+
+    def _model_rows(self, model: Model, answers: bool) -> list[Row]:
+        say, rows = self._look.say, _Rows(self.width)
+        if model.state == "failed" and model.failure is not None:
+            rows.failure(model.failure)
+        elif model.state == "loading" and model.load is not None:
+            rows.add(loading(model, self._look), "muted")
+        elif model.state == "waiting":
+            rows.add(say("pane.waiting"), "muted")
+        elif not answers:
+            rows.add(self._hint, "muted")
+        return rows.made
+
+
+def loading(model: Model, look: Look) -> str:
+    """Where the loading of a model is, in words."""
+    load = model.load
+    if load is None:
+        return look.say("state.loading")
+    stage = one_line(load.stage)
+    if load.total <= 0:
+        return look.say("pane.loading", stage=stage)
+    percent = min(100, load.done * 100 // load.total)
+    return look.say("pane.loading_percent", stage=stage, percent=percent)

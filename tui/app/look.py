@@ -1,0 +1,40 @@
+"""How things look and what they say: the theme in use and the language, for all widgets."""
+
+from functools import lru_cache
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from tui.app.messages import Messages
+from tui.app.themes import Theme
+
+Piece = tuple[str, str]
+"""Text and the names of its styles, ``"panel bold"``; see `tui.app.themes.ROLES`."""
+
+
+class Look:
+    """The theme and the messages; ``revision`` grows with every change of theme."""
+
+    def __init__(self, theme: Theme, say: Messages) -> None:
+        self.theme, self.say, self.revision = theme, say, 0
+        self._style = lru_cache(256)(self._combined)
+
+    def wear(self, theme: Theme) -> None:
+        """Change the theme; who draws does so anew."""
+        self.theme = theme
+        self.revision += 1
+        self._style.cache_clear()
+
+    def style(self, names: str) -> Style:
+        """The Rich style of some style names, later ones over earlier ones."""
+        return self._style(names)
+
+    def _combined(self, names: str) -> Style:
+        return sum((self.theme.styles[name] for name in names.split()), Style.null())
+
+    def strip(self, pieces: list[Piece], width: int, ground: str = "text") -> Strip:
+        """One line of a widget, cut or filled to ``width`` cells on a ground style."""
+        base = self.style(ground)
+        segments = [Segment(text, base + self.style(names)) for text, names in pieces if text]
+        return Strip(segments).adjust_cell_length(width, base)

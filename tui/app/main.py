@@ -1,0 +1,151 @@
+"""What the commands call: open a screen, come back with an exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui.host import paths
+from tui.host.errors import UserError
+from tui.settings import Settings
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from tui.app.app import DuibiApp
+    from tui.app.look import Look
+    from tui.app.screens.compare import LiveRun
+    from tui.app.screens.start import Found
+    from tui.sessions.player import Player
+
+OpenModels = Callable[[list[str], Settings], int]
+"""Opens a comparison of model references: fetches, begins a run, shows it."""
+
+
+def show_start(settings: Settings, open_models: OpenModels | None = None) -> int:
+    """The start screen. ``open_models`` opens what is chosen under models; without it only
+    recordings are offered.
+
+    Raises:
+        UserError: there is no terminal, or the theme is not known.
+    """
+    from tui.app.screens.start import Choice, StartScreen
+
+    def first(look: "Look") -> "Screen[Any]":
+        offer = open_models is not None
+        return StartScreen(
+            look, settings.sessions_dir, lambda: _found(settings, look, offer), settings.questions
+        )
+
+    result = _run(make_app(settings, first), settings)
+    if isinstance(result, Choice) and open_models is not None:
+        return open_models(list(result.references), replace(settings, questions=result.questions))
+    return result if isinstance(result, int) else 0
+
+
+def show_run(run: "LiveRun", settings: Settings) -> int:
+    """A live run: starts it, shows it, closes it however the screen ends.
+
+    Returns 0, 1 if an answer failed, or 130 if a signal ended it.
+
+    Raises:
+        UserError: there is no terminal, or the theme is not known.
+    """
+    from tui.app.screens.compare import CompareScreen
+
+    screens: list[CompareScreen] = []
+
+    def first(look: "Look") -> "Screen[Any]":
+        screens.append(CompareScreen(look, run, settings.sessions_dir))
+        return screens[0]
+
+    status = "interrupted"
+    try:
+        app = make_app(settings, first)
+        _terminal()
+        run.start()
+        result = _run(app, settings)
+        if app.ended_by is not None:
+            status = app.ended_by.name.lower()
+        elif app.return_code == 0:
+            status = "closed"
+    finally:
+        run.close(status)
+    if result or not screens:
+        return result if isinstance(result, int) else app.return_code or 0
+    return int(any(a.state == "failed" for a in screens[0].board.answers.values()))
+
+
+def show_replay(player: "Player", path: Path, settings: Settings) -> int:
+    """A recorded session of ``path``, played by ``player``.
+
+    Raises:
+        UserError: there is no terminal, or the theme is not known.
+    """
+    from tui.app.screens.replay import ReplayScreen
+
+    def first(look: "Look") -> "Screen[Any]":
+        return ReplayScreen(look, player, path, settings.sessions_dir)
+
+    result = _run(make_app(settings, first), settings)
+    return result if isinstance(result, int) else 0
+
+
+def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "DuibiApp":
+    """The application around a first screen, in the settings' theme, language and keys.
+
+    Raises:
+        UserError: the theme is not known.
+    """
+    # Textual reads it when it is imported; with it some terminals lose the input method.
+    os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
+    from tui.app.app import DuibiApp
+    from tui.app.look import Look
+    from tui.app.messages import Messages
+    from tui.app.themes import load_all
+
+    say = Messages(settings.lang)
+    folders = [paths.bundled("themes"), paths.config_dir() / "themes"]
+    themes, remarks = load_all(folders)
+    chosen = themes.get(settings.theme) or themes.get(f"duibi-{settings.theme}")
+    if chosen is None:
+        known = ", ".join(sorted(themes))
+        raise UserError(
+            say("theme.unknown", name=settings.theme, known=known), "choose one with --theme"
+        )
+    look = Look(chosen, say)
+    return DuibiApp(look, themes, lambda: first(look), settings.keys, remarks)
+
+
+def _terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UserError(
+            "the screen needs a terminal", "use `duibi run`, or `--plain` with replay, on a pipe"
+        )
+
+
+def _run(app: "DuibiApp", settings: Settings) -> Any:
+    _terminal()
+    result = app.run(mouse=settings.mouse)
+    return app.return_code if result is None else result
+
+
+def _found(settings: Settings, look: "Look", offer_models: bool) -> "Found":
+    from tui.app.screens.start import Found, Offer
+    from tui.models import demo
+    from tui.questions import BUILT_IN, load
+    from tui.sessions import library
+
+    offers = []
+    if offer_models:
+        remark = "start.demo_here" if demo.present() else "start.demo_fetch"
+        references = ("demo@bf16", "demo@fp32")
+        offers = [Offer(references, look.say("start.demo"), look.say(remark))]
+    return Found(
+        library.entries(paths.bundled("sessions")),
+        library.entries(settings.sessions_dir),
+        offers,
+        [(name, load(name).title or name) for name in BUILT_IN] if offer_models else [],
+    )

@@ -1,0 +1,79 @@
+"""The one line above a pane: who it is, how it stands, and how fast it is."""
+
+from rich.cells import cell_len
+
+from tui.app.conversation import loading
+from tui.app.figures import milliseconds, rate
+from tui.app.look import Look, Piece
+from tui.app.safe_text import one_line
+from tui.app.wrapping import clip
+from tui.board import Answer, Board, Model
+
+_STATE_STYLE = {
+    "decoding": "good",
+    "prefill": "warn",
+    "queued": "muted",
+    "loading": "warn",
+    "failed": "bad",
+    "cancelled": "warn",
+}
+
+
+def shown_answer(board: Board, model: int, question: str) -> Answer | None:
+    """The answer a pane is about: the newest of the conversation it shows."""
+    conversation = board.conversation(model, question)
+    return conversation[-1] if conversation else None
+
+
+def state_of(model: Model, answer: Answer | None) -> str:
+    """How a pane stands: the answer's state, or the model's where it matters more."""
+    if model.state == "failed" or (model.state != "ready" and (not answer or answer.is_open)):
+        return model.state
+    return answer.state if answer else "ready"
+
+
+def state_words(board: Board, model: Model, answer: Answer | None, look: Look) -> str:
+    """The state in words, with what it works on where that is another question."""
+    state = state_of(model, answer)
+    if state == "loading":
+        return loading(model, look)
+    if state == "prefill" and answer and answer.started_us is not None:
+        waited = milliseconds((board.now_us - answer.started_us) / 1000)
+        return look.say("state.prefill_for", time=waited)
+    at_work = board.current(model.index)
+    if state in ("ready", "answered", "cancelled") and at_work and at_work.is_open:
+        ids = [question.id for question in board.questions]
+        if at_work.question in ids and (not answer or at_work.id != answer.id):
+            return look.say("state.elsewhere", number=ids.index(at_work.question) + 1)
+    return look.say(f"state.{state}")
+
+
+def figures(answer: Answer | None, look: Look) -> str:
+    """TTFT and speed of an answer, as far as they are known."""
+    if answer is None:
+        return ""
+    ttft, speed = answer.ttft_ms, answer.decode_tok_s
+    if ttft is None:
+        return ""
+    if speed is None:
+        return look.say("pane.ttft", ttft=milliseconds(ttft))
+    return look.say("pane.ttft_speed", ttft=milliseconds(ttft), speed=rate(speed))
+
+
+def header(board: Board, model: Model, question: str, look: Look, width: int) -> list[Piece]:
+    """The pieces of a pane's header; label and figures stay, the state is what is cut."""
+    answer = shown_answer(board, model.index, question)
+    state = state_of(model, answer)
+    right = figures(answer, look)
+    label = clip(one_line(model.label), max(8, width - cell_len(right) - 4))
+    room = width - cell_len(label) - cell_len(right) - 5
+    words = clip(one_line(state_words(board, model, answer, look)), room)
+    gap = width - cell_len(label) - cell_len(words) - cell_len(right) - 4
+    return [
+        (" ", ""),
+        (label, "bold"),
+        ("  ", ""),
+        (words, _STATE_STYLE.get(state, "")),
+        (" " * max(1, gap), ""),
+        (right, ""),
+    ]

@@ -1,0 +1,56 @@
+"""What every screen has: drawn bars, a plain line where the terminal is too small, notices."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from textual import events
+from textual.screen import Screen
+from textual.widget import Widget
+
+from tui.app.look import Look
+from tui.app.safe_text import clean
+from tui.app.widgets.keys_bar import KeysBar
+from tui.app.widgets.lines import Lines
+from tui.host.errors import UserError
+
+MIN_WIDTH, MIN_HEIGHT = 40, 12
+
+
+class BaseScreen(Screen[Any]):
+    """Base of the start, compare and replay screens."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self.look = look
+        self.too_small = Lines(look, id="too-small")
+        self.keys = KeysBar(look)
+
+    def parts(self) -> Iterable[Widget]:
+        """What the screen is made of, between the top and the footer."""
+        raise NotImplementedError
+
+    def compose(self) -> Iterable[Widget]:
+        """The parts, the footer, and what is shown instead of them in too small a room."""
+        yield self.too_small
+        yield from self.parts()
+        yield self.keys
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Show the parts, or say that there is no room for them."""
+        width, height = event.size
+        tiny = width < MIN_WIDTH or height < MIN_HEIGHT
+        self.set_class(tiny, "-tiny")
+        self.set_class(not tiny and (width < 60 or height < 16), "-short")
+        if tiny:
+            words = self.look.say("screen.too_small", width=width, height=height)
+            self.too_small.show([[(words, "warn")]])
+
+    def tell(self, text: str, severity: str = "information") -> None:
+        """A notice of a few seconds; ``text`` may be anybody's."""
+        level: Any = severity
+        self.notify(clean(text), severity=level, timeout=6, markup=False)
+
+    def tell_error(self, error: UserError) -> None:
+        """What went wrong and what to do, as a notice."""
+        step = f"\n→ {error.next_step}" if error.next_step else ""
+        self.tell(f"{error.message}{step}", "error")

@@ -1,0 +1,205 @@
+"""What the live and the replay screen share: one board, its question, its panes, one tick."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from tui.app import keep
+from tui.app.look import Look, Piece
+from tui.app.pane_header import shown_answer
+from tui.app.picture import mended
+from tui.app.screens.base import BaseScreen
+from tui.app.widgets.lines import Lines
+from tui.app.widgets.pane_grid import PaneGrid
+from tui.app.widgets.question_bar import QuestionBar
+from tui.app.widgets.status_bar import StatusBar
+from tui.board import Board, Question, fold
+from tui.events import Event
+from tui.host.errors import UserError
+
+TICK_S = 0.1
+
+
+class Source(Protocol):
+    """Where events come from: a live run or a replay."""
+
+    def drain(self) -> tuple[bool, list[Event]]:
+        """(whether to begin with an empty board, the events since the last call)."""
+        ...
+
+
+class BoardScreen(BaseScreen):
+    """Folds the source's events into one board ten times a second and shows it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "step(1)", "key.next", id="question.next"),
+        Binding("p", "step(-1)", "key.previous", id="question.previous"),
+        *(
+            Binding(str(n), f"jump({n})", "key.jump", show=False, id=f"question.{n}")
+            for n in range(1, 10)
+        ),
+        Binding("tab", "next_focus(1)", "key.focus", id="screen.focus_next"),
+        Binding(
+            "shift+tab", "next_focus(-1)", "key.focus_back", show=False, id="screen.focus_back"
+        ),
+        Binding("z", "zoom", "key.zoom", id="screen.zoom"),
+        Binding("y", "copy", "key.copy", id="answer.copy"),
+        Binding("S", "screenshot", "key.screenshot", show=False, id="screen.screenshot"),
+    ]
+
+    def __init__(self, look: Look, source: Source, path: Path, sessions: Path, hint: str) -> None:
+        super().__init__(look)
+        self.source, self.path, self._sessions, self._hint = source, path, sessions, hint
+        self.board = Board()
+        self.question = ""
+        self.bar = QuestionBar(look, id="question")
+        self.status = StatusBar(look, id="status")
+        self.grid: PaneGrid | None = None
+        self.waiting = Lines(look, id="waiting")
+
+    def parts(self) -> Iterable[Widget]:
+        """Question, panes, what a kind of screen adds, status."""
+        self._drain()
+        yield self.bar
+        if self.board.models:
+            yield self._make_grid()
+        else:
+            yield self.waiting
+        yield from self.extras()
+        yield self.status
+
+    def extras(self) -> Iterable[Widget]:
+        """Widgets between the panes and the status."""
+        return ()
+
+    def saved(self) -> Piece:
+        """How the session file stands, for the status bar."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Begin to tick."""
+        self.set_interval(TICK_S, self.tick)
+        self.call_after_refresh(self._first_show)
+
+    def _first_show(self) -> None:
+        if self.grid:
+            self.grid.choose(self.grid.chosen)
+        self.show()
+
+    def _make_grid(self) -> PaneGrid:
+        self.grid = PaneGrid(len(self.board.models), self.look, self._hint)
+        return self.grid
+
+    def tick(self) -> None:
+        """Take what happened and show it."""
+        if not self.is_attached:
+            return
+        changed = self._drain()
+        if self.grid is None:
+            if self.board.models:
+                self.mount(self._make_grid(), after=self.waiting)
+                self.waiting.remove()
+                self.call_after_refresh(self._first_show)
+            return
+        if changed:
+            self.show()
+
+    def _drain(self) -> bool:
+        reset, events = self.source.drain()
+        if reset:
+            self.board = Board()
+        if events:
+            fold(events, self.board)
+        if reset or events:
+            self.after_events()
+        if not any(q.id == self.question for q in self.board.questions):
+            self.question = self.board.questions[0].id if self.board.questions else ""
+        return reset or bool(events)
+
+    def must_ask(self) -> bool:
+        """Whether leaving now would stop something."""
+        return False
+
+    def after_events(self) -> None:
+        """Something happened; the board is up to date."""
+
+    def show(self) -> None:
+        """Bring every visible widget up to the board; each repaints only what changed."""
+        if self.has_class("-tiny"):
+            return
+        self.bar.show_question(self.board, self.current_question())
+        if self.grid is not None:
+            self.grid.show(self.board, self.question)
+        self.status.show_status(self.board, self.question, self.saved())
+
+    def current_question(self) -> Question | None:
+        """The question on the screen."""
+        return next((q for q in self.board.questions if q.id == self.question), None)
+
+    def go_to(self, question: str) -> None:
+        """Show another question; nothing that runs is touched."""
+        self.question = question
+        self.show()
+
+    def action_step(self, step: int) -> None:
+        """The next or the previous question, round and round."""
+        ids = [q.id for q in self.board.questions]
+        if ids:
+            self.go_to(ids[(ids.index(self.question) + step) % len(ids)])
+
+    def action_jump(self, number: int) -> None:
+        """The question of a number from 1."""
+        if 0 < number <= len(self.board.questions):
+            self.go_to(self.board.questions[number - 1].id)
+
+    def focus_stops(self) -> list[Widget]:
+        """What Tab goes through besides the panes."""
+        return []
+
+    def action_next_focus(self, step: int) -> None:
+        """The next pane (under tabs: the next tab), then what else takes the focus."""
+        if self.grid is None:
+            return
+        panes, others = self.grid.panes, self.focus_stops()
+        stops: list[Widget] = [*panes, *others]
+        at = stops.index(self.focused) if self.focused in stops else self.grid.chosen
+        target = (at + step) % len(stops)
+        if target < len(panes):
+            self.grid.choose(target)
+            self.show()
+        else:
+            stops[target].focus()
+
+    def action_zoom(self) -> None:
+        """The chosen pane alone, or all."""
+        if self.grid is not None:
+            self.grid.toggle_zoom()
+            self.call_after_refresh(self.show)
+            self.grid.choose(self.grid.chosen)
+
+    def action_copy(self) -> None:
+        """The answer of the chosen pane: to the clipboard, and always to a file."""
+        model = self.board.models[self.grid.chosen] if self.grid else None
+        answer = shown_answer(self.board, model.index, self.question) if model else None
+        if model is None or answer is None or not answer.chunks:
+            self.tell(self.look.say("copy.nothing"), "warning")
+            return
+        self.app.copy_to_clipboard(answer.text)
+        name = f"{self.path.stem}-{self.question}-{model.label}.txt"
+        self._kept(name, answer.text, "copy.done")
+
+    def action_screenshot(self) -> None:
+        """A picture (SVG) of the screen, next to the sessions."""
+        picture = mended(self.app.export_screenshot(title="duibi"))
+        self._kept(f"{self.path.stem}-{self.question}.svg", picture, "screenshot.done")
+
+    def _kept(self, name: str, text: str, message: str) -> None:
+        try:
+            path = keep.write(self._sessions, name, text)
+        except UserError as error:
+            self.tell_error(error)
+        else:
+            self.tell(self.look.say(message, path=str(path)))

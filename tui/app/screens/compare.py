@@ -1,0 +1,188 @@
+"""The live screen: ask, watch, stop, go on."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from tui.app.look import Look, Piece
+from tui.app.screens.board_screen import BoardScreen, Source
+from tui.app.widgets.prompt import Prompt
+from tui.host.errors import UserError
+
+
+class LiveRun(Source, Protocol):
+    """What the screen asks of a run; see `tui.run.conductor.Run`."""
+
+    @property
+    def path(self) -> Path:
+        """The session file."""
+        ...
+
+    @property
+    def save_state(self) -> Any:
+        """``saved``, ``error`` and ``pending`` of the journal."""
+        ...
+
+    def start(self) -> None:
+        """Begin to load the models."""
+        ...
+
+    def ask(
+        self,
+        question_id: str | None,
+        text: str | None = None,
+        models: Sequence[int] | None = None,
+        again: bool = False,
+    ) -> list[int]:
+        """Put a question to models (all by default); the ids of the answers."""
+        ...
+
+    def ask_all(self) -> object:
+        """Ask everything that has not been asked, in the background."""
+        ...
+
+    def cancel(self, model: int) -> None:
+        """Stop the open answers of a model."""
+        ...
+
+    def reload(self, model: int) -> None:
+        """Load a model again after it failed."""
+        ...
+
+    def close(self, status: str = "") -> None:
+        """Stop everything and end the session."""
+        ...
+
+
+class CompareScreen(BoardScreen):
+    """Panes of a run with a prompt below."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "ask", "key.ask", id="answer.ask"),
+        Binding("r", "ask_again", "key.ask_again", id="answer.again"),
+        Binding("R", "ask_again_here", "key.ask_again_here", show=False, id="answer.again_here"),
+        Binding("a", "ask_all", "key.ask_all", id="answer.all"),
+        Binding("escape", "cancel", "key.cancel", id="answer.cancel"),
+        Binding("i", "prompt(False)", "key.prompt", id="prompt.focus"),
+        Binding("f", "prompt(True)", "key.free", show=False, id="prompt.free"),
+        Binding("L", "reload", "key.reload", show=False, id="model.reload"),
+    ]
+
+    def __init__(self, look: Look, run: LiveRun, sessions: Path) -> None:
+        super().__init__(look, run, run.path, sessions, look.say("pane.hint_live"))
+        self.run = run
+        self.prompt = Prompt(look.say("prompt.placeholder"))
+        self._new_question = False
+        self._known = 0
+
+    def extras(self) -> Iterable[Widget]:
+        """The prompt."""
+        yield self.prompt
+
+    def focus_stops(self) -> list[Widget]:
+        """The prompt comes after the panes."""
+        return [self.prompt]
+
+    def saved(self) -> Piece:
+        """Saved, being saved, or not: then why."""
+        state = self.run.save_state
+        if state.error:
+            return self.look.say("status.not_saved", error=state.error), "bad"
+        if not state.saved:
+            return self.look.say("status.saving"), "muted"
+        return self.look.say("status.saved"), "good"
+
+    def must_ask(self) -> bool:
+        """Open answers would be stopped."""
+        return bool(self.board.open_answers())
+
+    def tick(self) -> None:
+        """Also without events the save state may change."""
+        super().tick()
+        if self.grid is not None and not self.has_class("-tiny"):
+            self.status.show_status(self.board, self.question, self.saved())
+
+    def after_events(self) -> None:
+        """A free question that was just asked is gone to."""
+        if self._new_question and len(self.board.questions) > self._known:
+            self._new_question = False
+            self.question = self.board.questions[-1].id
+
+    def action_ask(self) -> None:
+        """Put the question on the screen to every model."""
+        self._ask(self.question)
+
+    def action_ask_again(self) -> None:
+        """Ask its newest turn anew of every model."""
+        self._ask(self.question, again=True)
+
+    def action_ask_again_here(self) -> None:
+        """Ask its newest turn anew of the chosen model."""
+        if self.grid is not None:
+            self._ask(self.question, again=True, models=[self.grid.chosen])
+
+    def action_ask_all(self) -> None:
+        """Ask every question of every model, in the background."""
+        try:
+            self.run.ask_all()
+        except UserError as error:
+            self.tell_error(error)
+        else:
+            self.tell(self.look.say("ask.all"))
+
+    def _ask(
+        self,
+        question: str | None,
+        text: str | None = None,
+        again: bool = False,
+        models: list[int] | None = None,
+    ) -> bool:
+        try:
+            asked = self.run.ask(question or None, text=text, models=models, again=again)
+        except UserError as error:
+            self.tell_error(error)
+            return False
+        if not asked:
+            self.tell(self.look.say("ask.nothing"), "warning")
+        return bool(asked)
+
+    def action_cancel(self) -> None:
+        """Stop the answers of the chosen pane."""
+        if self.grid is not None and self.board.open_answers(self.grid.chosen):
+            self.run.cancel(self.grid.chosen)
+
+    def action_reload(self) -> None:
+        """Load the chosen model again."""
+        if self.grid is not None:
+            try:
+                self.run.reload(self.grid.chosen)
+            except UserError as error:
+                self.tell_error(error)
+
+    def action_prompt(self, free: bool) -> None:
+        """Type: a further turn of this conversation, or a new question."""
+        self._new_question = free
+        key = "prompt.placeholder_free" if free else "prompt.placeholder"
+        self.prompt.placeholder = self.look.say(key)
+        self.prompt.focus()
+
+    @on(Prompt.Sent)
+    def _sent(self, event: Prompt.Sent) -> None:
+        talked = any(self.board.conversation(m.index, self.question) for m in self.board.models)
+        self._known = len(self.board.questions)
+        free = self._new_question or not talked
+        self._new_question = self._ask(None if free else self.question, event.text) and free
+        self._leave_prompt()
+
+    @on(Prompt.Left)
+    def _leave_prompt(self) -> None:
+        if self.grid is not None:
+            self.grid.choose(self.grid.chosen)
+
+    @on(Prompt.Cut)
+    def _cut(self) -> None:
+        self.tell(self.look.say("prompt.cut"), "warning")

@@ -1,0 +1,138 @@
+"""A recorded session in the same panes, with a transport bar."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from tui.app.look import Look, Piece
+from tui.app.safe_text import one_line
+from tui.app.screens.board_screen import BoardScreen
+from tui.app.widgets.transport import Transport
+from tui.sessions.player import SPEEDS, Player
+
+_SEEK_US = 5_000_000
+
+
+class ReplayScreen(BoardScreen):
+    """Plays a session; shows the question that is being answered."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "play", "key.play", id="replay.toggle"),
+        Binding("left", "seek(-1)", "key.seek_back", id="replay.back"),
+        Binding("right", "seek(1)", "key.seek", id="replay.forward"),
+        Binding("right_square_bracket", "step(1)", "key.next", show=False, id="replay.next"),
+        Binding(
+            "left_square_bracket", "step(-1)", "key.previous", show=False, id="replay.previous"
+        ),
+        Binding("greater_than_sign", "faster(1)", "key.faster", id="replay.faster"),
+        Binding("less_than_sign", "faster(-1)", "key.slower", id="replay.slower"),
+        Binding("full_stop", "token", "key.token", show=False, id="replay.token"),
+        Binding("0,m", "at_once", "key.at_once", id="replay.at_once"),
+        Binding("escape,backspace", "leave", "key.leave", show=False, id="replay.leave"),
+    ]
+
+    def __init__(self, look: Look, player: Player, path: Path, sessions: Path) -> None:
+        super().__init__(look, player, path, sessions, look.say("pane.hint_replay"))
+        self.player = player
+        self.transport = Transport(look, id="transport")
+        self._stepped = False
+
+    def extras(self) -> Iterable[Widget]:
+        """The transport bar."""
+        yield self.transport
+
+    def saved(self) -> Piece:
+        """Which recording this is."""
+        return one_line(self.path.name), "muted"
+
+    def tick(self) -> None:
+        """The position moves also where nothing happens."""
+        super().tick()
+        self._show_transport()
+
+    def after_events(self) -> None:
+        """Follow the question that is being worked on, unless a person went elsewhere."""
+        playing = self.player.question
+        if playing is None or self._stepped:
+            return
+        if not any(a.is_open and a.question == self.question for a in self.board.answers.values()):
+            self.question = playing
+
+    def show(self) -> None:
+        """The panes and the position."""
+        super().show()
+        self._show_transport()
+
+    def _show_transport(self) -> None:
+        player = self.player
+        self.transport.show_position(
+            player.position_us, player.duration_us, player.speed, player.playing, player.ended
+        )
+
+    def _steered(self) -> None:
+        self._drain()
+        self._stepped = False
+        self.question = self.player.question or self.question
+        self.show()
+
+    def action_step(self, step: int) -> None:
+        """Go to where the next or the previous question was asked."""
+        if self.player.step_question(step) is not None:
+            self._steered()
+        else:
+            super().action_step(step)
+            self._stepped = True
+
+    def action_jump(self, number: int) -> None:
+        """Go to where the question of a number was asked."""
+        if not 0 < number <= len(self.board.questions):
+            return
+        wanted, was = self.board.questions[number - 1].id, self.player.position_us
+        self.player.seek(0)
+        while (found := self.player.step_question(1)) is not None and found != wanted:
+            pass
+        if found is None:
+            self.player.seek(was)
+            self.tell(self.look.say("replay.not_asked", number=number), "warning")
+        self._steered()
+
+    def action_play(self) -> None:
+        """Play, pause, or play again from the beginning."""
+        self.player.toggle()
+        self._steered()
+
+    def action_seek(self, direction: int) -> None:
+        """Five seconds back or on."""
+        self.player.seek(self.player.position_us + direction * _SEEK_US)
+        self._steered()
+
+    def action_faster(self, step: int) -> None:
+        """The next higher or lower speed."""
+        finite = [speed for speed in SPEEDS if not math.isinf(speed)]
+        now = min(self.player.speed, finite[-1])
+        at = min(range(len(finite)), key=lambda i: abs(finite[i] - now))
+        self.player.set_speed(finite[max(0, min(len(finite) - 1, at + step))])
+        self._show_transport()
+
+    def action_token(self) -> None:
+        """Pause, and one token further."""
+        self.player.step_token()
+        self._steered()
+
+    def action_at_once(self) -> None:
+        """Everything at once."""
+        self.player.set_speed(math.inf)
+        self.player.play()
+        self._drain()
+        self.show()
+
+    def action_leave(self) -> None:
+        """Back to where one came from."""
+        if len(self.app.screen_stack) > 2:
+            self.app.pop_screen()
+        else:
+            self.app.exit(0)

@@ -1,0 +1,147 @@
+"""Where `duibi` without a model begins: recordings, models, question sets."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual import on
+from textual.widget import Widget
+
+from tui.app.figures import clock
+from tui.app.look import Look
+from tui.app.safe_text import one_line
+from tui.app.screens.base import BaseScreen
+from tui.app.screens.replay import ReplayScreen
+from tui.app.widgets.lines import Lines
+from tui.app.widgets.menu import Entry, Heading, Menu
+from tui.host.errors import UserError
+from tui.sessions.library import Entry as Recorded
+
+RECENT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Models that can be opened: references, a title and a remark."""
+
+    references: tuple[str, ...]
+    title: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person chose to open: models under a question set."""
+
+    references: tuple[str, ...]
+    questions: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is to choose from."""
+
+    samples: list[Recorded]
+    recent: list[Recorded]
+    offers: list[Offer]
+    sets: list[tuple[str, str]]
+    """Name and title."""
+
+
+class StartScreen(BaseScreen):
+    """The first entry is a bundled recording: Enter plays it at once."""
+
+    def __init__(
+        self, look: Look, sessions: Path, look_around: Callable[[], Found], questions: str
+    ) -> None:
+        super().__init__(look)
+        self._sessions, self._look_around, self._questions = sessions, look_around, questions
+        self.menu = Menu(look)
+        self.heading = Lines(look, id="title")
+
+    def parts(self) -> Iterable[Widget]:
+        """A title and the list."""
+        yield self.heading
+        yield self.menu
+
+    def on_mount(self) -> None:
+        """Show what there is."""
+        self.menu.focus()
+        self._refill()
+
+    def on_screen_resume(self) -> None:
+        """Back from a recording: there may be more now."""
+        self._refill()
+
+    def _refill(self) -> None:
+        say = self.look.say
+        self.heading.show(
+            [
+                [],
+                [("   ", ""), (say("start.title"), "accent bold"), ("  ", "")],
+                [("   ", ""), (say("start.subtitle"), "muted")],
+                [],
+            ]
+        )
+        found = self._look_around()
+        rows: list[Entry | Heading | None] = []
+        if found.samples:
+            rows += [Heading(say("start.samples")), *map(self._recorded, found.samples), None]
+        if found.recent:
+            recent = found.recent[:RECENT]
+            rows += [Heading(say("start.sessions")), *map(self._recorded, recent), None]
+        if found.offers:
+            rows.append(Heading(say("start.models")))
+            rows += [Entry(one_line(o.title), one_line(o.remark), o) for o in found.offers]
+            rows.append(None)
+        if found.sets:
+            rows.append(Heading(say("start.sets")))
+            rows += [
+                Entry(one_line(title), name, _Set(name), marked=name == self._questions)
+                for name, title in found.sets
+            ]
+        if not found.samples and not found.recent:
+            rows += [None, Heading(say("start.nothing"))]
+        self.menu.show(rows)
+
+    def _recorded(self, entry: Recorded) -> Entry:
+        say = self.look.say
+        labels = one_line("  ".join(entry.labels)) or one_line(entry.name)
+        parts = [
+            one_line(entry.question_set),
+            say("start.answers", count=entry.answers),
+            clock(int(entry.duration_s * 1e6)),
+            entry.started[:10],
+        ]
+        if entry.verdict != "complete":
+            parts.insert(0, say(f"verdict.{entry.verdict}"))
+        if entry.problem:
+            parts = [one_line(entry.problem)]
+        return Entry(labels, "  ".join(part for part in parts if part), entry)
+
+    @on(Menu.Chosen)
+    def _chosen(self, event: Menu.Chosen) -> None:
+        match event.value:
+            case Recorded() as entry:
+                self._play(entry.path)
+            case Offer(references=references):
+                self.app.exit(Choice(references, self._questions))
+            case _Set(name=name):
+                self._questions = name
+                self._refill()
+
+    def _play(self, path: Path) -> None:
+        from tui.sessions.player import Player
+        from tui.sessions.reader import read
+
+        try:
+            events = read(path).events
+        except UserError as error:
+            self.tell_error(error)
+            return
+        self.app.push_screen(ReplayScreen(self.look, Player(events), path, self._sessions))

@@ -1,0 +1,190 @@
+"""The pane of one model: a header and a conversation, drawn line by line.
+
+A plain widget with `render_line`: rows are wrapped once (`tui.app.conversation`), only
+those that changed are repainted, there is no scrollbar, and the background is the theme's.
+The header and the text are repainted by the screen's tick, never per token.
+"""
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.app.conversation import Conversation
+from tui.app.look import Look, Piece
+from tui.app.pane_header import header, shown_answer, state_of
+from tui.board import Board
+
+_FIGURES_EVERY_US = 500_000
+_MARGIN = 1
+
+
+class AnswerPane(Widget, can_focus=True):
+    """Shows what one model says under one question; scrolls, and follows when at the end."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "scroll(1)", "key.down", show=False, id="pane.down"),
+        Binding("up,k", "scroll(-1)", "key.up", show=False, id="pane.up"),
+        Binding("pagedown,ctrl+f", "page(1.0)", "key.page_down", show=False, id="pane.page_down"),
+        Binding("pageup,ctrl+b", "page(-1.0)", "key.page_up", show=False, id="pane.page_up"),
+        Binding("ctrl+d", "page(0.5)", "key.half_down", show=False, id="pane.half_down"),
+        Binding("ctrl+u", "page(-0.5)", "key.half_up", show=False, id="pane.half_up"),
+        Binding("home,g", "top", "key.top", show=False, id="pane.top"),
+        Binding("end,G", "end", "key.end", show=False, id="pane.end"),
+    ]
+
+    def __init__(self, index: int, look: Look, hint: str) -> None:
+        super().__init__(id=f"pane-{index}")
+        self.index, self._look, self._hint = index, look, hint
+        self._board = Board()
+        self._question = ""
+        self._header: list[Piece] = []
+        self._header_mark: tuple[object, ...] = ()
+        self._tops: dict[str, int] = {}
+        self.top = 0
+        self.follow = True
+        self._conversation = Conversation(20, look, hint)
+
+    @property
+    def body_height(self) -> int:
+        """Rows of text that are visible."""
+        return max(1, self.size.height - 1)
+
+    def show(self, board: Board, question: str) -> None:
+        """Bring the pane up to the board; repaints only what changed."""
+        if self.index >= len(board.models):
+            return
+        if question != self._question:
+            self._turn_to(question)
+        self._board = board
+        width = max(8, self.size.width - 2 * _MARGIN)
+        if width != self._conversation.width:
+            self._restart(width)
+        changed = self._conversation.update(board, board.models[self.index], question)
+        if changed is not None:
+            self._grown(changed)
+        self._show_header()
+
+    def restart(self) -> None:
+        """Forget the wrapped rows (another language); the next `show` makes them anew."""
+        self._restart(self._conversation.width)
+        self._header_mark = ()
+
+    def _restart(self, width: int) -> None:
+        self._conversation = Conversation(width, self._look, self._hint)
+        self.refresh()
+
+    def _turn_to(self, question: str) -> None:
+        if not self.follow:
+            self._tops[self._question] = self.top
+        else:
+            self._tops.pop(self._question, None)
+        self._question = question
+        self.follow = question not in self._tops
+        self.top = self._tops.get(question, 0)
+        self._header_mark = ()
+        self._restart(self._conversation.width)
+
+    def _grown(self, changed: int) -> None:
+        total, height, top = len(self._conversation), self.body_height, self.top
+        if self.follow and (total > top + height or total <= top):
+            # By half a page: the text moves rarely, so it can be read while it grows.
+            self.top = max(0, total - height + (height // 2 if self._is_open() else 0))
+            self.top = min(self.top, max(0, total - 1))
+        self.top = min(self.top, max(0, total - 1))
+        if self.top != top:
+            self.refresh()
+        elif changed < self.top + height:
+            first = max(0, changed - self.top)
+            self.refresh(Region(0, 1 + first, self.size.width, height - first))
+
+    def _is_open(self) -> bool:
+        answer = shown_answer(self._board, self.index, self._question)
+        return answer is not None and answer.is_open
+
+    def _show_header(self) -> None:
+        model = self._board.models[self.index]
+        answer = shown_answer(self._board, self.index, self._question)
+        percent = (
+            model.load.done * 100 // model.load.total if model.load and model.load.total else 0
+        )
+        mark = (
+            answer and (answer.id, answer.state),
+            state_of(model, answer),
+            model.current,
+            percent,
+            self.size.width,
+            self._board.now_us // _FIGURES_EVERY_US if self._board.open_answers(self.index) else 0,
+        )
+        if mark == self._header_mark:
+            return
+        self._header_mark = mark
+        pieces = header(self._board, model, self._question, self._look, self.size.width)
+        if pieces != self._header:
+            self._header = pieces
+            self.refresh(Region(0, 0, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        """One line: the header at 0, rows of the conversation below."""
+        width = self.size.width
+        if y == 0:
+            ground = "cursor" if self.has_focus else "panel"
+            return self._look.strip(self._header, width, ground)
+        index = self.top + y - 1
+        if index >= len(self._conversation):
+            return self._look.strip([], width)
+        text, style = self._conversation.row(index)
+        return self._look.strip([(" " * _MARGIN, ""), (text, style)], width)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Wrap anew at the new width, keeping to the end if the reader was there."""
+        self._header_mark = ()
+        if self._question:
+            self.show(self._board, self._question)
+            if self.follow:
+                self.action_end()
+
+    def on_focus(self) -> None:
+        """The header shows the focus."""
+        self.refresh(Region(0, 0, self.size.width, 1))
+
+    def on_blur(self) -> None:
+        """The header shows that the focus has gone."""
+        self.refresh(Region(0, 0, self.size.width, 1))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel scrolls three rows."""
+        event.stop()
+        self.action_scroll(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel scrolls three rows."""
+        event.stop()
+        self.action_scroll(-3)
+
+    def action_scroll(self, rows: int) -> None:
+        """Scroll by rows; arriving at the end makes the pane follow again."""
+        last = max(0, len(self._conversation) - self.body_height)
+        top = max(0, min(self.top + rows, max(last, self.top if rows > 0 else last)))
+        self.follow = top >= last and (rows > 0 or last == 0)
+        if top != self.top:
+            self.top = top
+            self.refresh()
+
+    def action_page(self, pages: float) -> None:
+        """Scroll by pages, less one row to keep the place."""
+        rows = max(1, int(self.body_height * abs(pages)) - 1)
+        self.action_scroll(rows if pages > 0 else -rows)
+
+    def action_top(self) -> None:
+        """Go to the first row."""
+        self.action_scroll(-self.top)
+
+    def action_end(self) -> None:
+        """Go to the last row and follow it."""
+        self.top = max(0, len(self._conversation) - self.body_height)
+        self.follow = True
+        self.refresh()

@@ -1,0 +1,112 @@
+"""The last line: the keys that apply now, most useful first, as many as fit."""
+
+from typing import Any
+
+from rich.cells import cell_len
+from textual.screen import Screen
+
+from tui.app.look import Look, Piece
+from tui.app.widgets.lines import Lines
+
+_NAMES = {
+    "enter": "Enter",
+    "escape": "Esc",
+    "tab": "Tab",
+    "space": "Space",
+    "question_mark": "?",
+    "left": "←",
+    "right": "→",
+    "up": "↑",
+    "down": "↓",
+    "full_stop": ".",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "pagedown": "PgDn",
+    "pageup": "PgUp",
+    "home": "Home",
+    "end": "End",
+}
+
+_ORDER = (
+    "menu.open",
+    "prompt.send",
+    "prompt.line_break",
+    "prompt.leave",
+    "answer.ask",
+    "replay.toggle",
+    "question.next",
+    "question.previous",
+    "answer.again",
+    "answer.all",
+    "answer.cancel",
+    "prompt.focus",
+    "replay.back",
+    "replay.forward",
+    "replay.slower",
+    "replay.faster",
+    "replay.at_once",
+    "screen.focus_next",
+    "screen.zoom",
+    "answer.copy",
+    "app.theme",
+    "app.help",
+    "app.quit",
+)
+"""The footer, most useful first."""
+
+
+def key_name(key: str) -> str:
+    """A key as a person reads it: ``Ctrl+P``, ``?``, ``S``."""
+    *modifiers, last = key.split("+") if key != "+" else ["+"]
+    name = _NAMES.get(last, last)
+    if modifiers:
+        return "+".join([*(m.capitalize() for m in modifiers), name.upper()])
+    return name
+
+
+def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
+    """What can be pressed now: (id, keys as read, description key), in binding order."""
+    found: dict[str, tuple[list[str], str]] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if not binding.id or not active.enabled:
+            continue
+        keys, _ = found.setdefault(binding.id, ([], binding.description))
+        keys.append(key_name(binding.key))
+    return [(id_, " ".join(keys), description) for id_, (keys, description) in found.items()]
+
+
+class KeysBar(Lines):
+    """The footer."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look, id="keys")
+
+    def on_mount(self) -> None:
+        """Follow the bindings as the focus moves."""
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_changed)
+        self.call_after_refresh(self.show_keys)
+
+    def _bindings_changed(self, screen: Screen[Any]) -> None:
+        self.show_keys()
+
+    def on_resize(self) -> None:
+        """Another width, another number of keys."""
+        self.show_keys()
+
+    def show_keys(self) -> None:
+        """Draw the keys that apply now."""
+        pieces: list[Piece] = [(" ", "")]
+        room = self.size.width - 1
+        now = {id_: (keys, description) for id_, keys, description in keys_of(self.screen)}
+        for keys, description in (now[id_] for id_ in _ORDER if id_ in now):
+            keys = keys.split(" ")[0]
+            words = self.look.say(description)
+            needed = cell_len(keys) + cell_len(words) + 3
+            if needed > room:
+                break
+            room -= needed
+            pieces += [(keys, "accent"), (" ", ""), (words, "muted"), ("  ", "")]
+        self.show([pieces])

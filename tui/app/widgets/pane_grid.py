@@ -1,0 +1,148 @@
+"""The panes, side by side or one at a time under tabs with a line of preview each."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual.app import ComposeResult
+from textual.containers import Container
+
+from tui.app.look import Look, Piece
+from tui.app.pane_header import shown_answer, state_of
+from tui.app.safe_text import one_line
+from tui.app.widgets.answer_pane import AnswerPane
+from tui.app.widgets.lines import Lines
+from tui.app.wrapping import clip
+from tui.board import Board
+
+MIN_PANE_WIDTH, MIN_PANE_HEIGHT = 38, 8
+TABS_BELOW = 100
+MAX_PANES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """``columns`` x ``rows`` of panes, or with 0 columns one pane under tabs."""
+
+    columns: int
+    rows: int
+
+
+def layout(panes: int, width: int, height: int) -> Layout:
+    """The layout for a number of panes in a room: as few rows as the widths allow."""
+    if panes == 1:
+        return Layout(1, 1)
+    if width < TABS_BELOW:
+        return Layout(0, 0)
+    for rows in range(1, panes + 1):
+        columns = math.ceil(panes / rows)
+        if (width + 1) // columns - 1 >= MIN_PANE_WIDTH:
+            fits = (height + 1) // rows - 1 >= MIN_PANE_HEIGHT
+            return Layout(columns, rows) if fits else Layout(0, 0)
+    return Layout(0, 0)
+
+
+class Tabs(Lines):
+    """A line for each model: the chosen one marked, of the others how they go on."""
+
+    def show_tabs(self, board: Board, question: str, chosen: int) -> None:
+        """Draw the models with the end of what each has said."""
+        width = self.size.width
+        lines: list[list[Piece]] = []
+        for model in board.models:
+            answer = shown_answer(board, model.index, question)
+            label = clip(one_line(model.label), max(8, width // 3))
+            state = self.look.say(f"state.{state_of(model, answer)}")
+            preview = one_line("".join(answer.chunks[-40:])) if answer else ""
+            room = width - cell_len(label) - cell_len(state) - 9
+            style = "cursor bold" if model.index == chosen else "panel"
+            lines.append(
+                [
+                    (f" {model.index + 1} {label} ", style),
+                    (f" {state} ", "accent"),
+                    (_tail(preview.strip(), room), "muted"),
+                ]
+            )
+        self.show(lines)
+
+
+def _tail(text: str, room: int) -> str:
+    """The end of a line that fits, with an ellipsis before it."""
+    if room <= 1:
+        return ""
+    if cell_len(text) <= room:
+        return text
+    text = text[-room:]
+    while cell_len(text) > room - 1:
+        text = text[1:]
+    return "…" + text
+
+
+class PaneGrid(Container):
+    """Holds the panes and decides where they are; knows which one is meant."""
+
+    def __init__(self, count: int, look: Look, hint: str) -> None:
+        super().__init__(id="panes")
+        self.tabs = Tabs(look, id="tabs")
+        self.panes = [AnswerPane(index, look, hint) for index in range(count)]
+        self.chosen = 0
+        self.zoomed = False
+        self._arranged: tuple[object, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """Tabs above, then the panes."""
+        yield self.tabs
+        yield from self.panes
+
+    @property
+    def pane(self) -> AnswerPane:
+        """The chosen pane."""
+        return self.panes[self.chosen]
+
+    def shown(self) -> Iterator[AnswerPane]:
+        """The panes that can be seen."""
+        return (pane for pane in self.panes if pane.display)
+
+    def choose(self, index: int) -> None:
+        """Make a pane the chosen one and give it the focus."""
+        if 0 <= index < len(self.panes):
+            self.chosen = index
+            self.rearrange()
+            self.pane.focus(scroll_visible=False)
+
+    def toggle_zoom(self) -> None:
+        """Show the chosen pane alone, or all again."""
+        self.zoomed = not self.zoomed
+        self.rearrange()
+
+    def on_resize(self) -> None:
+        """Another room, perhaps another layout."""
+        self.rearrange()
+
+    def rearrange(self) -> None:
+        """Lay the panes out for the room there is."""
+        if not self.size or not self.panes:
+            return
+        placed = layout(len(self.panes), self.size.width, self.size.height)
+        alone = self.zoomed or placed.columns == 0
+        mark = (placed, alone, self.chosen if alone else None)
+        if mark == self._arranged:
+            return
+        self._arranged = mark
+        self.tabs.display = placed.columns == 0 and not self.zoomed
+        self.tabs.styles.height = len(self.panes)
+        columns = 1 if alone else placed.columns
+        self.styles.layout = "vertical" if alone else "grid"
+        if not alone:
+            self.styles.grid_size_columns = columns
+            self.styles.grid_size_rows = placed.rows
+        for pane in self.panes:
+            pane.display = not alone or pane.index == self.chosen
+
+    def show(self, board: Board, question: str) -> None:
+        """Bring the visible panes and the tabs up to the board."""
+        for pane in self.shown():
+            pane.show(board, question)
+        if self.tabs.display:
+            self.tabs.show_tabs(board, question, self.chosen)

@@ -1,0 +1,99 @@
+"""The line a person types into."""
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+from tui.app.safe_text import clean
+
+MAX_PROMPT = 100_000
+"""Characters; a longer paste is cut and that is said."""
+
+
+class Prompt(TextArea):
+    """Grows with its text; Enter sends, Ctrl+J breaks the line, Up and Down recall."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "send", "key.send", id="prompt.send", priority=True),
+        Binding("ctrl+j", "line_break", "key.line_break", id="prompt.line_break", priority=True),
+        Binding("escape", "leave", "key.leave", id="prompt.leave", priority=True),
+    ]
+
+    class Sent(Message):
+        """A person sent ``text``."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Left(Message):
+        """A person is done with the prompt."""
+
+    class Cut(Message):
+        """A paste was too long and was cut at `MAX_PROMPT`."""
+
+    def __init__(self, placeholder: str) -> None:
+        super().__init__(
+            id="prompt",
+            compact=True,
+            soft_wrap=True,
+            show_line_numbers=False,
+            highlight_cursor_line=False,
+            tab_behavior="focus",
+            placeholder=placeholder,
+        )
+        self.cursor_blink = False
+        self.sent: list[str] = []
+        self._at = 0
+
+    def action_send(self) -> None:
+        """Hand the text over, remember it, and empty the line."""
+        text = clean(self.text).strip()
+        if not text:
+            return
+        if self.sent[-1:] != [text]:
+            self.sent.append(text)
+        self._at = len(self.sent)
+        self.clear()
+        self.post_message(self.Sent(text))
+
+    def action_line_break(self) -> None:
+        """Break the line."""
+        self.insert("\n")
+
+    def action_leave(self) -> None:
+        """Give the focus back; the text stays."""
+        self.post_message(self.Left())
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        """The line above, or from the first line what was sent before."""
+        if self.cursor_location[0] == 0 and not select and self._at > 0:
+            self._recall(self._at - 1)
+        else:
+            super().action_cursor_up(select)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        """The line below, or from the last line what was sent after."""
+        last = self.cursor_location[0] == self.document.line_count - 1
+        if last and not select and self._at < len(self.sent):
+            self._recall(self._at + 1)
+        else:
+            super().action_cursor_down(select)
+
+    def _recall(self, at: int) -> None:
+        self._at = at
+        self.load_text(self.sent[at] if at < len(self.sent) else "")
+        self.move_cursor(self.document.end)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        """Take a bounded paste; control characters never get into the prompt."""
+        event.prevent_default()
+        event.stop()
+        text = clean(event.text)
+        room = max(0, MAX_PROMPT - len(self.text))
+        if len(text) > room:
+            self.post_message(self.Cut())
+        self.insert(text[:room])

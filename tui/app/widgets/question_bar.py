@@ -1,0 +1,64 @@
+"""Where one is in the question set: ``3/8 logic``, the text, and how far each one is."""
+
+from rich.cells import cell_len
+
+from tui.app.look import Piece
+from tui.app.safe_text import one_line
+from tui.app.widgets.lines import Lines
+from tui.app.wrapping import clip
+from tui.board import Board, Question
+
+_MARKS = {"none": " ", "open": "▸", "done": "✓", "failed": "✗"}
+_MARK_STYLES = {"none": "muted", "open": "warn", "done": "good", "failed": "bad"}
+
+
+def progress(board: Board, question: str) -> str:
+    """``none``, ``open``, ``done`` (every model answered) or ``failed`` (one did not)."""
+    states = []
+    for model in board.models:
+        conversation = board.conversation(model.index, question)
+        states.append(conversation[-1].state if conversation else "")
+    if any(state in ("queued", "prefill", "decoding") for state in states):
+        return "open"
+    if any(state in ("failed", "cancelled") for state in states):
+        return "failed"
+    return "done" if states and all(state == "answered" for state in states) else "none"
+
+
+class QuestionBar(Lines):
+    """Two lines: position, category and marks; the text of the question."""
+
+    def show_question(self, board: Board, current: Question | None) -> None:
+        """Show a question of the board and the marks of all of them."""
+        width = self.size.width
+        if current is None:
+            self.show([[(" ", ""), (self.look.say("questions.none"), "muted")], []])
+            return
+        ids = [question.id for question in board.questions]
+        position = ids.index(current.id) + 1
+        left = self.look.say("questions.position", number=position, count=len(ids))
+        category = one_line(current.category)
+        if current.free:
+            category = self.look.say("questions.free")
+        marks = self._marks(board, ids, position, width - cell_len(left) - 8)
+        room = width - cell_len(left) - sum(cell_len(text) for text, _ in marks) - 5
+        category = clip(category, room)
+        gap = " " * max(1, room - cell_len(category) + 2)
+        text = clip(" ".join(one_line(turn) for turn in current.turns[:1]), width - 2)
+        self.show(
+            [
+                [(" ", ""), (left, "bold"), ("  ", ""), (category, "accent"), (gap, ""), *marks],
+                [(" ", ""), (text, "text")],
+            ]
+        )
+
+    def _marks(self, board: Board, ids: list[str], position: int, room: int) -> list[Piece]:
+        """One mark a question, a window of them around the current one where room is short."""
+        count = max(1, min(len(ids), room // 4))
+        first = min(max(0, position - 1 - count // 2), len(ids) - count)
+        pieces: list[Piece] = []
+        for number in range(first + 1, first + count + 1):
+            state = progress(board, ids[number - 1])
+            style = "cursor bold" if number == position else _MARK_STYLES[state]
+            pieces += [(f"{number}{_MARKS[state]}", style), (" ", "")]
+        return pieces

@@ -1,0 +1,69 @@
+"""The last line but one: each model's memory and speed, the machine's, and what is saved."""
+
+from rich.cells import cell_len
+
+from tui.app.figures import memory
+from tui.app.look import Look, Piece
+from tui.app.pane_header import figures, shown_answer, state_of
+from tui.app.safe_text import one_line
+from tui.app.widgets.lines import Lines
+from tui.app.wrapping import clip
+from tui.board import Board, Model
+
+_EVERY_US = 1_000_000
+
+
+def model_words(board: Board, model: Model, question: str, look: Look, detail: int) -> str:
+    """One model: 0 name and memory, 1 also the state, 2 also TTFT and tok/s."""
+    answer = shown_answer(board, model.index, question)
+    parts = [clip(one_line(model.label), 24)]
+    if detail >= 1:
+        parts.append(look.say(f"state.{state_of(model, answer)}"))
+    if detail >= 2 and (measured := figures(answer, look)):
+        parts.append(measured)
+    if model.private or model.mapped:
+        parts.append(
+            look.say("status.ram", private=memory(model.private), mapped=memory(model.mapped))
+        )
+    return " ".join(parts)
+
+
+class StatusBar(Lines):
+    """Shows as much as fits, and changes at most once a second unless a state changes."""
+
+    ground = "panel"
+
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
+        super().__init__(look, id=id)
+        self._mark: tuple[object, ...] = ()
+
+    def show_status(self, board: Board, question: str, saved: Piece) -> None:
+        """Show the board's figures; ``saved`` says how the session file stands."""
+        states = tuple(
+            (model.state, board.current(model.index) and board.current(model.index).state)  # type: ignore[union-attr]
+            for model in board.models
+        )
+        mark = (board.now_us // _EVERY_US, states, question, saved, self.size.width)
+        if mark == self._mark:
+            return
+        self._mark = mark
+        right: list[Piece] = []
+        if board.limit or board.used:
+            low = board.limit and board.limit - board.used < board.limit // 16
+            words = self.look.say(
+                "status.machine", used=memory(board.used), limit=memory(board.limit)
+            )
+            right = [(words, "bad" if low else ""), ("  ", "")]
+        right += [saved, (" ", "")]
+        room = self.size.width - sum(cell_len(text) for text, _ in right) - 2
+        left = self._models(board, question, room)
+        gap = " " * max(1, room - cell_len(left))
+        self.show([[(" ", ""), (left, ""), (gap, ""), *right]])
+
+    def _models(self, board: Board, question: str, room: int) -> str:
+        for detail in (2, 1, 0):
+            words = [model_words(board, m, question, self.look, detail) for m in board.models]
+            line = " │ ".join(words)
+            if cell_len(line) <= room:
+                return line
+        return clip(line, room) if board.models else ""

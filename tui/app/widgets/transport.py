@@ -1,0 +1,44 @@
+"""Where a replay is: playing or paused, speed, position and duration as a bar."""
+
+import math
+
+from rich.cells import cell_len
+
+from tui.app.figures import bar, clock
+from tui.app.widgets.lines import Lines
+
+
+class Transport(Lines):
+    """One line; changes at most once a second of the session's time, or when steered."""
+
+    def show_position(
+        self, position_us: int, duration_us: int, speed: float, playing: bool, ended: bool
+    ) -> None:
+        """Show where the player is."""
+        say = self.look.say
+        if ended:
+            state, style = say("transport.ended"), "good"
+        elif playing:
+            state, style = say("transport.playing"), "accent"
+        else:
+            state, style = say("transport.paused"), "warn"
+        pace = say("transport.max") if math.isinf(speed) else say("transport.speed", n=f"{speed:g}")
+        times = f"{clock(min(position_us, duration_us))} / {clock(duration_us)}"
+        room = self.size.width - cell_len(state) - cell_len(pace) - len(times) - 8
+        done = position_us / duration_us if duration_us else 1.0
+        filled, empty = bar(done, max(4, room))
+        self.show(
+            [
+                [
+                    (" ", ""),
+                    (state, f"bold {style}"),
+                    ("  ", ""),
+                    (pace, "muted"),
+                    ("  ", ""),
+                    (filled, "accent"),
+                    (empty, "muted"),
+                    ("  ", ""),
+                    (times, "muted"),
+                ]
+            ]
+        )

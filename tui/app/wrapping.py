@@ -1,0 +1,92 @@
+"""Text into rows of a given width, at constant cost per piece appended.
+
+Widths are terminal cells (East Asian wide characters and emoji take two), as
+`rich.cells` measures them. Breaks come after spaces and between wide characters, never
+before closing nor after opening punctuation (the basic rules of JIS X 4051, which GB/T
+15834 shares).
+"""
+
+from rich.cells import cell_len, set_cell_size, split_graphemes
+
+TAB = "    "
+NO_START = frozenset("，。、；：？！）》」』】〉〕％…—～·,.;:?!)]}%”’")
+NO_END = frozenset("（《「『【〈〔“‘([{")
+
+
+class Wrapped:
+    """Text that grows at its end, as rows. Only the last row ever changes."""
+
+    __slots__ = ("_last", "rows", "width")
+
+    def __init__(self, width: int, text: str = "") -> None:
+        self.width = max(2, width)
+        self.rows: list[str] = []
+        self._last = ""
+        if text:
+            self.append(text)
+
+    def append(self, text: str) -> int:
+        """Add text; returns the index of the first row that changed."""
+        changed = max(0, len(self.rows) - 1)
+        if self.rows:
+            self.rows.pop()
+        first, *others = (self._last + text.replace("\t", TAB)).split("\n")
+        self.rows += wrap_line(first, self.width)
+        for line in others:
+            self.rows += wrap_line(line, self.width)
+        self._last = self.rows[-1]
+        return changed
+
+
+def wrap_line(line: str, width: int) -> list[str]:
+    """The rows of one line without newlines; at least one, an empty line is one row."""
+    rows = []
+    while (cut := _cut(line, width)) < len(line):
+        row = line[:cut]
+        rows.append(row.rstrip(" ") or row)
+        line = line[cut:]
+    rows.append(line)
+    return rows
+
+
+def _cut(line: str, width: int) -> int:
+    """Where the first row of a line ends; a space at the break goes with the row."""
+    if line.isascii():
+        if len(line) <= width:
+            return len(line)
+        space = line.rfind(" ", 0, width + 1)
+        return space + 1 if space > 0 and line[:space].strip() else width
+    # Rows are short: of a long line only as much is measured as could fit.
+    head = line[: width * 4 + 16]
+    if len(head) == len(line) and cell_len(line) <= width:
+        return len(line)
+    spans, _ = split_graphemes(head)
+    used = best = 0
+    for index, (start, end, cells) in enumerate(spans):
+        if used + cells > width and start > 0:
+            if head[start] == " ":
+                return end
+            return best or start
+        used += cells
+        following = spans[index + 1] if index + 1 < len(spans) else None
+        if following and _may_break(head, (start, end, cells), following):
+            best = end
+    return len(line) if len(head) == len(line) else best or len(head)
+
+
+def _may_break(text: str, left: tuple[int, int, int], right: tuple[int, int, int]) -> bool:
+    before, after = text[left[0]], text[right[0]]
+    if after == " " or after in NO_START or before in NO_END:
+        return False
+    if before == " ":
+        return bool(text[: left[0]].strip())
+    return left[2] > 1 or right[2] > 1
+
+
+def clip(text: str, width: int) -> str:
+    """One line cut to ``width`` cells, with an ellipsis where something was cut."""
+    if width <= 0:
+        return ""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, width - 1).rstrip(" ") + "…"
