@@ -36,12 +36,16 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One answer asked of an engine: the whole conversation so far, ending in what is asked."""
+    """One answer asked of an engine: the whole conversation so far, ending in what is asked.
+
+    ``question`` is the question's id, for engines that look answers up (pasted, recorded).
+    """
 
     answer: int
     messages: tuple[Message, ...]
     max_new_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
+    question: str = ""
 
 
 class EngineError(UserError):

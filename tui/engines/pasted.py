@@ -1,0 +1,198 @@
+"""A model that only has a web page: a person pastes its answers, or brings them in a file."""
+
+import queue
+import re
+import threading
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tui.engines import tokens
+from tui.engines.base import Request, Timed
+from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Note, Started
+from tui.host.errors import UserError
+
+LONGEST_FILE = 8 * 1024 * 1024
+NOTE = "answers are pasted by a person: no timing, tokens estimated"
+
+Answers = Mapping[str, tuple[str, ...]]
+"""The answers of one model: question id -> its turns."""
+
+
+class PastedEngine:
+    """Gives the answers that a person brought, without any figure of time.
+
+    ``answers`` maps a question's id to its answer, or to one for each turn. What is not
+    there is waited for until `supply` brings it, if ``interactive``, and fails otherwise
+    (``not_pasted``).
+    """
+
+    computes_here = False
+
+    def __init__(
+        self, answers: Mapping[str, str | Sequence[str]], *, interactive: bool = False
+    ) -> None:
+        self._answers = {
+            id_: (said,) if isinstance(said, str) else tuple(said) for id_, said in answers.items()
+        }
+        self._interactive = interactive
+        self._waiting: dict[int, queue.SimpleQueue[Timed]] = {}
+        self._lock = threading.Lock()
+
+    def load(self, progress: Callable[[int, Body], None]) -> Loaded:
+        """Nothing has to be made ready."""
+        return Loaded(load_s=0.0, family="pasted", notes=[NOTE])
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+        """The answers that are there, then those that a person supplies, as they come."""
+        arrived: queue.SimpleQueue[Timed] = queue.SimpleQueue()
+        open_: set[int] = set()
+        try:
+            for request in requests:
+                said = self._known(request)
+                if said is not None:
+                    yield from _told(request.answer, said)
+                elif self._interactive:
+                    open_.add(request.answer)
+                    with self._lock:
+                        self._waiting[request.answer] = arrived
+                    note = Note("waiting for the pasted answer", request.answer)
+                    yield time.monotonic_ns(), note
+                else:
+                    yield time.monotonic_ns(), _missing(request)
+            while open_:
+                item = arrived.get()
+                if isinstance(item[1], Answered | Cancelled):
+                    open_.discard(item[1].answer)
+                yield item
+        finally:
+            self.cancel(list(open_))
+
+    def waiting(self) -> tuple[int, ...]:
+        """The answers that a person is asked to paste, oldest first."""
+        with self._lock:
+            return tuple(self._waiting)
+
+    def supply(self, answer: int, text: str) -> bool:
+        """Give the text of an answer that is waited for; whether it was, and there is text."""
+        if not text.strip():
+            return False
+        with self._lock:
+            arrived = self._waiting.pop(answer, None)
+        if arrived is None:
+            return False
+        for item in _told(answer, text):
+            arrived.put(item)
+        return True
+
+    def cancel(self, answers: Sequence[int] | None = None) -> None:
+        """Wait no longer for these answers (all by default)."""
+        with self._lock:
+            ids = list(self._waiting) if answers is None else answers
+            gone = [(id_, self._waiting.pop(id_)) for id_ in ids if id_ in self._waiting]
+        for id_, arrived in gone:
+            arrived.put((time.monotonic_ns(), Cancelled(id_)))
+
+    def set_threads(self, threads: int) -> None:
+        """Nothing is computed."""
+
+    def memory(self) -> tuple[int, int]:
+        """Nothing is held here."""
+        return 0, 0
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self.cancel()
+
+    def _known(self, request: Request) -> str | None:
+        turns = self._answers.get(request.question, ())
+        turn = sum(m.role == "user" for m in request.messages) - 1
+        return turns[turn] if 0 <= turn < len(turns) else None
+
+
+def _told(answer: int, text: str) -> Iterator[Timed]:
+    """The events of an answer that is there as a whole."""
+    text = text.encode("utf-8", "replace").decode()
+    count = round(tokens.estimate(text))
+    now = time.monotonic_ns()
+    yield now, Started(answer)
+    yield now, Delta(answer, count, text)
+    yield now, Answered(answer, "stop", output_tokens=count, token_source="estimate")
+
+
+def _missing(request: Request) -> Failed:
+    return Failed(
+        "not_pasted",
+        f"no pasted answer to question '{request.question}'",
+        "add it to the --pasted file",
+        request.answer,
+    )
+
+
+def read_pasted(path: Path, models: Sequence[str], questions: Sequence[str]) -> dict[str, Answers]:
+    """The answers in a TOML file, by model: a table per model (``["ChatGPT-4o"]``) with a key
+    per question id, its value the answer or the list of its turns. With one model, the
+    table's heading may be left out.
+
+    Raises:
+        UserError: the file cannot be read, is no TOML, or names a model or a question that
+            is not in the run; says file and line.
+    """
+    text = _text(path)
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: {error}", 'e.g. "question-id" = """the answer"""') from None
+    if len(models) == 1 and not (table and all(isinstance(v, dict) for v in table.values())):
+        table = {models[0]: table}
+    return {
+        model: _answers(path, text, model, entry, models, questions)
+        for model, entry in table.items()
+    }
+
+
+def _answers(
+    path: Path,
+    text: str,
+    model: str,
+    entry: Any,
+    models: Sequence[str],
+    questions: Sequence[str],
+) -> Answers:
+    if model not in models:
+        raise _wrong(path, text, model, "is no pasted model of this run", ", ".join(models))
+    if not isinstance(entry, dict):
+        raise _wrong(path, text, model, "is not a table of answers", f'write ["{model}"]')
+    for id_, said in entry.items():
+        if id_ not in questions:
+            some = ", ".join(questions[:8])
+            raise _wrong(path, text, id_, "is no question of this run", f"there are: {some}")
+        turns = said if isinstance(said, list) else [said]
+        if not turns or not all(isinstance(turn, str) and turn.strip() for turn in turns):
+            raise _wrong(path, text, id_, "has no text as its answer", 'e.g. """the answer"""')
+    return {id_: tuple(said) if isinstance(said, list) else (said,) for id_, said in entry.items()}
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LONGEST_FILE + 1)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    if len(data) > LONGEST_FILE:
+        raise UserError(f"{path} is larger than {LONGEST_FILE >> 20} MiB")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {line}: not UTF-8", "save it as UTF-8") from None
+
+
+def _wrong(path: Path, text: str, key: str, what: str, next_step: str) -> UserError:
+    """An error that points at the line where a key stands."""
+    quoted = rf"[\"']?{re.escape(key)}[\"']?"
+    found = re.search(rf"^\s*(\[\s*{quoted}\s*\]|({quoted}\s*=))", text, re.MULTILINE)
+    line = f", line {text.count(chr(10), 0, found.end()) + 1}" if found else ""
+    return UserError(f"{path}{line}: '{key}' {what}", next_step)
