@@ -285,8 +285,6 @@ def _dequantised(blob: Any, tensor: Tensor) -> Any:
     for start, end, columns in ((0, whole, width), (whole, blocks, blocks - whole)):
         if start < end:
             piece = raw[start * block_bytes : end * block_bytes].reshape(-1, columns * block_bytes)
-            if tensor.type in _FLOATS:
-                piece = piece.view(np.uint16 if tensor.type == Type.BF16 else np.float16)
             flat[start * block : end * block] = gguf.dequantize(piece, tensor.type).reshape(-1)
     return flat.reshape(tensor.shape)
 

@@ -1,0 +1,272 @@
+"""A real worker process from load to death."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import tiny
+from tui.engines import child as child_module
+from tui.engines.base import EngineError, Message, Request, Sampling
+from tui.engines.child import environment, explain
+from tui.engines.local import LocalEngine
+from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Started
+
+GREEDY = Sampling(greedy=True, repetition_penalty=1.2)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # Many small layers: slow enough to be caught in the middle.
+    made = tiny.llama(tmp_path_factory.mktemp("tiny"), num_hidden_layers=30, hidden_size=128)
+    (made / "generation_config.json").write_text("{}")
+    return made
+
+
+@pytest.fixture(scope="module")
+def engine(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
+    made = LocalEngine(checkpoint, "fp32", 1, tmp_path_factory.mktemp("log") / "log")
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def loaded(engine: LocalEngine) -> LocalEngine:
+    if not any(engine.memory()):
+        engine.load(lambda t_ns, body: None)
+    return engine
+
+
+def ask(id_: int, text: str = "hello 同济 👋", limit: int = 30, **more: Any) -> Request:
+    return Request(id_, (Message("user", text),), limit, more.get("sampling", GREEDY))
+
+
+def bodies(engine: LocalEngine, *requests: Request) -> list[Body]:
+    return [body for _, body in engine.answer(requests)]
+
+
+def text_of(found: list[Body]) -> str:
+    return "".join(body.text for body in found if isinstance(body, Delta))
+
+
+def gone(pid: int, within_s: float) -> bool:
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_it_loads_and_tells_how(engine: LocalEngine) -> None:
+    told: list[Body] = []
+    before = time.monotonic()
+    loaded = engine.load(lambda t_ns, body: told.append(body))
+    took = time.monotonic() - before
+    assert {body.stage for body in told if isinstance(body, Load)} >= {"import", "weights"}
+    last = [body for body in told if isinstance(body, Load)][-1]
+    assert last.done == last.total == loaded.checkpoint_bytes > 0
+    assert (loaded.family, loaded.dtype, loaded.device) == ("llama", "fp32", "cpu")
+    assert loaded.parameters > 100_000
+    assert loaded.context == 4096
+    assert loaded.threads == 1
+    assert 0 < loaded.import_s <= loaded.load_s < took + 2
+    private, mapped = engine.memory()
+    assert private > 50 << 20
+    assert mapped > 10 << 20
+    assert abs(private - loaded.private) < 100 << 20
+
+
+def test_answers_come_in_order_and_each_ends_once(loaded: LocalEngine) -> None:
+    found = bodies(loaded, ask(1), ask(2, limit=5), ask(3, "x " * 9000))
+    ends = [b for b in found if isinstance(b, Answered | Failed | Cancelled)]
+    assert [(type(b), b.answer) for b in ends] == [(Answered, 1), (Answered, 2), (Failed, 3)]
+    assert ends[0].prompt_tokens == [b for b in found if isinstance(b, Started)][0].prompt_tokens
+    assert sum(b.n for b in found if isinstance(b, Delta) and b.answer == 2) == 5
+    assert ends[2].cause == "too_long"
+
+
+def test_a_seed_repeats_an_answer_over_the_wire(loaded: LocalEngine) -> None:
+    seeded = Sampling(greedy=False, temperature=1.5, seed=11)
+    first, again = (text_of(bodies(loaded, ask(1, sampling=seeded))) for _ in range(2))
+    other = text_of(bodies(loaded, ask(1, sampling=Sampling(greedy=False, temperature=1.5))))
+    assert first == again != other
+
+
+@pytest.mark.parametrize(("text", "limit"), [("short", 3000), ("long " * 700, 10)])
+def test_cancel_is_felt_in_prefill_and_in_decode(
+    loaded: LocalEngine, text: str, limit: int
+) -> None:
+    when = 0.0
+
+    def stop() -> None:
+        nonlocal when
+        when = time.monotonic()
+        loaded.cancel([7])
+
+    found = []
+    for _, body in loaded.answer([ask(7, text, limit), ask(8, limit=2)]):
+        found.append(body)
+        if isinstance(body, Started) and body.answer == 7:
+            threading.Timer(0.15 if limit > 100 else 0.02, stop).start()
+        if isinstance(body, Cancelled):
+            assert time.monotonic() - when < 0.3
+    assert any(isinstance(b, Cancelled) and b.answer == 7 for b in found)
+    assert any(isinstance(b, Delta) and b.answer == 7 for b in found) == (limit > 100)
+    assert isinstance(found[-1], Answered)
+    assert found[-1].answer == 8
+
+
+def test_cancel_all_reaches_those_that_wait(loaded: LocalEngine) -> None:
+    found = []
+    for _, body in loaded.answer([ask(1, limit=3000), ask(2, limit=3000)]):
+        found.append(body)
+        if isinstance(body, Started):
+            loaded.cancel()
+    assert [b.answer for b in found if isinstance(b, Cancelled)] == [1, 2]
+    assert not any(isinstance(b, Started) and b.answer == 2 for b in found)
+
+
+def test_what_is_no_longer_read_is_cancelled(loaded: LocalEngine) -> None:
+    stream = loaded.answer([ask(1, limit=3000)])
+    next(stream)
+    stream.close()
+    began = time.monotonic()
+    assert isinstance(bodies(loaded, ask(2, limit=2))[-1], Answered)
+    assert time.monotonic() - began < 2
+
+
+def test_threads_may_change_while_it_computes(loaded: LocalEngine) -> None:
+    found = []
+    for _, body in loaded.answer([ask(1, limit=40)]):
+        if isinstance(body, Started):
+            loaded.set_threads(2)
+        found.append(body)
+    assert found[-1].threads == 2
+    loaded.set_threads(1)
+
+
+def test_a_killed_worker_fails_the_answer_at_once_and_is_started_anew(
+    loaded: LocalEngine,
+) -> None:
+    found, killed = [], 0.0
+    for _, body in loaded.answer([ask(1, limit=3000), ask(2)]):
+        found.append(body)
+        if isinstance(body, Delta) and not killed:
+            killed = time.monotonic()
+            assert loaded.pid
+            os.kill(loaded.pid, signal.SIGKILL)
+    assert time.monotonic() - killed < 1
+    ends = [b for b in found if isinstance(b, Failed)]
+    assert [(b.answer, b.cause) for b in ends] == [(1, "crashed"), (2, "crashed")]
+    assert "SIGKILL" in ends[0].message
+    assert loaded.memory() == (0, 0)
+    assert bodies(loaded, ask(3))[-1].cause == "not_loaded"
+    again = loaded.load(lambda t_ns, body: None)
+    assert again.import_s > 0
+    assert isinstance(bodies(loaded, ask(4))[-1], Answered)
+
+
+def test_a_stopped_worker_is_found_out(
+    loaded: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.engines.watchdog.SILENT_S", 1.5)
+    found = []
+    for _, body in loaded.answer([ask(1, limit=3000)]):
+        found.append(body)
+        if isinstance(body, Started):
+            assert loaded.pid
+            os.kill(loaded.pid, signal.SIGSTOP)
+    assert isinstance(found[-1], Failed)
+    assert found[-1].cause == "hung"
+    assert loaded.pid is None
+
+
+def test_a_checkpoint_that_cannot_be_loaded_is_one_line(checkpoint: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(40))
+    engine = LocalEngine(broken, "fp32", 1, tmp_path / "log")
+    with pytest.raises(EngineError) as caught:
+        engine.load(lambda t_ns, body: None)
+    assert caught.value.cause in ("damaged", "unsupported")
+    assert "\n" not in caught.value.message
+    assert engine.pid is None
+
+
+def test_it_dies_with_its_parent(checkpoint: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from tui.engines.base import Message, Request
+from tui.engines.local import LocalEngine
+engine = LocalEngine(Path({str(checkpoint)!r}), "fp32", 1, Path({str(tmp_path / "log")!r}))
+engine.load(lambda t, b: None)
+for _, body in engine.answer([Request(1, (Message("user", "long " * 700),), 3000)]):
+    print(engine.pid, flush=True)
+"""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+    )
+    assert parent.stdout
+    pid = int(parent.stdout.readline())
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "1000"
+    assert os.getsid(pid) == pid
+    parent.kill()
+    parent.wait()
+    assert gone(pid, 1.0)
+
+
+def test_close_ends_the_process_and_may_be_repeated(engine: LocalEngine) -> None:
+    engine.start()
+    pid = engine.pid
+    assert pid
+    # Even where it does not listen.
+    os.kill(pid, signal.SIGSTOP)
+    engine.close()
+    engine.close()
+    assert gone(pid, 0.1)
+    assert engine.memory() == (0, 0)
+
+
+def test_no_secret_reaches_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    monkeypatch.setenv("modelscope_api_token", "x")
+    seen = environment(3)
+    assert not {name for name in seen if name.upper().endswith(("_KEY", "_TOKEN", "_SECRET"))}
+    assert seen["OMP_NUM_THREADS"] == "3"
+    assert seen["HF_HUB_OFFLINE"] == "1"
+
+
+def test_why_a_worker_died() -> None:
+    killed = explain(-9, True, 3 << 30, "")
+    assert (killed.cause, killed.message) == (
+        "out_of_memory",
+        "killed: out of memory (it held 3.0 GiB)",
+    )
+    assert "SIGKILL" in explain(-9, False, 0, "").message
+    assert "SIGSEGV" in explain(-11, False, 0, "").message
+    assert explain(1, False, 0, "ImportError: no x").message.endswith("1: ImportError: no x")
+
+
+def test_a_worker_that_cannot_start_tells_its_last_words(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('this torch is broken')")
+    given = environment(1)
+    given["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{given['PYTHONPATH']}"
+    monkeypatch.setattr(child_module, "environment", lambda threads: given)
+    engine = LocalEngine(checkpoint, "fp32", 1, tmp_path / "log")
+    with pytest.raises(EngineError, match="exit code 1: ImportError: this torch is broken"):
+        engine.load(lambda t_ns, body: None)
