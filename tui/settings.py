@@ -119,11 +119,11 @@ def _from_file(file: Path) -> dict[str, Any]:
 
 
 def _unknown(file: Path, name: str) -> UserError:
-    if name.lower().endswith(("api_key", "_token", "_secret", "base_url")):
+    near = difflib.get_close_matches(name, _READERS, 1, 0.7)
+    if not near and name.lower().endswith(("_key", "_token", "_secret", "_base_url")):
         return UserError(
             f"{file}: {name} does not belong into a file", f"export {name.upper()} instead"
         )
-    near = difflib.get_close_matches(name, _READERS, 1)
     return UserError(
         f"{file}: unknown key {name!r}",
         f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_READERS)}",

@@ -23,8 +23,10 @@ class Headless:
     """Asks everything and waits for it. The first Ctrl+C (or SIGTERM) stops after saving,
     a second one at once; a hung-up terminal stops nothing."""
 
-    def __init__(self, run: Run, show: Show) -> None:
+    def __init__(self, run: Run, show: Show, past: int = 0) -> None:
+        """``past`` events of a resumed session are put on the board, but not shown."""
         self.board = Board()
+        self._past = past
         self._run = run
         self._show = show
         self._stops = 0
@@ -55,7 +57,8 @@ class Headless:
 
     def _tell(self) -> None:
         _, events = self._run.drain()
-        self._show(events, fold(events, self.board))
+        fold(events, self.board)
+        self._show([event for event in events if event.seq >= self._past], self.board)
 
     def _end(self) -> int:
         state = self._run.save_state

@@ -67,9 +67,12 @@ def run(
     }
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"--out: there is no folder {out.absolute().parent}", "make it first")
-    started, settings = _resumed(resume, models, flags) if resume else _new(models, flags)
+    if resume:
+        started, settings, past = _resumed(resume, models, flags)
+    else:
+        started, settings, past = _new(models, flags)
     with _progress() as show:
-        headless = Headless(started, show)
+        headless = Headless(started, show, past)
         code = headless.go(settings.repeat)
     made = outcome.document(headless.board, str(started.path))
     if out is not None:
@@ -79,18 +82,18 @@ def run(
     return code
 
 
-def _new(models: Sequence[str] | None, flags: Mapping[str, object]) -> tuple[Run, Settings]:
+def _new(models: Sequence[str] | None, flags: Mapping[str, object]) -> tuple[Run, Settings, int]:
     if not models:
         raise UserError("which models?", "e.g. `duibi run demo --questions tongji`")
     settings = settings_of.load(flags)
     chosen = question_sets.load(settings.questions)
     found = options.resolve_models(models, settings)
-    return setup.begin(found, chosen, settings, settings.sessions_dir), settings
+    return setup.begin(found, chosen, settings, settings.sessions_dir), settings, 0
 
 
 def _resumed(
     session: str, models: Sequence[str] | None, flags: Mapping[str, object]
-) -> tuple[Run, Settings]:
+) -> tuple[Run, Settings, int]:
     given = [f"--{k.replace('_', '-')}" for k, v in flags.items() if v and k != "sessions"]
     if models or given:
         raise UserError(
@@ -103,7 +106,11 @@ def _resumed(
     settings = settings_of.load({**kept, "sessions": flags["sessions"]})
     names = [str(model.get("name", "")) for model in reading.header.models]
     found = options.resolve_models(names, settings)
-    return setup.resume(reading.path, reading.events, found, settings), settings
+    return (
+        setup.resume(reading.path, reading.events, found, settings),
+        settings,
+        len(reading.events),
+    )
 
 
 @contextlib.contextmanager

@@ -45,6 +45,15 @@ def name(root: Path = ROOT) -> str:
     return platform.processor() or platform.machine()
 
 
+def flags(root: Path = ROOT) -> frozenset[str]:
+    """The instruction sets that the kernel tells of."""
+    for line in (cgroup.read(root / "proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
 def _quota_v2(folder: Path) -> float | None:
     parts = (cgroup.read(folder / "cpu.max") or "").split()
     if len(parts) != 2 or not all(part.isdigit() for part in parts) or not int(parts[1]):
