@@ -90,6 +90,11 @@ def test_labels_differ_in_a_run(here: Path) -> None:
     ]  # fmt: skip
 
 
+def test_nothing_is_fetched_for_a_run_with_a_misspelt_name() -> None:
+    with pytest.raises(UserError, match="no folder"):
+        resolve_all([parse("demo"), parse("./nope")], no, quiet)
+
+
 def test_what_is_not_there_names_the_nearest(here: Path) -> None:
     llama(here / "Qwen-7B-Chat")
     assert "did you mean ./Qwen-7B-Chat?" in refused("./qwen-7b-caht")

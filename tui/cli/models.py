@@ -16,7 +16,7 @@ from tui.models.catalogue import suggestions
 from tui.models.discover import Found, discover, of_demo, of_path
 from tui.models.inspect import describe, examine, preview
 from tui.models.reference import Reference, is_model_id, parse
-from tui.models.resolve import DEFAULT_DTYPE, LOADABLE, resolve
+from tui.models.resolve import DEFAULT_DTYPE, FETCHED, LOADABLE, resolve
 
 app = typer.Typer(add_completion=False, help="Find, fetch, inspect and remove models.")
 
@@ -51,7 +51,7 @@ def list_(json: Json = False, available: bool = False, context: Context = CONTEX
 @app.command(help="Fetch demo or ms:OWNER/NAME; prints where it is. Goes on where it was cut.")
 def get(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> int:
     ref = parse(model)
-    if ref.kind not in ("demo", "modelscope"):
+    if ref.kind not in FETCHED:
         meant = f"did you mean ms:{model}? " if is_model_id(model) else ""
         raise UserError(
             f"{model} is nothing that can be fetched",

@@ -17,6 +17,8 @@ from tui.models.reference import Reference, is_model_id
 
 DEFAULT_DTYPE = "bf16"
 LOADABLE = ("bf16", "fp16", "fp32")
+FETCHED = ("demo", "modelscope")
+"""Kinds of references that may have to be fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,15 @@ def from_modelscope(model: str, consent: Callable[[str], bool], progress: Progre
 def resolve_all(
     refs: Sequence[Reference], consent: Callable[[str], bool], progress: Progress
 ) -> list[Resolved]:
-    """`resolve` for all models of a run, with labels that differ from each other."""
-    return unique_labels([resolve(ref, consent, progress) for ref in refs])
+    """`resolve` for all models of a run, with labels that differ from each other.
+
+    What needs no fetching comes first, so that nothing is fetched for a run that a
+    misspelt name ends at once.
+    """
+    done: dict[int, Resolved] = {}
+    for n in sorted(range(len(refs)), key=lambda n: refs[n].kind in FETCHED):
+        done[n] = resolve(refs[n], consent, progress)
+    return unique_labels([done[n] for n in range(len(refs))])
 
 
 def unique_labels(models: Sequence[Resolved]) -> list[Resolved]:
