@@ -94,7 +94,7 @@ def test_a_file_holds_the_answers_of_one_model_or_of_several(tmp_path: Path) -> 
         ('q1 = "a"\nq2 = 5', "line 2: 'q2' has no text"),
         ('q1 = "a"\nq2 = ["x", ""]', "line 2: 'q2' has no text"),
         ('\n["GPT"]\nq1 = "a"', "line 2: 'GPT' is no pasted model"),
-        ('q1 = ', "line 1"),
+        ("q1 = \nq2 = 1", "line 1"),
         (b'q1 = "a"\nq2 = "\xff"', "line 2: not UTF-8"),
         ("x = " + "[" * 5000, "answers.toml"),
     ],

@@ -1,5 +1,6 @@
 """The HTTP client of an endpoint: certificates, proxies, and a key that nothing prints."""
 
+import logging
 import os
 import ssl
 from collections.abc import Generator, Mapping
@@ -50,6 +51,10 @@ def open_client(service: Service, key: Secret) -> "httpx.AsyncClient":
         Fault: ``proxy``: the environment names one that cannot be used.
     """
     import httpx
+
+    for name in ("httpx", "httpcore"):
+        # Below this they log addresses and the headers of responses, where a key may be echoed.
+        logging.getLogger(name).setLevel(logging.WARNING)
 
     class Bearer(httpx.Auth):
         def auth_flow(

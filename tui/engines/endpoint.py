@@ -3,7 +3,6 @@
 import asyncio
 import concurrent.futures
 import math
-import os
 import queue
 import threading
 import time
@@ -34,7 +33,7 @@ class EndpointEngine:
 
     ``limiter`` is shared by the engines of one service; ``first_wait_s`` is the pause before
     the first repetition where the service names none, and four times that before the second.
-    The key is read from ``environ`` at each `load`.
+    The key is read at each `load`, from ``environ`` (None: the program's own environment).
     """
 
     computes_here = False
@@ -49,7 +48,7 @@ class EndpointEngine:
     ) -> None:
         self.service, self.model = service, model
         self._limiter = limiter or Limiter(service.concurrency)
-        self._environ = os.environ if environ is None else environ
+        self._environ = environ
         self._first_wait_s = first_wait_s
         self._key = Secret()
         self._http: httpx.AsyncClient | None = None
@@ -179,6 +178,7 @@ class EndpointEngine:
         if self._http is not None:
             await self._http.aclose()
             self._http = None
+        await asyncio.get_running_loop().shutdown_asyncgens()
 
     # -- one answer ---------------------------------------------------------------------
 

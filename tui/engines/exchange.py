@@ -1,11 +1,11 @@
 """One attempt at one answer: send the request, read the stream under the token clocks."""
 
 import asyncio
-import contextlib
 import email.utils
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,19 +80,20 @@ class Exchange:
     ) -> None:
         parser, loop = Parser(), asyncio.get_running_loop()
         try:
-            async for chunk in response.aiter_bytes():
-                now = time.monotonic_ns()
-                for event in parser.feed(chunk):
-                    pieces = completion.take(event)
-                    for piece in pieces:
-                        self._show(now, piece.text, piece.reasoning)
-                    if completion.is_over or completion.trouble is not None:
-                        return
-                    if completion.finish and not self._finish_ns:
-                        self._finish_ns = now
-                        clock.reschedule(loop.time() + GRACE_S)
-                    elif pieces and not completion.finish:
-                        clock.reschedule(loop.time() + self.service.stall_s)
+            async with aclosing(_chunks(response)) as chunks:
+                async for chunk in chunks:
+                    now = time.monotonic_ns()
+                    for event in parser.feed(chunk):
+                        pieces = completion.take(event)
+                        for piece in pieces:
+                            self._show(now, piece.text, piece.reasoning)
+                        if completion.is_over or completion.trouble is not None:
+                            return
+                        if completion.finish and not self._finish_ns:
+                            self._finish_ns = now
+                            clock.reschedule(loop.time() + GRACE_S)
+                        elif pieces and not completion.finish:
+                            clock.reschedule(loop.time() + self.service.stall_s)
         except StreamError as error:
             if not completion.finish:
                 raise Fault(error.cause, f"{self.service.host} sends {error}") from None
@@ -181,18 +182,25 @@ async def _beginning(response: "httpx.Response") -> str:
     """What an error says: its first bytes, as far as they come within the grace."""
     got = bytearray()
     # The status is known; that its explanation breaks off must not replace it.
-    with contextlib.suppress(Exception):
+    with suppress(Exception):
         async with asyncio.timeout(GRACE_S):
             await read_into(got, response, _ERROR_BYTES)
     return got.decode("utf-8", "replace")
 
 
+async def _chunks(response: "httpx.Response") -> AsyncGenerator[bytes, None]:
+    """The body as it arrives; a generator by type too, so that it can be closed early."""
+    async for chunk in response.aiter_bytes():
+        yield chunk
+
+
 async def read_into(got: bytearray, response: "httpx.Response", most: int) -> None:
     """Add the body of a response to ``got``, at most so many bytes."""
-    async for chunk in response.aiter_bytes():
-        got += chunk[: most - len(got)]
-        if len(got) >= most:
-            return
+    async with aclosing(_chunks(response)) as chunks:
+        async for chunk in chunks:
+            got += chunk[: most - len(got)]
+            if len(got) >= most:
+                return
 
 
 def parsed(text: str) -> Any:
