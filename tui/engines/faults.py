@@ -4,7 +4,6 @@ import asyncio
 import errno
 import socket
 import ssl
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -90,15 +89,11 @@ class Fault(Exception):
 
 
 def remark(text: str, secret: Secret = NONE) -> str:
-    """A stranger's text as part of one line: no control or format characters, no secret,
+    """A stranger's text as part of one line: nothing unprintable, no secret,
     at most `LONGEST_REMARK` characters."""
     text = secret.hide(text[: 20 * LONGEST_REMARK])
-    text = "".join(" " if unicodedata.category(c) in _UNPRINTABLE else c for c in text)
-    text = " ".join(text.split())
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= LONGEST_REMARK else text[: LONGEST_REMARK - 1] + "…"
-
-
-_UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 
 
 def of_status(status: int, body: Any, text: str, host: str, secret: Secret = NONE) -> Fault:

@@ -197,7 +197,8 @@ def _ollama(given: str) -> str:
     server that listens on every interface is asked on this one."""
     scheme, mark, rest = given.rpartition("://")
     default_port = {"http": 80, "https": 443}.get(scheme, 11434)
-    address = _address(f"{scheme if mark else 'http'}://{rest or '127.0.0.1'}", "OLLAMA_HOST")
+    rest = f"127.0.0.1{rest}" if rest.startswith(":") or not rest else rest
+    address = _address(f"{scheme if mark else 'http'}://{rest}", "OLLAMA_HOST")
     parts = urlsplit(address)
     host = parts.hostname or "127.0.0.1"
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
