@@ -223,6 +223,7 @@ def test_tokens_of_one_moment_step_one_by_one(clock: Clock) -> None:
     player.step_token()
     assert texts(player) == []
     assert player.ended
+    assert player.position_us == 1 * S
 
 
 def test_only_one_question(events: list[Event]) -> None:

@@ -9,7 +9,6 @@ import contextlib
 import os
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -53,7 +52,9 @@ class Journal:
         self._fd, self._target = fd, target
         self._sync_s, self._retry_s = sync_s, retry_s
         self._seq = self._good = self._crc = self._answers = self._last_us = 0
-        self._pending: deque[bytes] = deque()
+        self._all = bytearray()
+        """The whole file: what a dying disk does not give back can still be saved elsewhere."""
+        self._pending = 0
         self._error = self._sync_error = self._note = ""
         self._untidy = False
         self._closed = self._synced = False
@@ -94,6 +95,7 @@ class Journal:
             if isinstance(error, OSError):
                 raise _unwritable(path.parent, error) from None
             raise UserError(f"the session's header is too large: {error}") from None
+        journal._all += line
         journal._seq, journal._good, journal._crc = 1, len(line), crc32(line)
         if staged:
             journal._note = f"on the local disk until the end, then copied to {folder}"
@@ -115,13 +117,15 @@ class Journal:
                     f"{path.name} is being written by another process",
                     "wait for its end, or follow it with `duibi replay --follow`",
                 )
-            scanned = reader.scan(reader.load(local), path.name)
+            data = reader.load(local)
+            scanned = reader.scan(data, path.name)
             if scanned.verdict == "damaged" or not scanned.events:
                 raise UserError(
                     f"{path.name} is damaged at line {scanned.line or 1}",
                     f"`duibi sessions repair {path.name}` saves what is whole",
                 )
             journal = cls(local, fd, target, sync_s, retry_s)
+            journal._all += data[: scanned.good]
             journal._seq, journal._good = len(scanned.events), scanned.good
             journal._crc, journal._answers = scanned.crc, scanned.answers
             journal._last_us = max(event.t_us for event in scanned.events)
@@ -137,7 +141,7 @@ class Journal:
         """Whether all is in the file."""
         with self._lock:
             error = self._error or self._sync_error
-            return SaveState(not error and not self._pending, error, len(self._pending), self._note)
+            return SaveState(not error and not self._pending, error, self._pending, self._note)
 
     @property
     def last_us(self) -> int:
@@ -182,9 +186,10 @@ class Journal:
         return self.state
 
     def save_elsewhere(self, folder: Path) -> Path:
-        """Go on in another folder: copy what is written, add what waits, and switch.
+        """Go on in another folder: write all that was said there, and switch to it.
 
-        The old file stays as it is. Works after `close` too, while something is unsaved.
+        The old file stays as it is, and is not needed: its disk may be gone. Works after
+        `close` too, while something is unsaved.
 
         Raises:
             UserError: the other folder cannot be written either.
@@ -198,17 +203,15 @@ class Journal:
             except OSError as error:
                 raise _unwritable(folder, error) from None
             try:
-                size = _copy(self._fd, self._good, fd)
-                for line in self._pending:
-                    size += _write_whole(fd, line)
+                _write_whole(fd, self._all)
                 os.fsync(fd)
             except OSError as error:
                 os.close(fd)
                 path.unlink(missing_ok=True)
                 raise _unwritable(folder, error) from None
             os.close(self._fd)
-            self.path, self._fd, self._good, self._target = path, fd, size, None
-            self._pending.clear()
+            self.path, self._fd, self._good, self._target = path, fd, len(self._all), None
+            self._pending = 0
             self._error = self._sync_error = self._note = ""
             self._untidy, closed = False, self._closed
             storage.sync_folder(folder)
@@ -225,11 +228,12 @@ class Journal:
         self._crc = crc32(line, self._crc)
         self._answers += isinstance(body, ev.Answered)
         self._last_us = max(self._last_us, t_us)
+        self._all += line
         if self._pending or not self._write(line):
-            self._pending.append(line)
+            self._pending += 1
         return event
 
-    def _write(self, line: bytes) -> bool:
+    def _write(self, line: bytes | bytearray) -> bool:
         """One line into the file, wholly or not at all."""
         try:
             self._tidy()
@@ -257,9 +261,9 @@ class Journal:
 
     def _flush(self) -> None:
         while self._pending:
-            if not self._write(self._pending[0]):
+            if not self._write(self._all[self._good : self._all.index(b"\n", self._good) + 1]):
                 return
-            self._pending.popleft()
+            self._pending -= 1
         self._error = ""
 
     def _keep_safe(self) -> None:
@@ -311,21 +315,11 @@ def _create_named(folder: Path, name: str) -> tuple[Path, int]:
     return storage.create(folder)
 
 
-def _copy(source: int, size: int, target: int) -> int:
-    done = 0
-    while done < size:
-        part = os.pread(source, min(1 << 20, size - done), done)
-        if not part:
-            raise OSError(0, "the file was shortened by somebody else")
-        done += _write_whole(target, part)
-    return done
-
-
-def _write_whole(fd: int, data: bytes) -> int:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-    return len(data)
+def _write_whole(fd: int, data: bytes | bytearray) -> None:
+    with memoryview(data) as view:
+        done = 0
+        while done < len(view):
+            done += os.write(fd, view[done:])
 
 
 def _unwritable(folder: Path, error: OSError) -> UserError:

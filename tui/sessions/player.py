@@ -178,7 +178,7 @@ class Player:
         i = max(self._given, self._target()) if not self._reset else self._target()
         while i < len(self._events) and not isinstance(self._events[i].body, ev.Delta):
             i += 1
-        self._playing = False
+        self.pause()
         if i < len(self._events):
             self._set_anchor(self._due[i])
             self._stop = i + 1
