@@ -12,7 +12,7 @@ from typing import Any
 
 from tui.models.weights import WeightsError
 
-LONGEST = 1 << 22
+LONGEST = 1 << 24
 """Largest believable value of any size in a config.json (a vocabulary, a context)."""
 
 

@@ -112,7 +112,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise WeightsError("not_found", f"{path.parent.name}: no {path.name}") from None
     except OSError as error:
         raise WeightsError("not_found", f"{path.name}: {error.strerror}") from None
-    _refuse_pointer(path.name, raw)
+    refuse_pointer(path.name, raw)
     if len(raw) > MAX_HEADER:
         raise WeightsError("damaged", f"{path.name} is larger than {MAX_HEADER >> 20} MiB")
     try:
@@ -126,7 +126,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _refuse_pointer(name: str, start: bytes) -> None:
+def refuse_pointer(name: str, start: bytes) -> None:
+    """Refuse what git leaves in a file's place where git-lfs did not fetch it.
+
+    Raises:
+        WeightsError: ``start``, the file's first bytes, are those of a pointer.
+    """
     if start.startswith(LFS_START):
         raise WeightsError(
             "damaged",
@@ -161,7 +166,7 @@ def read_file(path: Path) -> list[Tensor]:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            _refuse_pointer(path.name, file.read(len(LFS_START)))
+            refuse_pointer(path.name, file.read(len(LFS_START)))
             file.seek(0)
             if path.suffix == ".safetensors":
                 return _read_safetensors(path, file, size)
@@ -189,7 +194,7 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[Tensor]:
             first, last = map(int, entry["data_offsets"])
             shape = tuple(map(int, entry["shape"]))
             entries.append((name, str(entry["dtype"]), shape, first, last))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise WeightsError(
             "damaged", f"{path.name}: not a safetensors file", "fetch the file again"
         ) from None

@@ -103,14 +103,7 @@ def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) ->
         CheckpointError: it cannot be used; the message names the reason in one line.
     """
     folder = open_folder(path)
-    if not folder.architecture.native:
-        raise CheckpointError(
-            "unsupported",
-            f"{path.name} is of type {folder.architecture.model_type[:40]}, which transformers has "
-            "no class for",
-            "give --remote-code to run the Python files in its folder, if you trust them",
-        )
-    family = family_of(folder.architecture.family)
+    family = _family(folder, remote_code or {})
     words = family.words(path, folder.config, folder.architecture)
     return Checkpoint(
         path=path,
@@ -161,6 +154,22 @@ def _family_of_files(path: Path, config: Mapping[str, Any]) -> str:
     return "general"
 
 
+def _family(folder: Folder, remote_code: Mapping[str, str]) -> Family:
+    known = folder.architecture
+    if known.native:
+        return family_of(known.family)
+    if remote_code:
+        from tui.worker.remote import agreed_family
+
+        return agreed_family(folder.path, folder.config, remote_code)
+    raise CheckpointError(
+        "unsupported",
+        f"{folder.path.name} is of type {known.model_type[:40]}, which transformers has no class "
+        "for",
+        "give --remote-code to run the Python files in its folder, if you trust them",
+    )
+
+
 def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any:
     """The model in eval mode on the CPU. In the stored dtype its weights stay views of the
     mapped files; into another they are converted one tensor at a time.
@@ -176,8 +185,7 @@ def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any
     wanted = shards.DTYPES.get(dtype)
     if wanted is None:
         raise CheckpointError("unsupported", f"dtype {dtype[:20]!r} is none of bf16, fp16, fp32")
-    config = family.native_config(folder.config, folder.architecture, folder.path)
-    model_class, expected = _blueprint(config)
+    model_class, config, expected = _blueprint(folder, family)
     tensors: dict[str, Any] = {}
     stored = shards.opened(folder.path, folder.nbytes, progress)
     for name, tensor in shards.renamed(stored, family.rules, folder.architecture, wanted):
@@ -202,18 +210,30 @@ def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any
     return model.eval()
 
 
-def _blueprint(config: Any) -> tuple[Any, dict[str, tuple[int, ...]]]:
-    """The native class of a config and the shapes of its parameters, without memory."""
+def _blueprint(folder: Folder, family: Family) -> tuple[Any, Any, dict[str, tuple[int, ...]]]:
+    """The class, its configuration and the shapes of its parameters, without memory."""
     import torch
     from transformers import AutoModelForCausalLM
 
     try:
+        config = family.native_config(folder.config, folder.architecture, folder.path)
         with torch.device("meta"):
-            empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise CheckpointError("unsupported", f"no text model can be made of it: {reason}") from None
-    return type(empty), {name: tuple(t.shape) for name, t in empty.state_dict().items()}
+            empty = AutoModelForCausalLM.from_config(config, trust_remote_code=family.remote)
+    except CheckpointError:
+        raise
+    except ImportError as error:
+        raise _unusable(
+            error, "pip install 'duibi[remote-code]', or the package it names"
+        ) from None
+    except Exception as error:  # config classes and constructors raise whatever they like
+        raise _unusable(error, "fetch config.json again") from None
+    shapes = {name: tuple(t.shape) for name, t in empty.state_dict().items()}
+    return type(empty), config, shapes
+
+
+def _unusable(error: Exception, next_step: str) -> CheckpointError:
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return CheckpointError("unsupported", f"config.json makes no text model: {reason}", next_step)
 
 
 def _refuse_shape(name: str, view: Any, expected: Mapping[str, tuple[int, ...]]) -> None:

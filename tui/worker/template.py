@@ -12,12 +12,14 @@ _CHILD = Path(__file__).with_name("template_child.py")
 
 
 class TemplateError(CheckpointError):
-    """A chat template that fails, takes too long or too much memory."""
+    """A chat template that fails, takes too long or too much memory; ``raised`` where the
+    template itself ended with an error."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, raised: bool) -> None:
         super().__init__(
             "unsupported", f"chat template: {message}", "repair chat_template of the checkpoint"
         )
+        self.raised = raised
 
 
 class ChatTemplate:
@@ -49,10 +51,10 @@ class ChatTemplate:
             line = b""
         if not line.endswith(b"\n"):
             self.close()
-            raise TemplateError("takes too long or too much memory")
+            raise TemplateError("takes too long or too much memory", raised=False)
         reply = json.loads(line)
         if "error" in reply:
-            raise TemplateError(reply["error"])
+            raise TemplateError(reply["error"], raised=True)
         return str(reply["text"])
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-SECONDS = 4.0
+SECONDS = 2.0
 """Wall-clock limit of one rendering; the alarm ends the process, whatever it is doing."""
 
 MEMORY = 512 << 20

@@ -46,13 +46,15 @@ class Family:
     ``native_config(config.json, architecture, folder)`` makes the configuration of the
     native class, ``rules`` say where published tensors go, and ``words(folder,
     config.json, architecture)`` reads the tokenizer files; architecture None and an empty
-    config where a folder holds those only.
+    config where a folder holds those only. ``remote`` is True for the one family whose
+    classes are the checkpoint's own Python code, agreed to by a person.
     """
 
     name: str
     native_config: Callable[[Mapping[str, Any], Architecture, Path], Any]
     words: Callable[[Path, Mapping[str, Any], Architecture | None], Words]
     rules: tuple[Rule, ...] = ()
+    remote: bool = False
 
 
 def family_of(name: str) -> Family:

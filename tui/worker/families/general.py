@@ -11,10 +11,13 @@ from typing import Any, Protocol
 
 import tokenizers
 
-from tui.models.weights import WeightsError, read_json
+from tui.models.weights import WeightsError, read_json, refuse_pointer
 from tui.worker.codec import Turns, fitted
 from tui.worker.families.base import CheckpointError, Prompt, Turn
 from tui.worker.template import ChatTemplate, TemplateError
+
+LARGEST = 256 << 20
+"""Largest tokenizer file that is read, in bytes."""
 
 _MARKUP = re.compile(r"<.+>|\[[^\]\s]+\]|<[｜|].*[｜|]>", re.DOTALL)
 
@@ -61,16 +64,29 @@ class FastVocabulary:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         if self._forbidden.isdisjoint(ids):
             return ids
-        # A vocabulary that reaches a control token by ordinary merges: keep it apart.
-        pattern = "|".join(re.escape(c) for c in sorted(self.controls, key=len, reverse=True))
-        cut = re.sub(pattern, lambda m: m[0][:1] + "\0" + m[0][1:], text).split("\0")
-        pieces = [self._tokenizer.encode(p, add_special_tokens=False).ids for p in cut if p]
+        # A vocabulary that reaches a control token by ordinary merges.
+        cut = cut_within(self.controls, text)
+        pieces = [self._tokenizer.encode(piece, add_special_tokens=False).ids for piece in cut]
         return [number for piece in pieces for number in piece if number not in self._forbidden]
 
     def decode(self, ids: Sequence[int]) -> str:
         kept = [number for number in ids if number not in self._silent]
         text: str = self._tokenizer.decode(kept, skip_special_tokens=False)
         return text
+
+
+def cut_within(controls: Mapping[str, int], text: str) -> list[str]:
+    """The text in pieces none of which holds a control token: each is cut after its first
+    character. One of a single character is left out."""
+    longest_first = sorted(controls, key=len, reverse=True)
+    if not longest_first:
+        return [text]
+    pattern = re.compile("|".join(map(re.escape, longest_first)))
+    pieces, start = [], 0
+    for match in pattern.finditer(text):
+        pieces.append(text[start : match.start() + (len(match[0]) > 1)])
+        start = match.start() + 1
+    return [piece for piece in (*pieces, text[start:]) if piece]
 
 
 def _prefix(tokenizer: tokenizers.Tokenizer, controls: set[int]) -> list[int]:
@@ -134,8 +150,8 @@ class TemplateCodec:
     def _render(self, turns: Sequence[Turn]) -> str:
         try:
             return self._template.render(turns)
-        except TemplateError:
-            if not turns or turns[0][0] != "system" or len(turns) < 2:
+        except TemplateError as error:
+            if not error.raised or turns[0][0] != "system" or len(turns) < 2:
                 raise
         # Some templates know no system role: its words then open the first message.
         (_, system), (role, content), *rest = turns
@@ -173,14 +189,39 @@ def vocabulary(folder: Path) -> FastVocabulary:
     path = folder / "tokenizer.json"
     try:
         if path.is_file():
-            return FastVocabulary(tokenizers.Tokenizer.from_file(str(path)))
+            return FastVocabulary(tokenizers.Tokenizer.from_buffer(tokenizer_bytes(path)))
         return FastVocabulary(_converted(folder))
     except CheckpointError:
         raise
     except Exception as error:  # the library raises plain Exception for a broken file
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError("damaged", f"the tokenizer cannot be read: {reason}") from None
+
+
+def tokenizer_bytes(path: Path) -> bytes:
+    """The content of a tokenizer file.
+
+    Raises:
+        CheckpointError: it is missing, too large, or a git-lfs pointer.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except FileNotFoundError:
         raise CheckpointError(
-            "damaged", f"the tokenizer cannot be read: {str(error).splitlines()[0][:120]}"
+            "not_found",
+            f"{path.parent.name} holds no tokenizer ({path.name})",
+            f"copy {path.name} of the model into the folder",
         ) from None
+    except OSError as error:
+        raise CheckpointError("damaged", f"{path.name}: {error.strerror}") from None
+    try:
+        refuse_pointer(path.name, content)
+    except WeightsError as error:
+        raise CheckpointError(error.cause, error.message, error.next_step) from None
+    if len(content) > LARGEST:
+        raise CheckpointError("damaged", f"{path.name} is larger than {LARGEST >> 20} MiB")
+    return content
 
 
 def _converted(folder: Path) -> tokenizers.Tokenizer:
@@ -189,7 +230,7 @@ def _converted(folder: Path) -> tokenizers.Tokenizer:
         raise CheckpointError(
             "not_found",
             f"{folder.name} holds no tokenizer (tokenizer.json)",
-            "copy the tokenizer files of the model into the folder",
+            "copy tokenizer.json of the model into the folder",
         )
     from transformers import AutoTokenizer
 

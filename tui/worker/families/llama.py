@@ -9,7 +9,6 @@ from typing import Any
 from tui.models.recognise import Architecture
 from tui.worker.codec import NO_LIMIT
 from tui.worker.families import Family, Rule, Words, general
-from tui.worker.families.base import CheckpointError
 from tui.worker.reasoning import OPEN, divider, plain
 from tui.worker.sampling import published
 from tui.worker.template import ChatTemplate
@@ -18,16 +17,10 @@ from tui.worker.template import ChatTemplate
 def _native_config(config: Mapping[str, Any], _: Architecture, folder: Path) -> Any:
     from transformers import AutoConfig
 
-    try:
-        return AutoConfig.from_pretrained(
-            str(folder), trust_remote_code=False, local_files_only=True
-        )
-    except Exception as error:  # config classes validate with errors of many kinds
-        reason = " ".join(str(error).split())[:120]
-        raise CheckpointError("damaged", f"config.json: {reason}") from None
+    return AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
 
 
-def _words(folder: Path, config: Mapping[str, Any], known: Architecture | None) -> Words:
+def words(folder: Path, config: Mapping[str, Any], known: Architecture | None) -> Words:
     tokenizer_config = general.optional_json(folder / "tokenizer_config.json")
     generation = general.optional_json(folder / "generation_config.json")
     vocabulary = general.vocabulary(folder)
@@ -60,6 +53,6 @@ def _words(folder: Path, config: Mapping[str, Any], known: Architecture | None) 
 FAMILY = Family(
     name="llama",
     native_config=_native_config,
-    words=_words,
+    words=words,
     rules=(Rule(r".*rotary_emb\.inv_freq"),),
 )

@@ -6,6 +6,7 @@ from typing import Any
 import sentencepiece
 
 from tui.worker.families.base import CheckpointError
+from tui.worker.families.general import tokenizer_bytes
 
 
 def processor(folder: Path) -> Any:
@@ -14,16 +15,10 @@ def processor(folder: Path) -> Any:
     Raises:
         CheckpointError: no `tokenizer.model`, or not a sentencepiece model.
     """
-    path = folder / "tokenizer.model"
+    content = tokenizer_bytes(folder / "tokenizer.model")
     try:
-        return sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
-    except FileNotFoundError:
-        raise CheckpointError(
-            "not_found",
-            f"{folder.name} holds no tokenizer (tokenizer.model)",
-            "copy tokenizer.model of the model into the folder",
-        ) from None
-    except (OSError, RuntimeError, ValueError):
+        return sentencepiece.SentencePieceProcessor(model_proto=content)
+    except (RuntimeError, ValueError):
         raise CheckpointError(
             "damaged", "tokenizer.model is not a sentencepiece model", "fetch the file again"
         ) from None

@@ -5,7 +5,6 @@ qwen_generation_utils.py (`make_context`): upstream's feed-forward is ``w1(x) * 
 """
 
 import base64
-import binascii
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from tui.models.recognise import Architecture
 from tui.worker.codec import NO_LIMIT, Turns, fitted
 from tui.worker.families import Family, Rule, Words
 from tui.worker.families.base import CheckpointError, Prompt, Turn
-from tui.worker.families.general import optional_json
+from tui.worker.families.general import optional_json, tokenizer_bytes
 from tui.worker.sampling import published
 
 ENDOFTEXT, IM_START, IM_END = 151643, 151644, 151645
@@ -131,21 +130,14 @@ class CompletionCodec(QwenCodec):
 
 
 def _encoding(folder: Path) -> tiktoken.Encoding:
-    path = folder / "qwen.tiktoken"
+    lines = tokenizer_bytes(folder / "qwen.tiktoken").splitlines()
     try:
-        lines = path.read_bytes().splitlines()
         pairs = (line.split() for line in lines if line)
         ranks = {base64.b64decode(token): int(rank) for token, rank in pairs}
         if sorted(ranks.values()) != list(range(RANKS)):
             raise ValueError
         return tiktoken.Encoding("qwen", pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens={})
-    except FileNotFoundError:
-        raise CheckpointError(
-            "not_found",
-            f"{folder.name} holds no tokenizer (qwen.tiktoken)",
-            "copy qwen.tiktoken of the model into the folder",
-        ) from None
-    except (OSError, ValueError, binascii.Error):
+    except ValueError:
         raise CheckpointError(
             "damaged", f"qwen.tiktoken does not hold {RANKS} ranks", "fetch the file again"
         ) from None
