@@ -28,10 +28,8 @@ def _named(metric: Metric, voice: Voice) -> str:
 
 
 def _glance(columns: Sequence[Column], costs: Mapping[str, Costs], voice: Voice) -> Table:
-    values = {
-        (c.key, m): headline(m, costs[c.key][m]) for c in columns for m in _GLANCE
-    }
-    best = {m: _best([values[c.key, m] for c in columns], _BY_ID[m].better) for m in _GLANCE}
+    values = {(c.key, m): headline(m, costs[c.key][m]) for c in columns for m in _GLANCE}
+    best = {m: best_of([values[c.key, m] for c in columns], _BY_ID[m].better) for m in _GLANCE}
     rows = []
     for column in columns:
         cells = [
@@ -63,7 +61,7 @@ def _spread(spread: Spread, voice: Voice) -> Cell:
     return Cell(figure(spread.median), "; ".join(details))
 
 
-def _best(values: Sequence[float | None], better: int) -> float | None:
+def best_of(values: Sequence[float | None], better: int) -> float | None:
     """The best of values that truly differ; None where there is none."""
     found = {v for v in values if v is not None}
     if not better or len(found) < 2:

@@ -91,13 +91,17 @@ class Row:
     data: dict[str, Any]
     cells: dict[tuple[int, int], list[int]]
 
-    def answers(self, column: Column) -> list[bd.Answer]:
-        """All answers of a column to it, oldest first."""
+    def entries(self, column: Column) -> list[tuple[int, bd.Answer]]:
+        """All answers of a column to it with the index of their session, oldest first."""
         return [
-            part.source.board.answers[id_]
+            (part.source.index, part.source.board.answers[id_])
             for part in column.parts
             for id_ in self.cells.get((part.source.index, part.model.index), ())
         ]
+
+    def answers(self, column: Column) -> list[bd.Answer]:
+        """All answers of a column to it, oldest first."""
+        return [answer for _, answer in self.entries(column)]
 
     def shown(self, column: Column) -> list[bd.Answer]:
         """One answer per turn, the newest complete one, else the newest."""
@@ -228,5 +232,5 @@ def _rows(sources: Sequence[Source]) -> list[Row]:
                 )
             for model in range(len(source.board.models)):
                 if ids := source.board.by_cell.get((model, question.id)):
-                    row.cells.setdefault((source.index, model), []).extend(ids)
+                    row.cells.setdefault((source.index, model), []).extend(dict.fromkeys(ids))
     return list(rows.values())

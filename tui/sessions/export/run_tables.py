@@ -72,8 +72,10 @@ def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _models_table(columns: Sequence[Column], voice: Voice) -> Table:
-    keys = ("model", "reference", "family", "dtype", "parameters", "checkpoint", "context")
-    keys += ("prompt_format", "sampling", "threads", "hash")
+    keys = (
+        *("model", "reference", "family", "dtype", "parameters", "checkpoint", "context"),
+        *("prompt_format", "sampling", "threads", "hash"),
+    )
     rows = [tuple(_facts(column, voice)[key] for key in keys) for column in columns]
     # A column that says nothing of any model (no hashes known) is left out.
     kept = [i for i in range(len(keys)) if any(row[i] for row in rows)]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from tui import board as bd
 from tui import events as ev
 from tui.scoring import rank
 from tui.scoring.checks import Result
@@ -174,7 +173,8 @@ def checks_table(
     for number, row in enumerate(merged.rows, 1):
         cells = []
         for i, column in enumerate(merged.columns):
-            done = [r for a in row.answers(column) for r in results.get(_id(merged, column, a), ())]
+            entries = row.entries(column)
+            done = [r for source, a in entries for r in results.get((source, a.id), ())]
             passed = sum(result.passed for result in done)
             totals[i][0] += passed
             totals[i][1] += len(done)
@@ -186,3 +186,25 @@ def checks_table(
     rows.append((Cell(voice("all")), *(Cell(f"{p}/{n}" if n else "–") for p, n in totals)))
     head = (voice("question"), *(voice.line(c.label) for c in merged.columns))
     return Table(voice("checks"), head, tuple(rows))
+
+
+def overlap_table(
+    merged: Merged, overlaps: Mapping[tuple[int, int], Overlap], voice: Voice
+) -> Table | None:
+    """Median BLEU and chrF of each model over its answers that have a reference."""
+    rows = []
+    for column in merged.columns:
+        found = [
+            overlaps[source, answer.id]
+            for row in merged.rows
+            for source, answer in row.entries(column)
+            if (source, answer.id) in overlaps
+        ]
+        if found:
+            label = Cell(voice.line(column.label))
+            scores = (median(o.bleu for o in found), median(o.chrf for o in found))
+            rows.append((label, *(Cell(f"{s:.1f}", f"n {len(found)}") for s in scores)))
+    if not rows:
+        return None
+    head = (voice("model"), "BLEU", "chrF")
+    return Table(voice("overlap"), head, tuple(rows), notes=(voice("overlap_note"),))

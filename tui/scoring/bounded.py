@@ -1,0 +1,92 @@
+"""Patterns and programs that others wrote, tried in a child with caps on time and memory.
+
+A regular expression can take longer than the universe (catastrophic backtracking) and a
+nested program can exhaust the parser's stack: neither may happen in the process that draws
+the screen. Run as a script the module is the child: one JSON request a line, one answer a
+line; it imports nothing of ours.
+"""
+
+import ast
+import contextlib
+import json
+import re
+import resource
+import select
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+TIMEOUT_S = 1.0
+MAX_MEMORY = 1 << 29
+MAX_PATTERN = 2_000
+PASSED, NOT_PASSED, TIMED_OUT, BROKEN = "passed", "not passed", "timed out", "broken"
+
+Job = tuple[str, str, str]
+"""``("regex", pattern, text)`` or ``("python", "", source)``."""
+
+
+def run(jobs: Sequence[Job], timeout_s: float = TIMEOUT_S) -> list[str]:
+    """What became of each job: ``passed``, ``not passed``, ``timed out`` (over
+    ``timeout_s`` seconds, or the child died of it), or ``broken`` (no pattern at all)."""
+    outcomes: list[str] = []
+    while len(outcomes) < len(jobs):
+        outcomes += _until_trouble(jobs[len(outcomes) :], timeout_s)
+    return outcomes
+
+
+def _until_trouble(jobs: Sequence[Job], timeout_s: float) -> list[str]:
+    """Outcomes up to and including the first job that a child did not survive."""
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(Path(__file__))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert child.stdin is not None and child.stdout is not None
+    outcomes: list[str] = []
+    try:
+        # The first answer is that the child is there: starting is not the pattern's time.
+        child.stdout.readline()
+        for job in jobs:
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.write(json.dumps(job).encode() + b"\n")
+                child.stdin.flush()
+            ready, _, _ = select.select([child.stdout], [], [], timeout_s)
+            line = child.stdout.readline() if ready else b""
+            outcomes.append(json.loads(line) if line else TIMED_OUT)
+            if not line:
+                break
+    finally:
+        child.kill()
+        child.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
+        child.wait()
+    return outcomes
+
+
+def _outcome(kind: str, pattern: str, text: str) -> str:
+    if kind == "python":
+        try:
+            ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return NOT_PASSED
+        return PASSED
+    try:
+        return PASSED if re.search(pattern, text) else NOT_PASSED
+    except (re.error, RecursionError, MemoryError, OverflowError):
+        return BROKEN
+
+
+def _serve() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    warnings.simplefilter("ignore")
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(_outcome(*json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()

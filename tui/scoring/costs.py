@@ -1,0 +1,102 @@
+"""What a model costs: each figure with its number of values, median and range.
+
+Formulas: TTFT = first generated token - start of the request; TPOT = (E2E - TTFT) /
+(output tokens - 1); decode tok/s = 1 / TPOT; prefill tok/s = prompt tokens / TTFT;
+chars/s = code points of the visible text / E2E. A value taken while another model was
+computing on the same cores (contended) is no property of the model: it is left out and
+counted.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from tui.board import Answer
+from tui.events import Answered, Loaded
+
+GB = 1e9
+"""Bytes in the GB that figures are given in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """``n`` values with their median and range (None where there are none);
+    ``contended`` counts those that were left out."""
+
+    n: int
+    median: float | None
+    low: float | None
+    high: float | None
+    contended: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure that models are compared by. ``better`` is -1 where less is better, 1 where
+    more is, 0 where neither; ``timed`` figures are spoilt by contention."""
+
+    id: str
+    unit: str
+    better: int
+    timed: bool = False
+
+
+METRICS = (
+    Metric("load", "s", -1),
+    Metric("checkpoint", "GB", -1),
+    Metric("private", "GB", -1),
+    Metric("mapped", "GB", 0),
+    Metric("ttft", "ms", -1, timed=True),
+    Metric("tpot", "ms", -1, timed=True),
+    Metric("prefill", "tok/s", 1, timed=True),
+    Metric("decode", "tok/s", 1, timed=True),
+    Metric("chars_s", "chars/s", 1, timed=True),
+    Metric("e2e", "s", -1, timed=True),
+    Metric("tokens", "tok", 0),
+    Metric("chars", "chars", 0),
+)
+
+_OF_LOAD: dict[str, Callable[[Loaded], float | None]] = {
+    "load": lambda loaded: loaded.load_s,
+    "checkpoint": lambda loaded: loaded.checkpoint_bytes / GB or None,
+}
+
+_OF_ANSWER: dict[str, Callable[[Answered, Answer], float | None]] = {
+    "private": lambda figures, _: figures.peak_private / GB or None,
+    "mapped": lambda figures, _: figures.peak_mapped / GB or None,
+    "ttft": lambda figures, _: figures.ttft_ms,
+    "tpot": lambda figures, _: figures.tpot_ms,
+    "prefill": lambda figures, _: figures.prefill_tok_s,
+    "decode": lambda figures, _: figures.decode_tok_s,
+    "chars_s": lambda figures, _: figures.chars_s,
+    "e2e": lambda figures, _: None if figures.e2e_ms is None else figures.e2e_ms / 1000,
+    "tokens": lambda figures, _: figures.output_tokens,
+    "chars": lambda _, answer: len(answer.text),
+}
+
+
+def spread(values: Iterable[float], contended: int = 0) -> Spread:
+    """Number, median and range of ``values``."""
+    found = sorted(values)
+    if not found:
+        return Spread(0, None, None, None, contended)
+    return Spread(len(found), median(found), found[0], found[-1], contended)
+
+
+def costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Spread]:
+    """The spread of each of `METRICS`, from every load and every complete answer.
+
+    Failed and cancelled answers have no figures and do not count; memory of 0 bytes means
+    that it was not measured (a model that is held elsewhere).
+    """
+    done = [(a.figures, a) for a in answers if a.figures is not None and a.state == "answered"]
+    table: dict[str, Spread] = {}
+    for metric in METRICS:
+        if of_load := _OF_LOAD.get(metric.id):
+            table[metric.id] = spread(v for load in loads if (v := of_load(load)) is not None)
+            continue
+        of_answer = _OF_ANSWER[metric.id]
+        pairs = [(figures, v) for figures, a in done if (v := of_answer(figures, a)) is not None]
+        kept = [v for figures, v in pairs if not (metric.timed and figures.contended)]
+        table[metric.id] = spread(kept, len(pairs) - len(kept))
+    return table

@@ -1,0 +1,53 @@
+"""The dimensions that stars are given in: data of the question set or of the settings."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MAX_DIMENSIONS = 9
+"""One key each."""
+MAX_STARS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """``id`` is what stands in the session, ``en`` its English name."""
+
+    id: str
+    en: str = ""
+
+    def name(self, lang: str) -> str:
+        """How it is headed in a language; the id where it has no other name."""
+        return self.en if lang == "en" and self.en else self.id
+
+
+DEFAULT = (
+    Dimension("语言理解", "Understanding"),
+    Dimension("回答逻辑", "Logic"),
+    Dimension("幽默感", "Humour"),
+    Dimension("输出流畅性", "Fluency"),
+)
+"""Speed is no dimension: it is measured, never judged."""
+
+
+def dimensions(given: Any = None, rated: Iterable[str] = ()) -> tuple[Dimension, ...]:
+    """The dimensions of a session.
+
+    ``given`` is a list of names, or of tables with ``id`` and ``en``, as a question set
+    or the settings hold it; anything else counts as not given. What was already ``rated``
+    in another dimension stays visible after them.
+    """
+    listed = [_dimension(item) for item in given] if isinstance(given, list | tuple) else []
+    found = {d.id: d for d in listed if d is not None} or {d.id: d for d in DEFAULT}
+    for id_ in rated:
+        found.setdefault(id_, Dimension(id_))
+    return tuple(found.values())[:MAX_DIMENSIONS]
+
+
+def _dimension(item: Any) -> Dimension | None:
+    if isinstance(item, str) and item.strip():
+        return Dimension(item.strip())
+    if isinstance(item, Mapping) and isinstance(id_ := item.get("id"), str) and id_.strip():
+        en = item.get("en", "")
+        return Dimension(id_.strip(), en.strip() if isinstance(en, str) else "")
+    return None

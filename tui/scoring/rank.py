@@ -1,0 +1,140 @@
+"""Who is better, and how sure that is: wins, intervals, and resampling over questions.
+
+- Wilson score interval for a share of n: E. B. Wilson, "Probable Inference, the Law of
+  Succession, and Statistical Inference", JASA 22 (1927).
+- Paired bootstrap over questions: B. Efron, R. Tibshirani, "An Introduction to the
+  Bootstrap" (1993), ch. 8; percentile interval.
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+Z_95 = 1.959963984540054
+"""Quantile of the normal distribution for a two-sided interval of 95 %."""
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """One comparison of two models on a question; ``result`` is ``left``, ``right``,
+    ``tie`` or ``bad`` (both are: a tie that says something else)."""
+
+    question: str
+    left: str
+    right: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Of one model against another, or against all."""
+
+    wins: int = 0
+    ties: int = 0
+    losses: int = 0
+
+    @property
+    def n(self) -> int:
+        """All comparisons."""
+        return self.wins + self.ties + self.losses
+
+    @property
+    def share(self) -> float | None:
+        """Wins among the decided comparisons; None where none was decided."""
+        decided = self.wins + self.losses
+        return self.wins / decided if decided else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of `share`."""
+        return wilson(self.wins, self.wins + self.losses)
+
+    @property
+    def verdict(self) -> str:
+        """``better`` or ``worse`` where the interval leaves out one half, else ``unclear``."""
+        low, high = self.interval
+        return "better" if low > 0.5 else "worse" if high < 0.5 else "unclear"
+
+
+def wilson(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
+    """The Wilson score interval of ``successes`` in ``n``; (0, 1) for n = 0."""
+    if n == 0:
+        return 0.0, 1.0
+    share, z2 = successes / n, z * z
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = z / (1 + z2 / n) * (share * (1 - share) / n + z2 / (4 * n * n)) ** 0.5
+    # At the ends rounding would leave the true bound of 0 or 1 by an ulp.
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    return low, 1.0 if successes == n else min(1.0, centre + half)
+
+
+def pairs(duels: Iterable[Duel]) -> dict[tuple[str, str], Score]:
+    """The score of each model against each other it met; both directions are there."""
+    counts: dict[tuple[str, str], list[int]] = {}
+    for duel in duels:
+        mine = counts.setdefault((duel.left, duel.right), [0, 0, 0])
+        theirs = counts.setdefault((duel.right, duel.left), [0, 0, 0])
+        place = {"left": 0, "right": 2}.get(duel.result, 1)
+        mine[place] += 1
+        theirs[2 - place] += 1
+    return {pair: Score(*found) for pair, found in counts.items()}
+
+
+def overall(duels: Iterable[Duel]) -> dict[str, Score]:
+    """The score of each model against all others together."""
+    totals: dict[str, Score] = {}
+    for (model, _), score in pairs(duels).items():
+        old = totals.get(model, Score())
+        totals[model] = Score(
+            old.wins + score.wins, old.ties + score.ties, old.losses + score.losses
+        )
+    return totals
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The mean difference (left - right) of a score per question, with its interval over
+    ``n`` questions (None with fewer than two)."""
+
+    n: int
+    mean: float
+    interval: tuple[float, float] | None
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+
+def bootstrap(
+    left: Mapping[str, float],
+    right: Mapping[str, float],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Difference | None:
+    """Compare two models by a score per question, paired over the questions both have.
+
+    The questions are drawn again with replacement, seeded, so that the same data give the
+    same interval. None where they share no question.
+    """
+    gaps = [left[q] - right[q] for q in sorted(left.keys() & right.keys())]
+    if not gaps:
+        return None
+    if len(gaps) < 2:
+        return Difference(1, gaps[0], None)
+    drawn = random.Random(seed)
+    means = sorted(fmean(drawn.choices(gaps, k=len(gaps))) for _ in range(resamples))
+    cut = round(resamples * 0.025)
+    return Difference(len(gaps), fmean(gaps), (means[cut], means[-cut - 1]))
+
+
+def ordered(scores: Mapping[str, Score], models: Sequence[str]) -> list[str]:
+    """The models by their share of decided comparisons, best first; those without come last."""
+
+    def key(model: str) -> float:
+        share = scores[model].share if model in scores else None
+        return 1.0 if share is None else -share
+
+    return sorted(models, key=key)

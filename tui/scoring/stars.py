@@ -1,0 +1,73 @@
+"""Stars and votes: events to append, and what they add up to."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from tui.board import Answer
+from tui.events import Judged, Rated, Voted
+from tui.scoring.dimensions import MAX_STARS
+
+CHOICES = ("left", "right", "tie", "bad", "none")
+"""Of a vote; ``none`` takes it back."""
+
+
+def rated(answer: int, dimension: str, stars: int) -> Rated:
+    """The event of 1 to 5 stars for an answer; 0 takes them back.
+
+    Raises:
+        ValueError: another number of stars.
+    """
+    if not 0 <= stars <= MAX_STARS:
+        raise ValueError(f"{stars} stars")
+    return Rated(answer, dimension, stars)
+
+
+def voted(question: str, left: int, right: int, choice: str) -> Voted:
+    """The event of a vote on two answers, smaller id left, so that voting again on the same
+    pair replaces the vote even where the answers changed sides.
+
+    Raises:
+        ValueError: no such choice, or an answer against itself.
+    """
+    if choice not in CHOICES or left == right:
+        raise ValueError(f"vote {choice!r} on {left} and {right}")
+    if left > right:
+        left, right = right, left
+        choice = {"left": "right", "right": "left"}.get(choice, choice)
+    return Voted(question, left, right, choice)
+
+
+@dataclass(frozen=True, slots=True)
+class Stars:
+    """The mean of ``n`` ratings, None without any."""
+
+    n: int
+    mean: float | None
+
+
+def average(answers: Iterable[Answer], dimension: str | None = None) -> Stars:
+    """The mean stars of answers in a dimension, or in all."""
+    found = [
+        stars
+        for answer in answers
+        for d, stars in answer.stars.items()
+        if dimension in (None, d) and 1 <= stars <= MAX_STARS
+    ]
+    return Stars(len(found), fmean(found) if found else None)
+
+
+def newest(judged: Iterable[Judged]) -> list[Judged]:
+    """The last verdict of each judge on each pair."""
+    found: dict[tuple[str, str, int, int], Judged] = {}
+    for event in judged:
+        low, high = sorted((event.left, event.right))
+        found[event.judge, event.question, low, high] = event
+    return list(found.values())
+
+
+def per_question(answers: Mapping[str, Iterable[Answer]]) -> dict[str, float]:
+    """The mean stars of each question that has any; for comparing two models question by
+    question."""
+    means = {question: average(found).mean for question, found in answers.items()}
+    return {question: mean for question, mean in means.items() if mean is not None}

@@ -1,0 +1,189 @@
+"""The charts of a report as inert inline SVG.
+
+pygal draws them; its script, links, tooltips and comments are taken out, its ids made
+stable, so that the picture of the same session is the same text each time.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from tui.scoring.costs import GB
+from tui.sessions.export.document import Chart
+from tui.sessions.export.merge import Column, Merged
+from tui.sessions.export.svg import inert
+from tui.sessions.export.words import Voice
+
+Points = list[tuple[float, float]]
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette: told apart by colour-blind readers, too."""
+_DASHES = ("", "8,4", "2,4", "10,4,2,4", "1,5", "14,5")
+"""And by those who print in black."""
+_MAX_LABEL = 28
+_MIN_BUCKET = 16
+_MAX_BUCKETS = 48
+_MAX_POINTS = 200
+
+
+def charts(merged: Merged, voice: Voice) -> tuple[Chart, ...]:
+    """All charts that there are data for."""
+    columns = merged.columns
+    found = [
+        _lines("chart_decode", "chart_decode_x", "tok/s", _speeds(columns), voice),
+        _lines("chart_private", "chart_time_x", "GB", _memory(columns, 0), voice),
+        _lines("chart_mapped", "chart_time_x", "GB", _memory(columns, 1), voice),
+        _boxes("chart_ttft", "ms", _latencies(columns, "ttft_ms", 1), voice),
+        _boxes("chart_e2e", "s", _latencies(columns, "e2e_ms", 1000), voice),
+    ]
+    return tuple(chart for chart in found if chart is not None)
+
+
+def speed_points(arrivals: Sequence[Sequence[tuple[int, int]]]) -> Points:
+    """Decode speed over the answer: per stretch of tokens the median tok/s over answers.
+
+    ``arrivals`` holds per answer the times (microseconds) and numbers of the tokens that
+    came. The first token only starts the clock: what came before it is prefill.
+    """
+    longest = max((sum(n for _, n in answer) for answer in arrivals), default=0)
+    width = max(_MIN_BUCKET, -(-longest // _MAX_BUCKETS))
+    speeds: dict[int, list[float]] = {}
+    for answer in arrivals:
+        marks: list[tuple[int, int]] = []
+        total = 0
+        for t_us, n in answer:
+            total += n
+            if not marks or total - marks[-1][1] >= width:
+                marks.append((t_us, total))
+        for (t0, n0), (t1, n1) in pairwise(marks):
+            if t1 > t0:
+                speeds.setdefault(n0 // width, []).append((n1 - n0) * 1e6 / (t1 - t0))
+    return [((i + 0.5) * width, median(values)) for i, values in sorted(speeds.items())]
+
+
+def thinned(points: Points, most: int = _MAX_POINTS) -> Points:
+    """At most ``most`` points: of each stretch the highest, so that no peak is lost."""
+    step = -(-len(points) // most) or 1
+    parts = (points[i : i + step] for i in range(0, len(points), step))
+    return [max(part, key=lambda point: point[1]) for part in parts]
+
+
+def _speeds(columns: Sequence[Column]) -> list[tuple[str, Points]]:
+    found = []
+    for column in columns:
+        arrivals = []
+        for part in column.parts:
+            answers = part.source.board.answers
+            for id_, arrived in part.track.arrivals.items():
+                answer = answers.get(id_)
+                if answer is None or answer.state != "answered":
+                    continue
+                if answer.figures and not answer.figures.contended:
+                    arrivals.append(arrived)
+        found.append((column.label, speed_points(arrivals)))
+    return found
+
+
+def _memory(columns: Sequence[Column], which: int) -> list[tuple[str, Points]]:
+    found = []
+    for column in columns:
+        for number, part in enumerate(column.parts):
+            points = [(t / 1e6, sizes[which] / GB) for t, *sizes in part.track.memory]
+            label = column.label if number == 0 else f"{column.label} · {number + 1}"
+            found.append((label, thinned(points) if any(y for _, y in points) else []))
+    return found
+
+
+def _latencies(
+    columns: Sequence[Column], name: str, divisor: float
+) -> list[tuple[str, list[float]]]:
+    return [
+        (
+            column.label,
+            [
+                value / divisor
+                for a in column.answers
+                if a.state == "answered" and a.figures and not a.figures.contended
+                if (value := getattr(a.figures, name)) is not None
+            ],
+        )
+        for column in columns
+    ]
+
+
+def _lines(
+    title: str, x_title: str, unit: str, series: list[tuple[str, Points]], voice: Voice
+) -> Chart | None:
+    if not any(len(points) > 1 for _, points in series):
+        return None
+
+    def draw(pygal: Any, options: dict[str, Any]) -> Any:
+        chart = pygal.XY(show_dots=False, x_title=voice(x_title), y_title=unit, **options)
+        for i, (label, points) in enumerate(series):
+            dash = _DASHES[i % len(_DASHES)]
+            style = {"width": 2, **({"dasharray": dash} if dash else {})}
+            chart.add(_short(label, voice), points, stroke_style=style)
+        return chart
+
+    return Chart(voice(title), "", _render(title, draw))
+
+
+def _boxes(
+    title: str, unit: str, series: list[tuple[str, list[float]]], voice: Voice
+) -> Chart | None:
+    if not any(len(values) > 1 for _, values in series):
+        return None
+
+    def draw(pygal: Any, options: dict[str, Any]) -> Any:
+        chart = pygal.Box(box_mode="extremes", y_title=unit, **options)
+        for label, values in series:
+            chart.add(_short(label, voice), values)
+        return chart
+
+    return Chart(voice(title), voice("chart_box"), _render(title, draw))
+
+
+def _short(label: str, voice: Voice) -> str:
+    text = voice.line(label)
+    return text if len(text) <= _MAX_LABEL else text[: _MAX_LABEL - 1] + "…"
+
+
+def _render(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
+    import pygal  # type: ignore[import-untyped]
+    from pygal.style import Style  # type: ignore[import-untyped]
+
+    fonts = '"Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Helvetica Neue", sans-serif'
+    style = Style(
+        background="transparent",
+        plot_background="#ffffff",
+        foreground="#333333",
+        foreground_strong="#111111",
+        foreground_subtle="#999999",
+        colors=_COLOURS,
+        font_family=fonts,
+        label_font_size=13,
+        major_label_font_size=13,
+        legend_font_size=14,
+        title_font_size=16,
+        opacity=".75",
+    )
+    chart = draw(
+        pygal,
+        {
+            "style": style,
+            "js": [],
+            "width": 860,
+            "height": 380,
+            "legend_at_bottom": True,
+            "legend_at_bottom_columns": 3,
+            "truncate_legend": -1,
+            "disable_xml_declaration": True,
+            "include_x_axis": False,
+            "min_scale": 4,
+            "max_scale": 8,
+            "value_formatter": lambda value: f"{value:g}",
+        },
+    )
+    chart.uuid = name
+    return inert(chart.render())

@@ -1,0 +1,61 @@
+"""A report as one HTML file: no network, no script, opens anywhere."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from tui.sessions.export.document import Document
+
+_MAX_FORMATTED = 50_000
+"""Code points of an answer that is shown formatted; a longer one is shown as it is."""
+
+
+def render(document: Document) -> str:
+    """The whole report, everything that is not ours escaped."""
+    template = Path(__file__).with_name("report.html").read_text("utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["formatted"] = formatted
+    # Charts and pictures are the only markup from outside: `svg.inert` has been over them.
+    environment.filters["picture"] = Markup
+    return environment.from_string(template).render(d=document, h=document.headings)
+
+
+def formatted(text: str) -> Markup:
+    """An answer as models write them, in Markdown: code, tables and lists stand out.
+
+    No HTML, links, images or headings come of it, whatever the answer says.
+    """
+    if len(text) > _MAX_FORMATTED:
+        return Markup("<pre>{}</pre>").format(text)
+    return Markup(_markdown().render(text))
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    made = MarkdownIt("commonmark", {"html": False, "breaks": True, "xhtmlOut": False})
+    made.enable("table").disable(["link", "image", "autolink", "reference", "html_block"])
+    made.disable(["html_inline", "entity"])
+    made.add_render_rule("heading_open", _heading_open)
+    made.add_render_rule("heading_close", _heading_close)
+    made.add_render_rule("fence", _fence)
+    return made
+
+
+def _heading_open(*_: Any) -> str:
+    """The outline belongs to the report: an answer's heading is but a bold line."""
+    return '<p class="h">'
+
+
+def _heading_close(*_: Any) -> str:
+    return "</p>\n"
+
+
+def _fence(_: Any, tokens: list[Token], index: int, *__: Any) -> str:
+    return str(Markup("<pre><code>{}</code></pre>\n").format(tokens[index].content))

@@ -1,0 +1,93 @@
+"""A report's data, one row per answer: CSV for spreadsheets, JSON lines for programs."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tui import board as bd
+from tui.sessions.export.merge import Column, Merged, Row, Source
+
+_FIGURES = (
+    *("finish", "prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
+    *("prefill_tok_s", "decode_tok_s", "chars_s", "peak_private", "peak_mapped", "majflt"),
+    *("contended", "threads", "batch"),
+)
+_FORMULA = re.compile(r"\s*['=+\-@＝＋－＠\t\r]")
+"""What a spreadsheet would take for a formula, in full width too, and the quote itself, so
+that a cell that begins with one is told from one that was quoted."""
+
+
+def rows(merged: Merged) -> Iterator[dict[str, Any]]:
+    """One object per answer, in the order of the report; figures as they were measured."""
+    for row in merged.rows:
+        for column in merged.columns:
+            for source, answer in row.entries(column):
+                yield _object(merged.sources[source], row, column, answer)
+
+
+def _object(source: Source, row: Row, column: Column, answer: bd.Answer) -> dict[str, Any]:
+    head = source.reading.header.models[answer.model]
+    figures = {name: getattr(answer.figures, name) if answer.figures else None for name in _FIGURES}
+    return {
+        "session": source.name,
+        "model": column.label,
+        "reference": head.get("name", ""),
+        "dtype": head.get("dtype", ""),
+        "question": row.id,
+        "category": row.category,
+        "turn": answer.turn,
+        "repeat": answer.repeat,
+        "prompt": answer.prompt,
+        "state": answer.state,
+        "failure": answer.failure.message if answer.failure else "",
+        "text": answer.text,
+        "reasoning": "".join(answer.reasoning),
+        "chars": len(answer.text),
+        **figures,
+        "stars": dict(answer.stars),
+        "notes": [note.text for note in answer.notes],
+    }
+
+
+def jsonl(merged: Merged, clean: Callable[[str], str]) -> str:
+    """One JSON object a line, nothing lost: what ``clean`` would change is written as an
+    escape, so that the file can be shown in a terminal too."""
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows(merged))
+    return "".join(f"{_escaped(line, clean)}\n" for line in lines)
+
+
+def _escaped(line: str, clean: Callable[[str], str]) -> str:
+    if clean(line) == line:
+        return line
+    return "".join(c if clean(c) == c else json.dumps(c)[1:-1] for c in line)
+
+
+def to_csv(merged: Merged, clean: Callable[[str], str]) -> str:
+    """A table with a column per dimension of stars; what a spreadsheet would compute is
+    quoted with an apostrophe."""
+    listed = list(rows(merged))
+    dimensions = sorted({d for row in listed for d in row["stars"]})
+    names = [name for name in (listed[0] if listed else {}) if name not in ("stars", "notes")]
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow([*names, *(cell(f"stars: {d}", clean) for d in dimensions), "notes"])
+    for row in listed:
+        stars: Mapping[str, int] = row["stars"]
+        values = [row[name] for name in names] + [stars.get(d) for d in dimensions]
+        writer.writerow([cell(v, clean) for v in (*values, " / ".join(row["notes"]))])
+    return out.getvalue()
+
+
+def cell(value: Any, clean: Callable[[str], str]) -> str:
+    """A value as a spreadsheet's cell: numbers as they are, text that computes nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = clean(str(value))
+    return f"'{text}" if _FORMULA.match(text) else text
