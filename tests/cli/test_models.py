@@ -143,6 +143,18 @@ def test_progress_is_one_line_with_speed_and_time_left() -> None:
     assert screen.getvalue().count("\n") == 1 and last.endswith("\n")
 
 
+def test_progress_never_wraps() -> None:
+    screen = Screen()
+    with fetching.ProgressLine(screen) as progress:
+        for total in (0, 100, 10**12):
+            progress(f"fetching owner/{'long-name-' * total_digits(total)}", total // 2, total)
+    assert max(map(len, screen.getvalue().replace("\n", "\r").split("\r"))) < 80
+
+
+def total_digits(total: int) -> int:
+    return len(str(total))
+
+
 def test_progress_into_a_file_says_each_stage_once() -> None:
     file = io.StringIO()
     with fetching.ProgressLine(file) as progress:

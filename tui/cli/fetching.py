@@ -1,5 +1,6 @@
 """Asking before something is fetched, and one line on stderr while it is."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from typing import TextIO
 
 _EVERY_S = 0.1
 _BAR = 24
+_COLUMNS = 80
 
 
 def cli_consent(text: str) -> bool:
@@ -58,7 +60,11 @@ class ProgressLine:
             return
         if self._live:
             self._drawn = now
-            self._draw(self._line(stage, done, total, now))
+            room = self._columns() - 1
+            text = self._line(stage, done, total, now, _BAR)
+            if len(text) > room:
+                text = self._line(stage, done, total, now, 0)
+            self._draw(text[:room])
 
     def __enter__(self) -> "ProgressLine":
         return self
@@ -66,13 +72,19 @@ class ProgressLine:
     def __exit__(self, *_: object) -> None:
         self._finish()
 
-    def _line(self, stage: str, done: int, total: int, now: float) -> str:
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or _COLUMNS
+        except (OSError, ValueError):
+            return _COLUMNS
+
+    def _line(self, stage: str, done: int, total: int, now: float, width: int) -> str:
         if total <= 0:
             return f"{stage} ..."
         share = min(done / total, 1.0)
-        filled = round(share * _BAR)
-        bar = "█" * filled + "·" * (_BAR - filled)
-        text = f"{stage} {bar} {share:4.0%} {size(done)} of {size(total)}"
+        filled = round(share * width)
+        bar = "█" * filled + "·" * (width - filled) + " " * bool(width)
+        text = f"{stage} {bar}{share:4.0%} {size(done)} of {size(total)}"
         seconds, came = now - self._began[0], done - self._began[1]
         if seconds > 0.5 and came > 0:
             speed = came / seconds
