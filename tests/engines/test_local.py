@@ -93,7 +93,7 @@ def test_answers_come_in_order_and_each_ends_once(loaded: LocalEngine) -> None:
     found = bodies(loaded, ask(1), ask(2, limit=5), ask(3, "x " * 9000))
     ends = [b for b in found if isinstance(b, Answered | Failed | Cancelled)]
     assert [(type(b), b.answer) for b in ends] == [(Answered, 1), (Answered, 2), (Failed, 3)]
-    assert ends[0].prompt_tokens == [b for b in found if isinstance(b, Started)][0].prompt_tokens
+    assert ends[0].prompt_tokens == next(b for b in found if isinstance(b, Started)).prompt_tokens
     assert sum(b.n for b in found if isinstance(b, Delta) and b.answer == 2) == 5
     assert ends[2].cause == "too_long"
 

@@ -110,10 +110,10 @@ class Worker:
 
         torch.set_num_threads(max(1, int(order["threads"])))
         path, notes = Path(order["checkpoint"]), []
-        if path.suffix == ".gguf":
+        if path.suffix.lower() == ".gguf":
             path = converted(path, cache_dir() / "converted", self._progress("convert"))
             notes += remarks(path)
-        checkpoint = open_checkpoint(path)
+        checkpoint = open_checkpoint(path, dict(order.get("remote_code") or {}))
         progress = self._progress("weights")
         progress(0, checkpoint.checkpoint_bytes)
         model, device, remark = placed(checkpoint.build(order["dtype"], progress))
