@@ -20,7 +20,7 @@ from tui.host.errors import UserError
 from tui.sessions.journal import SaveState
 from tui.settings import Settings
 
-BEAT = 0.15
+BEAT = 0.06
 
 
 class Stage:
@@ -363,7 +363,9 @@ async def test_loading_is_shown_with_stage_and_percent() -> None:
     async with stage() as it:
         it.run.say(0, ev.Load("reading weights", 43, 100))
         await it.beat()
-        assert "Loading: reading weights 43 %" in "\n".join(it.pane(0)[1:])
+        assert "Loading: reading weights 43 %" in it.pane(0)[0]
+        assert it.pane(0)[1] == " Loading: reading weights"
+        assert it.pane(0)[2] == f" {'━' * 17}{'─' * 23}  43 %"
 
 
 async def test_status_bar_has_memory_speed_and_save_state() -> None:

@@ -81,10 +81,6 @@ class ScriptedRun(Script):
         self.next_answer = 0
         self._free = 0
 
-    def start(self) -> None:
-        """Begin."""
-        self.calls.append(("start",))
-
     def ask(
         self,
         question_id: str | None,
@@ -120,6 +116,6 @@ class ScriptedRun(Script):
         """Write it down."""
         self.calls.append(("reload", model))
 
-    def close(self, status: str = "") -> None:
+    def close(self, status: str) -> None:
         """Write it down."""
         self.status = status

@@ -7,11 +7,12 @@ does work for what is new alone, so a token costs the same however long the answ
 
 from bisect import bisect_right
 
+from tui.app.figures import bar
 from tui.app.look import Look
 from tui.app.safe_text import clean, one_line
 from tui.app.wrapping import Wrapped
 from tui.board import Answer, Board, Model
-from tui.events import Failed, Note
+from tui.events import Failed, Load, Note
 
 Row = tuple[str, str]
 """Text and style names."""
@@ -132,6 +133,14 @@ class _Rows:
         if failed.next_step:
             self.add(f"→ {one_line(failed.next_step)}", "muted")
 
+    def loading(self, load: Load, look: Look) -> None:
+        self.add(look.say("pane.loading", stage=one_line(load.stage)), "muted")
+        if load.total > 0:
+            width = min(40, self.width - 8)
+            filled, empty = bar(load.done / load.total, width)
+            percent = min(100, load.done * 100 // load.total)
+            self.made.append((f"{filled}{empty} {percent:>3} %", "accent"))
+
     def note(self, note: Note) -> None:
         self.add(f"✎ {note.text}" if note.source == "person" else note.text, "muted")
 
@@ -184,7 +193,7 @@ class Conversation:
         if model.state == "failed" and model.failure is not None:
             rows.failure(model.failure)
         elif model.state == "loading" and model.load is not None:
-            rows.add(loading(model, self._look), "muted")
+            rows.loading(model.load, self._look)
         elif model.state == "waiting":
             rows.add(say("pane.waiting"), "muted")
         elif not answers:

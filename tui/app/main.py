@@ -46,7 +46,7 @@ def show_start(settings: Settings, open_models: OpenModels | None = None) -> int
 
 
 def show_run(run: "LiveRun", settings: Settings) -> int:
-    """A live run: starts it, shows it, closes it however the screen ends.
+    """A live run that was started: shows it, and closes it however the screen ends.
 
     Returns 0, 1 if an answer failed, or 130 if a signal ended it.
 
@@ -64,8 +64,6 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
     status = "interrupted"
     try:
         app = make_app(settings, first)
-        _terminal()
-        run.start()
         result = _run(app, settings)
         if app.ended_by is not None:
             status = app.ended_by.name.lower()

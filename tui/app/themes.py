@@ -48,6 +48,7 @@ class Theme:
         """A Rich style for each role, and the plain ones ``bold``, ``italic``, ``underline``."""
         colours = {role: _rich(value) for role, value in self.colours.items()}
         styles = {role: Style(color=colours[role]) for role in ROLES}
+        styles["text"] = Style(color=colours["text"], bgcolor=colours["background"])
         for role in ("panel", "cursor"):
             styles[role] = Style(color=colours[f"{role}_text"], bgcolor=colours[role])
         plain = {name: Style.parse(name) for name in ("bold", "italic", "underline", "reverse")}

@@ -64,7 +64,7 @@ def _cut(line: str, width: int) -> int:
     used = best = 0
     for index, (start, end, cells) in enumerate(spans):
         if used + cells > width and start > 0:
-            if head[start] == " ":
+            if head[start:end] == " ":
                 return end
             return best or start
         used += cells

@@ -27,10 +27,6 @@ class LiveRun(Source, Protocol):
         """``saved``, ``error`` and ``pending`` of the journal."""
         ...
 
-    def start(self) -> None:
-        """Begin to load the models."""
-        ...
-
     def ask(
         self,
         question_id: str | None,
@@ -53,7 +49,7 @@ class LiveRun(Source, Protocol):
         """Load a model again after it failed."""
         ...
 
-    def close(self, status: str = "") -> None:
+    def close(self, status: str) -> None:
         """Stop everything and end the session."""
         ...
 

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from rich.cells import set_cell_size
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -10,6 +11,9 @@ from textual.widget import Widget
 
 from tui.app.look import Look, Piece
 from tui.app.widgets.keys_bar import keys_of
+
+_WORDS = 26
+"""Cells for what a key does."""
 
 
 class Page(Widget, can_focus=True):
@@ -63,7 +67,11 @@ class HelpScreen(Screen[None]):
                     continue
                 id_, keys = f"{group}.1 … {group}.9", "1-9"
             rows.append(
-                [(f"  {keys:<18}", "accent"), (say(description), ""), (f"  {id_}", "muted")]
+                [
+                    (f"  {keys:<18}", "accent"),
+                    (set_cell_size(say(description), _WORDS), ""),
+                    (f"  {id_}", "muted"),
+                ]
             )
         self.page = Page(look, rows)
 

@@ -38,10 +38,12 @@ _ORDER = (
     "replay.toggle",
     "question.next",
     "question.previous",
-    "answer.again",
-    "answer.all",
-    "answer.cancel",
     "prompt.focus",
+    "answer.all",
+    "answer.again",
+    "app.help",
+    "app.quit",
+    "answer.cancel",
     "replay.back",
     "replay.forward",
     "replay.slower",
@@ -51,8 +53,6 @@ _ORDER = (
     "screen.zoom",
     "answer.copy",
     "app.theme",
-    "app.help",
-    "app.quit",
 )
 """The footer, most useful first."""
 
@@ -60,10 +60,8 @@ _ORDER = (
 def key_name(key: str) -> str:
     """A key as a person reads it: ``Ctrl+P``, ``?``, ``S``."""
     *modifiers, last = key.split("+") if key != "+" else ["+"]
-    name = _NAMES.get(last, last)
-    if modifiers:
-        return "+".join([*(m.capitalize() for m in modifiers), name.upper()])
-    return name
+    name = _NAMES.get(last, last.upper() if modifiers and len(last) == 1 else last)
+    return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
 
 
 def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:

@@ -1,0 +1,107 @@
+"""Themes and messages: complete, checked, and told by file and line."""
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+import tui.app
+from tui.app.messages import LANGUAGES, Messages, catalogue
+from tui.app.themes import ROLES, load, load_all
+from tui.host import paths
+from tui.host.errors import UserError
+
+
+def fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_every_message_is_there_in_both_languages_with_the_same_placeholders() -> None:
+    for key, texts in catalogue().items():
+        assert set(texts) == set(LANGUAGES), key
+        assert all(texts.values()), key
+        assert fields(texts["en"]) == fields(texts["zh"]), key
+
+
+def test_every_message_that_is_used_exists_and_every_one_is_used() -> None:
+    known = set(catalogue())
+    sources = [
+        path.read_text("utf-8")
+        for path in Path(tui.app.__file__).parent.rglob("*.py")
+        if path.name != "messages.py"
+    ]
+    code = "\n".join(sources)
+    used = set(re.findall(r"[\"']([a-z]+\.[a-z_]+)[\"']", code)) & known
+    said = set(re.findall(r"say\(\s*\"([^\"]+)\"", code))
+    assert said <= known
+    composed = {key for key in known if key.startswith(("state.", "verdict."))}
+    assert known - used - composed == set()
+
+
+def test_messages_fill_in_and_fall_back_to_english() -> None:
+    assert Messages("zh")("questions.position", number=3, count=8) == "3/8"
+    assert Messages("fr").language == "en"
+    with pytest.raises(KeyError):
+        Messages("en")("no.such")
+
+
+def test_bundled_themes_are_valid_and_at_least_six() -> None:
+    themes, errors = load_all([paths.bundled("themes")])
+    assert not errors and len(themes) >= 6
+    assert all(set(theme.colours) == set(ROLES) for theme in themes.values())
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("path", sorted(paths.bundled("themes").glob("*.toml")), ids=str)
+def test_text_can_be_read_on_its_background(path: Path) -> None:
+    """WCAG 2.2 contrast: 4.5:1, and 7:1 for the high contrast theme."""
+    theme = load(path)
+    own = {"dark": "#000000", "light": "#ffffff"}["dark" if theme.dark else "light"]
+
+    def colour(role: str) -> str:
+        value = theme.colours[role]
+        return own if value == "terminal" and role == "background" else value
+
+    pairs = [(role, "background") for role in ("text", "muted", "accent", "good", "warn", "bad")]
+    for front, back in [*pairs, ("panel_text", "panel"), ("cursor_text", "cursor")]:
+        if colour(front).startswith("#") and colour(back).startswith("#"):
+            a, b = sorted((luminance(colour(front)), luminance(colour(back))))
+            assert (b + 0.05) / (a + 0.05) >= (7 if "contrast" in theme.name else 4.5), front
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("#8a919c", "#8a919"), r":8: `muted` is #rrggbb"),
+        (("muted", "mutd"), r":8: unknown colour `mutd`"),
+        (("dark = true", 'dark = "yes"'), r":3: `dark` is true or false"),
+        (("[colours]", "[colors]"), r"\[colours\] is missing"),
+        (('accent = "#6cb6ff"\n', ""), "missing: accent"),
+        (("dark = true", "dark = "), "line 3"),
+        (('"duibi-dark"', '"../x"'), ":2: `name`"),
+    ],
+)
+def test_a_wrong_theme_is_told_by_file_and_line(
+    tmp_path: Path, change: tuple[str, str], said: str
+) -> None:
+    text = (paths.bundled("themes") / "duibi-dark.toml").read_text("utf-8")
+    assert change[0] in text
+    mine = tmp_path / "mine.toml"
+    mine.write_text(text.replace(*change), "utf-8")
+    with pytest.raises(UserError, match=said) as caught:
+        load(mine)
+    assert "mine.toml" in caught.value.message
+
+
+def test_a_theme_of_ones_own_wins_and_a_broken_one_spoils_nothing(tmp_path: Path) -> None:
+    text = (paths.bundled("themes") / "duibi-dark.toml").read_text("utf-8")
+    (tmp_path / "a.toml").write_text(text.replace("#6cb6ff", "ansi_red"), "utf-8")
+    (tmp_path / "b.toml").write_bytes(b"\xff")
+    themes, errors = load_all([paths.bundled("themes"), tmp_path])
+    assert themes["duibi-dark"].colours["accent"] == "ansi_red" and len(errors) == 1

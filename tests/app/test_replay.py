@@ -1,0 +1,133 @@
+"""Every key of the replay screen, on a session the real journal wrote."""
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from tests.support.sessions import write_session
+from tui.app.main import make_app
+from tui.app.screens.replay import ReplayScreen
+from tui.sessions.player import Player
+from tui.sessions.reader import read
+from tui.settings import Settings
+
+BEAT = 0.06
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Stage:
+    def __init__(self, screen: ReplayScreen, pilot: Pilot[Any], clock: Clock) -> None:
+        self.screen, self.pilot, self.clock = screen, pilot, clock
+        self.player = screen.player
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause(BEAT)
+
+    async def wait(self, seconds: float) -> None:
+        self.clock.now += seconds
+        await self.pilot.pause(BEAT)
+
+    def pane(self, index: int) -> str:
+        assert self.screen.grid is not None
+        pane = self.screen.grid.panes[index]
+        return "\n".join(pane.render_line(y).text.rstrip() for y in range(pane.size.height))
+
+
+@asynccontextmanager
+async def replaying(folder: Path, **session: Any) -> AsyncIterator[Stage]:
+    path = write_session(folder, **session)
+    clock = Clock()
+    player = Player(read(path).events, clock)
+    app = make_app(Settings(), lambda look: ReplayScreen(look, player, path, folder))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause(BEAT)
+        screen = app.screen
+        assert isinstance(screen, ReplayScreen)
+        yield Stage(screen, pilot, clock)
+
+
+async def test_it_plays_in_time_and_follows_the_question(tmp_path: Path) -> None:
+    async with replaying(tmp_path, tokens=100) as it:
+        assert "waiting" in it.pane(0)
+        await it.wait(1.0)
+        assert "prefill" in it.pane(0) and "Is water wet?" in it.pane(0)
+        await it.wait(-1.0)
+        await it.wait(2.0)
+        assert "word0.49" in it.pane(0) and "word1.49" in it.pane(1)
+        assert "word0.99" not in it.pane(0) and "1/2  logic" in it.screen.bar.text
+        await it.wait(2.0)
+        assert it.screen.question == "q2" and "答0." in it.pane(0)
+        await it.wait(10.0)
+        assert it.player.ended and "the end" in it.screen.transport.text
+
+
+async def test_pausing_and_speeds(tmp_path: Path) -> None:
+    async with replaying(tmp_path, tokens=100) as it:
+        await it.press("space")
+        assert not it.player.playing and "paused" in it.screen.transport.text
+        await it.press("space")
+        assert it.player.playing and "1x" in it.screen.transport.text
+        for speed in (2, 4, 8, 8):
+            await it.press("greater_than_sign")
+            assert it.player.speed == speed and f"{speed}x" in it.screen.transport.text
+        await it.press("less_than_sign")
+        assert it.player.speed == 4
+
+
+async def test_seeking_and_single_tokens(tmp_path: Path) -> None:
+    async with replaying(tmp_path, tokens=1000) as it:
+        await it.press("space", "right")
+        assert it.player.position_us == 5_000_000
+        before = it.pane(0)
+        await it.press("full_stop", "full_stop")
+        assert it.pane(0) != before
+        await it.press("left")
+        assert it.player.position_us < 100_000 and "word" not in it.pane(0)
+
+
+async def test_steps_by_question(tmp_path: Path) -> None:
+    async with replaying(tmp_path, tokens=50) as it:
+        await it.press("space", "n", "n")
+        assert it.screen.question == "q2" and "word" not in it.pane(0)
+        await it.press("p")
+        assert it.screen.question == "q1"
+        await it.press("right_square_bracket")
+        assert it.screen.question == "q2"
+        await it.press("left_square_bracket")
+        assert it.screen.question == "q1"
+        await it.press("2")
+        assert it.screen.question == "q2"
+        await it.press("1")
+        assert it.screen.question == "q1"
+
+
+async def test_all_at_once_then_looking_around_and_again(tmp_path: Path) -> None:
+    async with replaying(tmp_path, tokens=50) as it:
+        await it.press("m")
+        assert it.player.speed == math.inf and it.player.ended
+        assert it.screen.question == "q2" and "0.49" in it.pane(0)
+        await it.press("n")
+        assert it.screen.question == "q1" and "word0.49" in it.pane(0)
+        await it.press("space")
+        assert not it.player.ended and "word0.49" not in it.pane(0)
+
+
+async def test_a_session_that_broke_off_is_shown_to_its_end(tmp_path: Path) -> None:
+    async with replaying(tmp_path, models=1, tokens=5, status="") as it:
+        await it.wait(60)
+        assert "答0.4" in it.pane(0) and "demo@fp32  waiting" in it.pane(1)
+        await it.press("q")
+        assert it.screen.app.return_value == 0

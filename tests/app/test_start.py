@@ -1,0 +1,107 @@
+"""The start screen, on real session files."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.support.sessions import HEADER, write_session
+from tui.app.app import DuibiApp
+from tui.app.main import _found, make_app, show_replay, show_start
+from tui.app.screens.replay import ReplayScreen
+from tui.app.screens.start import Choice, StartScreen
+from tui.host import paths
+from tui.host.errors import UserError
+from tui.sessions.player import Player
+from tui.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of bundled recordings of our own."""
+    folder, real = tmp_path / "samples", paths.bundled
+    folder.mkdir()
+    monkeypatch.setattr(paths, "bundled", lambda n: folder if n == "sessions" else real(n))
+    return folder
+
+
+@asynccontextmanager
+async def starting(**settings: Any) -> AsyncIterator[tuple[DuibiApp, StartScreen, Pilot[Any]]]:
+    chosen = Settings(**settings)
+    app = make_app(
+        chosen,
+        lambda look: StartScreen(
+            look, chosen.sessions_dir, lambda: _found(chosen, look, True), chosen.questions
+        ),
+    )
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause(0.1)
+        screen = app.screen
+        assert isinstance(screen, StartScreen)
+        yield app, screen, pilot
+
+
+@pytest.mark.parametrize("key", ["enter", "1"])
+async def test_one_key_plays_a_sample(samples: Path, key: str) -> None:
+    write_session(samples)
+    async with starting() as (app, _, pilot):
+        await pilot.press(key)
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, ReplayScreen)
+        await pilot.press("escape")
+        await pilot.pause(0.1)
+        assert isinstance(app.screen, StartScreen)
+
+
+async def test_sessions_models_and_sets_are_listed(samples: Path) -> None:
+    write_session(samples)
+    write_session(paths.sessions_dir(), status="")
+    async with starting(lang="zh") as (_, screen, _pilot):
+        text = "\n".join(screen.menu.render_line(y).text for y in range(screen.menu.size.height))
+        assert "demo@bf16" in text and "Two questions" in text and "4 个回答" in text
+        assert "2026-11-22" in text and "演示模型" in text and "tongji" in text
+
+
+async def test_choosing_models_under_a_question_set() -> None:
+    async with starting(questions="tongji") as (app, screen, pilot):
+        titles = [entry.detail for entry in screen.menu.entries]
+        await pilot.press(*["down"] * titles.index("smoke"), "enter")
+        await pilot.pause(0.1)
+        assert [entry.detail for entry in screen.menu.entries if entry.marked] == ["smoke"]
+        await pilot.press("home", "enter")
+        await pilot.pause(0.1)
+        assert app.return_value == Choice(("demo@bf16", "demo@fp32"), "smoke")
+
+
+async def test_a_broken_session_is_told_and_nothing_is_lost(samples: Path) -> None:
+    path = write_session(samples)
+    path.write_bytes(b"not a session [/b]\n")
+    async with starting() as (app, _, pilot):
+        await pilot.press("enter")
+        await pilot.pause(0.2)
+        assert isinstance(app.screen, StartScreen)
+        assert any(notice.severity == "error" for notice in app._notifications)
+
+
+async def test_hostile_names_are_only_text(samples: Path) -> None:
+    models = [{"name": "x", "label": "\x1b]0;gotcha\x07[@click=app.quit]q[/] [/foo]"}]
+    write_session(samples, models=1, header=replace(HEADER, models=models))
+    async with starting() as (_, screen, _pilot):
+        text = "\n".join(screen.menu.render_line(y).text for y in range(screen.menu.size.height))
+        assert "␛]0;gotcha␇[@click=app.quit]q[/] [/foo]" in text and "\x1b" not in text
+
+
+def test_without_a_terminal_it_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs a terminal"):
+        show_start(Settings())
+    with pytest.raises(UserError, match="needs a terminal"):
+        show_replay(Player([]), tmp_path / "x.duibi", Settings())
+
+
+def test_an_unknown_theme_is_said_with_those_there_are() -> None:
+    with pytest.raises(UserError, match=r"no theme purple; known are .*duibi-dark"):
+        show_start(Settings(theme="purple"))
