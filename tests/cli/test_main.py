@@ -1,0 +1,119 @@
+"""The command line from outside: what is answered at once, and how errors are told."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tui
+from tui import cli
+from tui.host import paths
+
+
+def duibi(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    root = str(Path(tui.__file__).parent.parent)
+    code = f"import sys; sys.path.insert(0, {root!r}); from tui.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *args],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_version_and_help_list_what_there_is() -> None:
+    assert duibi("--version").stdout == f"duibi {tui.__version__}\n"
+    told = duibi("--help").stdout
+    for name in cli.COMMANDS:
+        assert f"\n  {name} " in told
+        assert (Path(cli.__file__).parent / f"{name}.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message", "step"),
+    [
+        (("sesions", "list"), "no command and no model 'sesions'", "did you mean `duibi sessions`"),
+        (("run",), "which models?", "duibi run demo"),
+        (("run", "--nix"), "No such option: --nix", "duibi run --help"),
+        (("run", "demo", "--questions", "nix"), "no question set 'nix'", "tongji"),
+        (("run", "demo", "--sample", "--greedy"), "--sample and --greedy exclude", ""),
+        (("run", "demo", "--max-new-tokens", "0"), "--max-new-tokens: 0 is not", "whole number"),
+        (("run", "demo", "--out", "no/where"), "there is no folder", "make it first"),
+        (("run", "demo", "--resume", "x"), "--resume goes on as it began", "leave it out"),
+        (("run", "--resume", "nowhere"), "nowhere", "duibi sessions list"),
+        (("run", "./nowhere"), "there is no folder ./nowhere", ""),
+        ((), "which models?", "duibi --help"),
+        (("questions",), "Missing command", "duibi questions --help"),
+        (("questions", "check", "nix"), "no question set", "tongji"),
+    ],
+)
+def test_a_mistake_is_one_line_and_the_next_step(
+    tmp_path: Path, args: tuple[str, ...], message: str, step: str
+) -> None:
+    done = duibi(*args, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    first, _, rest = done.stderr.partition("\n")
+    assert first.startswith("duibi: ") and message in first
+    assert step in rest
+    assert "Traceback" not in done.stderr
+
+
+def test_settings_of_the_folder_are_read_and_their_mistakes_told(tmp_path: Path) -> None:
+    (tmp_path / "duibi.toml").write_text('quesions = "smoke"')
+    done = duibi("run", "demo", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "duibi.toml: unknown key 'quesions'" in done.stderr
+    assert "did you mean 'questions'?" in done.stderr
+
+
+def test_the_unexpected_is_one_line_and_a_traceback_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_args: list[str]) -> int:
+        secret = "sk-live"
+        raise RuntimeError(f"broken {len(secret)}")
+
+    monkeypatch.setattr(cli, "_dispatch", fail)
+    assert cli.run([]) == 1
+    told = capfd.readouterr().err
+    assert told.startswith("duibi: unexpected RuntimeError") and "Traceback" not in told
+    log = paths.log_file().read_text()
+    assert "RuntimeError: broken 7" in log
+    assert "sk-live" not in log
+
+
+def test_ctrl_c_and_a_reader_that_went_away_are_no_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_args: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_dispatch", interrupted)
+    assert cli.run([]) == 130
+
+
+def test_questions_list_and_show_are_data_on_stdout() -> None:
+    assert "tongji   8" in duibi("questions", "list").stdout
+    assert "他知道我知道你知道他不知道吗" in duibi("questions", "show", "tongji").stdout
+    assert '"id": "capital"' in duibi("questions", "show", "smoke", "--json").stdout
+
+
+def test_the_doctor_sees_the_machine_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+
+    healthy = duibi("doctor", "--json", cwd=tmp_path)
+    seen = json.loads(healthy.stdout)
+    assert seen["cpu"]["cores"] >= 1
+    assert seen["memory"]["limit"] > seen["memory"]["used"] > 0
+    states = {check["name"]: check["state"] for check in seen["checks"]}
+    assert states["demo model"] == "note"
+    monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "300M")
+    (tmp_path / "duibi.toml").write_text("seed = -1")
+    ill = duibi("doctor", cwd=tmp_path)
+    assert ill.returncode == 2
+    assert "problem: memory -> stop other programs" in ill.stdout
+    assert "problem: settings -> give a whole number" in ill.stdout
