@@ -49,7 +49,7 @@ class Transcript:
             case ev.Delta(answer=id_, text=text, reasoning=False):
                 return self._begin(id_) + self._say(id_, text)
             case ev.Answered(answer=id_) as figures:
-                return self._begin(id_) + self._end(id_, _figures(figures))
+                return self._begin(id_) + self._end(id_, figures_line(figures))
             case ev.Cancelled(answer=id_):
                 return self._end(id_, "cancelled")
             case ev.Failed(answer=-1) as failed:
@@ -155,7 +155,8 @@ def transcript(events: Iterable[Event], clean: Clean) -> str:
     return "".join([*(made.feed(event) for event in events), made.finish()])
 
 
-def _figures(figures: ev.Answered) -> str:
+def figures_line(figures: ev.Answered) -> str:
+    """What an answer cost, on one line."""
     parts = [f"{figures.output_tokens} tokens"]
     if figures.ttft_ms is not None:
         parts.append(f"TTFT {figures.ttft_ms:.0f} ms")
