@@ -1,6 +1,7 @@
 """An HTTP server on this machine for tests of downloading: it may cut, refuse or lie."""
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,6 +70,11 @@ class FileServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Exchange)
         self.handler = handler
         self.requests: list[tuple[str, str]] = []
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that are killed are part of the tests; anything else is shown."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
