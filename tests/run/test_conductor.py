@@ -317,6 +317,17 @@ def test_one_at_a_time_is_never_contended(stage: Stage) -> None:
     assert not any(a.figures.contended for a in board.answers.values() if a.figures)
 
 
+def test_nobody_is_put_out_of_memory_for_a_model_that_was_not_asked(stage: Stage) -> None:
+    first, second = EchoEngine(load_s=0.05), EchoEngine()
+    run = stage(first, second, settings=Settings(schedule="one-at-a-time"))
+    run.ask("b", models=[0])
+    assert finished(run).models[1].state == "waiting"
+    assert (first.loads, second.loads) == (1, 0)
+    run.ask("b", models=[1])
+    board = finished(run)
+    assert (board.models[0].state, board.models[1].state) == ("unloaded", "ready")
+
+
 def test_what_does_not_fit_alone_is_refused_with_the_arithmetic(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "the same run without a screen: figures or JSON on stdout",
     "replay": "play a recorded session with its original timing",
     "sessions": "list, show, verify, repair and remove recorded sessions",
+    "report": "a finished report of one or several sessions",
     "models": "find, fetch and inspect models",
     "questions": "list, show and check question sets",
     "doctor": "what this machine can run, and what is wrong",

@@ -119,6 +119,12 @@ class Lane:
                     if shared.residents.enter(self.index):
                         self._busy, self._waiting_for = True, None
                         return self._choose()
+                    if not self.queue and not self._reload_wanted:
+                        # Loading ahead is for who finds room: nobody is put out for it.
+                        self._load_wanted = False
+                        shared.residents.withdraw(self.index)
+                        shared.changed.notify_all()
+                        continue
                     self._say_waiting()
                 elif shared.residents.withdraw(self.index):
                     self._waiting_for = None
