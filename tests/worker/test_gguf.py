@@ -1,0 +1,307 @@
+"""A GGUF file becomes a checkpoint once, with exactly the weights transformers sees in it."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from gguf import GGMLQuantizationType as Type
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+from tests.support import tiny
+from tests.support.demo import demo_gguf
+from tui.worker import converted as cache_folder
+from tui.worker import gguf as worker_gguf
+from tui.worker.families.base import CheckpointError
+from tui.worker.gguf import converted
+from tui.worker.gguf_file import read_header
+from tui.worker.load import open_checkpoint
+
+LAYERS, HIDDEN, HEADS, KV, WIDTH = 2, 64, 4, 2, 128
+KINDS = (Type.Q4_0, Type.Q8_0, Type.Q5_1, Type.F16, Type.BF16, Type.F32, Type.Q4_1)
+
+
+def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
+    """A small Llama with a byte-level tokenizer and every tensor in another format."""
+    random = np.random.default_rng(0)
+    vocab = tiny.tokenizer().get_vocab_size()
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_name("tiny")
+    writer.add_block_count(changes.get("layers", LAYERS))
+    writer.add_context_length(256)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_feed_forward_length(WIDTH)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(vocab)
+    write_words(writer)
+    if "split" in changes:
+        writer.add_uint16("split.count", changes["split"])
+    shapes = {"token_embd": (vocab, HIDDEN), "output": (vocab, HIDDEN), "output_norm": (HIDDEN,)}
+    for n in range(LAYERS):
+        shapes |= {
+            f"blk.{n}.attn_q": (HIDDEN, HIDDEN),
+            f"blk.{n}.attn_k": (HIDDEN * KV // HEADS, HIDDEN),
+            f"blk.{n}.attn_v": (HIDDEN * KV // HEADS, HIDDEN),
+            f"blk.{n}.attn_output": (HIDDEN, HIDDEN),
+            f"blk.{n}.ffn_gate": (WIDTH, HIDDEN),
+            f"blk.{n}.ffn_up": (WIDTH, HIDDEN),
+            f"blk.{n}.ffn_down": (HIDDEN, WIDTH),
+            f"blk.{n}.attn_norm": (HIDDEN,),
+            f"blk.{n}.ffn_norm": (HIDDEN,),
+        }
+    for left_out in changes.get("without", ()):
+        del shapes[left_out]
+    for number, (name, shape) in enumerate(shapes.items()):
+        values = random.standard_normal(shape, dtype=np.float32)
+        kind = Type.F32 if len(shape) == 1 else KINDS[number % len(KINDS)]
+        raw = values if kind == Type.F32 else gguf.quantize(values, kind)
+        writer.add_tensor(f"{name}.weight", raw, raw_dtype=kind)
+    finish(writer)
+    return path
+
+
+def write_words(writer: gguf.GGUFWriter) -> None:
+    words = tiny.tokenizer()
+    model = json.loads(words.to_str())["model"]
+    tokens = sorted(words.get_vocab(), key=words.get_vocab().__getitem__)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3 if t.startswith("<|") else 1 for t in tokens])
+    writer.add_token_merges([" ".join(m) if isinstance(m, list) else m for m in model["merges"]])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_chat_template(tiny.TEMPLATE)
+
+
+def finish(writer: gguf.GGUFWriter) -> None:
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return write_gguf(tmp_path / "tiny.gguf")
+
+
+def convert(path: Path, cache: Path) -> Path:
+    return converted(path, cache, lambda done, total: None)
+
+
+def stock_weights(path: Path) -> dict[str, torch.Tensor]:
+    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    found = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)
+    return found["tensors"]
+
+
+def assert_same_weights(path: Path, folder: Path) -> None:
+    stored, stock = load_file(folder / "model.safetensors"), stock_weights(path)
+    assert set(stored) == set(stock)
+    for name, value in stored.items():
+        assert torch.equal(value.float(), stock[name]), name
+
+
+def test_weights_are_exactly_those_of_the_stock_loader(small: Path, tmp_path: Path) -> None:
+    folder = convert(small, tmp_path / "cache")
+    assert_same_weights(small, folder)
+    kinds = {value.dtype for value in load_file(folder / "model.safetensors").values()}
+    assert kinds == {torch.float32, torch.float16, torch.bfloat16}
+
+
+def test_the_folder_is_a_checkpoint_that_loads(small: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    folder = converted(small, tmp_path / "cache", lambda done, total: told.append((done, total)))
+    assert told[0][0] == 0
+    assert told[-1][0] == told[-1][1] > 0
+    checkpoint = open_checkpoint(folder)
+    model = checkpoint.build("fp32", lambda done, total: None)
+    assert model(torch.tensor([[5, 6]])).logits.isfinite().all()
+    prompt = checkpoint.codec.chat([("user", "hello 汉 12")], 10).ids
+    assert checkpoint.codec.decode(prompt) == "user\nhello 汉 12\nassistant\n"
+    assert [id_ for id_ in prompt if id_ in (1, 2)] == [1, 2, 1]
+    assert 2 in checkpoint.stop_ids
+
+
+def test_a_large_model_is_stored_in_bf16_and_says_so(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_gguf, "EXACT_BYTES", 1000)
+    folder = convert(small, tmp_path / "cache")
+    assert "rounded to bf16" in worker_gguf.remarks(folder)[0]
+    stock = stock_weights(small)
+    for name, value in load_file(folder / "model.safetensors").items():
+        if value.dtype == torch.bfloat16:
+            assert torch.equal(value, stock[name].bfloat16())
+
+
+def test_it_is_converted_once(small: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = convert(small, cache)
+    made = (first / "model.safetensors").stat().st_mtime_ns
+    assert convert(small, cache) == first
+    assert (first / "model.safetensors").stat().st_mtime_ns == made
+    write_gguf(small)
+    assert convert(small, cache) != first
+
+
+@pytest.mark.parametrize("harm", ["short", "gone", "changed", "no manifest", "other boot"])
+def test_what_is_damaged_is_made_anew(small: Path, tmp_path: Path, harm: str) -> None:
+    folder = convert(small, tmp_path / "cache")
+    weights, words = folder / "model.safetensors", folder / "tokenizer.json"
+    whole = weights.read_bytes()
+    match harm:
+        case "short":
+            weights.write_bytes(whole[:-10])
+        case "gone":
+            weights.unlink()
+        case "changed":
+            words.write_bytes(words.read_bytes().replace(b"hello", b"hullo"))
+        case "no manifest":
+            (folder / "duibi.json").write_text("{")
+        case "other boot":
+            said = cache_folder.manifest(folder) | {"boot": "before"}
+            (folder / "duibi.json").write_text(json.dumps(said))
+            weights.write_bytes(whole[:-10] + bytes(10))
+    assert convert(small, tmp_path / "cache") == folder
+    assert weights.read_bytes() == whole
+    assert not list(folder.parent.glob("*.part"))
+
+
+def test_a_crash_leaves_nothing_that_is_taken_for_a_checkpoint(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "cache"
+    folder = convert(small, left)
+    shutil.rmtree(folder)
+    dead = folder.with_name(folder.name + ".1.part")
+    dead.mkdir()
+    monkeypatch.setattr(worker_gguf, "_tokenizer", lambda *_: 1 / 0)
+    with pytest.raises(CheckpointError, match="cannot convert"):
+        convert(small, left)
+    assert [p.name for p in left.iterdir()] == [folder.name + ".lock"]
+
+
+def test_two_at_once_make_one(small: Path, tmp_path: Path) -> None:
+    # flock holds between open files, so threads meet at it as processes do.
+    told: list[int] = []
+
+    def one(_: int) -> int:
+        folder = converted(small, tmp_path / "cache", lambda done, total: told.append(done))
+        return (folder / "model.safetensors").stat().st_ino
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(one, range(4)))) == 1
+    assert told.count(0) == 1
+
+
+def test_every_truncation_is_one_line(small: Path, tmp_path: Path) -> None:
+    whole = small.read_bytes()
+    header = min(tensor.start for tensor in read_header(small).tensors)
+    bad = tmp_path / "bad.gguf"
+    for end in [0, 3, 4, 8, 23, 24, *range(25, header, 997), header, len(whole) - 1]:
+        bad.write_bytes(whole[:end])
+        with pytest.raises(CheckpointError) as caught:
+            read_header(bad)
+        assert caught.value.cause == "damaged"
+        assert "\n" not in caught.value.message
+
+
+def test_any_byte_of_the_header_may_lie(small: Path, tmp_path: Path) -> None:
+    whole = bytearray(small.read_bytes())
+    header = min(tensor.start for tensor in read_header(small).tensors)
+    bad = tmp_path / "bad.gguf"
+    random = np.random.default_rng(1)
+    for at in random.integers(0, header, 300):
+        kept = whole[at]
+        whole[at] ^= int(random.integers(1, 256))
+        bad.write_bytes(whole)
+        whole[at] = kept
+        try:
+            read_header(bad)
+        except CheckpointError as error:
+            assert error.cause in ("damaged", "unsupported")
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"split": 2}, "unsupported"),
+        ({"arch": "nonsense"}, "unsupported"),
+        ({"without": ["blk.1.ffn_up"]}, "unsupported"),
+        ({"layers": 1_000_000}, "damaged"),
+    ],
+)
+def test_what_cannot_be_converted_says_why(
+    tmp_path: Path, changes: dict[str, Any], cause: str
+) -> None:
+    path = write_gguf(tmp_path / "odd.gguf", **changes)
+    with pytest.raises(CheckpointError) as caught:
+        convert(path, tmp_path / "cache")
+    assert caught.value.cause == cause
+    assert "odd.gguf" in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_full_disk_is_known_before(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(CheckpointError) as caught:
+        convert(small, tmp_path / "cache")
+    assert caught.value.cause == "no_space"
+    assert "DUIBI_CACHE_DIR" in caught.value.next_step
+
+
+def test_an_architecture_that_is_not_read_tensor_by_tensor(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    path = tmp_path / "gpt2.gguf"
+    writer = gguf.GGUFWriter(path, "gpt2")
+    writer.add_block_count(1)
+    writer.add_context_length(32)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(128)
+    writer.add_head_count(2)
+    writer.add_layer_norm_eps(1e-5)
+    write_words(writer)
+    vocab = tiny.tokenizer().get_vocab_size()
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (vocab, 32),
+        "position_embd.weight": (32, 32),
+        "blk.0.attn_qkv.weight": (96, 32),
+        "blk.0.attn_qkv.bias": (96,),
+        "blk.0.attn_output.weight": (32, 32),
+        "blk.0.attn_output.bias": (32,),
+        "blk.0.ffn_up.weight": (128, 32),
+        "blk.0.ffn_up.bias": (128,),
+        "blk.0.ffn_down.weight": (32, 128),
+        "blk.0.ffn_down.bias": (32,),
+    }
+    for norm in ("blk.0.attn_norm", "blk.0.ffn_norm", "output_norm"):
+        shapes |= {f"{norm}.weight": (32,), f"{norm}.bias": (32,)}
+    for name, shape in shapes.items():
+        values = random.standard_normal(shape, dtype=np.float32)
+        kind = Type.Q8_0 if len(shape) == 2 else Type.F32
+        raw = gguf.quantize(values, kind) if kind == Type.Q8_0 else values
+        writer.add_tensor(name, raw, raw_dtype=kind)
+    finish(writer)
+    assert_same_weights(path, convert(path, tmp_path / "cache"))
+
+
+@pytest.mark.slow
+def test_the_demo_is_exactly_what_the_stock_loader_makes_of_it(tmp_path: Path) -> None:
+    assert_same_weights(demo_gguf(), convert(demo_gguf(), tmp_path / "cache"))
