@@ -111,6 +111,24 @@ def test_typed_control_tokens_stay_text(tiny: Path) -> None:
     assert parts.ids.count(2) == 4
 
 
+def test_whitespace_that_a_control_token_takes(tmp_path: Path) -> None:
+    """A token may be declared to swallow what stands beside it; transformers obeys it."""
+    from transformers import PreTrainedTokenizerFast
+
+    write_words(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    words = json.loads(path.read_text())
+    for token in words["added_tokens"]:
+        token["rstrip"] = token["special"]
+    path.write_text(json.dumps(words))
+    codec = open_words(tmp_path).codec
+    official = PreTrainedTokenizerFast(tokenizer_file=str(path), chat_template=CHATML)
+    expected = official.apply_chat_template(
+        [{"role": "user", "content": "hello"}], add_generation_prompt=True
+    )["input_ids"]
+    assert codec.chat([("user", "hello")]).ids == expected
+
+
 def test_oldest_rounds_go_first(tiny: Path) -> None:
     codec = open_checkpoint(tiny).codec
     turns = [("system", "s")]

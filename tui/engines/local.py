@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +19,9 @@ _LOOK_S = 0.5
 class LocalEngine:
     """See `tui.engines.base.Engine`. ``checkpoint`` is a folder or a .gguf file, ``dtype``
     ``bf16``, ``fp16`` or ``fp32``, ``log`` where the worker's own output is appended,
-    ``context`` a bound for prompt and answer together below the model's own."""
+    ``context`` a bound for prompt and answer together below the model's own,
+    ``remote_code`` the SHA-256 of each Python file of the folder that a person agreed to
+    run (`tui.models.inspect.python_files`)."""
 
     computes_here = True
 
@@ -30,12 +32,14 @@ class LocalEngine:
         threads: int,
         log: Path,
         context: int | None = None,
+        remote_code: Mapping[str, str] | None = None,
     ) -> None:
         self._checkpoint = checkpoint.absolute()
         self._dtype = dtype
         self._threads = threads
         self._log = log
         self._context = context
+        self._remote_code = dict(remote_code or {})
         self._child: Child | None = None
         self._lock = threading.Lock()
 
@@ -56,6 +60,7 @@ class LocalEngine:
             dtype=self._dtype,
             threads=self._threads,
             **({"context": self._context} if self._context else {}),
+            **({"remote_code": self._remote_code} if self._remote_code else {}),
         )
         for item in _events(child, busy=False):
             match item:

@@ -69,11 +69,11 @@ def _refuse_other_modes(config: Mapping[str, Any]) -> None:
             )
     if config.get("is_encoder_decoder"):
         raise WeightsError("unsupported", "an encoder-decoder model is not a chat model")
-    method = (config.get("quantization_config") or {}).get("quant_method")
-    if method:
+    if quantised := config.get("quantization_config"):
+        method = quantised.get("quant_method", "?") if isinstance(quantised, dict) else "?"
         raise WeightsError(
             "unsupported",
-            f"already quantised with {str(method)[:20]}, which needs kernels not used here",
+            f"already quantised ({str(method)[:20]}), which needs kernels not used here",
             "use the original checkpoint",
         )
 

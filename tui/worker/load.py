@@ -1,6 +1,5 @@
 """From a folder on the disk to a checkpoint that can be asked, without remote code."""
 
-import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -206,7 +205,6 @@ def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any
             use_safetensors=None,
         )
     _refuse_incomplete(info)
-    gc.collect()
     return model.eval()
 
 

@@ -17,6 +17,7 @@ from tui.models.recognise import Architecture
 from tui.worker.codec import NO_LIMIT
 from tui.worker.families import Family, Words, general, llama
 from tui.worker.families.base import CheckpointError
+from tui.worker.families.vocabulary import cut_within
 from tui.worker.sampling import published
 from tui.worker.template import ChatTemplate
 
@@ -96,10 +97,14 @@ class CodeVocabulary:
 
     def plain(self, text: str) -> list[int]:
         # Such a tokenizer may turn markers into ids wherever they stand: cut within each.
-        pieces = general.cut_within(self.controls, text)
+        pieces = cut_within(self.controls, text)
         ids: list[int] = []
         for piece in pieces:
             ids += self._tokenizer.encode(piece, add_special_tokens=False)
+        return ids
+
+    def marked(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -115,15 +115,21 @@ def visible(answer: str) -> tuple[str, str]:
 
     While no newline has come, what could be the name of a tool is held back.
     """
-    first, newline, rest = answer.partition("\n")
-    if newline:
-        return "", _content(rest if _is_metadata(first) else answer)
-    return "", "" if _is_metadata(first) else _content(answer)
+    first, newline, _ = answer.partition("\n")
+    if not newline and _is_metadata(first):
+        return "", ""
+    _, text = finished(answer)
+    for length in range(len(_DATE) - 1, 0, -1):
+        if text.endswith(_DATE[:length]):
+            return "", text[:-length]
+    return "", text
 
 
 def finished(answer: str) -> tuple[str, str]:
     """The same of a complete answer; one without a newline is all content."""
-    return visible(answer) if "\n" in answer else ("", _content(answer))
+    first, newline, rest = answer.partition("\n")
+    content = rest if newline and _is_metadata(first) else answer
+    return "", content.strip().replace(_DATE, "2023年")
 
 
 def _is_metadata(line: str) -> bool:
@@ -133,14 +139,7 @@ def _is_metadata(line: str) -> bool:
 
 
 _DATE = "[[训练时间]]"
-
-
-def _content(text: str) -> str:
-    shown = text.strip().replace(_DATE, "2023年")
-    for length in range(len(_DATE) - 1, 0, -1):
-        if shown.endswith(_DATE[:length]):
-            return shown[:-length]
-    return shown
+"""What the model was taught to write for the end of its training; upstream puts the year."""
 
 
 def _words(folder: Path, _: Mapping[str, Any], known: Architecture | None) -> Words:

@@ -9,6 +9,7 @@ from typing import Any
 from tui.models.recognise import Architecture
 from tui.worker.codec import NO_LIMIT
 from tui.worker.families import Family, Rule, Words, general
+from tui.worker.families.vocabulary import read_vocabulary
 from tui.worker.reasoning import OPEN, divider, plain
 from tui.worker.sampling import published
 from tui.worker.template import ChatTemplate
@@ -23,7 +24,7 @@ def _native_config(config: Mapping[str, Any], _: Architecture, folder: Path) -> 
 def words(folder: Path, config: Mapping[str, Any], known: Architecture | None) -> Words:
     tokenizer_config = general.optional_json(folder / "tokenizer_config.json")
     generation = general.optional_json(folder / "generation_config.json")
-    vocabulary = general.vocabulary(folder)
+    vocabulary = read_vocabulary(folder)
     named = general.special_tokens(folder, tokenizer_config)
     stops = general.stop_ids(vocabulary.controls, named, generation, config)
     context = known.context if known else NO_LIMIT

@@ -6,7 +6,7 @@ from typing import Any
 import sentencepiece
 
 from tui.worker.families.base import CheckpointError
-from tui.worker.families.general import tokenizer_bytes
+from tui.worker.families.vocabulary import tokenizer_bytes
 
 
 def processor(folder: Path) -> Any:

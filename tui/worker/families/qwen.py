@@ -16,7 +16,8 @@ from tui.models.recognise import Architecture
 from tui.worker.codec import NO_LIMIT, Turns, fitted
 from tui.worker.families import Family, Rule, Words
 from tui.worker.families.base import CheckpointError, Prompt, Turn
-from tui.worker.families.general import optional_json, tokenizer_bytes
+from tui.worker.families.general import optional_json
+from tui.worker.families.vocabulary import tokenizer_bytes
 from tui.worker.sampling import published
 
 ENDOFTEXT, IM_START, IM_END = 151643, 151644, 151645
