@@ -116,6 +116,19 @@ def test_toggle_at_the_end_plays_again(clock: Clock) -> None:
     assert player.drain() == (True, simple(0, 1)[:1])
 
 
+def test_at_once_at_the_end_stays_there(clock: Clock) -> None:
+    player = Player(simple(0, 1), clock)
+    clock.now += 2
+    assert texts(player) == ["0", "1"]
+    player.set_speed(math.inf)
+    player.play()
+    assert player.drain() == (False, [])
+    assert player.ended
+    player.toggle()
+    assert (player.speed, player.playing) == (1, True)
+    assert player.drain() == (True, simple(0))
+
+
 def test_seeking_back_begins_anew_and_forward_goes_on(clock: Clock) -> None:
     player = Player(simple(0, 1, 2, 3), clock)
     clock.now += 2.5

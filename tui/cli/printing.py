@@ -3,11 +3,11 @@
 import json
 import re
 import sys
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from tui.app.safe_text import one_line
+from tui.host.cells import width
 
 _RISKY = re.compile("[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
@@ -26,18 +26,11 @@ def path_text(path: Path) -> str:
 
 def table(rows: Sequence[Sequence[str]], gap: str = "  ") -> str:
     """Rows as aligned columns, one line each, cells cleaned; wide characters count two."""
-    cells = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    lines = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         gap.join(
-            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+            cell + " " * (cells - width(cell)) for cell, cells in zip(row, widths, strict=True)
         ).rstrip()
-        for row in cells
-    )
-
-
-def _width(text: str) -> int:
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
+        for row in lines
     )

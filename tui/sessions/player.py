@@ -116,8 +116,8 @@ class Player:
         return reset, due
 
     def play(self) -> None:
-        """Let time pass; from the beginning if everything was played."""
-        if self.ended and not self._loop:
+        """Let time pass; from the beginning if everything was played in time."""
+        if self.ended and not self._loop and self._speed < math.inf:
             self.seek(0)
         self._set_anchor(self._played())
         self._playing = True
@@ -129,7 +129,10 @@ class Player:
 
     def toggle(self) -> None:
         """Pause or play; at the end, play again."""
-        if self._playing and not self.ended:
+        if self.ended:
+            self.seek(0)
+            self.play()
+        elif self._playing:
             self.pause()
         else:
             self.play()

@@ -8,13 +8,13 @@ model has a column; a token is written into it at the time it had in the session
 import contextlib
 import json
 import math
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from tui import events as ev
 from tui.events import RUN, Event
+from tui.host.cells import width_of
 from tui.sessions.export.plain import Clean, figures_line
 
 BODY_ROW = 5
@@ -129,13 +129,6 @@ class Painter:
     @staticmethod
     def _at(row: int, column: int) -> str:
         return f"\x1b[{row};{column}H"
-
-
-def width_of(char: str) -> int:
-    """Cells of a character: 0 for one that joins the one before, 2 for a wide one."""
-    if unicodedata.combining(char) or char in "\u200c\u200d\ufe0e\ufe0f":
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def cast(

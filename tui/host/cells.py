@@ -1,0 +1,20 @@
+"""How many cells of a terminal a text takes, from the standard library's tables alone.
+
+East Asian wide and fullwidth characters take two (Unicode Standard Annex 11).
+"""
+
+import unicodedata
+
+_JOINING = "\u200c\u200d\ufe0e\ufe0f"
+
+
+def width_of(char: str) -> int:
+    """Cells of a character: 0 for one that joins the one before, 2 for a wide one."""
+    if unicodedata.combining(char) or char in _JOINING:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def width(text: str) -> int:
+    """Cells of a text on one line."""
+    return len(text) if text.isascii() else sum(map(width_of, text))
