@@ -138,3 +138,15 @@ def ordered(scores: Mapping[str, Score], models: Sequence[str]) -> list[str]:
         return 1.0 if share is None else -share
 
     return sorted(models, key=key)
+
+
+def points(duels: Iterable[Duel], a: str, b: str) -> tuple[dict[str, float], dict[str, float]]:
+    """Per question the mean points of two models against each other: 1 for a win, 0.5 for
+    a tie; for `bootstrap`."""
+    found: dict[str, list[float]] = {}
+    for duel in duels:
+        if {duel.left, duel.right} == {a, b}:
+            mine = {"left": 1.0, "right": 0.0}.get(duel.result, 0.5)
+            found.setdefault(duel.question, []).append(mine if duel.left == a else 1 - mine)
+    left = {question: fmean(values) for question, values in found.items()}
+    return left, {question: 1 - value for question, value in left.items()}

@@ -27,11 +27,9 @@ def sections(
         if not row.cells:
             continue
         category = row.category or (voice("typed") if row.free else "")
-        first = voice.line(row.turns[0] if row.turns else row.id)
         found.append(
             Section(
-                f"{number}. {first if len(first) <= 60 else first[:59] + '…'}",
-                voice.line(category),
+                f"{number}. {voice.line(category or row.id)}",
                 _turns(row, merged.columns, dimensions, check_line, voice),
                 pictures.get(row.id, ""),
             )
@@ -70,7 +68,11 @@ def _card(
     checks: str,
     voice: Voice,
 ) -> Card:
-    lines = [line for line in (_figures(answer), _stars(answer, dimensions, voice), checks) if line]
+    lines = [
+        line
+        for line in (_figures(answer, voice), _stars(answer, dimensions, voice), checks)
+        if line
+    ]
     lines += [f"{voice('note')}: {voice.line(note.text)}" for note in answer.notes]
     if more:
         lines.append(voice("more", n=more))
@@ -86,11 +88,11 @@ def _card(
     )
 
 
-def _figures(answer: bd.Answer) -> str:
+def _figures(answer: bd.Answer, voice: Voice) -> str:
     f = answer.figures
     if f is None:
         return ""
-    parts = [f"{f.output_tokens} tok", f"{len(answer.text)} chars"]
+    parts = [f"{f.output_tokens} tok", voice("n_chars", n=len(answer.text))]
     if f.ttft_ms is not None:
         parts.append(f"TTFT {figure(f.ttft_ms)} ms")
     if f.tpot_ms is not None:

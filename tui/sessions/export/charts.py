@@ -166,7 +166,12 @@ def _render(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
         major_label_font_size=13,
         legend_font_size=14,
         title_font_size=16,
-        opacity=".75",
+        opacity=".85",
+        stroke_width="2",
+        guide_stroke_color="#e1e5ea",
+        guide_stroke_dasharray="0",
+        major_guide_stroke_color="#e1e5ea",
+        major_guide_stroke_dasharray="0",
     )
     chart = draw(
         pygal,
@@ -179,7 +184,7 @@ def _render(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
             "legend_at_bottom_columns": 3,
             "truncate_legend": -1,
             "disable_xml_declaration": True,
-            "include_x_axis": False,
+            "include_x_axis": True,
             "min_scale": 4,
             "max_scale": 8,
             "value_formatter": lambda value: f"{value:g}",

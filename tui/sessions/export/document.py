@@ -57,7 +57,6 @@ class Section:
     """One question with all its turns; ``picture`` is a screenshot as an ``<svg>`` element."""
 
     title: str
-    category: str
     turns: tuple[Turn, ...]
     picture: str = ""
 

@@ -7,8 +7,12 @@ from rich.cells import cell_len
 
 from tui.sessions.export.document import Card, Cell, Document, Section, Table
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!$])|(?<=[a-zA-Z])([:@])(?=\S)|^([-+=])|^(\d+)([.)])")
-"""What could start markup; ``:`` and ``@`` inside a word would make a link of a bare URL."""
+_SPECIAL = re.compile(
+    r"([\\`*\[\]<|~&$])|(_)(?![^\W_])|(?<![^\W_])(_)|^([-+=>#])|^(\d+)(?=[.)](?:\s|$))"
+    r"|(?<=\w)(:)(?=//|\w*@)|(?<=www)(\.)|(?<=\S)(@)(?=\S*\.)|(?<=mailto)(:)|(?<=xmpp)(:)",
+    re.IGNORECASE,
+)
+"""What could start markup, and what would make a link of a bare address."""
 
 
 def render(document: Document) -> str:
@@ -42,9 +46,8 @@ def escape(text: str) -> str:
     """Text of one line that Markdown takes for nothing but text."""
 
     def quoted(match: re.Match[str]) -> str:
-        if match[4]:
-            return f"{match[4]}\\{match[5]}"
-        return "\\" + (match[1] or match[2] or match[3])
+        # Of a list's number the sign after it is quoted, of all else the sign itself.
+        return f"{match[5]}\\" if match[5] else f"\\{match[0]}"
 
     return _SPECIAL.sub(quoted, " ".join(text.split()))
 
@@ -98,8 +101,7 @@ def _list(lines: Iterable[str]) -> str:
 
 
 def _section(section: Section, headings: dict[str, str]) -> list[str]:
-    category = f" ({escape(section.category)})" if section.category else ""
-    blocks = [f"### {escape(section.title)}{category}"]
+    blocks = [f"### {escape(section.title)}"]
     for turn in section.turns:
         blocks.append(fenced(turn.prompt))
         for card in turn.cards:

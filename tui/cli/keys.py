@@ -1,0 +1,47 @@
+"""One key at a time from a plain terminal."""
+
+import os
+import select
+import sys
+import termios
+import tty
+
+_ENDS = ("", "\x04", "\x03")
+_REST_S = 0.02
+"""How long the rest of an escape sequence may take."""
+
+
+def read_key() -> str:
+    """The next key: a character, ``enter``, ``backspace``, or empty at the end of input.
+
+    Escape sequences (arrows and the like) are swallowed and give ``other``. Without a
+    terminal the characters of stdin are the keys.
+    """
+    fd = sys.stdin.fileno()
+    if not os.isatty(fd):
+        return _named(_character(fd))
+    saved = termios.tcgetattr(fd)
+    try:
+        tty.setcbreak(fd, termios.TCSANOW)
+        key = _character(fd)
+        if key == "\x1b":
+            while select.select([fd], [], [], _REST_S)[0] and os.read(fd, 32):
+                pass
+            return "other"
+        return _named(key)
+    finally:
+        termios.tcsetattr(fd, termios.TCSANOW, saved)
+
+
+def _character(fd: int) -> str:
+    """One character of UTF-8; bytes that are none give the replacement character."""
+    data = os.read(fd, 1)
+    if data and data[0] >= 0xC0:
+        data += os.read(fd, 1 if data[0] < 0xE0 else 2 if data[0] < 0xF0 else 3)
+    return data.decode("utf-8", "replace")
+
+
+def _named(key: str) -> str:
+    if key in _ENDS:
+        return ""
+    return {"\n": "enter", "\r": "enter", "\x7f": "backspace", "\x08": "backspace"}.get(key, key)

@@ -1,0 +1,202 @@
+"""``duibi rate``: stars and votes with single keys in a plain terminal."""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.cells import cell_len, chop_cells
+
+from tui import settings as settings_of
+from tui.app.safe_text import clean, one_line
+from tui.board import Board, fold
+from tui.cli.keys import read_key
+from tui.events import RUN, Body, Note
+from tui.scoring.agenda import Agenda, Contender, Item, agenda
+from tui.scoring.dimensions import MAX_STARS, Dimension, dimensions
+from tui.scoring.stars import rated, voted
+from tui.sessions import library, reader
+from tui.sessions.journal import Journal
+
+app = typer.Typer(add_completion=False)
+
+HELP = {
+    "en": "1-5 stars, 0 takes back, Enter keep, n note, t text again, b back, q quit",
+    "zh": "1-5 打分，0 撤销，回车保持，n 备注，t 重看，b 返回，q 退出",
+}
+VOTE_HELP = {
+    "en": "which is better: l left, r right, t tie, b both bad, 0 takes back, Enter keep, q quit",
+    "zh": "哪个更好：l 左，r 右，t 平，b 都差，0 撤销，回车保持，q 退出",
+}
+MORE = {"en": "-- Enter: more, q: quit --", "zh": "-- 回车：继续，q：退出 --"}
+_VOTES = {"l": "left", "r": "right", "t": "tie", "b": "bad", "0": "none"}
+
+
+class _Quit(Exception):
+    """The person has had enough; what was said is saved."""
+
+
+@app.command(
+    help="Judge the answers of a session by hand: 1 to 5 stars in each dimension, then a vote "
+    "for each pair. What you say is appended to the session at once and can be changed by "
+    "rating again."
+)
+def rate(
+    session: Annotated[
+        str, typer.Argument(help="A file, a name, the beginning of one, or `last`.")
+    ],
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Hide names, and shuffle the answers per question.")
+    ] = False,
+    lang: Annotated[str | None, typer.Option(help="en or zh.")] = None,
+    sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
+) -> int:
+    settings = settings_of.load({"lang": lang, "sessions": sessions})
+    path = library.find(session, settings.sessions_dir)
+    reading = reader.read(path)
+    board = fold(reading.events)
+    hidden = blind or settings.blind or bool(reading.header.settings.get("blind"))
+    # The start is the same each time, so that blind judging can be broken off and taken up.
+    plan = agenda(board, seed=reading.header.started if hidden else None)
+    if not plan.items:
+        print("no complete answers to judge", file=sys.stderr)
+        return 0
+    given = reading.header.questions.get("dimensions")
+    known = dimensions(given, (d for a in board.answers.values() for d in a.stars))
+    journal = Journal.reopen(path)
+    try:
+        _Judging(journal, board, plan, known, settings.lang).go()
+    finally:
+        journal.close()
+    return 0
+
+
+class _Judging:
+    """One sitting: shows, asks, and appends each answer of the person at once."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        board: Board,
+        plan: Agenda,
+        known: tuple[Dimension, ...],
+        lang: str,
+    ) -> None:
+        self._journal, self._board, self._plan = journal, board, plan
+        self._dimensions, self._lang = known, lang
+
+    def go(self) -> None:
+        """Through the whole agenda; names are revealed only at its end."""
+        try:
+            for item in self._plan.items:
+                self._item(item)
+        except _Quit:
+            return
+        if self._plan.is_blind:
+            for item in self._plan.items:
+                names = ", ".join(f"{c.shown} {c.label}" for c in item.contenders)
+                self._say(f"{item.number}. {names}")
+
+    def _item(self, item: Item) -> None:
+        for contender in item.contenders:
+            self._text(item, contender)
+            self._stars(item, contender)
+        for left, right in item.pairs:
+            self._vote(item, left, right)
+
+    def _text(self, item: Item, contender: Contender) -> None:
+        total = len(self._plan.items)
+        lines = [f"== {item.number}/{total} {one_line(item.category)} · {self._name(contender)}"]
+        for answer in contender.answers:
+            lines += [f"> {line}" for line in clean(answer.prompt).splitlines()]
+            lines += clean(self._plan.visible(answer.text)).strip("\n").splitlines()
+        self._page(lines)
+
+    def _page(self, lines: list[str]) -> None:
+        columns, rows = shutil.get_terminal_size()
+        room = max(rows - 3, 5)
+        wrapped = [row for line in lines for row in _wrapped(line, columns)]
+        while len(wrapped) > room:
+            self._say("\n".join(wrapped[:room]))
+            wrapped = wrapped[room:]
+            self._ask(MORE[self._lang])
+        self._say("\n".join(wrapped))
+
+    def _stars(self, item: Item, contender: Contender) -> None:
+        self._say(HELP[self._lang])
+        i = 0
+        while i < len(self._dimensions):
+            dimension = self._dimensions[i]
+            now = self._board.answers[contender.id].stars.get(dimension.id, 0)
+            shown = "★" * now + "☆" * (MAX_STARS - now)
+            key = self._ask(f"{one_line(dimension.name(self._lang))} {shown} ? ")
+            if key.isdecimal() and key.isascii() and int(key) <= MAX_STARS:
+                self._append(rated(contender.id, dimension.id, int(key)))
+                i += 1
+            elif key in ("enter", " "):
+                i += 1
+            elif key == "b":
+                i = max(i - 1, 0)
+            elif key == "n":
+                self._note(contender)
+            elif key == "t":
+                self._text(item, contender)
+            else:
+                self._say(HELP[self._lang])
+
+    def _vote(self, item: Item, left: Contender, right: Contender) -> None:
+        while True:
+            pair = tuple(sorted((left.id, right.id)))
+            now = self._board.votes.get((item.question, pair[0], pair[1]), "none")
+            if left.id > right.id:
+                now = {"left": "right", "right": "left"}.get(now, now)
+            mark = "" if now == "none" else f" [{now}]"
+            key = self._ask(f"{self._name(left)} | {self._name(right)}{mark} ? ")
+            if key in _VOTES:
+                self._append(voted(item.question, left.id, right.id, _VOTES[key]))
+                return
+            if key in ("enter", " "):
+                return
+            self._say(VOTE_HELP[self._lang])
+
+    def _note(self, contender: Contender) -> None:
+        sys.stdout.write("note: ")
+        sys.stdout.flush()
+        text = sys.stdin.readline().strip()
+        if text:
+            self._append(Note(text[:2000], contender.id, "person"))
+
+    def _append(self, body: Body) -> None:
+        event = self._journal.append(self._journal.last_us, RUN, body)
+        fold([event], self._board)
+
+    def _name(self, contender: Contender) -> str:
+        return one_line(contender.shown)
+
+    def _ask(self, text: str) -> str:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        key = read_key()
+        self._say(key if len(key) == 1 else "")
+        if key in ("", "q"):
+            raise _Quit
+        return key
+
+    def _say(self, text: str) -> None:
+        print(text, flush=True)
+
+
+def _wrapped(line: str, columns: int) -> Iterator[str]:
+    """A line as rows of the terminal, broken at spaces where it has any."""
+    line = line.expandtabs(4)
+    if cell_len(line) <= columns:
+        yield line
+        return
+    for part in textwrap.wrap(line, columns, replace_whitespace=False) or [""]:
+        yield from chop_cells(part, columns) if cell_len(part) > columns else [part]
+
+
+command = typer.main.get_command(app)

@@ -1,0 +1,214 @@
+"""``duibi score``: checks, overlap with references, and a judge model."""
+
+import sys
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import typer
+
+from tui import settings as settings_of
+from tui.app.safe_text import clean
+from tui.board import Answer
+from tui.cli.judging import judge_model
+from tui.cli.printing import json_text, table
+from tui.events import RUN, Judged
+from tui.host.errors import UserError
+from tui.scoring import judge as judging
+from tui.scoring.agreement import Agreement, agreement
+from tui.sessions import library, reader
+from tui.sessions.export.evaluate import check_results, overlaps
+from tui.sessions.export.merge import Column, Merged, Row, merge
+from tui.sessions.journal import Journal
+from tui.settings import Settings
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    help="Score a session by program: the checks of its questions, the overlap with reference "
+    "answers (shown, never used to rank), and a judge model whose verdicts are appended to "
+    "the session. Without options: checks and overlap."
+)
+def score(
+    session: Annotated[
+        str, typer.Argument(help="A file, a name, the beginning of one, or `last`.")
+    ],
+    checks: Annotated[bool, typer.Option("--checks", help="The questions' checks.")] = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="BLEU and chrF against the references.")
+    ] = False,
+    judge: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Judge every pair with this model.")
+    ] = None,
+    rubric: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What the judge is to consider.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    lang: Annotated[str | None, typer.Option(help="Of the judge's prompt: en or zh.")] = None,
+    sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
+) -> int:
+    settings = settings_of.load({"lang": lang, "sessions": sessions})
+    path = library.find(session, settings.sessions_dir)
+    if judge:
+        _judge_all(path, judge, _rubric(rubric), settings)
+    merged = merge([reader.read(path)])
+    found: dict[str, Any] = {"session": path.name}
+    everything = not (checks or reference or judge)
+    if checks or everything:
+        found["checks"] = _checks(merged)
+    if reference or everything:
+        found["overlap"] = _overlap(merged)
+    if judge:
+        found["agreement"] = _agreement(merged)
+    if as_json:
+        print(json_text(found))
+    else:
+        _print(found, merged)
+    return 0
+
+
+def _rubric(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        return clean(file.read_text("utf-8"))[:5000].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UserError(f"cannot read the rubric {file}: {reason}", "give a text file") from None
+
+
+def _judge_all(path: Path, reference: str, rubric: str, settings: Settings) -> None:
+    """Judge every pair of complete answers and append each verdict as soon as it is there."""
+    merged = merge([reader.read(path)])
+    pairs = list(_pairs(merged))
+    if not pairs:
+        raise UserError(
+            f"{path.name} holds no question with two complete answers", "compare two models first"
+        )
+    journal = Journal.reopen(path)
+    try:
+        with judge_model(reference, settings, _narrate) as (label, family, ask):
+            for done, (row, a, b) in enumerate(pairs, 1):
+                left, right = row.shown(a), row.shown(b)
+                judgement = judging.judge(
+                    ask,
+                    "\n\n".join(answer.prompt for answer in left),
+                    _conversation(left),
+                    _conversation(right),
+                    rubric,
+                    settings.lang,
+                )
+                kin = judging.is_kin(family, (_family(a), _family(b)))
+                event = judgement.event(row.id, left[-1].id, right[-1].id, label, kin)
+                journal.append(journal.last_us, RUN, event)
+                _narrate(f"{done}/{len(pairs)} {row.id}: {a.label} | {b.label}: {event.choice}")
+    finally:
+        journal.close()
+
+
+def _pairs(merged: Merged) -> Iterator[tuple[Row, Column, Column]]:
+    for row in merged.rows:
+        ready = [
+            column
+            for column in merged.columns
+            if (shown := row.shown(column)) and shown[-1].state == "answered"
+        ]
+        for a, b in combinations(ready, 2):
+            yield row, a, b
+
+
+def _conversation(answers: list[Answer]) -> str:
+    if len(answers) == 1:
+        return answers[0].text
+    return "\n\n".join(f"({i}) {answer.text}" for i, answer in enumerate(answers, 1))
+
+
+def _family(column: Column) -> str:
+    loads = column.loads
+    return (loads[-1].family if loads else "") or str(column.parts[0].head.get("family", ""))
+
+
+def _narrate(text: str) -> None:
+    print(clean(text), file=sys.stderr, flush=True)
+
+
+def _checks(merged: Merged) -> dict[str, Any]:
+    results, problems = check_results(merged)
+    rows = [
+        {
+            "model": column.label,
+            "question": row.id,
+            "answer": answer.id,
+            "check": str(result.check),
+            "passed": result.passed,
+            "reason": result.reason,
+        }
+        for row in merged.rows
+        for column in merged.columns
+        for source, answer in row.entries(column)
+        for result in results.get((source, answer.id), ())
+    ]
+    return {"results": rows, "problems": problems}
+
+
+def _overlap(merged: Merged) -> list[dict[str, Any]]:
+    found = overlaps(merged)
+    return [
+        {
+            "model": column.label,
+            "question": row.id,
+            "answer": answer.id,
+            "bleu": found[source, answer.id].bleu,
+            "chrf": found[source, answer.id].chrf,
+        }
+        for row in merged.rows
+        for column in merged.columns
+        for source, answer in row.entries(column)
+        if (source, answer.id) in found
+    ]
+
+
+def _agreement(merged: Merged) -> dict[str, Any]:
+    source = merged.sources[0]
+    by_judge: dict[str, list[Judged]] = {}
+    for event in source.reading.events:
+        if isinstance(event.body, Judged):
+            by_judge.setdefault(event.body.judge, []).append(event.body)
+    found: dict[str, Agreement] = {
+        judge: agreement(judged, source.board.answers) for judge, judged in by_judge.items()
+    }
+    return {
+        judge: {"n": a.n, "same": a.same, "opposite": a.opposite, "kappa": a.kappa}
+        for judge, a in found.items()
+    }
+
+
+def _print(found: dict[str, Any], merged: Merged) -> None:
+    labels = [column.label for column in merged.columns]
+    if "checks" in found:
+        results = found["checks"]["results"]
+        rows = [
+            (label, f"{sum(r['passed'] for r in mine)}/{len(mine)}")
+            for label in labels
+            if (mine := [r for r in results if r["model"] == label])
+        ]
+        print(table([("MODEL", "CHECKS PASSED"), *rows]) if rows else "no question has checks")
+        for problem in found["checks"]["problems"]:
+            _narrate(f"question {problem}")
+    if "overlap" in found:
+        scored = [
+            (label, *(f"{median(r[key] for r in mine):.1f}" for key in ("bleu", "chrf")))
+            for label in labels
+            if (mine := [r for r in found["overlap"] if r["model"] == label])
+        ]
+        head = ("MODEL", "BLEU", "CHRF")
+        print(table([head, *scored]) if scored else "no question has a reference answer")
+    for judge, a in found.get("agreement", {}).items():
+        kappa = "-" if a["kappa"] is None else f"{a['kappa']:.2f}"
+        print(clean(f"{judge} and the stars agree on {a['same']} of {a['n']} pairs, kappa {kappa}"))
+
+
+command = typer.main.get_command(app)
