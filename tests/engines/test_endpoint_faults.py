@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.endpoints import clear_proxies
 from tests.support.fault_server import END_CHUNK, Behaviour, FaultServer, Received, Reply, good
 from tui.engines.base import EngineError, Message, Request
 from tui.engines.endpoint import EndpointEngine
@@ -20,9 +21,7 @@ FINAL = (Answered, Failed, Cancelled)
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    clear_proxies(monkeypatch)
 
 
 def engine_for(url: str, **changes: float) -> EndpointEngine:
@@ -305,6 +304,12 @@ def answered(behave: Behaviour) -> tuple[Answered, list[Body], FaultServer]:
 
 def test_cut_after_finish_is_complete() -> None:
     last, bodies, _ = answered(then(head, a_token, Reply.finish, hang_up))
+    assert last.finish == "stop" and text_of(bodies) == "half"
+
+
+@pytest.mark.parametrize("junk", [b"data: {nope}\n\n", b"\xff" * 10, b"x" * 2**20])
+def test_junk_after_finish_takes_nothing_away(junk: bytes) -> None:
+    last, bodies, _ = answered(then(head, a_token, Reply.finish, lambda r: r.chunk(junk), hang_up))
     assert last.finish == "stop" and text_of(bodies) == "half"
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 GRACE_S = 5.0
 """Seconds that a finished answer's usage may take to follow."""
+END_S = 0.2
+"""Seconds that the end of the body may take after ``[DONE]``."""
 
 _ERROR_BYTES = 64 * 1024
 _MS = 1e6
@@ -62,11 +64,10 @@ class Exchange:
                     await check(response, self.service, self.key)
                     await self._read(response, completion, clock)
         except TimeoutError:
-            if not completion.finish:
+            if not completion.finish and not completion.is_over:
                 raise self._too_late(headers_came, completion) from None
-        except Fault:
-            raise
         except Exception as error:
+            # What goes wrong after finish_reason takes nothing from the answer.
             if not completion.finish:
                 raise self._broken(error, headers_came) from None
         if completion.trouble is not None:
@@ -78,25 +79,30 @@ class Exchange:
     async def _read(
         self, response: "httpx.Response", completion: Completion, clock: asyncio.Timeout
     ) -> None:
-        parser, loop = Parser(), asyncio.get_running_loop()
+        parser, loop, over = Parser(), asyncio.get_running_loop(), False
         try:
             async with aclosing(_chunks(response)) as chunks:
                 async for chunk in chunks:
+                    if over:
+                        continue
                     now = time.monotonic_ns()
                     for event in parser.feed(chunk):
                         pieces = completion.take(event)
                         for piece in pieces:
                             self._show(now, piece.text, piece.reasoning)
-                        if completion.is_over or completion.trouble is not None:
+                        if completion.trouble is not None:
                             return
                         if completion.finish and not self._finish_ns:
                             self._finish_ns = now
                             clock.reschedule(loop.time() + GRACE_S)
                         elif pieces and not completion.finish:
                             clock.reschedule(loop.time() + self.service.stall_s)
+                    over = completion.is_over
+                    if over:
+                        # Only a body read to its end leaves the connection for the next.
+                        clock.reschedule(loop.time() + END_S)
         except StreamError as error:
-            if not completion.finish:
-                raise Fault(error.cause, f"{self.service.host} sends {error}") from None
+            raise Fault(error.cause, f"{self.service.host} sends {error}") from None
 
     def _show(self, now: int, text: str, reasoning: bool) -> None:
         if not self.began:
@@ -116,6 +122,8 @@ class Exchange:
         return Fault("stalled", f"{host} sent no further token in {service.stall_s:g} s")
 
     def _broken(self, error: Exception, headers_came: bool) -> Fault:
+        if isinstance(error, Fault):
+            return error
         fault = of_exception(error, self.service.host)
         if headers_came and fault.cause == "disconnected":
             return Fault("cut", f"{self.service.host} broke the stream off in mid answer")

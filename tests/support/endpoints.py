@@ -1,0 +1,53 @@
+"""Endpoint engines for tests, with clocks that do not make a test wait."""
+
+from dataclasses import replace
+
+import pytest
+
+from tui.engines.base import Message, Request
+from tui.engines.endpoint import EndpointEngine
+from tui.engines.services import Service
+from tui.events import Answered, Body, Loaded
+
+
+def clear_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy of the machine that runs the tests may stand between."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def service_at(url: str, **changes: object) -> Service:
+    """A service without a key."""
+    base = Service("test", title="Test", base_url=url, key_required=False)
+    return replace(base, **{"first_token_s": 5.0, "stall_s": 5.0} | changes)  # type: ignore[arg-type]
+
+
+def engine_at(url: str, **changes: object) -> EndpointEngine:
+    """The model ``m`` of a service without a key, which repeats soon."""
+    return EndpointEngine(service_at(url, **changes), "m", environ={}, first_wait_s=0.02)
+
+
+def request(answer: int = 0, text: str = "hello", **changes: object) -> Request:
+    """One question."""
+    return replace(Request(answer, (Message("user", text),), 64), **changes)  # type: ignore[arg-type]
+
+
+def ask(engine: EndpointEngine, *requests: Request) -> list[tuple[int, Body]]:
+    """All events of the answers; the engine is closed."""
+    try:
+        return list(engine.answer(requests or (request(),)))
+    finally:
+        engine.close()
+
+
+def loaded(engine: EndpointEngine) -> Loaded:
+    """What loading reports."""
+    return engine.load(lambda _, __: None)
+
+
+def only_answered(events: list[tuple[int, Body]]) -> Answered:
+    """The figures of an answer that must be complete."""
+    last = events[-1][1]
+    assert isinstance(last, Answered), last
+    return last
