@@ -103,7 +103,7 @@ _VALUES: dict[str, Callable[[Any], bool]] = {
     "contains": _is_texts,
     "not-contains": _is_texts,
     "regex": lambda v: _is_text(v) and len(v) <= bounded.MAX_PATTERN,
-    "choice": lambda v: _is_text(v) and len(v) == 1 and v.upper() in "ABCDEFGHIJ",
+    "choice": lambda v: _is_text(v) and len(v) == 1 and v.upper() in "ABCDEFGH",
     "number": lambda v: type(v) in (int, float),
     "json": lambda v: v is True,
     "python": lambda v: v is True,
@@ -168,15 +168,15 @@ def choice_of(text: str) -> str:
     text = unicodedata.normalize("NFKC", text)
     said = re.findall(
         r"(?:answer|option|choice|答案|选择|选项|应?选)\s*(?:is|为|是|应为|应该是|[:：])?\s*"
-        r"[(\[*\s\"“]*([A-Ja-j])(?![A-Za-z])",
+        r"[(\[*\s\"“]*([A-Ha-h])(?![A-Za-z])",
         text,
         flags=re.IGNORECASE,
     )
     if said:
         return str(said[-1]).upper()
-    if first := re.match(r"[\s(\[*\"“]*([A-J])(?:[\s).\]*:、,。:]|$)", text):
+    if first := re.match(r"[\s(\[*\"“]*([A-H])\s*(?:[).\]*:、,。]|\n|$)", text):
         return first[1]
-    alone = set(re.findall(r"(?<![A-Za-z])([A-J])(?![A-Za-z'])", text))
+    alone = set(re.findall(r"(?<![A-Za-z])([A-H])(?![A-Za-z']| [a-z])", text))
     return alone.pop() if len(alone) == 1 else ""
 
 

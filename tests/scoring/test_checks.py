@@ -1,0 +1,116 @@
+"""Checks of answers by program, hostile ones included."""
+
+import time
+from typing import Any
+
+import pytest
+
+from tui.scoring import bounded
+from tui.scoring.checks import CheckError, choice_of, number_of, parse, run_all
+
+CODE = "看这里：\n```python\ndef f(x):\n    return x * x\n```\n完毕"
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "passed"),
+    [
+        ({"contains": "HELLO"}, "well, hello there", True),
+        ({"contains": ["猫", "狗"]}, "一只狗", True),
+        ({"contains": "ABC"}, "ＡＢＣ", True),
+        ({"contains": "猫"}, "一只狗", False),
+        ({"not-contains": ["猫", "鱼"]}, "一只狗", True),
+        ({"not-contains": "狗"}, "一只狗", False),
+        ({"regex": r"^\d{4}年"}, "1907年建校", True),
+        ({"regex": r"^\d{4}年$"}, "约1907年", False),
+        ({"choice": "b"}, "答案是 B。因为 A 不对", True),
+        ({"choice": "B"}, "B", True),
+        ({"choice": "A"}, "A or B", False),
+        ({"number": 1234.5}, "about 1,234.50 in all", True),
+        ({"number": 42}, "7 times 6 is 41.9", False),
+        ({"number": 42, "tolerance": 0.2}, "7 times 6 is 41.9", True),
+        ({"number": -3}, "温度是 −3 还是 -3 度", True),
+        ({"json": True}, '```json\n{"a": [1, 2]}\n```', True),
+        ({"json": True}, "{'a': 1}", False),
+        ({"python": True}, CODE, True),
+        ({"python": True}, "```python\ndef f(:\n```", False),
+        ({"length": [2, 4]}, "三个字", True),
+        ({"length": [2, 4]}, "五个字的话", False),
+    ],
+)
+def test_check(table: dict[str, Any], text: str, passed: bool) -> None:
+    (result,) = run_all([(parse([table])[0], text)])
+    assert (result.passed, result.reason) == (passed, "")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {},
+        {"contains": ""},
+        {"contains": "a", "regex": "b"},
+        {"starts": "a"},
+        {"choice": "AB"},
+        {"number": True},
+        {"number": "4"},
+        {"length": [4, 2]},
+        {"length": 4},
+        {"json": False},
+        {"regex": "a" * 3000},
+        {"contains": "a", "turn": 0},
+        {"number": 1, "tolerance": -1},
+    ],
+)
+def test_what_is_no_check_is_refused(table: dict[str, Any]) -> None:
+    with pytest.raises(CheckError):
+        parse([table])
+
+
+def test_a_pattern_that_never_ends_costs_its_time_and_no_more() -> None:
+    evil = parse([{"regex": r"(a+)+$"}])[0]
+    good = parse([{"regex": "b"}])[0]
+    started = time.monotonic()
+    results = run_all([(good, "b"), (evil, "a" * 60 + "!"), (good, "b"), (good, "c")])
+    assert [r.passed for r in results] == [True, False, True, False]
+    assert [r.reason for r in results] == ["", bounded.TIMED_OUT, "", ""]
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("job", "outcome"),
+    [
+        (("regex", "(", "x"), {bounded.BROKEN}),
+        (
+            ("regex", "((a{9999}){9999}){9999}", "a"),
+            {*map(str, (bounded.BROKEN, bounded.TIMED_OUT))} | {bounded.NOT_PASSED},
+        ),
+        (("python", "", "(" * 100_000), {bounded.NOT_PASSED, bounded.TIMED_OUT}),
+        (("python", "", "-" * 190_000 + "1"), {bounded.NOT_PASSED, bounded.TIMED_OUT}),
+        (("python", "", "x = 1\0"), {bounded.NOT_PASSED}),
+        (("python", "", "import os; os._exit(3)"), {bounded.PASSED}),
+    ],
+)
+def test_hostile_jobs_end_and_nothing_is_executed(job: bounded.Job, outcome: set[str]) -> None:
+    assert bounded.run([job, ("regex", "b", "b")])[0] in outcome
+    assert bounded.run([job, ("regex", "b", "b")])[1] == bounded.PASSED
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("The answer is (C).", "C"),
+        ("选 D", "D"),
+        ("**B**", "B"),
+        ("I think A is wrong, B is right", ""),
+        ("没有字母", ""),
+        ("An apple", ""),
+        ("应选Ａ", "A"),
+    ],
+)
+def test_choice(text: str, letter: str) -> None:
+    assert choice_of(text) == letter
+
+
+def test_numbers_that_are_none() -> None:
+    assert number_of("no number") is None
+    assert number_of("9" * 100_000) is None
+    assert number_of("x2 v1.2.3") is None or isinstance(number_of("x2 v1.2.3"), float)

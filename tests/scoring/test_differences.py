@@ -1,0 +1,57 @@
+"""Where two answers part."""
+
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui.scoring.differences import CHANGED, ONLY, SAME, differences, similarity
+
+texts = st.text(alphabet="ab 我你他，。\n_-x9é😀", max_size=60)
+
+
+@given(texts, texts)
+def test_spans_cover_both_texts_and_the_same_is_the_same(left: str, right: str) -> None:
+    spans = differences(left, right)
+    for text, found in zip((left, right), spans, strict=True):
+        at = 0
+        for span in found:
+            assert span.start == at < span.end
+            at = span.end
+            assert all(span.start <= a < b <= span.end for a, b in span.inner)
+        assert at == len(text)
+    same = [
+        [text[s.start : s.end] for s in found if s.kind == SAME]
+        for text, found in zip((left, right), spans, strict=True)
+    ]
+    assert same[0] == same[1]
+    assert (similarity(left, right) == 1) == (left == right)
+
+
+def marked(text: str, spans: list) -> list[tuple[str, str, list[str]]]:
+    return [
+        (s.kind, text[s.start : s.end], [text[a:b] for a, b in s.inner])
+        for s in spans
+        if s.kind != SAME
+    ]
+
+
+def test_a_changed_chinese_character_is_marked_alone() -> None:
+    left, right = "明明喜欢白白", "明明讨厌白白"
+    a, b = differences(left, right)
+    assert marked(left, a) == [(CHANGED, "喜欢", ["喜欢"])]
+    assert marked(right, b) == [(CHANGED, "讨厌", ["讨厌"])]
+
+
+def test_a_changed_word_is_marked_whole_with_its_characters_inside() -> None:
+    left, right = "the colour is red", "the color is red, truly"
+    a, b = differences(left, right)
+    assert marked(left, a) == [(CHANGED, "colour", ["u"])]
+    assert marked(right, b) == [(CHANGED, "color", []), (ONLY, ", truly", [])]
+
+
+def test_long_and_monotonous_texts_take_no_minutes() -> None:
+    started = time.monotonic()
+    differences("哈" * 30_000, "哈" * 29_999 + "呵")
+    differences("\n" * 30_000, "\n" * 20_000)
+    assert time.monotonic() - started < 8
