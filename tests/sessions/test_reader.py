@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
+from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions import lines, reader
 from tui.sessions.journal import Journal
@@ -229,11 +230,19 @@ def test_a_migration_brings_an_old_session_up(tmp_path: Path) -> None:
     assert [e.body.n for e in reading.events if isinstance(e.body, ev.Delta)] == [1, 3]
 
 
-def test_the_golden_file_of_version_1_reads_as_ever(tmp_path: Path) -> None:
-    golden = Path(__file__).parent.parent / "data" / "sessions" / "v1.duibi"
-    reading = reader.read(golden)
+GOLDEN = Path(__file__).parent.parent / "data" / "sessions" / "v1.duibi"
+SHIPPED = sorted(paths.bundled("sessions").glob("*.duibi"))
+
+
+@pytest.mark.parametrize("path", [GOLDEN, *SHIPPED], ids=lambda path: path.stem)
+def test_a_session_is_exported_again_byte_for_byte(path: Path) -> None:
+    reading = reader.read(path)
     assert reading.verdict == "complete"
-    assert b"".join(lines.to_line(e)[1] for e in reading.events) == golden.read_bytes()
+    assert b"".join(lines.to_line(e)[1] for e in reading.events) == path.read_bytes()
+
+
+def test_the_golden_file_of_version_1_reads_as_ever() -> None:
+    reading = reader.read(GOLDEN)
     assert len({e.body.kind for e in reading.events}) == 16
     assert reading.events[6] == ev.Event(6, 1_500_000, 0, ev.Delta(0, 2, "你好 \u2028\x1b"))
 

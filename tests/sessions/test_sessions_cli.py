@@ -71,6 +71,21 @@ def test_list(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (entry["name"], entry["verdict"]) == (session.stem, "complete")
 
 
+def test_list_with_a_search(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list", "--search", "同济大", "--json") == 0
+    (hit,) = json.loads(capsys.readouterr().out)
+    assert hit == {
+        "session": session.stem,
+        "question": "q2",
+        "model": "",
+        "excerpt": "语言 同济大学在哪里？",
+    }
+    assert run("list", "--search", "word1") == 0
+    assert "demo@fp32" in capsys.readouterr().out
+    assert run("list", "--search", "nowhere") == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_an_empty_list_is_no_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list") == 0
     captured = capsys.readouterr()
@@ -202,6 +217,7 @@ def test_following_an_ended_session_prints_it(
     [
         ("sessions", "list"),
         ("sessions", "list", "--json"),
+        ("sessions", "list", "--search", "foo"),
         ("sessions", "show", "last"),
         ("sessions", "show", "last", "--json"),
         ("sessions", "verify", "last"),

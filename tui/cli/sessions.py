@@ -10,7 +10,7 @@ from tui import board as board_of
 from tui import events as ev
 from tui import settings as settings_of
 from tui.app.safe_text import clean, one_line
-from tui.cli.fetching import duration, size
+from tui.cli.fetching import ProgressLine, duration, size
 from tui.cli.printing import json_text, path_text, table
 from tui.host.errors import UserError
 from tui.sessions import library, lines, reader, storage
@@ -26,8 +26,19 @@ Dir = Annotated[Path | None, typer.Option("--sessions", metavar="DIR", help="Loo
 
 
 @app.command("list", help="All sessions, newest first, from their first and last lines.")
-def list_(json: Json = False, sessions: Dir = None) -> int:
+def list_(
+    search: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Only where titles, models, questions or answers have it."
+        ),
+    ] = None,
+    json: Json = False,
+    sessions: Dir = None,
+) -> int:
     folder = _folder(sessions)
+    if search is not None:
+        return _search(folder, search, json)
     found = library.entries(folder)
     if json:
         print(json_text([_listed(entry) for entry in found]))
@@ -138,6 +149,25 @@ def path(
 ) -> int:
     folder = _folder(sessions)
     print(path_text(folder if session is None else library.find(session, folder).resolve()))
+    return 0
+
+
+def _search(folder: Path, text: str, json: bool) -> int:
+    from tui.sessions.search import Index
+
+    index = Index(folder)
+    try:
+        with ProgressLine() as progress:
+            index.update(lambda done, total: progress("reading sessions", done, total))
+        hits = index.search(text)
+    finally:
+        index.close()
+    rows = [(h.path.name.removesuffix(lines.SUFFIX), h.question, h.label, h.excerpt) for h in hits]
+    keys = ("session", "question", "model", "excerpt")
+    if json:
+        print(json_text([dict(zip(keys, row, strict=True)) for row in rows]))
+    elif rows:
+        print(table([tuple(key.upper() for key in keys), *rows]))
     return 0
 
 

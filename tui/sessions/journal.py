@@ -60,7 +60,6 @@ class Journal:
         self._closed = self._synced = False
         self._next_try = 0.0
         self._lock = threading.Lock()
-        self._file_lock = threading.Lock()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._keep_safe, name="journal", daemon=True)
 
@@ -181,7 +180,10 @@ class Journal:
                 self._flush()
         self._wake.set()
         self._thread.join(CLOSE_WAIT_S)
-        if not self._thread.is_alive():
+        if self._thread.is_alive():
+            with self._lock:
+                self._sync_error = "the disk does not answer"
+        else:
             self._finish()
         return self.state
 
@@ -195,7 +197,7 @@ class Journal:
             UserError: the other folder cannot be written either.
         """
         storage.make_folder(folder)
-        with self._file_lock, self._lock:
+        with self._lock:
             if self._fd < 0:
                 return self.path
             try:
@@ -282,19 +284,26 @@ class Journal:
                 return
 
     def _sync(self) -> None:
-        with self._file_lock:
-            try:
-                os.fsync(self._fd)
-                error = "" if os.fstat(self._fd).st_nlink else "the file was deleted"
-            except OSError as failure:
-                # The kernel reports a lost write once: later successes do not bring it back.
-                error = f"not safe on the disk: {storage.reason(failure)}"
-        if error:
-            with self._lock:
+        # On a copy and without the lock: a mount that hangs must not hold up a writer, nor
+        # the way to another folder.
+        with self._lock:
+            if (fd := self._fd) < 0:
+                return
+            copy = os.dup(fd)
+        try:
+            os.fsync(copy)
+            error = "" if os.fstat(copy).st_nlink else "the file was deleted"
+        except OSError as failure:
+            # The kernel reports a lost write once: later successes do not bring it back.
+            error = f"not safe on the disk: {storage.reason(failure)}"
+        finally:
+            os.close(copy)
+        with self._lock:
+            if error and fd == self._fd:
                 self._sync_error = error
 
     def _finish(self) -> None:
-        with self._file_lock, self._lock:
+        with self._lock:
             if self._pending or self._sync_error or self._fd < 0:
                 return
             if self._target is not None:

@@ -85,7 +85,8 @@ class Index:
             progress(done, len(stale))
             with self._db:
                 self._add(path, present[path])
-        progress(len(stale), len(stale))
+        if stale:
+            progress(len(stale), len(stale))
         self._db.commit()
         return len(stale)
 
