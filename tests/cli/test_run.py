@@ -1,0 +1,135 @@
+"""`duibi run` with real workers on a tiny checkpoint: figures, a stop, and going on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import tiny
+from tui.host import paths
+from tui.sessions import reader
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # Many small layers, and a stop id that never comes: answers of a known length.
+    made = tmp_path_factory.mktemp("models") / "tiny"
+    return tiny.llama(made, stop=319, num_hidden_layers=30, hidden_size=128)
+
+
+def start(*args: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tui", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+    )
+
+
+def result(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def workers(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+            except OSError:
+                continue
+            if int(stat.rpartition(")")[2].split()[1]) == parent:
+                found.append(int(entry.name))
+    return found
+
+
+def test_two_models_as_a_json_document_and_a_session(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    models = (f"{checkpoint}@bf16", f"{checkpoint}@fp32")
+    code, printed, told = result(
+        start(
+            "run",
+            *models,
+            "--questions",
+            "smoke",
+            "--max-new-tokens",
+            "6",
+            "--greedy",
+            "--json",
+            "--out",
+            str(out),
+        )
+    )
+    assert code == 0, told
+    made: dict[str, Any] = json.loads(printed)
+    assert json.loads(out.read_text()) == made
+    assert [model["dtype"] for model in made["models"]] == ["bf16", "fp32"]
+    assert made["settings"]["sampling"] == "greedy"
+    for model in made["models"]:
+        assert model["load_s"] > 0
+        assert model["peak_ram_bytes"] > 100 << 20
+        assert [a["question"] for a in model["answers"]] == ["capital", "sum", "hello"]
+        for answer in model["answers"]:
+            assert answer["finish_reason"] in ("length", "stop")
+            assert 0 < answer["output_tokens"] <= 6
+            assert 0 < answer["ttft_ms"] <= answer["e2e_ms"]
+            assert answer["token_source"] == "tokenizer"
+    reading = reader.read(Path(made["session"]))
+    assert reading.verdict == "complete"
+    assert "6/6" in told
+
+
+def test_a_stop_saves_what_came_and_the_rest_is_asked_later(checkpoint: Path) -> None:
+    process = start("run", str(checkpoint), "--questions", "smoke", "--max-new-tokens", "400")
+    folder = paths.sessions_dir()
+    until = time.monotonic() + 90
+    answered: list[str] = []
+    while not answered:
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.05)
+        for file in folder.glob("*.duibi"):
+            if b'"answered"' in file.read_bytes():
+                answered.append(file.name)
+    children = workers(process.pid)
+    assert children
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    code, printed, told = result(process)
+    assert code == 130
+    assert time.monotonic() - begun < 3
+    assert f"duibi run --resume {answered[0]}" in told
+    assert "1/3" in printed
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+    path = folder / answered[0]
+    before = reader.read(path)
+    assert before.verdict == "complete"
+
+    code, printed, told = result(start("run", "--resume", answered[0], "--json"))
+    assert code == 0, told
+    answers = json.loads(printed)["models"][0]["answers"]
+    assert [a["state"] for a in answers] == ["answered"] * 3
+    assert "capital" not in told, "what was there before is not told again"
+    after = reader.read(path)
+    assert after.verdict == "complete"
+    assert after.events[: len(before.events)] == before.events
+
+
+def test_a_model_that_does_not_fit_is_refused_before_it_is_read(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "200M")
+    code, printed, told = result(start("run", str(checkpoint), "--questions", "smoke"))
+    assert (code, printed) == (4, "")
+    assert "needs 0.3 GB" in told and "DUIBI_MEMORY_LIMIT" in told
+    assert not list(paths.sessions_dir().iterdir())
