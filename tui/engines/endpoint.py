@@ -29,7 +29,8 @@ _T = TypeVar("_T")
 
 
 class EndpointEngine:
-    """A model that a service computes; nothing of it is held here.
+    """A model that a service computes; nothing of it is held here. ``concurrency`` is how
+    many answers are worth asking for at once.
 
     ``limiter`` is shared by the engines of one service; ``first_wait_s`` is the pause before
     the first repetition where the service names none, and four times that before the second.
@@ -47,6 +48,7 @@ class EndpointEngine:
         first_wait_s: float = 1.0,
     ) -> None:
         self.service, self.model = service, model
+        self.concurrency = service.concurrency
         self._limiter = limiter or Limiter(service.concurrency)
         self._environ = environ
         self._first_wait_s = first_wait_s
@@ -83,7 +85,8 @@ class EndpointEngine:
         )
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
-        """Ask all of them, as many at once as the service's limit allows."""
+        """Ask all of them, as many at once as the service's limit allows. May be called by
+        several threads at once; the limit holds for all of them together."""
         arrived: queue.SimpleQueue[Timed] = queue.SimpleQueue()
         with self._lock:  # so that `close` comes either before all of them or after
             for request in requests:
