@@ -25,6 +25,7 @@ _NAMES = {
     "right_square_bracket": "]",
     "pagedown": "PgDn",
     "pageup": "PgUp",
+    "backspace": "Backspace",
     "home": "Home",
     "end": "End",
 }

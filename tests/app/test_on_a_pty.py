@@ -1,0 +1,133 @@
+"""The screens on a real pseudo-terminal: what Pilot never sees, the bytes."""
+
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.sessions import HEADER, write_session
+from tests.support.terminal import DUIBI, Terminal
+from tui import events as ev
+from tui.sessions.journal import Journal
+
+HOSTILE = [
+    "\x1b[2J\x1b[999;1H\x1b]52;c;aGFja2Vk\x07",
+    "\x9b31m\x9d0;title\x9c\x90q#0\x9c",
+    "\x1bP+q544e\x1b\\ \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\",
+    "\r overwritten \x08\x08 \x0e\x0f \x7f \x05",
+    "\u202egnp.exe\u202c \u2066x\u2069 \u200b\ufeff\ud800",
+    "[/foo] [@click=app.quit]q[/] [bold]b[/bold]",
+]
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Path:
+    return write_session(tmp_path / "s", tokens=20)
+
+
+def replaying(path: Path, *flags: str, **env: str) -> Terminal:
+    return Terminal([*DUIBI, "replay", str(path), *flags], env={"DUIBI_LANG": "en", **env})
+
+
+def visible(raw: bytes) -> set[bytes]:
+    """The control sequences and characters a terminal would act on, apart from ours."""
+    return {bytes([byte]) for byte in raw if byte < 0x20 and byte not in b"\x1b\x07\r\n\t"}
+
+
+def test_it_plays_quits_and_leaves_the_terminal_as_it_was(session: Path) -> None:
+    with replaying(session, "--speed", "max") as it:
+        it.wait("the end")
+        assert "答0.19" in it.text() or "0.19" in it.text()
+        it.send("q")
+        assert it.wait_exit() == 0 and it.is_restored()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_in_a_second_and_restores_the_terminal(
+    session: Path, number: signal.Signals
+) -> None:
+    with replaying(session) as it:
+        it.wait("demo@bf16")
+        began = time.monotonic()
+        it.process.kill(number)
+        assert it.wait_exit() == 130
+        assert time.monotonic() - began < 1 and it.is_restored()
+
+
+def test_nothing_is_written_when_nothing_happens(session: Path) -> None:
+    with replaying(session, "--speed", "max") as it:
+        it.wait("the end")
+        it.read(1.0)
+        silence = it.read(0.5)
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            silence += it.read(0.5)
+        assert silence == b""
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "screen"}, {"TERM": "linux"}])
+def test_plain_terminals(session: Path, env: dict[str, str]) -> None:
+    with replaying(session, "--speed", "max", **env) as it:
+        it.wait("the end")
+        it.send("t")
+        it.wait("Theme:")
+        it.send("?")
+        it.wait("answer.copy")
+        it.send("\x1b")
+        it.wait(lambda text: "answer.copy" not in text and "the end" in text)
+        if "NO_COLOR" in env:
+            assert b"\x1b[38;" not in it.raw and b";38;" not in it.raw
+        it.send("q")
+        assert it.wait_exit() == 0
+
+
+def hostile_session(folder: Path, text: str) -> Path:
+    """A session in which every text a person or a model can give is ``text``."""
+    questions = {
+        "name": text,
+        "title": text,
+        "questions": [{"id": text, "category": text, "turns": [text]}],
+    }
+    models = [{"name": text, "label": text} for _ in range(2)]
+    journal = Journal.create(folder, replace(HEADER, models=models, questions=questions))
+    journal.append(0, 0, ev.Loaded(1.0))
+    journal.append(0, 1, ev.Load(text, 1, 2))
+    journal.append(0, 0, ev.Asked(0, text, text))
+    journal.append(0, 0, ev.Started(0))
+    journal.append(0, 0, ev.Delta(0, text=text, reasoning=True))
+    journal.append(0, 0, ev.Delta(0, text=text))
+    journal.append(0, ev.RUN, ev.Note(text, 0, "person"))
+    journal.append(0, 0, ev.Failed("crashed", text, text, 0))
+    journal.append(0, 1, ev.Failed("crashed", text, text))
+    journal.close("done")
+    return journal.path
+
+
+@pytest.fixture(params=range(len(HOSTILE)))
+def hostile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    yield hostile_session(tmp_path / "s", HOSTILE[request.param].replace("\ud800", ""))
+
+
+def test_hostile_text_never_acts(hostile: Path, tmp_path: Path) -> None:
+    with Terminal(
+        [*DUIBI, "replay", str(hostile), "--speed", "max"],
+        env={"DUIBI_LANG": "en"},
+        columns=100,
+        rows=40,
+    ) as it:
+        it.wait("the end")
+        it.send("z")
+        it.wait("the end")
+        it.resize(80, 24)
+        it.read(0.5)
+        before_copy = bytes(it.raw)
+        it.send("q")
+        assert it.wait_exit() == 0 and it.is_restored()
+    assert b"\x1b]52" not in before_copy and b"\x1b]0" not in before_copy
+    assert b"\x1b]8" not in before_copy and b"\x1bP" not in before_copy
+    assert b"\x1b[999" not in before_copy and not visible(before_copy)
+    text = before_copy.decode("utf-8")
+    assert not set(text) & set("\x9b\x9c\x9d\x90\u202e\u2066\u2069\u200b\ufeff")
