@@ -83,7 +83,8 @@ def test_find(tmp_path: Path) -> None:
     assert library.find("sample-o", tmp_path).name == "sample-one.duibi"
     with pytest.raises(UserError, match="fits 2 sessions: sample-one, sample-two"):
         library.find("sample", tmp_path)
-    for text in ("nothing", "", "./nothing", "../" + new.name):
+    odd = ("~nobody/x", "x" * 5000, "a\0b", "./" + "x" * 5000, "/dev/null")
+    for text in ("nothing", "", "./nothing", "../" + new.name, *odd):
         with pytest.raises(UserError, match="there is no"):
             library.find(text, tmp_path)
     with pytest.raises(UserError, match="no session was recorded"):
@@ -115,6 +116,19 @@ def test_deleting_can_be_undone(tmp_path: Path) -> None:
     assert path.read_bytes() == b"new"
     assert library.empty_trash(tmp_path) == 1
     assert library.trashed(tmp_path) == []
+
+
+def test_only_own_sessions_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    thesis = tmp_path / "thesis.doc"
+    thesis.write_text("years of work")
+    with pytest.raises(UserError, match="no session"):
+        library.trash(thesis)
+    assert thesis.exists()
+    sample = write_session(tmp_path / "samples")
+    monkeypatch.setattr(paths, "bundled", lambda name: tmp_path / "samples")
+    with pytest.raises(UserError, match="came with the program"):
+        library.trash(sample)
+    assert sample.exists()
 
 
 def test_a_running_session_is_not_deleted(tmp_path: Path) -> None:

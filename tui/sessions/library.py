@@ -164,10 +164,9 @@ def find(text: str, folder: Path) -> Path:
     Raises:
         UserError: there is none, or more than one.
     """
-    given = Path(text).expanduser()
-    if given.is_file() or "/" in text:
-        if given.is_file():
-            return given
+    if (given := _file(text)) is not None:
+        return given
+    if "/" in text:
         raise UserError(f"there is no file {text}", "see `duibi sessions list`")
     if text == LAST:
         if known := entries(folder):
@@ -189,12 +188,25 @@ def find(text: str, folder: Path) -> Path:
     raise UserError(f"there is no session {text}", "see `duibi sessions list`")
 
 
+def _file(text: str) -> Path | None:
+    """The file of a path as typed: too long, of an unknown user, or with a NUL is none."""
+    try:
+        path = Path(text).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
+
+
 def trash(path: Path) -> Path:
     """Move a session to the trash of its folder; where it lies then, for `restore`.
 
     Raises:
-        UserError: it is being written, or cannot be moved.
+        UserError: it is no session of one's own, is being written, or cannot be moved.
     """
+    if not path.name.endswith(SUFFIX):
+        raise UserError(f"{path.name} is no session", f"sessions end in {SUFFIX}")
+    if path.resolve().is_relative_to(paths.bundled("sessions").resolve()):
+        raise UserError(f"{path.name} came with the program", "name a session of your own")
     if storage.is_live(path):
         raise UserError(f"{path.name} is being written", "end that run first")
     bin_ = path.parent / TRASH
