@@ -134,8 +134,8 @@ def rm(
     elif empty:
         print(f"{library.empty_trash(folder)} sessions deleted for good", file=sys.stderr)
     for path in [library.find(name, folder) for name in sessions_ or ()]:
-        gone = library.trash(path)
-        place = "" if gone.parent.parent == folder else f" --sessions {path.parent}"
+        moved = library.trash(path)
+        place = "" if moved.parent.parent == folder else f" --sessions {path.parent}"
         print(
             one_line(f"{path.name} is in the trash (undo: duibi sessions rm --undo{place})"),
             file=sys.stderr,
