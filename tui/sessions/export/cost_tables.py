@@ -47,18 +47,27 @@ def _details(columns: Sequence[Column], costs: Mapping[str, Costs], voice: Voice
     for metric in METRICS:
         spreads = [costs[column.key][metric.id] for column in columns]
         if any(spread.n or spread.contended for spread in spreads):
-            rows.append((Cell(_named(metric, voice)), *(_spread(s, voice) for s in spreads)))
+            rows.append(
+                (Cell(_named(metric, voice)), *(_spread(metric, s, voice) for s in spreads))
+            )
     head = (voice("figure"), *(voice.line(column.label) for column in columns))
     return Table(voice("details"), head, tuple(rows))
 
 
-def _spread(spread: Spread, voice: Voice) -> Cell:
+def _spread(metric: Metric, spread: Spread, voice: Voice) -> Cell:
     details = []
     if spread.n:
-        details.append(f"{figure(spread.low)}–{figure(spread.high)}, n {spread.n}")
+        details.append(f"{_value(metric, spread.low)}–{_value(metric, spread.high)}, n {spread.n}")
     if spread.contended:
         details.append(voice("left_out", n=spread.contended))
-    return Cell(figure(spread.median), "; ".join(details))
+    return Cell(_value(metric, spread.median), "; ".join(details))
+
+
+def _value(metric: Metric, value: float | None) -> str:
+    """Counts are shown whole, everything else to three digits."""
+    if value is None or metric.unit not in ("tok", "chars"):
+        return figure(value)
+    return f"{value:.1f}".removesuffix(".0")
 
 
 def best_of(values: Sequence[float | None], better: int) -> float | None:

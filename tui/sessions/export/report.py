@@ -17,6 +17,7 @@ from tui.sessions.export.document import Document, Table
 from tui.sessions.export.evaluate import check_results, overlaps
 from tui.sessions.export.merge import Merged, Row, merge
 from tui.sessions.export.run_tables import run_tables
+from tui.sessions.export.svg import inert
 from tui.sessions.export.words import Voice, voice
 from tui.sessions.reader import Reading
 
@@ -42,7 +43,8 @@ def build(
         UserError: the sessions asked different questions, or there is no such language.
     """
     speak = voice(lang, clean)
-    return document(merge(readings), speak, pictures or {})
+    safe = {question: inert(svg) for question, svg in (pictures or {}).items()}
+    return document(merge(readings), speak, safe)
 
 
 def document(merged: Merged, speak: Voice, pictures: Mapping[str, str]) -> Document:

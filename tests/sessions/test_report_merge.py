@@ -1,0 +1,160 @@
+"""Several sessions in one report, and what it says of trouble."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.recorded import RUN, header, record
+from tui import events as ev
+from tui.app.safe_text import clean
+from tui.host.errors import UserError
+from tui.sessions import reader
+from tui.sessions.export.merge import Merged, merge
+from tui.sessions.export.report import build
+
+QUESTIONS = [
+    {"id": "one", "category": "甲", "turns": ["第一题"]},
+    {"id": "two", "category": "乙", "turns": ["第二题"]},
+]
+
+
+def answers(model: int, question: int) -> str:
+    return f"{model}-{question} 回答" * 4
+
+
+def merged_of(*paths: Path) -> Merged:
+    return merge([reader.read(path) for path in paths])
+
+
+def test_models_of_different_days_stand_in_one_table(tmp_path: Path) -> None:
+    first = record(tmp_path, header(["a@bf16"], QUESTIONS), answers)
+    second = record(tmp_path, header(["b@bf16", "c@bf16"], QUESTIONS), answers)
+    merged = merged_of(first, second)
+    assert [c.label for c in merged.columns] == ["a@bf16", "b@bf16", "c@bf16"]
+    assert [row.id for row in merged.rows] == ["one", "two"]
+    document = build([reader.read(first), reader.read(second)], "en", clean)
+    assert [c.label for c in document.sections[0].turns[0].cards] == ["a@bf16", "b@bf16", "c@bf16"]
+    assert len(document.run) == 3
+
+
+def test_the_same_model_again_is_the_same_column_with_more_answers(tmp_path: Path) -> None:
+    paths = [record(tmp_path, header(["a@bf16"], QUESTIONS), answers) for _ in range(3)]
+    merged = merged_of(*paths)
+    (column,) = merged.columns
+    assert len(column.answers) == 6 and len(column.loads) == 3
+    document = build([reader.read(p) for p in paths], "en", clean)
+    (card,) = document.sections[0].turns[0].cards
+    assert "2 further answers to this are in the figures" in card.lines
+
+
+def test_other_settings_make_another_column(tmp_path: Path) -> None:
+    first = record(tmp_path, header(["a@bf16"], QUESTIONS), answers)
+    other = header(["a@bf16"], QUESTIONS, {"max_new_tokens": 128, "sampling": "sample", "seed": 1})
+    merged = merged_of(first, record(tmp_path, other, answers))
+    assert [c.label for c in merged.columns] == ["a@bf16", "a@bf16 (2)"]
+    same = header(["a@bf16"], QUESTIONS, {"max_new_tokens": 128, "sampling": "greedy", "repeat": 2})
+    assert len(merged_of(first, record(tmp_path, same, answers)).columns) == 1
+
+
+def test_one_model_twice_in_a_run_stays_two_columns(tmp_path: Path) -> None:
+    path = record(tmp_path, header(["a@bf16", "a@bf16"], QUESTIONS), answers)
+    assert [c.label for c in merged_of(path).columns] == ["a@bf16", "a@bf16 (2)"]
+    assert len(merged_of(path, path).columns) == 2
+
+
+def test_other_questions_are_refused_by_name(tmp_path: Path) -> None:
+    first = record(tmp_path, header(["a@bf16"], QUESTIONS), answers)
+    second = record(tmp_path, header(["b@bf16"], QUESTIONS[:1]), answers)
+    with pytest.raises(UserError, match="asked different questions") as caught:
+        merged_of(first, second)
+    assert first.name in str(caught.value) and second.name in str(caught.value)
+
+
+def test_votes_of_several_sessions_add_up(tmp_path: Path) -> None:
+    vote = [(RUN, ev.Voted("one", 0, 2, "left")), (RUN, ev.Voted("two", 1, 3, "bad"))]
+    paths = [
+        record(tmp_path, header(["a@bf16", "b@bf16"], QUESTIONS), answers, vote) for _ in range(2)
+    ]
+    document = build([reader.read(p) for p in paths], "en", clean)
+    (table,) = [t for t in document.comparison if t.title.startswith("Votes")]
+    assert [cell.text for cell in table.rows[0][2:5]] == ["2", "2", "0"]
+
+
+def test_trouble_is_told(tmp_path: Path) -> None:
+    cut = ev.Answered(90, "length", 5, 6, contended=True, token_source="estimate", batch=4)
+    extra = [
+        (0, ev.Asked(90, "one", "第一题", turn=0)),
+        (0, ev.Started(90, dropped_turns=2)),
+        (0, ev.Delta(90, 1, "cut")),
+        (0, cut),
+        (0, ev.Asked(91, "typed", "自由提问")),
+        (0, ev.Started(91)),
+        (0, ev.Delta(91, 1, "half")),
+        (0, ev.Cancelled(91)),
+        (1, ev.Asked(92, "typed", "自由提问")),
+        (1, ev.Failed("out_of_memory", "killed: out of memory", answer=92)),
+        (1, ev.Failed("crashed", "the worker died")),
+        (RUN, ev.Note("does not fit together: one at a time")),
+    ]
+    path = record(tmp_path, header(["a@bf16", "b@bf16"], QUESTIONS), answers, extra, status="")
+    path.write_bytes(path.read_bytes() + b"half a li")
+    document = build([reader.read(path)], "en", clean)
+    troubles = "\n".join(document.troubles)
+    for wanted in (
+        "torn: 9 bytes",
+        "one at a time",
+        "a@bf16, Question 1: cut at the token limit; contended: another model was computing; "
+        "token count estimated; decoded with 4 questions in one batch; 2 oldest turns",
+        "a@bf16, Question 3: cancelled",
+        "b@bf16, Question 3: failed: killed: out of memory",
+        "b@bf16: the model failed: the worker died",
+        "No answer was rated",
+    ):
+        assert wanted in troubles
+    free = document.sections[2].turns[0]
+    assert free.prompt == "自由提问" and [c.text for c in free.cards] == ["half", ""]
+    assert document.conclusion[0] == (
+        "a@bf16 completed 3 of 4 answers (1 cut at the token limit, 0 failed, "
+        "1 cancelled or broken off)."
+    )
+
+
+def test_several_turns_stand_under_one_question(tmp_path: Path) -> None:
+    questions = [{"id": "q", "turns": ["first", "second"]}]
+    extra = [
+        (0, ev.Asked(5, "q", "second", turn=1)),
+        (0, ev.Started(5)),
+        (0, ev.Delta(5, 1, "again")),
+        (0, ev.Answered(5, "stop", output_tokens=1)),
+    ]
+    path = record(tmp_path, header(["a@bf16", "b@bf16"], questions), answers, extra)
+    (section,) = build([reader.read(path)], "en", clean).sections
+    assert [turn.prompt for turn in section.turns] == ["first", "second"]
+    assert [card.text for card in section.turns[1].cards] == ["again", ""]
+    assert section.turns[1].cards[1].remarks == ("no answer",)
+
+
+def test_a_session_without_any_answer_is_a_report_too(tmp_path: Path) -> None:
+    journal_only = record(tmp_path, header(["a@bf16"], []), answers)
+    document = build([reader.read(journal_only)], "zh", clean)
+    assert document.sections == () and "没有完整的回答" in document.conclusion[-1]
+
+
+def test_pictures_stand_under_their_question(tmp_path: Path) -> None:
+    from tui.sessions.export import html, markdown
+
+    path = record(tmp_path, header(["a@bf16"], QUESTIONS), answers)
+    picture = (
+        '<svg xmlns="http://www.w3.org/2000/svg"><script>bad()</script><text>pane</text></svg>'
+    )
+    document = build([reader.read(path)], "en", clean, {"two": picture})
+    assert document.sections[0].picture == ""
+    assert "pane" in document.sections[1].picture and "bad" not in document.sections[1].picture
+    assert document.sections[1].picture in html.render(document)
+    assert document.sections[1].picture in markdown.render(document)
+
+
+def test_an_unknown_language_is_told(tmp_path: Path) -> None:
+    path = record(tmp_path, header(["a@bf16"], QUESTIONS), answers)
+    with pytest.raises(UserError, match="fr"):
+        build([reader.read(path)], "fr", clean)

@@ -1,0 +1,264 @@
+"""Every figure of a report is computed again here, from the file's bytes alone."""
+
+import csv
+import io
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from tests.support.recorded import RUN, header, record
+from tui import events as ev
+from tui.app.safe_text import clean
+from tui.sessions import reader
+from tui.sessions.export import html, markdown, rows
+from tui.sessions.export.charts import speed_points
+from tui.sessions.export.merge import merge
+from tui.sessions.export.report import build
+
+QUESTIONS = [{"id": f"q{i}", "category": f"类别{i}", "turns": [f"第 {i} 题？"]} for i in range(8)]
+DIMENSIONS = ("语言理解", "回答逻辑", "幽默感", "输出流畅性")
+
+
+def labels(n: int) -> list[str]:
+    return [f"model{i}@int{4 + i}" for i in range(n)]
+
+
+def text(model: int, question: int) -> str:
+    return f"模型 {model} 的回答。" * (2 + (model * 3 + question * 5) % 11)
+
+
+def stars(answer: int, dimension: str) -> int:
+    return 1 + (answer * 7 + DIMENSIONS.index(dimension) * 3) % 5
+
+
+@pytest.fixture(params=[2, 6])
+def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    n = request.param
+    extra: list[tuple[int, ev.Body]] = [
+        (RUN, ev.Rated(a, d, stars(a, d))) for a in range(8 * n) for d in DIMENSIONS
+    ]
+    extra += [
+        (RUN, ev.Voted(f"q{q}", q, 8 + q, ("left", "right", "tie", "left")[q % 4]))
+        for q in range(8)
+    ]
+    spoilt = ev.Answered(
+        900,
+        "length",
+        10,
+        7,
+        ttft_ms=9e5,
+        tpot_ms=9e4,
+        e2e_ms=9e6,
+        prefill_tok_s=0.1,
+        decode_tok_s=0.1,
+        chars_s=0.1,
+        contended=True,
+    )
+    extra += [(0, ev.Asked(900, "q0", "第 0 题？", repeat=1)), (0, ev.Started(900)), (0, spoilt)]
+    return record(tmp_path, header(labels(n), QUESTIONS), text, extra)
+
+
+class Again:
+    """The same figures, from the lines of the file and nothing of the report's code."""
+
+    def __init__(self, path: Path) -> None:
+        self.figures: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        self.lengths: dict[int, list[int]] = defaultdict(list)
+        self.loads: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        self.stars: dict[tuple[int, str], list[int]] = defaultdict(list)
+        texts: dict[int, str] = defaultdict(str)
+        owner: dict[int, int] = {}
+        for line in path.read_bytes().decode().split("\n")[:-1]:
+            _, _, model, kind, payload = json.loads(line.rpartition("\t")[0])
+            if kind == "asked":
+                owner[payload["answer"]] = model
+            elif kind == "delta":
+                texts[payload["answer"]] += payload.get("text", "")
+            elif kind == "answered":
+                self.figures[model].append(payload)
+                self.lengths[model].append(len(texts[payload["answer"]]))
+            elif kind == "loaded":
+                self.loads[model].append(payload)
+            elif kind == "rated":
+                self.stars[owner[payload["answer"]], payload["dimension"]].append(payload["stars"])
+
+    def values(self, model: int, metric: str) -> tuple[list[float], int]:
+        """The values of a metric, and how many were left out."""
+        of_load: dict[str, Callable[[dict[str, Any]], float]] = {
+            "Load": lambda p: p["load_s"],
+            "Checkpoint": lambda p: p["checkpoint_bytes"] / 1e9,
+        }
+        names = {
+            "TTFT": "ttft_ms",
+            "TPOT": "tpot_ms",
+            "Prefill": "prefill_tok_s",
+            "Decode": "decode_tok_s",
+            "Characters per second": "chars_s",
+            "E2E": "e2e_ms",
+        }
+        sizes = {"Peak private memory": "peak_private", "Peak mapped memory": "peak_mapped"}
+        if metric in of_load:
+            return [of_load[metric](p) for p in self.loads[model]], 0
+        if metric in sizes:
+            return [p[sizes[metric]] / 1e9 for p in self.figures[model] if sizes[metric] in p], 0
+        if metric == "Answer length, tok":
+            return [p["output_tokens"] for p in self.figures[model]], 0
+        if metric == "Answer length, chars":
+            return list(self.lengths[model]), 0
+        kept = [p for p in self.figures[model] if not p.get("contended") and names[metric] in p]
+        by = 1000 if metric == "E2E" else 1
+        return [p[names[metric]] / by for p in kept], sum(
+            p.get("contended", False) for p in self.figures[model]
+        )
+
+
+def shown(value: float, name: str = "") -> str:
+    if name.startswith("Answer"):
+        return str(value) if value % 1 else f"{value:.0f}"
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:.{digits}f}"
+
+
+def tables(path: Path) -> dict[str, list[list[str]]]:
+    """The tables of the Markdown report by title, parsed by hand."""
+    found: dict[str, list[list[str]]] = {}
+    title = ""
+    for line in markdown.render(build([reader.read(path)], "en", clean)).split("\n"):
+        if line.startswith("### "):
+            title = line[4:]
+        elif line.startswith("| ") and not set(line) <= set("|-: "):
+            cells = [re.sub(r"\\(.)|\*\*", r"\1", c).strip() for c in line.strip("|").split(" | ")]
+            found.setdefault(title, []).append(cells)
+    return found
+
+
+def test_every_cost_figure(path: Path) -> None:
+    again, table = Again(path), tables(path)["Every figure: median, range, number of values"]
+    n = len(table[0]) - 1
+    seen = 0
+    for row in table[1:]:
+        name = row[0] if row[0].startswith("Answer") else row[0].rpartition(",")[0]
+        for model in range(n):
+            values, left_out = again.values(model, name)
+            middle, low, high = (shown(f(values), name) for f in (median, min, max))
+            wanted = f"{middle} ({low}–{high}, n {len(values)}" + (
+                f"; {left_out} contended left out)" if left_out else ")"
+            )
+            assert row[1 + model] == wanted, (name, model)
+            seen += 1
+    assert seen == 12 * n
+
+
+def test_the_glance_shows_medians_and_peaks_and_marks_the_best(path: Path) -> None:
+    again, table = (
+        Again(path),
+        tables(path)["Cost and speed at a glance (medians; memory: highest)"],
+    )
+    names = [name.rpartition(",")[0] for name in table[0]]
+    for model, row in enumerate(table[1:]):
+        assert row[0] == labels(9)[model]
+        for name, cell in zip(names[2:], row[2:], strict=True):
+            values, _ = again.values(model, name)
+            assert cell == shown(max(values) if "Peak" in name else median(values)), name
+
+
+def test_stars_are_means_with_their_numbers(path: Path) -> None:
+    again, table = Again(path), tables(path)["Stars per model and dimension (1 to 5)"]
+    assert table[0][1:5] == ["Understanding", "Logic", "Humour", "Fluency"]
+    for model, row in enumerate(table[1:]):
+        everything = []
+        for dimension, cell in zip(DIMENSIONS, row[1:5], strict=True):
+            values = again.stars[model, dimension]
+            everything += values
+            assert cell == f"{sum(values) / len(values):.2f} (n {len(values)})"
+        assert row[5] == f"{sum(everything) / len(everything):.2f} (n {len(everything)})"
+        assert row[6] == shown(median(again.values(model, "Characters per second")[0]))
+
+
+def test_votes_are_counted(path: Path) -> None:
+    (row,) = tables(path)["Votes of a person, pair by pair"][1:]
+    # left 4, right 2, tie 2; Wilson's interval of 4 in 6
+    assert row == [*labels(2), "4", "2", "2", "67% (30%–90%)", "no clear difference"]
+
+
+class Text(HTMLParser):
+    """The cells of an HTML report's tables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self._open = False
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag in ("td", "th"):
+            self.cells.append("")
+            self._open = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = self._open and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.cells[-1] += f" {data}"
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_html_and_markdown_show_the_same_figures(path: Path, lang: str) -> None:
+    document = build([reader.read(path)], lang, clean)
+    parser = Text()
+    parser.feed(html.render(document))
+    cells = {" ".join(cell.split()) for cell in parser.cells}
+    for table in (*document.run, *document.comparison):
+        for row in table.rows:
+            for cell in row:
+                assert " ".join(f"{cell.text} {cell.detail}".split()) in cells
+    plain = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown.render(document))
+    for table in document.comparison:
+        for row in table.rows:
+            assert all(cell.text in plain for cell in row)
+
+
+def test_rows_hold_the_figures_as_measured(path: Path) -> None:
+    again, merged = Again(path), merge([reader.read(path)])
+    listed = [json.loads(line) for line in rows.jsonl(merged, clean).splitlines()]
+    table = list(csv.DictReader(io.StringIO(rows.to_csv(merged, clean), newline="")))
+    assert len(listed) == len(table) == sum(map(len, again.figures.values()))
+    for model, figures in again.figures.items():
+        mine = [row for row in listed if row["model"] == labels(9)[model]]
+        assert sorted(row["e2e_ms"] for row in mine) == sorted(p["e2e_ms"] for p in figures)
+    for one, other in zip(listed, table, strict=True):
+        assert other["text"] == one["text"] and float(other["ttft_ms"]) == one["ttft_ms"]
+        assert other["contended"] == ("true" if one["contended"] else "false")
+        assert [other[f"stars: {d}"] for d in one["stars"]] == [
+            str(s) for s in one["stars"].values()
+        ]
+
+
+def test_conclusion_names_the_fastest_and_how_sure_that_is(path: Path) -> None:
+    again = Again(path)
+    n = len(again.figures)
+    sentences = build([reader.read(path)], "en", clean).conclusion
+    medians = {labels(n)[m]: median(again.values(m, "E2E")[0]) for m in range(n)}
+    best = min(medians, key=lambda label: medians[label])
+    (fast,) = [s for s in sentences if s.startswith("Fastest")]
+    assert f"{best}, median {shown(medians[best])} s" in fast
+    assert "over 8 questions (95 % interval" in fast
+    assert sentences[0].startswith(f"{labels(n)[0]} completed 9 of 9 answers (1 cut")
+
+
+def test_speed_over_the_answer_is_tokens_over_time() -> None:
+    steady = [(i * 50_000, 1) for i in range(100)]
+    assert [y for _, y in speed_points([steady])] == pytest.approx([20.0] * 6)
+    slowing = [(i * 50_000 if i < 50 else 2_500_000 + (i - 50) * 100_000, 1) for i in range(100)]
+    found = speed_points([slowing])
+    assert found[0][1] == pytest.approx(20) and found[-1][1] == pytest.approx(10)
+    in_pairs = [(i * 100_000, 2) for i in range(50)]
+    assert [y for _, y in speed_points([in_pairs])] == pytest.approx([20.0] * 6)
+    assert speed_points([]) == [] and speed_points([[(0, 1)]]) == []
