@@ -10,6 +10,7 @@ from tests.support.endpoints import ask, clear_proxies, engine_at, loaded, servi
 from tests.support.fault_server import Behaviour, FaultServer, Received, Reply, good
 from tui.engines.base import EngineError
 from tui.engines.endpoint import EndpointEngine
+from tui.engines.services import find
 from tui.events import Body, Delta, Event, encode
 
 CANARY = "sk-canary-3f9a1c77d0e24b6f"
@@ -31,6 +32,17 @@ def test_a_missing_key_is_one_line_with_the_variables_name() -> None:
     error = caught.value
     assert (error.cause, error.exit_code) == ("missing_key", 2)
     assert "TEST_API_KEY" in error.message and "TEST_API_KEY" in error.next_step
+
+
+def test_a_server_that_wants_a_key_and_got_none_names_the_variable() -> None:
+    def refuse(reply: Reply, _: Received) -> None:
+        reply.whole(401, b'{"error":{"message":"who are you?"}}')
+
+    with FaultServer(refuse) as server:
+        service, model = find(f"{server.url}/deeper#m", {}, {})
+        with pytest.raises(EngineError) as caught:
+            loaded(EndpointEngine(service, model, environ={}))
+    assert caught.value.cause == "unauthorized" and "DUIBI_API_KEY" in caught.value.next_step
 
 
 def echo(code: int) -> Behaviour:

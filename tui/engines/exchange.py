@@ -175,15 +175,22 @@ async def check(response: "httpx.Response", service: Service, key: Secret) -> No
     text = await _beginning(response)
     body = parsed(text)
     if response.status_code >= 300:
-        fault = of_status(response.status_code, body, text, host, key)
-        fault.retry_after_s = retry_after(response.headers.get("Retry-After", ""))
-        raise fault
+        raise refusal(response, text, service, key)
     if isinstance(body, dict) and body.get("error"):
         raise of_status(500, body, text, host, key)
     what = {"text/html": "a web page", "application/json": "one JSON answer"}.get(
         kind, remark(kind) or "something without a type"
     )
     raise Fault("not_streamed", f"{host} answers with {what}, not with an event stream")
+
+
+def refusal(response: "httpx.Response", text: str, service: Service, key: Secret) -> Fault:
+    """The fault of a response whose status is an error; ``text`` is its body."""
+    fault = of_status(response.status_code, parsed(text), text, service.host, key)
+    fault.retry_after_s = retry_after(response.headers.get("Retry-After", ""))
+    if fault.cause == "unauthorized" and not key and service.key_variable:
+        fault.next_step = f"export {service.key_variable}=..."
+    return fault
 
 
 async def _beginning(response: "httpx.Response") -> str:

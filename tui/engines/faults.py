@@ -48,7 +48,9 @@ CAUSES: dict[str, Cause] = {
     "quota": Cause("the account has no balance or quota left", "check the plan and the balance"),
     "unauthorized": Cause("the key is not accepted", "check the key"),
     "forbidden": Cause("the key may not do this", "check what the key is allowed to use"),
-    "not_found": Cause("no such model or address", "check the name: duibi models list --services"),
+    "not_found": Cause(
+        "no such model or address", "check the model's name, and the address: .../v1?"
+    ),
     "context_overflow": Cause("longer than the context", "shorten it, or --max-new-tokens less"),
     "bad_request": Cause("the server does not take the request", "check model and sampling"),
     "redirect": Cause("the server points elsewhere", "use the address it points to"),

@@ -72,7 +72,8 @@ class Limiter:
         with self._lock:
             pause = self._paused_until - time.monotonic()
             if pause > 0:
-                for loop, _ in list(self._waiting)[:1]:
+                # Each loop that has waiters looks again: any one of them may be closed by then.
+                for loop in {loop for loop, _ in self._waiting}:
                     loop.call_soon_threadsafe(loop.call_later, pause, self._hand_out)
                 return
             while self._waiting and self._held < self.limit:

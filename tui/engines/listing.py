@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui.engines.client import key_of, open_client
-from tui.engines.exchange import parsed, read_into, retry_after
-from tui.engines.faults import Fault, of_exception, of_status, remark
+from tui.engines.exchange import parsed, read_into, refusal
+from tui.engines.faults import Fault, of_exception, remark
 from tui.engines.secret import Secret
 from tui.engines.services import Service
 
@@ -87,11 +87,9 @@ async def models(http: "httpx.AsyncClient", service: Service, key: Secret) -> li
     except Exception as error:
         raise of_exception(error, host) from None
     text = got.decode("utf-8", "replace")
-    body = parsed(text)
     if response.status_code != 200:
-        fault = of_status(response.status_code, body, text, host, key)
-        fault.retry_after_s = retry_after(response.headers.get("Retry-After", ""))
-        raise fault
+        raise refusal(response, text, service, key)
+    body = parsed(text)
     rows = body.get("data") if isinstance(body, dict) else None
     if not isinstance(rows, list):
         raise Fault("malformed", f"{host} gives no list of models")

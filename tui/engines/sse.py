@@ -63,13 +63,14 @@ class Parser:
             if buffer[0] == 0x0A:
                 del buffer[0]
             self._after_cr = False
-        ends = [at for at in (buffer.find(b"\n", self._searched), self._cr()) if at >= 0]
-        if not ends:
+        lf = buffer.find(b"\n", self._searched)
+        cr = buffer.find(b"\r", self._searched, lf if lf >= 0 else len(buffer))
+        end = cr if cr >= 0 else lf
+        if end < 0:
             self._searched = len(buffer)
             if len(buffer) > self.longest:
                 raise StreamError("oversized", f"a line of more than {self.longest} bytes")
             return None
-        end = min(ends)
         if end > self.longest:
             raise StreamError("oversized", f"a line of more than {self.longest} bytes")
         self._after_cr = buffer[end] == 0x0D
@@ -77,9 +78,6 @@ class Parser:
         del buffer[: end + 1]
         self._searched = 0
         return line
-
-    def _cr(self) -> int:
-        return self._buffer.find(b"\r", self._searched)
 
     def _take(self, line: bytes) -> ServerEvent | None:
         if self._first:
