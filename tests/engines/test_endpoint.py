@@ -262,6 +262,31 @@ def test_the_limit_of_a_service_holds_for_all_its_models() -> None:
     assert limiter.limit == 3
 
 
+def test_several_threads_may_ask_one_engine() -> None:
+    def behave(reply: Reply, received: Received) -> None:
+        time.sleep(0.02)
+        good(received.body["messages"][0]["content"])(reply, received)
+
+    with FaultServer(behave) as server:
+        engine = engine_at(server.url)
+        got: dict[int, str] = {}
+
+        def run(number: int) -> None:
+            for _, body in engine.answer([request(number, f"text {number}")]):
+                assert getattr(body, "answer", number) == number
+                if isinstance(body, Delta):
+                    got[number] = body.text
+
+        threads = [threading.Thread(target=run, args=(i,)) for i in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        engine.close()
+        assert server.most_open == engine.concurrency == 4
+    assert got == {i: f"text {i}" for i in range(12)}
+
+
 def test_429_slows_the_whole_service_down_and_success_speeds_it_up() -> None:
     refused = 0
 
