@@ -1,0 +1,93 @@
+"""Judging by hand in a real terminal of 80x24, keys only."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.recorded import header, record
+from tests.support.terminal import DUIBI, Terminal
+from tui import cli
+from tui.board import fold
+from tui.sessions import reader
+
+LABELS = ["Qwen-7B-Chat@int4", "demo@bf16"]
+QUESTIONS = [{"id": f"q{i}", "category": "逻辑", "turns": [f"第 {i} 题"]} for i in range(2)]
+
+
+def text(model: int, question: int) -> str:
+    return f"我是 {LABELS[model]}。\x1b[2J" + "很长的回答，" * 4 + ("行\n" * 40 if question else "")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return record(tmp_path / "s", header(LABELS, QUESTIONS), text)
+
+
+def press(terminal: Terminal, keys: str, wanted: str) -> None:
+    terminal.send(keys)
+    terminal.wait(wanted, 10)
+
+
+def test_stars_notes_votes_with_keys_only(path: Path) -> None:
+    with Terminal([*DUIBI, "rate", str(path), "--lang", "zh"], columns=80, rows=24) as terminal:
+        terminal.wait("语言理解 ☆☆☆☆☆ ?")
+        assert LABELS[0] in terminal.text() and "1/2 逻辑" in terminal.text()
+        press(terminal, "5", "回答逻辑 ☆☆☆☆☆ ?")
+        press(terminal, "x", "1-5 打分，0 撤销，回车保持")
+        press(terminal, "4", "幽默感 ☆☆☆☆☆ ?")
+        press(terminal, "b", "回答逻辑 ★★★★☆ ?")
+        press(terminal, "2", "幽默感 ☆☆☆☆☆ ?")
+        press(terminal, "n", "note:")
+        press(terminal, "好笑\n", "幽默感 ☆☆☆☆☆ ?")
+        press(terminal, "\x1b[A", "1-5 打分")
+        press(terminal, "\r", "输出流畅性 ☆☆☆☆☆ ?")
+        press(terminal, "3", f"· {LABELS[1]}")
+        for key, wanted in (("1", "回答逻辑"), ("1", "幽默感"), ("1", "输出流畅性")):
+            press(terminal, key, f"{wanted} ☆☆☆☆☆ ?")
+        press(terminal, "1", f"{LABELS[0]} | {LABELS[1]} ?")
+        press(terminal, "l", "-- 回车：继续")
+        terminal.send("q")
+        assert terminal.wait_exit() == 0
+        assert b"\x1b[2J" not in terminal.raw
+    reading = reader.read(path)
+    board = fold(reading.events)
+    assert reading.verdict == "complete"
+    assert board.answers[0].stars == {"语言理解": 5, "回答逻辑": 2, "输出流畅性": 3}
+    assert [n.text for n in board.answers[0].notes] == ["好笑"]
+    assert set(board.answers[2].stars.values()) == {1}
+    assert board.votes == {("q0", 0, 2): "left"}
+
+
+def test_blind_shows_no_name_before_the_end_and_then_all(path: Path) -> None:
+    size = path.stat().st_size
+    with Terminal([*DUIBI, "rate", str(path), "--blind"], columns=80, rows=24) as terminal:
+        terminal.wait("Understanding ☆☆☆☆☆ ?")
+        while "1. A " not in terminal.text():
+            at_end = "A | B" in terminal.text().strip().rsplit("\n", 1)[-1]
+            shown = terminal.raw.decode("utf-8", "replace").lower()
+            assert not re.search("qwen|demo@|llama", shown)
+            assert not re.search(b"(?i)qwen|demo@|llama", path.read_bytes()[size:])
+            terminal.send("l" if at_end else "3" if "?" in terminal.text()[-40:] else "\r")
+            terminal.read(0.08)
+        assert terminal.wait_exit() == 0
+    ending = terminal.raw.decode("utf-8", "replace").rsplit("1. A ", 1)[1]
+    assert all(label in ending for label in LABELS)
+    board = fold(reader.read(path).events)
+    assert len(board.votes) == 2 and all(len(a.stars) == 4 for a in board.answers.values())
+
+
+def test_blind_broken_off_tells_nothing(path: Path) -> None:
+    with Terminal([*DUIBI, "rate", str(path), "--blind"], columns=80, rows=24) as terminal:
+        terminal.wait("Understanding ☆☆☆☆☆ ?")
+        terminal.send("4q")
+        assert terminal.wait_exit() == 0
+        assert not re.search("qwen|demo@", terminal.raw.decode("utf-8", "replace").lower())
+    assert sum(len(a.stars) for a in fold(reader.read(path).events).answers.values()) == 1
+
+
+def test_no_answers_and_no_session(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    empty = record(tmp_path / "s", header(LABELS, []), text)
+    assert cli.run(["rate", str(empty)]) == 0
+    assert "no complete answers" in capsys.readouterr().err
+    assert cli.run(["rate", "nothing"]) == 2

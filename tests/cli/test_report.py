@@ -1,0 +1,144 @@
+"""``duibi report``, ``score`` and ``rank`` as a person calls them."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import html5lib
+import pytest
+
+from tests.support.recorded import RUN, header, record
+from tui import cli
+from tui import events as ev
+from tui.sessions import reader
+
+QUESTIONS = [
+    {
+        "id": "one",
+        "category": "甲",
+        "turns": ["第一题"],
+        "checks": [{"contains": "0-0"}],
+        "reference": "0-0 回答",
+    },
+    {"id": "two", "category": "乙", "turns": ["第二题"], "checks": [{"regex": "(((("}]},
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    extra: list[tuple[int, ev.Body]] = [
+        (RUN, ev.Rated(0, "幽默感", 5)),
+        (RUN, ev.Rated(2, "幽默感", 2)),
+        (RUN, ev.Voted("one", 0, 2, "left")),
+        (RUN, ev.Judged("one", 0, 2, "left", "demo@bf16", ["left", "left"], ["r", "r"])),
+    ]
+    head = header(["a@bf16", "b@fp32"], QUESTIONS)
+    return record(tmp_path / "s", head, lambda m, q: f"{m}-{q} 回答" * 4, extra)
+
+
+def test_each_format_by_the_name_of_the_file(path: Path, tmp_path: Path) -> None:
+    for suffix in ("md", "html", "csv", "jsonl"):
+        out = tmp_path / f"report.{suffix}"
+        assert cli.run(["report", str(path), "--out", str(out), "--lang", "zh"]) == 0
+        assert out.stat().st_size > 300
+    assert (tmp_path / "report.md").read_text("utf-8").startswith("# 中文语义八问：2 个模型")
+    html5lib.HTMLParser(strict=True).parse((tmp_path / "report.html").read_text("utf-8"))
+    data = (tmp_path / "report.csv").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf"), "spreadsheets need it for Chinese"
+    assert len(list(csv.DictReader(data.decode("utf-8-sig").splitlines()))) == 4
+    lines = (tmp_path / "report.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["question"] for line in lines] == ["one", "one", "two", "two"]
+    assert not list(tmp_path.glob(".report*")), "no half-written file stays"
+
+
+def test_the_report_is_the_same_text_each_time(path: Path, capsys: pytest.CaptureFixture) -> None:
+    texts = []
+    for _ in range(2):
+        assert cli.run(["report", str(path), "--format", "html"]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] and texts[0].startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        (["--lang", "fr"], "fr"),
+        (["--format", "pdf"], "pdf"),
+        (["--out", "/nowhere/at/all.md"], "cannot write"),
+        (["no-such-session"], "no-such-session"),
+    ],
+)
+def test_mistakes_are_one_line(
+    path: Path, capsys: pytest.CaptureFixture, more: list[str], wanted: str
+) -> None:
+    assert cli.run(["report", str(path), *more]) == 2
+    err = capsys.readouterr().err
+    assert wanted in err and "Traceback" not in err and len(err.splitlines()) <= 2
+
+
+def test_score_runs_checks_and_overlap(path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cli.run(["score", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    passed = {(r["model"], r["question"]): r["passed"] for r in found["checks"]["results"]}
+    assert passed["a@bf16", "one"] and not passed["b@fp32", "one"]
+    assert {r["reason"] for r in found["checks"]["results"] if r["question"] == "two"} == {"broken"}
+    assert [row["model"] for row in found["overlap"]] == ["a@bf16", "b@fp32"]
+    assert found["overlap"][0]["bleu"] > found["overlap"][1]["bleu"]
+    assert cli.run(["score", str(path), "--checks"]) == 0
+    assert "1/2" in capsys.readouterr().out
+
+
+def test_rank_says_that_one_vote_decides_nothing(path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cli.run(["rank", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("no clear difference between a@bf16 and b@fp32: 1 to 0") == 3
+    assert "compared less than 20 times" in out
+    assert cli.run(["rank", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found.keys() == {"votes", "stars", "judge demo@bf16"}
+    assert found["votes"]["models"][0] | {"interval": 0} == {
+        "model": "a@bf16", "wins": 1, "ties": 0, "losses": 0, "share": 1.0, "interval": 0,
+        "rating": None,
+    }  # fmt: skip
+
+
+def test_rank_without_any_judgement_says_how_to_get_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = record(tmp_path, header(["a@bf16"], QUESTIONS), lambda m, q: "x")
+    assert cli.run(["rank", str(path)]) == 2
+    assert "duibi rate" in capsys.readouterr().err
+
+
+def test_judge_with_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = record(tmp_path, header(["a@bf16"], QUESTIONS), lambda m, q: "x")
+    assert cli.run(["score", str(path), "--judge", "demo"]) == 2
+    assert "two complete answers" in capsys.readouterr().err
+
+
+def test_report_command_does_not_load_what_it_does_not_draw() -> None:
+    code = "import sys, tui.cli.report; print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pygal", "jinja2", "sacrebleu", "torch", "textual"} & set(out.stdout.split())
+
+
+@pytest.mark.slow
+def test_the_demo_model_judges_end_to_end(path: Path, tmp_path: Path) -> None:
+    from tests.support.demo import put_demo
+    from tui.host import paths
+
+    put_demo(paths.cache_dir())
+    before = len(reader.read(path).events)
+    rubric = tmp_path / "rubric.txt"
+    rubric.write_text("Only brevity counts.", "utf-8")
+    args = ["score", str(path), "--judge", "demo@bf16", "--rubric", str(rubric)]
+    assert cli.run(args) == 0
+    reading = reader.read(path)
+    judged = [e.body for e in reading.events[before:] if isinstance(e.body, ev.Judged)]
+    assert reading.verdict == "complete" and len(judged) == 2
+    for event in judged:
+        assert event.judge == "demo@bf16" and len(event.verdicts) == 2
+        assert event.choice in ("left", "right", "tie", "none") and all(event.reasons)
+        assert event.same_family, "both contestants are of the judge's family"
