@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from tests.support.checkpoints import llama
 from tests.support.sessions import HEADER, write_session
 from tui.app.app import DuibiApp
-from tui.app.main import _found, make_app, show_replay, show_start
+from tui.app.main import make_app, show_replay, show_start, start_screen
 from tui.app.screens.replay import ReplayScreen
 from tui.app.screens.start import Choice, StartScreen
 from tui.host import paths
@@ -32,13 +33,9 @@ def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @asynccontextmanager
 async def starting(**settings: Any) -> AsyncIterator[tuple[DuibiApp, StartScreen, Pilot[Any]]]:
     chosen = Settings(**settings)
-    app = make_app(
-        chosen,
-        lambda look: StartScreen(
-            look, chosen.sessions_dir, lambda: _found(chosen, look, True), chosen.questions
-        ),
-    )
+    app = make_app(chosen, lambda look: start_screen(chosen, look, True))
     async with app.run_test(size=(100, 30)) as pilot:
+        await app.workers.wait_for_complete()
         await pilot.pause(0.1)
         screen = app.screen
         assert isinstance(screen, StartScreen)
@@ -77,6 +74,24 @@ async def test_choosing_models_under_a_question_set() -> None:
         assert app.return_value == Choice(("demo@bf16", "demo@fp32"), "smoke")
 
 
+async def test_several_models_are_marked_and_opened_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    llama(tmp_path / "Mine [-x]")
+    async with starting() as (app, screen, pilot):
+        assert [entry.title for entry in screen.menu.entries][1] == "Mine [-x]"
+        await pilot.press("space", "down", "space")
+        await pilot.pause(0.1)
+        assert sum(entry.marked for entry in screen.menu.entries) == 3  # with the question set
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        choice = app.return_value
+        assert isinstance(choice, Choice)
+        assert choice.references[:2] == ("demo@bf16", "demo@fp32")
+        assert choice.references[2].endswith("Mine [-x]")
+
+
 async def test_a_broken_session_is_told_and_nothing_is_lost(samples: Path) -> None:
     path = write_session(samples)
     path.write_bytes(b"not a session [/b]\n")
@@ -87,9 +102,9 @@ async def test_a_broken_session_is_told_and_nothing_is_lost(samples: Path) -> No
         assert any(notice.severity == "error" for notice in app._notifications)
 
 
-async def test_hostile_names_are_only_text(samples: Path) -> None:
+async def test_hostile_names_are_only_text() -> None:
     models = [{"name": "x", "label": "\x1b]0;gotcha\x07[@click=app.quit]q[/] [/foo]"}]
-    write_session(samples, models=1, header=replace(HEADER, models=models))
+    write_session(paths.sessions_dir(), models=1, header=replace(HEADER, models=models))
     async with starting() as (_, screen, _pilot):
         text = "\n".join(screen.menu.render_line(y).text for y in range(screen.menu.size.height))
         assert "␛]0;gotcha␇[@click=app.quit]q[/] [/foo]" in text and "\x1b" not in text

@@ -59,7 +59,9 @@ class DuibiApp(App[Any]):
         """The signal that ended the screen, if one did."""
         for theme in themes.values():
             self.register_theme(_textual(theme))
-        self.theme = look.theme.name
+        # As an assignment would do it after the first paint, by parsing every style anew.
+        self.set_reactive(App.theme, look.theme.name)
+        self.stylesheet.set_variables(self.get_css_variables())
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The variables of the style sheet, for before a theme is in use."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tui.app.app import DuibiApp
     from tui.app.look import Look
     from tui.app.screens.compare import LiveRun
-    from tui.app.screens.start import Found
+    from tui.app.screens.start import StartScreen
     from tui.sessions.player import Player
 
 OpenModels = Callable[[list[str], Settings], int]
@@ -31,13 +31,11 @@ def show_start(settings: Settings, open_models: OpenModels | None = None) -> int
     Raises:
         UserError: there is no terminal, or the theme is not known.
     """
-    from tui.app.screens.start import Choice, StartScreen
+    from tui.app.screens.start import Choice
 
     def first(look: "Look") -> "Screen[Any]":
         offer = open_models is not None
-        return StartScreen(
-            look, settings.sessions_dir, lambda: _found(settings, look, offer), settings.questions
-        )
+        return start_screen(settings, look, offer)
 
     result = _run(make_app(settings, first), settings)
     if isinstance(result, Choice) and open_models is not None:
@@ -130,20 +128,34 @@ def _run(app: "DuibiApp", settings: Settings) -> Any:
     return app.return_code if result is None else result
 
 
-def _found(settings: Settings, look: "Look", offer_models: bool) -> "Found":
-    from tui.app.screens.start import Found, Offer
-    from tui.models import demo
+def start_screen(settings: Settings, look: "Look", offer_models: bool) -> "StartScreen":
+    """The start screen over this machine's recordings, models and question sets."""
+    from tui.app.screens.start import Found, Offer, StartScreen
     from tui.questions import BUILT_IN, load
     from tui.sessions import library
 
-    offers = []
-    if offer_models:
-        remark = "start.demo_here" if demo.present() else "start.demo_fetch"
-        references = ("demo@bf16", "demo@fp32")
-        offers = [Offer(references, look.say("start.demo"), look.say(remark))]
-    return Found(
-        library.entries(paths.bundled("sessions")),
-        library.entries(settings.sessions_dir),
-        offers,
-        [(name, load(name).title or name) for name in BUILT_IN] if offer_models else [],
-    )
+    def found() -> Found:
+        return Found(
+            sorted(library.entries(paths.bundled("sessions")), key=lambda entry: entry.name),
+            library.entries(settings.sessions_dir),
+            [(name, load(name).title or name) for name in BUILT_IN] if offer_models else [],
+        )
+
+    def models() -> list[Offer]:
+        if not offer_models:
+            return []
+        from tui.app.figures import memory
+        from tui.models import demo
+        from tui.models.discover import discover
+
+        remark = look.say("start.demo_here" if demo.present() else "start.demo_fetch")
+        offers = [Offer(("demo@bf16", "demo@fp32"), look.say("start.demo"), remark)]
+        for one in discover():
+            if one.reference != "demo" and one.state == "complete":
+                words = "  ".join(
+                    part for part in (one.family, one.dtype, memory(one.size)) if part
+                )
+                offers.append(Offer((one.reference,), one.label, words))
+        return offers
+
+    return StartScreen(look, settings.sessions_dir, found, models, settings.questions)

@@ -1,8 +1,7 @@
 """Screen pictures (SVG) as Textual exports them, made right for Chinese."""
 
 import re
-from html import unescape
-from xml.sax.saxutils import escape
+from html import escape, unescape
 
 from rich.cells import cell_len, split_graphemes
 
@@ -54,7 +53,7 @@ def _runs(match: re.Match[str], cell: float) -> str:
         if piece.strip("\xa0 "):
             made.append(
                 f'<text class="{match["cls"]}" x="{x:g}" y="{match["y"]}" '
-                f'textLength="{total * cell:g}"{match["rest"]}>{escape(piece)}</text>'
+                f'textLength="{total * cell:g}"{match["rest"]}>{escape(piece, quote=False)}</text>'
             )
         x += total * cell
     return "".join(made)

@@ -10,7 +10,6 @@ from textual.widget import Widget
 from tui.app import keep
 from tui.app.look import Look, Piece
 from tui.app.pane_header import shown_answer
-from tui.app.picture import mended
 from tui.app.screens.base import BaseScreen
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.pane_grid import PaneGrid
@@ -193,6 +192,8 @@ class BoardScreen(BaseScreen):
 
     def action_screenshot(self) -> None:
         """A picture (SVG) of the screen, next to the sessions."""
+        from tui.app.picture import mended
+
         picture = mended(self.app.export_screenshot(title="duibi"))
         self._kept(f"{self.path.stem}-{self.question}.svg", picture, "screenshot.done")
 

@@ -44,11 +44,10 @@ class _Set:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What there is to choose from."""
+    """What there is to choose from at once; models take longer to find."""
 
     samples: list[Recorded]
     recent: list[Recorded]
-    offers: list[Offer]
     sets: list[tuple[str, str]]
     """Name and title."""
 
@@ -57,10 +56,18 @@ class StartScreen(BaseScreen):
     """The first entry is a bundled recording: Enter plays it at once."""
 
     def __init__(
-        self, look: Look, sessions: Path, look_around: Callable[[], Found], questions: str
+        self,
+        look: Look,
+        sessions: Path,
+        look_around: Callable[[], Found],
+        find_models: Callable[[], list[Offer]],
+        questions: str,
     ) -> None:
         super().__init__(look)
         self._sessions, self._look_around, self._questions = sessions, look_around, questions
+        self._find_models = find_models
+        self._offers: list[Offer] = []
+        self._marked: set[Offer] = set()
         self.menu = Menu(look)
         self.heading = Lines(look, id="title")
 
@@ -73,6 +80,15 @@ class StartScreen(BaseScreen):
         """Show what there is."""
         self.menu.focus()
         self._refill()
+        self.run_worker(self._look_for_models, thread=True, exit_on_error=False)
+
+    def _look_for_models(self) -> None:
+        offers = self._find_models()
+        self.app.call_from_thread(self._offer, offers)
+
+    def _offer(self, offers: list[Offer]) -> None:
+        self._offers = offers
+        self._refill()
 
     def on_screen_resume(self) -> None:
         """Back from a recording: there may be more now."""
@@ -83,21 +99,26 @@ class StartScreen(BaseScreen):
         self.heading.show(
             [
                 [],
-                [("   ", ""), (say("start.title"), "accent bold"), ("  ", "")],
-                [("   ", ""), (say("start.subtitle"), "muted")],
+                [(" ", ""), (say("start.title"), "bold")],
+                [(" ", ""), (say("start.subtitle"), "muted")],
                 [],
             ]
         )
         found = self._look_around()
         rows: list[Entry | Heading | None] = []
         if found.samples:
-            rows += [Heading(say("start.samples")), *map(self._recorded, found.samples), None]
+            rows.append(Heading(say("start.samples")))
+            rows += [self._recorded(entry, sample=True) for entry in found.samples]
+            rows.append(None)
         if found.recent:
             recent = found.recent[:RECENT]
             rows += [Heading(say("start.sessions")), *map(self._recorded, recent), None]
-        if found.offers:
+        if self._offers:
             rows.append(Heading(say("start.models")))
-            rows += [Entry(one_line(o.title), one_line(o.remark), o) for o in found.offers]
+            rows += [
+                Entry(one_line(offer.title), one_line(offer.remark), offer, offer in self._marked)
+                for offer in self._offers
+            ]
             rows.append(None)
         if found.sets:
             rows.append(Heading(say("start.sets")))
@@ -109,9 +130,11 @@ class StartScreen(BaseScreen):
             rows += [None, Heading(say("start.nothing"))]
         self.menu.show(rows)
 
-    def _recorded(self, entry: Recorded) -> Entry:
+    def _recorded(self, entry: Recorded, sample: bool = False) -> Entry:
         say = self.look.say
         labels = one_line("  ".join(entry.labels)) or one_line(entry.name)
+        if sample:
+            labels = f"{one_line(entry.name)}  {labels}"
         parts = [
             one_line(entry.question_set),
             say("start.answers", count=entry.answers),
@@ -129,11 +152,21 @@ class StartScreen(BaseScreen):
         match event.value:
             case Recorded() as entry:
                 self._play(entry.path)
-            case Offer(references=references):
+            case Offer() as offer:
+                chosen = [o for o in self._offers if o in self._marked or o == offer]
+                references = tuple(name for o in chosen for name in o.references)
                 self.app.exit(Choice(references, self._questions))
             case _Set(name=name):
                 self._questions = name
                 self._refill()
+
+    @on(Menu.Marked)
+    def _mark(self, event: Menu.Marked) -> None:
+        if isinstance(event.value, Offer):
+            self._marked ^= {event.value}
+            self._refill()
+        else:
+            self.menu.action_choose()
 
     def _play(self, path: Path) -> None:
         from tui.sessions.player import Player

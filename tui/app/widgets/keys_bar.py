@@ -32,6 +32,7 @@ _NAMES = {
 
 _ORDER = (
     "menu.open",
+    "menu.mark",
     "prompt.send",
     "prompt.line_break",
     "prompt.leave",

@@ -40,6 +40,7 @@ class Menu(Widget, can_focus=True):
         Binding("home,g", "move(-1000)", "key.top", show=False, id="menu.top"),
         Binding("end,G", "move(1000)", "key.end", show=False, id="menu.end"),
         Binding("enter", "choose", "key.open", id="menu.open"),
+        Binding("space", "mark", "key.mark", id="menu.mark"),
         *(
             Binding(str(n), f"number({n})", "key.number", show=False, id=f"menu.{n}")
             for n in range(1, 10)
@@ -48,6 +49,13 @@ class Menu(Widget, can_focus=True):
 
     class Chosen(Message):
         """A person chose an entry."""
+
+        def __init__(self, value: object) -> None:
+            super().__init__()
+            self.value = value
+
+    class Marked(Message):
+        """A person marked an entry, to choose several."""
 
         def __init__(self, value: object) -> None:
             super().__init__()
@@ -83,7 +91,7 @@ class Menu(Widget, can_focus=True):
         chosen = number == self.at
         digit = str(number + 1) if number < 9 else " "
         mark = "✓" if row.marked else " "
-        detail = clip(row.detail, width // 2)
+        detail = clip(row.detail, width * 3 // 5)
         title = clip(row.title, width - cell_len(detail) - 9)
         gap = " " * max(1, width - cell_len(detail) - cell_len(title) - 8)
         muted = "" if chosen else "muted"
@@ -109,6 +117,11 @@ class Menu(Widget, can_focus=True):
         """Choose what the cursor is on."""
         if self.entries:
             self.post_message(self.Chosen(self.entries[self.at].value))
+
+    def action_mark(self) -> None:
+        """Mark what the cursor is on."""
+        if self.entries:
+            self.post_message(self.Marked(self.entries[self.at].value))
 
     def action_number(self, number: int) -> None:
         """Choose by number."""

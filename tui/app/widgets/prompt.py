@@ -17,8 +17,8 @@ class Prompt(TextArea):
     """Grows with its text; Enter sends, Ctrl+J breaks the line, Up and Down recall."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "key.send", id="prompt.send", priority=True),
-        Binding("ctrl+j", "line_break", "key.line_break", id="prompt.line_break", priority=True),
+        Binding("enter", "send", "key.send", id="prompt.send"),
+        Binding("ctrl+j", "line_break", "key.line_break", id="prompt.line_break"),
         Binding("escape", "leave", "key.leave", id="prompt.leave", priority=True),
     ]
 
@@ -87,6 +87,12 @@ class Prompt(TextArea):
         self._at = at
         self.load_text(self.sent[at] if at < len(self.sent) else "")
         self.move_cursor(self.document.end)
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Leave Enter to its binding, which must not be a priority one: that would send
+        before letters that arrived in the same read have reached the text."""
+        if event.key not in ("enter", "ctrl+j"):
+            await super()._on_key(event)
 
     async def _on_paste(self, event: events.Paste) -> None:
         """Take a bounded paste; control characters never get into the prompt."""
