@@ -10,6 +10,7 @@ from tests.support.endpoints import ask, clear_proxies, engine_at, loaded, servi
 from tests.support.fault_server import Behaviour, FaultServer, Received, Reply, good
 from tui.engines.base import EngineError
 from tui.engines.endpoint import EndpointEngine
+from tui.engines.listing import probe
 from tui.engines.services import find
 from tui.events import Body, Delta, Event, encode
 
@@ -43,6 +44,21 @@ def test_a_server_that_wants_a_key_and_got_none_names_the_variable() -> None:
         with pytest.raises(EngineError) as caught:
             loaded(EndpointEngine(service, model, environ={}))
     assert caught.value.cause == "unauthorized" and "DUIBI_API_KEY" in caught.value.next_step
+
+
+def test_probe_tells_a_missing_key_from_a_missing_service() -> None:
+    def refuse(reply: Reply, _: Received) -> None:
+        reply.whole(401, b"{}")
+
+    with FaultServer(refuse) as server:
+        service = service_at(f"{server.url}/deeper", key_variable="TEST_API_KEY", key_required=True)
+        without, wrong = probe(service, {}), probe(service, {"TEST_API_KEY": CANARY})
+    assert without.reachable and not without.key_present
+    assert without.fault is not None and without.fault.cause == "missing_key"
+    assert wrong.reachable and wrong.key_present
+    assert wrong.fault is not None and wrong.fault.cause == "unauthorized"
+    gone = probe(service, {"TEST_API_KEY": CANARY})
+    assert not gone.reachable and gone.key_present and gone.round_trip_ms is None
 
 
 def echo(code: int) -> Behaviour:

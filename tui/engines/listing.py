@@ -31,6 +31,13 @@ NO_VERDICT = frozenset(
 """Causes that a list of models may fail with while the service still answers questions: not
 every server has such a list."""
 
+_ANSWERED = (NO_VERDICT - {"no_response"}) | {
+    "quota",
+    "redirect",
+    "unauthorized",
+}
+"""Causes that only a server which answers can give."""
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -51,22 +58,26 @@ def probe(service: Service, environ: Mapping[str, str] | None = None) -> Probe:
 
 
 async def _probe(service: Service, environ: Mapping[str, str] | None) -> Probe:
-    key = Secret()
+    key, missing, found = Secret(), None, list[str]()
     try:
         key = key_of(service, environ)
+    except Fault as fault:
+        missing = fault  # whether anyone is there can be told without it
+    trouble: Fault | None = None
+    took: float | None = None
+    try:
         async with open_client(service, key) as http:
             started = time.monotonic()
-            found = await models(http, service, key)
-            took = (time.monotonic() - started) * 1000
-        return Probe(service, bool(key), True, took, tuple(found))
+            try:
+                found = await models(http, service, key)
+            finally:
+                took = (time.monotonic() - started) * 1000
     except Fault as fault:
-        answered = fault.cause in NO_VERDICT - {"no_response"} or fault.cause in (
-            "unauthorized",
-            "quota",
-            "redirect",
-            "not_streamed",
-        )
-        return Probe(service, bool(key), answered, fault=fault)
+        trouble = fault
+    reachable = trouble is None or trouble.cause in _ANSWERED
+    return Probe(
+        service, bool(key), reachable, took if reachable else None, tuple(found), missing or trouble
+    )
 
 
 async def models(http: "httpx.AsyncClient", service: Service, key: Secret) -> list[str]:
