@@ -163,6 +163,14 @@ def test_a_newer_format_is_refused_with_a_message(tmp_path: Path) -> None:
     assert "upgrade" in caught.value.next_step
 
 
+def test_a_format_from_before_time_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.duibi"
+    header = dataclasses.replace(HEADER, v=-(2**63))
+    path.write_bytes(lines.to_line(ev.Event(0, 0, -1, header))[1])
+    with pytest.raises(UserError, match="does not read"):
+        reader.read(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"hello\n", b"\0" * 4096, b"\n" * 100])
 def test_what_is_no_session_is_one_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.duibi"

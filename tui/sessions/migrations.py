@@ -27,9 +27,11 @@ def migrate(
         UserError: no chain of migrations leads there.
     """
     chain = range(version, wanted)
-    if missing := [v for v in chain if v not in upcasters]:
+    # One by one: a file may say that it is of any version, however far from the next.
+    missing = next((v for v in chain if v not in upcasters), None)
+    if missing is not None:
         raise UserError(
-            f"{name} has the session format {missing[0]}, which this duibi does not read",
+            f"{name} has the session format {missing}, which this duibi does not read",
             "check that it is a session file",
         )
     steps = [upcasters[v] for v in chain]
