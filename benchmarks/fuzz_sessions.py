@@ -11,6 +11,7 @@ terminal, stops the run with the file that did it.
 import argparse
 import json
 import random
+import resource
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ from tui.sessions.export.cast import cast
 from tui.sessions.export.plain import transcript
 from tui.sessions.player import Player
 
+MEMORY = 2 << 30
 GOLDEN = Path(__file__).parent.parent / "tests" / "data" / "sessions" / "v1.duibi"
 ODD: list[Any] = [
     *(None, True, False, 0, 1, -1, 63, 64, 2**53, 2**63, -(2**63), 10**400, 0.5, -0.0, 1e308),
@@ -111,6 +113,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    # What a file can make this program allocate is a finding too, not the machine's end.
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     chance = random.Random(given.seed)
     seen: Counter[str] = Counter()
     begun = time.monotonic()
