@@ -7,7 +7,7 @@ import pytest
 from tui.engines.base import Message, Request
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.services import Service
-from tui.events import Answered, Body, Loaded
+from tui.events import Answered, Body, Delta, Loaded
 
 
 def clear_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,3 +51,20 @@ def only_answered(events: list[tuple[int, Body]]) -> Answered:
     last = events[-1][1]
     assert isinstance(last, Answered), last
     return last
+
+
+def hasty(url: str, **changes: float) -> EndpointEngine:
+    """The same with clocks that run out soon."""
+    clocks = {"connect_s": 1.0, "first_token_s": 0.4, "stall_s": 0.3} | changes
+    service = Service("test", title="test", base_url=url, key_required=False, **clocks)  # type: ignore[arg-type]
+    return EndpointEngine(service, "m", first_wait_s=0.02, environ={})
+
+
+def bodies_of(engine: EndpointEngine, *answers: int) -> list[Body]:
+    """What comes of asking, without the times; the engine is closed."""
+    return [body for _, body in ask(engine, *(request(answer) for answer in answers or (0,)))]
+
+
+def text_of(bodies: list[Body]) -> str:
+    """The text of all pieces."""
+    return "".join(b.text for b in bodies if isinstance(b, Delta))

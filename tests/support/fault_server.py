@@ -205,3 +205,46 @@ def good(*texts: str, prompt: int = 7) -> Behaviour:
         reply.done()
 
     return behave
+
+
+def then(*steps: Callable[[Reply], object]) -> Behaviour:
+    """A server that does one thing after the other."""
+
+    def behave(reply: Reply, _: Received) -> None:
+        for step in steps:
+            step(reply)
+
+    return behave
+
+
+def hang_up(_: Reply) -> None:
+    """Close the connection."""
+    raise ConnectionError
+
+
+def wait(reply: Reply) -> None:
+    """Say nothing more."""
+    reply.wait_for_close()
+
+
+def keep_alive(reply: Reply) -> None:
+    """Only comments, for two seconds."""
+    for _ in range(40):
+        reply.chunk(b": keep-alive\n\n")
+        time.sleep(0.05)
+
+
+def head(reply: Reply) -> None:
+    """The beginning of a stream."""
+    reply.head()
+
+
+def a_token(reply: Reply) -> None:
+    """The first token."""
+    reply.token("half")
+
+
+def status(code: int, message: str = "", **headers: str) -> Behaviour:
+    """An error with its message, as OpenAI writes it."""
+    body = json.dumps({"error": {"message": message or f"status {code}"}}).encode()
+    return then(lambda r: r.whole(code, body, **headers))
