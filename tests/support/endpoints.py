@@ -54,10 +54,8 @@ def only_answered(events: list[tuple[int, Body]]) -> Answered:
 
 
 def hasty(url: str, **changes: float) -> EndpointEngine:
-    """The same with clocks that run out soon."""
-    clocks = {"connect_s": 1.0, "first_token_s": 0.4, "stall_s": 0.3} | changes
-    service = Service("test", title="test", base_url=url, key_required=False, **clocks)  # type: ignore[arg-type]
-    return EndpointEngine(service, "m", first_wait_s=0.02, environ={})
+    """The model ``m`` of a service without a key, with clocks that run out soon."""
+    return engine_at(url, **{"connect_s": 1.0, "first_token_s": 0.4, "stall_s": 0.3} | changes)
 
 
 def bodies_of(engine: EndpointEngine, *answers: int) -> list[Body]:
