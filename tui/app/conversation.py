@@ -134,7 +134,8 @@ class _Rows:
             self.add(f"→ {one_line(failed.next_step)}", "muted")
 
     def loading(self, load: Load, look: Look) -> None:
-        self.add(look.say("pane.loading", stage=one_line(load.stage)), "muted")
+        stage = one_line(look.say.word("stage", load.stage))
+        self.add(look.say("pane.loading", stage=stage), "muted")
         if load.total > 0:
             width = min(40, self.width - 8)
             filled, empty = bar(load.done / load.total, width)
@@ -206,7 +207,7 @@ def loading(model: Model, look: Look) -> str:
     load = model.load
     if load is None:
         return look.say("state.loading")
-    stage = one_line(load.stage)
+    stage = one_line(look.say.word("stage", load.stage))
     if load.total <= 0:
         return look.say("pane.loading", stage=stage)
     percent = min(100, load.done * 100 // load.total)

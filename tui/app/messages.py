@@ -20,6 +20,10 @@ class Messages:
         text = self._texts[key]
         return text.format(**values) if values else text
 
+    def word(self, group: str, name: str) -> str:
+        """The word a group has for a name, or the name itself."""
+        return self._texts.get(f"{group}.{name}", name)
+
 
 @cache
 def catalogue() -> dict[str, dict[str, str]]:

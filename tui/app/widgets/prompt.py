@@ -89,10 +89,13 @@ class Prompt(TextArea):
         self.move_cursor(self.document.end)
 
     async def _on_key(self, event: events.Key) -> None:
-        """Leave Enter to its binding, which must not be a priority one: that would send
-        before letters that arrived in the same read have reached the text."""
-        if event.key not in ("enter", "ctrl+j"):
-            await super()._on_key(event)
+        """Leave Enter to its binding instead of breaking the line.
+
+        The binding is no priority one: that would run before letters that arrived in the
+        same read have reached the text, and send without them.
+        """
+        if event.key in self._bindings.key_to_bindings:
+            event.prevent_default()
 
     async def _on_paste(self, event: events.Paste) -> None:
         """Take a bounded paste; control characters never get into the prompt."""
