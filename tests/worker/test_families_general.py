@@ -10,6 +10,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tui.engines.base import EngineError
+from tui.engines.local import LocalEngine
+from tui.host.errors import UserError
+from tui.models import consent
 from tui.models.inspect import describe, examine, inspect, preview, python_files
 from tui.worker.families.base import CheckpointError
 from tui.worker.load import open_checkpoint, open_words
@@ -288,6 +292,55 @@ def test_remote_code_is_refused_without_consent(odd: Path, tmp_path: Path) -> No
     assert list(seen.remote_code) == ["modeling_odd.py"]
     assert any("--remote-code" in problem for problem in seen.problems)
     assert not (tmp_path / "ran").exists()
+
+
+def test_consent_is_asked_once_per_file_hash(odd: Path) -> None:
+    asked: list[str] = []
+
+    def yes(text: str) -> bool:
+        asked.append(text)
+        return True
+
+    with pytest.raises(UserError, match="--remote-code"):
+        inspect(odd)
+    seen = inspect(odd, remote_code=True)
+    with pytest.raises(UserError, match="not agreed"):
+        consent.agree(seen, lambda text: False)
+    assert consent.agree(seen, yes) == python_files(odd)
+    assert consent.agree(seen, yes) == python_files(odd)
+    assert len(asked) == 1
+    assert python_files(odd)["modeling_odd.py"] in asked[0]
+    (odd / "modeling_odd.py").write_text("other = 1")
+    consent.agree(inspect(odd, remote_code=True), yes)
+    assert len(asked) == 2
+
+
+@pytest.mark.slow
+def test_remote_code_through_the_engine(odd: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    engine = LocalEngine(odd, "fp32", 1, log)
+    with pytest.raises(EngineError, match="no class for"):
+        engine.load(lambda t_ns, body: None)
+    engine.close()
+    assert not (tmp_path / "ran").exists()
+    engine = LocalEngine(odd, "fp32", 1, log, remote_code=python_files(odd))
+    try:
+        assert engine.load(lambda t_ns, body: None).family == "remote"
+    finally:
+        engine.close()
+    assert (tmp_path / "ran").exists()
+
+
+def test_weights_stay_views_of_the_file(tiny: Path) -> None:
+    model = open_checkpoint(tiny).build("bf16", lambda done, total: None)
+    spans = [
+        tuple(int(end, 16) for end in line.split()[0].split("-"))
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if line.endswith(str(tiny / "model.safetensors"))
+    ]
+    assert spans
+    for name, parameter in model.named_parameters():
+        assert any(low <= parameter.data_ptr() < high for low, high in spans), name
 
 
 def test_remote_code_changed_after_consent(odd: Path, tmp_path: Path) -> None:

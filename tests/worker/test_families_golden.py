@@ -1,6 +1,7 @@
 """The four families against what the official code computed (tests/data/*/golden.*)."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tui.models.recognise import architecture
 from tui.worker.choose import Sampling
 from tui.worker.control import Control
 from tui.worker.generate import Ready, tokens
 from tui.worker.load import open_weights
 
 DATA = Path(__file__).parents[1] / "data"
+PUBLISHED = Path(__file__).parents[3] / "shared" / "parity" / "published"
 CASES = sorted(path.parent.name for path in DATA.glob("*/golden.json"))
 BATCHED = [name for name in CASES if name != "qwen-tiny-long"]
 
@@ -109,3 +112,54 @@ def test_bf16_mostly_agrees(name: str) -> None:
         ids = torch.tensor([golden["sequences"]["len64"]["input_ids"]])
         agreed = (model(ids).logits[0].argmax(-1) == expected).float().mean()
     assert agreed >= 0.85
+
+
+def test_first_generation_of_qwen_keys(tmp_path: Path) -> None:
+    """Qwen-7B-Chat of August 2023 says the same in other words."""
+    source = DATA / "qwen-tiny-a"
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(source / "checkpoint", folder)
+    config = json.loads((folder / "config.json").read_text())
+    for new, old in {
+        "hidden_size": "n_embd",
+        "num_hidden_layers": "n_layer",
+        "num_attention_heads": "n_head",
+        "intermediate_size": "ffn_hidden_size",
+        "max_position_embeddings": "n_positions",
+    }.items():
+        config[old] = config.pop(new)
+    config["padded_vocab_size"] = config["vocab_size"]
+    (folder / "config.json").write_text(json.dumps(config))
+    row = json.loads((source / "golden.json").read_text())["sequences"]["len7"]
+    expected = load_file(source / "golden.safetensors")["len7.logits"]
+    _, model = open_weights(folder, "fp32")
+    with torch.inference_mode():
+        logits = model(torch.tensor([row["input_ids"]])).logits[0]
+    assert float((logits - expected).abs().max()) < 1e-4
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the publishers' config files are not shipped")
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("qwen/config.json", ("qwen", 32, 4096, 32, 32, 128, 11008, 151936, 8192)),
+        ("qwen/config_2023-08.json", ("qwen", 32, 4096, 32, 32, 128, 11008, 151936, 2048)),
+        ("chatglm3/config.json", ("chatglm3", 28, 4096, 32, 2, 128, 13696, 65024, 8192)),
+        ("baichuan2/config.json", ("baichuan2", 32, 4096, 32, 32, 128, 11008, 125696, 4096)),
+        ("deepseek/config.json", ("llama", 30, 4096, 32, 32, 128, 11008, 102400, 4096)),
+    ],
+)
+def test_published_configs(file: str, expected: tuple[str | int, ...]) -> None:
+    known = architecture(json.loads((PUBLISHED / file).read_text()))
+    assert known.native
+    assert (
+        known.family,
+        known.layers,
+        known.hidden,
+        known.heads,
+        known.kv_heads,
+        known.head_dim,
+        known.intermediate,
+        known.vocab,
+        known.context,
+    ) == expected

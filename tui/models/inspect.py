@@ -76,8 +76,9 @@ class Inspection:
         return {**asdict(self), "path": str(self.path), "problems": list(self.problems)}
 
 
-def inspect(path: Path) -> Inspection:
-    """Inspect a checkpoint that is to be used.
+def inspect(path: Path, remote_code: bool = False) -> Inspection:
+    """Inspect a checkpoint that is to be used. With ``remote_code`` one that brings its own
+    Python code passes too; whether that may run is for `tui.models.consent` to ask.
 
     Raises:
         UserError: it cannot be used; the first of the `examine` problems.
@@ -87,7 +88,7 @@ def inspect(path: Path) -> Inspection:
         known = architecture(read_json(path / "config.json"))
     except WeightsError as error:
         raise _named(path, error) from None
-    found = _examined(path, known)
+    found = _examined(path, known, remote_code)
     for shard in found.shards:
         if shard.problem:
             try:
@@ -123,7 +124,7 @@ def _named(path: Path, error: WeightsError) -> UserError:
     return UserError(f"{path.name}: {error.message}", error.next_step)
 
 
-def _examined(path: Path, known: Architecture) -> Inspection:
+def _examined(path: Path, known: Architecture, remote_code: bool = False) -> Inspection:
     shards, tensors, problems = _shards(path)
     names = _TOKENIZERS.get(known.family, _GENERAL_TOKENIZERS)
     tokenizer = next((name for name in names if (path / name).is_file()), "")
@@ -132,8 +133,13 @@ def _examined(path: Path, known: Architecture) -> Inspection:
     code: dict[str, str] = {}
     if not known.native:
         code = python_files(path)
-        needs = "its own Python code (see --remote-code)" if code else "a class that is not there"
-        problems.append(f"type {known.model_type[:40]} is not known to transformers: needs {needs}")
+        if not code:
+            problems.append(f"transformers has no class for the type {known.model_type[:40]}")
+        elif not remote_code:
+            problems.append(
+                f"the type {known.model_type[:40]} needs the Python code in its folder: "
+                "give --remote-code, if you trust it"
+            )
     dimensions = {n for tensor in tensors for n in tensor.shape}
     for what, size in (("hidden size", known.hidden), ("vocabulary", known.vocab)):
         if tensors and not problems and size not in dimensions:
