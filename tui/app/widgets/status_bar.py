@@ -39,9 +39,10 @@ class StatusBar(Lines):
 
     def show_status(self, board: Board, question: str, saved: Piece) -> None:
         """Show the board's figures; ``saved`` says how the session file stands."""
-        states = tuple(
-            (model.state, board.current(model.index) and board.current(model.index).state)  # type: ignore[union-attr]
-            for model in board.models
+        at_work = [board.current(model.index) for model in board.models]
+        states = (
+            *(model.state for model in board.models),
+            *(answer.state for answer in at_work if answer),
         )
         mark = (board.now_us // _EVERY_US, states, question, saved, self.size.width)
         if mark == self._mark:
