@@ -1,0 +1,27 @@
+"""Folders for programs in a pseudo-terminal: the demo is there, all else is fresh."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.demo import put_demo
+
+
+@pytest.fixture(scope="session")
+def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all of them, so that the demo is converted once."""
+    cache = tmp_path_factory.mktemp("cache")
+    put_demo(cache)
+    return cache
+
+
+@pytest.fixture
+def folders(demo_cache: Path, tmp_path: Path) -> Mapping[str, str]:
+    """The environment of a program that has the demo and an empty sessions folder."""
+    return {
+        "DUIBI_CACHE_DIR": str(demo_cache),
+        "DUIBI_CONFIG_DIR": str(tmp_path / "config"),
+        "DUIBI_SESSIONS_DIR": str(tmp_path / "sessions"),
+        "DUIBI_LANG": "en",
+    }
