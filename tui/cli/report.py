@@ -1,5 +1,6 @@
 """``duibi report``: sessions as a document to hand in, or as data."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -66,7 +67,11 @@ def readings(names: Sequence[str], folder: Path) -> list[Reading]:
         UserError: one is not there or cannot be read.
     """
     paths = dict.fromkeys(library.find(name, folder).resolve() for name in names)
-    return [reader.read(path) for path in paths]
+    found = [reader.read(path) for path in paths]
+    # Events live as long as the command: looking through a million of them for garbage again
+    # and again would take as long as reading them.
+    gc.freeze()
+    return found
 
 
 def render(found: Sequence[Reading], format: Format, lang: str) -> str:
