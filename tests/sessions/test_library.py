@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
-from tui.host import paths
+from tui.host import filesystem, paths
 from tui.host.errors import UserError
 from tui.sessions import library, remote
 from tui.sessions.journal import Journal
@@ -140,36 +140,12 @@ def test_a_running_session_is_not_deleted(tmp_path: Path) -> None:
     assert library.entry_of(journal.path).verdict == "complete"
 
 
-MOUNTS = """\
-22 1 8:1 / / rw - ext4 /dev/vda rw
-23 22 0:31 / /mnt/work\\040space rw - fuse.ossfs ossfs rw
-24 22 0:32 / /mnt/nas rw,relatime shared:3 - nfs4 server:/x rw
-25 24 0:33 / /mnt/nas/local rw - xfs /dev/vdb rw
-"""
-
-
-@pytest.mark.parametrize(
-    ("folder", "kind"),
-    [
-        ("/home/x", "ext4"),
-        ("/mnt/work space/sessions", "fuse.ossfs"),
-        ("/mnt/nas/a", "nfs4"),
-        ("/mnt/nas/local/a", "xfs"),
-        ("/mnt/nasty", "ext4"),
-    ],
-)
-def test_the_file_system_of_a_folder(tmp_path: Path, folder: str, kind: str) -> None:
-    table = tmp_path / "mountinfo"
-    table.write_text(MOUNTS)
-    assert remote.filesystem(Path(folder), table) == kind
-
-
 @pytest.fixture
 def remote_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that the mount table calls a bucket; the rest is a local disk."""
     folder = (tmp_path / "bucket").resolve()
     folder.mkdir()
-    monkeypatch.setattr(remote, "is_remote", lambda path: path.resolve().is_relative_to(folder))
+    monkeypatch.setattr(filesystem, "is_remote", lambda path: path.resolve().is_relative_to(folder))
     return folder
 
 

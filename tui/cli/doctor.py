@@ -15,12 +15,11 @@ import tui
 from tui.app.safe_text import one_line
 from tui.cli.fetching import size
 from tui.cli.printing import json_text, table
-from tui.host import cpu, memory, paths
+from tui.host import cpu, filesystem, memory, paths
 from tui.host.errors import UserError
 from tui.models import demo
 from tui.models.memory import BASE, BYTES_PER_WEIGHT, RESERVE
 from tui.run.setup import PACKAGES, package_versions
-from tui.sessions import remote
 from tui.settings import load
 
 app = typer.Typer(add_completion=False)
@@ -127,7 +126,7 @@ def _folders() -> list[Finding]:
 
 
 def _folder(name: str, folder: Path, needed: int) -> Finding:
-    kind, free = remote.filesystem(folder), shutil.disk_usage(folder).free
+    kind, free = filesystem.kind(folder), shutil.disk_usage(folder).free
     seen = f"{folder}: {size(free)} free on {kind or 'an unknown file system'}"
     if not os.access(folder, os.W_OK):
         return Finding(name, PROBLEM, f"{folder} cannot be written", "choose another folder")
@@ -135,7 +134,7 @@ def _folder(name: str, folder: Path, needed: int) -> Finding:
         return Finding(name, PROBLEM, seen, f"free some: at least {size(needed)} are needed")
     if kind in ("tmpfs", "ramfs"):
         return Finding(name, NOTE, seen, "it is in memory: lost at a restart, and uses up RAM")
-    if remote.is_remote(folder):
+    if filesystem.is_remote(folder):
         return Finding(name, NOTE, seen, "a network mount: sessions are copied there at their end")
     return Finding(name, OK, seen)
 

@@ -7,6 +7,7 @@ too) is given back under pressure and so is not counted as used.
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tui.host.errors import UserError
 VARIABLE = "DUIBI_MEMORY_LIMIT"
 _UNLIMITED = 1 << 60
 """Version 1 writes 2**63 - 4096 for "no limit"; no machine has an exbibyte."""
+_FLOOR = 512 << 20
+_FLOOR_SHARE = 0.03
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -33,6 +36,33 @@ class Reading:
     def free(self) -> int:
         """What can still be used before the limit."""
         return max(0, self.limit - self.used)
+
+    @property
+    def floor(self) -> int:
+        """What is to be left free: the kernel is faster than whoever watches it, so that
+        less than this is as good as none. A budget of our own kills nobody."""
+        if self.source == VARIABLE:
+            return int(self.limit * _FLOOR_SHARE)
+        return min(max(_FLOOR, int(self.limit * _FLOOR_SHARE)), self.limit // 8)
+
+    @property
+    def room(self) -> int:
+        """What can be planned for."""
+        return max(0, self.free - self.floor)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """Where a `Reading` comes from, found once and read often: a reading finds mounts and
+    groups anew each time, which costs milliseconds."""
+
+    limit: int
+    source: str
+    used: Callable[[], int]
+
+    def read(self) -> Reading:
+        """What is used now. Of a budget: by the processes there were when it was found."""
+        return Reading(self.limit, self.used(), self.source)
 
 
 def limit() -> int:
@@ -54,13 +84,22 @@ def reading(root: Path = ROOT) -> Reading:
     Raises:
         UserError: ``DUIBI_MEMORY_LIMIT`` is not a size.
     """
+    return gauge(root).read()
+
+
+def gauge(root: Path = ROOT) -> Gauge:
+    """The lowest bound, ready to be read again and again.
+
+    Raises:
+        UserError: as `reading`.
+    """
     real = _container(root) or _machine(root)
     given = os.environ.get(VARIABLE, "")
     if given:
         budget = parse_size(given, VARIABLE)
         if budget < real.limit:
-            ours = sum(process(pid, root)[0] for pid in family(os.getpid(), root))
-            return Reading(budget, ours, VARIABLE)
+            ours = family(os.getpid(), root)
+            return Gauge(budget, VARIABLE, lambda: sum(process(pid, root)[0] for pid in ours))
     return real
 
 
@@ -111,7 +150,7 @@ def parse_size(text: str, name: str) -> int:
     return size
 
 
-def _container(root: Path) -> Reading | None:
+def _container(root: Path) -> Gauge | None:
     found = cgroup.groups("memory", "memory.max", root)
     if found is None:
         return None
@@ -125,12 +164,16 @@ def _container(root: Path) -> Reading | None:
             best = bound, folder
     if best is None:
         return None
-    current = "memory.current" if found.version == 2 else "memory.usage_in_bytes"
-    stat = cgroup.table(best[1] / "memory.stat")
-    prefix = "" if found.version == 2 else "total_"
-    cached = stat.get(f"{prefix}active_file", 0) + stat.get(f"{prefix}inactive_file", 0)
-    in_use = max(0, (cgroup.number(best[1] / current) or 0) - cached)
-    return Reading(best[0], in_use, f"cgroup v{found.version}")
+    bound, folder = best
+
+    def in_use() -> int:
+        current = "memory.current" if found.version == 2 else "memory.usage_in_bytes"
+        prefix = "" if found.version == 2 else "total_"
+        stat = cgroup.table(folder / "memory.stat")
+        cached = stat.get(f"{prefix}active_file", 0) + stat.get(f"{prefix}inactive_file", 0)
+        return max(0, (cgroup.number(folder / current) or 0) - cached)
+
+    return Gauge(bound, f"cgroup v{found.version}", in_use)
 
 
 def _group_v2(folder: Path) -> int | None:
@@ -148,10 +191,13 @@ def _group_v1(folder: Path) -> int | None:
     return min((b for b in bounds if b is not None and b < _UNLIMITED), default=None)
 
 
-def _machine(root: Path) -> Reading:
-    info = _meminfo(root)
-    total = info.get("MemTotal", 0)
-    return Reading(total, max(0, total - info.get("MemAvailable", total)), "machine")
+def _machine(root: Path) -> Gauge:
+    def in_use() -> int:
+        info = _meminfo(root)
+        total = info.get("MemTotal", 0)
+        return max(0, total - info.get("MemAvailable", total))
+
+    return Gauge(_meminfo(root).get("MemTotal", 0), "machine", in_use)
 
 
 def _meminfo(root: Path) -> dict[str, int]:

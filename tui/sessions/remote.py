@@ -5,42 +5,15 @@ may show half a file under its final name; a local disk does none of that.
 """
 
 import os
-import re
 import shutil
 from hashlib import sha256
 from pathlib import Path
 
-from tui.host import paths
+from tui.host import filesystem, paths
 from tui.host.errors import UserError
 from tui.sessions import storage
 
-_REMOTE = ("fuse", "nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "beegfs", "gluster")
 _TARGET = "target"
-_OCTAL = re.compile(r"\\([0-7]{3})")  # how mountinfo writes spaces and backslashes
-
-
-def filesystem(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
-    """The type of the file system that holds a folder, as proc(5) names it; "" if unknown."""
-    try:
-        text = mounts.read_text(errors="replace")
-        place = folder.resolve()
-    except OSError:
-        return ""
-    found, depth = "", -1
-    for line in text.splitlines():
-        left, _, right = line.partition(" - ")
-        columns = left.split(" ")
-        if len(columns) < 5 or not right:
-            continue
-        point = Path(_OCTAL.sub(lambda found: chr(int(found[1], 8)), columns[4]))
-        if len(point.parts) >= depth and place.is_relative_to(point):
-            found, depth = right.split(" ", 1)[0], len(point.parts)
-    return found
-
-
-def is_remote(folder: Path) -> bool:
-    """Whether appending there, line by line, is a bad idea."""
-    return filesystem(folder).startswith(_REMOTE)
 
 
 def staging_folder(folder: Path) -> Path | None:
@@ -49,10 +22,10 @@ def staging_folder(folder: Path) -> Path | None:
     It lies in the cache folder and remembers what it stands for, so that a session left by
     a crash is still listed with ``folder`` and copied there when it is closed after all.
     """
-    if not is_remote(folder):
+    if not filesystem.is_remote(folder):
         return None
     staged = _staged(folder)
-    if is_remote(staged.parent.parent):
+    if filesystem.is_remote(staged.parent.parent):
         return None
     storage.make_folder(staged)
     (staged / _TARGET).write_text(str(folder.resolve()), encoding="utf-8")
