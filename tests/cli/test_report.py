@@ -53,6 +53,17 @@ def test_each_format_by_the_name_of_the_file(path: Path, tmp_path: Path) -> None
     assert not list(tmp_path.glob(".report*")), "no half-written file stays"
 
 
+def test_cast_plays_one_session(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "run.cast"
+    assert cli.run(["report", str(path), "--out", str(out)]) == 0
+    head, *events = out.read_text("utf-8").splitlines()
+    assert json.loads(head)["version"] == 3 and len(events) > 20
+    copy = tmp_path / "copy.duibi"
+    copy.write_bytes(path.read_bytes())
+    assert cli.run(["report", str(path), str(copy), "--format", "cast"]) == 2
+    assert "one session" in capsys.readouterr().err
+
+
 def test_the_report_is_the_same_text_each_time(path: Path, capsys: pytest.CaptureFixture) -> None:
     texts = []
     for _ in range(2):

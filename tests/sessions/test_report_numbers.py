@@ -262,3 +262,31 @@ def test_speed_over_the_answer_is_tokens_over_time() -> None:
     in_pairs = [(i * 100_000, 2) for i in range(50)]
     assert [y for _, y in speed_points([in_pairs])] == pytest.approx([20.0] * 6)
     assert speed_points([]) == [] and speed_points([[(0, 1)]]) == []
+
+
+def test_the_judge_is_shown_with_its_weaknesses(tmp_path: Path) -> None:
+    given = [
+        # choice, what each order said, stars of the left and the right answer
+        ("left", ["left", "left"], 5, 1),
+        ("tie", ["left", "right"], 4, 2),
+        ("right", ["right", "right"], 5, 4),
+        ("none", ["none", "left"], 1, 2),
+    ]
+    extra: list[tuple[int, ev.Body]] = []
+    for q, (choice, said, left, right) in enumerate(given):
+        kin = q == 0
+        extra += [
+            (RUN, ev.Rated(q, "语言理解", left)),
+            (RUN, ev.Rated(8 + q, "语言理解", right)),
+            (RUN, ev.Judged(f"q{q}", q, 8 + q, choice, "judge", said, ["r", "r"], kin)),
+        ]
+    path = record(tmp_path, header(labels(2), QUESTIONS), text, extra)
+    document = build([reader.read(path)], "en", clean)
+    (table,) = [t for t in document.comparison if t.title.startswith("Verdicts")]
+    assert [cell.text for cell in table.rows[0][2:5]] == ["1", "1", "1"]
+    gaps = [len(text(0, 0)) - len(text(1, 0)), len(text(1, 2)) - len(text(0, 2))]
+    assert table.notes[0].startswith("1 of 3 verdicts changed with the order of the answers (33%)")
+    assert "1 were unreadable" in table.notes[0]
+    assert table.notes[0].endswith(f"median {median(gaps):+.0f} characters.")
+    assert "1 of 3 pairs the same preference, 1 the opposite" in table.notes[1]
+    assert table.notes[2].startswith("Beware: the judge judge is of the family of")

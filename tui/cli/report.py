@@ -27,6 +27,7 @@ class Format(StrEnum):
     html = "html"
     csv = "csv"
     jsonl = "jsonl"
+    cast = "cast"
 
 
 _SUFFIXES = {".htm": "html", ".markdown": "md", ".json": "jsonl"}
@@ -80,6 +81,8 @@ def render(found: Sequence[Reading], format: Format, lang: str) -> str:
     Raises:
         UserError: the sessions asked different questions, or there is no such language.
     """
+    if format is Format.cast:
+        return _cast(found)
     if format is Format.csv or format is Format.jsonl:
         from tui.sessions.export import rows
         from tui.sessions.export.merge import merge
@@ -96,6 +99,16 @@ def render(found: Sequence[Reading], format: Format, lang: str) -> str:
     from tui.sessions.export import markdown
 
     return markdown.render(document)
+
+
+def _cast(found: Sequence[Reading]) -> str:
+    if len(found) > 1:
+        raise UserError(
+            "a cast plays one session", "call `duibi report SESSION --format cast` for each"
+        )
+    from tui.sessions.export.cast import cast
+
+    return "".join(f"{line}\n" for line in cast(found[0].events, clean))
 
 
 def save(path: Path, data: bytes) -> None:

@@ -39,8 +39,10 @@ class Check:
     tolerance: float = 0.0
 
     def __str__(self) -> str:
-        shown = json.dumps(self.value, ensure_ascii=False)
-        return self.kind if self.value is True else f"{self.kind} {shown}"
+        if self.value is True:
+            return self.kind
+        as_is = isinstance(self.value, str)
+        return f"{self.kind} {self.value if as_is else json.dumps(self.value, ensure_ascii=False)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from statistics import median
 
 from tui import events as ev
 from tui.scoring import rank
+from tui.scoring.agreement import agreement
 from tui.scoring.checks import Result
 from tui.scoring.costs import Spread
 from tui.scoring.dimensions import Dimension
@@ -145,6 +146,13 @@ def _judge_notes(
             length=f"{median(gaps):+.0f}" if gaps else "–",
         )
     ]
+    agreed = [
+        agreement((e for s, e in found if s == source.index), source.board.answers)
+        for source in merged.sources
+    ]
+    if n := sum(a.n for a in agreed):
+        same, opposite = (sum(getattr(a, name) for a in agreed) for name in ("same", "opposite"))
+        notes.append(voice("agreement", n=n, same=same, opposite=opposite))
     kin = {
         column.label
         for source, j in found
