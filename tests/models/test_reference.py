@@ -57,7 +57,7 @@ def test_every_form_is_read(text: str, kind: str, target: str, dtype: str) -> No
         ("http://localhost:8000/v1", "#NAME"),
         ("http:///v1#x", "names no host"),
         ("http://h:99999999/v1#x", "not a URL"),
-        ("https://me:secret@host/v1#x", "OPENAI_API_KEY"),
+        ("https://me:secret@host/v1#x", "DUIBI_API_KEY"),
         ("session:file", "session:FILE#NAME"),
         ("pasted:", "1 to 96"),
         ("demo\x1b[31m", "control characters"),
@@ -108,3 +108,11 @@ def test_a_service_keeps_its_model_name(service: str, model: str) -> None:
     if model.endswith("\n"):
         return
     assert parse(f"{service}:{model}").target == f"{service}:{model}"
+
+
+def test_services_of_the_settings_are_known_by_their_own_names() -> None:
+    one = parse("gpu-box:meta/Llama-3@8b", ["gpu-box"])
+    assert (one.kind, one.target) == ("service", "gpu-box:meta/Llama-3@8b")
+    with pytest.raises(UserError) as caught:
+        parse("gpubox:x", ["gpu-box"])
+    assert "did you mean gpu-box:x?" in caught.value.next_step

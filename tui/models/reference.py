@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -47,8 +48,9 @@ class Reference:
     dtype: str = ""
 
 
-def parse(text: str) -> Reference:
-    """The reference a text stands for. Looks at no file and no network.
+def parse(text: str, own: Collection[str] = ()) -> Reference:
+    """The reference a text stands for. Looks at no file and no network. ``own`` are the names
+    of services that the settings add to `SERVICES`.
 
     Raises:
         UserError: the text is no reference; names the nearest one that is.
@@ -61,8 +63,8 @@ def parse(text: str) -> Reference:
     scheme, colon, rest = given.partition(":")
     if colon and scheme.lower() in ("http", "https"):
         return _url(given)
-    if colon and scheme.lower() in SERVICES:
-        return _service(given, scheme.lower(), rest)
+    if colon and (scheme in own or scheme.lower() in SERVICES):
+        return _service(given, scheme if scheme in own else scheme.lower(), rest)
     if colon and scheme == "session":
         return _session(given, rest)
     if colon and scheme == "pasted":
@@ -78,7 +80,7 @@ def parse(text: str) -> Reference:
         return Reference(given, "gguf", base, dtype)
     if "/" in base or base in (".", "..", "~"):
         return Reference(given, "folder", base, dtype)
-    raise _unknown(given, base, scheme if colon else "")
+    raise _unknown(given, base, scheme if colon else "", own)
 
 
 def is_model_id(text: str) -> bool:
@@ -138,7 +140,7 @@ def _url(given: str) -> Reference:
     if parts.username is not None or parts.password is not None:
         raise UserError(
             "a URL with a user name or password in it would be written into the session",
-            "put the key into OPENAI_API_KEY and leave it out of the URL",
+            "put the key into DUIBI_API_KEY and leave it out of the URL",
         )
     if not parts.fragment:
         raise UserError(f"'{given}' does not say which model", f"add #NAME: {given}#NAME")
@@ -152,9 +154,9 @@ def _session(given: str, rest: str) -> Reference:
     return Reference(given, "session", rest)
 
 
-def _unknown(given: str, base: str, scheme: str) -> UserError:
+def _unknown(given: str, base: str, scheme: str, own: Collection[str]) -> UserError:
     if scheme:
-        schemes = ("ms", *SERVICES, "session", "pasted")
+        schemes = ("ms", *dict.fromkeys((*SERVICES, *own)), "session", "pasted")
         near = next(iter(difflib.get_close_matches(scheme.lower(), schemes, 1)), "")
         rest = given.partition(":")[2]
         meant = f"did you mean {near}:{rest}? " if near else ""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 class Residents:
     """Room for models by their predicted bytes. Not locked: its owner does that.
 
-    ``room`` None holds everything at once; ``most`` bounds how many are held together.
+    A model that needs none takes no part: it is always in, and bars nobody. ``room`` None
+    holds everything at once; ``most`` bounds how many are held together.
     Who waits is let in first come, first served, so that a large model is never passed
     over by small ones for ever.
     """
@@ -22,7 +23,7 @@ class Residents:
 
     def enter(self, model: int) -> bool:
         """Whether the model may be (or is) in memory now; if not, it waits in line."""
-        if model in self._inside:
+        if not self._needs[model] or model in self._inside:
             return True
         if model not in self._waiting:
             self._waiting.append(model)

@@ -1,6 +1,7 @@
 """What a model still has to answer, in which order."""
 
 import heapq
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 INTERACTIVE, BACKGROUND = 0, 1
@@ -19,6 +20,11 @@ class Task:
     scripted: bool = True
     cancelled: bool = False
 
+    @property
+    def conversation(self) -> tuple[str, int]:
+        """What its turns have in common: each is asked once the one before is answered."""
+        return self.question, self.repeat
+
 
 @dataclass(slots=True)
 class Queue:
@@ -36,9 +42,19 @@ class Queue:
         """Put a task in; answer ids grow, so they keep the order."""
         heapq.heappush(self._heap, (priority, task.answer, task))
 
-    def pop(self) -> Task:
-        """The next one."""
-        return heapq.heappop(self._heap)[2]
+    def pop(self, busy: Container[tuple[str, int]] = ()) -> Task | None:
+        """The next one whose conversation is not ``busy``; None where there is none."""
+        passed: list[tuple[int, int, Task]] = []
+        found: Task | None = None
+        while self._heap and found is None:
+            row = heapq.heappop(self._heap)
+            if row[2].conversation in busy:
+                passed.append(row)
+            else:
+                found = row[2]
+        for row in passed:
+            heapq.heappush(self._heap, row)
+        return found
 
     def promote(self, question: str) -> list[int]:
         """Move what is queued of a question to the front; the answer ids."""
