@@ -119,6 +119,21 @@ def test_trouble_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_contended_times_are_no_conclusion(tmp_path: Path) -> None:
+    extra = [
+        (model, body)
+        for model in (0, 1)
+        for body in (
+            ev.Asked(90 + model, "x", "?"),
+            ev.Answered(90 + model, "stop", 5, 6, e2e_ms=1e3 + model, contended=True),
+        )
+    ]
+    path = record(tmp_path, header(["a@bf16", "b@bf16"], []), answers, extra)
+    sentences = build([reader.read(path)], "en", clean).conclusion
+    assert any("all times of a@bf16, b@bf16 were taken while another" in s for s in sentences)
+    assert not any(s.startswith("Fastest") for s in sentences)
+
+
 def test_several_turns_stand_under_one_question(tmp_path: Path) -> None:
     questions = [{"id": "q", "turns": ["first", "second"]}]
     extra = [

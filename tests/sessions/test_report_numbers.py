@@ -100,7 +100,7 @@ class Again:
             "TPOT": "tpot_ms",
             "Prefill": "prefill_tok_s",
             "Decode": "decode_tok_s",
-            "Characters per second": "chars_s",
+            "Text speed": "chars_s",
             "E2E": "e2e_ms",
         }
         sizes = {"Peak private memory": "peak_private", "Peak mapped memory": "peak_mapped"}
@@ -179,7 +179,7 @@ def test_stars_are_means_with_their_numbers(path: Path) -> None:
             everything += values
             assert cell == f"{sum(values) / len(values):.2f} (n {len(values)})"
         assert row[5] == f"{sum(everything) / len(everything):.2f} (n {len(everything)})"
-        assert row[6] == shown(median(again.values(model, "Characters per second")[0]))
+        assert row[6] == shown(median(again.values(model, "Text speed")[0]))
 
 
 def test_votes_are_counted(path: Path) -> None:

@@ -181,6 +181,7 @@ def _render(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
             "width": 860,
             "height": 380,
             "legend_at_bottom": True,
+            "margin_bottom": 30,
             "legend_at_bottom_columns": 3,
             "truncate_legend": -1,
             "disable_xml_declaration": True,

@@ -53,7 +53,8 @@ def _speed(merged: Merged, voice: Voice) -> list[str]:
     times = {column.label: e2e_by_question(column, merged) for column in merged.columns}
     medians = {label: median(t.values()) for label, t in times.items() if t}
     if len(medians) < 2:
-        return []
+        spoilt = [voice.line(c.label) for c in merged.columns if not times[c.label] and _done(c)]
+        return [voice("c_contended", models=", ".join(spoilt))] if spoilt else []
     first, second = sorted(medians, key=lambda label: medians[label])[:2]
     return [
         voice(
@@ -65,6 +66,10 @@ def _speed(merged: Merged, voice: Voice) -> list[str]:
             clear=_clear(rank.bootstrap(times[first], times[second]), voice),
         )
     ]
+
+
+def _done(column: Column) -> bool:
+    return any(a.figures is not None and a.figures.e2e_ms is not None for a in column.answers)
 
 
 def e2e_by_question(column: Column, merged: Merged) -> dict[str, float]:

@@ -24,7 +24,8 @@ def headline(metric: str, spread: Spread) -> float | None:
 
 
 def _named(metric: Metric, voice: Voice) -> str:
-    return f"{voice(metric.id)}, {metric.unit}"
+    unit = voice(f"unit_{metric.unit}") if metric.unit.startswith("chars") else metric.unit
+    return f"{voice(metric.id)}, {unit}"
 
 
 def _glance(columns: Sequence[Column], costs: Mapping[str, Costs], voice: Voice) -> Table:
