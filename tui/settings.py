@@ -45,6 +45,7 @@ class Settings:
     lang: str = "en"
     sessions: Path | None = None
     mouse: bool = False
+    remote_code: bool = False
     plain: bool = False
     aliases: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
@@ -213,7 +214,7 @@ def _words(value: object) -> dict[str, str]:
 
 OPTIONAL = frozenset({"system", "temperature", "top_p", "top_k", "repetition_penalty", "seed"})
 """What `Settings.of_run` leaves out where it is None."""
-_FLAGS = ("blind", "mouse", "plain")
+_FLAGS = ("blind", "mouse", "plain", "remote_code")
 _TABLES = ("aliases", "keys")
 _READERS: dict[str, Callable[[Any], Any]] = {
     "questions": _text,
@@ -232,6 +233,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "lang": _one_of("en", "zh"),
     "sessions": _path,
     "mouse": _flag,
+    "remote_code": _flag,
     "plain": _flag,
     "aliases": _words,
     "keys": _words,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import tiny
 from tests.support.checkpoints import llama
 from tests.support.demo import put_demo
 from tui.cli import fetching, run
@@ -65,9 +66,16 @@ def test_get_prints_where_a_model_is(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_inspect_says_whether_it_can_be_loaded(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    llama(here / "good")
+    tiny.llama(here / "good")
     assert run(["models", "inspect", "./good"]) == 0
-    assert "can be loaded" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "can be loaded" in shown
+    assert run(["models", "inspect", "./good", "--json"]) == 0
+    ids = json.loads(capsys.readouterr().out)["prompt_ids"]
+    assert ids and str(ids) in shown
+    (here / "good" / "tokenizer.json").write_text("{}")
+    assert run(["models", "inspect", "./good"]) == 2
+    assert "tokenizer" in capsys.readouterr().out
     (here / "good" / "model.safetensors").unlink()
     assert run(["models", "inspect", "./good", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["problems"]

@@ -29,6 +29,7 @@ def compare(
     one_at_a_time: options.OneAtATime = False,
     theme: Annotated[str | None, typer.Option(metavar="NAME", help="Colours.")] = None,
     lang: Annotated[str | None, typer.Option(metavar="en|zh", help="Of the screen.")] = None,
+    remote_code: options.RemoteCode = False,
     sessions: options.Sessions = None,
     mouse: Annotated[
         bool | None, typer.Option("--mouse/--no-mouse", help="Off by default.", show_default=False)
@@ -49,6 +50,7 @@ def compare(
             "schedule": options.schedule(together, one_at_a_time),
             "theme": theme,
             "lang": lang,
+            "remote_code": remote_code or None,
             "sessions": sessions,
             "mouse": mouse,
             "plain": plain or None,

@@ -1,6 +1,7 @@
 """``duibi models``: what is on this machine, what fits, and how to get more."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,19 +65,19 @@ def get(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False)
 
 
 @app.command(help="What a checkpoint is, from its headers, and whether it can be loaded.")
-def inspect(
-    model: Model,
-    json: Json = False,
-    prompt: Annotated[
-        bool, typer.Option(help="Also the ids of a prompt, from the worker's own code.")
-    ] = False,
-) -> int:
+def inspect(model: Model, json: Json = False) -> int:
     folder = _folder_of(parse(model))
     seen = examine(folder)
+    prompt: list[int] | None = None
+    if not seen.problems:
+        try:
+            prompt = preview(folder)
+        except UserError as error:
+            seen = replace(seen, problems=(error.message,))
     if json:
-        print(json_text(seen.to_json()))
+        print(json_text({**seen.to_json(), "prompt_ids": prompt}))
     else:
-        print(describe(seen, preview(folder) if prompt and not seen.problems else None))
+        print(describe(seen, prompt))
     return 2 if seen.problems else 0
 
 

@@ -1,12 +1,13 @@
 """The options that `duibi MODEL...` and `duibi run` have in common."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tui.cli.fetching import ProgressLine, cli_consent
+from tui.cli.fetching import ProgressLine, ask, cli_consent
 from tui.host.errors import UserError
 from tui.models.reference import parse
 from tui.models.resolve import Resolved, resolve_all
@@ -30,6 +31,10 @@ Together = Annotated[
 ]
 OneAtATime = Annotated[
     bool, typer.Option("--one-at-a-time", help="One model after another: clean figures.")
+]
+RemoteCode = Annotated[
+    bool,
+    typer.Option("--remote-code", help="Ask to run the Python that an unknown model brings."),
 ]
 Sessions = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run is recorded.")]
 
@@ -55,12 +60,20 @@ def schedule(together: bool, one_at_a_time: bool) -> str | None:
 def resolve_models(names: Sequence[str], settings: Settings) -> list[Resolved]:
     """The models of references and aliases; what must be fetched is asked for and fetched.
 
+    With ``settings.remote_code`` a person is asked before a checkpoint's own Python may be run.
+
     Raises:
         UserError: a model is not there, cannot be used or cannot be fetched.
     """
     references = [parse(settings.aliases.get(name, name)) for name in names]
     with ProgressLine() as progress:
-        return resolve_all(references, cli_consent, progress)
+        agree = _agree if settings.remote_code else None
+        return resolve_all(references, cli_consent, progress, agree)
+
+
+def _agree(text: str) -> bool:
+    print(text, file=sys.stderr)
+    return ask("These files will not be asked about again while they stay the same.")
 
 
 def _either(given: dict[str, bool]) -> str | None:

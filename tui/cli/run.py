@@ -51,6 +51,7 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document on stdout, not the table.")
     ] = False,
+    remote_code: options.RemoteCode = False,
     sessions: options.Sessions = None,
 ) -> int:
     flags = {
@@ -63,6 +64,7 @@ def run(
         "seed": seed,
         "schedule": options.schedule(together, one_at_a_time),
         "repeat": repeat,
+        "remote_code": remote_code or None,
         "sessions": sessions,
     }
     if out is not None and not out.absolute().parent.is_dir():

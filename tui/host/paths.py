@@ -42,6 +42,14 @@ def bundled(name: str) -> Path:
     return installed if installed.is_dir() else package.parent / name
 
 
+def portable(path: Path) -> str:
+    """``path`` with ``~`` for the home folder, as files that people pass on show it."""
+    try:
+        return str("~" / path.relative_to(Path.home()))
+    except (ValueError, RuntimeError):
+        return str(path)
+
+
 def private_dir(path: Path) -> Path:
     """``path``, made with mode 0700 where it does not exist yet.
 

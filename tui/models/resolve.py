@@ -2,13 +2,15 @@
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tui.host.errors import UserError
+from tui.host.paths import portable
 from tui.models import demo, download
 from tui.models.caches import display_name, modelscope_folder
+from tui.models.consent import agree
 from tui.models.discover import state_of
 from tui.models.files import check_gguf
 from tui.models.inspect import examine, inspect
@@ -40,6 +42,8 @@ class Resolved:
     parameters: int = 0
     checkpoint_bytes: int = 0
     context: int = 0
+    remote_code: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of each Python file of the checkpoint that a person agreed to run."""
 
     def to_json(self) -> dict[str, Any]:
         """The model as it stands in a session's header."""
@@ -47,7 +51,7 @@ class Resolved:
             "name": self.name,
             "label": self.label,
             "engine": self.engine,
-            "checkpoint": str(self.checkpoint),
+            "checkpoint": portable(self.checkpoint),
             "dtype": self.dtype,
             "family": self.family,
             "parameters": self.parameters,
@@ -56,11 +60,17 @@ class Resolved:
         }
 
 
-def resolve(ref: Reference, consent: Callable[[str], bool], progress: Progress) -> Resolved:
+def resolve(
+    ref: Reference,
+    consent: Callable[[str], bool],
+    progress: Progress,
+    allow_code: Callable[[str], bool] | None = None,
+) -> Resolved:
     """The checkpoint of one reference, fetched first where it must be and may be.
 
     Without a dtype in the reference it is bf16, whatever the checkpoint was stored in:
-    fp16 is slow on a CPU, and fp32 takes twice the memory.
+    fp16 is slow on a CPU, and fp32 takes twice the memory. ``allow_code`` is asked before
+    a checkpoint's own Python files may be run; without it such a checkpoint is refused.
 
     Raises:
         UserError: there is no such model, it cannot be used, or it cannot be fetched.
@@ -85,9 +95,9 @@ def resolve(ref: Reference, consent: Callable[[str], bool], progress: Progress) 
     if ref.kind == "gguf":
         return _gguf(ref, _existing(ref))
     if ref.kind == "folder":
-        return _folder(ref, _existing(ref))
+        return _folder(ref, _existing(ref), allow_code)
     if ref.kind == "modelscope":
-        return _folder(ref, from_modelscope(ref.target, consent, progress))
+        return _folder(ref, from_modelscope(ref.target, consent, progress), allow_code)
     raise _not_runnable(ref)
 
 
@@ -104,7 +114,10 @@ def from_modelscope(model: str, consent: Callable[[str], bool], progress: Progre
 
 
 def resolve_all(
-    refs: Sequence[Reference], consent: Callable[[str], bool], progress: Progress
+    refs: Sequence[Reference],
+    consent: Callable[[str], bool],
+    progress: Progress,
+    allow_code: Callable[[str], bool] | None = None,
 ) -> list[Resolved]:
     """`resolve` for all models of a run, with labels that differ from each other.
 
@@ -113,7 +126,7 @@ def resolve_all(
     """
     done: dict[int, Resolved] = {}
     for n in sorted(range(len(refs)), key=lambda n: refs[n].kind in FETCHED):
-        done[n] = resolve(refs[n], consent, progress)
+        done[n] = resolve(refs[n], consent, progress, allow_code)
     return unique_labels([done[n] for n in range(len(refs))])
 
 
@@ -142,7 +155,9 @@ def _gguf(ref: Reference, file: Path) -> Resolved:
     )
 
 
-def _folder(ref: Reference, folder: Path) -> Resolved:
+def _folder(
+    ref: Reference, folder: Path, allow_code: Callable[[str], bool] | None = None
+) -> Resolved:
     if not folder.is_dir():
         raise UserError(
             f"{ref.target} is a file, not a checkpoint folder",
@@ -157,7 +172,7 @@ def _folder(ref: Reference, folder: Path) -> Resolved:
             raise UserError(
                 f"{ref.target} holds {len(files)} GGUF files", f"name one of them: {names}"
             )
-    seen = inspect(folder)
+    seen = inspect(folder, remote_code=allow_code is not None)
     return Resolved(
         name=ref.text,
         label=_label(display_name(folder), ref),
@@ -168,6 +183,7 @@ def _folder(ref: Reference, folder: Path) -> Resolved:
         parameters=seen.parameters,
         checkpoint_bytes=seen.checkpoint_bytes,
         context=seen.context,
+        remote_code=agree(seen, allow_code) if allow_code else {},
     )
 
 

@@ -99,7 +99,14 @@ def local_engine(model: Resolved, threads: int) -> Engine:
     """The engine of a model that computes on this machine."""
     from tui.engines.local import LocalEngine
 
-    return LocalEngine(model.checkpoint, model.dtype, threads, _worker_log(), model.context or None)
+    return LocalEngine(
+        model.checkpoint,
+        model.dtype,
+        threads,
+        _worker_log(),
+        model.context or None,
+        remote_code=model.remote_code,
+    )
 
 
 def _worker_log() -> Path:
