@@ -151,6 +151,14 @@ class Run:
         """Stop the open answers of a model, queued ones too."""
         self._lanes[model].cancel()
 
+    def waiting(self) -> frozenset[int]:
+        """The answers that a person is asked to paste."""
+        return frozenset(answer for lane in self._lanes for answer in lane.waiting())
+
+    def supply(self, answer: int, text: str) -> bool:
+        """Give the answer that a person pasted; whether it was waited for, and has a text."""
+        return any(lane.supply(answer, text) for lane in self._lanes)
+
     def reload(self, model: int) -> None:
         """Load a model anew, as after a failure."""
         self._lanes[model].reload()

@@ -1,4 +1,4 @@
-"""One model's thread: it loads, answers what is queued, and gives its memory back.
+"""One model's threads: they load it, answer what is queued, and give its memory back.
 
 Whatever goes wrong with one model ends here, as an event, and touches no other.
 """
@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from tui import events as ev
 from tui.engines.base import Engine, EngineError, Message, Request, Sampling
+from tui.engines.pasted import PastedEngine
 from tui.run.cores import Cores, Use
 from tui.run.record import Record
 from tui.run.residents import Residents
@@ -41,110 +43,150 @@ class Shared:
     closing: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a thread of a lane does next: answer ``task``, or (None) what is done alone."""
+
+    do: Callable[[], None]
+    task: Task | None = None
+
+
 class Lane:
-    """A model of the run and all that is asked of it."""
+    """A model of the run and all that is asked of it.
+
+    As many answers are asked for at once as the engine's ``concurrency`` says (one where it
+    says nothing), each by a thread of its own; loading and leaving are done alone.
+    """
 
     def __init__(self, index: int, engine: Engine, shared: Shared) -> None:
         self.index = index
         self.engine = engine
         self.queue = Queue()
         self.shared = shared
-        self._running: Task | None = None
-        self._busy = False
+        self._running: dict[int, Task] = {}
+        self._alone = False
         self._loaded = False
         self._load_wanted = True
         self._reload_wanted = False
         self._waiting_for: tuple[int, ...] | None = None
         self._crashes = 0
-        self._thread = threading.Thread(target=self._run, name=f"model-{index}", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"model-{index}-{n}", daemon=True)
+            for n in range(getattr(engine, "concurrency", 1))
+        ]
 
     def start(self) -> None:
         """Begin to load."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     @property
     def idle(self) -> bool:
         """Nothing queued, nothing going on. To be asked under ``changed``."""
-        return not (self.queue or self._busy or self._load_wanted or self._reload_wanted)
+        wanted = self._load_wanted or self._reload_wanted
+        return not (self.queue or self._running or self._alone or wanted)
 
     def cancel(self) -> None:
-        """Stop the answer that runs and those queued."""
+        """Stop the answers that run and those queued."""
         with self.shared.changed:
             for task in self.queue.clear():
                 self.shared.record.emit(self.index, ev.Cancelled(task.answer))
-            running = self._running
-            if running:
-                running.cancelled = True
-            self.shared.changed.notify_all()
+            running = self._stop_running()
         if running:
-            self.engine.cancel([running.answer])
+            self.engine.cancel(running)
 
     def reload(self) -> None:
         """Stop what runs and load anew, as after a failure; what is queued stays."""
         with self.shared.changed:
             self._reload_wanted = True
             self._crashes = 0
-            running = self._running
-            if running:
-                running.cancelled = True
-            self.shared.changed.notify_all()
+            running = self._stop_running()
         if running:
-            self.engine.cancel([running.answer])
+            self.engine.cancel(running)
+
+    def _stop_running(self) -> list[int]:
+        """Mark what runs as cancelled; the answers. To be asked under ``changed``."""
+        for task in self._running.values():
+            task.cancelled = True
+        self.shared.changed.notify_all()
+        return list(self._running)
+
+    def supply(self, answer: int, text: str) -> bool:
+        """Give the answer that a person pasted; whether it was waited for."""
+        return isinstance(self.engine, PastedEngine) and self.engine.supply(answer, text)
+
+    def waiting(self) -> tuple[int, ...]:
+        """The answers that a person is asked to paste, oldest first."""
+        return self.engine.waiting() if isinstance(self.engine, PastedEngine) else ()
 
     def join(self, timeout: float) -> bool:
-        """Wait for the thread's end; whether it came."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
+        """Wait for the threads' end; whether it came."""
+        until = time.monotonic() + timeout
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
-    # What follows runs in the lane's own thread.
+    # What follows runs in the lane's own threads.
 
     def _run(self) -> None:
         while step := self._next():
             try:
-                step()
+                step.do()
             except Exception as error:
                 _log.exception("model %d", self.index)
-                self._give_up("internal", f"{type(error).__name__} in the program", "see the log")
+                said = f"{type(error).__name__} in the program"
+                self._give_up(ev.Failed("internal", said, "see the log"), step.task)
             with self.shared.changed:
-                self._busy = False
-                self._running = None
+                if step.task is None:
+                    self._alone = False
+                else:
+                    self._running.pop(step.task.answer, None)
                 self.shared.changed.notify_all()
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self) -> Step | None:
         shared = self.shared
         with shared.changed:
             while not shared.closing.is_set():
-                if self.queue or self._load_wanted or self._reload_wanted:
+                if self._alone:
+                    pass
+                elif self.queue or self._load_wanted or self._reload_wanted:
                     if shared.residents.enter(self.index):
-                        self._busy, self._waiting_for = True, None
-                        return self._choose()
-                    if not self.queue and not self._reload_wanted:
+                        self._waiting_for = None
+                        if step := self._choose():
+                            return step
+                    elif not self.queue and not self._reload_wanted:
                         # Loading ahead is for who finds room: nobody is put out for it.
                         self._load_wanted = False
                         shared.residents.withdraw(self.index)
                         shared.changed.notify_all()
                         continue
-                    self._say_waiting()
+                    else:
+                        self._say_waiting()
                 elif shared.residents.withdraw(self.index):
                     self._waiting_for = None
                     shared.record.emit(self.index, ev.Unloaded("nothing to answer"))
                     shared.changed.notify_all()
-                elif shared.residents.must_leave(self.index):
-                    self._busy = True
-                    return self._leave
+                elif not self._running and shared.residents.must_leave(self.index):
+                    self._alone = True
+                    return Step(self._leave)
                 shared.changed.wait()
         return None
 
-    def _choose(self) -> Callable[[], None]:
-        if self._reload_wanted:
+    def _choose(self) -> Step | None:
+        """The next step; None while others have to end first."""
+        if self._reload_wanted or self._load_wanted or not self._loaded:
+            if self._running:
+                return None
+            load = self._load_anew if self._reload_wanted else self._load
             self._reload_wanted = self._load_wanted = False
-            return self._load_anew
-        if self._load_wanted or not self._loaded:
-            self._load_wanted = False
-            return self._load
-        task = self._running = self.queue.pop()
-        return lambda: self._answer(task)
+            self._alone = True
+            return Step(load)
+        task = self.queue.pop({running.conversation for running in self._running.values()})
+        if task is None:
+            return None
+        self._running[task.answer] = task
+        return Step(partial(self._answer, task), task)
 
     def _say_waiting(self) -> None:
         blockers = tuple(self.shared.residents.blockers(self.index))
@@ -180,7 +222,7 @@ class Lane:
             except EngineError as error:
                 if self.shared.closing.is_set():
                     return
-                self._give_up(error.cause, error.message, error.next_step)
+                self._give_up(ev.Failed(error.cause, error.message, error.next_step))
                 return
             self._emit(loaded)
             self._loaded = True
@@ -195,14 +237,18 @@ class Lane:
                 self._emit(ev.Cancelled(task.answer))
                 return
             request = Request(
-                task.answer, composed, self.shared.max_new_tokens, self.shared.sampling
+                task.answer,
+                composed,
+                self.shared.max_new_tokens,
+                self.shared.sampling,
+                task.question,
             )
             last = self._stream(request, task, use)
         match last:
             case ev.Answered():
                 self._crashes = 0
             case ev.Failed() if last.cause in LOST and not self.shared.closing.is_set():
-                self._after_crash(last)
+                self._after_crash(last, task)
 
     def _stream(self, request: Request, task: Task, use: Use) -> ev.Body:
         told = False
@@ -222,27 +268,27 @@ class Lane:
             self._emit(last)
         return last
 
-    def _after_crash(self, failed: ev.Failed) -> None:
+    def _after_crash(self, failed: ev.Failed, task: Task) -> None:
         """The worker may be gone: the next question loads the model anew, a few times."""
         self._loaded = False
         self._crashes += 1
         if self._crashes >= MAX_CRASHES:
-            self._give_up(failed.cause, failed.message, failed.next_step)
+            self._give_up(replace(failed, answer=-1), task)
 
-    def _give_up(self, cause: str, message: str, next_step: str) -> None:
-        """The model failed: so does all that is queued; its memory goes to the next."""
+    def _give_up(self, failed: ev.Failed, task: Task | None = None) -> None:
+        """The model failed: so do the ``task`` it failed at and all that is queued; its
+        memory goes to the next. Other answers that run end by themselves."""
         self._loaded = False
         self.engine.close()
         with self.shared.changed:
             self._crashes = 0
-            running, self._running = self._running, None
-            tasks = ([running] if running else []) + self.queue.clear()
+            tasks = ([task] if task else []) + self.queue.clear()
             with self.shared.record.board() as board:
                 still_open = {answer.id for answer in board.open_answers(self.index)}
-            self._emit(ev.Failed(cause, message, next_step))
-            for task in tasks:
-                if task.answer in still_open:
-                    self._emit(ev.Failed(cause, message, next_step, task.answer))
+            self._emit(failed)
+            for each in tasks:
+                if each.answer in still_open:
+                    self._emit(replace(failed, answer=each.answer))
             self.shared.residents.leave(self.index)
             self.shared.changed.notify_all()
 
