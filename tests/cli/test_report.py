@@ -144,7 +144,16 @@ def test_the_demo_model_judges_end_to_end(path: Path, tmp_path: Path) -> None:
     before = len(reader.read(path).events)
     rubric = tmp_path / "rubric.txt"
     rubric.write_text("Only brevity counts.", "utf-8")
-    args = ["score", str(path), "--judge", "demo@bf16", "--rubric", str(rubric)]
+    args = [
+        "score",
+        str(path),
+        "--judge",
+        "demo@bf16",
+        "--rubric",
+        str(rubric),
+        "--max-new-tokens",
+        "16",
+    ]
     assert cli.run(args) == 0
     reading = reader.read(path)
     judged = [e.body for e in reading.events[before:] if isinstance(e.body, ev.Judged)]

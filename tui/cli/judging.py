@@ -15,7 +15,7 @@ MAX_NEW_TOKENS = 400
 
 @contextmanager
 def judge_model(
-    reference: str, settings: Settings, say: Callable[[str], None]
+    reference: str, settings: Settings, max_new_tokens: int, say: Callable[[str], None]
 ) -> Iterator[tuple[str, str, Callable[[str], str]]]:
     """A model ready to judge: its label, its family and how to ask it; closed at the end.
 
@@ -29,18 +29,22 @@ def judge_model(
     try:
         say(f"loading {model.label}")
         loaded = engine.load(lambda _, __: None)
-        yield model.label, loaded.family or model.family, lambda prompt: ask(engine, prompt)
+        yield (
+            model.label,
+            loaded.family or model.family,
+            lambda prompt: ask(engine, prompt, max_new_tokens),
+        )
     finally:
         engine.close()
 
 
-def ask(engine: Engine, prompt: str) -> str:
+def ask(engine: Engine, prompt: str, max_new_tokens: int = MAX_NEW_TOKENS) -> str:
     """The whole visible answer to one prompt.
 
     Raises:
         EngineError: the model failed.
     """
-    request = Request(0, (Message("user", prompt),), MAX_NEW_TOKENS, Sampling(greedy=True))
+    request = Request(0, (Message("user", prompt),), max_new_tokens, Sampling(greedy=True))
     pieces: list[str] = []
     for _, body in engine.answer([request]):
         match body:

@@ -12,7 +12,7 @@ import typer
 from tui import settings as settings_of
 from tui.app.safe_text import clean
 from tui.board import Answer
-from tui.cli.judging import judge_model
+from tui.cli.judging import MAX_NEW_TOKENS, judge_model
 from tui.cli.printing import json_text, table
 from tui.events import RUN, Judged
 from tui.host.errors import UserError
@@ -46,6 +46,9 @@ def score(
     rubric: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What the judge is to consider.")
     ] = None,
+    max_new_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Tokens of a verdict with its reasons.")
+    ] = MAX_NEW_TOKENS,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     lang: Annotated[str | None, typer.Option(help="Of the judge's prompt: en or zh.")] = None,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
@@ -53,7 +56,7 @@ def score(
     settings = settings_of.load({"lang": lang, "sessions": sessions})
     path = library.find(session, settings.sessions_dir)
     if judge:
-        _judge_all(path, judge, _rubric(rubric), settings)
+        _judge_all(path, judge, _rubric(rubric), max_new_tokens, settings)
     merged = merge([reader.read(path)])
     found: dict[str, Any] = {"session": path.name}
     everything = not (checks or reference or judge)
@@ -80,7 +83,9 @@ def _rubric(file: Path | None) -> str:
         raise UserError(f"cannot read the rubric {file}: {reason}", "give a text file") from None
 
 
-def _judge_all(path: Path, reference: str, rubric: str, settings: Settings) -> None:
+def _judge_all(
+    path: Path, reference: str, rubric: str, max_new_tokens: int, settings: Settings
+) -> None:
     """Judge every pair of complete answers and append each verdict as soon as it is there."""
     merged = merge([reader.read(path)])
     pairs = list(_pairs(merged))
@@ -90,7 +95,7 @@ def _judge_all(path: Path, reference: str, rubric: str, settings: Settings) -> N
         )
     journal = Journal.reopen(path)
     try:
-        with judge_model(reference, settings, _narrate) as (label, family, ask):
+        with judge_model(reference, settings, max_new_tokens, _narrate) as (label, family, ask):
             for done, (row, a, b) in enumerate(pairs, 1):
                 left, right = row.shown(a), row.shown(b)
                 judgement = judging.judge(

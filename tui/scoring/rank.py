@@ -13,7 +13,7 @@ from statistics import fmean
 
 Z_95 = 1.959963984540054
 """Quantile of the normal distribution for a two-sided interval of 95 %."""
-RESAMPLES = 2000
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
