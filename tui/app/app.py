@@ -1,6 +1,7 @@
 """The application: bindings, themes, signals and wiring; everything else is elsewhere."""
 
 import asyncio
+import gc
 import os
 import signal
 import traceback
@@ -84,6 +85,7 @@ class DuibiApp(App[Any]):
                 self._tell(remark, "warning")
         for error in self._remarks:
             self._tell(error.message, "warning")
+        self.call_after_refresh(_collect_only_what_is_new)
 
     def _end_by(self, number: signal.Signals) -> None:
         self.ended_by = number
@@ -146,6 +148,12 @@ class DuibiApp(App[Any]):
         lines = [self.look.say("crash.line"), self.look.say("crash.log", path=str(path))]
         self._exit_renderables.append(Text("\n".join(lines), no_wrap=True, overflow="ignore"))
         self._close_messages_no_wait()
+
+
+def _collect_only_what_is_new() -> None:
+    """End of the start (`tui.app.main.make_app`): what is there stays, and is never looked at."""
+    gc.freeze()
+    gc.enable()
 
 
 def _runner(app: DuibiApp, action: str, node: DOMNode) -> Callable[[], Any]:

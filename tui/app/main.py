@@ -1,5 +1,6 @@
 """What the commands call: open a screen, come back with an exit code."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.host import paths
+from tui.host import paths, splash
 from tui.host.errors import UserError
 from tui.settings import Settings
 
@@ -97,6 +98,8 @@ def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "D
     """
     # Textual reads it when it is imported; with it some terminals lose the input method.
     os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
+    # Nothing that is imported becomes garbage: looking for it takes a tenth of the start.
+    gc.disable()
     from tui.app.app import DuibiApp
     from tui.app.look import Look
     from tui.app.messages import Messages
@@ -124,6 +127,7 @@ def _terminal() -> None:
 
 def _run(app: "DuibiApp", settings: Settings) -> Any:
     _terminal()
+    splash.wipe()
     result = app.run(mouse=settings.mouse)
     return app.return_code if result is None else result
 

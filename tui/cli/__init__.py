@@ -4,7 +4,6 @@ Only the chosen command's module is imported, so that ``--version`` and ``--help
 at once.
 """
 
-import difflib
 import importlib
 import os
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import tui
+from tui.cli import direct
+from tui.host import splash
 from tui.host.errors import UserError
 
 COMMANDS = {
@@ -60,6 +61,8 @@ def run(args: list[str]) -> int:
         return 0
     except Exception as error:
         return _unexpected(error)
+    finally:
+        splash.wipe()
 
 
 def _dispatch(args: list[str]) -> int:
@@ -70,6 +73,8 @@ def _dispatch(args: list[str]) -> int:
     if first in _HELP:
         print(_help())
         return 0
+    if (code := direct.open_screen(args)) is not None:
+        return code
     if first in COMMANDS:
         return _invoke(first, args[1:])
     _refuse_misspelt(args)
@@ -122,6 +127,8 @@ def _help() -> str:
 
 def _refuse_misspelt(args: list[str]) -> None:
     """A bare word near a command's name that is nothing else is a typing error."""
+    import difflib
+
     word = args[0] if args else ""
     near = difflib.get_close_matches(word, COMMANDS, 1, 0.75)
     if near and word.isalpha() and not os.path.exists(word):  # noqa: PTH110 - pathlib costs 10 ms
@@ -140,6 +147,7 @@ def _unexpected(error: Exception) -> int:
 def _tell(message: str, next_step: str) -> None:
     from tui.app.safe_text import clean
 
+    splash.wipe()
     print(clean(f"duibi: {message}"), file=sys.stderr)
     if next_step:
         print(clean(f"  -> {next_step}"), file=sys.stderr)

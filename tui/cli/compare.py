@@ -58,15 +58,20 @@ def compare(
     )
     on_pipe = settings.plain or not sys.stdout.isatty()
     if models:
-        return _plain(models, settings) if on_pipe else _screen(models, settings)
+        return _plain(models, settings) if on_pipe else open_models(models, settings)
     if on_pipe:
         raise UserError("which models?", "e.g. `duibi demo@bf16 demo@fp32`; `duibi --help`")
     from tui.app.main import show_start
 
-    return show_start(settings, _screen)
+    return show_start(settings, open_models)
 
 
-def _screen(models: list[str], settings: Settings) -> int:
+def open_models(models: list[str], settings: Settings) -> int:
+    """Open the screen on models: references or aliases; its exit code.
+
+    Raises:
+        UserError: a model or the question set cannot be used.
+    """
     from tui.run.setup import begin
 
     chosen = question_sets.load(settings.questions)

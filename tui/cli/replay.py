@@ -11,12 +11,12 @@ import typer
 
 from tui import settings as settings_of
 from tui.app.safe_text import clean
+from tui.cli.playing import player_of
 from tui.host.errors import UserError
-from tui.sessions import library, reader
+from tui.sessions import library
 from tui.sessions.export.plain import Transcript
 from tui.sessions.follow import Follower
 from tui.sessions.player import Player
-from tui.sessions.select import one_question
 
 app = typer.Typer(add_completion=False)
 
@@ -48,27 +48,13 @@ def replay(
     player = (
         _follower(path, speed, question, max_gap, loop)
         if follow
-        else _player(path, speed, question, max_gap, loop and not on_pipe)
+        else player_of(path, _speed(speed), question, max_gap, loop and not on_pipe)
     )
     if on_pipe:
         return stream(player)
     from tui.app.main import show_replay
 
     return show_replay(player, path, chosen)
-
-
-def _player(
-    path: Path, speed: str, question: str | None, max_gap: float | None, loop: bool
-) -> Player:
-    reading = reader.read(path)
-    if reading.verdict in ("torn", "damaged"):
-        print(
-            f"duibi: {clean(path.name)} is {reading.verdict}: {reading.bytes_dropped} bytes "
-            f"after event {len(reading.events) - 1} are left out",
-            file=sys.stderr,
-        )
-    events = reading.events if question is None else one_question(reading.events, question)
-    return Player(events, speed=_speed(speed), max_gap=max_gap, loop=loop)
 
 
 def _follower(

@@ -1,0 +1,54 @@
+"""``duibi`` and ``duibi replay SESSION`` with nothing else: round the option parser.
+
+Its imports take as long as half of the way to the first picture, and there is nothing to
+parse. What is opened, and what goes wrong, is the same.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tui.host import splash
+
+if TYPE_CHECKING:
+    from tui.settings import Settings
+
+
+def open_screen(args: Sequence[str]) -> int | None:
+    """Open the screen that ``args`` ask for; its exit code, or None: ask the parser.
+
+    Raises:
+        UserError: what the commands raise.
+    """
+    replay = len(args) == 2 and args[0] == "replay" and not args[1].startswith("-")
+    if not (replay or not args) or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return None
+    splash.show("duibi …")
+    from tui import settings
+    from tui.cli import logs
+
+    logs.configure()
+    chosen = settings.load()
+    if chosen.plain:
+        return None
+    return _replay(args[1], chosen) if replay else _start(chosen)
+
+
+def _start(settings: "Settings") -> int:
+    from tui.app.main import show_start
+
+    def open_models(models: list[str], chosen: "Settings") -> int:
+        from tui.cli import compare
+
+        return compare.open_models(models, chosen)
+
+    return show_start(settings, open_models)
+
+
+def _replay(session: str, settings: "Settings") -> int:
+    from tui.app.main import show_replay
+    from tui.cli.playing import player_of
+    from tui.sessions import library
+
+    path = library.find(session, settings.sessions_dir)
+    return show_replay(player_of(path), path, settings)

@@ -1,0 +1,37 @@
+"""The player of a session file, with a word where not all of the file could be read."""
+
+import sys
+from pathlib import Path
+
+from tui.app.safe_text import clean
+from tui.host import splash
+from tui.sessions import reader
+from tui.sessions.player import Player
+
+
+def player_of(
+    path: Path,
+    speed: float = 1.0,
+    question: str | None = None,
+    max_gap: float | None = None,
+    loop: bool = False,
+) -> Player:
+    """A player of all events of ``path``, or of those of one question.
+
+    Raises:
+        UserError: the file is no session, or has no such question.
+    """
+    reading = reader.read(path)
+    if reading.verdict in ("torn", "damaged"):
+        splash.wipe()
+        print(
+            f"duibi: {clean(path.name)} is {reading.verdict}: {reading.bytes_dropped} bytes "
+            f"after event {len(reading.events) - 1} are left out",
+            file=sys.stderr,
+        )
+    events = reading.events
+    if question is not None:
+        from tui.sessions.select import one_question
+
+        events = one_question(events, question)
+    return Player(events, speed=speed, max_gap=max_gap, loop=loop)
