@@ -16,9 +16,10 @@ from tests.support import tiny
 from tui.engines import child as child_module
 from tui.engines.base import EngineError, Message, Request, Sampling
 from tui.engines.child import environment, explain
-from tui.engines.local import LocalEngine
-from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Started
+from tui.engines.local import Allowance, LocalEngine
+from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Note, Started
 
+_with_model: dict[int, int | None] = {}
 GREEDY = Sampling(greedy=True, repetition_penalty=1.2)
 
 
@@ -40,8 +41,10 @@ def engine(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def loaded(engine: LocalEngine) -> LocalEngine:
-    if not any(engine.memory()):
+    # Tests kill the worker, and may be run alone.
+    if engine.pid is None or engine.pid != _with_model.get(id(engine)):
         engine.load(lambda t_ns, body: None)
+        _with_model[id(engine)] = engine.pid
     return engine
 
 
@@ -179,19 +182,91 @@ def test_a_killed_worker_fails_the_answer_at_once_and_is_started_anew(
     assert isinstance(bodies(loaded, ask(4))[-1], Answered)
 
 
-def test_a_stopped_worker_is_found_out(
+def test_a_stopped_worker_is_told_of_in_a_second_and_ended_when_it_stays_so(
     loaded: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.engines.watchdog.SILENT_S", 1.5)
-    found = []
+    found, stopped, told = [], 0.0, 0.0
     for _, body in loaded.answer([ask(1, limit=3000)]):
         found.append(body)
         if isinstance(body, Started):
             assert loaded.pid
             os.kill(loaded.pid, signal.SIGSTOP)
+            stopped = time.monotonic()
+        if isinstance(body, Note):
+            told = time.monotonic()
+            assert body.answer == 1 and "does not answer" in body.text
+            assert loaded.trouble
+    assert 0 < told - stopped < 1
     assert isinstance(found[-1], Failed)
     assert found[-1].cause == "hung"
     assert loaded.pid is None
+
+
+def test_one_that_comes_back_goes_on(loaded: LocalEngine) -> None:
+    found: list[Body] = []
+    for _, body in loaded.answer([ask(1, limit=60)]):
+        found.append(body)
+        assert loaded.pid
+        if isinstance(body, Started):
+            os.kill(loaded.pid, signal.SIGSTOP)
+        if isinstance(body, Note) and "does not answer" in body.text:
+            os.kill(loaded.pid, signal.SIGCONT)
+    assert isinstance(found[-1], Answered)
+    assert sum(b.n for b in found if isinstance(b, Delta)) == 60
+    assert loaded.trouble == ""
+
+
+def test_stopping_one_that_does_not_answer_ends_it(loaded: LocalEngine) -> None:
+    found, when = [], 0.0
+    for _, body in loaded.answer([ask(1, limit=3000)]):
+        found.append(body)
+        if isinstance(body, Started):
+            assert loaded.pid
+            os.kill(loaded.pid, signal.SIGSTOP)
+        if isinstance(body, Note):
+            when = time.monotonic()
+            loaded.cancel([1])
+    assert time.monotonic() - when < 0.5, found
+    assert isinstance(found[-1], Failed) and found[-1].cause == "hung"
+
+
+def test_a_worker_that_dies_while_nothing_is_asked_is_told_of(loaded: LocalEngine) -> None:
+    assert loaded.lost() is None
+    assert loaded.pid
+    os.kill(loaded.pid, signal.SIGSEGV)
+    until = time.monotonic() + 1
+    while loaded.lost() is None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert "SIGSEGV" in loaded.lost().message  # type: ignore[union-attr]
+    loaded.close()
+    assert loaded.lost() is None
+
+
+def test_one_that_must_make_room_says_why(loaded: LocalEngine) -> None:
+    why = Failed("out_of_memory", "stopped before the kernel had to", "x")
+    found = []
+    for _, body in loaded.answer([ask(1, limit=3000)]):
+        found.append(body)
+        if isinstance(body, Delta):
+            loaded.abort(why)
+    assert found[-1] == Failed("out_of_memory", "stopped before the kernel had to", "x", 1)
+
+
+def test_it_is_held_to_its_allowance_and_survives(checkpoint: Path, tmp_path: Path) -> None:
+    engine = LocalEngine(
+        checkpoint, "fp32", 1, tmp_path / "log", allowance=Allowance(30 << 20, 8 << 20)
+    )
+    try:
+        engine.load(lambda t_ns, body: None)
+        pid = engine.pid
+        failed = bodies(engine, ask(1, "long " * 700, 300))[-1]
+        assert isinstance(failed, Failed) and failed.cause == "out_of_memory"
+        assert "allocate" in failed.message or "memory" in failed.message
+        assert engine.pid == pid, "the answer failed, not the process"
+    finally:
+        engine.close()
 
 
 def test_a_checkpoint_that_cannot_be_loaded_is_one_line(checkpoint: Path, tmp_path: Path) -> None:
@@ -210,7 +285,7 @@ def test_it_dies_with_its_parent(checkpoint: Path, tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from tui.engines.base import Message, Request
-from tui.engines.local import LocalEngine
+from tui.engines.local import Allowance, LocalEngine
 engine = LocalEngine(Path({str(checkpoint)!r}), "fp32", 1, Path({str(tmp_path / "log")!r}))
 engine.load(lambda t, b: None)
 for _, body in engine.answer([Request(1, (Message("user", "long " * 700),), 3000)]):
@@ -253,11 +328,14 @@ def test_why_a_worker_died() -> None:
     killed = explain(-9, True, 3 << 30, "")
     assert (killed.cause, killed.message) == (
         "out_of_memory",
-        "killed: out of memory (it held 3.0 GiB)",
+        "killed: out of memory (it held 3.2 GB)",
     )
     assert "SIGKILL" in explain(-9, False, 0, "").message
     assert "SIGSEGV" in explain(-11, False, 0, "").message
     assert explain(1, False, 0, "ImportError: no x").message.endswith("1: ImportError: no x")
+    thrown = "terminate called\n  what():  std::bad_alloc\nFatal Python error: Aborted\n  File x"
+    aborted = explain(-6, False, 0, thrown)
+    assert aborted.cause == "out_of_memory" and "std::bad_alloc" in aborted.message
 
 
 def test_a_worker_that_cannot_start_tells_its_last_words(

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from tui.events import Body, Loaded
+from tui.events import Body, Failed, Loaded
 from tui.host.errors import UserError
+
+EXIT_CODES = {"out_of_memory": 4, "network": 3, "provider": 3, "missing_key": 3}
+"""Exit codes of causes that are not the command line's own mistake."""
 
 Timed = tuple[int, Body]
 """When it happened (`time.monotonic_ns`, measured where it happened) and what."""
@@ -52,10 +55,10 @@ class EngineError(UserError):
     """A model could not be loaded or served: ``cause`` is a short machine-readable word
     (``not_found``, ``unsupported``, ``damaged``, ``out_of_memory``, ``crashed``,
     ``network``, ``provider``, ``missing_key``, ...), ``message`` one line for a person,
-    ``next_step`` what to do about it."""
+    ``next_step`` what to do about it; the exit code follows from the cause."""
 
     def __init__(self, cause: str, message: str, next_step: str = "") -> None:
-        super().__init__(message, next_step)
+        super().__init__(message, next_step, EXIT_CODES.get(cause))
         self.cause = cause
 
 
@@ -97,4 +100,23 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give everything back. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Supervised(Protocol):
+    """What an engine with a process of its own can also be asked, from any thread."""
+
+    @property
+    def trouble(self) -> str:
+        """One line while the process does not respond, else nothing. It may come back."""
+        ...
+
+    def lost(self) -> Failed | None:
+        """Why the process is gone, where nobody ended it; None while it lives, and once
+        the engine was closed."""
+        ...
+
+    def abort(self, why: Failed) -> None:
+        """End the process at once; what is open, or the next look, fails with ``why``."""
         ...

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import queue
+import resource
 import signal
 import socket
 import subprocess
@@ -30,8 +31,11 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONFAULTHANDLER": "1",
 }
+SMALLER = "take a smaller dtype or model, or fewer models at a time"
+"""What to do when memory ran out."""
 _TAIL = 8192
-_DIES_WITHIN_S = 2.0
+_DIES_WITHIN_S = 0.5
+_NO_MEMORY = ("bad_alloc", "MemoryError", "can't allocate memory", "Cannot allocate memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class Child:
         """Steps its computing thread had taken then."""
         self.doomed: Failed | None = None
         """Why it is being killed, where the reason is known before it is dead."""
+        self.lost: Lost | None = None
+        """Set once it is gone."""
+        self.trouble = ""
+        """One line while it does not respond."""
         self._closing = False
         self._write = threading.Lock()
         self._kills = oom_kills()
@@ -90,6 +98,19 @@ class Child:
             self._seen = found
         return found
 
+    def bound(self, nbytes: int) -> None:
+        """Let its private memory grow by so many bytes from now on: what asks for more
+        fails, which the worker survives, before the kernel has to kill somebody.
+
+        Counted as RLIMIT_DATA does (getrlimit(2)): reserved, not only touched, and
+        mapped files that are private and writable, as weights are, too.
+        """
+        held = cgroup.table(Path(f"/proc/{self.process.pid}/status")).get("VmData", 0)
+        if held:
+            with contextlib.suppress(OSError, ValueError):
+                _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_DATA)
+                resource.prlimit(self.process.pid, resource.RLIMIT_DATA, (held + nbytes, hard))
+
     def kill(self, why: Failed | None = None) -> None:
         """End it at once, whatever it is doing."""
         self.doomed = self.doomed or why
@@ -117,7 +138,8 @@ class Child:
             pass
         except (ValueError, KeyError, TypeError, EventError) as error:
             self.kill(_failed("crashed", f"the worker sent what is no event: {error}"))
-        self.inbox.put(Lost(self._post_mortem()))
+        self.lost = Lost(self._post_mortem())
+        self.inbox.put(self.lost)
 
     def _take(self, line: bytes) -> None:
         t_ns, kind, data = json.loads(line)
@@ -140,31 +162,32 @@ class Child:
         )
 
     def _last_words(self) -> str:
-        """The last line it wrote to the log."""
+        """The end of what it wrote to the log."""
         with contextlib.suppress(OSError), self._log.open("rb") as file:
             file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - _TAIL))
-            lines = file.read().decode("utf-8", "replace").split("\n")
-            return next((line.strip() for line in reversed(lines) if line.strip()), "")
+            return file.read().decode("utf-8", "replace")
         return ""
 
 
 def explain(code: int, oom_killed: bool, held: int, last_words: str) -> Failed:
     """Why a worker ended that nobody ended: its return code, whether the container's
-    count of out-of-memory kills rose, the memory it was last seen with, its last line."""
+    count of out-of-memory kills rose, the memory it was last seen with, and the end of
+    what it wrote."""
     if code == -signal.SIGKILL and oom_killed:
-        size = f" (it held {held / 2**30:.1f} GiB)" if held else ""
-        return _failed(
-            "out_of_memory",
-            f"killed: out of memory{size}",
-            "take a smaller dtype or model, or fewer models at a time",
-        )
+        size = f" (it held {held / 1e9:.1f} GB)" if held else ""
+        return _failed("out_of_memory", f"killed: out of memory{size}", SMALLER)
+    lines = [line.strip() for line in last_words.split("\n") if line.strip()]
+    for line in lines:
+        # C++ aborts over it, after saying so.
+        if any(words in line for words in _NO_MEMORY):
+            return _failed("out_of_memory", f"not enough memory: {line[:200]}", SMALLER)
     if code < 0:
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
         return _failed("crashed", f"the worker was ended by {name}")
-    said = f": {last_words[:200]}" if last_words else ""
+    said = f": {lines[-1][:200]}" if lines else ""
     return _failed("crashed", f"the worker ended with exit code {code}{said}")
 
 

@@ -4,16 +4,33 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tui.engines.base import EngineError, Request, Timed
 from tui.engines.child import Child, Lost
-from tui.engines.watchdog import Watchdog, effort
-from tui.events import Answered, Body, Cancelled, Failed, Load, Loaded
+from tui.engines.watchdog import Disk, Watchdog, effort
+from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Loaded, Note, Started
 
-_LOOK_S = 0.5
+_LOOK_S = 0.1
 """How often a silent worker is looked at."""
+_DISK_S = 0.5
+_SLACK = 512 << 20
+_AGAIN = "ask again: the model is loaded anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Bytes a worker may take: for the weights once they are loaded, and what answers may
+    add to that (`tui.run.plan`)."""
+
+    weights: int
+    answers: int
+
+    def loading(self, checkpoint_bytes: int) -> int:
+        """While it loads: the files are mapped beside what is made of them, perhaps twice
+        where the result is kept in a file of its own."""
+        return checkpoint_bytes + int(2.3 * self.weights) + _SLACK
 
 
 class LocalEngine:
@@ -21,7 +38,8 @@ class LocalEngine:
     ``bf16``, ``fp16`` or ``fp32``, ``log`` where the worker's own output is appended,
     ``context`` a bound for prompt and answer together below the model's own,
     ``remote_code`` the SHA-256 of each Python file of the folder that a person agreed to
-    run (`tui.models.inspect.python_files`)."""
+    run (`tui.models.inspect.python_files`), ``allowance`` the memory it is held to. It is
+    `tui.engines.base.Supervised` as well."""
 
     computes_here = True
 
@@ -33,6 +51,7 @@ class LocalEngine:
         log: Path,
         context: int | None = None,
         remote_code: Mapping[str, str] | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self._checkpoint = checkpoint.absolute()
         self._dtype = dtype
@@ -40,6 +59,8 @@ class LocalEngine:
         self._log = log
         self._context = context
         self._remote_code = dict(remote_code or {})
+        self._allowance = allowance
+        self._disk = Disk()
         self._child: Child | None = None
         self._lock = threading.Lock()
 
@@ -69,11 +90,16 @@ class LocalEngine:
                     failure = failure or Failed("cancelled", "closed while it was loading")
                     raise EngineError(failure.cause, failure.message, failure.next_step)
                 case _, Loaded() as loaded:
+                    if self._allowance:
+                        child.bound(self._allowance.answers)
+                    self._disk = Disk()
                     return loaded
                 case _, Failed(answer=-1) as failure:
                     self.close()
                     raise EngineError(failure.cause, failure.message, failure.next_step)
                 case t_ns, Load() as body:
+                    if self._allowance and body.stage == "weights" and not body.done:
+                        child.bound(self._allowance.loading(body.total))
                     progress(t_ns, body)
         raise AssertionError("a child's events end with Lost")
 
@@ -99,28 +125,49 @@ class LocalEngine:
             ],
         )
         try:
-            for item in _events(child, busy=True):
+            for item in self._watched(child):
                 if isinstance(item, Lost):
                     self._forget(child)
                     for answer in sorted(waiting):
                         yield time.monotonic_ns(), _lost(item, answer)
                     waiting.clear()
                     return
-                body = item[1]
+                t_ns, body = item
+                if isinstance(body, Note) and body.answer < 0:
+                    body = replace(body, answer=min(waiting))
                 if getattr(body, "answer", None) not in waiting:
                     continue
                 if isinstance(body, Answered | Failed | Cancelled):
                     waiting.discard(body.answer)
-                yield item
+                yield t_ns, body
                 if not waiting:
                     return
         finally:
             if waiting:
                 self.cancel(sorted(waiting))
 
+    def _watched(self, child: Child) -> Iterator[Timed | Lost]:
+        """The worker's events while it answers, and what the disk has to do with them."""
+        tokens, looked = 0, 0.0
+        for item in _events(child, busy=True):
+            yield item
+            match item:
+                case _, Started():
+                    tokens = 0
+                    self._disk.begin()
+                case _, Delta(n=n):
+                    tokens += n
+            if (now := time.monotonic()) - looked >= _DISK_S:
+                looked = now
+                if said := self._disk.look(now, tokens, effort(child.process.pid).faults):
+                    yield time.monotonic_ns(), Note(said)
+
     def cancel(self, answers: Sequence[int] | None = None) -> None:
-        """See `Engine.cancel`."""
-        if child := self._child:
+        """See `Engine.cancel`. A worker that does not respond is ended."""
+        child = self._child
+        if child and child.trouble:
+            child.kill(Failed("hung", child.trouble, _AGAIN))
+        elif child:
             child.send(op="cancel", answers=None if answers is None else list(answers))
 
     def set_threads(self, threads: int) -> None:
@@ -139,6 +186,22 @@ class LocalEngine:
         """The worker's process id while there is one."""
         child = self._child
         return child.process.pid if child else None
+
+    @property
+    def trouble(self) -> str:
+        """See `Supervised.trouble`."""
+        child = self._child
+        return child.trouble if child else ""
+
+    def lost(self) -> Failed | None:
+        """See `Supervised.lost`."""
+        child = self._child
+        return child.lost.failure if child and child.lost else None
+
+    def abort(self, why: Failed) -> None:
+        """See `Supervised.abort`."""
+        if child := self._child:
+            child.kill(why)
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -160,17 +223,24 @@ class LocalEngine:
 
 
 def _events(child: Child, busy: bool) -> Iterator[Timed | Lost]:
-    """What the worker tells, `Lost` last; one that hangs is killed."""
+    """What the worker tells, `Lost` last. One that does not respond is told of in a `Note`
+    of no answer, as is its coming back; one that hangs is killed."""
     watchdog = Watchdog()
     while True:
         try:
             item = child.inbox.get(timeout=_LOOK_S)
         except queue.Empty:
             spent = effort(child.process.pid)
-            why = watchdog.hung(time.monotonic(), child.heard, child.steps, spent, busy)
-            if why:
-                child.kill(Failed("hung", why, "load the model again; the log has the details"))
+            seen = watchdog.look(time.monotonic(), child.heard, child.steps, spent, busy)
+            before, child.trouble = child.trouble, seen.trouble
+            if seen.hung:
+                child.kill(Failed("hung", seen.trouble, _AGAIN))
+            elif seen.trouble and not before:
+                yield time.monotonic_ns(), Note(f"{seen.trouble}: wait, or stop it and ask again")
+            elif before and not seen.trouble:
+                yield time.monotonic_ns(), Note("the worker answers again")
             continue
+        child.trouble = ""
         yield item
         if isinstance(item, Lost):
             return
