@@ -66,3 +66,24 @@ def test_variables_and_flags_are_named_too() -> None:
     with pytest.raises(UserError, match="--max-new-tokens: 0 is not"):
         settings.load({"max_new_tokens": 0}, environ={})
     assert settings.load({}, environ={"DUIBI_MOUSE": "yes", "DUIBI_TOP_P": "0.5"}).mouse is True
+
+
+def test_services_of_ones_own_but_no_key_for_a_stranger(tmp_path: Path) -> None:
+    box = '[services.gpu-box]\nbase_url = "http://gpu-box:8000/v1"\n'
+    here = toml(tmp_path / "here", f'{box}key_variable = "GPU_BOX_KEY"\nconcurrency = 2\n')
+    found = settings.load({}, here, {})
+    assert found.services["gpu-box"]["concurrency"] == 2
+    for text, told in (
+        ("[services]\ngpu = 3", "services: "),
+        ("[services.gpu]\nconcurrency = 2", "services.gpu has no base_url"),
+        (f'{box}key_variable = "HOME"', "services.gpu-box.key_variable is 'HOME'"),
+        ('[services.openai]\nbase_url = "http://evil/v1"', "send OPENAI_API_KEY to evil"),
+        (f'{box}key_variable = "DEEPSEEK_API_KEY"', "send DEEPSEEK_API_KEY to gpu-box:8000"),
+    ):
+        with pytest.raises(UserError) as caught:
+            settings.load({}, toml(tmp_path / "bad", text), {})
+        assert told in caught.value.message
+        assert str(tmp_path / "bad" / "duibi.toml") in caught.value.message
+    # Who writes into the config folder may send any key anywhere.
+    toml(paths.config_dir(), f'{box}key_variable = "DEEPSEEK_API_KEY"')
+    assert settings.load({}, tmp_path, {}).services["gpu-box"]["key_variable"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from tui.engines import services
 from tui.host import paths
 from tui.host.errors import UserError
 
@@ -26,7 +27,9 @@ class Settings:
     ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
     ``schedule`` is ``auto`` (what fits in memory is held together), ``together`` or
     ``one-at-a-time``; ``sessions`` is where runs are recorded (None: the usual folder);
-    ``aliases`` maps a word to a model reference, ``keys`` a binding's id to keys.
+    ``pasted`` is a file with the answers of models that a person pastes
+    (`tui.engines.pasted.read_pasted`); ``aliases`` maps a word to a model reference, ``keys``
+    a binding's id to keys, ``services`` a name to what `tui.engines.services` says of one.
     """
 
     questions: str = "tongji"
@@ -44,11 +47,13 @@ class Settings:
     theme: str = "duibi-dark"
     lang: str = "en"
     sessions: Path | None = None
+    pasted: Path | None = None
     mouse: bool = False
     remote_code: bool = False
     plain: bool = False
     aliases: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    services: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def of_run(self) -> dict[str, Any]:
         """What of it shapes the answers, for the head of a session."""
@@ -81,8 +86,9 @@ def load(
     """
     environ = os.environ if environ is None else environ
     found: dict[str, Any] = {"lang": _language(environ)}
-    for file in (paths.config_dir() / FILE, (cwd or Path.cwd()) / FILE):
-        found.update(_from_file(file))
+    here = (cwd or Path.cwd()) / FILE
+    for file in (paths.config_dir() / FILE, here):
+        found.update(_from_file(file, stranger=file == here))
     for name, read in _READERS.items():
         variable = f"DUIBI_{name.upper()}"
         if name not in _TABLES and (text := environ.get(variable, "")):
@@ -93,7 +99,9 @@ def load(
     return Settings(**found)
 
 
-def _from_file(file: Path) -> dict[str, Any]:
+def _from_file(file: Path, stranger: bool) -> dict[str, Any]:
+    """What a file says. A ``stranger``'s may have come with the folder: it must not be able to
+    send a key elsewhere than where the person who exported it means it to go."""
     try:
         with file.open("rb") as stream:
             text = stream.read(_MAX_BYTES + 1)
@@ -114,9 +122,18 @@ def _from_file(file: Path) -> dict[str, Any]:
         if name not in _READERS:
             raise _unknown(file, name)
         found[name] = _checked(f"{file}: {name}", _READERS[name], value)
-        if name == "sessions":
+        if name in ("sessions", "pasted"):
             found[name] = file.parent / found[name]
+        elif name == "services":
+            _check_services(file, found[name], stranger)
     return found
+
+
+def _check_services(file: Path, own: Mapping[str, Any], stranger: bool) -> None:
+    try:
+        services.check(own, stranger)
+    except UserError as error:
+        raise UserError(f"{file}: {error.message}", error.next_step) from None
 
 
 def _unknown(file: Path, name: str) -> UserError:
@@ -174,7 +191,7 @@ def _path(value: object) -> Path:
     if isinstance(value, Path):
         return value.expanduser()
     if not isinstance(value, str) or not value or "\0" in value:
-        raise _Bad("the path of a folder")
+        raise _Bad("a path")
     return Path(value).expanduser()
 
 
@@ -206,6 +223,12 @@ def _number(low: float, high: float) -> Callable[[object], float]:
     return read
 
 
+def _entries(value: object) -> dict[str, dict[str, Any]]:
+    if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
+        raise _Bad("a table of tables")
+    return dict(value)
+
+
 def _words(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
         raise _Bad("a table of texts")
@@ -215,7 +238,7 @@ def _words(value: object) -> dict[str, str]:
 OPTIONAL = frozenset({"system", "temperature", "top_p", "top_k", "repetition_penalty", "seed"})
 """What `Settings.of_run` leaves out where it is None."""
 _FLAGS = ("blind", "mouse", "plain", "remote_code")
-_TABLES = ("aliases", "keys")
+_TABLES = ("aliases", "keys", "services")
 _READERS: dict[str, Callable[[Any], Any]] = {
     "questions": _text,
     "system": _text,
@@ -232,11 +255,13 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "theme": _text,
     "lang": _one_of("en", "zh"),
     "sessions": _path,
+    "pasted": _path,
     "mouse": _flag,
     "remote_code": _flag,
     "plain": _flag,
     "aliases": _words,
     "keys": _words,
+    "services": _entries,
 }
 _NUMBERS = (
     *("max_new_tokens", "temperature", "top_p", "top_k"),

@@ -121,7 +121,9 @@ def test_what_cannot_be_used_says_why(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["openai:gpt-4o", "http://localhost:1/v1#x", "session:a#b", "pasted:x", "demo@int4"]
+    "text", ["openai:gpt-4o", "http://localhost:1/v1#x", "session:a#b", "pasted:x"]
 )
-def test_what_cannot_run_yet_is_refused(text: str) -> None:
-    assert "version" in refused(text)
+def test_what_holds_no_weights_here_is_found_by_who_knows_it(text: str) -> None:
+    assert "no weights" in refused(text)
+    made = Resolved(text, text, "endpoint", Path(), "")
+    assert resolve(parse(text), no, quiet, elsewhere=lambda _: made) is made

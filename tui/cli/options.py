@@ -2,19 +2,23 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tui.cli.fetching import ProgressLine, ask, cli_consent
+from tui.host import paths
 from tui.host.errors import UserError
+from tui.models import elsewhere
 from tui.models.reference import parse
 from tui.models.resolve import Resolved, resolve_all
 from tui.settings import Settings
 
 Models = Annotated[
-    list[str] | None, typer.Argument(metavar="MODEL", help="demo, a folder, a .gguf; @DTYPE")
+    list[str] | None,
+    typer.Argument(metavar="MODEL", help="demo, a folder, openai:NAME, a URL#NAME ..."),
 ]
 Questions = Annotated[
     str | None, typer.Option(metavar="SET", help="A built-in set, or a .toml, .jsonl, .txt file.")
@@ -35,6 +39,10 @@ OneAtATime = Annotated[
 RemoteCode = Annotated[
     bool,
     typer.Option("--remote-code", help="Ask to run the Python that an unknown model brings."),
+]
+Pasted = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="TOML with the answers of pasted:NAME, by question id."),
 ]
 Sessions = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run is recorded.")]
 
@@ -65,10 +73,12 @@ def resolve_models(names: Sequence[str], settings: Settings) -> list[Resolved]:
     Raises:
         UserError: a model is not there, cannot be used or cannot be fetched.
     """
-    references = [parse(settings.aliases.get(name, name)) for name in names]
+    references = [parse(settings.aliases.get(name, name), settings.services) for name in names]
+    place = settings.sessions or paths.sessions_dir()
+    beyond = partial(elsewhere.resolve, own=settings.services, sessions=place)
     with ProgressLine() as progress:
         agree = _agree if settings.remote_code else None
-        return resolve_all(references, cli_consent, progress, agree)
+        return resolve_all(references, cli_consent, progress, agree, beyond)
 
 
 def _agree(text: str) -> bool:

@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from tui.host.errors import UserError
 
 PARAMETERS = ("temperature", "top_p", "top_k", "repetition_penalty", "seed")
+_TAKEN = ("ms", "session", "pasted", "http", "https", "demo")
+SECRET_ENDINGS = ("_KEY", "_TOKEN", "_SECRET")
 _OWN_BODY = ("model", "messages", "stream", "stream_options", "n")
 _TABLE = Path(__file__).with_name("services.toml")
 
@@ -79,6 +81,25 @@ def services(
     return {name: _from_environment(service, environ) for name, service in known.items()}
 
 
+def check(own: Mapping[str, Any], stranger: bool = False) -> None:
+    """Whether a ``[services]`` table can be used. One of a ``stranger`` (a file that came with
+    a folder) must not send a known service's key to another address.
+
+    Raises:
+        UserError: it cannot; names the entry.
+    """
+    known = services(own, {})
+    issuers = {s.key_variable: s for s in _built_in().values() if s.base_url and s.key_variable}
+    for name in own:
+        service = known[name]
+        issuer = issuers.get(service.key_variable)
+        if stranger and issuer and service.base_url != issuer.base_url:
+            raise UserError(
+                f"services.{name} would send {service.key_variable} to {service.host}",
+                "take another key_variable, or write it into duibi.toml in the config folder",
+            )
+
+
 def find(
     target: str,
     own: Mapping[str, Any] | None = None,
@@ -120,7 +141,7 @@ def _own(name: str, entry: Any, known: Mapping[str, Service]) -> Service:
     where = f"services.{name}"
     if not isinstance(entry, Mapping):
         raise UserError(f"{where} is not a table", f"write [{where}] and its fields below")
-    if not name.replace("-", "").replace("_", "").isalnum() or name in ("ms", "session", "pasted"):
+    if not name.replace("-", "").replace("_", "").isalnum() or name in _TAKEN:
         raise UserError(f"'{name}' cannot name a service", "letters, digits, - and _, not taken")
     like = entry.get("like", name)
     start = known.get(like) if isinstance(like, str) else None
@@ -148,6 +169,12 @@ def _changed(base: Service, entry: Mapping[str, Any]) -> Service:
             meant = f"did you mean {near[0]}? " if near else ""
             raise UserError(f"{where}: unknown field '{key}'", f"{meant}{', '.join(allowed)}")
         values[key] = _checked(f"{where}.{key}", key, value, getattr(base, key))
+    variable = values.get("key_variable", "")
+    if variable and not variable.endswith(SECRET_ENDINGS):
+        # By these endings it is kept from child processes, and from what lists settings.
+        raise UserError(
+            f"{where}.key_variable is {variable!r}", f"it must end in {', '.join(SECRET_ENDINGS)}"
+        )
     return replace(base, **values)
 
 

@@ -15,10 +15,10 @@ from tui.models.discover import state_of
 from tui.models.files import check_gguf
 from tui.models.inspect import examine, inspect
 from tui.models.net import Progress
-from tui.models.reference import Reference, is_model_id
+from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
 
 DEFAULT_DTYPE = "bf16"
-LOADABLE = ("bf16", "fp16", "fp32")
+LOADABLE = ("bf16", "fp16", "fp32", "int8", "int4")
 FETCHED = ("demo", "modelscope")
 """Kinds of references that may have to be fetched."""
 
@@ -31,6 +31,10 @@ class Resolved:
     what runs it, ``checkpoint`` a folder as published or a ``.gguf`` file.
     ``parameters``, ``context`` (tokens) and ``family`` are 0 and empty where only the
     loaded model can tell; ``checkpoint_bytes`` is the size of the weights on disk.
+
+    A model that holds no weights here has an ``engine`` of its own: ``endpoint``
+    (``service``, ``base_url`` and the ``model``'s name there), ``recorded`` (``checkpoint``
+    is the session, ``model`` the label there) or ``pasted`` (``model`` is its name).
     """
 
     name: str
@@ -44,9 +48,14 @@ class Resolved:
     context: int = 0
     remote_code: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each Python file of the checkpoint that a person agreed to run."""
+    service: str = ""
+    base_url: str = ""
+    model: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The model as it stands in a session's header."""
+        """The model as it stands in a session's header; never with a key."""
+        if self.engine != "local":
+            return self._elsewhere()
         return {
             "name": self.name,
             "label": self.label,
@@ -59,22 +68,47 @@ class Resolved:
             "context": self.context,
         }
 
+    def _elsewhere(self) -> dict[str, Any]:
+        known: dict[str, Any] = {
+            "service": self.service,
+            "base_url": self.base_url,
+            "model": self.model,
+            "session": portable(self.checkpoint) if self.engine == "recorded" else "",
+            "dtype": self.dtype,
+            "family": self.family,
+            "parameters": self.parameters,
+            "checkpoint_bytes": self.checkpoint_bytes,
+            "context": self.context,
+        }
+        given = {name: value for name, value in known.items() if value}
+        return {"name": self.name, "label": self.label, "engine": self.engine, **given}
+
+
+Elsewhere = Callable[[Reference], Resolved]
+"""Finds a model that holds no weights here (`tui.models.elsewhere.resolve`)."""
+
 
 def resolve(
     ref: Reference,
     consent: Callable[[str], bool],
     progress: Progress,
     allow_code: Callable[[str], bool] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> Resolved:
     """The checkpoint of one reference, fetched first where it must be and may be.
 
     Without a dtype in the reference it is bf16, whatever the checkpoint was stored in:
     fp16 is slow on a CPU, and fp32 takes twice the memory. ``allow_code`` is asked before
     a checkpoint's own Python files may be run; without it such a checkpoint is refused.
+    Without ``elsewhere`` only a model whose weights are here can be meant.
 
     Raises:
         UserError: there is no such model, it cannot be used, or it cannot be fetched.
     """
+    if ref.kind not in LOCAL_KINDS:
+        if elsewhere is None:
+            raise _not_here(ref)
+        return elsewhere(ref)
     if ref.dtype and ref.dtype not in LOADABLE:
         raise UserError(
             f"{ref.text}: {ref.dtype} weights cannot be loaded by this version",
@@ -96,9 +130,7 @@ def resolve(
         return _gguf(ref, _existing(ref))
     if ref.kind == "folder":
         return _folder(ref, _existing(ref), allow_code)
-    if ref.kind == "modelscope":
-        return _folder(ref, from_modelscope(ref.target, consent, progress), allow_code)
-    raise _not_runnable(ref)
+    return _folder(ref, from_modelscope(ref.target, consent, progress), allow_code)
 
 
 def from_modelscope(model: str, consent: Callable[[str], bool], progress: Progress) -> Path:
@@ -118,6 +150,7 @@ def resolve_all(
     consent: Callable[[str], bool],
     progress: Progress,
     allow_code: Callable[[str], bool] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> list[Resolved]:
     """`resolve` for all models of a run, with labels that differ from each other.
 
@@ -126,7 +159,7 @@ def resolve_all(
     """
     done: dict[int, Resolved] = {}
     for n in sorted(range(len(refs)), key=lambda n: refs[n].kind in FETCHED):
-        done[n] = resolve(refs[n], consent, progress, allow_code)
+        done[n] = resolve(refs[n], consent, progress, allow_code, elsewhere)
     return unique_labels([done[n] for n in range(len(refs))])
 
 
@@ -222,13 +255,7 @@ def _missing(ref: Reference, path: Path) -> UserError:
     )
 
 
-def _not_runnable(ref: Reference) -> UserError:
-    what = {
-        "service": "services over HTTP are not asked",
-        "url": "servers over HTTP are not asked",
-        "session": "recorded sessions are not shown as a pane",
-        "pasted": "pasted answers are not taken",
-    }[ref.kind]
+def _not_here(ref: Reference) -> UserError:
     return UserError(
-        f"{ref.text}: {what} by this version", "use demo, a checkpoint folder or a .gguf file"
+        f"{ref.text} holds no weights on this machine", "name demo, a checkpoint folder or a .gguf"
     )
