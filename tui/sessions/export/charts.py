@@ -150,8 +150,8 @@ def _short(label: str, voice: Voice) -> str:
 
 
 def _render(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
-    import pygal  # type: ignore[import-untyped]
-    from pygal.style import Style  # type: ignore[import-untyped]
+    import pygal
+    from pygal.style import Style
 
     fonts = '"Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Helvetica Neue", sans-serif'
     style = Style(
