@@ -114,6 +114,7 @@ def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) ->
         parameters=folder.parameters,
         checkpoint_bytes=folder.nbytes,
         build=partial(build, folder, family),
+        blueprint=None if family.remote else partial(_blueprint, folder, family),
         visible=words.visible,
         finished=words.finished,
         sampling=words.sampling,

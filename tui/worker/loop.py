@@ -103,7 +103,7 @@ class Worker:
         from tui.host.paths import cache_dir
         from tui.worker.choose import resolve
         from tui.worker.control import watch
-        from tui.worker.device import placed
+        from tui.worker.formats import prepared
         from tui.worker.generate import Ready
         from tui.worker.gguf import converted, remarks
         from tui.worker.load import open_checkpoint
@@ -116,7 +116,7 @@ class Worker:
         checkpoint = open_checkpoint(path, dict(order.get("remote_code") or {}))
         progress = self._progress("weights")
         progress(0, checkpoint.checkpoint_bytes)
-        model, device, remark = placed(checkpoint.build(order["dtype"], progress))
+        model, device, remark = prepared(checkpoint, order["dtype"], progress)
         watch(model, self._control)
         bounds = {checkpoint.context, int(order.get("context") or 0)} - {0}
         context = min(bounds, default=0)
@@ -172,6 +172,7 @@ def _import_libraries() -> None:
     import torch
     import transformers.modeling_utils  # noqa: F401
 
+    import tui.worker.formats
     import tui.worker.generate
     import tui.worker.load  # noqa: F401
 

@@ -64,6 +64,9 @@ class Checkpoint:
     build: Callable[[str, Callable[[int, int], None]], Any]
     """``build(dtype, progress) -> torch.nn.Module`` in eval mode on the CPU; dtype is
     ``bf16``, ``fp16`` or ``fp32``; ``progress(done, total)`` counts bytes."""
+    blueprint: Callable[[], tuple[Any, Any, dict[str, tuple[int, ...]]]] | None = None
+    """``blueprint() -> (class, its configuration, shapes of its parameters)`` without
+    memory; None where the class is not of transformers."""
     visible: Callable[[str], tuple[str, str]] = lambda text: ("", text)
     finished: Callable[[str], tuple[str, str]] = lambda text: ("", text)
     sampling: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,66 @@
+"""Where reduced weights (int8, int4) of checkpoints are kept, and whose they are."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui.host.paths import cache_dir
+from tui.models.weights import shard_names
+
+FORMATS = ("int8", "int4")
+RECIPE = 1
+"""Counts up when the same checkpoint would be reduced differently."""
+MANIFEST = "duibi.json"
+
+_SAMPLE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Reduced weights in the cache: of which checkpoint folder, in which format."""
+
+    folder: Path
+    source: Path
+    dtype: str
+
+
+def root() -> Path:
+    """The folder of all of them."""
+    return cache_dir() / "formats"
+
+
+def place(checkpoint: Path, dtype: str, variant: str) -> Path:
+    """Where the reduced weights of a checkpoint folder belong. ``variant`` names what else
+    their bytes depend on, such as the order in which a CPU wants them.
+
+    The key is made of the names, sizes and times of the weight files, their first and
+    middle bytes, and config.json: who hashes 15 GB at each start loads no faster.
+    """
+    digest = hashlib.sha256(f"{RECIPE} {variant} ".encode())
+    for path in [checkpoint / "config.json", *(checkpoint / n for n in shard_names(checkpoint))]:
+        stat = path.stat()
+        digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns} ".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_SAMPLE))
+            file.seek(stat.st_size // 2)
+            digest.update(file.read(_SAMPLE))
+    return root() / f"{digest.hexdigest()[:24]}-{dtype}-{RECIPE}"
+
+
+def kept() -> Iterator[Kept]:
+    """All that is in the cache, whole or not."""
+    folder = root()
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        try:
+            said = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
+            yield Kept(entry, Path(said["source"]), str(said["dtype"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+
+
+def kept_of(checkpoint: Path) -> list[Kept]:
+    """What is in the cache of one checkpoint folder."""
+    wanted = checkpoint.resolve()
+    return [one for one in kept() if one.source == wanted]

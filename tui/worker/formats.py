@@ -1,0 +1,267 @@
+"""From an opened checkpoint to a model in the format that was asked for, layer by layer.
+
+On a CPU ``bf16`` is put into the order in which its kernel reads it; ``int8`` and ``int4``
+are made once from the checkpoint, kept in the cache and mapped from there. Whatever the
+format, the whole model is never held in two of them: a layer is read from the mapped
+checkpoint, reduced, and let go before the next.
+"""
+
+import ctypes
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tui.models import reduced as kept
+from tui.models.weights import read_tensors
+from tui.worker import aligned, converted, packed
+from tui.worker.device import placed
+from tui.worker.families.base import Checkpoint, CheckpointError
+from tui.worker.shards import DTYPES
+
+Progress = Callable[[int, int], None]
+
+_FILE = "model.safetensors"
+_SPARE = 64 << 20
+_STORED = {"BF16": "bf16", "F16": "fp16", "F32": "fp32"}
+_SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Layers with one input: computed as one they cost one call and one pass over it."""
+_MADV_PAGEOUT = 21
+_libc = ctypes.CDLL(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Linear layers that are packed as one matrix: their names, rows of each, columns."""
+
+    members: tuple[str, ...]
+    rows: tuple[int, ...]
+    columns: int
+    biased: bool
+    is_head: bool
+
+    @property
+    def name(self) -> str:
+        """Names the unit in a file."""
+        return "packed." + self.members[0]
+
+
+def prepared(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[Any, str, list[str]]:
+    """The model in eval mode, the device it is on, and remarks for a person.
+
+    Raises:
+        CheckpointError: as `Checkpoint.build`, or the format cannot be made of it.
+    """
+    if dtype in kept.FORMATS:
+        return _reduced(checkpoint, dtype, progress)
+    if dtype != "bf16" or torch.cuda.is_available() or checkpoint.blueprint is None:
+        return placed(checkpoint.build(dtype, progress))
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        remark = "this CPU has no fast bf16 (AVX-512): @int8 or @fp32 may be quicker"
+        return checkpoint.build(dtype, progress), "cpu", [remark]
+    return _in_place(checkpoint, dtype, progress), "cpu", []
+
+
+def units(model: Any) -> Iterator[Unit]:
+    """Every linear layer of a model, those that share an input together."""
+    head = model.get_output_embeddings()
+    for path, module in model.named_modules():
+        linear = {name: part for name, part in module.named_children() if type(part) is nn.Linear}
+        for group in [*_SIBLINGS, *((name,) for name in linear)]:
+            if not all(name in linear for name in group):
+                continue
+            parts = [linear[name] for name in group]
+            alike = {(part.in_features, part.bias is None) for part in parts}
+            if len(alike) > 1:
+                continue
+            for name in group:
+                del linear[name]
+            yield Unit(
+                tuple(f"{path}.{name}".lstrip(".") for name in group),
+                tuple(part.out_features for part in parts),
+                parts[0].in_features,
+                parts[0].bias is not None,
+                parts[0] is head,
+            )
+
+
+def _kind(unit: Unit, dtype: str) -> Any:
+    if dtype == "bf16":
+        return packed.Bf16
+    # The head keeps 8 bits: in 4 it costs more accuracy than all its bytes are worth.
+    if dtype == "int4" and not unit.is_head and packed.Int4.takes(sum(unit.rows), unit.columns):
+        return packed.Int4
+    return packed.Int8
+
+
+def _stored(checkpoint: Checkpoint) -> str:
+    """The commonest dtype in the files: in it the weights stay views of the map."""
+    sizes: dict[str, int] = {}
+    for tensor in read_tensors(checkpoint.path):
+        if tensor.dtype in _STORED:
+            sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.elements
+    return _STORED[max(sizes, key=lambda name: sizes[name])] if sizes else "bf16"
+
+
+def _joined(model: Any, unit: Unit) -> tuple[torch.Tensor, torch.Tensor | None]:
+    parts = [model.get_submodule(name) for name in unit.members]
+    if len(parts) == 1:
+        return parts[0].weight.detach(), None if parts[0].bias is None else parts[0].bias.detach()
+    bias = torch.cat([part.bias.detach() for part in parts]) if unit.biased else None
+    return torch.cat([part.weight.detach() for part in parts]), bias
+
+
+def _put(model: Any, unit: Unit, layer: Any) -> None:
+    for name, part in zip(unit.members, packed.divided(layer, unit.rows), strict=True):
+        path, _, last = name.rpartition(".")
+        setattr(model.get_submodule(path), last, part)
+
+
+def _in_place(checkpoint: Checkpoint, dtype: str, progress: Progress) -> Any:
+    """The checkpoint's model with its linear layers replaced one by one."""
+    model = checkpoint.build(_stored(checkpoint), lambda done, total: None)
+    done, total = 0, checkpoint.checkpoint_bytes
+    for unit in list(units(model)):
+        weight, bias = _joined(model, unit)
+        kind = _kind(unit, dtype)
+        layer = kind(weight, bias) if kind is packed.Bf16 else kind(kind.parts(weight, bias))
+        done += weight.nbytes
+        _let_go(model.get_submodule(name).weight for name in unit.members)
+        _put(model, unit, layer)
+        del weight, bias
+        progress(min(done, total), total)
+    _round(model)
+    progress(total, total)
+    return model
+
+
+def _round(model: Any) -> None:
+    """What is left (embedding, norms) into bfloat16; buffers stay as exact as they are."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(torch.bfloat16)
+    model.config.dtype = torch.bfloat16
+
+
+def _let_go(tensors: Iterable[torch.Tensor]) -> None:
+    """Tell the kernel that pages of a mapped file were read for the last time; otherwise
+    a 15 GB checkpoint fills the container before the kernel takes them back."""
+    for tensor in tensors:
+        start = -(-tensor.data_ptr() // aligned.PAGE) * aligned.PAGE
+        size = (tensor.data_ptr() + tensor.nbytes - start) // aligned.PAGE * aligned.PAGE
+        if size > 0:
+            _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_PAGEOUT)
+
+
+def _reduced(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[Any, str, list[str]]:
+    if checkpoint.blueprint is None:
+        raise CheckpointError(
+            "unsupported", f"{dtype} is not made of a model with code of its own", "try @bf16"
+        )
+    remarks = _remarks(dtype)
+    source = checkpoint.path.resolve()
+    place = kept.place(source, dtype, torch.backends.cpu.get_cpu_capability())
+    before, made = place.exists(), False
+
+    def make(folder: Path) -> dict[str, Any]:
+        nonlocal made
+        made = True
+        model = checkpoint.build(_stored(checkpoint), lambda done, total: None)
+        _write(model, folder / _FILE, dtype, progress, checkpoint.checkpoint_bytes)
+        return {"source": str(source), "dtype": dtype}
+
+    try:
+        folder = converted.ensure(place, make)
+    except OSError as error:
+        why = error.strerror or str(error) or "no space"
+        remarks.append(f"{dtype} weights are not kept for the next load: {why}")
+        return _in_place(checkpoint, dtype, progress), "cpu", remarks
+    if before and made:
+        remarks.append("the kept weights were damaged: they were made again")
+    return _assembled(checkpoint, folder / _FILE, dtype, progress), "cpu", remarks
+
+
+def _remarks(dtype: str) -> list[str]:
+    found = []
+    capability = torch.backends.cpu.get_cpu_capability()
+    if dtype == "int4" and capability not in ("AVX512", "AVX2"):
+        found.append("this CPU has neither AVX2 nor AVX-512: int4 is slow, try @fp32")
+    if not packed.has_vnni():
+        found.append("this CPU has no AVX-512 VNNI: int8 computes with 7-bit steps, more slowly")
+    if torch.cuda.is_available():
+        found.append(f"{dtype} is computed by the CPU; @bf16 would use the GPU")
+    return found
+
+
+def _shapes(unit: Unit, dtype: str) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+    shapes = _kind(unit, dtype).shapes(sum(unit.rows), unit.columns, unit.biased)
+    return {f"{unit.name}.{part}": shape for part, shape in shapes.items()}
+
+
+def _write(model: Any, path: Path, dtype: str, progress: Progress, total: int) -> None:
+    joined = list(units(model))
+    linear = {f"{name}.{part}" for u in joined for name in u.members for part in ("weight", "bias")}
+    rest = {n: p for n, p in model.named_parameters() if n not in linear}
+    shapes = {name: (torch.bfloat16, tuple(p.shape)) for name, p in rest.items()}
+    for unit in joined:
+        shapes |= _shapes(unit, dtype)
+    writer = aligned.Writer(path, shapes)
+    if shutil.disk_usage(path.parent).free < writer.size + _SPARE:
+        raise OSError(None, f"no space for {writer.size / 1e9:.1f} GB in {kept.root()}")
+    done = 0
+    for name, parameter in rest.items():
+        writer.put(name, parameter.detach().to(torch.bfloat16))
+    for unit in joined:
+        weight, bias = _joined(model, unit)
+        for part, tensor in _kind(unit, dtype).parts(weight, bias).items():
+            writer.put(f"{unit.name}.{part}", tensor)
+        done += weight.nbytes
+        _let_go(model.get_submodule(name).weight for name in unit.members)
+        progress(min(done, total), total)
+    writer.close()
+
+
+def _assembled(checkpoint: Checkpoint, path: Path, dtype: str, progress: Progress) -> Any:
+    """The model around the tensors of a file of ours."""
+    tensors = dict(aligned.mapped(path))
+    model = _skeleton(checkpoint, tensors)
+    joined, total = list(units(model)), checkpoint.checkpoint_bytes
+    for number, unit in enumerate(joined, 1):
+        kind, size = _kind(unit, dtype), (sum(unit.rows), unit.columns, unit.biased)
+        parts = {part: tensors.pop(f"{unit.name}.{part}") for part in kind.shapes(*size)}
+        _put(model, unit, kind(parts))
+        if kind is packed.Int8:
+            # Its kernel has the weights in an order of its own, in memory of its own.
+            _let_go(parts.values())
+        progress(total * number // len(joined), total)
+    return model
+
+
+def _skeleton(checkpoint: Checkpoint, tensors: dict[str, torch.Tensor]) -> Any:
+    """The model with what the file holds of it unpacked, and one repeated zero for every
+    weight that is to be replaced: it takes no memory."""
+    assert checkpoint.blueprint is not None
+    model_class, config, expected = checkpoint.blueprint()
+    tied = getattr(model_class, "_tied_weights_keys", None) if config.tie_word_embeddings else None
+    zero = torch.zeros(1, dtype=torch.bfloat16)
+    state = {
+        name: tensors[name] if name in tensors else zero.expand(shape)
+        for name, shape in expected.items()
+        if name not in (tied or ())
+    }
+    with torch.no_grad():
+        model, info = model_class.from_pretrained(
+            None,
+            config=config,
+            state_dict=state,
+            dtype=DTYPES["bf16"],
+            output_loading_info=True,
+            use_safetensors=None,
+        )
+    if info["missing_keys"] or info["unexpected_keys"]:
+        raise CheckpointError("damaged", "the kept weights belong to another model", "load again")
+    return model.eval()

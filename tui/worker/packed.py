@@ -1,0 +1,182 @@
+"""Linear layers over weights in another format, several that share an input as one.
+
+Each kind is made of tensors that a file can hold (`parts`), so that a model is either
+packed anew or mapped. All compute on the CPU and return the dtype they are given.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from tui.worker import quantize
+
+Parts = Mapping[str, torch.Tensor]
+Shape = tuple[torch.dtype, tuple[int, ...]]
+
+_FINE_ROWS = 16
+"""Up to so many rows activations are given 16 bits, as two rows of 8: reading the weights
+is what takes the time there, and a second row is nearly free."""
+_STEP = 127
+
+
+class Bf16(nn.Module):  # type: ignore[misc]
+    """bfloat16 in the order in which oneDNN reads it; plain calls reorder it each time."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.outputs = weight.shape[0]
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.to(torch.bfloat16), 1)
+        self._bias = None if bias is None else bias.to(torch.bfloat16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias``."""
+        return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
+
+
+class Int8(nn.Module):  # type: ignore[misc]
+    """int8 weights with a scale per row, times 8-bit activations with a scale per row of
+    theirs (two such rows for one where rows are few), in oneDNN's kernel."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__()
+        weight = parts["weight"]
+        self.outputs = weight.shape[0]
+        self._packed = torch.ops.onednn.qlinear_prepack(weight, None)
+        self._scale = parts["scale"].clone()
+        self._zeros = torch.zeros(self.outputs, dtype=torch.int64)
+        bias = parts.get("bias")
+        self._bias = None if bias is None else bias.clone()
+        # Without VNNI the kernel adds pairs of products in 16 bits, which overflow unless
+        # the activations have a bit less.
+        self._step = _STEP if has_vnni() else _STEP // 2
+
+    @staticmethod
+    def parts(weight: torch.Tensor, bias: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        """What a file holds of such a layer."""
+        q, scale = quantize.int8_rows(weight)
+        return {"weight": q, "scale": scale} | ({} if bias is None else {"bias": bias.float()})
+
+    @staticmethod
+    def shapes(rows: int, columns: int, biased: bool) -> dict[str, Shape]:
+        """Dtypes and shapes of the parts of such a layer."""
+        bias: dict[str, Shape] = {"bias": (torch.float32, (rows,))} if biased else {}
+        return {
+            "weight": (torch.int8, (rows, columns)),
+            "scale": (torch.float32, (rows,)),
+        } | bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias``."""
+        rows = x.reshape(-1, x.shape[-1]).float()
+        count, step = rows.shape[0], self._step
+        unit = rows.abs().amax(1, keepdim=True).clamp_min_(1e-20).div_(step)
+        steps = rows / unit
+        if count <= _FINE_ROWS:
+            coarse = steps.round()
+            rest = steps.sub_(coarse).mul_(2 * step).round_()
+            both = self._product(torch.cat((coarse, rest)))
+            y = both[:count].add_(both[count:], alpha=1 / (2 * step))
+        else:
+            y = self._product(steps.round_())
+        y = y.mul_(unit)
+        if self._bias is not None:
+            y = y.add_(self._bias)
+        return y.to(x.dtype).reshape(*x.shape[:-1], self.outputs)
+
+    def _product(self, steps: torch.Tensor) -> torch.Tensor:
+        """The product with rows in whole steps of -127 to 127."""
+        zero = self._step + 1
+        return torch.ops.onednn.qlinear_pointwise(
+            steps.add_(zero).to(torch.uint8),
+            *(1.0, zero, self._packed, self._scale, self._zeros, None),
+            *(1.0, 0, torch.float32, "none", [], ""),
+        )
+
+
+class Int4(nn.Module):  # type: ignore[misc]
+    """4-bit weights in groups of 32 with scale and zero point, times bfloat16."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__()
+        self._weight, self._scales = parts["weight"], parts["scales"]
+        self._bias = parts.get("bias")
+        self.outputs = self._weight.shape[0]
+
+    @staticmethod
+    def parts(weight: torch.Tensor, bias: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        """What a file holds of such a layer; the order of the weights is this CPU's."""
+        q, scales = quantize.int4_groups(weight)
+        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(q, 1)
+        more = {} if bias is None else {"bias": bias.to(torch.bfloat16)}
+        return {"weight": packed, "scales": scales} | more
+
+    @staticmethod
+    def shapes(rows: int, columns: int, biased: bool) -> dict[str, Shape]:
+        """Dtypes and shapes of the parts of such a layer."""
+        bias: dict[str, Shape] = {"bias": (torch.bfloat16, (rows,))} if biased else {}
+        return {
+            "weight": (torch.uint8, (rows, columns // 2)),
+            "scales": (torch.bfloat16, (columns // quantize.GROUP, rows, 2)),
+        } | bias
+
+    @staticmethod
+    def takes(rows: int, columns: int) -> bool:
+        """Whether the kernel takes a matrix of this shape."""
+        return rows % 16 == 0 and columns % quantize.GROUP == 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias``."""
+        rows = x.reshape(-1, x.shape[-1])
+        y = torch.ops.aten._weight_int4pack_mm_for_cpu(
+            rows, self._weight, quantize.GROUP, self._scales
+        )
+        if self._bias is not None:
+            y = y.add_(self._bias)
+        return y.reshape(*x.shape[:-1], self.outputs)
+
+
+class _Shared:
+    """The product of layers with the same input, computed by the first that is asked."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.layer = layer
+        self._input: torch.Tensor | None = None
+        self._output: torch.Tensor | None = None
+
+    def product(self, x: torch.Tensor, last: bool) -> torch.Tensor:
+        if self._input is not x:
+            self._input, self._output = x, self.layer(x)
+        output = self._output
+        if last:
+            self._input = self._output = None
+        return output
+
+
+class Part(nn.Module):  # type: ignore[misc]
+    """Stands where one of several layers with the same input stood."""
+
+    def __init__(self, shared: _Shared, start: int, stop: int, last: bool) -> None:
+        super().__init__()
+        self._shared, self._start, self._stop, self._last = shared, start, stop, last
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """This layer's columns of the common product."""
+        return self._shared.product(x, self._last)[..., self._start : self._stop]
+
+
+def divided(layer: nn.Module, sizes: Sequence[int]) -> list[Any]:
+    """What takes the place of the layers that were joined, in their order."""
+    if len(sizes) == 1:
+        return [layer]
+    shared, ends = _Shared(layer), torch.tensor(sizes).cumsum(0).tolist()
+    starts = [0, *ends[:-1]]
+    return [
+        Part(shared, start, end, end == ends[-1]) for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def has_vnni() -> bool:
+    """Whether the CPU multiplies bytes without an overflow."""
+    return bool(torch.cpu._is_vnni_supported())
