@@ -19,6 +19,8 @@ from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
 
 DEFAULT_DTYPE = "bf16"
 LOADABLE = ("bf16", "fp16", "fp32", "int8", "int4")
+LOCAL = "local"
+"""The engine of a model whose weights are here."""
 FETCHED = ("demo", "modelscope")
 """Kinds of references that may have to be fetched."""
 
@@ -54,7 +56,7 @@ class Resolved:
 
     def to_json(self) -> dict[str, Any]:
         """The model as it stands in a session's header; never with a key."""
-        if self.engine != "local":
+        if self.engine != LOCAL:
             return self._elsewhere()
         return {
             "name": self.name,
@@ -118,7 +120,7 @@ def resolve(
         return Resolved(
             name=ref.text,
             label=_label("demo", ref),
-            engine="local",
+            engine=LOCAL,
             checkpoint=demo.fetch(consent, progress),
             dtype=ref.dtype or DEFAULT_DTYPE,
             family=demo.FAMILY,
@@ -181,7 +183,7 @@ def _gguf(ref: Reference, file: Path) -> Resolved:
     return Resolved(
         name=ref.text,
         label=_label(file.stem, ref),
-        engine="local",
+        engine=LOCAL,
         checkpoint=file,
         dtype=ref.dtype or DEFAULT_DTYPE,
         checkpoint_bytes=check_gguf(file),
@@ -209,7 +211,7 @@ def _folder(
     return Resolved(
         name=ref.text,
         label=_label(display_name(folder), ref),
-        engine="local",
+        engine=LOCAL,
         checkpoint=folder,
         dtype=ref.dtype or DEFAULT_DTYPE,
         family=seen.family,

@@ -1,0 +1,124 @@
+"""From a resolved model to the engine that runs it."""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tui.engines import services
+from tui.engines.base import Engine
+from tui.engines.endpoint import EndpointEngine
+from tui.engines.limiter import Limiter
+from tui.engines.local import Allowance, LocalEngine
+from tui.engines.pasted import Answers, PastedEngine, read_pasted
+from tui.engines.recorded import RecordedEngine
+from tui.host import paths
+from tui.host.errors import UserError
+from tui.models.resolve import LOCAL, Resolved
+from tui.run import plan
+from tui.sessions import reader
+from tui.settings import Settings
+
+_LOG_KEPT_S = 7 * 86_400
+
+
+class Factory:
+    """Makes the engines of one run; engines of one service share its limit.
+
+    ``own`` is the ``[services]`` table of the settings, ``pasted`` holds the answers that
+    a person brought, by model; with ``interactive`` a person is there to paste what is
+    missing. ``settings`` bound what a worker may take.
+    """
+
+    def __init__(
+        self,
+        own: Mapping[str, Any],
+        pasted: Mapping[str, Answers] | None = None,
+        interactive: bool = False,
+        settings: Settings | None = None,
+    ) -> None:
+        self._settings = settings or Settings()
+        self._own, self._pasted, self._interactive = own, pasted or {}, interactive
+        self._limiters: dict[str, Limiter] = {}
+        self._sessions: dict[Path, reader.Reading] = {}
+
+    def make(self, model: Resolved, threads: int) -> Engine:
+        """The engine of a model; one that computes here uses ``threads`` cores.
+
+        Raises:
+            UserError: its session cannot be read any more.
+        """
+        return _MAKERS[model.engine](self, model, threads)
+
+    def local(self, model: Resolved, threads: int) -> Engine:
+        """A worker process of its own."""
+        bounds = [tokens for tokens in (model.context, self._settings.context) if tokens]
+        return LocalEngine(
+            model.checkpoint,
+            model.dtype,
+            threads,
+            _worker_log(),
+            min(bounds, default=None),
+            remote_code=model.remote_code,
+            allowance=Allowance(*plan.allowance(model, self._settings)),
+        )
+
+    def endpoint(self, model: Resolved, threads: int) -> Engine:
+        """A connection to a service."""
+        known = services.services(self._own)[model.service]
+        service = replace(known, base_url=model.base_url)
+        if not known.base_url:
+            service = replace(service, title=service.host)
+        limiter = self._limiters.setdefault(service.base_url, Limiter(service.concurrency))
+        return EndpointEngine(service, model.model, limiter)
+
+    def recorded(self, model: Resolved, threads: int) -> Engine:
+        """A model of an earlier session, at its pace of then."""
+        path = model.checkpoint
+        if path not in self._sessions:
+            self._sessions[path] = reader.read(path)
+        events = self._sessions[path].events
+        head = self._sessions[path].header.models
+        labels = [str(one.get("label") or one.get("name", "")) for one in head]
+        return RecordedEngine(events, labels.index(model.model))
+
+    def pasted(self, model: Resolved, threads: int) -> Engine:
+        """A person."""
+        return PastedEngine(self._pasted.get(model.model, {}), interactive=self._interactive)
+
+
+_MAKERS: dict[str, Callable[[Factory, Resolved, int], Engine]] = {
+    LOCAL: Factory.local,
+    "endpoint": Factory.endpoint,
+    "recorded": Factory.recorded,
+    "pasted": Factory.pasted,
+}
+
+
+def factory(
+    models: Sequence[Resolved], questions: Sequence[str], settings: Settings, interactive: bool
+) -> Factory:
+    """The factory of a run of these models and question ids.
+
+    Raises:
+        UserError: the file of pasted answers cannot be used.
+    """
+    names = list(dict.fromkeys(model.model for model in models if model.engine == "pasted"))
+    pasted: Mapping[str, Answers] = {}
+    if settings.pasted is not None:
+        if not names:
+            raise UserError("--pasted: no model here is pasted", "name one: pasted:NAME")
+        pasted = read_pasted(settings.pasted, names, questions)
+    return Factory(settings.services, pasted, interactive, settings)
+
+
+def _worker_log() -> Path:
+    """A log of its own for a worker: its last line tells of what it died. Old ones go."""
+    folder = paths.log_file().parent
+    for old in folder.glob("worker-*.log"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > _LOG_KEPT_S:
+                old.unlink()
+    return folder / f"worker-{time.time_ns():x}.log"
