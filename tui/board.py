@@ -44,6 +44,12 @@ class Answer:
         return "".join(self.chunks)
 
     @property
+    def remark(self) -> str:
+        """The newest note of a person on it, "" where there is none or it was taken back."""
+        said = [note.text for note in self.notes if note.source == "person"]
+        return said[-1] if said else ""
+
+    @property
     def is_open(self) -> bool:
         """Whether more of it may come."""
         return self.state in OPEN_STATES

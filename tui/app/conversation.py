@@ -12,7 +12,7 @@ from tui.app.look import Look
 from tui.app.safe_text import clean, one_line
 from tui.app.wrapping import Wrapped
 from tui.board import Answer, Board, Model
-from tui.events import Failed, Load, Note
+from tui.events import Failed, Load
 
 Row = tuple[str, str]
 """Text and style names."""
@@ -82,7 +82,8 @@ class Block:
             self._chunks += len(new)
             at = self.text.append("".join(new))
             changed.append(len(self.prompt) + len(self.reasoning) + at)
-        mark = (answer.state, answer.figures, answer.failure, len(answer.notes))
+        stars = tuple(answer.stars.items())
+        mark = (answer.state, answer.figures, answer.failure, len(answer.notes), stars)
         if mark != self._mark:
             self._mark = mark
             self.closing = self._closing_rows()
@@ -116,7 +117,13 @@ class Block:
             elif not answer.chunks and not answer.reasoning:
                 rows.add(say("pane.empty"), "muted")
         for note in answer.notes:
-            rows.note(note)
+            if note.source != "person":
+                rows.add(note.text, "muted")
+        if answer.remark:
+            rows.add(f"✎ {answer.remark}", "accent")
+        if answer.stars:
+            given = "  ".join(f"{one_line(name)} {'★' * n}" for name, n in answer.stars.items())
+            rows.add(given, "warn")
         return [*rows.made, ("", "text")] if rows.made else []
 
 
@@ -141,9 +148,6 @@ class _Rows:
             filled, empty = bar(load.done / load.total, width)
             percent = min(100, load.done * 100 // load.total)
             self.made.append((f"{filled}{empty} {percent:>3} %", "accent"))
-
-    def note(self, note: Note) -> None:
-        self.add(f"✎ {note.text}" if note.source == "person" else note.text, "muted")
 
 
 class Conversation:

@@ -40,13 +40,19 @@ class Wrapped:
 
 def wrap_line(line: str, width: int) -> list[str]:
     """The rows of one line without newlines; at least one, an empty line is one row."""
-    rows = []
-    while (cut := _cut(line, width)) < len(line):
-        row = line[:cut]
-        rows.append(row.rstrip(" ") or row)
-        line = line[cut:]
-    rows.append(line)
-    return rows
+    return [line[start:end] for start, end in wrap_spans(line, width)]
+
+
+def wrap_spans(line: str, width: int) -> list[tuple[int, int]]:
+    """Where the rows of one line begin and end in it; spaces at a break are in none."""
+    spans = []
+    start = 0
+    while (cut := _cut(rest := line[start:], width)) < len(rest):
+        row = rest[:cut]
+        spans.append((start, start + len(row.rstrip(" ") or row)))
+        start += cut
+    spans.append((start, len(line)))
+    return spans
 
 
 def _cut(line: str, width: int) -> int:

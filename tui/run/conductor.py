@@ -4,13 +4,13 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from tui import events as ev
-from tui.events import Event
+from tui.events import RUN, Event
 from tui.host.errors import UserError
 from tui.questions import QuestionSet
 from tui.run.lane import Lane
-from tui.run.meter import Meter
 from tui.run.record import Record
 from tui.run.tasks import BACKGROUND, INTERACTIVE, Task
 from tui.sessions.journal import SaveState
@@ -20,16 +20,32 @@ CLOSE_S = 0.9
 _FREE = "free-"
 
 
+class Watcher(Protocol):
+    """A thread beside a run: the meter, the guard."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def close(self, timeout: float) -> None:
+        """End, within ``timeout`` seconds."""
+        ...
+
+
 class Run:
     """Made by `tui.run.setup.begin`. All methods may be called from any thread and
     return at once, but `close`."""
 
     def __init__(
-        self, record: Record, lanes: Sequence[Lane], meter: Meter, questions: QuestionSet
+        self,
+        record: Record,
+        lanes: Sequence[Lane],
+        watchers: Sequence[Watcher],
+        questions: QuestionSet,
     ) -> None:
         self._record = record
         self._lanes = tuple(lanes)
-        self._meter = meter
+        self._watchers = tuple(watchers)
         self._questions = questions
         self._shared = lanes[0].shared
         self._next_free = 1
@@ -71,7 +87,8 @@ class Run:
             return
         for lane in self._lanes:
             lane.start()
-        self._meter.start()
+        for watcher in self._watchers:
+            watcher.start()
 
     def drain(self) -> tuple[bool, list[Event]]:
         """The events since the last call; the flag (start over) is False in a live run."""
@@ -98,7 +115,8 @@ class Run:
         """Ask now, before all that waits in the background; the ids of the answers.
 
         Without ``text``: the question's next turn that has no answer (what is queued of
-        it moves to the front), or with ``again`` its newest turn anew. With ``text``: a
+        it moves to the front), or with ``again`` its newest turn anew (a worker that does not
+        respond is ended for it). With ``text``: a
         further turn of that conversation, or a new question where ``question_id`` is None.
 
         Raises:
@@ -159,6 +177,10 @@ class Run:
         """Give the answer that a person pasted; whether it was waited for, and has a text."""
         return any(lane.supply(answer, text) for lane in self._lanes)
 
+    def judge(self, body: ev.Rated | ev.Voted | ev.Note) -> None:
+        """Record what a person says of an answer; `drain` hands it out like all else."""
+        self._record.emit(RUN, body)
+
     def reload(self, model: int) -> None:
         """Load a model anew, as after a failure."""
         self._lanes[model].reload()
@@ -187,7 +209,8 @@ class Run:
                 closer.join(max(0.0, deadline - time.monotonic()))
             for lane in self._lanes:
                 lane.join(max(0.0, deadline - time.monotonic()))
-            self._meter.close(max(0.0, deadline - time.monotonic()))
+            for watcher in self._watchers:
+                watcher.close(max(0.0, deadline - time.monotonic()))
             with self._record.board() as board:
                 left = [(answer.model, answer.id) for answer in board.open_answers()]
             for model, answer in left:
@@ -219,7 +242,9 @@ class Run:
         if not made:
             return [self._push(lane, question, 0, turns[0])]
         if made[-1].is_open:
-            return []
+            if not lane.stuck:
+                return []
+            lane.engine.cancel([made[-1].id])
         scripted = made[-1].turn < len(turns) and turns[made[-1].turn] == made[-1].prompt
         return [self._push(lane, question, made[-1].turn, made[-1].prompt, scripted=scripted)]
 

@@ -46,3 +46,43 @@ def redact(text: str, names: Iterable[str]) -> str:
     """``text`` with every name (in any case) hidden: models like to introduce themselves."""
     pattern = "|".join(re.escape(name) for name in names)
     return re.sub(pattern, HIDDEN, text, flags=re.IGNORECASE) if pattern else text
+
+
+class Redactor:
+    """`redact` for text that comes in pieces: a name is hidden however it was cut up.
+
+    What may be the beginning of a name is held back until it is known to be none.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = sorted({name.lower() for name in names}, key=len, reverse=True)
+        self._first = {name[0] for name in self._names}
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """What can be shown after some more text."""
+        return self._release(self._held + text, final=False)
+
+    def finish(self) -> str:
+        """What was still held back."""
+        return self._release(self._held, final=True)
+
+    def _release(self, text: str, final: bool) -> str:
+        out: list[str] = []
+        low = text.lower()
+        if len(low) != len(text):  # some letters have a longer lower case: compare one by one
+            low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+        at = 0
+        while at < len(text):
+            if low[at] not in self._first:
+                out.append(text[at])
+                at += 1
+                continue
+            rest = low[at:]
+            if not final and any(len(n) > len(rest) and n.startswith(rest) for n in self._names):
+                break
+            name = next((n for n in self._names if rest.startswith(n)), "")
+            out.append(HIDDEN if name else text[at])
+            at += len(name) or 1
+        self._held = text[at:]
+        return "".join(out)

@@ -52,7 +52,7 @@ class BoardScreen(BaseScreen):
     def __init__(self, look: Look, source: Source, path: Path, sessions: Path, hint: str) -> None:
         super().__init__(look)
         self.source, self.path, self._sessions, self._hint = source, path, sessions, hint
-        self.board = Board()
+        self.board = self.shown = Board()
         self.question = ""
         self.bar = QuestionBar(look, id="question")
         self.status = StatusBar(look, id="status")
@@ -113,10 +113,24 @@ class BoardScreen(BaseScreen):
         if events:
             fold(events, self.board)
         if reset or events:
+            self.shown = self.view(reset, events)
             self.after_events()
         if not any(q.id == self.question for q in self.board.questions):
             self.question = self.board.questions[0].id if self.board.questions else ""
         return reset or bool(events)
+
+    def view(self, reset: bool, events: list[Event]) -> Board:
+        """The board to show after these events."""
+        return self.board
+
+    def model_at(self, place: int) -> int:
+        """The model that a pane of `shown` stands for."""
+        return place
+
+    @property
+    def chosen_model(self) -> int:
+        """The model of the chosen pane."""
+        return self.model_at(self.grid.chosen if self.grid else 0)
 
     def must_ask(self) -> bool:
         """Whether leaving now would stop something."""
@@ -129,14 +143,14 @@ class BoardScreen(BaseScreen):
         """Bring every visible widget up to the board; each repaints only what changed."""
         if self.has_class("-tiny"):
             return
-        self.bar.show_question(self.board, self.current_question())
+        self.bar.show_question(self.shown, self.current_question())
         if self.grid is not None:
-            self.grid.show(self.board, self.question)
-        self.status.show_status(self.board, self.question, self.saved())
+            self.grid.show(self.shown, self.question)
+        self.status.show_status(self.shown, self.question, self.saved())
 
     def current_question(self) -> Question | None:
         """The question on the screen."""
-        return next((q for q in self.board.questions if q.id == self.question), None)
+        return next((q for q in self.shown.questions if q.id == self.question), None)
 
     def go_to(self, question: str) -> None:
         """Show another question; nothing that runs is touched."""
@@ -181,8 +195,8 @@ class BoardScreen(BaseScreen):
 
     def action_copy(self) -> None:
         """The answer of the chosen pane: to the clipboard, and always to a file."""
-        model = self.board.models[self.grid.chosen] if self.grid else None
-        answer = shown_answer(self.board, model.index, self.question) if model else None
+        model = self.shown.models[self.grid.chosen] if self.grid else None
+        answer = shown_answer(self.shown, model.index, self.question) if model else None
         if model is None or answer is None or not answer.chunks:
             self.tell(self.look.say("copy.nothing"), "warning")
             return

@@ -9,8 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from tui.app.look import Look, Piece
-from tui.app.screens.board_screen import BoardScreen, Source
+from tui.app.screens.board_screen import Source
+from tui.app.screens.judging import JudgingScreen
 from tui.app.widgets.prompt import Prompt
+from tui.events import Note, Rated, Voted
 from tui.host.errors import UserError
 
 
@@ -37,6 +39,14 @@ class LiveRun(Source, Protocol):
         """Put a question to models (all by default); the ids of the answers."""
         ...
 
+    def judge(self, body: Rated | Voted | Note) -> None:
+        """Record what a person says of an answer."""
+        ...
+
+    def save_elsewhere(self, folder: Path) -> Path:
+        """Go on in another folder; the new file."""
+        ...
+
     def ask_all(self) -> object:
         """Ask everything that has not been asked, in the background."""
         ...
@@ -54,7 +64,7 @@ class LiveRun(Source, Protocol):
         ...
 
 
-class CompareScreen(BoardScreen):
+class CompareScreen(JudgingScreen):
     """Panes of a run with a prompt below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -66,6 +76,7 @@ class CompareScreen(BoardScreen):
         Binding("i", "prompt(False)", "key.prompt", id="prompt.focus"),
         Binding("f", "prompt(True)", "key.free", show=False, id="prompt.free"),
         Binding("L", "reload", "key.reload", show=False, id="model.reload"),
+        Binding("W", "elsewhere", "key.elsewhere", show=False, id="session.elsewhere"),
     ]
 
     def __init__(self, look: Look, run: LiveRun, sessions: Path) -> None:
@@ -76,7 +87,8 @@ class CompareScreen(BoardScreen):
         self._known = 0
 
     def extras(self) -> Iterable[Widget]:
-        """The prompt."""
+        """The bars, then the prompt."""
+        yield from super().extras()
         yield self.prompt
 
     def focus_stops(self) -> list[Widget]:
@@ -100,7 +112,7 @@ class CompareScreen(BoardScreen):
         """Also without events the save state may change."""
         super().tick()
         if self.grid is not None and not self.has_class("-tiny"):
-            self.status.show_status(self.board, self.question, self.saved())
+            self.status.show_status(self.shown, self.question, self.saved())
 
     def after_events(self) -> None:
         """A free question that was just asked is gone to."""
@@ -119,7 +131,7 @@ class CompareScreen(BoardScreen):
     def action_ask_again_here(self) -> None:
         """Ask its newest turn anew of the chosen model."""
         if self.grid is not None:
-            self._ask(self.question, again=True, models=[self.grid.chosen])
+            self._ask(self.question, again=True, models=[self.chosen_model])
 
     def action_ask_all(self) -> None:
         """Ask every question of every model, in the background."""
@@ -148,16 +160,34 @@ class CompareScreen(BoardScreen):
 
     def action_cancel(self) -> None:
         """Stop the answers of the chosen pane."""
-        if self.grid is not None and self.board.open_answers(self.grid.chosen):
-            self.run.cancel(self.grid.chosen)
+        if self.grid is not None and self.board.open_answers(self.chosen_model):
+            self.run.cancel(self.chosen_model)
 
     def action_reload(self) -> None:
         """Load the chosen model again."""
         if self.grid is not None:
             try:
-                self.run.reload(self.grid.chosen)
+                self.run.reload(self.chosen_model)
             except UserError as error:
                 self.tell_error(error)
+
+    def record(self, body: Rated | Voted | Note) -> None:
+        """Into the run's own file."""
+        self.run.judge(body)
+
+    def action_elsewhere(self) -> None:
+        """Save the session in another folder: the disk may be full."""
+        self.ask_line.ask(self.look.say("elsewhere.title"), str(Path.home()), self._elsewhere)
+
+    def _elsewhere(self, folder: str) -> None:
+        if not folder:
+            return
+        try:
+            self.path = self.run.save_elsewhere(Path(folder).expanduser())
+        except (UserError, RuntimeError) as error:
+            self.tell_error(error if isinstance(error, UserError) else UserError(str(error)))
+        else:
+            self.tell(self.look.say("elsewhere.done", path=str(self.path)))
 
     def action_prompt(self, free: bool) -> None:
         """Type: a further turn of this conversation, or a new question."""

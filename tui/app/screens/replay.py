@@ -1,7 +1,7 @@
 """A recorded session in the same panes, with a transport bar."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,14 +10,18 @@ from textual.widget import Widget
 
 from tui.app.look import Look, Piece
 from tui.app.safe_text import one_line
-from tui.app.screens.board_screen import BoardScreen
+from tui.app.screens.judging import JudgingScreen
 from tui.app.widgets.transport import Transport
+from tui.events import Note, Rated, Voted
+from tui.host import paths
+from tui.host.errors import UserError
+from tui.sessions.amend import Amended
 from tui.sessions.player import SPEEDS, Player
 
 _SEEK_US = 5_000_000
 
 
-class ReplayScreen(BoardScreen):
+class ReplayScreen(JudgingScreen):
     """Plays a session; shows the question that is being answered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -35,19 +39,50 @@ class ReplayScreen(BoardScreen):
         Binding("escape,backspace", "leave", "key.leave", show=False, id="replay.leave"),
     ]
 
-    def __init__(self, look: Look, player: Player, path: Path, sessions: Path) -> None:
-        super().__init__(look, player, path, sessions, look.say("pane.hint_replay"))
-        self.player = player
+    def __init__(
+        self,
+        look: Look,
+        player: Player,
+        path: Path,
+        sessions: Path,
+        beside: Sequence[Path] = (),
+    ) -> None:
+        """``beside`` are further sessions that ``player`` plays together with ``path``."""
+        self.judged = Amended(player, path, sessions)
+        super().__init__(look, self.judged, path, sessions, look.say("pane.hint_replay"))
+        self.player, self._beside = player, tuple(beside)
         self.transport = Transport(look, id="transport")
         self._stepped = False
 
     def extras(self) -> Iterable[Widget]:
-        """The transport bar."""
+        """The bars, then the transport bar."""
+        yield from super().extras()
         yield self.transport
 
     def saved(self) -> Piece:
         """Which recording this is."""
         return one_line(self.path.name), "muted"
+
+    def record(self, body: Rated | Voted | Note) -> None:
+        """Appended to the recording."""
+        if self._beside:
+            raise UserError(self.look.say("judge.one_session"))
+        self.judged.judge(body)
+        self.path = self.judged.path
+
+    def sessions_shown(self) -> Sequence[Path]:
+        """All that are played."""
+        return [self.path, *self._beside]
+
+    def report_folder(self) -> Path:
+        """Next to the recording; what came with the program is left as it is."""
+        folder = self.path.parent
+        samples = paths.bundled("sessions")
+        return self._sessions if folder.resolve() == samples.resolve() else folder
+
+    def on_unmount(self) -> None:
+        """Let go of the recording."""
+        self.judged.close()
 
     def tick(self) -> None:
         """The position moves also where nothing happens."""

@@ -46,6 +46,7 @@ class AnswerPane(Widget, can_focus=True):
         self._tops: dict[str, int] = {}
         self.top = 0
         self.follow = True
+        self._marked = False
         self._conversation = Conversation(20, look, hint)
 
     @property
@@ -131,7 +132,7 @@ class AnswerPane(Widget, can_focus=True):
         """One line: the header at 0, rows of the conversation below."""
         width = self.size.width
         if y == 0:
-            ground = "cursor" if self.has_focus else "panel"
+            ground = "cursor" if self.has_focus or self._marked else "panel"
             return self._look.strip(self._header, width, ground)
         index = self.top + y - 1
         if index >= len(self._conversation):
@@ -146,6 +147,12 @@ class AnswerPane(Widget, can_focus=True):
             self.show(self._board, self._question)
             if self.follow:
                 self.action_end()
+
+    def mark(self, marked: bool) -> None:
+        """Look as with the focus, while a bar has it."""
+        if marked != self._marked:
+            self._marked = marked
+            self.refresh(Region(0, 0, self.size.width, 1))
 
     def on_focus(self) -> None:
         """The header shows the focus."""

@@ -104,12 +104,18 @@ class PaneGrid(Container):
         """The panes that can be seen."""
         return (pane for pane in self.panes if pane.display)
 
-    def choose(self, index: int) -> None:
+    def choose(self, index: int, focus: bool = True) -> None:
         """Make a pane the chosen one and give it the focus."""
         if 0 <= index < len(self.panes):
             self.chosen = index
             self.rearrange()
-            self.pane.focus(scroll_visible=False)
+            if focus:
+                self.pane.focus(scroll_visible=False)
+
+    def mark(self, marked: bool) -> None:
+        """Show which pane is the chosen one while something else has the focus."""
+        for pane in self.panes:
+            pane.mark(marked and pane.index == self.chosen)
 
     def toggle_zoom(self) -> None:
         """Show the chosen pane alone, or all again."""

@@ -1,0 +1,226 @@
+"""What the live and the replay screen share beyond showing: judging, comparing, handing in."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from tui.app.look import Look
+from tui.app.screens.board_screen import BoardScreen, Source
+from tui.app.widgets.ask_line import AskLine
+from tui.app.widgets.judge_bar import JudgeBar, StarsBar, VotesBar, judged_answer
+from tui.board import Board
+from tui.events import Event, Note, Rated, Voted
+from tui.host.errors import UserError
+from tui.scoring.agenda import agenda
+from tui.scoring.dimensions import Dimension, dimensions
+from tui.scoring.disguise import Disguise
+
+MAX_NOTE = 2000
+"""Characters."""
+
+
+class JudgingScreen(BoardScreen):
+    """Stars, votes, notes, blind mode, the differences view, and the report."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "stars", "key.stars", id="judge.stars"),
+        Binding("v", "votes", "key.votes", id="judge.votes"),
+        Binding("c", "note", "key.note", show=False, id="judge.note"),
+        Binding("b", "blind", "key.blind", show=False, id="judge.blind"),
+        Binding("d", "differences", "key.differences", id="view.differences"),
+        Binding("e", "export", "key.export", id="session.export"),
+    ]
+
+    def __init__(self, look: Look, source: Source, path: Path, sessions: Path, hint: str) -> None:
+        super().__init__(look, source, path, sessions, hint)
+        self.stars, self.votes = StarsBar(look, self), VotesBar(look, self)
+        self.ask_line = AskLine(look, self.leave_bar)
+        self._disguise: Disguise | None = None
+        self._reveal = self._begun = False
+
+    def extras(self) -> Iterable[Widget]:
+        """The bars, hidden until they are wanted."""
+        yield self.stars
+        yield self.votes
+        yield self.ask_line
+
+    def record(self, body: Rated | Voted | Note) -> None:
+        """Into the session.
+
+        Raises:
+            UserError: it cannot be recorded.
+        """
+        raise NotImplementedError
+
+    # The bench of the bars.
+
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """What stars are given in: of the question set or the settings."""
+        header = self.board.header
+        given = None
+        if header is not None:
+            given = header.questions.get("dimensions") or header.settings.get("dimensions")
+        return dimensions(given, (d for a in self.board.answers.values() for d in a.stars))
+
+    def judge(self, body: Rated | Voted | Note) -> bool:
+        """Record it and show it."""
+        try:
+            self.record(body)
+        except UserError as error:
+            self.tell_error(error)
+            return False
+        self._drain()
+        self.show()
+        return True
+
+    def leave_bar(self) -> None:
+        """The panes have the keys again."""
+        if self.grid is not None:
+            self.grid.choose(self.grid.chosen)
+
+    def show(self) -> None:
+        """Also the bars."""
+        super().show()
+        for bar in (self.stars, self.votes):
+            bar.show_judging()
+
+    def action_stars(self) -> None:
+        """Give stars."""
+        self._open(self.stars)
+
+    def action_votes(self) -> None:
+        """Vote."""
+        self._open(self.votes)
+
+    def _open(self, bar: JudgeBar) -> None:
+        if not bar.open():
+            key = "judge.two_needed" if bar is self.votes else "judge.nothing"
+            self.tell(self.look.say(key), "warning")
+
+    def action_note(self) -> None:
+        """Write a remark on the answer of the chosen pane, or change it."""
+        place = self.grid.chosen if self.grid else 0
+        if self.grid is None or not (answer := judged_answer(self.shown, place, self.question)):
+            self.tell(self.look.say("judge.nothing"), "warning")
+            return
+        true = self.board.answers[answer.id]
+        title = self.look.say("judge.note", label=self.shown.models[place].label)
+
+        def done(text: str) -> None:
+            if text != true.remark:
+                self.judge(Note(text[:MAX_NOTE], true.id, "person"))
+
+        self.ask_line.ask(title, answer.remark, done)
+
+    # Blind mode.
+
+    def view(self, reset: bool, events: list[Event]) -> Board:
+        """The board, or what may be seen of it while names are hidden."""
+        header = self.board.header
+        if header is not None and not self._begun:
+            self._begun = True
+            if header.settings.get("blind"):
+                self._disguise = Disguise(header)
+        if self._disguise is None:
+            return self.board
+        if reset or self.shown is self.board or self.shown.header is None:
+            return self._disguise.board(self.board)
+        self._disguise.feed(events, self.shown)
+        return self.shown
+
+    def model_at(self, place: int) -> int:
+        """Panes change places in each question while names are hidden."""
+        if self._disguise is None:
+            return place
+        return self._disguise.order(self.question)[place]
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether names are hidden."""
+        return self._disguise is not None
+
+    def action_blind(self) -> None:
+        """Hide the names, or reveal them: before all is judged only when asked twice."""
+        if self.board.header is None:
+            return
+        if self._disguise is None:
+            self._disguise = Disguise(self.board.header)
+            self.shown = self._disguise.board(self.board)
+            self._reveal = False
+            self.tell(self.look.say("blind.on"))
+        else:
+            left = self._unjudged()
+            if left and not self._reveal:
+                self._reveal = True
+                self.tell(self.look.say("blind.early", count=left), "warning")
+                return
+            order = self._disguise.order(self.question)
+            who = ", ".join(
+                f"{self.shown.models[place].label} = {self.board.models[model].label}"
+                for place, model in enumerate(order)
+            )
+            self._disguise, self.shown = None, self.board
+            self.tell(self.look.say("blind.off", who=who))
+        if self.grid is not None:
+            for pane in self.grid.panes:
+                pane.restart()
+        self.show()
+
+    def _unjudged(self) -> int:
+        """Questions with complete answers of which none has stars or a vote."""
+        voted = {question for (question, _, _), c in self.board.votes.items() if c != "none"}
+        return sum(
+            item.question not in voted
+            and not any(contender.answers[-1].stars for contender in item.contenders)
+            for item in agenda(self.board).items
+        )
+
+    # What two answers have in common, and the report.
+
+    def action_differences(self) -> None:
+        """Where the answer of the chosen pane parts from another one's."""
+        from tui.app.screens.differences import DifferencesScreen
+
+        found = [m.index for m in self.shown.models if self._text(m.index)]
+        if len(found) < 2:
+            self.tell(self.look.say("differences.two_needed"), "warning")
+            return
+        chosen = self.grid.chosen if self.grid else 0
+        self.app.push_screen(DifferencesScreen(self.look, self, chosen))
+
+    def _text(self, place: int) -> str:
+        return "\n\n".join(a.text for a in self.shown.conversation(place, self.question))
+
+    def sessions_shown(self) -> Sequence[Path]:
+        """The files that a report is made of."""
+        return [self.path]
+
+    def report_folder(self) -> Path:
+        """Where a report goes."""
+        return self._sessions
+
+    def action_export(self) -> None:
+        """Write a report, Markdown and HTML, with a picture of each question."""
+        if self.is_blind:
+            self.tell(self.look.say("export.blind"), "warning")
+            return
+        from tui.app.reporting import pictures, write_reports
+
+        paths, folder = list(self.sessions_shown()), self.report_folder()
+        taken = pictures(self)
+        self.tell(self.look.say("export.begun"))
+
+        def work() -> None:
+            try:
+                written = write_reports(paths, folder, self.look.say.language, taken)
+            except UserError as error:
+                self.app.call_from_thread(self.tell_error, error)
+            else:
+                names = "\n".join(map(str, written))
+                words = self.look.say("export.done", path=names)
+                self.app.call_from_thread(self.tell, words)
+
+        self.run_worker(work, thread=True, exit_on_error=False)

@@ -1,0 +1,66 @@
+"""One line to type into for a moment: a note, a folder."""
+
+from collections.abc import Callable, Iterable
+
+from textual import on
+from textual.containers import Container
+from textual.widget import Widget
+
+from tui.app.look import Look
+from tui.app.safe_text import one_line
+from tui.app.widgets.lines import Lines
+from tui.app.widgets.prompt import Prompt
+from tui.app.wrapping import clip
+
+
+class _Line(Prompt):
+    """A prompt in which an empty text counts too: it takes back what was there."""
+
+    def action_send(self) -> None:
+        """Hand the text over as it is."""
+        self.post_message(self.Sent(self.text.strip()))
+
+
+class AskLine(Container):
+    """Hidden until `ask`; then a title and a line, Enter to be done, Escape to leave it."""
+
+    def __init__(self, look: Look, leave: Callable[[], None]) -> None:
+        super().__init__(id="ask-line")
+        self.look, self._leave = look, leave
+        self.heading = Lines(look, id="ask-title")
+        self.line = _Line("")
+        self.display = False
+        self._done: Callable[[str], None] | None = None
+
+    def compose(self) -> Iterable[Widget]:
+        """The title above the line."""
+        yield self.heading
+        yield self.line
+
+    def ask(self, title: str, text: str, done: Callable[[str], None]) -> None:
+        """Let a person change ``text``; ``done`` gets what was made of it."""
+        self._done = done
+        self.display = True
+        self.line.load_text(text)
+        self.line.move_cursor(self.line.document.end)
+        width = self.app.size.width
+        self.heading.show([[(" " + clip(one_line(title), width - 2), "accent")]])
+        self.line.focus()
+
+    @on(Prompt.Sent)
+    def _sent(self, event: Prompt.Sent) -> None:
+        event.stop()
+        done = self._done
+        self._close()
+        if done is not None:
+            done(event.text)
+
+    @on(Prompt.Left)
+    def _left(self, event: Prompt.Left) -> None:
+        event.stop()
+        self._close()
+
+    def _close(self) -> None:
+        self._done = None
+        self.display = False
+        self._leave()

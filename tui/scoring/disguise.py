@@ -1,0 +1,130 @@
+"""Who is who, hidden: the same events with letters for models, shuffled in each question.
+
+What a screen folds out of disguised events holds no name to leak. Figures go as well: a
+speed or a size of memory gives a model away as surely as its name.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from tui import events as ev
+from tui.board import Answer, Board, fold
+from tui.events import RUN, Body, Event
+from tui.scoring import blind
+
+
+class Disguise:
+    """Disguises the events of one session, in the order in which they happen.
+
+    The order of a question depends on the session and the question alone: it is the same
+    in every sitting, and the same as in ``duibi rate --blind``.
+    """
+
+    def __init__(self, header: ev.Session) -> None:
+        self._header = header
+        texts = [str(m.get(key, "")) for m in header.models for key in ("label", "name", "family")]
+        self._names = blind.names_of(texts)
+        self._orders: dict[str, list[int]] = {}
+        self._questions: dict[int, str] = {}
+        self._redactors: dict[tuple[int, bool], blind.Redactor] = {}
+
+    def order(self, question: str) -> list[int]:
+        """The models by their place on the screen."""
+        if question not in self._orders:
+            count = len(self._header.models)
+            self._orders[question] = blind.order(count, question, self._header.started)
+        return self._orders[question]
+
+    def board(self, true: Board) -> Board:
+        """What may be shown of all that has happened so far."""
+        letters = [blind.letter(place) for place in range(len(self._header.models))]
+        header = replace(
+            self._header,
+            models=[{"name": letter, "label": letter} for letter in letters],
+            host={},
+            settings={},
+        )
+        opening = [Event(0, 0, RUN, header)]
+        # No place is one model's: how the models themselves stand is not shown.
+        opening += [Event(0, 0, place, ev.Loaded(0.0)) for place in range(len(letters))]
+        shown = fold(opening)
+        self.feed(_so_far(true), shown)
+        shown.votes.update(true.votes)
+        return shown
+
+    def feed(self, events: Iterable[Event], shown: Board) -> None:
+        """Let the shown board know what happened."""
+        fold((disguised for event in events for disguised in self._disguised(event)), shown)
+
+    def _disguised(self, event: Event) -> Iterator[Event]:
+        body = event.body
+        if isinstance(body, ev.Asked):
+            self._questions[body.answer] = body.question
+            for reasoning in (False, True):
+                self._redactors[body.answer, reasoning] = blind.Redactor(self._names)
+        answer = getattr(body, "answer", -1)
+        if event.model == RUN:
+            if isinstance(body, ev.Rated | ev.Voted | ev.Memory | ev.End):
+                yield event
+            elif isinstance(body, ev.Note) and answer in self._questions:
+                yield replace(event, body=self._note(body))
+            return
+        if answer not in self._questions or event.model not in range(len(self._header.models)):
+            return
+        place = self.order(self._questions[answer]).index(event.model)
+        for shown in self._bodies(body, answer):
+            yield replace(event, model=place, body=shown)
+
+    def _bodies(self, body: Body, answer: int) -> Iterator[Body]:
+        match body:
+            case ev.Delta(text=text, reasoning=reasoning):
+                yield replace(body, text=self._redactors[answer, reasoning].feed(text))
+            case ev.Answered(finish=finish):
+                yield from self._held(answer)
+                yield ev.Answered(answer, finish)
+            case ev.Failed(message=message, next_step=step):
+                yield from self._held(answer)
+                words = [blind.redact(text, self._names) for text in (message, step)]
+                yield replace(body, message=words[0], next_step=words[1])
+            case ev.Cancelled():
+                yield from self._held(answer)
+                yield body
+            case ev.Note():
+                yield self._note(body)
+            case ev.Asked() | ev.Rated():
+                yield body
+
+    def _held(self, answer: int) -> Iterator[Body]:
+        for reasoning in (True, False):
+            if rest := self._redactors[answer, reasoning].finish():
+                yield ev.Delta(answer, 0, rest, reasoning)
+
+    def _note(self, note: ev.Note) -> ev.Note:
+        return replace(note, text=blind.redact(note.text, self._names))
+
+
+def _so_far(board: Board) -> Iterator[Event]:
+    """Events that lead to the answers of a board."""
+    for answer in board.answers.values():
+        for body in _history(answer):
+            yield Event(0, answer.asked_us, answer.model, body)
+    yield Event(0, board.now_us, RUN, ev.Memory(used=board.used, limit=board.limit))
+    if board.end is not None:
+        yield Event(0, board.now_us, RUN, board.end)
+
+
+def _history(answer: Answer) -> Iterator[Body]:
+    yield ev.Asked(answer.id, answer.question, answer.prompt, answer.turn, answer.repeat)
+    if answer.reasoning:
+        yield ev.Delta(answer.id, 0, "".join(answer.reasoning), True)
+    if answer.chunks:
+        yield ev.Delta(answer.id, answer.tokens, answer.text)
+    if answer.figures is not None:
+        yield answer.figures
+    elif answer.failure is not None:
+        yield answer.failure
+    elif answer.state == "cancelled":
+        yield ev.Cancelled(answer.id)
+    yield from answer.notes
+    for dimension, stars in answer.stars.items():
+        yield ev.Rated(answer.id, dimension, stars)

@@ -1,0 +1,96 @@
+"""Judging a recorded session: what a person says is appended to its file, and shown at once."""
+
+import shutil
+from pathlib import Path
+
+from tui import events as ev
+from tui.events import RUN, Event
+from tui.host import paths
+from tui.host.errors import UserError
+from tui.sessions import storage
+from tui.sessions.journal import Journal
+from tui.sessions.player import Player
+
+Judgement = ev.Rated | ev.Voted | ev.Note
+
+
+class Amended:
+    """A player's events, and after them what has been said since it was opened.
+
+    A judgement has no place in the recorded time: it is given as soon as the answer it is
+    about has been asked, and again after each earlier judgement of the recording, so that
+    the newest word stands. The file is opened at the first one and held until `close`.
+    """
+
+    def __init__(self, player: Player, path: Path, own: Path) -> None:
+        """Judge what ``player`` plays of ``path``. What came with the program is copied to
+        the folder ``own`` first."""
+        self.player, self.path, self._own = player, path, own
+        self._journal: Journal | None = None
+        self._given: list[Event] = []
+        self._due: list[Event] = []
+        self._asked: set[int] = set()
+
+    def drain(self) -> tuple[bool, list[Event]]:
+        """As `Player.drain`, with the judgements."""
+        reset, events = self.player.drain()
+        if reset:
+            self._asked.clear()
+        if reset or any(isinstance(event.body, Judgement) for event in events):
+            self._due = list(self._given)
+        self._asked.update(e.body.answer for e in events if isinstance(e.body, ev.Asked))
+        now = [event for event in self._due if _subjects(event.body) <= self._asked]
+        self._due = [event for event in self._due if event not in now]
+        return reset, events + now
+
+    def judge(self, body: Judgement) -> None:
+        """Append it to the file; the next `drain` gives it.
+
+        Raises:
+            UserError: the file is being written by a run, damaged, or cannot be written.
+        """
+        if self._journal is None:
+            self.path = own_copy(self.path, self._own)
+            self._journal = Journal.reopen(self.path)
+        event = self._journal.append(self._journal.last_us, RUN, body)
+        self._given.append(event)
+        self._due.append(event)
+        if error := self._journal.state.error:
+            raise UserError(f"not saved: {error}", "free the disk; it is tried again")
+
+    def close(self) -> None:
+        """Let go of the file. Idempotent."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+
+def own_copy(path: Path, folder: Path) -> Path:
+    """``path``, or for a session that came with the program its copy in ``folder``.
+
+    Raises:
+        UserError: it cannot be copied.
+    """
+    if not path.resolve().is_relative_to(paths.bundled("sessions").resolve()):
+        return path
+    copy = folder / path.name
+    if not copy.exists():
+        storage.make_folder(folder)
+        try:
+            shutil.copyfile(path, copy)
+            copy.chmod(0o600)
+        except OSError as error:
+            copy.unlink(missing_ok=True)
+            raise UserError(
+                f"cannot copy {path.name} to {folder}: {storage.reason(error)}",
+                "choose another folder with --sessions DIR",
+            ) from None
+    return copy
+
+
+def _subjects(body: ev.Body) -> set[int]:
+    """The answers a judgement is about."""
+    if isinstance(body, ev.Voted):
+        return {body.left, body.right}
+    answer = getattr(body, "answer", -1)
+    return set() if answer < 0 else {answer}
