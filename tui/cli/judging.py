@@ -22,10 +22,10 @@ def judge_model(
     Raises:
         UserError: it cannot be found, loaded, or does not answer.
     """
-    from tui.run.setup import local_engine
+    from tui.run.factory import factory
 
     (model,) = options.resolve_models([reference], settings)
-    engine = local_engine(model, cpu.cores())
+    engine = factory([model], (), settings, False).make(model, cpu.cores())
     try:
         say(f"loading {model.label}")
         loaded = engine.load(lambda _, __: None)
