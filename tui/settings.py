@@ -24,17 +24,21 @@ _MAX_BYTES = 1 << 20
 class Settings:
     """All settings of one start of the program. None leaves it to the model.
 
+    ``context`` bounds prompt and answer together, in tokens (None: the model's own bound,
+    while memory is planned for a conversation of common length);
     ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
     ``schedule`` is ``auto`` (what fits in memory is held together), ``together`` or
     ``one-at-a-time``; ``sessions`` is where runs are recorded (None: the usual folder);
     ``pasted`` is a file with the answers of models that a person pastes
-    (`tui.engines.pasted.read_pasted`); ``aliases`` maps a word to a model reference, ``keys``
+    (`tui.engines.pasted.read_pasted`); ``output`` is ``cells`` (only what changed on the
+    screen is written) or ``stock`` (Textual's own way); ``aliases`` maps a word to a model reference, ``keys``
     a binding's id to keys, ``services`` a name to what `tui.engines.services` says of one.
     """
 
     questions: str = "tongji"
     system: str | None = None
     max_new_tokens: int = 512
+    context: int | None = None
     sampling: str = "model"
     temperature: float | None = None
     top_p: float | None = None
@@ -49,6 +53,7 @@ class Settings:
     sessions: Path | None = None
     pasted: Path | None = None
     mouse: bool = False
+    output: str = "cells"
     remote_code: bool = False
     plain: bool = False
     aliases: dict[str, str] = field(default_factory=dict)
@@ -58,7 +63,7 @@ class Settings:
     def of_run(self) -> dict[str, Any]:
         """What of it shapes the answers, for the head of a session."""
         names = (
-            *("system", "max_new_tokens", "sampling", "temperature", "top_p", "top_k"),
+            *("system", "max_new_tokens", "context", "sampling", "temperature", "top_p", "top_k"),
             *("repetition_penalty", "seed", "repeat", "schedule", "blind"),
         )
         return {name: value for name in names if (value := getattr(self, name)) is not None}
@@ -235,7 +240,9 @@ def _words(value: object) -> dict[str, str]:
     return dict(value)
 
 
-OPTIONAL = frozenset({"system", "temperature", "top_p", "top_k", "repetition_penalty", "seed"})
+OPTIONAL = frozenset(
+    {"system", "context", "temperature", "top_p", "top_k", "repetition_penalty", "seed"}
+)
 """What `Settings.of_run` leaves out where it is None."""
 _FLAGS = ("blind", "mouse", "plain", "remote_code")
 _TABLES = ("aliases", "keys", "services")
@@ -243,6 +250,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "questions": _text,
     "system": _text,
     "max_new_tokens": _whole(1, 1 << 20),
+    "context": _whole(64, 1 << 20),
     "sampling": _one_of("model", "greedy", "sample"),
     "temperature": _number(0, 10),
     "top_p": _number(0, 1),
@@ -257,6 +265,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "sessions": _path,
     "pasted": _path,
     "mouse": _flag,
+    "output": _one_of("cells", "stock"),
     "remote_code": _flag,
     "plain": _flag,
     "aliases": _words,
@@ -264,7 +273,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "services": _entries,
 }
 _NUMBERS = (
-    *("max_new_tokens", "temperature", "top_p", "top_k"),
+    *("max_new_tokens", "context", "temperature", "top_p", "top_k"),
     *("repetition_penalty", "seed", "repeat"),
 )
 assert set(_READERS) == {f.name for f in fields(Settings)}

@@ -336,7 +336,7 @@ def test_what_does_not_fit_alone_is_refused_with_the_arithmetic(
         stage(EchoEngine(), parameters=7_000 * MB)
     assert caught.value.exit_code == 4
     assert "needs 15.7 GB" in caught.value.message
-    assert "12.0 of 16.0 GB are free" in caught.value.message
+    assert "11.5 of 16.0 GB can be used" in caught.value.message
     assert not list(stage.folder.glob("*")), "a refused run leaves no session"
     stage(EchoEngine(), parameters=7_000 * MB, settings=Settings(schedule="together"))
 

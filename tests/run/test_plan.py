@@ -1,15 +1,20 @@
 """Predictions from headers alone, and who may be in memory when."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.support import checkpoints
 from tui.host.errors import UserError
 from tui.host.memory import Reading
+from tui.models import demo, files
+from tui.models.memory import Shape
 from tui.models.resolve import Resolved
 from tui.run import plan
 from tui.run.residents import Residents
+from tui.settings import Settings
 
 GB = 1_000_000_000
 QWEN = {
@@ -30,27 +35,94 @@ def qwen(tmp_path: Path) -> Resolved:
     return Resolved("q", "Qwen-7B-Chat@bf16", "local", tmp_path, "bf16", "qwen", 7_721_324_544)
 
 
+def planned(
+    *models: Resolved, limit: float, used: float = 0, settings: Settings | None = None
+) -> plan.Plan:
+    reading = Reading(int(limit * GB), int(used * GB), "cgroup v2")
+    return plan.make(models, settings or Settings(), reading)
+
+
 def test_a_7b_in_bf16_at_2k_context_takes_about_18_gb(qwen: Resolved) -> None:
-    needed = plan.need(qwen, 512)
+    needed = plan.need(qwen, 2048)
     assert needed.cache == 2 * 32 * 32 * 128 * 2 * 2048
-    assert needed.total == pytest.approx(18.4 * GB, rel=0.01)
-    assert plan.need(qwen, 512, "fp32").total > 32 * GB
+    assert needed.total == pytest.approx(17.5 * GB, rel=0.06)
+    assert plan.need(qwen, 2048, "fp32").total > 31 * GB
+    assert plan.need(qwen, 100_000).tokens == 8192, "more than its context is never used"
+    assert plan.need(qwen, 2048, answers=8).cache == 8 * needed.cache
+
+
+def test_the_context_asked_for_is_what_is_planned_for(qwen: Resolved) -> None:
+    assert planned(qwen, limit=32).needs[0].tokens == 1536 + 512
+    short = Settings(max_new_tokens=100)
+    assert planned(qwen, limit=32, settings=short).needs[0].tokens == 1636
+    long = Settings(context=8000)
+    assert planned(qwen, limit=32, settings=long).needs[0].tokens == 8000
 
 
 def test_refusal_tells_the_sum_and_the_smallest_change(qwen: Resolved) -> None:
-    fp32 = Resolved("q", "Qwen@fp32", "local", qwen.checkpoint, "fp32", "qwen", qwen.parameters)
+    fp32 = replace(qwen, label="Qwen@fp32", dtype="fp32")
     with pytest.raises(UserError) as caught:
-        plan.check([fp32], [plan.need(fp32, 512)], Reading(32 * GB, 2 * GB, "cgroup v2"), 512)
+        planned(fp32, limit=32, used=2).check()
     assert caught.value.exit_code == 4
-    assert "30.0 of 32.0 GB are free (cgroup v2)" in caught.value.message
-    assert caught.value.next_step == "`@bf16` needs 18.4 GB"
+    assert "29.0 of 32.0 GB can be used (cgroup v2)" in caught.value.message
+    assert "30.9 weights + 2.1 KV cache of 2048 tokens" in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.next_step.startswith("`@bf16` needs 1")
+    assert planned(qwen, limit=14).change.startswith("`@int8` needs ")
+    assert planned(qwen, limit=9).change.startswith("`@int4` needs ")
+    assert planned(qwen, limit=5).change.startswith("stop other programs")
+    wide = Settings(context=8192)
+    assert planned(qwen, limit=21, settings=wide).change.startswith("`--context 4096` needs ")
+
+
+def test_who_is_held_together_and_who_takes_turns(qwen: Resolved) -> None:
+    third = replace(qwen, label="third")
+    both = planned(qwen, replace(qwen, label="second"), third, limit=42)
+    assert both.turns == ((0, 1), (2,))
+    assert "take turns" in both.remark
+    assert both.to_json()["turns"] == [["Qwen-7B-Chat@bf16", "second"], ["third"]]
+    alone = Settings(schedule="one-at-a-time")
+    assert planned(qwen, third, limit=100, settings=alone).turns == ((0,), (1,))
+    assert planned(qwen, third, limit=100).turns == ((0, 1),)
+    all_the_same = Settings(schedule="together")
+    forced = planned(qwen, third, limit=4, settings=all_the_same)
+    forced.check()
+    assert (forced.turns, forced.room) == (((0, 1),), None)
+
+
+def test_what_computes_elsewhere_needs_nothing(qwen: Resolved) -> None:
+    far = Resolved("openai:x", "x", "endpoint", Path(), "")
+    made = planned(far, qwen, far, limit=32)
+    assert [one.total for one in made.needs][::2] == [0, 0]
+    assert made.turns == ((1,),)
 
 
 def test_a_gguf_is_never_underestimated_by_its_file(tmp_path: Path) -> None:
-    gguf = Resolved(
-        "g", "g@bf16", "local", tmp_path / "g.gguf", "bf16", checkpoint_bytes=98_362_432
-    )
-    assert plan.need(gguf, 512).weights > 134_515_008 * 2
+    file = tmp_path / "g.gguf"
+    file.write_bytes(b"GGUF" + bytes(1_000_000))
+    gguf = Resolved("g", "g@bf16", "local", file, "bf16", checkpoint_bytes=98_362_432)
+    assert plan.need(gguf, 2048).weights >= 1_000_004 * 8 / 4.5 * 2 - 2
+
+
+def test_the_demo_and_a_converted_gguf_are_known_exactly(tmp_path: Path) -> None:
+    shape = Resolved("demo", "demo@fp32", "local", demo.path(), "fp32", "llama", demo.PARAMETERS)
+    assert plan.need(shape, 2048).cache == 2 * 30 * 3 * 64 * 2048 * 4
+    file = tmp_path / "own.gguf"
+    file.write_bytes(b"GGUF" + bytes(100))
+    checkpoints.llama(files.conversions() / files.converted_name(file))
+    own = Resolved("own", "own@fp32", "local", file, "fp32")
+    parameters, known, context = plan.known(own)
+    assert (known, context) == (Shape(1, 2, 4), 128)
+    assert parameters == 1176
+    assert plan.need(own, 2048).tokens == 128
+
+
+def test_a_worker_may_take_what_the_longest_conversation_could(qwen: Resolved) -> None:
+    weights, answers = plan.allowance(qwen, Settings())
+    assert weights == qwen.parameters * 2
+    assert answers > 2 * 32 * 32 * 128 * 2 * 8192
+    _, bounded = plan.allowance(qwen, Settings(context=1024))
+    assert bounded < answers - 3 * GB
 
 
 def test_residents_come_and_go_in_line() -> None:

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tui.host.errors import UserError
 from tui.models import demo, memory
 from tui.models.caches import cached_checkpoints, display_name, folders
-from tui.models.files import check_gguf, lfs_pointer
+from tui.models.files import check_gguf, conversions, converted_name, lfs_pointer
 from tui.models.inspect import Inspection, examine
 
 CLONES = (Path("/mnt/workspace"), Path("/mnt/data"))
@@ -145,11 +145,16 @@ def of_path(path: Path, reference: str) -> Found | None:
 
 
 def _gguf(path: Path, reference: str) -> Found:
+    """Its own header is for the worker; the config of a copy that was converted is not."""
     try:
-        return Found(path, reference, path.stem, "complete", size=check_gguf(path))
-    except UserError as error:
+        found = Found(path, reference, path.stem, "complete", size=check_gguf(path))
+        copy = _folder(conversions() / converted_name(path), reference)
+        if copy is None or copy.state != "complete":
+            return found
+        return replace(copy, path=path, label=found.label, dtype="", size=found.size)
+    except (UserError, OSError) as error:
         state = "lfs" if lfs_pointer(path) else "damaged"
-        return Found(path, reference, path.stem, state, error.message)
+        return Found(path, reference, path.stem, state, getattr(error, "message", str(error)))
 
 
 def _folder(path: Path, reference: str) -> Found | None:

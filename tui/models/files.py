@@ -1,13 +1,40 @@
-"""What a file of weights is, told from its first bytes."""
+"""What a file of weights is, told from its first bytes, and where its converted copy lies."""
 
+import hashlib
 from pathlib import Path
 
 from tui.host.errors import UserError
+from tui.host.paths import cache_dir
 
 GGUF_MAGIC = b"GGUF"
 _LFS = b"version https://git-lfs.github.com/spec/v1"
 _POINTER_AT_MOST = 1024
 _SMALLEST_GGUF = 24
+_CONVERSION = 1
+"""Counts up when the same file would be converted differently."""
+_HEAD = 1 << 20
+
+
+def conversions() -> Path:
+    """The folder of all converted copies."""
+    return cache_dir() / "converted"
+
+
+def converted_name(gguf: Path) -> str:
+    """What the folder is called that a GGUF file is converted into.
+
+    Hashing all of it would read gigabytes at each start; who writes into the middle of a
+    file changes its time.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    stat = gguf.stat()
+    with gguf.open("rb") as file:
+        head = file.read(_HEAD)
+    told = f"{_CONVERSION} {stat.st_size} {stat.st_mtime_ns} ".encode() + head
+    slug = "".join(c if c.isalnum() or c in "._-" else "_" for c in gguf.stem)[:64]
+    return f"{slug}-{hashlib.sha256(told).hexdigest()[:16]}"
 
 
 def lfs_pointer(file: Path) -> bool:

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 from tui.host.errors import UserError
-from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.models.caches import huggingface_cache, modelscope_cache, modelscope_folder
+from tui.models.files import conversions
 from tui.models.reference import Reference
 
 
@@ -60,7 +60,7 @@ def disk_bytes(path: Path) -> int:
 
 
 def _conversions(gguf: Path) -> list[Path]:
-    return sorted((cache_dir() / "converted").glob(f"{_escaped(gguf.stem)}-*"))
+    return sorted(conversions().glob(f"{_escaped(gguf.stem)}-*"))
 
 
 def _escaped(name: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tui import events as ev
-from tui.engines.base import Engine, EngineError, Message, Request, Sampling
+from tui.engines.base import Engine, EngineError, Message, Request, Sampling, Supervised
 from tui.engines.pasted import PastedEngine
 from tui.run.cores import Cores, Use
 from tui.run.record import Record
@@ -95,6 +95,11 @@ class Lane:
         if running:
             self.engine.cancel(running)
 
+    @property
+    def stuck(self) -> bool:
+        """Whether the worker does not respond to anything at the moment."""
+        return isinstance(self.engine, Supervised) and bool(self.engine.trouble)
+
     def reload(self) -> None:
         """Stop what runs and load anew, as after a failure; what is queued stays."""
         with self.shared.changed:
@@ -150,6 +155,9 @@ class Lane:
             while not shared.closing.is_set():
                 if self._alone:
                     pass
+                elif self._loaded and not self._running and (gone := self._lost()):
+                    self._alone = True
+                    return Step(partial(self._bury, gone))
                 elif self.queue or self._load_wanted or self._reload_wanted:
                     if shared.residents.enter(self.index):
                         self._waiting_for = None
@@ -205,6 +213,16 @@ class Lane:
             self.shared.residents.leave(self.index)
         name = "" if heir is None else f" for {self.shared.labels[heir]}"
         self._emit(ev.Unloaded(f"memory given back{name}"))
+
+    def _lost(self) -> ev.Failed | None:
+        return self.engine.lost() if isinstance(self.engine, Supervised) else None
+
+    def _bury(self, failed: ev.Failed) -> None:
+        """The worker died while nothing was asked of it. What was asked since loads it anew."""
+        if self.queue:
+            self._loaded = False
+        else:
+            self._give_up(failed)
 
     def _load_anew(self) -> None:
         self._loaded = False

@@ -2,90 +2,211 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from tui.host.errors import UserError
 from tui.host.memory import Reading
-from tui.models.memory import BASE, BYTES_PER_WEIGHT, RESERVE, Shape, kv_cache, predict
-from tui.models.recognise import architecture
-from tui.models.resolve import Resolved
-from tui.models.weights import WeightsError, read_json
+from tui.models import demo
+from tui.models.discover import Found, of_demo, of_path
+from tui.models.memory import BASE, BYTES_PER_WEIGHT, Shape, kv_cache, predict, weights_in_gguf
+from tui.models.resolve import LOADABLE, Resolved
+from tui.settings import Settings
 
 PROMPT_TOKENS = 1536
-"""Room for the conversation that is planned for, on top of the new tokens."""
-_GGUF_BITS = 4.5
-"""Of a weight in the smallest common GGUF layout (Q4_0: 18 bytes for 32 weights), for a
-file whose header is not parsed here; larger layouts are overestimated."""
+"""Room for the conversation that is planned for, on top of the new tokens, where no context
+is asked for."""
+_LEAST_CONTEXT = 512
+_SPARE = 256 << 20
+_OVER = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Predicted bytes of a loaded model (`tui.models.memory.predict`) and its large parts."""
+    """Predicted bytes of a loaded model (`tui.models.memory.predict`) and its large parts;
+    zeros for one that holds no weights here."""
 
     label: str
+    dtype: str
     weights: int
     cache: int
     total: int
+    tokens: int
 
     def __str__(self) -> str:
-        parts = f"{_gb(self.weights)} weights + {_gb(self.cache)} KV cache + {_gb(BASE)} base"
-        return f"{self.label} needs {_gb(self.total)} GB ({parts} + {RESERVE:.0%})"
+        rest = self.total - self.weights - self.cache - BASE
+        parts = f"{_gb(self.weights)} weights + {_gb(self.cache)} KV cache of {self.tokens} tokens"
+        return f"{self.label} needs {_gb(self.total)} GB ({parts} + {_gb(BASE + rest)} to compute)"
 
 
-def need(model: Resolved, max_new_tokens: int, dtype: str = "") -> Need:
-    """What a model will take in ``dtype`` (its own by default) for a conversation of
-    common length."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will hold in memory and when.
+
+    ``turns`` are the models (by number) that are held together, one group after another;
+    those that hold no weights here are in every group and so in none. ``refused`` does not
+    fit even alone, ``change`` is the smallest change that would fit it.
+    """
+
+    needs: tuple[Need, ...]
+    memory: Reading
+    schedule: str
+    turns: tuple[tuple[int, ...], ...]
+    refused: int | None = None
+    change: str = ""
+
+    @property
+    def room(self) -> int | None:
+        """Bytes for all that is held at a time; None: whatever it takes."""
+        return None if self.schedule == "together" else self.memory.room
+
+    @property
+    def most(self) -> int | None:
+        """How many models are held at a time; None: as many as fit."""
+        return 1 if self.schedule == "one-at-a-time" else None
+
+    def check(self) -> None:
+        """Refuse what does not fit even alone.
+
+        Raises:
+            UserError: exit code 4, with the arithmetic.
+        """
+        if self.refused is not None:
+            raise UserError(self.why_refused, self.change, 4)
+
+    @property
+    def why_refused(self) -> str:
+        """The arithmetic of the model that does not fit, in one line."""
+        if self.refused is None:
+            return ""
+        seen = self.memory
+        room = f"{_gb(seen.room)} of {_gb(seen.limit)} GB can be used ({seen.source})"
+        return f"{self.needs[self.refused]}; {room}"
+
+    @property
+    def remark(self) -> str:
+        """One line where models take turns because they do not fit together."""
+        if len(self.turns) < 2 or self.schedule != "auto":
+            return ""
+        total = sum(need.total for need in self.needs)
+        sums = f"{_gb(total)} GB needed, {_gb(self.memory.room)} can be used"
+        return f"the models do not all fit in memory ({sums}): they take turns"
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as `duibi models fit --json` prints it. Bytes."""
+        return {
+            "limit": self.memory.limit,
+            "used": self.memory.used,
+            "room": self.memory.room,
+            "source": self.memory.source,
+            "schedule": self.schedule,
+            "models": [
+                {
+                    "model": need.label,
+                    "dtype": need.dtype,
+                    "weights": need.weights,
+                    "kv_cache": need.cache,
+                    "context": need.tokens,
+                    "needs": need.total,
+                    "fits": need.total <= self.memory.room,
+                }
+                for need in self.needs
+            ],
+            "turns": [[self.needs[i].label for i in turn] for turn in self.turns],
+            "refused": self.why_refused,
+            "change": self.change,
+        }
+
+
+def make(models: Sequence[Resolved], settings: Settings, memory: Reading, answers: int = 1) -> Plan:
+    """Plan a run of ``models``, each with up to ``answers`` conversations decoded at once."""
+    tokens = tokens_of(settings)
+    needs = tuple(need(model, tokens, answers=answers) for model in models)
+    if settings.schedule == "together":
+        held = tuple(i for i, one in enumerate(needs) if one.total)
+        return Plan(needs, memory, settings.schedule, (held,) if held else ())
+    most = 1 if settings.schedule == "one-at-a-time" else len(needs)
+    refused = next((i for i, one in enumerate(needs) if one.total > memory.room), None)
+    change = ""
+    if refused is not None:
+        change = _smallest_change(models[refused], tokens, memory.room, answers)
+    return Plan(needs, memory, settings.schedule, _turns(needs, memory.room, most), refused, change)
+
+
+def tokens_of(settings: Settings) -> int:
+    """Tokens of prompt and answer together that memory is planned for."""
+    return settings.context or PROMPT_TOKENS + settings.max_new_tokens
+
+
+def need(model: Resolved, tokens: int, dtype: str = "", answers: int = 1) -> Need:
+    """What a model will take in ``dtype`` (its own by default)."""
+    if model.engine != "local":
+        return Need(model.label, "", 0, 0, 0, 0)
     dtype = dtype or model.dtype
-    parameters = model.parameters or int(model.checkpoint_bytes * 8 / _GGUF_BITS)
-    tokens = PROMPT_TOKENS + max_new_tokens
-    if model.context:
-        tokens = min(tokens, model.context)
-    shape = _shape(model.checkpoint)
+    parameters, shape, context = known(model)
+    tokens = min(tokens, context) if context else tokens
     return Need(
         model.label,
+        dtype,
         int(parameters * BYTES_PER_WEIGHT[dtype]),
-        kv_cache(dtype, shape, tokens),
-        predict(parameters, dtype, shape.layers, shape.kv_heads, shape.head_dim, tokens),
+        kv_cache(dtype, shape, tokens) * answers,
+        predict(parameters, dtype, shape.layers, shape.kv_heads, shape.head_dim, tokens, answers),
+        tokens,
     )
 
 
-def check(
-    models: Sequence[Resolved], needs: Sequence[Need], memory: Reading, max_new_tokens: int
-) -> None:
-    """Refuse what does not fit even alone.
+def allowance(model: Resolved, settings: Settings, answers: int = 1) -> tuple[int, int]:
+    """Bytes for the weights, and bytes that answers may add to them at most: 15 % above
+    what is predicted for the longest conversation that is possible."""
+    _, _, context = known(model)
+    longest = settings.context or context or tokens_of(settings)
+    most = need(model, longest, answers=answers)
+    return most.weights, most.total - most.weights + max(_SPARE, int(most.total * _OVER))
 
-    Raises:
-        UserError: exit code 4, with the arithmetic.
-    """
-    for model, needed in zip(models, needs, strict=True):
-        if needed.total <= memory.free:
+
+def known(model: Resolved) -> tuple[int, Shape, int]:
+    """Parameters, shape and context (0: not known) of a local model, from headers alone."""
+    found: Found | None
+    if model.checkpoint == demo.path():
+        found = of_demo()
+    else:
+        found = of_path(model.checkpoint, model.name)
+    if found is None:
+        return model.parameters, Shape(), model.context
+    parameters = model.parameters or found.parameters or weights_in_gguf(found.size)
+    shape = Shape(found.layers, found.kv_heads, found.head_dim)
+    return parameters, shape, model.context or found.context
+
+
+def _turns(needs: Sequence[Need], room: int, most: int) -> tuple[tuple[int, ...], ...]:
+    """Groups in the order in which models are let in: `tui.run.residents` lets nobody pass."""
+    turns: list[list[int]] = []
+    held = 0
+    for index, one in enumerate(needs):
+        if not one.total:
             continue
-        free = f"{_gb(memory.free)} of {_gb(memory.limit)} GB are free ({memory.source})"
-        raise UserError(
-            f"{needed}; {free}", _smallest_change(model, max_new_tokens, memory.free), 4
-        )
+        if not turns or held + one.total > room or len(turns[-1]) >= most:
+            turns.append([])
+            held = 0
+        turns[-1].append(index)
+        held += one.total
+    return tuple(map(tuple, turns))
 
 
-def fits_together(needs: Sequence[Need], memory: Reading) -> bool:
-    """Whether all can be in memory at the same time."""
-    return sum(needed.total for needed in needs) <= memory.free
-
-
-def _smallest_change(model: Resolved, max_new_tokens: int, free: int) -> str:
-    if model.dtype == "fp32":
-        half = need(model, max_new_tokens, "bf16").total
-        if half <= free:
-            return f"`@bf16` needs {_gb(half)} GB"
+def _smallest_change(model: Resolved, tokens: int, room: int, answers: int) -> str:
+    """What fits and gives up least: a shorter context where half of it does, else the
+    largest dtype."""
+    half = max(_LEAST_CONTEXT, tokens // 2)
+    if half < tokens and (shorter := need(model, half, answers=answers)).total <= room:
+        return f"`--context {half}` needs {_gb(shorter.total)} GB"
+    size = BYTES_PER_WEIGHT[model.dtype]
+    smaller = sorted(
+        (dtype for dtype in LOADABLE if BYTES_PER_WEIGHT[dtype] < size and dtype != "fp16"),
+        key=lambda dtype: -BYTES_PER_WEIGHT[dtype],
+    )
+    for dtype in smaller:
+        if (changed := need(model, tokens, dtype, answers)).total <= room:
+            return f"`@{dtype}` needs {_gb(changed.total)} GB"
     return "stop other programs, or take a smaller model; --together loads it all the same"
-
-
-def _shape(checkpoint: Path) -> Shape:
-    """Zeros for a .gguf, whose header is not parsed here: the reserve covers the cache."""
-    try:
-        found = architecture(read_json(checkpoint / "config.json"))
-    except (OSError, WeightsError):
-        return Shape()
-    return Shape(found.layers, found.kv_heads, found.head_dim)
 
 
 def _gb(size: float) -> str:

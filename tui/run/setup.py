@@ -1,8 +1,6 @@
 """How a run begins: the plan, the session file with its header, the models' threads."""
 
-import contextlib
 import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,13 +13,15 @@ from tui import events as ev
 from tui.board import fold
 from tui.engines.base import Engine, Message, Sampling
 from tui.events import RUN, VERSION, Event, Session
-from tui.host import cpu, memory, paths
+from tui.host import cpu, memory
 from tui.host.errors import UserError
-from tui.models.resolve import Resolved
+from tui.models.resolve import LOCAL, Resolved
 from tui.questions import QuestionSet
 from tui.run import history, plan
 from tui.run.conductor import Run
 from tui.run.cores import Cores
+from tui.run.factory import factory
+from tui.run.guard import Guard
 from tui.run.lane import Lane, Shared
 from tui.run.meter import Meter
 from tui.run.record import Record
@@ -33,7 +33,6 @@ from tui.settings import Settings
 MakeEngine = Callable[[Resolved, int], Engine]
 """From a model and a number of threads to what runs it."""
 
-_LOG_KEPT_S = 7 * 86_400
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "textual")
 
 
@@ -43,15 +42,20 @@ def begin(
     settings: Settings,
     sessions_dir: Path,
     make_engine: MakeEngine | None = None,
+    interactive: bool = False,
 ) -> Run:
-    """A new run with its own session file; nothing is loaded before `Run.start`.
+    """A new run with its own session file; nothing is loaded before `Run.start`. With
+    ``interactive`` a person is there to paste answers (`Run.supply`).
 
     Raises:
-        UserError: a model does not fit in memory even alone (exit code 4), or the
-            session file cannot be made.
+        UserError: a model does not fit in memory even alone (exit code 4), the session
+            file cannot be made, or the file of pasted answers cannot be used.
     """
+    ids = [question.id for question in questions.questions]
+    engines = _engines(models, make_engine or factory(models, ids, settings, interactive).make)
     seen = memory.reading()
-    residents, remarks = _residents(models, settings, seen)
+    planned = plan.make(models, settings, seen)
+    planned.check()
     header = Session(
         v=VERSION,
         program=tui.__version__,
@@ -62,9 +66,9 @@ def begin(
         settings=settings.of_run(),
     )
     record = Record(Journal.create(sessions_dir, header), header)
-    for remark in remarks:
-        record.emit(RUN, ev.Note(remark))
-    return _run(models, questions, settings, record, residents, make_engine or local_engine)
+    if planned.remark:
+        record.emit(RUN, ev.Note(planned.remark))
+    return _run(models, questions, settings, record, planned, engines)
 
 
 def resume(
@@ -86,37 +90,16 @@ def resume(
     if board.header is None:
         raise UserError(f"{path}: no header", f"`duibi sessions verify {path}` says more")
     questions = QuestionSet.from_json(board.header.questions, str(path))
-    residents, remarks = _residents(models, settings, memory.reading())
+    ids = [question.id for question in questions.questions]
+    engines = _engines(models, make_engine or factory(models, ids, settings, False).make)
+    planned = plan.make(models, settings, memory.reading())
+    planned.check()
     record = Record(Journal.reopen(path), board.header, list(past))
     for answer in board.open_answers():
         record.emit(answer.model, ev.Cancelled(answer.id))
-    for remark in ("the run was taken up again", *remarks):
+    for remark in filter(None, ("the run was taken up again", planned.remark)):
         record.emit(RUN, ev.Note(remark))
-    return _run(models, questions, settings, record, residents, make_engine or local_engine)
-
-
-def local_engine(model: Resolved, threads: int) -> Engine:
-    """The engine of a model that computes on this machine."""
-    from tui.engines.local import LocalEngine
-
-    return LocalEngine(
-        model.checkpoint,
-        model.dtype,
-        threads,
-        _worker_log(),
-        model.context or None,
-        remote_code=model.remote_code,
-    )
-
-
-def _worker_log() -> Path:
-    """A log of its own for a worker: its last line tells of what it died. Old ones go."""
-    folder = paths.log_file().parent
-    for old in folder.glob("worker-*.log"):
-        with contextlib.suppress(OSError):
-            if time.time() - old.stat().st_mtime > _LOG_KEPT_S:
-                old.unlink()
-    return folder / f"worker-{time.time_ns():x}.log"
+    return _run(models, questions, settings, record, planned, engines)
 
 
 def sampling_of(settings: Settings) -> Sampling:
@@ -154,21 +137,11 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def _residents(
-    models: Sequence[Resolved], settings: Settings, seen: memory.Reading
-) -> tuple[Residents, list[str]]:
-    needs = [plan.need(model, settings.max_new_tokens) for model in models]
-    totals = [needed.total for needed in needs]
-    if settings.schedule == "together":
-        return Residents(totals, None), []
-    plan.check(models, needs, seen, settings.max_new_tokens)
-    if settings.schedule == "one-at-a-time":
-        return Residents(totals, seen.free, most=1), []
-    if plan.fits_together(needs, seen):
-        return Residents(totals, seen.free), []
-    sums = f"{sum(totals) / 1e9:.1f} GB needed, {seen.free / 1e9:.1f} free"
-    remark = f"the models do not all fit in memory ({sums}): they take turns"
-    return Residents(totals, seen.free), [remark]
+def _engines(models: Sequence[Resolved], make: MakeEngine) -> list[Engine]:
+    """The engines; those that compute here begin with an equal share of the cores."""
+    here = sum(model.engine == LOCAL for model in models)
+    share = max(1, cpu.cores() // max(1, here))
+    return [make(model, share) for model in models]
 
 
 def _run(
@@ -176,24 +149,23 @@ def _run(
     questions: QuestionSet,
     settings: Settings,
     record: Record,
-    residents: Residents,
-    make_engine: MakeEngine,
+    planned: plan.Plan,
+    engines: Sequence[Engine],
 ) -> Run:
     cores = Cores(cpu.cores())
     sampling = sampling_of(settings)
     shared = Shared(
         record=record,
         cores=cores,
-        residents=residents,
+        residents=Residents([one.total for one in planned.needs], planned.room, planned.most),
         labels=tuple(model.label for model in models),
         compose=_composer(record, _systems(questions), settings.system),
         sampling=sampling,
         asked_sampling={k: v for k, v in asdict(sampling).items() if v is not None},
         max_new_tokens=settings.max_new_tokens,
     )
-    share = max(1, cores.total // len(models))
-    lanes = [Lane(i, make_engine(model, share), shared) for i, model in enumerate(models)]
-    return Run(record, lanes, Meter(record, lanes), questions)
+    lanes = [Lane(i, engine, shared) for i, engine in enumerate(engines)]
+    return Run(record, lanes, (Meter(record, lanes), Guard(lanes)), questions)
 
 
 def _systems(questions: QuestionSet) -> Mapping[str, str]:

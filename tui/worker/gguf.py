@@ -9,7 +9,6 @@ one file differ only by the type computed in. Where that would take more than
 """
 
 import errno
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 
+from tui.models.files import converted_name
 from tui.worker import converted as cache_folder
 from tui.worker.families.base import CheckpointError
 from tui.worker.gguf_file import Header, read_header
@@ -25,9 +25,6 @@ from tui.worker.gguf_weights import FLOATS, convert
 
 EXACT_BYTES = 8 << 30
 """A checkpoint larger than this in fp32 is stored in bf16."""
-_FORMAT = 1
-"""Counts up when the same file would be converted differently."""
-_HEAD = 1 << 20
 _SPARE = 64 << 20
 _MOST_LAYERS = 1024
 
@@ -43,15 +40,9 @@ def converted(gguf_path: Path, cache: Path, progress: Progress) -> Path:
         CheckpointError: ``not_found``, ``damaged``, ``unsupported`` or ``no_space``.
     """
     try:
-        stat = gguf_path.stat()
-        with gguf_path.open("rb") as file:
-            head = file.read(_HEAD)
+        key = converted_name(gguf_path)
     except OSError as error:
         raise CheckpointError("not_found", f"cannot read {gguf_path}: {error.strerror}") from None
-    # Hashing all of it would read gigabytes at each start; who writes into the middle of
-    # a file changes its time.
-    told = f"{_FORMAT} {stat.st_size} {stat.st_mtime_ns} ".encode() + head
-    key = f"{_slug(gguf_path.stem)}-{hashlib.sha256(told).hexdigest()[:16]}"
     try:
         return cache_folder.ensure(
             cache / key, lambda folder: _convert(gguf_path, folder, progress)
@@ -75,10 +66,6 @@ def remarks(folder: Path) -> list[str]:
     """What a person should know of a converted checkpoint, one line each."""
     said = cache_folder.manifest(folder).get("remarks", [])
     return [str(line) for line in said] if isinstance(said, list) else []
-
-
-def _slug(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)[:64]
 
 
 def _no_space(path: Path, folder: Path) -> CheckpointError:

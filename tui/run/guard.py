@@ -1,0 +1,82 @@
+"""Watches, while a run lasts, for memory that runs out and for workers that died."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from tui.engines.base import Supervised
+from tui.engines.child import SMALLER
+from tui.events import Failed
+from tui.host import memory
+from tui.host.errors import UserError
+from tui.run.lane import Lane
+
+_log = logging.getLogger(__name__)
+
+TICK_S = 0.075
+"""The kernel needs longer than this to fill what is left free, mostly."""
+_RENEW_S = 1.0
+_FREEING_S = 1.0
+"""What a worker held is not free the moment it is killed."""
+
+
+class Guard:
+    """A thread that ends the worker with most private memory before the kernel would, which
+    might take the screen instead, and wakes the lane of a worker that died unasked."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        self._lanes = [lane for lane in lanes if isinstance(lane.engine, Supervised)]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="guard", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        if self._lanes:
+            self._thread.start()
+
+    def close(self, timeout: float) -> None:
+        """Stop watching."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        gauge = memory.gauge()
+        renewed = time.monotonic()
+        killed = renewed - _FREEING_S
+        while not self._stop.wait(TICK_S):
+            now = time.monotonic()
+            if now - renewed >= _RENEW_S:
+                # Limits change seldom, but processes come and go.
+                with contextlib.suppress(UserError):
+                    gauge = memory.gauge()
+                renewed = now
+            seen = gauge.read()
+            if seen.free < seen.floor and now - killed >= _FREEING_S and self._make_room(seen):
+                killed = now
+            for lane in self._lanes:
+                if isinstance(lane.engine, Supervised) and lane.engine.lost():
+                    with lane.shared.changed:
+                        lane.shared.changed.notify_all()
+
+    def _make_room(self, seen: memory.Reading) -> bool:
+        """Whether there was somebody to end."""
+        held = {lane.index: lane.engine.memory()[0] for lane in self._lanes}
+        victim = max(self._lanes, key=lambda lane: held[lane.index])
+        if not held[victim.index] or not isinstance(victim.engine, Supervised):
+            return False
+        why = Failed(
+            "out_of_memory",
+            f"stopped while it held {_gb(held[victim.index])} GB, before memory ran out: "
+            f"{_gb(seen.free)} of {_gb(seen.limit)} GB were free ({seen.source})",
+            SMALLER,
+        )
+        _log.warning("model %d: %s", victim.index, why.message)
+        victim.engine.abort(why)
+        return True
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f}"
