@@ -140,7 +140,7 @@ def merge(readings: Sequence[Reading]) -> Merged:
     Raises:
         UserError: they asked different questions.
     """
-    _check_questions(readings)
+    check_questions(readings)
     sources = [Source(i, r, bd.fold(r.events)) for i, r in enumerate(readings)]
     columns: dict[str, Column] = {}
     for source in sources:
@@ -160,7 +160,12 @@ def merge(readings: Sequence[Reading]) -> Merged:
     return Merged(tuple(sources), tuple(columns.values()), tuple(_rows(sources)))
 
 
-def _check_questions(readings: Sequence[Reading]) -> None:
+def check_questions(readings: Sequence[Reading]) -> None:
+    """Only sessions of the same questions make one table.
+
+    Raises:
+        UserError: they asked different questions.
+    """
     first = readings[0]
     for other in readings[1:]:
         if _question_key(other) != _question_key(first):

@@ -1,0 +1,98 @@
+"""Several sessions of the same questions as one: their models side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tui import events as ev
+from tui.events import RUN, Body, Event
+from tui.sessions.export.merge import check_questions
+from tui.sessions.reader import Reading
+
+_OF_ONE_RUN = (ev.Session, ev.Memory, ev.End, ev.Unknown)
+"""What the first session says for all: two clocks have two machines and two ends."""
+
+
+def beside(readings: Sequence[Reading]) -> list[Event]:
+    """The events of all sessions on one clock, every session beginning at 0.
+
+    Models follow each other in the order of the sessions, labels that occur twice get the
+    day and time of their session, answers new ids. A question that a person typed is the
+    same where its words are.
+
+    Raises:
+        UserError: they asked different questions.
+    """
+    check_questions(readings)
+    found: list[tuple[int, int, Body]] = []
+    models, answers = 0, 0
+    free: dict[str, str] = {}
+    for number, reading in enumerate(readings):
+        shift = _Shift(reading, answers, free)
+        for event in reading.events:
+            if event.model == RUN and isinstance(event.body, _OF_ONE_RUN) and number:
+                continue
+            if isinstance(event.body, ev.Session | ev.End):
+                continue
+            model = RUN if event.model == RUN else event.model + models
+            found.append((event.t_us, model, shift.body(event.body)))
+        models += len(reading.header.models)
+        answers = shift.next_answer
+    found.sort(key=lambda one: one[0])
+    header = replace(readings[0].header, models=_models(readings))
+    rows = [(0, RUN, header), *found]
+    return [Event(seq, t_us, model, body) for seq, (t_us, model, body) in enumerate(rows)]
+
+
+class _Shift:
+    """Moves the ids of one session behind those of the ones before it."""
+
+    def __init__(self, reading: Reading, answers: int, free: dict[str, str]) -> None:
+        self._answers = answers
+        asked = [e.body for e in reading.events if isinstance(e.body, ev.Asked)]
+        self.next_answer = answers + max((a.answer for a in asked), default=-1) + 1
+        listed = reading.header.questions.get("questions", [])
+        known = {str(q.get("id", i + 1)) for i, q in enumerate(listed) if isinstance(q, dict)}
+        self._questions: dict[str, str] = {}
+        for body in asked:
+            if body.question not in known and body.question not in self._questions:
+                name = free.setdefault(body.text, self._unused(body.question, free, known))
+                self._questions[body.question] = name
+
+    @staticmethod
+    def _unused(wanted: str, free: Mapping[str, str], known: set[str]) -> str:
+        taken, name, number = {*free.values(), *known}, wanted, 1
+        while name in taken:
+            number += 1
+            name = f"{wanted} ({number})"
+        return name
+
+    def body(self, body: Body) -> Body:
+        """The body with the ids it has among all sessions."""
+        changed: dict[str, Any] = {}
+        for name in ("answer", "left", "right"):
+            value = getattr(body, name, -1)
+            if isinstance(value, int) and value >= 0:
+                changed[name] = value + self._answers
+        question = getattr(body, "question", None)
+        if question in self._questions:
+            changed["question"] = self._questions[question]
+        return replace(body, **changed) if changed else body
+
+
+def _models(readings: Sequence[Reading]) -> list[dict[str, Any]]:
+    labels = [str(m.get("label") or m.get("name", "?")) for r in readings for m in r.header.models]
+    made: list[dict[str, Any]] = []
+    used: set[str] = set()
+    for reading in readings:
+        for model in reading.header.models:
+            label = str(model.get("label") or model.get("name", "?"))
+            if labels.count(label) > 1:
+                label = f"{label} {reading.header.started[5:16].replace('T', ' ')}"
+            unique, number = label, 1
+            while unique in used:
+                number += 1
+                unique = f"{label} #{number}"
+            used.add(unique)
+            made.append({**model, "label": unique})
+    return made
