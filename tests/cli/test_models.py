@@ -92,9 +92,29 @@ def test_fit_compares_with_what_is_free(
     assert run(["models", "fit", "demo", "ms:qwen/Qwen-7B-Chat", "--json"]) == 4
     told = json.loads(capsys.readouterr().out)
     assert told["limit"] == 2 << 30
-    assert [row["fits"]["bf16"] for row in told["models"]] == [True, False]
+    assert [row["fits"] for row in told["models"]] == [True, False]
+    assert told["models"][1]["needs_in"]["fp32"] > 30e9
+    assert "ms:qwen/Qwen-7B-Chat needs" in told["refused"]
     assert run(["models", "fit", "ms:acme/Unknown"]) == 2
     assert "models get ms:acme/Unknown" in capsys.readouterr().err
+
+
+def test_fit_tells_who_is_held_together_and_who_takes_turns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "2G")
+    assert run(["models", "fit", "demo", "demo@fp32", "demo@fp32"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].startswith("turn 1: demo + demo@fp32: ")
+    assert lines[-1].startswith("turn 2: demo@fp32: ")
+    assert run(["models", "fit", "demo", "demo@fp32", "demo@fp32", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["turns"] == [["demo", "demo@fp32"], ["demo@fp32"]]
+    assert told["room"] < told["limit"]
+    monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "300M")
+    assert run(["models", "fit", "demo@fp32"]) == 4
+    said = capsys.readouterr().err
+    assert "needs 1." in said and "can be used (DUIBI_MEMORY_LIMIT)" in said
 
 
 def test_rm_frees_a_cache_and_nothing_of_a_person(

@@ -43,12 +43,14 @@ def planned(
 
 
 def test_a_7b_in_bf16_at_2k_context_takes_about_18_gb(qwen: Resolved) -> None:
-    needed = plan.need(qwen, 2048)
+    needed = plan.need(plan.subject_of(qwen), 2048)
     assert needed.cache == 2 * 32 * 32 * 128 * 2 * 2048
     assert needed.total == pytest.approx(17.5 * GB, rel=0.06)
-    assert plan.need(qwen, 2048, "fp32").total > 31 * GB
-    assert plan.need(qwen, 100_000).tokens == 8192, "more than its context is never used"
-    assert plan.need(qwen, 2048, answers=8).cache == 8 * needed.cache
+    assert plan.need(plan.subject_of(qwen), 2048, "fp32").total > 31 * GB
+    assert plan.need(plan.subject_of(qwen), 100_000).tokens == 8192, (
+        "more than its context is never used"
+    )
+    assert plan.need(plan.subject_of(qwen), 2048, answers=8).cache == 8 * needed.cache
 
 
 def test_the_context_asked_for_is_what_is_planned_for(qwen: Resolved) -> None:
@@ -80,6 +82,7 @@ def test_who_is_held_together_and_who_takes_turns(qwen: Resolved) -> None:
     both = planned(qwen, replace(qwen, label="second"), third, limit=42)
     assert both.turns == ((0, 1), (2,))
     assert "take turns" in both.remark
+    assert both.lines[1].startswith("turn 2: third: 18.")
     assert both.to_json()["turns"] == [["Qwen-7B-Chat@bf16", "second"], ["third"]]
     alone = Settings(schedule="one-at-a-time")
     assert planned(qwen, third, limit=100, settings=alone).turns == ((0,), (1,))
@@ -101,20 +104,19 @@ def test_a_gguf_is_never_underestimated_by_its_file(tmp_path: Path) -> None:
     file = tmp_path / "g.gguf"
     file.write_bytes(b"GGUF" + bytes(1_000_000))
     gguf = Resolved("g", "g@bf16", "local", file, "bf16", checkpoint_bytes=98_362_432)
-    assert plan.need(gguf, 2048).weights >= 1_000_004 * 8 / 4.5 * 2 - 2
+    assert plan.need(plan.subject_of(gguf), 2048).weights >= 1_000_004 * 8 / 4.5 * 2 - 2
 
 
 def test_the_demo_and_a_converted_gguf_are_known_exactly(tmp_path: Path) -> None:
     shape = Resolved("demo", "demo@fp32", "local", demo.path(), "fp32", "llama", demo.PARAMETERS)
-    assert plan.need(shape, 2048).cache == 2 * 30 * 3 * 64 * 2048 * 4
+    assert plan.need(plan.subject_of(shape), 2048).cache == 2 * 30 * 3 * 64 * 2048 * 4
     file = tmp_path / "own.gguf"
     file.write_bytes(b"GGUF" + bytes(100))
     checkpoints.llama(files.conversions() / files.converted_name(file))
     own = Resolved("own", "own@fp32", "local", file, "fp32")
-    parameters, known, context = plan.known(own)
-    assert (known, context) == (Shape(1, 2, 4), 128)
-    assert parameters == 1176
-    assert plan.need(own, 2048).tokens == 128
+    known = plan.subject_of(own)
+    assert (known.shape, known.context, known.parameters) == (Shape(1, 2, 4), 128, 1176)
+    assert plan.need(plan.subject_of(own), 2048).tokens == 128
 
 
 def test_a_worker_may_take_what_the_longest_conversation_could(qwen: Resolved) -> None:

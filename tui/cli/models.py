@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tui.app.safe_text import one_line
 from tui.cli.fetching import ProgressLine, ask, cli_consent, size
 from tui.cli.printing import json_text, path_text, table
 from tui.host import memory
@@ -16,8 +17,10 @@ from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
 from tui.models.discover import Found, discover, of_demo, of_path
 from tui.models.inspect import describe, examine, preview
+from tui.models.memory import Shape
 from tui.models.reference import Reference, is_model_id, parse
 from tui.models.resolve import DEFAULT_DTYPE, FETCHED, LOADABLE, resolve
+from tui.run import plan
 
 app = typer.Typer(add_completion=False, help="Find, fetch, inspect and remove models.")
 
@@ -82,8 +85,8 @@ def inspect(model: Model, json: Json = False) -> int:
 
 
 @app.command(
-    help="Predicted memory of models in each dtype against what is free here. Exit code 4: "
-    "one of them does not fit as named."
+    help="The plan of a run, without running it: what each model needs, in each dtype, who is "
+    "held in memory together and who takes turns. Exit code 4: one does not fit as named."
 )
 def fit(
     models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL...]")] = None,
@@ -91,31 +94,38 @@ def fit(
     context: Context = CONTEXT,
 ) -> int:
     reading = memory.reading()
-    refs = [parse(text) for text in models or []]
-    needs = [(ref.text, ref.dtype, _needs(ref, context)) for ref in refs]
-    if not refs:
-        here = [one for one in discover() if one.state == "complete"]
-        needs = [(one.reference, "", _all(one, context)) for one in here]
+    subjects = [_subject(parse(text)) for text in models or []]
+    if not models:
+        found = [one for one in discover() if one.state == "complete"]
+        subjects = [plan.subject_of_found(one, one.reference, DEFAULT_DTYPE) for one in found]
+    made = plan.arrange(subjects, "auto" if models else "one-at-a-time", context, reading)
+    needs = [
+        {dtype: plan.need(subject, context, dtype).total for dtype in FITTED}
+        for subject in subjects
+    ]
     if json:
-        rows = [
-            {"model": name, "needs": each, "fits": {d: n <= reading.free for d, n in each.items()}}
-            for name, _, each in needs
-        ]
-        print(json_text({"limit": reading.limit, "free": reading.free, "models": rows}))
+        told = made.to_json()
+        for row, each in zip(told["models"], needs, strict=True):
+            row["needs_in"] = each
+        print(json_text(told))
     else:
-        head = ("MODEL", *FITTED)
         cells = [
-            (name, *(_fitted(each[dtype], reading.free) for dtype in FITTED))
-            for name, _, each in needs
+            (subject.label, *(_fitted(each[dtype], reading.room) for dtype in FITTED))
+            for subject, each in zip(subjects, needs, strict=True)
         ]
-        print(table([head, *cells]))
+        print(table([("MODEL", *FITTED), *cells]))
+        if models and made.refused is None:
+            print("\n".join(one_line(line) for line in made.lines))
         print(
-            f"at {context} tokens; {size(reading.free)} of {size(reading.limit)} free "
+            f"at {context} tokens; {size(reading.room)} of {size(reading.limit)} can be used "
             f"({reading.source})",
             file=sys.stderr,
         )
-    asked = [each[_like(dtype)] for _, dtype, each in needs] if refs else []
-    return 4 if any(need > reading.free for need in asked) else 0
+    if not models or made.refused is None:
+        return 0
+    if not json:
+        made.check()
+    return 4
 
 
 @app.command(help="Remove a fetched model from its cache; asks, and says what that frees.")
@@ -183,31 +193,26 @@ def _fitted(need: int, free: int) -> str:
     return size(need) if need <= free else f"{size(need)} (too much)"
 
 
-def _like(dtype: str) -> str:
-    return dtype if dtype in FITTED else DEFAULT_DTYPE
-
-
 def _all(one: Found, context: int) -> dict[str, int]:
     return {dtype: one.need(dtype, context) for dtype in FITTED}
 
 
-def _needs(ref: Reference, context: int) -> dict[str, int]:
+def _subject(ref: Reference) -> plan.Subject:
+    dtype = ref.dtype or DEFAULT_DTYPE
     if ref.kind == "demo":
-        return _all(of_demo(), context)
+        return plan.subject_of_found(of_demo(), ref.text, dtype)
     if ref.kind == "modelscope":
         folder = modelscope_folder(ref.target)
         here = of_path(folder, ref.text) if folder.is_dir() else None
         if here and here.parameters:
-            return _all(here, context)
+            return plan.subject_of_found(here, ref.text, dtype)
         for one in suggestions():
             if one.reference.lower() == f"ms:{ref.target}".lower():
-                return {dtype: one.need(dtype, context) for dtype in FITTED}
+                shape = Shape(one.layers, one.kv_heads, one.head_dim)
+                return plan.Subject(ref.text, dtype, one.parameters, shape)
         raise UserError(f"{ref.text} is not here", f"duibi models get ms:{ref.target}")
     resolved = resolve(ref, lambda text: False, lambda stage, done, total: None)
-    found = of_path(resolved.checkpoint, ref.text)
-    if found is None:
-        raise UserError(f"{ref.text} is no checkpoint", "duibi models inspect says more")
-    return _all(found, context)
+    return replace(plan.subject_of(resolved), label=ref.text)
 
 
 def _folder_of(ref: Reference) -> Path:

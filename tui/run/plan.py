@@ -1,7 +1,7 @@
 """Who can be in memory together, predicted before anything is read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tui.host.errors import UserError
@@ -9,7 +9,7 @@ from tui.host.memory import Reading
 from tui.models import demo
 from tui.models.discover import Found, of_demo, of_path
 from tui.models.memory import BASE, BYTES_PER_WEIGHT, Shape, kv_cache, predict, weights_in_gguf
-from tui.models.resolve import LOADABLE, Resolved
+from tui.models.resolve import LOADABLE, LOCAL, Resolved
 from tui.settings import Settings
 
 PROMPT_TOKENS = 1536
@@ -18,6 +18,17 @@ is asked for."""
 _LEAST_CONTEXT = 512
 _SPARE = 256 << 20
 _OVER = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a model's memory depends on; no parameters: it holds no weights here."""
+
+    label: str
+    dtype: str = ""
+    parameters: int = 0
+    shape: Shape = field(default_factory=Shape)
+    context: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +102,18 @@ class Plan:
         sums = f"{_gb(total)} GB needed, {_gb(self.memory.room)} can be used"
         return f"the models do not all fit in memory ({sums}): they take turns"
 
+    @property
+    def lines(self) -> list[str]:
+        """The plan in words: who is held together, and who comes after whom."""
+        told = []
+        for turn in self.turns:
+            total = sum(self.needs[i].total for i in turn)
+            names = " + ".join(self.needs[i].label for i in turn)
+            told.append(f"{names}: {_gb(total)} GB")
+        if len(told) > 1:
+            return [f"turn {number}: {line}" for number, line in enumerate(told, 1)]
+        return [f"together: {line}" if len(self.turns[0]) > 1 else line for line in told]
+
     def to_json(self) -> dict[str, Any]:
         """The plan as `duibi models fit --json` prints it. Bytes."""
         return {
@@ -119,17 +142,24 @@ class Plan:
 
 def make(models: Sequence[Resolved], settings: Settings, memory: Reading, answers: int = 1) -> Plan:
     """Plan a run of ``models``, each with up to ``answers`` conversations decoded at once."""
-    tokens = tokens_of(settings)
-    needs = tuple(need(model, tokens, answers=answers) for model in models)
-    if settings.schedule == "together":
+    subjects = [subject_of(model) for model in models]
+    return arrange(subjects, settings.schedule, tokens_of(settings), memory, answers)
+
+
+def arrange(
+    subjects: Sequence[Subject], schedule: str, tokens: int, memory: Reading, answers: int = 1
+) -> Plan:
+    """Plan for models that are known by their figures, at ``tokens`` of context."""
+    needs = tuple(need(subject, tokens, answers=answers) for subject in subjects)
+    if schedule == "together":
         held = tuple(i for i, one in enumerate(needs) if one.total)
-        return Plan(needs, memory, settings.schedule, (held,) if held else ())
-    most = 1 if settings.schedule == "one-at-a-time" else len(needs)
+        return Plan(needs, memory, schedule, (held,) if held else ())
+    most = 1 if schedule == "one-at-a-time" else len(needs)
     refused = next((i for i, one in enumerate(needs) if one.total > memory.room), None)
     change = ""
     if refused is not None:
-        change = _smallest_change(models[refused], tokens, memory.room, answers)
-    return Plan(needs, memory, settings.schedule, _turns(needs, memory.room, most), refused, change)
+        change = _smallest_change(subjects[refused], tokens, memory.room, answers)
+    return Plan(needs, memory, schedule, _turns(needs, memory.room, most), refused, change)
 
 
 def tokens_of(settings: Settings) -> int:
@@ -137,44 +167,49 @@ def tokens_of(settings: Settings) -> int:
     return settings.context or PROMPT_TOKENS + settings.max_new_tokens
 
 
-def need(model: Resolved, tokens: int, dtype: str = "", answers: int = 1) -> Need:
+def need(subject: Subject, tokens: int, dtype: str = "", answers: int = 1) -> Need:
     """What a model will take in ``dtype`` (its own by default)."""
-    if model.engine != "local":
-        return Need(model.label, "", 0, 0, 0, 0)
-    dtype = dtype or model.dtype
-    parameters, shape, context = known(model)
-    tokens = min(tokens, context) if context else tokens
-    return Need(
-        model.label,
-        dtype,
-        int(parameters * BYTES_PER_WEIGHT[dtype]),
-        kv_cache(dtype, shape, tokens) * answers,
-        predict(parameters, dtype, shape.layers, shape.kv_heads, shape.head_dim, tokens, answers),
-        tokens,
+    dtype = dtype or subject.dtype
+    if not subject.parameters:
+        return Need(subject.label, dtype, 0, 0, 0, 0)
+    shape = subject.shape
+    tokens = min(tokens, subject.context) if subject.context else tokens
+    total = predict(
+        subject.parameters, dtype, shape.layers, shape.kv_heads, shape.head_dim, tokens, answers
     )
+    weights = int(subject.parameters * BYTES_PER_WEIGHT[dtype])
+    cache = kv_cache(dtype, shape, tokens) * answers
+    return Need(subject.label, dtype, weights, cache, total, tokens)
 
 
 def allowance(model: Resolved, settings: Settings, answers: int = 1) -> tuple[int, int]:
     """Bytes for the weights, and bytes that answers may add to them at most: 15 % above
     what is predicted for the longest conversation that is possible."""
-    _, _, context = known(model)
-    longest = settings.context or context or tokens_of(settings)
-    most = need(model, longest, answers=answers)
+    subject = subject_of(model)
+    longest = settings.context or subject.context or tokens_of(settings)
+    most = need(subject, longest, answers=answers)
     return most.weights, most.total - most.weights + max(_SPARE, int(most.total * _OVER))
 
 
-def known(model: Resolved) -> tuple[int, Shape, int]:
-    """Parameters, shape and context (0: not known) of a local model, from headers alone."""
-    found: Found | None
-    if model.checkpoint == demo.path():
-        found = of_demo()
-    else:
-        found = of_path(model.checkpoint, model.name)
-    if found is None:
-        return model.parameters, Shape(), model.context
-    parameters = model.parameters or found.parameters or weights_in_gguf(found.size)
+def subject_of(model: Resolved) -> Subject:
+    """What a resolved model's memory depends on, from headers alone."""
+    if model.engine != LOCAL:
+        return Subject(model.label)
+    found = of_demo() if model.checkpoint == demo.path() else of_path(model.checkpoint, model.name)
+    known = subject_of_found(found, model.label, model.dtype) if found else Subject(model.label)
+    return replace(
+        known,
+        dtype=model.dtype,
+        parameters=model.parameters or known.parameters,
+        context=model.context or known.context,
+    )
+
+
+def subject_of_found(found: Found, label: str, dtype: str) -> Subject:
+    """The same of a checkpoint that was found on the disk."""
     shape = Shape(found.layers, found.kv_heads, found.head_dim)
-    return parameters, shape, model.context or found.context
+    parameters = found.parameters or weights_in_gguf(found.size)
+    return Subject(label, dtype, parameters, shape, found.context)
 
 
 def _turns(needs: Sequence[Need], room: int, most: int) -> tuple[tuple[int, ...], ...]:
@@ -192,19 +227,19 @@ def _turns(needs: Sequence[Need], room: int, most: int) -> tuple[tuple[int, ...]
     return tuple(map(tuple, turns))
 
 
-def _smallest_change(model: Resolved, tokens: int, room: int, answers: int) -> str:
+def _smallest_change(subject: Subject, tokens: int, room: int, answers: int) -> str:
     """What fits and gives up least: a shorter context where half of it does, else the
     largest dtype."""
     half = max(_LEAST_CONTEXT, tokens // 2)
-    if half < tokens and (shorter := need(model, half, answers=answers)).total <= room:
+    if half < tokens and (shorter := need(subject, half, answers=answers)).total <= room:
         return f"`--context {half}` needs {_gb(shorter.total)} GB"
-    size = BYTES_PER_WEIGHT[model.dtype]
+    size = BYTES_PER_WEIGHT[subject.dtype]
     smaller = sorted(
         (dtype for dtype in LOADABLE if BYTES_PER_WEIGHT[dtype] < size and dtype != "fp16"),
         key=lambda dtype: -BYTES_PER_WEIGHT[dtype],
     )
     for dtype in smaller:
-        if (changed := need(model, tokens, dtype, answers)).total <= room:
+        if (changed := need(subject, tokens, dtype, answers)).total <= room:
             return f"`@{dtype}` needs {_gb(changed.total)} GB"
     return "stop other programs, or take a smaller model; --together loads it all the same"
 
