@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from tui.app import keep
 from tui.app.safe_text import clean
+from tui.host.errors import UserError
 from tui.sessions import reader
 
 if TYPE_CHECKING:
+    from tui.app.screens.base import BaseScreen
     from tui.app.screens.board_screen import BoardScreen
 
 
@@ -43,3 +45,22 @@ def write_reports(
         keep.write(folder, f"{stem}-report.md", markdown.render(document)),
         keep.write(folder, f"{stem}-report.html", html.render(document)),
     ]
+
+
+def report_in_background(
+    screen: "BaseScreen", paths: Sequence[Path], folder: Path, pictures: Mapping[str, str]
+) -> None:
+    """Write the reports in a thread; the screen tells where they are, or why they are not."""
+    say, app = screen.look.say, screen.app
+
+    def work() -> None:
+        try:
+            written = write_reports(paths, folder, say.language, pictures)
+        except UserError as error:
+            app.call_from_thread(screen.tell_error, error)
+        else:
+            names = "\n".join(map(str, written))
+            app.call_from_thread(screen.tell, say("export.done", path=names))
+
+    screen.tell(say("export.begun"))
+    screen.run_worker(work, thread=True, exit_on_error=False)

@@ -207,20 +207,7 @@ class JudgingScreen(BoardScreen):
         if self.is_blind:
             self.tell(self.look.say("export.blind"), "warning")
             return
-        from tui.app.reporting import pictures, write_reports
+        from tui.app.reporting import pictures, report_in_background
 
         paths, folder = list(self.sessions_shown()), self.report_folder()
-        taken = pictures(self)
-        self.tell(self.look.say("export.begun"))
-
-        def work() -> None:
-            try:
-                written = write_reports(paths, folder, self.look.say.language, taken)
-            except UserError as error:
-                self.app.call_from_thread(self.tell_error, error)
-            else:
-                names = "\n".join(map(str, written))
-                words = self.look.say("export.done", path=names)
-                self.app.call_from_thread(self.tell, words)
-
-        self.run_worker(work, thread=True, exit_on_error=False)
+        report_in_background(self, paths, folder, pictures(self))

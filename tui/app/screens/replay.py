@@ -36,6 +36,7 @@ class ReplayScreen(JudgingScreen):
         Binding("less_than_sign", "faster(-1)", "key.slower", id="replay.slower"),
         Binding("full_stop", "token", "key.token", show=False, id="replay.token"),
         Binding("0,m", "at_once", "key.at_once", id="replay.at_once"),
+        Binding("l", "library", "key.library", show=False, id="replay.library"),
         Binding("escape,backspace", "leave", "key.leave", show=False, id="replay.leave"),
     ]
 
@@ -164,6 +165,15 @@ class ReplayScreen(JudgingScreen):
         self.player.play()
         self._drain()
         self.show()
+
+    def action_library(self) -> None:
+        """All sessions; back to them where this one was opened from there."""
+        from tui.app.screens.library import LibraryScreen
+
+        if any(isinstance(screen, LibraryScreen) for screen in self.app.screen_stack):
+            self.action_leave()
+        else:
+            self.app.push_screen(LibraryScreen(self.look, self._sessions))
 
     def action_leave(self) -> None:
         """Back to where one came from."""

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from textual import on
+from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from tui.app.figures import clock
 from tui.app.look import Look
 from tui.app.safe_text import one_line
 from tui.app.screens.base import BaseScreen
-from tui.app.screens.replay import ReplayScreen
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Entry, Heading, Menu
 from tui.host.errors import UserError
@@ -43,6 +44,11 @@ class _Set:
 
 
 @dataclass(frozen=True, slots=True)
+class _All:
+    """The library."""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What there is to choose from at once; models take longer to find."""
 
@@ -54,6 +60,10 @@ class Found:
 
 class StartScreen(BaseScreen):
     """The first entry is a bundled recording: Enter plays it at once."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "library", "key.library", id="start.library"),
+    ]
 
     def __init__(
         self,
@@ -112,7 +122,9 @@ class StartScreen(BaseScreen):
             rows.append(None)
         if found.recent:
             recent = found.recent[:RECENT]
-            rows += [Heading(say("start.sessions")), *map(self._recorded, recent), None]
+            rows += [Heading(say("start.sessions")), *map(self._recorded, recent)]
+            count = say("library.count", count=len(found.recent))
+            rows += [Entry(say("start.library"), count, _All()), None]
         if self._offers:
             rows.append(Heading(say("start.models")))
             rows += [
@@ -152,6 +164,8 @@ class StartScreen(BaseScreen):
         match event.value:
             case Recorded() as entry:
                 self._play(entry.path)
+            case _All():
+                self.action_library()
             case Offer() as offer:
                 chosen = [o for o in self._offers if o in self._marked or o == offer]
                 references = tuple(name for o in chosen for name in o.references)
@@ -168,13 +182,18 @@ class StartScreen(BaseScreen):
         else:
             self.menu.action_choose()
 
+    def action_library(self) -> None:
+        """All sessions."""
+        from tui.app.screens.library import LibraryScreen
+
+        self.app.push_screen(LibraryScreen(self.look, self._sessions))
+
     def _play(self, path: Path) -> None:
-        from tui.sessions.player import Player
-        from tui.sessions.reader import read
+        from tui.app.opening import replay_of
 
         try:
-            events = read(path).events
+            screen = replay_of(self.look, path, self._sessions)
         except UserError as error:
             self.tell_error(error)
-            return
-        self.app.push_screen(ReplayScreen(self.look, Player(events), path, self._sessions))
+        else:
+            self.app.push_screen(screen)

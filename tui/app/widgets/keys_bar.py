@@ -32,7 +32,16 @@ _NAMES = {
 
 _ORDER = (
     "menu.open",
+    "search.list",
+    "library.search",
+    "library.replay",
     "menu.mark",
+    "library.beside",
+    "library.continue",
+    "library.delete",
+    "library.undo",
+    "library.export",
+    "start.library",
     "prompt.send",
     "prompt.line_break",
     "prompt.leave",

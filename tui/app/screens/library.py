@@ -1,0 +1,258 @@
+"""All recorded sessions: found, opened, compared, continued, handed in, thrown away."""
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import TextArea
+
+from tui.app import library_rows, opening
+from tui.app.look import Look
+from tui.app.screens.base import BaseScreen
+from tui.app.widgets.lines import Lines
+from tui.app.widgets.menu import Menu
+from tui.app.widgets.prompt import Prompt
+from tui.host.errors import UserError
+from tui.sessions import library
+from tui.sessions.library import Entry
+from tui.sessions.search import Hit, Index
+
+_TYPED_S = 0.15
+"""Pause in typing after which is searched."""
+_AGAIN_S = 2.0
+"""How often a list with a running session is made anew."""
+
+
+class SearchLine(Prompt):
+    """What to look for; Down and Enter go to what was found."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,down", "to_list", "key.to_list", id="search.list"),
+    ]
+
+    def action_to_list(self) -> None:
+        """Choose from what was found."""
+        self.post_message(self.Sent(self.text))
+
+
+class LibraryScreen(BaseScreen):
+    """Sessions by day; a line to search in everything that was asked and answered."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "search", "key.search", id="library.search"),
+        Binding("r", "replay", "key.replay", id="library.replay"),
+        Binding("m", "beside", "key.beside", id="library.beside"),
+        Binding("c", "continue", "key.continue", id="library.continue"),
+        Binding("e", "export", "key.export", id="library.export"),
+        Binding("D,delete", "delete", "key.delete", id="library.delete"),
+        Binding("u", "undo", "key.undo", id="library.undo"),
+        Binding("escape,backspace", "leave", "key.leave", show=False, id="library.leave"),
+    ]
+
+    def __init__(self, look: Look, folder: Path) -> None:
+        super().__init__(look)
+        self._folder = folder
+        self._entries: list[Entry] = []
+        self._marked: list[Path] = []
+        self._gone: list[Path] = []
+        self._hits: list[Hit] | None = None
+        self._wanted = ""
+        self._indexing = threading.Lock()
+        self.heading = Lines(look, id="library-title")
+        self.search = SearchLine(look.say("library.search"))
+        self.menu = Menu(look)
+
+    def parts(self) -> Iterable[Widget]:
+        """A title, the search line, the list."""
+        yield self.heading
+        yield self.search
+        yield self.menu
+
+    def on_mount(self) -> None:
+        """Show what there is."""
+        self.menu.focus()
+        self.refill()
+        self.set_interval(_AGAIN_S, self._again)
+
+    def on_screen_resume(self) -> None:
+        """Back from a session: it may have changed."""
+        self.refill()
+
+    def _again(self) -> None:
+        if self.is_current and any(entry.verdict == "running" for entry in self._entries):
+            self.refill()
+
+    def refill(self) -> None:
+        """List the folder anew."""
+        self._entries = library.entries(self._folder)
+        self._show()
+
+    def _show(self) -> None:
+        say = self.look.say
+        there = {entry.path.absolute(): entry for entry in self._entries}
+        self._marked = [path for path in self._marked if path.absolute() in there]
+        words = say("library.count", count=len(self._entries))
+        if self._marked:
+            words += "  " + say("library.marked", count=len(self._marked))
+        self.heading.show([[(" ", ""), (say("library.title"), "bold"), (f"  {words}", "muted")]])
+        if self._hits is None:
+            self.menu.show(library_rows.by_day(self._entries, self._marked, self.look))
+        else:
+            self.menu.show(library_rows.found(self._hits, there, self._marked, self.look))
+
+    @property
+    def chosen(self) -> Entry | None:
+        """The session under the cursor."""
+        rows = self.menu.entries
+        value = rows[self.menu.at].value if rows else None
+        return value if isinstance(value, Entry) else None
+
+    # Searching.
+
+    def action_search(self) -> None:
+        """Type what to look for."""
+        self.search.focus()
+
+    @on(TextArea.Changed)
+    def _typed(self) -> None:
+        self._wanted = self.search.text.strip()
+        if self._wanted:
+            self.set_timer(_TYPED_S, self._look_for)
+        else:
+            self._hits = None
+            self._show()
+
+    def _look_for(self) -> None:
+        text = self._wanted
+        if text:
+            self.run_worker(lambda: self._searched(text), thread=True, exit_on_error=False)
+
+    def _searched(self, text: str) -> None:
+        with self._indexing:
+            if text != self._wanted:
+                return
+            index = Index(self._folder)
+            try:
+                index.update(self._progress)
+                hits = index.search(text)
+            finally:
+                index.close()
+        self.app.call_from_thread(self._found, text, hits)
+
+    def _progress(self, done: int, of: int) -> None:
+        if done % 20 == 0:
+            words = self.look.say("library.indexing", done=done, of=of)
+            self.app.call_from_thread(self.heading.show, [[(f" {words}", "warn")]])
+
+    def _found(self, text: str, hits: list[Hit]) -> None:
+        if text == self._wanted:
+            self._hits = hits
+            self.menu.action_move(-len(hits) - 1)
+            self._show()
+
+    @on(Prompt.Sent)
+    def _to_list(self, event: Prompt.Sent) -> None:
+        event.stop()
+        self.menu.focus()
+
+    @on(Prompt.Left)
+    def _search_left(self, event: Prompt.Left) -> None:
+        event.stop()
+        self.search.clear()
+        self.menu.focus()
+
+    # What is done with sessions.
+
+    @on(Menu.Chosen)
+    def _chosen(self) -> None:
+        self._open(at_once=True)
+
+    @on(Menu.Marked)
+    def _mark(self) -> None:
+        if entry := self.chosen:
+            known = entry.path in self._marked
+            others = [path for path in self._marked if path != entry.path]
+            self._marked = others if known else [*others, entry.path]
+            self._show()
+
+    def action_replay(self) -> None:
+        """Play it from the beginning."""
+        self._open(at_once=False)
+
+    def _open(self, at_once: bool) -> None:
+        if entry := self.chosen:
+            try:
+                screen = opening.replay_of(self.look, entry.path, self._folder, at_once=at_once)
+            except UserError as error:
+                self.tell_error(error)
+            else:
+                self.app.push_screen(screen)
+
+    def action_beside(self) -> None:
+        """The marked sessions in one screen."""
+        if len(self._marked) < 2:
+            self.tell(self.look.say("library.mark_two"), "warning")
+            return
+        try:
+            screen = opening.replay_beside(self.look, self._marked, self._folder)
+        except UserError as error:
+            self.tell_error(error)
+        else:
+            self.app.push_screen(screen)
+
+    def action_continue(self) -> None:
+        """Ask what is missing in an interrupted session."""
+        entry = self.chosen
+        if entry is None:
+            return
+        if entry.verdict not in ("interrupted", "torn"):
+            words = self.look.say(f"verdict.{entry.verdict}")
+            self.tell(self.look.say("library.not_broken_off", verdict=words), "warning")
+            return
+        self.app.exit(opening.Continue(entry.path))
+
+    def action_delete(self) -> None:
+        """Throw it away; `action_undo` brings it back."""
+        if entry := self.chosen:
+            try:
+                self._gone.append(library.trash(entry.path))
+            except UserError as error:
+                self.tell_error(error)
+                return
+            self.tell(self.look.say("library.deleted", name=entry.name))
+            self.refill()
+
+    def action_undo(self) -> None:
+        """Bring back what was thrown away last, also in an earlier sitting."""
+        gone = self._gone.pop() if self._gone else next(iter(library.trashed(self._folder)), None)
+        if gone is None:
+            self.tell(self.look.say("library.nothing_deleted"), "warning")
+            return
+        try:
+            path = library.restore(gone)
+        except UserError as error:
+            self.tell_error(error)
+            return
+        self.tell(self.look.say("library.restored", name=path.stem))
+        self.refill()
+
+    def action_export(self) -> None:
+        """A report of the marked sessions, else of this one."""
+        chosen = [self.chosen.path] if self.chosen else []
+        if paths := self._marked or chosen:
+            from tui.app.reporting import report_in_background
+
+            report_in_background(self, paths, self._folder, {})
+
+    def action_leave(self) -> None:
+        """Back to where one came from."""
+        if self._hits is not None:
+            self.search.clear()
+        elif len(self.app.screen_stack) > 2:
+            self.app.pop_screen()
+        else:
+            self.app.exit(0)
