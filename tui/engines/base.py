@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from tui.events import Body, Failed, Loaded
 from tui.host.errors import UserError
 
-EXIT_CODES = {"out_of_memory": 4, "network": 3, "provider": 3, "missing_key": 3}
+EXIT_CODES = {"out_of_memory": 4, "network": 3, "provider": 3}
 """Exit codes of causes that are not the command line's own mistake."""
 
 Timed = tuple[int, Body]

@@ -12,7 +12,7 @@ from tui.engines.base import EngineError
 from tui.engines.secret import NONE, Secret
 from tui.events import Failed
 
-CONFIGURATION, NETWORK = 2, 3
+ANSWER, CONFIGURATION, NETWORK = 1, 2, 3
 LONGEST_REMARK = 300
 
 
@@ -57,7 +57,7 @@ CAUSES: dict[str, Cause] = {
     "content_filter": Cause("the service withheld the answer", "change the question"),
     "unfinished": Cause("the service stopped without completing the answer", "ask again"),
     "cancelled": Cause("stopped while it was being checked", "load it again"),
-    "internal": Cause("a defect of this program", "report it with the session file"),
+    "internal": Cause("a defect of this program", "report it with the session file", ANSWER),
 }
 """Every cause word of an endpoint's `Failed` and `EngineError`."""
 

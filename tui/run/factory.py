@@ -15,7 +15,6 @@ from tui.engines.local import Allowance, LocalEngine
 from tui.engines.pasted import Answers, PastedEngine, read_pasted
 from tui.engines.recorded import RecordedEngine
 from tui.host import paths
-from tui.host.errors import UserError
 from tui.models.resolve import LOCAL, Resolved
 from tui.run import plan
 from tui.sessions import reader
@@ -107,9 +106,7 @@ def factory(
     """
     names = list(dict.fromkeys(model.model for model in models if model.engine == "pasted"))
     pasted: Mapping[str, Answers] = {}
-    if settings.pasted is not None:
-        if not names:
-            raise UserError("--pasted: no model here is pasted", "name one: pasted:NAME")
+    if settings.pasted is not None and names:
         pasted = read_pasted(settings.pasted, names, questions)
     return Factory(settings.services, pasted, interactive, settings)
 

@@ -3,8 +3,10 @@
 from typing import Any
 
 from tui.board import Answer, Board, Model
+from tui.engines.base import EXIT_CODES
+from tui.engines.faults import CAUSES
 
-_NETWORK = ("network", "provider", "missing_key")
+_EXIT_CODES = EXIT_CODES | {word: cause.exit_code for word, cause in CAUSES.items()}
 
 
 def wanted(board: Board) -> list[Answer]:
@@ -17,17 +19,15 @@ def wanted(board: Board) -> list[Answer]:
 
 
 def exit_code(board: Board) -> int:
-    """0 if every answer is there, 1 if some failed, 3 or 4 if all did for the same reason:
-    network or provider, memory."""
+    """0 if every answer is there, 1 if some failed; if all did for reasons of one kind, the
+    code of that kind: 2 configuration, 3 network or provider, 4 memory."""
     failed = [answer for answer in wanted(board) if answer.state != "answered"]
     if not failed:
         return 0
     if len(failed) == len(wanted(board)):
-        causes = {answer.failure.cause for answer in failed if answer.failure}
-        if causes == {"out_of_memory"}:
-            return 4
-        if causes and causes <= set(_NETWORK):
-            return 3
+        causes = {answer.failure.cause if answer.failure else "" for answer in failed}
+        codes = {_EXIT_CODES.get(cause, 1) for cause in causes}
+        return codes.pop() if len(codes) == 1 else 1
     return 1
 
 
