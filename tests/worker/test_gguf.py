@@ -272,7 +272,7 @@ def test_an_architecture_that_is_not_read_tensor_by_tensor(tmp_path: Path) -> No
     path = tmp_path / "gpt2.gguf"
     writer = gguf.GGUFWriter(path, "gpt2")
     writer.add_block_count(1)
-    writer.add_context_length(32)
+    writer.add_context_length(1024)
     writer.add_embedding_length(32)
     writer.add_feed_forward_length(128)
     writer.add_head_count(2)
@@ -281,7 +281,7 @@ def test_an_architecture_that_is_not_read_tensor_by_tensor(tmp_path: Path) -> No
     vocab = tiny.tokenizer().get_vocab_size()
     shapes: dict[str, tuple[int, ...]] = {
         "token_embd.weight": (vocab, 32),
-        "position_embd.weight": (32, 32),
+        "position_embd.weight": (1024, 32),
         "blk.0.attn_qkv.weight": (96, 32),
         "blk.0.attn_qkv.bias": (96,),
         "blk.0.attn_output.weight": (32, 32),
