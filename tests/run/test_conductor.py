@@ -399,6 +399,24 @@ def test_a_resumed_run_asks_only_what_is_missing(stage: Stage) -> None:
     assert len(board.answers) == 5
 
 
+def test_a_resumed_screen_asks_only_what_was_asked_and_not_answered(stage: Stage) -> None:
+    first = stage(EchoEngine(crash_after=2))
+    first.ask("a")
+    first.ask(None, text="of my own")
+    assert first.wait(5)
+    first.close("interrupted")
+    engine = EchoEngine()
+    run = setup.resume(
+        first.path, read(first.path).events, [resolved("m0")], Settings(), lambda *_: engine
+    )
+    stage.runs.append(run)
+    run.start()
+    assert len(run.ask_missing()) == 1
+    assert [a.state for a in finished(run).conversation(0, "a")] == ["answered"]
+    assert [request.messages[-1].content for request in engine.requests] == ["first of a"]
+    assert run.ask_missing() == []
+
+
 def test_repeats_are_separate_conversations(stage: Stage) -> None:
     engine = EchoEngine()
     run = stage(engine)

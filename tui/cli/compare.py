@@ -1,15 +1,21 @@
 """``duibi [MODEL...]``: models side by side in the screen, or as text on a pipe."""
 
+import contextlib
+import signal
 import sys
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tui import questions as question_sets
 from tui import settings as settings_of
-from tui.cli import options
+from tui.cli import INTERRUPTED, options
 from tui.host.errors import UserError
 from tui.settings import Settings
+
+if TYPE_CHECKING:
+    from tui.run.conductor import Run
 
 app = typer.Typer(add_completion=False)
 
@@ -20,6 +26,7 @@ def compare(
     questions: options.Questions = None,
     system: options.System = None,
     max_new_tokens: options.MaxNewTokens = None,
+    context: options.Context = None,
     sample: options.Sample = False,
     greedy: options.Greedy = False,
     temperature: options.Temperature = None,
@@ -27,6 +34,8 @@ def compare(
     seed: options.Seed = None,
     together: options.Together = False,
     one_at_a_time: options.OneAtATime = False,
+    blind: options.Blind = False,
+    resume: options.Resume = None,
     theme: Annotated[str | None, typer.Option(metavar="NAME", help="Colours.")] = None,
     lang: Annotated[str | None, typer.Option(metavar="en|zh", help="Of the screen.")] = None,
     remote_code: options.RemoteCode = False,
@@ -38,24 +47,27 @@ def compare(
         bool, typer.Option("--plain", help="Text on stdout; so also where it is no terminal.")
     ] = False,
 ) -> int:
-    settings = settings_of.load(
-        {
-            "questions": questions,
-            "system": system,
-            "max_new_tokens": max_new_tokens,
-            "sampling": options.sampling(sample, greedy),
-            "temperature": temperature,
-            "top_p": top_p,
-            "seed": seed,
-            "schedule": options.schedule(together, one_at_a_time),
-            "theme": theme,
-            "lang": lang,
-            "remote_code": remote_code or None,
-            "sessions": sessions,
-            "mouse": mouse,
-            "plain": plain or None,
-        }
-    )
+    flags = {
+        "questions": questions,
+        "system": system,
+        "max_new_tokens": max_new_tokens,
+        "context": context,
+        "sampling": options.sampling(sample, greedy),
+        "temperature": temperature,
+        "top_p": top_p,
+        "seed": seed,
+        "schedule": options.schedule(together, one_at_a_time),
+        "blind": blind or None,
+        "theme": theme,
+        "lang": lang,
+        "remote_code": remote_code or None,
+        "sessions": sessions,
+        "mouse": mouse,
+        "plain": plain or None,
+    }
+    if resume:
+        return _go_on(resume, models, flags)
+    settings = settings_of.load(flags)
     on_pipe = settings.plain or not sys.stdout.isatty()
     if models:
         return _plain(models, settings) if on_pipe else open_models(models, settings)
@@ -76,15 +88,55 @@ def open_models(models: list[str], settings: Settings) -> int:
 
     chosen = question_sets.load(settings.questions)
     run = begin(options.resolve_models(models, settings), chosen, settings, settings.sessions_dir)
-    try:
+    return _show(run, settings, lambda: run.ask(chosen.questions[0].id))
+
+
+def open_session(session: str, settings: Settings) -> int:
+    """Open the screen on a run that broke off, and ask again what has no answer yet.
+
+    Raises:
+        UserError: as `tui.cli.resuming.resumed`.
+    """
+    kept = ("theme", "lang", "mouse", "sessions")
+    return _go_on(session, None, {name: getattr(settings, name) for name in kept})
+
+
+def _go_on(session: str, models: list[str] | None, flags: Mapping[str, object]) -> int:
+    from tui.cli.resuming import resumed
+
+    if flags.get("plain") or not sys.stdout.isatty():
+        raise UserError("--resume needs the screen here", f"`duibi run --resume {session}`")
+    run, settings, _ = resumed(session, models, flags)
+    return _show(run, settings, run.ask_missing)
+
+
+def _show(run: "Run", settings: Settings, ask: Callable[[], object]) -> int:
+    with _closed_by_signals(run):
         # The workers import their libraries while this process imports its own.
         run.start()
-        run.ask(chosen.questions[0].id)
+        ask()
         from tui.app.main import show_run
 
         return show_run(run, settings)
+
+
+@contextlib.contextmanager
+def _closed_by_signals(run: "Run") -> Iterator[None]:
+    """Close the run whatever happens, also by a signal before the screen listens to them."""
+
+    status = "interrupted"
+
+    def end(number: int, _frame: object) -> None:
+        nonlocal status
+        status = signal.Signals(number).name.lower()
+        raise SystemExit(INTERRUPTED)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    try:
+        yield
     finally:
-        run.close("interrupted")
+        run.close(status)
 
 
 def _plain(models: list[str], settings: Settings) -> int:

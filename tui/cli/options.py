@@ -25,6 +25,13 @@ Questions = Annotated[
 ]
 System = Annotated[str | None, typer.Option(metavar="TEXT", help="System prompt.")]
 MaxNewTokens = Annotated[int | None, typer.Option(metavar="N", help="Tokens of an answer.")]
+Context = Annotated[
+    int | None, typer.Option(metavar="N", help="Tokens of prompt and answer together.")
+]
+Blind = Annotated[bool, typer.Option("--blind", help="Hide which model says what.")]
+Resume = Annotated[
+    str | None, typer.Option(metavar="SESSION", help="Ask what is missing in a broken-off run.")
+]
 Sample = Annotated[bool, typer.Option("--sample", help="Draw tokens at random.")]
 Greedy = Annotated[bool, typer.Option("--greedy", help="Take the likeliest token, always.")]
 Temperature = Annotated[float | None, typer.Option(metavar="X", help="Instead of the model's.")]

@@ -18,11 +18,11 @@ from tui.board import Board
 from tui.cli import options
 from tui.cli.headless import Headless
 from tui.cli.printing import json_text, table
+from tui.cli.resuming import resumed
 from tui.events import Answered, Cancelled, Event, Failed
 from tui.host.errors import UserError
 from tui.run import outcome, setup
 from tui.run.conductor import Run
-from tui.sessions import library, reader
 from tui.settings import Settings
 
 app = typer.Typer(add_completion=False)
@@ -34,6 +34,7 @@ def run(
     questions: options.Questions = None,
     system: options.System = None,
     max_new_tokens: options.MaxNewTokens = None,
+    context: options.Context = None,
     sample: options.Sample = False,
     greedy: options.Greedy = False,
     temperature: options.Temperature = None,
@@ -58,6 +59,7 @@ def run(
         "questions": questions,
         "system": system,
         "max_new_tokens": max_new_tokens,
+        "context": context,
         "sampling": options.sampling(sample, greedy),
         "temperature": temperature,
         "top_p": top_p,
@@ -70,7 +72,7 @@ def run(
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"--out: there is no folder {out.absolute().parent}", "make it first")
     if resume:
-        started, settings, past = _resumed(resume, models, flags)
+        started, settings, past = resumed(resume, models, flags)
     else:
         started, settings, past = _new(models, flags)
     with _progress() as show:
@@ -91,28 +93,6 @@ def _new(models: Sequence[str] | None, flags: Mapping[str, object]) -> tuple[Run
     chosen = question_sets.load(settings.questions)
     found = options.resolve_models(models, settings)
     return setup.begin(found, chosen, settings, settings.sessions_dir), settings, 0
-
-
-def _resumed(
-    session: str, models: Sequence[str] | None, flags: Mapping[str, object]
-) -> tuple[Run, Settings, int]:
-    given = [f"--{k.replace('_', '-')}" for k, v in flags.items() if v and k != "sessions"]
-    if models or given:
-        raise UserError(
-            f"--resume goes on as it began, without {(given or ['models'])[0]}", "leave it out"
-        )
-    folder = settings_of.load(flags).sessions_dir
-    reading = reader.read(library.find(session, folder))
-    known = settings_of.Settings().of_run().keys() | settings_of.OPTIONAL
-    kept = {k: v for k, v in reading.header.settings.items() if k in known}
-    settings = settings_of.load({**kept, "sessions": flags["sessions"]})
-    names = [str(model.get("name", "")) for model in reading.header.models]
-    found = options.resolve_models(names, settings)
-    return (
-        setup.resume(reading.path, reading.events, found, settings),
-        settings,
-        len(reading.events),
-    )
 
 
 @contextlib.contextmanager

@@ -165,6 +165,25 @@ class Run:
             self._shared.changed.notify_all()
         return ids
 
+    def ask_missing(self) -> list[int]:
+        """Ask again, in the background, what was asked before and has no answer: of a run
+        that was taken up again."""
+        ids: list[int] = []
+        with self._shared.changed:
+            with self._record.board() as board:
+                newest = {
+                    (a.model, a.question, a.turn, a.repeat): a for a in board.answers.values()
+                }
+                kept = [a for a in newest.values() if not a.is_open and a.state != "answered"]
+                turns = {question.id: question.turns for question in board.questions}
+            for answer in kept:
+                known = turns.get(answer.question, ())
+                scripted = answer.turn < len(known) and known[answer.turn] == answer.prompt
+                lane, where = self._lanes[answer.model], (answer.question, answer.turn)
+                ids.append(self._push(lane, *where, answer.prompt, answer.repeat, scripted))
+            self._shared.changed.notify_all()
+        return ids
+
     def cancel(self, model: int) -> None:
         """Stop the open answers of a model, queued ones too."""
         self._lanes[model].cancel()
