@@ -18,6 +18,7 @@ from textual.theme import BUILTIN_THEMES
 from textual.theme import Theme as TextualTheme
 
 from tui.app.look import Look
+from tui.app.output import OutputApp
 from tui.app.safe_text import clean
 from tui.app.screens.board_screen import BoardScreen
 from tui.app.themes import ROLES, Theme
@@ -29,7 +30,7 @@ _AGAIN_S = 5.0
 INTERRUPTED = 130
 
 
-class DuibiApp(App[Any]):
+class DuibiApp(OutputApp):
     """Shows one first screen; its result is the exit code or what a screen exits with."""
 
     CSS_PATH = "app.tcss"
@@ -40,6 +41,7 @@ class DuibiApp(App[Any]):
         Binding("t", "next_theme", "key.theme", id="app.theme"),
         Binding("question_mark", "help", "key.help", id="app.help"),
         Binding("q", "leave", "key.quit", id="app.quit"),
+        Binding("ctrl+l", "redraw", "key.redraw", show=False, id="app.redraw"),
         Binding("ctrl+c,ctrl+q", "leave", "key.quit", show=False, id="app.stop", priority=True),
     ]
 
@@ -50,9 +52,10 @@ class DuibiApp(App[Any]):
         first: Callable[[], Screen[Any]],
         keys: dict[str, str],
         remarks: Iterable[UserError] = (),
+        stock_output: bool = False,
     ) -> None:
         self.look, self._themes, self._first = look, themes, first
-        super().__init__(ansi_color=True)
+        super().__init__(stock_output, ansi_color=True)
         self.animation_level = "none"
         self._wanted_keys, self._remarks = keys, list(remarks)
         self._asked_at = -_AGAIN_S
@@ -114,6 +117,10 @@ class DuibiApp(App[Any]):
 
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.look, self.screen))
+
+    def action_redraw(self) -> None:
+        """Draw everything anew, over what others wrote."""
+        self.redraw()
 
     def action_next_theme(self) -> None:
         """The next theme, round and round."""

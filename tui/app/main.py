@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.host import paths, splash
+from tui.host import paths
 from tui.host.errors import UserError
 from tui.settings import Settings
 
@@ -115,7 +115,9 @@ def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "D
             say("theme.unknown", name=settings.theme, known=known), "choose one with --theme"
         )
     look = Look(chosen, say)
-    return DuibiApp(look, themes, lambda: first(look), settings.keys, remarks)
+    return DuibiApp(
+        look, themes, lambda: first(look), settings.keys, remarks, settings.output == "stock"
+    )
 
 
 def _terminal() -> None:
@@ -127,7 +129,6 @@ def _terminal() -> None:
 
 def _run(app: "DuibiApp", settings: Settings) -> Any:
     _terminal()
-    splash.wipe()
     result = app.run(mouse=settings.mouse)
     return app.return_code if result is None else result
 

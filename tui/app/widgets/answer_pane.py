@@ -20,6 +20,8 @@ from tui.board import Board
 
 _FIGURES_EVERY_US = 500_000
 _MARGIN = 1
+_CONTEXT = 2
+"""Rows of the page before that stay in sight."""
 
 
 class AnswerPane(Widget, can_focus=True):
@@ -92,9 +94,9 @@ class AnswerPane(Widget, can_focus=True):
     def _grown(self, changed: int) -> None:
         total, height, top = len(self._conversation), self.body_height, self.top
         if self.follow and (total > top + height or total <= top):
-            # By half a page: the text moves rarely, so it can be read while it grows.
-            self.top = max(0, total - height + (height // 2 if self._is_open() else 0))
-            self.top = min(self.top, max(0, total - 1))
+            # By the page: text that moves is written anew, and cannot be read meanwhile.
+            below = max(0, height - _CONTEXT - 1) if self._is_open() else 0
+            self.top = max(0, min(total - height + below, total - 1))
         self.top = min(self.top, max(0, total - 1))
         if self.top != top:
             self.refresh()

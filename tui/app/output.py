@@ -1,0 +1,230 @@
+"""From Textual's updates to bytes: only cells that changed, and never more than a line takes.
+
+Textual writes every cell of a widget that it repaints, in absolute moves and with the style
+of each segment set and reset: thirty times the text of a streaming answer. Its seam for this
+is private (`App._display`, with the updates of `textual._compositor`), so Textual is pinned
+to one minor version, ``--output stock`` goes back to its own way, and a test holds the
+screens of both ways against each other.
+
+A slow line pushes back: after each frame the terminal is asked for its cursor's position
+(DSR 6, answered by CPR), and at most two frames are unanswered at any time. What changes
+meanwhile is drawn together in the next one, so keys never wait behind old frames. A terminal
+that never answers is not asked again; then the writer's queue alone pushes back.
+"""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.style import Style
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.app import App
+from textual.driver import Driver
+from textual.screen import Screen
+from textual.strip import Strip
+
+from tui.app.cells import Cell, Picture, cells_of
+from tui.app.driver import Terminal
+
+_IN_FLIGHT = 2
+_BACKLOG = 2
+"""Writes the terminal has not taken yet, above which nothing is added."""
+_ASK = "\x1b[6n"
+_TRIES = 3
+_LOST_S = 5.0
+"""Seconds after which an answer is taken for lost."""
+RETRY_S = 0.03
+_SYNC_BYTES = 600
+"""Frames above this are shown as a whole (mode 2026) where the terminal can."""
+_SYNC = "\x1b[?2026h", "\x1b[?2026l"
+
+
+class Pace:
+    """How many frames the terminal has yet to answer, and whether it answers at all."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._asked: deque[float] = deque()
+        self._answers = self._tries = 0
+        self.round_trip_s = 0.0
+        """Of the last answer."""
+
+    def free(self) -> bool:
+        """Whether a frame may be written now."""
+        if self._asked and self._clock() - self._asked[0] > _LOST_S:
+            self._asked.clear()
+        return not self._answers or len(self._asked) < _IN_FLIGHT
+
+    def asks(self) -> bool:
+        """Whether to ask with the frame that is written now."""
+        if not self._answers and self._tries >= _TRIES:
+            return False
+        self._tries += 1
+        self._asked.append(self._clock())
+        return True
+
+    def answered(self) -> bool:
+        """The terminal answered; False: nobody had asked."""
+        if not self._asked:
+            return False
+        self._answers += 1
+        self.round_trip_s = self._clock() - self._asked.popleft()
+        return True
+
+
+class Writer:
+    """Draws updates into a picture and writes what of it is new."""
+
+    def __init__(self, write: Callable[[str], None], backlog: Callable[[], int]) -> None:
+        self._write, self._backlog = write, backlog
+        self.pace = Pace()
+        self._picture = Picture(0, 0)
+        self._in_tmux = bool(os.environ.get("TMUX"))
+
+    def forget(self) -> None:
+        """Somebody else may have written: draw everything anew."""
+        self._picture.forget()
+
+    def draw(self, update: CompositorUpdate, size: tuple[int, int], console: Console) -> None:
+        """Take in an update of a screen of ``size`` (columns, rows)."""
+        if size != (self._picture.width, self._picture.height):
+            self._picture = Picture(*size)
+        colours = console._color_system or ColorSystem.TRUECOLOR
+        match update:
+            case LayoutUpdate(strips=rows, region=region):
+                for y, strips in enumerate(rows, region.y):
+                    self._put(region.x, y, strips, colours)
+            case ChopsUpdate():
+                for x, y, strip in _pieces(update):
+                    self._put(x, y, (strip,), colours)
+
+    def _put(self, x: int, y: int, strips: Iterable[Strip], colours: ColorSystem) -> None:
+        cells: list[Cell] = []
+        for strip in strips:
+            for text, style, control in strip:
+                if not control:
+                    cells += cells_of(text, _sgr(style, colours))
+        self._picture.put(x, y, cells)
+
+    def flush(self, cursor: tuple[int, int] | None, together: bool) -> bool:
+        """Write what is new, if the line is free; False: try again later. ``together``:
+        the terminal can show a frame as a whole."""
+        if not self._picture.pending:
+            return True
+        if not self.pace.free() or self._backlog() > _BACKLOG:
+            return False
+        frame = self._picture.frame(cursor)
+        if frame:
+            if together and len(frame) > _SYNC_BYTES and not self._in_tmux:
+                frame = frame.join(_SYNC)
+            self._write(frame + _ASK if self.pace.asks() else frame)
+        return True
+
+
+def _pieces(update: ChopsUpdate) -> Iterable[tuple[int, int, Strip]]:
+    """Column, row and strip of all that an update touches, as its own rendering has them."""
+    for y, first, last in update.spans:
+        for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            if strip is None or x > last or end <= first:
+                continue
+            whole = first <= x < last and end <= last
+            yield x, y, strip if whole else strip.crop(0, min(end, last) - x)
+
+
+_codes: dict[tuple[Style, ColorSystem], str] = {}
+_MAX_CODES = 4096
+
+
+def _sgr(style: Style | None, colours: ColorSystem) -> str:
+    """SGR parameters of a style; none where it is the terminal's own."""
+    if style is None:
+        return ""
+    key = style, colours
+    codes = _codes.get(key)
+    if codes is None:
+        if len(_codes) > _MAX_CODES:
+            _codes.clear()
+        codes = _codes[key] = _without_defaults(Strip.render_ansi(style, colours))
+    return codes
+
+
+def _without_defaults(codes: str) -> str:
+    """Every style begins with a reset, so that default colours need no codes.
+
+    Only whole parameters: the numbers of ``38;2;r;g;b`` and ``38;5;n`` stay together.
+    """
+    kept: list[str] = []
+    parts = iter(codes.split(";") if codes else ())
+    for part in parts:
+        if part in ("38", "48"):
+            kind = next(parts)
+            kept += [part, kind, *(next(parts) for _ in range(3 if kind == "2" else 1))]
+        elif part not in ("39", "49"):
+            kept.append(part)
+    return ";".join(kept)
+
+
+class OutputApp(App[Any]):
+    """An application whose screen is written by a `Writer`; with ``stock_output`` (or on any
+    other driver, as under test) by Textual itself."""
+
+    def __init__(self, stock_output: bool, **arguments: Any) -> None:
+        super().__init__(driver_class=Terminal, **arguments)
+        self._stock_output = stock_output
+        self._writer: Writer | None = None
+        self._retry: asyncio.TimerHandle | None = None
+
+    def redraw(self) -> None:
+        """Write the whole screen anew: something else has written over it."""
+        if self._writer is not None:
+            self._writer.forget()
+        self.screen.refresh()
+
+    def _display(self, screen: Screen[Any], renderable: Any) -> None:
+        writer = self._writer_of(self._driver)
+        if writer is None or not isinstance(renderable, LayoutUpdate | ChopsUpdate):
+            super()._display(screen, renderable)
+            return
+        try:
+            # The conditions of what is overridden.
+            if not self._batch_count and self._running and not self._closed:
+                writer.draw(renderable, self.screen.outer_size, self.console)
+                self._write_frame()
+        finally:
+            self.post_display_hook()
+
+    def _writer_of(self, driver: Driver | None) -> Writer | None:
+        if self._stock_output or not isinstance(driver, Terminal):
+            return None
+        if self._writer is None:
+            self._writer = Writer(driver.write, lambda: driver.backlog)
+            driver.on_answer = self._answered
+            driver.on_start = self._writer.forget
+        return self._writer
+
+    def _write_frame(self) -> None:
+        if self._writer is None or not self._running:
+            return
+        focused = self.focused
+        x, y = self.screen.outer_size.clamp_offset(self.cursor_position)
+        # Only who types needs the (hidden) cursor: an input method shows its words there.
+        cursor = (x, y) if focused is not None and focused.id == "prompt" else None
+        done = self._writer.flush(cursor, self._sync_available)
+        if not done and self._retry is None:
+            loop = asyncio.get_running_loop()
+            self._retry = loop.call_later(RETRY_S, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._write_frame()
+
+    def _answered(self) -> bool:
+        answered = self._writer is not None and self._writer.pace.answered()
+        if answered and self._running:
+            self._write_frame()
+        return answered
