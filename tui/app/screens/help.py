@@ -7,16 +7,16 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui.app.look import Look, Piece
+from tui.app.widgets.drawn import Drawn
 from tui.app.widgets.keys_bar import keys_of
 
 _WORDS = 26
 """Cells for what a key does."""
 
 
-class Page(Widget, can_focus=True):
+class Page(Drawn, can_focus=True):
     """Lines that scroll."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -11,11 +11,11 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui.app.conversation import Conversation
 from tui.app.look import Look, Piece
 from tui.app.pane_header import header, shown_answer, state_of
+from tui.app.widgets.drawn import Drawn
 from tui.board import Board
 
 _FIGURES_EVERY_US = 500_000
@@ -24,7 +24,7 @@ _CONTEXT = 2
 """Rows of the page before that stay in sight."""
 
 
-class AnswerPane(Widget, can_focus=True):
+class AnswerPane(Drawn, can_focus=True):
     """Shows what one model says under one question; scrolls, and follows when at the end."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -66,9 +66,10 @@ class AnswerPane(Widget, can_focus=True):
         width = max(8, self.size.width - 2 * _MARGIN)
         if width != self._conversation.width:
             self._restart(width)
+        before = len(self._conversation)
         changed = self._conversation.update(board, board.models[self.index], question)
         if changed is not None:
-            self._grown(changed)
+            self._grown(changed, before)
         self._show_header()
 
     def restart(self) -> None:
@@ -91,7 +92,7 @@ class AnswerPane(Widget, can_focus=True):
         self._header_mark = ()
         self._restart(self._conversation.width)
 
-    def _grown(self, changed: int) -> None:
+    def _grown(self, changed: int, before: int) -> None:
         total, height, top = len(self._conversation), self.body_height, self.top
         if self.follow and (total > top + height or total <= top):
             # By the page: text that moves is written anew, and cannot be read meanwhile.
@@ -100,9 +101,11 @@ class AnswerPane(Widget, can_focus=True):
         self.top = min(self.top, max(0, total - 1))
         if self.top != top:
             self.refresh()
-        elif changed < self.top + height:
-            first = max(0, changed - self.top)
-            self.refresh(Region(0, 1 + first, self.size.width, height - first))
+        else:
+            first = max(0, changed - top)
+            last = min(height, max(before, total) - top)
+            if first < last:
+                self.refresh(Region(0, 1 + first, self.size.width, last - first))
 
     def _is_open(self) -> bool:
         answer = shown_answer(self._board, self.index, self._question)

@@ -2,12 +2,12 @@
 
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui.app.look import Look, Piece
+from tui.app.widgets.drawn import Drawn
 
 
-class Lines(Widget):
+class Lines(Drawn):
     """Base of the bars: `show` takes the lines, each a list of styled pieces."""
 
     ground = "text"

@@ -8,9 +8,9 @@ from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from tui.app.look import Look, Piece
+from tui.app.widgets.drawn import Drawn
 from tui.app.wrapping import clip
 
 
@@ -31,7 +31,7 @@ class Heading:
     title: str
 
 
-class Menu(Widget, can_focus=True):
+class Menu(Drawn, can_focus=True):
     """Arrows move, Enter or a digit chooses. The first nine entries are numbered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

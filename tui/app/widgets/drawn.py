@@ -1,0 +1,52 @@
+"""A widget that draws its own lines, and keeps them until they change."""
+
+from typing import Any, Self
+
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+
+class Drawn(Widget):
+    """Base of widgets with `render_line` and without border, padding or opacity.
+
+    Textual's styles cache looks every style of a widget up for each frame, which costs more
+    than drawing its lines; here a line that has not changed costs a look into a dictionary.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._strips: dict[int, Strip] = {}
+        self._drawn_width = 0
+
+    def refresh(self, *regions: Region, **how: Any) -> Self:
+        """Draw regions (or everything) anew with the next frame."""
+        if regions:
+            for region in regions:
+                for y in region.line_range:
+                    self._strips.pop(y, None)
+        else:
+            self._strips.clear()
+        return super().refresh(*regions, **how)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines of a part of the widget."""
+        width = self.size.width
+        if width != self._drawn_width:
+            self._strips.clear()
+            self._drawn_width = width
+        kept, lines = self._strips, []
+        for y in crop.line_range:
+            strip = kept.get(y)
+            if strip is None:
+                strip = kept[y] = self._line(y)
+            lines.append(strip)
+        if crop.column_span != (0, width):
+            return [strip.crop(*crop.column_span) for strip in lines]
+        return lines
+
+    def _line(self, y: int) -> Strip:
+        strip = self.render_line(y)
+        for rule in self.get_line_filters():
+            strip = strip.apply_filter(rule, self.background_colors[1])
+        return strip
