@@ -13,14 +13,16 @@ import typer
 
 import tui
 from tui.app.safe_text import one_line
+from tui.cli import probing
 from tui.cli.fetching import size
 from tui.cli.printing import json_text, table
+from tui.engines.listing import Probe
 from tui.host import cpu, filesystem, memory, paths
 from tui.host.errors import UserError
 from tui.models import demo
 from tui.models.memory import BASE, BYTES_PER_WEIGHT, RESERVE
 from tui.run.setup import PACKAGES, package_versions
-from tui.settings import load
+from tui.settings import Settings, load
 
 app = typer.Typer(add_completion=False)
 
@@ -45,6 +47,7 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> int:
     findings = [*_software(), *_processor(), *_memory(), *_folders(), *_terminal(), _demo()]
+    findings += _services()
     worst = any(found.state == PROBLEM for found in findings)
     if as_json:
         seen = memory.reading()
@@ -158,6 +161,36 @@ def _terminal() -> list[Finding]:
         step = "export LANG=C.UTF-8: Chinese text cannot be shown"
         found.append(Finding("encoding", PROBLEM, encoding, step))
     return found
+
+
+def _services() -> list[Finding]:
+    """Each service that can be asked: reachable, with a key, its models known, how fast."""
+    try:
+        settings = load()
+    except UserError:
+        return []  # told above
+    return [
+        _service(found, settings)
+        for found in probing.probes(settings)
+        if found.reachable or probing.is_expected(found, settings)
+    ]
+
+
+def _service(found: Probe, settings: Settings) -> Finding:
+    service, name = found.service, f"service {found.service.name}"
+    key = "no key needed" if not service.key_variable else f"{service.key_variable} is not set"
+    key = f"{service.key_variable} is set" if found.key_present else key
+    seen = f"{service.host} cannot be reached, {key}"
+    if found.reachable:
+        seen = f"{service.host} answers in {found.round_trip_ms or 0:.0f} ms, {key}"
+    if found.fault is not None:
+        step = f"{found.fault.message}: {found.fault.next_step}"
+        return Finding(name, NOTE, seen, step)
+    seen += f", {len(found.models)} models"
+    if missing := probing.missing_models(found, settings):
+        step = f"`duibi models list --services` shows what it offers; not {', '.join(missing)}"
+        return Finding(name, NOTE, seen, step)
+    return Finding(name, OK, seen)
 
 
 def _demo() -> Finding:

@@ -10,6 +10,7 @@ import typer
 from tui.app.safe_text import one_line
 from tui.cli.fetching import ProgressLine, ask, cli_consent, size
 from tui.cli.printing import json_text, path_text, table
+from tui.cli.probing import list_services
 from tui.host import memory
 from tui.host.errors import UserError
 from tui.models import remove as removal
@@ -33,8 +34,18 @@ Context = Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Prompt and 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="demo, ms:OWNER/NAME or a path.")]
 
 
-@app.command("list", help="Models found on this machine; --available: models worth fetching.")
-def list_(json: Json = False, available: bool = False, context: Context = CONTEXT) -> int:
+@app.command(
+    "list",
+    help="Models found on this machine; --available: worth fetching; --services: behind HTTP.",
+)
+def list_(
+    json: Json = False,
+    available: bool = False,
+    services: bool = False,
+    context: Context = CONTEXT,
+) -> int:
+    if services:
+        return list_services(json)
     free = memory.reading().free
     if available:
         return _list_available(json, context, free)

@@ -77,6 +77,7 @@ def resume(
     models: Sequence[Resolved],
     settings: Settings,
     make_engine: MakeEngine | None = None,
+    interactive: bool = False,
 ) -> Run:
     """The run of a session file goes on in it: `Run.ask_all` then asks what is missing.
 
@@ -91,7 +92,7 @@ def resume(
         raise UserError(f"{path}: no header", f"`duibi sessions verify {path}` says more")
     questions = QuestionSet.from_json(board.header.questions, str(path))
     ids = [question.id for question in questions.questions]
-    engines = _engines(models, make_engine or factory(models, ids, settings, False).make)
+    engines = _engines(models, make_engine or factory(models, ids, settings, interactive).make)
     planned = plan.make(models, settings, memory.reading())
     planned.check()
     record = Record(Journal.reopen(path), board.header, list(past))

@@ -57,7 +57,8 @@ METRICS = (
 )
 
 _OF_LOAD: dict[str, Callable[[Loaded], float | None]] = {
-    "load": lambda loaded: loaded.load_s,
+    # Nothing is loaded of what a person pastes.
+    "load": lambda loaded: loaded.load_s or None,
     "checkpoint": lambda loaded: loaded.checkpoint_bytes / GB or None,
 }
 

@@ -1,0 +1,89 @@
+"""Asking the services that a person can use, all at once."""
+
+import os
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tui.app.safe_text import one_line
+from tui.cli.printing import json_text, table
+from tui.engines import services
+from tui.engines.listing import Probe, probe
+from tui.settings import Settings, load
+
+
+def usable(own: Mapping[str, Any]) -> list[services.Service]:
+    """The services worth asking: those of the settings (``own``), those whose key or whose
+    address is in the environment, and a server on this machine by its default address."""
+    known = services.services(own)
+    return [
+        service
+        for name, service in known.items()
+        if service.base_url
+        and (
+            name in own
+            or os.environ.get(service.key_variable)
+            or os.environ.get(service.base_url_variable)
+            or service.is_loopback
+        )
+    ]
+
+
+def probes(settings: Settings) -> list[Probe]:
+    """What each of `usable` answers; takes as long as the slowest (`listing.LIST_S`)."""
+    wanted = usable(settings.services)
+    with ThreadPoolExecutor(max(1, len(wanted))) as pool:
+        return list(pool.map(probe, wanted))
+
+
+def is_expected(found: Probe, settings: Settings) -> bool:
+    """Whether a person counts on this service: a default address on this machine that
+    nobody named may well be empty."""
+    service = found.service
+    named = service.name in settings.services or os.environ.get(service.base_url_variable)
+    return bool(named) or found.key_present
+
+
+def missing_models(found: Probe, settings: Settings) -> list[str]:
+    """Models of this service that the settings' aliases name and that it does not list."""
+    wanted = [
+        target.partition(":")[2]
+        for target in settings.aliases.values()
+        if target.partition(":")[0] == found.service.name
+    ]
+    return [name for name in wanted if found.models and name not in found.models]
+
+
+def list_services(json: bool) -> int:
+    """Print what each service that can be asked offers, as references to name it by."""
+    settings = load()
+    found = [one for one in probes(settings) if one.reachable or is_expected(one, settings)]
+    if json:
+        print(json_text([_as_json(one) for one in found]))
+        return 0
+    rows = [
+        (f"{one.service.name}:{name}", one.service.host) for one in found for name in one.models
+    ]
+    if rows:
+        print(table([("MODEL", "SERVICE"), *rows]))
+    for one in found:
+        if one.fault is not None:
+            step = one.fault.next_step
+            print(one_line(f"{one.service.name}: {one.fault.message} -> {step}"), file=sys.stderr)
+    if not found:
+        print("no service can be asked: no key is set, and no server is known", file=sys.stderr)
+    return 0
+
+
+def _as_json(found: Probe) -> dict[str, Any]:
+    return {
+        "service": found.service.name,
+        "base_url": found.service.base_url,
+        "key_variable": found.service.key_variable,
+        "key_present": found.key_present,
+        "reachable": found.reachable,
+        "round_trip_ms": found.round_trip_ms,
+        "models": list(found.models),
+        "error": None if found.fault is None else found.fault.message,
+    }
