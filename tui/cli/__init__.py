@@ -97,7 +97,7 @@ def _invoke(name: str, args: list[str]) -> int:
         return INTERRUPTED
     except typer.exceptions.TyperException as error:
         # A usage error; without a text where a group was called without a command.
-        message = str(getattr(error, "message", "")).strip() or "a command is missing"
+        message = error.format_message().strip() or "a command is missing"
         raise UserError(message.splitlines()[0], f"`{shown} --help` shows how") from None
     return result if isinstance(result, int) else 0
 
@@ -115,7 +115,8 @@ def _help() -> str:
         "commands:\n"
         f"{lines}\n"
         "\n"
-        "a MODEL is demo, a checkpoint folder or a .gguf file, with @bf16, @fp16 or @fp32\n"
+        "a MODEL is demo, a checkpoint folder or a .gguf file, with @bf16, @fp32,\n"
+        "@int8 or @int4 behind it; a service (openai:NAME) or a URL (http://HOST/v1#NAME)\n"
         "\n"
         "  duibi demo@bf16 demo@fp32                       a small real model beside itself\n"
         "  duibi run ./Qwen-7B-Chat --questions tongji     without a screen\n"

@@ -109,7 +109,11 @@ def read_json(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             raw = file.read(MAX_HEADER + 1)
     except FileNotFoundError:
-        raise WeightsError("not_found", f"{path.parent.name}: no {path.name}") from None
+        raise WeightsError(
+            "not_found",
+            f"no {path.name}",
+            "name the folder that holds config.json and the weights",
+        ) from None
     except OSError as error:
         raise WeightsError("not_found", f"{path.name}: {error.strerror}") from None
     refuse_pointer(path.name, raw)
