@@ -14,6 +14,8 @@ Cell = tuple[str, str]
 BLANK: Cell = (" ", "")
 _NOTHING: Cell = ("\0", "")
 """What a terminal shows of which nothing is known: equal to no cell that is wanted."""
+_STRIDE = 16
+"""Cells that are compared at once."""
 _MIN_ERASE = 6
 """Blank cells from which erasing is shorter than writing them."""
 
@@ -28,6 +30,8 @@ with joiners or selectors, combining marks) the cursor may be anywhere."""
 
 def cells_of(text: str, sgr: str) -> list[Cell]:
     """The cells of a text without control characters, in one style."""
+    if text.isspace():
+        return [(" ", sgr)] * len(text)
     if text.isascii():
         return [(character, sgr) for character in text]
     cells: list[Cell] = []
@@ -102,6 +106,9 @@ class Picture:
             end -= 1
         x = 0
         while x < end:
+            if wanted[x : x + _STRIDE] == shown[x : x + _STRIDE]:
+                x += _STRIDE
+                continue
             if wanted[x] == shown[x]:
                 x += 1
                 continue

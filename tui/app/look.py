@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -37,4 +38,9 @@ class Look:
         """One line of a widget, cut or filled to ``width`` cells on a ground style."""
         base = self.style(ground)
         segments = [Segment(text, base + self.style(names)) for text, names in pieces if text]
-        return Strip(segments).adjust_cell_length(width, base)
+        used = sum(len(text) if text.isascii() else cell_len(text) for text, _ in pieces)
+        if used > width:
+            return Strip(segments).adjust_cell_length(width, base)
+        if used < width:
+            segments.append(Segment(" " * (width - used), base))
+        return Strip(segments, width)

@@ -19,7 +19,8 @@ from tui.board import Board, Question, fold
 from tui.events import Event
 from tui.host.errors import UserError
 
-TICK_S = 0.1
+TICK_S = 0.125
+"""Eight times a second text flows to the eye; each further frame costs and shows nothing."""
 
 
 class Source(Protocol):
@@ -31,7 +32,7 @@ class Source(Protocol):
 
 
 class BoardScreen(BaseScreen):
-    """Folds the source's events into one board ten times a second and shows it."""
+    """Folds the source's events into one board at every tick and shows it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "step(1)", "key.next", id="question.next"),

@@ -18,7 +18,7 @@ from tui.app.pane_header import header, shown_answer, state_of
 from tui.app.widgets.drawn import Drawn
 from tui.board import Board
 
-_FIGURES_EVERY_US = 500_000
+_FIGURES_EVERY_US = 1_000_000
 _MARGIN = 1
 _CONTEXT = 2
 """Rows of the page before that stay in sight."""

@@ -2,7 +2,7 @@
 
 from rich.cells import cell_len
 
-from tui.app.look import Piece
+from tui.app.look import Look, Piece
 from tui.app.safe_text import one_line
 from tui.app.widgets.lines import Lines
 from tui.app.wrapping import clip
@@ -28,9 +28,18 @@ def progress(board: Board, question: str) -> str:
 class QuestionBar(Lines):
     """Two lines: position, category and marks; the text of the question."""
 
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
+        super().__init__(look, id=id)
+        self._mark: tuple[object, ...] = ()
+
     def show_question(self, board: Board, current: Question | None) -> None:
         """Show a question of the board and the marks of all of them."""
         width = self.size.width
+        states = tuple(answer.state for answer in board.answers.values())
+        mark = (id(board), current, len(board.questions), width, self.look.revision, states)
+        if mark == self._mark:
+            return
+        self._mark = mark
         if current is None:
             self.show([[(" ", ""), (self.look.say("questions.none"), "muted")], []])
             return
