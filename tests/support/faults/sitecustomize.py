@@ -1,0 +1,30 @@
+"""Put on a worker's path, lets a signal break it from inside while it computes.
+
+Python runs signal handlers in the main thread, which is the one that computes: SIGUSR1
+stops it for good, SIGUSR2 does so and keeps the interpreter's lock, SIGXCPU asks for more
+memory than there can be.
+"""
+
+import ctypes
+import signal
+import sys
+import threading
+from types import FrameType
+
+
+def _wait(_number: int, _frame: FrameType | None) -> None:
+    threading.Event().wait()
+
+
+def _wait_with_the_lock(_number: int, _frame: FrameType | None) -> None:
+    ctypes.PyDLL(None).sleep(10_000)
+
+
+def _want_memory(_number: int, _frame: FrameType | None) -> None:
+    bytearray(1 << 60)
+
+
+if "tui.worker" in getattr(sys, "orig_argv", []):
+    signal.signal(signal.SIGUSR1, _wait)
+    signal.signal(signal.SIGUSR2, _wait_with_the_lock)
+    signal.signal(signal.SIGXCPU, _want_memory)
