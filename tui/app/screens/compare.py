@@ -73,8 +73,9 @@ class CompareScreen(JudgingScreen):
         Binding("R", "ask_again_here", "key.ask_again_here", show=False, id="answer.again_here"),
         Binding("a", "ask_all", "key.ask_all", id="answer.all"),
         Binding("escape", "cancel", "key.cancel", id="answer.cancel"),
-        Binding("i", "prompt(False)", "key.prompt", id="prompt.focus"),
-        Binding("f", "prompt(True)", "key.free", show=False, id="prompt.free"),
+        # With priority: what is typed in the same breath must find the prompt focused.
+        Binding("i", "prompt(False)", "key.prompt", id="prompt.focus", priority=True),
+        Binding("f", "prompt(True)", "key.free", show=False, id="prompt.free", priority=True),
         Binding("L", "reload", "key.reload", show=False, id="model.reload"),
         Binding("W", "elsewhere", "key.elsewhere", show=False, id="session.elsewhere"),
     ]
@@ -189,12 +190,17 @@ class CompareScreen(JudgingScreen):
         else:
             self.tell(self.look.say("elsewhere.done", path=str(self.path)))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys that lead to the prompt are letters for who types."""
+        types = isinstance(self.focused, Prompt)
+        return not (action == "prompt" and types) and super().check_action(action, parameters)
+
     def action_prompt(self, free: bool) -> None:
         """Type: a further turn of this conversation, or a new question."""
         self._new_question = free
         key = "prompt.placeholder_free" if free else "prompt.placeholder"
         self.prompt.placeholder = self.look.say(key)
-        self.prompt.focus()
+        self.set_focus(self.prompt)
 
     @on(Prompt.Sent)
     def _sent(self, event: Prompt.Sent) -> None:
