@@ -12,9 +12,10 @@ from transformers import LlamaForCausalLM
 
 from tests.support import tiny
 from tui.events import Answered, Cancelled, Delta, Failed, Started
+from tui.worker.batch import answer
 from tui.worker.choose import Sampling, resolve
 from tui.worker.control import Control, Stop, watch
-from tui.worker.generate import Job, Ready, answer, tokens
+from tui.worker.generate import Job, Ready, tokens
 from tui.worker.load import open_checkpoint
 from tui.worker.measure import Peak
 

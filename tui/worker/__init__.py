@@ -4,7 +4,8 @@ Started as ``python -m tui.worker FD`` with one end of a socketpair as FD. Both 
 JSON value a line (UTF-8). The parent sends objects:
 
     {"op": "load", "checkpoint": PATH, "dtype": "bf16|fp16|fp32|int8|int4", "threads": N,
-        "context": N or absent, "remote_code": {FILE: SHA256, ...} or absent}
+        "context": N or absent, "remote_code": {FILE: SHA256, ...} or absent,
+        "batch": answers decoded together at most, 1 if absent}
     {"op": "answer", "requests": [{"answer": ID, "messages": [[role, content], ...],
         "max_new_tokens": N, "sampling": {...}}, ...]}
     {"op": "cancel", "answers": [ID, ...] or null}

@@ -24,7 +24,7 @@ class Control:
         self._lock = threading.Lock()
         self._open: set[int] = set()
         self._stopped: set[int] = set()
-        self._current: int | None = None
+        self._current: frozenset[int] = frozenset()
 
     def opened(self, answers: Iterable[int]) -> None:
         """These answers were asked for; from now on they can be cancelled."""
@@ -35,7 +35,19 @@ class Control:
         """Stop these answers, all open ones for None; unknown ones are ignored."""
         with self._lock:
             self._stopped |= self._open if answers is None else self._open & set(answers)
-            self.stop = self._current in self._stopped
+            self._decide()
+
+    def cancelled(self, answers: Iterable[int]) -> set[int]:
+        """Those of the answers that are to be left."""
+        with self._lock:
+            return self._stopped & set(answers)
+
+    def follow(self, answers: Iterable[int]) -> None:
+        """The computing thread turns to these answers together: only when all of them are
+        cancelled is a pass that serves all of them left."""
+        with self._lock:
+            self._current = frozenset(answers)
+            self._decide()
 
     def begin(self, answer: int) -> None:
         """The computing thread turns to this answer.
@@ -43,18 +55,19 @@ class Control:
         Raises:
             Stop: it was cancelled while it waited.
         """
-        with self._lock:
-            self._current = answer
-            self.stop = answer in self._stopped
+        self.follow((answer,))
         self.check()
 
     def end(self, answer: int) -> None:
         """The computing thread is done with this answer."""
         with self._lock:
-            self._current = None
+            self._current = frozenset()
             self.stop = False
             self._open.discard(answer)
             self._stopped.discard(answer)
+
+    def _decide(self) -> None:
+        self.stop = bool(self._current) and self._current <= self._stopped
 
     def check(self) -> None:
         """Raises `Stop` where the current answer was cancelled."""

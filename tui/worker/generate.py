@@ -1,21 +1,19 @@
-"""Prefill and decode of one answer, measured where it happens."""
+"""What belongs to one answer: its prompt, its tokens one by one, its figures."""
 
 import sys
-import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
-from tui.events import Answered, Body, Cancelled, Delta, Failed, Started
+from tui.events import Answered, Body, Delta, Failed
+from tui.worker.attention import new_cache
 from tui.worker.choose import BadLogits, Chooser, Sampling, resolve
-from tui.worker.control import Control, Stop
+from tui.worker.control import Control
 from tui.worker.families.base import Checkpoint, CheckpointError
-from tui.worker.measure import Peak, major_faults
-from tui.worker.stream import TextStream, Visible
+from tui.worker.measure import Peak
 
 Timed = tuple[int, Body]
 _UNBOUNDED = 4096
@@ -44,27 +42,14 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
+    """A request against a checkpoint: the prompt's ids, turns left out of it, new tokens at
+    most, and how they are chosen."""
+
     ids: list[int]
     dropped: int
     limit: int
     sampling: Sampling
-
-
-def answer(ready: Ready, job: Job, control: Control, peak: Peak) -> Iterator[Timed]:
-    """The events of one answer: `Started`, a `Delta` per id, and exactly one of
-    `Answered`, `Failed` or `Cancelled` at the end. Never raises for what the model does.
-    """
-    try:
-        control.begin(job.answer)
-        with torch.inference_mode():
-            yield from _answer(ready, job, control, peak)
-    except Stop:
-        yield time.monotonic_ns(), Cancelled(job.answer)
-    except Exception as error:
-        yield time.monotonic_ns(), failed(error, job.answer)
-    finally:
-        control.end(job.answer)
 
 
 def failed(error: Exception, answer: int = -1) -> Failed:
@@ -93,7 +78,12 @@ def failed(error: Exception, answer: int = -1) -> Failed:
     return Failed("crashed", f"{name}: {text}", "the log has the details", answer)
 
 
-def _plan(ready: Ready, job: Job) -> _Plan:
+def plan(ready: Ready, job: Job) -> Plan:
+    """Fit a request into the context.
+
+    Raises:
+        CheckpointError: it does not fit, or is no conversation.
+    """
     checkpoint = ready.checkpoint
     # The codec fits the conversation into the checkpoint's own context: what is above
     # the bound counts as taken.
@@ -109,51 +99,7 @@ def _plan(ready: Ready, job: Job) -> _Plan:
             "ask a shorter question",
         )
     sampling = resolve(checkpoint.sampling, job.sampling)
-    return _Plan(prompt.ids, prompt.dropped_turns, limit, sampling)
-
-
-def _answer(ready: Ready, job: Job, control: Control, peak: Peak) -> Iterator[Timed]:
-    checkpoint, me = ready.checkpoint, job.answer
-    plan = _plan(ready, job)
-    threads = _apply_threads(control)
-    peak.reset()
-    faults = major_faults()
-    start = now = first = time.monotonic_ns()
-    yield start, Started(me, len(plan.ids), plan.dropped, threads)
-    stream, visible = (
-        TextStream(checkpoint.codec.decode),
-        Visible(checkpoint.visible, checkpoint.finished),
-    )
-    count, stopped = 0, False
-    for token in tokens(ready, plan.ids, plan.sampling, plan.limit, control):
-        now = time.monotonic_ns()
-        count += 1
-        stopped = token in checkpoint.stop_ids
-        last = stopped or count == plan.limit
-        piece = "" if stopped else stream.push(token)
-        if last:
-            piece += stream.finish()
-        yield from _deltas(me, now, *visible.push(piece, last))
-        if count == 1:
-            first = now
-            peak.look()
-        if stopped:
-            break
-    peak.look()
-    yield (
-        time.monotonic_ns(),
-        _figures(
-            me,
-            "stop" if stopped else "length",
-            prompt=len(plan.ids),
-            count=count,
-            ttft=(first - start) / 1e6,
-            e2e=(now - start) / 1e6,
-            characters=visible.characters,
-            peak=peak,
-            faults=major_faults() - faults,
-        ),
-    )
+    return Plan(prompt.ids, prompt.dropped_turns, limit, sampling)
 
 
 def tokens(
@@ -167,12 +113,12 @@ def tokens(
     """
     model, device = ready.model, ready.device
     choose = Chooser(sampling, prompt, limit, device)
-    cache = DynamicCache(config=model.config)
+    cache = new_cache(model)
     given = torch.tensor([list(prompt)], dtype=torch.long, device=device)
     step = torch.empty((1, 1), dtype=torch.long, device=device)
     for number in range(limit):
         if control.threads:
-            _apply_threads(control)
+            apply_threads(control)
         out = model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
         control.check()
         token = choose(out.logits[:, -1])
@@ -182,7 +128,7 @@ def tokens(
         step.fill_(token)
 
 
-def _apply_threads(control: Control) -> int:
+def apply_threads(control: Control) -> int:
     """Only here, in the computing thread: OpenMP keeps the number per thread."""
     wanted, control.threads = control.threads, 0
     if wanted:
@@ -190,7 +136,7 @@ def _apply_threads(control: Control) -> int:
     return int(torch.get_num_threads())
 
 
-def _deltas(answer: int, now: int, reasoning: str, text: str) -> Iterator[Timed]:
+def deltas(answer: int, now: int, reasoning: str, text: str) -> Iterator[Timed]:
     """One event for an id, two where it ends the reasoning and begins the answer."""
     if reasoning:
         yield now, Delta(answer, 1, reasoning, reasoning=True)
@@ -198,7 +144,7 @@ def _deltas(answer: int, now: int, reasoning: str, text: str) -> Iterator[Timed]
         yield now, Delta(answer, 0 if reasoning else 1, text)
 
 
-def _figures(
+def figures(
     answer: int,
     finish: str,
     *,
@@ -209,9 +155,12 @@ def _figures(
     characters: int,
     peak: Peak,
     faults: int,
+    reused: int = 0,
+    batch: int = 1,
 ) -> Answered:
     """The formulas are those of `Answered`. The stop id took a step like any other, so
-    it counts as a generated token, as in `generate`."""
+    it counts as a generated token, as in `generate`. Prompt tokens whose keys and values
+    were ``reused`` were not computed: the prefill's speed leaves them out."""
     tpot = (e2e - ttft) / (count - 1) if count > 1 else None
     return Answered(
         answer,
@@ -221,11 +170,12 @@ def _figures(
         ttft_ms=round(ttft, 3),
         tpot_ms=None if tpot is None else round(tpot, 3),
         e2e_ms=round(e2e, 3),
-        prefill_tok_s=round(prompt / ttft * 1000, 2) if ttft > 0 else None,
+        prefill_tok_s=round((prompt - reused) / ttft * 1000, 2) if ttft > 0 else None,
         decode_tok_s=round(1000 / tpot, 2) if tpot else None,
         chars_s=round(characters / e2e * 1000, 2) if e2e > 0 else None,
         peak_private=peak.private,
         peak_mapped=peak.mapped,
         majflt=faults,
         threads=torch.get_num_threads(),
+        batch=batch,
     )

@@ -4,16 +4,19 @@ import queue
 import sys
 import threading
 import time
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.events import Load, Loaded
+from tui.events import Body, Load, Loaded
 from tui.worker.control import Control
 from tui.worker.measure import Peak, age
 from tui.worker.wire import Channel, Message, leave
 
 if TYPE_CHECKING:
-    from tui.worker.generate import Ready
+    from tui.worker.batch import Batch
+    from tui.worker.generate import Job
 
 ALIVE_S = 0.5
 """Seconds between two signs of life."""
@@ -29,7 +32,9 @@ class Worker:
         self._control = Control()
         self._peak = Peak()
         self._orders: queue.SimpleQueue[tuple[float, Message]] = queue.SimpleQueue()
-        self._ready: Ready | None = None
+        self._line: deque[Job] = deque()
+        self._batch: Batch | None = None
+        self._room = 1
         self._import_s = 0.0
         self._idle_since = 0.0
         """When the libraries were imported, until the first load: waiting is not loading."""
@@ -44,7 +49,11 @@ class Worker:
         self._idle_since = time.monotonic()
         self._import_s = self._idle_since - began
         while True:
-            arrived, order = self._orders.get()
+            try:
+                arrived, order = self._orders.get(block=not (self._line or self._batch))
+            except queue.Empty:
+                self._advance()
+                continue
             if order["op"] == "load":
                 self._load(arrived, order)
             else:
@@ -80,7 +89,7 @@ class Worker:
     def _load(self, arrived: float, order: Message) -> None:
         from tui.worker.generate import failed
 
-        self._ready = None
+        self._batch = None
         try:
             loaded = self._load_now(order)
         except Exception as error:
@@ -101,6 +110,8 @@ class Worker:
         import torch
 
         from tui.host.paths import cache_dir
+        from tui.worker.attention import attach, suits
+        from tui.worker.batch import Batch
         from tui.worker.choose import resolve
         from tui.worker.control import watch
         from tui.worker.formats import prepared
@@ -120,7 +131,10 @@ class Worker:
         watch(model, self._control)
         bounds = {checkpoint.context, int(order.get("context") or 0)} - {0}
         context = min(bounds, default=0)
-        self._ready = Ready(checkpoint, model, device, context)
+        if suits(model) and device == "cpu":
+            attach(model)
+        self._batch = Batch(Ready(checkpoint, model, device, context), self._control, self._peak)
+        self._room = max(1, int(order.get("batch") or 1))
         most = checkpoint.sampling.get("max_new_tokens")
         return {
             "family": checkpoint.family,
@@ -150,10 +164,11 @@ class Worker:
         return report
 
     def _answer(self, order: Message) -> None:
-        from tui.worker.generate import Job, answer, failed
+        """Put the requests in line; `_advance` answers them."""
+        from tui.worker.generate import Job, failed
 
         for request in order["requests"]:
-            if self._ready is None:
+            if self._batch is None:
                 error = RuntimeError("no model is loaded")
                 self._channel.send(failed(error, request["answer"]))
                 continue
@@ -163,8 +178,20 @@ class Worker:
                 int(request["max_new_tokens"]),
                 dict(request.get("sampling") or {}),
             )
-            for t_ns, body in answer(self._ready, job, self._control, self._peak):
-                self._channel.send(body, t_ns)
+            self._line.append(job)
+
+    def _advance(self) -> None:
+        """Whoever is in line enters where there is room; everybody in gets a token."""
+        batch = self._batch
+        if batch is None:
+            return
+        while self._line and len(batch) < (self._room if batch.joins else 1):
+            self._tell(batch.enter(self._line.popleft()))
+        self._tell(batch.step())
+
+    def _tell(self, events: Iterable[tuple[int, Body]]) -> None:
+        for t_ns, body in events:
+            self._channel.send(body, t_ns)
 
 
 def _import_libraries() -> None:
@@ -172,6 +199,7 @@ def _import_libraries() -> None:
     import torch
     import transformers.modeling_utils  # noqa: F401
 
+    import tui.worker.batch
     import tui.worker.formats
     import tui.worker.generate
     import tui.worker.load  # noqa: F401

@@ -1,0 +1,168 @@
+"""Answers decoded together are those that each would have been alone."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support import tiny
+from tui.events import Answered, Cancelled, Delta, Failed, Started
+from tui.worker.attention import TAIL, attach, suits
+from tui.worker.batch import Batch
+from tui.worker.choose import Sampling
+from tui.worker.control import Control
+from tui.worker.generate import Job, Ready, tokens
+from tui.worker.load import open_checkpoint
+from tui.worker.measure import Peak
+
+TEXTS = ["hi", "hello 同济 👋 " * 9, "the quick brown fox", "x " * 40, "lazy dog, how are you?"]
+
+
+def made(folder: Path, ours: bool) -> Ready:
+    torch.set_num_threads(2)
+    checkpoint = dataclasses.replace(open_checkpoint(folder), stop_ids=frozenset())
+    model = checkpoint.build("fp32", lambda done, total: None)
+    assert suits(model)
+    if ours:
+        attach(model)
+    return Ready(checkpoint, model, "cpu", 4096)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.llama(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def ready(folder: Path) -> Ready:
+    return made(folder, ours=True)
+
+
+@pytest.fixture
+def batch(ready: Ready) -> Batch:
+    return Batch(ready, Control(), Peak())
+
+
+def job(answer: int, text: str, limit: int, **sampling: Any) -> Job:
+    return Job(answer, (("user", text),), limit, sampling)
+
+
+def texts(events: list[Any]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for body in events:
+        if isinstance(body, Delta):
+            found[body.answer] = found.get(body.answer, "") + body.text
+    return found
+
+
+def run(batch: Batch, jobs: list[Job], room: int) -> list[Any]:
+    line, events = list(jobs), []
+    while line or batch:
+        while line and len(batch) < room:
+            events += [body for _, body in batch.enter(line.pop(0))]
+        events += [body for _, body in batch.step()]
+    return events
+
+
+def test_one_token_over_a_long_past_is_as_with_the_stock_attention(
+    ready: Ready, folder: Path
+) -> None:
+    stock = made(folder, ours=False)
+    prompt = ready.checkpoint.codec.chat((("user", TEXTS[1]),)).ids
+    count = 2 * TAIL + 10
+    with torch.inference_mode():
+        one, two = (
+            list(tokens(r, prompt, Sampling(repetition_penalty=1.1), count, Control()))
+            for r in (ready, stock)
+        )
+    assert one == two
+
+
+@pytest.mark.parametrize("room", [2, 3, 5])
+def test_texts_are_those_of_answers_made_alone(batch: Batch, ready: Ready, room: int) -> None:
+    # Some leave early and let others in, one outlives a full tail.
+    limits = [TAIL + 30, 5, 40, 17, 1]
+    jobs = [
+        job(n, text, limit, repetition_penalty=1.2)
+        for n, (text, limit) in enumerate(zip(TEXTS, limits, strict=True))
+    ]
+    together = run(batch, jobs, room)
+    alone: dict[int, str] = {}
+    for each in jobs:
+        alone |= texts(run(Batch(ready, Control(), Peak()), [each], 1))
+    assert texts(together) == alone
+    ends = {body.answer: body for body in together if isinstance(body, Answered)}
+    assert [ends[n].output_tokens for n in range(5)] == limits
+    # The one of a single token never stays.
+    assert ends[0].batch == min(room, 4)
+    assert all(body.tpot_ms for body in ends.values() if body.answer != 4)
+
+
+def test_a_seed_gives_the_same_answer_in_company(batch: Batch, ready: Ready) -> None:
+    seeded = {"greedy": False, "temperature": 1.2, "seed": 5}
+    jobs = [job(n, text, 20, **seeded) for n, text in enumerate(TEXTS[:3])]
+    alone = texts(run(Batch(ready, Control(), Peak()), [jobs[1]], 1))
+    assert texts(run(batch, jobs, 3))[1] == alone[1]
+
+
+def test_one_is_cancelled_and_the_others_go_on(ready: Ready) -> None:
+    control = Control()
+    batch = Batch(ready, control, Peak())
+    control.opened(range(3))
+    jobs = [job(n, text, 30, repetition_penalty=1.2) for n, text in enumerate(TEXTS[:3])]
+    events = [body for each in jobs for _, body in batch.enter(each)]
+    events += [body for _ in range(5) for _, body in batch.step()]
+    control.cancel([1])
+    while batch:
+        events += [body for _, body in batch.step()]
+    assert [body.answer for body in events if isinstance(body, Cancelled)] == [1]
+    assert sum(body.n for body in events if isinstance(body, Delta) and body.answer == 1) == 6
+    alone = texts(run(Batch(ready, Control(), Peak()), [jobs[2]], 1))
+    assert texts(events)[2] == alone[2]
+
+
+def test_all_cancelled_in_the_middle_of_a_pass(ready: Ready) -> None:
+    control = Control()
+    batch = Batch(ready, control, Peak())
+    control.opened([0, 1])
+    for n in range(2):
+        list(batch.enter(job(n, TEXTS[n], 30)))
+    inner = ready.model.model.layers[2].register_forward_pre_hook(lambda *_: control.cancel(None))
+    events = [body for _, body in batch.step()]
+    inner.remove()
+    assert [(type(body), body.answer) for body in events] == [(Cancelled, 0), (Cancelled, 1)]
+    assert not batch
+    again = [job(7, TEXTS[0], 12)]
+    alone = texts(run(Batch(ready, Control(), Peak()), again, 1))
+    assert texts(run(batch, again, 1)) == alone
+
+
+def test_a_row_that_fails_takes_no_other_with_it(ready: Ready, batch: Batch) -> None:
+    jobs = [job(0, TEXTS[0], 12), job(1, "long " * 5000, 12), job(2, TEXTS[2], 12)]
+    events = run(batch, jobs, 3)
+    assert [(b.answer, b.cause) for b in events if isinstance(b, Failed)] == [(1, "too_long")]
+    assert {b.answer for b in events if isinstance(b, Answered)} == {0, 2}
+
+
+def test_a_conversation_that_goes_on_is_not_computed_twice(ready: Ready) -> None:
+    seen: list[int] = []
+    hook = ready.model.register_forward_pre_hook(
+        lambda _m, _a, more: seen.append(more["input_ids"].shape[1]), with_kwargs=True
+    )
+    batch = Batch(ready, Control(), Peak())
+    first = run(batch, [job(0, TEXTS[1], 30)], 1)
+    said = texts(first)[0]
+    turns = (("user", TEXTS[1]), ("assistant", said), ("user", "and then?"))
+    further = Job(1, turns, 20, {})
+    seen.clear()
+    events = run(batch, [further], 1)
+    hook.remove()
+    whole = next(b for b in events if isinstance(b, Started)).prompt_tokens
+    first_prompt = next(b for b in first if isinstance(b, Started)).prompt_tokens
+    assert seen[0] <= whole - first_prompt + 1
+    fresh = run(Batch(ready, Control(), Peak()), [further], 1)
+    assert texts(events) == texts(fresh)
+    done = next(b for b in events if isinstance(b, Answered))
+    assert done.prefill_tok_s == pytest.approx(seen[0] / done.ttft_ms * 1000, rel=0.01)
