@@ -83,6 +83,33 @@ async def test_answers_stream_into_their_panes() -> None:
         assert "1/3  逻辑推理" in it.screen.bar.text
 
 
+async def test_an_answer_is_pasted_where_it_is_waited_for() -> None:
+    async with stage("demo@bf16", "ChatGPT-4o (pasted)") as it:
+        notes = ["answers are pasted by a person: no timing, tokens estimated"]
+        it.run.say(1, ev.Loaded(load_s=0.0, family="pasted", notes=notes))
+        it.run.say(1, ev.Asked(7, "logic", "谁说真话？"))
+        it.run.say(1, ev.Note("waiting for the pasted answer", 7))
+        it.run.to_paste.add(7)
+        await it.beat()
+        assert " waiting for the pasted answer" in it.pane(1)
+        assert any("pasted by a person" in row for row in it.pane(1))
+        # What is typed beside another pane is a question, beside this one the answer.
+        assert "Paste" not in str(it.screen.prompt.placeholder)
+        await it.press("tab")
+        assert "Paste the answer" in str(it.screen.prompt.placeholder)
+        await it.press("i")
+        await it.pilot.press(*"Yi")
+        await it.press("enter")
+        assert it.run.calls == [("supply", 7, "Yi")]
+        assert "Paste" not in str(it.screen.prompt.placeholder)
+        it.run.say(1, ev.Started(7), ev.Delta(7, 1, "Yi"), us=0)
+        it.run.say(1, ev.Answered(7, "stop", output_tokens=1, token_source="estimate"))
+        await it.beat()
+        header, *rows = it.pane(1)
+        assert "done" in header and "TTFT" not in header and "tok/s" not in header
+        assert " Yi" in rows
+
+
 async def test_question_keys_cycle_and_jump_while_answers_go_on() -> None:
     async with stage() as it:
         it.run.asked(0, 0, "logic")

@@ -75,6 +75,7 @@ class ScriptedRun(Script):
         super().__init__(*labels)
         self.path = path
         self.calls: list[tuple[Any, ...]] = []
+        self.to_paste: set[int] = set()
         self.save_state = SaveState(saved=True, error="", pending=0)
         self.refuse: UserError | None = None
         self.status = ""
@@ -103,10 +104,29 @@ class ScriptedRun(Script):
             self.next_answer += 1
         return ids
 
+    def judge(self, body: Body) -> None:
+        """Say what a person said."""
+        self.say(RUN, body)
+
+    def save_elsewhere(self, folder: Path) -> Path:
+        """Write it down."""
+        self.calls.append(("save_elsewhere", folder))
+        return folder / self.path.name
+
     def ask_all(self) -> list[int]:
         """Write it down."""
         self.calls.append(("ask_all",))
         return []
+
+    def waiting(self) -> frozenset[int]:
+        """What the test says is to be pasted."""
+        return frozenset(self.to_paste)
+
+    def supply(self, answer: int, text: str) -> bool:
+        """Write it down."""
+        self.calls.append(("supply", answer, text))
+        self.to_paste.discard(answer)
+        return True
 
     def cancel(self, model: int) -> None:
         """Write it down."""

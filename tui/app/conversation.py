@@ -201,8 +201,11 @@ class Conversation:
             rows.loading(model.load, self._look)
         elif model.state == "waiting":
             rows.add(say("pane.waiting"), "muted")
-        elif not answers:
-            rows.add(self._hint, "muted")
+        else:
+            for note in model.loaded.notes if model.loaded else ():
+                rows.add(f"· {one_line(note)}", "muted")
+            if not answers:
+                rows.add(self._hint, "muted")
         return rows.made
 
 

@@ -55,6 +55,14 @@ class LiveRun(Source, Protocol):
         """Stop the open answers of a model."""
         ...
 
+    def waiting(self) -> frozenset[int]:
+        """The answers that a person is asked to paste."""
+        ...
+
+    def supply(self, answer: int, text: str) -> bool:
+        """Give the answer that a person pasted; whether it was waited for."""
+        ...
+
     def reload(self, model: int) -> None:
         """Load a model again after it failed."""
         ...
@@ -114,6 +122,7 @@ class CompareScreen(JudgingScreen):
         super().tick()
         if self.grid is not None and not self.has_class("-tiny"):
             self.status.show_status(self.shown, self.question, self.saved())
+            self._show_placeholder()
 
     def after_events(self) -> None:
         """A free question that was just asked is gone to."""
@@ -178,7 +187,7 @@ class CompareScreen(JudgingScreen):
 
     def action_elsewhere(self) -> None:
         """Save the session in another folder: the disk may be full."""
-        self.ask_line.ask(self.look.say("elsewhere.title"), str(Path.home()), self._elsewhere)
+        self.ask_for(self.look.say("elsewhere.title"), str(Path.home()), self._elsewhere)
 
     def _elsewhere(self, folder: str) -> None:
         if not folder:
@@ -198,12 +207,27 @@ class CompareScreen(JudgingScreen):
     def action_prompt(self, free: bool) -> None:
         """Type: a further turn of this conversation, or a new question."""
         self._new_question = free
-        key = "prompt.placeholder_free" if free else "prompt.placeholder"
-        self.prompt.placeholder = self.look.say(key)
+        self._show_placeholder()
         self.set_focus(self.prompt)
+
+    def _wanted_paste(self) -> int | None:
+        """The answer of the chosen pane, where a person is asked to paste it."""
+        made = self.board.conversation(self.chosen_model, self.question)
+        return made[-1].id if made and made[-1].id in self.run.waiting() else None
+
+    def _show_placeholder(self) -> None:
+        key = "prompt.placeholder_free" if self._new_question else "prompt.placeholder"
+        if not self._new_question and self._wanted_paste() is not None:
+            key = "prompt.placeholder_paste"
+        if (said := self.look.say(key)) != self.prompt.placeholder:
+            self.prompt.placeholder = said
 
     @on(Prompt.Sent)
     def _sent(self, event: Prompt.Sent) -> None:
+        wanted = None if self._new_question else self._wanted_paste()
+        if wanted is not None and self.run.supply(wanted, event.text):
+            self._leave_prompt()
+            return
         talked = any(self.board.conversation(m.index, self.question) for m in self.board.models)
         self._known = len(self.board.questions)
         free = self._new_question or not talked
