@@ -1,0 +1,84 @@
+"""What is written brings a terminal to what is wanted, in few bytes."""
+
+import pyte
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from tui.app.cells import Picture, cells_of
+
+COLUMNS, ROWS = 24, 4
+TEXT = st.text(alphabet="ab  .逻辑，─━✓“", min_size=1, max_size=20)
+STYLE = st.sampled_from(["", "1", "38;2;1;2;3", "38;5;9;48;5;4"])
+PUT = st.tuples(st.integers(0, COLUMNS - 1), st.integers(0, ROWS - 1), TEXT, STYLE)
+
+
+def terminal() -> tuple[pyte.Screen, pyte.Stream]:
+    screen = pyte.Screen(COLUMNS, ROWS)
+    screen.reset_mode(pyte.modes.DECAWM)
+    return screen, pyte.Stream(screen)
+
+
+def seen(screen: pyte.Screen) -> list[list[tuple[str, str, bool]]]:
+    return [
+        [(c.data, c.bg, c.bold) for c in (screen.buffer[y][x] for x in range(COLUMNS))]
+        for y in range(ROWS)
+    ]
+
+
+def put(picture: Picture, x: int, y: int, text: str, sgr: str) -> None:
+    """As the compositor does it: whole rows, so that no half of a wide character stays."""
+    cells = cells_of(" " * x + text, sgr)[:COLUMNS]
+    if len(cells) == COLUMNS and cell_len(text) and cells[-1][0] not in ("", " "):
+        cells[-1] = (" ", sgr)
+    picture.put(0, y, cells + [(" ", "")] * (COLUMNS - len(cells)))
+
+
+@given(st.lists(st.lists(PUT, max_size=5), max_size=5))
+def test_frames_bring_the_terminal_to_what_is_wanted(frames: list[list[tuple]]) -> None:
+    grown, (screen, stream) = Picture(COLUMNS, ROWS), terminal()
+    everything = []
+    for frame in frames:
+        everything += frame
+        for place in frame:
+            put(grown, *place)
+        stream.feed(grown.frame())
+        assert grown.frame() == ""
+        anew, (fresh, fresh_stream) = Picture(COLUMNS, ROWS), terminal()
+        for place in everything:
+            put(anew, *place)
+        fresh_stream.feed(anew.frame())
+        assert seen(screen) == seen(fresh)
+
+
+def test_only_what_changed_is_written() -> None:
+    picture = Picture(COLUMNS, ROWS)
+    picture.put(2, 1, cells_of("The answer", ""))
+    picture.frame()
+    picture.put(2, 1, cells_of("The answer is", ""))
+    assert picture.frame() == " is"
+    picture.put(2, 1, cells_of("The answer is", ""))
+    assert picture.frame() == ""
+
+
+def test_the_rest_of_a_row_is_erased_not_written() -> None:
+    picture = Picture(COLUMNS, ROWS)
+    picture.put(0, 0, cells_of("x" * COLUMNS, ""))
+    picture.put(0, 1, cells_of("y" * COLUMNS, ""))
+    picture.frame()
+    picture.put(0, 0, [(" ", "")] * COLUMNS)
+    picture.put(2, 1, [(" ", "")] * 12)
+    assert picture.frame() == "\x1b[1H\x1b[K\x1b[2;3H\x1b[12X"
+
+
+def test_after_a_character_of_uncertain_width_the_place_is_said() -> None:
+    picture = Picture(COLUMNS, ROWS)
+    picture.put(0, 0, cells_of("👩‍👧a逻b", ""))
+    assert picture.frame().endswith("\x1b[1H👩‍👧\x1b[1;3Ha逻b")
+
+
+def test_the_cursor_is_brought_to_who_types() -> None:
+    picture = Picture(COLUMNS, ROWS)
+    picture.put(0, 0, cells_of("ab", ""))
+    assert picture.frame((5, 3)).endswith("\x1b[4;6H")
+    assert picture.frame((5, 3)) == ""
