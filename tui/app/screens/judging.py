@@ -1,15 +1,14 @@
 """What the live and the replay screen share beyond showing: judging, comparing, handing in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from tui.app.look import Look
 from tui.app.screens.board_screen import BoardScreen, Source
-from tui.app.widgets.ask_line import AskLine
 from tui.app.widgets.judge_bar import JudgeBar, StarsBar, VotesBar, judged_answer
 from tui.board import Board
 from tui.events import Event, Note, Rated, Voted
@@ -17,6 +16,9 @@ from tui.host.errors import UserError
 from tui.scoring.agenda import agenda
 from tui.scoring.dimensions import Dimension, dimensions
 from tui.scoring.disguise import Disguise
+
+if TYPE_CHECKING:
+    from tui.app.widgets.ask_line import AskLine
 
 MAX_NOTE = 2000
 """Characters."""
@@ -37,7 +39,7 @@ class JudgingScreen(BoardScreen):
     def __init__(self, look: Look, source: Source, path: Path, sessions: Path, hint: str) -> None:
         super().__init__(look, source, path, sessions, hint)
         self.stars, self.votes = StarsBar(look, self), VotesBar(look, self)
-        self.ask_line = AskLine(look, self.leave_bar)
+        self._ask_line: AskLine | None = None
         self._disguise: Disguise | None = None
         self._reveal = self._begun = False
 
@@ -45,7 +47,16 @@ class JudgingScreen(BoardScreen):
         """The bars, hidden until they are wanted."""
         yield self.stars
         yield self.votes
-        yield self.ask_line
+
+    def ask_for(self, title: str, text: str, done: Callable[[str], None]) -> None:
+        """Let a person type one line, beginning with ``text``."""
+        if self._ask_line is None:
+            # Its text area takes long to import, and most replays never need it.
+            from tui.app.widgets.ask_line import AskLine
+
+            self._ask_line = AskLine(self.look, self.leave_bar)
+            self.mount(self._ask_line, before=self.status)
+        self.call_after_refresh(self._ask_line.ask, title, text, done)
 
     def record(self, body: Rated | Voted | Note) -> None:
         """Into the session.
@@ -113,7 +124,7 @@ class JudgingScreen(BoardScreen):
             if text != true.remark:
                 self.judge(Note(text[:MAX_NOTE], true.id, "person"))
 
-        self.ask_line.ask(title, answer.remark, done)
+        self.ask_for(title, answer.remark, done)
 
     # Blind mode.
 

@@ -28,9 +28,9 @@ class ReplayScreen(JudgingScreen):
         Binding("space", "play", "key.play", id="replay.toggle"),
         Binding("left", "seek(-1)", "key.seek_back", id="replay.back"),
         Binding("right", "seek(1)", "key.seek", id="replay.forward"),
-        Binding("right_square_bracket", "step(1)", "key.next", show=False, id="replay.next"),
+        Binding("right_square_bracket", "mark(1)", "key.seek_next", show=False, id="replay.next"),
         Binding(
-            "left_square_bracket", "step(-1)", "key.previous", show=False, id="replay.previous"
+            "left_square_bracket", "mark(-1)", "key.seek_previous", show=False, id="replay.previous"
         ),
         Binding("greater_than_sign", "faster(1)", "key.faster", id="replay.faster"),
         Binding("less_than_sign", "faster(-1)", "key.slower", id="replay.slower"),
@@ -115,17 +115,31 @@ class ReplayScreen(JudgingScreen):
         self.question = self.player.question or self.question
         self.show()
 
-    def action_step(self, step: int) -> None:
+    @property
+    def _all_shown(self) -> bool:
+        """Whether everything there is has been played: then one looks around in it."""
+        return self.player.position_us >= self.player.duration_us
+
+    def action_mark(self, step: int) -> None:
         """Go to where the next or the previous question was asked."""
         if self.player.step_question(step) is not None:
+            self._steered()
+
+    def action_step(self, step: int) -> None:
+        """The next or the previous question: where it was asked, or after the end its end."""
+        if not self._all_shown and self.player.step_question(step) is not None:
             self._steered()
         else:
             super().action_step(step)
             self._stepped = True
 
     def action_jump(self, number: int) -> None:
-        """Go to where the question of a number was asked."""
+        """The question of a number: where it was asked, or after the end its end."""
         if not 0 < number <= len(self.board.questions):
+            return
+        if self._all_shown:
+            super().action_jump(number)
+            self._stepped = True
             return
         wanted, was = self.board.questions[number - 1].id, self.player.position_us
         self.player.seek(0)

@@ -196,9 +196,10 @@ class StarsBar(JudgeBar):
         for index, (dimension, name) in enumerate(zip(dimensions, names, strict=True)):
             given = stars.get(dimension.id, 0)
             marks = "★" * given + "☆" * (MAX_STARS - given) if whole else f"{given or '–'}★"
-            width = max(4, room // len(names) - cell_len(marks) - 4)
+            if not whole:
+                name = clip(name, max(4, room // len(names) - cell_len(marks) - 4))
             style = "reverse bold" if index == self.at else ""
-            pieces += [(f" {clip(name, width)} {marks} ", style), (" ", "")]
+            pieces += [(f" {name} {marks} ", style), (" ", "")]
         return pieces
 
     def keys_line(self) -> list[Piece]:
