@@ -39,6 +39,7 @@ def compare(
     theme: Annotated[str | None, typer.Option(metavar="NAME", help="Colours.")] = None,
     lang: Annotated[str | None, typer.Option(metavar="en|zh", help="Of the screen.")] = None,
     remote_code: options.RemoteCode = False,
+    pasted: options.Pasted = None,
     sessions: options.Sessions = None,
     mouse: Annotated[
         bool | None, typer.Option("--mouse/--no-mouse", help="Off by default.", show_default=False)
@@ -61,6 +62,7 @@ def compare(
         "theme": theme,
         "lang": lang,
         "remote_code": remote_code or None,
+        "pasted": pasted,
         "sessions": sessions,
         "mouse": mouse,
         "plain": plain or None,
@@ -87,7 +89,8 @@ def open_models(models: list[str], settings: Settings) -> int:
     from tui.run.setup import begin
 
     chosen = question_sets.load(settings.questions)
-    run = begin(options.resolve_models(models, settings), chosen, settings, settings.sessions_dir)
+    found = options.resolve_models(models, settings)
+    run = begin(found, chosen, settings, settings.sessions_dir, interactive=True)
     return _show(run, settings, lambda: run.ask(chosen.questions[0].id))
 
 
@@ -106,7 +109,7 @@ def _go_on(session: str, models: list[str] | None, flags: Mapping[str, object]) 
 
     if flags.get("plain") or not sys.stdout.isatty():
         raise UserError("--resume needs the screen here", f"`duibi run --resume {session}`")
-    run, settings, _ = resumed(session, models, flags)
+    run, settings, _ = resumed(session, models, flags, interactive=True)
     return _show(run, settings, run.ask_missing)
 
 

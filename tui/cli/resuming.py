@@ -10,12 +10,15 @@ from tui.run.conductor import Run
 from tui.sessions import library, reader
 from tui.settings import Settings
 
-OF_THE_SCREEN = ("sessions", "theme", "lang", "mouse", "plain")
+OF_THE_SCREEN = ("sessions", "pasted", "theme", "lang", "mouse", "plain")
 """What may be said anew: nothing of it shapes an answer."""
 
 
 def resumed(
-    session: str, models: Sequence[str] | None, flags: Mapping[str, object]
+    session: str,
+    models: Sequence[str] | None,
+    flags: Mapping[str, object],
+    interactive: bool = False,
 ) -> tuple[Run, Settings, int]:
     """The run of a session file, its settings, and how many events it has already.
 
@@ -35,5 +38,5 @@ def resumed(
     settings = settings_of.load(kept | {k: flags[k] for k in OF_THE_SCREEN if k in flags})
     names = [str(model.get("name", "")) for model in reading.header.models]
     found = options.resolve_models(names, settings)
-    run = setup.resume(reading.path, reading.events, found, settings)
+    run = setup.resume(reading.path, reading.events, found, settings, interactive=interactive)
     return run, settings, len(reading.events)

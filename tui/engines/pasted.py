@@ -15,6 +15,7 @@ from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Note, S
 from tui.host.errors import UserError
 
 LONGEST_FILE = 8 * 1024 * 1024
+_MOST_WAITING = 32
 NOTE = "answers are pasted by a person: no timing, tokens estimated"
 
 Answers = Mapping[str, tuple[str, ...]]
@@ -34,6 +35,8 @@ class PastedEngine:
     def __init__(
         self, answers: Mapping[str, str | Sequence[str]], *, interactive: bool = False
     ) -> None:
+        # Somebody who pastes does so in any order: every question may wait for its answer.
+        self.concurrency = _MOST_WAITING if interactive else 1
         self._answers = {
             id_: (said,) if isinstance(said, str) else tuple(said) for id_, said in answers.items()
         }
