@@ -106,3 +106,5 @@ class Prompt(TextArea):
         if len(text) > room:
             self.post_message(self.Cut())
         self.insert(text[:room])
+        # The text area scrolls before it has grown by what was inserted.
+        self.call_after_refresh(self.scroll_cursor_visible, animate=False)
