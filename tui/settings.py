@@ -28,11 +28,13 @@ class Settings:
     while memory is planned for a conversation of common length);
     ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
     ``schedule`` is ``auto`` (what fits in memory is held together), ``together`` or
-    ``one-at-a-time``; ``sessions`` is where runs are recorded (None: the usual folder);
+    ``one-at-a-time``; ``batch`` is how many answers a model here decodes together at most;
+    ``sessions`` is where runs are recorded (None: the usual folder);
     ``pasted`` is a file with the answers of models that a person pastes
     (`tui.engines.pasted.read_pasted`); ``output`` is ``cells`` (only what changed on the
-    screen is written) or ``stock`` (Textual's own way); ``aliases`` maps a word to a model reference, ``keys``
-    a binding's id to keys, ``services`` a name to what `tui.engines.services` says of one.
+    screen is written) or ``stock`` (Textual's own way); ``aliases`` maps a word to a model
+    reference, ``keys`` a binding's id to keys, ``services`` a name to what
+    `tui.engines.services` says of one.
     """
 
     questions: str = "tongji"
@@ -46,6 +48,7 @@ class Settings:
     repetition_penalty: float | None = None
     seed: int | None = None
     repeat: int = 1
+    batch: int = 1
     schedule: str = "auto"
     blind: bool = False
     theme: str = "duibi-dark"
@@ -64,7 +67,7 @@ class Settings:
         """What of it shapes the answers, for the head of a session."""
         names = (
             *("system", "max_new_tokens", "context", "sampling", "temperature", "top_p", "top_k"),
-            *("repetition_penalty", "seed", "repeat", "schedule", "blind"),
+            *("repetition_penalty", "seed", "repeat", "batch", "schedule", "blind"),
         )
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
@@ -258,6 +261,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "repetition_penalty": _number(0.01, 10),
     "seed": _whole(0, (1 << 63) - 1),
     "repeat": _whole(1, 1000),
+    "batch": _whole(1, 64),
     "schedule": _one_of("auto", "together", "one-at-a-time"),
     "blind": _flag,
     "theme": _text,
@@ -274,6 +278,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 }
 _NUMBERS = (
     *("max_new_tokens", "context", "temperature", "top_p", "top_k"),
-    *("repetition_penalty", "seed", "repeat"),
+    *("repetition_penalty", "seed", "repeat", "batch"),
 )
 assert set(_READERS) == {f.name for f in fields(Settings)}

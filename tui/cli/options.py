@@ -43,6 +43,10 @@ Together = Annotated[
 OneAtATime = Annotated[
     bool, typer.Option("--one-at-a-time", help="One model after another: clean figures.")
 ]
+Batch = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Answers a local model decodes together: sooner done in all."),
+]
 RemoteCode = Annotated[
     bool,
     typer.Option("--remote-code", help="Ask to run the Python that an unknown model brings."),

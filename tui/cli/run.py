@@ -43,6 +43,7 @@ def run(
     together: options.Together = False,
     one_at_a_time: options.OneAtATime = False,
     repeat: Annotated[int | None, typer.Option(metavar="N", help="Ask N times.")] = None,
+    batch: options.Batch = None,
     resume: Annotated[
         str | None, typer.Option(metavar="SESSION", help="Ask what is missing in a broken-off run.")
     ] = None,
@@ -53,6 +54,7 @@ def run(
         bool, typer.Option("--json", help="One JSON document on stdout, not the table.")
     ] = False,
     remote_code: options.RemoteCode = False,
+    pasted: options.Pasted = None,
     sessions: options.Sessions = None,
 ) -> int:
     flags = {
@@ -66,7 +68,9 @@ def run(
         "seed": seed,
         "schedule": options.schedule(together, one_at_a_time),
         "repeat": repeat,
+        "batch": batch,
         "remote_code": remote_code or None,
+        "pasted": pasted,
         "sessions": sessions,
     }
     if out is not None and not out.absolute().parent.is_dir():

@@ -5,10 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tui.engines.base import EngineError, Request, Timed
 from tui.engines.child import Child, Lost
+from tui.engines.switchboard import Switchboard
 from tui.engines.watchdog import Disk, Watchdog, effort
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Loaded, Note, Started
 
@@ -35,11 +37,12 @@ class Allowance:
 
 class LocalEngine:
     """See `tui.engines.base.Engine`. ``checkpoint`` is a folder or a .gguf file, ``dtype``
-    ``bf16``, ``fp16`` or ``fp32``, ``log`` where the worker's own output is appended,
-    ``context`` a bound for prompt and answer together below the model's own,
+    ``bf16``, ``fp16``, ``fp32``, ``int8`` or ``int4``, ``log`` where the worker's own
+    output is appended, ``context`` a bound for prompt and answer together below the model's own,
     ``remote_code`` the SHA-256 of each Python file of the folder that a person agreed to
-    run (`tui.models.inspect.python_files`), ``allowance`` the memory it is held to. It is
-    `tui.engines.base.Supervised` as well."""
+    run (`tui.models.inspect.python_files`), ``allowance`` the memory it is held to,
+    ``batch`` how many answers it decodes together at most: so many may be asked for at
+    once. It is `tui.engines.base.Supervised` as well."""
 
     computes_here = True
 
@@ -52,6 +55,7 @@ class LocalEngine:
         context: int | None = None,
         remote_code: Mapping[str, str] | None = None,
         allowance: Allowance | None = None,
+        batch: int = 1,
     ) -> None:
         self._checkpoint = checkpoint.absolute()
         self._dtype = dtype
@@ -60,8 +64,10 @@ class LocalEngine:
         self._context = context
         self._remote_code = dict(remote_code or {})
         self._allowance = allowance
+        self.concurrency = batch
         self._disk = Disk()
         self._child: Child | None = None
+        self._board: Switchboard | None = None
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -75,6 +81,8 @@ class LocalEngine:
             EngineError: it cannot be loaded, or the worker died of it.
         """
         child = self._running()
+        if self._board:
+            self._board.wait()
         child.send(
             op="load",
             checkpoint=str(self._checkpoint),
@@ -82,6 +90,7 @@ class LocalEngine:
             threads=self._threads,
             **({"context": self._context} if self._context else {}),
             **({"remote_code": self._remote_code} if self._remote_code else {}),
+            **({"batch": self.concurrency} if self.concurrency > 1 else {}),
         )
         for item in _events(child, busy=False):
             match item:
@@ -93,6 +102,7 @@ class LocalEngine:
                     if self._allowance:
                         child.bound(self._allowance.answers)
                     self._disk = Disk()
+                    self._board = Switchboard(partial(self._watched, child))
                     return loaded
                 case _, Failed(answer=-1) as failure:
                     self.close()
@@ -106,12 +116,13 @@ class LocalEngine:
     def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
         """See `Engine.answer`. Answers that the caller stops reading are cancelled."""
         waiting = {request.answer for request in requests}
-        child = self._child
-        if child is None:
+        child, board = self._child, self._board
+        if child is None or board is None:
             for answer in sorted(waiting):
                 failure = Failed("not_loaded", "the model is not loaded", "load it", answer)
                 yield time.monotonic_ns(), failure
             return
+        line = board.connect(waiting)
         child.send(
             op="answer",
             requests=[
@@ -125,7 +136,7 @@ class LocalEngine:
             ],
         )
         try:
-            for item in self._watched(child):
+            for item in line:
                 if isinstance(item, Lost):
                     self._forget(child)
                     for answer in sorted(waiting):

@@ -60,16 +60,36 @@ class Cores:
             self._changed.notify_all()
 
     def _may_begin(self, use: Use) -> bool:
-        return self._waiting[0] is use and len(self._uses) < self.total
+        engines = self._engines()
+        if use.engine in engines:
+            return True
+        return self._first_other() is use and len(engines) < self.total
+
+    def _first_other(self) -> Use | None:
+        """Who waits longest of those whose engine does not compute yet."""
+        engines = self._engines()
+        return next((use for use in self._waiting if use.engine not in engines), None)
+
+    def _engines(self) -> list[Engine]:
+        """The engines that compute: one that makes several answers at once counts once."""
+        found: list[Engine] = []
+        for use in self._uses:
+            if use.engine not in found:
+                found.append(use.engine)
+        return found
 
     def _divide(self) -> None:
-        if self._open and self._uses:
-            share, rest = divmod(self.total, len(self._uses))
+        engines = self._engines()
+        if self._open and engines:
+            share, rest = divmod(self.total, len(engines))
+            shares = [max(1, share + (i < rest)) for i in range(len(engines))]
+            had = {id(use.engine): use.threads for use in self._uses if use.threads}
+            for use in self._uses:
+                use.contended = use.contended or len(engines) > 1
+                use.threads = shares[engines.index(use.engine)]
+            changes = [(n - had.get(id(e), 0), n, e) for n, e in zip(shares, engines, strict=True)]
             # Who gets fewer is told first, so that the sum stays within the cores.
-            shares = [(max(1, share + (i < rest)), use) for i, use in enumerate(self._uses)]
-            for threads, use in sorted(shares, key=lambda row: row[0] - row[1].threads):
-                use.contended = use.contended or len(self._uses) > 1
-                if threads != use.threads:
-                    use.threads = threads
-                    use.engine.set_threads(threads)
+            for change, threads, engine in sorted(changes, key=lambda row: row[0]):
+                if change:
+                    engine.set_threads(threads)
         self._changed.notify_all()

@@ -62,6 +62,7 @@ class Factory:
             min(bounds, default=None),
             remote_code=model.remote_code,
             allowance=Allowance(*plan.allowance(model, self._settings)),
+            batch=self._settings.batch,
         )
 
     def endpoint(self, model: Resolved, threads: int) -> Engine:

@@ -140,10 +140,10 @@ class Plan:
         }
 
 
-def make(models: Sequence[Resolved], settings: Settings, memory: Reading, answers: int = 1) -> Plan:
-    """Plan a run of ``models``, each with up to ``answers`` conversations decoded at once."""
+def make(models: Sequence[Resolved], settings: Settings, memory: Reading) -> Plan:
+    """Plan a run of ``models``, each with as many conversations as it decodes at once."""
     subjects = [subject_of(model) for model in models]
-    return arrange(subjects, settings.schedule, tokens_of(settings), memory, answers)
+    return arrange(subjects, settings.schedule, tokens_of(settings), memory, settings.batch)
 
 
 def arrange(
@@ -182,12 +182,13 @@ def need(subject: Subject, tokens: int, dtype: str = "", answers: int = 1) -> Ne
     return Need(subject.label, dtype, weights, cache, total, tokens)
 
 
-def allowance(model: Resolved, settings: Settings, answers: int = 1) -> tuple[int, int]:
+def allowance(model: Resolved, settings: Settings) -> tuple[int, int]:
     """Bytes for the weights, and bytes that answers may add to them at most: 15 % above
     what is predicted for the longest conversation that is possible."""
     subject = subject_of(model)
     longest = settings.context or subject.context or tokens_of(settings)
-    most = need(subject, longest, answers=answers)
+    # Beside those that grow, the past of the last conversation is kept for its next turn.
+    most = need(subject, longest, answers=settings.batch + 1)
     return most.weights, most.total - most.weights + max(_SPARE, int(most.total * _OVER))
 
 

@@ -1,0 +1,87 @@
+"""One worker asked by several threads at once."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import tiny
+from tui.engines.base import Message, Request, Sampling
+from tui.engines.local import LocalEngine
+from tui.events import Answered, Body, Cancelled, Delta, Failed, Started
+
+GREEDY = Sampling(greedy=True, repetition_penalty=1.2)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
+    folder = tiny.llama(tmp_path_factory.mktemp("tiny"), num_hidden_layers=20, hidden_size=128)
+    (folder / "generation_config.json").write_text("{}")
+    log = tmp_path_factory.mktemp("log") / "log"
+    made = LocalEngine(folder, "fp32", 1, log, batch=3)
+    made.load(lambda t_ns, body: None)
+    yield made
+    made.close()
+
+
+def ask(id_: int, text: str, limit: int = 60) -> Request:
+    return Request(id_, (Message("user", text),), limit, GREEDY)
+
+
+def together(engine: LocalEngine, requests: list[Request]) -> dict[int, list[Body]]:
+    found: dict[int, list[Body]] = {request.answer: [] for request in requests}
+
+    def one(request: Request) -> None:
+        found[request.answer] += [body for _, body in engine.answer([request])]
+
+    threads = [threading.Thread(target=one, args=(request,)) for request in requests]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return found
+
+
+def text_of(bodies: list[Body]) -> str:
+    return "".join(body.text for body in bodies if isinstance(body, Delta))
+
+
+def test_each_caller_gets_its_own_answer_made_in_company(engine: LocalEngine) -> None:
+    assert engine.concurrency == 3
+    requests = [ask(n, f"question {n} " * (n + 1)) for n in range(5)]
+    found = together(engine, requests)
+    for number, bodies in found.items():
+        assert {getattr(body, "answer", number) for body in bodies} == {number}
+        assert isinstance(bodies[0], Started)
+        assert isinstance(bodies[-1], Answered)
+    assert max(bodies[-1].batch for bodies in found.values()) == 3  # type: ignore[union-attr]
+    for request in requests:
+        alone = [body for _, body in engine.answer([request])]
+        assert text_of(alone) == text_of(found[request.answer])
+        assert isinstance(alone[-1], Answered)
+        assert alone[-1].batch == 1
+
+
+def test_one_caller_cancels_and_the_others_are_answered(engine: LocalEngine) -> None:
+    timer = threading.Timer(0.2, engine.cancel, ([7],))
+    timer.start()
+    found = together(engine, [ask(7, "long", 3000), ask(8, "short", 40), ask(9, "also", 40)])
+    assert isinstance(found[7][-1], Cancelled)
+    assert isinstance(found[8][-1], Answered)
+    assert isinstance(found[9][-1], Answered)
+
+
+def test_who_stops_reading_leaves_the_line_to_others(engine: LocalEngine) -> None:
+    stream = engine.answer([ask(1, "first", 3000)])
+    next(stream)
+    stream.close()
+    assert isinstance([body for _, body in engine.answer([ask(2, "second", 5)])][-1], Answered)
+
+
+def test_a_lost_worker_fails_every_caller_once(engine: LocalEngine) -> None:
+    threading.Timer(0.3, lambda: engine.abort(Failed("out_of_memory", "killed"))).start()
+    found = together(engine, [ask(n, f"question {n}", 3000) for n in range(3)])
+    for number, bodies in found.items():
+        ends = [body for body in bodies if isinstance(body, Failed)]
+        assert [(body.answer, body.cause) for body in ends] == [(number, "out_of_memory")]
+    assert [body for _, body in engine.answer([ask(5, "x")])][-1].cause == "not_loaded"  # type: ignore[union-attr]
