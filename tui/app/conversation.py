@@ -13,6 +13,7 @@ from tui.app.safe_text import clean, one_line
 from tui.app.wrapping import Wrapped
 from tui.board import Answer, Board, Model
 from tui.events import Failed, Load
+from tui.scoring.dimensions import shown_name
 
 Row = tuple[str, str]
 """Text and style names."""
@@ -122,8 +123,9 @@ class Block:
         if answer.remark:
             rows.add(f"✎ {answer.remark}", "accent")
         if answer.stars:
-            given = "  ".join(f"{one_line(name)} {'★' * n}" for name, n in answer.stars.items())
-            rows.add(given, "warn")
+            names = {id_: shown_name(id_, say.language) for id_ in answer.stars}
+            given = [f"{one_line(names[id_])} {'★' * n}" for id_, n in answer.stars.items()]
+            rows.add("  ".join(given), "warn")
         return [*rows.made, ("", "text")] if rows.made else []
 
 

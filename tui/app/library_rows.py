@@ -12,6 +12,8 @@ from tui.sessions.library import Entry as Recorded
 from tui.sessions.search import Hit
 
 Rows = list[Entry | Heading | None]
+_BEFORE = 8
+"""Characters."""
 
 
 def session_words(entry: Recorded, look: Look) -> str:
@@ -39,7 +41,11 @@ def by_day(entries: Iterable[Recorded], marked: Sequence[Path], look: Look) -> R
 
 
 def found(
-    hits: Sequence[Hit], entries: Mapping[Path, Recorded], marked: Sequence[Path], look: Look
+    hits: Sequence[Hit],
+    text: str,
+    entries: Mapping[Path, Recorded],
+    marked: Sequence[Path],
+    look: Look,
 ) -> Rows:
     """Each session in which a text was found, with the best place; the best first."""
     rows: Rows = []
@@ -50,9 +56,16 @@ def found(
             continue
         seen.add(hit.path)
         place = "  ".join(one_line(part) for part in (hit.question, hit.label) if part)
-        words = one_line(hit.excerpt)
+        words = _around(one_line(hit.excerpt), text)
         rows.append(_entry(entry, f"{place}: {words}" if place else words, marked, day=True))
     return [Heading(look.say("library.found", count=len(rows))), *rows]
+
+
+def _around(excerpt: str, text: str) -> str:
+    """The excerpt from shortly before the first word that was looked for: lines are cut."""
+    word = next(iter(text.lower().split()), "")
+    at = excerpt.lower().find(word)
+    return f"…{excerpt[at - _BEFORE :]}" if at > _BEFORE + 2 else excerpt
 
 
 def _entry(entry: Recorded, detail: str, marked: Sequence[Path], day: bool = False) -> Entry:

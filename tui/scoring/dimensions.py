@@ -30,6 +30,11 @@ DEFAULT = (
 """Speed is no dimension: it is measured, never judged."""
 
 
+def shown_name(id_: str, lang: str) -> str:
+    """The name of a dimension of which only the id is known."""
+    return next((d.name(lang) for d in DEFAULT if d.id == id_), id_)
+
+
 def dimensions(given: Any = None, rated: Iterable[str] = ()) -> tuple[Dimension, ...]:
     """The dimensions of a session.
 

@@ -34,6 +34,10 @@ class SearchLine(Prompt):
         Binding("enter,down", "to_list", "key.to_list", id="search.list"),
     ]
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """One line is enough to search."""
+        return action != "line_break"
+
     def action_to_list(self) -> None:
         """Choose from what was found."""
         self.post_message(self.Sent(self.text))
@@ -65,6 +69,10 @@ class LibraryScreen(BaseScreen):
         self.heading = Lines(look, id="library-title")
         self.search = SearchLine(look.say("library.search"))
         self.menu = Menu(look)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While one types, letters are letters."""
+        return self.focused is not self.search or action in ("leave", "focus_next")
 
     def parts(self) -> Iterable[Widget]:
         """A title, the search line, the list."""
@@ -102,7 +110,9 @@ class LibraryScreen(BaseScreen):
         if self._hits is None:
             self.menu.show(library_rows.by_day(self._entries, self._marked, self.look))
         else:
-            self.menu.show(library_rows.found(self._hits, there, self._marked, self.look))
+            self.menu.show(
+                library_rows.found(self._hits, self._wanted, there, self._marked, self.look)
+            )
 
     @property
     def chosen(self) -> Entry | None:

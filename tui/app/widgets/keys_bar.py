@@ -14,6 +14,8 @@ _NAMES = {
     "tab": "Tab",
     "space": "Space",
     "question_mark": "?",
+    "slash": "/",
+    "equals_sign": "=",
     "left": "←",
     "right": "→",
     "up": "↑",
