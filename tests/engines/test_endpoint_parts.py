@@ -19,6 +19,7 @@ from tui.engines.secret import Secret
 from tui.engines.services import Service, find, services
 from tui.engines.sse import Parser, ServerEvent, StreamError
 from tui.host.errors import UserError
+from tui.reasoning import Stream
 
 # -- event stream ----------------------------------------------------------------------------
 
@@ -236,6 +237,33 @@ def test_an_unknown_service_names_the_nearest() -> None:
 )
 def test_loopback_is_told_from_what_looks_like_it(url: str, here: bool) -> None:
     assert Service("x", base_url=url).is_loopback is here
+
+
+# -- thoughts in the answer ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize(
+    ("text", "thought", "said"),
+    [
+        ("<think>\nHm, 2 < 3.\n</think>\n\nYes.", "Hm, 2 < 3.\n", "Yes."),
+        ("\n<think></think>Yes.", "", "Yes."),
+        ("<think>never closed </thi", "never closed </thi", ""),
+        ("<thin ice", "", "<thin ice"),
+        ("a <think>b</think> c", "", "a <think>b</think> c"),
+        ("<thi", "", "<thi"),
+    ],
+)
+def test_thoughts_that_stand_in_the_answer_are_told_apart(
+    size: int, text: str, thought: str, said: str
+) -> None:
+    stream = Stream()
+    pieces: list[tuple[str, bool]] = []
+    for at in range(0, len(text), size):
+        pieces += stream.feed(text[at : at + size])
+    pieces += stream.finish()
+    assert "".join(t for t, reasoning in pieces if reasoning) == thought
+    assert "".join(t for t, reasoning in pieces if not reasoning) == said
 
 
 # -- small things ----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from tui.models import consent
 from tui.models.inspect import describe, examine, inspect, preview, python_files
 from tui.worker.families.base import CheckpointError
 from tui.worker.load import open_checkpoint, open_words
-from tui.worker.reasoning import divider
+from tui.reasoning import divider
 from tui.worker.template import ChatTemplate, TemplateError
 
 CHATML = (

@@ -9,6 +9,7 @@ from tui.engines.faults import Fault, cause_of, remark, said_by
 from tui.engines.secret import NONE, Secret
 from tui.engines.services import Service
 from tui.engines.sse import ServerEvent
+from tui.reasoning import Stream
 
 DONE = "[DONE]"
 LONGEST_ANSWER = 4 * 1024 * 1024
@@ -56,13 +57,14 @@ class Completion:
 
     ``finish`` is empty until the service said that the answer is complete (``stop``) or at
     its limit (``length``); ``trouble`` is why it ended in any other way, once it did.
-    ``is_over`` says that nothing more will come.
+    ``is_over`` says that nothing more will come, ``has_begun`` that a token arrived.
     """
 
     def __init__(self, host: str, secret: Secret = NONE) -> None:
         self.finish = ""
         self.trouble: Fault | None = None
         self.is_over = False
+        self.has_begun = False
         self.prompt_tokens: int | None = None
         self.output_tokens: int | None = None
         self.parts: list[str] = []
@@ -70,11 +72,8 @@ class Completion:
         self._host, self._secret = host, secret
         self._size = 0
         self._half = {False: "", True: ""}
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether a token arrived."""
-        return bool(self.parts or self.reasoning)
+        # For servers that leave the thoughts in the answer: those without a reasoning parser.
+        self._thoughts = Stream()
 
     def take(self, event: ServerEvent) -> list[Piece]:
         """The pieces of text in one event.
@@ -110,12 +109,19 @@ class Completion:
         delta = delta if isinstance(delta, dict) else {}
         thought = _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))
         said = _text(delta.get("content")) or _text(delta.get("refusal"))
+        divided = self._thoughts.feed(said) if said else []
+        finish = choice.get("finish_reason")
+        if finish:
+            divided += self._thoughts.finish()
+            self._end(str(finish))
+        elif said and not divided and not self.has_begun:
+            # What it belongs to is not clear yet, but it is the first token.
+            self.has_begun = True
+            return [Piece("")]
         pieces = []
-        for text, reasoning in ((thought, True), (said, False)):
+        for text, reasoning in ((thought, True), *divided):
             if text and (whole := self._whole(text, reasoning)):
                 pieces.append(Piece(whole, reasoning))
-        if finish := choice.get("finish_reason"):
-            self._end(str(finish))
         return pieces
 
     def _whole(self, text: str, reasoning: bool) -> str:
@@ -130,6 +136,7 @@ class Completion:
             text, self._half[reasoning] = text[:-1], text[-1]
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if text:
+            self.has_begun = True
             (self.reasoning if reasoning else self.parts).append(text)
         return text
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tui.models.recognise import Architecture
+from tui.reasoning import OPEN, divider, plain
 from tui.worker.codec import NO_LIMIT
 from tui.worker.families import Family, Rule, Words, general
 from tui.worker.families.vocabulary import read_vocabulary
-from tui.worker.reasoning import OPEN, divider, plain
 from tui.worker.sampling import published
 from tui.worker.template import ChatTemplate
 

@@ -1,0 +1,103 @@
+"""A model's thoughts apart from its answer: what stands between ``<think>`` and ``</think>``."""
+
+from collections.abc import Callable
+
+OPEN, CLOSE = "<think>", "</think>"
+_LONGEST_START = 256
+
+Visible = Callable[[str], tuple[str, str]]
+
+
+def plain(answer: str) -> tuple[str, str]:
+    """The answer of a model that does not think aloud."""
+    return "", answer
+
+
+def divider(begins_open: bool, *, complete: bool) -> Visible:
+    """A function from a decoded answer to (reasoning, text).
+
+    ``begins_open``: the prompt itself ended in ``<think>``, the answer starts in thought.
+    Unless ``complete``, what may still turn out to be part of a tag is held back, so that
+    more of an answer never takes back what less of it gave.
+    """
+
+    def divided(answer: str) -> tuple[str, str]:
+        body = answer.lstrip()
+        if body.startswith(OPEN):
+            body = body[len(OPEN) :]
+        elif not begins_open:
+            unsure = not complete and OPEN.startswith(body)
+            return "", "" if unsure else answer
+        thought, closed, text = body.partition(CLOSE)
+        if closed:
+            return thought.strip(), text.lstrip()
+        if not complete:
+            if begins_open and OPEN.startswith(body):
+                return "", ""
+            thought = _without_start_of(CLOSE, thought)
+        return thought.strip(), ""
+
+    return divided
+
+
+def _without_start_of(tag: str, text: str) -> str:
+    """``text`` without a tail that is the beginning of ``tag``."""
+    for length in range(min(len(tag) - 1, len(text)), 0, -1):
+        if text.endswith(tag[:length]):
+            return text[:-length]
+    return text
+
+
+class Stream:
+    """The same for text that arrives piece by piece, whose prompt is not known: in one pass,
+    and nothing that was given is taken back."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._take = self._at_start
+
+    def feed(self, text: str) -> list[tuple[str, bool]]:
+        """What ``text`` makes certain: pieces, and whether they are reasoning."""
+        self._held += text
+        return [piece for piece in self._take() if piece[0]]
+
+    def finish(self) -> list[tuple[str, bool]]:
+        """What was held back, where the text ended."""
+        held, self._held = self._held, ""
+        return [(held, self._take == self._in_thought)] if held.strip() else []
+
+    def _at_start(self) -> list[tuple[str, bool]]:
+        body = self._held.lstrip()
+        if body.startswith(OPEN):
+            self._held, self._take = body[len(OPEN) :], self._before_thought
+            return self._take()
+        if OPEN.startswith(body) and len(self._held) < _LONGEST_START:
+            return []
+        self._take = self._in_answer
+        return self._take()
+
+    def _before_thought(self) -> list[tuple[str, bool]]:
+        self._held = self._held.lstrip()
+        if self._held:
+            self._take = self._in_thought
+            return self._take()
+        return []
+
+    def _in_thought(self) -> list[tuple[str, bool]]:
+        thought, closed, rest = self._held.partition(CLOSE)
+        if closed:
+            self._held, self._take = rest, self._before_answer
+            return [(thought, True), *self._take()]
+        sure = _without_start_of(CLOSE, thought)
+        self._held = thought[len(sure) :]
+        return [(sure, True)]
+
+    def _before_answer(self) -> list[tuple[str, bool]]:
+        self._held = self._held.lstrip()
+        if self._held:
+            self._take = self._in_answer
+        return self._in_answer()
+
+    def _in_answer(self) -> list[tuple[str, bool]]:
+        text, self._held = self._held, ""
+        return [(text, False)]
