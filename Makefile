@@ -15,7 +15,7 @@ run: $(VENV)/.ready
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -m "not slow"
 
-slow: $(VENV)/.ready-dev
+slow: $(VENV)/.ready-dev $(VENV)/.peers
 	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.ready-dev
@@ -44,4 +44,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+# The packages of the HTTP server that the slow tests talk to go apart: transformers behaves
+# otherwise where one of them (accelerate) is installed.
+$(VENV)/.peers: tests/peers.txt | $(VENV)/.ready-dev
+	$(PIP) install --quiet --upgrade --no-deps --target $(VENV)/peers --requirement tests/peers.txt
 	touch $@
