@@ -1,6 +1,6 @@
 """The endpoint engine against a server that others wrote: `transformers serve` with the demo.
 
-Its packages are installed apart from the program, once:
+Its packages are installed apart from the program, by `make slow` or once by hand:
 
     python -m pip install --no-deps --target .venv/peers --requirement tests/peers.txt
 
