@@ -171,7 +171,7 @@ def screens(folder: Path, kind: str, times: int, model: Path, chance: random.Ran
             struck = time.monotonic()
             number = SCREEN[kind]
             if number is None:
-                os.close(terminal.process.fd)
+                terminal.hang_up()
             else:
                 me.send_signal(number)
             while me.is_running() and me.status() != psutil.STATUS_ZOMBIE:

@@ -10,7 +10,7 @@ from tests.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.host import filesystem, paths
 from tui.host.errors import UserError
-from tui.sessions import library, remote
+from tui.sessions import library
 from tui.sessions.journal import Journal
 
 

@@ -98,6 +98,12 @@ class Terminal:
         """Type ``keys`` as they are."""
         self.process.write(keys.encode())
 
+    def hang_up(self) -> None:
+        """Close the terminal under the program."""
+        self.process.fileobj.close()
+        # ptyprocess would close the number again, which may be another's by then.
+        self.process.closed, self.process.fd = True, -1
+
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size."""
         self.screen.resize(rows, columns)

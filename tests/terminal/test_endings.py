@@ -1,0 +1,113 @@
+"""However the screen ends: no worker is left, the session is whole, and it can go on."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support import tiny
+from tests.support.terminal import DUIBI, Terminal
+from tui.board import Board, fold
+from tui.sessions.reader import read
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("models") / "tiny"
+    return tiny.llama(made, stop=319, num_hidden_layers=30, hidden_size=128)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, str]:
+    return {"DUIBI_SESSIONS_DIR": str(tmp_path / "s"), "DUIBI_LANG": "en", "OMP_NUM_THREADS": "1"}
+
+
+def answering(checkpoint: Path, folders: dict[str, str], *flags: str) -> Terminal:
+    terminal = Terminal(
+        [*DUIBI, str(checkpoint), "--questions", "smoke", "--max-new-tokens", "3000", *flags],
+        folders,
+    )
+    terminal.wait("decoding", 90)
+    return terminal
+
+
+def board_of(folders: dict[str, str]) -> tuple[str, Board]:
+    (path,) = Path(folders["DUIBI_SESSIONS_DIR"]).glob("*.duibi")
+    reading = read(path)
+    return reading.verdict, fold(reading.events)
+
+
+def test_a_killed_screen_leaves_no_worker_and_the_run_goes_on(
+    checkpoint: Path, folders: dict[str, str]
+) -> None:
+    with answering(checkpoint, folders) as terminal:
+        workers = psutil.Process(terminal.process.pid).children(recursive=True)
+        assert workers
+        terminal.process.kill(signal.SIGKILL)
+        _, alive = psutil.wait_procs(workers, timeout=3)
+        assert alive == []
+    verdict, board = board_of(folders)
+    assert verdict in ("interrupted", "torn")
+    (open_answer,) = board.answers.values()
+    assert open_answer.tokens
+
+    with Terminal([*DUIBI, "--resume", "last"], folders) as terminal:
+        terminal.wait("decoding", 90)
+        terminal.send("\x1b")
+        terminal.wait(lambda text: "decoding" not in text, 10)
+        terminal.send("q")
+        assert terminal.wait_exit() == 0 and terminal.is_restored()
+    verdict, board = board_of(folders)
+    assert verdict == "complete"
+    assert [a.state for a in board.answers.values()] == ["cancelled", "cancelled"]
+    assert [a.question for a in board.answers.values()] == ["capital", "capital"]
+    assert board.answers[0].text == open_answer.text and board.answers[1].text
+
+
+def test_a_closed_terminal_ends_it_in_a_second_with_its_reason(
+    checkpoint: Path, folders: dict[str, str]
+) -> None:
+    terminal = answering(checkpoint, folders)
+    me = psutil.Process(terminal.process.pid)
+    workers = me.children(recursive=True)
+    began = time.monotonic()
+    terminal.hang_up()
+    while me.is_running() and me.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() - began < 3, "it is still there"
+        time.sleep(0.01)
+    assert time.monotonic() - began < 1.5
+    os.waitpid(me.pid, 0)
+    _, alive = psutil.wait_procs(workers, timeout=3)
+    assert alive == []
+    verdict, board = board_of(folders)
+    assert verdict == "complete"
+    assert board.end and board.end.status == "sighup"
+
+
+def test_ctrl_c_asks_once_and_ends_it_the_second_time(
+    checkpoint: Path, folders: dict[str, str]
+) -> None:
+    with answering(checkpoint, folders) as terminal:
+        workers = psutil.Process(terminal.process.pid).children(recursive=True)
+        terminal.send("\x03")
+        terminal.read(0.5)
+        assert terminal.process.isalive(), "answers would be lost"
+        began = time.monotonic()
+        terminal.send("\x03")
+        terminal.wait_exit()
+        assert time.monotonic() - began < 1.5 and terminal.is_restored()
+        _, alive = psutil.wait_procs(workers, timeout=3)
+        assert alive == []
+    assert board_of(folders)[0] == "complete"
+
+
+def test_a_session_that_cannot_go_on_is_said_so(folders: dict[str, str]) -> None:
+    with Terminal([*DUIBI, "--resume", "nothing"], folders) as terminal:
+        assert terminal.wait_exit() == 2
+        assert "there is no session nothing" in terminal.text()
+    with Terminal([*DUIBI, "demo", "--resume", "last"], folders) as terminal:
+        assert terminal.wait_exit() == 2
+        assert "--resume goes on as it began, without models" in terminal.text()
