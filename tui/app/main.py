@@ -96,8 +96,10 @@ def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "D
     Raises:
         UserError: the theme is not known.
     """
-    # Textual reads it when it is imported; with it some terminals lose the input method.
+    # Textual reads both when it is imported: with kitty's keys some terminals lose the input
+    # method; the frames are those of the tick and the keys, the rate only how late they are.
     os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
+    os.environ.setdefault("TEXTUAL_FPS", "250")
     # Nothing that is imported becomes garbage: looking for it takes a tenth of the start.
     gc.disable()
     from tui.app.app import DuibiApp

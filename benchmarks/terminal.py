@@ -1,0 +1,162 @@
+"""What the screen costs a terminal, near and far, while answers stream into its panes.
+
+    python -m benchmarks.terminal [--panes 4] [--tokens 1500] [--rate 60] [--output cells|stock]
+
+A recorded session of tokens at a steady rate in every pane is replayed in a real
+pseudo-terminal of 120x40. Bytes are held against the UTF-8 text of the answers. Keys are
+timed from the press to the emulated terminal showing what they do (the focus moves to the
+next pane), through lines of given speed and round trip.
+"""
+
+import argparse
+import math
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.figures import row
+from benchmarks.line import Line
+from tests.support.terminal import DUIBI
+from tui import events as ev
+from tui.sessions.journal import Journal
+
+WORDS = (
+    *("The ", "answer ", "is ", "in ", "the ", "rain", ", "),
+    *("逻辑", "推理", "。", "and ", "so\n"),
+)
+LINES = (
+    ("local", math.inf, 0.0, "p95 <= 15 ms"),
+    ("256 kbit/s, 100 ms", 256e3, 0.1, "p95 < 120 ms"),
+    ("64 kbit/s, 300 ms", 64e3, 0.3, "p95 < 750 ms"),
+)
+"""Name, bits per second, round trip in seconds, what it is held against."""
+WITH_LAG = """
+import asyncio, sys, time
+from tui import cli
+from tui.app import output
+lags = []
+async def meter():
+    while True:
+        begun = time.monotonic()
+        await asyncio.sleep(0.05)
+        lags.append(time.monotonic() - begun - 0.05)
+ready = output.OutputApp._ready
+async def metered(self):
+    self.meter = asyncio.ensure_future(meter())
+    await ready(self)
+output.OutputApp._ready = metered
+try:
+    cli.main(sys.argv[2:])
+finally:
+    lags.sort()
+    with open(sys.argv[1], "w") as file:
+        file.write(f"{lags[len(lags) * 99 // 100] * 1000:.1f} {lags[-1] * 1000:.1f}")
+"""
+
+
+def session(folder: Path, panes: int, tokens: int, rate: int) -> tuple[Path, int]:
+    """A session of ``tokens`` a pane at ``rate`` tokens per second, and its bytes of text."""
+    models = [{"name": f"model-{n}", "label": f"model-{n}"} for n in range(panes)]
+    questions = {"name": "one", "questions": [{"id": "q", "turns": ["?"]}]}
+    journal = Journal.create(folder, ev.Session(1, "0", "2026-11-22T00:00:00Z", models, questions))
+    for model in range(panes):
+        journal.append(0, model, ev.Loaded(1.0))
+        journal.append(0, model, ev.Asked(model, "q", "?"))
+        journal.append(0, model, ev.Started(model))
+    size = 0
+    for n in range(tokens):
+        text = WORDS[n * 7 % len(WORDS)]
+        for model in range(panes):
+            journal.append(n * 1_000_000 // rate + model, model, ev.Delta(model, text=text))
+            size += len(text.encode())
+    journal.close("done")
+    return journal.path, size
+
+
+def streaming(path: Path, size: int, tokens: int, seconds: float, panes: int) -> None:
+    """Bytes, CPU, memory and the loop's lag over one replay; then silence at its end."""
+    lag = path.with_suffix(".lag")
+    command = [sys.executable, "-c", WITH_LAG, str(lag), "replay", str(path)]
+    with Line(command, {}) as it:
+        it.wait("decoding")
+        process = psutil.Process(it.process.pid)
+        it.read(0.5)
+        halves, begun = [], time.monotonic()
+        written, used = len(it.raw), sum(process.cpu_times()[:2])
+        for half in (1, 2):
+            it.read(begun + (seconds - 1) * half / 2 - time.monotonic())
+            halves.append(sum(process.cpu_times()[:2]) - used - sum(halves))
+        written = len(it.raw) - written
+        share = (time.monotonic() - begun) / seconds
+        memory = process.memory_info().rss / 1e6
+        it.wait("the end")
+        it.read(2)
+        silent = len(it.read(10))
+        it.send("q")
+        it.wait_exit()
+    p99, longest = lag.read_text().split()
+    row("bytes written, times the text", f"{written / (size * share):.2f}", "<= 2.0")
+    cpu = sum(halves) / (panes * tokens * share) * 1000
+    row("CPU per token", f"{cpu:.3f} ms", "<= 0.09 ms")
+    row("CPU, second half over first", f"{halves[1] / halves[0]:.2f}")
+    row("lag of the loop, p99 and longest", f"{p99} ms, {longest} ms", "p99 < 50 ms")
+    row("memory of the process", f"{memory:.0f} MB", "< 120 MB")
+    row("bytes in 10 s of nothing", str(silent), "0")
+
+
+def keys(path: Path, bits: float, round_trip: float, presses: int) -> list[float]:
+    """Seconds from pressing Tab to the focus standing in the next pane, while text streams."""
+    with Line([*DUIBI, "replay", str(path)], {}, bits, round_trip) as it:
+        it.wait("decoding")
+        it.read(2)
+        heads = [
+            (y, x)
+            for y, line in enumerate(it.screen.display)
+            for x in range(len(line))
+            if line.startswith(" model-", x)
+        ]
+
+        def colours() -> list[str]:
+            return [it.screen.buffer[y][x].bg for y, x in heads]
+
+        taken, dice = [], random.Random(1)
+        for _ in range(presses):
+            it.read(0.3 + dice.random() * 0.3)
+            before = colours()
+            it.press("\t")
+            taken.append(it.until(lambda before=before: colours() != before))
+    return taken
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--panes", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=1500)
+    parser.add_argument("--rate", type=int, default=60)
+    parser.add_argument("--presses", type=int, default=25)
+    parser.add_argument("--output", choices=("cells", "stock"), default="cells")
+    given = parser.parse_args()
+    os.environ["DUIBI_OUTPUT"] = given.output
+    os.environ["DUIBI_LANG"] = "en"
+    row("load of the machine, 1 min", f"{os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("CACHE", "CONFIG", "SESSIONS"):
+            os.environ[f"DUIBI_{name}_DIR"] = f"{folder}/{name}"
+        path, size = session(Path(folder), given.panes, given.tokens, given.rate)
+        streaming(path, size, given.tokens, given.tokens / given.rate, given.panes)
+        for name, bits, round_trip, limit in LINES:
+            taken = sorted(1000 * s for s in keys(path, bits, round_trip, given.presses))
+            p95 = taken[len(taken) * 95 // 100]
+            said = f"p50 {statistics.median(taken):.0f} ms, p95 {p95:.0f} ms (n={len(taken)})"
+            row(f"key to paint, {name}", said, limit)
+
+
+if __name__ == "__main__":
+    main()
