@@ -7,15 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
+from tui.app import main
 from tui.app.app import DuibiApp
 from tui.app.main import make_app
-from tui.app.opening import Continue
+from tui.app.screens.base import Continue
 from tui.app.screens.library import LibraryScreen
 from tui.app.screens.replay import ReplayScreen
+from tui.host.errors import UserError
 from tui.sessions import library
 from tui.sessions.follow import Follower
 from tui.sessions.journal import Journal
@@ -202,3 +205,19 @@ async def test_many_sessions_are_listed_and_scrolled(tmp_path: Path) -> None:
         await it.press("end")
         assert it.screen.chosen == it.screen._entries[-1]
         assert it.screen.menu.render_line(it.screen.menu.size.height - 1).text.strip()
+
+
+def test_what_is_chosen_to_go_on_is_handed_to_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = session(tmp_path, "2026-11-20T09:00:00Z", status="")
+    monkeypatch.setattr(main, "_run", lambda app, settings: Continue(path))
+    asked: list[str] = []
+
+    def open_session(name: str, settings: Settings) -> int:
+        asked.append(name)
+        return 7
+
+    assert main.show_start(Settings(), None, open_session) == 7 and asked == [str(path)]
+    with pytest.raises(UserError, match="cannot go on"):
+        main.show_start(Settings())

@@ -24,10 +24,17 @@ if TYPE_CHECKING:
 OpenModels = Callable[[list[str], Settings], int]
 """Opens a comparison of model references: fetches, begins a run, shows it."""
 
+OpenSession = Callable[[str, Settings], int]
+"""Goes on with an interrupted session."""
 
-def show_start(settings: Settings, open_models: OpenModels | None = None) -> int:
+
+def show_start(
+    settings: Settings,
+    open_models: OpenModels | None = None,
+    open_session: OpenSession | None = None,
+) -> int:
     """The start screen. ``open_models`` opens what is chosen under models; without it only
-    recordings are offered.
+    recordings are offered. ``open_session`` goes on with what is chosen in the library.
 
     Raises:
         UserError: there is no terminal, or the theme is not known.
@@ -41,7 +48,7 @@ def show_start(settings: Settings, open_models: OpenModels | None = None) -> int
     result = _run(make_app(settings, first), settings)
     if isinstance(result, Choice) and open_models is not None:
         return open_models(list(result.references), replace(settings, questions=result.questions))
-    return result if isinstance(result, int) else 0
+    return _ended(result, settings, open_session)
 
 
 def show_run(run: "LiveRun", settings: Settings) -> int:
@@ -75,8 +82,11 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
     return int(any(a.state == "failed" for a in screens[0].board.answers.values()))
 
 
-def show_replay(player: "Player", path: Path, settings: Settings) -> int:
-    """A recorded session of ``path``, played by ``player``.
+def show_replay(
+    player: "Player", path: Path, settings: Settings, open_session: OpenSession | None = None
+) -> int:
+    """A recorded session of ``path``, played by ``player``; ``open_session`` as in
+    `show_start`.
 
     Raises:
         UserError: there is no terminal, or the theme is not known.
@@ -86,8 +96,18 @@ def show_replay(player: "Player", path: Path, settings: Settings) -> int:
     def first(look: "Look") -> "Screen[Any]":
         return ReplayScreen(look, player, path, settings.sessions_dir)
 
-    result = _run(make_app(settings, first), settings)
-    return result if isinstance(result, int) else 0
+    return _ended(_run(make_app(settings, first), settings), settings, open_session)
+
+
+def _ended(result: Any, settings: Settings, open_session: OpenSession | None) -> int:
+    """What follows the end of a screen: its exit code, or a session that goes on."""
+    from tui.app.screens.base import Continue
+
+    if not isinstance(result, Continue):
+        return result if isinstance(result, int) else 0
+    if open_session is None:
+        raise UserError("this command cannot go on with a run", f"`duibi --resume {result.path}`")
+    return open_session(str(result.path), settings)
 
 
 def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "DuibiApp":

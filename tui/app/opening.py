@@ -2,20 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tui.app.look import Look
 from tui.app.screens.replay import ReplayScreen
 from tui.sessions import reader, storage
 from tui.sessions.player import Player
-
-
-@dataclass(frozen=True, slots=True)
-class Continue:
-    """What a screen ends with where a person wants an interrupted session to go on."""
-
-    path: Path
 
 
 def replay_of(look: Look, path: Path, sessions: Path, *, at_once: bool = False) -> ReplayScreen:

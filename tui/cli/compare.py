@@ -77,7 +77,7 @@ def compare(
         raise UserError("which models?", "e.g. `duibi demo@bf16 demo@fp32`; `duibi --help`")
     from tui.app.main import show_start
 
-    return show_start(settings, open_models)
+    return show_start(settings, open_models, open_session)
 
 
 def open_models(models: list[str], settings: Settings) -> int:

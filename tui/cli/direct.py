@@ -42,7 +42,13 @@ def _start(settings: "Settings") -> int:
 
         return compare.open_models(models, chosen)
 
-    return show_start(settings, open_models)
+    return show_start(settings, open_models, _open_session)
+
+
+def _open_session(session: str, settings: "Settings") -> int:
+    from tui.cli import compare
+
+    return compare.open_session(session, settings)
 
 
 def _replay(session: str, settings: "Settings") -> int:
@@ -51,4 +57,4 @@ def _replay(session: str, settings: "Settings") -> int:
     from tui.sessions import library
 
     path = library.find(session, settings.sessions_dir)
-    return show_replay(player_of(path), path, settings)
+    return show_replay(player_of(path), path, settings, _open_session)

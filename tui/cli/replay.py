@@ -53,8 +53,9 @@ def replay(
     if on_pipe:
         return stream(player)
     from tui.app.main import show_replay
+    from tui.cli.compare import open_session
 
-    return show_replay(player, path, chosen)
+    return show_replay(player, path, chosen, open_session)
 
 
 def _follower(

@@ -1,6 +1,8 @@
 """What every screen has: drawn bars, a plain line where the terminal is too small, notices."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from textual import events
@@ -14,6 +16,13 @@ from tui.app.widgets.lines import Lines
 from tui.host.errors import UserError
 
 MIN_WIDTH, MIN_HEIGHT = 40, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """What a screen ends with where a person wants an interrupted session to go on."""
+
+    path: Path
 
 
 class BaseScreen(Screen[Any]):

@@ -12,7 +12,7 @@ from textual.widgets import TextArea
 
 from tui.app import library_rows, opening
 from tui.app.look import Look
-from tui.app.screens.base import BaseScreen
+from tui.app.screens.base import BaseScreen, Continue
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Menu
 from tui.app.widgets.prompt import Prompt
@@ -223,7 +223,7 @@ class LibraryScreen(BaseScreen):
             words = self.look.say(f"verdict.{entry.verdict}")
             self.tell(self.look.say("library.not_broken_off", verdict=words), "warning")
             return
-        self.app.exit(opening.Continue(entry.path))
+        self.app.exit(Continue(entry.path))
 
     def action_delete(self) -> None:
         """Throw it away; `action_undo` brings it back."""
