@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from tui.app.look import Look, Piece
 from tui.app.safe_text import one_line
+from tui.app.screens import board_screen
 from tui.app.screens.judging import JudgingScreen
 from tui.app.widgets.transport import Transport
 from tui.events import Note, Rated, Voted
@@ -53,7 +54,7 @@ class ReplayScreen(JudgingScreen):
         super().__init__(look, self.judged, path, sessions, look.say("pane.hint_replay"))
         self.player, self._beside = player, tuple(beside)
         self.transport = Transport(look, id="transport")
-        self._stepped = False
+        self._stepped = self._busy = self._early = False
 
     def extras(self) -> Iterable[Widget]:
         """The bars, then the transport bar."""
@@ -86,12 +87,24 @@ class ReplayScreen(JudgingScreen):
         self.judged.close()
 
     def tick(self) -> None:
-        """The position moves also where nothing happens."""
+        """The position moves also where nothing happens; after a quiet moment the next event
+        is drawn when it is due, not at the next interval."""
+        self._busy = False
         super().tick()
         self._show_transport()
+        due = self.player.next_due_s
+        quiet = not (self._busy or self._early) and self.player.speed < math.inf
+        if quiet and due is not None and due < board_screen.TICK_S:
+            self._early = True
+            self.set_timer(due, self._tick_early)
+
+    def _tick_early(self) -> None:
+        self._early = False
+        self.tick()
 
     def after_events(self) -> None:
         """Follow the question that is being worked on, unless a person went elsewhere."""
+        self._busy = True
         playing = self.player.question
         if playing is None or self._stepped:
             return
