@@ -32,7 +32,8 @@ class Settings:
     ``sessions`` is where runs are recorded (None: the usual folder);
     ``pasted`` is a file with the answers of models that a person pastes
     (`tui.engines.pasted.read_pasted`); ``output`` is ``cells`` (only what changed on the
-    screen is written) or ``stock`` (Textual's own way); ``aliases`` maps a word to a model
+    screen is written) or ``stock`` (Textual's own way); ``dimensions`` are what answers
+    are judged in where the question set names none; ``aliases`` maps a word to a model
     reference, ``keys`` a binding's id to keys, ``services`` a name to what
     `tui.engines.services` says of one.
     """
@@ -60,6 +61,7 @@ class Settings:
     remote_code: bool = False
     plain: bool = False
     aliases: dict[str, str] = field(default_factory=dict)
+    dimensions: tuple[str | dict[str, str], ...] | None = None
     keys: dict[str, str] = field(default_factory=dict)
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -68,6 +70,7 @@ class Settings:
         names = (
             *("system", "max_new_tokens", "context", "sampling", "temperature", "top_p", "top_k"),
             *("repetition_penalty", "seed", "repeat", "batch", "schedule", "blind"),
+            "dimensions",
         )
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
@@ -237,6 +240,18 @@ def _entries(value: object) -> dict[str, dict[str, Any]]:
     return dict(value)
 
 
+def _judged(value: object) -> tuple[str | dict[str, str], ...]:
+    wanted = "a list of 1 to 9 names, or of tables with id and en"
+    if not isinstance(value, list | tuple) or not 1 <= len(value) <= 9:
+        raise _Bad(wanted)
+    for item in value:
+        words = list(item.values()) if isinstance(item, dict) else [item]
+        named = not isinstance(item, dict) or (set(item) <= {"id", "en"} and item.get("id"))
+        if not named or not all(isinstance(word, str) and word.strip() for word in words):
+            raise _Bad(wanted)
+    return tuple(value)
+
+
 def _words(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
         raise _Bad("a table of texts")
@@ -245,10 +260,11 @@ def _words(value: object) -> dict[str, str]:
 
 OPTIONAL = frozenset(
     {"system", "context", "temperature", "top_p", "top_k", "repetition_penalty", "seed"}
+    | {"dimensions"}
 )
 """What `Settings.of_run` leaves out where it is None."""
 _FLAGS = ("blind", "mouse", "plain", "remote_code")
-_TABLES = ("aliases", "keys", "services")
+_TABLES = ("aliases", "dimensions", "keys", "services")
 _READERS: dict[str, Callable[[Any], Any]] = {
     "questions": _text,
     "system": _text,
@@ -273,6 +289,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "remote_code": _flag,
     "plain": _flag,
     "aliases": _words,
+    "dimensions": _judged,
     "keys": _words,
     "services": _entries,
 }

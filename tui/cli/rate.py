@@ -64,7 +64,9 @@ def rate(
     if not plan.items:
         print("no complete answers to judge", file=sys.stderr)
         return 0
-    given = reading.header.questions.get("dimensions")
+    header = reading.header
+    given = header.questions.get("dimensions") or header.settings.get("dimensions")
+    given = given or settings.dimensions
     known = dimensions(given, (d for a in board.answers.values() for d in a.stars))
     journal = Journal.reopen(path)
     try:

@@ -15,6 +15,8 @@ MAX_QUESTIONS = 10_000
 MAX_TURNS = 64
 MAX_CHARACTERS = 100_000
 MAX_NAME = 200
+MAX_DIMENSIONS = 9
+"""To judge answers in: one key each."""
 QUESTION_KEYS = ("id", "category", "text", "turns", "system", "reference", "checks")
 
 
@@ -42,15 +44,18 @@ class QuestionSet:
     title: str
     language: str
     questions: tuple[Question, ...]
+    dimensions: tuple[str | dict[str, str], ...] = ()
+    """What answers are judged in (`tui.scoring.dimensions`); empty: the usual ones."""
 
     def to_json(self) -> dict[str, Any]:
         """The form that stands in a session's header."""
-        return {
+        made: dict[str, Any] = {
             "name": self.name,
             "title": self.title,
             "language": self.language,
             "questions": [_to_json(question) for question in self.questions],
         }
+        return made | ({"dimensions": list(self.dimensions)} if self.dimensions else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str = "question set") -> "QuestionSet":
@@ -99,7 +104,24 @@ def build(
         questions.append(question)
     title = line(head.get("title", name), f"{where}: title")
     language = line(head.get("language", ""), f"{where}: language")
-    return QuestionSet(name, title, language, tuple(questions))
+    named = _dimensions(head.get("dimensions", ()), f"{where}: dimensions")
+    return QuestionSet(name, title, language, tuple(questions), named)
+
+
+def _dimensions(value: object, where: str) -> tuple[str | dict[str, str], ...]:
+    if not isinstance(value, list | tuple) or len(value) > MAX_DIMENSIONS:
+        raise UserError(
+            f"{where}: must be a list of at most {MAX_DIMENSIONS}", 'e.g. ["logic", "humour"]'
+        )
+    made: list[str | dict[str, str]] = []
+    for item in value:
+        if isinstance(item, Mapping):
+            made.append({key: line(item.get(key, ""), where) for key in ("id", "en")})
+        else:
+            made.append(line(item, where))
+        if not (item["id"] if isinstance(item := made[-1], dict) else item).strip():
+            raise UserError(f"{where}: one has no name", "give a word, or a table with id and en")
+    return tuple(made)
 
 
 def line(value: object, where: str) -> str:

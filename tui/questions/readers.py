@@ -12,7 +12,7 @@ from tui.host.errors import UserError
 from tui.questions.question_set import QUESTION_KEYS, QuestionSet, build
 
 MAX_BYTES = 16 << 20
-_HEAD_KEYS = ("name", "title", "language", "question")
+_HEAD_KEYS = ("name", "title", "language", "dimensions", "question")
 _TABLE = re.compile(r"^\s*\[\[\s*[\"']?question[\"']?\s*\]\]")
 
 

@@ -14,7 +14,7 @@ from tui import events as ev
 from tui.host.errors import UserError
 from tui.sessions.reader import Reading
 
-_SHAPE_NO_ANSWER = frozenset({"schedule", "blind", "repeat", "batch"})
+_SHAPE_NO_ANSWER = frozenset({"schedule", "blind", "repeat", "batch", "dimensions"})
 """Settings that change when or how answers are shown, not what a model is asked."""
 
 _MODEL_KEYS = ("engine", "name", "family", "dtype", "revision", "checkpoint_bytes", "sha256")
