@@ -73,7 +73,9 @@ def _card(
         for line in (_figures(answer, voice), _stars(answer, dimensions, voice), checks)
         if line
     ]
-    lines += [f"{voice('note')}: {voice.line(note.text)}" for note in answer.notes]
+    notes = [note.text for note in answer.notes if note.source != "person"]
+    notes += [answer.remark] if answer.remark else []
+    lines += [f"{voice('note')}: {voice.line(text)}" for text in notes]
     if more:
         lines.append(voice("more", n=more))
     text = voice.clean(answer.text).strip("\n")
