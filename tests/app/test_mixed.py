@@ -1,0 +1,126 @@
+"""Four kinds of models in one screen and one report: here, behind HTTP, pasted, recorded."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.support import tiny
+from tests.support.demo import put_demo
+from tests.support.endpoints import clear_proxies
+from tests.support.fault_server import FaultServer, Received, Reply
+from tests.support.recorded import header, record
+from tui import questions as question_sets
+from tui.app.main import make_app
+from tui.app.screens.compare import CompareScreen
+from tui.cli import options
+from tui.cli import run as command
+from tui.engines.base import Message, Request, Sampling
+from tui.engines.local import LocalEngine
+from tui.events import Answered, Delta
+from tui.host import paths
+from tui.run.conductor import Run
+from tui.run.setup import begin
+from tui.sessions import reader
+from tui.settings import Settings
+
+NEW = 8
+
+
+@contextmanager
+def served(checkpoint: Path, log: Path) -> Iterator[FaultServer]:
+    """The same checkpoint behind HTTP: a worker of its own, spoken to by the protocol."""
+    engine = LocalEngine(checkpoint, "fp32", 1, log)
+    engine.load(lambda _, __: None)
+
+    def behave(reply: Reply, received: Received) -> None:
+        body = received.body
+        messages = tuple(Message(m["role"], m["content"]) for m in body["messages"])
+        request = Request(received.number, messages, body["max_tokens"], Sampling(greedy=True))
+        reply.head()
+        for _, event in engine.answer([request]):
+            if isinstance(event, Delta) and event.text:
+                reply.token(event.text)
+            elif isinstance(event, Answered):
+                reply.finish(event.finish)
+                reply.usage(event.prompt_tokens, event.output_tokens)
+        reply.done()
+
+    try:
+        with FaultServer(behave) as server:
+            yield server
+    finally:
+        engine.close()
+
+
+async def settled(pilot: Pilot[None], run: Run, count: int) -> None:
+    """Until so many answers are complete."""
+    for _ in range(600):
+        await pilot.pause(0.1)
+        screen = pilot.app.screen
+        assert isinstance(screen, CompareScreen)
+        if sum(a.state == "answered" for a in screen.board.answers.values()) >= count:
+            return
+        assert not [a.failure for a in screen.board.answers.values() if a.failure]
+    pytest.fail("the answers did not come")
+
+
+@pytest.mark.parametrize("name", ["tiny", pytest.param("demo", marks=pytest.mark.slow)])
+async def test_one_screen_and_one_report(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clear_proxies(monkeypatch)
+    if name == "demo":
+        checkpoint, here = put_demo(paths.cache_dir()), "demo@fp32"
+    else:
+        checkpoint = tiny.llama(tmp_path / "tiny", stop=319)
+        here = f"{checkpoint}@fp32"
+    chosen = question_sets.load("smoke")
+    asked = [{"id": q.id, "turns": list(q.turns)} for q in chosen.questions]
+    old = record(tmp_path / "old", header(["old@bf16"], asked), lambda _, n: f"As ever, {n}.")
+    settings = Settings(max_new_tokens=NEW, sampling="greedy", sessions=tmp_path / "runs")
+    with served(checkpoint, tmp_path / "log") as server:
+        references = [here, f"{server.url}#m", "pasted:ChatGPT-4o", f"session:{old}#old@bf16"]
+        models = options.resolve_models(references, settings)
+        labels = [model.label for model in models]
+        run = begin(models, chosen, settings, settings.sessions_dir, interactive=True)
+        app = make_app(settings, lambda look: CompareScreen(look, run, settings.sessions_dir))
+        try:
+            async with app.run_test(size=(200, 50)) as pilot:
+                run.start()
+                await pilot.pause(0.2)
+                await pilot.press("enter")
+                await settled(pilot, run, 3)
+                screen = app.screen
+                assert isinstance(screen, CompareScreen) and screen.grid is not None
+                await pilot.press("tab", "tab", "i")
+                await pilot.press(*"Paris", "enter")
+                await settled(pilot, run, 4)
+                await pilot.pause(0.3)
+                texts = [screen.board.conversation(m, screen.question)[-1].text for m in range(4)]
+                shown = [
+                    "\n".join(pane.render_line(y).text for y in range(pane.size.height))
+                    for pane in screen.grid.panes
+                ]
+        finally:
+            run.close("closed")
+    # Greedily, the same weights say the same, whatever stands between.
+    assert texts[0] == texts[1] and texts[2:] == ["Paris", "As ever, 0."]
+    for label, pane in zip(labels, shown, strict=True):
+        assert label.split("/")[-1][:20] in pane
+    assert "TTFT" in shown[0] and "TTFT" in shown[1] and "TTFT" in shown[3]
+    assert "TTFT" not in shown[2] and "pasted by a person" in shown[2]
+    assert "recorded on 2026-11-22" in shown[3]
+
+    reading = reader.read(run.path)
+    assert reading.verdict == "complete"
+    kinds = [model["engine"] for model in reading.header.models]
+    assert kinds == ["local", "endpoint", "pasted", "recorded"]
+    assert command(["report", str(run.path), "--format", "md"]) == 0
+    report = capsys.readouterr().out
+    for label in labels:
+        assert label in report
+    for text in ("Paris", "As ever, 0."):
+        assert text in report
