@@ -42,6 +42,7 @@ def visible(raw: bytes) -> set[bytes]:
 def test_it_plays_quits_and_leaves_the_terminal_as_it_was(session: Path) -> None:
     with replaying(session, "--speed", "max") as it:
         it.wait("the end")
+        assert b"\x1b[>" not in it.raw, "kitty's keys take the input method away"
         assert "答0.19" in it.text() or "0.19" in it.text()
         it.send("q")
         assert it.wait_exit() == 0 and it.is_restored()
@@ -84,6 +85,16 @@ def test_plain_terminals(session: Path, env: dict[str, str]) -> None:
             assert b"\x1b[38;" not in it.raw and b";38;" not in it.raw
         it.send("q")
         assert it.wait_exit() == 0
+
+
+def test_a_copy_reaches_the_terminal_around_tmux(session: Path, tmp_path: Path) -> None:
+    with replaying(session, "--speed", "max", TMUX="/nowhere,1,0") as it:
+        it.wait("the end")
+        it.send("y")
+        it.wait("Copied")
+        begin = it.raw.index(b"\x1b]52;c;")
+        plain = it.raw[begin : it.raw.index(b"\x07", begin)]
+        assert b"\x1bPtmux;\x1b" + plain + b"\x07\x1b\\" in it.raw
 
 
 def hostile_session(folder: Path, text: str) -> Path:

@@ -8,15 +8,17 @@ does work for what is new alone, so a token costs the same however long the answ
 from bisect import bisect_right
 
 from tui.app.figures import bar
-from tui.app.look import Look
+from tui.app.later import Later
+from tui.app.look import Look, Piece
 from tui.app.safe_text import clean, one_line
 from tui.app.wrapping import Wrapped
 from tui.board import Answer, Board, Model
 from tui.events import Failed, Load
 from tui.scoring.dimensions import shown_name
 
-Row = tuple[str, str]
-"""Text and style names."""
+Row = list[Piece]
+
+MARKDOWN = Later("tui.app.markdown")
 
 
 class Section:
@@ -46,8 +48,22 @@ class Section:
     def row(self, index: int) -> Row:
         """The row at an index below ``len``."""
         if index == self._shown:
-            return "", self.style
-        return (self.rest if index else self.first) + self._wrapped.rows[index], self.style
+            return []
+        return [((self.rest if index else self.first) + self._wrapped.rows[index], self.style)]
+
+
+class Finished:
+    """Rows that do not change any more, and a gap."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows) + 1
+
+    def row(self, index: int) -> Row:
+        """The row at an index below ``len``."""
+        return self._rows[index] if index < len(self._rows) else []
 
 
 class Block:
@@ -57,10 +73,11 @@ class Block:
         self.answer, self._look, self._width = answer, look, width
         self._chunks = self._reasoned = 0
         self._mark: tuple[object, ...] = ()
+        self._is_laid_out = False
         self.prompt = Section(width, "accent", "› ", "  ")
         self.prompt.append(answer.prompt)
         self.reasoning = Section(width, "muted", "┊ ", "┊ ")
-        self.text = Section(width, "text")
+        self.text: Section | Finished = Section(width, "text")
         self.closing: list[Row] = []
 
     def continues(self, answer: Answer) -> bool:
@@ -72,14 +89,16 @@ class Block:
             and answer.prompt == self.answer.prompt
         )
 
-    def update(self, answer: Answer) -> int | None:
-        """Take in what is new; returns the first row that changed, None if none did."""
+    def update(self, answer: Answer, may_move: bool) -> int | None:
+        """Take in what is new; returns the first row that changed, None if none did.
+        ``may_move``: nobody reads in the middle, rows may come to lie elsewhere."""
         self.answer = answer
         changed: list[int] = []
         if new := answer.reasoning[self._reasoned :]:
             self._reasoned += len(new)
             changed.append(len(self.prompt) + self.reasoning.append("".join(new)))
-        if new := answer.chunks[self._chunks :]:
+        if (new := answer.chunks[self._chunks :]) and isinstance(self.text, Section):
+            MARKDOWN.begin()
             self._chunks += len(new)
             at = self.text.append("".join(new))
             changed.append(len(self.prompt) + len(self.reasoning) + at)
@@ -89,7 +108,25 @@ class Block:
             self._mark = mark
             self.closing = self._closing_rows()
             changed.append(len(self) - len(self.closing))
+        if may_move and self.is_rough and self._smooth():
+            changed.append(len(self.prompt) + len(self.reasoning))
         return min(changed) if changed else None
+
+    @property
+    def is_rough(self) -> bool:
+        """Whether it is finished and may yet be laid out as Markdown."""
+        return self.answer.state == "answered" and self._chunks > 0 and not self._is_laid_out
+
+    def _smooth(self) -> bool:
+        """Lay a finished answer out, if that can be done now; whether rows changed."""
+        if MARKDOWN.module is None:
+            return False
+        self._is_laid_out = True
+        rows = MARKDOWN.module.rows(clean(self.answer.text), self._width)
+        if rows is None:
+            return False
+        self.text = Finished(rows)
+        return True
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.reasoning) + len(self.text) + len(self.closing)
@@ -126,7 +163,7 @@ class Block:
             names = {id_: shown_name(id_, say.language) for id_ in answer.stars}
             given = [f"{one_line(names[id_])} {'★' * n}" for id_, n in answer.stars.items()]
             rows.add("  ".join(given), "warn")
-        return [*rows.made, ("", "text")] if rows.made else []
+        return [*rows.made, []] if rows.made else []
 
 
 class _Rows:
@@ -135,7 +172,7 @@ class _Rows:
         self.made: list[Row] = []
 
     def add(self, text: str, style: str) -> None:
-        self.made += [(row, style) for row in Wrapped(self.width, clean(text)).rows]
+        self.made += [[(row, style)] for row in Wrapped(self.width, clean(text)).rows]
 
     def failure(self, failed: Failed) -> None:
         self.add(f"✗ {one_line(failed.message)}", "bad")
@@ -149,7 +186,7 @@ class _Rows:
             width = min(40, self.width - 8)
             filled, empty = bar(load.done / load.total, width)
             percent = min(100, load.done * 100 // load.total)
-            self.made.append((f"{filled}{empty} {percent:>3} %", "accent"))
+            self.made.append([(f"{filled}{empty} {percent:>3} %", "accent")])
 
 
 class Conversation:
@@ -172,8 +209,14 @@ class Conversation:
             return self._blocks[block].row(index - start)
         return self._closing[index - start]
 
-    def update(self, board: Board, model: Model, question: str) -> int | None:
-        """Take in what the board has; the first row that changed, None if none did."""
+    @property
+    def is_rough(self) -> bool:
+        """Whether an answer waits to be laid out."""
+        return any(block.is_rough for block in self._blocks)
+
+    def update(self, board: Board, model: Model, question: str, may_move: bool) -> int | None:
+        """Take in what the board has; the first row that changed, None if none did.
+        ``may_move``: finished answers may be laid out anew."""
         answers = board.conversation(model.index, question)
         changed: list[int] = []
         for index, answer in enumerate(answers):
@@ -182,7 +225,7 @@ class Conversation:
                 del self._blocks[index:], self._ends[index:]
                 self._blocks.append(Block(answer, self.width, self._look))
                 changed.append(start)
-            at = self._blocks[index].update(answer)
+            at = self._blocks[index].update(answer, may_move)
             if at is not None:
                 changed.append(start + at)
             self._ends[index : index + 1] = [start + len(self._blocks[index])]

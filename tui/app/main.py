@@ -39,6 +39,7 @@ def show_start(
     Raises:
         UserError: there is no terminal, or the theme is not known.
     """
+    _before_textual()
     from tui.app.screens.start import Choice
 
     def first(look: "Look") -> "Screen[Any]":
@@ -59,6 +60,7 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
     Raises:
         UserError: there is no terminal, or the theme is not known.
     """
+    _before_textual()
     from tui.app.screens.compare import CompareScreen
 
     screens: list[CompareScreen] = []
@@ -91,6 +93,7 @@ def show_replay(
     Raises:
         UserError: there is no terminal, or the theme is not known.
     """
+    _before_textual()
     from tui.app.screens.replay import ReplayScreen
 
     def first(look: "Look") -> "Screen[Any]":
@@ -110,18 +113,23 @@ def _ended(result: Any, settings: Settings, open_session: OpenSession | None) ->
     return open_session(str(result.path), settings)
 
 
-def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "DuibiApp":
-    """The application around a first screen, in the settings' theme, language and keys.
-
-    Raises:
-        UserError: the theme is not known.
-    """
+def _before_textual() -> None:
+    """What must be so when Textual is imported, and makes the import short."""
     # Textual reads both when it is imported: with kitty's keys some terminals lose the input
     # method; the frames are those of the tick and the keys, the rate only how late they are.
     os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
     os.environ.setdefault("TEXTUAL_FPS", "250")
     # Nothing that is imported becomes garbage: looking for it takes a tenth of the start.
     gc.disable()
+
+
+def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "DuibiApp":
+    """The application around a first screen, in the settings' theme, language and keys.
+
+    Raises:
+        UserError: the theme is not known.
+    """
+    _before_textual()
     from tui.app.app import DuibiApp
     from tui.app.look import Look
     from tui.app.messages import Messages

@@ -13,6 +13,7 @@ that never answers is not asked again; then the writer's queue alone pushes back
 """
 
 import asyncio
+import base64
 import os
 import time
 from collections import deque
@@ -184,6 +185,13 @@ class OutputApp(App[Any]):
         if self._writer is not None:
             self._writer.forget()
         self.screen.refresh()
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy by OSC 52; inside tmux also wrapped, for the terminal around it."""
+        super().copy_to_clipboard(text)
+        if os.environ.get("TMUX") and self._driver is not None:
+            code = base64.b64encode(text.encode("utf-8")).decode()
+            self._driver.write(f"\x1bPtmux;\x1b\x1b]52;c;{code}\a\x1b\\")
 
     def _display(self, screen: Screen[Any], renderable: Any) -> None:
         writer = self._writer_of(self._driver)

@@ -20,6 +20,8 @@ from tui.board import Board
 
 _FIGURES_EVERY_US = 1_000_000
 _MARGIN = 1
+_AGAIN_S = 0.2
+"""Until an answer is tried again that could not be laid out yet."""
 _CONTEXT = 2
 """Rows of the page before that stay in sight."""
 
@@ -67,10 +69,21 @@ class AnswerPane(Drawn, can_focus=True):
         if width != self._conversation.width:
             self._restart(width)
         before = len(self._conversation)
-        changed = self._conversation.update(board, board.models[self.index], question)
+        model = board.models[self.index]
+        changed = self._conversation.update(board, model, question, self._may_move)
         if changed is not None:
             self._grown(changed, before)
+        if self._conversation.is_rough and self._may_move:
+            self.set_timer(_AGAIN_S, self._show_again)
         self._show_header()
+
+    @property
+    def _may_move(self) -> bool:
+        """Whether rows may come to lie elsewhere: not under the eyes of who scrolled back."""
+        return self.follow or self.top == 0
+
+    def _show_again(self) -> None:
+        self.show(self._board, self._question)
 
     def restart(self) -> None:
         """Forget the wrapped rows (another language); the next `show` makes them anew."""
@@ -142,8 +155,7 @@ class AnswerPane(Drawn, can_focus=True):
         index = self.top + y - 1
         if index >= len(self._conversation):
             return self._look.strip([], width)
-        text, style = self._conversation.row(index)
-        return self._look.strip([(" " * _MARGIN, ""), (text, style)], width)
+        return self._look.strip([(" " * _MARGIN, ""), *self._conversation.row(index)], width)
 
     def on_resize(self, event: events.Resize) -> None:
         """Wrap anew at the new width, keeping to the end if the reader was there."""
@@ -197,6 +209,7 @@ class AnswerPane(Drawn, can_focus=True):
 
     def action_end(self) -> None:
         """Go to the last row and follow it."""
-        self.top = max(0, len(self._conversation) - self.body_height)
         self.follow = True
+        self._show_again()
+        self.top = max(0, len(self._conversation) - self.body_height)
         self.refresh()

@@ -1,0 +1,96 @@
+"""A finished answer as Markdown: rows that fit, in a theme's roles, from anybody's text."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from tests.support.source import ScriptedRun
+from tui.app.conversation import MARKDOWN
+from tui.app.main import make_app
+from tui.app.markdown import MAX_CHARACTERS, rows
+from tui.app.safe_text import clean
+from tui.app.screens.compare import CompareScreen
+from tui.app.themes import ROLES
+from tui.settings import Settings
+
+ANSWER = """## 结论
+
+So **it** is `x`.
+
+- one
+- 二
+
+```python
+return 'a'
+```
+
+| a | b |
+|--|--|
+| 1 | 2 |
+"""
+PLAIN = {"bold", "italic", "underline"}
+
+
+def lines(text: str, width: int = 40) -> list[str]:
+    made = rows(text, width)
+    assert made is not None
+    return ["".join(piece for piece, _ in row).rstrip() for row in made]
+
+
+def test_headings_lists_code_and_tables_are_laid_out() -> None:
+    said = lines(ANSWER)
+    assert said[0] == "结论" and "So it is x." in said
+    assert " • one" in said and " • 二" in said
+    assert " return 'a'" in said and any("1" in line and "2" in line for line in said[-3:])
+    assert not any(mark in "".join(said) for mark in ("**", "##", "```", "`"))
+
+
+def test_styles_are_roles_of_a_theme() -> None:
+    made = rows(ANSWER, 40) or []
+    used = {name for row in made for _, names in row for name in names.split()}
+    assert used <= set(ROLES) | PLAIN and {"accent", "warn", "bold", "muted"} <= used
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(alphabet="#*_`|->[]()!\n 1.ab逻，\x1b\u202e<&;", max_size=300), st.integers(8, 60))
+def test_any_text_gives_rows_that_fit_and_nothing_that_acts(text: str, width: int) -> None:
+    made = rows(clean(text), width) or []
+    for row in made:
+        line = "".join(piece for piece, _ in row)
+        assert cell_len(line.rstrip()) <= width or width < 12
+        assert line == clean(line) and "\n" not in line
+
+
+@pytest.mark.parametrize("text", ["> " * 3000 + "deep", "[" * 5000, "*a " * 3000, "a" * 50_000])
+def test_what_cannot_be_laid_out_stays_as_it_was(text: str) -> None:
+    made = rows(text, 40)
+    assert made is None or len(made) < MAX_CHARACTERS
+
+
+async def test_an_answer_is_laid_out_when_it_is_finished_but_not_under_the_readers_eyes() -> None:
+    run = ScriptedRun("demo")
+    app = make_app(Settings(), lambda look: CompareScreen(look, run, Path()))
+    async with app.run_test(size=(60, 14)) as pilot:
+        run.ready(0)
+        run.asked(0, 0, "logic")
+        run.tokens(0, 0, ANSWER.splitlines(keepends=True) * 4)
+        await pilot.pause(0.2)
+        pane = app.screen.grid.pane
+        shown = lambda: "\n".join(pane.render_line(y).text for y in range(pane.size.height))  # noqa: E731
+        await pilot.press("k", "k")
+        before = shown().splitlines()[1:]
+        run.answered(0, 0)
+        while MARKDOWN.module is None:
+            await pilot.pause(0.05)
+        await pilot.pause(0.3)
+        assert shown().splitlines()[1:] == before and "##" in "".join(
+            piece for i in range(len(pane._conversation)) for piece, _ in pane._conversation.row(i)
+        )
+        await pilot.press("G")
+        await pilot.pause(0.3)
+        await pilot.press("g")
+        await pilot.pause(0.1)
+        assert "##" not in shown() and "结论" in shown()

@@ -1,0 +1,99 @@
+"""A finished answer as Markdown: headings, lists, tables and highlighted code, as rows once.
+
+`rich.markdown` lays it out; its styles are colours that stand for the roles of a theme, so
+that rows outlive a change of theme. It is imported in a thread (`tui.app.later`): what it
+imports takes a tenth of a second.
+"""
+
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markdown import Heading, Markdown
+from rich.segment import Segment
+from rich.style import Style
+from rich.theme import Theme
+
+from tui.app.look import Piece
+
+MAX_CHARACTERS = 40_000
+_ROLES = ("text", "muted", "accent", "good", "warn", "bad")
+_FIRST = 200
+"""Number of the colour that stands for the first role."""
+_STYLES = {
+    **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "bold accent"),
+    **dict.fromkeys(("em", "emph"), "italic"),
+    **dict.fromkeys(("paragraph", "text", "code_block", "list", "item"), ""),
+    **dict.fromkeys(("s", "block_quote", "hr", "link_url", "table.border"), "muted"),
+    **dict.fromkeys(("item.bullet", "item.number", "link"), "accent"),
+    "strong": "bold",
+    "code": "warn",
+    "table.header": "bold",
+}
+_CODE = {1: "bad", 2: "good", 3: "warn", 4: "accent", 5: "accent", 6: "accent"}
+"""What colours of the terminal's sixteen stand for in highlighted code."""
+
+
+class _Heading(Heading):
+    """A heading at the left, where its answer is read."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        self.text.justify = "left"
+        yield self.text
+
+
+class _Document(Markdown):
+    elements = {**Markdown.elements, "heading_open": _Heading}  # noqa: RUF012
+
+
+def rows(text: str, width: int) -> list[list[Piece]] | None:
+    """Rows of ``width`` cells of a text without control characters; None where it is too
+    long, or too deeply nested, to be laid out."""
+    if len(text) > MAX_CHARACTERS:
+        return None
+    console = Console(
+        width=width,
+        color_system="256",
+        force_terminal=True,
+        theme=Theme({f"markdown.{name}": _marked(names) for name, names in _STYLES.items()}),
+        legacy_windows=False,
+        _environ={},
+    )
+    try:
+        document = _Document(text, code_theme="ansi_dark", hyperlinks=False)
+        lines = console.render_lines(document, pad=False)
+    except (RecursionError, ValueError, AssertionError):
+        return None
+    found = [_pieces(line) for line in lines]
+    while found and not any(text.strip() for text, _ in found[-1]):
+        found.pop()
+    while found and not any(text.strip() for text, _ in found[0]):
+        found.pop(0)
+    return found
+
+
+def _marked(names: str) -> Style:
+    """A style in which a role is the number of a colour."""
+    words = [
+        f"color({_FIRST + _ROLES.index(name)})" if name in _ROLES else name
+        for name in names.split()
+    ]
+    return Style.parse(" ".join(words) or "none")
+
+
+def _pieces(line: Iterable[Segment]) -> list[Piece]:
+    return [(text, _names(style)) for text, style, control in line if text and not control]
+
+
+def _names(style: Style | None) -> str:
+    """The names that a style of the layout stands for."""
+    if style is None:
+        return "text"
+    number = style.color.number if style.color is not None else None
+    role = "text"
+    if number is not None and _FIRST <= number < _FIRST + len(_ROLES):
+        role = _ROLES[number - _FIRST]
+    elif number is not None and number < 16:
+        role = "muted" if number == 8 else _CODE.get(number % 8, "text")
+    names = [role]
+    names += [name for name in ("bold", "italic", "underline") if getattr(style, name)]
+    return " ".join(names)
