@@ -2,14 +2,17 @@
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tui import events as ev
 from tui.events import RUN, Event
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions import storage
-from tui.sessions.journal import Journal
 from tui.sessions.player import Player
+
+if TYPE_CHECKING:
+    from tui.sessions.journal import Journal
 
 Judgement = ev.Rated | ev.Voted | ev.Note
 
@@ -51,6 +54,9 @@ class Amended:
         """
         if self._journal is None:
             self.path = own_copy(self.path, self._own)
+            # Its import is not needed to watch.
+            from tui.sessions.journal import Journal
+
             self._journal = Journal.reopen(self.path)
         event = self._journal.append(self._journal.last_us, RUN, body)
         self._given.append(event)

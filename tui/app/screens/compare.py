@@ -96,8 +96,7 @@ class CompareScreen(JudgingScreen):
         self._known = 0
 
     def extras(self) -> Iterable[Widget]:
-        """The bars, then the prompt."""
-        yield from super().extras()
+        """The prompt."""
         yield self.prompt
 
     def focus_stops(self) -> list[Widget]:

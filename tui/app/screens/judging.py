@@ -1,24 +1,25 @@
-"""What the live and the replay screen share beyond showing: judging, comparing, handing in."""
+"""What the live and the replay screen share beyond showing: judging, comparing, handing in.
 
-from collections.abc import Callable, Iterable, Sequence
+What takes long to import, and many who watch never need, is imported when it is.
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.widget import Widget
 
 from tui.app.look import Look
 from tui.app.screens.board_screen import BoardScreen, Source
-from tui.app.widgets.judge_bar import JudgeBar, StarsBar, VotesBar, judged_answer
 from tui.board import Board
-from tui.events import Event, Note, Rated, Voted
+from tui.events import Event, Note, Rated, Session, Voted
 from tui.host.errors import UserError
-from tui.scoring.agenda import agenda
 from tui.scoring.dimensions import Dimension, dimensions
-from tui.scoring.disguise import Disguise
 
 if TYPE_CHECKING:
     from tui.app.widgets.ask_line import AskLine
+    from tui.app.widgets.judge_bar import JudgeBar, StarsBar, VotesBar
+    from tui.scoring.disguise import Disguise
 
 MAX_NOTE = 2000
 """Characters."""
@@ -38,20 +39,15 @@ class JudgingScreen(BoardScreen):
 
     def __init__(self, look: Look, source: Source, path: Path, sessions: Path, hint: str) -> None:
         super().__init__(look, source, path, sessions, hint)
-        self.stars, self.votes = StarsBar(look, self), VotesBar(look, self)
+        self.stars: StarsBar | None = None
+        self.votes: VotesBar | None = None
         self._ask_line: AskLine | None = None
         self._disguise: Disguise | None = None
         self._reveal = self._begun = False
 
-    def extras(self) -> Iterable[Widget]:
-        """The bars, hidden until they are wanted."""
-        yield self.stars
-        yield self.votes
-
     def ask_for(self, title: str, text: str, done: Callable[[str], None]) -> None:
         """Let a person type one line, beginning with ``text``."""
         if self._ask_line is None:
-            # Its text area takes long to import, and most replays never need it.
             from tui.app.widgets.ask_line import AskLine
 
             self._ask_line = AskLine(self.look, self.leave_bar)
@@ -96,23 +92,37 @@ class JudgingScreen(BoardScreen):
         """Also the bars."""
         super().show()
         for bar in (self.stars, self.votes):
-            bar.show_judging()
+            if bar is not None:
+                bar.show_judging()
 
-    def action_stars(self) -> None:
+    async def action_stars(self) -> None:
         """Give stars."""
-        self._open(self.stars)
+        if self.stars is None:
+            from tui.app.widgets.judge_bar import StarsBar
 
-    def action_votes(self) -> None:
+            self.stars = StarsBar(self.look, self)
+        await self._open(self.stars, "judge.nothing")
+
+    async def action_votes(self) -> None:
         """Vote."""
-        self._open(self.votes)
+        if self.votes is None:
+            from tui.app.widgets.judge_bar import VotesBar
 
-    def _open(self, bar: JudgeBar) -> None:
+            self.votes = VotesBar(self.look, self)
+        await self._open(self.votes, "judge.two_needed")
+
+    async def _open(self, bar: "JudgeBar", otherwise: str) -> None:
+        if self.grid is None:
+            return
+        if not bar.is_attached:
+            await self.mount(bar, after=self.grid)
         if not bar.open():
-            key = "judge.two_needed" if bar is self.votes else "judge.nothing"
-            self.tell(self.look.say(key), "warning")
+            self.tell(self.look.say(otherwise), "warning")
 
     def action_note(self) -> None:
         """Write a remark on the answer of the chosen pane, or change it."""
+        from tui.app.widgets.judge_bar import judged_answer
+
         place = self.grid.chosen if self.grid else 0
         if self.grid is None or not (answer := judged_answer(self.shown, place, self.question)):
             self.tell(self.look.say("judge.nothing"), "warning")
@@ -134,7 +144,7 @@ class JudgingScreen(BoardScreen):
         if header is not None and not self._begun:
             self._begun = True
             if header.settings.get("blind"):
-                self._disguise = Disguise(header)
+                self._disguise = _disguise(header)
         if self._disguise is None:
             return self.board
         if reset or self.shown is self.board or self.shown.header is None:
@@ -158,7 +168,7 @@ class JudgingScreen(BoardScreen):
         if self.board.header is None:
             return
         if self._disguise is None:
-            self._disguise = Disguise(self.board.header)
+            self._disguise = _disguise(self.board.header)
             self.shown = self._disguise.board(self.board)
             self._reveal = False
             self.tell(self.look.say("blind.on"))
@@ -182,6 +192,8 @@ class JudgingScreen(BoardScreen):
 
     def _unjudged(self) -> int:
         """Questions with complete answers of which none has stars or a vote."""
+        from tui.scoring.agenda import agenda
+
         voted = {question for (question, _, _), c in self.board.votes.items() if c != "none"}
         return sum(
             item.question not in voted
@@ -222,3 +234,9 @@ class JudgingScreen(BoardScreen):
 
         paths, folder = list(self.sessions_shown()), self.report_folder()
         report_in_background(self, paths, folder, pictures(self))
+
+
+def _disguise(header: Session) -> "Disguise":
+    from tui.scoring.disguise import Disguise
+
+    return Disguise(header)

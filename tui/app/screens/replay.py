@@ -57,8 +57,7 @@ class ReplayScreen(JudgingScreen):
         self._stepped = self._busy = self._early = False
 
     def extras(self) -> Iterable[Widget]:
-        """The bars, then the transport bar."""
-        yield from super().extras()
+        """The transport bar."""
         yield self.transport
 
     def saved(self) -> Piece:
