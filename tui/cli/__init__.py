@@ -17,6 +17,7 @@ from tui.host.errors import UserError
 
 COMMANDS = {
     "run": "the same run without a screen: figures or JSON on stdout",
+    "bench": "what models cost on this machine: speed, load, memory",
     "replay": "play a recorded session with its original timing",
     "sessions": "list, show, verify, repair and remove recorded sessions",
     "report": "a finished report of one or several sessions",

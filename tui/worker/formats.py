@@ -30,6 +30,8 @@ _SPARE = 64 << 20
 _STORED = {"BF16": "bf16", "F16": "fp16", "F32": "fp32"}
 _SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Layers with one input: computed as one they cost one call and one pass over it."""
+_OUTLIERS = ("down_proj", "o_proj")
+"""Layers whose inputs have few values far above the rest, which 8 bits serve badly."""
 _MADV_PAGEOUT = 21
 _libc = ctypes.CDLL(None)
 
@@ -98,6 +100,12 @@ def _kind(unit: Unit, dtype: str) -> Any:
     return packed.Int8
 
 
+def _layer(kind: Any, unit: Unit, parts: packed.Parts) -> Any:
+    if kind is packed.Int8:
+        return kind(parts, fine=unit.is_head or unit.members[0].endswith(_OUTLIERS))
+    return kind(parts)
+
+
 def _stored(checkpoint: Checkpoint) -> str:
     """The commonest dtype in the files: in it the weights stay views of the map."""
     sizes: dict[str, int] = {}
@@ -128,7 +136,10 @@ def _in_place(checkpoint: Checkpoint, dtype: str, progress: Progress) -> Any:
     for unit in list(units(model)):
         weight, bias = _joined(model, unit)
         kind = _kind(unit, dtype)
-        layer = kind(weight, bias) if kind is packed.Bf16 else kind(kind.parts(weight, bias))
+        if kind is packed.Bf16:
+            layer = kind(weight, bias)
+        else:
+            layer = _layer(kind, unit, kind.parts(weight, bias))
         done += weight.nbytes
         _let_go(model.get_submodule(name).weight for name in unit.members)
         _put(model, unit, layer)
@@ -233,7 +244,7 @@ def _assembled(checkpoint: Checkpoint, path: Path, dtype: str, progress: Progres
     for number, unit in enumerate(joined, 1):
         kind, size = _kind(unit, dtype), (sum(unit.rows), unit.columns, unit.biased)
         parts = {part: tensors.pop(f"{unit.name}.{part}") for part in kind.shapes(*size)}
-        _put(model, unit, kind(parts))
+        _put(model, unit, _layer(kind, unit, parts))
         if kind is packed.Int8:
             # Its kernel has the weights in an order of its own, in memory of its own.
             _let_go(parts.values())

@@ -37,10 +37,11 @@ class Bf16(nn.Module):  # type: ignore[misc]
 
 class Int8(nn.Module):  # type: ignore[misc]
     """int8 weights with a scale per row, times 8-bit activations with a scale per row of
-    theirs (two such rows for one where rows are few), in oneDNN's kernel."""
+    theirs (two such rows for one where rows are few, or ``fine``), in oneDNN's kernel."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, fine: bool = False) -> None:
         super().__init__()
+        self._fine = fine
         weight = parts["weight"]
         self.outputs = weight.shape[0]
         self._packed = torch.ops.onednn.qlinear_prepack(weight, None)
@@ -73,7 +74,7 @@ class Int8(nn.Module):  # type: ignore[misc]
         count, step = rows.shape[0], self._step
         unit = rows.abs().amax(1, keepdim=True).clamp_min_(1e-20).div_(step)
         steps = rows / unit
-        if count <= _FINE_ROWS:
+        if self._fine or count <= _FINE_ROWS:
             coarse = steps.round()
             rest = steps.sub_(coarse).mul_(2 * step).round_()
             both = self._product(torch.cat((coarse, rest)))

@@ -1,0 +1,221 @@
+"""``duibi bench``: what a model costs on this machine, measured on the ordinary path."""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tui import settings as settings_of
+from tui.cli import options
+from tui.cli.fetching import size
+from tui.cli.printing import json_text, table
+from tui.engines.base import EngineError, Message, Request, Sampling
+from tui.engines.child import environment
+from tui.engines.local import LocalEngine
+from tui.events import Answered, Failed, Loaded
+from tui.host import cpu, paths
+from tui.host.errors import UserError
+from tui.models.recognise import architecture
+from tui.models.resolve import LOCAL, Resolved
+from tui.models.weights import WeightsError, read_json
+
+app = typer.Typer(add_completion=False)
+
+_WORDS = "the keeper of the old lighthouse wrote down what the sea had brought that night and "
+_READ = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.625}
+"""Bytes of memory read for each weight and token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Medians over the repeats. Tokens per second, milliseconds, bytes, seconds.
+
+    ``decode_tok_s`` is of one answer, ``all_tok_s`` of all answers of the batch together,
+    prefill included; ``bytes_read`` are the weights that every step reads, once for all.
+    """
+
+    model: str
+    batch: int
+    threads: int
+    prompt_tokens: int
+    new_tokens: int
+    prefill_tok_s: float
+    decode_tok_s: float
+    all_tok_s: float
+    ttft_ms: float
+    load_s: float
+    peak_private: int
+    peak_mapped: int
+    bytes_read: int
+    notes: list[str]
+
+
+@app.command(help="Measure prefill, decode, load and memory of models on this machine.")
+def bench(
+    models: options.Models = None,
+    prompt: Annotated[int, typer.Option(min=16, metavar="TOKENS", help="Of the prompt.")] = 256,
+    new: Annotated[int, typer.Option(min=2, metavar="TOKENS", help="Of the answer.")] = 64,
+    repeat: Annotated[int, typer.Option(min=1, metavar="N", help="Measure N times.")] = 5,
+    batch: Annotated[str, typer.Option(metavar="N,N", help="Answers decoded together.")] = "1",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> int:
+    if not models:
+        raise UserError("which models?", "e.g. `duibi bench demo@int8 demo@bf16`")
+    sizes = _sizes(batch)
+    found = options.resolve_models(models, settings_of.load({}))
+    if elsewhere := next((one for one in found if one.engine != LOCAL), None):
+        raise UserError(f"{elsewhere.label} is not computed here", "name a model of this machine")
+    limit = _bandwidth(cpu.cores())
+    results = []
+    for model in found:
+        print(f"{model.label}: loading", file=sys.stderr)
+        with _loaded(model, max(sizes)) as (engine, loaded):
+            asker = Asker(engine)
+            words = asker.words_for(prompt)
+            for answers in sizes:
+                made = _measure(model, loaded, asker, words, new, answers, repeat)
+                print(f"{model.label}: batch {answers} measured", file=sys.stderr)
+                results.append(made)
+    if as_json:
+        rows = [asdict(one) | {"bandwidth_share": _share(one, limit)} for one in results]
+        print(json_text({"read_bytes_s": limit, "results": rows}))
+    else:
+        print(table([_HEAD, *(_row(one, limit) for one in results)]))
+        print(f"this machine reads {limit / 1e9:.1f} GB/s", file=sys.stderr)
+        for note in dict.fromkeys(f"{one.model}: {n}" for one in results for n in one.notes):
+            print(note, file=sys.stderr)
+    return 0
+
+
+_HEAD = (
+    *("MODEL", "BATCH", "PROMPT", "PREFILL tok/s", "DECODE tok/s", "ALL tok/s", "TTFT ms"),
+    *("LOAD s", "PRIVATE", "MAPPED", "BANDWIDTH"),
+)
+
+
+def _row(one: Result, limit: float) -> tuple[str, ...]:
+    return (
+        *(one.model, str(one.batch), str(one.prompt_tokens), f"{one.prefill_tok_s:.1f}"),
+        *(f"{one.decode_tok_s:.1f}", f"{one.all_tok_s:.1f}", f"{one.ttft_ms:.0f}"),
+        *(f"{one.load_s:.1f}", size(one.peak_private), size(one.peak_mapped)),
+        f"{_share(one, limit):.0%}",
+    )
+
+
+def _share(one: Result, limit: float) -> float:
+    """Bytes of weights read per second in decoding over what the machine reads at best."""
+    return one.decode_tok_s * one.bytes_read / limit
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or not all(1 <= one <= 64 for one in sizes):
+        raise UserError(f"--batch: {text!r} is no list of numbers from 1 to 64", "e.g. 1,4,8")
+    return sizes
+
+
+def _bandwidth(threads: int) -> float:
+    command = [sys.executable, "-P", "-m", "tui.worker.bandwidth", str(threads)]
+    done = subprocess.run(command, capture_output=True, env=environment(threads), check=False)
+    if done.returncode:
+        raise UserError("torch does not start", f"run `{' '.join(command)}` to see why")
+    return float(json.loads(done.stdout))
+
+
+@contextmanager
+def _loaded(model: Resolved, batch: int) -> Iterator[tuple[LocalEngine, Loaded]]:
+    engine = LocalEngine(
+        model.checkpoint,
+        model.dtype,
+        cpu.cores(),
+        paths.log_file().with_name("bench.log"),
+        model.context or None,
+        remote_code=model.remote_code,
+        batch=batch,
+    )
+    try:
+        yield engine, engine.load(lambda t_ns, body: None)
+    except EngineError as error:
+        raise UserError(f"{model.label}: {error.message}", error.next_step, 1) from None
+    finally:
+        engine.close()
+
+
+class Asker:
+    """Asks an engine for answers to prompts that have no beginning in common, so that
+    nothing of an earlier one is used again."""
+
+    def __init__(self, engine: LocalEngine) -> None:
+        self._engine = engine
+        self._asked = 0
+
+    def ask(self, words: int, answers: int, new: int) -> tuple[list[Answered], float]:
+        """So many answers of ``new`` tokens asked for at once, and the seconds it took."""
+        requests = []
+        for number in range(answers):
+            self._asked += 1
+            text = f"{self._asked * 7919} " + " ".join((_WORDS * words).split()[:words])
+            message = Message("user", text)
+            requests.append(Request(number, (message,), new, Sampling(greedy=True)))
+        ends, times = [], []
+        for t_ns, body in self._engine.answer(requests):
+            times.append(t_ns)
+            if isinstance(body, Failed):
+                raise UserError(body.message, body.next_step, 1)
+            if isinstance(body, Answered):
+                ends.append(body)
+        return ends, (times[-1] - times[0]) / 1e9
+
+    def words_for(self, prompt: int) -> int:
+        """How many words make a prompt of about so many tokens: the worker counts them."""
+        few, many = (self.ask(words, 1, 1)[0][0].prompt_tokens for words in (8, 40))
+        return max(1, round(8 + (prompt - few) * 32 / max(1, many - few)))
+
+
+def _measure(
+    model: Resolved, loaded: Loaded, asker: Asker, words: int, new: int, answers: int, repeat: int
+) -> Result:
+    asker.ask(words, answers, 2)
+    rounds = [asker.ask(words, answers, new) for _ in range(repeat)]
+    every = [one for ends, _ in rounds for one in ends]
+    return Result(
+        model=model.label,
+        batch=answers,
+        threads=every[0].threads,
+        prompt_tokens=round(statistics.median(one.prompt_tokens for one in every)),
+        new_tokens=round(statistics.median(one.output_tokens for one in every)),
+        prefill_tok_s=statistics.median(one.prefill_tok_s or 0.0 for one in every),
+        decode_tok_s=statistics.median(one.decode_tok_s or 0.0 for one in every),
+        all_tok_s=statistics.median(sum(e.output_tokens for e in ends) / s for ends, s in rounds),
+        ttft_ms=statistics.median(one.ttft_ms or 0.0 for one in every),
+        load_s=loaded.load_s,
+        peak_private=max(one.peak_private for one in every),
+        peak_mapped=max(one.peak_mapped for one in every),
+        bytes_read=round(_READ[model.dtype] * _weights(model, loaded)),
+        notes=loaded.notes,
+    )
+
+
+def _weights(model: Resolved, loaded: Loaded) -> int:
+    """Weights that a step reads: all but an embedding that is not the head as well."""
+    try:
+        config = read_json(Path(model.checkpoint) / "config.json")
+        known = architecture(config)
+    except (OSError, WeightsError):
+        return loaded.parameters
+    if config.get("tie_word_embeddings"):
+        return loaded.parameters
+    return loaded.parameters - known.vocab * known.hidden
+
+
+command = typer.main.get_command(app)
