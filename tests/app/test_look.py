@@ -5,12 +5,17 @@ import string
 from pathlib import Path
 
 import pytest
+from textual.geometry import Region
 
 import tui.app
+from tests.support.source import ScriptedRun
+from tui.app.main import make_app
 from tui.app.messages import LANGUAGES, Messages, catalogue
+from tui.app.screens.compare import CompareScreen
 from tui.app.themes import ROLES, load, load_all
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.settings import Settings
 
 
 def fields(text: str) -> set[str]:
@@ -105,3 +110,18 @@ def test_a_theme_of_ones_own_wins_and_a_broken_one_spoils_nothing(tmp_path: Path
     (tmp_path / "b.toml").write_bytes(b"\xff")
     themes, errors = load_all([paths.bundled("themes"), tmp_path])
     assert themes["duibi-dark"].colours["accent"] == "ansi_red" and len(errors) == 1
+
+
+async def test_another_theme_colours_what_is_drawn_already() -> None:
+    run = ScriptedRun()
+    app = make_app(Settings(), lambda look: CompareScreen(look, run, Path()))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause(0.1)
+        pane = app.screen.grid.panes[1]
+        colours = []
+        for _ in range(2):
+            (strip,) = pane.render_lines(Region(0, 0, pane.size.width, 1))
+            colours.append({str(segment.style.bgcolor) for segment in strip})
+            await pilot.press("t")
+            await pilot.pause(0.1)
+        assert colours[0] != colours[1]

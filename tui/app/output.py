@@ -3,8 +3,8 @@
 Textual writes every cell of a widget that it repaints, in absolute moves and with the style
 of each segment set and reset: thirty times the text of a streaming answer. Its seam for this
 is private (`App._display`, with the updates of `textual._compositor`), so Textual is pinned
-to one minor version, ``--output stock`` goes back to its own way, and a test holds the
-screens of both ways against each other.
+to one minor version, the setting ``output = "stock"`` (``DUIBI_OUTPUT``) goes back to its own
+way, and a test holds the screens of both ways against each other.
 
 A slow line pushes back: after each frame the terminal is asked for its cursor's position
 (DSR 6, answered by CPR), and at most two frames are unanswered at any time. What changes
