@@ -7,6 +7,7 @@ from tui.host.errors import UserError
 from tui.models import demo
 from tui.models.caches import huggingface_cache, modelscope_cache, modelscope_folder
 from tui.models.files import conversions
+from tui.models.reduced import kept
 from tui.models.reference import Reference
 
 
@@ -24,15 +25,18 @@ def belongings(ref: Reference) -> list[Path]:
     elif ref.kind in ("folder", "gguf"):
         path = Path(ref.target).expanduser()
         cached = [root for root in _caches() if _inside(path, root)]
-        if not cached and ref.kind == "folder":
+        if not cached and ref.kind == "folder" and not _reduced([path]):
             raise UserError(
                 f"{ref.target} is a folder of yours, not one of a cache",
                 f"remove it yourself if you are sure: rm -r {ref.target}",
             )
         found = [_whole_entry(path)] if cached else _conversions(path)
+        if not cached and ref.kind == "folder":
+            # The folder is a person's; what was made of it is ours.
+            found = _reduced([path])
     else:
         raise UserError(f"{ref.text} takes no space here", "duibi models list shows what does")
-    found = [path for path in found if path.exists()]
+    found = [path for path in dict.fromkeys([*found, *_reduced(found)]) if path.exists()]
     if not found:
         raise UserError(f"nothing of {ref.text} is here", "duibi models list shows what is")
     return found
@@ -57,6 +61,12 @@ def disk_bytes(path: Path) -> int:
     """Bytes a file or a folder takes on the disk; links count nothing."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.lstat().st_blocks * 512 for file in files if not file.is_symlink())
+
+
+def _reduced(checkpoints: list[Path]) -> list[Path]:
+    """The int8 and int4 weights that were made of checkpoints in these folders."""
+    roots = [path.resolve() for path in checkpoints]
+    return [one.folder for one in kept() if any(one.source.is_relative_to(r) for r in roots)]
 
 
 def _conversions(gguf: Path) -> list[Path]:
