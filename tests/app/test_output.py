@@ -66,10 +66,13 @@ class Pair:
         ]
 
 
-async def test_both_ways_draw_the_same_screen_at_every_frame(monkeypatch: Any) -> None:
+async def test_both_ways_draw_the_same_screen_at_every_frame(
+    monkeypatch: Any, tmp_path: Path
+) -> None:
     """A long stream into four panes with help, palette, notices, themes and sizes over it."""
     # Textual keeps a style's codes for the first depth of colour it is drawn in.
     monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.chdir(tmp_path)
     run = ScriptedRun("a", "b@int4", "c", "模型")
     app = main.make_app(Settings(), lambda look: CompareScreen(look, run, Path()))
     pair = Pair(app)
