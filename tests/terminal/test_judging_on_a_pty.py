@@ -20,7 +20,7 @@ def test_stars_and_votes_end_in_the_file(tmp_path: Path) -> None:
         it.send("1s")
         it.wait("Understanding")
         it.send("54321543")
-        it.wait(lambda text: "Understanding" not in text)
+        it.wait(lambda text: "1-5 stars" not in text)
         it.send("v")
         it.wait("no vote yet")
         it.send("l")
