@@ -101,7 +101,7 @@ def test_500_questions_to_two_services_stopped_and_gone_on_with() -> None:
         assert code == 0, told[-2000:]
         # What was answered is not asked again: only what was under way when it was stopped.
         assert one.asked + two.asked - asked_before == 2 * MANY - done
-        assert (one.most_open, two.most_open) == (4, 4)
+        assert all(1 < server.most_open <= 4 for server in (one, two))
     made: dict[str, Any] = json.loads(printed)
     for model in made["models"]:
         answers = {a["question"]: a for a in model["answers"]}
