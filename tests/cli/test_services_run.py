@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.support.endpoints import clear_proxies
-from tests.support.fault_server import FaultServer, Received, Reply
+from tests.support.fault_server import FaultServer, Received, Reply, good, status
 from tui.board import fold
 from tui.cli import run
 from tui.events import Asked, Started
