@@ -64,7 +64,9 @@ def test_a_killed_screen_leaves_no_worker_and_the_run_goes_on(
     assert verdict == "complete"
     assert [a.state for a in board.answers.values()] == ["cancelled", "cancelled"]
     assert [a.question for a in board.answers.values()] == ["capital", "capital"]
-    assert board.answers[0].text == open_answer.text and board.answers[1].text
+    assert board.answers[0].text == open_answer.text
+    # The first tokens of a random model may be bytes that make no letter yet.
+    assert board.answers[0].tokens == open_answer.tokens and board.answers[1].tokens
 
 
 def test_a_closed_terminal_ends_it_in_a_second_with_its_reason(
