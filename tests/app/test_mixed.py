@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from textual.pilot import Pilot
 
@@ -27,6 +28,7 @@ from tui.sessions import reader
 from tui.settings import Settings
 
 NEW = 8
+CANARY = "sk-canary-9c4410ee"
 
 
 @contextmanager
@@ -55,6 +57,11 @@ def served(checkpoint: Path, log: Path) -> Iterator[FaultServer]:
         engine.close()
 
 
+def _visible_of(child: psutil.Process) -> tuple[object, object]:
+    """What another program can read of a process: how it was called and its environment."""
+    return child.cmdline(), child.environ()
+
+
 async def settled(pilot: Pilot[None], run: Run, count: int) -> None:
     """Until so many answers are complete."""
     for _ in range(600):
@@ -72,6 +79,7 @@ async def test_one_screen_and_one_report(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clear_proxies(monkeypatch)
+    monkeypatch.setenv("DUIBI_API_KEY", CANARY)
     if name == "demo":
         checkpoint, here = put_demo(paths.cache_dir()), "demo@fp32"
     else:
@@ -98,6 +106,8 @@ async def test_one_screen_and_one_report(
                 await pilot.press("tab", "tab", "i")
                 await pilot.press(*"Paris", "enter")
                 await settled(pilot, run, 4)
+                children = psutil.Process().children(recursive=True)
+                seen = [text for child in children for text in map(str, _visible_of(child))]
                 await pilot.pause(0.3)
                 texts = [screen.board.conversation(m, screen.question)[-1].text for m in range(4)]
                 shown = [
@@ -106,6 +116,8 @@ async def test_one_screen_and_one_report(
                 ]
         finally:
             run.close("closed")
+    assert {r.headers.get("authorization") for r in server.requests} == {f"Bearer {CANARY}"}
+    assert seen and CANARY not in "".join(seen)
     # Greedily, the same weights say the same, whatever stands between.
     assert texts[0] == texts[1] and texts[2:] == ["Paris", "As ever, 0."]
     for label, pane in zip(labels, shown, strict=True):
@@ -120,6 +132,7 @@ async def test_one_screen_and_one_report(
     assert kinds == ["local", "endpoint", "pasted", "recorded"]
     assert command(["report", str(run.path), "--format", "md"]) == 0
     report = capsys.readouterr().out
+    assert CANARY not in report + "".join(shown) + run.path.read_text()
     for label in labels:
         assert label in report
     for text in ("Paris", "As ever, 0."):

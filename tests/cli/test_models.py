@@ -102,7 +102,7 @@ def test_fit_compares_with_what_is_free(
 def test_fit_tells_who_is_held_together_and_who_takes_turns(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "2G")
+    monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "3G")
     assert run(["models", "fit", "demo", "demo@fp32", "demo@fp32"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].startswith("turn 1: demo + demo@fp32: ")

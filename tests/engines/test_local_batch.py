@@ -7,7 +7,9 @@ import pytest
 
 from tests.support import tiny
 from tui.engines.base import Message, Request, Sampling
+from tui.engines.child import Lost
 from tui.engines.local import LocalEngine
+from tui.engines.switchboard import Item, Switchboard
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Started
 
 GREEDY = Sampling(greedy=True, repetition_penalty=1.2)
@@ -76,6 +78,20 @@ def test_who_stops_reading_leaves_the_line_to_others(engine: LocalEngine) -> Non
     next(stream)
     stream.close()
     assert isinstance([body for _, body in engine.answer([ask(2, "second", 5)])][-1], Answered)
+
+
+def test_an_error_where_events_are_taken_leaves_nobody_waiting() -> None:
+    def events() -> Iterator[Item]:
+        yield 1, Started(3)
+        raise ZeroDivisionError
+
+    board = Switchboard(events)
+    taken = iter(board.connect([3]))
+    assert next(taken) == (1, Started(3))
+    lost = next(taken)
+    assert isinstance(lost, Lost) and lost.failure and lost.failure.cause == "internal"
+    board.wait()
+    assert isinstance(next(iter(board.connect([4]))), Lost)
 
 
 def test_a_lost_worker_fails_every_caller_once(engine: LocalEngine) -> None:

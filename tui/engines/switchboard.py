@@ -1,5 +1,6 @@
 """What one worker tells, divided among those who asked: several may ask it at once."""
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -7,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from tui.engines.base import Timed
 from tui.engines.child import Lost
 from tui.events import Answered, Cancelled, Failed
+
+_log = logging.getLogger(__name__)
 
 Item = Timed | Lost
 
@@ -53,7 +56,7 @@ class Switchboard:
             self._changed.wait_for(lambda: not self._taking)
 
     def _take(self) -> None:
-        for item in self._events():
+        for item in self._until_lost():
             with self._changed:
                 self._deliver(item)
                 if isinstance(item, Lost):
@@ -62,6 +65,16 @@ class Switchboard:
                     self._taking = False
                     self._changed.notify_all()
                     return
+
+    def _until_lost(self) -> Iterator[Item]:
+        """The events; an error of the program ends them as a lost worker does, so that
+        nobody waits for ever."""
+        try:
+            yield from self._events()
+        except Exception as error:
+            _log.exception("the worker's events")
+            said = f"{type(error).__name__} in the program"
+            yield Lost(Failed("internal", said, "see the log; load the model again"))
 
     def _deliver(self, item: Item) -> None:
         if isinstance(item, Lost):

@@ -44,13 +44,15 @@ class Found:
     layers: int = 0
     kv_heads: int = 0
     head_dim: int = 0
+    tied_head: int = 0
 
     def need(self, dtype: str, context: int) -> int:
         """Predicted bytes of memory (`tui.models.memory.predict`); for a GGUF file, whose
         header is not parsed here, an upper bound of the weights without the KV cache."""
         parameters = self.parameters or memory.weights_in_gguf(self.size)
         tokens = min(context, self.context) if self.context else context
-        return memory.predict(parameters, dtype, self.layers, self.kv_heads, self.head_dim, tokens)
+        shape = (self.layers, self.kv_heads, self.head_dim)
+        return memory.predict(parameters, dtype, *shape, tokens, tied_head=self.tied_head)
 
     def to_json(self) -> dict[str, Any]:
         """Every field as JSON."""
@@ -134,6 +136,7 @@ def of_demo() -> Found:
         layers=demo.SHAPE.layers,
         kv_heads=demo.SHAPE.kv_heads,
         head_dim=demo.SHAPE.head_dim,
+        tied_head=demo.SHAPE.tied_head,
     )
 
 
@@ -179,6 +182,7 @@ def _folder(path: Path, reference: str) -> Found | None:
         layers=seen.layers,
         kv_heads=seen.kv_heads,
         head_dim=seen.head_dim,
+        tied_head=seen.tied_head,
     )
 
 

@@ -61,6 +61,8 @@ class Inspection:
     kv_heads: int = 0
     head_dim: int = 0
     vocab: int = 0
+    tied_head: int = 0
+    """Weights of the output head where it has none of its own, but the embeddings'."""
     tokenizer: str = ""
     shards: tuple[Shard, ...] = ()
     problems: tuple[str, ...] = ()
@@ -161,11 +163,16 @@ def _examined(path: Path, known: Architecture, remote_code: bool = False) -> Ins
         kv_heads=known.kv_heads,
         head_dim=known.head_dim,
         vocab=known.vocab,
+        tied_head=known.vocab * known.hidden if _is_tied(tensors, known) else 0,
         tokenizer=tokenizer,
         shards=shards,
         problems=tuple(problems),
         remote_code=code,
     )
+
+
+def _is_tied(tensors: list[Tensor], known: Architecture) -> bool:
+    return sum({known.vocab, known.hidden} == set(tensor.shape) for tensor in tensors) == 1
 
 
 def _shards(path: Path) -> tuple[tuple[Shard, ...], list[Tensor], list[str]]:

@@ -174,9 +174,8 @@ def need(subject: Subject, tokens: int, dtype: str = "", answers: int = 1) -> Ne
         return Need(subject.label, dtype, 0, 0, 0, 0)
     shape = subject.shape
     tokens = min(tokens, subject.context) if subject.context else tokens
-    total = predict(
-        subject.parameters, dtype, shape.layers, shape.kv_heads, shape.head_dim, tokens, answers
-    )
+    sizes = (shape.layers, shape.kv_heads, shape.head_dim)
+    total = predict(subject.parameters, dtype, *sizes, tokens, answers, shape.tied_head)
     weights = int(subject.parameters * BYTES_PER_WEIGHT[dtype])
     cache = kv_cache(dtype, shape, tokens) * answers
     return Need(subject.label, dtype, weights, cache, total, tokens)
@@ -208,7 +207,7 @@ def subject_of(model: Resolved) -> Subject:
 
 def subject_of_found(found: Found, label: str, dtype: str) -> Subject:
     """The same of a checkpoint that was found on the disk."""
-    shape = Shape(found.layers, found.kv_heads, found.head_dim)
+    shape = Shape(found.layers, found.kv_heads, found.head_dim, found.tied_head)
     parameters = found.parameters or weights_in_gguf(found.size)
     return Subject(label, dtype, parameters, shape, found.context)
 
