@@ -1,7 +1,7 @@
 """The board: one fold gives the same picture live, in replay and after a crash."""
 
 from tui import events as ev
-from tui.board import Board, fold
+from tui.board import Board, fold, tail
 from tui.events import RUN, Body, Event
 
 HEADER = ev.Session(
@@ -126,3 +126,13 @@ def test_a_fold_in_pieces_is_the_fold_of_the_whole() -> None:
     for event in events:
         fold([event], pieces)
     assert whole == pieces
+
+
+def test_a_finished_answer_is_kept_in_one_piece() -> None:
+    events = answered((260_000, 0, ev.Delta(1, text="hm", reasoning=True)))
+    open_answer = fold(events).answers[1]
+    assert len(open_answer.chunks) > 1
+    assert [tail(open_answer.chunks, n) for n in (0, 1, 3, 9)] == ["", "!", "你好!", "你好!"]
+    for body in (ev.Answered(1, "stop"), ev.Failed("crashed", "x", answer=1), ev.Cancelled(1)):
+        answer = fold([*events, *stream((300_000, 0, body))]).answers[1]
+        assert (answer.chunks, answer.shown, answer.thought) == (["你好!"], 3, 2)

@@ -4,13 +4,24 @@ The screen, the plain progress and the exports read a :class:`Board`; a live run
 replay and a recovered session differ only in where the events come from.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tui import events as ev
 from tui.events import RUN, Event
 
 OPEN_STATES = ("queued", "prefill", "decoding")
+
+
+def tail(pieces: Sequence[str], length: int) -> str:
+    """The last ``length`` characters of a text in pieces."""
+    found: list[str] = []
+    for piece in reversed(pieces):
+        if length <= 0:
+            break
+        found.append(piece[-length:])
+        length -= len(piece)
+    return "".join(reversed(found))
 
 
 @dataclass(slots=True)
@@ -27,7 +38,13 @@ class Answer:
     repeat: int = 0
     state: str = "queued"
     chunks: list[str] = field(default_factory=list)
+    """The visible text in the pieces that came; in one once it is finished."""
     reasoning: list[str] = field(default_factory=list)
+    """Likewise what was thought before."""
+    shown: int = 0
+    """Characters in ``chunks``."""
+    thought: int = 0
+    """Characters in ``reasoning``."""
     tokens: int = 0
     started_us: int | None = None
     first_us: int | None = None
@@ -245,7 +262,12 @@ def _apply_answer(board: Board, model: Model, event: Event) -> None:
     match event.body:
         case ev.Delta(n=n, text=text, reasoning=reasoning):
             answer.tokens += n
-            (answer.reasoning if reasoning else answer.chunks).append(text)
+            if reasoning:
+                answer.reasoning.append(text)
+                answer.thought += len(text)
+            else:
+                answer.chunks.append(text)
+                answer.shown += len(text)
             if answer.first_us is None:
                 answer.first_us = event.t_us
             answer.last_us, answer.state = event.t_us, "decoding"
@@ -254,8 +276,18 @@ def _apply_answer(board: Board, model: Model, event: Event) -> None:
             model.current = answer.id
         case ev.Answered() as figures:
             answer.figures, answer.state = figures, "answered"
+            _join(answer)
             answer.tokens = figures.output_tokens or answer.tokens
         case ev.Failed() as failure:
             answer.failure, answer.state = failure, "failed"
+            _join(answer)
         case ev.Cancelled():
             answer.state = "cancelled"
+            _join(answer)
+
+
+def _join(answer: Answer) -> None:
+    """A piece a token takes ten times the memory of the text."""
+    for pieces in (answer.chunks, answer.reasoning):
+        if len(pieces) > 1:
+            pieces[:] = ["".join(pieces)]

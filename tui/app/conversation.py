@@ -12,7 +12,7 @@ from tui.app.later import Later
 from tui.app.look import Look, Piece
 from tui.app.safe_text import clean, one_line
 from tui.app.wrapping import Wrapped
-from tui.board import Answer, Board, Model
+from tui.board import Answer, Board, Model, tail
 from tui.events import Failed, Load
 from tui.scoring.dimensions import shown_name
 
@@ -71,7 +71,7 @@ class Block:
 
     def __init__(self, answer: Answer, width: int, look: Look) -> None:
         self.answer, self._look, self._width = answer, look, width
-        self._chunks = self._reasoned = 0
+        self._shown = self._thought = 0
         self._mark: tuple[object, ...] = ()
         self._is_laid_out = False
         self.prompt = Section(width, "accent", "› ", "  ")
@@ -84,8 +84,8 @@ class Block:
         """Whether ``answer`` is what this block shows, only further on."""
         return (
             answer.id == self.answer.id
-            and len(answer.chunks) >= self._chunks
-            and len(answer.reasoning) >= self._reasoned
+            and answer.shown >= self._shown
+            and answer.thought >= self._thought
             and answer.prompt == self.answer.prompt
         )
 
@@ -94,13 +94,14 @@ class Block:
         ``may_move``: nobody reads in the middle, rows may come to lie elsewhere."""
         self.answer = answer
         changed: list[int] = []
-        if new := answer.reasoning[self._reasoned :]:
-            self._reasoned += len(new)
-            changed.append(len(self.prompt) + self.reasoning.append("".join(new)))
-        if (new := answer.chunks[self._chunks :]) and isinstance(self.text, Section):
+        if new := tail(answer.reasoning, answer.thought - self._thought):
+            self._thought = answer.thought
+            changed.append(len(self.prompt) + self.reasoning.append(new))
+        new = tail(answer.chunks, answer.shown - self._shown)
+        if new and isinstance(self.text, Section):
             MARKDOWN.begin()
-            self._chunks += len(new)
-            at = self.text.append("".join(new))
+            self._shown = answer.shown
+            at = self.text.append(new)
             changed.append(len(self.prompt) + len(self.reasoning) + at)
         stars = tuple(answer.stars.items())
         mark = (answer.state, answer.figures, answer.failure, len(answer.notes), stars)
@@ -115,7 +116,7 @@ class Block:
     @property
     def is_rough(self) -> bool:
         """Whether it is finished and may yet be laid out as Markdown."""
-        return self.answer.state == "answered" and self._chunks > 0 and not self._is_laid_out
+        return self.answer.state == "answered" and self._shown > 0 and not self._is_laid_out
 
     def _smooth(self) -> bool:
         """Lay a finished answer out, if that can be done now; whether rows changed."""

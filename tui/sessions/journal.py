@@ -9,6 +9,7 @@ import contextlib
 import os
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -18,6 +19,7 @@ from tui.events import RUN, Body, Event
 from tui.host.errors import UserError
 from tui.sessions import reader, remote, storage
 from tui.sessions.lines import LineError, to_line
+from tui.sessions.packed import Packed
 
 SYNC_S = 1.0
 RETRY_S = 5.0
@@ -52,9 +54,10 @@ class Journal:
         self._fd, self._target = fd, target
         self._sync_s, self._retry_s = sync_s, retry_s
         self._seq = self._good = self._crc = self._answers = self._last_us = 0
-        self._all = bytearray()
+        self._all = Packed()
         """The whole file: what a dying disk does not give back can still be saved elsewhere."""
-        self._pending = 0
+        self._pending: deque[bytes] = deque()
+        """The lines that the disk refused."""
         self._error = self._sync_error = self._note = ""
         self._untidy = False
         self._closed = self._synced = False
@@ -94,7 +97,7 @@ class Journal:
             if isinstance(error, OSError):
                 raise _unwritable(path.parent, error) from None
             raise UserError(f"the session's header is too large: {error}") from None
-        journal._all += line
+        journal._all.append(line)
         journal._seq, journal._good, journal._crc = 1, len(line), crc32(line)
         if staged:
             journal._note = f"on the local disk until the end, then copied to {folder}"
@@ -124,7 +127,7 @@ class Journal:
                     f"`duibi sessions repair {path.name}` saves what is whole",
                 )
             journal = cls(local, fd, target, sync_s, retry_s)
-            journal._all += data[: scanned.good]
+            journal._all.append(data[: scanned.good])
             journal._seq, journal._good = len(scanned.events), scanned.good
             journal._crc, journal._answers = scanned.crc, scanned.answers
             journal._last_us = max(event.t_us for event in scanned.events)
@@ -140,7 +143,8 @@ class Journal:
         """Whether all is in the file."""
         with self._lock:
             error = self._error or self._sync_error
-            return SaveState(not error and not self._pending, error, self._pending, self._note)
+            pending = len(self._pending)
+            return SaveState(not error and not pending, error, pending, self._note)
 
     @property
     def last_us(self) -> int:
@@ -205,15 +209,16 @@ class Journal:
             except OSError as error:
                 raise _unwritable(folder, error) from None
             try:
-                _write_whole(fd, self._all)
+                for piece in self._all.pieces():
+                    _write_whole(fd, piece)
                 os.fsync(fd)
             except OSError as error:
                 os.close(fd)
                 path.unlink(missing_ok=True)
                 raise _unwritable(folder, error) from None
             os.close(self._fd)
-            self.path, self._fd, self._good, self._target = path, fd, len(self._all), None
-            self._pending = 0
+            self.path, self._fd, self._good, self._target = path, fd, self._all.size, None
+            self._pending.clear()
             self._error = self._sync_error = self._note = ""
             self._untidy, closed = False, self._closed
             storage.sync_folder(folder)
@@ -230,12 +235,12 @@ class Journal:
         self._crc = crc32(line, self._crc)
         self._answers += isinstance(body, ev.Answered)
         self._last_us = max(self._last_us, t_us)
-        self._all += line
+        self._all.append(line)
         if self._pending or not self._write(line):
-            self._pending += 1
+            self._pending.append(line)
         return event
 
-    def _write(self, line: bytes | bytearray) -> bool:
+    def _write(self, line: bytes) -> bool:
         """One line into the file, wholly or not at all."""
         try:
             self._tidy()
@@ -263,9 +268,9 @@ class Journal:
 
     def _flush(self) -> None:
         while self._pending:
-            if not self._write(self._all[self._good : self._all.index(b"\n", self._good) + 1]):
+            if not self._write(self._pending[0]):
                 return
-            self._pending -= 1
+            self._pending.popleft()
         self._error = ""
 
     def _keep_safe(self) -> None:
@@ -324,7 +329,7 @@ def _create_named(folder: Path, name: str) -> tuple[Path, int]:
     return storage.create(folder)
 
 
-def _write_whole(fd: int, data: bytes | bytearray) -> None:
+def _write_whole(fd: int, data: bytes) -> None:
     with memoryview(data) as view:
         done = 0
         while done < len(view):

@@ -14,11 +14,13 @@ from tui.app.safe_text import one_line
 from tui.app.widgets.answer_pane import AnswerPane
 from tui.app.widgets.lines import Lines
 from tui.app.wrapping import clip
-from tui.board import Board
+from tui.board import Board, tail
 
 MIN_PANE_WIDTH, MIN_PANE_HEIGHT = 38, 8
 TABS_BELOW = 100
 MAX_PANES = 6
+_PREVIEW = 400
+"""Characters of an answer's end that a line of preview is made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Tabs(Lines):
             answer = shown_answer(board, model.index, question)
             label = clip(one_line(model.label), max(8, width // 3))
             state = self.look.say(f"state.{state_of(model, answer)}")
-            preview = one_line("".join(answer.chunks[-40:])) if answer else ""
+            preview = one_line(tail(answer.chunks, _PREVIEW)) if answer else ""
             room = width - cell_len(label) - cell_len(state) - 9
             style = "cursor bold" if model.index == chosen else "panel"
             lines.append(
