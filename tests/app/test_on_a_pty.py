@@ -48,6 +48,27 @@ def test_it_plays_quits_and_leaves_the_terminal_as_it_was(session: Path) -> None
         assert it.wait_exit() == 0 and it.is_restored()
 
 
+def test_watching_needs_no_model_library(session: Path, tmp_path: Path) -> None:
+    """Replay, library and search where importing one of them ends the program."""
+    for name in ("torch", "transformers", "tokenizers", "safetensors", "modelscope", "numpy"):
+        (tmp_path / "absent" / name).mkdir(parents=True)
+        (tmp_path / "absent" / name / "__init__.py").write_text("import os; os._exit(42)")
+    absent = {"PYTHONPATH": str(tmp_path / "absent")}
+    flags = ("--sessions", str(session.parent), "--speed", "8")
+    with replaying(session, *flags, **absent) as it:
+        it.wait("the end")
+        it.send("l")
+        it.wait("1 sessions")
+        it.send("/word1")
+        it.wait("Found in 1 sessions")
+        it.send("\r")
+        it.wait("Enter open")
+        it.send("\r")
+        it.wait("the end")
+        it.send("q")
+        assert it.wait_exit() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_in_a_second_and_restores_the_terminal(
     session: Path, number: signal.Signals

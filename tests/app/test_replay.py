@@ -6,11 +6,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from tests.support.sessions import write_session
+from tui import events as ev
+from tui.app.figures import time_of
 from tui.app.main import make_app
 from tui.app.screens.replay import ReplayScreen
+from tui.sessions.journal import Journal
 from tui.sessions.player import Player
 from tui.sessions.reader import read
 from tui.settings import Settings
@@ -96,6 +100,69 @@ async def test_seeking_and_single_tokens(tmp_path: Path) -> None:
         assert it.pane(0) != before
         await it.press("left")
         assert it.player.position_us < 100_000 and "word" not in it.pane(0)
+
+
+async def test_a_token_back_and_a_time_that_is_typed(tmp_path: Path) -> None:
+    async with replaying(tmp_path, tokens=100) as it:
+        await it.press("space", *["full_stop"] * 4)
+        assert "word0.1" in it.pane(0) and "word1.1" in it.pane(1)
+        await it.press("comma")
+        assert "word0.1" in it.pane(0) and "word1.1" not in it.pane(1)
+        assert "word1.0" in it.pane(1)
+        await it.press("colon")
+        await it.press(*["backspace"] * 8, *"0:02.5", "enter")
+        assert it.player.position_us == 2_500_000 and not it.player.playing
+        assert "word0.74" in it.pane(0) and "word0.75" not in it.pane(0)
+        await it.press("colon")
+        await it.press(*"x", "enter")
+        assert it.player.position_us == 2_500_000
+
+
+@pytest.mark.parametrize(
+    ("text", "us"),
+    [("0:07", 7_000_000), ("1:02:03", 3_723_000_000), ("83", 83_000_000), (" 1.5 ", 1_500_000)]
+    + [(text, None) for text in ("", "1:", ":1", "-1", "1e3", "a", "1:2:3:4", "٣", "9" * 99)],
+)
+def test_a_time_as_people_write_it(text: str, us: int | None) -> None:
+    assert time_of(text) == us
+
+
+async def test_the_status_bar_says_memory_and_speed_as_they_were(tmp_path: Path) -> None:
+    """At each place of the recording, also after going back."""
+    path = write_session(tmp_path, status="", tokens=1)
+    journal = Journal.reopen(path)
+    for t_us, model, body in (
+        (3_000_000, 0, ev.Memory(private=120 << 20, mapped=200 << 20)),
+        (3_000_000, -1, ev.Memory(used=5 << 30, limit=16 << 30)),
+        (4_000_000, 0, ev.Asked(8, "q1", "Again?", 1)),
+        (4_000_000, 0, ev.Started(8, prompt_tokens=3)),
+        (4_500_000, 0, ev.Delta(8, text="yes")),
+        (6_000_000, 0, ev.Memory(private=3 << 30, mapped=200 << 20)),
+        (6_000_000, -1, ev.Memory(used=9 << 30, limit=16 << 30)),
+        (6_500_000, 0, ev.Answered(8, "stop", 3, 1, ttft_ms=512.0, e2e_ms=900.0, chars_s=7.5)),
+    ):
+        journal.append(t_us, model, body)
+    journal.close("done")
+    clock = Clock()
+    player = Player(read(path).events, clock)
+    app = make_app(Settings(), lambda look: ReplayScreen(look, player, path, tmp_path))
+    async with app.run_test(size=(250, 30)) as pilot:
+        await pilot.pause(BEAT)
+        screen = app.screen
+        assert isinstance(screen, ReplayScreen)
+        it = Stage(screen, pilot, clock)
+        player.pause()
+        for seconds, said, unsaid in (
+            (3.5, ("120 MB", "5.0 GB", "16 GB"), ("3.0 GB", "512 ms")),
+            (7.0, ("3.0 GB", "9.0 GB", "16 GB", "512 ms"), ("120 MB", "5.0 GB")),
+            (3.5, ("120 MB", "5.0 GB", "16 GB"), ("3.0 GB", "512 ms")),
+        ):
+            await it.press("colon")
+            await it.press(*["backspace"] * 8, *str(seconds), "enter")
+            for word in said:
+                assert word in screen.status.text, (seconds, screen.status.text)
+            for word in unsaid:
+                assert word not in screen.status.text, (seconds, screen.status.text)
 
 
 async def test_steps_by_question(tmp_path: Path) -> None:

@@ -212,6 +212,21 @@ def test_models_that_take_turns_begin_the_questions_again(clock: Clock) -> None:
     assert [player.step_question(+1) for _ in range(5)] == ["q1", "q2", "q1", "q2", None]
 
 
+def test_a_question_that_a_person_comes_back_to_begins_again(clock: Clock) -> None:
+    rows: list[ev.Body] = []
+    for answer, question in enumerate(("q1", "q2", "q1", "q1")):
+        rows += [ev.Asked(answer, question, ""), ev.Started(answer), ev.Answered(answer, "stop")]
+    player = Player([Event(i, i * S, 0, body) for i, body in enumerate(rows)], clock)
+    player.pause()
+    assert [player.step_question(+1) for _ in range(4)] == ["q1", "q2", "q1", None]
+    # Two at work on different questions: going to and fro between them would show neither.
+    rows = [ev.Asked(i, q, "") for i, q in enumerate(("q1", "q2", "q1"))]
+    rows += [ev.Started(0), ev.Started(1), ev.Answered(0, "stop"), ev.Started(2)]
+    player = Player([Event(i, i * S, i % 2, body) for i, body in enumerate(rows)], clock)
+    player.pause()
+    assert [player.step_question(+1) for _ in range(3)] == ["q1", "q2", None]
+
+
 def test_steps_token_by_token(events: list[Event], clock: Clock) -> None:
     player = Player(events, clock)
     player.drain()
@@ -239,6 +254,30 @@ def test_tokens_of_one_moment_step_one_by_one(clock: Clock) -> None:
     assert player.position_us == 1 * S
 
 
+def test_steps_back_token_by_token(clock: Clock) -> None:
+    player = Player(simple(0, 1, 1, 2), clock)
+    clock.now += 5
+    assert texts(player) == ["0", "1", "2", "3"]
+    for left in (["0", "1", "2"], ["0", "1"], ["0"], []):
+        player.step_token(-1)
+        reset, due = player.drain()
+        assert (reset, [e.body.text for e in due]) == (True, left)
+    player.step_token(-1)
+    assert player.drain() == (False, [])
+    player.step_token()
+    assert texts(player) == ["0"]
+
+
+def test_what_comes_within_a_time_is_counted(clock: Clock) -> None:
+    player = Player(simple(0, 0.5, 1, 1.5, 4), clock)
+    player.drain()
+    assert player.due_within(1.0) == 2
+    player.set_speed(4)
+    assert player.due_within(1.0) == 4
+    player.pause()
+    assert player.due_within(1.0) == 0
+
+
 def test_only_one_question(events: list[Event]) -> None:
     only = one_question(events, "q2")
     board = fold(only)
@@ -260,7 +299,7 @@ MOVES = st.lists(
         st.tuples(st.just("pass"), st.floats(0, 3)),
         st.tuples(st.just("seek"), st.integers(-S, 6 * S)),
         st.tuples(st.just("speed"), st.sampled_from([1, 2, 4, 8, math.inf])),
-        st.tuples(st.sampled_from(["pause", "play", "toggle", "token"]), st.none()),
+        st.tuples(st.sampled_from(["pause", "play", "toggle", "token", "back"]), st.none()),
         st.tuples(st.just("question"), st.sampled_from([-1, 1])),
         st.tuples(st.just("drain"), st.none()),
     ),
@@ -291,6 +330,8 @@ def test_wherever_one_goes_the_board_is_that_of_the_events_until_there(
                 player.toggle()
             case "token":
                 player.step_token()
+            case "back":
+                player.step_token(-1)
             case "question":
                 player.step_question(value)
             case "drain":

@@ -1,7 +1,10 @@
 """Figures in words: short, with their unit, of steady width where they change."""
 
+import re
+
 GIB = 1 << 30
 MIB = 1 << 20
+_TIME = re.compile(r"([0-9]{1,4}:){0,2}[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
 def memory(size: int) -> str:
@@ -27,6 +30,17 @@ def clock(us: int) -> str:
     minutes, seconds = divmod(us // 1_000_000, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def time_of(text: str) -> int | None:
+    """The microseconds of what `clock` writes, or of seconds (``83``, ``83.5``); None: of no
+    time."""
+    if not _TIME.fullmatch(text.strip()):
+        return None
+    total = 0.0
+    for part in text.strip().split(":"):
+        total = total * 60 + float(part)
+    return round(total * 1e6)
 
 
 def rate(per_second: float) -> str:

@@ -43,6 +43,7 @@ class Player:
         """The same with long pauses shortened: the time that is played."""
         self._marks: list[tuple[int, str]] = []
         self._asked: dict[int, str] = {}
+        self._at_work: set[int] = set()
         self._marked: set[tuple[str, int]] = set()
         self._epoch = 0
         self._given = 0
@@ -102,6 +103,14 @@ class Player:
         if not self._playing or target == len(self._events):
             return None
         return max(0.0, (self._due[target] - self._played()) / 1e6 / self._speed)
+
+    def due_within(self, seconds: float) -> int:
+        """How many events become due in the next ``seconds`` at this speed."""
+        target = self._target()
+        if not self._playing or math.isinf(self._speed):
+            return 0
+        until = self._played() + seconds * 1e6 * self._speed
+        return bisect_right(self._due, until) - target
 
     def drain(self) -> tuple[bool, list[Event]]:
         """(whether to begin anew, the events that became due since the last call)."""
@@ -176,15 +185,20 @@ class Player:
         self.seek(at)
         return question
 
-    def step_token(self) -> None:
-        """Pause, and go on to the next token."""
-        i = max(self._given, self._target()) if not self._reset else self._target()
-        while i < len(self._events) and not isinstance(self._events[i].body, ev.Delta):
-            i += 1
+    def step_token(self, step: int = 1) -> None:
+        """Pause, and go on to the next token, or back to before the last one (``step`` -1)."""
+        given = max(self._given, self._target()) if not self._reset else self._target()
+        tokens = range(given, len(self._events)) if step > 0 else range(given - 1, -1, -1)
         self.pause()
-        if i < len(self._events):
-            self._set_anchor(self._due[i])
-            self._stop = i + 1
+        for i in tokens:
+            if isinstance(self._events[i].body, ev.Delta):
+                stop = i + 1 if step > 0 else i
+                self._set_anchor(self._due[max(0, stop - 1)])
+                self._stop = stop
+                self._reset |= stop < self._given
+                return
+        if step < 0:
+            self._stop = given
 
     def extend(self, events: Iterable[Event]) -> None:
         """Add events at the end, in the order they come."""
@@ -198,17 +212,23 @@ class Player:
 
     def _mark(self, at: int, body: ev.Body) -> None:
         """A question begins where work on its first answer starts; where models take
-        turns, it begins again with each model."""
+        turns, it begins again with each model, and where a person came back to it or a run
+        repeats it, once nothing else is at work."""
         match body:
             case ev.Asked(answer=answer, question=question):
                 self._asked[answer] = question
             case ev.Unloaded():
                 self._epoch += 1
+            case ev.Answered() | ev.Failed() | ev.Cancelled():
+                self._at_work.discard(body.answer)
             case ev.Started(answer=answer) if answer in self._asked:
-                mark = (self._asked[answer], self._epoch)
-                if mark not in self._marked:
+                question = self._asked[answer]
+                mark = question, self._epoch
+                back = not self._at_work and self._marks and self._marks[-1][1] != question
+                self._at_work.add(answer)
+                if back or mark not in self._marked:
                     self._marked.add(mark)
-                    self._marks.append((at, mark[0]))
+                    self._marks.append((at, question))
 
     def _played(self) -> float:
         moment, place = self._anchor

@@ -47,7 +47,8 @@ class LibraryScreen(BaseScreen):
     """Sessions by day; a line to search in everything that was asked and answered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "key.search", id="library.search"),
+        # With priority: what is typed in the same breath must find the line focused.
+        Binding("slash", "search", "key.search", id="library.search", priority=True),
         Binding("r", "replay", "key.replay", id="library.replay"),
         Binding("m", "beside", "key.beside", id="library.beside"),
         Binding("c", "continue", "key.continue", id="library.continue"),
@@ -125,7 +126,7 @@ class LibraryScreen(BaseScreen):
 
     def action_search(self) -> None:
         """Type what to look for."""
-        self.search.focus()
+        self.set_focus(self.search)
 
     @on(TextArea.Changed)
     def _typed(self) -> None:

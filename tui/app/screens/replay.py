@@ -1,6 +1,7 @@
 """A recorded session in the same panes, with a transport bar."""
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -8,6 +9,8 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
+from tui.app.conversation import MARKDOWN
+from tui.app.figures import clock, time_of
 from tui.app.look import Look, Piece
 from tui.app.safe_text import one_line
 from tui.app.screens import board_screen
@@ -20,6 +23,11 @@ from tui.sessions.amend import Amended
 from tui.sessions.player import SPEEDS, Player
 
 _SEEK_US = 5_000_000
+_FRAME_S = 1 / 80
+"""Between two frames at least, so that tokens which come together are drawn together."""
+_SETTLED_S = 0.2
+_TOLD_APART = 60
+"""Events a second that are each drawn when they are due; above, text flows by intervals."""
 
 
 class ReplayScreen(JudgingScreen):
@@ -35,7 +43,9 @@ class ReplayScreen(JudgingScreen):
         ),
         Binding("greater_than_sign", "faster(1)", "key.faster", id="replay.faster"),
         Binding("less_than_sign", "faster(-1)", "key.slower", id="replay.slower"),
-        Binding("full_stop", "token", "key.token", show=False, id="replay.token"),
+        Binding("full_stop", "token(1)", "key.token", show=False, id="replay.token"),
+        Binding("comma", "token(-1)", "key.token_back", show=False, id="replay.token_back"),
+        Binding("colon", "time", "key.time", show=False, id="replay.time"),
         Binding("0,m", "at_once", "key.at_once", id="replay.at_once"),
         Binding("l", "library", "key.library", show=False, id="replay.library"),
         Binding("escape,backspace", "leave", "key.leave", show=False, id="replay.leave"),
@@ -55,6 +65,7 @@ class ReplayScreen(JudgingScreen):
         self.player, self._beside = player, tuple(beside)
         self.transport = Transport(look, id="transport")
         self._stepped = self._busy = self._early = False
+        self._drawn_at = 0.0
 
     def extras(self) -> Iterable[Widget]:
         """The transport bar."""
@@ -81,21 +92,36 @@ class ReplayScreen(JudgingScreen):
         samples = paths.bundled("sessions")
         return self._sessions if folder.resolve() == samples.resolve() else folder
 
+    def on_mount(self) -> None:
+        """What lays out finished answers is there before the first token: its import would
+        make that one late."""
+        super().on_mount()
+        self.set_timer(_SETTLED_S, MARKDOWN.begin)
+
     def on_unmount(self) -> None:
         """Let go of the recording."""
         self.judged.close()
 
     def tick(self) -> None:
-        """The position moves also where nothing happens; after a quiet moment the next event
-        is drawn when it is due, not at the next interval."""
+        """The position moves also where nothing happens; and what comes before the next
+        interval is drawn when it is due."""
         self._busy = False
         super().tick()
+        if self._busy:
+            self._drawn_at = time.monotonic()
         self._show_transport()
         due = self.player.next_due_s
-        quiet = not (self._busy or self._early) and self.player.speed < math.inf
-        if quiet and due is not None and due < board_screen.TICK_S:
-            self._early = True
-            self.set_timer(due, self._tick_early)
+        if self._early or due is None or due >= board_screen.TICK_S or self._flows:
+            return
+        self._early = True
+        rest = self._drawn_at + _FRAME_S - time.monotonic()
+        self.set_timer(max(due, rest, 0.001), self._tick_early)
+
+    @property
+    def _flows(self) -> bool:
+        """Whether more comes than eyes tell apart: then intervals do."""
+        player = self.player
+        return math.isinf(player.speed) or player.due_within(1.0) > _TOLD_APART
 
     def _tick_early(self) -> None:
         self._early = False
@@ -180,9 +206,21 @@ class ReplayScreen(JudgingScreen):
         self.player.set_speed(finite[max(0, min(len(finite) - 1, at + step))])
         self._show_transport()
 
-    def action_token(self) -> None:
-        """Pause, and one token further."""
-        self.player.step_token()
+    def action_token(self, step: int) -> None:
+        """Pause, and one token further or back."""
+        self.player.step_token(step)
+        self._steered()
+
+    def action_time(self) -> None:
+        """Type a time to go to."""
+        self.ask_for(self.look.say("replay.time"), clock(self.player.position_us), self._go_to_time)
+
+    def _go_to_time(self, text: str) -> None:
+        wanted = time_of(text)
+        if wanted is None:
+            self.tell(self.look.say("replay.no_time", text=text), "warning")
+            return
+        self.player.seek(wanted)
         self._steered()
 
     def action_at_once(self) -> None:

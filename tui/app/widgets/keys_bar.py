@@ -21,6 +21,8 @@ _NAMES = {
     "up": "↑",
     "down": "↓",
     "full_stop": ".",
+    "comma": ",",
+    "colon": ":",
     "less_than_sign": "<",
     "greater_than_sign": ">",
     "left_square_bracket": "[",
