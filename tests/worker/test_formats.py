@@ -11,7 +11,7 @@ import torch
 
 from tests.support import tiny
 from tui.models import reduced
-from tui.worker import aligned, formats, packed
+from tui.worker import aligned, calibrate, formats, native, packed, tiled
 from tui.worker.choose import Sampling
 from tui.worker.control import Control
 from tui.worker.generate import Ready, tokens
@@ -22,10 +22,9 @@ NOTHING = lambda done, total: None  # noqa: E731
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path) -> Path:
     torch.set_num_threads(2)
-    monkeypatch.setenv("DUIBI_CACHE_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    return tmp_path / "duibi-cache"
 
 
 @pytest.fixture(scope="module")
@@ -42,29 +41,148 @@ def off(found: torch.Tensor, wanted: torch.Tensor) -> float:
     return float((found - wanted).norm() / wanted.norm())
 
 
-@pytest.mark.parametrize("rows", [1, 3, 16, 17, 64])
+needs_kernels = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "-")
+OURS = [
+    pytest.param(tiled.Plain, 1e-6, marks=needs_kernels),
+    pytest.param(tiled.Int8, 0.015, marks=needs_kernels),
+    pytest.param(tiled.Int4, 0.12, marks=needs_kernels),
+]
+TORCHS = [(packed.Bf16, 0.004), (packed.Int8, 0.02), (packed.Int4, 0.15)]
+
+
+def made(kind: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
+    if kind in (packed.Bf16, tiled.Plain):
+        return kind(weight, bias)
+    parts = kind.parts(weight, bias)
+    said = {name: (part.dtype, part.shape) for name, part in parts.items()}
+    assert said == kind.shapes(*weight.shape, bias is not None)
+    return kind(parts) if kind in (packed.Int8, packed.Int4) else kind(parts, weight.shape[0])
+
+
+@pytest.mark.parametrize("rows", [1, 3, 16, 17, 64, 300])
 @pytest.mark.parametrize("biased", [False, True])
-@pytest.mark.parametrize(
-    ("kind", "most"), [(packed.Bf16, 0.004), (packed.Int8, 0.02), (packed.Int4, 0.15)]
-)
-def test_a_packed_layer_is_the_layer_it_stands_for(
+@pytest.mark.parametrize(("kind", "most"), [*TORCHS, *OURS])
+def test_a_layer_is_the_layer_it_stands_for(
     kind: Any, most: float, rows: int, biased: bool
 ) -> None:
     torch.manual_seed(0)
-    weight, bias = torch.randn(96, 128), torch.randn(96) if biased else None
+    # Of no whole number of tiles where the kernel allows; one row of zeros.
+    outputs = 96 if kind is packed.Int4 else 101
+    weight, bias = torch.randn(outputs, 128), torch.randn(outputs) if biased else None
+    weight[7] = 0
+    if kind is tiled.Plain:
+        weight = weight.bfloat16()
     kept = weight.clone()
-    layer = kind(weight, bias) if kind is packed.Bf16 else kind(kind.parts(weight, bias))
+    layer = made(kind, weight, bias)
     assert torch.equal(weight, kept)
     # Rows of very different size: one must not take the precision of another.
     x = (torch.randn(rows, 128) * torch.logspace(-2, 2, rows)[:, None]).bfloat16()
-    wanted = torch.nn.functional.linear(x.float(), weight, bias)
+    wanted = torch.nn.functional.linear(x.float(), weight.float(), bias)
     found = layer(x[None])
-    assert (found.dtype, found.shape) == (torch.bfloat16, (1, rows, 96))
+    dtype = torch.float32 if kind is tiled.Plain else torch.bfloat16
+    assert (found.dtype, found.shape) == (dtype, (1, rows, outputs))
     for row in range(rows):
         assert off(found[0, row], wanted[row]) < most
-    if kind is not packed.Bf16:
-        said = {name: (part.dtype, part.shape) for name, part in kind.parts(weight, bias).items()}
-        assert said == kind.shapes(96, 128, biased)
+
+
+@needs_kernels
+@pytest.mark.parametrize("kind", [tiled.Plain, tiled.Int8, tiled.Int4])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_no_number_stays_none_in_its_row_and_only_there(kind: Any, bad: float) -> None:
+    layer = made(kind, torch.randn(64, 64).bfloat16().float(), None)
+    x = torch.randn(3, 64).bfloat16()
+    x[1, 5] = bad
+    found = layer(x)
+    assert not found[1].isfinite().any()
+    assert found[[0, 2]].isfinite().all()
+
+
+@needs_kernels
+def test_rounding_errors_go_where_the_inputs_are_small() -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(64, 256) ** 3
+    loud = torch.logspace(0, -2, 256)[torch.randperm(256)]
+    x = (torch.randn(200, 256) * loud).bfloat16()
+    wanted = x.float() @ weight.t()
+    errors = [
+        off(tiled.Int4(tiled.Int4.parts(weight, None, importance), 64)(x), wanted)
+        for importance in (None, loud.square())
+    ]
+    assert errors[1] < 0.9 * errors[0]
+
+
+def test_every_layer_is_handed_over_once_with_what_its_inputs_weigh(folder: Path) -> None:
+    checkpoint = open_checkpoint(folder)
+    model = checkpoint.build("fp32", NOTHING)
+    groups = [unit.members for unit in formats.units(model)]
+    seen: dict[int, torch.Tensor | None] = {}
+
+    def take(number: int, importance: torch.Tensor | None) -> None:
+        assert number not in seen
+        seen[number] = importance
+
+    calibrate.walk(model, checkpoint.codec, groups, take)
+    assert sorted(seen) == list(range(len(groups)))
+    for number, names in enumerate(groups):
+        importance = seen[number]
+        if names == ("lm_head",):
+            assert importance is None
+            continue
+        assert importance is not None
+        assert importance.shape == (model.get_submodule(names[0]).in_features,)
+        assert importance.min() > 0
+        assert "forward" not in model.get_submodule(names[0]).__dict__
+
+
+def test_a_failure_while_packing_is_not_lost(folder: Path) -> None:
+    checkpoint = open_checkpoint(folder)
+    model = checkpoint.build("fp32", NOTHING)
+    groups = [unit.members for unit in formats.units(model)]
+
+    def take(number: int, importance: torch.Tensor | None) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        calibrate.walk(model, checkpoint.codec, groups, take)
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "int8", "int4"])
+def test_without_kernels_torchs_are_used_and_it_is_said(
+    folder: Path, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "_loaded", lambda: (None, "there is no C compiler"))
+    checkpoint = open_checkpoint(folder)
+    wanted = logits(checkpoint.build("fp32", NOTHING))
+    model, _, notes = formats.prepared(checkpoint, dtype, NOTHING)
+    assert not any(isinstance(m, tiled.Plain | tiled.Int8 | tiled.Int4) for m in model.modules())
+    assert off(logits(model), wanted) < 0.8
+    if dtype != "bf16" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+        assert notes == [
+            f"{dtype} is computed by torch's kernels, more slowly: there is no C compiler"
+        ]
+
+
+@needs_kernels
+def test_kernels_are_compiled_where_the_cache_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(native, "cache_dir", lambda: tmp_path / "file")
+    assert native._load().duibi_linear
+
+
+@needs_kernels
+def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bad = tmp_path / "cc"
+    bad.write_text("#!/bin/sh\nexit 1\n")
+    bad.chmod(0o755)
+    monkeypatch.setattr(native, "cache_dir", lambda: tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(native.Unavailable, match="cc could not compile"):
+        native._load()
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    with pytest.raises(native.Unavailable, match="no C compiler"):
+        native._load()
 
 
 def test_few_rows_get_finer_activations() -> None:
@@ -85,7 +203,10 @@ def test_a_model_in_each_format_is_near_fp32_and_the_same_from_the_cache(
     first, device, notes = formats.prepared(checkpoint, dtype, lambda *at: told.append(at))
     assert (device, notes) == ("cpu", [])
     assert told[-1][0] == told[-1][1] == checkpoint.checkpoint_bytes
-    assert all(p.dtype == torch.bfloat16 for p in first.parameters())
+    rest = torch.float32 if dtype == "bf16" and not native.missing() else torch.bfloat16
+    embedding = first.get_input_embeddings().weight
+    assert embedding.dtype == torch.bfloat16
+    assert all(p.dtype == rest for p in first.parameters() if p is not embedding)
     assert not any(type(m) is torch.nn.Linear for m in first.modules())
     found = logits(first)
     assert 0 < off(found, wanted) < most
@@ -122,6 +243,8 @@ def test_what_is_kept_is_aligned_and_named_after_its_checkpoint(folder: Path) ->
 def test_a_damaged_file_is_made_again_and_said(folder: Path, harm: str) -> None:
     checkpoint = open_checkpoint(folder)
     first, _, _ = formats.prepared(checkpoint, "int8", NOTHING)
+    # Before its file is harmed: it is mapped.
+    wanted = logits(first)
     file = kept(folder)
     whole = file.read_bytes()
     match harm:
@@ -136,7 +259,7 @@ def test_a_damaged_file_is_made_again_and_said(folder: Path, harm: str) -> None:
     again, _, notes = formats.prepared(checkpoint, "int8", NOTHING)
     assert notes == ["the kept weights were damaged: they were made again"]
     assert file.read_bytes() == whole
-    assert torch.equal(logits(again), logits(first))
+    assert torch.equal(logits(again), wanted)
 
 
 def test_another_checkpoint_or_recipe_is_not_taken_for_this_one(
@@ -144,7 +267,7 @@ def test_another_checkpoint_or_recipe_is_not_taken_for_this_one(
 ) -> None:
     other = tiny.llama(tmp_path / "other", seed=1, attention_bias=True)
     places = {reduced.place(path, d, v) for path in (folder, other) for d in "ab" for v in "cd"}
-    monkeypatch.setattr(reduced, "RECIPE", 2)
+    monkeypatch.setattr(reduced, "RECIPE", reduced.RECIPE + 1)
     places.add(reduced.place(folder, "a", "c"))
     assert len(places) == 9
 

@@ -29,7 +29,7 @@ from tui.models.weights import WeightsError, read_json
 app = typer.Typer(add_completion=False)
 
 _WORDS = "the keeper of the old lighthouse wrote down what the sea had brought that night and "
-_READ = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.625}
+_READ = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5625}
 """Bytes of memory read for each weight and token."""
 
 

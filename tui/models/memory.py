@@ -16,12 +16,13 @@ CACHES = 1.5
 past is kept for its next turn."""
 
 BYTES_PER_WEIGHT = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.08, "int4": 0.75}
-"""int4 in groups of 32 has a scale and a zero point of 16 bits each: 5 bits a weight.
+"""int4 in groups of 32 has a scale and a zero point of 8 bits each: 4.5 bits a weight (of 16
+each where torch's kernels are used: 5).
 Embeddings keep 16 bits and the head 8: of a 7B with 150 thousand words they are 8 % each."""
 
-BYTES_PER_CACHED = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 2, "int4": 2}
-"""Keys and values are kept in the dtype of the activations; quantised weights compute
-in bf16."""
+BYTES_PER_CACHED = {"fp32": 4, "bf16": 4, "fp16": 2, "int8": 2, "int4": 2}
+"""Keys and values are kept in the dtype of the activations: on a CPU that is float32 for bf16
+weights, and bf16 for quantised ones."""
 
 _BYTES_PER_TIED = {"fp32": 0, "bf16": 2, "fp16": 2, "int8": 1, "int4": 1}
 """fp32 computes with the embeddings as they are; the others arrange a head of their own."""

@@ -8,7 +8,7 @@ checkpoint, reduced, and let go before the next.
 
 import ctypes
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch import nn
 
 from tui.models import reduced as kept
 from tui.models.weights import read_tensors
-from tui.worker import aligned, converted, packed
+from tui.worker import aligned, calibrate, converted, native, packed, tiled
 from tui.worker.device import placed
 from tui.worker.families.base import Checkpoint, CheckpointError
 from tui.worker.shards import DTYPES
@@ -32,6 +32,7 @@ _SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Layers with one input: computed as one they cost one call and one pass over it."""
 _OUTLIERS = ("down_proj", "o_proj")
 """Layers whose inputs have few values far above the rest, which 8 bits serve badly."""
+_LITTLE = 0.05
 _MADV_PAGEOUT = 21
 _libc = ctypes.CDLL(None)
 
@@ -62,6 +63,8 @@ def prepared(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
         return _reduced(checkpoint, dtype, progress)
     if dtype != "bf16" or torch.cuda.is_available() or checkpoint.blueprint is None:
         return placed(checkpoint.build(dtype, progress))
+    if not native.missing() and _plain_suits(checkpoint):
+        return _plain(checkpoint, progress), "cpu", []
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         remark = "this CPU has no fast bf16 (AVX-512): @int8 or @fp32 may be quicker"
         return checkpoint.build(dtype, progress), "cpu", [remark]
@@ -95,7 +98,10 @@ def _kind(unit: Unit, dtype: str) -> Any:
     if dtype == "bf16":
         return packed.Bf16
     # The head keeps 8 bits: in 4 it costs more accuracy than all its bytes are worth.
-    if dtype == "int4" and not unit.is_head and packed.Int4.takes(sum(unit.rows), unit.columns):
+    small = dtype == "int4" and not unit.is_head
+    if not native.missing() and tiled.takes(unit.columns):
+        return tiled.Int4 if small else tiled.Int8
+    if small and packed.Int4.takes(sum(unit.rows), unit.columns):
         return packed.Int4
     return packed.Int8
 
@@ -103,7 +109,7 @@ def _kind(unit: Unit, dtype: str) -> Any:
 def _layer(kind: Any, unit: Unit, parts: packed.Parts) -> Any:
     if kind is packed.Int8:
         return kind(parts, fine=unit.is_head or unit.members[0].endswith(_OUTLIERS))
-    return kind(parts)
+    return kind(parts) if kind is packed.Int4 else kind(parts, sum(unit.rows))
 
 
 def _stored(checkpoint: Checkpoint) -> str:
@@ -133,21 +139,76 @@ def _in_place(checkpoint: Checkpoint, dtype: str, progress: Progress) -> Any:
     """The checkpoint's model with its linear layers replaced one by one."""
     model = checkpoint.build(_stored(checkpoint), lambda done, total: None)
     done, total = 0, checkpoint.checkpoint_bytes
-    for unit in list(units(model)):
+    joined = list(units(model))
+
+    def take(number: int, importance: torch.Tensor | None) -> None:
+        nonlocal done
+        unit = joined[number]
         weight, bias = _joined(model, unit)
         kind = _kind(unit, dtype)
         if kind is packed.Bf16:
             layer = kind(weight, bias)
         else:
-            layer = _layer(kind, unit, kind.parts(weight, bias))
+            layer = _layer(kind, unit, kind.parts(weight, bias, importance))
         done += weight.nbytes
         _let_go(model.get_submodule(name).weight for name in unit.members)
         _put(model, unit, layer)
-        del weight, bias
         progress(min(done, total), total)
+
+    _each(checkpoint, model, joined, dtype, take)
     _round(model)
     progress(total, total)
     return model
+
+
+def _plain_suits(checkpoint: Checkpoint) -> bool:
+    """Whether nearly all weights belong to linear layers that the kernel takes, and to
+    embeddings: what is left is held in float32."""
+    assert checkpoint.blueprint is not None
+    model_class, config, _ = checkpoint.blueprint()
+    with torch.device("meta"):
+        empty = model_class(config)
+    rest = {name: p.numel() for name, p in empty.named_parameters()}
+    total = sum(rest.values())
+    for path, module in empty.named_modules():
+        kernel = type(module) is nn.Linear and tiled.takes(module.in_features)
+        if kernel or type(module) is nn.Embedding:
+            rest.pop(f"{path}.weight", None)
+    return bool(sum(rest.values()) < _LITTLE * total)
+
+
+def _plain(checkpoint: Checkpoint, progress: Progress) -> Any:
+    """bfloat16 weights where they lie in the mapped file; all else in float32."""
+    model = checkpoint.build("bf16", progress)
+    for path, module in list(model.named_modules()):
+        if type(module) is nn.Linear and tiled.takes(module.in_features):
+            parent, _, name = path.rpartition(".")
+            bias = None if module.bias is None else module.bias.detach()
+            layer = tiled.Plain(module.weight.detach(), bias)
+            setattr(model.get_submodule(parent), name, layer)
+        elif type(module) is nn.Embedding:
+            module.register_forward_hook(lambda _module, _given, found: found.float())
+    embedded = {id(m.weight) for m in model.modules() if type(m) is nn.Embedding}
+    for parameter in model.parameters():
+        if id(parameter) not in embedded and parameter.is_floating_point():
+            parameter.data = parameter.data.float()
+    model.config.dtype = torch.float32
+    return model
+
+
+def _each(
+    checkpoint: Checkpoint,
+    model: Any,
+    joined: Sequence[Unit],
+    dtype: str,
+    take: Callable[[int, torch.Tensor | None], None],
+) -> None:
+    """``take(number, importance)`` for every unit; only 4 bits need the importance."""
+    if dtype == "int4":
+        calibrate.walk(model, checkpoint.codec, [unit.members for unit in joined], take)
+        return
+    for number in range(len(joined)):
+        take(number, None)
 
 
 def _round(model: Any) -> None:
@@ -175,14 +236,15 @@ def _reduced(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
         )
     remarks = _remarks(dtype)
     source = checkpoint.path.resolve()
-    place = kept.place(source, dtype, torch.backends.cpu.get_cpu_capability())
+    order = "tiles" if not native.missing() else torch.backends.cpu.get_cpu_capability()
+    place = kept.place(source, dtype, order)
     before, made = place.exists(), False
 
     def make(folder: Path) -> dict[str, Any]:
         nonlocal made
         made = True
         model = checkpoint.build(_stored(checkpoint), lambda done, total: None)
-        _write(model, folder / _FILE, dtype, progress, checkpoint.checkpoint_bytes)
+        _write(checkpoint, model, folder / _FILE, dtype, progress)
         return {"source": str(source), "dtype": dtype}
 
     try:
@@ -201,6 +263,8 @@ def _remarks(dtype: str) -> list[str]:
     capability = torch.backends.cpu.get_cpu_capability()
     if dtype == "int4" and capability not in ("AVX512", "AVX2"):
         found.append("this CPU has neither AVX2 nor AVX-512: int4 is slow, try @fp32")
+    if (reason := native.missing()) and capability == "AVX512":
+        found.append(f"{dtype} is computed by torch's kernels, more slowly: {reason}")
     if not packed.has_vnni():
         found.append("this CPU has no AVX-512 VNNI: int8 computes with 7-bit steps, more slowly")
     if torch.cuda.is_available():
@@ -213,7 +277,7 @@ def _shapes(unit: Unit, dtype: str) -> dict[str, tuple[torch.dtype, tuple[int, .
     return {f"{unit.name}.{part}": shape for part, shape in shapes.items()}
 
 
-def _write(model: Any, path: Path, dtype: str, progress: Progress, total: int) -> None:
+def _write(checkpoint: Checkpoint, model: Any, path: Path, dtype: str, progress: Progress) -> None:
     joined = list(units(model))
     linear = {f"{name}.{part}" for u in joined for name in u.members for part in ("weight", "bias")}
     rest = {n: p for n, p in model.named_parameters() if n not in linear}
@@ -223,16 +287,21 @@ def _write(model: Any, path: Path, dtype: str, progress: Progress, total: int) -
     writer = aligned.Writer(path, shapes)
     if shutil.disk_usage(path.parent).free < writer.size + _SPARE:
         raise OSError(None, f"no space for {writer.size / 1e9:.1f} GB in {kept.root()}")
-    done = 0
+    done, total = 0, checkpoint.checkpoint_bytes
     for name, parameter in rest.items():
         writer.put(name, parameter.detach().to(torch.bfloat16))
-    for unit in joined:
+
+    def take(number: int, importance: torch.Tensor | None) -> None:
+        nonlocal done
+        unit = joined[number]
         weight, bias = _joined(model, unit)
-        for part, tensor in _kind(unit, dtype).parts(weight, bias).items():
+        for part, tensor in _kind(unit, dtype).parts(weight, bias, importance).items():
             writer.put(f"{unit.name}.{part}", tensor)
         done += weight.nbytes
         _let_go(model.get_submodule(name).weight for name in unit.members)
         progress(min(done, total), total)
+
+    _each(checkpoint, model, joined, dtype, take)
     writer.close()
 
 

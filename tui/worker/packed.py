@@ -54,8 +54,10 @@ class Int8(nn.Module):  # type: ignore[misc]
         self._step = _STEP if has_vnni() else _STEP // 2
 
     @staticmethod
-    def parts(weight: torch.Tensor, bias: torch.Tensor | None) -> dict[str, torch.Tensor]:
-        """What a file holds of such a layer."""
+    def parts(
+        weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """What a file holds of such a layer; 8 bits have no use for ``importance``."""
         q, scale = quantize.int8_rows(weight)
         return {"weight": q, "scale": scale} | ({} if bias is None else {"bias": bias.float()})
 
@@ -106,9 +108,11 @@ class Int4(nn.Module):  # type: ignore[misc]
         self.outputs = self._weight.shape[0]
 
     @staticmethod
-    def parts(weight: torch.Tensor, bias: torch.Tensor | None) -> dict[str, torch.Tensor]:
+    def parts(
+        weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
         """What a file holds of such a layer; the order of the weights is this CPU's."""
-        q, scales = quantize.int4_groups(weight)
+        q, scales = quantize.int4_groups(weight, importance)
         packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(q, 1)
         more = {} if bias is None else {"bias": bias.to(torch.bfloat16)}
         return {"weight": packed, "scales": scales} | more

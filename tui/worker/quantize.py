@@ -30,20 +30,25 @@ def int8_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return q, scale
 
 
-def int4_groups(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def int4_groups(
+    weight: torch.Tensor, importance: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """``(q, scales)``: int32 of the same shape with values 0 to 15, and bfloat16 scales and
     zeros of shape (columns / 32, rows, 2), as `torch._weight_int4pack_mm_for_cpu` takes
     them.
 
-    Asymmetric; of a few clipped ranges each group takes the one of least squared error.
+    Asymmetric; of a few clipped ranges each group takes the one of least squared error,
+    weighed by ``importance`` (columns) where it is known.
     """
     rows, columns = weight.shape
+    weighs = torch.ones(columns) if importance is None else importance
+    weighs = weighs.reshape(columns // GROUP, GROUP)
     q = torch.empty((rows, columns), dtype=torch.int32)
     scales = torch.empty((columns // GROUP, rows, 2), dtype=torch.bfloat16)
     step = max(1, _BLOCK // columns)
     for start in range(0, rows, step):
         block = weight[start : start + step].float().reshape(-1, columns // GROUP, GROUP)
-        best, scale, zero = _best_clip(block)
+        best, scale, zero = _best_clip(block, weighs)
         part = slice(start, start + step)
         q[part] = best.reshape(-1, columns).to(torch.int32)
         scales[:, part, 0] = scale.squeeze(-1).t().to(torch.bfloat16)
@@ -51,11 +56,13 @@ def int4_groups(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return q, scales
 
 
-def _best_clip(block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _best_clip(
+    block: torch.Tensor, weighs: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     low, high = block.amin(-1, keepdim=True), block.amax(-1, keepdim=True)
     kept = None
     for shrink in _SHRINKS:
-        found = _clipped(block, low * shrink, high * shrink)
+        found = _clipped(block, weighs, low * shrink, high * shrink)
         if kept is None:
             kept = found
             continue
@@ -66,12 +73,12 @@ def _best_clip(block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.T
 
 
 def _clipped(
-    block: torch.Tensor, low: torch.Tensor, high: torch.Tensor
+    block: torch.Tensor, weighs: torch.Tensor, low: torch.Tensor, high: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
     # Scale and zero are rounded to bfloat16 before the weights are, so that the rounding
     # of the weights makes up for it.
     scale = ((high - low) / _LEVELS).clamp_min(1e-8).bfloat16().float()
     zero = (low + _CENTRE * scale).bfloat16().float()
     q = ((block - zero) / scale + _CENTRE).round_().clamp_(0, _LEVELS)
-    error = ((q - _CENTRE) * scale + zero - block).square_().sum(-1, keepdim=True)
+    error = ((q - _CENTRE) * scale + zero - block).square_().mul_(weighs).sum(-1, keepdim=True)
     return q, scale, zero, error

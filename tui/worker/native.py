@@ -1,0 +1,148 @@
+"""Kernels of our own, compiled once on the machine where they run, and called from Python.
+
+torch's kernels for reduced weights reach half of what a CPU with AVX-512 VNNI can do above
+one row, and their 4-bit ones compute in bfloat16. Those in ``kernels/`` read weights at the
+speed of the memory up to a dozen rows, and multiply bytes above. They need a C compiler
+that knows OpenMP (gcc does), 3 seconds and 40 KB of the cache; where anything of that is
+missing, torch's kernels are used and the reason is said.
+"""
+
+import ctypes
+import functools
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tui.host import cpu
+from tui.host.errors import UserError
+from tui.host.paths import cache_dir
+
+_SOURCES = Path(__file__).with_name("kernels")
+_INSTRUCTIONS = {"avx512f", "avx512bw", "avx512vl", "avx512_vnni", "fma"}
+_FLAGS = (
+    *("-O3", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni", "-mfma"),
+    *("-fopenmp", "-fPIC", "-std=gnu11"),
+)
+_COMPILERS = ("cc", "gcc")
+_TIMEOUT_S = 120
+
+_P, _N = ctypes.c_void_p, ctypes.c_int64
+_SIGNATURES: dict[str, tuple[list[Any], Any]] = {
+    "duibi_linear": ([ctypes.c_int, _P, _N, _N, _N, _P, _P, _P, _P], ctypes.c_int),
+    "duibi_plain": ([_P, _N, _N, _N, _P, _P, _P], ctypes.c_int),
+    "duibi_pack4": ([_P, _P, _N, _N, _P, _P], None),
+    "duibi_pack8": ([_P, _N, _N, _P, _P], None),
+}
+
+
+class Unavailable(Exception):
+    """The kernels cannot be had here; the message is a clause for a person."""
+
+
+def missing() -> str:
+    """Why the kernels cannot be had here; empty if they can."""
+    return _loaded()[1]
+
+
+def library() -> Any:
+    """The compiled kernels.
+
+    Raises:
+        Unavailable: see `missing`.
+    """
+    found, reason = _loaded()
+    if found is None:
+        raise Unavailable(reason)
+    return found
+
+
+@functools.cache
+def _loaded() -> tuple[Any, str]:
+    try:
+        return _load(), ""
+    except Unavailable as error:
+        return None, str(error)
+    except OSError as error:
+        return None, f"the kernels cannot be loaded ({error})"
+
+
+def _load() -> Any:
+    lacking = _INSTRUCTIONS - cpu.flags()
+    if lacking or torch.backends.cpu.get_cpu_capability() != "AVX512":
+        raise Unavailable("this CPU has no AVX-512 VNNI")
+    try:
+        made = _compiled(cache_dir() / "kernels")
+    except (OSError, UserError):
+        # A cache that cannot be written: for this process only.
+        with tempfile.TemporaryDirectory() as folder:
+            made = _compiled(Path(folder))
+    for name, (arguments, result) in _SIGNATURES.items():
+        function = getattr(made, name)
+        function.argtypes, function.restype = arguments, result
+    return made
+
+
+def _compiled(folder: Path) -> Any:
+    place = folder / _name()
+    if not place.exists():
+        compiler = next((path for name in _COMPILERS if (path := shutil.which(name))), None)
+        if compiler is None:
+            raise Unavailable("there is no C compiler (apt install gcc)")
+        _compile(compiler, place)
+    return ctypes.CDLL(str(place))
+
+
+def _openmp() -> str:
+    """The OpenMP library that torch has loaded: with a second one, two teams of threads
+    would wait for work on the same cores, each spinning while the other computes."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        path = line.partition("/")[2]
+        if "libgomp" in path:
+            return "/" + path
+    raise Unavailable("torch was built without GNU OpenMP")
+
+
+def _name() -> str:
+    """Says all that the library is made of."""
+    digest = hashlib.sha256(" ".join([*_FLAGS, _openmp()]).encode())
+    for source in sorted(_SOURCES.glob("*.c")):
+        digest.update(source.read_bytes())
+    return f"{digest.hexdigest()[:24]}.so"
+
+
+def _compile(compiler: str, place: Path) -> None:
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+        made = Path(folder) / "kernels.so"
+        objects = []
+        for source in sorted(_SOURCES.glob("*.c")):
+            objects.append(str(Path(folder) / f"{source.stem}.o"))
+            _run([compiler, *_FLAGS, "-c", str(source), "-o", objects[-1]])
+        # Linked with torch's OpenMP by its path; with whatever the compiler would take
+        # otherwise, or with names left open, it must not succeed.
+        _run([compiler, "-shared", *objects, "-Wl,-z,defs", _openmp(), "-lm", "-o", str(made)])
+        made.replace(place)
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable("the C compiler took too long") from None
+    if done.returncode:
+        print(done.stderr[-2000:], file=sys.stderr, flush=True)
+        raise Unavailable(f"{Path(command[0]).name} could not compile them, the log says why")

@@ -1,0 +1,153 @@
+"""Linear layers that our own kernels (``kernels/``) compute, where the file's pages lie:
+bfloat16 as checkpoints hold it, and 8 and 4 bits in tiles.
+
+The latter are made like those of `packed`: of tensors that a file can hold, so that a model
+is either packed anew or mapped.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from tui.worker import native
+
+TILE = 32
+GROUP = 32
+_ROWS = 1024
+"""Rows that are packed at a time: they are held in float32 meanwhile."""
+
+_NO_ROOM = "not enough memory for the activations of a layer"
+
+Parts = Mapping[str, torch.Tensor]
+Shape = tuple[torch.dtype, tuple[int, ...]]
+
+
+def takes(columns: int) -> bool:
+    """Whether the kernels take a matrix of so many inputs."""
+    return columns % GROUP == 0
+
+
+class Plain(nn.Module):  # type: ignore[misc]
+    """bfloat16 weights, float32 for all else: the weights' rounding is the only one. Reading
+    the weights takes longer than computing in float32, up to 8 rows or so."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self._weight = weight.to(torch.bfloat16).contiguous()
+        self._bias = None if bias is None else bias.float()
+        self.outputs, self._inputs = self._weight.shape
+        bias_at = None if self._bias is None else self._bias.data_ptr()
+        self._given = self._inputs, self.outputs, self._weight.data_ptr(), bias_at
+        self._call = native.library().duibi_plain
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias`` in float32.
+
+        Raises:
+            MemoryError: no room for the activations.
+        """
+        given = x.float().contiguous()
+        y = torch.empty((*x.shape[:-1], self.outputs))
+        rows = given.numel() // self._inputs
+        if self._call(given.data_ptr(), rows, *self._given, y.data_ptr()):
+            raise MemoryError(_NO_ROOM)
+        return y
+
+
+class _Tiled(nn.Module):  # type: ignore[misc]
+    """``x @ weight.T + bias`` over tiles of 32 outputs; activations have 8 bits and a scale
+    for each row and 32 inputs."""
+
+    bits: ClassVar[int]
+    block: ClassVar[int]
+    """Bytes for 32 outputs and 32 inputs."""
+
+    def __init__(self, parts: Parts, outputs: int) -> None:
+        super().__init__()
+        self._weight, self._scale, self._bias = parts["weight"], parts["scale"], parts.get("bias")
+        self.outputs = outputs
+        self._inputs = self._weight.shape[1] // self.block * GROUP
+        bias = None if self._bias is None else self._bias.data_ptr()
+        self._given = self._weight.data_ptr(), self._scale.data_ptr(), bias
+        self._call = native.library().duibi_linear
+
+    @classmethod
+    def shapes(cls, rows: int, columns: int, biased: bool) -> dict[str, Shape]:
+        """Dtypes and shapes of the parts of such a layer."""
+        tiles = -(-rows // TILE)
+        bias: dict[str, Shape] = {"bias": (torch.float32, (rows,))} if biased else {}
+        return {
+            "weight": (torch.uint8, (tiles, columns // GROUP * cls.block)),
+            "scale": (torch.float32, (tiles * TILE,)),
+        } | bias
+
+    @classmethod
+    def parts(
+        cls, weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """What a file holds of such a layer. ``importance`` (columns): the mean square of
+        each input, where it is known; 8 bits have no use for it."""
+        rows, columns = weight.shape
+        shapes = cls.shapes(rows, columns, bias is not None)
+        made = {name: torch.empty(shape, dtype=dtype) for name, (dtype, shape) in shapes.items()}
+        for start in range(0, rows, _ROWS):
+            some = weight[start : start + _ROWS].float().contiguous()
+            tile = start // TILE
+            cls._pack(some, importance, made["weight"][tile:], made["scale"][start:])
+        if bias is not None:
+            made["bias"] = bias.float()
+        return made
+
+    @classmethod
+    def _pack(
+        cls,
+        rows: torch.Tensor,
+        importance: torch.Tensor | None,
+        weight: torch.Tensor,
+        scale: torch.Tensor,
+    ) -> None:
+        raise NotImplementedError
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias`` in bfloat16.
+
+        Raises:
+            MemoryError: no room for the activations.
+        """
+        given = x.to(torch.bfloat16).contiguous()
+        y = torch.empty((*x.shape[:-1], self.outputs), dtype=torch.bfloat16)
+        rows = given.numel() // self._inputs
+        weight, scale, bias = self._given
+        if self._call(
+            *(self.bits, given.data_ptr(), rows, self._inputs, self.outputs),
+            *(weight, scale, bias, y.data_ptr()),
+        ):
+            raise MemoryError(_NO_ROOM)
+        return y
+
+
+class Int8(_Tiled):
+    """int8 with a scale for each output."""
+
+    bits, block = 8, 1024
+
+    @classmethod
+    def _pack(cls, rows: Any, importance: Any, weight: Any, scale: Any) -> None:
+        native.library().duibi_pack8(
+            rows.data_ptr(), *rows.shape, weight.data_ptr(), scale.data_ptr()
+        )
+
+
+class Int4(_Tiled):
+    """4 bits in groups of 32 inputs, with a scale and a zero point of 8 bits each."""
+
+    bits, block = 4, 576
+
+    @classmethod
+    def _pack(cls, rows: Any, importance: Any, weight: Any, scale: Any) -> None:
+        weighs = None if importance is None else importance.data_ptr()
+        native.library().duibi_pack4(
+            rows.data_ptr(), weighs, *rows.shape, weight.data_ptr(), scale.data_ptr()
+        )
