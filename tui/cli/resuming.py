@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from tui import settings as settings_of
 from tui.cli import options
 from tui.host.errors import UserError
-from tui.run import setup
+from tui.run import setup, unchanged
 from tui.run.conductor import Run
 from tui.sessions import library, reader
 from tui.settings import Settings
 
 OF_THE_SCREEN = ("sessions", "pasted", "theme", "lang", "mouse", "plain")
 """What may be said anew: nothing of it shapes an answer."""
+SAME = ("questions",)
+"""What may be said again, if it is the same."""
 
 
 def resumed(
@@ -23,20 +25,28 @@ def resumed(
     """The run of a session file, its settings, and how many events it has already.
 
     Raises:
-        UserError: there is no such session, it cannot be gone on with, or it was asked to
-            go on in another way than it began.
+        UserError: there is no such session, it cannot be gone on with, it was asked to
+            go on in another way than it began, or a model or a question changed since.
     """
-    given = [f"--{k.replace('_', '-')}" for k, v in flags.items() if v and k not in OF_THE_SCREEN]
+    free = OF_THE_SCREEN + SAME
+    given = [f"--{k.replace('_', '-')}" for k, v in flags.items() if v and k not in free]
     if models or given:
         raise UserError(
             f"--resume goes on as it began, without {(given or ['models'])[0]}", "leave it out"
         )
     folder = settings_of.load(flags).sessions_dir
     reading = reader.read(library.find(session, folder))
+    name = reading.path.name
+    unchanged.check_questions(reading.header.questions, _text(flags.get("questions")), name)
     known = settings_of.Settings().of_run().keys() | settings_of.OPTIONAL
     kept = {k: v for k, v in reading.header.settings.items() if k in known}
     settings = settings_of.load(kept | {k: flags[k] for k in OF_THE_SCREEN if k in flags})
     names = [str(model.get("name", "")) for model in reading.header.models]
     found = options.resolve_models(names, settings)
+    unchanged.check_models(reading.header.models, found, name)
     run = setup.resume(reading.path, reading.events, found, settings, interactive=interactive)
     return run, settings, len(reading.events)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

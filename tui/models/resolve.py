@@ -13,6 +13,7 @@ from tui.models.caches import display_name, modelscope_folder
 from tui.models.consent import agree
 from tui.models.discover import state_of
 from tui.models.files import check_gguf
+from tui.models.fingerprint import fingerprint
 from tui.models.inspect import examine, inspect
 from tui.models.net import Progress
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
@@ -68,6 +69,7 @@ class Resolved:
             "parameters": self.parameters,
             "checkpoint_bytes": self.checkpoint_bytes,
             "context": self.context,
+            "fingerprint": fingerprint(self.checkpoint),
         }
 
     def _elsewhere(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from tui.run.meter import Meter
 from tui.run.record import Record
 from tui.run.residents import Residents
 from tui.run.tasks import Task
+from tui.run.unchanged import SOURCE, source_of
 from tui.sessions.journal import Journal
 from tui.settings import Settings
 
@@ -61,7 +62,7 @@ def begin(
         program=tui.__version__,
         started=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         models=[model.to_json() for model in models],
-        questions=questions.to_json(),
+        questions=questions.to_json() | {SOURCE: source_of(settings.questions)},
         host=describe_host(seen.limit),
         settings=settings.of_run(),
     )

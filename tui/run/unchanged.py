@@ -1,0 +1,104 @@
+"""Whether a run that goes on would still ask the same questions of the same models."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tui import questions as question_sets
+from tui.host import paths
+from tui.host.errors import UserError
+from tui.models.resolve import Resolved
+from tui.questions import BUILT_IN, QuestionSet
+
+SOURCE = "source"
+"""Where a header says which set was asked: a built-in one's name, or a file."""
+_TOLD = {
+    "engine": "the engine",
+    "dtype": "the dtype",
+    "family": "the family",
+    "checkpoint_bytes": "the size of its weights",
+    "parameters": "the number of its parameters",
+    "fingerprint": "its files",
+    "service": "the service",
+    "base_url": "the address",
+    "model": "the name of the model there",
+}
+"""What of a model's entry in a header makes it the same model, and what it is called."""
+
+
+def source_of(name_or_path: str) -> str:
+    """The set of a name or file as a header keeps it: found again from any folder."""
+    if name_or_path in BUILT_IN:
+        return name_or_path
+    return paths.portable(Path(name_or_path).expanduser().absolute())
+
+
+def check_models(began: Sequence[Mapping[str, Any]], now: Sequence[Resolved], name: str) -> None:
+    """The models that ``name``'s header lists (``began``) are those of ``now``.
+
+    Raises:
+        UserError: one is another model by now.
+    """
+    for old, model in zip(began, now, strict=True):
+        new = model.to_json()
+        for field, words in _TOLD.items():
+            before, after = old.get(field), new.get(field)
+            # What an older duibi did not write down, or cannot be known before the load.
+            if not before or not after or before == after:
+                continue
+            shown = "" if field == "fingerprint" else f" ({before}, now {after})"
+            raise UserError(
+                f"{model.label} is not the model that {name} began with: {words} changed{shown}",
+                "bring that model back, or begin a new session with `duibi run`",
+            )
+
+
+def check_questions(began: Mapping[str, Any], given: str | None, name: str) -> None:
+    """The questions in ``name``'s header (``began``) are those of the set it was begun with,
+    as far as that is still there, and those of ``given`` where a person names a set.
+
+    Raises:
+        UserError: one was changed, is missing or new; or ``given`` is no set.
+    """
+    asked = QuestionSet.from_json(began, name)
+    if given is not None:
+        _check_set(asked, question_sets.load(given), given, name)
+        return
+    source = began.get(SOURCE)
+    if not isinstance(source, str) or not _is_there(source):
+        return  # the session has its questions whole
+    try:
+        now = question_sets.load(source)
+    except UserError:
+        return
+    _check_set(asked, now, source, name)
+
+
+def _is_there(source: str) -> bool:
+    # Only ordinary files: a header that others wrote may name a pipe or a device.
+    try:
+        return source in BUILT_IN or Path(source).expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def _check_set(asked: QuestionSet, now: QuestionSet, source: str, name: str) -> None:
+    if asked.questions == now.questions:
+        return
+    new = {question.id: question for question in now.questions}
+    for question in asked.questions:
+        other = new.pop(question.id, None)
+        if other is not None and (other.turns, other.system) == (question.turns, question.system):
+            continue
+        what = "is no longer there" if other is None else "was changed"
+        raise _differs(f"question {question.id} {what} in {source}", name)
+    if new:
+        raise _differs(f"question {next(iter(new))} is new in {source}", name)
+
+
+def _differs(what: str, name: str) -> UserError:
+    return UserError(
+        f"{what} since {name} began",
+        "put the set back, or move it away to go on with what was asked then, or begin a new "
+        "session with `duibi run`",
+    )
