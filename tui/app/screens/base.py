@@ -28,6 +28,8 @@ class Continue:
 class BaseScreen(Screen[Any]):
     """Base of the start, compare and replay screens."""
 
+    BLANK = True
+
     def __init__(self, look: Look) -> None:
         super().__init__()
         self.look = look

@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -18,6 +18,12 @@ class Drawn(Widget):
         super().__init__(**arguments)
         self._strips: dict[int, Strip] = {}
         self._drawn_width = 0
+
+    @property
+    def size(self) -> Size:
+        """Columns and rows to draw. Textual looks them up in its map of the screen each time,
+        to take borders off that these widgets do not have."""
+        return self.outer_size
 
     def refresh(self, *regions: Region, **how: Any) -> Self:
         """Draw regions (or everything) anew with the next frame."""

@@ -84,6 +84,8 @@ def _tail(text: str, room: int) -> str:
 class PaneGrid(Container):
     """Holds the panes and decides where they are; knows which one is meant."""
 
+    BLANK = True
+
     def __init__(self, count: int, look: Look, hint: str) -> None:
         super().__init__(id="panes")
         self.tabs = Tabs(look, id="tabs")
