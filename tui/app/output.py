@@ -6,10 +6,11 @@ is private (`App._display`, with the updates of `textual._compositor`), so Textu
 to one minor version, the setting ``output = "stock"`` (``DUIBI_OUTPUT``) goes back to its own
 way, and a test holds the screens of both ways against each other.
 
-A slow line pushes back: after each frame the terminal is asked for its cursor's position
-(DSR 6, answered by CPR), and at most two frames are unanswered at any time. What changes
-meanwhile is drawn together in the next one, so keys never wait behind old frames. A terminal
-that never answers is not asked again; then the writer's queue alone pushes back.
+A slow line pushes back: after a frame the terminal is asked for its cursor's position
+(DSR 6, answered by CPR), and at most two such frames are unanswered at any time; frames of a
+few bytes are asked for together. What changes meanwhile is drawn together in the next one, so
+keys never wait behind old frames. A terminal that never answers is not asked again; then the
+writer's queue alone pushes back.
 """
 
 import asyncio
@@ -36,6 +37,8 @@ _IN_FLIGHT = 2
 _BACKLOG = 2
 """Writes the terminal has not taken yet, above which nothing is added."""
 _ASK = "\x1b[6n"
+_ASK_BYTES = 64
+"""Written since the last question, from which on to ask: a figure that changes costs less."""
 _TRIES = 3
 _LOST_S = 5.0
 """Seconds after which an answer is taken for lost."""
@@ -86,6 +89,7 @@ class Writer:
         self.pace = Pace()
         self._picture = Picture(0, 0)
         self._in_tmux = bool(os.environ.get("TMUX"))
+        self._unasked = 0
 
     def forget(self) -> None:
         """Somebody else may have written: draw everything anew."""
@@ -123,7 +127,11 @@ class Writer:
         if frame:
             if together and len(frame) > _SYNC_BYTES and not self._in_tmux:
                 frame = frame.join(_SYNC)
-            self._write(frame + _ASK if self.pace.asks() else frame)
+            self._unasked += len(frame)
+            if self._unasked >= _ASK_BYTES and self.pace.asks():
+                frame += _ASK
+                self._unasked = 0
+            self._write(frame)
         return True
 
 

@@ -25,7 +25,8 @@ class Transport(Lines):
         pace = say("transport.max") if math.isinf(speed) else say("transport.speed", n=f"{speed:g}")
         times = f"{clock(min(position_us, duration_us))} / {clock(duration_us)}"
         room = self.size.width - cell_len(state) - cell_len(pace) - len(times) - 8
-        done = position_us / duration_us if duration_us else 1.0
+        second = position_us - position_us % 1_000_000 if playing and not ended else position_us
+        done = second / duration_us if duration_us else 1.0
         filled, empty = bar(done, max(4, room))
         self.show(
             [
