@@ -3,9 +3,11 @@
     python -m benchmarks.session_faults [--kills 200] [--disks 25] [--folder DIR]
 
 Real writer processes are killed, real files damaged, real disks filled: RLIMIT_FSIZE for
-EFBIG and short writes, a tmpfs of 64 KiB for ENOSPC, an ext4 image that the kernel turns
-read-only for EROFS and shuts down for EIO. What needs the right to mount is left out,
-and said so, where that is missing.
+EFBIG and short writes, a tmpfs of 64 KiB for ENOSPC, a btrfs image with a quota for EDQUOT, an
+ext4 image that the kernel turns read-only for EROFS and shuts down for EIO, a FUSE mount for
+what is written on the local disk and copied at the end. What needs the right to mount, or a
+program (mkfs.ext4; mkfs.btrfs and btrfs of Debian's btrfs-progs; bindfs), is left out, and said
+so, where that is missing.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import fcntl
 import os
 import random
 import resource
+import shutil
 import signal
 import struct
 import subprocess
@@ -21,11 +24,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.figures import row
+from tests.support.disks import mounted
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.host.errors import UserError
@@ -127,7 +130,15 @@ def refusals(
 ) -> Counter[str]:
     """Break the disk in the middle of a run, ``count`` times; the run must not notice."""
     seen: Counter[str] = Counter()
+    write = os.write
+
+    def counting(fd: int, data: bytes) -> int:
+        done = write(fd, data)
+        seen["short writes"] += done < len(data)
+        return done
+
     for _ in range(count):
+        os.write = counting
         journal = Journal.create(folder(), HEADER, sync_s=0.01, retry_s=0.05)
         wanted = [journal.append(i, 0, ev.Delta(0, text=f"{i} ")) for i in range(50)]
         break_(journal, chance)
@@ -154,6 +165,7 @@ def refusals(
         whole = reader.read(journal.path)
         seen["whole at the end"] += whole.verdict == "complete" and whole.events[1:-1] == wanted
         journal.path.unlink()
+    os.write = write
     return seen
 
 
@@ -171,21 +183,6 @@ def limits(folder: Path, count: int, chance: random.Random) -> None:
     name = "EFBIG and short writes"
     seen = refusals(name, count, break_, chance, lambda: folder, mend, folder)
     row(f"{name}, {count} times", str(dict(seen)))
-
-
-@contextmanager
-def mounted(*command: str) -> Iterator[Path | None]:
-    """A mounted file system in a folder of its own; None where mounting is not allowed."""
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        done = subprocess.run(["mount", *command, name], capture_output=True)
-        if os.geteuid() or done.returncode:
-            yield None
-            return
-        try:
-            yield place
-        finally:
-            subprocess.run(["umount", "-l", name], check=True)
 
 
 def full(spare: Path, count: int, chance: random.Random) -> None:
@@ -209,6 +206,69 @@ def full(spare: Path, count: int, chance: random.Random) -> None:
 
         seen = refusals("ENOSPC", count, break_, chance, folder, mend, spare)
         row(f"ENOSPC, {count} times", str(dict(seen)))
+
+
+def over_quota(spare: Path, count: int, chance: random.Random) -> None:
+    """A btrfs whose quota leaves room for a part of the run."""
+    if not all(map(shutil.which, ("mkfs.btrfs", "btrfs"))):
+        row("EDQUOT", "left out: no btrfs-progs")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        image = Path(name) / "image"
+        with image.open("wb") as file:
+            file.truncate(128 << 20)
+        subprocess.run(["mkfs.btrfs", "-q", str(image)], check=True, capture_output=True)
+        with mounted("-o", "loop", str(image)) as place:
+            if place is None:
+                row("EDQUOT", "left out: not allowed to mount")
+                return
+            subprocess.run(["btrfs", "quota", "enable", str(place)], check=True)
+
+            def limit(size: str) -> None:
+                command = ["btrfs", "qgroup", "limit", size, str(place)]
+                subprocess.run(command, check=True, capture_output=True)
+
+            def break_(journal: Journal, chance: random.Random) -> None:
+                limit(f"{chance.randrange(32, 64)}K")
+
+            def folder() -> Path:
+                for path in place.glob(f"*{SUFFIX}"):
+                    path.unlink()
+                limit("none")
+                return place
+
+            seen = refusals("EDQUOT", count, break_, chance, folder, lambda: limit("none"), spare)
+            row(f"EDQUOT, {count} times", str(dict(seen)))
+
+
+def remote(folder: Path, count: int) -> None:
+    """A FUSE mount: nothing is written there before the end, then the session whole."""
+    if shutil.which("bindfs") is None:
+        row("FUSE", "left out: no bindfs")
+        return
+    below, bucket = folder / "below", folder / "bucket"
+    below.mkdir()
+    bucket.mkdir()
+    done = subprocess.run(["bindfs", "--no-allow-other", str(below), str(bucket)])
+    if done.returncode:
+        row("FUSE", "left out: not allowed to mount")
+        return
+    os.environ["DUIBI_CACHE_DIR"] = str(folder / "cache")
+    seen: Counter[str] = Counter()
+    try:
+        for _ in range(count):
+            journal = Journal.create(bucket, HEADER, sync_s=0.01)
+            wanted = [journal.append(i, 0, ev.Delta(0, text=f"{i} ")) for i in range(200)]
+            seen["written locally"] += not any(below.iterdir())
+            seen["said so"] += str(bucket) == journal.state.target
+            journal.close("done")
+            whole = reader.read(bucket / journal.path.name)
+            seen["whole at the end"] += whole.events[1:-1] == wanted
+            seen["nothing left behind"] += not any((folder / "cache").rglob(f"*{SUFFIX}"))
+            journal.path.unlink()
+    finally:
+        subprocess.run(["umount", "-l", str(bucket)], check=True)
+    row(f"FUSE, {count} sessions", str(dict(seen)))
 
 
 def broken(spare: Path, count: int, chance: random.Random) -> None:
@@ -304,6 +364,8 @@ def main() -> None:
         names(folder, 8, 40)
         limits(folder, given.disks, chance)
         full(folder, given.disks, chance)
+        over_quota(folder, given.disks, chance)
+        remote(folder, given.disks)
         broken(folder, given.disks, chance)
         kills(folder, given.kills, chance)
 

@@ -100,10 +100,10 @@ class DuibiApp(OutputApp):
     def action_leave(self) -> None:
         """Leave; while answers are running only when asked twice."""
         now = asyncio.get_running_loop().time()
-        busy = [s for s in self.screen_stack if isinstance(s, BoardScreen) and s.must_ask()]
-        if busy and now - self._asked_at > _AGAIN_S:
+        why = [s.why_stay() for s in self.screen_stack if isinstance(s, BoardScreen)]
+        if any(why) and now - self._asked_at > _AGAIN_S:
             self._asked_at = now
-            self._tell(self.look.say("quit.running"), "warning")
+            self._tell(next(filter(None, why)), "warning")
             return
         self.exit(0)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui.app.safe_text import clean
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.settings import Settings
@@ -79,6 +80,10 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
             status = "closed"
     finally:
         run.close(status)
+        from tui.sessions.rescue import last_words
+
+        if words := last_words(run):
+            print(clean(f"duibi: {words}"), file=sys.stderr)
     if result or not screens:
         return result if isinstance(result, int) else app.return_code or 0
     return int(any(a.state == "failed" for a in screens[0].board.answers.values()))

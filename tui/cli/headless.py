@@ -12,6 +12,7 @@ from tui.cli import INTERRUPTED
 from tui.events import Event
 from tui.run.conductor import Run
 from tui.run.outcome import exit_code
+from tui.sessions.rescue import last_words
 
 TICK_S = 0.1
 
@@ -41,6 +42,8 @@ class Headless:
                 (signal.SIGHUP, signal.SIG_IGN),
             )
         }
+        if note := self._run.save_state.note:
+            print(clean(f"duibi: the session {note}"), file=sys.stderr)
         status = "failed"
         try:
             self._run.ask_all(repeats)
@@ -61,9 +64,8 @@ class Headless:
         self._show([event for event in events if event.seq >= self._past], self.board)
 
     def _end(self) -> int:
-        state = self._run.save_state
-        if not state.saved:
-            print(clean(f"duibi: not everything was saved: {state.error}"), file=sys.stderr)
+        if words := last_words(self._run):
+            print(clean(f"duibi: {words}"), file=sys.stderr)
         name = self._run.path.name
         if self._stops:
             print(f"duibi: stopped; what came is saved in {name}", file=sys.stderr)

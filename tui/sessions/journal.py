@@ -33,12 +33,14 @@ _ENDINGS = (ev.Answered, ev.Failed, ev.Cancelled, ev.End)
 class SaveState:
     """Whether all that was appended is in the file. ``error`` is one line saying why not,
     ``pending`` counts the events that wait in memory, ``note`` tells what a person should
-    know although all is well (the file lies elsewhere until the end)."""
+    know although all is well (the file lies elsewhere until the end), ``target`` is the
+    network folder that it will be copied to at the end ("": it is where it belongs)."""
 
     saved: bool = True
     error: str = ""
     pending: int = 0
     note: str = ""
+    target: str = ""
 
 
 class Journal:
@@ -100,7 +102,7 @@ class Journal:
         journal._all.append(line)
         journal._seq, journal._good, journal._crc = 1, len(line), crc32(line)
         if staged:
-            journal._note = f"on the local disk until the end, then copied to {folder}"
+            journal._note = f"is on the local disk until the end, then copied to {folder}"
         journal._thread.start()
         return journal
 
@@ -144,7 +146,8 @@ class Journal:
         with self._lock:
             error = self._error or self._sync_error
             pending = len(self._pending)
-            return SaveState(not error and not pending, error, pending, self._note)
+            target = "" if self._target is None or self._fd < 0 else str(self._target.parent)
+            return SaveState(not error and not pending, error, pending, self._note, target)
 
     @property
     def last_us(self) -> int:
@@ -317,7 +320,7 @@ class Journal:
                 except OSError as error:
                     self._note = f"stays at {self.path}: {storage.reason(error)}"
                 else:
-                    self._note = f"copied to {self._target.parent}"
+                    self._note = f"was copied to {self._target.parent}"
                     self.path = self._target
             os.close(self._fd)
             self._fd = -1

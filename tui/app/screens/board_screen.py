@@ -133,9 +133,9 @@ class BoardScreen(BaseScreen):
         """The model of the chosen pane."""
         return self.model_at(self.grid.chosen if self.grid else 0)
 
-    def must_ask(self) -> bool:
-        """Whether leaving now would stop something."""
-        return False
+    def why_stay(self) -> str:
+        """What leaving now would stop or lose, for a person to decide; "": nothing."""
+        return ""
 
     def after_events(self) -> None:
         """Something happened; the board is up to date."""

@@ -26,7 +26,7 @@ class LiveRun(Source, Protocol):
 
     @property
     def save_state(self) -> Any:
-        """``saved``, ``error`` and ``pending`` of the journal."""
+        """The journal's `tui.sessions.journal.SaveState`."""
         ...
 
     def ask(
@@ -99,6 +99,12 @@ class CompareScreen(JudgingScreen):
         """The prompt."""
         yield self.prompt
 
+    def on_mount(self) -> None:
+        """Say where the session is, if that is not where it was wanted."""
+        super().on_mount()
+        if folder := self.run.save_state.target:
+            self.tell(self.look.say("elsewhere.staged", folder=folder))
+
     def focus_stops(self) -> list[Widget]:
         """The prompt comes after the panes."""
         return [self.prompt]
@@ -110,11 +116,15 @@ class CompareScreen(JudgingScreen):
             return self.look.say("status.not_saved", error=state.error), "bad"
         if not state.saved:
             return self.look.say("status.saving"), "muted"
+        if state.target:
+            return self.look.say("status.saved_here"), "good"
         return self.look.say("status.saved"), "good"
 
-    def must_ask(self) -> bool:
-        """Open answers would be stopped."""
-        return bool(self.board.open_answers())
+    def why_stay(self) -> str:
+        """Open answers would be stopped; what is not saved may be lost."""
+        if self.run.save_state.error:
+            return self.look.say("quit.unsaved")
+        return self.look.say("quit.running") if self.board.open_answers() else ""
 
     def tick(self) -> None:
         """Also without events the save state may change."""
