@@ -60,11 +60,14 @@ def figures(answer: Answer | None, look: Look) -> str:
     return look.say("pane.ttft_speed", ttft=milliseconds(ttft), speed=rate(speed))
 
 
-def header(board: Board, model: Model, question: str, look: Look, width: int) -> list[Piece]:
-    """The pieces of a pane's header; label and figures stay, the state is what is cut."""
+def header(
+    board: Board, model: Model, question: str, look: Look, width: int, search: str = ""
+) -> list[Piece]:
+    """The pieces of a pane's header; label and figures stay, the state is what is cut.
+    ``search``: what is searched, in the place of the figures."""
     answer = shown_answer(board, model.index, question)
     state = state_of(model, answer)
-    right = figures(answer, look)
+    right = clip(one_line(search), width // 2) or figures(answer, look)
     label = clip(one_line(model.label), max(8, width - cell_len(right) - 4))
     room = width - cell_len(label) - cell_len(right) - 5
     words = clip(one_line(state_words(board, model, answer, look)), room)

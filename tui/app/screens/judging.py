@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 
 from tui.app.look import Look
+from tui.app.safe_text import one_line
 from tui.app.screens.board_screen import BoardScreen, Source
 from tui.board import Board
 from tui.events import Event, Note, Rated, Session, Voted
@@ -35,6 +36,15 @@ class JudgingScreen(BoardScreen):
         Binding("b", "blind", "key.blind", show=False, id="judge.blind"),
         Binding("d", "differences", "key.differences", id="view.differences"),
         Binding("e", "export", "key.export", id="session.export"),
+        Binding("slash", "find", "key.find", id="pane.find"),
+        Binding("asterisk,f3", "find_next(1)", "key.find_next", show=False, id="pane.find_next"),
+        Binding(
+            "number_sign,shift+f3",
+            "find_next(-1)",
+            "key.find_previous",
+            show=False,
+            id="pane.find_previous",
+        ),
     ]
 
     def __init__(self, look: Look, source: Source, path: Path, sessions: Path, hint: str) -> None:
@@ -135,6 +145,27 @@ class JudgingScreen(BoardScreen):
                 self.judge(Note(text[:MAX_NOTE], true.id, "person"))
 
         self.ask_for(title, answer.remark, done)
+
+    # Search.
+
+    def action_find(self) -> None:
+        """Search in the chosen pane."""
+        if self.grid is not None:
+            pane = self.grid.pane
+            self.ask_for(self.look.say("find.title"), pane.searched, self._find)
+
+    def _find(self, query: str) -> None:
+        if self.grid is not None and not self.grid.pane.find(query) and query.strip():
+            self.tell(self.look.say("find.nothing", query=one_line(query)), "warning")
+
+    def action_find_next(self, step: int) -> None:
+        """Go to the next or the previous place of what is searched."""
+        if self.grid is None:
+            return
+        if not self.grid.pane.searched:
+            self.action_find()
+        else:
+            self.grid.pane.find_next(step)
 
     # Blind mode.
 

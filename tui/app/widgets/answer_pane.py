@@ -5,6 +5,7 @@ those that changed are repainted, there is no scrollbar, and the background is t
 The header and the text are repainted by the screen's tick, never per token.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events
@@ -13,6 +14,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from tui.app.conversation import Conversation
+from tui.app.finder import Finder, marked
 from tui.app.look import Look, Piece
 from tui.app.pane_header import header, shown_answer, state_of
 from tui.app.widgets.drawn import Drawn
@@ -52,6 +54,7 @@ class AnswerPane(Drawn, can_focus=True):
         self.follow = True
         self._marked = False
         self._conversation = Conversation(20, look, hint)
+        self._finder: Finder | None = None
 
     @property
     def body_height(self) -> int:
@@ -72,6 +75,8 @@ class AnswerPane(Drawn, can_focus=True):
         model = board.models[self.index]
         changed = self._conversation.update(board, model, question, self._may_move)
         if changed is not None:
+            if self._finder is not None:
+                changed = min(changed, self._finder.update(changed, *self._rows()))
             self._grown(changed, before)
         if self._conversation.is_rough and self._may_move:
             self.set_timer(_AGAIN_S, self._show_again)
@@ -92,6 +97,8 @@ class AnswerPane(Drawn, can_focus=True):
 
     def _restart(self, width: int) -> None:
         self._conversation = Conversation(width, self._look, self._hint)
+        if self._finder is not None:
+            self._finder = Finder(self._finder.query)
         self.refresh()
 
     def _turn_to(self, question: str) -> None:
@@ -136,12 +143,15 @@ class AnswerPane(Drawn, can_focus=True):
             model.current,
             percent,
             self.size.width,
+            self._search_words(),
             self._board.now_us // _FIGURES_EVERY_US if self._board.open_answers(self.index) else 0,
         )
         if mark == self._header_mark:
             return
         self._header_mark = mark
-        pieces = header(self._board, model, self._question, self._look, self.size.width)
+        pieces = header(
+            self._board, model, self._question, self._look, self.size.width, self._search_words()
+        )
         if pieces != self._header:
             self._header = pieces
             self.refresh(Region(0, 0, self.size.width, 1))
@@ -155,7 +165,10 @@ class AnswerPane(Drawn, can_focus=True):
         index = self.top + y - 1
         if index >= len(self._conversation):
             return self._look.strip([], width)
-        return self._look.strip([(" " * _MARGIN, ""), *self._conversation.row(index)], width)
+        row = self._conversation.row(index)
+        if self._finder is not None and (spans := self._finder.spans(index)):
+            row = marked(row, spans)
+        return self._look.strip([(" " * _MARGIN, ""), *row], width)
 
     def on_resize(self, event: events.Resize) -> None:
         """Wrap anew at the new width, keeping to the end if the reader was there."""
@@ -188,6 +201,43 @@ class AnswerPane(Drawn, can_focus=True):
         """The wheel scrolls three rows."""
         event.stop()
         self.action_scroll(-3)
+
+    def _rows(self) -> tuple[int, Callable[[int], str]]:
+        rows = self._conversation
+        return len(rows), lambda index: "".join(text for text, _ in rows.row(index))
+
+    def _search_words(self) -> str:
+        """What is searched and how much of it is found, for the header."""
+        if self._finder is None:
+            return ""
+        number, count = self._finder.at + 1, len(self._finder)
+        return self._look.say("find.count", query=self._finder.query, number=number, count=count)
+
+    @property
+    def searched(self) -> str:
+        """What is searched in the pane."""
+        return self._finder.query if self._finder is not None else ""
+
+    def find(self, query: str) -> bool:
+        """Mark a text wherever it stands, also in what is yet to come, and go to the first
+        place from here on; nothing ends the search. Whether there is one now."""
+        self._finder = Finder(query) if query.strip() else None
+        self.refresh()
+        if self._finder is not None:
+            self._finder.update(0, *self._rows())
+        return self.find_next(1)
+
+    def find_next(self, step: int) -> bool:
+        """Go to the next or the previous place, round and round; whether there is one."""
+        row = self._finder.go(step, self.top) if self._finder is not None else None
+        if row is not None:
+            self.follow = False
+            if not self.top <= row < self.top + self.body_height:
+                self.top = max(0, row - self.body_height // 3)
+            self.refresh()
+        if self._question:
+            self._show_header()
+        return row is not None
 
     def action_scroll(self, rows: int) -> None:
         """Scroll by rows; arriving at the end makes the pane follow again."""

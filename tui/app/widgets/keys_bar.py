@@ -16,6 +16,8 @@ _NAMES = {
     "question_mark": "?",
     "slash": "/",
     "equals_sign": "=",
+    "asterisk": "*",
+    "number_sign": "#",
     "left": "←",
     "right": "→",
     "up": "↑",
@@ -75,6 +77,7 @@ _ORDER = (
     "screen.focus_next",
     "screen.zoom",
     "answer.copy",
+    "pane.find",
     "app.theme",
 )
 """The footer, most useful first."""
