@@ -1,7 +1,9 @@
 """Themes and messages: complete, checked, and told by file and line."""
 
+import asyncio
 import re
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from textual.geometry import Region
 
 import tui.app
 from tests.support.source import ScriptedRun
+from tui.app import app as app_module
+from tui.app.app import DuibiApp
 from tui.app.main import make_app
 from tui.app.messages import LANGUAGES, Messages, catalogue
 from tui.app.screens.compare import CompareScreen
@@ -125,3 +129,47 @@ async def test_another_theme_colours_what_is_drawn_already() -> None:
             await pilot.press("t")
             await pilot.pause(0.1)
         assert colours[0] != colours[1]
+
+
+def ground(app: DuibiApp, index: int = 1) -> set[str]:
+    """The backgrounds of a pane's header, as it is drawn now."""
+    pane = app.screen.grid.panes[index]
+    (strip,) = pane.render_lines(Region(0, 0, pane.size.width, 1))
+    return {str(segment.style.bgcolor) for segment in strip}
+
+
+async def test_a_theme_that_is_written_while_the_screen_is_up_is_used_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(app_module, "_LOOK_S", 0.05)
+    folder = paths.config_dir() / "themes"
+    text = (paths.bundled("themes") / "duibi-dark.toml").read_text("utf-8")
+    panel = load(paths.bundled("themes") / "duibi-dark.toml").colours["panel"]
+    app = make_app(Settings(), lambda look: CompareScreen(look, ScriptedRun(), Path()))
+
+    async def until(seen: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not seen():
+                await pilot.pause(0.05)
+
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause(0.1)
+        before = ground(app)
+        folder.mkdir(parents=True)
+        mine = folder / "mine.toml"
+        mine.write_text(text.replace(panel, "#123456"), "utf-8")
+        await until(lambda: ground(app) != before)
+        assert app.get_css_variables()["duibi-panel"] == "#123456"
+        mine.write_text(text.replace(panel, "#12345"), "utf-8")
+        await until(lambda: bool(app._notifications))
+        (said,) = [notice.message for notice in app._notifications]
+        assert f"{mine}:" in said and "`panel` is #rrggbb" in said
+        assert ground(app) == before, "a broken file leaves the bundled theme of its name"
+        mine.write_text(text.replace(panel, "#654321").replace("duibi-dark", "a-new"), "utf-8")
+        await until(lambda: "a-new" in app._themes.themes)
+        while app.look.theme.name != "a-new":
+            await pilot.press("t")
+        mine.unlink()
+        await until(lambda: "a-new" not in app._themes.themes)
+        await pilot.press("t")
+        assert app.look.theme.name == "ansi16"

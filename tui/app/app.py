@@ -21,12 +21,15 @@ from tui.app.look import Look
 from tui.app.output import OutputApp
 from tui.app.safe_text import clean
 from tui.app.screens.board_screen import BoardScreen
+from tui.app.theme_folder import ThemeFolders
 from tui.app.themes import ROLES, Theme
+from tui.app.widgets.drawn import Drawn
 from tui.app.widgets.keys_bar import keys_of
 from tui.host import paths
-from tui.host.errors import UserError
 
 _AGAIN_S = 5.0
+_LOOK_S = 1.0
+"""How often the user's own themes are looked at."""
 INTERRUPTED = 130
 
 
@@ -48,20 +51,19 @@ class DuibiApp(OutputApp):
     def __init__(
         self,
         look: Look,
-        themes: dict[str, Theme],
+        themes: ThemeFolders,
         first: Callable[[], Screen[Any]],
         keys: dict[str, str],
-        remarks: Iterable[UserError] = (),
         stock_output: bool = False,
     ) -> None:
         self.look, self._themes, self._first = look, themes, first
         super().__init__(stock_output, ansi_color=True)
         self.animation_level = "none"
-        self._wanted_keys, self._remarks = keys, list(remarks)
+        self._wanted_keys = keys
         self._asked_at = -_AGAIN_S
         self.ended_by: signal.Signals | None = None
         """The signal that ended the screen, if one did."""
-        for theme in themes.values():
+        for theme in themes.themes.values():
             self.register_theme(_textual(theme))
         # As an assignment would do it after the first paint, by parsing every style anew.
         self.set_reactive(App.theme, look.theme.name)
@@ -86,8 +88,9 @@ class DuibiApp(OutputApp):
             self.set_keymap(self._wanted_keys)
             for remark in keymap.remarks(self._wanted_keys, type(self), self.look):
                 self._tell(remark, "warning")
-        for error in self._remarks:
+        for error in self._themes.errors:
             self._tell(error.message, "warning")
+        self.set_interval(_LOOK_S, self._look_at_themes)
         self.call_after_refresh(_collect_only_what_is_new)
 
     def _end_by(self, number: signal.Signals) -> None:
@@ -124,13 +127,34 @@ class DuibiApp(OutputApp):
 
     def action_next_theme(self) -> None:
         """The next theme, round and round."""
-        names = sorted(self._themes)
-        theme = self._themes[names[(names.index(self.look.theme.name) + 1) % len(names)]]
+        names = sorted(self._themes.themes)
+        after = [name for name in names if name > self.look.theme.name]
+        theme = self._themes.themes[(after or names)[0]]
+        self._wear(theme)
+        self.clear_notifications()
+        self._tell(self.look.say("theme.now", name=theme.name))
+
+    def _wear(self, theme: Theme) -> None:
         self.look.wear(theme)
         self.theme = theme.name
         self.refresh_css(animate=False)
-        self.clear_notifications()
-        self._tell(self.look.say("theme.now", name=theme.name))
+        for screen in self.screen_stack:
+            for widget in screen.query(Drawn):
+                widget.refresh()
+
+    def _look_at_themes(self) -> None:
+        """A theme of the user's own that was written while the screen is up is used at once."""
+        told = {error.message for error in self._themes.errors}
+        if not self._themes.changed():
+            return
+        for error in self._themes.errors:
+            if error.message not in told:
+                self._tell(error.message, "warning")
+        for theme in self._themes.themes.values():
+            self.register_theme(_textual(theme))
+        now = self._themes.themes.get(self.look.theme.name)
+        if now is not None and now != self.look.theme:
+            self._wear(now)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: what applies on this screen, in the language of the screen."""

@@ -138,21 +138,19 @@ def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "D
     from tui.app.app import DuibiApp
     from tui.app.look import Look
     from tui.app.messages import Messages
-    from tui.app.themes import load_all
+    from tui.app.theme_folder import ThemeFolders
 
     say = Messages(settings.lang)
-    folders = [paths.bundled("themes"), paths.config_dir() / "themes"]
-    themes, remarks = load_all(folders)
-    chosen = themes.get(settings.theme) or themes.get(f"duibi-{settings.theme}")
+    themes = ThemeFolders(paths.bundled("themes"), paths.config_dir() / "themes")
+    named = themes.themes
+    chosen = named.get(settings.theme) or named.get(f"duibi-{settings.theme}")
     if chosen is None:
-        known = ", ".join(sorted(themes))
+        known = ", ".join(sorted(named))
         raise UserError(
             say("theme.unknown", name=settings.theme, known=known), "choose one with --theme"
         )
     look = Look(chosen, say)
-    return DuibiApp(
-        look, themes, lambda: first(look), settings.keys, remarks, settings.output == "stock"
-    )
+    return DuibiApp(look, themes, lambda: first(look), settings.keys, settings.output == "stock")
 
 
 def _terminal() -> None:

@@ -1,0 +1,40 @@
+"""The themes of some folders, looked at again while the program runs."""
+
+import os
+from pathlib import Path
+
+from tui.app.themes import load_all
+
+Stamp = frozenset[tuple[str, int, int]]
+
+
+class ThemeFolders:
+    """Themes by name, a later folder's over an earlier one's. Only the last folder, the
+    user's own, is expected to change."""
+
+    def __init__(self, *folders: Path) -> None:
+        self._folders = folders
+        self._stamp = self._look()
+        self.themes, self.errors = load_all(list(folders))
+
+    def changed(self) -> bool:
+        """Whether there is something else now; `themes` and `errors` are up to date then."""
+        stamp = self._look()
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        self.themes, self.errors = load_all(list(self._folders))
+        return True
+
+    def _look(self) -> Stamp:
+        """Name, time and size of each file: what a change of a theme changes."""
+        found = []
+        try:
+            with os.scandir(self._folders[-1]) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".toml"):
+                        status = entry.stat()
+                        found.append((entry.name, status.st_mtime_ns, status.st_size))
+        except OSError:
+            pass  # not there, or gone between two looks: no themes of the user's own
+        return frozenset(found)
