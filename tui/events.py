@@ -286,6 +286,8 @@ class Event:
     body: Body
 
 
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
 _KINDS: dict[str, type] = {t.kind: t for t in typing.get_args(Body) if t is not Unknown}
 _DEFAULTS: dict[type, list[tuple[str, Any]]] = {}
 _CHECKS: dict[type, dict[str, tuple[type, ...]]] = {}
@@ -329,8 +331,9 @@ def body_of(kind: str, data: Mapping[str, Any]) -> Body:
     for name, value in data.items():
         if wanted := checks.get(name):
             # By exact type: JSON gives no others, and a bool must not pass for a number.
-            if type(value) not in wanted or not _in_range(value):
-                raise EventError(f"{kind}.{name} is {type(value).__name__} or out of range")
+            found = type(value)
+            if found not in wanted or (found is not str and not _in_range(value)):
+                raise EventError(f"{kind}.{name} is {found.__name__} or out of range")
             known[name] = value
     try:
         return typing.cast(Body, made(**known))
@@ -341,7 +344,7 @@ def body_of(kind: str, data: Mapping[str, Any]) -> Body:
 def _in_range(value: Any) -> bool:
     """Whether a number can be shown and computed with: finite, an int of 64 bits."""
     if type(value) is int:
-        return -(2**63) <= value < 2**63
+        return _LEAST <= value <= _MOST
     return type(value) is not float or math.isfinite(value)
 
 
@@ -373,8 +376,12 @@ def event_of(row: Any) -> Event:
     if type(row) is not list or len(row) != 5:
         raise EventError("not [seq, t_us, model, kind, payload]")
     seq, t_us, model, kind, data = row
-    if not type(seq) is type(t_us) is type(model) is int or type(kind) is not str:
-        raise EventError("not [seq, t_us, model, kind, payload]")
-    if type(data) is not dict or not (_in_range(seq) and _in_range(t_us) and _in_range(model)):
+    # Unrolled: a session is a million of these lines.
+    if (
+        not type(seq) is type(t_us) is type(model) is int
+        or type(kind) is not str
+        or type(data) is not dict
+        or not (_LEAST <= seq <= _MOST and _LEAST <= t_us <= _MOST and _LEAST <= model <= _MOST)
+    ):
         raise EventError("not [seq, t_us, model, kind, payload]")
     return Event(seq, t_us, model, body_of(kind, data))

@@ -53,7 +53,7 @@ def seal(body: bytes) -> bytes:
 
 def is_sealed(line: bytes) -> bool:
     """Whether a line, newline included, is whole and its CRC holds."""
-    return line[-_TAIL:-9] == b"\t" and line[-9:] == b"%08x\n" % crc32(memoryview(line)[:-_TAIL])
+    return line[-_TAIL:] == b"\t%08x\n" % crc32(line[:-_TAIL])
 
 
 def row_of(line: bytes) -> list[Any]:
@@ -62,10 +62,11 @@ def row_of(line: bytes) -> list[Any]:
     Raises:
         LineError: newline or CRC are missing or wrong, or it holds no JSON array.
     """
-    if not is_sealed(line):
+    body = line[:-_TAIL]
+    if line[-_TAIL:] != b"\t%08x\n" % crc32(body):
         raise LineError("the checksum does not hold")
     try:
-        text = line[:-_TAIL].decode()
+        text = body.decode()
         row, end = _decode(text)
     except (ValueError, RecursionError) as error:
         raise LineError(f"not JSON: {error}") from None
