@@ -6,6 +6,7 @@ both have a key, the current folder wins. Keys of services never come from a fil
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -125,36 +126,47 @@ def _from_file(file: Path, stranger: bool) -> dict[str, Any]:
     if len(text) > _MAX_BYTES:
         raise UserError(f"{file}: larger than {_MAX_BYTES >> 20} MiB", "that is no settings file")
     try:
-        data = tomllib.loads(text.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        written = text.decode("utf-8-sig")
+        data = tomllib.loads(written)
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{file}:{line}: not UTF-8", "save the file as UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UserError(f"{file}: not TOML: {error}", "mend the line, or move the file") from None
     found = {}
     for name, value in data.items():
+        place = _place(file, written, name)
         if name not in _READERS:
-            raise _unknown(file, name)
-        found[name] = _checked(f"{file}: {name}", _READERS[name], value)
+            raise _unknown(place, name)
+        found[name] = _checked(f"{place}: {name}", _READERS[name], value)
         if name in ("sessions", "pasted"):
             found[name] = file.parent / found[name]
         elif name == "services":
-            _check_services(file, found[name], stranger)
+            _check_services(place, found[name], stranger)
     return found
 
 
-def _check_services(file: Path, own: Mapping[str, Any], stranger: bool) -> None:
+def _place(file: Path, text: str, name: str) -> str:
+    """``file:line`` of where a key or its table begins, as far as that is plain to see."""
+    found = re.search(rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(name)}\b", text, re.MULTILINE)
+    return f"{file}:{text.count(chr(10), 0, found.start()) + 1}" if found else str(file)
+
+
+def _check_services(place: str, own: Mapping[str, Any], stranger: bool) -> None:
     try:
         services.check(own, stranger)
     except UserError as error:
-        raise UserError(f"{file}: {error.message}", error.next_step) from None
+        raise UserError(f"{place}: {error.message}", error.next_step) from None
 
 
-def _unknown(file: Path, name: str) -> UserError:
+def _unknown(place: str, name: str) -> UserError:
     near = difflib.get_close_matches(name, _READERS, 1, 0.7)
     if not near and name.lower().endswith(("_key", "_token", "_secret", "_base_url")):
         return UserError(
-            f"{file}: {name} does not belong into a file", f"export {name.upper()} instead"
+            f"{place}: {name} does not belong into a file", f"export {name.upper()} instead"
         )
     return UserError(
-        f"{file}: unknown key {name!r}",
+        f"{place}: unknown key {name!r}",
         f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_READERS)}",
     )
 

@@ -1,5 +1,6 @@
 """Following a session that another process writes."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.sessions import HEADER, write_session
+from tests.support.terminal import DUIBI, Terminal
 from tui import events as ev
 from tui.host.errors import UserError
 from tui.sessions import reader
@@ -113,3 +115,64 @@ def test_following_what_ended_long_ago_ends_at_once(tmp_path: Path) -> None:
 def test_following_nothing_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no session"):
         Follower(tmp_path / "none.duibi")
+
+
+def test_a_session_that_leaves_its_place_at_the_end_is_seen_to_its_end(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path, HEADER)
+    follower = Follower(journal.path, Clock())
+    follower.drain()
+    journal.append(1, 0, ev.Note("last words"))
+    journal.close("done")
+    journal.path.rename(tmp_path / "elsewhere")
+    seen = [event.body for _ in range(3) for event in follower.drain()[1]]
+    assert [type(body) for body in seen] == [ev.Note, ev.End]
+    assert follower.ended
+
+
+STREAM = """
+import sys, time
+from pathlib import Path
+from tests.support.sessions import HEADER
+from tui import events as ev
+from tui.sessions.journal import Journal
+journal = Journal.create(Path(sys.argv[1]), HEADER)
+print(journal.path, flush=True)
+journal.append(0, 0, ev.Asked(0, "q1", "?"))
+journal.append(0, 0, ev.Started(0))
+for i in range(int(sys.argv[2])):
+    journal.append(i * 10_000, 0, ev.Delta(0, text=f"word{i}\\n"))
+    time.sleep(0.01)
+journal.append(10**9, 0, ev.Answered(0, "stop", output_tokens=i))
+print(journal.close("done").saved, flush=True)
+"""
+
+
+def test_viewers_that_are_dropped_change_nothing_for_the_run(tmp_path: Path) -> None:
+    """Killed, hung up on, or quit by key, in the screen and on a pipe, while it streams."""
+    count = 700
+    with subprocess.Popen(
+        [sys.executable, "-c", STREAM, str(tmp_path), str(count)], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        path = Path(writer.stdout.readline().strip())
+        command = [*DUIBI, "replay", str(path), "--follow"]
+        with Terminal(command) as one, Terminal(command) as two, Terminal(command) as three:
+            pipe = subprocess.Popen([*command, "--plain"], stdout=subprocess.PIPE)
+            for viewer in (one, two, three):
+                viewer.wait(lambda text: "word1" in text)
+            assert pipe.stdout is not None and b"word0" in pipe.stdout.read(4096)
+            one.process.kill(signal.SIGKILL)
+            two.hang_up()
+            pipe.kill()
+            pipe.wait()
+            assert writer.poll() is None, "it was over before the viewers were dropped"
+            three.wait(f"word{count - 1}")
+            three.wait("the end")
+            three.send("q")
+            assert three.wait_exit() == 0
+        assert writer.stdout.read().strip() == "True"
+    assert writer.returncode == 0
+    reading = reader.read(path)
+    assert reading.verdict == "complete"
+    said = [event.body.text for event in reading.events if isinstance(event.body, ev.Delta)]
+    assert said == [f"word{i}\n" for i in range(count)]

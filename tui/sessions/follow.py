@@ -27,7 +27,9 @@ class Tail:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        data = reader.load(path)
+        # Held open: a session that is copied elsewhere at its end leaves this place.
+        self._file = os.fdopen(storage.open_regular(path), "rb")
+        data = self._file.read(lines.MAX_FILE)
         scanned = reader.scan(data, path.name)
         self._waiting: list[Event] = scanned.events
         self._seq, self._at = len(scanned.events), scanned.good
@@ -36,11 +38,14 @@ class Tail:
     def read(self) -> list[Event]:
         """The events that have come since the last call."""
         found, self._waiting = self._waiting, []
-        with os.fdopen(storage.open_regular(self.path), "rb") as file:
-            # From the last good line on, each time: a line cut short by a full disk is
-            # taken back by the writer and written anew.
-            file.seek(self._at)
-            data = file.read(lines.MAX_LINE)
+        # From the last good line on, each time: a line cut short by a full disk is taken back
+        # by the writer and written anew.
+        try:
+            self._file.seek(self._at)
+            data = self._file.read(lines.MAX_LINE)
+        except OSError as error:
+            self.problem = storage.reason(error)
+            return found
         self.problem = ""
         start = 0
         while end := data.find(b"\n", start) + 1:
