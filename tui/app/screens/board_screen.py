@@ -10,6 +10,7 @@ from textual.widget import Widget
 from tui.app import keep
 from tui.app.look import Look, Piece
 from tui.app.pane_header import shown_answer
+from tui.app.safe_text import clean
 from tui.app.screens.base import BaseScreen
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.pane_grid import PaneGrid
@@ -201,9 +202,11 @@ class BoardScreen(BaseScreen):
         if model is None or answer is None or not answer.chunks:
             self.tell(self.look.say("copy.nothing"), "warning")
             return
-        self.app.copy_to_clipboard(answer.text)
+        # It is pasted into a shell, or printed from the file, by somebody who has read it.
+        text = clean(answer.text)
+        self.app.copy_to_clipboard(text)
         name = f"{self.path.stem}-{self.question}-{model.label}.txt"
-        self._kept(name, answer.text, "copy.done")
+        self._kept(name, text, "copy.done")
 
     def action_screenshot(self) -> None:
         """A picture (SVG) of the screen, next to the sessions."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 
 from tui.app.look import Look
-from tui.app.safe_text import one_line
+from tui.app.safe_text import clean, one_line
 from tui.app.screens.board_screen import BoardScreen, Source
 from tui.board import Board
 from tui.events import Event, Note, Rated, Session, Voted
@@ -141,7 +141,7 @@ class JudgingScreen(BoardScreen):
         title = self.look.say("judge.note", label=self.shown.models[place].label)
 
         def done(text: str) -> None:
-            if text != true.remark:
+            if text != clean(true.remark):
                 self.judge(Note(text[:MAX_NOTE], true.id, "person"))
 
         self.ask_for(title, answer.remark, done)

@@ -7,7 +7,7 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from tui.app.look import Look
-from tui.app.safe_text import one_line
+from tui.app.safe_text import clean, one_line
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.prompt import Prompt
 from tui.app.wrapping import clip
@@ -41,7 +41,7 @@ class AskLine(Container):
         """Let a person change ``text``; ``done`` gets what was made of it."""
         self._done = done
         self.display = True
-        self.line.load_text(text)
+        self.line.load_text(clean(text))
         self.line.move_cursor(self.line.document.end)
         width = self.app.size.width
         self.heading.show([[(" " + clip(one_line(title), width - 2), "accent")]])
