@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import random
 import subprocess
@@ -18,6 +19,7 @@ from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions import lines, reader
 from tui.sessions.journal import Journal
+from tui.sessions.player import Player
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +249,32 @@ def test_a_session_is_exported_again_byte_for_byte(path: Path) -> None:
     reading = reader.read(path)
     assert reading.verdict == "complete"
     assert b"".join(lines.to_line(e)[1] for e in reading.events) == path.read_bytes()
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("speed", [1.0, 8.0, math.inf])
+@pytest.mark.parametrize("path", [GOLDEN, *SHIPPED], ids=lambda path: path.stem)
+def test_what_a_replay_gives_out_is_the_file_byte_for_byte(path: Path, speed: float) -> None:
+    """With a clock of its own that moves in uneven steps, and after going back once."""
+    clock, chance = Clock(), random.Random(3)
+    player = Player(reader.read(path).events, clock, speed=speed)
+    given_out: list[ev.Event] = []
+    turned = False
+    while not player.ended:
+        reset, events = player.drain()
+        given_out = events if reset else given_out + events
+        if not turned and player.position_us > player.duration_us / 2:
+            turned = True
+            player.seek(player.duration_us // 4)
+        clock.now += chance.uniform(0.001, 3)
+    lines_ = [lines.to_line(e)[1] for e in sorted(given_out, key=lambda e: e.seq)]
+    assert b"".join(lines_) == path.read_bytes()
 
 
 def test_the_golden_file_of_version_1_reads_as_ever() -> None:

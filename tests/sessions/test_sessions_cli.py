@@ -16,7 +16,7 @@ from tui.cli import replay as replay_cli
 from tui.cli import sessions as sessions_cli
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.sessions import lines
+from tui.sessions import lines, reader
 from tui.sessions.journal import Journal
 
 HOSTILE = "\x1b]52;c;aGk=\x07\x9b31m[/foo]\u202e\x7f"
@@ -103,6 +103,37 @@ def test_show(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [a["text"] for a in shown["answers"]][:2] == [
         "".join(f"word{m}.{i} " for i in range(5)) for m in (0, 1)
     ]
+
+
+def test_what_repair_rm_and_path_did_is_data_too(
+    session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*args: str) -> dict:
+        assert run(*args, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert told("path", "last") == {"path": str(session)}
+    assert told("path") == {"path": str(session.parent)}
+    deleted = told("rm", "last")["deleted"]
+    assert [each["file"] for each in deleted] == [str(session)]
+    assert Path(deleted[0]["trash"]).exists() and not session.exists()
+    assert told("rm", "--undo")["restored"] == [str(session)] and session.exists()
+    rows = session.read_bytes().split(b"\n")
+    session.write_bytes(b"\n".join(rows[:20] + rows[21:]))
+    made = told("repair", "last")
+    assert (made["file"], made["events"]) == (str(session), 20)
+    assert made["bytes_dropped"] == sum(len(row) + 1 for row in rows[21:-1])
+    assert reader.read(Path(made["recovered"])).verdict == "interrupted"
+    told("rm", made["recovered"])
+    assert told("rm", "--empty-trash")["deleted_for_good"] == 1
+
+
+def test_several_are_verified_as_a_line_each(
+    session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("verify", "last", session.name, "--json") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["verdict"] for row in rows] == ["complete"] * 2
 
 
 def test_verify(session: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,8 +112,24 @@ def verify(
 
 
 @app.command(help="Write what is whole of a session beside it as *.recovered.duibi.")
-def repair(session: Name, sessions: Dir = None) -> int:
-    print(path_text(reader.repair(library.find(session, _folder(sessions)))))
+def repair(session: Name, json: Json = False, sessions: Dir = None) -> int:
+    damaged = library.find(session, _folder(sessions))
+    saved = reader.repair(damaged)
+    if json:
+        found = reader.read(saved)
+        left_out = damaged.stat().st_size - saved.stat().st_size
+        print(
+            json_text(
+                {
+                    "file": str(damaged),
+                    "recovered": str(saved),
+                    "events": len(found.events),
+                    "bytes_dropped": left_out,
+                }
+            )
+        )
+    else:
+        print(path_text(saved))
     return 0
 
 
@@ -122,34 +138,45 @@ def rm(
     sessions_: Annotated[list[str] | None, typer.Argument(metavar="SESSION...")] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Bring back what was deleted last.")] = False,
     empty: Annotated[bool, typer.Option("--empty-trash", help="Delete it for good.")] = False,
+    json: Json = False,
     sessions: Dir = None,
 ) -> int:
     folder = _folder(sessions)
     if bool(sessions_) + undo + empty != 1:
         raise UserError("nothing to delete", "name sessions, or give --undo or --empty-trash")
+    done: dict[str, Any] = {"deleted": [], "restored": [], "deleted_for_good": 0}
     if undo:
         if not (gone := library.trashed(folder)):
             raise UserError(f"the trash of {folder} is empty", "see `duibi sessions list`")
-        print(path_text(library.restore(gone[0])))
+        restored = library.restore(gone[0])
+        done["restored"].append(str(restored))
+        if not json:
+            print(path_text(restored))
     elif empty:
-        print(f"{library.empty_trash(folder)} sessions deleted for good", file=sys.stderr)
+        done["deleted_for_good"] = library.empty_trash(folder)
+        print(f"{done['deleted_for_good']} sessions deleted for good", file=sys.stderr)
     for path in [library.find(name, folder) for name in sessions_ or ()]:
         moved = library.trash(path)
+        done["deleted"].append({"file": str(path), "trash": str(moved)})
         place = "" if moved.parent.parent == folder else f" --sessions {path.parent}"
         print(
             one_line(f"{path.name} is in the trash (undo: duibi sessions rm --undo{place})"),
             file=sys.stderr,
         )
+    if json:
+        print(json_text(done))
     return 0
 
 
 @app.command(help="The path of a session, or of the folder of all.")
 def path(
     session: Annotated[str | None, typer.Argument()] = None,
+    json: Json = False,
     sessions: Dir = None,
 ) -> int:
     folder = _folder(sessions)
-    print(path_text(folder if session is None else library.find(session, folder).resolve()))
+    found = folder if session is None else library.find(session, folder).resolve()
+    print(json_text({"path": str(found)}) if json else path_text(found))
     return 0
 
 
