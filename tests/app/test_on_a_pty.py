@@ -69,6 +69,15 @@ def test_watching_needs_no_model_library(session: Path, tmp_path: Path) -> None:
         assert it.wait_exit() == 0
 
 
+def test_a_replay_that_loops_begins_again(session: Path) -> None:
+    with replaying(session, "--loop", "--speed", "2") as it:
+        it.wait("0:01 / 0:02")
+        it.wait("0:00 / 0:02")
+        assert "the end" not in it.text()
+        it.send("q")
+        assert it.wait_exit() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_in_a_second_and_restores_the_terminal(
     session: Path, number: signal.Signals

@@ -280,6 +280,20 @@ def test_a_damaged_session_says_what_is_left_out(
     assert "unfinished" in captured.out
 
 
+def test_long_pauses_are_skipped_on_request(
+    session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal.reopen(session)
+    journal.append(3_600_000_000, 0, ev.Asked(50, "q1", "An hour later?", 1))
+    journal.append(7_200_000_000, 0, ev.Delta(50, text="yes"))
+    journal.append(7_200_000_000, 0, ev.Answered(50, "stop"))
+    journal.close("done")
+    begun = time.monotonic()
+    assert call(replay_cli.command, "last", "--plain", "--max-gap", "0.01") == 0
+    assert time.monotonic() - begun < 60
+    assert "An hour later?" in capsys.readouterr().out
+
+
 def test_an_unreadable_session_is_one_error() -> None:
     path = paths.sessions_dir() / f"x{lines.SUFFIX}"
     path.write_bytes(b"nonsense")
