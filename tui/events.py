@@ -57,7 +57,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model is ready. Bytes are bytes, times seconds; ``notes`` are one-line remarks."""
+    """A model is ready. Bytes are bytes, times seconds; ``notes`` are one-line remarks.
+
+    ``weights_bytes`` are its weights as they are held, quantised or widened (0: not known).
+    """
 
     kind: ClassVar[str] = "loaded"
     load_s: float
@@ -67,6 +70,7 @@ class Loaded:
     device: str = ""
     parameters: int = 0
     checkpoint_bytes: int = 0
+    weights_bytes: int = 0
     context: int = 0
     threads: int = 0
     prompt_format: str = ""

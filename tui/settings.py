@@ -33,7 +33,8 @@ class Settings:
     ``sessions`` is where runs are recorded (None: the usual folder);
     ``pasted`` is a file with the answers of models that a person pastes
     (`tui.engines.pasted.read_pasted`); ``output`` is ``cells`` (only what changed on the
-    screen is written) or ``stock`` (Textual's own way); ``dimensions`` are what answers
+    screen is written) or ``stock`` (Textual's own way); ``pictures`` of the screen are ``svg``
+    or ``png``; ``dimensions`` are what answers
     are judged in where the question set names none; ``aliases`` maps a word to a model
     reference, ``keys`` a binding's id to keys, ``services`` a name to what
     `tui.engines.services` says of one.
@@ -59,6 +60,7 @@ class Settings:
     pasted: Path | None = None
     mouse: bool = False
     output: str = "cells"
+    pictures: str = "svg"
     remote_code: bool = False
     plain: bool = False
     aliases: dict[str, str] = field(default_factory=dict)
@@ -298,6 +300,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "pasted": _path,
     "mouse": _flag,
     "output": _one_of("cells", "stock"),
+    "pictures": _one_of("svg", "png"),
     "remote_code": _flag,
     "plain": _flag,
     "aliases": _words,

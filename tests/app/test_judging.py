@@ -1,6 +1,7 @@
 """Stars, votes, notes, hidden names, differences and the report, all by keys at 80x24."""
 
 import math
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -366,3 +367,20 @@ async def test_e_writes_the_report_next_to_the_session(tmp_path: Path) -> None:
     (markdown,), (html,) = folder.glob("*-report.md"), folder.glob("*-report.html")
     assert "同济大学在哪里" in markdown.read_text() and "<svg" in html.read_text()
     assert "word1" in html.read_text() and html.stat().st_mode & 0o077 == 0
+
+
+async def test_pictures_are_png_where_the_settings_say_so(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    path = write_session(folder)
+    async with judging(path, pictures="png", sessions=folder) as it:
+        await it.press("S")
+        await it.until(lambda: "A picture of the screen is in" in it.notices())
+        (picture,) = folder.glob("*.png")
+        assert picture.read_bytes().startswith(b"\x89PNG") and not list(folder.glob("*.svg"))
+        await it.press("e")
+        await it.until(lambda: "-report.html" in it.notices())
+    (markdown,), (html,) = folder.glob("*-report.md"), folder.glob("*-report.html")
+    for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", markdown.read_text()):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    assert html.read_text().count("data:image/png;base64,") == 2

@@ -1,7 +1,9 @@
 """``duibi report``, ``score`` and ``rank`` as a person calls them."""
 
+import base64
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +72,51 @@ def test_the_report_is_the_same_text_each_time(path: Path, capsys: pytest.Captur
         assert cli.run(["report", str(path), "--format", "html"]) == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1] and texts[0].startswith("<!DOCTYPE html>")
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    """Of a PNG, read from its header (ISO/IEC 15948, 11.2.2)."""
+    assert png[:8] == b"\x89PNG\r\n\x1a\n" and png[12:16] == b"IHDR"
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+
+
+def test_the_panes_of_each_question_are_drawn(path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    assert cli.run(["report", str(path), "--out", str(out), "--lang", "zh"]) == 0
+    page = out.read_text("utf-8")
+    assert page.count('<details class="picture">') == 2 and "<img" not in page
+    first, second = page.split('<details class="picture">')[1:]
+    assert "0-0" in first and "1-0" in first and "0-1" in second and "1-1" in second
+    assert cli.run(["report", str(path), "--out", str(out), "--no-pictures"]) == 0
+    assert '<details class="picture">' not in out.read_text("utf-8")
+
+
+def test_pictures_as_png_within_html_and_beside_markdown(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "the report.html"
+    assert cli.run(["report", str(path), "--out", str(out), "--png"]) == 0
+    held = re.findall(r'<img src="data:image/png;base64,([^"]+)"', out.read_text("utf-8"))
+    pngs = [base64.b64decode(text) for text in held]
+    assert len(pngs) == 2 and pngs[0] != pngs[1]
+    assert all(size_of(png)[0] == 1600 and size_of(png)[1] > 500 for png in pngs)
+    html5lib.HTMLParser(strict=True).parse(out.read_text("utf-8"))
+    out = tmp_path / "the report.md"
+    assert cli.run(["report", str(path), "--out", str(out), "--png"]) == 0
+    assert "](the%20report-pictures/2.png)" in out.read_text("utf-8")
+    assert [p.read_bytes() for p in sorted(tmp_path.glob("*-pictures/*.png"))] == pngs
+    assert cli.run(["report", str(path), "--format", "md", "--png"]) == 2
+    assert "--out" in capsys.readouterr().err
+
+
+def test_without_the_extra_png_says_how_to_get_it(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    out = tmp_path / "report.html"
+    assert cli.run(["report", str(path), "--out", str(out), "--png"]) == 2
+    err = capsys.readouterr().err
+    assert "pip install resvg-py" in err and "Traceback" not in err and not out.exists()
 
 
 @pytest.mark.parametrize(

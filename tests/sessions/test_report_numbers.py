@@ -94,6 +94,7 @@ class Again:
         of_load: dict[str, Callable[[dict[str, Any]], float]] = {
             "Load": lambda p: p["load_s"],
             "Checkpoint": lambda p: p["checkpoint_bytes"] / 1e9,
+            "Weights in memory": lambda p: p["weights_bytes"] / 1e9,
         }
         names = {
             "TTFT": "ttft_ms",
@@ -153,7 +154,7 @@ def test_every_cost_figure(path: Path) -> None:
             )
             assert row[1 + model] == wanted, (name, model)
             seen += 1
-    assert seen == 12 * n
+    assert seen == 13 * n
 
 
 def test_the_glance_shows_medians_and_peaks_and_marks_the_best(path: Path) -> None:

@@ -72,6 +72,7 @@ def record(
                 dtype=head.models[model]["dtype"],
                 parameters=134_515_008,
                 checkpoint_bytes=98_362_432,
+                weights_bytes=80_000_000 + 7_000_000 * model,
                 context=2048,
                 prompt_format="chatml",
                 threads=2,

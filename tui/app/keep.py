@@ -7,8 +7,8 @@ from pathlib import Path
 from tui.host.errors import UserError
 
 
-def write(folder: Path, name: str, text: str) -> Path:
-    """Write ``text`` to a new file (mode 0600) in ``folder``, never over another one.
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    """Write ``content`` to a new file (mode 0600) in ``folder``, never over another one.
 
     Whatever cannot stand in a file name becomes ``_``; a taken name gets a number.
 
@@ -17,7 +17,7 @@ def write(folder: Path, name: str, text: str) -> Path:
     """
     stem, dot, suffix = name.rpartition(".")
     stem = re.sub(r"[^\w.@+-]+", "_", stem).strip("._")[:120] or "duibi"
-    data = text.encode("utf-8", "replace")
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
     for number in range(1, 1000):
         path = folder / f"{stem}{f'-{number}' if number > 1 else ''}{dot}{suffix}"
         try:

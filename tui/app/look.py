@@ -15,10 +15,11 @@ Piece = tuple[str, str]
 
 
 class Look:
-    """The theme and the messages; ``revision`` grows with every change of theme."""
+    """The theme and the messages; ``revision`` grows with every change of theme. ``pictures``
+    of the screen are ``svg``, or ``png`` as well."""
 
-    def __init__(self, theme: Theme, say: Messages) -> None:
-        self.theme, self.say, self.revision = theme, say, 0
+    def __init__(self, theme: Theme, say: Messages, pictures: str = "svg") -> None:
+        self.theme, self.say, self.pictures, self.revision = theme, say, pictures, 0
         self._style = lru_cache(256)(self._combined)
 
     def wear(self, theme: Theme) -> None:

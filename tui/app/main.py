@@ -149,7 +149,7 @@ def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "D
         raise UserError(
             say("theme.unknown", name=settings.theme, known=known), "choose one with --theme"
         )
-    look = Look(chosen, say)
+    look = Look(chosen, say, settings.pictures)
     return DuibiApp(look, themes, lambda: first(look), settings.keys, settings.output == "stock")
 
 

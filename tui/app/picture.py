@@ -11,8 +11,8 @@ _TEXT = re.compile(
     r'<text class="(?P<cls>[^"]*)" x="(?P<x>[\d.]+)" y="(?P<y>[\d.]+)" '
     r'textLength="(?P<len>[\d.]+)"(?P<rest>[^>]*)>(?P<text>[^<]*)</text>'
 )
-_STACK = (
-    "font-family: 'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, "
+FONTS = (
+    "'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, "
     "'Noto Sans Mono CJK SC', 'PingFang SC', 'Microsoft YaHei', monospace"
 )
 
@@ -24,7 +24,7 @@ def mended(svg: str) -> str:
     width of the characters changes, and each gets the length of its cells.
     """
     cell = _cell_width(svg)
-    svg = _FAMILY.sub(_STACK, _FACES.sub("", svg))
+    svg = _FAMILY.sub(f"font-family: {FONTS}", _FACES.sub("", svg))
     return _TEXT.sub(lambda match: _runs(match, cell), svg) if cell else svg
 
 

@@ -1,17 +1,26 @@
-"""A report of what is on the screen, written next to its session."""
+"""A report of what is on the screen, written next to its session; and the screen's pictures."""
 
+import asyncio
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tui.app import keep
 from tui.app.safe_text import clean
 from tui.host.errors import UserError
 from tui.sessions import reader
+from tui.settings import Settings
 
 if TYPE_CHECKING:
     from tui.app.screens.base import BaseScreen
     from tui.app.screens.board_screen import BoardScreen
+
+_ROWS = 36
+_COLUMNS = {1: 100, 2: 120, 3: 150}
+"""Of the screen that is drawn for a report, by how many models stand side by side."""
+_PATIENCE = 100
+"""Looks at whether all is drawn; a run that goes on is taken as it stands after them."""
 
 
 def pictures(screen: "BoardScreen") -> dict[str, str]:
@@ -27,24 +36,80 @@ def pictures(screen: "BoardScreen") -> dict[str, str]:
     return taken
 
 
-def write_reports(
-    paths: Sequence[Path], folder: Path, lang: str, pictures: Mapping[str, str]
-) -> list[Path]:
-    """The report of sessions as Markdown and as HTML; where they are.
+def pictures_of(paths: Sequence[Path], settings: Settings) -> dict[str, str]:
+    """As `pictures`, of sessions as they ended, on a screen that no terminal shows.
 
     Raises:
-        UserError: a session cannot be read, they asked different questions, or the folder
-            cannot be written.
+        UserError: one cannot be read, they asked different questions, or the theme is unknown.
+    """
+    from tui.app.main import make_app
+
+    models = sum(len(reader.read(path).header.models) for path in paths)
+
+    def first(look: Any) -> Any:
+        from tui.app.opening import replay_beside, replay_of
+
+        if len(paths) > 1:
+            return replay_beside(look, paths, settings.sessions_dir)
+        return replay_of(look, paths[0], settings.sessions_dir, at_once=True)
+
+    app = make_app(settings, first)
+    taken: dict[str, str] = {}
+
+    async def look_on(pilot: Any) -> None:
+        from tui.app.screens.replay import ReplayScreen
+
+        for _ in range(_PATIENCE):
+            await pilot.pause(0.05)
+            screen = app.screen
+            if isinstance(screen, ReplayScreen) and screen.board.header and screen.player.ended:
+                break
+        if isinstance(screen, ReplayScreen):
+            taken.update(pictures(screen))
+        app.exit(0)
+
+    columns = _COLUMNS.get(models, 120 if models == 4 else 150)
+    rows = _ROWS if models < 4 else _ROWS + 12
+    asyncio.run(app.run_async(headless=True, size=(columns, rows), auto_pilot=look_on))
+    return taken
+
+
+def embedded(pngs: Mapping[str, bytes]) -> dict[str, str]:
+    """Pictures as addresses that hold them, for one file without others."""
+    return {q: "data:image/png;base64," + b64encode(png).decode() for q, png in pngs.items()}
+
+
+def write_reports(
+    paths: Sequence[Path],
+    folder: Path,
+    lang: str,
+    pictures: Mapping[str, str],
+    as_png: bool = False,
+) -> list[Path]:
+    """The report of sessions as Markdown and as HTML, with pictures as SVG or PNG; where they
+    are.
+
+    Raises:
+        UserError: a session cannot be read, they asked different questions, the folder
+            cannot be written, or PNG cannot be drawn.
     """
     from tui.sessions.export import html, markdown
     from tui.sessions.export.report import build
 
-    document = build([reader.read(path) for path in paths], lang, clean, pictures)
+    read = [reader.read(path) for path in paths]
     stem = paths[0].stem + ("-and-more" if len(paths) > 1 else "")
-    return [
-        keep.write(folder, f"{stem}-report.md", markdown.render(document)),
-        keep.write(folder, f"{stem}-report.html", html.render(document)),
-    ]
+    pngs, beside = {}, {}
+    if as_png:
+        from tui.app.png import png
+
+        pngs = {question: png(svg) for question, svg in pictures.items()}
+        for question, data in pngs.items():
+            beside[question] = keep.write(folder, f"{stem}-{question}.png", data).name
+    document = build(read, lang, clean, pictures, beside)
+    written = [keep.write(folder, f"{stem}-report.md", markdown.render(document))]
+    if pngs:
+        document = build(read, lang, clean, pictures, embedded(pngs))
+    return [*written, keep.write(folder, f"{stem}-report.html", html.render(document))]
 
 
 def report_in_background(
@@ -52,10 +117,11 @@ def report_in_background(
 ) -> None:
     """Write the reports in a thread; the screen tells where they are, or why they are not."""
     say, app = screen.look.say, screen.app
+    as_png = screen.look.pictures == "png"
 
     def work() -> None:
         try:
-            written = write_reports(paths, folder, say.language, pictures)
+            written = write_reports(paths, folder, say.language, pictures, as_png)
         except UserError as error:
             app.call_from_thread(screen.tell_error, error)
         else:

@@ -4,15 +4,17 @@ import gc
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
 from tui import settings as settings_of
 from tui.app.safe_text import clean
+from tui.events import Asked
 from tui.host.errors import UserError
 from tui.sessions import library, reader
 from tui.sessions.reader import Reading
@@ -30,6 +32,9 @@ class Format(StrEnum):
     cast = "cast"
 
 
+MAX_PICTURES = 40
+PAPER = "duibi-light"
+"""The theme of pictures, unless one is chosen: a report is printed."""
 _SUFFIXES = {".htm": "html", ".markdown": "md", ".json": "jsonl"}
 
 
@@ -47,11 +52,28 @@ def report(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write; else stdout.")] = None,
     lang: Annotated[str | None, typer.Option(help="en or zh; by default the settings'.")] = None,
+    pictures: Annotated[
+        bool | None,
+        typer.Option(
+            "--pictures/--no-pictures",
+            help=f"The panes at each question, drawn as on the screen; by default up to "
+            f"{MAX_PICTURES} questions.",
+        ),
+    ] = None,
+    png: Annotated[bool, typer.Option("--png", help="These pictures as PNG, not SVG.")] = False,
+    theme: Annotated[str | None, typer.Option(help="Of the pictures.")] = None,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
-    settings = settings_of.load({"sessions": sessions, "lang": lang})
+    settings = settings_of.load({"sessions": sessions, "lang": lang, "theme": theme or PAPER})
     chosen = format or _by_name(out)
-    text = render(readings(session, settings.sessions_dir), chosen, settings.lang)
+    found = readings(session, settings.sessions_dir)
+    svgs: dict[str, str] = {}
+    if chosen in (Format.md, Format.html) and _wanted(found, pictures, png):
+        from tui.app.reporting import pictures_of
+
+        svgs = pictures_of([reading.path for reading in found], settings)
+    images = _pngs(svgs, chosen, out) if png or settings.pictures == "png" else {}
+    text = render(found, chosen, settings.lang, svgs, images)
     if out is None:
         sys.stdout.write(text)
         return 0
@@ -75,8 +97,53 @@ def readings(names: Sequence[str], folder: Path) -> list[Reading]:
     return found
 
 
-def render(found: Sequence[Reading], format: Format, lang: str) -> str:
-    """The report of what was read, as the text of one file.
+def _wanted(found: Sequence[Reading], pictures: bool | None, png: bool) -> bool:
+    """Whether the panes are to be drawn: of a thousand questions nobody wants pictures."""
+    if pictures is not None or png:
+        return pictures is not False
+    questions = sum(isinstance(e.body, Asked) and e.model == 0 for r in found for e in r.events)
+    if questions > MAX_PICTURES:
+        print(f"no pictures of {questions} questions; --pictures draws them", file=sys.stderr)
+    return 0 < questions <= MAX_PICTURES
+
+
+def _pngs(svgs: Mapping[str, str], format: Format, out: Path | None) -> dict[str, str]:
+    """Addresses of the pictures as PNG: within an HTML file, in a folder beside a Markdown one.
+
+    Raises:
+        UserError: they cannot be drawn or written.
+    """
+    from tui.app.png import lacks_glyphs, png
+    from tui.app.reporting import embedded
+
+    drawn = {question: png(svg) for question, svg in svgs.items()}
+    if any(map(lacks_glyphs, svgs.values())):
+        print("letters are missing: install fonts-dejavu and fonts-noto-cjk", file=sys.stderr)
+    if format is Format.html or not drawn:
+        return embedded(drawn)
+    if out is None:
+        raise UserError("PNG pictures lie beside a Markdown report", "say where with --out")
+    folder = out.with_name(f"{out.stem}-pictures")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {folder}: {error.strerror}", "choose another --out") from None
+    addresses = {}
+    for number, (question, data) in enumerate(drawn.items(), 1):
+        save(folder / f"{number}.png", data)
+        addresses[question] = quote(f"{folder.name}/{number}.png")
+    return addresses
+
+
+def render(
+    found: Sequence[Reading],
+    format: Format,
+    lang: str,
+    pictures: Mapping[str, str] | None = None,
+    images: Mapping[str, str] | None = None,
+) -> str:
+    """The report of what was read, as the text of one file; for ``pictures`` and ``images``
+    see `tui.sessions.export.report.build`.
 
     Raises:
         UserError: the sessions asked different questions, or there is no such language.
@@ -91,7 +158,7 @@ def render(found: Sequence[Reading], format: Format, lang: str) -> str:
         return to_text(merge(found), clean)
     from tui.sessions.export.report import build
 
-    document = build(found, lang, clean)
+    document = build(found, lang, clean, pictures, images)
     if format is Format.html:
         from tui.sessions.export import html
 

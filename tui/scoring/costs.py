@@ -44,6 +44,7 @@ class Metric:
 METRICS = (
     Metric("load", "s", -1),
     Metric("checkpoint", "GB", -1),
+    Metric("weights", "GB", -1),
     Metric("private", "GB", -1),
     Metric("mapped", "GB", 0),
     Metric("ttft", "ms", -1, timed=True),
@@ -60,6 +61,7 @@ _OF_LOAD: dict[str, Callable[[Loaded], float | None]] = {
     # Nothing is loaded of what a person pastes.
     "load": lambda loaded: loaded.load_s or None,
     "checkpoint": lambda loaded: loaded.checkpoint_bytes / GB or None,
+    "weights": lambda loaded: loaded.weights_bytes / GB or None,
 }
 
 _OF_ANSWER: dict[str, Callable[[Answered, Answer], float | None]] = {

@@ -71,6 +71,13 @@ def prepared(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
     return _in_place(checkpoint, dtype, progress), "cpu", []
 
 
+def held_bytes(model: Any) -> int:
+    """Bytes of a model's weights as it holds them, what is shared between layers counted once."""
+    plain = {t.data_ptr(): t.nbytes for t in (*model.parameters(), *model.buffers())}
+    reduced = {id(t): t.numel() * t.element_size() for t in packed.held(model.modules())}
+    return int(sum(plain.values()) + sum(reduced.values()))
+
+
 def units(model: Any) -> Iterator[Unit]:
     """Every linear layer of a model, those that share an input together."""
     head = model.get_output_embeddings()

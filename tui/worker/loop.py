@@ -114,7 +114,7 @@ class Worker:
         from tui.worker.batch import Batch
         from tui.worker.choose import resolve
         from tui.worker.control import watch
-        from tui.worker.formats import prepared
+        from tui.worker.formats import held_bytes, prepared
         from tui.worker.generate import Ready
         from tui.worker.gguf import converted, remarks
         from tui.worker.load import open_checkpoint
@@ -129,6 +129,7 @@ class Worker:
         progress(0, checkpoint.checkpoint_bytes)
         model, device, remark = prepared(checkpoint, order["dtype"], progress)
         watch(model, self._control)
+        weights_bytes = held_bytes(model)
         bounds = {checkpoint.context, int(order.get("context") or 0)} - {0}
         context = min(bounds, default=0)
         if suits(model) and device == "cpu":
@@ -142,6 +143,7 @@ class Worker:
             "device": device,
             "parameters": checkpoint.parameters,
             "checkpoint_bytes": checkpoint.checkpoint_bytes,
+            "weights_bytes": weights_bytes,
             "context": context,
             "threads": torch.get_num_threads(),
             "prompt_format": checkpoint.prompt_format,

@@ -4,7 +4,7 @@ Each kind is made of tensors that a file can hold (`parts`), so that a model is 
 packed anew or mapped. All compute on the CPU and return the dtype they are given.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -169,6 +169,13 @@ class Part(nn.Module):  # type: ignore[misc]
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """This layer's columns of the common product."""
         return self._shared.product(x, self._last)[..., self._start : self._stop]
+
+
+def held(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
+    """The tensors that the layers of this file hold, those of shared layers several times."""
+    for module in modules:
+        layer = module._shared.layer if isinstance(module, Part) else module
+        yield from (t for t in vars(layer).values() if isinstance(t, torch.Tensor))
 
 
 def divided(layer: nn.Module, sizes: Sequence[int]) -> list[Any]:

@@ -209,15 +209,31 @@ class BoardScreen(BaseScreen):
         self._kept(name, text, "copy.done")
 
     def action_screenshot(self) -> None:
-        """A picture (SVG) of the screen, next to the sessions."""
+        """A picture (SVG, or PNG where the settings say so) of the screen, next to the
+        sessions."""
         from tui.app.picture import mended
 
         picture = mended(self.app.export_screenshot(title="duibi"))
-        self._kept(f"{self.path.stem}-{self.question}.svg", picture, "screenshot.done")
+        stem = f"{self.path.stem}-{self.question}"
+        if self.look.pictures == "svg":
+            self._kept(f"{stem}.svg", picture, "screenshot.done")
+            return
+        from tui.app.png import png
 
-    def _kept(self, name: str, text: str, message: str) -> None:
+        def draw() -> None:
+            # In a thread: looking for the fonts of a machine takes a moment.
+            try:
+                drawn = png(picture)
+            except UserError as error:
+                self.app.call_from_thread(self.tell_error, error)
+            else:
+                self.app.call_from_thread(self._kept, f"{stem}.png", drawn, "screenshot.done")
+
+        self.run_worker(draw, thread=True, exit_on_error=False)
+
+    def _kept(self, name: str, content: str | bytes, message: str) -> None:
         try:
-            path = keep.write(self._sessions, name, text)
+            path = keep.write(self._sessions, name, content)
         except UserError as error:
             self.tell_error(error)
         else:

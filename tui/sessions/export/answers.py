@@ -8,6 +8,7 @@ from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.sessions.export.document import Card, Section, Turn, figure
 from tui.sessions.export.merge import Column, Merged, Row
 from tui.sessions.export.run_tables import verdict
+from tui.sessions.export.verdicts import verdict_lines
 from tui.sessions.export.words import Voice
 
 CheckLine = Callable[[Row, bd.Answer], str]
@@ -19,9 +20,11 @@ def sections(
     dimensions: Sequence[Dimension],
     check_line: CheckLine,
     pictures: Mapping[str, str],
+    images: Mapping[str, str],
     voice: Voice,
 ) -> tuple[Section, ...]:
-    """One section per question that was asked; ``pictures`` are SVG by question id."""
+    """One section per question that was asked; ``pictures`` are SVG and ``images``
+    addresses of PNG, by question id."""
     found = []
     for number, row in enumerate(merged.rows, 1):
         if not row.cells:
@@ -32,6 +35,8 @@ def sections(
                 f"{number}. {voice.line(category or row.id)}",
                 _turns(row, merged.columns, dimensions, check_line, voice),
                 pictures.get(row.id, ""),
+                images.get(row.id, ""),
+                verdict_lines(merged, row, voice),
             )
         )
     return tuple(found)

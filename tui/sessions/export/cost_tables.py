@@ -7,7 +7,10 @@ from tui.sessions.export.document import Cell, Table, figure
 from tui.sessions.export.merge import Column
 from tui.sessions.export.words import Voice
 
-_GLANCE = ("checkpoint", "load", "private", "mapped", "ttft", "tpot", "decode", "chars_s", "e2e")
+_GLANCE = (
+    *("checkpoint", "weights", "load", "private", "mapped"),
+    *("ttft", "tpot", "decode", "chars_s", "e2e"),
+)
 _BY_ID = {metric.id: metric for metric in METRICS}
 _PEAKS = ("private", "mapped")
 Costs = Mapping[str, Spread]
@@ -30,16 +33,18 @@ def _named(metric: Metric, voice: Voice) -> str:
 
 def _glance(columns: Sequence[Column], costs: Mapping[str, Costs], voice: Voice) -> Table:
     values = {(c.key, m): headline(m, costs[c.key][m]) for c in columns for m in _GLANCE}
-    best = {m: best_of([values[c.key, m] for c in columns], _BY_ID[m].better) for m in _GLANCE}
+    # A figure that is known of no model says nothing.
+    known = [m for m in _GLANCE if any(values[c.key, m] is not None for c in columns)]
+    best = {m: best_of([values[c.key, m] for c in columns], _BY_ID[m].better) for m in known}
     rows = []
     for column in columns:
         cells = [
             Cell(figure(v), best=v is not None and v == best[m])
-            for m in _GLANCE
+            for m in known
             for v in [values[column.key, m]]
         ]
         rows.append((Cell(voice.line(column.label)), Cell(_dtype(column, voice)), *cells))
-    head = (voice("model"), voice("dtype"), *(_named(_BY_ID[m], voice) for m in _GLANCE))
+    head = (voice("model"), voice("dtype"), *(_named(_BY_ID[m], voice) for m in known))
     return Table(voice("costs"), head, tuple(rows), left=2)
 
 

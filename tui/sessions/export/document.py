@@ -54,11 +54,15 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One question with all its turns; ``picture`` is a screenshot as an ``<svg>`` element."""
+    """One question with all its turns; ``picture`` is a screenshot as an ``<svg>`` element, or
+    ``image`` where it lies as PNG: a ``data:`` URL or a path beside the report. ``verdicts`` are
+    a person's votes and a judge's verdicts on it, in words."""
 
     title: str
     turns: tuple[Turn, ...]
     picture: str = ""
+    image: str = ""
+    verdicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

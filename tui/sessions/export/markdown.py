@@ -106,8 +106,12 @@ def _section(section: Section, headings: dict[str, str]) -> list[str]:
         blocks.append(fenced(turn.prompt))
         for card in turn.cards:
             blocks += _card(card, headings)
+    if section.verdicts:
+        blocks.append(_list(section.verdicts))
     if section.picture:
         blocks.append(f"<figure>\n{section.picture}\n</figure>")
+    if section.image:
+        blocks.append(f"![{headings['picture']}]({section.image})")
     return blocks
 
 

@@ -33,21 +33,26 @@ def build(
     lang: str,
     clean: Callable[[str], str],
     pictures: Mapping[str, str] | None = None,
+    images: Mapping[str, str] | None = None,
 ) -> Document:
     """The report of sessions of the same questions.
 
     ``clean`` makes text that is not ours harmless (`tui.app.safe_text.clean`);
-    ``pictures`` are screenshots as SVG by question id.
+    ``pictures`` are screenshots as SVG by question id, ``images`` addresses of them as PNG,
+    which are shown in their place.
 
     Raises:
         UserError: the sessions asked different questions, or there is no such language.
     """
     speak = voice(lang, clean)
-    safe = {question: inert(svg) for question, svg in (pictures or {}).items()}
-    return document(merge(readings), speak, safe)
+    images = images or {}
+    safe = {q: inert(svg) for q, svg in (pictures or {}).items() if q not in images}
+    return document(merge(readings), speak, safe, images)
 
 
-def document(merged: Merged, speak: Voice, pictures: Mapping[str, str]) -> Document:
+def document(
+    merged: Merged, speak: Voice, pictures: Mapping[str, str], images: Mapping[str, str]
+) -> Document:
     """The report of what was merged."""
     table = {column.key: costs(column.loads, column.answers) for column in merged.columns}
     checked, problems = check_results(merged)
@@ -73,7 +78,9 @@ def document(merged: Merged, speak: Voice, pictures: Mapping[str, str]) -> Docum
         run=run_tables(merged, speak),
         comparison=tuple(found for found in scored if isinstance(found, Table)),
         charts=charts(merged, speak),
-        sections=sections(merged, dims, _check_line(merged, checked, speak), pictures, speak),
+        sections=sections(
+            merged, dims, _check_line(merged, checked, speak), pictures, images, speak
+        ),
         troubles=(*troubles(merged, speak), *(f"{speak('checks')}: {p}" for p in problems)),
         conclusion=conclusion(merged, table, votes, judged, speak),
         footnotes=tuple(speak(key) for key in _FOOTNOTES),
