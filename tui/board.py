@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from tui import events as ev
 from tui.events import RUN, Event
 
+HISTORY = 8
+"""Samples of the machine's memory that are kept."""
+HISTORY_STEP_US = 10_000_000
 OPEN_STATES = ("queued", "prefill", "decoding")
 
 
@@ -132,6 +135,9 @@ class Board:
     notes: list[ev.Note] = field(default_factory=list)
     used: int = 0
     limit: int = 0
+    used_before: list[tuple[int, int]] = field(default_factory=list)
+    """The highest use in each of the last steps of `HISTORY_STEP_US` in which it was told:
+    number of the step, bytes."""
     now_us: int = 0
     end: ev.End | None = None
 
@@ -174,6 +180,7 @@ def _apply_run(board: Board, event: Event) -> None:
             _apply_header(board, header)
         case ev.Memory(used=used, limit=limit):
             board.used, board.limit = used, limit
+            _remember_used(board, event.t_us // HISTORY_STEP_US)
         case ev.Voted(question=question, left=left, right=right, choice=choice):
             board.votes[question, left, right] = choice
         case ev.Note() as note:
@@ -182,6 +189,15 @@ def _apply_run(board: Board, event: Event) -> None:
             _apply_rating(board, rated)
         case ev.End() as end:
             board.end = end
+
+
+def _remember_used(board: Board, step: int) -> None:
+    history = board.used_before
+    if history and history[-1][0] >= step:
+        history[-1] = (history[-1][0], max(history[-1][1], board.used))
+    else:
+        history.append((step, board.used))
+        del history[:-HISTORY]
 
 
 def _apply_header(board: Board, header: ev.Session) -> None:

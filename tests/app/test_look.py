@@ -1,5 +1,6 @@
 """Themes and messages: complete, checked, and told by file and line."""
 
+import ast
 import asyncio
 import re
 import string
@@ -46,6 +47,39 @@ def test_every_message_that_is_used_exists_and_every_one_is_used() -> None:
     assert said <= known
     composed = {key for key in known if key.startswith(("state.", "verdict.", "stage.", "vote."))}
     assert known - used - composed == set()
+
+
+def is_said(node: ast.AST) -> bool:
+    """Whether it is a call of the catalogue: ``say(...)``, ``self.look.say(...)``."""
+    name = node.func if isinstance(node, ast.Call) else None
+    return "say" in (getattr(name, "id", ""), getattr(name, "attr", ""))
+
+
+def sentences(node: ast.AST) -> list[str]:
+    """The parts of one text that have words: messages, and literals with letters."""
+    parts = [ast.unparse(n) for n in ast.walk(node) if is_said(n)]
+    inside = {id(n) for call in ast.walk(node) if is_said(call) for n in ast.walk(call)}
+    parts += [
+        n.value
+        for n in ast.walk(node)
+        if isinstance(n, ast.Constant)
+        and id(n) not in inside
+        and isinstance(n.value, str)
+        and any(letter.isalpha() for letter in n.value)
+    ]
+    return parts
+
+
+@pytest.mark.parametrize("path", sorted(Path(tui.app.__file__).parent.rglob("*.py")), ids=str)
+def test_no_sentence_is_put_together_from_pieces(path: Path) -> None:
+    """Other languages have their words in another order."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add)
+        ):
+            parts = sentences(node)
+            if any("say(" in part for part in parts):
+                assert len(parts) == 1, f"{path.name}:{node.lineno}: {parts}"
 
 
 def test_messages_fill_in_and_fall_back_to_english() -> None:

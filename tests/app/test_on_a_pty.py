@@ -3,26 +3,13 @@
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import tui
-from tests.support.sessions import HEADER, write_session
+from tests.support.sessions import write_session
 from tests.support.terminal import DUIBI, Terminal
-from tui import events as ev
-from tui.sessions.journal import Journal
-
-HOSTILE = [
-    "\x1b[2J\x1b[999;1H\x1b]52;c;aGFja2Vk\x07",
-    "\x9b31m\x9d0;title\x9c\x90q#0\x9c",
-    "\x1bP+q544e\x1b\\ \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\",
-    "\r overwritten \x08\x08 \x0e\x0f \x7f \x05",
-    "\u202egnp.exe\u202c \u2066x\u2069 \u200b\ufeff\ud800",
-    "[/foo] [@click=app.quit]q[/] [bold]b[/bold]",
-]
 
 
 @pytest.fixture
@@ -32,11 +19,6 @@ def session(tmp_path: Path) -> Path:
 
 def replaying(path: Path, *flags: str, **env: str) -> Terminal:
     return Terminal([*DUIBI, "replay", str(path), *flags], env={"DUIBI_LANG": "en", **env})
-
-
-def visible(raw: bytes) -> set[bytes]:
-    """The control sequences and characters a terminal would act on, apart from ours."""
-    return {bytes([byte]) for byte in raw if byte < 0x20 and byte not in b"\x1b\x07\r\n\t"}
 
 
 def test_it_plays_quits_and_leaves_the_terminal_as_it_was(session: Path) -> None:
@@ -101,14 +83,26 @@ def test_nothing_is_written_when_nothing_happens(session: Path) -> None:
         assert silence == b""
 
 
-@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "screen"}, {"TERM": "linux"}])
-def test_plain_terminals(session: Path, env: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("env", "said", "told"),
+    [
+        ({"NO_COLOR": "1"}, "", "no colours: NO_COLOR is set"),
+        ({"COLORTERM": ""}, "", "Terminal xterm-256color, 256 colours"),
+        ({"TERM": "screen", "COLORTERM": ""}, "", "Terminal screen, 16 colours"),
+        ({"TERM": "linux", "COLORTERM": ""}, "no Chinese", "Terminal linux, 16 colours"),
+        ({"TERM": "dumb"}, "TERM=dumb says", ""),
+        ({"LC_ALL": "zh_CN.GBK"}, "zh_CN.GBK is not UTF-8", "truecolor"),
+    ],
+)
+def test_what_a_terminal_cannot_do_is_said_in_words(
+    session: Path, env: dict[str, str], said: str, told: str
+) -> None:
     with replaying(session, "--speed", "max", **env) as it:
-        it.wait("the end")
+        it.wait(lambda text: "the end" in text and said in text)
         it.send("t")
         it.wait("Theme:")
         it.send("?")
-        it.wait("answer.copy")
+        it.wait(lambda text: "answer.copy" in text and told in text)
         it.send("\x1b")
         it.wait(lambda text: "answer.copy" not in text and "the end" in text)
         if "NO_COLOR" in env:
@@ -125,55 +119,6 @@ def test_a_copy_reaches_the_terminal_around_tmux(session: Path, tmp_path: Path) 
         begin = it.raw.index(b"\x1b]52;c;")
         plain = it.raw[begin : it.raw.index(b"\x07", begin)]
         assert b"\x1bPtmux;\x1b" + plain + b"\x07\x1b\\" in it.raw
-
-
-def hostile_session(folder: Path, text: str) -> Path:
-    """A session in which every text a person or a model can give is ``text``."""
-    questions = {
-        "name": text,
-        "title": text,
-        "questions": [{"id": text, "category": text, "turns": [text]}],
-    }
-    models = [{"name": text, "label": text} for _ in range(2)]
-    journal = Journal.create(folder, replace(HEADER, models=models, questions=questions))
-    journal.append(0, 0, ev.Loaded(1.0))
-    journal.append(0, 1, ev.Load(text, 1, 2))
-    journal.append(0, 0, ev.Asked(0, text, text))
-    journal.append(0, 0, ev.Started(0))
-    journal.append(0, 0, ev.Delta(0, text=text, reasoning=True))
-    journal.append(0, 0, ev.Delta(0, text=text))
-    journal.append(0, ev.RUN, ev.Note(text, 0, "person"))
-    journal.append(0, 0, ev.Failed("crashed", text, text, 0))
-    journal.append(0, 1, ev.Failed("crashed", text, text))
-    journal.close("done")
-    return journal.path
-
-
-@pytest.fixture(params=range(len(HOSTILE)))
-def hostile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    yield hostile_session(tmp_path / "s", HOSTILE[request.param].replace("\ud800", ""))
-
-
-def test_hostile_text_never_acts(hostile: Path, tmp_path: Path) -> None:
-    with Terminal(
-        [*DUIBI, "replay", str(hostile), "--speed", "max"],
-        env={"DUIBI_LANG": "en"},
-        columns=100,
-        rows=40,
-    ) as it:
-        it.wait("the end")
-        it.send("z")
-        it.wait("the end")
-        it.resize(80, 24)
-        it.read(0.5)
-        before_copy = bytes(it.raw)
-        it.send("q")
-        assert it.wait_exit() == 0 and it.is_restored()
-    assert b"\x1b]52" not in before_copy and b"\x1b]0" not in before_copy
-    assert b"\x1b]8" not in before_copy and b"\x1bP" not in before_copy
-    assert b"\x1b[999" not in before_copy and not visible(before_copy)
-    text = before_copy.decode("utf-8")
-    assert not set(text) & set("\x9b\x9c\x9d\x90\u202e\u2066\u2069\u200b\ufeff")
 
 
 CRASH = """

@@ -17,6 +17,7 @@ from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
 from textual.theme import Theme as TextualTheme
 
+from tui.app import terminal_words
 from tui.app.look import Look
 from tui.app.output import OutputApp
 from tui.app.safe_text import clean
@@ -90,6 +91,8 @@ class DuibiApp(OutputApp):
                 self._tell(remark, "warning")
         for error in self._themes.errors:
             self._tell(error.message, "warning")
+        for remark in terminal_words.remarks(os.environ, self.look):
+            self._tell(remark, "warning")
         self.set_interval(_LOOK_S, self._look_at_themes)
         self.call_after_refresh(_collect_only_what_is_new)
 

@@ -1,6 +1,7 @@
 """Figures in words: short, with their unit, of steady width where they change."""
 
 import re
+from collections.abc import Sequence
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -46,6 +47,11 @@ def time_of(text: str) -> int | None:
 def rate(per_second: float) -> str:
     """Tokens per second as a figure without unit: ``27.1`` or ``130``."""
     return f"{per_second:.1f}" if per_second < 100 else f"{per_second:.0f}"
+
+
+def heights(values: Sequence[float]) -> str:
+    """Shares of a whole (0 to 1) as a row of bars, eight heights each."""
+    return "".join("▁▂▃▄▅▆▇█"[max(0, min(7, int(value * 8)))] for value in values)
 
 
 def bar(done: float, width: int) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from tui.app.look import Look
 from tui.app.safe_text import clean
+from tui.app.widgets.drawn import Blank
 from tui.app.widgets.keys_bar import KeysBar
 from tui.app.widgets.lines import Lines
 from tui.host.errors import UserError
@@ -25,10 +26,8 @@ class Continue:
     path: Path
 
 
-class BaseScreen(Screen[Any]):
+class BaseScreen(Blank, Screen[Any]):
     """Base of the start, compare and replay screens."""
-
-    BLANK = True
 
     def __init__(self, look: Look) -> None:
         super().__init__()

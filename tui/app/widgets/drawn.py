@@ -52,7 +52,21 @@ class Drawn(Widget):
         return lines
 
     def _line(self, y: int) -> Strip:
-        strip = self.render_line(y)
-        for rule in self.get_line_filters():
-            strip = strip.apply_filter(rule, self.background_colors[1])
-        return strip
+        return _filtered(self, self.render_line(y))
+
+
+class Blank(Widget):
+    """Mixed into what shows only its ground between other widgets: it is looked at with every
+    frame. Textual's own ``BLANK`` leaves out the filters, so NO_COLOR too."""
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Empty lines in the ground's style."""
+        strip = Strip.blank(crop.width, self.visual_style.rich_style)
+        return [_filtered(self, strip)] * crop.height
+
+
+def _filtered(widget: Widget, strip: Strip) -> Strip:
+    """What filters of the application, as that of NO_COLOR, make of a line."""
+    for rule in widget.get_line_filters():
+        strip = strip.apply_filter(rule, widget.background_colors[1])
+    return strip

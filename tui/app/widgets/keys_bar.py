@@ -34,6 +34,7 @@ _NAMES = {
     "backspace": "Backspace",
     "home": "Home",
     "end": "End",
+    "f3": "F3",
 }
 
 _ORDER = (

@@ -12,6 +12,7 @@ from tui.app.look import Look, Piece
 from tui.app.pane_header import shown_answer, state_of
 from tui.app.safe_text import one_line
 from tui.app.widgets.answer_pane import AnswerPane
+from tui.app.widgets.drawn import Blank
 from tui.app.widgets.lines import Lines
 from tui.app.wrapping import clip
 from tui.board import Board, tail
@@ -81,10 +82,8 @@ def _tail(text: str, room: int) -> str:
     return "…" + text
 
 
-class PaneGrid(Container):
+class PaneGrid(Blank, Container):
     """Holds the panes and decides where they are; knows which one is meant."""
-
-    BLANK = True
 
     def __init__(self, count: int, look: Look, hint: str) -> None:
         super().__init__(id="panes")

@@ -2,15 +2,17 @@
 
 from rich.cells import cell_len
 
-from tui.app.figures import clock, memory, rate
+from tui.app.figures import clock, heights, memory, rate
 from tui.app.look import Look, Piece
 from tui.app.pane_header import figures, shown_answer, state_of
 from tui.app.safe_text import one_line
 from tui.app.widgets.lines import Lines
 from tui.app.wrapping import clip
-from tui.board import Board, Model
+from tui.board import HISTORY, Board, Model
 
 _EVERY_US = 1_000_000
+_HISTORY_FROM = 100
+"""Columns from which there is room for the memory's history."""
 
 
 def model_words(board: Board, model: Model, question: str, look: Look, detail: int) -> str:
@@ -52,6 +54,19 @@ def time_left_us(board: Board) -> int | None:
     return int(max(left.values())) if left and waiting else None
 
 
+def used_before(board: Board) -> str:
+    """The machine's memory in the last steps, as bars of its limit; "" where it says nothing."""
+    if not board.limit or len(board.used_before) < 2:
+        return ""
+    shares: list[float] = []
+    last = board.used_before[0][0]
+    for step, used in board.used_before:
+        shares += shares[-1:] * (step - last - 1)  # it is told when it changes
+        shares.append(used / board.limit)
+        last = step
+    return heights(shares[-HISTORY:])
+
+
 class StatusBar(Lines):
     """Shows as much as fits, and changes at most once a second unless a state changes."""
 
@@ -79,6 +94,8 @@ class StatusBar(Lines):
                 "status.machine", used=memory(board.used), limit=memory(board.limit)
             )
             right = [(words, "bad" if low else ""), ("  ", "")]
+            if (past := used_before(board)) and self.size.width >= _HISTORY_FROM:
+                right.insert(0, (f"{past} ", "bad" if low else "muted"))
         if (left_us := time_left_us(board)) is not None:
             right += [(self.look.say("status.left", time=clock(left_us)), "accent"), ("  ", "")]
         right += [saved, (" ", "")]
