@@ -17,8 +17,10 @@ from pathlib import Path
 
 from benchmarks.figures import row
 from tests.support.sessions import HEADER
+from tests.support.terminal import DUIBI, Terminal
 from tui import events as ev
 from tui.board import fold
+from tui.host import paths
 from tui.sessions import library, lines, reader
 from tui.sessions.player import Player
 from tui.sessions.search import Index
@@ -76,6 +78,24 @@ def cold() -> bool:
     return True
 
 
+def on_the_screen(folder: Path, count: int) -> None:
+    """The library in a real pseudo-terminal: from the key to what it shows."""
+    sample = str(min(paths.bundled("sessions").glob(f"*{lines.SUFFIX}")))
+    command = [*DUIBI, "replay", sample, "--speed", "max", "--sessions", str(folder)]
+    with Terminal(command, env={"DUIBI_LANG": "en"}) as terminal:
+        terminal.wait("the end")
+        terminal.read(1.0)
+        is_cold = cold()
+        begun = terminal.started + terminal.wait("the end")
+        terminal.send("l")
+        took = terminal.started + terminal.wait(f"{count} sessions") - begun
+        row(f"library on the screen, {'cold' if is_cold else 'warm'}", f"{took:.3f} s", "< 0.5 s")
+        begun = terminal.started + terminal.wait(f"{count} sessions")
+        terminal.send("/lorem ips")
+        took = terminal.started + terminal.wait("Found in") - begun
+        row("search typed on the screen", f"{took:.3f} s", "< 2 s")
+
+
 def main() -> None:
     """Write, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -111,6 +131,7 @@ def main() -> None:
             took = seconds(lambda text=text: index.search(text))
             row(f"search {text!r}, {len(index.search(text))} places", f"{took:.3f} s", "< 2 s")
         index.close()
+        on_the_screen(folder, given.sessions)
         big = folder / f"big{lines.SUFFIX}"
         session(big, 4 * 8 * 500, chance)
         reading = reader.read(big)

@@ -1,6 +1,8 @@
 """The library by keys: found, opened, followed, compared, deleted and brought back."""
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,6 +24,7 @@ from tui.host.errors import UserError
 from tui.sessions import library
 from tui.sessions.follow import Follower
 from tui.sessions.journal import Journal
+from tui.sessions.search import Index
 from tui.settings import Settings
 
 BEAT = 0.06
@@ -104,6 +107,34 @@ async def test_search_as_one_types_finds_answers_and_questions(tmp_path: Path) -
         await it.until(lambda: isinstance(it.app.screen, ReplayScreen))
         await it.press("escape")
         assert it.app.screen is it.screen
+
+
+async def test_what_is_found_while_sessions_are_read_is_shown_and_typing_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index of hundreds of sessions takes its time: neither hits nor keys wait for it."""
+    one = session(tmp_path, "2026-11-20T09:00:00Z").read_bytes()
+    for number in range(5):
+        (tmp_path / f"20261120T090000Z-{number:08x}.duibi").write_bytes(one)
+    go_on = threading.Event()
+    add = Index._add
+
+    def slow(index: Index, path: str, stamp: tuple[int, int]) -> None:
+        add(index, path, stamp)
+        go_on.wait(30)
+        time.sleep(0.01)
+
+    monkeypatch.setattr(Index, "_add", slow)
+    monkeypatch.setattr("tui.app.screens.library._PARTIAL_S", 0.0)
+    async with looking(tmp_path) as it:
+        await it.press("slash", *"word1")
+        await it.until(lambda: "Reading sessions: 0 of 6" in it.text())
+        assert "Found in 0 sessions" in it.text()
+        await it.press("x")
+        go_on.set()
+        await it.until(lambda: "6 sessions" in it.text() and "Found in 0 sessions" in it.text())
+        await it.press("backspace")
+        await it.until(lambda: "Found in 6 sessions" in it.text())
 
 
 async def test_open_shows_the_end_and_replay_the_beginning(tmp_path: Path) -> None:

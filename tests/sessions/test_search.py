@@ -71,6 +71,26 @@ def test_only_what_changed_is_read_again(tmp_path: Path, index: Index) -> None:
     assert {hit.path for hit in index.search("number")} == {paths[0], paths[2]}
 
 
+def test_reading_can_be_ended_and_goes_on_with_the_rest(tmp_path: Path, index: Index) -> None:
+    paths = sorted(say(tmp_path, "needle") for _ in range(4))
+    found: list[list[Path]] = []
+
+    class Enough(Exception):
+        pass
+
+    def progress(done: int, of: int) -> None:
+        found.append([hit.path for hit in index.search("needle")])
+        if done == 2:
+            raise Enough
+
+    with pytest.raises(Enough):
+        index.update(progress)
+    assert list(map(len, found)) == [0, 1, 2], "what was read is found while the rest is read"
+    assert set(found[-1]) == set(paths[2:]), "the newest first"
+    assert index.update() == 2
+    assert len(index.search("needle")) == 4
+
+
 def test_a_missing_broken_or_older_index_is_made_anew(tmp_path: Path) -> None:
     path = say(tmp_path, "needle")
     Index(tmp_path).close()

@@ -69,8 +69,8 @@ class Index:
     def update(self, progress: Callable[[int, int], None] = lambda done, of: None) -> int:
         """Read what is new or changed, forget what is gone; how many were read.
 
-        ``progress`` is told how many of all that have to be read are done. A file that
-        cannot be read is left out.
+        ``progress`` is told how many of all that have to be read are done, and may end it by
+        an exception: what was read until then stays. A file that cannot be read is left out.
         """
         present = dict(_stamps(library.session_files(self._folder)))
         known = {
@@ -81,6 +81,7 @@ class Index:
             if present.get(path) != stamp:
                 self._forget(id_)
         stale = [p for p, stamp in present.items() if known.get(p, (0, None))[1] != stamp]
+        stale.sort(reverse=True)  # the newest are looked for most
         for done, path in enumerate(stale):
             progress(done, len(stale))
             with self._db:

@@ -1,6 +1,7 @@
 """All recorded sessions: found, opened, compared, continued, handed in, thrown away."""
 
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
@@ -25,6 +26,12 @@ _TYPED_S = 0.15
 """Pause in typing after which is searched."""
 _AGAIN_S = 2.0
 """How often a list with a running session is made anew."""
+_PARTIAL_S = 0.5
+"""How often what was found so far is shown while sessions are read."""
+
+
+class _NoLongerWanted(Exception):
+    """Something else is looked for by now."""
 
 
 class SearchLine(Prompt):
@@ -65,7 +72,7 @@ class LibraryScreen(BaseScreen):
         self._marked: list[Path] = []
         self._gone: list[Path] = []
         self._hits: list[Hit] | None = None
-        self._wanted = ""
+        self._wanted = self._found_for = ""
         self._indexing = threading.Lock()
         self.heading = Lines(look, id="library-title")
         self.search = SearchLine(look.say("library.search"))
@@ -134,7 +141,7 @@ class LibraryScreen(BaseScreen):
         if self._wanted:
             self.set_timer(_TYPED_S, self._look_for)
         else:
-            self._hits = None
+            self._hits, self._found_for = None, ""
             self._show()
 
     def _look_for(self) -> None:
@@ -143,27 +150,41 @@ class LibraryScreen(BaseScreen):
             self.run_worker(lambda: self._searched(text), thread=True, exit_on_error=False)
 
     def _searched(self, text: str) -> None:
+        """In a thread. Where many sessions have yet to be read, what is known is shown at once
+        and again as it grows; another text, or leaving, ends it where it is."""
         with self._indexing:
             if text != self._wanted:
                 return
             index = Index(self._folder)
+            shown = -_PARTIAL_S
+
+            def progress(done: int, of: int) -> None:
+                nonlocal shown
+                if text != self._wanted or not self.is_attached:
+                    raise _NoLongerWanted
+                if time.monotonic() - shown > _PARTIAL_S:
+                    shown = time.monotonic()
+                    words = self.look.say("library.indexing", done=done, of=of)
+                    self.app.call_from_thread(self._found, text, index.search(text), words)
+
             try:
-                index.update(self._progress)
+                index.update(progress)
                 hits = index.search(text)
+            except _NoLongerWanted:
+                return
             finally:
                 index.close()
         self.app.call_from_thread(self._found, text, hits)
 
-    def _progress(self, done: int, of: int) -> None:
-        if done % 20 == 0:
-            words = self.look.say("library.indexing", done=done, of=of)
-            self.app.call_from_thread(self.heading.show, [[(f" {words}", "warn")]])
-
-    def _found(self, text: str, hits: list[Hit]) -> None:
+    def _found(self, text: str, hits: list[Hit], words: str = "") -> None:
         if text == self._wanted:
+            if text != self._found_for:
+                self._found_for = text
+                self.menu.action_move(-len(self.menu.entries))
             self._hits = hits
-            self.menu.action_move(-len(hits) - 1)
             self._show()
+            if words:
+                self.heading.show([[(f" {words}", "warn")]])
 
     @on(Prompt.Sent)
     def _to_list(self, event: Prompt.Sent) -> None:
