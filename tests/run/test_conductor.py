@@ -18,6 +18,7 @@ from tui.questions import QuestionSet
 from tui.questions.question_set import Question
 from tui.run import setup
 from tui.run.conductor import Run
+from tui.sessions import lines
 from tui.sessions.reader import read
 from tui.settings import Settings
 
@@ -415,6 +416,23 @@ def test_a_resumed_screen_asks_only_what_was_asked_and_not_answered(stage: Stage
     assert [a.state for a in finished(run).conversation(0, "a")] == ["answered"]
     assert [request.messages[-1].content for request in engine.requests] == ["first of a"]
     assert run.ask_missing() == []
+
+
+def test_a_full_session_ends_answers_with_a_word_and_can_be_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the largest file that is read back, nothing said could be seen again."""
+    monkeypatch.setattr(lines, "MAX_FILE", (1 << 20) + 6_000)
+    run = stage(EchoEngine())
+    run.ask(None, text="word " * 300)
+    board = finished(run)
+    run.close("done")
+    (answer,) = answers(board)
+    assert answer.state == "failed" and answer.failure is not None
+    assert answer.failure.message == "the session is full: 0.0 GB can be read back"
+    assert "duibi run" in answer.failure.next_step
+    assert 0 < len(answer.text.split()) < 300
+    assert read(run.path).verdict == "complete"
 
 
 def test_repeats_are_separate_conversations(stage: Stage) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from tui import events as ev
 from tui.engines.base import Engine, EngineError, Message, Request, Sampling, Supervised
 from tui.engines.pasted import PastedEngine
+from tui.host.errors import UserError
 from tui.run.cores import Cores, Use
 from tui.run.record import Record
 from tui.run.residents import Residents
@@ -138,6 +139,8 @@ class Lane:
         while step := self._next():
             try:
                 step.do()
+            except UserError as error:
+                self._give_up(ev.Failed("session", error.message, error.next_step), step.task)
             except Exception as error:
                 _log.exception("model %d", self.index)
                 said = f"{type(error).__name__} in the program"

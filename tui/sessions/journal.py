@@ -17,7 +17,7 @@ from zlib import crc32
 from tui import events as ev
 from tui.events import RUN, Body, Event
 from tui.host.errors import UserError
-from tui.sessions import reader, remote, storage
+from tui.sessions import lines, reader, remote, storage
 from tui.sessions.lines import LineError, to_line
 from tui.sessions.packed import Packed
 
@@ -26,6 +26,8 @@ RETRY_S = 5.0
 CLOSE_WAIT_S = 10.0
 """Seconds that closing waits for the last fsync: a hung mount must not hold the program."""
 
+_RESERVE = 1 << 20
+"""Bytes of the largest file that are kept for what is no text: how answers ended, ratings."""
 _ENDINGS = (ev.Answered, ev.Failed, ev.Cancelled, ev.End)
 
 
@@ -161,7 +163,7 @@ class Journal:
         It is in the file when this returns, or in memory if the disk refuses (`state`).
 
         Raises:
-            UserError: it is larger than a line may be.
+            UserError: it is larger than a line may be, or text and the session is full.
             ValueError: the journal is closed.
         """
         with self._lock:
@@ -234,6 +236,12 @@ class Journal:
             event, line = to_line(Event(self._seq, t_us, model, body))
         except LineError as error:
             raise UserError(str(error), "shorten it: nothing else was lost") from None
+        # A file that nobody can open again would lose all of it; endings have their room.
+        if isinstance(body, ev.Delta) and self._all.size + len(line) > lines.MAX_FILE - _RESERVE:
+            raise UserError(
+                f"the session is full: {lines.MAX_FILE / 1e9:.1f} GB can be read back",
+                "begin a new one with `duibi run`",
+            )
         self._seq += 1
         self._crc = crc32(line, self._crc)
         self._answers += isinstance(body, ev.Answered)
