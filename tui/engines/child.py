@@ -17,11 +17,10 @@ from typing import Any
 
 import tui
 from tui.events import Body, EventError, Failed, body_of
-from tui.host import cgroup, memory
+from tui.host import cgroup, memory, secrets
 
 Timed = tuple[int, Body]
 
-_SECRETS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _QUIET = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -193,7 +192,7 @@ def explain(code: int, oom_killed: bool, held: int, last_words: str) -> Failed:
 
 def environment(threads: int) -> dict[str, str]:
     """What the worker sees: no secret, no network, nothing that writes to the terminal."""
-    kept = {k: v for k, v in os.environ.items() if not k.upper().endswith(_SECRETS)}
+    kept = secrets.environment()
     home = str(Path(tui.__file__).resolve().parent.parent)
     given = [part for part in (home, kept.get("PYTHONPATH", "")) if part]
     return kept | _QUIET | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(given)}

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from tui.host import secrets
 from tui.host.errors import UserError
 
 PARAMETERS = ("temperature", "top_p", "top_k", "repetition_penalty", "seed")
 _TAKEN = ("ms", "session", "pasted", "http", "https", "demo")
-SECRET_ENDINGS = ("_KEY", "_TOKEN", "_SECRET")
 _OWN_BODY = ("model", "messages", "stream", "stream_options", "n")
 _TABLE = Path(__file__).with_name("services.toml")
 
@@ -170,10 +170,10 @@ def _changed(base: Service, entry: Mapping[str, Any]) -> Service:
             raise UserError(f"{where}: unknown field '{key}'", f"{meant}{', '.join(allowed)}")
         values[key] = _checked(f"{where}.{key}", key, value, getattr(base, key))
     variable = values.get("key_variable", "")
-    if variable and not variable.endswith(SECRET_ENDINGS):
+    if variable and not secrets.is_secret(variable):
         # By these endings it is kept from child processes, and from what lists settings.
         raise UserError(
-            f"{where}.key_variable is {variable!r}", f"it must end in {', '.join(SECRET_ENDINGS)}"
+            f"{where}.key_variable is {variable!r}", f"it must end in {', '.join(secrets.ENDINGS)}"
         )
     return replace(base, **values)
 

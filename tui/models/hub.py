@@ -3,20 +3,19 @@
 import contextlib
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+from tui.host import secrets
 from tui.host.errors import UserError
 from tui.host.paths import log_file
 from tui.models.net import NETWORK
 
 PUBLIC_HUB = "https://modelscope.cn"
 _TOKEN = "MODELSCOPE_API_TOKEN"
-_SECRET = re.compile(r".*_(KEY|TOKEN|SECRET)")
 
 
 def address() -> str:
@@ -55,11 +54,7 @@ def ask(model: str, request: dict[str, Any], stop: threading.Event) -> Iterator[
 
 @contextlib.contextmanager
 def _child(stop: threading.Event) -> "Iterator[subprocess.Popen[bytes]]":
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name == _TOKEN or not _SECRET.fullmatch(name)
-    }
+    environment = secrets.environment(kept=_TOKEN)
     # The SDK gives a file one hour by default, which 4 GB on a slow line exceed.
     environment.setdefault("MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT", "604800")
     environment |= {"TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tui.host import secrets
 from tui.host.errors import UserError
 from tui.models.recognise import Architecture, architecture
 from tui.models.weights import Tensor, WeightsError, read_file, read_json, shard_names
@@ -221,7 +221,7 @@ def preview(path: Path) -> list[int]:
 
 
 def _check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    environment = secrets.environment() | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "tui.worker.check", verb, str(path)],
         input=json.dumps(rows),

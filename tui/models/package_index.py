@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
+from tui.host import secrets
 from tui.models.net import Unreachable, reachable
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ def settings() -> Settings:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            stdin=subprocess.DEVNULL,
+            env=secrets.environment(),
         )
     except (OSError, subprocess.SubprocessError):
         return read_settings("", os.environ)

@@ -9,6 +9,7 @@ line; it imports nothing of ours.
 import ast
 import contextlib
 import json
+import os
 import re
 import resource
 import select
@@ -43,6 +44,8 @@ def _until_trouble(jobs: Sequence[Job], timeout_s: float) -> list[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        # What Python itself starts with, and no key of a service.
+        env={k: v for k, v in os.environ.items() if k.startswith(("LD_", "LC_", "LANG"))},
     )
     assert child.stdin is not None and child.stdout is not None
     outcomes: list[str] = []

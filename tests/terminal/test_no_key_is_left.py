@@ -1,0 +1,139 @@
+"""Keys of services in the environment appear nowhere that the program writes or shows, and in
+nothing that it starts: in the real screen, in its crash, and in what is made of the session."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+import tui
+from tests.support import tiny
+from tests.support.fault_server import FaultServer, Received, Reply, good, status
+from tests.support.terminal import DUIBI, Terminal
+from tui.board import fold
+from tui.sessions.reader import read
+
+CANARY = "sk-canary-c0ffee-5d41402abc4b2a76"
+KEYS = ("DUIBI_API_KEY", "OPENAI_API_KEY", "DEEPSEEK_API_KEY", "DASHSCOPE_API_KEY", "BOX_TOKEN")
+SPIES = Path(__file__).parents[1] / "support" / "spies"
+HOME = Path(tui.__file__).parents[1]
+
+# The program itself, but for one key that breaks it with the key within reach.
+CRASHING = """
+import os, sys
+from tui.app.screens.compare import CompareScreen
+from tui.cli import main
+
+def broken(self):
+    key, engines = os.environ["DUIBI_API_KEY"], [lane.engine for lane in self.run._lanes]
+    held = [engine.__dict__ for engine in engines]
+    raise RuntimeError("something nobody thought of")
+
+CompareScreen.action_elsewhere = broken
+main(sys.argv[1:])
+"""
+
+
+def gossip(reply: Reply, received: Received) -> None:
+    """Answers the first question; gives the key back with the second."""
+    if received.number:
+        return status(400, f"what is {received.headers['authorization']}?")(reply, received)
+    return good("Paris", ".")(reply, received)
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    folders = {
+        f"DUIBI_{name.upper()}_DIR": str(tmp_path / name)
+        for name in ("cache", "config", "sessions")
+    }
+    return {
+        **dict.fromkeys(KEYS, CANARY),
+        **folders,
+        "DUIBI_LANG": "en",
+        "DUIBI_TEST_CHILDREN": str(tmp_path / "children.jsonl"),
+        "PYTHONPATH": os.pathsep.join((str(SPIES), str(HOME))),
+        "PYTHONFAULTHANDLER": "1",
+        "no_proxy": "*",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def commands(env: Mapping[str, str], *lines: tuple[str, ...]) -> str:
+    """All that some commands print."""
+    said = ""
+    for line in lines:
+        done = subprocess.run(
+            [*DUIBI, *line],
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+        assert done.returncode in (0, 2) and "Traceback" not in done.stderr, (line, done.stderr)
+        said += done.stdout + done.stderr
+    return said
+
+
+def test_keys_are_left_nowhere(tmp_path: Path) -> None:
+    env = environment(tmp_path)
+    checkpoint = tiny.llama(tmp_path / "tiny", stop=319)
+    arguments: list[str] = []
+    with FaultServer(gossip) as server:
+        # A service of one's own, and one that wants the key of another variable.
+        (tmp_path / "config").mkdir(mode=0o700)
+        (tmp_path / "config" / "duibi.toml").write_text(
+            f'[services.box]\nbase_url = "{server.url}"\nkey_variable = "BOX_TOKEN"\n'
+        )
+        models = [f"{checkpoint}@fp32", f"{server.url}#m", "box:m"]
+        flags = ["--questions", "smoke", "--max-new-tokens", "8"]
+        command = [sys.executable, "-c", CRASHING, *models, *flags]
+        with Terminal(command, env, cwd=tmp_path) as terminal:
+            terminal.wait(lambda text: "Paris" in text and "what is Bearer ***?" in text, 120)
+            terminal.wait("Cut at the limit", 60)
+            program = psutil.Process(terminal.process.pid)
+            for process in (program, *program.children(recursive=True)):
+                arguments += process.cmdline()
+            terminal.send("S")
+            terminal.wait("picture", 30)
+            terminal.send("W")
+            assert terminal.wait_exit(30) == 1 and terminal.is_restored()
+            shown = bytes(terminal.raw)
+        asked = [r.headers["authorization"] for r in server.requests]
+        (session,) = (tmp_path / "sessions").glob("*.duibi")
+        reports = [
+            ("report", str(session), "--out", str(tmp_path / f"report.{kind}"))
+            for kind in ("md", "html", "csv", "jsonl", "cast")
+        ]
+        said = commands(
+            env,
+            *reports,
+            ("sessions", "show", str(session)),
+            ("score", str(session), "--checks"),
+            ("replay", str(session), "--plain", "--speed", "max"),
+            ("models", "inspect", str(checkpoint)),
+            ("models", "list", "--services"),
+            ("doctor",),
+        )
+    # It was there to be found: it reached the servers, and the program said that it is set.
+    assert set(asked) == {f"Bearer {CANARY}"}
+    assert "BOX_TOKEN is set" in said
+    board = fold(read(session).events)
+    assert {a.state for a in board.answers.values()} == {"answered", "failed"}
+    assert b"internal error" in shown and b"Traceback" not in shown
+    log = (tmp_path / "cache" / "logs" / "duibi.log").read_text()
+    assert "something nobody thought of" in log
+
+    assert CANARY.encode() not in shown and CANARY not in said and CANARY not in str(arguments)
+    lines = Path(env["DUIBI_TEST_CHILDREN"]).read_text().splitlines()
+    children = [json.loads(line) for line in lines]
+    started = {part for child in children for part in child["command"]}
+    assert {"tui.worker", "tui.worker.check"} <= started, started
+    assert not [child["command"] for child in children if CANARY in str(child)]
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert session in written and len(written) > 10
+    assert not [path for path in written if CANARY.encode() in path.read_bytes()]

@@ -1,0 +1,19 @@
+"""Which variables of the environment hold secrets, and an environment without them."""
+
+import os
+from collections.abc import Mapping
+
+ENDINGS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+"""What the name of a variable with a secret ends in, in capitals or not."""
+
+
+def is_secret(name: str) -> bool:
+    """Whether a variable of this name is kept from child processes."""
+    return name.upper().endswith(ENDINGS)
+
+
+def environment(kept: str = "", environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment (this program's own by default) as a child process gets it: without
+    secrets, but for the variable ``kept`` that the child cannot do its work without."""
+    given = os.environ if environ is None else environ
+    return {k: v for k, v in given.items() if k == kept or not is_secret(k)}
