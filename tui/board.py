@@ -75,6 +75,11 @@ class Answer:
         return self.state in OPEN_STATES
 
     @property
+    def is_estimated(self) -> bool:
+        """Whether its tokens are not counted, but estimated from the text."""
+        return self.figures is not None and self.figures.token_source == "estimate"
+
+    @property
     def ttft_ms(self) -> float | None:
         """Time to first token, measured if finished, else from the events so far."""
         if self.figures is not None:
@@ -105,6 +110,9 @@ class Model:
     load: ev.Load | None = None
     loaded: ev.Loaded | None = None
     failure: ev.Failed | None = None
+    engine: str = ""
+    notes: list[ev.Note] = field(default_factory=list)
+    """What the program noted since it began to load it."""
     private: int = 0
     mapped: int = 0
     current: int | None = None
@@ -203,7 +211,12 @@ def _remember_used(board: Board, step: int) -> None:
 def _apply_header(board: Board, header: ev.Session) -> None:
     board.header = header
     board.models = [
-        Model(i, str(m.get("name", "?")), str(m.get("label") or m.get("name", "?")))
+        Model(
+            i,
+            str(m.get("name", "?")),
+            str(m.get("label") or m.get("name", "?")),
+            engine=str(m.get("engine", "")),
+        )
         for i, m in enumerate(header.models)
     ]
     listed = header.questions.get("questions", [])
@@ -244,6 +257,8 @@ def _apply_model(board: Board, model: Model, event: Event) -> None:
         case ev.Failed():
             _apply_answer(board, model, event)
         case ev.Load() as load:
+            if model.state != "loading":
+                model.notes = []
             model.state, model.load, model.failure = "loading", load, None
         case ev.Loaded() as loaded:
             model.state, model.loaded, model.load, model.failure = "ready", loaded, None, None
@@ -251,6 +266,8 @@ def _apply_model(board: Board, model: Model, event: Event) -> None:
         case ev.Unloaded():
             model.state, model.private, model.mapped = "unloaded", 0, 0
         case ev.Note() as note:
+            if note.answer < 0:
+                model.notes.append(note)
             _apply_note(board, note)
         case ev.Rated() as rated:
             _apply_rating(board, rated)

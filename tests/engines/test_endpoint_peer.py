@@ -1,6 +1,7 @@
-"""The endpoint engine against a server that others wrote: `transformers serve` with the demo.
+"""The endpoint engine against servers that others wrote, with the demo: `transformers serve`,
+and llama.cpp's server (the package xllamacpp holds it, ready to run).
 
-Its packages are installed apart from the program, by `make slow` or once by hand:
+Their packages are installed apart from the program, by `make slow` or once by hand:
 
     python -m pip install --no-deps --target .venv/peers --requirement tests/peers.txt
 
@@ -21,6 +22,8 @@ import psutil
 import pytest
 
 from tests.support.demo import demo_gguf
+from tests.support.endpoints import clear_proxies
+from tui.cli import run
 from tui.engines.base import Message, Request, Sampling
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.services import find
@@ -29,22 +32,26 @@ from tui.worker.gguf import converted
 
 PEERS = Path(os.environ.get("DUIBI_PEERS") or Path(sys.prefix) / "peers")
 GREEDY = Sampling(greedy=True)
+KEY = "sk-of-the-peer"
+CONTEXT = 512
+LLAMA, TRANSFORMERS = "llama.cpp", "transformers serve"
+_NEEDED = {LLAMA: "xllamacpp", TRANSFORMERS: "fastapi"}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (PEERS / "fastapi").is_dir(), reason=f"no server packages in {PEERS}"),
-]
+pytestmark = pytest.mark.slow
+only_llama = pytest.mark.parametrize("peer", [LLAMA], indirect=True)
+only_transformers = pytest.mark.parametrize("peer", [TRANSFORMERS], indirect=True)
 
 
 class Peer:
-    """A running server: its address, its model's name, and its process."""
+    """A running server: its address, its model's name, its key, and its process."""
 
-    def __init__(self, url: str, model: str, process: psutil.Process) -> None:
-        self.url, self.model, self.process = url, model, process
+    def __init__(self, url: str, model: str, key: str, process: psutil.Process) -> None:
+        self.url, self.model, self.key, self.process = url, model, key, process
 
-    def engine(self, model: str = "") -> EndpointEngine:
+    def engine(self, model: str = "", key: str | None = None) -> EndpointEngine:
         service, name = find(f"{self.url}#{model or self.model}", {}, {})
-        return EndpointEngine(service, name, environ={})
+        given = {"DUIBI_API_KEY": self.key if key is None else key}
+        return EndpointEngine(service, name, environ=given)
 
     def busy_seconds(self, seconds: float) -> float:
         """CPU seconds that the server spends within ``seconds``."""
@@ -54,23 +61,25 @@ class Peer:
         return float(after.user - before.user + after.system - before.system)
 
 
-@pytest.fixture(scope="module")
-def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
-    folder = converted(demo_gguf(), tmp_path_factory.mktemp("converted"), lambda *_: None)
+@pytest.fixture(scope="module", params=[LLAMA, TRANSFORMERS])
+def peer(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Peer]:
+    if not (PEERS / _NEEDED[request.param]).is_dir():
+        pytest.skip(f"no server packages in {PEERS}")
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("peer") / "log"
-    command = [Path(sys.executable).parent / "transformers", "serve", folder]
-    command += [
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--device",
-        "cpu",
-        "--dtype",
-        "bfloat16",
-    ]
+        port = str(probe.getsockname()[1])
+    folder = tmp_path_factory.mktemp("peer")
+    if request.param == LLAMA:
+        model, key = "demo", KEY
+        script = Path(__file__).parents[1] / "support" / "llama_server.py"
+        command = [sys.executable, script, demo_gguf(), port, key, str(CONTEXT)]
+    else:
+        checkpoint = converted(demo_gguf(), folder / "converted", lambda *_: None)
+        model, key = str(checkpoint), ""
+        command = [Path(sys.executable).parent / "transformers", "serve", checkpoint]
+        command += ["--host", "127.0.0.1", "--port", port, "--device", "cpu"]
+        command += ["--dtype", "bfloat16"]
     environment = os.environ | {
         "PYTHONPATH": str(PEERS),
         "HF_HUB_OFFLINE": "1",
@@ -78,19 +87,20 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
         # One thread: with several, a neighbour on the same cores slows it down many times over.
         "OMP_NUM_THREADS": "1",
     }
+    log = folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
         )
     try:
         _wait_until_healthy(port, process, log)
-        yield Peer(f"http://127.0.0.1:{port}/v1", str(folder), psutil.Process(process.pid))
+        yield Peer(f"http://127.0.0.1:{port}/v1", model, key, psutil.Process(process.pid))
     finally:
         process.kill()
         process.wait(10)
 
 
-def _wait_until_healthy(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_healthy(port: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     until = time.monotonic() + 240
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(OSError):
@@ -181,6 +191,7 @@ def test_cancelling_stops_the_server(peer: Peer) -> None:
     assert busy <= 0.1
 
 
+@only_transformers
 def test_another_model_than_it_has_fails_in_one_line(peer: Peer) -> None:
     engine = peer.engine("no-such-model")
     events = ask(engine, question("hello"))
@@ -188,6 +199,44 @@ def test_another_model_than_it_has_fails_in_one_line(peer: Peer) -> None:
     assert isinstance(last, Failed), last
     assert last.cause in ("bad_request", "not_found") and "no-such-model" in last.message
     assert len(events) == 2  # one attempt, no repetition
+
+
+@only_llama
+def test_a_question_longer_than_the_context_is_that(peer: Peer) -> None:
+    events = ask(peer.engine(), question("word " * 2 * CONTEXT))
+    last = events[-1][1]
+    assert isinstance(last, Failed), last
+    assert last.cause == "context_overflow" and str(CONTEXT) in last.message
+    assert "shorten it" in last.next_step and len(events) == 2  # one attempt
+
+
+@only_llama
+@pytest.mark.parametrize("key", ["", "sk-of-somebody-else"])
+def test_a_key_that_is_not_accepted_is_that(peer: Peer, key: str) -> None:
+    engine = peer.engine(key=key)
+    last = ask(engine, question("hello"))[-1][1]
+    assert isinstance(last, Failed), last
+    assert last.cause == "unauthorized" and "HTTP 401: Invalid API Key" in last.message
+    assert ("export DUIBI_API_KEY=" in last.next_step) == (not key)
+
+
+@only_llama
+def test_what_a_run_of_it_ends_with(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clear_proxies(monkeypatch)
+    long = tmp_path / "long.txt"
+    long.write_text("word " * 2 * CONTEXT)
+    command = ["run", f"{peer.url}#{peer.model}", "--max-new-tokens", "4", "--questions"]
+    for key, asked, code, said in (
+        (KEY, "smoke", 0, "3/3"),
+        (KEY, str(long), 3, "exceeds the available context size"),
+        ("sk-wrong", "smoke", 3, "HTTP 401"),
+    ):
+        monkeypatch.setenv("DUIBI_API_KEY", key)
+        assert run([*command, asked]) == code, (key, asked)
+        told = capsys.readouterr()
+        assert said in told.out + told.err and "Traceback" not in told.err
 
 
 def test_a_server_that_dies_in_mid_answer_is_a_cut_stream(peer: Peer) -> None:

@@ -19,6 +19,8 @@ from tui.scoring.dimensions import shown_name
 Row = list[Piece]
 
 MARKDOWN = Later("tui.app.markdown")
+_NOTES = 2
+"""So many of the newest remarks on a model are shown: the repetitions of one request."""
 
 
 class Section:
@@ -252,6 +254,8 @@ class Conversation:
                 rows.add(f"· {one_line(note)}", "muted")
             if not answers:
                 rows.add(self._hint, "muted")
+        for noted in model.notes[-_NOTES:]:
+            rows.add(f"· {one_line(noted.text)}", "muted")
         return rows.made
 
 

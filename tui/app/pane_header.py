@@ -48,16 +48,20 @@ def state_words(board: Board, model: Model, answer: Answer | None, look: Look) -
     return look.say(f"state.{state}")
 
 
-def figures(answer: Answer | None, look: Look) -> str:
-    """TTFT and speed of an answer, as far as they are known."""
+def figures(model: Model, answer: Answer | None, look: Look) -> str:
+    """TTFT and speed of an answer, as far as they are known; ``~`` before a speed says that
+    its tokens are estimated, as those of a service are until it has told their number."""
     if answer is None:
         return ""
     ttft, speed = answer.ttft_ms, answer.decode_tok_s
+    is_guess = answer.is_estimated or (answer.is_open and model.engine == "endpoint")
     if ttft is None:
         return ""
     if speed is None:
         return look.say("pane.ttft", ttft=milliseconds(ttft))
-    return look.say("pane.ttft_speed", ttft=milliseconds(ttft), speed=rate(speed))
+    return look.say(
+        "pane.ttft_speed", ttft=milliseconds(ttft), speed=("~" if is_guess else "") + rate(speed)
+    )
 
 
 def header(
@@ -67,7 +71,7 @@ def header(
     ``search``: what is searched, in the place of the figures."""
     answer = shown_answer(board, model.index, question)
     state = state_of(model, answer)
-    right = clip(one_line(search), width // 2) or figures(answer, look)
+    right = clip(one_line(search), width // 2) or figures(model, answer, look)
     label = clip(one_line(model.label), max(8, width - cell_len(right) - 4))
     room = width - cell_len(label) - cell_len(right) - 5
     words = clip(one_line(state_words(board, model, answer, look)), room)

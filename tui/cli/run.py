@@ -19,7 +19,7 @@ from tui.cli import options
 from tui.cli.headless import Headless
 from tui.cli.printing import json_text, table
 from tui.cli.resuming import resumed
-from tui.events import Answered, Cancelled, Event, Failed
+from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note
 from tui.host.errors import UserError
 from tui.run import outcome, setup
 from tui.run.conductor import Run
@@ -116,12 +116,19 @@ class _Progress:
         self._shown = ""
 
     def __call__(self, events: Sequence[Event], board: Board) -> None:
+        for event in events:
+            ends = isinstance(event.body, Answered | Failed | Cancelled) and not self._live
+            for line in (_ended(board, event),) if ends else _remarks(board, event):
+                self._print(one_line(line))
         if self._live:
             self._redraw(one_line(_state(board)))
-            return
-        for event in events:
-            if isinstance(event.body, Answered | Failed | Cancelled):
-                print(one_line(_ended(board, event)), file=sys.stderr, flush=True)
+
+    def _print(self, line: str) -> None:
+        """A line that stays."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            self._shown = ""
+        print(line, file=sys.stderr, flush=True)
 
     def finish(self) -> None:
         """End the line."""
@@ -154,14 +161,33 @@ def _state(board: Board) -> str:
     return f"{_count(board)}  " + " | ".join(parts)
 
 
+def _label(board: Board, event: Event) -> str:
+    return board.models[event.model].label if 0 <= event.model < len(board.models) else ""
+
+
+def _remarks(board: Board, event: Event) -> list[str]:
+    """What the program has to say of a model or of an answer under way: a repetition, a key
+    that goes unencrypted."""
+    label = _label(board, event)
+    match event.body:
+        case Loaded(notes=notes):
+            return [f"{label}: {note}" for note in notes]
+        case Note(text=text, source="program", answer=id_):
+            answer = board.answers.get(id_)
+            about = " ".join(part for part in (label, answer.question if answer else "") if part)
+            return [f"{about}: {text}" if about else text]
+    return []
+
+
 def _ended(board: Board, event: Event) -> str:
-    label = board.models[event.model].label if 0 <= event.model < len(board.models) else ""
+    label = _label(board, event)
     answer = board.answers.get(getattr(event.body, "answer", -1))
     what = f"{_count(board)} {label} {answer.question if answer else ''}".rstrip()
     match event.body:
         case Answered() as figures:
-            speed = f", {figures.decode_tok_s:.1f} tok/s" if figures.decode_tok_s else ""
-            return f"{what}: {figures.finish}, {figures.output_tokens} tokens{speed}"
+            about = "~" if figures.token_source == "estimate" else ""
+            speed = f", {about}{figures.decode_tok_s:.1f} tok/s" if figures.decode_tok_s else ""
+            return f"{what}: {figures.finish}, {about}{figures.output_tokens} tokens{speed}"
         case Failed(message=message, next_step=next_step):
             return f"{what}: failed: {message}" + (f" -> {next_step}" if next_step else "")
     return f"{what}: cancelled"
@@ -179,6 +205,8 @@ def _say(board: Board, path: Path) -> None:
             "* measured while another model computed; --one-at-a-time measures clean",
             file=sys.stderr,
         )
+    if any(a.is_estimated for a in board.answers.values()):
+        print("~ from an estimated number of tokens", file=sys.stderr)
     print(one_line(f"recorded in {path}"), file=sys.stderr)
 
 

@@ -18,7 +18,7 @@ from tui.engines.faults import Fault, of_exception
 from tui.engines.limiter import Limiter
 from tui.engines.secret import Secret
 from tui.engines.services import Service
-from tui.events import Answered, Body, Cancelled, Failed, Loaded, Note, Started
+from tui.events import Answered, Body, Cancelled, Failed, Load, Loaded, Note, Started
 
 if TYPE_CHECKING:
     import httpx
@@ -68,6 +68,7 @@ class EndpointEngine:
         """
         self.close()
         started = time.monotonic_ns()
+        progress(started, Load("connect"))
         try:
             self._key = key_of(self.service, self._environ)
             notes = self._check(progress)

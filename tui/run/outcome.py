@@ -95,17 +95,19 @@ def _row(board: Board, model: Model) -> tuple[str, ...]:
     # A speed measured while another model computed says nothing about this one.
     clean = [f for f in figures if not f.contended]
     mark = "" if clean or not figures else "*"
+    guess = "~" if any(f.token_source == "estimate" for f in clean or figures) else ""
 
     def mean(name: str, scale: float = 1, digits: int = 1) -> str:
         values = [v for f in clean or figures if (v := getattr(f, name)) is not None]
         return f"{sum(values) / len(values) / scale:.{digits}f}{mark}" if values else "-"
 
+    speed = mean("decode_tok_s")
     return (
         model.label,
         f"{len(figures)}/{len(mine)}",
         f"{model.loaded.load_s:.1f}" if model.loaded else "-",
         mean("ttft_ms", digits=0),
-        mean("decode_tok_s"),
+        guess * (speed != "-") + speed,
         mean("chars_s"),
         mean("e2e_ms", 1000),
         f"{_peak(board, model) / 1e9:.2f}",

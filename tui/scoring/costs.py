@@ -21,24 +21,28 @@ GB = 1e9
 @dataclass(frozen=True, slots=True)
 class Spread:
     """``n`` values with their median and range (None where there are none);
-    ``contended`` counts those that were left out."""
+    ``contended`` counts those that were left out, ``estimated`` those of the ``n`` that rest
+    on an estimated number of tokens."""
 
     n: int
     median: float | None
     low: float | None
     high: float | None
     contended: int = 0
+    estimated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A figure that models are compared by. ``better`` is -1 where less is better, 1 where
-    more is, 0 where neither; ``timed`` figures are spoilt by contention."""
+    more is, 0 where neither; ``timed`` figures are spoilt by contention, ``counted`` ones are
+    only as exact as the number of tokens in the answer."""
 
     id: str
     unit: str
     better: int
     timed: bool = False
+    counted: bool = False
 
 
 METRICS = (
@@ -48,12 +52,12 @@ METRICS = (
     Metric("private", "GB", -1),
     Metric("mapped", "GB", 0),
     Metric("ttft", "ms", -1, timed=True),
-    Metric("tpot", "ms", -1, timed=True),
+    Metric("tpot", "ms", -1, timed=True, counted=True),
     Metric("prefill", "tok/s", 1, timed=True),
-    Metric("decode", "tok/s", 1, timed=True),
+    Metric("decode", "tok/s", 1, timed=True, counted=True),
     Metric("chars_s", "chars/s", 1, timed=True),
     Metric("e2e", "s", -1, timed=True),
-    Metric("tokens", "tok", 0),
+    Metric("tokens", "tok", 0, counted=True),
     Metric("chars", "chars", 0),
 )
 
@@ -78,12 +82,12 @@ _OF_ANSWER: dict[str, Callable[[Answered, Answer], float | None]] = {
 }
 
 
-def spread(values: Iterable[float], contended: int = 0) -> Spread:
+def spread(values: Iterable[float], contended: int = 0, estimated: int = 0) -> Spread:
     """Number, median and range of ``values``."""
     found = sorted(values)
     if not found:
         return Spread(0, None, None, None, contended)
-    return Spread(len(found), median(found), found[0], found[-1], contended)
+    return Spread(len(found), median(found), found[0], found[-1], contended, estimated)
 
 
 def costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Spread]:
@@ -100,6 +104,7 @@ def costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Sprea
             continue
         of_answer = _OF_ANSWER[metric.id]
         pairs = [(figures, v) for figures, a in done if (v := of_answer(figures, a)) is not None]
-        kept = [v for figures, v in pairs if not (metric.timed and figures.contended)]
-        table[metric.id] = spread(kept, len(pairs) - len(kept))
+        kept = [(f, v) for f, v in pairs if not (metric.timed and f.contended)]
+        guessed = sum(f.token_source == "estimate" for f, _ in kept) if metric.counted else 0
+        table[metric.id] = spread((v for _, v in kept), len(pairs) - len(kept), guessed)
     return table

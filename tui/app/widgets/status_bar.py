@@ -22,7 +22,7 @@ def model_words(board: Board, model: Model, question: str, look: Look, detail: i
     parts = [clip(one_line(model.label), 24)]
     if detail >= 1:
         parts.append(look.say(f"state.{state_of(model, answer)}"))
-    if detail >= 2 and (measured := figures(answer, look)):
+    if detail >= 2 and (measured := figures(model, answer, look)):
         parts.append(measured)
         chars = answer.figures.chars_s if answer and answer.figures else None
         if detail >= 3 and chars is not None:

@@ -99,13 +99,14 @@ def _figures(answer: bd.Answer, voice: Voice) -> str:
     f = answer.figures
     if f is None:
         return ""
-    parts = [f"{f.output_tokens} tok", voice("n_chars", n=len(answer.text))]
+    about = "~" if answer.is_estimated else ""
+    parts = [f"{about}{f.output_tokens} tok", voice("n_chars", n=len(answer.text))]
     if f.ttft_ms is not None:
         parts.append(f"TTFT {figure(f.ttft_ms)} ms")
     if f.tpot_ms is not None:
-        parts.append(f"TPOT {figure(f.tpot_ms)} ms")
+        parts.append(f"TPOT {about}{figure(f.tpot_ms)} ms")
     if f.decode_tok_s is not None:
-        parts.append(f"{figure(f.decode_tok_s)} tok/s")
+        parts.append(f"{about}{figure(f.decode_tok_s)} tok/s")
     if f.e2e_ms is not None:
         parts.append(f"E2E {figure(f.e2e_ms / 1000)} s")
     return " · ".join(parts)

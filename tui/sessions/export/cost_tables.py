@@ -36,16 +36,24 @@ def _glance(columns: Sequence[Column], costs: Mapping[str, Costs], voice: Voice)
     # A figure that is known of no model says nothing.
     known = [m for m in _GLANCE if any(values[c.key, m] is not None for c in columns)]
     best = {m: best_of([values[c.key, m] for c in columns], _BY_ID[m].better) for m in known}
+    guessed = {key for key in values if costs[key[0]][key[1]].estimated}
     rows = []
     for column in columns:
         cells = [
-            Cell(figure(v), best=v is not None and v == best[m])
+            Cell(
+                _marked(figure(v), (column.key, m) in guessed), best=v is not None and v == best[m]
+            )
             for m in known
             for v in [values[column.key, m]]
         ]
         rows.append((Cell(voice.line(column.label)), Cell(_dtype(column, voice)), *cells))
     head = (voice("model"), voice("dtype"), *(_named(_BY_ID[m], voice) for m in known))
-    return Table(voice("costs"), head, tuple(rows), left=2)
+    notes = (f"~: {voice('estimate')}",) if guessed else ()
+    return Table(voice("costs"), head, tuple(rows), left=2, notes=notes)
+
+
+def _marked(text: str, is_estimate: bool) -> str:
+    return f"~{text}" if is_estimate else text
 
 
 def _details(columns: Sequence[Column], costs: Mapping[str, Costs], voice: Voice) -> Table:
@@ -66,7 +74,9 @@ def _spread(metric: Metric, spread: Spread, voice: Voice) -> Cell:
         details.append(f"{_value(metric, spread.low)}–{_value(metric, spread.high)}, n {spread.n}")
     if spread.contended:
         details.append(voice("left_out", n=spread.contended))
-    return Cell(_value(metric, spread.median), "; ".join(details))
+    if spread.estimated:
+        details.append(voice("estimated", n=spread.estimated))
+    return Cell(_marked(_value(metric, spread.median), bool(spread.estimated)), "; ".join(details))
 
 
 def _value(metric: Metric, value: float | None) -> str:
