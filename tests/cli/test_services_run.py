@@ -149,6 +149,33 @@ def test_what_a_run_ends_with(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["run", "openai:", "--questions", "smoke"]) == 2
 
 
+def test_going_on_asks_only_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    def moody(reply: Reply, received: Received) -> None:
+        (status(400, "no") if received.number == 1 else good("yes"))(reply, received)
+
+    with FaultServer(moody) as server:
+        assert run(["run", f"{server.url}#m", "--questions", "smoke"]) == 1
+        capsys.readouterr()
+        assert run(["run", "--resume", "last", "--json"]) == 0
+        assert server.asked == 4
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    assert [a["state"] for a in model["answers"]] == ["answered"] * 3
+    assert {a["text"] for a in model["answers"]} == {"yes"}
+
+
+def test_a_key_that_goes_unencrypted_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUIBI_API_KEY", CANARY)
+    with FaultServer(good("yes")) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+        reference = "http://gpu-box.invalid:8000/v1#m"
+        assert run(["run", reference, "--questions", "smoke"]) == 0
+    told = capsys.readouterr().err
+    assert "the key goes to gpu-box.invalid:8000 unencrypted: use https" in told
+    assert CANARY not in told
+
+
 def test_a_missing_key_ends_it_before_a_session_is_made(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -262,6 +262,23 @@ def test_the_limit_of_a_service_holds_for_all_its_models() -> None:
     assert limiter.limit == 3
 
 
+def test_waiting_for_a_turn_is_no_latency() -> None:
+    def behave(reply: Reply, received: Received) -> None:
+        time.sleep(0.2)
+        good("x", "y")(reply, received)
+
+    with FaultServer(behave) as server:
+        engine = engine_at(server.url, concurrency=1)
+        began = time.monotonic()
+        bodies = [b for _, b in ask(engine, *(request(i) for i in range(5)))]
+        took = 1000 * (time.monotonic() - began)
+    figures = [b for b in bodies if isinstance(b, Answered)]
+    assert len(figures) == 5 and took >= 1000
+    # One after the other, each from its own start: together they take as long as it all took.
+    assert all(f.ttft_ms is not None and f.ttft_ms >= 195 for f in figures)
+    assert sum(f.e2e_ms or 0 for f in figures) <= took
+
+
 def test_several_threads_may_ask_one_engine() -> None:
     def behave(reply: Reply, received: Received) -> None:
         time.sleep(0.02)

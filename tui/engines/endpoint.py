@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import httpx
 
 RETRIES = 2
+FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 _T = TypeVar("_T")
 
@@ -32,8 +33,9 @@ class EndpointEngine:
     """A model that a service computes; nothing of it is held here. ``concurrency`` is how
     many answers are worth asking for at once.
 
-    ``limiter`` is shared by the engines of one service; ``first_wait_s`` is the pause before
-    the first repetition where the service names none, and four times that before the second.
+    ``limiter`` is shared by the engines of one service; ``first_wait_s`` (None: `FIRST_WAIT_S`)
+    is the pause before the first repetition where the service names none, and four times that
+    before the second.
     The key is read at each `load`, from ``environ`` (None: the program's own environment).
     """
 
@@ -45,13 +47,13 @@ class EndpointEngine:
         model: str,
         limiter: Limiter | None = None,
         environ: Mapping[str, str] | None = None,
-        first_wait_s: float = 1.0,
+        first_wait_s: float | None = None,
     ) -> None:
         self.service, self.model = service, model
         self.concurrency = service.concurrency
         self._limiter = limiter or Limiter(service.concurrency)
         self._environ = environ
-        self._first_wait_s = first_wait_s
+        self._first_wait_s = FIRST_WAIT_S if first_wait_s is None else first_wait_s
         self._key = Secret()
         self._http: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

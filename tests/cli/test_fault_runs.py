@@ -1,0 +1,221 @@
+"""Every way a service fails, through `duibi run`: its cause, its exit code, what is kept of the
+answer, how often the service was asked, and that each repetition was told."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.endpoints import clear_proxies
+from tests.support.fault_server import (
+    END_CHUNK,
+    Behaviour,
+    FaultServer,
+    Received,
+    Reply,
+    a_token,
+    good,
+    hang_up,
+    head,
+    keep_alive,
+    status,
+    then,
+    wait,
+)
+from tui.board import Answer, Board, fold
+from tui.cli import run
+from tui.host import paths
+from tui.sessions import reader
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What the service does, and what must come of it; ``asked`` 0: it is never reached."""
+
+    does: Behaviour
+    cause: str = ""
+    code: int = 3
+    kept: str = ""
+    asked: int = 1
+
+
+def _half_a_line(reply: Reply) -> None:
+    reply.chunk(b'data: {"choices": [{"del')
+
+
+def _once(code: int, **headers: str) -> Behaviour:
+    def behave(reply: Reply, received: Received) -> None:
+        (good("fine") if received.number else status(code, **headers))(reply, received)
+
+    return behave
+
+
+_FINE = {"code": 0, "kept": "fine"}
+_ELSEWHERE = "http://127.0.0.1:1/v1"
+FAULTS: dict[str, Fault] = {
+    "headers never": Fault(then(wait), "no_response"),
+    "first token never": Fault(then(head, wait), "no_first_token"),
+    "keep-alive comments only": Fault(then(head, keep_alive), "no_first_token"),
+    "stall in mid stream": Fault(then(head, a_token, wait), "stalled", kept="half"),
+    "cut in mid line": Fault(then(head, a_token, _half_a_line, hang_up), "cut", kept="half"),
+    "cut before finish": Fault(then(head, a_token, hang_up), "cut", kept="half"),
+    "ended before finish": Fault(
+        then(head, a_token, lambda r: r.raw(END_CHUNK)), "cut", kept="half"
+    ),
+    "cut after finish": Fault(then(head, a_token, Reply.finish, hang_up), code=0, kept="half"),
+    "HTML 200": Fault(then(lambda r: r.whole(200, b"<html>", "text/html")), "not_streamed"),
+    "JSON 200 without stream": Fault(
+        then(lambda r: r.whole(200, b'{"choices":[{"message":{"content":"hi"}}]}')),
+        "not_streamed",
+    ),
+    "invalid JSON line": Fault(
+        then(head, a_token, lambda r: r.chunk(b"data: {nope}\n\n"), Reply.finish, Reply.done),
+        "malformed",
+        kept="half",
+    ),
+    "invalid UTF-8": Fault(
+        then(head, a_token, lambda r: r.chunk(b'data: {"x":"\xff"}\n\n'), Reply.finish, Reply.done),
+        "malformed",
+        kept="half",
+    ),
+    "1 MiB line": Fault(
+        then(head, a_token, lambda r: r.token("x" * 2**20), Reply.finish, Reply.done),
+        "oversized",
+        kept="half",
+    ),
+    "error in mid stream": Fault(
+        then(head, a_token, lambda r: r.data({"error": {"message": "out of capacity"}})),
+        "server_error",
+        kept="half",
+    ),
+    "empty choices": Fault(
+        then(
+            head,
+            lambda r: r.data({"choices": []}),
+            lambda r: r.token("fine"),
+            Reply.finish,
+            Reply.done,
+        ),
+        **_FINE,
+    ),
+    "missing usage": Fault(
+        then(head, lambda r: r.token("fine"), Reply.finish, Reply.done), **_FINE
+    ),
+    "401": Fault(status(401), "unauthorized"),
+    "404": Fault(status(404), "not_found"),
+    "429": Fault(status(429), "rate_limited", asked=3),
+    "429 with Retry-After": Fault(_once(429, Retry_After="0.05"), asked=2, **_FINE),
+    "429 with an absurd Retry-After": Fault(
+        status(429, Retry_After="1e400"), "rate_limited", asked=3
+    ),
+    "500 then success": Fault(_once(500), asked=2, **_FINE),
+    "redirect": Fault(then(lambda r: r.whole(308, b"", Location=_ELSEWHERE)), "redirect"),
+}
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Clocks that run out soon, set as a person sets them; waits that are short."""
+    clear_proxies(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DUIBI_API_KEY", raising=False)
+    monkeypatch.setattr("tui.engines.endpoint.FIRST_WAIT_S", 0.02)
+    monkeypatch.setattr("tui.engines.endpoint.LONGEST_WAIT_S", 0.2)
+    Path("one.txt").write_text("hello\n")
+
+
+def asked_of(url: str, connect_s: float = 1.0) -> tuple[int, Board, Answer]:
+    """One question to the server at ``url``: exit code, board, and the answer."""
+    (paths.config_dir() / "duibi.toml").write_text(
+        f'[services.box]\nbase_url = "{url}"\nkey_required = false\n'
+        f"connect_s = {connect_s}\nfirst_token_s = 0.5\nstall_s = 0.4\n"
+    )
+    code = run(["run", "box:m", "--questions", "one.txt"])
+    (path,) = paths.sessions_dir().glob("*.duibi")
+    reading = reader.read(path)
+    assert reading.verdict == "complete"
+    board = fold(reading.events)
+    (answer,) = board.answers.values()
+    return code, board, answer
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_ends_as_documented(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fault = FAULTS[name]
+    with FaultServer(fault.does) as server:
+        code, _, answer = asked_of(server.url)
+        assert (code, server.asked) == (fault.code, fault.asked)
+    told = capsys.readouterr().err
+    assert answer.text == fault.kept and "Traceback" not in told
+    assert told.count("trying again in") == fault.asked - 1 == len(answer.notes)
+    if fault.cause:
+        assert answer.state == "failed" and answer.figures is None and answer.failure is not None
+        assert answer.failure.cause == fault.cause
+        assert answer.failure.message in told and answer.failure.next_step in told
+    else:
+        assert answer.state == "answered" and answer.failure is None
+    if name == "missing usage":
+        assert answer.is_estimated and "~1 tokens" in told and "~ from an estimated" in told
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _refused() -> Iterator[str]:
+    yield f"http://127.0.0.1:{_free_port()}/v1"
+
+
+@contextmanager
+def _unknown_host() -> Iterator[str]:
+    yield "http://no-such-host.invalid/v1"
+
+
+@contextmanager
+def _no_tls() -> Iterator[str]:
+    with FaultServer(good("x")) as server:
+        yield f"https://127.0.0.1:{server.port}/v1"
+
+
+@contextmanager
+def _full() -> Iterator[str]:
+    """A port whose queue is full, so that no connection comes up."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for each in fillers:
+            each.setblocking(False)
+            each.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        for each in fillers:
+            each.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "cause", "again"),
+    [
+        (_refused, "refused", 2),
+        (_unknown_host, "dns", 2),
+        (_no_tls, "tls", 0),
+        (_full, "connect_timeout", 2),
+    ],
+)
+def test_a_service_that_cannot_be_reached_is_that(
+    place: Callable[[], AbstractContextManager[str]],
+    cause: str,
+    again: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with place() as url:
+        code, board, answer = asked_of(url, 5.0 if cause == "dns" else 0.3)
+    told = capsys.readouterr().err
+    assert code == 3 and "Traceback" not in told
+    assert board.models[0].failure is not None and board.models[0].failure.cause == cause
+    assert answer.failure is not None and answer.failure.cause == cause and not answer.text
+    assert told.count("trying again in") == again == len(board.models[0].notes)
