@@ -154,8 +154,10 @@ def test_going_on_asks_only_what_failed(capsys: pytest.CaptureFixture[str]) -> N
         (status(400, "no") if received.number == 1 else good("yes"))(reply, received)
 
     with FaultServer(moody) as server:
-        assert run(["run", f"{server.url}#m", "--questions", "smoke"]) == 1
-        capsys.readouterr()
+        assert run(["run", f"{server.url}#m", "--questions", "smoke", "--json"]) == 1
+        (model,) = json.loads(capsys.readouterr().out)["models"]
+        causes = [answer["cause"] for answer in model["answers"]]
+        assert sorted(causes, key=str) == [None, None, "bad_request"]
         assert run(["run", "--resume", "last", "--json"]) == 0
         assert server.asked == 4
     (model,) = json.loads(capsys.readouterr().out)["models"]

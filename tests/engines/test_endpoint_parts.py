@@ -275,6 +275,13 @@ def test_every_cause_is_described() -> None:
         assert cause.exit_code in ((1,) if word == "internal" else (2, 3))
 
 
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_every_cause_is_documented_with_whether_it_is_asked_again(name: str) -> None:
+    text = (Path(__file__).parents[2] / name).read_text()
+    for word, cause in CAUSES.items():
+        assert (f"`{word}*`" if cause.again else f"`{word}`") in text, word
+
+
 def test_a_strangers_words_become_one_line() -> None:
     key = Secret("sk-secret")
     assert remark("a\x1b[31m\r\nb\u202e sk-secret \ue000c", key) == "a [31m b *** c"

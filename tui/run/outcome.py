@@ -86,6 +86,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "finish_reason": figures.finish if figures else None,
         **{name: getattr(figures, name) if figures else None for name in names},
         "error": answer.failure.message if answer.failure else None,
+        "cause": answer.failure.cause if answer.failure else None,
     }
 
 
