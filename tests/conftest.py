@@ -1,5 +1,7 @@
 """No test sees or touches the real home: every folder of the program is a fresh one."""
 
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,16 @@ def own_folders(tmp_path: Path, kernels: Path, monkeypatch: pytest.MonkeyPatch) 
     cache = tmp_path / "duibi-cache"
     cache.mkdir(mode=0o700)
     (cache / "kernels").symlink_to(kernels)
+
+
+@pytest.fixture
+def limited() -> Iterator[Callable[[int], None]]:
+    """Sets how large a file may grow (RLIMIT_FSIZE; below 0: without limit): a write over it
+    is short, then EFBIG."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size if size >= 0 else before[0], before[1]))
+
+    yield limit
+    limit(-1)

@@ -51,12 +51,14 @@ class Stage:
 
 
 @asynccontextmanager
-async def replaying(folder: Path, **session: Any) -> AsyncIterator[Stage]:
-    path = write_session(folder, **session)
+async def replaying(
+    folder: Path, path: Path | None = None, width: int = 120, **session: Any
+) -> AsyncIterator[Stage]:
+    path = path or write_session(folder, **session)
     clock = Clock()
     player = Player(read(path).events, clock)
     app = make_app(Settings(), lambda look: ReplayScreen(look, player, path, folder))
-    async with app.run_test(size=(120, 30)) as pilot:
+    async with app.run_test(size=(width, 30)) as pilot:
         await pilot.pause(BEAT)
         screen = app.screen
         assert isinstance(screen, ReplayScreen)
@@ -143,15 +145,8 @@ async def test_the_status_bar_says_memory_and_speed_as_they_were(tmp_path: Path)
     ):
         journal.append(t_us, model, body)
     journal.close("done")
-    clock = Clock()
-    player = Player(read(path).events, clock)
-    app = make_app(Settings(), lambda look: ReplayScreen(look, player, path, tmp_path))
-    async with app.run_test(size=(250, 30)) as pilot:
-        await pilot.pause(BEAT)
-        screen = app.screen
-        assert isinstance(screen, ReplayScreen)
-        it = Stage(screen, pilot, clock)
-        player.pause()
+    async with replaying(tmp_path, path, width=250) as it:
+        it.player.pause()
         for seconds, said, unsaid in (
             (3.5, ("120 MB", "5.0 GB", "16 GB"), ("3.0 GB", "512 ms")),
             (7.0, ("3.0 GB", "9.0 GB", "16 GB", "512 ms"), ("120 MB", "5.0 GB")),
@@ -160,9 +155,9 @@ async def test_the_status_bar_says_memory_and_speed_as_they_were(tmp_path: Path)
             await it.press("colon")
             await it.press(*["backspace"] * 8, *str(seconds), "enter")
             for word in said:
-                assert word in screen.status.text, (seconds, screen.status.text)
+                assert word in it.screen.status.text, (seconds, it.screen.status.text)
             for word in unsaid:
-                assert word not in screen.status.text, (seconds, screen.status.text)
+                assert word not in it.screen.status.text, (seconds, it.screen.status.text)
 
 
 async def test_steps_by_question(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """A disk that refuses, seen from the screen: one red line, a key, nothing lost."""
 
-import resource
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -48,18 +47,6 @@ async def until(pilot: Pilot[Any], seen: Callable[[], bool]) -> None:
             return
         await pilot.pause(0.05)
     raise AssertionError("it did not happen in time")
-
-
-@pytest.fixture
-def limited() -> Iterator[Callable[[int], None]]:
-    """Sets how large a file may grow (RLIMIT_FSIZE)."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size if size >= 0 else before[0], before[1]))
-
-    yield limit
-    limit(-1)
 
 
 async def test_answers_go_on_beside_a_red_line_and_a_key_saves_them_elsewhere(

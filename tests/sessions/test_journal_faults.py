@@ -1,7 +1,6 @@
 """Disks that refuse: the run goes on, the file stays valid, what waits is written later."""
 
 import os
-import resource
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -27,18 +26,6 @@ def until(true: Callable[[], bool], seconds: float = 5.0) -> bool:
             return False
         time.sleep(0.01)
     return True
-
-
-@pytest.fixture
-def limited() -> Iterator[Callable[[int], None]]:
-    """Sets how large a file may grow (RLIMIT_FSIZE): a write over it is short, then EFBIG."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(size: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size if size >= 0 else before[0], before[1]))
-
-    yield limit
-    limit(-1)
 
 
 def test_a_file_that_may_not_grow_keeps_the_run_going_and_is_written_later(
@@ -103,10 +90,10 @@ def test_no_room_for_the_header_is_one_error_and_leaves_nothing(
 ) -> None:
     limited(100)
     with pytest.raises(UserError, match="cannot write a session") as caught:
-        Journal.create(tmp_path, HEADER)
+        Journal.create(tmp_path / "s", HEADER)
     limited(-1)
     assert "--sessions" in caught.value.next_step
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "s").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_is_one_error(tmp_path: Path) -> None:
