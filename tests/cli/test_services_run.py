@@ -196,6 +196,10 @@ def test_pasted_answers_come_from_a_file(capsys: pytest.CaptureFixture[str]) -> 
     for answer in model["answers"]:
         assert answer["ttft_ms"] is answer["e2e_ms"] is answer["decode_tok_s"] is None
         assert answer["token_source"] == "estimate"
+    assert run(["report", "last"]) == 0
+    report = capsys.readouterr().out
+    assert "~2 tok" in report and "TTFT 0" not in report
+    assert "3 with an estimated token count" in report
     Path("mine.toml").write_text('capital = "Paris"\n')
     assert run(["run", "pasted:ChatGPT-4o", "--pasted", "mine.toml", *flags]) == 1
     Path("mine.toml").write_text('capitol = "Paris"\n')

@@ -118,7 +118,7 @@ class PastedEngine:
 def _told(answer: int, text: str) -> Iterator[Timed]:
     """The events of an answer that is there as a whole."""
     text = text.encode("utf-8", "replace").decode()
-    count = round(tokens.estimate(text))
+    count = tokens.about(text)
     now = time.monotonic_ns()
     yield now, Started(answer)
     yield now, Delta(answer, count, text)

@@ -102,16 +102,16 @@ def _row(board: Board, model: Model) -> tuple[str, ...]:
         values = [v for f in clean or figures if (v := getattr(f, name)) is not None]
         return f"{sum(values) / len(values) / scale:.{digits}f}{mark}" if values else "-"
 
-    speed = mean("decode_tok_s")
+    speed, peak = mean("decode_tok_s"), _peak(board, model)
     return (
         model.label,
         f"{len(figures)}/{len(mine)}",
-        f"{model.loaded.load_s:.1f}" if model.loaded else "-",
+        f"{model.loaded.load_s:.1f}" if model.loaded and model.loaded.load_s else "-",
         mean("ttft_ms", digits=0),
         guess * (speed != "-") + speed,
         mean("chars_s"),
         mean("e2e_ms", 1000),
-        f"{_peak(board, model) / 1e9:.2f}",
+        f"{peak / 1e9:.2f}" if peak else "-",
     )
 
 
