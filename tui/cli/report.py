@@ -14,8 +14,10 @@ import typer
 
 from tui import settings as settings_of
 from tui.app.safe_text import clean
+from tui.cli.encoding import scorer
 from tui.events import Asked
 from tui.host.errors import UserError
+from tui.scoring.overlap import Scorer
 from tui.sessions import library, reader
 from tui.sessions.reader import Reading
 
@@ -62,10 +64,18 @@ def report(
     ] = None,
     png: Annotated[bool, typer.Option("--png", help="These pictures as PNG, not SVG.")] = False,
     theme: Annotated[str | None, typer.Option(help="Of the pictures.")] = None,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="BERTScore against the references with this encoder."),
+    ] = None,
+    encoder_layer: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Its hidden layer; 0: three quarters up.")
+    ] = 0,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
     settings = settings_of.load({"sessions": sessions, "lang": lang, "theme": theme or PAPER})
     chosen = format or _by_name(out)
+    bert = scorer(encoder, encoder_layer) if encoder else None
     found = readings(session, settings.sessions_dir)
     svgs: dict[str, str] = {}
     if chosen in (Format.md, Format.html) and _wanted(found, pictures, png):
@@ -73,7 +83,7 @@ def report(
 
         svgs = pictures_of([reading.path for reading in found], settings)
     images = _pngs(svgs, chosen, out) if png or settings.pictures == "png" else {}
-    text = render(found, chosen, settings.lang, svgs, images)
+    text = render(found, chosen, settings.lang, svgs, images, bert)
     if out is None:
         sys.stdout.write(text)
         return 0
@@ -141,9 +151,10 @@ def render(
     lang: str,
     pictures: Mapping[str, str] | None = None,
     images: Mapping[str, str] | None = None,
+    bert: Scorer | None = None,
 ) -> str:
-    """The report of what was read, as the text of one file; for ``pictures`` and ``images``
-    see `tui.sessions.export.report.build`.
+    """The report of what was read, as the text of one file; for ``pictures``, ``images`` and
+    ``bert`` see `tui.sessions.export.report.build`.
 
     Raises:
         UserError: the sessions asked different questions, or there is no such language.
@@ -158,7 +169,7 @@ def render(
         return to_text(merge(found), clean)
     from tui.sessions.export.report import build
 
-    document = build(found, lang, clean, pictures, images)
+    document = build(found, lang, clean, pictures, images, bert)
     if format is Format.html:
         from tui.sessions.export import html
 

@@ -12,12 +12,14 @@ import typer
 from tui import settings as settings_of
 from tui.app.safe_text import clean
 from tui.board import Answer
+from tui.cli.encoding import scorer
 from tui.cli.judging import MAX_NEW_TOKENS, judge_model
 from tui.cli.printing import json_text, table
 from tui.events import RUN, Judged
 from tui.host.errors import UserError
 from tui.scoring import judge as judging
 from tui.scoring.agreement import Agreement, agreement
+from tui.scoring.overlap import Scorer
 from tui.sessions import library, reader
 from tui.sessions.export.evaluate import check_results, overlaps
 from tui.sessions.export.merge import Column, Merged, Row, merge
@@ -40,6 +42,13 @@ def score(
     reference: Annotated[
         bool, typer.Option("--reference", help="BLEU and chrF against the references.")
     ] = False,
+    encoder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="BERTScore against the references with this encoder."),
+    ] = None,
+    encoder_layer: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Its hidden layer; 0: three quarters up.")
+    ] = 0,
     judge: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Judge every pair with this model.")
     ] = None,
@@ -54,16 +63,17 @@ def score(
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
     settings = settings_of.load({"lang": lang, "sessions": sessions})
+    bert = scorer(encoder, encoder_layer) if encoder else None
     path = library.find(session, settings.sessions_dir)
     if judge:
         _judge_all(path, judge, _rubric(rubric), max_new_tokens, settings)
     merged = merge([reader.read(path)])
     found: dict[str, Any] = {"session": path.name}
-    everything = not (checks or reference or judge)
+    everything = not (checks or reference or encoder or judge)
     if checks or everything:
         found["checks"] = _checks(merged)
-    if reference or everything:
-        found["overlap"] = _overlap(merged)
+    if reference or encoder or everything:
+        found["overlap"] = _overlap(merged, bert)
     if judge:
         found["agreement"] = _agreement(merged)
     if as_json:
@@ -159,8 +169,8 @@ def _checks(merged: Merged) -> dict[str, Any]:
     return {"results": rows, "problems": problems}
 
 
-def _overlap(merged: Merged) -> list[dict[str, Any]]:
-    found = overlaps(merged)
+def _overlap(merged: Merged, bert: Scorer | None) -> list[dict[str, Any]]:
+    found = overlaps(merged, bert).of
     return [
         {
             "model": column.label,
@@ -168,6 +178,7 @@ def _overlap(merged: Merged) -> list[dict[str, Any]]:
             "answer": answer.id,
             "bleu": found[source, answer.id].bleu,
             "chrf": found[source, answer.id].chrf,
+            "bertscore_f1": found[source, answer.id].bert,
         }
         for row in merged.rows
         for column in merged.columns
@@ -204,12 +215,15 @@ def _print(found: dict[str, Any], merged: Merged) -> None:
         for problem in found["checks"]["problems"]:
             _narrate(f"question {problem}")
     if "overlap" in found:
+        keys = ["bleu", "chrf"]
+        if any(r["bertscore_f1"] is not None for r in found["overlap"]):
+            keys.append("bertscore_f1")
         scored = [
-            (label, *(f"{median(r[key] for r in mine):.1f}" for key in ("bleu", "chrf")))
+            (label, *(f"{median(r[key] for r in mine):.1f}" for key in keys))
             for label in labels
             if (mine := [r for r in found["overlap"] if r["model"] == label])
         ]
-        head = ("MODEL", "BLEU", "CHRF")
+        head = ("MODEL", *(key.replace("_", " ").upper() for key in keys))
         print(table([head, *scored]) if scored else "no question has a reference answer")
     for judge, a in found.get("agreement", {}).items():
         kappa = "-" if a["kappa"] is None else f"{a['kappa']:.2f}"

@@ -1,11 +1,12 @@
 """Checks and overlap for every complete answer of merged sessions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tui import board as bd
 from tui.scoring.checks import Check, CheckError, Result, parse, run_all
-from tui.scoring.overlap import Overlap, overlap
+from tui.scoring.overlap import MAX_TEXT, Overlap, Scorer, overlap
 from tui.sessions.export.merge import Merged, Row
 
 Key = tuple[int, int]
@@ -31,15 +32,36 @@ def check_results(merged: Merged) -> tuple[dict[Key, list[Result]], list[str]]:
     return results, problems
 
 
-def overlaps(merged: Merged) -> dict[Key, Overlap]:
-    """The overlap of every complete answer whose turn has a reference."""
-    found = {}
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """By answer; ``encoder`` and ``layer`` say what BERTScore was computed with, if it was."""
+
+    of: dict[Key, Overlap]
+    encoder: str = ""
+    layer: int = 0
+
+
+def overlaps(merged: Merged, scorer: Scorer | None = None) -> Overlaps:
+    """The overlap of every complete answer whose turn has a reference.
+
+    Raises:
+        UserError: ``scorer`` cannot score.
+    """
+    found: dict[Key, Overlap] = {}
+    pairs: dict[Key, tuple[str, str]] = {}
     for row in merged.rows:
         references = _texts(row.data.get("reference"))
         for key, answer in _complete(merged, row) if references else ():
             if answer.turn < len(references) and references[answer.turn].strip():
-                found[key] = overlap(answer.text, [references[answer.turn]])
-    return found
+                reference = references[answer.turn]
+                found[key] = overlap(answer.text, [reference])
+                pairs[key] = answer.text[:MAX_TEXT], reference[:MAX_TEXT]
+    if scorer is None or not pairs:
+        return Overlaps(found)
+    scores = scorer(list(pairs.values()))
+    for key, f1 in zip(pairs, scores.f1, strict=True):
+        found[key] = replace(found[key], bert=100 * f1)
+    return Overlaps(found, scores.encoder, scores.layer)
 
 
 def _complete(merged: Merged, row: Row) -> list[tuple[Key, bd.Answer]]:

@@ -8,6 +8,7 @@ from tui import board as bd
 from tui.scoring.checks import Result
 from tui.scoring.costs import costs
 from tui.scoring.dimensions import Dimension, dimensions
+from tui.scoring.overlap import Scorer
 from tui.sessions.export import score_tables
 from tui.sessions.export.answers import sections, troubles
 from tui.sessions.export.charts import charts
@@ -34,24 +35,30 @@ def build(
     clean: Callable[[str], str],
     pictures: Mapping[str, str] | None = None,
     images: Mapping[str, str] | None = None,
+    scorer: Scorer | None = None,
 ) -> Document:
     """The report of sessions of the same questions.
 
     ``clean`` makes text that is not ours harmless (`tui.app.safe_text.clean`);
     ``pictures`` are screenshots as SVG by question id, ``images`` addresses of them as PNG,
-    which are shown in their place.
+    which are shown in their place; ``scorer`` computes BERTScore.
 
     Raises:
-        UserError: the sessions asked different questions, or there is no such language.
+        UserError: the sessions asked different questions, there is no such language, or
+            ``scorer`` cannot score.
     """
     speak = voice(lang, clean)
     images = images or {}
     safe = {q: inert(svg) for q, svg in (pictures or {}).items() if q not in images}
-    return document(merge(readings), speak, safe, images)
+    return document(merge(readings), speak, safe, images, scorer)
 
 
 def document(
-    merged: Merged, speak: Voice, pictures: Mapping[str, str], images: Mapping[str, str]
+    merged: Merged,
+    speak: Voice,
+    pictures: Mapping[str, str],
+    images: Mapping[str, str],
+    scorer: Scorer | None = None,
 ) -> Document:
     """The report of what was merged."""
     table = {column.key: costs(column.loads, column.answers) for column in merged.columns}
@@ -68,7 +75,7 @@ def document(
         score_tables.duel_table(speak("votes"), votes, merged, speak),
         *score_tables.judge_tables(merged, speak),
         score_tables.checks_table(merged, checked, speak),
-        score_tables.overlap_table(merged, overlaps(merged), speak),
+        score_tables.overlap_table(merged, overlaps(merged, scorer), speak),
     )
     return Document(
         lang=speak.lang,

@@ -9,11 +9,11 @@ from tui.scoring.agreement import agreement
 from tui.scoring.checks import Result
 from tui.scoring.costs import Spread
 from tui.scoring.dimensions import Dimension
-from tui.scoring.overlap import Overlap
 from tui.scoring.rank import Duel, Score
 from tui.scoring.stars import average, newest
 from tui.sessions.export.cost_tables import best_of
 from tui.sessions.export.document import Cell, Table, figure
+from tui.sessions.export.evaluate import Overlaps
 from tui.sessions.export.merge import Merged
 from tui.sessions.export.words import Voice
 
@@ -196,23 +196,27 @@ def checks_table(
     return Table(voice("checks"), head, tuple(rows))
 
 
-def overlap_table(
-    merged: Merged, overlaps: Mapping[tuple[int, int], Overlap], voice: Voice
-) -> Table | None:
-    """Median BLEU and chrF of each model over its answers that have a reference."""
+def overlap_table(merged: Merged, overlaps: Overlaps, voice: Voice) -> Table | None:
+    """Median BLEU, chrF and BERTScore of each model over its answers that have a reference."""
     rows = []
     for column in merged.columns:
         found = [
-            overlaps[source, answer.id]
+            overlaps.of[source, answer.id]
             for row in merged.rows
             for source, answer in row.entries(column)
-            if (source, answer.id) in overlaps
+            if (source, answer.id) in overlaps.of
         ]
         if found:
             label = Cell(voice.line(column.label))
-            scores = (median(o.bleu for o in found), median(o.chrf for o in found))
+            scores = [median(o.bleu for o in found), median(o.chrf for o in found)]
+            berts = [o.bert for o in found if o.bert is not None]
+            scores += [median(berts)] if berts else []
             rows.append((label, *(Cell(f"{s:.1f}", f"n {len(found)}") for s in scores)))
     if not rows:
         return None
-    head = (voice("model"), "BLEU", "chrF")
-    return Table(voice("overlap"), head, tuple(rows), notes=(voice("overlap_note"),))
+    head, notes = [voice("model"), "BLEU", "chrF"], [voice("overlap_note")]
+    if overlaps.encoder:
+        head.append("BERTScore F1")
+        encoder = voice.line(overlaps.encoder)
+        notes.append(voice("bert_note", encoder=encoder, layer=overlaps.layer))
+    return Table(voice("overlap"), tuple(head), tuple(rows), notes=tuple(notes))

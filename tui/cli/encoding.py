@@ -1,0 +1,46 @@
+"""BERTScore, computed in a process that may import torch, with an encoder of this machine."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tui.app.safe_text import one_line
+from tui.engines.child import environment
+from tui.host import cpu
+from tui.host.errors import UserError
+from tui.scoring.overlap import BertScores, Scorer
+
+_NEXT = "give the folder of an encoder as published, such as bert-base-chinese"
+
+
+def scorer(folder: Path, layer: int = 0) -> Scorer:
+    """What computes BERTScore with the encoder in ``folder``, of its hidden ``layer`` (from 1;
+    0: three quarters up).
+
+    Raises:
+        UserError: there is no encoder; the scorer raises it where none can be loaded.
+    """
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} holds no encoder: no config.json", _NEXT)
+
+    def score(pairs: Sequence[tuple[str, str]]) -> BertScores:
+        command = [sys.executable, "-P", "-m", "tui.worker.bertscore", str(folder), str(layer)]
+        done = subprocess.run(
+            command,
+            input=json.dumps({"pairs": list(pairs)}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment(cpu.cores()),
+        )
+        try:
+            found = json.loads(done.stdout)
+        except ValueError:
+            found = {"error": f"its process ended with {done.returncode}"}
+        if "error" in found:
+            raise UserError(f"{folder} cannot encode: {one_line(found['error'])}", _NEXT)
+        return BertScores(found["f1"], folder.resolve().name, found["layer"])
+
+    return score
