@@ -30,7 +30,8 @@ class Settings:
     ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
     ``schedule`` is ``auto`` (what fits in memory is held together), ``together`` or
     ``one-at-a-time``; ``batch`` is how many answers a model here decodes together at most;
-    ``sessions`` is where runs are recorded (None: the usual folder);
+    ``sessions`` is where runs are recorded (None: the usual folder); ``model_folders``
+    are further folders below which checkpoints are looked for;
     ``pasted`` is a file with the answers of models that a person pastes
     (`tui.engines.pasted.read_pasted`); ``output`` is ``cells`` (only what changed on the
     screen is written) or ``stock`` (Textual's own way); ``pictures`` of the screen are ``svg``
@@ -58,6 +59,7 @@ class Settings:
     lang: str = "en"
     sessions: Path | None = None
     pasted: Path | None = None
+    model_folders: tuple[Path, ...] = ()
     mouse: bool = False
     output: str = "cells"
     pictures: str = "svg"
@@ -143,6 +145,8 @@ def _from_file(file: Path, stranger: bool) -> dict[str, Any]:
         found[name] = _checked(f"{place}: {name}", _READERS[name], value)
         if name in ("sessions", "pasted"):
             found[name] = file.parent / found[name]
+        elif name == "model_folders":
+            found[name] = tuple(file.parent / folder for folder in found[name])
         elif name == "services":
             _check_services(place, found[name], stranger)
     return found
@@ -220,6 +224,12 @@ def _path(value: object) -> Path:
     return Path(value).expanduser()
 
 
+def _paths(value: object) -> tuple[Path, ...]:
+    if not isinstance(value, list | tuple):
+        raise _Bad("a list of folders")
+    return tuple(_path(item) for item in value)
+
+
 def _one_of(*words: str) -> Callable[[object], str]:
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in words:
@@ -278,7 +288,7 @@ OPTIONAL = frozenset(
 )
 """What `Settings.of_run` leaves out where it is None."""
 _FLAGS = ("blind", "mouse", "plain", "remote_code")
-_TABLES = ("aliases", "dimensions", "keys", "services")
+_TABLES = ("aliases", "dimensions", "keys", "model_folders", "services")
 _READERS: dict[str, Callable[[Any], Any]] = {
     "questions": _text,
     "system": _text,
@@ -298,6 +308,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "lang": _one_of("en", "zh"),
     "sessions": _path,
     "pasted": _path,
+    "model_folders": _paths,
     "mouse": _flag,
     "output": _one_of("cells", "stock"),
     "pictures": _one_of("svg", "png"),

@@ -13,6 +13,7 @@ from tests.support.demo import put_demo
 from tui.cli import fetching, run
 from tui.host.paths import cache_dir
 from tui.models import demo
+from tui.models.offer import Offer
 
 
 @pytest.fixture(autouse=True)
@@ -210,6 +211,8 @@ def test_a_person_is_asked_on_a_terminal(
 
 
 def test_where_nobody_can_answer_it_is_said_and_done(capsys: pytest.CaptureFixture[str]) -> None:
-    assert fetching.cli_consent("93 MB are fetched")
-    assert "93 MB are fetched" in capsys.readouterr().err
+    offer = Offer("acme/Tiny", "ModelScope", 3, 93_000_000, 0, Path("/there"), 10**11)
+    assert fetching.cli_consent(offer)
+    told = capsys.readouterr().err
+    assert "3 files, 93 MB, into /there (100 GB free)" in told
     assert not fetching.ask("Remove?")

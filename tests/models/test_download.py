@@ -1,4 +1,3 @@
-import hashlib
 import json
 import socket
 import subprocess
@@ -7,93 +6,29 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from tests.support.checkpoints import LLAMA, llama_shapes, safetensors
-from tests.support.file_server import Exchange, FileServer, serving
+from tests.support.checkpoints import LLAMA
+from tests.support.file_server import FileServer, serving
+from tests.support.hub import MODEL, WEIGHTS, Hub, use
 from tui.host.errors import UserError
 from tui.models import download, hub
 from tui.models.caches import modelscope_folder
 from tui.models.download import HubFile, needed
-
-MODEL = "acme/Tiny-Chat"
-WEIGHTS = safetensors(llama_shapes({**LLAMA, "vocab_size": 60_000}))
-
-
-class Hub:
-    """What the real SDK asks ModelScope for, answered as ModelScope answers."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {
-            "config.json": json.dumps({**LLAMA, "vocab_size": 60_000}).encode(),
-            "tokenizer.json": b"{}",
-            "model.safetensors": WEIGHTS,
-            "pytorch_model.bin": b"x" * 5000,
-            "modeling_tiny.py": b"raise SystemExit",
-            "README.md": b"# Tiny",
-        }
-        self.listed: dict[str, dict[str, Any]] = {}
-        self.extra: list[dict[str, Any]] = []
-        self.status = 200
-        self.cuts: list[int] = []
-        self.stall_after: int | None = None
-
-    def __call__(self, exchange: Exchange) -> None:
-        path = exchange.path.partition("?")[0]
-        if self.status != 200:
-            body = {"Code": self.status, "Message": "no", "Success": False}
-            exchange.answer(self.status, json.dumps(body).encode(), "application/json")
-        elif path == f"/api/v1/models/{MODEL}/repo/files":
-            body = {"Code": 200, "Success": True, "Data": {"Files": self._list()}}
-            exchange.answer(200, json.dumps(body).encode(), "application/json")
-        elif path == f"/api/v1/models/{MODEL}/repo":
-            self._send(exchange)
-        else:
-            exchange.answer(404, b"{}", "application/json")
-
-    def _list(self) -> list[dict[str, Any]]:
-        entries = [
-            {
-                "Path": name,
-                "Name": name,
-                "Type": "blob",
-                "Size": len(content),
-                "Sha256": hashlib.sha256(content).hexdigest(),
-                **self.listed.get(name, {}),
-            }
-            for name, content in self.files.items()
-        ]
-        return entries + self.extra
-
-    def _send(self, exchange: Exchange) -> None:
-        content = self.files.get(exchange.query["FilePath"])
-        if content is None:
-            exchange.answer(404, b"{}", "application/json")
-        elif len(content) < 100_000:
-            exchange.send_file(content)
-        else:
-            stall = self.stall_after
-            exchange.send_file(content, stall or (self.cuts.pop(0) if self.cuts else None))
-            while stall and self.stall_after:
-                time.sleep(0.02)
+from tui.models.offer import Files, Offer
 
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Hub, FileServer]]:
     made = Hub()
     with serving(made) as server:
-        monkeypatch.setenv("MODELSCOPE_ENDPOINT", server.url)
-        monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
-        monkeypatch.setenv("MODELSCOPE_HOME", str(tmp_path / "ms-home"))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.delenv("MODELSCOPE_API_TOKEN", raising=False)
+        use(server, tmp_path, monkeypatch)
         yield made, server
 
 
-def yes(text: str) -> bool:
+def yes(offer: Offer) -> bool:
     return True
 
 
@@ -111,10 +46,10 @@ def test_a_model_comes_whole_and_without_what_is_not_needed(
 ) -> None:
     asked: list[str] = []
     heard: list[tuple[str, int, int]] = []
-    each: list[download.Files] = []
+    each: list[Files] = []
     folder = download.get(
         MODEL,
-        lambda text: (asked.append(text), True)[1],
+        lambda text: (asked.append(str(text)), True)[1],
         lambda *step: heard.append(step),
         each.append,
     )
@@ -144,7 +79,7 @@ def test_killed_in_mid_file_it_goes_on_where_it_was(served: tuple[Hub, FileServe
     assert caught.value.exit_code == 130
     served[0].stall_after = None
     asked: list[str] = []
-    folder = download.get(MODEL, lambda text: (asked.append(text), True)[1], quiet)
+    folder = download.get(MODEL, lambda text: (asked.append(str(text)), True)[1], quiet)
     assert "are here already" in asked[0]
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     last = [r for path, r in served[1].requests if path.endswith("FilePath=model.safetensors")][-1]
@@ -228,7 +163,7 @@ def test_names_that_lead_out_of_the_folder_are_not_taken(
         "tokenizer.json\n", "~/config.json",
     ]  # fmt: skip
     served[0].extra = [{"Path": name, "Type": "blob", "Size": 4} for name in evil]
-    served[0].files |= dict.fromkeys(evil, b"evil")
+    served[0].files.update(dict.fromkeys(evil, b"evil"))
     folder = download.get(MODEL, yes, quiet)
     written = [p.name for p in folder.iterdir()]
     assert sorted(written) == ["config.json", "model.safetensors", "tokenizer.json"]

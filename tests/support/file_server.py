@@ -38,8 +38,14 @@ class Exchange(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def send_file(self, content: bytes, cut_after: int | None = None) -> None:
-        """The file, or the range asked for; ``cut_after`` so many bytes the line drops."""
+    def send_file(
+        self,
+        content: bytes,
+        cut_after: int | None = None,
+        writer: Callable[["Exchange", bytes], None] | None = None,
+    ) -> None:
+        """The file, or the range asked for; ``cut_after`` so many bytes the line drops, and
+        ``writer`` sends it its own way."""
         asked = self.headers.get("Range", "")
         first = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
         body = content[first:]
@@ -51,6 +57,9 @@ class Exchange(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
         self.end_headers()
         if self.command == "HEAD":
+            return
+        if writer is not None:
+            writer(self, body)
             return
         if cut_after is None or len(body) <= cut_after:
             self.wfile.write(body)

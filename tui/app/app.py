@@ -21,7 +21,7 @@ from tui.app import terminal_words
 from tui.app.look import Look
 from tui.app.output import OutputApp
 from tui.app.safe_text import clean
-from tui.app.screens.board_screen import BoardScreen
+from tui.app.screens.base import BaseScreen
 from tui.app.theme_folder import ThemeFolders
 from tui.app.themes import ROLES, Theme
 from tui.app.widgets.drawn import Drawn
@@ -94,6 +94,8 @@ class DuibiApp(OutputApp):
         for remark in terminal_words.remarks(os.environ, self.look):
             self._tell(remark, "warning")
         self.set_interval(_LOOK_S, self._look_at_themes)
+        if folder := paths.settle():
+            self._tell(self.look.say("start.settled", folder=str(folder)))
         self.call_after_refresh(_collect_only_what_is_new)
 
     def _end_by(self, number: signal.Signals) -> None:
@@ -106,7 +108,7 @@ class DuibiApp(OutputApp):
     def action_leave(self) -> None:
         """Leave; while answers are running only when asked twice."""
         now = asyncio.get_running_loop().time()
-        why = [s.why_stay() for s in self.screen_stack if isinstance(s, BoardScreen)]
+        why = [s.why_stay() for s in self.screen_stack if isinstance(s, BaseScreen)]
         if any(why) and now - self._asked_at > _AGAIN_S:
             self._asked_at = now
             self._tell(next(filter(None, why)), "warning")

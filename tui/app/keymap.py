@@ -11,9 +11,11 @@ from tui.app.screens.compare import CompareScreen
 from tui.app.screens.differences import DifferencesScreen, DiffView
 from tui.app.screens.help import HelpScreen, Page
 from tui.app.screens.library import LibraryScreen, SearchLine
+from tui.app.screens.models import ModelsScreen
 from tui.app.screens.replay import ReplayScreen
 from tui.app.screens.start import StartScreen
 from tui.app.widgets.answer_pane import AnswerPane
+from tui.app.widgets.confirm import Confirm
 from tui.app.widgets.judge_bar import StarsBar, VotesBar
 from tui.app.widgets.menu import Menu
 from tui.app.widgets.prompt import Prompt
@@ -22,8 +24,8 @@ from tui.app.widgets.prompt import Prompt
 def remarks(keys: dict[str, str], app: type[DOMNode], look: Look) -> list[str]:
     """What is wrong with a keymap: ids that no binding has, keys given to two actions."""
     boards = (CompareScreen, ReplayScreen, DifferencesScreen)
-    screens = (app, *boards, StartScreen, LibraryScreen, HelpScreen)
-    widgets = (AnswerPane, Prompt, SearchLine, Menu, StarsBar, VotesBar, DiffView, Page)
+    screens = (app, *boards, StartScreen, LibraryScreen, ModelsScreen, HelpScreen)
+    widgets = (AnswerPane, Prompt, SearchLine, Menu, StarsBar, VotesBar, DiffView, Page, Confirm)
     holders: tuple[type[DOMNode], ...] = (*screens, *widgets)
     bound = {holder: _bindings(holder) for holder in holders}
     known = {id_ for ids in bound.values() for id_ in ids}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tui.app.app import DuibiApp
     from tui.app.look import Look
+    from tui.app.model_rows import Here
     from tui.app.screens.compare import LiveRun
     from tui.app.screens.start import StartScreen
     from tui.sessions.player import Player
@@ -41,16 +42,29 @@ def show_start(
         UserError: there is no terminal, or the theme is not known.
     """
     _before_textual()
-    from tui.app.screens.start import Choice
 
     def first(look: "Look") -> "Screen[Any]":
         offer = open_models is not None
         return start_screen(settings, look, offer)
 
     result = _run(make_app(settings, first), settings)
-    if isinstance(result, Choice) and open_models is not None:
-        return open_models(list(result.references), replace(settings, questions=result.questions))
-    return _ended(result, settings, open_session)
+    return _ended(result, settings, open_session, open_models)
+
+
+def show_models(settings: Settings, open_models: OpenModels) -> int:
+    """The models screen alone; ``open_models`` opens what is chosen there.
+
+    Raises:
+        UserError: there is no terminal, or the theme is not known.
+    """
+    _before_textual()
+    from tui.app.screens.models import ModelsScreen
+
+    def first(look: "Look") -> "Screen[Any]":
+        return ModelsScreen(look, lambda: look_around(settings), settings.questions)
+
+    result = _run(make_app(settings, first), settings)
+    return _ended(result, settings, None, open_models)
 
 
 def show_run(run: "LiveRun", settings: Settings) -> int:
@@ -107,10 +121,18 @@ def show_replay(
     return _ended(_run(make_app(settings, first), settings), settings, open_session)
 
 
-def _ended(result: Any, settings: Settings, open_session: OpenSession | None) -> int:
-    """What follows the end of a screen: its exit code, or a session that goes on."""
-    from tui.app.screens.base import Continue
+def _ended(
+    result: Any,
+    settings: Settings,
+    open_session: OpenSession | None,
+    open_models: OpenModels | None = None,
+) -> int:
+    """What follows the end of a screen: its exit code, models to open, or a session that
+    goes on."""
+    from tui.app.screens.base import Choice, Continue
 
+    if isinstance(result, Choice) and open_models is not None:
+        return open_models(list(result.references), replace(settings, questions=result.questions))
     if not isinstance(result, Continue):
         return result if isinstance(result, int) else 0
     if open_session is None:
@@ -184,11 +206,11 @@ def start_screen(settings: Settings, look: "Look", offer_models: bool) -> "Start
             return []
         from tui.app.figures import memory
         from tui.models import demo
-        from tui.models.discover import discover
+        from tui.models.here import look as look_here
 
         remark = look.say("start.demo_here" if demo.present() else "start.demo_fetch")
         offers = [Offer(("demo@bf16", "demo@fp32"), look.say("start.demo"), remark)]
-        for one in discover():
+        for one in look_here(settings.aliases, settings.model_folders, settings.services):
             if one.reference != "demo" and one.state == "complete":
                 words = "  ".join(
                     part for part in (one.family, one.dtype, memory(one.size)) if part
@@ -196,4 +218,31 @@ def start_screen(settings: Settings, look: "Look", offer_models: bool) -> "Start
                 offers.append(Offer((one.reference,), one.label, words))
         return offers
 
-    return StartScreen(look, settings.sessions_dir, found, models, settings.questions)
+    around = (lambda: look_around(settings)) if offer_models else None
+    return StartScreen(look, settings.sessions_dir, found, models, settings.questions, around)
+
+
+def look_around(settings: Settings) -> "Here":
+    """What the models screen shows; takes up to seconds on a network disk.
+
+    Raises:
+        UserError: the memory limit in the environment is no size.
+    """
+    from tui.app.model_rows import Here
+    from tui.host import filesystem, memory
+    from tui.models import demo
+    from tui.models.caches import modelscope_caches
+    from tui.models.catalogue import suggestions
+    from tui.models.discover import of_demo
+    from tui.models.here import look
+
+    found = look(settings.aliases, settings.model_folders, settings.services)
+    if not demo.present():
+        found.insert(0, of_demo())
+    known = {one.reference.lower() for one in found}
+    return Here(
+        found,
+        [one for one in suggestions() if one.reference.lower() not in known],
+        memory.reading().free,
+        filesystem.free(modelscope_caches()[0]),
+    )

@@ -85,6 +85,7 @@ def _dispatch(args: list[str]) -> int:
 def _invoke(name: str, args: list[str]) -> int:
     from tui.cli import logs
 
+    _settle(shown=name == COMPARE and sys.stdout.isatty())
     logs.configure()
     command = importlib.import_module(f"tui.cli.{name}").command
     import typer.exceptions
@@ -101,6 +102,16 @@ def _invoke(name: str, args: list[str]) -> int:
         message = error.format_message().strip() or "a command is missing"
         raise UserError(message.splitlines()[0], f"`{shown} --help` shows how") from None
     return result if isinstance(result, int) else 0
+
+
+def _settle(shown: bool) -> None:
+    """Say once where everything is kept on a notebook's disk that stays; ``shown``: the
+    screen says it."""
+    from tui.host import paths
+
+    if (folder := paths.settle()) and not shown:
+        splash.wipe()
+        print(f"duibi: {paths.SETTLED.format(folder=folder)}", file=sys.stderr)
 
 
 def _help() -> str:

@@ -14,7 +14,6 @@ import typer
 
 from tui import settings as settings_of
 from tui.cli import options
-from tui.cli.fetching import size
 from tui.cli.printing import json_text, table
 from tui.engines.base import EngineError, Message, Request, Sampling
 from tui.engines.child import environment
@@ -22,6 +21,7 @@ from tui.engines.local import LocalEngine
 from tui.events import Answered, Failed, Loaded
 from tui.host import cpu, paths
 from tui.host.errors import UserError
+from tui.host.figures import size
 from tui.models.recognise import architecture
 from tui.models.resolve import LOCAL, Resolved
 from tui.models.weights import WeightsError, read_json

@@ -26,7 +26,9 @@ def open_screen(args: Sequence[str]) -> int | None:
     splash.show("duibi …")
     from tui import settings
     from tui.cli import logs
+    from tui.host import paths
 
+    paths.settle()
     logs.configure()
     chosen = settings.load()
     if chosen.plain:

@@ -14,11 +14,11 @@ import typer
 import tui
 from tui.app.safe_text import one_line
 from tui.cli import probing
-from tui.cli.fetching import size
 from tui.cli.printing import json_text, table
 from tui.engines.listing import Probe
 from tui.host import cpu, filesystem, memory, paths
 from tui.host.errors import UserError
+from tui.host.figures import size
 from tui.models import demo
 from tui.models.memory import BASE, BYTES_PER_WEIGHT, RESERVE
 from tui.run.setup import PACKAGES, package_versions

@@ -6,14 +6,18 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from tui.host.figures import duration, size
+from tui.models.offer import Files, Offer
+from tui.models.pace import Pace
+
 _EVERY_S = 0.1
 _BAR = 24
 _COLUMNS = 80
 
 
-def cli_consent(text: str) -> bool:
+def cli_consent(offer: Offer) -> bool:
     """Ask a person; where nobody can answer, say what is fetched and go on."""
-    print(text, file=sys.stderr, flush=True)
+    print(offer, file=sys.stderr, flush=True)
     return not _someone() or ask("Fetch it now?", True)
 
 
@@ -35,7 +39,8 @@ class ProgressLine:
     """``progress(stage, done, total)`` drawn as one line with speed and time left.
 
     On a terminal the line is redrawn at most ten times a second; elsewhere each stage
-    is said once. Use as a context manager, so that the line ends.
+    is said once. `each` adds the files: those under way behind the line, one that is whole
+    on a line of its own. Use as a context manager, so that the line ends.
     """
 
     def __init__(
@@ -45,26 +50,40 @@ class ProgressLine:
         self._clock = clock
         self._live = self._stream.isatty()
         self._stage = ""
-        self._began = (0.0, 0)
+        self._pace = Pace(clock)
         self._drawn = 0.0
         self._width = 0
+        self._files: Files = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = self._clock()
         if stage != self._stage:
             self._finish()
-            self._stage, self._began = stage, (now, done)
+            self._stage, self._pace = stage, Pace(self._clock)
             if not self._live:
                 print(stage, file=self._stream, flush=True)
         elif now - self._drawn < _EVERY_S and done != total:
             return
+        speed, left = self._pace.at(done, total)
         if self._live:
             self._drawn = now
             room = self._columns() - 1
-            text = self._line(stage, done, total, now, _BAR)
+            text = self._line(stage, done, total, _BAR, speed, left)
             if len(text) > room:
-                text = self._line(stage, done, total, now, 0)
+                text = self._line(stage, done, total, 0, speed, left)
+            for name, (here, whole) in self._files.items():
+                if 0 < here < whole and len(text) + len(name) + 8 <= room:
+                    text += f"  {name} {here / whole:.0%}"
             self._draw(text[:room])
+
+    def each(self, files: Files) -> None:
+        """Hear of every file: ``(bytes here, size)``."""
+        for name, (here, whole) in files.items():
+            before = self._files.get(name, (whole, whole))[0]
+            if here == whole and before < whole:
+                self._finish(clear=True)
+                print(f"  {name}  {size(whole)}", file=self._stream, flush=True)
+        self._files = dict(files)
 
     def __enter__(self) -> "ProgressLine":
         return self
@@ -78,17 +97,17 @@ class ProgressLine:
         except (OSError, ValueError):
             return _COLUMNS
 
-    def _line(self, stage: str, done: int, total: int, now: float, width: int) -> str:
+    def _line(
+        self, stage: str, done: int, total: int, width: int, speed: float, left: float | None
+    ) -> str:
         if total <= 0:
             return f"{stage} ..."
         share = min(done / total, 1.0)
         filled = round(share * width)
         bar = "█" * filled + "·" * (width - filled) + " " * bool(width)
         text = f"{stage} {bar}{share:4.0%} {size(done)} of {size(total)}"
-        seconds, came = now - self._began[0], done - self._began[1]
-        if seconds > 0.5 and came > 0:
-            speed = came / seconds
-            text += f"  {size(int(speed))}/s  {duration((total - done) / speed)} left"
+        if left is not None:
+            text += f"  {size(int(speed))}/s  {duration(left)} left"
         return text
 
     def _draw(self, text: str) -> None:
@@ -97,28 +116,8 @@ class ProgressLine:
         self._stream.flush()
         self._width = len(text)
 
-    def _finish(self) -> None:
+    def _finish(self, clear: bool = False) -> None:
         if self._width:
-            self._stream.write("\n")
+            self._stream.write(f"\r{' ' * self._width}\r" if clear else "\n")
             self._stream.flush()
         self._width, self._drawn = 0, 0.0
-
-
-def size(count: int) -> str:
-    """A number of bytes for people, in decimal units as disks and networks count."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 999.5:
-            return f"{value:.0f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB" if value < 99.95 else f"{value:.0f} GB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as ``8s``, ``2m05s`` or ``1h12m``."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

@@ -8,22 +8,29 @@ from typing import Annotated, Any
 import typer
 
 from tui.app.safe_text import one_line
-from tui.cli.fetching import ProgressLine, ask, cli_consent, size
+from tui.cli.fetching import ProgressLine, ask, cli_consent
 from tui.cli.printing import json_text, path_text, table
 from tui.cli.probing import list_services
 from tui.host import memory
 from tui.host.errors import UserError
+from tui.host.figures import size
 from tui.models import remove as removal
 from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
-from tui.models.discover import Found, discover, of_demo, of_path
+from tui.models.discover import Found, of_demo, of_path
+from tui.models.here import look
 from tui.models.inspect import describe, examine, preview
 from tui.models.memory import Shape
+from tui.models.offer import Offer
 from tui.models.reference import Reference, is_model_id, parse
-from tui.models.resolve import DEFAULT_DTYPE, FETCHED, LOADABLE, resolve
+from tui.models.resolve import DEFAULT_DTYPE, FETCHED, LOADABLE, fetch, resolve
 from tui.run import plan
+from tui.settings import load
 
-app = typer.Typer(add_completion=False, help="Find, fetch, inspect and remove models.")
+app = typer.Typer(
+    add_completion=False,
+    help="Find, fetch, inspect and remove models. Without a command: the screen for it.",
+)
 
 CONTEXT = 2048
 FITTED = tuple(dtype for dtype in LOADABLE if dtype != "fp16")
@@ -32,6 +39,21 @@ FITTED = tuple(dtype for dtype in LOADABLE if dtype != "fp16")
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Context = Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Prompt and answer.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="demo, ms:OWNER/NAME or a path.")]
+
+
+@app.callback(invoke_without_command=True)
+def screen(context: typer.Context) -> int:
+    """Open the models screen where no command is given."""
+    if context.invoked_subcommand is not None:
+        return 0
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UserError(
+            "the models screen needs a terminal", "duibi models list; `duibi models --help`"
+        )
+    from tui.app.main import show_models
+    from tui.cli.compare import open_models
+
+    return show_models(load(), open_models)
 
 
 @app.command(
@@ -49,7 +71,7 @@ def list_(
     free = memory.reading().free
     if available:
         return _list_available(json, context, free)
-    found = discover()
+    found = _found()
     if json:
         print(json_text([_as_json(one, context, free) for one in found]))
         return 0
@@ -72,8 +94,14 @@ def get(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False)
             f"{model} is nothing that can be fetched",
             f"{meant}demo or ms:OWNER/NAME; `duibi models list --available` shows some",
         )
-    with ProgressLine() as progress:
-        resolved = resolve(ref, _say if yes else cli_consent, progress)
+    try:
+        with ProgressLine() as progress:
+            fetch(ref, _say if yes else cli_consent, progress, progress.each)
+            resolved = resolve(ref, _say, progress)
+    except KeyboardInterrupt:
+        raise UserError(
+            f"stopped; what came of {model} is kept", f"go on: duibi models get {model}", 130
+        ) from None
     print(path_text(resolved.checkpoint))
     return 0
 
@@ -107,7 +135,7 @@ def fit(
     reading = memory.reading()
     subjects = [_subject(parse(text)) for text in models or []]
     if not models:
-        found = [one for one in discover() if one.state == "complete"]
+        found = [one for one in _found() if one.state == "complete" and not one.served]
         subjects = [plan.subject_of_found(one, one.reference, DEFAULT_DTYPE) for one in found]
     made = plan.arrange(subjects, "auto" if models else "one-at-a-time", context, reading)
     needs = [
@@ -152,8 +180,13 @@ def rm(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) 
     return 0
 
 
-def _say(text: str) -> bool:
-    print(text, file=sys.stderr)
+def _found() -> list[Found]:
+    settings = load()
+    return look(settings.aliases, settings.model_folders, settings.services)
+
+
+def _say(offer: Offer) -> bool:
+    print(offer, file=sys.stderr)
     return True
 
 
@@ -191,6 +224,8 @@ def _list_available(json: bool, context: int, free: int) -> int:
 def _row(one: Found, context: int, free: int) -> tuple[str, ...]:
     need = _fitted(one.need(DEFAULT_DTYPE, context), free) if one.state == "complete" else ""
     state = one.state if one.state == "complete" else f"{one.state}: {one.why}"
+    if one.served:
+        state = "running in Ollama"
     return (one.reference, one.family, one.dtype, size(one.size), need, state)
 
 

@@ -10,9 +10,10 @@ from tui import board as board_of
 from tui import events as ev
 from tui import settings as settings_of
 from tui.app.safe_text import clean, one_line
-from tui.cli.fetching import ProgressLine, duration, size
+from tui.cli.fetching import ProgressLine
 from tui.cli.printing import json_text, path_text, table
 from tui.host.errors import UserError
+from tui.host.figures import duration, size
 from tui.sessions import library, lines, reader, storage
 from tui.sessions.library import Entry
 

@@ -1,6 +1,7 @@
 """What kind of disk a path lies on."""
 
 import re
+import shutil
 from pathlib import Path
 
 _REMOTE = ("fuse", "nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "beegfs", "gluster")
@@ -24,6 +25,12 @@ def kind(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
         if len(point.parts) >= depth and place.is_relative_to(point):
             found, depth = right.split(" ", 1)[0], len(point.parts)
     return found
+
+
+def free(path: Path) -> int:
+    """Bytes free on the disk that holds ``path``, or will once it is made."""
+    there = next(place for place in (path, *path.absolute().parents) if place.is_dir())
+    return shutil.disk_usage(there).free
 
 
 def is_remote(path: Path) -> bool:

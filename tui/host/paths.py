@@ -1,7 +1,8 @@
 """Where this program keeps its files, and where those that came with it lie.
 
 The environment wins (``DUIBI_CACHE_DIR``, ``DUIBI_CONFIG_DIR``, ``DUIBI_SESSIONS_DIR``),
-then the platform's folders for an application called ``duibi``.
+then in a notebook the disk that survives its restart, then the platform's folders for an
+application called ``duibi``.
 """
 
 import os
@@ -13,21 +14,58 @@ import tui
 from tui.host.errors import UserError
 
 _APP = "duibi"
+_SESSIONS = "duibi-sessions"
+_WORKSPACE = "/mnt/workspace"
+"""Of a ModelScope notebook (PAI-DSW): all but this folder is gone after a restart."""
+
+SETTLED = (
+    "sessions, models and settings are kept in {folder}, which survives a restart of the "
+    "notebook (DUIBI_SESSIONS_DIR, DUIBI_CACHE_DIR and MODELSCOPE_CACHE choose other folders)"
+)
+
+_settled: Path | None = None
 
 
 def cache_dir() -> Path:
     """Models made ready to load and the log: everything that can be made again."""
-    return private_dir(_place("DUIBI_CACHE_DIR", platformdirs.user_cache_path(_APP)))
+    default = platformdirs.user_cache_path(_APP)
+    return private_dir(_place("DUIBI_CACHE_DIR", Path(".cache", _APP), default))
 
 
 def config_dir() -> Path:
     """The user's ``duibi.toml`` and themes."""
-    return private_dir(_place("DUIBI_CONFIG_DIR", platformdirs.user_config_path(_APP)))
+    default = platformdirs.user_config_path(_APP)
+    return private_dir(_place("DUIBI_CONFIG_DIR", Path(".config", _APP), default))
 
 
 def sessions_dir() -> Path:
     """The recorded sessions."""
-    return private_dir(_place("DUIBI_SESSIONS_DIR", platformdirs.user_data_path(_APP) / "sessions"))
+    default = platformdirs.user_data_path(_APP) / "sessions"
+    return private_dir(_place("DUIBI_SESSIONS_DIR", Path(_SESSIONS), default))
+
+
+def persistent() -> Path | None:
+    """The folder of a notebook that survives its restart: ``DUIBI_PERSISTENT_DIR``, else
+    /mnt/workspace; None where there is none to write into, or the home folder lies in it."""
+    folder = Path(os.environ.get("DUIBI_PERSISTENT_DIR", "") or _WORKSPACE)
+    try:
+        there = folder.is_dir() and os.access(folder, os.W_OK)
+        return folder if there and not Path.home().is_relative_to(folder) else None
+    except (OSError, RuntimeError):
+        return None
+
+
+def settle() -> Path | None:
+    """The folder of `persistent` where it begins to be used with this start of the program;
+    None at every later one. Who shows something says it then, once."""
+    global _settled
+    folder = persistent()
+    if folder is not None and not os.environ.get("DUIBI_SESSIONS_DIR", ""):
+        sessions = folder / _SESSIONS
+        if not sessions.exists():
+            private_dir(sessions)
+            _settled = folder
+    return _settled
 
 
 def log_file() -> Path:
@@ -67,6 +105,9 @@ def private_dir(path: Path) -> Path:
     return path
 
 
-def _place(variable: str, default: Path) -> Path:
-    given = os.environ.get(variable, "")
-    return Path(given).expanduser() if given else default
+def _place(variable: str, there: Path, default: Path) -> Path:
+    """The variable's folder, else ``there`` on the disk that survives, else ``default``."""
+    if given := os.environ.get(variable, ""):
+        return Path(given).expanduser()
+    folder = persistent()
+    return default if folder is None else folder / there

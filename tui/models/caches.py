@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tui.host import paths
+
 REVISION = "master"
 """ModelScope's branch that is fetched."""
 
@@ -11,10 +13,13 @@ _NO_OWNERS = ("models", "hub", "datasets", "snapshots")
 _CONFIGS = ("config.json", "configuration.json")
 
 
-def modelscope_cache() -> Path:
-    """ModelScope's cache folder: ``MODELSCOPE_CACHE``, else the SDK's default."""
-    given = os.environ.get("MODELSCOPE_CACHE", "")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "modelscope"
+def modelscope_caches() -> list[Path]:
+    """ModelScope's cache folders, the one for new models first: ``MODELSCOPE_CACHE`` alone,
+    else one on the disk that survives a restart, where there is such, and the SDK's default."""
+    if given := os.environ.get("MODELSCOPE_CACHE", ""):
+        return [Path(given).expanduser()]
+    places = [folder for folder in (paths.persistent(), Path.home()) if folder is not None]
+    return [folder / ".cache" / "modelscope" for folder in places]
 
 
 def huggingface_cache() -> Path:
@@ -29,19 +34,20 @@ def huggingface_cache() -> Path:
 def modelscope_folder(model: str) -> Path:
     """Where ``OWNER/NAME`` is, or will be, in ModelScope's cache: a folder of the layout
     before SDK 1.38 where one is there, else the present layout."""
-    cache = modelscope_cache()
     owner, _, name = model.partition("/")
-    for old in (cache / "models", cache / "hub" / "models", cache / "hub", cache):
-        folder = old / owner / name.replace(".", "___")
-        if _filled(folder):
-            return folder
-    return cache / "models" / f"{owner}--{name}" / "snapshots" / REVISION
+    present = Path("models", f"{owner}--{name}", "snapshots", REVISION)
+    caches = modelscope_caches()
+    for cache in caches:
+        old = (root / owner / name.replace(".", "___") for root in _roots(cache))
+        for folder in (*old, cache / present):
+            if _filled(folder):
+                return folder
+    return caches[0] / present
 
 
 def cached_checkpoints() -> Iterator[tuple[Path, str]]:
     """``(folder, reference)`` of every model in both caches, complete or not."""
-    cache = modelscope_cache()
-    for root in (cache / "models", cache / "hub" / "models", cache / "hub", cache):
+    for root in (root for cache in modelscope_caches() for root in _roots(cache)):
         for entry in folders(root):
             if "--" in entry.name:
                 for folder in _revisions(entry):
@@ -61,6 +67,10 @@ def display_name(folder: Path) -> str:
     if folder.parent.name == "snapshots":
         return folder.parent.parent.name.rpartition("--")[2]
     return (folder.name or folder.resolve().name).replace("___", ".")
+
+
+def _roots(cache: Path) -> tuple[Path, ...]:
+    return cache / "models", cache / "hub" / "models", cache / "hub", cache
 
 
 def _reference(entry: str, folder: Path) -> str:

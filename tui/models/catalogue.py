@@ -20,6 +20,11 @@ class Suggestion:
     kv_heads: int
     head_dim: int
     note: str = ""
+    note_zh: str = ""
+
+    def note_in(self, language: str) -> str:
+        """The note in English or Chinese."""
+        return self.note_zh if language == "zh" else self.note
 
     def need(self, dtype: str, context: int) -> int:
         """Predicted bytes of memory (`tui.models.memory.predict`)."""

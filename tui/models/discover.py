@@ -45,10 +45,15 @@ class Found:
     kv_heads: int = 0
     head_dim: int = 0
     tied_head: int = 0
+    served: bool = False
+    """Whether a server holds it; then ``path`` is empty and its weights stay as they are."""
 
     def need(self, dtype: str, context: int) -> int:
         """Predicted bytes of memory (`tui.models.memory.predict`); for a GGUF file, whose
-        header is not parsed here, an upper bound of the weights without the KV cache."""
+        header is not parsed here, an upper bound of the weights without the KV cache; for one
+        that is served its weights as they are, which the server reads, with the reserve."""
+        if self.served:
+            return round(self.size * (1 + memory.RESERVE))
         parameters = self.parameters or memory.weights_in_gguf(self.size)
         tokens = min(context, self.context) if self.context else context
         shape = (self.layers, self.kv_heads, self.head_dim)
@@ -59,9 +64,12 @@ class Found:
         return {**asdict(self), "path": str(self.path)}
 
 
-def discover(roots: Iterable[Path] | None = None) -> list[Found]:
-    """Every checkpoint in the hubs' caches and below ``roots`` (by default the current
-    folder and `CLONES`), each once, in the order of their references.
+def discover(
+    roots: Iterable[Path] | None = None, extra: Iterable[Path] = (), named: Iterable[Path] = ()
+) -> list[Found]:
+    """Every checkpoint in the hubs' caches, at the paths ``named``, and below ``roots`` (by
+    default the current folder and `CLONES`) and ``extra``, each once, in the order of their
+    references.
 
     Only headers are read. What cannot be read is left out; looking stops after
     5 seconds or 2000 folders, so that a network disk cannot hold it up for long.
@@ -69,18 +77,20 @@ def discover(roots: Iterable[Path] | None = None) -> list[Found]:
     found: dict[Path, Found] = {}
     if demo.present():
         found[demo.path().resolve()] = of_demo()
-    for path, reference in _places(roots):
+    starts = [*((Path.cwd(), *CLONES) if roots is None else roots), *extra]
+    for path, reference in _places(starts, named):
         where = path.resolve()
         if where not in found and (seen := of_path(path, reference)):
             found[where] = seen
     return sorted(found.values(), key=lambda one: (one.reference != "demo", one.reference.lower()))
 
 
-def _places(roots: Iterable[Path] | None) -> Iterator[tuple[Path, str]]:
+def _places(roots: Iterable[Path], named: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     yield from cached_checkpoints()
+    yield from ((path, _typed(path)) for path in named if path.exists())
     ends = time.monotonic() + _SECONDS_AT_MOST
     budget = _FOLDERS_AT_MOST
-    for root in (Path.cwd(), *CLONES) if roots is None else roots:
+    for root in roots:
         for folder in _walk(root, _DEPTH):
             budget -= 1
             if budget < 0 or time.monotonic() > ends:
@@ -177,7 +187,7 @@ def _folder(path: Path, reference: str) -> Found | None:
         family=seen.family,
         dtype=seen.dtype,
         parameters=seen.parameters,
-        size=sum(shard.nbytes for shard in seen.shards),
+        size=sum(shard.nbytes for shard in seen.shards) + sum(map(_bytes, _unfinished(path))),
         context=seen.context,
         layers=seen.layers,
         kv_heads=seen.kv_heads,
@@ -194,7 +204,7 @@ def state_of(seen: Inspection) -> tuple[str, str]:
     if pointers:
         return "lfs", f"{len(pointers)} files are git-lfs pointers: run `git lfs pull` there"
     if unfinished := _unfinished(seen.path):
-        return "partial", f"{unfinished} is not finished"
+        return "partial", f"{unfinished[0].name} is not finished"
     if not seen.problems:
         return "complete", ""
     why = seen.problems[0]
@@ -205,9 +215,16 @@ def state_of(seen: Inspection) -> tuple[str, str]:
     return "unsupported", why
 
 
-def _unfinished(folder: Path) -> str:
+def _unfinished(folder: Path) -> list[Path]:
     try:
-        names = sorted(path.name for path in folder.iterdir())
+        files = sorted(folder.iterdir())
     except OSError:
-        return ""
-    return next((n for n in names if n.endswith((".incomplete", ".aria2", ".part"))), "")
+        return []
+    return [file for file in files if file.name.endswith((".incomplete", ".aria2", ".part"))]
+
+
+def _bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0

@@ -1,18 +1,20 @@
 """Downloading a checkpoint from ModelScope: only what is needed, checked, resumable."""
 
 import re
-import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tui.host import filesystem
 from tui.host.errors import UserError
+from tui.host.figures import size
 from tui.models import hub
 from tui.models.caches import REVISION, modelscope_folder
 from tui.models.net import NETWORK, Progress, reachable
+from tui.models.offer import Consent, Each, Offer
 from tui.models.recognise import architecture
 from tui.models.weights import read_json
 
@@ -29,9 +31,6 @@ _SMALL_FILES = re.compile(
 _SHARDS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?", re.ASCII)
 _BIN_SHARDS = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?", re.ASCII)
 _WEIGHTS = (".safetensors", ".bin")
-
-Files = dict[str, tuple[int, int]]
-"""For each file ``(bytes here, size)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +58,9 @@ class Plan:
 
 def get(
     model: str,
-    consent: Callable[[str], bool],
+    consent: Consent,
     progress: Progress,
-    each: Callable[[Files], None] | None = None,
+    each: Each | None = None,
     stop: threading.Event | None = None,
 ) -> Path:
     """The checkpoint folder of ``OWNER/NAME``, downloaded into ModelScope's own cache.
@@ -85,13 +84,14 @@ def get(
     progress("asking ModelScope", 0, 0)
     plan = make_plan(model, _listed(model, stop))
     _check_supported(plan, stop)
-    free = shutil.disk_usage(_existing_parent(plan.folder)).free
-    if not consent(question(plan, free)):
+    if not consent(offer(plan)):
         raise UserError(f"{model} was not downloaded", "say yes to download it")
+    # Anew: a person may have thought for long, or another download have come before.
+    free = filesystem.free(plan.folder)
     if free < plan.total - plan.here + _SPARE:
         raise UserError(
-            f"no space for {model}: {_gb(plan.total - plan.here)} needed, "
-            f"{_gb(free)} free in {plan.folder}",
+            f"no space for {model}: {size(plan.total - plan.here)} needed, "
+            f"{size(free)} free in {plan.folder}",
             "free some, or set MODELSCOPE_CACHE to a folder on another disk",
         )
     _fetch(plan, progress, each or (lambda files: None), stop)
@@ -99,12 +99,16 @@ def get(
     return plan.folder
 
 
-def question(plan: Plan, free: int) -> str:
+def offer(plan: Plan) -> Offer:
     """What a person is asked before the download."""
-    here = f" ({_gb(plan.here)} of it are here already)" if plan.here else ""
-    return (
-        f"{plan.model} from ModelScope: {len(plan.files)} files, {_gb(plan.total)}{here}, "
-        f"into {plan.folder} ({_gb(free)} free)"
+    return Offer(
+        name=plan.model,
+        source="ModelScope",
+        files=len(plan.files),
+        total=plan.total,
+        here=plan.here,
+        folder=plan.folder,
+        free=filesystem.free(plan.folder),
     )
 
 
@@ -146,11 +150,11 @@ def verify(plan: Plan) -> None:
     """
     for file in plan.files:
         target = plan.folder / file.path
-        size = target.stat().st_size if target.is_file() else -1
-        if size != file.size or target.with_name(f"{file.path}.incomplete").exists():
+        length = target.stat().st_size if target.is_file() else -1
+        if length != file.size or target.with_name(f"{file.path}.incomplete").exists():
             raise UserError(
                 f"{plan.model} is not complete: {file.path} "
-                f"{'is missing' if size < 0 else f'has {size} of {file.size} bytes'}",
+                f"{'is missing' if length < 0 else f'has {length} of {file.size} bytes'}",
                 f"again: duibi models get ms:{plan.model}",
                 NETWORK,
             )
@@ -183,9 +187,7 @@ def _check_supported(plan: Plan, stop: threading.Event) -> None:
         architecture(read_json(Path(folder) / "config.json"))
 
 
-def _fetch(
-    plan: Plan, progress: Progress, each: Callable[[Files], None], stop: threading.Event
-) -> None:
+def _fetch(plan: Plan, progress: Progress, each: Each, stop: threading.Event) -> None:
     sizes = {file.path: file.size for file in plan.files}
     at = {file.path: _here(plan.folder, file) for file in plan.files}
     stage = f"fetching {plan.model}"
@@ -219,11 +221,3 @@ def _here(folder: Path, file: HubFile) -> int:
         except OSError:
             continue
     return 0
-
-
-def _existing_parent(folder: Path) -> Path:
-    return next((path for path in (folder, *folder.parents) if path.is_dir()), Path.cwd())
-
-
-def _gb(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

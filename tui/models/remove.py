@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tui.host.errors import UserError
 from tui.models import demo
-from tui.models.caches import huggingface_cache, modelscope_cache, modelscope_folder
+from tui.models.caches import huggingface_cache, modelscope_caches, modelscope_folder
 from tui.models.files import conversions
 from tui.models.reduced import kept
 from tui.models.reference import Reference
@@ -78,7 +78,7 @@ def _escaped(name: str) -> str:
 
 
 def _caches() -> tuple[Path, ...]:
-    return (modelscope_cache(), huggingface_cache())
+    return (*modelscope_caches(), huggingface_cache())
 
 
 def _inside(path: Path, root: Path) -> bool:

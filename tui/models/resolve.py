@@ -1,6 +1,7 @@
 """From a reference to a checkpoint on this disk that an engine can load."""
 
 import difflib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from tui.models.files import check_gguf
 from tui.models.fingerprint import fingerprint
 from tui.models.inspect import examine, inspect
 from tui.models.net import Progress
+from tui.models.offer import Consent, Each
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
 
 DEFAULT_DTYPE = "bf16"
@@ -94,7 +96,7 @@ Elsewhere = Callable[[Reference], Resolved]
 
 def resolve(
     ref: Reference,
-    consent: Callable[[str], bool],
+    consent: Consent,
     progress: Progress,
     allow_code: Callable[[str], bool] | None = None,
     elsewhere: Elsewhere | None = None,
@@ -123,7 +125,7 @@ def resolve(
             name=ref.text,
             label=_label("demo", ref),
             engine=LOCAL,
-            checkpoint=demo.fetch(consent, progress),
+            checkpoint=fetch(ref, consent, progress),
             dtype=ref.dtype or DEFAULT_DTYPE,
             family=demo.FAMILY,
             parameters=demo.PARAMETERS,
@@ -134,24 +136,33 @@ def resolve(
         return _gguf(ref, _existing(ref))
     if ref.kind == "folder":
         return _folder(ref, _existing(ref), allow_code)
-    return _folder(ref, from_modelscope(ref.target, consent, progress), allow_code)
+    return _folder(ref, fetch(ref, consent, progress), allow_code)
 
 
-def from_modelscope(model: str, consent: Callable[[str], bool], progress: Progress) -> Path:
-    """The folder of ``OWNER/NAME``: as it is where it is complete, else downloaded.
+def fetch(
+    ref: Reference,
+    consent: Consent,
+    progress: Progress,
+    each: Each | None = None,
+    stop: threading.Event | None = None,
+) -> Path:
+    """Where the model of one of the `FETCHED` kinds is: as it is where it is complete, else
+    downloaded.
 
     Raises:
-        UserError: as `tui.models.download.get`.
+        UserError: as `tui.models.download.get` and `tui.models.demo.fetch`.
     """
-    folder = modelscope_folder(model)
+    if ref.kind == "demo":
+        return demo.fetch(consent, progress, stop)
+    folder = modelscope_folder(ref.target)
     if folder.is_dir() and state_of(examine(folder))[0] == "complete":
         return folder
-    return download.get(model, consent, progress)
+    return download.get(ref.target, consent, progress, each, stop)
 
 
 def resolve_all(
     refs: Sequence[Reference],
-    consent: Callable[[str], bool],
+    consent: Consent,
     progress: Progress,
     allow_code: Callable[[str], bool] | None = None,
     elsewhere: Elsewhere | None = None,

@@ -26,8 +26,16 @@ class Continue:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person chose to open: models under a question set."""
+
+    references: tuple[str, ...]
+    questions: str
+
+
 class BaseScreen(Blank, Screen[Any]):
-    """Base of the start, compare and replay screens."""
+    """Base of the start, models, compare and replay screens."""
 
     def __init__(self, look: Look) -> None:
         super().__init__()
@@ -54,6 +62,10 @@ class BaseScreen(Blank, Screen[Any]):
         if tiny:
             words = self.look.say("screen.too_small", width=width, height=height)
             self.too_small.show([[(words, "warn")]])
+
+    def why_stay(self) -> str:
+        """What leaving would lose or stop, as a sentence; empty: nothing."""
+        return ""
 
     def tell(self, text: str, severity: str = "information") -> None:
         """A notice of a few seconds; ``text`` may be anybody's."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -12,11 +12,15 @@ from textual.widget import Widget
 from tui.app.figures import clock
 from tui.app.look import Look
 from tui.app.safe_text import one_line
-from tui.app.screens.base import BaseScreen
+from tui.app.screens.base import BaseScreen, Choice
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Entry, Heading, Menu
 from tui.host.errors import UserError
 from tui.sessions.library import Entry as Recorded
+
+if TYPE_CHECKING:
+    from tui.app.model_rows import Here
+    from tui.models.fetching import Downloads
 
 RECENT = 20
 
@@ -31,14 +35,6 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What a person chose to open: models under a question set."""
-
-    references: tuple[str, ...]
-    questions: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Set:
     name: str
 
@@ -46,6 +42,11 @@ class _Set:
 @dataclass(frozen=True, slots=True)
 class _All:
     """The library."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """The models screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class StartScreen(BaseScreen):
     """The first entry is a bundled recording: Enter plays it at once."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "models", "key.models", id="start.models"),
         Binding("l", "library", "key.library", id="start.library"),
     ]
 
@@ -72,10 +74,14 @@ class StartScreen(BaseScreen):
         look_around: Callable[[], Found],
         find_models: Callable[[], list[Offer]],
         questions: str,
+        look_around_models: Callable[[], "Here"] | None = None,
     ) -> None:
         super().__init__(look)
         self._sessions, self._look_around, self._questions = sessions, look_around, questions
         self._find_models = find_models
+        self._look_around_models = look_around_models
+        self._downloads: Downloads | None = None
+        self._sure = False
         self._offers: list[Offer] = []
         self._marked: set[Offer] = set()
         self.menu = Menu(look)
@@ -90,7 +96,24 @@ class StartScreen(BaseScreen):
         """Show what there is."""
         self.menu.focus()
         self._refill()
-        self.run_worker(self._look_for_models, thread=True, exit_on_error=False)
+        self._begin_to_look()
+
+    def on_unmount(self) -> None:
+        """Downloads end with the program; what came is kept."""
+        if self._downloads is not None:
+            self._downloads.stop()
+
+    def why_stay(self) -> str:
+        """Downloads would be stopped."""
+        busy = self._downloads is not None and bool(self._downloads.running)
+        return self.look.say("quit.downloading") if busy else ""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without models to open there is nothing to fetch either."""
+        return action != "models" or self._look_around_models is not None
+
+    def _begin_to_look(self) -> None:
+        self.run_worker(self._look_for_models, thread=True, exclusive=True, exit_on_error=False)
 
     def _look_for_models(self) -> None:
         offers = self._find_models()
@@ -101,8 +124,10 @@ class StartScreen(BaseScreen):
         self._refill()
 
     def on_screen_resume(self) -> None:
-        """Back from a recording: there may be more now."""
+        """Back from a recording or the models: there may be more now."""
         self._refill()
+        if self._downloads is not None:
+            self._begin_to_look()
 
     def _refill(self) -> None:
         say = self.look.say
@@ -131,7 +156,10 @@ class StartScreen(BaseScreen):
                 Entry(one_line(offer.title), one_line(offer.remark), offer, offer in self._marked)
                 for offer in self._offers
             ]
-            rows.append(None)
+        if self._look_around_models is not None:
+            if not self._offers:
+                rows.append(Heading(say("start.models")))
+            rows += [Entry(say("start.fetch"), say("start.fetch_remark"), _Models()), None]
         if found.sets:
             rows.append(Heading(say("start.sets")))
             rows += [
@@ -166,7 +194,13 @@ class StartScreen(BaseScreen):
                 self._play(entry.path)
             case _All():
                 self.action_library()
+            case _Models():
+                self.action_models()
             case Offer() as offer:
+                if (why := self.why_stay()) and not self._sure:
+                    self._sure = True
+                    self.tell(why, "warning")
+                    return
                 chosen = [o for o in self._offers if o in self._marked or o == offer]
                 references = tuple(name for o in chosen for name in o.references)
                 self.app.exit(Choice(references, self._questions))
@@ -181,6 +215,17 @@ class StartScreen(BaseScreen):
             self._refill()
         else:
             self.menu.action_choose()
+
+    def action_models(self) -> None:
+        """Models: found, fetched, removed."""
+        from tui.app.screens.models import ModelsScreen
+        from tui.models.fetching import Downloads
+
+        if self._look_around_models is not None:
+            self._downloads = self._downloads or Downloads()
+            self.app.push_screen(
+                ModelsScreen(self.look, self._look_around_models, self._questions, self._downloads)
+            )
 
     def action_library(self) -> None:
         """All sessions."""

@@ -38,7 +38,13 @@ _NAMES = {
 }
 
 _ORDER = (
+    "confirm.yes",
+    "confirm.no",
     "menu.open",
+    "models.get",
+    "models.stop",
+    "models.get_other",
+    "models.remove",
     "search.list",
     "library.search",
     "library.replay",
@@ -48,6 +54,7 @@ _ORDER = (
     "library.delete",
     "library.undo",
     "library.export",
+    "start.models",
     "start.library",
     "prompt.send",
     "prompt.line_break",

@@ -54,6 +54,9 @@ class Menu(Drawn, can_focus=True):
             super().__init__()
             self.value = value
 
+    class Moved(Message):
+        """The cursor is on another entry."""
+
     class Marked(Message):
         """A person marked an entry, to choose several."""
 
@@ -111,6 +114,7 @@ class Menu(Drawn, can_focus=True):
         if row:
             first = 0 if self.at == 0 else row[0]
             self.top = min(first, max(self.top, row[0] - self.size.height + 1))
+            self.post_message(self.Moved())
         self.refresh()
 
     def action_choose(self) -> None:

@@ -1,0 +1,65 @@
+"""A question that is answered with one key."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from tui.app.look import Look
+from tui.app.safe_text import one_line
+from tui.app.widgets.lines import Lines
+from tui.app.wrapping import wrap_line
+
+
+class Confirm(Lines, can_focus=True):
+    """Hidden until `ask`; then y is yes, n and Escape are no, and where nothing is lost by
+    it Enter is yes too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "key.yes", id="confirm.yes"),
+        Binding("enter", "agree", "key.yes", show=False, id="confirm.agree"),
+        Binding("n,escape", "answer(False)", "key.no", id="confirm.no"),
+    ]
+
+    def __init__(self, look: Look, leave: Callable[[], None]) -> None:
+        super().__init__(look, id="confirm")
+        self.display = False
+        self._leave = leave
+        self._words = ""
+        self._agrees = False
+        self._done: Callable[[bool], None] | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a question waits for its answer."""
+        return self._done is not None
+
+    def ask(self, words: str, done: Callable[[bool], None], agrees: bool = False) -> None:
+        """Show a question; ``done`` gets the answer. With ``agrees`` Enter is a yes."""
+        self._words, self._done, self._agrees = one_line(words), done, agrees
+        self.display = True
+        self._draw()
+        self.focus()
+
+    def on_resize(self) -> None:
+        """Wrap it anew."""
+        self._draw()
+
+    def _draw(self) -> None:
+        rows = wrap_line(self._words, max(20, self.app.size.width - 3))
+        self.styles.height = len(rows) + 1
+        keys = self.look.say("confirm.agree" if self._agrees else "confirm.keys")
+        self.show([*([(" ", ""), (row, "bold")] for row in rows), [(" ", ""), (keys, "accent")]])
+
+    def action_answer(self, yes: bool) -> None:
+        """The answer."""
+        done, self._done = self._done, None
+        self.display = False
+        self._leave()
+        if done is not None:
+            done(yes)
+
+    def action_agree(self) -> None:
+        """Enter."""
+        if self._agrees:
+            self.action_answer(True)

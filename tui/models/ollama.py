@@ -1,0 +1,92 @@
+"""Models of an Ollama server that is running: they are listed beside the checkpoints.
+
+``GET /api/tags`` as Ollama's API documentation describes it (docs/api.md, "List Local
+Models"): name, size in bytes, and details with family, parameter_size and
+quantization_level.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tui.engines import services
+from tui.host.errors import UserError
+from tui.models.discover import Found
+from tui.models.net import reachable
+
+_PROBE_S = 0.5
+_ANSWER_S = 3.0
+_LARGEST = 4 << 20
+_COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMBT]?)", re.ASCII)
+_UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+_WORD = re.compile(r"[\w.+-]{1,40}")
+
+
+def running(own: Mapping[str, Any] | None = None) -> list[Found]:
+    """The models of the server at ``OLLAMA_HOST`` (or as ``own``, the settings' services,
+    say); none where no server answers at once."""
+    try:
+        service, _ = services.find("ollama:any", own or {})
+    except UserError:
+        return []  # said where it is asked for
+    root = service.base_url.removesuffix("/").removesuffix("/v1")
+    if not reachable(root, _PROBE_S):
+        return []
+    return read(_asked(f"{root}/api/tags"))
+
+
+def read(answer: bytes) -> list[Found]:
+    """The models in an answer to ``/api/tags``; what is not of its form is left out."""
+    try:
+        listed = json.loads(answer)["models"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []
+    found = [_found(entry) for entry in listed] if isinstance(listed, list) else []
+    return [one for one in found if one is not None]
+
+
+def _asked(url: str) -> bytes:
+    import httpx
+
+    body = bytearray()
+    try:
+        with httpx.stream("GET", url, timeout=_ANSWER_S) as response:
+            if response.status_code != 200:
+                return b""
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > _LARGEST:
+                    return b""
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError):
+        return b""
+    return bytes(body)
+
+
+def _found(entry: Any) -> Found | None:
+    match entry:
+        case {"name": str(name), "size": int(size)} if size >= 0 and name.isprintable():
+            details = entry.get("details")
+            told = details if isinstance(details, dict) else {}
+            return Found(
+                path=Path(),
+                reference=f"ollama:{name[:191]}",
+                label=name[:191],
+                state="complete",
+                family=_word(told.get("family")),
+                dtype=_word(told.get("quantization_level")),
+                parameters=_count(told.get("parameter_size")),
+                size=size,
+                served=True,
+            )
+    return None
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
+
+
+def _count(value: Any) -> int:
+    match = _COUNT.fullmatch(value.strip()) if isinstance(value, str) else None
+    return int(float(match[1]) * _UNITS[match[2]]) if match else 0
