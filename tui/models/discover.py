@@ -15,6 +15,8 @@ from tui.models.inspect import Inspection, examine
 CLONES = (Path("/mnt/workspace"), Path("/mnt/data"))
 """Where people clone to in a ModelScope notebook: the disk that stays."""
 
+_SERVED = 1.1
+"""A server's memory over the size of the weights it holds, roughly."""
 _DEPTH = 2
 _FOLDERS_AT_MOST = 2000
 _SECONDS_AT_MOST = 5.0
@@ -51,9 +53,9 @@ class Found:
     def need(self, dtype: str, context: int) -> int:
         """Predicted bytes of memory (`tui.models.memory.predict`); for a GGUF file, whose
         header is not parsed here, an upper bound of the weights without the KV cache; for one
-        that is served its weights as they are, which the server reads, with the reserve."""
+        that is served its weights as they are with what a server takes to compute."""
         if self.served:
-            return round(self.size * (1 + memory.RESERVE))
+            return round(self.size * _SERVED)
         parameters = self.parameters or memory.weights_in_gguf(self.size)
         tokens = min(context, self.context) if self.context else context
         shape = (self.layers, self.kv_heads, self.head_dim)
