@@ -134,10 +134,6 @@ class BoardScreen(BaseScreen):
         """The model of the chosen pane."""
         return self.model_at(self.grid.chosen if self.grid else 0)
 
-    def why_stay(self) -> str:
-        """What leaving now would stop or lose, for a person to decide; "": nothing."""
-        return ""
-
     def after_events(self) -> None:
         """Something happened; the board is up to date."""
 
