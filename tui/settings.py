@@ -30,6 +30,7 @@ class Settings:
     ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
     ``schedule`` is ``auto`` (what fits in memory is held together), ``together`` or
     ``one-at-a-time``; ``batch`` is how many answers a model here decodes together at most;
+    ``lookup`` guesses tokens from the prompt (same text, sooner where an answer repeats it);
     ``sessions`` is where runs are recorded (None: the usual folder); ``model_folders``
     are further folders below which checkpoints are looked for;
     ``pasted`` is a file with the answers of models that a person pastes
@@ -53,6 +54,7 @@ class Settings:
     seed: int | None = None
     repeat: int = 1
     batch: int = 1
+    lookup: bool = False
     schedule: str = "auto"
     blind: bool = False
     theme: str = "duibi-dark"
@@ -74,7 +76,7 @@ class Settings:
         """What of it shapes the answers, for the head of a session."""
         names = (
             *("system", "max_new_tokens", "context", "sampling", "temperature", "top_p", "top_k"),
-            *("repetition_penalty", "seed", "repeat", "batch", "schedule", "blind"),
+            *("repetition_penalty", "seed", "repeat", "batch", "lookup", "schedule", "blind"),
             "dimensions",
         )
         return {name: value for name in names if (value := getattr(self, name)) is not None}
@@ -287,7 +289,7 @@ OPTIONAL = frozenset(
     | {"dimensions"}
 )
 """What `Settings.of_run` leaves out where it is None."""
-_FLAGS = ("blind", "mouse", "plain", "remote_code")
+_FLAGS = ("blind", "lookup", "mouse", "plain", "remote_code")
 _TABLES = ("aliases", "dimensions", "keys", "model_folders", "services")
 _READERS: dict[str, Callable[[Any], Any]] = {
     "questions": _text,
@@ -302,6 +304,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "seed": _whole(0, (1 << 63) - 1),
     "repeat": _whole(1, 1000),
     "batch": _whole(1, 64),
+    "lookup": _flag,
     "schedule": _one_of("auto", "together", "one-at-a-time"),
     "blind": _flag,
     "theme": _text,

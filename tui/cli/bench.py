@@ -64,6 +64,7 @@ def bench(
     new: Annotated[int, typer.Option(min=2, metavar="TOKENS", help="Of the answer.")] = 64,
     repeat: Annotated[int, typer.Option(min=1, metavar="N", help="Measure N times.")] = 5,
     batch: Annotated[str, typer.Option(metavar="N,N", help="Answers decoded together.")] = "1",
+    lookup: options.Lookup = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> int:
     if not models:
@@ -76,7 +77,7 @@ def bench(
     results = []
     for model in found:
         print(f"{model.label}: loading", file=sys.stderr)
-        with _loaded(model, max(sizes)) as (engine, loaded):
+        with _loaded(model, max(sizes), lookup) as (engine, loaded):
             asker = Asker(engine)
             words = asker.words_for(prompt)
             for answers in sizes:
@@ -133,7 +134,7 @@ def _bandwidth(threads: int) -> float:
 
 
 @contextmanager
-def _loaded(model: Resolved, batch: int) -> Iterator[tuple[LocalEngine, Loaded]]:
+def _loaded(model: Resolved, batch: int, lookup: bool) -> Iterator[tuple[LocalEngine, Loaded]]:
     engine = LocalEngine(
         model.checkpoint,
         model.dtype,
@@ -142,6 +143,7 @@ def _loaded(model: Resolved, batch: int) -> Iterator[tuple[LocalEngine, Loaded]]
         model.context or None,
         remote_code=model.remote_code,
         batch=batch,
+        lookup=lookup,
     )
     try:
         yield engine, engine.load(lambda t_ns, body: None)

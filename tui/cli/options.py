@@ -47,6 +47,13 @@ Batch = Annotated[
     int | None,
     typer.Option(metavar="N", help="Answers a local model decodes together: sooner done in all."),
 ]
+Lookup = Annotated[
+    bool,
+    typer.Option(
+        "--lookup",
+        help="Guess tokens from the prompt: the same text, sooner where answers repeat it.",
+    ),
+]
 RemoteCode = Annotated[
     bool,
     typer.Option("--remote-code", help="Ask to run the Python that an unknown model brings."),

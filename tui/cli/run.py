@@ -53,6 +53,7 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document on stdout, not the table.")
     ] = False,
+    lookup: options.Lookup = False,
     remote_code: options.RemoteCode = False,
     pasted: options.Pasted = None,
     sessions: options.Sessions = None,
@@ -69,6 +70,7 @@ def run(
         "schedule": options.schedule(together, one_at_a_time),
         "repeat": repeat,
         "batch": batch,
+        "lookup": lookup or None,
         "remote_code": remote_code or None,
         "pasted": pasted,
         "sessions": sessions,

@@ -42,7 +42,8 @@ class LocalEngine:
     ``remote_code`` the SHA-256 of each Python file of the folder that a person agreed to
     run (`tui.models.inspect.python_files`), ``allowance`` the memory it is held to,
     ``batch`` how many answers it decodes together at most: so many may be asked for at
-    once. It is `tui.engines.base.Supervised` as well."""
+    once, ``lookup`` whether tokens are guessed from the prompt (`tui.worker.lookup`). It is
+    `tui.engines.base.Supervised` as well."""
 
     computes_here = True
 
@@ -56,6 +57,7 @@ class LocalEngine:
         remote_code: Mapping[str, str] | None = None,
         allowance: Allowance | None = None,
         batch: int = 1,
+        lookup: bool = False,
     ) -> None:
         self._checkpoint = checkpoint.absolute()
         self._dtype = dtype
@@ -65,6 +67,7 @@ class LocalEngine:
         self._remote_code = dict(remote_code or {})
         self._allowance = allowance
         self.concurrency = batch
+        self._lookup = lookup
         self._disk = Disk()
         self._child: Child | None = None
         self._board: Switchboard | None = None
@@ -91,6 +94,7 @@ class LocalEngine:
             **({"context": self._context} if self._context else {}),
             **({"remote_code": self._remote_code} if self._remote_code else {}),
             **({"batch": self.concurrency} if self.concurrency > 1 else {}),
+            **({"lookup": True} if self._lookup else {}),
         )
         for item in _events(child, busy=False):
             match item:

@@ -63,6 +63,7 @@ class Factory:
             remote_code=model.remote_code,
             allowance=Allowance(*plan.allowance(model, self._settings)),
             batch=self._settings.batch,
+            lookup=self._settings.lookup,
         )
 
     def endpoint(self, model: Resolved, threads: int) -> Engine:

@@ -1,4 +1,4 @@
-"""Attention of one new token over a long past, and the keys and values it needs.
+"""Attention of a few new tokens over a long past, and the keys and values it needs.
 
 For a single query torch's fused attention is several times slower on a CPU than two
 matrix products with a softmax between them. And appending one token to tensors that hold
@@ -17,6 +17,8 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 NAME = "duibi"
 TAIL = 64
 """Tokens that gather before they are joined to the past."""
+FEW = 9
+"""New tokens at most that join the tail: one, and those that were guessed after it."""
 _PLAIN = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GlmForCausalLM")
 """Classes whose attention hands keys and values from the cache straight to the attention
 function and sees the whole past in every layer."""
@@ -35,12 +37,14 @@ class Layer(DynamicLayer):  # type: ignore[misc]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[Any, Any]:
-        """Append; for one new token gives ``(past, tail)`` in the place of each."""
+        """Append; for a few new tokens gives ``(past, tail)`` in the place of each."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self.keys, self.values = key_states, value_states
             return self.keys, self.values
-        if key_states.shape[-2] > 1:
+        if not self.room:
+            self.fold()
+        if key_states.shape[-2] > min(FEW, self.room):
             self.fold()
             self.keys = torch.cat((self.keys, key_states), -2)
             self.values = torch.cat((self.values, value_states), -2)
@@ -52,10 +56,18 @@ class Layer(DynamicLayer):  # type: ignore[misc]
                 torch.cat((self.tail[0], key_states), -2),
                 torch.cat((self.tail[1], value_states), -2),
             )
-        given = (self.keys, self.tail[0]), (self.values, self.tail[1])
-        if self.tail[0].shape[-2] >= TAIL:
-            self.fold()
-        return given
+        return (self.keys, self.tail[0]), (self.values, self.tail[1])
+
+    @property
+    def room(self) -> int:
+        """Tokens that the tail can still take."""
+        return TAIL - (0 if self.tail is None else int(self.tail[0].shape[-2]))
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """Forget so many of the newest tokens (a negative number), all of them in the tail."""
+        if tokens_to_remove and self.tail is not None:
+            keys, values = self.tail
+            self.tail = keys[..., :tokens_to_remove, :], values[..., :tokens_to_remove, :]
 
     def fold(self) -> None:
         """Join the tail to the past."""
@@ -99,20 +111,26 @@ def attend(
     scaling: float | None = None,
     **more: Any,
 ) -> tuple[torch.Tensor, None]:
-    """softmax(q k / sqrt(width)) v, for one query token over a past and a tail; anything
-    else goes to torch's own."""
+    """softmax(q k / sqrt(width)) v, for a few query tokens over a past and a tail; anything
+    else goes to torch's own. Every row is computed as it would be alone."""
     if not isinstance(key, tuple):
         found: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **more
         )
         return found
-    batch, heads, _, width = query.shape
+    batch, heads, count, width = query.shape
     groups = key[0].shape[1]
-    grouped = (query * (scaling or width**-0.5)).reshape(batch, groups, heads // groups, width)
+    shared = heads // groups * count
+    grouped = (query * (scaling or width**-0.5)).reshape(batch, groups, shared, width)
     scores = torch.cat([grouped @ part.transpose(-1, -2) for part in key], -1).float()
+    if attention_mask is None and count > 1:
+        length = scores.shape[-1]
+        seen = torch.arange(length, device=scores.device)
+        attention_mask = (seen <= seen[-count:, None])[None, None]
     if attention_mask is not None:
-        scores = scores.masked_fill(~attention_mask, -torch.inf)
+        each = scores.view(batch, groups, -1, count, scores.shape[-1])
+        scores = each.masked_fill(~attention_mask[:, :, None], -torch.inf).view(scores.shape)
     weights = scores.softmax(-1).to(query.dtype)
     split = key[0].shape[-2]
     out = weights[..., :split] @ value[0] + weights[..., split:] @ value[1]
-    return out.reshape(batch, 1, heads, width), None
+    return out.reshape(batch, heads, count, width).transpose(1, 2), None

@@ -7,7 +7,7 @@ alone (up to the rounding of products of another shape).
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from tui.worker.generate import (
     figures,
     plan,
 )
+from tui.worker.lookup import LONGEST, Lookup
 from tui.worker.measure import Peak, major_faults
 from tui.worker.stream import TextStream, Visible
 
@@ -49,6 +50,7 @@ class _Row:
     reused: int = 0
     most: int = 1
     stopped: bool = False
+    lookup: Lookup | None = None
     made: list[int] = field(default_factory=list)
 
     @property
@@ -75,8 +77,9 @@ class Batch:
     """The answers that a model is making. All methods give events as they happen and
     raise nothing for what the model does."""
 
-    def __init__(self, ready: Ready, control: Control, peak: Peak) -> None:
+    def __init__(self, ready: Ready, control: Control, peak: Peak, lookup: bool = False) -> None:
         self._ready, self._control, self._peak = ready, control, peak
+        self._looks_up = lookup
         self._rows: list[_Row] = []
         self._cache: Any = None
         self._kept = past.Kept()
@@ -109,8 +112,9 @@ class Batch:
         if not self._rows:
             return
         self._control.follow(row.id for row in self._rows)
+        guess = self._guess()
         try:
-            logits = self._forward()
+            logits = self._forward(guess)
             self._control.check()
         except Stop:
             for row in self._abandoned():
@@ -123,11 +127,10 @@ class Batch:
         ended: list[tuple[_Row, BadLogits | None]] = []
         for number, row in enumerate(self._rows):
             try:
-                token = row.choose(logits[number : number + 1])
+                yield from self._choose(row, logits[number], guess)
             except BadLogits as error:
                 ended.append((row, error))
                 continue
-            yield from self._took(row, token)
             if row.over:
                 ended.append((row, None))
         # Only now: what the cache holds of a row is counted by its tokens.
@@ -161,6 +164,8 @@ class Batch:
             Started(row.id, len(planned.ids), planned.dropped, threads, len(self._rows) + 1),
         )
         token, cache = self._prefill(row)
+        if self._looks_up and past.can_shrink(cache):
+            row.lookup = Lookup(planned.ids)
         yield from self._took(row, token)
         row.first = row.now
         self._peak.look()
@@ -184,17 +189,51 @@ class Batch:
         return row.choose(out.logits[:, -1]), cache
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def _forward(self) -> torch.Tensor:
+    def _forward(self, guess: Sequence[int]) -> torch.Tensor:
+        """Logits (rows, 1 + guessed tokens, vocabulary)."""
         if self._control.threads:
             apply_threads(self._control)
         rows, device = self._rows, self._ready.device
-        newest = torch.tensor([[row.made[-1]] for row in rows], device=device)
+        newest = torch.tensor([[row.made[-1], *guess] for row in rows], device=device)
         more = {} if len(rows) == 1 else self._alignment()
         out = self._ready.model(
-            input_ids=newest, past_key_values=self._cache, use_cache=True, logits_to_keep=1, **more
+            input_ids=newest,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1 + len(guess),
+            **more,
         )
-        logits: torch.Tensor = out.logits[:, -1]
+        logits: torch.Tensor = out.logits
         return logits
+
+    def _guess(self) -> list[int]:
+        """Tokens that may follow. Only of an answer that is alone: where several share a
+        pass, its weights are read for more than one token already."""
+        row = self._rows[0]
+        if len(self._rows) > 1 or row.lookup is None:
+            return []
+        left = row.plan.limit - len(row.made) - 1
+        return row.lookup.guess(min(left, LONGEST, past.room(self._cache) - 1))
+
+    def _choose(self, row: _Row, logits: torch.Tensor, guess: Sequence[int]) -> Iterator[Timed]:
+        """The next token, and those after it as long as they are what was guessed.
+
+        Raises:
+            BadLogits: see `Chooser`; what the cache holds is right nevertheless.
+        """
+        right = kept = 0
+        try:
+            for number, wanted in enumerate([*guess, None]):
+                kept = number
+                token = row.choose(logits[number : number + 1])
+                right = number + (token == wanted)
+                yield from self._took(row, token)
+                if row.over or token != wanted:
+                    break
+        finally:
+            if row.lookup is not None and guess:
+                self._cache.crop(kept - len(guess))
+                row.lookup.learn(len(guess), right)
 
     def _alignment(self) -> dict[str, torch.Tensor]:
         """Where every row stands: its own position, and what of the cache is its."""
@@ -242,6 +281,8 @@ class Batch:
     def _took(self, row: _Row, token: int) -> Iterator[Timed]:
         row.now = time.monotonic_ns()
         row.made.append(token)
+        if row.lookup is not None:
+            row.lookup.push(token)
         row.stopped = token in self._ready.checkpoint.stop_ids
         piece = "" if row.stopped else row.stream.push(token)
         if row.over:
@@ -262,5 +303,7 @@ class Batch:
             faults=major_faults() - row.faults,
             reused=row.reused,
             batch=row.most,
+            guessed=row.lookup.guessed if row.lookup else 0,
+            accepted=row.lookup.right if row.lookup else 0,
         )
         return time.monotonic_ns(), said

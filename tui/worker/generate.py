@@ -157,6 +157,8 @@ def figures(
     faults: int,
     reused: int = 0,
     batch: int = 1,
+    guessed: int = 0,
+    accepted: int = 0,
 ) -> Answered:
     """The formulas are those of `Answered`. The stop id took a step like any other, so
     it counts as a generated token, as in `generate`. Prompt tokens whose keys and values
@@ -178,4 +180,6 @@ def figures(
         majflt=faults,
         threads=torch.get_num_threads(),
         batch=batch,
+        guessed=guessed,
+        accepted=accepted,
     )

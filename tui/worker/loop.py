@@ -134,7 +134,12 @@ class Worker:
         context = min(bounds, default=0)
         if suits(model) and device == "cpu":
             attach(model)
-        self._batch = Batch(Ready(checkpoint, model, device, context), self._control, self._peak)
+        self._batch = Batch(
+            Ready(checkpoint, model, device, context),
+            self._control,
+            self._peak,
+            lookup=bool(order.get("lookup")),
+        )
         self._room = max(1, int(order.get("batch") or 1))
         most = checkpoint.sampling.get("max_new_tokens")
         return {

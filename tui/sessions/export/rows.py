@@ -13,7 +13,7 @@ from tui.sessions.export.merge import Column, Merged, Row, Source
 _FIGURES = (
     *("finish", "prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
     *("prefill_tok_s", "decode_tok_s", "chars_s", "peak_private", "peak_mapped", "majflt"),
-    *("contended", "threads", "batch"),
+    *("contended", "threads", "batch", "guessed", "accepted"),
 )
 _FORMULA = re.compile(r"\s*['=+\-@＝＋－＠\t\r]")
 """What a spreadsheet would take for a formula, in full width too, and the quote itself, so

@@ -1,0 +1,170 @@
+"""Guessed tokens change when an answer comes, never what it says."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support import tiny
+from tui.events import Answered, Delta, Failed
+from tui.worker import formats
+from tui.worker.attention import TAIL, attach
+from tui.worker.batch import Batch
+from tui.worker.control import Control
+from tui.worker.generate import Job, Ready
+from tui.worker.load import open_checkpoint
+from tui.worker.lookup import LONGEST, Lookup
+from tui.worker.measure import Peak
+
+TEXT = "the quick brown fox jumps over the lazy dog, " * 6
+NEW = 2 * TAIL + 30
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        place = tmp_path_factory.mktemp("cache")
+        patch.setenv("DUIBI_CACHE_DIR", str(place))
+        yield place
+
+
+def made(folder: Path, dtype: str, ours: bool = True, stop: frozenset[int] = frozenset()) -> Ready:
+    torch.set_num_threads(1)
+    checkpoint = dataclasses.replace(open_checkpoint(folder), stop_ids=stop)
+    model, device, _ = formats.prepared(checkpoint, dtype, lambda done, total: None)
+    if ours:
+        attach(model)
+    return Ready(checkpoint, model, device, 4096)
+
+
+@pytest.fixture(scope="module", params=["fp32", "bf16", "int8", "int4"])
+def ready(
+    request: pytest.FixtureRequest, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Ready:
+    # With so small weights it soon repeats itself, and guesses are right.
+    folder = tiny.llama(tmp_path_factory.mktemp("tiny"), initializer_range=0.08)
+    return made(folder, request.param)
+
+
+def answer(ready: Ready, lookup: bool, new: int = NEW, **sampling: Any) -> tuple[str, list[Any]]:
+    batch = Batch(ready, Control(), Peak(), lookup=lookup)
+    bodies = [b for _, b in batch.enter(Job(0, (("user", TEXT),), new, sampling))]
+    while batch:
+        bodies += [b for _, b in batch.step()]
+    return "".join(b.text for b in bodies if isinstance(b, Delta)), bodies
+
+
+def figures(bodies: list[Any]) -> Answered:
+    assert isinstance(bodies[-1], Answered), bodies[-1]
+    return bodies[-1]
+
+
+@pytest.mark.parametrize("sampling", [{}, {"repetition_penalty": 1.02}])
+def test_the_text_is_the_same_in_every_format(ready: Ready, sampling: dict[str, Any]) -> None:
+    plain, _ = answer(ready, False, **sampling)
+    guessed, bodies = answer(ready, True, **sampling)
+    assert guessed == plain
+    end = figures(bodies)
+    assert end.output_tokens == NEW == sum(b.n for b in bodies if isinstance(b, Delta))
+    if not sampling:
+        assert end.accepted > NEW / 4
+
+
+def test_the_bound_of_new_tokens_holds_within_a_guess(ready: Ready) -> None:
+    for new in range(NEW - LONGEST, NEW):
+        plain, _ = answer(ready, False, new)
+        guessed, bodies = answer(ready, True, new)
+        assert (guessed, figures(bodies).output_tokens) == (plain, new)
+
+
+def test_a_stop_token_within_a_guess_ends_the_answer_there(ready: Ready) -> None:
+    seen: list[list[int]] = []
+    hook = ready.model.register_forward_pre_hook(
+        lambda _m, _a, more: seen.append(more["input_ids"][0].tolist()), with_kwargs=True
+    )
+    answer(ready, True)
+    hook.remove()
+    runs = [ids for ids in seen[1:] if len(ids) > 2]
+    for stop in {ids[2] for ids in runs[:3]}:
+        stopping = dataclasses.replace(
+            ready, checkpoint=dataclasses.replace(ready.checkpoint, stop_ids=frozenset({stop}))
+        )
+        (plain, one), (guessed, two) = answer(stopping, False), answer(stopping, True)
+        assert guessed == plain
+        assert figures(two).output_tokens == figures(one).output_tokens
+        assert figures(two).finish == figures(one).finish
+
+
+def test_a_conversation_goes_on_from_what_was_guessed(ready: Ready) -> None:
+    found = []
+    for lookup in (False, True):
+        batch = Batch(ready, Control(), Peak(), lookup=lookup)
+        turns: tuple[tuple[str, str], ...] = (("user", TEXT),)
+        said: list[str] = []
+        for number in range(2):
+            bodies = [b for _, b in batch.enter(Job(number, turns, 70, {}))]
+            while batch:
+                bodies += [b for _, b in batch.step()]
+            said.append("".join(b.text for b in bodies if isinstance(b, Delta)))
+            turns = (*turns, ("assistant", said[-1]), ("user", "and then?"))
+        found.append(said)
+    assert found[0] == found[1]
+
+
+def test_a_seeded_draw_is_the_same(ready: Ready) -> None:
+    seeded = {"greedy": False, "temperature": 0.3, "seed": 5}
+    assert answer(ready, True, **seeded)[0] == answer(ready, False, **seeded)[0]
+
+
+def test_with_the_attention_of_transformers(cache: Path, tmp_path: Path) -> None:
+    ready = made(tiny.llama(tmp_path / "m", initializer_range=0.08), "fp32", ours=False)
+    plain, _ = answer(ready, False)
+    guessed, bodies = answer(ready, True)
+    assert guessed == plain
+    assert figures(bodies).accepted > NEW / 4
+
+
+def test_nan_within_a_guess_fails_after_what_was_right(ready: Ready) -> None:
+    plain, _ = answer(ready, False)
+    passes = 0
+
+    def spoil(_module: Any, _given: Any, out: Any) -> None:
+        nonlocal passes
+        passes += 1
+        if out.logits.shape[1] > 2 and passes > 3:
+            out.logits[:, 1] = torch.nan
+
+    hook = ready.model.register_forward_hook(spoil)
+    text, bodies = answer(ready, True)
+    hook.remove()
+    assert isinstance(bodies[-1], Failed)
+    assert bodies[-1].cause == "nan"
+    assert plain.startswith(text)
+
+
+def test_what_is_never_right_is_tried_ever_more_rarely() -> None:
+    lookup, tried = Lookup([1, 2, 3, 9] * 2), []
+    for number in range(600):
+        for token in (1, 2, 3):
+            lookup.push(token)
+        if guess := lookup.guess(LONGEST):
+            tried.append(number)
+            lookup.learn(len(guess), 0)
+        lookup.push(100 + number)
+    assert 5 < len(tried) < 25
+    lookup.learn(4, 4)
+    assert lookup.right == 4
+
+
+def test_what_is_always_right_is_guessed_further_ahead() -> None:
+    lookup = Lookup([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13] * 2)
+    lengths = []
+    for _ in range(3):
+        guess = lookup.guess(LONGEST)
+        lengths.append(len(guess))
+        lookup.learn(len(guess), len(guess))
+    assert lengths == [4, LONGEST, LONGEST]
+    assert lookup.guess(2) == [1, 2]
