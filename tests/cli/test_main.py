@@ -66,7 +66,7 @@ def test_settings_of_the_folder_are_read_and_their_mistakes_told(tmp_path: Path)
     (tmp_path / "duibi.toml").write_text('quesions = "smoke"')
     done = duibi("run", "demo", cwd=tmp_path)
     assert done.returncode == 2
-    assert "duibi.toml: unknown key 'quesions'" in done.stderr
+    assert "duibi.toml:1: unknown key 'quesions'" in done.stderr
     assert "did you mean 'questions'?" in done.stderr
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -278,6 +279,23 @@ def test_a_damaged_session_says_what_is_left_out(
     captured = capsys.readouterr()
     assert "is damaged" in captured.err
     assert "unfinished" in captured.out
+
+
+def test_what_is_being_recorded_is_followed_without_its_name(
+    session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match="nothing is being recorded"):
+        call(replay_cli.command, "--follow", "--plain")
+    with pytest.raises(UserError, match="which session"):
+        call(replay_cli.command, "--plain")
+    journal = Journal.create(session.parent, HEADER)
+    journal.append(1, 0, ev.Asked(0, "q1", "Right now?"))
+    journal.append(2, 0, ev.Answered(0, "stop"))
+    ending = threading.Timer(0.5, journal.close, ("done",))
+    ending.start()
+    assert call(replay_cli.command, "--follow", "--plain") == 0
+    ending.join()
+    assert "Right now?" in capsys.readouterr().out
 
 
 def test_long_pauses_are_skipped_on_request(

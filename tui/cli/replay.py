@@ -24,8 +24,12 @@ app = typer.Typer(add_completion=False)
 @app.command(help="Play a recorded session in the same panes, with its original timing.")
 def replay(
     session: Annotated[
-        str, typer.Argument(help="A file, a name, the beginning of one, a sample, or `last`.")
-    ],
+        str | None,
+        typer.Argument(
+            help="A file, a name, the beginning of one, a sample, or `last`; with --follow by "
+            "default what is being recorded now."
+        ),
+    ] = None,
     speed: Annotated[str, typer.Option(metavar="1|2|4|8|max", help="max: all at once.")] = "1",
     question: Annotated[str | None, typer.Option(metavar="ID", help="Only this question.")] = None,
     plain: Annotated[
@@ -43,7 +47,7 @@ def replay(
     ] = None,
 ) -> int:
     chosen = settings_of.load({"sessions": sessions, "plain": plain or None})
-    path = library.find(session, chosen.sessions_dir)
+    path = _session(session, follow, chosen.sessions_dir)
     on_pipe = chosen.plain or not sys.stdout.isatty()
     player = (
         _follower(path, speed, question, max_gap, loop)
@@ -56,6 +60,17 @@ def replay(
     from tui.cli.compare import open_session
 
     return show_replay(player, path, chosen, open_session)
+
+
+def _session(name: str | None, follow: bool, folder: Path) -> Path:
+    if name is not None:
+        return library.find(name, folder)
+    if not follow:
+        raise UserError("which session?", "e.g. `duibi replay last`; see `duibi sessions list`")
+    for entry in library.entries(folder):
+        if entry.verdict == "running":
+            return entry.path
+    raise UserError(f"nothing is being recorded in {folder}", "name a session, e.g. `last`")
 
 
 def _follower(
