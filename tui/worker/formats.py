@@ -6,9 +6,8 @@ format, the whole model is never held in two of them: a layer is read from the m
 checkpoint, reduced, and let go before the next.
 """
 
-import ctypes
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,6 @@ _SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 _OUTLIERS = ("down_proj", "o_proj")
 """Layers whose inputs have few values far above the rest, which 8 bits serve badly."""
 _LITTLE = 0.05
-_MADV_PAGEOUT = 21
-_libc = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +155,7 @@ def _in_place(checkpoint: Checkpoint, dtype: str, progress: Progress) -> Any:
         else:
             layer = _layer(kind, unit, kind.parts(weight, bias, importance))
         done += weight.nbytes
-        _let_go(model.get_submodule(name).weight for name in unit.members)
+        aligned.let_go(model.get_submodule(name).weight for name in unit.members)
         _put(model, unit, layer)
         progress(min(done, total), total)
 
@@ -224,16 +221,6 @@ def _round(model: Any) -> None:
         if parameter.is_floating_point():
             parameter.data = parameter.data.to(torch.bfloat16)
     model.config.dtype = torch.bfloat16
-
-
-def _let_go(tensors: Iterable[torch.Tensor]) -> None:
-    """Tell the kernel that pages of a mapped file were read for the last time; otherwise
-    a 15 GB checkpoint fills the container before the kernel takes them back."""
-    for tensor in tensors:
-        start = -(-tensor.data_ptr() // aligned.PAGE) * aligned.PAGE
-        size = (tensor.data_ptr() + tensor.nbytes - start) // aligned.PAGE * aligned.PAGE
-        if size > 0:
-            _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_PAGEOUT)
 
 
 def _reduced(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[Any, str, list[str]]:
@@ -305,7 +292,7 @@ def _write(checkpoint: Checkpoint, model: Any, path: Path, dtype: str, progress:
         for part, tensor in _kind(unit, dtype).parts(weight, bias, importance).items():
             writer.put(f"{unit.name}.{part}", tensor)
         done += weight.nbytes
-        _let_go(model.get_submodule(name).weight for name in unit.members)
+        aligned.let_go(model.get_submodule(name).weight for name in unit.members)
         progress(min(done, total), total)
 
     _each(checkpoint, model, joined, dtype, take)
@@ -323,7 +310,7 @@ def _assembled(checkpoint: Checkpoint, path: Path, dtype: str, progress: Progres
         _put(model, unit, _layer(kind, unit, parts))
         if kind is packed.Int8:
             # Its kernel has the weights in an order of its own, in memory of its own.
-            _let_go(parts.values())
+            aligned.let_go(parts.values())
         progress(total * number // len(joined), total)
     return model
 

@@ -110,6 +110,7 @@ class Worker:
         import torch
 
         from tui.host.paths import cache_dir
+        from tui.worker.aligned import trim
         from tui.worker.attention import attach, suits
         from tui.worker.batch import Batch
         from tui.worker.choose import resolve
@@ -128,6 +129,7 @@ class Worker:
         progress = self._progress("weights")
         progress(0, checkpoint.checkpoint_bytes)
         model, device, remark = prepared(checkpoint, order["dtype"], progress)
+        trim()
         watch(model, self._control)
         weights_bytes = held_bytes(model)
         bounds = {checkpoint.context, int(order.get("context") or 0)} - {0}

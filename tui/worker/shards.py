@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from tui.models.recognise import Architecture
 from tui.models.weights import shard_names
+from tui.worker import aligned
 from tui.worker.families import Rule
 from tui.worker.families.base import CheckpointError
 
@@ -70,6 +71,8 @@ def renamed(
     compiled = [(re.compile(rule.source), rule) for rule in rules]
     for name, stored in tensors:
         tensor = stored.to(dtype) if stored.is_floating_point() else stored
+        if tensor is not stored:
+            aligned.let_go([stored])
         for pattern, rule in compiled:
             if match := pattern.fullmatch(name):
                 targets = [match.expand(target) for target in rule.targets]
