@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-NAMED_S = 0.8
+NAMED_S = 0.65
 """A worker that gives no sign of life, or computes nothing, for this long and rests is said
-to: it gives a sign each half second."""
+to: it gives a sign five times a second, and is to be named within a second of its last step."""
 SPINS_S = 3.0
 """Likewise one that keeps the CPU busy: a long regular expression holds the interpreter too."""
 SILENT_S = 10.0

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from tui.worker.batch import Batch
     from tui.worker.generate import Job
 
-ALIVE_S = 0.5
-"""Seconds between two signs of life."""
-_SAMPLE_S = 0.25
+ALIVE_S = 0.2
+"""Seconds between two signs of life, each with a look at the memory held."""
 _PROGRESS_S = 0.1
 
 
@@ -78,13 +77,10 @@ class Worker:
                 print(f"unknown order {unknown!r}", file=sys.stderr, flush=True)
 
     def _beat(self) -> None:
-        following = 0.0
         while True:
             self._peak.look()
-            if time.monotonic() >= following:
-                following = time.monotonic() + ALIVE_S
-                self._channel.send_raw("alive", {"steps": self._control.steps})
-            time.sleep(_SAMPLE_S)
+            self._channel.send_raw("alive", {"steps": self._control.steps})
+            time.sleep(ALIVE_S)
 
     def _load(self, arrived: float, order: Message) -> None:
         from tui.worker.generate import failed
