@@ -8,13 +8,16 @@ pane says so; whether every token that had come is in the session file and nothi
 whether the other pane's answer is the one it always is; whether asking again brings the
 model back. KILL, SEGV, ABRT are signals; `stop` is SIGSTOP; `hang` a computing thread that
 waits for ever, `GIL-hang` one that does so with the interpreter's lock; `MemoryError` is
-one. The screen (on a real pseudo-terminal) is killed, told to end, or loses its terminal.
+one. `over-limit` is a worker that takes and uses more and more memory, until the limit it
+is held to stops it (RLIMIT_DATA); `over-group` the same with everything in a real control
+group that is smaller still, where one can be made. The screen (on a real pseudo-terminal) is killed, told to end, or loses its terminal.
 """
 
 import argparse
 import contextlib
 import os
 import random
+import re
 import signal
 import tempfile
 import time
@@ -25,7 +28,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.figures import row, spread
-from tests.support import tiny
+from tests.support import group, tiny
 from tests.support.terminal import DUIBI, Terminal
 from tui.board import Answer, Board, fold
 from tui.events import Failed, Note
@@ -46,6 +49,8 @@ WORKER = {
     "hang": signal.SIGUSR1,
     "GIL-hang": signal.SIGUSR2,
     "MemoryError": signal.SIGXCPU,
+    "over-limit": signal.SIGXFSZ,
+    "over-group": signal.SIGXFSZ,
 }
 SCREEN = {
     "screen-KILL": signal.SIGKILL,
@@ -54,6 +59,8 @@ SCREEN = {
     "screen-closed": None,
 }
 TOKENS = 160
+GROUP = 1100 << 20
+"""Bytes of the control group: both workers and some room, less than one may grow by."""
 QUESTION = "Tell me of the sea."
 SET = QuestionSet("one", "One", "en", (Question("q", "", (QUESTION,)),))
 
@@ -116,7 +123,8 @@ def strike(watch: Watch, number: signal.Signals, chance: random.Random) -> tuple
 def workers(folder: Path, kind: str, times: int, model: Path, chance: random.Random) -> None:
     # In fp32 the text does not depend on how many threads compute.
     models = [Resolved(name, name, "local", model, "fp32") for name in ("first", "second")]
-    settings = Settings(sampling="greedy", max_new_tokens=TOKENS)
+    # Together: in a small group they would take turns.
+    settings = Settings(sampling="greedy", max_new_tokens=TOKENS, schedule="together")
     run = setup.begin(models, SET, settings, folder)
     watch, seen, took = Watch(run), Counter[str](), list[float]()
     try:
@@ -128,7 +136,7 @@ def workers(folder: Path, kind: str, times: int, model: Path, chance: random.Ran
         for _ in range(times):
             seconds, said = strike(watch, WORKER[kind], chance)
             took.append(seconds)
-            seen[said.split(":")[0][:48]] += 1
+            seen[re.sub(r"[0-9.]+ GB", "n GB", said)[:70]] += 1
             broken = watch.newest(0).id
             # Asking again is what a person does: it ends one that hangs, and restarts it.
             run.ask("q", again=True, models=[0])
@@ -144,7 +152,9 @@ def workers(folder: Path, kind: str, times: int, model: Path, chance: random.Ran
     finally:
         run.close("done")
     verdict = reader.read(run.path).verdict
-    row(f"{kind} x {times}: said after", spread(took, "s"), "< 1 s")
+    # Eating up to a limit takes its time, and only then is there something to say.
+    bound = "" if WORKER[kind] == signal.SIGXFSZ else "< 1 s"
+    row(f"{kind} x {times}: said after", spread(took, "s"), bound)
     row("", ", ".join(f"{name} {count}" for name, count in seen.items()))
     row("", f"session {verdict}")
 
@@ -215,7 +225,12 @@ def main() -> None:
             model = tiny.llama(Path(name) / "tiny", stop=319, num_hidden_layers=30, hidden_size=128)
         for kind in given.kinds:
             strike_at = workers if kind in WORKER else screens
-            strike_at(Path(name) / "sessions", kind, given.times, model, chance)
+            around = group.inside(GROUP) if kind == "over-group" else contextlib.nullcontext()
+            try:
+                with around:
+                    strike_at(Path(name) / "sessions", kind, given.times, model, chance)
+            except group.NoGroup as error:
+                row(f"{kind}: left out", str(error))
         row("seed", str(given.seed))
 
 

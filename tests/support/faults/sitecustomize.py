@@ -2,7 +2,7 @@
 
 Python runs signal handlers in the main thread, which is the one that computes: SIGUSR1
 stops it for good, SIGUSR2 does so and keeps the interpreter's lock, SIGXCPU asks for more
-memory than there can be.
+memory than there can be, SIGXFSZ takes and uses more and more until something stops it.
 """
 
 import ctypes
@@ -24,7 +24,14 @@ def _want_memory(_number: int, _frame: FrameType | None) -> None:
     bytearray(1 << 60)
 
 
+def _eat(_number: int, _frame: FrameType | None) -> None:
+    eaten = []
+    while True:
+        eaten.append(b"\1" * (16 << 20))
+
+
 if "tui.worker" in getattr(sys, "orig_argv", []):
     signal.signal(signal.SIGUSR1, _wait)
     signal.signal(signal.SIGUSR2, _wait_with_the_lock)
     signal.signal(signal.SIGXCPU, _want_memory)
+    signal.signal(signal.SIGXFSZ, _eat)
