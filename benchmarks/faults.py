@@ -10,7 +10,8 @@ model back. KILL, SEGV, ABRT are signals; `stop` is SIGSTOP; `hang` a computing 
 waits for ever, `GIL-hang` one that does so with the interpreter's lock; `MemoryError` is
 one. `over-limit` is a worker that takes and uses more and more memory, until the limit it
 is held to stops it (RLIMIT_DATA); `over-group` the same with everything in a real control
-group that is smaller still, where one can be made. The screen (on a real pseudo-terminal) is killed, told to end, or loses its terminal.
+group that is smaller still, where one can be made. The screen (on a real pseudo-terminal)
+is killed, told to end, or loses its terminal.
 """
 
 import argparse

@@ -4,6 +4,7 @@ The screen, the plain progress and the exports read a :class:`Board`; a live run
 replay and a recovered session differ only in where the events come from.
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -320,7 +321,8 @@ def _apply_answer(board: Board, model: Model, event: Event) -> None:
 
 
 def _join(answer: Answer) -> None:
-    """A piece a token takes ten times the memory of the text."""
+    """A piece a token takes ten times the memory of the text, and interned it is the same
+    text on every board."""
     for pieces in (answer.chunks, answer.reasoning):
         if len(pieces) > 1:
-            pieces[:] = ["".join(pieces)]
+            pieces[:] = [sys.intern("".join(pieces))]

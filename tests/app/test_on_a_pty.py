@@ -122,7 +122,7 @@ def test_a_copy_reaches_the_terminal_around_tmux(session: Path, tmp_path: Path) 
 
 
 CRASH = """
-import sys
+import os, sys
 from tui.app.main import make_app
 from tui.app.screens.base import BaseScreen
 from tui.settings import Settings
@@ -132,7 +132,7 @@ class Broken(BaseScreen):
         return ()
     def on_mount(self):
         key = "sk-" + "secret"
-        raise RuntimeError("something nobody thought of")
+        raise RuntimeError("something nobody thought of: " + os.environ["SOME_API_KEY"])
 
 app = make_app(Settings(), Broken)
 app.run(mouse=False)
@@ -141,10 +141,11 @@ sys.exit(app.return_code)
 
 
 def test_a_crash_shows_no_variables_and_says_where_the_details_are(tmp_path: Path) -> None:
-    with Terminal([sys.executable, "-c", CRASH], cwd=Path(tui.__file__).parent.parent) as it:
+    home, key = Path(tui.__file__).parent.parent, {"SOME_API_KEY": "canary-of-a-key"}
+    with Terminal([sys.executable, "-c", CRASH], key, cwd=home) as it:
         assert it.wait_exit() == 1 and it.is_restored()
         said = it.raw.decode()
     log = (tmp_path / "duibi-cache" / "logs" / "duibi.log").read_text()
     assert "internal error" in said and "duibi.log" in said and "Traceback" not in said
     assert "something nobody thought of" in log and "Traceback" in log
-    assert "sk-secret" not in said + log
+    assert "sk-secret" not in said + log and "canary" not in said + log

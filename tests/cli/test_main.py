@@ -1,5 +1,7 @@
 """The command line from outside: what is answered at once, and how errors are told."""
 
+import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 import tui
 from tui import cli
+from tui.cli import logs
 from tui.host import paths
 
 
@@ -75,15 +78,33 @@ def test_the_unexpected_is_one_line_and_a_traceback_in_the_log(
 ) -> None:
     def fail(_args: list[str]) -> int:
         secret = "sk-live"
-        raise RuntimeError(f"broken {len(secret)}")
+        raise RuntimeError(f"broken {len(secret)} {os.environ['SOME_TOKEN']}")
 
+    monkeypatch.setenv("SOME_TOKEN", "canary-of-a-token")
     monkeypatch.setattr(cli, "_dispatch", fail)
     assert cli.run([]) == 1
     told = capfd.readouterr().err
     assert told.startswith("duibi: unexpected RuntimeError") and "Traceback" not in told
     log = paths.log_file().read_text()
     assert "RuntimeError: broken 7" in log
-    assert "sk-live" not in log
+    assert "sk-live" not in log and "canary" not in told + log
+
+
+def test_what_is_logged_with_a_traceback_shows_no_key_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "canary-of-a-key")
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    logs.configure()
+    try:
+        raise ValueError("refused canary-of-a-key")
+    except ValueError:
+        logging.getLogger("tui.run.lane").exception("model %d said canary-of-a-key", 0)
+    log = paths.log_file().read_text()
+    assert "model 0 said ***" in log and "ValueError: refused ***" in log
+    assert "canary" not in log
+    root.handlers[0].close()
 
 
 def test_ctrl_c_and_a_reader_that_went_away_are_no_errors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,12 @@ def test_what_a_header_tells(tmp_path: Path) -> None:
         shape[0] * (shape[1] if len(shape) > 1 else 1) for shape in llama_shapes().values()
     )
     assert (found.family, found.dtype, found.parameters) == ("llama", "bf16", elements)
-    assert (found.layers, found.kv_heads, found.head_dim, found.context) == (1, 2, 4, 128)
+    assert (found.shape.layers, found.shape.kv_heads, found.shape.head_dim, found.context) == (
+        1,
+        2,
+        4,
+        128,
+    )
     assert found.size == (tmp_path / "here" / "a" / "model.safetensors").stat().st_size
     assert json.dumps(found.to_json())
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.support import tiny
 from tests.support.terminal import DUIBI, Terminal
 from tui.board import Board, fold
+from tui.host import paths
 from tui.sessions.reader import read
 
 
@@ -113,3 +115,77 @@ def test_a_session_that_cannot_go_on_is_said_so(folders: dict[str, str]) -> None
     with Terminal([*DUIBI, "demo", "--resume", "last"], folders) as terminal:
         assert terminal.wait_exit() == 2
         assert "--resume goes on as it began, without models" in terminal.text()
+
+
+BREAKS = """
+import os, sys
+from tui import cli
+from tui.app.screens.compare import CompareScreen
+
+def action_copy(self):
+    raise RuntimeError("nobody thought of " + os.environ["SOME_API_KEY"])
+
+CompareScreen.action_copy = action_copy
+cli.main(sys.argv[1:])
+"""
+
+
+def test_an_error_of_the_screen_ends_the_run_whole_and_shows_no_key(
+    checkpoint: Path, folders: dict[str, str]
+) -> None:
+    log = paths.log_file()
+    command = [sys.executable, "-c", BREAKS, str(checkpoint), "--questions", "smoke"]
+    env = folders | {"SOME_API_KEY": "canary-of-a-key"}
+    with Terminal([*command, "--max-new-tokens", "3000"], env) as terminal:
+        terminal.wait("decoding", 90)
+        workers = psutil.Process(terminal.process.pid).children(recursive=True)
+        terminal.send("y")
+        assert terminal.wait_exit() == 1 and terminal.is_restored()
+        _, alive = psutil.wait_procs(workers, timeout=3)
+        assert workers and alive == []
+        assert "internal error" in terminal.raw.decode()
+        assert b"canary" not in terminal.raw
+    assert "nobody thought of ***" in log.read_text()
+    written = [file for file in log.parent.iterdir() if file.is_file()]
+    assert not [file for file in written if b"canary" in file.read_bytes()]
+    verdict, board = board_of(folders)
+    assert verdict == "complete" and board.end and board.end.status == "crashed"
+    assert board.answers[0].state == "cancelled" and board.answers[0].text
+
+
+def test_sigterm_ends_a_live_run_with_its_reason(checkpoint: Path, folders: dict[str, str]) -> None:
+    with answering(checkpoint, folders) as terminal:
+        workers = psutil.Process(terminal.process.pid).children(recursive=True)
+        terminal.process.kill(signal.SIGTERM)
+        assert terminal.wait_exit() == 130 and terminal.is_restored()
+        _, alive = psutil.wait_procs(workers, timeout=3)
+        assert alive == []
+    verdict, board = board_of(folders)
+    assert verdict == "complete" and board.end and board.end.status == "sigterm"
+
+
+def test_a_run_without_a_screen_outlives_its_terminal(
+    checkpoint: Path, folders: dict[str, str]
+) -> None:
+    command = (*DUIBI, "run", str(checkpoint), "--questions", "smoke", "--max-new-tokens", "300")
+    terminal = Terminal(command, folders)
+    place = Path(folders["DUIBI_SESSIONS_DIR"])
+
+    def tokens() -> int:
+        found = list(place.glob("*.duibi"))
+        answers = fold(read(found[0]).events).answers.values() if found else ()
+        return sum(answer.tokens for answer in answers)
+
+    until = time.monotonic() + 90
+    while not tokens():
+        assert time.monotonic() < until, terminal.text()
+        terminal.read(0.1)
+    me = psutil.Process(terminal.process.pid)
+    terminal.hang_up()
+    while me.is_running() and me.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until + 90
+        time.sleep(0.1)
+    os.waitpid(me.pid, 0)
+    verdict, board = board_of(folders)
+    assert verdict == "complete" and board.end and board.end.status == "done"
+    assert [answer.state for answer in board.answers.values()] == ["answered"] * 3

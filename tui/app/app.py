@@ -26,7 +26,7 @@ from tui.app.theme_folder import ThemeFolders
 from tui.app.themes import ROLES, Theme
 from tui.app.widgets.drawn import Drawn
 from tui.app.widgets.keys_bar import keys_of
-from tui.host import paths
+from tui.host import paths, secrets
 
 _AGAIN_S = 5.0
 _LOOK_S = 1.0
@@ -180,7 +180,7 @@ class DuibiApp(OutputApp):
         path = paths.log_file()
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as log:
-            log.write(f"{stamp} the screen ended\n{traceback.format_exc()}\n")
+            log.write(f"{stamp} the screen ended\n{secrets.hide(traceback.format_exc())}\n")
         lines = [self.look.say("crash.line"), self.look.say("crash.log", path=str(path))]
         self._exit_renderables.append(Text("\n".join(lines), no_wrap=True, overflow="ignore"))
         self._close_messages_no_wait()

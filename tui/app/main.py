@@ -90,8 +90,8 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
         result = _run(app, settings)
         if app.ended_by is not None:
             status = app.ended_by.name.lower()
-        elif app.return_code == 0:
-            status = "closed"
+        else:
+            status = "closed" if app.return_code == 0 else "crashed"
     finally:
         run.close(status)
         from tui.sessions.rescue import last_words

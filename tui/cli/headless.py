@@ -1,7 +1,10 @@
 """Seeing a run through without a screen: signals, the end, the exit code."""
 
+import contextlib
+import errno
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -39,7 +42,7 @@ class Headless:
             for number, action in (
                 (signal.SIGINT, self._stop),
                 (signal.SIGTERM, self._stop),
-                (signal.SIGHUP, signal.SIG_IGN),
+                (signal.SIGHUP, self._hung_up),
             )
         }
         if note := self._run.save_state.note:
@@ -61,7 +64,12 @@ class Headless:
     def _tell(self) -> None:
         _, events = self._run.drain()
         fold(events, self.board)
-        self._show([event for event in events if event.seq >= self._past], self.board)
+        try:
+            self._show([event for event in events if event.seq >= self._past], self.board)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self._hung_up()
 
     def _end(self) -> int:
         if words := last_words(self._run):
@@ -72,6 +80,13 @@ class Headless:
             print(f"  -> `duibi run --resume {name}` asks the rest", file=sys.stderr)
             return INTERRUPTED
         return exit_code(self.board)
+
+    def _hung_up(self, *_: object) -> None:
+        """What would go to a terminal goes nowhere from now on: the terminal has gone."""
+        for number in (1, 2):
+            with contextlib.suppress(OSError):
+                if stat.S_ISCHR(os.fstat(number).st_mode):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stops += 1

@@ -1,13 +1,14 @@
 """Where the program writes what no person asked to see: one file in the cache folder.
 
-Tracebacks are kept without the values of variables, so that no key gets into the file.
+Tracebacks are kept without the values of variables, and the keys of the environment are
+blotted out, also where a message holds one.
 """
 
 import logging
 import traceback
 from pathlib import Path
 
-from tui.host import paths
+from tui.host import paths, secrets
 from tui.host.errors import UserError
 
 _MAX_BYTES = 4 << 20
@@ -29,16 +30,24 @@ def keep_traceback() -> Path | None:
     try:
         file = paths.log_file()
         with file.open("a", encoding="utf-8") as stream:
-            stream.write(traceback.format_exc())
+            stream.write(secrets.hide(traceback.format_exc()))
     except (OSError, UserError):
         return None
     return file
+
+
+class _Formatter(logging.Formatter):
+    """Records without the keys of the environment."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, and a traceback if there is one."""
+        return secrets.hide(super().format(record))
 
 
 def _handler(file: Path) -> logging.Handler:
     if file.exists() and file.stat().st_size > _MAX_BYTES:
         file.replace(file.with_suffix(".old.log"))
     handler = logging.FileHandler(file, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.setLevel(logging.WARNING)
     return handler

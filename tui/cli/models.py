@@ -20,7 +20,6 @@ from tui.models.catalogue import suggestions
 from tui.models.discover import Found, of_demo, of_path
 from tui.models.here import look
 from tui.models.inspect import describe, examine, preview
-from tui.models.memory import Shape
 from tui.models.offer import Offer
 from tui.models.reference import Reference, is_model_id, parse
 from tui.models.resolve import DEFAULT_DTYPE, FETCHED, LOADABLE, fetch, resolve
@@ -254,8 +253,7 @@ def _subject(ref: Reference) -> plan.Subject:
             return plan.subject_of_found(here, ref.text, dtype)
         for one in suggestions():
             if one.reference.lower() == f"ms:{ref.target}".lower():
-                shape = Shape(one.layers, one.kv_heads, one.head_dim)
-                return plan.Subject(ref.text, dtype, one.parameters, shape)
+                return plan.Subject(ref.text, dtype, one.parameters, one.shape)
         raise UserError(f"{ref.text} is not here", f"duibi models get ms:{ref.target}")
     resolved = resolve(ref, lambda text: False, lambda stage, done, total: None)
     return replace(plan.subject_of(resolved), label=ref.text)

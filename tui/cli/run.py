@@ -138,7 +138,9 @@ class _Progress:
             print(file=sys.stderr)
 
     def _redraw(self, text: str) -> None:
-        width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        width = 80
+        with contextlib.suppress(OSError):  # the terminal may have gone meanwhile
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or width
         text = text[: width - 1]
         if text != self._shown:
             sys.stderr.write(f"\r{text}\x1b[K")

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 ENDINGS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 """What the name of a variable with a secret ends in, in capitals or not."""
+_SHORTEST = 6
+"""Shorter ones are no secret, and would be found in any text."""
 
 
 def is_secret(name: str) -> bool:
@@ -17,3 +19,11 @@ def environment(kept: str = "", environ: Mapping[str, str] | None = None) -> dic
     secrets, but for the variable ``kept`` that the child cannot do its work without."""
     given = os.environ if environ is None else environ
     return {k: v for k, v in given.items() if k == kept or not is_secret(k)}
+
+
+def hide(text: str) -> str:
+    """``text`` with the value of every secret variable made ``***``: for what people pass on."""
+    for name, value in os.environ.items():
+        if is_secret(name) and len(value) >= _SHORTEST:
+            text = text.replace(value, "***")
+    return text

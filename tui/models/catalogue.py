@@ -4,7 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui.models.memory import predict
+from tui.models.memory import Shape, predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,12 @@ class Suggestion:
 
     def need(self, dtype: str, context: int) -> int:
         """Predicted bytes of memory (`tui.models.memory.predict`)."""
-        return predict(self.parameters, dtype, self.layers, self.kv_heads, self.head_dim, context)
+        return predict(self.parameters, dtype, self.shape, context)
+
+    @property
+    def shape(self) -> Shape:
+        """What else its memory depends on, as far as the list tells."""
+        return Shape(self.layers, self.kv_heads, self.head_dim)
 
 
 def suggestions() -> list[Suggestion]:

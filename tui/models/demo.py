@@ -34,7 +34,16 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 FAMILY = "llama"
 PARAMETERS = 134_515_008
 CONTEXT = 8192
-SHAPE = Shape(layers=30, kv_heads=3, head_dim=64, tied_head=49152 * 576)
+SHAPE = Shape(
+    layers=30,
+    kv_heads=3,
+    head_dim=64,
+    hidden=576,
+    width=1536,
+    vocab=49152,
+    tied=True,
+    stored="fp32",
+)
 
 WHEEL_VARIABLE = "DUIBI_DEMO_WHEEL"
 _SPARE = 16 << 20

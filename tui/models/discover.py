@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Found:
     ``lfs`` (git-lfs pointers in place of weights), ``damaged`` or ``unsupported``, and
     ``why`` one line where it is not complete. ``size`` is bytes of weights on disk.
     Where a header tells: ``family``, ``dtype`` as stored, ``parameters``, ``context``
-    and what the KV cache is sized by; empty and 0 where it does not.
+    and ``shape``, what memory depends on; empty and 0 where it does not.
     """
 
     path: Path
@@ -43,10 +43,7 @@ class Found:
     parameters: int = 0
     size: int = 0
     context: int = 0
-    layers: int = 0
-    kv_heads: int = 0
-    head_dim: int = 0
-    tied_head: int = 0
+    shape: memory.Shape = field(default_factory=memory.Shape)
     served: bool = False
     """Whether a server holds it; then ``path`` is empty and its weights stay as they are."""
 
@@ -58,8 +55,7 @@ class Found:
             return round(self.size * _SERVED)
         parameters = self.parameters or memory.weights_in_gguf(self.size)
         tokens = min(context, self.context) if self.context else context
-        shape = (self.layers, self.kv_heads, self.head_dim)
-        return memory.predict(parameters, dtype, *shape, tokens, tied_head=self.tied_head)
+        return memory.predict(parameters, dtype, self.shape, tokens)
 
     def to_json(self) -> dict[str, Any]:
         """Every field as JSON."""
@@ -145,10 +141,7 @@ def of_demo() -> Found:
         parameters=demo.PARAMETERS,
         size=demo.SIZE,
         context=demo.CONTEXT,
-        layers=demo.SHAPE.layers,
-        kv_heads=demo.SHAPE.kv_heads,
-        head_dim=demo.SHAPE.head_dim,
-        tied_head=demo.SHAPE.tied_head,
+        shape=demo.SHAPE,
     )
 
 
@@ -191,10 +184,16 @@ def _folder(path: Path, reference: str) -> Found | None:
         parameters=seen.parameters,
         size=sum(shard.nbytes for shard in seen.shards) + sum(map(_bytes, _unfinished(path))),
         context=seen.context,
-        layers=seen.layers,
-        kv_heads=seen.kv_heads,
-        head_dim=seen.head_dim,
-        tied_head=seen.tied_head,
+        shape=memory.Shape(
+            seen.layers,
+            seen.kv_heads,
+            seen.head_dim,
+            seen.hidden,
+            seen.width,
+            seen.vocab,
+            seen.tied,
+            seen.dtype,
+        ),
     )
 
 

@@ -61,8 +61,10 @@ class Inspection:
     kv_heads: int = 0
     head_dim: int = 0
     vocab: int = 0
-    tied_head: int = 0
-    """Weights of the output head where it has none of its own, but the embeddings'."""
+    width: int = 0
+    """Of the feed-forward part."""
+    tied: bool = False
+    """Whether the output head has no weights of its own, but the embeddings'."""
     tokenizer: str = ""
     shards: tuple[Shard, ...] = ()
     problems: tuple[str, ...] = ()
@@ -163,7 +165,8 @@ def _examined(path: Path, known: Architecture, remote_code: bool = False) -> Ins
         kv_heads=known.kv_heads,
         head_dim=known.head_dim,
         vocab=known.vocab,
-        tied_head=known.vocab * known.hidden if _is_tied(tensors, known) else 0,
+        width=known.intermediate,
+        tied=_is_tied(tensors, known),
         tokenizer=tokenizer,
         shards=shards,
         problems=tuple(problems),

@@ -3,29 +3,37 @@
 from dataclasses import dataclass
 
 BASE = 390_000_000
-"""Bytes a worker takes without weights: torch, transformers and a tokenizer (measured)."""
+"""Bytes a worker takes without weights: torch, transformers and a tokenizer (measured); a
+quarter of it are mapped libraries."""
+
+_PRIVATE_BASE = 290_000_000
+"""The private part of it."""
 
 RESERVE = 0.04
 """Share added for the allocator: `benchmarks/memory.py` compares with what is measured."""
-
-PER_TOKEN = 60_000
-"""Bytes of activations for each token of a prompt while it is read (measured)."""
 
 CACHES = 1.5
 """Parts of the key-value cache are copied when tokens are joined to it, and a conversation's
 past is kept for its next turn."""
 
-BYTES_PER_WEIGHT = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.08, "int4": 0.75}
-"""int4 in groups of 32 has a scale and a zero point of 8 bits each: 4.5 bits a weight (of 16
-each where torch's kernels are used: 5).
-Embeddings keep 16 bits and the head 8: of a 7B with 150 thousand words they are 8 % each."""
+BYTES_PER_WEIGHT = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.01, "int4": 0.57}
+"""int8 has a scale for each output; int4 in groups of 32 a scale and a zero point of 8 bits each:
+4.5 bits a weight (of 16 each where torch's kernels are used: 5). Its head has 8."""
 
 BYTES_PER_CACHED = {"fp32": 4, "bf16": 4, "fp16": 2, "int8": 2, "int4": 2}
 """Keys and values are kept in the dtype of the activations: on a CPU that is float32 for bf16
 weights, and bf16 for quantised ones."""
 
-_BYTES_PER_TIED = {"fp32": 0, "bf16": 2, "fp16": 2, "int8": 1, "int4": 1}
-"""fp32 computes with the embeddings as they are; the others arrange a head of their own."""
+_WIDE = {"fp32": 16, "bf16": 16, "fp16": 8, "int8": 9, "int4": 9}
+_NARROW = 20
+"""Bytes of activations for each token of a prompt while it is read, for each of the
+feed-forward part's and of the hidden values (measured)."""
+
+_PER_TOKEN = 60_000
+"""The same where these sizes are not known."""
+
+REDUCED = ("int8", "int4")
+"""Formats that are made once and mapped from the cache."""
 
 GGUF_BITS = 4.5
 """Bits of a weight in the smallest common GGUF layout (Q4_0: 18 bytes for 32 weights).
@@ -35,39 +43,60 @@ counted from the file's size; larger layouts are overestimated."""
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the key-value cache's size depends on, and how many weights of the output head
-    are those of the embeddings; zeros where it is not known."""
+    """What memory depends on besides the weights; zeros where it is not known. ``width`` is
+    that of the feed-forward part; ``tied`` that the head is the embeddings; ``stored`` the
+    dtype of the files, bf16 if it is not known."""
 
     layers: int = 0
     kv_heads: int = 0
     head_dim: int = 0
-    tied_head: int = 0
+    hidden: int = 0
+    width: int = 0
+    vocab: int = 0
+    tied: bool = False
+    stored: str = ""
 
 
-def predict(
-    parameters: int,
-    dtype: str,
-    layers: int,
-    kv_heads: int,
-    head_dim: int,
-    context: int,
-    answers: int = 1,
-    tied_head: int = 0,
-) -> int:
-    """Bytes of memory at the peak of answering with a context of so many tokens.
+def predict(parameters: int, dtype: str, shape: Shape, context: int, answers: int = 1) -> int:
+    """Bytes of memory, private and mapped, at the peak of answering with a context of so many
+    tokens.
 
-    (base + weights + head + 1.5 * KV cache + 60 kB * context) * 1.04, where the KV cache
+    (base + `weights` + 1.5 * KV cache + activations * context) * 1.04, where the KV cache
     is 2 * layers * kv_heads * head_dim * context * bytes for each of the ``answers`` that
-    are decoded together (keys and values of every layer and token), and the head counts
-    where it is tied to the embeddings, which keep their own layout.
+    are decoded together (keys and values of every layer and token), and the activations of
+    a token are some bytes for each value of its widest layers.
 
     Raises:
         KeyError: the dtype is not one of `BYTES_PER_WEIGHT`.
     """
-    weights = parameters * BYTES_PER_WEIGHT[dtype] + tied_head * _BYTES_PER_TIED[dtype]
-    cache = kv_cache(dtype, Shape(layers, kv_heads, head_dim), context) * answers
-    working = CACHES * cache + PER_TOKEN * context
-    return round((BASE + weights + working) * (1 + RESERVE))
+    cache = kv_cache(dtype, shape, context) * answers
+    each = shape.width * _WIDE[dtype] + shape.hidden * _NARROW
+    working = CACHES * cache + (each if shape.width else _PER_TOKEN) * context
+    return round((BASE + weights(parameters, dtype, shape) + working) * (1 + RESERVE))
+
+
+def weights(parameters: int, dtype: str, shape: Shape) -> int:
+    """Bytes of the weights that an answer reads: of embeddings that are not the head too,
+    only a few rows of a mapped file."""
+    size, embeddings = BYTES_PER_WEIGHT[dtype], shape.vocab * shape.hidden
+    if dtype in REDUCED:
+        head = embeddings * BYTES_PER_WEIGHT["int8"]
+        return int(head + (parameters - embeddings * (1 if shape.tied else 2)) * size)
+    if shape.tied or _is_made(dtype, shape):
+        return int(parameters * size)
+    return int((parameters - embeddings) * size)
+
+
+def loading(parameters: int, dtype: str, shape: Shape) -> int:
+    """Bytes of private memory at the peak of loading: what the files have in another dtype
+    is made anew, everything else is mapped. The files' own pages, which are let go as they
+    are read, come on top where nobody else wants the memory."""
+    made = weights(parameters, dtype, shape) if _is_made(dtype, shape) else 0
+    return round((_PRIVATE_BASE + made) * (1 + RESERVE))
+
+
+def _is_made(dtype: str, shape: Shape) -> bool:
+    return dtype not in REDUCED and (shape.stored or "bf16") != dtype
 
 
 def kv_cache(dtype: str, shape: Shape, context: int) -> int:

@@ -8,7 +8,16 @@ from tui.host.errors import UserError
 from tui.host.memory import Reading
 from tui.models import demo
 from tui.models.discover import Found, of_demo, of_path
-from tui.models.memory import BASE, BYTES_PER_WEIGHT, Shape, kv_cache, predict, weights_in_gguf
+from tui.models.memory import (
+    BASE,
+    BYTES_PER_WEIGHT,
+    Shape,
+    kv_cache,
+    loading,
+    predict,
+    weights,
+    weights_in_gguf,
+)
 from tui.models.resolve import LOADABLE, LOCAL, Resolved
 from tui.settings import Settings
 
@@ -33,13 +42,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Predicted bytes of a loaded model (`tui.models.memory.predict`) and its large parts;
-    zeros for one that holds no weights here."""
+    """Predicted bytes of a model at its peak (`tui.models.memory`) and its large parts, beside
+    them what loading takes; zeros for one that holds no weights here."""
 
     label: str
     dtype: str
     weights: int
     cache: int
+    load: int
     total: int
     tokens: int
 
@@ -129,6 +139,7 @@ class Plan:
                     "weights": need.weights,
                     "kv_cache": need.cache,
                     "context": need.tokens,
+                    "load_peak": need.load,
                     "needs": need.total,
                     "fits": need.total <= self.memory.room,
                 }
@@ -171,14 +182,14 @@ def need(subject: Subject, tokens: int, dtype: str = "", answers: int = 1) -> Ne
     """What a model will take in ``dtype`` (its own by default)."""
     dtype = dtype or subject.dtype
     if not subject.parameters:
-        return Need(subject.label, dtype, 0, 0, 0, 0)
+        return Need(subject.label, dtype, 0, 0, 0, 0, 0)
     shape = subject.shape
     tokens = min(tokens, subject.context) if subject.context else tokens
-    sizes = (shape.layers, shape.kv_heads, shape.head_dim)
-    total = predict(subject.parameters, dtype, *sizes, tokens, answers, shape.tied_head)
-    weights = int(subject.parameters * BYTES_PER_WEIGHT[dtype])
+    total = predict(subject.parameters, dtype, shape, tokens, answers)
+    held = weights(subject.parameters, dtype, shape)
     cache = kv_cache(dtype, shape, tokens) * answers
-    return Need(subject.label, dtype, weights, cache, total, tokens)
+    load = loading(subject.parameters, dtype, shape)
+    return Need(subject.label, dtype, held, cache, load, max(total, load), tokens)
 
 
 def allowance(model: Resolved, settings: Settings) -> tuple[int, int]:
@@ -207,9 +218,8 @@ def subject_of(model: Resolved) -> Subject:
 
 def subject_of_found(found: Found, label: str, dtype: str) -> Subject:
     """The same of a checkpoint that was found on the disk."""
-    shape = Shape(found.layers, found.kv_heads, found.head_dim, found.tied_head)
     parameters = found.parameters or weights_in_gguf(found.size)
-    return Subject(label, dtype, parameters, shape, found.context)
+    return Subject(label, dtype, parameters, found.shape, found.context)
 
 
 def _turns(needs: Sequence[Need], room: int, most: int) -> tuple[tuple[int, ...], ...]:

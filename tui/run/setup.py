@@ -66,6 +66,7 @@ def begin(
         host=describe_host(seen.limit),
         settings=settings.of_run(),
     )
+    memory.one_arena()
     record = Record(Journal.create(sessions_dir, header), header)
     if planned.remark:
         record.emit(RUN, ev.Note(planned.remark))
@@ -96,6 +97,7 @@ def resume(
     engines = _engines(models, make_engine or factory(models, ids, settings, interactive).make)
     planned = plan.make(models, settings, memory.reading())
     planned.check()
+    memory.one_arena()
     record = Record(Journal.reopen(path), board.header, list(past))
     for answer in board.open_answers():
         record.emit(answer.model, ev.Cancelled(answer.id))
