@@ -1,22 +1,18 @@
 """``duibi doctor``: what this machine can run, and what is wrong with it."""
 
-import locale
-import os
 import platform
-import shutil
-import sys
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 import tui
 from tui.app.safe_text import one_line
-from tui.cli import probing
+from tui.cli import checkup, probing
+from tui.cli.checkup import NOTE, OK, PROBLEM, Disk, Finding
 from tui.cli.printing import json_text, table
 from tui.engines.listing import Probe
-from tui.host import cpu, filesystem, memory, paths
+from tui.host import cpu, memory
 from tui.host.errors import UserError
 from tui.host.figures import size
 from tui.models import demo
@@ -26,34 +22,23 @@ from tui.settings import Settings, load
 
 app = typer.Typer(add_completion=False)
 
-OK, NOTE, PROBLEM = "ok", "note", "problem"
-_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "bf16")
-_PERSISTENT = Path("/mnt/workspace")
-"""The folder of a ModelScope notebook that survives its restart."""
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: its state, what was seen, and what to do about it."""
-
-    name: str
-    state: str
-    seen: str
-    next_step: str = ""
-
-
-@app.command(help="Look at the machine: memory, cores, disks, terminal, versions, models.")
+@app.command(
+    help="Look at the machine: cores, GPU, memory, disks, terminal, versions, models, services."
+)
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> int:
-    findings = [*_software(), *_processor(), *_memory(), *_folders(), *_terminal(), _demo()]
-    findings += _services()
+    disks, of_disks = _disks()
+    findings = [*_software(), *checkup.processor(), checkup.gpu(), *_memory(), *of_disks]
+    findings += [*checkup.terminal(_mouse()), _demo(), *_services()]
     worst = any(found.state == PROBLEM for found in findings)
     if as_json:
         seen = memory.reading()
         machine = {
             "memory": {"limit": seen.limit, "used": seen.used, "source": seen.source},
-            "cpu": cpu.describe(),
+            "cpu": cpu.describe() | {"flags": sorted(cpu.flags())},
+            "disks": [disk.to_json() for disk in disks],
         }
         checks = [asdict(found) for found in findings]
         print(json_text({"ok": not worst, **machine, "checks": checks}))
@@ -82,17 +67,6 @@ def _software() -> list[Finding]:
     return [Finding("program", OK, python), packages, settings]
 
 
-def _processor() -> list[Finding]:
-    cores, quota = cpu.cores(), cpu.quota()
-    limit = "" if quota is None else f", limited to {quota:g} by the container"
-    found = [Finding("cores", OK, f"{cores} of {os.cpu_count()} usable{limit}: {cpu.name()}")]
-    flags = [flag for flag in _FLAGS if flag in cpu.flags()]
-    if "avx512_bf16" in flags or "amx_bf16" in flags or "bf16" in flags:
-        return [*found, Finding("instructions", OK, " ".join(flags))]
-    seen = " ".join(flags) or "none known"
-    return [*found, Finding("instructions", NOTE, seen, "bf16 is emulated: answers are slower")]
-
-
 def _memory() -> list[Finding]:
     try:
         seen = memory.reading()
@@ -111,56 +85,19 @@ def _memory() -> list[Finding]:
     return [found, Finding("memory pressure", NOTE, f"{waiting:g} % of the last 10 s", step)]
 
 
-def _folders() -> list[Finding]:
-    found = []
-    for name, folder, needed in (
-        ("models and cache", paths.cache_dir, 1 << 30),
-        ("sessions", lambda: load().sessions_dir, 64 << 20),
-    ):
-        try:
-            found.append(_folder(name, folder(), needed))
-        except UserError as error:
-            found.append(Finding(name, PROBLEM, error.message, error.next_step))
-    if _PERSISTENT.is_dir() and not paths.sessions_dir().is_relative_to(_PERSISTENT):
-        step = f"export DUIBI_SESSIONS_DIR={_PERSISTENT}/duibi (and DUIBI_CACHE_DIR)"
-        seen = f"{_PERSISTENT} survives a restart of the notebook, the sessions' folder may not"
-        found.append(Finding("persistence", NOTE, seen, step))
-    return found
+def _disks() -> tuple[list[Disk], list[Finding]]:
+    try:
+        found = checkup.disks(load().sessions_dir)
+    except UserError as error:
+        return [], [Finding("disks", PROBLEM, error.message, error.next_step)]
+    return found, checkup.of_disks(found)
 
 
-def _folder(name: str, folder: Path, needed: int) -> Finding:
-    kind, free = filesystem.kind(folder), shutil.disk_usage(folder).free
-    seen = f"{folder}: {size(free)} free on {kind or 'an unknown file system'}"
-    if not os.access(folder, os.W_OK):
-        return Finding(name, PROBLEM, f"{folder} cannot be written", "choose another folder")
-    if free < needed:
-        return Finding(name, PROBLEM, seen, f"free some: at least {size(needed)} are needed")
-    if kind in ("tmpfs", "ramfs"):
-        return Finding(name, NOTE, seen, "it is in memory: lost at a restart, and uses up RAM")
-    if filesystem.is_remote(folder):
-        return Finding(name, NOTE, seen, "a network mount: sessions are copied there at their end")
-    return Finding(name, OK, seen)
-
-
-def _terminal() -> list[Finding]:
-    encoding = locale.getpreferredencoding(False)
-    if not sys.stdout.isatty():
-        found = [Finding("terminal", NOTE, "stdout is no terminal", "the screen needs one")]
-    else:
-        columns, rows = shutil.get_terminal_size()
-        kind = os.environ.get("TERM", "")
-        colours = os.environ.get("COLORTERM") or "256 or fewer colours"
-        around = "tmux" if os.environ.get("TMUX") else "ssh" if os.environ.get("SSH_TTY") else ""
-        seen = " ".join(part for part in (f"{columns}x{rows}", kind, colours, around) if part)
-        found = [Finding("terminal", OK, seen)]
-        if kind in ("", "dumb"):
-            found = [Finding("terminal", PROBLEM, seen, "export TERM=xterm-256color")]
-        elif columns < 40 or rows < 12:
-            found = [Finding("terminal", NOTE, seen, "make it at least 40x12, better 100x30")]
-    if encoding.lower().replace("-", "") != "utf8":
-        step = "export LANG=C.UTF-8: Chinese text cannot be shown"
-        found.append(Finding("encoding", PROBLEM, encoding, step))
-    return found
+def _mouse() -> bool:
+    try:
+        return load().mouse
+    except UserError:
+        return False  # told under settings
 
 
 def _services() -> list[Finding]:

@@ -17,6 +17,8 @@ _APP = "duibi"
 _SESSIONS = "duibi-sessions"
 _WORKSPACE = "/mnt/workspace"
 """Of a ModelScope notebook (PAI-DSW): all but this folder is gone after a restart."""
+_DATA = "/mnt/data"
+"""Where data sets and disks of one's own are mounted there."""
 
 SETTLED = (
     "sessions, models and settings are kept in {folder}, which survives a restart of the "
@@ -47,12 +49,30 @@ def sessions_dir() -> Path:
 def persistent() -> Path | None:
     """The folder of a notebook that survives its restart: ``DUIBI_PERSISTENT_DIR``, else
     /mnt/workspace; None where there is none to write into, or the home folder lies in it."""
+    folder = lasting()
+    try:
+        inside = folder is not None and Path.home().is_relative_to(folder)
+    except RuntimeError:
+        return None
+    return folder if folder is not None and not inside and os.access(folder, os.W_OK) else None
+
+
+def lasting() -> Path | None:
+    """As `persistent`, also where the home folder lies in it or it cannot be written."""
     folder = Path(os.environ.get("DUIBI_PERSISTENT_DIR", "") or _WORKSPACE)
     try:
-        there = folder.is_dir() and os.access(folder, os.W_OK)
-        return folder if there and not Path.home().is_relative_to(folder) else None
-    except (OSError, RuntimeError):
+        return folder if folder.is_dir() else None
+    except OSError:
         return None
+
+
+def survives(path: Path) -> bool | None:
+    """Whether a path is kept over a restart of the notebook; None where this is none."""
+    folder = lasting()
+    if folder is None:
+        return None
+    place = path.absolute()
+    return any(place.is_relative_to(kept) for kept in (folder, folder.resolve(), Path(_DATA)))
 
 
 def settle() -> Path | None:

@@ -1,0 +1,104 @@
+"""`duibi doctor`: what it sees of processor, disks, terminal and GPU, each trouble with a step."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.terminal import DUIBI, Terminal
+from tui.cli import checkup, run
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    return tmp_path
+
+
+def seen(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Name of each check -> its state and words, with the next step."""
+    capsys.readouterr()
+    run(["doctor", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    return {c["name"]: f"{c['state']} {c['seen']} -> {c['next_step']}" for c in told["checks"]}
+
+
+def test_what_survives_a_restart_is_told_for_every_folder(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = alone / "disk"
+    disk.mkdir()
+    monkeypatch.setenv("DUIBI_PERSISTENT_DIR", str(disk))
+    monkeypatch.setenv("DUIBI_SESSIONS_DIR", str(disk / "sessions"))
+    run(["doctor", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    by_use = {one["use"]: one for one in told["disks"]}
+    assert by_use["sessions"]["survives_restart"] is True
+    assert by_use["ModelScope cache"]["survives_restart"] is False
+    assert by_use["clones"]["path"] == str(disk)
+    assert all(one["free"] > 0 and one["kind"] for one in told["disks"])
+    checks = seen(capsys)
+    assert "survives a restart" in checks["disk: sessions"]
+    assert checks["disk: sessions"].startswith("ok")
+    assert "gone after a restart" in checks["disk: ModelScope cache"]
+    assert f"export MODELSCOPE_CACHE={disk}" in checks["disk: ModelScope cache"]
+    monkeypatch.setenv("DUIBI_PERSISTENT_DIR", str(alone / "nowhere"))
+    assert "after a restart" not in str(seen(capsys)) and "survives a" not in str(seen(capsys))
+
+
+@pytest.mark.parametrize(
+    ("flags", "state", "step"),
+    [
+        ({"avx2", "avx512f", "avx512_vnni", "avx512_bf16"}, "ok", ""),
+        ({"avx2", "amx_bf16", "amx_int8"}, "ok", ""),
+        ({"avx2", "avx512f", "avx512_vnni"}, "note", "bf16 is emulated"),
+        ({"avx2", "avx512_bf16"}, "note", "no VNNI or AMX"),
+        ({"sse4_2"}, "note", "no AVX2"),
+    ],
+)
+def test_instructions_that_matter_are_named_and_missing_ones_have_a_step(
+    flags: set[str], state: str, step: str
+) -> None:
+    (found,) = checkup.instructions(frozenset(flags))
+    assert found.state == state and step in found.next_step
+    assert set(found.seen.split()) == flags - {"sse4_2"} or found.seen == "none known"
+
+
+def test_a_gpu_that_this_torch_cannot_use_has_a_step(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = alone / "nvidia-smi"
+    program.write_text(f"#!{sys.executable}\nprint('NVIDIA A10, 23028 MiB')\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(alone))
+    monkeypatch.setattr(checkup.metadata, "version", lambda name: "2.13.0+cpu")
+    found = checkup.gpu()
+    assert found.state == "note" and "NVIDIA A10" in found.seen and "CUDA" in found.next_step
+    monkeypatch.setattr(checkup.metadata, "version", lambda name: "2.13.0")
+    assert checkup.gpu().state == "ok"
+    program.write_text(f"#!{sys.executable}\nraise SystemExit(9)\n")
+    assert checkup.gpu().seen == "none: the CPU computes"
+    program.unlink()
+    assert checkup.gpu().seen == "none: the CPU computes"
+
+
+@pytest.mark.parametrize(
+    ("env", "wanted"),
+    [
+        ({"COLORTERM": "truecolor"}, ("ok    terminal", "120x36", "all colours", "mouse off")),
+        ({"COLORTERM": "", "TMUX": "/tmp/x,1,0"}, ("inside tmux", "256 colours", "set -as")),
+        ({"TERM": "dumb"}, ("problem", "export TERM=xterm-256color")),
+        ({"LC_ALL": "zh_CN.GBK"}, ("problem  encoding", "zh_CN.GBK", "LANG=C.UTF-8")),
+        ({"DUIBI_MOUSE": "1"}, ("mouse on",)),
+    ],
+)
+def test_the_terminal_is_described(env: dict[str, str], wanted: tuple[str, ...]) -> None:
+    with Terminal([*DUIBI, "doctor"], env=env) as terminal:
+        terminal.wait_exit(60)
+        text = terminal.text()
+    assert all(" ".join(word.split()) in " ".join(text.split()) for word in wanted), text

@@ -1,0 +1,213 @@
+"""What `duibi doctor` looks at outside the program: processor, disks, terminal, GPU."""
+
+import curses
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tui.app.terminal_words import locale_not_utf8
+from tui.host import cpu, filesystem, paths
+from tui.host.figures import size
+from tui.models.caches import huggingface_cache, modelscope_caches
+from tui.models.discover import CLONES
+
+OK, NOTE, PROBLEM = "ok", "note", "problem"
+_VECTORS = ("avx2", "avx512f", "asimd", "sve")
+_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
+_INT8 = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+_TIGHT = 20 << 30
+"""Bytes that a 7B model's download takes, and a little more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: its state, what was seen, and what to do about it."""
+
+    name: str
+    state: str
+    seen: str
+    next_step: str = ""
+
+
+def processor() -> list[Finding]:
+    """Cores by quota, and the instructions that decide how fast answers come."""
+    cores, quota = cpu.cores(), cpu.quota()
+    limit = "" if quota is None else f", limited to {quota:g} by the container"
+    return [
+        Finding("cores", OK, f"{cores} of {os.cpu_count()} usable{limit}: {cpu.name()}"),
+        *instructions(cpu.flags()),
+    ]
+
+
+def instructions(flags: frozenset[str]) -> list[Finding]:
+    """One line for all of them, and a next step for each kind that is missing."""
+    known = [flag for flag in (*_VECTORS, *_BF16, *_INT8) if flag in flags]
+    missing = []
+    if not flags & {"avx2", "asimd"}:
+        missing.append("no AVX2: answers will be very slow, choose another instance")
+    if not flags & set(_BF16):
+        missing.append("bf16 is emulated: @int8 or @int4 may be faster")
+    if not flags & set(_INT8):
+        missing.append("no VNNI or AMX: int8 gains little over bf16")
+    state = NOTE if missing else OK
+    return [Finding("instructions", state, " ".join(known) or "none known", "; ".join(missing))]
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A folder that models or sessions may go into: bytes free, the kind of file system, and
+    whether it survives a restart of the notebook (None: this is no notebook)."""
+
+    use: str
+    path: Path
+    free: int
+    kind: str
+    writable: bool
+    survives: bool | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field as JSON."""
+        return {
+            "use": self.use, "path": str(self.path), "free": self.free, "kind": self.kind,
+            "writable": self.writable, "survives_restart": self.survives,
+        }  # fmt: skip
+
+
+def disks(sessions: Path) -> list[Disk]:
+    """The candidate folders, each path once."""
+    lasting = paths.persistent()
+    places = [
+        ("sessions", sessions),
+        ("cache", paths.cache_dir()),
+        ("ModelScope cache", modelscope_caches()[0]),
+        ("Hugging Face cache", huggingface_cache()),
+        ("current folder", Path.cwd()),
+        *(("clones", folder) for folder in dict.fromkeys([*CLONES, lasting or CLONES[0]])
+          if folder.is_dir()),
+    ]  # fmt: skip
+    seen: dict[Path, Disk] = {}
+    for use, path in places:
+        there = next(place for place in (path, *path.absolute().parents) if place.is_dir())
+        seen.setdefault(
+            path.absolute(),
+            Disk(
+                use=use,
+                path=path,
+                free=filesystem.free(path),
+                kind=filesystem.kind(path),
+                writable=os.access(there, os.W_OK),
+                survives=paths.survives(path),
+            ),
+        )
+    return list(seen.values())
+
+
+def of_disks(found: list[Disk]) -> list[Finding]:
+    """A line for each, and what to do about the trouble it will make."""
+    return [_of_disk(disk) for disk in found]
+
+
+def _of_disk(disk: Disk) -> Finding:
+    where = f"{disk.path}: {size(disk.free)} free on {disk.kind or 'an unknown file system'}"
+    if disk.survives is not None:
+        where += ", survives a restart" if disk.survives else ", gone after a restart"
+    name = f"disk: {disk.use}"
+    ours = disk.use in ("sessions", "cache")
+    if not disk.writable:
+        state = PROBLEM if ours else NOTE
+        return Finding(name, state, f"{disk.path} cannot be written", "choose another folder")
+    if ours and disk.free < (64 << 20):
+        return Finding(name, PROBLEM, where, "free some: at least 64 MB are needed")
+    if disk.survives is False and disk.use != "current folder":
+        lasting = paths.lasting()
+        variable = {
+            "sessions": "DUIBI_SESSIONS_DIR",
+            "cache": "DUIBI_CACHE_DIR",
+            "ModelScope cache": "MODELSCOPE_CACHE",
+            "Hugging Face cache": "HF_HOME",
+        }
+        step = f"export {variable.get(disk.use, 'MODELSCOPE_CACHE')}={lasting}/..."
+        return Finding(name, NOTE, where, f"{step}: that disk survives")  # fmt: skip
+    if disk.kind in ("tmpfs", "ramfs"):
+        return Finding(name, NOTE, where, "it is in memory: lost at a restart, and uses up RAM")
+    if disk.use == "sessions" and filesystem.is_remote(disk.path):
+        return Finding(name, NOTE, where, "a network mount: sessions are copied there at their end")
+    if disk.use == "ModelScope cache" and disk.free < _TIGHT:
+        step = "a 7B model takes about 15 GB: `duibi models rm` frees some, or set MODELSCOPE_CACHE"
+        return Finding(name, NOTE, where, step)
+    return Finding(name, OK, where)
+
+
+def terminal(mouse: bool) -> list[Finding]:
+    """Size, colours, mouse, tmux or SSH around it, and whether it takes Chinese."""
+    if name := locale_not_utf8(os.environ):
+        step = "export LANG=C.UTF-8: Chinese text may not be shown"
+        encoding = [Finding("encoding", PROBLEM, name, step)]
+    else:
+        encoding = [Finding("encoding", OK, "UTF-8")]
+    if not sys.stdout.isatty():
+        return [Finding("terminal", NOTE, "stdout is no terminal", "the screen needs one"),
+                *encoding]  # fmt: skip
+    columns, rows = shutil.get_terminal_size()
+    kind = os.environ.get("TERM", "")
+    colours, has_mouse = _capabilities(kind)
+    tmux = bool(os.environ.get("TMUX"))
+    around = "inside tmux" if tmux else "over SSH" if os.environ.get("SSH_TTY") else ""
+    pointer = "no mouse" if not has_mouse else "mouse on" if mouse else "mouse off (--mouse)"
+    seen = ", ".join(p for p in (f"{columns}x{rows}", kind, colours, pointer, around) if p)
+    found = Finding("terminal", OK, seen)
+    if kind in ("", "dumb"):
+        found = Finding("terminal", PROBLEM, seen, "export TERM=xterm-256color")
+    elif columns < 40 or rows < 12:
+        found = Finding("terminal", NOTE, seen, "make it at least 40x12, better 100x30")
+    elif tmux and "all" not in colours:
+        step = (
+            "for all colours: `tmux set -as terminal-features ',*:RGB'`, export COLORTERM=truecolor"
+        )
+        found = Finding("terminal", NOTE, seen, step)
+    return [found, *encoding]
+
+
+def _capabilities(kind: str) -> tuple[str, bool]:
+    """Colours in words, and whether terminfo knows a mouse."""
+    try:
+        curses.setupterm(kind or "dumb", sys.stdout.fileno())
+        count, has_mouse = curses.tigetnum("colors"), curses.tigetstr("kmous") is not None
+    except (curses.error, OSError, ValueError):
+        return "colours unknown", False
+    if os.environ.get("NO_COLOR"):
+        return "no colours (NO_COLOR)", has_mouse
+    if os.environ.get("COLORTERM", "") in ("truecolor", "24bit"):
+        return "all colours", has_mouse
+    return f"{max(count, 0)} colours", has_mouse
+
+
+def gpu() -> Finding:
+    """What ``nvidia-smi`` names, and whether the installed torch can use it."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return Finding("GPU", OK, "none: the CPU computes")
+    command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError):
+        return Finding("GPU", NOTE, "nvidia-smi does not answer", "look at the driver")
+    names = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    if done.returncode or not names:
+        return Finding("GPU", OK, "none: the CPU computes")
+    seen = "; ".join(names)
+    try:
+        version = metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        version = ""
+    if version.endswith("+cpu"):
+        step = "this torch cannot use it: install a build of torch with CUDA"
+        return Finding("GPU", NOTE, f"{seen}; torch {version}", step)
+    return Finding("GPU", OK, f"{seen}; torch {version}")
