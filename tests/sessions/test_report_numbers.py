@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 import pytest
+import sacrebleu
 
 from tests.support.recorded import RUN, header, record
 from tui import events as ev
@@ -170,6 +171,11 @@ def test_the_glance_shows_medians_and_peaks_and_marks_the_best(path: Path) -> No
             assert cell == shown(max(values) if "Peak" in name else median(values)), name
 
 
+def starred(values: list[int]) -> str:
+    mean = sum(values) / len(values)
+    return f"{mean:.2f} ({('★' * round(mean)).ljust(5, '☆')} n {len(values)})"
+
+
 def test_stars_are_means_with_their_numbers(path: Path) -> None:
     again, table = Again(path), tables(path)["Stars per model and dimension (1 to 5)"]
     assert table[0][1:5] == ["Understanding", "Logic", "Humour", "Fluency"]
@@ -178,8 +184,8 @@ def test_stars_are_means_with_their_numbers(path: Path) -> None:
         for dimension, cell in zip(DIMENSIONS, row[1:5], strict=True):
             values = again.stars[model, dimension]
             everything += values
-            assert cell == f"{sum(values) / len(values):.2f} (n {len(values)})"
-        assert row[5] == f"{sum(everything) / len(everything):.2f} (n {len(everything)})"
+            assert cell == starred(values)
+        assert row[5] == starred(everything)
         assert row[6] == shown(median(again.values(model, "Text speed")[0]))
 
 
@@ -291,3 +297,100 @@ def test_the_judge_is_shown_with_its_weaknesses(tmp_path: Path) -> None:
     assert table.notes[0].endswith(f"median {median(gaps):+.0f} characters.")
     assert "1 of 3 pairs the same preference, 1 the opposite" in table.notes[1]
     assert table.notes[2].startswith("Beware: the judge judge is of the family of")
+
+
+def test_what_was_said_of_a_question_stands_under_it(tmp_path: Path) -> None:
+    extra: list[tuple[int, ev.Body]] = [
+        (RUN, ev.Voted("q1", 1, 9, "left")),
+        (RUN, ev.Voted("q1", 1, 9, "right")),
+        (RUN, ev.Voted("q2", 2, 10, "bad")),
+        (RUN, ev.Judged("q1", 1, 9, "tie", "j", ["left", "right"], ["because A", "x" * 999])),
+        (RUN, ev.Judged("q2", 2, 10, "none", "j", ["none", "left"], ["", ""])),
+    ]
+    path = record(tmp_path, header(labels(2), QUESTIONS), text, extra)
+    sections = build([reader.read(path)], "en", clean).sections
+    a, b = labels(2)
+    assert sections[0].verdicts == ()
+    vote, verdict, *reasons = sections[1].verdicts
+    assert vote == f"Vote: {b} is better than {a}.", "the newest vote"
+    lengths = f"{a} {len(text(0, 1))} chars, {b} {len(text(1, 1))} chars"
+    tie = f"{a} and {b} are equally good"
+    assert verdict == f"Judge j: {tie} ({lengths}; changed with the order, so a tie)."
+    assert reasons[0] == f"Its words with {a} shown first: because A"
+    assert reasons[1].startswith(f"Its words with {b} shown first: xxx") and len(reasons[1]) < 450
+    assert sections[2].verdicts[0] == f"Vote: {a} and {b} are both bad."
+    assert len(sections[2].verdicts) == 2 and "does not count" in sections[2].verdicts[1]
+
+
+def test_the_figures_under_an_answer_are_its_own(path: Path) -> None:
+    again = Again(path)
+    n = len(again.figures)
+    for q, section in enumerate(build([reader.read(path)], "en", clean).sections):
+        for model, card in enumerate(section.turns[0].cards):
+            # Of the first model's first question the newest answer is the spoilt one.
+            p = again.figures[model][8 if (q, model) == (0, 0) else q]
+            length = again.lengths[model][8 if (q, model) == (0, 0) else q]
+            wanted = [
+                f"{p['output_tokens']} tok",
+                f"{length} chars",
+                f"TTFT {shown(p['ttft_ms'])} ms",
+                f"TPOT {shown(p['tpot_ms'])} ms",
+                f"{shown(p['decode_tok_s'])} tok/s",
+                f"E2E {shown(p['e2e_ms'] / 1000)} s",
+            ]
+            assert card.lines[0] == " · ".join(wanted)
+    assert n == len(card_labels(path))
+
+
+def card_labels(path: Path) -> set[str]:
+    sections = build([reader.read(path)], "en", clean).sections
+    return {card.label for section in sections for card in section.turns[0].cards}
+
+
+def test_sentences_on_stars_and_speed_hold(path: Path) -> None:
+    again = Again(path)
+    n = len(again.figures)
+    sentences = build([reader.read(path)], "en", clean).conclusion
+    said = {s.split(":")[0]: s for s in sentences}
+    for dimension, name in zip(
+        DIMENSIONS, ("Understanding", "Logic", "Humour", "Fluency"), strict=True
+    ):
+        values = [again.stars[model, dimension] for model in range(n)]
+        means = [sum(v) / len(v) for v in values]
+        best = ", ".join(labels(n)[m] for m in range(n) if means[m] == max(means))
+        assert f"{name} {best} ({max(means):.2f})" in said["Most stars by dimension"]
+    speeds = sorted((median(again.values(m, "Text speed")[0]), labels(n)[m]) for m in range(n))
+    (fastest, label), (second, other) = speeds[-1], speeds[-2]
+    assert f"{label} with {shown(fastest)} chars/s" in said["Most text per second"]
+    assert f"{shown(fastest / second)} times {other}" in said["Most text per second"]
+
+
+def test_checks_and_overlap_are_counted_again(tmp_path: Path) -> None:
+    questions = [
+        q
+        | {"checks": [{"contains": "模型 1"}, {"length": [30, 90]}], "reference": "模型 0 的回答。"}
+        for q in QUESTIONS
+    ]
+    path = record(tmp_path, header(labels(2), questions), text)
+    found = tables(path)
+    table = found["Checks by program: passed of all"]
+    totals = [0, 0]
+    for q, row in enumerate(table[1:-1]):
+        for model in range(2):
+            said = text(model, q)
+            passed = ("模型 1" in said) + (30 <= len(said) <= 90)
+            totals[model] += passed
+            assert row[1 + model] == f"{passed}/2"
+    assert table[-1] == ["All", f"{totals[0]}/16", f"{totals[1]}/16"]
+    for model, row in enumerate(
+        found["Overlap with the reference answers (never used to rank)"][1:]
+    ):
+        scores = [
+            (
+                sacrebleu.sentence_bleu(text(model, q), ["模型 0 的回答。"], tokenize="zh").score,
+                sacrebleu.sentence_chrf(text(model, q), ["模型 0 的回答。"]).score,
+            )
+            for q in range(8)
+        ]
+        bleu, chrf = (median(column) for column in zip(*scores, strict=True))
+        assert row[1:] == [f"{bleu:.1f} (n 8)", f"{chrf:.1f} (n 8)"]

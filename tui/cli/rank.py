@@ -138,6 +138,9 @@ def _print(by: str, found: dict[str, Any]) -> None:
         words = _IN_WORDS[pair["verdict"]].format(a=pair["left"], b=pair["right"])
         gap = pair["difference"]
         over = f" over {gap['questions']} questions" if gap else ""
+        if gap and gap["interval"]:
+            low, high = gap["interval"]
+            over += f", points a question {gap['mean']:+.2f} (95 %: {low:+.2f} to {high:+.2f})"
         print(clean(f"{words}: {pair['wins']} to {pair['losses']}{over}"))
     if found["ratings"] in _OBSTACLES:
         print(_OBSTACLES[found["ratings"]])

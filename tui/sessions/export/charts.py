@@ -119,6 +119,9 @@ def _lines(
         return None
 
     def draw(pygal: Any, options: dict[str, Any]) -> Any:
+        top = max(y for _, points in series for _, y in points)
+        # With room above the highest line, which would lie on the edge.
+        options |= {"range": (0, top * 1.05 or 1)}
         chart = pygal.XY(show_dots=False, x_title=voice(x_title), y_title=unit, **options)
         for i, (label, points) in enumerate(series):
             dash = _DASHES[i % len(_DASHES)]

@@ -5,6 +5,7 @@ from statistics import median
 
 from tui.scoring import rank
 from tui.scoring.costs import Spread
+from tui.scoring.dimensions import Dimension
 from tui.scoring.rank import Difference, Duel
 from tui.scoring.stars import average, per_question
 from tui.sessions.export.cost_tables import headline
@@ -18,20 +19,30 @@ def conclusion(
     costs: Mapping[str, Mapping[str, Spread]],
     votes: Sequence[Duel],
     judged: Mapping[str, Sequence[Duel]],
+    dimensions: Sequence[Dimension],
     voice: Voice,
 ) -> tuple[str, ...]:
     """Sentences in the order in which a reader wants them."""
-    found = [_completion(column, voice) for column in merged.columns if column.answers]
+    found = _completions(merged, voice)
     if not any(a.state == "answered" for column in merged.columns for a in column.answers):
         return (*found, voice("c_nothing"))
     found += _speed(merged, voice)
     found += _extreme("c_chars", "chars_s", merged, costs, voice)
     found += _extreme("c_memory", "private", merged, costs, voice)
-    found += _stars(merged, voice)
+    found += _stars(merged, dimensions, voice)
     found += _duels("c_votes", votes, merged, voice)
     for judge, duels in judged.items():
         found += _duels("c_judge", duels, merged, voice, judge=voice.line(judge))
     return tuple(found)
+
+
+def _completions(merged: Merged, voice: Voice) -> list[str]:
+    """One sentence where everything went well, else one per model."""
+    asked = [column for column in merged.columns if column.answers]
+    answers = [a for column in asked for a in column.answers]
+    if len(asked) > 1 and all(a.figures and a.figures.finish != "length" for a in answers):
+        return [voice("c_all", models=len(asked), asked=len(answers))]
+    return [_completion(column, voice) for column in asked]
 
 
 def _completion(column: Column, voice: Voice) -> str:
@@ -118,7 +129,7 @@ def _extreme(
     ]
 
 
-def _stars(merged: Merged, voice: Voice) -> list[str]:
+def _stars(merged: Merged, dimensions: Sequence[Dimension], voice: Voice) -> list[str]:
     means = {
         column.label: stars.mean
         for column in merged.columns
@@ -128,6 +139,7 @@ def _stars(merged: Merged, voice: Voice) -> list[str]:
         return []
     order = sorted(means, key=lambda label: -means[label])
     by_label = {column.label: column for column in merged.columns}
+    best = _best_by_dimension(merged, dimensions, voice)
     pair = [stars_by_question(by_label[label], merged) for label in order[:2]]
     return [
         voice(
@@ -137,8 +149,25 @@ def _stars(merged: Merged, voice: Voice) -> list[str]:
             other=voice.line(order[1]),
             other_value=f"{means[order[1]]:.2f}",
             clear=_clear(rank.bootstrap(pair[0], pair[1]), voice),
-        )
+        ),
+        *([voice("c_dimensions", best=best)] if best else []),
     ]
+
+
+def _best_by_dimension(merged: Merged, dimensions: Sequence[Dimension], voice: Voice) -> str:
+    """Who has most stars in each dimension that more than one model was rated in."""
+    found = []
+    for dimension in dimensions:
+        means = {
+            column.label: mean
+            for column in merged.columns
+            if (mean := average(column.answers, dimension.id).mean) is not None
+        }
+        if len(means) > 1:
+            most = max(means.values())
+            who = ", ".join(voice.line(label) for label, mean in means.items() if mean == most)
+            found.append(f"{voice.line(dimension.name(voice.lang))} {who} ({most:.2f})")
+    return "; ".join(found)
 
 
 def _duels(key: str, duels: Sequence[Duel], merged: Merged, voice: Voice, **more: str) -> list[str]:

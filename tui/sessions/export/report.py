@@ -89,7 +89,7 @@ def document(
             merged, dims, _check_line(merged, checked, speak), pictures, images, speak
         ),
         troubles=(*troubles(merged, speak), *(f"{speak('checks')}: {p}" for p in problems)),
-        conclusion=conclusion(merged, table, votes, judged, speak),
+        conclusion=conclusion(merged, table, votes, judged, dims, speak),
         footnotes=tuple(speak(key) for key in _FOOTNOTES),
     )
 

@@ -45,7 +45,7 @@ def _session_table(source: Source, named: bool, voice: Voice) -> Table:
         (voice("started"), header.started),
         (voice("state"), verdict(source, voice)),
         (voice("question_set"), voice("n_questions", title=title, n=len(listed))),
-        (voice("cpu"), plain(host.get("cpu", ""))),
+        (voice("cpu"), _cpu(host.get("cpu", ""), voice)),
         (
             voice("memory_limit"),
             f"{figure(limit / GB)} GB" if isinstance(limit, int | float) and limit > 0 else "",
@@ -63,6 +63,13 @@ def _session_table(source: Source, named: bool, voice: Voice) -> Table:
         tuple((Cell(voice.line(k)), Cell(voice.line(v))) for k, v in rows if v),
         left=2,
     )
+
+
+def _cpu(found: Any, voice: Voice) -> str:
+    """A processor in words where it is told as `tui.host` tells it."""
+    if isinstance(found, Mapping) and set(found) == {"model", "cores"}:
+        return f"{plain(found['model'])}, {voice('n_cores', n=plain(found['cores']))}"
+    return plain(found)
 
 
 def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:

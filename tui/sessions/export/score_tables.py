@@ -8,9 +8,9 @@ from tui.scoring import rank
 from tui.scoring.agreement import agreement
 from tui.scoring.checks import Result
 from tui.scoring.costs import Spread
-from tui.scoring.dimensions import Dimension
+from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.scoring.rank import Duel, Score
-from tui.scoring.stars import average, newest
+from tui.scoring.stars import Stars, average, newest
 from tui.sessions.export.cost_tables import best_of
 from tui.sessions.export.document import Cell, Table, figure
 from tui.sessions.export.evaluate import Overlaps
@@ -37,12 +37,18 @@ def stars_table(
             stars = means[column.key, d]
             won = stars.mean is not None and stars.mean == best[d]
             text = "–" if stars.mean is None else f"{stars.mean:.2f}"
-            cells.append(Cell(text, f"n {stars.n}" if stars.n else "", won))
+            cells.append(Cell(text, _drawn(stars) if stars.mean is not None else "", won))
         speed = costs[column.key]["chars_s"].median
         rows.append((Cell(voice.line(column.label)), *cells, Cell(figure(speed))))
     names = (voice.line(d.name(voice.lang)) for d in dimensions)
     head = (voice("model"), *names, voice("mean"), voice("speed"))
     return Table(voice("stars"), head, tuple(rows))
+
+
+def _drawn(stars: Stars) -> str:
+    """A mean as stars, rounded, and of how many ratings it is."""
+    full = round(stars.mean or 0)
+    return f"{'★' * full}{'☆' * (MAX_STARS - full)} n {stars.n}"
 
 
 def vote_duels(merged: Merged) -> list[Duel]:
