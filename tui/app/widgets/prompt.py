@@ -88,6 +88,11 @@ class Prompt(TextArea):
         self.load_text(self.sent[at] if at < len(self.sent) else "")
         self.move_cursor(self.document.end)
 
+    def check_consume_key(self, key: str, character: str | None = None) -> bool:
+        """Whether a key is typed here and so is no binding of the screen's: also ``/``, whose
+        name Textual cannot turn back into its character."""
+        return key == "slash" or super().check_consume_key(key, character)
+
     async def _on_key(self, event: events.Key) -> None:
         """Leave Enter to its binding instead of breaking the line.
 
