@@ -11,8 +11,6 @@ from tui.app.wrapping import clip
 from tui.board import HISTORY, Board, Model
 
 _EVERY_US = 1_000_000
-_HISTORY_FROM = 100
-"""Columns from which there is room for the memory's history."""
 
 
 def model_words(board: Board, model: Model, question: str, look: Look, detail: int) -> str:
@@ -94,13 +92,16 @@ class StatusBar(Lines):
                 "status.machine", used=memory(board.used), limit=memory(board.limit)
             )
             right = [(words, "bad" if low else ""), ("  ", "")]
-            if (past := used_before(board)) and self.size.width >= _HISTORY_FROM:
-                right.insert(0, (f"{past} ", "bad" if low else "muted"))
         if (left_us := time_left_us(board)) is not None:
             right += [(self.look.say("status.left", time=clock(left_us)), "accent"), ("  ", "")]
         right += [saved, (" ", "")]
         room = self.size.width - sum(cell_len(text) for text, _ in right) - 2
         left = self._models(board, question, room)
+        past = used_before(board)
+        # What models cost comes first: the history takes only what they leave.
+        if past and cell_len(left) + cell_len(past) + 2 <= room:
+            right.insert(0, (f"{past} ", "muted"))
+            room -= cell_len(past) + 1
         gap = " " * max(1, room - cell_len(left))
         self.show([[(" ", ""), (left, ""), (gap, ""), *right]])
 
