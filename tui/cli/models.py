@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tui.app.safe_text import one_line
+from tui.cli import quantizing
 from tui.cli.fetching import ProgressLine, ask, cli_consent
 from tui.cli.printing import json_text, path_text, table
 from tui.cli.probing import list_services
@@ -21,6 +22,7 @@ from tui.models.discover import Found, of_demo, of_path
 from tui.models.here import look
 from tui.models.inspect import describe, examine, preview
 from tui.models.offer import Offer
+from tui.models.reduced import kept_of
 from tui.models.reference import Reference, is_model_id, parse
 from tui.models.resolve import DEFAULT_DTYPE, FETCHED, LOADABLE, fetch, resolve
 from tui.run import plan
@@ -77,7 +79,7 @@ def list_(
     if not found:
         print("no models found here", file=sys.stderr)
     else:
-        head = ("MODEL", "FAMILY", "STORED", "SIZE", "NEEDS", "STATE")
+        head = ("MODEL", "FAMILY", "STORED", "SIZE", "KEPT", "NEEDS", "STATE")
         print(table([head, *(_row(one, context, free) for one in found)]))
         print(f"needs: in {DEFAULT_DTYPE} at {context} tokens; {size(free)} free", file=sys.stderr)
     print("`duibi models list --available` shows what can be fetched", file=sys.stderr)
@@ -166,6 +168,19 @@ def fit(
     return 4
 
 
+@app.command(
+    help="Make int8 or int4 weights of a checkpoint here and keep them for all later loads."
+)
+def quantize(
+    model: Model,
+    to: Annotated[str, typer.Option("--to", metavar="int8|int4", help="The format.")] = "int8",
+    json: Json = False,
+) -> int:
+    made = quantizing.quantize(model, to)
+    print(json_text(made) if json else one_line(quantizing.said(made)))
+    return 0
+
+
 @app.command(help="Remove a fetched model from its cache; asks, and says what that frees.")
 def rm(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> int:
     paths = removal.belongings(parse(model))
@@ -225,13 +240,21 @@ def _row(one: Found, context: int, free: int) -> tuple[str, ...]:
     state = one.state if one.state == "complete" else f"{one.state}: {one.why}"
     if one.served:
         state = "running in Ollama"
-    return (one.reference, one.family, one.dtype, size(one.size), need, state)
+    kept = ", ".join(f"{dtype} {size(taken)}" for dtype, taken in _kept(one).items())
+    return (one.reference, one.family, one.dtype, size(one.size), kept, need, state)
+
+
+def _kept(one: Found) -> dict[str, int]:
+    """Bytes of the reduced weights that were made of it, by format."""
+    if one.served:
+        return {}
+    return {each.dtype: removal.disk_bytes(each.folder) for each in kept_of(one.path)}
 
 
 def _as_json(one: Found, context: int, free: int) -> dict[str, Any]:
     needs = _all(one, context)
     fits = {dtype: need <= free for dtype, need in needs.items()}
-    return one.to_json() | {"needs": needs, "fits": fits}
+    return one.to_json() | {"needs": needs, "fits": fits, "kept": _kept(one)}
 
 
 def _fitted(need: int, free: int) -> str:

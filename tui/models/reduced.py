@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,19 @@ def kept() -> Iterator[Kept]:
             yield Kept(entry, Path(said["source"]), str(said["dtype"]))
         except (OSError, ValueError, KeyError, TypeError):
             continue
+
+
+def sweep() -> bool:
+    """Remove what processes that are gone left half made; whether some is left, because
+    its process is there."""
+    folder, left = root(), False
+    for entry in folder.glob("*.part") if folder.is_dir() else ():
+        maker = entry.name.split(".")[-2]
+        if maker.isdigit() and Path(f"/proc/{maker}").exists():
+            left = True
+        else:
+            shutil.rmtree(entry, ignore_errors=True)
+    return left
 
 
 def kept_of(checkpoint: Path) -> list[Kept]:

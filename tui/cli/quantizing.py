@@ -1,0 +1,98 @@
+"""``duibi models quantize``: reduced weights made before anybody waits for them."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from tui.cli.fetching import ProgressLine
+from tui.engines.base import EngineError
+from tui.engines.local import LocalEngine
+from tui.events import Body, Load
+from tui.host import cpu, paths
+from tui.host.errors import UserError
+from tui.host.figures import size
+from tui.models import reduced
+from tui.models.reference import parse
+from tui.models.remove import disk_bytes
+from tui.models.resolve import LOCAL, resolve
+
+_GONE_S = 3.0
+
+
+def quantize(model: str, to: str) -> dict[str, Any]:
+    """Make and keep the reduced weights of a model here, with progress on stderr.
+
+    What an earlier, interrupted try left is removed, also after an interruption now. Gives
+    ``model``, ``dtype``, ``checkpoint_bytes``, ``bytes`` (what was kept), ``seconds``,
+    ``path`` and ``made`` (False: it was there already).
+
+    Raises:
+        UserError: not a model of this machine, or its weights cannot be reduced or kept.
+    """
+    if to not in reduced.FORMATS:
+        raise UserError(f"--to {to!r} is no reduced format", f"use {' or '.join(reduced.FORMATS)}")
+    found = resolve(parse(model), lambda text: False, lambda stage, done, total: None)
+    if found.engine != LOCAL:
+        raise UserError(f"{model} holds no weights here", "name a checkpoint folder")
+    before = {one.folder for one in reduced.kept()}
+    began = time.monotonic()
+    engine = LocalEngine(
+        found.checkpoint, to, cpu.cores(), paths.log_file().with_name("quantize.log")
+    )
+    try:
+        with ProgressLine() as progress:
+
+            def show(t_ns: int, body: Body) -> None:
+                if isinstance(body, Load) and body.total:
+                    progress(f"{to} {body.stage}", body.done, body.total)
+
+            loaded = engine.load(show)
+    except EngineError as error:
+        raise UserError(f"{model}: {error.message}", error.next_step, 1) from None
+    finally:
+        engine.close()
+        _sweep()
+    after = {one.folder: one for one in reduced.kept()}
+    made = next((one for folder, one in after.items() if folder not in before), None)
+    kept = made or _of(found.checkpoint, to)
+    if kept is None:
+        raise UserError(
+            f"{model}: nothing was kept: {'; '.join(loaded.notes)}", "`duibi doctor` shows the disk"
+        )
+    return {
+        "model": model,
+        "dtype": to,
+        "checkpoint_bytes": found.checkpoint_bytes,
+        "bytes": disk_bytes(kept.folder),
+        "seconds": round(time.monotonic() - began, 1),
+        "path": str(kept.folder),
+        "made": made is not None,
+    }
+
+
+def said(made: dict[str, Any]) -> str:
+    """The same in a line."""
+    what = "made" if made["made"] else "was here already"
+    return (
+        f"{made['model']}@{made['dtype']} {what}: {size(made['checkpoint_bytes'])} -> "
+        f"{size(made['bytes'])} in {made['seconds']} s"
+    )
+
+
+def _sweep() -> None:
+    """The worker may take a moment to be gone."""
+    end = time.monotonic() + _GONE_S
+    while reduced.sweep() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def _of(checkpoint: Path, dtype: str) -> reduced.Kept | None:
+    sources = [checkpoint.resolve(), *(one.source for one in _converted(checkpoint))]
+    return next(
+        (one for one in reduced.kept() if one.dtype == dtype and one.source in sources), None
+    )
+
+
+def _converted(gguf: Path) -> list[reduced.Kept]:
+    """What is kept of a folder that a GGUF file was converted to: it carries its name."""
+    return [one for one in reduced.kept() if one.source.name.startswith(gguf.stem + "-")]
