@@ -1,5 +1,6 @@
 """Four kinds of models in one screen and one report: here, behind HTTP, pasted, recorded."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,7 +131,8 @@ async def test_one_screen_and_one_report(
     assert reading.verdict == "complete"
     kinds = [model["engine"] for model in reading.header.models]
     assert kinds == ["local", "endpoint", "pasted", "recorded"]
-    assert command(["report", str(run.path), "--format", "md"]) == 0
+    # A report draws its pictures in an event loop of its own.
+    assert await asyncio.to_thread(command, ["report", str(run.path), "--format", "md"]) == 0
     report = capsys.readouterr().out
     assert CANARY not in report + "".join(shown) + run.path.read_text()
     for label in labels:

@@ -6,7 +6,7 @@ import pytest
 
 from tui.engines.base import Message, Request
 from tui.engines.pasted import LONGEST_FILE, PastedEngine, read_pasted
-from tui.events import Answered, Body, Cancelled, Delta, Failed, Note, Started
+from tui.events import Answered, Body, Cancelled, Delta, Failed, Started
 from tui.host.errors import UserError
 
 
@@ -60,10 +60,15 @@ def test_a_person_supplies_what_is_missing() -> None:
     engine.cancel([2])
     thread.join(5)
     assert not thread.is_alive() and engine.waiting() == ()
-    assert [type(b) for b in got[3:5]] == [Note, Note]
     assert [b for b in got if isinstance(b, Delta)][1].text == "by? hand"
     finals = [b for b in got if isinstance(b, Answered | Cancelled | Failed)]
     assert [(type(b), b.answer) for b in finals] == [(Answered, 1), (Answered, 3), (Cancelled, 2)]
+
+
+def test_what_is_stopped_before_it_is_waited_for_ends_at_once() -> None:
+    engine = PastedEngine({}, interactive=True)
+    engine.cancel([4])
+    assert bodies(engine, request(4, "q")) == [Cancelled(4)]
 
 
 def test_closing_ends_the_wait() -> None:

@@ -22,7 +22,10 @@ QUESTIONS: dict[str, Any] = {
 
 def header(*labels: str, questions: dict[str, Any] | None = None) -> ev.Session:
     """A header with models of these labels."""
-    models = [{"name": label, "label": label, "engine": "local"} for label in labels]
+    models = [
+        {"name": label, "label": label, "engine": "pasted" if "(pasted)" in label else "local"}
+        for label in labels
+    ]
     return ev.Session(1, "0.1.0", "2026-11-22T05:00:00Z", models, questions or QUESTIONS)
 
 

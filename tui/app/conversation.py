@@ -71,8 +71,9 @@ class Finished:
 class Block:
     """One turn: prompt, reasoning, answer, and how it stands."""
 
-    def __init__(self, answer: Answer, width: int, look: Look) -> None:
+    def __init__(self, answer: Answer, model: Model, width: int, look: Look) -> None:
         self.answer, self._look, self._width = answer, look, width
+        self._waiting = "pane.paste" if model.engine == "pasted" else "pane.queued"
         self._shown = self._thought = 0
         self._mark: tuple[object, ...] = ()
         self._is_laid_out = False
@@ -147,7 +148,7 @@ class Block:
         if answer.started and answer.started.dropped_turns:
             rows.add(say("pane.dropped_turns", count=answer.started.dropped_turns), "muted")
         if answer.state == "queued":
-            rows.add(say("pane.queued"), "muted")
+            rows.add(say(self._waiting), "muted")
         elif answer.state == "cancelled":
             rows.add(say("pane.cancelled"), "warn")
         elif answer.failure is not None:
@@ -226,7 +227,7 @@ class Conversation:
             start = self._ends[index - 1] if index else 0
             if index == len(self._blocks) or not self._blocks[index].continues(answer):
                 del self._blocks[index:], self._ends[index:]
-                self._blocks.append(Block(answer, self.width, self._look))
+                self._blocks.append(Block(answer, model, self.width, self._look))
                 changed.append(start)
             at = self._blocks[index].update(answer, may_move)
             if at is not None:

@@ -40,6 +40,8 @@ def state_words(board: Board, model: Model, answer: Answer | None, look: Look) -
     if state == "prefill" and answer and answer.started_us is not None:
         waited = milliseconds((board.now_us - answer.started_us) / 1000)
         return look.say("state.prefill_for", time=waited)
+    if state == "queued" and model.engine == "pasted":
+        return look.say("state.paste")
     at_work = board.current(model.index)
     if state in ("ready", "answered", "cancelled") and at_work and at_work.is_open:
         ids = [question.id for question in board.questions]

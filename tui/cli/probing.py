@@ -12,6 +12,9 @@ from tui.engines import services
 from tui.engines.listing import Probe, probe
 from tui.settings import Settings, load
 
+NOTHING_REACHED = 3
+"""Exit code where every service that a person counts on is out of reach."""
+
 
 def usable(own: Mapping[str, Any]) -> list[services.Service]:
     """The services worth asking: those of the settings (``own``), those whose key or whose
@@ -56,12 +59,14 @@ def missing_models(found: Probe, settings: Settings) -> list[str]:
 
 
 def list_services(json: bool) -> int:
-    """Print what each service that can be asked offers, as references to name it by."""
+    """Print what each service that can be asked offers, as references to name it by; the
+    exit code."""
     settings = load()
     found = [one for one in probes(settings) if one.reachable or is_expected(one, settings)]
+    code = NOTHING_REACHED if found and not any(one.reachable for one in found) else 0
     if json:
         print(json_text([_as_json(one) for one in found]))
-        return 0
+        return code
     rows = [
         (f"{one.service.name}:{name}", one.service.host) for one in found for name in one.models
     ]
@@ -73,7 +78,7 @@ def list_services(json: bool) -> int:
             print(one_line(f"{one.service.name}: {one.fault.message} -> {step}"), file=sys.stderr)
     if not found:
         print("no service can be asked: no key is set, and no server is known", file=sys.stderr)
-    return 0
+    return code
 
 
 def _as_json(found: Probe) -> dict[str, Any]:

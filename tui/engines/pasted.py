@@ -11,7 +11,7 @@ from typing import Any
 
 from tui.engines import tokens
 from tui.engines.base import Request, Timed
-from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Note, Started
+from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Started
 from tui.host.errors import UserError
 
 LONGEST_FILE = 8 * 1024 * 1024
@@ -42,6 +42,7 @@ class PastedEngine:
         }
         self._interactive = interactive
         self._waiting: dict[int, queue.SimpleQueue[Timed]] = {}
+        self._unwanted: set[int] = set()
         self._lock = threading.Lock()
 
     def load(self, progress: Callable[[int, Body], None]) -> Loaded:
@@ -59,10 +60,7 @@ class PastedEngine:
                     yield from _told(request.answer, said)
                 elif self._interactive:
                     open_.add(request.answer)
-                    with self._lock:
-                        self._waiting[request.answer] = arrived
-                    note = Note("waiting for the pasted answer", request.answer)
-                    yield time.monotonic_ns(), note
+                    self._await(request.answer, arrived)
                 else:
                     yield time.monotonic_ns(), _missing(request)
             while open_:
@@ -91,9 +89,10 @@ class PastedEngine:
         return True
 
     def cancel(self, answers: Sequence[int] | None = None) -> None:
-        """Wait no longer for these answers (all by default)."""
+        """Wait no longer for these answers (all by default), nor begin to."""
         with self._lock:
             ids = list(self._waiting) if answers is None else answers
+            self._unwanted.update(ids)
             gone = [(id_, self._waiting.pop(id_)) for id_ in ids if id_ in self._waiting]
         for id_, arrived in gone:
             arrived.put((time.monotonic_ns(), Cancelled(id_)))
@@ -108,6 +107,13 @@ class PastedEngine:
     def close(self) -> None:
         """Wait for nothing any more."""
         self.cancel()
+
+    def _await(self, answer: int, arrived: queue.SimpleQueue[Timed]) -> None:
+        with self._lock:
+            if answer not in self._unwanted:
+                self._waiting[answer] = arrived
+                return
+        arrived.put((time.monotonic_ns(), Cancelled(answer)))
 
     def _known(self, request: Request) -> str | None:
         turns = self._answers.get(request.question, ())
