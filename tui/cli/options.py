@@ -45,7 +45,10 @@ OneAtATime = Annotated[
 ]
 Batch = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Answers a local model decodes together: sooner done in all."),
+    typer.Option(
+        metavar="N",
+        help="Answers a local model decodes together (as memory allows, 8 at most; 1: singly).",
+    ),
 ]
 Lookup = Annotated[
     bool,

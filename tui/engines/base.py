@@ -41,7 +41,8 @@ class Sampling:
 class Request:
     """One answer asked of an engine: the whole conversation so far, ending in what is asked.
 
-    ``question`` is the question's id, for engines that look answers up (pasted, recorded).
+    ``question`` is the question's id, for engines that look answers up (pasted, recorded);
+    ``first``: a person waits for it, so that it goes before what waits.
     """
 
     answer: int
@@ -49,6 +50,7 @@ class Request:
     max_new_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
     question: str = ""
+    first: bool = False
 
 
 class EngineError(UserError):
