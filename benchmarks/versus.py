@@ -1,290 +1,206 @@
-"""duibi's formats beside the script that people use, and llama.cpp where it is installed.
+"""duibi's formats beside the script that people use and llama.cpp, of the same weights.
 
     python -m benchmarks.versus [--shape demo|0.5b|1.5b|7b] [--formats bf16 int8 int4]
-        [--new 32] [--rounds 5] [--questions 8] [--gguf FILE]
+        [--llama Q8_0 Q4_0 Q4_K_M] [--prompt 256] [--long 1024] [--new 32] [--rounds 5]
+        [--questions 8] [--folder DIR] [--prepare]
 
 The contenders take turns, answer by answer, so that whatever else the machine does meets
-all of them; what is printed are medians with their spread and the median of the ratios
-within a round. ``demo`` is the real small model; the other shapes are random weights in
-the form of Llama with the demo's words (a token of noise costs what a token of sense does).
-The script is `from_pretrained(dtype=bfloat16)` and `generate` with a streamer. llama.cpp
-takes part where llama-cpp-python can be imported and --gguf names a file of the same
-weights. Contenders of 7B are loaded one at a time: there the turns are whole rounds.
+all of them; what is printed are medians with their spread, and the ratios that matter with
+theirs. ``demo`` is the real small model; the other shapes are random weights in the form of
+Llama (a token of noise costs what a token of sense does). The script is
+`from_pretrained(dtype=bfloat16)` and `generate` with a streamer. llama.cpp takes part where
+llama-cpp-python can be imported; it quantises the same weights itself. A set of questions is
+decoded together by duibi, one after another by the others: there --one-by-one answers are
+measured and the time multiplied. At 7B one contender is loaded at a time, and takes all its
+turns of a round at once. --folder keeps what was made, --prepare only makes it.
 """
 
 import argparse
-import json
-import shutil
+import importlib.util
+import os
 import statistics
-import struct
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
+from benchmarks import random_model
+from benchmarks.contenders import Contender, Duibi, Other, quantised
 from benchmarks.figures import row, spread
-from benchmarks.true_shape import BLOCK, noise
-from tui.cli.bench import Asker
-from tui.engines.local import LocalEngine
-from tui.host import cpu
-from tui.host.paths import cache_dir, log_file
+from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.worker.gguf import converted
 
-SHAPES = {
-    "0.5b": {"hidden_size": 1024, "intermediate_size": 2816, "layers": 24, "heads": 16},
-    "1.5b": {"hidden_size": 1536, "intermediate_size": 8960, "layers": 28, "heads": 12},
-    "7b": {"hidden_size": 4096, "intermediate_size": 11008, "layers": 32, "heads": 32},
-}
-WORDS_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+INSTALL = "llama.cpp takes no part: pip install llama-cpp-python (compiles for 12 CPU-minutes)"
+Found = dict[str, dict[str, list[float]]]
+"""Values by what was measured and of whom."""
 
-
-class Contender(Protocol):
-    """What can be timed: milliseconds a token in decoding, and seconds for one answer."""
-
-    def decode(self, words: int, new: int) -> tuple[float, float]:
-        """``(ms a token, s in all)`` of one answer."""
-        ...
-
-    def many(self, words: int, new: int, count: int) -> float:
-        """Seconds for so many answers, as this contender does them best."""
-        ...
-
-    def close(self) -> None:
-        """Give its memory back."""
-        ...
-
-
-class Duibi:
-    """A format of ours, through the ordinary worker."""
-
-    def __init__(self, folder: Path, dtype: str, batch: int) -> None:
-        self._engine = LocalEngine(folder, dtype, cpu.cores(), log_file(), batch=batch)
-        self._engine.load(lambda t_ns, body: None)
-        self._asker = Asker(self._engine)
-
-    def decode(self, words: int, new: int) -> tuple[float, float]:
-        """See `Contender`."""
-        (ends, seconds) = self._asker.ask(words, 1, new)
-        return ends[0].tpot_ms or 0.0, seconds
-
-    def many(self, words: int, new: int, count: int) -> float:
-        """Decoded together."""
-        return self._asker.ask(words, count, new)[1]
-
-    def close(self) -> None:
-        """See `Contender`."""
-        self._engine.close()
-
-
-class Other:
-    """A child process that answers a line of JSON with a line of JSON; one at a time."""
-
-    def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "benchmarks.versus", *arguments]
-        pipe = subprocess.PIPE
-        self._child = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-        self._told()
-
-    def _told(self) -> Any:
-        assert self._child.stdout is not None
-        line = self._child.stdout.readline()
-        if not line:
-            sys.exit("a contender died")
-        return json.loads(line)
-
-    def decode(self, words: int, new: int) -> tuple[float, float]:
-        """See `Contender`."""
-        assert self._child.stdin is not None
-        print(json.dumps([words, new]), file=self._child.stdin, flush=True)
-        first, total = self._told()
-        return (total - first) / (new - 1) * 1000, total
-
-    def many(self, words: int, new: int, count: int) -> float:
-        """One after another."""
-        return sum(self.decode(words, new)[1] for _ in range(count))
-
-    def close(self) -> None:
-        """See `Contender`."""
-        self._child.terminate()
-        self._child.wait()
-
-
-def serve(answer: Any) -> None:
-    """The child's side: ``answer(words, new) -> (s until the first token, s in all)``."""
-    print("{}", flush=True)
-    for line in sys.stdin:
-        print(json.dumps(answer(*json.loads(line))), flush=True)
-
-
-def serve_script(folder: str) -> None:
-    """The script that people use."""
-    from threading import Thread
-
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TextIteratorStreamer
-
-    torch.set_num_threads(cpu.cores())
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
-    torch.manual_seed(0)
-
-    def answer(words: int, new: int) -> tuple[float, float]:
-        ids = torch.randint(100, model.config.vocab_size, (1, words))
-        streamer = TextIteratorStreamer(tokenizer, skip_prompt=True)
-        more = {"max_new_tokens": new, "min_new_tokens": new, "do_sample": False}
-        began = time.perf_counter()
-        given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "streamer": streamer}
-        times: list[float] = []
-        hook = model.register_forward_hook(lambda *_: times.append(time.perf_counter() - began))
-        thread = Thread(target=model.generate, kwargs=given | more)
-        thread.start()
-        for _ in streamer:
-            pass
-        thread.join()
-        hook.remove()
-        return times[0], times[-1]
-
-    serve(answer)
-
-
-def serve_llama(gguf: str) -> None:
-    """llama.cpp through llama-cpp-python."""
-    import random
-
-    from llama_cpp import Llama
-
-    model = Llama(gguf, n_ctx=2048, n_threads=cpu.cores(), verbose=False)
-
-    def answer(words: int, new: int) -> tuple[float, float]:
-        ids = [random.randrange(100, model.n_vocab()) for _ in range(words)]
-        began, times = time.perf_counter(), []
-        model.reset()
-        for number, _ in enumerate(model.generate(ids, temp=0.0), 1):
-            times.append(time.perf_counter() - began)
-            if number == new:
-                break
-        return times[0], times[-1]
-
-    serve(answer)
-
-
-def random_checkpoint(folder: Path, shape: str, words: Path) -> None:
-    """Random weights of a shape, with the words of another checkpoint."""
-    sizes = SHAPES[shape]
-    config = json.loads((words / "config.json").read_text())
-    hidden, inner, vocab = sizes["hidden_size"], sizes["intermediate_size"], config["vocab_size"]
-    config |= {
-        "hidden_size": hidden,
-        "intermediate_size": inner,
-        "num_hidden_layers": sizes["layers"],
-        "num_attention_heads": sizes["heads"],
-        "num_key_value_heads": sizes["heads"],
-        "head_dim": hidden // sizes["heads"],
-        "tie_word_embeddings": False,
-        "dtype": "bfloat16",
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    for name in WORDS_FILES:
-        if (words / name).exists():
-            shutil.copy(words / name, folder / name)
-    shapes = {"model.embed_tokens.weight": (vocab, hidden), "lm_head.weight": (vocab, hidden)}
-    shapes["model.norm.weight"] = (hidden,)
-    for number in range(sizes["layers"]):
-        layer = f"model.layers.{number}."
-        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            shapes[f"{layer}self_attn.{name}.weight"] = (hidden, hidden)
-        for name in ("gate_proj", "up_proj"):
-            shapes[f"{layer}mlp.{name}.weight"] = (inner, hidden)
-        shapes[f"{layer}mlp.down_proj.weight"] = (hidden, inner)
-        for name in ("input_layernorm", "post_attention_layernorm"):
-            shapes[f"{layer}{name}.weight"] = (hidden,)
-    header, end = {}, 0
-    for key, size in shapes.items():
-        stop = end + 2 * size[0] * (size[1] if len(size) > 1 else 1)
-        header[key] = {"dtype": "BF16", "shape": size, "data_offsets": [end, stop]}
-        end = stop
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    block = noise()
-    with (folder / "model.safetensors").open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for start in range(0, end, BLOCK):
-            file.write(block[: min(BLOCK, end - start)])
-
-
-def compare(makers: dict[str, Any], given: argparse.Namespace, together: bool) -> None:
-    """Take turns and print."""
-    tokens: dict[str, list[float]] = {name: [] for name in makers}
-    sets: dict[str, list[float]] = {name: [] for name in makers}
-    alive: dict[str, Contender] = {}
-    for turn in range(given.rounds + 1):
-        for name, make in makers.items():
-            one = alive.get(name) or make()
-            if together:
-                alive[name] = one
-            pace, _ = one.decode(given.prompt, given.new)
-            if turn or not together:
-                tokens[name].append(pace)
-                if given.questions and turn == given.rounds:
-                    sets[name].append(one.many(given.prompt, given.new, given.questions))
-            if not together:
-                one.close()
-    for one in alive.values():
-        one.close()
-    table("decode", tokens, "ms/token", 1)
-    if given.questions:
-        table(f"{given.questions} answers of {given.new} tokens", sets, "s", 1)
-
-
-def table(title: str, found: dict[str, list[float]], unit: str, digits: int) -> None:
-    """Medians, spreads, and how many times as fast as the first contender."""
-    first = next(iter(found.values()))
-    for name, values in found.items():
-        ratios: Sequence[float] = [a / b for a, b in zip(first, values, strict=True)]
-        row(f"{title}: {name}", spread(values, unit, digits), f"{statistics.median(ratios):.2f}x")
+LIMITS: tuple[tuple[str, str, str, float], ...] = (
+    # What is measured (all: the less the better), whose, against whose, at least so many times.
+    *(("decode", f, "script", n) for f, n in (("int4", 4.0), ("int8", 2.4), ("bf16", 1.4))),
+    *(("decode", f, o, n) for f, o, n in (("int4", "Q4_0", 0.9), ("int8", "Q8_0", 0.8))),
+    *(("decode, long", f, o, n) for f, o, n in (("int4", "Q4_0", 0.9), ("int8", "Q8_0", 0.8))),
+    *(("prefill", f, o, n) for f, o, n in (("int8", "Q8_0", 1.5), ("int4", "Q4_0", 1.0))),
+    *(("set", f, "script", 10.0) for f in ("int4", "int8")),
+    *(("set", f, o, 2.0) for f, o in (("int4", "Q4_0"), ("int8", "Q8_0"))),
+)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", choices=("demo", *SHAPES), default="demo")
-    parser.add_argument("--formats", nargs="+", default=["bf16", "int8", "int4"])
-    parser.add_argument("--prompt", type=int, default=64)
+    parser.add_argument("--shape", choices=("demo", *random_model.SHAPES), default="demo")
+    parser.add_argument("--layers", type=int, default=0, help="fewer than the shape has")
+    parser.add_argument("--formats", nargs="*", default=["bf16", "int8", "int4"])
+    parser.add_argument("--llama", nargs="*", default=["Q8_0", "Q4_0"])
+    parser.add_argument("--prompt", type=int, default=256)
+    parser.add_argument("--long", type=int, default=1024, help="a second prompt; 0: none")
     parser.add_argument("--new", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--answers", type=int, default=3, help="a turn where all come at once")
     parser.add_argument("--questions", type=int, default=8)
-    parser.add_argument("--gguf")
-    parser.add_argument("--script", help=argparse.SUPPRESS)
-    parser.add_argument("--llama", help=argparse.SUPPRESS)
+    parser.add_argument("--set-prompt", type=int, default=64)
+    parser.add_argument("--set-new", type=int, default=128)
+    parser.add_argument("--one-by-one", type=int, default=2)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--prepare", action="store_true")
     given = parser.parse_args()
-    if given.script:
-        serve_script(given.script)
-    elif given.llama:
-        serve_llama(given.llama)
-    else:
-        run(given)
-
-
-def run(given: argparse.Namespace) -> None:
-    """Make the checkpoint and have the contenders take turns."""
-    gguf = demo.fetch(lambda text: True, lambda stage, done, total: None)
-    words = converted(gguf, cache_dir() / "converted", lambda done, total: None)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = words
-        if given.shape != "demo":
-            folder = Path(temporary)
-            random_checkpoint(folder, given.shape, words)
-        makers: dict[str, Any] = {"script": lambda: Other("--script", str(folder))}
-        for dtype in given.formats:
-            makers[f"duibi {dtype}"] = partial(Duibi, folder, dtype, max(1, given.questions))
-        if given.gguf:
-            makers["llama.cpp"] = lambda: Other("--llama", given.gguf)
-        compare(makers, given, together=given.shape != "7b")
+        run(given, given.folder or Path(temporary))
+
+
+def run(given: argparse.Namespace, folder: Path) -> None:
+    """Make the checkpoint, pack it, and have the contenders take turns."""
+    checkpoint, ggufs = made(given, folder)
+    if given.prepare:
+        return
+    # What is packed here is no use to anybody afterwards.
+    os.environ["DUIBI_CACHE_DIR"] = str(folder / "cache")
+    bf16 = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
+    batch = max(1, given.questions)
+    for dtype in given.formats:
+        first = Duibi(checkpoint, dtype, batch)
+        row(f"{dtype}: first load, packing", f"{first.load_s:.1f} s", "240 s at 7B")
+        row("  highest private memory", f"{first.loading_peak / 1e9:.2f} GB")
+        first.close()
+    makers: dict[str, Callable[[], Contender]] = {
+        "script": partial(Other, "script", str(checkpoint), measured=given.one_by_one)
+    }
+    for dtype in given.formats:
+        makers[dtype] = partial(Duibi, checkpoint, dtype, batch)
+    for kind, gguf in ggufs.items():
+        makers[kind] = partial(Other, "llama", str(gguf), measured=given.one_by_one)
+    found = apart(makers, given) if given.shape == "7b" else together(makers, given)
+    report(found, bf16)
+
+
+def made(given: argparse.Namespace, folder: Path) -> tuple[Path, dict[str, Path]]:
+    """The checkpoint and llama.cpp's files of it by kind, kept in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = converted(
+        demo.fetch(lambda _: True, lambda *_: None), cache_dir() / "converted", lambda *_: None
+    )
+    checkpoint = words
+    if given.shape != "demo":
+        checkpoint = folder / "checkpoint"
+        if not (checkpoint / "config.json").exists():
+            random_model.write(checkpoint, given.shape, words, given.layers)
+    if importlib.util.find_spec("llama_cpp") is None and given.llama:
+        print(INSTALL)
+        return checkpoint, {}
+    ggufs = {kind: folder / f"{kind}.gguf" for kind in given.llama}
+    missing = [kind for kind, path in ggufs.items() if not path.exists()]
+    whole = folder / "bf16.gguf"
+    if missing:
+        random_model.to_gguf(checkpoint, whole)
+    for kind in missing:
+        began = time.monotonic()
+        part = folder / f"{kind}.part"
+        quantised(whole, part, kind)
+        part.rename(ggufs[kind])
+        print(f"{kind} made in {time.monotonic() - began:.0f} s", flush=True)
+    whole.unlink(missing_ok=True)
+    return checkpoint, ggufs
+
+
+def together(makers: dict[str, Callable[[], Contender]], given: argparse.Namespace) -> Found:
+    """All loaded, each answering once a round; the first round only warms up."""
+    alive = {name: make() for name, make in makers.items()}
+    found: Found = defaultdict(lambda: defaultdict(list))
+    for turn in range(given.rounds + 1):
+        for name, one in alive.items():
+            answers(found if turn else defaultdict(lambda: defaultdict(list)), name, one, given, 1)
+    for name, one in alive.items():
+        found["load"][name].append(one.load_s)
+        sets(found, name, one, given)
+        found["resident"][name].append(one.resident())
+        one.close()
+    return found
+
+
+def apart(makers: dict[str, Callable[[], Contender]], given: argparse.Namespace) -> Found:
+    """One loaded at a time, and all its answers of a round in a row."""
+    found: Found = defaultdict(lambda: defaultdict(list))
+    for turn in range(given.rounds):
+        for name, make in makers.items():
+            one = make()
+            found["load"][name].append(one.load_s)
+            one.ask(16, 2)
+            answers(found, name, one, given, given.answers)
+            if turn == given.rounds - 1:
+                sets(found, name, one, given)
+            found["resident"][name].append(one.resident())
+            one.close()
+            said = {
+                what: [round(v, 2) for v in of[name]] for what, of in found.items() if name in of
+            }
+            print(f"round {turn + 1}, {name}: {said}", flush=True)
+    return found
+
+
+def answers(found: Found, name: str, one: Contender, given: argparse.Namespace, count: int) -> None:
+    """Time answers to the short prompt and one to the long one."""
+    for _ in range(count):
+        answer = one.ask(given.prompt, given.new)
+        found["decode"][name].append(answer.token_ms)
+        found["prefill"][name].append(answer.first_s)
+    if given.long:
+        found["decode, long"][name].append(one.ask(given.long, max(2, given.new // 2)).token_ms)
+
+
+def sets(found: Found, name: str, one: Contender, given: argparse.Namespace) -> None:
+    """Time a set of questions."""
+    if given.questions:
+        took = one.many(given.set_prompt, given.set_new, given.questions)
+        found["set"][name].append(took)
+
+
+def report(found: Found, bf16: int) -> None:
+    """All values, then the ratios."""
+    units = {
+        "decode": ("ms/token", 1.0),
+        "decode, long": ("ms/token", 1.0),
+        "prefill": ("s", 1.0),
+        "set": ("s", 1.0),
+        "load": ("s", 1.0),
+        "resident": ("of bf16's bytes", 1 / bf16),
+    }
+    for what, (unit, scale) in units.items():
+        for name, values in found[what].items():
+            row(f"{what}: {name}", spread([value * scale for value in values], unit))
+    print()
+    for what, ours, theirs, least in LIMITS:
+        mine, other = found[what].get(ours), found[what].get(theirs)
+        if mine and other:
+            ratios = [b / a for a, b in zip(mine, other, strict=True)]
+            middle = statistics.median(other) / statistics.median(mine)
+            text = f"{middle:.2f}x (pairs {min(ratios):.2f} to {max(ratios):.2f})"
+            row(f"{what}: {ours} against {theirs}", text, f">= {least}x at 7B")
+    for name, most in (("int4", 0.37), ("int8", 0.60)):
+        if held := found["resident"].get(name):
+            row(f"resident: {name}", f"{max(held) / bf16:.3f} of bf16's bytes", f"<= {most} at 7B")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,8 @@ def _stored(checkpoint: Checkpoint) -> str:
     return _STORED[max(sizes, key=lambda name: sizes[name])] if sizes else "bf16"
 
 
-def _joined(model: Any, unit: Unit) -> tuple[torch.Tensor, torch.Tensor | None]:
+def joined(model: Any, unit: Unit) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Weight and bias of a unit's layers as one matrix."""
     parts = [model.get_submodule(name) for name in unit.members]
     if len(parts) == 1:
         return parts[0].weight.detach(), None if parts[0].bias is None else parts[0].bias.detach()
@@ -133,7 +134,8 @@ def _joined(model: Any, unit: Unit) -> tuple[torch.Tensor, torch.Tensor | None]:
     return torch.cat([part.weight.detach() for part in parts]), bias
 
 
-def _put(model: Any, unit: Unit, layer: Any) -> None:
+def put(model: Any, unit: Unit, layer: Any) -> None:
+    """Have ``layer``, over a unit's joined matrix, stand where its members stood."""
     for name, part in zip(unit.members, packed.divided(layer, unit.rows), strict=True):
         path, _, last = name.rpartition(".")
         setattr(model.get_submodule(path), last, part)
@@ -143,12 +145,12 @@ def _in_place(checkpoint: Checkpoint, dtype: str, progress: Progress) -> Any:
     """The checkpoint's model with its linear layers replaced one by one."""
     model = checkpoint.build(_stored(checkpoint), lambda done, total: None)
     done, total = 0, checkpoint.checkpoint_bytes
-    joined = list(units(model))
+    them = list(units(model))
 
     def take(number: int, importance: torch.Tensor | None) -> None:
         nonlocal done
-        unit = joined[number]
-        weight, bias = _joined(model, unit)
+        unit = them[number]
+        weight, bias = joined(model, unit)
         kind = _kind(unit, dtype)
         if kind is packed.Bf16:
             layer = kind(weight, bias)
@@ -156,10 +158,10 @@ def _in_place(checkpoint: Checkpoint, dtype: str, progress: Progress) -> Any:
             layer = _layer(kind, unit, kind.parts(weight, bias, importance))
         done += weight.nbytes
         aligned.let_go(model.get_submodule(name).weight for name in unit.members)
-        _put(model, unit, layer)
+        put(model, unit, layer)
         progress(min(done, total), total)
 
-    _each(checkpoint, model, joined, dtype, take)
+    _each(checkpoint, model, them, dtype, take)
     _round(model)
     progress(total, total)
     return model
@@ -203,15 +205,15 @@ def _plain(checkpoint: Checkpoint, progress: Progress) -> Any:
 def _each(
     checkpoint: Checkpoint,
     model: Any,
-    joined: Sequence[Unit],
+    them: Sequence[Unit],
     dtype: str,
     take: Callable[[int, torch.Tensor | None], None],
 ) -> None:
     """``take(number, importance)`` for every unit; only 4 bits need the importance."""
     if dtype == "int4":
-        calibrate.walk(model, checkpoint.codec, [unit.members for unit in joined], take)
+        calibrate.walk(model, checkpoint.codec, [unit.members for unit in them], take)
         return
-    for number in range(len(joined)):
+    for number in range(len(them)):
         take(number, None)
 
 
@@ -272,11 +274,11 @@ def _shapes(unit: Unit, dtype: str) -> dict[str, tuple[torch.dtype, tuple[int, .
 
 
 def _write(checkpoint: Checkpoint, model: Any, path: Path, dtype: str, progress: Progress) -> None:
-    joined = list(units(model))
-    linear = {f"{name}.{part}" for u in joined for name in u.members for part in ("weight", "bias")}
+    them = list(units(model))
+    linear = {f"{name}.{part}" for u in them for name in u.members for part in ("weight", "bias")}
     rest = {n: p for n, p in model.named_parameters() if n not in linear}
     shapes = {name: (torch.bfloat16, tuple(p.shape)) for name, p in rest.items()}
-    for unit in joined:
+    for unit in them:
         shapes |= _shapes(unit, dtype)
     writer = aligned.Writer(path, shapes)
     if shutil.disk_usage(path.parent).free < writer.size + _SPARE:
@@ -287,15 +289,15 @@ def _write(checkpoint: Checkpoint, model: Any, path: Path, dtype: str, progress:
 
     def take(number: int, importance: torch.Tensor | None) -> None:
         nonlocal done
-        unit = joined[number]
-        weight, bias = _joined(model, unit)
+        unit = them[number]
+        weight, bias = joined(model, unit)
         for part, tensor in _kind(unit, dtype).parts(weight, bias, importance).items():
             writer.put(f"{unit.name}.{part}", tensor)
         done += weight.nbytes
         aligned.let_go(model.get_submodule(name).weight for name in unit.members)
         progress(min(done, total), total)
 
-    _each(checkpoint, model, joined, dtype, take)
+    _each(checkpoint, model, them, dtype, take)
     writer.close()
 
 
@@ -303,15 +305,15 @@ def _assembled(checkpoint: Checkpoint, path: Path, dtype: str, progress: Progres
     """The model around the tensors of a file of ours."""
     tensors = dict(aligned.mapped(path))
     model = _skeleton(checkpoint, tensors)
-    joined, total = list(units(model)), checkpoint.checkpoint_bytes
-    for number, unit in enumerate(joined, 1):
+    them, total = list(units(model)), checkpoint.checkpoint_bytes
+    for number, unit in enumerate(them, 1):
         kind, size = _kind(unit, dtype), (sum(unit.rows), unit.columns, unit.biased)
         parts = {part: tensors.pop(f"{unit.name}.{part}") for part in kind.shapes(*size)}
-        _put(model, unit, _layer(kind, unit, parts))
+        put(model, unit, _layer(kind, unit, parts))
         if kind is packed.Int8:
             # Its kernel has the weights in an order of its own, in memory of its own.
             aligned.let_go(parts.values())
-        progress(total * number // len(joined), total)
+        progress(total * number // len(them), total)
     return model
 
 

@@ -1,0 +1,229 @@
+"""Who is timed in `benchmarks.versus`: duibi's formats, the usual script, llama.cpp."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tui.cli.bench import Asker
+from tui.engines.local import LocalEngine
+from tui.host import cpu, memory
+from tui.host.paths import log_file
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Of one answer: seconds until its first token, and milliseconds for each further one."""
+
+    first_s: float
+    token_ms: float
+
+    def seconds(self, new: int) -> float:
+        """What an answer of so many tokens takes."""
+        return self.first_s + self.token_ms * (new - 1) / 1000
+
+
+class Contender(Protocol):
+    """What can be timed."""
+
+    load_s: float
+    """From the imports' end until it can be asked."""
+
+    def ask(self, prompt: int, new: int) -> Answer:
+        """One answer of ``new`` tokens to a prompt of so many, new each time."""
+        ...
+
+    def many(self, prompt: int, new: int, count: int) -> float:
+        """Seconds for so many answers, as this contender does them best."""
+        ...
+
+    def resident(self) -> int:
+        """Bytes of memory it holds, mapped files among them."""
+        ...
+
+    def close(self) -> None:
+        """Give its memory back."""
+        ...
+
+
+class Peak:
+    """The highest private memory of a process, sampled by a thread until it is asked for."""
+
+    def __init__(self, engine: LocalEngine) -> None:
+        self._engine, self._highest, self._over = engine, 0, False
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._over:
+            self._highest = max(self._highest, self._engine.memory()[0])
+            time.sleep(0.02)
+
+    def stop(self) -> int:
+        """Bytes; the thread ends."""
+        self._over = True
+        self._thread.join()
+        return self._highest
+
+
+class Duibi:
+    """A format of ours, through the ordinary worker."""
+
+    def __init__(self, folder: Path, dtype: str, batch: int) -> None:
+        self._engine = LocalEngine(folder, dtype, cpu.cores(), log_file(), batch=batch)
+        self._engine.start()
+        peak = Peak(self._engine)
+        loaded = self._engine.load(lambda t_ns, body: None)
+        self.load_s, self.loading_peak = loaded.load_s - loaded.import_s, peak.stop()
+        for note in loaded.notes:
+            print(f"  {dtype}: {note}")
+        self._asker = Asker(self._engine)
+        self._words: dict[int, int] = {}
+
+    def _words_for(self, prompt: int) -> int:
+        if prompt not in self._words:
+            self._words[prompt] = self._asker.words_for(prompt)
+        return self._words[prompt]
+
+    def ask(self, prompt: int, new: int) -> Answer:
+        """See `Contender`."""
+        ends, _ = self._asker.ask(self._words_for(prompt), 1, new)
+        # Prompts are made of words: a few tokens more or less than was asked for.
+        first = (ends[0].ttft_ms or 0.0) / 1000 * prompt / ends[0].prompt_tokens
+        return Answer(first, ends[0].tpot_ms or 0.0)
+
+    def many(self, prompt: int, new: int, count: int) -> float:
+        """Decoded together."""
+        return self._asker.ask(self._words_for(prompt), count, new)[1]
+
+    def resident(self) -> int:
+        """See `Contender`."""
+        return sum(self._engine.memory())
+
+    def close(self) -> None:
+        """See `Contender`."""
+        self._engine.close()
+
+
+class Other:
+    """A child process that answers a line of JSON with a line of JSON; one at a time."""
+
+    def __init__(self, *arguments: str, measured: int) -> None:
+        command = [sys.executable, "-m", "benchmarks.contenders", *arguments]
+        pipe = subprocess.PIPE
+        self._child = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self._measured = measured
+        self.load_s = float(self._told())
+
+    def _told(self) -> Any:
+        assert self._child.stdout is not None
+        line = self._child.stdout.readline()
+        if not line:
+            sys.exit("a contender died")
+        return json.loads(line)
+
+    def ask(self, prompt: int, new: int) -> Answer:
+        """See `Contender`."""
+        assert self._child.stdin is not None
+        print(json.dumps([prompt, new]), file=self._child.stdin, flush=True)
+        first, total = self._told()
+        return Answer(first, (total - first) / (new - 1) * 1000)
+
+    def many(self, prompt: int, new: int, count: int) -> float:
+        """One after another: all cost the same, so only some are measured."""
+        some = min(count, self._measured)
+        return sum(self.ask(prompt, new).seconds(new) for _ in range(some)) / some * count
+
+    def resident(self) -> int:
+        """See `Contender`."""
+        return sum(memory.process(self._child.pid))
+
+    def close(self) -> None:
+        """See `Contender`."""
+        self._child.terminate()
+        self._child.wait()
+
+
+def serve(load_s: float, answer: Any) -> None:
+    """The child's side: ``answer(prompt, new) -> (s until the first token, s in all)``."""
+    print(load_s, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(*json.loads(line))), flush=True)
+
+
+def serve_script(folder: str) -> None:
+    """The script that people use."""
+    from threading import Thread
+
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TextIteratorStreamer
+
+    torch.set_num_threads(cpu.cores())
+    began = time.perf_counter()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    load_s = time.perf_counter() - began
+    torch.manual_seed(0)
+
+    def answer(prompt: int, new: int) -> tuple[float, float]:
+        ids = torch.randint(100, 40000, (1, prompt))
+        streamer = TextIteratorStreamer(tokenizer, skip_prompt=True)
+        more = {"max_new_tokens": new, "min_new_tokens": new, "do_sample": False}
+        began = time.perf_counter()
+        given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "streamer": streamer}
+        times: list[float] = []
+        hook = model.register_forward_hook(lambda *_: times.append(time.perf_counter() - began))
+        thread = Thread(target=model.generate, kwargs=given | more)
+        thread.start()
+        for _ in streamer:
+            pass
+        thread.join()
+        hook.remove()
+        return times[0], times[-1]
+
+    serve(load_s, answer)
+
+
+def serve_llama(gguf: str) -> None:
+    """llama.cpp through llama-cpp-python."""
+    import random
+
+    from llama_cpp import Llama
+
+    began = time.perf_counter()
+    model = Llama(gguf, n_ctx=2048, n_threads=cpu.cores(), verbose=False)
+    load_s = time.perf_counter() - began
+
+    def answer(prompt: int, new: int) -> tuple[float, float]:
+        ids = [random.randrange(100, 40000) for _ in range(prompt)]
+        began, times = time.perf_counter(), []
+        model.reset()
+        for number, _ in enumerate(model.generate(ids, temp=0.0), 1):
+            times.append(time.perf_counter() - began)
+            if number == new:
+                break
+        return times[0], times[-1]
+
+    serve(load_s, answer)
+
+
+def quantised(bf16: Path, target: Path, kind: str) -> None:
+    """llama.cpp's own quantisation of a GGUF file, by its recipe of that name."""
+    import ctypes
+
+    import llama_cpp
+
+    given = llama_cpp.llama_model_quantize_default_params()
+    given.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{kind}")
+    given.nthread = cpu.cores()
+    source, to = (str(path).encode() for path in (bf16, target))
+    if llama_cpp.llama_model_quantize(source, to, ctypes.byref(given)):
+        sys.exit(f"llama.cpp could not make {kind} of {bf16}")
+
+
+if __name__ == "__main__":
+    (serve_script if sys.argv[1] == "script" else serve_llama)(sys.argv[2])
