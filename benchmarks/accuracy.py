@@ -28,7 +28,7 @@ from benchmarks.figures import row
 from tui import questions
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.worker import calibrate, formats, packed, tiled
+from tui.worker import aligned, calibrate, formats, packed, tiled
 from tui.worker.attention import new_cache
 from tui.worker.families.base import Checkpoint
 from tui.worker.gguf import converted
@@ -152,7 +152,7 @@ RECIPES: tuple[tuple[str, Recipe, bool], ...] = (
 
 
 def made(checkpoint: Checkpoint, recipe: Recipe, weighed: bool) -> tuple[Any, float]:
-    """A model by a recipe, and its bits a weight, scales and head included."""
+    """A model by a recipe, and its bits a weight, scales included, the head not."""
     model = checkpoint.build("bf16", quiet)
     units = list(formats.units(model))
     size = count = 0
@@ -162,9 +162,10 @@ def made(checkpoint: Checkpoint, recipe: Recipe, weighed: bool) -> tuple[Any, fl
         unit = units[number]
         weight, bias = formats.joined(model, unit)
         layer = recipe(unit, weight.float(), bias, importance if weighed else None)
-        count += weight.numel()
-        held = (getattr(layer, name, None) for name in ("_weight", "_scale", "_scales"))
-        size += sum(part.nbytes for part in held if part is not None)
+        if not unit.is_head:
+            count += weight.numel()
+            parts = type(layer).shapes(*weight.shape, False).values()
+            size += sum(aligned.nbytes(dtype, shape) for dtype, shape in parts)
         formats.put(model, unit, layer)
 
     calibrate.walk(model, checkpoint.codec, [unit.members for unit in units], take)
