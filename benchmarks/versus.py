@@ -11,8 +11,9 @@ Llama (a token of noise costs what a token of sense does). The script is
 `from_pretrained(dtype=bfloat16)` and `generate` with a streamer. llama.cpp takes part where
 llama-cpp-python can be imported; it quantises the same weights itself. A set of questions is
 decoded together by duibi, one after another by the others: there --one-by-one answers are
-measured and the time multiplied. At 7B one contender is loaded at a time, and takes all its
-turns of a round at once. --folder keeps what was made, --prepare only makes it.
+measured and the time multiplied. At 7B they do not fit into memory together: there two at a
+time take turns (the script and bf16 share a mapped file; int8 and Q8_0; int4 and Q4_0).
+--folder keeps what was made, --prepare only makes it.
 """
 
 import argparse
@@ -37,6 +38,9 @@ INSTALL = "llama.cpp takes no part: pip install llama-cpp-python (compiles for 1
 Found = dict[str, dict[str, list[float]]]
 """Values by what was measured and of whom."""
 
+APART = (("script", "bf16"), ("int8", "Q8_0"), ("int4", "Q4_0"), ("Q4_K_M",))
+"""Who is loaded together at 7B."""
+
 LIMITS: tuple[tuple[str, str, str, float], ...] = (
     # What is measured (all: the less the better), whose, against whose, at least so many times.
     *(("decode", f, "script", n) for f, n in (("int4", 4.0), ("int8", 2.4), ("bf16", 1.4))),
@@ -59,7 +63,7 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=1024, help="a second prompt; 0: none")
     parser.add_argument("--new", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--answers", type=int, default=3, help="a turn where all come at once")
+    parser.add_argument("--long-rounds", type=int, default=2)
     parser.add_argument("--questions", type=int, default=8)
     parser.add_argument("--set-prompt", type=int, default=64)
     parser.add_argument("--set-new", type=int, default=128)
@@ -92,7 +96,10 @@ def run(given: argparse.Namespace, folder: Path) -> None:
         makers[dtype] = partial(Duibi, checkpoint, dtype, batch)
     for kind, gguf in ggufs.items():
         makers[kind] = partial(Other, "llama", str(gguf), measured=given.one_by_one)
-    found = apart(makers, given) if given.shape == "7b" else together(makers, given)
+    found: Found = defaultdict(lambda: defaultdict(list))
+    groups = APART if given.shape == "7b" and not given.layers else (tuple(makers),)
+    for group in groups:
+        together(found, {name: makers[name] for name in group if name in makers}, given)
     report(found, bf16)
 
 
@@ -125,56 +132,30 @@ def made(given: argparse.Namespace, folder: Path) -> tuple[Path, dict[str, Path]
     return checkpoint, ggufs
 
 
-def together(makers: dict[str, Callable[[], Contender]], given: argparse.Namespace) -> Found:
-    """All loaded, each answering once a round; the first round only warms up."""
+def together(
+    found: Found, makers: dict[str, Callable[[], Contender]], given: argparse.Namespace
+) -> None:
+    """All of these loaded, each answering once a round."""
     alive = {name: make() for name, make in makers.items()}
-    found: Found = defaultdict(lambda: defaultdict(list))
-    for turn in range(given.rounds + 1):
+    for one in alive.values():
+        one.ask(16, 4)
+    for turn in range(given.rounds):
         for name, one in alive.items():
-            answers(found if turn else defaultdict(lambda: defaultdict(list)), name, one, given, 1)
+            answer = one.ask(given.prompt, given.new)
+            found["decode"][name].append(answer.token_ms)
+            found["prefill"][name].append(answer.first_s)
+            if given.long and turn < given.long_rounds:
+                long = one.ask(given.long, max(2, given.new // 2))
+                found["decode, long"][name].append(long.token_ms)
     for name, one in alive.items():
         found["load"][name].append(one.load_s)
-        sets(found, name, one, given)
+        if given.questions:
+            took = one.many(given.set_prompt, given.set_new, given.questions)
+            found["set"][name].append(took)
         found["resident"][name].append(one.resident())
         one.close()
-    return found
-
-
-def apart(makers: dict[str, Callable[[], Contender]], given: argparse.Namespace) -> Found:
-    """One loaded at a time, and all its answers of a round in a row."""
-    found: Found = defaultdict(lambda: defaultdict(list))
-    for turn in range(given.rounds):
-        for name, make in makers.items():
-            one = make()
-            found["load"][name].append(one.load_s)
-            one.ask(16, 2)
-            answers(found, name, one, given, given.answers)
-            if turn == given.rounds - 1:
-                sets(found, name, one, given)
-            found["resident"][name].append(one.resident())
-            one.close()
-            said = {
-                what: [round(v, 2) for v in of[name]] for what, of in found.items() if name in of
-            }
-            print(f"round {turn + 1}, {name}: {said}", flush=True)
-    return found
-
-
-def answers(found: Found, name: str, one: Contender, given: argparse.Namespace, count: int) -> None:
-    """Time answers to the short prompt and one to the long one."""
-    for _ in range(count):
-        answer = one.ask(given.prompt, given.new)
-        found["decode"][name].append(answer.token_ms)
-        found["prefill"][name].append(answer.first_s)
-    if given.long:
-        found["decode, long"][name].append(one.ask(given.long, max(2, given.new // 2)).token_ms)
-
-
-def sets(found: Found, name: str, one: Contender, given: argparse.Namespace) -> None:
-    """Time a set of questions."""
-    if given.questions:
-        took = one.many(given.set_prompt, given.set_new, given.questions)
-        found["set"][name].append(took)
+        said = {what: [round(v, 2) for v in of[name]] for what, of in found.items() if name in of}
+        print(f"{name}: {said}", flush=True)
 
 
 def report(found: Found, bf16: int) -> None:
@@ -194,9 +175,9 @@ def report(found: Found, bf16: int) -> None:
     for what, ours, theirs, least in LIMITS:
         mine, other = found[what].get(ours), found[what].get(theirs)
         if mine and other:
-            ratios = [b / a for a, b in zip(mine, other, strict=True)]
             middle = statistics.median(other) / statistics.median(mine)
-            text = f"{middle:.2f}x (pairs {min(ratios):.2f} to {max(ratios):.2f})"
+            low, high = min(other) / max(mine), max(other) / min(mine)
+            text = f"{middle:.2f}x ({low:.2f} to {high:.2f} at the extremes)"
             row(f"{what}: {ours} against {theirs}", text, f">= {least}x at 7B")
     for name, most in (("int4", 0.37), ("int8", 0.60)):
         if held := found["resident"].get(name):
