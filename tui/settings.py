@@ -29,8 +29,7 @@ class Settings:
     while memory is planned for a conversation of common length);
     ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
     ``schedule`` is ``auto`` (what fits in memory is held together), ``together`` or
-    ``one-at-a-time``; ``batch`` is how many answers a model here decodes together at
-    most (0: as memory allows);
+    ``one-at-a-time``; ``batch`` is how many answers a model here decodes together at most;
     ``lookup`` guesses tokens from the prompt (same text, sooner where an answer repeats it);
     ``sessions`` is where runs are recorded (None: the usual folder); ``model_folders``
     are further folders below which checkpoints are looked for;
@@ -54,7 +53,7 @@ class Settings:
     repetition_penalty: float | None = None
     seed: int | None = None
     repeat: int = 1
-    batch: int = 0
+    batch: int = 1
     lookup: bool = False
     schedule: str = "auto"
     blind: bool = False

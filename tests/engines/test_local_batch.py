@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -63,31 +62,6 @@ def test_each_caller_gets_its_own_answer_made_in_company(engine: LocalEngine) ->
         assert text_of(alone) == text_of(found[request.answer])
         assert isinstance(alone[-1], Answered)
         assert alone[-1].batch == 1
-
-
-def test_who_goes_first_enters_a_full_batch(engine: LocalEngine) -> None:
-    full, events = threading.Event(), []
-
-    def background(id_: int) -> None:
-        for _, body in engine.answer([ask(id_, f"long {id_}", 3000)]):
-            events.append(body)
-            if sum(isinstance(each, Started) for each in events) == 3:
-                full.set()
-
-    threads = [threading.Thread(target=background, args=(id_,)) for id_ in range(5)]
-    for thread in threads:
-        thread.start()
-    assert full.wait(30)
-    asked = replace(ask(9, "me first", 5), first=True)
-    first = [body for _, body in engine.answer([asked])]
-    assert isinstance(first[0], Started) and first[0].batch == 4
-    assert isinstance(first[-1], Answered)
-    assert sum(isinstance(body, Started) for body in events) == 3, "others wait for their turn"
-    assert not any(isinstance(body, Answered) for body in events)
-    engine.cancel()
-    for thread in threads:
-        thread.join(30)
-    assert sum(isinstance(body, Cancelled) for body in events) == 5
 
 
 def test_one_caller_cancels_and_the_others_are_answered(engine: LocalEngine) -> None:

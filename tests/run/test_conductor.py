@@ -76,12 +76,6 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         run.close("test over")
 
 
-class Several(EchoEngine):
-    """Answers two at once, and a third that a person waits for."""
-
-    concurrency, reserve = 2, 1
-
-
 def board_of(run: Run) -> Board:
     return fold(read(run.path).events)
 
@@ -474,19 +468,3 @@ def test_the_header_tells_the_machine_but_not_whose_it_is(stage: Stage) -> None:
     assert header.host["cpu"]["cores"] == cpu.cores()
     assert "torch" in header.host["packages"]
     assert header.questions["questions"][0]["id"] == "a"
-
-
-def test_what_a_person_asks_begins_beside_a_full_background(stage: Stage) -> None:
-    engine = Several(pace=0.05)
-    run = stage(engine)
-    run.ask_all()
-    until(lambda: len(engine.requests) == 2)
-    (mine,) = run.ask(None, "mine")
-    until(lambda: len(engine.requests) == 3)
-    assert [(request.answer == mine, request.first) for request in engine.requests] == [
-        (False, False),
-        (False, False),
-        (True, True),
-    ]
-    board = finished(run)
-    assert {answer.state for answer in answers(board)} == {"answered"}

@@ -12,7 +12,6 @@ from tui.host.memory import Reading
 from tui.models import demo, files
 from tui.models.memory import Shape
 from tui.models.resolve import Resolved
-from tui.questions import QuestionSet, load
 from tui.run import plan
 from tui.run.residents import Residents
 from tui.settings import Settings
@@ -37,14 +36,10 @@ def qwen(tmp_path: Path) -> Resolved:
 
 
 def planned(
-    *models: Resolved,
-    limit: float,
-    used: float = 0,
-    settings: Settings | None = None,
-    questions: QuestionSet | None = None,
+    *models: Resolved, limit: float, used: float = 0, settings: Settings | None = None
 ) -> plan.Plan:
     reading = Reading(int(limit * GB), int(used * GB), "cgroup v2")
-    return plan.make(models, settings or Settings(), reading, questions)
+    return plan.make(models, settings or Settings(), reading)
 
 
 def test_a_7b_in_bf16_at_2k_context_takes_about_20_gb(qwen: Resolved) -> None:
@@ -55,8 +50,7 @@ def test_a_7b_in_bf16_at_2k_context_takes_about_20_gb(qwen: Resolved) -> None:
     assert plan.need(plan.subject_of(qwen), 100_000).tokens == 8192, (
         "more than its context is never used"
     )
-    beside = plan.need(plan.subject_of(qwen), 2048, beside=7 * 2048)
-    assert beside.cache == 8 * needed.cache
+    assert plan.need(plan.subject_of(qwen), 2048, answers=8).cache == 8 * needed.cache
 
 
 def test_the_context_asked_for_is_what_is_planned_for(qwen: Resolved) -> None:
@@ -97,26 +91,6 @@ def test_who_is_held_together_and_who_takes_turns(qwen: Resolved) -> None:
     forced = planned(qwen, third, limit=4, settings=all_the_same)
     forced.check()
     assert (forced.turns, forced.room) == (((0, 1),), None)
-
-
-def test_a_set_is_decoded_together_as_far_as_it_costs_nobody_a_place(qwen: Resolved) -> None:
-    tongji, second = load("tongji"), replace(qwen, label="second")
-    wide = planned(qwen, limit=64, questions=tongji)
-    assert wide.batch.size == plan.BATCH == len(tongji.questions)
-    # The longest of the eight questions, its answer and the template.
-    assert 512 + 150 < wide.batch.tokens < 512 + 350
-    assert wide.needs[0].cache > planned(qwen, limit=64).needs[0].cache
-    assert 1 < planned(qwen, limit=26, questions=tongji).batch.size < 8
-    assert planned(qwen, limit=22, questions=tongji).batch.size == 1
-    both = planned(qwen, second, limit=48, questions=tongji)
-    assert both.turns == ((0, 1),) and 1 < both.batch.size < 8
-    clean = Settings(schedule="one-at-a-time")
-    assert planned(qwen, limit=64, settings=clean, questions=tongji).batch.size == 1
-    asked = planned(qwen, limit=22, settings=Settings(batch=8), questions=tongji)
-    with pytest.raises(UserError) as caught:
-        asked.check()
-    assert caught.value.exit_code == 4
-    assert planned(qwen, limit=64, questions=load("smoke")).batch.size == 3
 
 
 def test_what_computes_elsewhere_needs_nothing(qwen: Resolved) -> None:

@@ -166,16 +166,3 @@ def test_a_conversation_that_goes_on_is_not_computed_twice(ready: Ready) -> None
     assert texts(events) == texts(fresh)
     done = next(b for b in events if isinstance(b, Answered))
     assert done.prefill_tok_s == pytest.approx(seen[0] / done.ttft_ms * 1000, rel=0.01)
-
-
-def test_one_more_answer_waits_where_memory_is_not_planned_for_it(ready: Ready) -> None:
-    short, long = job(0, "hi", 20), job(1, "x " * 300, 20)
-    bounded = Batch(dataclasses.replace(ready, tokens=200), Control(), Peak())
-    assert bounded.holds(long), "one alone is always held"
-    list(bounded.enter(short))
-    assert bounded.holds(job(2, "hello", 20)) and not bounded.holds(long)
-    unbounded = Batch(ready, Control(), Peak())
-    list(unbounded.enter(short))
-    assert unbounded.holds(long)
-    too_long = job(3, "x " * 5000, 20)
-    assert bounded.holds(too_long), "it fails when it enters, not by waiting"

@@ -61,10 +61,9 @@ def figures(model: Model, answer: Answer | None, look: Look) -> str:
         return ""
     if speed is None:
         return look.say("pane.ttft", ttft=milliseconds(ttft))
-    rows = answer.figures.batch if answer.figures else answer.started.batch if answer.started else 1
-    name = "pane.ttft_speed" if rows < 2 else "pane.ttft_speed_batch"
-    told = ("~" if is_guess else "") + rate(speed)
-    return look.say(name, ttft=milliseconds(ttft), speed=told, rows=rows)
+    return look.say(
+        "pane.ttft_speed", ttft=milliseconds(ttft), speed=("~" if is_guess else "") + rate(speed)
+    )
 
 
 def header(

@@ -45,10 +45,7 @@ OneAtATime = Annotated[
 ]
 Batch = Annotated[
     int | None,
-    typer.Option(
-        metavar="N",
-        help="Answers a local model decodes together (as memory allows, 8 at most; 1: singly).",
-    ),
+    typer.Option(metavar="N", help="Answers a local model decodes together: sooner done in all."),
 ]
 Lookup = Annotated[
     bool,

@@ -41,8 +41,7 @@ class Sampling:
 class Request:
     """One answer asked of an engine: the whole conversation so far, ending in what is asked.
 
-    ``question`` is the question's id, for engines that look answers up (pasted, recorded);
-    ``first``: a person waits for it, so that it goes before what waits.
+    ``question`` is the question's id, for engines that look answers up (pasted, recorded).
     """
 
     answer: int
@@ -50,7 +49,6 @@ class Request:
     max_new_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
     question: str = ""
-    first: bool = False
 
 
 class EngineError(UserError):

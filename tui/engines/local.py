@@ -42,8 +42,7 @@ class LocalEngine:
     ``remote_code`` the SHA-256 of each Python file of the folder that a person agreed to
     run (`tui.models.inspect.python_files`), ``allowance`` the memory it is held to,
     ``batch`` how many answers it decodes together at most: so many may be asked for at
-    once, and one more that a person waits for; ``tokens`` of all of them are held at most.
-    ``lookup``: whether tokens are guessed from the prompt (`tui.worker.lookup`). It is
+    once, ``lookup`` whether tokens are guessed from the prompt (`tui.worker.lookup`). It is
     `tui.engines.base.Supervised` as well."""
 
     computes_here = True
@@ -59,7 +58,6 @@ class LocalEngine:
         allowance: Allowance | None = None,
         batch: int = 1,
         lookup: bool = False,
-        tokens: int = 0,
     ) -> None:
         self._checkpoint = checkpoint.absolute()
         self._dtype = dtype
@@ -70,8 +68,6 @@ class LocalEngine:
         self._allowance = allowance
         self.concurrency = batch
         self._lookup = lookup
-        self.reserve = int(batch > 1)
-        self._tokens = tokens
         self._disk = Disk()
         self._child: Child | None = None
         self._board: Switchboard | None = None
@@ -99,7 +95,6 @@ class LocalEngine:
             **({"remote_code": self._remote_code} if self._remote_code else {}),
             **({"batch": self.concurrency} if self.concurrency > 1 else {}),
             **({"lookup": True} if self._lookup else {}),
-            **({"tokens": self._tokens} if self._tokens else {}),
         )
         for item in _events(child, busy=False):
             match item:
@@ -140,7 +135,6 @@ class LocalEngine:
                     "messages": [[m.role, m.content] for m in request.messages],
                     "max_new_tokens": request.max_new_tokens,
                     "sampling": asdict(request.sampling),
-                    **({"first": True} if request.first else {}),
                 }
                 for request in requests
             ],

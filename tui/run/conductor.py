@@ -252,8 +252,7 @@ class Run:
         sampling = dict(self._shared.asked_sampling)
         self._record.emit(lane.index, ev.Asked(answer, question, text, turn, repeat or 0, sampling))
         priority = INTERACTIVE if repeat is None else BACKGROUND
-        task = Task(answer, question, turn, text, repeat or 0, scripted, priority=priority)
-        lane.queue.push(task)
+        lane.queue.push(Task(answer, question, turn, text, repeat or 0, scripted), priority)
         return answer
 
     def _again(self, lane: Lane, question: str, turns: Sequence[str]) -> list[int]:

@@ -28,7 +28,7 @@ class Factory:
 
     ``own`` is the ``[services]`` table of the settings, ``pasted`` holds the answers that
     a person brought, by model; with ``interactive`` a person is there to paste what is
-    missing. ``settings`` bound what a worker may take, ``batch`` what it answers at once.
+    missing. ``settings`` bound what a worker may take.
     """
 
     def __init__(
@@ -37,10 +37,8 @@ class Factory:
         pasted: Mapping[str, Answers] | None = None,
         interactive: bool = False,
         settings: Settings | None = None,
-        batch: plan.Batch | None = None,
     ) -> None:
         self._settings = settings or Settings()
-        self._batch = batch or plan.Batch()
         self._own, self._pasted, self._interactive = own, pasted or {}, interactive
         self._limiters: dict[str, Limiter] = {}
         self._sessions: dict[Path, reader.Reading] = {}
@@ -55,7 +53,6 @@ class Factory:
 
     def local(self, model: Resolved, threads: int) -> Engine:
         """A worker process of its own."""
-        batch = self._batch
         bounds = [tokens for tokens in (model.context, self._settings.context) if tokens]
         return LocalEngine(
             model.checkpoint,
@@ -64,10 +61,9 @@ class Factory:
             _worker_log(),
             min(bounds, default=None),
             remote_code=model.remote_code,
-            allowance=Allowance(*plan.allowance(model, self._settings, batch)),
-            batch=batch.size,
+            allowance=Allowance(*plan.allowance(model, self._settings)),
+            batch=self._settings.batch,
             lookup=self._settings.lookup,
-            tokens=plan.tokens_of(self._settings) + batch.beside if batch.size > 1 else 0,
         )
 
     def endpoint(self, model: Resolved, threads: int) -> Engine:
@@ -103,11 +99,7 @@ _MAKERS: dict[str, Callable[[Factory, Resolved, int], Engine]] = {
 
 
 def factory(
-    models: Sequence[Resolved],
-    questions: Sequence[str],
-    settings: Settings,
-    interactive: bool,
-    batch: plan.Batch | None = None,
+    models: Sequence[Resolved], questions: Sequence[str], settings: Settings, interactive: bool
 ) -> Factory:
     """The factory of a run of these models and question ids.
 
@@ -118,7 +110,7 @@ def factory(
     pasted: Mapping[str, Answers] = {}
     if settings.pasted is not None and names:
         pasted = read_pasted(settings.pasted, names, questions)
-    return Factory(settings.services, pasted, interactive, settings, batch)
+    return Factory(settings.services, pasted, interactive, settings)
 
 
 def _worker_log() -> Path:

@@ -17,7 +17,7 @@ from tui.host.errors import UserError
 from tui.run.cores import Cores, Use
 from tui.run.record import Record
 from tui.run.residents import Residents
-from tui.run.tasks import BACKGROUND, INTERACTIVE, Queue, Task
+from tui.run.tasks import Queue, Task
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +56,7 @@ class Lane:
     """A model of the run and all that is asked of it.
 
     As many answers are asked for at once as the engine's ``concurrency`` says (one where it
-    says nothing), each by a thread of its own, and so many more as it has in ``reserve`` for
-    what a person waits for; loading and leaving are done alone.
+    says nothing), each by a thread of its own; loading and leaving are done alone.
     """
 
     def __init__(self, index: int, engine: Engine, shared: Shared) -> None:
@@ -72,10 +71,9 @@ class Lane:
         self._reload_wanted = False
         self._waiting_for: tuple[int, ...] | None = None
         self._crashes = 0
-        self._most = getattr(engine, "concurrency", 1)
         self._threads = [
             threading.Thread(target=self._run, name=f"model-{index}-{n}", daemon=True)
-            for n in range(self._most + getattr(engine, "reserve", 0))
+            for n in range(getattr(engine, "concurrency", 1))
         ]
 
     def start(self) -> None:
@@ -195,10 +193,7 @@ class Lane:
             self._reload_wanted = self._load_wanted = False
             self._alone = True
             return Step(load)
-        running = self._running.values()
-        behind = sum(task.priority == BACKGROUND for task in running)
-        least = BACKGROUND if behind < self._most else INTERACTIVE
-        task = self.queue.pop({task.conversation for task in running}, least)
+        task = self.queue.pop({running.conversation for running in self._running.values()})
         if task is None:
             return None
         self._running[task.answer] = task
@@ -268,7 +263,6 @@ class Lane:
                 self.shared.max_new_tokens,
                 self.shared.sampling,
                 task.question,
-                task.priority == INTERACTIVE,
             )
             last = self._stream(request, task, use)
         match last:

@@ -98,8 +98,6 @@ def _row(board: Board, model: Model) -> tuple[str, ...]:
     clean = [f for f in figures if not f.contended]
     mark = "" if clean or not figures else "*"
     guess = "~" if any(f.token_source == "estimate" for f in clean or figures) else ""
-    if any(f.batch > 1 for f in clean or figures):
-        mark += "+"
 
     def mean(name: str, scale: float = 1, digits: int = 1) -> str:
         values = [v for f in clean or figures if (v := getattr(f, name)) is not None]

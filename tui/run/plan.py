@@ -19,17 +19,11 @@ from tui.models.memory import (
     weights_in_gguf,
 )
 from tui.models.resolve import LOADABLE, LOCAL, Resolved
-from tui.questions import QuestionSet
 from tui.settings import Settings
 
 PROMPT_TOKENS = 1536
 """Room for the conversation that is planned for, on top of the new tokens, where no context
 is asked for."""
-BATCH = 8
-"""Answers to a question set that are decoded together where nothing else is asked for: up to
-about so many rows a step costs little more than one."""
-_TEMPLATE = 64
-"""Tokens of a prompt that are not the question's, without a system prompt."""
 _LEAST_CONTEXT = 512
 _SPARE = 256 << 20
 _OVER = 0.15
@@ -66,23 +60,6 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """``size`` answers to a question set are decoded together, of ``tokens`` each (prompt
-    and answer), beside one conversation that a person waits for. 1: one after another."""
-
-    size: int = 1
-    tokens: int = 0
-
-    @property
-    def beside(self) -> int:
-        """Tokens that are held beside that one conversation."""
-        return self.size * self.tokens if self.size > 1 else 0
-
-
-_SINGLE = Batch()
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run will hold in memory and when.
 
@@ -97,18 +74,11 @@ class Plan:
     turns: tuple[tuple[int, ...], ...]
     refused: int | None = None
     change: str = ""
-    batch: Batch = field(default_factory=Batch)
 
     @property
     def room(self) -> int | None:
         """Bytes for all that is held at a time; None: whatever it takes."""
         return None if self.schedule == "together" else self.memory.room
-
-    @property
-    def holds(self) -> bool:
-        """Whether every turn is predicted to fit, whatever the schedule says."""
-        sums = [sum(self.needs[i].total for i in turn) for turn in self.turns]
-        return max(sums, default=0) <= self.memory.room
 
     @property
     def most(self) -> int | None:
@@ -162,7 +132,6 @@ class Plan:
             "room": self.memory.room,
             "source": self.memory.source,
             "schedule": self.schedule,
-            "batch": self.batch.size,
             "models": [
                 {
                     "model": need.label,
@@ -182,53 +151,26 @@ class Plan:
         }
 
 
-def make(
-    models: Sequence[Resolved],
-    settings: Settings,
-    memory: Reading,
-    questions: QuestionSet | None = None,
-) -> Plan:
-    """Plan a run of ``models``, each with as many answers as it decodes at once.
-
-    Where ``settings.batch`` leaves that open (0), it is `BATCH`, or as many as there is
-    memory for without a model losing its place beside the others; one where clean figures
-    were asked for.
-    """
+def make(models: Sequence[Resolved], settings: Settings, memory: Reading) -> Plan:
+    """Plan a run of ``models``, each with as many conversations as it decodes at once."""
     subjects = [subject_of(model) for model in models]
-    tokens, schedule = tokens_of(settings), settings.schedule
-    each = min(tokens, _longest(questions, settings)) if questions else tokens
-    if settings.batch:
-        return arrange(subjects, schedule, tokens, memory, Batch(settings.batch, each))
-    single = arrange(subjects, schedule, tokens, memory)
-    wanted = len(questions.questions) * settings.repeat if questions else 1
-    if schedule == "one-at-a-time" or single.refused is not None:
-        wanted = 1
-    for size in range(min(BATCH, wanted), 1, -1):
-        made = arrange(subjects, schedule, tokens, memory, Batch(size, each))
-        if made.turns == single.turns and made.refused is None and made.holds:
-            return made
-    return single
+    return arrange(subjects, settings.schedule, tokens_of(settings), memory, settings.batch)
 
 
 def arrange(
-    subjects: Sequence[Subject],
-    schedule: str,
-    tokens: int,
-    memory: Reading,
-    batch: Batch = _SINGLE,
+    subjects: Sequence[Subject], schedule: str, tokens: int, memory: Reading, answers: int = 1
 ) -> Plan:
     """Plan for models that are known by their figures, at ``tokens`` of context."""
-    needs = tuple(need(subject, tokens, beside=batch.beside) for subject in subjects)
+    needs = tuple(need(subject, tokens, answers=answers) for subject in subjects)
     if schedule == "together":
         held = tuple(i for i, one in enumerate(needs) if one.total)
-        return Plan(needs, memory, schedule, (held,) if held else (), batch=batch)
+        return Plan(needs, memory, schedule, (held,) if held else ())
     most = 1 if schedule == "one-at-a-time" else len(needs)
     refused = next((i for i, one in enumerate(needs) if one.total > memory.room), None)
     change = ""
     if refused is not None:
-        change = _smallest_change(subjects[refused], tokens, memory.room, batch)
-    turns = _turns(needs, memory.room, most)
-    return Plan(needs, memory, schedule, turns, refused, change, batch)
+        change = _smallest_change(subjects[refused], tokens, memory.room, answers)
+    return Plan(needs, memory, schedule, _turns(needs, memory.room, most), refused, change)
 
 
 def tokens_of(settings: Settings) -> int:
@@ -236,39 +178,27 @@ def tokens_of(settings: Settings) -> int:
     return settings.context or PROMPT_TOKENS + settings.max_new_tokens
 
 
-def _longest(questions: QuestionSet, settings: Settings) -> int:
-    """Tokens of the longest conversation of a question set: a token is seldom less than two
-    bytes of text."""
-    new = settings.max_new_tokens + _TEMPLATE
-    texts = [
-        (len(question.turns), "".join([question.system or settings.system or "", *question.turns]))
-        for question in questions.questions
-    ]
-    return max((len(text.encode()) // 2 + turns * new for turns, text in texts), default=new)
-
-
-def need(subject: Subject, tokens: int, dtype: str = "", beside: int = 0) -> Need:
-    """What a model will take in ``dtype`` (its own by default), with ``beside`` tokens of
-    other answers."""
+def need(subject: Subject, tokens: int, dtype: str = "", answers: int = 1) -> Need:
+    """What a model will take in ``dtype`` (its own by default)."""
     dtype = dtype or subject.dtype
     if not subject.parameters:
         return Need(subject.label, dtype, 0, 0, 0, 0, 0)
     shape = subject.shape
     tokens = min(tokens, subject.context) if subject.context else tokens
-    total = predict(subject.parameters, dtype, shape, tokens, beside)
+    total = predict(subject.parameters, dtype, shape, tokens, answers)
     held = weights(subject.parameters, dtype, shape)
-    cache = kv_cache(dtype, shape, tokens + beside)
+    cache = kv_cache(dtype, shape, tokens) * answers
     load = loading(subject.parameters, dtype, shape)
     return Need(subject.label, dtype, held, cache, load, max(total, load), tokens)
 
 
-def allowance(model: Resolved, settings: Settings, batch: Batch = _SINGLE) -> tuple[int, int]:
+def allowance(model: Resolved, settings: Settings) -> tuple[int, int]:
     """Bytes for the weights, and bytes that answers may add to them at most: 15 % above
     what is predicted for the longest conversation that is possible."""
     subject = subject_of(model)
     longest = settings.context or subject.context or tokens_of(settings)
     # Beside those that grow, the past of the last conversation is kept for its next turn.
-    most = need(subject, longest, beside=longest + batch.beside)
+    most = need(subject, longest, answers=settings.batch + 1)
     return most.weights, most.total - most.weights + max(_SPARE, int(most.total * _OVER))
 
 
@@ -307,11 +237,11 @@ def _turns(needs: Sequence[Need], room: int, most: int) -> tuple[tuple[int, ...]
     return tuple(map(tuple, turns))
 
 
-def _smallest_change(subject: Subject, tokens: int, room: int, batch: Batch) -> str:
+def _smallest_change(subject: Subject, tokens: int, room: int, answers: int) -> str:
     """What fits and gives up least: a shorter context where half of it does, else the
     largest dtype."""
     half = max(_LEAST_CONTEXT, tokens // 2)
-    if half < tokens and (shorter := need(subject, half, beside=batch.beside)).total <= room:
+    if half < tokens and (shorter := need(subject, half, answers=answers)).total <= room:
         return f"`--context {half}` needs {_gb(shorter.total)} GB"
     size = BYTES_PER_WEIGHT[subject.dtype]
     smaller = sorted(
@@ -319,7 +249,7 @@ def _smallest_change(subject: Subject, tokens: int, room: int, batch: Batch) -> 
         key=lambda dtype: -BYTES_PER_WEIGHT[dtype],
     )
     for dtype in smaller:
-        if (changed := need(subject, tokens, dtype, batch.beside)).total <= room:
+        if (changed := need(subject, tokens, dtype, answers)).total <= room:
             return f"`@{dtype}` needs {_gb(changed.total)} GB"
     return "stop other programs, or take a smaller model; --together loads it all the same"
 

@@ -19,7 +19,6 @@ class Task:
     repeat: int = 0
     scripted: bool = True
     cancelled: bool = False
-    priority: int = BACKGROUND
 
     @property
     def conversation(self) -> tuple[str, int]:
@@ -39,18 +38,17 @@ class Queue:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def push(self, task: Task) -> None:
+    def push(self, task: Task, priority: int) -> None:
         """Put a task in; answer ids grow, so they keep the order."""
-        heapq.heappush(self._heap, (task.priority, task.answer, task))
+        heapq.heappush(self._heap, (priority, task.answer, task))
 
-    def pop(self, busy: Container[tuple[str, int]] = (), least: int = BACKGROUND) -> Task | None:
-        """The next one of at ``least`` this priority whose conversation is not ``busy``; None
-        where there is none."""
+    def pop(self, busy: Container[tuple[str, int]] = ()) -> Task | None:
+        """The next one whose conversation is not ``busy``; None where there is none."""
         passed: list[tuple[int, int, Task]] = []
         found: Task | None = None
         while self._heap and found is None:
             row = heapq.heappop(self._heap)
-            if row[0] > least or row[2].conversation in busy:
+            if row[2].conversation in busy:
                 passed.append(row)
             else:
                 found = row[2]
@@ -62,8 +60,6 @@ class Queue:
         """Move what is queued of a question to the front; the answer ids."""
         found = [row[2] for row in self._heap if row[2].question == question]
         rest = [row for row in self._heap if row[2].question != question]
-        for task in found:
-            task.priority = INTERACTIVE
         self._heap = rest + [(INTERACTIVE, task.answer, task) for task in found]
         heapq.heapify(self._heap)
         return sorted(task.answer for task in found)

@@ -5,10 +5,9 @@ JSON value a line (UTF-8). The parent sends objects:
 
     {"op": "load", "checkpoint": PATH, "dtype": "bf16|fp16|fp32|int8|int4", "threads": N,
         "context": N or absent, "remote_code": {FILE: SHA256, ...} or absent,
-        "batch": answers decoded together at most, 1 if absent, and one more that is to be
-        first; "tokens": held of all of them at most, no bound if absent}
+        "batch": answers decoded together at most, 1 if absent}
     {"op": "answer", "requests": [{"answer": ID, "messages": [[role, content], ...],
-        "max_new_tokens": N, "sampling": {...}, "first": before all that waits}, ...]}
+        "max_new_tokens": N, "sampling": {...}}, ...]}
     {"op": "cancel", "answers": [ID, ...] or null}
     {"op": "threads", "threads": N}
     {"op": "close"}

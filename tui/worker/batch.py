@@ -18,7 +18,6 @@ from tui.worker import past
 from tui.worker.attention import NAME
 from tui.worker.choose import BadLogits, Chooser
 from tui.worker.control import Control, Stop
-from tui.worker.families.base import CheckpointError
 from tui.worker.generate import (
     Job,
     Plan,
@@ -84,7 +83,6 @@ class Batch:
         self._rows: list[_Row] = []
         self._cache: Any = None
         self._kept = past.Kept()
-        self._planned: tuple[Job, Plan] | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -93,24 +91,6 @@ class Batch:
     def joins(self) -> bool:
         """Whether answers can be decoded together here."""
         return bool(self._ready.model.config._attn_implementation == NAME)
-
-    def holds(self, job: Job) -> bool:
-        """Whether one more answer stays within the tokens that memory is planned for. Rows
-        are as long as the longest of them; one alone is always held."""
-        most = self._ready.tokens
-        if not self._rows or not most:
-            return True
-        try:
-            plans = [self._plan(job), *(row.plan for row in self._rows)]
-        except CheckpointError:
-            return True  # It will say so itself when it enters.
-        return len(plans) * max(len(each.ids) + each.limit for each in plans) <= most
-
-    def _plan(self, job: Job) -> Plan:
-        """Asked for anew with every token while a request waits: the last one is kept."""
-        if self._planned is None or self._planned[0] is not job:
-            self._planned = job, plan(self._ready, job)
-        return self._planned[1]
 
     def enter(self, job: Job) -> Iterator[Timed]:
         """Compute the prompt of a request and its first token; it is then part of the batch."""
@@ -166,8 +146,7 @@ class Batch:
     def _enter(self, job: Job) -> Iterator[Timed]:
         ready, checkpoint = self._ready, self._ready.checkpoint
         self._control.begin(job.answer)
-        planned = self._plan(job)
-        self._planned = None
+        planned = plan(ready, job)
         threads = apply_threads(self._control)
         if not self._rows:
             self._peak.reset()

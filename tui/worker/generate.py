@@ -29,8 +29,6 @@ class Ready:
     device: str = "cpu"
     context: int = 0
     """Tokens of prompt and answer together: the checkpoint's bound, or a lower one."""
-    tokens: int = 0
-    """Tokens of all answers that are decoded together, at most; 0: no bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,6 @@ class Job:
     turns: tuple[tuple[str, str], ...]
     max_new_tokens: int
     sampling: dict[str, Any]
-    first: bool = False
-    """A person waits for it."""
 
 
 @dataclass(frozen=True, slots=True)

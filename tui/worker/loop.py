@@ -132,9 +132,12 @@ class Worker:
         context = min(bounds, default=0)
         if suits(model) and device == "cpu":
             attach(model)
-        ready = Ready(checkpoint, model, device, context, int(order.get("tokens") or 0))
-        lookup = bool(order.get("lookup"))
-        self._batch = Batch(ready, self._control, self._peak, lookup=lookup)
+        self._batch = Batch(
+            Ready(checkpoint, model, device, context),
+            self._control,
+            self._peak,
+            lookup=bool(order.get("lookup")),
+        )
         self._room = max(1, int(order.get("batch") or 1))
         most = checkpoint.sampling.get("max_new_tokens")
         return {
@@ -179,26 +182,17 @@ class Worker:
                 tuple((role, content) for role, content in request["messages"]),
                 int(request["max_new_tokens"]),
                 dict(request.get("sampling") or {}),
-                bool(request.get("first")),
             )
-            place = sum(each.first for each in self._line) if job.first else len(self._line)
-            self._line.insert(place, job)
+            self._line.append(job)
 
     def _advance(self) -> None:
-        """Whoever is next in line enters where there is room; everybody in gets a token.
-
-        One at a time, so that who comes meanwhile and goes first waits for one prefill at
-        most."""
+        """Whoever is in line enters where there is room; everybody in gets a token."""
         batch = self._batch
         if batch is None:
             return
-        if self._line and self._has_room(batch, self._line[0]):
+        while self._line and len(batch) < (self._room if batch.joins else 1):
             self._tell(batch.enter(self._line.popleft()))
         self._tell(batch.step())
-
-    def _has_room(self, batch: "Batch", job: "Job") -> bool:
-        most = self._room + (job.first and self._room > 1) if batch.joins else 1
-        return len(batch) < most and batch.holds(job)
 
     def _tell(self, events: Iterable[tuple[int, Body]]) -> None:
         for t_ns, body in events:
