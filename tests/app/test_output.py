@@ -54,19 +54,26 @@ class Clock:
 def test_at_most_two_frames_are_unanswered() -> None:
     clock = Clock()
     pace = Pace(clock)
-    assert pace.free() and pace.asks() and pace.answered()
-    assert pace.asks() and pace.free()
-    assert pace.asks() and not pace.free()
+    assert pace.free() and pace.asks(900) and pace.answered()
+    assert pace.asks(900) and pace.free()
+    assert pace.asks(900) and not pace.free()
     clock.now = 0.3
     assert pace.answered() and pace.free() and pace.round_trip_s == 0.3
-    assert pace.asks() and not pace.free()
+    assert pace.asks(900) and not pace.free()
     clock.now += _LOST_S + 1
     assert pace.free(), "a lost answer must not stop the screen"
 
 
+def test_a_few_bytes_never_wait() -> None:
+    pace = Pace(Clock())
+    assert pace.asks(100) and pace.answered()
+    assert pace.asks(100) and pace.asks(100) and pace.free(), "a key is not held up by these"
+    assert pace.asks(900) and not pace.free()
+
+
 def test_a_terminal_that_never_answers_is_left_alone() -> None:
     pace = Pace(Clock())
-    assert [pace.asks() for _ in range(5)] == [True, True, True, False, False]
+    assert [pace.asks(900) for _ in range(5)] == [True, True, True, False, False]
     assert pace.free()
 
 

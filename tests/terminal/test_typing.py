@@ -1,6 +1,7 @@
 """What is typed and pasted, as it arrives over a slow line: many keys in one read."""
 
 import json
+import random
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -79,4 +80,41 @@ def test_an_unmarked_paste_into_a_pane_does_nothing(live: Terminal) -> None:
     live.send("narratives\rquite\r" * 20)
     live.read(1)
     assert live.process.isalive() and "1/3" in live.text()
+    assert asked(live) == []
+
+
+def test_a_marked_paste_of_a_hundred_kilobytes_is_taken_at_once(live: Terminal) -> None:
+    live.send("i")
+    live.wait("Enter send")
+    lines = "\n".join(f"line {n} of a document 文档第 {n} 行" for n in range(2400))[:99_000]
+    text = f"\x1b[200~{lines}\x1b[201~"
+    for at in range(0, len(text), 1000):
+        live.send(text[at : at + 1000])
+        live.read(0.002)
+    live.send(" and its end")
+    live.wait("its end", 10)
+    live.send("\r")
+    assert [len(one) for one in asked(live)] == [len(lines + " and its end")]
+
+
+def test_the_cursor_stands_where_an_input_method_shows_its_words(live: Terminal) -> None:
+    live.send("i")
+    live.wait("Enter send")
+    for typed, column in (("ab", 3), ("你好", 7), ("\x1b[D", 5)):
+        live.send(typed)
+        live.wait(lambda _, x=column: live.screen.cursor.x == x, 10)
+        row = live.screen.display[live.screen.cursor.y]
+        assert row.startswith(" ab"), "in the line that is typed"
+    assert asked(live) == []
+
+
+def test_a_storm_of_resizes_ends_in_the_same_screen(live: Terminal) -> None:
+    live.read(0.5)
+    before = live.text()
+    dice = random.Random(3)
+    for _ in range(80):
+        live.resize(dice.randrange(1, 200), dice.randrange(1, 60))
+        live.read(0.01)
+    live.resize(120, 36)
+    live.wait(lambda text: text == before, 15)
     assert asked(live) == []

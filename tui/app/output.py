@@ -7,10 +7,10 @@ to one minor version, the setting ``output = "stock"`` (``DUIBI_OUTPUT``) goes b
 way, and a test holds the screens of both ways against each other.
 
 A slow line pushes back: after a frame the terminal is asked for its cursor's position
-(DSR 6, answered by CPR), and at most two such frames are unanswered at any time; frames of a
-few bytes are asked for together. What changes meanwhile is drawn together in the next one, so
-keys never wait behind old frames. A terminal that never answers is not asked again; then the
-writer's queue alone pushes back.
+(DSR 6, answered by CPR), and at most two such frames are unanswered at any time, or a few
+bytes; frames of fewer are asked for together. What changes meanwhile is drawn together in the
+next one, so keys never wait behind old frames. A terminal that never answers is not asked
+again; then the writer's queue alone pushes back.
 """
 
 import asyncio
@@ -34,6 +34,8 @@ from tui.app.cells import Cell, Picture, cells_of
 from tui.app.driver import Terminal
 
 _IN_FLIGHT = 2
+_FEW_BYTES = 512
+"""Unanswered, below which a further frame delays no key: 64 ms at 64 kbit/s."""
 _BACKLOG = 2
 """Writes the terminal has not taken yet, above which nothing is added."""
 _ASK = "\x1b[6n"
@@ -53,23 +55,26 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._asked: deque[float] = deque()
+        self._asked: deque[tuple[float, int]] = deque()
+        """When each unanswered question was asked, and after how many bytes."""
         self._answers = self._tries = 0
         self.round_trip_s = 0.0
         """Of the last answer."""
 
     def free(self) -> bool:
         """Whether a frame may be written now."""
-        if self._asked and self._clock() - self._asked[0] > _LOST_S:
+        if self._asked and self._clock() - self._asked[0][0] > _LOST_S:
             self._asked.clear()
-        return not self._answers or len(self._asked) < _IN_FLIGHT
+        if not self._answers or len(self._asked) < _IN_FLIGHT:
+            return True
+        return sum(size for _, size in self._asked) < _FEW_BYTES
 
-    def asks(self) -> bool:
-        """Whether to ask with the frame that is written now."""
+    def asks(self, size: int) -> bool:
+        """Whether to ask with the frame that is written now, the end of ``size`` bytes."""
         if not self._answers and self._tries >= _TRIES:
             return False
         self._tries += 1
-        self._asked.append(self._clock())
+        self._asked.append((self._clock(), size))
         return True
 
     def answered(self) -> bool:
@@ -77,7 +82,7 @@ class Pace:
         if not self._asked:
             return False
         self._answers += 1
-        self.round_trip_s = self._clock() - self._asked.popleft()
+        self.round_trip_s = self._clock() - self._asked.popleft()[0]
         return True
 
 
@@ -128,7 +133,7 @@ class Writer:
             if together and len(frame) > _SYNC_BYTES and not self._in_tmux:
                 frame = frame.join(_SYNC)
             self._unasked += len(frame)
-            if self._unasked >= _ASK_BYTES and self.pace.asks():
+            if self._unasked >= _ASK_BYTES and self.pace.asks(self._unasked):
                 frame += _ASK
                 self._unasked = 0
             self._write(frame)
