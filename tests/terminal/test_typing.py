@@ -94,6 +94,7 @@ def test_a_marked_paste_of_a_hundred_kilobytes_is_taken_at_once(live: Terminal) 
     live.send(" and its end")
     live.wait("its end", 10)
     live.send("\r")
+    live.wait("free question", 10)
     assert [len(one) for one in asked(live)] == [len(lines + " and its end")]
 
 
