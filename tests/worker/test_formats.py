@@ -208,6 +208,10 @@ def test_a_model_in_each_format_is_near_fp32_and_the_same_from_the_cache(
     assert embedding.dtype == torch.bfloat16
     assert all(p.dtype == rest for p in first.parameters() if p is not embedding)
     assert not any(type(m) is torch.nn.Linear for m in first.modules())
+    # The embedding stays as it is; of the rest, each weight takes its bits and little more.
+    halves = 2 * checkpoint.parameters
+    share = {"bf16": (1.0, 1.6), "int8": (0.5, 0.95), "int4": (0.25, 0.9)}[dtype]
+    assert share[0] <= formats.held_bytes(first) / halves <= share[1]
     found = logits(first)
     assert 0 < off(found, wanted) < most
     again, _, _ = formats.prepared(checkpoint, dtype, NOTHING)
