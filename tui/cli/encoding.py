@@ -5,12 +5,23 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from tui.app.safe_text import one_line
 from tui.engines.child import environment
 from tui.host import cpu
 from tui.host.errors import UserError
 from tui.scoring.overlap import BertScores, Scorer
+
+EncoderFolder = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="BERTScore against the references with this encoder."),
+]
+EncoderLayer = Annotated[
+    int, typer.Option(metavar="N", min=0, help="Its hidden layer; 0: three quarters up.")
+]
 
 _NEXT = "give the folder of an encoder as published, such as bert-base-chinese"
 

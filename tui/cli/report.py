@@ -14,7 +14,7 @@ import typer
 
 from tui import settings as settings_of
 from tui.app.safe_text import clean
-from tui.cli.encoding import scorer
+from tui.cli.encoding import EncoderFolder, EncoderLayer, scorer
 from tui.events import Asked
 from tui.host.errors import UserError
 from tui.scoring.overlap import Scorer
@@ -64,13 +64,8 @@ def report(
     ] = None,
     png: Annotated[bool, typer.Option("--png", help="These pictures as PNG, not SVG.")] = False,
     theme: Annotated[str | None, typer.Option(help="Of the pictures.")] = None,
-    encoder: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="BERTScore against the references with this encoder."),
-    ] = None,
-    encoder_layer: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Its hidden layer; 0: three quarters up.")
-    ] = 0,
+    encoder: EncoderFolder = None,
+    encoder_layer: EncoderLayer = 0,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
     settings = settings_of.load({"sessions": sessions, "lang": lang, "theme": theme or PAPER})

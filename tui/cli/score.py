@@ -12,7 +12,7 @@ import typer
 from tui import settings as settings_of
 from tui.app.safe_text import clean
 from tui.board import Answer
-from tui.cli.encoding import scorer
+from tui.cli.encoding import EncoderFolder, EncoderLayer, scorer
 from tui.cli.judging import MAX_NEW_TOKENS, judge_model
 from tui.cli.printing import json_text, table
 from tui.events import RUN, Judged
@@ -42,13 +42,8 @@ def score(
     reference: Annotated[
         bool, typer.Option("--reference", help="BLEU and chrF against the references.")
     ] = False,
-    encoder: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="BERTScore against the references with this encoder."),
-    ] = None,
-    encoder_layer: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Its hidden layer; 0: three quarters up.")
-    ] = 0,
+    encoder: EncoderFolder = None,
+    encoder_layer: EncoderLayer = 0,
     judge: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Judge every pair with this model.")
     ] = None,
