@@ -1,7 +1,6 @@
 """What a pane shows of a model behind HTTP: thoughts apart, estimates as such, repetitions,
 what is kept of a broken stream, and an answer asked for again."""
 
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from tests.support.endpoints import clear_proxies
+from tests.support.endpoints import clear_proxies, free_port
 from tests.support.fault_server import FaultServer, Received, Reply, good, hang_up, status
 from tui import questions as question_sets
 from tui.app.main import make_app
@@ -105,8 +104,7 @@ async def test_a_server_that_is_not_there_yet_is_asked_before_the_readers_eyes(
 ) -> None:
     clear_proxies(monkeypatch)
     monkeypatch.setattr("tui.engines.endpoint.FIRST_WAIT_S", 0.3)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     async with panes(f"http://127.0.0.1:{port}/v1", tmp_path) as (pilot, screen):
         first = "nothing listens at 127.0.0.1:" + f"{port}; trying again in 0.3 s (1 of 2)"
         shown = await until(pilot, screen, lambda text: first in " ".join(text.split()))

@@ -1,7 +1,6 @@
 """Every way a service fails, through `duibi run`: its cause, its exit code, what is kept of the
 answer, how often the service was asked, and that each repetition was told."""
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.endpoints import clear_proxies
+from tests.support.endpoints import clear_proxies, free_port, full_backlog
 from tests.support.fault_server import (
     END_CHUNK,
     Behaviour,
@@ -161,14 +160,9 @@ def test_a_fault_ends_as_documented(name: str, capsys: pytest.CaptureFixture[str
         assert answer.is_estimated and "~1 tokens" in told and "~ from an estimated" in told
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def _refused() -> Iterator[str]:
-    yield f"http://127.0.0.1:{_free_port()}/v1"
+    yield f"http://127.0.0.1:{free_port()}/v1"
 
 
 @contextmanager
@@ -184,17 +178,8 @@ def _no_tls() -> Iterator[str]:
 
 @contextmanager
 def _full() -> Iterator[str]:
-    """A port whose queue is full, so that no connection comes up."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        fillers = [socket.socket() for _ in range(4)]
-        for each in fillers:
-            each.setblocking(False)
-            each.connect_ex(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        for each in fillers:
-            each.close()
+    with full_backlog() as port:
+        yield f"http://127.0.0.1:{port}/v1"
 
 
 @pytest.mark.parametrize(

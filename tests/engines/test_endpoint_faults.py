@@ -2,11 +2,17 @@
 answer that is not whole passes for one."""
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 
-from tests.support.endpoints import bodies_of, clear_proxies, hasty, text_of
+from tests.support.endpoints import (
+    bodies_of,
+    clear_proxies,
+    free_port,
+    full_backlog,
+    hasty,
+    text_of,
+)
 from tests.support.fault_server import (
     END_CHUNK,
     Behaviour,
@@ -181,11 +187,6 @@ def load_fault(url: str, **changes: float) -> tuple[EngineError, list[Body]]:
     return caught.value, seen
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def test_refused() -> None:
     error, seen = load_fault(f"http://127.0.0.1:{free_port()}/v1")
     assert error.cause == "refused"
@@ -212,23 +213,9 @@ def test_tls() -> None:
     assert error.cause == "tls" and not seen
 
 
-@pytest.fixture
-def full_backlog() -> Iterator[int]:
-    """A port whose queue is full, so that no connection comes up."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        fillers = [socket.socket() for _ in range(4)]
-        for each in fillers:
-            each.setblocking(False)
-            each.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
-        for each in fillers:
-            each.close()
-
-
-def test_connect_timeout(full_backlog: int) -> None:
-    error, seen = load_fault(f"http://127.0.0.1:{full_backlog}/v1", connect_s=0.2)
+def test_connect_timeout() -> None:
+    with full_backlog() as port:
+        error, seen = load_fault(f"http://127.0.0.1:{port}/v1", connect_s=0.2)
     assert error.cause == "connect_timeout" and len(seen) == 2
 
 
