@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
@@ -84,6 +85,12 @@ class BoardScreen(BaseScreen):
         """Begin to tick."""
         self.set_interval(TICK_S, self.tick)
         self.call_after_refresh(self._first_show)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Another room: the bars are drawn for it."""
+        super().on_resize(event)
+        if self.grid is not None:
+            self.call_after_refresh(self.show)
 
     def _first_show(self) -> None:
         if self.grid:

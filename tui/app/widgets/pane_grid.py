@@ -47,13 +47,15 @@ def layout(panes: int, width: int, height: int) -> Layout:
 
 
 class Tabs(Lines):
-    """A line for each model: the chosen one marked, of the others how they go on."""
+    """A line for each model: the chosen one marked, of the others how they go on. Where the
+    room is short, those around the chosen one."""
 
-    def show_tabs(self, board: Board, question: str, chosen: int) -> None:
-        """Draw the models with the end of what each has said."""
+    def show_tabs(self, board: Board, question: str, chosen: int, rows: int) -> None:
+        """Draw the models with the end of what each has said, in some rows."""
         width = self.size.width
         lines: list[list[Piece]] = []
-        for model in board.models:
+        first = max(0, min(chosen - rows // 2, len(board.models) - rows))
+        for model in board.models[first : first + rows]:
             answer = shown_answer(board, model.index, question)
             label = clip(one_line(model.label), max(8, width // 3))
             state = self.look.say(f"state.{state_of(model, answer)}")
@@ -120,6 +122,11 @@ class PaneGrid(Blank, Container):
         for pane in self.panes:
             pane.mark(marked and pane.index == self.chosen)
 
+    @property
+    def _tab_rows(self) -> int:
+        """Tabs take a third of the room at most."""
+        return min(len(self.panes), max(2, self.size.height // 3))
+
     def toggle_zoom(self) -> None:
         """Show the chosen pane alone, or all again."""
         self.zoomed = not self.zoomed
@@ -135,12 +142,12 @@ class PaneGrid(Blank, Container):
             return
         placed = layout(len(self.panes), self.size.width, self.size.height)
         alone = self.zoomed or placed.columns == 0
-        mark = (placed, alone, self.chosen if alone else None)
+        mark = (placed, alone, self.chosen if alone else None, self._tab_rows)
         if mark == self._arranged:
             return
         self._arranged = mark
         self.tabs.display = placed.columns == 0 and not self.zoomed
-        self.tabs.styles.height = len(self.panes)
+        self.tabs.styles.height = self._tab_rows
         columns = 1 if alone else placed.columns
         self.styles.layout = "vertical" if alone else "grid"
         if not alone:
@@ -154,4 +161,4 @@ class PaneGrid(Blank, Container):
         for pane in self.shown():
             pane.show(board, question)
         if self.tabs.display:
-            self.tabs.show_tabs(board, question, self.chosen)
+            self.tabs.show_tabs(board, question, self.chosen, self._tab_rows)
