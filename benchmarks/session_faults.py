@@ -213,32 +213,27 @@ def over_quota(spare: Path, count: int, chance: random.Random) -> None:
     if not all(map(shutil.which, ("mkfs.btrfs", "btrfs"))):
         row("EDQUOT", "left out: no btrfs-progs")
         return
+
+    def break_(journal: Journal, chance: random.Random) -> None:
+        command = ["btrfs", "qgroup", "limit", f"{chance.randrange(32, 64)}K"]
+        subprocess.run([*command, str(journal.path.parent)], check=True, capture_output=True)
+
+    seen: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         image = Path(name) / "image"
-        with image.open("wb") as file:
-            file.truncate(128 << 20)
-        subprocess.run(["mkfs.btrfs", "-q", str(image)], check=True, capture_output=True)
-        with mounted("-o", "loop", str(image)) as place:
-            if place is None:
-                row("EDQUOT", "left out: not allowed to mount")
-                return
-            subprocess.run(["btrfs", "quota", "enable", str(place)], check=True)
-
-            def limit(size: str) -> None:
-                command = ["btrfs", "qgroup", "limit", size, str(place)]
-                subprocess.run(command, check=True, capture_output=True)
-
-            def break_(journal: Journal, chance: random.Random) -> None:
-                limit(f"{chance.randrange(32, 64)}K")
-
-            def folder() -> Path:
-                for path in place.glob(f"*{SUFFIX}"):
-                    path.unlink()
-                limit("none")
-                return place
-
-            seen = refusals("EDQUOT", count, break_, chance, folder, lambda: limit("none"), spare)
-            row(f"EDQUOT, {count} times", str(dict(seen)))
+        for _ in range(count):
+            # A new one each time: over its quota, a btrfs refuses to be given another.
+            image.write_bytes(b"")
+            with image.open("r+b") as file:
+                file.truncate(128 << 20)
+            subprocess.run(["mkfs.btrfs", "-q", str(image)], check=True, capture_output=True)
+            with mounted("-o", "loop", str(image)) as place:
+                if place is None:
+                    seen["left out: not allowed to mount"] += 1
+                    break
+                subprocess.run(["btrfs", "quota", "enable", str(place)], check=True)
+                seen += refusals("EDQUOT", 1, break_, chance, lambda at=place: at, _leave, spare)
+    row(f"EDQUOT, {count} times", str(dict(seen)))
 
 
 def remote(folder: Path, count: int) -> None:
