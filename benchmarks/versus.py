@@ -147,6 +147,9 @@ def together(
             if given.long and turn < given.long_rounds:
                 long = one.ask(given.long, max(2, given.new // 2))
                 found["decode, long"][name].append(long.token_ms)
+        # Whoever cuts it short has something.
+        paces = {name: round(found["decode"][name][-1], 1) for name in alive}
+        print(f"round {turn + 1}, ms/token: {paces}", flush=True)
     for name, one in alive.items():
         found["load"][name].append(one.load_s)
         if given.questions:
