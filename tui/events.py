@@ -128,7 +128,8 @@ class Answered:
     decode tok/s = 1000 / TPOT; prefill tok/s = prompt tokens / TTFT; chars/s counts code
     points of visible text over E2E. ``finish`` is ``stop`` or ``length``;
     ``token_source`` is ``tokenizer``, ``usage`` or ``estimate``. None: not measured.
-    Of the output tokens ``accepted`` were right among those ``guessed`` by prompt lookup.
+    Of the prompt tokens ``reused`` were not computed again (a common beginning), of the
+    output tokens ``accepted`` were right among those ``guessed`` by prompt lookup.
     """
 
     kind: ClassVar[str] = "answered"
@@ -151,6 +152,7 @@ class Answered:
     batch: int = 1
     guessed: int = 0
     accepted: int = 0
+    reused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ class Settings:
     while memory is planned for a conversation of common length);
     ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
     ``schedule`` is ``auto`` (what fits in memory is held together), ``together`` or
-    ``one-at-a-time``; ``batch`` is how many answers a model here decodes together at most;
+    ``one-at-a-time``; ``batch`` is how many answers of a question set a model here decodes
+    together at most (None: as many as memory allows, up to 8);
     ``lookup`` guesses tokens from the prompt (same text, sooner where an answer repeats it);
     ``sessions`` is where runs are recorded (None: the usual folder); ``model_folders``
     are further folders below which checkpoints are looked for;
@@ -53,7 +54,7 @@ class Settings:
     repetition_penalty: float | None = None
     seed: int | None = None
     repeat: int = 1
-    batch: int = 1
+    batch: int | None = None
     lookup: bool = False
     schedule: str = "auto"
     blind: bool = False
@@ -285,7 +286,7 @@ def _words(value: object) -> dict[str, str]:
 
 
 OPTIONAL = frozenset(
-    {"system", "context", "temperature", "top_p", "top_k", "repetition_penalty", "seed"}
+    {"system", "context", "batch", "temperature", "top_p", "top_k", "repetition_penalty", "seed"}
     | {"dimensions"}
 )
 """What `Settings.of_run` leaves out where it is None."""

@@ -90,7 +90,10 @@ def test_two_models_as_a_json_document_and_a_session(checkpoint: Path, tmp_path:
 
 
 def test_a_stop_saves_what_came_and_the_rest_is_asked_later(checkpoint: Path) -> None:
-    process = start("run", str(checkpoint), "--questions", "smoke", "--max-new-tokens", "400")
+    process = start(
+        *("run", str(checkpoint), "--questions", "smoke", "--max-new-tokens", "400"),
+        *("--batch", "1"),
+    )
     folder = paths.sessions_dir()
     until = time.monotonic() + 90
     answered: list[str] = []

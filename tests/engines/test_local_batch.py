@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,34 @@ def test_an_error_where_events_are_taken_leaves_nobody_waiting() -> None:
     assert isinstance(lost, Lost) and lost.failure and lost.failure.cause == "internal"
     board.wait()
     assert isinstance(next(iter(board.connect([4]))), Lost)
+
+
+def test_what_a_person_asks_goes_before_a_set(engine: LocalEngine) -> None:
+    """It does not wait for the set, has the model alone, and the set goes on after it."""
+    found: list[tuple[int, Body]] = []
+    begun = threading.Event()
+
+    def background() -> None:
+        requests = [replace(ask(n, f"question {n}", 400), background=True) for n in (1, 2, 3)]
+        for t_ns, body in engine.answer(requests):
+            found.append((t_ns, body))
+            if len(found) > 30:
+                begun.set()
+
+    thread = threading.Thread(target=background)
+    thread.start()
+    assert begun.wait(60)
+    own = list(engine.answer([ask(9, "mine", 30)]))
+    still = thread.is_alive()
+    thread.join(120)
+    assert still
+    assert isinstance(own[-1][1], Answered)
+    assert own[-1][1].batch == 1 and not own[-1][1].contended
+    first, last = own[0][0], own[-1][0]
+    assert not [b for t_ns, b in found if first < t_ns < last and isinstance(b, Delta)]
+    ends = [body for _, body in found if isinstance(body, Answered)]
+    assert len(ends) == 3
+    assert all(body.contended and body.batch == 3 for body in ends)
 
 
 def test_a_lost_worker_fails_every_caller_once(engine: LocalEngine) -> None:

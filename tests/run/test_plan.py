@@ -152,3 +152,20 @@ def test_only_as_many_leave_as_make_room() -> None:
 
 def test_one_alone_may_always_try() -> None:
     assert Residents([20], room=10).enter(0)
+
+
+def test_as_many_answers_are_decoded_together_as_leave_every_model_its_place(
+    qwen: Resolved,
+) -> None:
+    other = replace(qwen, label="second")
+    assert planned(qwen, limit=64).answers == 8
+    assert planned(qwen, limit=28).answers == 2
+    assert planned(qwen, limit=21.5).answers == 1
+    # Two that fit together one answer at a time are not driven apart by their caches.
+    assert planned(qwen, other, limit=48).answers < planned(qwen, limit=48).answers
+    assert len(planned(qwen, other, limit=48).turns) == 1
+    assert planned(qwen, limit=64, settings=Settings(batch=3)).answers == 3
+    assert (
+        planned(qwen, limit=64).needs[0].cache
+        == 8 * planned(qwen, limit=64, settings=Settings(batch=1)).needs[0].cache
+    )

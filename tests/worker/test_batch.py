@@ -9,6 +9,7 @@ import torch
 
 from tests.support import tiny
 from tui.events import Answered, Cancelled, Delta, Failed, Started
+from tui.worker import past
 from tui.worker.attention import TAIL, attach, suits
 from tui.worker.batch import Batch
 from tui.worker.choose import Sampling
@@ -166,3 +167,47 @@ def test_a_conversation_that_goes_on_is_not_computed_twice(ready: Ready) -> None
     assert texts(events) == texts(fresh)
     done = next(b for b in events if isinstance(b, Answered))
     assert done.prefill_tok_s == pytest.approx(seen[0] / done.ttft_ms * 1000, rel=0.01)
+
+
+def test_questions_with_one_system_prompt_compute_it_once(ready: Ready) -> None:
+    system = ("system", "You are a careful helper who answers in one short line. " * 3)
+    jobs = [Job(n, (system, ("user", text)), 20, {}) for n, text in enumerate(TEXTS[:4])]
+    prompts = [ready.checkpoint.codec.chat(each.turns).ids for each in jobs[:2]]
+    whole = past.common(*prompts)
+    assert whole > 60
+    alone: dict[int, str] = {}
+    for each in jobs:
+        alone |= texts(run(Batch(ready, Control(), Peak()), [each], 1))
+    for room in (1, 4):
+        seen = run(Batch(ready, Control(), Peak()), jobs, room)
+        ends = {body.answer: body for body in seen if isinstance(body, Answered)}
+        assert ends[0].reused == 0
+        for n in range(1, 4):
+            assert ends[n].reused >= whole
+            assert ends[n].reused < ends[n].prompt_tokens
+        assert texts(seen) == alone
+
+
+def test_a_prompt_of_a_set_makes_way_and_is_begun_again(ready: Ready) -> None:
+    control = Control()
+    batch = Batch(ready, control, Peak())
+    control.opened([0, 1])
+    job_ = Job(0, (("user", TEXTS[1]),), 12, {}, background=True)
+
+    def hurry(*_: Any) -> None:
+        control.urgent = True
+
+    inner = ready.model.model.layers[1].register_forward_pre_hook(hurry)
+    watched = ready.model.model.layers[2].register_forward_pre_hook(lambda *_: control.check())
+    events = [body for _, body in batch.enter(job_)]
+    assert [type(body) for body in events] == [Started]
+    assert batch.left is job_ and not batch
+    # What a person waits for does not.
+    list(batch.enter(dataclasses.replace(job_, answer=1, background=False)))
+    assert len(batch) == 1 and batch.left is None
+    inner.remove()
+    watched.remove()
+    control.urgent = False
+    again = Batch(ready, control, Peak())
+    fresh = texts(run(Batch(ready, Control(), Peak()), [job(0, TEXTS[1], 12)], 1))
+    assert texts(run(again, [job_], 1)) == fresh

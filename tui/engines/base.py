@@ -41,7 +41,8 @@ class Sampling:
 class Request:
     """One answer asked of an engine: the whole conversation so far, ending in what is asked.
 
-    ``question`` is the question's id, for engines that look answers up (pasted, recorded).
+    In the ``background`` nobody waits for it: others go first. ``question`` is its id, for
+    engines that look answers up (pasted, recorded).
     """
 
     answer: int
@@ -49,6 +50,7 @@ class Request:
     max_new_tokens: int
     sampling: Sampling = field(default_factory=Sampling)
     question: str = ""
+    background: bool = False
 
 
 class EngineError(UserError):

@@ -46,6 +46,9 @@ class LocalEngine:
     `tui.engines.base.Supervised` as well."""
 
     computes_here = True
+    ahead = 1
+    """Questions that may be asked beside those of the background: the worker leaves all else
+    for them."""
 
     def __init__(
         self,
@@ -135,6 +138,7 @@ class LocalEngine:
                     "messages": [[m.role, m.content] for m in request.messages],
                     "max_new_tokens": request.max_new_tokens,
                     "sampling": asdict(request.sampling),
+                    **({"background": True} if request.background else {}),
                 }
                 for request in requests
             ],

@@ -18,6 +18,7 @@ class Use:
     """One model's use of the cores. ``contended``: another one computed meanwhile."""
 
     engine: Engine
+    background: bool = False
     threads: int = 0
     contended: bool = False
 
@@ -33,10 +34,11 @@ class Cores:
         self._open = True
 
     @contextmanager
-    def use(self, engine: Engine) -> Iterator[Use]:
+    def use(self, engine: Engine, background: bool = False) -> Iterator[Use]:
         """Cores for the block: all of them for one alone, else a share that follows who
-        else computes. An engine that computes elsewhere takes none."""
-        use = Use(engine)
+        else computes; who is in the ``background`` lets others go first. An engine that
+        computes elsewhere takes none."""
+        use = Use(engine, background)
         if not engine.computes_here:
             yield use
             return
@@ -61,14 +63,18 @@ class Cores:
 
     def _may_begin(self, use: Use) -> bool:
         engines = self._engines()
+        other = self._first_other()
         if use.engine in engines:
-            return True
-        return self._first_other() is use and len(engines) < self.total
+            # A set that goes on for ever must not keep a person's question out.
+            return not use.background or other is None or other.background
+        return other is use and len(engines) < self.total
 
     def _first_other(self) -> Use | None:
-        """Who waits longest of those whose engine does not compute yet."""
+        """Who waits longest of those whose engine does not compute yet, first those for whom
+        a person waits."""
         engines = self._engines()
-        return next((use for use in self._waiting if use.engine not in engines), None)
+        others = [use for use in self._waiting if use.engine not in engines]
+        return next((use for use in others if not use.background), next(iter(others), None))
 
     def _engines(self) -> list[Engine]:
         """The engines that compute: one that makes several answers at once counts once."""

@@ -62,7 +62,7 @@ class Factory:
             min(bounds, default=None),
             remote_code=model.remote_code,
             allowance=Allowance(*plan.allowance(model, self._settings)),
-            batch=self._settings.batch,
+            batch=self._settings.batch or 1,
             lookup=self._settings.lookup,
         )
 

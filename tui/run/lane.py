@@ -17,7 +17,7 @@ from tui.host.errors import UserError
 from tui.run.cores import Cores, Use
 from tui.run.record import Record
 from tui.run.residents import Residents
-from tui.run.tasks import Queue, Task
+from tui.run.tasks import BACKGROUND, INTERACTIVE, Queue, Task
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,8 @@ class Lane:
     """A model of the run and all that is asked of it.
 
     As many answers are asked for at once as the engine's ``concurrency`` says (one where it
-    says nothing), each by a thread of its own; loading and leaving are done alone.
+    says nothing), each by a thread of its own; loading and leaving are done alone. Where the
+    engine takes questions ``ahead`` of a set, what a person asks never waits for the set.
     """
 
     def __init__(self, index: int, engine: Engine, shared: Shared) -> None:
@@ -71,9 +72,11 @@ class Lane:
         self._reload_wanted = False
         self._waiting_for: tuple[int, ...] | None = None
         self._crashes = 0
+        self._background = getattr(engine, "concurrency", 1)
+        self._ahead = getattr(engine, "ahead", 0)
         self._threads = [
             threading.Thread(target=self._run, name=f"model-{index}-{n}", daemon=True)
-            for n in range(getattr(engine, "concurrency", 1))
+            for n in range(self._background + self._ahead)
         ]
 
     def start(self) -> None:
@@ -193,11 +196,20 @@ class Lane:
             self._reload_wanted = self._load_wanted = False
             self._alone = True
             return Step(load)
-        task = self.queue.pop({running.conversation for running in self._running.values()})
+        busy = {running.conversation for running in self._running.values()}
+        task = self.queue.pop(busy, self._allowed())
         if task is None:
             return None
         self._running[task.answer] = task
         return Step(partial(self._answer, task), task)
+
+    def _allowed(self) -> tuple[int, ...]:
+        """Priorities of which one more may be answered now."""
+        if not self._ahead:
+            return INTERACTIVE, BACKGROUND
+        behind = sum(task.background for task in self._running.values())
+        asked = (INTERACTIVE,) if len(self._running) - behind < self._ahead else ()
+        return (*asked, BACKGROUND) if behind < self._background else asked
 
     def _say_waiting(self) -> None:
         blockers = tuple(self.shared.residents.blockers(self.index))
@@ -253,7 +265,7 @@ class Lane:
         if isinstance(composed, ev.Failed):
             self._emit(composed)
             return
-        with self.shared.cores.use(self.engine) as use:
+        with self.shared.cores.use(self.engine, task.background) as use:
             if task.cancelled or self.shared.closing.is_set():
                 self._emit(ev.Cancelled(task.answer))
                 return
@@ -263,6 +275,7 @@ class Lane:
                 self.shared.max_new_tokens,
                 self.shared.sampling,
                 task.question,
+                task.background,
             )
             last = self._stream(request, task, use)
         match last:

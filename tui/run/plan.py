@@ -25,6 +25,9 @@ PROMPT_TOKENS = 1536
 """Room for the conversation that is planned for, on top of the new tokens, where no context
 is asked for."""
 _LEAST_CONTEXT = 512
+BATCHES = (8, 4, 2, 1)
+"""Answers decoded together where nobody says how many: the most that costs no model its place
+in memory. Above 8 a step takes longer in proportion."""
 _SPARE = 256 << 20
 _OVER = 0.15
 
@@ -74,6 +77,8 @@ class Plan:
     turns: tuple[tuple[int, ...], ...]
     refused: int | None = None
     change: str = ""
+    answers: int = 1
+    """How many answers of a question set each model decodes together at most."""
 
     @property
     def room(self) -> int | None:
@@ -132,6 +137,7 @@ class Plan:
             "room": self.memory.room,
             "source": self.memory.source,
             "schedule": self.schedule,
+            "batch": self.answers,
             "models": [
                 {
                     "model": need.label,
@@ -154,7 +160,16 @@ class Plan:
 def make(models: Sequence[Resolved], settings: Settings, memory: Reading) -> Plan:
     """Plan a run of ``models``, each with as many conversations as it decodes at once."""
     subjects = [subject_of(model) for model in models]
-    return arrange(subjects, settings.schedule, tokens_of(settings), memory, settings.batch)
+    tokens = tokens_of(settings)
+    if settings.batch:
+        return arrange(subjects, settings.schedule, tokens, memory, settings.batch)
+    single = arrange(subjects, settings.schedule, tokens, memory)
+    for answers in BATCHES:
+        made = arrange(subjects, settings.schedule, tokens, memory, answers)
+        fits = all(sum(made.needs[i].total for i in turn) <= memory.room for turn in made.turns)
+        if fits and made.turns == single.turns and made.refused is None:
+            return made
+    return single
 
 
 def arrange(
@@ -164,13 +179,14 @@ def arrange(
     needs = tuple(need(subject, tokens, answers=answers) for subject in subjects)
     if schedule == "together":
         held = tuple(i for i, one in enumerate(needs) if one.total)
-        return Plan(needs, memory, schedule, (held,) if held else ())
+        return Plan(needs, memory, schedule, (held,) if held else (), answers=answers)
     most = 1 if schedule == "one-at-a-time" else len(needs)
     refused = next((i for i, one in enumerate(needs) if one.total > memory.room), None)
     change = ""
     if refused is not None:
         change = _smallest_change(subjects[refused], tokens, memory.room, answers)
-    return Plan(needs, memory, schedule, _turns(needs, memory.room, most), refused, change)
+    turns = _turns(needs, memory.room, most)
+    return Plan(needs, memory, schedule, turns, refused, change, answers)
 
 
 def tokens_of(settings: Settings) -> int:
@@ -197,8 +213,9 @@ def allowance(model: Resolved, settings: Settings) -> tuple[int, int]:
     what is predicted for the longest conversation that is possible."""
     subject = subject_of(model)
     longest = settings.context or subject.context or tokens_of(settings)
-    # Beside those that grow, the past of the last conversation is kept for its next turn.
-    most = need(subject, longest, answers=settings.batch + 1)
+    # Beside those of a set, a person's own question may be answered, and the past of the last
+    # conversation is kept for its next turn.
+    most = need(subject, longest, answers=(settings.batch or 1) + 2)
     return most.weights, most.total - most.weights + max(_SPARE, int(most.total * _OVER))
 
 

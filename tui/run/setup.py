@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -53,10 +53,11 @@ def begin(
             file cannot be made, or the file of pasted answers cannot be used.
     """
     ids = [question.id for question in questions.questions]
-    engines = _engines(models, make_engine or factory(models, ids, settings, interactive).make)
     seen = memory.reading()
     planned = plan.make(models, settings, seen)
     planned.check()
+    settings = replace(settings, batch=planned.answers)
+    engines = _engines(models, make_engine or factory(models, ids, settings, interactive).make)
     header = Session(
         v=VERSION,
         program=tui.__version__,
@@ -94,9 +95,10 @@ def resume(
         raise UserError(f"{path}: no header", f"`duibi sessions verify {path}` says more")
     questions = QuestionSet.from_json(board.header.questions, str(path))
     ids = [question.id for question in questions.questions]
-    engines = _engines(models, make_engine or factory(models, ids, settings, interactive).make)
     planned = plan.make(models, settings, memory.reading())
     planned.check()
+    settings = replace(settings, batch=planned.answers)
+    engines = _engines(models, make_engine or factory(models, ids, settings, interactive).make)
     memory.one_arena()
     record = Record(Journal.reopen(path), board.header, list(past))
     for answer in board.open_answers():

@@ -10,7 +10,8 @@ INTERACTIVE, BACKGROUND = 0, 1
 @dataclass(slots=True)
 class Task:
     """One answer to be made. ``scripted``: a turn of a question set, which makes sense
-    only after the turns before it."""
+    only after the turns before it. ``background``: nobody waits for it; known once it is
+    taken from the queue."""
 
     answer: int
     question: str
@@ -19,6 +20,7 @@ class Task:
     repeat: int = 0
     scripted: bool = True
     cancelled: bool = False
+    background: bool = False
 
     @property
     def conversation(self) -> tuple[str, int]:
@@ -42,16 +44,22 @@ class Queue:
         """Put a task in; answer ids grow, so they keep the order."""
         heapq.heappush(self._heap, (priority, task.answer, task))
 
-    def pop(self, busy: Container[tuple[str, int]] = ()) -> Task | None:
-        """The next one whose conversation is not ``busy``; None where there is none."""
+    def pop(
+        self,
+        busy: Container[tuple[str, int]] = (),
+        allowed: Container[int] = (INTERACTIVE, BACKGROUND),
+    ) -> Task | None:
+        """The next one of the ``allowed`` priorities whose conversation is not ``busy``; None
+        where there is none."""
         passed: list[tuple[int, int, Task]] = []
         found: Task | None = None
         while self._heap and found is None:
             row = heapq.heappop(self._heap)
-            if row[2].conversation in busy:
+            if row[2].conversation in busy or row[0] not in allowed:
                 passed.append(row)
             else:
                 found = row[2]
+                found.background = row[0] == BACKGROUND
         for row in passed:
             heapq.heappush(self._heap, row)
         return found

@@ -50,6 +50,7 @@ class _Row:
     reused: int = 0
     most: int = 1
     stopped: bool = False
+    waited: bool = False
     lookup: Lookup | None = None
     made: list[int] = field(default_factory=list)
 
@@ -77,12 +78,21 @@ class Batch:
     """The answers that a model is making. All methods give events as they happen and
     raise nothing for what the model does."""
 
-    def __init__(self, ready: Ready, control: Control, peak: Peak, lookup: bool = False) -> None:
+    def __init__(
+        self,
+        ready: Ready,
+        control: Control,
+        peak: Peak,
+        lookup: bool = False,
+        kept: past.Kept | None = None,
+    ) -> None:
         self._ready, self._control, self._peak = ready, control, peak
         self._looks_up = lookup
         self._rows: list[_Row] = []
         self._cache: Any = None
-        self._kept = past.Kept()
+        self._kept = kept or past.Kept()
+        self.left: Job | None = None
+        """A request that made way for another while its prompt was computed: enter it again."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -94,14 +104,23 @@ class Batch:
 
     def enter(self, job: Job) -> Iterator[Timed]:
         """Compute the prompt of a request and its first token; it is then part of the batch."""
+        self.left = None
         try:
             yield from self._enter(job)
         except Stop:
+            if not self._control.cancelled((job.answer,)):
+                self.left = job
+                return
             self._control.end(job.answer)
             yield time.monotonic_ns(), Cancelled(job.answer)
         except Exception as error:
             self._control.end(job.answer)
             yield time.monotonic_ns(), failed(error, job.answer)
+
+    def wait(self) -> None:
+        """Another batch goes first for now: what its answers are measured by is spoilt."""
+        for row in self._rows:
+            row.waited = True
 
     def step(self) -> Iterator[Timed]:
         """One more token for every answer."""
@@ -163,7 +182,11 @@ class Batch:
             row.start,
             Started(row.id, len(planned.ids), planned.dropped, threads, len(self._rows) + 1),
         )
-        token, cache = self._prefill(row)
+        self._control.gives_way = job.background
+        try:
+            token, cache = self._prefill(row)
+        finally:
+            self._control.gives_way = False
         if self._looks_up and past.can_shrink(cache):
             row.lookup = Lookup(planned.ids)
         yield from self._took(row, token)
@@ -179,7 +202,7 @@ class Batch:
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _prefill(self, row: _Row) -> tuple[int, Any]:
         model, ids = self._ready.model, row.plan.ids
-        cache, row.reused = self._kept.take(model, ids)
+        cache, row.reused = self._begun(ids)
         if not self._rows:
             # Never two pasts beside the one that grows.
             self._kept.forget()
@@ -187,6 +210,19 @@ class Batch:
         out = model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
         self._control.check()
         return row.choose(out.logits[:, -1]), cache
+
+    def _begun(self, ids: Sequence[int]) -> tuple[Any, int]:
+        """A cache for a prompt and how much of it that holds already: as much as it has in
+        common with an answer that is being made, or with the last conversation."""
+        cache, reused = self._kept.take(self._ready.model, ids)
+        for number, row in enumerate(self._rows if self.joins else ()):
+            known = [*row.plan.ids, *row.made[:-1]]
+            shared = past.common(known, ids[:-1])
+            if shared >= max(past.WORTH, reused + 1):
+                model = self._ready.model
+                cache = past.row_of(model, self._cache, number, row.held, shared)
+                reused = shared
+        return cache, reused
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _forward(self, guess: Sequence[int]) -> torch.Tensor:
@@ -302,6 +338,7 @@ class Batch:
             peak=self._peak,
             faults=major_faults() - row.faults,
             reused=row.reused,
+            contended=row.waited,
             batch=row.most,
             guessed=row.lookup.guessed if row.lookup else 0,
             accepted=row.lookup.right if row.lookup else 0,

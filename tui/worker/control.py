@@ -14,13 +14,15 @@ class Control:
 
     ``stop`` is set while the answer being computed is to be left, ``steps`` counts
     decoder layers entered (a sign of life, also during a long prefill), ``threads`` is a
-    number of threads to change to, or 0.
+    number of threads to change to, or 0. ``urgent``: somebody waits for an answer;
+    ``gives_way``: what is computed now can be begun again later.
     """
 
     def __init__(self) -> None:
         self.stop = False
         self.steps = 0
         self.threads = 0
+        self.urgent = self.gives_way = False
         self._lock = threading.Lock()
         self._open: set[int] = set()
         self._stopped: set[int] = set()
@@ -70,8 +72,8 @@ class Control:
         self.stop = bool(self._current) and self._current <= self._stopped
 
     def check(self) -> None:
-        """Raises `Stop` where the current answer was cancelled."""
-        if self.stop:
+        """Raises `Stop` where the current answer was cancelled, or gives way."""
+        if self.stop or (self.urgent and self.gives_way):
             raise Stop
 
 
@@ -83,8 +85,7 @@ def watch(model: Any, control: Control) -> None:
 
     def before(_module: Any, _arguments: Any) -> None:
         control.steps += 1
-        if control.stop:
-            raise Stop
+        control.check()
 
     for layer in layers(model):
         layer.register_forward_pre_hook(before)

@@ -39,6 +39,7 @@ class Job:
     turns: tuple[tuple[str, str], ...]
     max_new_tokens: int
     sampling: dict[str, Any]
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,7 @@ def figures(
     batch: int = 1,
     guessed: int = 0,
     accepted: int = 0,
+    contended: bool = False,
 ) -> Answered:
     """The formulas are those of `Answered`. The stop id took a step like any other, so
     it counts as a generated token, as in `generate`. Prompt tokens whose keys and values
@@ -182,4 +184,6 @@ def figures(
         batch=batch,
         guessed=guessed,
         accepted=accepted,
+        reused=reused,
+        contended=contended,
     )

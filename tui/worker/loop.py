@@ -31,7 +31,10 @@ class Worker:
         self._control = Control()
         self._peak = Peak()
         self._orders: queue.SimpleQueue[tuple[float, Message]] = queue.SimpleQueue()
+        self._asked: deque[Job] = deque()
         self._line: deque[Job] = deque()
+        self._front: Batch | None = None
+        """Answers that a person waits for; while there are any, `_batch` rests."""
         self._batch: Batch | None = None
         self._room = 1
         self._import_s = 0.0
@@ -49,7 +52,7 @@ class Worker:
         self._import_s = self._idle_since - began
         while True:
             try:
-                arrived, order = self._orders.get(block=not (self._line or self._batch))
+                arrived, order = self._orders.get(block=not self._busy)
             except queue.Empty:
                 self._advance()
                 continue
@@ -57,6 +60,10 @@ class Worker:
                 self._load(arrived, order)
             else:
                 self._answer(order)
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._asked or self._line or self._front or self._batch)
 
     def _handle(self, order: Message) -> None:
         """In the control thread: what cannot wait is done here and now."""
@@ -69,6 +76,8 @@ class Worker:
                 leave(0)
             case "answer":
                 self._control.opened(request["answer"] for request in order["requests"])
+                if not all(request.get("background") for request in order["requests"]):
+                    self._control.urgent = True
                 self._orders.put((time.monotonic(), order))
             case "load":
                 self._control.threads = max(1, int(order["threads"]))
@@ -85,7 +94,7 @@ class Worker:
     def _load(self, arrived: float, order: Message) -> None:
         from tui.worker.generate import failed
 
-        self._batch = None
+        self._front = self._batch = None
         try:
             loaded = self._load_now(order)
         except Exception as error:
@@ -115,6 +124,7 @@ class Worker:
         from tui.worker.generate import Ready
         from tui.worker.gguf import converted, remarks
         from tui.worker.load import open_checkpoint
+        from tui.worker.past import Kept
 
         torch.set_num_threads(max(1, int(order["threads"])))
         path, notes = Path(order["checkpoint"]), []
@@ -132,11 +142,10 @@ class Worker:
         context = min(bounds, default=0)
         if suits(model) and device == "cpu":
             attach(model)
-        self._batch = Batch(
-            Ready(checkpoint, model, device, context),
-            self._control,
-            self._peak,
-            lookup=bool(order.get("lookup")),
+        ready, kept = Ready(checkpoint, model, device, context), Kept()
+        lookup = bool(order.get("lookup"))
+        self._front, self._batch = (
+            Batch(ready, self._control, self._peak, lookup, kept) for _ in range(2)
         )
         self._room = max(1, int(order.get("batch") or 1))
         most = checkpoint.sampling.get("max_new_tokens")
@@ -172,6 +181,7 @@ class Worker:
         """Put the requests in line; `_advance` answers them."""
         from tui.worker.generate import Job, failed
 
+        self._control.urgent = False
         for request in order["requests"]:
             if self._batch is None:
                 error = RuntimeError("no model is loaded")
@@ -182,17 +192,29 @@ class Worker:
                 tuple((role, content) for role, content in request["messages"]),
                 int(request["max_new_tokens"]),
                 dict(request.get("sampling") or {}),
+                bool(request.get("background")),
             )
-            self._line.append(job)
+            (self._line if job.background else self._asked).append(job)
 
     def _advance(self) -> None:
-        """Whoever is in line enters where there is room; everybody in gets a token."""
-        batch = self._batch
-        if batch is None:
+        """Whoever is in line enters where there is room; everybody in gets a token. What a
+        person asks goes first, and all else rests meanwhile."""
+        if self._front is None or self._batch is None:
             return
-        while self._line and len(batch) < (self._room if batch.joins else 1):
-            self._tell(batch.enter(self._line.popleft()))
-        self._tell(batch.step())
+        if self._asked or self._front:
+            self._batch.wait()
+            self._serve(self._front, self._asked)
+        else:
+            self._serve(self._batch, self._line)
+
+    def _serve(self, batch: "Batch", line: "deque[Job]") -> None:
+        if line and len(batch) < (self._room if batch.joins else 1):
+            # One at a time: an order may have come meanwhile.
+            self._tell(batch.enter(line.popleft()))
+            if batch.left:
+                line.appendleft(batch.left)
+        else:
+            self._tell(batch.step())
 
     def _tell(self, events: Iterable[tuple[int, Body]]) -> None:
         for t_ns, body in events:

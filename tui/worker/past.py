@@ -29,22 +29,20 @@ class Kept:
     def take(self, model: Any, ids: Sequence[int]) -> tuple[Any, int]:
         """A cache for a prompt and how many of its tokens it holds already; at least the
         last is left to be computed."""
-        known = self._ids
-        most = min(len(known), len(ids) - 1)
-        common = next((n for n in range(most) if known[n] != ids[n]), max(0, most))
-        made = new_cache(model)
-        if self._cache is None or common < WORTH or not _ours(self._cache):
-            return made, 0
-        for new, old in zip(made.layers, self._cache.layers, strict=True):
-            old.fold()
-            keys, values = (part[..., :common, :].clone() for part in (old.keys, old.values))
-            new.lazy_initialization(keys, values)
-            new.keys, new.values = keys, values
-        return made, common
+        shared = common(self._ids, ids[:-1])
+        if self._cache is None or shared < WORTH or not _ours(self._cache):
+            return new_cache(model), 0
+        return row_of(model, self._cache, 0, len(self._ids), shared), shared
 
     def forget(self) -> None:
         """Give the memory back."""
         self._ids, self._cache = [], None
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Tokens with which both begin."""
+    most = min(len(one), len(other))
+    return next((n for n in range(most) if one[n] != other[n]), most)
 
 
 def joined(batch: Any, row: Any) -> Any:
@@ -71,13 +69,15 @@ def without(batch: Any, row: int, longest: int) -> None:
         layer.values = layer.values[stay][..., -longest:, :].contiguous()
 
 
-def row_of(model: Any, batch: Any, row: int, length: int) -> Any:
-    """A copy of one row's past without padding."""
+def row_of(model: Any, batch: Any, row: int, length: int, first: int | None = None) -> Any:
+    """A copy of one row's past without padding: all ``length`` tokens, or the ``first``."""
     made = new_cache(model)
     for new, layer in zip(made.layers, batch.layers, strict=True):
         layer.fold()
+        start = layer.keys.shape[-2] - length
+        end = start + (length if first is None else first)
         keys, values = (
-            part[row : row + 1, :, -length:].clone() for part in (layer.keys, layer.values)
+            part[row : row + 1, :, start:end].clone() for part in (layer.keys, layer.values)
         )
         new.lazy_initialization(keys, values)
         new.keys, new.values = keys, values
