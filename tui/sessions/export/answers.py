@@ -8,7 +8,7 @@ from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.sessions.export.document import Card, Section, Turn, figure
 from tui.sessions.export.merge import Column, Merged, Row
 from tui.sessions.export.run_tables import verdict
-from tui.sessions.export.verdicts import verdict_lines
+from tui.sessions.export.verdicts import judged_by_source, verdict_lines
 from tui.sessions.export.words import Voice
 
 CheckLine = Callable[[Row, bd.Answer], str]
@@ -25,7 +25,7 @@ def sections(
 ) -> tuple[Section, ...]:
     """One section per question that was asked; ``pictures`` are SVG and ``images``
     addresses of PNG, by question id."""
-    found = []
+    found, judged = [], judged_by_source(merged)
     for number, row in enumerate(merged.rows, 1):
         if not row.cells:
             continue
@@ -36,7 +36,7 @@ def sections(
                 _turns(row, merged.columns, dimensions, check_line, voice),
                 pictures.get(row.id, ""),
                 images.get(row.id, ""),
-                verdict_lines(merged, row, voice),
+                verdict_lines(merged, row, judged, voice),
             )
         )
     return tuple(found)

@@ -1,5 +1,7 @@
 """What was said of each question: a person's votes and a judge's verdicts, in words."""
 
+from collections.abc import Sequence
+
 from tui import events as ev
 from tui.board import Answer
 from tui.scoring.stars import newest
@@ -11,8 +13,19 @@ _MAX_REASON = 400
 """Code points of a reason that are shown; the session holds all of it."""
 
 
-def verdict_lines(merged: Merged, row: Row, voice: Voice) -> tuple[str, ...]:
-    """One line per vote and per verdict, each with the lengths of the answers and its reasons."""
+def judged_by_source(merged: Merged) -> list[list[ev.Judged]]:
+    """The newest verdicts of each session; its events are gone through once, not per question."""
+    return [
+        newest(e.body for e in source.reading.events if type(e.body) is ev.Judged)
+        for source in merged.sources
+    ]
+
+
+def verdict_lines(
+    merged: Merged, row: Row, judged: Sequence[Sequence[ev.Judged]], voice: Voice
+) -> tuple[str, ...]:
+    """One line per vote and per verdict (of `judged_by_source`), each with the lengths of the
+    answers and its reasons."""
     found: list[str] = []
     for source in merged.sources:
         here = {
@@ -22,9 +35,9 @@ def verdict_lines(merged: Merged, row: Row, voice: Voice) -> tuple[str, ...]:
             if {left, right} <= here and choice != "none":
                 pair = _pair(merged, source, left, right, voice)
                 found.append(voice("v_vote", verdict=_verdict(choice, pair, voice)))
-        judged = (e.body for e in source.reading.events if isinstance(e.body, ev.Judged))
-        for event in newest(j for j in judged if {j.left, j.right} <= here):
-            found += _judged(merged, source, event, voice)
+        for event in judged[source.index]:
+            if {event.left, event.right} <= here:
+                found += _judged(merged, source, event, voice)
     return tuple(found)
 
 
