@@ -1,4 +1,5 @@
-"""Seconds to find and describe 50 checkpoints of 7B shape: python -m benchmarks.discover
+"""Seconds to find and describe 50 checkpoints of 7B shape, and of the whole command
+`duibi models list` over them: python -m benchmarks.discover
 
 The headers are those of a 32-layer model in two shards; the weights are holes in the file.
 """
@@ -7,6 +8,8 @@ import json
 import os
 import statistics
 import struct
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -54,8 +57,23 @@ def prepare(root: Path, count: int) -> None:
         (folder / "model.safetensors.index.json").write_text(index)
 
 
+def listed(root: Path) -> tuple[float, int]:
+    """Seconds of the command from its start to its end, and how many models it lists."""
+    program = str(Path(__file__).parent.parent)
+    command = [sys.executable, "-m", "tui", "models", "list", "--json"]
+    began = time.perf_counter()
+    done = subprocess.run(
+        command,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": program},
+        capture_output=True,
+        check=True,
+    )
+    return time.perf_counter() - began, len(json.loads(done.stdout))
+
+
 def main() -> None:
-    """Print the median of five, and the first, as one JSON object."""
+    """Print medians of five, and the firsts, as one JSON object."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         os.environ |= {"MODELSCOPE_CACHE": str(root / "ms"), "HF_HUB_CACHE": str(root / "hf")}
@@ -68,9 +86,13 @@ def main() -> None:
             found = discover([root / "models"])
             taken.append(time.perf_counter() - began)
         states = {one.state for one in found}
+        runs = [listed(root / "models") for _ in range(5)]
     print(json.dumps({
         "checkpoints": len(found), "states": sorted(states),
         "first_s": round(taken[0], 3), "median_s": round(statistics.median(taken), 3),
+        "command_lists": runs[0][1], "command_first_s": round(runs[0][0], 3),
+        "command_median_s": round(statistics.median(took for took, _ in runs), 3),
+        "command_max_s": round(max(took for took, _ in runs), 3),
     }))  # fmt: skip
 
 

@@ -1,9 +1,13 @@
+import io
 import json
+import os
+import pickle
 import socket
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +17,7 @@ import pytest
 from tests.support.checkpoints import LLAMA
 from tests.support.file_server import FileServer, serving
 from tests.support.hub import MODEL, WEIGHTS, Hub, use
+from tui.cli import run
 from tui.host.errors import UserError
 from tui.models import download, hub
 from tui.models.caches import modelscope_folder
@@ -242,3 +247,60 @@ def test_one_set_of_weights_is_chosen() -> None:
 def test_a_hub_s_text_cannot_steer_the_terminal() -> None:
     error = hub.failure(MODEL, "network", "\x1b[2J\x9b31mred\nnext")
     assert error.message.isprintable()
+
+
+def test_content_that_changed_at_the_same_size_is_fetched_anew(
+    served: tuple[Hub, FileServer],
+) -> None:
+    folder = download.get(MODEL, yes, quiet)
+    (folder / "tokenizer.json").write_bytes(b"[]")
+    assert (download.get(MODEL, yes, quiet) / "tokenizer.json").read_bytes() == b"{}"
+
+
+class _Runs:
+    """What a hostile checkpoint holds: a pickle that makes a folder when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_nothing_that_the_hub_sends_is_run(
+    served: tuple[Hub, FileServer], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub, canary = served[0], tmp_path / "canary"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"a": _Runs(canary)}))
+    code = f"import os; os.mkdir({str(canary)!r})".encode()
+    config = {**LLAMA, "auto_map": {"AutoModelForCausalLM": "modeling_evil.Evil"}}
+    del hub.files["model.safetensors"]
+    hub.files.update(
+        {
+            "pytorch_model.bin": buffer.getvalue(),
+            "modeling_evil.py": code,
+            "__init__.py": code,
+            "sitecustomize.py": code,
+            "config.json": json.dumps(config).encode(),
+            "configuration.json": b'{"framework": "pytorch", "plugins": ["evil"]}',
+        }
+    )
+    assert run(["models", "get", f"ms:{MODEL}"]) == 2
+    assert "refused" in capsys.readouterr().err
+    assert run(["models", "list"]) == 0
+    assert run(["models", "inspect", f"ms:{MODEL}"]) == 2
+    assert not canary.exists()
+    assert not list(modelscope_folder(MODEL).glob("*.py"))
+
+
+def test_a_link_elsewhere_is_not_written_through(
+    served: tuple[Hub, FileServer], tmp_path: Path
+) -> None:
+    entry = {"Path": "generation_config.json", "Type": "symlink", "Size": 4, "Target": "/etc/x"}
+    served[0].extra = [entry]
+    served[0].files["generation_config.json"] = b"evil"
+    folder = download.get(MODEL, yes, quiet)
+    assert all(not path.is_symlink() for path in folder.iterdir())
+    assert {path.parent for path in tmp_path.rglob("generation_config.json")} <= {folder}

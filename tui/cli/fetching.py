@@ -76,6 +76,12 @@ class ProgressLine:
                     text += f"  {name} {here / whole:.0%}"
             self._draw(text[:room])
 
+    def consent(self, offer: Offer) -> bool:
+        """`cli_consent`, on a line of its own."""
+        self._finish(clear=True)
+        self._stage = ""
+        return cli_consent(offer)
+
     def each(self, files: Files) -> None:
         """Hear of every file: ``(bytes here, size)``."""
         for name, (here, whole) in files.items():

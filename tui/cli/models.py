@@ -9,7 +9,7 @@ import typer
 
 from tui.app.safe_text import one_line
 from tui.cli import quantizing
-from tui.cli.fetching import ProgressLine, ask, cli_consent
+from tui.cli.fetching import ProgressLine, ask
 from tui.cli.printing import json_text, path_text, table
 from tui.cli.probing import list_services
 from tui.host import memory
@@ -21,6 +21,7 @@ from tui.models.catalogue import suggestions
 from tui.models.discover import Found, of_demo, of_path
 from tui.models.here import look
 from tui.models.inspect import describe, examine, preview
+from tui.models.inspect import inspect as inspected
 from tui.models.offer import Offer
 from tui.models.reduced import kept_of
 from tui.models.reference import Reference, is_model_id, parse
@@ -97,13 +98,14 @@ def get(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False)
         )
     try:
         with ProgressLine() as progress:
-            fetch(ref, _say if yes else cli_consent, progress, progress.each)
-            resolved = resolve(ref, _say, progress)
+            place = fetch(ref, _say if yes else progress.consent, progress, progress.each)
     except KeyboardInterrupt:
         raise UserError(
             f"stopped; what came of {model} is kept", f"go on: duibi models get {model}", 130
         ) from None
-    print(path_text(resolved.checkpoint))
+    if ref.kind == "modelscope":
+        inspected(place)
+    print(path_text(place))
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tui.cli.fetching import ProgressLine, ask, cli_consent
+from tui.cli.fetching import ProgressLine, ask
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.models import elsewhere
@@ -96,7 +96,7 @@ def resolve_models(names: Sequence[str], settings: Settings) -> list[Resolved]:
     beyond = partial(elsewhere.resolve, own=settings.services, sessions=place)
     with ProgressLine() as progress:
         agree = _agree if settings.remote_code else None
-        return resolve_all(references, cli_consent, progress, agree, beyond)
+        return resolve_all(references, progress.consent, progress, agree, beyond)
 
 
 def _agree(text: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tui.host import secrets
 from tui.host.errors import UserError
+from tui.models.caches import display_name
 from tui.models.recognise import Architecture, architecture
 from tui.models.weights import Tensor, WeightsError, read_file, read_json, shard_names
 
@@ -100,7 +101,9 @@ def inspect(path: Path, remote_code: bool = False) -> Inspection:
             except WeightsError as error:
                 raise _named(path, error) from None
     if found.problems:
-        raise UserError(f"{path.name}: {found.problems[0]}", "duibi models inspect shows the whole")
+        raise UserError(
+            f"{display_name(path)}: {found.problems[0]}", "duibi models inspect shows the whole"
+        )
     return found
 
 
@@ -125,7 +128,7 @@ def _require_folder(path: Path) -> None:
 
 
 def _named(path: Path, error: WeightsError) -> UserError:
-    return UserError(f"{path.name}: {error.message}", error.next_step)
+    return UserError(f"{display_name(path)}: {error.message}", error.next_step)
 
 
 def _examined(path: Path, known: Architecture, remote_code: bool = False) -> Inspection:
