@@ -26,5 +26,5 @@ def test_every_main_screen_has_its_picture(lang: str, size: tuple[int, int]) -> 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
 def test_what_a_readme_shows_exists(readme: str) -> None:
     text = (ROOT / readme).read_text("utf-8")
-    linked = re.findall(r"\]\(((?:docs|sessions)/[^)]+)\)", text)
+    linked = re.findall(r"\]\(((?:tests|sessions)/[^)]+)\)", text)
     assert len(linked) > 8 and all((ROOT / path).exists() for path in linked)

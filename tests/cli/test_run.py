@@ -79,6 +79,7 @@ def test_two_models_as_a_json_document_and_a_session(checkpoint: Path, tmp_path:
         assert model["load_s"] > 0
         assert model["peak_ram_bytes"] > 100 << 20
         assert [a["question"] for a in model["answers"]] == ["capital", "sum", "hello"]
+        assert max(a["batch"] for a in model["answers"]) > 1
         for answer in model["answers"]:
             assert answer["finish_reason"] in ("length", "stop")
             assert 0 < answer["output_tokens"] <= 6
@@ -87,6 +88,17 @@ def test_two_models_as_a_json_document_and_a_session(checkpoint: Path, tmp_path:
     reading = reader.read(Path(made["session"]))
     assert reading.verdict == "complete"
     assert "6/6" in told
+
+
+def test_a_batch_says_so_and_says_the_same(checkpoint: Path) -> None:
+    found = []
+    for batch in ((), ("--batch", "1")):
+        flags = ("--questions", "smoke", "--max-new-tokens", "20", "--greedy", *batch)
+        code, printed, told = result(start("run", f"{checkpoint}@fp32", *flags, "--json"))
+        assert code == 0, told
+        found.append([a["text"] for a in json.loads(printed)["models"][0]["answers"]])
+        assert ("decoded together" in told) is (not batch)
+    assert found[0] == found[1]
 
 
 def test_a_stop_saves_what_came_and_the_rest_is_asked_later(checkpoint: Path) -> None:

@@ -2,7 +2,7 @@
 
 python -m tests.support.pictures
 
-Each main screen in both languages and in two sizes, in `docs/screens`, and the two beside the
+Each main screen in both languages and in two sizes, in `tests/screens`, and the two beside the
 sessions that they show.
 """
 
@@ -31,7 +31,7 @@ from tui.settings import Settings
 SIZES = ((118, 30), (80, 24))
 THEMES = {"en": "duibi-dark", "zh": "duibi-light"}
 SAMPLES = {"en": "english", "zh": "tongji"}
-FOLDER = Path(__file__).parent.parent.parent / "docs" / "screens"
+FOLDER = Path(__file__).parent.parent.parent / "tests" / "screens"
 First = Callable[[Look], Screen[Any]]
 
 

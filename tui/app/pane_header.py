@@ -61,9 +61,10 @@ def figures(model: Model, answer: Answer | None, look: Look) -> str:
         return ""
     if speed is None:
         return look.say("pane.ttft", ttft=milliseconds(ttft))
-    return look.say(
-        "pane.ttft_speed", ttft=milliseconds(ttft), speed=("~" if is_guess else "") + rate(speed)
-    )
+    known = answer.figures or answer.started
+    name = "pane.ttft_speed_batch" if known and known.batch > 1 else "pane.ttft_speed"
+    told = ("~" if is_guess else "") + rate(speed)
+    return look.say(name, ttft=milliseconds(ttft), speed=told, rows=known.batch if known else 1)
 
 
 def header(

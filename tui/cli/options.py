@@ -45,7 +45,9 @@ OneAtATime = Annotated[
 ]
 Batch = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Answers a local model decodes together: sooner done in all."),
+    typer.Option(
+        metavar="N", help="Answers a local model decodes together (as memory allows, 8 at most)."
+    ),
 ]
 Lookup = Annotated[
     bool,

@@ -211,6 +211,11 @@ def _say(board: Board, path: Path) -> None:
         )
     if any(a.is_estimated for a in board.answers.values()):
         print("~ from an estimated number of tokens", file=sys.stderr)
+    if any(a.figures and a.figures.batch > 1 for a in board.answers.values()):
+        print(
+            "+ several answers were decoded together; --batch 1 measures single ones",
+            file=sys.stderr,
+        )
     print(one_line(f"recorded in {path}"), file=sys.stderr)
 
 

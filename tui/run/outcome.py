@@ -97,6 +97,8 @@ def _row(board: Board, model: Model) -> tuple[str, ...]:
     # A speed measured while another model computed says nothing about this one.
     clean = [f for f in figures if not f.contended]
     mark = "" if clean or not figures else "*"
+    if any(f.batch > 1 for f in clean or figures):
+        mark += "+"
     guess = "~" if any(f.token_source == "estimate" for f in clean or figures) else ""
 
     def mean(name: str, scale: float = 1, digits: int = 1) -> str:

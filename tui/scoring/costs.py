@@ -22,7 +22,8 @@ GB = 1e9
 class Spread:
     """``n`` values with their median and range (None where there are none);
     ``contended`` counts those that were left out, ``estimated`` those of the ``n`` that rest
-    on an estimated number of tokens."""
+    on an estimated number of tokens, ``batched`` those that were taken while several answers
+    of the model were decoded together."""
 
     n: int
     median: float | None
@@ -30,6 +31,7 @@ class Spread:
     high: float | None
     contended: int = 0
     estimated: int = 0
+    batched: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,14 @@ _OF_ANSWER: dict[str, Callable[[Answered, Answer], float | None]] = {
 }
 
 
-def spread(values: Iterable[float], contended: int = 0, estimated: int = 0) -> Spread:
+def spread(
+    values: Iterable[float], contended: int = 0, estimated: int = 0, batched: int = 0
+) -> Spread:
     """Number, median and range of ``values``."""
     found = sorted(values)
     if not found:
         return Spread(0, None, None, None, contended)
-    return Spread(len(found), median(found), found[0], found[-1], contended, estimated)
+    return Spread(len(found), median(found), found[0], found[-1], contended, estimated, batched)
 
 
 def costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Spread]:
@@ -106,5 +110,7 @@ def costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Sprea
         pairs = [(figures, v) for figures, a in done if (v := of_answer(figures, a)) is not None]
         kept = [(f, v) for f, v in pairs if not (metric.timed and f.contended)]
         guessed = sum(f.token_source == "estimate" for f, _ in kept) if metric.counted else 0
-        table[metric.id] = spread((v for _, v in kept), len(pairs) - len(kept), guessed)
+        batched = sum(f.batch > 1 for f, _ in kept) if metric.timed else 0
+        left_out = len(pairs) - len(kept)
+        table[metric.id] = spread((v for _, v in kept), left_out, guessed, batched)
     return table

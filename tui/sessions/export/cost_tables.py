@@ -72,6 +72,8 @@ def _spread(metric: Metric, spread: Spread, voice: Voice) -> Cell:
     details = []
     if spread.n:
         details.append(f"{_value(metric, spread.low)}–{_value(metric, spread.high)}, n {spread.n}")
+    if spread.batched:
+        details.append(voice("of_batches", n=spread.batched))
     if spread.contended:
         details.append(voice("left_out", n=spread.contended))
     if spread.estimated:
