@@ -78,3 +78,10 @@ def kept_of(checkpoint: Path) -> list[Kept]:
     """What is in the cache of one checkpoint folder."""
     wanted = checkpoint.resolve()
     return [one for one in kept() if one.source == wanted]
+
+
+def outdated(checkpoint: Path, dtype: str) -> list[Kept]:
+    """What another version of this program made of a checkpoint folder in a format."""
+    ours = f"-{RECIPE}"
+    them = kept_of(checkpoint)
+    return [one for one in them if one.dtype == dtype and not one.folder.name.endswith(ours)]

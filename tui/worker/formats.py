@@ -65,7 +65,7 @@ def prepared(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         remark = "this CPU has no fast bf16 (AVX-512): @int8 or @fp32 may be quicker"
         return checkpoint.build(dtype, progress), "cpu", [remark]
-    return _in_place(checkpoint, dtype, progress), "cpu", []
+    return _in_place(checkpoint, dtype, progress), "cpu", _by_torch(dtype)
 
 
 def held_bytes(model: Any) -> int:
@@ -251,7 +251,16 @@ def _reduced(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
         return _in_place(checkpoint, dtype, progress), "cpu", remarks
     if before and made:
         remarks.append("the kept weights were damaged: they were made again")
+    if made and (old := kept.outdated(source, dtype)):
+        remarks.append("the kept weights were of another version: they were made again")
+        for one in old:
+            shutil.rmtree(one.folder, ignore_errors=True)
     return _assembled(checkpoint, folder / _FILE, dtype, progress), "cpu", remarks
+
+
+def _by_torch(dtype: str) -> list[str]:
+    reason = native.missing()
+    return [f"{dtype} is computed by torch's kernels, more slowly: {reason}"] if reason else []
 
 
 def _remarks(dtype: str) -> list[str]:
@@ -259,10 +268,9 @@ def _remarks(dtype: str) -> list[str]:
     capability = torch.backends.cpu.get_cpu_capability()
     if dtype == "int4" and capability not in ("AVX512", "AVX2"):
         found.append("this CPU has neither AVX2 nor AVX-512: int4 is slow, try @fp32")
-    if (reason := native.missing()) and capability == "AVX512":
-        found.append(f"{dtype} is computed by torch's kernels, more slowly: {reason}")
-    if not packed.has_vnni():
-        found.append("this CPU has no AVX-512 VNNI: int8 computes with 7-bit steps, more slowly")
+    found += _by_torch(dtype)
+    if native.missing() and not packed.has_vnni():
+        found.append("without VNNI what has 8 bits is computed in 7-bit steps")
     if torch.cuda.is_available():
         found.append(f"{dtype} is computed by the CPU; @bf16 would use the GPU")
     return found

@@ -74,12 +74,15 @@ def _loaded() -> tuple[Any, str]:
 
 def _load() -> Any:
     lacking = _INSTRUCTIONS - cpu.flags()
-    if lacking or torch.backends.cpu.get_cpu_capability() != "AVX512":
+    if lacking:
         raise Unavailable("this CPU has no AVX-512 VNNI")
+    if (used := torch.backends.cpu.get_cpu_capability()) != "AVX512":
+        raise Unavailable(f"torch keeps to {used} here (ATEN_CPU_CAPABILITY)")
     try:
         made = _compiled(cache_dir() / "kernels")
-    except (OSError, UserError):
-        # A cache that cannot be written: for this process only.
+    except (OSError, UserError, Unavailable):
+        # A cache that cannot be written, or is full, which the compiler only reports as
+        # its own failure: for this process only.
         with tempfile.TemporaryDirectory() as folder:
             made = _compiled(Path(folder))
     for name, (arguments, result) in _SIGNATURES.items():

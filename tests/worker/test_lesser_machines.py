@@ -1,0 +1,123 @@
+"""A CPU without the newest instructions, a full disk, a model that computes no numbers: each
+through the real worker process."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support import disks, tiny
+from tui.engines.base import Message, Request, Sampling
+from tui.engines.local import LocalEngine
+from tui.events import Answered, Body, Delta, Failed, Loaded
+
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+OLDEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
+ACCURACY = """
+import torch
+from tui.worker import packed
+torch.manual_seed(0)
+weight, x = torch.randn(64, 256).abs(), torch.randn(24, 256).abs()
+layer = packed.Int8(packed.Int8.parts(weight, None))
+print(max(float((layer(part) - part @ weight.T).norm() / (part @ weight.T).norm())
+          for part in (x, x[:3])))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tiny.llama(tmp_path_factory.mktemp("tiny"))
+    (made / "generation_config.json").write_text("{}")
+    return made
+
+
+def answered(folder: Path, dtype: str, log: Path) -> tuple[Loaded, list[Body]]:
+    engine = LocalEngine(folder, dtype, 1, log)
+    request = Request(1, (Message("user", "hello"),), 6, Sampling(greedy=True))
+    try:
+        loaded = engine.load(lambda t_ns, body: None)
+        return loaded, [body for _, body in engine.answer([request])]
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize(
+    ("less", "dtype", "said"),
+    [
+        (AVX2, "bf16", "no fast bf16"),
+        (AVX2, "int8", "int8 is computed by torch's kernels, more slowly: "),
+        (AVX2, "int4", "int4 is computed by torch's kernels, more slowly: "),
+        (OLDEST, "int4", "neither AVX2 nor AVX-512: int4 is slow"),
+    ],
+)
+def test_a_cpu_with_less_answers_and_it_is_said(
+    folder: Path,
+    less: dict[str, str],
+    dtype: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in less.items():
+        monkeypatch.setenv(name, value)
+    loaded, bodies = answered(folder, dtype, tmp_path / "log")
+    assert any(said in note for note in loaded.notes), loaded.notes
+    end = bodies[-1]
+    assert isinstance(end, Answered) and end.output_tokens == 6
+
+
+@pytest.mark.parametrize("isa", ["DEFAULT", "AVX512_CORE", "AVX2", "SSE41"])
+def test_sums_of_bytes_do_not_overflow_whatever_onednn_may_use(isa: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ACCURACY],
+        capture_output=True,
+        text=True,
+        env=os.environ | AVX2 | {"ONEDNN_MAX_CPU_ISA": isa, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 0.02
+
+
+def test_a_full_disk_costs_the_next_load_and_nothing_else(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, usual = answered(folder, "int8", tmp_path / "log")
+    assert wanted.notes == [] or "torch's kernels" in wanted.notes[0]
+    with disks.small(64) as disk:
+        if disk is None:
+            pytest.skip("a file system cannot be mounted here")
+        # Not even the kernels find room there.
+        monkeypatch.setenv("DUIBI_CACHE_DIR", str(disk))
+        loaded, bodies = answered(folder, "int8", tmp_path / "log")
+        assert shutil.disk_usage(disk).total < 100_000
+        assert not list(disk.rglob("*.safetensors"))
+        assert not list(disk.rglob("*.part"))
+    first, *rest = [note for note in loaded.notes if note not in wanted.notes]
+    assert first.startswith("int8 weights are not kept for the next load: no space for ")
+    assert rest == []
+    assert text_of(bodies) == text_of(usual) != ""
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8", "int4"])
+def test_no_number_is_a_failure_in_every_format(folder: Path, dtype: str, tmp_path: Path) -> None:
+    from transformers import LlamaForCausalLM
+
+    broken = LlamaForCausalLM(tiny.config())
+    with torch.no_grad():
+        # A number, as every weight of a checkpoint must be; what is computed with it is none.
+        broken.model.norm.weight.fill_(3e38)
+    broken.save_pretrained(tmp_path / "broken")
+    tiny.words(tmp_path / "broken")
+    _, bodies = answered(tmp_path / "broken", dtype, tmp_path / "log")
+    end = bodies[-1]
+    assert isinstance(end, Failed) and end.cause == "nan"
+    assert "NaN" in end.message and end.next_step
+    assert not any(isinstance(body, Delta) for body in bodies)
+
+
+def text_of(bodies: list[Body]) -> str:
+    return "".join(body.text for body in bodies if isinstance(body, Delta))
