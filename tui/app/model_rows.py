@@ -14,7 +14,6 @@ from tui.models.catalogue import Suggestion
 from tui.models.discover import Found
 from tui.models.fetching import Status
 from tui.models.memory import BYTES_PER_WEIGHT
-from tui.models.resolve import DEFAULT_DTYPE
 
 CONTEXT = 2048
 """Tokens that memory is told for."""
@@ -69,7 +68,7 @@ def _found(one: Found, free: int, look: Look, width: int) -> str:
     state = look.say.word("found", state)
     cells = [(size(one.size), -8), (state, 12)]
     if one.state == "complete":
-        cells.append((_fit(one.need(DEFAULT_DTYPE, CONTEXT), free), -9))
+        cells.append((_fit(one.need(one.default, CONTEXT), free), -9))
     else:
         cells.append(("", 9))
     if width >= _WIDE:
@@ -81,7 +80,7 @@ def _suggested(one: Suggestion, free: int, look: Look, width: int) -> str:
     cells = [
         (size(one.download_bytes), -8),
         (look.say("found.fetch"), 12),
-        (_fit(one.need(DEFAULT_DTYPE, CONTEXT), free), -9),
+        (_fit(one.need(one.default, CONTEXT), free), -9),
     ]
     if width >= _WIDE:
         cells = [("  ".join(one.languages), 10), ("", 7), *cells]
@@ -127,7 +126,7 @@ def detail(subject: Subject | None, here: Here, look: Look) -> list[list[Piece]]
 
 def _needs(subject: Subject, free: int, look: Look) -> list[Piece]:
     if isinstance(subject, Found) and subject.served:
-        need = subject.need(DEFAULT_DTYPE, CONTEXT)
+        need = subject.need(subject.default, CONTEXT)
         return [(look.say("models.needs_served", need=size(need)), "muted")]
     if isinstance(subject, Found) and not (subject.parameters or subject.size):
         return []

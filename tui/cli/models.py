@@ -25,7 +25,7 @@ from tui.models.inspect import inspect as inspected
 from tui.models.offer import Offer
 from tui.models.reduced import kept_of
 from tui.models.reference import Reference, is_model_id, parse
-from tui.models.resolve import DEFAULT_DTYPE, FETCHED, LOADABLE, fetch, resolve
+from tui.models.resolve import FETCHED, LOADABLE, fetch, resolve
 from tui.run import plan
 from tui.settings import load
 
@@ -82,7 +82,10 @@ def list_(
     else:
         head = ("MODEL", "FAMILY", "STORED", "SIZE", "KEPT", "NEEDS", "STATE")
         print(table([head, *(_row(one, context, free) for one in found)]))
-        print(f"needs: in {DEFAULT_DTYPE} at {context} tokens; {size(free)} free", file=sys.stderr)
+        print(
+            f"needs: at {context} tokens, in the format chosen without @; {size(free)} free",
+            file=sys.stderr,
+        )
     print("`duibi models list --available` shows what can be fetched", file=sys.stderr)
     return 0
 
@@ -139,7 +142,7 @@ def fit(
     subjects = [_subject(parse(text)) for text in models or []]
     if not models:
         found = [one for one in _found() if one.state == "complete" and not one.served]
-        subjects = [plan.subject_of_found(one, one.reference, DEFAULT_DTYPE) for one in found]
+        subjects = [plan.subject_of_found(one, one.reference, one.default) for one in found]
     made = plan.arrange(subjects, "auto" if models else "one-at-a-time", context, reading)
     needs = [
         {dtype: plan.need(subject, context, dtype).total for dtype in FITTED}
@@ -227,7 +230,7 @@ def _list_available(json: bool, context: int, free: int) -> int:
         (
             one.reference,
             size(one.download_bytes),
-            _fitted(one.need(DEFAULT_DTYPE, context), free),
+            f"{one.default} {_fitted(one.need(one.default, context), free)}",
             one.note,
         )
         for one in listed
@@ -238,7 +241,10 @@ def _list_available(json: bool, context: int, free: int) -> int:
 
 
 def _row(one: Found, context: int, free: int) -> tuple[str, ...]:
-    need = _fitted(one.need(DEFAULT_DTYPE, context), free) if one.state == "complete" else ""
+    need = ""
+    if one.state == "complete":
+        in_format = "" if one.served else f"{one.default} "
+        need = in_format + _fitted(one.need(one.default, context), free)
     state = one.state if one.state == "complete" else f"{one.state}: {one.why}"
     if one.served:
         state = "running in Ollama"
@@ -268,17 +274,16 @@ def _all(one: Found, context: int) -> dict[str, int]:
 
 
 def _subject(ref: Reference) -> plan.Subject:
-    dtype = ref.dtype or DEFAULT_DTYPE
     if ref.kind == "demo":
-        return plan.subject_of_found(of_demo(), ref.text, dtype)
+        return plan.subject_of_found(of_demo(), ref.text, ref.dtype or of_demo().default)
     if ref.kind == "modelscope":
         folder = modelscope_folder(ref.target)
         here = of_path(folder, ref.text) if folder.is_dir() else None
         if here and here.parameters:
-            return plan.subject_of_found(here, ref.text, dtype)
+            return plan.subject_of_found(here, ref.text, ref.dtype or here.default)
         for one in suggestions():
             if one.reference.lower() == f"ms:{ref.target}".lower():
-                return plan.Subject(ref.text, dtype, one.parameters, one.shape)
+                return plan.Subject(ref.text, ref.dtype or one.default, one.parameters, one.shape)
         raise UserError(f"{ref.text} is not here", f"duibi models get ms:{ref.target}")
     resolved = resolve(ref, lambda text: False, lambda stage, done, total: None)
     return replace(plan.subject_of(resolved), label=ref.text)

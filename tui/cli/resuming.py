@@ -1,10 +1,12 @@
 """Going on with a run that broke off: the same models, settings and questions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tui import settings as settings_of
 from tui.cli import options
 from tui.host.errors import UserError
+from tui.models.resolve import LOCAL
 from tui.run import setup, unchanged
 from tui.run.conductor import Run
 from tui.sessions import library, reader
@@ -41,11 +43,19 @@ def resumed(
     known = settings_of.Settings().of_run().keys() | settings_of.OPTIONAL
     kept = {k: v for k, v in reading.header.settings.items() if k in known}
     settings = settings_of.load(kept | {k: flags[k] for k in OF_THE_SCREEN if k in flags})
-    names = [str(model.get("name", "")) for model in reading.header.models]
+    names = [_reference(model) for model in reading.header.models]
     found = options.resolve_models(names, settings)
     unchanged.check_models(reading.header.models, found, name)
     run = setup.resume(reading.path, reading.events, found, settings, interactive=interactive)
     return run, settings, len(reading.events)
+
+
+def _reference(model: Mapping[str, Any]) -> str:
+    """A model of a header with the format that it had: chosen again it might be another."""
+    name, dtype = str(model.get("name", "")), str(model.get("dtype", ""))
+    if model.get("engine") != LOCAL or name.endswith(f"@{dtype}"):
+        return name
+    return f"{name}@{dtype}"
 
 
 def _text(value: object) -> str | None:

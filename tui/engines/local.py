@@ -42,7 +42,8 @@ class LocalEngine:
     ``remote_code`` the SHA-256 of each Python file of the folder that a person agreed to
     run (`tui.models.inspect.python_files`), ``allowance`` the memory it is held to,
     ``batch`` how many answers it decodes together at most: so many may be asked for at
-    once, ``lookup`` whether tokens are guessed from the prompt (`tui.worker.lookup`). It is
+    once, ``lookup`` whether tokens are guessed from the prompt (`tui.worker.lookup`),
+    ``remark`` a line for a person beside the worker's own when it is loaded. It is
     `tui.engines.base.Supervised` as well."""
 
     computes_here = True
@@ -61,6 +62,7 @@ class LocalEngine:
         allowance: Allowance | None = None,
         batch: int = 1,
         lookup: bool = False,
+        remark: str = "",
     ) -> None:
         self._checkpoint = checkpoint.absolute()
         self._dtype = dtype
@@ -71,6 +73,7 @@ class LocalEngine:
         self._allowance = allowance
         self.concurrency = batch
         self._lookup = lookup
+        self._remark = remark
         self._disk = Disk()
         self._child: Child | None = None
         self._board: Switchboard | None = None
@@ -110,7 +113,8 @@ class LocalEngine:
                         child.bound(self._allowance.answers)
                     self._disk = Disk()
                     self._board = Switchboard(partial(self._watched, child))
-                    return loaded
+                    notes = [self._remark] if self._remark else []
+                    return replace(loaded, notes=[*notes, *loaded.notes])
                 case _, Failed(answer=-1) as failure:
                     self.close()
                     raise EngineError(failure.cause, failure.message, failure.next_step)

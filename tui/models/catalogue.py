@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui.models.choice import chosen
 from tui.models.memory import Shape, predict
 
 
@@ -29,6 +30,11 @@ class Suggestion:
     def need(self, dtype: str, context: int) -> int:
         """Predicted bytes of memory (`tui.models.memory.predict`)."""
         return predict(self.parameters, dtype, self.shape, context)
+
+    @property
+    def default(self) -> str:
+        """The format it is loaded in unless another is asked for."""
+        return chosen(self.parameters, self.shape)
 
     @property
     def shape(self) -> Shape:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.host.errors import UserError
-from tui.models import demo, memory
+from tui.models import choice, demo, memory
 from tui.models.caches import cached_checkpoints, display_name, folders
 from tui.models.files import check_gguf, conversions, converted_name, lfs_pointer
 from tui.models.inspect import Inspection, examine
@@ -56,6 +56,12 @@ class Found:
         parameters = self.parameters or memory.weights_in_gguf(self.size)
         tokens = min(context, self.context) if self.context else context
         return memory.predict(parameters, dtype, self.shape, tokens)
+
+    @property
+    def default(self) -> str:
+        """The format it is loaded in unless another is asked for."""
+        parameters = self.parameters or memory.weights_in_gguf(self.size)
+        return choice.chosen(parameters, self.shape, self.context)
 
     def to_json(self) -> dict[str, Any]:
         """Every field as JSON."""
@@ -184,16 +190,7 @@ def _folder(path: Path, reference: str) -> Found | None:
         parameters=seen.parameters,
         size=sum(shard.nbytes for shard in seen.shards) + sum(map(_bytes, _unfinished(path))),
         context=seen.context,
-        shape=memory.Shape(
-            seen.layers,
-            seen.kv_heads,
-            seen.head_dim,
-            seen.hidden,
-            seen.width,
-            seen.vocab,
-            seen.tied,
-            seen.dtype,
-        ),
+        shape=seen.shape,
     )
 
 

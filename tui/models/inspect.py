@@ -12,6 +12,7 @@ from typing import Any
 from tui.host import secrets
 from tui.host.errors import UserError
 from tui.models.caches import display_name
+from tui.models.memory import Shape
 from tui.models.recognise import Architecture, architecture
 from tui.models.weights import Tensor, WeightsError, read_file, read_json, shard_names
 
@@ -70,6 +71,12 @@ class Inspection:
     shards: tuple[Shard, ...] = ()
     problems: tuple[str, ...] = ()
     remote_code: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> Shape:
+        """What its memory depends on."""
+        sizes = (self.layers, self.kv_heads, self.head_dim, self.hidden, self.width, self.vocab)
+        return Shape(*sizes, self.tied, self.dtype)
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -9,18 +9,18 @@ from typing import Any
 
 from tui.host.errors import UserError
 from tui.host.paths import portable
-from tui.models import demo, download
+from tui.models import choice, demo, download
 from tui.models.caches import display_name, modelscope_folder
 from tui.models.consent import agree
 from tui.models.discover import state_of
 from tui.models.files import check_gguf
 from tui.models.fingerprint import fingerprint
 from tui.models.inspect import examine, inspect
+from tui.models.memory import Shape, weights_in_gguf
 from tui.models.net import Progress
 from tui.models.offer import Consent, Each
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
 
-DEFAULT_DTYPE = "bf16"
 LOADABLE = ("bf16", "fp16", "fp32", "int8", "int4")
 LOCAL = "local"
 """The engine of a model whose weights are here."""
@@ -53,6 +53,8 @@ class Resolved:
     context: int = 0
     remote_code: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each Python file of the checkpoint that a person agreed to run."""
+    chosen: bool = False
+    """Whether ``dtype`` is this program's choice (`tui.models.choice`)."""
     service: str = ""
     base_url: str = ""
     model: str = ""
@@ -103,8 +105,8 @@ def resolve(
 ) -> Resolved:
     """The checkpoint of one reference, fetched first where it must be and may be.
 
-    Without a dtype in the reference it is bf16, whatever the checkpoint was stored in:
-    fp16 is slow on a CPU, and fp32 takes twice the memory. ``allow_code`` is asked before
+    A reference without a dtype gets the one that `tui.models.choice` makes, whatever the
+    checkpoint was stored in. ``allow_code`` is asked before
     a checkpoint's own Python files may be run; without it such a checkpoint is refused.
     Without ``elsewhere`` only a model whose weights are here can be meant.
 
@@ -121,12 +123,14 @@ def resolve(
             f"use @{' or @'.join(LOADABLE)}",
         )
     if ref.kind == "demo":
+        dtype = ref.dtype or choice.chosen(demo.PARAMETERS, demo.SHAPE, demo.CONTEXT)
         return Resolved(
             name=ref.text,
-            label=_label("demo", ref),
+            label=f"demo@{dtype}",
             engine=LOCAL,
             checkpoint=fetch(ref, consent, progress),
-            dtype=ref.dtype or DEFAULT_DTYPE,
+            dtype=dtype,
+            chosen=not ref.dtype,
             family=demo.FAMILY,
             parameters=demo.PARAMETERS,
             checkpoint_bytes=demo.SIZE,
@@ -193,13 +197,16 @@ def unique_labels(models: Sequence[Resolved]) -> list[Resolved]:
 
 
 def _gguf(ref: Reference, file: Path) -> Resolved:
+    size = check_gguf(file)
+    dtype = ref.dtype or choice.chosen(weights_in_gguf(size), Shape())
     return Resolved(
         name=ref.text,
-        label=_label(file.stem, ref),
+        label=f"{file.stem}@{dtype}",
         engine=LOCAL,
         checkpoint=file,
-        dtype=ref.dtype or DEFAULT_DTYPE,
-        checkpoint_bytes=check_gguf(file),
+        dtype=dtype,
+        chosen=not ref.dtype,
+        checkpoint_bytes=size,
     )
 
 
@@ -221,22 +228,23 @@ def _folder(
                 f"{ref.target} holds {len(files)} GGUF files", f"name one of them: {names}"
             )
     seen = inspect(folder, remote_code=allow_code is not None)
+    code = agree(seen, allow_code) if allow_code else {}
+    # A model with code of its own is only loaded as that code has it.
+    default = "bf16" if code else choice.chosen(seen.parameters, seen.shape, seen.context)
+    dtype = ref.dtype or default
     return Resolved(
         name=ref.text,
-        label=_label(display_name(folder), ref),
+        label=f"{display_name(folder)}@{dtype}",
         engine=LOCAL,
         checkpoint=folder,
-        dtype=ref.dtype or DEFAULT_DTYPE,
+        dtype=dtype,
+        chosen=not ref.dtype,
         family=seen.family,
         parameters=seen.parameters,
         checkpoint_bytes=seen.checkpoint_bytes,
         context=seen.context,
-        remote_code=agree(seen, allow_code) if allow_code else {},
+        remote_code=code,
     )
-
-
-def _label(name: str, ref: Reference) -> str:
-    return f"{name}@{ref.dtype or DEFAULT_DTYPE}"
 
 
 def _existing(ref: Reference) -> Path:

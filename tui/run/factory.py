@@ -15,6 +15,7 @@ from tui.engines.local import Allowance, LocalEngine
 from tui.engines.pasted import Answers, PastedEngine, read_pasted
 from tui.engines.recorded import RecordedEngine
 from tui.host import paths
+from tui.models import choice
 from tui.models.resolve import LOCAL, Resolved
 from tui.run import plan
 from tui.sessions import reader
@@ -64,6 +65,7 @@ class Factory:
             allowance=Allowance(*plan.allowance(model, self._settings)),
             batch=self._settings.batch or 1,
             lookup=self._settings.lookup,
+            remark=choice.remark(model.dtype) if model.chosen else "",
         )
 
     def endpoint(self, model: Resolved, threads: int) -> Engine:
