@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny
-from tui.cli import run
+from tui.cli import call as run
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.terminal import DUIBI, Terminal
-from tui.cli import checkup, run
+from tui.cli import call as run
+from tui.cli import checkup
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ def test_a_folder_without_an_encoder_is_one_line(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     for command in ("score", "report"):
-        assert cli.run([command, str(path), "--encoder", str(tmp_path)]) == 2
+        assert cli.call([command, str(path), "--encoder", str(tmp_path)]) == 2
         err = capsys.readouterr().err
         assert "holds no encoder" in err and "bert-base-chinese" in err
 
@@ -56,7 +56,7 @@ def test_an_encoder_that_cannot_be_loaded_is_one_line(
     folder = tmp_path / "encoder"
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "bert", "num_hidden_layers": 2}')
-    assert cli.run(["score", str(path), "--encoder", str(folder)]) == 2
+    assert cli.call(["score", str(path), "--encoder", str(folder)]) == 2
     err = capsys.readouterr().err
     assert "cannot encode" in err and "Traceback" not in err and len(err.splitlines()) == 2
 
@@ -67,14 +67,14 @@ def test_scores_are_those_of_the_authors_package(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     # Four of six layers up is what the program takes by itself.
-    assert cli.run(["score", str(path), "--encoder", str(ENCODER), "--json"]) == 0
+    assert cli.call(["score", str(path), "--encoder", str(ENCODER), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["overlap"]
     found = {(int(r["model"] == "b@fp32"), int(r["question"][1])): r["bertscore_f1"] for r in rows}
     assert found == pytest.approx(AUTHORS, abs=0.01)
     out = tmp_path / "r.md"
-    assert cli.run(["report", str(path), "--encoder", str(ENCODER), "--out", str(out)]) == 0
+    assert cli.call(["report", str(path), "--encoder", str(ENCODER), "--out", str(out)]) == 0
     text = out.read_text("utf-8")
     assert "BERTScore F1" in text and "with the encoder model, layer 4" in text
     median_of_a = (AUTHORS[0, 0] + AUTHORS[0, 1]) / 2
     assert f"{median_of_a:.1f} (n 2)" in text
-    assert cli.run(["rank", str(path)]) == 2, "overlap is nothing to rank by"
+    assert cli.call(["rank", str(path)]) == 2, "overlap is nothing to rank by"

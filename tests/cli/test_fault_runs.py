@@ -25,7 +25,7 @@ from tests.support.fault_server import (
     wait,
 )
 from tui.board import Answer, Board, fold
-from tui.cli import run
+from tui.cli import call as run
 from tui.host import paths
 from tui.sessions import reader
 

@@ -10,7 +10,8 @@ import pytest
 from tests.support import tiny
 from tests.support.checkpoints import llama
 from tests.support.demo import put_demo
-from tui.cli import fetching, run
+from tui.cli import call as run
+from tui.cli import fetching
 from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.models.offer import Offer

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support import tiny
-from tui.cli import run
+from tui.cli import call as run
 from tui.models import reduced
 
 

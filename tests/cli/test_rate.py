@@ -90,6 +90,6 @@ def test_blind_broken_off_tells_nothing(path: Path) -> None:
 
 def test_no_answers_and_no_session(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     empty = record(tmp_path / "s", header(LABELS, []), text)
-    assert cli.run(["rate", str(empty)]) == 0
+    assert cli.call(["rate", str(empty)]) == 0
     assert "no complete answers" in capsys.readouterr().err
-    assert cli.run(["rate", "nothing"]) == 2
+    assert cli.call(["rate", "nothing"]) == 2

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.endpoints import clear_proxies
 from tests.support.fault_server import FaultServer, good
-from tui.cli import run
+from tui.cli import call as run
 from tui.host import paths
 
 CANARY = "sk-canary-77aa01"

@@ -16,7 +16,7 @@ import pytest
 from tests.support.endpoints import clear_proxies
 from tests.support.fault_server import FaultServer, Received, Reply, good, status
 from tui.board import fold
-from tui.cli import run
+from tui.cli import call as run
 from tui.events import Asked, Started
 from tui.host import paths
 from tui.sessions import reader

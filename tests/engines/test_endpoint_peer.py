@@ -23,7 +23,7 @@ import pytest
 
 from tests.support.demo import demo_gguf
 from tests.support.endpoints import clear_proxies
-from tui.cli import run
+from tui.cli import call as run
 from tui.engines.base import EngineError, Message, Request, Sampling
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.services import find

@@ -17,7 +17,7 @@ import pytest
 from tests.support.checkpoints import LLAMA
 from tests.support.file_server import FileServer, serving
 from tests.support.hub import MODEL, WEIGHTS, Hub, use
-from tui.cli import run
+from tui.cli import call as run
 from tui.host.errors import UserError
 from tui.models import download, hub
 from tui.models.caches import modelscope_folder

@@ -43,7 +43,7 @@ def test_a_browser_shows_all_of_it_and_complains_of_nothing(
     labels = [f"model{i}@bf16" for i in range(models)]
     path = record(tmp_path / "s", header(labels, questions), lambda m, q: ANSWER, extra)
     page = tmp_path / "report.html"
-    assert cli.run(["report", str(path), "--out", str(page), "--lang", lang]) == 0
+    assert cli.call(["report", str(path), "--out", str(page), "--lang", lang]) == 0
     seen = look(page, "--dump-dom")
     assert "CONSOLE" not in seen.stderr, "a policy was violated, or a style is broken"
     assert len(re.findall(r'<article class="card">', seen.stdout)) == 2 * models

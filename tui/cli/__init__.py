@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     usage, configuration or input file, 3 network or provider, 4 does not fit in memory,
     130 interrupted)."""
     args = list(sys.argv[1:] if argv is None else argv)
-    code = run(args)
+    code = call(args)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def run(args: list[str]) -> int:
+def call(args: list[str]) -> int:
     """Run the command line; the exit code. Errors are told on stderr, never raised."""
     try:
         return _dispatch(args)
