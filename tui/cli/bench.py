@@ -19,29 +19,34 @@ from tui.engines.base import EngineError, Message, Request, Sampling
 from tui.engines.child import environment
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Failed, Loaded
-from tui.host import cpu, paths
+from tui.host import cpu, page_cache, paths
 from tui.host.errors import UserError
 from tui.host.figures import size
+from tui.models import reduced
 from tui.models.recognise import architecture
 from tui.models.resolve import LOCAL, Resolved
-from tui.models.weights import WeightsError, read_json
+from tui.models.weights import WeightsError, read_json, shard_names
 
 app = typer.Typer(add_completion=False)
 
 _WORDS = "the keeper of the old lighthouse wrote down what the sea had brought that night and "
 _READ = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5625}
 """Bytes of memory read for each weight and token."""
+_COLD = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """Medians over the repeats. Tokens per second, milliseconds, bytes, seconds.
 
+    ``file_cache`` is the part (0 to 1) of the weights' files that was in memory when the load
+    began, None if not known; ``read_bytes_s`` is what the device reads from its memory at best.
     ``decode_tok_s`` is of one answer, ``all_tok_s`` of all answers of the batch together,
     prefill included; ``bytes_read`` are the weights that every step reads, once for all.
     """
 
     model: str
+    device: str
     batch: int
     threads: int
     prompt_tokens: int
@@ -51,10 +56,17 @@ class Result:
     all_tok_s: float
     ttft_ms: float
     load_s: float
+    file_cache: float | None
     peak_private: int
     peak_mapped: int
     bytes_read: int
+    read_bytes_s: float
     notes: list[str]
+
+    @property
+    def bandwidth_share(self) -> float:
+        """Bytes of weights read per second in decoding over what the device reads at best."""
+        return self.decode_tok_s * self.bytes_read / self.read_bytes_s
 
 
 @app.command(help="Measure prefill, decode, load and memory of models on this machine.")
@@ -65,6 +77,9 @@ def bench(
     repeat: Annotated[int, typer.Option(min=1, metavar="N", help="Measure N times.")] = 5,
     batch: Annotated[str, typer.Option(metavar="N,N", help="Answers decoded together.")] = "1",
     lookup: options.Lookup = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Load from the disk, not from the file cache.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> int:
     if not models:
@@ -73,46 +88,79 @@ def bench(
     found = options.resolve_models(models, settings_of.load({}))
     if elsewhere := next((one for one in found if one.engine != LOCAL), None):
         raise UserError(f"{elsewhere.label} is not computed here", "name a model of this machine")
-    limit = _bandwidth(cpu.cores())
+    limits: dict[str, float] = {}
     results = []
     for model in found:
+        files = _files(model)
+        if cold:
+            page_cache.drop(files)
+        cached = page_cache.share(files)
         print(f"{model.label}: loading", file=sys.stderr)
         with _loaded(model, max(sizes), lookup) as (engine, loaded):
+            if loaded.device not in limits:
+                limits[loaded.device] = _bandwidth(cpu.cores(), loaded.device)
+            limit = limits[loaded.device]
             asker = Asker(engine)
             words = asker.words_for(prompt)
             for answers in sizes:
-                made = _measure(model, loaded, asker, words, new, answers, repeat)
+                made = _measure(model, loaded, cached, limit, asker, words, new, answers, repeat)
                 print(f"{model.label}: batch {answers} measured", file=sys.stderr)
                 results.append(made)
     if as_json:
-        rows = [asdict(one) | {"bandwidth_share": _share(one, limit)} for one in results]
-        print(json_text({"read_bytes_s": limit, "results": rows}))
+        rows = [asdict(one) | {"bandwidth_share": one.bandwidth_share} for one in results]
+        print(json_text({"results": rows}))
     else:
-        print(table([_HEAD, *(_row(one, limit) for one in results)]))
-        print(f"this machine reads {limit / 1e9:.1f} GB/s", file=sys.stderr)
+        print(table([_HEAD, *map(_row, results)]))
+        for device, limit in limits.items():
+            print(f"this machine reads {limit / 1e9:.1f} GB/s ({device})", file=sys.stderr)
         for note in dict.fromkeys(f"{one.model}: {n}" for one in results for n in one.notes):
             print(note, file=sys.stderr)
     return 0
 
 
 _HEAD = (
-    *("MODEL", "BATCH", "PROMPT", "PREFILL tok/s", "DECODE tok/s", "ALL tok/s", "TTFT ms"),
-    *("LOAD s", "PRIVATE", "MAPPED", "BANDWIDTH"),
+    *(
+        "MODEL",
+        "DEVICE",
+        "BATCH",
+        "PROMPT",
+        "PREFILL tok/s",
+        "DECODE tok/s",
+        "ALL tok/s",
+        "TTFT ms",
+    ),
+    *("LOAD s", "FILE CACHE", "PRIVATE", "MAPPED", "BANDWIDTH"),
 )
 
 
-def _row(one: Result, limit: float) -> tuple[str, ...]:
+def _row(one: Result) -> tuple[str, ...]:
     return (
-        *(one.model, str(one.batch), str(one.prompt_tokens), f"{one.prefill_tok_s:.1f}"),
-        *(f"{one.decode_tok_s:.1f}", f"{one.all_tok_s:.1f}", f"{one.ttft_ms:.0f}"),
-        *(f"{one.load_s:.1f}", size(one.peak_private), size(one.peak_mapped)),
-        f"{_share(one, limit):.0%}",
+        *(one.model, one.device, str(one.batch), str(one.prompt_tokens)),
+        *(f"{one.prefill_tok_s:.1f}", f"{one.decode_tok_s:.1f}", f"{one.all_tok_s:.1f}"),
+        *(f"{one.ttft_ms:.0f}", f"{one.load_s:.1f}", _warmth(one.file_cache)),
+        *(size(one.peak_private), size(one.peak_mapped), f"{one.bandwidth_share:.0%}"),
     )
 
 
-def _share(one: Result, limit: float) -> float:
-    """Bytes of weights read per second in decoding over what the machine reads at best."""
-    return one.decode_tok_s * one.bytes_read / limit
+def _warmth(cached: float | None) -> str:
+    """How much of the weights' files was in memory before the load, in a word."""
+    if cached is None:
+        return "?"
+    return "cold" if cached < _COLD else f"{cached:.0%}"
+
+
+def _files(model: Resolved) -> list[Path]:
+    """The files that a load reads its weights from: what is kept in the format, if it is."""
+    path = Path(model.checkpoint)
+    if path.is_file():
+        return [path]
+    mine = [one.folder for one in reduced.kept_of(path) if one.dtype == model.dtype]
+    try:
+        files = [path / name for name in shard_names(path)]
+    except (OSError, WeightsError):
+        files = []
+    kept = [file for folder in mine for file in sorted(folder.glob("*.safetensors"))]
+    return kept or [file for file in files if file.is_file()]
 
 
 def _sizes(text: str) -> list[int]:
@@ -125,8 +173,8 @@ def _sizes(text: str) -> list[int]:
     return sizes
 
 
-def _bandwidth(threads: int) -> float:
-    command = [sys.executable, "-P", "-m", "tui.worker.bandwidth", str(threads)]
+def _bandwidth(threads: int, device: str) -> float:
+    command = [sys.executable, "-P", "-m", "tui.worker.bandwidth", str(threads), device]
     done = subprocess.run(command, capture_output=True, env=environment(threads), check=False)
     if done.returncode:
         raise UserError("torch does not start", f"run `{' '.join(command)}` to see why")
@@ -185,13 +233,22 @@ class Asker:
 
 
 def _measure(
-    model: Resolved, loaded: Loaded, asker: Asker, words: int, new: int, answers: int, repeat: int
+    model: Resolved,
+    loaded: Loaded,
+    cached: float | None,
+    limit: float,
+    asker: Asker,
+    words: int,
+    new: int,
+    answers: int,
+    repeat: int,
 ) -> Result:
     asker.ask(words, answers, 2)
     rounds = [asker.ask(words, answers, new) for _ in range(repeat)]
     every = [one for ends, _ in rounds for one in ends]
     return Result(
         model=model.label,
+        device=loaded.device,
         batch=answers,
         threads=every[0].threads,
         prompt_tokens=round(statistics.median(one.prompt_tokens for one in every)),
@@ -201,9 +258,11 @@ def _measure(
         all_tok_s=statistics.median(sum(e.output_tokens for e in ends) / s for ends, s in rounds),
         ttft_ms=statistics.median(one.ttft_ms or 0.0 for one in every),
         load_s=loaded.load_s,
+        file_cache=cached,
         peak_private=max(one.peak_private for one in every),
         peak_mapped=max(one.peak_mapped for one in every),
         bytes_read=round(_READ[model.dtype] * _weights(model, loaded)),
+        read_bytes_s=limit,
         notes=loaded.notes,
     )
 
