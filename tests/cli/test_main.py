@@ -42,6 +42,18 @@ def test_version_and_help_list_what_there_is() -> None:
         (("run",), "which models?", "duibi run demo"),
         (("run", "--nix"), "No such option: --nix", "duibi run --help"),
         (("run", "demo", "--questions", "nix"), "no question set 'nix'", "tongji"),
+        (("run", "demo", "--questions", "./x.toml"), "there is no file ./x.toml", "tongji"),
+        (("run", "demo", "--questions", "x.jsonl"), "there is no file x.jsonl", "tongji"),
+        (
+            ("report", "x", "--format", "pdf"),
+            "Invalid value for '--format': 'pdf' is not one of 'md',",
+            "duibi report --help",
+        ),
+        (
+            ("run", "pasted:me", "--pasted", "gone.toml"),
+            "gone.toml cannot be read: No such file or directory",
+            "a TOML file with a line per question",
+        ),
         (("run", "demo", "--sample", "--greedy"), "--sample and --greedy exclude", ""),
         (("run", "demo", "--max-new-tokens", "0"), "--max-new-tokens: 0 is not", "whole number"),
         (("run", "demo", "--out", "no/where"), "there is no folder", "make it first"),

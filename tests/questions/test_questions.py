@@ -118,7 +118,7 @@ def test_an_unknown_set_names_the_nearest() -> None:
     with pytest.raises(UserError) as caught:
         questions.load("tonji")
     assert caught.value.next_step == "did you mean tongji?"
-    with pytest.raises(UserError, match="no question set"):
+    with pytest.raises(UserError, match="there is no file"):
         questions.load("./nowhere.toml")
 
 

@@ -100,7 +100,8 @@ def _invoke(name: str, args: list[str]) -> int:
     except typer.exceptions.TyperException as error:
         # A usage error; without a text where a group was called without a command.
         message = error.format_message().strip() or "a command is missing"
-        raise UserError(message.splitlines()[0], f"`{shown} --help` shows how") from None
+        line = message.splitlines()[0].replace("Value error, ", "")
+        raise UserError(line, f"`{shown} --help` shows how") from None
     return result if isinstance(result, int) else 0
 
 

@@ -16,6 +16,7 @@ from tui.host.errors import UserError
 
 LONGEST_FILE = 8 * 1024 * 1024
 _MOST_WAITING = 32
+_STEP = 'name a TOML file with a line per question: question-id = "the answer"'
 NOTE = "answers are pasted by a person: no timing, tokens estimated"
 
 Answers = Mapping[str, tuple[str, ...]]
@@ -189,9 +190,9 @@ def _text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(LONGEST_FILE + 1)
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+        raise UserError(f"{path} cannot be read: {error.strerror}", _STEP) from None
     if len(data) > LONGEST_FILE:
-        raise UserError(f"{path} is larger than {LONGEST_FILE >> 20} MiB")
+        raise UserError(f"{path} is larger than {LONGEST_FILE >> 20} MiB", _STEP)
     try:
         return data.decode()
     except UnicodeDecodeError as error:

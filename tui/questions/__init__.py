@@ -24,6 +24,11 @@ def load(name_or_path: str) -> QuestionSet:
     path = Path(name_or_path).expanduser()
     if path.exists():
         return read(path)
+    if path.suffix or len(path.parts) > 1:
+        raise UserError(
+            f"there is no file {name_or_path}",
+            f"name a .toml, .jsonl or .txt file, or one of {', '.join(BUILT_IN)}",
+        )
     near = difflib.get_close_matches(name_or_path, BUILT_IN, 1)
     raise UserError(
         f"no question set {name_or_path!r}",
