@@ -10,8 +10,9 @@ def placed(model: Any) -> tuple[Any, str, list[str]]:
     if not torch.cuda.is_available():
         return model, "cpu", []
     try:
-        return model.to("cuda"), "cuda", []
+        moved = model.to("cuda")
     except torch.OutOfMemoryError:
         back = model.to("cpu")
         torch.cuda.empty_cache()
         return back, "cpu", ["the GPU has too little memory for it: the CPU computes"]
+    return moved, "cuda", [f"computed by the GPU ({torch.cuda.get_device_name()})"]

@@ -1,0 +1,73 @@
+"""Every tensor of the loop is made on the model's device. Where there is no GPU, torch's
+``meta`` stands for one: it computes no values, but refuses what lies on another device."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support import tiny
+from tui.events import Answered, Delta, Failed
+from tui.worker import batch as batches
+from tui.worker import device
+from tui.worker.attention import attach
+from tui.worker.batch import Batch
+from tui.worker.control import Control
+from tui.worker.generate import Job, Ready
+from tui.worker.load import open_checkpoint
+from tui.worker.measure import Peak
+
+TOKEN = 70
+
+
+class Fixed:
+    """Stands for `Chooser`: there are no values to choose by."""
+
+    def __init__(self, sampling: Any, prompt: Any, limit: int, place: str) -> None:
+        self._place = place
+
+    def __call__(self, logits: torch.Tensor) -> int:
+        assert logits.device.type == self._place
+        return TOKEN
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_batch_stays_on_the_models_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: bool
+) -> None:
+    checkpoint = open_checkpoint(tiny.llama(tmp_path / "tiny"))
+    model = checkpoint.build("bf16", lambda done, total: None).to("meta")
+    if ours:
+        attach(model)
+    monkeypatch.setattr(batches, "Chooser", Fixed)
+    made = Batch(Ready(checkpoint, model, "meta", 4096), Control(), Peak(), lookup=True)
+    bodies = []
+    # The third has its beginning in common with the first; alone, the last guesses.
+    texts = ["hello world", "the fox", "hello world, how are you?"]
+    for number, text in enumerate(texts):
+        bodies += [body for _, body in made.enter(Job(number, (("user", text),), 12, {}))]
+        if not made.joins:
+            while made:
+                bodies += [body for _, body in made.step()]
+    while made:
+        bodies += [body for _, body in made.step()]
+    assert not [body for body in bodies if isinstance(body, Failed)]
+    ends = [body for body in bodies if isinstance(body, Answered)]
+    assert sorted(end.answer for end in ends) == [0, 1, 2]
+    assert all(end.output_tokens == 12 for end in ends)
+    assert sum(body.n for body in bodies if isinstance(body, Delta)) == 36
+    assert (max(end.batch for end in ends) == 3) == ours
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_the_cpu_computes_and_nothing_is_said() -> None:
+    layer = torch.nn.Linear(2, 2)
+    assert device.placed(layer) == (layer, "cpu", [])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_computes_and_is_named() -> None:
+    _, place, remarks = device.placed(torch.nn.Linear(2, 2))
+    assert place == "cuda"
+    assert remarks == [f"computed by the GPU ({torch.cuda.get_device_name()})"]
