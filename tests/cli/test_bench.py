@@ -1,13 +1,18 @@
 """`duibi bench` on a tiny checkpoint, through the real worker."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.support import tiny
+from tui.cli import bench
 from tui.cli import call as run
 from tui.host import page_cache
+from tui.models import reduced
+from tui.models.files import conversions, converted_name
+from tui.models.resolve import Resolved
 
 
 @pytest.fixture
@@ -74,3 +79,21 @@ def test_nonsense_is_refused(
 ) -> None:
     assert run(["bench", *given]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_cold_load_counts_the_files_it_reads_not_those_they_were_made_of(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gguf = tmp_path / "m.gguf"
+    gguf.write_bytes(b"GGUF" + bytes(60))
+    asked = Resolved("m", "m", "local", gguf, dtype="int8")
+    assert bench._files(asked) == [gguf]
+    made = conversions() / converted_name(gguf)
+    shutil.copytree(model, made)
+    assert bench._files(asked) == [made / "model.safetensors"]
+    kept = reduced.root() / f"k-int8-{reduced.RECIPE}"
+    kept.mkdir(parents=True)
+    (kept / "model.safetensors").write_bytes(b"x")
+    told = {"source": str(made.resolve()), "dtype": "int8"}
+    (kept / reduced.MANIFEST).write_text(json.dumps(told))
+    assert bench._files(asked) == [kept / "model.safetensors"]

@@ -23,6 +23,7 @@ from tui.host import cpu, page_cache, paths
 from tui.host.errors import UserError
 from tui.host.figures import size
 from tui.models import reduced
+from tui.models.files import conversions, converted_name
 from tui.models.recognise import architecture
 from tui.models.resolve import LOCAL, Resolved
 from tui.models.weights import WeightsError, read_json, shard_names
@@ -153,8 +154,13 @@ def _files(model: Resolved) -> list[Path]:
     """The files that a load reads its weights from: what is kept in the format, if it is."""
     path = Path(model.checkpoint)
     if path.is_file():
-        return [path]
-    mine = [one.folder for one in reduced.kept_of(path) if one.dtype == model.dtype]
+        made = conversions() / converted_name(path)
+        if not made.is_dir():
+            return [path]
+        path = made
+    old = reduced.outdated(path, model.dtype)
+    them = (one for one in reduced.kept_of(path) if one not in old)
+    mine = [one.folder for one in them if one.dtype == model.dtype]
     try:
         files = [path / name for name in shard_names(path)]
     except (OSError, WeightsError):
