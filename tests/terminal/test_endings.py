@@ -167,7 +167,7 @@ def test_sigterm_ends_a_live_run_with_its_reason(checkpoint: Path, folders: dict
 def test_a_run_without_a_screen_outlives_its_terminal(
     checkpoint: Path, folders: dict[str, str]
 ) -> None:
-    command = (*DUIBI, "run", str(checkpoint), "--questions", "smoke", "--max-new-tokens", "300")
+    command = (*DUIBI, "run", str(checkpoint), "--questions", "smoke", "--max-new-tokens", "100")
     terminal = Terminal(command, folders)
     place = Path(folders["DUIBI_SESSIONS_DIR"])
 
