@@ -40,7 +40,9 @@ class Layer(DynamicLayer):  # type: ignore[misc]
         """Append; for a few new tokens gives ``(past, tail)`` in the place of each."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-            self.keys, self.values = key_states, value_states
+            # As they come they are views across the heads, and products in bfloat16 copy such
+            # views whole: for each token, all that was said before.
+            self.keys, self.values = key_states.contiguous(), value_states.contiguous()
             return self.keys, self.values
         if not self.room:
             self.fold()
