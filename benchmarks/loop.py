@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def main() -> None:
         checkpoint = open_checkpoint(folder)
         model = formats.prepared(checkpoint, given.dtype, quiet)[0]
         attach(model)
-        ready = Ready(checkpoint, model, "cpu", 4096)
+        ready = Ready(replace(checkpoint, stop_ids=frozenset()), model, "cpu", 4096)
         loop(ready, given, whole or len(layers(model)))
         caches(model, given)
 
