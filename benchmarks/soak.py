@@ -11,7 +11,6 @@ event loop. A line each ten minutes goes to stderr.
 """
 
 import argparse
-import array
 import os
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.figures import row, spread
+from benchmarks.lag import WITH_LAG, lags
 from tests.support import tiny
 from tests.support.fault_server import FaultServer, Received, Reply
 from tests.support.terminal import Terminal
@@ -50,27 +50,6 @@ WORDS = (
     "and ",
     "so\n",
 )
-WITH_LAG = """
-import array, asyncio, sys, time
-from tui import cli
-from tui.app import output
-lags = array.array("f")
-async def meter():
-    while True:
-        begun = time.monotonic()
-        await asyncio.sleep(0.05)
-        lags.append(time.monotonic() - begun - 0.05)
-ready = output.OutputApp._ready
-async def metered(self):
-    self.meter = asyncio.ensure_future(meter())
-    await ready(self)
-output.OutputApp._ready = metered
-try:
-    cli.main(sys.argv[2:])
-finally:
-    with open(sys.argv[1], "wb") as file:
-        lags.tofile(file)
-"""
 
 
 def serve(rate: float) -> None:
@@ -148,9 +127,7 @@ def report(seen: list[tuple[float, int, int]], lag: Path, session: Path, seconds
         last = sum(one[index] for one in warm[-tenth:]) / tenth
         said = f"{first / 1e6:.1f} -> {last / 1e6:.1f} MB: {last / first - 1:+.1%}"
         row(f"{name} of the screen", said, "< +5 %")
-    lags = array.array("f")
-    lags.frombytes(lag.read_bytes())
-    ordered = sorted(1000 * one for one in lags)
+    ordered = lags(lag)
     p99, share = ordered[len(ordered) * 99 // 100], sum(one > 100 for one in ordered)
     row("lag of the loop, p50", f"{ordered[len(ordered) // 2]:.1f} ms")
     row("p99", f"{p99:.1f} ms", "< 100 ms")
