@@ -101,7 +101,8 @@ class Duibi:
         return self._asker.ask(self._words_for(prompt), count, new)[1]
 
     def resident(self) -> int:
-        """See `Contender`."""
+        """See `Contender`; once it rests."""
+        time.sleep(1.0)
         return sum(self._engine.memory())
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support import tiny
+from tests.support.demo import demo_gguf
 from tui.engines import child as child_module
 from tui.engines.base import EngineError, Message, Request, Sampling
 from tui.engines.child import environment, explain
@@ -349,3 +350,18 @@ def test_a_worker_that_cannot_start_tells_its_last_words(
     engine = LocalEngine(checkpoint, "fp32", 1, tmp_path / "log")
     with pytest.raises(EngineError, match="exit code 1: ImportError: this torch is broken"):
         engine.load(lambda t_ns, body: None)
+
+
+@pytest.mark.slow
+def test_a_worker_at_rest_gives_back_what_an_answer_took(tmp_path: Path) -> None:
+    engine = LocalEngine(demo_gguf(), "bf16", 1, tmp_path / "log")
+    try:
+        engine.load(lambda t_ns, body: None)
+        assert isinstance(bodies(engine, ask(1, "word " * 1400, 8))[-1], Answered)
+        after, _ = engine.memory()
+        until = time.monotonic() + 20
+        while engine.memory()[0] > after - 30e6 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert engine.memory()[0] <= after - 30e6
+    finally:
+        engine.close()

@@ -1,5 +1,6 @@
 """The child's main loop: orders come in through one thread, this one computes."""
 
+import contextlib
 import queue
 import sys
 import threading
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 ALIVE_S = 0.2
 """Seconds between two signs of life, each with a look at the memory held."""
 _PROGRESS_S = 0.1
+_REST_S = 0.5
+"""Seconds without an order after which memory is given back."""
 
 
 class Worker:
@@ -51,15 +54,25 @@ class Worker:
         self._idle_since = time.monotonic()
         self._import_s = self._idle_since - began
         while True:
-            try:
-                arrived, order = self._orders.get(block=not self._busy)
-            except queue.Empty:
+            if (found := self._next()) is None:
                 self._advance()
                 continue
+            arrived, order = found
             if order["op"] == "load":
                 self._load(arrived, order)
             else:
                 self._answer(order)
+
+    def _next(self) -> tuple[float, Message] | None:
+        """The next order and when it came; None while there is something to compute."""
+        from tui.worker.aligned import trim
+
+        with contextlib.suppress(queue.Empty):
+            return self._orders.get(timeout=0.0 if self._busy else _REST_S)
+        if self._busy:
+            return None
+        trim()
+        return self._orders.get()
 
     @property
     def _busy(self) -> bool:
