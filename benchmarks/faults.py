@@ -10,7 +10,9 @@ model back. KILL, SEGV, ABRT are signals; `stop` is SIGSTOP; `hang` a computing 
 waits for ever, `GIL-hang` one that does so with the interpreter's lock; `MemoryError` is
 one. `over-limit` is a worker that takes and uses more and more memory, until the limit it
 is held to stops it (RLIMIT_DATA); `over-group` the same with everything in a real control
-group that is smaller still, where one can be made. The screen (on a real pseudo-terminal)
+group that is smaller still, where one can be made; `kernel-group` one that does so with
+memory that RLIMIT_DATA does not count, while our own guard sleeps, until the kernel kills it
+for what the group uses. The screen (on a real pseudo-terminal)
 is killed, told to end, or loses its terminal.
 """
 
@@ -36,7 +38,7 @@ from tui.events import Failed, Note
 from tui.models.resolve import Resolved
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
-from tui.run import setup
+from tui.run import guard, setup
 from tui.run.conductor import Run
 from tui.sessions import reader
 from tui.settings import Settings
@@ -52,7 +54,10 @@ WORKER = {
     "MemoryError": signal.SIGXCPU,
     "over-limit": signal.SIGXFSZ,
     "over-group": signal.SIGXFSZ,
+    "kernel-group": signal.SIGPWR,
 }
+EATS = ("over-limit", "over-group", "kernel-group")
+GROUPED = ("over-group", "kernel-group")
 SCREEN = {
     "screen-KILL": signal.SIGKILL,
     "screen-TERM": signal.SIGTERM,
@@ -154,7 +159,7 @@ def workers(folder: Path, kind: str, times: int, model: Path, chance: random.Ran
         run.close("done")
     verdict = reader.read(run.path).verdict
     # Eating up to a limit takes its time, and only then is there something to say.
-    bound = "" if WORKER[kind] == signal.SIGXFSZ else "< 1 s"
+    bound = "" if kind in EATS else "< 1 s"
     row(f"{kind} x {times}: said after", spread(took, "s"), bound)
     row("", ", ".join(f"{name} {count}" for name, count in seen.items()))
     row("", f"session {verdict}")
@@ -224,10 +229,12 @@ def main() -> None:
         model = given.model
         if model is None:
             model = tiny.llama(Path(name) / "tiny", stop=319, num_hidden_layers=30, hidden_size=128)
+        tick = guard.TICK_S
         for kind in given.kinds:
             strike_at = workers if kind in WORKER else screens
-            around = group.inside(GROUP) if kind == "over-group" else contextlib.nullcontext()
+            around = group.inside(GROUP) if kind in GROUPED else contextlib.nullcontext()
             try:
+                guard.TICK_S = tick if kind != "kernel-group" else 3600.0
                 with around:
                     strike_at(Path(name) / "sessions", kind, given.times, model, chance)
             except group.NoGroup as error:

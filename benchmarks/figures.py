@@ -14,3 +14,8 @@ def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
 def row(name: str, value: str, limit: str = "") -> None:
     """Print one figure on a line, with what it is held against."""
     print(f"{name:<44} {value:<42} {limit}".rstrip(), flush=True)
+
+
+def tail(ordered: Sequence[float], share: float) -> float:
+    """The value that ``share`` of the values, in order of size, do not exceed."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

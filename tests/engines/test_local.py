@@ -330,7 +330,7 @@ def test_why_a_worker_died() -> None:
     killed = explain(-9, True, 3 << 30, "")
     assert (killed.cause, killed.message) == (
         "out_of_memory",
-        "killed: out of memory (it held 3.2 GB)",
+        "killed by the kernel: out of memory (it held 3.2 GB)",
     )
     assert "SIGKILL" in explain(-9, False, 0, "").message
     assert "SIGSEGV" in explain(-11, False, 0, "").message
@@ -338,6 +338,18 @@ def test_why_a_worker_died() -> None:
     thrown = "terminate called\n  what():  std::bad_alloc\nFatal Python error: Aborted\n  File x"
     aborted = explain(-6, False, 0, thrown)
     assert aborted.cause == "out_of_memory" and "std::bad_alloc" in aborted.message
+
+
+def test_a_kill_for_memory_explains_one_workers_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 3
+    monkeypatch.setattr(child_module, "oom_kills", lambda: count)
+    kills = child_module.Kills()
+    before = kills.unclaimed()
+    assert not kills.claim(before)
+    count = 4
+    assert kills.claim(before)
+    assert not kills.claim(before), "a second worker was killed by somebody else"
+    assert not kills.claim(kills.unclaimed()), "and so was one that was started since"
 
 
 def test_a_worker_that_cannot_start_tells_its_last_words(

@@ -195,6 +195,28 @@ def test_a_prefill_is_left_between_two_layers(tmp_path: Path) -> None:
     assert control.steps > 1
 
 
+@pytest.mark.parametrize(
+    ("running", "never"),
+    [
+        ("self_attn.o_proj", "mlp.gate_proj"),
+        ("mlp.up_proj", "mlp.down_proj"),
+        ("mlp.down_proj", "self_attn.q_proj"),
+    ],
+)
+def test_what_is_cancelled_ends_within_half_a_layer(running: str, never: str) -> None:
+    model, control = LlamaForCausalLM(tiny.config()).eval(), Control()
+    control.opened([1])
+    control.begin(1)
+    watch(model, control)
+    first, later = model.model.layers[1], model.model.layers[1 + (running == "mlp.down_proj")]
+    reached: list[str] = []
+    first.get_submodule(running).register_forward_hook(lambda *_: control.cancel(None))
+    later.get_submodule(never).register_forward_hook(lambda *_: reached.append(never))
+    with torch.inference_mode(), pytest.raises(Stop):
+        model(torch.tensor([[3, 4, 5]]))
+    assert not reached
+
+
 def test_threads_change_between_two_tokens(ready: Ready) -> None:
     control = Control()
     with torch.inference_mode():

@@ -41,6 +41,28 @@ _DIES_WITHIN_S = 0.5
 _NO_MEMORY = ("bad_alloc", "MemoryError", "can't allocate memory", "Cannot allocate memory")
 
 
+class Kills:
+    """The own control group's kills for memory, each of which explains one worker's end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claimed = 0
+
+    def unclaimed(self) -> int:
+        """So many are no end that was explained."""
+        return oom_kills() - self._claimed
+
+    def claim(self, before: int) -> bool:
+        """Whether there are more than ``before``; one of them is then explained."""
+        with self._lock:
+            risen = self.unclaimed() > before
+            self._claimed += risen
+        return risen
+
+
+_kills = Kills()
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """The worker is gone; ``failure`` says why, None where it was ended on purpose."""
@@ -65,7 +87,7 @@ class Child:
         """One line while it does not respond."""
         self._closing = False
         self._write = threading.Lock()
-        self._kills = oom_kills()
+        self._kills = _kills.unclaimed()
         self._seen = (0, 0)
         ours, theirs = socket.socketpair()
         self._socket, self._log = ours, log
@@ -160,9 +182,10 @@ class Child:
             code = self.process.wait()
         if self._closing:
             return None
-        return self.doomed or explain(
-            code, oom_kills() > self._kills, max(self._seen), self._last_words()
-        )
+        if self.doomed:
+            return self.doomed
+        by_kernel = code == -signal.SIGKILL and _kills.claim(self._kills)
+        return explain(code, by_kernel, max(self._seen), self._last_words())
 
     def _last_words(self) -> str:
         """The end of what it wrote to the log."""
@@ -173,12 +196,11 @@ class Child:
 
 
 def explain(code: int, oom_killed: bool, held: int, last_words: str) -> Failed:
-    """Why a worker ended that nobody ended: its return code, whether the container's
-    count of out-of-memory kills rose, the memory it was last seen with, and the end of
-    what it wrote."""
-    if code == -signal.SIGKILL and oom_killed:
+    """Why a worker ended that nobody ended: its return code, whether the kernel killed it
+    for memory, the memory it was last seen with, and the end of what it wrote."""
+    if oom_killed:
         size = f" (it held {held / 1e9:.1f} GB)" if held else ""
-        return _failed("out_of_memory", f"killed: out of memory{size}", SMALLER)
+        return _failed("out_of_memory", f"killed by the kernel: out of memory{size}", SMALLER)
     lines = [line.strip() for line in last_words.split("\n") if line.strip()]
     for line in lines:
         # C++ aborts over it, after saying so.

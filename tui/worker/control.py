@@ -12,9 +12,9 @@ class Stop(BaseException):
 class Control:
     """Shared between the control thread, which writes, and the computing thread.
 
-    ``stop`` is set while the answer being computed is to be left, ``steps`` counts
-    decoder layers entered (a sign of life, also during a long prefill), ``threads`` is a
-    number of threads to change to, or 0. ``urgent``: somebody waits for an answer;
+    ``stop`` is set while the answer being computed is to be left, ``steps`` counts parts
+    of decoder layers entered (a sign of life, also during a long prefill), ``threads`` is
+    a number of threads to change to, or 0. ``urgent``: somebody waits for an answer;
     ``gives_way``: what is computed now can be begun again later.
     """
 
@@ -77,8 +77,14 @@ class Control:
             raise Stop
 
 
+_FEED_FORWARD = ("mlp", "feed_forward")
+_LAST = ("down_proj", "dense_4h_to_h", "c_proj")
+"""Names of a feed-forward part's last projection."""
+
+
 def watch(model: Any, control: Control) -> None:
-    """Let ``control`` stop ``model`` before every decoder layer and its feed-forward part.
+    """Let ``control`` stop ``model`` before every decoder layer, its feed-forward part, and that
+    part's last projection: a third, 44 and 22 % of a layer's weights apart in Llama's 7B.
 
     A test between tokens only would wait for a whole prefill, which takes seconds.
     """
@@ -89,9 +95,15 @@ def watch(model: Any, control: Control) -> None:
 
     for layer in layers(model):
         layer.register_forward_pre_hook(before)
-        for name in ("mlp", "feed_forward"):
-            if (part := getattr(layer, name, None)) is not None:
-                part.register_forward_pre_hook(before)
+        for part in _named(layer, _FEED_FORWARD):
+            part.register_forward_pre_hook(before)
+            for projection in _named(part, _LAST):
+                projection.register_forward_pre_hook(before)
+
+
+def _named(module: Any, names: Iterable[str]) -> list[Any]:
+    """Those of a module's children that have one of the names."""
+    return [child for name, child in module.named_children() if name in names]
 
 
 def layers(model: Any) -> list[Any]:

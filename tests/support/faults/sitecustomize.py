@@ -2,10 +2,12 @@
 
 Python runs signal handlers in the main thread, which is the one that computes: SIGUSR1
 stops it for good, SIGUSR2 does so and keeps the interpreter's lock, SIGXCPU asks for more
-memory than there can be, SIGXFSZ takes and uses more and more until something stops it.
+memory than there can be, SIGXFSZ takes and uses more and more until something stops it,
+SIGPWR does so with memory that could be shared, which RLIMIT_DATA does not count.
 """
 
 import ctypes
+import mmap
 import signal
 import sys
 import threading
@@ -30,8 +32,16 @@ def _eat(_number: int, _frame: FrameType | None) -> None:
         eaten.append(b"\1" * (16 << 20))
 
 
+def _eat_uncounted(_number: int, _frame: FrameType | None) -> None:
+    eaten = []
+    while True:
+        eaten.append(mmap.mmap(-1, 16 << 20))
+        eaten[-1].write(b"\1" * (16 << 20))
+
+
 if "tui.worker" in getattr(sys, "orig_argv", []):
     signal.signal(signal.SIGUSR1, _wait)
     signal.signal(signal.SIGUSR2, _wait_with_the_lock)
     signal.signal(signal.SIGXCPU, _want_memory)
     signal.signal(signal.SIGXFSZ, _eat)
+    signal.signal(signal.SIGPWR, _eat_uncounted)

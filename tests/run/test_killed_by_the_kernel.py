@@ -1,0 +1,84 @@
+"""A worker that the kernel really kills for memory, in a control group of our own."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import group, tiny
+from tui.board import Answer, Board, fold
+from tui.host import cgroup
+from tui.models.resolve import Resolved
+from tui.questions import QuestionSet
+from tui.questions.question_set import Question
+from tui.run import guard, setup
+from tui.sessions.reader import read
+from tui.settings import Settings
+
+FAULTS = Path(tiny.__file__).parent / "faults"
+LIMIT = 1400 << 20
+"""Bytes of the group: two workers of a tiny model, this process's growth, and room."""
+QUESTIONS = QuestionSet("one", "One", "en", (Question("q", "", ("Tell me of the sea.",)),))
+
+
+def kills(folder: Path) -> int:
+    """How many the kernel killed in a group."""
+    names = ("memory.events", "memory.oom_control")
+    return max(cgroup.table(folder / name).get("oom_kill", 0) for name in names)
+
+
+@pytest.mark.slow
+def test_a_worker_that_the_kernel_kills_for_memory_dies_alone_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Our own guard is first otherwise; the kernel is for what grows while nobody looks.
+    monkeypatch.setattr(guard, "TICK_S", 3600.0)
+    monkeypatch.setenv("PYTHONPATH", str(FAULTS))
+    model = tiny.llama(tmp_path / "tiny", stop=319, num_hidden_layers=30, hidden_size=128)
+    try:
+        with group.inside(LIMIT) as folder:
+            _strike(model, tmp_path / "sessions", folder)
+    except group.NoGroup as error:
+        pytest.skip(str(error))
+
+
+def _strike(model: Path, sessions: Path, folder: Path) -> None:
+    models = [Resolved(name, name, "local", model, "fp32") for name in ("first", "second")]
+    settings = Settings(sampling="greedy", max_new_tokens=160, schedule="together")
+    run = setup.begin(models, QUESTIONS, settings, sessions)
+
+    def board() -> Board:
+        return fold(read(run.path).events)
+
+    def until(condition: Callable[[list[Answer]], bool]) -> list[Answer]:
+        end = time.monotonic() + 120
+        while not condition(found := list(board().answers.values())):
+            assert time.monotonic() < end, [(a.state, a.failure) for a in found]
+            time.sleep(0.02)
+        return found
+
+    try:
+        run.start()
+        run.ask("q")
+        whole, _ = until(lambda found: {a.state for a in found} == {"answered"})
+        before = kills(folder)
+        run.ask("q", again=True)
+        until(lambda found: len(found) == 4 and found[2].tokens > 5 and found[3].tokens > 0)
+        pid = getattr(run._lanes[0].engine, "pid", None)
+        assert isinstance(pid, int)
+        os.kill(pid, signal.SIGPWR)
+        *_, lost, other = until(lambda found: not any(a.is_open for a in found))
+        assert kills(folder) == before + 1, "nobody else died"
+        assert lost.failure is not None and lost.failure.cause == "out_of_memory"
+        assert lost.failure.message.startswith("killed by the kernel: out of memory (it held ")
+        assert lost.tokens > 5 and whole.text.startswith(lost.text)
+        assert other.state == "answered" and other.text == whole.text
+        run.ask("q", again=True, models=[0])
+        *_, again = until(lambda found: len(found) == 5 and not found[4].is_open)
+        assert again.state == "answered" and again.text == whole.text, "it is loaded anew"
+    finally:
+        run.close("done")
+    assert read(run.path).verdict == "complete"
