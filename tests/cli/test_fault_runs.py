@@ -3,14 +3,14 @@ answer, how often the service was asked, and that each repetition was told."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.support import endpoint_faults
+from tests.support.endpoint_faults import Fault
 from tests.support.endpoints import clear_proxies, free_port, full_backlog
 from tests.support.fault_server import (
-    END_CHUNK,
     Behaviour,
     FaultServer,
     Received,
@@ -19,30 +19,13 @@ from tests.support.fault_server import (
     good,
     hang_up,
     head,
-    keep_alive,
     status,
     then,
-    wait,
 )
 from tui.board import Answer, Board, fold
 from tui.cli import call as run
 from tui.host import paths
 from tui.sessions import reader
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What the service does, and what must come of it; ``asked`` 0: it is never reached."""
-
-    does: Behaviour
-    cause: str = ""
-    code: int = 3
-    kept: str = ""
-    asked: int = 1
-
-
-def _half_a_line(reply: Reply) -> None:
-    reply.chunk(b'data: {"choices": [{"del')
 
 
 def _once(code: int, **headers: str) -> Behaviour:
@@ -52,44 +35,18 @@ def _once(code: int, **headers: str) -> Behaviour:
     return behave
 
 
-_FINE = {"code": 0, "kept": "fine"}
-_ELSEWHERE = "http://127.0.0.1:1/v1"
+_FAILING = (
+    *("headers never", "first token never", "keep-alive comments only", "stall in mid stream"),
+    *("cut in mid line", "cut before finish", "closed before finish"),
+    *("HTML 200", "JSON 200 without stream", "invalid JSON line", "invalid UTF-8", "1 MiB line"),
+    *("error in mid stream", "401", "404", "429", "redirect"),
+)
 FAULTS: dict[str, Fault] = {
-    "headers never": Fault(then(wait), "no_response"),
-    "first token never": Fault(then(head, wait), "no_first_token"),
-    "keep-alive comments only": Fault(then(head, keep_alive), "no_first_token"),
-    "stall in mid stream": Fault(then(head, a_token, wait), "stalled", kept="half"),
-    "cut in mid line": Fault(then(head, a_token, _half_a_line, hang_up), "cut", kept="half"),
-    "cut before finish": Fault(then(head, a_token, hang_up), "cut", kept="half"),
-    "ended before finish": Fault(
-        then(head, a_token, lambda r: r.raw(END_CHUNK)), "cut", kept="half"
+    **{name: endpoint_faults.FAULTS[name] for name in _FAILING},
+    "429 with an absurd Retry-After": Fault(
+        status(429, Retry_After="1e400"), "rate_limited", asked=3
     ),
-    "cut after finish": Fault(then(head, a_token, Reply.finish, hang_up), code=0, kept="half"),
-    "HTML 200": Fault(then(lambda r: r.whole(200, b"<html>", "text/html")), "not_streamed"),
-    "JSON 200 without stream": Fault(
-        then(lambda r: r.whole(200, b'{"choices":[{"message":{"content":"hi"}}]}')),
-        "not_streamed",
-    ),
-    "invalid JSON line": Fault(
-        then(head, a_token, lambda r: r.chunk(b"data: {nope}\n\n"), Reply.finish, Reply.done),
-        "malformed",
-        kept="half",
-    ),
-    "invalid UTF-8": Fault(
-        then(head, a_token, lambda r: r.chunk(b'data: {"x":"\xff"}\n\n'), Reply.finish, Reply.done),
-        "malformed",
-        kept="half",
-    ),
-    "1 MiB line": Fault(
-        then(head, a_token, lambda r: r.token("x" * 2**20), Reply.finish, Reply.done),
-        "oversized",
-        kept="half",
-    ),
-    "error in mid stream": Fault(
-        then(head, a_token, lambda r: r.data({"error": {"message": "out of capacity"}})),
-        "server_error",
-        kept="half",
-    ),
+    "cut after finish": Fault(then(head, a_token, Reply.finish, hang_up), kept="half"),
     "empty choices": Fault(
         then(
             head,
@@ -98,20 +55,13 @@ FAULTS: dict[str, Fault] = {
             Reply.finish,
             Reply.done,
         ),
-        **_FINE,
+        kept="fine",
     ),
     "missing usage": Fault(
-        then(head, lambda r: r.token("fine"), Reply.finish, Reply.done), **_FINE
+        then(head, lambda r: r.token("fine"), Reply.finish, Reply.done), kept="fine"
     ),
-    "401": Fault(status(401), "unauthorized"),
-    "404": Fault(status(404), "not_found"),
-    "429": Fault(status(429), "rate_limited", asked=3),
-    "429 with Retry-After": Fault(_once(429, Retry_After="0.05"), asked=2, **_FINE),
-    "429 with an absurd Retry-After": Fault(
-        status(429, Retry_After="1e400"), "rate_limited", asked=3
-    ),
-    "500 then success": Fault(_once(500), asked=2, **_FINE),
-    "redirect": Fault(then(lambda r: r.whole(308, b"", Location=_ELSEWHERE)), "redirect"),
+    "429 with Retry-After": Fault(_once(429, Retry_After="0.05"), kept="fine", asked=2),
+    "500 then success": Fault(_once(500), kept="fine", asked=2),
 }
 
 
@@ -146,7 +96,7 @@ def test_a_fault_ends_as_documented(name: str, capsys: pytest.CaptureFixture[str
     fault = FAULTS[name]
     with FaultServer(fault.does) as server:
         code, _, answer = asked_of(server.url)
-        assert (code, server.asked) == (fault.code, fault.asked)
+        assert (code, server.asked) == (3 if fault.cause else 0, fault.asked)
     told = capsys.readouterr().err
     assert answer.text == fault.kept and "Traceback" not in told
     assert told.count("trying again in") == fault.asked - 1 == len(answer.notes)

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from tests.support.endpoint_faults import FAULTS
 from tests.support.endpoints import (
     bodies_of,
     clear_proxies,
@@ -14,19 +15,10 @@ from tests.support.endpoints import (
     text_of,
 )
 from tests.support.fault_server import (
-    END_CHUNK,
-    Behaviour,
     FaultServer,
     Received,
     Reply,
-    a_token,
     good,
-    hang_up,
-    head,
-    keep_alive,
-    status,
-    then,
-    wait,
 )
 from tui.engines.base import EngineError
 from tui.engines.faults import CAUSES
@@ -40,140 +32,22 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     clear_proxies(monkeypatch)
 
 
-FAULTS: dict[str, tuple[Behaviour, str, str, int]] = {
-    # name: what the server does, the cause, the text that is kept, the requests it sees
-    "headers never": (then(wait), "no_response", "", 1),
-    "first token never": (then(head, wait), "no_first_token", "", 1),
-    "keep-alive comments only": (then(head, keep_alive), "no_first_token", "", 1),
-    "role only, then nothing": (
-        then(head, lambda r: r.data({"choices": [{"delta": {"role": "assistant"}}]}), wait),
-        "no_first_token",
-        "",
-        1,
-    ),
-    "stall in mid stream": (then(head, a_token, wait), "stalled", "half", 1),
-    "keep-alives in mid stream": (then(head, a_token, keep_alive), "stalled", "half", 1),
-    "cut in mid line": (
-        then(head, a_token, lambda r: r.chunk(b'data: {"choices": [{"del'), hang_up),
-        "cut",
-        "half",
-        1,
-    ),
-    "cut before finish": (then(head, a_token, hang_up), "cut", "half", 1),
-    "closed before finish": (
-        then(head, a_token, lambda r: r.raw(END_CHUNK)),
-        "cut",
-        "half",
-        1,
-    ),
-    "done without finish": (then(head, a_token, Reply.done), "cut", "half", 1),
-    "HTML 200": (
-        then(lambda r: r.whole(200, b"<html>hi</html>", "text/html")),
-        "not_streamed",
-        "",
-        1,
-    ),
-    "JSON 200 without stream": (
-        then(lambda r: r.whole(200, b'{"choices":[{"message":{"content":"hi"}}]}')),
-        "not_streamed",
-        "",
-        1,
-    ),
-    "JSON 200 with an error": (
-        then(lambda r: r.whole(200, b'{"error":{"message":"maximum context length is 9"}}')),
-        "context_overflow",
-        "",
-        1,
-    ),
-    "invalid JSON line": (
-        then(head, a_token, lambda r: r.chunk(b"data: {nope}\n\n"), Reply.finish, Reply.done),
-        "malformed",
-        "half",
-        1,
-    ),
-    "invalid UTF-8": (
-        then(head, a_token, lambda r: r.chunk(b'data: {"x":"\xff\xfe"}\n\n'), Reply.done),
-        "malformed",
-        "half",
-        1,
-    ),
-    "1 MiB line": (
-        then(head, a_token, lambda r: r.token("x" * 2**20), Reply.finish, Reply.done),
-        "oversized",
-        "half",
-        1,
-    ),
-    "a line without an end": (
-        then(head, a_token, *[lambda r: r.chunk(b"x" * 2**16)] * 20),
-        "oversized",
-        "half",
-        1,
-    ),
-    "error in mid stream": (
-        then(head, a_token, lambda r: r.data({"error": {"message": "out of capacity"}})),
-        "server_error",
-        "half",
-        1,
-    ),
-    "error event in mid stream": (
-        then(head, a_token, lambda r: r.chunk(b"event: error\ndata: out of capacity\n\n")),
-        "server_error",
-        "half",
-        1,
-    ),
-    "finished by a filter": (
-        then(head, a_token, lambda r: r.finish("content_filter"), Reply.done),
-        "content_filter",
-        "half",
-        1,
-    ),
-    "finished in an unknown way": (
-        then(head, a_token, lambda r: r.finish("insufficient_system_resource"), Reply.done),
-        "unfinished",
-        "half",
-        1,
-    ),
-    "400": (status(400), "bad_request", "", 1),
-    "400, too long": (status(400, "maximum context length is 8192"), "context_overflow", "", 1),
-    "401": (status(401), "unauthorized", "", 1),
-    "402": (status(402), "quota", "", 1),
-    "403": (status(403), "forbidden", "", 1),
-    "404": (status(404), "not_found", "", 1),
-    "429": (status(429), "rate_limited", "", 3),
-    "429, no money": (status(429, "insufficient_quota"), "quota", "", 1),
-    "500": (status(500), "server_error", "", 3),
-    "503 in HTML": (
-        then(lambda r: r.whole(503, b"<html>down</html>", "text/html")),
-        "server_error",
-        "",
-        3,
-    ),
-    "redirect": (
-        then(lambda r: r.whole(308, b"", Location="http://127.0.0.1:1/v1")),
-        "redirect",
-        "",
-        1,
-    ),
-    "closed without a word": (then(hang_up), "disconnected", "", 3),
-}
-
-
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_has_its_cause_and_keeps_what_came(name: str) -> None:
-    behave, cause, kept, requests = FAULTS[name]
-    with FaultServer(behave) as server:
+    fault = FAULTS[name]
+    with FaultServer(fault.does) as server:
         bodies = bodies_of(hasty(server.url))
-        assert server.asked == requests
+        assert server.asked == fault.asked
     last = bodies[-1]
     assert isinstance(last, Failed)
-    assert (last.cause, last.answer) == (cause, 0)
+    assert (last.cause, last.answer) == (fault.cause, 0)
     assert last.message and last.next_step and "\n" not in last.message
-    assert text_of(bodies) == kept
+    assert text_of(bodies) == fault.kept
     assert not any(isinstance(b, Answered) for b in bodies)
     notes = [b for b in bodies if isinstance(b, Note)]
-    assert len(notes) == requests - 1  # every repetition is seen
+    assert len(notes) == fault.asked - 1  # every repetition is seen
     assert all(n.answer == 0 and "trying again" in n.text for n in notes)
-    assert sum(isinstance(b, Started) for b in bodies) == requests
+    assert sum(isinstance(b, Started) for b in bodies) == fault.asked
     assert sum(isinstance(b, FINAL) for b in bodies) == 1
 
 
