@@ -123,10 +123,9 @@ def measure(label: str, engine: LocalEngine, given: argparse.Namespace, share: f
 
 def layer_share(layers: int) -> float:
     """What one layer of 7B width has of the weights of so many layers and the head."""
-    sizes = random_model.SHAPES["7b"]
-    hidden = sizes["hidden"]
-    layer = hidden * (4 * hidden + 3 * sizes["inner"])
-    return layer / (layers * layer + hidden * sizes["vocab"])
+    size = random_model.SHAPES["7b"]
+    layer = sum(math.prod(shape) for shape in size.layer().values())
+    return layer / (layers * layer + size.hidden * size.vocab)
 
 
 def main() -> None:

@@ -116,7 +116,7 @@ def main() -> None:
         whole = 0
         if given.shape != "demo":
             random_model.write(Path(temporary), given.shape, folder, given.layers)
-            folder, whole = Path(temporary), random_model.SHAPES[given.shape]["layers"]
+            folder, whole = Path(temporary), random_model.SHAPES[given.shape].layers
         checkpoint = open_checkpoint(folder)
         model = formats.prepared(checkpoint, given.dtype, quiet)[0]
         attach(model)

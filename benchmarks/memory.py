@@ -13,15 +13,14 @@ loading against its own. Formats that are made once are made before anything is 
 import argparse
 import contextlib
 import json
-import struct
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import row
-from benchmarks.true_shape import BLOCK, noise
+from benchmarks.random_model import Size
+from benchmarks.true_shape import put
 from tests.support import tiny
 from tui.engines.base import EngineError, Message, Request, Sampling
 from tui.engines.local import LocalEngine
@@ -35,63 +34,19 @@ from tui.run import plan
 NEW = 64
 PROMPT = "word " * 1440
 VOCAB = 151936
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """A published shape: hidden, layers, heads, key-value heads, feed-forward width."""
-
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    width: int
-    tied: bool = True
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of all tensors."""
-        head = self.hidden // self.heads
-        found: dict[str, tuple[int, ...]] = {
-            "model.embed_tokens.weight": (VOCAB, self.hidden),
-            "model.norm.weight": (self.hidden,),
-        }
-        if not self.tied:
-            found["lm_head.weight"] = (VOCAB, self.hidden)
-        for n in range(self.layers):
-            layer = f"model.layers.{n}."
-            found[f"{layer}input_layernorm.weight"] = (self.hidden,)
-            found[f"{layer}post_attention_layernorm.weight"] = (self.hidden,)
-            for name, rows in (("q", self.heads), ("k", self.kv_heads), ("v", self.kv_heads)):
-                found[f"{layer}self_attn.{name}_proj.weight"] = (rows * head, self.hidden)
-            found[f"{layer}self_attn.o_proj.weight"] = (self.hidden, self.heads * head)
-            for name in ("gate", "up"):
-                found[f"{layer}mlp.{name}_proj.weight"] = (self.width, self.hidden)
-            found[f"{layer}mlp.down_proj.weight"] = (self.hidden, self.width)
-        return found
-
-    def config(self) -> dict[str, object]:
-        """config.json."""
-        return {
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
-            "hidden_size": self.hidden,
-            "intermediate_size": self.width,
-            "num_hidden_layers": self.layers,
-            "num_attention_heads": self.heads,
-            "num_key_value_heads": self.kv_heads,
-            "max_position_embeddings": 32768,
-            "vocab_size": VOCAB,
-            "rms_norm_eps": 1e-6,
-            "tie_word_embeddings": self.tied,
-            "torch_dtype": "bfloat16",
-            "eos_token_id": VOCAB - 1,
-        }
-
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "max_position_embeddings": 32768,
+    "torch_dtype": "bfloat16",
+    "rms_norm_eps": 1e-6,
+    "eos_token_id": VOCAB - 1,
+}
 
 SIZES = {
-    "0.5B": Size(896, 24, 14, 2, 4864),
-    "1.5B": Size(1536, 28, 12, 2, 8960),
-    "7B": Size(3584, 28, 28, 4, 18944, tied=False),
+    "0.5B": Size(896, 24, 14, 2, 4864, VOCAB, tied=True),
+    "1.5B": Size(1536, 28, 12, 2, 8960, VOCAB, tied=True),
+    "7B": Size(3584, 28, 28, 4, 18944, VOCAB),
 }
 
 
@@ -100,19 +55,8 @@ def write(folder: Path, size: Size) -> Path:
     if (folder / "tokenizer.json").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    header, end = {}, 0
-    for name, shape in size.shapes().items():
-        nbytes = 2 * shape[0] * (shape[1] if len(shape) > 1 else 1)
-        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [end, end + nbytes]}
-        end += nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    block = noise()
-    with (folder / "model.safetensors").open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for start in range(0, end, BLOCK):
-            file.write(block[: min(BLOCK, end - start)])
-    (folder / "config.json").write_text(json.dumps(size.config()))
+    put(folder / "model.safetensors", size.tensors())
+    (folder / "config.json").write_text(json.dumps(CONFIG | size.config()))
     tiny.words(folder, stop=VOCAB - 1)
     return folder
 

@@ -2,16 +2,74 @@
 
 import json
 import shutil
-import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.true_shape import BLOCK, noise
+from benchmarks.true_shape import put
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The shape of a Llama: hidden, layers, heads, key-value heads, feed-forward width."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    width: int
+    vocab: int = 151936
+    tied: bool = False
+
+    @property
+    def head_dim(self) -> int:
+        """Width of a head."""
+        return self.hidden // self.heads
+
+    def layer(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of a layer's tensors."""
+        found: dict[str, tuple[int, ...]] = {
+            "input_layernorm.weight": (self.hidden,),
+            "post_attention_layernorm.weight": (self.hidden,),
+            "self_attn.o_proj.weight": (self.hidden, self.heads * self.head_dim),
+            "mlp.down_proj.weight": (self.hidden, self.width),
+        }
+        for name, heads in (("q", self.heads), ("k", self.kv_heads), ("v", self.kv_heads)):
+            found[f"self_attn.{name}_proj.weight"] = (heads * self.head_dim, self.hidden)
+        for name in ("gate", "up"):
+            found[f"mlp.{name}_proj.weight"] = (self.width, self.hidden)
+        return found
+
+    def tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Names and shapes of all tensors."""
+        yield "model.embed_tokens.weight", (self.vocab, self.hidden)
+        if not self.tied:
+            yield "lm_head.weight", (self.vocab, self.hidden)
+        yield "model.norm.weight", (self.hidden,)
+        for number in range(self.layers):
+            for name, shape in self.layer().items():
+                yield f"model.layers.{number}.{name}", shape
+
+    def config(self) -> dict[str, object]:
+        """What config.json says of it."""
+        return {
+            "hidden_size": self.hidden,
+            "intermediate_size": self.width,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.kv_heads,
+            "head_dim": self.head_dim,
+            "vocab_size": self.vocab,
+            "tie_word_embeddings": self.tied,
+            "dtype": "bfloat16",
+        }
+
 
 SHAPES = {
-    "0.5b": {"hidden": 896, "inner": 4864, "layers": 24, "heads": 14, "kv": 2, "vocab": 151936},
-    "1.5b": {"hidden": 1536, "inner": 8960, "layers": 28, "heads": 12, "kv": 2, "vocab": 151936},
-    "7b": {"hidden": 4096, "inner": 11008, "layers": 32, "heads": 32, "kv": 32, "vocab": 151936},
+    "0.5b": Size(896, 24, 14, 2, 4864),
+    "1.5b": Size(1536, 28, 12, 2, 8960),
+    "7b": Size(4096, 32, 32, 32, 11008),
 }
 """Those of Qwen2.5-0.5B and 1.5B, and of Qwen-7B, without biases and with a head of its own."""
 
@@ -23,53 +81,14 @@ def write(folder: Path, shape: str, words: Path, layers: int = 0) -> None:
 
     One block of noise over and over: the values change nothing of what a token costs.
     """
-    sizes = SHAPES[shape]
-    layers = layers or sizes["layers"]
-    hidden, inner, vocab = sizes["hidden"], sizes["inner"], sizes["vocab"]
-    width = hidden // sizes["heads"]
-    config = json.loads((words / "config.json").read_text()) | {
-        "hidden_size": hidden,
-        "intermediate_size": inner,
-        "num_hidden_layers": layers,
-        "num_attention_heads": sizes["heads"],
-        "num_key_value_heads": sizes["kv"],
-        "head_dim": width,
-        "vocab_size": vocab,
-        "tie_word_embeddings": False,
-        "dtype": "bfloat16",
-    }
+    size = SHAPES[shape]
+    size = replace(size, layers=layers or size.layers)
+    config = json.loads((words / "config.json").read_text()) | size.config()
     folder.mkdir(parents=True, exist_ok=True)
     for name in WORDS_FILES:
         if (words / name).exists():
             shutil.copy(words / name, folder / name)
-    shapes: dict[str, tuple[int, ...]] = {
-        "model.embed_tokens.weight": (vocab, hidden),
-        "lm_head.weight": (vocab, hidden),
-        "model.norm.weight": (hidden,),
-    }
-    for number in range(layers):
-        layer = f"model.layers.{number}."
-        for name in ("q_proj", "o_proj"):
-            shapes[f"{layer}self_attn.{name}.weight"] = (hidden, hidden)
-        for name in ("k_proj", "v_proj"):
-            shapes[f"{layer}self_attn.{name}.weight"] = (width * sizes["kv"], hidden)
-        for name in ("gate_proj", "up_proj"):
-            shapes[f"{layer}mlp.{name}.weight"] = (inner, hidden)
-        shapes[f"{layer}mlp.down_proj.weight"] = (hidden, inner)
-        for name in ("input_layernorm", "post_attention_layernorm"):
-            shapes[f"{layer}{name}.weight"] = (hidden,)
-    header, end = {}, 0
-    for key, size in shapes.items():
-        stop = end + 2 * size[0] * (size[1] if len(size) > 1 else 1)
-        header[key] = {"dtype": "BF16", "shape": size, "data_offsets": [end, stop]}
-        end = stop
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    block = noise()
-    with (folder / "model.safetensors").open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for start in range(0, end, BLOCK):
-            file.write(block[: min(BLOCK, end - start)])
+    put(folder / "model.safetensors", size.tensors())
     (folder / "config.json").write_text(json.dumps(config))
 
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks.figures import row
@@ -89,27 +89,33 @@ def noise() -> bytes:
     return (numpy.float32(0.02) * values).view("<u4").__rshift__(16).astype("<u2").tobytes()
 
 
+def put(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]]) -> int:
+    """Write a safetensors file of bf16 tensors, one block of noise over and over; their bytes."""
+    header, end = {}, 0
+    for key, shape in shapes:
+        stop = end + 2 * elements(shape)
+        header[key] = {"dtype": "BF16", "shape": shape, "data_offsets": [end, stop]}
+        end = stop
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    block = noise()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for start in range(0, end, BLOCK):
+            file.write(block[: min(BLOCK, end - start)])
+    return end
+
+
 def write(folder: Path, layers: int) -> int:
     """Write the checkpoint; the number of its parameters."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({**CONFIG, "num_hidden_layers": layers}))
-    block, files = noise(), shards(layers)
+    files = shards(layers)
     weight_map, parameters = {}, 0
     for number, tensors in enumerate(files, 1):
         name = f"model-{number:05}-of-{len(files):05}.safetensors"
-        header, end = {}, 0
-        for key, shape in tensors:
-            size = 2 * elements(shape)
-            header[key] = {"dtype": "BF16", "shape": shape, "data_offsets": [end, end + size]}
-            weight_map[key] = name
-            end += size
-        parameters += end // 2
-        text = json.dumps(header).encode()
-        text += b" " * (-len(text) % 8)
-        with (folder / name).open("wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for start in range(0, end, BLOCK):
-                file.write(block[: min(BLOCK, end - start)])
+        weight_map |= {key: name for key, _ in tensors}
+        parameters += put(folder / name, tensors) // 2
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     return parameters
 
