@@ -23,7 +23,7 @@ def test_what_is_mapped_as_it_is_takes_nothing_to_load() -> None:
 
 def test_the_cache_counts_for_every_answer_decoded_together() -> None:
     one = predict(PARAMETERS, "bf16", QWEN_7B, 1000)
-    eight = predict(PARAMETERS, "bf16", QWEN_7B, 1000, answers=8)
+    eight = predict(PARAMETERS, "bf16", QWEN_7B, 1000, beside=7000)
     assert eight - one == pytest.approx(7 * 2 * 32 * 32 * 128 * 1000 * 4 * 1.5 * 1.04, abs=2)
 
 

@@ -1,6 +1,7 @@
 """Predictions from headers alone, and who may be in memory when."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tui.host.memory import Reading
 from tui.models import demo, files
 from tui.models.memory import Shape
 from tui.models.resolve import Resolved
+from tui.questions.question_set import Question
 from tui.run import plan
 from tui.run.residents import Residents
 from tui.settings import Settings
@@ -36,10 +38,14 @@ def qwen(tmp_path: Path) -> Resolved:
 
 
 def planned(
-    *models: Resolved, limit: float, used: float = 0, settings: Settings | None = None
+    *models: Resolved,
+    limit: float,
+    used: float = 0,
+    settings: Settings | None = None,
+    questions: Sequence[Question] = (),
 ) -> plan.Plan:
     reading = Reading(int(limit * GB), int(used * GB), "cgroup v2")
-    return plan.make(models, settings or Settings(), reading)
+    return plan.make(models, settings or Settings(), reading, questions)
 
 
 def test_a_7b_in_bf16_at_2k_context_takes_about_20_gb(qwen: Resolved) -> None:
@@ -50,7 +56,7 @@ def test_a_7b_in_bf16_at_2k_context_takes_about_20_gb(qwen: Resolved) -> None:
     assert plan.need(plan.subject_of(qwen), 100_000).tokens == 8192, (
         "more than its context is never used"
     )
-    assert plan.need(plan.subject_of(qwen), 2048, answers=8).cache == 8 * needed.cache
+    assert plan.need(plan.subject_of(qwen), 2048, batch=plan.Batch(8)).cache == 8 * needed.cache
 
 
 def test_the_context_asked_for_is_what_is_planned_for(qwen: Resolved) -> None:
@@ -158,14 +164,28 @@ def test_as_many_answers_are_decoded_together_as_leave_every_model_its_place(
     qwen: Resolved,
 ) -> None:
     other = replace(qwen, label="second")
-    assert planned(qwen, limit=64).answers == 8
-    assert planned(qwen, limit=28).answers == 2
-    assert planned(qwen, limit=21.5).answers == 1
+    assert planned(qwen, limit=64).batch.size == 8
+    assert planned(qwen, limit=28).batch.size == 2
+    assert planned(qwen, limit=21.5).batch.size == 1
     # Two that fit together one answer at a time are not driven apart by their caches.
-    assert planned(qwen, other, limit=48).answers < planned(qwen, limit=48).answers
+    assert planned(qwen, other, limit=48).batch.size < planned(qwen, limit=48).batch.size
     assert len(planned(qwen, other, limit=48).turns) == 1
-    assert planned(qwen, limit=64, settings=Settings(batch=3)).answers == 3
+    assert planned(qwen, limit=64, settings=Settings(batch=3)).batch.size == 3
     assert (
         planned(qwen, limit=64).needs[0].cache
         == 8 * planned(qwen, limit=64, settings=Settings(batch=1)).needs[0].cache
     )
+
+
+def test_answers_of_a_set_are_planned_by_its_longest_conversation(qwen: Resolved) -> None:
+    short = [Question("a", "", ("你好" * 20,)), Question("b", "", ("hello",))]
+    assert plan.longest(short, Settings()) == 60 + 512 + 64
+    assert planned(qwen, limit=28, questions=short).batch == plan.Batch(8, 636)
+    alone = planned(qwen, limit=28, settings=Settings(batch=1)).needs[0]
+    held = planned(qwen, limit=28, questions=short).needs[0]
+    assert held.cache / alone.cache == pytest.approx((2048 + 7 * 636) / 2048)
+    turns = [Question("c", "", ("a" * 100, "b" * 100), system="s" * 50)]
+    assert plan.longest(turns, Settings(max_new_tokens=100)) == 125 + 2 * 164
+    assert plan.longest(turns, Settings(max_new_tokens=0)) == 0, "no bound, no figure"
+    huge = [Question("d", "", ("a" * 100_000,))]
+    assert planned(qwen, limit=64, questions=huge).needs == planned(qwen, limit=64).needs

@@ -61,8 +61,10 @@ def texts(events: list[Any]) -> dict[int, str]:
 def run(batch: Batch, jobs: list[Job], room: int) -> list[Any]:
     line, events = list(jobs), []
     while line or batch:
-        while line and len(batch) < room:
+        while line and len(batch) < room and not batch.full:
             events += [body for _, body in batch.enter(line.pop(0))]
+            if batch.left:
+                line.insert(0, batch.left)
         events += [body for _, body in batch.step()]
     return events
 
@@ -211,3 +213,14 @@ def test_a_prompt_of_a_set_makes_way_and_is_begun_again(ready: Ready) -> None:
     again = Batch(ready, control, Peak())
     fresh = texts(run(Batch(ready, Control(), Peak()), [job(0, TEXTS[1], 12)], 1))
     assert texts(run(again, [job_], 1)) == fresh
+
+
+def test_no_more_tokens_are_held_than_were_planned_for(ready: Ready) -> None:
+    jobs = [job(n, "one two three", 20) for n in range(6)] + [job(9, "x " * 40, 30)]
+    long = [n for n, _ in enumerate(ready.checkpoint.codec.chat(jobs[0].turns).ids)]
+    batch = Batch(ready, Control(), Peak(), tokens=3 * (len(long) + 20))
+    events = run(batch, jobs, room=5)
+    ends = {body.answer: body for body in events if isinstance(body, Answered)}
+    assert [ends[n].batch for n in range(6)] == [3] * 6
+    assert ends[9].batch == 1, "what is longer than all of it is answered alone"
+    assert not any(isinstance(body, Failed) for body in events)

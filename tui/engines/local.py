@@ -42,8 +42,9 @@ class LocalEngine:
     ``remote_code`` the SHA-256 of each Python file of the folder that a person agreed to
     run (`tui.models.inspect.python_files`), ``allowance`` the memory it is held to,
     ``batch`` how many answers it decodes together at most: so many may be asked for at
-    once, ``lookup`` whether tokens are guessed from the prompt (`tui.worker.lookup`),
-    ``remark`` a line for a person beside the worker's own when it is loaded. It is
+    once, ``tokens`` how many tokens of their prompts and answers it holds at most (0: any),
+    ``lookup`` whether tokens are guessed from the prompt (`tui.worker.lookup`), ``remark`` a
+    line for a person beside the worker's own when it is loaded. It is
     `tui.engines.base.Supervised` as well."""
 
     computes_here = True
@@ -61,6 +62,7 @@ class LocalEngine:
         remote_code: Mapping[str, str] | None = None,
         allowance: Allowance | None = None,
         batch: int = 1,
+        tokens: int = 0,
         lookup: bool = False,
         remark: str = "",
     ) -> None:
@@ -71,7 +73,7 @@ class LocalEngine:
         self._context = context
         self._remote_code = dict(remote_code or {})
         self._allowance = allowance
-        self.concurrency = batch
+        self.concurrency, self._tokens = batch, tokens
         self._lookup = lookup
         self._remark = remark
         self._disk = Disk()
@@ -99,7 +101,7 @@ class LocalEngine:
             threads=self._threads,
             **({"context": self._context} if self._context else {}),
             **({"remote_code": self._remote_code} if self._remote_code else {}),
-            **({"batch": self.concurrency} if self.concurrency > 1 else {}),
+            **({"batch": self.concurrency, "tokens": self._tokens} if self.concurrency > 1 else {}),
             **({"lookup": True} if self._lookup else {}),
         )
         for item in _events(child, busy=False):

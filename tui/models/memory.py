@@ -60,19 +60,19 @@ class Shape:
     stored: str = ""
 
 
-def predict(parameters: int, dtype: str, shape: Shape, context: int, answers: int = 1) -> int:
+def predict(parameters: int, dtype: str, shape: Shape, context: int, beside: int = 0) -> int:
     """Bytes of memory, private and mapped, at the peak of answering with a context of so many
     tokens.
 
     (base + `weights` + 1.5 * KV cache + activations * context) * 1.04, where the KV cache
-    is 2 * layers * kv_heads * head_dim * context * bytes for each of the ``answers`` that
-    are decoded together (keys and values of every layer and token), and the activations of
-    a token are some bytes for each value of its widest layers.
+    is 2 * layers * kv_heads * head_dim * bytes for each token of the context, and of those
+    that other answers hold ``beside`` it (keys and values of every layer), and the activations
+    of a token are some bytes for each value of its widest layers.
 
     Raises:
         KeyError: the dtype is not one of `BYTES_PER_WEIGHT`.
     """
-    cache = kv_cache(dtype, shape, context) * answers
+    cache = kv_cache(dtype, shape, context + beside)
     each = shape.width * _WIDE[dtype] + shape.hidden * _NARROW
     working = CACHES * cache + (each if shape.width else _PER_TOKEN) * context
     if dtype in REDUCED:
@@ -104,9 +104,9 @@ def _is_made(dtype: str, shape: Shape) -> bool:
     return dtype not in REDUCED and (shape.stored or "bf16") != dtype
 
 
-def kv_cache(dtype: str, shape: Shape, context: int) -> int:
-    """Bytes of the keys and values of one conversation of ``context`` tokens."""
-    cached = 2 * shape.layers * shape.kv_heads * shape.head_dim * context
+def kv_cache(dtype: str, shape: Shape, tokens: int) -> int:
+    """Bytes of the keys and values of so many tokens."""
+    cached = 2 * shape.layers * shape.kv_heads * shape.head_dim * tokens
     return cached * BYTES_PER_CACHED[dtype]
 
 

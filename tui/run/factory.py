@@ -29,7 +29,7 @@ class Factory:
 
     ``own`` is the ``[services]`` table of the settings, ``pasted`` holds the answers that
     a person brought, by model; with ``interactive`` a person is there to paste what is
-    missing. ``settings`` bound what a worker may take.
+    missing. ``settings`` bound what a worker may take, ``batch`` what it decodes together.
     """
 
     def __init__(
@@ -38,8 +38,9 @@ class Factory:
         pasted: Mapping[str, Answers] | None = None,
         interactive: bool = False,
         settings: Settings | None = None,
+        batch: plan.Batch = plan.ALONE,
     ) -> None:
-        self._settings = settings or Settings()
+        self._settings, self._batch = settings or Settings(), batch
         self._own, self._pasted, self._interactive = own, pasted or {}, interactive
         self._limiters: dict[str, Limiter] = {}
         self._sessions: dict[Path, reader.Reading] = {}
@@ -55,6 +56,7 @@ class Factory:
     def local(self, model: Resolved, threads: int) -> Engine:
         """A worker process of its own."""
         bounds = [tokens for tokens in (model.context, self._settings.context) if tokens]
+        tokens = plan.tokens_of(self._settings)
         return LocalEngine(
             model.checkpoint,
             model.dtype,
@@ -63,7 +65,8 @@ class Factory:
             min(bounds, default=None),
             remote_code=model.remote_code,
             allowance=Allowance(*plan.allowance(model, self._settings)),
-            batch=self._settings.batch or 1,
+            batch=self._batch.size,
+            tokens=tokens + self._batch.beside(tokens),
             lookup=self._settings.lookup,
             remark=choice.remark(model.dtype) if model.chosen else "",
         )
@@ -101,7 +104,11 @@ _MAKERS: dict[str, Callable[[Factory, Resolved, int], Engine]] = {
 
 
 def factory(
-    models: Sequence[Resolved], questions: Sequence[str], settings: Settings, interactive: bool
+    models: Sequence[Resolved],
+    questions: Sequence[str],
+    settings: Settings,
+    interactive: bool,
+    batch: plan.Batch = plan.ALONE,
 ) -> Factory:
     """The factory of a run of these models and question ids.
 
@@ -112,7 +119,7 @@ def factory(
     pasted: Mapping[str, Answers] = {}
     if settings.pasted is not None and names:
         pasted = read_pasted(settings.pasted, names, questions)
-    return Factory(settings.services, pasted, interactive, settings)
+    return Factory(settings.services, pasted, interactive, settings, batch)
 
 
 def _worker_log() -> Path:

@@ -19,6 +19,7 @@ from tui.models.memory import (
     weights_in_gguf,
 )
 from tui.models.resolve import LOADABLE, LOCAL, Resolved
+from tui.questions.question_set import Question
 from tui.settings import Settings
 
 PROMPT_TOKENS = 1536
@@ -28,8 +29,26 @@ _LEAST_CONTEXT = 512
 BATCHES = (8, 4, 2, 1)
 """Answers decoded together where nobody says how many: the most that costs no model its place
 in memory. Above 8 a step takes longer in proportion."""
+_AROUND = 64
+"""Tokens that a chat template puts around a turn, and more."""
 _SPARE = 256 << 20
 _OVER = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Answers that a model decodes together: how many, and the tokens of prompt and answer
+    that each takes at most (0: as many as are planned for one alone)."""
+
+    size: int = 1
+    tokens: int = 0
+
+    def beside(self, tokens: int) -> int:
+        """Tokens that are held beside one answer of ``tokens``."""
+        return (self.size - 1) * min(self.tokens or tokens, tokens)
+
+
+ALONE = Batch()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +96,8 @@ class Plan:
     turns: tuple[tuple[int, ...], ...]
     refused: int | None = None
     change: str = ""
-    answers: int = 1
-    """How many answers of a question set each model decodes together at most."""
+    batch: Batch = ALONE
+    """The answers of a question set that each model decodes together."""
 
     @property
     def room(self) -> int | None:
@@ -137,7 +156,7 @@ class Plan:
             "room": self.memory.room,
             "source": self.memory.source,
             "schedule": self.schedule,
-            "batch": self.answers,
+            "batch": self.batch.size,
             "models": [
                 {
                     "model": need.label,
@@ -157,15 +176,21 @@ class Plan:
         }
 
 
-def make(models: Sequence[Resolved], settings: Settings, memory: Reading) -> Plan:
+def make(
+    models: Sequence[Resolved],
+    settings: Settings,
+    memory: Reading,
+    questions: Sequence[Question] = (),
+) -> Plan:
     """Plan a run of ``models``, each with as many conversations as it decodes at once."""
     subjects = [subject_of(model) for model in models]
-    tokens = tokens_of(settings)
+    tokens, each = tokens_of(settings), longest(questions, settings)
     if settings.batch:
-        return arrange(subjects, settings.schedule, tokens, memory, settings.batch)
+        batch = Batch(settings.batch, each)
+        return arrange(subjects, settings.schedule, tokens, memory, batch)
     single = arrange(subjects, settings.schedule, tokens, memory)
-    for answers in BATCHES:
-        made = arrange(subjects, settings.schedule, tokens, memory, answers)
+    for size in BATCHES:
+        made = arrange(subjects, settings.schedule, tokens, memory, Batch(size, each))
         fits = all(sum(made.needs[i].total for i in turn) <= memory.room for turn in made.turns)
         if fits and made.turns == single.turns and made.refused is None:
             return made
@@ -173,20 +198,24 @@ def make(models: Sequence[Resolved], settings: Settings, memory: Reading) -> Pla
 
 
 def arrange(
-    subjects: Sequence[Subject], schedule: str, tokens: int, memory: Reading, answers: int = 1
+    subjects: Sequence[Subject],
+    schedule: str,
+    tokens: int,
+    memory: Reading,
+    batch: Batch = ALONE,
 ) -> Plan:
     """Plan for models that are known by their figures, at ``tokens`` of context."""
-    needs = tuple(need(subject, tokens, answers=answers) for subject in subjects)
+    needs = tuple(need(subject, tokens, batch=batch) for subject in subjects)
     if schedule == "together":
         held = tuple(i for i, one in enumerate(needs) if one.total)
-        return Plan(needs, memory, schedule, (held,) if held else (), answers=answers)
+        return Plan(needs, memory, schedule, (held,) if held else (), batch=batch)
     most = 1 if schedule == "one-at-a-time" else len(needs)
     refused = next((i for i, one in enumerate(needs) if one.total > memory.room), None)
     change = ""
     if refused is not None:
-        change = _smallest_change(subjects[refused], tokens, memory.room, answers)
+        change = _smallest_change(subjects[refused], tokens, memory.room, batch)
     turns = _turns(needs, memory.room, most)
-    return Plan(needs, memory, schedule, turns, refused, change, answers)
+    return Plan(needs, memory, schedule, turns, refused, change, batch)
 
 
 def tokens_of(settings: Settings) -> int:
@@ -194,16 +223,30 @@ def tokens_of(settings: Settings) -> int:
     return settings.context or PROMPT_TOKENS + settings.max_new_tokens
 
 
-def need(subject: Subject, tokens: int, dtype: str = "", answers: int = 1) -> Need:
+def longest(questions: Sequence[Question], settings: Settings) -> int:
+    """Tokens of the longest conversation of a set, no fewer than it will have unless its text
+    takes more than a token for two bytes; 0 where answers have no bound."""
+    if settings.max_new_tokens <= 0:
+        return 0
+    sizes = []
+    for question in questions:
+        system = question.system if question.system is not None else settings.system
+        said = sum(len(text.encode()) for text in (system or "", *question.turns))
+        sizes.append(said // 2 + len(question.turns) * (settings.max_new_tokens + _AROUND))
+    return max(sizes, default=0)
+
+
+def need(subject: Subject, tokens: int, dtype: str = "", batch: Batch = ALONE) -> Need:
     """What a model will take in ``dtype`` (its own by default)."""
     dtype = dtype or subject.dtype
     if not subject.parameters:
         return Need(subject.label, dtype, 0, 0, 0, 0, 0)
     shape = subject.shape
     tokens = min(tokens, subject.context) if subject.context else tokens
-    total = predict(subject.parameters, dtype, shape, tokens, answers)
+    beside = batch.beside(tokens)
+    total = predict(subject.parameters, dtype, shape, tokens, beside)
     held = weights(subject.parameters, dtype, shape)
-    cache = kv_cache(dtype, shape, tokens) * answers
+    cache = kv_cache(dtype, shape, tokens + beside)
     load = loading(subject.parameters, dtype, shape)
     return Need(subject.label, dtype, held, cache, load, max(total, load), tokens)
 
@@ -212,10 +255,10 @@ def allowance(model: Resolved, settings: Settings) -> tuple[int, int]:
     """Bytes for the weights, and bytes that answers may add to them at most: 15 % above
     what is predicted for the longest conversation that is possible."""
     subject = subject_of(model)
-    longest = settings.context or subject.context or tokens_of(settings)
+    tokens = settings.context or subject.context or tokens_of(settings)
     # Beside those of a set, a person's own question may be answered, and the past of the last
     # conversation is kept for its next turn.
-    most = need(subject, longest, answers=(settings.batch or 1) + 2)
+    most = need(subject, tokens, batch=Batch((settings.batch or 1) + 2))
     return most.weights, most.total - most.weights + max(_SPARE, int(most.total * _OVER))
 
 
@@ -254,11 +297,11 @@ def _turns(needs: Sequence[Need], room: int, most: int) -> tuple[tuple[int, ...]
     return tuple(map(tuple, turns))
 
 
-def _smallest_change(subject: Subject, tokens: int, room: int, answers: int) -> str:
+def _smallest_change(subject: Subject, tokens: int, room: int, batch: Batch) -> str:
     """What fits and gives up least: a shorter context where half of it does, else the
     largest dtype."""
     half = max(_LEAST_CONTEXT, tokens // 2)
-    if half < tokens and (shorter := need(subject, half, answers=answers)).total <= room:
+    if half < tokens and (shorter := need(subject, half, batch=batch)).total <= room:
         return f"`--context {half}` needs {_gb(shorter.total)} GB"
     size = BYTES_PER_WEIGHT[subject.dtype]
     smaller = sorted(
@@ -266,7 +309,7 @@ def _smallest_change(subject: Subject, tokens: int, room: int, answers: int) -> 
         key=lambda dtype: -BYTES_PER_WEIGHT[dtype],
     )
     for dtype in smaller:
-        if (changed := need(subject, tokens, dtype, answers)).total <= room:
+        if (changed := need(subject, tokens, dtype, batch)).total <= room:
             return f"`@{dtype}` needs {_gb(changed.total)} GB"
     return "stop other programs, or take a smaller model; --together loads it all the same"
 

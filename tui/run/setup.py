@@ -54,10 +54,11 @@ def begin(
     """
     ids = [question.id for question in questions.questions]
     seen = memory.reading()
-    planned = plan.make(models, settings, seen)
+    planned = plan.make(models, settings, seen, questions.questions)
     planned.check()
-    settings = replace(settings, batch=planned.answers)
-    engines = _engines(models, make_engine or factory(models, ids, settings, interactive).make)
+    settings = replace(settings, batch=planned.batch.size)
+    make = make_engine or factory(models, ids, settings, interactive, planned.batch).make
+    engines = _engines(models, make)
     header = Session(
         v=VERSION,
         program=tui.__version__,
@@ -95,10 +96,11 @@ def resume(
         raise UserError(f"{path}: no header", f"`duibi sessions verify {path}` says more")
     questions = QuestionSet.from_json(board.header.questions, str(path))
     ids = [question.id for question in questions.questions]
-    planned = plan.make(models, settings, memory.reading())
+    planned = plan.make(models, settings, memory.reading(), questions.questions)
     planned.check()
-    settings = replace(settings, batch=planned.answers)
-    engines = _engines(models, make_engine or factory(models, ids, settings, interactive).make)
+    settings = replace(settings, batch=planned.batch.size)
+    make = make_engine or factory(models, ids, settings, interactive, planned.batch).make
+    engines = _engines(models, make)
     memory.one_arena()
     record = Record(Journal.reopen(path), board.header, list(past))
     for answer in board.open_answers():

@@ -85,14 +85,19 @@ class Batch:
         peak: Peak,
         lookup: bool = False,
         kept: past.Kept | None = None,
+        tokens: int = 0,
     ) -> None:
+        """``tokens``: how many of prompts and answers may be held together, padding among
+        them (0: any); an answer that is alone is always let in."""
         self._ready, self._control, self._peak = ready, control, peak
         self._looks_up = lookup
         self._rows: list[_Row] = []
         self._cache: Any = None
         self._kept = kept or past.Kept()
+        self._tokens, self._enough = tokens, 0
         self.left: Job | None = None
-        """A request that made way for another while its prompt was computed: enter it again."""
+        """A request that made way for another while its prompt was computed, or for which there
+        was no room: enter it again."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -101,6 +106,11 @@ class Batch:
     def joins(self) -> bool:
         """Whether answers can be decoded together here."""
         return bool(self._ready.model.config._attn_implementation == NAME)
+
+    @property
+    def full(self) -> bool:
+        """Whether there was no room for a request, and nobody has left since."""
+        return 0 < self._enough <= len(self._rows)
 
     def enter(self, job: Job) -> Iterator[Timed]:
         """Compute the prompt of a request and its first token; it is then part of the batch."""
@@ -166,6 +176,10 @@ class Batch:
         ready, checkpoint = self._ready, self._ready.checkpoint
         self._control.begin(job.answer)
         planned = plan(ready, job)
+        if not self._has_room(planned):
+            self.left, self._enough = job, len(self._rows)
+            return
+        self._enough = 0
         threads = apply_threads(self._control)
         if not self._rows:
             self._peak.reset()
@@ -198,6 +212,10 @@ class Batch:
             yield self._answered(row)
         else:
             self._join(row, cache)
+
+    def _has_room(self, planned: Plan) -> bool:
+        ends = [one.length for one in (planned, *(row.plan for row in self._rows))]
+        return not (self._tokens and self._rows) or len(ends) * max(ends) <= self._tokens
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _prefill(self, row: _Row) -> tuple[int, Any]:

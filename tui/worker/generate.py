@@ -52,6 +52,11 @@ class Plan:
     limit: int
     sampling: Sampling
 
+    @property
+    def length(self) -> int:
+        """Tokens of prompt and answer at most."""
+        return len(self.ids) + self.limit
+
 
 def failed(error: Exception, answer: int = -1) -> Failed:
     """One line and a next step for anything that went wrong while loading or computing."""

@@ -158,7 +158,8 @@ class Worker:
         ready, kept = Ready(checkpoint, model, device, context), Kept()
         lookup = bool(order.get("lookup"))
         self._front, self._batch = (
-            Batch(ready, self._control, self._peak, lookup, kept) for _ in range(2)
+            Batch(ready, self._control, self._peak, lookup, kept, int(order.get("tokens") or 0))
+            for _ in range(2)
         )
         self._room = max(1, int(order.get("batch") or 1))
         most = checkpoint.sampling.get("max_new_tokens")
@@ -221,7 +222,7 @@ class Worker:
             self._serve(self._batch, self._line)
 
     def _serve(self, batch: "Batch", line: "deque[Job]") -> None:
-        if line and len(batch) < (self._room if batch.joins else 1):
+        if line and not batch.full and len(batch) < (self._room if batch.joins else 1):
             # One at a time: an order may have come meanwhile.
             self._tell(batch.enter(line.popleft()))
             if batch.left:
