@@ -377,3 +377,25 @@ def test_a_worker_at_rest_gives_back_what_an_answer_took(tmp_path: Path) -> None
         assert engine.memory()[0] <= after - 30e6
     finally:
         engine.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["bf16", "int8", "int4"])
+def test_guessed_tokens_leave_the_text_as_it_is(dtype: str, tmp_path: Path) -> None:
+    story = "The river rises in the northern hills and flows past three old towns to the sea. "
+    asked = ask(
+        1, "Write this text again, word for word: " + story * 3, 60, sampling=Sampling(greedy=True)
+    )
+    found = []
+    for lookup in (False, True):
+        engine = LocalEngine(demo_gguf(), dtype, 1, tmp_path / "log", lookup=lookup)
+        try:
+            engine.load(lambda t_ns, body: None)
+            found.append(bodies(engine, asked))
+        finally:
+            engine.close()
+    plain, guessed = found
+    assert text_of(plain) == text_of(guessed)
+    assert isinstance(plain[-1], Answered) and isinstance(guessed[-1], Answered)
+    assert (plain[-1].guessed, plain[-1].output_tokens) == (0, guessed[-1].output_tokens)
+    assert guessed[-1].accepted > 10
