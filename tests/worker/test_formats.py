@@ -51,8 +51,10 @@ TORCHS = [(packed.Bf16, 0.004), (packed.Int8, 0.02), (packed.Int4, 0.15)]
 
 
 def made(kind: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
-    if kind in (packed.Bf16, tiled.Plain):
+    if kind is packed.Bf16:
         return kind(weight, bias)
+    if kind is tiled.Plain:
+        return kind((weight, bias))
     parts = kind.parts(weight, bias)
     said = {name: (part.dtype, part.shape) for name, part in parts.items()}
     assert said == kind.shapes(*weight.shape, bias is not None)

@@ -14,6 +14,8 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from tui.worker import between, native
+
 NAME = "duibi"
 TAIL = 64
 """Tokens that gather before they are joined to the past."""
@@ -90,10 +92,11 @@ def suits(model: Any) -> bool:
 
 
 def attach(model: Any) -> None:
-    """Have a model that `suits` use this attention."""
+    """Have a model that `suits` use this attention, and our norms and gates."""
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, sdpa_mask)
     model.set_attn_implementation(NAME)
+    between.attach(model)
 
 
 def new_cache(model: Any) -> Any:
@@ -121,6 +124,8 @@ def attend(
         )
         return found
     batch, heads, count, width = query.shape
+    if between.takes(query, width) and not native.missing():
+        return _by_kernel(query, key, value, attention_mask, scaling or width**-0.5), None
     groups = key[0].shape[1]
     shared = heads // groups * count
     grouped = (query * (scaling or width**-0.5)).reshape(batch, groups, shared, width)
@@ -136,3 +141,28 @@ def attend(
     split = key[0].shape[-2]
     out = weights[..., :split] @ value[0] + weights[..., split:] @ value[1]
     return out.reshape(batch, heads, count, width).transpose(1, 2), None
+
+
+def _by_kernel(
+    query: torch.Tensor,
+    key: Pair,
+    value: Pair,
+    mask: torch.Tensor | None,
+    scaling: float,
+) -> torch.Tensor:
+    batch, heads, count, width = query.shape
+    asked = query.transpose(1, 2).contiguous()
+    found = torch.empty_like(asked)
+    parts = [part.contiguous() for part in (*key, *value)]
+    _, groups, tokens, _ = key[0].shape
+    late = key[1].shape[-2]
+    if mask is not None:
+        mask = mask.expand(batch, 1, count, tokens + late).contiguous()
+    if native.library().duibi_attend(
+        *(asked.data_ptr(), batch, count, heads, groups, width),
+        *(part.data_ptr() for part in parts),
+        *(tokens, late, None if mask is None else mask.data_ptr(), scaling),
+        *(found.data_ptr(), between.half(query)),
+    ):
+        raise MemoryError("not enough memory for the attention of a layer")
+    return found

@@ -186,13 +186,14 @@ def _plain_suits(checkpoint: Checkpoint) -> bool:
 def _plain(checkpoint: Checkpoint, progress: Progress) -> Any:
     """bfloat16 weights where they lie in the mapped file; all else in float32."""
     model = checkpoint.build("bf16", progress)
-    for path, module in list(model.named_modules()):
-        if type(module) is nn.Linear and tiled.takes(module.in_features):
-            parent, _, name = path.rpartition(".")
-            bias = None if module.bias is None else module.bias.detach()
-            layer = tiled.Plain(module.weight.detach(), bias)
-            setattr(model.get_submodule(parent), name, layer)
-        elif type(module) is nn.Embedding:
+    for unit in units(model):
+        if tiled.takes(unit.columns):
+            members = [model.get_submodule(name) for name in unit.members]
+            bias = [None if m.bias is None else m.bias.detach() for m in members]
+            weights = [m.weight.detach() for m in members]
+            put(model, unit, tiled.Plain(*zip(weights, bias, strict=True)))
+    for module in model.modules():
+        if type(module) is nn.Embedding:
             module.register_forward_hook(lambda _module, _given, found: found.float())
     embedded = {id(m.weight) for m in model.modules() if type(m) is nn.Embedding}
     for parameter in model.parameters():

@@ -35,7 +35,13 @@ _TIMEOUT_S = 120
 _P, _N = ctypes.c_void_p, ctypes.c_int64
 _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
     "duibi_linear": ([ctypes.c_int, _P, _N, _N, _N, _P, _P, _P, _P], ctypes.c_int),
-    "duibi_plain": ([_P, _N, _N, _N, _P, _P, _P], ctypes.c_int),
+    "duibi_plain": ([_P, _N, _N, _P, _N, _P], ctypes.c_int),
+    "duibi_norm": ([_P, _N, _N, _P, ctypes.c_float, _P, ctypes.c_int], None),
+    "duibi_gate": ([_P, _N, _N, _P, ctypes.c_int], None),
+    "duibi_attend": (
+        [_P, *[_N] * 5, *[_P] * 4, _N, _N, _P, ctypes.c_float, _P, ctypes.c_int],
+        ctypes.c_int,
+    ),
     "duibi_pack4": ([_P, _P, _N, _N, _P, _P], None),
     "duibi_pack8": ([_P, _N, _N, _P, _P], None),
 }

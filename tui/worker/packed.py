@@ -167,6 +167,11 @@ class Part(nn.Module):  # type: ignore[misc]
         super().__init__()
         self._shared, self._start, self._stop, self._last = shared, start, stop, last
 
+    @property
+    def layer(self) -> nn.Module:
+        """What computes the common product."""
+        return self._shared.layer
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """This layer's columns of the common product."""
         return self._shared.product(x, self._last)[..., self._start : self._stop]
@@ -175,8 +180,10 @@ class Part(nn.Module):  # type: ignore[misc]
 def held(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
     """The tensors that the layers of this file hold, those of shared layers several times."""
     for module in modules:
-        layer = module._shared.layer if isinstance(module, Part) else module
-        yield from (t for t in vars(layer).values() if isinstance(t, torch.Tensor))
+        layer = module.layer if isinstance(module, Part) else module
+        for value in vars(layer).values():
+            them = value if isinstance(value, list) else [value]
+            yield from (tensor for tensor in them if isinstance(tensor, torch.Tensor))
 
 
 def divided(layer: nn.Module, sizes: Sequence[int]) -> list[Any]:

@@ -5,6 +5,7 @@ The latter are made like those of `packed`: of tensors that a file can hold, so 
 is either packed anew or mapped.
 """
 
+import ctypes
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -29,17 +30,36 @@ def takes(columns: int) -> bool:
     return columns % GROUP == 0
 
 
+class _Matrix(ctypes.Structure):
+    """``Matrix`` of kernels/plain.c."""
+
+    _fields_: ClassVar[list[tuple[str, Any]]] = [
+        ("outputs", ctypes.c_int64),
+        ("weight", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+    ]
+
+
 class Plain(nn.Module):  # type: ignore[misc]
     """bfloat16 weights, float32 for all else: the weights' rounding is the only one. Reading
-    the weights takes longer than computing in float32, up to 8 rows or so."""
+    the weights takes longer than computing in float32, up to 8 rows or so. ``matrices``,
+    weights with their biases, stand one below the other as if they were one."""
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+    def __init__(self, *matrices: tuple[torch.Tensor, torch.Tensor | None]) -> None:
         super().__init__()
-        self._weight = weight.to(torch.bfloat16).contiguous()
-        self._bias = None if bias is None else bias.float()
-        self.outputs, self._inputs = self._weight.shape
-        bias_at = None if self._bias is None else self._bias.data_ptr()
-        self._given = self._inputs, self.outputs, self._weight.data_ptr(), bias_at
+        self.weights = [weight.to(torch.bfloat16).contiguous() for weight, _ in matrices]
+        self.biases = [None if bias is None else bias.float() for _, bias in matrices]
+        self.outputs = sum(weight.shape[0] for weight in self.weights)
+        self._inputs = self.weights[0].shape[1]
+        self._given = (_Matrix * len(matrices))(
+            *(
+                _Matrix(
+                    weight.shape[0], weight.data_ptr(), None if bias is None else bias.data_ptr()
+                )
+                for weight, bias in zip(self.weights, self.biases, strict=True)
+            )
+        )
+        self._at = ctypes.addressof(self._given), len(matrices)
         self._call = native.library().duibi_plain
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -51,7 +71,7 @@ class Plain(nn.Module):  # type: ignore[misc]
         given = x.float().contiguous()
         y = torch.empty((*x.shape[:-1], self.outputs))
         rows = given.numel() // self._inputs
-        if self._call(given.data_ptr(), rows, *self._given, y.data_ptr()):
+        if self._call(given.data_ptr(), rows, self._inputs, *self._at, y.data_ptr()):
             raise MemoryError(_NO_ROOM)
         return y
 

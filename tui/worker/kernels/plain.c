@@ -3,14 +3,24 @@
  * Reading the weights is what takes the time where rows are few, and float32 arithmetic on
  * them is free; and the weights can stay in the mapped file. A register of 32 weights is
  * made two of float32 by a shift and a mask: of those at even places and those at odd ones.
- * The activations are put into that order first.
+ * The activations are put into that order first. Matrices with the same input are computed
+ * as one, each where it lies.
  */
 #include <immintrin.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { OUTS = 4, ROWS = 4, WIDE = 32, CHUNK = 1024, MOST = 128 };
+enum { OUTS = 4, ROWS = 4, WIDE = 32, CHUNK = 1024, FEW = 16, MOST = 128 };
+/* Bytes from what is read to what is fetched meanwhile, where rows are few: without it a
+ * processor waits for memory at the start of each short row. */
+enum { AHEAD = 4608 };
+
+typedef struct {
+    int64_t outputs;
+    const uint16_t *weight; /* bfloat16[outputs][k] */
+    const float *bias;      /* float[outputs] or NULL */
+} Matrix;
 
 static inline __m512 even_of(__m512i v) { return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16)); }
 
@@ -21,7 +31,7 @@ static inline __m512 odd_of(__m512i v) {
 /* sums[rows][OUTS] += products of `wide` * 32 inputs; rows is known where this is inlined. */
 static inline __attribute__((always_inline)) void block(const uint16_t *const *w, const float *x,
                                                         int64_t pitch, int64_t wide, int rows,
-                                                        int outs, float *sums) {
+                                                        int outs, int ahead, float *sums) {
     __m512 acc[ROWS][OUTS];
     for (int r = 0; r < rows; r++)
         for (int o = 0; o < outs; o++)
@@ -30,6 +40,8 @@ static inline __attribute__((always_inline)) void block(const uint16_t *const *w
         __m512 even[OUTS], odd[OUTS];
         for (int o = 0; o < outs; o++) {
             const __m512i v = _mm512_loadu_si512(w[o] + i * WIDE);
+            if (ahead)
+                _mm_prefetch((const char *)(w[o] + i * WIDE) + AHEAD, _MM_HINT_T0);
             even[o] = even_of(v);
             odd[o] = odd_of(v);
         }
@@ -50,29 +62,48 @@ static void any(const uint16_t *const *w, const float *x, int64_t pitch, int64_t
     if (outs < OUTS) {
         for (int64_t r = 0; r < rows; r++)
             for (int o = 0; o < outs; o++)
-                block(w + o, x + r * pitch, pitch, wide, 1, 1, sums + r * OUTS + o);
+                block(w + o, x + r * pitch, pitch, wide, 1, 1, 0, sums + r * OUTS + o);
         return;
     }
     int64_t r = 0;
+    if (rows >= 4 && rows <= FEW) {
+        block(w, x, pitch, wide, 4, OUTS, 1, sums);
+        r = 4;
+    }
     for (; r + 4 <= rows; r += 4)
-        block(w, x + r * pitch, pitch, wide, 4, OUTS, sums + r * OUTS);
+        block(w, x + r * pitch, pitch, wide, 4, OUTS, 0, sums + r * OUTS);
     switch (rows - r) {
     case 3:
-        block(w, x + r * pitch, pitch, wide, 3, OUTS, sums + r * OUTS);
+        block(w, x + r * pitch, pitch, wide, 3, OUTS, 1, sums + r * OUTS);
         break;
     case 2:
-        block(w, x + r * pitch, pitch, wide, 2, OUTS, sums + r * OUTS);
+        block(w, x + r * pitch, pitch, wide, 2, OUTS, 1, sums + r * OUTS);
         break;
     case 1:
-        block(w, x + r * pitch, pitch, wide, 1, OUTS, sums + r * OUTS);
+        block(w, x + r * pitch, pitch, wide, 1, OUTS, 1, sums + r * OUTS);
     }
 }
 
-static int some(const float *x, int64_t rows, int64_t k, int64_t n, const uint16_t *w,
-                const float *bias, float *y) {
+static void ordered(const float *x, int64_t rows, int64_t k, int64_t chunk, int64_t r, float *to) {
+    const __m512i evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odds = _mm512_add_epi32(evens, _mm512_set1_epi32(1));
+    for (int64_t i = 0; i < k; i += WIDE) {
+        const int64_t c = i / chunk, size = k - c * chunk < chunk ? k - c * chunk : chunk;
+        float *at = to + c * chunk * rows + r * size + (i - c * chunk);
+        const __m512 a = _mm512_loadu_ps(x + r * k + i), b = _mm512_loadu_ps(x + r * k + i + 16);
+        _mm512_storeu_ps(at, _mm512_permutex2var_ps(a, evens, b));
+        _mm512_storeu_ps(at + 16, _mm512_permutex2var_ps(a, odds, b));
+    }
+}
+
+static int some(const float *x, int64_t rows, int64_t k, const Matrix *all, int64_t count, float *y) {
     static __thread float *room = NULL;
     static __thread size_t held = 0;
-    const int64_t groups = (n + OUTS - 1) / OUTS;
+    int64_t groups = 0, n = 0;
+    for (int64_t m = 0; m < count; m++) {
+        groups += (all[m].outputs + OUTS - 1) / OUTS;
+        n += all[m].outputs;
+    }
     const size_t need = (size_t)(rows * k + 2 * 64) * sizeof(float);
     if (need > held) {
         free(room);
@@ -83,40 +114,42 @@ static int some(const float *x, int64_t rows, int64_t k, int64_t n, const uint16
         held = need;
     }
     /* Chunks of inputs outermost: what all rows have of one stays in the second cache. */
-    const int64_t chunk = rows > 16 ? CHUNK : k;
-    float *ordered = room;
-    const __m512i evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    const __m512i odds = _mm512_add_epi32(evens, _mm512_set1_epi32(1));
+    const int64_t chunk = rows > FEW ? CHUNK : k;
+    float *input = room;
+    if (rows == 1)
+        ordered(x, 1, k, chunk, 0, input);
 #pragma omp parallel
     {
+        if (rows > 1) {
 #pragma omp for schedule(static)
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t i = 0; i < k; i += WIDE) {
-                const int64_t c = i / chunk, size = k - c * chunk < chunk ? k - c * chunk : chunk;
-                float *to = ordered + c * chunk * rows + r * size + (i - c * chunk);
-                const __m512 a = _mm512_loadu_ps(x + r * k + i), b = _mm512_loadu_ps(x + r * k + i + 16);
-                _mm512_storeu_ps(to, _mm512_permutex2var_ps(a, evens, b));
-                _mm512_storeu_ps(to + 16, _mm512_permutex2var_ps(a, odds, b));
-            }
+            for (int64_t r = 0; r < rows; r++)
+                ordered(x, rows, k, chunk, r, input);
+        }
         float sums[MOST * OUTS];
         for (int64_t start = 0; start < k; start += chunk) {
             const int64_t size = k - start < chunk ? k - start : chunk;
-            const float *part = ordered + start * rows;
+            const float *part = input + start * rows;
 #pragma omp for schedule(static) nowait
             for (int64_t g = 0; g < groups; g++) {
-                const int outs = n - g * OUTS < OUTS ? (int)(n - g * OUTS) : OUTS;
+                const Matrix *m = all;
+                int64_t first = g * OUTS, column = 0;
+                for (; first >= (m->outputs + OUTS - 1) / OUTS * OUTS; m++) {
+                    first -= (m->outputs + OUTS - 1) / OUTS * OUTS;
+                    column += m->outputs;
+                }
+                const int outs = m->outputs - first < OUTS ? (int)(m->outputs - first) : OUTS;
                 const uint16_t *from[OUTS];
                 for (int o = 0; o < OUTS; o++)
-                    from[o] = w + (g * OUTS + (o < outs ? o : 0)) * k + start;
-                if (rows <= 16)
+                    from[o] = m->weight + (first + (o < outs ? o : 0)) * k + start;
+                if (rows <= FEW)
                     for (int o = 0; o < outs; o++)
                         _mm_prefetch((const char *)(from[o] + 4 * k), _MM_HINT_T1);
                 memset(sums, 0, (size_t)(rows * OUTS) * sizeof(float));
                 any(from, part, size, size / WIDE, rows, outs, sums);
                 for (int64_t r = 0; r < rows; r++)
                     for (int o = 0; o < outs; o++) {
-                        float *to = y + r * n + g * OUTS + o;
-                        const float before = start ? *to : bias ? bias[g * OUTS + o] : 0;
+                        float *to = y + r * n + column + first + o;
+                        const float before = start ? *to : m->bias ? m->bias[first + o] : 0;
                         *to = before + sums[r * OUTS + o];
                     }
             }
@@ -125,12 +158,14 @@ static int some(const float *x, int64_t rows, int64_t k, int64_t n, const uint16
     return 0;
 }
 
-/* y[rows][n] = x[rows][k] W^T + bias in float32; w: bfloat16[n][k]; bias: float[n] or NULL.
+/* y[rows][all outputs] = x[rows][k] W^T + bias in float32, of `count` matrices side by side.
  * k is a multiple of 32. Returns 0, or 1 where there was no memory. */
-int duibi_plain(const float *x, int64_t rows, int64_t k, int64_t n, const uint16_t *w,
-                const float *bias, float *y) {
+int duibi_plain(const float *x, int64_t rows, int64_t k, const Matrix *all, int64_t count, float *y) {
+    int64_t n = 0;
+    for (int64_t m = 0; m < count; m++)
+        n += all[m].outputs;
     for (int64_t r = 0; r < rows; r += MOST)
-        if (some(x + r * k, rows - r < MOST ? rows - r : MOST, k, n, w, bias, y + r * n))
+        if (some(x + r * k, rows - r < MOST ? rows - r : MOST, k, all, count, y + r * n))
             return 1;
     return 0;
 }

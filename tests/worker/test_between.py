@@ -1,0 +1,107 @@
+"""What stands between the linear layers, computed by our kernels: a model's own logits."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from tests.support import tiny
+from tui.worker import attention, between, native
+
+pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "-")
+
+SIZES = tiny.config().to_dict() | {
+    "hidden_size": 256,
+    "num_hidden_layers": 2,
+    "pad_token_id": 0,
+}
+MODELS = {
+    # Heads of 64, of 16, and of 48, for which there is no whole number of pairs of registers.
+    "llama": {},
+    "qwen2": {"num_attention_heads": 16, "num_key_value_heads": 16},
+    "qwen3": {"head_dim": 48},
+    "glm": {"head_dim": 64},
+}
+
+
+@pytest.fixture(autouse=True)
+def still() -> Iterator[None]:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        yield
+
+
+def pair(kind: str, dtype: torch.dtype) -> tuple[Any, Any]:
+    """A model as transformers computes it, and with our parts."""
+    own = ("architectures", "model_type", "head_dim")
+    given = {name: value for name, value in SIZES.items() if name not in own} | MODELS[kind]
+    config = AutoConfig.for_model(kind, **given)
+    config.attention_bias = kind != "qwen3"
+    theirs = AutoModelForCausalLM.from_config(config).eval()
+    for parameter in theirs.parameters():
+        # Norms of ones and biases of zeros would hide a mistake.
+        parameter.add_(torch.randn_like(parameter) * 0.05)
+    theirs = theirs.to(dtype)
+    ours = copy.deepcopy(theirs)
+    attention.attach(ours)
+    return theirs, ours
+
+
+def spoken(model: Any, ids: torch.Tensor, pieces: list[int]) -> torch.Tensor:
+    """Logits of all tokens, handed over in pieces of so many."""
+    cache, found = attention.new_cache(model), []
+    for part in ids.split(pieces, 1):
+        found.append(model(input_ids=part, past_key_values=cache, use_cache=True).logits)
+    return torch.cat(found, 1).float()
+
+
+@pytest.mark.parametrize("kind", list(MODELS))
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.bfloat16, 0.03)])
+def test_logits_are_those_of_the_models_own_class(
+    kind: str, dtype: torch.dtype, most: float
+) -> None:
+    theirs, ours = pair(kind, dtype)
+    # A long prompt, tokens one by one and several that were guessed, over the tail's bound.
+    pieces = [150, 1, 1, *[9] * 6, 1, 5, 1, 2, 1, 9, 1]
+    ids = torch.randint(3, 300, (2, sum(pieces)))
+    found, wanted = spoken(ours, ids, pieces), spoken(theirs, ids, pieces)
+    assert float((found - wanted).norm() / wanted.norm()) < most
+    kinds = {type(m).__mro__[1] for m in ours.modules()}
+    assert between.Norm in kinds
+
+
+def test_what_the_kernels_do_not_take_is_left_to_the_class() -> None:
+    _, ours = pair("llama", torch.float32)
+    norm = ours.model.norm
+    x = torch.randn(2, 5, 256).double()
+    assert torch.equal(norm(x), type(norm).__mro__[2].forward(norm, x))
+    odd = torch.nn.Linear(4, 4)
+    odd.weight, odd.variance_epsilon = torch.nn.Parameter(torch.ones(9)), 1e-6
+    assert not between.Norm.prepare(odd)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_hidden_token_counts_for_nothing_and_no_number_stays_none(dtype: torch.dtype) -> None:
+    query, key, value = (
+        torch.randn(2, n, t, 64, dtype=dtype) for n, t in ((6, 1), (2, 90), (2, 90))
+    )
+    late = torch.randn(2, 2, 5, 64, dtype=dtype)
+    mask = torch.rand(2, 1, 1, 95) > 0.5
+    given = (key, late), (value, late)
+
+    def found() -> torch.Tensor:
+        return attention.attend(None, query, *given, mask)[0]
+
+    before = found()
+    key.masked_fill_(~mask[:, 0, 0, :90, None].unsqueeze(1), 1e4)
+    assert torch.equal(found(), before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "_loaded", lambda: (None, "there is no C compiler"))
+        assert torch.allclose(found().float(), before.float(), atol=0.02)
+    query[1, 3, 0, 7] = float("nan")
+    bad = ~found().isfinite().all(-1)
+    assert bad.nonzero().tolist() == [[1, 0, 3]]

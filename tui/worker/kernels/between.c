@@ -1,0 +1,226 @@
+/* What stands between the linear layers of a decoder: its norms, the gate of its feed-forward
+ * part, and the attention of a few new tokens. Tensors are float32, or bfloat16 computed in
+ * float32 and rounded where the model's classes round.
+ *
+ * For one token each of these is microseconds of work; as operations of torch, of which they
+ * take three to a dozen each, they cost a small model as much as reading its weights.
+ */
+#include <immintrin.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WIDE = 16, TOKENS = 64, QUERIES = 4, ALONE = 1 << 15 };
+
+static inline __m512 load(const void *from, int64_t at, int half) {
+    if (!half)
+        return _mm512_loadu_ps((const float *)from + at);
+    const __m256i v = _mm256_loadu_si256((const __m256i *)((const uint16_t *)from + at));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
+}
+
+/* To nearest bfloat16, ties to even, as a float; NaN stays NaN. */
+static inline __m512 rounded(__m512 x) {
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    up = _mm512_and_epi32(up, _mm512_set1_epi32((int)0xffff0000));
+    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(up, nan, _mm512_set1_epi32(0x7fc00000)));
+}
+
+static inline void store(void *to, int64_t at, __m512 x, int half) {
+    if (!half) {
+        _mm512_storeu_ps((float *)to + at, x);
+        return;
+    }
+    const __m512i bits = _mm512_srli_epi32(_mm512_castps_si512(rounded(x)), 16);
+    _mm256_storeu_si256((__m256i *)((uint16_t *)to + at), _mm512_cvtepi32_epi16(bits));
+}
+
+/* Within 2 units in the last place; 0 from -104 down, NaN for NaN. */
+static inline __m512 exponential(__m512 x) {
+    /* Of a NaN in the second place these make that NaN. */
+    x = _mm512_min_ps(_mm512_set1_ps(89), _mm512_max_ps(_mm512_set1_ps(-104), x));
+    const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 8);
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
+    __m512 p = _mm512_set1_ps(1.0f / 5040);
+    static const float terms[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1, 1};
+    for (int i = 0; i < 7; i++)
+        p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(terms[i]));
+    return _mm512_scalef_ps(p, n);
+}
+
+/* y[rows][k] = weight * (x / sqrt(mean(x^2) + eps)); weight: float[k]; k in sixteens. */
+void duibi_norm(const void *x, int64_t rows, int64_t k, const float *weight, float eps, void *y,
+                int half) {
+#pragma omp parallel for schedule(static) if (rows * k > ALONE)
+    for (int64_t r = 0; r < rows; r++) {
+        __m512 sum = _mm512_setzero_ps();
+        for (int64_t i = 0; i < k; i += WIDE) {
+            const __m512 v = load(x, r * k + i, half);
+            sum = _mm512_fmadd_ps(v, v, sum);
+        }
+        const float mean = _mm512_reduce_add_ps(sum) / (float)k;
+        const __m512 unit = _mm512_set1_ps(1 / __builtin_sqrtf(mean + eps));
+        for (int64_t i = 0; i < k; i += WIDE) {
+            __m512 v = _mm512_mul_ps(load(x, r * k + i, half), unit);
+            v = _mm512_mul_ps(half ? rounded(v) : v, _mm512_loadu_ps(weight + i));
+            store(y, r * k + i, v, half);
+        }
+    }
+}
+
+/* y[rows][k] = silu(gate) * up, x[rows] = gate[k], up[k]; k in sixteens. */
+void duibi_gate(const void *x, int64_t rows, int64_t k, void *y, int half) {
+#pragma omp parallel for schedule(static) if (rows * k > ALONE)
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < k; i += WIDE) {
+            const __m512 gate = load(x, r * 2 * k + i, half), one = _mm512_set1_ps(1);
+            const __m512 less = exponential(_mm512_sub_ps(_mm512_setzero_ps(), gate));
+            const __m512 v = _mm512_div_ps(gate, _mm512_add_ps(one, less));
+            const __m512 up = load(x, (r * 2 + 1) * k + i, half);
+            store(y, r * k + i, _mm512_mul_ps(half ? rounded(v) : v, up), half);
+        }
+}
+
+/* Keys or values in two pieces, each [batch][groups][tokens][width]. */
+typedef struct {
+    const void *piece[2];
+    int64_t tokens[2];
+} Past;
+
+static inline const char *token(const Past *p, int64_t group, int64_t at, int64_t width, int half) {
+    const int tail = at >= p->tokens[0];
+    const int64_t n = group * p->tokens[tail] + at - (tail ? p->tokens[0] : 0);
+    return (const char *)p->piece[tail] + n * width * (half ? 2 : 4);
+}
+
+static void softmax(float *s, int64_t length, int64_t seen, const uint8_t *mask) {
+    const __m512 least = _mm512_set1_ps(-__builtin_inff());
+    __m512 most = least, sum = _mm512_setzero_ps();
+    for (int64_t i = 0; i < length; i++)
+        if (i >= seen || (mask && !mask[i]))
+            s[i] = -__builtin_inff();
+    for (int64_t i = 0; i < length; i += WIDE) {
+        const __mmask16 m = length - i < WIDE ? (__mmask16)((1u << (length - i)) - 1) : 0xffff;
+        most = _mm512_max_ps(most, _mm512_mask_loadu_ps(least, m, s + i));
+    }
+    const __m512 top = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+    for (int64_t i = 0; i < length; i += WIDE) {
+        const __mmask16 m = length - i < WIDE ? (__mmask16)((1u << (length - i)) - 1) : 0xffff;
+        const __m512 e = exponential(_mm512_sub_ps(_mm512_mask_loadu_ps(least, m, s + i), top));
+        sum = _mm512_add_ps(sum, e);
+        _mm512_mask_storeu_ps(s + i, m, e);
+    }
+    const __m512 share = _mm512_set1_ps(1 / _mm512_reduce_add_ps(sum));
+    for (int64_t i = 0; i < length; i += WIDE) {
+        const __mmask16 m = length - i < WIDE ? (__mmask16)((1u << (length - i)) - 1) : 0xffff;
+        _mm512_mask_storeu_ps(s + i, m, _mm512_mul_ps(_mm512_maskz_loadu_ps(m, s + i), share));
+    }
+}
+
+/* Of `lanes` registers of the values' width, for all queries of one group. */
+static inline __attribute__((always_inline)) void
+weigh(const Past *values, int64_t group, int64_t column, int64_t width, int64_t queries,
+      const float *scores, int64_t length, float *out, int half, int lanes) {
+    for (int64_t first = 0; first < queries; first += QUERIES) {
+        const int64_t many = queries - first < QUERIES ? queries - first : QUERIES;
+        __m512 acc[QUERIES][2];
+        for (int r = 0; r < QUERIES; r++)
+            acc[r][0] = acc[r][1] = _mm512_setzero_ps();
+        for (int64_t at = 0; at < length; at++) {
+            const char *from = token(values, group, at, width, half);
+            __m512 v[2];
+            for (int l = 0; l < lanes; l++)
+                v[l] = load(from, column + l * WIDE, half);
+            for (int r = 0; r < QUERIES; r++) {
+                if (r >= many)
+                    break;
+                const __m512 p = _mm512_set1_ps(scores[(first + r) * length + at]);
+                for (int l = 0; l < lanes; l++)
+                    acc[r][l] = _mm512_fmadd_ps(p, v[l], acc[r][l]);
+            }
+        }
+        for (int64_t r = 0; r < many; r++)
+            for (int l = 0; l < lanes; l++)
+                _mm512_storeu_ps(out + (first + r) * width + column + l * WIDE, acc[r][l]);
+    }
+}
+
+/* y[batch][count][heads][width] = softmax(scale q k) v. q: as y. k, v: two pieces each,
+ * [batch][groups][tokens][width]; heads / groups heads share a group. mask: uint8
+ * [batch][count][tokens], 0 is hidden, or NULL: then each of the `count` last tokens sees all
+ * before it. width in sixteens. Returns 0, or 1 where there was no memory. */
+int duibi_attend(const void *q, int64_t batch, int64_t count, int64_t heads, int64_t groups,
+                 int64_t width, const void *keys, const void *late_keys, const void *values,
+                 const void *late_values, int64_t tokens, int64_t late, const uint8_t *mask,
+                 float scale, void *y, int half) {
+    static __thread float *room = NULL;
+    static __thread size_t held = 0;
+    const int64_t length = tokens + late, shared = heads / groups, queries = shared * count;
+    const int64_t all = batch * heads * count, blocks = (length + TOKENS - 1) / TOKENS;
+    const int lanes = width % (2 * WIDE) ? 1 : 2;
+    const int64_t columns = width / (lanes * WIDE);
+    const size_t need = (size_t)(all * (length + 2 * width)) * sizeof(float);
+    if (need > held) {
+        free(room);
+        held = 0;
+        room = aligned_alloc(64, (need + 63) / 64 * 64);
+        if (!room)
+            return 1;
+        held = need;
+    }
+    const Past k = {{keys, late_keys}, {tokens, late}}, v = {{values, late_values}, {tokens, late}};
+    /* [batch][groups][shared][count][...] */
+    float *asked = room, *out = room + all * width, *scores = out + all * width;
+    const __m512 unit = _mm512_set1_ps(scale);
+    for (int64_t n = 0; n < all; n++) {
+        const int64_t b = n / (heads * count), h = n / count % heads, c = n % count;
+        for (int64_t i = 0; i < width; i += WIDE) {
+            const __m512 x = load(q, ((b * count + c) * heads + h) * width + i, half);
+            _mm512_storeu_ps(asked + n * width + i, _mm512_mul_ps(x, unit));
+        }
+    }
+#pragma omp parallel
+    {
+#pragma omp for schedule(static) collapse(2)
+        for (int64_t g = 0; g < batch * groups; g++)
+            for (int64_t block = 0; block < blocks; block++) {
+                const int64_t end = (block + 1) * TOKENS;
+                for (int64_t at = block * TOKENS; at < (end < length ? end : length); at++) {
+                    const char *key = token(&k, g, at, width, half);
+                    for (int64_t r = g * queries; r < (g + 1) * queries; r++) {
+                        __m512 sum = _mm512_setzero_ps();
+                        for (int64_t i = 0; i < width; i += WIDE)
+                            sum = _mm512_fmadd_ps(_mm512_loadu_ps(asked + r * width + i),
+                                                  load(key, i, half), sum);
+                        scores[r * length + at] = _mm512_reduce_add_ps(sum);
+                    }
+                }
+            }
+#pragma omp for schedule(static)
+        for (int64_t n = 0; n < all; n++) {
+            const int64_t b = n / (heads * count), c = n % count;
+            const uint8_t *own = mask ? mask + (b * count + c) * length : NULL;
+            softmax(scores + n * length, length, mask ? length : length - count + 1 + c, own);
+        }
+#pragma omp for schedule(static) collapse(2)
+        for (int64_t g = 0; g < batch * groups; g++)
+            for (int64_t c = 0; c < columns; c++) {
+                const float *of = scores + g * queries * length;
+                float *to = out + g * queries * width;
+                if (lanes == 2)
+                    weigh(&v, g, c * 2 * WIDE, width, queries, of, length, to, half, 2);
+                else
+                    weigh(&v, g, c * WIDE, width, queries, of, length, to, half, 1);
+            }
+    }
+    for (int64_t n = 0; n < all; n++) {
+        const int64_t b = n / (heads * count), h = n / count % heads, c = n % count;
+        for (int64_t i = 0; i < width; i += WIDE)
+            store(y, ((b * count + c) * heads + h) * width + i, _mm512_loadu_ps(out + n * width + i), half);
+    }
+    return 0;
+}
