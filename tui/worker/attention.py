@@ -9,81 +9,93 @@ tail, and only a full tail is joined to the past.
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from tui.worker import between, native
+from tui.worker import between, native, packed
 
 NAME = "duibi"
 TAIL = 64
 """Tokens that gather before they are joined to the past."""
 FEW = 9
-"""New tokens at most that join the tail: one, and those that were guessed after it."""
+"""New tokens at most that join the tail: one, and those that were guessed after it
+(`lookup.LONGEST`)."""
 _PLAIN = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GlmForCausalLM")
 """Classes whose attention hands keys and values from the cache straight to the attention
 function and sees the whole past in every layer."""
+_WIDEST = 512
+"""As kernels/between.c has it."""
+_HALVES = ("LlamaAttention", "Qwen2Attention", "Qwen3Attention")
+"""Classes that turn all of a head to its position, in pairs of half a head apart."""
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 class Layer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of one layer: ``keys`` and ``values`` are the past, and a tail
-    beside them, (batch, heads, tokens, width) all of them."""
+    """Keys and values of one layer: ``keys`` and ``values`` are the past, (batch, heads,
+    tokens, width), and ``tail`` a place for `TAIL` more, of which ``late`` are there."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tail: Pair | None = None
+        self.late = 0
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[Any, Any]:
         """Append; for a few new tokens gives ``(past, tail)`` in the place of each."""
+        count = key_states.shape[-2]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             # As they come they are views across the heads, and products in bfloat16 copy such
             # views whole: for each token, all that was said before.
             self.keys, self.values = key_states.contiguous(), value_states.contiguous()
             return self.keys, self.values
-        if not self.room:
-            self.fold()
-        if key_states.shape[-2] > min(FEW, self.room):
+        if count > FEW:
             self.fold()
             self.keys = torch.cat((self.keys, key_states), -2)
             self.values = torch.cat((self.values, value_states), -2)
             return self.keys, self.values
-        if self.tail is None:
-            self.tail = key_states, value_states
-        else:
-            self.tail = (
-                torch.cat((self.tail[0], key_states), -2),
-                torch.cat((self.tail[1], value_states), -2),
-            )
-        return (self.keys, self.tail[0]), (self.values, self.tail[1])
+        start, (keys, values) = self.place(count)
+        keys[..., start : self.late, :] = key_states
+        values[..., start : self.late, :] = value_states
+        return (
+            (self.keys, keys[..., : self.late, :]),
+            (self.values, values[..., : self.late, :]),
+        )
 
-    @property
-    def room(self) -> int:
-        """Tokens that the tail can still take."""
-        return TAIL - (0 if self.tail is None else int(self.tail[0].shape[-2]))
+    def place(self, count: int) -> tuple[int, Pair]:
+        """Where in the tail ``count`` more tokens belong; a tail that has no room for them is
+        joined to the past first."""
+        if self.late + count > TAIL:
+            self.fold()
+        if self.tail is None:
+            batch, heads, _, width = self.keys.shape
+            keys, values = (self.keys.new_empty((batch, heads, TAIL, width)) for _ in range(2))
+            self.tail = keys, values
+        start = self.late
+        self.late += count
+        return start, self.tail
 
     def crop(self, tokens_to_remove: int) -> None:
         """Forget so many of the newest tokens (a negative number), all of them in the tail."""
-        if tokens_to_remove and self.tail is not None:
-            keys, values = self.tail
-            self.tail = keys[..., :tokens_to_remove, :], values[..., :tokens_to_remove, :]
+        self.late += tokens_to_remove
 
     def fold(self) -> None:
         """Join the tail to the past."""
-        if self.tail is not None:
-            self.keys = torch.cat((self.keys, self.tail[0]), -2)
-            self.values = torch.cat((self.values, self.tail[1]), -2)
-            self.tail = None
+        if self.tail is not None and self.late:
+            keys, values = (part[..., : self.late, :] for part in self.tail)
+            self.keys = torch.cat((self.keys, keys), -2)
+            self.values = torch.cat((self.values, values), -2)
+        self.tail, self.late = None, 0
 
     def get_seq_length(self) -> int:
         """Tokens held."""
         held: int = super().get_seq_length()
-        return held + (0 if self.tail is None else int(self.tail[0].shape[-2]))
+        return held + self.late
 
 
 def suits(model: Any) -> bool:
@@ -92,11 +104,11 @@ def suits(model: Any) -> bool:
 
 
 def attach(model: Any) -> None:
-    """Have a model that `suits` use this attention, and our norms and gates."""
+    """Have a model that `suits` use this attention, and the parts of `between`."""
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, sdpa_mask)
     model.set_attn_implementation(NAME)
-    between.attach(model)
+    between.attach(model, dict.fromkeys(_HALVES, Few))
 
 
 def new_cache(model: Any) -> Any:
@@ -144,25 +156,84 @@ def attend(
 
 
 def _by_kernel(
-    query: torch.Tensor,
-    key: Pair,
-    value: Pair,
-    mask: torch.Tensor | None,
-    scaling: float,
+    query: torch.Tensor, key: Pair, value: Pair, mask: torch.Tensor | None, scaling: float
 ) -> torch.Tensor:
+    """(batch, tokens, heads, width) of a query (batch, heads, tokens, width)."""
     batch, heads, count, width = query.shape
     asked = query.transpose(1, 2).contiguous()
-    found = torch.empty_like(asked)
-    parts = [part.contiguous() for part in (*key, *value)]
-    _, groups, tokens, _ = key[0].shape
+    past, values = key[0].contiguous(), value[0].contiguous()
+    _, groups, tokens, _ = past.shape
     late = key[1].shape[-2]
     if mask is not None:
         mask = mask.expand(batch, 1, count, tokens + late).contiguous()
+    found = torch.empty_like(asked)
     if native.library().duibi_attend(
         *(asked.data_ptr(), batch, count, heads, groups, width),
-        *(part.data_ptr() for part in parts),
-        *(tokens, late, None if mask is None else mask.data_ptr(), scaling),
-        *(found.data_ptr(), between.half(query)),
+        *(past.data_ptr(), key[1].data_ptr(), values.data_ptr(), value[1].data_ptr()),
+        *(tokens, late, key[1].stride(1) // width, None if mask is None else mask.data_ptr()),
+        *(scaling, found.data_ptr(), between.half(query)),
     ):
         raise MemoryError("not enough memory for the attention of a layer")
     return found
+
+
+class Few(nn.Module):  # type: ignore[misc]
+    """An attention module to which a few new tokens come, over a past in a `Layer`."""
+
+    @staticmethod
+    def prepare(module: Any) -> bool:
+        """Give a module what `forward` needs; whether it can be computed here: its query, key
+        and value are one layer."""
+        if not isinstance(module.q_proj, packed.Part) or module.head_dim > _WIDEST:
+            return False
+        norms = [getattr(module, name, None) for name in ("q_norm", "k_norm")]
+        weights = [None if norm is None else norm.weight.detach().float() for norm in norms]
+        # In a list: it is not to be counted twice among the model's parts.
+        module._joined, module._weights = [module.q_proj.layer], weights
+        module._norms = [None if weight is None else weight.data_ptr() for weight in weights]
+        module._norms.append(0.0 if norms[0] is None else norms[0].variance_epsilon)
+        module._turn = native.library().duibi_turn
+        return True
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        position_embeddings: Any = None,
+        attention_mask: torch.Tensor | None = None,
+        past_key_values: Any = None,
+        **more: Any,
+    ) -> Any:
+        """See the module's own class."""
+        batch, count, _ = hidden_states.shape
+        layer = None if past_key_values is None else past_key_values.layers[self.layer_idx]
+        width = self.head_dim
+        cosine, sine = position_embeddings
+        if (
+            type(layer) is not Layer
+            or not layer.is_initialized
+            or count > FEW
+            or cosine.shape[-1] != width
+            or not between.takes(hidden_states, width)
+        ):
+            return super().forward(
+                hidden_states, position_embeddings, attention_mask, past_key_values, **more
+            )
+        x = self._joined[0](hidden_states)
+        groups = layer.keys.shape[1]
+        heads = x.shape[-1] // width - 2 * groups
+        start, (keys, values) = layer.place(count)
+        query = x.new_empty((batch, count, heads, width))
+        cosine, sine = cosine.contiguous(), sine.contiguous()
+        self._turn(
+            *(x.data_ptr(), batch, count, heads, groups, width, cosine.data_ptr(), sine.data_ptr()),
+            *(count if cosine.shape[0] > 1 else 0, *self._norms, query.data_ptr()),
+            *(keys.data_ptr(), values.data_ptr(), start, TAIL, between.half(x)),
+        )
+        found = _by_kernel(
+            query.transpose(1, 2),
+            (layer.keys, keys[..., : layer.late, :]),
+            (layer.values, values[..., : layer.late, :]),
+            attention_mask,
+            self.scaling,
+        )
+        return self.o_proj(found.view(batch, count, heads * width)), None

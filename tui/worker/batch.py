@@ -267,7 +267,7 @@ class Batch:
         if len(self._rows) > 1 or row.lookup is None:
             return []
         left = row.plan.limit - len(row.made) - 1
-        return row.lookup.guess(min(left, LONGEST, past.room(self._cache) - 1))
+        return row.lookup.guess(min(left, LONGEST))
 
     def _choose(self, row: _Row, logits: torch.Tensor, guess: Sequence[int]) -> Iterator[Timed]:
         """The next token, and those after it as long as they are what was guessed.

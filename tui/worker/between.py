@@ -7,6 +7,7 @@ same; values that the kernels do not take are left to those classes.
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -29,14 +30,15 @@ def half(x: torch.Tensor) -> int:
     return _HALF[x.dtype]
 
 
-def attach(model: Any) -> None:
+def attach(model: Any, attention: Mapping[str, Any]) -> None:
     """Have a model's norms and gates computed here, where its classes are known and the
-    kernels can be had."""
+    kernels can be had, and its attention by the class that stands for its name."""
     if native.missing():
         return
+    kinds = _KINDS | dict(attention)
     for module in model.modules():
         theirs: Any = type(module)
-        kind = _KINDS.get(theirs.__name__)
+        kind = kinds.get(theirs.__name__)
         if kind is not None and kind.prepare(module):
             module.__class__ = _ours(kind, theirs)
 

@@ -39,8 +39,12 @@ _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
     "duibi_norm": ([_P, _N, _N, _P, ctypes.c_float, _P, ctypes.c_int], None),
     "duibi_gate": ([_P, _N, _N, _P, ctypes.c_int], None),
     "duibi_attend": (
-        [_P, *[_N] * 5, *[_P] * 4, _N, _N, _P, ctypes.c_float, _P, ctypes.c_int],
+        [_P, *[_N] * 5, *[_P] * 4, *[_N] * 3, _P, ctypes.c_float, _P, ctypes.c_int],
         ctypes.c_int,
+    ),
+    "duibi_turn": (
+        [_P, *[_N] * 5, _P, _P, _N, _P, _P, ctypes.c_float, *[_P] * 3, _N, _N, ctypes.c_int],
+        None,
     ),
     "duibi_pack4": ([_P, _P, _N, _N, _P, _P], None),
     "duibi_pack8": ([_P, _N, _N, _P, _P], None),

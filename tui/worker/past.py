@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicLayer
 
-from tui.worker.attention import FEW, TAIL, Layer, new_cache
+from tui.worker.attention import Layer, new_cache
 
 WORTH = 8
 """A common beginning shorter than this is computed again."""
@@ -87,13 +87,6 @@ def row_of(model: Any, batch: Any, row: int, length: int, first: int | None = No
 def can_shrink(cache: Any) -> bool:
     """Whether the newest tokens can be taken back, as guessed ones must be."""
     return all(type(layer) in (Layer, DynamicLayer) for layer in cache.layers)
-
-
-def room(cache: Any) -> int:
-    """Tokens that one pass may add and take back again."""
-    first = cache.layers[0]
-    # Ours joins a full tail to the past before it adds to it.
-    return min(FEW, first.room or TAIL) if type(first) is Layer else FEW
 
 
 def _ours(cache: Any) -> bool:

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDE = 16, TOKENS = 64, QUERIES = 4, ALONE = 1 << 15 };
+enum { WIDE = 16, TOKENS = 64, QUERIES = 4, ALONE = 1 << 15, WIDEST = 512 };
 
 static inline __m512 load(const void *from, int64_t at, int half) {
     if (!half)
@@ -52,22 +52,72 @@ static inline __m512 exponential(__m512 x) {
     return _mm512_scalef_ps(p, n);
 }
 
+static void norm(const void *x, int64_t at, int64_t k, const float *weight, float eps, void *y,
+                 int64_t to, int half) {
+    __m512 sum = _mm512_setzero_ps();
+    for (int64_t i = 0; i < k; i += WIDE) {
+        const __m512 v = load(x, at + i, half);
+        sum = _mm512_fmadd_ps(v, v, sum);
+    }
+    const float mean = _mm512_reduce_add_ps(sum) / (float)k;
+    const __m512 unit = _mm512_set1_ps(1 / __builtin_sqrtf(mean + eps));
+    for (int64_t i = 0; i < k; i += WIDE) {
+        __m512 v = _mm512_mul_ps(load(x, at + i, half), unit);
+        v = _mm512_mul_ps(half ? rounded(v) : v, _mm512_loadu_ps(weight + i));
+        store(y, to + i, v, half);
+    }
+}
+
 /* y[rows][k] = weight * (x / sqrt(mean(x^2) + eps)); weight: float[k]; k in sixteens. */
 void duibi_norm(const void *x, int64_t rows, int64_t k, const float *weight, float eps, void *y,
                 int half) {
 #pragma omp parallel for schedule(static) if (rows * k > ALONE)
-    for (int64_t r = 0; r < rows; r++) {
-        __m512 sum = _mm512_setzero_ps();
-        for (int64_t i = 0; i < k; i += WIDE) {
-            const __m512 v = load(x, r * k + i, half);
-            sum = _mm512_fmadd_ps(v, v, sum);
+    for (int64_t r = 0; r < rows; r++)
+        norm(x, r * k, k, weight, eps, y, r * k, half);
+}
+
+/* One head turned to its position: of a pair (i, i + width / 2), by the angle of i. */
+static void turned(const void *x, int64_t at, int64_t width, const float *cosine, const float *sine,
+                   const float *weight, float eps, void *y, int64_t to, int half) {
+    float row[WIDEST], out[WIDEST];
+    if (weight) {
+        norm(x, at, width, weight, eps, y, to, half);
+        x = y, at = to;
+    }
+    for (int64_t i = 0; i < width; i += WIDE)
+        _mm512_storeu_ps(row + i, load(x, at + i, half));
+    const int64_t h = width / 2;
+    for (int64_t i = 0; i < h; i++)
+        out[i] = row[i] * cosine[i] - row[i + h] * sine[i];
+    for (int64_t i = h; i < width; i++)
+        out[i] = row[i] * cosine[i] + row[i - h] * sine[i];
+    for (int64_t i = 0; i < width; i += WIDE)
+        store(y, to + i, _mm512_loadu_ps(out + i), half);
+}
+
+/* Of x[batch][count][queries of all heads, keys of all groups, values of all groups]: queries
+ * and keys normed (where there are weights) and turned; queries into q[batch][count][heads]
+ * [width], keys and values behind the `late` tokens of [batch][groups][room][width]. cosine,
+ * sine: [batch or 1 (every = 0)][count][width]. width in sixteens, at most WIDEST. */
+void duibi_turn(const void *x, int64_t batch, int64_t count, int64_t heads, int64_t groups,
+                int64_t width, const void *cosine, const void *sine, int64_t every,
+                const float *query_norm, const float *key_norm, float eps, void *q, void *keys,
+                void *values, int64_t late, int64_t room, int half) {
+    float cos[WIDEST], sin[WIDEST];
+    for (int64_t n = 0; n < batch * count; n++) {
+        const int64_t b = n / count, c = n % count, angle = (b * every + c) * width;
+        for (int64_t i = 0; i < width; i += WIDE) {
+            _mm512_storeu_ps(cos + i, load(cosine, angle + i, half));
+            _mm512_storeu_ps(sin + i, load(sine, angle + i, half));
         }
-        const float mean = _mm512_reduce_add_ps(sum) / (float)k;
-        const __m512 unit = _mm512_set1_ps(1 / __builtin_sqrtf(mean + eps));
-        for (int64_t i = 0; i < k; i += WIDE) {
-            __m512 v = _mm512_mul_ps(load(x, r * k + i, half), unit);
-            v = _mm512_mul_ps(half ? rounded(v) : v, _mm512_loadu_ps(weight + i));
-            store(y, r * k + i, v, half);
+        int64_t at = n * (heads + 2 * groups) * width;
+        for (int64_t h = 0; h < heads; h++, at += width)
+            turned(x, at, width, cos, sin, query_norm, eps, q, (n * heads + h) * width, half);
+        for (int64_t g = 0; g < groups; g++, at += width) {
+            const int64_t to = ((b * groups + g) * room + late + c) * width;
+            turned(x, at, width, cos, sin, key_norm, eps, keys, to, half);
+            for (int64_t i = 0; i < width; i += WIDE)
+                store(values, to + i, load(x, at + groups * width + i, half), half);
         }
     }
 }
@@ -85,15 +135,15 @@ void duibi_gate(const void *x, int64_t rows, int64_t k, void *y, int half) {
         }
 }
 
-/* Keys or values in two pieces, each [batch][groups][tokens][width]. */
+/* Keys or values in two pieces, [batch][groups][tokens][width] and [batch][groups][room][width]. */
 typedef struct {
     const void *piece[2];
-    int64_t tokens[2];
+    int64_t tokens, room;
 } Past;
 
 static inline const char *token(const Past *p, int64_t group, int64_t at, int64_t width, int half) {
-    const int tail = at >= p->tokens[0];
-    const int64_t n = group * p->tokens[tail] + at - (tail ? p->tokens[0] : 0);
+    const int tail = at >= p->tokens;
+    const int64_t n = tail ? group * p->room + at - p->tokens : group * p->tokens + at;
     return (const char *)p->piece[tail] + n * width * (half ? 2 : 4);
 }
 
@@ -149,15 +199,15 @@ weigh(const Past *values, int64_t group, int64_t column, int64_t width, int64_t 
     }
 }
 
-/* y[batch][count][heads][width] = softmax(scale q k) v. q: as y. k, v: two pieces each,
- * [batch][groups][tokens][width]; heads / groups heads share a group. mask: uint8
+/* y[batch][count][heads][width] = softmax(scale q k) v. q: as y. k, v: two pieces each, of
+ * `tokens` and, in a place for `room`, `late` more; heads / groups heads share a group. mask: uint8
  * [batch][count][tokens], 0 is hidden, or NULL: then each of the `count` last tokens sees all
  * before it. width in sixteens. Returns 0, or 1 where there was no memory. */
 int duibi_attend(const void *q, int64_t batch, int64_t count, int64_t heads, int64_t groups,
                  int64_t width, const void *keys, const void *late_keys, const void *values,
-                 const void *late_values, int64_t tokens, int64_t late, const uint8_t *mask,
-                 float scale, void *y, int half) {
-    static __thread float *room = NULL;
+                 const void *late_values, int64_t tokens, int64_t late, int64_t room,
+                 const uint8_t *mask, float scale, void *y, int half) {
+    static __thread float *scratch = NULL;
     static __thread size_t held = 0;
     const int64_t length = tokens + late, shared = heads / groups, queries = shared * count;
     const int64_t all = batch * heads * count, blocks = (length + TOKENS - 1) / TOKENS;
@@ -165,16 +215,16 @@ int duibi_attend(const void *q, int64_t batch, int64_t count, int64_t heads, int
     const int64_t columns = width / (lanes * WIDE);
     const size_t need = (size_t)(all * (length + 2 * width)) * sizeof(float);
     if (need > held) {
-        free(room);
+        free(scratch);
         held = 0;
-        room = aligned_alloc(64, (need + 63) / 64 * 64);
-        if (!room)
+        scratch = aligned_alloc(64, (need + 63) / 64 * 64);
+        if (!scratch)
             return 1;
         held = need;
     }
-    const Past k = {{keys, late_keys}, {tokens, late}}, v = {{values, late_values}, {tokens, late}};
+    const Past k = {{keys, late_keys}, tokens, room}, v = {{values, late_values}, tokens, room};
     /* [batch][groups][shared][count][...] */
-    float *asked = room, *out = room + all * width, *scores = out + all * width;
+    float *asked = scratch, *out = scratch + all * width, *scores = out + all * width;
     const __m512 unit = _mm512_set1_ps(scale);
     for (int64_t n = 0; n < all; n++) {
         const int64_t b = n / (heads * count), h = n / count % heads, c = n % count;
