@@ -13,7 +13,7 @@ from tests.support import tiny
 from tui.models import reduced
 from tui.worker import aligned, calibrate, formats, native, packed, tiled
 from tui.worker.choose import Sampling
-from tui.worker.control import Control
+from tui.worker.control import Control, Stop
 from tui.worker.generate import Ready, tokens
 from tui.worker.load import open_checkpoint
 
@@ -161,6 +161,25 @@ def test_without_kernels_torchs_are_used_and_it_is_said(
     if torch.backends.cpu.get_cpu_capability() == "AVX512" and packed.has_vnni():
         said = f"{dtype} is computed by torch's kernels, more slowly: there is no C compiler"
         assert notes == [said]
+
+
+@needs_kernels
+@pytest.mark.parametrize("kind", [tiled.Plain, tiled.Int8, tiled.Int4])
+def test_a_pass_that_is_given_up_is_not_computed_to_its_end(kind: Any) -> None:
+    weight, x, control = torch.randn(96, 64), torch.randn(5, 64), Control()
+    layer = made(kind, weight, None)
+    flag = native.stop_flag()
+    assert flag is not None and not flag.value
+    control.opened([1])
+    control.share(flag)
+    control.begin(1)
+    control.cancel([1])
+    left = layer(x)
+    with pytest.raises(Stop):
+        control.check()
+    control.end(1)
+    assert not torch.equal(left, layer(x))
+    assert off(layer(x), x @ weight.t()) < 0.2
 
 
 @needs_kernels

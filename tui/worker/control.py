@@ -1,5 +1,6 @@
 """What the control thread tells the computing thread, and how a forward pass is stopped."""
 
+import ctypes
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -12,14 +13,13 @@ class Stop(BaseException):
 class Control:
     """Shared between the control thread, which writes, and the computing thread.
 
-    ``stop`` is set while the answer being computed is to be left, ``steps`` counts parts
-    of decoder layers entered (a sign of life, also during a long prefill), ``threads`` is
-    a number of threads to change to, or 0. ``urgent``: somebody waits for an answer;
-    ``gives_way``: what is computed now can be begun again later.
+    ``steps`` counts parts of decoder layers entered (a sign of life, also during a long
+    prefill), ``threads`` is a number of threads to change to, or 0. ``urgent``: somebody
+    waits for an answer; ``gives_way``: what is computed now can be begun again later.
     """
 
     def __init__(self) -> None:
-        self.stop = False
+        self._flag = ctypes.c_int(0)
         self.steps = 0
         self.threads = 0
         self.urgent = self.gives_way = False
@@ -27,6 +27,17 @@ class Control:
         self._open: set[int] = set()
         self._stopped: set[int] = set()
         self._current: frozenset[int] = frozenset()
+
+    @property
+    def stop(self) -> bool:
+        """Whether the answer being computed is to be left."""
+        return bool(self._flag.value)
+
+    def share(self, flag: ctypes.c_int) -> None:
+        """Keep ``stop`` where others look, too (1 or 0)."""
+        with self._lock:
+            flag.value = self._flag.value
+            self._flag = flag
 
     def opened(self, answers: Iterable[int]) -> None:
         """These answers were asked for; from now on they can be cancelled."""
@@ -64,12 +75,12 @@ class Control:
         """The computing thread is done with this answer."""
         with self._lock:
             self._current = frozenset()
-            self.stop = False
+            self._flag.value = 0
             self._open.discard(answer)
             self._stopped.discard(answer)
 
     def _decide(self) -> None:
-        self.stop = bool(self._current) and self._current <= self._stopped
+        self._flag.value = bool(self._current) and self._current <= self._stopped
 
     def check(self) -> None:
         """Raises `Stop` where the current answer was cancelled, or gives way."""
@@ -86,7 +97,8 @@ def watch(model: Any, control: Control) -> None:
     """Let ``control`` stop ``model`` before every decoder layer, its feed-forward part, and that
     part's last projection: a third, 44 and 22 % of a layer's weights apart in Llama's 7B.
 
-    A test between tokens only would wait for a whole prefill, which takes seconds.
+    A test between tokens only would wait for a whole prefill, which takes seconds. Our own
+    kernels look by themselves (`native.stop_flag`), within a layer's part and in the head.
     """
 
     def before(_module: Any, _arguments: Any) -> None:

@@ -128,6 +128,7 @@ class Worker:
         import torch
 
         from tui.host.paths import cache_dir
+        from tui.worker import native
         from tui.worker.aligned import trim
         from tui.worker.attention import attach, suits
         from tui.worker.batch import Batch
@@ -150,6 +151,8 @@ class Worker:
         model, device, remark = prepared(checkpoint, order["dtype"], progress)
         trim()
         watch(model, self._control)
+        if (flag := native.stop_flag()) is not None:
+            self._control.share(flag)
         weights_bytes = held_bytes(model)
         bounds = {checkpoint.context, int(order.get("context") or 0)} - {0}
         context = min(bounds, default=0)

@@ -72,6 +72,13 @@ def library() -> Any:
     return found
 
 
+def stop_flag() -> Any:
+    """The number that, while it is not 0, has products left unfinished, their values whatever
+    lay there: for a pass that is given up (`ctypes.c_int`). None where no kernel is in use."""
+    found = _loaded()[0] if _loaded.cache_info().currsize else None
+    return None if found is None else ctypes.c_int.in_dll(found, "duibi_stop")
+
+
 @functools.cache
 def _loaded() -> tuple[Any, str]:
     try:

@@ -20,6 +20,9 @@
 enum { TILE = 32, GROUP = 32, ROWS = 128 };
 enum { BLOCK8 = 1024, WEIGHTS4 = 512, BLOCK4 = WEIGHTS4 + 2 * TILE };
 
+/* While it is not 0, products are left as they are: nobody wants what is being computed. */
+volatile int duibi_stop = 0;
+
 /* Activations in 8 bits, group by group: all rows of group 0, then of group 1, ... */
 typedef struct {
     int8_t *q;    /* [groups][rows][32] */
@@ -188,6 +191,8 @@ int duibi_linear(int bits, const uint16_t *x, int64_t rows, int64_t k, int64_t n
 #pragma omp for schedule(static) collapse(2)
         for (int64_t first = 0; first < rows; first += ROWS)
             for (int64_t t = 0; t < tiles; t++) {
+                if (duibi_stop)
+                    continue;
                 const int64_t many = rows - first < ROWS ? rows - first : ROWS;
                 const uint8_t *tile = w + t * stride;
                 memset(acc, 0, (size_t)many * TILE * sizeof(float));
