@@ -1,9 +1,13 @@
 """How long it still takes, and what a model's line says."""
 
+import pytest
+from rich.cells import cell_len
+
+from tests.app.test_compare import stage
 from tests.support.source import Script
 from tui.app.widgets.status_bar import time_left_us, used_before
 from tui.board import HISTORY, Board, fold
-from tui.events import RUN, Asked, Memory
+from tui.events import RUN, Answered, Asked, Memory
 
 
 def test_time_left_is_that_of_the_slowest_model_by_its_answers_so_far() -> None:
@@ -40,3 +44,35 @@ def test_the_history_of_memory_is_short_and_fills_what_was_not_told() -> None:
     board = used(*((10 * n, n % 8) for n in range(50)))
     assert len(board.used_before) == HISTORY and used_before(board) == "▃▄▅▆▇█▁▂"
     assert used_before(used((0, 1), (100_000, 7))) == "▂" * (HISTORY - 1) + "█"
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (("demo@bf16", "demo@fp32"), ("demo@bf16", "demo@fp32")),
+        (("Qwen-7B-Chat@int4", "chatglm3-6b@int4"), ("Qwen-7B-", "chatglm3-")),
+        (("通义千问-7B-Chat@int4", "百川-7B@int4"), ("通义千问", "百川-7B")),
+    ],
+)
+async def test_the_memory_of_two_models_can_be_read_in_80_columns(
+    labels: tuple[str, str], names: tuple[str, str]
+) -> None:
+    async with stage(*labels, size=(80, 24)) as it:
+        held = (536 << 20, 104 << 20), (1023 << 20, 16 << 30)
+        for model, (private, mapped) in enumerate(held):
+            it.run.ready(model)
+            it.run.say(model, Memory(private, mapped))
+            it.run.asked(model, model, "logic")
+            it.run.say(model, Answered(model, "stop", 5, 5, e2e_ms=60_000.0))
+            it.run.say(model, Asked(2 + model, "code", "?"))
+        it.run.say(RUN, Memory(used=13 << 30, limit=24 << 30))
+        await it.beat()
+        said = it.screen.status.text
+        assert cell_len(said) <= 80
+        for part in (*names, "536 MB+104 MB", "1023 MB+16 GB", "13 GB of 24 GB", "saved"):
+            assert part in said, said
+        await it.pilot.resize_terminal(150, 30)
+        await it.beat()
+        said = it.screen.status.text
+        for part in (*labels, "536 MB + 104 MB mapped", "memory 13 GB of 24 GB", "to go"):
+            assert part in said, said

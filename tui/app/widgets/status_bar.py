@@ -1,5 +1,7 @@
 """The last line but one: each model's memory and speed, the machine's, and what is saved."""
 
+from dataclasses import dataclass
+
 from rich.cells import cell_len
 
 from tui.app.figures import clock, heights, memory, rate
@@ -11,13 +13,33 @@ from tui.app.wrapping import clip
 from tui.board import HISTORY, Board, Model
 
 _EVERY_US = 1_000_000
+_LABEL = 24
 
 
-def model_words(board: Board, model: Model, question: str, look: Look, detail: int) -> str:
-    """One model: 0 name and memory, 1 also the state, 2 also TTFT and tok/s, 3 also
-    characters per second, which compares models whose tokens are of different length."""
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How much is said. Of a model: ``detail`` 0 name and memory, 1 also the state, 2 also
+    TTFT and tok/s, 3 also characters per second, which compares models whose tokens are of
+    different length; its name in so many cells. ``tight``: 1 memory in fewer words, 2 the
+    machine's too, 3 no time that is left."""
+
+    detail: int
+    tight: int = 0
+    label: int = _LABEL
+
+
+_FITS = (
+    *(Fit(detail) for detail in (3, 2, 1, 0)),
+    *(Fit(0, tight) for tight in (1, 2, 3)),
+    *(Fit(0, 3, label) for label in range(_LABEL - 1, 7, -1)),
+)
+"""In the order in which they are tried: names are cut last, figures never where it helps."""
+
+
+def model_words(board: Board, model: Model, question: str, look: Look, fit: Fit) -> str:
+    """What is said of one model."""
     answer = shown_answer(board, model.index, question)
-    parts = [clip(one_line(model.label), 24)]
+    detail, parts = fit.detail, [clip(one_line(model.label), fit.label)]
     if detail >= 1:
         parts.append(look.say(f"state.{state_of(model, answer)}"))
     if detail >= 2 and (measured := figures(model, answer, look)):
@@ -26,9 +48,8 @@ def model_words(board: Board, model: Model, question: str, look: Look, detail: i
         if detail >= 3 and chars is not None:
             parts.append(look.say("status.chars", speed=rate(chars)))
     if model.private or model.mapped:
-        parts.append(
-            look.say("status.ram", private=memory(model.private), mapped=memory(model.mapped))
-        )
+        words = "status.ram_tight" if fit.tight else "status.ram"
+        parts.append(look.say(words, private=memory(model.private), mapped=memory(model.mapped)))
     return " ".join(parts)
 
 
@@ -85,18 +106,15 @@ class StatusBar(Lines):
         if mark == self._mark:
             return
         self._mark = mark
-        right: list[Piece] = []
-        if board.limit or board.used:
-            low = board.limit and board.limit - board.used < board.limit // 16
-            words = self.look.say(
-                "status.machine", used=memory(board.used), limit=memory(board.limit)
-            )
-            right = [(words, "bad" if low else ""), ("  ", "")]
-        if (left_us := time_left_us(board)) is not None:
-            right += [(self.look.say("status.left", time=clock(left_us)), "accent"), ("  ", "")]
-        right += [saved, (" ", "")]
-        room = self.size.width - sum(cell_len(text) for text, _ in right) - 2
-        left = self._models(board, question, room)
+        for fit in _FITS:
+            right = self._right(board, saved, fit)
+            room = self.size.width - sum(cell_len(text) for text, _ in right) - 2
+            words = [model_words(board, m, question, self.look, fit) for m in board.models]
+            left = " │ ".join(words)
+            if cell_len(left) < room:
+                break
+        else:
+            left = clip(left, room - 1)
         past = used_before(board)
         # What models cost comes first: the history takes only what they leave.
         if past and cell_len(left) + cell_len(past) + 2 <= room:
@@ -105,10 +123,14 @@ class StatusBar(Lines):
         gap = " " * max(1, room - cell_len(left))
         self.show([[(" ", ""), (left, ""), (gap, ""), *right]])
 
-    def _models(self, board: Board, question: str, room: int) -> str:
-        for detail in (3, 2, 1, 0):
-            words = [model_words(board, m, question, self.look, detail) for m in board.models]
-            line = " │ ".join(words)
-            if cell_len(line) <= room:
-                return line
-        return clip(line, room) if board.models else ""
+    def _right(self, board: Board, saved: Piece, fit: Fit) -> list[Piece]:
+        """The machine's memory, the time that is left, and how the file stands."""
+        right: list[Piece] = []
+        if board.limit or board.used:
+            low = board.limit and board.limit - board.used < board.limit // 16
+            name = "status.machine_tight" if fit.tight >= 2 else "status.machine"
+            words = self.look.say(name, used=memory(board.used), limit=memory(board.limit))
+            right = [(words, "bad" if low else ""), ("  ", "")]
+        if fit.tight < 3 and (left_us := time_left_us(board)) is not None:
+            right += [(self.look.say("status.left", time=clock(left_us)), "accent"), ("  ", "")]
+        return [*right, saved, (" ", "")]
