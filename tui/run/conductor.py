@@ -216,7 +216,7 @@ class Run:
             for lane in self._lanes:
                 lane.cancel()
             self._shared.cores.close()
-            # A worker gets a moment to say what it had, then it is told to go.
+            # A worker gets a moment to leave its answer, then it is told to go.
             for lane in self._lanes:
                 lane.join(max(0.0, deadline - time.monotonic() - CLOSE_S / 2))
             closers = [

@@ -91,11 +91,13 @@ class Lane:
         return not (self.queue or self._running or self._alone or wanted)
 
     def cancel(self) -> None:
-        """Stop the answers that run and those queued."""
+        """Stop the answers that run and those queued. It is told at once, where the worker is
+        not stuck: one in the middle of a layer needs a moment to hear of it."""
         with self.shared.changed:
-            for task in self.queue.clear():
-                self.shared.record.emit(self.index, ev.Cancelled(task.answer))
+            ended = [task.answer for task in self.queue.clear()]
             running = self._stop_running()
+            for answer in ended if self.stuck else [*running, *ended]:
+                self.shared.record.emit(self.index, ev.Cancelled(answer))
         if running:
             self.engine.cancel(running)
 

@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tui.board import Board, fold
-from tui.events import RUN, Body, Event, Session
+from tui.events import (
+    RUN,
+    Answered,
+    Body,
+    Cancelled,
+    Delta,
+    Event,
+    Failed,
+    Session,
+    Started,
+)
 from tui.sessions.journal import Journal, SaveState
 
 
@@ -16,7 +26,8 @@ class Record:
     """What happened so far. Any thread may emit; one reader drains.
 
     An event is in the journal before it can be drained, and events are drained in the
-    order of their numbers. Nothing is taken any more once it is closed.
+    order of their numbers. An answer ends once: what comes of it later, as from a worker that
+    is still to hear of the end, is not taken. Nor is anything once the record is closed.
     """
 
     def __init__(self, journal: Journal, header: Session, past: list[Event] | None = None) -> None:
@@ -54,11 +65,17 @@ class Record:
         """Record that ``body`` happened, at ``t_ns`` of the monotonic clock (now by default)."""
         t_us = ((time.monotonic_ns() if t_ns is None else t_ns) - self._origin_ns) // 1000
         with self._lock:
-            if self._closed:
+            if self._closed or self._is_over(body):
                 return
             event = self._journal.append(max(0, t_us), model, body)
             fold((event,), self._board)
             self._out.append(event)
+
+    def _is_over(self, body: Body) -> bool:
+        if not isinstance(body, Started | Delta | Answered | Failed | Cancelled):
+            return False
+        answer = self._board.answers.get(body.answer)
+        return answer is not None and not answer.is_open
 
     def drain(self) -> list[Event]:
         """The events since the last call."""
