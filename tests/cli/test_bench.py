@@ -9,7 +9,7 @@ import pytest
 from tests.support import tiny
 from tui.cli import bench
 from tui.cli import call as run
-from tui.host import page_cache
+from tui.host import cpu, page_cache
 from tui.models import reduced
 from tui.models.files import conversions, converted_name
 from tui.models.resolve import Resolved
@@ -97,3 +97,14 @@ def test_a_cold_load_counts_the_files_it_reads_not_those_they_were_made_of(
     told = {"source": str(made.resolve()), "dtype": "int8"}
     (kept / reduced.MANIFEST).write_text(json.dumps(told))
     assert bench._files(asked) == [kept / "model.safetensors"]
+
+
+def test_cores_that_others_use_are_left_to_them_and_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "cores", lambda: 8)
+    monkeypatch.setattr(cpu.Others, "look", lambda self, own: 1.1)
+    assert bench._cores() == 7
+    assert "other programs use 1.1 of 8 cores: measured with 7" in capsys.readouterr().err
+    monkeypatch.setattr(cpu.Others, "look", lambda self, own: 0.1)
+    assert (bench._cores(), capsys.readouterr().err) == (8, "")

@@ -468,3 +468,14 @@ def test_the_header_tells_the_machine_but_not_whose_it_is(stage: Stage) -> None:
     assert header.host["cpu"]["cores"] == cpu.cores()
     assert "torch" in header.host["packages"]
     assert header.questions["questions"][0]["id"] == "a"
+
+
+def test_a_busy_neighbour_is_left_its_core(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "cores", lambda: 4)
+    monkeypatch.setattr(cpu.Others, "look", lambda self, own: 1.0 if own else 0.0)
+    engine = EchoEngine(pace=0.05)
+    run = stage(engine)
+    run.ask(None, text="word " * 100)
+    until(lambda: engine.threads[-1:] == [3], 20)
+    run.cancel(0)
+    finished(run)

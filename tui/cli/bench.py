@@ -1,9 +1,11 @@
 """``duibi bench``: what a model costs on this machine, measured on the ordinary path."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -34,6 +36,7 @@ _WORDS = "the keeper of the old lighthouse wrote down what the sea had brought t
 _READ = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5625}
 """Bytes of memory read for each weight and token."""
 _COLD = 0.01
+_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +93,16 @@ def bench(
     if elsewhere := next((one for one in found if one.engine != LOCAL), None):
         raise UserError(f"{elsewhere.label} is not computed here", "name a model of this machine")
     limits: dict[str, float] = {}
-    results = []
+    results, cores = [], _cores()
     for model in found:
         files = _files(model)
         if cold:
             page_cache.drop(files)
         cached = page_cache.share(files)
         print(f"{model.label}: loading", file=sys.stderr)
-        with _loaded(model, max(sizes), lookup) as (engine, loaded):
+        with _loaded(model, cores, max(sizes), lookup) as (engine, loaded):
             if loaded.device not in limits:
-                limits[loaded.device] = _bandwidth(cpu.cores(), loaded.device)
+                limits[loaded.device] = _bandwidth(cores, loaded.device)
             limit = limits[loaded.device]
             asker = Asker(engine)
             words = asker.words_for(prompt)
@@ -187,12 +190,26 @@ def _bandwidth(threads: int, device: str) -> float:
     return float(json.loads(done.stdout))
 
 
+def _cores() -> int:
+    """Those that other programs leave; a person is told where these are not all."""
+    others = cpu.Others()
+    others.look([os.getpid()])
+    time.sleep(_LOOK_S)
+    taken = others.look([os.getpid()])
+    if (left := cpu.free(taken)) < cpu.cores():
+        told = f"other programs use {taken:.1f} of {cpu.cores()} cores: measured with {left}"
+        print(f"{told}; a machine at rest is faster", file=sys.stderr)
+    return left
+
+
 @contextmanager
-def _loaded(model: Resolved, batch: int, lookup: bool) -> Iterator[tuple[LocalEngine, Loaded]]:
+def _loaded(
+    model: Resolved, cores: int, batch: int, lookup: bool
+) -> Iterator[tuple[LocalEngine, Loaded]]:
     engine = LocalEngine(
         model.checkpoint,
         model.dtype,
-        cpu.cores(),
+        cores,
         paths.log_file().with_name("bench.log"),
         model.context or None,
         remote_code=model.remote_code,

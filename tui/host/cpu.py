@@ -1,11 +1,17 @@
 """How many cores this process may really use, and what they are."""
 
+import math
 import os
 import platform
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from tui.host import cgroup
 from tui.host.cgroup import ROOT
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_LITTLE = 0.25
 
 
 def cores() -> int:
@@ -25,6 +31,50 @@ def quota(root: Path = ROOT) -> float | None:
     read_group = _quota_v2 if found.version == 2 else _quota_v1
     shares = [read_group(folder) for folder in found.folders]
     return min((share for share in shares if share is not None), default=None)
+
+
+class Others:
+    """What processes other than our own take of the cores."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._root = root
+        self._last: tuple[float, float, dict[int, float]] | None = None
+
+    def look(self, own: Iterable[int]) -> float:
+        """Cores' worth of time that they took since the last look, 0 at the first; ``own`` are
+        our processes. What these took before they were known is theirs as well."""
+        now, busy = time.monotonic(), self._busy()
+        times = {pid: self._taken(pid) for pid in own}
+        last, self._last = self._last, (now, busy, times)
+        if last is None or now <= last[0]:
+            return 0.0
+        ours = sum(max(0.0, taken - last[2].get(pid, 0.0)) for pid, taken in times.items())
+        return max(0.0, (busy - last[1] - ours) / (now - last[0]))
+
+    def _busy(self) -> float:
+        """Seconds that the cores we may use have computed (proc_stat(5)): user, nice, system,
+        irq and softirq; not what another virtual machine took."""
+        affinity = getattr(os, "sched_getaffinity", None)
+        allowed = affinity(0) if affinity else range(os.cpu_count() or 1)
+        names, ticks = {f"cpu{n}" for n in allowed}, 0
+        for line in (cgroup.read(self._root / "proc/stat") or "").splitlines():
+            name, *fields = line.split()
+            if name in names:
+                ticks += sum(int(fields[n]) for n in (0, 1, 2, 5, 6))
+        return ticks / _TICKS
+
+    def _taken(self, pid: int) -> float:
+        """Seconds that a process has computed (proc_pid_stat(5)); 0 for one that is gone."""
+        text = cgroup.read(self._root / f"proc/{pid}/stat") or ""
+        fields = text.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS if len(fields) > 12 else 0.0
+
+
+def free(others: float) -> int:
+    """Whole cores left beside others that take so much, at least 1. Threads of one product
+    wait for each other: one that waits for a core holds up all of them, so that a core of
+    which others take a quarter is better left to them."""
+    return max(1, cores() - max(0, math.ceil(others - _LITTLE)))
 
 
 def describe(root: Path = ROOT) -> dict[str, str | int | float]:

@@ -27,7 +27,7 @@ class Cores:
     """Hands out ``total`` cores; where more models want to compute, the rest waits."""
 
     def __init__(self, total: int) -> None:
-        self.total = max(1, total)
+        self.total = self._free = max(1, total)
         self._changed = threading.Condition()
         self._uses: list[Use] = []
         self._waiting: deque[Use] = deque()
@@ -53,6 +53,13 @@ class Cores:
         finally:
             with self._changed:
                 self._uses.remove(use)
+                self._divide()
+
+    def leave(self, free: int) -> None:
+        """Other programs leave so many of the cores: the models that compute divide these."""
+        with self._changed:
+            if (free := min(max(1, free), self.total)) != self._free:
+                self._free = free
                 self._divide()
 
     def close(self) -> None:
@@ -87,7 +94,7 @@ class Cores:
     def _divide(self) -> None:
         engines = self._engines()
         if self._open and engines:
-            share, rest = divmod(self.total, len(engines))
+            share, rest = divmod(self._free, len(engines))
             shares = [max(1, share + (i < rest)) for i in range(len(engines))]
             had = {id(use.engine): use.threads for use in self._uses if use.threads}
             for use in self._uses:

@@ -1,11 +1,14 @@
-"""Watches memory while a run lasts, and says only what changed."""
+"""Watches memory and cores while a run lasts, and says only what changed."""
 
+import os
 import threading
 import time
 from collections.abc import Sequence
 
+from tui.engines.local import LocalEngine
 from tui.events import RUN, Memory
-from tui.host import memory
+from tui.host import cpu, memory
+from tui.run.cores import Cores
 from tui.run.lane import Lane
 from tui.run.record import Record
 
@@ -16,11 +19,13 @@ _RUN_EVERY = 4
 
 
 class Meter:
-    """A thread that reads each model's memory at 4 Hz and the container's at 1 Hz."""
+    """A thread that reads each model's memory at 4 Hz, and at 1 Hz the container's and the
+    cores that other programs leave."""
 
-    def __init__(self, record: Record, lanes: Sequence[Lane]) -> None:
+    def __init__(self, record: Record, lanes: Sequence[Lane], cores: Cores) -> None:
         self._record = record
         self._lanes = lanes
+        self._cores, self._others, self._taken = cores, cpu.Others(), 0.0
         self._stop = threading.Event()
         self._models: dict[int, tuple[int, int]] = {}
         self._container = (0, 0)
@@ -41,6 +46,7 @@ class Meter:
         while True:
             if tick % _RUN_EVERY == 0:
                 self._read_container()
+                self._read_cores()
             for lane in self._lanes:
                 self._read_model(lane)
             tick += 1
@@ -54,6 +60,14 @@ class Meter:
         if abs(seen.used - used) >= RUN_STEP or seen.limit != limit:
             self._container = seen.used, seen.limit
             self._record.emit(RUN, Memory(used=seen.used, limit=seen.limit), now)
+
+    def _read_cores(self) -> None:
+        engines = (lane.engine for lane in self._lanes)
+        workers = (engine.pid for engine in engines if isinstance(engine, LocalEngine))
+        taken = self._others.look([os.getpid(), *(pid for pid in workers if pid)])
+        # A moment's work of somebody is no reason to change.
+        self._cores.leave(cpu.free(min(taken, self._taken)))
+        self._taken = taken
 
     def _read_model(self, lane: Lane) -> None:
         now = time.monotonic_ns()

@@ -173,7 +173,7 @@ def _run(
         max_new_tokens=settings.max_new_tokens,
     )
     lanes = [Lane(i, engine, shared) for i, engine in enumerate(engines)]
-    return Run(record, lanes, (Meter(record, lanes), Guard(lanes)), questions)
+    return Run(record, lanes, (Meter(record, lanes, cores), Guard(lanes)), questions)
 
 
 def _systems(questions: QuestionSet) -> Mapping[str, str]:

@@ -1,0 +1,50 @@
+"""What others take of the cores, read from files like those of the kernel."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tui.host import cpu
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(cpu, "cores", lambda: 2)
+
+
+def write(root: Path, busy: tuple[float, float], own: dict[int, float]) -> None:
+    """Seconds that each core computed, and processes of ours."""
+    (root / "proc").mkdir(exist_ok=True)
+    cores = [f"cpu{n} {int(s * TICKS)} 0 0 9999 77 0 0 55 0 0" for n, s in enumerate(busy)]
+    (root / "proc/stat").write_text("\n".join(["cpu 1 2 3", *cores, "cpu2 9 9 9", "intr 5"]))
+    for pid, seconds in own.items():
+        (root / f"proc/{pid}").mkdir(exist_ok=True)
+        before = f"{pid} (a (b) c) S" + " 0" * 10
+        (root / f"proc/{pid}/stat").write_text(f"{before} {int(seconds * TICKS)} 0 0 0 20")
+
+
+def test_only_what_is_not_ours_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 12.0, 14.0, 16.0])
+    monkeypatch.setattr(cpu.time, "monotonic", lambda: next(clock))
+    others = cpu.Others(tmp_path)
+    write(tmp_path, (100, 50), {7: 20})
+    assert others.look([7]) == 0
+    write(tmp_path, (102, 51), {7: 21})
+    assert others.look([7]) == pytest.approx(1.0)
+    write(tmp_path, (104, 53), {7: 22, 8: 3})
+    assert others.look([7, 8]) == 0, "one of ours that is new has all its time from us"
+    assert others.look([7, 99]) == 0, "and one that is gone none"
+
+
+def test_a_core_that_others_use_is_left_to_them() -> None:
+    found = [cpu.free(taken) for taken in (0, 0.2, 0.3, 1.2, 1.3, 9)]
+    assert found == [2, 2, 1, 1, 1, 1]
+
+
+def test_without_the_kernels_files_nobody_takes_anything(tmp_path: Path) -> None:
+    others = cpu.Others(tmp_path)
+    assert [others.look([1]), others.look([1])] == [0, 0]
