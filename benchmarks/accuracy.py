@@ -29,7 +29,7 @@ from tui import questions
 from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.worker import aligned, calibrate, formats, packed, tiled
-from tui.worker.attention import new_cache
+from tui.worker.attention import attach, new_cache, suits
 from tui.worker.families.base import Checkpoint
 from tui.worker.gguf import converted
 from tui.worker.load import open_checkpoint
@@ -199,6 +199,8 @@ def report(folder: Path, given: argparse.Namespace, said: str) -> None:
     ways = {"decoding": in_steps, "prompt": at_once}
     for dtype in given.formats:
         model, _, _ = formats.prepared(checkpoint, dtype, quiet)
+        if suits(model):
+            attach(model)
         for name, way in ways.items():
             row(f"{dtype}, {name}", compare(way(model, ids), exact, ids))
     for name, recipe, weighed in RECIPES if given.recipes else ():
