@@ -46,8 +46,7 @@ _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
         [_P, *[_N] * 5, _P, _P, _N, _P, _P, ctypes.c_float, *[_P] * 3, _N, _N, ctypes.c_int],
         None,
     ),
-    "duibi_pack4": ([_P, _P, _N, _N, _P, _P], None),
-    "duibi_pack8": ([_P, _N, _N, _P, _P], None),
+    "duibi_pack": ([ctypes.c_int, _P, _P, _N, _N, _P, _P], None),
 }
 
 
@@ -131,7 +130,7 @@ def _openmp() -> str:
 def _name() -> str:
     """Says all that the library is made of."""
     digest = hashlib.sha256(" ".join([*_FLAGS, _openmp()]).encode())
-    for source in sorted(_SOURCES.glob("*.c")):
+    for source in sorted(_SOURCES.glob("*.[ch]")):
         digest.update(source.read_bytes())
     return f"{digest.hexdigest()[:24]}.so"
 

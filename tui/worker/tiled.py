@@ -112,23 +112,17 @@ class _Tiled(nn.Module):  # type: ignore[misc]
         rows, columns = weight.shape
         shapes = cls.shapes(rows, columns, bias is not None)
         made = {name: torch.empty(shape, dtype=dtype) for name, (dtype, shape) in shapes.items()}
+        weighs = None if importance is None else importance.data_ptr()
         for start in range(0, rows, _ROWS):
             some = weight[start : start + _ROWS].float().contiguous()
-            tile = start // TILE
-            cls._pack(some, importance, made["weight"][tile:], made["scale"][start:])
+            tiles, scale = made["weight"][start // TILE :], made["scale"][start:]
+            native.library().duibi_pack(
+                *(cls.bits, some.data_ptr(), weighs, *some.shape),
+                *(tiles.data_ptr(), scale.data_ptr()),
+            )
         if bias is not None:
             made["bias"] = bias.float()
         return made
-
-    @classmethod
-    def _pack(
-        cls,
-        rows: torch.Tensor,
-        importance: torch.Tensor | None,
-        weight: torch.Tensor,
-        scale: torch.Tensor,
-    ) -> None:
-        raise NotImplementedError
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x @ weight.T + bias`` in bfloat16.
@@ -153,21 +147,8 @@ class Int8(_Tiled):
 
     bits, block = 8, 1024
 
-    @classmethod
-    def _pack(cls, rows: Any, importance: Any, weight: Any, scale: Any) -> None:
-        native.library().duibi_pack8(
-            rows.data_ptr(), *rows.shape, weight.data_ptr(), scale.data_ptr()
-        )
-
 
 class Int4(_Tiled):
     """4 bits in groups of 32 inputs, with a scale and a zero point of 8 bits each."""
 
     bits, block = 4, 576
-
-    @classmethod
-    def _pack(cls, rows: Any, importance: Any, weight: Any, scale: Any) -> None:
-        weighs = None if importance is None else importance.data_ptr()
-        native.library().duibi_pack4(
-            rows.data_ptr(), weighs, *rows.shape, weight.data_ptr(), scale.data_ptr()
-        )

@@ -5,38 +5,9 @@
  * For one token each of these is microseconds of work; as operations of torch, of which they
  * take three to a dozen each, they cost a small model as much as reading its weights.
  */
-#include <immintrin.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "common.h"
 
 enum { WIDE = 16, TOKENS = 64, QUERIES = 4, ALONE = 1 << 15, WIDEST = 512 };
-
-static inline __m512 load(const void *from, int64_t at, int half) {
-    if (!half)
-        return _mm512_loadu_ps((const float *)from + at);
-    const __m256i v = _mm256_loadu_si256((const __m256i *)((const uint16_t *)from + at));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
-}
-
-/* To nearest bfloat16, ties to even, as a float; NaN stays NaN. */
-static inline __m512 rounded(__m512 x) {
-    const __m512i bits = _mm512_castps_si512(x);
-    const __m512i odd = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-    up = _mm512_and_epi32(up, _mm512_set1_epi32((int)0xffff0000));
-    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(up, nan, _mm512_set1_epi32(0x7fc00000)));
-}
-
-static inline void store(void *to, int64_t at, __m512 x, int half) {
-    if (!half) {
-        _mm512_storeu_ps((float *)to + at, x);
-        return;
-    }
-    const __m512i bits = _mm512_srli_epi32(_mm512_castps_si512(rounded(x)), 16);
-    _mm256_storeu_si256((__m256i *)((uint16_t *)to + at), _mm512_cvtepi32_epi16(bits));
-}
 
 /* Within 2 units in the last place; 0 from -104 down, NaN for NaN. */
 static inline __m512 exponential(__m512 x) {
@@ -207,24 +178,16 @@ int duibi_attend(const void *q, int64_t batch, int64_t count, int64_t heads, int
                  int64_t width, const void *keys, const void *late_keys, const void *values,
                  const void *late_values, int64_t tokens, int64_t late, int64_t room,
                  const uint8_t *mask, float scale, void *y, int half) {
-    static __thread float *scratch = NULL;
-    static __thread size_t held = 0;
     const int64_t length = tokens + late, shared = heads / groups, queries = shared * count;
     const int64_t all = batch * heads * count, blocks = (length + TOKENS - 1) / TOKENS;
     const int lanes = width % (2 * WIDE) ? 1 : 2;
     const int64_t columns = width / (lanes * WIDE);
-    const size_t need = (size_t)(all * (length + 2 * width)) * sizeof(float);
-    if (need > held) {
-        free(scratch);
-        held = 0;
-        scratch = aligned_alloc(64, (need + 63) / 64 * 64);
-        if (!scratch)
-            return 1;
-        held = need;
-    }
+    float *asked = scratch((size_t)(all * (length + 2 * width)) * sizeof(float));
+    if (!asked)
+        return 1;
     const Past k = {{keys, late_keys}, tokens, room}, v = {{values, late_values}, tokens, room};
     /* [batch][groups][shared][count][...] */
-    float *asked = scratch, *out = scratch + all * width, *scores = out + all * width;
+    float *out = asked + all * width, *scores = out + all * width;
     const __m512 unit = _mm512_set1_ps(scale);
     for (int64_t n = 0; n < all; n++) {
         const int64_t b = n / (heads * count), h = n / count % heads, c = n % count;

@@ -12,10 +12,7 @@
  * so that products and sums within a group are exact integers: VPDPBUSD multiplies unsigned
  * bytes (weights) by signed ones (activations) and adds four products to an int32.
  */
-#include <immintrin.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "common.h"
 
 enum { TILE = 32, GROUP = 32, ROWS = 128 };
 enum { BLOCK8 = 1024, WEIGHTS4 = 512, BLOCK4 = WEIGHTS4 + 2 * TILE };
@@ -30,24 +27,8 @@ typedef struct {
     int32_t *sum; /* [groups][rows]: of a group's q */
 } Steps;
 
-
-static __m512 load_bf16(const uint16_t *x) {
-    __m256i half = _mm256_loadu_si256((const __m256i *)x);
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
-}
-
-/* To nearest, ties to even; NaN stays NaN (its quiet bit is set, and stays above). */
-static void store_bf16(uint16_t *y, __m512 x) {
-    __m512i bits = _mm512_castps_si512(x);
-    __m512i odd = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-    __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    up = _mm512_mask_mov_epi32(up, nan, _mm512_set1_epi32(0x7fc00000));
-    _mm256_storeu_si256((__m256i *)y, _mm512_cvtepi32_epi16(_mm512_srli_epi32(up, 16)));
-}
-
 static void steps_of_group(const uint16_t *x, int8_t *q, float *scale, int32_t *sum) {
-    __m512 a = load_bf16(x), b = load_bf16(x + 16);
+    __m512 a = load(x, 0, 1), b = load(x, 16, 1);
     /* Compared as integers, a NaN is the largest of all: it is not lost. */
     __m512i size = _mm512_max_epu32(_mm512_and_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)),
                                     _mm512_and_epi32(_mm512_castps_si512(b), _mm512_set1_epi32(0x7fffffff)));
@@ -158,20 +139,12 @@ static inline void tile4(const uint8_t *w, int64_t groups, const Steps *a, int64
  */
 int duibi_linear(int bits, const uint16_t *x, int64_t rows, int64_t k, int64_t n, const uint8_t *w,
                  const float *scale, const float *bias, uint16_t *y) {
-    static __thread uint8_t *room = NULL;
-    static __thread size_t held = 0;
     const int64_t groups = k / GROUP, tiles = (n + TILE - 1) / TILE;
     const int64_t stride = groups * (bits == 8 ? BLOCK8 : BLOCK4);
-    const size_t need = (size_t)(rows * groups) * (GROUP + 8);
-    if (need > held) {
-        free(room);
-        held = 0;
-        room = aligned_alloc(64, (need + 63) / 64 * 64);
-        if (!room)
-            return 1;
-        held = need;
-    }
-    Steps a = {(int8_t *)room, (float *)(room + rows * k), NULL};
+    int8_t *room = scratch((size_t)(rows * groups) * (GROUP + 8));
+    if (!room)
+        return 1;
+    Steps a = {room, (float *)(room + rows * k), NULL};
     a.sum = (int32_t *)(a.scale + rows * groups);
     const int alone = rows == 1;
     if (alone)
@@ -211,13 +184,13 @@ int duibi_linear(int bits, const uint16_t *x, int64_t rows, int64_t k, int64_t n
                         if (n - o >= 16) {
                             if (bias)
                                 v = _mm512_add_ps(v, _mm512_loadu_ps(bias + o));
-                            store_bf16(to, v);
+                            store(to, 0, v, 1);
                         } else {
                             const __mmask16 part = (__mmask16)((1u << (n - o)) - 1);
                             uint16_t last[16];
                             if (bias)
                                 v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(part, bias + o));
-                            store_bf16(last, v);
+                            store(last, 0, v, 1);
                             memcpy(to, last, (size_t)(n - o) * 2);
                         }
                     }

@@ -107,81 +107,78 @@ static void choose4(const float *w, const float *importance, float inverse, Choi
         refine(&p, best);
 }
 
-/* w: float[rows][k], rows at most what the tiles have room for, the others become zeros.
- * importance: float[k] or NULL. out: the tiles. scale: float[tiles * 32]. */
-void duibi_pack4(const float *w, const float *importance, int64_t rows, int64_t k, uint8_t *out,
-                 float *scale) {
-    const int64_t groups = k / GROUP, tiles = (rows + TILE - 1) / TILE;
-#pragma omp parallel for schedule(dynamic)
-    for (int64_t t = 0; t < tiles; t++) {
-        uint8_t *tile = out + t * groups * BLOCK4;
-        memset(tile, 0, (size_t)(groups * BLOCK4));
-        for (int64_t o = 0; o < TILE; o++) {
-            const int64_t row = t * TILE + o;
-            scale[row] = 0;
-            if (row >= rows)
-                continue;
-            const float *from = w + row * k;
-            float widest = 0;
-            for (int64_t g = 0; g < groups; g++) {
-                const __m512 a = _mm512_loadu_ps(from + g * GROUP);
-                const __m512 b = _mm512_loadu_ps(from + g * GROUP + 16);
-                const float low = fminf(0, _mm512_reduce_min_ps(_mm512_min_ps(a, b)));
-                const float high = fmaxf(0, _mm512_reduce_max_ps(_mm512_max_ps(a, b)));
-                widest = fmaxf(widest, high - low);
-            }
-            if (!(widest > 1e-30f))
-                continue;
-            scale[row] = widest / 15 / LARGEST;
-            for (int64_t g = 0; g < groups; g++) {
-                Choice best;
-                choose4(from + g * GROUP, importance ? importance + g * GROUP : NULL,
-                        1 / scale[row], &best);
-                int32_t q[GROUP];
-                _mm512_storeu_si512(q, best.q0);
-                _mm512_storeu_si512(q + 16, best.q1);
-                uint8_t *block = tile + g * BLOCK4, *to = block + (o / 16) * 256 + (o % 16) * 4;
-                for (int s = 0; s < 4; s++)
-                    for (int i = 0; i < 4; i++)
-                        to[s * 64 + i] = (uint8_t)(q[s * 4 + i] | q[(s + 4) * 4 + i] << 4);
-                block[WEIGHTS4 + o] = best.s;
-                block[WEIGHTS4 + TILE + o] = best.z;
-            }
-        }
+/* From the lowest to the highest of a row, 0 among them. */
+static float breadth(const float *w, int64_t k) {
+    float widest = 0;
+    for (int64_t i = 0; i < k; i += GROUP) {
+        const __m512 a = _mm512_loadu_ps(w + i), b = _mm512_loadu_ps(w + i + 16);
+        const float low = fminf(0, _mm512_reduce_min_ps(_mm512_min_ps(a, b)));
+        const float high = fmaxf(0, _mm512_reduce_max_ps(_mm512_max_ps(a, b)));
+        widest = fmaxf(widest, high - low);
     }
+    return widest;
 }
 
-/* As `duibi_pack4`, in 8 bits. */
-void duibi_pack8(const float *w, int64_t rows, int64_t k, uint8_t *out, float *scale) {
+static float largest(const float *w, int64_t k) {
+    __m512 most = _mm512_setzero_ps();
+    for (int64_t i = 0; i < k; i += 16)
+        most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(w + i)));
+    return _mm512_reduce_max_ps(most);
+}
+
+/* A group of output o of a tile. */
+static void put4(const float *w, const float *importance, float inverse, int64_t o, uint8_t *block) {
+    Choice best;
+    choose4(w, importance, inverse, &best);
+    int32_t q[GROUP];
+    _mm512_storeu_si512(q, best.q0);
+    _mm512_storeu_si512(q + 16, best.q1);
+    uint8_t *to = block + (o / 16) * 256 + (o % 16) * 4;
+    for (int s = 0; s < 4; s++)
+        for (int i = 0; i < 4; i++)
+            to[s * 64 + i] = (uint8_t)(q[s * 4 + i] | q[(s + 4) * 4 + i] << 4);
+    block[WEIGHTS4 + o] = best.s;
+    block[WEIGHTS4 + TILE + o] = best.z;
+}
+
+static void put8(const float *w, float inverse, int64_t o, uint8_t *block) {
+    uint8_t q[GROUP], *to = block + (o / 16) * 512 + (o % 16) * 4;
+    for (int half = 0; half < GROUP; half += 16) {
+        const __m512 v = _mm512_mul_ps(_mm512_loadu_ps(w + half), _mm512_set1_ps(inverse));
+        const __m512i n = _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(128));
+        _mm_storeu_si128((__m128i *)(q + half), _mm512_cvtepi32_epi8(n));
+    }
+    for (int s = 0; s < 8; s++)
+        memcpy(to + s * 64, q + s * 4, 4);
+}
+
+/* bits: 8 or 4. w: float[rows][k], rows at most what the tiles have room for, the others become
+ * zeros. importance: float[k] or NULL, of no use to 8 bits. out: the tiles. scale: float[tiles *
+ * 32]. */
+void duibi_pack(int bits, const float *w, const float *importance, int64_t rows, int64_t k,
+                uint8_t *out, float *scale) {
     const int64_t groups = k / GROUP, tiles = (rows + TILE - 1) / TILE;
+    const int64_t size = bits == 8 ? BLOCK8 : BLOCK4;
 #pragma omp parallel for schedule(dynamic)
     for (int64_t t = 0; t < tiles; t++) {
-        uint8_t *tile = out + t * groups * BLOCK8;
-        memset(tile, 128, (size_t)(groups * BLOCK8));
+        uint8_t *tile = out + t * groups * size;
+        memset(tile, bits == 8 ? 128 : 0, (size_t)(groups * size));
         for (int64_t o = 0; o < TILE; o++) {
             const int64_t row = t * TILE + o;
             scale[row] = 0;
             if (row >= rows)
                 continue;
             const float *from = w + row * k;
-            __m512 most = _mm512_setzero_ps();
-            for (int64_t i = 0; i < k; i += 16)
-                most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(from + i)));
-            const float top = _mm512_reduce_max_ps(most);
+            const float top = bits == 8 ? largest(from, k) : breadth(from, k);
             if (!(top > 1e-30f))
                 continue;
-            scale[row] = top / 127;
-            const __m512 inverse = _mm512_set1_ps(127 / top);
-            for (int64_t g = 0; g < groups; g++) {
-                uint8_t q[GROUP], *to = tile + g * BLOCK8 + (o / 16) * 512 + (o % 16) * 4;
-                for (int half = 0; half < GROUP; half += 16) {
-                    const __m512 v = _mm512_mul_ps(_mm512_loadu_ps(from + g * GROUP + half), inverse);
-                    const __m512i n = _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(128));
-                    _mm_storeu_si128((__m128i *)(q + half), _mm512_cvtepi32_epi8(n));
-                }
-                for (int s = 0; s < 8; s++)
-                    memcpy(to + s * 64, q + s * 4, 4);
-            }
+            scale[row] = bits == 8 ? top / 127 : top / 15 / LARGEST;
+            for (int64_t g = 0; g < groups; g++, from += GROUP)
+                if (bits == 8)
+                    put8(from, 127 / top, o, tile + g * size);
+                else
+                    put4(from, importance ? importance + g * GROUP : NULL, 1 / scale[row], o,
+                         tile + g * size);
         }
     }
 }

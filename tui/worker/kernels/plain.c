@@ -6,10 +6,7 @@
  * The activations are put into that order first. Matrices with the same input are computed
  * as one, each where it lies.
  */
-#include <immintrin.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "common.h"
 
 enum { OUTS = 4, ROWS = 4, WIDE = 32, CHUNK = 1024, FEW = 16, MOST = 128 };
 /* Bytes from what is read to what is fetched meanwhile, where rows are few: without it a
@@ -99,25 +96,16 @@ static void ordered(const float *x, int64_t rows, int64_t k, int64_t chunk, int6
 }
 
 static int some(const float *x, int64_t rows, int64_t k, const Matrix *all, int64_t count, float *y) {
-    static __thread float *room = NULL;
-    static __thread size_t held = 0;
     int64_t groups = 0, n = 0;
     for (int64_t m = 0; m < count; m++) {
         groups += (all[m].outputs + OUTS - 1) / OUTS;
         n += all[m].outputs;
     }
-    const size_t need = (size_t)(rows * k + 2 * 64) * sizeof(float);
-    if (need > held) {
-        free(room);
-        held = 0;
-        room = aligned_alloc(64, (need + 63) / 64 * 64);
-        if (!room)
-            return 1;
-        held = need;
-    }
+    float *input = scratch((size_t)(rows * k) * sizeof(float));
+    if (!input)
+        return 1;
     /* Chunks of inputs outermost: what all rows have of one stays in the second cache. */
     const int64_t chunk = rows > FEW ? CHUNK : k;
-    float *input = room;
     if (rows == 1)
         ordered(x, 1, k, chunk, 0, input);
 #pragma omp parallel
