@@ -48,9 +48,17 @@ def model_words(board: Board, model: Model, question: str, look: Look, fit: Fit)
         if detail >= 3 and chars is not None:
             parts.append(look.say("status.chars", speed=rate(chars)))
     if model.private or model.mapped:
-        words = "status.ram_tight" if fit.tight else "status.ram"
-        parts.append(look.say(words, private=memory(model.private), mapped=memory(model.mapped)))
+        parts.append(_ram(model, look, fit.tight > 0))
     return " ".join(parts)
+
+
+def _ram(model: Model, look: Look, tight: bool) -> str:
+    private, mapped = memory(model.private), memory(model.mapped)
+    if not tight:
+        return look.say("status.ram", private=private, mapped=mapped)
+    number, unit = private.split()
+    # Of two figures in one unit the second names it.
+    return f"{number if mapped.endswith(unit) else private}+{mapped}"
 
 
 def time_left_us(board: Board) -> int | None:
