@@ -10,10 +10,9 @@ model back. KILL, SEGV, ABRT are signals; `stop` is SIGSTOP; `hang` a computing 
 waits for ever, `GIL-hang` one that does so with the interpreter's lock; `MemoryError` is
 one. `over-limit` is a worker that takes and uses more and more memory, until the limit it
 is held to stops it (RLIMIT_DATA); `over-group` the same with everything in a real control
-group that is smaller still, where one can be made; `kernel-group` one that does so with
-memory that RLIMIT_DATA does not count, while our own guard sleeps, until the kernel kills it
-for what the group uses. The screen (on a real pseudo-terminal)
-is killed, told to end, or loses its terminal.
+group that is smaller still, where one can be made; `kernel-group` one that lifts its limit
+first, while our own guard sleeps, until the kernel kills it for what the group uses. The
+screen (on a real pseudo-terminal) is killed, told to end, or loses its terminal.
 """
 
 import argparse
@@ -95,7 +94,8 @@ class Watch:
             if all(self.newest(model).state in wanted for model in (0, 1)):
                 return
             time.sleep(0.01)
-        raise SystemExit(f"not {wanted} within {seconds} s")
+        found = [(self.newest(model).state, self.newest(model).failure) for model in (0, 1)]
+        raise SystemExit(f"not {wanted} within {seconds} s: {found}")
 
 
 def pid_of(run: Run, model: int) -> int:

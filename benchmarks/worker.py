@@ -1,10 +1,10 @@
-"""The worker with the demo model: load, speed beside `generate`, cancel.
+"""The worker with the demo model: load, speed beside `generate`.
 
     python benchmarks/worker.py [--new 128] [--threads 1 2] [--dtypes bf16 fp32]
 
 Fetches the demo if it is not there. Nothing else should run meanwhile. One JSON object
 per line: load (seconds), decode (tokens/s, best of three answers; `generate`: from the
-difference between one and N new tokens), cancel (milliseconds until the event is here).
+difference between one and N new tokens).
 """
 
 import argparse
@@ -12,14 +12,13 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from tui.engines.base import Message, Request, Sampling
 from tui.engines.local import LocalEngine
-from tui.events import Answered, Cancelled, Started
+from tui.events import Answered
 from tui.host.paths import cache_dir, log_file
 from tui.models import demo
 
@@ -47,23 +46,6 @@ def ours(engine: LocalEngine, new: int) -> Answered:
         if isinstance(body, Answered)
     ]
     return max(answers, key=lambda answer: answer.decode_tok_s or 0)
-
-
-def cancel_ms(engine: LocalEngine, text: str) -> float:
-    asked = 0.0
-
-    def stop() -> None:
-        nonlocal asked
-        asked = time.monotonic()
-        engine.cancel()
-
-    request = Request(2, (Message("user", text),), 2000, Sampling(greedy=True))
-    for _, body in engine.answer([request]):
-        if isinstance(body, Started):
-            threading.Timer(0.3, stop).start()
-        if isinstance(body, Cancelled):
-            return round((time.monotonic() - asked) * 1000, 1)
-    raise SystemExit("the answer was over before it was cancelled")
 
 
 def stock(folder: Path, dtype: str, threads: int, new: int) -> None:
@@ -119,10 +101,6 @@ def main() -> None:
             engine, figures = load(gguf, dtype, threads)
             answer = ours(engine, options.new)
             command = [sys.executable, __file__, "--new", str(answer.output_tokens), "--stock"]
-            cancel = {
-                "decode": cancel_ms(engine, PROMPT),
-                "prefill": cancel_ms(engine, "a " * 3500),
-            }
             engine.close()
             done = subprocess.run(
                 [*command, str(folder), dtype, str(threads)],
@@ -138,7 +116,6 @@ def main() -> None:
                 generate=json.loads(done.stdout),
                 tokens=answer.output_tokens,
                 ttft_ms=answer.ttft_ms,
-                cancel_ms=cancel,
                 **figures,
             )
 

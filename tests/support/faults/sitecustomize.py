@@ -3,11 +3,11 @@
 Python runs signal handlers in the main thread, which is the one that computes: SIGUSR1
 stops it for good, SIGUSR2 does so and keeps the interpreter's lock, SIGXCPU asks for more
 memory than there can be, SIGXFSZ takes and uses more and more until something stops it,
-SIGPWR does so with memory that could be shared, which RLIMIT_DATA does not count.
+SIGPWR does so after it lifted the limit that the parent set (RLIMIT_DATA).
 """
 
 import ctypes
-import mmap
+import resource
 import signal
 import sys
 import threading
@@ -32,11 +32,10 @@ def _eat(_number: int, _frame: FrameType | None) -> None:
         eaten.append(b"\1" * (16 << 20))
 
 
-def _eat_uncounted(_number: int, _frame: FrameType | None) -> None:
-    eaten = []
-    while True:
-        eaten.append(mmap.mmap(-1, 16 << 20))
-        eaten[-1].write(b"\1" * (16 << 20))
+def _eat_unbound(number: int, frame: FrameType | None) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    _eat(number, frame)
 
 
 if "tui.worker" in getattr(sys, "orig_argv", []):
@@ -44,4 +43,4 @@ if "tui.worker" in getattr(sys, "orig_argv", []):
     signal.signal(signal.SIGUSR2, _wait_with_the_lock)
     signal.signal(signal.SIGXCPU, _want_memory)
     signal.signal(signal.SIGXFSZ, _eat)
-    signal.signal(signal.SIGPWR, _eat_uncounted)
+    signal.signal(signal.SIGPWR, _eat_unbound)
