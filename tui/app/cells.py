@@ -48,7 +48,7 @@ def cells_of(text: str, sgr: str) -> list[Cell]:
     return cells
 
 
-@lru_cache(4096)
+@lru_cache(512)
 def _is_steady(text: str) -> bool:
     return _STEADY.fullmatch(text) is not None
 

@@ -76,6 +76,15 @@ def one_arena() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
+def trim() -> None:
+    """Give freed memory back to the system (malloc_trim(3), glibc): what was needed in passing
+    stays with the allocator otherwise."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))
+
+
 def limit() -> int:
     """Bytes this program may use at most."""
     return reading().limit

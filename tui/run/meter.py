@@ -16,6 +16,7 @@ TICK_S = 0.25
 MODEL_STEP = 1_000_000
 RUN_STEP = 8_000_000
 _RUN_EVERY = 4
+_TRIM_EVERY = 240
 
 
 class Meter:
@@ -50,6 +51,8 @@ class Meter:
             for lane in self._lanes:
                 self._read_model(lane)
             tick += 1
+            if tick % _TRIM_EVERY == 0:
+                memory.trim()
             if self._stop.wait(TICK_S):
                 return
 

@@ -51,6 +51,11 @@ def seal(body: bytes) -> bytes:
     return b"%b\t%08x\n" % (body, crc32(body))
 
 
+def unsealed(line: bytes) -> bytes:
+    """The JSON row of a sealed line, newline included."""
+    return line[:-_TAIL]
+
+
 def is_sealed(line: bytes) -> bool:
     """Whether a line, newline included, is whole and its CRC holds."""
     return line[-_TAIL:] == b"\t%08x\n" % crc32(line[:-_TAIL])

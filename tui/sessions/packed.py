@@ -1,14 +1,17 @@
-"""A copy of a growing file in memory, a third of its size."""
+"""A copy of a growing session file in memory, a sixth of its size."""
 
 import zlib
 from collections.abc import Iterator
+
+from tui.sessions.lines import seal, unsealed
 
 _BLOCK = 1 << 16
 
 
 class Packed:
-    """Bytes that are only appended to. Whole blocks are deflated (a session's lines take 20
-    bytes a token so, 66 as they are); what came last is kept as it is."""
+    """The sealed lines of a session, which are only appended to, without their checksums: these
+    are made again. Whole blocks are deflated (a token's line takes 10 bytes so, 66 as it is);
+    what came last is kept as it is."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -17,14 +20,15 @@ class Packed:
         self._tail = bytearray()
 
     def append(self, data: bytes) -> None:
-        """Add ``data`` at the end."""
+        """Add whole lines at the end."""
         self.size += len(data)
-        self._tail += data
-        while len(self._tail) >= _BLOCK:
-            self._blocks.append(zlib.compress(self._tail[:_BLOCK]))
-            del self._tail[:_BLOCK]
+        for line in data.split(b"\n")[:-1]:
+            self._tail += unsealed(line + b"\n") + b"\n"
+            if len(self._tail) >= _BLOCK:
+                self._blocks.append(zlib.compress(self._tail, 9))
+                self._tail.clear()
 
     def pieces(self) -> Iterator[bytes]:
         """Everything, in order."""
-        yield from map(zlib.decompress, self._blocks)
-        yield bytes(self._tail)
+        for block in (*map(zlib.decompress, self._blocks), bytes(self._tail)):
+            yield b"".join(map(seal, block.split(b"\n")[:-1]))

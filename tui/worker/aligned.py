@@ -50,13 +50,6 @@ def let_go(tensors: Iterable[torch.Tensor]) -> None:
             _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_PAGEOUT)
 
 
-def trim() -> None:
-    """Give freed memory back to the system: what loading needed in passing stays with the
-    allocator of glibc otherwise (malloc_trim(3))."""
-    if hasattr(_libc, "malloc_trim"):
-        _libc.malloc_trim(ctypes.c_size_t(0))
-
-
 class Writer:
     """A file whose tensors are known by name and shape first and come in any order."""
 

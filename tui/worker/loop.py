@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.events import Body, Load, Loaded
+from tui.host.memory import trim
 from tui.worker.control import Control
 from tui.worker.measure import Peak, age
 from tui.worker.wire import Channel, Message, leave
@@ -65,8 +66,6 @@ class Worker:
 
     def _next(self) -> tuple[float, Message] | None:
         """The next order and when it came; None while there is something to compute."""
-        from tui.worker.aligned import trim
-
         with contextlib.suppress(queue.Empty):
             return self._orders.get(timeout=0.0 if self._busy else _REST_S)
         if self._busy:
@@ -129,7 +128,6 @@ class Worker:
 
         from tui.host.paths import cache_dir
         from tui.worker import native
-        from tui.worker.aligned import trim
         from tui.worker.attention import attach, suits
         from tui.worker.batch import Batch
         from tui.worker.choose import resolve
