@@ -9,9 +9,10 @@
 #include "common.h"
 
 enum { OUTS = 4, ROWS = 4, WIDE = 32, CHUNK = 1024, FEW = 16, MOST = 128 };
-/* Bytes from what is read to what is fetched meanwhile, where rows are few: without it a
- * processor waits for memory at the start of each short row. */
-enum { AHEAD = 4608 };
+/* Bytes from what is read to what is fetched meanwhile, where rows are few and no longer than
+ * so many inputs: at the start of each a processor waits for memory otherwise; of longer ones
+ * it sees by itself what comes next, and is only slowed down. */
+enum { AHEAD = 4608, SHORT = 1792 };
 
 typedef struct {
     int64_t outputs;
@@ -56,8 +57,10 @@ static inline __attribute__((always_inline)) void block(const uint16_t *const *w
             sums[r * OUTS + o] += _mm512_reduce_add_ps(acc[r][o]);
 }
 
-static void any(const uint16_t *const *w, const float *x, int64_t pitch, int64_t wide, int64_t rows,
-                int outs, float *sums) {
+/* `ahead` is known where this is inlined: a test for it would cost as much as it brings. */
+static inline __attribute__((always_inline)) void any(const uint16_t *const *w, const float *x,
+                                                      int64_t pitch, int64_t wide, int64_t rows,
+                                                      int outs, int ahead, float *sums) {
     if (outs < OUTS) {
         for (int64_t r = 0; r < rows; r++)
             for (int o = 0; o < outs; o++)
@@ -65,21 +68,17 @@ static void any(const uint16_t *const *w, const float *x, int64_t pitch, int64_t
         return;
     }
     int64_t r = 0;
-    if (rows >= 4 && rows <= FEW) {
-        block(w, x, pitch, wide, 4, OUTS, 1, sums);
-        r = 4;
-    }
     for (; r + 4 <= rows; r += 4)
-        block(w, x + r * pitch, pitch, wide, 4, OUTS, 0, sums + r * OUTS);
+        block(w, x + r * pitch, pitch, wide, 4, OUTS, ahead, sums + r * OUTS);
     switch (rows - r) {
     case 3:
-        block(w, x + r * pitch, pitch, wide, 3, OUTS, 1, sums + r * OUTS);
+        block(w, x + r * pitch, pitch, wide, 3, OUTS, ahead, sums + r * OUTS);
         break;
     case 2:
-        block(w, x + r * pitch, pitch, wide, 2, OUTS, 1, sums + r * OUTS);
+        block(w, x + r * pitch, pitch, wide, 2, OUTS, ahead, sums + r * OUTS);
         break;
     case 1:
-        block(w, x + r * pitch, pitch, wide, 1, OUTS, 1, sums + r * OUTS);
+        block(w, x + r * pitch, pitch, wide, 1, OUTS, ahead, sums + r * OUTS);
     }
 }
 
@@ -137,7 +136,10 @@ static int some(const float *x, int64_t rows, int64_t k, const Matrix *all, int6
                     for (int o = 0; o < outs; o++)
                         _mm_prefetch((const char *)(from[o] + 4 * k), _MM_HINT_T1);
                 memset(sums, 0, (size_t)(rows * OUTS) * sizeof(float));
-                any(from, part, size, size / WIDE, rows, outs, sums);
+                if (rows <= FEW && k <= SHORT)
+                    any(from, part, size, size / WIDE, rows, outs, 1, sums);
+                else
+                    any(from, part, size, size / WIDE, rows, outs, 0, sums);
                 for (int64_t r = 0; r < rows; r++)
                     for (int o = 0; o < outs; o++) {
                         float *to = y + r * n + column + first + o;
