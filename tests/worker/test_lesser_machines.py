@@ -48,7 +48,7 @@ def answered(folder: Path, dtype: str, log: Path) -> tuple[Loaded, list[Body]]:
 @pytest.mark.parametrize(
     ("less", "dtype", "said"),
     [
-        (AVX2, "bf16", "no fast bf16"),
+        (AVX2, "bf16", "computed by torch's kernels, more slowly"),
         (AVX2, "int8", "int8 is computed by torch's kernels, more slowly: "),
         (AVX2, "int4", "int4 is computed by torch's kernels, more slowly: "),
         (OLDEST, "int4", "neither AVX2 nor AVX-512: int4 is slow"),

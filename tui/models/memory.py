@@ -24,12 +24,12 @@ BYTES_PER_CACHED = {"fp32": 4, "bf16": 4, "fp16": 2, "int8": 2, "int4": 2}
 """Keys and values are kept in the dtype of the activations: on a CPU that is float32 for bf16
 weights, and bf16 for quantised ones."""
 
-_WIDE = {"fp32": 16, "bf16": 16, "fp16": 8, "int8": 17, "int4": 13}
+_WIDE = {"fp32": 16, "bf16": 16, "fp16": 8, "int8": 9, "int4": 5}
 _NARROW = 20
 """Bytes of activations for each token of a prompt while it is read, for each of the
 feed-forward part's and of the hidden values (measured)."""
 
-_REDUCED_BASE = 45_000_000
+_REDUCED_BASE = 30_000_000
 """What int8 and int4 take beside that, whatever their size (measured)."""
 
 _PER_TOKEN = 60_000

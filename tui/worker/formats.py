@@ -63,8 +63,7 @@ def prepared(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
     if not native.missing() and _plain_suits(checkpoint):
         return _plain(checkpoint, progress), "cpu", []
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        remark = "this CPU has no fast bf16 (AVX-512): @int8 or @fp32 may be quicker"
-        return checkpoint.build(dtype, progress), "cpu", [remark]
+        return checkpoint.build(dtype, progress), "cpu", _by_torch(dtype)
     return _in_place(checkpoint, dtype, progress), "cpu", _by_torch(dtype)
 
 
