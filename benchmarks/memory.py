@@ -4,7 +4,7 @@
 
 The demo is the real one; the others are random checkpoints of published shapes (Qwen2.5 as
 Llama, bf16, written to a temporary folder or to --folder). Each is loaded by a worker and
-answers two prompts of about 1,500 tokens (3,000 where the words are tiny ones) with 64 more:
+answers two prompts of 1,440 words (a token each of the demo, two and four of the others):
 only from the second on everything is mapped when the prompt is read. Measured is the highest
 sum of private and mapped memory of the worker (/proc/PID/status, each 10 ms) from the end of
 the load on, against the prediction for a context of so many tokens; and the highest private

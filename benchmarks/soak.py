@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.figures import row, spread
+from benchmarks.figures import row, spread, tail
 from benchmarks.lag import WITH_LAG, lags
 from tests.support import tiny
 from tests.support.fault_server import FaultServer, Received, Reply
@@ -128,7 +128,7 @@ def report(seen: list[tuple[float, int, int]], lag: Path, session: Path, seconds
         said = f"{first / 1e6:.1f} -> {last / 1e6:.1f} MB: {last / first - 1:+.1%}"
         row(f"{name} of the screen", said, "< +5 %")
     ordered = lags(lag)
-    p99, share = ordered[len(ordered) * 99 // 100], sum(one > 100 for one in ordered)
+    p99, share = tail(ordered, 0.99), sum(one > 100 for one in ordered)
     row("lag of the loop, p50", f"{ordered[len(ordered) // 2]:.1f} ms")
     row("p99", f"{p99:.1f} ms", "< 100 ms")
     row("longest; above 100 ms", f"{ordered[-1]:.0f} ms; {share} of {len(ordered)}")

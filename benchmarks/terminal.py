@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.figures import row, spread
+from benchmarks.figures import row, spread, tail
 from benchmarks.lag import WITH_LAG, lags
 from benchmarks.line import Line
 from benchmarks.startup import SAMPLES
@@ -155,7 +155,7 @@ def lag(path: Path, seconds: float) -> None:
         it.send("q")
         it.wait_exit()
     late = lags(said)
-    p99 = late[len(late) * 99 // 100]
+    p99 = tail(late, 0.99)
     row("lag of the loop, p99 and longest", f"{p99:.1f} ms, {late[-1]:.1f} ms", "p99 < 50 ms")
 
 
@@ -246,7 +246,7 @@ def main() -> None:
             longest(folder, given.panes)
         for name, bits, round_trip, limit in LINES if "keys" in parts else ():
             taken = sorted(1000 * s for s in keys(path, bits, round_trip, given.presses))
-            p95 = taken[len(taken) * 95 // 100]
+            p95 = tail(taken, 0.95)
             said = f"p50 {statistics.median(taken):.0f} ms, p95 {p95:.0f} ms (n={len(taken)})"
             row(f"key to paint, {name}", said, limit)
 

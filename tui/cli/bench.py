@@ -161,9 +161,7 @@ def _files(model: Resolved) -> list[Path]:
         if not made.is_dir():
             return [path]
         path = made
-    old = reduced.outdated(path, model.dtype)
-    them = (one for one in reduced.kept_of(path) if one not in old)
-    mine = [one.folder for one in them if one.dtype == model.dtype]
+    mine = [k.folder for k in reduced.kept_of(path, model.dtype) if not k.is_outdated]
     try:
         files = [path / name for name in shard_names(path)]
     except (OSError, WeightsError):

@@ -230,7 +230,7 @@ def _list_available(json: bool, context: int, free: int) -> int:
         (
             one.reference,
             size(one.download_bytes),
-            f"{one.default} {_fitted(one.need(one.default, context), free)}",
+            f"{(dtype := one.default)} {_fitted(one.need(dtype, context), free)}",
             one.note,
         )
         for one in listed
@@ -243,8 +243,8 @@ def _list_available(json: bool, context: int, free: int) -> int:
 def _row(one: Found, context: int, free: int) -> tuple[str, ...]:
     need = ""
     if one.state == "complete":
-        in_format = "" if one.served else f"{one.default} "
-        need = in_format + _fitted(one.need(one.default, context), free)
+        dtype = one.default
+        need = ("" if one.served else f"{dtype} ") + _fitted(one.need(dtype, context), free)
     state = one.state if one.state == "complete" else f"{one.state}: {one.why}"
     if one.served:
         state = "running in Ollama"

@@ -26,6 +26,11 @@ class Kept:
     source: Path
     dtype: str
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether another version of this program made them."""
+        return not self.folder.name.endswith(f"-{RECIPE}")
+
 
 def root() -> Path:
     """The folder of all of them."""
@@ -74,14 +79,7 @@ def sweep() -> bool:
     return left
 
 
-def kept_of(checkpoint: Path) -> list[Kept]:
-    """What is in the cache of one checkpoint folder."""
+def kept_of(checkpoint: Path, dtype: str = "") -> list[Kept]:
+    """What is in the cache of one checkpoint folder, in all formats or in one."""
     wanted = checkpoint.resolve()
-    return [one for one in kept() if one.source == wanted]
-
-
-def outdated(checkpoint: Path, dtype: str) -> list[Kept]:
-    """What another version of this program made of a checkpoint folder in a format."""
-    ours = f"-{RECIPE}"
-    them = kept_of(checkpoint)
-    return [one for one in them if one.dtype == dtype and not one.folder.name.endswith(ours)]
+    return [one for one in kept() if one.source == wanted and dtype in ("", one.dtype)]

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 
 from tui.sessions.lines import seal, unsealed
 
@@ -30,5 +31,5 @@ class Packed:
 
     def pieces(self) -> Iterator[bytes]:
         """Everything, in order."""
-        for block in (*map(zlib.decompress, self._blocks), bytes(self._tail)):
+        for block in chain(map(zlib.decompress, self._blocks), (bytes(self._tail),)):
             yield b"".join(map(seal, block.split(b"\n")[:-1]))

@@ -62,9 +62,11 @@ def prepared(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
         return placed(checkpoint.build(dtype, progress))
     if not native.missing() and _plain_suits(checkpoint):
         return _plain(checkpoint, progress), "cpu", []
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return checkpoint.build(dtype, progress), "cpu", _by_torch(dtype)
-    return _in_place(checkpoint, dtype, progress), "cpu", _by_torch(dtype)
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        model = _in_place(checkpoint, dtype, progress)
+    else:
+        model = checkpoint.build(dtype, progress)
+    return model, "cpu", _by_torch(dtype)
 
 
 def held_bytes(model: Any) -> int:
@@ -251,7 +253,7 @@ def _reduced(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
         return _in_place(checkpoint, dtype, progress), "cpu", remarks
     if before and made:
         remarks.append("the kept weights were damaged: they were made again")
-    if made and (old := kept.outdated(source, dtype)):
+    if made and (old := [k for k in kept.kept_of(source, dtype) if k.is_outdated]):
         remarks.append("the kept weights were of another version: they were made again")
         for one in old:
             shutil.rmtree(one.folder, ignore_errors=True)

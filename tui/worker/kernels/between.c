@@ -118,6 +118,11 @@ static inline const char *token(const Past *p, int64_t group, int64_t at, int64_
     return (const char *)p->piece[tail] + n * width * (half ? 2 : 4);
 }
 
+/* The places of a register that `left` values fill. */
+static inline __mmask16 first_of(int64_t left) {
+    return left < WIDE ? (__mmask16)((1u << left) - 1) : 0xffff;
+}
+
 static void softmax(float *s, int64_t length, int64_t seen, const uint8_t *mask) {
     const __m512 least = _mm512_set1_ps(-__builtin_inff());
     __m512 most = least, sum = _mm512_setzero_ps();
@@ -125,19 +130,19 @@ static void softmax(float *s, int64_t length, int64_t seen, const uint8_t *mask)
         if (i >= seen || (mask && !mask[i]))
             s[i] = -__builtin_inff();
     for (int64_t i = 0; i < length; i += WIDE) {
-        const __mmask16 m = length - i < WIDE ? (__mmask16)((1u << (length - i)) - 1) : 0xffff;
+        const __mmask16 m = first_of(length - i);
         most = _mm512_max_ps(most, _mm512_mask_loadu_ps(least, m, s + i));
     }
     const __m512 top = _mm512_set1_ps(_mm512_reduce_max_ps(most));
     for (int64_t i = 0; i < length; i += WIDE) {
-        const __mmask16 m = length - i < WIDE ? (__mmask16)((1u << (length - i)) - 1) : 0xffff;
+        const __mmask16 m = first_of(length - i);
         const __m512 e = exponential(_mm512_sub_ps(_mm512_mask_loadu_ps(least, m, s + i), top));
         sum = _mm512_add_ps(sum, e);
         _mm512_mask_storeu_ps(s + i, m, e);
     }
     const __m512 share = _mm512_set1_ps(1 / _mm512_reduce_add_ps(sum));
     for (int64_t i = 0; i < length; i += WIDE) {
-        const __mmask16 m = length - i < WIDE ? (__mmask16)((1u << (length - i)) - 1) : 0xffff;
+        const __mmask16 m = first_of(length - i);
         _mm512_mask_storeu_ps(s + i, m, _mm512_mul_ps(_mm512_maskz_loadu_ps(m, s + i), share));
     }
 }
