@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from rich.cells import cached_cell_len
 from rich.text import Text
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -30,6 +31,7 @@ from tui.host import paths, secrets
 
 _AGAIN_S = 5.0
 _LOOK_S = 1.0
+_FORGET_S = 60.0
 """How often the user's own themes are looked at."""
 INTERRUPTED = 130
 
@@ -94,6 +96,8 @@ class DuibiApp(OutputApp):
         for remark in terminal_words.remarks(os.environ, self.look):
             self._tell(remark, "warning")
         self.set_interval(_LOOK_S, self._look_at_themes)
+        # It keeps the last 4096 texts that were measured, among them lines that never come again.
+        self.set_interval(_FORGET_S, cached_cell_len.cache_clear)
         if folder := paths.settle():
             self._tell(self.look.say("start.settled", folder=str(folder)))
         self.call_after_refresh(_collect_only_what_is_new)
