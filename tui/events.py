@@ -59,7 +59,8 @@ class Load:
 class Loaded:
     """A model is ready. Bytes are bytes, times seconds; ``notes`` are one-line remarks.
 
-    ``weights_bytes`` are its weights as they are held, quantised or widened (0: not known).
+    ``weights_bytes`` are its weights as they are held, quantised or widened (0: not known);
+    ``contended``: another model loaded or computed meanwhile.
     """
 
     kind: ClassVar[str] = "loaded"
@@ -78,6 +79,7 @@ class Loaded:
     private: int = 0
     mapped: int = 0
     notes: list[str] = field(default_factory=list)
+    contended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.cells import cached_cell_len, cell_len
 from textual.geometry import Region
 
 import tui.app
@@ -171,6 +172,18 @@ def ground(app: DuibiApp, index: int = 1) -> set[str]:
     pane = app.screen.grid.panes[index]
     (strip,) = pane.render_lines(Region(0, 0, pane.size.width, 1))
     return {str(segment.style.bgcolor) for segment in strip}
+
+
+async def test_what_rich_measured_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "_FORGET_S", 0.05)
+    app = make_app(Settings(), lambda look: CompareScreen(look, ScriptedRun(), Path()))
+    async with app.run_test(size=(120, 30)) as pilot:
+        cell_len("never seen again")
+        async with asyncio.timeout(10):
+            # Misses are counted since it was last cleared.
+            seen = cached_cell_len.cache_info().misses
+            while seen <= (seen := cached_cell_len.cache_info().misses):
+                await pilot.pause(0.02)
 
 
 async def test_a_theme_that_is_written_while_the_screen_is_up_is_used_at_once(

@@ -16,7 +16,7 @@ from tui.host.errors import UserError
 from tui.models.resolve import Resolved
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
-from tui.run import setup
+from tui.run import outcome, setup
 from tui.run.conductor import Run
 from tui.sessions import lines
 from tui.sessions.reader import read
@@ -269,6 +269,17 @@ def test_threads_follow_who_computes_and_contention_is_marked(
     assert not answers(finished(run), 0)[-1].figures.contended  # type: ignore[union-attr]
 
 
+def test_a_load_beside_another_is_marked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "cores", lambda: 4)
+    run = stage(*(EchoEngine(load_s=0.5) for _ in range(2)), EchoEngine(computes_here=False))
+    board = finished(run)
+    assert [m.loaded.contended for m in board.models if m.loaded] == [True, True, False]
+    assert [row[2] for row in outcome.rows(board)] == ["LOAD s", "0.5*", "0.5*", "-"]
+    run.reload(0)
+    loaded = finished(run).models[0].loaded
+    assert loaded and not loaded.contended
+
+
 def test_no_more_models_compute_than_there_are_cores(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +327,7 @@ def test_one_at_a_time_is_never_contended(stage: Stage) -> None:
     board = finished(run)
     assert len(board.answers) == 8
     assert not any(a.figures.contended for a in board.answers.values() if a.figures)
+    assert not any(model.loaded.contended for model in board.models if model.loaded)
 
 
 def test_nobody_is_put_out_of_memory_for_a_model_that_was_not_asked(stage: Stage) -> None:

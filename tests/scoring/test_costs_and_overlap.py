@@ -24,13 +24,14 @@ def test_contended_values_are_left_out_of_times_only_and_counted() -> None:
         answer(5, state="failed"),
         answer(6, state="cancelled"),
     ]
-    found = costs([ev.Loaded(2.0, checkpoint_bytes=10**9), ev.Loaded(4.0)], answers)
+    loads = [ev.Loaded(2.0, checkpoint_bytes=10**9), ev.Loaded(4.0)]
+    found = costs([*loads, ev.Loaded(9.0, contended=True)], answers)
     assert found.keys() == {metric.id for metric in METRICS}
     ttft = found["ttft"]
     assert (ttft.n, ttft.median, ttft.low, ttft.high, ttft.contended) == (2, 200, 100, 300, 1)
     assert (found["tokens"].n, found["tokens"].median) == (4, median([5, 9, 7, 1]))
     assert (found["chars"].n, found["chars"].high) == (4, 4)
-    assert (found["load"].n, found["load"].median) == (2, 3)
+    assert (found["load"].n, found["load"].median, found["load"].contended) == (2, 3, 1)
     assert (found["checkpoint"].n, found["checkpoint"].median) == (1, 1)
     assert (found["private"].n, found["private"].high) == (2, 2)
     assert (found["tpot"].n, found["tpot"].median) == (0, None)

@@ -93,7 +93,6 @@ class Again:
     def values(self, model: int, metric: str) -> tuple[list[float], int]:
         """The values of a metric, and how many were left out."""
         of_load: dict[str, Callable[[dict[str, Any]], float]] = {
-            "Load": lambda p: p["load_s"],
             "Checkpoint": lambda p: p["checkpoint_bytes"] / 1e9,
             "Weights in memory": lambda p: p["weights_bytes"] / 1e9,
         }
@@ -106,6 +105,9 @@ class Again:
             "E2E": "e2e_ms",
         }
         sizes = {"Peak private memory": "peak_private", "Peak mapped memory": "peak_mapped"}
+        if metric == "Load":
+            clean = [p["load_s"] for p in self.loads[model] if not p.get("contended")]
+            return clean, len(self.loads[model]) - len(clean)
         if metric in of_load:
             return [of_load[metric](p) for p in self.loads[model]], 0
         if metric in sizes:

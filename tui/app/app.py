@@ -96,8 +96,7 @@ class DuibiApp(OutputApp):
         for remark in terminal_words.remarks(os.environ, self.look):
             self._tell(remark, "warning")
         self.set_interval(_LOOK_S, self._look_at_themes)
-        # It keeps the last 4096 texts that were measured, among them lines that never come again.
-        self.set_interval(_FORGET_S, cached_cell_len.cache_clear)
+        self.set_interval(_FORGET_S, _forget_widths)
         if folder := paths.settle():
             self._tell(self.look.say("start.settled", folder=str(folder)))
         self.call_after_refresh(_collect_only_what_is_new)
@@ -188,6 +187,11 @@ class DuibiApp(OutputApp):
         lines = [self.look.say("crash.line"), self.look.say("crash.log", path=str(path))]
         self._exit_renderables.append(Text("\n".join(lines), no_wrap=True, overflow="ignore"))
         self._close_messages_no_wait()
+
+
+def _forget_widths() -> None:
+    """Rich keeps the last 4096 texts that it measured, most of which never come again."""
+    cached_cell_len.cache_clear()
 
 
 def _collect_only_what_is_new() -> None:

@@ -204,7 +204,8 @@ def _say(board: Board, path: Path) -> None:
             print(one_line(text), file=sys.stderr)
             if model.failure.next_step:
                 print(one_line(f"  -> {model.failure.next_step}"), file=sys.stderr)
-    if any(a.figures and a.figures.contended for a in board.answers.values()):
+    timed = [a.figures for a in board.answers.values()] + [m.loaded for m in board.models]
+    if any(one and one.contended for one in timed):
         print(
             "* measured while another model computed; --one-at-a-time measures clean",
             file=sys.stderr,

@@ -24,7 +24,7 @@ BYTES_PER_CACHED = {"fp32": 4, "bf16": 4, "fp16": 2, "int8": 2, "int4": 2}
 """Keys and values are kept in the dtype of the activations: on a CPU that is float32 for bf16
 weights, and bf16 for quantised ones."""
 
-_WIDE = {"fp32": 16, "bf16": 16, "fp16": 8, "int8": 10, "int4": 7}
+_WIDE = {"fp32": 16, "bf16": 16, "fp16": 8, "int8": 8, "int4": 7}
 _NARROW = 20
 """Bytes of activations for each token of a prompt while it is read, for each of the
 feed-forward part's and of the hidden values (measured)."""

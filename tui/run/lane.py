@@ -247,7 +247,7 @@ class Lane:
         self._load()
 
     def _load(self) -> None:
-        with self.shared.cores.use(self.engine):
+        with self.shared.cores.use(self.engine) as use:
             if self.shared.closing.is_set():
                 return
             try:
@@ -259,7 +259,7 @@ class Lane:
                     return
                 self._give_up(ev.Failed(error.cause, error.message, error.next_step))
                 return
-            self._emit(loaded)
+            self._emit(replace(loaded, contended=loaded.contended or use.contended))
             self._loaded = True
 
     def _answer(self, task: Task) -> None:

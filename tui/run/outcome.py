@@ -5,6 +5,7 @@ from typing import Any
 from tui.board import Answer, Board, Model
 from tui.engines.base import EXIT_CODES
 from tui.engines.faults import CAUSES
+from tui.events import Loaded
 
 _EXIT_CODES = EXIT_CODES | {word: cause.exit_code for word, cause in CAUSES.items()}
 
@@ -64,6 +65,7 @@ def _model(board: Board, model: Model) -> dict[str, Any]:
         "checkpoint_bytes": (loaded.checkpoint_bytes if loaded else 0)
         or given.get("checkpoint_bytes", 0),
         "load_s": loaded.load_s if loaded else None,
+        "load_contended": loaded.contended if loaded else None,
         "peak_ram_bytes": _peak(board, model),
         "error": model.failure.message if model.failure else None,
         "answers": [_answer(a) for a in wanted(board) if a.model == model.index],
@@ -109,13 +111,19 @@ def _row(board: Board, model: Model) -> tuple[str, ...]:
     return (
         model.label,
         f"{len(figures)}/{len(mine)}",
-        f"{model.loaded.load_s:.1f}" if model.loaded and model.loaded.load_s else "-",
+        _load(model.loaded),
         mean("ttft_ms", digits=0),
         guess * (speed != "-") + speed,
         mean("chars_s"),
         mean("e2e_ms", 1000),
         f"{peak / 1e9:.2f}" if peak else "-",
     )
+
+
+def _load(loaded: Loaded | None) -> str:
+    if loaded is None or not loaded.load_s:
+        return "-"
+    return f"{loaded.load_s:.1f}" + "*" * loaded.contended
 
 
 def _peak(board: Board, model: Model) -> int:

@@ -48,7 +48,7 @@ class Metric:
 
 
 METRICS = (
-    Metric("load", "s", -1),
+    Metric("load", "s", -1, timed=True),
     Metric("checkpoint", "GB", -1),
     Metric("weights", "GB", -1),
     Metric("private", "GB", -1),
@@ -104,7 +104,9 @@ def costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Sprea
     table: dict[str, Spread] = {}
     for metric in METRICS:
         if of_load := _OF_LOAD.get(metric.id):
-            table[metric.id] = spread(v for load in loads if (v := of_load(load)) is not None)
+            told = [(load, v) for load in loads if (v := of_load(load)) is not None]
+            clean = [v for load, v in told if not (metric.timed and load.contended)]
+            table[metric.id] = spread(clean, len(told) - len(clean))
             continue
         of_answer = _OF_ANSWER[metric.id]
         pairs = [(figures, v) for figures, a in done if (v := of_answer(figures, a)) is not None]
