@@ -19,8 +19,11 @@ from tui.app.main import make_app
 from tui.app.messages import LANGUAGES, Messages, catalogue
 from tui.app.screens.compare import CompareScreen
 from tui.app.themes import ROLES, load, load_all
+from tui.engines.base import EXIT_CODES
+from tui.engines.faults import CAUSES
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.run.lane import LOST
 from tui.settings import Settings
 
 
@@ -46,9 +49,18 @@ def test_every_message_that_is_used_exists_and_every_one_is_used() -> None:
     used = set(re.findall(r"[\"']([a-z]+\.[a-z_]+)[\"']", code)) & known
     said = set(re.findall(r"say\(\s*\"([^\"]+)\"", code))
     assert said <= known
-    groups = ("state.", "verdict.", "stage.", "vote.", "found.", "fetch.")
+    groups = ("state.", "verdict.", "stage.", "vote.", "found.", "fetch.", "cause.")
     composed = {key for key in known if key.startswith(groups)}
     assert known - used - composed == set()
+
+
+def test_a_failure_is_named_in_the_readers_language_and_fills_nothing_in() -> None:
+    english, chinese = Messages("en"), Messages("zh")
+    assert english.failure("out_of_memory", "needs {17} GB") == "needs {17} GB"
+    assert chinese.failure("out_of_memory", "needs {17} GB") == "内存不足：needs {17} GB"
+    assert chinese.failure("{message.x}", "said") == "said"
+    causes = {key.removeprefix("cause.") for key in catalogue() if key.startswith("cause.")}
+    assert {*CAUSES, *EXIT_CODES, *LOST} <= causes
 
 
 def is_said(node: ast.AST) -> bool:

@@ -152,7 +152,7 @@ class Block:
         elif answer.state == "cancelled":
             rows.add(say("pane.cancelled"), "warn")
         elif answer.failure is not None:
-            rows.failure(answer.failure)
+            rows.failure(answer.failure, self._look)
         elif answer.figures is not None:
             if answer.figures.finish == "length":
                 rows.add(say("pane.length"), "warn")
@@ -178,8 +178,8 @@ class _Rows:
     def add(self, text: str, style: str) -> None:
         self.made += [[(row, style)] for row in Wrapped(self.width, clean(text)).rows]
 
-    def failure(self, failed: Failed) -> None:
-        self.add(f"✗ {one_line(failed.message)}", "bad")
+    def failure(self, failed: Failed, look: Look) -> None:
+        self.add(f"✗ {one_line(look.say.failure(failed.cause, failed.message))}", "bad")
         if failed.next_step:
             self.add(f"→ {one_line(failed.next_step)}", "muted")
 
@@ -245,7 +245,7 @@ class Conversation:
     def _model_rows(self, model: Model, answers: bool) -> list[Row]:
         say, rows = self._look.say, _Rows(self.width)
         if model.state == "failed" and model.failure is not None:
-            rows.failure(model.failure)
+            rows.failure(model.failure, self._look)
         elif model.state == "loading" and model.load is not None:
             rows.loading(model.load, self._look)
         elif model.state == "waiting":

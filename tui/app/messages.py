@@ -24,6 +24,11 @@ class Messages:
         """The word a group has for a name, or the name itself."""
         return self._texts.get(f"{group}.{name}", name)
 
+    def failure(self, cause: str, message: str) -> str:
+        """A failure's message, behind what its cause means where the language is not the
+        message's own."""
+        return self._texts.get(f"cause.{cause}", "{message}").format(message=message)
+
 
 @cache
 def catalogue() -> dict[str, dict[str, str]]:
