@@ -11,8 +11,8 @@ Llama (a token of noise costs what a token of sense does). The script is
 `from_pretrained(dtype=bfloat16)` and `generate` with a streamer. llama.cpp takes part where
 llama-cpp-python can be imported; it quantises the same weights itself. A set of questions is
 decoded together by duibi, one after another by the others: there --one-by-one answers are
-measured and the time multiplied. At 7B they do not fit into memory together: there two at a
-time take turns (the script and bf16 share a mapped file; int8 and Q8_0; int4 and Q4_0).
+measured and the time multiplied. At 7B they do not fit into memory together: there a few at a
+time take turns (the script and bf16 share a mapped file; int8 and Q8_0; int4, Q4_0 and Q4_K_M).
 --folder keeps what was made, --prepare only makes it.
 """
 
@@ -38,7 +38,7 @@ INSTALL = "llama.cpp takes no part: pip install llama-cpp-python (compiles for 1
 Found = dict[str, dict[str, list[float]]]
 """Values by what was measured and of whom."""
 
-APART = (("script", "bf16"), ("int8", "Q8_0"), ("int4", "Q4_0"), ("Q4_K_M",))
+APART = (("script", "bf16"), ("int8", "Q8_0"), ("int4", "Q4_0", "Q4_K_M"))
 """Who is loaded together at 7B."""
 
 LIMITS: tuple[tuple[str, str, str, float], ...] = (
@@ -49,6 +49,7 @@ LIMITS: tuple[tuple[str, str, str, float], ...] = (
     *(("prefill", f, o, n) for f, o, n in (("int8", "Q8_0", 1.5), ("int4", "Q4_0", 1.0))),
     *(("set", f, "script", 10.0) for f in ("int4", "int8")),
     *(("set", f, o, 2.0) for f, o in (("int4", "Q4_0"), ("int8", "Q8_0"))),
+    *((what, "int4", "Q4_K_M", n) for what, n in (("decode", 0.9), ("prefill", 1.0), ("set", 2.0))),
 )
 
 
