@@ -1,6 +1,7 @@
 """Answers decoded together are those that each would have been alone."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from tests.support import tiny
 from tui.events import Answered, Cancelled, Delta, Failed, Started
-from tui.worker import past
+from tui.worker import native, past
 from tui.worker.attention import TAIL, attach, suits
 from tui.worker.batch import Batch
 from tui.worker.choose import Sampling
@@ -18,17 +19,18 @@ from tui.worker.generate import Job, Ready, tokens
 from tui.worker.load import open_checkpoint
 from tui.worker.measure import Peak
 
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 TEXTS = ["hi", "hello 同济 👋 " * 9, "the quick brown fox", "x " * 40, "lazy dog, how are you?"]
 
 
-def made(folder: Path, ours: bool) -> Ready:
+def made(folder: Path, ours: bool, device: str = "cpu") -> Ready:
     torch.set_num_threads(2)
     checkpoint = dataclasses.replace(open_checkpoint(folder), stop_ids=frozenset())
-    model = checkpoint.build("fp32", lambda done, total: None)
+    model = checkpoint.build("fp32", lambda done, total: None).to(device)
     assert suits(model)
     if ours:
         attach(model)
-    return Ready(checkpoint, model, "cpu", 4096)
+    return Ready(checkpoint, model, device, 4096)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +38,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.llama(tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture(scope="module")
-def ready(folder: Path) -> Ready:
-    return made(folder, ours=True)
+@pytest.fixture(scope="module", params=["kernels", "torch", pytest.param("cuda", marks=GPU)])
+def ready(request: pytest.FixtureRequest, folder: Path) -> Iterator[Ready]:
+    """By kernels of ours, by what torch has where they cannot be had, and so on a GPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param != "kernels":
+            patch.setattr(native, "missing", lambda: "not wanted here")
+        yield made(folder, ours=True, device="cuda" if request.param == "cuda" else "cpu")
 
 
 @pytest.fixture

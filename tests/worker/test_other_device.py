@@ -11,7 +11,7 @@ from tests.support import tiny
 from tui.events import Answered, Delta, Failed
 from tui.worker import batch as batches
 from tui.worker import device
-from tui.worker.attention import attach
+from tui.worker.attention import attach, new_cache
 from tui.worker.batch import Batch
 from tui.worker.control import Control
 from tui.worker.generate import Job, Ready
@@ -58,6 +58,19 @@ def test_a_batch_stays_on_the_models_device(
     assert all(end.output_tokens == 12 for end in ends)
     assert sum(body.n for body in bodies if isinstance(body, Delta)) == 36
     assert (max(end.batch for end in ends) == 3) == ours
+
+
+def test_rows_are_let_in_by_the_free_memory_of_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = open_checkpoint(tiny.llama(tmp_path / "tiny"))
+    model = checkpoint.build("bf16", lambda done, total: None)
+    cache = new_cache(model)
+    model(input_ids=torch.zeros((1, 10), dtype=torch.long), past_key_values=cache)
+    held = sum(part.nbytes for layer in cache.layers for part in (layer.keys, layer.values))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (100 * held, 200 * held))
+    assert device.room(model, "cuda") == 800
+    assert device.room(model, "cpu") == 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -104,11 +104,12 @@ def suits(model: Any) -> bool:
 
 
 def attach(model: Any) -> None:
-    """Have a model that `suits` use this attention, and the parts of `between`."""
+    """Have a model that `suits` use this attention, and on a CPU the parts of `between`."""
     AttentionInterface.register(NAME, attend)
     AttentionMaskInterface.register(NAME, sdpa_mask)
     model.set_attn_implementation(NAME)
-    between.attach(model, dict.fromkeys(_HALVES, Few))
+    if model.device.type == "cpu":
+        between.attach(model, dict.fromkeys(_HALVES, Few))
 
 
 def new_cache(model: Any) -> Any:

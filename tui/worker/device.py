@@ -4,6 +4,10 @@ from typing import Any
 
 import torch
 
+_USED = 0.8
+"""Share of a GPU's free memory that keys and values may take: what a pass computes comes
+beside them, and joining two parts of a cache copies one layer's."""
+
 
 def placed(model: Any) -> tuple[Any, str, list[str]]:
     """The model, the device it is on now, and remarks for a person."""
@@ -16,3 +20,17 @@ def placed(model: Any) -> tuple[Any, str, list[str]]:
         torch.cuda.empty_cache()
         return back, "cpu", ["the GPU has too little memory for it: the CPU computes"]
     return moved, "cuda", [f"computed by the GPU ({torch.cuda.get_device_name()})"]
+
+
+def room(model: Any, place: str) -> int:
+    """Tokens whose keys and values fit beside a model on its GPU, one conversation that is
+    kept for its next turn among them; 0 (any) on a CPU, whose memory the plan knows."""
+    if place != "cuda":
+        return 0
+    config = model.config
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    groups = getattr(config, "num_key_value_heads", None) or heads
+    each = 2 * config.num_hidden_layers * groups * width * model.dtype.itemsize
+    free, _ = torch.cuda.mem_get_info()
+    return max(1, int(free * _USED) // each)

@@ -132,6 +132,7 @@ class Worker:
         from tui.worker.batch import Batch
         from tui.worker.choose import resolve
         from tui.worker.control import watch
+        from tui.worker.device import room
         from tui.worker.formats import held_bytes, prepared
         from tui.worker.generate import Ready
         from tui.worker.gguf import converted, remarks
@@ -154,13 +155,14 @@ class Worker:
         weights_bytes = held_bytes(model)
         bounds = {checkpoint.context, int(order.get("context") or 0)} - {0}
         context = min(bounds, default=0)
-        if suits(model) and device == "cpu":
+        if suits(model):
             attach(model)
         ready, kept = Ready(checkpoint, model, device, context), Kept()
         lookup = bool(order.get("lookup"))
+        rooms = {int(order.get("tokens") or 0), room(model, device)} - {0}
+        tokens = min(rooms, default=0)
         self._front, self._batch = (
-            Batch(ready, self._control, self._peak, lookup, kept, int(order.get("tokens") or 0))
-            for _ in range(2)
+            Batch(ready, self._control, self._peak, lookup, kept, tokens) for _ in range(2)
         )
         self._room = max(1, int(order.get("batch") or 1))
         most = checkpoint.sampling.get("max_new_tokens")
