@@ -7,6 +7,7 @@ import pytest
 
 from tui.host.errors import UserError
 from tui.models import reduced, remove
+from tui.models.memory import REDUCED
 from tui.models.reference import parse
 
 
@@ -30,7 +31,7 @@ def keep(source: Path, dtype: str) -> Path:
 def test_what_was_made_of_a_persons_folder_is_removed_without_it(folder: Path) -> None:
     with pytest.raises(UserError, match="a folder of yours"):
         remove.belongings(parse(str(folder)))
-    places = [keep(folder, dtype) for dtype in reduced.FORMATS]
+    places = [keep(folder, dtype) for dtype in REDUCED]
     other = keep(folder.with_name("Qwen-2"), "int8")
     found = remove.belongings(parse(str(folder)))
     assert sorted(found) == sorted(places)

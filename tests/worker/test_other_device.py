@@ -10,7 +10,7 @@ import torch
 from tests.support import tiny
 from tui.events import Answered, Delta, Failed
 from tui.worker import batch as batches
-from tui.worker import device
+from tui.worker import device, formats
 from tui.worker.attention import attach, new_cache
 from tui.worker.batch import Batch
 from tui.worker.control import Control
@@ -71,6 +71,30 @@ def test_rows_are_let_in_by_the_free_memory_of_a_gpu(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (100 * held, 200 * held))
     assert device.room(model, "cuda") == 800
     assert device.room(model, "cpu") == 0
+
+
+def test_a_gpu_that_cannot_compute_is_said_and_the_cpu_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    ones = torch.ones
+
+    def refused(*size: Any, **more: Any) -> torch.Tensor:
+        if more.get("device") == "cuda":
+            raise torch.OutOfMemoryError("no kernel image\nis available")
+        return ones(*size, **more)
+
+    monkeypatch.setattr(torch, "ones", refused)
+    device.fault.cache_clear()
+    try:
+        checkpoint = open_checkpoint(tiny.llama(tmp_path / "tiny"))
+        for dtype in ("bf16", "fp32"):
+            _, place, remarks = formats.prepared(checkpoint, dtype, lambda done, total: None)
+            assert place == "cpu"
+            assert remarks[-1] == "the GPU cannot be used (no kernel image): the CPU computes"
+    finally:
+        device.fault.cache_clear()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

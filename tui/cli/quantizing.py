@@ -12,6 +12,7 @@ from tui.host import cpu, paths
 from tui.host.errors import UserError
 from tui.host.figures import size
 from tui.models import reduced
+from tui.models.memory import REDUCED
 from tui.models.reference import parse
 from tui.models.remove import disk_bytes
 from tui.models.resolve import LOCAL, resolve
@@ -29,8 +30,8 @@ def quantize(model: str, to: str) -> dict[str, Any]:
     Raises:
         UserError: not a model of this machine, or its weights cannot be reduced or kept.
     """
-    if to not in reduced.FORMATS:
-        raise UserError(f"--to {to!r} is no reduced format", f"use {' or '.join(reduced.FORMATS)}")
+    if to not in REDUCED:
+        raise UserError(f"--to {to!r} is no reduced format", f"use {' or '.join(REDUCED)}")
     found = resolve(parse(model), lambda text: False, lambda stage, done, total: None)
     if found.engine != LOCAL:
         raise UserError(f"{model} holds no weights here", "name a checkpoint folder")

@@ -111,7 +111,8 @@ class LocalEngine:
                     failure = failure or Failed("cancelled", "closed while it was loading")
                     raise EngineError(failure.cause, failure.message, failure.next_step)
                 case _, Loaded() as loaded:
-                    if self._allowance:
+                    # What a GPU's driver takes of its process is no memory of answers.
+                    if self._allowance and loaded.device == "cpu":
                         child.bound(self._allowance.answers)
                     self._disk = Disk()
                     self._board = Switchboard(partial(self._watched, child))

@@ -10,7 +10,6 @@ from pathlib import Path
 from tui.host.paths import cache_dir
 from tui.models.weights import shard_names
 
-FORMATS = ("int8", "int4")
 RECIPE = 2
 """Counts up when the same checkpoint would be reduced differently."""
 MANIFEST = "duibi.json"

@@ -1,5 +1,6 @@
 """Where a model computes: the GPU if there is one and it has room, else the CPU."""
 
+import functools
 from typing import Any
 
 import torch
@@ -9,10 +10,30 @@ _USED = 0.8
 beside them, and joining two parts of a cache copies one layer's."""
 
 
+@functools.cache
+def fault() -> str | None:
+    """Why the GPU cannot compute, tried once: "" if it can, None if there is none. Its driver
+    takes memory of this process the first time, so that it is tried before that is bounded."""
+    if not torch.cuda.is_available():
+        return None
+    try:
+        ones = torch.ones(2, 2, device="cuda")
+        float((ones @ ones).sum())
+    except RuntimeError as error:
+        return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return ""
+
+
+def remarks() -> list[str]:
+    """What a person is told of a GPU that is of no use."""
+    why = fault()
+    return [f"the GPU cannot be used ({why}): the CPU computes"] if why else []
+
+
 def placed(model: Any) -> tuple[Any, str, list[str]]:
     """The model, the device it is on now, and remarks for a person."""
-    if not torch.cuda.is_available():
-        return model, "cpu", []
+    if fault() != "":
+        return model, "cpu", remarks()
     try:
         moved = model.to("cuda")
     except torch.OutOfMemoryError:
@@ -31,6 +52,6 @@ def room(model: Any, place: str) -> int:
     heads = config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
     groups = getattr(config, "num_key_value_heads", None) or heads
-    each = 2 * config.num_hidden_layers * groups * width * model.dtype.itemsize
+    each: int = 2 * config.num_hidden_layers * groups * width * model.dtype.itemsize
     free, _ = torch.cuda.mem_get_info()
     return max(1, int(free * _USED) // each)

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from tui.models import reduced as kept
+from tui.models.memory import REDUCED
 from tui.models.weights import read_tensors
-from tui.worker import aligned, calibrate, converted, native, packed, tiled
-from tui.worker.device import placed
+from tui.worker import aligned, calibrate, converted, device, native, packed, tiled
 from tui.worker.families.base import Checkpoint, CheckpointError
 from tui.worker.shards import DTYPES
 
@@ -56,17 +56,17 @@ def prepared(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
     Raises:
         CheckpointError: as `Checkpoint.build`, or the format cannot be made of it.
     """
-    if dtype in kept.FORMATS:
+    if dtype in REDUCED:
         return _reduced(checkpoint, dtype, progress)
-    if dtype != "bf16" or torch.cuda.is_available() or checkpoint.blueprint is None:
-        return placed(checkpoint.build(dtype, progress))
+    if dtype != "bf16" or device.fault() == "" or checkpoint.blueprint is None:
+        return device.placed(checkpoint.build(dtype, progress))
     if not native.missing() and _plain_suits(checkpoint):
-        return _plain(checkpoint, progress), "cpu", []
+        return _plain(checkpoint, progress), "cpu", device.remarks()
     if torch.ops.mkldnn._is_mkldnn_bf16_supported():
         model = _in_place(checkpoint, dtype, progress)
     else:
         model = checkpoint.build(dtype, progress)
-    return model, "cpu", _by_torch(dtype)
+    return model, "cpu", [*_by_torch(dtype), *device.remarks()]
 
 
 def held_bytes(model: Any) -> int:

@@ -127,12 +127,13 @@ class Worker:
         import torch
 
         from tui.host.paths import cache_dir
+        from tui.models.memory import REDUCED
         from tui.worker import native
         from tui.worker.attention import attach, suits
         from tui.worker.batch import Batch
         from tui.worker.choose import resolve
         from tui.worker.control import watch
-        from tui.worker.device import room
+        from tui.worker.device import fault, room
         from tui.worker.formats import held_bytes, prepared
         from tui.worker.generate import Ready
         from tui.worker.gguf import converted, remarks
@@ -145,6 +146,8 @@ class Worker:
             path = converted(path, cache_dir() / "converted", self._progress("convert"))
             notes += remarks(path)
         checkpoint = open_checkpoint(path, dict(order.get("remote_code") or {}))
+        if order["dtype"] not in REDUCED:
+            fault()
         progress = self._progress("weights")
         progress(0, checkpoint.checkpoint_bytes)
         model, device, remark = prepared(checkpoint, order["dtype"], progress)
