@@ -64,7 +64,7 @@ SCREEN = {
     "screen-closed": None,
 }
 TOKENS = 160
-GROUP = 1100 << 20
+GROUP = 1300 << 20
 """Bytes of the control group: both workers and some room, less than one may grow by."""
 QUESTION = "Tell me of the sea."
 SET = QuestionSet("one", "One", "en", (Question("q", "", (QUESTION,)),))
