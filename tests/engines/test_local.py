@@ -399,3 +399,20 @@ def test_guessed_tokens_leave_the_text_as_it_is(dtype: str, tmp_path: Path) -> N
     assert isinstance(plain[-1], Answered) and isinstance(guessed[-1], Answered)
     assert (plain[-1].guessed, plain[-1].output_tokens) == (0, guessed[-1].output_tokens)
     assert guessed[-1].accepted > 10
+
+
+def test_a_worker_that_breaks_ends_without_the_interpreters_own_end() -> None:
+    program = """
+import atexit
+from tui.worker import __main__ as worker
+class Broken:
+    def __init__(self, channel): pass
+    def run(self): raise MemoryError("no more")
+worker.Worker, worker.Channel = Broken, int
+atexit.register(print, "late")
+worker.main()
+"""
+    command = [sys.executable, "-c", program, "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1 and not ended.stdout
+    assert ended.stderr.rstrip().endswith("MemoryError: no more")

@@ -5,10 +5,11 @@ import faulthandler
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from tui.worker.loop import Worker
-from tui.worker.wire import Channel
+from tui.worker.wire import Channel, leave
 
 _SWITCH_S = 0.0005
 
@@ -27,7 +28,12 @@ def main() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
     with contextlib.suppress(OSError):
         os.setsid()
-    Worker(Channel(int(sys.argv[1]))).run()
+    try:
+        Worker(Channel(int(sys.argv[1]))).run()
+    except BaseException:
+        # With these libraries the interpreter takes a second to end, which a pane would wait.
+        traceback.print_exc()
+        leave(1)
 
 
 if __name__ == "__main__":
