@@ -316,6 +316,15 @@ def test_close_ends_the_process_and_may_be_repeated(engine: LocalEngine) -> None
     assert engine.memory() == (0, 0)
 
 
+def test_what_computes_leaves_the_cores_to_what_is_short(loaded: LocalEngine) -> None:
+    bodies(loaded, ask(1))
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    threads = [int(task.name) for task in Path(f"/proc/{loaded.pid}/task").iterdir()]
+    nice = {tid: os.getpriority(os.PRIO_PROCESS, tid) - own for tid in threads}
+    assert nice[loaded.pid or 0] == 3
+    assert sum(one == 0 for one in nice.values()) == 2, "control and signs of life"
+
+
 def test_no_secret_reaches_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     monkeypatch.setenv("modelscope_api_token", "x")
