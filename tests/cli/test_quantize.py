@@ -66,6 +66,8 @@ def test_an_interrupted_one_leaves_nothing_and_can_be_asked_again(
     formats = here / "cache" / "formats"
     command = [sys.executable, "-m", "tui", "models", "quantize", "./m", "--to", "int4"]
     root = str(Path(__file__).parents[2])
+    # A shell ignores it for what it starts in the background, and so would the child.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": root})
     end = time.monotonic() + 120
     while not list(formats.glob("*.part")) and child.poll() is None:
