@@ -67,8 +67,11 @@ def test_an_interrupted_one_leaves_nothing_and_can_be_asked_again(
     command = [sys.executable, "-m", "tui", "models", "quantize", "./m", "--to", "int4"]
     root = str(Path(__file__).parents[2])
     # A shell ignores it for what it starts in the background, and so would the child.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": root})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": root})
+    finally:
+        signal.signal(signal.SIGINT, before)
     end = time.monotonic() + 120
     while not list(formats.glob("*.part")) and child.poll() is None:
         assert time.monotonic() < end

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.support import tiny
+from tests.support.gpu import needs_gpu
 from tui.events import Answered, Cancelled, Delta, Failed, Started
 from tui.worker import native, past
 from tui.worker.attention import TAIL, attach, suits
@@ -19,7 +20,6 @@ from tui.worker.generate import Job, Ready, tokens
 from tui.worker.load import open_checkpoint
 from tui.worker.measure import Peak
 
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 TEXTS = ["hi", "hello 同济 👋 " * 9, "the quick brown fox", "x " * 40, "lazy dog, how are you?"]
 
 
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.llama(tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture(scope="module", params=["kernels", "torch", pytest.param("cuda", marks=GPU)])
+@pytest.fixture(scope="module", params=["kernels", "torch", pytest.param("cuda", marks=needs_gpu)])
 def ready(request: pytest.FixtureRequest, folder: Path) -> Iterator[Ready]:
     """By kernels of ours, by what torch has where they cannot be had, and so on a GPU."""
     with pytest.MonkeyPatch.context() as patch:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.support import tiny
+from tests.support.gpu import needs_gpu
 from tui.events import Answered, Delta, Failed
 from tui.worker import batch as batches
 from tui.worker import device, formats
@@ -69,15 +70,14 @@ def test_rows_are_let_in_by_the_free_memory_of_a_gpu(
     model(input_ids=torch.zeros((1, 10), dtype=torch.long), past_key_values=cache)
     held = sum(part.nbytes for layer in cache.layers for part in (layer.keys, layer.values))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (100 * held, 200 * held))
-    assert device.room(model, "cuda") == 800
-    assert device.room(model, "cpu") == 0
+    assert device.room(model, checkpoint.cached_values, "cuda") == 800
+    assert device.room(model, checkpoint.cached_values, "cpu") == 0
 
 
 def test_a_gpu_that_cannot_compute_is_said_and_the_cpu_computes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-
     ones = torch.ones
 
     def refused(*size: Any, **more: Any) -> torch.Tensor:
@@ -103,7 +103,7 @@ def test_without_a_gpu_the_cpu_computes_and_nothing_is_said() -> None:
     assert device.placed(layer) == (layer, "cpu", [])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@needs_gpu
 def test_a_gpu_computes_and_is_named() -> None:
     _, place, remarks = device.placed(torch.nn.Linear(2, 2))
     assert place == "cuda"

@@ -31,8 +31,8 @@ from tui.host import paths, secrets
 
 _AGAIN_S = 5.0
 _LOOK_S = 1.0
-_FORGET_S = 60.0
 """How often the user's own themes are looked at."""
+_FORGET_S = 60.0
 INTERRUPTED = 130
 
 

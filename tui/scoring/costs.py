@@ -10,9 +10,12 @@ counted.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeVar
 
 from tui.board import Answer
 from tui.events import Answered, Loaded
+
+Measured = TypeVar("Measured", Loaded, Answered)
 
 GB = 1e9
 """Bytes in the GB that figures are given in."""
@@ -105,14 +108,19 @@ def costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Sprea
     for metric in METRICS:
         if of_load := _OF_LOAD.get(metric.id):
             told = [(load, v) for load in loads if (v := of_load(load)) is not None]
-            clean = [v for load, v in told if not (metric.timed and load.contended)]
-            table[metric.id] = spread(clean, len(told) - len(clean))
+            clean = _clean(metric, told)
+            table[metric.id] = spread((v for _, v in clean), len(told) - len(clean))
             continue
         of_answer = _OF_ANSWER[metric.id]
         pairs = [(figures, v) for figures, a in done if (v := of_answer(figures, a)) is not None]
-        kept = [(f, v) for f, v in pairs if not (metric.timed and f.contended)]
+        kept = _clean(metric, pairs)
         guessed = sum(f.token_source == "estimate" for f, _ in kept) if metric.counted else 0
         batched = sum(f.batch > 1 for f, _ in kept) if metric.timed else 0
         left_out = len(pairs) - len(kept)
         table[metric.id] = spread((v for _, v in kept), left_out, guessed, batched)
     return table
+
+
+def _clean(metric: Metric, pairs: Iterable[tuple[Measured, float]]) -> list[tuple[Measured, float]]:
+    """The values that contention did not spoil."""
+    return [(one, v) for one, v in pairs if not (metric.timed and one.contended)]

@@ -43,15 +43,11 @@ def placed(model: Any) -> tuple[Any, str, list[str]]:
     return moved, "cuda", [f"computed by the GPU ({torch.cuda.get_device_name()})"]
 
 
-def room(model: Any, place: str) -> int:
-    """Tokens whose keys and values fit beside a model on its GPU, one conversation that is
-    kept for its next turn among them; 0 (any) on a CPU, whose memory the plan knows."""
+def room(model: Any, values: int, place: str) -> int:
+    """Tokens whose keys and values, so many ``values`` each, fit beside a model on its GPU, one
+    conversation that is kept for its next turn among them; 0 (any) on a CPU, whose memory the
+    plan knows."""
     if place != "cuda":
         return 0
-    config = model.config
-    heads = config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    groups = getattr(config, "num_key_value_heads", None) or heads
-    each: int = 2 * config.num_hidden_layers * groups * width * model.dtype.itemsize
     free, _ = torch.cuda.mem_get_info()
-    return max(1, int(free * _USED) // each)
+    return max(1, int(free * _USED) // (values * int(model.dtype.itemsize)))

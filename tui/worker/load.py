@@ -103,16 +103,18 @@ def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) ->
     """
     folder = open_folder(path)
     family = _family(folder, remote_code or {})
-    words = family.words(path, folder.config, folder.architecture)
+    known = folder.architecture
+    words = family.words(path, folder.config, known)
     return Checkpoint(
         path=path,
         family=family.name,
         codec=words.codec,
         stop_ids=words.stop_ids,
-        context=folder.architecture.context,
+        context=known.context,
         prompt_format=words.prompt_format,
         parameters=folder.parameters,
         checkpoint_bytes=folder.nbytes,
+        cached_values=2 * known.layers * known.kv_heads * known.head_dim,
         build=partial(build, folder, family),
         blueprint=None if family.remote else partial(_blueprint, folder, family),
         visible=words.visible,

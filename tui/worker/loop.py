@@ -151,6 +151,7 @@ class Worker:
             notes += remarks(path)
         checkpoint = open_checkpoint(path, dict(order.get("remote_code") or {}))
         if order["dtype"] not in REDUCED:
+            # The parent bounds this process's memory when it hears of the weights.
             fault()
         progress = self._progress("weights")
         progress(0, checkpoint.checkpoint_bytes)
@@ -160,14 +161,13 @@ class Worker:
         if (flag := native.stop_flag()) is not None:
             self._control.share(flag)
         weights_bytes = held_bytes(model)
-        bounds = {checkpoint.context, int(order.get("context") or 0)} - {0}
-        context = min(bounds, default=0)
+        context = _lowest(checkpoint.context, int(order.get("context") or 0))
         if suits(model):
             attach(model)
         ready, kept = Ready(checkpoint, model, device, context), Kept()
         lookup = bool(order.get("lookup"))
-        rooms = {int(order.get("tokens") or 0), room(model, device)} - {0}
-        tokens = min(rooms, default=0)
+        fitting = room(model, checkpoint.cached_values, device)
+        tokens = _lowest(int(order.get("tokens") or 0), fitting)
         self._front, self._batch = (
             Batch(ready, self._control, self._peak, lookup, kept, tokens) for _ in range(2)
         )
@@ -243,6 +243,11 @@ class Worker:
     def _tell(self, events: Iterable[tuple[int, Body]]) -> None:
         for t_ns, body in events:
             self._channel.send(body, t_ns)
+
+
+def _lowest(*bounds: int) -> int:
+    """The lowest of several bounds, of which 0 is none."""
+    return min((bound for bound in bounds if bound), default=0)
 
 
 def _give_way() -> None:

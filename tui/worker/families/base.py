@@ -61,6 +61,8 @@ class Checkpoint:
     prompt_format: str
     parameters: int
     checkpoint_bytes: int
+    cached_values: int
+    """Values that a token adds to the keys and values of all layers."""
     build: Callable[[str, Callable[[int, int], None]], Any]
     """``build(dtype, progress) -> torch.nn.Module`` in eval mode on the CPU; dtype is
     ``bf16``, ``fp16`` or ``fp32``; ``progress(done, total)`` counts bytes."""
