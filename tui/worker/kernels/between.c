@@ -10,31 +10,31 @@
 enum { WIDE = 16, TOKENS = 64, QUERIES = 4, ALONE = 1 << 15, WIDEST = 512 };
 
 /* Within 2 units in the last place; 0 from -104 down, NaN for NaN. */
-static inline __m512 exponential(__m512 x) {
+static inline vf exponential(vf x) {
     /* Of a NaN in the second place these make that NaN. */
-    x = _mm512_min_ps(_mm512_set1_ps(89), _mm512_max_ps(_mm512_set1_ps(-104), x));
-    const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 8);
-    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
-    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
-    __m512 p = _mm512_set1_ps(1.0f / 5040);
+    x = vf_min(vf_all(89), vf_max(vf_all(-104), x));
+    const vf n = vf_round(vf_mul(x, vf_all(1.44269504f)));
+    vf r = vf_fnma(n, vf_all(0.693359375f), x);
+    r = vf_fnma(n, vf_all(-2.12194440e-4f), r);
+    vf p = vf_all(1.0f / 5040);
     static const float terms[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1, 1};
     for (int i = 0; i < 7; i++)
-        p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(terms[i]));
-    return _mm512_scalef_ps(p, n);
+        p = vf_fma(p, r, vf_all(terms[i]));
+    return vf_scale(p, n);
 }
 
 static void norm(const void *x, int64_t at, int64_t k, const float *weight, float eps, void *y,
                  int64_t to, int half) {
-    __m512 sum = _mm512_setzero_ps();
+    vf sum = vf_zero();
     for (int64_t i = 0; i < k; i += WIDE) {
-        const __m512 v = load(x, at + i, half);
-        sum = _mm512_fmadd_ps(v, v, sum);
+        const vf v = load(x, at + i, half);
+        sum = vf_fma(v, v, sum);
     }
-    const float mean = _mm512_reduce_add_ps(sum) / (float)k;
-    const __m512 unit = _mm512_set1_ps(1 / __builtin_sqrtf(mean + eps));
+    const float mean = vf_sum(sum) / (float)k;
+    const vf unit = vf_all(1 / __builtin_sqrtf(mean + eps));
     for (int64_t i = 0; i < k; i += WIDE) {
-        __m512 v = _mm512_mul_ps(load(x, at + i, half), unit);
-        v = _mm512_mul_ps(half ? rounded(v) : v, _mm512_loadu_ps(weight + i));
+        vf v = vf_mul(load(x, at + i, half), unit);
+        v = vf_mul(half ? rounded(v) : v, vf_load(weight + i));
         store(y, to + i, v, half);
     }
 }
@@ -56,14 +56,14 @@ static void turned(const void *x, int64_t at, int64_t width, const float *cosine
         x = y, at = to;
     }
     for (int64_t i = 0; i < width; i += WIDE)
-        _mm512_storeu_ps(row + i, load(x, at + i, half));
+        vf_store(row + i, load(x, at + i, half));
     const int64_t h = width / 2;
     for (int64_t i = 0; i < h; i++)
         out[i] = row[i] * cosine[i] - row[i + h] * sine[i];
     for (int64_t i = h; i < width; i++)
         out[i] = row[i] * cosine[i] + row[i - h] * sine[i];
     for (int64_t i = 0; i < width; i += WIDE)
-        store(y, to + i, _mm512_loadu_ps(out + i), half);
+        store(y, to + i, vf_load(out + i), half);
 }
 
 /* Of x[batch][count][queries of all heads, keys of all groups, values of all groups]: queries
@@ -78,8 +78,8 @@ void duibi_turn(const void *x, int64_t batch, int64_t count, int64_t heads, int6
     for (int64_t n = 0; n < batch * count; n++) {
         const int64_t b = n / count, c = n % count, angle = (b * every + c) * width;
         for (int64_t i = 0; i < width; i += WIDE) {
-            _mm512_storeu_ps(cos + i, load(cosine, angle + i, half));
-            _mm512_storeu_ps(sin + i, load(sine, angle + i, half));
+            vf_store(cos + i, load(cosine, angle + i, half));
+            vf_store(sin + i, load(sine, angle + i, half));
         }
         int64_t at = n * (heads + 2 * groups) * width;
         for (int64_t h = 0; h < heads; h++, at += width)
@@ -98,11 +98,11 @@ void duibi_gate(const void *x, int64_t rows, int64_t k, void *y, int half) {
 #pragma omp parallel for schedule(static) if (rows * k > ALONE)
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < k; i += WIDE) {
-            const __m512 gate = load(x, r * 2 * k + i, half), one = _mm512_set1_ps(1);
-            const __m512 less = exponential(_mm512_sub_ps(_mm512_setzero_ps(), gate));
-            const __m512 v = _mm512_div_ps(gate, _mm512_add_ps(one, less));
-            const __m512 up = load(x, (r * 2 + 1) * k + i, half);
-            store(y, r * k + i, _mm512_mul_ps(half ? rounded(v) : v, up), half);
+            const vf gate = load(x, r * 2 * k + i, half), one = vf_all(1);
+            const vf less = exponential(vf_sub(vf_zero(), gate));
+            const vf v = vf_div(gate, vf_add(one, less));
+            const vf up = load(x, (r * 2 + 1) * k + i, half);
+            store(y, r * k + i, vf_mul(half ? rounded(v) : v, up), half);
         }
 }
 
@@ -118,32 +118,24 @@ static inline const char *token(const Past *p, int64_t group, int64_t at, int64_
     return (const char *)p->piece[tail] + n * width * (half ? 2 : 4);
 }
 
-/* The places of a register that `left` values fill. */
-static inline __mmask16 first_of(int64_t left) {
-    return left < WIDE ? (__mmask16)((1u << left) - 1) : 0xffff;
-}
-
 static void softmax(float *s, int64_t length, int64_t seen, const uint8_t *mask) {
-    const __m512 least = _mm512_set1_ps(-__builtin_inff());
-    __m512 most = least, sum = _mm512_setzero_ps();
+    const vf least = vf_all(-__builtin_inff());
+    vf most = least, sum = vf_zero();
     for (int64_t i = 0; i < length; i++)
         if (i >= seen || (mask && !mask[i]))
             s[i] = -__builtin_inff();
+    for (int64_t i = 0; i < length; i += WIDE)
+        most = vf_max(most, vf_load_first(s + i, length - i, least));
+    const vf top = vf_all(vf_most(most));
     for (int64_t i = 0; i < length; i += WIDE) {
-        const __mmask16 m = first_of(length - i);
-        most = _mm512_max_ps(most, _mm512_mask_loadu_ps(least, m, s + i));
+        const vf e = exponential(vf_sub(vf_load_first(s + i, length - i, least), top));
+        sum = vf_add(sum, e);
+        vf_store_first(s + i, length - i, e);
     }
-    const __m512 top = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+    const vf share = vf_all(1 / vf_sum(sum));
     for (int64_t i = 0; i < length; i += WIDE) {
-        const __mmask16 m = first_of(length - i);
-        const __m512 e = exponential(_mm512_sub_ps(_mm512_mask_loadu_ps(least, m, s + i), top));
-        sum = _mm512_add_ps(sum, e);
-        _mm512_mask_storeu_ps(s + i, m, e);
-    }
-    const __m512 share = _mm512_set1_ps(1 / _mm512_reduce_add_ps(sum));
-    for (int64_t i = 0; i < length; i += WIDE) {
-        const __mmask16 m = first_of(length - i);
-        _mm512_mask_storeu_ps(s + i, m, _mm512_mul_ps(_mm512_maskz_loadu_ps(m, s + i), share));
+        const vf e = vf_load_first(s + i, length - i, vf_zero());
+        vf_store_first(s + i, length - i, vf_mul(e, share));
     }
 }
 
@@ -153,25 +145,25 @@ weigh(const Past *values, int64_t group, int64_t column, int64_t width, int64_t 
       const float *scores, int64_t length, float *out, int half, int lanes) {
     for (int64_t first = 0; first < queries; first += QUERIES) {
         const int64_t many = queries - first < QUERIES ? queries - first : QUERIES;
-        __m512 acc[QUERIES][2];
+        vf acc[QUERIES][2];
         for (int r = 0; r < QUERIES; r++)
-            acc[r][0] = acc[r][1] = _mm512_setzero_ps();
+            acc[r][0] = acc[r][1] = vf_zero();
         for (int64_t at = 0; at < length; at++) {
             const char *from = token(values, group, at, width, half);
-            __m512 v[2];
+            vf v[2];
             for (int l = 0; l < lanes; l++)
                 v[l] = load(from, column + l * WIDE, half);
             for (int r = 0; r < QUERIES; r++) {
                 if (r >= many)
                     break;
-                const __m512 p = _mm512_set1_ps(scores[(first + r) * length + at]);
+                const vf p = vf_all(scores[(first + r) * length + at]);
                 for (int l = 0; l < lanes; l++)
-                    acc[r][l] = _mm512_fmadd_ps(p, v[l], acc[r][l]);
+                    acc[r][l] = vf_fma(p, v[l], acc[r][l]);
             }
         }
         for (int64_t r = 0; r < many; r++)
             for (int l = 0; l < lanes; l++)
-                _mm512_storeu_ps(out + (first + r) * width + column + l * WIDE, acc[r][l]);
+                vf_store(out + (first + r) * width + column + l * WIDE, acc[r][l]);
     }
 }
 
@@ -193,12 +185,12 @@ int duibi_attend(const void *q, int64_t batch, int64_t count, int64_t heads, int
     const Past k = {{keys, late_keys}, tokens, room}, v = {{values, late_values}, tokens, room};
     /* [batch][groups][shared][count][...] */
     float *out = asked + all * width, *scores = out + all * width;
-    const __m512 unit = _mm512_set1_ps(scale);
+    const vf unit = vf_all(scale);
     for (int64_t n = 0; n < all; n++) {
         const int64_t b = n / (heads * count), h = n / count % heads, c = n % count;
         for (int64_t i = 0; i < width; i += WIDE) {
-            const __m512 x = load(q, ((b * count + c) * heads + h) * width + i, half);
-            _mm512_storeu_ps(asked + n * width + i, _mm512_mul_ps(x, unit));
+            const vf x = load(q, ((b * count + c) * heads + h) * width + i, half);
+            vf_store(asked + n * width + i, vf_mul(x, unit));
         }
     }
 #pragma omp parallel
@@ -210,11 +202,11 @@ int duibi_attend(const void *q, int64_t batch, int64_t count, int64_t heads, int
                 for (int64_t at = block * TOKENS; at < (end < length ? end : length); at++) {
                     const char *key = token(&k, g, at, width, half);
                     for (int64_t r = g * queries; r < (g + 1) * queries; r++) {
-                        __m512 sum = _mm512_setzero_ps();
+                        vf sum = vf_zero();
                         for (int64_t i = 0; i < width; i += WIDE)
-                            sum = _mm512_fmadd_ps(_mm512_loadu_ps(asked + r * width + i),
+                            sum = vf_fma(vf_load(asked + r * width + i),
                                                   load(key, i, half), sum);
-                        scores[r * length + at] = _mm512_reduce_add_ps(sum);
+                        scores[r * length + at] = vf_sum(sum);
                     }
                 }
             }
@@ -238,7 +230,7 @@ int duibi_attend(const void *q, int64_t batch, int64_t count, int64_t heads, int
     for (int64_t n = 0; n < all; n++) {
         const int64_t b = n / (heads * count), h = n / count % heads, c = n % count;
         for (int64_t i = 0; i < width; i += WIDE)
-            store(y, ((b * count + c) * heads + h) * width + i, _mm512_loadu_ps(out + n * width + i), half);
+            store(y, ((b * count + c) * heads + h) * width + i, vf_load(out + n * width + i), half);
     }
     return 0;
 }

@@ -1,33 +1,28 @@
 /* What the kernels have in common: values that are float32 or (`half`) bfloat16, and memory. */
-#include <immintrin.h>
-#include <stdint.h>
+#include "vector.h"
 #include <stdlib.h>
-#include <string.h>
 
-static inline __m512 load(const void *from, int64_t at, int half) {
+static inline vf load(const void *from, int64_t at, int half) {
     if (!half)
-        return _mm512_loadu_ps((const float *)from + at);
-    const __m256i v = _mm256_loadu_si256((const __m256i *)((const uint16_t *)from + at));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
+        return vf_load((const float *)from + at);
+    return vf_from_bits(vi_left(vi_load16((const uint16_t *)from + at), 16));
 }
 
 /* To nearest bfloat16, ties to even, as a float; NaN stays NaN. */
-static inline __m512 rounded(__m512 x) {
-    const __m512i bits = _mm512_castps_si512(x);
-    const __m512i odd = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-    up = _mm512_and_epi32(up, _mm512_set1_epi32((int)0xffff0000));
-    const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(up, nan, _mm512_set1_epi32(0x7fc00000)));
+static inline vf rounded(vf x) {
+    const vi bits = vf_bits(x);
+    const vi odd = vi_and(vi_right(bits, 16), vi_all(1));
+    vi up = vi_add(bits, vi_add(odd, vi_all(0x7fff)));
+    up = vi_and(up, vi_all((int)0xffff0000));
+    return vf_from_bits(vi_where_nan(x, vi_all(0x7fc00000), up));
 }
 
-static inline void store(void *to, int64_t at, __m512 x, int half) {
+static inline void store(void *to, int64_t at, vf x, int half) {
     if (!half) {
-        _mm512_storeu_ps((float *)to + at, x);
+        vf_store((float *)to + at, x);
         return;
     }
-    const __m512i bits = _mm512_srli_epi32(_mm512_castps_si512(rounded(x)), 16);
-    _mm256_storeu_si256((__m256i *)((uint16_t *)to + at), _mm512_cvtepi32_epi16(bits));
+    vi_store16((uint16_t *)to + at, vi_right(vf_bits(rounded(x)), 16));
 }
 
 /* At least so many bytes that stay this thread's, until it asks again; NULL: there are none. */

@@ -1,4 +1,4 @@
-/* Linear layers over 8- and 4-bit weights, for CPUs with AVX-512 VNNI.
+/* Linear layers over 8- and 4-bit weights, in integers.
  *
  * Weights lie in tiles of 32 outputs; a tile is a run of blocks, one for each 32 inputs (a
  * group), in the order in which they are read, so that a pass over them is one stream:
@@ -9,12 +9,16 @@
  *           for each of the 32 outputs (pack.c says what they mean).
  *
  * Activations get 8 bits and a scale for each row and group (as llama.cpp's Q8_0 has them),
- * so that products and sums within a group are exact integers: VPDPBUSD multiplies unsigned
- * bytes (weights) by signed ones (activations) and adds four products to an int32.
+ * so that products and sums within a group are exact integers, whatever the instructions: those
+ * of VNNI multiply unsigned bytes (weights) by signed ones (activations) and add four products
+ * to an int32; vector_avx2.h says what is done without.
  */
 #include "common.h"
 
 enum { TILE = 32, GROUP = 32, ROWS = 128 };
+/* Rows and halves of a tile that are computed together, as the registers allow. Up to a FEW rows,
+ * where memory is what takes the time, halves of 8 bits come one by one, as they lie there. */
+enum { AT_ONCE = 4, HALVES = VECTORS < 32 ? 1 : 2, FEW = 8 };
 enum { BLOCK8 = 1024, WEIGHTS4 = 512, BLOCK4 = WEIGHTS4 + 2 * TILE };
 
 /* While it is not 0, products are left as they are: nobody wants what is being computed. */
@@ -28,105 +32,152 @@ typedef struct {
 } Steps;
 
 static void steps_of_group(const uint16_t *x, int8_t *q, float *scale, int32_t *sum) {
-    __m512 a = load(x, 0, 1), b = load(x, 16, 1);
+    vf a = load(x, 0, 1), b = load(x, 16, 1);
     /* Compared as integers, a NaN is the largest of all: it is not lost. */
-    __m512i size = _mm512_max_epu32(_mm512_and_epi32(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)),
-                                    _mm512_and_epi32(_mm512_castps_si512(b), _mm512_set1_epi32(0x7fffffff)));
-    uint32_t most = _mm512_reduce_max_epu32(size);
+    vi size = vi_max_unsigned(vi_and(vf_bits(a), vi_all(0x7fffffff)),
+                                    vi_and(vf_bits(b), vi_all(0x7fffffff)));
+    uint32_t most = vi_most_unsigned(size);
     float top;
     memcpy(&top, &most, 4);
     *scale = most >= 0x7f800000u ? __builtin_nanf("") : top / 127.0f;
-    __m512 inverse = _mm512_set1_ps(top > 1e-30f && most < 0x7f800000u ? 127.0f / top : 0.0f);
-    __m512i qa = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse));
-    __m512i qb = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));
-    *sum = _mm512_reduce_add_epi32(_mm512_add_epi32(qa, qb));
-    _mm_storeu_si128((__m128i *)q, _mm512_cvtsepi32_epi8(qa));
-    _mm_storeu_si128((__m128i *)(q + 16), _mm512_cvtsepi32_epi8(qb));
+    vf inverse = vf_all(top > 1e-30f && most < 0x7f800000u ? 127.0f / top : 0.0f);
+    vi qa = vf_to_int(vf_mul(a, inverse));
+    vi qb = vf_to_int(vf_mul(b, inverse));
+    *sum = vi_sum(vi_add(qa, qb));
+    vi_store8_signed(q, qa);
+    vi_store8_signed(q + 16, qb);
 }
 
 /* Three bits of exponent and five of fraction, from 2^-7 to 2 - 2^-5. */
-static inline __m512 scales_of(const uint8_t *codes) {
-    __m512i bits = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)codes));
-    bits = _mm512_or_epi32(_mm512_slli_epi32(bits, 18), _mm512_set1_epi32(120 << 23));
-    return _mm512_castsi512_ps(bits);
+static inline vf scales_of(const uint8_t *codes) {
+    vi bits = vi_load8(codes);
+    bits = vi_or(vi_left(bits, 18), vi_all(120 << 23));
+    return vf_from_bits(bits);
 }
 
 /* In sixteenths. */
-static inline __m512 zeros_of(const uint8_t *codes) {
-    __m512i whole = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)codes));
-    return _mm512_mul_ps(_mm512_cvtepi32_ps(whole), _mm512_set1_ps(1.0f / 16));
+static inline vf zeros_of(const uint8_t *codes) {
+    vi whole = vi_load8(codes);
+    return vf_mul(vf_from_int(whole), vf_all(1.0f / 16));
 }
 
-static inline __m512i four(const int8_t *q) {
+static inline vi four(const int8_t *q) {
     int32_t word;
     memcpy(&word, q, 4);
-    return _mm512_set1_epi32(word);
+    return vi_all(word);
 }
 
-/* The products of `rows` rows with one tile are added up in acc[rows][32]. */
-static inline void tile8(const uint8_t *w, int64_t groups, const Steps *a, int64_t all,
-                         int64_t first, int64_t rows, float *acc) {
-    for (int64_t g = 0; g < groups; g++, w += BLOCK8) {
-        __m512i w0[8], w1[8];
+/* One group and `rows` rows from place `at`; rows and halves are known where this is inlined.
+ * The products are added to acc[rows][32]. */
+INLINE void group8(const uint8_t *w, const Steps *a, int64_t at, int rows, int halves, float *acc) {
+    for (int half = 0; half < 2; half += halves) {
+        vi d[AT_ONCE][HALVES];
+        for (int r = 0; r < rows; r++)
+            for (int h = 0; h < halves; h++)
+                d[r][h] = dot8_begin(a->sum[at + r]);
         for (int s = 0; s < 8; s++) {
-            w0[s] = _mm512_loadu_si512(w + 64 * s);
-            w1[s] = _mm512_loadu_si512(w + 512 + 64 * s);
-            _mm_prefetch((const char *)w + 4096 + 64 * s, _MM_HINT_T0);
-            _mm_prefetch((const char *)w + 4096 + 512 + 64 * s, _MM_HINT_T0);
-        }
-        const int64_t at = g * all + first;
-        for (int64_t r = 0; r < rows; r++) {
-            const int8_t *q = a->q + (at + r) * GROUP;
-            /* Weights are 128 too large, which makes them unsigned. */
-            __m512i d0 = _mm512_set1_epi32(-128 * a->sum[at + r]), d1 = d0;
-            for (int s = 0; s < 8; s++) {
-                __m512i v = four(q + 4 * s);
-                d0 = _mm512_dpbusd_epi32(d0, w0[s], v);
-                d1 = _mm512_dpbusd_epi32(d1, w1[s], v);
+            vi v[HALVES];
+            for (int h = 0; h < halves; h++)
+                v[h] = dot8_weights(w + 512 * (half + h) + 64 * s);
+            for (int r = 0; r < rows; r++) {
+                const vi x = four(a->q + (at + r) * GROUP + 4 * s);
+                for (int h = 0; h < halves; h++)
+                    d[r][h] = dot8(d[r][h], v[h], x);
             }
-            __m512 unit = _mm512_set1_ps(a->scale[at + r]);
-            float *to = acc + r * TILE;
-            _mm512_storeu_ps(to, _mm512_fmadd_ps(unit, _mm512_cvtepi32_ps(d0), _mm512_loadu_ps(to)));
-            _mm512_storeu_ps(to + 16, _mm512_fmadd_ps(unit, _mm512_cvtepi32_ps(d1), _mm512_loadu_ps(to + 16)));
+        }
+        for (int r = 0; r < rows; r++)
+            for (int h = 0; h < halves; h++) {
+                float *to = acc + r * TILE + 16 * (half + h);
+                const vf unit = vf_all(a->scale[at + r]);
+                vf_store(to, vf_fma(unit, vf_from_int(d[r][h]), vf_load(to)));
+            }
+    }
+}
+
+/* A group of weights in 4 bits, one to a byte, with their scales and what these make of zeros. */
+typedef struct {
+    vi q[8][HALVES];
+    vf size[HALVES], zero[HALVES];
+} Opened;
+
+INLINE Opened opened(const uint8_t *w, int half) {
+    Opened o;
+    for (int h = 0; h < HALVES; h++) {
+        for (int s = 0; s < 4; s++) {
+            const vi pairs = vi_load(w + 256 * (half + h) + 64 * s);
+            o.q[s][h] = dot4_low(pairs);
+            o.q[s + 4][h] = dot4_high(pairs);
+        }
+        const uint8_t *codes = w + WEIGHTS4 + 16 * (half + h);
+        o.size[h] = scales_of(codes);
+        o.zero[h] = vf_mul(o.size[h], zeros_of(codes + TILE));
+    }
+    return o;
+}
+
+/* As group8; `held` is the opened group where the registers have room for it, or NULL. */
+INLINE void group4(const uint8_t *w, const Opened *held, const Steps *a, int64_t at, int rows,
+                   float *acc) {
+    for (int half = 0; half < 2; half += HALVES) {
+        const Opened o = held ? *held : opened(w, half);
+        vi d[AT_ONCE][HALVES];
+        for (int r = 0; r < rows; r++)
+            for (int h = 0; h < HALVES; h++)
+                d[r][h] = vi_zero();
+        for (int s = 0; s < 8; s++)
+            for (int r = 0; r < rows; r++) {
+                const vi x = four(a->q + (at + r) * GROUP + 4 * s);
+                for (int h = 0; h < HALVES; h++)
+                    d[r][h] = dot4(d[r][h], o.q[s][h], x);
+            }
+        for (int r = 0; r < rows; r++) {
+            /* The sum of x s (q - zero) over the group, in units of the row's scale. */
+            const vf sum = vf_all((float)a->sum[at + r]), unit = vf_all(a->scale[at + r]);
+            for (int h = 0; h < HALVES; h++) {
+                const vf p = vf_fms(o.size[h], vf_from_int(dot4_end(d[r][h])), vf_mul(o.zero[h], sum));
+                float *to = acc + r * TILE + 16 * (half + h);
+                vf_store(to, vf_fma(unit, p, vf_load(to)));
+            }
         }
     }
 }
 
-static inline void tile4(const uint8_t *w, int64_t groups, const Steps *a, int64_t all,
-                         int64_t first, int64_t rows, float *acc) {
-    const __m512i low = _mm512_set1_epi8(15);
-    for (int64_t g = 0; g < groups; g++, w += BLOCK4) {
-        __m512i w0[8], w1[8];
-        for (int s = 0; s < 4; s++) {
-            __m512i x = _mm512_loadu_si512(w + 64 * s), y = _mm512_loadu_si512(w + 256 + 64 * s);
-            w0[s] = _mm512_and_si512(x, low);
-            w0[s + 4] = _mm512_and_si512(_mm512_srli_epi16(x, 4), low);
-            w1[s] = _mm512_and_si512(y, low);
-            w1[s + 4] = _mm512_and_si512(_mm512_srli_epi16(y, 4), low);
+/* `bits` and `halves` are known where this is inlined. */
+INLINE void group(int bits, int halves, const uint8_t *w, const Opened *held, const Steps *a,
+                  int64_t at, int rows, float *acc) {
+    if (bits == 8)
+        group8(w, a, at, rows, halves, acc);
+    else
+        group4(w, held, a, at, rows, acc);
+}
+
+/* The products of `rows` rows with one tile are added up in acc[rows][32]. */
+INLINE void tile(int bits, int halves, const uint8_t *w, int64_t groups, const Steps *a, int64_t all,
+                 int64_t first, int64_t rows, float *acc) {
+    const int64_t block = bits == 8 ? BLOCK8 : BLOCK4;
+    for (int64_t g = 0; g < groups; g++, w += block) {
+        for (int64_t i = 0; i < block; i += 64)
+            _mm_prefetch((const char *)w + 4096 + i, _MM_HINT_T0);
+        Opened whole;
+        const Opened *held = NULL;
+        if (bits == 4 && HALVES == 2) {
+            whole = opened(w, 0);
+            held = &whole;
         }
-        for (int s = 0; s < BLOCK4 / 64; s++)
-            _mm_prefetch((const char *)w + 4096 + 64 * s, _MM_HINT_T0);
-        const uint8_t *codes = w + WEIGHTS4;
-        __m512 s0 = scales_of(codes), s1 = scales_of(codes + 16);
-        __m512 z0 = _mm512_mul_ps(s0, zeros_of(codes + TILE));
-        __m512 z1 = _mm512_mul_ps(s1, zeros_of(codes + TILE + 16));
         const int64_t at = g * all + first;
-        for (int64_t r = 0; r < rows; r++) {
-            const int8_t *q = a->q + (at + r) * GROUP;
-            __m512i d0 = _mm512_setzero_si512(), d1 = d0;
-            for (int s = 0; s < 8; s++) {
-                __m512i v = four(q + 4 * s);
-                d0 = _mm512_dpbusd_epi32(d0, w0[s], v);
-                d1 = _mm512_dpbusd_epi32(d1, w1[s], v);
-            }
-            /* The sum of x s (q - zero) over the group, in units of the row's scale. */
-            __m512 unit = _mm512_set1_ps(a->scale[at + r]);
-            __m512 sum = _mm512_set1_ps((float)a->sum[at + r]);
-            __m512 p0 = _mm512_fmsub_ps(s0, _mm512_cvtepi32_ps(d0), _mm512_mul_ps(z0, sum));
-            __m512 p1 = _mm512_fmsub_ps(s1, _mm512_cvtepi32_ps(d1), _mm512_mul_ps(z1, sum));
-            float *to = acc + r * TILE;
-            _mm512_storeu_ps(to, _mm512_fmadd_ps(unit, p0, _mm512_loadu_ps(to)));
-            _mm512_storeu_ps(to + 16, _mm512_fmadd_ps(unit, p1, _mm512_loadu_ps(to + 16)));
+        const int at_once = bits == 4 && HALVES == 2 ? 1 : AT_ONCE;
+        int64_t r = 0;
+        for (; r + at_once <= rows; r += at_once)
+            group(bits, halves, w, held, a, at + r, at_once, acc + r * TILE);
+        switch (rows - r) {
+        case 3:
+            group(bits, halves, w, held, a, at + r, 3, acc + r * TILE);
+            break;
+        case 2:
+            group(bits, halves, w, held, a, at + r, 2, acc + r * TILE);
+            break;
+        case 1:
+            group(bits, halves, w, held, a, at + r, 1, acc + r * TILE);
         }
     }
 }
@@ -167,29 +218,30 @@ int duibi_linear(int bits, const uint16_t *x, int64_t rows, int64_t k, int64_t n
                 if (duibi_stop)
                     continue;
                 const int64_t many = rows - first < ROWS ? rows - first : ROWS;
-                const uint8_t *tile = w + t * stride;
+                const uint8_t *from = w + t * stride;
                 memset(acc, 0, (size_t)many * TILE * sizeof(float));
-                if (bits == 8)
-                    tile8(tile, groups, &a, rows, first, many, acc);
+                if (bits == 4)
+                    tile(4, HALVES, from, groups, &a, rows, first, many, acc);
+                else if (many <= FEW)
+                    tile(8, 1, from, groups, &a, rows, first, many, acc);
                 else
-                    tile4(tile, groups, &a, rows, first, many, acc);
+                    tile(8, HALVES, from, groups, &a, rows, first, many, acc);
                 for (int64_t r = 0; r < many; r++)
                     for (int half = 0; half < TILE; half += 16) {
                         const int64_t o = t * TILE + half;
                         if (o >= n)
                             break;
-                        __m512 v = _mm512_load_ps(acc + r * TILE + half);
-                        v = _mm512_mul_ps(v, _mm512_loadu_ps(scale + o));
+                        vf v = vf_load(acc + r * TILE + half);
+                        v = vf_mul(v, vf_load(scale + o));
                         uint16_t *to = y + (first + r) * n + o;
                         if (n - o >= 16) {
                             if (bias)
-                                v = _mm512_add_ps(v, _mm512_loadu_ps(bias + o));
+                                v = vf_add(v, vf_load(bias + o));
                             store(to, 0, v, 1);
                         } else {
-                            const __mmask16 part = (__mmask16)((1u << (n - o)) - 1);
                             uint16_t last[16];
                             if (bias)
-                                v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(part, bias + o));
+                                v = vf_add(v, vf_load_first(bias + o, n - o, vf_zero()));
                             store(last, 0, v, 1);
                             memcpy(to, last, (size_t)(n - o) * 2);
                         }

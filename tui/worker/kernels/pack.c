@@ -9,10 +9,8 @@
  * are a line through the points (q, w); llama.cpp's K formats search alike). Errors weigh
  * as much as the inputs that meet them: by the mean square of the activations, where known.
  */
-#include <immintrin.h>
+#include "vector.h"
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
 
 enum { TILE = 32, GROUP = 32, BLOCK8 = 1024, WEIGHTS4 = 512, BLOCK4 = WEIGHTS4 + 2 * TILE };
 static const float LARGEST = 2.0f - 1.0f / 32;
@@ -37,14 +35,14 @@ static float value_of(uint8_t code) {
 }
 
 typedef struct {
-    __m512i q0, q1;
+    vi q0, q1;
     float error;
     uint8_t s, z;
 } Choice;
 
 /* One group: 32 weights in units of the row's scale, and what their errors weigh. */
 typedef struct {
-    __m512 w0, w1, i0, i1;
+    vf w0, w1, i0, i1;
 } Points;
 
 static void attempt(const Points *p, float s, float low, Choice *best) {
@@ -52,34 +50,34 @@ static void attempt(const Points *p, float s, float low, Choice *best) {
     c.s = code_of(s);
     const float step = value_of(c.s);
     c.z = (uint8_t)fminf(255, fmaxf(0, rintf(-low / step * 16)));
-    const __m512 zero = _mm512_set1_ps(c.z / 16.0f), size = _mm512_set1_ps(step);
-    const __m512 inverse = _mm512_set1_ps(1 / step);
-    const __m512 top = _mm512_set1_ps(15), bottom = _mm512_setzero_ps();
-    __m512 q0 = _mm512_roundscale_ps(_mm512_fmadd_ps(p->w0, inverse, zero), 8);
-    __m512 q1 = _mm512_roundscale_ps(_mm512_fmadd_ps(p->w1, inverse, zero), 8);
-    q0 = _mm512_min_ps(top, _mm512_max_ps(bottom, q0));
-    q1 = _mm512_min_ps(top, _mm512_max_ps(bottom, q1));
-    __m512 e0 = _mm512_fmsub_ps(_mm512_sub_ps(q0, zero), size, p->w0);
-    __m512 e1 = _mm512_fmsub_ps(_mm512_sub_ps(q1, zero), size, p->w1);
-    e0 = _mm512_mul_ps(_mm512_mul_ps(e0, e0), p->i0);
-    e1 = _mm512_fmadd_ps(_mm512_mul_ps(e1, e1), p->i1, e0);
-    c.error = _mm512_reduce_add_ps(e1);
+    const vf zero = vf_all(c.z / 16.0f), size = vf_all(step);
+    const vf inverse = vf_all(1 / step);
+    const vf top = vf_all(15), bottom = vf_zero();
+    vf q0 = vf_round(vf_fma(p->w0, inverse, zero));
+    vf q1 = vf_round(vf_fma(p->w1, inverse, zero));
+    q0 = vf_min(top, vf_max(bottom, q0));
+    q1 = vf_min(top, vf_max(bottom, q1));
+    vf e0 = vf_fms(vf_sub(q0, zero), size, p->w0);
+    vf e1 = vf_fms(vf_sub(q1, zero), size, p->w1);
+    e0 = vf_mul(vf_mul(e0, e0), p->i0);
+    e1 = vf_fma(vf_mul(e1, e1), p->i1, e0);
+    c.error = vf_sum(e1);
     if (c.error < best->error) {
-        c.q0 = _mm512_cvtps_epi32(q0);
-        c.q1 = _mm512_cvtps_epi32(q1);
+        c.q0 = vf_to_int(q0);
+        c.q1 = vf_to_int(q1);
         *best = c;
     }
 }
 
 static void refine(const Points *p, Choice *best) {
-    const __m512 q0 = _mm512_cvtepi32_ps(best->q0), q1 = _mm512_cvtepi32_ps(best->q1);
-    const __m512 iq0 = _mm512_mul_ps(p->i0, q0), iq1 = _mm512_mul_ps(p->i1, q1);
-    const float all = _mm512_reduce_add_ps(_mm512_add_ps(p->i0, p->i1));
-    const float q = _mm512_reduce_add_ps(_mm512_add_ps(iq0, iq1));
-    const float qq = _mm512_reduce_add_ps(_mm512_fmadd_ps(iq0, q0, _mm512_mul_ps(iq1, q1)));
-    const float qw = _mm512_reduce_add_ps(_mm512_fmadd_ps(iq0, p->w0, _mm512_mul_ps(iq1, p->w1)));
+    const vf q0 = vf_from_int(best->q0), q1 = vf_from_int(best->q1);
+    const vf iq0 = vf_mul(p->i0, q0), iq1 = vf_mul(p->i1, q1);
+    const float all = vf_sum(vf_add(p->i0, p->i1));
+    const float q = vf_sum(vf_add(iq0, iq1));
+    const float qq = vf_sum(vf_fma(iq0, q0, vf_mul(iq1, q1)));
+    const float qw = vf_sum(vf_fma(iq0, p->w0, vf_mul(iq1, p->w1)));
     const float w =
-        _mm512_reduce_add_ps(_mm512_fmadd_ps(p->i0, p->w0, _mm512_mul_ps(p->i1, p->w1)));
+        vf_sum(vf_fma(p->i0, p->w0, vf_mul(p->i1, p->w1)));
     const float spread = all * qq - q * q;
     if (spread <= 1e-6f * all * qq)
         return;
@@ -89,15 +87,15 @@ static void refine(const Points *p, Choice *best) {
 }
 
 static void choose4(const float *w, const float *importance, float inverse, Choice *best) {
-    const __m512 unit = _mm512_set1_ps(inverse), one = _mm512_set1_ps(1);
-    Points p = {_mm512_mul_ps(_mm512_loadu_ps(w), unit), _mm512_mul_ps(_mm512_loadu_ps(w + 16), unit),
-                importance ? _mm512_loadu_ps(importance) : one,
-                importance ? _mm512_loadu_ps(importance + 16) : one};
-    const float low = fminf(0, _mm512_reduce_min_ps(_mm512_min_ps(p.w0, p.w1)));
-    const float high = fmaxf(0, _mm512_reduce_max_ps(_mm512_max_ps(p.w0, p.w1)));
+    const vf unit = vf_all(inverse), one = vf_all(1);
+    Points p = {vf_mul(vf_load(w), unit), vf_mul(vf_load(w + 16), unit),
+                importance ? vf_load(importance) : one,
+                importance ? vf_load(importance + 16) : one};
+    const float low = fminf(0, vf_least(vf_min(p.w0, p.w1)));
+    const float high = fmaxf(0, vf_most(vf_max(p.w0, p.w1)));
     best->error = INFINITY;
     best->s = best->z = 0;
-    best->q0 = best->q1 = _mm512_setzero_si512();
+    best->q0 = best->q1 = vi_zero();
     for (int l = 0; l < SHRINKS; l++)
         for (int h = 0; h < SHRINKS; h++) {
             const float from = low * (1 - 0.08f * l), to = high * (1 - 0.08f * h);
@@ -111,19 +109,19 @@ static void choose4(const float *w, const float *importance, float inverse, Choi
 static float breadth(const float *w, int64_t k) {
     float widest = 0;
     for (int64_t i = 0; i < k; i += GROUP) {
-        const __m512 a = _mm512_loadu_ps(w + i), b = _mm512_loadu_ps(w + i + 16);
-        const float low = fminf(0, _mm512_reduce_min_ps(_mm512_min_ps(a, b)));
-        const float high = fmaxf(0, _mm512_reduce_max_ps(_mm512_max_ps(a, b)));
+        const vf a = vf_load(w + i), b = vf_load(w + i + 16);
+        const float low = fminf(0, vf_least(vf_min(a, b)));
+        const float high = fmaxf(0, vf_most(vf_max(a, b)));
         widest = fmaxf(widest, high - low);
     }
     return widest;
 }
 
 static float largest(const float *w, int64_t k) {
-    __m512 most = _mm512_setzero_ps();
+    vf most = vf_zero();
     for (int64_t i = 0; i < k; i += 16)
-        most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(w + i)));
-    return _mm512_reduce_max_ps(most);
+        most = vf_max(most, vf_abs(vf_load(w + i)));
+    return vf_most(most);
 }
 
 /* A group of output o of a tile. */
@@ -131,8 +129,8 @@ static void put4(const float *w, const float *importance, float inverse, int64_t
     Choice best;
     choose4(w, importance, inverse, &best);
     int32_t q[GROUP];
-    _mm512_storeu_si512(q, best.q0);
-    _mm512_storeu_si512(q + 16, best.q1);
+    vi_store(q, best.q0);
+    vi_store(q + 16, best.q1);
     uint8_t *to = block + (o / 16) * 256 + (o % 16) * 4;
     for (int s = 0; s < 4; s++)
         for (int i = 0; i < 4; i++)
@@ -144,9 +142,9 @@ static void put4(const float *w, const float *importance, float inverse, int64_t
 static void put8(const float *w, float inverse, int64_t o, uint8_t *block) {
     uint8_t q[GROUP], *to = block + (o / 16) * 512 + (o % 16) * 4;
     for (int half = 0; half < GROUP; half += 16) {
-        const __m512 v = _mm512_mul_ps(_mm512_loadu_ps(w + half), _mm512_set1_ps(inverse));
-        const __m512i n = _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(128));
-        _mm_storeu_si128((__m128i *)(q + half), _mm512_cvtepi32_epi8(n));
+        const vf v = vf_mul(vf_load(w + half), vf_all(inverse));
+        const vi n = vi_add(vf_to_int(v), vi_all(128));
+        vi_store8(q + half, n);
     }
     for (int s = 0; s < 8; s++)
         memcpy(to + s * 64, q + s * 4, 4);

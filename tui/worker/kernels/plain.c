@@ -8,7 +8,8 @@
  */
 #include "common.h"
 
-enum { OUTS = 4, ROWS = 4, WIDE = 32, CHUNK = 1024, FEW = 16, MOST = 128 };
+/* Outputs and rows at a time: their sums fill half of the registers. */
+enum { OUTS = VECTORS < 32 ? 2 : 4, ROWS = OUTS, WIDE = 32, CHUNK = 1024, FEW = 16, MOST = 128 };
 /* Bytes from what is read to what is fetched meanwhile, where rows are few and no longer than
  * so many inputs: at the start of each a processor waits for memory otherwise; of longer ones
  * it sees by itself what comes next, and is only slowed down. */
@@ -22,39 +23,43 @@ typedef struct {
 
 extern volatile int duibi_stop; /* linear.c */
 
-static inline __m512 even_of(__m512i v) { return _mm512_castsi512_ps(_mm512_slli_epi32(v, 16)); }
+static inline vf even_of(vi v) { return vf_from_bits(vi_left(v, 16)); }
 
-static inline __m512 odd_of(__m512i v) {
-    return _mm512_castsi512_ps(_mm512_and_epi32(v, _mm512_set1_epi32((int)0xffff0000)));
+static inline vf odd_of(vi v) {
+    return vf_from_bits(vi_and(v, vi_all((int)0xffff0000)));
 }
 
 /* sums[rows][OUTS] += products of `wide` * 32 inputs; rows is known where this is inlined. */
 static inline __attribute__((always_inline)) void block(const uint16_t *const *w, const float *x,
                                                         int64_t pitch, int64_t wide, int rows,
                                                         int outs, int ahead, float *sums) {
-    __m512 acc[ROWS][OUTS];
+    vf acc[4][OUTS];
     for (int r = 0; r < rows; r++)
         for (int o = 0; o < outs; o++)
-            acc[r][o] = _mm512_setzero_ps();
+            acc[r][o] = vf_zero();
     for (int64_t i = 0; i < wide; i++) {
-        __m512 even[OUTS], odd[OUTS];
+        vf part[OUTS];
         for (int o = 0; o < outs; o++) {
-            const __m512i v = _mm512_loadu_si512(w[o] + i * WIDE);
+            part[o] = even_of(vi_load(w[o] + i * WIDE));
             if (ahead)
                 _mm_prefetch((const char *)(w[o] + i * WIDE) + AHEAD, _MM_HINT_T0);
-            even[o] = even_of(v);
-            odd[o] = odd_of(v);
         }
         for (int r = 0; r < rows; r++) {
-            const __m512 a = _mm512_loadu_ps(x + r * pitch + i * WIDE);
-            const __m512 b = _mm512_loadu_ps(x + r * pitch + i * WIDE + 16);
+            const vf a = vf_load(x + r * pitch + i * WIDE);
             for (int o = 0; o < outs; o++)
-                acc[r][o] = _mm512_fmadd_ps(b, odd[o], _mm512_fmadd_ps(a, even[o], acc[r][o]));
+                acc[r][o] = vf_fma(a, part[o], acc[r][o]);
+        }
+        for (int o = 0; o < outs; o++)
+            part[o] = odd_of(vi_load(w[o] + i * WIDE));
+        for (int r = 0; r < rows; r++) {
+            const vf b = vf_load(x + r * pitch + i * WIDE + 16);
+            for (int o = 0; o < outs; o++)
+                acc[r][o] = vf_fma(b, part[o], acc[r][o]);
         }
     }
     for (int r = 0; r < rows; r++)
         for (int o = 0; o < outs; o++)
-            sums[r * OUTS + o] += _mm512_reduce_add_ps(acc[r][o]);
+            sums[r * OUTS + o] += vf_sum(acc[r][o]);
 }
 
 /* `ahead` is known where this is inlined: a test for it would cost as much as it brings. */
@@ -68,8 +73,8 @@ static inline __attribute__((always_inline)) void any(const uint16_t *const *w, 
         return;
     }
     int64_t r = 0;
-    for (; r + 4 <= rows; r += 4)
-        block(w, x + r * pitch, pitch, wide, 4, OUTS, ahead, sums + r * OUTS);
+    for (; r + ROWS <= rows; r += ROWS)
+        block(w, x + r * pitch, pitch, wide, ROWS, OUTS, ahead, sums + r * OUTS);
     switch (rows - r) {
     case 3:
         block(w, x + r * pitch, pitch, wide, 3, OUTS, ahead, sums + r * OUTS);
@@ -83,14 +88,12 @@ static inline __attribute__((always_inline)) void any(const uint16_t *const *w, 
 }
 
 static void ordered(const float *x, int64_t rows, int64_t k, int64_t chunk, int64_t r, float *to) {
-    const __m512i evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    const __m512i odds = _mm512_add_epi32(evens, _mm512_set1_epi32(1));
     for (int64_t i = 0; i < k; i += WIDE) {
         const int64_t c = i / chunk, size = k - c * chunk < chunk ? k - c * chunk : chunk;
         float *at = to + c * chunk * rows + r * size + (i - c * chunk);
-        const __m512 a = _mm512_loadu_ps(x + r * k + i), b = _mm512_loadu_ps(x + r * k + i + 16);
-        _mm512_storeu_ps(at, _mm512_permutex2var_ps(a, evens, b));
-        _mm512_storeu_ps(at + 16, _mm512_permutex2var_ps(a, odds, b));
+        const vf a = vf_load(x + r * k + i), b = vf_load(x + r * k + i + 16);
+        vf_store(at, vf_even(a, b));
+        vf_store(at + 16, vf_odd(a, b));
     }
 }
 
