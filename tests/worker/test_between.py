@@ -9,9 +9,10 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tests.support import tiny
+from tests.support.kernels import needs_kernels
 from tui.worker import attention, between, formats, native
 
-pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "-")
+pytestmark = needs_kernels
 
 SIZES = tiny.config().to_dict() | {
     "hidden_size": 256,

@@ -11,18 +11,22 @@ import pytest
 import torch
 
 from tests.support import disks, tiny
+from tests.support.kernels import needs_kernels
 from tui.engines.base import Message, Request, Sampling
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Body, Delta, Failed, Loaded
 
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 OLDEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
+NO_COMPILER = {"PATH": "/nowhere", "DUIBI_CACHE_DIR": "empty"}
+"""Nor a cache in which kernels were compiled before."""
 ACCURACY = """
 import torch
 from tui.worker import packed
 torch.manual_seed(0)
 weight, x = 1 + torch.rand(64, 256) / 8, 1 + torch.rand(24, 256) / 8
-layer = packed.Int8(packed.Int8.parts(weight, None))
+kind = packed.Int8 if packed.has_vnni() else packed.Int8Widened
+layer = kind(kind.parts(weight, None))
 print(max(float((layer(part) - part @ weight.T).norm() / (part @ weight.T).norm())
           for part in (x, x[:3])))
 """
@@ -35,8 +39,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def answered(folder: Path, dtype: str, log: Path) -> tuple[Loaded, list[Body]]:
-    engine = LocalEngine(folder, dtype, 1, log)
+def answered(
+    folder: Path, dtype: str, log: Path, lookup: bool = False
+) -> tuple[Loaded, list[Body]]:
+    engine = LocalEngine(folder, dtype, 1, log, lookup=lookup)
     request = Request(1, (Message("user", "hello"),), 6, Sampling(greedy=True))
     try:
         loaded = engine.load(lambda t_ns, body: None)
@@ -45,13 +51,19 @@ def answered(folder: Path, dtype: str, log: Path) -> tuple[Loaded, list[Body]]:
         engine.close()
 
 
+def without(less: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in less.items():
+        monkeypatch.setenv(name, str(tmp_path / value) if value == "empty" else value)
+
+
 @pytest.mark.parametrize(
     ("less", "dtype", "said"),
     [
-        (AVX2, "bf16", "computed by torch's kernels, more slowly"),
-        (AVX2, "int8", "int8 is computed by torch's kernels, more slowly: "),
-        (AVX2, "int4", "int4 is computed by torch's kernels, more slowly: "),
+        (AVX2 | NO_COMPILER, "bf16", "bf16 is computed by torch's kernels, more slowly: "),
+        (AVX2 | NO_COMPILER, "int8", "int8 is computed by torch's kernels, more slowly: "),
+        (AVX2 | NO_COMPILER, "int4", "int4 is computed by torch's kernels, more slowly: "),
         (OLDEST, "int4", "neither AVX2 nor AVX-512: int4 is slow"),
+        (OLDEST, "int8", "int8 is computed by torch's kernels, more slowly: "),
     ],
 )
 def test_a_cpu_with_less_answers_and_it_is_said(
@@ -62,12 +74,36 @@ def test_a_cpu_with_less_answers_and_it_is_said(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in less.items():
-        monkeypatch.setenv(name, value)
+    without(less, tmp_path, monkeypatch)
     loaded, bodies = answered(folder, dtype, tmp_path / "log")
     assert any(said in note for note in loaded.notes), loaded.notes
     end = bodies[-1]
     assert isinstance(end, Answered) and end.output_tokens == 6
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", ["bf16", "int8", "int4"])
+def test_avx2_is_enough_for_our_kernels_and_for_the_same_words(
+    folder: Path, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, wanted = answered(folder, dtype, tmp_path / "log")
+    without(AVX2, tmp_path, monkeypatch)
+    loaded, bodies = answered(folder, dtype, tmp_path / "log", lookup=True)
+    assert usual.notes == loaded.notes == []
+    assert text_of(bodies) == text_of(wanted) != ""
+
+
+def test_what_rounds_several_tokens_unlike_one_guesses_none_and_says_so(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without(AVX2 | NO_COMPILER, tmp_path, monkeypatch)
+    said, found = [], []
+    for lookup in (False, True):
+        loaded, bodies = answered(folder, "int8", tmp_path / "log", lookup)
+        said.append([note for note in loaded.notes if "--lookup" in note])
+        found.append(text_of(bodies))
+    assert [len(notes) for notes in said] == [0, 1]
+    assert found[0] == found[1] != ""
 
 
 @pytest.mark.parametrize("isa", ["DEFAULT", "AVX512_CORE", "AVX2", "SSE41"])

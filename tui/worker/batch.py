@@ -29,7 +29,7 @@ from tui.worker.generate import (
     figures,
     plan,
 )
-from tui.worker.lookup import LONGEST, Lookup
+from tui.worker.lookup import LONGEST, Lookup, keeps_words
 from tui.worker.measure import Peak, major_faults
 from tui.worker.stream import TextStream, Visible
 
@@ -90,7 +90,7 @@ class Batch:
         """``tokens``: how many of prompts and answers may be held together, padding among
         them (0: any); an answer that is alone is always let in."""
         self._ready, self._control, self._peak = ready, control, peak
-        self._looks_up = lookup
+        self._looks_up = lookup and keeps_words(ready.model)
         self._rows: list[_Row] = []
         self._cache: Any = None
         self._kept = kept or past.Kept()

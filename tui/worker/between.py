@@ -17,12 +17,13 @@ from tui.worker import native, packed
 
 _HALF = {torch.float32: 0, torch.bfloat16: 1}
 """Dtypes that the kernels take, and how they are told of them."""
-_WIDE = 16
+WIDE = 16
+"""The kernels take rows of so many values, or a multiple."""
 
 
 def takes(x: torch.Tensor, width: int) -> bool:
     """Whether the kernels take such values, ``width`` of them in a row."""
-    return x.dtype in _HALF and x.device.type == "cpu" and width % _WIDE == 0
+    return x.dtype in _HALF and x.device.type == "cpu" and width % WIDE == 0
 
 
 def half(x: torch.Tensor) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from tui.worker import packed
 from tui.worker.families.base import Codec
 
 TOKENS = 512
@@ -42,7 +43,7 @@ def walk(
     """
     waiting, hooks, failed = set(range(len(inputs_of))), [], False
     # Others (fp16, bf16 where the CPU has none) are computed a hundred times more slowly.
-    quick = torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+    quick = torch.bfloat16 if packed.has_bf16() else torch.float32
 
     def passed(number: int, _layer: Any, given: Any, _out: Any) -> None:
         nonlocal failed

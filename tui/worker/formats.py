@@ -60,9 +60,9 @@ def prepared(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
         return _reduced(checkpoint, dtype, progress)
     if dtype != "bf16" or device.fault() == "" or checkpoint.blueprint is None:
         return device.placed(checkpoint.build(dtype, progress))
-    if not native.missing() and _plain_suits(checkpoint):
-        return _plain(checkpoint, progress), "cpu", device.remarks()
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if (not native.missing() or not packed.has_bf16()) and _plain_suits(checkpoint):
+        model = _plain(checkpoint, progress)
+    elif packed.has_bf16():
         model = _in_place(checkpoint, dtype, progress)
     else:
         model = checkpoint.build(dtype, progress)
@@ -108,13 +108,15 @@ def _kind(unit: Unit, dtype: str) -> Any:
         return tiled.Int4 if small else tiled.Int8
     if small and packed.Int4.takes(sum(unit.rows), unit.columns):
         return packed.Int4
-    return packed.Int8
+    return packed.Int8 if packed.has_vnni() else packed.Int8Widened
 
 
 def _layer(kind: Any, unit: Unit, parts: packed.Parts) -> Any:
     if kind is packed.Int8:
         return kind(parts, fine=unit.is_head or unit.members[0].endswith(_OUTLIERS))
-    return kind(parts) if kind is packed.Int4 else kind(parts, sum(unit.rows))
+    if kind in (packed.Int8Widened, packed.Int4):
+        return kind(parts)
+    return kind(parts, sum(unit.rows))
 
 
 def _stored(checkpoint: Checkpoint) -> str:
@@ -187,12 +189,13 @@ def _plain_suits(checkpoint: Checkpoint) -> bool:
 def _plain(checkpoint: Checkpoint, progress: Progress) -> Any:
     """bfloat16 weights where they lie in the mapped file; all else in float32."""
     model = checkpoint.build("bf16", progress)
+    kind = packed.Plain if native.missing() else tiled.Plain
     for unit in units(model):
         if tiled.takes(unit.columns):
             members = [model.get_submodule(name) for name in unit.members]
             bias = [None if m.bias is None else m.bias.detach() for m in members]
             weights = [m.weight.detach() for m in members]
-            put(model, unit, tiled.Plain(*zip(weights, bias, strict=True)))
+            put(model, unit, kind(*zip(weights, bias, strict=True)))
     for module in model.modules():
         if type(module) is nn.Embedding:
             module.register_forward_hook(lambda _module, _given, found: found.float())
@@ -271,8 +274,6 @@ def _remarks(dtype: str) -> list[str]:
     if dtype == "int4" and capability not in ("AVX512", "AVX2"):
         found.append("this CPU has neither AVX2 nor AVX-512: int4 is slow, try @fp32")
     found += _by_torch(dtype)
-    if native.missing() and not packed.has_vnni():
-        found.append("without VNNI what has 8 bits is computed in 7-bit steps")
     if torch.cuda.is_available():
         found.append(f"{dtype} is computed by the CPU; @bf16 would use the GPU")
     return found

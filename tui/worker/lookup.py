@@ -6,6 +6,14 @@ taken, so that the text is the same. (Saxena 2023, "Prompt Lookup Decoding".)
 """
 
 from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from tui.worker import native, packed
+from tui.worker.attention import NAME
+from tui.worker.between import WIDE
 
 LONGEST = 8
 """Tokens guessed at most: a pass over so many rows still costs about what one row costs."""
@@ -13,6 +21,31 @@ _PATTERN = 3
 """Tokens in a row that must have occurred before."""
 _FIRST, _REST = 4, 4
 _LONGEST_REST = 128
+_TORCHS = (nn.Linear, packed.Bf16, packed.Int8, packed.Int8Widened, packed.Int4)
+"""Linear layers that round several rows otherwise than one."""
+
+NO_GUESSES = "--lookup guesses nothing: here several tokens at once are rounded unlike one"
+"""What a person is told where words are not kept."""
+
+
+def keeps_words(model: Any) -> bool:
+    """Whether a pass over several tokens chooses the words that passes over one token choose.
+
+    In float32 it does: its rounding is far below what lies between two words. In less it does
+    where our kernels compute all of it, each row as if it were alone; torch's take another
+    order of sums for another number of rows.
+    """
+    if model.config.dtype == torch.float32:
+        return True
+    if native.missing() or model.device.type != "cpu":
+        return False
+    if model.config._attn_implementation != NAME:
+        return False
+    modules = list(model.modules())
+    layers = (m.layer if isinstance(m, packed.Part) else m for m in modules)
+    return not any(isinstance(layer, _TORCHS) for layer in layers) and all(
+        getattr(module, "head_dim", WIDE) % WIDE == 0 for module in modules
+    )
 
 
 class Lookup:

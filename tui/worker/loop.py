@@ -142,6 +142,7 @@ class Worker:
         from tui.worker.generate import Ready
         from tui.worker.gguf import converted, remarks
         from tui.worker.load import open_checkpoint
+        from tui.worker.lookup import NO_GUESSES, keeps_words
         from tui.worker.past import Kept
 
         torch.set_num_threads(max(1, int(order["threads"])))
@@ -166,6 +167,8 @@ class Worker:
             attach(model)
         ready, kept = Ready(checkpoint, model, device, context), Kept()
         lookup = bool(order.get("lookup"))
+        if lookup and not keeps_words(model):
+            remark.append(NO_GUESSES)
         fitting = room(model, checkpoint.cached_values, device)
         tokens = _lowest(int(order.get("tokens") or 0), fitting)
         self._front, self._batch = (

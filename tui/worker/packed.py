@@ -20,6 +20,8 @@ _FINE_ROWS = 16
 """Up to so many rows activations are given 16 bits, as two rows of 8: reading the weights
 is what takes the time there, and a second row is nearly free."""
 _STEP = 127
+_BLOCK = 256
+"""Outputs whose weights are widened at a time: they stay in the cache of a core."""
 
 
 class Bf16(nn.Module):  # type: ignore[misc]
@@ -38,7 +40,8 @@ class Bf16(nn.Module):  # type: ignore[misc]
 
 class Int8(nn.Module):  # type: ignore[misc]
     """int8 weights with a scale per row, times 8-bit activations with a scale per row of
-    theirs (two such rows for one where rows are few, or ``fine``), in oneDNN's kernel."""
+    theirs (two such rows for one where rows are few, or ``fine``), in oneDNN's kernel.
+    Without VNNI that adds pairs of products in 16 bits, which overflow: see `has_vnni`."""
 
     def __init__(self, parts: Parts, fine: bool = False) -> None:
         super().__init__()
@@ -50,9 +53,6 @@ class Int8(nn.Module):  # type: ignore[misc]
         self._zeros = torch.zeros(self.outputs, dtype=torch.int64)
         bias = parts.get("bias")
         self._bias = None if bias is None else bias.clone()
-        # Without VNNI the kernel adds pairs of products in 16 bits, which overflow unless
-        # the activations have a bit less.
-        self._step = _STEP if has_vnni() else _STEP // 2
 
     @staticmethod
     def parts(
@@ -74,14 +74,14 @@ class Int8(nn.Module):  # type: ignore[misc]
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x @ weight.T + bias``."""
         rows = x.reshape(-1, x.shape[-1]).float()
-        count, step = rows.shape[0], self._step
-        unit = rows.abs().amax(1, keepdim=True).clamp_min_(1e-20).div_(step)
+        count = rows.shape[0]
+        unit = rows.abs().amax(1, keepdim=True).clamp_min_(1e-20).div_(_STEP)
         steps = rows / unit
         if self._fine or count <= _FINE_ROWS:
             coarse = steps.round()
-            rest = steps.sub_(coarse).mul_(2 * step).round_()
+            rest = steps.sub_(coarse).mul_(2 * _STEP).round_()
             both = self._product(torch.cat((coarse, rest)))
-            y = both[:count].add_(both[count:], alpha=1 / (2 * step))
+            y = both[:count].add_(both[count:], alpha=1 / (2 * _STEP))
         else:
             y = self._product(steps.round_())
         y = y.mul_(unit)
@@ -91,12 +91,53 @@ class Int8(nn.Module):  # type: ignore[misc]
 
     def _product(self, steps: torch.Tensor) -> torch.Tensor:
         """The product with rows in whole steps of -127 to 127."""
-        zero = self._step + 1
+        zero = _STEP + 1
         return torch.ops.onednn.qlinear_pointwise(
             steps.add_(zero).to(torch.uint8),
             *(1.0, zero, self._packed, self._scale, self._zeros, None),
             *(1.0, 0, torch.float32, "none", [], ""),
         )
+
+
+class Int8Widened(nn.Module):  # type: ignore[misc]
+    """What `Int8` is made of, computed in float32 where the file's pages lie: the weights'
+    rounding is the only one but that of the result."""
+
+    parts = staticmethod(Int8.parts)
+    shapes = staticmethod(Int8.shapes)
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__()
+        self._weight, self._scale, self._bias = parts["weight"], parts["scale"], parts.get("bias")
+        self.outputs = self._weight.shape[0]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias``."""
+        y = _widened_product(x, [self._weight]).mul_(self._scale)
+        if self._bias is not None:
+            y = y.add_(self._bias)
+        return y.to(x.dtype)
+
+
+class Plain(nn.Module):  # type: ignore[misc]
+    """bfloat16 weights where the file's pages lie, float32 for all else, as `tiled.Plain`."""
+
+    def __init__(self, *matrices: tuple[torch.Tensor, torch.Tensor | None]) -> None:
+        super().__init__()
+        self._weights = [weight.to(torch.bfloat16) for weight, _ in matrices]
+        self.outputs = sum(weight.shape[0] for weight in self._weights)
+        self._bias: torch.Tensor | None = None
+        if any(bias is not None for _, bias in matrices):
+            zeros = (torch.zeros(weight.shape[0]) for weight in self._weights)
+            given = [bias for _, bias in matrices]
+            self._bias = torch.cat(
+                [z if b is None else b.float() for z, b in zip(zeros, given, strict=True)]
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias`` in float32."""
+        y = _widened_product(x, self._weights)
+        return y if self._bias is None else y.add_(self._bias)
 
 
 class Int4(nn.Module):  # type: ignore[misc]
@@ -141,6 +182,18 @@ class Int4(nn.Module):  # type: ignore[misc]
         if self._bias is not None:
             y = y.add_(self._bias)
         return y.reshape(*x.shape[:-1], self.outputs)
+
+
+def _widened_product(x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
+    """``x @ weight.T`` in float32 of matrices side by side, in whatever dtype they are."""
+    rows = x.reshape(-1, x.shape[-1]).float().t()
+    y = torch.empty((sum(weight.shape[0] for weight in weights), rows.shape[1]))
+    start = 0
+    for weight in weights:
+        for block in weight.split(_BLOCK):
+            torch.mm(block.float(), rows, out=y[start : start + block.shape[0]])
+            start += block.shape[0]
+    return y.t().contiguous().view(*x.shape[:-1], -1)
 
 
 class _Shared:
@@ -212,3 +265,8 @@ def has_vnni() -> bool:
         *(1.0, 0, torch.float32, "none", [], ""),
     )
     return bool((found == 255 * _STEP * columns).all())
+
+
+def has_bf16() -> bool:
+    """Whether oneDNN multiplies bfloat16 here (on a CPU: with AVX-512)."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

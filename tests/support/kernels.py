@@ -1,0 +1,21 @@
+"""What a test needs of the CPU and of the machine to compute with, and what is said without."""
+
+import pytest
+
+from tui.worker import native, packed
+
+needs_kernels = pytest.mark.skipif(
+    bool(native.missing()), reason=f"our kernels cannot be had: {native.missing()}"
+)
+needs_bf16 = pytest.mark.skipif(
+    not packed.has_bf16(), reason="oneDNN multiplies bfloat16 only with AVX-512"
+)
+needs_vnni = pytest.mark.skipif(
+    not packed.has_vnni(), reason="oneDNN multiplies bytes exactly only with VNNI"
+)
+
+
+def by_torch(dtype: str) -> list[str]:
+    """The remark that torch's kernels compute, where ours cannot be had."""
+    reason = native.missing()
+    return [f"{dtype} is computed by torch's kernels, more slowly: {reason}"] if reason else []

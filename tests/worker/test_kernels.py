@@ -1,0 +1,229 @@
+"""The kernels as each instruction set has them: one computes what the other does, bit for bit."""
+
+import ctypes
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support.kernels import needs_kernels
+from tui.host import cpu
+from tui.worker import attention, native, tiled
+
+pytestmark = needs_kernels
+
+HERE = [one for one in native._VARIANTS if one.needs <= cpu.flags()]
+OTHERS = [one for one in native._VARIANTS if one not in HERE]
+TILED = [tiled.Int8, tiled.Int4]
+ROWS = [1, 2, 3, 4, 5, 8, 9, 17, 130]
+
+needs_two = pytest.mark.skipif(
+    len(HERE) < 2, reason="comparing kernels needs a CPU with two of their instruction sets"
+)
+
+
+@pytest.fixture(autouse=True)
+def still() -> Iterator[None]:
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(params=HERE, ids=lambda one: one.name)
+def variant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    use(request.param, monkeypatch)
+    return request.param
+
+
+def use(variant: Any, patch: pytest.MonkeyPatch) -> None:
+    library = native._loaded_as(variant)
+    patch.setattr(native, "_loaded", lambda: (library, ""))
+
+
+def weights(rows: int, columns: int) -> torch.Tensor:
+    """Of very different size, with a row and a group of zeros."""
+    made = torch.randn(rows, columns) ** 3
+    made[7] = 0
+    made[9, :32] = 0
+    return made
+
+
+def inputs(rows: int, columns: int) -> torch.Tensor:
+    return torch.randn(rows, columns) * torch.logspace(-2, 2, rows)[:, None]
+
+
+def layers() -> Iterator[tuple[str, Any, int]]:
+    """Layers of every kind, of no whole number of tiles, with their packed bytes."""
+    for columns in (64, 96, 1024):
+        weight, bias = weights(101, columns), torch.randn(101)
+        for kind in TILED:
+            for importance in (None, torch.rand(columns) + 0.01):
+                parts = kind.parts(weight, bias, importance)
+                yield f"{kind.__name__} {columns}", kind(parts, 101), columns
+        both = (weight.bfloat16(), bias), (weight[:50].bfloat16(), None)
+        yield f"Plain {columns}", tiled.Plain(*both), columns
+
+
+def between(dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
+    """Norms, gates, turned heads and attention, of numbers and of what is none."""
+    library, half = native.library(), int(dtype == torch.bfloat16)
+    x = torch.randn(9, 96).to(dtype) * 30
+    x[3, 3], x[4, 4] = torch.nan, torch.inf
+    weight, y = torch.randn(96), torch.empty_like(x)
+    library.duibi_norm(x.data_ptr(), 9, 96, weight.data_ptr(), 1e-6, y.data_ptr(), half)
+    yield "norm", y
+    y = torch.empty((9, 48), dtype=dtype)
+    library.duibi_gate(x.data_ptr(), 9, 48, y.data_ptr(), half)
+    yield "gate", y
+    for width in (48, 128):
+        for count in (1, 9):
+            # 8 heads, 2 groups; 70 tokens in the past, 5 in the tail.
+            x = torch.randn(2, count, 12 * width).to(dtype)
+            cosine, sine = (torch.randn(2, count, width).to(dtype) for _ in range(2))
+            norms = torch.randn(2, width)
+            past = [torch.randn(2, 2, 70, width).to(dtype) for _ in range(2)]
+            tail = [torch.randn(2, 2, attention.TAIL, width).to(dtype) for _ in range(2)]
+            query = torch.empty((2, count, 8, width), dtype=dtype)
+            library.duibi_turn(
+                *(x.data_ptr(), 2, count, 8, 2, width, cosine.data_ptr(), sine.data_ptr(), count),
+                *(norms[0].data_ptr(), norms[1].data_ptr(), 1e-6, query.data_ptr()),
+                *(tail[0].data_ptr(), tail[1].data_ptr(), 5, attention.TAIL, half),
+            )
+            yield f"turn {width} {count}", torch.cat([t.flatten() for t in (query, *tail)])
+            late = [part[..., : 5 + count, :] for part in tail]
+            mask = torch.rand(2, 1, count, 75 + count) > 0.3
+            for name, seen in (("attend", None), ("attend masked", mask)):
+                given = query.transpose(1, 2), (past[0], late[0]), (past[1], late[1]), seen, 0.3
+                yield f"{name} {width} {count}", attention._by_kernel(*given)
+
+
+def computed() -> dict[str, torch.Tensor]:
+    """All that the kernels of this moment make of the same numbers."""
+    torch.manual_seed(0)
+    found: dict[str, torch.Tensor] = {}
+    for number, (name, layer, columns) in enumerate(layers()):
+        if not isinstance(layer, tiled.Plain):
+            found[f"packed {name} {number}"] = layer._weight
+            found[f"scales {name} {number}"] = layer._scale
+        for rows in ROWS:
+            found[f"{name} {number} {rows}"] = layer(inputs(rows, columns))
+    for dtype in (torch.float32, torch.bfloat16):
+        found |= {f"{name} {dtype}": y for name, y in between(dtype)}
+    return found
+
+
+def alike(one: torch.Tensor, two: torch.Tensor) -> bool:
+    """Equal, and none a number where the other is none."""
+    if not one.is_floating_point():
+        return torch.equal(one, two)
+    none = one.isnan()
+    return torch.equal(none, two.isnan()) and torch.equal(one[~none], two[~none])
+
+
+@needs_two
+@pytest.mark.parametrize("other", HERE[1:], ids=lambda one: one.name)
+def test_packed_bytes_and_results_are_those_of_the_best_kernels(
+    other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(HERE[0], monkeypatch)
+    wanted = computed()
+    use(other, monkeypatch)
+    found = computed()
+    assert [name for name in wanted if not alike(found[name], wanted[name])] == []
+
+
+def test_sums_of_the_largest_bytes_are_exact(variant: Any) -> None:
+    sign = torch.tensor([1.0, -1.0]).repeat(32)
+    for kind in TILED:
+        for weight in (sign[:, None].expand(64, 1024), sign.repeat(16).expand(64, 1024)):
+            layer = kind(kind.parts(weight.contiguous(), None), 64)
+            for x in (torch.ones(5, 1024), -torch.ones(5, 1024), sign.repeat(16).expand(5, 1024)):
+                wanted = x @ weight.t()
+                assert float((layer(x).float() - wanted).abs().max()) <= 1024 / 256 * (
+                    kind is tiled.Int4
+                )
+
+
+def test_integers_are_those_of_the_plain_sum(variant: Any) -> None:
+    # Whole numbers up to 127 on either side are their own bytes; bfloat16 holds what is asked.
+    weight = torch.randint(-127, 128, (64, 32)).float()
+    weight[:, 0] = 127
+    x = torch.randint(-127, 128, (40, 32)).float()
+    x[:, 1] = -127
+    layer = tiled.Int8(tiled.Int8.parts(weight, None), 64)
+    assert torch.equal(layer(x), (x @ weight.t()).bfloat16())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_row_is_computed_as_it_would_be_alone(variant: Any, dtype: torch.dtype) -> None:
+    for name, layer, columns in layers():
+        for rows in range(2, 10):
+            x = inputs(rows, columns)
+            alone = torch.cat([layer(x[n : n + 1]) for n in range(rows)])
+            assert torch.equal(layer(x), alone), (name, rows)
+    for width in (48, 64):
+        key, value = (torch.randn(1, 2, 90, width).to(dtype) for _ in range(2))
+        late = [torch.randn(1, 2, attention.TAIL, width).to(dtype) for _ in range(2)]
+        query = torch.randn(1, 6, 9, width).to(dtype)
+
+        def found(first: int, last: int, key: Any = key, value: Any = value) -> torch.Tensor:
+            tail = [part[..., :last, :] for part in late]  # noqa: B023
+            asked = query[:, :, first:last]  # noqa: B023
+            return attention.attend(None, asked, (key, tail[0]), (value, tail[1]), None)[0]
+
+        alone = torch.cat([found(n, n + 1) for n in range(9)], 1)
+        assert torch.equal(found(0, 9), alone)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda one: one.name)
+def test_what_this_cpu_cannot_run_is_compiled_nevertheless(other: Any, tmp_path: Path) -> None:
+    assert isinstance(native._compiled(tmp_path, other), ctypes.CDLL)
+
+
+@pytest.mark.parametrize(
+    ("capability", "most"), [("AVX512", "AVX512"), ("AVX2", "AVX2"), ("DEFAULT", "")]
+)
+def test_no_more_is_used_than_torch_uses(
+    capability: str, most: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = frozenset().union(*(one.needs for one in native._VARIANTS))
+    monkeypatch.setattr(cpu, "flags", lambda: every)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    if not most:
+        with pytest.raises(native.Unavailable, match="torch keeps to DEFAULT here"):
+            native._fitting()
+        return
+    assert native._fitting()[0].capability == most
+    monkeypatch.setattr(cpu, "flags", lambda: every - {"avx512_vnni", "avx_vnni"})
+    assert [one.name for one in native._fitting()] == ["AVX2"]
+    monkeypatch.setattr(cpu, "flags", lambda: frozenset({"avx2"}))
+    with pytest.raises(native.Unavailable, match="no AVX2 with FMA"):
+        native._fitting()
+
+
+def test_the_instruction_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert native.variant() == native._fitting()[0].name
+    monkeypatch.setattr(native, "_loaded", lambda: (None, "there is no C compiler"))
+    assert native.variant() == ""
+
+
+@needs_two
+def test_a_compiler_that_is_too_old_for_the_best_gets_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compile_, tried = native._compile, []
+
+    def old(compiler: str, place: Path, variant: Any) -> None:
+        tried.append(variant.name)
+        if variant.name == HERE[0].name:
+            raise native.Unavailable("cc could not compile them")
+        compile_(compiler, place, variant)
+
+    monkeypatch.setattr(native, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(native, "_compile", old)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert native._load().variant == HERE[1].name
+    assert tried[-1] == HERE[1].name
