@@ -1,8 +1,18 @@
-"""No test sees or touches the real home: every folder of the program is a fresh one."""
+"""No test sees or touches the real home: every folder of the program is a fresh one.
 
+A run ends with what it computed with and what it could not test: a green one on this machine is
+not one on another.
+"""
+
+import os
 import resource
+import shutil
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,3 +46,55 @@ def limited() -> Iterator[Callable[[int], None]]:
 
     yield limit
     limit(-1)
+
+
+_KERNELS = pytest.StashKey[set[str]]()
+_HIDING = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
+"""What can keep a CPU from the instructions that it has."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_KERNELS] = set()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if found := _kernels():
+        session.config.stash[_KERNELS].add(found)
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["kernels"] = sorted(session.config.stash[_KERNELS])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Of pytest-xdist: one of its processes has ended, which computed for this one."""
+    node.config.stash[_KERNELS] |= set(getattr(node, "workeroutput", {}).get("kernels", ()))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for kernels in sorted(config.stash[_KERNELS]) or ["none were asked for"]:
+        terminalreporter.write_line(f"kernels: {kernels}")
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        reasons[str(report.longrepr[2]).removeprefix("Skipped: ")] += 1
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"not tested here: {reason} ({count})")
+
+
+def _kernels() -> str:
+    """What computed in this process: empty where nothing did."""
+    native = sys.modules.get("tui.worker.native")
+    if native is None or not native._loaded.cache_info().currsize:
+        return ""
+    found = f"{native.variant()}, compiled by {_compiler(native)}"
+    if why := native.missing():
+        found = f"torch's, because {why}"
+    hidden = [f"{name}={os.environ[name]}" for name in _HIDING if name in os.environ]
+    return f"{found} ({' '.join(hidden)})" if hidden else found
+
+
+def _compiler(native: Any) -> str:
+    path = next((path for name in native._COMPILERS if (path := shutil.which(name))), None)
+    if path is None:
+        return "an earlier run"
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    return said.partition("\n")[0] or path

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support import tiny
 from tests.support.demo import demo_gguf
+from tests.support.kernels import needs_kernels
 from tui.engines import child as child_module
 from tui.engines.base import EngineError, Message, Request, Sampling
 from tui.engines.child import environment, explain
@@ -389,6 +390,7 @@ def test_a_worker_at_rest_gives_back_what_an_answer_took(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@needs_kernels
 @pytest.mark.parametrize("dtype", ["bf16", "int8", "int4"])
 def test_guessed_tokens_leave_the_text_as_it_is(dtype: str, tmp_path: Path) -> None:
     story = "The river rises in the northern hills and flows past three old towns to the sea. "
