@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import row, spread
-from tui.app.safe_text import clean
 from tui.events import Asked, Delta, Started
 from tui.sessions import reader
 from tui.sessions.export.cast import cast
+from tui.text.sanitise import clean
 
 PLAYER = "asciinema-player@3.18.0"
 SCRIPT = Path(__file__).with_name("asciinema.mjs")

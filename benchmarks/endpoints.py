@@ -21,8 +21,8 @@ from tests.support.fault_server import FaultServer, Received, Reply
 from tui.engines.base import Message, Request
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.limiter import Limiter
-from tui.engines.services import Service
 from tui.events import Answered, Delta, Failed, Note, Started
+from tui.services import Service
 
 TOKENS, TOKEN_S = 40, 0.002
 REFUSED_EACH = {97: 429, 61: 500}

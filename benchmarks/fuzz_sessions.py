@@ -21,7 +21,6 @@ from typing import Any
 
 from benchmarks.figures import row
 from tests.support.sessions import write_session
-from tui.app.safe_text import clean
 from tui.board import fold
 from tui.events import Event
 from tui.host.errors import UserError
@@ -29,6 +28,7 @@ from tui.sessions import library, lines, reader
 from tui.sessions.export.cast import cast
 from tui.sessions.export.plain import transcript
 from tui.sessions.player import Player
+from tui.text.sanitise import clean
 
 MEMORY = 2 << 30
 GOLDEN = Path(__file__).parent.parent / "tests" / "data" / "sessions" / "v1.duibi"

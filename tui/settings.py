@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tui.engines import services
+from tui import services
 from tui.host import paths
 from tui.host.errors import UserError
 
@@ -40,7 +40,7 @@ class Settings:
     or ``png``; ``dimensions`` are what answers
     are judged in where the question set names none; ``aliases`` maps a word to a model
     reference, ``keys`` a binding's id to keys, ``services`` a name to what
-    `tui.engines.services` says of one.
+    `tui.services` says of one.
     """
 
     questions: str = "tongji"

@@ -11,10 +11,10 @@ from tests.support.source import ScriptedRun
 from tui.app.conversation import MARKDOWN
 from tui.app.main import make_app
 from tui.app.markdown import MAX_CHARACTERS, rows
-from tui.app.safe_text import clean
 from tui.app.screens.compare import CompareScreen
 from tui.app.themes import ROLES
 from tui.settings import Settings
+from tui.text.sanitise import clean
 
 ANSWER = """## 结论
 

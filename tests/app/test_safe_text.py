@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.app.safe_text import clean, one_line
+from tui.text.sanitise import clean, one_line
 
 HOSTILE = [
     "\x1b[2J\x1b]52;c;aGFsbG8=\x07",

@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui.app.safe_text import clean
 from tui.app.side_by_side import side_by_side
+from tui.text.sanitise import clean
 
 
 def words(rows: list[list[tuple[str, str]]]) -> str:

@@ -11,8 +11,8 @@ from tests.support.fault_server import Behaviour, FaultServer, Received, Reply, 
 from tui.engines.base import EngineError
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.listing import probe
-from tui.engines.services import find
 from tui.events import Body, Delta, Event, encode
+from tui.services import find
 
 CANARY = "sk-canary-3f9a1c77d0e24b6f"
 

@@ -16,10 +16,10 @@ from tui.engines.exchange import retry_after
 from tui.engines.faults import CAUSES, Fault, remark
 from tui.engines.limiter import Limiter
 from tui.engines.secret import Secret
-from tui.engines.services import Service, find, services
 from tui.engines.sse import Parser, ServerEvent, StreamError
 from tui.host.errors import UserError
-from tui.reasoning import Stream
+from tui.services import Service, find, services
+from tui.text.reasoning import Stream
 
 # -- event stream ----------------------------------------------------------------------------
 

@@ -26,8 +26,8 @@ from tests.support.endpoints import clear_proxies
 from tui.cli import call as run
 from tui.engines.base import EngineError, Message, Request, Sampling
 from tui.engines.endpoint import EndpointEngine
-from tui.engines.services import find
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Started
+from tui.services import find
 from tui.worker.gguf import converted
 
 PEERS = Path(os.environ.get("DUIBI_PEERS") or Path(sys.prefix) / "peers")

@@ -3,7 +3,7 @@
 import pyte
 import pytest
 
-from tui.host.cells import width
+from tui.text.width import width
 
 
 @pytest.mark.parametrize("text", ["", "abc", "同济大学", "a，b。", "e\u0301", "カナ", "Ｆ", "Ω±"])

@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.recorded import header, record
 from tui.host.errors import UserError
-from tui.models import elsewhere
 from tui.models.reference import parse
 from tui.models.resolve import Resolved
+from tui.run import remote_models
 
 CANARY = "sk-canary-0b1d2c"
 OWN: dict[str, Any] = {
@@ -19,7 +19,7 @@ OWN: dict[str, Any] = {
 
 
 def found(text: str, sessions: Path = Path("nowhere"), own: dict[str, Any] = OWN) -> Resolved:
-    return elsewhere.resolve(parse(text, own), own, sessions)
+    return remote_models.resolve(parse(text, own), own, sessions)
 
 
 def test_a_service_says_where_it_is_and_nothing_of_its_key(monkeypatch: pytest.MonkeyPatch) -> None:

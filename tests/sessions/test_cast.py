@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
-from tui.app.safe_text import clean
 from tui.events import Event
 from tui.sessions import reader
 from tui.sessions.export.cast import BODY_ROW, cast
+from tui.text.sanitise import clean
 
 TWO = dataclasses.replace(HEADER, models=HEADER.models[:2])
 

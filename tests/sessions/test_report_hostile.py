@@ -14,7 +14,6 @@ from wcwidth import wcswidth
 
 from tests.support.recorded import RUN, header, record
 from tui import events as ev
-from tui.app.safe_text import clean
 from tui.sessions import reader
 from tui.sessions.export import html, markdown, rows
 from tui.sessions.export.document import Cell, Table
@@ -22,6 +21,7 @@ from tui.sessions.export.merge import merge
 from tui.sessions.export.report import build
 from tui.sessions.export.svg import inert
 from tui.sessions.export.words import catalogue
+from tui.text.sanitise import clean
 
 ATTACKS = [
     "<script>alert(1)</script><img src=x onerror=alert(2)><svg onload=alert(3)>",

@@ -6,11 +6,11 @@ import pytest
 
 from tests.support.recorded import RUN, header, record
 from tui import events as ev
-from tui.app.safe_text import clean
 from tui.host.errors import UserError
 from tui.sessions import reader
 from tui.sessions.export.merge import Merged, merge
 from tui.sessions.export.report import build
+from tui.text.sanitise import clean
 
 QUESTIONS = [
     {"id": "one", "category": "甲", "turns": ["第一题"]},

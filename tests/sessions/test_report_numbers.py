@@ -16,12 +16,12 @@ import sacrebleu
 
 from tests.support.recorded import RUN, header, record
 from tui import events as ev
-from tui.app.safe_text import clean
 from tui.sessions import reader
 from tui.sessions.export import html, markdown, rows
 from tui.sessions.export.charts import speed_points
 from tui.sessions.export.merge import merge
 from tui.sessions.export.report import build
+from tui.text.sanitise import clean
 
 QUESTIONS = [{"id": f"q{i}", "category": f"类别{i}", "turns": [f"第 {i} 题？"]} for i in range(8)]
 DIMENSIONS = ("语言理解", "回答逻辑", "幽默感", "输出流畅性")

@@ -9,8 +9,8 @@ import pytest
 
 from tui.engines.base import Message, Request
 from tui.engines.endpoint import EndpointEngine
-from tui.engines.services import Service
 from tui.events import Answered, Body, Delta, Loaded
+from tui.services import Service
 
 
 def clear_proxies(monkeypatch: pytest.MonkeyPatch) -> None:

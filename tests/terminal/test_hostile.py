@@ -11,8 +11,8 @@ import pytest
 
 from tests.support import hostile, tiny
 from tests.support.terminal import DUIBI, Terminal
-from tui.app.safe_text import clean
 from tui.host import paths
+from tui.text.sanitise import clean
 
 
 def environment(tmp_path: Path) -> dict[str, str]:

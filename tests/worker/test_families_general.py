@@ -15,7 +15,7 @@ from tui.engines.local import LocalEngine
 from tui.host.errors import UserError
 from tui.models import consent
 from tui.models.inspect import describe, examine, inspect, preview, python_files
-from tui.reasoning import divider
+from tui.text.reasoning import divider
 from tui.worker.families.base import CheckpointError
 from tui.worker.load import open_checkpoint, open_words
 from tui.worker.template import ChatTemplate, TemplateError

@@ -21,13 +21,13 @@ from textual.theme import Theme as TextualTheme
 from tui.app import terminal_words
 from tui.app.look import Look
 from tui.app.output import OutputApp
-from tui.app.safe_text import clean
 from tui.app.screens.base import BaseScreen
 from tui.app.theme_folder import ThemeFolders
 from tui.app.themes import ROLES, Theme
 from tui.app.widgets.drawn import Drawn
 from tui.app.widgets.keys_bar import keys_of
 from tui.host import paths, secrets
+from tui.text.sanitise import clean
 
 _AGAIN_S = 5.0
 _LOOK_S = 1.0

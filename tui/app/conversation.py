@@ -10,11 +10,11 @@ from bisect import bisect_right
 from tui.app.figures import bar
 from tui.app.later import Later
 from tui.app.look import Look, Piece
-from tui.app.safe_text import clean, one_line
 from tui.app.wrapping import Wrapped
 from tui.board import Answer, Board, Model, tail
 from tui.events import Failed, Load
 from tui.scoring.dimensions import shown_name
+from tui.text.sanitise import clean, one_line
 
 Row = list[Piece]
 

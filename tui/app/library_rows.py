@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tui.app.figures import clock
 from tui.app.look import Look
-from tui.app.safe_text import one_line
 from tui.app.widgets.menu import Entry, Heading
 from tui.sessions.library import Entry as Recorded
 from tui.sessions.search import Hit
+from tui.text.sanitise import one_line
 
 Rows = list[Entry | Heading | None]
 _BEFORE = 8

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.app.safe_text import clean
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.settings import Settings
+from tui.text.sanitise import clean
 
 if TYPE_CHECKING:
     from textual.screen import Screen

@@ -7,13 +7,13 @@ from rich.cells import cell_len, set_cell_size
 
 from tui.app.figures import bar
 from tui.app.look import Look, Piece
-from tui.app.safe_text import one_line
 from tui.app.widgets.menu import Entry, Heading
-from tui.host.figures import duration, size
 from tui.models.catalogue import Suggestion
 from tui.models.discover import Found
 from tui.models.fetching import Status
 from tui.models.memory import BYTES_PER_WEIGHT
+from tui.text.sanitise import one_line
+from tui.text.units import duration, size
 
 CONTEXT = 2048
 """Tokens that memory is told for."""

@@ -5,9 +5,9 @@ from rich.cells import cell_len
 from tui.app.conversation import loading
 from tui.app.figures import milliseconds, rate
 from tui.app.look import Look, Piece
-from tui.app.safe_text import one_line
 from tui.app.wrapping import clip
 from tui.board import Answer, Board, Model
+from tui.text.sanitise import one_line
 
 _STATE_STYLE = {
     "decoding": "good",

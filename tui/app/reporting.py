@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.app import keep
-from tui.app.safe_text import clean
+from tui.host import save_file
 from tui.host.errors import UserError
 from tui.sessions import reader
 from tui.settings import Settings
+from tui.text.sanitise import clean
 
 if TYPE_CHECKING:
     from tui.app.screens.base import BaseScreen
@@ -104,12 +104,12 @@ def write_reports(
 
         pngs = {question: png(svg) for question, svg in pictures.items()}
         for question, data in pngs.items():
-            beside[question] = keep.write(folder, f"{stem}-{question}.png", data).name
+            beside[question] = save_file.write(folder, f"{stem}-{question}.png", data).name
     document = build(read, lang, clean, pictures, beside)
-    written = [keep.write(folder, f"{stem}-report.md", markdown.render(document))]
+    written = [save_file.write(folder, f"{stem}-report.md", markdown.render(document))]
     if pngs:
         document = build(read, lang, clean, pictures, embedded(pngs))
-    return [*written, keep.write(folder, f"{stem}-report.html", html.render(document))]
+    return [*written, save_file.write(folder, f"{stem}-report.html", html.render(document))]
 
 
 def report_in_background(

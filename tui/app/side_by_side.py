@@ -7,9 +7,9 @@ they share, and the shorter side of each piece is filled with empty rows.
 from dataclasses import dataclass
 
 from tui.app.look import Piece
-from tui.app.safe_text import clean
 from tui.app.wrapping import TAB, wrap_spans
 from tui.scoring.differences import CHANGED, SAME, Span, differences
+from tui.text.sanitise import clean
 
 STYLES = {"same": "", "changed": "warn", "inner": "warn reverse", "only": "good reverse"}
 """By what a stretch is: marked also without colours."""

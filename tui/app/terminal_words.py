@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 
 from tui.app.look import Look
-from tui.app.safe_text import one_line
+from tui.text.sanitise import one_line
 
 _COERCED = "C.UTF-8"
 """What Python itself sets LC_CTYPE to where the locale is C (PEP 538)."""

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from rich.style import Style
 
-from tui.app.safe_text import one_line
 from tui.host.errors import UserError
+from tui.text.sanitise import one_line
 
 ROLES = {
     "background": "of the screen",

@@ -159,7 +159,7 @@ def _unexpected(error: Exception) -> int:
 
 
 def _tell(message: str, next_step: str) -> None:
-    from tui.app.safe_text import clean
+    from tui.text.sanitise import clean
 
     splash.wipe()
     print(clean(f"duibi: {message}"), file=sys.stderr)

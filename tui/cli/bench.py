@@ -23,12 +23,12 @@ from tui.engines.local import LocalEngine
 from tui.events import Answered, Failed, Loaded
 from tui.host import cpu, page_cache, paths
 from tui.host.errors import UserError
-from tui.host.figures import size
 from tui.models import reduced
 from tui.models.files import conversions, converted_name
 from tui.models.recognise import architecture
 from tui.models.resolve import LOCAL, Resolved
 from tui.models.weights import WeightsError, read_json, shard_names
+from tui.text.units import size
 
 app = typer.Typer(add_completion=False)
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from tui.app.terminal_words import locale_not_utf8
 from tui.host import cpu, filesystem, paths
-from tui.host.figures import size
 from tui.models.caches import huggingface_cache, modelscope_caches
 from tui.models.discover import CLONES
+from tui.text.units import size
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 _VECTORS = ("avx2", "avx512f", "asimd", "sve")

@@ -147,10 +147,10 @@ def _closed_by_signals(run: "Run") -> Iterator[None]:
 
 
 def _plain(models: list[str], settings: Settings) -> int:
-    from tui.app.safe_text import clean
     from tui.cli.headless import Headless
     from tui.run.setup import begin
     from tui.sessions.export.plain import Transcript
+    from tui.text.sanitise import clean
 
     chosen = question_sets.load(settings.questions)
     run = begin(options.resolve_models(models, settings), chosen, settings, settings.sessions_dir)

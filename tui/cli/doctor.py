@@ -7,18 +7,18 @@ from typing import Annotated
 import typer
 
 import tui
-from tui.app.safe_text import one_line
 from tui.cli import checkup, probing
 from tui.cli.checkup import NOTE, OK, PROBLEM, Disk, Finding
 from tui.cli.printing import json_text, table
 from tui.engines.listing import Probe
 from tui.host import cpu, memory
 from tui.host.errors import UserError
-from tui.host.figures import size
 from tui.models import demo
 from tui.models.memory import BASE, BYTES_PER_WEIGHT, RESERVE
 from tui.run.setup import PACKAGES, package_versions
 from tui.settings import Settings, load
+from tui.text.sanitise import one_line
+from tui.text.units import size
 
 app = typer.Typer(add_completion=False)
 

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from tui.app.safe_text import one_line
 from tui.engines.child import environment
 from tui.host import cpu
 from tui.host.errors import UserError
 from tui.scoring.overlap import BertScores, Scorer
+from tui.text.sanitise import one_line
 
 EncoderFolder = Annotated[
     Path | None,

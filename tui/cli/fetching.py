@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from tui.host.figures import duration, size
 from tui.models.offer import Files, Offer
 from tui.models.pace import Pace
+from tui.text.units import duration, size
 
 _EVERY_S = 0.1
 _BAR = 24

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from tui.app.safe_text import clean
 from tui.board import Board, fold
 from tui.cli import INTERRUPTED
 from tui.events import Event
 from tui.run.conductor import Run
 from tui.run.outcome import exit_code
 from tui.sessions.rescue import last_words
+from tui.text.sanitise import clean
 
 TICK_S = 0.1
 

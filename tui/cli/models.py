@@ -7,14 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from tui.app.safe_text import one_line
 from tui.cli import quantizing
 from tui.cli.fetching import ProgressLine, ask
 from tui.cli.printing import json_text, path_text, table
 from tui.cli.probing import list_services
 from tui.host import memory
 from tui.host.errors import UserError
-from tui.host.figures import size
 from tui.models import remove as removal
 from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
@@ -28,6 +26,8 @@ from tui.models.reference import Reference, is_model_id, parse
 from tui.models.resolve import FETCHED, LOADABLE, fetch, resolve
 from tui.run import plan
 from tui.settings import load
+from tui.text.sanitise import one_line
+from tui.text.units import size
 
 app = typer.Typer(
     add_completion=False,

@@ -11,9 +11,9 @@ import typer
 from tui.cli.fetching import ProgressLine, ask
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.models import elsewhere
 from tui.models.reference import parse
 from tui.models.resolve import Resolved, resolve_all
+from tui.run import remote_models
 from tui.settings import Settings
 
 Models = Annotated[
@@ -95,7 +95,7 @@ def resolve_models(names: Sequence[str], settings: Settings) -> list[Resolved]:
     """
     references = [parse(settings.aliases.get(name, name), settings.services) for name in names]
     place = settings.sessions or paths.sessions_dir()
-    beyond = partial(elsewhere.resolve, own=settings.services, sessions=place)
+    beyond = partial(remote_models.resolve, own=settings.services, sessions=place)
     with ProgressLine() as progress:
         agree = _agree if settings.remote_code else None
         return resolve_all(references, progress.consent, progress, agree, beyond)

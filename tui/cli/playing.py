@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from tui.app.safe_text import clean
 from tui.host import splash
 from tui.sessions import reader
 from tui.sessions.player import Player
+from tui.text.sanitise import clean
 
 
 def player_of(

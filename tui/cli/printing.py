@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tui.app.safe_text import one_line
-from tui.host.cells import width
+from tui.text.sanitise import one_line
+from tui.text.width import width
 
 _RISKY = re.compile("[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 

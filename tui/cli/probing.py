@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tui.app.safe_text import one_line
+from tui import services
 from tui.cli.printing import json_text, table
-from tui.engines import services
 from tui.engines.listing import Probe, probe
 from tui.settings import Settings, load
+from tui.text.sanitise import one_line
 
 NOTHING_REACHED = 3
 """Exit code where every service that a person counts on is out of reach."""

@@ -10,12 +10,12 @@ from tui.engines.local import LocalEngine
 from tui.events import Body, Load
 from tui.host import cpu, paths
 from tui.host.errors import UserError
-from tui.host.figures import size
 from tui.models import reduced
 from tui.models.memory import REDUCED
 from tui.models.reference import parse
 from tui.models.remove import disk_bytes
 from tui.models.resolve import LOCAL, resolve
+from tui.text.units import size
 
 _GONE_S = 3.0
 

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from tui import questions as sets
-from tui.app.safe_text import clean, one_line
 from tui.cli.printing import json_text, table
 from tui.questions import QuestionSet
+from tui.text.sanitise import clean, one_line
 
 app = typer.Typer(add_completion=False, help="List, show and check question sets.")
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from tui import settings as settings_of
-from tui.app.safe_text import clean
 from tui.cli.printing import json_text, table
 from tui.cli.report import readings
 from tui.host.errors import UserError
@@ -16,6 +15,7 @@ from tui.scoring.rank import Difference, Duel
 from tui.sessions.export import score_tables
 from tui.sessions.export.conclusion import stars_by_question
 from tui.sessions.export.merge import Merged, merge
+from tui.text.sanitise import clean
 
 app = typer.Typer(add_completion=False)
 

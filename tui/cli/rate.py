@@ -11,7 +11,6 @@ import typer
 from rich.cells import cell_len, chop_cells
 
 from tui import settings as settings_of
-from tui.app.safe_text import clean, one_line
 from tui.board import Board, fold
 from tui.cli.keys import read_key
 from tui.events import RUN, Body, Note
@@ -20,6 +19,7 @@ from tui.scoring.dimensions import MAX_STARS, Dimension, dimensions
 from tui.scoring.stars import rated, voted
 from tui.sessions import library, reader
 from tui.sessions.journal import Journal
+from tui.text.sanitise import clean, one_line
 
 app = typer.Typer(add_completion=False)
 

@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from tui import settings as settings_of
-from tui.app.safe_text import clean
 from tui.cli.playing import player_of
 from tui.host.errors import UserError
 from tui.sessions import library
 from tui.sessions.export.plain import Transcript
 from tui.sessions.follow import Follower
 from tui.sessions.player import Player
+from tui.text.sanitise import clean
 
 app = typer.Typer(add_completion=False)
 

@@ -13,13 +13,13 @@ from urllib.parse import quote
 import typer
 
 from tui import settings as settings_of
-from tui.app.safe_text import clean
 from tui.cli.encoding import EncoderFolder, EncoderLayer, scorer
 from tui.events import Asked
 from tui.host.errors import UserError
 from tui.scoring.overlap import Scorer
 from tui.sessions import library, reader
 from tui.sessions.reader import Reading
+from tui.text.sanitise import clean
 
 app = typer.Typer(add_completion=False)
 

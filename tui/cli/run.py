@@ -13,7 +13,6 @@ import typer
 
 from tui import questions as question_sets
 from tui import settings as settings_of
-from tui.app.safe_text import one_line
 from tui.board import Board
 from tui.cli import options
 from tui.cli.headless import Headless
@@ -24,6 +23,7 @@ from tui.host.errors import UserError
 from tui.run import outcome, setup
 from tui.run.conductor import Run
 from tui.settings import Settings
+from tui.text.sanitise import one_line
 
 app = typer.Typer(add_completion=False)
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from tui import settings as settings_of
-from tui.app.safe_text import clean
 from tui.board import Answer
 from tui.cli.encoding import EncoderFolder, EncoderLayer, scorer
 from tui.cli.judging import MAX_NEW_TOKENS, judge_model
@@ -25,6 +24,7 @@ from tui.sessions.export.evaluate import check_results, overlaps
 from tui.sessions.export.merge import Column, Merged, Row, merge
 from tui.sessions.journal import Journal
 from tui.settings import Settings
+from tui.text.sanitise import clean
 
 app = typer.Typer(add_completion=False)
 

@@ -9,13 +9,13 @@ import typer
 from tui import board as board_of
 from tui import events as ev
 from tui import settings as settings_of
-from tui.app.safe_text import clean, one_line
 from tui.cli.fetching import ProgressLine
 from tui.cli.printing import json_text, path_text, table
 from tui.host.errors import UserError
-from tui.host.figures import duration, size
 from tui.sessions import library, lines, reader, storage
 from tui.sessions.library import Entry
+from tui.text.sanitise import clean, one_line
+from tui.text.units import duration, size
 
 app = typer.Typer(add_completion=False, help="List, check, repair and delete recorded sessions.")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tui.engines.faults import Fault
 from tui.engines.secret import Secret
-from tui.engines.services import Service
+from tui.services import Service
 
 if TYPE_CHECKING:
     import httpx

@@ -7,9 +7,9 @@ from typing import Any
 from tui.engines.base import Request
 from tui.engines.faults import Fault, cause_of, remark, said_by
 from tui.engines.secret import NONE, Secret
-from tui.engines.services import Service
 from tui.engines.sse import ServerEvent
-from tui.reasoning import Stream
+from tui.services import Service
+from tui.text.reasoning import Stream
 
 DONE = "[DONE]"
 LONGEST_ANSWER = 4 * 1024 * 1024

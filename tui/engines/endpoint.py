@@ -17,8 +17,8 @@ from tui.engines.exchange import Emit, Exchange
 from tui.engines.faults import Fault, of_exception
 from tui.engines.limiter import Limiter
 from tui.engines.secret import Secret
-from tui.engines.services import Service
 from tui.events import Answered, Body, Cancelled, Failed, Load, Loaded, Note, Started
+from tui.services import Service
 
 if TYPE_CHECKING:
     import httpx

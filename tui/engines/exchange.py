@@ -13,9 +13,9 @@ from tui.engines import tokens
 from tui.engines.completion import Completion
 from tui.engines.faults import Fault, of_exception, of_status, remark
 from tui.engines.secret import Secret
-from tui.engines.services import Service
 from tui.engines.sse import Parser, StreamError
 from tui.events import Answered, Body, Delta
+from tui.services import Service
 
 if TYPE_CHECKING:
     import httpx

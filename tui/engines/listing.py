@@ -10,7 +10,7 @@ from tui.engines.client import key_of, open_client
 from tui.engines.exchange import parsed, read_into, refusal
 from tui.engines.faults import Fault, of_exception, remark
 from tui.engines.secret import Secret
-from tui.engines.services import Service
+from tui.services import Service
 
 if TYPE_CHECKING:
     import httpx

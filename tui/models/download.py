@@ -10,13 +10,13 @@ from typing import Any
 
 from tui.host import filesystem
 from tui.host.errors import UserError
-from tui.host.figures import size
 from tui.models import hub
 from tui.models.caches import REVISION, modelscope_folder
 from tui.models.net import NETWORK, Progress, reachable
 from tui.models.offer import Consent, Each, Offer
 from tui.models.recognise import architecture
 from tui.models.weights import read_json
+from tui.text.units import size
 
 _LARGEST_FILE = 1 << 40
 _SPARE = 64 << 20

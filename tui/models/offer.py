@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui.host.figures import size
+from tui.text.units import size
 
 
 @dataclass(frozen=True, slots=True)

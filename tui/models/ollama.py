@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tui.engines import services
+from tui import services
 from tui.host.errors import UserError
 from tui.models.discover import Found
 from tui.models.net import reachable

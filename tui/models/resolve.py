@@ -93,7 +93,7 @@ class Resolved:
 
 
 Elsewhere = Callable[[Reference], Resolved]
-"""Finds a model that holds no weights here (`tui.models.elsewhere.resolve`)."""
+"""Finds a model that holds no weights here (`tui.run.remote_models.resolve`)."""
 
 
 def resolve(

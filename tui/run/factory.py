@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tui.engines import services
+from tui import services
 from tui.engines.base import Engine
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.limiter import Limiter

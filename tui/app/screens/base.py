@@ -10,11 +10,11 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.app.look import Look
-from tui.app.safe_text import clean
 from tui.app.widgets.drawn import Blank
 from tui.app.widgets.keys_bar import KeysBar
 from tui.app.widgets.lines import Lines
 from tui.host.errors import UserError
+from tui.text.sanitise import clean
 
 MIN_WIDTH, MIN_HEIGHT = 40, 12
 

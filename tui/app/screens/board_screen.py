@@ -8,10 +8,8 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from tui.app import keep
 from tui.app.look import Look, Piece
 from tui.app.pane_header import shown_answer
-from tui.app.safe_text import clean
 from tui.app.screens.base import BaseScreen
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.pane_grid import PaneGrid
@@ -19,7 +17,9 @@ from tui.app.widgets.question_bar import QuestionBar
 from tui.app.widgets.status_bar import StatusBar
 from tui.board import Board, Question, fold
 from tui.events import Event
+from tui.host import save_file
 from tui.host.errors import UserError
+from tui.text.sanitise import clean
 
 TICK_S = 0.125
 """Eight times a second text flows to the eye; each further frame costs and shows nothing."""
@@ -236,7 +236,7 @@ class BoardScreen(BaseScreen):
 
     def _kept(self, name: str, content: str | bytes, message: str) -> None:
         try:
-            path = keep.write(self._sessions, name, content)
+            path = save_file.write(self._sessions, name, content)
         except UserError as error:
             self.tell_error(error)
         else:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 
 from tui.app.look import Look
-from tui.app.safe_text import clean, one_line
 from tui.app.screens.board_screen import BoardScreen, Source
 from tui.board import Board
 from tui.events import Event, Note, Rated, Session, Voted
 from tui.host.errors import UserError
 from tui.scoring.dimensions import Dimension, dimensions
+from tui.text.sanitise import clean, one_line
 
 if TYPE_CHECKING:
     from tui.app.widgets.ask_line import AskLine

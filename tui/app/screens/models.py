@@ -18,11 +18,11 @@ from tui.app.widgets.confirm import Confirm
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Menu
 from tui.host.errors import UserError
-from tui.host.figures import size
 from tui.models import remove as removal
 from tui.models.discover import Found
 from tui.models.fetching import Download, Downloads
 from tui.models.reference import is_model_id, parse
+from tui.text.units import size
 
 TICK_S = 0.2
 """How often the downloads are looked at."""

@@ -12,7 +12,6 @@ from textual.widget import Widget
 from tui.app.conversation import MARKDOWN
 from tui.app.figures import clock, time_of
 from tui.app.look import Look, Piece
-from tui.app.safe_text import one_line
 from tui.app.screens import board_screen
 from tui.app.screens.judging import JudgingScreen
 from tui.app.widgets.transport import Transport
@@ -21,6 +20,7 @@ from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions.amend import Amended
 from tui.sessions.player import SPEEDS, Player
+from tui.text.sanitise import one_line
 
 _SEEK_US = 5_000_000
 _FRAME_S = 1 / 80

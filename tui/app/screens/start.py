@@ -11,12 +11,12 @@ from textual.widget import Widget
 
 from tui.app.figures import clock
 from tui.app.look import Look
-from tui.app.safe_text import one_line
 from tui.app.screens.base import BaseScreen, Choice
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Entry, Heading, Menu
 from tui.host.errors import UserError
 from tui.sessions.library import Entry as Recorded
+from tui.text.sanitise import one_line
 
 if TYPE_CHECKING:
     from tui.app.model_rows import Here

@@ -7,10 +7,10 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from tui.app.look import Look
-from tui.app.safe_text import clean, one_line
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.prompt import Prompt
 from tui.app.wrapping import clip
+from tui.text.sanitise import clean, one_line
 
 
 class _Line(Prompt):

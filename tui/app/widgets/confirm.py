@@ -6,9 +6,9 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from tui.app.look import Look
-from tui.app.safe_text import one_line
 from tui.app.widgets.lines import Lines
 from tui.app.wrapping import wrap_line
+from tui.text.sanitise import one_line
 
 
 class Confirm(Lines, can_focus=True):

@@ -8,7 +8,6 @@ from textual.binding import Binding, BindingType
 
 from tui.app.look import Look, Piece
 from tui.app.pane_header import shown_answer
-from tui.app.safe_text import one_line
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.pane_grid import PaneGrid
 from tui.app.wrapping import clip
@@ -16,6 +15,7 @@ from tui.board import Answer, Board
 from tui.events import Note, Rated, Voted
 from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.scoring.stars import rated, voted
+from tui.text.sanitise import one_line
 
 
 class Bench(Protocol):

@@ -10,12 +10,12 @@ from textual.containers import Container
 
 from tui.app.look import Look, Piece
 from tui.app.pane_header import shown_answer, state_of
-from tui.app.safe_text import one_line
 from tui.app.widgets.answer_pane import AnswerPane
 from tui.app.widgets.drawn import Blank
 from tui.app.widgets.lines import Lines
 from tui.app.wrapping import clip
 from tui.board import Board, tail
+from tui.text.sanitise import one_line
 
 MIN_PANE_WIDTH, MIN_PANE_HEIGHT = 38, 8
 TABS_BELOW = 100

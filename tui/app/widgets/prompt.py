@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
-from tui.app.safe_text import clean
+from tui.text.sanitise import clean
 
 MAX_PROMPT = 100_000
 """Characters; a longer paste is cut and that is said."""

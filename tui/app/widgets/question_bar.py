@@ -3,10 +3,10 @@
 from rich.cells import cell_len
 
 from tui.app.look import Look, Piece
-from tui.app.safe_text import one_line
 from tui.app.widgets.lines import Lines
 from tui.app.wrapping import clip
 from tui.board import Board, Question
+from tui.text.sanitise import one_line
 
 _MARKS = {"none": " ", "open": "▸", "done": "✓", "failed": "✗"}
 _MARK_STYLES = {"none": "muted", "open": "warn", "done": "good", "failed": "bad"}

@@ -7,10 +7,10 @@ from rich.cells import cell_len
 from tui.app.figures import clock, heights, memory, rate
 from tui.app.look import Look, Piece
 from tui.app.pane_header import figures, shown_answer, state_of
-from tui.app.safe_text import one_line
 from tui.app.widgets.lines import Lines
 from tui.app.wrapping import clip
 from tui.board import HISTORY, Board, Model
+from tui.text.sanitise import one_line
 
 _EVERY_US = 1_000_000
 _LABEL = 24

@@ -14,8 +14,8 @@ from datetime import datetime
 
 from tui import events as ev
 from tui.events import RUN, Event
-from tui.host.cells import width_of
 from tui.sessions.export.plain import Clean, figures_line
+from tui.text.width import width_of
 
 BODY_ROW = 5
 """The first row of the answers, counted from 1: above it title, labels, question, rule."""

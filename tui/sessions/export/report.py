@@ -39,7 +39,7 @@ def build(
 ) -> Document:
     """The report of sessions of the same questions.
 
-    ``clean`` makes text that is not ours harmless (`tui.app.safe_text.clean`);
+    ``clean`` makes text that is not ours harmless (`tui.text.sanitise.clean`);
     ``pictures`` are screenshots as SVG by question id, ``images`` addresses of them as PNG,
     which are shown in their place; ``scorer`` computes BERTScore.
 

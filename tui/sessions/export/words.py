@@ -19,7 +19,7 @@ def catalogue() -> dict[str, dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A language, and what makes foreign text harmless (`tui.app.safe_text.clean`)."""
+    """A language, and what makes foreign text harmless (`tui.text.sanitise.clean`)."""
 
     lang: str
     clean: Callable[[str], str]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.models.recognise import Architecture
-from tui.reasoning import OPEN, divider, plain
+from tui.text.reasoning import OPEN, divider, plain
 from tui.worker.codec import NO_LIMIT
 from tui.worker.families import Family, Rule, Words, general
 from tui.worker.families.vocabulary import read_vocabulary

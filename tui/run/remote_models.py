@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tui.engines import services
+from tui import services
 from tui.engines.client import key_of
 from tui.engines.faults import Fault
 from tui.host.errors import UserError
