@@ -19,8 +19,8 @@ from typing import Any
 
 from benchmarks.figures import row, spread
 from tui.events import Asked, Delta, Started
+from tui.reports.cast import cast
 from tui.sessions import reader
-from tui.sessions.export.cast import cast
 from tui.text.sanitise import clean
 
 PLAYER = "asciinema-player@3.18.0"

@@ -24,9 +24,9 @@ from tests.support.sessions import write_session
 from tui.board import fold
 from tui.events import Event
 from tui.host.errors import UserError
+from tui.reports.cast import cast
+from tui.reports.transcript import transcript
 from tui.sessions import library, lines, reader
-from tui.sessions.export.cast import cast
-from tui.sessions.export.plain import transcript
 from tui.sessions.player import Player
 from tui.text.sanitise import clean
 

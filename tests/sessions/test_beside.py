@@ -10,8 +10,8 @@ from tui import events as ev
 from tui.board import fold
 from tui.events import RUN
 from tui.host.errors import UserError
+from tui.reports.joined_sessions import beside
 from tui.sessions.amend import Amended
-from tui.sessions.beside import beside
 from tui.sessions.journal import Journal
 from tui.sessions.player import Player
 from tui.sessions.reader import read

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.events import Event
+from tui.reports.cast import BODY_ROW, cast
 from tui.sessions import reader
-from tui.sessions.export.cast import BODY_ROW, cast
 from tui.text.sanitise import clean
 
 TWO = dataclasses.replace(HEADER, models=HEADER.models[:2])

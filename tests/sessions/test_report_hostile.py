@@ -14,13 +14,13 @@ from wcwidth import wcswidth
 
 from tests.support.recorded import RUN, header, record
 from tui import events as ev
+from tui.reports import html, markdown, rows
+from tui.reports.document import Cell, Table
+from tui.reports.merge import merge
+from tui.reports.report import build
+from tui.reports.svg import inert
+from tui.reports.words import catalogue
 from tui.sessions import reader
-from tui.sessions.export import html, markdown, rows
-from tui.sessions.export.document import Cell, Table
-from tui.sessions.export.merge import merge
-from tui.sessions.export.report import build
-from tui.sessions.export.svg import inert
-from tui.sessions.export.words import catalogue
 from tui.text.sanitise import clean
 
 ATTACKS = [

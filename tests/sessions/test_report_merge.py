@@ -7,9 +7,9 @@ import pytest
 from tests.support.recorded import RUN, header, record
 from tui import events as ev
 from tui.host.errors import UserError
+from tui.reports.merge import Merged, merge
+from tui.reports.report import build
 from tui.sessions import reader
-from tui.sessions.export.merge import Merged, merge
-from tui.sessions.export.report import build
 from tui.text.sanitise import clean
 
 QUESTIONS = [
@@ -156,7 +156,7 @@ def test_a_session_without_any_answer_is_a_report_too(tmp_path: Path) -> None:
 
 
 def test_pictures_stand_under_their_question(tmp_path: Path) -> None:
-    from tui.sessions.export import html, markdown
+    from tui.reports import html, markdown
 
     path = record(tmp_path, header(["a@bf16"], QUESTIONS), answers)
     picture = (

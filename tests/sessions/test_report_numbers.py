@@ -16,11 +16,11 @@ import sacrebleu
 
 from tests.support.recorded import RUN, header, record
 from tui import events as ev
+from tui.reports import html, markdown, rows
+from tui.reports.charts import speed_points
+from tui.reports.merge import merge
+from tui.reports.report import build
 from tui.sessions import reader
-from tui.sessions.export import html, markdown, rows
-from tui.sessions.export.charts import speed_points
-from tui.sessions.export.merge import merge
-from tui.sessions.export.report import build
 from tui.text.sanitise import clean
 
 QUESTIONS = [{"id": f"q{i}", "category": f"类别{i}", "turns": [f"第 {i} 题？"]} for i in range(8)]

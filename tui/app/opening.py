@@ -31,7 +31,7 @@ def replay_beside(look: Look, paths: Sequence[Path], sessions: Path) -> ReplaySc
     Raises:
         UserError: one cannot be read, or they asked different questions.
     """
-    from tui.sessions.beside import beside
+    from tui.reports.joined_sessions import beside
 
     player = Player(beside([reader.read(path) for path in paths]), speed=math.inf)
     return ReplayScreen(look, player, paths[0], sessions, beside=paths[1:])

@@ -93,8 +93,8 @@ def write_reports(
         UserError: a session cannot be read, they asked different questions, the folder
             cannot be written, or PNG cannot be drawn.
     """
-    from tui.sessions.export import html, markdown
-    from tui.sessions.export.report import build
+    from tui.reports import html, markdown
+    from tui.reports.report import build
 
     read = [reader.read(path) for path in paths]
     stem = paths[0].stem + ("-and-more" if len(paths) > 1 else "")

@@ -148,8 +148,8 @@ def _closed_by_signals(run: "Run") -> Iterator[None]:
 
 def _plain(models: list[str], settings: Settings) -> int:
     from tui.cli.headless import Headless
+    from tui.reports.transcript import Transcript
     from tui.run.setup import begin
-    from tui.sessions.export.plain import Transcript
     from tui.text.sanitise import clean
 
     chosen = question_sets.load(settings.questions)

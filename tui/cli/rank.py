@@ -10,11 +10,11 @@ from tui import settings as settings_of
 from tui.cli.printing import json_text, table
 from tui.cli.report import readings
 from tui.host.errors import UserError
+from tui.reports import score_tables
+from tui.reports.conclusion import stars_by_question
+from tui.reports.merge import Merged, merge
 from tui.scoring import bradley_terry, rank
 from tui.scoring.rank import Difference, Duel
-from tui.sessions.export import score_tables
-from tui.sessions.export.conclusion import stars_by_question
-from tui.sessions.export.merge import Merged, merge
 from tui.text.sanitise import clean
 
 app = typer.Typer(add_completion=False)

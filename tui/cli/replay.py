@@ -12,8 +12,8 @@ import typer
 from tui import settings as settings_of
 from tui.cli.playing import player_of
 from tui.host.errors import UserError
+from tui.reports.transcript import Transcript
 from tui.sessions import library
-from tui.sessions.export.plain import Transcript
 from tui.sessions.follow import Follower
 from tui.sessions.player import Player
 from tui.text.sanitise import clean

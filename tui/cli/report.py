@@ -149,7 +149,7 @@ def render(
     bert: Scorer | None = None,
 ) -> str:
     """The report of what was read, as the text of one file; for ``pictures``, ``images`` and
-    ``bert`` see `tui.sessions.export.report.build`.
+    ``bert`` see `tui.reports.report.build`.
 
     Raises:
         UserError: the sessions asked different questions, or there is no such language.
@@ -157,19 +157,19 @@ def render(
     if format is Format.cast:
         return _cast(found)
     if format is Format.csv or format is Format.jsonl:
-        from tui.sessions.export import rows
-        from tui.sessions.export.merge import merge
+        from tui.reports import rows
+        from tui.reports.merge import merge
 
         to_text = rows.to_csv if format is Format.csv else rows.jsonl
         return to_text(merge(found), clean)
-    from tui.sessions.export.report import build
+    from tui.reports.report import build
 
     document = build(found, lang, clean, pictures, images, bert)
     if format is Format.html:
-        from tui.sessions.export import html
+        from tui.reports import html
 
         return html.render(document)
-    from tui.sessions.export import markdown
+    from tui.reports import markdown
 
     return markdown.render(document)
 
@@ -179,7 +179,7 @@ def _cast(found: Sequence[Reading]) -> str:
         raise UserError(
             "a cast plays one session", "call `duibi report SESSION --format cast` for each"
         )
-    from tui.sessions.export.cast import cast
+    from tui.reports.cast import cast
 
     return "".join(f"{line}\n" for line in cast(found[0].events, clean))
 

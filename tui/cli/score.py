@@ -16,12 +16,12 @@ from tui.cli.judging import MAX_NEW_TOKENS, judge_model
 from tui.cli.printing import json_text, table
 from tui.events import RUN, Judged
 from tui.host.errors import UserError
+from tui.reports.evaluate import check_results, overlaps
+from tui.reports.merge import Column, Merged, Row, merge
 from tui.scoring import judge as judging
 from tui.scoring.agreement import Agreement, agreement
 from tui.scoring.overlap import Scorer
 from tui.sessions import library, reader
-from tui.sessions.export.evaluate import check_results, overlaps
-from tui.sessions.export.merge import Column, Merged, Row, merge
 from tui.sessions.journal import Journal
 from tui.settings import Settings
 from tui.text.sanitise import clean

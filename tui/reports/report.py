@@ -5,21 +5,21 @@ from typing import Any
 
 import tui
 from tui import board as bd
+from tui.reports import score_tables
+from tui.reports.answers import sections, troubles
+from tui.reports.charts import charts
+from tui.reports.conclusion import conclusion
+from tui.reports.cost_tables import cost_tables
+from tui.reports.document import Document, Table
+from tui.reports.evaluate import check_results, overlaps
+from tui.reports.merge import Merged, Row, merge
+from tui.reports.run_tables import run_tables
+from tui.reports.svg import inert
+from tui.reports.words import Voice, voice
 from tui.scoring.checks import Result
 from tui.scoring.costs import costs
 from tui.scoring.dimensions import Dimension, dimensions
 from tui.scoring.overlap import Scorer
-from tui.sessions.export import score_tables
-from tui.sessions.export.answers import sections, troubles
-from tui.sessions.export.charts import charts
-from tui.sessions.export.conclusion import conclusion
-from tui.sessions.export.cost_tables import cost_tables
-from tui.sessions.export.document import Document, Table
-from tui.sessions.export.evaluate import check_results, overlaps
-from tui.sessions.export.merge import Merged, Row, merge
-from tui.sessions.export.run_tables import run_tables
-from tui.sessions.export.svg import inert
-from tui.sessions.export.words import Voice, voice
 from tui.sessions.reader import Reading
 
 _HEADINGS = (

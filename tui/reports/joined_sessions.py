@@ -6,7 +6,7 @@ from typing import Any
 
 from tui import events as ev
 from tui.events import RUN, Body, Event
-from tui.sessions.export.merge import check_questions
+from tui.reports.merge import check_questions
 from tui.sessions.reader import Reading
 
 _OF_ONE_RUN = (ev.Session, ev.Memory, ev.End, ev.Unknown)

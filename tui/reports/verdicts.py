@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from tui import events as ev
 from tui.board import Answer
+from tui.reports.merge import Merged, Row, Source
+from tui.reports.score_tables import flipped
+from tui.reports.words import Voice
 from tui.scoring.stars import newest
-from tui.sessions.export.merge import Merged, Row, Source
-from tui.sessions.export.score_tables import flipped
-from tui.sessions.export.words import Voice
 
 _MAX_REASON = 400
 """Code points of a reason that are shown; the session holds all of it."""

@@ -4,6 +4,11 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from tui import events as ev
+from tui.reports.cost_tables import best_of
+from tui.reports.document import Cell, Table, figure
+from tui.reports.evaluate import Overlaps
+from tui.reports.merge import Merged
+from tui.reports.words import Voice
 from tui.scoring import rank
 from tui.scoring.agreement import agreement
 from tui.scoring.checks import Result
@@ -11,11 +16,6 @@ from tui.scoring.costs import Spread
 from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.scoring.rank import Duel, Score
 from tui.scoring.stars import Stars, average, newest
-from tui.sessions.export.cost_tables import best_of
-from tui.sessions.export.document import Cell, Table, figure
-from tui.sessions.export.evaluate import Overlaps
-from tui.sessions.export.merge import Merged
-from tui.sessions.export.words import Voice
 
 
 def stars_table(

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from tui.reports.document import Cell, Table, figure
+from tui.reports.merge import Column
+from tui.reports.words import Voice
 from tui.scoring.costs import METRICS, Metric, Spread
-from tui.sessions.export.document import Cell, Table, figure
-from tui.sessions.export.merge import Column
-from tui.sessions.export.words import Voice
 
 _GLANCE = (
     *("checkpoint", "weights", "load", "private", "mapped"),

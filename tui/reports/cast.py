@@ -14,7 +14,7 @@ from datetime import datetime
 
 from tui import events as ev
 from tui.events import RUN, Event
-from tui.sessions.export.plain import Clean, figures_line
+from tui.reports.transcript import Clean, figures_line
 from tui.text.width import width_of
 
 BODY_ROW = 5

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tui import board as bd
-from tui.sessions.export.merge import Column, Merged, Row, Source
+from tui.reports.merge import Column, Merged, Row, Source
 
 _FIGURES = (
     *("finish", "prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from tui.reports.cost_tables import headline
+from tui.reports.document import figure
+from tui.reports.merge import Column, Merged
+from tui.reports.words import Voice
 from tui.scoring import rank
 from tui.scoring.costs import Spread
 from tui.scoring.dimensions import Dimension
 from tui.scoring.rank import Difference, Duel
 from tui.scoring.stars import average, per_question
-from tui.sessions.export.cost_tables import headline
-from tui.sessions.export.document import figure
-from tui.sessions.export.merge import Column, Merged
-from tui.sessions.export.words import Voice
 
 
 def conclusion(

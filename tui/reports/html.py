@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from tui.sessions.export.document import Document
+from tui.reports.document import Document
 
 _MAX_FORMATTED = 50_000
 """Code points of an answer that is shown formatted; a longer one is shown as it is."""

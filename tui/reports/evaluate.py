@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tui import board as bd
+from tui.reports.merge import Merged, Row
 from tui.scoring.checks import Check, CheckError, Result, parse, run_all
 from tui.scoring.overlap import MAX_TEXT, Overlap, Scorer, overlap
-from tui.sessions.export.merge import Merged, Row
 
 Key = tuple[int, int]
 """Index of the session, id of the answer."""

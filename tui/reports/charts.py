@@ -9,11 +9,11 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from tui.reports.document import Chart
+from tui.reports.merge import Column, Merged
+from tui.reports.svg import inert
+from tui.reports.words import Voice
 from tui.scoring.costs import GB
-from tui.sessions.export.document import Chart
-from tui.sessions.export.merge import Column, Merged
-from tui.sessions.export.svg import inert
-from tui.sessions.export.words import Voice
 
 Points = list[tuple[float, float]]
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tui.reports.document import Cell, Table, figure
+from tui.reports.merge import Column, Merged, Source
+from tui.reports.words import Voice
 from tui.scoring.costs import GB
-from tui.sessions.export.document import Cell, Table, figure
-from tui.sessions.export.merge import Column, Merged, Source
-from tui.sessions.export.words import Voice
 
 _HASHES = ("revision", "sha256", "hash")
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tui import board as bd
 from tui import events as ev
+from tui.reports.document import Card, Section, Turn, figure
+from tui.reports.merge import Column, Merged, Row
+from tui.reports.run_tables import verdict
+from tui.reports.verdicts import judged_by_source, verdict_lines
+from tui.reports.words import Voice
 from tui.scoring.dimensions import MAX_STARS, Dimension
-from tui.sessions.export.document import Card, Section, Turn, figure
-from tui.sessions.export.merge import Column, Merged, Row
-from tui.sessions.export.run_tables import verdict
-from tui.sessions.export.verdicts import judged_by_source, verdict_lines
-from tui.sessions.export.words import Voice
 
 CheckLine = Callable[[Row, bd.Answer], str]
 """Says in words how an answer did in its question's checks; empty without checks."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 
-from tui.sessions.export.document import Card, Cell, Document, Section, Table
+from tui.reports.document import Card, Cell, Document, Section, Table
 
 _SPECIAL = re.compile(
     r"([\\`*\[\]<|~&$])|(_)(?![^\W_])|(?<![^\W_])(_)|^([-+=>#])|^(\d+)(?=[.)](?:\s|$))"
