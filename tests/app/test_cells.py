@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.app.cells import Picture, cells_of
+from tui.app.terminal.cell_diff import Picture, cells_of
 
 COLUMNS, ROWS = 24, 4
 TEXT = st.text(alphabet="ab  .逻辑，─━✓“", min_size=1, max_size=20)

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 
 from tests.app.test_compare import stage
 from tests.support.sessions import write_session
-from tui.app import opening
+from tui.app import open_session
 from tui.app.app import DuibiApp
 from tui.app.main import make_app, start_screen
 from tui.app.screens.differences import DifferencesScreen
@@ -99,7 +99,7 @@ async def test_every_key_of_a_comparison_and_its_prompt(monkeypatch: pytest.Monk
 
 async def _replay(app: DuibiApp, tmp_path: Path) -> None:
     path = write_session(tmp_path / "s")
-    await app.push_screen(opening.replay_of(app.look, path, tmp_path / "s", at_once=True))
+    await app.push_screen(open_session.replay_of(app.look, path, tmp_path / "s", at_once=True))
 
 
 async def _library(app: DuibiApp, tmp_path: Path) -> None:

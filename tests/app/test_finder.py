@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.app.test_compare import stage
-from tui.app.finder import Finder, folded, marked
+from tui.app.pane.pane_search import Finder, folded, marked
 from tui.app.widgets.ask_line import AskLine
 
 ROWS = st.lists(st.text(alphabet="aAb ß┊雨", max_size=6), max_size=8)

@@ -16,9 +16,9 @@ from tests.support.source import ScriptedRun
 from tui.app import app as app_module
 from tui.app.app import DuibiApp
 from tui.app.main import make_app
-from tui.app.messages import LANGUAGES, Messages, catalogue
 from tui.app.screens.compare import CompareScreen
-from tui.app.themes import ROLES, load, load_all
+from tui.app.style.messages import LANGUAGES, Messages, catalogue
+from tui.app.style.themes import ROLES, load, load_all
 from tui.engines.base import EXIT_CODES
 from tui.engines.faults import CAUSES
 from tui.host import paths

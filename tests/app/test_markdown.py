@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tests.support.source import ScriptedRun
-from tui.app.conversation import MARKDOWN
 from tui.app.main import make_app
-from tui.app.markdown import MAX_CHARACTERS, rows
+from tui.app.pane.conversation import MARKDOWN
+from tui.app.pane.markdown import MAX_CHARACTERS, rows
 from tui.app.screens.compare import CompareScreen
-from tui.app.themes import ROLES
+from tui.app.style.themes import ROLES
 from tui.settings import Settings
 from tui.text.sanitise import clean
 

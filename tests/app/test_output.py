@@ -7,7 +7,7 @@ import pyte
 import pytest
 
 from tests.support.both_outputs import Pair, stream
-from tui.app.output import _LOST_S, Pace, Writer
+from tui.app.terminal.terminal_writer import _LOST_S, Pace, Writer
 
 
 class OnPyte(Pair):

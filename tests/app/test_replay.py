@@ -11,9 +11,9 @@ from textual.pilot import Pilot
 
 from tests.support.sessions import write_session
 from tui import events as ev
-from tui.app.figures import time_of
 from tui.app.main import make_app
 from tui.app.screens.replay import ReplayScreen
+from tui.app.style.figures import time_of
 from tui.sessions.journal import Journal
 from tui.sessions.player import Player
 from tui.sessions.reader import read

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui.app.side_by_side import side_by_side
+from tui.app.pane.side_by_side import side_by_side
 from tui.text.sanitise import clean
 
 

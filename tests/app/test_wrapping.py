@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.app.wrapping import Wrapped, clip, wrap_line
+from tui.app.pane.wrapping import Wrapped, clip, wrap_line
 
 TEXT = st.text(alphabet="ab  \n\t,.（）“”，。逻辑推理甲乙丙👩‍👧❤️é", max_size=200)
 

@@ -10,8 +10,8 @@ from textual.app import App
 
 from tests.support.source import ScriptedRun
 from tui.app import main
-from tui.app.output import Writer
 from tui.app.screens.compare import CompareScreen
+from tui.app.terminal.terminal_writer import Writer
 from tui.settings import Settings
 
 WORDS = [

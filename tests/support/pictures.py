@@ -18,11 +18,11 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from tui.app.look import Look
 from tui.app.main import make_app, start_screen
-from tui.app.picture import mended
 from tui.app.screens.library import LibraryScreen
 from tui.app.screens.replay import ReplayScreen
+from tui.app.style.appearance import Look
+from tui.app.terminal.svg_picture import mended
 from tui.host.paths import bundled
 from tui.sessions.player import Player
 from tui.sessions.reader import read

@@ -18,12 +18,12 @@ from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
 from textual.theme import Theme as TextualTheme
 
-from tui.app import terminal_words
-from tui.app.look import Look
-from tui.app.output import OutputApp
 from tui.app.screens.base import BaseScreen
-from tui.app.theme_folder import ThemeFolders
-from tui.app.themes import ROLES, Theme
+from tui.app.style.appearance import Look
+from tui.app.style.theme_folder import ThemeFolders
+from tui.app.style.themes import ROLES, Theme
+from tui.app.terminal import capabilities
+from tui.app.terminal.terminal_writer import OutputApp
 from tui.app.widgets.drawn import Drawn
 from tui.app.widgets.keys_bar import keys_of
 from tui.host import paths, secrets
@@ -93,7 +93,7 @@ class DuibiApp(OutputApp):
                 self._tell(remark, "warning")
         for error in self._themes.errors:
             self._tell(error.message, "warning")
-        for remark in terminal_words.remarks(os.environ, self.look):
+        for remark in capabilities.remarks(os.environ, self.look):
             self._tell(remark, "warning")
         self.set_interval(_LOOK_S, self._look_at_themes)
         self.set_interval(_FORGET_S, _forget_widths)

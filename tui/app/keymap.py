@@ -6,7 +6,6 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.keys import _character_to_key
 
-from tui.app.look import Look
 from tui.app.screens.compare import CompareScreen
 from tui.app.screens.differences import DifferencesScreen, DiffView
 from tui.app.screens.help import HelpScreen, Page
@@ -14,6 +13,7 @@ from tui.app.screens.library import LibraryScreen, SearchLine
 from tui.app.screens.models import ModelsScreen
 from tui.app.screens.replay import ReplayScreen
 from tui.app.screens.start import StartScreen
+from tui.app.style.appearance import Look
 from tui.app.widgets.answer_pane import AnswerPane
 from tui.app.widgets.confirm import Confirm
 from tui.app.widgets.judge_bar import StarsBar, VotesBar

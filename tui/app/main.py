@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from tui.app.app import DuibiApp
-    from tui.app.look import Look
-    from tui.app.model_rows import Here
     from tui.app.screens.compare import LiveRun
+    from tui.app.screens.model_rows import Here
     from tui.app.screens.start import StartScreen
+    from tui.app.style.appearance import Look
     from tui.sessions.player import Player
 
 OpenModels = Callable[[list[str], Settings], int]
@@ -158,9 +158,9 @@ def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "D
     """
     _before_textual()
     from tui.app.app import DuibiApp
-    from tui.app.look import Look
-    from tui.app.messages import Messages
-    from tui.app.theme_folder import ThemeFolders
+    from tui.app.style.appearance import Look
+    from tui.app.style.messages import Messages
+    from tui.app.style.theme_folder import ThemeFolders
 
     say = Messages(settings.lang)
     themes = ThemeFolders(paths.bundled("themes"), paths.config_dir() / "themes")
@@ -204,7 +204,7 @@ def start_screen(settings: Settings, look: "Look", offer_models: bool) -> "Start
     def models() -> list[Offer]:
         if not offer_models:
             return []
-        from tui.app.figures import memory
+        from tui.app.style.figures import memory
         from tui.models import demo
         from tui.models.here import look as look_here
 
@@ -228,7 +228,7 @@ def look_around(settings: Settings) -> "Here":
     Raises:
         UserError: the memory limit in the environment is no size.
     """
-    from tui.app.model_rows import Here
+    from tui.app.screens.model_rows import Here
     from tui.host import filesystem, memory
     from tui.models import demo
     from tui.models.caches import modelscope_caches

@@ -25,7 +25,7 @@ _PATIENCE = 100
 
 def pictures(screen: "BoardScreen") -> dict[str, str]:
     """A picture (SVG) of the screen at each question that was asked; it stays where it is."""
-    from tui.app.picture import mended
+    from tui.app.terminal.svg_picture import mended
 
     was, taken = screen.question, {}
     asked = {question for _, question in screen.board.by_cell}
@@ -47,7 +47,7 @@ def pictures_of(paths: Sequence[Path], settings: Settings) -> dict[str, str]:
     models = sum(len(reader.read(path).header.models) for path in paths)
 
     def first(look: Any) -> Any:
-        from tui.app.opening import replay_beside, replay_of
+        from tui.app.open_session import replay_beside, replay_of
 
         if len(paths) > 1:
             return replay_beside(look, paths, settings.sessions_dir)
@@ -100,7 +100,7 @@ def write_reports(
     stem = paths[0].stem + ("-and-more" if len(paths) > 1 else "")
     pngs, beside = {}, {}
     if as_png:
-        from tui.app.png import png
+        from tui.app.terminal.png_picture import png
 
         pngs = {question: png(svg) for question, svg in pictures.items()}
         for question, data in pngs.items():

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tui.app.terminal_words import locale_not_utf8
+from tui.app.terminal.capabilities import locale_not_utf8
 from tui.host import cpu, filesystem, paths
 from tui.models.caches import huggingface_cache, modelscope_caches
 from tui.models.discover import CLONES

@@ -118,8 +118,8 @@ def _pngs(svgs: Mapping[str, str], format: Format, out: Path | None) -> dict[str
     Raises:
         UserError: they cannot be drawn or written.
     """
-    from tui.app.png import lacks_glyphs, png
     from tui.app.reporting import embedded
+    from tui.app.terminal.png_picture import lacks_glyphs, png
 
     drawn = {question: png(svg) for question, svg in svgs.items()}
     if any(map(lacks_glyphs, svgs.values())):

@@ -9,7 +9,7 @@ from textual import events
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tui.app.look import Look
+from tui.app.style.appearance import Look
 from tui.app.widgets.drawn import Blank
 from tui.app.widgets.keys_bar import KeysBar
 from tui.app.widgets.lines import Lines

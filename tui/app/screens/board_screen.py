@@ -8,9 +8,9 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from tui.app.look import Look, Piece
-from tui.app.pane_header import shown_answer
+from tui.app.pane.header import shown_answer
 from tui.app.screens.base import BaseScreen
+from tui.app.style.appearance import Look, Piece
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.pane_grid import PaneGrid
 from tui.app.widgets.question_bar import QuestionBar
@@ -214,14 +214,14 @@ class BoardScreen(BaseScreen):
     def action_screenshot(self) -> None:
         """A picture (SVG, or PNG where the settings say so) of the screen, next to the
         sessions."""
-        from tui.app.picture import mended
+        from tui.app.terminal.svg_picture import mended
 
         picture = mended(self.app.export_screenshot(title="duibi"))
         stem = f"{self.path.stem}-{self.question}"
         if self.look.pictures == "svg":
             self._kept(f"{stem}.svg", picture, "screenshot.done")
             return
-        from tui.app.png import png
+        from tui.app.terminal.png_picture import png
 
         def draw() -> None:
             # In a thread: looking for the fonts of a machine takes a moment.

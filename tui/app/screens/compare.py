@@ -8,9 +8,9 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from tui.app.look import Look, Piece
 from tui.app.screens.board_screen import Source
 from tui.app.screens.judging import JudgingScreen
+from tui.app.style.appearance import Look, Piece
 from tui.app.widgets.prompt import Prompt
 from tui.events import Note, Rated, Voted
 from tui.host.errors import UserError

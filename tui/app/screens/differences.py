@@ -9,12 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.app.look import Look
+from tui.app.pane.side_by_side import SideBySide, side_by_side
+from tui.app.pane.wrapping import clip
 from tui.app.screens.base import BaseScreen
 from tui.app.screens.board_screen import BoardScreen
-from tui.app.side_by_side import SideBySide, side_by_side
+from tui.app.style.appearance import Look
 from tui.app.widgets.lines import Lines
-from tui.app.wrapping import clip
 from tui.text.sanitise import one_line
 
 _REFRESH_S = 0.5

@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.strip import Strip
 
-from tui.app import terminal_words
-from tui.app.look import Look, Piece
+from tui.app.style.appearance import Look, Piece
+from tui.app.terminal import capabilities
 from tui.app.widgets.drawn import Drawn
 from tui.app.widgets.keys_bar import keys_of
 
@@ -59,7 +59,7 @@ class HelpScreen(Screen[None]):
             [],
             [(f"  {say('help.title')}", "accent bold")],
             [(f"  {say('help.close')}", "muted")],
-            [(f"  {terminal_words.colours(of.app.console, os.environ, look)}", "muted")],
+            [(f"  {capabilities.colours(of.app.console, os.environ, look)}", "muted")],
             [],
         ]
         digits = [entry for entry in keys_of(of) if entry[0].endswith(".1")]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from tui.app.look import Look
 from tui.app.screens.board_screen import BoardScreen, Source
+from tui.app.style.appearance import Look
 from tui.board import Board
 from tui.events import Event, Note, Rated, Session, Voted
 from tui.host.errors import UserError

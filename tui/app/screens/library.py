@@ -11,9 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import TextArea
 
-from tui.app import library_rows, opening
-from tui.app.look import Look
+from tui.app import open_session
+from tui.app.screens import library_rows
 from tui.app.screens.base import BaseScreen, Continue
+from tui.app.style.appearance import Look
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Menu
 from tui.app.widgets.prompt import Prompt
@@ -218,7 +219,9 @@ class LibraryScreen(BaseScreen):
     def _open(self, at_once: bool) -> None:
         if entry := self.chosen:
             try:
-                screen = opening.replay_of(self.look, entry.path, self._folder, at_once=at_once)
+                screen = open_session.replay_of(
+                    self.look, entry.path, self._folder, at_once=at_once
+                )
             except UserError as error:
                 self.tell_error(error)
             else:
@@ -230,7 +233,7 @@ class LibraryScreen(BaseScreen):
             self.tell(self.look.say("library.mark_two"), "warning")
             return
         try:
-            screen = opening.replay_beside(self.look, self._marked, self._folder)
+            screen = open_session.replay_beside(self.look, self._marked, self._folder)
         except UserError as error:
             self.tell_error(error)
         else:

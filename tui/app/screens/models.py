@@ -9,10 +9,10 @@ from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from tui.app import model_rows
-from tui.app.look import Look
-from tui.app.model_rows import Here, Subject
+from tui.app.screens import model_rows
 from tui.app.screens.base import BaseScreen, Choice
+from tui.app.screens.model_rows import Here, Subject
+from tui.app.style.appearance import Look
 from tui.app.widgets.ask_line import AskLine
 from tui.app.widgets.confirm import Confirm
 from tui.app.widgets.lines import Lines

@@ -9,11 +9,11 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from tui.app.conversation import MARKDOWN
-from tui.app.figures import clock, time_of
-from tui.app.look import Look, Piece
+from tui.app.pane.conversation import MARKDOWN
 from tui.app.screens import board_screen
 from tui.app.screens.judging import JudgingScreen
+from tui.app.style.appearance import Look, Piece
+from tui.app.style.figures import clock, time_of
 from tui.app.widgets.transport import Transport
 from tui.events import Note, Rated, Voted
 from tui.host import paths

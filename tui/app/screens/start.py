@@ -9,9 +9,9 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from tui.app.figures import clock
-from tui.app.look import Look
 from tui.app.screens.base import BaseScreen, Choice
+from tui.app.style.appearance import Look
+from tui.app.style.figures import clock
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Entry, Heading, Menu
 from tui.host.errors import UserError
@@ -19,7 +19,7 @@ from tui.sessions.library import Entry as Recorded
 from tui.text.sanitise import one_line
 
 if TYPE_CHECKING:
-    from tui.app.model_rows import Here
+    from tui.app.screens.model_rows import Here
     from tui.models.fetching import Downloads
 
 RECENT = 20
@@ -234,7 +234,7 @@ class StartScreen(BaseScreen):
         self.app.push_screen(LibraryScreen(self.look, self._sessions))
 
     def _play(self, path: Path) -> None:
-        from tui.app.opening import replay_of
+        from tui.app.open_session import replay_of
 
         try:
             screen = replay_of(self.look, path, self._sessions)

@@ -1,6 +1,6 @@
 """The pane of one model: a header and a conversation, drawn line by line.
 
-A plain widget with `render_line`: rows are wrapped once (`tui.app.conversation`), only
+A plain widget with `render_line`: rows are wrapped once (`tui.app.pane.conversation`), only
 those that changed are repainted, there is no scrollbar, and the background is the theme's.
 The header and the text are repainted by the screen's tick, never per token.
 """
@@ -13,10 +13,10 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.strip import Strip
 
-from tui.app.conversation import Conversation
-from tui.app.finder import Finder, marked
-from tui.app.look import Look, Piece
-from tui.app.pane_header import header, shown_answer, state_of
+from tui.app.pane.conversation import Conversation
+from tui.app.pane.header import header, shown_answer, state_of
+from tui.app.pane.pane_search import Finder, marked
+from tui.app.style.appearance import Look, Piece
 from tui.app.widgets.drawn import Drawn
 from tui.board import Board
 

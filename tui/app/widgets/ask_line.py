@@ -6,10 +6,10 @@ from textual import on
 from textual.containers import Container
 from textual.widget import Widget
 
-from tui.app.look import Look
+from tui.app.pane.wrapping import clip
+from tui.app.style.appearance import Look
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.prompt import Prompt
-from tui.app.wrapping import clip
 from tui.text.sanitise import clean, one_line
 
 

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from tui.app.look import Look
+from tui.app.pane.wrapping import wrap_line
+from tui.app.style.appearance import Look
 from tui.app.widgets.lines import Lines
-from tui.app.wrapping import wrap_line
 from tui.text.sanitise import one_line
 
 

@@ -6,11 +6,11 @@ from typing import ClassVar, Protocol
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 
-from tui.app.look import Look, Piece
-from tui.app.pane_header import shown_answer
+from tui.app.pane.header import shown_answer
+from tui.app.pane.wrapping import clip
+from tui.app.style.appearance import Look, Piece
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.pane_grid import PaneGrid
-from tui.app.wrapping import clip
 from tui.board import Answer, Board
 from tui.events import Note, Rated, Voted
 from tui.scoring.dimensions import MAX_STARS, Dimension

@@ -5,7 +5,7 @@ from typing import Any
 from rich.cells import cell_len
 from textual.screen import Screen
 
-from tui.app.look import Look, Piece
+from tui.app.style.appearance import Look, Piece
 from tui.app.widgets.lines import Lines
 
 _NAMES = {

@@ -3,7 +3,7 @@
 from textual.geometry import Region
 from textual.strip import Strip
 
-from tui.app.look import Look, Piece
+from tui.app.style.appearance import Look, Piece
 from tui.app.widgets.drawn import Drawn
 
 

@@ -9,9 +9,9 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from tui.app.look import Look, Piece
+from tui.app.pane.wrapping import clip
+from tui.app.style.appearance import Look, Piece
 from tui.app.widgets.drawn import Drawn
-from tui.app.wrapping import clip
 
 
 @dataclass(frozen=True, slots=True)

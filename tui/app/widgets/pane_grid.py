@@ -8,12 +8,12 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from tui.app.look import Look, Piece
-from tui.app.pane_header import shown_answer, state_of
+from tui.app.pane.header import shown_answer, state_of
+from tui.app.pane.wrapping import clip
+from tui.app.style.appearance import Look, Piece
 from tui.app.widgets.answer_pane import AnswerPane
 from tui.app.widgets.drawn import Blank
 from tui.app.widgets.lines import Lines
-from tui.app.wrapping import clip
 from tui.board import Board, tail
 from tui.text.sanitise import one_line
 

@@ -2,9 +2,9 @@
 
 from rich.cells import cell_len
 
-from tui.app.look import Look, Piece
+from tui.app.pane.wrapping import clip
+from tui.app.style.appearance import Look, Piece
 from tui.app.widgets.lines import Lines
-from tui.app.wrapping import clip
 from tui.board import Board, Question
 from tui.text.sanitise import one_line
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from tui.app.figures import clock, heights, memory, rate
-from tui.app.look import Look, Piece
-from tui.app.pane_header import figures, shown_answer, state_of
+from tui.app.pane.header import figures, shown_answer, state_of
+from tui.app.pane.wrapping import clip
+from tui.app.style.appearance import Look, Piece
+from tui.app.style.figures import clock, heights, memory, rate
 from tui.app.widgets.lines import Lines
-from tui.app.wrapping import clip
 from tui.board import HISTORY, Board, Model
 from tui.text.sanitise import one_line
 

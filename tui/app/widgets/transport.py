@@ -4,7 +4,7 @@ import math
 
 from rich.cells import cell_len
 
-from tui.app.figures import bar, clock
+from tui.app.style.figures import bar, clock
 from tui.app.widgets.lines import Lines
 
 

@@ -30,8 +30,8 @@ from textual.driver import Driver
 from textual.screen import Screen
 from textual.strip import Strip
 
-from tui.app.cells import Cell, Picture, cells_of
-from tui.app.driver import Terminal
+from tui.app.terminal.cell_diff import Cell, Picture, cells_of
+from tui.app.terminal.driver import Terminal
 
 _IN_FLIGHT = 2
 _FEW_BYTES = 512

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from tui.app.figures import clock
-from tui.app.look import Look
+from tui.app.style.appearance import Look
+from tui.app.style.figures import clock
 from tui.app.widgets.menu import Entry, Heading
 from tui.sessions.library import Entry as Recorded
 from tui.sessions.search import Hit

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 
-from tui.app.figures import bar
-from tui.app.look import Look, Piece
+from tui.app.style.appearance import Look, Piece
+from tui.app.style.figures import bar
 from tui.app.widgets.menu import Entry, Heading
 from tui.models.catalogue import Suggestion
 from tui.models.discover import Found

@@ -7,10 +7,10 @@ does work for what is new alone, so a token costs the same however long the answ
 
 from bisect import bisect_right
 
-from tui.app.figures import bar
-from tui.app.later import Later
-from tui.app.look import Look, Piece
-from tui.app.wrapping import Wrapped
+from tui.app.pane.background_import import Later
+from tui.app.pane.wrapping import Wrapped
+from tui.app.style.appearance import Look, Piece
+from tui.app.style.figures import bar
 from tui.board import Answer, Board, Model, tail
 from tui.events import Failed, Load
 from tui.scoring.dimensions import shown_name
@@ -18,7 +18,7 @@ from tui.text.sanitise import clean, one_line
 
 Row = list[Piece]
 
-MARKDOWN = Later("tui.app.markdown")
+MARKDOWN = Later("tui.app.pane.markdown")
 _NOTES = 2
 """So many of the newest remarks on a model are shown: the repetitions of one request."""
 

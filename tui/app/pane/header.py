@@ -2,10 +2,10 @@
 
 from rich.cells import cell_len
 
-from tui.app.conversation import loading
-from tui.app.figures import milliseconds, rate
-from tui.app.look import Look, Piece
-from tui.app.wrapping import clip
+from tui.app.pane.conversation import loading
+from tui.app.pane.wrapping import clip
+from tui.app.style.appearance import Look, Piece
+from tui.app.style.figures import milliseconds, rate
 from tui.board import Answer, Board, Model
 from tui.text.sanitise import one_line
 

@@ -7,11 +7,11 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.app.messages import Messages
-from tui.app.themes import Theme
+from tui.app.style.messages import Messages
+from tui.app.style.themes import Theme
 
 Piece = tuple[str, str]
-"""Text and the names of its styles, ``"panel bold"``; see `tui.app.themes.ROLES`."""
+"""Text and the names of its styles, ``"panel bold"``; see `tui.app.style.themes.ROLES`."""
 
 
 class Look:

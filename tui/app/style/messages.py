@@ -33,7 +33,7 @@ class Messages:
 @cache
 def catalogue() -> dict[str, dict[str, str]]:
     """All messages: key -> language -> text. Keys are dotted, ``state.prefill``."""
-    raw = resources.files("tui.app").joinpath("messages.toml").read_text("utf-8")
+    raw = resources.files("tui.app.style").joinpath("messages.toml").read_text("utf-8")
     return {
         f"{group}.{key}": texts
         for group, entries in tomllib.loads(raw).items()

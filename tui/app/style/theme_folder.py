@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tui.app.themes import load_all
+from tui.app.style.themes import load_all
 
 Stamp = frozenset[tuple[str, int, int]]
 

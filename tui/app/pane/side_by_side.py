@@ -6,8 +6,8 @@ they share, and the shorter side of each piece is filled with empty rows.
 
 from dataclasses import dataclass
 
-from tui.app.look import Piece
-from tui.app.wrapping import TAB, wrap_spans
+from tui.app.pane.wrapping import TAB, wrap_spans
+from tui.app.style.appearance import Piece
 from tui.scoring.differences import CHANGED, SAME, Span, differences
 from tui.text.sanitise import clean
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 
-from tui.app.look import Look
+from tui.app.style.appearance import Look
 from tui.text.sanitise import one_line
 
 _COERCED = "C.UTF-8"

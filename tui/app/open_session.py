@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from tui.app.look import Look
 from tui.app.screens.replay import ReplayScreen
+from tui.app.style.appearance import Look
 from tui.sessions import reader, storage
 from tui.sessions.player import Player
 

@@ -8,7 +8,7 @@ the same however long the answer is.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
-from tui.app.look import Piece
+from tui.app.style.appearance import Piece
 
 Span = tuple[int, int]
 """Characters of a row, from and to."""

@@ -3,7 +3,7 @@
 import re
 from functools import cache
 
-from tui.app.picture import FONTS
+from tui.app.terminal.svg_picture import FONTS
 from tui.host.errors import UserError
 
 WIDTH = 1600

@@ -1,7 +1,7 @@
 """A finished answer as Markdown: headings, lists, tables and highlighted code, as rows once.
 
 `rich.markdown` lays it out; its styles are colours that stand for the roles of a theme, so
-that rows outlive a change of theme. It is imported in a thread (`tui.app.later`): what it
+that rows outlive a change of theme. It is imported in a thread (`tui.app.pane.background_import`): what it
 imports takes a tenth of a second.
 """
 
@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.theme import Theme
 
-from tui.app.look import Piece
+from tui.app.style.appearance import Piece
 
 MAX_CHARACTERS = 40_000
 _ROLES = ("text", "muted", "accent", "good", "warn", "bad")
