@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tui.cli.bench import Asker
+from tui.cli.commands.bench import Asker
 from tui.engines.local import LocalEngine
 from tui.host import cpu, memory
 from tui.host.paths import log_file

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.figures import row, spread
 from tui import settings
-from tui.cli import options
+from tui.cli.support import options
 from tui.engines.base import Message, Request, Sampling
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Delta

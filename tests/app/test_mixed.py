@@ -18,7 +18,7 @@ from tui import questions as question_sets
 from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
 from tui.cli import call as command
-from tui.cli import options
+from tui.cli.support import options
 from tui.engines.base import Message, Request, Sampling
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Delta

@@ -14,7 +14,7 @@ from tests.support.fault_server import FaultServer, Received, Reply, good, hang_
 from tui import questions as question_sets
 from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
-from tui.cli import options
+from tui.cli.support import options
 from tui.run.setup import begin
 from tui.settings import Settings
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny
-from tui.cli import bench
 from tui.cli import call as run
+from tui.cli.commands import bench
 from tui.host import cpu, page_cache
 from tui.models import reduced
 from tui.models.files import conversions, converted_name

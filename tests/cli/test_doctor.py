@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.terminal import DUIBI, Terminal
 from tui.cli import call as run
-from tui.cli import checkup
+from tui.cli.support import machine_checks
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_what_survives_a_restart_is_told_for_every_folder(
 def test_instructions_that_matter_are_named_and_missing_ones_have_a_step(
     flags: set[str], state: str, step: str
 ) -> None:
-    (found,) = checkup.instructions(frozenset(flags))
+    (found,) = machine_checks.instructions(frozenset(flags))
     assert found.state == state and step in found.next_step
     assert set(found.seen.split()) == flags - {"sse4_2"} or found.seen == "none known"
 
@@ -77,15 +77,15 @@ def test_a_gpu_that_this_torch_cannot_use_has_a_step(
     program.write_text(f"#!{sys.executable}\nprint('NVIDIA A10, 23028 MiB')\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(alone))
-    monkeypatch.setattr(checkup.metadata, "version", lambda name: "2.13.0+cpu")
-    found = checkup.gpu()
+    monkeypatch.setattr(machine_checks.metadata, "version", lambda name: "2.13.0+cpu")
+    found = machine_checks.gpu()
     assert found.state == "note" and "NVIDIA A10" in found.seen and "CUDA" in found.next_step
-    monkeypatch.setattr(checkup.metadata, "version", lambda name: "2.13.0")
-    assert checkup.gpu().state == "ok"
+    monkeypatch.setattr(machine_checks.metadata, "version", lambda name: "2.13.0")
+    assert machine_checks.gpu().state == "ok"
     program.write_text(f"#!{sys.executable}\nraise SystemExit(9)\n")
-    assert checkup.gpu().seen == "none: the CPU computes"
+    assert machine_checks.gpu().seen == "none: the CPU computes"
     program.unlink()
-    assert checkup.gpu().seen == "none: the CPU computes"
+    assert machine_checks.gpu().seen == "none: the CPU computes"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 import tui
 from tui import cli
-from tui.cli import logs
+from tui.cli.support import logs
 from tui.host import paths
 
 

@@ -11,7 +11,7 @@ from tests.support import tiny
 from tests.support.checkpoints import llama
 from tests.support.demo import put_demo
 from tui.cli import call as run
-from tui.cli import fetching
+from tui.cli.support import download_progress
 from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.models.offer import Offer
@@ -164,7 +164,7 @@ class Screen(io.StringIO):
 
 def test_progress_is_one_line_with_speed_and_time_left() -> None:
     screen, now = Screen(), [0.0]
-    with fetching.ProgressLine(screen, lambda: now[0]) as progress:
+    with download_progress.ProgressLine(screen, lambda: now[0]) as progress:
         for second in range(5):
             now[0] = float(second)
             progress("fetching", second * 20_000_000, 100_000_000)
@@ -175,7 +175,7 @@ def test_progress_is_one_line_with_speed_and_time_left() -> None:
 
 def test_progress_never_wraps() -> None:
     screen = Screen()
-    with fetching.ProgressLine(screen) as progress:
+    with download_progress.ProgressLine(screen) as progress:
         for total in (0, 100, 10**12):
             progress(f"fetching owner/{'long-name-' * total_digits(total)}", total // 2, total)
     assert max(map(len, screen.getvalue().replace("\n", "\r").split("\r"))) < 80
@@ -187,7 +187,7 @@ def total_digits(total: int) -> int:
 
 def test_progress_into_a_file_says_each_stage_once() -> None:
     file = io.StringIO()
-    with fetching.ProgressLine(file) as progress:
+    with download_progress.ProgressLine(file) as progress:
         for done in range(100):
             progress("fetching", done, 100)
         progress("unpacking", 0, 100)
@@ -207,13 +207,13 @@ def test_a_person_is_asked_on_a_terminal(
     with os.fdopen(slave, "r", encoding="utf-8") as terminal:
         monkeypatch.setattr(sys, "stdin", terminal)
         monkeypatch.setattr(sys, "stderr", Screen())
-        assert fetching.ask("Really?", default) is wanted
+        assert download_progress.ask("Really?", default) is wanted
     os.close(master)
 
 
 def test_where_nobody_can_answer_it_is_said_and_done(capsys: pytest.CaptureFixture[str]) -> None:
     offer = Offer("acme/Tiny", "ModelScope", 3, 93_000_000, 0, Path("/there"), 10**11)
-    assert fetching.cli_consent(offer)
+    assert download_progress.cli_consent(offer)
     told = capsys.readouterr().err
     assert "3 files, 93 MB, into /there (100 GB free)" in told
-    assert not fetching.ask("Remove?")
+    assert not download_progress.ask("Remove?")

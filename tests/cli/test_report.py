@@ -177,7 +177,7 @@ def test_judge_with_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_report_command_does_not_load_what_it_does_not_draw() -> None:
-    code = "import sys, tui.cli.report; print(*sys.modules)"
+    code = "import sys, tui.cli.commands.report; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"pygal", "jinja2", "sacrebleu", "torch", "textual"} & set(out.stdout.split())
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
-from tui.cli import replay as replay_cli
-from tui.cli import sessions as sessions_cli
+from tui.cli.commands import replay as replay_cli
+from tui.cli.commands import sessions as sessions_cli
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions import lines, reader
@@ -202,7 +202,7 @@ def test_replay_keeps_the_original_timing_on_a_pipe() -> None:
         journal.append(int(t * 1e6), 0, ev.Delta(0, text=f"<{i}>"))
     journal.append(1_000_000, 0, ev.Answered(0, "stop"))
     journal.close("done")
-    program = "import sys; from tui.cli.replay import command; command.main(standalone_mode=False)"
+    program = "import sys; from tui.cli.commands.replay import command; command.main(standalone_mode=False)"
     with subprocess.Popen(
         [sys.executable, "-c", program, str(journal.path)], stdout=subprocess.PIPE
     ) as replay:
@@ -218,7 +218,7 @@ def test_replay_keeps_the_original_timing_on_a_pipe() -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(session: Path) -> None:
-    program = "import sys; from tui.cli.replay import command; command.main(standalone_mode=False)"
+    program = "import sys; from tui.cli.commands.replay import command; command.main(standalone_mode=False)"
     done = subprocess.run(
         f"{sys.executable} -c '{program}' {session} --speed 8 | head -1",
         shell=True,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tui
-from tui.cli import direct
+from tui.cli.support import fast_path
 from tui.host import splash
 from tui.host.errors import UserError
 
@@ -28,7 +28,7 @@ COMMANDS = {
     "questions": "list, show and check question sets",
     "doctor": "what this machine can run, and what is wrong",
 }
-"""Name -> one line; the module is ``tui.cli.NAME`` with a click ``command`` in it."""
+"""Name -> one line; the module is ``tui.cli.commands.NAME`` with a click ``command`` in it."""
 
 COMPARE = "compare"
 INTERRUPTED = 130
@@ -74,7 +74,7 @@ def _dispatch(args: list[str]) -> int:
     if first in _HELP:
         print(_help())
         return 0
-    if (code := direct.open_screen(args)) is not None:
+    if (code := fast_path.open_screen(args)) is not None:
         return code
     if first in COMMANDS:
         return _invoke(first, args[1:])
@@ -83,11 +83,11 @@ def _dispatch(args: list[str]) -> int:
 
 
 def _invoke(name: str, args: list[str]) -> int:
-    from tui.cli import logs
+    from tui.cli.support import logs
 
     _settle(shown=name == COMPARE and sys.stdout.isatty())
     logs.configure()
-    command = importlib.import_module(f"tui.cli.{name}").command
+    command = importlib.import_module(f"tui.cli.commands.{name}").command
     import typer.exceptions
 
     shown = "duibi" if name == COMPARE else f"duibi {name}"
@@ -150,7 +150,7 @@ def _refuse_misspelt(args: list[str]) -> None:
 
 
 def _unexpected(error: Exception) -> int:
-    from tui.cli import logs
+    from tui.cli.support import logs
 
     place = logs.keep_traceback()
     where = f"the details are in {place}" if place else "the log could not be written"

@@ -11,9 +11,9 @@ import typer
 
 from tui import settings as settings_of
 from tui.board import Answer
-from tui.cli.encoding import EncoderFolder, EncoderLayer, scorer
-from tui.cli.judging import MAX_NEW_TOKENS, judge_model
-from tui.cli.printing import json_text, table
+from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
+from tui.cli.support.judge_model import MAX_NEW_TOKENS, judge_model
+from tui.cli.support.printing import json_text, table
 from tui.events import RUN, Judged
 from tui.host.errors import UserError
 from tui.reports.evaluate import check_results, overlaps

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tui import settings as settings_of
-from tui.cli.playing import player_of
+from tui.cli.support.session_player import player_of
 from tui.host.errors import UserError
 from tui.reports.transcript import Transcript
 from tui.sessions import library
@@ -57,7 +57,7 @@ def replay(
     if on_pipe:
         return stream(player)
     from tui.app.main import show_replay
-    from tui.cli.compare import open_session
+    from tui.cli.commands.compare import open_session
 
     return show_replay(player, path, chosen, open_session)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tui.cli import options
+from tui.cli.support import options
 from tui.engines.base import Engine, EngineError, Message, Request, Sampling
 from tui.events import Answered, Cancelled, Delta, Failed
 from tui.host import cpu

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import typer
 
 from tui import settings as settings_of
-from tui.cli.encoding import EncoderFolder, EncoderLayer, scorer
+from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
 from tui.events import Asked
 from tui.host.errors import UserError
 from tui.scoring.overlap import Scorer

@@ -12,7 +12,7 @@ from rich.cells import cell_len, chop_cells
 
 from tui import settings as settings_of
 from tui.board import Board, fold
-from tui.cli.keys import read_key
+from tui.cli.support.key_input import read_key
 from tui.events import RUN, Body, Note
 from tui.scoring.agenda import Agenda, Contender, Item, agenda
 from tui.scoring.dimensions import MAX_STARS, Dimension, dimensions

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tui import services
-from tui.cli.printing import json_text, table
+from tui.cli.support.printing import json_text, table
 from tui.engines.listing import Probe, probe
 from tui.settings import Settings, load
 from tui.text.sanitise import one_line

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tui.cli import quantizing
-from tui.cli.fetching import ProgressLine, ask
-from tui.cli.printing import json_text, path_text, table
-from tui.cli.probing import list_services
+from tui.cli.support import quantise
+from tui.cli.support.download_progress import ProgressLine, ask
+from tui.cli.support.printing import json_text, path_text, table
+from tui.cli.support.service_probes import list_services
 from tui.host import memory
 from tui.host.errors import UserError
 from tui.models import remove as removal
@@ -53,7 +53,7 @@ def screen(context: typer.Context) -> int:
             "the models screen needs a terminal", "duibi models list; `duibi models --help`"
         )
     from tui.app.main import show_models
-    from tui.cli.compare import open_models
+    from tui.cli.commands.compare import open_models
 
     return show_models(load(), open_models)
 
@@ -181,8 +181,8 @@ def quantize(
     to: Annotated[str, typer.Option("--to", metavar="int8|int4", help="The format.")] = "int8",
     json: Json = False,
 ) -> int:
-    made = quantizing.quantize(model, to)
-    print(json_text(made) if json else one_line(quantizing.said(made)))
+    made = quantise.quantize(model, to)
+    print(json_text(made) if json else one_line(quantise.said(made)))
     return 0
 
 

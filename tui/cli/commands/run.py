@@ -14,10 +14,10 @@ import typer
 from tui import questions as question_sets
 from tui import settings as settings_of
 from tui.board import Board
-from tui.cli import options
-from tui.cli.headless import Headless
-from tui.cli.printing import json_text, table
-from tui.cli.resuming import resumed
+from tui.cli.support import options
+from tui.cli.support.headless import Headless
+from tui.cli.support.printing import json_text, table
+from tui.cli.support.resume_run import resumed
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note
 from tui.host.errors import UserError
 from tui.run import outcome, setup

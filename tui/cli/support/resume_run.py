@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tui import settings as settings_of
-from tui.cli import options
+from tui.cli.support import options
 from tui.host.errors import UserError
 from tui.models.resolve import LOCAL
 from tui.run import setup, unchanged

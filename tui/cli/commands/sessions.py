@@ -9,8 +9,8 @@ import typer
 from tui import board as board_of
 from tui import events as ev
 from tui import settings as settings_of
-from tui.cli.fetching import ProgressLine
-from tui.cli.printing import json_text, path_text, table
+from tui.cli.support.download_progress import ProgressLine
+from tui.cli.support.printing import json_text, path_text, table
 from tui.host.errors import UserError
 from tui.sessions import library, lines, reader, storage
 from tui.sessions.library import Entry

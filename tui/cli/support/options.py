@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tui.cli.fetching import ProgressLine, ask
+from tui.cli.support.download_progress import ProgressLine, ask
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.models.reference import parse

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tui.cli.fetching import ProgressLine
+from tui.cli.support.download_progress import ProgressLine
 from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
 from tui.events import Body, Load

@@ -10,7 +10,8 @@ import typer
 
 from tui import questions as question_sets
 from tui import settings as settings_of
-from tui.cli import INTERRUPTED, options
+from tui.cli import INTERRUPTED
+from tui.cli.support import options
 from tui.host.errors import UserError
 from tui.settings import Settings
 
@@ -102,14 +103,14 @@ def open_session(session: str, settings: Settings) -> int:
     """Open the screen on a run that broke off, and ask again what has no answer yet.
 
     Raises:
-        UserError: as `tui.cli.resuming.resumed`.
+        UserError: as `tui.cli.support.resume_run.resumed`.
     """
     kept = ("theme", "lang", "mouse", "sessions")
     return _go_on(session, None, {name: getattr(settings, name) for name in kept})
 
 
 def _go_on(session: str, models: list[str] | None, flags: Mapping[str, object]) -> int:
-    from tui.cli.resuming import resumed
+    from tui.cli.support.resume_run import resumed
 
     if flags.get("plain") or not sys.stdout.isatty():
         raise UserError("--resume needs the screen here", f"`duibi run --resume {session}`")
@@ -147,7 +148,7 @@ def _closed_by_signals(run: "Run") -> Iterator[None]:
 
 
 def _plain(models: list[str], settings: Settings) -> int:
-    from tui.cli.headless import Headless
+    from tui.cli.support.headless import Headless
     from tui.reports.transcript import Transcript
     from tui.run.setup import begin
     from tui.text.sanitise import clean

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 import tui
-from tui.cli import checkup, probing
-from tui.cli.checkup import NOTE, OK, PROBLEM, Disk, Finding
-from tui.cli.printing import json_text, table
+from tui.cli.support import machine_checks, service_probes
+from tui.cli.support.machine_checks import NOTE, OK, PROBLEM, Disk, Finding
+from tui.cli.support.printing import json_text, table
 from tui.engines.listing import Probe
 from tui.host import cpu, memory
 from tui.host.errors import UserError
@@ -30,8 +30,14 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> int:
     disks, of_disks = _disks()
-    findings = [*_software(), *checkup.processor(), checkup.gpu(), *_memory(), *of_disks]
-    findings += [*checkup.terminal(_mouse()), _demo(), *_services()]
+    findings = [
+        *_software(),
+        *machine_checks.processor(),
+        machine_checks.gpu(),
+        *_memory(),
+        *of_disks,
+    ]
+    findings += [*machine_checks.terminal(_mouse()), _demo(), *_services()]
     worst = any(found.state == PROBLEM for found in findings)
     if as_json:
         seen = memory.reading()
@@ -87,10 +93,10 @@ def _memory() -> list[Finding]:
 
 def _disks() -> tuple[list[Disk], list[Finding]]:
     try:
-        found = checkup.disks(load().sessions_dir)
+        found = machine_checks.disks(load().sessions_dir)
     except UserError as error:
         return [], [Finding("disks", PROBLEM, error.message, error.next_step)]
-    return found, checkup.of_disks(found)
+    return found, machine_checks.of_disks(found)
 
 
 def _mouse() -> bool:
@@ -108,8 +114,8 @@ def _services() -> list[Finding]:
         return []  # told above
     return [
         _service(found, settings)
-        for found in probing.probes(settings)
-        if found.reachable or probing.is_expected(found, settings)
+        for found in service_probes.probes(settings)
+        if found.reachable or service_probes.is_expected(found, settings)
     ]
 
 
@@ -124,7 +130,7 @@ def _service(found: Probe, settings: Settings) -> Finding:
         step = f"{found.fault.message}: {found.fault.next_step}"
         return Finding(name, NOTE, seen, step)
     seen += f", {len(found.models)} models"
-    if missing := probing.missing_models(found, settings):
+    if missing := service_probes.missing_models(found, settings):
         step = f"`duibi models list --services` shows what it offers; not {', '.join(missing)}"
         return Finding(name, NOTE, seen, step)
     return Finding(name, OK, seen)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tui import questions as sets
-from tui.cli.printing import json_text, table
+from tui.cli.support.printing import json_text, table
 from tui.questions import QuestionSet
 from tui.text.sanitise import clean, one_line
 

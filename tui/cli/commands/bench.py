@@ -15,8 +15,8 @@ from typing import Annotated
 import typer
 
 from tui import settings as settings_of
-from tui.cli import options
-from tui.cli.printing import json_text, table
+from tui.cli.support import options
+from tui.cli.support.printing import json_text, table
 from tui.engines.base import EngineError, Message, Request, Sampling
 from tui.engines.child import environment
 from tui.engines.local import LocalEngine

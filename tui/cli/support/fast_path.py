@@ -25,7 +25,7 @@ def open_screen(args: Sequence[str]) -> int | None:
         return None
     splash.show("duibi …")
     from tui import settings
-    from tui.cli import logs
+    from tui.cli.support import logs
     from tui.host import paths
 
     paths.settle()
@@ -40,7 +40,7 @@ def _start(settings: "Settings") -> int:
     from tui.app.main import show_start
 
     def open_models(models: list[str], chosen: "Settings") -> int:
-        from tui.cli import compare
+        from tui.cli.commands import compare
 
         return compare.open_models(models, chosen)
 
@@ -48,14 +48,14 @@ def _start(settings: "Settings") -> int:
 
 
 def _open_session(session: str, settings: "Settings") -> int:
-    from tui.cli import compare
+    from tui.cli.commands import compare
 
     return compare.open_session(session, settings)
 
 
 def _replay(session: str, settings: "Settings") -> int:
     from tui.app.main import show_replay
-    from tui.cli.playing import player_of
+    from tui.cli.support.session_player import player_of
     from tui.sessions import library
 
     path = library.find(session, settings.sessions_dir)
