@@ -24,12 +24,12 @@ from benchmarks.figures import row
 from benchmarks.random_model import Size
 from benchmarks.true_shape import put
 from tests.support import tiny
+from tui.checkpoints.memory_estimate import REDUCED
 from tui.engines.base import EngineError, Message, Request, Sampling
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Failed
 from tui.host import memory
 from tui.models import demo
-from tui.models.memory import REDUCED
 from tui.models.resolve import Resolved
 from tui.run import plan
 

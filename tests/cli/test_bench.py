@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny
+from tui.checkpoints import quantised_cache
+from tui.checkpoints.gguf_cache import conversions, converted_name
 from tui.cli import call as run
 from tui.cli.commands import bench
 from tui.host import cpu, page_cache
-from tui.models import reduced
-from tui.models.files import conversions, converted_name
 from tui.models.resolve import Resolved
 
 
@@ -91,11 +91,11 @@ def test_a_cold_load_counts_the_files_it_reads_not_those_they_were_made_of(
     made = conversions() / converted_name(gguf)
     shutil.copytree(model, made)
     assert bench._files(asked) == [made / "model.safetensors"]
-    kept = reduced.root() / f"k-int8-{reduced.RECIPE}"
+    kept = quantised_cache.root() / f"k-int8-{quantised_cache.RECIPE}"
     kept.mkdir(parents=True)
     (kept / "model.safetensors").write_bytes(b"x")
     told = {"source": str(made.resolve()), "dtype": "int8"}
-    (kept / reduced.MANIFEST).write_text(json.dumps(told))
+    (kept / quantised_cache.MANIFEST).write_text(json.dumps(told))
     assert bench._files(asked) == [kept / "model.safetensors"]
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.support import tiny
+from tui.checkpoints import quantised_cache
 from tui.cli import call as run
-from tui.models import reduced
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_made_kept_listed_and_removed(here: Path, capsys: pytest.CaptureFixture[
     assert run(["models", "list"]) == 0
     assert "int8 " in capsys.readouterr().out
     assert run(["models", "rm", "./tiny", "--yes"]) == 0
-    assert not list(reduced.kept()) and (here / "tiny" / "config.json").exists()
+    assert not list(quantised_cache.kept()) and (here / "tiny" / "config.json").exists()
 
 
 def test_nonsense_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,5 +78,5 @@ def test_an_interrupted_one_leaves_nothing_and_can_be_asked_again(
         time.sleep(0.002)
     child.send_signal(signal.SIGINT)
     assert child.wait(60) == 130
-    assert not list(formats.glob("*.part")) and not list(reduced.kept())
+    assert not list(formats.glob("*.part")) and not list(quantised_cache.kept())
     assert told(capsys, "quantize", "./m", "--to", "int4")["made"]

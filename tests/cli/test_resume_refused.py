@@ -11,7 +11,7 @@ import pytest
 from tests.support import tiny
 from tui import events as ev
 from tui import questions as question_sets
-from tui.models.fingerprint import fingerprint
+from tui.checkpoints.fingerprint import fingerprint
 from tui.models.reference import parse
 from tui.models.resolve import resolve
 from tui.run.unchanged import SOURCE, source_of

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny
+from tui.checkpoints.memory_estimate import Shape
 from tui.host import memory
 from tui.host.memory import Reading
 from tui.models import choice
-from tui.models.memory import Shape
 from tui.models.reference import parse
 from tui.models.resolve import resolve
 

@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.models.memory import BYTES_PER_WEIGHT, Shape, loading, predict, weights_in_gguf
+from tui.checkpoints.memory_estimate import (
+    BYTES_PER_WEIGHT,
+    Shape,
+    loading,
+    predict,
+    weights_in_gguf,
+)
 
 PARAMETERS = 7_721_324_544
 QWEN_7B = Shape(32, 32, 128, 4096, 11008, 151936, stored="bf16")

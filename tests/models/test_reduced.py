@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tui.checkpoints import quantised_cache
+from tui.checkpoints.memory_estimate import REDUCED
 from tui.host.errors import UserError
-from tui.models import reduced, remove
-from tui.models.memory import REDUCED
+from tui.models import remove
 from tui.models.reference import parse
 
 
@@ -21,10 +22,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def keep(source: Path, dtype: str) -> Path:
-    place = reduced.root() / f"{source.name}-{dtype}"
+    place = quantised_cache.root() / f"{source.name}-{dtype}"
     place.mkdir(parents=True)
     said = {"source": str(source.resolve()), "dtype": dtype}
-    (place / reduced.MANIFEST).write_text(json.dumps(said))
+    (place / quantised_cache.MANIFEST).write_text(json.dumps(said))
     return place
 
 
@@ -36,10 +37,10 @@ def test_what_was_made_of_a_persons_folder_is_removed_without_it(folder: Path) -
     found = remove.belongings(parse(str(folder)))
     assert sorted(found) == sorted(places)
     remove.remove(found)
-    assert [one.folder for one in reduced.kept()] == [other]
+    assert [one.folder for one in quantised_cache.kept()] == [other]
     assert folder.is_dir()
 
 
 def test_a_broken_manifest_is_nobodys(folder: Path) -> None:
-    (keep(folder, "int8") / reduced.MANIFEST).write_text("[]")
-    assert not list(reduced.kept())
+    (keep(folder, "int8") / quantised_cache.MANIFEST).write_text("[]")
+    assert not list(quantised_cache.kept())

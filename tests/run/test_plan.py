@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import checkpoints
+from tui.checkpoints import gguf_cache
+from tui.checkpoints.memory_estimate import Shape
 from tui.host.errors import UserError
 from tui.host.memory import Reading
-from tui.models import demo, files
-from tui.models.memory import Shape
+from tui.models import demo
 from tui.models.resolve import Resolved
 from tui.questions.question_set import Question
 from tui.run import plan
@@ -118,7 +119,7 @@ def test_the_demo_and_a_converted_gguf_are_known_exactly(tmp_path: Path) -> None
     assert plan.need(plan.subject_of(of_demo), 2048).cache == 2 * 30 * 3 * 64 * 2048 * 4
     file = tmp_path / "own.gguf"
     file.write_bytes(b"GGUF" + bytes(100))
-    checkpoints.llama(files.conversions() / files.converted_name(file))
+    checkpoints.llama(gguf_cache.conversions() / gguf_cache.converted_name(file))
     own = Resolved("own", "own@fp32", "local", file, "fp32")
     known = plan.subject_of(own)
     shape = Shape(1, 2, 4, hidden=8, width=16, vocab=32, stored="bf16")

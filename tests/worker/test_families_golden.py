@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tui.models.recognise import architecture
+from tui.checkpoints.architecture import architecture
 from tui.worker.choose import Sampling
 from tui.worker.control import Control
 from tui.worker.generate import Ready, tokens

@@ -11,7 +11,7 @@ import torch
 
 from tests.support import tiny
 from tests.support.kernels import by_torch, needs_bf16, needs_kernels, needs_vnni
-from tui.models import reduced
+from tui.checkpoints import quantised_cache
 from tui.worker import aligned, calibrate, formats, native, packed, tiled
 from tui.worker.choose import Sampling
 from tui.worker.control import Control, Stop
@@ -274,7 +274,7 @@ def test_a_model_whose_head_is_its_embedding(tmp_path: Path) -> None:
 
 
 def kept(folder: Path) -> Path:
-    (one,) = reduced.kept_of(folder)
+    (one,) = quantised_cache.kept_of(folder)
     return one.folder / "model.safetensors"
 
 
@@ -282,7 +282,7 @@ def test_what_is_kept_is_aligned_and_named_after_its_checkpoint(folder: Path) ->
     formats.prepared(open_checkpoint(folder), "int4", NOTHING)
     for name, tensor in aligned.mapped(kept(folder)):
         assert tensor.data_ptr() % 64 == 0, name
-    (one,) = reduced.kept()
+    (one,) = quantised_cache.kept()
     assert (one.source, one.dtype) == (folder.resolve(), "int4")
 
 
@@ -300,7 +300,7 @@ def test_a_damaged_file_is_made_again_and_said(folder: Path, harm: str) -> None:
         case "flipped":
             file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         case "manifest":
-            (file.parent / reduced.MANIFEST).write_text("{")
+            (file.parent / quantised_cache.MANIFEST).write_text("{")
         case "gone":
             file.unlink()
     again, _, notes = formats.prepared(checkpoint, "int8", NOTHING)
@@ -314,9 +314,11 @@ def test_another_checkpoint_or_recipe_is_not_taken_for_this_one(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tiny.llama(tmp_path / "other", seed=1, attention_bias=True)
-    places = {reduced.place(path, d, v) for path in (folder, other) for d in "ab" for v in "cd"}
-    monkeypatch.setattr(reduced, "RECIPE", reduced.RECIPE + 1)
-    places.add(reduced.place(folder, "a", "c"))
+    places = {
+        quantised_cache.place(path, d, v) for path in (folder, other) for d in "ab" for v in "cd"
+    }
+    monkeypatch.setattr(quantised_cache, "RECIPE", quantised_cache.RECIPE + 1)
+    places.add(quantised_cache.place(folder, "a", "c"))
     assert len(places) == 9
 
 
@@ -325,17 +327,17 @@ def test_what_another_version_kept_is_made_again_and_said(
 ) -> None:
     checkpoint = open_checkpoint(folder)
     with monkeypatch.context() as other:
-        other.setattr(reduced, "RECIPE", reduced.RECIPE - 1)
+        other.setattr(quantised_cache, "RECIPE", quantised_cache.RECIPE - 1)
         formats.prepared(checkpoint, "int8", NOTHING)
         formats.prepared(checkpoint, "int4", NOTHING)
     _, _, notes = formats.prepared(checkpoint, "int8", NOTHING)
     said = "the kept weights were of another version: they were made again"
     assert notes == [*by_torch("int8"), said]
-    now = {one.dtype: one.folder.name for one in reduced.kept()}
-    assert now["int8"].endswith(f"-{reduced.RECIPE}")
+    now = {one.dtype: one.folder.name for one in quantised_cache.kept()}
+    assert now["int8"].endswith(f"-{quantised_cache.RECIPE}")
     # The format that was not asked for stays until it is.
-    assert now["int4"].endswith(f"-{reduced.RECIPE - 1}")
-    assert len(list(reduced.kept())) == 2
+    assert now["int4"].endswith(f"-{quantised_cache.RECIPE - 1}")
+    assert len(list(quantised_cache.kept())) == 2
     assert formats.prepared(checkpoint, "int8", NOTHING)[2] == by_torch("int8")
 
 
@@ -349,7 +351,7 @@ def test_without_space_it_runs_and_says_so(
     *usual, said = notes
     assert "not kept for the next load: no space for 0.0 GB" in said
     assert usual == by_torch("int4")
-    assert not list(reduced.kept())
+    assert not list(quantised_cache.kept())
     assert not list(cache.rglob("*.safetensors"))
     monkeypatch.undo()
     monkeypatch.setenv("DUIBI_CACHE_DIR", str(cache))

@@ -17,7 +17,7 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from tests.support import tiny
 from tests.support.demo import demo_gguf
-from tui.worker import converted as cache_folder
+from tui.checkpoints import build_cache as cache_folder
 from tui.worker import gguf as worker_gguf
 from tui.worker.families.base import CheckpointError
 from tui.worker.gguf import converted

@@ -4,8 +4,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui.checkpoints.memory_estimate import Shape, predict
 from tui.models.choice import chosen
-from tui.models.memory import Shape, predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Suggestion:
         return self.note_zh if language == "zh" else self.note
 
     def need(self, dtype: str, context: int) -> int:
-        """Predicted bytes of memory (`tui.models.memory.predict`)."""
+        """Predicted bytes of memory (`tui.checkpoints.memory_estimate.predict`)."""
         return predict(self.parameters, dtype, self.shape, context)
 
     @property

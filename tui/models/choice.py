@@ -4,8 +4,8 @@ import functools
 from importlib import metadata
 from pathlib import Path
 
+from tui.checkpoints.memory_estimate import Shape, predict
 from tui.host import cpu, memory
-from tui.models.memory import Shape, predict
 
 LARGE = 1_000_000_000
 """So many weights and more are what an answer waits for on a CPU: every token reads them."""

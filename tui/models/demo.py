@@ -16,10 +16,10 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tui.checkpoints.memory_estimate import Shape
 from tui.host.errors import UserError
 from tui.host.paths import cache_dir, private_dir
 from tui.models import net, package_index
-from tui.models.memory import Shape
 from tui.models.net import NETWORK, Progress
 from tui.models.offer import Consent, Offer
 

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tui.checkpoints import memory_estimate
+from tui.checkpoints.gguf_cache import check_gguf, conversions, converted_name, lfs_pointer
 from tui.host.errors import UserError
-from tui.models import choice, demo, memory
+from tui.models import choice, demo
 from tui.models.caches import cached_checkpoints, display_name, folders
-from tui.models.files import check_gguf, conversions, converted_name, lfs_pointer
 from tui.models.inspect import Inspection, examine
 
 CLONES = (Path("/mnt/workspace"), Path("/mnt/data"))
@@ -43,24 +44,24 @@ class Found:
     parameters: int = 0
     size: int = 0
     context: int = 0
-    shape: memory.Shape = field(default_factory=memory.Shape)
+    shape: memory_estimate.Shape = field(default_factory=memory_estimate.Shape)
     served: bool = False
     """Whether a server holds it; then ``path`` is empty and its weights stay as they are."""
 
     def need(self, dtype: str, context: int) -> int:
-        """Predicted bytes of memory (`tui.models.memory.predict`); for a GGUF file, whose
+        """Predicted bytes of memory (`tui.checkpoints.memory_estimate.predict`); for a GGUF file, whose
         header is not parsed here, an upper bound of the weights without the KV cache; for one
         that is served its weights as they are with what a server takes to compute."""
         if self.served:
             return round(self.size * _SERVED)
-        parameters = self.parameters or memory.weights_in_gguf(self.size)
+        parameters = self.parameters or memory_estimate.weights_in_gguf(self.size)
         tokens = min(context, self.context) if self.context else context
-        return memory.predict(parameters, dtype, self.shape, tokens)
+        return memory_estimate.predict(parameters, dtype, self.shape, tokens)
 
     @property
     def default(self) -> str:
         """The format it is loaded in unless another is asked for."""
-        parameters = self.parameters or memory.weights_in_gguf(self.size)
+        parameters = self.parameters or memory_estimate.weights_in_gguf(self.size)
         return choice.chosen(parameters, self.shape, self.context)
 
     def to_json(self) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tui.checkpoints.architecture import architecture
+from tui.checkpoints.weight_headers import read_json
 from tui.host import filesystem
 from tui.host.errors import UserError
 from tui.models import hub
 from tui.models.caches import REVISION, modelscope_folder
 from tui.models.net import NETWORK, Progress, reachable
 from tui.models.offer import Consent, Each, Offer
-from tui.models.recognise import architecture
-from tui.models.weights import read_json
 from tui.text.units import size
 
 _LARGEST_FILE = 1 << 40

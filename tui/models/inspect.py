@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tui.checkpoints.architecture import Architecture, architecture
+from tui.checkpoints.memory_estimate import Shape
+from tui.checkpoints.weight_headers import Tensor, WeightsError, read_file, read_json, shard_names
 from tui.host import secrets
 from tui.host.errors import UserError
 from tui.models.caches import display_name
-from tui.models.memory import Shape
-from tui.models.recognise import Architecture, architecture
-from tui.models.weights import Tensor, WeightsError, read_file, read_json, shard_names
 
 _WORDS = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
 

@@ -3,11 +3,11 @@
 import shutil
 from pathlib import Path
 
+from tui.checkpoints.gguf_cache import conversions
+from tui.checkpoints.quantised_cache import kept
 from tui.host.errors import UserError
 from tui.models import demo
 from tui.models.caches import huggingface_cache, modelscope_caches, modelscope_folder
-from tui.models.files import conversions
-from tui.models.reduced import kept
 from tui.models.reference import Reference
 
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tui.checkpoints.fingerprint import fingerprint
+from tui.checkpoints.gguf_cache import check_gguf
+from tui.checkpoints.memory_estimate import Shape, weights_in_gguf
 from tui.host.errors import UserError
 from tui.host.paths import portable
 from tui.models import choice, demo, download
 from tui.models.caches import display_name, modelscope_folder
 from tui.models.consent import agree
 from tui.models.discover import state_of
-from tui.models.files import check_gguf
-from tui.models.fingerprint import fingerprint
 from tui.models.inspect import examine, inspect
-from tui.models.memory import Shape, weights_in_gguf
 from tui.models.net import Progress
 from tui.models.offer import Consent, Each
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id

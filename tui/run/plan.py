@@ -4,11 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tui.host.errors import UserError
-from tui.host.memory import Reading
-from tui.models import demo
-from tui.models.discover import Found, of_demo, of_path
-from tui.models.memory import (
+from tui.checkpoints.memory_estimate import (
     BASE,
     BYTES_PER_WEIGHT,
     Shape,
@@ -18,6 +14,10 @@ from tui.models.memory import (
     weights,
     weights_in_gguf,
 )
+from tui.host.errors import UserError
+from tui.host.memory import Reading
+from tui.models import demo
+from tui.models.discover import Found, of_demo, of_path
 from tui.models.resolve import LOADABLE, LOCAL, Resolved
 from tui.questions.question_set import Question
 from tui.settings import Settings
@@ -64,7 +64,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Predicted bytes of a model at its peak (`tui.models.memory`) and its large parts, beside
+    """Predicted bytes of a model at its peak (`tui.checkpoints.memory_estimate`) and its large parts, beside
     them what loading takes; zeros for one that holds no weights here."""
 
     label: str

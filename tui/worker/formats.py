@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from tui.models import reduced as kept
-from tui.models.memory import REDUCED
-from tui.models.weights import read_tensors
-from tui.worker import aligned, calibrate, converted, device, native, packed, tiled
+from tui.checkpoints import build_cache
+from tui.checkpoints import quantised_cache as kept
+from tui.checkpoints.memory_estimate import REDUCED
+from tui.checkpoints.weight_headers import read_tensors
+from tui.worker import aligned, calibrate, device, native, packed, tiled
 from tui.worker.families.base import Checkpoint, CheckpointError
 from tui.worker.shards import DTYPES
 
@@ -249,7 +250,7 @@ def _reduced(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
         return {"source": str(source), "dtype": dtype}
 
     try:
-        folder = converted.ensure(place, make)
+        folder = build_cache.ensure(place, make)
     except OSError as error:
         why = error.strerror or str(error) or "no space"
         remarks.append(f"{dtype} weights are not kept for the next load: {why}")

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from tui.models.files import converted_name
-from tui.worker import converted as cache_folder
+from tui.checkpoints import build_cache as cache_folder
+from tui.checkpoints.gguf_cache import converted_name
 from tui.worker.families.base import CheckpointError
 from tui.worker.gguf_file import Header, read_header
 from tui.worker.gguf_weights import FLOATS, convert

@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tui.models.recognise import Architecture, architecture
-from tui.models.weights import Tensor, WeightsError, read_json, read_tensors
+from tui.checkpoints.architecture import Architecture, architecture
+from tui.checkpoints.weight_headers import Tensor, WeightsError, read_json, read_tensors
 from tui.worker.families import Family, Words, family_of
 from tui.worker.families.base import Checkpoint, CheckpointError
 from tui.worker.families.general import optional_json

@@ -130,8 +130,8 @@ class Worker:
     def _load_now(self, order: Message) -> dict[str, Any]:
         import torch
 
+        from tui.checkpoints.memory_estimate import REDUCED
         from tui.host.paths import cache_dir
-        from tui.models.memory import REDUCED
         from tui.worker import native
         from tui.worker.attention import attach, suits
         from tui.worker.batch import Batch

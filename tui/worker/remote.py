@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui.models.recognise import Architecture
+from tui.checkpoints.architecture import Architecture
 from tui.worker.codec import NO_LIMIT
 from tui.worker.families import Family, Words, general, llama
 from tui.worker.families.base import CheckpointError

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from tui.models.recognise import Architecture
-from tui.models.weights import shard_names
+from tui.checkpoints.architecture import Architecture
+from tui.checkpoints.weight_headers import shard_names
 from tui.worker import aligned
 from tui.worker.families import Rule
 from tui.worker.families.base import CheckpointError

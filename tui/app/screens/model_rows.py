@@ -8,10 +8,10 @@ from rich.cells import cell_len, set_cell_size
 from tui.app.style.appearance import Look, Piece
 from tui.app.style.figures import bar
 from tui.app.widgets.menu import Entry, Heading
+from tui.checkpoints.memory_estimate import BYTES_PER_WEIGHT
 from tui.models.catalogue import Suggestion
 from tui.models.discover import Found
 from tui.models.fetching import Status
-from tui.models.memory import BYTES_PER_WEIGHT
 from tui.text.sanitise import one_line
 from tui.text.units import duration, size
 

@@ -15,6 +15,10 @@ from typing import Annotated
 import typer
 
 from tui import settings as settings_of
+from tui.checkpoints import quantised_cache
+from tui.checkpoints.architecture import architecture
+from tui.checkpoints.gguf_cache import conversions, converted_name
+from tui.checkpoints.weight_headers import WeightsError, read_json, shard_names
 from tui.cli.support import options
 from tui.cli.support.printing import json_text, table
 from tui.engines.base import EngineError, Message, Request, Sampling
@@ -23,11 +27,7 @@ from tui.engines.local import LocalEngine
 from tui.events import Answered, Failed, Loaded
 from tui.host import cpu, page_cache, paths
 from tui.host.errors import UserError
-from tui.models import reduced
-from tui.models.files import conversions, converted_name
-from tui.models.recognise import architecture
 from tui.models.resolve import LOCAL, Resolved
-from tui.models.weights import WeightsError, read_json, shard_names
 from tui.text.units import size
 
 app = typer.Typer(add_completion=False)
@@ -161,7 +161,7 @@ def _files(model: Resolved) -> list[Path]:
         if not made.is_dir():
             return [path]
         path = made
-    mine = [k.folder for k in reduced.kept_of(path, model.dtype) if not k.is_outdated]
+    mine = [k.folder for k in quantised_cache.kept_of(path, model.dtype) if not k.is_outdated]
     try:
         files = [path / name for name in shard_names(path)]
     except (OSError, WeightsError):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import tui
+from tui.checkpoints.memory_estimate import BASE, BYTES_PER_WEIGHT, RESERVE
 from tui.cli.support import machine_checks, service_probes
 from tui.cli.support.machine_checks import NOTE, OK, PROBLEM, Disk, Finding
 from tui.cli.support.printing import json_text, table
@@ -14,7 +15,6 @@ from tui.engines.listing import Probe
 from tui.host import cpu, memory
 from tui.host.errors import UserError
 from tui.models import demo
-from tui.models.memory import BASE, BYTES_PER_WEIGHT, RESERVE
 from tui.run.setup import PACKAGES, package_versions
 from tui.settings import Settings, load
 from tui.text.sanitise import one_line

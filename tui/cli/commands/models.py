@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tui.checkpoints.quantised_cache import kept_of
 from tui.cli.support import quantise
 from tui.cli.support.download_progress import ProgressLine, ask
 from tui.cli.support.printing import json_text, path_text, table
@@ -21,7 +22,6 @@ from tui.models.here import look
 from tui.models.inspect import describe, examine, preview
 from tui.models.inspect import inspect as inspected
 from tui.models.offer import Offer
-from tui.models.reduced import kept_of
 from tui.models.reference import Reference, is_model_id, parse
 from tui.models.resolve import FETCHED, LOADABLE, fetch, resolve
 from tui.run import plan

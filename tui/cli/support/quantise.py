@@ -4,14 +4,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tui.checkpoints import quantised_cache
+from tui.checkpoints.memory_estimate import REDUCED
 from tui.cli.support.download_progress import ProgressLine
 from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
 from tui.events import Body, Load
 from tui.host import cpu, paths
 from tui.host.errors import UserError
-from tui.models import reduced
-from tui.models.memory import REDUCED
 from tui.models.reference import parse
 from tui.models.remove import disk_bytes
 from tui.models.resolve import LOCAL, resolve
@@ -35,7 +35,7 @@ def quantize(model: str, to: str) -> dict[str, Any]:
     found = resolve(parse(model), lambda text: False, lambda stage, done, total: None)
     if found.engine != LOCAL:
         raise UserError(f"{model} holds no weights here", "name a checkpoint folder")
-    before = {one.folder for one in reduced.kept()}
+    before = {one.folder for one in quantised_cache.kept()}
     began = time.monotonic()
     engine = LocalEngine(
         found.checkpoint, to, cpu.cores(), paths.log_file().with_name("quantize.log")
@@ -53,7 +53,7 @@ def quantize(model: str, to: str) -> dict[str, Any]:
     finally:
         engine.close()
         _sweep()
-    after = {one.folder: one for one in reduced.kept()}
+    after = {one.folder: one for one in quantised_cache.kept()}
     made = next((one for folder, one in after.items() if folder not in before), None)
     kept = made or _of(found.checkpoint, to)
     if kept is None:
@@ -83,17 +83,18 @@ def said(made: dict[str, Any]) -> str:
 def _sweep() -> None:
     """The worker may take a moment to be gone."""
     end = time.monotonic() + _GONE_S
-    while reduced.sweep() and time.monotonic() < end:
+    while quantised_cache.sweep() and time.monotonic() < end:
         time.sleep(0.05)
 
 
-def _of(checkpoint: Path, dtype: str) -> reduced.Kept | None:
+def _of(checkpoint: Path, dtype: str) -> quantised_cache.Kept | None:
     sources = [checkpoint.resolve(), *(one.source for one in _converted(checkpoint))]
     return next(
-        (one for one in reduced.kept() if one.dtype == dtype and one.source in sources), None
+        (one for one in quantised_cache.kept() if one.dtype == dtype and one.source in sources),
+        None,
     )
 
 
-def _converted(gguf: Path) -> list[reduced.Kept]:
+def _converted(gguf: Path) -> list[quantised_cache.Kept]:
     """What is kept of a folder that a GGUF file was converted to: it carries its name."""
-    return [one for one in reduced.kept() if one.source.name.startswith(gguf.stem + "-")]
+    return [one for one in quantised_cache.kept() if one.source.name.startswith(gguf.stem + "-")]

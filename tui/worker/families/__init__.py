@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tui.models.recognise import Architecture
+from tui.checkpoints.architecture import Architecture
 from tui.worker.families.base import Codec
 
 
@@ -58,7 +58,7 @@ class Family:
 
 
 def family_of(name: str) -> Family:
-    """The family of a name that `tui.models.recognise` gives."""
+    """The family of a name that `tui.checkpoints.architecture` gives."""
     module = "llama" if name in ("llama", "general") else name
     family: Family = import_module(f"tui.worker.families.{module}").FAMILY
     return family

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui.models.recognise import Architecture
+from tui.checkpoints.architecture import Architecture
 from tui.worker.codec import NO_LIMIT, Turns, fitted
 from tui.worker.families import Family, Rule, Words, pieces
 from tui.worker.families.base import Prompt, Turn

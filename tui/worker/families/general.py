@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui.models.weights import WeightsError, read_json
+from tui.checkpoints.weight_headers import WeightsError, read_json
 from tui.worker.codec import Turns, fitted
 from tui.worker.families.base import CheckpointError, Prompt, Turn
 from tui.worker.families.vocabulary import Text, Vocabulary

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tui.models.recognise import Architecture
+from tui.checkpoints.architecture import Architecture
 from tui.text.reasoning import OPEN, divider, plain
 from tui.worker.codec import NO_LIMIT
 from tui.worker.families import Family, Rule, Words, general

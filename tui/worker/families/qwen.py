@@ -12,7 +12,7 @@ from typing import Any
 
 import tiktoken
 
-from tui.models.recognise import Architecture
+from tui.checkpoints.architecture import Architecture
 from tui.worker.codec import NO_LIMIT, Turns, fitted
 from tui.worker.families import Family, Rule, Words
 from tui.worker.families.base import CheckpointError, Prompt, Turn

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import tokenizers
 
-from tui.models.weights import WeightsError, refuse_pointer
+from tui.checkpoints.weight_headers import WeightsError, refuse_pointer
 from tui.worker.families.base import CheckpointError
 
 LARGEST = 256 << 20

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui.checkpoints.weight_headers import shard_names
 from tui.host.paths import cache_dir
-from tui.models.weights import shard_names
 
 RECIPE = 2
 """Counts up when the same checkpoint would be reduced differently."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui.models.weights import WeightsError
+from tui.checkpoints.weight_headers import WeightsError
 
 LONGEST = 1 << 24
 """Largest believable value of any size in a config.json (a vocabulary, a context)."""
