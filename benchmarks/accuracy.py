@@ -28,14 +28,15 @@ from benchmarks.figures import row
 from tui import questions
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.worker import aligned, calibrate, formats, packed, tiled
-from tui.worker.attention import attach, new_cache, suits
-from tui.worker.families.base import Checkpoint
-from tui.worker.gguf import converted
-from tui.worker.load import open_checkpoint
+from tui.worker.decode.attention import attach, new_cache, suits
+from tui.worker.gguf.convert import converted
+from tui.worker.load import prepare
+from tui.worker.load.families.base import Checkpoint
+from tui.worker.load.loader import open_checkpoint
+from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torch_linear
 
 _STEP = 8
-Recipe = Callable[[formats.Unit, torch.Tensor, Any, Any], Any]
+Recipe = Callable[[prepare.Unit, torch.Tensor, Any, Any], Any]
 
 
 def quiet(*_: Any) -> None:
@@ -120,20 +121,20 @@ def shuffled(checkpoint: Checkpoint, folder: Path) -> Path:
     return folder
 
 
-def _tiled(unit: formats.Unit, weight: Any, bias: Any, importance: Any) -> Any:
-    kind = tiled.Int8 if unit.is_head else tiled.Int4
+def _tiled(unit: prepare.Unit, weight: Any, bias: Any, importance: Any) -> Any:
+    kind = native_linear.Int8 if unit.is_head else native_linear.Int4
     return kind(kind.parts(weight, bias, importance), weight.shape[0])
 
 
-def _torchs(unit: formats.Unit, weight: Any, bias: Any, importance: Any) -> Any:
-    kind = packed.Int8 if unit.is_head else packed.Int4
+def _torchs(unit: prepare.Unit, weight: Any, bias: Any, importance: Any) -> Any:
+    kind = torch_linear.Int8 if unit.is_head else torch_linear.Int4
     return kind(kind.parts(weight, bias, importance))
 
 
 def _mixed(*wide: str) -> Recipe:
-    def layer(unit: formats.Unit, weight: Any, bias: Any, importance: Any) -> Any:
+    def layer(unit: prepare.Unit, weight: Any, bias: Any, importance: Any) -> Any:
         if any(name.endswith(wide) for name in unit.members):
-            return tiled.Int8(tiled.Int8.parts(weight, bias), weight.shape[0])
+            return native_linear.Int8(native_linear.Int8.parts(weight, bias), weight.shape[0])
         return _tiled(unit, weight, bias, importance)
 
     return layer
@@ -154,19 +155,19 @@ RECIPES: tuple[tuple[str, Recipe, bool], ...] = (
 def made(checkpoint: Checkpoint, recipe: Recipe, weighed: bool) -> tuple[Any, float]:
     """A model by a recipe, and its bits a weight, scales included, the head not."""
     model = checkpoint.build("bf16", quiet)
-    units = list(formats.units(model))
+    units = list(prepare.units(model))
     size = count = 0
 
     def take(number: int, importance: torch.Tensor | None) -> None:
         nonlocal size, count
         unit = units[number]
-        weight, bias = formats.joined(model, unit)
+        weight, bias = prepare.joined(model, unit)
         layer = recipe(unit, weight.float(), bias, importance if weighed else None)
         if not unit.is_head:
             count += weight.numel()
             parts = type(layer).shapes(*weight.shape, False).values()
-            size += sum(aligned.nbytes(dtype, shape) for dtype, shape in parts)
-        formats.put(model, unit, layer)
+            size += sum(aligned_safetensors.nbytes(dtype, shape) for dtype, shape in parts)
+        prepare.put(model, unit, layer)
 
     calibrate.walk(model, checkpoint.codec, [unit.members for unit in units], take)
     return model, size * 8 / count
@@ -198,7 +199,7 @@ def report(folder: Path, given: argparse.Namespace, said: str) -> None:
     row(said, f"{ids.shape[1]} tokens, perplexity in fp32 {perplexity(exact, ids):.2f}")
     ways = {"decoding": in_steps, "prompt": at_once}
     for dtype in given.formats:
-        model, _, _ = formats.prepared(checkpoint, dtype, quiet)
+        model, _, _ = prepare.prepared(checkpoint, dtype, quiet)
         if suits(model):
             attach(model)
         for name, way in ways.items():

@@ -30,7 +30,7 @@ from tui.events import Answered, Body, Cancelled, Delta, Started
 from tui.host import cpu
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.worker.gguf import converted
+from tui.worker.gguf.convert import converted
 
 DEMO_MS = 300
 SHORT = 20

@@ -7,7 +7,7 @@ The same greedy answers with and without, by turns, from two workers of one mode
 whose answer repeats much of them (mend a text, quote it, rename in a program) and to such as
 are answered freely. Printed are the ratio of their speeds, what share of the guessed tokens was
 right, and how many of the texts are the same: all, or nothing may be guessed in that format
-(`tui.worker.lookup.keeps_words`).
+(`tui.worker.decode.prompt_lookup.keeps_words`).
 """
 
 import argparse

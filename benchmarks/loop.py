@@ -7,7 +7,7 @@ The loop: the time of `Batch.step` (choosing, text, events, cancelling) beside t
 model's forward pass in it, and what that is of a forward pass of so many layers as the
 shape has. The cache: milliseconds a token with keys and values that grow by a copy for each
 token (transformers' DynamicCache), that lie in a buffer made at the start (StaticCache),
-and in a past and a tail (`tui.worker.attention`); the first two with torch's own attention.
+and in a past and a tail (`tui.worker.decode.attention`); the first two with torch's own attention.
 The kinds take turns.
 """
 
@@ -28,14 +28,14 @@ from benchmarks.figures import row, spread
 from tui.host import cpu
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.worker import formats
-from tui.worker.attention import NAME, attach, new_cache
-from tui.worker.batch import Batch
-from tui.worker.control import Control, layers, watch
-from tui.worker.generate import Job, Ready
-from tui.worker.gguf import converted
-from tui.worker.load import open_checkpoint
-from tui.worker.measure import Peak
+from tui.worker.decode.attention import NAME, attach, new_cache
+from tui.worker.decode.batch import Batch
+from tui.worker.decode.generate import Job, Ready
+from tui.worker.gguf.convert import converted
+from tui.worker.load import prepare
+from tui.worker.load.loader import open_checkpoint
+from tui.worker.process.control import Control, layers, watch
+from tui.worker.process.measure import Peak
 
 
 def quiet(*_: Any) -> None:
@@ -118,7 +118,7 @@ def main() -> None:
             random_model.write(Path(temporary), given.shape, folder, given.layers)
             folder, whole = Path(temporary), random_model.SHAPES[given.shape].layers
         checkpoint = open_checkpoint(folder)
-        model = formats.prepared(checkpoint, given.dtype, quiet)[0]
+        model = prepare.prepared(checkpoint, given.dtype, quiet)[0]
         attach(model)
         ready = Ready(replace(checkpoint, stop_ids=frozenset()), model, "cpu", 4096)
         loop(ready, given, whole or len(layers(model)))

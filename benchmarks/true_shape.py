@@ -143,7 +143,7 @@ def measure(folder: Path, dtype: str, tokens: int) -> None:
     import torch
     import transformers  # noqa: F401 (its memory belongs to the base)
 
-    from tui.worker.load import open_weights
+    from tui.worker.load.loader import open_weights
 
     peak = Peak()
     base = peak.look()

@@ -32,7 +32,7 @@ from benchmarks.contenders import Contender, Duibi, Other, quantised
 from benchmarks.figures import row, spread
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.worker.gguf import converted
+from tui.worker.gguf.convert import converted
 
 INSTALL = "llama.cpp takes no part: pip install llama-cpp-python (compiles for 12 CPU-minutes)"
 Found = dict[str, dict[str, list[float]]]

@@ -53,7 +53,7 @@ def stock(folder: Path, dtype: str, threads: int, new: int) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from tui.worker.load import open_checkpoint
+    from tui.worker.load.loader import open_checkpoint
 
     torch.set_num_threads(threads)
     model = AutoModelForCausalLM.from_pretrained(

@@ -82,7 +82,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def _kernels() -> str:
     """What computed in this process: empty where nothing did."""
-    native = sys.modules.get("tui.worker.native")
+    native = sys.modules.get("tui.worker.kernels.build")
     if native is None or not native._loaded.cache_info().currsize:
         return ""
     found = f"{native.variant()}, compiled by {_compiler(native)}"

@@ -28,7 +28,7 @@ from tui.engines.base import EngineError, Message, Request, Sampling
 from tui.engines.endpoint import EndpointEngine
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Started
 from tui.services import find
-from tui.worker.gguf import converted
+from tui.worker.gguf.convert import converted
 
 PEERS = Path(os.environ.get("DUIBI_PEERS") or Path(sys.prefix) / "peers")
 GREEDY = Sampling(greedy=True)

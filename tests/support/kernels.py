@@ -2,20 +2,21 @@
 
 import pytest
 
-from tui.worker import native, packed
+from tui.worker.kernels import build
+from tui.worker.quant import torch_linear
 
 needs_kernels = pytest.mark.skipif(
-    bool(native.missing()), reason=f"our kernels cannot be had: {native.missing()}"
+    bool(build.missing()), reason=f"our kernels cannot be had: {build.missing()}"
 )
 needs_bf16 = pytest.mark.skipif(
-    not packed.has_bf16(), reason="oneDNN multiplies bfloat16 only with AVX-512"
+    not torch_linear.has_bf16(), reason="oneDNN multiplies bfloat16 only with AVX-512"
 )
 needs_vnni = pytest.mark.skipif(
-    not packed.has_vnni(), reason="oneDNN multiplies bytes exactly only with VNNI"
+    not torch_linear.has_vnni(), reason="oneDNN multiplies bytes exactly only with VNNI"
 )
 
 
 def by_torch(dtype: str) -> list[str]:
     """The remark that torch's kernels compute, where ours cannot be had."""
-    reason = native.missing()
+    reason = build.missing()
     return [f"{dtype} is computed by torch's kernels, more slowly: {reason}"] if reason else []

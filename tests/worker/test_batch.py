@@ -11,14 +11,15 @@ import torch
 from tests.support import tiny
 from tests.support.gpu import needs_gpu
 from tui.events import Answered, Cancelled, Delta, Failed, Started
-from tui.worker import native, past
-from tui.worker.attention import TAIL, attach, suits
-from tui.worker.batch import Batch
-from tui.worker.choose import Sampling
-from tui.worker.control import Control
-from tui.worker.generate import Job, Ready, tokens
-from tui.worker.load import open_checkpoint
-from tui.worker.measure import Peak
+from tui.worker.decode import kv_cache
+from tui.worker.decode.attention import TAIL, attach, suits
+from tui.worker.decode.batch import Batch
+from tui.worker.decode.generate import Job, Ready, tokens
+from tui.worker.decode.sampler import Sampling
+from tui.worker.kernels import build
+from tui.worker.load.loader import open_checkpoint
+from tui.worker.process.control import Control
+from tui.worker.process.measure import Peak
 
 TEXTS = ["hi", "hello 同济 👋 " * 9, "the quick brown fox", "x " * 40, "lazy dog, how are you?"]
 
@@ -43,7 +44,7 @@ def ready(request: pytest.FixtureRequest, folder: Path) -> Iterator[Ready]:
     """By kernels of ours, by what torch has where they cannot be had, and so on a GPU."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param != "kernels":
-            patch.setattr(native, "missing", lambda: "not wanted here")
+            patch.setattr(build, "missing", lambda: "not wanted here")
         yield made(folder, ours=True, device="cuda" if request.param == "cuda" else "cpu")
 
 
@@ -181,7 +182,7 @@ def test_questions_with_one_system_prompt_compute_it_once(ready: Ready) -> None:
     system = ("system", "You are a careful helper who answers in one short line. " * 3)
     jobs = [Job(n, (system, ("user", text)), 20, {}) for n, text in enumerate(TEXTS[:4])]
     prompts = [ready.checkpoint.codec.chat(each.turns).ids for each in jobs[:2]]
-    whole = past.common(*prompts)
+    whole = kv_cache.common(*prompts)
     assert whole > 60
     alone: dict[int, str] = {}
     for each in jobs:

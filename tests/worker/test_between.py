@@ -10,7 +10,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from tests.support import tiny
 from tests.support.kernels import needs_kernels
-from tui.worker import attention, between, formats, native
+from tui.worker.decode import attention, fused_layers
+from tui.worker.kernels import build
+from tui.worker.load import prepare
 
 pytestmark = needs_kernels
 
@@ -48,13 +50,13 @@ def pair(kind: str, dtype: torch.dtype) -> tuple[Any, Any]:
         parameter.add_(torch.randn_like(parameter) * 0.05)
     theirs = theirs.to(dtype)
     ours = copy.deepcopy(theirs)
-    for unit in list(formats.units(ours)):
-        weight, bias = formats.joined(ours, unit)
+    for unit in list(prepare.units(ours)):
+        weight, bias = prepare.joined(ours, unit)
         layer = torch.nn.Linear(*weight.shape[::-1], bias=unit.biased, dtype=dtype)
         layer.weight.copy_(weight)
         if bias is not None:
             layer.bias.copy_(bias)
-        formats.put(ours, unit, layer)
+        prepare.put(ours, unit, layer)
     attention.attach(ours)
     return theirs, ours
 
@@ -89,7 +91,7 @@ def test_logits_are_those_of_the_models_own_class(
         off = (found - wanted)[:, part].norm() / wanted[:, part].norm()
         assert float(off) < most
     # The pairs that a GLM turns lie side by side: its attention module stays.
-    kinds = {between.Norm, between.Gated} | ({attention.Few} if kind != "glm" else set())
+    kinds = {fused_layers.Norm, fused_layers.Gated} | ({attention.Few} if kind != "glm" else set())
     assert kinds <= {type(module).__mro__[1] for module in ours.modules()}
 
 
@@ -100,7 +102,7 @@ def test_what_the_kernels_do_not_take_is_left_to_the_class() -> None:
     assert torch.equal(norm(x), type(norm).__mro__[2].forward(norm, x))
     odd = torch.nn.Linear(4, 4)
     odd.weight, odd.variance_epsilon = torch.nn.Parameter(torch.ones(9)), 1e-6
-    assert not between.Norm.prepare(odd)
+    assert not fused_layers.Norm.prepare(odd)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -119,7 +121,7 @@ def test_a_hidden_token_counts_for_nothing_and_no_number_stays_none(dtype: torch
     key.masked_fill_(~mask[:, 0, 0, :90, None].unsqueeze(1), 1e4)
     assert torch.equal(found(), before)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "_loaded", lambda: (None, "there is no C compiler"))
+        patch.setattr(build, "_loaded", lambda: (None, "there is no C compiler"))
         assert torch.allclose(found().float(), before.float(), atol=0.02)
     query[1, 3, 0, 7] = float("nan")
     bad = ~found().isfinite().all(-1)

@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 
 from tui.host.errors import UserError
 from tui.models.inspect import examine, inspect
-from tui.worker.families.base import CheckpointError
-from tui.worker.load import open_folder, open_weights, open_words
+from tui.worker.load.families.base import CheckpointError
+from tui.worker.load.loader import open_folder, open_weights, open_words
 
 DATA = Path(__file__).parents[1] / "data"
 

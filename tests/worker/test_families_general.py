@@ -16,9 +16,9 @@ from tui.host.errors import UserError
 from tui.models import consent
 from tui.models.inspect import describe, examine, inspect, preview, python_files
 from tui.text.reasoning import divider
-from tui.worker.families.base import CheckpointError
-from tui.worker.load import open_checkpoint, open_words
-from tui.worker.template import ChatTemplate, TemplateError
+from tui.worker.load.chat_template import ChatTemplate, TemplateError
+from tui.worker.load.families.base import CheckpointError
+from tui.worker.load.loader import open_checkpoint, open_words
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n"

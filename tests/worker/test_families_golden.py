@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from tui.checkpoints.architecture import architecture
-from tui.worker.choose import Sampling
-from tui.worker.control import Control
-from tui.worker.generate import Ready, tokens
-from tui.worker.load import open_weights
+from tui.worker.decode.generate import Ready, tokens
+from tui.worker.decode.sampler import Sampling
+from tui.worker.load.loader import open_weights
+from tui.worker.process.control import Control
 
 DATA = Path(__file__).parents[1] / "data"
 PUBLISHED = Path(__file__).parents[3] / "shared" / "parity" / "published"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tui.worker.families import Words
-from tui.worker.load import open_words
-from tui.worker.stream import TextStream
+from tui.worker.decode.detokeniser import TextStream
+from tui.worker.load.families import Words
+from tui.worker.load.loader import open_words
 
 PARITY = Path(__file__).parents[3] / "shared" / "parity" / "tokenizers"
 FAMILIES = ["qwen", "chatglm3", "baichuan2", "deepseek"]

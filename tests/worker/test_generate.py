@@ -12,12 +12,12 @@ from transformers import LlamaForCausalLM
 
 from tests.support import tiny
 from tui.events import Answered, Cancelled, Delta, Failed, Started
-from tui.worker.batch import answer
-from tui.worker.choose import Sampling, resolve
-from tui.worker.control import Control, Stop, watch
-from tui.worker.generate import Job, Ready, tokens
-from tui.worker.load import open_checkpoint
-from tui.worker.measure import Peak
+from tui.worker.decode.batch import answer
+from tui.worker.decode.generate import Job, Ready, tokens
+from tui.worker.decode.sampler import Sampling, resolve
+from tui.worker.load.loader import open_checkpoint
+from tui.worker.process.control import Control, Stop, watch
+from tui.worker.process.measure import Peak
 
 PROMPT = [5, 17, 200, 31, 8, 99]
 

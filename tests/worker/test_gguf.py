@@ -18,11 +18,11 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from tests.support import tiny
 from tests.support.demo import demo_gguf
 from tui.checkpoints import build_cache as cache_folder
-from tui.worker import gguf as worker_gguf
-from tui.worker.families.base import CheckpointError
-from tui.worker.gguf import converted
-from tui.worker.gguf_file import read_header
-from tui.worker.load import open_checkpoint
+from tui.worker.gguf import convert as worker_gguf
+from tui.worker.gguf.convert import converted
+from tui.worker.gguf.header import read_header
+from tui.worker.load.families.base import CheckpointError
+from tui.worker.load.loader import open_checkpoint
 
 LAYERS, HIDDEN, HEADS, KV, WIDTH = 2, 64, 4, 2, 128
 KINDS = (Type.Q4_0, Type.Q8_0, Type.Q5_1, Type.F16, Type.BF16, Type.F32, Type.Q4_1)

@@ -10,13 +10,15 @@ import torch
 
 from tests.support.kernels import needs_kernels
 from tui.host import cpu
-from tui.worker import attention, native, tiled
+from tui.worker.decode import attention
+from tui.worker.kernels import build
+from tui.worker.quant import native_linear
 
 pytestmark = needs_kernels
 
-HERE = [one for one in native._VARIANTS if one.needs <= cpu.flags()]
-OTHERS = [one for one in native._VARIANTS if one not in HERE]
-TILED = [tiled.Int8, tiled.Int4]
+HERE = [one for one in build._VARIANTS if one.needs <= cpu.flags()]
+OTHERS = [one for one in build._VARIANTS if one not in HERE]
+TILED = [native_linear.Int8, native_linear.Int4]
 ROWS = [1, 2, 3, 4, 5, 8, 9, 17, 130]
 
 needs_two = pytest.mark.skipif(
@@ -39,8 +41,8 @@ def variant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def use(variant: Any, patch: pytest.MonkeyPatch) -> None:
-    library = native._loaded_as(variant)
-    patch.setattr(native, "_loaded", lambda: (library, ""))
+    library = build._loaded_as(variant)
+    patch.setattr(build, "_loaded", lambda: (library, ""))
 
 
 def weights(rows: int, columns: int) -> torch.Tensor:
@@ -64,12 +66,12 @@ def layers() -> Iterator[tuple[str, Any, int]]:
                 parts = kind.parts(weight, bias, importance)
                 yield f"{kind.__name__} {columns}", kind(parts, 101), columns
         both = (weight.bfloat16(), bias), (weight[:50].bfloat16(), None)
-        yield f"Plain {columns}", tiled.Plain(*both), columns
+        yield f"Plain {columns}", native_linear.Plain(*both), columns
 
 
 def between(dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
     """Norms, gates, turned heads and attention, of numbers and of what is none."""
-    library, half = native.library(), int(dtype == torch.bfloat16)
+    library, half = build.library(), int(dtype == torch.bfloat16)
     x = torch.randn(9, 96).to(dtype) * 30
     x[3, 3], x[4, 4] = torch.nan, torch.inf
     weight, y = torch.randn(96), torch.empty_like(x)
@@ -105,7 +107,7 @@ def computed() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     found: dict[str, torch.Tensor] = {}
     for number, (name, layer, columns) in enumerate(layers()):
-        if not isinstance(layer, tiled.Plain):
+        if not isinstance(layer, native_linear.Plain):
             found[f"packed {name} {number}"] = layer._weight
             found[f"scales {name} {number}"] = layer._scale
         for rows in ROWS:
@@ -143,7 +145,7 @@ def test_sums_of_the_largest_bytes_are_exact(variant: Any) -> None:
             for x in (torch.ones(5, 1024), -torch.ones(5, 1024), sign.repeat(16).expand(5, 1024)):
                 wanted = x @ weight.t()
                 assert float((layer(x).float() - wanted).abs().max()) <= 1024 / 256 * (
-                    kind is tiled.Int4
+                    kind is native_linear.Int4
                 )
 
 
@@ -153,7 +155,7 @@ def test_integers_are_those_of_the_plain_sum(variant: Any) -> None:
     weight[:, 0] = 127
     x = torch.randint(-127, 128, (40, 32)).float()
     x[:, 1] = -127
-    layer = tiled.Int8(tiled.Int8.parts(weight, None), 64)
+    layer = native_linear.Int8(native_linear.Int8.parts(weight, None), 64)
     assert torch.equal(layer(x), (x @ weight.t()).bfloat16())
 
 
@@ -180,7 +182,7 @@ def test_a_row_is_computed_as_it_would_be_alone(variant: Any, dtype: torch.dtype
 
 @pytest.mark.parametrize("other", OTHERS, ids=lambda one: one.name)
 def test_what_this_cpu_cannot_run_is_compiled_nevertheless(other: Any, tmp_path: Path) -> None:
-    assert isinstance(native._compiled(tmp_path, other), ctypes.CDLL)
+    assert isinstance(build._compiled(tmp_path, other), ctypes.CDLL)
 
 
 @pytest.mark.parametrize(
@@ -189,41 +191,41 @@ def test_what_this_cpu_cannot_run_is_compiled_nevertheless(other: Any, tmp_path:
 def test_no_more_is_used_than_torch_uses(
     capability: str, most: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    every = frozenset().union(*(one.needs for one in native._VARIANTS))
+    every = frozenset().union(*(one.needs for one in build._VARIANTS))
     monkeypatch.setattr(cpu, "flags", lambda: every)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     if not most:
-        with pytest.raises(native.Unavailable, match="torch keeps to DEFAULT here"):
-            native._fitting()
+        with pytest.raises(build.Unavailable, match="torch keeps to DEFAULT here"):
+            build._fitting()
         return
-    assert native._fitting()[0].capability == most
+    assert build._fitting()[0].capability == most
     monkeypatch.setattr(cpu, "flags", lambda: every - {"avx512_vnni", "avx_vnni"})
-    assert [one.name for one in native._fitting()] == ["AVX2"]
+    assert [one.name for one in build._fitting()] == ["AVX2"]
     monkeypatch.setattr(cpu, "flags", lambda: frozenset({"avx2"}))
-    with pytest.raises(native.Unavailable, match="no AVX2 with FMA"):
-        native._fitting()
+    with pytest.raises(build.Unavailable, match="no AVX2 with FMA"):
+        build._fitting()
 
 
 def test_the_instruction_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert native.variant() == native._fitting()[0].name
-    monkeypatch.setattr(native, "_loaded", lambda: (None, "there is no C compiler"))
-    assert native.variant() == ""
+    assert build.variant() == build._fitting()[0].name
+    monkeypatch.setattr(build, "_loaded", lambda: (None, "there is no C compiler"))
+    assert build.variant() == ""
 
 
 @needs_two
 def test_a_compiler_that_is_too_old_for_the_best_gets_the_next(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    compile_, tried = native._compile, []
+    compile_, tried = build._compile, []
 
     def old(compiler: str, place: Path, variant: Any) -> None:
         tried.append(variant.name)
         if variant.name == HERE[0].name:
-            raise native.Unavailable("cc could not compile them")
+            raise build.Unavailable("cc could not compile them")
         compile_(compiler, place, variant)
 
-    monkeypatch.setattr(native, "cache_dir", lambda: tmp_path)
-    monkeypatch.setattr(native, "_compile", old)
+    monkeypatch.setattr(build, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(build, "_compile", old)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert native._load().variant == HERE[1].name
+    assert build._load().variant == HERE[1].name
     assert tried[-1] == HERE[1].name

@@ -10,14 +10,16 @@ import torch
 
 from tests.support import tiny
 from tui.events import Answered, Delta, Failed
-from tui.worker import formats, native, packed
-from tui.worker.attention import TAIL, attach
-from tui.worker.batch import Batch
-from tui.worker.control import Control
-from tui.worker.generate import Job, Ready
-from tui.worker.load import open_checkpoint
-from tui.worker.lookup import LONGEST, Lookup, keeps_words
-from tui.worker.measure import Peak
+from tui.worker.decode.attention import TAIL, attach
+from tui.worker.decode.batch import Batch
+from tui.worker.decode.generate import Job, Ready
+from tui.worker.decode.prompt_lookup import LONGEST, Lookup, keeps_words
+from tui.worker.kernels import build
+from tui.worker.load import prepare
+from tui.worker.load.loader import open_checkpoint
+from tui.worker.process.control import Control
+from tui.worker.process.measure import Peak
+from tui.worker.quant import torch_linear
 
 TEXT = "the quick brown fox jumps over the lazy dog, " * 6
 NEW = 2 * TAIL + 30
@@ -34,7 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def made(folder: Path, dtype: str, ours: bool = True, stop: frozenset[int] = frozenset()) -> Ready:
     torch.set_num_threads(1)
     checkpoint = dataclasses.replace(open_checkpoint(folder), stop_ids=stop)
-    model, device, _ = formats.prepared(checkpoint, dtype, lambda done, total: None)
+    model, device, _ = prepare.prepared(checkpoint, dtype, lambda done, total: None)
     if ours:
         attach(model)
     return Ready(checkpoint, model, device, 4096)
@@ -59,7 +61,7 @@ def ready(request: pytest.FixtureRequest, cache: Path, folder: Path) -> Iterator
     dtype, kernels = request.param
     with pytest.MonkeyPatch.context() as patch:
         if not kernels:
-            patch.setattr(native, "missing", lambda: "not wanted here")
+            patch.setattr(build, "missing", lambda: "not wanted here")
         yield made(folder, dtype)
 
 
@@ -169,13 +171,13 @@ def test_tokens_are_guessed_where_several_rows_are_rounded_like_one(
     dtype: str, compiled: bool, cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not compiled:
-        monkeypatch.setattr(native, "missing", lambda: "not wanted here")
+        monkeypatch.setattr(build, "missing", lambda: "not wanted here")
     model, exact = made(folder, dtype, ours=False).model, ["fp32"]
-    if not native.missing() or not packed.has_bf16():
+    if not build.missing() or not torch_linear.has_bf16():
         exact.append("bf16")
     assert keeps_words(model) == (dtype in exact)
     attach(model)
-    ours = [] if native.missing() else ["int8", "int4"]
+    ours = [] if build.missing() else ["int8", "int4"]
     assert keeps_words(model) == (dtype in exact + ours)
 
 

@@ -10,14 +10,14 @@ import torch
 from tests.support import tiny
 from tests.support.gpu import needs_gpu
 from tui.events import Answered, Delta, Failed
-from tui.worker import batch as batches
-from tui.worker import device, formats
-from tui.worker.attention import attach, new_cache
-from tui.worker.batch import Batch
-from tui.worker.control import Control
-from tui.worker.generate import Job, Ready
-from tui.worker.load import open_checkpoint
-from tui.worker.measure import Peak
+from tui.worker.decode import batch as batches
+from tui.worker.decode.attention import attach, new_cache
+from tui.worker.decode.batch import Batch
+from tui.worker.decode.generate import Job, Ready
+from tui.worker.load import device, prepare
+from tui.worker.load.loader import open_checkpoint
+from tui.worker.process.control import Control
+from tui.worker.process.measure import Peak
 
 TOKEN = 70
 
@@ -90,7 +90,7 @@ def test_a_gpu_that_cannot_compute_is_said_and_the_cpu_computes(
     try:
         checkpoint = open_checkpoint(tiny.llama(tmp_path / "tiny"))
         for dtype in ("bf16", "fp32"):
-            _, place, remarks = formats.prepared(checkpoint, dtype, lambda done, total: None)
+            _, place, remarks = prepare.prepared(checkpoint, dtype, lambda done, total: None)
             assert place == "cpu"
             assert remarks[-1] == "the GPU cannot be used (no kernel image): the CPU computes"
     finally:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
 from tests.support import tiny
-from tui.worker.stream import UNFINISHED, TextStream, Visible
+from tui.worker.decode.detokeniser import UNFINISHED, TextStream, Visible
 
 TOKENIZER = tiny.tokenizer()
 

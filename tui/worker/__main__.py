@@ -8,8 +8,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from tui.worker.loop import Worker
-from tui.worker.wire import Channel, leave
+from tui.worker.process.loop import Worker
+from tui.worker.process.wire import Channel, leave
 
 _SWITCH_S = 0.0005
 

@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from tui.worker.families.base import Checkpoint, CheckpointError, Turn
-from tui.worker.load import Folder, open_folder, open_weights, open_words
+from tui.worker.load.families.base import Checkpoint, CheckpointError, Turn
+from tui.worker.load.loader import Folder, open_folder, open_weights, open_words
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,9 +113,9 @@ def _greedy(given: argparse.Namespace, rows: list[Any]) -> list[Any]:
         _within(folder, len(_ids(row, folder.architecture.vocab)))
     import torch
 
-    from tui.worker.choose import Sampling
-    from tui.worker.control import Control
-    from tui.worker.generate import Ready, tokens
+    from tui.worker.decode.generate import Ready, tokens
+    from tui.worker.decode.sampler import Sampling
+    from tui.worker.process.control import Control
 
     _, model = open_weights(given.path, given.dtype)
     sampling = Sampling(greedy=True, repetition_penalty=given.repetition_penalty)

@@ -1,0 +1,242 @@
+"""Attention of a few new tokens over a long past, and the keys and values it needs.
+
+For a single query torch's fused attention is several times slower on a CPU than two
+matrix products with a softmax between them. And appending one token to tensors that hold
+the whole past copies all of it, each token, each layer: here new tokens gather in a short
+tail, and only a full tail is joined to the past.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, DynamicCache
+from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from tui.worker.decode import fused_layers
+from tui.worker.kernels import build
+from tui.worker.quant import torch_linear
+
+NAME = "duibi"
+TAIL = 64
+"""Tokens that gather before they are joined to the past."""
+FEW = 9
+"""New tokens at most that join the tail: one, and those that were guessed after it
+(`lookup.LONGEST`)."""
+_PLAIN = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GlmForCausalLM")
+"""Classes whose attention hands keys and values from the cache straight to the attention
+function and sees the whole past in every layer."""
+_WIDEST = 512
+"""As kernels/between.c has it."""
+_HALVES = ("LlamaAttention", "Qwen2Attention", "Qwen3Attention")
+"""Classes that turn all of a head to its position, in pairs of half a head apart."""
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+class Layer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values of one layer: ``keys`` and ``values`` are the past, (batch, heads,
+    tokens, width), and ``tail`` a place for `TAIL` more, of which ``late`` are there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tail: Pair | None = None
+        self.late = 0
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[Any, Any]:
+        """Append; for a few new tokens gives ``(past, tail)`` in the place of each."""
+        count = key_states.shape[-2]
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            # As they come they are views across the heads, and products in bfloat16 copy such
+            # views whole: for each token, all that was said before.
+            self.keys, self.values = key_states.contiguous(), value_states.contiguous()
+            return self.keys, self.values
+        if count > FEW:
+            self.fold()
+            self.keys = torch.cat((self.keys, key_states), -2)
+            self.values = torch.cat((self.values, value_states), -2)
+            return self.keys, self.values
+        start, (keys, values) = self.place(count)
+        keys[..., start : self.late, :] = key_states
+        values[..., start : self.late, :] = value_states
+        return (
+            (self.keys, keys[..., : self.late, :]),
+            (self.values, values[..., : self.late, :]),
+        )
+
+    def place(self, count: int) -> tuple[int, Pair]:
+        """Where in the tail ``count`` more tokens belong; a tail that has no room for them is
+        joined to the past first."""
+        if self.late + count > TAIL:
+            self.fold()
+        if self.tail is None:
+            batch, heads, _, width = self.keys.shape
+            keys, values = (self.keys.new_empty((batch, heads, TAIL, width)) for _ in range(2))
+            self.tail = keys, values
+        start = self.late
+        self.late += count
+        return start, self.tail
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """Forget so many of the newest tokens (a negative number), all of them in the tail."""
+        self.late += tokens_to_remove
+
+    def fold(self) -> None:
+        """Join the tail to the past."""
+        if self.tail is not None and self.late:
+            keys, values = (part[..., : self.late, :] for part in self.tail)
+            self.keys = torch.cat((self.keys, keys), -2)
+            self.values = torch.cat((self.values, values), -2)
+        self.tail, self.late = None, 0
+
+    def get_seq_length(self) -> int:
+        """Tokens held."""
+        held: int = super().get_seq_length()
+        return held + self.late
+
+
+def suits(model: Any) -> bool:
+    """Whether a model's attention can be ours, and its answers decoded as a batch."""
+    return type(model).__name__ in _PLAIN and not getattr(model.config, "sliding_window", None)
+
+
+def attach(model: Any) -> None:
+    """Have a model that `suits` use this attention, and on a CPU the parts of `between`."""
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    model.set_attn_implementation(NAME)
+    if model.device.type == "cpu":
+        fused_layers.attach(model, dict.fromkeys(_HALVES, Few))
+
+
+def new_cache(model: Any) -> Any:
+    """An empty cache for a model, ours where its attention is."""
+    made = DynamicCache(config=model.config)
+    if model.config._attn_implementation == NAME:
+        made.layers = [Layer() for _ in made.layers]
+    return made
+
+
+def attend(
+    module: Any,
+    query: torch.Tensor,
+    key: Any,
+    value: Any,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **more: Any,
+) -> tuple[torch.Tensor, None]:
+    """softmax(q k / sqrt(width)) v, for a few query tokens over a past and a tail; anything
+    else goes to torch's own. Every row is computed as it would be alone."""
+    if not isinstance(key, tuple):
+        found: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **more
+        )
+        return found
+    batch, heads, count, width = query.shape
+    if fused_layers.takes(query, width) and not build.missing():
+        return _by_kernel(query, key, value, attention_mask, scaling or width**-0.5), None
+    groups = key[0].shape[1]
+    shared = heads // groups * count
+    grouped = (query * (scaling or width**-0.5)).reshape(batch, groups, shared, width)
+    scores = torch.cat([grouped @ part.transpose(-1, -2) for part in key], -1).float()
+    if attention_mask is None and count > 1:
+        length = scores.shape[-1]
+        seen = torch.arange(length, device=scores.device)
+        attention_mask = (seen <= seen[-count:, None])[None, None]
+    if attention_mask is not None:
+        each = scores.view(batch, groups, -1, count, scores.shape[-1])
+        scores = each.masked_fill(~attention_mask[:, :, None], -torch.inf).view(scores.shape)
+    weights = scores.softmax(-1).to(query.dtype)
+    split = key[0].shape[-2]
+    out = weights[..., :split] @ value[0] + weights[..., split:] @ value[1]
+    return out.reshape(batch, heads, count, width).transpose(1, 2), None
+
+
+def _by_kernel(
+    query: torch.Tensor, key: Pair, value: Pair, mask: torch.Tensor | None, scaling: float
+) -> torch.Tensor:
+    """(batch, tokens, heads, width) of a query (batch, heads, tokens, width)."""
+    batch, heads, count, width = query.shape
+    asked = query.transpose(1, 2).contiguous()
+    past, values = key[0].contiguous(), value[0].contiguous()
+    _, groups, tokens, _ = past.shape
+    late = key[1].shape[-2]
+    if mask is not None:
+        mask = mask.expand(batch, 1, count, tokens + late).contiguous()
+    found = torch.empty_like(asked)
+    if build.library().duibi_attend(
+        *(asked.data_ptr(), batch, count, heads, groups, width),
+        *(past.data_ptr(), key[1].data_ptr(), values.data_ptr(), value[1].data_ptr()),
+        *(tokens, late, key[1].stride(1) // width, None if mask is None else mask.data_ptr()),
+        *(scaling, found.data_ptr(), fused_layers.half(query)),
+    ):
+        raise MemoryError("not enough memory for the attention of a layer")
+    return found
+
+
+class Few(nn.Module):  # type: ignore[misc]
+    """An attention module to which a few new tokens come, over a past in a `Layer`."""
+
+    @staticmethod
+    def prepare(module: Any) -> bool:
+        """Give a module what `forward` needs; whether it can be computed here: its query, key
+        and value are one layer."""
+        if not isinstance(module.q_proj, torch_linear.Part) or module.head_dim > _WIDEST:
+            return False
+        norms = [getattr(module, name, None) for name in ("q_norm", "k_norm")]
+        weights = [None if norm is None else norm.weight.detach().float() for norm in norms]
+        # In a list: it is not to be counted twice among the model's parts.
+        module._joined, module._weights = [module.q_proj.layer], weights
+        module._norms = [None if weight is None else weight.data_ptr() for weight in weights]
+        module._norms.append(0.0 if norms[0] is None else norms[0].variance_epsilon)
+        module._turn = build.library().duibi_turn
+        return True
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        position_embeddings: Any = None,
+        attention_mask: torch.Tensor | None = None,
+        past_key_values: Any = None,
+        **more: Any,
+    ) -> Any:
+        """See the module's own class."""
+        batch, count, _ = hidden_states.shape
+        layer = None if past_key_values is None else past_key_values.layers[self.layer_idx]
+        width = self.head_dim
+        cosine, sine = position_embeddings
+        if (
+            type(layer) is not Layer
+            or not layer.is_initialized
+            or count > FEW
+            or cosine.shape[-1] != width
+            or not fused_layers.takes(hidden_states, width)
+        ):
+            return super().forward(
+                hidden_states, position_embeddings, attention_mask, past_key_values, **more
+            )
+        x = self._joined[0](hidden_states)
+        groups = layer.keys.shape[1]
+        heads = x.shape[-1] // width - 2 * groups
+        start, (keys, values) = layer.place(count)
+        query = x.new_empty((batch, count, heads, width))
+        cosine, sine = cosine.contiguous(), sine.contiguous()
+        self._turn(
+            *(x.data_ptr(), batch, count, heads, groups, width, cosine.data_ptr(), sine.data_ptr()),
+            *(count if cosine.shape[0] > 1 else 0, *self._norms, query.data_ptr()),
+            *(keys.data_ptr(), values.data_ptr(), start, TAIL, fused_layers.half(x)),
+        )
+        found = _by_kernel(
+            query.transpose(1, 2),
+            (layer.keys, keys[..., : layer.late, :]),
+            (layer.values, values[..., : layer.late, :]),
+            attention_mask,
+            self.scaling,
+        )
+        return self.o_proj(found.view(batch, count, heads * width)), None

@@ -1,0 +1,194 @@
+"""What belongs to one answer: its prompt, its tokens one by one, its figures."""
+
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from tui.events import Answered, Body, Delta, Failed
+from tui.worker.decode.attention import new_cache
+from tui.worker.decode.sampler import BadLogits, Chooser, Sampling, resolve
+from tui.worker.load.families.base import Checkpoint, CheckpointError
+from tui.worker.process.control import Control
+from tui.worker.process.measure import Peak
+
+Timed = tuple[int, Body]
+_UNBOUNDED = 4096
+"""New tokens at most where neither the request nor the checkpoint sets a bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A model in memory with what belongs to it."""
+
+    checkpoint: Checkpoint
+    model: Any
+    device: str = "cpu"
+    context: int = 0
+    """Tokens of prompt and answer together: the checkpoint's bound, or a lower one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request of the parent."""
+
+    answer: int
+    turns: tuple[tuple[str, str], ...]
+    max_new_tokens: int
+    sampling: dict[str, Any]
+    background: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request against a checkpoint: the prompt's ids, turns left out of it, new tokens at
+    most, and how they are chosen."""
+
+    ids: list[int]
+    dropped: int
+    limit: int
+    sampling: Sampling
+
+    @property
+    def length(self) -> int:
+        """Tokens of prompt and answer at most."""
+        return len(self.ids) + self.limit
+
+
+def failed(error: Exception, answer: int = -1) -> Failed:
+    """One line and a next step for anything that went wrong while loading or computing."""
+    match error:
+        case CheckpointError():
+            return Failed(error.cause, error.message, error.next_step, answer)
+        case BadLogits():
+            return Failed(
+                "nan",
+                "the model computed NaN or infinity instead of a token",
+                "try @fp32, or @bf16 instead of @fp16; the checkpoint may be damaged",
+                answer,
+            )
+    text = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text:
+        return Failed(
+            "out_of_memory",
+            "not enough memory: " + text,
+            "close other programs, or take a smaller dtype or model",
+            answer,
+        )
+    traceback.print_exception(error)
+    sys.stderr.flush()
+    name = type(error).__name__
+    return Failed("crashed", f"{name}: {text}", "the log has the details", answer)
+
+
+def plan(ready: Ready, job: Job) -> Plan:
+    """Fit a request into the context.
+
+    Raises:
+        CheckpointError: it does not fit, or is no conversation.
+    """
+    checkpoint = ready.checkpoint
+    # The codec fits the conversation into the checkpoint's own context: what is above
+    # the bound counts as taken.
+    reserved = max(0, checkpoint.context - ready.context) if ready.context else 0
+    prompt = checkpoint.codec.chat(job.turns, max(0, job.max_new_tokens) + reserved)
+    room = ready.context - len(prompt.ids) if ready.context else _UNBOUNDED
+    limit = min(job.max_new_tokens, room) if job.max_new_tokens > 0 else room
+    if not prompt.ids or limit < 1:
+        raise CheckpointError(
+            "too_long",
+            f"the prompt of {len(prompt.ids)} tokens leaves no room in a context of "
+            f"{ready.context}",
+            "ask a shorter question",
+        )
+    sampling = resolve(checkpoint.sampling, job.sampling)
+    return Plan(prompt.ids, prompt.dropped_turns, limit, sampling)
+
+
+def tokens(
+    ready: Ready, prompt: Sequence[int], sampling: Sampling, limit: int, control: Control
+) -> Iterator[int]:
+    """Generated ids, at most ``limit``, the stop id among them; it does not stop at one.
+
+    Raises:
+        Stop: the answer was cancelled, also in the middle of a forward pass.
+        BadLogits: see `Chooser`.
+    """
+    model, device = ready.model, ready.device
+    choose = Chooser(sampling, prompt, limit, device)
+    cache = new_cache(model)
+    given = torch.tensor([list(prompt)], dtype=torch.long, device=device)
+    step = torch.empty((1, 1), dtype=torch.long, device=device)
+    for number in range(limit):
+        if control.threads:
+            apply_threads(control)
+        out = model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        control.check()
+        token = choose(out.logits[:, -1])
+        yield token
+        if number == 0:
+            given = step
+        step.fill_(token)
+
+
+def apply_threads(control: Control) -> int:
+    """Only here, in the computing thread: OpenMP keeps the number per thread."""
+    wanted, control.threads = control.threads, 0
+    if wanted:
+        torch.set_num_threads(wanted)
+    return int(torch.get_num_threads())
+
+
+def deltas(answer: int, now: int, reasoning: str, text: str) -> Iterator[Timed]:
+    """One event for an id, two where it ends the reasoning and begins the answer."""
+    if reasoning:
+        yield now, Delta(answer, 1, reasoning, reasoning=True)
+    if text or not reasoning:
+        yield now, Delta(answer, 0 if reasoning else 1, text)
+
+
+def figures(
+    answer: int,
+    finish: str,
+    *,
+    prompt: int,
+    count: int,
+    ttft: float,
+    e2e: float,
+    characters: int,
+    peak: Peak,
+    faults: int,
+    reused: int = 0,
+    batch: int = 1,
+    guessed: int = 0,
+    accepted: int = 0,
+    contended: bool = False,
+) -> Answered:
+    """The formulas are those of `Answered`. The stop id took a step like any other, so
+    it counts as a generated token, as in `generate`. Prompt tokens whose keys and values
+    were ``reused`` were not computed: the prefill's speed leaves them out."""
+    tpot = (e2e - ttft) / (count - 1) if count > 1 else None
+    return Answered(
+        answer,
+        finish,
+        prompt_tokens=prompt,
+        output_tokens=count,
+        ttft_ms=round(ttft, 3),
+        tpot_ms=None if tpot is None else round(tpot, 3),
+        e2e_ms=round(e2e, 3),
+        prefill_tok_s=round((prompt - reused) / ttft * 1000, 2) if ttft > 0 else None,
+        decode_tok_s=round(1000 / tpot, 2) if tpot else None,
+        chars_s=round(characters / e2e * 1000, 2) if e2e > 0 else None,
+        peak_private=peak.private,
+        peak_mapped=peak.mapped,
+        majflt=faults,
+        threads=torch.get_num_threads(),
+        batch=batch,
+        guessed=guessed,
+        accepted=accepted,
+        reused=reused,
+        contended=contended,
+    )

@@ -1,0 +1,133 @@
+"""GGUF files as plain checkpoints: converted once, then loaded like any other.
+
+The stored type is chosen so that nothing is lost: floats stay as they are in the file,
+quantised values become fp32, in which every format's arithmetic is done (a scale times an
+integer plus a minimum has more bits than bf16 keeps), so that ``@fp32`` and ``@bf16`` of
+one file differ only by the type computed in. Where that would take more than
+`EXACT_BYTES` on disk, quantised values are stored as bf16: half the size, and a rounding of
+2^-9 beside the far coarser one of the file itself; `remarks` says so.
+"""
+
+import errno
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tui.checkpoints import build_cache as cache_folder
+from tui.checkpoints.gguf_cache import converted_name
+from tui.worker.gguf.header import Header, read_header
+from tui.worker.gguf.weights import FLOATS, convert
+from tui.worker.load.families.base import CheckpointError
+
+EXACT_BYTES = 8 << 30
+"""A checkpoint larger than this in fp32 is stored in bf16."""
+_SPARE = 64 << 20
+_MOST_LAYERS = 1024
+
+Progress = Callable[[int, int], None]
+
+
+def converted(gguf_path: Path, cache: Path, progress: Progress) -> Path:
+    """The checkpoint folder (config.json, generation_config.json, model.safetensors,
+    tokenizer files) made of a GGUF file, in ``cache``; ``progress(done, total)`` counts
+    bytes written.
+
+    Raises:
+        CheckpointError: ``not_found``, ``damaged``, ``unsupported`` or ``no_space``.
+    """
+    try:
+        key = converted_name(gguf_path)
+    except OSError as error:
+        raise CheckpointError("not_found", f"cannot read {gguf_path}: {error.strerror}") from None
+    try:
+        return cache_folder.ensure(
+            cache / key, lambda folder: _convert(gguf_path, folder, progress)
+        )
+    except (CheckpointError, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise _no_space(gguf_path, cache) from None
+        raise CheckpointError(
+            "damaged", f"cannot convert {gguf_path.name}: {error.strerror or error}"
+        ) from error
+    except Exception as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise CheckpointError(
+            "damaged", f"cannot convert {gguf_path.name}: {line}", "download the file again"
+        ) from error
+
+
+def remarks(folder: Path) -> list[str]:
+    """What a person should know of a converted checkpoint, one line each."""
+    said = cache_folder.manifest(folder).get("remarks", [])
+    return [str(line) for line in said] if isinstance(said, list) else []
+
+
+def _no_space(path: Path, folder: Path) -> CheckpointError:
+    return CheckpointError(
+        "no_space",
+        f"no space to convert {path.name} in {folder}",
+        "free space there, or set DUIBI_CACHE_DIR to a folder on a larger disk",
+    )
+
+
+def _convert(path: Path, folder: Path, progress: Progress) -> dict[str, Any]:
+    header = read_header(path)
+    layers = header.metadata.get(f"{header.architecture}.block_count", 1)
+    if not isinstance(layers, int) or not 0 < layers <= _MOST_LAYERS:
+        raise CheckpointError("damaged", f"{path.name} tells of {layers} layers")
+    elements = sum(tensor.elements for tensor in header.tensors)
+    exact = 4 * elements <= EXACT_BYTES
+    quantised = torch.float32 if exact else torch.bfloat16
+    if shutil.disk_usage(folder).free < elements * quantised.itemsize + _SPARE:
+        raise _no_space(path, folder.parent)
+    config = convert(path, header, folder / "model.safetensors", quantised, progress)
+    config.save_pretrained(folder)
+    _tokenizer(path, header, folder)
+    _generation(header, folder)
+    found = []
+    if not exact and any(tensor.type not in FLOATS for tensor in header.tensors):
+        found.append("weights of the GGUF file rounded to bf16: in fp32 they take too much disk")
+    if any(tensor.name == "rope_freqs.weight" for tensor in header.tensors):
+        found.append("the file's own RoPE factors are not applied: long contexts may suffer")
+    return {"source": path.name, "remarks": found}
+
+
+def _tokenizer(path: Path, header: Header, folder: Path) -> None:
+    from tokenizers import pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(
+        path.parent, gguf_file=path.name, local_files_only=True
+    )
+    if header.metadata.get("tokenizer.ggml.pre") in ("smollm", "starcoder", "refact", "command-r"):
+        # llama.cpp (llama-vocab.cpp) splits off every digit for these before GPT-2's rule;
+        # transformers has no entry for them and would let a space join the first digit.
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False),
+            ]
+        )
+    tokenizer.save_pretrained(folder)
+
+
+def _generation(header: Header, folder: Path) -> None:
+    def number(name: str) -> int | None:
+        found = header.metadata.get(f"tokenizer.ggml.{name}_token_id")
+        return found if isinstance(found, int) else None
+
+    ends = [number(name) for name in ("eos", "eot", "eom")]
+    said = {
+        "bos_token_id": number("bos"),
+        "eos_token_id": sorted({end for end in ends if end is not None}),
+        "pad_token_id": number("padding"),
+        "do_sample": False,
+    }
+    text = json.dumps({name: value for name, value in said.items() if value not in (None, [])})
+    (folder / "generation_config.json").write_text(text, encoding="utf-8")

@@ -1,0 +1,258 @@
+"""The weights of a GGUF file as a safetensors file, by transformers' own mappings.
+
+transformers' loader takes over half a minute for a model of 135 M parameters: it reads
+the vocabulary item by item, maps the names once for every module and needs a further
+library. Its tables of names, its undoing of llama.cpp's permutations and its reading of
+the metadata are used as they are.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType as Type
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import modeling_gguf_pytorch_utils as stock
+
+from tui.worker.gguf.header import Header, Tensor
+from tui.worker.load.families.base import CheckpointError
+
+Progress = Callable[[int, int], None]
+
+FLOATS = {Type.F32: torch.float32, Type.F16: torch.float16, Type.BF16: torch.bfloat16}
+"""The formats that hold plain numbers; all others are quantised."""
+_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+_ROW = 1 << 18
+_ONE_BY_ONE = (
+    stock.TensorProcessor,
+    stock.LlamaTensorProcessor,
+    stock.Gemma2TensorProcessor,
+    stock.NemotronTensorProcessor,
+)
+"""These make one tensor of one; the others merge experts or look at all tensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the map of names is made from. Given the model itself, transformers makes the
+    map again for each of its modules, which takes seconds and adds nothing here."""
+
+    config: Any
+    state: dict[str, Any]
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.state
+
+    def named_children(self) -> list[tuple[str, Any]]:
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The model to be: without memory, but with all names and shapes."""
+
+    fields: dict[str, Any]
+    config: Any
+    model: Any
+    processor: Any
+
+    @property
+    def tied(self) -> set[str]:
+        """Names that share another tensor and are not stored."""
+        keys = getattr(self.model, "_tied_weights_keys", None) or ()
+        return set(keys) if self.config.tie_word_embeddings else set()
+
+
+def convert(
+    path: Path, header: Header, target: Path, quantised: torch.dtype, progress: Progress
+) -> Any:
+    """Write the weights to ``target``, quantised ones as ``quantised``, all others in the
+    type they have; return the config of transformers.
+
+    Raises:
+        CheckpointError: ``unsupported``, or ``damaged`` where shapes contradict the config.
+    """
+    made = _target(path, header)
+    if type(made.processor) in _ONE_BY_ONE:
+        order, shapes, types, tensors = _one_by_one(path, header, made, quantised)
+    else:
+        order, shapes, types, tensors = _all_at_once(path, made, quantised)
+    wanted = {name: tuple(value.shape) for name, value in made.model.state_dict().items()}
+    if missing := sorted(set(wanted) - set(order) - made.tied):
+        raise CheckpointError(
+            "unsupported",
+            f"{path.name} has no weights for {', '.join(missing[:3])}",
+            "download the file again, or take the model's safetensors checkpoint",
+        )
+    for name in order:
+        if shapes[name] != wanted.get(name):
+            said = f"{name} has the shape {shapes[name]}, its config makes it {wanted.get(name)}"
+            raise CheckpointError("damaged", f"{path.name}: {said}", "download the file again")
+    _write(target, order, shapes, types, tensors, progress)
+    made.config.architectures = [type(made.model).__name__]
+    made.config.dtype = quantised
+    return made.config
+
+
+_Stored = tuple[
+    list[str], dict[str, tuple[int, ...]], dict[str, torch.dtype], Iterator[torch.Tensor]
+]
+
+
+def _target(path: Path, header: Header) -> _Target:
+    try:
+        fields = _config_fields(header)
+        config = AutoConfig.for_model(**fields)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+        make = stock.TENSOR_PROCESSORS.get(header.architecture, stock.TensorProcessor)
+        return _Target(fields, config, model, make(config=fields))
+    except Exception as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise CheckpointError(
+            "unsupported",
+            f"{path.name}: {line}",
+            "take the model's safetensors checkpoint instead",
+        ) from error
+
+
+def _one_by_one(path: Path, header: Header, made: _Target, quantised: torch.dtype) -> _Stored:
+    state = made.model.state_dict()
+    names = stock.get_gguf_hf_weights_map(_Names(made.config, state), made.processor)
+    chosen = [tensor for tensor in header.tensors if tensor.name in names]
+    types = {names[t.name]: FLOATS.get(t.type, quantised) for t in chosen}
+    blob = np.memmap(path, mode="r", dtype=np.uint8)
+
+    def values(tensor: Tensor) -> torch.Tensor:
+        raw = _dequantised(blob, tensor)
+        plain = made.processor.process(weights=raw, name=tensor.name).weights
+        return torch.from_numpy(np.ascontiguousarray(plain)).to(types[names[tensor.name]])
+
+    order = [names[tensor.name] for tensor in chosen]
+    return order, {names[t.name]: t.shape for t in chosen}, types, _ahead(values, chosen)
+
+
+def _all_at_once(path: Path, made: _Target, quantised: torch.dtype) -> _Stored:
+    """The slow way, for architectures whose tensors are merged or split."""
+    found = stock.load_gguf_checkpoint(
+        str(path), return_tensors=True, model_to_load=made.model, torch_dtype=quantised
+    )["tensors"]
+    shapes = {name: tuple(value.shape) for name, value in found.items()}
+    types = {name: value.dtype for name, value in found.items()}
+    return list(found), shapes, types, iter(found.values())
+
+
+def _config_fields(header: Header) -> dict[str, Any]:
+    """What transformers makes of the metadata.
+
+    Its reader takes seconds for the vocabulary, which no config needs: it gets a file with
+    the same numbers and texts, and of every tensor the name.
+    """
+    with tempfile.TemporaryDirectory(prefix="duibi-") as folder:
+        slim = Path(folder) / "header.gguf"
+        writer = gguf.GGUFWriter(slim, header.architecture)
+        for key, value in header.metadata.items():
+            counted = key in ("tokenizer.ggml.tokens", "tokenizer.ggml.merges")
+            if key == "general.architecture" or key.startswith("GGUF.") or counted:
+                continue
+            if key.startswith("tokenizer.") and isinstance(value, list | str):
+                continue
+            match value:
+                case bool():
+                    writer.add_bool(key, value)
+                case int():
+                    writer.add_int64(key, value)
+                case float():
+                    writer.add_float64(key, value)
+                case str():
+                    writer.add_string(key, value)
+                case [_, *_]:
+                    writer.add_array(key, value)
+        for tensor in header.tensors:
+            writer.add_tensor(tensor.name, np.zeros(1, dtype=np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        fields: dict[str, Any] = stock.load_gguf_checkpoint(str(slim))["config"]
+    fields.pop("_model_name_or_path", None)
+    words = header.metadata.get("tokenizer.ggml.tokens")
+    if isinstance(words, int):
+        fields.setdefault("vocab_size", words)
+    return fields
+
+
+def _dequantised(blob: Any, tensor: Tensor) -> Any:
+    """The tensor's values as a numpy array of fp32."""
+    raw = blob[tensor.start : tensor.start + tensor.size]
+    if tensor.type == Type.F32:
+        return np.array(raw.view(np.float32)).reshape(tensor.shape)
+    # The package works through 16 rows at a time, and blocks do not know of rows:
+    # long ones keep its loop short.
+    block, block_bytes = gguf.GGML_QUANT_SIZES[tensor.type]
+    blocks = tensor.elements // block
+    width = max(1, _ROW // block)
+    whole = blocks // width * width
+    flat = np.empty(tensor.elements, dtype=np.float32)
+    for start, end, columns in ((0, whole, width), (whole, blocks, blocks - whole)):
+        if start < end:
+            piece = raw[start * block_bytes : end * block_bytes].reshape(-1, columns * block_bytes)
+            flat[start * block : end * block] = gguf.dequantize(piece, tensor.type).reshape(-1)
+    return flat.reshape(tensor.shape)
+
+
+def _ahead(
+    work: Callable[[Tensor], torch.Tensor], tensors: Iterable[Tensor]
+) -> Iterator[torch.Tensor]:
+    """Results in order, one being made on each thread, and no more of them in memory."""
+    threads = max(1, torch.get_num_threads())
+    with ThreadPoolExecutor(threads) as pool:
+        coming: list[Future[torch.Tensor]] = []
+        for tensor in tensors:
+            coming.append(pool.submit(work, tensor))
+            if len(coming) > threads:
+                yield coming.pop(0).result()
+        while coming:
+            yield coming.pop(0).result()
+
+
+def _write(
+    path: Path,
+    order: list[str],
+    shapes: dict[str, tuple[int, ...]],
+    types: dict[str, torch.dtype],
+    tensors: Iterator[torch.Tensor],
+    progress: Progress,
+) -> None:
+    """A safetensors file (https://github.com/huggingface/safetensors#format), written as
+    the tensors come. Its header is padded to 4096 bytes: kernels on the mapped file are
+    faster where tensors are aligned."""
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name in order:
+        size = int(np.prod(shapes[name], dtype=np.int64)) * types[name].itemsize
+        entries[name] = {
+            "dtype": _NAMES[types[name]],
+            "shape": list(shapes[name]),
+            "data_offsets": [end, end + size],
+        }
+        end += size
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 8) % 4096)
+    done = 0
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        progress(0, end)
+        for name, tensor in zip(order, tensors, strict=True):
+            if tensor.dtype != types[name] or tuple(tensor.shape) != shapes[name]:
+                raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}")
+            file.write(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+            done += entries[name]["data_offsets"][1] - entries[name]["data_offsets"][0]
+            progress(done, end)

@@ -1,0 +1,78 @@
+"""Chat templates are programs of strangers: rendered in a child that can be thrown away."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tui.worker.load.families.base import CheckpointError, Turn
+
+_CHILD = Path(__file__).with_name("chat_template_child.py")
+
+
+class TemplateError(CheckpointError):
+    """A chat template that fails, takes too long or too much memory; ``raised`` where the
+    template itself ended with an error."""
+
+    def __init__(self, message: str, *, raised: bool) -> None:
+        super().__init__(
+            "unsupported", f"chat template: {message}", "repair chat_template of the checkpoint"
+        )
+        self.raised = raised
+
+
+class ChatTemplate:
+    """One Jinja template in a child process of its own (limits: `template_child`).
+
+    The child ends with this process or when a rendering exceeds its limits; the next
+    `render` starts another.
+    """
+
+    def __init__(self, source: str, variables: Mapping[str, str]) -> None:
+        self._head = {"template": source, "variables": dict(variables)}
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def render(self, turns: Sequence[Turn]) -> str:
+        """The text of a conversation with the prompt for an answer behind it.
+
+        Raises:
+            TemplateError: the template raised, or exceeded time, memory or size.
+        """
+        messages = [{"role": role, "content": content} for role, content in turns]
+        request = json.dumps({**self._head, "messages": messages}).encode() + b"\n"
+        child = self._running()
+        assert child.stdin is not None and child.stdout is not None
+        try:
+            child.stdin.write(request)
+            child.stdin.flush()
+            line = child.stdout.readline()
+        except BrokenPipeError:
+            line = b""
+        if not line.endswith(b"\n"):
+            self.close()
+            raise TemplateError("takes too long or too much memory", raised=False)
+        reply = json.loads(line)
+        if "error" in reply:
+            raise TemplateError(reply["error"], raised=True)
+        return str(reply["text"])
+
+    def close(self) -> None:
+        """End the child. Idempotent; `render` starts a new one."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.communicate()
+            self._child = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", str(_CHILD)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        return self._child

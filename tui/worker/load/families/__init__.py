@@ -1,0 +1,64 @@
+"""One module per family of checkpoints: how to read its config, weights and words."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tui.checkpoints.architecture import Architecture
+from tui.worker.load.families.base import Codec
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Where a published tensor goes: the first rule whose ``source`` (a regular
+    expression for the whole name) matches applies.
+
+    ``targets`` are native names with back references, none to drop the tensor; more than
+    one divides it by rows, ``rows`` telling how many each gets (equal parts without).
+    ``unit_rows`` scales each row to length one.
+    """
+
+    source: str
+    targets: tuple[str, ...] = ()
+    rows: Callable[[Architecture], tuple[int, ...]] | None = None
+    unit_rows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The text side of a checkpoint; fields as in `families.base.Checkpoint`."""
+
+    codec: Codec
+    stop_ids: frozenset[int]
+    prompt_format: str
+    visible: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    finished: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    sampling: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What differs between families.
+
+    ``native_config(config.json, architecture, folder)`` makes the configuration of the
+    native class, ``rules`` say where published tensors go, and ``words(folder,
+    config.json, architecture)`` reads the tokenizer files; architecture None and an empty
+    config where a folder holds those only. ``remote`` is True for the one family whose
+    classes are the checkpoint's own Python code, agreed to by a person.
+    """
+
+    name: str
+    native_config: Callable[[Mapping[str, Any], Architecture, Path], Any]
+    words: Callable[[Path, Mapping[str, Any], Architecture | None], Words]
+    rules: tuple[Rule, ...] = ()
+    remote: bool = False
+
+
+def family_of(name: str) -> Family:
+    """The family of a name that `tui.checkpoints.architecture` gives."""
+    module = "llama" if name in ("llama", "general") else name
+    family: Family = import_module(f"tui.worker.load.families.{module}").FAMILY
+    return family

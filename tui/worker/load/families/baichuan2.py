@@ -1,0 +1,135 @@
+"""Baichuan2-7B-Chat as LlamaForCausalLM.
+
+Layout and prompt as in the published modeling_baichuan.py (`W_pack`, `NormHead`) and
+generation_utils.py (`build_chat_input`).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tui.checkpoints.architecture import Architecture
+from tui.worker.load.families import Family, Rule, Words, sentencepiece_model
+from tui.worker.load.families.base import Prompt, Turn
+from tui.worker.load.families.general import CompletionCodec, optional_json
+from tui.worker.load.generation_defaults import published
+from tui.worker.load.prompt_fitting import NO_LIMIT, Turns, fitted
+
+ROLES = {"user": 195, "assistant": 196}
+EOS = 2
+DEFAULT_CONTEXT = 4096
+DEFAULT_NEW = 2048
+
+RULES = (
+    Rule(
+        r"model\.layers\.(\d+)\.self_attn\.W_pack\.weight",
+        tuple(rf"model.layers.\1.self_attn.{part}_proj.weight" for part in "qkv"),
+    ),
+    Rule(r"lm_head\.weight", ("lm_head.weight",), unit_rows=True),
+    Rule(r".*rotary_emb\.inv_freq"),
+)
+
+
+def _native_config(config: Mapping[str, Any], known: Architecture, _: Path) -> Any:
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        vocab_size=known.vocab,
+        hidden_size=known.hidden,
+        intermediate_size=known.intermediate,
+        num_hidden_layers=known.layers,
+        num_attention_heads=known.heads,
+        num_key_value_heads=known.kv_heads,
+        max_position_embeddings=known.context,
+        rms_norm_eps=float(config.get("rms_norm_eps", 1e-6)),
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        tie_word_embeddings=False,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=EOS,
+    )
+
+
+class Baichuan2Pieces:
+    """Sentencepiece, where the two role markers are characters like any others.
+
+    The model file has them as user-defined pieces, which any text would reach; a text is
+    therefore cut within each of them. Nothing else can merge across the cut, because a
+    user-defined piece is one that sentencepiece never merges with its neighbours.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self._pieces = processor
+        self.controls = {processor.id_to_piece(n): n for n in ROLES.values()}
+        self.prefix: list[int] = []
+        self._cut = re.compile(r"(?<=<res)(?=erved_10[67]>)")
+
+    def plain(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for part in self._cut.split(text):
+            ids += self._pieces.encode(part)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        size, hidden = self._pieces.vocab_size(), {EOS, *ROLES.values()}
+        text: str = self._pieces.decode([n for n in ids if n < size and n not in hidden])
+        return text
+
+
+class Baichuan2Codec:
+    """``max_new`` is what upstream reserves for an answer where nothing else is said."""
+
+    def __init__(self, words: Baichuan2Pieces, context: int, vocab: int, max_new: int) -> None:
+        self._words, self._context, self._vocab, self._max_new = words, context, vocab, max_new
+
+    def encode(self, text: str) -> list[int]:
+        return self._words.plain(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._words.decode(ids)
+
+    def chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+        if max_new_tokens:
+            room = self._context - max_new_tokens
+        else:
+            room = max(self._context // 2, self._context - self._max_new)
+        return fitted(Turns.of(turns), self._ids, self._context, room, self._vocab)
+
+    def _ids(self, turns: Sequence[Turn]) -> list[int]:
+        ids: list[int] = []
+        for role, content in turns:
+            ids += [ROLES[role]] if role in ROLES else []
+            ids += self.encode(content)
+        return [*ids, ROLES["assistant"]]
+
+
+def _words(folder: Path, config: Mapping[str, Any], known: Architecture | None) -> Words:
+    words = Baichuan2Pieces(sentencepiece_model.processor(folder))
+    generation = optional_json(folder / "generation_config.json")
+    context = known.context if known else _context(folder, config)
+    vocab = known.vocab if known else NO_LIMIT
+    # The base model publishes a generation_config.json without the roles' ids.
+    base = bool(generation) and "user_token_id" not in generation
+    sampling = published(generation)
+    return Words(
+        codec=CompletionCodec(words, context, vocab)
+        if base
+        else Baichuan2Codec(words, context, vocab, sampling.get("max_new_tokens", DEFAULT_NEW)),
+        stop_ids=frozenset({EOS}),
+        prompt_format="completion" if base else "baichuan2",
+        sampling=sampling,
+        notes=("a base model: the text is completed, not answered",) if base else (),
+    )
+
+
+def _context(folder: Path, config: Mapping[str, Any]) -> int:
+    """The context where only tokenizer files are there."""
+    for source in (config, optional_json(folder / "tokenizer_config.json")):
+        value = source.get("model_max_length")
+        if isinstance(value, int) and value > 0:
+            return value
+    return DEFAULT_CONTEXT
+
+
+FAMILY = Family(name="baichuan2", native_config=_native_config, words=_words, rules=RULES)

@@ -1,0 +1,161 @@
+"""Every checkpoint that transformers has its own class for, with a chat template or without.
+
+The prompt is the template's text with its control tokens as ids and everything else,
+above all what a person typed, as plain text.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tui.checkpoints.weight_headers import WeightsError, read_json
+from tui.worker.load.chat_template import ChatTemplate, TemplateError
+from tui.worker.load.families.base import CheckpointError, Prompt, Turn
+from tui.worker.load.families.vocabulary import Text, Vocabulary
+from tui.worker.load.prompt_fitting import Turns, fitted
+
+
+class TemplateCodec:
+    """Conversations by the checkpoint's own chat template."""
+
+    def __init__(
+        self, vocabulary: Vocabulary, template: ChatTemplate, context: int, vocab: int
+    ) -> None:
+        self._vocabulary, self._template = vocabulary, template
+        self._context, self._vocab = context, vocab
+        controls = sorted(vocabulary.controls, key=len, reverse=True)
+        self._split = (
+            re.compile("(" + "|".join(map(re.escape, controls)) + ")") if controls else None
+        )
+        starts = "".join(sorted({re.escape(c[0]) for c in controls}))
+        self._starts = re.compile(f"[{starts}]") if starts else None
+
+    def encode(self, text: str) -> list[int]:
+        return self._vocabulary.plain(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._vocabulary.decode(ids)
+
+    def chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+        return fitted(
+            Turns.of(turns), self._ids, self._context, self._context - max_new_tokens, self._vocab
+        )
+
+    def generation_prompt(self) -> str:
+        """What the template writes behind the last message to have it answered."""
+        text = self._render((("user", "?"),))
+        return text.rpartition("?")[2]
+
+    def _ids(self, turns: Sequence[Turn]) -> list[int]:
+        used = "".join(content for _, content in turns)
+        # A character that no text has (a noncharacter) behind each possible beginning of
+        # a control token makes all of them in the contents inert until they are cut out.
+        guard = next(chr(c) for c in range(0xFDD0, 0xFDF0) if chr(c) not in used)
+        guarded = tuple((role, self._guarded(content, guard)) for role, content in turns)
+        text = self._render(guarded)
+        pieces = [piece.replace(guard, "") for piece in self._pieces(text)]
+        whole = "".join(pieces)
+        if pieces == self._pieces(whole):
+            return self._vocabulary.marked(whole)
+        # Somebody typed a control token: only those of the template become one.
+        ids: list[int] = []
+        for index, piece in enumerate(pieces):
+            ids += [self._vocabulary.controls[piece]] if index % 2 else self._plain(piece)
+        return ids
+
+    def _plain(self, text: str) -> list[int]:
+        return self._vocabulary.plain(text) if text else []
+
+    def _pieces(self, text: str) -> list[str]:
+        """Texts and control tokens by turns."""
+        return self._split.split(text) if self._split else [text]
+
+    def _guarded(self, content: str, guard: str) -> str:
+        if self._starts is None:
+            return content
+        return self._starts.sub(lambda match: match[0] + guard, content)
+
+    def _render(self, turns: Sequence[Turn]) -> str:
+        try:
+            return self._template.render(turns)
+        except TemplateError as error:
+            if not error.raised or turns[0][0] != "system" or len(turns) < 2:
+                raise
+        # Some templates know no system role: its words then open the first message.
+        (_, system), (role, content), *rest = turns
+        return self._template.render(((role, f"{system}\n\n{content}"), *rest))
+
+
+class CompletionCodec:
+    """For a model that was never taught a conversation: the texts, one after another."""
+
+    def __init__(self, vocabulary: Text, context: int, vocab: int) -> None:
+        self._vocabulary, self._context, self._vocab = vocabulary, context, vocab
+
+    def encode(self, text: str) -> list[int]:
+        return self._vocabulary.plain(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._vocabulary.decode(ids)
+
+    def chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+        return fitted(
+            Turns.of(turns), self._ids, self._context, self._context - max_new_tokens, self._vocab
+        )
+
+    def _ids(self, turns: Sequence[Turn]) -> list[int]:
+        text = "\n".join(content for _, content in turns)
+        return [*self._vocabulary.prefix, *self._vocabulary.plain(text)]
+
+
+def optional_json(path: Path) -> dict[str, Any]:
+    """The JSON object of a file, empty where there is no such file.
+
+    Raises:
+        CheckpointError: the file is there and no JSON object.
+    """
+    try:
+        return read_json(path) if path.exists() else {}
+    except WeightsError as error:
+        raise CheckpointError(error.cause, error.message, error.next_step) from None
+
+
+def template_of(folder: Path, tokenizer_config: Mapping[str, Any]) -> str | None:
+    """The Jinja source of a checkpoint's chat template (`chat_template.jinja`, then
+    tokenizer_config.json, then chat_template.json), or None."""
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text(encoding="utf-8", errors="replace")
+    found = tokenizer_config.get("chat_template")
+    if found is None:
+        found = optional_json(folder / "chat_template.json").get("chat_template")
+    if isinstance(found, list):
+        named = {e.get("name"): e.get("template") for e in found if isinstance(e, dict)}
+        found = named.get("default")
+    return found if isinstance(found, str) and found.strip() else None
+
+
+def special_tokens(folder: Path, tokenizer_config: Mapping[str, Any]) -> dict[str, str]:
+    """The named special tokens (``bos_token`` ...) that a template may write."""
+    given = {**optional_json(folder / "special_tokens_map.json"), **tokenizer_config}
+    names = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token")
+    found = {}
+    for name in names:
+        value = given.get(name)
+        text = value.get("content") if isinstance(value, dict) else value
+        if isinstance(text, str):
+            found[name] = text
+    return found
+
+
+def stop_ids(
+    controls: Mapping[str, int], named: Mapping[str, str], *configs: Mapping[str, Any]
+) -> frozenset[int]:
+    """The ids that end an answer, from the tokenizer and the given configurations."""
+    found = {controls[named["eos_token"]]} if named.get("eos_token") in controls else set()
+    for config in configs:
+        value = config.get("eos_token_id")
+        values = value if isinstance(value, list) else [value]
+        found |= {n for n in values if isinstance(n, int) and not isinstance(n, bool)}
+    return frozenset(found)

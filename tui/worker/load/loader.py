@@ -1,0 +1,262 @@
+"""From a folder on the disk to a checkpoint that can be asked, without remote code."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tui.checkpoints.architecture import Architecture, architecture
+from tui.checkpoints.weight_headers import Tensor, WeightsError, read_json, read_tensors
+from tui.worker.load.families import Family, Words, family_of
+from tui.worker.load.families.base import Checkpoint, CheckpointError
+from tui.worker.load.families.general import optional_json
+
+Progress = Callable[[int, int], None]
+
+_LAYER_WORDS = (".layers.", ".h.", ".blocks.", ".layer.")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A checkpoint folder whose config and weight headers were read and agree."""
+
+    path: Path
+    config: dict[str, Any]
+    architecture: Architecture
+    tensors: list[Tensor]
+
+    @property
+    def parameters(self) -> int:
+        return sum(t.elements for t in self.tensors if not t.name.endswith("inv_freq"))
+
+    @property
+    def nbytes(self) -> int:
+        return sum(t.nbytes for t in self.tensors)
+
+
+def open_folder(path: Path) -> Folder:
+    """Read and check everything that can be known without the weights.
+
+    Raises:
+        CheckpointError: no checkpoint, damaged, or of a kind that is refused.
+    """
+    if not path.is_dir():
+        raise CheckpointError("not_found", f"no folder {path}", "check the path")
+    try:
+        config = read_json(path / "config.json")
+        known = architecture(config)
+        tensors = read_tensors(path)
+    except WeightsError as error:
+        raise CheckpointError(error.cause, error.message, error.next_step) from None
+    folder = Folder(path, config, known, tensors)
+    _refuse_lies(folder)
+    return folder
+
+
+def _refuse_lies(folder: Folder) -> None:
+    """Before anything is allocated after config.json, its sizes must be those of the files."""
+    known = folder.architecture
+    numbers = {
+        int(part)
+        for tensor in folder.tensors
+        for word in _LAYER_WORDS
+        for part in [tensor.name.partition(word)[2].partition(".")[0]]
+        if part.isdigit()
+    }
+    # Extra layers (for predicting several tokens) are the native class's to judge.
+    if numbers and len(numbers) < known.layers:
+        _lie("layers", known.layers, len(numbers))
+    dimensions = {n for tensor in folder.tensors for n in tensor.shape}
+    for what, size in (("hidden size", known.hidden), ("vocabulary", known.vocab)):
+        if size not in dimensions:
+            _lie(what, size, "no tensor of that size")
+
+
+def _lie(what: str, said: object, found: object) -> None:
+    raise CheckpointError(
+        "damaged",
+        f"config.json says {what} {said}, the weight files say {found}",
+        "fetch config.json and the weight files of the same model again",
+    )
+
+
+def open_weights(path: Path, dtype: str) -> tuple[Folder, Any]:
+    """A checked folder and its model, for one that holds no tokenizer.
+
+    Raises:
+        CheckpointError: as `open_folder` and `build`.
+    """
+    folder = open_folder(path)
+    model = build(folder, family_of(folder.architecture.family), dtype, lambda done, total: None)
+    return folder, model
+
+
+def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) -> Checkpoint:
+    """Everything of a checkpoint folder but its weights, which `Checkpoint.build` maps.
+
+    ``remote_code`` holds the SHA-256 of each Python file of the folder that a person has
+    agreed to run; without it nothing of the folder is ever run.
+
+    Raises:
+        CheckpointError: it cannot be used; the message names the reason in one line.
+    """
+    folder = open_folder(path)
+    family = _family(folder, remote_code or {})
+    known = folder.architecture
+    words = family.words(path, folder.config, known)
+    return Checkpoint(
+        path=path,
+        family=family.name,
+        codec=words.codec,
+        stop_ids=words.stop_ids,
+        context=known.context,
+        prompt_format=words.prompt_format,
+        parameters=folder.parameters,
+        checkpoint_bytes=folder.nbytes,
+        cached_values=2 * known.layers * known.kv_heads * known.head_dim,
+        build=partial(build, folder, family),
+        blueprint=None if family.remote else partial(_blueprint, folder, family),
+        visible=words.visible,
+        finished=words.finished,
+        sampling=words.sampling,
+        notes=words.notes,
+    )
+
+
+def open_words(path: Path) -> Words:
+    """The text side of a folder that may hold the tokenizer files only.
+
+    Raises:
+        CheckpointError: no tokenizer, or none of a known family.
+    """
+    if not path.is_dir():
+        raise CheckpointError("not_found", f"no folder {path}", "check the path")
+    config = optional_json(path / "config.json")
+    known: Architecture | None = None
+    if config:
+        try:
+            known = architecture(config)
+        except WeightsError as error:
+            if error.cause == "unsupported":
+                raise CheckpointError(error.cause, error.message, error.next_step) from None
+    name = known.family if known else _family_of_files(path, config)
+    return family_of(name).words(path, config, known)
+
+
+def _family_of_files(path: Path, config: Mapping[str, Any]) -> str:
+    """The family that tokenizer files belong to, by the names their publishers gave."""
+    if (path / "qwen.tiktoken").is_file():
+        return "qwen"
+    kind = optional_json(path / "tokenizer_config.json").get("tokenizer_class")
+    if kind == "ChatGLMTokenizer" or config.get("model_type") == "chatglm":
+        return "chatglm3"
+    if kind == "BaichuanTokenizer" or config.get("model_type") == "baichuan":
+        return "baichuan2"
+    return "general"
+
+
+def _family(folder: Folder, remote_code: Mapping[str, str]) -> Family:
+    known = folder.architecture
+    if known.native:
+        return family_of(known.family)
+    if remote_code:
+        from tui.worker.load.remote_code import agreed_family
+
+        return agreed_family(folder.path, folder.config, remote_code)
+    raise CheckpointError(
+        "unsupported",
+        f"{folder.path.name} is of type {known.model_type[:40]}, which transformers has no class "
+        "for",
+        "give --remote-code to run the Python files in its folder, if you trust them",
+    )
+
+
+def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any:
+    """The model in eval mode on the CPU. In the stored dtype its weights stay views of the
+    mapped files; into another they are converted one tensor at a time.
+
+    Raises:
+        CheckpointError: tensors that are missing, left over, of another shape, or not
+            numbers.
+    """
+    import torch
+
+    from tui.worker.load import shards
+
+    wanted = shards.DTYPES.get(dtype)
+    if wanted is None:
+        raise CheckpointError("unsupported", f"dtype {dtype[:20]!r} is none of bf16, fp16, fp32")
+    model_class, config, expected = _blueprint(folder, family)
+    tensors: dict[str, Any] = {}
+    stored = shards.opened(folder.path, folder.nbytes, progress)
+    for name, tensor in shards.renamed(stored, family.rules, folder.architecture, wanted):
+        _refuse_shape(name, tensor, expected)
+        tensors[name] = tensor
+    if broken := shards.first_not_finite(tensors):
+        raise CheckpointError(
+            "damaged", f"{broken} holds values that are not numbers", "fetch the weights again"
+        )
+    with torch.no_grad():
+        model, info = model_class.from_pretrained(
+            None,
+            config=config,
+            state_dict=tensors,
+            dtype=wanted,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            use_safetensors=None,
+        )
+    _refuse_incomplete(info)
+    return model.eval()
+
+
+def _blueprint(folder: Folder, family: Family) -> tuple[Any, Any, dict[str, tuple[int, ...]]]:
+    """The class, its configuration and the shapes of its parameters, without memory."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        config = family.native_config(folder.config, folder.architecture, folder.path)
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(config, trust_remote_code=family.remote)
+    except CheckpointError:
+        raise
+    except ImportError as error:
+        raise _unusable(
+            error, "pip install 'duibi[remote-code]', or the package it names"
+        ) from None
+    except Exception as error:  # config classes and constructors raise whatever they like
+        raise _unusable(error, "fetch config.json again") from None
+    shapes = {name: tuple(t.shape) for name, t in empty.state_dict().items()}
+    return type(empty), config, shapes
+
+
+def _unusable(error: Exception, next_step: str) -> CheckpointError:
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return CheckpointError("unsupported", f"config.json makes no text model: {reason}", next_step)
+
+
+def _refuse_shape(name: str, view: Any, expected: Mapping[str, tuple[int, ...]]) -> None:
+    wanted = expected.get(name)
+    if wanted is not None and tuple(view.shape) != wanted:
+        raise CheckpointError(
+            "damaged",
+            f"{name} has shape {list(view.shape)}, config.json makes it {list(wanted)}",
+            "fetch config.json and the weight files of the same model again",
+        )
+
+
+def _refuse_incomplete(info: Mapping[str, Any]) -> None:
+    for key, said in (
+        ("missing_keys", "are missing"),
+        ("unexpected_keys", "belong to no part of the model"),
+        ("mismatched_keys", "have another shape than config.json says"),
+        ("error_msgs", "cannot be loaded"),
+    ):
+        names = sorted(str(n[0] if isinstance(n, tuple) else n) for n in info.get(key) or ())
+        if names:
+            shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            raise CheckpointError(
+                "damaged", f"{len(names)} tensors {said}: {shown}", "fetch the model again"
+            )

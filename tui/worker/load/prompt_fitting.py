@@ -1,0 +1,95 @@
+"""What the codecs of all families share: rounds of a conversation, and fitting them in."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tui.worker.load.families.base import CheckpointError, Prompt, Turn
+
+NO_LIMIT = 1 << 62
+"""A context or vocabulary that nothing exceeds: where only tokenizer files are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """A conversation cut into the system text and rounds, each beginning with a user turn;
+    the last round is what is asked."""
+
+    system: str | None
+    rounds: tuple[tuple[Turn, ...], ...]
+
+    @classmethod
+    def of(cls, turns: Sequence[Turn]) -> "Turns":
+        """Cut a list of turns.
+
+        Raises:
+            CheckpointError: a role that is none, or nothing asked at the end.
+        """
+        system: str | None = None
+        rounds: list[list[Turn]] = []
+        for index, (role, content) in enumerate(turns):
+            if role == "system" and index == 0:
+                system = content
+            elif role not in ("user", "assistant"):
+                raise CheckpointError("unsupported", f"a turn of role {role[:20]!r} at {index}")
+            elif role == "user" or not rounds:
+                rounds.append([(role, content)])
+            else:
+                rounds[-1].append((role, content))
+        if not rounds or rounds[-1][-1][0] != "user":
+            raise CheckpointError("unsupported", "a conversation must end in a user turn")
+        return cls(system, tuple(tuple(part) for part in rounds))
+
+    def without(self, dropped: int) -> list[Turn]:
+        """The turns that are left when the oldest rounds are dropped."""
+        head: list[Turn] = [] if self.system is None else [("system", self.system)]
+        return head + [turn for part in self.rounds[dropped:] for turn in part]
+
+    def turns_in(self, dropped: int) -> int:
+        """How many turns the oldest ``dropped`` rounds hold."""
+        return sum(len(part) for part in self.rounds[:dropped])
+
+
+def fitted(
+    turns: Turns,
+    ids_of: Callable[[Sequence[Turn]], list[int]],
+    context: int,
+    room: int,
+    vocab: int,
+    already_dropped: int = 0,
+) -> Prompt:
+    """The prompt with as few of the oldest rounds dropped as bring it down to ``room`` ids.
+
+    ``vocab`` is the number of rows of the model's embedding; ``already_dropped`` rounds
+    are gone for another reason.
+
+    Raises:
+        CheckpointError: not even the last round fits, or an id that the model has not.
+    """
+    last = len(turns.rounds) - 1
+    fits, dropped = ids_of(turns.without(already_dropped)), already_dropped
+    if len(fits) > room:
+        low, dropped = already_dropped + 1, last
+        shortest = ids_of(turns.without(last))
+        if len(shortest) > room:
+            raise CheckpointError(
+                "too_long",
+                f"the prompt has {len(shortest)} tokens and the answer may have "
+                f"{max(0, context - room)}; together they exceed the context of {context}",
+                "shorten the question, or lower --max-new-tokens",
+            )
+        fits = shortest
+        while low < dropped:
+            middle = (low + dropped) // 2
+            tried = ids_of(turns.without(middle))
+            if len(tried) <= room:
+                fits, dropped = tried, middle
+            else:
+                low = middle + 1
+    if max(fits, default=0) >= vocab:
+        raise CheckpointError(
+            "damaged",
+            f"the tokenizer gives id {max(fits)}, the model has {vocab} rows: they do not belong "
+            "together",
+            "fetch config.json and the tokenizer files of the same model again",
+        )
+    return Prompt(fits, turns.turns_in(dropped))

@@ -1,0 +1,124 @@
+"""Weights as views of the mapped files: opened, renamed, split, never copied."""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from tui.checkpoints.architecture import Architecture
+from tui.checkpoints.weight_headers import shard_names
+from tui.worker.load.families import Rule
+from tui.worker.load.families.base import CheckpointError
+from tui.worker.quant import aligned_safetensors
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+_WHOLE = 1 << 22
+_PROBES, _PROBE = 4, 1 << 14
+
+
+def opened(
+    folder: Path, total: int, progress: Callable[[int, int], None]
+) -> Iterator[tuple[str, Any]]:
+    """Name and tensor of all weights of a checkpoint, mapped copy-on-write from the files.
+
+    ``progress`` is told how many of the ``total`` bytes have been handed out and used.
+
+    Raises:
+        CheckpointError: a file that the format's own reader refuses.
+    """
+    done = 0
+    for name in shard_names(folder):
+        path = folder / name
+        try:
+            for key, tensor in _safetensors(path) if path.suffix == ".safetensors" else _bin(path):
+                yield key, tensor
+                done += tensor.numel() * tensor.element_size()
+                progress(done, total)
+        except (SafetensorError, RuntimeError, OSError, ValueError, EOFError) as error:
+            first = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+            raise CheckpointError("damaged", f"{name}: {first}", "fetch the file again") from None
+
+
+def _safetensors(path: Path) -> Iterator[tuple[str, Any]]:
+    with safe_open(str(path), framework="pt", device="cpu") as file:
+        for name in file.keys():  # noqa: SIM118 (the handle is no mapping)
+            yield name, file.get_tensor(name)
+
+
+def _bin(path: Path) -> Iterator[tuple[str, Any]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield from torch.load(path, map_location="cpu", mmap=True, weights_only=True).items()
+
+
+def renamed(
+    tensors: Iterator[tuple[str, Any]],
+    rules: Sequence[Rule],
+    architecture: Architecture,
+    dtype: torch.dtype,
+) -> Iterator[tuple[str, Any]]:
+    """The tensors under their native names and in ``dtype``; what no rule knows keeps its
+    name, what is stored in ``dtype`` stays a view of the file.
+
+    Raises:
+        CheckpointError: a tensor that cannot be divided as its rule says.
+    """
+    compiled = [(re.compile(rule.source), rule) for rule in rules]
+    for name, stored in tensors:
+        tensor = stored.to(dtype) if stored.is_floating_point() else stored
+        if tensor is not stored:
+            aligned_safetensors.let_go([stored])
+        for pattern, rule in compiled:
+            if match := pattern.fullmatch(name):
+                targets = [match.expand(target) for target in rule.targets]
+                yield from zip(targets, _divided(name, tensor, rule, architecture), strict=True)
+                break
+        else:
+            yield name, tensor
+
+
+def _divided(name: str, tensor: Any, rule: Rule, architecture: Architecture) -> Sequence[Any]:
+    if rule.unit_rows:
+        # As upstream, in the dtype of the computation. A copy: the file stays as it is.
+        return [torch.nn.functional.normalize(tensor, dim=-1)]
+    parts = len(rule.targets)
+    if parts < 2:
+        return [tensor] * parts
+    total = tensor.shape[0]
+    rows = rule.rows(architecture) if rule.rows else (total // parts,) * parts
+    if sum(rows) != total:
+        raise CheckpointError(
+            "damaged", f"{name} has {total} rows where config.json makes it {sum(rows)}"
+        )
+    return tuple(tensor.split(rows))
+
+
+def first_not_finite(tensors: Mapping[str, Any]) -> str | None:
+    """The name of a tensor that holds NaN or infinity, or None.
+
+    Tensors of up to four million elements are read whole; of larger ones the beginning,
+    the end and two places between, so that a check of 15 GB does not read 15 GB. What is
+    missed shows in the first logits.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not all(map(_finite, _looked_at(tensor))):
+            return name
+    return None
+
+
+def _looked_at(tensor: Any) -> list[Any]:
+    size = tensor.numel()
+    if size <= _WHOLE:
+        return [tensor]
+    flat = tensor.reshape(-1)
+    starts = [(size - _PROBE) * number // (_PROBES - 1) for number in range(_PROBES)]
+    return [flat[start : start + _PROBE] for start in starts]
+
+
+def _finite(tensor: Any) -> bool:
+    return bool(torch.isfinite(tensor).all())

@@ -1,0 +1,154 @@
+"""Linear layers that our own kernels (``kernels/``) compute, where the file's pages lie:
+bfloat16 as checkpoints hold it, and 8 and 4 bits in tiles.
+
+The latter are made like those of `packed`: of tensors that a file can hold, so that a model
+is either packed anew or mapped.
+"""
+
+import ctypes
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from tui.worker.kernels import build
+
+TILE = 32
+GROUP = 32
+_ROWS = 1024
+"""Rows that are packed at a time: they are held in float32 meanwhile."""
+
+_NO_ROOM = "not enough memory for the activations of a layer"
+
+Parts = Mapping[str, torch.Tensor]
+Shape = tuple[torch.dtype, tuple[int, ...]]
+
+
+def takes(columns: int) -> bool:
+    """Whether the kernels take a matrix of so many inputs."""
+    return columns % GROUP == 0
+
+
+class _Matrix(ctypes.Structure):
+    """``Matrix`` of kernels/plain.c."""
+
+    _fields_: ClassVar[list[tuple[str, Any]]] = [
+        ("outputs", ctypes.c_int64),
+        ("weight", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+    ]
+
+
+class Plain(nn.Module):  # type: ignore[misc]
+    """bfloat16 weights, float32 for all else: the weights' rounding is the only one. Reading
+    the weights takes longer than computing in float32, up to 8 rows or so. ``matrices``,
+    weights with their biases, stand one below the other as if they were one."""
+
+    def __init__(self, *matrices: tuple[torch.Tensor, torch.Tensor | None]) -> None:
+        super().__init__()
+        self.weights = [weight.to(torch.bfloat16).contiguous() for weight, _ in matrices]
+        self.biases = [None if bias is None else bias.float() for _, bias in matrices]
+        self.outputs = sum(weight.shape[0] for weight in self.weights)
+        self._inputs = self.weights[0].shape[1]
+        self._given = (_Matrix * len(matrices))(
+            *(
+                _Matrix(
+                    weight.shape[0], weight.data_ptr(), None if bias is None else bias.data_ptr()
+                )
+                for weight, bias in zip(self.weights, self.biases, strict=True)
+            )
+        )
+        self._at = ctypes.addressof(self._given), len(matrices)
+        self._call = build.library().duibi_plain
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias`` in float32.
+
+        Raises:
+            MemoryError: no room for the activations.
+        """
+        given = x.float().contiguous()
+        y = torch.empty((*x.shape[:-1], self.outputs))
+        rows = given.numel() // self._inputs
+        if self._call(given.data_ptr(), rows, self._inputs, *self._at, y.data_ptr()):
+            raise MemoryError(_NO_ROOM)
+        return y
+
+
+class _Tiled(nn.Module):  # type: ignore[misc]
+    """``x @ weight.T + bias`` over tiles of 32 outputs; activations have 8 bits and a scale
+    for each row and 32 inputs."""
+
+    bits: ClassVar[int]
+    block: ClassVar[int]
+    """Bytes for 32 outputs and 32 inputs."""
+
+    def __init__(self, parts: Parts, outputs: int) -> None:
+        super().__init__()
+        self._weight, self._scale, self._bias = parts["weight"], parts["scale"], parts.get("bias")
+        self.outputs = outputs
+        self._inputs = self._weight.shape[1] // self.block * GROUP
+        bias = None if self._bias is None else self._bias.data_ptr()
+        self._given = self._weight.data_ptr(), self._scale.data_ptr(), bias
+        self._call = build.library().duibi_linear
+
+    @classmethod
+    def shapes(cls, rows: int, columns: int, biased: bool) -> dict[str, Shape]:
+        """Dtypes and shapes of the parts of such a layer."""
+        tiles = -(-rows // TILE)
+        bias: dict[str, Shape] = {"bias": (torch.float32, (rows,))} if biased else {}
+        return {
+            "weight": (torch.uint8, (tiles, columns // GROUP * cls.block)),
+            "scale": (torch.float32, (tiles * TILE,)),
+        } | bias
+
+    @classmethod
+    def parts(
+        cls, weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """What a file holds of such a layer. ``importance`` (columns): the mean square of
+        each input, where it is known; 8 bits have no use for it."""
+        rows, columns = weight.shape
+        shapes = cls.shapes(rows, columns, bias is not None)
+        made = {name: torch.empty(shape, dtype=dtype) for name, (dtype, shape) in shapes.items()}
+        weighs = None if importance is None else importance.data_ptr()
+        for start in range(0, rows, _ROWS):
+            some = weight[start : start + _ROWS].float().contiguous()
+            tiles, scale = made["weight"][start // TILE :], made["scale"][start:]
+            build.library().duibi_pack(
+                *(cls.bits, some.data_ptr(), weighs, *some.shape),
+                *(tiles.data_ptr(), scale.data_ptr()),
+            )
+        if bias is not None:
+            made["bias"] = bias.float()
+        return made
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias`` in bfloat16.
+
+        Raises:
+            MemoryError: no room for the activations.
+        """
+        given = x.to(torch.bfloat16).contiguous()
+        y = torch.empty((*x.shape[:-1], self.outputs), dtype=torch.bfloat16)
+        rows = given.numel() // self._inputs
+        weight, scale, bias = self._given
+        if self._call(
+            *(self.bits, given.data_ptr(), rows, self._inputs, self.outputs),
+            *(weight, scale, bias, y.data_ptr()),
+        ):
+            raise MemoryError(_NO_ROOM)
+        return y
+
+
+class Int8(_Tiled):
+    """int8 with a scale for each output."""
+
+    bits, block = 8, 1024
+
+
+class Int4(_Tiled):
+    """4 bits in groups of 32 inputs, with a scale and a zero point of 8 bits each."""
+
+    bits, block = 4, 576

@@ -1,0 +1,272 @@
+"""Linear layers over weights in another format, several that share an input as one.
+
+Each kind is made of tensors that a file can hold (`parts`), so that a model is either
+packed anew or mapped. All compute on the CPU and return the dtype they are given.
+"""
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from tui.worker.quant import quantise
+
+Parts = Mapping[str, torch.Tensor]
+Shape = tuple[torch.dtype, tuple[int, ...]]
+
+_FINE_ROWS = 16
+"""Up to so many rows activations are given 16 bits, as two rows of 8: reading the weights
+is what takes the time there, and a second row is nearly free."""
+_STEP = 127
+_BLOCK = 256
+"""Outputs whose weights are widened at a time: they stay in the cache of a core."""
+
+
+class Bf16(nn.Module):  # type: ignore[misc]
+    """bfloat16 in the order in which oneDNN reads it; plain calls reorder it each time."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.outputs = weight.shape[0]
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.to(torch.bfloat16), 1)
+        self._bias = None if bias is None else bias.to(torch.bfloat16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias``."""
+        return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
+
+
+class Int8(nn.Module):  # type: ignore[misc]
+    """int8 weights with a scale per row, times 8-bit activations with a scale per row of
+    theirs (two such rows for one where rows are few, or ``fine``), in oneDNN's kernel.
+    Without VNNI that adds pairs of products in 16 bits, which overflow: see `has_vnni`."""
+
+    def __init__(self, parts: Parts, fine: bool = False) -> None:
+        super().__init__()
+        self._fine = fine
+        weight = parts["weight"]
+        self.outputs = weight.shape[0]
+        self._packed = torch.ops.onednn.qlinear_prepack(weight, None)
+        self._scale = parts["scale"].clone()
+        self._zeros = torch.zeros(self.outputs, dtype=torch.int64)
+        bias = parts.get("bias")
+        self._bias = None if bias is None else bias.clone()
+
+    @staticmethod
+    def parts(
+        weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """What a file holds of such a layer; 8 bits have no use for ``importance``."""
+        q, scale = quantise.int8_rows(weight)
+        return {"weight": q, "scale": scale} | ({} if bias is None else {"bias": bias.float()})
+
+    @staticmethod
+    def shapes(rows: int, columns: int, biased: bool) -> dict[str, Shape]:
+        """Dtypes and shapes of the parts of such a layer."""
+        bias: dict[str, Shape] = {"bias": (torch.float32, (rows,))} if biased else {}
+        return {
+            "weight": (torch.int8, (rows, columns)),
+            "scale": (torch.float32, (rows,)),
+        } | bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias``."""
+        rows = x.reshape(-1, x.shape[-1]).float()
+        count = rows.shape[0]
+        unit = rows.abs().amax(1, keepdim=True).clamp_min_(1e-20).div_(_STEP)
+        steps = rows / unit
+        if self._fine or count <= _FINE_ROWS:
+            coarse = steps.round()
+            rest = steps.sub_(coarse).mul_(2 * _STEP).round_()
+            both = self._product(torch.cat((coarse, rest)))
+            y = both[:count].add_(both[count:], alpha=1 / (2 * _STEP))
+        else:
+            y = self._product(steps.round_())
+        y = y.mul_(unit)
+        if self._bias is not None:
+            y = y.add_(self._bias)
+        return y.to(x.dtype).reshape(*x.shape[:-1], self.outputs)
+
+    def _product(self, steps: torch.Tensor) -> torch.Tensor:
+        """The product with rows in whole steps of -127 to 127."""
+        zero = _STEP + 1
+        return torch.ops.onednn.qlinear_pointwise(
+            steps.add_(zero).to(torch.uint8),
+            *(1.0, zero, self._packed, self._scale, self._zeros, None),
+            *(1.0, 0, torch.float32, "none", [], ""),
+        )
+
+
+class Int8Widened(nn.Module):  # type: ignore[misc]
+    """What `Int8` is made of, computed in float32 where the file's pages lie: the weights'
+    rounding is the only one but that of the result."""
+
+    parts = staticmethod(Int8.parts)
+    shapes = staticmethod(Int8.shapes)
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__()
+        self._weight, self._scale, self._bias = parts["weight"], parts["scale"], parts.get("bias")
+        self.outputs = self._weight.shape[0]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias``."""
+        y = _widened_product(x, [self._weight]).mul_(self._scale)
+        if self._bias is not None:
+            y = y.add_(self._bias)
+        return y.to(x.dtype)
+
+
+class Plain(nn.Module):  # type: ignore[misc]
+    """bfloat16 weights where the file's pages lie, float32 for all else, as `tiled.Plain`."""
+
+    def __init__(self, *matrices: tuple[torch.Tensor, torch.Tensor | None]) -> None:
+        super().__init__()
+        self._weights = [weight.to(torch.bfloat16) for weight, _ in matrices]
+        self.outputs = sum(weight.shape[0] for weight in self._weights)
+        self._bias: torch.Tensor | None = None
+        if any(bias is not None for _, bias in matrices):
+            zeros = (torch.zeros(weight.shape[0]) for weight in self._weights)
+            given = [bias for _, bias in matrices]
+            self._bias = torch.cat(
+                [z if b is None else b.float() for z, b in zip(zeros, given, strict=True)]
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias`` in float32."""
+        y = _widened_product(x, self._weights)
+        return y if self._bias is None else y.add_(self._bias)
+
+
+class Int4(nn.Module):  # type: ignore[misc]
+    """4-bit weights in groups of 32 with scale and zero point, times bfloat16."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__()
+        self._weight, self._scales = parts["weight"], parts["scales"]
+        self._bias = parts.get("bias")
+        self.outputs = self._weight.shape[0]
+
+    @staticmethod
+    def parts(
+        weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """What a file holds of such a layer; the order of the weights is this CPU's."""
+        q, scales = quantise.int4_groups(weight, importance)
+        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(q, 1)
+        more = {} if bias is None else {"bias": bias.to(torch.bfloat16)}
+        return {"weight": packed, "scales": scales} | more
+
+    @staticmethod
+    def shapes(rows: int, columns: int, biased: bool) -> dict[str, Shape]:
+        """Dtypes and shapes of the parts of such a layer."""
+        bias: dict[str, Shape] = {"bias": (torch.bfloat16, (rows,))} if biased else {}
+        return {
+            "weight": (torch.uint8, (rows, columns // 2)),
+            "scales": (torch.bfloat16, (columns // quantise.GROUP, rows, 2)),
+        } | bias
+
+    @staticmethod
+    def takes(rows: int, columns: int) -> bool:
+        """Whether the kernel takes a matrix of this shape."""
+        return rows % 16 == 0 and columns % quantise.GROUP == 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``x @ weight.T + bias``."""
+        rows = x.reshape(-1, x.shape[-1])
+        y = torch.ops.aten._weight_int4pack_mm_for_cpu(
+            rows, self._weight, quantise.GROUP, self._scales
+        )
+        if self._bias is not None:
+            y = y.add_(self._bias)
+        return y.reshape(*x.shape[:-1], self.outputs)
+
+
+def _widened_product(x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
+    """``x @ weight.T`` in float32 of matrices side by side, in whatever dtype they are."""
+    rows = x.reshape(-1, x.shape[-1]).float().t()
+    y = torch.empty((sum(weight.shape[0] for weight in weights), rows.shape[1]))
+    start = 0
+    for weight in weights:
+        for block in weight.split(_BLOCK):
+            torch.mm(block.float(), rows, out=y[start : start + block.shape[0]])
+            start += block.shape[0]
+    return y.t().contiguous().view(*x.shape[:-1], -1)
+
+
+class _Shared:
+    """The product of layers with the same input, computed by the first that is asked."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.layer = layer
+        self._input: torch.Tensor | None = None
+        self._output: torch.Tensor | None = None
+
+    def product(self, x: torch.Tensor, last: bool) -> torch.Tensor:
+        if self._input is not x:
+            self._input, self._output = x, self.layer(x)
+        output = self._output
+        if last:
+            self._input = self._output = None
+        return output
+
+
+class Part(nn.Module):  # type: ignore[misc]
+    """Stands where one of several layers with the same input stood."""
+
+    def __init__(self, shared: _Shared, start: int, stop: int, last: bool) -> None:
+        super().__init__()
+        self._shared, self._start, self._stop, self._last = shared, start, stop, last
+
+    @property
+    def layer(self) -> nn.Module:
+        """What computes the common product."""
+        return self._shared.layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """This layer's columns of the common product."""
+        return self._shared.product(x, self._last)[..., self._start : self._stop]
+
+
+def held(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
+    """The tensors that the layers of this file hold, those of shared layers several times."""
+    for module in modules:
+        layer = module.layer if isinstance(module, Part) else module
+        for value in vars(layer).values():
+            them = value if isinstance(value, list) else [value]
+            yield from (tensor for tensor in them if isinstance(tensor, torch.Tensor))
+
+
+def divided(layer: nn.Module, sizes: Sequence[int]) -> list[Any]:
+    """What takes the place of the layers that were joined, in their order."""
+    if len(sizes) == 1:
+        return [layer]
+    shared, ends = _Shared(layer), torch.tensor(sizes).cumsum(0).tolist()
+    starts = [0, *ends[:-1]]
+    return [
+        Part(shared, start, end, end == ends[-1]) for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+@functools.cache
+def has_vnni() -> bool:
+    """Whether oneDNN multiplies bytes without an overflow. Tried out, too: ONEDNN_MAX_CPU_ISA
+    can keep it from the instructions that the CPU has."""
+    if not torch.cpu._is_vnni_supported():
+        return False
+    columns = 64
+    weight = torch.full((16, columns), _STEP, dtype=torch.int8)
+    packed = torch.ops.onednn.qlinear_prepack(weight, None)
+    found = torch.ops.onednn.qlinear_pointwise(
+        torch.full((2, columns), 255, dtype=torch.uint8),
+        *(1.0, 0, packed, torch.ones(16), torch.zeros(16, dtype=torch.int64), None),
+        *(1.0, 0, torch.float32, "none", [], ""),
+    )
+    return bool((found == 255 * _STEP * columns).all())
+
+
+def has_bf16() -> bool:
+    """Whether oneDNN multiplies bfloat16 here (on a CPU: with AVX-512)."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
