@@ -37,7 +37,7 @@ from tui.events import Failed, Note
 from tui.models.resolve import Resolved
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
-from tui.run import guard, setup
+from tui.run import oom_guard, setup
 from tui.run.conductor import Run
 from tui.sessions import reader
 from tui.settings import Settings
@@ -229,12 +229,12 @@ def main() -> None:
         model = given.model
         if model is None:
             model = tiny.llama(Path(name) / "tiny", stop=319, num_hidden_layers=30, hidden_size=128)
-        tick = guard.TICK_S
+        tick = oom_guard.TICK_S
         for kind in given.kinds:
             strike_at = workers if kind in WORKER else screens
             around = group.inside(GROUP) if kind in GROUPED else contextlib.nullcontext()
             try:
-                guard.TICK_S = tick if kind != "kernel-group" else 3600.0
+                oom_guard.TICK_S = tick if kind != "kernel-group" else 3600.0
                 with around:
                     strike_at(Path(name) / "sessions", kind, given.times, model, chance)
             except group.NoGroup as error:

@@ -20,7 +20,7 @@ from tui.app.screens.compare import CompareScreen
 from tui.app.style.messages import LANGUAGES, Messages, catalogue
 from tui.app.style.themes import ROLES, load, load_all
 from tui.engines.base import EXIT_CODES
-from tui.engines.faults import CAUSES
+from tui.engines.errors import CAUSES
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.run.lane import LOST

@@ -22,7 +22,7 @@ from tui.app.screens.models import ModelsScreen
 from tui.app.screens.start import StartScreen
 from tui.models import demo
 from tui.models.caches import modelscope_folder
-from tui.models.fetching import Download, Status
+from tui.models.downloads import Download, Status
 from tui.settings import Settings
 
 LARGE = "model.safetensors"

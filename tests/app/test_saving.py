@@ -18,7 +18,7 @@ from tui.questions import Question, QuestionSet
 from tui.run import setup
 from tui.run.conductor import Run
 from tui.sessions import reader
-from tui.sessions.rescue import last_words
+from tui.sessions.save_fallback import last_words
 from tui.settings import Settings
 
 LONG = " ".join(f"word{i}" for i in range(200))

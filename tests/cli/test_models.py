@@ -14,7 +14,7 @@ from tui.cli import call as run
 from tui.cli.support import download_progress
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.models.offer import Offer
+from tui.models.download_offer import Offer
 
 
 @pytest.fixture(autouse=True)

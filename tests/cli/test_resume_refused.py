@@ -14,7 +14,7 @@ from tui import questions as question_sets
 from tui.checkpoints.fingerprint import fingerprint
 from tui.models.reference import parse
 from tui.models.resolve import resolve
-from tui.run.unchanged import SOURCE, source_of
+from tui.run.resume_check import SOURCE, source_of
 from tui.sessions.journal import Journal
 
 ONE, TWO = ('[[question]]\nid = "a"\ntext = "one"\n', '[[question]]\nid = "b"\ntext = "two"\n')

@@ -21,7 +21,7 @@ from tests.support.fault_server import FaultServer, Received, Reply, good
 from tui.engines.base import EngineError, Message, Sampling
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.limiter import Limiter
-from tui.engines.listing import probe
+from tui.engines.model_list import probe
 from tui.events import Answered, Cancelled, Delta, Failed, Note, Started
 
 

@@ -21,7 +21,7 @@ from tests.support.fault_server import (
     good,
 )
 from tui.engines.base import EngineError
-from tui.engines.faults import CAUSES
+from tui.engines.errors import CAUSES
 from tui.events import Answered, Body, Cancelled, Failed, Note, Started
 
 FINAL = (Answered, Failed, Cancelled)

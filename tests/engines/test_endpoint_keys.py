@@ -10,7 +10,7 @@ from tests.support.endpoints import ask, clear_proxies, engine_at, loaded, servi
 from tests.support.fault_server import Behaviour, FaultServer, Received, Reply, good
 from tui.engines.base import EngineError
 from tui.engines.endpoint import EndpointEngine
-from tui.engines.listing import probe
+from tui.engines.model_list import probe
 from tui.events import Body, Delta, Event, encode
 from tui.services import find
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tui.engines import tokens
 from tui.engines.completion import Completion
-from tui.engines.exchange import retry_after
-from tui.engines.faults import CAUSES, Fault, remark
+from tui.engines.errors import CAUSES, Fault, remark
+from tui.engines.http_attempt import retry_after
 from tui.engines.limiter import Limiter
 from tui.engines.secret import Secret
 from tui.engines.sse import Parser, ServerEvent, StreamError

@@ -45,7 +45,7 @@ def test_junk_after_finish_takes_nothing_away(junk: bytes) -> None:
 
 
 def test_silence_after_finish_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.engines.exchange.GRACE_S", 0.4)
+    monkeypatch.setattr("tui.engines.http_attempt.GRACE_S", 0.4)
     last, _, _ = answered(then(head, a_token, lambda r: r.finish("length"), wait))
     assert last.finish == "length"
     assert last.e2e_ms is not None and last.e2e_ms < 400  # the grace is no latency

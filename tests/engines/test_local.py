@@ -15,10 +15,10 @@ import pytest
 from tests.support import tiny
 from tests.support.demo import demo_gguf
 from tests.support.kernels import needs_kernels
-from tui.engines import child as child_module
+from tui.engines import worker_process as child_module
 from tui.engines.base import EngineError, Message, Request, Sampling
-from tui.engines.child import environment, explain
 from tui.engines.local import Allowance, LocalEngine
+from tui.engines.worker_process import environment, explain
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Note, Started
 
 _with_model: dict[int, int | None] = {}

@@ -8,9 +8,9 @@ import pytest
 
 from tests.support import tiny
 from tui.engines.base import Message, Request, Sampling
-from tui.engines.child import Lost
+from tui.engines.event_router import Item, Switchboard
 from tui.engines.local import LocalEngine
-from tui.engines.switchboard import Item, Switchboard
+from tui.engines.worker_process import Lost
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Started
 
 GREEDY = Sampling(greedy=True, repetition_penalty=1.2)

@@ -22,7 +22,7 @@ from tui.host.errors import UserError
 from tui.models import download, hub
 from tui.models.caches import modelscope_folder
 from tui.models.download import HubFile, needed
-from tui.models.offer import Files, Offer
+from tui.models.download_offer import Files, Offer
 
 
 @pytest.fixture

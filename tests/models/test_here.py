@@ -10,7 +10,7 @@ from tests.support.checkpoints import llama
 from tests.support.file_server import Exchange, FileServer, serving
 from tui.cli import call as run
 from tui.models import ollama
-from tui.models.here import look
+from tui.models.inventory import look
 from tui.models.reference import parse
 from tui.settings import load
 

@@ -16,7 +16,7 @@ from tui.host.errors import UserError
 from tui.models.resolve import Resolved
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
-from tui.run import outcome, setup
+from tui.run import results, setup
 from tui.run.conductor import Run
 from tui.sessions import lines
 from tui.sessions.reader import read
@@ -274,7 +274,7 @@ def test_a_load_beside_another_is_marked(stage: Stage, monkeypatch: pytest.Monke
     run = stage(*(EchoEngine(load_s=0.5) for _ in range(2)), EchoEngine(computes_here=False))
     board = finished(run)
     assert [m.loaded.contended for m in board.models if m.loaded] == [True, True, False]
-    assert [row[2] for row in outcome.rows(board)] == ["LOAD s", "0.5*", "0.5*", "-"]
+    assert [row[2] for row in results.rows(board)] == ["LOAD s", "0.5*", "0.5*", "-"]
     run.reload(0)
     loaded = finished(run).models[0].loaded
     assert loaded and not loaded.contended

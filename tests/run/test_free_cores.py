@@ -1,7 +1,7 @@
 """Models keep to the cores that other programs leave."""
 
 from tests.support.engines import EchoEngine
-from tui.run.cores import Cores
+from tui.run.core_allocator import Cores
 
 
 def test_the_models_divide_what_is_left() -> None:

@@ -14,7 +14,7 @@ from tui.host import cgroup
 from tui.models.resolve import Resolved
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
-from tui.run import guard, setup
+from tui.run import oom_guard, setup
 from tui.sessions.reader import read
 from tui.settings import Settings
 
@@ -35,7 +35,7 @@ def test_a_worker_that_the_kernel_kills_for_memory_dies_alone_and_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Our own guard is first otherwise; the kernel is for what grows while nobody looks.
-    monkeypatch.setattr(guard, "TICK_S", 3600.0)
+    monkeypatch.setattr(oom_guard, "TICK_S", 3600.0)
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     model = tiny.llama(tmp_path / "tiny", stop=319, num_hidden_layers=30, hidden_size=128)
     try:

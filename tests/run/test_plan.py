@@ -16,7 +16,7 @@ from tui.models import demo
 from tui.models.resolve import Resolved
 from tui.questions.question_set import Question
 from tui.run import plan
-from tui.run.residents import Residents
+from tui.run.memory_scheduler import Residents
 from tui.settings import Settings
 
 GB = 1_000_000_000

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tui.scoring import bounded
+from tui.scoring import sandbox
 from tui.scoring.checks import CheckError, choice_of, number_of, parse, run_all
 
 CODE = "看这里：\n```python\ndef f(x):\n    return x * x\n```\n完毕"
@@ -71,27 +71,27 @@ def test_a_pattern_that_never_ends_costs_its_time_and_no_more() -> None:
     started = time.monotonic()
     results = run_all([(good, "b"), (evil, "a" * 60 + "!"), (good, "b"), (good, "c")])
     assert [r.passed for r in results] == [True, False, True, False]
-    assert [r.reason for r in results] == ["", bounded.TIMED_OUT, "", ""]
+    assert [r.reason for r in results] == ["", sandbox.TIMED_OUT, "", ""]
     assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(
     ("job", "outcome"),
     [
-        (("regex", "(", "x"), {bounded.BROKEN}),
+        (("regex", "(", "x"), {sandbox.BROKEN}),
         (
             ("regex", "((a{9999}){9999}){9999}", "a"),
-            {*map(str, (bounded.BROKEN, bounded.TIMED_OUT))} | {bounded.NOT_PASSED},
+            {*map(str, (sandbox.BROKEN, sandbox.TIMED_OUT))} | {sandbox.NOT_PASSED},
         ),
-        (("python", "", "(" * 100_000), {bounded.NOT_PASSED, bounded.TIMED_OUT}),
-        (("python", "", "-" * 190_000 + "1"), {bounded.NOT_PASSED, bounded.TIMED_OUT}),
-        (("python", "", "x = 1\0"), {bounded.NOT_PASSED}),
-        (("python", "", "import os; os._exit(3)"), {bounded.PASSED}),
+        (("python", "", "(" * 100_000), {sandbox.NOT_PASSED, sandbox.TIMED_OUT}),
+        (("python", "", "-" * 190_000 + "1"), {sandbox.NOT_PASSED, sandbox.TIMED_OUT}),
+        (("python", "", "x = 1\0"), {sandbox.NOT_PASSED}),
+        (("python", "", "import os; os._exit(3)"), {sandbox.PASSED}),
     ],
 )
-def test_hostile_jobs_end_and_nothing_is_executed(job: bounded.Job, outcome: set[str]) -> None:
-    assert bounded.run([job, ("regex", "b", "b")])[0] in outcome
-    assert bounded.run([job, ("regex", "b", "b")])[1] == bounded.PASSED
+def test_hostile_jobs_end_and_nothing_is_executed(job: sandbox.Job, outcome: set[str]) -> None:
+    assert sandbox.run([job, ("regex", "b", "b")])[0] in outcome
+    assert sandbox.run([job, ("regex", "b", "b")])[1] == sandbox.PASSED
 
 
 @pytest.mark.parametrize(

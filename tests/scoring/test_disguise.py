@@ -12,7 +12,7 @@ from tui import events as ev
 from tui.board import fold
 from tui.events import Event
 from tui.scoring import blind
-from tui.scoring.disguise import Disguise
+from tui.scoring.anonymise import Disguise
 from tui.sessions.reader import read
 
 NAMES = ("Qwen-7B-Chat", "Qwen", "demo@bf16", "demo")

@@ -8,9 +8,9 @@ from tests.support.recorded import RUN, header, record
 from tui import events as ev
 from tui.board import fold
 from tui.scoring import blind
-from tui.scoring.agenda import agenda
 from tui.scoring.agreement import agreement
 from tui.scoring.dimensions import DEFAULT, dimensions
+from tui.scoring.rating_queue import agenda
 from tui.scoring.stars import average, newest, per_question, rated, voted
 from tui.sessions import reader
 from tui.sessions.journal import Journal

@@ -11,7 +11,7 @@ from tui.board import fold
 from tui.events import RUN
 from tui.host.errors import UserError
 from tui.reports.joined_sessions import beside
-from tui.sessions.amend import Amended
+from tui.sessions.annotate import Amended
 from tui.sessions.journal import Journal
 from tui.sessions.player import Player
 from tui.sessions.reader import read

@@ -1,7 +1,7 @@
 import random
 
+from tui.sessions.compressed_copy import Packed
 from tui.sessions.lines import seal
-from tui.sessions.packed import Packed
 
 
 def test_what_comes_out_is_what_went_in_and_takes_less() -> None:

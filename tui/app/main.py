@@ -94,7 +94,7 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
             status = "closed" if app.return_code == 0 else "crashed"
     finally:
         run.close(status)
-        from tui.sessions.rescue import last_words
+        from tui.sessions.save_fallback import last_words
 
         if words := last_words(run):
             print(clean(f"duibi: {words}"), file=sys.stderr)
@@ -206,7 +206,7 @@ def start_screen(settings: Settings, look: "Look", offer_models: bool) -> "Start
             return []
         from tui.app.style.figures import memory
         from tui.models import demo
-        from tui.models.here import look as look_here
+        from tui.models.inventory import look as look_here
 
         remark = look.say("start.demo_here" if demo.present() else "start.demo_fetch")
         offers = [Offer(("demo@bf16", "demo@fp32"), look.say("start.demo"), remark)]
@@ -234,7 +234,7 @@ def look_around(settings: Settings) -> "Here":
     from tui.models.caches import modelscope_caches
     from tui.models.catalogue import suggestions
     from tui.models.discover import of_demo
-    from tui.models.here import look
+    from tui.models.inventory import look
 
     found = look(settings.aliases, settings.model_folders, settings.services)
     if not demo.present():

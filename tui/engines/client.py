@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
-from tui.engines.faults import Fault
+from tui.engines.errors import Fault
 from tui.engines.secret import Secret
 from tui.services import Service
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui.engines.base import Request
-from tui.engines.faults import Fault, cause_of, remark, said_by
+from tui.engines.errors import Fault, cause_of, remark, said_by
 from tui.engines.secret import NONE, Secret
 from tui.engines.sse import ServerEvent
 from tui.services import Service

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tui.engines import listing
+from tui.engines import model_list
 from tui.engines.base import Request, Timed
 from tui.engines.client import exposes_key, key_of, open_client
 from tui.engines.completion import body_of
-from tui.engines.exchange import Emit, Exchange
-from tui.engines.faults import Fault, of_exception
+from tui.engines.errors import Fault, of_exception
+from tui.engines.http_attempt import Emit, Exchange
 from tui.engines.limiter import Limiter
 from tui.engines.secret import Secret
 from tui.events import Answered, Body, Cancelled, Failed, Load, Loaded, Note, Started
@@ -66,7 +66,7 @@ class EndpointEngine:
         opens the connection, so that no answer's TTFT pays for it.
 
         Raises:
-            EngineError: with a cause of `tui.engines.faults.CAUSES`.
+            EngineError: with a cause of `tui.engines.errors.CAUSES`.
         """
         self.close()
         started = time.monotonic_ns()
@@ -192,12 +192,12 @@ class EndpointEngine:
         """Open the client and see what the service offers; the remarks of it."""
 
         async def attempt() -> list[str]:
-            return await listing.models(self._client(), self.service, self._key)
+            return await model_list.models(self._client(), self.service, self._key)
 
         try:
             found = await self._patiently(attempt, lambda: False, progress, -1)
         except Fault as fault:
-            if fault.cause in listing.NO_VERDICT:
+            if fault.cause in model_list.NO_VERDICT:
                 return [f"not checked before the first question: {fault.message}"]
             raise
         if found and self.model not in found:

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from tui.engines.base import EngineError, Request, Timed
-from tui.engines.child import Child, Lost
-from tui.engines.switchboard import Switchboard
+from tui.engines.event_router import Switchboard
 from tui.engines.watchdog import Disk, Watchdog, effort
+from tui.engines.worker_process import Child, Lost
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Loaded, Note, Started
 
 _LOOK_S = 0.1

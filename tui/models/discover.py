@@ -9,7 +9,7 @@ from typing import Any
 from tui.checkpoints import memory_estimate
 from tui.checkpoints.gguf_cache import check_gguf, conversions, converted_name, lfs_pointer
 from tui.host.errors import UserError
-from tui.models import choice, demo
+from tui.models import default_dtype, demo
 from tui.models.caches import cached_checkpoints, display_name, folders
 from tui.models.inspect import Inspection, examine
 
@@ -62,7 +62,7 @@ class Found:
     def default(self) -> str:
         """The format it is loaded in unless another is asked for."""
         parameters = self.parameters or memory_estimate.weights_in_gguf(self.size)
-        return choice.chosen(parameters, self.shape, self.context)
+        return default_dtype.chosen(parameters, self.shape, self.context)
 
     def to_json(self) -> dict[str, Any]:
         """Every field as JSON."""

@@ -14,8 +14,8 @@ from tui.host import filesystem
 from tui.host.errors import UserError
 from tui.models import hub
 from tui.models.caches import REVISION, modelscope_folder
+from tui.models.download_offer import Consent, Each, Offer
 from tui.models.net import NETWORK, Progress, reachable
-from tui.models.offer import Consent, Each, Offer
 from tui.text.units import size
 
 _LARGEST_FILE = 1 << 40

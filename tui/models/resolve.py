@@ -12,13 +12,13 @@ from tui.checkpoints.gguf_cache import check_gguf
 from tui.checkpoints.memory_estimate import Shape, weights_in_gguf
 from tui.host.errors import UserError
 from tui.host.paths import portable
-from tui.models import choice, demo, download
+from tui.models import default_dtype, demo, download
 from tui.models.caches import display_name, modelscope_folder
 from tui.models.consent import agree
 from tui.models.discover import state_of
+from tui.models.download_offer import Consent, Each
 from tui.models.inspect import examine, inspect
 from tui.models.net import Progress
-from tui.models.offer import Consent, Each
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
 
 LOADABLE = ("bf16", "fp16", "fp32", "int8", "int4")
@@ -54,7 +54,7 @@ class Resolved:
     remote_code: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each Python file of the checkpoint that a person agreed to run."""
     chosen: bool = False
-    """Whether ``dtype`` is this program's choice (`tui.models.choice`)."""
+    """Whether ``dtype`` is this program's choice (`tui.models.default_dtype`)."""
     service: str = ""
     base_url: str = ""
     model: str = ""
@@ -105,7 +105,7 @@ def resolve(
 ) -> Resolved:
     """The checkpoint of one reference, fetched first where it must be and may be.
 
-    A reference without a dtype gets the one that `tui.models.choice` makes, whatever the
+    A reference without a dtype gets the one that `tui.models.default_dtype` makes, whatever the
     checkpoint was stored in. ``allow_code`` is asked before
     a checkpoint's own Python files may be run; without it such a checkpoint is refused.
     Without ``elsewhere`` only a model whose weights are here can be meant.
@@ -123,7 +123,7 @@ def resolve(
             f"use @{' or @'.join(LOADABLE)}",
         )
     if ref.kind == "demo":
-        dtype = ref.dtype or choice.chosen(demo.PARAMETERS, demo.SHAPE, demo.CONTEXT)
+        dtype = ref.dtype or default_dtype.chosen(demo.PARAMETERS, demo.SHAPE, demo.CONTEXT)
         return Resolved(
             name=ref.text,
             label=f"demo@{dtype}",
@@ -198,7 +198,7 @@ def unique_labels(models: Sequence[Resolved]) -> list[Resolved]:
 
 def _gguf(ref: Reference, file: Path) -> Resolved:
     size = check_gguf(file)
-    dtype = ref.dtype or choice.chosen(weights_in_gguf(size), Shape())
+    dtype = ref.dtype or default_dtype.chosen(weights_in_gguf(size), Shape())
     return Resolved(
         name=ref.text,
         label=f"{file.stem}@{dtype}",
@@ -230,7 +230,7 @@ def _folder(
     seen = inspect(folder, remote_code=allow_code is not None)
     code = agree(seen, allow_code) if allow_code else {}
     # A model with code of its own is only loaded as that code has it.
-    default = "bf16" if code else choice.chosen(seen.parameters, seen.shape, seen.context)
+    default = "bf16" if code else default_dtype.chosen(seen.parameters, seen.shape, seen.context)
     dtype = ref.dtype or default
     return Resolved(
         name=ref.text,

@@ -10,9 +10,9 @@ from tui import events as ev
 from tui.events import RUN, Event
 from tui.host.errors import UserError
 from tui.questions import QuestionSet
+from tui.run.answer_queue import BACKGROUND, INTERACTIVE, Task
 from tui.run.lane import Lane
-from tui.run.record import Record
-from tui.run.tasks import BACKGROUND, INTERACTIVE, Task
+from tui.run.recorder import Record
 from tui.sessions.journal import SaveState
 
 CLOSE_S = 0.9

@@ -14,10 +14,10 @@ from tui import events as ev
 from tui.engines.base import Engine, EngineError, Message, Request, Sampling, Supervised
 from tui.engines.pasted import PastedEngine
 from tui.host.errors import UserError
-from tui.run.cores import Cores, Use
-from tui.run.record import Record
-from tui.run.residents import Residents
-from tui.run.tasks import BACKGROUND, INTERACTIVE, Queue, Task
+from tui.run.answer_queue import BACKGROUND, INTERACTIVE, Queue, Task
+from tui.run.core_allocator import Cores, Use
+from tui.run.memory_scheduler import Residents
+from tui.run.recorder import Record
 
 _log = logging.getLogger(__name__)
 

@@ -283,7 +283,7 @@ def subject_of_found(found: Found, label: str, dtype: str) -> Subject:
 
 
 def _turns(needs: Sequence[Need], room: int, most: int) -> tuple[tuple[int, ...], ...]:
-    """Groups in the order in which models are let in: `tui.run.residents` lets nobody pass."""
+    """Groups in the order in which models are let in: `tui.run.memory_scheduler` lets nobody pass."""
     turns: list[list[int]] = []
     held = 0
     for index, one in enumerate(needs):

@@ -6,7 +6,7 @@ from typing import Any
 
 from tui import services
 from tui.engines.client import key_of
-from tui.engines.faults import Fault
+from tui.engines.errors import Fault
 from tui.host.errors import UserError
 from tui.models.reference import Reference
 from tui.models.resolve import Resolved

@@ -17,17 +17,17 @@ from tui.host import cpu, memory
 from tui.host.errors import UserError
 from tui.models.resolve import LOCAL, Resolved
 from tui.questions import QuestionSet
-from tui.run import history, plan
+from tui.run import plan, prompt_messages
+from tui.run.answer_queue import Task
 from tui.run.conductor import Run
-from tui.run.cores import Cores
-from tui.run.factory import factory
-from tui.run.guard import Guard
+from tui.run.core_allocator import Cores
+from tui.run.engine_factory import factory
 from tui.run.lane import Lane, Shared
-from tui.run.meter import Meter
-from tui.run.record import Record
-from tui.run.residents import Residents
-from tui.run.tasks import Task
-from tui.run.unchanged import SOURCE, source_of
+from tui.run.memory_scheduler import Residents
+from tui.run.oom_guard import Guard
+from tui.run.recorder import Record
+from tui.run.resource_monitor import Meter
+from tui.run.resume_check import SOURCE, source_of
 from tui.sessions.journal import Journal
 from tui.settings import Settings
 
@@ -185,10 +185,10 @@ def _composer(
 ) -> Callable[[int, Task], tuple[Message, ...] | ev.Failed]:
     def compose(model: int, task: Task) -> tuple[Message, ...] | ev.Failed:
         with record.board() as board:
-            gap = history.missing_turn(board, model, task)
+            gap = prompt_messages.missing_turn(board, model, task)
             if gap is None:
                 system = systems.get(task.question, default)
-                return history.messages(board, model, task, system)
+                return prompt_messages.messages(board, model, task, system)
         message = f"turn {gap + 1} before it has no answer"
         return ev.Failed("earlier_turn", message, "ask that turn again first", task.answer)
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tui.scoring import bounded
+from tui.scoring import sandbox
 
 MAX_TEXT = 200_000
 """Code points of an answer that checks look at."""
@@ -104,7 +104,7 @@ def _is_range(value: Any) -> bool:
 _VALUES: dict[str, Callable[[Any], bool]] = {
     "contains": _is_texts,
     "not-contains": _is_texts,
-    "regex": lambda v: _is_text(v) and len(v) <= bounded.MAX_PATTERN,
+    "regex": lambda v: _is_text(v) and len(v) <= sandbox.MAX_PATTERN,
     "choice": lambda v: _is_text(v) and len(v) == 1 and v.upper() in "ABCDEFGH",
     "number": lambda v: type(v) in (int, float),
     "json": lambda v: v is True,
@@ -118,12 +118,12 @@ def run_all(tasks: Sequence[tuple[Check, str]]) -> list[Result]:
     needs bounds."""
     tasks = [(check, text[:MAX_TEXT]) for check, text in tasks]
     places = [i for i, (check, _) in enumerate(tasks) if check.kind in ("regex", "python")]
-    outcomes = dict(zip(places, bounded.run([_job(*tasks[i]) for i in places]), strict=True))
+    outcomes = dict(zip(places, sandbox.run([_job(*tasks[i]) for i in places]), strict=True))
     return [
         Result(
             check,
-            outcomes[i] == bounded.PASSED,
-            outcomes[i] if outcomes[i] in (bounded.TIMED_OUT, bounded.BROKEN) else "",
+            outcomes[i] == sandbox.PASSED,
+            outcomes[i] if outcomes[i] in (sandbox.TIMED_OUT, sandbox.BROKEN) else "",
         )
         if i in outcomes
         else Result(check, _DIRECT[check.kind](check, text))
@@ -131,7 +131,7 @@ def run_all(tasks: Sequence[tuple[Check, str]]) -> list[Result]:
     ]
 
 
-def _job(check: Check, text: str) -> bounded.Job:
+def _job(check: Check, text: str) -> sandbox.Job:
     if check.kind == "regex":
         return "regex", check.value, text
     return "python", "", code_of(text)

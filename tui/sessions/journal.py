@@ -17,9 +17,9 @@ from zlib import crc32
 from tui import events as ev
 from tui.events import RUN, Body, Event
 from tui.host.errors import UserError
-from tui.sessions import lines, reader, remote, storage
+from tui.sessions import lines, reader, staging, storage
+from tui.sessions.compressed_copy import Packed
 from tui.sessions.lines import LineError, to_line
-from tui.sessions.packed import Packed
 
 SYNC_S = 1.0
 RETRY_S = 5.0
@@ -83,7 +83,7 @@ class Journal:
             UserError: the folder cannot be written, or the header is too large.
         """
         storage.make_folder(folder)
-        staged = remote.staging_folder(folder)
+        staged = staging.staging_folder(folder)
         try:
             path, fd = storage.create(staged or folder)
         except OSError as error:
@@ -115,7 +115,7 @@ class Journal:
         Raises:
             UserError: it is being written, damaged, or cannot be written.
         """
-        local, target = remote.fetch(path)
+        local, target = staging.fetch(path)
         fd = storage.open_regular(local, os.O_RDWR | os.O_APPEND)
         try:
             if not storage.lock(fd):
@@ -324,7 +324,7 @@ class Journal:
                 return
             if self._target is not None:
                 try:
-                    remote.deliver(self.path, self._target)
+                    staging.deliver(self.path, self._target)
                 except OSError as error:
                     self._note = f"stays at {self.path}: {storage.reason(error)}"
                 else:

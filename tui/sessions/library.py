@@ -13,7 +13,7 @@ from tui import events as ev
 from tui.events import Event
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.sessions import lines, reader, remote, storage
+from tui.sessions import lines, reader, staging, storage
 from tui.sessions.lines import SUFFIX, LineError
 
 TRASH = ".trash"
@@ -56,7 +56,7 @@ def entries(folder: Path) -> list[Entry]:
 
 def session_files(folder: Path) -> list[Path]:
     """Session files of a folder, and those still waiting to be copied there."""
-    places = [folder, remote.left_behind(folder)]
+    places = [folder, staging.left_behind(folder)]
     found: dict[str, Path] = {}
     for place in filter(None, places):
         try:

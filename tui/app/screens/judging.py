@@ -20,7 +20,7 @@ from tui.text.sanitise import clean, one_line
 if TYPE_CHECKING:
     from tui.app.widgets.ask_line import AskLine
     from tui.app.widgets.judge_bar import JudgeBar, StarsBar, VotesBar
-    from tui.scoring.disguise import Disguise
+    from tui.scoring.anonymise import Disguise
 
 MAX_NOTE = 2000
 """Characters."""
@@ -223,7 +223,7 @@ class JudgingScreen(BoardScreen):
 
     def _unjudged(self) -> int:
         """Questions with complete answers of which none has stars or a vote."""
-        from tui.scoring.agenda import agenda
+        from tui.scoring.rating_queue import agenda
 
         voted = {question for (question, _, _), c in self.board.votes.items() if c != "none"}
         return sum(
@@ -268,6 +268,6 @@ class JudgingScreen(BoardScreen):
 
 
 def _disguise(header: Session) -> "Disguise":
-    from tui.scoring.disguise import Disguise
+    from tui.scoring.anonymise import Disguise
 
     return Disguise(header)

@@ -11,7 +11,7 @@ from tui.app.widgets.menu import Entry, Heading
 from tui.checkpoints.memory_estimate import BYTES_PER_WEIGHT
 from tui.models.catalogue import Suggestion
 from tui.models.discover import Found
-from tui.models.fetching import Status
+from tui.models.downloads import Status
 from tui.text.sanitise import one_line
 from tui.text.units import duration, size
 

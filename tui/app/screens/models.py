@@ -20,7 +20,7 @@ from tui.app.widgets.menu import Menu
 from tui.host.errors import UserError
 from tui.models import remove as removal
 from tui.models.discover import Found
-from tui.models.fetching import Download, Downloads
+from tui.models.downloads import Download, Downloads
 from tui.models.reference import is_model_id, parse
 from tui.text.units import size
 

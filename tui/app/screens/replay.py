@@ -18,7 +18,7 @@ from tui.app.widgets.transport import Transport
 from tui.events import Note, Rated, Voted
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.sessions.amend import Amended
+from tui.sessions.annotate import Amended
 from tui.sessions.player import SPEEDS, Player
 from tui.text.sanitise import one_line
 

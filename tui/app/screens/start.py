@@ -20,7 +20,7 @@ from tui.text.sanitise import one_line
 
 if TYPE_CHECKING:
     from tui.app.screens.model_rows import Here
-    from tui.models.fetching import Downloads
+    from tui.models.downloads import Downloads
 
 RECENT = 20
 
@@ -219,7 +219,7 @@ class StartScreen(BaseScreen):
     def action_models(self) -> None:
         """Models: found, fetched, removed."""
         from tui.app.screens.models import ModelsScreen
-        from tui.models.fetching import Downloads
+        from tui.models.downloads import Downloads
 
         if self._look_around_models is not None:
             self._downloads = self._downloads or Downloads()

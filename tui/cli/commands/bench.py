@@ -22,8 +22,8 @@ from tui.checkpoints.weight_headers import WeightsError, read_json, shard_names
 from tui.cli.support import options
 from tui.cli.support.printing import json_text, table
 from tui.engines.base import EngineError, Message, Request, Sampling
-from tui.engines.child import environment
 from tui.engines.local import LocalEngine
+from tui.engines.worker_process import environment
 from tui.events import Answered, Failed, Loaded
 from tui.host import cpu, page_cache, paths
 from tui.host.errors import UserError

@@ -11,7 +11,7 @@ from tui.checkpoints.memory_estimate import BASE, BYTES_PER_WEIGHT, RESERVE
 from tui.cli.support import machine_checks, service_probes
 from tui.cli.support.machine_checks import NOTE, OK, PROBLEM, Disk, Finding
 from tui.cli.support.printing import json_text, table
-from tui.engines.listing import Probe
+from tui.engines.model_list import Probe
 from tui.host import cpu, memory
 from tui.host.errors import UserError
 from tui.models import demo

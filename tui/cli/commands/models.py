@@ -18,10 +18,10 @@ from tui.models import remove as removal
 from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
 from tui.models.discover import Found, of_demo, of_path
-from tui.models.here import look
+from tui.models.download_offer import Offer
 from tui.models.inspect import describe, examine, preview
 from tui.models.inspect import inspect as inspected
-from tui.models.offer import Offer
+from tui.models.inventory import look
 from tui.models.reference import Reference, is_model_id, parse
 from tui.models.resolve import FETCHED, LOADABLE, fetch, resolve
 from tui.run import plan

@@ -14,8 +14,8 @@ from tui import settings as settings_of
 from tui.board import Board, fold
 from tui.cli.support.key_input import read_key
 from tui.events import RUN, Body, Note
-from tui.scoring.agenda import Agenda, Contender, Item, agenda
 from tui.scoring.dimensions import MAX_STARS, Dimension, dimensions
+from tui.scoring.rating_queue import Agenda, Contender, Item, agenda
 from tui.scoring.stars import rated, voted
 from tui.sessions import library, reader
 from tui.sessions.journal import Journal

@@ -20,7 +20,7 @@ from tui.cli.support.printing import json_text, table
 from tui.cli.support.resume_run import resumed
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note
 from tui.host.errors import UserError
-from tui.run import outcome, setup
+from tui.run import results, setup
 from tui.run.conductor import Run
 from tui.settings import Settings
 from tui.text.sanitise import one_line
@@ -84,10 +84,10 @@ def run(
     with _progress() as show:
         headless = Headless(started, show, past)
         code = headless.go(settings.repeat)
-    made = outcome.document(headless.board, str(started.path))
+    made = results.document(headless.board, str(started.path))
     if out is not None:
         _write(out, made)
-    print(json_text(made) if as_json else table(outcome.rows(headless.board)))
+    print(json_text(made) if as_json else table(results.rows(headless.board)))
     _say(headless.board, started.path)
     return code
 
@@ -149,7 +149,7 @@ class _Progress:
 
 
 def _count(board: Board) -> str:
-    asked = outcome.wanted(board)
+    asked = results.wanted(board)
     return f"{sum(not a.is_open for a in asked)}/{len(asked)}"
 
 

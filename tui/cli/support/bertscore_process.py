@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tui.engines.child import environment
+from tui.engines.worker_process import environment
 from tui.host import cpu
 from tui.host.errors import UserError
 from tui.scoring.overlap import BertScores, Scorer

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from tui.models.offer import Files, Offer
-from tui.models.pace import Pace
+from tui.models.download_offer import Files, Offer
+from tui.models.transfer_rate import Pace
 from tui.text.units import duration, size
 
 _EVERY_S = 0.1

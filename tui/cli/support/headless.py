@@ -13,8 +13,8 @@ from tui.board import Board, fold
 from tui.cli import INTERRUPTED
 from tui.events import Event
 from tui.run.conductor import Run
-from tui.run.outcome import exit_code
-from tui.sessions.rescue import last_words
+from tui.run.results import exit_code
+from tui.sessions.save_fallback import last_words
 from tui.text.sanitise import clean
 
 TICK_S = 0.1

@@ -22,7 +22,7 @@ def judge_model(
     Raises:
         UserError: it cannot be found, loaded, or does not answer.
     """
-    from tui.run.factory import factory
+    from tui.run.engine_factory import factory
 
     (model,) = options.resolve_models([reference], settings)
     engine = factory([model], (), settings, False).make(model, cpu.cores())

@@ -7,7 +7,7 @@ from tui import settings as settings_of
 from tui.cli.support import options
 from tui.host.errors import UserError
 from tui.models.resolve import LOCAL
-from tui.run import setup, unchanged
+from tui.run import resume_check, setup
 from tui.run.conductor import Run
 from tui.sessions import library, reader
 from tui.settings import Settings
@@ -39,13 +39,13 @@ def resumed(
     folder = settings_of.load(flags).sessions_dir
     reading = reader.read(library.find(session, folder))
     name = reading.path.name
-    unchanged.check_questions(reading.header.questions, _text(flags.get("questions")), name)
+    resume_check.check_questions(reading.header.questions, _text(flags.get("questions")), name)
     known = settings_of.Settings().of_run().keys() | settings_of.OPTIONAL
     kept = {k: v for k, v in reading.header.settings.items() if k in known}
     settings = settings_of.load(kept | {k: flags[k] for k in OF_THE_SCREEN if k in flags})
     names = [_reference(model) for model in reading.header.models]
     found = options.resolve_models(names, settings)
-    unchanged.check_models(reading.header.models, found, name)
+    resume_check.check_models(reading.header.models, found, name)
     run = setup.resume(reading.path, reading.events, found, settings, interactive=interactive)
     return run, settings, len(reading.events)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tui import services
 from tui.cli.support.printing import json_text, table
-from tui.engines.listing import Probe, probe
+from tui.engines.model_list import Probe, probe
 from tui.settings import Settings, load
 from tui.text.sanitise import one_line
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tui.host.errors import UserError
+from tui.models.download_offer import Consent, Each, Files, Offer
 from tui.models.net import Progress
-from tui.models.offer import Consent, Each, Files, Offer
-from tui.models.pace import Pace
 from tui.models.reference import parse
 from tui.models.resolve import FETCHED, fetch
+from tui.models.transfer_rate import Pace
 
 Work = Callable[[Consent, Progress, Each, threading.Event], Path]
 """What a download does: asks, tells and ends as `tui.models.resolve.fetch`."""

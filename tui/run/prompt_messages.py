@@ -2,7 +2,7 @@
 
 from tui.board import Answer, Board
 from tui.engines.base import Message
-from tui.run.tasks import Task
+from tui.run.answer_queue import Task
 
 
 def messages(board: Board, model: int, task: Task, system: str | None) -> tuple[Message, ...]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from tui.board import Answer, Board, Model
 from tui.engines.base import EXIT_CODES
-from tui.engines.faults import CAUSES
+from tui.engines.errors import CAUSES
 from tui.events import Loaded
 
 _EXIT_CODES = EXIT_CODES | {word: cause.exit_code for word, cause in CAUSES.items()}

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 from tui.engines.base import Timed
-from tui.engines.child import Lost
+from tui.engines.worker_process import Lost
 from tui.events import Answered, Cancelled, Failed
 
 _log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui.engines import tokens
 from tui.engines.completion import Completion
-from tui.engines.faults import Fault, of_exception, of_status, remark
+from tui.engines.errors import Fault, of_exception, of_status, remark
 from tui.engines.secret import Secret
 from tui.engines.sse import Parser, StreamError
 from tui.events import Answered, Body, Delta

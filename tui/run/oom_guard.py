@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from tui.engines.base import Supervised
-from tui.engines.child import SMALLER
+from tui.engines.worker_process import SMALLER
 from tui.events import Failed
 from tui.host import memory
 from tui.host.errors import UserError

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from tui.engines.local import LocalEngine
 from tui.events import RUN, Memory
 from tui.host import cpu, memory
-from tui.run.cores import Cores
+from tui.run.core_allocator import Cores
 from tui.run.lane import Lane
-from tui.run.record import Record
+from tui.run.recorder import Record
 
 TICK_S = 0.25
 MODEL_STEP = 1_000_000

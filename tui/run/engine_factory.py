@@ -15,7 +15,7 @@ from tui.engines.local import Allowance, LocalEngine
 from tui.engines.pasted import Answers, PastedEngine, read_pasted
 from tui.engines.recorded import RecordedEngine
 from tui.host import paths
-from tui.models import choice
+from tui.models import default_dtype
 from tui.models.resolve import LOCAL, Resolved
 from tui.run import plan
 from tui.sessions import reader
@@ -68,7 +68,7 @@ class Factory:
             batch=self._batch.size,
             tokens=tokens + self._batch.beside(tokens),
             lookup=self._settings.lookup,
-            remark=choice.remark(model.dtype) if model.chosen else "",
+            remark=default_dtype.remark(model.dtype) if model.chosen else "",
         )
 
     def endpoint(self, model: Resolved, threads: int) -> Engine:

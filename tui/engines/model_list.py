@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui.engines.client import key_of, open_client
-from tui.engines.exchange import parsed, read_into, refusal
-from tui.engines.faults import Fault, of_exception, remark
+from tui.engines.errors import Fault, of_exception, remark
+from tui.engines.http_attempt import parsed, read_into, refusal
 from tui.engines.secret import Secret
 from tui.services import Service
 
