@@ -32,7 +32,7 @@ def test_version_and_help_list_what_there_is() -> None:
     told = duibi("--help").stdout
     for name in cli.COMMANDS:
         assert f"\n  {name} " in told
-        assert (Path(cli.__file__).parent / f"{name}.py").exists()
+        assert (Path(cli.__file__).parent / "commands" / f"{name}.py").exists()
 
 
 @pytest.mark.parametrize(

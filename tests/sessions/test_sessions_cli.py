@@ -22,6 +22,10 @@ from tui.sessions.journal import Journal
 
 HOSTILE = "\x1b]52;c;aGk=\x07\x9b31m[/foo]\u202e\x7f"
 
+REPLAY = (
+    "import sys; from tui.cli.commands.replay import command; command.main(standalone_mode=False)"
+)
+
 
 def call(command: click.Command, *args: str) -> int:
     return command.main(list(args), standalone_mode=False) or 0
@@ -202,9 +206,8 @@ def test_replay_keeps_the_original_timing_on_a_pipe() -> None:
         journal.append(int(t * 1e6), 0, ev.Delta(0, text=f"<{i}>"))
     journal.append(1_000_000, 0, ev.Answered(0, "stop"))
     journal.close("done")
-    program = "import sys; from tui.cli.commands.replay import command; command.main(standalone_mode=False)"
     with subprocess.Popen(
-        [sys.executable, "-c", program, str(journal.path)], stdout=subprocess.PIPE
+        [sys.executable, "-c", REPLAY, str(journal.path)], stdout=subprocess.PIPE
     ) as replay:
         came, text = {}, ""
         while part := os.read(replay.stdout.fileno(), 4096).decode():
@@ -218,9 +221,8 @@ def test_replay_keeps_the_original_timing_on_a_pipe() -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(session: Path) -> None:
-    program = "import sys; from tui.cli.commands.replay import command; command.main(standalone_mode=False)"
     done = subprocess.run(
-        f"{sys.executable} -c '{program}' {session} --speed 8 | head -1",
+        f"{sys.executable} -c '{REPLAY}' {session} --speed 8 | head -1",
         shell=True,
         capture_output=True,
         text=True,

@@ -43,8 +43,9 @@ class LocalEngine:
     run (`tui.models.inspect.python_files`), ``allowance`` the memory it is held to,
     ``batch`` how many answers it decodes together at most: so many may be asked for at
     once, ``tokens`` how many tokens of their prompts and answers it holds at most (0: any),
-    ``lookup`` whether tokens are guessed from the prompt (`tui.worker.decode.prompt_lookup`), ``remark`` a
-    line for a person beside the worker's own when it is loaded. It is
+    ``lookup`` whether tokens are guessed from the prompt
+    (`tui.worker.decode.prompt_lookup`), ``remark`` a line for a person
+    beside the worker's own when it is loaded. It is
     `tui.engines.base.Supervised` as well."""
 
     computes_here = True

@@ -49,8 +49,9 @@ class Found:
     """Whether a server holds it; then ``path`` is empty and its weights stay as they are."""
 
     def need(self, dtype: str, context: int) -> int:
-        """Predicted bytes of memory (`tui.checkpoints.memory_estimate.predict`); for a GGUF file, whose
-        header is not parsed here, an upper bound of the weights without the KV cache; for one
+        """Predicted bytes of memory (`tui.checkpoints.memory_estimate.predict`); for a GGUF
+        file, whose header is not parsed here, an upper bound of the weights without the KV
+        cache; for one
         that is served its weights as they are with what a server takes to compute."""
         if self.served:
             return round(self.size * _SERVED)

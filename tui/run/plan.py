@@ -64,8 +64,8 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Predicted bytes of a model at its peak (`tui.checkpoints.memory_estimate`) and its large parts, beside
-    them what loading takes; zeros for one that holds no weights here."""
+    """Predicted bytes of a model at its peak (`tui.checkpoints.memory_estimate`) and its large
+    parts, beside them what loading takes; zeros for one that holds no weights here."""
 
     label: str
     dtype: str
@@ -283,7 +283,8 @@ def subject_of_found(found: Found, label: str, dtype: str) -> Subject:
 
 
 def _turns(needs: Sequence[Need], room: int, most: int) -> tuple[tuple[int, ...], ...]:
-    """Groups in the order in which models are let in: `tui.run.memory_scheduler` lets nobody pass."""
+    """Groups in the order in which models are let in: `tui.run.memory_scheduler` lets nobody
+    pass."""
     turns: list[list[int]] = []
     held = 0
     for index, one in enumerate(needs):

@@ -1,8 +1,8 @@
 """A finished answer as Markdown: headings, lists, tables and highlighted code, as rows once.
 
 `rich.markdown` lays it out; its styles are colours that stand for the roles of a theme, so
-that rows outlive a change of theme. It is imported in a thread (`tui.app.pane.background_import`): what it
-imports takes a tenth of a second.
+that rows outlive a change of theme. It is imported in a thread
+(`tui.app.pane.background_import`): what it imports takes a tenth of a second.
 """
 
 from collections.abc import Iterable
