@@ -28,15 +28,15 @@ from benchmarks.figures import row
 from tui import questions
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.worker.decode.attention import attach, new_cache, suits
-from tui.worker.gguf.convert import converted
+from tui.worker.decode.attention import attach, new_kv_cache, supports_model
+from tui.worker.gguf.convert import convert_gguf
 from tui.worker.load import prepare
 from tui.worker.load.families.base import Checkpoint
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torch_linear
 
 _STEP = 8
-Recipe = Callable[[prepare.Unit, torch.Tensor, Any, Any], Any]
+Recipe = Callable[[prepare.LinearGroup, torch.Tensor, Any, Any], Any]
 
 
 def quiet(*_: Any) -> None:
@@ -59,7 +59,7 @@ def at_once(model: Any, ids: torch.Tensor) -> torch.Tensor:
 
 def in_steps(model: Any, ids: torch.Tensor) -> torch.Tensor:
     """The same, a few tokens a pass."""
-    cache, found = new_cache(model), []
+    cache, found = new_kv_cache(model), []
     for start in range(0, ids.shape[1], _STEP):
         out = model(input_ids=ids[:, start : start + _STEP], past_key_values=cache, use_cache=True)
         found.append(out.logits[0].float().log_softmax(-1))
@@ -121,20 +121,22 @@ def shuffled(checkpoint: Checkpoint, folder: Path) -> Path:
     return folder
 
 
-def _tiled(unit: prepare.Unit, weight: Any, bias: Any, importance: Any) -> Any:
-    kind = native_linear.Int8 if unit.is_head else native_linear.Int4
-    return kind(kind.parts(weight, bias, importance), weight.shape[0])
+def _tiled(unit: prepare.LinearGroup, weight: Any, bias: Any, importance: Any) -> Any:
+    kind = native_linear.NativeInt8Linear if unit.is_head else native_linear.NativeInt4Linear
+    return kind(kind.pack(weight, bias, importance), weight.shape[0])
 
 
-def _torchs(unit: prepare.Unit, weight: Any, bias: Any, importance: Any) -> Any:
-    kind = torch_linear.Int8 if unit.is_head else torch_linear.Int4
-    return kind(kind.parts(weight, bias, importance))
+def _torchs(unit: prepare.LinearGroup, weight: Any, bias: Any, importance: Any) -> Any:
+    kind = torch_linear.TorchInt8Linear if unit.is_head else torch_linear.TorchInt4Linear
+    return kind(kind.pack(weight, bias, importance))
 
 
 def _mixed(*wide: str) -> Recipe:
-    def layer(unit: prepare.Unit, weight: Any, bias: Any, importance: Any) -> Any:
+    def layer(unit: prepare.LinearGroup, weight: Any, bias: Any, importance: Any) -> Any:
         if any(name.endswith(wide) for name in unit.members):
-            return native_linear.Int8(native_linear.Int8.parts(weight, bias), weight.shape[0])
+            return native_linear.NativeInt8Linear(
+                native_linear.NativeInt8Linear.pack(weight, bias), weight.shape[0]
+            )
         return _tiled(unit, weight, bias, importance)
 
     return layer
@@ -155,21 +157,21 @@ RECIPES: tuple[tuple[str, Recipe, bool], ...] = (
 def made(checkpoint: Checkpoint, recipe: Recipe, weighed: bool) -> tuple[Any, float]:
     """A model by a recipe, and its bits a weight, scales included, the head not."""
     model = checkpoint.build("bf16", quiet)
-    units = list(prepare.units(model))
+    units = list(prepare.linear_groups(model))
     size = count = 0
 
     def take(number: int, importance: torch.Tensor | None) -> None:
         nonlocal size, count
         unit = units[number]
-        weight, bias = prepare.joined(model, unit)
+        weight, bias = prepare.concatenate(model, unit)
         layer = recipe(unit, weight.float(), bias, importance if weighed else None)
         if not unit.is_head:
             count += weight.numel()
-            parts = type(layer).shapes(*weight.shape, False).values()
+            parts = type(layer).packed_specs(*weight.shape, False).values()
             size += sum(aligned_safetensors.nbytes(dtype, shape) for dtype, shape in parts)
-        prepare.put(model, unit, layer)
+        prepare.replace_linears(model, unit, layer)
 
-    calibrate.walk(model, checkpoint.codec, [unit.members for unit in units], take)
+    calibrate.calibrate_groups(model, checkpoint.tokenizer, [unit.members for unit in units], take)
     return model, size * 8 / count
 
 
@@ -181,7 +183,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=1024)
     parser.add_argument("--recipes", action="store_true")
     given = parser.parse_args()
-    folder = given.model or converted(
+    folder = given.model or convert_gguf(
         demo.fetch(lambda _: True, quiet), cache_dir() / "converted", quiet
     )
     torch.set_grad_enabled(False)
@@ -194,13 +196,13 @@ def main() -> None:
 def report(folder: Path, given: argparse.Namespace, said: str) -> None:
     """Print all figures of one checkpoint."""
     checkpoint = open_checkpoint(folder)
-    ids = torch.tensor([checkpoint.codec.encode(text())[: given.tokens]])
+    ids = torch.tensor([checkpoint.tokenizer.encode(text())[: given.tokens]])
     exact = at_once(checkpoint.build("fp32", quiet), ids)
     row(said, f"{ids.shape[1]} tokens, perplexity in fp32 {perplexity(exact, ids):.2f}")
     ways = {"decoding": in_steps, "prompt": at_once}
     for dtype in given.formats:
-        model, _, _ = prepare.prepared(checkpoint, dtype, quiet)
-        if suits(model):
+        model, _, _ = prepare.prepare_model(checkpoint, dtype, quiet)
+        if supports_model(model):
             attach(model)
         for name, way in ways.items():
             row(f"{dtype}, {name}", compare(way(model, ids), exact, ids))

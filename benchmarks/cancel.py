@@ -24,13 +24,13 @@ from pathlib import Path
 
 from benchmarks import random_model
 from benchmarks.figures import row, tail
-from tui.engines.base import Message, Request, Sampling
+from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Body, Cancelled, Delta, Started
 from tui.host import cpu
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.worker.gguf.convert import converted
+from tui.worker.gguf.convert import convert_gguf
 
 DEMO_MS = 300
 SHORT = 20
@@ -87,7 +87,7 @@ class Bench:
     def _request(self, words: int) -> Request:
         self._asked += 1
         text = " ".join([str(self._chance.random()), *self._chance.choices(WORDS, k=words)])
-        sampling = Sampling(greedy=True)
+        sampling = SamplingOptions(greedy=True)
         return Request(self._asked, (Message("user", text),), 4 * FIRST, sampling)
 
     def _cancel(self, answer: int) -> None:
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the checkpoint is written, and kept")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    small = converted(
+    small = convert_gguf(
         demo.fetch(lambda _: True, lambda *_: None), cache_dir() / "converted", lambda *_: None
     )
     with tempfile.TemporaryDirectory() as name:

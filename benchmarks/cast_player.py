@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.figures import row, spread
 from tui.events import Asked, Delta, Started
-from tui.reports.cast import cast
+from tui.reports.asciicast import asciicast_lines
 from tui.sessions import reader
 from tui.text.sanitise import clean
 
@@ -37,7 +37,7 @@ def bare(text: str) -> str:
 def play(modules: Path, path: Path, speed: float) -> None:
     """One session through the player, compared with its events."""
     events = reader.read(path).events
-    text = "".join(f"{line}\n" for line in cast(events, clean))
+    text = "".join(f"{line}\n" for line in asciicast_lines(events, clean))
     with tempfile.NamedTemporaryFile("w", suffix=".cast", encoding="utf-8") as file:
         file.write(text)
         file.flush()

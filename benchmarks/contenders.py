@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tui.cli.commands.bench import Asker
+from tui.cli.commands.bench import PromptSender
 from tui.engines.local import LocalEngine
 from tui.host import cpu, memory
 from tui.host.paths import log_file
@@ -81,7 +81,7 @@ class Duibi:
         self.load_s, self.loading_peak = loaded.load_s - loaded.import_s, peak.stop()
         for note in loaded.notes:
             print(f"  {dtype}: {note}")
-        self._asker = Asker(self._engine)
+        self._asker = PromptSender(self._engine)
         self._words: dict[int, int] = {}
 
     def _words_for(self, prompt: int) -> int:
@@ -141,7 +141,7 @@ class Other:
 
     def resident(self) -> int:
         """See `Contender`."""
-        return sum(memory.process(self._child.pid))
+        return sum(memory.process_memory(self._child.pid))
 
     def close(self) -> None:
         """See `Contender`."""

@@ -34,7 +34,7 @@ from tests.support import group, tiny
 from tests.support.terminal import DUIBI, Terminal
 from tui.board import Answer, Board, fold
 from tui.events import Failed, Note
-from tui.models.resolve import Resolved
+from tui.models.resolve import ResolvedModel
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
 from tui.run import oom_guard, setup
@@ -128,7 +128,7 @@ def strike(watch: Watch, number: signal.Signals, chance: random.Random) -> tuple
 
 def workers(folder: Path, kind: str, times: int, model: Path, chance: random.Random) -> None:
     # In fp32 the text does not depend on how many threads compute.
-    models = [Resolved(name, name, "local", model, "fp32") for name in ("first", "second")]
+    models = [ResolvedModel(name, name, "local", model, "fp32") for name in ("first", "second")]
     # Together: in a small group they would take turns.
     settings = Settings(sampling="greedy", max_new_tokens=TOKENS, schedule="together")
     run = setup.begin(models, SET, settings, folder)
@@ -228,16 +228,18 @@ def main() -> None:
         os.environ["DUIBI_CACHE_DIR"] = os.environ.get("DUIBI_CACHE_DIR", str(Path(name) / "cache"))
         model = given.model
         if model is None:
-            model = tiny.llama(Path(name) / "tiny", stop=319, num_hidden_layers=30, hidden_size=128)
-        tick = oom_guard.TICK_S
+            model = tiny.write_llama(
+                Path(name) / "tiny", stop=319, num_hidden_layers=30, hidden_size=128
+            )
+        tick = oom_guard.CHECK_INTERVAL_S
         for kind in given.kinds:
             strike_at = workers if kind in WORKER else screens
-            around = group.inside(GROUP) if kind in GROUPED else contextlib.nullcontext()
+            around = group.memory_limited(GROUP) if kind in GROUPED else contextlib.nullcontext()
             try:
-                oom_guard.TICK_S = tick if kind != "kernel-group" else 3600.0
+                oom_guard.CHECK_INTERVAL_S = tick if kind != "kernel-group" else 3600.0
                 with around:
                     strike_at(Path(name) / "sessions", kind, given.times, model, chance)
-            except group.NoGroup as error:
+            except group.NoControlGroup as error:
                 row(f"{kind}: left out", str(error))
         row("seed", str(given.seed))
 

@@ -48,7 +48,7 @@ def rows_of(data: bytes) -> bytes:
     made = b""
     for seq, line in enumerate(data.split(b"\n")[:200]):
         body = re.sub(rb"^\[-?\d+,", b"[%d," % seq, line, count=1)
-        made += lines.seal(body)
+        made += lines.add_crc(body)
     return made
 
 
@@ -65,7 +65,7 @@ def read_settings(data: bytes, folder: Path) -> None:
     """A ``duibi.toml`` that lies in the current folder."""
     from tui import settings
 
-    path = folder / settings.FILE
+    path = folder / settings.FILE_NAME
     path.write_bytes(data)
     with erring_with(path):
         made = settings.load({}, folder, {"DUIBI_LANG": "en"})
@@ -111,7 +111,7 @@ def seeds(target: str, folder: Path) -> None:
 
         data = GOLDEN.read_bytes()
         bare = [line.rpartition(b"\t")[0] for line in data.split(b"\n")[:-1]]
-        assert all(map(lines.is_sealed, data.splitlines(keepends=True)))
+        assert all(map(lines.has_valid_crc, data.splitlines(keepends=True)))
         (folder / "sealed").write_bytes(b"\xff" + data)
         (folder / "rows").write_bytes(b"\0" + b"\n".join(bare))
         for i, line in enumerate(bare[1:]):

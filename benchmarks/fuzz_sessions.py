@@ -24,8 +24,8 @@ from tests.support.sessions import write_session
 from tui.board import fold
 from tui.events import Event
 from tui.host.errors import UserError
-from tui.reports.cast import cast
-from tui.reports.transcript import transcript
+from tui.reports.asciicast import asciicast_lines
+from tui.reports.transcript import render_transcript
 from tui.sessions import library, lines, reader
 from tui.sessions.player import Player
 from tui.text.sanitise import clean
@@ -85,7 +85,7 @@ def changed_rows(rows: list[Any], chance: random.Random) -> bytes:
             case _:
                 payload = changed_value(payload, chance)
         rows[at] = [seq, t_us, model, kind, payload]
-    return b"".join(lines.seal(json.dumps(each).encode()) for each in rows)
+    return b"".join(lines.add_crc(json.dumps(each).encode()) for each in rows)
 
 
 def show(path: Path) -> list[Event]:
@@ -99,8 +99,8 @@ def show(path: Path) -> list[Event]:
     player.drain()
     for answer in board.answers.values():
         assert isinstance(answer.text, str)
-    text = transcript(reading.events, clean)
-    for line in cast(reading.events, clean, cols=40, rows=10):
+    text = render_transcript(reading.events, clean)
+    for line in asciicast_lines(reading.events, clean, cols=40, rows=10):
         text += json.loads(line)[2].replace("\x1b[", "") if line.startswith("[") else ""
     if bad := {c for c in text if ord(c) < 32 and c not in "\n\t"}:
         raise AssertionError(f"would reach the terminal: {bad}")
@@ -121,7 +121,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         real = write_session(Path(name) / "real", tokens=1)
         sources = [real.read_bytes(), GOLDEN.read_bytes()]
-        parsed = [[lines.row_of(line + b"\n") for line in s.split(b"\n")[:-1]] for s in sources]
+        parsed = [
+            [lines.decode_line(line + b"\n") for line in s.split(b"\n")[:-1]] for s in sources
+        ]
         path = Path(name) / f"case{lines.SUFFIX}"
         for run in range(given.runs):
             which = run % 2

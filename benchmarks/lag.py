@@ -6,18 +6,18 @@ from pathlib import Path
 WITH_LAG = """
 import array, asyncio, sys, time
 from tui import cli
-from tui.app import output
+from tui.app.terminal import terminal_writer
 lags = array.array("f")
 async def meter():
     while True:
         begun = time.monotonic()
         await asyncio.sleep(0.05)
         lags.append(time.monotonic() - begun - 0.05)
-ready = output.OutputApp._ready
+ready = terminal_writer.TerminalWriterApp._ready
 async def metered(self):
     self.meter = asyncio.ensure_future(meter())
     await ready(self)
-output.OutputApp._ready = metered
+terminal_writer.TerminalWriterApp._ready = metered
 try:
     cli.main(sys.argv[2:])
 finally:

@@ -23,7 +23,7 @@ from tui.board import fold
 from tui.host import paths
 from tui.sessions import library, lines, reader
 from tui.sessions.player import Player
-from tui.sessions.search import Index
+from tui.sessions.search import SearchIndex
 
 WORDS = [f"{head}{tail} " for head in ("lor", "ip", "dol", "am") for tail in ("em", "sum", "or")]
 WORDS += ["同济", "大学", "回答", "问题", "模型", "语言", "。", "，"]
@@ -57,7 +57,7 @@ def session(path: Path, tokens: int, chance: random.Random, models: int = 4) -> 
             rows.append((question * 1_000_000 + 900_000, model, body))
     rows.append((9_000_000, -1, ev.End("done", len(rows), 8 * models)))
     path.write_bytes(
-        b"".join(lines.to_line(ev.Event(i, *parts))[1] for i, parts in enumerate(rows))
+        b"".join(lines.encode_line(ev.Event(i, *parts))[1] for i, parts in enumerate(rows))
     )
 
 
@@ -124,7 +124,7 @@ def main() -> None:
         else:
             row("list, cold", "left out: not allowed to drop caches")
         row(f"list {given.sessions}, warm", f"{seconds(lambda: library.entries(folder)):.3f} s")
-        index = Index(folder)
+        index = SearchIndex(folder)
         row("index built anew", f"{seconds(index.update):.1f} s")
         row("index checked", f"{seconds(index.update):.3f} s")
         for text in ("lorem ips", "同济大学", "模型", "q", "nowhere"):

@@ -7,7 +7,7 @@ The same greedy answers with and without, by turns, from two workers of one mode
 whose answer repeats much of them (mend a text, quote it, rename in a program) and to such as
 are answered freely. Printed are the ratio of their speeds, what share of the guessed tokens was
 right, and how many of the texts are the same: all, or nothing may be guessed in that format
-(`tui.worker.decode.prompt_lookup.keeps_words`).
+(`tui.worker.decode.prompt_lookup.rounds_rows_alike`).
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.figures import row, spread
 from tui import settings
 from tui.cli.support import options
-from tui.engines.base import Message, Request, Sampling
+from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Delta
 from tui.host import cpu
@@ -59,7 +59,7 @@ PROMPTS = {
 
 def ask(engine: LocalEngine, prompt: str, new: int) -> tuple[str, Answered]:
     """The text and the figures of one answer."""
-    request = Request(1, (Message("user", prompt),), new, Sampling(greedy=True))
+    request = Request(1, (Message("user", prompt),), new, SamplingOptions(greedy=True))
     bodies = [body for _, body in engine.answer([request])]
     assert isinstance(bodies[-1], Answered), bodies[-1]
     return "".join(body.text for body in bodies if isinstance(body, Delta)), bodies[-1]

@@ -3,7 +3,7 @@
     python -m benchmarks.loop [--shape demo|0.5b|1.5b|7b] [--layers N] [--dtype int4]
         [--contexts 256 1024 2048] [--new 32] [--rounds 5]
 
-The loop: the time of `Batch.step` (choosing, text, events, cancelling) beside that of the
+The loop: the time of `DecodeBatch.step` (choosing, text, events, cancelling) beside that of the
 model's forward pass in it, and what that is of a forward pass of so many layers as the
 shape has. The cache: milliseconds a token with keys and values that grow by a copy for each
 token (transformers' DynamicCache), that lie in a buffer made at the start (StaticCache),
@@ -28,24 +28,24 @@ from benchmarks.figures import row, spread
 from tui.host import cpu
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.worker.decode.attention import NAME, attach, new_cache
-from tui.worker.decode.batch import Batch
-from tui.worker.decode.generate import Job, Ready
-from tui.worker.gguf.convert import converted
+from tui.worker.decode.attention import ATTENTION_NAME, attach, new_kv_cache
+from tui.worker.decode.batch import DecodeBatch
+from tui.worker.decode.generate import DecodeRequest, LoadedModel
+from tui.worker.gguf.convert import convert_gguf
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint
-from tui.worker.process.control import Control, layers, watch
-from tui.worker.process.measure import Peak
+from tui.worker.process.control import Control, decoder_layers, install_stop_hooks
+from tui.worker.process.measure import PeakMemory
 
 
 def quiet(*_: Any) -> None:
     """No progress."""
 
 
-def loop(ready: Ready, given: argparse.Namespace, whole: int) -> None:
+def loop(ready: LoadedModel, given: argparse.Namespace, whole: int) -> None:
     """Step time against forward time."""
     control, spent = Control(), [0.0]
-    watch(ready.model, control)
+    install_stop_hooks(ready.model, control)
     inside = ready.model.forward
 
     def timed(*arguments: Any, **more: Any) -> Any:
@@ -55,18 +55,18 @@ def loop(ready: Ready, given: argparse.Namespace, whole: int) -> None:
         return out
 
     ready.model.forward = timed
-    batch = Batch(ready, control, Peak())
+    batch = DecodeBatch(ready, control, PeakMemory())
     around, forward = [], []
     for _ in range(given.rounds):
         words = " ".join(["word"] * given.contexts[0])
-        list(batch.enter(Job(0, (("user", words),), given.new, {"greedy": True})))
+        list(batch.admit(DecodeRequest(0, (("user", words),), given.new, {"greedy": True})))
         while batch:
             spent[0], began = 0.0, time.perf_counter()
             list(batch.step())
             forward.append(spent[0] * 1000)
             around.append((time.perf_counter() - began) * 1000 - forward[-1])
     ready.model.forward = inside
-    here = len(layers(ready.model))
+    here = len(decoder_layers(ready.model))
     scaled = statistics.median(forward) * whole / here
     row("forward pass", spread(forward, "ms"))
     row("loop around it", spread(around, "ms", 3))
@@ -79,7 +79,7 @@ def caches(model: Any, given: argparse.Namespace) -> None:
     kinds: dict[str, tuple[str, Callable[[int], Any]]] = {
         "grown": ("sdpa", lambda length: DynamicCache(config=model.config)),
         "static": ("sdpa", lambda length: StaticCache(model.config, max_cache_len=length)),
-        "past and tail": (NAME, lambda length: new_cache(model)),
+        "past and tail": (ATTENTION_NAME, lambda length: new_kv_cache(model)),
     }
     for context in given.contexts:
         found: dict[str, list[float]] = {name: [] for name in kinds}
@@ -111,17 +111,17 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_grad_enabled(False)
     torch.set_num_threads(cpu.cores())
-    folder = converted(demo.fetch(lambda _: True, quiet), cache_dir() / "converted", quiet)
+    folder = convert_gguf(demo.fetch(lambda _: True, quiet), cache_dir() / "converted", quiet)
     with tempfile.TemporaryDirectory() as temporary:
         whole = 0
         if given.shape != "demo":
             random_model.write(Path(temporary), given.shape, folder, given.layers)
             folder, whole = Path(temporary), random_model.SHAPES[given.shape].layers
         checkpoint = open_checkpoint(folder)
-        model = prepare.prepared(checkpoint, given.dtype, quiet)[0]
+        model = prepare.prepare_model(checkpoint, given.dtype, quiet)[0]
         attach(model)
-        ready = Ready(replace(checkpoint, stop_ids=frozenset()), model, "cpu", 4096)
-        loop(ready, given, whole or len(layers(model)))
+        ready = LoadedModel(replace(checkpoint, stop_ids=frozenset()), model, "cpu", 4096)
+        loop(ready, given, whole or len(decoder_layers(model)))
         caches(model, given)
 
 

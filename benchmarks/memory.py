@@ -24,13 +24,13 @@ from benchmarks.figures import row
 from benchmarks.random_model import Size
 from benchmarks.true_shape import put
 from tests.support import tiny
-from tui.checkpoints.memory_estimate import REDUCED
-from tui.engines.base import EngineError, Message, Request, Sampling
+from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
+from tui.engines.base import EngineError, Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Failed
 from tui.host import memory
 from tui.models import demo
-from tui.models.resolve import Resolved
+from tui.models.resolve import ResolvedModel
 from tui.run import plan
 
 NEW = 64
@@ -59,7 +59,7 @@ def write(folder: Path, size: Size) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     put(folder / "model.safetensors", size.tensors())
     (folder / "config.json").write_text(json.dumps(CONFIG | size.config()))
-    tiny.words(folder, stop=VOCAB - 1)
+    tiny.write_tokenizer(folder, stop=VOCAB - 1)
     return folder
 
 
@@ -80,8 +80,8 @@ class Highest:
 
 
 def measure(name: str, checkpoint: Path, dtype: str, log: Path) -> None:
-    subject = plan.subject_of(Resolved(name, name, "local", checkpoint, dtype))
-    if dtype in REDUCED or checkpoint.suffix == ".gguf":
+    subject = plan.size_of_model(ResolvedModel(name, name, "local", checkpoint, dtype))
+    if dtype in QUANTISED_DTYPES or checkpoint.suffix == ".gguf":
         once = LocalEngine(checkpoint, dtype, 2, log)
         with contextlib.suppress(EngineError):
             once.load(lambda t_ns, body: None)
@@ -92,7 +92,7 @@ def measure(name: str, checkpoint: Path, dtype: str, log: Path) -> None:
         engine.load(lambda t_ns, body: None)
         loading, highest.private, highest.both = highest.private, 0, 0
         for number, prompt in enumerate(PROMPTS):
-            request = Request(number, (Message("user", prompt),), NEW, Sampling(greedy=True))
+            request = Request(number, (Message("user", prompt),), NEW, SamplingOptions(greedy=True))
             last = [body for _, body in engine.answer([request])][-1]
     except EngineError as error:
         row(f"{name}@{dtype}", f"left out: {error.message}")
@@ -104,7 +104,7 @@ def measure(name: str, checkpoint: Path, dtype: str, log: Path) -> None:
         return
     assert isinstance(last, Answered)
     tokens = last.prompt_tokens + last.output_tokens
-    needed = plan.need(subject, tokens)
+    needed = plan.memory_need(subject, tokens)
     row(
         f"{name}@{dtype}, {tokens} tokens",
         f"predicted {needed.total / 1e6:.0f} MB, measured {highest.both / 1e6:.0f} MB: "
@@ -113,8 +113,8 @@ def measure(name: str, checkpoint: Path, dtype: str, log: Path) -> None:
     )
     row(
         "  loading, private",
-        f"predicted {needed.load / 1e6:.0f} MB, measured {loading / 1e6:.0f} MB: "
-        f"{needed.load / loading - 1:+.1%}",
+        f"predicted {needed.load_peak / 1e6:.0f} MB, measured {loading / 1e6:.0f} MB: "
+        f"{needed.load_peak / loading - 1:+.1%}",
         "within 10 %",
     )
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.recorded import RUN, header, record
+from tests.support.recorded import RUN, record_session, recorded_header
 from tui.events import Rated
 
 ANSWERS, MODELS = 1000, 2
@@ -30,7 +30,9 @@ def make(folder: Path) -> Path:
         for i in range(ANSWERS // MODELS)
     ]
     stars = [(RUN, Rated(a, "回答逻辑", 1 + a % 5)) for a in range(ANSWERS)]
-    return record(folder, header(["a@bf16", "b@fp32"], questions), lambda m, q: TEXT, stars)
+    return record_session(
+        folder, recorded_header(["a@bf16", "b@fp32"], questions), lambda m, q: TEXT, stars
+    )
 
 
 def main() -> None:

@@ -160,7 +160,7 @@ def refusals(
             while not journal.state.saved and time.monotonic() < end:
                 time.sleep(0.01)
         else:
-            journal.save_elsewhere(spare)
+            journal.save_to(spare)
         journal.close("done")
         whole = reader.read(journal.path)
         seen["whole at the end"] += whole.verdict == "complete" and whole.events[1:-1] == wanted

@@ -172,7 +172,7 @@ def main() -> None:
         folder = Path(name)
         for place in ("CACHE", "CONFIG", "SESSIONS"):
             os.environ[f"DUIBI_{place}_DIR"] = f"{folder}/{place.lower()}"
-        checkpoint = tiny.llama(folder / "tiny", stop=319, num_hidden_layers=12)
+        checkpoint = tiny.write_llama(folder / "tiny", stop=319, num_hidden_layers=12)
         models = [f"{url}#m"] * given.http + [str(checkpoint)] * given.local
         count = int(seconds * given.rate / TOKENS) + 20
         lag = folder / "lag"

@@ -27,7 +27,7 @@ from benchmarks.figures import row, spread, tail
 from benchmarks.lag import WITH_LAG, lags
 from benchmarks.line import Line
 from benchmarks.startup import SAMPLES
-from tests.support.demo import put_demo
+from tests.support.demo import link_demo
 from tests.support.terminal import DUIBI, Terminal
 from tui import events as ev
 from tui.sessions.journal import Journal
@@ -163,7 +163,7 @@ def idle(folder: Path) -> None:
     """Bytes of a live screen whose models are loaded and have answered, and of one in which
     the machine's memory changes once a second."""
     asked = ["demo@bf16", "demo@fp32", "--questions", "smoke", "--max-new-tokens", "8"]
-    put_demo(folder / "CACHE")
+    link_demo(folder / "CACHE")
     with Line([*DUIBI, *asked], {}) as it:
         it.wait("1/3", 60)
         it.send("a")

@@ -133,7 +133,7 @@ class Peak:
             time.sleep(0.02)
 
     def look(self) -> int:
-        private, _ = memory.process(os.getpid())
+        private, _ = memory.process_memory(os.getpid())
         self.highest = max(self.highest, private)
         return private
 
@@ -155,7 +155,7 @@ def measure(folder: Path, dtype: str, tokens: int) -> None:
         model(torch.arange(1, tokens + 1)[None])
     forward_s = time.monotonic() - began
     peak.look()
-    _, mapped = memory.process(os.getpid())
+    _, mapped = memory.process_memory(os.getpid())
     figures = {
         "base": base,
         "loaded": loaded,

@@ -32,7 +32,7 @@ from benchmarks.contenders import Contender, Duibi, Other, quantised
 from benchmarks.figures import row, spread
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.worker.gguf.convert import converted
+from tui.worker.gguf.convert import convert_gguf
 
 INSTALL = "llama.cpp takes no part: pip install llama-cpp-python (compiles for 12 CPU-minutes)"
 Found = dict[str, dict[str, list[float]]]
@@ -107,7 +107,7 @@ def run(given: argparse.Namespace, folder: Path) -> None:
 def made(given: argparse.Namespace, folder: Path) -> tuple[Path, dict[str, Path]]:
     """The checkpoint and llama.cpp's files of it by kind, kept in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    words = converted(
+    words = convert_gguf(
         demo.fetch(lambda _: True, lambda *_: None), cache_dir() / "converted", lambda *_: None
     )
     checkpoint = words

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tui.engines.base import Message, Request, Sampling
+from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.events import Answered
 from tui.host.paths import cache_dir, log_file
@@ -37,7 +37,7 @@ def load(gguf: Path, dtype: str, threads: int) -> tuple[LocalEngine, dict[str, f
 
 
 def ours(engine: LocalEngine, new: int) -> Answered:
-    greedy = Sampling(greedy=True)
+    greedy = SamplingOptions(greedy=True)
     request = Request(1, (Message("user", PROMPT),), new, greedy)
     answers = [
         body
@@ -59,7 +59,7 @@ def stock(folder: Path, dtype: str, threads: int, new: int) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype={"bf16": torch.bfloat16, "fp32": torch.float32}[dtype]
     )
-    ids = torch.tensor([open_checkpoint(folder).codec.chat([("user", PROMPT)], new).ids])
+    ids = torch.tensor([open_checkpoint(folder).tokenizer.encode_chat([("user", PROMPT)], new).ids])
 
     def seconds(count: int) -> float:
         began = time.perf_counter()

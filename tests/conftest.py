@@ -82,18 +82,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def _kernels() -> str:
     """What computed in this process: empty where nothing did."""
-    native = sys.modules.get("tui.worker.kernels.build")
-    if native is None or not native._loaded.cache_info().currsize:
+    build = sys.modules.get("tui.worker.kernels.build")
+    if build is None or not build._try_load.cache_info().currsize:
         return ""
-    found = f"{native.variant()}, compiled by {_compiler(native)}"
-    if why := native.missing():
+    found = f"{build.variant_name()}, compiled by {_compiler(build)}"
+    if why := build.unavailable_reason():
         found = f"torch's, because {why}"
     hidden = [f"{name}={os.environ[name]}" for name in _HIDING if name in os.environ]
     return f"{found} ({' '.join(hidden)})" if hidden else found
 
 
-def _compiler(native: Any) -> str:
-    path = next((path for name in native._COMPILERS if (path := shutil.which(name))), None)
+def _compiler(build: Any) -> str:
+    path = next((path for name in build._COMPILERS if (path := shutil.which(name))), None)
     if path is None:
         return "an earlier run"
     said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout

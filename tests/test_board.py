@@ -1,7 +1,7 @@
 """The board: one fold gives the same picture live, in replay and after a crash."""
 
 from tui import events as ev
-from tui.board import Board, fold, tail
+from tui.board import Board, fold, last_characters
 from tui.events import RUN, Body, Event
 
 HEADER = ev.Session(
@@ -73,7 +73,7 @@ def test_asking_again_replaces_the_turn_in_the_conversation_and_keeps_both() -> 
         )
     )
     assert [a.id for a in board.conversation(0, "a")] == [3, 2]
-    assert board.by_cell[0, "a"] == [1, 2, 3]
+    assert board.answer_ids[0, "a"] == [1, 2, 3]
     assert board.conversation(1, "a") == []
 
 
@@ -81,7 +81,7 @@ def test_a_typed_question_joins_the_list_once() -> None:
     board = fold(
         answered((1, 0, ev.Asked(5, "free-1", "为什么?")), (2, 1, ev.Asked(6, "free-1", "为什么?")))
     )
-    assert [(q.id, q.free) for q in board.questions] == [("a", False), ("free-1", True)]
+    assert [(q.id, q.is_typed) for q in board.questions] == [("a", False), ("free-1", True)]
 
 
 def test_failures_and_cancels_keep_what_arrived() -> None:
@@ -132,7 +132,12 @@ def test_a_finished_answer_is_kept_in_one_piece() -> None:
     events = answered((260_000, 0, ev.Delta(1, text="hm", reasoning=True)))
     open_answer = fold(events).answers[1]
     assert len(open_answer.chunks) > 1
-    assert [tail(open_answer.chunks, n) for n in (0, 1, 3, 9)] == ["", "!", "你好!", "你好!"]
+    assert [last_characters(open_answer.chunks, n) for n in (0, 1, 3, 9)] == [
+        "",
+        "!",
+        "你好!",
+        "你好!",
+    ]
     for body in (ev.Answered(1, "stop"), ev.Failed("crashed", "x", answer=1), ev.Cancelled(1)):
         answer = fold([*events, *stream((300_000, 0, body))]).answers[1]
-        assert (answer.chunks, answer.shown, answer.thought) == (["你好!"], 3, 2)
+        assert (answer.chunks, answer.text_length, answer.reasoning_length) == (["你好!"], 3, 2)

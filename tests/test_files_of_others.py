@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(TOML.encode())
 @example(b"\xff")
 def test_any_settings_file(folder: Path, data: bytes) -> None:
-    path = folder / settings.FILE
+    path = folder / settings.FILE_NAME
     path.write_bytes(data)
     try:
         found = settings.load({}, folder, {})

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from tui import events as ev
 from tui.events import RUN, Event
 
-HISTORY = 8
+MEMORY_SAMPLES = 8
 """Samples of the machine's memory that are kept."""
-HISTORY_STEP_US = 10_000_000
+MEMORY_STEP_US = 10_000_000
 OPEN_STATES = ("queued", "prefill", "decoding")
 
 
-def tail(pieces: Sequence[str], length: int) -> str:
+def last_characters(pieces: Sequence[str], length: int) -> str:
     """The last ``length`` characters of a text in pieces."""
     found: list[str] = []
     for piece in reversed(pieces):
@@ -45,9 +45,9 @@ class Answer:
     """The visible text in the pieces that came; in one once it is finished."""
     reasoning: list[str] = field(default_factory=list)
     """Likewise what was thought before."""
-    shown: int = 0
+    text_length: int = 0
     """Characters in ``chunks``."""
-    thought: int = 0
+    reasoning_length: int = 0
     """Characters in ``reasoning``."""
     tokens: int = 0
     started_us: int | None = None
@@ -65,7 +65,7 @@ class Answer:
         return "".join(self.chunks)
 
     @property
-    def remark(self) -> str:
+    def person_note(self) -> str:
         """The newest note of a person on it, "" where there is none or it was taken back."""
         said = [note.text for note in self.notes if note.source == "person"]
         return said[-1] if said else ""
@@ -116,18 +116,18 @@ class Model:
     """What the program noted since it began to load it."""
     private: int = 0
     mapped: int = 0
-    current: int | None = None
+    current_answer_id: int | None = None
     """Id of the answer it works on, or worked on last."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A question to step to: of the set, or typed by a person (``free``)."""
+class BoardQuestion:
+    """A question to step to: of the set, or typed by a person (``is_typed``)."""
 
     id: str
     turns: tuple[str, ...]
     category: str = ""
-    free: bool = False
+    is_typed: bool = False
 
 
 @dataclass(slots=True)
@@ -136,16 +136,16 @@ class Board:
 
     header: ev.Session | None = None
     models: list[Model] = field(default_factory=list)
-    questions: list[Question] = field(default_factory=list)
+    questions: list[BoardQuestion] = field(default_factory=list)
     answers: dict[int, Answer] = field(default_factory=dict)
-    by_cell: dict[tuple[int, str], list[int]] = field(default_factory=dict)
+    answer_ids: dict[tuple[int, str], list[int]] = field(default_factory=dict)
     """Answer ids of a (model, question) in the order asked."""
     votes: dict[tuple[str, int, int], str] = field(default_factory=dict)
     notes: list[ev.Note] = field(default_factory=list)
-    used: int = 0
-    limit: int = 0
-    used_before: list[tuple[int, int]] = field(default_factory=list)
-    """The highest use in each of the last steps of `HISTORY_STEP_US` in which it was told:
+    memory_used: int = 0
+    memory_limit: int = 0
+    memory_history: list[tuple[int, int]] = field(default_factory=list)
+    """The highest use in each of the last steps of `MEMORY_STEP_US` in which it was told:
     number of the step, bytes."""
     now_us: int = 0
     end: ev.End | None = None
@@ -153,7 +153,7 @@ class Board:
     def conversation(self, model: int, question: str) -> list[Answer]:
         """The newest answer of each turn, oldest turn first."""
         newest: dict[int, Answer] = {}
-        for id_ in self.by_cell.get((model, question), ()):
+        for id_ in self.answer_ids.get((model, question), ()):
             newest[self.answers[id_].turn] = self.answers[id_]
         return [newest[turn] for turn in sorted(newest)]
 
@@ -161,9 +161,9 @@ class Board:
         """The answers that are queued or running, of one model or of all."""
         return [a for a in self.answers.values() if a.is_open and model in (None, a.model)]
 
-    def current(self, model: int) -> Answer | None:
+    def current_answer(self, model: int) -> Answer | None:
         """The answer a model works on, or worked on last."""
-        id_ = self.models[model].current
+        id_ = self.models[model].current_answer_id
         return None if id_ is None else self.answers.get(id_)
 
 
@@ -188,8 +188,8 @@ def _apply_run(board: Board, event: Event) -> None:
         case ev.Session() as header:
             _apply_header(board, header)
         case ev.Memory(used=used, limit=limit):
-            board.used, board.limit = used, limit
-            _remember_used(board, event.t_us // HISTORY_STEP_US)
+            board.memory_used, board.memory_limit = used, limit
+            _add_memory_sample(board, event.t_us // MEMORY_STEP_US)
         case ev.Voted(question=question, left=left, right=right, choice=choice):
             board.votes[question, left, right] = choice
         case ev.Note() as note:
@@ -200,13 +200,13 @@ def _apply_run(board: Board, event: Event) -> None:
             board.end = end
 
 
-def _remember_used(board: Board, step: int) -> None:
-    history = board.used_before
+def _add_memory_sample(board: Board, step: int) -> None:
+    history = board.memory_history
     if history and history[-1][0] >= step:
-        history[-1] = (history[-1][0], max(history[-1][1], board.used))
+        history[-1] = (history[-1][0], max(history[-1][1], board.memory_used))
     else:
-        history.append((step, board.used))
-        del history[:-HISTORY]
+        history.append((step, board.memory_used))
+        del history[:-MEMORY_SAMPLES]
 
 
 def _apply_header(board: Board, header: ev.Session) -> None:
@@ -222,7 +222,7 @@ def _apply_header(board: Board, header: ev.Session) -> None:
     ]
     listed = header.questions.get("questions", [])
     board.questions = [
-        Question(
+        BoardQuestion(
             str(q.get("id", i + 1)),
             tuple(str(t) for t in q.get("turns", ())) or (str(q.get("text", "")),),
             str(q.get("category", "")),
@@ -284,9 +284,9 @@ def _apply_asked(board: Board, event: Event, asked: ev.Asked) -> None:
         event.t_us,
         asked.repeat,
     )
-    board.by_cell.setdefault((event.model, asked.question), []).append(asked.answer)
+    board.answer_ids.setdefault((event.model, asked.question), []).append(asked.answer)
     if all(q.id != asked.question for q in board.questions):
-        board.questions.append(Question(asked.question, (asked.text,), free=True))
+        board.questions.append(BoardQuestion(asked.question, (asked.text,), is_typed=True))
 
 
 def _apply_answer(board: Board, model: Model, event: Event) -> None:
@@ -298,29 +298,29 @@ def _apply_answer(board: Board, model: Model, event: Event) -> None:
             answer.tokens += n
             if reasoning:
                 answer.reasoning.append(text)
-                answer.thought += len(text)
+                answer.reasoning_length += len(text)
             else:
                 answer.chunks.append(text)
-                answer.shown += len(text)
+                answer.text_length += len(text)
             if answer.first_us is None:
                 answer.first_us = event.t_us
             answer.last_us, answer.state = event.t_us, "decoding"
         case ev.Started() as started:
             answer.started, answer.started_us, answer.state = started, event.t_us, "prefill"
-            model.current = answer.id
+            model.current_answer_id = answer.id
         case ev.Answered() as figures:
             answer.figures, answer.state = figures, "answered"
-            _join(answer)
+            _join_pieces(answer)
             answer.tokens = figures.output_tokens or answer.tokens
         case ev.Failed() as failure:
             answer.failure, answer.state = failure, "failed"
-            _join(answer)
+            _join_pieces(answer)
         case ev.Cancelled():
             answer.state = "cancelled"
-            _join(answer)
+            _join_pieces(answer)
 
 
-def _join(answer: Answer) -> None:
+def _join_pieces(answer: Answer) -> None:
     """A piece a token takes ten times the memory of the text, and interned it is the same
     text on every board."""
     for pieces in (answer.chunks, answer.reasoning):

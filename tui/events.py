@@ -328,7 +328,7 @@ def payload(body: Body) -> JsonObject:
     return {name: value for name, value, default in pairs if value != default}
 
 
-def body_of(kind: str, data: Mapping[str, Any]) -> Body:
+def decode_body(kind: str, data: Mapping[str, Any]) -> Body:
     """The body of a kind from its JSON object; fields this version lacks are dropped.
 
     Raises:
@@ -375,10 +375,10 @@ def decode(line: str) -> Event:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise EventError(f"not JSON: {error}") from None
-    return event_of(row)
+    return decode_row(row)
 
 
-def event_of(row: Any) -> Event:
+def decode_row(row: Any) -> Event:
     """The event of a parsed JSON row.
 
     Raises:
@@ -395,4 +395,4 @@ def event_of(row: Any) -> Event:
         or not (_LEAST <= seq <= _MOST and _LEAST <= t_us <= _MOST and _LEAST <= model <= _MOST)
     ):
         raise EventError("not [seq, t_us, model, kind, payload]")
-    return Event(seq, t_us, model, body_of(kind, data))
+    return Event(seq, t_us, model, decode_body(kind, data))

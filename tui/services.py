@@ -13,9 +13,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from tui.host import secrets
 from tui.host.errors import UserError
 
-PARAMETERS = ("temperature", "top_p", "top_k", "repetition_penalty", "seed")
-_TAKEN = ("ms", "session", "pasted", "http", "https", "demo")
-_OWN_BODY = ("model", "messages", "stream", "stream_options", "n")
+SAMPLING_PARAMETERS = ("temperature", "top_p", "top_k", "repetition_penalty", "seed")
+_RESERVED_NAMES = ("ms", "session", "pasted", "http", "https", "demo")
+_RESERVED_BODY_KEYS = ("model", "messages", "stream", "stream_options", "n")
 _TABLE = Path(__file__).with_name("services.toml")
 
 
@@ -26,7 +26,7 @@ class Service:
     ``base_url`` ends before ``/chat/completions``; ``key_variable`` names the environment
     variable with the key (empty: none is ever sent), and ``key_required`` whether there is
     no asking without it; ``concurrency`` is how many questions are asked at once;
-    ``parameters`` are those of `PARAMETERS` that it accepts; ``body`` is added to every
+    ``parameters`` are those of `SAMPLING_PARAMETERS` that it accepts; ``body`` is added to every
     request. The clocks are seconds: to connect, from the request to the first token, and
     from token to token.
     """
@@ -38,7 +38,7 @@ class Service:
     key_variable: str = ""
     key_required: bool = True
     concurrency: int = 4
-    parameters: tuple[str, ...] = PARAMETERS
+    parameters: tuple[str, ...] = SAMPLING_PARAMETERS
     max_tokens_field: str = "max_tokens"
     include_usage: bool = True
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -63,46 +63,46 @@ class Service:
         )
 
 
-def services(
-    own: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
+def known_services(
+    user_services: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
 ) -> dict[str, Service]:
-    """All known services by name: the built-in ones, changed and added to by ``own`` (the
+    """All known services by name: the built-in ones, changed and added to by ``user_services`` (the
     ``[services]`` table of ``duibi.toml``), with the base addresses that the environment gives.
 
-    An entry of ``own`` has the fields of `Service`; ``like = "NAME"`` starts from another.
+    An entry of ``user_services`` has the fields of `Service`; ``like = "NAME"`` starts from another.
 
     Raises:
         UserError: an entry has an unknown field or a value that cannot be; names it.
     """
     environ = os.environ if environ is None else environ
     known = dict(_built_in())
-    for name, entry in (own or {}).items():
-        known[name] = _own(name, entry, known)
+    for name, entry in (user_services or {}).items():
+        known[name] = _user_service(name, entry, known)
     return {name: _from_environment(service, environ) for name, service in known.items()}
 
 
-def check(own: Mapping[str, Any], stranger: bool = False) -> None:
-    """Whether a ``[services]`` table can be used. One of a ``stranger`` (a file that came with
+def check_table(user_services: Mapping[str, Any], is_untrusted: bool = False) -> None:
+    """Whether a ``[services]`` table can be used. One of a ``is_untrusted`` (a file that came with
     a folder) must not send a known service's key to another address.
 
     Raises:
         UserError: it cannot; names the entry.
     """
-    known = services(own, {})
+    known = known_services(user_services, {})
     issuers = {s.key_variable: s for s in _built_in().values() if s.base_url and s.key_variable}
-    for name in own:
+    for name in user_services:
         service = known[name]
         issuer = issuers.get(service.key_variable)
-        if stranger and issuer and service.base_url != issuer.base_url:
+        if is_untrusted and issuer and service.base_url != issuer.base_url:
             raise UserError(
                 f"services.{name} would send {service.key_variable} to {service.host}",
                 "take another key_variable, or write it into duibi.toml in the config folder",
             )
 
 
-def find(
+def find_service(
     target: str,
-    own: Mapping[str, Any] | None = None,
+    user_services: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> tuple[Service, str]:
     """The service and the model's name that a reference's target means: ``openai:gpt-4o``
@@ -114,10 +114,10 @@ def find(
     Raises:
         UserError: there is no such service, or its entry is wrong.
     """
-    known = services(own, environ)
+    known = known_services(user_services, environ)
     if target.partition(":")[0].lower() in ("http", "https"):
         base, _, model = target.partition("#")
-        base = _address(base, "the address")
+        base = _checked_address(base, "the address")
         for service in known.values():
             if service.base_url == base:
                 return service, unquote(model)
@@ -134,32 +134,34 @@ def find(
 @functools.cache
 def _built_in() -> Mapping[str, Service]:
     table = tomllib.loads(_TABLE.read_text(encoding="utf-8"))
-    return {name: _changed(Service(name), entry) for name, entry in table.items()}
+    return {name: _with_overrides(Service(name), entry) for name, entry in table.items()}
 
 
-def _own(name: str, entry: Any, known: Mapping[str, Service]) -> Service:
+def _user_service(name: str, entry: Any, known: Mapping[str, Service]) -> Service:
     where = f"services.{name}"
     if not isinstance(entry, Mapping):
         raise UserError(f"{where} is not a table", f"write [{where}] and its fields below")
-    if not name.replace("-", "").replace("_", "").isalnum() or name in _TAKEN:
+    if not name.replace("-", "").replace("_", "").isalnum() or name in _RESERVED_NAMES:
         raise UserError(f"'{name}' cannot name a service", "letters, digits, - and _, not taken")
     like = entry.get("like", name)
     start = known.get(like) if isinstance(like, str) else None
     if start is None and "like" in entry:
         raise UserError(f"{where}.like: unknown service {like!r}", f"known: {', '.join(known)}")
     base = replace(start, name=name) if start else Service(name, title=name, key_required=False)
-    service = _changed(base, {key: value for key, value in entry.items() if key != "like"})
+    service = _with_overrides(base, {key: value for key, value in entry.items() if key != "like"})
     if "key_variable" in entry and "key_required" not in entry:
         service = replace(service, key_required=True)
     if not service.base_url and name != "url":
         raise UserError(f"{where} has no base_url", 'e.g. base_url = "http://gpu-box:8000/v1"')
     if "base_url" in entry:
         # What the file says of an address is meant for it, not for what a variable names.
-        service = replace(service, base_url=_address(service.base_url, where), base_url_variable="")
+        service = replace(
+            service, base_url=_checked_address(service.base_url, where), base_url_variable=""
+        )
     return service
 
 
-def _changed(base: Service, entry: Mapping[str, Any]) -> Service:
+def _with_overrides(base: Service, entry: Mapping[str, Any]) -> Service:
     where = f"services.{base.name}"
     allowed = {f.name: f for f in fields(Service) if f.name != "name"}
     values: dict[str, Any] = {}
@@ -168,23 +170,26 @@ def _changed(base: Service, entry: Mapping[str, Any]) -> Service:
             near = difflib.get_close_matches(key, allowed, 1)
             meant = f"did you mean {near[0]}? " if near else ""
             raise UserError(f"{where}: unknown field '{key}'", f"{meant}{', '.join(allowed)}")
-        values[key] = _checked(f"{where}.{key}", key, value, getattr(base, key))
+        values[key] = _checked_field(f"{where}.{key}", key, value, getattr(base, key))
     variable = values.get("key_variable", "")
     if variable and not secrets.is_secret(variable):
         # By these endings it is kept from child processes, and from what lists settings.
         raise UserError(
-            f"{where}.key_variable is {variable!r}", f"it must end in {', '.join(secrets.ENDINGS)}"
+            f"{where}.key_variable is {variable!r}",
+            f"it must end in {', '.join(secrets.SECRET_ENDINGS)}",
         )
     return replace(base, **values)
 
 
-def _checked(where: str, key: str, value: Any, default: Any) -> Any:
+def _checked_field(where: str, key: str, value: Any, default: Any) -> Any:
     if key == "parameters":
-        if not isinstance(value, list) or not set(map(str, value)) <= set(PARAMETERS):
-            raise UserError(f"{where} is not a list of parameters", ", ".join(PARAMETERS))
+        if not isinstance(value, list) or not set(map(str, value)) <= set(SAMPLING_PARAMETERS):
+            raise UserError(f"{where} is not a list of parameters", ", ".join(SAMPLING_PARAMETERS))
         return tuple(value)
     if key == "body":
-        taken = [name for name in _OWN_BODY if isinstance(value, Mapping) and name in value]
+        taken = [
+            name for name in _RESERVED_BODY_KEYS if isinstance(value, Mapping) and name in value
+        ]
         if not isinstance(value, Mapping) or taken:
             said = f"sets {taken[0]}" if taken else "is not a table"
             raise UserError(f"{where} {said}", "e.g. body = { enable_thinking = false }")
@@ -208,24 +213,24 @@ def _from_environment(service: Service, environ: Mapping[str, str]) -> Service:
     if not given:
         return service
     if service.base_url_variable == "OLLAMA_HOST":
-        return replace(service, base_url=_ollama(given))
+        return replace(service, base_url=_ollama_address(given))
     # Some other server than the service itself: it may need no key, and takes the common fields.
     return replace(
         service,
-        base_url=_address(given, service.base_url_variable),
+        base_url=_checked_address(given, service.base_url_variable),
         key_required=False,
-        parameters=PARAMETERS,
+        parameters=SAMPLING_PARAMETERS,
         max_tokens_field="max_tokens",
     )
 
 
-def _ollama(given: str) -> str:
+def _ollama_address(given: str) -> str:
     """The address that OLLAMA_HOST means: scheme, port and host may each be missing; a
     server that listens on every interface is asked on this one."""
     scheme, mark, rest = given.rpartition("://")
     default_port = {"http": 80, "https": 443}.get(scheme, 11434)
     rest = f"127.0.0.1{rest}" if rest.startswith(":") or not rest else rest
-    address = _address(f"{scheme if mark else 'http'}://{rest}", "OLLAMA_HOST")
+    address = _checked_address(f"{scheme if mark else 'http'}://{rest}", "OLLAMA_HOST")
     parts = urlsplit(address)
     host = parts.hostname or "127.0.0.1"
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
@@ -233,7 +238,7 @@ def _ollama(given: str) -> str:
     return f"{parts.scheme}://{host}:{parts.port or default_port}{path}"
 
 
-def _address(given: str, where: str) -> str:
+def _checked_address(given: str, where: str) -> str:
     """A base address, checked, without what does not belong there.
 
     Raises:

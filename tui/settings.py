@@ -17,7 +17,7 @@ from tui import services
 from tui.host import paths
 from tui.host.errors import UserError
 
-FILE = "duibi.toml"
+FILE_NAME = "duibi.toml"
 _MAX_BYTES = 1 << 20
 
 
@@ -85,10 +85,10 @@ class Settings:
     @property
     def sessions_dir(self) -> Path:
         """Where runs are recorded."""
-        return paths.private_dir(self.sessions) if self.sessions else paths.sessions_dir()
+        return paths.make_private_dir(self.sessions) if self.sessions else paths.sessions_dir()
 
 
-class _Bad(ValueError):
+class _InvalidValueError(ValueError):
     """A value that a key does not take; the text says what it takes."""
 
 
@@ -105,9 +105,9 @@ def load(
     """
     environ = os.environ if environ is None else environ
     found: dict[str, Any] = {"lang": _language(environ)}
-    here = (cwd or Path.cwd()) / FILE
-    for file in (paths.config_dir() / FILE, here):
-        found.update(_from_file(file, stranger=file == here))
+    here = (cwd or Path.cwd()) / FILE_NAME
+    for file in (paths.config_dir() / FILE_NAME, here):
+        found.update(_from_file(file, is_untrusted=file == here))
     for name, read in _READERS.items():
         variable = f"DUIBI_{name.upper()}"
         if name not in _TABLES and (text := environ.get(variable, "")):
@@ -118,8 +118,8 @@ def load(
     return Settings(**found)
 
 
-def _from_file(file: Path, stranger: bool) -> dict[str, Any]:
-    """What a file says. A ``stranger``'s may have come with the folder: it must not be able to
+def _from_file(file: Path, is_untrusted: bool) -> dict[str, Any]:
+    """What a file says. A ``is_untrusted``'s may have come with the folder: it must not be able to
     send a key elsewhere than where the person who exported it means it to go."""
     try:
         with file.open("rb") as stream:
@@ -142,7 +142,7 @@ def _from_file(file: Path, stranger: bool) -> dict[str, Any]:
         raise UserError(f"{file}: not TOML: {error}", "mend the line, or move the file") from None
     found = {}
     for name, value in data.items():
-        place = _place(file, written, name)
+        place = _location(file, written, name)
         if name not in _READERS:
             raise _unknown(place, name)
         found[name] = _checked(f"{place}: {name}", _READERS[name], value)
@@ -151,19 +151,19 @@ def _from_file(file: Path, stranger: bool) -> dict[str, Any]:
         elif name == "model_folders":
             found[name] = tuple(file.parent / folder for folder in found[name])
         elif name == "services":
-            _check_services(place, found[name], stranger)
+            _check_services(place, found[name], is_untrusted)
     return found
 
 
-def _place(file: Path, text: str, name: str) -> str:
+def _location(file: Path, text: str, name: str) -> str:
     """``file:line`` of where a key or its table begins, as far as that is plain to see."""
     found = re.search(rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(name)}\b", text, re.MULTILINE)
     return f"{file}:{text.count(chr(10), 0, found.start()) + 1}" if found else str(file)
 
 
-def _check_services(place: str, own: Mapping[str, Any], stranger: bool) -> None:
+def _check_services(place: str, user_services: Mapping[str, Any], is_untrusted: bool) -> None:
     try:
-        services.check(own, stranger)
+        services.check_table(user_services, is_untrusted)
     except UserError as error:
         raise UserError(f"{place}: {error.message}", error.next_step) from None
 
@@ -183,7 +183,7 @@ def _unknown(place: str, name: str) -> UserError:
 def _checked(where: str, read: Callable[[Any], Any], value: object) -> Any:
     try:
         return read(value)
-    except _Bad as bad:
+    except _InvalidValueError as bad:
         raise UserError(f"{where}: {value!r} is not {bad}", f"give {bad}") from None
 
 
@@ -209,13 +209,13 @@ def _language(environ: Mapping[str, str]) -> str:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or "\0" in value:
-        raise _Bad("a text")
+        raise _InvalidValueError("a text")
     return value
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise _Bad("true or false")
+        raise _InvalidValueError("true or false")
     return value
 
 
@@ -223,29 +223,29 @@ def _path(value: object) -> Path:
     if isinstance(value, Path):
         return value.expanduser()
     if not isinstance(value, str) or not value or "\0" in value:
-        raise _Bad("a path")
+        raise _InvalidValueError("a path")
     return Path(value).expanduser()
 
 
 def _paths(value: object) -> tuple[Path, ...]:
     if not isinstance(value, list | tuple):
-        raise _Bad("a list of folders")
+        raise _InvalidValueError("a list of folders")
     return tuple(_path(item) for item in value)
 
 
 def _one_of(*words: str) -> Callable[[object], str]:
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in words:
-            raise _Bad(f"one of {', '.join(words)}")
+            raise _InvalidValueError(f"one of {', '.join(words)}")
         return value
 
     return read
 
 
-def _whole(low: int, high: int) -> Callable[[object], int]:
+def _whole_number(low: int, high: int) -> Callable[[object], int]:
     def read(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise _Bad(f"a whole number from {low} to {high}")
+            raise _InvalidValueError(f"a whole number from {low} to {high}")
         return value
 
     return read
@@ -255,33 +255,33 @@ def _number(low: float, high: float) -> Callable[[object], float]:
     def read(value: object) -> float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not low <= value <= high:  # type: ignore[operator]
-            raise _Bad(f"a number from {low:g} to {high:g}")
+            raise _InvalidValueError(f"a number from {low:g} to {high:g}")
         return float(value)  # type: ignore[arg-type]
 
     return read
 
 
-def _entries(value: object) -> dict[str, dict[str, Any]]:
+def _table_of_tables(value: object) -> dict[str, dict[str, Any]]:
     if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
-        raise _Bad("a table of tables")
+        raise _InvalidValueError("a table of tables")
     return dict(value)
 
 
-def _judged(value: object) -> tuple[str | dict[str, str], ...]:
+def _dimensions(value: object) -> tuple[str | dict[str, str], ...]:
     wanted = "a list of 1 to 9 names, or of tables with id and en"
     if not isinstance(value, list | tuple) or not 1 <= len(value) <= 9:
-        raise _Bad(wanted)
+        raise _InvalidValueError(wanted)
     for item in value:
         words = list(item.values()) if isinstance(item, dict) else [item]
         named = not isinstance(item, dict) or (set(item) <= {"id", "en"} and item.get("id"))
         if not named or not all(isinstance(word, str) and word.strip() for word in words):
-            raise _Bad(wanted)
+            raise _InvalidValueError(wanted)
     return tuple(value)
 
 
-def _words(value: object) -> dict[str, str]:
+def _text_table(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-        raise _Bad("a table of texts")
+        raise _InvalidValueError("a table of texts")
     return dict(value)
 
 
@@ -295,16 +295,16 @@ _TABLES = ("aliases", "dimensions", "keys", "model_folders", "services")
 _READERS: dict[str, Callable[[Any], Any]] = {
     "questions": _text,
     "system": _text,
-    "max_new_tokens": _whole(1, 1 << 20),
-    "context": _whole(64, 1 << 20),
+    "max_new_tokens": _whole_number(1, 1 << 20),
+    "context": _whole_number(64, 1 << 20),
     "sampling": _one_of("model", "greedy", "sample"),
     "temperature": _number(0, 10),
     "top_p": _number(0, 1),
-    "top_k": _whole(0, 1 << 20),
+    "top_k": _whole_number(0, 1 << 20),
     "repetition_penalty": _number(0.01, 10),
-    "seed": _whole(0, (1 << 63) - 1),
-    "repeat": _whole(1, 1000),
-    "batch": _whole(1, 64),
+    "seed": _whole_number(0, (1 << 63) - 1),
+    "repeat": _whole_number(1, 1000),
+    "batch": _whole_number(1, 64),
     "lookup": _flag,
     "schedule": _one_of("auto", "together", "one-at-a-time"),
     "blind": _flag,
@@ -318,10 +318,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "pictures": _one_of("svg", "png"),
     "remote_code": _flag,
     "plain": _flag,
-    "aliases": _words,
-    "dimensions": _judged,
-    "keys": _words,
-    "services": _entries,
+    "aliases": _text_table,
+    "dimensions": _dimensions,
+    "keys": _text_table,
+    "services": _table_of_tables,
 }
 _NUMBERS = (
     *("max_new_tokens", "context", "temperature", "top_p", "top_k"),

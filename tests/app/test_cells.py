@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.app.terminal.cell_diff import Picture, cells_of
+from tui.app.terminal.cell_diff import CellBuffer, split_cells
 
 COLUMNS, ROWS = 24, 4
 TEXT = st.text(alphabet="ab  .逻辑，─━✓“", min_size=1, max_size=20)
@@ -26,59 +26,59 @@ def seen(screen: pyte.Screen) -> list[list[tuple[str, str, bool]]]:
     ]
 
 
-def put(picture: Picture, x: int, y: int, text: str, sgr: str) -> None:
+def put(picture: CellBuffer, x: int, y: int, text: str, sgr: str) -> None:
     """As the compositor does it: whole rows, so that no half of a wide character stays."""
-    cells = cells_of(" " * x + text, sgr)[:COLUMNS]
+    cells = split_cells(" " * x + text, sgr)[:COLUMNS]
     if len(cells) == COLUMNS and cell_len(text) and cells[-1][0] not in ("", " "):
         cells[-1] = (" ", sgr)
-    picture.put(0, y, cells + [(" ", "")] * (COLUMNS - len(cells)))
+    picture.set_cells(0, y, cells + [(" ", "")] * (COLUMNS - len(cells)))
 
 
 @given(st.lists(st.lists(PUT, max_size=5), max_size=5))
 def test_frames_bring_the_terminal_to_what_is_wanted(frames: list[list[tuple]]) -> None:
-    grown, (screen, stream) = Picture(COLUMNS, ROWS), terminal()
+    grown, (screen, stream) = CellBuffer(COLUMNS, ROWS), terminal()
     everything = []
     for frame in frames:
         everything += frame
         for place in frame:
             put(grown, *place)
-        stream.feed(grown.frame())
-        assert grown.frame() == ""
-        anew, (fresh, fresh_stream) = Picture(COLUMNS, ROWS), terminal()
+        stream.feed(grown.render_frame())
+        assert grown.render_frame() == ""
+        anew, (fresh, fresh_stream) = CellBuffer(COLUMNS, ROWS), terminal()
         for place in everything:
             put(anew, *place)
-        fresh_stream.feed(anew.frame())
+        fresh_stream.feed(anew.render_frame())
         assert seen(screen) == seen(fresh)
 
 
 def test_only_what_changed_is_written() -> None:
-    picture = Picture(COLUMNS, ROWS)
-    picture.put(2, 1, cells_of("The answer", ""))
-    picture.frame()
-    picture.put(2, 1, cells_of("The answer is", ""))
-    assert picture.frame() == " is"
-    picture.put(2, 1, cells_of("The answer is", ""))
-    assert picture.frame() == ""
+    picture = CellBuffer(COLUMNS, ROWS)
+    picture.set_cells(2, 1, split_cells("The answer", ""))
+    picture.render_frame()
+    picture.set_cells(2, 1, split_cells("The answer is", ""))
+    assert picture.render_frame() == " is"
+    picture.set_cells(2, 1, split_cells("The answer is", ""))
+    assert picture.render_frame() == ""
 
 
 def test_the_rest_of_a_row_is_erased_not_written() -> None:
-    picture = Picture(COLUMNS, ROWS)
-    picture.put(0, 0, cells_of("x" * COLUMNS, ""))
-    picture.put(0, 1, cells_of("y" * COLUMNS, ""))
-    picture.frame()
-    picture.put(0, 0, [(" ", "")] * COLUMNS)
-    picture.put(2, 1, [(" ", "")] * 12)
-    assert picture.frame() == "\x1b[1H\x1b[K\x1b[2;3H\x1b[12X"
+    picture = CellBuffer(COLUMNS, ROWS)
+    picture.set_cells(0, 0, split_cells("x" * COLUMNS, ""))
+    picture.set_cells(0, 1, split_cells("y" * COLUMNS, ""))
+    picture.render_frame()
+    picture.set_cells(0, 0, [(" ", "")] * COLUMNS)
+    picture.set_cells(2, 1, [(" ", "")] * 12)
+    assert picture.render_frame() == "\x1b[1H\x1b[K\x1b[2;3H\x1b[12X"
 
 
 def test_after_a_character_of_uncertain_width_the_place_is_said() -> None:
-    picture = Picture(COLUMNS, ROWS)
-    picture.put(0, 0, cells_of("👩‍👧a逻b", ""))
-    assert picture.frame().endswith("\x1b[1H👩‍👧\x1b[1;3Ha逻b")
+    picture = CellBuffer(COLUMNS, ROWS)
+    picture.set_cells(0, 0, split_cells("👩‍👧a逻b", ""))
+    assert picture.render_frame().endswith("\x1b[1H👩‍👧\x1b[1;3Ha逻b")
 
 
 def test_the_cursor_is_brought_to_who_types() -> None:
-    picture = Picture(COLUMNS, ROWS)
-    picture.put(0, 0, cells_of("ab", ""))
-    assert picture.frame((5, 3)).endswith("\x1b[4;6H")
-    assert picture.frame((5, 3)) == ""
+    picture = CellBuffer(COLUMNS, ROWS)
+    picture.set_cells(0, 0, split_cells("ab", ""))
+    assert picture.render_frame((5, 3)).endswith("\x1b[4;6H")
+    assert picture.render_frame((5, 3)) == ""

@@ -80,7 +80,7 @@ async def test_answers_stream_into_their_panes() -> None:
         it.run.answered(0, 0)
         await it.beat()
         assert "done" in it.pane(0)[0] and "TTFT 412 ms  27.0 tok/s" in it.pane(0)[0]
-        assert "1/3  逻辑推理" in it.screen.bar.text
+        assert "1/3  逻辑推理" in it.screen.question_bar.text
 
 
 async def test_an_answer_is_pasted_where_it_is_waited_for() -> None:
@@ -113,7 +113,7 @@ async def test_question_keys_cycle_and_jump_while_answers_go_on() -> None:
     async with stage() as it:
         it.run.asked(0, 0, "logic")
         await it.press("n")
-        assert it.screen.question == "code" and "2/3" in it.screen.bar.text
+        assert it.screen.question == "code" and "2/3" in it.screen.question_bar.text
         assert "at work on question 1" in it.pane(0)[0]
         it.run.tokens(0, 0, ["still", " here"])
         await it.press("p")
@@ -155,7 +155,7 @@ async def test_prompt_asks_a_new_question_then_goes_on_in_it() -> None:
     async with stage() as it:
         await it.press("i", *"why", "enter")
         assert it.run.calls[-1] == ("ask", None, "why", None, False)
-        assert it.screen.question == "free-1" and "free question" in it.screen.bar.text
+        assert it.screen.question == "free-1" and "free question" in it.screen.question_bar.text
         await it.press("i", *"qnz", "ctrl+j", *"more", "enter")
         assert it.run.calls[-1] == ("ask", "free-1", "qnz\nmore", None, False)
         await it.press("f", *"new", "enter")
@@ -271,13 +271,13 @@ async def test_screenshot_keeps_the_width_of_chinese_and_fetches_nothing(tmp_pat
 
 async def test_themes_change_and_come_round() -> None:
     async with stage() as it:
-        first = it.app.look.theme.name
+        first = it.app.appearance.theme.name
         names = {first}
         while True:
             await it.press("t")
-            if it.app.look.theme.name == first:
+            if it.app.appearance.theme.name == first:
                 break
-            names.add(it.app.look.theme.name)
+            names.add(it.app.appearance.theme.name)
         assert {"duibi-dark", "duibi-light", "ansi16", "high-contrast"} <= names
 
 
@@ -343,7 +343,7 @@ async def test_layouts(count: int, size: tuple[int, int], shown: int) -> None:
     async with stage(*(f"model-{n}" for n in range(count)), size=size) as it:
         grid = it.screen.grid
         assert grid is not None
-        panes = list(grid.shown())
+        panes = list(grid.visible_panes())
         assert len(panes) == shown
         assert all(pane.size.width >= 38 and pane.size.height >= 4 for pane in panes)
         assert grid.tabs.display == (shown == 1)
@@ -353,7 +353,7 @@ async def test_layouts(count: int, size: tuple[int, int], shown: int) -> None:
             await it.beat()
             assert "a preview of it" in grid.tabs.text
             await it.press("tab")
-            assert [pane.index for pane in grid.shown()] == [1]
+            assert [pane.index for pane in grid.visible_panes()] == [1]
             assert " a preview of it" in it.pane(1)
 
 
@@ -400,12 +400,12 @@ async def test_status_bar_has_memory_speed_and_save_state() -> None:
         it.run.tokens(0, 0, ["a", "b", "c"])
         it.run.say(RUN, ev.Memory(used=3 << 30, limit=8 << 30), us=2_000_000)
         await it.beat()
-        text = it.screen.status.text
+        text = it.screen.status_bar.text
         assert "180 MB + 270 MB mapped" in text and "memory 3.0 GB of 8.0 GB" in text
         assert "decoding" in text and "tok/s" in text and text.rstrip().endswith("saved")
         it.run.save_state = SaveState(saved=False, error="the disk is full", pending=3)
         await it.beat()
-        assert "NOT SAVED: the disk is full" in it.screen.status.text
+        assert "NOT SAVED: the disk is full" in it.screen.status_bar.text
 
 
 async def test_chinese_is_complete_on_the_screen() -> None:
@@ -413,7 +413,7 @@ async def test_chinese_is_complete_on_the_screen() -> None:
         it.run.asked(0, 0, "logic")
         await it.beat()
         assert "预填充" in it.pane(0)[0] and "就绪" in it.pane(1)[0]
-        assert "提问" in it.screen.keys.text
+        assert "提问" in it.screen.keys_bar.text
 
 
 async def test_nothing_is_repainted_when_nothing_happens() -> None:

@@ -15,7 +15,7 @@ from tui.app.main import make_app, start_screen
 from tui.app.screens.differences import DifferencesScreen
 from tui.app.screens.help import HelpScreen
 from tui.app.screens.library import LibraryScreen
-from tui.app.widgets.keys_bar import keys_of
+from tui.app.widgets.keys_bar import active_keys
 from tui.settings import Settings
 
 SCREEN = {
@@ -89,7 +89,7 @@ async def test_every_key_of_a_comparison_and_its_prompt(monkeypatch: pytest.Monk
         keys = Keys(it.app, it.pilot, monkeypatch)
         panes = await keys.check_all()
         assert {"answer.ask", "pane.find", "session.elsewhere", "pane.top"} <= panes
-        shown = {id_ for id_, *_ in keys_of(it.screen)}
+        shown = {id_ for id_, *_ in active_keys(it.screen)}
         assert shown == panes, "the help has them all"
         it.screen.prompt.focus()
         await it.beat()
@@ -99,22 +99,24 @@ async def test_every_key_of_a_comparison_and_its_prompt(monkeypatch: pytest.Monk
 
 async def _replay(app: DuibiApp, tmp_path: Path) -> None:
     path = write_session(tmp_path / "s")
-    await app.push_screen(open_session.replay_of(app.look, path, tmp_path / "s", at_once=True))
+    await app.push_screen(
+        open_session.replay_screen(app.appearance, path, tmp_path / "s", at_once=True)
+    )
 
 
 async def _library(app: DuibiApp, tmp_path: Path) -> None:
     write_session(tmp_path / "s")
-    await app.push_screen(LibraryScreen(app.look, tmp_path / "s"))
+    await app.push_screen(LibraryScreen(app.appearance, tmp_path / "s"))
 
 
 async def _differences(app: DuibiApp, tmp_path: Path) -> None:
     await _replay(app, tmp_path)
     screen: Any = app.screen
-    await app.push_screen(DifferencesScreen(app.look, screen, 0))
+    await app.push_screen(DifferencesScreen(app.appearance, screen, 0))
 
 
 async def _help(app: DuibiApp, tmp_path: Path) -> None:
-    await app.push_screen(HelpScreen(app.look, app.screen))
+    await app.push_screen(HelpScreen(app.appearance, app.screen))
 
 
 async def _nothing(app: DuibiApp, tmp_path: Path) -> None:

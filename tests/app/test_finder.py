@@ -4,50 +4,50 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.app.test_compare import stage
-from tui.app.pane.pane_search import Finder, folded, marked
+from tui.app.pane.pane_search import PaneSearch, highlight_matches, normalised
 from tui.app.widgets.ask_line import AskLine
 
 ROWS = st.lists(st.text(alphabet="aAb ß┊雨", max_size=6), max_size=8)
 
 
-def found(finder: Finder) -> list[list[tuple[tuple[int, int], bool]]]:
-    return [finder.spans(row) for row in range(len(finder._texts))]
+def found(finder: PaneSearch) -> list[list[tuple[tuple[int, int], bool]]]:
+    return [finder.match_ranges(row) for row in range(len(finder._texts))]
 
 
 @given(ROWS, ROWS, st.integers(0, 8), st.text(alphabet="ab ß雨", min_size=1, max_size=3))
 def test_growing_rows_give_what_all_at_once_give(
     before: list[str], after: list[str], kept: int, query: str
 ) -> None:
-    grown, whole = Finder(query), Finder(query)
+    grown, whole = PaneSearch(query), PaneSearch(query)
     grown.update(0, len(before), before.__getitem__)
     rows = before[:kept] + after
     grown.update(min(kept, len(before)), len(rows), rows.__getitem__)
     whole.update(0, len(rows), rows.__getitem__)
     assert found(grown) == found(whole) and len(grown) == len(whole)
-    text, needle = folded("".join(rows))[0], folded(query)[0]
+    text, needle = normalised("".join(rows))[0], normalised(query)[0]
     assert len(whole) == (text.count(needle) if needle else 0)
 
 
 @given(ROWS, st.text(alphabet="ab雨", min_size=1, max_size=2))
 def test_marking_loses_no_character(rows: list[str], query: str) -> None:
-    finder = Finder(query)
+    finder = PaneSearch(query)
     finder.update(0, len(rows), rows.__getitem__)
     for index, row in enumerate(rows):
         pieces = [(row[:2], "text"), (row[2:], "bold")]
-        made = marked(pieces, finder.spans(index))
+        made = highlight_matches(pieces, finder.match_ranges(index))
         assert "".join(text for text, _ in made) == row
         shown = "".join(text for text, style in made if style not in ("text", "bold"))
-        assert set(folded(shown)[0]) <= set(folded(query)[0])
+        assert set(normalised(shown)[0]) <= set(normalised(query)[0])
 
 
 def test_going_round_both_ways() -> None:
     rows = ["rain", "sun", "Rain ra", "in"]
-    finder = Finder("RAIN")
+    finder = PaneSearch("RAIN")
     finder.update(0, len(rows), rows.__getitem__)
-    assert [finder.go(1, 1) for _ in range(4)] == [2, 2, 0, 2]
-    assert [finder.go(-1, 0) for _ in range(2)] == [0, 2]
-    assert finder.spans(3) == [((0, 2), True)], "what is broken is marked on both rows"
-    assert Finder("snow").go(1, 0) is None
+    assert [finder.move_to_match(1, 1) for _ in range(4)] == [2, 2, 0, 2]
+    assert [finder.move_to_match(-1, 0) for _ in range(2)] == [0, 2]
+    assert finder.match_ranges(3) == [((0, 2), True)], "what is broken is marked on both rows"
+    assert PaneSearch("snow").move_to_match(1, 0) is None
 
 
 async def test_slash_searches_the_chosen_pane_also_while_it_streams() -> None:

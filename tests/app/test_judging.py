@@ -228,7 +228,7 @@ async def test_blind_mode_shows_no_name_anywhere_until_it_is_revealed(
             await it.pilot.pause(BEAT)
             picture = it.app.export_screenshot()
             assert not leaks(it.text()) and not leaks(picture), keys
-        assert blind.HIDDEN in it.text()
+        assert blind.REDACTED in it.text()
         await it.press("c")
         await it.until(lambda: "A note on" in it.text())
         assert not leaks(it.text())
@@ -248,7 +248,7 @@ async def test_blind_votes_go_to_the_answers_meant(tmp_path: Path) -> None:
         await it.press("b")
         for question in ("q1", "q2"):
             await it.press("v", "l", "s", "5", "escape", "n")
-            left = next(m for m in blind.order(4, question, HEADER.started) if m < 2)
+            left = next(m for m in blind.shuffled_order(4, question, HEADER.started) if m < 2)
             answer = left + (2 if question == "q2" else 0)
             assert it.screen.board.answers[answer].stars == {"语言理解": 5}
             pair = (question, *sorted((answer, answer ^ 1)))
@@ -283,8 +283,8 @@ async def test_a_session_begun_blind_opens_blind_and_streams_blind(tmp_path: Pat
             run.tokens(1, 1, [piece])
             await pilot.pause(BEAT)
             assert not leaks(it.text())
-        assert "go on talking" in it.text() and blind.HIDDEN in it.text()
-        place = blind.order(2, "logic", header.started).index(1)
+        assert "go on talking" in it.text() and blind.REDACTED in it.text()
+        place = blind.shuffled_order(2, "logic", header.started).index(1)
         assert screen.grid is not None
         screen.grid.choose(place)
         await it.press("escape")
@@ -330,7 +330,7 @@ async def test_saving_elsewhere_when_the_disk_is_full(tmp_path: Path) -> None:
         await it.until(lambda: "another folder" in it.text())
         await it.press(*["backspace"] * len(str(Path.home())), *"/other", "enter")
         await it.until(lambda: "/other/" in it.notices())
-        assert ("save_elsewhere", Path("/other")) in run.calls
+        assert ("save_to", Path("/other")) in run.calls
 
 
 # Differences and the report.

@@ -17,14 +17,14 @@ from tui import events as ev
 from tui.app import main
 from tui.app.app import DuibiApp
 from tui.app.main import make_app
-from tui.app.screens.base import Continue
+from tui.app.screens.base import SessionToResume
 from tui.app.screens.library import LibraryScreen
 from tui.app.screens.replay import ReplayScreen
 from tui.host.errors import UserError
 from tui.sessions import library
 from tui.sessions.follow import Follower
 from tui.sessions.journal import Journal
-from tui.sessions.search import Index
+from tui.sessions.search import SearchIndex
 from tui.settings import Settings
 
 BEAT = 0.06
@@ -99,7 +99,7 @@ async def test_search_as_one_types_finds_answers_and_questions(tmp_path: Path) -
         await it.until(lambda: "Found in 1 sessions" in it.text())
         assert "2026-11-21 09:00" in it.text() and "多少座桥" in it.text()
         await it.press("escape")
-        assert "2026-11-20" in it.text() and len(it.screen.menu.entries) == 2
+        assert "2026-11-20" in it.text() and len(it.screen.menu.items) == 2
         await it.press("slash", *"word1")
         await it.until(lambda: "Found in 2 sessions" in it.text())
         assert "q1  demo@fp32" in it.text()
@@ -117,14 +117,14 @@ async def test_what_is_found_while_sessions_are_read_is_shown_and_typing_goes_on
     for number in range(5):
         (tmp_path / f"20261120T090000Z-{number:08x}.duibi").write_bytes(one)
     go_on = threading.Event()
-    add = Index._add
+    add = SearchIndex._add
 
-    def slow(index: Index, path: str, stamp: tuple[int, int]) -> None:
+    def slow(index: SearchIndex, path: str, stamp: tuple[int, int]) -> None:
         add(index, path, stamp)
         go_on.wait(30)
         time.sleep(0.01)
 
-    monkeypatch.setattr(Index, "_add", slow)
+    monkeypatch.setattr(SearchIndex, "_add", slow)
     monkeypatch.setattr("tui.app.screens.library._PARTIAL_S", 0.0)
     async with looking(tmp_path) as it:
         await it.press("slash", *"word1")
@@ -142,7 +142,7 @@ async def test_open_shows_the_end_and_replay_the_beginning(tmp_path: Path) -> No
     async with looking(tmp_path) as it:
         await it.press("enter")
         screen = it.app.screen
-        assert isinstance(screen, ReplayScreen) and screen.player.ended
+        assert isinstance(screen, ReplayScreen) and screen.player.has_ended
         await it.press("l")
         assert it.app.screen is it.screen
         await it.press("r")
@@ -182,7 +182,7 @@ async def test_two_sessions_of_the_same_questions_are_compared(tmp_path: Path) -
         await it.press("m")
         screen = it.app.screen
         assert isinstance(screen, ReplayScreen)
-        labels = [model.label for model in screen.shown.models]
+        labels = [model.label for model in screen.visible_board.models]
         assert labels[0] == "demo@bf16 11-22 10:00" and labels[2] == "demo@bf16 11-20 09:00"
         await it.press("1")
         assert "word0.8" in it.text() and "word0.4" in it.text()
@@ -214,7 +214,7 @@ async def test_only_an_interrupted_session_goes_on(tmp_path: Path) -> None:
         await it.press("c")
         assert "this one is complete" in it.notices()
         await it.press("down", "c")
-        assert it.app.return_value == Continue(broken_off)
+        assert it.app.return_value == SessionToResume(broken_off)
 
 
 async def test_a_report_of_the_marked_sessions(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_what_is_chosen_to_go_on_is_handed_to_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = session(tmp_path, "2026-11-20T09:00:00Z", status="")
-    monkeypatch.setattr(main, "_run", lambda app, settings: Continue(path))
+    monkeypatch.setattr(main, "_run", lambda app, settings: SessionToResume(path))
     asked: list[str] = []
 
     def open_session(name: str, settings: Settings) -> int:

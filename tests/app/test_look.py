@@ -23,7 +23,7 @@ from tui.engines.base import EXIT_CODES
 from tui.engines.errors import CAUSES
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.run.lane import LOST
+from tui.run.lane import RELOAD_CAUSES
 from tui.settings import Settings
 
 
@@ -60,11 +60,11 @@ def test_a_failure_is_named_in_the_readers_language_and_fills_nothing_in() -> No
     assert chinese.failure("out_of_memory", "needs {17} GB") == "内存不足：needs {17} GB"
     assert chinese.failure("{message.x}", "said") == "said"
     causes = {key.removeprefix("cause.") for key in catalogue() if key.startswith("cause.")}
-    assert {*CAUSES, *EXIT_CODES, *LOST} <= causes
+    assert {*CAUSES, *EXIT_CODES, *RELOAD_CAUSES} <= causes
 
 
 def is_said(node: ast.AST) -> bool:
-    """Whether it is a call of the catalogue: ``say(...)``, ``self.look.say(...)``."""
+    """Whether it is a call of the catalogue: ``say(...)``, ``self.appearance.say(...)``."""
     name = node.func if isinstance(node, ast.Call) else None
     return "say" in (getattr(name, "id", ""), getattr(name, "attr", ""))
 
@@ -187,7 +187,7 @@ def ground(app: DuibiApp, index: int = 1) -> set[str]:
 
 
 async def test_what_rich_measured_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_module, "_FORGET_S", 0.05)
+    monkeypatch.setattr(app_module, "_CLEAR_WIDTHS_S", 0.05)
     app = make_app(Settings(), lambda look: CompareScreen(look, ScriptedRun(), Path()))
     async with app.run_test(size=(120, 30)) as pilot:
         cell_len("never seen again")
@@ -201,7 +201,7 @@ async def test_what_rich_measured_is_forgotten_in_time(monkeypatch: pytest.Monke
 async def test_a_theme_that_is_written_while_the_screen_is_up_is_used_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(app_module, "_LOOK_S", 0.05)
+    monkeypatch.setattr(app_module, "_THEME_POLL_S", 0.05)
     folder = paths.config_dir() / "themes"
     text = (paths.bundled("themes") / "duibi-dark.toml").read_text("utf-8")
     panel = load(paths.bundled("themes") / "duibi-dark.toml").colours["panel"]
@@ -227,9 +227,9 @@ async def test_a_theme_that_is_written_while_the_screen_is_up_is_used_at_once(
         assert ground(app) == before, "a broken file leaves the bundled theme of its name"
         mine.write_text(text.replace(panel, "#654321").replace("duibi-dark", "a-new"), "utf-8")
         await until(lambda: "a-new" in app._themes.themes)
-        while app.look.theme.name != "a-new":
+        while app.appearance.theme.name != "a-new":
             await pilot.press("t")
         mine.unlink()
         await until(lambda: "a-new" not in app._themes.themes)
         await pilot.press("t")
-        assert app.look.theme.name == "ansi16"
+        assert app.appearance.theme.name == "ansi16"

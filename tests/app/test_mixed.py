@@ -10,16 +10,16 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.support import tiny
-from tests.support.demo import put_demo
+from tests.support.demo import link_demo
 from tests.support.endpoints import clear_proxies
 from tests.support.fault_server import FaultServer, Received, Reply
-from tests.support.recorded import header, record
+from tests.support.recorded import record_session, recorded_header
 from tui import questions as question_sets
 from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
-from tui.cli import call as command
+from tui.cli import run_command_line as command
 from tui.cli.support import options
-from tui.engines.base import Message, Request, Sampling
+from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Delta
 from tui.host import paths
@@ -41,7 +41,9 @@ def served(checkpoint: Path, log: Path) -> Iterator[FaultServer]:
     def behave(reply: Reply, received: Received) -> None:
         body = received.body
         messages = tuple(Message(m["role"], m["content"]) for m in body["messages"])
-        request = Request(received.number, messages, body["max_tokens"], Sampling(greedy=True))
+        request = Request(
+            received.number, messages, body["max_tokens"], SamplingOptions(greedy=True)
+        )
         reply.head()
         for _, event in engine.answer([request]):
             if isinstance(event, Delta) and event.text:
@@ -82,13 +84,15 @@ async def test_one_screen_and_one_report(
     clear_proxies(monkeypatch)
     monkeypatch.setenv("DUIBI_API_KEY", CANARY)
     if name == "demo":
-        checkpoint, here = put_demo(paths.cache_dir()), "demo@fp32"
+        checkpoint, here = link_demo(paths.cache_dir()), "demo@fp32"
     else:
-        checkpoint = tiny.llama(tmp_path / "tiny", stop=319)
+        checkpoint = tiny.write_llama(tmp_path / "tiny", stop=319)
         here = f"{checkpoint}@fp32"
     chosen = question_sets.load("smoke")
     asked = [{"id": q.id, "turns": list(q.turns)} for q in chosen.questions]
-    old = record(tmp_path / "old", header(["old@bf16"], asked), lambda _, n: f"As ever, {n}.")
+    old = record_session(
+        tmp_path / "old", recorded_header(["old@bf16"], asked), lambda _, n: f"As ever, {n}."
+    )
     settings = Settings(max_new_tokens=NEW, sampling="greedy", sessions=tmp_path / "runs")
     with served(checkpoint, tmp_path / "log") as server:
         references = [here, f"{server.url}#m", "pasted:ChatGPT-4o", f"session:{old}#old@bf16"]

@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.support.checkpoints import llama
+from tests.support.checkpoints import write_zero_llama
 from tests.support.file_server import FileServer, serving
-from tests.support.hub import MODEL, WEIGHTS, Hub, tiny_chat, use
+from tests.support.hub import MODEL, WEIGHTS, FakeHub, tiny_chat, use_hub
 from tests.support.index import GGUF, using_index
 from tui.app.app import DuibiApp
-from tui.app.main import look_around, make_app, start_screen
+from tui.app.main import make_app, start_screen, survey_models
 from tui.app.screens import models as models_screen
-from tui.app.screens.base import Choice
+from tui.app.screens.base import ModelSelection
 from tui.app.screens.models import ModelsScreen
 from tui.app.screens.start import StartScreen
 from tui.models import demo
 from tui.models.caches import modelscope_folder
-from tui.models.downloads import Download, Status
+from tui.models.downloads import Download, DownloadStatus
 from tui.settings import Settings
 
 LARGE = "model.safetensors"
@@ -65,13 +65,13 @@ class Stage:
         )
 
     async def go_to(self, title: str) -> None:
-        titles = [entry.title for entry in self.screen.menu.entries]
+        titles = [entry.title for entry in self.screen.menu.items]
         await self.press("home", *["down"] * titles.index(title))
 
     async def type_name(self, name: str) -> None:
         await self.press("f", "end", *(["backspace"] * 3), *name, "enter")
 
-    def status(self, reference: str = REFERENCE) -> Status:
+    def status(self, reference: str = REFERENCE) -> DownloadStatus:
         return self.download(reference).status
 
     def download(self, reference: str = REFERENCE) -> Download:
@@ -92,10 +92,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Hub, FileServer]]:
-    made = Hub({MODEL: tiny_chat(), "acme/Second": tiny_chat()})
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[FakeHub, FileServer]]:
+    made = FakeHub({MODEL: tiny_chat(), "acme/Second": tiny_chat()})
     with serving(made) as server:
-        use(server, tmp_path, monkeypatch)
+        use_hub(server, tmp_path, monkeypatch)
         try:
             yield made, server
         finally:
@@ -106,11 +106,11 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Hu
 async def looking(size: tuple[int, int] = (110, 34), **settings: Any) -> AsyncIterator[Stage]:
     chosen = Settings(**settings)
     app = make_app(
-        chosen, lambda look: ModelsScreen(look, lambda: look_around(chosen), chosen.questions)
+        chosen, lambda look: ModelsScreen(look, lambda: survey_models(chosen), chosen.questions)
     )
     async with app.run_test(size=size) as pilot:
         it = Stage(app, pilot)
-        await it.until(lambda: it.screen.menu.entries)
+        await it.until(lambda: it.screen.menu.items)
         yield it
         for download in it.screen.downloads.all if app.is_running else ():
             download.stop()
@@ -126,7 +126,7 @@ async def looking(size: tuple[int, int] = (110, 34), **settings: Any) -> AsyncIt
     ],
 )  # fmt: skip
 async def test_a_model_is_fetched_stopped_and_gone_on_with(
-    served: tuple[Hub, FileServer], lang: str, words: tuple[str, ...]
+    served: tuple[FakeHub, FileServer], lang: str, words: tuple[str, ...]
 ) -> None:
     question, free, fetching, files, left, partial, already, complete, done = words
     hub, server = served
@@ -142,11 +142,11 @@ async def test_a_model_is_fetched_stopped_and_gone_on_with(
         assert status.files[LARGE][1] == len(WEIGHTS) > status.files[LARGE][0] > 0
         # The screen is free meanwhile, and the hub's SDK is in another process.
         await it.press("end")
-        assert it.screen.menu.at == len(it.screen.menu.entries) - 1
+        assert it.screen.menu.cursor == len(it.screen.menu.items) - 1
         assert not [name for name in sys.modules if name.startswith("modelscope")]
         await it.press("x")
         await it.until(lambda: it.status().state == "stopped")
-        await it.until(lambda: any(e.title == "Tiny-Chat" for e in it.screen.menu.entries))
+        await it.until(lambda: any(e.title == "Tiny-Chat" for e in it.screen.menu.items))
         assert partial in it.row("Tiny-Chat")
         hub.pace = None
         await it.go_to("Tiny-Chat")
@@ -161,7 +161,7 @@ async def test_a_model_is_fetched_stopped_and_gone_on_with(
     assert last.startswith("bytes=") and last != "bytes=0-"
 
 
-async def test_without_consent_nothing_is_fetched(served: tuple[Hub, FileServer]) -> None:
+async def test_without_consent_nothing_is_fetched(served: tuple[FakeHub, FileServer]) -> None:
     async with looking() as it:
         await it.type_name(MODEL)
         await it.shows("Fetch acme/Tiny-Chat?")
@@ -170,7 +170,7 @@ async def test_without_consent_nothing_is_fetched(served: tuple[Hub, FileServer]
     assert not modelscope_folder(MODEL).exists()
 
 
-async def test_one_is_fetched_after_the_other(served: tuple[Hub, FileServer]) -> None:
+async def test_one_is_fetched_after_the_other(served: tuple[FakeHub, FileServer]) -> None:
     hub, _ = served
     hub.stall_after = 200_000
     async with looking() as it:
@@ -192,7 +192,7 @@ async def test_one_is_fetched_after_the_other(served: tuple[Hub, FileServer]) ->
     [(404, ("no model", "spelling")), (401, ("does not let you", "MODELSCOPE_API_TOKEN"))],
 )
 async def test_what_goes_wrong_is_told_with_the_next_step(
-    served: tuple[Hub, FileServer], status: int, words: tuple[str, ...]
+    served: tuple[FakeHub, FileServer], status: int, words: tuple[str, ...]
 ) -> None:
     served[0].status = status
     async with looking() as it:
@@ -203,7 +203,7 @@ async def test_what_goes_wrong_is_told_with_the_next_step(
 
 
 async def test_wrong_content_is_told_and_never_gets_its_name(
-    served: tuple[Hub, FileServer],
+    served: tuple[FakeHub, FileServer],
 ) -> None:
     served[0].listed[LARGE] = {"Sha256": "0" * 64}
     async with looking() as it:
@@ -237,19 +237,19 @@ async def test_the_demo_comes_through_the_same_door(monkeypatch: pytest.MonkeyPa
 
 
 async def test_removing_asks_and_says_what_it_frees(tmp_path: Path) -> None:
-    folder = llama(tmp_path / "ms" / "models" / "acme--Gone" / "snapshots" / "master")
-    mine = llama(tmp_path / "here" / "Mine")
+    folder = write_zero_llama(tmp_path / "ms" / "models" / "acme--Gone" / "snapshots" / "master")
+    mine = write_zero_llama(tmp_path / "here" / "Mine")
     async with looking() as it:
         await it.go_to("Gone")
         await it.press("D")
         await it.shows("Remove ms:acme/Gone and free ", "acme--Gone")
         await it.press("enter")  # only y is a yes here
         await it.press("n")
-        assert folder.exists() and not it.screen.confirm.open
+        assert folder.exists() and not it.screen.confirm.is_open
         await it.press("D")
         await it.shows("Remove ms:acme/Gone")
         await it.press("y")
-        await it.until(lambda: not any(e.title == "Gone" for e in it.screen.menu.entries))
+        await it.until(lambda: not any(e.title == "Gone" for e in it.screen.menu.items))
         assert not folder.exists() and "freed" in it.notices()
         await it.go_to("Mine")
         await it.press("D")
@@ -258,11 +258,11 @@ async def test_removing_asks_and_says_what_it_frees(tmp_path: Path) -> None:
 
 
 async def test_what_is_wrong_with_a_model_stands_under_the_list(here: Path) -> None:
-    (llama(here / "Broken") / LARGE).unlink()
+    (write_zero_llama(here / "Broken") / LARGE).unlink()
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 99\n"
-    (llama(here / "Pointers") / LARGE).write_bytes(pointer)
-    llama(here / "Vision", vision_config={"a": 1})
-    llama(here / "Whole")
+    (write_zero_llama(here / "Pointers") / LARGE).write_bytes(pointer)
+    write_zero_llama(here / "Vision", vision_config={"a": 1})
+    write_zero_llama(here / "Whole")
     async with looking() as it:
         for title, state, why in (
             ("Broken", "partial", "no model.safetensors"),
@@ -280,22 +280,22 @@ async def test_what_is_wrong_with_a_model_stands_under_the_list(here: Path) -> N
 async def test_a_model_that_does_not_fit_is_marked(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    llama(here / "Whole")
+    write_zero_llama(here / "Whole")
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "200M")
     async with looking() as it:
         assert "✗" in it.row("Whole") and "✗" in it.row("Qwen 7B Chat")
 
 
 async def test_marked_models_are_opened_together(here: Path) -> None:
-    llama(here / "First")
-    llama(here / "Second")
+    write_zero_llama(here / "First")
+    write_zero_llama(here / "Second")
     async with looking(questions="smoke") as it:
         await it.go_to("First")
         await it.press("space", "down", "enter")
-        assert it.app.return_value == Choice(("./First", "./Second"), "smoke")
+        assert it.app.return_value == ModelSelection(("./First", "./Second"), "smoke")
 
 
-async def test_leaving_asks_while_something_is_fetched(served: tuple[Hub, FileServer]) -> None:
+async def test_leaving_asks_while_something_is_fetched(served: tuple[FakeHub, FileServer]) -> None:
     served[0].stall_after = 200_000
     async with looking() as it:
         await it.type_name(MODEL)
@@ -312,7 +312,7 @@ async def test_leaving_asks_while_something_is_fetched(served: tuple[Hub, FileSe
 
 
 async def test_from_the_start_screen_and_back_while_it_goes_on(
-    served: tuple[Hub, FileServer],
+    served: tuple[FakeHub, FileServer],
 ) -> None:
     hub, _ = served
     hub.stall_after = 200_000
@@ -323,7 +323,7 @@ async def test_from_the_start_screen_and_back_while_it_goes_on(
         await it.shows("Models: find, fetch, remove")
         await it.press("m")
         await it.until(lambda: isinstance(app.screen, ModelsScreen))
-        await it.until(lambda: it.screen.menu.entries)
+        await it.until(lambda: it.screen.menu.items)
         await it.type_name(MODEL)
         await it.shows("Fetch acme/Tiny-Chat?")
         await it.press("y")
@@ -342,7 +342,7 @@ async def test_from_the_start_screen_and_back_while_it_goes_on(
 
 
 async def test_hostile_names_are_only_text(here: Path) -> None:
-    llama(here / "x\x1b]0;gotcha\x07[@click=app.quit]q[/]")
+    write_zero_llama(here / "x\x1b]0;gotcha\x07[@click=app.quit]q[/]")
     async with looking() as it:
         await it.press("home", "down")
         assert "␛]0;gotcha␇[@click=app.quit]q[/]" in it.text() and "\x1b" not in it.text()
@@ -350,7 +350,7 @@ async def test_hostile_names_are_only_text(here: Path) -> None:
 
 @pytest.mark.parametrize("size", [(40, 12), (60, 16), (200, 50)])
 async def test_it_fits_into_every_window(size: tuple[int, int], here: Path) -> None:
-    llama(here / "Whole")
+    write_zero_llama(here / "Whole")
     async with looking(size) as it:
         assert "complete" in it.row("Whole")
         assert max(len(line) for line in it.text().splitlines()) <= size[0]

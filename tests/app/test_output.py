@@ -6,11 +6,11 @@ from typing import Any
 import pyte
 import pytest
 
-from tests.support.both_outputs import Pair, stream
-from tui.app.terminal.terminal_writer import _LOST_S, Pace, Writer
+from tests.support.both_outputs import BothOutputs, stream_frames
+from tui.app.terminal.terminal_writer import _ANSWER_TIMEOUT_S, FlowControl, TerminalWriter
 
 
-class OnPyte(Pair):
+class OnPyte(BothOutputs):
     """Two emulated terminals: one written by us, one by Textual."""
 
     drawn = (0, 0)
@@ -39,7 +39,7 @@ async def test_both_ways_draw_the_same_screen_at_every_frame(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pair = await stream(OnPyte, monkeypatch)
+    pair = await stream_frames(OnPyte, monkeypatch)
     assert pair.frames > 150
     assert pair.lengths[0] * 4 < pair.lengths[1]
 
@@ -53,41 +53,43 @@ class Clock:
 
 def test_at_most_two_frames_are_unanswered() -> None:
     clock = Clock()
-    pace = Pace(clock)
-    assert pace.free() and pace.asks(900) and pace.answered()
-    assert pace.asks(900) and pace.free()
-    assert pace.asks(900) and not pace.free()
+    pace = FlowControl(clock)
+    assert pace.has_room() and pace.begin_query(900) and pace.take_answer()
+    assert pace.begin_query(900) and pace.has_room()
+    assert pace.begin_query(900) and not pace.has_room()
     clock.now = 0.3
-    assert pace.answered() and pace.free() and pace.round_trip_s == 0.3
-    assert pace.asks(900) and not pace.free()
-    clock.now += _LOST_S + 1
-    assert pace.free(), "a lost answer must not stop the screen"
+    assert pace.take_answer() and pace.has_room() and pace.round_trip_s == 0.3
+    assert pace.begin_query(900) and not pace.has_room()
+    clock.now += _ANSWER_TIMEOUT_S + 1
+    assert pace.has_room(), "a lost answer must not stop the screen"
 
 
 def test_a_few_bytes_never_wait() -> None:
-    pace = Pace(Clock())
-    assert pace.asks(100) and pace.answered()
-    assert pace.asks(100) and pace.asks(100) and pace.free(), "a key is not held up by these"
-    assert pace.asks(900) and not pace.free()
+    pace = FlowControl(Clock())
+    assert pace.begin_query(100) and pace.take_answer()
+    assert pace.begin_query(100) and pace.begin_query(100) and pace.has_room(), (
+        "a key is not held up by these"
+    )
+    assert pace.begin_query(900) and not pace.has_room()
 
 
 def test_a_terminal_that_never_answers_is_left_alone() -> None:
-    pace = Pace(Clock())
-    assert [pace.asks(900) for _ in range(5)] == [True, True, True, False, False]
-    assert pace.free()
+    pace = FlowControl(Clock())
+    assert [pace.begin_query(900) for _ in range(5)] == [True, True, True, False, False]
+    assert pace.has_room()
 
 
 def test_an_answer_nobody_asked_for_is_none() -> None:
-    assert not Pace(Clock()).answered()
+    assert not FlowControl(Clock()).take_answer()
 
 
 def test_what_waits_for_the_line_is_drawn_in_one_frame() -> None:
     written: list[str] = []
     waiting = [9]
-    writer = Writer(written.append, lambda: waiting[0])
-    picture = writer._picture = type(writer._picture)(10, 2)
+    writer = TerminalWriter(written.append, lambda: waiting[0])
+    picture = writer._buffer = type(writer._buffer)(10, 2)
     for text in ("a", "ab", "abc"):
-        picture.put(0, 0, [(c, "") for c in text])
+        picture.set_cells(0, 0, [(c, "") for c in text])
         assert not writer.flush(None, False)
     waiting[0] = 0
     assert writer.flush(None, False)

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.both_outputs import Pair, stream
+from tests.support.both_outputs import BothOutputs, stream_frames
 
 XTERM = Path(__file__).parent.parent / "xterm"
 _EVERY = 10
 """Frames between those of which every cell is looked at."""
 
 
-class Recorded(Pair):
+class Recorded(BothOutputs):
     """Frames as the script takes them."""
 
     lines: list[str]
@@ -31,7 +31,7 @@ class Recorded(Pair):
         frame: dict[str, Any] = {"columns": columns, "rows": rows}
         frame |= {"ours": self.ours, "stock": self.stock}
         if self.frames % _EVERY == 0:
-            frame["wanted"] = self.wanted()
+            frame["wanted"] = self.cells()
         self.lines.append(json.dumps(frame))
 
 
@@ -55,7 +55,7 @@ async def test_xterm_shows_the_same_and_keeps_to_its_columns(
     modules: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pair = await stream(Recorded, monkeypatch)
+    pair = await stream_frames(Recorded, monkeypatch)
     assert isinstance(pair, Recorded)
     frames = tmp_path / "frames.jsonl"
     frames.write_text("\n".join(pair.lines), "utf-8")

@@ -13,11 +13,11 @@ from tests.support.sessions import write_session
 from tui import events as ev
 from tui.app.main import make_app
 from tui.app.screens.replay import ReplayScreen
-from tui.app.style.figures import time_of
 from tui.sessions.journal import Journal
 from tui.sessions.player import Player
 from tui.sessions.reader import read
 from tui.settings import Settings
+from tui.text.units import parse_clock
 
 BEAT = 0.06
 
@@ -73,19 +73,19 @@ async def test_it_plays_in_time_and_follows_the_question(tmp_path: Path) -> None
         await it.wait(-1.0)
         await it.wait(2.0)
         assert "word0.49" in it.pane(0) and "word1.49" in it.pane(1)
-        assert "word0.99" not in it.pane(0) and "1/2  logic" in it.screen.bar.text
+        assert "word0.99" not in it.pane(0) and "1/2  logic" in it.screen.question_bar.text
         await it.wait(2.0)
         assert it.screen.question == "q2" and "答0." in it.pane(0)
         await it.wait(10.0)
-        assert it.player.ended and "the end" in it.screen.transport.text
+        assert it.player.has_ended and "the end" in it.screen.transport.text
 
 
 async def test_pausing_and_speeds(tmp_path: Path) -> None:
     async with replaying(tmp_path, tokens=100) as it:
         await it.press("space")
-        assert not it.player.playing and "paused" in it.screen.transport.text
+        assert not it.player.is_playing and "paused" in it.screen.transport.text
         await it.press("space")
-        assert it.player.playing and "1x" in it.screen.transport.text
+        assert it.player.is_playing and "1x" in it.screen.transport.text
         for speed in (2, 4, 8, 8):
             await it.press("greater_than_sign")
             assert it.player.speed == speed and f"{speed}x" in it.screen.transport.text
@@ -113,7 +113,7 @@ async def test_a_token_back_and_a_time_that_is_typed(tmp_path: Path) -> None:
         assert "word1.0" in it.pane(1)
         await it.press("colon")
         await it.press(*["backspace"] * 8, *"0:02.5", "enter")
-        assert it.player.position_us == 2_500_000 and not it.player.playing
+        assert it.player.position_us == 2_500_000 and not it.player.is_playing
         assert "word0.74" in it.pane(0) and "word0.75" not in it.pane(0)
         await it.press("colon")
         await it.press(*"x", "enter")
@@ -126,7 +126,7 @@ async def test_a_token_back_and_a_time_that_is_typed(tmp_path: Path) -> None:
     + [(text, None) for text in ("", "1:", ":1", "-1", "1e3", "a", "1:2:3:4", "٣", "9" * 99)],
 )
 def test_a_time_as_people_write_it(text: str, us: int | None) -> None:
-    assert time_of(text) == us
+    assert parse_clock(text) == us
 
 
 async def test_the_status_bar_says_memory_and_speed_as_they_were(tmp_path: Path) -> None:
@@ -155,9 +155,9 @@ async def test_the_status_bar_says_memory_and_speed_as_they_were(tmp_path: Path)
             await it.press("colon")
             await it.press(*["backspace"] * 8, *str(seconds), "enter")
             for word in said:
-                assert word in it.screen.status.text, (seconds, it.screen.status.text)
+                assert word in it.screen.status_bar.text, (seconds, it.screen.status_bar.text)
             for word in unsaid:
-                assert word not in it.screen.status.text, (seconds, it.screen.status.text)
+                assert word not in it.screen.status_bar.text, (seconds, it.screen.status_bar.text)
 
 
 async def test_steps_by_question(tmp_path: Path) -> None:
@@ -179,12 +179,12 @@ async def test_steps_by_question(tmp_path: Path) -> None:
 async def test_all_at_once_then_looking_around_and_again(tmp_path: Path) -> None:
     async with replaying(tmp_path, tokens=50) as it:
         await it.press("m")
-        assert it.player.speed == math.inf and it.player.ended
+        assert it.player.speed == math.inf and it.player.has_ended
         assert it.screen.question == "q2" and "0.49" in it.pane(0)
         await it.press("n")
         assert it.screen.question == "q1" and "word0.49" in it.pane(0)
         await it.press("space")
-        assert not it.player.ended and "word0.49" not in it.pane(0)
+        assert not it.player.has_ended and "word0.49" not in it.pane(0)
 
 
 async def test_a_session_that_broke_off_is_shown_to_its_end(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
 from tui.board import fold
 from tui.host import filesystem
-from tui.models.resolve import Resolved
+from tui.models.resolve import ResolvedModel
 from tui.questions import Question, QuestionSet
 from tui.run import setup
 from tui.run.conductor import Run
 from tui.sessions import reader
-from tui.sessions.save_fallback import last_words
+from tui.sessions.save_fallback import ensure_saved
 from tui.settings import Settings
 
 LONG = " ".join(f"word{i}" for i in range(200))
@@ -27,8 +27,8 @@ QUESTIONS = QuestionSet("two", "Two", "en", (Question("a", "", (LONG,)), Questio
 
 @asynccontextmanager
 async def asking(folder: Path) -> AsyncIterator[tuple[Pilot[Any], Run, CompareScreen]]:
-    model = Resolved("m", "m", "local", Path("nowhere"), "bf16", "llama", 1000)
-    run = setup.begin([model], QUESTIONS, Settings(), folder, lambda *_: EchoEngine(pace=0.001))
+    model = ResolvedModel("m", "m", "local", Path("nowhere"), "bf16", "llama", 1000)
+    run = setup.begin([model], QUESTIONS, Settings(), folder, lambda *_: EchoEngine(token_s=0.001))
     app = make_app(Settings(), lambda look: CompareScreen(look, run, folder))
     try:
         async with app.run_test(size=(120, 24)) as pilot:
@@ -56,8 +56,8 @@ async def test_answers_go_on_beside_a_red_line_and_a_key_saves_them_elsewhere(
         old = run.path
         limited(old.stat().st_size + 2000)
         await pilot.press("enter")
-        await until(pilot, lambda: "NOT SAVED: File too large" in screen.status.text)
-        assert "(W: elsewhere)" in screen.status.text
+        await until(pilot, lambda: "NOT SAVED: File too large" in screen.status_bar.text)
+        assert "(W: elsewhere)" in screen.status_bar.text
         await until(pilot, lambda: not screen.board.open_answers() and bool(screen.board.answers))
         assert screen.board.answers[0].text.split() == LONG.split(), "the answer goes on"
         await pilot.press("q")
@@ -68,7 +68,7 @@ async def test_answers_go_on_beside_a_red_line_and_a_key_saves_them_elsewhere(
         await pilot.pause(0.1)
         await pilot.press("ctrl+u", *str(tmp_path / "roomy"), "enter")
         await until(pilot, lambda: run.path.parent == tmp_path / "roomy")
-        await until(pilot, lambda: "NOT SAVED" not in screen.status.text)
+        await until(pilot, lambda: "NOT SAVED" not in screen.status_bar.text)
         await pilot.press("n", "enter")
         await until(pilot, lambda: len(screen.board.answers) == 2)
         await until(pilot, lambda: not screen.board.open_answers())
@@ -85,17 +85,17 @@ async def test_who_leaves_all_the_same_finds_the_session_elsewhere(
     async with asking(tmp_path / "full") as (pilot, run, _):
         limited(run.path.stat().st_size + 500)
         await pilot.press("enter")
-        await until(pilot, lambda: bool(run.save_state.error) and run.idle)
+        await until(pilot, lambda: bool(run.save_state.error) and run.is_idle)
         run.close("closed")
         limited(-1)
-        words = last_words(run)
+        words = ensure_saved(run)
     assert words.startswith("File too large: the whole session is in ")
     path = tmp_path / "duibi-cache" / "rescued" / run.path.name
     assert words.endswith(str(path)) and run.path == path
     reading = reader.read(path)
     assert reading.verdict == "complete"
     assert fold(reading.events).answers[0].text.split() == LONG.split()
-    assert last_words(run) == ""
+    assert ensure_saved(run) == ""
 
 
 async def test_a_network_folder_is_told_in_the_screen(
@@ -108,7 +108,7 @@ async def test_a_network_folder_is_told_in_the_screen(
         notices = [notice.message for notice in pilot.app._notifications]
         assert any("is a network disk" in text and str(bucket) in text for text in notices)
         await pilot.press("enter")
-        await until(pilot, lambda: "saved here, copied at the end" in screen.status.text)
+        await until(pilot, lambda: "saved here, copied at the end" in screen.status_bar.text)
         assert list(bucket.iterdir()) == []
-    assert last_words(run) == f"the session was copied to {bucket}"
+    assert ensure_saved(run) == f"the session was copied to {bucket}"
     assert reader.read(bucket / run.path.name).verdict == "complete"

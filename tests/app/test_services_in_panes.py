@@ -10,7 +10,14 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.support.endpoints import clear_proxies, free_port
-from tests.support.fault_server import FaultServer, Received, Reply, good, hang_up, status
+from tests.support.fault_server import (
+    FaultServer,
+    Received,
+    Reply,
+    error_status,
+    good_answer,
+    hang_up,
+)
 from tui import questions as question_sets
 from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
@@ -64,9 +71,9 @@ async def test_all_that_a_service_does_is_seen(
 
     def behave(reply: Reply, received: Received) -> None:
         if received.number == 0:
-            return status(429, "slowly", Retry_After="0.05")(reply, received)
+            return error_status(429, "slowly", Retry_After="0.05")(reply, received)
         if received.number == 3:
-            return good("At last.")(reply, received)
+            return good_answer("At last.")(reply, received)
         reply.head()
         if received.number == 1:
             reply.data({"choices": [{"delta": {"reasoning_content": "Let me see"}}]})
@@ -103,7 +110,7 @@ async def test_a_server_that_is_not_there_yet_is_asked_before_the_readers_eyes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clear_proxies(monkeypatch)
-    monkeypatch.setattr("tui.engines.endpoint.FIRST_WAIT_S", 0.3)
+    monkeypatch.setattr("tui.engines.endpoint.FIRST_BACKOFF_S", 0.3)
     port = free_port()
     async with panes(f"http://127.0.0.1:{port}/v1", tmp_path) as (pilot, screen):
         first = "nothing listens at 127.0.0.1:" + f"{port}; trying again in 0.3 s (1 of 2)"

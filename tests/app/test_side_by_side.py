@@ -23,7 +23,7 @@ def test_changed_characters_are_marked_in_chinese_and_english() -> None:
     marked = [[text for text, style in side if style] for side in (left, right)]
     assert "甲" in marked[0] and "乙" in marked[1]
     assert ("0", "warn reverse") in left and ("1", "warn reverse") in right
-    assert 0.5 < made.same < 1
+    assert 0.5 < made.similarity < 1
 
 
 def test_hostile_text_is_made_harmless() -> None:
@@ -32,7 +32,7 @@ def test_hostile_text_is_made_harmless() -> None:
 
 
 def test_nothing_at_all() -> None:
-    assert side_by_side("", "", 20).same == 1.0
+    assert side_by_side("", "", 20).similarity == 1.0
 
 
 TEXTS = st.text(alphabet="ab 中文。\n", max_size=60)

@@ -19,7 +19,7 @@ async def test_every_pane_can_be_read_in_every_room(count: int) -> None:
             await it.beat()
             seen = set()
             for _ in range(count + 1):  # the panes and the prompt
-                for pane in grid.shown():
+                for pane in grid.visible_panes():
                     text = "\n".join(it.pane(pane.index))
                     assert f"the answer of {pane.index}" in text, (columns, rows)
                     region = pane.region
@@ -27,7 +27,7 @@ async def test_every_pane_can_be_read_in_every_room(count: int) -> None:
                     seen.add(pane.index)
                 await it.press("tab")
             assert seen == set(range(count)), (columns, rows)
-            status = it.screen.status.region
+            status = it.screen.status_bar.region
             assert status.height == 1 and status.bottom <= rows
-            assert it.screen.prompt.region.bottom <= rows and it.screen.bar.region.y == 0
-            assert it.screen.keys.display == (columns >= 60 and rows >= 16), "40x12: no footer"
+            assert it.screen.prompt.region.bottom <= rows and it.screen.question_bar.region.y == 0
+            assert it.screen.keys_bar.display == (columns >= 60 and rows >= 16), "40x12: no footer"

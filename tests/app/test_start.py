@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.support.checkpoints import llama
+from tests.support.checkpoints import write_zero_llama
 from tests.support.sessions import HEADER, write_session
 from tui.app.app import DuibiApp
 from tui.app.main import make_app, show_replay, show_start, start_screen
 from tui.app.screens.replay import ReplayScreen
-from tui.app.screens.start import Choice, StartScreen
+from tui.app.screens.start import ModelSelection, StartScreen
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions.player import Player
@@ -65,29 +65,29 @@ async def test_sessions_models_and_sets_are_listed(samples: Path) -> None:
 
 async def test_choosing_models_under_a_question_set() -> None:
     async with starting(questions="tongji") as (app, screen, pilot):
-        titles = [entry.detail for entry in screen.menu.entries]
+        titles = [entry.detail for entry in screen.menu.items]
         await pilot.press(*["down"] * titles.index("smoke"), "enter")
         await pilot.pause(0.1)
-        assert [entry.detail for entry in screen.menu.entries if entry.marked] == ["smoke"]
+        assert [entry.detail for entry in screen.menu.items if entry.marked] == ["smoke"]
         await pilot.press("home", "enter")
         await pilot.pause(0.1)
-        assert app.return_value == Choice(("demo@bf16", "demo@fp32"), "smoke")
+        assert app.return_value == ModelSelection(("demo@bf16", "demo@fp32"), "smoke")
 
 
 async def test_several_models_are_marked_and_opened_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    llama(tmp_path / "Mine [-x]")
+    write_zero_llama(tmp_path / "Mine [-x]")
     async with starting() as (app, screen, pilot):
-        assert [entry.title for entry in screen.menu.entries][1] == "Mine [-x]"
+        assert [entry.title for entry in screen.menu.items][1] == "Mine [-x]"
         await pilot.press("space", "down", "space")
         await pilot.pause(0.1)
-        assert sum(entry.marked for entry in screen.menu.entries) == 3  # with the question set
+        assert sum(entry.marked for entry in screen.menu.items) == 3  # with the question set
         await pilot.press("enter")
         await pilot.pause(0.1)
         choice = app.return_value
-        assert isinstance(choice, Choice)
+        assert isinstance(choice, ModelSelection)
         assert choice.references[:2] == ("demo@bf16", "demo@fp32")
         assert choice.references[2].endswith("Mine [-x]")
 

@@ -4,14 +4,14 @@ import pytest
 from rich.cells import cell_len
 
 from tests.app.test_compare import stage
-from tests.support.source import Script
-from tui.app.widgets.status_bar import time_left_us, used_before
-from tui.board import HISTORY, Board, fold
+from tests.support.source import EventScript
+from tui.app.widgets.status_bar import memory_bars, time_left_us
+from tui.board import MEMORY_SAMPLES, Board, fold
 from tui.events import RUN, Answered, Asked, Memory
 
 
 def test_time_left_is_that_of_the_slowest_model_by_its_answers_so_far() -> None:
-    run = Script("a", "b")
+    run = EventScript("a", "b")
     for model in (0, 1):
         run.asked(model, model, "logic")
         run.answered(model, model)  # 900 ms
@@ -23,14 +23,14 @@ def test_time_left_is_that_of_the_slowest_model_by_its_answers_so_far() -> None:
 
 
 def test_without_an_answer_to_go_by_nothing_is_promised() -> None:
-    run = Script("a")
+    run = EventScript("a")
     run.say(0, Asked(0, "logic", "?"), Asked(1, "code", "?"))
     assert time_left_us(fold(run.all)) is None
 
 
 def used(*samples: tuple[int, int]) -> Board:
     """A board after (second, eighths of the limit) of the machine's memory."""
-    run = Script("a")
+    run = EventScript("a")
     for second, eighths in samples:
         run.t_us = second * 1_000_000
         run.say(RUN, Memory(used=eighths << 30, limit=8 << 30), us=0)
@@ -38,12 +38,12 @@ def used(*samples: tuple[int, int]) -> Board:
 
 
 def test_the_history_of_memory_is_short_and_fills_what_was_not_told() -> None:
-    assert used_before(used((0, 1))) == "", "one figure is no history"
-    assert used_before(used((0, 1), (4, 3), (11, 2))) == "▄▃", "the highest of each ten seconds"
-    assert used_before(used((0, 1), (45, 8))) == "▂▂▂▂█"
+    assert memory_bars(used((0, 1))) == "", "one figure is no history"
+    assert memory_bars(used((0, 1), (4, 3), (11, 2))) == "▄▃", "the highest of each ten seconds"
+    assert memory_bars(used((0, 1), (45, 8))) == "▂▂▂▂█"
     board = used(*((10 * n, n % 8) for n in range(50)))
-    assert len(board.used_before) == HISTORY and used_before(board) == "▃▄▅▆▇█▁▂"
-    assert used_before(used((0, 1), (100_000, 7))) == "▂" * (HISTORY - 1) + "█"
+    assert len(board.memory_history) == MEMORY_SAMPLES and memory_bars(board) == "▃▄▅▆▇█▁▂"
+    assert memory_bars(used((0, 1), (100_000, 7))) == "▂" * (MEMORY_SAMPLES - 1) + "█"
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ async def test_the_memory_of_two_models_can_be_read_in_80_columns(
             it.run.say(model, Asked(2 + model, "code", "?"))
         it.run.say(RUN, Memory(used=13 << 30, limit=24 << 30))
         await it.beat()
-        said = it.screen.status.text
+        said = it.screen.status_bar.text
         assert cell_len(said) <= 80
         for part in (*names, "536+104 MB", "1023 MB+16 GB", "13 GB of 24 GB", "saved"):
             assert part in said, said
         await it.pilot.resize_terminal(150, 30)
         await it.beat()
-        said = it.screen.status.text
+        said = it.screen.status_bar.text
         for part in (*labels, "536 MB + 104 MB mapped", "memory 13 GB of 24 GB", "to go"):
             assert part in said, said

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.app.pane.wrapping import Wrapped, clip, wrap_line
+from tui.app.pane.wrapping import WrappedText, clip, wrap_line
 
 TEXT = st.text(alphabet="ab  \n\t,.（）“”，。逻辑推理甲乙丙👩‍👧❤️é", max_size=200)
 
@@ -16,15 +16,15 @@ def test_appending_in_pieces_gives_the_rows_of_the_whole(
 ) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    grown = Wrapped(width)
+    grown = WrappedText(width)
     for piece in pieces:
         grown.append(piece)
-    assert grown.rows == (Wrapped(width, text).rows or grown.rows)
+    assert grown.rows == (WrappedText(width, text).rows or grown.rows)
 
 
 @given(TEXT, st.integers(min_value=6, max_value=40))
 def test_rows_fit_and_nothing_but_spaces_is_lost(text: str, width: int) -> None:
-    rows = Wrapped(width, text).rows
+    rows = WrappedText(width, text).rows
     assert all(cell_len(row.rstrip(" ")) <= width for row in rows)
     kept = "".join(rows).replace(" ", "")
     assert kept == text.replace("\n", "").replace("\t", "").replace(" ", "")
@@ -37,7 +37,7 @@ def test_words_stay_whole_and_the_space_at_a_break_is_dropped() -> None:
 
 
 def test_a_word_that_grows_moves_whole_to_the_next_row() -> None:
-    wrapped = Wrapped(10, "hello wor")
+    wrapped = WrappedText(10, "hello wor")
     assert wrapped.append("ldly") == 0
     assert wrapped.rows == ["hello", "worldly"]
 
@@ -49,11 +49,11 @@ def test_chinese_breaks_anywhere_but_not_before_closing_punctuation() -> None:
 
 
 def test_indentation_of_code_is_kept() -> None:
-    assert Wrapped(20, "def f():\n\treturn 1").rows == ["def f():", "    return 1"]
+    assert WrappedText(20, "def f():\n\treturn 1").rows == ["def f():", "    return 1"]
 
 
 def test_cost_of_a_piece_does_not_grow_with_the_text() -> None:
-    wrapped = Wrapped(40)
+    wrapped = WrappedText(40)
 
     def cost() -> float:
         begun = time.perf_counter()

@@ -8,17 +8,17 @@ import pytest
 
 from tests.support import tiny
 from tui.checkpoints import quantised_cache
-from tui.checkpoints.gguf_cache import conversions, converted_name
-from tui.cli import call as run
+from tui.checkpoints.gguf_cache import conversion_name, conversions_root
+from tui.cli import run_command_line as run
 from tui.cli.commands import bench
 from tui.host import cpu, page_cache
-from tui.models.resolve import Resolved
+from tui.models.resolve import ResolvedModel
 
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("DUIBI_CACHE_DIR", str(tmp_path / "cache"))
-    folder = tiny.llama(tmp_path / "tiny")
+    folder = tiny.write_llama(tmp_path / "tiny")
     (folder / "generation_config.json").write_text("{}")
     return str(folder)
 
@@ -50,10 +50,10 @@ def test_a_cold_load_is_from_the_disk_and_said(
     given = ["--cold", "--prompt", "20", "--new", "2", "--repeat", "1"]
     path = tmp_path / "tiny" / "model.safetensors"
     page_cache.drop([path])
-    if page_cache.share([path]):
+    if page_cache.cached_share([path]):
         pytest.skip("this file system keeps every page")
     path.read_bytes()
-    assert page_cache.share([path]) == 1
+    assert page_cache.cached_share([path]) == 1
     assert run(["bench", model, *given]) == 0
     head, row = capsys.readouterr().out.splitlines()
     said = row[head.index("FILE CACHE") :].split()[0]
@@ -61,8 +61,8 @@ def test_a_cold_load_is_from_the_disk_and_said(
 
 
 def test_what_of_no_file_is_in_memory_is_not_known(tmp_path: Path) -> None:
-    assert page_cache.share([tmp_path / "gone"]) is None
-    assert page_cache.share([]) is None
+    assert page_cache.cached_share([tmp_path / "gone"]) is None
+    assert page_cache.cached_share([]) is None
 
 
 @pytest.mark.parametrize(
@@ -86,25 +86,25 @@ def test_a_cold_load_counts_the_files_it_reads_not_those_they_were_made_of(
 ) -> None:
     gguf = tmp_path / "m.gguf"
     gguf.write_bytes(b"GGUF" + bytes(60))
-    asked = Resolved("m", "m", "local", gguf, dtype="int8")
-    assert bench._files(asked) == [gguf]
-    made = conversions() / converted_name(gguf)
+    asked = ResolvedModel("m", "m", "local", gguf, dtype="int8")
+    assert bench._weight_files(asked) == [gguf]
+    made = conversions_root() / conversion_name(gguf)
     shutil.copytree(model, made)
-    assert bench._files(asked) == [made / "model.safetensors"]
-    kept = quantised_cache.root() / f"k-int8-{quantised_cache.RECIPE}"
+    assert bench._weight_files(asked) == [made / "model.safetensors"]
+    kept = quantised_cache.root() / f"k-int8-{quantised_cache.QUANTISER_VERSION}"
     kept.mkdir(parents=True)
     (kept / "model.safetensors").write_bytes(b"x")
     told = {"source": str(made.resolve()), "dtype": "int8"}
     (kept / quantised_cache.MANIFEST).write_text(json.dumps(told))
-    assert bench._files(asked) == [kept / "model.safetensors"]
+    assert bench._weight_files(asked) == [kept / "model.safetensors"]
 
 
 def test_cores_that_others_use_are_left_to_them_and_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cpu, "cores", lambda: 8)
-    monkeypatch.setattr(cpu.Others, "look", lambda self, own: 1.1)
-    assert bench._cores() == 7
+    monkeypatch.setattr(cpu.OtherProcesses, "cores_used", lambda self, own: 1.1)
+    assert bench._free_cores() == 7
     assert "other programs use 1.1 of 8 cores: measured with 7" in capsys.readouterr().err
-    monkeypatch.setattr(cpu.Others, "look", lambda self, own: 0.1)
-    assert (bench._cores(), capsys.readouterr().err) == (8, "")
+    monkeypatch.setattr(cpu.OtherProcesses, "cores_used", lambda self, own: 0.1)
+    assert (bench._free_cores(), capsys.readouterr().err) == (8, "")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recorded import header, record
+from tests.support.recorded import record_session, recorded_header
 from tui import cli
 
 PEERS = Path(os.environ.get("DUIBI_PEERS") or Path(sys.prefix) / "peers")
@@ -36,15 +36,15 @@ def path(tmp_path: Path) -> Path:
         {"id": f"q{i}", "category": "c", "turns": ["?"], "reference": reference}
         for i, reference in enumerate(REFERENCES)
     ]
-    head = header(["a@bf16", "b@fp32"], questions)
-    return record(tmp_path / "s", head, lambda m, q: ANSWERS[m, q])
+    head = recorded_header(["a@bf16", "b@fp32"], questions)
+    return record_session(tmp_path / "s", head, lambda m, q: ANSWERS[m, q])
 
 
 def test_a_folder_without_an_encoder_is_one_line(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     for command in ("score", "report"):
-        assert cli.call([command, str(path), "--encoder", str(tmp_path)]) == 2
+        assert cli.run_command_line([command, str(path), "--encoder", str(tmp_path)]) == 2
         err = capsys.readouterr().err
         assert "holds no encoder" in err and "bert-base-chinese" in err
 
@@ -56,7 +56,7 @@ def test_an_encoder_that_cannot_be_loaded_is_one_line(
     folder = tmp_path / "encoder"
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "bert", "num_hidden_layers": 2}')
-    assert cli.call(["score", str(path), "--encoder", str(folder)]) == 2
+    assert cli.run_command_line(["score", str(path), "--encoder", str(folder)]) == 2
     err = capsys.readouterr().err
     assert "cannot encode" in err and "Traceback" not in err and len(err.splitlines()) == 2
 
@@ -67,14 +67,17 @@ def test_scores_are_those_of_the_authors_package(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     # Four of six layers up is what the program takes by itself.
-    assert cli.call(["score", str(path), "--encoder", str(ENCODER), "--json"]) == 0
+    assert cli.run_command_line(["score", str(path), "--encoder", str(ENCODER), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["overlap"]
     found = {(int(r["model"] == "b@fp32"), int(r["question"][1])): r["bertscore_f1"] for r in rows}
     assert found == pytest.approx(AUTHORS, abs=0.01)
     out = tmp_path / "r.md"
-    assert cli.call(["report", str(path), "--encoder", str(ENCODER), "--out", str(out)]) == 0
+    assert (
+        cli.run_command_line(["report", str(path), "--encoder", str(ENCODER), "--out", str(out)])
+        == 0
+    )
     text = out.read_text("utf-8")
     assert "BERTScore F1" in text and "with the encoder model, layer 4" in text
     median_of_a = (AUTHORS[0, 0] + AUTHORS[0, 1]) / 2
     assert f"{median_of_a:.1f} (n 2)" in text
-    assert cli.call(["rank", str(path)]) == 2, "overlap is nothing to rank by"
+    assert cli.run_command_line(["rank", str(path)]) == 2, "overlap is nothing to rank by"

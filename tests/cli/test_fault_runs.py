@@ -8,29 +8,29 @@ from pathlib import Path
 import pytest
 
 from tests.support import endpoint_faults
-from tests.support.endpoint_faults import Fault
+from tests.support.endpoint_faults import ServiceFault
 from tests.support.endpoints import clear_proxies, free_port, full_backlog
 from tests.support.fault_server import (
     Behaviour,
     FaultServer,
     Received,
     Reply,
-    a_token,
-    good,
+    error_status,
+    good_answer,
     hang_up,
-    head,
-    status,
-    then,
+    in_order,
+    send_head,
+    send_token,
 )
 from tui.board import Answer, Board, fold
-from tui.cli import call as run
+from tui.cli import run_command_line as run
 from tui.host import paths
 from tui.sessions import reader
 
 
 def _once(code: int, **headers: str) -> Behaviour:
     def behave(reply: Reply, received: Received) -> None:
-        (good("fine") if received.number else status(code, **headers))(reply, received)
+        (good_answer("fine") if received.number else error_status(code, **headers))(reply, received)
 
     return behave
 
@@ -41,15 +41,17 @@ _FAILING = (
     *("HTML 200", "JSON 200 without stream", "invalid JSON line", "invalid UTF-8", "1 MiB line"),
     *("error in mid stream", "401", "404", "429", "redirect"),
 )
-FAULTS: dict[str, Fault] = {
+FAULTS: dict[str, ServiceFault] = {
     **{name: endpoint_faults.FAULTS[name] for name in _FAILING},
-    "429 with an absurd Retry-After": Fault(
-        status(429, Retry_After="1e400"), "rate_limited", asked=3
+    "429 with an absurd Retry-After": ServiceFault(
+        error_status(429, Retry_After="1e400"), "rate_limited", asked=3
     ),
-    "cut after finish": Fault(then(head, a_token, Reply.finish, hang_up), kept="half"),
-    "empty choices": Fault(
-        then(
-            head,
+    "cut after finish": ServiceFault(
+        in_order(send_head, send_token, Reply.finish, hang_up), kept="half"
+    ),
+    "empty choices": ServiceFault(
+        in_order(
+            send_head,
             lambda r: r.data({"choices": []}),
             lambda r: r.token("fine"),
             Reply.finish,
@@ -57,11 +59,11 @@ FAULTS: dict[str, Fault] = {
         ),
         kept="fine",
     ),
-    "missing usage": Fault(
-        then(head, lambda r: r.token("fine"), Reply.finish, Reply.done), kept="fine"
+    "missing usage": ServiceFault(
+        in_order(send_head, lambda r: r.token("fine"), Reply.finish, Reply.done), kept="fine"
     ),
-    "429 with Retry-After": Fault(_once(429, Retry_After="0.05"), kept="fine", asked=2),
-    "500 then success": Fault(_once(500), kept="fine", asked=2),
+    "429 with Retry-After": ServiceFault(_once(429, Retry_After="0.05"), kept="fine", asked=2),
+    "500 then success": ServiceFault(_once(500), kept="fine", asked=2),
 }
 
 
@@ -71,8 +73,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     clear_proxies(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DUIBI_API_KEY", raising=False)
-    monkeypatch.setattr("tui.engines.endpoint.FIRST_WAIT_S", 0.02)
-    monkeypatch.setattr("tui.engines.endpoint.LONGEST_WAIT_S", 0.2)
+    monkeypatch.setattr("tui.engines.endpoint.FIRST_BACKOFF_S", 0.02)
+    monkeypatch.setattr("tui.engines.endpoint.MAX_BACKOFF_S", 0.2)
     Path("one.txt").write_text("hello\n")
 
 
@@ -94,7 +96,7 @@ def asked_of(url: str, connect_s: float = 1.0) -> tuple[int, Board, Answer]:
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_ends_as_documented(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     fault = FAULTS[name]
-    with FaultServer(fault.does) as server:
+    with FaultServer(fault.behaviour) as server:
         code, _, answer = asked_of(server.url)
         assert (code, server.asked) == (3 if fault.cause else 0, fault.asked)
     told = capsys.readouterr().err
@@ -122,7 +124,7 @@ def _unknown_host() -> Iterator[str]:
 
 @contextmanager
 def _no_tls() -> Iterator[str]:
-    with FaultServer(good("x")) as server:
+    with FaultServer(good_answer("x")) as server:
         yield f"https://127.0.0.1:{server.port}/v1"
 
 

@@ -94,7 +94,7 @@ def test_the_unexpected_is_one_line_and_a_traceback_in_the_log(
 
     monkeypatch.setenv("SOME_TOKEN", "canary-of-a-token")
     monkeypatch.setattr(cli, "_dispatch", fail)
-    assert cli.call([]) == 1
+    assert cli.run_command_line([]) == 1
     told = capfd.readouterr().err
     assert told.startswith("duibi: unexpected RuntimeError") and "Traceback" not in told
     log = paths.log_file().read_text()
@@ -124,7 +124,7 @@ def test_ctrl_c_and_a_reader_that_went_away_are_no_errors(monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_dispatch", interrupted)
-    assert cli.call([]) == 130
+    assert cli.run_command_line([]) == 130
 
 
 def test_questions_list_and_show_are_data_on_stdout() -> None:

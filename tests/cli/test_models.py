@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny
-from tests.support.checkpoints import llama
-from tests.support.demo import put_demo
-from tui.cli import call as run
+from tests.support.checkpoints import write_zero_llama
+from tests.support.demo import link_demo
+from tui.cli import run_command_line as run
 from tui.cli.support import download_progress
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.models.download_offer import Offer
+from tui.models.download_offer import DownloadOffer
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +29,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def snapshot(tmp_path: Path) -> Path:
-    return llama(tmp_path / "ms" / "models" / "acme--Tiny" / "snapshots" / "master")
+    return write_zero_llama(tmp_path / "ms" / "models" / "acme--Tiny" / "snapshots" / "master")
 
 
 def test_list_shows_what_is_here_and_what_is_wrong(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    llama(here / "good")
-    (llama(here / "bad\x1b[31m") / "model.safetensors").unlink()
+    write_zero_llama(here / "good")
+    (write_zero_llama(here / "bad\x1b[31m") / "model.safetensors").unlink()
     assert run(["models", "list"]) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
@@ -68,7 +68,7 @@ def test_get_prints_where_a_model_is(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_inspect_says_whether_it_can_be_loaded(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tiny.llama(here / "good")
+    tiny.write_llama(here / "good")
     assert run(["models", "inspect", "./good"]) == 0
     shown = capsys.readouterr().out
     assert "can be loaded" in shown
@@ -87,7 +87,7 @@ def test_inspect_says_whether_it_can_be_loaded(
 def test_fit_compares_with_what_is_free(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    llama(here / "good")
+    write_zero_llama(here / "good")
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "2G")
     assert run(["models", "fit", "demo", "./good"]) == 0
     assert "too much" not in capsys.readouterr().out
@@ -129,20 +129,20 @@ def test_rm_frees_a_cache_and_nothing_of_a_person(
     assert list((tmp_path / "ms" / "models").iterdir()) == []
     assert "freed" in capsys.readouterr().err
     assert run(["models", "rm", "ms:acme/Tiny", "--yes"]) == 2
-    llama(here / "mine")
+    write_zero_llama(here / "mine")
     assert run(["models", "rm", "./mine", "--yes"]) == 2
     assert (here / "mine" / "config.json").exists()
 
 
 def test_rm_of_a_path_in_a_cache_stays_in_it(tmp_path: Path, here: Path) -> None:
     hf = tmp_path / "hf" / "models--acme--Linked"
-    outside = llama(tmp_path / "outside")
+    outside = write_zero_llama(tmp_path / "outside")
     (hf / "snapshots").mkdir(parents=True)
     (hf / "snapshots" / "abc").symlink_to(outside)
     assert run(["models", "rm", str(hf / "snapshots" / "abc"), "--yes"]) == 2
     assert (outside / "config.json").exists()
     (hf / "snapshots" / "abc").unlink()
-    llama(hf / "snapshots" / "abc")
+    write_zero_llama(hf / "snapshots" / "abc")
     assert run(["models", "rm", str(hf / "snapshots" / "abc"), "--yes"]) == 0
     assert not hf.exists() and (tmp_path / "hf").exists()
     assert run(["models", "rm", str(tmp_path / "hf"), "--yes"]) == 2
@@ -150,11 +150,11 @@ def test_rm_of_a_path_in_a_cache_stays_in_it(tmp_path: Path, here: Path) -> None
 
 
 def test_rm_of_the_demo_takes_its_conversion_along(capsys: pytest.CaptureFixture[str]) -> None:
-    put_demo(cache_dir())
+    link_demo(cache_dir())
     conversion = cache_dir() / "converted" / f"{demo.path().stem}-0123456789abcdef"
     conversion.mkdir(parents=True)
     assert run(["models", "rm", "demo", "--yes"]) == 0
-    assert not demo.present() and not conversion.exists()
+    assert not demo.is_present() and not conversion.exists()
 
 
 class Screen(io.StringIO):
@@ -207,13 +207,13 @@ def test_a_person_is_asked_on_a_terminal(
     with os.fdopen(slave, "r", encoding="utf-8") as terminal:
         monkeypatch.setattr(sys, "stdin", terminal)
         monkeypatch.setattr(sys, "stderr", Screen())
-        assert download_progress.ask("Really?", default) is wanted
+        assert download_progress.ask_yes_no("Really?", default) is wanted
     os.close(master)
 
 
 def test_where_nobody_can_answer_it_is_said_and_done(capsys: pytest.CaptureFixture[str]) -> None:
-    offer = Offer("acme/Tiny", "ModelScope", 3, 93_000_000, 0, Path("/there"), 10**11)
-    assert download_progress.cli_consent(offer)
+    offer = DownloadOffer("acme/Tiny", "ModelScope", 3, 93_000_000, 0, Path("/there"), 10**11)
+    assert download_progress.ask_consent(offer)
     told = capsys.readouterr().err
     assert "3 files, 93 MB, into /there (100 GB free)" in told
-    assert not download_progress.ask("Remove?")
+    assert not download_progress.ask_yes_no("Remove?")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import tiny
 from tui.checkpoints import quantised_cache
-from tui.cli import call as run
+from tui.cli import run_command_line as run
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def told(capsys: pytest.CaptureFixture[str], *given: str) -> Any:
 
 
 def test_made_kept_listed_and_removed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny.llama(here / "tiny", hidden_size=256, intermediate_size=512)
+    tiny.write_llama(here / "tiny", hidden_size=256, intermediate_size=512)
     left = here / "cache" / "formats" / "x-int4-1.999999999.part"
     left.mkdir(parents=True)
     made = told(capsys, "quantize", "./tiny", "--to", "int4")
@@ -47,11 +47,11 @@ def test_made_kept_listed_and_removed(here: Path, capsys: pytest.CaptureFixture[
     assert run(["models", "list"]) == 0
     assert "int8 " in capsys.readouterr().out
     assert run(["models", "rm", "./tiny", "--yes"]) == 0
-    assert not list(quantised_cache.kept()) and (here / "tiny" / "config.json").exists()
+    assert not list(quantised_cache.entries()) and (here / "tiny" / "config.json").exists()
 
 
 def test_nonsense_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny.llama(here / "tiny")
+    tiny.write_llama(here / "tiny")
     assert run(["models", "quantize", "./tiny", "--to", "int3"]) == 2
     assert "use int8 or int4" in capsys.readouterr().err
     assert run(["models", "quantize", "./nothing"]) == 2
@@ -62,7 +62,7 @@ def test_nonsense_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_an_interrupted_one_leaves_nothing_and_can_be_asked_again(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tiny.llama(here / "m", hidden_size=512, intermediate_size=2048, num_hidden_layers=12)
+    tiny.write_llama(here / "m", hidden_size=512, intermediate_size=2048, num_hidden_layers=12)
     formats = here / "cache" / "formats"
     command = [sys.executable, "-m", "tui", "models", "quantize", "./m", "--to", "int4"]
     root = str(Path(__file__).parents[2])
@@ -78,5 +78,5 @@ def test_an_interrupted_one_leaves_nothing_and_can_be_asked_again(
         time.sleep(0.002)
     child.send_signal(signal.SIGINT)
     assert child.wait(60) == 130
-    assert not list(formats.glob("*.part")) and not list(quantised_cache.kept())
+    assert not list(formats.glob("*.part")) and not list(quantised_cache.entries())
     assert told(capsys, "quantize", "./m", "--to", "int4")["made"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recorded import header, record
+from tests.support.recorded import record_session, recorded_header
 from tests.support.terminal import DUIBI, Terminal
 from tui import cli
 from tui.board import fold
@@ -21,7 +21,7 @@ def text(model: int, question: int) -> str:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return record(tmp_path / "s", header(LABELS, QUESTIONS), text)
+    return record_session(tmp_path / "s", recorded_header(LABELS, QUESTIONS), text)
 
 
 def press(terminal: Terminal, keys: str, wanted: str) -> None:
@@ -89,7 +89,7 @@ def test_blind_broken_off_tells_nothing(path: Path) -> None:
 
 
 def test_no_answers_and_no_session(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    empty = record(tmp_path / "s", header(LABELS, []), text)
-    assert cli.call(["rate", str(empty)]) == 0
+    empty = record_session(tmp_path / "s", recorded_header(LABELS, []), text)
+    assert cli.run_command_line(["rate", str(empty)]) == 0
     assert "no complete answers" in capsys.readouterr().err
-    assert cli.call(["rate", "nothing"]) == 2
+    assert cli.run_command_line(["rate", "nothing"]) == 2

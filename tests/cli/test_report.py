@@ -11,7 +11,7 @@ from pathlib import Path
 import html5lib
 import pytest
 
-from tests.support.recorded import RUN, header, record
+from tests.support.recorded import RUN, record_session, recorded_header
 from tui import cli
 from tui import events as ev
 from tui.sessions import reader
@@ -36,14 +36,14 @@ def path(tmp_path: Path) -> Path:
         (RUN, ev.Voted("one", 0, 2, "left")),
         (RUN, ev.Judged("one", 0, 2, "left", "demo@bf16", ["left", "left"], ["r", "r"])),
     ]
-    head = header(["a@bf16", "b@fp32"], QUESTIONS)
-    return record(tmp_path / "s", head, lambda m, q: f"{m}-{q} 回答" * 4, extra)
+    head = recorded_header(["a@bf16", "b@fp32"], QUESTIONS)
+    return record_session(tmp_path / "s", head, lambda m, q: f"{m}-{q} 回答" * 4, extra)
 
 
 def test_each_format_by_the_name_of_the_file(path: Path, tmp_path: Path) -> None:
     for suffix in ("md", "html", "csv", "jsonl"):
         out = tmp_path / f"report.{suffix}"
-        assert cli.call(["report", str(path), "--out", str(out), "--lang", "zh"]) == 0
+        assert cli.run_command_line(["report", str(path), "--out", str(out), "--lang", "zh"]) == 0
         assert out.stat().st_size > 300
     assert (tmp_path / "report.md").read_text("utf-8").startswith("# 中文语义八问：2 个模型")
     html5lib.HTMLParser(strict=True).parse((tmp_path / "report.html").read_text("utf-8"))
@@ -57,19 +57,19 @@ def test_each_format_by_the_name_of_the_file(path: Path, tmp_path: Path) -> None
 
 def test_cast_plays_one_session(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "run.cast"
-    assert cli.call(["report", str(path), "--out", str(out)]) == 0
+    assert cli.run_command_line(["report", str(path), "--out", str(out)]) == 0
     head, *events = out.read_text("utf-8").splitlines()
     assert json.loads(head)["version"] == 3 and len(events) > 20
     copy = tmp_path / "copy.duibi"
     copy.write_bytes(path.read_bytes())
-    assert cli.call(["report", str(path), str(copy), "--format", "cast"]) == 2
+    assert cli.run_command_line(["report", str(path), str(copy), "--format", "cast"]) == 2
     assert "one session" in capsys.readouterr().err
 
 
 def test_the_report_is_the_same_text_each_time(path: Path, capsys: pytest.CaptureFixture) -> None:
     texts = []
     for _ in range(2):
-        assert cli.call(["report", str(path), "--format", "html"]) == 0
+        assert cli.run_command_line(["report", str(path), "--format", "html"]) == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1] and texts[0].startswith("<!DOCTYPE html>")
 
@@ -82,12 +82,12 @@ def size_of(png: bytes) -> tuple[int, int]:
 
 def test_the_panes_of_each_question_are_drawn(path: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
-    assert cli.call(["report", str(path), "--out", str(out), "--lang", "zh"]) == 0
+    assert cli.run_command_line(["report", str(path), "--out", str(out), "--lang", "zh"]) == 0
     page = out.read_text("utf-8")
     assert page.count('<details class="picture">') == 2 and "<img" not in page
     first, second = page.split('<details class="picture">')[1:]
     assert "0-0" in first and "1-0" in first and "0-1" in second and "1-1" in second
-    assert cli.call(["report", str(path), "--out", str(out), "--no-pictures"]) == 0
+    assert cli.run_command_line(["report", str(path), "--out", str(out), "--no-pictures"]) == 0
     assert '<details class="picture">' not in out.read_text("utf-8")
 
 
@@ -95,17 +95,17 @@ def test_pictures_as_png_within_html_and_beside_markdown(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     out = tmp_path / "the report.html"
-    assert cli.call(["report", str(path), "--out", str(out), "--png"]) == 0
+    assert cli.run_command_line(["report", str(path), "--out", str(out), "--png"]) == 0
     held = re.findall(r'<img src="data:image/png;base64,([^"]+)"', out.read_text("utf-8"))
     pngs = [base64.b64decode(text) for text in held]
     assert len(pngs) == 2 and pngs[0] != pngs[1]
     assert all(size_of(png)[0] == 1600 and size_of(png)[1] > 500 for png in pngs)
     html5lib.HTMLParser(strict=True).parse(out.read_text("utf-8"))
     out = tmp_path / "the report.md"
-    assert cli.call(["report", str(path), "--out", str(out), "--png"]) == 0
+    assert cli.run_command_line(["report", str(path), "--out", str(out), "--png"]) == 0
     assert "](the%20report-pictures/2.png)" in out.read_text("utf-8")
     assert [p.read_bytes() for p in sorted(tmp_path.glob("*-pictures/*.png"))] == pngs
-    assert cli.call(["report", str(path), "--format", "md", "--png"]) == 2
+    assert cli.run_command_line(["report", str(path), "--format", "md", "--png"]) == 2
     assert "--out" in capsys.readouterr().err
 
 
@@ -114,7 +114,7 @@ def test_without_the_extra_png_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     out = tmp_path / "report.html"
-    assert cli.call(["report", str(path), "--out", str(out), "--png"]) == 2
+    assert cli.run_command_line(["report", str(path), "--out", str(out), "--png"]) == 2
     err = capsys.readouterr().err
     assert "pip install resvg-py" in err and "Traceback" not in err and not out.exists()
 
@@ -131,29 +131,29 @@ def test_without_the_extra_png_says_how_to_get_it(
 def test_mistakes_are_one_line(
     path: Path, capsys: pytest.CaptureFixture, more: list[str], wanted: str
 ) -> None:
-    assert cli.call(["report", str(path), *more]) == 2
+    assert cli.run_command_line(["report", str(path), *more]) == 2
     err = capsys.readouterr().err
     assert wanted in err and "Traceback" not in err and len(err.splitlines()) <= 2
 
 
 def test_score_runs_checks_and_overlap(path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert cli.call(["score", str(path), "--json"]) == 0
+    assert cli.run_command_line(["score", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     passed = {(r["model"], r["question"]): r["passed"] for r in found["checks"]["results"]}
     assert passed["a@bf16", "one"] and not passed["b@fp32", "one"]
     assert {r["reason"] for r in found["checks"]["results"] if r["question"] == "two"} == {"broken"}
     assert [row["model"] for row in found["overlap"]] == ["a@bf16", "b@fp32"]
     assert found["overlap"][0]["bleu"] > found["overlap"][1]["bleu"]
-    assert cli.call(["score", str(path), "--checks"]) == 0
+    assert cli.run_command_line(["score", str(path), "--checks"]) == 0
     assert "1/2" in capsys.readouterr().out
 
 
 def test_rank_says_that_one_vote_decides_nothing(path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert cli.call(["rank", str(path)]) == 0
+    assert cli.run_command_line(["rank", str(path)]) == 0
     out = capsys.readouterr().out
     assert out.count("no clear difference between a@bf16 and b@fp32: 1 to 0") == 3
     assert "compared less than 20 times" in out
-    assert cli.call(["rank", str(path), "--json"]) == 0
+    assert cli.run_command_line(["rank", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found.keys() == {"votes", "stars", "judge demo@bf16"}
     assert found["votes"]["models"][0] | {"interval": 0} == {
@@ -165,14 +165,14 @@ def test_rank_says_that_one_vote_decides_nothing(path: Path, capsys: pytest.Capt
 def test_rank_without_any_judgement_says_how_to_get_one(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    path = record(tmp_path, header(["a@bf16"], QUESTIONS), lambda m, q: "x")
-    assert cli.call(["rank", str(path)]) == 2
+    path = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), lambda m, q: "x")
+    assert cli.run_command_line(["rank", str(path)]) == 2
     assert "duibi rate" in capsys.readouterr().err
 
 
 def test_judge_with_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    path = record(tmp_path, header(["a@bf16"], QUESTIONS), lambda m, q: "x")
-    assert cli.call(["score", str(path), "--judge", "demo"]) == 2
+    path = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), lambda m, q: "x")
+    assert cli.run_command_line(["score", str(path), "--judge", "demo"]) == 2
     assert "two complete answers" in capsys.readouterr().err
 
 
@@ -184,10 +184,10 @@ def test_report_command_does_not_load_what_it_does_not_draw() -> None:
 
 @pytest.mark.slow
 def test_the_demo_model_judges_end_to_end(path: Path, tmp_path: Path) -> None:
-    from tests.support.demo import put_demo
+    from tests.support.demo import link_demo
     from tui.host import paths
 
-    put_demo(paths.cache_dir())
+    link_demo(paths.cache_dir())
     before = len(reader.read(path).events)
     rubric = tmp_path / "rubric.txt"
     rubric.write_text("Only brevity counts.", "utf-8")
@@ -201,7 +201,7 @@ def test_the_demo_model_judges_end_to_end(path: Path, tmp_path: Path) -> None:
         "--max-new-tokens",
         "16",
     ]
-    assert cli.call(args) == 0
+    assert cli.run_command_line(args) == 0
     reading = reader.read(path)
     judged = [e.body for e in reading.events[before:] if isinstance(e.body, ev.Judged)]
     assert reading.verdict == "complete" and len(judged) == 2

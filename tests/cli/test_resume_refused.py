@@ -12,9 +12,9 @@ from tests.support import tiny
 from tui import events as ev
 from tui import questions as question_sets
 from tui.checkpoints.fingerprint import fingerprint
-from tui.models.reference import parse
+from tui.models.reference import parse_reference
 from tui.models.resolve import resolve
-from tui.run.resume_check import SOURCE, source_of
+from tui.run.resume_check import SOURCE_KEY, portable_source
 from tui.sessions.journal import Journal
 
 ONE, TWO = ('[[question]]\nid = "a"\ntext = "one"\n', '[[question]]\nid = "b"\ntext = "two"\n')
@@ -23,7 +23,7 @@ SET = f'name = "mine"\n{ONE}{TWO}'
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llama(tmp_path_factory.mktemp("models") / "tiny", stop=319)
+    return tiny.write_llama(tmp_path_factory.mktemp("models") / "tiny", stop=319)
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def mine(tmp_path: Path) -> Path:
 @pytest.fixture
 def session(tmp_path: Path, checkpoint: Path, mine: Path) -> Path:
     """A run of one model that broke off before its first answer."""
-    model = resolve(parse(f"{checkpoint}@fp32"), lambda _: False, lambda *_: None)
-    questions = question_sets.load(str(mine)).to_json() | {SOURCE: source_of(str(mine))}
+    model = resolve(parse_reference(f"{checkpoint}@fp32"), lambda _: False, lambda *_: None)
+    questions = question_sets.load(str(mine)).to_json() | {SOURCE_KEY: portable_source(str(mine))}
     header = ev.Session(1, "0", "2026-11-22T00:00:00Z", [model.to_json()], questions)
     journal = Journal.create(tmp_path / "s", header)
     journal.append(1, 0, ev.Asked(0, "a", "one"))
@@ -120,11 +120,13 @@ def test_a_header_that_names_a_pipe_as_its_set_holds_up_nobody(
     os.mkfifo(tmp_path / "pipe.toml")
     first, *rest = session.read_bytes().split(b"\n")
     row = json.loads(first.partition(b"\t")[0])
-    row[4]["questions"][SOURCE] = str(tmp_path / "pipe.toml")
+    row[4]["questions"][SOURCE_KEY] = str(tmp_path / "pipe.toml")
     row[4]["settings"] = {"max_new_tokens": 4}
     from tui.sessions import lines
 
-    session.write_bytes(lines.seal(json.dumps(row, ensure_ascii=False).encode()) + b"\n".join(rest))
+    session.write_bytes(
+        lines.add_crc(json.dumps(row, ensure_ascii=False).encode()) + b"\n".join(rest)
+    )
     code, told = go_on(session)
     assert code == 0 and "2/2" in told
 

@@ -20,7 +20,7 @@ from tui.sessions import reader
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Many small layers, and a stop id that never comes: answers of a known length.
     made = tmp_path_factory.mktemp("models") / "tiny"
-    return tiny.llama(made, stop=319, num_hidden_layers=30, hidden_size=128)
+    return tiny.write_llama(made, stop=319, num_hidden_layers=30, hidden_size=128)
 
 
 def start(*args: str) -> "subprocess.Popen[str]":

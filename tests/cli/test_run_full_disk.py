@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.disks import small
+from tests.support.disks import small_disk
 from tests.support.sessions import HEADER, write_session
 from tui.board import fold
 from tui.sessions import reader
@@ -21,7 +21,7 @@ def test_all_answers_are_in_another_folder_at_the_end(tmp_path: Path) -> None:
     questions.write_text(
         '{"id": "q1", "text": "Is water wet?"}\n{"id": "q2", "text": "同济大学在哪里？"}\n'
     )
-    with small(64) as disk:
+    with small_disk(64) as disk:
         if disk is None:
             pytest.skip("not allowed to mount")
         (disk / "ballast").write_bytes(b"x" * (56 << 10))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.endpoints import clear_proxies
-from tests.support.fault_server import FaultServer, good
-from tui.cli import call as run
+from tests.support.fault_server import FaultServer, good_answer
+from tui.cli import run_command_line as run
 from tui.host import paths
 
 CANARY = "sk-canary-77aa01"
@@ -32,7 +32,7 @@ def configured(url: str, more: str = "") -> None:
 def test_a_service_is_reachable_has_a_key_knows_its_models(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with FaultServer(good("x"), models=("llama", "qwen")) as server:
+    with FaultServer(good_answer("x"), models=("llama", "qwen")) as server:
         configured(server.url, '[aliases]\nbest = "box:qwen"\n')
         run(["doctor"])
         told = capsys.readouterr().out
@@ -47,7 +47,7 @@ def test_a_service_is_reachable_has_a_key_knows_its_models(
 
 
 def test_what_services_offer_are_references(capsys: pytest.CaptureFixture[str]) -> None:
-    with FaultServer(good("x"), models=("llama", "qwen")) as server:
+    with FaultServer(good_answer("x"), models=("llama", "qwen")) as server:
         configured(server.url)
         assert run(["models", "list", "--services"]) == 0
         told = capsys.readouterr()

@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from tests.support.endpoints import clear_proxies
-from tests.support.fault_server import FaultServer, Received, Reply, good, status
+from tests.support.fault_server import FaultServer, Received, Reply, error_status, good_answer
 from tui.board import fold
-from tui.cli import call as run
+from tui.cli import run_command_line as run
 from tui.events import Asked, Started
 from tui.host import paths
 from tui.sessions import reader
@@ -134,14 +134,14 @@ def _in_order(path: Path) -> None:
 
 def test_what_a_run_ends_with(capsys: pytest.CaptureFixture[str]) -> None:
     def moody(reply: Reply, received: Received) -> None:
-        (status(400, "no") if received.number == 1 else good("yes"))(reply, received)
+        (error_status(400, "no") if received.number == 1 else good_answer("yes"))(reply, received)
 
-    with FaultServer(good("yes")) as server:
+    with FaultServer(good_answer("yes")) as server:
         assert run(["run", f"{server.url}#m", "--questions", "smoke"]) == 0
     with FaultServer(moody) as server:
         assert run(["run", f"{server.url}#m", "--questions", "smoke"]) == 1
     for code in (401, 402, 404, 400):
-        with FaultServer(status(code)) as server:
+        with FaultServer(error_status(code)) as server:
             assert run(["run", f"{server.url}#m", "--questions", "smoke"]) == 3, code
     assert run(["run", "http://127.0.0.1:1/v1#m", "--questions", "smoke"]) == 3
     told = capsys.readouterr().err
@@ -151,7 +151,7 @@ def test_what_a_run_ends_with(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_going_on_asks_only_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
     def moody(reply: Reply, received: Received) -> None:
-        (status(400, "no") if received.number == 1 else good("yes"))(reply, received)
+        (error_status(400, "no") if received.number == 1 else good_answer("yes"))(reply, received)
 
     with FaultServer(moody) as server:
         assert run(["run", f"{server.url}#m", "--questions", "smoke", "--json"]) == 1
@@ -169,7 +169,7 @@ def test_a_key_that_goes_unencrypted_is_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DUIBI_API_KEY", CANARY)
-    with FaultServer(good("yes")) as proxy:
+    with FaultServer(good_answer("yes")) as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         reference = "http://gpu-box.invalid:8000/v1#m"
         assert run(["run", reference, "--questions", "smoke"]) == 0
@@ -219,7 +219,7 @@ def test_a_key_is_left_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
             reply.data({"error": {"message": f"{key} is worn out"}})
             reply.done()
         else:
-            status(400, f"what is {key}?")(reply, received)
+            error_status(400, f"what is {key}?")(reply, received)
 
     shown: list[str] = []
     with FaultServer(gossip) as server:

@@ -9,16 +9,16 @@ import time
 import pytest
 
 from tests.support.endpoints import (
-    ask,
     clear_proxies,
+    collect_events,
     engine_at,
-    loaded,
-    only_answered,
+    load_engine,
     request,
     service_at,
+    single_answered,
 )
-from tests.support.fault_server import FaultServer, Received, Reply, good
-from tui.engines.base import EngineError, Message, Sampling
+from tests.support.fault_server import FaultServer, Received, Reply, good_answer
+from tui.engines.base import EngineError, Message, SamplingOptions
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.limiter import Limiter
 from tui.engines.model_list import probe
@@ -42,12 +42,12 @@ def test_text_streams_with_the_services_own_counts() -> None:
         reply.done()
 
     with FaultServer(behave) as server:
-        events = ask(engine_at(server.url))
+        events = collect_events(engine_at(server.url))
     assert isinstance(events[0][1], Started)
     deltas = [(t, b) for t, b in events if isinstance(b, Delta)]
     assert [b.text for _, b in deltas] == ["你", "好", "!"]
     assert [t for t, _ in events] == sorted(t for t, _ in events)
-    last = only_answered(events)
+    last = single_answered(events)
     assert (last.finish, last.prompt_tokens, last.output_tokens) == ("stop", 12, 3)
     assert last.token_source == "usage"
     assert last.ttft_ms is not None and last.e2e_ms is not None and last.tpot_ms is not None
@@ -65,10 +65,10 @@ def test_what_is_asked_is_what_was_meant() -> None:
         Message("assistant", "二"),
         Message("user", "三"),
     )
-    sampling = Sampling(temperature=0.3, top_p=0.9, top_k=5, seed=7)
-    with FaultServer(good("x")) as server:
+    sampling = SamplingOptions(temperature=0.3, top_p=0.9, top_k=5, seed=7)
+    with FaultServer(good_answer("x")) as server:
         engine = engine_at(server.url, parameters=("temperature", "seed"), body={"think": False})
-        events = ask(engine, request(messages=conversation, sampling=sampling))
+        events = collect_events(engine, request(messages=conversation, sampling=sampling))
         sent = server.requests[-1]
     assert sent.path == "/v1/chat/completions"
     assert sent.body == {
@@ -87,9 +87,9 @@ def test_what_is_asked_is_what_was_meant() -> None:
 
 
 def test_greedy_is_temperature_zero() -> None:
-    with FaultServer(good("x")) as server:
-        sampling = Sampling(greedy=True, temperature=0.9, top_p=0.5)
-        ask(engine_at(server.url), request(sampling=sampling))
+    with FaultServer(good_answer("x")) as server:
+        sampling = SamplingOptions(greedy=True, temperature=0.9, top_p=0.5)
+        collect_events(engine_at(server.url), request(sampling=sampling))
         assert server.requests[-1].body["temperature"] == 0
         assert "top_p" not in server.requests[-1].body
 
@@ -105,10 +105,10 @@ def test_reasoning_is_told_apart_and_counts_as_tokens(field: str) -> None:
         reply.done()
 
     with FaultServer(behave) as server:
-        events = ask(engine_at(server.url))
+        events = collect_events(engine_at(server.url))
     deltas = [(b.text, b.reasoning) for _, b in events if isinstance(b, Delta)]
     assert deltas == [("hm, ", True), ("yes", True), ("42", False)]
-    last = only_answered(events)
+    last = single_answered(events)
     assert last.output_tokens == round(9 * 0.3)
     assert last.chars_s == pytest.approx(2000 / (last.e2e_ms or 0))
 
@@ -127,7 +127,7 @@ def test_halves_of_characters_are_put_together() -> None:
         reply.done()
 
     with FaultServer(behave) as server:
-        events = ask(engine_at(server.url))
+        events = collect_events(engine_at(server.url))
     text = "".join(b.text for _, b in events if isinstance(b, Delta))
     assert text == "é字a😀b\ufffdc"
     text.encode()
@@ -137,7 +137,7 @@ def test_cancel_closes_the_connection_at_once_and_leaves_the_others() -> None:
     def behave(reply: Reply, received: Received) -> None:
         if received.body["messages"][0]["content"] == "short":
             time.sleep(0.4)
-            return good("done")(reply, received)
+            return good_answer("done")(reply, received)
         reply.head()
         reply.token("begun")
         return reply.wait_for_close()
@@ -198,7 +198,7 @@ def test_closing_while_it_loads_ends_the_loading() -> None:
         threading.Timer(0.1, engine.close).start()
         began = time.monotonic()
         with pytest.raises(EngineError) as caught:
-            loaded(engine)
+            load_engine(engine)
     assert caught.value.cause == "cancelled" and time.monotonic() - began < 3
 
 
@@ -218,12 +218,12 @@ def test_a_stopped_iteration_stops_the_asking() -> None:
 
 
 def test_no_thread_and_no_connection_is_left() -> None:
-    with FaultServer(good("x")) as server:
+    with FaultServer(good_answer("x")) as server:
         before = threading.active_count() - server.connections
         for _ in range(3):
             engine = engine_at(server.url)
-            loaded(engine)
-            only_answered(ask(engine))
+            load_engine(engine)
+            single_answered(collect_events(engine))
             engine.close()
         names = [t.name for t in threading.enumerate()]
         until = time.monotonic() + 2
@@ -237,7 +237,7 @@ def test_no_thread_and_no_connection_is_left() -> None:
 def test_the_limit_of_a_service_holds_for_all_its_models() -> None:
     def behave(reply: Reply, received: Received) -> None:
         time.sleep(0.02)
-        good("x")(reply, received)
+        good_answer("x")(reply, received)
 
     with FaultServer(behave) as server:
         limiter = Limiter(3)
@@ -265,12 +265,12 @@ def test_the_limit_of_a_service_holds_for_all_its_models() -> None:
 def test_waiting_for_a_turn_is_no_latency() -> None:
     def behave(reply: Reply, received: Received) -> None:
         time.sleep(0.2)
-        good("x", "y")(reply, received)
+        good_answer("x", "y")(reply, received)
 
     with FaultServer(behave) as server:
         engine = engine_at(server.url, concurrency=1)
         began = time.monotonic()
-        bodies = [b for _, b in ask(engine, *(request(i) for i in range(5)))]
+        bodies = [b for _, b in collect_events(engine, *(request(i) for i in range(5)))]
         took = 1000 * (time.monotonic() - began)
     figures = [b for b in bodies if isinstance(b, Answered)]
     assert len(figures) == 5 and took >= 1000
@@ -282,7 +282,7 @@ def test_waiting_for_a_turn_is_no_latency() -> None:
 def test_several_threads_may_ask_one_engine() -> None:
     def behave(reply: Reply, received: Received) -> None:
         time.sleep(0.02)
-        good(received.body["messages"][0]["content"])(reply, received)
+        good_answer(received.body["messages"][0]["content"])(reply, received)
 
     with FaultServer(behave) as server:
         engine = engine_at(server.url)
@@ -313,12 +313,12 @@ def test_429_slows_the_whole_service_down_and_success_speeds_it_up() -> None:
             refused += 1
             return reply.whole(429, b"{}", Retry_After="0.3")
         time.sleep(0.01)
-        return good("x")(reply, received)
+        return good_answer("x")(reply, received)
 
     with FaultServer(behave) as server:
         limiter = Limiter(4)
         service = service_at(server.url)
-        engine = EndpointEngine(service, "m", limiter, environ={}, first_wait_s=0.02)
+        engine = EndpointEngine(service, "m", limiter, environ={}, first_backoff_s=0.02)
         limits: set[int] = set()
         failed = 0
         for _, body in engine.answer([request(i) for i in range(40)]):
@@ -334,27 +334,27 @@ def test_429_slows_the_whole_service_down_and_success_speeds_it_up() -> None:
 
 
 def test_a_model_that_is_not_listed_is_said_and_may_still_be_asked() -> None:
-    with FaultServer(good("x"), models=("other",)) as server:
+    with FaultServer(good_answer("x"), models=("other",)) as server:
         engine = engine_at(server.url)
-        remarks = loaded(engine).notes
+        remarks = load_engine(engine).notes
         assert len(remarks) == 1 and "m is not in the list" in remarks[0]
-        only_answered(ask(engine))
+        single_answered(collect_events(engine))
 
 
 def test_a_server_without_a_list_is_asked_all_the_same() -> None:
     def behave(reply: Reply, received: Received) -> None:
         if received.path.endswith("/models"):
             return reply.whole(404, b"404 page not found", "text/plain")
-        return good("x")(reply, received)
+        return good_answer("x")(reply, received)
 
     with FaultServer(behave) as server:
         engine = engine_at(f"{server.url}/deeper")
-        assert "HTTP 404: 404 page not found" in loaded(engine).notes[0]
-        only_answered(ask(engine))
+        assert "HTTP 404: 404 page not found" in load_engine(engine).notes[0]
+        single_answered(collect_events(engine))
 
 
 def test_probe_says_what_a_service_offers() -> None:
-    with FaultServer(good("x"), models=("a", "b\x1b[2J")) as server:
+    with FaultServer(good_answer("x"), models=("a", "b\x1b[2J")) as server:
         found = probe(service_at(server.url), {})
     assert found.reachable and found.models == ("a", "b [2J") and found.fault is None
     assert found.round_trip_ms is not None and 0 < found.round_trip_ms < 1000

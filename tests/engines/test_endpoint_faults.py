@@ -11,14 +11,14 @@ from tests.support.endpoints import (
     clear_proxies,
     free_port,
     full_backlog,
-    hasty,
+    short_timeout_engine,
     text_of,
 )
 from tests.support.fault_server import (
     FaultServer,
     Received,
     Reply,
-    good,
+    good_answer,
 )
 from tui.engines.base import EngineError
 from tui.engines.errors import CAUSES
@@ -35,8 +35,8 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_has_its_cause_and_keeps_what_came(name: str) -> None:
     fault = FAULTS[name]
-    with FaultServer(fault.does) as server:
-        bodies = bodies_of(hasty(server.url))
+    with FaultServer(fault.behaviour) as server:
+        bodies = bodies_of(short_timeout_engine(server.url))
         assert server.asked == fault.asked
     last = bodies[-1]
     assert isinstance(last, Failed)
@@ -53,7 +53,7 @@ def test_a_fault_has_its_cause_and_keeps_what_came(name: str) -> None:
 
 def load_fault(url: str, **changes: float) -> tuple[EngineError, list[Body]]:
     seen: list[Body] = []
-    engine = hasty(url, **changes)
+    engine = short_timeout_engine(url, **changes)
     with pytest.raises(EngineError) as caught:
         engine.load(lambda _, body: seen.append(body) if isinstance(body, Note) else None)
     assert caught.value.exit_code == CAUSES[caught.value.cause].exit_code == 3
@@ -70,7 +70,7 @@ def test_refused() -> None:
 
 
 def test_refused_in_mid_run_is_the_answers_failure() -> None:
-    bodies = bodies_of(hasty(f"http://127.0.0.1:{free_port()}/v1"))
+    bodies = bodies_of(short_timeout_engine(f"http://127.0.0.1:{free_port()}/v1"))
     assert isinstance(bodies[-1], Failed) and bodies[-1].cause == "refused"
     assert sum(isinstance(b, Note) for b in bodies) == 2
 
@@ -82,7 +82,7 @@ def test_dns() -> None:
 
 
 def test_tls() -> None:
-    with FaultServer(good("x")) as server:
+    with FaultServer(good_answer("x")) as server:
         error, seen = load_fault(f"https://127.0.0.1:{server.port}/v1")
     assert error.cause == "tls" and not seen
 

@@ -6,13 +6,19 @@ import traceback
 
 import pytest
 
-from tests.support.endpoints import ask, clear_proxies, engine_at, loaded, service_at
-from tests.support.fault_server import Behaviour, FaultServer, Received, Reply, good
+from tests.support.endpoints import (
+    clear_proxies,
+    collect_events,
+    engine_at,
+    load_engine,
+    service_at,
+)
+from tests.support.fault_server import Behaviour, FaultServer, Received, Reply, good_answer
 from tui.engines.base import EngineError
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.model_list import probe
 from tui.events import Body, Delta, Event, encode
-from tui.services import find
+from tui.services import find_service
 
 CANARY = "sk-canary-3f9a1c77d0e24b6f"
 
@@ -24,12 +30,12 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def with_key(url: str, **changes: object) -> EndpointEngine:
     service = service_at(url, key_variable="TEST_API_KEY", key_required=True, **changes)
-    return EndpointEngine(service, "m", first_wait_s=0.01)
+    return EndpointEngine(service, "m", first_backoff_s=0.01)
 
 
 def test_a_missing_key_is_one_line_with_the_variables_name() -> None:
     with pytest.raises(EngineError) as caught:
-        loaded(with_key("http://127.0.0.1:1/v1"))
+        load_engine(with_key("http://127.0.0.1:1/v1"))
     error = caught.value
     assert (error.cause, error.exit_code) == ("missing_key", 2)
     assert "TEST_API_KEY" in error.message and "TEST_API_KEY" in error.next_step
@@ -40,9 +46,9 @@ def test_a_server_that_wants_a_key_and_got_none_names_the_variable() -> None:
         reply.whole(401, b'{"error":{"message":"who are you?"}}')
 
     with FaultServer(refuse) as server:
-        service, model = find(f"{server.url}/deeper#m", {}, {})
+        service, model = find_service(f"{server.url}/deeper#m", {}, {})
         with pytest.raises(EngineError) as caught:
-            loaded(EndpointEngine(service, model, environ={}))
+            load_engine(EndpointEngine(service, model, environ={}))
     assert caught.value.cause == "unauthorized" and "DUIBI_API_KEY" in caught.value.next_step
 
 
@@ -97,7 +103,7 @@ def test_a_key_appears_nowhere(
             except EngineError as error:
                 seen += [error.message, error.next_step, "".join(traceback.format_exception(error))]
                 seen.append(_with_variables(error))
-            seen += [encode(Event(0, t, 0, body)) for t, body in ask(engine)]
+            seen += [encode(Event(0, t, 0, body)) for t, body in collect_events(engine)]
             seen += [repr(vars(engine)), repr(engine.service)]
         keys = {r.headers.get("authorization") for r in server.requests}
     assert keys == {f"Bearer {CANARY}"}  # it did arrive where it belongs
@@ -117,19 +123,19 @@ def _with_variables(error: BaseException) -> str:
 def test_a_key_that_cannot_be_one_is_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_API_KEY", key)
     with pytest.raises(EngineError) as caught:
-        loaded(with_key("http://127.0.0.1:1/v1"))
+        load_engine(with_key("http://127.0.0.1:1/v1"))
     assert caught.value.cause == "bad_key"
     assert key not in _with_variables(caught.value)
 
 
 def test_a_key_over_plain_http_to_another_host_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_API_KEY", CANARY)
-    with FaultServer(good("x")) as server:
-        here = loaded(with_key(server.url))
+    with FaultServer(good_answer("x")) as server:
+        here = load_engine(with_key(server.url))
         assert not here.notes
         # This machine by its own name is not the loopback address as far as anyone can tell.
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.port}")
-        there = loaded(with_key("http://gpu-box.invalid:8000/v1"))
+        there = load_engine(with_key("http://gpu-box.invalid:8000/v1"))
     assert any("unencrypted" in note and "gpu-box.invalid:8000" in note for note in there.notes)
 
 
@@ -137,14 +143,17 @@ def test_a_key_over_plain_http_to_another_host_warns(monkeypatch: pytest.MonkeyP
 
 
 def test_proxies_are_honoured_but_never_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    with FaultServer(good("by proxy")) as proxy, FaultServer(good("direct")) as server:
+    with (
+        FaultServer(good_answer("by proxy")) as proxy,
+        FaultServer(good_answer("direct")) as server,
+    ):
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
         for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
-            bodies = [b for _, b in ask(engine_at(url))]
+            bodies = [b for _, b in collect_events(engine_at(url))]
             assert [b.text for b in bodies if isinstance(b, Delta)] == ["direct"]
         assert proxy.asked == 0
-        events = ask(engine_at("http://model.invalid/v1"))
+        events = collect_events(engine_at("http://model.invalid/v1"))
         assert "by proxy" in [b.text for _, b in events if isinstance(b, Delta)]
         assert proxy.requests[-1].path == "http://model.invalid/v1/chat/completions"
 
@@ -157,6 +166,6 @@ def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", proxy)
     with pytest.raises(EngineError) as caught:
-        loaded(engine_at("http://model.invalid/v1"))
+        load_engine(engine_at("http://model.invalid/v1"))
     assert caught.value.cause in ("proxy", "refused") and caught.value.exit_code == 3
     assert "pw" not in caught.value.message

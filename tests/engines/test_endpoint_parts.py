@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 
 from tui.engines import tokens
 from tui.engines.completion import Completion
-from tui.engines.errors import CAUSES, Fault, remark
-from tui.engines.http_attempt import retry_after
+from tui.engines.errors import CAUSES, ServiceError, quote_text
+from tui.engines.http_attempt import parse_retry_after
 from tui.engines.limiter import Limiter
 from tui.engines.secret import Secret
-from tui.engines.sse import Parser, ServerEvent, StreamError
+from tui.engines.sse import ServerEvent, SseParser, StreamError
 from tui.host.errors import UserError
-from tui.services import Service, find, services
-from tui.text.reasoning import Stream
+from tui.services import Service, find_service, known_services
+from tui.text.reasoning import ReasoningParser
 
 # -- event stream ----------------------------------------------------------------------------
 
 
 def parse(data: bytes, *cuts: int) -> list[ServerEvent]:
-    parser, found = Parser(), []
+    parser, found = SseParser(), []
     edges = [0, *sorted(min(c, len(data)) for c in cuts), len(data)]
     for a, b in itertools.pairwise(edges):
         found += list(parser.feed(data[a:b]))
@@ -80,7 +80,7 @@ def test_any_bytes_give_events_or_the_one_error(data: bytes, cuts: list[int]) ->
 
 
 def test_what_came_before_an_error_is_given() -> None:
-    events = Parser().feed(b"data: a\n\ndata: \xff\n\n")
+    events = SseParser().feed(b"data: a\n\ndata: \xff\n\n")
     assert next(events) == ServerEvent("a")
     with pytest.raises(StreamError):
         next(events)
@@ -88,7 +88,7 @@ def test_what_came_before_an_error_is_given() -> None:
 
 @pytest.mark.parametrize("data", [b"x" * 101, b"data: " + b"y" * 200 + b"\n", b"data: z\n" * 200])
 def test_neither_a_line_nor_an_event_grows_without_bound(data: bytes) -> None:
-    parser = Parser(longest=100)
+    parser = SseParser(max_bytes=100)
     with pytest.raises(StreamError) as caught:
         for i in range(0, len(data), 7):
             list(parser.feed(data[i : i + 7]))
@@ -109,8 +109,8 @@ json_values = st.recursive(
 def test_any_json_gives_text_or_a_fault(value: object, type_: str) -> None:
     completion = Completion("host")
     try:
-        pieces = completion.take(ServerEvent(json.dumps(value), type_))
-    except Fault as fault:
+        pieces = completion.feed(ServerEvent(json.dumps(value), type_))
+    except ServiceError as fault:
         assert fault.cause in CAUSES and fault.message.isprintable()
     else:
         "".join(piece.text for piece in pieces).encode()
@@ -121,7 +121,7 @@ def test_any_json_gives_text_or_a_fault(value: object, type_: str) -> None:
 
 
 def test_the_known_services_ask_where_they_should() -> None:
-    known = services({}, {})
+    known = known_services({}, {})
     assert {n: (s.base_url, s.key_variable) for n, s in known.items() if s.base_url} == {
         "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
         "deepseek": ("https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
@@ -146,15 +146,15 @@ def test_the_known_services_ask_where_they_should() -> None:
     ],
 )
 def test_ollama_host_is_read_as_ollama_reads_it(host: str, base: str) -> None:
-    assert services({}, {"OLLAMA_HOST": host})["ollama"].base_url == base
+    assert known_services({}, {"OLLAMA_HOST": host})["ollama"].base_url == base
 
 
 def test_openai_base_url_may_be_any_server() -> None:
-    own = services({}, {"OPENAI_BASE_URL": "http://gpu:8000/v1/"})["openai"]
+    own = known_services({}, {"OPENAI_BASE_URL": "http://gpu:8000/v1/"})["openai"]
     assert (own.base_url, own.key_required) == ("http://gpu:8000/v1", False)
     assert own.max_tokens_field == "max_tokens"
     with pytest.raises(UserError, match="OPENAI_BASE_URL"):
-        services({}, {"OPENAI_BASE_URL": "gpu:8000"})
+        known_services({}, {"OPENAI_BASE_URL": "gpu:8000"})
 
 
 def test_own_entries_add_and_change() -> None:
@@ -163,20 +163,20 @@ def test_own_entries_add_and_change() -> None:
         "fast": {"like": "dashscope", "body": {"enable_thinking": False}},
         "deepseek": {"stall_s": 5},
     }
-    known = services(own, {})
+    known = known_services(own, {})
     assert known["box"].key_required and known["box"].concurrency == 16
     assert known["fast"].base_url == known["dashscope"].base_url
     assert known["fast"].body == {"enable_thinking": False}
     assert known["deepseek"] == Service(
-        **{f: getattr(services({}, {})["deepseek"], f) for f in Service.__dataclass_fields__}
+        **{f: getattr(known_services({}, {})["deepseek"], f) for f in Service.__dataclass_fields__}
         | {"stall_s": 5.0}
     )
-    assert find("box:qwen@v1", own, {}) == (known["box"], "qwen@v1")
+    assert find_service("box:qwen@v1", own, {}) == (known["box"], "qwen@v1")
 
 
 def test_an_address_in_the_file_is_not_replaced_by_a_variable() -> None:
     own = {"openai": {"base_url": "http://mine:1/v1"}}
-    assert services(own, {"OPENAI_BASE_URL": "http://other/v1"})["openai"].host == "mine:1"
+    assert known_services(own, {"OPENAI_BASE_URL": "http://other/v1"})["openai"].host == "mine:1"
 
 
 @pytest.mark.parametrize(
@@ -202,24 +202,24 @@ def test_an_address_in_the_file_is_not_replaced_by_a_variable() -> None:
 )
 def test_a_wrong_entry_is_named(own: dict[str, object], said: str) -> None:
     with pytest.raises(UserError) as caught:
-        services(own, {})
+        known_services(own, {})
     assert said in f"{caught.value.message} {caught.value.next_step}"
     assert "services" in caught.value.message or "service" in caught.value.message
 
 
 def test_a_server_by_its_address_gets_no_services_key() -> None:
-    service, model = find("http://Box:8000/v1/#org/Name%20x", {}, {"OPENAI_API_KEY": "k"})
+    service, model = find_service("http://Box:8000/v1/#org/Name%20x", {}, {"OPENAI_API_KEY": "k"})
     assert (service.base_url, model) == ("http://Box:8000/v1", "org/Name x")
     assert (service.key_variable, service.key_required) == ("DUIBI_API_KEY", False)
-    known, _ = find("https://api.deepseek.com/v1#deepseek-chat", {}, {})
+    known, _ = find_service("https://api.deepseek.com/v1#deepseek-chat", {}, {})
     assert known.key_variable == "DEEPSEEK_API_KEY"
-    service, _ = find("http://h/v1/chat/completions#m", {}, {})
+    service, _ = find_service("http://h/v1/chat/completions#m", {}, {})
     assert service.base_url == "http://h/v1"
 
 
 def test_an_unknown_service_names_the_nearest() -> None:
     with pytest.raises(UserError) as caught:
-        find("opnai:x", {}, {})
+        find_service("opnai:x", {}, {})
     assert "did you mean openai" in caught.value.next_step
 
 
@@ -257,7 +257,7 @@ def test_loopback_is_told_from_what_looks_like_it(url: str, here: bool) -> None:
 def test_thoughts_that_stand_in_the_answer_are_told_apart(
     size: int, text: str, thought: str, said: str
 ) -> None:
-    stream = Stream()
+    stream = ReasoningParser()
     pieces: list[tuple[str, bool]] = []
     for at in range(0, len(text), size):
         pieces += stream.feed(text[at : at + size])
@@ -279,13 +279,13 @@ def test_every_cause_is_described() -> None:
 def test_every_cause_is_documented_with_whether_it_is_asked_again(name: str) -> None:
     text = (Path(__file__).parents[2] / name).read_text()
     for word, cause in CAUSES.items():
-        assert (f"`{word}*`" if cause.again else f"`{word}`") in text, word
+        assert (f"`{word}*`" if cause.is_retryable else f"`{word}`") in text, word
 
 
 def test_a_strangers_words_become_one_line() -> None:
     key = Secret("sk-secret")
-    assert remark("a\x1b[31m\r\nb\u202e sk-secret \ue000c", key) == "a [31m b *** c"
-    assert len(remark("x" * 10**6)) == 300
+    assert quote_text("a\x1b[31m\r\nb\u202e sk-secret \ue000c", key) == "a [31m b *** c"
+    assert len(quote_text("x" * 10**6)) == 300
     assert f"{key!r} {key}" == "*** ***"
 
 
@@ -294,12 +294,12 @@ def test_a_strangers_words_become_one_line() -> None:
     [("3", 3.0), (" 1.5 ", 1.5), ("", None), ("soon", None), ("-4", 0.0), ("nan", 0.0)],
 )
 def test_retry_after(value: str, seconds: float | None) -> None:
-    assert retry_after(value) == seconds
+    assert parse_retry_after(value) == seconds
 
 
 def test_retry_after_as_a_date() -> None:
-    assert retry_after("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
-    late = retry_after("Fri, 31 Dec 9999 23:59:59 GMT")
+    assert parse_retry_after("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
+    late = parse_retry_after("Fri, 31 Dec 9999 23:59:59 GMT")
     assert late is not None and late > 1e9
 
 

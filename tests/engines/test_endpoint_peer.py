@@ -23,15 +23,15 @@ import pytest
 
 from tests.support.demo import demo_gguf
 from tests.support.endpoints import clear_proxies
-from tui.cli import call as run
-from tui.engines.base import EngineError, Message, Request, Sampling
+from tui.cli import run_command_line as run
+from tui.engines.base import EngineError, Message, Request, SamplingOptions
 from tui.engines.endpoint import EndpointEngine
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Started
-from tui.services import find
-from tui.worker.gguf.convert import converted
+from tui.services import find_service
+from tui.worker.gguf.convert import convert_gguf
 
 PEERS = Path(os.environ.get("DUIBI_PEERS") or Path(sys.prefix) / "peers")
-GREEDY = Sampling(greedy=True)
+GREEDY = SamplingOptions(greedy=True)
 KEY = "sk-of-the-peer"
 CONTEXT = 512
 LLAMA, TRANSFORMERS = "llama.cpp", "transformers serve"
@@ -51,7 +51,7 @@ class Peer:
         self.is_exact = not key
 
     def engine(self, model: str = "", key: str | None = None) -> EndpointEngine:
-        service, name = find(f"{self.url}#{model or self.model}", {}, {})
+        service, name = find_service(f"{self.url}#{model or self.model}", {}, {})
         given = {"DUIBI_API_KEY": self.key if key is None else key}
         made = EndpointEngine(service, name, environ=given)
         assert made.load(lambda _, __: None).family == "url"
@@ -79,7 +79,7 @@ def peer(
         script = Path(__file__).parents[1] / "support" / "llama_server.py"
         command = [sys.executable, script, demo_gguf(), port, key, str(CONTEXT)]
     else:
-        checkpoint = converted(demo_gguf(), folder / "converted", lambda *_: None)
+        checkpoint = convert_gguf(demo_gguf(), folder / "converted", lambda *_: None)
         model, key = str(checkpoint), ""
         command = [Path(sys.executable).parent / "transformers", "serve", checkpoint]
         command += ["--host", "127.0.0.1", "--port", port, "--device", "cpu"]
@@ -121,7 +121,9 @@ def ask(engine: EndpointEngine, *requests: Request) -> list[tuple[int, Body]]:
         engine.close()
 
 
-def question(text: str, answer: int = 0, new: int = 24, sampling: Sampling = GREEDY) -> Request:
+def question(
+    text: str, answer: int = 0, new: int = 24, sampling: SamplingOptions = GREEDY
+) -> Request:
     return Request(answer, (Message("user", text),), new, sampling)
 
 

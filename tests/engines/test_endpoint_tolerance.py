@@ -4,19 +4,19 @@ import time
 
 import pytest
 
-from tests.support.endpoints import bodies_of, clear_proxies, hasty, text_of
+from tests.support.endpoints import bodies_of, clear_proxies, short_timeout_engine, text_of
 from tests.support.fault_server import (
     Behaviour,
     FaultServer,
     Received,
     Reply,
-    a_token,
-    good,
+    error_status,
+    good_answer,
     hang_up,
-    head,
-    status,
-    then,
-    wait,
+    in_order,
+    never_answer,
+    send_head,
+    send_token,
 )
 from tui.events import Answered, Body, Failed, Note
 
@@ -28,25 +28,29 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def answered(behave: Behaviour) -> tuple[Answered, list[Body], FaultServer]:
     with FaultServer(behave) as server:
-        bodies = bodies_of(hasty(server.url))
+        bodies = bodies_of(short_timeout_engine(server.url))
     assert isinstance(bodies[-1], Answered), bodies[-1]
     return bodies[-1], bodies, server
 
 
 def test_cut_after_finish_is_complete() -> None:
-    last, bodies, _ = answered(then(head, a_token, Reply.finish, hang_up))
+    last, bodies, _ = answered(in_order(send_head, send_token, Reply.finish, hang_up))
     assert last.finish == "stop" and text_of(bodies) == "half"
 
 
 @pytest.mark.parametrize("junk", [b"data: {nope}\n\n", b"\xff" * 10, b"x" * 2**20])
 def test_junk_after_finish_takes_nothing_away(junk: bytes) -> None:
-    last, bodies, _ = answered(then(head, a_token, Reply.finish, lambda r: r.chunk(junk), hang_up))
+    last, bodies, _ = answered(
+        in_order(send_head, send_token, Reply.finish, lambda r: r.chunk(junk), hang_up)
+    )
     assert last.finish == "stop" and text_of(bodies) == "half"
 
 
 def test_silence_after_finish_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.engines.http_attempt.GRACE_S", 0.4)
-    last, _, _ = answered(then(head, a_token, lambda r: r.finish("length"), wait))
+    last, _, _ = answered(
+        in_order(send_head, send_token, lambda r: r.finish("length"), never_answer)
+    )
     assert last.finish == "length"
     assert last.e2e_ms is not None and last.e2e_ms < 400  # the grace is no latency
 
@@ -54,10 +58,10 @@ def test_silence_after_finish_is_complete(monkeypatch: pytest.MonkeyPatch) -> No
 def test_chunks_without_choices_are_passed_over() -> None:
     empty = {"choices": [], "prompt_filter_results": []}
     last, bodies, _ = answered(
-        then(
-            head,
+        in_order(
+            send_head,
             lambda r: r.data(empty),
-            a_token,
+            send_token,
             lambda r: r.data(empty),
             Reply.finish,
             Reply.done,
@@ -68,7 +72,7 @@ def test_chunks_without_choices_are_passed_over() -> None:
 
 def test_a_missing_usage_is_an_estimate_and_says_so() -> None:
     text = "这是一个比较长的回答" * 10
-    last, _, _ = answered(then(head, lambda r: r.token(text), Reply.finish, Reply.done))
+    last, _, _ = answered(in_order(send_head, lambda r: r.token(text), Reply.finish, Reply.done))
     assert (last.token_source, last.output_tokens) == ("estimate", 60)
 
 
@@ -76,8 +80,8 @@ def test_a_missing_usage_is_an_estimate_and_says_so() -> None:
 def test_a_passing_error_is_repeated_visibly_and_its_wait_is_no_latency(code: int) -> None:
     def behave(reply: Reply, received: Received) -> None:
         if received.number < 2:
-            return status(code, Retry_After="0.15")(reply, received)
-        return good("a", "b")(reply, received)
+            return error_status(code, Retry_After="0.15")(reply, received)
+        return good_answer("a", "b")(reply, received)
 
     started = time.monotonic()
     last, bodies, server = answered(behave)
@@ -92,35 +96,35 @@ def test_a_passing_error_is_repeated_visibly_and_its_wait_is_no_latency(code: in
 def test_an_absurd_retry_after_is_cut_to_a_minute(
     asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.engines.endpoint.LONGEST_WAIT_S", 0.2)
+    monkeypatch.setattr("tui.engines.endpoint.MAX_BACKOFF_S", 0.2)
     started = time.monotonic()
-    with FaultServer(status(429, Retry_After=asked)) as server:
-        bodies = bodies_of(hasty(server.url))
+    with FaultServer(error_status(429, Retry_After=asked)) as server:
+        bodies = bodies_of(short_timeout_engine(server.url))
     assert isinstance(bodies[-1], Failed) and bodies[-1].cause == "rate_limited"
     assert 0.4 < time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("asked", ["nan", "-5", "soon", ""])
 def test_a_meaningless_retry_after_does_no_harm(asked: str) -> None:
-    with FaultServer(status(429, Retry_After=asked)) as server:
-        bodies = bodies_of(hasty(server.url))
+    with FaultServer(error_status(429, Retry_After=asked)) as server:
+        bodies = bodies_of(short_timeout_engine(server.url))
         assert server.asked == 3
     assert isinstance(bodies[-1], Failed) and bodies[-1].cause == "rate_limited"
 
 
 def test_a_redirect_is_not_followed_with_the_key() -> None:
-    with FaultServer(good("x")) as other:
+    with FaultServer(good_answer("x")) as other:
         there = f"{other.url}/chat/completions"
-        with FaultServer(then(lambda r: r.whole(307, b"", Location=there))) as server:
-            bodies = bodies_of(hasty(server.url))
+        with FaultServer(in_order(lambda r: r.whole(307, b"", Location=there))) as server:
+            bodies = bodies_of(short_timeout_engine(server.url))
         assert other.asked == 0
     assert isinstance(bodies[-1], Failed) and there in bodies[-1].message
 
 
 def test_a_servers_message_is_one_clean_short_line() -> None:
     said = "\x1b]52;c;AAAA\x07no\r\n\u202ebad" + "x" * 5000
-    with FaultServer(status(400, said)) as server:
-        bodies = bodies_of(hasty(server.url))
+    with FaultServer(error_status(400, said)) as server:
+        bodies = bodies_of(short_timeout_engine(server.url))
     assert isinstance(bodies[-1], Failed)
     message = bodies[-1].message
     assert message.isprintable() and len(message) < 400
@@ -128,7 +132,7 @@ def test_a_servers_message_is_one_clean_short_line() -> None:
 
 def test_a_server_that_never_stops_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.engines.completion.LONGEST_ANSWER", 1000)
-    with FaultServer(then(head, *[lambda r: r.token("x" * 100)] * 50)) as server:
-        bodies = bodies_of(hasty(server.url))
+    with FaultServer(in_order(send_head, *[lambda r: r.token("x" * 100)] * 50)) as server:
+        bodies = bodies_of(short_timeout_engine(server.url))
     assert isinstance(bodies[-1], Failed) and bodies[-1].cause == "oversized"
     assert len(text_of(bodies)) == 1000

@@ -16,19 +16,19 @@ from tests.support import tiny
 from tests.support.demo import demo_gguf
 from tests.support.kernels import needs_kernels
 from tui.engines import worker_process as child_module
-from tui.engines.base import EngineError, Message, Request, Sampling
-from tui.engines.local import Allowance, LocalEngine
-from tui.engines.worker_process import environment, explain
+from tui.engines.base import EngineError, Message, Request, SamplingOptions
+from tui.engines.local import LocalEngine, WorkerMemoryLimits
+from tui.engines.worker_process import explain_exit, worker_environment
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Note, Started
 
 _with_model: dict[int, int | None] = {}
-GREEDY = Sampling(greedy=True, repetition_penalty=1.2)
+GREEDY = SamplingOptions(greedy=True, repetition_penalty=1.2)
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Many small layers: slow enough to be caught in the middle.
-    made = tiny.llama(tmp_path_factory.mktemp("tiny"), num_hidden_layers=30, hidden_size=128)
+    made = tiny.write_llama(tmp_path_factory.mktemp("tiny"), num_hidden_layers=30, hidden_size=128)
     (made / "generation_config.json").write_text("{}")
     return made
 
@@ -104,9 +104,9 @@ def test_answers_come_in_order_and_each_ends_once(loaded: LocalEngine) -> None:
 
 
 def test_a_seed_repeats_an_answer_over_the_wire(loaded: LocalEngine) -> None:
-    seeded = Sampling(greedy=False, temperature=1.5, seed=11)
+    seeded = SamplingOptions(greedy=False, temperature=1.5, seed=11)
     first, again = (text_of(bodies(loaded, ask(1, sampling=seeded))) for _ in range(2))
-    other = text_of(bodies(loaded, ask(1, sampling=Sampling(greedy=False, temperature=1.5))))
+    other = text_of(bodies(loaded, ask(1, sampling=SamplingOptions(greedy=False, temperature=1.5))))
     assert first == again != other
 
 
@@ -187,7 +187,7 @@ def test_a_killed_worker_fails_the_answer_at_once_and_is_started_anew(
 def test_a_stopped_worker_is_told_of_in_a_second_and_ended_when_it_stays_so(
     loaded: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.engines.watchdog.SILENT_S", 1.5)
+    monkeypatch.setattr("tui.engines.watchdog.SILENT_HANG_S", 1.5)
     found, stopped, told = [], 0.0, 0.0
     for _, body in loaded.answer([ask(1, limit=3000)]):
         found.append(body)
@@ -234,16 +234,16 @@ def test_stopping_one_that_does_not_answer_ends_it(loaded: LocalEngine) -> None:
 
 
 def test_a_worker_that_dies_while_nothing_is_asked_is_told_of(loaded: LocalEngine) -> None:
-    assert loaded.lost() is None
+    assert loaded.unexpected_exit() is None
     assert loaded.pid
     os.kill(loaded.pid, signal.SIGSEGV)
     until = time.monotonic() + 1
-    while loaded.lost() is None:
+    while loaded.unexpected_exit() is None:
         assert time.monotonic() < until
         time.sleep(0.01)
-    assert "SIGSEGV" in loaded.lost().message  # type: ignore[union-attr]
+    assert "SIGSEGV" in loaded.unexpected_exit().message  # type: ignore[union-attr]
     loaded.close()
-    assert loaded.lost() is None
+    assert loaded.unexpected_exit() is None
 
 
 def test_one_that_must_make_room_says_why(loaded: LocalEngine) -> None:
@@ -258,7 +258,7 @@ def test_one_that_must_make_room_says_why(loaded: LocalEngine) -> None:
 
 def test_it_is_held_to_its_allowance_and_survives(checkpoint: Path, tmp_path: Path) -> None:
     engine = LocalEngine(
-        checkpoint, "fp32", 1, tmp_path / "log", allowance=Allowance(30 << 20, 8 << 20)
+        checkpoint, "fp32", 1, tmp_path / "log", memory_limits=WorkerMemoryLimits(30 << 20, 8 << 20)
     )
     try:
         engine.load(lambda t_ns, body: None)
@@ -287,7 +287,7 @@ def test_it_dies_with_its_parent(checkpoint: Path, tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from tui.engines.base import Message, Request
-from tui.engines.local import Allowance, LocalEngine
+from tui.engines.local import LocalEngine
 engine = LocalEngine(Path({str(checkpoint)!r}), "fp32", 1, Path({str(tmp_path / "log")!r}))
 engine.load(lambda t, b: None)
 for _, body in engine.answer([Request(1, (Message("user", "long " * 700),), 3000)]):
@@ -329,7 +329,7 @@ def test_what_computes_leaves_the_cores_to_what_is_short(loaded: LocalEngine) ->
 def test_no_secret_reaches_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     monkeypatch.setenv("modelscope_api_token", "x")
-    seen = environment(3)
+    seen = worker_environment(3)
     assert int(seen["GOMP_SPINCOUNT"]) < 300_000, "spinning threads keep others from the cores"
     assert not {name for name in seen if name.upper().endswith(("_KEY", "_TOKEN", "_SECRET"))}
     assert seen["OMP_NUM_THREADS"] == "3"
@@ -337,23 +337,23 @@ def test_no_secret_reaches_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_why_a_worker_died() -> None:
-    killed = explain(-9, True, 3 << 30, "")
+    killed = explain_exit(-9, True, 3 << 30, "")
     assert (killed.cause, killed.message) == (
         "out_of_memory",
         "killed by the kernel: out of memory (it held 3.2 GB)",
     )
-    assert "SIGKILL" in explain(-9, False, 0, "").message
-    assert "SIGSEGV" in explain(-11, False, 0, "").message
-    assert explain(1, False, 0, "ImportError: no x").message.endswith("1: ImportError: no x")
+    assert "SIGKILL" in explain_exit(-9, False, 0, "").message
+    assert "SIGSEGV" in explain_exit(-11, False, 0, "").message
+    assert explain_exit(1, False, 0, "ImportError: no x").message.endswith("1: ImportError: no x")
     thrown = "terminate called\n  what():  std::bad_alloc\nFatal Python error: Aborted\n  File x"
-    aborted = explain(-6, False, 0, thrown)
+    aborted = explain_exit(-6, False, 0, thrown)
     assert aborted.cause == "out_of_memory" and "std::bad_alloc" in aborted.message
 
 
 def test_a_kill_for_memory_explains_one_workers_end(monkeypatch: pytest.MonkeyPatch) -> None:
     count = 3
     monkeypatch.setattr(child_module, "oom_kills", lambda: count)
-    kills = child_module.Kills()
+    kills = child_module.OomKillCounter()
     before = kills.unclaimed()
     assert not kills.claim(before)
     count = 4
@@ -366,9 +366,9 @@ def test_a_worker_that_cannot_start_tells_its_last_words(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('this torch is broken')")
-    given = environment(1)
+    given = worker_environment(1)
     given["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{given['PYTHONPATH']}"
-    monkeypatch.setattr(child_module, "environment", lambda threads: given)
+    monkeypatch.setattr(child_module, "worker_environment", lambda threads: given)
     engine = LocalEngine(checkpoint, "fp32", 1, tmp_path / "log")
     with pytest.raises(EngineError, match="exit code 1: ImportError: this torch is broken"):
         engine.load(lambda t_ns, body: None)
@@ -395,7 +395,10 @@ def test_a_worker_at_rest_gives_back_what_an_answer_took(tmp_path: Path) -> None
 def test_guessed_tokens_leave_the_text_as_it_is(dtype: str, tmp_path: Path) -> None:
     story = "The river rises in the northern hills and flows past three old towns to the sea. "
     asked = ask(
-        1, "Write this text again, word for word: " + story * 3, 60, sampling=Sampling(greedy=True)
+        1,
+        "Write this text again, word for word: " + story * 3,
+        60,
+        sampling=SamplingOptions(greedy=True),
     )
     found = []
     for lookup in (False, True):

@@ -7,18 +7,20 @@ from dataclasses import replace
 import pytest
 
 from tests.support import tiny
-from tui.engines.base import Message, Request, Sampling
-from tui.engines.event_router import Item, Switchboard
+from tui.engines.base import Message, Request, SamplingOptions
+from tui.engines.event_router import EventRouter, WorkerOutput
 from tui.engines.local import LocalEngine
-from tui.engines.worker_process import Lost
+from tui.engines.worker_process import WorkerExit
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Started
 
-GREEDY = Sampling(greedy=True, repetition_penalty=1.2)
+GREEDY = SamplingOptions(greedy=True, repetition_penalty=1.2)
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
-    folder = tiny.llama(tmp_path_factory.mktemp("tiny"), num_hidden_layers=20, hidden_size=128)
+    folder = tiny.write_llama(
+        tmp_path_factory.mktemp("tiny"), num_hidden_layers=20, hidden_size=128
+    )
     (folder / "generation_config.json").write_text("{}")
     log = tmp_path_factory.mktemp("log") / "log"
     made = LocalEngine(folder, "fp32", 1, log, batch=3)
@@ -82,17 +84,17 @@ def test_who_stops_reading_leaves_the_line_to_others(engine: LocalEngine) -> Non
 
 
 def test_an_error_where_events_are_taken_leaves_nobody_waiting() -> None:
-    def events() -> Iterator[Item]:
+    def events() -> Iterator[WorkerOutput]:
         yield 1, Started(3)
         raise ZeroDivisionError
 
-    board = Switchboard(events)
-    taken = iter(board.connect([3]))
+    board = EventRouter(events)
+    taken = iter(board.subscribe([3]))
     assert next(taken) == (1, Started(3))
     lost = next(taken)
-    assert isinstance(lost, Lost) and lost.failure and lost.failure.cause == "internal"
-    board.wait()
-    assert isinstance(next(iter(board.connect([4]))), Lost)
+    assert isinstance(lost, WorkerExit) and lost.failure and lost.failure.cause == "internal"
+    board.wait_until_idle()
+    assert isinstance(next(iter(board.subscribe([4]))), WorkerExit)
 
 
 def test_what_a_person_asks_goes_before_a_set(engine: LocalEngine) -> None:

@@ -52,14 +52,14 @@ def test_a_person_supplies_what_is_missing() -> None:
     thread = threading.Thread(target=lambda: got.extend(bodies(engine, *asked)))
     thread.start()
     until = time.monotonic() + 5
-    while engine.waiting() != (2, 3) and time.monotonic() < until:
+    while engine.pending_pastes() != (2, 3) and time.monotonic() < until:
         time.sleep(0.005)
-    assert engine.waiting() == (2, 3)
-    assert not engine.supply(1, "too late") and not engine.supply(3, " \n")
-    assert engine.supply(3, "by\ud800 hand")
+    assert engine.pending_pastes() == (2, 3)
+    assert not engine.paste(1, "too late") and not engine.paste(3, " \n")
+    assert engine.paste(3, "by\ud800 hand")
     engine.cancel([2])
     thread.join(5)
-    assert not thread.is_alive() and engine.waiting() == ()
+    assert not thread.is_alive() and engine.pending_pastes() == ()
     assert [b for b in got if isinstance(b, Delta)][1].text == "by? hand"
     finals = [b for b in got if isinstance(b, Answered | Cancelled | Failed)]
     assert [(type(b), b.answer) for b in finals] == [(Answered, 1), (Answered, 3), (Cancelled, 2)]

@@ -30,21 +30,21 @@ def write(root: Path, busy: tuple[float, float], own: dict[int, float]) -> None:
 def test_only_what_is_not_ours_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([10.0, 12.0, 14.0, 16.0])
     monkeypatch.setattr(cpu.time, "monotonic", lambda: next(clock))
-    others = cpu.Others(tmp_path)
+    others = cpu.OtherProcesses(tmp_path)
     write(tmp_path, (100, 50), {7: 20})
-    assert others.look([7]) == 0
+    assert others.cores_used([7]) == 0
     write(tmp_path, (102, 51), {7: 21})
-    assert others.look([7]) == pytest.approx(1.0)
+    assert others.cores_used([7]) == pytest.approx(1.0)
     write(tmp_path, (104, 53), {7: 22, 8: 3})
-    assert others.look([7, 8]) == 0, "one of ours that is new has all its time from us"
-    assert others.look([7, 99]) == 0, "and one that is gone none"
+    assert others.cores_used([7, 8]) == 0, "one of ours that is new has all its time from us"
+    assert others.cores_used([7, 99]) == 0, "and one that is gone none"
 
 
 def test_a_core_that_others_use_is_left_to_them() -> None:
-    found = [cpu.free(taken) for taken in (0, 0.2, 0.3, 1.2, 1.3, 9)]
+    found = [cpu.free_cores(taken) for taken in (0, 0.2, 0.3, 1.2, 1.3, 9)]
     assert found == [2, 2, 1, 1, 1, 1]
 
 
 def test_without_the_kernels_files_nobody_takes_anything(tmp_path: Path) -> None:
-    others = cpu.Others(tmp_path)
-    assert [others.look([1]), others.look([1])] == [0, 0]
+    others = cpu.OtherProcesses(tmp_path)
+    assert [others.cores_used([1]), others.cores_used([1])] == [0, 0]

@@ -27,4 +27,4 @@ MOUNTS = """\
 def test_the_file_system_of_a_folder(tmp_path: Path, folder: str, kind: str) -> None:
     table = tmp_path / "mountinfo"
     table.write_text(MOUNTS)
-    assert filesystem.kind(Path(folder), table) == kind
+    assert filesystem.filesystem_type(Path(folder), table) == kind

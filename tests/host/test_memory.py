@@ -41,7 +41,7 @@ def test_version_2_takes_the_lowest_of_all_ancestors_and_of_high(tmp_path: Path)
             "sys/fs/cgroup/pod/box/memory.current": 3 * G,
         },
     )
-    seen = memory.reading(root)
+    seen = memory.read_memory(root)
     assert (seen.limit, seen.used, seen.source) == (30 * G, 11 * G, "cgroup v2")
     assert seen.free == 19 * G
 
@@ -57,7 +57,7 @@ def test_a_container_that_sees_its_own_group_as_the_root(tmp_path: Path) -> None
             "sys/fs/cgroup/memory.stat": f"active_file {G}\ninactive_file {3 * G}",
         },
     )
-    assert memory.reading(root) == memory.Reading(8 * G, 0, "cgroup v2")
+    assert memory.read_memory(root) == memory.MemoryReading(8 * G, 0, "cgroup v2")
 
 
 @pytest.mark.parametrize("start", ["/", "/docker/abc"])
@@ -74,7 +74,7 @@ def test_version_1_with_and_without_a_namespace(tmp_path: Path, start: str) -> N
             f"active_file 7\ntotal_active_file {G}\ntotal_inactive_file {2 * G}",
         },
     )
-    assert memory.reading(root) == memory.Reading(12 * G, 7 * G, "cgroup v1")
+    assert memory.read_memory(root) == memory.MemoryReading(12 * G, 7 * G, "cgroup v1")
 
 
 def test_no_limit_is_the_machine(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_no_limit_is_the_machine(tmp_path: Path) -> None:
             "sys/fs/cgroup/memory/memory.stat": f"hierarchical_memory_limit {NONE_V1}",
         },
     )
-    seen = memory.reading(root)
+    seen = memory.read_memory(root)
     assert (seen.limit, seen.source) == (64 * G, "machine")
     assert seen.used == (67108864 - 60000000) * 1024
 
@@ -101,7 +101,7 @@ def test_a_limit_above_the_machine_is_none(tmp_path: Path) -> None:
             "sys/fs/cgroup/a/memory.max": 100 * G,
         },
     )
-    assert memory.reading(root).source == "machine"
+    assert memory.read_memory(root).source == "machine"
 
 
 def test_the_hybrid_layout_uses_the_version_that_has_the_controller(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_the_hybrid_layout_uses_the_version_that_has_the_controller(tmp_path: Pa
             "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": 100_000,
         },
     )
-    assert memory.reading(root).limit == 4 * G
+    assert memory.read_memory(root).limit == 4 * G
     assert cpu.quota(root) == 3.5
 
 
@@ -146,29 +146,29 @@ def test_a_group_that_climbs_out_of_its_mount_reads_the_mount(tmp_path: Path) ->
             "sys/fs/cgroup/memory.max": 2 * G,
         },
     )
-    found = cgroup.groups("memory", "memory.max", root)
+    found = cgroup.find_groups("memory", "memory.max", root)
     assert found and found.folders == (root / "sys/fs/cgroup",)
 
 
 def test_nothing_readable_is_no_crash(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
-    assert memory.reading(tmp_path) == memory.Reading(0, 0, "machine")
+    assert memory.read_memory(tmp_path) == memory.MemoryReading(0, 0, "machine")
     assert cpu.quota(tmp_path) is None
     assert memory.pressure(tmp_path) is None
-    assert memory.process(1, tmp_path) == (0, 0)
+    assert memory.process_memory(1, tmp_path) == (0, 0)
 
 
 def test_the_own_budget_counts_this_process_and_its_children(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "1.5 GiB")
-    before = memory.reading()
+    before = memory.read_memory()
     assert (before.limit, before.source) == (3 * G // 2, "DUIBI_MEMORY_LIMIT")
     ballast = bytearray(os.urandom(1 << 20) * 64)
     assert 60 << 20 < memory.used() - before.used < 80 << 20
     del ballast
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "1000T")
-    assert memory.reading().source != "DUIBI_MEMORY_LIMIT"
+    assert memory.read_memory().source != "DUIBI_MEMORY_LIMIT"
 
 
 @pytest.mark.parametrize("text", ["12GB too much", "-1", "0", "G", "1e9"])
@@ -184,7 +184,7 @@ def test_sizes() -> None:
 
 
 def test_this_machine() -> None:
-    private, mapped = memory.process(os.getpid())
+    private, mapped = memory.process_memory(os.getpid())
     assert private > 1 << 20
     assert mapped > 1 << 20
     assert 0 < memory.used() < memory.limit()

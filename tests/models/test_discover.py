@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.checkpoints import LLAMA, llama, llama_shapes, safetensors
+from tests.support.checkpoints import LLAMA, llama_shapes, write_zero_llama, zero_safetensors
 from tui.models.catalogue import suggestions
-from tui.models.discover import Found, discover
-from tui.models.reference import parse
+from tui.models.discover import FoundModel, discover
+from tui.models.reference import parse_reference
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9949437424\n"
 
@@ -39,29 +39,32 @@ def nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path / "here")
 
 
-def by_reference(*roots: Path) -> dict[str, Found]:
+def by_reference(*roots: Path) -> dict[str, FoundModel]:
     return {found.reference: found for found in discover(roots)}
 
 
 def test_every_layout_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ms, hf = tmp_path / "ms", tmp_path / "hf"
-    llama(ms / "models" / "acme--New-Chat" / "snapshots" / "master")
-    llama(ms / "models" / "acme--New-Chat" / "snapshots" / "v1.0")
-    llama(ms / "models" / "acme" / "Older-0___5B")
-    llama(ms / "hub" / "models" / "acme" / "Old")
-    llama(ms / "hub" / "acme" / "Oldest")
+    write_zero_llama(ms / "models" / "acme--New-Chat" / "snapshots" / "master")
+    write_zero_llama(ms / "models" / "acme--New-Chat" / "snapshots" / "v1.0")
+    write_zero_llama(ms / "models" / "acme" / "Older-0___5B")
+    write_zero_llama(ms / "hub" / "models" / "acme" / "Old")
+    write_zero_llama(ms / "hub" / "acme" / "Oldest")
     blobs = hf / "models--acme--Linked" / "blobs"
     blobs.mkdir(parents=True)
-    real, snapshot = llama(tmp_path / "real"), hf / "models--acme--Linked" / "snapshots" / "abc"
+    real, snapshot = (
+        write_zero_llama(tmp_path / "real"),
+        hf / "models--acme--Linked" / "snapshots" / "abc",
+    )
     snapshot.mkdir(parents=True)
     for file in real.iterdir():
         (snapshot / file.name).symlink_to(file.rename(blobs / file.name))
     workspace = tmp_path / "workspace"
-    llama(workspace / "Qwen-7B-Chat")
-    llama(workspace / "models" / "deeper")
+    write_zero_llama(workspace / "Qwen-7B-Chat")
+    write_zero_llama(workspace / "models" / "deeper")
     (workspace / "again").symlink_to(workspace / "Qwen-7B-Chat")
     (workspace / "notes").mkdir()
-    llama(Path.cwd() / "clone")
+    write_zero_llama(Path.cwd() / "clone")
     (Path.cwd() / "tiny.gguf").write_bytes(b"GGUF" + bytes(100))
     found = {one.reference: one for one in discover((Path.cwd(), workspace))}
     assert set(found) == {
@@ -80,11 +83,11 @@ def test_every_layout_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found[str(snapshot)].label == "Linked"
     assert found["ms:acme/Older-0.5B"].label == "Older-0.5B"
     for reference in found:
-        parse(reference)
+        parse_reference(reference)
 
 
 def test_what_a_header_tells(tmp_path: Path) -> None:
-    llama(tmp_path / "here" / "a")
+    write_zero_llama(tmp_path / "here" / "a")
     found = by_reference(Path.cwd())["./a"]
     elements = sum(
         shape[0] * (shape[1] if len(shape) > 1 else 1) for shape in llama_shapes().values()
@@ -124,7 +127,7 @@ def test_a_missing_shard_is_told_in_every_family(family: str) -> None:
     (folder / TOKENIZER.get(family, "tokenizer.model")).write_text("x")
     index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    (folder / "model-1.safetensors").write_bytes(safetensors({"a": (32, 8)}))
+    (folder / "model-1.safetensors").write_bytes(zero_safetensors({"a": (32, 8)}))
     found = by_reference(Path.cwd())[f"./{family}"]
     assert found.state == "partial"
     assert "model-2.safetensors" in found.why
@@ -132,12 +135,12 @@ def test_a_missing_shard_is_told_in_every_family(family: str) -> None:
 
 def test_other_states(tmp_path: Path) -> None:
     here = Path.cwd()
-    cut = llama(here / "cut") / "model.safetensors"
+    cut = write_zero_llama(here / "cut") / "model.safetensors"
     cut.write_bytes(cut.read_bytes()[:-10])
-    (llama(here / "running") / "model.safetensors.incomplete").touch()
-    (llama(here / "no-weights") / "model.safetensors").unlink()
-    llama(here / "vision", vision_config={"a": 1})
-    (llama(here / "tokenizer-pointer") / "tokenizer.json").write_bytes(POINTER)
+    (write_zero_llama(here / "running") / "model.safetensors.incomplete").touch()
+    (write_zero_llama(here / "no-weights") / "model.safetensors").unlink()
+    write_zero_llama(here / "vision", vision_config={"a": 1})
+    (write_zero_llama(here / "tokenizer-pointer") / "tokenizer.json").write_bytes(POINTER)
     (here / "pointer.gguf").write_bytes(POINTER)
     (here / "broken.gguf").write_bytes(b"nothing")
     (here / "web").mkdir()
@@ -167,7 +170,7 @@ def test_the_short_list_can_be_typed_and_sized() -> None:
     listed = suggestions()
     assert [one.download_bytes for one in listed] == sorted(one.download_bytes for one in listed)
     for one in listed:
-        assert parse(one.reference).kind == "modelscope"
+        assert parse_reference(one.reference).kind == "modelscope"
         assert one.parameters * 1.9 < one.download_bytes < one.parameters * 3
-        assert one.need("bf16", 2048) > one.parameters * 2
+        assert one.predict_memory("bf16", 2048) > one.parameters * 2
     assert sum(one.parameters > 5e9 for one in listed) == 4

@@ -16,24 +16,24 @@ import pytest
 
 from tests.support.checkpoints import LLAMA
 from tests.support.file_server import FileServer, serving
-from tests.support.hub import MODEL, WEIGHTS, Hub, use
-from tui.cli import call as run
+from tests.support.hub import MODEL, WEIGHTS, FakeHub, use_hub
+from tui.cli import run_command_line as run
 from tui.host.errors import UserError
 from tui.models import download, hub
 from tui.models.caches import modelscope_folder
-from tui.models.download import HubFile, needed
-from tui.models.download_offer import Files, Offer
+from tui.models.download import HubFile, needed_files
+from tui.models.download_offer import DownloadOffer, FileCounts
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Hub, FileServer]]:
-    made = Hub()
+def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[FakeHub, FileServer]]:
+    made = FakeHub()
     with serving(made) as server:
-        use(server, tmp_path, monkeypatch)
+        use_hub(server, tmp_path, monkeypatch)
         yield made, server
 
 
-def yes(offer: Offer) -> bool:
+def yes(offer: DownloadOffer) -> bool:
     return True
 
 
@@ -47,12 +47,12 @@ def fetched(server: FileServer) -> list[str]:
 
 
 def test_a_model_comes_whole_and_without_what_is_not_needed(
-    served: tuple[Hub, FileServer], tmp_path: Path
+    served: tuple[FakeHub, FileServer], tmp_path: Path
 ) -> None:
     asked: list[str] = []
     heard: list[tuple[str, int, int]] = []
-    each: list[Files] = []
-    folder = download.get(
+    each: list[FileCounts] = []
+    folder = download.fetch_model(
         MODEL,
         lambda text: (asked.append(str(text)), True)[1],
         lambda *step: heard.append(step),
@@ -70,7 +70,7 @@ def test_a_model_comes_whole_and_without_what_is_not_needed(
     assert set(fetched(served[1])) == {"config.json", "model.safetensors", "tokenizer.json"}
 
 
-def test_killed_in_mid_file_it_goes_on_where_it_was(served: tuple[Hub, FileServer]) -> None:
+def test_killed_in_mid_file_it_goes_on_where_it_was(served: tuple[FakeHub, FileServer]) -> None:
     served[0].stall_after = 500_000
     stop = threading.Event()
 
@@ -80,22 +80,22 @@ def test_killed_in_mid_file_it_goes_on_where_it_was(served: tuple[Hub, FileServe
 
     threading.Timer(20, stop.set).start()
     with pytest.raises(UserError, match="stopped") as caught:
-        download.get(MODEL, yes, progress, stop=stop)
+        download.fetch_model(MODEL, yes, progress, stop=stop)
     assert caught.value.exit_code == 130
     served[0].stall_after = None
     asked: list[str] = []
-    folder = download.get(MODEL, lambda text: (asked.append(str(text)), True)[1], quiet)
+    folder = download.fetch_model(MODEL, lambda text: (asked.append(str(text)), True)[1], quiet)
     assert "are here already" in asked[0]
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     last = [r for path, r in served[1].requests if path.endswith("FilePath=model.safetensors")][-1]
     assert last.startswith("bytes=") and last != "bytes=0-"
 
 
-def test_it_ends_with_a_parent_that_is_killed(served: tuple[Hub, FileServer]) -> None:
+def test_it_ends_with_a_parent_that_is_killed(served: tuple[FakeHub, FileServer]) -> None:
     served[0].stall_after = 500_000
     code = (
         "import sys; from tui.models import download; "
-        f"download.get({MODEL!r}, lambda t: True, lambda s, d, t: print(d, flush=True))"
+        f"download.fetch_model({MODEL!r}, lambda t: True, lambda s, d, t: print(d, flush=True))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
@@ -108,42 +108,42 @@ def test_it_ends_with_a_parent_that_is_killed(served: tuple[Hub, FileServer]) ->
 
 
 def test_a_disk_that_becomes_full_is_told_and_can_be_gone_on_from(
-    served: tuple[Hub, FileServer],
+    served: tuple[FakeHub, FileServer],
 ) -> None:
     folder = modelscope_folder(MODEL)
     folder.mkdir(parents=True)
     (folder / "model.safetensors.incomplete").symlink_to("/dev/full")
     with pytest.raises(UserError, match="disk became full") as caught:
-        download.get(MODEL, yes, quiet)
+        download.fetch_model(MODEL, yes, quiet)
     assert "duibi models get" in caught.value.next_step
     assert (folder / "config.json").is_file()
     (folder / "model.safetensors.incomplete").unlink()
-    assert (download.get(MODEL, yes, quiet) / "model.safetensors").read_bytes() == WEIGHTS
+    assert (download.fetch_model(MODEL, yes, quiet) / "model.safetensors").read_bytes() == WEIGHTS
 
 
-def test_a_line_that_drops_is_taken_up_again(served: tuple[Hub, FileServer]) -> None:
+def test_a_line_that_drops_is_taken_up_again(served: tuple[FakeHub, FileServer]) -> None:
     served[0].cuts = [200_000]
-    folder = download.get(MODEL, yes, quiet)
+    folder = download.fetch_model(MODEL, yes, quiet)
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
 
 
 def test_content_with_another_checksum_never_gets_its_name(
-    served: tuple[Hub, FileServer], tmp_path: Path
+    served: tuple[FakeHub, FileServer], tmp_path: Path
 ) -> None:
     served[0].listed["model.safetensors"] = {"Sha256": "0" * 64}
     with pytest.raises(UserError, match="wrong content") as caught:
-        download.get(MODEL, yes, quiet)
+        download.fetch_model(MODEL, yes, quiet)
     assert caught.value.exit_code == 3
     assert not list(tmp_path.rglob("model.safetensors"))
 
 
 @pytest.mark.parametrize(("status", "says", "code"), [(404, "no model", 2), (401, "TOKEN", 3)])
 def test_refusals_say_what_to_do(
-    served: tuple[Hub, FileServer], status: int, says: str, code: int
+    served: tuple[FakeHub, FileServer], status: int, says: str, code: int
 ) -> None:
     served[0].status = status
     with pytest.raises(UserError) as caught:
-        download.get(MODEL, yes, quiet)
+        download.fetch_model(MODEL, yes, quiet)
     assert says in f"{caught.value.message} {caught.value.next_step}"
     assert caught.value.exit_code == code
 
@@ -155,13 +155,13 @@ def test_no_network_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MODELSCOPE_ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
         began = time.monotonic()
         with pytest.raises(UserError, match="cannot be reached") as caught:
-            download.get(MODEL, yes, quiet)
+            download.fetch_model(MODEL, yes, quiet)
     assert time.monotonic() - began < 4
     assert caught.value.exit_code == 3
 
 
 def test_names_that_lead_out_of_the_folder_are_not_taken(
-    served: tuple[Hub, FileServer], tmp_path: Path
+    served: tuple[FakeHub, FileServer], tmp_path: Path
 ) -> None:
     evil = [
         "../../evil.json", "/tmp/evil-duibi.json", "..", "a/config.json", ".hidden.json",
@@ -169,71 +169,75 @@ def test_names_that_lead_out_of_the_folder_are_not_taken(
     ]  # fmt: skip
     served[0].extra = [{"Path": name, "Type": "blob", "Size": 4} for name in evil]
     served[0].files.update(dict.fromkeys(evil, b"evil"))
-    folder = download.get(MODEL, yes, quiet)
+    folder = download.fetch_model(MODEL, yes, quiet)
     written = [p.name for p in folder.iterdir()]
     assert sorted(written) == ["config.json", "model.safetensors", "tokenizer.json"]
     assert not list(tmp_path.rglob("*evil*"))
     assert not any("evil" in name or "/" in name for name in fetched(served[1]))
 
 
-def test_a_list_that_changed_meanwhile_is_followed(served: tuple[Hub, FileServer]) -> None:
-    folder = download.get(MODEL, yes, quiet)
+def test_a_list_that_changed_meanwhile_is_followed(served: tuple[FakeHub, FileServer]) -> None:
+    folder = download.fetch_model(MODEL, yes, quiet)
     served[0].files["tokenizer.json"] = b'{"v": 2}'
-    assert download.get(MODEL, yes, quiet) == folder
+    assert download.fetch_model(MODEL, yes, quiet) == folder
     assert (folder / "tokenizer.json").read_bytes() == b'{"v": 2}'
     assert fetched(served[1]).count("model.safetensors") == 1
 
 
 def test_weights_that_changed_between_two_tries_are_not_mixed(
-    served: tuple[Hub, FileServer],
+    served: tuple[FakeHub, FileServer],
 ) -> None:
     folder = modelscope_folder(MODEL)
     folder.mkdir(parents=True)
     (folder / "model.safetensors.incomplete").write_bytes(b"old" * 1000)
-    assert (download.get(MODEL, yes, quiet) / "model.safetensors").read_bytes() == WEIGHTS
+    assert (download.fetch_model(MODEL, yes, quiet) / "model.safetensors").read_bytes() == WEIGHTS
 
 
 def test_an_unsupported_model_is_told_before_its_weights_are_fetched(
-    served: tuple[Hub, FileServer],
+    served: tuple[FakeHub, FileServer],
 ) -> None:
     served[0].files["config.json"] = json.dumps({**LLAMA, "vision_config": {"x": 1}}).encode()
     with pytest.raises(UserError, match="images"):
-        download.get(MODEL, lambda text: pytest.fail("asked"), quiet)
+        download.fetch_model(MODEL, lambda text: pytest.fail("asked"), quiet)
     assert fetched(served[1]) == ["config.json"]
 
 
-def test_without_consent_nothing_is_kept(served: tuple[Hub, FileServer], tmp_path: Path) -> None:
+def test_without_consent_nothing_is_kept(
+    served: tuple[FakeHub, FileServer], tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match="not downloaded"):
-        download.get(MODEL, lambda text: False, quiet)
+        download.fetch_model(MODEL, lambda text: False, quiet)
     assert not (tmp_path / "ms" / "models").exists()
 
 
-def test_no_space_is_told_before_the_weights_are_fetched(served: tuple[Hub, FileServer]) -> None:
+def test_no_space_is_told_before_the_weights_are_fetched(
+    served: tuple[FakeHub, FileServer],
+) -> None:
     served[0].extra = [{"Path": "pytorch_model.bin", "Type": "blob", "Size": 1 << 39}]
     served[0].files.pop("model.safetensors")
     with pytest.raises(UserError, match="no space") as caught:
-        download.get(MODEL, yes, quiet)
+        download.fetch_model(MODEL, yes, quiet)
     assert "MODELSCOPE_CACHE" in caught.value.next_step
     assert fetched(served[1]) == ["config.json"]
 
 
 def test_what_is_missing_afterwards_is_told(tmp_path: Path) -> None:
-    plan = download.Plan(MODEL, tmp_path, (HubFile("config.json", 5),), 0)
+    plan = download.DownloadPlan(MODEL, tmp_path, (HubFile("config.json", 5),), 0)
     with pytest.raises(UserError, match="missing"):
-        download.verify(plan)
+        download.verify_files(plan)
     (tmp_path / "config.json").write_text("1234")
     with pytest.raises(UserError, match="has 4 of 5"):
-        download.verify(plan)
+        download.verify_files(plan)
     (tmp_path / "config.json").write_text("12345")
-    download.verify(plan)
+    download.verify_files(plan)
     (tmp_path / "config.json.incomplete").write_text("")
     with pytest.raises(UserError, match="not complete"):
-        download.verify(plan)
+        download.verify_files(plan)
 
 
 def test_one_set_of_weights_is_chosen() -> None:
     def names(*paths: str) -> list[str]:
-        return sorted(file.path for file in needed(HubFile(path, 1) for path in paths))
+        return sorted(file.path for file in needed_files(HubFile(path, 1) for path in paths))
 
     both = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
     index = "model.safetensors.index.json"
@@ -245,16 +249,16 @@ def test_one_set_of_weights_is_chosen() -> None:
 
 
 def test_a_hub_s_text_cannot_steer_the_terminal() -> None:
-    error = hub.failure(MODEL, "network", "\x1b[2J\x9b31mred\nnext")
+    error = hub.error_from_cause(MODEL, "network", "\x1b[2J\x9b31mred\nnext")
     assert error.message.isprintable()
 
 
 def test_content_that_changed_at_the_same_size_is_fetched_anew(
-    served: tuple[Hub, FileServer],
+    served: tuple[FakeHub, FileServer],
 ) -> None:
-    folder = download.get(MODEL, yes, quiet)
+    folder = download.fetch_model(MODEL, yes, quiet)
     (folder / "tokenizer.json").write_bytes(b"[]")
-    assert (download.get(MODEL, yes, quiet) / "tokenizer.json").read_bytes() == b"{}"
+    assert (download.fetch_model(MODEL, yes, quiet) / "tokenizer.json").read_bytes() == b"{}"
 
 
 class _Runs:
@@ -268,7 +272,7 @@ class _Runs:
 
 
 def test_nothing_that_the_hub_sends_is_run(
-    served: tuple[Hub, FileServer], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    served: tuple[FakeHub, FileServer], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub, canary = served[0], tmp_path / "canary"
     buffer = io.BytesIO()
@@ -296,11 +300,11 @@ def test_nothing_that_the_hub_sends_is_run(
 
 
 def test_a_link_elsewhere_is_not_written_through(
-    served: tuple[Hub, FileServer], tmp_path: Path
+    served: tuple[FakeHub, FileServer], tmp_path: Path
 ) -> None:
     entry = {"Path": "generation_config.json", "Type": "symlink", "Size": 4, "Target": "/etc/x"}
     served[0].extra = [entry]
     served[0].files["generation_config.json"] = b"evil"
-    folder = download.get(MODEL, yes, quiet)
+    folder = download.fetch_model(MODEL, yes, quiet)
     assert all(not path.is_symlink() for path in folder.iterdir())
     assert {path.parent for path in tmp_path.rglob("generation_config.json")} <= {folder}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.recorded import header, record
+from tests.support.recorded import record_session, recorded_header
 from tui.host.errors import UserError
-from tui.models.reference import parse
-from tui.models.resolve import Resolved
+from tui.models.reference import parse_reference
+from tui.models.resolve import ResolvedModel
 from tui.run import remote_models
 
 CANARY = "sk-canary-0b1d2c"
@@ -18,8 +18,8 @@ OWN: dict[str, Any] = {
 }
 
 
-def found(text: str, sessions: Path = Path("nowhere"), own: dict[str, Any] = OWN) -> Resolved:
-    return remote_models.resolve(parse(text, own), own, sessions)
+def found(text: str, sessions: Path = Path("nowhere"), own: dict[str, Any] = OWN) -> ResolvedModel:
+    return remote_models.resolve_remote(parse_reference(text, own), own, sessions)
 
 
 def test_a_service_says_where_it_is_and_nothing_of_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,9 +58,11 @@ def test_a_pasted_model_says_so_in_its_label() -> None:
 
 
 def test_a_recorded_model_is_found_by_label_or_name(tmp_path: Path) -> None:
-    head = header(["demo@bf16", "demo@bf16 #2", "other@fp32"], [{"id": "q", "turns": ["Why?"]}])
+    head = recorded_header(
+        ["demo@bf16", "demo@bf16 #2", "other@fp32"], [{"id": "q", "turns": ["Why?"]}]
+    )
     head.models[2]["name"] = "other"
-    path = record(tmp_path, head, lambda model, _: f"because {model}")
+    path = record_session(tmp_path, head, lambda model, _: f"because {model}")
     one = found(f"session:{path}#demo@bf16 #2")
     assert (one.engine, one.checkpoint, one.model) == ("recorded", path, "demo@bf16 #2")
     assert one.label == "demo@bf16 #2 (recorded)" and one.parameters == 134_515_008

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.checkpoints import llama
-from tests.support.file_server import Exchange, FileServer, serving
-from tui.cli import call as run
+from tests.support.checkpoints import write_zero_llama
+from tests.support.file_server import FileExchange, FileServer, serving
+from tui.cli import run_command_line as run
 from tui.models import ollama
-from tui.models.inventory import look
-from tui.models.reference import parse
+from tui.models.inventory import find_models
+from tui.models.reference import parse_reference
 from tui.settings import load
 
 # As the API documentation of Ollama shows an answer, with one entry of each oddity.
@@ -51,7 +51,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
-    def answer(exchange: Exchange) -> None:
+    def answer(exchange: FileExchange) -> None:
         known = exchange.path == "/api/tags"
         body = json.dumps(TAGS).encode() if known else b"{}"
         exchange.answer(200 if known else 404, body, "application/json")
@@ -62,16 +62,16 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
 
 
 def test_a_running_ollama_is_found_with_its_models(server: FileServer) -> None:
-    found = {one.reference: one for one in look({}, (), {})}
+    found = {one.reference: one for one in find_models({}, (), {})}
     assert list(found) == ["ollama:qwen2.5:0.5b", "ollama:bare:latest", "ollama:words"]
     one = found["ollama:qwen2.5:0.5b"]
     assert (one.family, one.dtype, one.size, one.state) == (
         "qwen2", "Q4_K_M", 397821319, "complete",
     )  # fmt: skip
     assert one.parameters == 494_030_000 and one.served
-    assert one.size < one.need("bf16", 2048) < one.size * 1.2
+    assert one.size < one.predict_memory("bf16", 2048) < one.size * 1.2
     assert found["ollama:words"].family == ""
-    assert parse(one.reference).kind == "service"
+    assert parse_reference(one.reference).kind == "service"
 
 
 def test_the_list_shows_them(server: FileServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,24 +81,24 @@ def test_the_list_shows_them(server: FileServer, capsys: pytest.CaptureFixture[s
 
 
 def test_where_no_ollama_runs_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert look({}, (), {}) == []
+    assert find_models({}, (), {}) == []
     assert run(["models", "list"]) == 0
     assert "ollama" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b"{", b'{"models": 3}', b"[" * 100_000])
 def test_any_answer_is_survived(answer: bytes) -> None:
-    assert ollama.read(answer) == []
+    assert ollama.parse_tags(answer) == []
 
 
 def test_settings_name_further_places(tmp_path: Path, here: Path) -> None:
-    llama(tmp_path / "far" / "away" / "deep" / "Named")
-    llama(tmp_path / "disk" / "team" / "Shared")
+    write_zero_llama(tmp_path / "far" / "away" / "deep" / "Named")
+    write_zero_llama(tmp_path / "disk" / "team" / "Shared")
     (here / "duibi.toml").write_text(
         f'model_folders = ["../disk"]\n[aliases]\nq = "{tmp_path}/far/away/deep/Named@int8"\n'
         'gone = "./not-here"\ngpt = "openai:gpt-4o"\nbad = "no such thing"\n'
     )
     settings = load()
-    found = look(settings.aliases, settings.model_folders, settings.services)
+    found = find_models(settings.aliases, settings.model_folders, settings.services)
     assert [one.label for one in found] == ["Shared", "Named"]
     assert all(one.state == "complete" for one in found)

@@ -4,32 +4,32 @@ from hypothesis import strategies as st
 
 from tui.checkpoints.memory_estimate import (
     BYTES_PER_WEIGHT,
-    Shape,
-    loading,
-    predict,
-    weights_in_gguf,
+    MemoryShape,
+    loading_peak,
+    max_parameters_in_gguf,
+    predict_peak,
 )
 
 PARAMETERS = 7_721_324_544
-QWEN_7B = Shape(32, 32, 128, 4096, 11008, 151936, stored="bf16")
+QWEN_7B = MemoryShape(32, 32, 128, 4096, 11008, 151936, stored="bf16")
 
 
 def test_a_published_model_needs_what_was_measured() -> None:
-    assert predict(PARAMETERS, "bf16", QWEN_7B, 2048) / 2**30 == pytest.approx(18.5, rel=0.06)
-    assert predict(PARAMETERS, "fp32", QWEN_7B, 2048) > 32 * 2**30
+    assert predict_peak(PARAMETERS, "bf16", QWEN_7B, 2048) / 2**30 == pytest.approx(18.5, rel=0.06)
+    assert predict_peak(PARAMETERS, "fp32", QWEN_7B, 2048) > 32 * 2**30
 
 
 def test_what_is_mapped_as_it_is_takes_nothing_to_load() -> None:
-    made = loading(PARAMETERS, "fp32", QWEN_7B)
-    assert PARAMETERS * 4 < made < predict(PARAMETERS, "fp32", QWEN_7B, 2048)
-    assert {loading(PARAMETERS, dtype, QWEN_7B) for dtype in ("bf16", "int8", "int4")} == {
-        loading(0, "bf16", Shape())
+    made = loading_peak(PARAMETERS, "fp32", QWEN_7B)
+    assert PARAMETERS * 4 < made < predict_peak(PARAMETERS, "fp32", QWEN_7B, 2048)
+    assert {loading_peak(PARAMETERS, dtype, QWEN_7B) for dtype in ("bf16", "int8", "int4")} == {
+        loading_peak(0, "bf16", MemoryShape())
     }
 
 
 def test_the_cache_counts_for_every_answer_decoded_together() -> None:
-    one = predict(PARAMETERS, "bf16", QWEN_7B, 1000)
-    eight = predict(PARAMETERS, "bf16", QWEN_7B, 1000, beside=7000)
+    one = predict_peak(PARAMETERS, "bf16", QWEN_7B, 1000)
+    eight = predict_peak(PARAMETERS, "bf16", QWEN_7B, 1000, other_tokens=7000)
     assert eight - one == pytest.approx(7 * 2 * 32 * 32 * 128 * 1000 * 4 * 1.5 * 1.04, abs=2)
 
 
@@ -42,12 +42,14 @@ def test_the_cache_counts_for_every_answer_decoded_together() -> None:
 def test_more_of_anything_needs_no_less(
     parameters: int, dtype: str, layers: int, context: int
 ) -> None:
-    need = predict(parameters, dtype, Shape(layers, 8, 128), context)
+    need = predict_peak(parameters, dtype, MemoryShape(layers, 8, 128), context)
     assert need >= parameters * BYTES_PER_WEIGHT[dtype]
-    assert predict(parameters + 1000, dtype, Shape(layers, 8, 128), context) > need
-    assert predict(parameters, dtype, Shape(layers + 1, 8, 128), context) >= need
-    assert predict(parameters, "fp32", Shape(layers, 8, 128), context) + 50_000_000 >= need
+    assert predict_peak(parameters + 1000, dtype, MemoryShape(layers, 8, 128), context) > need
+    assert predict_peak(parameters, dtype, MemoryShape(layers + 1, 8, 128), context) >= need
+    assert (
+        predict_peak(parameters, "fp32", MemoryShape(layers, 8, 128), context) + 50_000_000 >= need
+    )
 
 
 def test_a_gguf_holds_no_more_weights_than_its_smallest_layout() -> None:
-    assert weights_in_gguf(18) == 32
+    assert max_parameters_in_gguf(18) == 32

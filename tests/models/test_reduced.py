@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tui.checkpoints import quantised_cache
-from tui.checkpoints.memory_estimate import REDUCED
+from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.host.errors import UserError
 from tui.models import remove
-from tui.models.reference import parse
+from tui.models.reference import parse_reference
 
 
 @pytest.fixture
@@ -31,16 +31,16 @@ def keep(source: Path, dtype: str) -> Path:
 
 def test_what_was_made_of_a_persons_folder_is_removed_without_it(folder: Path) -> None:
     with pytest.raises(UserError, match="a folder of yours"):
-        remove.belongings(parse(str(folder)))
-    places = [keep(folder, dtype) for dtype in REDUCED]
+        remove.removable_paths(parse_reference(str(folder)))
+    places = [keep(folder, dtype) for dtype in QUANTISED_DTYPES]
     other = keep(folder.with_name("Qwen-2"), "int8")
-    found = remove.belongings(parse(str(folder)))
+    found = remove.removable_paths(parse_reference(str(folder)))
     assert sorted(found) == sorted(places)
     remove.remove(found)
-    assert [one.folder for one in quantised_cache.kept()] == [other]
+    assert [one.folder for one in quantised_cache.entries()] == [other]
     assert folder.is_dir()
 
 
 def test_a_broken_manifest_is_nobodys(folder: Path) -> None:
     (keep(folder, "int8") / quantised_cache.MANIFEST).write_text("[]")
-    assert not list(quantised_cache.kept())
+    assert not list(quantised_cache.entries())

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.host.errors import UserError
-from tui.models.reference import DTYPES, SERVICES, Reference, model_id, parse
+from tui.models.reference import DTYPES, SERVICES, Reference, model_id, parse_reference
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ from tui.models.reference import DTYPES, SERVICES, Reference, model_id, parse
     ],
 )
 def test_every_form_is_read(text: str, kind: str, target: str, dtype: str) -> None:
-    assert parse(text) == Reference(text, kind, target, dtype)
+    assert parse_reference(text) == Reference(text, kind, target, dtype)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_every_form_is_read(text: str, kind: str, target: str, dtype: str) -> No
 )
 def test_what_is_no_reference_says_what_was_meant(text: str, says: str) -> None:
     with pytest.raises(UserError) as caught:
-        parse(text)
+        parse_reference(text)
     assert says in f"{caught.value.message} {caught.value.next_step}"
     assert caught.value.exit_code == 2
     assert "\n" not in caught.value.message and "\x1b" not in caught.value.message
@@ -74,14 +74,14 @@ def test_what_is_no_reference_says_what_was_meant(text: str, says: str) -> None:
 
 def test_a_secret_in_a_url_is_not_repeated() -> None:
     with pytest.raises(UserError) as caught:
-        parse("https://me:hunter2@host/v1#x")
+        parse_reference("https://me:hunter2@host/v1#x")
     assert "hunter2" not in caught.value.message + caught.value.next_step
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_reference_or_a_user_error(text: str) -> None:
     try:
-        ref = parse(text)
+        ref = parse_reference(text)
     except UserError as error:
         assert error.message and "\n" not in error.message
     else:
@@ -99,7 +99,7 @@ def test_an_id_and_dtype_come_back(text: str, dtype: str) -> None:
     except UserError:
         assert not text.isascii() or text.endswith("\n")
         return
-    ref = parse(f"ms:{wanted}@{dtype}" if dtype else f"ms:{wanted}")
+    ref = parse_reference(f"ms:{wanted}@{dtype}" if dtype else f"ms:{wanted}")
     assert (ref.kind, ref.target, ref.dtype) == ("modelscope", wanted, dtype)
 
 
@@ -107,12 +107,12 @@ def test_an_id_and_dtype_come_back(text: str, dtype: str) -> None:
 def test_a_service_keeps_its_model_name(service: str, model: str) -> None:
     if model.endswith("\n"):
         return
-    assert parse(f"{service}:{model}").target == f"{service}:{model}"
+    assert parse_reference(f"{service}:{model}").target == f"{service}:{model}"
 
 
 def test_services_of_the_settings_are_known_by_their_own_names() -> None:
-    one = parse("gpu-box:meta/Llama-3@8b", ["gpu-box"])
+    one = parse_reference("gpu-box:meta/Llama-3@8b", ["gpu-box"])
     assert (one.kind, one.target) == ("service", "gpu-box:meta/Llama-3@8b")
     with pytest.raises(UserError) as caught:
-        parse("gpubox:x", ["gpu-box"])
+        parse_reference("gpubox:x", ["gpu-box"])
     assert "did you mean gpu-box:x?" in caught.value.next_step

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.checkpoints import llama
-from tests.support.demo import put_demo
+from tests.support.checkpoints import write_zero_llama
+from tests.support.demo import link_demo
 from tui.host.errors import UserError
 from tui.host.paths import cache_dir
 from tui.models import demo
-from tui.models.reference import parse
-from tui.models.resolve import Resolved, resolve, resolve_all
+from tui.models.reference import parse_reference
+from tui.models.resolve import ResolvedModel, resolve, resolve_all
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9949437424\n"
 
@@ -31,8 +31,8 @@ def quiet(stage: str, done: int, total: int) -> None:
     pass
 
 
-def resolved(text: str) -> Resolved:
-    return resolve(parse(text), no, quiet)
+def resolved(text: str) -> ResolvedModel:
+    return resolve(parse_reference(text), no, quiet)
 
 
 def refused(text: str) -> str:
@@ -44,7 +44,7 @@ def refused(text: str) -> str:
 
 
 def test_the_demo_is_its_file() -> None:
-    path = put_demo(cache_dir())
+    path = link_demo(cache_dir())
     one = resolved("demo@fp32")
     assert (one.checkpoint, one.dtype, one.label) == (path, "fp32", "demo@fp32")
     assert (one.family, one.context, one.checkpoint_bytes) == ("llama", 8192, demo.SIZE)
@@ -52,7 +52,7 @@ def test_the_demo_is_its_file() -> None:
 
 
 def test_a_folder_is_inspected_and_bf16_by_default(here: Path) -> None:
-    folder = llama(here / "Tiny-Chat")
+    folder = write_zero_llama(here / "Tiny-Chat")
     one = resolved("./Tiny-Chat")
     assert (one.checkpoint, one.dtype, one.family) == (folder, "bf16", "llama")
     assert one.label == "Tiny-Chat@bf16"
@@ -74,17 +74,17 @@ def test_a_gguf_is_looked_at_no_further_than_its_magic(here: Path) -> None:
 
 
 def test_a_downloaded_model_needs_no_network(tmp_path: Path) -> None:
-    folder = llama(tmp_path / "ms" / "models" / "acme--Tiny" / "snapshots" / "master")
+    folder = write_zero_llama(tmp_path / "ms" / "models" / "acme--Tiny" / "snapshots" / "master")
     assert resolved("ms:acme/Tiny").checkpoint == folder
     assert resolved("ms:acme/Tiny").label == "Tiny@bf16"
 
 
 def test_labels_differ_in_a_run(here: Path) -> None:
-    put_demo(cache_dir())
-    llama(here / "a" / "Tiny")
-    llama(here / "b" / "Tiny")
+    link_demo(cache_dir())
+    write_zero_llama(here / "a" / "Tiny")
+    write_zero_llama(here / "b" / "Tiny")
     texts = ["demo", "demo@fp32", "demo@bf16", "demo", "./a/Tiny", "./b/Tiny"]
-    labels = [one.label for one in resolve_all([parse(t) for t in texts], no, quiet)]
+    labels = [one.label for one in resolve_all([parse_reference(t) for t in texts], no, quiet)]
     assert labels == [
         "demo@bf16", "demo@fp32", "demo@bf16 #2", "demo@bf16 #3", "Tiny@bf16", "Tiny@bf16 #2",
     ]  # fmt: skip
@@ -92,11 +92,11 @@ def test_labels_differ_in_a_run(here: Path) -> None:
 
 def test_nothing_is_fetched_for_a_run_with_a_misspelt_name() -> None:
     with pytest.raises(UserError, match="no folder"):
-        resolve_all([parse("demo"), parse("./nope")], no, quiet)
+        resolve_all([parse_reference("demo"), parse_reference("./nope")], no, quiet)
 
 
 def test_what_is_not_there_names_the_nearest(here: Path) -> None:
-    llama(here / "Qwen-7B-Chat")
+    write_zero_llama(here / "Qwen-7B-Chat")
     assert "did you mean ./Qwen-7B-Chat?" in refused("./qwen-7b-caht")
     assert f"did you mean {here}/Qwen-7B-Chat?" in refused(f"{here}/Qwen-7B-Cha")
     assert "ms:qwen/Other" in refused("qwen/Other")
@@ -107,8 +107,8 @@ def test_what_is_not_there_names_the_nearest(here: Path) -> None:
 
 def test_what_cannot_be_used_says_why(here: Path) -> None:
     (here / "empty").mkdir()
-    (llama(here / "none") / "model.safetensors").unlink()
-    (llama(here / "pointers") / "model.safetensors").write_bytes(POINTER)
+    (write_zero_llama(here / "none") / "model.safetensors").unlink()
+    (write_zero_llama(here / "pointers") / "model.safetensors").write_bytes(POINTER)
     (here / "pointer.gguf").write_bytes(POINTER)
     (here / "text.gguf").write_text("hello")
     (here / "file").write_text("hello")
@@ -125,5 +125,5 @@ def test_what_cannot_be_used_says_why(here: Path) -> None:
 )
 def test_what_holds_no_weights_here_is_found_by_who_knows_it(text: str) -> None:
     assert "no weights" in refused(text)
-    made = Resolved(text, text, "endpoint", Path(), "")
-    assert resolve(parse(text), no, quiet, elsewhere=lambda _: made) is made
+    made = ResolvedModel(text, text, "endpoint", Path(), "")
+    assert resolve(parse_reference(text), no, quiet, resolve_remote=lambda _: made) is made

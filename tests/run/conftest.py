@@ -8,4 +8,4 @@ from tui.host import cpu
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other programs take nothing."""
-    monkeypatch.setattr(cpu.Others, "look", lambda self, own: 0.0)
+    monkeypatch.setattr(cpu.OtherProcesses, "cores_used", lambda self, own: 0.0)

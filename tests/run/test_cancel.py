@@ -24,7 +24,7 @@ class Deaf(EchoEngine):
 
 
 def test_it_is_told_before_the_worker_hears_and_nothing_comes_after(stage: Stage) -> None:
-    engine = Deaf(pace=0.005)
+    engine = Deaf(token_s=0.005)
     run = stage(engine)
     (first,) = run.ask(None, text="word " * 1000)
     until(lambda: answers(board_of(run))[0].tokens > 3)

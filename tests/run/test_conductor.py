@@ -13,7 +13,7 @@ from tui import events as ev
 from tui.board import Answer, Board, fold
 from tui.host import cpu, memory
 from tui.host.errors import UserError
-from tui.models.resolve import Resolved
+from tui.models.resolve import ResolvedModel
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
 from tui.run import results, setup
@@ -35,8 +35,8 @@ QUESTIONS = QuestionSet(
 MB = 1_000_000
 
 
-def resolved(label: str, parameters: int = MB, dtype: str = "bf16") -> Resolved:
-    return Resolved(label, label, "local", Path("nowhere"), dtype, "llama", parameters)
+def resolved(label: str, parameters: int = MB, dtype: str = "bf16") -> ResolvedModel:
+    return ResolvedModel(label, label, "local", Path("nowhere"), dtype, "llama", parameters)
 
 
 class Stage:
@@ -182,7 +182,7 @@ def test_what_a_person_asks_goes_before_the_background(stage: Stage) -> None:
 
 
 def test_cancelling_keeps_what_came_and_empties_the_queue_of_that_model_only(stage: Stage) -> None:
-    slow, other = EchoEngine(pace=0.05), EchoEngine()
+    slow, other = EchoEngine(token_s=0.05), EchoEngine()
     run = stage(slow, other)
     run.ask(None, text="one two three four five six seven eight nine ten")
     run.ask_all()
@@ -198,7 +198,7 @@ def test_cancelling_keeps_what_came_and_empties_the_queue_of_that_model_only(sta
 def test_a_model_that_cannot_be_loaded_fails_alone_and_loads_when_asked_again(
     stage: Stage,
 ) -> None:
-    run = stage(EchoEngine(broken=1), EchoEngine(), start=False)
+    run = stage(EchoEngine(failing_loads=1), EchoEngine(), start=False)
     run.ask_all()
     run.start()
     board = finished(run)
@@ -252,8 +252,8 @@ def test_threads_follow_who_computes_and_contention_is_marked(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cpu, "cores", lambda: 4)
-    long = EchoEngine(pace=0.02)
-    short, remote = EchoEngine(pace=0.02), EchoEngine(computes_here=False)
+    long = EchoEngine(token_s=0.02)
+    short, remote = EchoEngine(token_s=0.02), EchoEngine(uses_local_cores=False)
     run = stage(long, short, remote)
     assert run.wait(5)
     long.threads.clear()
@@ -271,10 +271,10 @@ def test_threads_follow_who_computes_and_contention_is_marked(
 
 def test_a_load_beside_another_is_marked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "cores", lambda: 4)
-    run = stage(*(EchoEngine(load_s=0.5) for _ in range(2)), EchoEngine(computes_here=False))
+    run = stage(*(EchoEngine(load_s=0.5) for _ in range(2)), EchoEngine(uses_local_cores=False))
     board = finished(run)
     assert [m.loaded.contended for m in board.models if m.loaded] == [True, True, False]
-    assert [row[2] for row in results.rows(board)] == ["LOAD s", "0.5*", "0.5*", "-"]
+    assert [row[2] for row in results.table_rows(board)] == ["LOAD s", "0.5*", "0.5*", "-"]
     run.reload(0)
     loaded = finished(run).models[0].loaded
     assert loaded and not loaded.contended
@@ -299,7 +299,7 @@ def test_no_more_models_compute_than_there_are_cores(
 def test_models_that_do_not_fit_together_take_turns(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "reading", lambda: memory.Reading(9_000 * MB, 0, "test"))
+    monkeypatch.setattr(memory, "read_memory", lambda: memory.MemoryReading(9_000 * MB, 0, "test"))
     watch: list[tuple[str, int, float]] = []
     engines = [EchoEngine(name=i, watch=watch) for i in range(3)]
     run = stage(*engines, parameters=2_000 * MB, start=False)
@@ -344,7 +344,9 @@ def test_nobody_is_put_out_of_memory_for_a_model_that_was_not_asked(stage: Stage
 def test_what_does_not_fit_alone_is_refused_with_the_arithmetic(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "reading", lambda: memory.Reading(16_000 * MB, 4_000 * MB, "x"))
+    monkeypatch.setattr(
+        memory, "read_memory", lambda: memory.MemoryReading(16_000 * MB, 4_000 * MB, "x")
+    )
     with pytest.raises(UserError) as caught:
         stage(EchoEngine(), parameters=7_000 * MB)
     assert caught.value.exit_code == 4
@@ -356,7 +358,7 @@ def test_what_does_not_fit_alone_is_refused_with_the_arithmetic(
 
 def test_memory_is_told_when_it_changes_and_not_otherwise(stage: Stage) -> None:
     run = stage(EchoEngine())
-    until(lambda: board_of(run).limit > 0 and board_of(run).models[0].private > 0)
+    until(lambda: board_of(run).memory_limit > 0 and board_of(run).models[0].private > 0)
     count = sum(isinstance(e.body, ev.Memory) and e.model == 0 for e in read(run.path).events)
     time.sleep(0.6)
     after = [e.body for e in read(run.path).events if isinstance(e.body, ev.Memory)]
@@ -368,7 +370,7 @@ def test_memory_is_told_when_it_changes_and_not_otherwise(stage: Stage) -> None:
 def test_closing_ends_everything_within_a_second(stage: Stage, when: str) -> None:
     before = threading.active_count()
     run = stage(
-        EchoEngine(pace=30, load_s=30 if when == "loading" else 0),
+        EchoEngine(token_s=30, load_s=30 if when == "loading" else 0),
         EchoEngine(load_s=30 if when == "loading" else 0),
         settings=Settings(schedule="one-at-a-time" if when == "waiting" else "auto"),
     )
@@ -484,8 +486,8 @@ def test_the_header_tells_the_machine_but_not_whose_it_is(stage: Stage) -> None:
 
 def test_a_busy_neighbour_is_left_its_core(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "cores", lambda: 4)
-    monkeypatch.setattr(cpu.Others, "look", lambda self, own: 1.0 if own else 0.0)
-    engine = EchoEngine(pace=0.05)
+    monkeypatch.setattr(cpu.OtherProcesses, "cores_used", lambda self, own: 1.0 if own else 0.0)
+    engine = EchoEngine(token_s=0.05)
     run = stage(engine)
     run.ask(None, text="word " * 100)
     until(lambda: engine.threads[-1:] == [3], 20)

@@ -11,14 +11,14 @@ import pytest
 from tests.support.engines import EchoEngine
 from tui import events as ev
 from tui.board import Board, fold
-from tui.engines.base import Request, Timed
+from tui.engines.base import Request, TimedBody
 from tui.host import cpu
-from tui.models.resolve import Resolved
+from tui.models.resolve import ResolvedModel
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
 from tui.run import setup
 from tui.run.conductor import Run
-from tui.scoring.costs import costs
+from tui.scoring.costs import compute_costs
 from tui.sessions.reader import read
 from tui.settings import Settings
 
@@ -30,7 +30,7 @@ QUESTIONS = QuestionSet(
 class Told(EchoEngine):
     """Answers when the test says so; takes a person's question beside a set's, as workers do."""
 
-    ahead = 1
+    interactive_slots = 1
 
     def __init__(self, bench: "Bench") -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Told(EchoEngine):
         super().set_threads(threads)
         self._bench.look()
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[TimedBody]:
         with self._bench.lock:
             self.open, self.begun = self.open + 1, self.begun + 1
             self._bench.order.append((self._bench.engines.index(self), requests[0].background))
@@ -69,7 +69,7 @@ class Bench:
         self.most = 0
         """Threads that computed at once."""
         self.engines = [Told(self) for _ in range(models)]
-        names = [Resolved(f"m{n}", f"m{n}", "local", Path("x"), "bf16") for n in range(models)]
+        names = [ResolvedModel(f"m{n}", f"m{n}", "local", Path("x"), "bf16") for n in range(models)]
         waiting = list(self.engines)
         self.run: Run = setup.begin(names, QUESTIONS, Settings(), folder, lambda *_: waiting.pop(0))
         self.run.start()
@@ -145,7 +145,7 @@ def test_each_that_ends_gives_its_cores_to_those_that_still_answer(
     own = [a for a in it.board().answers.values() if a.model == 0]
     assert it.most == 4, "never more threads than cores"
     # What was measured beside others is left out of the table, and counted.
-    ttft = costs((), own)["ttft"]
+    ttft = compute_costs((), own)["ttft"]
     assert (ttft.n, ttft.contended, len(own)) == (1, 1, 2)
 
 

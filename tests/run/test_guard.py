@@ -8,10 +8,10 @@ import pytest
 
 from tests.support.engines import EchoEngine
 from tui.board import Board, fold
-from tui.engines.base import Request, Supervised, Timed
+from tui.engines.base import Request, Supervised, TimedBody
 from tui.events import Failed
 from tui.host import memory
-from tui.models.resolve import Resolved
+from tui.models.resolve import ResolvedModel
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
 from tui.run import setup
@@ -27,20 +27,20 @@ class Watched(EchoEngine):
     """An echo with a process of its own to lose."""
 
     def __init__(self, held: int = 0, pace: float = 0.002) -> None:
-        super().__init__(pace=pace)
+        super().__init__(token_s=pace)
         self.trouble = ""
         self.gone: Failed | None = None
         self.held = held
         self._ended = False
 
-    def lost(self) -> Failed | None:
+    def unexpected_exit(self) -> Failed | None:
         return self.gone
 
     def abort(self, why: Failed) -> None:
         self.gone, self.held = why, 0
         self._closed.set()
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[TimedBody]:
         for t_ns, body in super().answer(requests):
             lost = self.gone and isinstance(body, Failed)
             yield (
@@ -75,7 +75,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
     def made(*engines: EchoEngine) -> Run:
         models = [
-            Resolved(f"m{i}", f"m{i}", "local", Path("nowhere"), "bf16", "llama", 1000)
+            ResolvedModel(f"m{i}", f"m{i}", "local", Path("nowhere"), "bf16", "llama", 1000)
             for i in range(len(engines))
         ]
         waiting = list(engines)
@@ -127,7 +127,7 @@ def test_asking_again_ends_a_worker_that_does_not_respond(begin: Callable[..., R
     run.ask("a")
     until(lambda: [a.state for a in board_of(run).answers.values()] == ["prefill", "answered"])
     assert run.ask("a", again=True, models=[0]) == [], "it is only slow"
-    stuck.trouble, stuck._pace = "the worker does not answer", 0.001
+    stuck.trouble, stuck._token_s = "the worker does not answer", 0.001
     assert len(run.ask("a", again=True, models=[0])) == 1
     assert run.wait(5)
     first, _, again = board_of(run).answers.values()
@@ -140,7 +140,7 @@ def test_before_memory_runs_out_the_largest_is_ended_and_told_why(
 ) -> None:
     used = [4 * GB]
     gauge = memory.Gauge(16 * GB, "cgroup v2", lambda: used[0])
-    monkeypatch.setattr(memory, "gauge", lambda *root: gauge)
+    monkeypatch.setattr(memory, "find_gauge", lambda *root: gauge)
     large, small = Watched(held=9 * GB, pace=0.5), Watched(held=2 * GB, pace=0.2)
     run = begin(large, small)
     run.ask("a")

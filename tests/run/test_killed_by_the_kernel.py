@@ -11,7 +11,7 @@ import pytest
 from tests.support import group, tiny
 from tui.board import Answer, Board, fold
 from tui.host import cgroup
-from tui.models.resolve import Resolved
+from tui.models.resolve import ResolvedModel
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
 from tui.run import oom_guard, setup
@@ -27,7 +27,7 @@ QUESTIONS = QuestionSet("one", "One", "en", (Question("q", "", ("Tell me of the 
 def kills(folder: Path) -> int:
     """How many the kernel killed in a group."""
     names = ("memory.events", "memory.oom_control")
-    return max(cgroup.table(folder / name).get("oom_kill", 0) for name in names)
+    return max(cgroup.read_table(folder / name).get("oom_kill", 0) for name in names)
 
 
 @pytest.mark.slow
@@ -35,18 +35,18 @@ def test_a_worker_that_the_kernel_kills_for_memory_dies_alone_and_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Our own guard is first otherwise; the kernel is for what grows while nobody looks.
-    monkeypatch.setattr(oom_guard, "TICK_S", 3600.0)
+    monkeypatch.setattr(oom_guard, "CHECK_INTERVAL_S", 3600.0)
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
-    model = tiny.llama(tmp_path / "tiny", stop=319, num_hidden_layers=30, hidden_size=128)
+    model = tiny.write_llama(tmp_path / "tiny", stop=319, num_hidden_layers=30, hidden_size=128)
     try:
-        with group.inside(LIMIT) as folder:
+        with group.memory_limited(LIMIT) as folder:
             _strike(model, tmp_path / "sessions", folder)
-    except group.NoGroup as error:
+    except group.NoControlGroup as error:
         pytest.skip(str(error))
 
 
 def _strike(model: Path, sessions: Path, folder: Path) -> None:
-    models = [Resolved(name, name, "local", model, "fp32") for name in ("first", "second")]
+    models = [ResolvedModel(name, name, "local", model, "fp32") for name in ("first", "second")]
     settings = Settings(sampling="greedy", max_new_tokens=160, schedule="together")
     run = setup.begin(models, QUESTIONS, settings, sessions)
 

@@ -9,14 +9,14 @@ import pytest
 
 from tests.support import checkpoints
 from tui.checkpoints import gguf_cache
-from tui.checkpoints.memory_estimate import Shape
+from tui.checkpoints.memory_estimate import MemoryShape
 from tui.host.errors import UserError
-from tui.host.memory import Reading
+from tui.host.memory import MemoryReading
 from tui.models import demo
-from tui.models.resolve import Resolved
+from tui.models.resolve import ResolvedModel
 from tui.questions.question_set import Question
 from tui.run import plan
-from tui.run.memory_scheduler import Residents
+from tui.run.memory_scheduler import MemoryScheduler
 from tui.settings import Settings
 
 GB = 1_000_000_000
@@ -33,42 +33,45 @@ QWEN = {
 
 
 @pytest.fixture
-def qwen(tmp_path: Path) -> Resolved:
+def qwen(tmp_path: Path) -> ResolvedModel:
     (tmp_path / "config.json").write_text(json.dumps(QWEN))
-    return Resolved("q", "Qwen-7B-Chat@bf16", "local", tmp_path, "bf16", "qwen", 7_721_324_544)
+    return ResolvedModel("q", "Qwen-7B-Chat@bf16", "local", tmp_path, "bf16", "qwen", 7_721_324_544)
 
 
 def planned(
-    *models: Resolved,
+    *models: ResolvedModel,
     limit: float,
     used: float = 0,
     settings: Settings | None = None,
     questions: Sequence[Question] = (),
-) -> plan.Plan:
-    reading = Reading(int(limit * GB), int(used * GB), "cgroup v2")
-    return plan.make(models, settings or Settings(), reading, questions)
+) -> plan.MemoryPlan:
+    reading = MemoryReading(int(limit * GB), int(used * GB), "cgroup v2")
+    return plan.plan_memory(models, settings or Settings(), reading, questions)
 
 
-def test_a_7b_in_bf16_at_2k_context_takes_about_20_gb(qwen: Resolved) -> None:
-    needed = plan.need(plan.subject_of(qwen), 2048)
-    assert needed.cache == 2 * 32 * 32 * 128 * 4 * 2048
+def test_a_7b_in_bf16_at_2k_context_takes_about_20_gb(qwen: ResolvedModel) -> None:
+    needed = plan.memory_need(plan.size_of_model(qwen), 2048)
+    assert needed.kv_cache == 2 * 32 * 32 * 128 * 4 * 2048
     assert needed.total == pytest.approx(19.5 * GB, rel=0.06)
-    assert plan.need(plan.subject_of(qwen), 2048, "fp32").total > 31 * GB
-    assert plan.need(plan.subject_of(qwen), 100_000).tokens == 8192, (
+    assert plan.memory_need(plan.size_of_model(qwen), 2048, "fp32").total > 31 * GB
+    assert plan.memory_need(plan.size_of_model(qwen), 100_000).context == 8192, (
         "more than its context is never used"
     )
-    assert plan.need(plan.subject_of(qwen), 2048, batch=plan.Batch(8)).cache == 8 * needed.cache
+    assert (
+        plan.memory_need(plan.size_of_model(qwen), 2048, batch=plan.BatchLimits(8)).kv_cache
+        == 8 * needed.kv_cache
+    )
 
 
-def test_the_context_asked_for_is_what_is_planned_for(qwen: Resolved) -> None:
-    assert planned(qwen, limit=32).needs[0].tokens == 1536 + 512
+def test_the_context_asked_for_is_what_is_planned_for(qwen: ResolvedModel) -> None:
+    assert planned(qwen, limit=32).needs[0].context == 1536 + 512
     short = Settings(max_new_tokens=100)
-    assert planned(qwen, limit=32, settings=short).needs[0].tokens == 1636
+    assert planned(qwen, limit=32, settings=short).needs[0].context == 1636
     long = Settings(context=8000)
-    assert planned(qwen, limit=32, settings=long).needs[0].tokens == 8000
+    assert planned(qwen, limit=32, settings=long).needs[0].context == 8000
 
 
-def test_refusal_tells_the_sum_and_the_smallest_change(qwen: Resolved) -> None:
+def test_refusal_tells_the_sum_and_the_smallest_change(qwen: ResolvedModel) -> None:
     fp32 = replace(qwen, label="Qwen@fp32", dtype="fp32")
     with pytest.raises(UserError) as caught:
         planned(fp32, limit=32, used=2).check()
@@ -84,85 +87,89 @@ def test_refusal_tells_the_sum_and_the_smallest_change(qwen: Resolved) -> None:
     assert planned(qwen, limit=26, settings=wide).change.startswith("`--context 4096` needs ")
 
 
-def test_who_is_held_together_and_who_takes_turns(qwen: Resolved) -> None:
+def test_who_is_held_together_and_who_takes_turns(qwen: ResolvedModel) -> None:
     third = replace(qwen, label="third")
     both = planned(qwen, replace(qwen, label="second"), third, limit=42)
-    assert both.turns == ((0, 1), (2,))
+    assert both.groups == ((0, 1), (2,))
     assert "take turns" in both.remark
     assert both.lines[1].startswith("turn 2: third: 19.")
     assert both.to_json()["turns"] == [["Qwen-7B-Chat@bf16", "second"], ["third"]]
     alone = Settings(schedule="one-at-a-time")
-    assert planned(qwen, third, limit=100, settings=alone).turns == ((0,), (1,))
-    assert planned(qwen, third, limit=100).turns == ((0, 1),)
+    assert planned(qwen, third, limit=100, settings=alone).groups == ((0,), (1,))
+    assert planned(qwen, third, limit=100).groups == ((0, 1),)
     all_the_same = Settings(schedule="together")
     forced = planned(qwen, third, limit=4, settings=all_the_same)
     forced.check()
-    assert (forced.turns, forced.room) == (((0, 1),), None)
+    assert (forced.groups, forced.budget) == (((0, 1),), None)
 
 
-def test_what_computes_elsewhere_needs_nothing(qwen: Resolved) -> None:
-    far = Resolved("openai:x", "x", "endpoint", Path(), "")
+def test_what_computes_elsewhere_needs_nothing(qwen: ResolvedModel) -> None:
+    far = ResolvedModel("openai:x", "x", "endpoint", Path(), "")
     made = planned(far, qwen, far, limit=32)
     assert [one.total for one in made.needs][::2] == [0, 0]
-    assert made.turns == ((1,),)
+    assert made.groups == ((1,),)
 
 
 def test_a_gguf_is_never_underestimated_by_its_file(tmp_path: Path) -> None:
     file = tmp_path / "g.gguf"
     file.write_bytes(b"GGUF" + bytes(1_000_000))
-    gguf = Resolved("g", "g@bf16", "local", file, "bf16", checkpoint_bytes=98_362_432)
-    assert plan.need(plan.subject_of(gguf), 2048).weights >= 1_000_004 * 8 / 4.5 * 2 - 2
+    gguf = ResolvedModel("g", "g@bf16", "local", file, "bf16", checkpoint_bytes=98_362_432)
+    assert plan.memory_need(plan.size_of_model(gguf), 2048).weights >= 1_000_004 * 8 / 4.5 * 2 - 2
 
 
 def test_the_demo_and_a_converted_gguf_are_known_exactly(tmp_path: Path) -> None:
-    of_demo = Resolved("demo", "demo@fp32", "local", demo.path(), "fp32", "llama", demo.PARAMETERS)
-    assert plan.need(plan.subject_of(of_demo), 2048).cache == 2 * 30 * 3 * 64 * 2048 * 4
+    of_demo = ResolvedModel(
+        "demo", "demo@fp32", "local", demo.path(), "fp32", "llama", demo.PARAMETERS
+    )
+    assert (
+        plan.memory_need(plan.size_of_model(of_demo), 2048).kv_cache == 2 * 30 * 3 * 64 * 2048 * 4
+    )
     file = tmp_path / "own.gguf"
     file.write_bytes(b"GGUF" + bytes(100))
-    checkpoints.llama(gguf_cache.conversions() / gguf_cache.converted_name(file))
-    own = Resolved("own", "own@fp32", "local", file, "fp32")
-    known = plan.subject_of(own)
-    shape = Shape(1, 2, 4, hidden=8, width=16, vocab=32, stored="bf16")
+    checkpoints.write_zero_llama(gguf_cache.conversions_root() / gguf_cache.conversion_name(file))
+    own = ResolvedModel("own", "own@fp32", "local", file, "fp32")
+    known = plan.size_of_model(own)
+    shape = MemoryShape(1, 2, 4, hidden=8, width=16, vocab=32, stored="bf16")
     assert (known.shape, known.context, known.parameters) == (shape, 128, 1176)
-    assert plan.need(plan.subject_of(own), 2048).tokens == 128
+    assert plan.memory_need(plan.size_of_model(own), 2048).context == 128
 
 
-def test_a_worker_may_take_what_the_longest_conversation_could(qwen: Resolved) -> None:
-    weights, answers = plan.allowance(qwen, Settings())
+def test_a_worker_may_take_what_the_longest_conversation_could(qwen: ResolvedModel) -> None:
+    weights, answers = plan.worker_memory_limits(qwen, Settings())
     assert weights == (qwen.parameters - 151936 * 4096) * 2, "of the embeddings it needs rows"
     assert answers > 2 * 32 * 32 * 128 * 2 * 8192
-    _, bounded = plan.allowance(qwen, Settings(context=1024))
+    _, bounded = plan.worker_memory_limits(qwen, Settings(context=1024))
     assert bounded < answers - 3 * GB
 
 
 def test_residents_come_and_go_in_line() -> None:
-    rooms = Residents([6, 6, 3], room=10)
-    assert rooms.enter(0) and not rooms.enter(1) and not rooms.enter(2)
-    assert rooms.must_leave(0), "who is idle leaves for the first in line"
-    rooms.leave(0)
-    assert not rooms.enter(2), "the small one does not pass the large one"
-    assert rooms.enter(1) and rooms.enter(2)
-    assert not rooms.enter(0)
-    assert rooms.must_leave(2) is True
-    assert rooms.must_leave(1) is True
+    rooms = MemoryScheduler([6, 6, 3], budget=10)
+    assert rooms.admit(0) and not rooms.admit(1) and not rooms.admit(2)
+    assert rooms.must_unload(0), "who is idle leaves for the first in line"
+    rooms.release(0)
+    assert not rooms.admit(2), "the small one does not pass the large one"
+    assert rooms.admit(1) and rooms.admit(2)
+    assert not rooms.admit(0)
+    assert rooms.must_unload(2) is True
+    assert rooms.must_unload(1) is True
 
 
 def test_only_as_many_leave_as_make_room() -> None:
-    rooms = Residents([4, 4, 4], room=8)
-    assert rooms.enter(0) and rooms.enter(1) and not rooms.enter(2)
-    assert rooms.must_leave(0)
-    assert not rooms.must_leave(1)
-    rooms.leave(0)
-    assert rooms.enter(2)
-    assert rooms.withdraw(0) is False
+    rooms = MemoryScheduler([4, 4, 4], budget=8)
+    assert rooms.admit(0) and rooms.admit(1) and not rooms.admit(2)
+    assert rooms.must_unload(0)
+    assert not rooms.must_unload(1)
+    rooms.release(0)
+    assert rooms.admit(2)
+    assert rooms.stop_waiting(0) is False
 
 
 def test_one_alone_may_always_try() -> None:
-    assert Residents([20], room=10).enter(0)
+    assert MemoryScheduler([20], budget=10).admit(0)
 
 
 def test_as_many_answers_are_decoded_together_as_leave_every_model_its_place(
-    qwen: Resolved,
+    qwen: ResolvedModel,
 ) -> None:
     other = replace(qwen, label="second")
     assert planned(qwen, limit=64).batch.size == 8
@@ -170,23 +177,23 @@ def test_as_many_answers_are_decoded_together_as_leave_every_model_its_place(
     assert planned(qwen, limit=21.5).batch.size == 1
     # Two that fit together one answer at a time are not driven apart by their caches.
     assert planned(qwen, other, limit=48).batch.size < planned(qwen, limit=48).batch.size
-    assert len(planned(qwen, other, limit=48).turns) == 1
+    assert len(planned(qwen, other, limit=48).groups) == 1
     assert planned(qwen, limit=64, settings=Settings(batch=3)).batch.size == 3
     assert (
-        planned(qwen, limit=64).needs[0].cache
-        == 8 * planned(qwen, limit=64, settings=Settings(batch=1)).needs[0].cache
+        planned(qwen, limit=64).needs[0].kv_cache
+        == 8 * planned(qwen, limit=64, settings=Settings(batch=1)).needs[0].kv_cache
     )
 
 
-def test_answers_of_a_set_are_planned_by_its_longest_conversation(qwen: Resolved) -> None:
+def test_answers_of_a_set_are_planned_by_its_longest_conversation(qwen: ResolvedModel) -> None:
     short = [Question("a", "", ("你好" * 20,)), Question("b", "", ("hello",))]
-    assert plan.longest(short, Settings()) == 60 + 512 + 64
-    assert planned(qwen, limit=28, questions=short).batch == plan.Batch(8, 636)
+    assert plan.longest_conversation(short, Settings()) == 60 + 512 + 64
+    assert planned(qwen, limit=28, questions=short).batch == plan.BatchLimits(8, 636)
     alone = planned(qwen, limit=28, settings=Settings(batch=1)).needs[0]
     held = planned(qwen, limit=28, questions=short).needs[0]
-    assert held.cache / alone.cache == pytest.approx((2048 + 7 * 636) / 2048)
+    assert held.kv_cache / alone.kv_cache == pytest.approx((2048 + 7 * 636) / 2048)
     turns = [Question("c", "", ("a" * 100, "b" * 100), system="s" * 50)]
-    assert plan.longest(turns, Settings(max_new_tokens=100)) == 125 + 2 * 164
-    assert plan.longest(turns, Settings(max_new_tokens=0)) == 0, "no bound, no figure"
+    assert plan.longest_conversation(turns, Settings(max_new_tokens=100)) == 125 + 2 * 164
+    assert plan.longest_conversation(turns, Settings(max_new_tokens=0)) == 0, "no bound, no figure"
     huge = [Question("d", "", ("a" * 100_000,))]
     assert planned(qwen, limit=64, questions=huge).needs == planned(qwen, limit=64).needs

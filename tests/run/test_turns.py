@@ -16,7 +16,7 @@ from tui.sessions import reader
 
 @pytest.mark.slow
 def test_three_models_answer_everything_by_turns_within_the_budget(tmp_path: Path) -> None:
-    checkpoint = tiny.llama(tmp_path / "tiny", stop=319, num_hidden_layers=8)
+    checkpoint = tiny.write_llama(tmp_path / "tiny", stop=319, num_hidden_layers=8)
     limit = 900 << 20
     told = subprocess.run(
         [

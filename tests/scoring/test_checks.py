@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tui.scoring import sandbox
-from tui.scoring.checks import CheckError, choice_of, number_of, parse, run_all
+from tui.scoring.checks import CheckError, extract_choice, extract_number, parse_checks, run_checks
 
 CODE = "看这里：\n```python\ndef f(x):\n    return x * x\n```\n完毕"
 
@@ -38,7 +38,7 @@ CODE = "看这里：\n```python\ndef f(x):\n    return x * x\n```\n完毕"
     ],
 )
 def test_check(table: dict[str, Any], text: str, passed: bool) -> None:
-    (result,) = run_all([(parse([table])[0], text)])
+    (result,) = run_checks([(parse_checks([table])[0], text)])
     assert (result.passed, result.reason) == (passed, "")
 
 
@@ -62,14 +62,14 @@ def test_check(table: dict[str, Any], text: str, passed: bool) -> None:
 )
 def test_what_is_no_check_is_refused(table: dict[str, Any]) -> None:
     with pytest.raises(CheckError):
-        parse([table])
+        parse_checks([table])
 
 
 def test_a_pattern_that_never_ends_costs_its_time_and_no_more() -> None:
-    evil = parse([{"regex": r"(a+)+$"}])[0]
-    good = parse([{"regex": "b"}])[0]
+    evil = parse_checks([{"regex": r"(a+)+$"}])[0]
+    good = parse_checks([{"regex": "b"}])[0]
     started = time.monotonic()
-    results = run_all([(good, "b"), (evil, "a" * 60 + "!"), (good, "b"), (good, "c")])
+    results = run_checks([(good, "b"), (evil, "a" * 60 + "!"), (good, "b"), (good, "c")])
     assert [r.passed for r in results] == [True, False, True, False]
     assert [r.reason for r in results] == ["", sandbox.TIMED_OUT, "", ""]
     assert time.monotonic() - started < 10
@@ -90,8 +90,8 @@ def test_a_pattern_that_never_ends_costs_its_time_and_no_more() -> None:
     ],
 )
 def test_hostile_jobs_end_and_nothing_is_executed(job: sandbox.Job, outcome: set[str]) -> None:
-    assert sandbox.run([job, ("regex", "b", "b")])[0] in outcome
-    assert sandbox.run([job, ("regex", "b", "b")])[1] == sandbox.PASSED
+    assert sandbox.run_jobs([job, ("regex", "b", "b")])[0] in outcome
+    assert sandbox.run_jobs([job, ("regex", "b", "b")])[1] == sandbox.PASSED
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ def test_hostile_jobs_end_and_nothing_is_executed(job: sandbox.Job, outcome: set
     ],
 )
 def test_choice(text: str, letter: str) -> None:
-    assert choice_of(text) == letter
+    assert extract_choice(text) == letter
 
 
 def test_numbers_that_are_none() -> None:
-    assert number_of("no number") is None
-    assert number_of("9" * 100_000) is None
-    assert number_of("x2 v1.2.3") is None or isinstance(number_of("x2 v1.2.3"), float)
+    assert extract_number("no number") is None
+    assert extract_number("9" * 100_000) is None
+    assert extract_number("x2 v1.2.3") is None or isinstance(extract_number("x2 v1.2.3"), float)

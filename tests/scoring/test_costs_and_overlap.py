@@ -6,8 +6,8 @@ import pytest
 
 from tui import events as ev
 from tui.board import Answer
-from tui.scoring.costs import METRICS, costs
-from tui.scoring.overlap import overlap
+from tui.scoring.costs import METRICS, compute_costs
+from tui.scoring.overlap import compute_overlap
 
 
 def answer(id_: int, state: str = "answered", **figures: object) -> Answer:
@@ -25,7 +25,7 @@ def test_contended_values_are_left_out_of_times_only_and_counted() -> None:
         answer(6, state="cancelled"),
     ]
     loads = [ev.Loaded(2.0, checkpoint_bytes=10**9), ev.Loaded(4.0)]
-    found = costs([*loads, ev.Loaded(9.0, contended=True)], answers)
+    found = compute_costs([*loads, ev.Loaded(9.0, contended=True)], answers)
     assert found.keys() == {metric.id for metric in METRICS}
     ttft = found["ttft"]
     assert (ttft.n, ttft.median, ttft.low, ttft.high, ttft.contended) == (2, 200, 100, 300, 1)
@@ -38,11 +38,13 @@ def test_contended_values_are_left_out_of_times_only_and_counted() -> None:
 
 
 def test_overlap_knows_chinese_and_misleads_as_told() -> None:
-    same = overlap("同济大学位于上海。", ["同济大学位于上海。"])
+    same = compute_overlap("同济大学位于上海。", ["同济大学位于上海。"])
     assert same.bleu == pytest.approx(100) and same.chrf == pytest.approx(100)
-    assert overlap("同济大学在上海市。", ["同济大学位于上海。"]).bleu > 20, "zh tokenisation"
+    assert compute_overlap("同济大学在上海市。", ["同济大学位于上海。"]).bleu > 20, (
+        "zh tokenisation"
+    )
     reference = "The cat sat on the mat and looked at the small grey bird outside"
-    negated = overlap(reference.replace("sat", "never sat"), [reference])
-    paraphrase = overlap("A feline rested there, watching a little sparrow", [reference])
+    negated = compute_overlap(reference.replace("sat", "never sat"), [reference])
+    paraphrase = compute_overlap("A feline rested there, watching a little sparrow", [reference])
     assert negated.bleu > 60 > 20 > paraphrase.bleu
-    assert overlap("", ["x"]).bleu == 0
+    assert compute_overlap("", ["x"]).bleu == 0

@@ -8,7 +8,7 @@ from tui import questions
 from tui import settings as settings_of
 from tui.host.errors import UserError
 from tui.questions import QuestionSet
-from tui.scoring.dimensions import dimensions
+from tui.scoring.dimensions import resolve_dimensions
 
 SET = """
 name = "mine"
@@ -25,7 +25,10 @@ def test_a_question_set_names_them(tmp_path: Path) -> None:
     loaded = questions.load(str(file))
     there = QuestionSet.from_json(loaded.to_json())
     assert there == loaded
-    assert [d.name("en") for d in dimensions(there.to_json()["dimensions"])] == ["逻辑", "Humour"]
+    assert [d.name("en") for d in resolve_dimensions(there.to_json()["dimensions"])] == [
+        "逻辑",
+        "Humour",
+    ]
 
 
 @pytest.mark.parametrize("bad", ["3", "[1]", '[""]', '[{ en = "x" }]', "[" + '"a",' * 10 + "]"])
@@ -43,6 +46,6 @@ def test_settings_name_them_for_the_head_of_a_session(tmp_path: Path) -> None:
     (tmp_path / "duibi.toml").write_text('dimensions = ["甲", { id = "乙", en = "B" }]\n')
     loaded = settings_of.load({}, cwd=tmp_path, environ={})
     given = loaded.of_run()["dimensions"]
-    assert [d.name("en") for d in dimensions(given)] == ["甲", "B"]
+    assert [d.name("en") for d in resolve_dimensions(given)] == ["甲", "B"]
     assert settings_of.load({"dimensions": list(given)}, tmp_path, {}).dimensions == given
     assert "dimensions" not in settings_of.Settings().of_run()

@@ -4,14 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recorded import RUN, header, record
+from tests.support.recorded import RUN, record_session, recorded_header
 from tui import events as ev
 from tui.board import fold
 from tui.scoring import blind
-from tui.scoring.agreement import agreement
-from tui.scoring.dimensions import DEFAULT, dimensions
-from tui.scoring.rating_queue import agenda
-from tui.scoring.stars import average, newest, per_question, rated, voted
+from tui.scoring.agreement import compute_agreement
+from tui.scoring.dimensions import DEFAULT_DIMENSIONS, resolve_dimensions
+from tui.scoring.rating_queue import build_rating_queue
+from tui.scoring.stars import (
+    average_stars,
+    make_rating,
+    make_vote,
+    mean_stars_by_question,
+    newest_verdicts,
+)
 from tui.sessions import reader
 from tui.sessions.journal import Journal
 
@@ -21,21 +27,23 @@ QUESTIONS = [{"id": f"q{i}", "category": "c", "turns": [f"question {i}"]} for i 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return record(tmp_path, header(LABELS, QUESTIONS), lambda m, q: f"I am {LABELS[m]}, answer {q}")
+    return record_session(
+        tmp_path, recorded_header(LABELS, QUESTIONS), lambda m, q: f"I am {LABELS[m]}, answer {q}"
+    )
 
 
 def test_ratings_are_appended_to_a_closed_session_and_can_be_changed(path: Path) -> None:
     before = reader.read(path)
     journal = Journal.reopen(path)
     for body in (
-        rated(0, "逻辑", 2),
-        rated(0, "逻辑", 5),
-        rated(1, "逻辑", 3),
-        rated(1, "逻辑", 0),
+        make_rating(0, "逻辑", 2),
+        make_rating(0, "逻辑", 5),
+        make_rating(1, "逻辑", 3),
+        make_rating(1, "逻辑", 0),
     ):
         journal.append(journal.last_us, RUN, body)
-    journal.append(journal.last_us, RUN, voted("q0", 6, 0, "left"))
-    journal.append(journal.last_us, RUN, voted("q0", 0, 6, "tie"))
+    journal.append(journal.last_us, RUN, make_vote("q0", 6, 0, "left"))
+    journal.append(journal.last_us, RUN, make_vote("q0", 0, 6, "tie"))
     journal.append(journal.last_us, RUN, ev.Judged("q0", 0, 6, "left", "demo"))
     journal.close()
     after = reader.read(path)
@@ -43,63 +51,67 @@ def test_ratings_are_appended_to_a_closed_session_and_can_be_changed(path: Path)
     board = fold(after.events)
     assert board.answers[0].stars == {"逻辑": 5} and board.answers[1].stars == {}
     assert board.votes == {("q0", 0, 6): "tie"}
-    assert average(board.answers.values()).mean == 5
-    assert per_question({"q0": [board.answers[0]], "q1": [board.answers[1]]}) == {"q0": 5}
+    assert average_stars(board.answers.values()).mean == 5
+    assert mean_stars_by_question({"q0": [board.answers[0]], "q1": [board.answers[1]]}) == {"q0": 5}
 
 
 def test_what_is_no_rating_or_vote_is_refused() -> None:
     for stars in (-1, 6):
         with pytest.raises(ValueError):
-            rated(0, "d", stars)
+            make_rating(0, "d", stars)
     for vote in (("q", 1, 1, "left"), ("q", 1, 2, "both")):
         with pytest.raises(ValueError):
-            voted(*vote)
-    assert voted("q", 9, 2, "left") == ev.Voted("q", 2, 9, "right")
+            make_vote(*vote)
+    assert make_vote("q", 9, 2, "left") == ev.Voted("q", 2, 9, "right")
 
 
 def test_blind_order_is_stable_differs_between_questions_and_is_fair() -> None:
-    orders = [blind.order(3, f"q{i}", "seed") for i in range(600)]
-    assert orders == [blind.order(3, f"q{i}", "seed") for i in range(600)]
-    assert orders != [blind.order(3, f"q{i}", "other") for i in range(600)]
+    orders = [blind.shuffled_order(3, f"q{i}", "seed") for i in range(600)]
+    assert orders == [blind.shuffled_order(3, f"q{i}", "seed") for i in range(600)]
+    assert orders != [blind.shuffled_order(3, f"q{i}", "other") for i in range(600)]
     first = [sum(o[0] == model for o in orders) for model in range(3)]
     assert all(150 < n < 250 for n in first)
 
 
 def test_blind_agenda_shows_no_name(path: Path) -> None:
-    plan = agenda(fold(reader.read(path).events), seed="s")
+    plan = build_rating_queue(fold(reader.read(path).events), seed="s")
     assert len(plan.items) == 6
-    shown = {c.shown for item in plan.items for c in item.contenders}
+    shown = {c.shown_name for item in plan.items for c in item.contenders}
     assert shown == {"A", "B", "C"}
     for item in plan.items:
         for contender in item.contenders:
-            text = plan.visible(contender.answers[-1].text)
-            assert blind.HIDDEN in text
+            text = plan.redact(contender.answers[-1].text)
+            assert blind.REDACTED in text
             assert not any(w in text.lower() for w in ("qwen", "chatglm", "demo", "llama"))
-    open_plan = agenda(fold(reader.read(path).events))
-    assert [c.shown for c in open_plan.items[0].contenders] == LABELS
-    assert open_plan.visible("Qwen") == "Qwen"
+    open_plan = build_rating_queue(fold(reader.read(path).events))
+    assert [c.shown_name for c in open_plan.items[0].contenders] == LABELS
+    assert open_plan.redact("Qwen") == "Qwen"
 
 
 def test_dimensions_are_data() -> None:
-    assert dimensions() == DEFAULT
-    assert [d.id for d in dimensions(["甲", {"id": "乙", "en": "B"}], ["丙"])] == ["甲", "乙", "丙"]
-    assert dimensions(["甲", {"id": "乙", "en": "B"}])[1].name("en") == "B"
-    assert dimensions([3, {}, ""]) == DEFAULT
-    assert len(dimensions([f"d{i}" for i in range(40)])) == 9
+    assert resolve_dimensions() == DEFAULT_DIMENSIONS
+    assert [d.id for d in resolve_dimensions(["甲", {"id": "乙", "en": "B"}], ["丙"])] == [
+        "甲",
+        "乙",
+        "丙",
+    ]
+    assert resolve_dimensions(["甲", {"id": "乙", "en": "B"}])[1].name("en") == "B"
+    assert resolve_dimensions([3, {}, ""]) == DEFAULT_DIMENSIONS
+    assert len(resolve_dimensions([f"d{i}" for i in range(40)])) == 9
 
 
 def test_agreement_of_stars_and_judge() -> None:
     questions = [{"id": "q", "turns": ["x"]}]
-    events = [ev.Event(0, 0, RUN, header(["a", "b"], questions))]
+    events = [ev.Event(0, 0, RUN, recorded_header(["a", "b"], questions))]
     events += [ev.Event(1 + i, 0, i % 2, ev.Asked(i, "q", "x")) for i in range(8)]
     stars = [5, 1, 4, 2, 3, 3, 1, 5]
     events += [ev.Event(9 + i, 0, RUN, ev.Rated(i, "d", s)) for i, s in enumerate(stars)]
     board = fold(events)
     choices = ["left", "right", "tie", "right"]
     judged = [ev.Judged("q", 2 * i, 2 * i + 1, c, "j") for i, c in enumerate(choices)]
-    found = agreement([ev.Judged("q", 0, 1, "right", "j"), *judged], board.answers)
+    found = compute_agreement([ev.Judged("q", 0, 1, "right", "j"), *judged], board.answers)
     assert (found.n, found.same, found.opposite) == (4, 3, 1)
     # observed 3/4; chance: left 2/4*1/4 + right 1/4*2/4 + tie 1/4*1/4 = 5/16
     assert found.kappa == pytest.approx((3 / 4 - 5 / 16) / (1 - 5 / 16))
-    assert agreement([], board.answers).kappa is None
-    assert len(newest([judged[0], judged[0]])) == 1
+    assert compute_agreement([], board.answers).kappa is None
+    assert len(newest_verdicts([judged[0], judged[0]])) == 1

@@ -10,8 +10,8 @@ from tui import events as ev
 from tui.board import fold
 from tui.events import RUN
 from tui.host.errors import UserError
-from tui.reports.joined_sessions import beside
-from tui.sessions.annotate import Amended
+from tui.reports.joined_sessions import join_sessions
+from tui.sessions.annotate import AnnotatedPlayer
 from tui.sessions.journal import Journal
 from tui.sessions.player import Player
 from tui.sessions.reader import read
@@ -32,7 +32,7 @@ def two(folder: Path) -> tuple[Path, Path]:
 
 def test_every_answer_of_both_is_there_under_its_own_model(tmp_path: Path) -> None:
     readings = [read(path) for path in two(tmp_path)]
-    events = beside(readings)
+    events = join_sessions(readings)
     assert [event.seq for event in events] == list(range(len(events)))
     assert [e.t_us for e in events] == sorted(e.t_us for e in events)
     board = fold(events)
@@ -60,8 +60,8 @@ def test_votes_follow_their_answers_and_typed_questions_their_words(tmp_path: Pa
         journal.append(9_000_000, RUN, ev.Voted("q1", 0, 1, "left"))
         journal.append(9_000_000, RUN, ev.Rated(1, "x", 4))
         journal.close()
-    board = fold(beside([read(first), read(second)]))
-    free = [q for q in board.questions if q.free]
+    board = fold(join_sessions([read(first), read(second)]))
+    free = [q for q in board.questions if q.is_typed]
     assert [q.turns for q in free] == [("same words",), ("others",)]
     assert len(board.votes) == 2 and set(board.votes.values()) == {"left"}
     assert sum(a.stars == {"x": 4} for a in board.answers.values()) == 2
@@ -73,7 +73,7 @@ def test_other_questions_are_refused(tmp_path: Path) -> None:
     questions = {**HEADER.questions, "questions": HEADER.questions["questions"][:1]}
     other = write_session(tmp_path, header=replace(HEADER, questions=questions))
     with pytest.raises(UserError, match="different questions"):
-        beside([read(write_session(tmp_path)), read(other)])
+        join_sessions([read(write_session(tmp_path)), read(other)])
 
 
 def test_what_is_said_now_stands_wherever_the_replay_is(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_is_said_now_stands_wherever_the_replay_is(tmp_path: Path) -> None:
     journal.append(journal.last_us, RUN, ev.Rated(0, "x", 1))
     journal.close()
     player = Player(read(path).events, Clock(), speed=float("inf"))
-    judged = Amended(player, path, tmp_path)
+    judged = AnnotatedPlayer(player, path, tmp_path)
     board = fold(judged.drain()[1])
     assert board.answers[0].stars == {"x": 1}
     judged.judge(ev.Rated(0, "x", 5))

@@ -13,7 +13,7 @@ from tests.support.terminal import DUIBI, Terminal
 from tui import events as ev
 from tui.host.errors import UserError
 from tui.sessions import reader
-from tui.sessions.follow import Follower, Tail
+from tui.sessions.follow import Follower, TailReader
 from tui.sessions.journal import Journal
 
 WRITER = """
@@ -48,7 +48,7 @@ def test_a_follower_sees_what_comes_while_it_is_written(tmp_path: Path) -> None:
         path = Path(writer.stdout.readline().strip())
         follower = Follower(path)
         seen, delays = [], []
-        while not follower.ended:
+        while not follower.has_ended:
             reset, due = follower.drain()
             assert not reset
             now = time.monotonic()
@@ -75,18 +75,18 @@ def test_a_viewer_that_goes_back_catches_up_again(tmp_path: Path) -> None:
     follower.set_speed(float("inf"))
     follower.play()
     assert [e.body.text for e in follower.drain()[1]] == ["one", "two"]
-    assert not follower.ended
+    assert not follower.has_ended
     journal.close("done")
     follower.drain()
     follower.drain()
-    assert follower.ended
+    assert follower.has_ended
 
 
 def test_a_line_that_is_not_whole_yet_is_waited_for(tmp_path: Path) -> None:
     path = write_session(tmp_path, status="")
     whole = path.read_bytes()
     path.write_bytes(whole[:-7])
-    tail = Tail(path)
+    tail = TailReader(path)
     before = tail.read()
     assert tail.read() == []
     path.write_bytes(whole)
@@ -96,7 +96,7 @@ def test_a_line_that_is_not_whole_yet_is_waited_for(tmp_path: Path) -> None:
 def test_a_bad_line_stops_the_tail_but_not_the_viewer(tmp_path: Path) -> None:
     path = write_session(tmp_path, status="")
     events = reader.read(path).events
-    tail = Tail(path)
+    tail = TailReader(path)
     assert tail.read() == events
     with path.open("ab") as file:
         file.write(b"garbage\n")
@@ -108,7 +108,7 @@ def test_following_what_ended_long_ago_ends_at_once(tmp_path: Path) -> None:
     path = write_session(tmp_path)
     follower = Follower(path)
     assert follower.drain()[1] == reader.read(path).events
-    assert follower.ended
+    assert follower.has_ended
     assert follower.next_due_s is None
 
 
@@ -126,7 +126,7 @@ def test_a_session_that_leaves_its_place_at_the_end_is_seen_to_its_end(tmp_path:
     journal.path.rename(tmp_path / "elsewhere")
     seen = [event.body for _ in range(3) for event in follower.drain()[1]]
     assert [type(body) for body in seen] == [ev.Note, ev.End]
-    assert follower.ended
+    assert follower.has_ended
 
 
 STREAM = """

@@ -57,10 +57,10 @@ def test_going_on_in_another_folder(tmp_path: Path, limited: Callable[[int], Non
     limited(old.stat().st_size + 300)
     events = fill(journal)
     with pytest.raises(UserError, match="cannot write a session in"):
-        journal.save_elsewhere(tmp_path / "also")
+        journal.save_to(tmp_path / "also")
     assert list((tmp_path / "also").iterdir()) == []
     limited(-1)
-    new = journal.save_elsewhere(tmp_path / "roomy")
+    new = journal.save_to(tmp_path / "roomy")
     assert new == journal.path == tmp_path / "roomy" / old.name
     assert journal.state.saved
     events += fill(journal, 3)
@@ -80,7 +80,7 @@ def test_what_a_close_could_not_save_can_still_be_saved(
     assert not state.saved
     assert state.pending == len(events) + 1
     limited(-1)
-    reading = reader.read(journal.save_elsewhere(tmp_path / "roomy"))
+    reading = reader.read(journal.save_to(tmp_path / "roomy"))
     assert (reading.verdict, reading.events[1:-1]) == ("complete", events)
     assert journal.state.saved
 
@@ -109,7 +109,7 @@ def test_a_deleted_file_is_noticed_and_can_be_saved(tmp_path: Path) -> None:
     fill(journal, 1)
     assert until(lambda: not journal.state.saved)
     assert "deleted" in journal.state.error
-    path = journal.save_elsewhere(tmp_path / "again")
+    path = journal.save_to(tmp_path / "again")
     journal.close("done")
     reading = reader.read(path)
     assert reading.verdict == "complete"
@@ -137,7 +137,7 @@ def test_a_full_disk(small_disk: Path) -> None:
     assert reader.read(journal.path).verdict == "interrupted"
     ballast.unlink()
     assert until(lambda: journal.state.pending < 400)
-    path = journal.save_elsewhere(small_disk.parent)
+    path = journal.save_to(small_disk.parent)
     journal.close("done")
     reading = reader.read(path)
     assert (reading.verdict, reading.events[1:-1]) == ("complete", events)

@@ -17,7 +17,7 @@ from tui.sessions.journal import Journal
 def test_an_entry_tells_the_session(tmp_path: Path) -> None:
     path = write_session(tmp_path)
     (entry,) = library.entries(tmp_path)
-    assert entry == library.Entry(
+    assert entry == library.SessionEntry(
         path,
         "2026-11-22T08:30:00Z",
         ("demo@bf16", "demo@fp32", "demo@int8", "demo@int4"),
@@ -167,7 +167,7 @@ def test_a_network_folder_gets_the_whole_session_at_the_end(remote_folder: Path)
 def test_a_session_left_behind_by_a_crash_arrives_when_it_is_closed(remote_folder: Path) -> None:
     journal = Journal.create(remote_folder, HEADER)
     left = journal.path
-    journal.save_elsewhere(remote_folder.parent / "x")  # lets go of the file without an end
+    journal.save_to(remote_folder.parent / "x")  # lets go of the file without an end
     journal.close("done")
     (entry,) = library.entries(remote_folder)
     assert entry.path == left

@@ -14,7 +14,7 @@ from tui.events import Event
 from tui.host.errors import UserError
 from tui.sessions import reader
 from tui.sessions.player import Player
-from tui.sessions.select import one_question
+from tui.sessions.select import select_question
 
 S = 1_000_000
 
@@ -60,10 +60,10 @@ def test_events_come_when_they_are_due(clock: Clock) -> None:
     clock.now += 0.001
     assert texts(player) == ["1"]
     assert player.next_due_s == pytest.approx(1.5)
-    assert not player.ended
+    assert not player.has_ended
     clock.now += 5
     assert texts(player) == ["2"]
-    assert player.ended
+    assert player.has_ended
     assert player.position_us == player.duration_us == 2.5 * S
     assert player.next_due_s is None
 
@@ -90,7 +90,7 @@ def test_at_once_gives_everything(clock: Clock) -> None:
     player = Player(simple(0, 1, 1e5), clock)
     player.set_speed(math.inf)
     assert texts(player) == ["0", "1", "2"]
-    assert player.ended
+    assert player.has_ended
 
 
 def test_a_pause_stops_time(clock: Clock) -> None:
@@ -112,7 +112,7 @@ def test_toggle_at_the_end_plays_again(clock: Clock) -> None:
     clock.now += 2
     assert texts(player) == ["0", "1"]
     player.toggle()
-    assert player.playing
+    assert player.is_playing
     assert player.drain() == (True, simple(0, 1)[:1])
 
 
@@ -123,9 +123,9 @@ def test_at_once_at_the_end_stays_there(clock: Clock) -> None:
     player.set_speed(math.inf)
     player.play()
     assert player.drain() == (False, [])
-    assert player.ended
+    assert player.has_ended
     player.toggle()
-    assert (player.speed, player.playing) == (1, True)
+    assert (player.speed, player.is_playing) == (1, True)
     assert player.drain() == (True, simple(0))
 
 
@@ -174,15 +174,15 @@ def test_steps_by_question(events: list[Event], clock: Clock) -> None:
     assert player.question == "q1"
     player.pause()
     board = show(player, Board())
-    assert board.current(0).question == "q1"
+    assert board.current_answer(0).question == "q1"
     assert player.step_question(+1) == "q2"
     assert player.step_question(+1) is None
     assert player.question == "q2"
     board = show(player, board)
-    assert board.current(0).question == "q2"
+    assert board.current_answer(0).question == "q2"
     assert player.step_question(-1) == "q1"
     board = show(player, board)
-    assert board.current(0).question == "q1"
+    assert board.current_answer(0).question == "q1"
     assert not any(a.tokens for a in board.answers.values())
 
 
@@ -236,7 +236,7 @@ def test_steps_token_by_token(events: list[Event], clock: Clock) -> None:
         seen += texts(player)
         assert texts(player) == []
     assert seen == ["word0.0 ", "word1.0 ", "word0.1 ", "word1.1 "]
-    assert not player.playing
+    assert not player.is_playing
     player.play()
     clock.now += 0.011
     assert texts(player) == ["word0.2 "]
@@ -250,7 +250,7 @@ def test_tokens_of_one_moment_step_one_by_one(clock: Clock) -> None:
         assert texts(player) == [wanted]
     player.step_token()
     assert texts(player) == []
-    assert player.ended
+    assert player.has_ended
     assert player.position_us == 1 * S
 
 
@@ -279,14 +279,14 @@ def test_what_comes_within_a_time_is_counted(clock: Clock) -> None:
 
 
 def test_only_one_question(events: list[Event]) -> None:
-    only = one_question(events, "q2")
+    only = select_question(events, "q2")
     board = fold(only)
     assert {a.question for a in board.answers.values()} == {"q2"}
-    assert board.current(0).text == fold(events).current(0).text
+    assert board.current_answer(0).text == fold(events).current_answer(0).text
     first = next(e.t_us for e in only if isinstance(e.body, ev.Asked))
     assert first == 0
     with pytest.raises(UserError, match="q9"):
-        one_question(events, "q9")
+        select_question(events, "q9")
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def split(data: bytes) -> list[bytes]:
     return [line + b"\n" for line in data.split(b"\n")[:-1]]
 
 
-def scan(data: bytes) -> reader.Scan:
+def scan(data: bytes) -> reader.ScanResult:
     return reader.scan(data, "x.duibi")
 
 
@@ -47,7 +47,7 @@ def test_truncation_at_every_byte(real: bytes) -> None:
         assert cut.events == events[:whole]
         clean = size in ends
         assert cut.verdict == ("interrupted" if clean else "torn"), size
-        assert cut.dropped == size - ([0, *ends][whole])
+        assert cut.dropped_bytes == size - ([0, *ends][whole])
 
 
 def test_no_flipped_bit_gives_a_wrong_event(real: bytes) -> None:
@@ -72,7 +72,7 @@ def test_garbage_after_the_end_is_dropped(real: bytes) -> None:
         result = scan(real + tail)
         assert result.events == events
         assert result.verdict == "torn"
-        assert result.dropped == len(tail)
+        assert result.dropped_bytes == len(tail)
 
 
 def test_deleted_doubled_and_swapped_lines_are_seen(real: bytes) -> None:
@@ -95,7 +95,7 @@ def test_a_good_line_of_another_session_is_seen_by_the_sum_of_the_end(
 ) -> None:
     other = split(write_session(tmp_path, tokens=3).read_bytes())
     rows = split(real)
-    rows[-2] = lines.to_line(dataclasses.replace(scan(real).events[-2], t_us=1))[1]
+    rows[-2] = lines.encode_line(dataclasses.replace(scan(real).events[-2], t_us=1))[1]
     assert scan(b"".join(rows)).verdict == "damaged"
     assert scan(b"".join(other)).verdict == "complete"
 
@@ -116,7 +116,7 @@ def test_a_line_with_a_good_sum_and_bad_content_stops_the_reading(
     real: bytes, row: object, problem: str
 ) -> None:
     rows = split(real)
-    bad = lines.seal(json.dumps(row).encode())
+    bad = lines.add_crc(json.dumps(row).encode())
     result = scan(b"".join([rows[0], bad, *rows[2:]]))
     assert len(result.events) == 1
     assert result.verdict == "damaged"
@@ -127,7 +127,7 @@ def test_a_line_with_a_good_sum_and_bad_content_stops_the_reading(
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "1" * 5000, "[" * 5000])
 def test_numbers_and_depths_no_display_could_bear(real: bytes, text: str) -> None:
     body = f'[1,0,0,"answered",{{"answer":0,"finish":"stop","ttft_ms":{text}}}]'.encode()
-    assert len(scan(split(real)[0] + lines.seal(body)).events) == 1
+    assert len(scan(split(real)[0] + lines.add_crc(body)).events) == 1
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,9 @@ def test_numbers_and_depths_no_display_could_bear(real: bytes, text: str) -> Non
 )
 def test_a_header_that_displays_could_not_bear_is_none(tmp_path: Path, change: dict) -> None:
     path = tmp_path / "x.duibi"
-    path.write_bytes(lines.to_line(ev.Event(0, 0, -1, dataclasses.replace(HEADER, **change)))[1])
+    path.write_bytes(
+        lines.encode_line(ev.Event(0, 0, -1, dataclasses.replace(HEADER, **change)))[1]
+    )
     with pytest.raises(UserError, match="no session header"):
         reader.read(path)
 
@@ -159,7 +161,7 @@ def test_unknown_kinds_are_kept(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused_with_a_message(tmp_path: Path) -> None:
     path = tmp_path / "x.duibi"
-    path.write_bytes(lines.to_line(ev.Event(0, 0, -1, dataclasses.replace(HEADER, v=2)))[1])
+    path.write_bytes(lines.encode_line(ev.Event(0, 0, -1, dataclasses.replace(HEADER, v=2)))[1])
     with pytest.raises(UserError, match="newer duibi") as caught:
         reader.read(path)
     assert "upgrade" in caught.value.next_step
@@ -168,7 +170,7 @@ def test_a_newer_format_is_refused_with_a_message(tmp_path: Path) -> None:
 def test_a_format_from_before_time_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "x.duibi"
     header = dataclasses.replace(HEADER, v=-(2**63))
-    path.write_bytes(lines.to_line(ev.Event(0, 0, -1, header))[1])
+    path.write_bytes(lines.encode_line(ev.Event(0, 0, -1, header))[1])
     with pytest.raises(UserError, match="does not read"):
         reader.read(path)
 
@@ -248,7 +250,7 @@ SHIPPED = sorted(paths.bundled("sessions").glob("*.duibi"))
 def test_a_session_is_exported_again_byte_for_byte(path: Path) -> None:
     reading = reader.read(path)
     assert reading.verdict == "complete"
-    assert b"".join(lines.to_line(e)[1] for e in reading.events) == path.read_bytes()
+    assert b"".join(lines.encode_line(e)[1] for e in reading.events) == path.read_bytes()
 
 
 class Clock:
@@ -266,14 +268,14 @@ def test_what_a_replay_gives_out_is_the_file_byte_for_byte(path: Path, speed: fl
     player = Player(reader.read(path).events, clock, speed=speed)
     given_out: list[ev.Event] = []
     turned = False
-    while not player.ended:
+    while not player.has_ended:
         reset, events = player.drain()
         given_out = events if reset else given_out + events
         if not turned and player.position_us > player.duration_us / 2:
             turned = True
             player.seek(player.duration_us // 4)
         clock.now += chance.uniform(0.001, 3)
-    lines_ = [lines.to_line(e)[1] for e in sorted(given_out, key=lambda e: e.seq)]
+    lines_ = [lines.encode_line(e)[1] for e in sorted(given_out, key=lambda e: e.seq)]
     assert b"".join(lines_) == path.read_bytes()
 
 
@@ -307,8 +309,8 @@ def test_any_change_gives_a_prefix_or_one_error(real: bytes, data: st.DataObject
     st.sampled_from(sorted(ev._KINDS)),
 )
 def test_any_payload_is_an_event_or_damage(payload: object, kind: str) -> None:
-    first = lines.to_line(ev.Event(0, 0, -1, HEADER))[1]
-    second = lines.seal(json.dumps([1, 0, 0, kind, payload]).encode())
+    first = lines.encode_line(ev.Event(0, 0, -1, HEADER))[1]
+    second = lines.add_crc(json.dumps([1, 0, 0, kind, payload]).encode())
     assert len(scan(first + second).events) in (1, 2)
 
 
@@ -317,10 +319,10 @@ def test_any_payload_is_an_event_or_damage(payload: object, kind: str) -> None:
 def test_any_text_comes_back_as_it_was_acknowledged(
     tmp_path_factory: pytest.TempPathFactory, text: str, odd: str
 ) -> None:
-    event, line = lines.to_line(ev.Event(1, 2, 0, ev.Delta(0, text=text + odd)))
+    event, line = lines.encode_line(ev.Event(1, 2, 0, ev.Delta(0, text=text + odd)))
     assert line.count(b"\n") == 1
     line.decode()
-    assert lines.event_of(lines.row_of(line)) == event
+    assert lines.decode_event(lines.decode_line(line)) == event
     assert "\ud800" not in event.body.text
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recorded import RUN, header, record
+from tests.support.recorded import RUN, record_session, recorded_header
 from tui import cli
 from tui import events as ev
 
@@ -41,9 +41,11 @@ def test_a_browser_shows_all_of_it_and_complains_of_nothing(
     questions = [{"id": f"q{i}", "category": "语言理解", "turns": ["第 1 题"]} for i in range(2)]
     extra: list[tuple[int, ev.Body]] = [(RUN, ev.Rated(0, "幽默感", 5))]
     labels = [f"model{i}@bf16" for i in range(models)]
-    path = record(tmp_path / "s", header(labels, questions), lambda m, q: ANSWER, extra)
+    path = record_session(
+        tmp_path / "s", recorded_header(labels, questions), lambda m, q: ANSWER, extra
+    )
     page = tmp_path / "report.html"
-    assert cli.call(["report", str(path), "--out", str(page), "--lang", lang]) == 0
+    assert cli.run_command_line(["report", str(path), "--out", str(page), "--lang", lang]) == 0
     seen = look(page, "--dump-dom")
     assert "CONSOLE" not in seen.stderr, "a policy was violated, or a style is broken"
     assert len(re.findall(r'<article class="card">', seen.stdout)) == 2 * models

@@ -12,14 +12,14 @@ import pytest
 from markdown_it import MarkdownIt
 from wcwidth import wcswidth
 
-from tests.support.recorded import RUN, header, record
+from tests.support.recorded import RUN, record_session, recorded_header
 from tui import events as ev
 from tui.reports import html, markdown, rows
 from tui.reports.document import Cell, Table
-from tui.reports.merge import merge
-from tui.reports.report import build
-from tui.reports.svg import inert
-from tui.reports.words import catalogue
+from tui.reports.merge import merge_sessions
+from tui.reports.messages import catalogue
+from tui.reports.report import build_report
+from tui.reports.svg import make_inert
 from tui.sessions import reader
 from tui.text.sanitise import clean
 
@@ -60,7 +60,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for i in range(len(ATTACKS))
     ]
-    head = header([LABEL, "=other", f"{LABEL} 2"], questions, title=ATTACKS[0])
+    head = recorded_header([LABEL, "=other", f"{LABEL} 2"], questions, title=ATTACKS[0])
     head.host["cpu"] = {ATTACKS[0]: ATTACKS[4]}
     head.settings[ATTACKS[0]] = ATTACKS[2]
     extra: list[tuple[int, ev.Body]] = [
@@ -73,12 +73,12 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     extra += [(0, ev.Failed("x", ATTACKS[0])), (1, ev.Asked(999, "free", ATTACKS[3]))]
     extra += [(1, ev.Failed("x", ATTACKS[1], answer=999))]
-    return record(folder, head, lambda _, q: ATTACKS[q], extra)
+    return record_session(folder, head, lambda _, q: ATTACKS[q], extra)
 
 
 @pytest.fixture(scope="module", params=["en", "zh"])
 def page(path: Path, request: pytest.FixtureRequest) -> str:
-    return html.render(build([reader.read(path)], request.param, clean))
+    return html.render(build_report([reader.read(path)], request.param, clean))
 
 
 ELEMENTS = {
@@ -120,7 +120,7 @@ def test_html_fetches_nothing_and_shows_no_control_character(page: str) -> None:
 
 
 def test_svgs_are_well_formed_and_inert(path: Path) -> None:
-    charts = build([reader.read(path)], "en", clean).charts
+    charts = build_report([reader.read(path)], "en", clean).charts
     assert len(charts) == 5
     for chart in charts:
         root = ElementTree.fromstring(chart.svg)
@@ -137,14 +137,14 @@ def test_pictures_from_outside_are_made_inert() -> None:
         '<a xlink:href="javascript:alert(1)"><text>t</text></a><image href="https://e/i"/>'
         '<foreignObject><b/></foreignObject><rect clip-path="url(#c)" fill="url(https://e)"/></svg>'
     )
-    made = inert(hostile)
+    made = make_inert(hostile)
     assert "https://e" not in made and "alert" not in made and "script" not in made
     assert 'clip-path="url(#c)"' in made and "\n" not in made
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_markdown_says_nothing_but_text(path: Path, lang: str) -> None:
-    document = build([reader.read(path)], lang, clean)
+    document = build_report([reader.read(path)], lang, clean)
     text = markdown.render(document)
     assert clean(text) == text
     tokens = MarkdownIt("gfm-like", {"linkify": True}).parse(text)
@@ -160,11 +160,11 @@ def test_markdown_says_nothing_but_text(path: Path, lang: str) -> None:
 
 
 def test_markdown_tables_read_back_and_line_up(path: Path) -> None:
-    document = build([reader.read(path)], "zh", clean)
+    document = build_report([reader.read(path)], "zh", clean)
     for table in (*document.run, *document.comparison):
         if not table.rows:
             continue
-        lines = markdown.aligned(table).split("\n")
+        lines = markdown.format_table(table).split("\n")
         assert len({wcswidth(line) for line in lines}) == 1
         tokens = MarkdownIt("gfm-like").parse("\n".join(lines))
         cells = [t for t in tokens if t.type == "inline"]
@@ -179,12 +179,12 @@ def test_wide_and_narrow_cells_line_up() -> None:
     rows_ = tuple(
         (Cell(a), Cell(b, "n 3", True)) for a, b in (("模型", "1"), ("a", "二二二"), ("é😀", ""))
     )
-    lines = markdown.aligned(Table("t", ("模", "value"), rows_)).split("\n")
+    lines = markdown.format_table(Table("t", ("模", "value"), rows_)).split("\n")
     assert len({wcswidth(line) for line in lines}) == 1
 
 
 def test_csv_computes_nothing_and_reads_back(path: Path) -> None:
-    merged = merge([reader.read(path)])
+    merged = merge_sessions([reader.read(path)])
     text = rows.to_csv(merged, clean)
     assert clean(text.replace("\r\n", "\n")) == text.replace("\r\n", "\n")
     table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
@@ -199,7 +199,7 @@ def test_csv_computes_nothing_and_reads_back(path: Path) -> None:
 
 
 def test_jsonl_loses_nothing_and_is_harmless(path: Path) -> None:
-    text = rows.jsonl(merge([reader.read(path)]), clean)
+    text = rows.to_jsonl(merge_sessions([reader.read(path)]), clean)
     assert clean(text) == text
     listed = [json.loads(line) for line in text.split("\n")[:-1]]
     assert {row["text"] for row in listed if row["state"] == "answered"} == set(ATTACKS)

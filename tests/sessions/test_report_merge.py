@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recorded import RUN, header, record
+from tests.support.recorded import RUN, record_session, recorded_header
 from tui import events as ev
 from tui.host.errors import UserError
-from tui.reports.merge import Merged, merge
-from tui.reports.report import build
+from tui.reports.merge import MergedSessions, merge_sessions
+from tui.reports.report import build_report
 from tui.sessions import reader
 from tui.text.sanitise import clean
 
@@ -22,49 +22,55 @@ def answers(model: int, question: int) -> str:
     return f"{model}-{question} 回答" * 4
 
 
-def merged_of(*paths: Path) -> Merged:
-    return merge([reader.read(path) for path in paths])
+def merged_of(*paths: Path) -> MergedSessions:
+    return merge_sessions([reader.read(path) for path in paths])
 
 
 def test_models_of_different_days_stand_in_one_table(tmp_path: Path) -> None:
-    first = record(tmp_path, header(["a@bf16"], QUESTIONS), answers)
-    second = record(tmp_path, header(["b@bf16", "c@bf16"], QUESTIONS), answers)
+    first = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), answers)
+    second = record_session(tmp_path, recorded_header(["b@bf16", "c@bf16"], QUESTIONS), answers)
     merged = merged_of(first, second)
     assert [c.label for c in merged.columns] == ["a@bf16", "b@bf16", "c@bf16"]
     assert [row.id for row in merged.rows] == ["one", "two"]
-    document = build([reader.read(first), reader.read(second)], "en", clean)
+    document = build_report([reader.read(first), reader.read(second)], "en", clean)
     assert [c.label for c in document.sections[0].turns[0].cards] == ["a@bf16", "b@bf16", "c@bf16"]
     assert len(document.run) == 3
 
 
 def test_the_same_model_again_is_the_same_column_with_more_answers(tmp_path: Path) -> None:
-    paths = [record(tmp_path, header(["a@bf16"], QUESTIONS), answers) for _ in range(3)]
+    paths = [
+        record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), answers) for _ in range(3)
+    ]
     merged = merged_of(*paths)
     (column,) = merged.columns
     assert len(column.answers) == 6 and len(column.loads) == 3
-    document = build([reader.read(p) for p in paths], "en", clean)
+    document = build_report([reader.read(p) for p in paths], "en", clean)
     (card,) = document.sections[0].turns[0].cards
     assert "2 further answers to this are in the figures" in card.lines
 
 
 def test_other_settings_make_another_column(tmp_path: Path) -> None:
-    first = record(tmp_path, header(["a@bf16"], QUESTIONS), answers)
-    other = header(["a@bf16"], QUESTIONS, {"max_new_tokens": 128, "sampling": "sample", "seed": 1})
-    merged = merged_of(first, record(tmp_path, other, answers))
+    first = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), answers)
+    other = recorded_header(
+        ["a@bf16"], QUESTIONS, {"max_new_tokens": 128, "sampling": "sample", "seed": 1}
+    )
+    merged = merged_of(first, record_session(tmp_path, other, answers))
     assert [c.label for c in merged.columns] == ["a@bf16", "a@bf16 (2)"]
-    same = header(["a@bf16"], QUESTIONS, {"max_new_tokens": 128, "sampling": "greedy", "repeat": 2})
-    assert len(merged_of(first, record(tmp_path, same, answers)).columns) == 1
+    same = recorded_header(
+        ["a@bf16"], QUESTIONS, {"max_new_tokens": 128, "sampling": "greedy", "repeat": 2}
+    )
+    assert len(merged_of(first, record_session(tmp_path, same, answers)).columns) == 1
 
 
 def test_one_model_twice_in_a_run_stays_two_columns(tmp_path: Path) -> None:
-    path = record(tmp_path, header(["a@bf16", "a@bf16"], QUESTIONS), answers)
+    path = record_session(tmp_path, recorded_header(["a@bf16", "a@bf16"], QUESTIONS), answers)
     assert [c.label for c in merged_of(path).columns] == ["a@bf16", "a@bf16 (2)"]
     assert len(merged_of(path, path).columns) == 2
 
 
 def test_other_questions_are_refused_by_name(tmp_path: Path) -> None:
-    first = record(tmp_path, header(["a@bf16"], QUESTIONS), answers)
-    second = record(tmp_path, header(["b@bf16"], QUESTIONS[:1]), answers)
+    first = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), answers)
+    second = record_session(tmp_path, recorded_header(["b@bf16"], QUESTIONS[:1]), answers)
     with pytest.raises(UserError, match="asked different questions") as caught:
         merged_of(first, second)
     assert first.name in str(caught.value) and second.name in str(caught.value)
@@ -73,9 +79,10 @@ def test_other_questions_are_refused_by_name(tmp_path: Path) -> None:
 def test_votes_of_several_sessions_add_up(tmp_path: Path) -> None:
     vote = [(RUN, ev.Voted("one", 0, 2, "left")), (RUN, ev.Voted("two", 1, 3, "bad"))]
     paths = [
-        record(tmp_path, header(["a@bf16", "b@bf16"], QUESTIONS), answers, vote) for _ in range(2)
+        record_session(tmp_path, recorded_header(["a@bf16", "b@bf16"], QUESTIONS), answers, vote)
+        for _ in range(2)
     ]
-    document = build([reader.read(p) for p in paths], "en", clean)
+    document = build_report([reader.read(p) for p in paths], "en", clean)
     (table,) = [t for t in document.comparison if t.title.startswith("Votes")]
     assert [cell.text for cell in table.rows[0][2:5]] == ["2", "2", "0"]
 
@@ -96,9 +103,11 @@ def test_trouble_is_told(tmp_path: Path) -> None:
         (1, ev.Failed("crashed", "the worker died")),
         (RUN, ev.Note("does not fit together: one at a time")),
     ]
-    path = record(tmp_path, header(["a@bf16", "b@bf16"], QUESTIONS), answers, extra, status="")
+    path = record_session(
+        tmp_path, recorded_header(["a@bf16", "b@bf16"], QUESTIONS), answers, extra, status=""
+    )
     path.write_bytes(path.read_bytes() + b"half a li")
-    document = build([reader.read(path)], "en", clean)
+    document = build_report([reader.read(path)], "en", clean)
     troubles = "\n".join(document.troubles)
     for wanted in (
         "torn: 9 bytes",
@@ -128,8 +137,8 @@ def test_contended_times_are_no_conclusion(tmp_path: Path) -> None:
             ev.Answered(90 + model, "stop", 5, 6, e2e_ms=1e3 + model, contended=True),
         )
     ]
-    path = record(tmp_path, header(["a@bf16", "b@bf16"], []), answers, extra)
-    sentences = build([reader.read(path)], "en", clean).conclusion
+    path = record_session(tmp_path, recorded_header(["a@bf16", "b@bf16"], []), answers, extra)
+    sentences = build_report([reader.read(path)], "en", clean).conclusion
     assert any("all times of a@bf16, b@bf16 were taken while another" in s for s in sentences)
     assert not any(s.startswith("Fastest") for s in sentences)
 
@@ -142,27 +151,29 @@ def test_several_turns_stand_under_one_question(tmp_path: Path) -> None:
         (0, ev.Delta(5, 1, "again")),
         (0, ev.Answered(5, "stop", output_tokens=1)),
     ]
-    path = record(tmp_path, header(["a@bf16", "b@bf16"], questions), answers, extra)
-    (section,) = build([reader.read(path)], "en", clean).sections
+    path = record_session(
+        tmp_path, recorded_header(["a@bf16", "b@bf16"], questions), answers, extra
+    )
+    (section,) = build_report([reader.read(path)], "en", clean).sections
     assert [turn.prompt for turn in section.turns] == ["first", "second"]
     assert [card.text for card in section.turns[1].cards] == ["again", ""]
     assert section.turns[1].cards[1].remarks == ("no answer",)
 
 
 def test_a_session_without_any_answer_is_a_report_too(tmp_path: Path) -> None:
-    journal_only = record(tmp_path, header(["a@bf16"], []), answers)
-    document = build([reader.read(journal_only)], "zh", clean)
+    journal_only = record_session(tmp_path, recorded_header(["a@bf16"], []), answers)
+    document = build_report([reader.read(journal_only)], "zh", clean)
     assert document.sections == () and "没有完整的回答" in document.conclusion[-1]
 
 
 def test_pictures_stand_under_their_question(tmp_path: Path) -> None:
     from tui.reports import html, markdown
 
-    path = record(tmp_path, header(["a@bf16"], QUESTIONS), answers)
+    path = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), answers)
     picture = (
         '<svg xmlns="http://www.w3.org/2000/svg"><script>bad()</script><text>pane</text></svg>'
     )
-    document = build([reader.read(path)], "en", clean, {"two": picture})
+    document = build_report([reader.read(path)], "en", clean, {"two": picture})
     assert document.sections[0].picture == ""
     assert "pane" in document.sections[1].picture and "bad" not in document.sections[1].picture
     assert document.sections[1].picture in html.render(document)
@@ -170,6 +181,6 @@ def test_pictures_stand_under_their_question(tmp_path: Path) -> None:
 
 
 def test_an_unknown_language_is_told(tmp_path: Path) -> None:
-    path = record(tmp_path, header(["a@bf16"], QUESTIONS), answers)
+    path = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), answers)
     with pytest.raises(UserError, match="fr"):
-        build([reader.read(path)], "fr", clean)
+        build_report([reader.read(path)], "fr", clean)

@@ -8,7 +8,7 @@ import pytest
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.sessions.journal import Journal
-from tui.sessions.search import Hit, Index
+from tui.sessions.search import SearchHit, SearchIndex
 
 
 def say(folder: Path, text: str) -> Path:
@@ -22,12 +22,12 @@ def say(folder: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Index:
-    return Index(tmp_path)
+def index(tmp_path: Path) -> SearchIndex:
+    return SearchIndex(tmp_path)
 
 
 def test_words_are_found_by_their_beginning_and_chinese_by_any_part(
-    tmp_path: Path, index: Index
+    tmp_path: Path, index: SearchIndex
 ) -> None:
     path = say(tmp_path, "The Yangtze flows past 上海市杨浦区四平路1239号 quietly.")
     index.update()
@@ -39,7 +39,7 @@ def test_words_are_found_by_their_beginning_and_chinese_by_any_part(
     assert "past 上海市杨浦区四平路1239号 quietly." in index.search("杨浦")[0].excerpt
 
 
-def test_titles_models_and_questions_are_found(tmp_path: Path, index: Index) -> None:
+def test_titles_models_and_questions_are_found(tmp_path: Path, index: SearchIndex) -> None:
     path = write_session(tmp_path)
     index.update()
     assert index.search("两个问题")[0].question == ""
@@ -48,13 +48,13 @@ def test_titles_models_and_questions_are_found(tmp_path: Path, index: Index) -> 
 
 
 @pytest.mark.parametrize("text", ["", "  ", '"', "*", "AND", "a OR", "(", "NEAR(", "x:y", "-", "'"])
-def test_a_query_is_never_syntax(tmp_path: Path, index: Index, text: str) -> None:
+def test_a_query_is_never_syntax(tmp_path: Path, index: SearchIndex, text: str) -> None:
     say(tmp_path, "and or near x y")
     index.update()
-    assert all(isinstance(hit, Hit) for hit in index.search(text))
+    assert all(isinstance(hit, SearchHit) for hit in index.search(text))
 
 
-def test_only_what_changed_is_read_again(tmp_path: Path, index: Index) -> None:
+def test_only_what_changed_is_read_again(tmp_path: Path, index: SearchIndex) -> None:
     paths = [say(tmp_path, f"number {word}") for word in ("one", "two", "three")]
     seen: list[tuple[int, int]] = []
     assert index.update(lambda *at: seen.append(at)) == 3
@@ -71,7 +71,7 @@ def test_only_what_changed_is_read_again(tmp_path: Path, index: Index) -> None:
     assert {hit.path for hit in index.search("number")} == {paths[0], paths[2]}
 
 
-def test_reading_can_be_ended_and_goes_on_with_the_rest(tmp_path: Path, index: Index) -> None:
+def test_reading_can_be_ended_and_goes_on_with_the_rest(tmp_path: Path, index: SearchIndex) -> None:
     paths = sorted(say(tmp_path, "needle") for _ in range(4))
     found: list[list[Path]] = []
 
@@ -93,7 +93,7 @@ def test_reading_can_be_ended_and_goes_on_with_the_rest(tmp_path: Path, index: I
 
 def test_a_missing_broken_or_older_index_is_made_anew(tmp_path: Path) -> None:
     path = say(tmp_path, "needle")
-    Index(tmp_path).close()
+    SearchIndex(tmp_path).close()
     (file,) = (tmp_path / "duibi-cache").glob("*.sqlite")
     for break_ in (
         lambda: None,
@@ -103,13 +103,13 @@ def test_a_missing_broken_or_older_index_is_made_anew(tmp_path: Path) -> None:
         lambda: sqlite3.connect(file).execute("pragma user_version = 99").connection.close(),
     ):
         break_()
-        index = Index(tmp_path)
+        index = SearchIndex(tmp_path)
         index.update()
         assert [hit.path for hit in index.search("needle")] == [path]
         index.close()
 
 
-def test_a_file_that_is_no_session_is_left_out(tmp_path: Path, index: Index) -> None:
+def test_a_file_that_is_no_session_is_left_out(tmp_path: Path, index: SearchIndex) -> None:
     bad = tmp_path / "bad.duibi"
     bad.write_bytes(b"needle")
     say(tmp_path, "needle")
@@ -119,7 +119,7 @@ def test_a_file_that_is_no_session_is_left_out(tmp_path: Path, index: Index) -> 
 
 def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
     say(tmp_path, "secret")
-    index = Index(tmp_path)
+    index = SearchIndex(tmp_path)
     index.update()
     index.close()
     (file,) = (tmp_path / "duibi-cache").glob("*.sqlite")

@@ -11,7 +11,7 @@ from textual.app import App
 from tests.support.source import ScriptedRun
 from tui.app import main
 from tui.app.screens.compare import CompareScreen
-from tui.app.terminal.terminal_writer import Writer
+from tui.app.terminal.terminal_writer import TerminalWriter
 from tui.settings import Settings
 
 WORDS = [
@@ -37,7 +37,7 @@ KEYS = (
 SIZES = ((90, 24), (120, 36), (60, 20), (130, 40))
 
 
-class Pair:
+class BothOutputs:
     """Takes every frame of an app in both forms."""
 
     def __init__(self, app: App[Any]) -> None:
@@ -46,12 +46,12 @@ class Pair:
         """What the newest frame is written as."""
         self.lengths = [0, 0]
         self.size = (0, 0)
-        self.writer = Writer(self._write, lambda: 0)
+        self.writer = TerminalWriter(self._write, lambda: 0)
 
     def _write(self, text: str) -> None:
         self.ours += text
 
-    def take(self, update: CompositorUpdate) -> None:
+    def draw_frame(self, update: CompositorUpdate) -> None:
         """A frame of the app."""
         self.size, self.ours = self.app.screen.outer_size, ""
         self.writer.draw(update, self.size, self.app.console)
@@ -64,12 +64,14 @@ class Pair:
     def show(self) -> None:
         """Called with each frame."""
 
-    def wanted(self) -> list[list[str]]:
+    def cells(self) -> list[list[str]]:
         """The text of each cell of the screen, "" behind a wide character."""
-        return [[text for text, _ in row] for row in self.writer._picture._wanted]
+        return [[text for text, _ in row] for row in self.writer._buffer._wanted]
 
 
-async def stream(kind: type[Pair], patch: pytest.MonkeyPatch, steps: int = 220) -> Pair:
+async def stream_frames(
+    kind: type[BothOutputs], patch: pytest.MonkeyPatch, steps: int = 220
+) -> BothOutputs:
     """A long stream into four panes with help, palette, notices, dialogs, themes and sizes
     over it; its frames are given to a pair of a kind."""
     # Textual keeps a style's codes for the first depth of colour it is drawn in.
@@ -81,7 +83,7 @@ async def stream(kind: type[Pair], patch: pytest.MonkeyPatch, steps: int = 220) 
 
     def both(self: Any, screen: Any, renderable: Any) -> None:
         if isinstance(renderable, CompositorUpdate):
-            pair.take(renderable)
+            pair.draw_frame(renderable)
         display(self, screen, renderable)
 
     patch.setattr(type(app), "_display", both)

@@ -41,7 +41,9 @@ def llama_shapes(config: dict[str, Any] = LLAMA) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def safetensors(shapes: dict[str, tuple[int, ...]], dtype: str = "BF16", width: int = 2) -> bytes:
+def zero_safetensors(
+    shapes: dict[str, tuple[int, ...]], dtype: str = "BF16", width: int = 2
+) -> bytes:
     """A safetensors file of zeros: 8 bytes of header length, the header, the data."""
     header, end = {}, 0
     for name, shape in shapes.items():
@@ -54,12 +56,12 @@ def safetensors(shapes: dict[str, tuple[int, ...]], dtype: str = "BF16", width: 
     return struct.pack("<Q", len(text)) + text + bytes(end)
 
 
-def llama(folder: Path, **changes: Any) -> Path:
+def write_zero_llama(folder: Path, **changes: Any) -> Path:
     """A complete Llama checkpoint folder with weights of zeros."""
     config = {**LLAMA, **changes}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "model.safetensors").write_bytes(safetensors(llama_shapes(config)))
+    (folder / "model.safetensors").write_bytes(zero_safetensors(llama_shapes(config)))
     (folder / "tokenizer.json").write_text("{}")
     (folder / "tokenizer_config.json").write_text("{}")
     return folder

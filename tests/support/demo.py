@@ -23,7 +23,7 @@ def demo_gguf() -> Path:
         return demo.fetch(lambda text: True, lambda stage, done, total: None)
 
 
-def put_demo(cache: Path) -> Path:
+def link_demo(cache: Path) -> Path:
     """Have the demo in a test's own cache folder, by a link, and give its path there."""
     target = cache / "models" / "demo" / demo_gguf().name
     target.parent.mkdir(parents=True, exist_ok=True)

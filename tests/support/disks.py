@@ -23,6 +23,6 @@ def mounted(*command: str) -> Iterator[Path | None]:
             subprocess.run(["umount", "-l", name], check=True)
 
 
-def small(kib: int) -> AbstractContextManager[Path | None]:
+def small_disk(kib: int) -> AbstractContextManager[Path | None]:
     """A disk of so many KiB."""
     return mounted("-t", "tmpfs", "-o", f"size={kib}k", "tmpfs")

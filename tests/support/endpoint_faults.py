@@ -6,109 +6,134 @@ from tests.support.fault_server import (
     END_CHUNK,
     Behaviour,
     Reply,
-    a_token,
+    error_status,
     hang_up,
-    head,
+    in_order,
     keep_alive,
-    status,
-    then,
-    wait,
+    never_answer,
+    send_head,
+    send_token,
 )
 
 
 @dataclass(frozen=True)
-class Fault:
+class ServiceFault:
     """What the service does; the cause that is named ("": none, it is answered), the text that
     is kept, and how often the service is asked."""
 
-    does: Behaviour
+    behaviour: Behaviour
     cause: str = ""
     kept: str = ""
     asked: int = 1
 
 
-FAULTS: dict[str, Fault] = {
-    "headers never": Fault(then(wait), "no_response"),
-    "first token never": Fault(then(head, wait), "no_first_token"),
-    "keep-alive comments only": Fault(then(head, keep_alive), "no_first_token"),
-    "role only, then nothing": Fault(
-        then(head, lambda r: r.data({"choices": [{"delta": {"role": "assistant"}}]}), wait),
+FAULTS: dict[str, ServiceFault] = {
+    "headers never": ServiceFault(in_order(never_answer), "no_response"),
+    "first token never": ServiceFault(in_order(send_head, never_answer), "no_first_token"),
+    "keep-alive comments only": ServiceFault(in_order(send_head, keep_alive), "no_first_token"),
+    "role only, then nothing": ServiceFault(
+        in_order(
+            send_head,
+            lambda r: r.data({"choices": [{"delta": {"role": "assistant"}}]}),
+            never_answer,
+        ),
         "no_first_token",
     ),
-    "stall in mid stream": Fault(then(head, a_token, wait), "stalled", kept="half"),
-    "keep-alives in mid stream": Fault(then(head, a_token, keep_alive), "stalled", kept="half"),
-    "cut in mid line": Fault(
-        then(head, a_token, lambda r: r.chunk(b'data: {"choices": [{"del'), hang_up),
+    "stall in mid stream": ServiceFault(
+        in_order(send_head, send_token, never_answer), "stalled", kept="half"
+    ),
+    "keep-alives in mid stream": ServiceFault(
+        in_order(send_head, send_token, keep_alive), "stalled", kept="half"
+    ),
+    "cut in mid line": ServiceFault(
+        in_order(send_head, send_token, lambda r: r.chunk(b'data: {"choices": [{"del'), hang_up),
         "cut",
         kept="half",
     ),
-    "cut before finish": Fault(then(head, a_token, hang_up), "cut", kept="half"),
-    "closed before finish": Fault(
-        then(head, a_token, lambda r: r.raw(END_CHUNK)), "cut", kept="half"
+    "cut before finish": ServiceFault(in_order(send_head, send_token, hang_up), "cut", kept="half"),
+    "closed before finish": ServiceFault(
+        in_order(send_head, send_token, lambda r: r.raw(END_CHUNK)), "cut", kept="half"
     ),
-    "done without finish": Fault(then(head, a_token, Reply.done), "cut", kept="half"),
-    "HTML 200": Fault(
-        then(lambda r: r.whole(200, b"<html>hi</html>", "text/html")), "not_streamed"
+    "done without finish": ServiceFault(
+        in_order(send_head, send_token, Reply.done), "cut", kept="half"
     ),
-    "JSON 200 without stream": Fault(
-        then(lambda r: r.whole(200, b'{"choices":[{"message":{"content":"hi"}}]}')), "not_streamed"
+    "HTML 200": ServiceFault(
+        in_order(lambda r: r.whole(200, b"<html>hi</html>", "text/html")), "not_streamed"
     ),
-    "JSON 200 with an error": Fault(
-        then(lambda r: r.whole(200, b'{"error":{"message":"maximum context length is 9"}}')),
+    "JSON 200 without stream": ServiceFault(
+        in_order(lambda r: r.whole(200, b'{"choices":[{"message":{"content":"hi"}}]}')),
+        "not_streamed",
+    ),
+    "JSON 200 with an error": ServiceFault(
+        in_order(lambda r: r.whole(200, b'{"error":{"message":"maximum context length is 9"}}')),
         "context_overflow",
     ),
-    "invalid JSON line": Fault(
-        then(head, a_token, lambda r: r.chunk(b"data: {nope}\n\n"), Reply.finish, Reply.done),
+    "invalid JSON line": ServiceFault(
+        in_order(
+            send_head, send_token, lambda r: r.chunk(b"data: {nope}\n\n"), Reply.finish, Reply.done
+        ),
         "malformed",
         kept="half",
     ),
-    "invalid UTF-8": Fault(
-        then(head, a_token, lambda r: r.chunk(b'data: {"x":"\xff\xfe"}\n\n'), Reply.done),
+    "invalid UTF-8": ServiceFault(
+        in_order(
+            send_head, send_token, lambda r: r.chunk(b'data: {"x":"\xff\xfe"}\n\n'), Reply.done
+        ),
         "malformed",
         kept="half",
     ),
-    "1 MiB line": Fault(
-        then(head, a_token, lambda r: r.token("x" * 2**20), Reply.finish, Reply.done),
+    "1 MiB line": ServiceFault(
+        in_order(send_head, send_token, lambda r: r.token("x" * 2**20), Reply.finish, Reply.done),
         "oversized",
         kept="half",
     ),
-    "a line without an end": Fault(
-        then(head, a_token, *[lambda r: r.chunk(b"x" * 2**16)] * 20), "oversized", kept="half"
+    "a line without an end": ServiceFault(
+        in_order(send_head, send_token, *[lambda r: r.chunk(b"x" * 2**16)] * 20),
+        "oversized",
+        kept="half",
     ),
-    "error in mid stream": Fault(
-        then(head, a_token, lambda r: r.data({"error": {"message": "out of capacity"}})),
+    "error in mid stream": ServiceFault(
+        in_order(
+            send_head, send_token, lambda r: r.data({"error": {"message": "out of capacity"}})
+        ),
         "server_error",
         kept="half",
     ),
-    "error event in mid stream": Fault(
-        then(head, a_token, lambda r: r.chunk(b"event: error\ndata: out of capacity\n\n")),
+    "error event in mid stream": ServiceFault(
+        in_order(
+            send_head, send_token, lambda r: r.chunk(b"event: error\ndata: out of capacity\n\n")
+        ),
         "server_error",
         kept="half",
     ),
-    "finished by a filter": Fault(
-        then(head, a_token, lambda r: r.finish("content_filter"), Reply.done),
+    "finished by a filter": ServiceFault(
+        in_order(send_head, send_token, lambda r: r.finish("content_filter"), Reply.done),
         "content_filter",
         kept="half",
     ),
-    "finished in an unknown way": Fault(
-        then(head, a_token, lambda r: r.finish("insufficient_system_resource"), Reply.done),
+    "finished in an unknown way": ServiceFault(
+        in_order(
+            send_head, send_token, lambda r: r.finish("insufficient_system_resource"), Reply.done
+        ),
         "unfinished",
         kept="half",
     ),
-    "400": Fault(status(400), "bad_request"),
-    "400, too long": Fault(status(400, "maximum context length is 8192"), "context_overflow"),
-    "401": Fault(status(401), "unauthorized"),
-    "402": Fault(status(402), "quota"),
-    "403": Fault(status(403), "forbidden"),
-    "404": Fault(status(404), "not_found"),
-    "429": Fault(status(429), "rate_limited", asked=3),
-    "429, no money": Fault(status(429, "insufficient_quota"), "quota"),
-    "500": Fault(status(500), "server_error", asked=3),
-    "503 in HTML": Fault(
-        then(lambda r: r.whole(503, b"<html>down</html>", "text/html")), "server_error", asked=3
+    "400": ServiceFault(error_status(400), "bad_request"),
+    "400, too long": ServiceFault(
+        error_status(400, "maximum context length is 8192"), "context_overflow"
     ),
-    "redirect": Fault(
-        then(lambda r: r.whole(308, b"", Location="http://127.0.0.1:1/v1")), "redirect"
+    "401": ServiceFault(error_status(401), "unauthorized"),
+    "402": ServiceFault(error_status(402), "quota"),
+    "403": ServiceFault(error_status(403), "forbidden"),
+    "404": ServiceFault(error_status(404), "not_found"),
+    "429": ServiceFault(error_status(429), "rate_limited", asked=3),
+    "429, no money": ServiceFault(error_status(429, "insufficient_quota"), "quota"),
+    "500": ServiceFault(error_status(500), "server_error", asked=3),
+    "503 in HTML": ServiceFault(
+        in_order(lambda r: r.whole(503, b"<html>down</html>", "text/html")), "server_error", asked=3
     ),
-    "closed without a word": Fault(then(hang_up), "disconnected", asked=3),
+    "redirect": ServiceFault(
+        in_order(lambda r: r.whole(308, b"", Location="http://127.0.0.1:1/v1")), "redirect"
+    ),
+    "closed without a word": ServiceFault(in_order(hang_up), "disconnected", asked=3),
 }

@@ -49,7 +49,7 @@ def service_at(url: str, **changes: object) -> Service:
 
 def engine_at(url: str, **changes: object) -> EndpointEngine:
     """The model ``m`` of a service without a key, which repeats soon."""
-    return EndpointEngine(service_at(url, **changes), "m", environ={}, first_wait_s=0.02)
+    return EndpointEngine(service_at(url, **changes), "m", environ={}, first_backoff_s=0.02)
 
 
 def request(answer: int = 0, text: str = "hello", **changes: object) -> Request:
@@ -57,7 +57,7 @@ def request(answer: int = 0, text: str = "hello", **changes: object) -> Request:
     return replace(Request(answer, (Message("user", text),), 64), **changes)  # type: ignore[arg-type]
 
 
-def ask(engine: EndpointEngine, *requests: Request) -> list[tuple[int, Body]]:
+def collect_events(engine: EndpointEngine, *requests: Request) -> list[tuple[int, Body]]:
     """All events of the answers; the engine is closed."""
     try:
         return list(engine.answer(requests or (request(),)))
@@ -65,26 +65,28 @@ def ask(engine: EndpointEngine, *requests: Request) -> list[tuple[int, Body]]:
         engine.close()
 
 
-def loaded(engine: EndpointEngine) -> Loaded:
+def load_engine(engine: EndpointEngine) -> Loaded:
     """What loading reports."""
     return engine.load(lambda _, __: None)
 
 
-def only_answered(events: list[tuple[int, Body]]) -> Answered:
+def single_answered(events: list[tuple[int, Body]]) -> Answered:
     """The figures of an answer that must be complete."""
     last = events[-1][1]
     assert isinstance(last, Answered), last
     return last
 
 
-def hasty(url: str, **changes: float) -> EndpointEngine:
+def short_timeout_engine(url: str, **changes: float) -> EndpointEngine:
     """The model ``m`` of a service without a key, with clocks that run out soon."""
     return engine_at(url, **{"connect_s": 1.0, "first_token_s": 0.4, "stall_s": 0.3} | changes)
 
 
 def bodies_of(engine: EndpointEngine, *answers: int) -> list[Body]:
     """What comes of asking, without the times; the engine is closed."""
-    return [body for _, body in ask(engine, *(request(answer) for answer in answers or (0,)))]
+    return [
+        body for _, body in collect_events(engine, *(request(answer) for answer in answers or (0,)))
+    ]
 
 
 def text_of(bodies: list[Body]) -> str:

@@ -5,33 +5,33 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from tui import events as ev
-from tui.engines.base import EngineError, Request, Timed
+from tui.engines.base import EngineError, Request, TimedBody
 from tui.events import Body, Loaded
 
 
 class EchoEngine:
-    """Answers with the last message, a word a token, ``pace`` seconds each.
+    """Answers with the last message, a word a token, ``token_s`` seconds each.
 
-    ``broken`` fails that many loads, ``crash_after`` loses the worker after so many
+    ``failing_loads`` fails that many loads, ``crash_after`` loses the worker after so many
     tokens, once. What it was told is kept in ``requests``, ``threads`` and ``log``.
     """
 
     def __init__(
         self,
-        pace: float = 0.002,
+        token_s: float = 0.002,
         load_s: float = 0.0,
-        broken: int = 0,
+        failing_loads: int = 0,
         crash_after: int = 0,
-        computes_here: bool = True,
+        uses_local_cores: bool = True,
         watch: list[tuple[str, int, float]] | None = None,
         name: int = 0,
     ) -> None:
-        self.computes_here = computes_here
+        self.uses_local_cores = uses_local_cores
         self.requests: list[Request] = []
         self.threads: list[int] = []
         self.loaded = False
         self.loads = 0
-        self._pace, self._load_s, self._broken = pace, load_s, broken
+        self._token_s, self._load_s, self._failing_loads = token_s, load_s, failing_loads
         self._crash_after = crash_after
         self._watch = watch if watch is not None else []
         self._name = name
@@ -45,25 +45,25 @@ class EchoEngine:
         progress(time.monotonic_ns(), ev.Load("weights", 1, 2))
         if self._closed.wait(self._load_s):
             raise EngineError("closed", "closed while loading")
-        if self._broken:
-            self._broken -= 1
+        if self._failing_loads:
+            self._failing_loads -= 1
             raise EngineError("damaged", "shard 2 of 3 is cut short", "download it again")
         self.loaded = True
         return Loaded(self._load_s, private=5_000_000, mapped=7_000_000)
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[TimedBody]:
         assert self.loaded, "asked before it was loaded"
         for request in requests:
             self.requests.append(request)
             self._watch.append(("answer", self._name, time.monotonic()))
-            yield from self._one(request)
+            yield from self._answer_one(request)
             self._watch.append(("done", self._name, time.monotonic()))
 
-    def _one(self, request: Request) -> Iterator[Timed]:
+    def _answer_one(self, request: Request) -> Iterator[TimedBody]:
         id_ = request.answer
         yield time.monotonic_ns(), ev.Started(id_, prompt_tokens=3)
         for count, word in enumerate(request.messages[-1].content.split(), 1):
-            if self._closed.wait(self._pace):
+            if self._closed.wait(self._token_s):
                 yield time.monotonic_ns(), ev.Failed("crashed", "the worker ended", "r", id_)
                 return
             if id_ in self._cancelled:

@@ -193,7 +193,7 @@ class FaultServer:
         return sum(r.path != "/v1/models" for r in self.requests)
 
 
-def good(*texts: str, prompt: int = 7) -> Behaviour:
+def good_answer(*texts: str, prompt: int = 7) -> Behaviour:
     """A complete answer with usage."""
 
     def behave(reply: Reply, _: Received) -> None:
@@ -207,7 +207,7 @@ def good(*texts: str, prompt: int = 7) -> Behaviour:
     return behave
 
 
-def then(*steps: Callable[[Reply], object]) -> Behaviour:
+def in_order(*steps: Callable[[Reply], object]) -> Behaviour:
     """A server that does one thing after the other."""
 
     def behave(reply: Reply, _: Received) -> None:
@@ -222,7 +222,7 @@ def hang_up(_: Reply) -> None:
     raise ConnectionError
 
 
-def wait(reply: Reply) -> None:
+def never_answer(reply: Reply) -> None:
     """Say nothing more."""
     reply.wait_for_close()
 
@@ -234,17 +234,17 @@ def keep_alive(reply: Reply) -> None:
         time.sleep(0.05)
 
 
-def head(reply: Reply) -> None:
+def send_head(reply: Reply) -> None:
     """The beginning of a stream."""
     reply.head()
 
 
-def a_token(reply: Reply) -> None:
+def send_token(reply: Reply) -> None:
     """The first token."""
     reply.token("half")
 
 
-def status(code: int, message: str = "", **headers: str) -> Behaviour:
+def error_status(code: int, message: str = "", **headers: str) -> Behaviour:
     """An error with its message, as OpenAI writes it."""
     body = json.dumps({"error": {"message": message or f"status {code}"}}).encode()
-    return then(lambda r: r.whole(code, body, **headers))
+    return in_order(lambda r: r.whole(code, body, **headers))

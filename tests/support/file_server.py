@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-Handler = Callable[["Exchange"], None]
+Handler = Callable[["FileExchange"], None]
 
 
-class Exchange(BaseHTTPRequestHandler):
+class FileExchange(BaseHTTPRequestHandler):
     """One request; `answer` and `send_file` are what a test's handler replies with."""
 
     protocol_version = "HTTP/1.1"
@@ -42,7 +42,7 @@ class Exchange(BaseHTTPRequestHandler):
         self,
         content: bytes,
         cut_after: int | None = None,
-        writer: Callable[["Exchange", bytes], None] | None = None,
+        writer: Callable[["FileExchange", bytes], None] | None = None,
     ) -> None:
         """The file, or the range asked for; ``cut_after`` so many bytes the line drops, and
         ``writer`` sends it its own way."""
@@ -76,7 +76,7 @@ class FileServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, handler: Handler) -> None:
-        super().__init__(("127.0.0.1", 0), Exchange)
+        super().__init__(("127.0.0.1", 0), FileExchange)
         self.handler = handler
         self.requests: list[tuple[str, str]] = []
 

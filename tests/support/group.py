@@ -8,21 +8,21 @@ from pathlib import Path
 from tui.host import cgroup
 
 
-class NoGroup(Exception):
+class NoControlGroup(Exception):
     """None can be made here; the text says why."""
 
 
 @contextlib.contextmanager
-def inside(limit: int) -> Iterator[Path]:
+def memory_limited(limit: int) -> Iterator[Path]:
     """This process and those it starts live in a group of at most ``limit`` bytes, without
     swap; its folder. What was used before is counted where it was.
 
     Raises:
         NoGroup: it cannot be made, for want of rights or of the controller.
     """
-    found = cgroup.groups("memory", "memory.max")
+    found = cgroup.find_groups("memory", "memory.max")
     if found is None:
-        raise NoGroup("no memory controller is in sight")
+        raise NoControlGroup("no memory controller is in sight")
     own, top = found.folders[0], found.folders[-1]
     folder = top / f"duibi-{os.getpid()}"
     try:
@@ -30,7 +30,7 @@ def inside(limit: int) -> Iterator[Path]:
             (top / "cgroup.subtree_control").write_text("+memory")
         folder.mkdir()
     except OSError as error:
-        raise NoGroup(f"no group can be made in {top}: {error.strerror}") from None
+        raise NoControlGroup(f"no group can be made in {top}: {error.strerror}") from None
     try:
         name = "memory.max" if found.version == 2 else "memory.limit_in_bytes"
         (folder / name).write_text(str(limit))
@@ -45,7 +45,7 @@ def inside(limit: int) -> Iterator[Path]:
                 with contextlib.suppress(OSError):
                     (own / "cgroup.procs").write_text(pid)
     except OSError as error:
-        raise NoGroup(f"{error.filename or folder}: {error.strerror}") from None
+        raise NoControlGroup(f"{error.filename or folder}: {error.strerror}") from None
     finally:
         with contextlib.suppress(OSError):
             folder.rmdir()

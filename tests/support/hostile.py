@@ -9,7 +9,7 @@ from tests.support.sessions import HEADER
 from tui import events as ev
 from tui.sessions.journal import Journal
 
-TEXTS = (
+HOSTILE_TEXTS = (
     "\x1b[2J\x1b[999;1H\x1b]52;c;aGFja2Vk\x07",
     "\x9b31m\x9d0;title\x9c\x90q#0\x9c",
     "\x1bP+q544e\x1b\\ \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\",
@@ -44,7 +44,7 @@ _HIDDEN = (
 )
 
 
-def active(raw: bytes) -> list[str]:
+def active_sequences(raw: bytes) -> list[str]:
     """What in a capture a terminal would act on that is not the program's own."""
     text = raw.decode("utf-8")
     rest = _OURS.sub("", text)
@@ -62,7 +62,7 @@ def file_name(text: str) -> str:
     return text.replace("/", "∕").replace("\0", "")[:60]
 
 
-def write_session(folder: Path, text: str) -> Path:
+def write_hostile_session(folder: Path, text: str) -> Path:
     """A session in which everything that a person or a model can name or say is ``text``; its
     file is named so too."""
     questions = {

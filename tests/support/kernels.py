@@ -6,7 +6,8 @@ from tui.worker.kernels import build
 from tui.worker.quant import torch_linear
 
 needs_kernels = pytest.mark.skipif(
-    bool(build.missing()), reason=f"our kernels cannot be had: {build.missing()}"
+    bool(build.unavailable_reason()),
+    reason=f"our kernels cannot be had: {build.unavailable_reason()}",
 )
 needs_bf16 = pytest.mark.skipif(
     not torch_linear.has_bf16(), reason="oneDNN multiplies bfloat16 only with AVX-512"
@@ -16,7 +17,7 @@ needs_vnni = pytest.mark.skipif(
 )
 
 
-def by_torch(dtype: str) -> list[str]:
+def torch_kernel_remarks(dtype: str) -> list[str]:
     """The remark that torch's kernels compute, where ours cannot be had."""
-    reason = build.missing()
+    reason = build.unavailable_reason()
     return [f"{dtype} is computed by torch's kernels, more slowly: {reason}"] if reason else []

@@ -21,8 +21,8 @@ from textual.screen import Screen
 from tui.app.main import make_app, start_screen
 from tui.app.screens.library import LibraryScreen
 from tui.app.screens.replay import ReplayScreen
-from tui.app.style.appearance import Look
-from tui.app.terminal.svg_picture import mended
+from tui.app.style.appearance import Appearance
+from tui.app.terminal.svg_picture import repair_svg
 from tui.host.paths import bundled
 from tui.sessions.player import Player
 from tui.sessions.reader import read
@@ -32,12 +32,12 @@ SIZES = ((118, 30), (80, 24))
 THEMES = {"en": "duibi-dark", "zh": "duibi-light"}
 SAMPLES = {"en": "english", "zh": "tongji"}
 FOLDER = Path(__file__).parent.parent.parent / "tests" / "screens"
-First = Callable[[Look], Screen[Any]]
+ScreenFactory = Callable[[Appearance], Screen[Any]]
 
 
-async def drawn(
+async def draw_screen(
     settings: Settings,
-    first: First,
+    first: ScreenFactory,
     size: tuple[int, int],
     keys: tuple[str, ...] = (),
 ) -> str:
@@ -48,7 +48,7 @@ async def drawn(
         for key in keys:
             await pilot.press(key)
             await settle(pilot)
-        return mended(app.export_screenshot(title="duibi"))
+        return repair_svg(app.export_screenshot(title="duibi"))
 
 
 async def settle(pilot: Pilot[Any]) -> None:
@@ -57,7 +57,7 @@ async def settle(pilot: Pilot[Any]) -> None:
     await pilot.pause(0.4)
 
 
-def replaying(name: str, share: float) -> First:
+def replay_at(name: str, share: float) -> ScreenFactory:
     """The replay screen of a bundled session at a share (0 to 1) of its duration."""
     path = bundled("sessions") / f"{name}.duibi"
     player = Player(read(path).events, speed=math.inf)
@@ -71,16 +71,18 @@ def screens(lang: str) -> dict[str, Callable[[tuple[int, int]], Awaitable[str]]]
     settings = Settings(lang=lang, theme=THEMES[lang])
     sample, share = SAMPLES[lang], 0.3 if lang == "en" else 0.82
 
-    def of(first: Callable[[], First], *keys: str) -> Callable[[tuple[int, int]], Awaitable[str]]:
-        return lambda size: drawn(settings, first(), size, keys)
+    def of(
+        first: Callable[[], ScreenFactory], *keys: str
+    ) -> Callable[[tuple[int, int]], Awaitable[str]]:
+        return lambda size: draw_screen(settings, first(), size, keys)
 
     return {
         "start": of(lambda: lambda look: start_screen(settings, look, True)),
-        "compare": of(lambda: replaying(sample, share)),
-        "stars": of(lambda: replaying(sample, 1.0), "1", "s"),
-        "differences": of(lambda: replaying(sample, 1.0), "1", "d"),
+        "compare": of(lambda: replay_at(sample, share)),
+        "stars": of(lambda: replay_at(sample, 1.0), "1", "s"),
+        "differences": of(lambda: replay_at(sample, 1.0), "1", "d"),
         "library": of(lambda: lambda look: LibraryScreen(look, settings.sessions_dir)),
-        "help": of(lambda: replaying(sample, 1.0), "question_mark"),
+        "help": of(lambda: replay_at(sample, 1.0), "question_mark"),
     }
 
 

@@ -11,7 +11,7 @@ from tui.sessions.journal import Journal
 Answer = Callable[[int, int], str]
 
 
-def header(
+def recorded_header(
     labels: Sequence[str],
     questions: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any] | None = None,
@@ -46,7 +46,7 @@ def header(
     )
 
 
-def record(
+def record_session(
     folder: Path,
     head: ev.Session,
     answer: Answer,
@@ -133,4 +133,4 @@ def _answer(
     return now + 50_000
 
 
-__all__ = ["RUN", "header", "record"]
+__all__ = ["RUN", "record_session", "recorded_header"]

@@ -20,7 +20,7 @@ QUESTIONS: dict[str, Any] = {
 }
 
 
-def header(*labels: str, questions: dict[str, Any] | None = None) -> ev.Session:
+def script_header(*labels: str, questions: dict[str, Any] | None = None) -> ev.Session:
     """A header with models of these labels."""
     models = [
         {"name": label, "label": label, "engine": "pasted" if "(pasted)" in label else "local"}
@@ -29,14 +29,14 @@ def header(*labels: str, questions: dict[str, Any] | None = None) -> ev.Session:
     return ev.Session(1, "0.1.0", "2026-11-22T05:00:00Z", models, questions or QUESTIONS)
 
 
-class Script:
+class EventScript:
     """Collects events with growing times; `drain` hands them over."""
 
     def __init__(self, *labels: str, questions: dict[str, Any] | None = None) -> None:
         self.t_us = self.seq = 0
         self.all: list[Event] = []
         self._new: list[Event] = []
-        self.say(RUN, header(*(labels or ("demo@bf16", "demo@fp32")), questions=questions))
+        self.say(RUN, script_header(*(labels or ("demo@bf16", "demo@fp32")), questions=questions))
 
     def say(self, model: int, *bodies: Body, us: int = 10_000) -> None:
         """One model's bodies, ``us`` apart."""
@@ -71,7 +71,7 @@ class Script:
         return False, new
 
 
-class ScriptedRun(Script):
+class ScriptedRun(EventScript):
     """The methods of a `Run`; asking is written down, and answered by the test."""
 
     def __init__(self, *labels: str, path: Path = Path("20261122-050000-abc.duibi")) -> None:
@@ -111,9 +111,9 @@ class ScriptedRun(Script):
         """Say what a person said."""
         self.say(RUN, body)
 
-    def save_elsewhere(self, folder: Path) -> Path:
+    def save_to(self, folder: Path) -> Path:
         """Write it down."""
-        self.calls.append(("save_elsewhere", folder))
+        self.calls.append(("save_to", folder))
         return folder / self.path.name
 
     def ask_all(self) -> list[int]:
@@ -121,11 +121,11 @@ class ScriptedRun(Script):
         self.calls.append(("ask_all",))
         return []
 
-    def waiting(self) -> frozenset[int]:
+    def pending_pastes(self) -> frozenset[int]:
         """What the test says is to be pasted."""
         return frozenset(self.to_paste)
 
-    def supply(self, answer: int, text: str) -> bool:
+    def paste(self, answer: int, text: str) -> bool:
         """Write it down."""
         self.calls.append(("supply", answer, text))
         self.to_paste.discard(answer)

@@ -51,7 +51,7 @@ def config(**changes: Any) -> Any:
     return LlamaConfig(**(sizes | changes))
 
 
-def llama(folder: Path, seed: int = 0, stop: int = 2, **changes: Any) -> Path:
+def write_llama(folder: Path, seed: int = 0, stop: int = 2, **changes: Any) -> Path:
     """The checkpoint folder; ``stop`` is the end-of-sequence id it names."""
     import torch
     from transformers import LlamaForCausalLM
@@ -59,11 +59,11 @@ def llama(folder: Path, seed: int = 0, stop: int = 2, **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     LlamaForCausalLM(config(**changes)).save_pretrained(folder)
-    words(folder, stop)
+    write_tokenizer(folder, stop)
     return folder
 
 
-def words(folder: Path, stop: int = 2) -> None:
+def write_tokenizer(folder: Path, stop: int = 2) -> None:
     """Tokenizer, chat template and generation config."""
     tokenizer().save(str(folder / "tokenizer.json"))
     said = {

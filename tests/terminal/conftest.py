@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.demo import put_demo
+from tests.support.demo import link_demo
 
 
 @pytest.fixture(scope="session")
 def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all of them, so that the demo is converted once."""
     cache = tmp_path_factory.mktemp("cache")
-    put_demo(cache)
+    link_demo(cache)
     return cache
 
 

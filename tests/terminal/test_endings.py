@@ -19,7 +19,7 @@ from tui.sessions.reader import read
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("models") / "tiny"
-    return tiny.llama(made, stop=319, num_hidden_layers=30, hidden_size=128)
+    return tiny.write_llama(made, stop=319, num_hidden_layers=30, hidden_size=128)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def until_quiet(it: Terminal) -> None:
 
 def replayed(text: str, folders: Mapping[str, str]) -> bytes:
     """All that a replay writes when every key that shows something is pressed."""
-    path = hostile.write_session(Path(folders["DUIBI_SESSIONS_DIR"]), text)
+    path = hostile.write_hostile_session(Path(folders["DUIBI_SESSIONS_DIR"]), text)
     with Terminal([*DUIBI, "replay", str(path), "--speed", "max"], folders, 120, 40) as it:
         it.wait("the end")
         keys(it, "1", "z", "z", "y", "S", "d", "\x1b", "s", "\x1b", "v", "\x1b", "?", "\x1b")
@@ -62,12 +62,13 @@ def copies(raw: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "number", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, len(hostile.TEXTS)))]
+    "number",
+    [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, len(hostile.HOSTILE_TEXTS)))],
 )
 def test_a_replay_shows_them_and_does_nothing(number: int, tmp_path: Path) -> None:
-    text, folders = hostile.TEXTS[number], environment(tmp_path)
+    text, folders = hostile.HOSTILE_TEXTS[number], environment(tmp_path)
     raw = replayed(text, folders)
-    assert hostile.active(raw) == []
+    assert hostile.active_sequences(raw) == []
     assert copies(raw) and all(clean(copied) == copied for copied in copies(raw))
     for made in Path(folders["DUIBI_SESSIONS_DIR"]).rglob("*.*"):
         if made.suffix in (".txt", ".md", ".svg", ".html"):
@@ -78,12 +79,12 @@ def test_a_replay_shows_them_and_does_nothing(number: int, tmp_path: Path) -> No
 def crowded(tmp_path: Path) -> dict[str, str]:
     """Sessions, models, themes and question sets that are named so."""
     folders = environment(tmp_path)
-    model = tiny.llama(tmp_path / "one", num_hidden_layers=1)
+    model = tiny.write_llama(tmp_path / "one", num_hidden_layers=1)
     themes = tmp_path / "CONFIG" / "themes"
     themes.mkdir(parents=True)
     good = (paths.bundled("themes") / "duibi-dark.toml").read_text("utf-8")
-    for number, text in enumerate(hostile.TEXTS):
-        hostile.write_session(tmp_path / "SESSIONS", text)
+    for number, text in enumerate(hostile.HOSTILE_TEXTS):
+        hostile.write_hostile_session(tmp_path / "SESSIONS", text)
         (tmp_path / hostile.file_name(text)).symlink_to(model)
         if number < 4:
             broken = good.replace("dark = true", "dark = 1")
@@ -103,7 +104,7 @@ def test_lists_show_them_and_do_nothing(crowded: dict[str, str], tmp_path: Path)
         keys(it, "q")
         assert it.wait_exit() == 0 and it.is_restored()
         said = it.raw.decode()
-    assert hostile.active(bytes(it.raw)) == []
+    assert hostile.active_sequences(bytes(it.raw)) == []
     assert "theme" in said and "`dark` is true or false" in said
 
 
@@ -128,7 +129,7 @@ def test_commands_say_them_and_do_nothing(
     command: list[str], crowded: dict[str, str], tmp_path: Path
 ) -> None:
     """On a pipe, as `less -R` or a log would show it."""
-    names = [hostile.file_name(text) for text in hostile.TEXTS]
+    names = [hostile.file_name(text) for text in hostile.HOSTILE_TEXTS]
     runs = [command]
     if "SETS" in command:
         runs = [[*command[:-1], *(f"./{name}.toml" for name in names)]]
@@ -143,4 +144,4 @@ def test_commands_say_them_and_do_nothing(
         assert b"Traceback" not in done.stderr and done.stdout + done.stderr
         for said in (done.stdout, done.stderr):
             rest = said.replace(b"\t", b" ").replace(b"\n", b" ")
-            assert hostile.active(rest) == []
+            assert hostile.active_sequences(rest) == []

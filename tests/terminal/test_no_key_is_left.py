@@ -12,7 +12,7 @@ import psutil
 
 import tui
 from tests.support import tiny
-from tests.support.fault_server import FaultServer, Received, Reply, good, status
+from tests.support.fault_server import FaultServer, Received, Reply, error_status, good_answer
 from tests.support.terminal import DUIBI, Terminal
 from tui.board import fold
 from tui.sessions.reader import read
@@ -41,8 +41,8 @@ main(sys.argv[1:])
 def gossip(reply: Reply, received: Received) -> None:
     """Answers the first question; gives the key back with the second."""
     if received.number:
-        return status(400, f"what is {received.headers['authorization']}?")(reply, received)
-    return good("Paris", ".")(reply, received)
+        return error_status(400, f"what is {received.headers['authorization']}?")(reply, received)
+    return good_answer("Paris", ".")(reply, received)
 
 
 def environment(tmp_path: Path) -> dict[str, str]:
@@ -81,7 +81,7 @@ def commands(env: Mapping[str, str], *lines: tuple[str, ...]) -> str:
 
 def test_keys_are_left_nowhere(tmp_path: Path) -> None:
     env = environment(tmp_path)
-    checkpoint = tiny.llama(tmp_path / "tiny", stop=319)
+    checkpoint = tiny.write_llama(tmp_path / "tiny", stop=319)
     arguments: list[str] = []
     with FaultServer(gossip) as server:
         # A service of one's own, and one that wants the key of another variable.

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny
-from tests.support.demo import put_demo
+from tests.support.demo import link_demo
 from tests.support.file_server import serving
-from tests.support.hub import Hub, environment
+from tests.support.hub import FakeHub, hub_environment
 from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -41,12 +41,12 @@ def published(folder: Path) -> dict[str, bytes]:
 def hub(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The models that the page names, small ones in their place."""
     models = {
-        "Qwen/Qwen2.5-0.5B-Instruct": published(tiny.llama(tmp_path / "tiny")),
-        "qwen/Qwen-7B-Chat": published(tiny.llama(tmp_path / "second", seed=1)),
-        "ZhipuAI/chatglm3-6b": published(tiny.llama(tmp_path / "third", seed=2)),
+        "Qwen/Qwen2.5-0.5B-Instruct": published(tiny.write_llama(tmp_path / "tiny")),
+        "qwen/Qwen-7B-Chat": published(tiny.write_llama(tmp_path / "second", seed=1)),
+        "ZhipuAI/chatglm3-6b": published(tiny.write_llama(tmp_path / "third", seed=2)),
     }
-    with serving(Hub(models)) as server:
-        yield environment(server, tmp_path)
+    with serving(FakeHub(models)) as server:
+        yield hub_environment(server, tmp_path)
 
 
 def repository(tmp_path: Path) -> Path:
@@ -117,7 +117,7 @@ def test_every_command_of_the_page_works(tmp_path: Path, hub: dict[str, str]) ->
     workspace, home = tmp_path / "workspace", tmp_path / "home"
     workspace.mkdir()
     home.mkdir()
-    put_demo(workspace / ".cache" / "duibi")
+    link_demo(workspace / ".cache" / "duibi")
     source = repository(tmp_path)
     env = hub | {
         "HOME": str(home),

@@ -50,13 +50,13 @@ def pair(kind: str, dtype: torch.dtype) -> tuple[Any, Any]:
         parameter.add_(torch.randn_like(parameter) * 0.05)
     theirs = theirs.to(dtype)
     ours = copy.deepcopy(theirs)
-    for unit in list(prepare.units(ours)):
-        weight, bias = prepare.joined(ours, unit)
-        layer = torch.nn.Linear(*weight.shape[::-1], bias=unit.biased, dtype=dtype)
+    for unit in list(prepare.linear_groups(ours)):
+        weight, bias = prepare.concatenate(ours, unit)
+        layer = torch.nn.Linear(*weight.shape[::-1], bias=unit.has_bias, dtype=dtype)
         layer.weight.copy_(weight)
         if bias is not None:
             layer.bias.copy_(bias)
-        prepare.put(ours, unit, layer)
+        prepare.replace_linears(ours, unit, layer)
     attention.attach(ours)
     return theirs, ours
 
@@ -64,7 +64,7 @@ def pair(kind: str, dtype: torch.dtype) -> tuple[Any, Any]:
 def spoken(model: Any, ids: torch.Tensor, pieces: list[int]) -> torch.Tensor:
     """Logits of all tokens, handed over in pieces of so many; of the last as `Batch` does
     where the second row is the shorter."""
-    cache, found = attention.new_cache(model), []
+    cache, found = attention.new_kv_cache(model), []
     more: dict[str, torch.Tensor] = {}
     for part in ids.split(pieces, 1):
         if len(found) == len(pieces) - 1:
@@ -91,7 +91,9 @@ def test_logits_are_those_of_the_models_own_class(
         off = (found - wanted)[:, part].norm() / wanted[:, part].norm()
         assert float(off) < most
     # The pairs that a GLM turns lie side by side: its attention module stays.
-    kinds = {fused_layers.Norm, fused_layers.Gated} | ({attention.Few} if kind != "glm" else set())
+    kinds = {fused_layers.RMSNorm, fused_layers.SwiGLU} | (
+        {attention.FusedAttention} if kind != "glm" else set()
+    )
     assert kinds <= {type(module).__mro__[1] for module in ours.modules()}
 
 
@@ -102,7 +104,7 @@ def test_what_the_kernels_do_not_take_is_left_to_the_class() -> None:
     assert torch.equal(norm(x), type(norm).__mro__[2].forward(norm, x))
     odd = torch.nn.Linear(4, 4)
     odd.weight, odd.variance_epsilon = torch.nn.Parameter(torch.ones(9)), 1e-6
-    assert not fused_layers.Norm.prepare(odd)
+    assert not fused_layers.RMSNorm.prepare(odd)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -115,13 +117,13 @@ def test_a_hidden_token_counts_for_nothing_and_no_number_stays_none(dtype: torch
     given = (key, late), (value, late)
 
     def found() -> torch.Tensor:
-        return attention.attend(None, query, *given, mask)[0]
+        return attention.attention_forward(None, query, *given, mask)[0]
 
     before = found()
     key.masked_fill_(~mask[:, 0, 0, :90, None].unsqueeze(1), 1e4)
     assert torch.equal(found(), before)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "_loaded", lambda: (None, "there is no C compiler"))
+        patch.setattr(build, "_try_load", lambda: (None, "there is no C compiler"))
         assert torch.allclose(found().float(), before.float(), atol=0.02)
     query[1, 3, 0, 7] = float("nan")
     bad = ~found().isfinite().all(-1)

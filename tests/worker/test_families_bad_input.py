@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tui.host.errors import UserError
-from tui.models.inspect import examine, inspect
+from tui.models.inspect import inspect_folder, require_loadable
 from tui.worker.load.families.base import CheckpointError
-from tui.worker.load.loader import open_folder, open_weights, open_words
+from tui.worker.load.loader import open_chat_format, open_folder, open_weights
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -91,7 +91,7 @@ def test_missing_shard(qwen: Path) -> None:
     shard.unlink()
     error = refused(qwen)
     assert error.message == f"1 of 3 weight files are missing: {shard.name}"
-    assert examine(qwen).missing == (shard.name,)
+    assert inspect_folder(qwen).missing == (shard.name,)
 
 
 def test_index_that_leaves_the_folder(qwen: Path) -> None:
@@ -184,7 +184,7 @@ def test_lfs_pointer(qwen: Path, name: str) -> None:
     else:
         (qwen / "qwen.tiktoken").write_text(pointer)
         with pytest.raises(CheckpointError) as caught:
-            open_words(qwen)
+            open_chat_format(qwen)
         error = caught.value
     assert "git-lfs pointer" in error.message
     assert "git lfs pull" in error.next_step
@@ -234,7 +234,7 @@ def test_malicious_pickle_runs_nothing(baichuan: Path, tmp_path: Path) -> None:
     assert "refused" in error.message
     assert not marker.exists()
     with pytest.raises(UserError):
-        inspect(baichuan)
+        require_loadable(baichuan)
     assert not marker.exists()
 
 
@@ -298,7 +298,7 @@ def test_vision_qwen(qwen: Path) -> None:
 def test_no_tokenizer(qwen: Path) -> None:
     open_folder(qwen)
     with pytest.raises(CheckpointError, match=r"qwen\.tiktoken"):
-        open_words(qwen)
+        open_chat_format(qwen)
 
 
 def test_seam_says_it_in_one_line(qwen: Path) -> None:

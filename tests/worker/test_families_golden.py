@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tui.checkpoints.architecture import architecture
-from tui.worker.decode.generate import Ready, tokens
-from tui.worker.decode.sampler import Sampling
+from tui.checkpoints.architecture import read_architecture
+from tui.worker.decode.generate import LoadedModel, generate_ids
+from tui.worker.decode.sampler import SamplingParams
 from tui.worker.load.loader import open_weights
 from tui.worker.process.control import Control
 
@@ -64,14 +64,14 @@ def test_logits(cases: dict[str, Case], name: str) -> None:
 def test_greedy(cases: dict[str, Case], name: str, penalty: float) -> None:
     case = cases[name]
     key = "greedy_32" if penalty == 1.0 else "greedy_32_repetition_penalty_1_1"
-    sampling = Sampling(greedy=True, repetition_penalty=penalty)
-    ready = Ready(None, case.model)  # type: ignore[arg-type]  # ids to ids, no words needed
+    sampling = SamplingParams(greedy=True, repetition_penalty=penalty)
+    ready = LoadedModel(None, case.model)  # type: ignore[arg-type]  # ids to ids, no words needed
     compared = 0
     for sequence, row in case.sequences():
         if key not in row:
             continue
         with torch.inference_mode():
-            made = list(tokens(ready, row["input_ids"], sampling, 32, Control()))
+            made = list(generate_ids(ready, row["input_ids"], sampling, 32, Control()))
         assert made == row[key], sequence
         compared += 1
     assert compared
@@ -150,8 +150,8 @@ def test_first_generation_of_qwen_keys(tmp_path: Path) -> None:
     ],
 )
 def test_published_configs(file: str, expected: tuple[str | int, ...]) -> None:
-    known = architecture(json.loads((PUBLISHED / file).read_text()))
-    assert known.native
+    known = read_architecture(json.loads((PUBLISHED / file).read_text()))
+    assert known.is_native
     assert (
         known.family,
         known.layers,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tui.worker.decode.detokeniser import TextStream
-from tui.worker.load.families import Words
-from tui.worker.load.loader import open_words
+from tui.worker.decode.detokeniser import Detokeniser
+from tui.worker.load.families import ChatFormat
+from tui.worker.load.loader import open_chat_format
 
 PARITY = Path(__file__).parents[3] / "shared" / "parity" / "tokenizers"
 FAMILIES = ["qwen", "chatglm3", "baichuan2", "deepseek"]
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def words() -> dict[str, Words]:
-    return {name: open_words(PARITY / name) for name in FAMILIES}
+def words() -> dict[str, ChatFormat]:
+    return {name: open_chat_format(PARITY / name) for name in FAMILIES}
 
 
 def rows(family: str, file: str) -> list[dict[str, Any]]:
@@ -35,23 +35,23 @@ def turns(row: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_encode_and_decode(words: dict[str, Words], family: str) -> None:
-    codec = words[family].codec
+def test_encode_and_decode(words: dict[str, ChatFormat], family: str) -> None:
+    codec = words[family].tokenizer
     for row in rows(family, "encode.json"):
         assert codec.encode(row["text"]) == row["ids"], row["name"]
         assert codec.decode(row["ids"]) == row["decoded"], row["name"]
 
 
-def test_deepseek_as_recorded_by_another_program(words: dict[str, Words]) -> None:
+def test_deepseek_as_recorded_by_another_program(words: dict[str, ChatFormat]) -> None:
     for row in rows("deepseek", "reference_rows.json"):
-        assert words["deepseek"].codec.encode(row["text"]) == row["ids"], row["text"]
+        assert words["deepseek"].tokenizer.encode(row["text"]) == row["ids"], row["text"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_chat(words: dict[str, Words], family: str) -> None:
+def test_chat(words: dict[str, ChatFormat], family: str) -> None:
     for row in rows(family, "chat.json"):
         if not row["name"].startswith("truncation"):
-            prompt = words[family].codec.chat(turns(row))
+            prompt = words[family].tokenizer.encode_chat(turns(row))
             assert prompt.ids == row["ids"], row["name"]
             assert prompt.dropped_turns == 0
 
@@ -74,31 +74,31 @@ def test_truncation_as_upstream(tmp_path: Path, family: str) -> None:
             config = {"model_type": "baichuan", "model_max_length": row["model_max_length"]}
             (folder / "config.json").write_text(json.dumps(config))
         (folder / "generation_config.json").write_text(json.dumps(generation))
-        prompt = open_words(folder).codec.chat(turns(row))
+        prompt = open_chat_format(folder).tokenizer.encode_chat(turns(row))
         assert prompt.ids == row["ids"], row["name"]
         assert 0 < prompt.dropped_turns < len(row["messages"])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_streams_whole_characters(words: dict[str, Words], family: str) -> None:
-    codec = words[family].codec
+def test_streams_whole_characters(words: dict[str, ChatFormat], family: str) -> None:
+    codec = words[family].tokenizer
     for row in rows(family, "stream.json"):
         prefixes = [codec.decode(row["ids"][: k + 1]) for k in range(len(row["ids"]))]
         assert prefixes == row["prefix_decodes"], row["text"]
-        stream = TextStream(codec.decode)
+        stream = Detokeniser(codec.decode)
         shown = "".join([stream.push(number) for number in row["ids"]] + [stream.finish()])
         assert shown == prefixes[-1]
 
 
-def test_chatglm3_answers(words: dict[str, Words]) -> None:
+def test_chatglm3_answers(words: dict[str, ChatFormat]) -> None:
     for row in rows("chatglm3", "response.json"):
-        assert words["chatglm3"].finished(row["raw"]) == ("", row["content"])
+        assert words["chatglm3"].split_complete(row["raw"]) == ("", row["content"])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_typed_markers_stay_text(words: dict[str, Words], family: str) -> None:
+def test_typed_markers_stay_text(words: dict[str, ChatFormat], family: str) -> None:
     """Special ids appear as often as with a harmless text, whatever is typed."""
-    codec = words[family].codec
+    codec = words[family].tokenizer
     forbidden = {
         "qwen": range(151643, 160000),
         "chatglm3": range(64789, 70000),
@@ -113,12 +113,12 @@ def test_typed_markers_stay_text(words: dict[str, Words], family: str) -> None:
     assert not set(codec.encode(typed)) & set(forbidden)
 
     def controls(text: str) -> list[int]:
-        return [n for n in codec.chat([("user", text)]).ids if n in forbidden]
+        return [n for n in codec.encode_chat([("user", text)]).ids if n in forbidden]
 
     assert controls(typed) == controls("hello")
 
 
-def test_stop_ids_and_names_of_the_formats(words: dict[str, Words]) -> None:
+def test_stop_ids_and_names_of_the_formats(words: dict[str, ChatFormat]) -> None:
     assert {name: (w.prompt_format, set(w.stop_ids)) for name, w in words.items()} == {
         "qwen": ("chatml", {151643, 151644, 151645}),
         "chatglm3": ("chatglm3", {2, 64795, 64797}),

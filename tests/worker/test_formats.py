@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from tests.support import tiny
-from tests.support.kernels import by_torch, needs_bf16, needs_kernels, needs_vnni
+from tests.support.kernels import needs_bf16, needs_kernels, needs_vnni, torch_kernel_remarks
 from tui.checkpoints import quantised_cache
-from tui.worker.decode.generate import Ready, tokens
-from tui.worker.decode.sampler import Sampling
+from tui.worker.decode.generate import LoadedModel, generate_ids
+from tui.worker.decode.sampler import SamplingParams
 from tui.worker.kernels import build
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint
-from tui.worker.process.control import Control, Stop
+from tui.worker.process.control import Control, ForwardAborted
 from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torch_linear
 
 PROMPT = [5, 17, 200, 31, 8, 99]
@@ -32,7 +32,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llama(tmp_path_factory.mktemp("tiny"), attention_bias=True)
+    return tiny.write_llama(tmp_path_factory.mktemp("tiny"), attention_bias=True)
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -45,29 +45,33 @@ def off(found: torch.Tensor, wanted: torch.Tensor) -> float:
 
 
 OURS = [
-    pytest.param(native_linear.Plain, 1e-6, marks=needs_kernels),
-    pytest.param(native_linear.Int8, 0.015, marks=needs_kernels),
-    pytest.param(native_linear.Int4, 0.12, marks=needs_kernels),
+    pytest.param(native_linear.NativeBf16Linear, 1e-6, marks=needs_kernels),
+    pytest.param(native_linear.NativeInt8Linear, 0.015, marks=needs_kernels),
+    pytest.param(native_linear.NativeInt4Linear, 0.12, marks=needs_kernels),
 ]
 TORCHS = [
-    pytest.param(torch_linear.Bf16, 0.004, marks=needs_bf16),
-    pytest.param(torch_linear.Int8, 0.02, marks=needs_vnni),
-    (torch_linear.Int4, 0.15),
-    (torch_linear.Plain, 1e-6),
-    (torch_linear.Int8Widened, 0.015),
+    pytest.param(torch_linear.TorchBf16Linear, 0.004, marks=needs_bf16),
+    pytest.param(torch_linear.TorchInt8Linear, 0.02, marks=needs_vnni),
+    (torch_linear.TorchInt4Linear, 0.15),
+    (torch_linear.WidenedBf16Linear, 1e-6),
+    (torch_linear.WidenedInt8Linear, 0.015),
 ]
-PLAIN = (torch_linear.Plain, native_linear.Plain)
+PLAIN = (torch_linear.WidenedBf16Linear, native_linear.NativeBf16Linear)
 
 
 def made(kind: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
-    if kind is torch_linear.Bf16:
+    if kind is torch_linear.TorchBf16Linear:
         return kind(weight, bias)
     if kind in PLAIN:
         return kind((weight, bias))
-    parts = kind.parts(weight, bias)
+    parts = kind.pack(weight, bias)
     said = {name: (part.dtype, part.shape) for name, part in parts.items()}
-    assert said == kind.shapes(*weight.shape, bias is not None)
-    if kind in (torch_linear.Int8, torch_linear.Int8Widened, torch_linear.Int4):
+    assert said == kind.packed_specs(*weight.shape, bias is not None)
+    if kind in (
+        torch_linear.TorchInt8Linear,
+        torch_linear.WidenedInt8Linear,
+        torch_linear.TorchInt4Linear,
+    ):
         return kind(parts)
     return kind(parts, weight.shape[0])
 
@@ -80,7 +84,7 @@ def test_a_layer_is_the_layer_it_stands_for(
 ) -> None:
     torch.manual_seed(0)
     # Of no whole number of tiles where the kernel allows; one row of zeros.
-    outputs = 96 if kind is torch_linear.Int4 else 101
+    outputs = 96 if kind is torch_linear.TorchInt4Linear else 101
     weight, bias = torch.randn(outputs, 128), torch.randn(outputs) if biased else None
     weight[7] = 0
     if kind in PLAIN:
@@ -99,7 +103,14 @@ def test_a_layer_is_the_layer_it_stands_for(
 
 
 @needs_kernels
-@pytest.mark.parametrize("kind", [native_linear.Plain, native_linear.Int8, native_linear.Int4])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        native_linear.NativeBf16Linear,
+        native_linear.NativeInt8Linear,
+        native_linear.NativeInt4Linear,
+    ],
+)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_what_is_no_number_stays_none_in_its_row_and_only_there(kind: Any, bad: float) -> None:
     layer = made(kind, torch.randn(64, 64).bfloat16().float(), None)
@@ -114,7 +125,10 @@ def test_a_row_of_other_matrices_is_theirs_side_by_side() -> None:
     torch.manual_seed(0)
     weights = [torch.randn(rows, 96).bfloat16() for rows in (300, 7, 256)]
     biases = [torch.randn(300), None, torch.randn(256)]
-    layer, x = torch_linear.Plain(*zip(weights, biases, strict=True)), torch.randn(2, 5, 96)
+    layer, x = (
+        torch_linear.WidenedBf16Linear(*zip(weights, biases, strict=True)),
+        torch.randn(2, 5, 96),
+    )
     wanted = [
         torch.nn.functional.linear(x, weight.float(), bias)
         for weight, bias in zip(weights, biases, strict=True)
@@ -130,7 +144,12 @@ def test_rounding_errors_go_where_the_inputs_are_small() -> None:
     x = (torch.randn(200, 256) * loud).bfloat16()
     wanted = x.float() @ weight.t()
     errors = [
-        off(native_linear.Int4(native_linear.Int4.parts(weight, None, importance), 64)(x), wanted)
+        off(
+            native_linear.NativeInt4Linear(
+                native_linear.NativeInt4Linear.pack(weight, None, importance), 64
+            )(x),
+            wanted,
+        )
         for importance in (None, loud.square())
     ]
     assert errors[1] < 0.9 * errors[0]
@@ -139,14 +158,14 @@ def test_rounding_errors_go_where_the_inputs_are_small() -> None:
 def test_every_layer_is_handed_over_once_with_what_its_inputs_weigh(folder: Path) -> None:
     checkpoint = open_checkpoint(folder)
     model = checkpoint.build("fp32", NOTHING)
-    groups = [unit.members for unit in prepare.units(model)]
+    groups = [unit.members for unit in prepare.linear_groups(model)]
     seen: dict[int, torch.Tensor | None] = {}
 
     def take(number: int, importance: torch.Tensor | None) -> None:
         assert number not in seen
         seen[number] = importance
 
-    calibrate.walk(model, checkpoint.codec, groups, take)
+    calibrate.calibrate_groups(model, checkpoint.tokenizer, groups, take)
     assert sorted(seen) == list(range(len(groups)))
     for number, names in enumerate(groups):
         importance = seen[number]
@@ -162,25 +181,30 @@ def test_every_layer_is_handed_over_once_with_what_its_inputs_weigh(folder: Path
 def test_a_failure_while_packing_is_not_lost(folder: Path) -> None:
     checkpoint = open_checkpoint(folder)
     model = checkpoint.build("fp32", NOTHING)
-    groups = [unit.members for unit in prepare.units(model)]
+    groups = [unit.members for unit in prepare.linear_groups(model)]
 
     def take(number: int, importance: torch.Tensor | None) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        calibrate.walk(model, checkpoint.codec, groups, take)
+        calibrate.calibrate_groups(model, checkpoint.tokenizer, groups, take)
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "int8", "int4"])
 def test_without_kernels_torchs_are_used_and_it_is_said(
     folder: Path, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "_loaded", lambda: (None, "there is no C compiler"))
+    monkeypatch.setattr(build, "_try_load", lambda: (None, "there is no C compiler"))
     checkpoint = open_checkpoint(folder)
     wanted = logits(checkpoint.build("fp32", NOTHING))
-    model, _, notes = prepare.prepared(checkpoint, dtype, NOTHING)
+    model, _, notes = prepare.prepare_model(checkpoint, dtype, NOTHING)
     assert not any(
-        isinstance(m, native_linear.Plain | native_linear.Int8 | native_linear.Int4)
+        isinstance(
+            m,
+            native_linear.NativeBf16Linear
+            | native_linear.NativeInt8Linear
+            | native_linear.NativeInt4Linear,
+        )
         for m in model.modules()
     )
     assert off(logits(model), wanted) < 0.8
@@ -190,18 +214,25 @@ def test_without_kernels_torchs_are_used_and_it_is_said(
 
 
 @needs_kernels
-@pytest.mark.parametrize("kind", [native_linear.Plain, native_linear.Int8, native_linear.Int4])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        native_linear.NativeBf16Linear,
+        native_linear.NativeInt8Linear,
+        native_linear.NativeInt4Linear,
+    ],
+)
 def test_a_pass_that_is_given_up_is_not_computed_to_its_end(kind: Any) -> None:
     weight, x, control = torch.randn(96, 64), torch.randn(5, 64), Control()
     layer = made(kind, weight, None)
     flag = build.stop_flag()
     assert flag is not None and not flag.value
-    control.opened([1])
-    control.share(flag)
+    control.register([1])
+    control.share_stop_flag(flag)
     control.begin(1)
     control.cancel([1])
     left = layer(x)
-    with pytest.raises(Stop):
+    with pytest.raises(ForwardAborted):
         control.check()
     control.end(1)
     assert not torch.equal(left, layer(x))
@@ -214,7 +245,7 @@ def test_kernels_are_compiled_where_the_cache_cannot_be_written(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(build, "cache_dir", lambda: tmp_path / "file")
-    assert build._load().duibi_linear
+    assert build._load_library().duibi_linear
 
 
 @needs_kernels
@@ -224,18 +255,18 @@ def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     bad.chmod(0o755)
     monkeypatch.setattr(build, "cache_dir", lambda: tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with pytest.raises(build.Unavailable, match="cc could not compile"):
-        build._load()
+    with pytest.raises(build.KernelsUnavailableError, match="cc could not compile"):
+        build._load_library()
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
-    with pytest.raises(build.Unavailable, match="no C compiler"):
-        build._load()
+    with pytest.raises(build.KernelsUnavailableError, match="no C compiler"):
+        build._load_library()
 
 
 @needs_vnni
 def test_few_rows_get_finer_activations() -> None:
     torch.manual_seed(0)
-    layer = torch_linear.Int8(torch_linear.Int8.parts(torch.eye(64), None))
-    x = torch.randn(torch_linear._FINE_ROWS + 1, 64)
+    layer = torch_linear.TorchInt8Linear(torch_linear.TorchInt8Linear.pack(torch.eye(64), None))
+    x = torch.randn(torch_linear._HIGH_PRECISION_ROWS + 1, 64)
     few, many = layer(x[:-1]), layer(x)
     assert off(few, x[:-1]) < 1e-4 < off(many, x) < 0.02
 
@@ -247,10 +278,10 @@ def test_a_model_in_each_format_is_near_fp32_and_the_same_from_the_cache(
     checkpoint = open_checkpoint(folder)
     wanted = logits(checkpoint.build("fp32", NOTHING))
     told: list[tuple[int, int]] = []
-    first, device, notes = prepare.prepared(checkpoint, dtype, lambda *at: told.append(at))
-    assert (device, notes) == ("cpu", by_torch(dtype))
+    first, device, notes = prepare.prepare_model(checkpoint, dtype, lambda *at: told.append(at))
+    assert (device, notes) == ("cpu", torch_kernel_remarks(dtype))
     assert told[-1][0] == told[-1][1] == checkpoint.checkpoint_bytes
-    widened = not build.missing() or not torch_linear.has_bf16()
+    widened = not build.unavailable_reason() or not torch_linear.has_bf16()
     rest = torch.float32 if dtype == "bf16" and widened else torch.bfloat16
     embedding = first.get_input_embeddings().weight
     assert embedding.dtype == torch.bfloat16
@@ -259,42 +290,42 @@ def test_a_model_in_each_format_is_near_fp32_and_the_same_from_the_cache(
     # The embedding stays as it is; of the rest, each weight takes its bits and little more.
     halves = 2 * checkpoint.parameters
     share = {"bf16": (1.0, 1.6), "int8": (0.5, 0.95), "int4": (0.25, 0.9)}[dtype]
-    assert share[0] <= prepare.held_bytes(first) / halves <= share[1]
+    assert share[0] <= prepare.model_nbytes(first) / halves <= share[1]
     found = logits(first)
     assert 0 < off(found, wanted) < most
-    again, _, _ = prepare.prepared(checkpoint, dtype, NOTHING)
+    again, _, _ = prepare.prepare_model(checkpoint, dtype, NOTHING)
     assert torch.equal(logits(again), found)
-    ready = [Ready(checkpoint, model, "cpu", 4096) for model in (first, again)]
+    ready = [LoadedModel(checkpoint, model, "cpu", 4096) for model in (first, again)]
     with torch.inference_mode():
-        one, two = (list(tokens(r, PROMPT, Sampling(), 20, Control())) for r in ready)
+        one, two = (list(generate_ids(r, PROMPT, SamplingParams(), 20, Control())) for r in ready)
     assert one == two
 
 
 def test_a_model_whose_head_is_its_embedding(tmp_path: Path) -> None:
-    checkpoint = open_checkpoint(tiny.llama(tmp_path / "m", tie_word_embeddings=True))
+    checkpoint = open_checkpoint(tiny.write_llama(tmp_path / "m", tie_word_embeddings=True))
     wanted = logits(checkpoint.build("fp32", NOTHING))
     for _ in range(2):
-        model, _, _ = prepare.prepared(checkpoint, "int8", NOTHING)
+        model, _, _ = prepare.prepare_model(checkpoint, "int8", NOTHING)
         assert off(logits(model), wanted) < 0.15
 
 
 def kept(folder: Path) -> Path:
-    (one,) = quantised_cache.kept_of(folder)
+    (one,) = quantised_cache.entries_of(folder)
     return one.folder / "model.safetensors"
 
 
 def test_what_is_kept_is_aligned_and_named_after_its_checkpoint(folder: Path) -> None:
-    prepare.prepared(open_checkpoint(folder), "int4", NOTHING)
-    for name, tensor in aligned_safetensors.mapped(kept(folder)):
+    prepare.prepare_model(open_checkpoint(folder), "int4", NOTHING)
+    for name, tensor in aligned_safetensors.map_tensors(kept(folder)):
         assert tensor.data_ptr() % 64 == 0, name
-    (one,) = quantised_cache.kept()
+    (one,) = quantised_cache.entries()
     assert (one.source, one.dtype) == (folder.resolve(), "int4")
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "manifest", "gone"])
 def test_a_damaged_file_is_made_again_and_said(folder: Path, harm: str) -> None:
     checkpoint = open_checkpoint(folder)
-    first, _, _ = prepare.prepared(checkpoint, "int8", NOTHING)
+    first, _, _ = prepare.prepare_model(checkpoint, "int8", NOTHING)
     # Before its file is harmed: it is mapped.
     wanted = logits(first)
     file = kept(folder)
@@ -308,9 +339,9 @@ def test_a_damaged_file_is_made_again_and_said(folder: Path, harm: str) -> None:
             (file.parent / quantised_cache.MANIFEST).write_text("{")
         case "gone":
             file.unlink()
-    again, _, notes = prepare.prepared(checkpoint, "int8", NOTHING)
+    again, _, notes = prepare.prepare_model(checkpoint, "int8", NOTHING)
     said = "the kept weights were damaged: they were made again"
-    assert notes == [*by_torch("int8"), said]
+    assert notes == [*torch_kernel_remarks("int8"), said]
     assert file.read_bytes() == whole
     assert torch.equal(logits(again), wanted)
 
@@ -318,12 +349,15 @@ def test_a_damaged_file_is_made_again_and_said(folder: Path, harm: str) -> None:
 def test_another_checkpoint_or_recipe_is_not_taken_for_this_one(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = tiny.llama(tmp_path / "other", seed=1, attention_bias=True)
+    other = tiny.write_llama(tmp_path / "other", seed=1, attention_bias=True)
     places = {
-        quantised_cache.place(path, d, v) for path in (folder, other) for d in "ab" for v in "cd"
+        quantised_cache.entry_folder(path, d, v)
+        for path in (folder, other)
+        for d in "ab"
+        for v in "cd"
     }
-    monkeypatch.setattr(quantised_cache, "RECIPE", quantised_cache.RECIPE + 1)
-    places.add(quantised_cache.place(folder, "a", "c"))
+    monkeypatch.setattr(quantised_cache, "QUANTISER_VERSION", quantised_cache.QUANTISER_VERSION + 1)
+    places.add(quantised_cache.entry_folder(folder, "a", "c"))
     assert len(places) == 9
 
 
@@ -332,18 +366,18 @@ def test_what_another_version_kept_is_made_again_and_said(
 ) -> None:
     checkpoint = open_checkpoint(folder)
     with monkeypatch.context() as other:
-        other.setattr(quantised_cache, "RECIPE", quantised_cache.RECIPE - 1)
-        prepare.prepared(checkpoint, "int8", NOTHING)
-        prepare.prepared(checkpoint, "int4", NOTHING)
-    _, _, notes = prepare.prepared(checkpoint, "int8", NOTHING)
+        other.setattr(quantised_cache, "QUANTISER_VERSION", quantised_cache.QUANTISER_VERSION - 1)
+        prepare.prepare_model(checkpoint, "int8", NOTHING)
+        prepare.prepare_model(checkpoint, "int4", NOTHING)
+    _, _, notes = prepare.prepare_model(checkpoint, "int8", NOTHING)
     said = "the kept weights were of another version: they were made again"
-    assert notes == [*by_torch("int8"), said]
-    now = {one.dtype: one.folder.name for one in quantised_cache.kept()}
-    assert now["int8"].endswith(f"-{quantised_cache.RECIPE}")
+    assert notes == [*torch_kernel_remarks("int8"), said]
+    now = {one.dtype: one.folder.name for one in quantised_cache.entries()}
+    assert now["int8"].endswith(f"-{quantised_cache.QUANTISER_VERSION}")
     # The format that was not asked for stays until it is.
-    assert now["int4"].endswith(f"-{quantised_cache.RECIPE - 1}")
-    assert len(list(quantised_cache.kept())) == 2
-    assert prepare.prepared(checkpoint, "int8", NOTHING)[2] == by_torch("int8")
+    assert now["int4"].endswith(f"-{quantised_cache.QUANTISER_VERSION - 1}")
+    assert len(list(quantised_cache.entries())) == 2
+    assert prepare.prepare_model(checkpoint, "int8", NOTHING)[2] == torch_kernel_remarks("int8")
 
 
 def test_without_space_it_runs_and_says_so(
@@ -352,16 +386,16 @@ def test_without_space_it_runs_and_says_so(
     full = shutil._ntuple_diskusage(10**9, 10**9, 1000)  # type: ignore[attr-defined]
     monkeypatch.setattr(prepare.shutil, "disk_usage", lambda path: full)
     checkpoint = open_checkpoint(folder)
-    model, _, notes = prepare.prepared(checkpoint, "int4", NOTHING)
+    model, _, notes = prepare.prepare_model(checkpoint, "int4", NOTHING)
     *usual, said = notes
     assert "not kept for the next load: no space for 0.0 GB" in said
-    assert usual == by_torch("int4")
-    assert not list(quantised_cache.kept())
+    assert usual == torch_kernel_remarks("int4")
+    assert not list(quantised_cache.entries())
     assert not list(cache.rglob("*.safetensors"))
     monkeypatch.undo()
     monkeypatch.setenv("DUIBI_CACHE_DIR", str(cache))
-    again, _, notes = prepare.prepared(checkpoint, "int4", NOTHING)
-    assert notes == by_torch("int4")
+    again, _, notes = prepare.prepare_model(checkpoint, "int4", NOTHING)
+    assert notes == torch_kernel_remarks("int4")
     assert torch.equal(logits(model), logits(again))
 
 
@@ -371,21 +405,21 @@ def test_a_cache_that_cannot_be_written_is_said(
     def refuse(*given: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(prepare.converted, "ensure", refuse)
-    _, _, notes = prepare.prepared(open_checkpoint(folder), "int8", NOTHING)
+    monkeypatch.setattr(prepare.build_cache, "ensure", refuse)
+    _, _, notes = prepare.prepare_model(open_checkpoint(folder), "int8", NOTHING)
     said = "int8 weights are not kept for the next load: Read-only file system"
-    assert notes == [*by_torch("int8"), said]
+    assert notes == [*torch_kernel_remarks("int8"), said]
 
 
 def test_a_header_is_a_whole_number_of_pages(tmp_path: Path) -> None:
     shapes = {"odd": (torch.int8, (3,)), "even": (torch.float32, (64, 2))}
-    writer = aligned_safetensors.Writer(tmp_path / "f", shapes)
+    writer = aligned_safetensors.SafetensorsWriter(tmp_path / "f", shapes)
     values = {"odd": torch.tensor([1, 2, 3]).char(), "even": torch.randn(64, 2)}
     for name, tensor in values.items():
-        writer.put(name, tensor)
+        writer.write(name, tensor)
     writer.close()
     begin = 8 + int.from_bytes((tmp_path / "f").read_bytes()[:8], "little")
     assert begin % aligned_safetensors.PAGE == 0
     assert json.loads((tmp_path / "f").read_bytes()[8:begin])["even"]["data_offsets"] == [0, 512]
-    found = dict(aligned_safetensors.mapped(tmp_path / "f"))
+    found = dict(aligned_safetensors.map_tensors(tmp_path / "f"))
     assert all(torch.equal(found[name], values[name]) for name in values)

@@ -12,30 +12,30 @@ from transformers import LlamaForCausalLM
 
 from tests.support import tiny
 from tui.events import Answered, Cancelled, Delta, Failed, Started
-from tui.worker.decode.batch import answer
-from tui.worker.decode.generate import Job, Ready, tokens
-from tui.worker.decode.sampler import Sampling, resolve
+from tui.worker.decode.batch import answer_alone
+from tui.worker.decode.generate import DecodeRequest, LoadedModel, generate_ids
+from tui.worker.decode.sampler import SamplingParams, resolve_sampling
 from tui.worker.load.loader import open_checkpoint
-from tui.worker.process.control import Control, Stop, watch
-from tui.worker.process.measure import Peak
+from tui.worker.process.control import Control, ForwardAborted, install_stop_hooks
+from tui.worker.process.measure import PeakMemory
 
 PROMPT = [5, 17, 200, 31, 8, 99]
 
 
 @pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Ready:
+def ready(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     torch.set_num_threads(2)
-    checkpoint = open_checkpoint(tiny.llama(tmp_path_factory.mktemp("tiny")))
+    checkpoint = open_checkpoint(tiny.write_llama(tmp_path_factory.mktemp("tiny")))
     checkpoint = dataclasses.replace(checkpoint, stop_ids=frozenset())
-    return Ready(checkpoint, checkpoint.build("fp32", lambda done, total: None), "cpu", 4096)
+    return LoadedModel(checkpoint, checkpoint.build("fp32", lambda done, total: None), "cpu", 4096)
 
 
 @pytest.fixture
-def control(ready: Ready) -> Control:
+def control(ready: LoadedModel) -> Control:
     return Control()
 
 
-def stock(ready: Ready, **settings: Any) -> list[int]:
+def stock(ready: LoadedModel, **settings: Any) -> list[int]:
     ids = torch.tensor([PROMPT])
     said = {"max_new_tokens": 48, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
     with torch.inference_mode():
@@ -43,20 +43,20 @@ def stock(ready: Ready, **settings: Any) -> list[int]:
     return out[0, len(PROMPT) :].tolist()
 
 
-def ours(ready: Ready, sampling: Sampling, limit: int = 48) -> list[int]:
+def ours(ready: LoadedModel, sampling: SamplingParams, limit: int = 48) -> list[int]:
     with torch.inference_mode():
-        return list(tokens(ready, PROMPT, sampling, limit, Control()))
+        return list(generate_ids(ready, PROMPT, sampling, limit, Control()))
 
 
-def test_greedy_ids_are_those_of_generate(ready: Ready) -> None:
-    assert ours(ready, Sampling()) == stock(ready)
+def test_greedy_ids_are_those_of_generate(ready: LoadedModel) -> None:
+    assert ours(ready, SamplingParams()) == stock(ready)
 
 
 @pytest.mark.parametrize("penalty", [1.05, 1.3, 0.8])
-def test_also_with_a_repetition_penalty(ready: Ready, penalty: float) -> None:
-    with_penalty = ours(ready, Sampling(repetition_penalty=penalty))
+def test_also_with_a_repetition_penalty(ready: LoadedModel, penalty: float) -> None:
+    with_penalty = ours(ready, SamplingParams(repetition_penalty=penalty))
     assert with_penalty == stock(ready, repetition_penalty=penalty)
-    assert with_penalty != ours(ready, Sampling())
+    assert with_penalty != ours(ready, SamplingParams())
 
 
 @pytest.mark.parametrize(
@@ -69,43 +69,43 @@ def test_also_with_a_repetition_penalty(ready: Ready, penalty: float) -> None:
     ],
 )
 def test_sampled_ids_are_those_of_generate_with_the_same_seed(
-    ready: Ready, chosen: dict[str, Any]
+    ready: LoadedModel, chosen: dict[str, Any]
 ) -> None:
     torch.manual_seed(7)
     expected = stock(ready, do_sample=True, **chosen)
-    assert ours(ready, Sampling(greedy=False, seed=7, **chosen)) == expected
+    assert ours(ready, SamplingParams(greedy=False, seed=7, **chosen)) == expected
 
 
-def test_a_seed_repeats_an_answer_and_none_varies_it(ready: Ready) -> None:
-    same = [ours(ready, Sampling(greedy=False, seed=3)) for _ in range(2)]
-    assert same[0] == same[1] != ours(ready, Sampling(greedy=False, seed=4))
-    assert len({tuple(ours(ready, Sampling(greedy=False))) for _ in range(4)}) > 1
+def test_a_seed_repeats_an_answer_and_none_varies_it(ready: LoadedModel) -> None:
+    same = [ours(ready, SamplingParams(greedy=False, seed=3)) for _ in range(2)]
+    assert same[0] == same[1] != ours(ready, SamplingParams(greedy=False, seed=4))
+    assert len({tuple(ours(ready, SamplingParams(greedy=False))) for _ in range(4)}) > 1
 
 
 def test_what_was_asked_goes_before_the_models_own_defaults() -> None:
     model = {"do_sample": True, "temperature": 0.3, "top_k": 5, "top_p": 0.85}
-    own = Sampling(greedy=False, temperature=0.3, top_k=5, top_p=0.85)
-    assert resolve(model, {"temperature": None, "seed": None}) == own
-    assert resolve(model, {"greedy": True}).greedy
-    assert resolve(model, {"temperature": 0}).greedy
-    assert resolve({}, {}) == Sampling()
-    assert not resolve({}, {"temperature": 0.7}).greedy
+    own = SamplingParams(greedy=False, temperature=0.3, top_k=5, top_p=0.85)
+    assert resolve_sampling(model, {"temperature": None, "seed": None}) == own
+    assert resolve_sampling(model, {"greedy": True}).greedy
+    assert resolve_sampling(model, {"temperature": 0}).greedy
+    assert resolve_sampling({}, {}) == SamplingParams()
+    assert not resolve_sampling({}, {"temperature": 0.7}).greedy
     with pytest.raises(ValueError, match="top_p"):
-        resolve({}, {"top_p": 1.5})
+        resolve_sampling({}, {"top_p": 1.5})
 
 
-def job(limit: int, **sampling: Any) -> Job:
-    return Job(1, (("user", "hello 同济 👋"),), limit, sampling)
+def job(limit: int, **sampling: Any) -> DecodeRequest:
+    return DecodeRequest(1, (("user", "hello 同济 👋"),), limit, sampling)
 
 
-def run(ready: Ready, asked: Job, control: Control) -> list[Any]:
-    control.opened([asked.answer])
-    return [body for _, body in answer(ready, asked, control, Peak())]
+def run(ready: LoadedModel, asked: DecodeRequest, control: Control) -> list[Any]:
+    control.register([asked.answer])
+    return [body for _, body in answer_alone(ready, asked, control, PeakMemory())]
 
 
-def test_an_answer_is_started_streamed_and_measured(ready: Ready, control: Control) -> None:
-    control.opened([1])
-    timed = list(answer(ready, job(40), control, Peak()))
+def test_an_answer_is_started_streamed_and_measured(ready: LoadedModel, control: Control) -> None:
+    control.register([1])
+    timed = list(answer_alone(ready, job(40), control, PeakMemory()))
     bodies = [body for _, body in timed]
     assert isinstance(bodies[0], Started)
     assert bodies[0].prompt_tokens > 10
@@ -122,21 +122,23 @@ def test_an_answer_is_started_streamed_and_measured(ready: Ready, control: Contr
     assert done.peak_private > 10 << 20
 
 
-def test_the_streamed_text_is_that_of_all_ids(ready: Ready, control: Control) -> None:
-    prompt = ready.checkpoint.codec.chat(job(200).turns, 200).ids
+def test_the_streamed_text_is_that_of_all_ids(ready: LoadedModel, control: Control) -> None:
+    prompt = ready.checkpoint.tokenizer.encode_chat(job(200).turns, 200).ids
     bodies = run(ready, job(200, repetition_penalty=1.2), control)
     with torch.inference_mode():
-        ids = list(tokens(ready, prompt, Sampling(repetition_penalty=1.2), 200, Control()))
+        ids = list(
+            generate_ids(ready, prompt, SamplingParams(repetition_penalty=1.2), 200, Control())
+        )
     text = "".join(b.text for b in bodies if isinstance(b, Delta))
-    assert text == ready.checkpoint.codec.decode(ids)
+    assert text == ready.checkpoint.tokenizer.decode(ids)
     assert len(text) > 50
 
 
-def test_the_stop_id_ends_an_answer_and_is_not_shown(ready: Ready, control: Control) -> None:
-    prompt = ready.checkpoint.codec.chat(job(60).turns, 60).ids
-    sampling = Sampling(repetition_penalty=1.3)
+def test_the_stop_id_ends_an_answer_and_is_not_shown(ready: LoadedModel, control: Control) -> None:
+    prompt = ready.checkpoint.tokenizer.encode_chat(job(60).turns, 60).ids
+    sampling = SamplingParams(repetition_penalty=1.3)
     with torch.inference_mode():
-        ids = list(tokens(ready, prompt, sampling, 60, Control()))
+        ids = list(generate_ids(ready, prompt, sampling, 60, Control()))
     stop = next(i for i, token in enumerate(ids) if i > 5 and token not in ids[:i])
     stopping = dataclasses.replace(ready.checkpoint, stop_ids=frozenset({ids[stop]}))
     bodies = run(
@@ -144,21 +146,23 @@ def test_the_stop_id_ends_an_answer_and_is_not_shown(ready: Ready, control: Cont
     )
     assert (bodies[-1].finish, bodies[-1].output_tokens) == ("stop", stop + 1)
     text = "".join(b.text for b in bodies if isinstance(b, Delta))
-    assert text == ready.checkpoint.codec.decode(ids[:stop])
+    assert text == ready.checkpoint.tokenizer.decode(ids[:stop])
 
 
-def test_zero_means_up_to_the_context(ready: Ready, control: Control) -> None:
+def test_zero_means_up_to_the_context(ready: LoadedModel, control: Control) -> None:
     short = dataclasses.replace(ready, context=128)
     bodies = run(short, job(0), control)
     assert bodies[0].prompt_tokens + bodies[-1].output_tokens == 128
 
 
-def test_a_question_that_does_not_fit_fails_and_says_so(ready: Ready, control: Control) -> None:
-    asked = Job(1, (("user", "long " * 3000),), 10, {})
+def test_a_question_that_does_not_fit_fails_and_says_so(
+    ready: LoadedModel, control: Control
+) -> None:
+    asked = DecodeRequest(1, (("user", "long " * 3000),), 10, {})
     assert [b.cause for b in run(ready, asked, control)] == ["too_long"]
 
 
-def test_not_a_number_is_a_failure_and_no_token(ready: Ready, control: Control) -> None:
+def test_not_a_number_is_a_failure_and_no_token(ready: LoadedModel, control: Control) -> None:
     broken = LlamaForCausalLM(tiny.config())
     with torch.no_grad():
         broken.model.norm.weight.fill_(float("nan"))
@@ -168,12 +172,16 @@ def test_not_a_number_is_a_failure_and_no_token(ready: Ready, control: Control) 
     assert not any(isinstance(b, Delta) for b in bodies)
 
 
-def test_an_answer_cancelled_while_it_waits_never_starts(ready: Ready, control: Control) -> None:
-    control.opened([1, 2])
+def test_an_answer_cancelled_while_it_waits_never_starts(
+    ready: LoadedModel, control: Control
+) -> None:
+    control.register([1, 2])
     control.cancel([1, 77])
-    assert [type(b) for _, b in answer(ready, job(5), control, Peak())] == [Cancelled]
+    assert [type(b) for _, b in answer_alone(ready, job(5), control, PeakMemory())] == [Cancelled]
     second = dataclasses.replace(job(5), answer=2)
-    assert isinstance([b for _, b in answer(ready, second, control, Peak())][-1], Answered)
+    assert isinstance(
+        [b for _, b in answer_alone(ready, second, control, PeakMemory())][-1], Answered
+    )
 
 
 def test_a_prefill_is_left_between_two_layers(tmp_path: Path) -> None:
@@ -182,13 +190,13 @@ def test_a_prefill_is_left_between_two_layers(tmp_path: Path) -> None:
         tiny.config(num_hidden_layers=40, hidden_size=256, intermediate_size=1024)
     ).eval()
     control = Control()
-    control.opened([1])
+    control.register([1])
     control.begin(1)
-    watch(slow, control)
+    install_stop_hooks(slow, control)
     ids = torch.randint(3, 300, (1, 2000))
     began = time.perf_counter()
     threading.Timer(0.2, control.cancel, (None,)).start()
-    with torch.inference_mode(), pytest.raises(Stop):
+    with torch.inference_mode(), pytest.raises(ForwardAborted):
         for _ in range(50):
             slow(ids, logits_to_keep=1)
     assert time.perf_counter() - began < 0.5
@@ -205,22 +213,22 @@ def test_a_prefill_is_left_between_two_layers(tmp_path: Path) -> None:
 )
 def test_what_is_cancelled_ends_within_half_a_layer(running: str, never: str) -> None:
     model, control = LlamaForCausalLM(tiny.config()).eval(), Control()
-    control.opened([1])
+    control.register([1])
     control.begin(1)
-    watch(model, control)
+    install_stop_hooks(model, control)
     first, later = model.model.layers[1], model.model.layers[1 + (running == "mlp.down_proj")]
     reached: list[str] = []
     first.get_submodule(running).register_forward_hook(lambda *_: control.cancel(None))
     later.get_submodule(never).register_forward_hook(lambda *_: reached.append(never))
-    with torch.inference_mode(), pytest.raises(Stop):
+    with torch.inference_mode(), pytest.raises(ForwardAborted):
         model(torch.tensor([[3, 4, 5]]))
     assert not reached
 
 
-def test_threads_change_between_two_tokens(ready: Ready) -> None:
+def test_threads_change_between_two_tokens(ready: LoadedModel) -> None:
     control = Control()
     with torch.inference_mode():
-        stream = tokens(ready, PROMPT, Sampling(), 4, control)
+        stream = generate_ids(ready, PROMPT, SamplingParams(), 4, control)
         next(stream)
         control.threads = 1
         next(stream)

@@ -19,7 +19,7 @@ from tests.support import tiny
 from tests.support.demo import demo_gguf
 from tui.checkpoints import build_cache as cache_folder
 from tui.worker.gguf import convert as worker_gguf
-from tui.worker.gguf.convert import converted
+from tui.worker.gguf.convert import convert_gguf
 from tui.worker.gguf.header import read_header
 from tui.worker.load.families.base import CheckpointError
 from tui.worker.load.loader import open_checkpoint
@@ -97,7 +97,7 @@ def small(tmp_path: Path) -> Path:
 
 
 def convert(path: Path, cache: Path) -> Path:
-    return converted(path, cache, lambda done, total: None)
+    return convert_gguf(path, cache, lambda done, total: None)
 
 
 def stock_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -124,14 +124,14 @@ def test_weights_are_exactly_those_of_the_stock_loader(small: Path, tmp_path: Pa
 
 def test_the_folder_is_a_checkpoint_that_loads(small: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    folder = converted(small, tmp_path / "cache", lambda done, total: told.append((done, total)))
+    folder = convert_gguf(small, tmp_path / "cache", lambda done, total: told.append((done, total)))
     assert told[0][0] == 0
     assert told[-1][0] == told[-1][1] > 0
     checkpoint = open_checkpoint(folder)
     model = checkpoint.build("fp32", lambda done, total: None)
     assert model(torch.tensor([[5, 6]])).logits.isfinite().all()
-    prompt = checkpoint.codec.chat([("user", "hello 汉 12")], 10).ids
-    assert checkpoint.codec.decode(prompt) == "user\nhello 汉 12\nassistant\n"
+    prompt = checkpoint.tokenizer.encode_chat([("user", "hello 汉 12")], 10).ids
+    assert checkpoint.tokenizer.decode(prompt) == "user\nhello 汉 12\nassistant\n"
     assert [id_ for id_ in prompt if id_ in (1, 2)] == [1, 2, 1]
     assert 2 in checkpoint.stop_ids
 
@@ -141,7 +141,7 @@ def test_a_large_model_is_stored_in_bf16_and_says_so(
 ) -> None:
     monkeypatch.setattr(worker_gguf, "EXACT_BYTES", 1000)
     folder = convert(small, tmp_path / "cache")
-    assert "rounded to bf16" in worker_gguf.remarks(folder)[0]
+    assert "rounded to bf16" in worker_gguf.conversion_remarks(folder)[0]
     stock = stock_weights(small)
     for name, value in load_file(folder / "model.safetensors").items():
         if value.dtype == torch.bfloat16:
@@ -189,7 +189,7 @@ def test_a_crash_leaves_nothing_that_is_taken_for_a_checkpoint(
     shutil.rmtree(folder)
     dead = folder.with_name(folder.name + ".1.part")
     dead.mkdir()
-    monkeypatch.setattr(worker_gguf, "_tokenizer", lambda *_: 1 / 0)
+    monkeypatch.setattr(worker_gguf, "_write_tokenizer", lambda *_: 1 / 0)
     with pytest.raises(CheckpointError, match="cannot convert"):
         convert(small, left)
     assert [p.name for p in left.iterdir()] == [folder.name + ".lock"]
@@ -200,7 +200,7 @@ def test_two_at_once_make_one(small: Path, tmp_path: Path) -> None:
     told: list[int] = []
 
     def one(_: int) -> int:
-        folder = converted(small, tmp_path / "cache", lambda done, total: told.append(done))
+        folder = convert_gguf(small, tmp_path / "cache", lambda done, total: told.append(done))
         return (folder / "model.safetensors").stat().st_ino
 
     with ThreadPoolExecutor(4) as pool:

@@ -18,7 +18,7 @@ pytestmark = needs_kernels
 
 HERE = [one for one in build._VARIANTS if one.needs <= cpu.flags()]
 OTHERS = [one for one in build._VARIANTS if one not in HERE]
-TILED = [native_linear.Int8, native_linear.Int4]
+TILED = [native_linear.NativeInt8Linear, native_linear.NativeInt4Linear]
 ROWS = [1, 2, 3, 4, 5, 8, 9, 17, 130]
 
 needs_two = pytest.mark.skipif(
@@ -41,8 +41,8 @@ def variant(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def use(variant: Any, patch: pytest.MonkeyPatch) -> None:
-    library = build._loaded_as(variant)
-    patch.setattr(build, "_loaded", lambda: (library, ""))
+    library = build._load_variant(variant)
+    patch.setattr(build, "_try_load", lambda: (library, ""))
 
 
 def weights(rows: int, columns: int) -> torch.Tensor:
@@ -63,10 +63,10 @@ def layers() -> Iterator[tuple[str, Any, int]]:
         weight, bias = weights(101, columns), torch.randn(101)
         for kind in TILED:
             for importance in (None, torch.rand(columns) + 0.01):
-                parts = kind.parts(weight, bias, importance)
+                parts = kind.pack(weight, bias, importance)
                 yield f"{kind.__name__} {columns}", kind(parts, 101), columns
         both = (weight.bfloat16(), bias), (weight[:50].bfloat16(), None)
-        yield f"Plain {columns}", native_linear.Plain(*both), columns
+        yield f"Plain {columns}", native_linear.NativeBf16Linear(*both), columns
 
 
 def between(dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
@@ -87,19 +87,19 @@ def between(dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
             cosine, sine = (torch.randn(2, count, width).to(dtype) for _ in range(2))
             norms = torch.randn(2, width)
             past = [torch.randn(2, 2, 70, width).to(dtype) for _ in range(2)]
-            tail = [torch.randn(2, 2, attention.TAIL, width).to(dtype) for _ in range(2)]
+            tail = [torch.randn(2, 2, attention.BUFFER_TOKENS, width).to(dtype) for _ in range(2)]
             query = torch.empty((2, count, 8, width), dtype=dtype)
             library.duibi_turn(
                 *(x.data_ptr(), 2, count, 8, 2, width, cosine.data_ptr(), sine.data_ptr(), count),
                 *(norms[0].data_ptr(), norms[1].data_ptr(), 1e-6, query.data_ptr()),
-                *(tail[0].data_ptr(), tail[1].data_ptr(), 5, attention.TAIL, half),
+                *(tail[0].data_ptr(), tail[1].data_ptr(), 5, attention.BUFFER_TOKENS, half),
             )
             yield f"turn {width} {count}", torch.cat([t.flatten() for t in (query, *tail)])
             late = [part[..., : 5 + count, :] for part in tail]
             mask = torch.rand(2, 1, count, 75 + count) > 0.3
             for name, seen in (("attend", None), ("attend masked", mask)):
                 given = query.transpose(1, 2), (past[0], late[0]), (past[1], late[1]), seen, 0.3
-                yield f"{name} {width} {count}", attention._by_kernel(*given)
+                yield f"{name} {width} {count}", attention._native_attention(*given)
 
 
 def computed() -> dict[str, torch.Tensor]:
@@ -107,7 +107,7 @@ def computed() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     found: dict[str, torch.Tensor] = {}
     for number, (name, layer, columns) in enumerate(layers()):
-        if not isinstance(layer, native_linear.Plain):
+        if not isinstance(layer, native_linear.NativeBf16Linear):
             found[f"packed {name} {number}"] = layer._weight
             found[f"scales {name} {number}"] = layer._scale
         for rows in ROWS:
@@ -141,11 +141,11 @@ def test_sums_of_the_largest_bytes_are_exact(variant: Any) -> None:
     sign = torch.tensor([1.0, -1.0]).repeat(32)
     for kind in TILED:
         for weight in (sign[:, None].expand(64, 1024), sign.repeat(16).expand(64, 1024)):
-            layer = kind(kind.parts(weight.contiguous(), None), 64)
+            layer = kind(kind.pack(weight.contiguous(), None), 64)
             for x in (torch.ones(5, 1024), -torch.ones(5, 1024), sign.repeat(16).expand(5, 1024)):
                 wanted = x @ weight.t()
                 assert float((layer(x).float() - wanted).abs().max()) <= 1024 / 256 * (
-                    kind is native_linear.Int4
+                    kind is native_linear.NativeInt4Linear
                 )
 
 
@@ -155,7 +155,7 @@ def test_integers_are_those_of_the_plain_sum(variant: Any) -> None:
     weight[:, 0] = 127
     x = torch.randint(-127, 128, (40, 32)).float()
     x[:, 1] = -127
-    layer = native_linear.Int8(native_linear.Int8.parts(weight, None), 64)
+    layer = native_linear.NativeInt8Linear(native_linear.NativeInt8Linear.pack(weight, None), 64)
     assert torch.equal(layer(x), (x @ weight.t()).bfloat16())
 
 
@@ -168,13 +168,15 @@ def test_a_row_is_computed_as_it_would_be_alone(variant: Any, dtype: torch.dtype
             assert torch.equal(layer(x), alone), (name, rows)
     for width in (48, 64):
         key, value = (torch.randn(1, 2, 90, width).to(dtype) for _ in range(2))
-        late = [torch.randn(1, 2, attention.TAIL, width).to(dtype) for _ in range(2)]
+        late = [torch.randn(1, 2, attention.BUFFER_TOKENS, width).to(dtype) for _ in range(2)]
         query = torch.randn(1, 6, 9, width).to(dtype)
 
         def found(first: int, last: int, key: Any = key, value: Any = value) -> torch.Tensor:
             tail = [part[..., :last, :] for part in late]  # noqa: B023
             asked = query[:, :, first:last]  # noqa: B023
-            return attention.attend(None, asked, (key, tail[0]), (value, tail[1]), None)[0]
+            return attention.attention_forward(None, asked, (key, tail[0]), (value, tail[1]), None)[
+                0
+            ]
 
         alone = torch.cat([found(n, n + 1) for n in range(9)], 1)
         assert torch.equal(found(0, 9), alone)
@@ -182,7 +184,7 @@ def test_a_row_is_computed_as_it_would_be_alone(variant: Any, dtype: torch.dtype
 
 @pytest.mark.parametrize("other", OTHERS, ids=lambda one: one.name)
 def test_what_this_cpu_cannot_run_is_compiled_nevertheless(other: Any, tmp_path: Path) -> None:
-    assert isinstance(build._compiled(tmp_path, other), ctypes.CDLL)
+    assert isinstance(build._cached_library(tmp_path, other), ctypes.CDLL)
 
 
 @pytest.mark.parametrize(
@@ -195,21 +197,21 @@ def test_no_more_is_used_than_torch_uses(
     monkeypatch.setattr(cpu, "flags", lambda: every)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     if not most:
-        with pytest.raises(build.Unavailable, match="torch keeps to DEFAULT here"):
-            build._fitting()
+        with pytest.raises(build.KernelsUnavailableError, match="torch keeps to DEFAULT here"):
+            build._usable_variants()
         return
-    assert build._fitting()[0].capability == most
+    assert build._usable_variants()[0].capability == most
     monkeypatch.setattr(cpu, "flags", lambda: every - {"avx512_vnni", "avx_vnni"})
-    assert [one.name for one in build._fitting()] == ["AVX2"]
+    assert [one.name for one in build._usable_variants()] == ["AVX2"]
     monkeypatch.setattr(cpu, "flags", lambda: frozenset({"avx2"}))
-    with pytest.raises(build.Unavailable, match="no AVX2 with FMA"):
-        build._fitting()
+    with pytest.raises(build.KernelsUnavailableError, match="no AVX2 with FMA"):
+        build._usable_variants()
 
 
 def test_the_instruction_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert build.variant() == build._fitting()[0].name
-    monkeypatch.setattr(build, "_loaded", lambda: (None, "there is no C compiler"))
-    assert build.variant() == ""
+    assert build.variant_name() == build._usable_variants()[0].name
+    monkeypatch.setattr(build, "_try_load", lambda: (None, "there is no C compiler"))
+    assert build.variant_name() == ""
 
 
 @needs_two
@@ -221,11 +223,11 @@ def test_a_compiler_that_is_too_old_for_the_best_gets_the_next(
     def old(compiler: str, place: Path, variant: Any) -> None:
         tried.append(variant.name)
         if variant.name == HERE[0].name:
-            raise build.Unavailable("cc could not compile them")
+            raise build.KernelsUnavailableError("cc could not compile them")
         compile_(compiler, place, variant)
 
     monkeypatch.setattr(build, "cache_dir", lambda: tmp_path)
     monkeypatch.setattr(build, "_compile", old)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert build._load().variant == HERE[1].name
+    assert build._load_library().variant == HERE[1].name
     assert tried[-1] == HERE[1].name

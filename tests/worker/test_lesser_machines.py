@@ -12,7 +12,7 @@ import torch
 
 from tests.support import disks, tiny
 from tests.support.kernels import needs_kernels
-from tui.engines.base import Message, Request, Sampling
+from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Body, Delta, Failed, Loaded
 
@@ -22,11 +22,11 @@ NO_COMPILER = {"PATH": "/nowhere", "DUIBI_CACHE_DIR": "empty"}
 """Nor a cache in which kernels were compiled before."""
 ACCURACY = """
 import torch
-from tui.worker import packed
+from tui.worker.quant import torch_linear as tl
 torch.manual_seed(0)
 weight, x = 1 + torch.rand(64, 256) / 8, 1 + torch.rand(24, 256) / 8
-kind = packed.Int8 if packed.has_vnni() else packed.Int8Widened
-layer = kind(kind.parts(weight, None))
+kind = tl.TorchInt8Linear if tl.has_vnni() else tl.WidenedInt8Linear
+layer = kind(kind.pack(weight, None))
 print(max(float((layer(part) - part @ weight.T).norm() / (part @ weight.T).norm())
           for part in (x, x[:3])))
 """
@@ -34,7 +34,7 @@ print(max(float((layer(part) - part @ weight.T).norm() / (part @ weight.T).norm(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tiny.llama(tmp_path_factory.mktemp("tiny"))
+    made = tiny.write_llama(tmp_path_factory.mktemp("tiny"))
     (made / "generation_config.json").write_text("{}")
     return made
 
@@ -43,7 +43,7 @@ def answered(
     folder: Path, dtype: str, log: Path, lookup: bool = False
 ) -> tuple[Loaded, list[Body]]:
     engine = LocalEngine(folder, dtype, 1, log, lookup=lookup)
-    request = Request(1, (Message("user", "hello"),), 6, Sampling(greedy=True))
+    request = Request(1, (Message("user", "hello"),), 6, SamplingOptions(greedy=True))
     try:
         loaded = engine.load(lambda t_ns, body: None)
         return loaded, [body for _, body in engine.answer([request])]
@@ -123,7 +123,7 @@ def test_a_full_disk_costs_the_next_load_and_nothing_else(
 ) -> None:
     wanted, usual = answered(folder, "int8", tmp_path / "log")
     assert wanted.notes == [] or "torch's kernels" in wanted.notes[0]
-    with disks.small(64) as disk:
+    with disks.small_disk(64) as disk:
         if disk is None:
             pytest.skip("a file system cannot be mounted here")
         # Not even the kernels find room there.
@@ -147,7 +147,7 @@ def test_no_number_is_a_failure_in_every_format(folder: Path, dtype: str, tmp_pa
         # A number, as every weight of a checkpoint must be; what is computed with it is none.
         broken.model.norm.weight.fill_(3e38)
     broken.save_pretrained(tmp_path / "broken")
-    tiny.words(tmp_path / "broken")
+    tiny.write_tokenizer(tmp_path / "broken")
     _, bodies = answered(tmp_path / "broken", dtype, tmp_path / "log")
     end = bodies[-1]
     assert isinstance(end, Failed) and end.cause == "nan"

@@ -10,19 +10,19 @@ import torch
 
 from tests.support import tiny
 from tui.events import Answered, Delta, Failed
-from tui.worker.decode.attention import TAIL, attach
-from tui.worker.decode.batch import Batch
-from tui.worker.decode.generate import Job, Ready
-from tui.worker.decode.prompt_lookup import LONGEST, Lookup, keeps_words
+from tui.worker.decode.attention import BUFFER_TOKENS, attach
+from tui.worker.decode.batch import DecodeBatch
+from tui.worker.decode.generate import DecodeRequest, LoadedModel
+from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_rows_alike
 from tui.worker.kernels import build
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.process.control import Control
-from tui.worker.process.measure import Peak
+from tui.worker.process.measure import PeakMemory
 from tui.worker.quant import torch_linear
 
 TEXT = "the quick brown fox jumps over the lazy dog, " * 6
-NEW = 2 * TAIL + 30
+NEW = 2 * BUFFER_TOKENS + 30
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +33,21 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield place
 
 
-def made(folder: Path, dtype: str, ours: bool = True, stop: frozenset[int] = frozenset()) -> Ready:
+def made(
+    folder: Path, dtype: str, ours: bool = True, stop: frozenset[int] = frozenset()
+) -> LoadedModel:
     torch.set_num_threads(1)
     checkpoint = dataclasses.replace(open_checkpoint(folder), stop_ids=stop)
-    model, device, _ = prepare.prepared(checkpoint, dtype, lambda done, total: None)
+    model, device, _ = prepare.prepare_model(checkpoint, dtype, lambda done, total: None)
     if ours:
         attach(model)
-    return Ready(checkpoint, model, device, 4096)
+    return LoadedModel(checkpoint, model, device, 4096)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # With so small weights it soon repeats itself, and guesses are right.
-    return tiny.llama(tmp_path_factory.mktemp("tiny"), initializer_range=0.06)
+    return tiny.write_llama(tmp_path_factory.mktemp("tiny"), initializer_range=0.06)
 
 
 FORMATS = ["fp32", "bf16", "int8", "int4"]
@@ -56,18 +58,20 @@ FORMATS = ["fp32", "bf16", "int8", "int4"]
     params=[*((name, True) for name in FORMATS), *((name, False) for name in FORMATS[1:])],
     ids=[*FORMATS, *(f"{name}-by-torch" for name in FORMATS[1:])],
 )
-def ready(request: pytest.FixtureRequest, cache: Path, folder: Path) -> Iterator[Ready]:
+def ready(request: pytest.FixtureRequest, cache: Path, folder: Path) -> Iterator[LoadedModel]:
     """In each format, by what the machine has and by what is left without our kernels."""
     dtype, kernels = request.param
     with pytest.MonkeyPatch.context() as patch:
         if not kernels:
-            patch.setattr(build, "missing", lambda: "not wanted here")
+            patch.setattr(build, "unavailable_reason", lambda: "not wanted here")
         yield made(folder, dtype)
 
 
-def answer(ready: Ready, lookup: bool, new: int = NEW, **sampling: Any) -> tuple[str, list[Any]]:
-    batch = Batch(ready, Control(), Peak(), lookup=lookup)
-    bodies = [b for _, b in batch.enter(Job(0, (("user", TEXT),), new, sampling))]
+def answer(
+    ready: LoadedModel, lookup: bool, new: int = NEW, **sampling: Any
+) -> tuple[str, list[Any]]:
+    batch = DecodeBatch(ready, Control(), PeakMemory(), prompt_lookup=lookup)
+    bodies = [b for _, b in batch.admit(DecodeRequest(0, (("user", TEXT),), new, sampling))]
     while batch:
         bodies += [b for _, b in batch.step()]
     return "".join(b.text for b in bodies if isinstance(b, Delta)), bodies
@@ -79,33 +83,33 @@ def figures(bodies: list[Any]) -> Answered:
 
 
 @pytest.mark.parametrize("sampling", [{}, {"repetition_penalty": 1.02}])
-def test_the_text_is_the_same_in_every_format(ready: Ready, sampling: dict[str, Any]) -> None:
+def test_the_text_is_the_same_in_every_format(ready: LoadedModel, sampling: dict[str, Any]) -> None:
     plain, _ = answer(ready, False, **sampling)
     guessed, bodies = answer(ready, True, **sampling)
     assert guessed == plain
     end = figures(bodies)
     assert end.output_tokens == NEW == sum(b.n for b in bodies if isinstance(b, Delta))
-    if not keeps_words(ready.model):
+    if not rounds_rows_alike(ready.model):
         assert end.guessed == 0
     elif not sampling:
         assert end.accepted > NEW / 4
 
 
-def test_the_bound_of_new_tokens_holds_within_a_guess(ready: Ready) -> None:
-    for new in range(NEW - LONGEST, NEW):
+def test_the_bound_of_new_tokens_holds_within_a_guess(ready: LoadedModel) -> None:
+    for new in range(NEW - MAX_GUESSED, NEW):
         plain, _ = answer(ready, False, new)
         guessed, bodies = answer(ready, True, new)
         assert (guessed, figures(bodies).output_tokens) == (plain, new)
 
 
-def test_a_stop_token_within_a_guess_ends_the_answer_there(ready: Ready) -> None:
+def test_a_stop_token_within_a_guess_ends_the_answer_there(ready: LoadedModel) -> None:
     seen: list[list[int]] = []
     hook = ready.model.register_forward_pre_hook(
         lambda _m, _a, more: seen.append(more["input_ids"][0].tolist()), with_kwargs=True
     )
     answer(ready, True)
     hook.remove()
-    runs = [ids for ids in seen[1:] if len(ids) > 2 or not keeps_words(ready.model)]
+    runs = [ids for ids in seen[1:] if len(ids) > 2 or not rounds_rows_alike(ready.model)]
     assert runs
     for stop in {ids[min(2, len(ids) - 1)] for ids in runs[:3]}:
         stopping = dataclasses.replace(
@@ -117,14 +121,14 @@ def test_a_stop_token_within_a_guess_ends_the_answer_there(ready: Ready) -> None
         assert figures(two).finish == figures(one).finish
 
 
-def test_a_conversation_goes_on_from_what_was_guessed(ready: Ready) -> None:
+def test_a_conversation_goes_on_from_what_was_guessed(ready: LoadedModel) -> None:
     found = []
     for lookup in (False, True):
-        batch = Batch(ready, Control(), Peak(), lookup=lookup)
+        batch = DecodeBatch(ready, Control(), PeakMemory(), prompt_lookup=lookup)
         turns: tuple[tuple[str, str], ...] = (("user", TEXT),)
         said: list[str] = []
         for number in range(2):
-            bodies = [b for _, b in batch.enter(Job(number, turns, 70, {}))]
+            bodies = [b for _, b in batch.admit(DecodeRequest(number, turns, 70, {}))]
             while batch:
                 bodies += [b for _, b in batch.step()]
             said.append("".join(b.text for b in bodies if isinstance(b, Delta)))
@@ -133,28 +137,28 @@ def test_a_conversation_goes_on_from_what_was_guessed(ready: Ready) -> None:
     assert found[0] == found[1]
 
 
-def test_a_seeded_draw_is_the_same(ready: Ready) -> None:
+def test_a_seeded_draw_is_the_same(ready: LoadedModel) -> None:
     seeded = {"greedy": False, "temperature": 0.3, "seed": 5}
     assert answer(ready, True, **seeded)[0] == answer(ready, False, **seeded)[0]
 
 
 def test_with_the_attention_of_transformers(cache: Path, tmp_path: Path) -> None:
-    ready = made(tiny.llama(tmp_path / "m", initializer_range=0.08), "fp32", ours=False)
-    assert keeps_words(ready.model)
+    ready = made(tiny.write_llama(tmp_path / "m", initializer_range=0.08), "fp32", ours=False)
+    assert rounds_rows_alike(ready.model)
     plain, _ = answer(ready, False)
     guessed, bodies = answer(ready, True)
     assert guessed == plain
     assert figures(bodies).accepted > NEW / 4
 
 
-def test_nan_within_a_guess_fails_after_what_was_right(ready: Ready) -> None:
+def test_nan_within_a_guess_fails_after_what_was_right(ready: LoadedModel) -> None:
     plain, _ = answer(ready, False)
     passes = 0
 
     def spoil(_module: Any, _given: Any, out: Any) -> None:
         nonlocal passes
         passes += 1
-        if passes > 3 and (out.logits.shape[1] > 2 or not keeps_words(ready.model)):
+        if passes > 3 and (out.logits.shape[1] > 2 or not rounds_rows_alike(ready.model)):
             out.logits[:, min(1, out.logits.shape[1] - 1)] = torch.nan
 
     hook = ready.model.register_forward_hook(spoil)
@@ -171,36 +175,36 @@ def test_tokens_are_guessed_where_several_rows_are_rounded_like_one(
     dtype: str, compiled: bool, cache: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not compiled:
-        monkeypatch.setattr(build, "missing", lambda: "not wanted here")
+        monkeypatch.setattr(build, "unavailable_reason", lambda: "not wanted here")
     model, exact = made(folder, dtype, ours=False).model, ["fp32"]
-    if not build.missing() or not torch_linear.has_bf16():
+    if not build.unavailable_reason() or not torch_linear.has_bf16():
         exact.append("bf16")
-    assert keeps_words(model) == (dtype in exact)
+    assert rounds_rows_alike(model) == (dtype in exact)
     attach(model)
-    ours = [] if build.missing() else ["int8", "int4"]
-    assert keeps_words(model) == (dtype in exact + ours)
+    ours = [] if build.unavailable_reason() else ["int8", "int4"]
+    assert rounds_rows_alike(model) == (dtype in exact + ours)
 
 
 def test_what_is_never_right_is_tried_ever_more_rarely() -> None:
-    lookup, tried = Lookup([1, 2, 3, 9] * 2), []
+    lookup, tried = PromptLookup([1, 2, 3, 9] * 2), []
     for number in range(600):
         for token in (1, 2, 3):
             lookup.push(token)
-        if guess := lookup.guess(LONGEST):
+        if guess := lookup.guess(MAX_GUESSED):
             tried.append(number)
-            lookup.learn(len(guess), 0)
+            lookup.record_result(len(guess), 0)
         lookup.push(100 + number)
     assert 5 < len(tried) < 25
-    lookup.learn(4, 4)
-    assert lookup.right == 4
+    lookup.record_result(4, 4)
+    assert lookup.accepted == 4
 
 
 def test_what_is_always_right_is_guessed_further_ahead() -> None:
-    lookup = Lookup([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13] * 2)
+    lookup = PromptLookup([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13] * 2)
     lengths = []
     for _ in range(3):
-        guess = lookup.guess(LONGEST)
+        guess = lookup.guess(MAX_GUESSED)
         lengths.append(len(guess))
-        lookup.learn(len(guess), len(guess))
-    assert lengths == [4, LONGEST, LONGEST]
+        lookup.record_result(len(guess), len(guess))
+    assert lengths == [4, MAX_GUESSED, MAX_GUESSED]
     assert lookup.guess(2) == [1, 2]

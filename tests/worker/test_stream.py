@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
 from tests.support import tiny
-from tui.worker.decode.detokeniser import UNFINISHED, TextStream, Visible
+from tui.worker.decode.detokeniser import REPLACEMENT_CHARACTER, AnswerSplitter, Detokeniser
 
 TOKENIZER = tiny.tokenizer()
 
@@ -19,7 +19,7 @@ def decode(ids: Sequence[int]) -> str:
 
 
 def pieces(ids: Sequence[int], how=decode) -> list[str]:
-    stream = TextStream(how)
+    stream = Detokeniser(how)
     return [*(stream.push(i) for i in ids), stream.finish()]
 
 
@@ -30,7 +30,7 @@ def test_pieces_add_up_and_hold_only_whole_characters(text: str) -> None:
     ids = TOKENIZER.encode(text).ids
     found = pieces(ids)
     assert "".join(found) == text
-    assert all(UNFINISHED not in piece for piece in found)
+    assert all(REPLACEMENT_CHARACTER not in piece for piece in found)
 
 
 def test_a_character_appears_with_the_token_that_completes_it() -> None:
@@ -49,8 +49,8 @@ def test_bytes_that_never_become_a_character_are_given_out_in_the_end() -> None:
     lone = TOKENIZER.encode("汉").ids[0]
     found = pieces([lone] * 40 + TOKENIZER.encode("ok").ids)
     assert "".join(found).endswith("ok")
-    assert UNFINISHED in "".join(found)
-    assert pieces([lone])[-1] == UNFINISHED
+    assert REPLACEMENT_CHARACTER in "".join(found)
+    assert pieces([lone])[-1] == REPLACEMENT_CHARACTER
 
 
 def test_a_decoder_that_drops_the_leading_space_keeps_the_inner_ones() -> None:
@@ -89,12 +89,12 @@ def thinking(text: str) -> tuple[str, str]:
 
 
 def test_reasoning_and_answer_are_told_apart() -> None:
-    visible = Visible(thinking, thinking)
+    visible = AnswerSplitter(thinking, thinking)
     found = [visible.push(piece) for piece in ("hm", ", so</think>yes", "!")]
     assert found == [("hm", ""), (", so", "yes"), ("", "!")] or found[0] == ("hm", "")
     assert visible.characters == len("yes!")
 
 
 def test_what_was_held_in_doubt_is_given_out_at_the_end() -> None:
-    visible = Visible(lambda t: ("", t.rstrip("<")), lambda t: ("", t))
+    visible = AnswerSplitter(lambda t: ("", t.rstrip("<")), lambda t: ("", t))
     assert [visible.push("a<"), visible.push("", last=True)] == [("", "a"), ("", "<")]

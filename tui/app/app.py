@@ -19,24 +19,24 @@ from textual.theme import BUILTIN_THEMES
 from textual.theme import Theme as TextualTheme
 
 from tui.app.screens.base import BaseScreen
-from tui.app.style.appearance import Look
+from tui.app.style.appearance import Appearance
 from tui.app.style.theme_folder import ThemeFolders
 from tui.app.style.themes import ROLES, Theme
 from tui.app.terminal import capabilities
-from tui.app.terminal.terminal_writer import OutputApp
-from tui.app.widgets.drawn import Drawn
-from tui.app.widgets.keys_bar import keys_of
+from tui.app.terminal.terminal_writer import TerminalWriterApp
+from tui.app.widgets.keys_bar import active_keys
+from tui.app.widgets.line_widget import LineWidget
 from tui.host import paths, secrets
 from tui.text.sanitise import clean
 
-_AGAIN_S = 5.0
-_LOOK_S = 1.0
+_CONFIRM_LEAVE_S = 5.0
+_THEME_POLL_S = 1.0
 """How often the user's own themes are looked at."""
-_FORGET_S = 60.0
+_CLEAR_WIDTHS_S = 60.0
 INTERRUPTED = 130
 
 
-class DuibiApp(OutputApp):
+class DuibiApp(TerminalWriterApp):
     """Shows one first screen; its result is the exit code or what a screen exits with."""
 
     CSS_PATH = "app.tcss"
@@ -53,28 +53,28 @@ class DuibiApp(OutputApp):
 
     def __init__(
         self,
-        look: Look,
+        appearance: Appearance,
         themes: ThemeFolders,
-        first: Callable[[], Screen[Any]],
-        keys: dict[str, str],
+        first_screen: Callable[[], Screen[Any]],
+        custom_keys: dict[str, str],
         stock_output: bool = False,
     ) -> None:
-        self.look, self._themes, self._first = look, themes, first
+        self.appearance, self._themes, self._first_screen = appearance, themes, first_screen
         super().__init__(stock_output, ansi_color=True)
         self.animation_level = "none"
-        self._wanted_keys = keys
-        self._asked_at = -_AGAIN_S
+        self._custom_keys = custom_keys
+        self._leave_asked_at = -_CONFIRM_LEAVE_S
         self.ended_by: signal.Signals | None = None
         """The signal that ended the screen, if one did."""
         for theme in themes.themes.values():
-            self.register_theme(_textual(theme))
+            self.register_theme(_textual_theme(theme))
         # As an assignment would do it after the first paint, by parsing every style anew.
-        self.set_reactive(App.theme, look.theme.name)
+        self.set_reactive(App.theme, appearance.theme.name)
         self.stylesheet.set_variables(self.get_css_variables())
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The variables of the style sheet, for before a theme is in use."""
-        return _variables(self.look.theme)
+        return _css_variables(self.appearance.theme)
 
     async def on_mount(self) -> None:
         """Listen to signals, set the keys, show the first screen."""
@@ -84,37 +84,37 @@ class DuibiApp(OutputApp):
                 loop.add_signal_handler(number, self._end_by, number)
             except (ValueError, RuntimeError):
                 break  # not in the main thread, as under a test: nobody sends signals there
-        await self.push_screen(self._first())
-        if self._wanted_keys:
+        await self.push_screen(self._first_screen())
+        if self._custom_keys:
             from tui.app import keymap
 
-            self.set_keymap(self._wanted_keys)
-            for remark in keymap.remarks(self._wanted_keys, type(self), self.look):
-                self._tell(remark, "warning")
+            self.set_keymap(self._custom_keys)
+            for remark in keymap.problems(self._custom_keys, type(self), self.appearance):
+                self._show_notice(remark, "warning")
         for error in self._themes.errors:
-            self._tell(error.message, "warning")
-        for remark in capabilities.remarks(os.environ, self.look):
-            self._tell(remark, "warning")
-        self.set_interval(_LOOK_S, self._look_at_themes)
-        self.set_interval(_FORGET_S, _forget_widths)
-        if folder := paths.settle():
-            self._tell(self.look.say("start.settled", folder=str(folder)))
-        self.call_after_refresh(_collect_only_what_is_new)
+            self._show_notice(error.message, "warning")
+        for remark in capabilities.limitations(os.environ, self.appearance):
+            self._show_notice(remark, "warning")
+        self.set_interval(_THEME_POLL_S, self._reload_changed_themes)
+        self.set_interval(_CLEAR_WIDTHS_S, _clear_width_cache)
+        if folder := paths.adopt_persistent_dir():
+            self._show_notice(self.appearance.say("start.settled", folder=str(folder)))
+        self.call_after_refresh(_freeze_startup_objects)
 
     def _end_by(self, number: signal.Signals) -> None:
         self.ended_by = number
         self.exit(INTERRUPTED)
 
-    def _tell(self, text: str, severity: Any = "information") -> None:
+    def _show_notice(self, text: str, severity: Any = "information") -> None:
         self.notify(clean(text), severity=severity, markup=False)
 
     def action_leave(self) -> None:
         """Leave; while answers are running only when asked twice."""
         now = asyncio.get_running_loop().time()
-        why = [s.why_stay() for s in self.screen_stack if isinstance(s, BaseScreen)]
-        if any(why) and now - self._asked_at > _AGAIN_S:
-            self._asked_at = now
-            self._tell(next(filter(None, why)), "warning")
+        why = [s.reason_to_stay() for s in self.screen_stack if isinstance(s, BaseScreen)]
+        if any(why) and now - self._leave_asked_at > _CONFIRM_LEAVE_S:
+            self._leave_asked_at = now
+            self._show_notice(next(filter(None, why)), "warning")
             return
         self.exit(0)
 
@@ -127,7 +127,7 @@ class DuibiApp(OutputApp):
         from tui.app.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self.look, self.screen))
+            self.push_screen(HelpScreen(self.appearance, self.screen))
 
     def action_redraw(self) -> None:
         """Draw everything anew, over what others wrote."""
@@ -136,37 +136,37 @@ class DuibiApp(OutputApp):
     def action_next_theme(self) -> None:
         """The next theme, round and round."""
         names = sorted(self._themes.themes)
-        after = [name for name in names if name > self.look.theme.name]
+        after = [name for name in names if name > self.appearance.theme.name]
         theme = self._themes.themes[(after or names)[0]]
-        self._wear(theme)
+        self._use_theme(theme)
         self.clear_notifications()
-        self._tell(self.look.say("theme.now", name=theme.name))
+        self._show_notice(self.appearance.say("theme.now", name=theme.name))
 
-    def _wear(self, theme: Theme) -> None:
-        self.look.wear(theme)
+    def _use_theme(self, theme: Theme) -> None:
+        self.appearance.set_theme(theme)
         self.theme = theme.name
         self.refresh_css(animate=False)
         for screen in self.screen_stack:
-            for widget in screen.query(Drawn):
+            for widget in screen.query(LineWidget):
                 widget.refresh()
 
-    def _look_at_themes(self) -> None:
+    def _reload_changed_themes(self) -> None:
         """A theme of the user's own that was written while the screen is up is used at once."""
         told = {error.message for error in self._themes.errors}
-        if not self._themes.changed():
+        if not self._themes.reload_if_changed():
             return
         for error in self._themes.errors:
             if error.message not in told:
-                self._tell(error.message, "warning")
+                self._show_notice(error.message, "warning")
         for theme in self._themes.themes.values():
-            self.register_theme(_textual(theme))
-        now = self._themes.themes.get(self.look.theme.name)
-        if now is not None and now != self.look.theme:
-            self._wear(now)
+            self.register_theme(_textual_theme(theme))
+        now = self._themes.themes.get(self.appearance.theme.name)
+        if now is not None and now != self.appearance.theme:
+            self._use_theme(now)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """The palette: what applies on this screen, in the language of the screen."""
-        names = {id_: (keys, description) for id_, keys, description in keys_of(screen)}
+        names = {id_: (keys, description) for id_, keys, description in active_keys(screen)}
         for active in screen.active_bindings.values():
             binding = active.binding
             if not binding.id or not active.enabled or binding.id not in names:
@@ -174,8 +174,8 @@ class DuibiApp(OutputApp):
             keys, description = names.pop(binding.id)
             if binding.id.rpartition(".")[2].isdigit():
                 continue
-            run = _runner(self, binding.action, active.node)
-            yield SystemCommand(self.look.say(description), keys, run)
+            run = _action_runner(self, binding.action, active.node)
+            yield SystemCommand(self.appearance.say(description), keys, run)
 
     def _fatal_error(self) -> None:
         """Textual would print local variables, which may hold a key: the log gets the
@@ -183,35 +183,40 @@ class DuibiApp(OutputApp):
         path = paths.log_file()
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as log:
-            log.write(f"{stamp} the screen ended\n{secrets.hide(traceback.format_exc())}\n")
-        lines = [self.look.say("crash.line"), self.look.say("crash.log", path=str(path))]
+            log.write(
+                f"{stamp} the screen ended\n{secrets.redact_secrets(traceback.format_exc())}\n"
+            )
+        lines = [
+            self.appearance.say("crash.line"),
+            self.appearance.say("crash.log", path=str(path)),
+        ]
         self._exit_renderables.append(Text("\n".join(lines), no_wrap=True, overflow="ignore"))
         self._close_messages_no_wait()
 
 
-def _forget_widths() -> None:
+def _clear_width_cache() -> None:
     """Rich keeps the last 4096 texts that it measured, most of which never come again."""
     cached_cell_len.cache_clear()
 
 
-def _collect_only_what_is_new() -> None:
+def _freeze_startup_objects() -> None:
     """End of the start (`tui.app.main.make_app`): what is there stays, and is never looked at."""
     gc.freeze()
     gc.enable()
 
 
-def _runner(app: DuibiApp, action: str, node: DOMNode) -> Callable[[], Any]:
+def _action_runner(app: DuibiApp, action: str, node: DOMNode) -> Callable[[], Any]:
     async def run() -> None:
         await app.run_action(action, node)
 
     return run
 
 
-def _variables(theme: Theme) -> dict[str, str]:
+def _css_variables(theme: Theme) -> dict[str, str]:
     return {f"duibi-{role.replace('_', '-')}": theme.css(role) for role in ROLES}
 
 
-def _textual(theme: Theme) -> TextualTheme:
+def _textual_theme(theme: Theme) -> TextualTheme:
     """The theme for Textual's own widgets: prompt, palette, notices. Its style sheets need
     the variables of its themes for native terminal colours."""
     given = BUILTIN_THEMES["ansi-dark" if theme.dark else "ansi-light"].variables
@@ -230,7 +235,7 @@ def _textual(theme: Theme) -> TextualTheme:
         surface=plain["panel"],
         panel=plain["panel"],
         variables=given
-        | _variables(theme)
+        | _css_variables(theme)
         | {
             "block-cursor-background": plain["cursor"],
             "block-cursor-foreground": plain["cursor_text"],

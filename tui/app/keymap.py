@@ -13,33 +13,45 @@ from tui.app.screens.library import LibraryScreen, SearchLine
 from tui.app.screens.models import ModelsScreen
 from tui.app.screens.replay import ReplayScreen
 from tui.app.screens.start import StartScreen
-from tui.app.style.appearance import Look
+from tui.app.style.appearance import Appearance
 from tui.app.widgets.answer_pane import AnswerPane
 from tui.app.widgets.confirm import Confirm
 from tui.app.widgets.judge_bar import StarsBar, VotesBar
 from tui.app.widgets.menu import Menu
-from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.prompt import PromptInput
 
 
-def remarks(keys: dict[str, str], app: type[DOMNode], look: Look) -> list[str]:
+def problems(keys: dict[str, str], app: type[DOMNode], appearance: Appearance) -> list[str]:
     """What is wrong with a keymap: ids that no binding has, keys given to two actions."""
     boards = (CompareScreen, ReplayScreen, DifferencesScreen)
     screens = (app, *boards, StartScreen, LibraryScreen, ModelsScreen, HelpScreen)
-    widgets = (AnswerPane, Prompt, SearchLine, Menu, StarsBar, VotesBar, DiffView, Page, Confirm)
+    widgets = (
+        AnswerPane,
+        PromptInput,
+        SearchLine,
+        Menu,
+        StarsBar,
+        VotesBar,
+        DiffView,
+        Page,
+        Confirm,
+    )
     holders: tuple[type[DOMNode], ...] = (*screens, *widgets)
-    bound = {holder: _bindings(holder) for holder in holders}
+    bound = {holder: _default_keys(holder) for holder in holders}
     known = {id_ for ids in bound.values() for id_ in ids}
     found = []
     for id_ in keys:
         if id_ not in known:
             near = difflib.get_close_matches(id_, sorted(known), 1)
             key = "keys.unknown_near" if near else "keys.unknown"
-            found.append(look.say(key, id=id_, near="".join(near)))
-    clashes = {clash for ids in bound.values() for clash in _clashes(ids | _only(keys, ids))}
-    return found + [look.say("keys.clash", key=key, ids=ids) for key, ids in sorted(clashes)]
+            found.append(appearance.say(key, id=id_, near="".join(near)))
+    clashes = {
+        clash for ids in bound.values() for clash in _clashes(ids | _overrides_of(keys, ids))
+    }
+    return found + [appearance.say("keys.clash", key=key, ids=ids) for key, ids in sorted(clashes)]
 
 
-def _bindings(holder: type[DOMNode]) -> dict[str, str]:
+def _default_keys(holder: type[DOMNode]) -> dict[str, str]:
     """Id -> default keys of all bindings of a class and its bases."""
     return {
         binding.id: binding.key
@@ -49,7 +61,7 @@ def _bindings(holder: type[DOMNode]) -> dict[str, str]:
     }
 
 
-def _only(keys: dict[str, str], ids: dict[str, str]) -> dict[str, str]:
+def _overrides_of(keys: dict[str, str], ids: dict[str, str]) -> dict[str, str]:
     return {id_: wanted for id_, wanted in keys.items() if id_ in ids}
 
 

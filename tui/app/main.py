@@ -18,53 +18,53 @@ if TYPE_CHECKING:
 
     from tui.app.app import DuibiApp
     from tui.app.screens.compare import LiveRun
-    from tui.app.screens.model_rows import Here
+    from tui.app.screens.model_rows import ModelSurvey
     from tui.app.screens.start import StartScreen
-    from tui.app.style.appearance import Look
+    from tui.app.style.appearance import Appearance
     from tui.sessions.player import Player
 
-OpenModels = Callable[[list[str], Settings], int]
+CompareModels = Callable[[list[str], Settings], int]
 """Opens a comparison of model references: fetches, begins a run, shows it."""
 
-OpenSession = Callable[[str, Settings], int]
+ResumeSession = Callable[[str, Settings], int]
 """Goes on with an interrupted session."""
 
 
 def show_start(
     settings: Settings,
-    open_models: OpenModels | None = None,
-    open_session: OpenSession | None = None,
+    compare_models: CompareModels | None = None,
+    resume_session: ResumeSession | None = None,
 ) -> int:
-    """The start screen. ``open_models`` opens what is chosen under models; without it only
-    recordings are offered. ``open_session`` goes on with what is chosen in the library.
+    """The start screen. ``compare_models`` opens what is chosen under models; without it only
+    recordings are offered. ``resume_session`` goes on with what is chosen in the library.
 
     Raises:
         UserError: there is no terminal, or the theme is not known.
     """
-    _before_textual()
+    _prepare_textual()
 
-    def first(look: "Look") -> "Screen[Any]":
-        offer = open_models is not None
-        return start_screen(settings, look, offer)
+    def first(appearance: "Appearance") -> "Screen[Any]":
+        offer = compare_models is not None
+        return start_screen(settings, appearance, offer)
 
     result = _run(make_app(settings, first), settings)
-    return _ended(result, settings, open_session, open_models)
+    return _after_screen(result, settings, resume_session, compare_models)
 
 
-def show_models(settings: Settings, open_models: OpenModels) -> int:
-    """The models screen alone; ``open_models`` opens what is chosen there.
+def show_models(settings: Settings, compare_models: CompareModels) -> int:
+    """The models screen alone; ``compare_models`` opens what is chosen there.
 
     Raises:
         UserError: there is no terminal, or the theme is not known.
     """
-    _before_textual()
+    _prepare_textual()
     from tui.app.screens.models import ModelsScreen
 
-    def first(look: "Look") -> "Screen[Any]":
-        return ModelsScreen(look, lambda: look_around(settings), settings.questions)
+    def first(appearance: "Appearance") -> "Screen[Any]":
+        return ModelsScreen(appearance, lambda: survey_models(settings), settings.questions)
 
     result = _run(make_app(settings, first), settings)
-    return _ended(result, settings, None, open_models)
+    return _after_screen(result, settings, None, compare_models)
 
 
 def show_run(run: "LiveRun", settings: Settings) -> int:
@@ -75,13 +75,13 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
     Raises:
         UserError: there is no terminal, or the theme is not known.
     """
-    _before_textual()
+    _prepare_textual()
     from tui.app.screens.compare import CompareScreen
 
     screens: list[CompareScreen] = []
 
-    def first(look: "Look") -> "Screen[Any]":
-        screens.append(CompareScreen(look, run, settings.sessions_dir))
+    def first(appearance: "Appearance") -> "Screen[Any]":
+        screens.append(CompareScreen(appearance, run, settings.sessions_dir))
         return screens[0]
 
     status = "interrupted"
@@ -94,9 +94,9 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
             status = "closed" if app.return_code == 0 else "crashed"
     finally:
         run.close(status)
-        from tui.sessions.save_fallback import last_words
+        from tui.sessions.save_fallback import ensure_saved
 
-        if words := last_words(run):
+        if words := ensure_saved(run):
             print(clean(f"duibi: {words}"), file=sys.stderr)
     if result or not screens:
         return result if isinstance(result, int) else app.return_code or 0
@@ -104,43 +104,45 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
 
 
 def show_replay(
-    player: "Player", path: Path, settings: Settings, open_session: OpenSession | None = None
+    player: "Player", path: Path, settings: Settings, resume_session: ResumeSession | None = None
 ) -> int:
-    """A recorded session of ``path``, played by ``player``; ``open_session`` as in
+    """A recorded session of ``path``, played by ``player``; ``resume_session`` as in
     `show_start`.
 
     Raises:
         UserError: there is no terminal, or the theme is not known.
     """
-    _before_textual()
+    _prepare_textual()
     from tui.app.screens.replay import ReplayScreen
 
-    def first(look: "Look") -> "Screen[Any]":
-        return ReplayScreen(look, player, path, settings.sessions_dir)
+    def first(appearance: "Appearance") -> "Screen[Any]":
+        return ReplayScreen(appearance, player, path, settings.sessions_dir)
 
-    return _ended(_run(make_app(settings, first), settings), settings, open_session)
+    return _after_screen(_run(make_app(settings, first), settings), settings, resume_session)
 
 
-def _ended(
+def _after_screen(
     result: Any,
     settings: Settings,
-    open_session: OpenSession | None,
-    open_models: OpenModels | None = None,
+    resume_session: ResumeSession | None,
+    compare_models: CompareModels | None = None,
 ) -> int:
     """What follows the end of a screen: its exit code, models to open, or a session that
     goes on."""
-    from tui.app.screens.base import Choice, Continue
+    from tui.app.screens.base import ModelSelection, SessionToResume
 
-    if isinstance(result, Choice) and open_models is not None:
-        return open_models(list(result.references), replace(settings, questions=result.questions))
-    if not isinstance(result, Continue):
+    if isinstance(result, ModelSelection) and compare_models is not None:
+        return compare_models(
+            list(result.references), replace(settings, questions=result.questions)
+        )
+    if not isinstance(result, SessionToResume):
         return result if isinstance(result, int) else 0
-    if open_session is None:
+    if resume_session is None:
         raise UserError("this command cannot go on with a run", f"`duibi --resume {result.path}`")
-    return open_session(str(result.path), settings)
+    return resume_session(str(result.path), settings)
 
 
-def _before_textual() -> None:
+def _prepare_textual() -> None:
     """What must be so when Textual is imported, and makes the import short."""
     # Textual reads both when it is imported: with kitty's keys some terminals lose the input
     # method; the frames are those of the tick and the keys, the rate only how late they are.
@@ -150,15 +152,17 @@ def _before_textual() -> None:
     gc.disable()
 
 
-def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "DuibiApp":
+def make_app(
+    settings: Settings, first_screen: Callable[["Appearance"], "Screen[Any]"]
+) -> "DuibiApp":
     """The application around a first screen, in the settings' theme, language and keys.
 
     Raises:
         UserError: the theme is not known.
     """
-    _before_textual()
+    _prepare_textual()
     from tui.app.app import DuibiApp
-    from tui.app.style.appearance import Look
+    from tui.app.style.appearance import Appearance
     from tui.app.style.messages import Messages
     from tui.app.style.theme_folder import ThemeFolders
 
@@ -171,11 +175,17 @@ def make_app(settings: Settings, first: Callable[["Look"], "Screen[Any]"]) -> "D
         raise UserError(
             say("theme.unknown", name=settings.theme, known=known), "choose one with --theme"
         )
-    look = Look(chosen, say, settings.pictures)
-    return DuibiApp(look, themes, lambda: first(look), settings.keys, settings.output == "stock")
+    appearance = Appearance(chosen, say, settings.pictures)
+    return DuibiApp(
+        appearance,
+        themes,
+        lambda: first_screen(appearance),
+        settings.keys,
+        settings.output == "stock",
+    )
 
 
-def _terminal() -> None:
+def _require_terminal() -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError(
             "the screen needs a terminal", "use `duibi run`, or `--plain` with replay, on a pipe"
@@ -183,66 +193,66 @@ def _terminal() -> None:
 
 
 def _run(app: "DuibiApp", settings: Settings) -> Any:
-    _terminal()
+    _require_terminal()
     result = app.run(mouse=settings.mouse)
     return app.return_code if result is None else result
 
 
-def start_screen(settings: Settings, look: "Look", offer_models: bool) -> "StartScreen":
+def start_screen(settings: Settings, appearance: "Appearance", offer_models: bool) -> "StartScreen":
     """The start screen over this machine's recordings, models and question sets."""
-    from tui.app.screens.start import Found, Offer, StartScreen
+    from tui.app.screens.start import ModelOffer, StartContents, StartScreen
     from tui.questions import BUILT_IN, load
     from tui.sessions import library
 
-    def found() -> Found:
-        return Found(
+    def found() -> StartContents:
+        return StartContents(
             sorted(library.entries(paths.bundled("sessions")), key=lambda entry: entry.name),
             library.entries(settings.sessions_dir),
             [(name, load(name).title or name) for name in BUILT_IN] if offer_models else [],
         )
 
-    def models() -> list[Offer]:
+    def models() -> list[ModelOffer]:
         if not offer_models:
             return []
-        from tui.app.style.figures import memory
         from tui.models import demo
-        from tui.models.inventory import look as look_here
+        from tui.models.inventory import find_models
+        from tui.text.units import format_memory
 
-        remark = look.say("start.demo_here" if demo.present() else "start.demo_fetch")
-        offers = [Offer(("demo@bf16", "demo@fp32"), look.say("start.demo"), remark)]
-        for one in look_here(settings.aliases, settings.model_folders, settings.services):
+        remark = appearance.say("start.demo_here" if demo.is_present() else "start.demo_fetch")
+        offers = [ModelOffer(("demo@bf16", "demo@fp32"), appearance.say("start.demo"), remark)]
+        for one in find_models(settings.aliases, settings.model_folders, settings.services):
             if one.reference != "demo" and one.state == "complete":
                 words = "  ".join(
-                    part for part in (one.family, one.dtype, memory(one.size)) if part
+                    part for part in (one.family, one.dtype, format_memory(one.size)) if part
                 )
-                offers.append(Offer((one.reference,), one.label, words))
+                offers.append(ModelOffer((one.reference,), one.label, words))
         return offers
 
-    around = (lambda: look_around(settings)) if offer_models else None
-    return StartScreen(look, settings.sessions_dir, found, models, settings.questions, around)
+    around = (lambda: survey_models(settings)) if offer_models else None
+    return StartScreen(appearance, settings.sessions_dir, found, models, settings.questions, around)
 
 
-def look_around(settings: Settings) -> "Here":
+def survey_models(settings: Settings) -> "ModelSurvey":
     """What the models screen shows; takes up to seconds on a network disk.
 
     Raises:
         UserError: the memory limit in the environment is no size.
     """
-    from tui.app.screens.model_rows import Here
+    from tui.app.screens.model_rows import ModelSurvey
     from tui.host import filesystem, memory
     from tui.models import demo
     from tui.models.caches import modelscope_caches
     from tui.models.catalogue import suggestions
-    from tui.models.discover import of_demo
-    from tui.models.inventory import look
+    from tui.models.discover import find_demo
+    from tui.models.inventory import find_models
 
-    found = look(settings.aliases, settings.model_folders, settings.services)
-    if not demo.present():
-        found.insert(0, of_demo())
+    found = find_models(settings.aliases, settings.model_folders, settings.services)
+    if not demo.is_present():
+        found.insert(0, find_demo())
     known = {one.reference.lower() for one in found}
-    return Here(
+    return ModelSurvey(
         found,
         [one for one in suggestions() if one.reference.lower() not in known],
-        memory.reading().free,
-        filesystem.free(modelscope_caches()[0]),
+        memory.read_memory().free,
+        filesystem.free_bytes(modelscope_caches()[0]),
     )

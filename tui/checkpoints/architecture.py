@@ -12,7 +12,7 @@ from typing import Any
 
 from tui.checkpoints.weight_headers import WeightsError
 
-LONGEST = 1 << 24
+MAX_SIZE = 1 << 24
 """Largest believable value of any size in a config.json (a vocabulary, a context)."""
 
 
@@ -22,7 +22,7 @@ class Architecture:
 
     ``family`` is ``qwen``, ``chatglm3``, ``baichuan2``, ``llama`` or ``general``;
     ``intermediate`` the width of the feed-forward part, ``context`` the longest prompt
-    plus answer in tokens. ``native`` is False where only the checkpoint's own Python
+    plus answer in tokens. ``is_native`` is False where only the checkpoint's own Python
     code could run it.
     """
 
@@ -36,10 +36,10 @@ class Architecture:
     intermediate: int
     vocab: int
     context: int
-    native: bool = True
+    is_native: bool = True
 
 
-def architecture(config: Mapping[str, Any]) -> Architecture:
+def read_architecture(config: Mapping[str, Any]) -> Architecture:
     """Read a config.json.
 
     Raises:
@@ -49,7 +49,7 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
     kind = config.get("model_type")
     if not isinstance(kind, str) or not kind:
         raise WeightsError("unsupported", "config.json names no model_type")
-    _refuse_other_modes(config)
+    _refuse_other_modalities(config)
     if kind == "qwen":
         return _qwen(config)
     if kind == "chatglm":
@@ -59,7 +59,7 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
     return _general(kind, config)
 
 
-def _refuse_other_modes(config: Mapping[str, Any]) -> None:
+def _refuse_other_modalities(config: Mapping[str, Any]) -> None:
     for key in ("vision_config", "visual", "audio_config", "vision_tower", "mm_vision_tower"):
         if config.get(key):
             raise WeightsError(
@@ -83,7 +83,7 @@ def _size(config: Mapping[str, Any], *keys: str, default: int | None = None) -> 
         value = config.get(key)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LONGEST:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_SIZE:
             raise WeightsError("damaged", f"config.json: {key} cannot be {str(value)[:40]}")
         return value
     if default is None:
@@ -183,11 +183,11 @@ def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
         intermediate=_size(text, "intermediate_size", "n_inner", default=4 * hidden),
         vocab=_size(text, "vocab_size"),
         context=_size(text, "max_position_embeddings", "n_positions", default=2048),
-        native=known_natively(kind),
+        is_native=has_native_class(kind),
     )
 
 
-def known_natively(model_type: str) -> bool:
+def has_native_class(model_type: str) -> bool:
     """Whether the installed transformers has a class of its own for a model type (looked
     up on the disk: importing transformers takes seconds)."""
     spec = importlib.util.find_spec("transformers")

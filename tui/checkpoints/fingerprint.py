@@ -4,7 +4,17 @@ import hashlib
 import os
 from pathlib import Path
 
-_TOLD = (".json", ".jinja", ".model", ".tiktoken", ".txt", ".py", ".safetensors", ".bin", ".gguf")
+_FINGERPRINTED_SUFFIXES = (
+    ".json",
+    ".jinja",
+    ".model",
+    ".tiktoken",
+    ".txt",
+    ".py",
+    ".safetensors",
+    ".bin",
+    ".gguf",
+)
 """Endings of the files of a folder that shape an answer."""
 _SAMPLE = 1 << 16
 _MAX_FILES = 1000
@@ -36,5 +46,7 @@ def fingerprint(checkpoint: Path) -> str:
 def _files(checkpoint: Path) -> list[Path]:
     if not checkpoint.is_dir():
         return [checkpoint]
-    files = (file for file in checkpoint.iterdir() if file.suffix.lower() in _TOLD)
+    files = (
+        file for file in checkpoint.iterdir() if file.suffix.lower() in _FINGERPRINTED_SUFFIXES
+    )
     return sorted(file for file in files if file.is_file())[:_MAX_FILES]

@@ -8,19 +8,19 @@ from tui.host.paths import cache_dir
 
 GGUF_MAGIC = b"GGUF"
 _LFS = b"version https://git-lfs.github.com/spec/v1"
-_POINTER_AT_MOST = 1024
-_SMALLEST_GGUF = 24
-_CONVERSION = 1
+_MAX_POINTER_BYTES = 1024
+_MIN_GGUF_BYTES = 24
+_CONVERSION_VERSION = 1
 """Counts up when the same file would be converted differently."""
-_HEAD = 1 << 20
+_HASHED_BYTES = 1 << 20
 
 
-def conversions() -> Path:
+def conversions_root() -> Path:
     """The folder of all converted copies."""
     return cache_dir() / "converted"
 
 
-def converted_name(gguf: Path) -> str:
+def conversion_name(gguf: Path) -> str:
     """What the folder is called that a GGUF file is converted into.
 
     Hashing all of it would read gigabytes at each start; who writes into the middle of a
@@ -31,16 +31,16 @@ def converted_name(gguf: Path) -> str:
     """
     stat = gguf.stat()
     with gguf.open("rb") as file:
-        head = file.read(_HEAD)
-    told = f"{_CONVERSION} {stat.st_size} {stat.st_mtime_ns} ".encode() + head
+        head = file.read(_HASHED_BYTES)
+    told = f"{_CONVERSION_VERSION} {stat.st_size} {stat.st_mtime_ns} ".encode() + head
     slug = "".join(c if c.isalnum() or c in "._-" else "_" for c in gguf.stem)[:64]
     return f"{slug}-{hashlib.sha256(told).hexdigest()[:16]}"
 
 
-def lfs_pointer(file: Path) -> bool:
+def is_lfs_pointer(file: Path) -> bool:
     """Whether a file is what git leaves in place of a large file that was not pulled."""
     try:
-        if file.stat().st_size > _POINTER_AT_MOST:
+        if file.stat().st_size > _MAX_POINTER_BYTES:
             return False
         with file.open("rb") as opened:
             return opened.read(len(_LFS)) == _LFS
@@ -56,7 +56,7 @@ def check_gguf(file: Path) -> int:
     Raises:
         UserError: it is not there, cannot be read, was not pulled, or is something else.
     """
-    if lfs_pointer(file):
+    if is_lfs_pointer(file):
         raise UserError(
             f"the weights of {file} were not pulled (a git-lfs pointer is in their place)",
             f"run: git -C {file.parent} lfs pull",
@@ -67,6 +67,6 @@ def check_gguf(file: Path) -> int:
         size = file.stat().st_size
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}") from None
-    if magic != GGUF_MAGIC or size < _SMALLEST_GGUF:
+    if magic != GGUF_MAGIC or size < _MIN_GGUF_BYTES:
         raise UserError(f"{file} is not a GGUF file", "fetch it again; it may be cut off")
     return size

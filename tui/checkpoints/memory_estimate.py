@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-BASE = 390_000_000
+BASE_BYTES = 390_000_000
 """Bytes a worker takes without weights: torch, transformers and a tokenizer (measured); a
 quarter of it are mapped libraries."""
 
-_PRIVATE_BASE = 290_000_000
+_PRIVATE_BASE_BYTES = 290_000_000
 """The private part of it."""
 
-RESERVE = 0.04
+ALLOCATOR_SHARE = 0.04
 """Share added for the allocator: `benchmarks/memory.py` compares with what is measured."""
 
-CACHES = 1.5
+KV_CACHE_COPIES = 1.5
 """Parts of the key-value cache are copied when tokens are joined to it, and a conversation's
 past is kept for its next turn."""
 
@@ -20,22 +20,22 @@ BYTES_PER_WEIGHT = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.01, "int4":
 """int8 has a scale for each output; int4 in groups of 32 a scale and a zero point of 8 bits each:
 4.5 bits a weight (of 16 each where torch's kernels are used: 5). Its head has 8."""
 
-BYTES_PER_CACHED = {"fp32": 4, "bf16": 4, "fp16": 2, "int8": 2, "int4": 2}
+BYTES_PER_CACHED_VALUE = {"fp32": 4, "bf16": 4, "fp16": 2, "int8": 2, "int4": 2}
 """Keys and values are kept in the dtype of the activations: on a CPU that is float32 for bf16
 weights, and bf16 for quantised ones."""
 
-_WIDE = {"fp32": 16, "bf16": 16, "fp16": 8, "int8": 8, "int4": 7}
-_NARROW = 20
+_BYTES_PER_INTERMEDIATE = {"fp32": 16, "bf16": 16, "fp16": 8, "int8": 8, "int4": 7}
+_BYTES_PER_HIDDEN = 20
 """Bytes of activations for each token of a prompt while it is read, for each of the
 feed-forward part's and of the hidden values (measured)."""
 
-_REDUCED_BASE = 30_000_000
+_QUANTISED_BASE_BYTES = 30_000_000
 """What int8 and int4 take beside that, whatever their size (measured)."""
 
-_PER_TOKEN = 60_000
+_BYTES_PER_TOKEN_IF_UNKNOWN = 60_000
 """The same where these sizes are not known."""
 
-REDUCED = ("int8", "int4")
+QUANTISED_DTYPES = ("int8", "int4")
 """Formats that are made once and mapped from the cache."""
 
 GGUF_BITS = 4.5
@@ -45,7 +45,7 @@ counted from the file's size; larger layouts are overestimated."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class MemoryShape:
     """What memory depends on besides the weights; zeros where it is not known. ``width`` is
     that of the feed-forward part; ``tied`` that the head is the embeddings; ``stored`` the
     dtype of the files, bf16 if it is not known."""
@@ -60,56 +60,62 @@ class Shape:
     stored: str = ""
 
 
-def predict(parameters: int, dtype: str, shape: Shape, context: int, beside: int = 0) -> int:
+def predict_peak(
+    parameters: int, dtype: str, shape: MemoryShape, context: int, other_tokens: int = 0
+) -> int:
     """Bytes of memory, private and mapped, at the peak of answering with a context of so many
     tokens.
 
-    (base + `weights` + 1.5 * KV cache + activations * context) * 1.04, where the KV cache
+    (base + `weights_bytes` + 1.5 * KV cache + activations * context) * 1.04, where the KV cache
     is 2 * layers * kv_heads * head_dim * bytes for each token of the context, and of those
-    that other answers hold ``beside`` it (keys and values of every layer), and the activations
+    that other answers hold ``other_tokens`` it (keys and values of every layer), and the activations
     of a token are some bytes for each value of its widest layers.
 
     Raises:
         KeyError: the dtype is not one of `BYTES_PER_WEIGHT`.
     """
-    cache = kv_cache(dtype, shape, context + beside)
-    each = shape.width * _WIDE[dtype] + shape.hidden * _NARROW
-    working = CACHES * cache + (each if shape.width else _PER_TOKEN) * context
-    if dtype in REDUCED:
-        working += _REDUCED_BASE
-    return round((BASE + weights(parameters, dtype, shape) + working) * (1 + RESERVE))
+    cache = kv_cache_bytes(dtype, shape, context + other_tokens)
+    each = shape.width * _BYTES_PER_INTERMEDIATE[dtype] + shape.hidden * _BYTES_PER_HIDDEN
+    working = (
+        KV_CACHE_COPIES * cache + (each if shape.width else _BYTES_PER_TOKEN_IF_UNKNOWN) * context
+    )
+    if dtype in QUANTISED_DTYPES:
+        working += _QUANTISED_BASE_BYTES
+    return round(
+        (BASE_BYTES + weights_bytes(parameters, dtype, shape) + working) * (1 + ALLOCATOR_SHARE)
+    )
 
 
-def weights(parameters: int, dtype: str, shape: Shape) -> int:
+def weights_bytes(parameters: int, dtype: str, shape: MemoryShape) -> int:
     """Bytes of the weights that an answer reads: of embeddings that are not the head too,
     only a few rows of a mapped file."""
     size, embeddings = BYTES_PER_WEIGHT[dtype], shape.vocab * shape.hidden
-    if dtype in REDUCED:
+    if dtype in QUANTISED_DTYPES:
         head = embeddings * BYTES_PER_WEIGHT["int8"]
         return int(head + (parameters - embeddings * (1 if shape.tied else 2)) * size)
-    if shape.tied or _is_made(dtype, shape):
+    if shape.tied or _is_converted(dtype, shape):
         return int(parameters * size)
     return int((parameters - embeddings) * size)
 
 
-def loading(parameters: int, dtype: str, shape: Shape) -> int:
+def loading_peak(parameters: int, dtype: str, shape: MemoryShape) -> int:
     """Bytes of private memory at the peak of loading: what the files have in another dtype
     is made anew, everything else is mapped. The files' own pages, which are let go as they
     are read, come on top where nobody else wants the memory."""
-    made = weights(parameters, dtype, shape) if _is_made(dtype, shape) else 0
-    return round((_PRIVATE_BASE + made) * (1 + RESERVE))
+    made = weights_bytes(parameters, dtype, shape) if _is_converted(dtype, shape) else 0
+    return round((_PRIVATE_BASE_BYTES + made) * (1 + ALLOCATOR_SHARE))
 
 
-def _is_made(dtype: str, shape: Shape) -> bool:
-    return dtype not in REDUCED and (shape.stored or "bf16") != dtype
+def _is_converted(dtype: str, shape: MemoryShape) -> bool:
+    return dtype not in QUANTISED_DTYPES and (shape.stored or "bf16") != dtype
 
 
-def kv_cache(dtype: str, shape: Shape, tokens: int) -> int:
+def kv_cache_bytes(dtype: str, shape: MemoryShape, tokens: int) -> int:
     """Bytes of the keys and values of so many tokens."""
     cached = 2 * shape.layers * shape.kv_heads * shape.head_dim * tokens
-    return cached * BYTES_PER_CACHED[dtype]
+    return cached * BYTES_PER_CACHED_VALUE[dtype]
 
 
-def weights_in_gguf(size: int) -> int:
+def max_parameters_in_gguf(size: int) -> int:
     """At most so many weights are in a GGUF file of ``size`` bytes (see `GGUF_BITS`)."""
     return int(size * 8 / GGUF_BITS)

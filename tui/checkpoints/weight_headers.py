@@ -19,15 +19,15 @@ from typing import Any, BinaryIO
 
 from tui.host.errors import UserError
 
-MAX_HEADER = 16 << 20
+MAX_HEADER_BYTES = 16 << 20
 """Largest header or index that is read, in bytes: a million empty tensors in a larger
 one cost seconds and a gigabyte before anything is known to be wrong."""
 
-LFS_START = b"version https://git-lfs.github.com/spec/v1"
+LFS_POINTER_PREFIX = b"version https://git-lfs.github.com/spec/v1"
 SAFETENSORS_INDEX = "model.safetensors.index.json"
 BIN_INDEX = "pytorch_model.bin.index.json"
 
-BYTES = {
+DTYPE_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
     "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
 }  # fmt: skip
@@ -50,7 +50,7 @@ class WeightsError(UserError):
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class TensorHeader:
     """One stored tensor: its name, dtype (safetensors' word), shape and file."""
 
     name: str
@@ -64,7 +64,7 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        return self.elements * BYTES[self.dtype]
+        return self.elements * DTYPE_BYTES[self.dtype]
 
 
 def shard_names(folder: Path) -> list[str]:
@@ -107,7 +107,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_HEADER + 1)
+            raw = file.read(MAX_HEADER_BYTES + 1)
     except FileNotFoundError:
         raise WeightsError(
             "not_found",
@@ -116,9 +116,9 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise WeightsError("not_found", f"{path.name}: {error.strerror}") from None
-    refuse_pointer(path.name, raw)
-    if len(raw) > MAX_HEADER:
-        raise WeightsError("damaged", f"{path.name} is larger than {MAX_HEADER >> 20} MiB")
+    refuse_lfs_pointer(path.name, raw)
+    if len(raw) > MAX_HEADER_BYTES:
+        raise WeightsError("damaged", f"{path.name} is larger than {MAX_HEADER_BYTES >> 20} MiB")
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -130,13 +130,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def refuse_pointer(name: str, start: bytes) -> None:
+def refuse_lfs_pointer(name: str, start: bytes) -> None:
     """Refuse what git leaves in a file's place where git-lfs did not fetch it.
 
     Raises:
         WeightsError: ``start``, the file's first bytes, are those of a pointer.
     """
-    if start.startswith(LFS_START):
+    if start.startswith(LFS_POINTER_PREFIX):
         raise WeightsError(
             "damaged",
             f"{name} is a git-lfs pointer: its content was not pulled",
@@ -144,7 +144,7 @@ def refuse_pointer(name: str, start: bytes) -> None:
         )
 
 
-def read_tensors(folder: Path) -> list[Tensor]:
+def read_tensor_headers(folder: Path) -> list[TensorHeader]:
     """All tensors of a checkpoint folder, from the headers of all of its shards.
 
     Raises:
@@ -155,22 +155,22 @@ def read_tensors(folder: Path) -> list[Tensor]:
     if missing:
         raise WeightsError(
             "damaged",
-            f"{len(missing)} of {len(names)} weight files are missing: {_some(missing)}",
+            f"{len(missing)} of {len(names)} weight files are missing: {_abbreviate(missing)}",
             "finish the download",
         )
-    return [tensor for name in names for tensor in read_file(folder / name)]
+    return [tensor for name in names for tensor in read_file_headers(folder / name)]
 
 
-def read_file(path: Path) -> list[Tensor]:
+def read_file_headers(path: Path) -> list[TensorHeader]:
     """The tensors of one `.safetensors` or `.bin` file.
 
     Raises:
-        WeightsError: as `read_tensors`.
+        WeightsError: as `read_tensor_headers`.
     """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            refuse_pointer(path.name, file.read(len(LFS_START)))
+            refuse_lfs_pointer(path.name, file.read(len(LFS_POINTER_PREFIX)))
             file.seek(0)
             if path.suffix == ".safetensors":
                 return _read_safetensors(path, file, size)
@@ -179,15 +179,15 @@ def read_file(path: Path) -> list[Tensor]:
         raise WeightsError("damaged", f"{path.name}: {error.strerror or error}") from None
 
 
-def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[Tensor]:
+def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[TensorHeader]:
     # Format: u64 header length, JSON header, data
     # (https://huggingface.co/docs/safetensors/index#format).
     start = file.read(8)
     length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-    if length > MAX_HEADER:
+    if length > MAX_HEADER_BYTES:
         raise WeightsError(
             "damaged",
-            f"{path.name}: header of {length / 1e6:.0f} MB (at most {MAX_HEADER >> 20} MiB)",
+            f"{path.name}: header of {length / 1e6:.0f} MB (at most {MAX_HEADER_BYTES >> 20} MiB)",
             "fetch the file again",
         )
     try:
@@ -205,8 +205,8 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[Tensor]:
     end = 0
     tensors = []
     for name, dtype, shape, first, last in entries:
-        tensor = Tensor(name, dtype, shape, path)
-        if dtype not in BYTES:
+        tensor = TensorHeader(name, dtype, shape, path)
+        if dtype not in DTYPE_BYTES:
             raise WeightsError("unsupported", f"{path.name}: {name} is stored as {dtype[:20]}")
         if min(first, *shape) < 0 or tensor.nbytes != last - first:
             raise WeightsError("damaged", f"{path.name}: {name} has not the size it says")
@@ -222,7 +222,7 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[Tensor]:
 
 
 @dataclass(slots=True)
-class _Stored:
+class _PickledTensor:
     """Stand-in for a tensor while a `.bin` header is read."""
 
     dtype: str
@@ -230,12 +230,12 @@ class _Stored:
     key: str
 
 
-def _rebuild(storage: Any, offset: int, shape: Iterable[int], *_: Any) -> _Stored:
+def _rebuild(storage: Any, offset: int, shape: Iterable[int], *_: Any) -> _PickledTensor:
     dtype, key = storage
-    return _Stored(dtype, tuple(int(n) for n in shape), key)
+    return _PickledTensor(dtype, tuple(int(n) for n in shape), key)
 
 
-def _same(value: Any, *_: Any) -> Any:
+def _return_first(value: Any, *_: Any) -> Any:
     return value
 
 
@@ -248,7 +248,7 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _rebuild
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return _same
+            return _return_first
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
         raise WeightsError(
@@ -262,7 +262,7 @@ class _Unpickler(pickle.Unpickler):
         return dtype, str(key)
 
 
-def _read_bin(path: Path, file: BinaryIO) -> list[Tensor]:
+def _read_bin(path: Path, file: BinaryIO) -> list[TensorHeader]:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
@@ -274,7 +274,7 @@ def _read_bin(path: Path, file: BinaryIO) -> list[Tensor]:
     with archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
         inner = next((name for name in sizes if re.fullmatch(r"[^/]+/data\.pkl", name)), None)
-        if inner is None or sizes[inner] > MAX_HEADER:
+        if inner is None or sizes[inner] > MAX_HEADER_BYTES:
             raise WeightsError("damaged", f"{path.name} has no readable list of tensors")
         try:
             with archive.open(inner) as stream:
@@ -294,19 +294,23 @@ def _read_bin(path: Path, file: BinaryIO) -> list[Tensor]:
         ]
 
 
-def _entries(path: Path, loaded: Any) -> list[tuple[Any, _Stored]]:
-    if not isinstance(loaded, dict) or not all(isinstance(v, _Stored) for v in loaded.values()):
+def _entries(path: Path, loaded: Any) -> list[tuple[Any, _PickledTensor]]:
+    if not isinstance(loaded, dict) or not all(
+        isinstance(v, _PickledTensor) for v in loaded.values()
+    ):
         raise WeightsError("unsupported", f"{path.name} holds more than named tensors")
     return list(loaded.items())
 
 
-def _checked(path: Path, name: str, stored: _Stored, sizes: dict[str, int], root: str) -> Tensor:
-    tensor = Tensor(name, stored.dtype, stored.shape, path)
+def _checked(
+    path: Path, name: str, stored: _PickledTensor, sizes: dict[str, int], root: str
+) -> TensorHeader:
+    tensor = TensorHeader(name, stored.dtype, stored.shape, path)
     if tensor.nbytes > sizes.get(f"{root}/data/{stored.key}", 0):
         raise WeightsError("damaged", f"{path.name}: {name} has not the size it says")
     return tensor
 
 
-def _some(names: list[str], limit: int = 3) -> str:
+def _abbreviate(names: list[str], limit: int = 3) -> str:
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown}, and {len(names) - limit} more"

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     usage, configuration or input file, 3 network or provider, 4 does not fit in memory,
     130 interrupted)."""
     args = list(sys.argv[1:] if argv is None else argv)
-    code = call(args)
+    code = run_command_line(args)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -48,12 +48,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def call(args: list[str]) -> int:
+def run_command_line(args: list[str]) -> int:
     """Run the command line; the exit code. Errors are told on stderr, never raised."""
     try:
         return _dispatch(args)
     except UserError as error:
-        _tell(error.message, error.next_step)
+        _print_error(error.message, error.next_step)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -61,7 +61,7 @@ def call(args: list[str]) -> int:
         _discard_stdout()
         return 0
     except Exception as error:
-        return _unexpected(error)
+        return _report_unexpected(error)
     finally:
         splash.wipe()
 
@@ -85,7 +85,7 @@ def _dispatch(args: list[str]) -> int:
 def _invoke(name: str, args: list[str]) -> int:
     from tui.cli.support import logs
 
-    _settle(shown=name == COMPARE and sys.stdout.isatty())
+    _announce_data_folder(shown=name == COMPARE and sys.stdout.isatty())
     logs.configure()
     command = importlib.import_module(f"tui.cli.commands.{name}").command
     import typer.exceptions
@@ -105,14 +105,14 @@ def _invoke(name: str, args: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _settle(shown: bool) -> None:
+def _announce_data_folder(shown: bool) -> None:
     """Say once where everything is kept on a notebook's disk that stays; ``shown``: the
     screen says it."""
     from tui.host import paths
 
-    if (folder := paths.settle()) and not shown:
+    if (folder := paths.adopt_persistent_dir()) and not shown:
         splash.wipe()
-        print(f"duibi: {paths.SETTLED.format(folder=folder)}", file=sys.stderr)
+        print(f"duibi: {paths.ADOPTED_MESSAGE.format(folder=folder)}", file=sys.stderr)
 
 
 def _help() -> str:
@@ -149,16 +149,16 @@ def _refuse_misspelt(args: list[str]) -> None:
         raise UserError(f"no command and no model {word!r}", f"did you mean `duibi {near[0]}`?")
 
 
-def _unexpected(error: Exception) -> int:
+def _report_unexpected(error: Exception) -> int:
     from tui.cli.support import logs
 
-    place = logs.keep_traceback()
+    place = logs.log_traceback()
     where = f"the details are in {place}" if place else "the log could not be written"
-    _tell(f"unexpected {type(error).__name__}; {where}", "please report it with these lines")
+    _print_error(f"unexpected {type(error).__name__}; {where}", "please report it with these lines")
     return 1
 
 
-def _tell(message: str, next_step: str) -> None:
+def _print_error(message: str, next_step: str) -> None:
     from tui.text.sanitise import clean
 
     splash.wipe()

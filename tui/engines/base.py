@@ -10,7 +10,7 @@ from tui.host.errors import UserError
 EXIT_CODES = {"out_of_memory": 4, "network": 3, "provider": 3}
 """Exit codes of causes that are not the command line's own mistake."""
 
-Timed = tuple[int, Body]
+TimedBody = tuple[int, Body]
 """When it happened (`time.monotonic_ns`, measured where it happened) and what."""
 
 
@@ -23,7 +23,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingOptions:
     """How to choose tokens; None leaves the model's own default.
 
     ``greedy`` overrides temperature, top_p and top_k, never the repetition penalty.
@@ -48,7 +48,7 @@ class Request:
     answer: int
     messages: tuple[Message, ...]
     max_new_tokens: int
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
     question: str = ""
     background: bool = False
 
@@ -71,7 +71,7 @@ class Engine(Protocol):
     `memory` and `close` from any.
     """
 
-    computes_here: bool
+    uses_local_cores: bool
     """Whether it uses this machine's cores, so that the conductor shares them out."""
 
     def load(self, progress: Callable[[int, Body], None]) -> Loaded:
@@ -82,7 +82,7 @@ class Engine(Protocol):
         """
         ...
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[TimedBody]:
         """Events of the answers as they happen; each request ends in exactly one
         `Answered`, `Failed` or `Cancelled`. Never raises for what the model or the
         machine does; a lost worker fails the open requests, and `load` restarts it."""
@@ -114,7 +114,7 @@ class Supervised(Protocol):
         """One line while the process does not respond, else nothing. It may come back."""
         ...
 
-    def lost(self) -> Failed | None:
+    def unexpected_exit(self) -> Failed | None:
         """Why the process is gone, where nobody ended it; None while it lives, and once
         the engine was closed."""
         ...

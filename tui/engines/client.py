@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
-from tui.engines.errors import Fault
+from tui.engines.errors import ServiceError
 from tui.engines.secret import Secret
 from tui.services import Service
 
@@ -27,14 +27,14 @@ def key_of(service: Service, environ: Mapping[str, str] | None = None) -> Secret
         return Secret()
     key = Secret((os.environ if environ is None else environ).get(variable, "").strip())
     if not key and service.key_required:
-        raise Fault(
+        raise ServiceError(
             "missing_key",
             f"{variable} is not set: {service.title or service.name} needs an API key",
             f"export {variable}=...",
         )
     # Anything else would come back inside the HTTP library's error message.
     if not all("!" <= c <= "~" for c in key.reveal()) or len(key.reveal()) > _LONGEST_KEY:
-        raise Fault("bad_key", f"{variable} holds characters that no key has")
+        raise ServiceError("bad_key", f"{variable} holds characters that no key has")
     return key
 
 
@@ -75,9 +75,13 @@ def open_client(service: Service, key: Secret) -> "httpx.AsyncClient":
             headers={"Accept-Encoding": "identity", "User-Agent": "duibi"},
         )
     except ImportError:
-        raise Fault("proxy", "a SOCKS proxy needs a package", "pip install socksio") from None
+        raise ServiceError(
+            "proxy", "a SOCKS proxy needs a package", "pip install socksio"
+        ) from None
     except (ValueError, httpx.InvalidURL):
-        raise Fault("proxy", "a proxy in the environment is no URL that can be used") from None
+        raise ServiceError(
+            "proxy", "a proxy in the environment is no URL that can be used"
+        ) from None
 
 
 def _certificates() -> ssl.SSLContext:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui.engines.base import Request
-from tui.engines.errors import Fault, cause_of, remark, said_by
-from tui.engines.secret import NONE, Secret
+from tui.engines.errors import ServiceError, cause_from_status, code_and_message, quote_text
+from tui.engines.secret import NO_SECRET, Secret
 from tui.engines.sse import ServerEvent
 from tui.services import Service
-from tui.text.reasoning import Stream
+from tui.text.reasoning import ReasoningParser
 
-DONE = "[DONE]"
+DONE_MARK = "[DONE]"
 LONGEST_ANSWER = 4 * 1024 * 1024
 """Characters an answer may have: no model writes that much, a broken server may."""
 
@@ -20,14 +20,16 @@ _LENGTH = frozenset(("length", "max_tokens"))
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextPiece:
     """Text that arrived, of the answer or of the reasoning before it."""
 
     text: str
     reasoning: bool = False
 
 
-def body_of(request: Request, model: str, service: Service) -> tuple[dict[str, Any], list[str]]:
+def request_body(
+    request: Request, model: str, service: Service
+) -> tuple[dict[str, Any], list[str]]:
     """The JSON body of a request, and the names of parameters that the service does not take."""
     sampling = request.sampling
     wanted: dict[str, Any] = {
@@ -56,100 +58,102 @@ class Completion:
     """What has been received of one answer.
 
     ``finish`` is empty until the service said that the answer is complete (``stop``) or at
-    its limit (``length``); ``trouble`` is why it ended in any other way, once it did.
+    its limit (``length``); ``fault`` is why it ended in any other way, once it did.
     ``is_over`` says that nothing more will come, ``has_begun`` that a token arrived.
     """
 
-    def __init__(self, host: str, secret: Secret = NONE) -> None:
+    def __init__(self, host: str, secret: Secret = NO_SECRET) -> None:
         self.finish = ""
-        self.trouble: Fault | None = None
+        self.fault: ServiceError | None = None
         self.is_over = False
         self.has_begun = False
         self.prompt_tokens: int | None = None
         self.output_tokens: int | None = None
-        self.parts: list[str] = []
-        self.reasoning: list[str] = []
+        self.text_pieces: list[str] = []
+        self.reasoning_pieces: list[str] = []
         self._host, self._secret = host, secret
         self._size = 0
-        self._half = {False: "", True: ""}
+        self._half_surrogate = {False: "", True: ""}
         # For servers that leave the thoughts in the answer: those without a reasoning parser.
-        self._thoughts = Stream()
+        self._reasoning_stream = ReasoningParser()
 
-    def take(self, event: ServerEvent) -> list[Piece]:
+    def feed(self, event: ServerEvent) -> list[TextPiece]:
         """The pieces of text in one event.
 
         Raises:
             Fault: the server reports an error, or sends what is no part of a completion.
         """
-        if event.data.strip() == DONE:
+        if event.data.strip() == DONE_MARK:
             self.is_over = True
             return []
         try:
             data = json.loads(event.data)
         except (ValueError, RecursionError):
             if event.type == "error":
-                raise self._reported("", event.data) from None
-            raise Fault("malformed", f"{self._host} sends a line that is not JSON") from None
+                raise self._server_fault("", event.data) from None
+            raise ServiceError("malformed", f"{self._host} sends a line that is not JSON") from None
         if not isinstance(data, dict):
-            raise Fault("malformed", f"{self._host} sends a line that is no JSON object")
+            raise ServiceError("malformed", f"{self._host} sends a line that is no JSON object")
         if data.get("error") or event.type == "error":
-            raise self._reported(*said_by(data))
+            raise self._server_fault(*code_and_message(data))
         self._take_usage(data.get("usage"))
         choices = data.get("choices")
         if choices is not None and not isinstance(choices, list):
-            raise Fault("malformed", f"{self._host} sends choices that are no list")
+            raise ServiceError("malformed", f"{self._host} sends choices that are no list")
         return [piece for choice in choices or () for piece in self._take_choice(choice)]
 
-    def _take_choice(self, choice: Any) -> list[Piece]:
+    def _take_choice(self, choice: Any) -> list[TextPiece]:
         if not isinstance(choice, dict):
-            raise Fault("malformed", f"{self._host} sends a choice that is no object")
+            raise ServiceError("malformed", f"{self._host} sends a choice that is no object")
         if choice.get("index") not in (None, 0):
             return []
         delta = choice.get("delta")
         delta = delta if isinstance(delta, dict) else {}
         thought = _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))
         said = _text(delta.get("content")) or _text(delta.get("refusal"))
-        divided = self._thoughts.feed(said) if said else []
+        divided = self._reasoning_stream.feed(said) if said else []
         finish = choice.get("finish_reason")
         if finish:
-            divided += self._thoughts.finish()
-            self._end(str(finish))
+            divided += self._reasoning_stream.finish()
+            self._set_finish(str(finish))
         elif said and not divided and not self.has_begun:
             # What it belongs to is not clear yet, but it is the first token.
             self.has_begun = True
-            return [Piece("")]
+            return [TextPiece("")]
         pieces = []
         for text, reasoning in ((thought, True), *divided):
-            if text and (whole := self._whole(text, reasoning)):
-                pieces.append(Piece(whole, reasoning))
+            if text and (whole := self._whole_characters(text, reasoning)):
+                pieces.append(TextPiece(whole, reasoning))
         return pieces
 
-    def _whole(self, text: str, reasoning: bool) -> str:
+    def _whole_characters(self, text: str, reasoning: bool) -> str:
         """Text in whole characters: JSON may cut one in two escaped halves (surrogates), and
         a half that stays alone cannot be written to a file."""
         self._size += len(text)
         if self._size > LONGEST_ANSWER:
-            raise Fault("oversized", f"{self._host} sends more than {LONGEST_ANSWER} characters")
-        text = self._half[reasoning] + text
-        self._half[reasoning] = ""
+            raise ServiceError(
+                "oversized", f"{self._host} sends more than {LONGEST_ANSWER} characters"
+            )
+        text = self._half_surrogate[reasoning] + text
+        self._half_surrogate[reasoning] = ""
         if "\ud800" <= text[-1] <= "\udbff":
-            text, self._half[reasoning] = text[:-1], text[-1]
+            text, self._half_surrogate[reasoning] = text[:-1], text[-1]
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if text:
             self.has_begun = True
-            (self.reasoning if reasoning else self.parts).append(text)
+            (self.reasoning_pieces if reasoning else self.text_pieces).append(text)
         return text
 
-    def _end(self, finish: str) -> None:
+    def _set_finish(self, finish: str) -> None:
         if finish in _STOP:
             self.finish = "stop"
         elif finish in _LENGTH:
             self.finish = "length"
         elif finish == "content_filter":
-            self.trouble = Fault("content_filter", f"{self._host} withheld the answer")
+            self.fault = ServiceError("content_filter", f"{self._host} withheld the answer")
         else:
-            reason = remark(finish, self._secret)
-            self.trouble = Fault("unfinished", f"{self._host} stopped the answer: {reason}")
+            reason = quote_text(finish, self._secret)
+            self.fault = ServiceError("unfinished", f"{self._host} stopped the answer: {reason}")
 
     def _take_usage(self, usage: Any) -> None:
         if not isinstance(usage, dict):
@@ -160,9 +164,9 @@ class Completion:
         if type(output) is int and 0 < output < 2**31:
             self.output_tokens = output
 
-    def _reported(self, code: str, said: str) -> Fault:
-        said = remark(said or code or "an error without a word", self._secret)
-        return Fault(cause_of(500, code, said), f"{self._host} reports: {said}")
+    def _server_fault(self, code: str, said: str) -> ServiceError:
+        said = quote_text(said or code or "an error without a word", self._secret)
+        return ServiceError(cause_from_status(500, code, said), f"{self._host} reports: {said}")
 
 
 def _text(value: Any) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tui.engines import model_list
-from tui.engines.base import Request, Timed
+from tui.engines.base import Request, TimedBody
 from tui.engines.client import exposes_key, key_of, open_client
-from tui.engines.completion import body_of
-from tui.engines.errors import Fault, of_exception
-from tui.engines.http_attempt import Emit, Exchange
+from tui.engines.completion import request_body
+from tui.engines.errors import ServiceError, error_from_exception
+from tui.engines.http_attempt import Emit, HttpAttempt
 from tui.engines.limiter import Limiter
 from tui.engines.secret import Secret
 from tui.events import Answered, Body, Cancelled, Failed, Load, Loaded, Note, Started
@@ -23,9 +23,9 @@ from tui.services import Service
 if TYPE_CHECKING:
     import httpx
 
-RETRIES = 2
-FIRST_WAIT_S = 1.0
-LONGEST_WAIT_S = 60.0
+MAX_RETRIES = 2
+FIRST_BACKOFF_S = 1.0
+MAX_BACKOFF_S = 60.0
 _T = TypeVar("_T")
 
 
@@ -33,13 +33,13 @@ class EndpointEngine:
     """A model that a service computes; nothing of it is held here. ``concurrency`` is how
     many answers are worth asking for at once.
 
-    ``limiter`` is shared by the engines of one service; ``first_wait_s`` (None: `FIRST_WAIT_S`)
+    ``limiter`` is shared by the engines of one service; ``first_backoff_s`` (None: `FIRST_BACKOFF_S`)
     is the pause before the first repetition where the service names none, and four times that
     before the second.
     The key is read at each `load`, from ``environ`` (None: the program's own environment).
     """
 
-    computes_here = False
+    uses_local_cores = False
 
     def __init__(
         self,
@@ -47,18 +47,18 @@ class EndpointEngine:
         model: str,
         limiter: Limiter | None = None,
         environ: Mapping[str, str] | None = None,
-        first_wait_s: float | None = None,
+        first_backoff_s: float | None = None,
     ) -> None:
         self.service, self.model = service, model
         self.concurrency = service.concurrency
         self._limiter = limiter or Limiter(service.concurrency)
         self._environ = environ
-        self._first_wait_s = FIRST_WAIT_S if first_wait_s is None else first_wait_s
+        self._first_backoff_s = FIRST_BACKOFF_S if first_backoff_s is None else first_backoff_s
         self._key = Secret()
         self._http: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: dict[int, asyncio.Task[Body]] = {}
-        self._loading: asyncio.Task[Any] | None = None
+        self._check_task: asyncio.Task[Any] | None = None
         self._lock = threading.Lock()
 
     def load(self, progress: Callable[[int, Body], None]) -> Loaded:
@@ -73,10 +73,10 @@ class EndpointEngine:
         progress(started, Load("connect"))
         try:
             self._key = key_of(self.service, self._environ)
-            notes = self._check(progress)
-        except Fault as fault:
+            notes = self._check_in_loop(progress)
+        except ServiceError as fault:
             self.close()
-            raise fault.error() from None
+            raise fault.to_engine_error() from None
         if exposes_key(self.service, self._key):
             notes.insert(0, f"the key goes to {self.service.host} unencrypted: use https")
         return Loaded(
@@ -87,13 +87,13 @@ class EndpointEngine:
             notes=notes,
         )
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[TimedBody]:
         """Ask all of them, as many at once as the service's limit allows. May be called by
         several threads at once; the limit holds for all of them together."""
-        arrived: queue.SimpleQueue[Timed] = queue.SimpleQueue()
+        arrived: queue.SimpleQueue[TimedBody] = queue.SimpleQueue()
         with self._lock:  # so that `close` comes either before all of them or after
             for request in requests:
-                self._running().call_soon_threadsafe(self._begin, request, arrived)
+                self._ensure_loop().call_soon_threadsafe(self._start_task, request, arrived)
         open_ = {request.answer for request in requests}
         try:
             while open_:
@@ -129,40 +129,40 @@ class EndpointEngine:
 
     # -- the thread of the connections ------------------------------------------------
 
-    def _running(self) -> asyncio.AbstractEventLoop:
+    def _ensure_loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of this engine, in a thread of its own. To be asked under the lock."""
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             name = f"endpoint-{self.service.name}"
-            threading.Thread(target=_turn, args=(self._loop,), name=name, daemon=True).start()
+            threading.Thread(target=_run_loop, args=(self._loop,), name=name, daemon=True).start()
         return self._loop
 
-    def _check(self, progress: Callable[[int, Body], None]) -> list[str]:
-        """`_look` in the engine's own thread; `close` ends it.
+    def _check_in_loop(self, progress: Callable[[int, Body], None]) -> list[str]:
+        """`_check_service` in the engine's own thread; `close` ends it.
 
         Raises:
             Fault: the service cannot be asked.
         """
 
         async def look() -> list[str]:
-            self._loading = asyncio.current_task()
-            return await self._look(progress)
+            self._check_task = asyncio.current_task()
+            return await self._check_service(progress)
 
         with self._lock:
-            looking = asyncio.run_coroutine_threadsafe(look(), self._running())
+            looking = asyncio.run_coroutine_threadsafe(look(), self._ensure_loop())
         try:
             return looking.result()
         except concurrent.futures.CancelledError:
-            raise Fault("cancelled", "closed before it was ready") from None
+            raise ServiceError("cancelled", "closed before it was ready") from None
 
-    def _begin(self, request: Request, arrived: queue.SimpleQueue[Timed]) -> None:
+    def _start_task(self, request: Request, arrived: queue.SimpleQueue[TimedBody]) -> None:
         def emit(at: int, body: Body) -> None:
             arrived.put((at, body))
 
         def ended(task: asyncio.Task[Body]) -> None:
             # The one place where an answer ends, whatever ended it.
             self._tasks.pop(request.answer, None)
-            emit(time.monotonic_ns(), _final(task, request.answer, self.service.host))
+            emit(time.monotonic_ns(), _final_event(task, request.answer, self.service.host))
 
         task = asyncio.ensure_future(self._answer(request, emit))
         self._tasks[request.answer] = task
@@ -176,9 +176,9 @@ class EndpointEngine:
     async def _shut_down(self) -> None:
         self._cancel(None)
         open_: list[asyncio.Task[Any]] = list(self._tasks.values())
-        if self._loading is not None and not self._loading.done():
-            self._loading.cancel()
-            open_.append(self._loading)
+        if self._check_task is not None and not self._check_task.done():
+            self._check_task.cancel()
+            open_.append(self._check_task)
         if open_:
             await asyncio.wait(open_)
         if self._http is not None:
@@ -188,16 +188,16 @@ class EndpointEngine:
 
     # -- one answer ---------------------------------------------------------------------
 
-    async def _look(self, progress: Callable[[int, Body], None]) -> list[str]:
+    async def _check_service(self, progress: Callable[[int, Body], None]) -> list[str]:
         """Open the client and see what the service offers; the remarks of it."""
 
         async def attempt() -> list[str]:
-            return await model_list.models(self._client(), self.service, self._key)
+            return await model_list.list_models(self._client(), self.service, self._key)
 
         try:
-            found = await self._patiently(attempt, lambda: False, progress, -1)
-        except Fault as fault:
-            if fault.cause in model_list.NO_VERDICT:
+            found = await self._with_retries(attempt, lambda: False, progress, -1)
+        except ServiceError as fault:
+            if fault.cause in model_list.INCONCLUSIVE_CAUSES:
                 return [f"not checked before the first question: {fault.message}"]
             raise
         if found and self.model not in found:
@@ -205,12 +205,12 @@ class EndpointEngine:
         return []
 
     async def _answer(self, request: Request, emit: Emit) -> Body:
-        body, left_out = body_of(request, self.model, self.service)
+        body, left_out = request_body(request, self.model, self.service)
         async with self._limiter:
             if left_out:
                 said = f"{self.service.title} does not take {', '.join(left_out)}: left out"
                 emit(time.monotonic_ns(), Note(said, request.answer))
-            exchange = Exchange(
+            exchange = HttpAttempt(
                 self._client(), self.service, self.model, self._key, request.answer, emit
             )
 
@@ -221,35 +221,39 @@ class EndpointEngine:
                 emit(start, Started(request.answer))
                 return await exchange.run(body, start)
 
-            answered = await self._patiently(attempt, lambda: exchange.began, emit, request.answer)
+            answered = await self._with_retries(
+                attempt, lambda: exchange.has_begun, emit, request.answer
+            )
             self._limiter.succeeded()
             return answered
 
-    async def _patiently(
+    async def _with_retries(
         self,
         attempt: Callable[[], Coroutine[Any, Any, _T]],
         began: Callable[[], bool],
         emit: Emit,
         answer: int,
     ) -> _T:
-        """The result of an attempt, repeated at most `RETRIES` times, each said in a note,
+        """The result of an attempt, repeated at most `MAX_RETRIES` times, each said in a note,
         and never once a token arrived.
 
         Raises:
             Fault: of the last attempt.
         """
-        for again in range(RETRIES + 1):
+        for again in range(MAX_RETRIES + 1):
             try:
                 return await attempt()
-            except Fault as fault:
+            except ServiceError as fault:
                 asked = fault.retry_after_s
-                wait = self._first_wait_s * 4**again if asked is None else asked
-                wait = min(wait, LONGEST_WAIT_S) if math.isfinite(wait) else LONGEST_WAIT_S
+                wait = self._first_backoff_s * 4**again if asked is None else asked
+                wait = min(wait, MAX_BACKOFF_S) if math.isfinite(wait) else MAX_BACKOFF_S
                 if fault.cause == "rate_limited":
                     self._limiter.slow_down(wait)
-                if again == RETRIES or not fault.again or began():
+                if again == MAX_RETRIES or not fault.is_retryable or began():
                     raise
-                said = f"{fault.message}; trying again in {wait:.3g} s ({again + 1} of {RETRIES})"
+                said = (
+                    f"{fault.message}; trying again in {wait:.3g} s ({again + 1} of {MAX_RETRIES})"
+                )
                 emit(time.monotonic_ns(), Note(said, answer))
                 await asyncio.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
@@ -260,7 +264,7 @@ class EndpointEngine:
         return self._http
 
 
-def _turn(loop: asyncio.AbstractEventLoop) -> None:
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
@@ -268,12 +272,12 @@ def _turn(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-def _final(task: "asyncio.Task[Body]", answer: int, host: str) -> Body:
+def _final_event(task: "asyncio.Task[Body]", answer: int, host: str) -> Body:
     """The event that ends an answer."""
     if task.cancelled():
         return Cancelled(answer)
     error = task.exception()
     if error is None:
         return task.result()
-    fault = error if isinstance(error, Fault) else of_exception(error, host)
-    return fault.failed(answer)
+    fault = error if isinstance(error, ServiceError) else error_from_exception(error, host)
+    return fault.to_failed(answer)

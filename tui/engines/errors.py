@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tui.engines.base import EngineError
-from tui.engines.secret import NONE, Secret
+from tui.engines.secret import NO_SECRET, Secret
 from tui.events import Failed
 
-ANSWER, CONFIGURATION, NETWORK = 1, 2, 3
-LONGEST_REMARK = 300
+EXIT_ANSWER, EXIT_CONFIGURATION, EXIT_NETWORK = 1, 2, 3
+MAX_QUOTE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +23,21 @@ class Cause:
 
     meaning: str
     next_step: str
-    exit_code: int = NETWORK
-    again: bool = False
+    exit_code: int = EXIT_NETWORK
+    is_retryable: bool = False
 
 
 CAUSES: dict[str, Cause] = {
-    "missing_key": Cause("no API key in the environment", "set the variable", CONFIGURATION),
-    "bad_key": Cause("the key cannot be one", "set it again, without spaces", CONFIGURATION),
+    "missing_key": Cause("no API key in the environment", "set the variable", EXIT_CONFIGURATION),
+    "bad_key": Cause("the key cannot be one", "set it again, without spaces", EXIT_CONFIGURATION),
     "proxy": Cause("the proxy refuses or cannot be used", "check HTTPS_PROXY and NO_PROXY"),
-    "refused": Cause("nothing listens there", "start the server, or check the port", again=True),
-    "dns": Cause("the host name is not known", "check the name and the network", again=True),
+    "refused": Cause(
+        "nothing listens there", "start the server, or check the port", is_retryable=True
+    ),
+    "dns": Cause("the host name is not known", "check the name and the network", is_retryable=True),
     "tls": Cause("the secure connection fails", "check the certificate, the clock, or http://"),
-    "connect_timeout": Cause("no connection in time", "check the network", again=True),
-    "disconnected": Cause("the connection broke before an answer", "ask again", again=True),
+    "connect_timeout": Cause("no connection in time", "check the network", is_retryable=True),
+    "disconnected": Cause("the connection broke before an answer", "ask again", is_retryable=True),
     "no_response": Cause("connected, but no answer began in time", "ask again later"),
     "no_first_token": Cause("the answer began, but no token came in time", "ask again later"),
     "stalled": Cause("tokens stopped coming in mid answer", "ask again; what came is kept"),
@@ -43,8 +45,8 @@ CAUSES: dict[str, Cause] = {
     "not_streamed": Cause("the answer is not an event stream", "check the address: is it .../v1?"),
     "malformed": Cause("the stream is not what the protocol says", "ask again; what came is kept"),
     "oversized": Cause("the server sends more than an answer can be", "check the address"),
-    "server_error": Cause("the server failed", "ask again later", again=True),
-    "rate_limited": Cause("too many requests for this key", "ask again later", again=True),
+    "server_error": Cause("the server failed", "ask again later", is_retryable=True),
+    "rate_limited": Cause("too many requests for this key", "ask again later", is_retryable=True),
     "quota": Cause("the account has no balance or quota left", "check the plan and the balance"),
     "unauthorized": Cause("the key is not accepted", "check the key"),
     "forbidden": Cause("the key may not do this", "check what the key is allowed to use"),
@@ -57,12 +59,12 @@ CAUSES: dict[str, Cause] = {
     "content_filter": Cause("the service withheld the answer", "change the question"),
     "unfinished": Cause("the service stopped without completing the answer", "ask again"),
     "cancelled": Cause("stopped while it was being checked", "load it again"),
-    "internal": Cause("a defect of this program", "report it with the session file", ANSWER),
+    "internal": Cause("a defect of this program", "report it with the session file", EXIT_ANSWER),
 }
 """Every cause word of an endpoint's `Failed` and `EngineError`."""
 
 
-class Fault(Exception):
+class ServiceError(Exception):
     """An attempt failed. ``retry_after_s`` is what the server asked to wait, if it did."""
 
     def __init__(
@@ -70,47 +72,49 @@ class Fault(Exception):
         cause: str,
         message: str,
         next_step: str = "",
-        again: bool | None = None,
+        is_retryable: bool | None = None,
         retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.cause, self.message = cause, message
         self.next_step = next_step or CAUSES[cause].next_step
-        self.again = CAUSES[cause].again if again is None else again
+        self.is_retryable = CAUSES[cause].is_retryable if is_retryable is None else is_retryable
         self.retry_after_s = retry_after_s
 
-    def failed(self, answer: int) -> Failed:
+    def to_failed(self, answer: int) -> Failed:
         """The event of an answer that this ends."""
         return Failed(self.cause, self.message, self.next_step, answer)
 
-    def error(self) -> EngineError:
+    def to_engine_error(self) -> EngineError:
         """The error of a model that this keeps from loading."""
         error = EngineError(self.cause, self.message, self.next_step)
         error.exit_code = CAUSES[self.cause].exit_code
         return error
 
 
-def remark(text: str, secret: Secret = NONE) -> str:
+def quote_text(text: str, secret: Secret = NO_SECRET) -> str:
     """A stranger's text as part of one line: nothing unprintable, no secret,
-    at most `LONGEST_REMARK` characters."""
-    text = secret.hide(text[: 20 * LONGEST_REMARK])
+    at most `MAX_QUOTE` characters."""
+    text = secret.redact(text[: 20 * MAX_QUOTE])
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= LONGEST_REMARK else text[: LONGEST_REMARK - 1] + "…"
+    return text if len(text) <= MAX_QUOTE else text[: MAX_QUOTE - 1] + "…"
 
 
-def of_status(status: int, body: Any, text: str, host: str, secret: Secret = NONE) -> Fault:
+def error_from_status(
+    status: int, body: Any, text: str, host: str, secret: Secret = NO_SECRET
+) -> ServiceError:
     """The fault that an HTTP status other than success means.
 
     ``body`` is the parsed JSON of the answer (None where it is none), ``text`` its raw text.
     """
-    code, said = said_by(body)
+    code, said = code_and_message(body)
     page = text.lstrip()[:1] == "<"
-    said = remark(said or ("" if page else text), secret)
+    said = quote_text(said or ("" if page else text), secret)
     line = f"{host} answers HTTP {status}" + (f": {said}" if said else "")
-    return Fault(cause_of(status, code, said), line)
+    return ServiceError(cause_from_status(status, code, said), line)
 
 
-def cause_of(status: int, code: str, said: str) -> str:
+def cause_from_status(status: int, code: str, said: str) -> str:
     """The cause word of an HTTP status and the error's code and message. An error reported
     in mid stream counts as a 500."""
     words = f"{code} {said}".lower()
@@ -150,7 +154,7 @@ _OVERFLOW = (
 )
 
 
-def said_by(body: Any) -> tuple[str, str]:
+def code_and_message(body: Any) -> tuple[str, str]:
     """``(code, message)`` of a JSON error as OpenAI (``error.message``), FastAPI
     (``detail``), ModelScope (``errors.message``) and others (``message``) write it."""
     if not isinstance(body, dict):
@@ -164,31 +168,31 @@ def said_by(body: Any) -> tuple[str, str]:
     return str(code), str(inner.get("message") or inner.get("msg") or "")
 
 
-def of_exception(error: BaseException, host: str) -> Fault:
+def error_from_exception(error: BaseException, host: str) -> ServiceError:
     """The fault that an exception of httpx means. Made from its kind, never from its text
     where that could hold a header or a proxy's password."""
     import httpx
 
     chain = list(_chain(error))
     if isinstance(error, httpx.ProxyError):
-        return Fault("proxy", f"the proxy does not connect to {host}")
+        return ServiceError("proxy", f"the proxy does not connect to {host}")
     if isinstance(error, httpx.ConnectTimeout):
-        return Fault("connect_timeout", f"no connection to {host} in time")
+        return ServiceError("connect_timeout", f"no connection to {host} in time")
     if any(isinstance(e, ssl.SSLError) for e in chain):
         found = next(e for e in chain if isinstance(e, ssl.SSLError))
         reason = getattr(found, "verify_message", "") or found.reason or "handshake failed"
-        return Fault("tls", f"no secure connection to {host}: {remark(str(reason))}")
+        return ServiceError("tls", f"no secure connection to {host}: {quote_text(str(reason))}")
     if any(isinstance(e, socket.gaierror) for e in chain):
-        return Fault("dns", f"the host name {host} cannot be resolved")
+        return ServiceError("dns", f"the host name {host} cannot be resolved")
     if any(getattr(e, "errno", None) == errno.ECONNREFUSED for e in chain):
-        return Fault("refused", f"nothing listens at {host}")
+        return ServiceError("refused", f"nothing listens at {host}")
     if isinstance(error, httpx.ConnectError):
         number = next((e.errno for e in chain if isinstance(e, OSError) and e.errno), 0)
         reason = errno.errorcode.get(number, "no connection")
-        return Fault("disconnected", f"{host} cannot be reached: {reason}")
+        return ServiceError("disconnected", f"{host} cannot be reached: {reason}")
     if isinstance(error, httpx.TransportError | asyncio.IncompleteReadError | OSError):
-        return Fault("disconnected", f"{host} closed the connection")
-    return Fault("internal", f"unexpected {type(error).__name__} while asking {host}")
+        return ServiceError("disconnected", f"{host} closed the connection")
+    return ServiceError("internal", f"unexpected {type(error).__name__} while asking {host}")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

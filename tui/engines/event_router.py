@@ -5,68 +5,68 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from tui.engines.base import Timed
-from tui.engines.worker_process import Lost
+from tui.engines.base import TimedBody
+from tui.engines.worker_process import WorkerExit
 from tui.events import Answered, Cancelled, Failed
 
 _log = logging.getLogger(__name__)
 
-Item = Timed | Lost
+WorkerOutput = TimedBody | WorkerExit
 
 
-class Line:
+class Subscription:
     """One caller's share of the events, in order."""
 
     def __init__(self, answers: Iterable[int]) -> None:
-        self.open = set(answers)
-        self.inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self.open_answers = set(answers)
+        self.inbox: queue.SimpleQueue[WorkerOutput] = queue.SimpleQueue()
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[WorkerOutput]:
         while True:
             yield self.inbox.get()
 
 
-class Switchboard:
-    """``events`` are a worker's, without end until `Lost`. They are taken by a thread that
+class EventRouter:
+    """``events`` are a worker's, without end until `WorkerExit`. They are taken by a thread that
     lives while any answer is open, whether or not its caller still reads."""
 
-    def __init__(self, events: Callable[[], Iterator[Item]]) -> None:
+    def __init__(self, events: Callable[[], Iterator[WorkerOutput]]) -> None:
         self._events = events
         self._changed = threading.Condition()
-        self._lines: list[Line] = []
-        self._lost: Lost | None = None
-        self._taking = False
+        self._subscriptions: list[Subscription] = []
+        self._exit: WorkerExit | None = None
+        self._is_routing = False
 
-    def connect(self, answers: Iterable[int]) -> Line:
-        """Events of these answers go to the line from now on, and `Lost` last."""
-        line = Line(answers)
+    def subscribe(self, answers: Iterable[int]) -> Subscription:
+        """Events of these answers go to the line from now on, and `WorkerExit` last."""
+        line = Subscription(answers)
         with self._changed:
-            if self._lost:
-                line.inbox.put(self._lost)
+            if self._exit:
+                line.inbox.put(self._exit)
                 return line
-            self._lines.append(line)
-            if not self._taking:
-                self._taking = True
-                threading.Thread(target=self._take, name="worker answers", daemon=True).start()
+            self._subscriptions.append(line)
+            if not self._is_routing:
+                self._is_routing = True
+                threading.Thread(target=self._route, name="worker answers", daemon=True).start()
         return line
 
-    def wait(self) -> None:
+    def wait_until_idle(self) -> None:
         """Until every answer that was asked for has ended: then nobody takes events here."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._taking)
+            self._changed.wait_for(lambda: not self._is_routing)
 
-    def _take(self) -> None:
-        for item in self._until_lost():
+    def _route(self) -> None:
+        for item in self._events_until_exit():
             with self._changed:
                 self._deliver(item)
-                if isinstance(item, Lost):
-                    self._lost = item
-                if self._lost or not self._lines:
-                    self._taking = False
+                if isinstance(item, WorkerExit):
+                    self._exit = item
+                if self._exit or not self._subscriptions:
+                    self._is_routing = False
                     self._changed.notify_all()
                     return
 
-    def _until_lost(self) -> Iterator[Item]:
+    def _events_until_exit(self) -> Iterator[WorkerOutput]:
         """The events; an error of the program ends them as a lost worker does, so that
         nobody waits for ever."""
         try:
@@ -74,21 +74,21 @@ class Switchboard:
         except Exception as error:
             _log.exception("the worker's events")
             said = f"{type(error).__name__} in the program"
-            yield Lost(Failed("internal", said, "see the log; load the model again"))
+            yield WorkerExit(Failed("internal", said, "see the log; load the model again"))
 
-    def _deliver(self, item: Item) -> None:
-        if isinstance(item, Lost):
-            for line in self._lines:
+    def _deliver(self, item: WorkerOutput) -> None:
+        if isinstance(item, WorkerExit):
+            for line in self._subscriptions:
                 line.inbox.put(item)
-            self._lines.clear()
+            self._subscriptions.clear()
             return
         body = item[1]
         answer = getattr(body, "answer", -1)
-        for line in self._lines:
-            if answer in line.open or answer < 0:
+        for line in self._subscriptions:
+            if answer in line.open_answers or answer < 0:
                 line.inbox.put(item)
                 if isinstance(body, Answered | Failed | Cancelled):
-                    line.open.discard(answer)
-                    if not line.open:
-                        self._lines.remove(line)
+                    line.open_answers.discard(answer)
+                    if not line.open_answers:
+                        self._subscriptions.remove(line)
                 return

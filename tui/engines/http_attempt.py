@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tui.engines import tokens
 from tui.engines.completion import Completion
-from tui.engines.errors import Fault, of_exception, of_status, remark
+from tui.engines.errors import ServiceError, error_from_exception, error_from_status, quote_text
 from tui.engines.secret import Secret
-from tui.engines.sse import Parser, StreamError
+from tui.engines.sse import SseParser, StreamError
 from tui.events import Answered, Body, Delta
 from tui.services import Service
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 GRACE_S = 5.0
 """Seconds that a finished answer's usage may take to follow."""
-END_S = 0.2
+BODY_END_S = 0.2
 """Seconds that the end of the body may take after ``[DONE]``."""
 
 _ERROR_BYTES = 64 * 1024
@@ -33,20 +33,20 @@ Emit = Callable[[int, Body], None]
 
 
 @dataclass(slots=True)
-class Exchange:
-    """One attempt. ``began`` says whether a token arrived, after which nothing is repeated."""
+class HttpAttempt:
+    """One attempt. ``has_begun`` says whether a token arrived, after which nothing is repeated."""
 
-    http: "httpx.AsyncClient"
+    client: "httpx.AsyncClient"
     service: Service
     model: str
     key: Secret
     answer: int
     emit: Emit
-    began: bool = False
+    has_begun: bool = False
     _first_ns: int = 0
     _finish_ns: int = 0
-    _shown: float = 0.0
-    _counted: int = 0
+    _estimated_tokens: float = 0.0
+    _emitted_tokens: int = 0
 
     async def run(self, body: dict[str, Any], start_ns: int) -> Answered:
         """Ask, emit what arrives, and give the figures of the complete answer.
@@ -59,27 +59,29 @@ class Exchange:
         try:
             async with asyncio.timeout(self.service.first_token_s) as clock:
                 url = f"{self.service.base_url}/chat/completions"
-                async with self.http.stream("POST", url, json=body) as response:
+                async with self.client.stream("POST", url, json=body) as response:
                     headers_came = True
-                    await check(response, self.service, self.key)
+                    await check_event_stream(response, self.service, self.key)
                     await self._read(response, completion, clock)
         except TimeoutError:
             if not completion.finish and not completion.is_over:
-                raise self._too_late(headers_came, completion) from None
+                raise self._timeout_error(headers_came, completion) from None
         except Exception as error:
             # What goes wrong after finish_reason takes nothing from the answer.
             if not completion.finish:
-                raise self._broken(error, headers_came) from None
-        if completion.trouble is not None:
-            raise completion.trouble
+                raise self._stream_error(error, headers_came) from None
+        if completion.fault is not None:
+            raise completion.fault
         if not completion.finish:
-            raise Fault("cut", f"{self.service.host} ended the stream without a finish_reason")
-        return self._figures(completion, start_ns)
+            raise ServiceError(
+                "cut", f"{self.service.host} ended the stream without a finish_reason"
+            )
+        return self._answered(completion, start_ns)
 
     async def _read(
         self, response: "httpx.Response", completion: Completion, clock: asyncio.Timeout
     ) -> None:
-        parser, loop, over = Parser(), asyncio.get_running_loop(), False
+        parser, loop, over = SseParser(), asyncio.get_running_loop(), False
         try:
             async with aclosing(_chunks(response)) as chunks:
                 async for chunk in chunks:
@@ -87,10 +89,10 @@ class Exchange:
                         continue
                     now = time.monotonic_ns()
                     for event in parser.feed(chunk):
-                        pieces = completion.take(event)
+                        pieces = completion.feed(event)
                         for piece in pieces:
-                            self._show(now, piece.text, piece.reasoning)
-                        if completion.trouble is not None:
+                            self._emit_delta(now, piece.text, piece.reasoning)
+                        if completion.fault is not None:
                             return
                         if completion.finish and not self._finish_ns:
                             self._finish_ns = now
@@ -100,44 +102,46 @@ class Exchange:
                     over = completion.is_over
                     if over:
                         # Only a body read to its end leaves the connection for the next.
-                        clock.reschedule(loop.time() + END_S)
+                        clock.reschedule(loop.time() + BODY_END_S)
         except StreamError as error:
-            raise Fault(error.cause, f"{self.service.host} sends {error}") from None
+            raise ServiceError(error.cause, f"{self.service.host} sends {error}") from None
 
-    def _show(self, now: int, text: str, reasoning: bool) -> None:
-        if not self.began:
-            self.began, self._first_ns = True, now
-        self._shown += tokens.estimate(text)
-        more = max(1, round(self._shown)) - self._counted
-        self._counted += more
+    def _emit_delta(self, now: int, text: str, reasoning: bool) -> None:
+        if not self.has_begun:
+            self.has_begun, self._first_ns = True, now
+        self._estimated_tokens += tokens.estimate(text)
+        more = max(1, round(self._estimated_tokens)) - self._emitted_tokens
+        self._emitted_tokens += more
         self.emit(now, Delta(self.answer, more, text, reasoning))
 
-    def _too_late(self, headers_came: bool, completion: Completion) -> Fault:
+    def _timeout_error(self, headers_came: bool, completion: Completion) -> ServiceError:
         host, service = self.service.host, self.service
         if not headers_came:
-            return Fault("no_response", f"{host} did not answer in {service.first_token_s:g} s")
+            return ServiceError(
+                "no_response", f"{host} did not answer in {service.first_token_s:g} s"
+            )
         if not completion.has_begun:
             seconds = service.first_token_s
-            return Fault("no_first_token", f"{host} sent no token in {seconds:g} s")
-        return Fault("stalled", f"{host} sent no further token in {service.stall_s:g} s")
+            return ServiceError("no_first_token", f"{host} sent no token in {seconds:g} s")
+        return ServiceError("stalled", f"{host} sent no further token in {service.stall_s:g} s")
 
-    def _broken(self, error: Exception, headers_came: bool) -> Fault:
-        if isinstance(error, Fault):
+    def _stream_error(self, error: Exception, headers_came: bool) -> ServiceError:
+        if isinstance(error, ServiceError):
             return error
-        fault = of_exception(error, self.service.host)
+        fault = error_from_exception(error, self.service.host)
         if headers_came and fault.cause == "disconnected":
-            return Fault("cut", f"{self.service.host} broke the stream off in mid answer")
+            return ServiceError("cut", f"{self.service.host} broke the stream off in mid answer")
         return fault
 
-    def _figures(self, completion: Completion, start_ns: int) -> Answered:
+    def _answered(self, completion: Completion, start_ns: int) -> Answered:
         """The figures by the formulas of `tui.events.Answered`; E2E ends at finish_reason."""
-        text = "".join(completion.parts)
+        text = "".join(completion.text_pieces)
         output, source = completion.output_tokens, "usage"
         if output is None:
-            output, source = tokens.count("".join(completion.reasoning) + text, self.model)
+            output, source = tokens.count("".join(completion.reasoning_pieces) + text, self.model)
         e2e = (self._finish_ns - start_ns) / _MS
         prompt = completion.prompt_tokens or 0
-        if not self.began:
+        if not self.has_begun:
             return Answered(
                 self.answer, completion.finish, prompt, output, token_source=source, e2e_ms=e2e
             )
@@ -158,7 +162,7 @@ class Exchange:
         )
 
 
-async def check(response: "httpx.Response", service: Service, key: Secret) -> None:
+async def check_event_stream(response: "httpx.Response", service: Service, key: Secret) -> None:
     """Return if the response is an event stream.
 
     Raises:
@@ -166,34 +170,36 @@ async def check(response: "httpx.Response", service: Service, key: Secret) -> No
     """
     host = service.host
     if 300 <= response.status_code < 400:
-        to = remark(response.headers.get("Location", "nowhere").partition("?")[0], key)
+        to = quote_text(response.headers.get("Location", "nowhere").partition("?")[0], key)
         status = response.status_code
-        raise Fault("redirect", f"{host} answers HTTP {status}: moved to {to}")
+        raise ServiceError("redirect", f"{host} answers HTTP {status}: moved to {to}")
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if response.status_code < 300 and kind == "text/event-stream":
         return
-    text = await _beginning(response)
-    body = parsed(text)
+    text = await _read_error_text(response)
+    body = parse_json(text)
     if response.status_code >= 300:
-        raise refusal(response, text, service, key)
+        raise error_from_response(response, text, service, key)
     if isinstance(body, dict) and body.get("error"):
-        raise of_status(500, body, text, host, key)
+        raise error_from_status(500, body, text, host, key)
     what = {"text/html": "a web page", "application/json": "one JSON answer"}.get(
-        kind, remark(kind) or "something without a type"
+        kind, quote_text(kind) or "something without a type"
     )
-    raise Fault("not_streamed", f"{host} answers with {what}, not with an event stream")
+    raise ServiceError("not_streamed", f"{host} answers with {what}, not with an event stream")
 
 
-def refusal(response: "httpx.Response", text: str, service: Service, key: Secret) -> Fault:
+def error_from_response(
+    response: "httpx.Response", text: str, service: Service, key: Secret
+) -> ServiceError:
     """The fault of a response whose status is an error; ``text`` is its body."""
-    fault = of_status(response.status_code, parsed(text), text, service.host, key)
-    fault.retry_after_s = retry_after(response.headers.get("Retry-After", ""))
+    fault = error_from_status(response.status_code, parse_json(text), text, service.host, key)
+    fault.retry_after_s = parse_retry_after(response.headers.get("Retry-After", ""))
     if fault.cause == "unauthorized" and not key and service.key_variable:
         fault.next_step = f"export {service.key_variable}=..."
     return fault
 
 
-async def _beginning(response: "httpx.Response") -> str:
+async def _read_error_text(response: "httpx.Response") -> str:
     """What an error says: its first bytes, as far as they come within the grace."""
     got = bytearray()
     # The status is known; that its explanation breaks off must not replace it.
@@ -218,7 +224,7 @@ async def read_into(got: bytearray, response: "httpx.Response", most: int) -> No
                 return
 
 
-def parsed(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """The JSON value of a text, or None."""
     try:
         return json.loads(text)
@@ -226,7 +232,7 @@ def parsed(text: str) -> Any:
         return None
 
 
-def retry_after(value: str) -> float | None:
+def parse_retry_after(value: str) -> float | None:
     """Seconds that a Retry-After header (RFC 9110, 10.2.3) asks for: a number or a date."""
     value = value.strip()
     try:

@@ -16,7 +16,7 @@ class Limiter:
     """
 
     def __init__(self, concurrency: int) -> None:
-        self.full = self.limit = concurrency
+        self.max_limit = self.limit = concurrency
         self._held = self._successes = 0
         self._paused_until = 0.0
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
@@ -28,7 +28,7 @@ class Limiter:
         turn: asyncio.Future[None] = loop.create_future()
         with self._lock:
             self._waiting.append((loop, turn))
-        self._hand_out()
+        self._admit_waiting()
         try:
             await turn
         except asyncio.CancelledError:
@@ -37,7 +37,7 @@ class Limiter:
                 if not given:
                     self._waiting.remove((loop, turn))
             if given:
-                self._give_back()
+                self._release()
             raise
 
     async def __aexit__(
@@ -46,7 +46,7 @@ class Limiter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._give_back()
+        self._release()
 
     def slow_down(self, seconds: float) -> None:
         """The service asked for fewer requests, and none for so long."""
@@ -58,30 +58,30 @@ class Limiter:
         """A request was answered."""
         with self._lock:
             self._successes += 1
-            if self.limit < self.full and self._successes >= self.limit:
+            if self.limit < self.max_limit and self._successes >= self.limit:
                 self.limit, self._successes = self.limit + 1, 0
-        self._hand_out()
+        self._admit_waiting()
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         with self._lock:
             self._held -= 1
-        self._hand_out()
+        self._admit_waiting()
 
-    def _hand_out(self) -> None:
+    def _admit_waiting(self) -> None:
         """Give free places to those who wait longest; come back when a pause is over."""
         with self._lock:
             pause = self._paused_until - time.monotonic()
             if pause > 0:
                 # Each loop that has waiters looks again: any one of them may be closed by then.
                 for loop in {loop for loop, _ in self._waiting}:
-                    loop.call_soon_threadsafe(loop.call_later, pause, self._hand_out)
+                    loop.call_soon_threadsafe(loop.call_later, pause, self._admit_waiting)
                 return
             while self._waiting and self._held < self.limit:
                 loop, turn = self._waiting.popleft()
                 self._held += 1
-                loop.call_soon_threadsafe(_give, turn)
+                loop.call_soon_threadsafe(_admit, turn)
 
 
-def _give(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_result(None)
+def _admit(admission: asyncio.Future[None]) -> None:
+    if not admission.done():
+        admission.set_result(None)

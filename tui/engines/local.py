@@ -8,31 +8,31 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from tui.engines.base import EngineError, Request, Timed
-from tui.engines.event_router import Switchboard
-from tui.engines.watchdog import Disk, Watchdog, effort
-from tui.engines.worker_process import Child, Lost
+from tui.engines.base import EngineError, Request, TimedBody
+from tui.engines.event_router import EventRouter
+from tui.engines.watchdog import ThrashDetector, Watchdog, process_usage
+from tui.engines.worker_process import WorkerExit, WorkerProcess
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Loaded, Note, Started
 
-_LOOK_S = 0.1
+_POLL_S = 0.1
 """How often a silent worker is looked at."""
-_DISK_S = 0.5
-_SLACK = 512 << 20
-_AGAIN = "ask again: the model is loaded anew"
+_THRASH_CHECK_S = 0.5
+_LOAD_SLACK = 512 << 20
+_ASK_AGAIN = "ask again: the model is loaded anew"
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class WorkerMemoryLimits:
     """Bytes a worker may take: for the weights once they are loaded, and what answers may
     add to that (`tui.run.plan`)."""
 
     weights: int
     answers: int
 
-    def loading(self, checkpoint_bytes: int) -> int:
+    def while_loading(self, checkpoint_bytes: int) -> int:
         """While it loads: the files are mapped beside what is made of them, perhaps twice
         where the result is kept in a file of its own."""
-        return checkpoint_bytes + int(2.3 * self.weights) + _SLACK
+        return checkpoint_bytes + int(2.3 * self.weights) + _LOAD_SLACK
 
 
 class LocalEngine:
@@ -40,16 +40,16 @@ class LocalEngine:
     ``bf16``, ``fp16``, ``fp32``, ``int8`` or ``int4``, ``log`` where the worker's own
     output is appended, ``context`` a bound for prompt and answer together below the model's own,
     ``remote_code`` the SHA-256 of each Python file of the folder that a person agreed to
-    run (`tui.models.inspect.python_files`), ``allowance`` the memory it is held to,
+    run (`tui.models.inspect.python_files`), ``memory_limits`` the memory it is held to,
     ``batch`` how many answers it decodes together at most: so many may be asked for at
-    once, ``tokens`` how many tokens of their prompts and answers it holds at most (0: any),
+    once, ``max_cached_tokens`` how many tokens of their prompts and answers it holds at most (0: any),
     ``lookup`` whether tokens are guessed from the prompt
     (`tui.worker.decode.prompt_lookup`), ``remark`` a line for a person
     beside the worker's own when it is loaded. It is
     `tui.engines.base.Supervised` as well."""
 
-    computes_here = True
-    ahead = 1
+    uses_local_cores = True
+    interactive_slots = 1
     """Questions that may be asked beside those of the background: the worker leaves all else
     for them."""
 
@@ -61,9 +61,9 @@ class LocalEngine:
         log: Path,
         context: int | None = None,
         remote_code: Mapping[str, str] | None = None,
-        allowance: Allowance | None = None,
+        memory_limits: WorkerMemoryLimits | None = None,
         batch: int = 1,
-        tokens: int = 0,
+        max_cached_tokens: int = 0,
         lookup: bool = False,
         remark: str = "",
     ) -> None:
@@ -73,18 +73,18 @@ class LocalEngine:
         self._log = log
         self._context = context
         self._remote_code = dict(remote_code or {})
-        self._allowance = allowance
-        self.concurrency, self._tokens = batch, tokens
+        self._memory_limits = memory_limits
+        self.concurrency, self._max_cached_tokens = batch, max_cached_tokens
         self._lookup = lookup
         self._remark = remark
-        self._disk = Disk()
-        self._child: Child | None = None
-        self._board: Switchboard | None = None
+        self._thrash_detector = ThrashDetector()
+        self._process: WorkerProcess | None = None
+        self._router: EventRouter | None = None
         self._lock = threading.Lock()
 
     def start(self) -> None:
         """Start the process, so that it imports its libraries before `load` is called."""
-        self._running()
+        self._ensure_process()
 
     def load(self, progress: Callable[[int, Body], None]) -> Loaded:
         """See `Engine.load`; ``progress`` gets each `Load` and when it happened.
@@ -92,9 +92,9 @@ class LocalEngine:
         Raises:
             EngineError: it cannot be loaded, or the worker died of it.
         """
-        child = self._running()
-        if self._board:
-            self._board.wait()
+        child = self._ensure_process()
+        if self._router:
+            self._router.wait_until_idle()
         child.send(
             op="load",
             checkpoint=str(self._checkpoint),
@@ -102,42 +102,46 @@ class LocalEngine:
             threads=self._threads,
             **({"context": self._context} if self._context else {}),
             **({"remote_code": self._remote_code} if self._remote_code else {}),
-            **({"batch": self.concurrency, "tokens": self._tokens} if self.concurrency > 1 else {}),
+            **(
+                {"batch": self.concurrency, "tokens": self._max_cached_tokens}
+                if self.concurrency > 1
+                else {}
+            ),
             **({"lookup": True} if self._lookup else {}),
         )
-        for item in _events(child, busy=False):
+        for item in _supervised_events(child, busy=False):
             match item:
-                case Lost(failure=failure):
+                case WorkerExit(failure=failure):
                     self._forget(child)
                     failure = failure or Failed("cancelled", "closed while it was loading")
                     raise EngineError(failure.cause, failure.message, failure.next_step)
                 case _, Loaded() as loaded:
                     # What a GPU's driver takes of its process is no memory of answers.
-                    if self._allowance and loaded.device == "cpu":
-                        child.bound(self._allowance.answers)
-                    self._disk = Disk()
-                    self._board = Switchboard(partial(self._watched, child))
+                    if self._memory_limits and loaded.device == "cpu":
+                        child.limit_memory_growth(self._memory_limits.answers)
+                    self._thrash_detector = ThrashDetector()
+                    self._router = EventRouter(partial(self._events_while_answering, child))
                     notes = [self._remark] if self._remark else []
                     return replace(loaded, notes=[*notes, *loaded.notes])
                 case _, Failed(answer=-1) as failure:
                     self.close()
                     raise EngineError(failure.cause, failure.message, failure.next_step)
                 case t_ns, Load() as body:
-                    if self._allowance and body.stage == "weights" and not body.done:
-                        child.bound(self._allowance.loading(body.total))
+                    if self._memory_limits and body.stage == "weights" and not body.done:
+                        child.limit_memory_growth(self._memory_limits.while_loading(body.total))
                     progress(t_ns, body)
         raise AssertionError("a child's events end with Lost")
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[TimedBody]:
         """See `Engine.answer`. Answers that the caller stops reading are cancelled."""
         waiting = {request.answer for request in requests}
-        child, board = self._child, self._board
+        child, board = self._process, self._router
         if child is None or board is None:
             for answer in sorted(waiting):
                 failure = Failed("not_loaded", "the model is not loaded", "load it", answer)
                 yield time.monotonic_ns(), failure
             return
-        line = board.connect(waiting)
+        line = board.subscribe(waiting)
         child.send(
             op="answer",
             requests=[
@@ -153,10 +157,10 @@ class LocalEngine:
         )
         try:
             for item in line:
-                if isinstance(item, Lost):
+                if isinstance(item, WorkerExit):
                     self._forget(child)
                     for answer in sorted(waiting):
-                        yield time.monotonic_ns(), _lost(item, answer)
+                        yield time.monotonic_ns(), _end_of_answer(item, answer)
                     waiting.clear()
                     return
                 t_ns, body = item
@@ -173,95 +177,97 @@ class LocalEngine:
             if waiting:
                 self.cancel(sorted(waiting))
 
-    def _watched(self, child: Child) -> Iterator[Timed | Lost]:
+    def _events_while_answering(self, child: WorkerProcess) -> Iterator[TimedBody | WorkerExit]:
         """The worker's events while it answers, and what the disk has to do with them."""
         tokens, looked = 0, 0.0
-        for item in _events(child, busy=True):
+        for item in _supervised_events(child, busy=True):
             yield item
             match item:
                 case _, Started():
                     tokens = 0
-                    self._disk.begin()
+                    self._thrash_detector.start_answer()
                 case _, Delta(n=n):
                     tokens += n
-            if (now := time.monotonic()) - looked >= _DISK_S:
+            if (now := time.monotonic()) - looked >= _THRASH_CHECK_S:
                 looked = now
-                if said := self._disk.look(now, tokens, effort(child.process.pid).faults):
+                if said := self._thrash_detector.check(
+                    now, tokens, process_usage(child.process.pid).faults
+                ):
                     yield time.monotonic_ns(), Note(said)
 
     def cancel(self, answers: Sequence[int] | None = None) -> None:
         """See `Engine.cancel`. A worker that does not respond is ended."""
-        child = self._child
+        child = self._process
         if child and child.trouble:
-            child.kill(Failed("hung", child.trouble, _AGAIN))
+            child.kill(Failed("hung", child.trouble, _ASK_AGAIN))
         elif child:
             child.send(op="cancel", answers=None if answers is None else list(answers))
 
     def set_threads(self, threads: int) -> None:
         """See `Engine.set_threads`."""
         self._threads = threads
-        if child := self._child:
+        if child := self._process:
             child.send(op="threads", threads=threads)
 
     def memory(self) -> tuple[int, int]:
         """See `Engine.memory`."""
-        child = self._child
+        child = self._process
         return child.memory() if child else (0, 0)
 
     @property
     def pid(self) -> int | None:
         """The worker's process id while there is one."""
-        child = self._child
+        child = self._process
         return child.process.pid if child else None
 
     @property
     def trouble(self) -> str:
         """See `Supervised.trouble`."""
-        child = self._child
+        child = self._process
         return child.trouble if child else ""
 
-    def lost(self) -> Failed | None:
-        """See `Supervised.lost`."""
-        child = self._child
-        return child.lost.failure if child and child.lost else None
+    def unexpected_exit(self) -> Failed | None:
+        """See `Supervised.unexpected_exit`."""
+        child = self._process
+        return child.exited.failure if child and child.exited else None
 
     def abort(self, why: Failed) -> None:
         """See `Supervised.abort`."""
-        if child := self._child:
+        if child := self._process:
             child.kill(why)
 
     def close(self) -> None:
         """See `Engine.close`."""
         with self._lock:
-            child, self._child = self._child, None
+            child, self._process = self._process, None
         if child:
             child.close()
 
-    def _running(self) -> Child:
+    def _ensure_process(self) -> WorkerProcess:
         with self._lock:
-            if self._child is None or not self._child.alive:
-                self._child = Child(self._threads, self._log)
-            return self._child
+            if self._process is None or not self._process.is_alive:
+                self._process = WorkerProcess(self._threads, self._log)
+            return self._process
 
-    def _forget(self, child: Child) -> None:
+    def _forget(self, child: WorkerProcess) -> None:
         with self._lock:
-            if self._child is child:
-                self._child = None
+            if self._process is child:
+                self._process = None
 
 
-def _events(child: Child, busy: bool) -> Iterator[Timed | Lost]:
-    """What the worker tells, `Lost` last. One that does not respond is told of in a `Note`
+def _supervised_events(child: WorkerProcess, busy: bool) -> Iterator[TimedBody | WorkerExit]:
+    """What the worker tells, `WorkerExit` last. One that does not respond is told of in a `Note`
     of no answer, as is its coming back; one that hangs is killed."""
     watchdog = Watchdog()
     while True:
         try:
-            item = child.inbox.get(timeout=_LOOK_S)
+            item = child.inbox.get(timeout=_POLL_S)
         except queue.Empty:
-            spent = effort(child.process.pid)
-            seen = watchdog.look(time.monotonic(), child.heard, child.steps, spent, busy)
+            spent = process_usage(child.process.pid)
+            seen = watchdog.check(time.monotonic(), child.last_heard, child.steps, spent, busy)
             before, child.trouble = child.trouble, seen.trouble
-            if seen.hung:
-                child.kill(Failed("hung", seen.trouble, _AGAIN))
+            if seen.is_hung:
+                child.kill(Failed("hung", seen.trouble, _ASK_AGAIN))
             elif seen.trouble and not before:
                 yield time.monotonic_ns(), Note(f"{seen.trouble}: wait, or stop it and ask again")
             elif before and not seen.trouble:
@@ -269,11 +275,11 @@ def _events(child: Child, busy: bool) -> Iterator[Timed | Lost]:
             continue
         child.trouble = ""
         yield item
-        if isinstance(item, Lost):
+        if isinstance(item, WorkerExit):
             return
 
 
-def _lost(lost: Lost, answer: int) -> Body:
+def _end_of_answer(lost: WorkerExit, answer: int) -> Body:
     if lost.failure is None:
         return Cancelled(answer)
     failure = lost.failure

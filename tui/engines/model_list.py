@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui.engines.client import key_of, open_client
-from tui.engines.errors import Fault, of_exception, remark
-from tui.engines.http_attempt import parsed, read_into, refusal
+from tui.engines.errors import ServiceError, error_from_exception, quote_text
+from tui.engines.http_attempt import error_from_response, parse_json, read_into
 from tui.engines.secret import Secret
 from tui.services import Service
 
 if TYPE_CHECKING:
     import httpx
 
-LIST_S = 15.0
+LIST_TIMEOUT_S = 15.0
 _LONGEST_LIST = 4 * 1024 * 1024
-NO_VERDICT = frozenset(
+INCONCLUSIVE_CAUSES = frozenset(
     (
         "bad_request",
         "forbidden",
@@ -31,7 +31,7 @@ NO_VERDICT = frozenset(
 """Causes that a list of models may fail with while the service still answers questions: not
 every server has such a list."""
 
-_ANSWERED = (NO_VERDICT - {"no_response"}) | {
+_REACHED_CAUSES = (INCONCLUSIVE_CAUSES - {"no_response"}) | {
     "quota",
     "redirect",
     "unauthorized",
@@ -40,8 +40,8 @@ _ANSWERED = (NO_VERDICT - {"no_response"}) | {
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """How a service was found: ``models`` is what it lists, ``round_trip_ms`` what one
+class ProbeResult:
+    """How a service was found: ``list_models`` is what it lists, ``round_trip_ms`` what one
     request took, ``fault`` why it cannot be asked (None: it can)."""
 
     service: Service
@@ -49,38 +49,38 @@ class Probe:
     reachable: bool
     round_trip_ms: float | None = None
     models: tuple[str, ...] = ()
-    fault: Fault | None = None
+    fault: ServiceError | None = None
 
 
-def probe(service: Service, environ: Mapping[str, str] | None = None) -> Probe:
-    """Ask a service once for its models, within `LIST_S`, without repetition."""
+def probe(service: Service, environ: Mapping[str, str] | None = None) -> ProbeResult:
+    """Ask a service once for its models, within `LIST_TIMEOUT_S`, without repetition."""
     return asyncio.run(_probe(service, environ))
 
 
-async def _probe(service: Service, environ: Mapping[str, str] | None) -> Probe:
+async def _probe(service: Service, environ: Mapping[str, str] | None) -> ProbeResult:
     key, missing, found = Secret(), None, list[str]()
     try:
         key = key_of(service, environ)
-    except Fault as fault:
+    except ServiceError as fault:
         missing = fault  # whether anyone is there can be told without it
-    trouble: Fault | None = None
+    trouble: ServiceError | None = None
     took: float | None = None
     try:
         async with open_client(service, key) as http:
             started = time.monotonic()
             try:
-                found = await models(http, service, key)
+                found = await list_models(http, service, key)
             finally:
                 took = (time.monotonic() - started) * 1000
-    except Fault as fault:
+    except ServiceError as fault:
         trouble = fault
-    reachable = trouble is None or trouble.cause in _ANSWERED
-    return Probe(
+    reachable = trouble is None or trouble.cause in _REACHED_CAUSES
+    return ProbeResult(
         service, bool(key), reachable, took if reachable else None, tuple(found), missing or trouble
     )
 
 
-async def models(http: "httpx.AsyncClient", service: Service, key: Secret) -> list[str]:
+async def list_models(http: "httpx.AsyncClient", service: Service, key: Secret) -> list[str]:
     """The names of the models that ``GET /models`` lists.
 
     Raises:
@@ -89,20 +89,22 @@ async def models(http: "httpx.AsyncClient", service: Service, key: Secret) -> li
     host, got = service.host, bytearray()
     try:
         async with (
-            asyncio.timeout(LIST_S),
+            asyncio.timeout(LIST_TIMEOUT_S),
             http.stream("GET", f"{service.base_url}/models") as response,
         ):
             await read_into(got, response, _LONGEST_LIST)
     except TimeoutError:
-        raise Fault("no_response", f"{host} did not answer in {LIST_S:g} s") from None
+        raise ServiceError(
+            "no_response", f"{host} did not answer in {LIST_TIMEOUT_S:g} s"
+        ) from None
     except Exception as error:
-        raise of_exception(error, host) from None
+        raise error_from_exception(error, host) from None
     text = got.decode("utf-8", "replace")
     if response.status_code != 200:
-        raise refusal(response, text, service, key)
-    body = parsed(text)
+        raise error_from_response(response, text, service, key)
+    body = parse_json(text)
     rows = body.get("data") if isinstance(body, dict) else None
     if not isinstance(rows, list):
-        raise Fault("malformed", f"{host} gives no list of models")
+        raise ServiceError("malformed", f"{host} gives no list of models")
     names = (row.get("id") for row in rows if isinstance(row, dict))
-    return [remark(name, key) for name in names if isinstance(name, str)]
+    return [quote_text(name, key) for name in names if isinstance(name, str)]

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from tui.engines import tokens
-from tui.engines.base import Request, Timed
+from tui.engines.base import Request, TimedBody
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Started
 from tui.host.errors import UserError
 
 LONGEST_FILE = 8 * 1024 * 1024
-_MOST_WAITING = 32
-_STEP = 'name a TOML file with a line per question: question-id = "the answer"'
+_MAX_PENDING = 32
+_FILE_HINT = 'name a TOML file with a line per question: question-id = "the answer"'
 NOTE = "answers are pasted by a person: no timing, tokens estimated"
 
-Answers = Mapping[str, tuple[str, ...]]
+PastedAnswers = Mapping[str, tuple[str, ...]]
 """The answers of one model: question id -> its turns."""
 
 
@@ -27,43 +27,43 @@ class PastedEngine:
     """Gives the answers that a person brought, without any figure of time.
 
     ``answers`` maps a question's id to its answer, or to one for each turn. What is not
-    there is waited for until `supply` brings it, if ``interactive``, and fails otherwise
+    there is waited for until `paste` brings it, if ``interactive``, and fails otherwise
     (``not_pasted``).
     """
 
-    computes_here = False
+    uses_local_cores = False
 
     def __init__(
         self, answers: Mapping[str, str | Sequence[str]], *, interactive: bool = False
     ) -> None:
         # Somebody who pastes does so in any order: every question may wait for its answer.
-        self.concurrency = _MOST_WAITING if interactive else 1
+        self.concurrency = _MAX_PENDING if interactive else 1
         self._answers = {
             id_: (said,) if isinstance(said, str) else tuple(said) for id_, said in answers.items()
         }
         self._interactive = interactive
-        self._waiting: dict[int, queue.SimpleQueue[Timed]] = {}
-        self._unwanted: set[int] = set()
+        self._pending: dict[int, queue.SimpleQueue[TimedBody]] = {}
+        self._cancelled: set[int] = set()
         self._lock = threading.Lock()
 
     def load(self, progress: Callable[[int, Body], None]) -> Loaded:
         """Nothing has to be made ready."""
         return Loaded(load_s=0.0, family="pasted", notes=[NOTE])
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[TimedBody]:
         """The answers that are there, then those that a person supplies, as they come."""
-        arrived: queue.SimpleQueue[Timed] = queue.SimpleQueue()
+        arrived: queue.SimpleQueue[TimedBody] = queue.SimpleQueue()
         open_: set[int] = set()
         try:
             for request in requests:
-                said = self._known(request)
+                said = self._prepared_answer(request)
                 if said is not None:
-                    yield from _told(request.answer, said)
+                    yield from _whole_answer(request.answer, said)
                 elif self._interactive:
                     open_.add(request.answer)
-                    self._await(request.answer, arrived)
+                    self._wait_for_paste(request.answer, arrived)
                 else:
-                    yield time.monotonic_ns(), _missing(request)
+                    yield time.monotonic_ns(), _not_pasted(request)
             while open_:
                 item = arrived.get()
                 if isinstance(item[1], Answered | Cancelled):
@@ -72,29 +72,29 @@ class PastedEngine:
         finally:
             self.cancel(list(open_))
 
-    def waiting(self) -> tuple[int, ...]:
+    def pending_pastes(self) -> tuple[int, ...]:
         """The answers that a person is asked to paste, oldest first."""
         with self._lock:
-            return tuple(self._waiting)
+            return tuple(self._pending)
 
-    def supply(self, answer: int, text: str) -> bool:
+    def paste(self, answer: int, text: str) -> bool:
         """Give the text of an answer that is waited for; whether it was, and there is text."""
         if not text.strip():
             return False
         with self._lock:
-            arrived = self._waiting.pop(answer, None)
+            arrived = self._pending.pop(answer, None)
         if arrived is None:
             return False
-        for item in _told(answer, text):
+        for item in _whole_answer(answer, text):
             arrived.put(item)
         return True
 
     def cancel(self, answers: Sequence[int] | None = None) -> None:
         """Wait no longer for these answers (all by default), nor begin to."""
         with self._lock:
-            ids = list(self._waiting) if answers is None else answers
-            self._unwanted.update(ids)
-            gone = [(id_, self._waiting.pop(id_)) for id_ in ids if id_ in self._waiting]
+            ids = list(self._pending) if answers is None else answers
+            self._cancelled.update(ids)
+            gone = [(id_, self._pending.pop(id_)) for id_ in ids if id_ in self._pending]
         for id_, arrived in gone:
             arrived.put((time.monotonic_ns(), Cancelled(id_)))
 
@@ -109,30 +109,30 @@ class PastedEngine:
         """Wait for nothing any more."""
         self.cancel()
 
-    def _await(self, answer: int, arrived: queue.SimpleQueue[Timed]) -> None:
+    def _wait_for_paste(self, answer: int, arrived: queue.SimpleQueue[TimedBody]) -> None:
         with self._lock:
-            if answer not in self._unwanted:
-                self._waiting[answer] = arrived
+            if answer not in self._cancelled:
+                self._pending[answer] = arrived
                 return
         arrived.put((time.monotonic_ns(), Cancelled(answer)))
 
-    def _known(self, request: Request) -> str | None:
+    def _prepared_answer(self, request: Request) -> str | None:
         turns = self._answers.get(request.question, ())
         turn = sum(m.role == "user" for m in request.messages) - 1
         return turns[turn] if 0 <= turn < len(turns) else None
 
 
-def _told(answer: int, text: str) -> Iterator[Timed]:
+def _whole_answer(answer: int, text: str) -> Iterator[TimedBody]:
     """The events of an answer that is there as a whole."""
     text = text.encode("utf-8", "replace").decode()
-    count = tokens.about(text)
+    count = tokens.estimate_whole(text)
     now = time.monotonic_ns()
     yield now, Started(answer)
     yield now, Delta(answer, count, text)
     yield now, Answered(answer, "stop", output_tokens=count, token_source="estimate")
 
 
-def _missing(request: Request) -> Failed:
+def _not_pasted(request: Request) -> Failed:
     return Failed(
         "not_pasted",
         f"no pasted answer to question '{request.question}'",
@@ -141,7 +141,9 @@ def _missing(request: Request) -> Failed:
     )
 
 
-def read_pasted(path: Path, models: Sequence[str], questions: Sequence[str]) -> dict[str, Answers]:
+def read_pasted(
+    path: Path, models: Sequence[str], questions: Sequence[str]
+) -> dict[str, PastedAnswers]:
     """The answers in a TOML file, by model: a table per model (``["ChatGPT-4o"]``) with a key
     per question id, its value the answer or the list of its turns. With one model, the
     table's heading may be left out.
@@ -150,7 +152,7 @@ def read_pasted(path: Path, models: Sequence[str], questions: Sequence[str]) -> 
         UserError: the file cannot be read, is no TOML, or names a model or a question that
             is not in the run; says file and line.
     """
-    text = _text(path)
+    text = _read_text(path)
     try:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -158,41 +160,41 @@ def read_pasted(path: Path, models: Sequence[str], questions: Sequence[str]) -> 
     if len(models) == 1 and not (table and all(isinstance(v, dict) for v in table.values())):
         table = {models[0]: table}
     return {
-        model: _answers(path, text, model, entry, models, questions)
+        model: _checked_answers(path, text, model, entry, models, questions)
         for model, entry in table.items()
     }
 
 
-def _answers(
+def _checked_answers(
     path: Path,
     text: str,
     model: str,
     entry: Any,
     models: Sequence[str],
     questions: Sequence[str],
-) -> Answers:
+) -> PastedAnswers:
     if model not in models:
-        raise _wrong(path, text, model, "is no pasted model of this run", ", ".join(models))
+        raise _file_error(path, text, model, "is no pasted model of this run", ", ".join(models))
     if not isinstance(entry, dict):
-        raise _wrong(path, text, model, "is not a table of answers", f'write ["{model}"]')
+        raise _file_error(path, text, model, "is not a table of answers", f'write ["{model}"]')
     for id_, said in entry.items():
         if id_ not in questions:
             some = ", ".join(questions[:8])
-            raise _wrong(path, text, id_, "is no question of this run", f"there are: {some}")
+            raise _file_error(path, text, id_, "is no question of this run", f"there are: {some}")
         turns = said if isinstance(said, list) else [said]
         if not turns or not all(isinstance(turn, str) and turn.strip() for turn in turns):
-            raise _wrong(path, text, id_, "has no text as its answer", 'e.g. """the answer"""')
+            raise _file_error(path, text, id_, "has no text as its answer", 'e.g. """the answer"""')
     return {id_: tuple(said) if isinstance(said, list) else (said,) for id_, said in entry.items()}
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(LONGEST_FILE + 1)
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", _STEP) from None
+        raise UserError(f"{path} cannot be read: {error.strerror}", _FILE_HINT) from None
     if len(data) > LONGEST_FILE:
-        raise UserError(f"{path} is larger than {LONGEST_FILE >> 20} MiB", _STEP)
+        raise UserError(f"{path} is larger than {LONGEST_FILE >> 20} MiB", _FILE_HINT)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -200,7 +202,7 @@ def _text(path: Path) -> str:
         raise UserError(f"{path}, line {line}: not UTF-8", "save it as UTF-8") from None
 
 
-def _wrong(path: Path, text: str, key: str, what: str, next_step: str) -> UserError:
+def _file_error(path: Path, text: str, key: str, what: str, next_step: str) -> UserError:
     """An error that points at the line where a key stands."""
     quoted = rf"[\"']?{re.escape(key)}[\"']?"
     found = re.search(rf"^\s*(\[\s*{quoted}\s*\]|({quoted}\s*=))", text, re.MULTILINE)

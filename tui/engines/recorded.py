@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from tui.engines.base import Request, Timed
+from tui.engines.base import Request, TimedBody
 from tui.events import (
     Answered,
     Asked,
@@ -48,16 +48,16 @@ class RecordedEngine:
     otherwise at once; the figures are those of then either way.
     """
 
-    computes_here = False
+    uses_local_cores = False
 
     def __init__(self, events: Iterable[Event], model: int, *, timing: bool = True) -> None:
         self._timing = timing
-        self._started, self._loaded, recordings = _read(events, model)
+        self._started, self._loaded, recordings = _recordings(events, model)
         self._by_question: dict[tuple[str, int, str], list[Recording]] = defaultdict(list)
         for recording in recordings:
             asked = recording.asked
             self._by_question[asked.question, asked.turn, asked.text].append(recording)
-        self._given: Counter[tuple[str, int, str]] = Counter()
+        self._times_given: Counter[tuple[str, int, str]] = Counter()
         self._changed = threading.Condition()
         self._open: set[int] = set()
         self._cancelled: set[int] = set()
@@ -69,7 +69,7 @@ class RecordedEngine:
         notes = [f"recorded{when}: answers and figures are of that run", *loaded.notes]
         return replace(loaded, private=0, mapped=0, notes=notes)
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Timed]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[TimedBody]:
         """Play the recorded answers, all of them beginning now."""
         base = time.monotonic_ns()
         order = count()
@@ -144,9 +144,9 @@ class RecordedEngine:
                 request.answer,
             )
             return [(0, failed)]
-        recording = whole[self._given[key] % len(whole)]
-        self._given[key] += 1
-        events = [(t_us, _readdressed(body, request.answer)) for t_us, body in recording.events]
+        recording = whole[self._times_given[key] % len(whole)]
+        self._times_given[key] += 1
+        events = [(t_us, _with_answer_id(body, request.answer)) for t_us, body in recording.events]
         if recording.ending is None:
             last = events[-1][0] if events else 0
             failed = Failed("cut", "the recording breaks off here", answer=request.answer)
@@ -154,7 +154,7 @@ class RecordedEngine:
         return events
 
 
-def _readdressed(body: Body, answer: int) -> Body:
+def _with_answer_id(body: Body, answer: int) -> Body:
     """The same event for the answer of this run; a stop by a person then is a failure now."""
     if isinstance(body, Cancelled):
         return Failed("cut", "it was stopped there when it was recorded", answer=answer)
@@ -163,7 +163,7 @@ def _readdressed(body: Body, answer: int) -> Body:
     return body
 
 
-def _read(events: Iterable[Event], model: int) -> tuple[str, Loaded | None, list[Recording]]:
+def _recordings(events: Iterable[Event], model: int) -> tuple[str, Loaded | None, list[Recording]]:
     """When the session began, what the model reported when loaded, and its answers."""
     started, loaded = "", None
     recordings: dict[int, Recording] = {}

@@ -19,9 +19,9 @@ class Secret:
         """The key itself."""
         return self._value
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """``text`` with every occurrence of the key made ``***``."""
         return text.replace(self._value, "***") if self._value else text
 
 
-NONE = Secret()
+NO_SECRET = Secret()

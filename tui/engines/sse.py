@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-LONGEST = 512 * 1024
+MAX_EVENT_BYTES = 512 * 1024
 """Bytes a line, and the data of one event, may have: far above any token, far below
 what could fill the memory."""
 
@@ -28,14 +28,14 @@ class ServerEvent:
 
 
 @dataclass(slots=True)
-class Parser:
+class SseParser:
     """Feed it what arrives; it gives the events that are complete.
 
     Comments (``: keep-alive``) and events without data give nothing, and neither does an
     event that the stream's end cuts off.
     """
 
-    longest: int = LONGEST
+    max_bytes: int = MAX_EVENT_BYTES
     _buffer: bytearray = field(default_factory=bytearray)
     _searched: int = 0
     _after_cr: bool = False
@@ -48,11 +48,11 @@ class Parser:
         """The events that ``chunk`` completes, lazily: those before an error come first.
 
         Raises:
-            StreamError: a line or an event is longer than ``longest``, or not UTF-8.
+            StreamError: a line or an event is longer than ``max_bytes``, or not UTF-8.
         """
         self._buffer += chunk
         while (line := self._next_line()) is not None:
-            event = self._take(line)
+            event = self._feed_line(line)
             if event is not None:
                 yield event
 
@@ -68,18 +68,18 @@ class Parser:
         end = cr if cr >= 0 else lf
         if end < 0:
             self._searched = len(buffer)
-            if len(buffer) > self.longest:
-                raise StreamError("oversized", f"a line of more than {self.longest} bytes")
+            if len(buffer) > self.max_bytes:
+                raise StreamError("oversized", f"a line of more than {self.max_bytes} bytes")
             return None
-        if end > self.longest:
-            raise StreamError("oversized", f"a line of more than {self.longest} bytes")
+        if end > self.max_bytes:
+            raise StreamError("oversized", f"a line of more than {self.max_bytes} bytes")
         self._after_cr = buffer[end] == 0x0D
         line = bytes(buffer[:end])
         del buffer[: end + 1]
         self._searched = 0
         return line
 
-    def _take(self, line: bytes) -> ServerEvent | None:
+    def _feed_line(self, line: bytes) -> ServerEvent | None:
         if self._first:
             line, self._first = line.removeprefix(_BOM), False
         if not line:
@@ -98,8 +98,8 @@ class Parser:
             self._type = text
             return None
         self._size += len(value)
-        if self._size > self.longest:
-            raise StreamError("oversized", f"an event of more than {self.longest} bytes")
+        if self._size > self.max_bytes:
+            raise StreamError("oversized", f"an event of more than {self.max_bytes} bytes")
         self._data.append(text)
         return None
 

@@ -16,7 +16,7 @@ def estimate(text: str) -> float:
     return 0.6 * wide + 0.3 * (len(text) - wide)
 
 
-def about(text: str) -> int:
+def estimate_whole(text: str) -> int:
     """`estimate` as a number of tokens: whole, and none only for no text."""
     return max(1, round(estimate(text))) if text else 0
 
@@ -32,7 +32,7 @@ def count(text: str, model: str) -> tuple[int, str]:
             return len(tiktoken.get_encoding(name).encode_ordinary(text)), "tokenizer"
         except (OSError, ValueError):
             pass  # a damaged cache: the estimate is still right to offer
-    return about(text), "estimate"
+    return estimate_whole(text), "estimate"
 
 
 def _encoding(model: str) -> str:

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import tui
-from tui.events import Body, EventError, Failed, body_of
+from tui.events import Body, EventError, Failed, decode_body
 from tui.host import cgroup, memory, secrets
 
-Timed = tuple[int, Body]
+TimedBody = tuple[int, Body]
 
-_SPINS = "20000"
+_OPENMP_SPIN_COUNT = "20000"
 """How often a thread of GNU OpenMP looks for work before it sleeps (libgomp's manual). Its own
 300,000 and more keep cores from a busy neighbour's threads and from each other's: beside one
 busy process a small model then makes 5 tokens a second instead of 29, and none fewer alone."""
-_QUIET = {
+_LIBRARY_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -34,14 +34,14 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONFAULTHANDLER": "1",
 }
-SMALLER = "take a smaller dtype or model, or fewer models at a time"
+SMALLER_MODEL_HINT = "take a smaller dtype or model, or fewer models at a time"
 """What to do when memory ran out."""
-_TAIL = 8192
-_DIES_WITHIN_S = 0.5
-_NO_MEMORY = ("bad_alloc", "MemoryError", "can't allocate memory", "Cannot allocate memory")
+_LOG_TAIL_BYTES = 8192
+_EXIT_TIMEOUT_S = 0.5
+_OOM_MARKERS = ("bad_alloc", "MemoryError", "can't allocate memory", "Cannot allocate memory")
 
 
-class Kills:
+class OomKillCounter:
     """The own control group's kills for memory, each of which explains one worker's end."""
 
     def __init__(self) -> None:
@@ -60,38 +60,38 @@ class Kills:
         return risen
 
 
-_kills = Kills()
+_kills = OomKillCounter()
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class WorkerExit:
     """The worker is gone; ``failure`` says why, None where it was ended on purpose."""
 
     failure: Failed | None
 
 
-class Child:
-    """One worker process. `inbox` gets its events in order and, last of all, one `Lost`."""
+class WorkerProcess:
+    """One worker process. `inbox` gets its events in order and, last of all, one `WorkerExit`."""
 
     def __init__(self, threads: int, log: Path) -> None:
-        self.inbox: queue.SimpleQueue[Timed | Lost] = queue.SimpleQueue()
-        self.heard = time.monotonic()
+        self.inbox: queue.SimpleQueue[TimedBody | WorkerExit] = queue.SimpleQueue()
+        self.last_heard = time.monotonic()
         """When the worker last gave a sign of life."""
         self.steps = 0
         """Steps its computing thread had taken then."""
-        self.doomed: Failed | None = None
+        self.kill_reason: Failed | None = None
         """Why it is being killed, where the reason is known before it is dead."""
-        self.lost: Lost | None = None
+        self.exited: WorkerExit | None = None
         """Set once it is gone."""
         self.trouble = ""
         """One line while it does not respond."""
         self._closing = False
-        self._write = threading.Lock()
-        self._kills = _kills.unclaimed()
-        self._seen = (0, 0)
+        self._write_lock = threading.Lock()
+        self._kills_before = _kills.unclaimed()
+        self._last_memory = (0, 0)
         ours, theirs = socket.socketpair()
         self._socket, self._log = ours, log
-        with theirs, os.fdopen(_private(log), "ab") as output:
+        with theirs, os.fdopen(_open_private(log), "ab") as output:
             self._log_start = log.stat().st_size
             self.process = subprocess.Popen(
                 # -P: a file of the current folder must not stand for a module of ours.
@@ -100,37 +100,37 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=environment(threads),
+                env=worker_environment(threads),
                 start_new_session=True,
             )
         threading.Thread(target=self._read, name="worker events", daemon=True).start()
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether it can be spoken to."""
-        return not self._closing and self.doomed is None and self.process.poll() is None
+        return not self._closing and self.kill_reason is None and self.process.poll() is None
 
     def send(self, **order: Any) -> None:
         """Give an order; to a dead worker it is lost, and `inbox` tells of the death."""
         line = json.dumps(order, separators=(",", ":")).encode() + b"\n"
-        with self._write, contextlib.suppress(OSError):
+        with self._write_lock, contextlib.suppress(OSError):
             self._socket.sendall(line)
 
     def memory(self) -> tuple[int, int]:
         """Private and mapped bytes; (0, 0) once it is gone."""
-        found = memory.process(self.process.pid) if self.process.poll() is None else (0, 0)
+        found = memory.process_memory(self.process.pid) if self.process.poll() is None else (0, 0)
         if any(found):
-            self._seen = found
+            self._last_memory = found
         return found
 
-    def bound(self, nbytes: int) -> None:
+    def limit_memory_growth(self, nbytes: int) -> None:
         """Let its private memory grow by so many bytes from now on: what asks for more
         fails, which the worker survives, before the kernel has to kill somebody.
 
         Counted as RLIMIT_DATA does (getrlimit(2)): reserved, not only touched, and
         mapped files that are private and writable, as weights are, too.
         """
-        held = cgroup.table(Path(f"/proc/{self.process.pid}/status")).get("VmData", 0)
+        held = cgroup.read_table(Path(f"/proc/{self.process.pid}/status")).get("VmData", 0)
         if held:
             with contextlib.suppress(OSError, ValueError):
                 _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_DATA)
@@ -138,16 +138,16 @@ class Child:
 
     def kill(self, why: Failed | None = None) -> None:
         """End it at once, whatever it is doing."""
-        self.doomed = self.doomed or why
+        self.kill_reason = self.kill_reason or why
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
 
-    def close(self, patience_s: float = 1.0) -> None:
+    def close(self, timeout_s: float = 1.0) -> None:
         """End it: by asking, then by force. Returns when it is gone."""
         self._closing = True
         self.send(op="close")
         try:
-            self.process.wait(patience_s)
+            self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.kill()
             self.process.wait()
@@ -158,54 +158,56 @@ class Child:
                 for line in lines:
                     # Half a line is how a killed process ends.
                     if line.endswith(b"\n"):
-                        self._take(line)
+                        self._handle_line(line)
         except OSError:
             pass
         except (ValueError, KeyError, TypeError, EventError) as error:
             self.kill(_failed("crashed", f"the worker sent what is no event: {error}"))
-        self.lost = Lost(self._post_mortem())
-        self.inbox.put(self.lost)
+        self.exited = WorkerExit(self._post_mortem())
+        self.inbox.put(self.exited)
 
-    def _take(self, line: bytes) -> None:
+    def _handle_line(self, line: bytes) -> None:
         t_ns, kind, data = json.loads(line)
-        self.heard = time.monotonic()
+        self.last_heard = time.monotonic()
         if kind == "alive":
             self.steps = int(data["steps"])
         else:
-            self.inbox.put((int(t_ns), body_of(kind, data)))
+            self.inbox.put((int(t_ns), decode_body(kind, data)))
 
     def _post_mortem(self) -> Failed | None:
         try:
-            code = self.process.wait(_DIES_WITHIN_S)
+            code = self.process.wait(_EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.kill()
             code = self.process.wait()
         if self._closing:
             return None
-        if self.doomed:
-            return self.doomed
-        by_kernel = code == -signal.SIGKILL and _kills.claim(self._kills)
-        return explain(code, by_kernel, max(self._seen), self._last_words())
+        if self.kill_reason:
+            return self.kill_reason
+        by_kernel = code == -signal.SIGKILL and _kills.claim(self._kills_before)
+        return explain_exit(code, by_kernel, max(self._last_memory), self._log_tail())
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         """The end of what it wrote to the log."""
         with contextlib.suppress(OSError), self._log.open("rb") as file:
-            file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - _TAIL))
+            file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
             return file.read().decode("utf-8", "replace")
         return ""
 
 
-def explain(code: int, oom_killed: bool, held: int, last_words: str) -> Failed:
+def explain_exit(code: int, oom_killed: bool, memory_bytes: int, log_tail: str) -> Failed:
     """Why a worker ended that nobody ended: its return code, whether the kernel killed it
     for memory, the memory it was last seen with, and the end of what it wrote."""
     if oom_killed:
-        size = f" (it held {held / 1e9:.1f} GB)" if held else ""
-        return _failed("out_of_memory", f"killed by the kernel: out of memory{size}", SMALLER)
-    lines = [line.strip() for line in last_words.split("\n") if line.strip()]
+        size = f" (it held {memory_bytes / 1e9:.1f} GB)" if memory_bytes else ""
+        return _failed(
+            "out_of_memory", f"killed by the kernel: out of memory{size}", SMALLER_MODEL_HINT
+        )
+    lines = [line.strip() for line in log_tail.split("\n") if line.strip()]
     for line in lines:
         # C++ aborts over it, after saying so.
-        if any(words in line for words in _NO_MEMORY):
-            return _failed("out_of_memory", f"not enough memory: {line[:200]}", SMALLER)
+        if any(words in line for words in _OOM_MARKERS):
+            return _failed("out_of_memory", f"not enough memory: {line[:200]}", SMALLER_MODEL_HINT)
     if code < 0:
         try:
             name = signal.Signals(-code).name
@@ -216,27 +218,27 @@ def explain(code: int, oom_killed: bool, held: int, last_words: str) -> Failed:
     return _failed("crashed", f"the worker ended with exit code {code}{said}")
 
 
-def environment(threads: int) -> dict[str, str]:
+def worker_environment(threads: int) -> dict[str, str]:
     """What the worker sees: no secret, no network, nothing that writes to the terminal."""
-    kept = secrets.environment()
+    kept = secrets.child_environment()
     home = str(Path(tui.__file__).resolve().parent.parent)
     given = [part for part in (home, kept.get("PYTHONPATH", "")) if part]
     own = {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(given)}
-    return {"GOMP_SPINCOUNT": _SPINS} | kept | _QUIET | own
+    return {"GOMP_SPINCOUNT": _OPENMP_SPIN_COUNT} | kept | _LIBRARY_ENVIRONMENT | own
 
 
 def oom_kills() -> int:
     """How many processes of the own control group were killed for memory so far."""
-    found = cgroup.groups("memory", "memory.max")
+    found = cgroup.find_groups("memory", "memory.max")
     if found is None:
         return 0
     name = "memory.events" if found.version == 2 else "memory.oom_control"
-    return cgroup.table(found.folders[0] / name).get("oom_kill", 0)
+    return cgroup.read_table(found.folders[0] / name).get("oom_kill", 0)
 
 
 def _failed(cause: str, message: str, next_step: str = "the log has the details") -> Failed:
     return Failed(cause, message, next_step)
 
 
-def _private(log: Path) -> int:
+def _open_private(log: Path) -> int:
     return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

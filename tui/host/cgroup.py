@@ -13,7 +13,7 @@ ROOT = Path("/")
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class ControlGroups:
     """The folders of a controller: the own group first, then every ancestor in sight."""
 
     version: int
@@ -29,7 +29,7 @@ class _Mount:
     point: str
 
 
-def groups(controller: str, probe: str, root: Path = ROOT) -> Groups | None:
+def find_groups(controller: str, probe: str, root: Path = ROOT) -> ControlGroups | None:
     """The groups that ``controller`` is run in, or None where there are none.
 
     In a hybrid layout both versions are mounted and one has the controller: version 2
@@ -41,13 +41,13 @@ def groups(controller: str, probe: str, root: Path = ROOT) -> Groups | None:
         if mount.version == 2 and "" in own:
             folders = _chain(root, mount, own[""])
             if any((folder / probe).exists() for folder in folders):
-                return Groups(2, folders)
+                return ControlGroups(2, folders)
         elif controller in mount.controllers and controller in own:
-            found = found or Groups(1, _chain(root, mount, own[controller]))
+            found = found or ControlGroups(1, _chain(root, mount, own[controller]))
     return found
 
 
-def read(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
     """The stripped text of a control file, or None where it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
@@ -55,19 +55,19 @@ def read(path: Path) -> str | None:
         return None
 
 
-def number(path: Path) -> int | None:
+def read_int(path: Path) -> int | None:
     """The integer in a control file; None for ``max``, nonsense and a missing file."""
-    text = read(path)
+    text = read_text(path)
     try:
         return None if text is None else int(text)
     except ValueError:
         return None
 
 
-def table(path: Path) -> dict[str, int]:
+def read_table(path: Path) -> dict[str, int]:
     """A file of ``name number`` lines, such as ``memory.stat`` or ``/proc/meminfo``."""
     found: dict[str, int] = {}
-    for line in (read(path) or "").splitlines():
+    for line in (read_text(path) or "").splitlines():
         parts = line.replace(":", " ").split()
         if len(parts) >= 2 and parts[1].isdigit():
             found[parts[0]] = int(parts[1]) * (1024 if parts[2:] == ["kB"] else 1)
@@ -75,7 +75,7 @@ def table(path: Path) -> dict[str, int]:
 
 
 def _own(root: Path) -> Iterator[tuple[str, str]]:
-    for line in (read(root / "proc/self/cgroup") or "").splitlines():
+    for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         for controller in controllers.split(","):
@@ -83,7 +83,7 @@ def _own(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _mounts(root: Path) -> Iterator[_Mount]:
-    for line in (read(root / "proc/self/mountinfo") or "").splitlines():
+    for line in (read_text(root / "proc/self/mountinfo") or "").splitlines():
         left, _, right = line.partition(" - ")
         fields, kind = left.split(), right.split()
         if len(fields) < 5 or len(kind) < 3:

@@ -11,7 +11,7 @@ from tui.host import cgroup
 from tui.host.cgroup import ROOT
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_LITTLE = 0.25
+_NEGLIGIBLE = 0.25
 
 
 def cores() -> int:
@@ -25,7 +25,7 @@ def cores() -> int:
 
 def quota(root: Path = ROOT) -> float | None:
     """Cores' worth of time the own control group and its ancestors grant; None: no limit."""
-    found = cgroup.groups("cpu", "cpu.max", root)
+    found = cgroup.find_groups("cpu", "cpu.max", root)
     if found is None:
         return None
     read_group = _quota_v2 if found.version == 2 else _quota_v1
@@ -33,62 +33,62 @@ def quota(root: Path = ROOT) -> float | None:
     return min((share for share in shares if share is not None), default=None)
 
 
-class Others:
+class OtherProcesses:
     """What processes other than our own take of the cores."""
 
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
         self._last: tuple[float, float, dict[int, float]] | None = None
 
-    def look(self, own: Iterable[int]) -> float:
+    def cores_used(self, own: Iterable[int]) -> float:
         """Cores' worth of time that they took since the last look, 0 at the first; ``own`` are
         our processes. What these took before they were known is theirs as well."""
-        now, busy = time.monotonic(), self._busy()
-        times = {pid: self._taken(pid) for pid in own}
+        now, busy = time.monotonic(), self._busy_seconds()
+        times = {pid: self._cpu_seconds(pid) for pid in own}
         last, self._last = self._last, (now, busy, times)
         if last is None or now <= last[0]:
             return 0.0
         ours = sum(max(0.0, taken - last[2].get(pid, 0.0)) for pid, taken in times.items())
         return max(0.0, (busy - last[1] - ours) / (now - last[0]))
 
-    def _busy(self) -> float:
+    def _busy_seconds(self) -> float:
         """Seconds that the cores we may use have computed (proc_stat(5)): user, nice, system,
         irq and softirq; not what another virtual machine took."""
         affinity = getattr(os, "sched_getaffinity", None)
         allowed = affinity(0) if affinity else range(os.cpu_count() or 1)
         names, ticks = {f"cpu{n}" for n in allowed}, 0
-        for line in (cgroup.read(self._root / "proc/stat") or "").splitlines():
+        for line in (cgroup.read_text(self._root / "proc/stat") or "").splitlines():
             name, *fields = line.split()
             if name in names:
                 ticks += sum(int(fields[n]) for n in (0, 1, 2, 5, 6))
         return ticks / _TICKS
 
-    def _taken(self, pid: int) -> float:
+    def _cpu_seconds(self, pid: int) -> float:
         """Seconds that a process has computed (proc_pid_stat(5)); 0 for one that is gone."""
-        text = cgroup.read(self._root / f"proc/{pid}/stat") or ""
+        text = cgroup.read_text(self._root / f"proc/{pid}/stat") or ""
         fields = text.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS if len(fields) > 12 else 0.0
 
 
-def free(others: float) -> int:
+def free_cores(others: float) -> int:
     """Whole cores left beside others that take so much, at least 1. Threads of one product
     wait for each other: one that waits for a core holds up all of them, so that a core of
     which others take a quarter is better left to them."""
-    return max(1, cores() - max(0, math.ceil(others - _LITTLE)))
+    return max(1, cores() - max(0, math.ceil(others - _NEGLIGIBLE)))
 
 
 def describe(root: Path = ROOT) -> dict[str, str | int | float]:
     """For the head of a session: ``model``, usable ``cores``, and ``quota`` if any."""
-    found: dict[str, str | int | float] = {"model": name(root), "cores": cores()}
+    found: dict[str, str | int | float] = {"model": model_name(root), "cores": cores()}
     share = quota(root)
     if share is not None:
         found["quota"] = share
     return found
 
 
-def name(root: Path = ROOT) -> str:
+def model_name(root: Path = ROOT) -> str:
     """What the processor calls itself."""
-    for line in (cgroup.read(root / "proc/cpuinfo") or "").splitlines():
+    for line in (cgroup.read_text(root / "proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("model name", "Model", "Hardware"):
             return value.strip()
@@ -97,7 +97,7 @@ def name(root: Path = ROOT) -> str:
 
 def flags(root: Path = ROOT) -> frozenset[str]:
     """The instruction sets that the kernel tells of."""
-    for line in (cgroup.read(root / "proc/cpuinfo") or "").splitlines():
+    for line in (cgroup.read_text(root / "proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("flags", "Features"):
             return frozenset(value.split())
@@ -105,13 +105,13 @@ def flags(root: Path = ROOT) -> frozenset[str]:
 
 
 def _quota_v2(folder: Path) -> float | None:
-    parts = (cgroup.read(folder / "cpu.max") or "").split()
+    parts = (cgroup.read_text(folder / "cpu.max") or "").split()
     if len(parts) != 2 or not all(part.isdigit() for part in parts) or not int(parts[1]):
         return None
     return int(parts[0]) / int(parts[1])
 
 
 def _quota_v1(folder: Path) -> float | None:
-    time = cgroup.number(folder / "cpu.cfs_quota_us")
-    period = cgroup.number(folder / "cpu.cfs_period_us")
+    time = cgroup.read_int(folder / "cpu.cfs_quota_us")
+    period = cgroup.read_int(folder / "cpu.cfs_period_us")
     return time / period if time and period and time > 0 else None

@@ -8,7 +8,7 @@ _REMOTE = ("fuse", "nfs", "cifs", "smb", "9p", "afs", "ceph", "lustre", "beegfs"
 _OCTAL = re.compile(r"\\([0-7]{3})")  # how mountinfo writes spaces and backslashes
 
 
-def kind(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+def filesystem_type(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
     """The type of the file system that holds ``path``, as proc(5) names it; "" if unknown."""
     try:
         text = mounts.read_text(errors="replace")
@@ -27,7 +27,7 @@ def kind(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
     return found
 
 
-def free(path: Path) -> int:
+def free_bytes(path: Path) -> int:
     """Bytes free on the disk that holds ``path``, or will once it is made."""
     there = next(place for place in (path, *path.absolute().parents) if place.is_dir())
     return shutil.disk_usage(there).free
@@ -35,4 +35,4 @@ def free(path: Path) -> int:
 
 def is_remote(path: Path) -> bool:
     """Whether it is a network or FUSE mount, where appending line by line is a bad idea."""
-    return kind(path).startswith(_REMOTE)
+    return filesystem_type(path).startswith(_REMOTE)

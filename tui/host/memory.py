@@ -16,17 +16,17 @@ from tui.host import cgroup
 from tui.host.cgroup import ROOT
 from tui.host.errors import UserError
 
-VARIABLE = "DUIBI_MEMORY_LIMIT"
+LIMIT_VARIABLE = "DUIBI_MEMORY_LIMIT"
 _UNLIMITED = 1 << 60
 """Version 1 writes 2**63 - 4096 for "no limit"; no machine has an exbibyte."""
-_FLOOR = 512 << 20
-_FLOOR_SHARE = 0.03
+_MIN_RESERVE = 512 << 20
+_RESERVE_SHARE = 0.03
 _M_ARENA_MAX = -8
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MemoryReading:
     """The bound that is in force. Bytes; ``source`` says whose it is:
     ``cgroup v2``, ``cgroup v1``, ``machine`` or ``DUIBI_MEMORY_LIMIT``."""
 
@@ -40,34 +40,34 @@ class Reading:
         return max(0, self.limit - self.used)
 
     @property
-    def floor(self) -> int:
+    def reserve(self) -> int:
         """What is to be left free: the kernel is faster than whoever watches it, so that
         less than this is as good as none. A budget of our own kills nobody."""
-        if self.source == VARIABLE:
-            return int(self.limit * _FLOOR_SHARE)
-        return min(max(_FLOOR, int(self.limit * _FLOOR_SHARE)), self.limit // 8)
+        if self.source == LIMIT_VARIABLE:
+            return int(self.limit * _RESERVE_SHARE)
+        return min(max(_MIN_RESERVE, int(self.limit * _RESERVE_SHARE)), self.limit // 8)
 
     @property
-    def room(self) -> int:
+    def available(self) -> int:
         """What can be planned for."""
-        return max(0, self.free - self.floor)
+        return max(0, self.free - self.reserve)
 
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """Where a `Reading` comes from, found once and read often: a reading finds mounts and
+    """Where a `MemoryReading` comes from, found once and read often: a reading finds mounts and
     groups anew each time, which costs milliseconds."""
 
     limit: int
     source: str
     used: Callable[[], int]
 
-    def read(self) -> Reading:
+    def read(self) -> MemoryReading:
         """What is used now. Of a budget: by the processes there were when it was found."""
-        return Reading(self.limit, self.used(), self.source)
+        return MemoryReading(self.limit, self.used(), self.source)
 
 
-def one_arena() -> None:
+def use_one_malloc_arena() -> None:
     """Have all threads share one heap (mallopt(3), glibc): with one for every thread that
     made a string, a process of many threads and little work keeps megabytes half empty."""
     import ctypes  # 5 ms that only a run has to pay
@@ -76,7 +76,7 @@ def one_arena() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
-def trim() -> None:
+def trim_heap() -> None:
     """Give freed memory back to the system (malloc_trim(3), glibc): what was needed in passing
     stays with the allocator otherwise."""
     import ctypes
@@ -87,15 +87,15 @@ def trim() -> None:
 
 def limit() -> int:
     """Bytes this program may use at most."""
-    return reading().limit
+    return read_memory().limit
 
 
 def used() -> int:
     """Bytes in use under that limit, without the page cache."""
-    return reading().used
+    return read_memory().used
 
 
-def reading(root: Path = ROOT) -> Reading:
+def read_memory(root: Path = ROOT) -> MemoryReading:
     """The lowest bound and what is used of it.
 
     ``DUIBI_MEMORY_LIMIT`` is a budget for this program alone: where it is the lowest,
@@ -104,38 +104,40 @@ def reading(root: Path = ROOT) -> Reading:
     Raises:
         UserError: ``DUIBI_MEMORY_LIMIT`` is not a size.
     """
-    return gauge(root).read()
+    return find_gauge(root).read()
 
 
-def gauge(root: Path = ROOT) -> Gauge:
+def find_gauge(root: Path = ROOT) -> Gauge:
     """The lowest bound, ready to be read again and again.
 
     Raises:
-        UserError: as `reading`.
+        UserError: as `read_memory`.
     """
     real = _container(root) or _machine(root)
-    given = os.environ.get(VARIABLE, "")
+    given = os.environ.get(LIMIT_VARIABLE, "")
     if given:
-        budget = parse_size(given, VARIABLE)
+        budget = parse_size(given, LIMIT_VARIABLE)
         if budget < real.limit:
-            ours = family(os.getpid(), root)
-            return Gauge(budget, VARIABLE, lambda: sum(process(pid, root)[0] for pid in ours))
+            ours = process_tree(os.getpid(), root)
+            return Gauge(
+                budget, LIMIT_VARIABLE, lambda: sum(process_memory(pid, root)[0] for pid in ours)
+            )
     return real
 
 
-def process(pid: int, root: Path = ROOT) -> tuple[int, int]:
+def process_memory(pid: int, root: Path = ROOT) -> tuple[int, int]:
     """Private (anonymous, swapped out too) and mapped (file and shared) bytes of a
     process, from ``/proc/PID/status``; (0, 0) once it is gone."""
-    status = cgroup.table(root / f"proc/{pid}/status")
+    status = cgroup.read_table(root / f"proc/{pid}/status")
     private = status.get("RssAnon", 0) + status.get("VmSwap", 0)
     return private, status.get("RssFile", 0) + status.get("RssShmem", 0)
 
 
-def family(pid: int, root: Path = ROOT) -> list[int]:
+def process_tree(pid: int, root: Path = ROOT) -> list[int]:
     """``pid`` and all its descendants."""
     children: dict[int, list[int]] = {}
     for entry in (root / "proc").iterdir():
-        if entry.name.isdigit() and (stat := cgroup.read(entry / "stat")):
+        if entry.name.isdigit() and (stat := cgroup.read_text(entry / "stat")):
             # The name in parentheses may itself hold spaces and parentheses.
             parent = stat.rpartition(")")[2].split()[1]
             children.setdefault(int(parent), []).append(int(entry.name))
@@ -148,10 +150,10 @@ def family(pid: int, root: Path = ROOT) -> list[int]:
 def pressure(root: Path = ROOT) -> float | None:
     """Share of the last 10 s, in percent, in which some task waited for memory (PSI
     ``some avg10`` of the own group, else of the machine); None where not kept."""
-    found = cgroup.groups("memory", "memory.max", root)
+    found = cgroup.find_groups("memory", "memory.max", root)
     own = [found.folders[0] / "memory.pressure"] if found and found.version == 2 else []
     for path in (*own, root / "proc/pressure/memory"):
-        match = re.search(r"some avg10=([0-9.]+)", cgroup.read(path) or "")
+        match = re.search(r"some avg10=([0-9.]+)", cgroup.read_text(path) or "")
         if match:
             return float(match[1])
     return None
@@ -171,7 +173,7 @@ def parse_size(text: str, name: str) -> int:
 
 
 def _container(root: Path) -> Gauge | None:
-    found = cgroup.groups("memory", "memory.max", root)
+    found = cgroup.find_groups("memory", "memory.max", root)
     if found is None:
         return None
     read_group = _group_v2 if found.version == 2 else _group_v1
@@ -189,23 +191,23 @@ def _container(root: Path) -> Gauge | None:
     def in_use() -> int:
         current = "memory.current" if found.version == 2 else "memory.usage_in_bytes"
         prefix = "" if found.version == 2 else "total_"
-        stat = cgroup.table(folder / "memory.stat")
+        stat = cgroup.read_table(folder / "memory.stat")
         cached = stat.get(f"{prefix}active_file", 0) + stat.get(f"{prefix}inactive_file", 0)
-        return max(0, (cgroup.number(folder / current) or 0) - cached)
+        return max(0, (cgroup.read_int(folder / current) or 0) - cached)
 
     return Gauge(bound, f"cgroup v{found.version}", in_use)
 
 
 def _group_v2(folder: Path) -> int | None:
-    bounds = [cgroup.number(folder / name) for name in ("memory.max", "memory.high")]
+    bounds = [cgroup.read_int(folder / name) for name in ("memory.max", "memory.high")]
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def _group_v1(folder: Path) -> int | None:
     # hierarchical_memory_limit also tells of ancestors above what is mounted here.
-    stat = cgroup.table(folder / "memory.stat")
+    stat = cgroup.read_table(folder / "memory.stat")
     bounds = (
-        cgroup.number(folder / "memory.limit_in_bytes"),
+        cgroup.read_int(folder / "memory.limit_in_bytes"),
         stat.get("hierarchical_memory_limit"),
     )
     return min((b for b in bounds if b is not None and b < _UNLIMITED), default=None)
@@ -221,4 +223,4 @@ def _machine(root: Path) -> Gauge:
 
 
 def _meminfo(root: Path) -> dict[str, int]:
-    return cgroup.table(root / "proc/meminfo")
+    return cgroup.read_table(root / "proc/meminfo")

@@ -16,7 +16,7 @@ _LIBC.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
 _FAILED = ctypes.c_void_p(-1).value
 
 
-def share(paths: Iterable[Path]) -> float | None:
+def cached_share(paths: Iterable[Path]) -> float | None:
     """The part (0 to 1) of the files' pages that are in memory, as mincore(2) tells; None if
     it cannot be known. For files of others the kernel says 1."""
     held = pages = 0

@@ -20,36 +20,36 @@ _WORKSPACE = "/mnt/workspace"
 _DATA = "/mnt/data"
 """Where data sets and disks of one's own are mounted there."""
 
-SETTLED = (
+ADOPTED_MESSAGE = (
     "sessions, models and settings are kept in {folder}, which survives a restart of the "
     "notebook (DUIBI_SESSIONS_DIR, DUIBI_CACHE_DIR and MODELSCOPE_CACHE choose other folders)"
 )
 
-_settled: Path | None = None
+_adopted: Path | None = None
 
 
 def cache_dir() -> Path:
     """Models made ready to load and the log: everything that can be made again."""
     default = platformdirs.user_cache_path(_APP)
-    return private_dir(_place("DUIBI_CACHE_DIR", Path(".cache", _APP), default))
+    return make_private_dir(_choose_dir("DUIBI_CACHE_DIR", Path(".cache", _APP), default))
 
 
 def config_dir() -> Path:
     """The user's ``duibi.toml`` and themes."""
     default = platformdirs.user_config_path(_APP)
-    return private_dir(_place("DUIBI_CONFIG_DIR", Path(".config", _APP), default))
+    return make_private_dir(_choose_dir("DUIBI_CONFIG_DIR", Path(".config", _APP), default))
 
 
 def sessions_dir() -> Path:
     """The recorded sessions."""
     default = platformdirs.user_data_path(_APP) / "sessions"
-    return private_dir(_place("DUIBI_SESSIONS_DIR", Path(_SESSIONS), default))
+    return make_private_dir(_choose_dir("DUIBI_SESSIONS_DIR", Path(_SESSIONS), default))
 
 
-def persistent() -> Path | None:
+def persistent_dir() -> Path | None:
     """The folder of a notebook that survives its restart: ``DUIBI_PERSISTENT_DIR``, else
     /mnt/workspace; None where there is none to write into, or the home folder lies in it."""
-    folder = lasting()
+    folder = persistent_mount()
     try:
         inside = folder is not None and Path.home().is_relative_to(folder)
     except RuntimeError:
@@ -57,8 +57,8 @@ def persistent() -> Path | None:
     return folder if folder is not None and not inside and os.access(folder, os.W_OK) else None
 
 
-def lasting() -> Path | None:
-    """As `persistent`, also where the home folder lies in it or it cannot be written."""
+def persistent_mount() -> Path | None:
+    """As `persistent_dir`, also where the home folder lies in it or it cannot be written."""
     folder = Path(os.environ.get("DUIBI_PERSISTENT_DIR", "") or _WORKSPACE)
     try:
         return folder if folder.is_dir() else None
@@ -66,31 +66,31 @@ def lasting() -> Path | None:
         return None
 
 
-def survives(path: Path) -> bool | None:
+def survives_restart(path: Path) -> bool | None:
     """Whether a path is kept over a restart of the notebook; None where this is none."""
-    folder = lasting()
+    folder = persistent_mount()
     if folder is None:
         return None
     place = path.absolute()
     return any(place.is_relative_to(kept) for kept in (folder, folder.resolve(), Path(_DATA)))
 
 
-def settle() -> Path | None:
-    """The folder of `persistent` where it begins to be used with this start of the program;
+def adopt_persistent_dir() -> Path | None:
+    """The folder of `persistent_dir` where it begins to be used with this start of the program;
     None at every later one. Who shows something says it then, once."""
-    global _settled
-    folder = persistent()
+    global _adopted
+    folder = persistent_dir()
     if folder is not None and not os.environ.get("DUIBI_SESSIONS_DIR", ""):
         sessions = folder / _SESSIONS
         if not sessions.exists():
-            private_dir(sessions)
-            _settled = folder
-    return _settled
+            make_private_dir(sessions)
+            _adopted = folder
+    return _adopted
 
 
 def log_file() -> Path:
     """Where tracebacks and the workers' output go."""
-    return private_dir(cache_dir() / "logs") / "duibi.log"
+    return make_private_dir(cache_dir() / "logs") / "duibi.log"
 
 
 def bundled(name: str) -> Path:
@@ -108,7 +108,7 @@ def portable(path: Path) -> str:
         return str(path)
 
 
-def private_dir(path: Path) -> Path:
+def make_private_dir(path: Path) -> Path:
     """``path``, made with mode 0700 where it does not exist yet.
 
     Raises:
@@ -125,9 +125,9 @@ def private_dir(path: Path) -> Path:
     return path
 
 
-def _place(variable: str, there: Path, default: Path) -> Path:
+def _choose_dir(variable: str, there: Path, default: Path) -> Path:
     """The variable's folder, else ``there`` on the disk that survives, else ``default``."""
     if given := os.environ.get(variable, ""):
         return Path(given).expanduser()
-    folder = persistent()
+    folder = persistent_dir()
     return default if folder is None else folder / there

@@ -7,7 +7,7 @@ from pathlib import Path
 from tui.host.errors import UserError
 
 
-def write(folder: Path, name: str, content: str | bytes) -> Path:
+def write_new_file(folder: Path, name: str, content: str | bytes) -> Path:
     """Write ``content`` to a new file (mode 0600) in ``folder``, never over another one.
 
     Whatever cannot stand in a file name becomes ``_``; a taken name gets a number.

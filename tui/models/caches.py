@@ -18,7 +18,7 @@ def modelscope_caches() -> list[Path]:
     else one on the disk that survives a restart, where there is such, and the SDK's default."""
     if given := os.environ.get("MODELSCOPE_CACHE", ""):
         return [Path(given).expanduser()]
-    places = [folder for folder in (paths.persistent(), Path.home()) if folder is not None]
+    places = [folder for folder in (paths.persistent_dir(), Path.home()) if folder is not None]
     return [folder / ".cache" / "modelscope" for folder in places]
 
 
@@ -40,7 +40,7 @@ def modelscope_folder(model: str) -> Path:
     for cache in caches:
         old = (root / owner / name.replace(".", "___") for root in _roots(cache))
         for folder in (*old, cache / present):
-            if _filled(folder):
+            if _has_content(folder):
                 return folder
     return caches[0] / present
 
@@ -48,15 +48,15 @@ def modelscope_folder(model: str) -> Path:
 def cached_checkpoints() -> Iterator[tuple[Path, str]]:
     """``(folder, reference)`` of every model in both caches, complete or not."""
     for root in (root for cache in modelscope_caches() for root in _roots(cache)):
-        for entry in folders(root):
+        for entry in list_folders(root):
             if "--" in entry.name:
                 for folder in _revisions(entry):
                     yield folder, _reference(entry.name, folder)
             elif entry.name not in _NO_OWNERS:
-                for model in folders(entry):
+                for model in list_folders(entry):
                     if any((model / name).is_file() for name in _CONFIGS):
                         yield model, f"ms:{entry.name}/{display_name(model)}"
-    for entry in folders(huggingface_cache()):
+    for entry in list_folders(huggingface_cache()):
         if entry.name.startswith("models--"):
             for folder in _revisions(entry):
                 yield folder, str(folder)
@@ -79,10 +79,10 @@ def _reference(entry: str, folder: Path) -> str:
 
 
 def _revisions(entry: Path) -> list[Path]:
-    return [folder for folder in folders(entry / "snapshots") if _filled(folder)]
+    return [folder for folder in list_folders(entry / "snapshots") if _has_content(folder)]
 
 
-def folders(root: Path) -> list[Path]:
+def list_folders(root: Path) -> list[Path]:
     """The folders in a folder, by name; none where it cannot be read. Hidden ones are
     left out, and links are followed."""
     try:
@@ -92,7 +92,7 @@ def folders(root: Path) -> list[Path]:
         return []
 
 
-def _filled(folder: Path) -> bool:
+def _has_content(folder: Path) -> bool:
     try:
         return any(folder.iterdir())
     except OSError:

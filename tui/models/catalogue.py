@@ -4,8 +4,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui.checkpoints.memory_estimate import Shape, predict
-from tui.models.default_dtype import chosen
+from tui.checkpoints.memory_estimate import MemoryShape, predict_peak
+from tui.models.default_dtype import choose_dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,19 @@ class Suggestion:
         """The note in English or Chinese."""
         return self.note_zh if language == "zh" else self.note
 
-    def need(self, dtype: str, context: int) -> int:
-        """Predicted bytes of memory (`tui.checkpoints.memory_estimate.predict`)."""
-        return predict(self.parameters, dtype, self.shape, context)
+    def predict_memory(self, dtype: str, context: int) -> int:
+        """Predicted bytes of memory (`tui.checkpoints.memory_estimate.predict_peak`)."""
+        return predict_peak(self.parameters, dtype, self.shape, context)
 
     @property
-    def default(self) -> str:
+    def default_dtype(self) -> str:
         """The format it is loaded in unless another is asked for."""
-        return chosen(self.parameters, self.shape)
+        return choose_dtype(self.parameters, self.shape)
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> MemoryShape:
         """What else its memory depends on, as far as the list tells."""
-        return Shape(self.layers, self.kv_heads, self.head_dim)
+        return MemoryShape(self.layers, self.kv_heads, self.head_dim)
 
 
 def suggestions() -> list[Suggestion]:

@@ -13,7 +13,7 @@ from tui.models.inspect import Inspection
 _FILE = "remote-code.json"
 
 
-def agree(seen: Inspection, ask: Callable[[str], bool]) -> dict[str, str]:
+def require_consent(seen: Inspection, ask: Callable[[str], bool]) -> dict[str, str]:
     """The hashes that a worker may run, after a person was shown them; empty for a
     checkpoint that needs no code. ``ask`` is not called where this folder with exactly
     these files was agreed to before.
@@ -25,7 +25,7 @@ def agree(seen: Inspection, ask: Callable[[str], bool]) -> dict[str, str]:
         return {}
     key, known = _key(seen), _remembered()
     if key not in known:
-        if not ask(question(seen)):
+        if not ask(consent_question(seen)):
             raise UserError(
                 f"{seen.path.name} needs its own Python code, which was not agreed to",
                 "take a model that transformers knows natively",
@@ -34,7 +34,7 @@ def agree(seen: Inspection, ask: Callable[[str], bool]) -> dict[str, str]:
     return dict(seen.remote_code)
 
 
-def question(seen: Inspection) -> str:
+def consent_question(seen: Inspection) -> str:
     """What a person is shown before any of it runs."""
     files = [f"  {name}  sha256 {digest}" for name, digest in seen.remote_code.items()]
     return "\n".join(

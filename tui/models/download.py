@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints.architecture import architecture
+from tui.checkpoints.architecture import read_architecture
 from tui.checkpoints.weight_headers import read_json
 from tui.host import filesystem
 from tui.host.errors import UserError
 from tui.models import hub
 from tui.models.caches import REVISION, modelscope_folder
-from tui.models.download_offer import Consent, Each, Offer
-from tui.models.net import NETWORK, Progress, reachable
-from tui.text.units import size
+from tui.models.download_offer import AskConsent, DownloadOffer, FileProgress
+from tui.models.net import EXIT_NETWORK, StageProgress, is_reachable
+from tui.text.units import format_size
 
 _LARGEST_FILE = 1 << 40
 _SPARE = 64 << 20
@@ -43,30 +43,30 @@ class HubFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a download would do. ``here`` counts bytes that need not be fetched again."""
+class DownloadPlan:
+    """What a download would do. ``present_bytes`` counts bytes that need not be fetched again."""
 
     model: str
     folder: Path
     files: tuple[HubFile, ...]
-    here: int
+    present_bytes: int
 
     @property
     def total(self) -> int:
         return sum(file.size for file in self.files)
 
 
-def get(
+def fetch_model(
     model: str,
-    consent: Consent,
-    progress: Progress,
-    each: Each | None = None,
+    consent: AskConsent,
+    progress: StageProgress,
+    file_progress: FileProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Path:
     """The checkpoint folder of ``OWNER/NAME``, downloaded into ModelScope's own cache.
 
     Asks ``consent`` with size and place before the first large file; ``progress`` hears
-    bytes in all, ``each`` the bytes of every file, ``stop`` ends it. What was fetched
+    bytes in all, ``file_progress`` the bytes of every file, ``stop`` ends it. What was fetched
     stays, and the next call goes on from there. A file gets its name only when its
     checksum is right; completeness is checked here and not believed.
 
@@ -75,60 +75,60 @@ def get(
             an unsupported model (told before the weights are fetched), wrong files.
     """
     stop = stop or threading.Event()
-    if not reachable(hub.address()):
+    if not is_reachable(hub.hub_url()):
         raise UserError(
-            f"ModelScope ({hub.address()}) cannot be reached",
+            f"ModelScope ({hub.hub_url()}) cannot be reached",
             "check the network or HTTPS_PROXY; a checkpoint folder copied here works too",
-            NETWORK,
+            EXIT_NETWORK,
         )
     progress("asking ModelScope", 0, 0)
-    plan = make_plan(model, _listed(model, stop))
+    plan = plan_download(model, _list_files(model, stop))
     _check_supported(plan, stop)
-    if not consent(offer(plan)):
+    if not consent(make_offer(plan)):
         raise UserError(f"{model} was not downloaded", "say yes to download it")
     # Anew: a person may have thought for long, or another download have come before.
-    free = filesystem.free(plan.folder)
-    if free < plan.total - plan.here + _SPARE:
+    free = filesystem.free_bytes(plan.folder)
+    if free < plan.total - plan.present_bytes + _SPARE:
         raise UserError(
-            f"no space for {model}: {size(plan.total - plan.here)} needed, "
-            f"{size(free)} free in {plan.folder}",
+            f"no space for {model}: {format_size(plan.total - plan.present_bytes)} needed, "
+            f"{format_size(free)} free in {plan.folder}",
             "free some, or set MODELSCOPE_CACHE to a folder on another disk",
         )
-    _fetch(plan, progress, each or (lambda files: None), stop)
-    verify(plan)
+    _fetch(plan, progress, file_progress or (lambda files: None), stop)
+    verify_files(plan)
     return plan.folder
 
 
-def offer(plan: Plan) -> Offer:
+def make_offer(plan: DownloadPlan) -> DownloadOffer:
     """What a person is asked before the download."""
-    return Offer(
+    return DownloadOffer(
         name=plan.model,
         source="ModelScope",
         files=len(plan.files),
         total=plan.total,
-        here=plan.here,
+        present_bytes=plan.present_bytes,
         folder=plan.folder,
-        free=filesystem.free(plan.folder),
+        free=filesystem.free_bytes(plan.folder),
     )
 
 
-def make_plan(model: str, files: Iterable[HubFile]) -> Plan:
+def plan_download(model: str, files: Iterable[HubFile]) -> DownloadPlan:
     """Which files of a listing are needed, and what of them is here.
 
     Raises:
         UserError: there are no weights among them.
     """
     folder = modelscope_folder(model)
-    chosen = needed(files)
+    chosen = needed_files(files)
     if not any(file.path.endswith(_WEIGHTS) for file in chosen):
         raise UserError(
             f"{model} holds no safetensors and no pytorch_model weights",
             "choose the repository with the original weights, not a converted one",
         )
-    return Plan(model, folder, chosen, sum(_here(folder, file) for file in chosen))
+    return DownloadPlan(model, folder, chosen, sum(_present_bytes(folder, file) for file in chosen))
 
 
-def needed(files: Iterable[HubFile]) -> tuple[HubFile, ...]:
+def needed_files(files: Iterable[HubFile]) -> tuple[HubFile, ...]:
     """Configuration, tokenizer and one set of weights: safetensors where there are any.
 
     Only plain names at the top of the repository are taken, never code, so that nothing
@@ -142,7 +142,7 @@ def needed(files: Iterable[HubFile]) -> tuple[HubFile, ...]:
     return tuple(sorted({*weights, *small}, key=lambda file: (file.size, file.path)))
 
 
-def verify(plan: Plan) -> None:
+def verify_files(plan: DownloadPlan) -> None:
     """Check that every file of a plan is here in full.
 
     Raises:
@@ -156,15 +156,15 @@ def verify(plan: Plan) -> None:
                 f"{plan.model} is not complete: {file.path} "
                 f"{'is missing' if length < 0 else f'has {length} of {file.size} bytes'}",
                 f"again: duibi models get ms:{plan.model}",
-                NETWORK,
+                EXIT_NETWORK,
             )
 
 
-def _listed(model: str, stop: threading.Event) -> list[HubFile]:
+def _list_files(model: str, stop: threading.Event) -> list[HubFile]:
     request = {"do": "list", "id": model, "revision": REVISION}
     files = next((reply.get("files") for reply in list(hub.ask(model, request, stop))), None)
     if not isinstance(files, list):
-        raise hub.failure(model, "unexpected", "no list of files came")
+        raise hub.error_from_cause(model, "unexpected", "no list of files came")
     return [file for entry in files if (file := _hub_file(entry))]
 
 
@@ -176,7 +176,7 @@ def _hub_file(entry: Any) -> HubFile | None:
     return None
 
 
-def _check_supported(plan: Plan, stop: threading.Event) -> None:
+def _check_supported(plan: DownloadPlan, stop: threading.Event) -> None:
     """Read the model's config.json alone, so that 15 GB are not fetched in vain."""
     config = [file for file in plan.files if file.path == "config.json"]
     if not config:
@@ -184,12 +184,14 @@ def _check_supported(plan: Plan, stop: threading.Event) -> None:
     with tempfile.TemporaryDirectory(prefix="duibi-") as folder:
         for _ in hub.ask(plan.model, _get_request(plan.model, config, folder), stop):
             pass
-        architecture(read_json(Path(folder) / "config.json"))
+        read_architecture(read_json(Path(folder) / "config.json"))
 
 
-def _fetch(plan: Plan, progress: Progress, each: Each, stop: threading.Event) -> None:
+def _fetch(
+    plan: DownloadPlan, progress: StageProgress, file_progress: FileProgress, stop: threading.Event
+) -> None:
     sizes = {file.path: file.size for file in plan.files}
-    at = {file.path: _here(plan.folder, file) for file in plan.files}
+    at = {file.path: _present_bytes(plan.folder, file) for file in plan.files}
     stage = f"fetching {plan.model}"
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
@@ -203,9 +205,9 @@ def _fetch(plan: Plan, progress: Progress, each: Each, stop: threading.Event) ->
         if isinstance(reply.get("at"), dict):
             at.update({name: count for name, count in reply["at"].items() if name in sizes})
             progress(stage, min(sum(at.values()), plan.total), plan.total)
-            each({name: (at[name], size) for name, size in sizes.items()})
+            file_progress({name: (at[name], size) for name, size in sizes.items()})
     progress(stage, plan.total, plan.total)
-    each({name: (size, size) for name, size in sizes.items()})
+    file_progress({name: (size, size) for name, size in sizes.items()})
 
 
 def _get_request(model: str, files: Iterable[HubFile], folder: str) -> dict[str, Any]:
@@ -213,7 +215,7 @@ def _get_request(model: str, files: Iterable[HubFile], folder: str) -> dict[str,
     return {"do": "get", "id": model, "revision": REVISION, "files": listed, "folder": folder}
 
 
-def _here(folder: Path, file: HubFile) -> int:
+def _present_bytes(folder: Path, file: HubFile) -> int:
     target = folder / file.path
     for path in (target, target.with_name(f"{file.path}.incomplete")):
         try:

@@ -12,13 +12,13 @@ from typing import Any
 from tui.host import secrets
 from tui.host.errors import UserError
 from tui.host.paths import log_file
-from tui.models.net import NETWORK
+from tui.models.net import EXIT_NETWORK
 
 PUBLIC_HUB = "https://modelscope.cn"
 _TOKEN = "MODELSCOPE_API_TOKEN"
 
 
-def address() -> str:
+def hub_url() -> str:
     """The hub's URL: ``MODELSCOPE_ENDPOINT``, else the public one."""
     given = os.environ.get("MODELSCOPE_ENDPOINT", "").strip() or PUBLIC_HUB
     return given if "://" in given else f"https://{given}"
@@ -39,7 +39,7 @@ def ask(model: str, request: dict[str, Any], stop: threading.Event) -> Iterator[
         for line in child.stdout:
             reply = json.loads(line)
             if "error" in reply:
-                raise failure(model, str(reply["error"]), str(reply.get("message", "")))
+                raise error_from_cause(model, str(reply["error"]), str(reply.get("message", "")))
             finished = "at" not in reply
             yield reply
         if stop.is_set():
@@ -49,12 +49,14 @@ def ask(model: str, request: dict[str, Any], stop: threading.Event) -> Iterator[
                 130,
             )
         if not finished:
-            raise failure(model, "unexpected", f"the process that fetches it ended ({log_file()})")
+            raise error_from_cause(
+                model, "unexpected", f"the process that fetches it ended ({log_file()})"
+            )
 
 
 @contextlib.contextmanager
 def _child(stop: threading.Event) -> "Iterator[subprocess.Popen[bytes]]":
-    environment = secrets.environment(kept=_TOKEN)
+    environment = secrets.child_environment(allowed=_TOKEN)
     # The SDK gives a file one hour by default, which 4 GB on a slow line exceed.
     environment.setdefault("MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT", "604800")
     environment |= {"TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
@@ -86,7 +88,7 @@ def _child(stop: threading.Event) -> "Iterator[subprocess.Popen[bytes]]":
         watcher.join()
 
 
-def failure(model: str, cause: str, text: str) -> UserError:
+def error_from_cause(model: str, cause: str, text: str) -> UserError:
     """What a person is told of a cause of `tui.models.hub_child`."""
     text = "".join(char if char.isprintable() else " " for char in text)
     again = f"again: duibi models get ms:{model} (goes on where it was)"
@@ -98,7 +100,7 @@ def failure(model: str, cause: str, text: str) -> UserError:
             return UserError(
                 f"ModelScope does not let you read {model}",
                 "accept its terms on the site and set MODELSCOPE_API_TOKEN",
-                NETWORK,
+                EXIT_NETWORK,
             )
         case "no_space":
             return UserError(
@@ -106,5 +108,5 @@ def failure(model: str, cause: str, text: str) -> UserError:
                 f"free some space, then {again}",
             )
         case "integrity":
-            return UserError(f"{model}: wrong content was sent: {text}", again, NETWORK)
-    return UserError(f"{model} cannot be fetched: {text}", again, NETWORK)
+            return UserError(f"{model}: wrong content was sent: {text}", again, EXIT_NETWORK)
+    return UserError(f"{model} cannot be fetched: {text}", again, EXIT_NETWORK)

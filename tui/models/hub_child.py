@@ -21,11 +21,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-_EVERY_S = 0.2
+_PROGRESS_INTERVAL_S = 0.2
 _STREAMS = 2
 
 
-class _Out:
+class _ReplyWriter:
     """The way back, shared by the SDK's download threads."""
 
     def __init__(self, descriptor: int) -> None:
@@ -43,10 +43,10 @@ class _Out:
             self._at[path] = count
             self._changed = True
 
-    def tell_now_and_then(self) -> None:
+    def send_progress(self) -> None:
         """Send what came meanwhile; also when the line has just gone quiet."""
         while True:
-            time.sleep(_EVERY_S)
+            time.sleep(_PROGRESS_INTERVAL_S)
             with self._lock:
                 if self._changed:
                     self._changed = False
@@ -58,14 +58,14 @@ class _Out:
 
 def main() -> None:
     """Answer the one request on stdin."""
-    out = _Out(os.dup(1))
+    out = _ReplyWriter(os.dup(1))
     os.dup2(2, 1)
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         (_list if request["do"] == "list" else _get)(request, out)
     except Exception as error:  # whatever the SDK raises, the parent is told in one line
-        cause, text = _told(error)
+        cause, text = _cause_and_text(error)
         out.send({"error": cause, "message": text})
 
 
@@ -75,7 +75,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _list(request: Mapping[str, Any], out: _Out) -> None:
+def _list(request: Mapping[str, Any], out: _ReplyWriter) -> None:
     from modelscope_hub import HubApi
 
     found = HubApi().list_repo_files(request["id"], "model", revision=request["revision"])
@@ -87,7 +87,7 @@ def _list(request: Mapping[str, Any], out: _Out) -> None:
     out.send({"files": files})
 
 
-def _get(request: Mapping[str, Any], out: _Out) -> None:
+def _get(request: Mapping[str, Any], out: _ReplyWriter) -> None:
     from modelscope_hub import HubApi, ProgressCallback
 
     class Counter(ProgressCallback):  # type: ignore[misc]
@@ -100,7 +100,7 @@ def _get(request: Mapping[str, Any], out: _Out) -> None:
             self.count += size
             out.set(self.filename, self.count)
 
-    threading.Thread(target=out.tell_now_and_then, daemon=True).start()
+    threading.Thread(target=out.send_progress, daemon=True).start()
     files = [
         {"Path": file["path"], "Size": file["size"], "Sha256": file["sha256"], "Type": "blob"}
         for file in request["files"]
@@ -117,14 +117,14 @@ def _get(request: Mapping[str, Any], out: _Out) -> None:
     out.send({"done": True})
 
 
-def _told(error: BaseException) -> tuple[str, str]:
+def _cause_and_text(error: BaseException) -> tuple[str, str]:
     """A short cause and one line for an exception of the SDK."""
     from modelscope_hub import errors
 
     failed = getattr(error, "failed_files", None)
     if isinstance(error, errors.FileDownloadError) and failed:
         path, inner = next(iter(failed.items()))
-        cause, text = _told(inner)
+        cause, text = _cause_and_text(inner)
         return cause, f"{path}: {text}"
     causes = (
         (errors.NotExistError, "not_found"),

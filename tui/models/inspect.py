@@ -9,14 +9,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints.architecture import Architecture, architecture
-from tui.checkpoints.memory_estimate import Shape
-from tui.checkpoints.weight_headers import Tensor, WeightsError, read_file, read_json, shard_names
+from tui.checkpoints.architecture import Architecture, read_architecture
+from tui.checkpoints.memory_estimate import MemoryShape
+from tui.checkpoints.weight_headers import (
+    TensorHeader,
+    WeightsError,
+    read_file_headers,
+    read_json,
+    shard_names,
+)
 from tui.host import secrets
 from tui.host.errors import UserError
 from tui.models.caches import display_name
 
-_WORDS = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
+_DTYPE_NAMES = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
 
 _TOKENIZERS = {
     "qwen": ("qwen.tiktoken",),
@@ -26,7 +32,7 @@ _TOKENIZERS = {
 _GENERAL_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 
 PREVIEW_TURNS = (("user", "你好"),)
-"""The conversation whose prompt `preview` shows."""
+"""The conversation whose prompt `preview_prompt` shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +79,10 @@ class Inspection:
     remote_code: dict[str, str] = field(default_factory=dict)
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> MemoryShape:
         """What its memory depends on."""
         sizes = (self.layers, self.kv_heads, self.head_dim, self.hidden, self.width, self.vocab)
-        return Shape(*sizes, self.tied, self.dtype)
+        return MemoryShape(*sizes, self.tied, self.dtype)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -88,25 +94,25 @@ class Inspection:
         return {**asdict(self), "path": str(self.path), "problems": list(self.problems)}
 
 
-def inspect(path: Path, remote_code: bool = False) -> Inspection:
+def require_loadable(path: Path, remote_code: bool = False) -> Inspection:
     """Inspect a checkpoint that is to be used. With ``remote_code`` one that brings its own
     Python code passes too; whether that may run is for `tui.models.consent` to ask.
 
     Raises:
-        UserError: it cannot be used; the first of the `examine` problems.
+        UserError: it cannot be used; the first of the `inspect_folder` problems.
     """
     _require_folder(path)
     try:
-        known = architecture(read_json(path / "config.json"))
+        known = read_architecture(read_json(path / "config.json"))
     except WeightsError as error:
-        raise _named(path, error) from None
-    found = _examined(path, known, remote_code)
+        raise _with_name(path, error) from None
+    found = _inspect(path, known, remote_code)
     for shard in found.shards:
         if shard.problem:
             try:
-                read_file(path / shard.name)
+                read_file_headers(path / shard.name)
             except WeightsError as error:
-                raise _named(path, error) from None
+                raise _with_name(path, error) from None
     if found.problems:
         raise UserError(
             f"{display_name(path)}: {found.problems[0]}", "duibi models inspect shows the whole"
@@ -114,7 +120,7 @@ def inspect(path: Path, remote_code: bool = False) -> Inspection:
     return found
 
 
-def examine(path: Path) -> Inspection:
+def inspect_folder(path: Path) -> Inspection:
     """All that can be said of a folder, usable or not: what is wrong is in ``problems``.
 
     Raises:
@@ -122,11 +128,11 @@ def examine(path: Path) -> Inspection:
     """
     _require_folder(path)
     try:
-        known = architecture(read_json(path / "config.json"))
+        known = read_architecture(read_json(path / "config.json"))
     except WeightsError as error:
         shards, _, _ = _shards(path)
         return Inspection(path, shards=shards, problems=(error.message,))
-    return _examined(path, known)
+    return _inspect(path, known)
 
 
 def _require_folder(path: Path) -> None:
@@ -134,18 +140,18 @@ def _require_folder(path: Path) -> None:
         raise UserError(f"there is no folder {path}", "check the path")
 
 
-def _named(path: Path, error: WeightsError) -> UserError:
+def _with_name(path: Path, error: WeightsError) -> UserError:
     return UserError(f"{display_name(path)}: {error.message}", error.next_step)
 
 
-def _examined(path: Path, known: Architecture, remote_code: bool = False) -> Inspection:
+def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Inspection:
     shards, tensors, problems = _shards(path)
     names = _TOKENIZERS.get(known.family, _GENERAL_TOKENIZERS)
     tokenizer = next((name for name in names if (path / name).is_file()), "")
     if not tokenizer:
         problems.append(f"no tokenizer ({names[0]})")
     code: dict[str, str] = {}
-    if not known.native:
+    if not known.is_native:
         code = python_files(path)
         if not code:
             problems.append(f"transformers has no class for the type {known.model_type[:40]}")
@@ -167,7 +173,7 @@ def _examined(path: Path, known: Architecture, remote_code: bool = False) -> Ins
         family=known.family,
         model_type=known.model_type,
         parameters=sum(t.elements for t in tensors if not t.name.endswith("inv_freq")),
-        dtype=_WORDS.get(common, common.lower()),
+        dtype=_DTYPE_NAMES.get(common, common.lower()),
         checkpoint_bytes=sum(tensor.nbytes for tensor in tensors),
         context=known.context,
         layers=known.layers,
@@ -184,13 +190,13 @@ def _examined(path: Path, known: Architecture, remote_code: bool = False) -> Ins
     )
 
 
-def _is_tied(tensors: list[Tensor], known: Architecture) -> bool:
+def _is_tied(tensors: list[TensorHeader], known: Architecture) -> bool:
     return sum({known.vocab, known.hidden} == set(tensor.shape) for tensor in tensors) == 1
 
 
-def _shards(path: Path) -> tuple[tuple[Shard, ...], list[Tensor], list[str]]:
+def _shards(path: Path) -> tuple[tuple[Shard, ...], list[TensorHeader], list[str]]:
     shards: list[Shard] = []
-    tensors: list[Tensor] = []
+    tensors: list[TensorHeader] = []
     problems: list[str] = []
     try:
         names = shard_names(path)
@@ -202,7 +208,7 @@ def _shards(path: Path) -> tuple[tuple[Shard, ...], list[Tensor], list[str]]:
             shards.append(Shard(name, present=False))
             continue
         try:
-            tensors += read_file(file)
+            tensors += read_file_headers(file)
             shards.append(Shard(name, file.stat().st_size))
         except WeightsError as error:
             shards.append(Shard(name, file.stat().st_size, problem=error.message))
@@ -223,18 +229,18 @@ def python_files(path: Path) -> dict[str, str]:
     }
 
 
-def preview(path: Path) -> list[int]:
+def preview_prompt(path: Path) -> list[int]:
     """The prompt's ids of `PREVIEW_TURNS`, made by the worker's own code in a child process.
 
     Raises:
         UserError: the checkpoint's tokenizer or chat template cannot be used.
     """
     asked = [[{"role": role, "content": content} for role, content in PREVIEW_TURNS]]
-    return list(_check("chat", path, asked)[0])
+    return list(_run_worker_check("chat", path, asked)[0])
 
 
-def _check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
-    environment = secrets.environment() | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+def _run_worker_check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
+    environment = secrets.child_environment() | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "tui.worker.check", verb, str(path)],
         input=json.dumps(rows),

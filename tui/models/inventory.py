@@ -7,25 +7,25 @@ from typing import Any
 
 from tui.host.errors import UserError
 from tui.models import ollama
-from tui.models.discover import Found, discover
-from tui.models.reference import parse
+from tui.models.discover import FoundModel, discover
+from tui.models.reference import parse_reference
 
 
-def look(
-    aliases: Mapping[str, str], folders: Sequence[Path], own: Mapping[str, Any]
-) -> list[Found]:
+def find_models(
+    aliases: Mapping[str, str], folders: Sequence[Path], user_services: Mapping[str, Any]
+) -> list[FoundModel]:
     """What `discover` finds, also at the paths of the settings' ``aliases`` and below their
-    ``model_folders``, and the models of a running Ollama (``own`` are their services)."""
+    ``model_folders``, and the models of a running Ollama (``user_services`` are their services)."""
     with ThreadPoolExecutor(1) as pool:
-        served = pool.submit(ollama.running, own)
-        return [*discover(extra=folders, named=_paths(aliases, own)), *served.result()]
+        served = pool.submit(ollama.served_models, user_services)
+        return [*discover(extra=folders, named=_paths(aliases, user_services)), *served.result()]
 
 
-def _paths(aliases: Mapping[str, str], own: Mapping[str, Any]) -> list[Path]:
+def _paths(aliases: Mapping[str, str], user_services: Mapping[str, Any]) -> list[Path]:
     found = []
     for target in aliases.values():
         try:
-            ref = parse(target, own)
+            ref = parse_reference(target, user_services)
         except UserError:
             continue  # told when the alias is used
         if ref.kind in ("folder", "gguf"):

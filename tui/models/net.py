@@ -18,7 +18,7 @@ from tui.host.errors import UserError
 if TYPE_CHECKING:
     import httpx
 
-NETWORK = 3
+EXIT_NETWORK = 3
 """Exit code for what the network or a server did."""
 
 PROBE_S = 3.0
@@ -28,19 +28,19 @@ TRIES_WITHOUT_PROGRESS = 3
 _CHUNK = 1 << 18
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
-Progress = Callable[[str, int, int], None]
+StageProgress = Callable[[str, int, int], None]
 """``progress(stage, done, total)`` in bytes; (0, 0) where a stage cannot be counted."""
 
 
-class Unreachable(Exception):
-    """A server cannot be reached, breaks off, or refuses; ``again``: trying may help."""
+class UnreachableError(Exception):
+    """A server cannot be reached, breaks off, or refuses; ``is_retryable``: trying may help."""
 
-    def __init__(self, message: str, again: bool = True) -> None:
+    def __init__(self, message: str, is_retryable: bool = True) -> None:
         super().__init__(message)
-        self.again = again
+        self.is_retryable = is_retryable
 
 
-def reachable(url: str, seconds: float = PROBE_S) -> bool:
+def is_reachable(url: str, seconds: float = PROBE_S) -> bool:
     """Whether a TCP connection to the host (or the proxy that stands for it) comes up.
 
     A name server that does not answer is cut off too, which a socket's own timeout
@@ -109,7 +109,7 @@ def certificates(extra: str = "") -> ssl.SSLContext:
     return context
 
 
-def client(cert: str = "") -> "httpx.Client":
+def http_client(cert: str = "") -> "httpx.Client":
     """An HTTP client with proxies and netrc from the environment.
 
     Raises:
@@ -127,16 +127,16 @@ def client(cert: str = "") -> "httpx.Client":
         raise UserError(
             f"the proxy set in the environment cannot be used: {error}",
             "set HTTPS_PROXY to an http:// proxy, or unset it",
-            NETWORK,
+            EXIT_NETWORK,
         ) from None
 
 
-def download(
-    http: "httpx.Client", url: str, part: Path, size: int, tell: Callable[[int], None]
+def download_file(
+    http: "httpx.Client", url: str, part: Path, size: int, progress: Callable[[int], None]
 ) -> None:
     """Bring ``part`` to exactly ``size`` bytes of ``url``, going on where it ends.
 
-    ``tell`` hears how many bytes are there. ``file://`` works too. What was fetched
+    ``progress`` hears how many bytes are there. ``file://`` works too. What was fetched
     stays in ``part`` whatever happens.
 
     Raises:
@@ -150,14 +150,14 @@ def download(
     while (have := part.stat().st_size if part.exists() else 0) < size:
         try:
             for length in _stream(http, url, part, have, size):
-                tell(length)
+                progress(length)
                 failures = 0
-        except Unreachable as error:
+        except UnreachableError as error:
             failures += 1
-            if failures >= TRIES_WITHOUT_PROGRESS or not error.again:
+            if failures >= TRIES_WITHOUT_PROGRESS or not error.is_retryable:
                 raise
             time.sleep(0.3 * failures)
-    tell(size)
+    progress(size)
 
 
 def _stream(http: "httpx.Client", url: str, part: Path, have: int, size: int) -> Iterator[int]:
@@ -178,29 +178,31 @@ def _stream(http: "httpx.Client", url: str, part: Path, have: int, size: int) ->
                 mode = "wb"
             elif response.status_code in (206, 416):
                 part.unlink(missing_ok=True)
-                raise Unreachable(f"{parts.hostname} does not resume where the file ends")
+                raise UnreachableError(f"{parts.hostname} does not resume where the file ends")
             elif response.status_code in (408, 429) or response.status_code >= 500:
-                raise Unreachable(f"{parts.hostname} answers HTTP {response.status_code}")
+                raise UnreachableError(f"{parts.hostname} answers HTTP {response.status_code}")
             else:
-                raise Unreachable(
-                    f"{parts.hostname} answers HTTP {response.status_code}", again=False
+                raise UnreachableError(
+                    f"{parts.hostname} answers HTTP {response.status_code}", is_retryable=False
                 )
             length = have if mode == "ab" else 0
             announced = response.headers.get("Content-Length", "")
             if announced.isdigit() and length + int(announced) != size:
-                raise Unreachable(f"{parts.hostname} offers a file of another size", again=False)
+                raise UnreachableError(
+                    f"{parts.hostname} offers a file of another size", is_retryable=False
+                )
             with part.open(mode) as file:
                 for chunk in response.iter_bytes(_CHUNK):
                     length += len(chunk)
                     if length > size:
-                        raise Unreachable(
-                            f"{parts.hostname} sends more than it announced", again=False
+                        raise UnreachableError(
+                            f"{parts.hostname} sends more than it announced", is_retryable=False
                         )
                     file.write(chunk)
                     yield length
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = str(error) or type(error).__name__
-        raise Unreachable(f"{parts.hostname}: {reason}") from None
+        raise UnreachableError(f"{parts.hostname}: {reason}") from None
 
 
 def _first_byte(response: "httpx.Response") -> int:
@@ -213,7 +215,9 @@ def _copy(source: Path, part: Path, size: int) -> Iterator[int]:
     try:
         with source.open("rb") as file:
             if os.fstat(file.fileno()).st_size != size:
-                raise Unreachable(f"{source} has another size than the published file", again=False)
+                raise UnreachableError(
+                    f"{source} has another size than the published file", is_retryable=False
+                )
             with part.open("wb") as copy:
                 length = 0
                 while chunk := file.read(_CHUNK):
@@ -221,4 +225,4 @@ def _copy(source: Path, part: Path, size: int) -> Iterator[int]:
                     length += len(chunk)
                     yield length
     except FileNotFoundError:
-        raise Unreachable(f"{source} does not exist", again=False) from None
+        raise UnreachableError(f"{source} does not exist", is_retryable=False) from None

@@ -13,8 +13,8 @@ from typing import Any
 
 from tui import services
 from tui.host.errors import UserError
-from tui.models.discover import Found
-from tui.models.net import reachable
+from tui.models.discover import FoundModel
+from tui.models.net import is_reachable
 
 _PROBE_S = 0.5
 _ANSWER_S = 3.0
@@ -24,30 +24,30 @@ _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _WORD = re.compile(r"[\w.+-]{1,40}")
 
 
-def running(own: Mapping[str, Any] | None = None) -> list[Found]:
-    """The models of the server at ``OLLAMA_HOST`` (or as ``own``, the settings' services,
+def served_models(user_services: Mapping[str, Any] | None = None) -> list[FoundModel]:
+    """The models of the server at ``OLLAMA_HOST`` (or as ``user_services``, the settings' services,
     say); none where no server answers at once."""
     try:
-        service, _ = services.find("ollama:any", own or {})
+        service, _ = services.find_service("ollama:any", user_services or {})
     except UserError:
         return []  # said where it is asked for
     root = service.base_url.removesuffix("/").removesuffix("/v1")
-    if not reachable(root, _PROBE_S):
+    if not is_reachable(root, _PROBE_S):
         return []
-    return read(_asked(f"{root}/api/tags"))
+    return parse_tags(_fetch(f"{root}/api/tags"))
 
 
-def read(answer: bytes) -> list[Found]:
+def parse_tags(answer: bytes) -> list[FoundModel]:
     """The models in an answer to ``/api/tags``; what is not of its form is left out."""
     try:
         listed = json.loads(answer)["models"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return []
-    found = [_found(entry) for entry in listed] if isinstance(listed, list) else []
+    found = [_model(entry) for entry in listed] if isinstance(listed, list) else []
     return [one for one in found if one is not None]
 
 
-def _asked(url: str) -> bytes:
+def _fetch(url: str) -> bytes:
     import httpx
 
     body = bytearray()
@@ -64,12 +64,12 @@ def _asked(url: str) -> bytes:
     return bytes(body)
 
 
-def _found(entry: Any) -> Found | None:
+def _model(entry: Any) -> FoundModel | None:
     match entry:
         case {"name": str(name), "size": int(size)} if size >= 0 and name.isprintable():
             details = entry.get("details")
             told = details if isinstance(details, dict) else {}
-            return Found(
+            return FoundModel(
                 path=Path(),
                 reference=f"ollama:{name[:191]}",
                 label=name[:191],

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tui.host import secrets
-from tui.models.net import Unreachable, reachable
+from tui.models.net import UnreachableError, is_reachable
 
 if TYPE_CHECKING:
     import httpx
@@ -33,7 +33,7 @@ _SECTIONS = (":env:", "install", "download", "global")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PipSettings:
     """What of pip's settings matters for finding a file."""
 
     indexes: tuple[str, ...] = (PUBLIC_INDEX,)
@@ -41,7 +41,7 @@ class Settings:
     cert: str = ""
 
 
-def settings() -> Settings:
+def read_pip_settings() -> PipSettings:
     """pip's settings, from its files and the environment; the environment alone where
     there is no pip."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
@@ -52,15 +52,15 @@ def settings() -> Settings:
             text=True,
             timeout=30,
             stdin=subprocess.DEVNULL,
-            env=secrets.environment(),
+            env=secrets.child_environment(),
         )
     except (OSError, subprocess.SubprocessError):
-        return read_settings("", os.environ)
-    return read_settings(done.stdout if done.returncode == 0 else "", os.environ)
+        return parse_pip_settings("", os.environ)
+    return parse_pip_settings(done.stdout if done.returncode == 0 else "", os.environ)
 
 
-def read_settings(listing: str, environment: Mapping[str, str]) -> Settings:
-    """`Settings` from what ``pip config list`` prints; the environment wins, then the
+def parse_pip_settings(listing: str, environment: Mapping[str, str]) -> PipSettings:
+    """`PipSettings` from what ``pip config list`` prints; the environment wins, then the
     commands' own sections, then the global one."""
     found: dict[str, dict[str, str]] = {}
     for line in listing.splitlines():
@@ -77,32 +77,34 @@ def read_settings(listing: str, environment: Mapping[str, str]) -> Settings:
     indexes: list[str] = []
     if value("no-index").lower() not in ("1", "true", "yes", "on"):
         indexes = [value("index-url") or PUBLIC_INDEX, *value("extra-index-url").split()]
-    return Settings(tuple(indexes), tuple(value("find-links").split()), value("cert"))
+    return PipSettings(tuple(indexes), tuple(value("find-links").split()), value("cert"))
 
 
-def find(http: "httpx.Client", wanted: Settings, project: str, filename: str) -> str:
+def find_file_url(
+    http: "httpx.Client", pip_settings: PipSettings, project: str, filename: str
+) -> str:
     """The URL of a file of a project; local folders first, then each index in turn.
 
     Raises:
         Unreachable: no index has it; says what each one said.
     """
-    for place in wanted.find_links:
+    for place in pip_settings.find_links:
         folder = Path(_local(place)).expanduser()
         if (folder / filename).is_file():
             return (folder / filename).resolve().as_uri()
     said = []
-    for index in wanted.indexes:
+    for index in pip_settings.indexes:
         page = f"{index.rstrip('/')}/{quote(project)}/"
         try:
             base, links = _links(http, page)
-        except Unreachable as error:
+        except UnreachableError as error:
             said.append(str(error))
             continue
         for link in links:
             if unquote(urlsplit(link).path).rpartition("/")[2] == filename:
                 return _with_login(urljoin(base, link).partition("#")[0], page)
         said.append(f"{_host(index)} does not have {filename}")
-    raise Unreachable("; ".join(said) or "pip is set to use no index")
+    raise UnreachableError("; ".join(said) or "pip is set to use no index")
 
 
 def _with_login(link: str, page: str) -> str:
@@ -118,22 +120,22 @@ def _links(http: "httpx.Client", page: str) -> tuple[str, list[str]]:
     """``(address the links are relative to, links)`` of an index page."""
     if urlsplit(page).scheme == "file":
         return page, _local_links(Path(_local(page)))
-    if not reachable(page):
-        raise Unreachable(f"{_host(page)} cannot be reached")
+    if not is_reachable(page):
+        raise UnreachableError(f"{_host(page)} cannot be reached")
     import httpx
 
     try:
         with http.stream("GET", page, headers={"Accept": _ACCEPT}) as response:
             if response.status_code != 200:
-                raise Unreachable(f"{_host(page)} answers HTTP {response.status_code}")
+                raise UnreachableError(f"{_host(page)} answers HTTP {response.status_code}")
             body = bytearray()
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > _LARGEST_PAGE:
-                    raise Unreachable(f"{_host(page)} sends an endless page")
+                    raise UnreachableError(f"{_host(page)} sends an endless page")
             kind, base = response.headers.get("Content-Type", ""), str(response.url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unreachable(f"{_host(page)}: {error or type(error).__name__}") from None
+        raise UnreachableError(f"{_host(page)}: {error or type(error).__name__}") from None
     text = body.decode("utf-8", "replace")
     return base, _json_links(text) if "json" in kind else _html_links(text)
 
@@ -143,7 +145,7 @@ def _local_links(folder: Path) -> list[str]:
     if page.is_file():
         return _html_links(page.read_text("utf-8", "replace"))
     if not folder.is_dir():
-        raise Unreachable(f"{folder} does not exist")
+        raise UnreachableError(f"{folder} does not exist")
     return [path.resolve().as_uri() for path in folder.iterdir()]
 
 
@@ -152,7 +154,7 @@ def _json_links(text: str) -> list[str]:
         files = json.loads(text)["files"]
         return [str(file["url"]) for file in files]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Unreachable("the index sends something that is not an index page") from None
+        raise UnreachableError("the index sends something that is not an index page") from None
 
 
 class _Anchors(HTMLParser):

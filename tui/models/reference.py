@@ -13,7 +13,7 @@ SERVICES = ("openai", "deepseek", "dashscope", "modelscope", "ollama")
 LOCAL_KINDS = ("demo", "folder", "gguf", "modelscope")
 FORMS = "demo, ./FOLDER, ./FILE.gguf, ms:OWNER/NAME, openai:NAME, http://HOST:PORT/v1#NAME"
 
-_OTHER_NAMES = {
+_DTYPE_ALIASES = {
     "bfloat16": "bf16",
     "float16": "fp16",
     "half": "fp16",
@@ -26,7 +26,7 @@ _OTHER_NAMES = {
     "4bit": "int4",
     "q4": "int4",
 }
-_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _SERVICE_MODEL = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,191}", re.ASCII)
 _DTYPE_LIKE = re.compile(r"(bf|fp|f|int|i|q|float|bfloat)?\d+(bit)?|half|float", re.ASCII)
 _LONGEST = 4096
@@ -48,8 +48,8 @@ class Reference:
     dtype: str = ""
 
 
-def parse(text: str, own: Collection[str] = ()) -> Reference:
-    """The reference a text stands for. Looks at no file and no network. ``own`` are the names
+def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference:
+    """The reference a text stands for. Looks at no file and no network. ``user_services`` are the names
     of services that the settings add to `SERVICES`.
 
     Raises:
@@ -63,8 +63,8 @@ def parse(text: str, own: Collection[str] = ()) -> Reference:
     scheme, colon, rest = given.partition(":")
     if colon and scheme.lower() in ("http", "https"):
         return _url(given)
-    if colon and (scheme in own or scheme.lower() in SERVICES):
-        return _service(given, scheme if scheme in own else scheme.lower(), rest)
+    if colon and (scheme in user_services or scheme.lower() in SERVICES):
+        return _service(given, scheme if scheme in user_services else scheme.lower(), rest)
     if colon and scheme == "session":
         return _session(given, rest)
     if colon and scheme == "pasted":
@@ -80,12 +80,12 @@ def parse(text: str, own: Collection[str] = ()) -> Reference:
         return Reference(given, "gguf", base, dtype)
     if "/" in base or base in (".", "..", "~"):
         return Reference(given, "folder", base, dtype)
-    raise _unknown(given, base, scheme if colon else "", own)
+    raise _unknown(given, base, scheme if colon else "", user_services)
 
 
 def is_model_id(text: str) -> bool:
     """Whether a text has the form ``OWNER/NAME`` of a hub."""
-    return _ID.fullmatch(text) is not None
+    return _MODEL_ID.fullmatch(text) is not None
 
 
 def model_id(text: str) -> str:
@@ -109,7 +109,7 @@ def _split_dtype(text: str) -> tuple[str, str]:
     word = suffix.lower()
     if word in DTYPES:
         return base, word
-    near = _OTHER_NAMES.get(word) or next(iter(difflib.get_close_matches(word, DTYPES, 1)), "")
+    near = _DTYPE_ALIASES.get(word) or next(iter(difflib.get_close_matches(word, DTYPES, 1)), "")
     is_path = base.startswith((".", "/", "~")) or "/" in base
     if is_path and not (near and _DTYPE_LIKE.fullmatch(word)):
         return text, ""
@@ -154,9 +154,9 @@ def _session(given: str, rest: str) -> Reference:
     return Reference(given, "session", rest)
 
 
-def _unknown(given: str, base: str, scheme: str, own: Collection[str]) -> UserError:
+def _unknown(given: str, base: str, scheme: str, user_services: Collection[str]) -> UserError:
     if scheme:
-        schemes = ("ms", *dict.fromkeys((*SERVICES, *own)), "session", "pasted")
+        schemes = ("ms", *dict.fromkeys((*SERVICES, *user_services)), "session", "pasted")
         near = next(iter(difflib.get_close_matches(scheme.lower(), schemes, 1)), "")
         rest = given.partition(":")[2]
         meant = f"did you mean {near}:{rest}? " if near else ""

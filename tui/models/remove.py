@@ -3,15 +3,15 @@
 import shutil
 from pathlib import Path
 
-from tui.checkpoints.gguf_cache import conversions
-from tui.checkpoints.quantised_cache import kept
+from tui.checkpoints.gguf_cache import conversions_root
+from tui.checkpoints.quantised_cache import entries
 from tui.host.errors import UserError
 from tui.models import demo
 from tui.models.caches import huggingface_cache, modelscope_caches, modelscope_folder
 from tui.models.reference import Reference
 
 
-def belongings(ref: Reference) -> list[Path]:
+def removable_paths(ref: Reference) -> list[Path]:
     """The files and folders that are there only for a model, and are removed with it.
 
     Raises:
@@ -19,31 +19,31 @@ def belongings(ref: Reference) -> list[Path]:
     """
     if ref.kind == "demo":
         folder = demo.path().parent
-        found = [folder, *_conversions(demo.path())] if folder.is_dir() else []
+        found = [folder, *_gguf_conversions(demo.path())] if folder.is_dir() else []
     elif ref.kind == "modelscope":
         found = [_whole_entry(modelscope_folder(ref.target))]
     elif ref.kind in ("folder", "gguf"):
         path = Path(ref.target).expanduser()
         cached = [root for root in _caches() if _inside(path, root)]
-        if not cached and ref.kind == "folder" and not _reduced([path]):
+        if not cached and ref.kind == "folder" and not _quantised_copies([path]):
             raise UserError(
                 f"{ref.target} is a folder of yours, not one of a cache",
                 f"remove it yourself if you are sure: rm -r {ref.target}",
             )
-        found = [_whole_entry(path)] if cached else _conversions(path)
+        found = [_whole_entry(path)] if cached else _gguf_conversions(path)
         if not cached and ref.kind == "folder":
             # The folder is a person's; what was made of it is ours.
-            found = _reduced([path])
+            found = _quantised_copies([path])
     else:
         raise UserError(f"{ref.text} takes no space here", "duibi models list shows what does")
-    found = [path for path in dict.fromkeys([*found, *_reduced(found)]) if path.exists()]
+    found = [path for path in dict.fromkeys([*found, *_quantised_copies(found)]) if path.exists()]
     if not found:
         raise UserError(f"nothing of {ref.text} is here", "duibi models list shows what is")
     return found
 
 
 def remove(paths: list[Path]) -> None:
-    """Remove what `belongings` named.
+    """Remove what `removable_paths` named.
 
     Raises:
         UserError: a file cannot be removed.
@@ -63,17 +63,17 @@ def disk_bytes(path: Path) -> int:
     return sum(file.lstat().st_blocks * 512 for file in files if not file.is_symlink())
 
 
-def _reduced(checkpoints: list[Path]) -> list[Path]:
+def _quantised_copies(checkpoints: list[Path]) -> list[Path]:
     """The int8 and int4 weights that were made of checkpoints in these folders."""
     roots = [path.resolve() for path in checkpoints]
-    return [one.folder for one in kept() if any(one.source.is_relative_to(r) for r in roots)]
+    return [one.folder for one in entries() if any(one.source.is_relative_to(r) for r in roots)]
 
 
-def _conversions(gguf: Path) -> list[Path]:
-    return sorted(conversions().glob(f"{_escaped(gguf.stem)}-*"))
+def _gguf_conversions(gguf: Path) -> list[Path]:
+    return sorted(conversions_root().glob(f"{_slug(gguf.stem)}-*"))
 
 
-def _escaped(name: str) -> str:
+def _slug(name: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)[:64]
 
 

@@ -9,27 +9,27 @@ from typing import Any
 
 from tui.checkpoints.fingerprint import fingerprint
 from tui.checkpoints.gguf_cache import check_gguf
-from tui.checkpoints.memory_estimate import Shape, weights_in_gguf
+from tui.checkpoints.memory_estimate import MemoryShape, max_parameters_in_gguf
 from tui.host.errors import UserError
 from tui.host.paths import portable
 from tui.models import default_dtype, demo, download
 from tui.models.caches import display_name, modelscope_folder
-from tui.models.consent import agree
-from tui.models.discover import state_of
-from tui.models.download_offer import Consent, Each
-from tui.models.inspect import examine, inspect
-from tui.models.net import Progress
+from tui.models.consent import require_consent
+from tui.models.discover import checkpoint_state
+from tui.models.download_offer import AskConsent, FileProgress
+from tui.models.inspect import inspect_folder, require_loadable
+from tui.models.net import StageProgress
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
 
-LOADABLE = ("bf16", "fp16", "fp32", "int8", "int4")
+LOADABLE_DTYPES = ("bf16", "fp16", "fp32", "int8", "int4")
 LOCAL = "local"
 """The engine of a model whose weights are here."""
-FETCHED = ("demo", "modelscope")
+FETCHABLE_KINDS = ("demo", "modelscope")
 """Kinds of references that may have to be fetched."""
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedModel:
     """A model that can be loaded.
 
     ``name`` is the reference as given, ``label`` what its pane is headed with, ``engine``
@@ -53,7 +53,7 @@ class Resolved:
     context: int = 0
     remote_code: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each Python file of the checkpoint that a person agreed to run."""
-    chosen: bool = False
+    has_default_dtype: bool = False
     """Whether ``dtype`` is this program's choice (`tui.models.default_dtype`)."""
     service: str = ""
     base_url: str = ""
@@ -62,7 +62,7 @@ class Resolved:
     def to_json(self) -> dict[str, Any]:
         """The model as it stands in a session's header; never with a key."""
         if self.engine != LOCAL:
-            return self._elsewhere()
+            return self._remote_json()
         return {
             "name": self.name,
             "label": self.label,
@@ -76,7 +76,7 @@ class Resolved:
             "fingerprint": fingerprint(self.checkpoint),
         }
 
-    def _elsewhere(self) -> dict[str, Any]:
+    def _remote_json(self) -> dict[str, Any]:
         known: dict[str, Any] = {
             "service": self.service,
             "base_url": self.base_url,
@@ -92,45 +92,45 @@ class Resolved:
         return {"name": self.name, "label": self.label, "engine": self.engine, **given}
 
 
-Elsewhere = Callable[[Reference], Resolved]
-"""Finds a model that holds no weights here (`tui.run.remote_models.resolve`)."""
+RemoteResolver = Callable[[Reference], ResolvedModel]
+"""Finds a model that holds no weights here (`tui.run.remote_models.resolve_remote`)."""
 
 
 def resolve(
     ref: Reference,
-    consent: Consent,
-    progress: Progress,
+    consent: AskConsent,
+    progress: StageProgress,
     allow_code: Callable[[str], bool] | None = None,
-    elsewhere: Elsewhere | None = None,
-) -> Resolved:
+    resolve_remote: RemoteResolver | None = None,
+) -> ResolvedModel:
     """The checkpoint of one reference, fetched first where it must be and may be.
 
     A reference without a dtype gets the one that `tui.models.default_dtype` makes, whatever the
     checkpoint was stored in. ``allow_code`` is asked before
     a checkpoint's own Python files may be run; without it such a checkpoint is refused.
-    Without ``elsewhere`` only a model whose weights are here can be meant.
+    Without ``resolve_remote`` only a model whose weights are here can be meant.
 
     Raises:
         UserError: there is no such model, it cannot be used, or it cannot be fetched.
     """
     if ref.kind not in LOCAL_KINDS:
-        if elsewhere is None:
-            raise _not_here(ref)
-        return elsewhere(ref)
-    if ref.dtype and ref.dtype not in LOADABLE:
+        if resolve_remote is None:
+            raise _remote_only(ref)
+        return resolve_remote(ref)
+    if ref.dtype and ref.dtype not in LOADABLE_DTYPES:
         raise UserError(
             f"{ref.text}: {ref.dtype} weights cannot be loaded by this version",
-            f"use @{' or @'.join(LOADABLE)}",
+            f"use @{' or @'.join(LOADABLE_DTYPES)}",
         )
     if ref.kind == "demo":
-        dtype = ref.dtype or default_dtype.chosen(demo.PARAMETERS, demo.SHAPE, demo.CONTEXT)
-        return Resolved(
+        dtype = ref.dtype or default_dtype.choose_dtype(demo.PARAMETERS, demo.SHAPE, demo.CONTEXT)
+        return ResolvedModel(
             name=ref.text,
             label=f"demo@{dtype}",
             engine=LOCAL,
             checkpoint=fetch(ref, consent, progress),
             dtype=dtype,
-            chosen=not ref.dtype,
+            has_default_dtype=not ref.dtype,
             family=demo.FAMILY,
             parameters=demo.PARAMETERS,
             checkpoint_bytes=demo.SIZE,
@@ -145,44 +145,44 @@ def resolve(
 
 def fetch(
     ref: Reference,
-    consent: Consent,
-    progress: Progress,
-    each: Each | None = None,
+    consent: AskConsent,
+    progress: StageProgress,
+    file_progress: FileProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Path:
-    """Where the model of one of the `FETCHED` kinds is: as it is where it is complete, else
+    """Where the model of one of the `FETCHABLE_KINDS` kinds is: as it is where it is complete, else
     downloaded.
 
     Raises:
-        UserError: as `tui.models.download.get` and `tui.models.demo.fetch`.
+        UserError: as `tui.models.download.fetch_model` and `tui.models.demo.fetch`.
     """
     if ref.kind == "demo":
         return demo.fetch(consent, progress, stop)
     folder = modelscope_folder(ref.target)
-    if folder.is_dir() and state_of(examine(folder))[0] == "complete":
+    if folder.is_dir() and checkpoint_state(inspect_folder(folder))[0] == "complete":
         return folder
-    return download.get(ref.target, consent, progress, each, stop)
+    return download.fetch_model(ref.target, consent, progress, file_progress, stop)
 
 
 def resolve_all(
     refs: Sequence[Reference],
-    consent: Consent,
-    progress: Progress,
+    consent: AskConsent,
+    progress: StageProgress,
     allow_code: Callable[[str], bool] | None = None,
-    elsewhere: Elsewhere | None = None,
-) -> list[Resolved]:
+    resolve_remote: RemoteResolver | None = None,
+) -> list[ResolvedModel]:
     """`resolve` for all models of a run, with labels that differ from each other.
 
     What needs no fetching comes first, so that nothing is fetched for a run that a
     misspelt name ends at once.
     """
-    done: dict[int, Resolved] = {}
-    for n in sorted(range(len(refs)), key=lambda n: refs[n].kind in FETCHED):
-        done[n] = resolve(refs[n], consent, progress, allow_code, elsewhere)
+    done: dict[int, ResolvedModel] = {}
+    for n in sorted(range(len(refs)), key=lambda n: refs[n].kind in FETCHABLE_KINDS):
+        done[n] = resolve(refs[n], consent, progress, allow_code, resolve_remote)
     return unique_labels([done[n] for n in range(len(refs))])
 
 
-def unique_labels(models: Sequence[Resolved]) -> list[Resolved]:
+def unique_labels(models: Sequence[ResolvedModel]) -> list[ResolvedModel]:
     """The same models; what would be headed the same gets `` #2``, `` #3`` and so on."""
     used: set[str] = set()
     result = []
@@ -196,23 +196,23 @@ def unique_labels(models: Sequence[Resolved]) -> list[Resolved]:
     return result
 
 
-def _gguf(ref: Reference, file: Path) -> Resolved:
+def _gguf(ref: Reference, file: Path) -> ResolvedModel:
     size = check_gguf(file)
-    dtype = ref.dtype or default_dtype.chosen(weights_in_gguf(size), Shape())
-    return Resolved(
+    dtype = ref.dtype or default_dtype.choose_dtype(max_parameters_in_gguf(size), MemoryShape())
+    return ResolvedModel(
         name=ref.text,
         label=f"{file.stem}@{dtype}",
         engine=LOCAL,
         checkpoint=file,
         dtype=dtype,
-        chosen=not ref.dtype,
+        has_default_dtype=not ref.dtype,
         checkpoint_bytes=size,
     )
 
 
 def _folder(
     ref: Reference, folder: Path, allow_code: Callable[[str], bool] | None = None
-) -> Resolved:
+) -> ResolvedModel:
     if not folder.is_dir():
         raise UserError(
             f"{ref.target} is a file, not a checkpoint folder",
@@ -227,18 +227,20 @@ def _folder(
             raise UserError(
                 f"{ref.target} holds {len(files)} GGUF files", f"name one of them: {names}"
             )
-    seen = inspect(folder, remote_code=allow_code is not None)
-    code = agree(seen, allow_code) if allow_code else {}
+    seen = require_loadable(folder, remote_code=allow_code is not None)
+    code = require_consent(seen, allow_code) if allow_code else {}
     # A model with code of its own is only loaded as that code has it.
-    default = "bf16" if code else default_dtype.chosen(seen.parameters, seen.shape, seen.context)
+    default = (
+        "bf16" if code else default_dtype.choose_dtype(seen.parameters, seen.shape, seen.context)
+    )
     dtype = ref.dtype or default
-    return Resolved(
+    return ResolvedModel(
         name=ref.text,
         label=f"{display_name(folder)}@{dtype}",
         engine=LOCAL,
         checkpoint=folder,
         dtype=dtype,
-        chosen=not ref.dtype,
+        has_default_dtype=not ref.dtype,
         family=seen.family,
         parameters=seen.parameters,
         checkpoint_bytes=seen.checkpoint_bytes,
@@ -278,7 +280,7 @@ def _missing(ref: Reference, path: Path) -> UserError:
     )
 
 
-def _not_here(ref: Reference) -> UserError:
+def _remote_only(ref: Reference) -> UserError:
     return UserError(
         f"{ref.text} holds no weights on this machine", "name demo, a checkpoint folder or a .gguf"
     )

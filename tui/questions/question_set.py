@@ -64,14 +64,14 @@ class QuestionSet:
         Raises:
             UserError: it breaks a rule; the message begins with ``where``.
         """
-        return build(data, data.get("questions", ()), where)
+        return build_question_set(data, data.get("questions", ()), where)
 
     def find(self, question_id: str) -> Question | None:
         """The question of an id."""
         return next((q for q in self.questions if q.id == question_id), None)
 
 
-def build(
+def build_question_set(
     head: Mapping[str, Any],
     rows: object,
     where: str,
@@ -90,7 +90,7 @@ def build(
         raise UserError(f"{where}: no questions", "add a [[question]] with id and text, or a line")
     if len(rows) > MAX_QUESTIONS:
         raise UserError(f"{where}: {len(rows)} questions, at most {MAX_QUESTIONS}", "split it")
-    name = line(head.get("name", fallback), f"{where}: name")
+    name = checked_line(head.get("name", fallback), f"{where}: name")
     questions: list[Question] = []
     first: dict[str, str] = {}
     for i, row in enumerate(rows):
@@ -102,8 +102,8 @@ def build(
             )
         first[question.id] = place
         questions.append(question)
-    title = line(head.get("title", name), f"{where}: title")
-    language = line(head.get("language", ""), f"{where}: language")
+    title = checked_line(head.get("title", name), f"{where}: title")
+    language = checked_line(head.get("language", ""), f"{where}: language")
     named = _dimensions(head.get("dimensions", ()), f"{where}: dimensions")
     return QuestionSet(name, title, language, tuple(questions), named)
 
@@ -116,22 +116,22 @@ def _dimensions(value: object, where: str) -> tuple[str | dict[str, str], ...]:
     made: list[str | dict[str, str]] = []
     for item in value:
         if isinstance(item, Mapping):
-            made.append({key: line(item.get(key, ""), where) for key in ("id", "en")})
+            made.append({key: checked_line(item.get(key, ""), where) for key in ("id", "en")})
         else:
-            made.append(line(item, where))
+            made.append(checked_line(item, where))
         if not (item["id"] if isinstance(item := made[-1], dict) else item).strip():
             raise UserError(f"{where}: one has no name", "give a word, or a table with id and en")
     return tuple(made)
 
 
-def line(value: object, where: str) -> str:
+def checked_line(value: object, where: str) -> str:
     """A short text on one line, checked.
 
     Raises:
         UserError: it is not one.
     """
     if not isinstance(value, str):
-        raise UserError(f"{where}: must be text, not {_kind(value)}", 'put it in "quotes"')
+        raise UserError(f"{where}: must be text, not {_type_name(value)}", 'put it in "quotes"')
     if len(value) > MAX_NAME or any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value):
         raise UserError(
             f"{where}: must be one line of at most {MAX_NAME} printable characters", "shorten it"
@@ -141,15 +141,15 @@ def line(value: object, where: str) -> str:
 
 def _question(row: object, index: int, place: str) -> Question:
     if not isinstance(row, Mapping):
-        raise UserError(f"{place}: must be a table with text or turns, not {_kind(row)}")
+        raise UserError(f"{place}: must be a table with text or turns, not {_type_name(row)}")
     id_ = row.get("id", str(index + 1))
-    id_ = line(str(id_) if type(id_) is int else id_, f"{place}: id")
+    id_ = checked_line(str(id_) if type(id_) is int else id_, f"{place}: id")
     if not id_ or id_ != id_.strip():
         raise UserError(f"{place}: id is empty or padded with spaces", "give it a short word")
     system = row.get("system")
     return Question(
         id_,
-        line(row.get("category", ""), f"{place}: category"),
+        checked_line(row.get("category", ""), f"{place}: category"),
         _turns(row, place),
         None if system is None else _text(system, f"{place}: system", empty=True),
         _reference(row.get("reference"), place),
@@ -168,7 +168,7 @@ def _turns(row: Mapping[str, Any], place: str) -> tuple[str, ...]:
 
 def _text(value: object, where: str, empty: bool = False) -> str:
     if not isinstance(value, str):
-        raise UserError(f"{where}: must be text, not {_kind(value)}", 'put it in "quotes"')
+        raise UserError(f"{where}: must be text, not {_type_name(value)}", 'put it in "quotes"')
     text = value.replace("\r\n", "\n")
     if not (empty or text.strip()):
         raise UserError(f"{where}: is empty", "write the question, or take it out")
@@ -224,6 +224,6 @@ def _to_json(question: Question) -> dict[str, Any]:
     return {key: value for key, value in pairs if value is not None}
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     names = {bool: "true or false", int: "a number", float: "a number", list: "a list"}
     return names.get(type(value), "a table" if isinstance(value, Mapping) else "something else")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.host.errors import UserError
-from tui.questions.question_set import QUESTION_KEYS, QuestionSet, build
+from tui.questions.question_set import QUESTION_KEYS, QuestionSet, build_question_set
 
 MAX_BYTES = 16 << 20
 _HEAD_KEYS = ("name", "title", "language", "dimensions", "question")
@@ -66,14 +66,14 @@ def _toml(text: str, path: Path) -> QuestionSet:
     # A header-like line inside a text would shift the numbers: better none than wrong ones.
     exact = isinstance(rows, list) and len(starts) == len(rows)
     places = [f"{path}:{start}" for start in starts] if exact else []
-    _known(data, _HEAD_KEYS, str(path))
+    _check_keys(data, _HEAD_KEYS, str(path))
     for i, row in enumerate(rows if isinstance(rows, list) else ()):
         if isinstance(row, Mapping):
-            _known(row, QUESTION_KEYS, places[i] if exact else f"{path}: question {i + 1}")
-    return build(data, rows, str(path), places, path.stem)
+            _check_keys(row, QUESTION_KEYS, places[i] if exact else f"{path}: question {i + 1}")
+    return build_question_set(data, rows, str(path), places, path.stem)
 
 
-def _known(table: Mapping[str, Any], keys: tuple[str, ...], place: str) -> None:
+def _check_keys(table: Mapping[str, Any], keys: tuple[str, ...], place: str) -> None:
     for key in table:
         if key not in keys:
             near = difflib.get_close_matches(key, keys, 1)
@@ -101,7 +101,7 @@ def _jsonl(text: str, path: Path) -> QuestionSet:
             continue
         rows.append(_mt_bench(row) if "question_id" in row else row)
         places.append(place)
-    return build(head, rows, str(path), places, path.stem)
+    return build_question_set(head, rows, str(path), places, path.stem)
 
 
 def _mt_bench(row: dict[str, Any]) -> dict[str, Any]:
@@ -114,4 +114,4 @@ def _mt_bench(row: dict[str, Any]) -> dict[str, Any]:
 def _plain(text: str, path: Path) -> QuestionSet:
     numbered = [(i, line.strip()) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
     rows = [{"text": line} for _, line in numbered]
-    return build({}, rows, str(path), [f"{path}:{i}" for i, _ in numbered], path.stem)
+    return build_question_set({}, rows, str(path), [f"{path}:{i}" for i, _ in numbered], path.stem)

@@ -10,9 +10,9 @@ from statistics import median
 from typing import Any
 
 from tui.reports.document import Chart
-from tui.reports.merge import Column, Merged
-from tui.reports.svg import inert
-from tui.reports.words import Voice
+from tui.reports.merge import MergedSessions, ModelColumn
+from tui.reports.messages import ReportMessages
+from tui.reports.svg import make_inert
 from tui.scoring.costs import GB
 
 Points = list[tuple[float, float]]
@@ -27,15 +27,15 @@ _MAX_BUCKETS = 48
 _MAX_POINTS = 200
 
 
-def charts(merged: Merged, voice: Voice) -> tuple[Chart, ...]:
+def draw_charts(merged: MergedSessions, say: ReportMessages) -> tuple[Chart, ...]:
     """All charts that there are data for."""
     columns = merged.columns
     found = [
-        _lines("chart_decode", "chart_decode_x", "tok/s", _speeds(columns), voice),
-        _lines("chart_private", "chart_time_x", "GB", _memory(columns, 0), voice),
-        _lines("chart_mapped", "chart_time_x", "GB", _memory(columns, 1), voice),
-        _boxes("chart_ttft", "ms", _latencies(columns, "ttft_ms", 1), voice),
-        _boxes("chart_e2e", "s", _latencies(columns, "e2e_ms", 1000), voice),
+        _lines("chart_decode", "chart_decode_x", "tok/s", _speeds(columns), say),
+        _lines("chart_private", "chart_time_x", "GB", _memory(columns, 0), say),
+        _lines("chart_mapped", "chart_time_x", "GB", _memory(columns, 1), say),
+        _boxes("chart_ttft", "ms", _latencies(columns, "ttft_ms", 1), say),
+        _boxes("chart_e2e", "s", _latencies(columns, "e2e_ms", 1000), say),
     ]
     return tuple(chart for chart in found if chart is not None)
 
@@ -62,14 +62,14 @@ def speed_points(arrivals: Sequence[Sequence[tuple[int, int]]]) -> Points:
     return [((i + 0.5) * width, median(values)) for i, values in sorted(speeds.items())]
 
 
-def thinned(points: Points, most: int = _MAX_POINTS) -> Points:
-    """At most ``most`` points: of each stretch the highest, so that no peak is lost."""
-    step = -(-len(points) // most) or 1
+def downsample(points: Points, limit: int = _MAX_POINTS) -> Points:
+    """At most ``limit`` points: of each stretch the highest, so that no peak is lost."""
+    step = -(-len(points) // limit) or 1
     parts = (points[i : i + step] for i in range(0, len(points), step))
     return [max(part, key=lambda point: point[1]) for part in parts]
 
 
-def _speeds(columns: Sequence[Column]) -> list[tuple[str, Points]]:
+def _speeds(columns: Sequence[ModelColumn]) -> list[tuple[str, Points]]:
     found = []
     for column in columns:
         arrivals = []
@@ -85,18 +85,18 @@ def _speeds(columns: Sequence[Column]) -> list[tuple[str, Points]]:
     return found
 
 
-def _memory(columns: Sequence[Column], which: int) -> list[tuple[str, Points]]:
+def _memory(columns: Sequence[ModelColumn], which: int) -> list[tuple[str, Points]]:
     found = []
     for column in columns:
         for number, part in enumerate(column.parts):
             points = [(t / 1e6, sizes[which] / GB) for t, *sizes in part.track.memory]
             label = column.label if number == 0 else f"{column.label} · {number + 1}"
-            found.append((label, thinned(points) if any(y for _, y in points) else []))
+            found.append((label, downsample(points) if any(y for _, y in points) else []))
     return found
 
 
 def _latencies(
-    columns: Sequence[Column], name: str, divisor: float
+    columns: Sequence[ModelColumn], name: str, divisor: float
 ) -> list[tuple[str, list[float]]]:
     return [
         (
@@ -113,7 +113,7 @@ def _latencies(
 
 
 def _lines(
-    title: str, x_title: str, unit: str, series: list[tuple[str, Points]], voice: Voice
+    title: str, x_title: str, unit: str, series: list[tuple[str, Points]], say: ReportMessages
 ) -> Chart | None:
     if not any(len(points) > 1 for _, points in series):
         return None
@@ -122,18 +122,18 @@ def _lines(
         top = max(y for _, points in series for _, y in points)
         # With room above the highest line, which would lie on the edge.
         options |= {"range": (0, top * 1.05 or 1)}
-        chart = pygal.XY(show_dots=False, x_title=voice(x_title), y_title=unit, **options)
+        chart = pygal.XY(show_dots=False, x_title=say(x_title), y_title=unit, **options)
         for i, (label, points) in enumerate(series):
             dash = _DASHES[i % len(_DASHES)]
             style = {"width": 2, **({"dasharray": dash} if dash else {})}
-            chart.add(_short(label, voice), points, stroke_style=style)
+            chart.add(_short(label, say), points, stroke_style=style)
         return chart
 
-    return Chart(voice(title), "", _render(title, draw))
+    return Chart(say(title), "", _render(title, draw))
 
 
 def _boxes(
-    title: str, unit: str, series: list[tuple[str, list[float]]], voice: Voice
+    title: str, unit: str, series: list[tuple[str, list[float]]], say: ReportMessages
 ) -> Chart | None:
     if not any(len(values) > 1 for _, values in series):
         return None
@@ -141,14 +141,14 @@ def _boxes(
     def draw(pygal: Any, options: dict[str, Any]) -> Any:
         chart = pygal.Box(box_mode="extremes", y_title=unit, **options)
         for label, values in series:
-            chart.add(_short(label, voice), values)
+            chart.add(_short(label, say), values)
         return chart
 
-    return Chart(voice(title), voice("chart_box"), _render(title, draw))
+    return Chart(say(title), say("chart_box"), _render(title, draw))
 
 
-def _short(label: str, voice: Voice) -> str:
-    text = voice.line(label)
+def _short(label: str, say: ReportMessages) -> str:
+    text = say.line(label)
     return text if len(text) <= _MAX_LABEL else text[: _MAX_LABEL - 1] + "…"
 
 
@@ -195,4 +195,4 @@ def _render(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
         },
     )
     chart.uuid = name
-    return inert(chart.render())
+    return make_inert(chart.render())

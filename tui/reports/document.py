@@ -33,7 +33,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class AnswerCard:
     """One answer. ``remarks`` tell what is wrong with it, ``lines`` its figures, stars,
     checks and notes."""
 
@@ -45,21 +45,21 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class QuestionTurn:
     """What was asked, and the answers side by side, one per model."""
 
     prompt: str
-    cards: tuple[Card, ...]
+    cards: tuple[AnswerCard, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class QuestionSection:
     """One question with all its turns; ``picture`` is a screenshot as an ``<svg>`` element, or
     ``image`` where it lies as PNG: a ``data:`` URL or a path beside the report. ``verdicts`` are
     a person's votes and a judge's verdicts on it, in words."""
 
     title: str
-    turns: tuple[Turn, ...]
+    turns: tuple[QuestionTurn, ...]
     picture: str = ""
     image: str = ""
     verdicts: tuple[str, ...] = ()
@@ -76,13 +76,13 @@ class Document:
     run: tuple[Table, ...]
     comparison: tuple[Table, ...]
     charts: tuple[Chart, ...]
-    sections: tuple[Section, ...]
+    sections: tuple[QuestionSection, ...]
     troubles: tuple[str, ...]
     conclusion: tuple[str, ...]
     footnotes: tuple[str, ...]
 
 
-def figure(value: float | None) -> str:
+def format_figure(value: float | None) -> str:
     """A figure to three digits, never in exponents; a dash where there is none."""
     if value is None:
         return "–"

@@ -5,75 +5,77 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tui import board as bd
-from tui.reports.merge import Merged, Row
-from tui.scoring.checks import Check, CheckError, Result, parse, run_all
-from tui.scoring.overlap import MAX_TEXT, Overlap, Scorer, overlap
+from tui.reports.merge import MergedSessions, QuestionRow
+from tui.scoring.checks import Check, CheckError, CheckResult, parse_checks, run_checks
+from tui.scoring.overlap import MAX_TEXT, Overlap, Scorer, compute_overlap
 
-Key = tuple[int, int]
+AnswerKey = tuple[int, int]
 """Index of the session, id of the answer."""
 
 
-def check_results(merged: Merged) -> tuple[dict[Key, list[Result]], list[str]]:
+def evaluate_checks(merged: MergedSessions) -> tuple[dict[AnswerKey, list[CheckResult]], list[str]]:
     """Results by answer, and one line for each question whose checks are none."""
-    tasks: list[tuple[Key, Check, str]] = []
+    tasks: list[tuple[AnswerKey, Check, str]] = []
     problems = []
     for number, row in enumerate(merged.rows, 1):
         try:
-            checks = parse(_tables(row.data.get("checks")))
+            checks = parse_checks(_tables(row.data.get("checks")))
         except CheckError as error:
             problems.append(f"{number}: {error}")
             continue
-        for key, answer in _complete(merged, row) if checks else ():
-            tasks += [(key, c, answer.text) for c in checks if _looks_at(c, answer, row)]
-    results: dict[Key, list[Result]] = {}
-    done = run_all([(check, text) for _, check, text in tasks])
+        for key, answer in _complete_answers(merged, row) if checks else ():
+            tasks += [(key, c, answer.text) for c in checks if _applies_to(c, answer, row)]
+    results: dict[AnswerKey, list[CheckResult]] = {}
+    done = run_checks([(check, text) for _, check, text in tasks])
     for (key, _, _), result in zip(tasks, done, strict=True):
         results.setdefault(key, []).append(result)
     return results, problems
 
 
 @dataclass(frozen=True, slots=True)
-class Overlaps:
+class OverlapResults:
     """By answer; ``encoder`` and ``layer`` say what BERTScore was computed with, if it was."""
 
-    of: dict[Key, Overlap]
+    by_answer: dict[AnswerKey, Overlap]
     encoder: str = ""
     layer: int = 0
 
 
-def overlaps(merged: Merged, scorer: Scorer | None = None) -> Overlaps:
+def evaluate_overlaps(merged: MergedSessions, scorer: Scorer | None = None) -> OverlapResults:
     """The overlap of every complete answer whose turn has a reference.
 
     Raises:
         UserError: ``scorer`` cannot score.
     """
-    found: dict[Key, Overlap] = {}
-    pairs: dict[Key, tuple[str, str]] = {}
+    found: dict[AnswerKey, Overlap] = {}
+    pairs: dict[AnswerKey, tuple[str, str]] = {}
     for row in merged.rows:
         references = _texts(row.data.get("reference"))
-        for key, answer in _complete(merged, row) if references else ():
+        for key, answer in _complete_answers(merged, row) if references else ():
             if answer.turn < len(references) and references[answer.turn].strip():
                 reference = references[answer.turn]
-                found[key] = overlap(answer.text, [reference])
+                found[key] = compute_overlap(answer.text, [reference])
                 pairs[key] = answer.text[:MAX_TEXT], reference[:MAX_TEXT]
     if scorer is None or not pairs:
-        return Overlaps(found)
+        return OverlapResults(found)
     scores = scorer(list(pairs.values()))
     for key, f1 in zip(pairs, scores.f1, strict=True):
         found[key] = replace(found[key], bert=100 * f1)
-    return Overlaps(found, scores.encoder, scores.layer)
+    return OverlapResults(found, scores.encoder, scores.layer)
 
 
-def _complete(merged: Merged, row: Row) -> list[tuple[Key, bd.Answer]]:
+def _complete_answers(
+    merged: MergedSessions, row: QuestionRow
+) -> list[tuple[AnswerKey, bd.Answer]]:
     return [
         ((source, answer.id), answer)
         for column in merged.columns
-        for source, answer in row.entries(column)
+        for source, answer in row.answers_by_session(column)
         if answer.state == "answered"
     ]
 
 
-def _looks_at(check: Check, answer: bd.Answer, row: Row) -> bool:
+def _applies_to(check: Check, answer: bd.Answer, row: QuestionRow) -> bool:
     return answer.turn == (len(row.turns) - 1 if check.turn is None else check.turn)
 
 

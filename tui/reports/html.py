@@ -22,7 +22,7 @@ def render(document: Document) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["formatted"] = formatted
-    # Charts and pictures are the only markup from outside: `svg.inert` has been over them.
+    # Charts and pictures are the only markup from outside: `svg.make_inert` has been over them.
     environment.filters["picture"] = Markup
     return environment.from_string(template).render(d=document, h=document.headings)
 

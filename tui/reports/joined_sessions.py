@@ -6,14 +6,14 @@ from typing import Any
 
 from tui import events as ev
 from tui.events import RUN, Body, Event
-from tui.reports.merge import check_questions
-from tui.sessions.reader import Reading
+from tui.reports.merge import require_same_questions
+from tui.sessions.reader import RecordedSession
 
-_OF_ONE_RUN = (ev.Session, ev.Memory, ev.End, ev.Unknown)
+_FIRST_SESSION_ONLY = (ev.Session, ev.Memory, ev.End, ev.Unknown)
 """What the first session says for all: two clocks have two machines and two ends."""
 
 
-def beside(readings: Sequence[Reading]) -> list[Event]:
+def join_sessions(sessions: Sequence[RecordedSession]) -> list[Event]:
     """The events of all sessions on one clock, every session beginning at 0.
 
     Models follow each other in the order of the sessions, labels that occur twice get the
@@ -23,14 +23,14 @@ def beside(readings: Sequence[Reading]) -> list[Event]:
     Raises:
         UserError: they asked different questions.
     """
-    check_questions(readings)
+    require_same_questions(sessions)
     found: list[tuple[int, int, Body]] = []
     models, answers = 0, 0
     free: dict[str, str] = {}
-    for number, reading in enumerate(readings):
-        shift = _Shift(reading, answers, free)
+    for number, reading in enumerate(sessions):
+        shift = _IdShift(reading, answers, free)
         for event in reading.events:
-            if event.model == RUN and isinstance(event.body, _OF_ONE_RUN) and number:
+            if event.model == RUN and isinstance(event.body, _FIRST_SESSION_ONLY) and number:
                 continue
             if isinstance(event.body, ev.Session | ev.End):
                 continue
@@ -39,15 +39,15 @@ def beside(readings: Sequence[Reading]) -> list[Event]:
         models += len(reading.header.models)
         answers = shift.next_answer
     found.sort(key=lambda one: one[0])
-    header = replace(readings[0].header, models=_models(readings))
+    header = replace(sessions[0].header, models=_joined_models(sessions))
     rows = [(0, RUN, header), *found]
     return [Event(seq, t_us, model, body) for seq, (t_us, model, body) in enumerate(rows)]
 
 
-class _Shift:
+class _IdShift:
     """Moves the ids of one session behind those of the ones before it."""
 
-    def __init__(self, reading: Reading, answers: int, free: dict[str, str]) -> None:
+    def __init__(self, reading: RecordedSession, answers: int, free: dict[str, str]) -> None:
         self._answers = answers
         asked = [e.body for e in reading.events if isinstance(e.body, ev.Asked)]
         self.next_answer = answers + max((a.answer for a in asked), default=-1) + 1
@@ -80,11 +80,11 @@ class _Shift:
         return replace(body, **changed) if changed else body
 
 
-def _models(readings: Sequence[Reading]) -> list[dict[str, Any]]:
-    labels = [str(m.get("label") or m.get("name", "?")) for r in readings for m in r.header.models]
+def _joined_models(sessions: Sequence[RecordedSession]) -> list[dict[str, Any]]:
+    labels = [str(m.get("label") or m.get("name", "?")) for r in sessions for m in r.header.models]
     made: list[dict[str, Any]] = []
     used: set[str] = set()
-    for reading in readings:
+    for reading in sessions:
         for model in reading.header.models:
             label = str(model.get("label") or model.get("name", "?"))
             if labels.count(label) > 1:

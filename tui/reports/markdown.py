@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 
-from tui.reports.document import Card, Cell, Document, Section, Table
+from tui.reports.document import AnswerCard, Cell, Document, QuestionSection, Table
 
 _SPECIAL = re.compile(
     r"([\\`*\[\]<|~&$])|(_)(?![^\W_])|(?<![^\W_])(_)|^([-+=>#])|^(\d+)(?=[.)](?:\s|$))"
@@ -52,14 +52,14 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(quoted, " ".join(text.split()))
 
 
-def fenced(text: str) -> str:
+def fenced_block(text: str) -> str:
     """Text of many lines in a fence that is longer than any run of backticks inside."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text}\n{fence}"
 
 
-def aligned(table: Table) -> str:
+def format_table(table: Table) -> str:
     """A table whose columns line up in a terminal, wide characters counted as two cells."""
     rows = [[escape(name) for name in table.head]]
     rows += [[_cell(cell) for cell in row] for row in table.rows]
@@ -91,7 +91,7 @@ def _tables(tables: Iterable[Table]) -> list[str]:
     for table in tables:
         blocks.append(f"### {escape(table.title)}")
         if table.rows:
-            blocks.append(aligned(table))
+            blocks.append(format_table(table))
         blocks += [escape(note) for note in table.notes]
     return blocks
 
@@ -100,10 +100,10 @@ def _list(lines: Iterable[str]) -> str:
     return "\n".join(f"- {escape(line)}" for line in lines)
 
 
-def _section(section: Section, headings: dict[str, str]) -> list[str]:
+def _section(section: QuestionSection, headings: dict[str, str]) -> list[str]:
     blocks = [f"### {escape(section.title)}"]
     for turn in section.turns:
-        blocks.append(fenced(turn.prompt))
+        blocks.append(fenced_block(turn.prompt))
         for card in turn.cards:
             blocks += _card(card, headings)
     if section.verdicts:
@@ -115,14 +115,14 @@ def _section(section: Section, headings: dict[str, str]) -> list[str]:
     return blocks
 
 
-def _card(card: Card, headings: dict[str, str]) -> list[str]:
+def _card(card: AnswerCard, headings: dict[str, str]) -> list[str]:
     blocks = [f"#### {escape(card.label)}"]
     if card.remarks:
         blocks.append("; ".join(f"**{escape(remark)}**" for remark in card.remarks))
     if card.reasoning:
-        blocks += [f"{headings['reasoning']}:", fenced(card.reasoning)]
+        blocks += [f"{headings['reasoning']}:", fenced_block(card.reasoning)]
     if card.text:
-        blocks.append(fenced(card.text))
+        blocks.append(fenced_block(card.text))
     if card.lines:
         blocks.append(_list(card.lines))
     return blocks

@@ -12,9 +12,9 @@ from typing import Any
 from tui import board as bd
 from tui import events as ev
 from tui.host.errors import UserError
-from tui.sessions.reader import Reading
+from tui.sessions.reader import RecordedSession
 
-_SHAPE_NO_ANSWER = frozenset({"schedule", "blind", "repeat", "batch", "dimensions"})
+_SETTINGS_WITHOUT_EFFECT = frozenset({"schedule", "blind", "repeat", "batch", "dimensions"})
 """Settings that change when or how answers are shown, not what a model is asked."""
 
 _MODEL_KEYS = ("engine", "name", "family", "dtype", "revision", "checkpoint_bytes", "sha256")
@@ -22,21 +22,21 @@ _MODEL_KEYS = ("engine", "name", "family", "dtype", "revision", "checkpoint_byte
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceSession:
     """One session: ``index`` among all, what was read of it, and its state at the end."""
 
     index: int
-    reading: Reading
+    recorded: RecordedSession
     board: bd.Board
 
     @property
     def name(self) -> str:
         """The file's name."""
-        return self.reading.path.name
+        return self.recorded.path.name
 
 
 @dataclass(slots=True)
-class Track:
+class ModelTimeline:
     """What happened over time with one model of one session: its loads, its memory
     (session time in microseconds, private and mapped bytes), and per answer the arrival of
     tokens (session time, number)."""
@@ -47,22 +47,22 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ColumnPart:
     """One model of one session, as a part of a column."""
 
-    source: Source
+    source: SourceSession
     model: bd.Model
     head: dict[str, Any]
-    track: Track
+    track: ModelTimeline
 
 
 @dataclass(slots=True)
-class Column:
+class ModelColumn:
     """One model as the report compares it. ``label`` is unique among the columns."""
 
     key: str
     label: str
-    parts: list[Part]
+    parts: list[ColumnPart]
 
     @property
     def loads(self) -> list[ev.Loaded]:
@@ -81,29 +81,29 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One question: ``cells`` holds the ids of its answers by (source, model)."""
+class QuestionRow:
+    """One question: ``answer_ids`` holds the ids of its answers by (source, model)."""
 
     id: str
     category: str
     turns: tuple[str, ...]
-    free: bool
+    is_typed: bool
     data: dict[str, Any]
-    cells: dict[tuple[int, int], list[int]]
+    answer_ids: dict[tuple[int, int], list[int]]
 
-    def entries(self, column: Column) -> list[tuple[int, bd.Answer]]:
+    def answers_by_session(self, column: ModelColumn) -> list[tuple[int, bd.Answer]]:
         """All answers of a column to it with the index of their session, oldest first."""
         return [
             (part.source.index, part.source.board.answers[id_])
             for part in column.parts
-            for id_ in self.cells.get((part.source.index, part.model.index), ())
+            for id_ in self.answer_ids.get((part.source.index, part.model.index), ())
         ]
 
-    def answers(self, column: Column) -> list[bd.Answer]:
+    def answers(self, column: ModelColumn) -> list[bd.Answer]:
         """All answers of a column to it, oldest first."""
-        return [answer for _, answer in self.entries(column)]
+        return [answer for _, answer in self.answers_by_session(column)]
 
-    def shown(self, column: Column) -> list[bd.Answer]:
+    def shown_answers(self, column: ModelColumn) -> list[bd.Answer]:
         """One answer per turn, the newest complete one, else the newest."""
         best: dict[int, bd.Answer] = {}
         for answer in self.answers(column):
@@ -114,14 +114,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergedSessions:
     """All sessions together."""
 
-    sources: tuple[Source, ...]
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    sources: tuple[SourceSession, ...]
+    columns: tuple[ModelColumn, ...]
+    rows: tuple[QuestionRow, ...]
 
-    def column_of(self, source: int, model: int) -> Column | None:
+    def column_of(self, source: int, model: int) -> ModelColumn | None:
         """The column that a model of a session went into."""
         return next(
             (
@@ -134,40 +134,40 @@ class Merged:
         )
 
 
-def merge(readings: Sequence[Reading]) -> Merged:
+def merge_sessions(sessions: Sequence[RecordedSession]) -> MergedSessions:
     """Put sessions of the same questions together.
 
     Raises:
         UserError: they asked different questions.
     """
-    check_questions(readings)
-    sources = [Source(i, r, bd.fold(r.events)) for i, r in enumerate(readings)]
-    columns: dict[str, Column] = {}
+    require_same_questions(sessions)
+    sources = [SourceSession(i, r, bd.fold(r.events)) for i, r in enumerate(sessions)]
+    columns: dict[str, ModelColumn] = {}
     for source in sources:
         tracks = _tracks(source)
         seen: dict[str, int] = {}
         for model, head, track in zip(
-            source.board.models, source.reading.header.models, tracks, strict=True
+            source.board.models, source.recorded.header.models, tracks, strict=True
         ):
-            key = _column_key(head, source.reading.header.settings)
+            key = _column_key(head, source.recorded.header.settings)
             # The same model twice in one run was put there to be compared with itself.
             seen[key] = seen.get(key, 0) + 1
             if seen[key] > 1:
                 key += f"#{seen[key]}"
-            column = columns.setdefault(key, Column(key, model.label, []))
-            column.parts.append(Part(source, model, head, track))
-    _name_apart(list(columns.values()))
-    return Merged(tuple(sources), tuple(columns.values()), tuple(_rows(sources)))
+            column = columns.setdefault(key, ModelColumn(key, model.label, []))
+            column.parts.append(ColumnPart(source, model, head, track))
+    _make_labels_unique(list(columns.values()))
+    return MergedSessions(tuple(sources), tuple(columns.values()), tuple(_rows(sources)))
 
 
-def check_questions(readings: Sequence[Reading]) -> None:
+def require_same_questions(sessions: Sequence[RecordedSession]) -> None:
     """Only sessions of the same questions make one table.
 
     Raises:
         UserError: they asked different questions.
     """
-    first = readings[0]
-    for other in readings[1:]:
+    first = sessions[0]
+    for other in sessions[1:]:
         if _question_key(other) != _question_key(first):
             titles = [str(r.header.questions.get("name", "?")) for r in (first, other)]
             raise UserError(
@@ -177,7 +177,7 @@ def check_questions(readings: Sequence[Reading]) -> None:
             )
 
 
-def _question_key(reading: Reading) -> str:
+def _question_key(reading: RecordedSession) -> str:
     listed = reading.header.questions.get("questions", [])
     asked = [[q.get("id"), q.get("turns"), q.get("system")] for q in listed]
     return json.dumps(asked, ensure_ascii=True, sort_keys=True)
@@ -185,11 +185,11 @@ def _question_key(reading: Reading) -> str:
 
 def _column_key(head: dict[str, Any], settings: dict[str, Any]) -> str:
     of_model = {name: head[name] for name in _MODEL_KEYS if name in head}
-    of_run = {k: v for k, v in settings.items() if k not in _SHAPE_NO_ANSWER}
+    of_run = {k: v for k, v in settings.items() if k not in _SETTINGS_WITHOUT_EFFECT}
     return json.dumps([of_model, of_run], ensure_ascii=True, sort_keys=True, default=str)
 
 
-def _name_apart(columns: list[Column]) -> None:
+def _make_labels_unique(columns: list[ModelColumn]) -> None:
     used: set[str] = set()
     for column in columns:
         label, number = column.label, 1
@@ -200,9 +200,9 @@ def _name_apart(columns: list[Column]) -> None:
         used.add(label)
 
 
-def _tracks(source: Source) -> list[Track]:
-    tracks = [Track() for _ in source.board.models]
-    for event in source.reading.events:
+def _tracks(source: SourceSession) -> list[ModelTimeline]:
+    tracks = [ModelTimeline() for _ in source.board.models]
+    for event in source.recorded.events:
         if not 0 <= event.model < len(tracks):
             continue
         body, track = event.body, tracks[event.model]
@@ -215,27 +215,27 @@ def _tracks(source: Source) -> list[Track]:
     return tracks
 
 
-def _rows(sources: Sequence[Source]) -> list[Row]:
-    rows: dict[tuple[str, ...], Row] = {}
+def _rows(sources: Sequence[SourceSession]) -> list[QuestionRow]:
+    rows: dict[tuple[str, ...], QuestionRow] = {}
     for source in sources:
         data = {
             str(q.get("id", i + 1)): q
-            for i, q in enumerate(source.reading.header.questions.get("questions", []))
+            for i, q in enumerate(source.recorded.header.questions.get("questions", []))
         }
         for question in source.board.questions:
             # A question that a person typed is known by its words, one of the set by its id.
-            key = ("free", *question.turns) if question.free else ("set", question.id)
+            key = ("free", *question.turns) if question.is_typed else ("set", question.id)
             row = rows.get(key)
             if row is None:
-                row = rows[key] = Row(
+                row = rows[key] = QuestionRow(
                     question.id,
                     question.category,
                     question.turns,
-                    question.free,
-                    {} if question.free else data.get(question.id, {}),
+                    question.is_typed,
+                    {} if question.is_typed else data.get(question.id, {}),
                     {},
                 )
             for model in range(len(source.board.models)):
-                if ids := source.board.by_cell.get((model, question.id)):
-                    row.cells.setdefault((source.index, model), []).extend(dict.fromkeys(ids))
+                if ids := source.board.answer_ids.get((model, question.id)):
+                    row.answer_ids.setdefault((source.index, model), []).extend(dict.fromkeys(ids))
     return list(rows.values())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tui import board as bd
-from tui.reports.merge import Column, Merged, Row, Source
+from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow, SourceSession
 
 _FIGURES = (
     *("finish", "prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
@@ -20,16 +20,18 @@ _FORMULA = re.compile(r"\s*['=+\-@＝＋－＠\t\r]")
 that a cell that begins with one is told from one that was quoted."""
 
 
-def rows(merged: Merged) -> Iterator[dict[str, Any]]:
+def answer_rows(merged: MergedSessions) -> Iterator[dict[str, Any]]:
     """One object per answer, in the order of the report; figures as they were measured."""
     for row in merged.rows:
         for column in merged.columns:
-            for source, answer in row.entries(column):
+            for source, answer in row.answers_by_session(column):
                 yield _object(merged.sources[source], row, column, answer)
 
 
-def _object(source: Source, row: Row, column: Column, answer: bd.Answer) -> dict[str, Any]:
-    head = source.reading.header.models[answer.model]
+def _object(
+    source: SourceSession, row: QuestionRow, column: ModelColumn, answer: bd.Answer
+) -> dict[str, Any]:
+    head = source.recorded.header.models[answer.model]
     figures = {name: getattr(answer.figures, name) if answer.figures else None for name in _FIGURES}
     return {
         "session": source.name,
@@ -52,10 +54,10 @@ def _object(source: Source, row: Row, column: Column, answer: bd.Answer) -> dict
     }
 
 
-def jsonl(merged: Merged, clean: Callable[[str], str]) -> str:
+def to_jsonl(merged: MergedSessions, clean: Callable[[str], str]) -> str:
     """One JSON object a line, nothing lost: what ``clean`` would change is written as an
     escape, so that the file can be shown in a terminal too."""
-    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in rows(merged))
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in answer_rows(merged))
     return "".join(f"{_escaped(line, clean)}\n" for line in lines)
 
 
@@ -65,23 +67,23 @@ def _escaped(line: str, clean: Callable[[str], str]) -> str:
     return "".join(c if clean(c) == c else json.dumps(c)[1:-1] for c in line)
 
 
-def to_csv(merged: Merged, clean: Callable[[str], str]) -> str:
+def to_csv(merged: MergedSessions, clean: Callable[[str], str]) -> str:
     """A table with a column per dimension of stars; what a spreadsheet would compute is
     quoted with an apostrophe."""
-    listed = list(rows(merged))
+    listed = list(answer_rows(merged))
     dimensions = sorted({d for row in listed for d in row["stars"]})
     names = [name for name in (listed[0] if listed else {}) if name not in ("stars", "notes")]
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    writer.writerow([*names, *(cell(f"stars: {d}", clean) for d in dimensions), "notes"])
+    writer.writerow([*names, *(csv_cell(f"stars: {d}", clean) for d in dimensions), "notes"])
     for row in listed:
         stars: Mapping[str, int] = row["stars"]
         values = [row[name] for name in names] + [stars.get(d) for d in dimensions]
-        writer.writerow([cell(v, clean) for v in (*values, " / ".join(row["notes"]))])
+        writer.writerow([csv_cell(v, clean) for v in (*values, " / ".join(row["notes"]))])
     return out.getvalue()
 
 
-def cell(value: Any, clean: Callable[[str], str]) -> str:
+def csv_cell(value: Any, clean: Callable[[str], str]) -> str:
     """A value as a spreadsheet's cell: numbers as they are, text that computes nothing."""
     if value is None:
         return ""

@@ -3,73 +3,79 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tui.reports.document import Cell, Table, figure
-from tui.reports.merge import Column, Merged, Source
-from tui.reports.words import Voice
+from tui.reports.document import Cell, Table, format_figure
+from tui.reports.merge import MergedSessions, ModelColumn, SourceSession
+from tui.reports.messages import ReportMessages
 from tui.scoring.costs import GB
 
 _HASHES = ("revision", "sha256", "hash")
 
 
-def run_tables(merged: Merged, voice: Voice) -> tuple[Table, ...]:
+def build_run_tables(merged: MergedSessions, say: ReportMessages) -> tuple[Table, ...]:
     """One table per session, then one of all models."""
     return (
-        *(_session_table(source, len(merged.sources) > 1, voice) for source in merged.sources),
-        _models_table(merged.columns, voice),
+        *(_session_table(source, len(merged.sources) > 1, say) for source in merged.sources),
+        _models_table(merged.columns, say),
     )
 
 
-def verdict(source: Source, voice: Voice) -> str:
+def describe_verdict(source: SourceSession, say: ReportMessages) -> str:
     """In words how far the session's file could be read."""
-    return voice(source.reading.verdict, n=source.reading.bytes_dropped)
+    return say(source.recorded.verdict, n=source.recorded.bytes_dropped)
 
 
-def plain(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """Nested data of a header as one readable line."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {plain(v)}" for k, v in value.items() if v not in (None, "", {}))
+        return ", ".join(
+            f"{k} {describe_value(v)}" for k, v in value.items() if v not in (None, "", {})
+        )
     if isinstance(value, list | tuple):
-        return ", ".join(plain(v) for v in value)
+        return ", ".join(describe_value(v) for v in value)
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
 
 
-def _session_table(source: Source, named: bool, voice: Voice) -> Table:
-    header, host = source.reading.header, source.reading.header.host
+def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> Table:
+    header, host = source.recorded.header, source.recorded.header.host
     listed = header.questions.get("questions", [])
     title = header.questions.get("title") or header.questions.get("name") or "?"
     limit = host.get("memory_limit")
     rows = [
-        (voice("session"), source.name),
-        (voice("started"), header.started),
-        (voice("state"), verdict(source, voice)),
-        (voice("question_set"), voice("n_questions", title=title, n=len(listed))),
-        (voice("cpu"), _cpu(host.get("cpu", ""), voice)),
+        (say("session"), source.name),
+        (say("started"), header.started),
+        (say("state"), describe_verdict(source, say)),
+        (say("question_set"), say("n_questions", title=title, n=len(listed))),
+        (say("cpu"), _cpu(host.get("cpu", ""), say)),
         (
-            voice("memory_limit"),
-            f"{figure(limit / GB)} GB" if isinstance(limit, int | float) and limit > 0 else "",
+            say("memory_limit"),
+            f"{format_figure(limit / GB)} GB"
+            if isinstance(limit, int | float) and limit > 0
+            else "",
         ),
-        (voice("platform"), plain(host.get("platform", ""))),
-        (voice("packages"), plain(_versions(header.program, host))),
-        (voice("settings"), plain(header.settings)),
+        (say("platform"), describe_value(host.get("platform", ""))),
+        (say("packages"), describe_value(_versions(header.program, host))),
+        (say("settings"), describe_value(header.settings)),
     ]
     known = {"cpu", "memory_limit", "platform", "python", "packages"}
-    rows += [(str(k), plain(v)) for k, v in host.items() if k not in known]
-    title = f"{voice('machine')}: {source.name}" if named else voice("machine")
+    rows += [(str(k), describe_value(v)) for k, v in host.items() if k not in known]
+    title = f"{say('machine')}: {source.name}" if named else say("machine")
     return Table(
-        voice.line(title),
-        (voice("item"), voice("value")),
-        tuple((Cell(voice.line(k)), Cell(voice.line(v))) for k, v in rows if v),
+        say.line(title),
+        (say("item"), say("value")),
+        tuple((Cell(say.line(k)), Cell(say.line(v))) for k, v in rows if v),
         left=2,
     )
 
 
-def _cpu(found: Any, voice: Voice) -> str:
+def _cpu(found: Any, say: ReportMessages) -> str:
     """A processor in words where it is told as `tui.host` tells it."""
     if isinstance(found, Mapping) and set(found) == {"model", "cores"}:
-        return f"{plain(found['model'])}, {voice('n_cores', n=plain(found['cores']))}"
-    return plain(found)
+        return (
+            f"{describe_value(found['model'])}, {say('n_cores', n=describe_value(found['cores']))}"
+        )
+    return describe_value(found)
 
 
 def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,23 +84,23 @@ def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:
     return found | (dict(packages) if isinstance(packages, Mapping) else {})
 
 
-def _models_table(columns: Sequence[Column], voice: Voice) -> Table:
+def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
     keys = (
         *("model", "reference", "family", "dtype", "parameters", "checkpoint", "context"),
         *("prompt_format", "sampling", "threads", "hash"),
     )
-    rows = [tuple(_facts(column, voice)[key] for key in keys) for column in columns]
+    rows = [tuple(_facts(column, say)[key] for key in keys) for column in columns]
     # A column that says nothing of any model (no hashes known) is left out.
     kept = [i for i in range(len(keys)) if any(row[i] for row in rows)]
     return Table(
-        voice("models"),
-        tuple(voice(keys[i]) for i in kept),
-        tuple(tuple(Cell(voice.line(row[i]) or "–") for i in kept) for row in rows),
+        say("models"),
+        tuple(say(keys[i]) for i in kept),
+        tuple(tuple(Cell(say.line(row[i]) or "–") for i in kept) for row in rows),
         left=len(kept),
     )
 
 
-def _facts(column: Column, voice: Voice) -> dict[str, str]:
+def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
     head, loads = column.parts[0].head, column.loads
     loaded = loads[-1] if loads else None
     parameters = (loaded.parameters if loaded else 0) or _number(head.get("parameters"))
@@ -107,16 +113,16 @@ def _facts(column: Column, voice: Voice) -> dict[str, str]:
         "family": (loaded.family if loaded else "") or str(head.get("family", "")),
         "dtype": (loaded.dtype if loaded else "") or str(head.get("dtype", "")),
         "parameters": f"{parameters / 1e6:,.0f} M" if parameters else "",
-        "checkpoint": f"{figure(size / GB)} GB" if size else "",
+        "checkpoint": f"{format_figure(size / GB)} GB" if size else "",
         "context": str(context or ""),
         "prompt_format": loaded.prompt_format if loaded else "",
-        "sampling": plain(_sampling(column)),
+        "sampling": describe_value(_sampling(column)),
         "threads": ", ".join(map(str, threads)),
         "hash": next((str(head[key]) for key in _HASHES if head.get(key)), ""),
     }
 
 
-def _sampling(column: Column) -> Mapping[str, Any]:
+def _sampling(column: ModelColumn) -> Mapping[str, Any]:
     """As the last model loaded says it; what the run asked for stands with the settings."""
     return column.loads[-1].sampling if column.loads else {}
 

@@ -5,28 +5,28 @@ from statistics import median
 
 from tui import events as ev
 from tui.reports.cost_tables import best_of
-from tui.reports.document import Cell, Table, figure
-from tui.reports.evaluate import Overlaps
-from tui.reports.merge import Merged
-from tui.reports.words import Voice
+from tui.reports.document import Cell, Table, format_figure
+from tui.reports.evaluate import OverlapResults
+from tui.reports.merge import MergedSessions
+from tui.reports.messages import ReportMessages
 from tui.scoring import rank
-from tui.scoring.agreement import agreement
-from tui.scoring.checks import Result
+from tui.scoring.agreement import compute_agreement
+from tui.scoring.checks import CheckResult
 from tui.scoring.costs import Spread
 from tui.scoring.dimensions import MAX_STARS, Dimension
-from tui.scoring.rank import Duel, Score
-from tui.scoring.stars import Stars, average, newest
+from tui.scoring.rank import Duel, DuelScore
+from tui.scoring.stars import MeanStars, average_stars, newest_verdicts
 
 
 def stars_table(
-    merged: Merged,
+    merged: MergedSessions,
     dimensions: Sequence[Dimension],
     costs: Mapping[str, Mapping[str, Spread]],
-    voice: Voice,
+    say: ReportMessages,
 ) -> Table | None:
     """Mean stars per model and dimension, with the measured speed; None without stars."""
     wanted: list[str | None] = [*(d.id for d in dimensions), None]
-    means = {(c.key, d): average(c.answers, d) for c in merged.columns for d in wanted}
+    means = {(c.key, d): average_stars(c.answers, d) for c in merged.columns for d in wanted}
     if not any(stars.n for stars in means.values()):
         return None
     best = {d: best_of([means[c.key, d].mean for c in merged.columns], 1) for d in wanted}
@@ -37,21 +37,21 @@ def stars_table(
             stars = means[column.key, d]
             won = stars.mean is not None and stars.mean == best[d]
             text = "–" if stars.mean is None else f"{stars.mean:.2f}"
-            cells.append(Cell(text, _drawn(stars) if stars.mean is not None else "", won))
+            cells.append(Cell(text, _draw_stars(stars) if stars.mean is not None else "", won))
         speed = costs[column.key]["chars_s"].median
-        rows.append((Cell(voice.line(column.label)), *cells, Cell(figure(speed))))
-    names = (voice.line(d.name(voice.lang)) for d in dimensions)
-    head = (voice("model"), *names, voice("mean"), voice("speed"))
-    return Table(voice("stars"), head, tuple(rows))
+        rows.append((Cell(say.line(column.label)), *cells, Cell(format_figure(speed))))
+    names = (say.line(d.name(say.lang)) for d in dimensions)
+    head = (say("model"), *names, say("mean"), say("speed"))
+    return Table(say("stars"), head, tuple(rows))
 
 
-def _drawn(stars: Stars) -> str:
+def _draw_stars(stars: MeanStars) -> str:
     """A mean as stars, rounded, and of how many ratings it is."""
     full = round(stars.mean or 0)
     return f"{'★' * full}{'☆' * (MAX_STARS - full)} n {stars.n}"
 
 
-def vote_duels(merged: Merged) -> list[Duel]:
+def vote_duels(merged: MergedSessions) -> list[Duel]:
     """The votes of a person as comparisons of columns."""
     found = []
     for source in merged.sources:
@@ -60,17 +60,17 @@ def vote_duels(merged: Merged) -> list[Duel]:
     return found
 
 
-def verdicts(merged: Merged) -> dict[str, list[tuple[int, ev.Judged]]]:
+def verdicts_by_judge(merged: MergedSessions) -> dict[str, list[tuple[int, ev.Judged]]]:
     """By judge: the newest verdicts with the index of their session."""
     found: dict[str, list[tuple[int, ev.Judged]]] = {}
     for source in merged.sources:
-        judged = (e.body for e in source.reading.events if isinstance(e.body, ev.Judged))
-        for event in newest(judged):
+        judged = (e.body for e in source.recorded.events if isinstance(e.body, ev.Judged))
+        for event in newest_verdicts(judged):
             found.setdefault(event.judge, []).append((source.index, event))
     return found
 
 
-def judge_duels(merged: Merged, found: Sequence[tuple[int, ev.Judged]]) -> list[Duel]:
+def judge_duels(merged: MergedSessions, found: Sequence[tuple[int, ev.Judged]]) -> list[Duel]:
     """A judge's verdicts as comparisons of columns."""
     return [
         duel
@@ -80,7 +80,7 @@ def judge_duels(merged: Merged, found: Sequence[tuple[int, ev.Judged]]) -> list[
 
 
 def _duel(
-    merged: Merged, source: int, question: str, left: int, right: int, choice: str
+    merged: MergedSessions, source: int, question: str, left: int, right: int, choice: str
 ) -> list[Duel]:
     answers = merged.sources[source].board.answers
     a, b = answers.get(left), answers.get(right)
@@ -92,38 +92,40 @@ def _duel(
     return [Duel(question, columns[0].label, columns[1].label, choice)]
 
 
-def duel_table(title: str, duels: Sequence[Duel], merged: Merged, voice: Voice) -> Table | None:
+def duel_table(
+    title: str, duels: Sequence[Duel], merged: MergedSessions, say: ReportMessages
+) -> Table | None:
     """Wins, ties and losses of each model against each other, with intervals."""
-    scores = rank.pairs(duels)
+    scores = rank.pairwise_scores(duels)
     if not scores:
         return None
     labels = [column.label for column in merged.columns]
-    order = rank.ordered(rank.overall(duels), labels)
+    order = rank.rank_models(rank.overall_scores(duels), labels)
     rows = [
-        (Cell(voice.line(a)), Cell(voice.line(b)), *_score_cells(scores[a, b], voice))
+        (Cell(say.line(a)), Cell(say.line(b)), *_score_cells(scores[a, b], say))
         for i, a in enumerate(order)
         for b in order[i + 1 :]
         if (a, b) in scores
     ]
     head = ("model", "against", "wins", "ties", "losses", "share", "result")
-    return Table(title, tuple(voice(key) for key in head), tuple(rows), left=2)
+    return Table(title, tuple(say(key) for key in head), tuple(rows), left=2)
 
 
-def _score_cells(score: Score, voice: Voice) -> tuple[Cell, ...]:
+def _score_cells(score: DuelScore, say: ReportMessages) -> tuple[Cell, ...]:
     share = "–" if score.share is None else f"{score.share:.0%}"
     low, high = score.interval
     detail = "" if score.share is None else f"{low:.0%}–{high:.0%}"
     counts = (Cell(str(n)) for n in (score.wins, score.ties, score.losses))
-    return (*counts, Cell(share, detail), Cell(voice(score.verdict)))
+    return (*counts, Cell(share, detail), Cell(say(score.verdict)))
 
 
-def judge_tables(merged: Merged, voice: Voice) -> list[Table]:
+def judge_tables(merged: MergedSessions, say: ReportMessages) -> list[Table]:
     """One table per judge, with how often the order of the answers decided."""
     tables = []
-    for judge, found in verdicts(merged).items():
-        title = voice("judged", judge=voice.line(judge))
-        table = duel_table(title, judge_duels(merged, found), merged, voice)
-        notes = _judge_notes(judge, found, merged, voice)
+    for judge, found in verdicts_by_judge(merged).items():
+        title = say("judged", judge=say.line(judge))
+        table = duel_table(title, judge_duels(merged, found), merged, say)
+        notes = _judge_notes(judge, found, merged, say)
         if table is None:
             table = Table(title, (), ())
         tables.append(Table(table.title, table.head, table.rows, table.left, notes))
@@ -131,11 +133,11 @@ def judge_tables(merged: Merged, voice: Voice) -> list[Table]:
 
 
 def _judge_notes(
-    judge: str, found: Sequence[tuple[int, ev.Judged]], merged: Merged, voice: Voice
+    judge: str, found: Sequence[tuple[int, ev.Judged]], merged: MergedSessions, say: ReportMessages
 ) -> tuple[str, ...]:
     events = [event for _, event in found]
     readable = [j for j in events if j.choice != "none"]
-    flips = sum(flipped(j) for j in readable)
+    flips = sum(is_flipped(j) for j in readable)
     gaps = []
     for source, j in found:
         answers = merged.sources[source].board.answers
@@ -143,7 +145,7 @@ def _judge_notes(
             gap = len(answers[j.left].text) - len(answers[j.right].text)
             gaps.append(gap if j.choice == "left" else -gap)
     notes = [
-        voice(
+        say(
             "flips",
             flips=flips,
             n=len(readable),
@@ -153,12 +155,12 @@ def _judge_notes(
         )
     ]
     agreed = [
-        agreement((e for s, e in found if s == source.index), source.board.answers)
+        compute_agreement((e for s, e in found if s == source.index), source.board.answers)
         for source in merged.sources
     ]
     if n := sum(a.n for a in agreed):
         same, opposite = (sum(getattr(a, name) for a in agreed) for name in ("same", "opposite"))
-        notes.append(voice("agreement", n=n, same=same, opposite=opposite))
+        notes.append(say("agreement", n=n, same=same, opposite=opposite))
     kin = {
         column.label
         for source, j in found
@@ -168,18 +170,20 @@ def _judge_notes(
         and (column := merged.column_of(source, answer.model))
     }
     if kin:
-        listed = ", ".join(sorted(voice.line(label) for label in kin))
-        notes.append(voice("same_family", judge=voice.line(judge), models=listed))
+        listed = ", ".join(sorted(say.line(label) for label in kin))
+        notes.append(say("same_family", judge=say.line(judge), models=listed))
     return tuple(notes)
 
 
-def flipped(judged: ev.Judged) -> bool:
+def is_flipped(judged: ev.Judged) -> bool:
     """Whether the order of the answers decided: both verdicts readable and not the same."""
     return "none" not in judged.verdicts and len(set(judged.verdicts)) > 1
 
 
 def checks_table(
-    merged: Merged, results: Mapping[tuple[int, int], Sequence[Result]], voice: Voice
+    merged: MergedSessions,
+    results: Mapping[tuple[int, int], Sequence[CheckResult]],
+    say: ReportMessages,
 ) -> Table | None:
     """Checks passed of all, per question and model, over the answers shown."""
     rows = []
@@ -187,42 +191,44 @@ def checks_table(
     for number, row in enumerate(merged.rows, 1):
         cells = []
         for i, column in enumerate(merged.columns):
-            entries = row.entries(column)
+            entries = row.answers_by_session(column)
             done = [r for source, a in entries for r in results.get((source, a.id), ())]
             passed = sum(result.passed for result in done)
             totals[i][0] += passed
             totals[i][1] += len(done)
             cells.append(Cell(f"{passed}/{len(done)}" if done else "–"))
         if any(cell.text != "–" for cell in cells):
-            rows.append((Cell(f"{number}. {voice.line(row.category or row.id)}"), *cells))
+            rows.append((Cell(f"{number}. {say.line(row.category or row.id)}"), *cells))
     if not rows:
         return None
-    rows.append((Cell(voice("all")), *(Cell(f"{p}/{n}" if n else "–") for p, n in totals)))
-    head = (voice("question"), *(voice.line(c.label) for c in merged.columns))
-    return Table(voice("checks"), head, tuple(rows))
+    rows.append((Cell(say("all")), *(Cell(f"{p}/{n}" if n else "–") for p, n in totals)))
+    head = (say("question"), *(say.line(c.label) for c in merged.columns))
+    return Table(say("checks"), head, tuple(rows))
 
 
-def overlap_table(merged: Merged, overlaps: Overlaps, voice: Voice) -> Table | None:
+def overlap_table(
+    merged: MergedSessions, overlaps: OverlapResults, say: ReportMessages
+) -> Table | None:
     """Median BLEU, chrF and BERTScore of each model over its answers that have a reference."""
     rows = []
     for column in merged.columns:
         found = [
-            overlaps.of[source, answer.id]
+            overlaps.by_answer[source, answer.id]
             for row in merged.rows
-            for source, answer in row.entries(column)
-            if (source, answer.id) in overlaps.of
+            for source, answer in row.answers_by_session(column)
+            if (source, answer.id) in overlaps.by_answer
         ]
         if found:
-            label = Cell(voice.line(column.label))
+            label = Cell(say.line(column.label))
             scores = [median(o.bleu for o in found), median(o.chrf for o in found)]
             berts = [o.bert for o in found if o.bert is not None]
             scores += [median(berts)] if berts else []
             rows.append((label, *(Cell(f"{s:.1f}", f"n {len(found)}") for s in scores)))
     if not rows:
         return None
-    head, notes = [voice("model"), "BLEU", "chrF"], [voice("overlap_note")]
+    head, notes = [say("model"), "BLEU", "chrF"], [say("overlap_note")]
     if overlaps.encoder:
         head.append("BERTScore F1")
-        encoder = voice.line(overlaps.encoder)
-        notes.append(voice("bert_note", encoder=encoder, layer=overlaps.layer))
-    return Table(voice("overlap"), tuple(head), tuple(rows), notes=tuple(notes))
+        encoder = say.line(overlaps.encoder)
+        notes.append(say("bert_note", encoder=encoder, layer=overlaps.layer))
+    return Table(say("overlap"), tuple(head), tuple(rows), notes=tuple(notes))

@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 _SVG = "{http://www.w3.org/2000/svg}"
 _SHAPES = ("rect", "path", "circle", "line", "polyline", "polygon", "ellipse", "clipPath")
 _ALLOWED = {_SVG + tag for tag in ("svg", "g", "defs", "style", "title", "text", "tspan", *_SHAPES)}
-_DATA_OF_SCRIPTS = {"tooltip", "tooltip-overlay", "text-overlay"}
+_SCRIPT_CLASSES = {"tooltip", "tooltip-overlay", "text-overlay"}
 """Classes of what pygal draws for its script alone."""
 
 
-def inert(svg: str) -> str:
+def make_inert(svg: str) -> str:
     """The picture without anything but shapes, words and local styles, on one line.
 
     Raises:
@@ -20,10 +20,10 @@ def inert(svg: str) -> str:
     root = ElementTree.fromstring(svg)
     for node in list(root.iter()):
         for child in list(node):
-            if child.tag not in _ALLOWED or _DATA_OF_SCRIPTS & set(child.get("class", "").split()):
+            if child.tag not in _ALLOWED or _SCRIPT_CLASSES & set(child.get("class", "").split()):
                 node.remove(child)
         for name, value in list(node.attrib.items()):
-            if name.startswith(("on", "{")) or "href" in name or _fetches(value):
+            if name.startswith(("on", "{")) or "href" in name or _is_external(value):
                 del node.attrib[name]
         if node.tag == _SVG + "style":
             node.text = _local_css(node.text or "")
@@ -31,7 +31,7 @@ def inert(svg: str) -> str:
     return re.sub(r"\s*\n\s*", " ", ElementTree.tostring(root, encoding="unicode"))
 
 
-def _fetches(value: str) -> bool:
+def _is_external(value: str) -> bool:
     return bool(re.search(r"url\(\s*[\"']?(?!#)|javascript:", value, re.IGNORECASE))
 
 

@@ -16,7 +16,7 @@ Clean = Callable[[str], str]
 
 
 @dataclass(slots=True)
-class _Answer:
+class _TranscriptAnswer:
     model: int
     question: str
     prompt: str
@@ -31,11 +31,11 @@ class Transcript:
         self._clean = clean
         self._labels: list[str] = []
         self._categories: dict[str, str] = {}
-        self._answers: dict[int, _Answer] = {}
+        self._answers: dict[int, _TranscriptAnswer] = {}
         self._waiting: list[int] = []
-        self._front: int | None = None
+        self._foreground: int | None = None
         self._heading: tuple[str, str] | None = None
-        self._fresh = True
+        self._at_line_start = True
 
     def feed(self, event: Event) -> str:
         """What this event adds to the text."""
@@ -43,17 +43,17 @@ class Transcript:
             case ev.Session() as header:
                 return self._title(header)
             case ev.Asked(answer=id_, question=question, text=text):
-                self._answers[id_] = _Answer(event.model, question, text)
+                self._answers[id_] = _TranscriptAnswer(event.model, question, text)
             case ev.Started(answer=id_):
                 return self._begin(id_)
             case ev.Delta(answer=id_, text=text, reasoning=False):
-                return self._begin(id_) + self._say(id_, text)
+                return self._begin(id_) + self._append(id_, text)
             case ev.Answered(answer=id_) as figures:
                 return self._begin(id_) + self._end(id_, figures_line(figures))
             case ev.Cancelled(answer=id_):
                 return self._end(id_, "cancelled")
             case ev.Failed(answer=-1) as failed:
-                return self._aside(event.model, f"failed: {failed.message}")
+                return self._remark(event.model, f"failed: {failed.message}")
             case ev.Failed(answer=id_) as failed:
                 return self._begin(id_) + self._end(id_, f"failed: {failed.message}")
         return ""
@@ -61,8 +61,8 @@ class Transcript:
     def finish(self) -> str:
         """What is left when nothing more will come: answers that never ended, too."""
         text = ""
-        while self._front is not None:
-            text += self._end(self._front, "unfinished")
+        while self._foreground is not None:
+            text += self._end(self._foreground, "unfinished")
         return text
 
     def _title(self, header: ev.Session) -> str:
@@ -74,18 +74,18 @@ class Transcript:
 
     def _begin(self, id_: int) -> str:
         answer = self._answers.get(id_)
-        if answer is None or answer.ending is not None or id_ in (self._front, *self._waiting):
+        if answer is None or answer.ending is not None or id_ in (self._foreground, *self._waiting):
             return ""
-        if self._front is not None:
+        if self._foreground is not None:
             self._waiting.append(id_)
             return ""
         return self._to_front(id_)
 
-    def _say(self, id_: int, text: str) -> str:
+    def _append(self, id_: int, text: str) -> str:
         answer = self._answers.get(id_)
         if answer is None or answer.ending is not None:
             return ""
-        if id_ != self._front:
+        if id_ != self._foreground:
             answer.chunks.append(text)
             return ""
         return self._written(text)
@@ -95,23 +95,23 @@ class Transcript:
         if answer is None or answer.ending is not None:
             return ""
         answer.ending = ending
-        if id_ != self._front:
+        if id_ != self._foreground:
             return ""
         text = self._footer(answer)
-        self._front = None
-        while self._waiting and self._front is None:
+        self._foreground = None
+        while self._waiting and self._foreground is None:
             same = [i for i in self._waiting if self._answers[i].question == answer.question]
             following = (same or self._waiting)[0]
             self._waiting.remove(following)
             text += self._to_front(following)
             if self._answers[following].ending is not None:
                 text += self._footer(self._answers[following])
-                self._front = None
+                self._foreground = None
         return text
 
     def _to_front(self, id_: int) -> str:
         answer = self._answers[id_]
-        self._front = id_
+        self._foreground = id_
         text = ""
         if self._heading != (answer.question, answer.prompt):
             self._heading = (answer.question, answer.prompt)
@@ -121,24 +121,24 @@ class Transcript:
             quoted = self._clean(answer.prompt).replace("\n", "\n> ")
             text += f"> {quoted}\n"
         text += f"\n[{self._label(answer.model)}]\n"
-        self._fresh = True
+        self._at_line_start = True
         said, answer.chunks = "".join(answer.chunks), []
         return text + self._written(said)
 
-    def _footer(self, answer: _Answer) -> str:
-        line_end = "" if self._fresh else "\n"
+    def _footer(self, answer: _TranscriptAnswer) -> str:
+        line_end = "" if self._at_line_start else "\n"
         return f"{line_end}[{self._label(answer.model)}: {self._line(answer.ending or '')}]\n"
 
-    def _aside(self, model: int, text: str) -> str:
+    def _remark(self, model: int, text: str) -> str:
         """A remark on a model; while an answer streams it would stand in its middle."""
-        if self._front is not None:
+        if self._foreground is not None:
             return ""
         return f"\n[{self._label(model)}: {self._line(text)}]\n"
 
     def _written(self, text: str) -> str:
         safe = self._clean(text)
         if safe:
-            self._fresh = safe.endswith("\n")
+            self._at_line_start = safe.endswith("\n")
         return safe
 
     def _label(self, model: int) -> str:
@@ -149,7 +149,7 @@ class Transcript:
         return " ".join(self._clean(text).split())
 
 
-def transcript(events: Iterable[Event], clean: Clean) -> str:
+def render_transcript(events: Iterable[Event], clean: Clean) -> str:
     """The whole text of a session."""
     made = Transcript(clean)
     return "".join([*(made.feed(event) for event in events), made.finish()])

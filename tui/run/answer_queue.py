@@ -8,9 +8,9 @@ INTERACTIVE, BACKGROUND = 0, 1
 
 
 @dataclass(slots=True)
-class Task:
-    """One answer to be made. ``scripted``: a turn of a question set, which makes sense
-    only after the turns before it. ``background``: nobody waits for it; known once it is
+class AnswerTask:
+    """One answer to be made. ``is_scripted``: a turn of a question set, which makes sense
+    only after the turns before it. ``is_background``: nobody waits for it; known once it is
     taken from the queue."""
 
     answer: int
@@ -18,9 +18,9 @@ class Task:
     turn: int
     text: str
     repeat: int = 0
-    scripted: bool = True
-    cancelled: bool = False
-    background: bool = False
+    is_scripted: bool = True
+    is_cancelled: bool = False
+    is_background: bool = False
 
     @property
     def conversation(self) -> tuple[str, int]:
@@ -29,18 +29,18 @@ class Task:
 
 
 @dataclass(slots=True)
-class Queue:
+class AnswerQueue:
     """First come, first served; what a person waits for goes before the background.
 
     Not locked: its owner does that.
     """
 
-    _heap: list[tuple[int, int, Task]] = field(default_factory=list)
+    _heap: list[tuple[int, int, AnswerTask]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    def push(self, task: Task, priority: int) -> None:
+    def push(self, task: AnswerTask, priority: int) -> None:
         """Put a task in; answer ids grow, so they keep the order."""
         heapq.heappush(self._heap, (priority, task.answer, task))
 
@@ -48,18 +48,18 @@ class Queue:
         self,
         busy: Container[tuple[str, int]] = (),
         allowed: Container[int] = (INTERACTIVE, BACKGROUND),
-    ) -> Task | None:
+    ) -> AnswerTask | None:
         """The next one of the ``allowed`` priorities whose conversation is not ``busy``; None
         where there is none."""
-        passed: list[tuple[int, int, Task]] = []
-        found: Task | None = None
+        passed: list[tuple[int, int, AnswerTask]] = []
+        found: AnswerTask | None = None
         while self._heap and found is None:
             row = heapq.heappop(self._heap)
             if row[2].conversation in busy or row[0] not in allowed:
                 passed.append(row)
             else:
                 found = row[2]
-                found.background = row[0] == BACKGROUND
+                found.is_background = row[0] == BACKGROUND
         for row in passed:
             heapq.heappush(self._heap, row)
         return found
@@ -72,7 +72,7 @@ class Queue:
         heapq.heapify(self._heap)
         return sorted(task.answer for task in found)
 
-    def clear(self) -> list[Task]:
+    def clear(self) -> list[AnswerTask]:
         """Take everything out, in order."""
         tasks = [row[2] for row in sorted(self._heap, key=lambda row: row[:2])]
         self._heap.clear()

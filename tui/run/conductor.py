@@ -10,14 +10,14 @@ from tui import events as ev
 from tui.events import RUN, Event
 from tui.host.errors import UserError
 from tui.questions import QuestionSet
-from tui.run.answer_queue import BACKGROUND, INTERACTIVE, Task
+from tui.run.answer_queue import BACKGROUND, INTERACTIVE, AnswerTask
 from tui.run.lane import Lane
-from tui.run.recorder import Record
+from tui.run.recorder import Recorder
 from tui.sessions.journal import SaveState
 
-CLOSE_S = 0.9
+CLOSE_TIMEOUT_S = 0.9
 """What closing may take in all; what has not ended by then is left to the operating system."""
-_FREE = "free-"
+_FREE_QUESTION_PREFIX = "free-"
 
 
 class Watcher(Protocol):
@@ -38,18 +38,18 @@ class Run:
 
     def __init__(
         self,
-        record: Record,
+        recorder: Recorder,
         lanes: Sequence[Lane],
         watchers: Sequence[Watcher],
         questions: QuestionSet,
     ) -> None:
-        self._record = record
+        self._recorder = recorder
         self._lanes = tuple(lanes)
         self._watchers = tuple(watchers)
         self._questions = questions
         self._shared = lanes[0].shared
-        self._next_free = 1
-        with record.board() as board:
+        self._next_free_number = 1
+        with recorder.board() as board:
             self._next_answer = max(board.answers, default=-1) + 1
         self._closing = threading.Lock()
         self._started = False
@@ -58,26 +58,26 @@ class Run:
     @property
     def path(self) -> Path:
         """The session's file."""
-        return self._record.path
+        return self._recorder.path
 
-    def save_elsewhere(self, folder: Path) -> Path:
+    def save_to(self, folder: Path) -> Path:
         """Go on in another folder, where the disk is full; the new file.
 
         Raises:
             UserError: that cannot be written either.
         """
-        return self._record.save_elsewhere(folder)
+        return self._recorder.save_to(folder)
 
     @property
     def save_state(self) -> SaveState:
         """Whether everything that happened is on disk."""
-        return self._record.save_state
+        return self._recorder.save_state
 
     @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Nothing is loading, queued or being answered."""
         with self._shared.changed:
-            return all(lane.idle for lane in self._lanes)
+            return all(lane.is_idle for lane in self._lanes)
 
     def start(self) -> None:
         """Begin to load the models and to watch the memory. Idempotent."""
@@ -92,13 +92,13 @@ class Run:
 
     def drain(self) -> tuple[bool, list[Event]]:
         """The events since the last call; the flag (start over) is False in a live run."""
-        return False, self._record.drain()
+        return False, self._recorder.drain()
 
     def wait(self, timeout: float) -> bool:
         """Until nothing is left to do, at most ``timeout`` seconds; whether that is so."""
         end = time.monotonic() + timeout
         with self._shared.changed:
-            while not all(lane.idle for lane in self._lanes):
+            while not all(lane.is_idle for lane in self._lanes):
                 left = end - time.monotonic()
                 if left <= 0:
                     return False
@@ -129,7 +129,7 @@ class Run:
         with self._shared.changed:
             turns: tuple[str, ...] = ()
             if question_id is None:
-                question_id = self._free_id()
+                question_id = self._new_question_id()
             else:
                 turns = self._turns(question_id)
             ids: list[int] = []
@@ -137,15 +137,15 @@ class Run:
             for lane in (self._lanes[i] for i in chosen):
                 promoted = lane.queue.promote(question_id)
                 if text is not None:
-                    turn = self._length(lane, question_id)
-                    ids.append(self._push(lane, question_id, turn, text, scripted=False))
+                    turn = self._next_turn(lane, question_id)
+                    ids.append(self._enqueue(lane, question_id, turn, text, scripted=False))
                 elif again:
-                    ids += self._again(lane, question_id, turns)
+                    ids += self._ask_again(lane, question_id, turns)
                 elif promoted:
                     ids += promoted
                 else:
                     todo = self._unanswered(lane, question_id, turns)[:1]
-                    ids += [self._push(lane, question_id, turn, turns[turn]) for turn in todo]
+                    ids += [self._enqueue(lane, question_id, turn, turns[turn]) for turn in todo]
             self._shared.changed.notify_all()
         return ids
 
@@ -159,7 +159,7 @@ class Run:
                     for lane in self._lanes:
                         todo = self._unanswered(lane, question.id, question.turns, repeat)
                         ids += [
-                            self._push(lane, question.id, turn, question.turns[turn], repeat)
+                            self._enqueue(lane, question.id, turn, question.turns[turn], repeat)
                             for turn in todo
                         ]
             self._shared.changed.notify_all()
@@ -170,7 +170,7 @@ class Run:
         that was taken up again."""
         ids: list[int] = []
         with self._shared.changed:
-            with self._record.board() as board:
+            with self._recorder.board() as board:
                 newest = {
                     (a.model, a.question, a.turn, a.repeat): a for a in board.answers.values()
                 }
@@ -180,7 +180,7 @@ class Run:
                 known = turns.get(answer.question, ())
                 scripted = answer.turn < len(known) and known[answer.turn] == answer.prompt
                 lane, where = self._lanes[answer.model], (answer.question, answer.turn)
-                ids.append(self._push(lane, *where, answer.prompt, answer.repeat, scripted))
+                ids.append(self._enqueue(lane, *where, answer.prompt, answer.repeat, scripted))
             self._shared.changed.notify_all()
         return ids
 
@@ -188,17 +188,17 @@ class Run:
         """Stop the open answers of a model, queued ones too."""
         self._lanes[model].cancel()
 
-    def waiting(self) -> frozenset[int]:
+    def pending_pastes(self) -> frozenset[int]:
         """The answers that a person is asked to paste."""
-        return frozenset(answer for lane in self._lanes for answer in lane.waiting())
+        return frozenset(answer for lane in self._lanes for answer in lane.pending_pastes())
 
-    def supply(self, answer: int, text: str) -> bool:
+    def paste(self, answer: int, text: str) -> bool:
         """Give the answer that a person pasted; whether it was waited for, and has a text."""
-        return any(lane.supply(answer, text) for lane in self._lanes)
+        return any(lane.paste(answer, text) for lane in self._lanes)
 
     def judge(self, body: ev.Rated | ev.Voted | ev.Note) -> None:
         """Record what a person says of an answer; `drain` hands it out like all else."""
-        self._record.emit(RUN, body)
+        self._recorder.emit(RUN, body)
 
     def reload(self, model: int) -> None:
         """Load a model anew, as after a failure."""
@@ -211,14 +211,14 @@ class Run:
             if self._closed:
                 return
             self._closed = True
-            deadline = time.monotonic() + CLOSE_S
+            deadline = time.monotonic() + CLOSE_TIMEOUT_S
             self._shared.closing.set()
             for lane in self._lanes:
                 lane.cancel()
             self._shared.cores.close()
             # A worker gets a moment to leave its answer, then it is told to go.
             for lane in self._lanes:
-                lane.join(max(0.0, deadline - time.monotonic() - CLOSE_S / 2))
+                lane.join(max(0.0, deadline - time.monotonic() - CLOSE_TIMEOUT_S / 2))
             closers = [
                 threading.Thread(target=lane.engine.close, daemon=True) for lane in self._lanes
             ]
@@ -230,15 +230,15 @@ class Run:
                 lane.join(max(0.0, deadline - time.monotonic()))
             for watcher in self._watchers:
                 watcher.close(max(0.0, deadline - time.monotonic()))
-            with self._record.board() as board:
+            with self._recorder.board() as board:
                 left = [(answer.model, answer.id) for answer in board.open_answers()]
             for model, answer in left:
-                self._record.emit(model, ev.Cancelled(answer))
-            self._record.close(status)
+                self._recorder.emit(model, ev.Cancelled(answer))
+            self._recorder.close(status)
 
     # What follows is called under ``changed``.
 
-    def _push(
+    def _enqueue(
         self,
         lane: Lane,
         question: str,
@@ -250,25 +250,27 @@ class Run:
         answer = self._next_answer
         self._next_answer += 1
         sampling = dict(self._shared.asked_sampling)
-        self._record.emit(lane.index, ev.Asked(answer, question, text, turn, repeat or 0, sampling))
+        self._recorder.emit(
+            lane.index, ev.Asked(answer, question, text, turn, repeat or 0, sampling)
+        )
         priority = INTERACTIVE if repeat is None else BACKGROUND
-        lane.queue.push(Task(answer, question, turn, text, repeat or 0, scripted), priority)
+        lane.queue.push(AnswerTask(answer, question, turn, text, repeat or 0, scripted), priority)
         return answer
 
-    def _again(self, lane: Lane, question: str, turns: Sequence[str]) -> list[int]:
-        with self._record.board() as board:
+    def _ask_again(self, lane: Lane, question: str, turns: Sequence[str]) -> list[int]:
+        with self._recorder.board() as board:
             made = board.conversation(lane.index, question)
         if not made:
-            return [self._push(lane, question, 0, turns[0])]
+            return [self._enqueue(lane, question, 0, turns[0])]
         if made[-1].is_open:
-            if not lane.stuck:
+            if not lane.is_stuck:
                 return []
             lane.engine.cancel([made[-1].id])
         scripted = made[-1].turn < len(turns) and turns[made[-1].turn] == made[-1].prompt
-        return [self._push(lane, question, made[-1].turn, made[-1].prompt, scripted=scripted)]
+        return [self._enqueue(lane, question, made[-1].turn, made[-1].prompt, scripted=scripted)]
 
-    def _length(self, lane: Lane, question: str) -> int:
-        with self._record.board() as board:
+    def _next_turn(self, lane: Lane, question: str) -> int:
+        with self._recorder.board() as board:
             made = board.conversation(lane.index, question)
         return made[-1].turn + 1 if made else 0
 
@@ -276,8 +278,8 @@ class Run:
         self, lane: Lane, question: str, turns: Sequence[str], repeat: int = 0
     ) -> list[int]:
         """The turns of a question that have neither an answer nor one on its way."""
-        with self._record.board() as board:
-            ids = board.by_cell.get((lane.index, question), ())
+        with self._recorder.board() as board:
+            ids = board.answer_ids.get((lane.index, question), ())
             done = {
                 answer.turn
                 for answer in (board.answers[id_] for id_ in ids)
@@ -288,17 +290,17 @@ class Run:
     def _turns(self, question_id: str) -> tuple[str, ...]:
         if found := self._questions.find(question_id):
             return found.turns
-        with self._record.board() as board:
+        with self._recorder.board() as board:
             for question in board.questions:
                 if question.id == question_id:
                     return question.turns
         raise UserError(f"no question {question_id!r} in this run")
 
-    def _free_id(self) -> str:
-        with self._record.board() as board:
+    def _new_question_id(self) -> str:
+        with self._recorder.board() as board:
             taken = {question.id for question in board.questions}
-        while f"{_FREE}{self._next_free}" in taken:
-            self._next_free += 1
-        found = f"{_FREE}{self._next_free}"
-        self._next_free += 1
+        while f"{_FREE_QUESTION_PREFIX}{self._next_free_number}" in taken:
+            self._next_free_number += 1
+        found = f"{_FREE_QUESTION_PREFIX}{self._next_free_number}"
+        self._next_free_number += 1
         return found

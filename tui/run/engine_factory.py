@@ -11,41 +11,45 @@ from tui import services
 from tui.engines.base import Engine
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.limiter import Limiter
-from tui.engines.local import Allowance, LocalEngine
-from tui.engines.pasted import Answers, PastedEngine, read_pasted
+from tui.engines.local import LocalEngine, WorkerMemoryLimits
+from tui.engines.pasted import PastedAnswers, PastedEngine, read_pasted
 from tui.engines.recorded import RecordedEngine
 from tui.host import paths
 from tui.models import default_dtype
-from tui.models.resolve import LOCAL, Resolved
+from tui.models.resolve import LOCAL, ResolvedModel
 from tui.run import plan
 from tui.sessions import reader
 from tui.settings import Settings
 
-_LOG_KEPT_S = 7 * 86_400
+_LOG_RETENTION_S = 7 * 86_400
 
 
-class Factory:
+class EngineFactory:
     """Makes the engines of one run; engines of one service share its limit.
 
-    ``own`` is the ``[services]`` table of the settings, ``pasted`` holds the answers that
+    ``user_services`` is the ``[services]`` table of the settings, ``make_pasted`` holds the answers that
     a person brought, by model; with ``interactive`` a person is there to paste what is
     missing. ``settings`` bound what a worker may take, ``batch`` what it decodes together.
     """
 
     def __init__(
         self,
-        own: Mapping[str, Any],
-        pasted: Mapping[str, Answers] | None = None,
+        user_services: Mapping[str, Any],
+        pasted: Mapping[str, PastedAnswers] | None = None,
         interactive: bool = False,
         settings: Settings | None = None,
-        batch: plan.Batch = plan.ALONE,
+        batch: plan.BatchLimits = plan.UNBATCHED,
     ) -> None:
         self._settings, self._batch = settings or Settings(), batch
-        self._own, self._pasted, self._interactive = own, pasted or {}, interactive
+        self._user_services, self._pasted, self._interactive = (
+            user_services,
+            pasted or {},
+            interactive,
+        )
         self._limiters: dict[str, Limiter] = {}
-        self._sessions: dict[Path, reader.Reading] = {}
+        self._sessions: dict[Path, reader.RecordedSession] = {}
 
-    def make(self, model: Resolved, threads: int) -> Engine:
+    def make(self, model: ResolvedModel, threads: int) -> Engine:
         """The engine of a model; one that computes here uses ``threads`` cores.
 
         Raises:
@@ -53,10 +57,10 @@ class Factory:
         """
         return _MAKERS[model.engine](self, model, threads)
 
-    def local(self, model: Resolved, threads: int) -> Engine:
+    def make_local(self, model: ResolvedModel, threads: int) -> Engine:
         """A worker process of its own."""
         bounds = [tokens for tokens in (model.context, self._settings.context) if tokens]
-        tokens = plan.tokens_of(self._settings)
+        tokens = plan.planned_tokens(self._settings)
         return LocalEngine(
             model.checkpoint,
             model.dtype,
@@ -64,23 +68,23 @@ class Factory:
             _worker_log(),
             min(bounds, default=None),
             remote_code=model.remote_code,
-            allowance=Allowance(*plan.allowance(model, self._settings)),
+            memory_limits=WorkerMemoryLimits(*plan.worker_memory_limits(model, self._settings)),
             batch=self._batch.size,
-            tokens=tokens + self._batch.beside(tokens),
+            max_cached_tokens=tokens + self._batch.other_tokens(tokens),
             lookup=self._settings.lookup,
-            remark=default_dtype.remark(model.dtype) if model.chosen else "",
+            remark=default_dtype.choice_remark(model.dtype) if model.has_default_dtype else "",
         )
 
-    def endpoint(self, model: Resolved, threads: int) -> Engine:
+    def make_endpoint(self, model: ResolvedModel, threads: int) -> Engine:
         """A connection to a service."""
-        known = services.services(self._own)[model.service]
+        known = services.known_services(self._user_services)[model.service]
         service = replace(known, base_url=model.base_url)
         if not known.base_url:
             service = replace(service, title=service.host)
         limiter = self._limiters.setdefault(service.base_url, Limiter(service.concurrency))
         return EndpointEngine(service, model.model, limiter)
 
-    def recorded(self, model: Resolved, threads: int) -> Engine:
+    def make_recorded(self, model: ResolvedModel, threads: int) -> Engine:
         """A model of an earlier session, at its pace of then."""
         path = model.checkpoint
         if path not in self._sessions:
@@ -90,36 +94,36 @@ class Factory:
         labels = [str(one.get("label") or one.get("name", "")) for one in head]
         return RecordedEngine(events, labels.index(model.model))
 
-    def pasted(self, model: Resolved, threads: int) -> Engine:
+    def make_pasted(self, model: ResolvedModel, threads: int) -> Engine:
         """A person."""
         return PastedEngine(self._pasted.get(model.model, {}), interactive=self._interactive)
 
 
-_MAKERS: dict[str, Callable[[Factory, Resolved, int], Engine]] = {
-    LOCAL: Factory.local,
-    "endpoint": Factory.endpoint,
-    "recorded": Factory.recorded,
-    "pasted": Factory.pasted,
+_MAKERS: dict[str, Callable[[EngineFactory, ResolvedModel, int], Engine]] = {
+    LOCAL: EngineFactory.make_local,
+    "endpoint": EngineFactory.make_endpoint,
+    "recorded": EngineFactory.make_recorded,
+    "pasted": EngineFactory.make_pasted,
 }
 
 
-def factory(
-    models: Sequence[Resolved],
+def engine_factory(
+    models: Sequence[ResolvedModel],
     questions: Sequence[str],
     settings: Settings,
     interactive: bool,
-    batch: plan.Batch = plan.ALONE,
-) -> Factory:
+    batch: plan.BatchLimits = plan.UNBATCHED,
+) -> EngineFactory:
     """The factory of a run of these models and question ids.
 
     Raises:
         UserError: the file of pasted answers cannot be used.
     """
     names = list(dict.fromkeys(model.model for model in models if model.engine == "pasted"))
-    pasted: Mapping[str, Answers] = {}
+    pasted: Mapping[str, PastedAnswers] = {}
     if settings.pasted is not None and names:
         pasted = read_pasted(settings.pasted, names, questions)
-    return Factory(settings.services, pasted, interactive, settings, batch)
+    return EngineFactory(settings.services, pasted, interactive, settings, batch)
 
 
 def _worker_log() -> Path:
@@ -127,6 +131,6 @@ def _worker_log() -> Path:
     folder = paths.log_file().parent
     for old in folder.glob("worker-*.log"):
         with contextlib.suppress(OSError):
-            if time.time() - old.stat().st_mtime > _LOG_KEPT_S:
+            if time.time() - old.stat().st_mtime > _LOG_RETENTION_S:
                 old.unlink()
     return folder / f"worker-{time.time_ns():x}.log"

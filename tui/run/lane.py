@@ -11,33 +11,33 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tui import events as ev
-from tui.engines.base import Engine, EngineError, Message, Request, Sampling, Supervised
+from tui.engines.base import Engine, EngineError, Message, Request, SamplingOptions, Supervised
 from tui.engines.pasted import PastedEngine
 from tui.host.errors import UserError
-from tui.run.answer_queue import BACKGROUND, INTERACTIVE, Queue, Task
-from tui.run.core_allocator import Cores, Use
-from tui.run.memory_scheduler import Residents
-from tui.run.recorder import Record
+from tui.run.answer_queue import BACKGROUND, INTERACTIVE, AnswerQueue, AnswerTask
+from tui.run.core_allocator import CoreAllocation, CoreAllocator
+from tui.run.memory_scheduler import MemoryScheduler
+from tui.run.recorder import Recorder
 
 _log = logging.getLogger(__name__)
 
 MAX_CRASHES = 2
 """So many lost workers in a row, without an answer in between, and the rest is given up."""
-LOST = ("crashed", "hung", "not_loaded", "out_of_memory")
+RELOAD_CAUSES = ("crashed", "hung", "not_loaded", "out_of_memory")
 """Causes of a failed answer after which the model has to be loaded anew."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedState:
     """What the lanes of a run have in common. ``changed`` guards queues and residents and
     is notified whenever a lane may have something new to do."""
 
-    record: Record
-    cores: Cores
-    residents: Residents
+    recorder: Recorder
+    cores: CoreAllocator
+    memory_scheduler: MemoryScheduler
     labels: tuple[str, ...]
-    compose: Callable[[int, Task], tuple[Message, ...] | ev.Failed]
-    sampling: Sampling
+    build_messages: Callable[[int, AnswerTask], tuple[Message, ...] | ev.Failed]
+    sampling: SamplingOptions
     max_new_tokens: int
     asked_sampling: dict[str, float]
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -45,11 +45,11 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WorkItem:
     """What a thread of a lane does next: answer ``task``, or (None) what is done alone."""
 
-    do: Callable[[], None]
-    task: Task | None = None
+    run: Callable[[], None]
+    task: AnswerTask | None = None
 
 
 class Lane:
@@ -60,23 +60,23 @@ class Lane:
     engine takes questions ``ahead`` of a set, what a person asks never waits for the set.
     """
 
-    def __init__(self, index: int, engine: Engine, shared: Shared) -> None:
+    def __init__(self, index: int, engine: Engine, shared: SharedState) -> None:
         self.index = index
         self.engine = engine
-        self.queue = Queue()
+        self.queue = AnswerQueue()
         self.shared = shared
-        self._running: dict[int, Task] = {}
-        self._alone = False
-        self._loaded = False
+        self._running: dict[int, AnswerTask] = {}
+        self._is_exclusive = False
+        self._is_loaded = False
         self._load_wanted = True
         self._reload_wanted = False
         self._waiting_for: tuple[int, ...] | None = None
         self._crashes = 0
-        self._background = getattr(engine, "concurrency", 1)
-        self._ahead = getattr(engine, "ahead", 0)
+        self._background_slots = getattr(engine, "concurrency", 1)
+        self._interactive_slots = getattr(engine, "interactive_slots", 0)
         self._threads = [
             threading.Thread(target=self._run, name=f"model-{index}-{n}", daemon=True)
-            for n in range(self._background + self._ahead)
+            for n in range(self._background_slots + self._interactive_slots)
         ]
 
     def start(self) -> None:
@@ -85,10 +85,10 @@ class Lane:
             thread.start()
 
     @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Nothing queued, nothing going on. To be asked under ``changed``."""
         wanted = self._load_wanted or self._reload_wanted
-        return not (self.queue or self._running or self._alone or wanted)
+        return not (self.queue or self._running or self._is_exclusive or wanted)
 
     def cancel(self) -> None:
         """Stop the answers that run and those queued. It is told at once, where the worker is
@@ -96,13 +96,13 @@ class Lane:
         with self.shared.changed:
             ended = [task.answer for task in self.queue.clear()]
             running = self._stop_running()
-            for answer in ended if self.stuck else [*running, *ended]:
-                self.shared.record.emit(self.index, ev.Cancelled(answer))
+            for answer in ended if self.is_stuck else [*running, *ended]:
+                self.shared.recorder.emit(self.index, ev.Cancelled(answer))
         if running:
             self.engine.cancel(running)
 
     @property
-    def stuck(self) -> bool:
+    def is_stuck(self) -> bool:
         """Whether the worker does not respond to anything at the moment."""
         return isinstance(self.engine, Supervised) and bool(self.engine.trouble)
 
@@ -118,17 +118,17 @@ class Lane:
     def _stop_running(self) -> list[int]:
         """Mark what runs as cancelled; the answers. To be asked under ``changed``."""
         for task in self._running.values():
-            task.cancelled = True
+            task.is_cancelled = True
         self.shared.changed.notify_all()
         return list(self._running)
 
-    def supply(self, answer: int, text: str) -> bool:
+    def paste(self, answer: int, text: str) -> bool:
         """Give the answer that a person pasted; whether it was waited for."""
-        return isinstance(self.engine, PastedEngine) and self.engine.supply(answer, text)
+        return isinstance(self.engine, PastedEngine) and self.engine.paste(answer, text)
 
-    def waiting(self) -> tuple[int, ...]:
+    def pending_pastes(self) -> tuple[int, ...]:
         """The answers that a person is asked to paste, oldest first."""
-        return self.engine.waiting() if isinstance(self.engine, PastedEngine) else ()
+        return self.engine.pending_pastes() if isinstance(self.engine, PastedEngine) else ()
 
     def join(self, timeout: float) -> bool:
         """Wait for the threads' end; whether it came."""
@@ -141,80 +141,80 @@ class Lane:
     # What follows runs in the lane's own threads.
 
     def _run(self) -> None:
-        while step := self._next():
+        while step := self._wait_for_work():
             try:
-                step.do()
+                step.run()
             except UserError as error:
-                self._give_up(ev.Failed("session", error.message, error.next_step), step.task)
+                self._fail_model(ev.Failed("session", error.message, error.next_step), step.task)
             except Exception as error:
                 _log.exception("model %d", self.index)
                 said = f"{type(error).__name__} in the program"
-                self._give_up(ev.Failed("internal", said, "see the log"), step.task)
+                self._fail_model(ev.Failed("internal", said, "see the log"), step.task)
             with self.shared.changed:
                 if step.task is None:
-                    self._alone = False
+                    self._is_exclusive = False
                 else:
                     self._running.pop(step.task.answer, None)
                 self.shared.changed.notify_all()
 
-    def _next(self) -> Step | None:
+    def _wait_for_work(self) -> WorkItem | None:
         shared = self.shared
         with shared.changed:
             while not shared.closing.is_set():
-                if self._alone:
+                if self._is_exclusive:
                     pass
-                elif self._loaded and not self._running and (gone := self._lost()):
-                    self._alone = True
-                    return Step(partial(self._bury, gone))
+                elif self._is_loaded and not self._running and (gone := self._unexpected_exit()):
+                    self._is_exclusive = True
+                    return WorkItem(partial(self._after_idle_exit, gone))
                 elif self.queue or self._load_wanted or self._reload_wanted:
-                    if shared.residents.enter(self.index):
+                    if shared.memory_scheduler.admit(self.index):
                         self._waiting_for = None
-                        if step := self._choose():
+                        if step := self._take_work():
                             return step
                     elif not self.queue and not self._reload_wanted:
                         # Loading ahead is for who finds room: nobody is put out for it.
                         self._load_wanted = False
-                        shared.residents.withdraw(self.index)
+                        shared.memory_scheduler.stop_waiting(self.index)
                         shared.changed.notify_all()
                         continue
                     else:
-                        self._say_waiting()
-                elif shared.residents.withdraw(self.index):
+                        self._report_waiting()
+                elif shared.memory_scheduler.stop_waiting(self.index):
                     self._waiting_for = None
-                    shared.record.emit(self.index, ev.Unloaded("nothing to answer"))
+                    shared.recorder.emit(self.index, ev.Unloaded("nothing to answer"))
                     shared.changed.notify_all()
-                elif not self._running and shared.residents.must_leave(self.index):
-                    self._alone = True
-                    return Step(self._leave)
+                elif not self._running and shared.memory_scheduler.must_unload(self.index):
+                    self._is_exclusive = True
+                    return WorkItem(self._unload)
                 shared.changed.wait()
         return None
 
-    def _choose(self) -> Step | None:
+    def _take_work(self) -> WorkItem | None:
         """The next step; None while others have to end first."""
-        if self._reload_wanted or self._load_wanted or not self._loaded:
+        if self._reload_wanted or self._load_wanted or not self._is_loaded:
             if self._running:
                 return None
-            load = self._load_anew if self._reload_wanted else self._load
+            load = self._reload if self._reload_wanted else self._load
             self._reload_wanted = self._load_wanted = False
-            self._alone = True
-            return Step(load)
+            self._is_exclusive = True
+            return WorkItem(load)
         busy = {running.conversation for running in self._running.values()}
-        task = self.queue.pop(busy, self._allowed())
+        task = self.queue.pop(busy, self._allowed_priorities())
         if task is None:
             return None
         self._running[task.answer] = task
-        return Step(partial(self._answer, task), task)
+        return WorkItem(partial(self._answer, task), task)
 
-    def _allowed(self) -> tuple[int, ...]:
+    def _allowed_priorities(self) -> tuple[int, ...]:
         """Priorities of which one more may be answered now."""
-        if not self._ahead:
+        if not self._interactive_slots:
             return INTERACTIVE, BACKGROUND
-        behind = sum(task.background for task in self._running.values())
-        asked = (INTERACTIVE,) if len(self._running) - behind < self._ahead else ()
-        return (*asked, BACKGROUND) if behind < self._background else asked
+        behind = sum(task.is_background for task in self._running.values())
+        asked = (INTERACTIVE,) if len(self._running) - behind < self._interactive_slots else ()
+        return (*asked, BACKGROUND) if behind < self._background_slots else asked
 
-    def _say_waiting(self) -> None:
-        blockers = tuple(self.shared.residents.blockers(self.index))
+    def _report_waiting(self) -> None:
+        blockers = tuple(self.shared.memory_scheduler.blockers(self.index))
         if self._waiting_for is None:
             names = ", ".join(self.shared.labels[i] for i in blockers) or "another model"
             self._emit(ev.Load(f"waiting for memory: after {names}"))
@@ -222,53 +222,53 @@ class Lane:
             self.shared.changed.notify_all()
         self._waiting_for = blockers
 
-    def _leave(self) -> None:
+    def _unload(self) -> None:
         self.engine.close()
-        self._loaded = False
+        self._is_loaded = False
         with self.shared.changed:
-            heir = self.shared.residents.next
-            self.shared.residents.leave(self.index)
+            heir = self.shared.memory_scheduler.next_waiting
+            self.shared.memory_scheduler.release(self.index)
         name = "" if heir is None else f" for {self.shared.labels[heir]}"
         self._emit(ev.Unloaded(f"memory given back{name}"))
 
-    def _lost(self) -> ev.Failed | None:
-        return self.engine.lost() if isinstance(self.engine, Supervised) else None
+    def _unexpected_exit(self) -> ev.Failed | None:
+        return self.engine.unexpected_exit() if isinstance(self.engine, Supervised) else None
 
-    def _bury(self, failed: ev.Failed) -> None:
+    def _after_idle_exit(self, failed: ev.Failed) -> None:
         """The worker died while nothing was asked of it. What was asked since loads it anew."""
         if self.queue:
-            self._loaded = False
+            self._is_loaded = False
         else:
-            self._give_up(failed)
+            self._fail_model(failed)
 
-    def _load_anew(self) -> None:
-        self._loaded = False
+    def _reload(self) -> None:
+        self._is_loaded = False
         self.engine.close()
         self._load()
 
     def _load(self) -> None:
-        with self.shared.cores.use(self.engine) as use:
+        with self.shared.cores.allocate(self.engine) as use:
             if self.shared.closing.is_set():
                 return
             try:
                 loaded = self.engine.load(
-                    lambda t_ns, body: self.shared.record.emit(self.index, body, t_ns)
+                    lambda t_ns, body: self.shared.recorder.emit(self.index, body, t_ns)
                 )
             except EngineError as error:
                 if self.shared.closing.is_set():
                     return
-                self._give_up(ev.Failed(error.cause, error.message, error.next_step))
+                self._fail_model(ev.Failed(error.cause, error.message, error.next_step))
                 return
             self._emit(replace(loaded, contended=loaded.contended or use.contended))
-            self._loaded = True
+            self._is_loaded = True
 
-    def _answer(self, task: Task) -> None:
-        composed = self.shared.compose(self.index, task)
+    def _answer(self, task: AnswerTask) -> None:
+        composed = self.shared.build_messages(self.index, task)
         if isinstance(composed, ev.Failed):
             self._emit(composed)
             return
-        with self.shared.cores.use(self.engine, task.background) as use:
-            if task.cancelled or self.shared.closing.is_set():
+        with self.shared.cores.allocate(self.engine, task.is_background) as use:
+            if task.is_cancelled or self.shared.closing.is_set():
                 self._emit(ev.Cancelled(task.answer))
                 return
             request = Request(
@@ -277,26 +277,26 @@ class Lane:
                 self.shared.max_new_tokens,
                 self.shared.sampling,
                 task.question,
-                task.background,
+                task.is_background,
             )
             last = self._stream(request, task, use)
         match last:
             case ev.Answered():
                 self._crashes = 0
-            case ev.Failed() if last.cause in LOST and not self.shared.closing.is_set():
+            case ev.Failed() if last.cause in RELOAD_CAUSES and not self.shared.closing.is_set():
                 self._after_crash(last, task)
 
-    def _stream(self, request: Request, task: Task, use: Use) -> ev.Body:
+    def _stream(self, request: Request, task: AnswerTask, use: CoreAllocation) -> ev.Body:
         told = False
         last: ev.Body | None = None
         for t_ns, body in self.engine.answer([request]):
             if isinstance(body, ev.Answered) and use.contended:
                 body = replace(body, contended=True)
-            self.shared.record.emit(self.index, body, t_ns)
+            self.shared.recorder.emit(self.index, body, t_ns)
             if isinstance(body, ev.Answered | ev.Failed | ev.Cancelled):
                 last = body
             # A cancel that came before the engine knew the answer is told again.
-            if task.cancelled and not told:
+            if task.is_cancelled and not told:
                 told = True
                 self.engine.cancel([task.answer])
         if last is None:
@@ -304,29 +304,29 @@ class Lane:
             self._emit(last)
         return last
 
-    def _after_crash(self, failed: ev.Failed, task: Task) -> None:
+    def _after_crash(self, failed: ev.Failed, task: AnswerTask) -> None:
         """The worker may be gone: the next question loads the model anew, a few times."""
-        self._loaded = False
+        self._is_loaded = False
         self._crashes += 1
         if self._crashes >= MAX_CRASHES:
-            self._give_up(replace(failed, answer=-1), task)
+            self._fail_model(replace(failed, answer=-1), task)
 
-    def _give_up(self, failed: ev.Failed, task: Task | None = None) -> None:
+    def _fail_model(self, failed: ev.Failed, task: AnswerTask | None = None) -> None:
         """The model failed: so do the ``task`` it failed at and all that is queued; its
         memory goes to the next. Other answers that run end by themselves."""
-        self._loaded = False
+        self._is_loaded = False
         self.engine.close()
         with self.shared.changed:
             self._crashes = 0
             tasks = ([task] if task else []) + self.queue.clear()
-            with self.shared.record.board() as board:
+            with self.shared.recorder.board() as board:
                 still_open = {answer.id for answer in board.open_answers(self.index)}
             self._emit(failed)
             for each in tasks:
                 if each.answer in still_open:
                     self._emit(replace(failed, answer=each.answer))
-            self.shared.residents.leave(self.index)
+            self.shared.memory_scheduler.release(self.index)
             self.shared.changed.notify_all()
 
     def _emit(self, body: ev.Body) -> None:
-        self.shared.record.emit(self.index, body, time.monotonic_ns())
+        self.shared.recorder.emit(self.index, body, time.monotonic_ns())

@@ -4,71 +4,73 @@ from collections import deque
 from collections.abc import Sequence
 
 
-class Residents:
+class MemoryScheduler:
     """Room for models by their predicted bytes. Not locked: its owner does that.
 
-    A model that needs none takes no part: it is always in, and bars nobody. ``room`` None
-    holds everything at once; ``most`` bounds how many are held together.
+    A model that needs none takes no part: it is always in, and bars nobody. ``budget`` None
+    holds everything at once; ``max_resident`` bounds how many are held together.
     Who waits is let in first come, first served, so that a large model is never passed
     over by small ones for ever.
     """
 
-    def __init__(self, needs: Sequence[int], room: int | None, most: int | None = None) -> None:
+    def __init__(
+        self, needs: Sequence[int], budget: int | None, max_resident: int | None = None
+    ) -> None:
         self._needs = list(needs)
-        self._room = room
-        self._most = most
-        self._inside: list[int] = []
-        self._leaving: set[int] = set()
+        self._budget = budget
+        self._max_resident = max_resident
+        self._resident: list[int] = []
+        self._unloading: set[int] = set()
         self._waiting: deque[int] = deque()
 
-    def enter(self, model: int) -> bool:
+    def admit(self, model: int) -> bool:
         """Whether the model may be (or is) in memory now; if not, it waits in line."""
-        if not self._needs[model] or model in self._inside:
+        if not self._needs[model] or model in self._resident:
             return True
         if model not in self._waiting:
             self._waiting.append(model)
-        if self._waiting[0] != model or not self._fits(model, self._inside):
+        if self._waiting[0] != model or not self._fits(model, self._resident):
             return False
         self._waiting.popleft()
-        self._inside.append(model)
+        self._resident.append(model)
         return True
 
-    def withdraw(self, model: int) -> bool:
+    def stop_waiting(self, model: int) -> bool:
         """Stop waiting; whether it waited."""
         if model not in self._waiting:
             return False
         self._waiting.remove(model)
         return True
 
-    def must_leave(self, model: int) -> bool:
+    def must_unload(self, model: int) -> bool:
         """Whether an idle model should give its memory back to the next in line. Having
         said so once, it counts as leaving."""
-        if model not in self._inside or not self._waiting:
+        if model not in self._resident or not self._waiting:
             return False
-        staying = [m for m in self._inside if m not in self._leaving]
+        staying = [m for m in self._resident if m not in self._unloading]
         if model in staying and self._fits(self._waiting[0], staying):
             return False
-        self._leaving.add(model)
+        self._unloading.add(model)
         return True
 
-    def leave(self, model: int) -> None:
+    def release(self, model: int) -> None:
         """Its memory is given back."""
-        if model in self._inside:
-            self._inside.remove(model)
-        self._leaving.discard(model)
+        if model in self._resident:
+            self._resident.remove(model)
+        self._unloading.discard(model)
 
     def blockers(self, model: int) -> list[int]:
         """Who is in memory while the model waits."""
-        return [m for m in self._inside if m != model]
+        return [m for m in self._resident if m != model]
 
     @property
-    def next(self) -> int | None:
+    def next_waiting(self) -> int | None:
         """Who waits longest."""
         return self._waiting[0] if self._waiting else None
 
     def _fits(self, model: int, inside: Sequence[int]) -> bool:
-        if self._most is not None and len(inside) >= self._most:
+        if self._max_resident is not None and len(inside) >= self._max_resident:
             return False
         total = self._needs[model] + sum(self._needs[m] for m in inside)
         # Alone it was let into the run, so alone it may try.
-        return self._room is None or not inside or total <= self._room
+        return self._budget is None or not inside or total <= self._budget

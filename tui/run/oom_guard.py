@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from tui.engines.base import Supervised
-from tui.engines.worker_process import SMALLER
+from tui.engines.worker_process import SMALLER_MODEL_HINT
 from tui.events import Failed
 from tui.host import memory
 from tui.host.errors import UserError
@@ -15,14 +15,14 @@ from tui.run.lane import Lane
 
 _log = logging.getLogger(__name__)
 
-TICK_S = 0.075
+CHECK_INTERVAL_S = 0.075
 """The kernel needs longer than this to fill what is left free, mostly."""
-_RENEW_S = 1.0
-_FREEING_S = 1.0
+_GAUGE_REFRESH_S = 1.0
+_KILL_COOLDOWN_S = 1.0
 """What a worker held is not free the moment it is killed."""
 
 
-class Guard:
+class OomGuard:
     """A thread that ends the worker with most private memory before the kernel would, which
     might take the screen instead, and wakes the lane of a worker that died unasked."""
 
@@ -43,25 +43,29 @@ class Guard:
             self._thread.join(timeout)
 
     def _run(self) -> None:
-        gauge = memory.gauge()
+        gauge = memory.find_gauge()
         renewed = time.monotonic()
-        killed = renewed - _FREEING_S
-        while not self._stop.wait(TICK_S):
+        killed = renewed - _KILL_COOLDOWN_S
+        while not self._stop.wait(CHECK_INTERVAL_S):
             now = time.monotonic()
-            if now - renewed >= _RENEW_S:
+            if now - renewed >= _GAUGE_REFRESH_S:
                 # Limits change seldom, but processes come and go.
                 with contextlib.suppress(UserError):
-                    gauge = memory.gauge()
+                    gauge = memory.find_gauge()
                 renewed = now
             seen = gauge.read()
-            if seen.free < seen.floor and now - killed >= _FREEING_S and self._make_room(seen):
+            if (
+                seen.free < seen.reserve
+                and now - killed >= _KILL_COOLDOWN_S
+                and self._kill_largest(seen)
+            ):
                 killed = now
             for lane in self._lanes:
-                if isinstance(lane.engine, Supervised) and lane.engine.lost():
+                if isinstance(lane.engine, Supervised) and lane.engine.unexpected_exit():
                     with lane.shared.changed:
                         lane.shared.changed.notify_all()
 
-    def _make_room(self, seen: memory.Reading) -> bool:
+    def _kill_largest(self, seen: memory.MemoryReading) -> bool:
         """Whether there was somebody to end."""
         held = {lane.index: lane.engine.memory()[0] for lane in self._lanes}
         victim = max(self._lanes, key=lambda lane: held[lane.index])
@@ -71,7 +75,7 @@ class Guard:
             "out_of_memory",
             f"stopped while it held {_gb(held[victim.index])} GB, before memory ran out: "
             f"{_gb(seen.free)} of {_gb(seen.limit)} GB were free ({seen.source})",
-            SMALLER,
+            SMALLER_MODEL_HINT,
         )
         _log.warning("model %d: %s", victim.index, why.message)
         victim.engine.abort(why)

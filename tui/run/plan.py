@@ -5,107 +5,110 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tui.checkpoints.memory_estimate import (
-    BASE,
+    BASE_BYTES,
     BYTES_PER_WEIGHT,
-    Shape,
-    kv_cache,
-    loading,
-    predict,
-    weights,
-    weights_in_gguf,
+    MemoryShape,
+    kv_cache_bytes,
+    loading_peak,
+    max_parameters_in_gguf,
+    predict_peak,
+    weights_bytes,
 )
 from tui.host.errors import UserError
-from tui.host.memory import Reading
+from tui.host.memory import MemoryReading
 from tui.models import demo
-from tui.models.discover import Found, of_demo, of_path
-from tui.models.resolve import LOADABLE, LOCAL, Resolved
+from tui.models.discover import FoundModel, find_checkpoint, find_demo
+from tui.models.resolve import LOADABLE_DTYPES, LOCAL, ResolvedModel
 from tui.questions.question_set import Question
 from tui.settings import Settings
 
 PROMPT_TOKENS = 1536
 """Room for the conversation that is planned for, on top of the new tokens, where no context
 is asked for."""
-_LEAST_CONTEXT = 512
-BATCHES = (8, 4, 2, 1)
+_MIN_CONTEXT = 512
+BATCH_SIZES = (8, 4, 2, 1)
 """Answers decoded together where nobody says how many: the most that costs no model its place
 in memory. Above 8 a step takes longer in proportion."""
-_AROUND = 64
+_TEMPLATE_TOKENS = 64
 """Tokens that a chat template puts around a turn, and more."""
-_SPARE = 256 << 20
-_OVER = 0.15
+_MIN_SLACK = 256 << 20
+_SLACK_SHARE = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BatchLimits:
     """Answers that a model decodes together: how many, and the tokens of prompt and answer
     that each takes at most (0: as many as are planned for one alone)."""
 
     size: int = 1
     tokens: int = 0
 
-    def beside(self, tokens: int) -> int:
-        """Tokens that are held beside one answer of ``tokens``."""
+    def other_tokens(self, tokens: int) -> int:
+        """Tokens that are held beside one answer of ``context``."""
         return (self.size - 1) * min(self.tokens or tokens, tokens)
 
 
-ALONE = Batch()
+UNBATCHED = BatchLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ModelSize:
     """What a model's memory depends on; no parameters: it holds no weights here."""
 
     label: str
     dtype: str = ""
     parameters: int = 0
-    shape: Shape = field(default_factory=Shape)
+    shape: MemoryShape = field(default_factory=MemoryShape)
     context: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class MemoryNeed:
     """Predicted bytes of a model at its peak (`tui.checkpoints.memory_estimate`) and its large
     parts, beside them what loading takes; zeros for one that holds no weights here."""
 
     label: str
     dtype: str
     weights: int
-    cache: int
-    load: int
+    kv_cache: int
+    load_peak: int
     total: int
-    tokens: int
+    context: int
 
     def __str__(self) -> str:
-        rest = self.total - self.weights - self.cache - BASE
-        parts = f"{_gb(self.weights)} weights + {_gb(self.cache)} KV cache of {self.tokens} tokens"
-        return f"{self.label} needs {_gb(self.total)} GB ({parts} + {_gb(BASE + rest)} to compute)"
+        rest = self.total - self.weights - self.kv_cache - BASE_BYTES
+        parts = (
+            f"{_gb(self.weights)} weights + {_gb(self.kv_cache)} KV cache of {self.context} tokens"
+        )
+        computing = _gb(BASE_BYTES + rest)
+        return f"{self.label} needs {_gb(self.total)} GB ({parts} + {computing} to compute)"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MemoryPlan:
     """What a run will hold in memory and when.
 
-    ``turns`` are the models (by number) that are held together, one group after another;
+    ``groups`` are the models (by number) that are held together, one group after another;
     those that hold no weights here are in every group and so in none. ``refused`` does not
     fit even alone, ``change`` is the smallest change that would fit it.
     """
 
-    needs: tuple[Need, ...]
-    memory: Reading
+    needs: tuple[MemoryNeed, ...]
+    memory: MemoryReading
     schedule: str
-    turns: tuple[tuple[int, ...], ...]
+    groups: tuple[tuple[int, ...], ...]
     refused: int | None = None
     change: str = ""
-    batch: Batch = ALONE
+    batch: BatchLimits = UNBATCHED
     """The answers of a question set that each model decodes together."""
 
     @property
-    def room(self) -> int | None:
+    def budget(self) -> int | None:
         """Bytes for all that is held at a time; None: whatever it takes."""
-        return None if self.schedule == "together" else self.memory.room
+        return None if self.schedule == "together" else self.memory.available
 
     @property
-    def most(self) -> int | None:
+    def max_resident(self) -> int | None:
         """How many models are held at a time; None: as many as fit."""
         return 1 if self.schedule == "one-at-a-time" else None
 
@@ -116,44 +119,44 @@ class Plan:
             UserError: exit code 4, with the arithmetic.
         """
         if self.refused is not None:
-            raise UserError(self.why_refused, self.change, 4)
+            raise UserError(self.refusal, self.change, 4)
 
     @property
-    def why_refused(self) -> str:
+    def refusal(self) -> str:
         """The arithmetic of the model that does not fit, in one line."""
         if self.refused is None:
             return ""
         seen = self.memory
-        room = f"{_gb(seen.room)} of {_gb(seen.limit)} GB can be used ({seen.source})"
+        room = f"{_gb(seen.available)} of {_gb(seen.limit)} GB can be used ({seen.source})"
         return f"{self.needs[self.refused]}; {room}"
 
     @property
     def remark(self) -> str:
         """One line where models take turns because they do not fit together."""
-        if len(self.turns) < 2 or self.schedule != "auto":
+        if len(self.groups) < 2 or self.schedule != "auto":
             return ""
         total = sum(need.total for need in self.needs)
-        sums = f"{_gb(total)} GB needed, {_gb(self.memory.room)} can be used"
+        sums = f"{_gb(total)} GB needed, {_gb(self.memory.available)} can be used"
         return f"the models do not all fit in memory ({sums}): they take turns"
 
     @property
     def lines(self) -> list[str]:
         """The plan in words: who is held together, and who comes after whom."""
         told = []
-        for turn in self.turns:
+        for turn in self.groups:
             total = sum(self.needs[i].total for i in turn)
             names = " + ".join(self.needs[i].label for i in turn)
             told.append(f"{names}: {_gb(total)} GB")
         if len(told) > 1:
             return [f"turn {number}: {line}" for number, line in enumerate(told, 1)]
-        return [f"together: {line}" if len(self.turns[0]) > 1 else line for line in told]
+        return [f"together: {line}" if len(self.groups[0]) > 1 else line for line in told]
 
     def to_json(self) -> dict[str, Any]:
         """The plan as `duibi models fit --json` prints it. Bytes."""
         return {
             "limit": self.memory.limit,
             "used": self.memory.used,
-            "room": self.memory.room,
+            "room": self.memory.available,
             "source": self.memory.source,
             "schedule": self.schedule,
             "batch": self.batch.size,
@@ -162,68 +165,70 @@ class Plan:
                     "model": need.label,
                     "dtype": need.dtype,
                     "weights": need.weights,
-                    "kv_cache": need.cache,
-                    "context": need.tokens,
-                    "load_peak": need.load,
+                    "kv_cache": need.kv_cache,
+                    "context": need.context,
+                    "load_peak": need.load_peak,
                     "needs": need.total,
-                    "fits": need.total <= self.memory.room,
+                    "fits": need.total <= self.memory.available,
                 }
                 for need in self.needs
             ],
-            "turns": [[self.needs[i].label for i in turn] for turn in self.turns],
-            "refused": self.why_refused,
+            "turns": [[self.needs[i].label for i in turn] for turn in self.groups],
+            "refused": self.refusal,
             "change": self.change,
         }
 
 
-def make(
-    models: Sequence[Resolved],
+def plan_memory(
+    models: Sequence[ResolvedModel],
     settings: Settings,
-    memory: Reading,
+    memory: MemoryReading,
     questions: Sequence[Question] = (),
-) -> Plan:
+) -> MemoryPlan:
     """Plan a run of ``models``, each with as many conversations as it decodes at once."""
-    subjects = [subject_of(model) for model in models]
-    tokens, each = tokens_of(settings), longest(questions, settings)
+    subjects = [size_of_model(model) for model in models]
+    tokens, each = planned_tokens(settings), longest_conversation(questions, settings)
     if settings.batch:
-        batch = Batch(settings.batch, each)
-        return arrange(subjects, settings.schedule, tokens, memory, batch)
-    single = arrange(subjects, settings.schedule, tokens, memory)
-    for size in BATCHES:
-        made = arrange(subjects, settings.schedule, tokens, memory, Batch(size, each))
-        fits = all(sum(made.needs[i].total for i in turn) <= memory.room for turn in made.turns)
-        if fits and made.turns == single.turns and made.refused is None:
+        batch = BatchLimits(settings.batch, each)
+        return plan_for_sizes(subjects, settings.schedule, tokens, memory, batch)
+    single = plan_for_sizes(subjects, settings.schedule, tokens, memory)
+    for size in BATCH_SIZES:
+        made = plan_for_sizes(subjects, settings.schedule, tokens, memory, BatchLimits(size, each))
+        fits = all(
+            sum(made.needs[i].total for i in turn) <= memory.available for turn in made.groups
+        )
+        if fits and made.groups == single.groups and made.refused is None:
             return made
     return single
 
 
-def arrange(
-    subjects: Sequence[Subject],
+def plan_for_sizes(
+    sizes: Sequence[ModelSize],
     schedule: str,
     tokens: int,
-    memory: Reading,
-    batch: Batch = ALONE,
-) -> Plan:
-    """Plan for models that are known by their figures, at ``tokens`` of context."""
-    needs = tuple(need(subject, tokens, batch=batch) for subject in subjects)
+    memory: MemoryReading,
+    batch: BatchLimits = UNBATCHED,
+) -> MemoryPlan:
+    """Plan for models that are known by their figures, at ``context`` of context."""
+    needs = tuple(memory_need(subject, tokens, batch=batch) for subject in sizes)
     if schedule == "together":
         held = tuple(i for i, one in enumerate(needs) if one.total)
-        return Plan(needs, memory, schedule, (held,) if held else (), batch=batch)
+        return MemoryPlan(needs, memory, schedule, (held,) if held else (), batch=batch)
     most = 1 if schedule == "one-at-a-time" else len(needs)
-    refused = next((i for i, one in enumerate(needs) if one.total > memory.room), None)
+    refused = next((i for i, one in enumerate(needs) if one.total > memory.available), None)
     change = ""
     if refused is not None:
-        change = _smallest_change(subjects[refused], tokens, memory.room, batch)
-    turns = _turns(needs, memory.room, most)
-    return Plan(needs, memory, schedule, turns, refused, change, batch)
+        change = _smallest_change(sizes[refused], tokens, memory.available, batch)
+    turns = _resident_groups(needs, memory.available, most)
+    return MemoryPlan(needs, memory, schedule, turns, refused, change, batch)
 
 
-def tokens_of(settings: Settings) -> int:
+def planned_tokens(settings: Settings) -> int:
     """Tokens of prompt and answer together that memory is planned for."""
     return settings.context or PROMPT_TOKENS + settings.max_new_tokens
 
 
-def longest(questions: Sequence[Question], settings: Settings) -> int:
+def longest_conversation(questions: Sequence[Question], settings: Settings) -> int:
     """Tokens of the longest conversation of a set, no fewer than it will have unless its text
     takes more than a token for two bytes; 0 where answers have no bound."""
     if settings.max_new_tokens <= 0:
@@ -232,42 +237,48 @@ def longest(questions: Sequence[Question], settings: Settings) -> int:
     for question in questions:
         system = question.system if question.system is not None else settings.system
         said = sum(len(text.encode()) for text in (system or "", *question.turns))
-        sizes.append(said // 2 + len(question.turns) * (settings.max_new_tokens + _AROUND))
+        sizes.append(said // 2 + len(question.turns) * (settings.max_new_tokens + _TEMPLATE_TOKENS))
     return max(sizes, default=0)
 
 
-def need(subject: Subject, tokens: int, dtype: str = "", batch: Batch = ALONE) -> Need:
+def memory_need(
+    size: ModelSize, tokens: int, dtype: str = "", batch: BatchLimits = UNBATCHED
+) -> MemoryNeed:
     """What a model will take in ``dtype`` (its own by default)."""
-    dtype = dtype or subject.dtype
-    if not subject.parameters:
-        return Need(subject.label, dtype, 0, 0, 0, 0, 0)
-    shape = subject.shape
-    tokens = min(tokens, subject.context) if subject.context else tokens
-    beside = batch.beside(tokens)
-    total = predict(subject.parameters, dtype, shape, tokens, beside)
-    held = weights(subject.parameters, dtype, shape)
-    cache = kv_cache(dtype, shape, tokens + beside)
-    load = loading(subject.parameters, dtype, shape)
-    return Need(subject.label, dtype, held, cache, load, max(total, load), tokens)
+    dtype = dtype or size.dtype
+    if not size.parameters:
+        return MemoryNeed(size.label, dtype, 0, 0, 0, 0, 0)
+    shape = size.shape
+    tokens = min(tokens, size.context) if size.context else tokens
+    beside = batch.other_tokens(tokens)
+    total = predict_peak(size.parameters, dtype, shape, tokens, beside)
+    held = weights_bytes(size.parameters, dtype, shape)
+    cache = kv_cache_bytes(dtype, shape, tokens + beside)
+    load = loading_peak(size.parameters, dtype, shape)
+    return MemoryNeed(size.label, dtype, held, cache, load, max(total, load), tokens)
 
 
-def allowance(model: Resolved, settings: Settings) -> tuple[int, int]:
+def worker_memory_limits(model: ResolvedModel, settings: Settings) -> tuple[int, int]:
     """Bytes for the weights, and bytes that answers may add to them at most: 15 % above
     what is predicted for the longest conversation that is possible."""
-    subject = subject_of(model)
-    tokens = settings.context or subject.context or tokens_of(settings)
+    subject = size_of_model(model)
+    tokens = settings.context or subject.context or planned_tokens(settings)
     # Beside those of a set, a person's own question may be answered, and the past of the last
     # conversation is kept for its next turn.
-    most = need(subject, tokens, batch=Batch((settings.batch or 1) + 2))
-    return most.weights, most.total - most.weights + max(_SPARE, int(most.total * _OVER))
+    most = memory_need(subject, tokens, batch=BatchLimits((settings.batch or 1) + 2))
+    return most.weights, most.total - most.weights + max(_MIN_SLACK, int(most.total * _SLACK_SHARE))
 
 
-def subject_of(model: Resolved) -> Subject:
+def size_of_model(model: ResolvedModel) -> ModelSize:
     """What a resolved model's memory depends on, from headers alone."""
     if model.engine != LOCAL:
-        return Subject(model.label)
-    found = of_demo() if model.checkpoint == demo.path() else of_path(model.checkpoint, model.name)
-    known = subject_of_found(found, model.label, model.dtype) if found else Subject(model.label)
+        return ModelSize(model.label)
+    found = (
+        find_demo()
+        if model.checkpoint == demo.path()
+        else find_checkpoint(model.checkpoint, model.name)
+    )
+    known = size_of_found(found, model.label, model.dtype) if found else ModelSize(model.label)
     return replace(
         known,
         dtype=model.dtype,
@@ -276,13 +287,15 @@ def subject_of(model: Resolved) -> Subject:
     )
 
 
-def subject_of_found(found: Found, label: str, dtype: str) -> Subject:
+def size_of_found(found: FoundModel, label: str, dtype: str) -> ModelSize:
     """The same of a checkpoint that was found on the disk."""
-    parameters = found.parameters or weights_in_gguf(found.size)
-    return Subject(label, dtype, parameters, found.shape, found.context)
+    parameters = found.parameters or max_parameters_in_gguf(found.size)
+    return ModelSize(label, dtype, parameters, found.shape, found.context)
 
 
-def _turns(needs: Sequence[Need], room: int, most: int) -> tuple[tuple[int, ...], ...]:
+def _resident_groups(
+    needs: Sequence[MemoryNeed], budget: int, max_resident: int
+) -> tuple[tuple[int, ...], ...]:
     """Groups in the order in which models are let in: `tui.run.memory_scheduler` lets nobody
     pass."""
     turns: list[list[int]] = []
@@ -290,7 +303,7 @@ def _turns(needs: Sequence[Need], room: int, most: int) -> tuple[tuple[int, ...]
     for index, one in enumerate(needs):
         if not one.total:
             continue
-        if not turns or held + one.total > room or len(turns[-1]) >= most:
+        if not turns or held + one.total > budget or len(turns[-1]) >= max_resident:
             turns.append([])
             held = 0
         turns[-1].append(index)
@@ -298,19 +311,19 @@ def _turns(needs: Sequence[Need], room: int, most: int) -> tuple[tuple[int, ...]
     return tuple(map(tuple, turns))
 
 
-def _smallest_change(subject: Subject, tokens: int, room: int, batch: Batch) -> str:
+def _smallest_change(subject: ModelSize, tokens: int, room: int, batch: BatchLimits) -> str:
     """What fits and gives up least: a shorter context where half of it does, else the
     largest dtype."""
-    half = max(_LEAST_CONTEXT, tokens // 2)
-    if half < tokens and (shorter := need(subject, half, batch=batch)).total <= room:
+    half = max(_MIN_CONTEXT, tokens // 2)
+    if half < tokens and (shorter := memory_need(subject, half, batch=batch)).total <= room:
         return f"`--context {half}` needs {_gb(shorter.total)} GB"
     size = BYTES_PER_WEIGHT[subject.dtype]
     smaller = sorted(
-        (dtype for dtype in LOADABLE if BYTES_PER_WEIGHT[dtype] < size and dtype != "fp16"),
+        (dtype for dtype in LOADABLE_DTYPES if BYTES_PER_WEIGHT[dtype] < size and dtype != "fp16"),
         key=lambda dtype: -BYTES_PER_WEIGHT[dtype],
     )
     for dtype in smaller:
-        if (changed := need(subject, tokens, dtype, batch)).total <= room:
+        if (changed := memory_need(subject, tokens, dtype, batch)).total <= room:
             return f"`@{dtype}` needs {_gb(changed.total)} GB"
     return "stop other programs, or take a smaller model; --together loads it all the same"
 

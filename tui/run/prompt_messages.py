@@ -2,15 +2,17 @@
 
 from tui.board import Answer, Board
 from tui.engines.base import Message
-from tui.run.answer_queue import Task
+from tui.run.answer_queue import AnswerTask
 
 
-def messages(board: Board, model: int, task: Task, system: str | None) -> tuple[Message, ...]:
+def build_messages(
+    board: Board, model: int, task: AnswerTask, system: str | None
+) -> tuple[Message, ...]:
     """What the model is given: the system prompt, the newest answer of each turn before
     this one, and what is asked. Turns without an answer are left out, and so is reasoning
     (model cards of reasoning models ask for that)."""
     head = [Message("system", system)] if system else []
-    past = _answered(board, model, task)
+    past = _answers_by_turn(board, model, task)
     pairs = (
         message
         for turn in sorted(past)
@@ -19,16 +21,16 @@ def messages(board: Board, model: int, task: Task, system: str | None) -> tuple[
     return (*head, *pairs, Message("user", task.text))
 
 
-def missing_turn(board: Board, model: int, task: Task) -> int | None:
+def missing_turn(board: Board, model: int, task: AnswerTask) -> int | None:
     """The first earlier turn of a scripted conversation that has no answer."""
-    if not task.scripted:
+    if not task.is_scripted:
         return None
-    past = _answered(board, model, task)
+    past = _answers_by_turn(board, model, task)
     return next((turn for turn in range(task.turn) if turn not in past), None)
 
 
-def _answered(board: Board, model: int, task: Task) -> dict[int, Answer]:
-    ids = board.by_cell.get((model, task.question), ())
+def _answers_by_turn(board: Board, model: int, task: AnswerTask) -> dict[int, Answer]:
+    ids = board.answer_ids.get((model, task.question), ())
     made = (board.answers[id_] for id_ in ids)
     return {
         answer.turn: answer

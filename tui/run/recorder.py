@@ -22,7 +22,7 @@ from tui.events import (
 from tui.sessions.journal import Journal, SaveState
 
 
-class Record:
+class Recorder:
     """What happened so far. Any thread may emit; one reader drains.
 
     An event is in the journal before it can be drained, and events are drained in the
@@ -30,15 +30,17 @@ class Record:
     is still to hear of the end, is not taken. Nor is anything once the record is closed.
     """
 
-    def __init__(self, journal: Journal, header: Session, past: list[Event] | None = None) -> None:
-        past = past or [Event(0, 0, RUN, header)]
+    def __init__(
+        self, journal: Journal, header: Session, earlier_events: list[Event] | None = None
+    ) -> None:
+        earlier_events = earlier_events or [Event(0, 0, RUN, header)]
         self.header = header
         self._journal = journal
         self._lock = threading.Lock()
-        self._board = fold(past)
-        self._out: deque[Event] = deque(past)
+        self._board = fold(earlier_events)
+        self._undrained: deque[Event] = deque(earlier_events)
         # A session that goes on continues its clock where it stopped.
-        self._origin_ns = time.monotonic_ns() - past[-1].t_us * 1000
+        self._origin_ns = time.monotonic_ns() - earlier_events[-1].t_us * 1000
         self._closed = False
 
     @contextmanager
@@ -57,9 +59,9 @@ class Record:
         """Whether everything is on disk."""
         return self._journal.state
 
-    def save_elsewhere(self, folder: Path) -> Path:
-        """Go on in another folder, as `Journal.save_elsewhere`."""
-        return self._journal.save_elsewhere(folder)
+    def save_to(self, folder: Path) -> Path:
+        """Go on in another folder, as `Journal.save_to`."""
+        return self._journal.save_to(folder)
 
     def emit(self, model: int, body: Body, t_ns: int | None = None) -> None:
         """Record that ``body`` happened, at ``t_ns`` of the monotonic clock (now by default)."""
@@ -69,7 +71,7 @@ class Record:
                 return
             event = self._journal.append(max(0, t_us), model, body)
             fold((event,), self._board)
-            self._out.append(event)
+            self._undrained.append(event)
 
     def _is_over(self, body: Body) -> bool:
         if not isinstance(body, Started | Delta | Answered | Failed | Cancelled):
@@ -80,8 +82,8 @@ class Record:
     def drain(self) -> list[Event]:
         """The events since the last call."""
         with self._lock:
-            events = list(self._out)
-            self._out.clear()
+            events = list(self._undrained)
+            self._undrained.clear()
         return events
 
     def close(self, status: str) -> None:

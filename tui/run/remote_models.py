@@ -6,17 +6,19 @@ from typing import Any
 
 from tui import services
 from tui.engines.client import key_of
-from tui.engines.errors import Fault
+from tui.engines.errors import ServiceError
 from tui.host.errors import UserError
 from tui.models.reference import Reference
-from tui.models.resolve import Resolved
+from tui.models.resolve import ResolvedModel
 from tui.sessions import library, reader
 
 
-def resolve(ref: Reference, own: Mapping[str, Any], sessions: Path) -> Resolved:
+def resolve_remote(
+    ref: Reference, user_services: Mapping[str, Any], sessions: Path
+) -> ResolvedModel:
     """The model of a reference of none of the `LOCAL_KINDS`.
 
-    ``own`` is the ``[services]`` table of the settings, ``sessions`` where a session's name is
+    ``user_services`` is the ``[services]`` table of the settings, ``sessions`` where a session's name is
     looked up. Nothing is asked over the network, and nothing of a key is kept.
 
     Raises:
@@ -26,18 +28,18 @@ def resolve(ref: Reference, own: Mapping[str, Any], sessions: Path) -> Resolved:
     match ref.kind:
         case "pasted":
             label = f"{ref.target} (pasted)"
-            return Resolved(ref.text, label, "pasted", Path(), "", model=ref.target)
+            return ResolvedModel(ref.text, label, "pasted", Path(), "", model=ref.target)
         case "session":
             return _recorded(ref, sessions)
-    service, model = services.find(ref.target, own)
+    service, model = services.find_service(ref.target, user_services)
     try:
         key_of(service)
-    except Fault as fault:
-        raise fault.error() from None
+    except ServiceError as fault:
+        raise fault.to_engine_error() from None
     # Some servers name a model by the path they read it from.
     short = PurePosixPath(model).name or model if model.startswith("/") else model
     label = f"{short} ({service.host})" if service.name == "url" else f"{service.name}:{short}"
-    return Resolved(
+    return ResolvedModel(
         name=ref.text,
         label=label,
         engine="endpoint",
@@ -50,7 +52,7 @@ def resolve(ref: Reference, own: Mapping[str, Any], sessions: Path) -> Resolved:
     )
 
 
-def _recorded(ref: Reference, sessions: Path) -> Resolved:
+def _recorded(ref: Reference, sessions: Path) -> ResolvedModel:
     path, name = _session_and_name(ref, sessions)
     models = reader.read(path).header.models
     labels = [str(model.get("label") or model.get("name", "")) for model in models]
@@ -61,7 +63,7 @@ def _recorded(ref: Reference, sessions: Path) -> Resolved:
         why = f"has no model {name}" if not found else f"has {len(found)} models {name}"
         raise UserError(f"{path.name} {why}", f"it has: {', '.join(labels)}")
     given = models[found[0]]
-    return Resolved(
+    return ResolvedModel(
         name=ref.text,
         label=f"{labels[found[0]]} (recorded)",
         engine="recorded",

@@ -8,25 +8,25 @@ from collections.abc import Sequence
 from tui.engines.local import LocalEngine
 from tui.events import RUN, Memory
 from tui.host import cpu, memory
-from tui.run.core_allocator import Cores
+from tui.run.core_allocator import CoreAllocator
 from tui.run.lane import Lane
-from tui.run.recorder import Record
+from tui.run.recorder import Recorder
 
-TICK_S = 0.25
-MODEL_STEP = 1_000_000
-RUN_STEP = 8_000_000
+CHECK_INTERVAL_S = 0.25
+MODEL_CHANGE_BYTES = 1_000_000
+RUN_CHANGE_BYTES = 8_000_000
 _RUN_EVERY = 4
 _TRIM_EVERY = 240
 
 
-class Meter:
+class ResourceMonitor:
     """A thread that reads each model's memory at 4 Hz, and at 1 Hz the container's and the
     cores that other programs leave."""
 
-    def __init__(self, record: Record, lanes: Sequence[Lane], cores: Cores) -> None:
-        self._record = record
+    def __init__(self, recorder: Recorder, lanes: Sequence[Lane], cores: CoreAllocator) -> None:
+        self._recorder = recorder
         self._lanes = lanes
-        self._cores, self._others, self._taken = cores, cpu.Others(), 0.0
+        self._cores, self._other_processes, self._cores_taken = cores, cpu.OtherProcesses(), 0.0
         self._stop = threading.Event()
         self._models: dict[int, tuple[int, int]] = {}
         self._container = (0, 0)
@@ -52,25 +52,25 @@ class Meter:
                 self._read_model(lane)
             tick += 1
             if tick % _TRIM_EVERY == 0:
-                memory.trim()
-            if self._stop.wait(TICK_S):
+                memory.trim_heap()
+            if self._stop.wait(CHECK_INTERVAL_S):
                 return
 
     def _read_container(self) -> None:
         now = time.monotonic_ns()
-        seen = memory.reading()
+        seen = memory.read_memory()
         used, limit = self._container
-        if abs(seen.used - used) >= RUN_STEP or seen.limit != limit:
+        if abs(seen.used - used) >= RUN_CHANGE_BYTES or seen.limit != limit:
             self._container = seen.used, seen.limit
-            self._record.emit(RUN, Memory(used=seen.used, limit=seen.limit), now)
+            self._recorder.emit(RUN, Memory(used=seen.used, limit=seen.limit), now)
 
     def _read_cores(self) -> None:
         engines = (lane.engine for lane in self._lanes)
         workers = (engine.pid for engine in engines if isinstance(engine, LocalEngine))
-        taken = self._others.look([os.getpid(), *(pid for pid in workers if pid)])
+        taken = self._other_processes.cores_used([os.getpid(), *(pid for pid in workers if pid)])
         # A moment's work of somebody is no reason to change.
-        self._cores.leave(cpu.free(min(taken, self._taken)))
-        self._taken = taken
+        self._cores.set_available(cpu.free_cores(min(taken, self._cores_taken)))
+        self._cores_taken = taken
 
     def _read_model(self, lane: Lane) -> None:
         now = time.monotonic_ns()
@@ -78,6 +78,6 @@ class Meter:
         before = self._models.get(lane.index, (0, 0))
         change = max(abs(private - before[0]), abs(mapped - before[1]))
         # A model that is gone is told as such, however small it was.
-        if change >= MODEL_STEP or (change and not private and not mapped):
+        if change >= MODEL_CHANGE_BYTES or (change and not private and not mapped):
             self._models[lane.index] = private, mapped
-            self._record.emit(lane.index, Memory(private, mapped), now)
+            self._recorder.emit(lane.index, Memory(private, mapped), now)

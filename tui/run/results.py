@@ -10,7 +10,7 @@ from tui.events import Loaded
 _EXIT_CODES = EXIT_CODES | {word: cause.exit_code for word, cause in CAUSES.items()}
 
 
-def wanted(board: Board) -> list[Answer]:
+def newest_answers(board: Board) -> list[Answer]:
     """The newest answer of each turn of each conversation, in the order first asked."""
     newest = {
         (answer.model, answer.question, answer.turn, answer.repeat): answer
@@ -22,17 +22,17 @@ def wanted(board: Board) -> list[Answer]:
 def exit_code(board: Board) -> int:
     """0 if every answer is there, 1 if some failed; if all did for reasons of one kind, the
     code of that kind: 2 configuration, 3 network or provider, 4 memory."""
-    failed = [answer for answer in wanted(board) if answer.state != "answered"]
+    failed = [answer for answer in newest_answers(board) if answer.state != "answered"]
     if not failed:
         return 0
-    if len(failed) == len(wanted(board)):
+    if len(failed) == len(newest_answers(board)):
         causes = {answer.failure.cause if answer.failure else "" for answer in failed}
         codes = {_EXIT_CODES.get(cause, 1) for cause in causes}
         return codes.pop() if len(codes) == 1 else 1
     return 1
 
 
-def document(board: Board, session: str) -> dict[str, Any]:
+def json_document(board: Board, session: str) -> dict[str, Any]:
     """The JSON document of a run: per model its costs, per answer its figures."""
     header = board.header
     return {
@@ -47,7 +47,7 @@ def document(board: Board, session: str) -> dict[str, Any]:
     }
 
 
-def rows(board: Board) -> list[tuple[str, ...]]:
+def table_rows(board: Board) -> list[tuple[str, ...]]:
     """The figures as a table: a head and one row per model, over its answers."""
     head = ("MODEL", "ANSWERS", "LOAD s", "TTFT ms", "tok/s", "chars/s", "E2E s", "RAM GB")
     return [head, *(_row(board, model) for model in board.models)]
@@ -68,7 +68,7 @@ def _model(board: Board, model: Model) -> dict[str, Any]:
         "load_contended": loaded.contended if loaded else None,
         "peak_ram_bytes": _peak(board, model),
         "error": model.failure.message if model.failure else None,
-        "answers": [_answer(a) for a in wanted(board) if a.model == model.index],
+        "answers": [_answer(a) for a in newest_answers(board) if a.model == model.index],
     }
 
 
@@ -94,7 +94,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
 
 
 def _row(board: Board, model: Model) -> tuple[str, ...]:
-    mine = [answer for answer in wanted(board) if answer.model == model.index]
+    mine = [answer for answer in newest_answers(board) if answer.model == model.index]
     figures = [answer.figures for answer in mine if answer.figures]
     # A speed measured while another model computed says nothing about this one.
     clean = [f for f in figures if not f.contended]

@@ -7,12 +7,12 @@ from typing import Any
 from tui import questions as question_sets
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.models.resolve import Resolved
+from tui.models.resolve import ResolvedModel
 from tui.questions import BUILT_IN, QuestionSet
 
-SOURCE = "source"
+SOURCE_KEY = "source"
 """Where a header says which set was asked: a built-in one's name, or a file."""
-_TOLD = {
+_IDENTITY_FIELDS = {
     "engine": "the engine",
     "dtype": "the dtype",
     "family": "the family",
@@ -26,22 +26,24 @@ _TOLD = {
 """What of a model's entry in a header makes it the same model, and what it is called."""
 
 
-def source_of(name_or_path: str) -> str:
+def portable_source(name_or_path: str) -> str:
     """The set of a name or file as a header keeps it: found again from any folder."""
     if name_or_path in BUILT_IN:
         return name_or_path
     return paths.portable(Path(name_or_path).expanduser().absolute())
 
 
-def check_models(began: Sequence[Mapping[str, Any]], now: Sequence[Resolved], name: str) -> None:
-    """The models that ``name``'s header lists (``began``) are those of ``now``.
+def check_models(
+    recorded: Sequence[Mapping[str, Any]], current: Sequence[ResolvedModel], name: str
+) -> None:
+    """The models that ``name``'s header lists (``recorded``) are those of ``current``.
 
     Raises:
         UserError: one is another model by now.
     """
-    for old, model in zip(began, now, strict=True):
+    for old, model in zip(recorded, current, strict=True):
         new = model.to_json()
-        for field, words in _TOLD.items():
+        for field, words in _IDENTITY_FIELDS.items():
             before, after = old.get(field), new.get(field)
             # What an older duibi did not write down, or cannot be known before the load.
             if not before or not after or before == after:
@@ -53,18 +55,18 @@ def check_models(began: Sequence[Mapping[str, Any]], now: Sequence[Resolved], na
             )
 
 
-def check_questions(began: Mapping[str, Any], given: str | None, name: str) -> None:
-    """The questions in ``name``'s header (``began``) are those of the set it was begun with,
+def check_questions(recorded: Mapping[str, Any], given: str | None, name: str) -> None:
+    """The questions in ``name``'s header (``recorded``) are those of the set it was begun with,
     as far as that is still there, and those of ``given`` where a person names a set.
 
     Raises:
         UserError: one was changed, is missing or new; or ``given`` is no set.
     """
-    asked = QuestionSet.from_json(began, name)
+    asked = QuestionSet.from_json(recorded, name)
     if given is not None:
         _check_set(asked, question_sets.load(given), given, name)
         return
-    source = began.get(SOURCE)
+    source = recorded.get(SOURCE_KEY)
     if not isinstance(source, str) or not _is_there(source):
         return  # the session has its questions whole
     try:
@@ -91,12 +93,12 @@ def _check_set(asked: QuestionSet, now: QuestionSet, source: str, name: str) -> 
         if other is not None and (other.turns, other.system) == (question.turns, question.system):
             continue
         what = "is no longer there" if other is None else "was changed"
-        raise _differs(f"question {question.id} {what} in {source}", name)
+        raise _changed_error(f"question {question.id} {what} in {source}", name)
     if new:
-        raise _differs(f"question {next(iter(new))} is new in {source}", name)
+        raise _changed_error(f"question {next(iter(new))} is new in {source}", name)
 
 
-def _differs(what: str, name: str) -> UserError:
+def _changed_error(what: str, name: str) -> UserError:
     return UserError(
         f"{what} since {name} began",
         "put the set back, or move it away to go on with what was asked then, or begin a new "

@@ -11,76 +11,76 @@ from typing import Any
 import tui
 from tui import events as ev
 from tui.board import fold
-from tui.engines.base import Engine, Message, Sampling
+from tui.engines.base import Engine, Message, SamplingOptions
 from tui.events import RUN, VERSION, Event, Session
 from tui.host import cpu, memory
 from tui.host.errors import UserError
-from tui.models.resolve import LOCAL, Resolved
+from tui.models.resolve import LOCAL, ResolvedModel
 from tui.questions import QuestionSet
 from tui.run import plan, prompt_messages
-from tui.run.answer_queue import Task
+from tui.run.answer_queue import AnswerTask
 from tui.run.conductor import Run
-from tui.run.core_allocator import Cores
-from tui.run.engine_factory import factory
-from tui.run.lane import Lane, Shared
-from tui.run.memory_scheduler import Residents
-from tui.run.oom_guard import Guard
-from tui.run.recorder import Record
-from tui.run.resource_monitor import Meter
-from tui.run.resume_check import SOURCE, source_of
+from tui.run.core_allocator import CoreAllocator
+from tui.run.engine_factory import engine_factory
+from tui.run.lane import Lane, SharedState
+from tui.run.memory_scheduler import MemoryScheduler
+from tui.run.oom_guard import OomGuard
+from tui.run.recorder import Recorder
+from tui.run.resource_monitor import ResourceMonitor
+from tui.run.resume_check import SOURCE_KEY, portable_source
 from tui.sessions.journal import Journal
 from tui.settings import Settings
 
-MakeEngine = Callable[[Resolved, int], Engine]
+EngineMaker = Callable[[ResolvedModel, int], Engine]
 """From a model and a number of threads to what runs it."""
 
-PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "textual")
+REPORTED_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "textual")
 
 
 def begin(
-    models: Sequence[Resolved],
+    models: Sequence[ResolvedModel],
     questions: QuestionSet,
     settings: Settings,
     sessions_dir: Path,
-    make_engine: MakeEngine | None = None,
+    make_engine: EngineMaker | None = None,
     interactive: bool = False,
 ) -> Run:
     """A new run with its own session file; nothing is loaded before `Run.start`. With
-    ``interactive`` a person is there to paste answers (`Run.supply`).
+    ``interactive`` a person is there to paste answers (`Run.paste`).
 
     Raises:
         UserError: a model does not fit in memory even alone (exit code 4), the session
             file cannot be made, or the file of pasted answers cannot be used.
     """
     ids = [question.id for question in questions.questions]
-    seen = memory.reading()
-    planned = plan.make(models, settings, seen, questions.questions)
+    seen = memory.read_memory()
+    planned = plan.plan_memory(models, settings, seen, questions.questions)
     planned.check()
     settings = replace(settings, batch=planned.batch.size)
-    make = make_engine or factory(models, ids, settings, interactive, planned.batch).make
-    engines = _engines(models, make)
+    make = make_engine or engine_factory(models, ids, settings, interactive, planned.batch).make
+    engines = _make_engines(models, make)
     header = Session(
         v=VERSION,
         program=tui.__version__,
         started=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         models=[model.to_json() for model in models],
-        questions=questions.to_json() | {SOURCE: source_of(settings.questions)},
+        questions=questions.to_json() | {SOURCE_KEY: portable_source(settings.questions)},
         host=describe_host(seen.limit),
         settings=settings.of_run(),
     )
-    memory.one_arena()
-    record = Record(Journal.create(sessions_dir, header), header)
+    memory.use_one_malloc_arena()
+    record = Recorder(Journal.create(sessions_dir, header), header)
     if planned.remark:
         record.emit(RUN, ev.Note(planned.remark))
-    return _run(models, questions, settings, record, planned, engines)
+    return _assemble(models, questions, settings, record, planned, engines)
 
 
 def resume(
     path: Path,
-    past: Sequence[Event],
-    models: Sequence[Resolved],
+    events: Sequence[Event],
+    models: Sequence[ResolvedModel],
     settings: Settings,
-    make_engine: MakeEngine | None = None,
+    make_engine: EngineMaker | None = None,
     interactive: bool = False,
 ) -> Run:
     """The run of a session file goes on in it: `Run.ask_all` then asks what is missing.
@@ -91,29 +91,29 @@ def resume(
     Raises:
         UserError: as `begin`, or the file cannot be written to.
     """
-    board = fold(past)
+    board = fold(events)
     if board.header is None:
         raise UserError(f"{path}: no header", f"`duibi sessions verify {path}` says more")
     questions = QuestionSet.from_json(board.header.questions, str(path))
     ids = [question.id for question in questions.questions]
-    planned = plan.make(models, settings, memory.reading(), questions.questions)
+    planned = plan.plan_memory(models, settings, memory.read_memory(), questions.questions)
     planned.check()
     settings = replace(settings, batch=planned.batch.size)
-    make = make_engine or factory(models, ids, settings, interactive, planned.batch).make
-    engines = _engines(models, make)
-    memory.one_arena()
-    record = Record(Journal.reopen(path), board.header, list(past))
+    make = make_engine or engine_factory(models, ids, settings, interactive, planned.batch).make
+    engines = _make_engines(models, make)
+    memory.use_one_malloc_arena()
+    record = Recorder(Journal.reopen(path), board.header, list(events))
     for answer in board.open_answers():
         record.emit(answer.model, ev.Cancelled(answer.id))
     for remark in filter(None, ("the run was taken up again", planned.remark)):
         record.emit(RUN, ev.Note(remark))
-    return _run(models, questions, settings, record, planned, engines)
+    return _assemble(models, questions, settings, record, planned, engines)
 
 
-def sampling_of(settings: Settings) -> Sampling:
+def requested_sampling(settings: Settings) -> SamplingOptions:
     """How tokens are to be chosen. ``sample`` leaves temperature and the like to the
     checkpoint where they are not given."""
-    return Sampling(
+    return SamplingOptions(
         greedy={"greedy": True, "sample": False}.get(settings.sampling),
         temperature=settings.temperature,
         top_p=settings.top_p,
@@ -137,7 +137,7 @@ def describe_host(limit: int) -> dict[str, Any]:
 def package_versions() -> dict[str, str]:
     """Versions of what computes and draws; what is not installed is left out."""
     found = {}
-    for name in PACKAGES:
+    for name in REPORTED_PACKAGES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -145,50 +145,52 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def _engines(models: Sequence[Resolved], make: MakeEngine) -> list[Engine]:
+def _make_engines(models: Sequence[ResolvedModel], make: EngineMaker) -> list[Engine]:
     """The engines; those that compute here begin with an equal share of the cores."""
     here = sum(model.engine == LOCAL for model in models)
     share = max(1, cpu.cores() // max(1, here))
     return [make(model, share) for model in models]
 
 
-def _run(
-    models: Sequence[Resolved],
+def _assemble(
+    models: Sequence[ResolvedModel],
     questions: QuestionSet,
     settings: Settings,
-    record: Record,
-    planned: plan.Plan,
+    record: Recorder,
+    planned: plan.MemoryPlan,
     engines: Sequence[Engine],
 ) -> Run:
-    cores = Cores(cpu.cores())
-    sampling = sampling_of(settings)
-    shared = Shared(
-        record=record,
+    cores = CoreAllocator(cpu.cores())
+    sampling = requested_sampling(settings)
+    shared = SharedState(
+        recorder=record,
         cores=cores,
-        residents=Residents([one.total for one in planned.needs], planned.room, planned.most),
+        memory_scheduler=MemoryScheduler(
+            [one.total for one in planned.needs], planned.budget, planned.max_resident
+        ),
         labels=tuple(model.label for model in models),
-        compose=_composer(record, _systems(questions), settings.system),
+        build_messages=_message_builder(record, _system_prompts(questions), settings.system),
         sampling=sampling,
         asked_sampling={k: v for k, v in asdict(sampling).items() if v is not None},
         max_new_tokens=settings.max_new_tokens,
     )
     lanes = [Lane(i, engine, shared) for i, engine in enumerate(engines)]
-    return Run(record, lanes, (Meter(record, lanes, cores), Guard(lanes)), questions)
+    return Run(record, lanes, (ResourceMonitor(record, lanes, cores), OomGuard(lanes)), questions)
 
 
-def _systems(questions: QuestionSet) -> Mapping[str, str]:
+def _system_prompts(questions: QuestionSet) -> Mapping[str, str]:
     return {q.id: q.system for q in questions.questions if q.system is not None}
 
 
-def _composer(
-    record: Record, systems: Mapping[str, str], default: str | None
-) -> Callable[[int, Task], tuple[Message, ...] | ev.Failed]:
-    def compose(model: int, task: Task) -> tuple[Message, ...] | ev.Failed:
+def _message_builder(
+    record: Recorder, systems: Mapping[str, str], default: str | None
+) -> Callable[[int, AnswerTask], tuple[Message, ...] | ev.Failed]:
+    def compose(model: int, task: AnswerTask) -> tuple[Message, ...] | ev.Failed:
         with record.board() as board:
             gap = prompt_messages.missing_turn(board, model, task)
             if gap is None:
                 system = systems.get(task.question, default)
-                return prompt_messages.messages(board, model, task, system)
+                return prompt_messages.build_messages(board, model, task, system)
         message = f"turn {gap + 1} before it has no answer"
         return ev.Failed("earlier_turn", message, "ask that turn again first", task.answer)
 

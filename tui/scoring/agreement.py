@@ -6,9 +6,9 @@ from statistics import fmean
 
 from tui.board import Answer
 from tui.events import Judged
-from tui.scoring.stars import newest
+from tui.scoring.stars import newest_verdicts
 
-CHOICES = ("left", "right", "tie")
+JUDGE_CHOICES = ("left", "right", "tie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,12 @@ class Agreement:
     kappa: float | None
 
 
-def agreement(judged: Iterable[Judged], answers: Mapping[int, Answer]) -> Agreement:
+def compute_agreement(judged: Iterable[Judged], answers: Mapping[int, Answer]) -> Agreement:
     """Compare each readable verdict with the mean stars of the two answers."""
     seen = []
-    for event in newest(judged):
+    for event in newest_verdicts(judged):
         left, right = (_stars(answers.get(id_)) for id_ in (event.left, event.right))
-        if event.choice in CHOICES and left is not None and right is not None:
+        if event.choice in JUDGE_CHOICES and left is not None and right is not None:
             person = "left" if left > right else "right" if right > left else "tie"
             seen.append((person, event.choice))
     same = sum(person == judge for person, judge in seen)
@@ -46,6 +46,6 @@ def _kappa(seen: list[tuple[str, str]]) -> float | None:
         return None
     observed = sum(a == b for a, b in seen) / n
     chance = sum(
-        sum(a == c for a, _ in seen) * sum(b == c for _, b in seen) / (n * n) for c in CHOICES
+        sum(a == c for a, _ in seen) * sum(b == c for _, b in seen) / (n * n) for c in JUDGE_CHOICES
     )
     return None if chance >= 1 else (observed - chance) / (1 - chance)

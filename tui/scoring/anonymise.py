@@ -13,7 +13,7 @@ from tui.events import RUN, Body, Event
 from tui.scoring import blind
 
 
-class Disguise:
+class Anonymiser:
     """Disguises the events of one session, in the order in which they happen.
 
     The order of a question depends on the session and the question alone: it is the same
@@ -23,21 +23,21 @@ class Disguise:
     def __init__(self, header: ev.Session) -> None:
         self._header = header
         texts = [str(m.get(key, "")) for m in header.models for key in ("label", "name", "family")]
-        self._names = blind.names_of(texts)
+        self._names = blind.identifying_names(texts)
         self._orders: dict[str, list[int]] = {}
         self._questions: dict[int, str] = {}
         self._redactors: dict[tuple[int, bool], blind.Redactor] = {}
 
-    def order(self, question: str) -> list[int]:
+    def model_order(self, question: str) -> list[int]:
         """The models by their place on the screen."""
         if question not in self._orders:
             count = len(self._header.models)
-            self._orders[question] = blind.order(count, question, self._header.started)
+            self._orders[question] = blind.shuffled_order(count, question, self._header.started)
         return self._orders[question]
 
-    def board(self, true: Board) -> Board:
+    def anonymise_board(self, real_board: Board) -> Board:
         """What may be shown of all that has happened so far."""
-        letters = [blind.letter(place) for place in range(len(self._header.models))]
+        letters = [blind.letter_of(place) for place in range(len(self._header.models))]
         header = replace(
             self._header,
             models=[{"name": letter, "label": letter} for letter in letters],
@@ -48,15 +48,15 @@ class Disguise:
         # No place is one model's: how the models themselves stand is not shown.
         opening += [Event(0, 0, place, ev.Loaded(0.0)) for place in range(len(letters))]
         shown = fold(opening)
-        self.feed(_so_far(true), shown)
-        shown.votes.update(true.votes)
+        self.feed(_events_of(real_board), shown)
+        shown.votes.update(real_board.votes)
         return shown
 
     def feed(self, events: Iterable[Event], shown: Board) -> None:
         """Let the shown board know what happened."""
-        fold((disguised for event in events for disguised in self._disguised(event)), shown)
+        fold((disguised for event in events for disguised in self._anonymised(event)), shown)
 
-    def _disguised(self, event: Event) -> Iterator[Event]:
+    def _anonymised(self, event: Event) -> Iterator[Event]:
         body = event.body
         if isinstance(body, ev.Asked):
             self._questions[body.answer] = body.question
@@ -71,7 +71,7 @@ class Disguise:
             return
         if answer not in self._questions or event.model not in range(len(self._header.models)):
             return
-        place = self.order(self._questions[answer]).index(event.model)
+        place = self.model_order(self._questions[answer]).index(event.model)
         for shown in self._bodies(body, answer):
             yield replace(event, model=place, body=shown)
 
@@ -80,21 +80,21 @@ class Disguise:
             case ev.Delta(text=text, reasoning=reasoning):
                 yield replace(body, text=self._redactors[answer, reasoning].feed(text))
             case ev.Answered(finish=finish):
-                yield from self._held(answer)
+                yield from self._held_back(answer)
                 yield ev.Answered(answer, finish)
             case ev.Failed(message=message, next_step=step):
-                yield from self._held(answer)
+                yield from self._held_back(answer)
                 words = [blind.redact(text, self._names) for text in (message, step)]
                 yield replace(body, message=words[0], next_step=words[1])
             case ev.Cancelled():
-                yield from self._held(answer)
+                yield from self._held_back(answer)
                 yield body
             case ev.Note():
                 yield self._note(body)
             case ev.Asked() | ev.Rated():
                 yield body
 
-    def _held(self, answer: int) -> Iterator[Body]:
+    def _held_back(self, answer: int) -> Iterator[Body]:
         for reasoning in (True, False):
             if rest := self._redactors[answer, reasoning].finish():
                 yield ev.Delta(answer, 0, rest, reasoning)
@@ -103,17 +103,17 @@ class Disguise:
         return replace(note, text=blind.redact(note.text, self._names))
 
 
-def _so_far(board: Board) -> Iterator[Event]:
+def _events_of(board: Board) -> Iterator[Event]:
     """Events that lead to the answers of a board."""
     for answer in board.answers.values():
-        for body in _history(answer):
+        for body in _answer_events(answer):
             yield Event(0, answer.asked_us, answer.model, body)
-    yield Event(0, board.now_us, RUN, ev.Memory(used=board.used, limit=board.limit))
+    yield Event(0, board.now_us, RUN, ev.Memory(used=board.memory_used, limit=board.memory_limit))
     if board.end is not None:
         yield Event(0, board.now_us, RUN, board.end)
 
 
-def _history(answer: Answer) -> Iterator[Body]:
+def _answer_events(answer: Answer) -> Iterator[Body]:
     yield ev.Asked(answer.id, answer.question, answer.prompt, answer.turn, answer.repeat)
     if answer.reasoning:
         yield ev.Delta(answer.id, 0, "".join(answer.reasoning), True)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-HIDDEN = "▒▒▒"
+REDACTED = "▒▒▒"
 
 
-def order(models: int, question: str, seed: str) -> list[int]:
+def shuffled_order(models: int, question: str, seed: str) -> list[int]:
     """The models' indices in the order they are shown in for a question.
 
     The same seed gives the same order again, so that judging can be broken off and taken
@@ -21,13 +21,13 @@ def order(models: int, question: str, seed: str) -> list[int]:
     return shuffled
 
 
-def letter(place: int) -> str:
+def letter_of(place: int) -> str:
     """What the pane at ``place`` is headed with: A, B, ..., Z, A2, ..."""
     round_, index = divmod(place, len(LETTERS))
     return LETTERS[index] + (str(round_ + 1) if round_ else "")
 
 
-def names_of(texts: Iterable[str]) -> tuple[str, ...]:
+def identifying_names(texts: Iterable[str]) -> tuple[str, ...]:
     """The words in labels, references and families that would give a model away.
 
     A name is hidden with and without its dtype and version: ``Qwen-7B-Chat@int4`` also as
@@ -45,7 +45,7 @@ def names_of(texts: Iterable[str]) -> tuple[str, ...]:
 def redact(text: str, names: Iterable[str]) -> str:
     """``text`` with every name (in any case) hidden: models like to introduce themselves."""
     pattern = "|".join(re.escape(name) for name in names)
-    return re.sub(pattern, HIDDEN, text, flags=re.IGNORECASE) if pattern else text
+    return re.sub(pattern, REDACTED, text, flags=re.IGNORECASE) if pattern else text
 
 
 class Redactor:
@@ -82,7 +82,7 @@ class Redactor:
             if not final and any(len(n) > len(rest) and n.startswith(rest) for n in self._names):
                 break
             name = next((n for n in self._names if rest.startswith(n)), "")
-            out.append(HIDDEN if name else text[at])
+            out.append(REDACTED if name else text[at])
             at += len(name) or 1
         self._held = text[at:]
         return "".join(out)

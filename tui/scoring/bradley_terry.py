@@ -8,23 +8,23 @@ to the rest, the ratings collapse or run away (L. R. Ford, 1957): then there are
 import math
 from collections.abc import Mapping, Sequence
 
-from tui.scoring.rank import Duel, Score, pairs
+from tui.scoring.rank import Duel, DuelScore, pairwise_scores
 
 MIN_VOTES = 20
 """Of each pair that met."""
 
 
-def obstacle(duels: Sequence[Duel]) -> str:
+def why_no_ratings(duels: Sequence[Duel]) -> str:
     """Why these duels carry no ratings: ``few`` (a pair met less than `MIN_VOTES` times),
     ``apart`` (some model cannot be compared with some other both ways), or empty."""
-    scores = pairs(duels)
+    scores = pairwise_scores(duels)
     models = {model for pair in scores for model in pair}
     if len(models) < 2 or any(score.n < MIN_VOTES for score in scores.values()):
         return "few"
-    return "" if all(_beaten(m, scores) >= models for m in models) else "apart"
+    return "" if all(_reachable(m, scores) >= models for m in models) else "apart"
 
 
-def _beaten(model: str, scores: Mapping[tuple[str, str], Score]) -> set[str]:
+def _reachable(model: str, scores: Mapping[tuple[str, str], DuelScore]) -> set[str]:
     """The models that ``model`` beat or tied, or that those did, and so on; with itself."""
     found, todo = {model}, [model]
     while todo:
@@ -36,16 +36,16 @@ def _beaten(model: str, scores: Mapping[tuple[str, str], Score]) -> set[str]:
     return found
 
 
-def ratings(duels: Sequence[Duel]) -> dict[str, float]:
+def fit_ratings(duels: Sequence[Duel]) -> dict[str, float]:
     """Ratings on Elo's scale (400 points: odds of ten to one), 1000 on average.
 
     Raises:
         ImportError: evalica is not installed.
-        ValueError: the duels do not carry ratings (`obstacle`).
+        ValueError: the duels do not carry ratings (`why_no_ratings`).
     """
     import evalica  # type: ignore[import-not-found,unused-ignore]
 
-    if why := obstacle(duels):
+    if why := why_no_ratings(duels):
         raise ValueError(why)
     winners = {"left": evalica.Winner.X, "right": evalica.Winner.Y}
     result = evalica.bradley_terry(

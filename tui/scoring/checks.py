@@ -46,7 +46,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """What became of a check; ``reason`` says why it could not be tried, else empty."""
 
     check: Check
@@ -58,7 +58,7 @@ class CheckError(ValueError):
     """A check that is not one; the text says what is wrong."""
 
 
-def parse(tables: Sequence[Mapping[str, Any]]) -> list[Check]:
+def parse_checks(tables: Sequence[Mapping[str, Any]]) -> list[Check]:
     """The checks of a question.
 
     Raises:
@@ -69,11 +69,11 @@ def parse(tables: Sequence[Mapping[str, Any]]) -> list[Check]:
 
 def _check(table: Mapping[str, Any]) -> Check:
     kinds = [key for key in table if key not in ("turn", "tolerance")]
-    if len(kinds) != 1 or kinds[0] not in _VALUES:
-        raise CheckError(f"a check has one of {', '.join(_VALUES)}, not {kinds}")
+    if len(kinds) != 1 or kinds[0] not in _VALUE_CHECKS:
+        raise CheckError(f"a check has one of {', '.join(_VALUE_CHECKS)}, not {kinds}")
     kind = kinds[0]
     value, turn, tolerance = table[kind], table.get("turn"), table.get("tolerance", 0)
-    if not _VALUES[kind](value):
+    if not _VALUE_CHECKS[kind](value):
         raise CheckError(f"{kind} does not take {value!r}")
     if turn is not None and not (type(turn) is int and turn >= 1):
         raise CheckError(f"turn counts from 1, not {turn!r}")
@@ -101,7 +101,7 @@ def _is_range(value: Any) -> bool:
     )
 
 
-_VALUES: dict[str, Callable[[Any], bool]] = {
+_VALUE_CHECKS: dict[str, Callable[[Any], bool]] = {
     "contains": _is_texts,
     "not-contains": _is_texts,
     "regex": lambda v: _is_text(v) and len(v) <= sandbox.MAX_PATTERN,
@@ -113,20 +113,20 @@ _VALUES: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def run_all(tasks: Sequence[tuple[Check, str]]) -> list[Result]:
+def run_checks(tasks: Sequence[tuple[Check, str]]) -> list[CheckResult]:
     """The results of many checks, each with the answer it looks at; one child for all that
     needs bounds."""
     tasks = [(check, text[:MAX_TEXT]) for check, text in tasks]
     places = [i for i, (check, _) in enumerate(tasks) if check.kind in ("regex", "python")]
-    outcomes = dict(zip(places, sandbox.run([_job(*tasks[i]) for i in places]), strict=True))
+    outcomes = dict(zip(places, sandbox.run_jobs([_job(*tasks[i]) for i in places]), strict=True))
     return [
-        Result(
+        CheckResult(
             check,
             outcomes[i] == sandbox.PASSED,
             outcomes[i] if outcomes[i] in (sandbox.TIMED_OUT, sandbox.BROKEN) else "",
         )
         if i in outcomes
-        else Result(check, _DIRECT[check.kind](check, text))
+        else CheckResult(check, _IN_PROCESS[check.kind](check, text))
         for i, (check, text) in enumerate(tasks)
     ]
 
@@ -134,10 +134,10 @@ def run_all(tasks: Sequence[tuple[Check, str]]) -> list[Result]:
 def _job(check: Check, text: str) -> sandbox.Job:
     if check.kind == "regex":
         return "regex", check.value, text
-    return "python", "", code_of(text)
+    return "python", "", extract_code(text)
 
 
-def code_of(text: str) -> str:
+def extract_code(text: str) -> str:
     """The first fenced code block of an answer, or all of it without one."""
     lines = text.splitlines()
     for start, line in enumerate(lines):
@@ -161,7 +161,7 @@ def _fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def choice_of(text: str) -> str:
+def extract_choice(text: str) -> str:
     """The letter an answer chooses, upper case; empty where it cannot be told.
 
     A letter said to be the answer counts, the last of these; else a letter that begins the
@@ -182,7 +182,7 @@ def choice_of(text: str) -> str:
     return alone.pop() if len(alone) == 1 else ""
 
 
-def number_of(text: str) -> float | None:
+def extract_number(text: str) -> float | None:
     """The last number in an answer (thousands may be parted by commas, ``%`` is dropped)."""
     text = unicodedata.normalize("NFKC", text)
     found = re.findall(
@@ -193,12 +193,12 @@ def number_of(text: str) -> float | None:
 
 
 def _number(check: Check, text: str) -> bool:
-    found = number_of(text)
+    found = extract_number(text)
     return found is not None and abs(found - check.value) <= check.tolerance
 
 
 def _json(check: Check, text: str) -> bool:
-    for candidate in (text, code_of(text)):
+    for candidate in (text, extract_code(text)):
         try:
             json.loads(candidate)
         except (ValueError, RecursionError):
@@ -207,10 +207,10 @@ def _json(check: Check, text: str) -> bool:
     return False
 
 
-_DIRECT: dict[str, Callable[[Check, str], bool]] = {
+_IN_PROCESS: dict[str, Callable[[Check, str], bool]] = {
     "contains": _contains,
     "not-contains": lambda check, text: not _contains(check, text),
-    "choice": lambda check, text: choice_of(text) == check.value.upper(),
+    "choice": lambda check, text: extract_choice(text) == check.value.upper(),
     "number": _number,
     "json": _json,
     "length": lambda check, text: check.value[0] <= len(text) <= check.value[1],

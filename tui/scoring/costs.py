@@ -39,30 +39,30 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure that models are compared by. ``better`` is -1 where less is better, 1 where
-    more is, 0 where neither; ``timed`` figures are spoilt by contention, ``counted`` ones are
+    """A figure that models are compared by. ``direction`` is -1 where less is better, 1 where
+    more is, 0 where neither; ``is_timed`` figures are spoilt by contention, ``is_token_based`` ones are
     only as exact as the number of tokens in the answer."""
 
     id: str
     unit: str
-    better: int
-    timed: bool = False
-    counted: bool = False
+    direction: int
+    is_timed: bool = False
+    is_token_based: bool = False
 
 
 METRICS = (
-    Metric("load", "s", -1, timed=True),
+    Metric("load", "s", -1, is_timed=True),
     Metric("checkpoint", "GB", -1),
     Metric("weights", "GB", -1),
     Metric("private", "GB", -1),
     Metric("mapped", "GB", 0),
-    Metric("ttft", "ms", -1, timed=True),
-    Metric("tpot", "ms", -1, timed=True, counted=True),
-    Metric("prefill", "tok/s", 1, timed=True),
-    Metric("decode", "tok/s", 1, timed=True, counted=True),
-    Metric("chars_s", "chars/s", 1, timed=True),
-    Metric("e2e", "s", -1, timed=True),
-    Metric("tokens", "tok", 0, counted=True),
+    Metric("ttft", "ms", -1, is_timed=True),
+    Metric("tpot", "ms", -1, is_timed=True, is_token_based=True),
+    Metric("prefill", "tok/s", 1, is_timed=True),
+    Metric("decode", "tok/s", 1, is_timed=True, is_token_based=True),
+    Metric("chars_s", "chars/s", 1, is_timed=True),
+    Metric("e2e", "s", -1, is_timed=True),
+    Metric("tokens", "tok", 0, is_token_based=True),
     Metric("chars", "chars", 0),
 )
 
@@ -87,7 +87,7 @@ _OF_ANSWER: dict[str, Callable[[Answered, Answer], float | None]] = {
 }
 
 
-def spread(
+def summarise(
     values: Iterable[float], contended: int = 0, estimated: int = 0, batched: int = 0
 ) -> Spread:
     """Number, median and range of ``values``."""
@@ -97,7 +97,7 @@ def spread(
     return Spread(len(found), median(found), found[0], found[-1], contended, estimated, batched)
 
 
-def costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Spread]:
+def compute_costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Spread]:
     """The spread of each of `METRICS`, from every load and every complete answer.
 
     Failed and cancelled answers have no figures and do not count; memory of 0 bytes means
@@ -108,19 +108,21 @@ def costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Sprea
     for metric in METRICS:
         if of_load := _OF_LOAD.get(metric.id):
             told = [(load, v) for load in loads if (v := of_load(load)) is not None]
-            clean = _clean(metric, told)
-            table[metric.id] = spread((v for _, v in clean), len(told) - len(clean))
+            clean = _uncontended(metric, told)
+            table[metric.id] = summarise((v for _, v in clean), len(told) - len(clean))
             continue
         of_answer = _OF_ANSWER[metric.id]
         pairs = [(figures, v) for figures, a in done if (v := of_answer(figures, a)) is not None]
-        kept = _clean(metric, pairs)
-        guessed = sum(f.token_source == "estimate" for f, _ in kept) if metric.counted else 0
-        batched = sum(f.batch > 1 for f, _ in kept) if metric.timed else 0
+        kept = _uncontended(metric, pairs)
+        guessed = sum(f.token_source == "estimate" for f, _ in kept) if metric.is_token_based else 0
+        batched = sum(f.batch > 1 for f, _ in kept) if metric.is_timed else 0
         left_out = len(pairs) - len(kept)
-        table[metric.id] = spread((v for _, v in kept), left_out, guessed, batched)
+        table[metric.id] = summarise((v for _, v in kept), left_out, guessed, batched)
     return table
 
 
-def _clean(metric: Metric, pairs: Iterable[tuple[Measured, float]]) -> list[tuple[Measured, float]]:
+def _uncontended(
+    metric: Metric, pairs: Iterable[tuple[Measured, float]]
+) -> list[tuple[Measured, float]]:
     """The values that contention did not spoil."""
-    return [(one, v) for one, v in pairs if not (metric.timed and one.contended)]
+    return [(one, v) for one, v in pairs if not (metric.is_timed and one.contended)]

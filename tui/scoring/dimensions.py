@@ -21,7 +21,7 @@ class Dimension:
         return self.en if lang == "en" and self.en else self.id
 
 
-DEFAULT = (
+DEFAULT_DIMENSIONS = (
     Dimension("语言理解", "Understanding"),
     Dimension("回答逻辑", "Logic"),
     Dimension("幽默感", "Humour"),
@@ -30,20 +30,22 @@ DEFAULT = (
 """Speed is no dimension: it is measured, never judged."""
 
 
-def shown_name(id_: str, lang: str) -> str:
+def dimension_name(id_: str, lang: str) -> str:
     """The name of a dimension of which only the id is known."""
-    return next((d.name(lang) for d in DEFAULT if d.id == id_), id_)
+    return next((d.name(lang) for d in DEFAULT_DIMENSIONS if d.id == id_), id_)
 
 
-def dimensions(given: Any = None, rated: Iterable[str] = ()) -> tuple[Dimension, ...]:
+def resolve_dimensions(configured: Any = None, rated: Iterable[str] = ()) -> tuple[Dimension, ...]:
     """The dimensions of a session.
 
-    ``given`` is a list of names, or of tables with ``id`` and ``en``, as a question set
+    ``configured`` is a list of names, or of tables with ``id`` and ``en``, as a question set
     or the settings hold it; anything else counts as not given. What was already ``rated``
     in another dimension stays visible after them.
     """
-    listed = [_dimension(item) for item in given] if isinstance(given, list | tuple) else []
-    found = {d.id: d for d in listed if d is not None} or {d.id: d for d in DEFAULT}
+    listed = (
+        [_dimension(item) for item in configured] if isinstance(configured, list | tuple) else []
+    )
+    found = {d.id: d for d in listed if d is not None} or {d.id: d for d in DEFAULT_DIMENSIONS}
     for id_ in rated:
         found.setdefault(id_, Dimension(id_))
     return tuple(found.values())[:MAX_DIMENSIONS]

@@ -44,7 +44,7 @@ LEFT, RIGHT, TIE, NONE = "left", "right", "tie", "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class JudgeVerdict:
     """What both orders gave. ``verdicts`` holds first the one with the left answer shown
     first; ``choice`` what they agree on, ``tie`` where they do not, ``none`` where one of
     them cannot be read."""
@@ -54,51 +54,58 @@ class Judgement:
     reasons: tuple[str, str]
 
     @property
-    def flipped(self) -> bool:
+    def is_flipped(self) -> bool:
         """Whether the order of the answers decided."""
         return NONE not in self.verdicts and self.verdicts[0] != self.verdicts[1]
 
-    def event(self, question: str, left: int, right: int, judge: str, kin: bool) -> Judged:
+    def event(self, question: str, left: int, right: int, judge: str, same_family: bool) -> Judged:
         """The event that records it for the answers ``left`` and ``right``."""
         return Judged(
-            question, left, right, self.choice, judge, [*self.verdicts], [*self.reasons], kin
+            question,
+            left,
+            right,
+            self.choice,
+            judge,
+            [*self.verdicts],
+            [*self.reasons],
+            same_family,
         )
 
 
-def judge(
+def judge_pair(
     ask: Ask, question: str, left: str, right: str, rubric: str = "", lang: str = "en"
-) -> Judgement:
+) -> JudgeVerdict:
     """Have two answers judged, in both orders. What ``ask`` raises goes through."""
     replies = (
-        ask(prompt(question, left, right, rubric, lang)),
-        ask(prompt(question, right, left, rubric, lang)),
+        ask(judge_prompt(question, left, right, rubric, lang)),
+        ask(judge_prompt(question, right, left, rubric, lang)),
     )
     exchanged = {LEFT: RIGHT, RIGHT: LEFT}
-    second = verdict_of(replies[1])
-    verdicts = (verdict_of(replies[0]), exchanged.get(second, second))
+    second = parse_verdict(replies[1])
+    verdicts = (parse_verdict(replies[0]), exchanged.get(second, second))
     if NONE in verdicts:
         choice = NONE
     else:
         choice = verdicts[0] if verdicts[0] == verdicts[1] else TIE
-    return Judgement(choice, verdicts, (replies[0][:MAX_REASON], replies[1][:MAX_REASON]))
+    return JudgeVerdict(choice, verdicts, (replies[0][:MAX_REASON], replies[1][:MAX_REASON]))
 
 
-def prompt(question: str, first: str, second: str, rubric: str = "", lang: str = "en") -> str:
+def judge_prompt(question: str, first: str, second: str, rubric: str = "", lang: str = "en") -> str:
     """What the judge is asked. Verdict marks inside the answers are defused: a contestant
     must not speak for the judge."""
     return _PROMPT[lang].format(
         rubric=rubric or RUBRIC[lang],
-        question=_defused(question),
-        first=_defused(first[:MAX_ANSWER]),
-        second=_defused(second[:MAX_ANSWER]),
+        question=_without_marks(question),
+        first=_without_marks(first[:MAX_ANSWER]),
+        second=_without_marks(second[:MAX_ANSWER]),
     )
 
 
-def _defused(text: str) -> str:
+def _without_marks(text: str) -> str:
     return text.replace("[[", "[ [").replace("]]", "] ]")
 
 
-def verdict_of(reply: str) -> str:
+def parse_verdict(reply: str) -> str:
     """``left`` for A, ``right`` for B, ``tie`` for C, by the last mark in a reply; or by a
     reply that is nothing but the letter; else ``none``."""
     marks = re.findall(r"\[\[\s*([ABC])\s*\]\]", reply, flags=re.IGNORECASE)
@@ -107,6 +114,6 @@ def verdict_of(reply: str) -> str:
     return {"A": LEFT, "B": RIGHT, "C": TIE}[marks[-1].upper()] if marks else NONE
 
 
-def is_kin(judge_family: str, families: Iterable[str]) -> bool:
+def is_same_family(judge_family: str, families: Iterable[str]) -> bool:
     """Whether the judge is of the family of one of the contestants (unknown: no)."""
     return bool(judge_family) and judge_family.lower() in {f.lower() for f in families}

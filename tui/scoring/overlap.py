@@ -35,7 +35,7 @@ Scorer = Callable[[Sequence[tuple[str, str]]], BertScores]
 """Computes BERTScore of (answer, reference) pairs."""
 
 
-def overlap(answer: str, references: Sequence[str]) -> Overlap:
+def compute_overlap(answer: str, references: Sequence[str]) -> Overlap:
     """The overlap of an answer with one or several references (at least one)."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF

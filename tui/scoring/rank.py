@@ -28,7 +28,7 @@ class Duel:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class DuelScore:
     """Of one model against another, or against all."""
 
     wins: int = 0
@@ -49,7 +49,7 @@ class Score:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of `share`."""
-        return wilson(self.wins, self.wins + self.losses)
+        return wilson_interval(self.wins, self.wins + self.losses)
 
     @property
     def verdict(self) -> str:
@@ -58,7 +58,7 @@ class Score:
         return "better" if low > 0.5 else "worse" if high < 0.5 else "unclear"
 
 
-def wilson(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
+def wilson_interval(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
     """The Wilson score interval of ``successes`` in ``n``; (0, 1) for n = 0."""
     if n == 0:
         return 0.0, 1.0
@@ -70,7 +70,7 @@ def wilson(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
     return low, 1.0 if successes == n else min(1.0, centre + half)
 
 
-def pairs(duels: Iterable[Duel]) -> dict[tuple[str, str], Score]:
+def pairwise_scores(duels: Iterable[Duel]) -> dict[tuple[str, str], DuelScore]:
     """The score of each model against each other it met; both directions are there."""
     counts: dict[tuple[str, str], list[int]] = {}
     for duel in duels:
@@ -79,22 +79,22 @@ def pairs(duels: Iterable[Duel]) -> dict[tuple[str, str], Score]:
         place = {"left": 0, "right": 2}.get(duel.result, 1)
         mine[place] += 1
         theirs[2 - place] += 1
-    return {pair: Score(*found) for pair, found in counts.items()}
+    return {pair: DuelScore(*found) for pair, found in counts.items()}
 
 
-def overall(duels: Iterable[Duel]) -> dict[str, Score]:
+def overall_scores(duels: Iterable[Duel]) -> dict[str, DuelScore]:
     """The score of each model against all others together."""
-    totals: dict[str, Score] = {}
-    for (model, _), score in pairs(duels).items():
-        old = totals.get(model, Score())
-        totals[model] = Score(
+    totals: dict[str, DuelScore] = {}
+    for (model, _), score in pairwise_scores(duels).items():
+        old = totals.get(model, DuelScore())
+        totals[model] = DuelScore(
             old.wins + score.wins, old.ties + score.ties, old.losses + score.losses
         )
     return totals
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class MeanDifference:
     """The mean difference (left - right) of a score per question, with its interval over
     ``n`` questions (None with fewer than two)."""
 
@@ -103,17 +103,17 @@ class Difference:
     interval: tuple[float, float] | None
 
     @property
-    def clear(self) -> bool:
+    def is_clear(self) -> bool:
         """Whether the interval leaves out zero."""
         return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
 
-def bootstrap(
+def paired_bootstrap(
     left: Mapping[str, float],
     right: Mapping[str, float],
     seed: int = 0,
     resamples: int = RESAMPLES,
-) -> Difference | None:
+) -> MeanDifference | None:
     """Compare two models by a score per question, paired over the questions both have.
 
     The questions are drawn again with replacement, seeded, so that the same data give the
@@ -123,14 +123,14 @@ def bootstrap(
     if not gaps:
         return None
     if len(gaps) < 2:
-        return Difference(1, gaps[0], None)
+        return MeanDifference(1, gaps[0], None)
     drawn = random.Random(seed)
     means = sorted(fmean(drawn.choices(gaps, k=len(gaps))) for _ in range(resamples))
     cut = round(resamples * 0.025)
-    return Difference(len(gaps), fmean(gaps), (means[cut], means[-cut - 1]))
+    return MeanDifference(len(gaps), fmean(gaps), (means[cut], means[-cut - 1]))
 
 
-def ordered(scores: Mapping[str, Score], models: Sequence[str]) -> list[str]:
+def rank_models(scores: Mapping[str, DuelScore], models: Sequence[str]) -> list[str]:
     """The models by their share of decided comparisons, best first; those without come last."""
 
     def key(model: str) -> float:
@@ -140,9 +140,11 @@ def ordered(scores: Mapping[str, Score], models: Sequence[str]) -> list[str]:
     return sorted(models, key=key)
 
 
-def points(duels: Iterable[Duel], a: str, b: str) -> tuple[dict[str, float], dict[str, float]]:
+def points_by_question(
+    duels: Iterable[Duel], a: str, b: str
+) -> tuple[dict[str, float], dict[str, float]]:
     """Per question the mean points of two models against each other: 1 for a win, 0.5 for
-    a tie; for `bootstrap`."""
+    a tie; for `paired_bootstrap`."""
     found: dict[str, list[float]] = {}
     for duel in duels:
         if {duel.left, duel.right} == {a, b}:

@@ -10,10 +10,10 @@ from tui.scoring import blind
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One model's conversation on a question. ``shown`` is the name to show, ``label`` the
+    """One model's conversation on a question. ``shown_name`` is the name to show, ``label`` the
     true one; stars go to the last answer, ``id``."""
 
-    shown: str
+    shown_name: str
     label: str
     answers: tuple[Answer, ...]
 
@@ -24,7 +24,7 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class RatingItem:
     """One question with what is to be judged, in the order in which it is shown."""
 
     number: int
@@ -39,10 +39,10 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Agenda:
+class RatingQueue:
     """All questions; ``names`` are the words that give a model away (empty: not blind)."""
 
-    items: tuple[Item, ...]
+    items: tuple[RatingItem, ...]
     names: tuple[str, ...] = ()
 
     @property
@@ -50,12 +50,12 @@ class Agenda:
         """Whether names are hidden."""
         return bool(self.names)
 
-    def visible(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Text as it may be shown now."""
         return blind.redact(text, self.names) if self.is_blind else text
 
 
-def agenda(board: Board, seed: str | None = None) -> Agenda:
+def build_rating_queue(board: Board, seed: str | None = None) -> RatingQueue:
     """Every question with a complete last answer, blind where there is a ``seed``."""
     header = board.header
     models: Sequence[dict[str, object]] = header.models if header else ()
@@ -63,17 +63,17 @@ def agenda(board: Board, seed: str | None = None) -> Agenda:
     for number, question in enumerate(board.questions, 1):
         indices = list(range(len(board.models)))
         if seed is not None:
-            indices = blind.order(len(indices), question.id, seed)
+            indices = blind.shuffled_order(len(indices), question.id, seed)
         found: list[Contender] = []
         for index in indices:
             conversation = tuple(board.conversation(index, question.id))
             if conversation and conversation[-1].state == "answered":
                 label = board.models[index].label
-                shown = label if seed is None else blind.letter(len(found))
+                shown = label if seed is None else blind.letter_of(len(found))
                 found.append(Contender(shown, label, conversation))
         if found:
-            items.append(Item(number, question.id, question.category, tuple(found)))
+            items.append(RatingItem(number, question.id, question.category, tuple(found)))
     if seed is None:
-        return Agenda(tuple(items))
+        return RatingQueue(tuple(items))
     texts = [str(m.get(key, "")) for m in models for key in ("label", "name", "family")]
-    return Agenda(tuple(items), blind.names_of(texts))
+    return RatingQueue(tuple(items), blind.identifying_names(texts))

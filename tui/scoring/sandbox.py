@@ -28,16 +28,16 @@ Job = tuple[str, str, str]
 """``("regex", pattern, text)`` or ``("python", "", source)``."""
 
 
-def run(jobs: Sequence[Job], timeout_s: float = TIMEOUT_S) -> list[str]:
+def run_jobs(jobs: Sequence[Job], timeout_s: float = TIMEOUT_S) -> list[str]:
     """What became of each job: ``passed``, ``not passed``, ``timed out`` (over
     ``timeout_s`` seconds, or the child died of it), or ``broken`` (no pattern at all)."""
     outcomes: list[str] = []
     while len(outcomes) < len(jobs):
-        outcomes += _until_trouble(jobs[len(outcomes) :], timeout_s)
+        outcomes += _run_until_timeout(jobs[len(outcomes) :], timeout_s)
     return outcomes
 
 
-def _until_trouble(jobs: Sequence[Job], timeout_s: float) -> list[str]:
+def _run_until_timeout(jobs: Sequence[Job], timeout_s: float) -> list[str]:
     """Outcomes up to and including the first job that a child did not survive."""
     child = subprocess.Popen(
         [sys.executable, "-I", "-S", str(Path(__file__))],

@@ -8,11 +8,11 @@ from tui.board import Answer
 from tui.events import Judged, Rated, Voted
 from tui.scoring.dimensions import MAX_STARS
 
-CHOICES = ("left", "right", "tie", "bad", "none")
+VOTE_CHOICES = ("left", "right", "tie", "bad", "none")
 """Of a vote; ``none`` takes it back."""
 
 
-def rated(answer: int, dimension: str, stars: int) -> Rated:
+def make_rating(answer: int, dimension: str, stars: int) -> Rated:
     """The event of 1 to 5 stars for an answer; 0 takes them back.
 
     Raises:
@@ -23,14 +23,14 @@ def rated(answer: int, dimension: str, stars: int) -> Rated:
     return Rated(answer, dimension, stars)
 
 
-def voted(question: str, left: int, right: int, choice: str) -> Voted:
+def make_vote(question: str, left: int, right: int, choice: str) -> Voted:
     """The event of a vote on two answers, smaller id left, so that voting again on the same
     pair replaces the vote even where the answers changed sides.
 
     Raises:
         ValueError: no such choice, or an answer against itself.
     """
-    if choice not in CHOICES or left == right:
+    if choice not in VOTE_CHOICES or left == right:
         raise ValueError(f"vote {choice!r} on {left} and {right}")
     if left > right:
         left, right = right, left
@@ -39,14 +39,14 @@ def voted(question: str, left: int, right: int, choice: str) -> Voted:
 
 
 @dataclass(frozen=True, slots=True)
-class Stars:
+class MeanStars:
     """The mean of ``n`` ratings, None without any."""
 
     n: int
     mean: float | None
 
 
-def average(answers: Iterable[Answer], dimension: str | None = None) -> Stars:
+def average_stars(answers: Iterable[Answer], dimension: str | None = None) -> MeanStars:
     """The mean stars of answers in a dimension, or in all."""
     found = [
         stars
@@ -54,10 +54,10 @@ def average(answers: Iterable[Answer], dimension: str | None = None) -> Stars:
         for d, stars in answer.stars.items()
         if dimension in (None, d) and 1 <= stars <= MAX_STARS
     ]
-    return Stars(len(found), fmean(found) if found else None)
+    return MeanStars(len(found), fmean(found) if found else None)
 
 
-def newest(judged: Iterable[Judged]) -> list[Judged]:
+def newest_verdicts(judged: Iterable[Judged]) -> list[Judged]:
     """The last verdict of each judge on each pair."""
     found: dict[tuple[str, str, int, int], Judged] = {}
     for event in judged:
@@ -66,8 +66,8 @@ def newest(judged: Iterable[Judged]) -> list[Judged]:
     return list(found.values())
 
 
-def per_question(answers: Mapping[str, Iterable[Answer]]) -> dict[str, float]:
+def mean_stars_by_question(answers: Mapping[str, Iterable[Answer]]) -> dict[str, float]:
     """The mean stars of each question that has any; for comparing two models question by
     question."""
-    means = {question: average(found).mean for question, found in answers.items()}
+    means = {question: average_stars(found).mean for question, found in answers.items()}
     return {question: mean for question, mean in means.items() if mean is not None}

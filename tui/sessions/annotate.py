@@ -14,10 +14,10 @@ from tui.sessions.player import Player
 if TYPE_CHECKING:
     from tui.sessions.journal import Journal
 
-Judgement = ev.Rated | ev.Voted | ev.Note
+Annotation = ev.Rated | ev.Voted | ev.Note
 
 
-class Amended:
+class AnnotatedPlayer:
     """A player's events, and after them what has been said since it was opened.
 
     A judgement has no place in the recorded time: it is given as soon as the answer it is
@@ -25,12 +25,12 @@ class Amended:
     the newest word stands. The file is opened at the first one and held until `close`.
     """
 
-    def __init__(self, player: Player, path: Path, own: Path) -> None:
+    def __init__(self, player: Player, path: Path, own_folder: Path) -> None:
         """Judge what ``player`` plays of ``path``. What came with the program is copied to
-        the folder ``own`` first."""
-        self.player, self.path, self._own = player, path, own
+        the folder ``own_folder`` first."""
+        self.player, self.path, self._own_folder = player, path, own_folder
         self._journal: Journal | None = None
-        self._given: list[Event] = []
+        self._added: list[Event] = []
         self._due: list[Event] = []
         self._asked: set[int] = set()
 
@@ -39,27 +39,27 @@ class Amended:
         reset, events = self.player.drain()
         if reset:
             self._asked.clear()
-        if reset or any(isinstance(event.body, Judgement) for event in events):
-            self._due = list(self._given)
+        if reset or any(isinstance(event.body, Annotation) for event in events):
+            self._due = list(self._added)
         self._asked.update(e.body.answer for e in events if isinstance(e.body, ev.Asked))
-        now = [event for event in self._due if _subjects(event.body) <= self._asked]
+        now = [event for event in self._due if _answers_of(event.body) <= self._asked]
         self._due = [event for event in self._due if event not in now]
         return reset, events + now
 
-    def judge(self, body: Judgement) -> None:
+    def judge(self, body: Annotation) -> None:
         """Append it to the file; the next `drain` gives it.
 
         Raises:
             UserError: the file is being written by a run, damaged, or cannot be written.
         """
         if self._journal is None:
-            self.path = own_copy(self.path, self._own)
+            self.path = copy_if_bundled(self.path, self._own_folder)
             # Its import is not needed to watch.
             from tui.sessions.journal import Journal
 
             self._journal = Journal.reopen(self.path)
         event = self._journal.append(self._journal.last_us, RUN, body)
-        self._given.append(event)
+        self._added.append(event)
         self._due.append(event)
         if error := self._journal.state.error:
             raise UserError(f"not saved: {error}", "free the disk; it is tried again")
@@ -71,7 +71,7 @@ class Amended:
             self._journal = None
 
 
-def own_copy(path: Path, folder: Path) -> Path:
+def copy_if_bundled(path: Path, folder: Path) -> Path:
     """``path``, or for a session that came with the program its copy in ``folder``.
 
     Raises:
@@ -88,13 +88,13 @@ def own_copy(path: Path, folder: Path) -> Path:
         except OSError as error:
             copy.unlink(missing_ok=True)
             raise UserError(
-                f"cannot copy {path.name} to {folder}: {storage.reason(error)}",
+                f"cannot copy {path.name} to {folder}: {storage.error_text(error)}",
                 "choose another folder with --sessions DIR",
             ) from None
     return copy
 
 
-def _subjects(body: ev.Body) -> set[int]:
+def _answers_of(body: ev.Body) -> set[int]:
     """The answers a judgement is about."""
     if isinstance(body, ev.Voted):
         return {body.left, body.right}

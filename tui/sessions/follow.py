@@ -18,7 +18,7 @@ from tui.sessions.player import Player
 POLL_S = 0.1
 
 
-class Tail:
+class TailReader:
     """The growing end of a session file: gives each good line once.
 
     ``problem`` says what stands in the way of going on: a line that is not whole yet, or
@@ -31,26 +31,26 @@ class Tail:
         self._file = os.fdopen(storage.open_regular(path), "rb")
         data = self._file.read(lines.MAX_FILE)
         scanned = reader.scan(data, path.name)
-        self._waiting: list[Event] = scanned.events
-        self._seq, self._at = len(scanned.events), scanned.good
+        self._unread: list[Event] = scanned.events
+        self._seq, self._offset = len(scanned.events), scanned.good_bytes
         self.problem = scanned.problem
 
     def read(self) -> list[Event]:
         """The events that have come since the last call."""
-        found, self._waiting = self._waiting, []
+        found, self._unread = self._unread, []
         # From the last good line on, each time: a line cut short by a full disk is taken back
         # by the writer and written anew.
         try:
-            self._file.seek(self._at)
+            self._file.seek(self._offset)
             data = self._file.read(lines.MAX_LINE)
         except OSError as error:
-            self.problem = storage.reason(error)
+            self.problem = storage.error_text(error)
             return found
         self.problem = ""
         start = 0
         while end := data.find(b"\n", start) + 1:
             try:
-                event = lines.event_of(lines.row_of(data[start:end]))
+                event = lines.decode_event(lines.decode_line(data[start:end]))
                 if event.seq != self._seq:
                     raise LineError(f"numbered {event.seq} where {self._seq} is due")
                 if self._seq == 0:
@@ -63,7 +63,7 @@ class Tail:
             found.append(event)
             start = end
             self._seq += 1
-        self._at += start
+        self._offset += start
         return found
 
 
@@ -78,30 +78,30 @@ class Follower(Player):
             UserError: it cannot be read, or a newer version writes it.
         """
         super().__init__([], clock, speed=math.inf)
-        self.live = True
-        self._tail = Tail(path)
+        self.is_live = True
+        self._reader = TailReader(path)
         self._next_poll = -math.inf
         self._poll()
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether everything has been given and nobody is writing any more."""
-        return not self.live and super().ended
+        return not self.is_live and super().has_ended
 
     @property
     def next_due_s(self) -> float | None:
         """Seconds until it is worth draining again."""
         due = super().next_due_s
-        return min(POLL_S, due) if due is not None else POLL_S if self.live else None
+        return min(POLL_S, due) if due is not None else POLL_S if self.is_live else None
 
     def drain(self) -> tuple[bool, list[Event]]:
         """(whether to begin anew, the events that became due since the last call)."""
-        if self.live and self._clock() >= self._next_poll:
+        if self.is_live and self._clock() >= self._next_poll:
             self._poll()
         return super().drain()
 
     def _poll(self) -> None:
         # Asked before reading: what a writer wrote before it let go is then surely read.
-        self.live = storage.is_live(self._tail.path)
-        self.extend(self._tail.read())
+        self.is_live = storage.is_live(self._reader.path)
+        self.extend(self._reader.read())
         self._next_poll = self._clock() + POLL_S

@@ -18,8 +18,8 @@ from tui import events as ev
 from tui.events import RUN, Body, Event
 from tui.host.errors import UserError
 from tui.sessions import lines, reader, staging, storage
-from tui.sessions.compressed_copy import Packed
-from tui.sessions.lines import LineError, to_line
+from tui.sessions.compressed_copy import CompressedCopy
+from tui.sessions.lines import LineError, encode_line
 
 SYNC_S = 1.0
 RETRY_S = 5.0
@@ -28,7 +28,7 @@ CLOSE_WAIT_S = 10.0
 
 _RESERVE = 1 << 20
 """Bytes of the largest file that are kept for what is no text: how answers ended, ratings."""
-_ENDINGS = (ev.Answered, ev.Failed, ev.Cancelled, ev.End)
+_FINAL_EVENTS = (ev.Answered, ev.Failed, ev.Cancelled, ev.End)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +57,18 @@ class Journal:
         self.path = path
         self._fd, self._target = fd, target
         self._sync_s, self._retry_s = sync_s, retry_s
-        self._seq = self._good = self._crc = self._answers = self._last_us = 0
-        self._all = Packed()
+        self._seq = self._good_bytes = self._crc = self._answers = self._last_us = 0
+        self._copy = CompressedCopy()
         """The whole file: what a dying disk does not give back can still be saved elsewhere."""
         self._pending: deque[bytes] = deque()
         """The lines that the disk refused."""
         self._error = self._sync_error = self._note = ""
-        self._untidy = False
+        self._has_partial_line = False
         self._closed = self._synced = False
-        self._next_try = 0.0
+        self._retry_at = 0.0
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._keep_safe, name="journal", daemon=True)
+        self._thread = threading.Thread(target=self._sync_loop, name="journal", daemon=True)
 
     @classmethod
     def create(
@@ -90,7 +90,7 @@ class Journal:
             raise _unwritable(staged or folder, error) from None
         journal = cls(path, fd, folder / path.name if staged else None, sync_s, retry_s)
         try:
-            _, line = to_line(Event(0, 0, RUN, header))
+            _, line = encode_line(Event(0, 0, RUN, header))
             if (written := os.write(fd, line)) < len(line):
                 raise OSError(0, f"only {written} of {len(line)} bytes fit")
             os.fsync(fd)
@@ -101,8 +101,8 @@ class Journal:
             if isinstance(error, OSError):
                 raise _unwritable(path.parent, error) from None
             raise UserError(f"the session's header is too large: {error}") from None
-        journal._all.append(line)
-        journal._seq, journal._good, journal._crc = 1, len(line), crc32(line)
+        journal._copy.append(line)
+        journal._seq, journal._good_bytes, journal._crc = 1, len(line), crc32(line)
         if staged:
             journal._note = f"is on the local disk until the end, then copied to {folder}"
         journal._thread.start()
@@ -115,7 +115,7 @@ class Journal:
         Raises:
             UserError: it is being written, damaged, or cannot be written.
         """
-        local, target = staging.fetch(path)
+        local, target = staging.stage(path)
         fd = storage.open_regular(local, os.O_RDWR | os.O_APPEND)
         try:
             if not storage.lock(fd):
@@ -123,7 +123,7 @@ class Journal:
                     f"{path.name} is being written by another process",
                     "wait for its end, or follow it with `duibi replay --follow`",
                 )
-            data = reader.load(local)
+            data = reader.read_bytes(local)
             scanned = reader.scan(data, path.name)
             if scanned.verdict == "damaged" or not scanned.events:
                 raise UserError(
@@ -131,11 +131,11 @@ class Journal:
                     f"`duibi sessions repair {path.name}` saves what is whole",
                 )
             journal = cls(local, fd, target, sync_s, retry_s)
-            journal._all.append(data[: scanned.good])
-            journal._seq, journal._good = len(scanned.events), scanned.good
+            journal._copy.append(data[: scanned.good_bytes])
+            journal._seq, journal._good_bytes = len(scanned.events), scanned.good_bytes
             journal._crc, journal._answers = scanned.crc, scanned.answers
             journal._last_us = max(event.t_us for event in scanned.events)
-            journal._untidy = bool(scanned.dropped)
+            journal._has_partial_line = bool(scanned.dropped_bytes)
         except BaseException:
             os.close(fd)
             raise
@@ -170,7 +170,7 @@ class Journal:
             if self._closed:
                 raise ValueError("the journal is closed")
             event = self._append(t_us, model, body)
-        if isinstance(body, _ENDINGS):
+        if isinstance(body, _FINAL_EVENTS):
             self._wake.set()
         return event
 
@@ -178,7 +178,7 @@ class Journal:
         """End the session with totals and its checksum, and release the file. Idempotent.
 
         Without a status nothing is added: a closed session stays closed after ratings were
-        appended. What could not be saved stays in memory for `save_elsewhere`.
+        appended. What could not be saved stays in memory for `save_to`.
         """
         with self._lock:
             if not self._closed:
@@ -196,7 +196,7 @@ class Journal:
             self._finish()
         return self.state
 
-    def save_elsewhere(self, folder: Path) -> Path:
+    def save_to(self, folder: Path) -> Path:
         """Go on in another folder: write all that was said there, and switch to it.
 
         The old file stays as it is, and is not needed: its disk may be gone. Works after
@@ -214,7 +214,7 @@ class Journal:
             except OSError as error:
                 raise _unwritable(folder, error) from None
             try:
-                for piece in self._all.pieces():
+                for piece in self._copy.pieces():
                     _write_whole(fd, piece)
                 os.fsync(fd)
             except OSError as error:
@@ -222,10 +222,10 @@ class Journal:
                 path.unlink(missing_ok=True)
                 raise _unwritable(folder, error) from None
             os.close(self._fd)
-            self.path, self._fd, self._good, self._target = path, fd, self._all.size, None
+            self.path, self._fd, self._good_bytes, self._target = path, fd, self._copy.size, None
             self._pending.clear()
             self._error = self._sync_error = self._note = ""
-            self._untidy, closed = False, self._closed
+            self._has_partial_line, closed = False, self._closed
             storage.sync_folder(folder)
         if closed:
             self._finish()
@@ -233,11 +233,11 @@ class Journal:
 
     def _append(self, t_us: int, model: int, body: Body) -> Event:
         try:
-            event, line = to_line(Event(self._seq, t_us, model, body))
+            event, line = encode_line(Event(self._seq, t_us, model, body))
         except LineError as error:
             raise UserError(str(error), "shorten it: nothing else was lost") from None
         # A file that nobody can open again would lose all of it; endings have their room.
-        if isinstance(body, ev.Delta) and self._all.size + len(line) > lines.MAX_FILE - _RESERVE:
+        if isinstance(body, ev.Delta) and self._copy.size + len(line) > lines.MAX_FILE - _RESERVE:
             raise UserError(
                 f"the session is full: {lines.MAX_FILE / 1e9:.1f} GB can be read back",
                 "begin a new one with `duibi run`",
@@ -246,7 +246,7 @@ class Journal:
         self._crc = crc32(line, self._crc)
         self._answers += isinstance(body, ev.Answered)
         self._last_us = max(self._last_us, t_us)
-        self._all.append(line)
+        self._copy.append(line)
         if self._pending or not self._write(line):
             self._pending.append(line)
         return event
@@ -254,28 +254,28 @@ class Journal:
     def _write(self, line: bytes) -> bool:
         """One line into the file, wholly or not at all."""
         try:
-            self._tidy()
+            self._drop_partial_line()
             if (written := os.write(self._fd, line)) < len(line):
                 # Only the system's answer to the rest says why the first write was short.
-                self._untidy = True
+                self._has_partial_line = True
                 _write_whole(self._fd, line[written:])
-                self._untidy = False
-            self._good += len(line)
+                self._has_partial_line = False
+            self._good_bytes += len(line)
             self._synced = False
             return True
         except OSError as error:
-            self._error = storage.reason(error)
-            self._next_try = time.monotonic() + self._retry_s
+            self._error = storage.error_text(error)
+            self._retry_at = time.monotonic() + self._retry_s
             with contextlib.suppress(OSError):
-                self._tidy()
+                self._drop_partial_line()
             return False
 
-    def _tidy(self) -> None:
+    def _drop_partial_line(self) -> None:
         """Take back half a line. Until that succeeds nothing more is written: a torn tail is
         read as what it is, a line in two pieces would be damage."""
-        if self._untidy:
-            os.ftruncate(self._fd, self._good)
-            self._untidy = False
+        if self._has_partial_line:
+            os.ftruncate(self._fd, self._good_bytes)
+            self._has_partial_line = False
 
     def _flush(self) -> None:
         while self._pending:
@@ -284,14 +284,14 @@ class Journal:
             self._pending.popleft()
         self._error = ""
 
-    def _keep_safe(self) -> None:
+    def _sync_loop(self) -> None:
         """The thread: fsync each second and at the end of an answer, retry what waits."""
         while True:
             self._wake.wait(self._sync_s)
             self._wake.clear()
             with self._lock:
                 closed = self._closed
-                if self._pending and not closed and time.monotonic() >= self._next_try:
+                if self._pending and not closed and time.monotonic() >= self._retry_at:
                     self._flush()
                 due, self._synced = not self._synced, True
             if due:
@@ -311,7 +311,7 @@ class Journal:
             error = "" if os.fstat(copy).st_nlink else "the file was deleted"
         except OSError as failure:
             # The kernel reports a lost write once: later successes do not bring it back.
-            error = f"not safe on the disk: {storage.reason(failure)}"
+            error = f"not safe on the disk: {storage.error_text(failure)}"
         finally:
             os.close(copy)
         with self._lock:
@@ -326,7 +326,7 @@ class Journal:
                 try:
                     staging.deliver(self.path, self._target)
                 except OSError as error:
-                    self._note = f"stays at {self.path}: {storage.reason(error)}"
+                    self._note = f"stays at {self.path}: {storage.error_text(error)}"
                 else:
                     self._note = f"was copied to {self._target.parent}"
                     self.path = self._target
@@ -349,6 +349,6 @@ def _write_whole(fd: int, data: bytes) -> None:
 
 def _unwritable(folder: Path, error: OSError) -> UserError:
     return UserError(
-        f"cannot write a session in {folder}: {storage.reason(error)}",
+        f"cannot write a session in {folder}: {storage.error_text(error)}",
         "choose another folder with --sessions DIR",
     )

@@ -18,13 +18,13 @@ from tui.sessions.lines import SUFFIX, LineError
 
 TRASH = ".trash"
 LAST = "last"
-_HEAD = 1 << 14
-_TAIL = 1 << 12
+_HEAD_BYTES = 1 << 14
+_TAIL_BYTES = 1 << 12
 _ANSWERED = b',"answered",{"answer":'  # as the journal writes it: text in quotes escapes them
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SessionEntry:
     """A session as its first and last lines tell it.
 
     ``started`` is ISO 8601, ``verdict`` as in `reader` and ``running`` while a process
@@ -48,7 +48,7 @@ class Entry:
         return self.path.name.removesuffix(SUFFIX)
 
 
-def entries(folder: Path) -> list[Entry]:
+def entries(folder: Path) -> list[SessionEntry]:
     """The sessions of a folder, newest first; none where there is no such folder."""
     found = [entry_of(path) for path in session_files(folder)]
     return sorted(found, key=lambda entry: (entry.started, entry.path.name), reverse=True)
@@ -56,7 +56,7 @@ def entries(folder: Path) -> list[Entry]:
 
 def session_files(folder: Path) -> list[Path]:
     """Session files of a folder, and those still waiting to be copied there."""
-    places = [folder, staging.left_behind(folder)]
+    places = [folder, staging.undelivered_folder(folder)]
     found: dict[str, Path] = {}
     for place in filter(None, places):
         try:
@@ -71,29 +71,29 @@ def _is_session(item: os.DirEntry[str]) -> bool:
     return item.name.endswith(SUFFIX) and item.is_file(follow_symlinks=False)
 
 
-def entry_of(path: Path) -> Entry:
+def entry_of(path: Path) -> SessionEntry:
     """The entry of one file, whatever is in it."""
     try:
         fd = storage.open_regular(path)
     except UserError as error:
-        return Entry(path, problem=error.message)
+        return SessionEntry(path, problem=error.message)
     try:
         return _entry(path, fd)
     except OSError as error:
-        return Entry(path, problem=storage.reason(error))
+        return SessionEntry(path, problem=storage.error_text(error))
     finally:
         os.close(fd)
 
 
-def _entry(path: Path, fd: int) -> Entry:
+def _entry(path: Path, fd: int) -> SessionEntry:
     size = os.fstat(fd).st_size
     head = _first_line(fd)
     try:
-        header = reader.check_header(lines.event_of(lines.row_of(head)))
+        header = reader.check_header(lines.decode_event(lines.decode_line(head)))
     except LineError as error:
-        return Entry(path, size=size, problem=f"no session header: {error}")
+        return SessionEntry(path, size=size, problem=f"no session header: {error}")
     if header.v != ev.VERSION:
-        return Entry(path, header.started, size=size, problem=f"session format {header.v}")
+        return SessionEntry(path, header.started, size=size, problem=f"session format {header.v}")
     last, closing, torn = _ending(fd, size)
     if torn:
         verdict = "torn"
@@ -101,7 +101,7 @@ def _entry(path: Path, fd: int) -> Entry:
         verdict = "complete"
     else:
         verdict = "running" if storage.is_live(path) else "interrupted"
-    return Entry(
+    return SessionEntry(
         path,
         header.started,
         tuple(str(m.get("label") or m.get("name", "?")) for m in header.models),
@@ -115,7 +115,7 @@ def _entry(path: Path, fd: int) -> Entry:
 
 
 def _first_line(fd: int) -> bytes:
-    data = os.pread(fd, _HEAD, 0)
+    data = os.pread(fd, _HEAD_BYTES, 0)
     if b"\n" not in data:
         data = os.pread(fd, lines.MAX_LINE, 0)
     return data[: data.find(b"\n") + 1]
@@ -123,7 +123,7 @@ def _first_line(fd: int) -> bytes:
 
 def _ending(fd: int, size: int) -> tuple[Event | None, ev.End | None, bool]:
     """(last good event, the end if it was closed, whether a bad tail follows)."""
-    window = _TAIL
+    window = _TAIL_BYTES
     while True:
         start = max(0, size - window)
         rest = os.pread(fd, size - start, start).split(b"\n")
@@ -131,14 +131,14 @@ def _ending(fd: int, size: int) -> tuple[Event | None, ev.End | None, bool]:
         last: Event | None = None
         for line in reversed(rest[1:-1] if start else rest[:-1]):
             try:
-                event = lines.event_of(lines.row_of(line + b"\n"))
+                event = lines.decode_event(lines.decode_line(line + b"\n"))
             except LineError:
                 torn = True
                 continue
             last = last or event
             if isinstance(event.body, ev.End):
                 return last, event.body, torn
-            if not isinstance(event.body, reader.AFTER_THE_END):
+            if not isinstance(event.body, reader.ALLOWED_AFTER_END):
                 return last, None, torn
         if not start or window >= lines.MAX_LINE:
             return last, None, torn
@@ -164,7 +164,7 @@ def find(text: str, folder: Path) -> Path:
     Raises:
         UserError: there is none, or more than one.
     """
-    if (given := _file(text)) is not None:
+    if (given := _typed_file(text)) is not None:
         return given
     if "/" in text:
         raise UserError(f"there is no file {text}", "see `duibi sessions list`")
@@ -188,7 +188,7 @@ def find(text: str, folder: Path) -> Path:
     raise UserError(f"there is no session {text}", "see `duibi sessions list`")
 
 
-def _file(text: str) -> Path | None:
+def _typed_file(text: str) -> Path | None:
     """The file of a path as typed: too long, of an unknown user, or with a NUL is none."""
     try:
         path = Path(text).expanduser()
@@ -216,7 +216,8 @@ def trash(path: Path) -> Path:
         path.rename(gone)
     except OSError as error:
         raise UserError(
-            f"cannot delete {path.name}: {storage.reason(error)}", "check the folder's permissions"
+            f"cannot delete {path.name}: {storage.error_text(error)}",
+            "check the folder's permissions",
         ) from None
     return gone
 
@@ -226,21 +227,21 @@ def trashed(folder: Path) -> list[Path]:
     return sorted((folder / TRASH).glob(f"[0-9]*-*{SUFFIX}"), reverse=True)
 
 
-def restore(gone: Path) -> Path:
+def restore(path_in_trash: Path) -> Path:
     """Undo `trash`.
 
     Raises:
         UserError: its place is taken, or it is gone for good.
     """
-    name = re.sub(r"^\d+-", "", gone.name)
-    path = gone.parent.parent / name
+    name = re.sub(r"^\d+-", "", path_in_trash.name)
+    path = path_in_trash.parent.parent / name
     try:
-        os.link(gone, path)  # unlike a rename, never replaces what is there
-        gone.unlink()
+        os.link(path_in_trash, path)  # unlike a rename, never replaces what is there
+        path_in_trash.unlink()
     except FileExistsError:
         raise UserError(f"{path} is there already", "move it away first") from None
     except OSError as error:
-        raise UserError(f"cannot restore {name}: {storage.reason(error)}") from None
+        raise UserError(f"cannot restore {name}: {storage.error_text(error)}") from None
     return path
 
 

@@ -18,14 +18,14 @@ MAX_LINE = 16 << 20
 MAX_FILE = 1 << 30
 """Bytes of the longest file that is read: about 20 million tokens with their timing."""
 
-_TAIL = 10  # a tab, eight digits, a newline
+_CRC_BYTES = 10  # a tab, eight digits, a newline
 
 
 class LineError(ValueError):
     """A line that is not one of a session file."""
 
 
-def to_line(event: Event) -> tuple[Event, bytes]:
+def encode_line(event: Event) -> tuple[Event, bytes]:
     """The event as it will be read back, and its line.
 
     What the file cannot hold is replaced: a lone surrogate by U+FFFD, a number that is
@@ -40,35 +40,35 @@ def to_line(event: Event) -> tuple[Event, bytes]:
         text = ev.encode(event).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         body, event = text.encode(), ev.decode(text)
     except ValueError:
-        return to_line(_without_infinities(event))
-    if len(body) + _TAIL > MAX_LINE:
+        return encode_line(_without_infinities(event))
+    if len(body) + _CRC_BYTES > MAX_LINE:
         raise LineError(f"an event of {len(body)} bytes is longer than a line may be")
-    return event, seal(body)
+    return event, add_crc(body)
 
 
-def seal(body: bytes) -> bytes:
+def add_crc(body: bytes) -> bytes:
     """The line of a JSON row: the row, a tab, its CRC and a newline."""
     return b"%b\t%08x\n" % (body, crc32(body))
 
 
-def unsealed(line: bytes) -> bytes:
+def strip_crc(line: bytes) -> bytes:
     """The JSON row of a sealed line, newline included."""
-    return line[:-_TAIL]
+    return line[:-_CRC_BYTES]
 
 
-def is_sealed(line: bytes) -> bool:
+def has_valid_crc(line: bytes) -> bool:
     """Whether a line, newline included, is whole and its CRC holds."""
-    return line[-_TAIL:] == b"\t%08x\n" % crc32(line[:-_TAIL])
+    return line[-_CRC_BYTES:] == b"\t%08x\n" % crc32(line[:-_CRC_BYTES])
 
 
-def row_of(line: bytes) -> list[Any]:
+def decode_line(line: bytes) -> list[Any]:
     """The JSON array of a line, newline included.
 
     Raises:
         LineError: newline or CRC are missing or wrong, or it holds no JSON array.
     """
-    body = line[:-_TAIL]
-    if line[-_TAIL:] != b"\t%08x\n" % crc32(body):
+    body = line[:-_CRC_BYTES]
+    if line[-_CRC_BYTES:] != b"\t%08x\n" % crc32(body):
         raise LineError("the checksum does not hold")
     try:
         text = body.decode()
@@ -80,14 +80,14 @@ def row_of(line: bytes) -> list[Any]:
     return row
 
 
-def event_of(row: list[Any]) -> Event:
+def decode_event(row: list[Any]) -> Event:
     """The event of a row; a time outside 0 to 2**53 microseconds is none.
 
     Raises:
         LineError: it is no event.
     """
     try:
-        event = ev.event_of(row)
+        event = ev.decode_row(row)
     except EventError as error:
         raise LineError(str(error)) from None
     if not 0 <= event.t_us < 1 << 53:
@@ -102,11 +102,11 @@ def _finite(text: str) -> float:
     return value
 
 
-def _refuse(text: str) -> float:
+def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is no number")
 
 
-_decode = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse).raw_decode
+_decode = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).raw_decode
 
 
 def _without_infinities(event: Event) -> Event:
@@ -117,5 +117,5 @@ def _without_infinities(event: Event) -> Event:
             return [clean(item) for item in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    body = ev.body_of(event.body.kind, clean(ev.payload(event.body)))
+    body = ev.decode_body(event.body.kind, clean(ev.payload(event.body)))
     return Event(event.seq, event.t_us, event.model, body)

@@ -37,37 +37,37 @@ class Player:
         self._max_gap_us = math.inf if max_gap is None else max(0.0, max_gap * 1e6)
         self._loop = loop
         self._events: list[Event] = []
-        self._at: list[int] = []
+        self._times_us: list[int] = []
         """Times of the session, never falling."""
-        self._due: list[float] = []
+        self._play_times_us: list[float] = []
         """The same with long pauses shortened: the time that is played."""
-        self._marks: list[tuple[int, str]] = []
+        self._question_marks: list[tuple[int, str]] = []
         self._asked: dict[int, str] = {}
-        self._at_work: set[int] = set()
+        self._running: set[int] = set()
         self._marked: set[tuple[str, int]] = set()
         self._epoch = 0
-        self._given = 0
+        self._delivered = 0
         self._reset = False
         self._playing = True
         self._speed = speed
         self._anchor = (clock(), 0.0)
-        self._stop: int | None = None
+        self._stop_index: int | None = None
         self.extend(sorted(events, key=lambda event: event.t_us))
 
     @property
     def duration_us(self) -> int:
         """The time of the last event."""
-        return self._at[-1] if self._at else 0
+        return self._times_us[-1] if self._times_us else 0
 
     @property
     def position_us(self) -> int:
         """Where the replay is."""
         played = self._played()
-        i = bisect_right(self._due, played) - 1
+        i = bisect_right(self._play_times_us, played) - 1
         if i < 0:
             return 0
-        at = self._at[i] + played - self._due[i]
-        return int(at if i + 1 == len(self._at) else min(at, self._at[i + 1]))
+        at = self._times_us[i] + played - self._play_times_us[i]
+        return int(at if i + 1 == len(self._times_us) else min(at, self._times_us[i + 1]))
 
     @property
     def speed(self) -> float:
@@ -75,15 +75,15 @@ class Player:
         return self._speed
 
     @property
-    def playing(self) -> bool:
+    def is_playing(self) -> bool:
         """Whether time passes (also at the end, where nothing is left to come)."""
         return self._playing
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether everything has been given."""
         return (
-            self._given == len(self._events)
+            self._delivered == len(self._events)
             and not self._reset
             and self._target() == (len(self._events))
         )
@@ -91,18 +91,18 @@ class Player:
     @property
     def question(self) -> str | None:
         """The id of the question that was begun last at this position."""
-        i = bisect_right(self._marks, (self.position_us, "\U0010ffff")) - 1
-        return self._marks[i][1] if i >= 0 else None
+        i = bisect_right(self._question_marks, (self.position_us, "\U0010ffff")) - 1
+        return self._question_marks[i][1] if i >= 0 else None
 
     @property
     def next_due_s(self) -> float | None:
         """Seconds until there is something to drain (0: now); None: not without a key."""
         target = self._target()
-        if self._reset or self._given < target:
+        if self._reset or self._delivered < target:
             return 0.0
         if not self._playing or target == len(self._events):
             return None
-        return max(0.0, (self._due[target] - self._played()) / 1e6 / self._speed)
+        return max(0.0, (self._play_times_us[target] - self._played()) / 1e6 / self._speed)
 
     def due_within(self, seconds: float) -> int:
         """How many events become due in the next ``seconds`` at this speed."""
@@ -110,23 +110,23 @@ class Player:
         if not self._playing or math.isinf(self._speed):
             return 0
         until = self._played() + seconds * 1e6 * self._speed
-        return bisect_right(self._due, until) - target
+        return bisect_right(self._play_times_us, until) - target
 
     def drain(self) -> tuple[bool, list[Event]]:
         """(whether to begin anew, the events that became due since the last call)."""
-        if self._loop and self._playing and self._speed < math.inf and self.ended:
+        if self._loop and self._playing and self._speed < math.inf and self.has_ended:
             self.seek(0)
         target = self._target()
         reset, self._reset = self._reset, False
         if reset:
-            self._given = 0
-        due = self._events[self._given : target]
-        self._given = max(self._given, target)
+            self._delivered = 0
+        due = self._events[self._delivered : target]
+        self._delivered = max(self._delivered, target)
         return reset, due
 
     def play(self) -> None:
         """Let time pass; from the beginning if everything was played in time."""
-        if self.ended and not self._loop and self._speed < math.inf:
+        if self.has_ended and not self._loop and self._speed < math.inf:
             self.seek(0)
         self._set_anchor(self._played())
         self._playing = True
@@ -138,7 +138,7 @@ class Player:
 
     def toggle(self) -> None:
         """Pause or play; at the end, play again."""
-        if self.ended:
+        if self.has_ended:
             self.seek(0)
             self.play()
         elif self._playing:
@@ -160,53 +160,60 @@ class Player:
     def seek(self, t_us: int) -> None:
         """Go to a time; going back makes the next `drain` begin anew."""
         t_us = min(max(0, t_us), self.duration_us)
-        i = bisect_right(self._at, t_us) - 1
+        i = bisect_right(self._times_us, t_us) - 1
         if i < 0:
             return
-        played = self._due[i] + (t_us - self._at[i])
-        if i + 1 < len(self._due):
-            played = min(played, self._due[i + 1])
+        played = self._play_times_us[i] + (t_us - self._times_us[i])
+        if i + 1 < len(self._play_times_us):
+            played = min(played, self._play_times_us[i + 1])
         if self._speed == math.inf:
             # All at once would run to the end again from wherever one seeks to.
             self._speed = 1.0
         self._set_anchor(played)
-        self._reset |= self._target() < self._given
+        self._reset |= self._target() < self._delivered
 
     def step_question(self, step: int) -> str | None:
         """Go to where the next (+1) or previous (-1) question begins; its id, if there is one."""
         now = self.position_us
         if step > 0:
-            i = bisect_right(self._marks, (now, "\U0010ffff"))
+            i = bisect_right(self._question_marks, (now, "\U0010ffff"))
         else:
-            i = bisect_left(self._marks, (now - BACK_GRACE_US if self._playing else now, "")) - 1
-        if not self._marks or i >= len(self._marks):
+            i = (
+                bisect_left(
+                    self._question_marks, (now - BACK_GRACE_US if self._playing else now, "")
+                )
+                - 1
+            )
+        if not self._question_marks or i >= len(self._question_marks):
             return None
-        at, question = self._marks[max(0, i)]
+        at, question = self._question_marks[max(0, i)]
         self.seek(at)
         return question
 
     def step_token(self, step: int = 1) -> None:
         """Pause, and go on to the next token, or back to before the last one (``step`` -1)."""
-        given = max(self._given, self._target()) if not self._reset else self._target()
+        given = max(self._delivered, self._target()) if not self._reset else self._target()
         tokens = range(given, len(self._events)) if step > 0 else range(given - 1, -1, -1)
         self.pause()
         for i in tokens:
             if isinstance(self._events[i].body, ev.Delta):
                 stop = i + 1 if step > 0 else i
-                self._set_anchor(self._due[max(0, stop - 1)])
-                self._stop = stop
-                self._reset |= stop < self._given
+                self._set_anchor(self._play_times_us[max(0, stop - 1)])
+                self._stop_index = stop
+                self._reset |= stop < self._delivered
                 return
         if step < 0:
-            self._stop = given
+            self._stop_index = given
 
     def extend(self, events: Iterable[Event]) -> None:
         """Add events at the end, in the order they come."""
         for event in events:
-            at = max(event.t_us, self._at[-1] if self._at else 0)
-            gap = min(at - self._at[-1], self._max_gap_us) if self._at else 0
-            self._due.append((self._due[-1] if self._due else 0) + gap)
-            self._at.append(at)
+            at = max(event.t_us, self._times_us[-1] if self._times_us else 0)
+            gap = min(at - self._times_us[-1], self._max_gap_us) if self._times_us else 0
+            self._play_times_us.append(
+                (self._play_times_us[-1] if self._play_times_us else 0) + gap
+            )
+            self._times_us.append(at)
             self._events.append(event)
             self._mark(at, event.body)
 
@@ -220,28 +227,32 @@ class Player:
             case ev.Unloaded():
                 self._epoch += 1
             case ev.Answered() | ev.Failed() | ev.Cancelled():
-                self._at_work.discard(body.answer)
+                self._running.discard(body.answer)
             case ev.Started(answer=answer) if answer in self._asked:
                 question = self._asked[answer]
                 mark = question, self._epoch
-                back = not self._at_work and self._marks and self._marks[-1][1] != question
-                self._at_work.add(answer)
+                back = (
+                    not self._running
+                    and self._question_marks
+                    and self._question_marks[-1][1] != question
+                )
+                self._running.add(answer)
                 if back or mark not in self._marked:
                     self._marked.add(mark)
-                    self._marks.append((at, question))
+                    self._question_marks.append((at, question))
 
     def _played(self) -> float:
         moment, place = self._anchor
         if self._playing:
             passed = self._clock() - moment
             place = math.inf if self._speed == math.inf else place + passed * 1e6 * self._speed
-        return min(place, self._due[-1]) if self._due else 0.0
+        return min(place, self._play_times_us[-1]) if self._play_times_us else 0.0
 
     def _set_anchor(self, place: float) -> None:
         self._anchor = (self._clock(), place)
-        self._stop = None
+        self._stop_index = None
 
     def _target(self) -> int:
-        if self._stop is not None and not self._playing:
-            return self._stop
-        return bisect_right(self._due, self._played())
+        if self._stop_index is not None and not self._playing:
+            return self._stop_index
+        return bisect_right(self._play_times_us, self._played())

@@ -26,12 +26,12 @@ from tui.sessions.lines import LineError
 from tui.sessions.migrations import UPCASTERS, Upcaster, migrate
 
 MAX_MODELS = 64
-AFTER_THE_END = (ev.Rated, ev.Voted, ev.Judged, ev.Note)
+ALLOWED_AFTER_END = (ev.Rated, ev.Voted, ev.Judged, ev.Note)
 """What is appended to a closed session without opening it again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class RecordedSession:
     """What a session file holds. ``events`` begins with the header's event;
     ``bytes_dropped`` counts what follows the last good line."""
 
@@ -43,12 +43,12 @@ class Reading:
 
 
 @dataclass(slots=True)
-class Scan:
-    """The good prefix of a file's bytes: events, ``good`` bytes, and what stopped it
+class ScanResult:
+    """The good prefix of a file's bytes: events, ``good_bytes`` bytes, and what stopped it
     (``problem`` with the 1-based ``line``; empty where nothing did)."""
 
     events: list[Event] = field(default_factory=list)
-    good: int = 0
+    good_bytes: int = 0
     crc: int = 0
     size: int = 0
     problem: str = ""
@@ -56,9 +56,9 @@ class Scan:
     verdict: str = "torn"
 
     @property
-    def dropped(self) -> int:
+    def dropped_bytes(self) -> int:
         """Bytes after the good prefix."""
-        return self.size - self.good
+        return self.size - self.good_bytes
 
     @property
     def answers(self) -> int:
@@ -66,13 +66,13 @@ class Scan:
         return sum(isinstance(event.body, ev.Answered) for event in self.events)
 
 
-def read(path: Path, upcasters: Mapping[int, Upcaster] = UPCASTERS) -> Reading:
+def read(path: Path, upcasters: Mapping[int, Upcaster] = UPCASTERS) -> RecordedSession:
     """Read a session.
 
     Raises:
         UserError: the file cannot be read, or not even its header is whole.
     """
-    scanned = scan(load(path), path.name, upcasters)
+    scanned = scan(read_bytes(path), path.name, upcasters)
     if not scanned.events:
         raise UserError(
             f"{path.name}: line 1 holds no session header ({scanned.problem or 'empty file'})",
@@ -80,10 +80,10 @@ def read(path: Path, upcasters: Mapping[int, Upcaster] = UPCASTERS) -> Reading:
         )
     header = scanned.events[0].body
     assert isinstance(header, ev.Session)
-    return Reading(path, header, scanned.events, scanned.verdict, scanned.dropped)
+    return RecordedSession(path, header, scanned.events, scanned.verdict, scanned.dropped_bytes)
 
 
-def load(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """All bytes of a session file, at most `lines.MAX_FILE`.
 
     Raises:
@@ -94,24 +94,25 @@ def load(path: Path) -> bytes:
             return file.read(lines.MAX_FILE)
         except OSError as error:
             raise UserError(
-                f"cannot read {path}: {storage.reason(error)}", "copy it elsewhere and try again"
+                f"cannot read {path}: {storage.error_text(error)}",
+                "copy it elsewhere and try again",
             ) from None
 
 
-def scan(data: bytes, name: str, upcasters: Mapping[int, Upcaster] = UPCASTERS) -> Scan:
+def scan(data: bytes, name: str, upcasters: Mapping[int, Upcaster] = UPCASTERS) -> ScanResult:
     """The longest prefix of ``data`` that can be trusted, and the verdict.
 
     Raises:
         UserError: another major version wrote it.
     """
-    result = Scan(size=len(data))
-    with _no_collection():
+    result = ScanResult(size=len(data))
+    with _garbage_collector_paused():
         rows = _rows(data, result)
         version = _version(data, name)
         if version != ev.VERSION:
             rows = migrate(rows, version, ev.VERSION, upcasters, name)
-        _take(rows, result)
-    result.crc = crc32(memoryview(data)[: result.good])
+        _collect_events(rows, result)
+    result.crc = crc32(memoryview(data)[: result.good_bytes])
     result.verdict = _verdict(data, result)
     return result
 
@@ -130,19 +131,19 @@ def check_header(event: Event) -> ev.Session:
     listed = body.questions.get("questions", [])
     if type(listed) is not list or not all(type(q) is dict for q in listed):
         raise LineError("its questions are not a list of objects")
-    if not all(_texts(q.get("turns", [])) for q in listed):
+    if not all(_is_text_list(q.get("turns", [])) for q in listed):
         raise LineError("a question's turns are not a list of texts")
     return body
 
 
-def _texts(value: Any) -> bool:
+def _is_text_list(value: Any) -> bool:
     return type(value) is list and all(type(item) is str for item in value)
 
 
 def _version(data: bytes, name: str) -> int:
     """The major version in the header, the present one where there is no header."""
     try:
-        row = lines.row_of(data[: data.find(b"\n", 0, lines.MAX_LINE) + 1])
+        row = lines.decode_line(data[: data.find(b"\n", 0, lines.MAX_LINE) + 1])
     except LineError:
         return ev.VERSION
     payload = row[4] if len(row) == 5 and type(row[4]) is dict else {}
@@ -157,9 +158,9 @@ def _version(data: bytes, name: str) -> int:
     return version
 
 
-def _rows(data: bytes, result: Scan) -> Iterator[list[Any]]:
+def _rows(data: bytes, result: ScanResult) -> Iterator[list[Any]]:
     """The rows of the good lines; moves ``result.good`` on *before* the next is asked for."""
-    start, row_of = 0, lines.row_of
+    start, row_of = 0, lines.decode_line
     while start < len(data):
         end = data.find(b"\n", start, start + lines.MAX_LINE) + 1
         if not end:
@@ -172,11 +173,11 @@ def _rows(data: bytes, result: Scan) -> Iterator[list[Any]]:
             result.problem = str(error)
             return
         yield row
-        result.good = start = end
+        result.good_bytes = start = end
 
 
-def _take(rows: Iterator[list[Any]], result: Scan) -> None:
-    events, event_of = result.events, lines.event_of
+def _collect_events(rows: Iterator[list[Any]], result: ScanResult) -> None:
+    events, event_of = result.events, lines.decode_event
     try:
         for seq, row in enumerate(rows):
             event = event_of(row)
@@ -191,10 +192,10 @@ def _take(rows: Iterator[list[Any]], result: Scan) -> None:
         result.problem = str(error)
 
 
-def _verdict(data: bytes, result: Scan) -> str:
-    if result.dropped:
+def _verdict(data: bytes, result: ScanResult) -> str:
+    if result.dropped_bytes:
         result.line = len(result.events) + 1
-        return "damaged" if _valid_line_after(data, result.good) else "torn"
+        return "damaged" if _valid_line_after(data, result.good_bytes) else "torn"
     events = result.events
     end = next(
         (i for i in range(len(events) - 1, -1, -1) if isinstance(events[i].body, ev.End)), None
@@ -206,7 +207,7 @@ def _verdict(data: bytes, result: Scan) -> str:
     if body.events != end or (body.crc and body.crc != _crc_before(data, end)):
         result.problem, result.line = "the totals of the end do not hold", end + 1
         return "damaged"
-    closed = all(isinstance(event.body, AFTER_THE_END) for event in events[end + 1 :])
+    closed = all(isinstance(event.body, ALLOWED_AFTER_END) for event in events[end + 1 :])
     return "complete" if closed else "interrupted"
 
 
@@ -219,14 +220,14 @@ def _crc_before(data: bytes, count: int) -> str:
 
 def _valid_line_after(data: bytes, start: int) -> bool:
     while end := data.find(b"\n", start) + 1:
-        if end - start <= lines.MAX_LINE and lines.is_sealed(data[start:end]):
+        if end - start <= lines.MAX_LINE and lines.has_valid_crc(data[start:end]):
             return True
         start = end
     return False
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def _garbage_collector_paused() -> Iterator[None]:
     """Reading makes many objects and no cycles: the cyclic collector would only search."""
     if not gc.isenabled() or threading.current_thread() is not threading.main_thread():
         yield
@@ -244,7 +245,7 @@ def repair(path: Path) -> Path:
     Raises:
         UserError: nothing in it is whole, or the copy cannot be written.
     """
-    data = load(path)
+    data = read_bytes(path)
     scanned = scan(data, path.name)
     if not scanned.events:
         raise UserError(f"{path.name}: not even its header is whole", "nothing can be recovered")
@@ -252,13 +253,14 @@ def repair(path: Path) -> Path:
     try:
         _, fd = storage.create(target.parent, target.name)
         with os.fdopen(fd, "wb") as file:
-            file.write(data[: scanned.good])
+            file.write(data[: scanned.good_bytes])
             file.flush()
             os.fsync(fd)
     except FileExistsError:
         raise UserError(f"{target} is there already", "move it away first") from None
     except OSError as error:
         raise UserError(
-            f"cannot write {target}: {storage.reason(error)}", "copy the session elsewhere first"
+            f"cannot write {target}: {storage.error_text(error)}",
+            "copy the session elsewhere first",
         ) from None
     return target

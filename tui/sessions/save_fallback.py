@@ -9,7 +9,7 @@ from tui.host.errors import UserError
 from tui.sessions.journal import SaveState
 
 
-class Saving(Protocol):
+class SavableRun(Protocol):
     """What is asked of a closed run; see `tui.run.conductor.Run`."""
 
     @property
@@ -17,12 +17,12 @@ class Saving(Protocol):
         """Whether all is in the file."""
         ...
 
-    def save_elsewhere(self, folder: Path) -> Path:
+    def save_to(self, folder: Path) -> Path:
         """Write all of it in another folder."""
         ...
 
 
-def last_words(run: Saving) -> str:
+def ensure_saved(run: SavableRun) -> str:
     """One line on where the session of a closed run is; "" where it was wanted.
 
     What is not saved is written whole into the cache folder, or a new one for temporary files.
@@ -30,18 +30,18 @@ def last_words(run: Saving) -> str:
     state = run.save_state
     if state.saved:
         return f"the session {state.note}" if state.note else ""
-    for folder in (_cached, _temporary):
+    for folder in (_cache_folder, _temporary_folder):
         try:
-            path = run.save_elsewhere(folder())
+            path = run.save_to(folder())
         except (UserError, OSError):
             continue
         return f"{state.error}: the whole session is in {path}"
     return f"not everything was saved: {state.error}"
 
 
-def _cached() -> Path:
+def _cache_folder() -> Path:
     return paths.cache_dir() / "rescued"
 
 
-def _temporary() -> Path:
+def _temporary_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="duibi-"))

@@ -33,7 +33,7 @@ _SPACED = re.compile(f" ?([{_UNSPACED}]) ?")
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class SearchHit:
     """Where a text was found: the session, the question's id and the model's label ("" in
     the title or the question itself), and the place with some words around it."""
 
@@ -43,7 +43,7 @@ class Hit:
     excerpt: str
 
 
-class Index:
+class SearchIndex:
     """The index of a folder's sessions. Not for use from several threads at once."""
 
     def __init__(self, folder: Path) -> None:
@@ -91,7 +91,7 @@ class Index:
         self._db.commit()
         return len(stale)
 
-    def search(self, text: str, limit: int = 200) -> list[Hit]:
+    def search(self, text: str, limit: int = 200) -> list[SearchHit]:
         """Where all words of ``text`` stand together, the best places first."""
         words = _WORD.findall(text)
         if not words:
@@ -103,7 +103,7 @@ class Index:
             (" ".join(phrases) + "*", limit),
         )
         return [
-            Hit(Path(path), question, label, " ".join(_SPACED.sub(r"\1", excerpt).split()))
+            SearchHit(Path(path), question, label, " ".join(_SPACED.sub(r"\1", excerpt).split()))
             for path, question, label, excerpt in found
         ]
 

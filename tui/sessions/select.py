@@ -8,7 +8,7 @@ from tui.events import Event
 from tui.host.errors import UserError
 
 
-def one_question(events: Sequence[Event], question: str) -> list[Event]:
+def select_question(events: Sequence[Event], question: str) -> list[Event]:
     """The events without those of other questions' answers.
 
     Time begins where the question was first asked: what came before is there at once.
@@ -21,12 +21,12 @@ def one_question(events: Sequence[Event], question: str) -> list[Event]:
         known = list(dict.fromkeys(asked.values()))
         listed = ", ".join(known[:8]) + (", ..." if len(known) > 8 else "")
         raise UserError(f"no answer to question {question!r}", f"the session has: {listed}")
-    kept = [e for e in events if _question(e.body, asked) in (None, question)]
-    own = [e.t_us for e in kept if _question(e.body, asked) == question]
+    kept = [e for e in events if _question_of(e.body, asked) in (None, question)]
+    own = [e.t_us for e in kept if _question_of(e.body, asked) == question]
     begun = min(own)
     return [replace(e, t_us=max(0, min(e.t_us, max(own)) - begun)) for e in kept]
 
 
-def _question(body: ev.Body, asked: dict[int, str]) -> str | None:
+def _question_of(body: ev.Body, asked: dict[int, str]) -> str | None:
     answer = getattr(body, "answer", -1)
     return asked.get(answer) if isinstance(answer, int) else None

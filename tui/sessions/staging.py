@@ -24,7 +24,7 @@ def staging_folder(folder: Path) -> Path | None:
     """
     if not filesystem.is_remote(folder):
         return None
-    staged = _staged(folder)
+    staged = _staged_folder(folder)
     if filesystem.is_remote(staged.parent.parent):
         return None
     storage.make_folder(staged)
@@ -32,13 +32,13 @@ def staging_folder(folder: Path) -> Path | None:
     return staged
 
 
-def left_behind(folder: Path) -> Path | None:
+def undelivered_folder(folder: Path) -> Path | None:
     """The local folder that holds sessions not yet copied to ``folder``, if there is one."""
-    staged = _staged(folder)
+    staged = _staged_folder(folder)
     return staged if (staged / _TARGET).is_file() else None
 
 
-def fetch(path: Path) -> tuple[Path, Path | None]:
+def stage(path: Path) -> tuple[Path, Path | None]:
     """Where to append to a session, and where to copy it in the end (None: nowhere).
 
     Raises:
@@ -57,7 +57,7 @@ def fetch(path: Path) -> tuple[Path, Path | None]:
             local.chmod(0o600)
         except OSError as error:
             local.unlink(missing_ok=True)
-            raise UserError(f"cannot copy {path}: {storage.reason(error)}") from None
+            raise UserError(f"cannot copy {path}: {storage.error_text(error)}") from None
     return local, path
 
 
@@ -76,6 +76,6 @@ def deliver(local: Path, target: Path) -> None:
     local.unlink()
 
 
-def _staged(folder: Path) -> Path:
+def _staged_folder(folder: Path) -> Path:
     mark = sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
     return paths.cache_dir() / "staged" / mark

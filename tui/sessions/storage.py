@@ -29,7 +29,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"cannot make the folder {folder}: {reason(error)}",
+            f"cannot make the folder {folder}: {error_text(error)}",
             "choose another one with --sessions DIR",
         ) from None
 
@@ -113,7 +113,9 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     except FileNotFoundError:
         raise UserError(f"there is no session {path}", "see `duibi sessions list`") from None
     except OSError as error:
-        raise UserError(f"cannot open {path}: {reason(error)}", "check its permissions") from None
+        raise UserError(
+            f"cannot open {path}: {error_text(error)}", "check its permissions"
+        ) from None
     info = os.fstat(fd)
     if stat.S_ISREG(info.st_mode) and info.st_size <= MAX_FILE:
         return fd
@@ -126,6 +128,6 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     )
 
 
-def reason(error: OSError) -> str:
+def error_text(error: OSError) -> str:
     """The system's own words for an error."""
     return error.strerror or str(error)

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 
-OPEN, CLOSE = "<think>", "</think>"
-_LONGEST_START = 256
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+_MAX_LEADING = 256
 
-Visible = Callable[[str], tuple[str, str]]
+ReasoningSplitter = Callable[[str], tuple[str, str]]
 
 
-def plain(answer: str) -> tuple[str, str]:
+def without_reasoning(answer: str) -> tuple[str, str]:
     """The answer of a model that does not think aloud."""
     return "", answer
 
 
-def divider(begins_open: bool, *, complete: bool) -> Visible:
+def reasoning_splitter(begins_open: bool, *, complete: bool) -> ReasoningSplitter:
     """A function from a decoded answer to (reasoning, text).
 
     ``begins_open``: the prompt itself ended in ``<think>``, the answer starts in thought.
@@ -23,18 +23,18 @@ def divider(begins_open: bool, *, complete: bool) -> Visible:
 
     def divided(answer: str) -> tuple[str, str]:
         body = answer.lstrip()
-        if body.startswith(OPEN):
-            body = body[len(OPEN) :]
+        if body.startswith(THINK_OPEN):
+            body = body[len(THINK_OPEN) :]
         elif not begins_open:
-            unsure = not complete and OPEN.startswith(body)
+            unsure = not complete and THINK_OPEN.startswith(body)
             return "", "" if unsure else answer
-        thought, closed, text = body.partition(CLOSE)
+        thought, closed, text = body.partition(THINK_CLOSE)
         if closed:
             return thought.strip(), text.lstrip()
         if not complete:
-            if begins_open and OPEN.startswith(body):
+            if begins_open and THINK_OPEN.startswith(body):
                 return "", ""
-            thought = _without_start_of(CLOSE, thought)
+            thought = _without_start_of(THINK_CLOSE, thought)
         return thought.strip(), ""
 
     return divided
@@ -48,54 +48,54 @@ def _without_start_of(tag: str, text: str) -> str:
     return text
 
 
-class Stream:
+class ReasoningParser:
     """The same for text that arrives piece by piece, whose prompt is not known: in one pass,
     and nothing that was given is taken back."""
 
     def __init__(self) -> None:
         self._held = ""
-        self._take = self._at_start
+        self._state = self._at_start
 
     def feed(self, text: str) -> list[tuple[str, bool]]:
         """What ``text`` makes certain: pieces, and whether they are reasoning."""
         self._held += text
-        return [piece for piece in self._take() if piece[0]]
+        return [piece for piece in self._state() if piece[0]]
 
     def finish(self) -> list[tuple[str, bool]]:
         """What was held back, where the text ended."""
         held, self._held = self._held, ""
-        return [(held, self._take == self._in_thought)] if held.strip() else []
+        return [(held, self._state == self._in_thought)] if held.strip() else []
 
     def _at_start(self) -> list[tuple[str, bool]]:
         body = self._held.lstrip()
-        if body.startswith(OPEN):
-            self._held, self._take = body[len(OPEN) :], self._before_thought
-            return self._take()
-        if OPEN.startswith(body) and len(self._held) < _LONGEST_START:
+        if body.startswith(THINK_OPEN):
+            self._held, self._state = body[len(THINK_OPEN) :], self._before_thought
+            return self._state()
+        if THINK_OPEN.startswith(body) and len(self._held) < _MAX_LEADING:
             return []
-        self._take = self._in_answer
-        return self._take()
+        self._state = self._in_answer
+        return self._state()
 
     def _before_thought(self) -> list[tuple[str, bool]]:
         self._held = self._held.lstrip()
         if self._held:
-            self._take = self._in_thought
-            return self._take()
+            self._state = self._in_thought
+            return self._state()
         return []
 
     def _in_thought(self) -> list[tuple[str, bool]]:
-        thought, closed, rest = self._held.partition(CLOSE)
+        thought, closed, rest = self._held.partition(THINK_CLOSE)
         if closed:
-            self._held, self._take = rest, self._before_answer
-            return [(thought, True), *self._take()]
-        sure = _without_start_of(CLOSE, thought)
+            self._held, self._state = rest, self._before_answer
+            return [(thought, True), *self._state()]
+        sure = _without_start_of(THINK_CLOSE, thought)
         self._held = thought[len(sure) :]
         return [(sure, True)]
 
     def _before_answer(self) -> list[tuple[str, bool]]:
         self._held = self._held.lstrip()
         if self._held:
-            self._take = self._in_answer
+            self._state = self._in_answer
         return self._in_answer()
 
     def _in_answer(self) -> list[tuple[str, bool]]:

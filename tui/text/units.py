@@ -1,7 +1,13 @@
-"""Sizes and times in words, for people."""
+"""Formats bytes, durations and rates for people: short, with their unit, of steady width."""
+
+import re
+
+GIB = 1 << 30
+MIB = 1 << 20
+_TIME = re.compile(r"([0-9]{1,4}:){0,2}[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """A number of bytes in decimal units, as disks and networks count."""
     value = float(count)
     for unit in ("B", "kB", "MB"):
@@ -11,7 +17,7 @@ def size(count: int) -> str:
     return f"{value:.1f} GB" if value < 99.95 else f"{value:.0f} GB"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as ``8s``, ``2m05s`` or ``1h12m``."""
     whole = max(0, round(seconds))
     if whole < 60:
@@ -19,3 +25,44 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def format_memory(size: int) -> str:
+    """Bytes as ``412 MB`` or ``13.4 GB`` (binary: 1 GB = 2**30 bytes)."""
+    if size >= 10 * GIB:
+        return f"{size / GIB:.0f} GB"
+    if size >= GIB:
+        return f"{size / GIB:.1f} GB"
+    return f"{size / MIB:.0f} MB"
+
+
+def format_milliseconds(value: float) -> str:
+    """Milliseconds as ``412 ms``, ``3.2 s`` or ``2:05``."""
+    if value < 1000:
+        return f"{value:.0f} ms"
+    if value < 100_000:
+        return f"{value / 1000:.1f} s"
+    return format_clock(int(value * 1000))
+
+
+def format_clock(us: int) -> str:
+    """Microseconds as ``m:ss`` or ``h:mm:ss``."""
+    minutes, seconds = divmod(us // 1_000_000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def parse_clock(text: str) -> int | None:
+    """The microseconds of what `format_clock` writes, or of seconds (``83``, ``83.5``); None: of no
+    time."""
+    if not _TIME.fullmatch(text.strip()):
+        return None
+    total = 0.0
+    for part in text.strip().split(":"):
+        total = total * 60 + float(part)
+    return round(total * 1e6)
+
+
+def format_rate(per_second: float) -> str:
+    """Tokens per second as a figure without unit: ``27.1`` or ``130``."""
+    return f"{per_second:.1f}" if per_second < 100 else f"{per_second:.0f}"

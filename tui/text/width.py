@@ -8,13 +8,13 @@ import unicodedata
 _JOINING = "\u200c\u200d\ufe0e\ufe0f"
 
 
-def width_of(char: str) -> int:
+def char_width(char: str) -> int:
     """Cells of a character: 0 for one that joins the one before, 2 for a wide one."""
     if unicodedata.combining(char) or char in _JOINING:
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-def width(text: str) -> int:
+def text_width(text: str) -> int:
     """Cells of a text on one line."""
-    return len(text) if text.isascii() else sum(map(width_of, text))
+    return len(text) if text.isascii() else sum(map(char_width, text))

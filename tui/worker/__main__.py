@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 from tui.worker.process.loop import Worker
-from tui.worker.process.wire import Channel, leave
+from tui.worker.process.wire import Channel, exit_process
 
 _SWITCH_S = 0.0005
 
@@ -33,7 +33,7 @@ def main() -> None:
     except BaseException:
         # With these libraries the interpreter takes a second to end, which a pane would wait.
         traceback.print_exc()
-        leave(1)
+        exit_process(1)
 
 
 if __name__ == "__main__":

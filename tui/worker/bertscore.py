@@ -23,11 +23,11 @@ MAX_TOKENS = 512
 """Of each text, or what the encoder takes: the rest is not compared."""
 
 
-Embedded = tuple[torch.Tensor, torch.Tensor]
+TokenEmbeddings = tuple[torch.Tensor, torch.Tensor]
 """A text's tokens in context, (n, d) with rows of length 1, and which count, (n,) bool."""
 
 
-def f1(answer: Embedded, reference: Embedded) -> float:
+def f1(answer: TokenEmbeddings, reference: TokenEmbeddings) -> float:
     """F1 of two texts; 0 where one has no token that counts."""
     if not answer[1].any() or not reference[1].any():
         return 0.0
@@ -37,7 +37,7 @@ def f1(answer: Embedded, reference: Embedded) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
 
 
-def usual_layer(layers: int) -> int:
+def default_layer(layers: int) -> int:
     """Three quarters up: about where the paper's authors found the best one (8 or 9 of 12)."""
     return max(1, round(0.75 * layers))
 
@@ -46,7 +46,7 @@ class Encoder:
     """An encoder with its tokenizer, loaded from a folder and from nowhere else."""
 
     def __init__(self, folder: Path, layer: int) -> None:
-        """``layer`` counts from 1; 0 takes `usual_layer`.
+        """``layer`` counts from 1; 0 takes `default_layer`.
 
         Raises:
             ValueError: it has no such layer, or is no encoder.
@@ -55,24 +55,24 @@ class Encoder:
         from transformers import AutoModel, AutoTokenizer
 
         here = {"local_files_only": True, "trust_remote_code": False}
-        self._tokens = AutoTokenizer.from_pretrained(str(folder), **here)
+        self._tokenizer = AutoTokenizer.from_pretrained(str(folder), **here)
         self._model = AutoModel.from_pretrained(str(folder), dtype=torch.float32, **here).eval()
         config = self._model.config
         if getattr(config, "is_encoder_decoder", False):
             raise ValueError("it is no encoder alone")
         layers = int(config.num_hidden_layers)
-        self.layer = layer or usual_layer(layers)
+        self.layer = layer or default_layer(layers)
         if self.layer > layers:
             raise ValueError(f"it has {layers} layers, not {self.layer}")
         room = int(getattr(config, "max_position_embeddings", MAX_TOKENS))
-        self._most = min(MAX_TOKENS, room, self._tokens.model_max_length)
+        self._max_tokens = min(MAX_TOKENS, room, self._tokenizer.model_max_length)
 
-    def embed(self, text: str) -> Embedded:
+    def embed(self, text: str) -> TokenEmbeddings:
         """The tokens of a text; special ones do not count."""
-        found = self._tokens(
+        found = self._tokenizer(
             text,
             truncation=True,
-            max_length=self._most,
+            max_length=self._max_tokens,
             return_special_tokens_mask=True,
             return_tensors="pt",
         )
@@ -84,7 +84,7 @@ class Encoder:
 
 def scores(encoder: Encoder, pairs: Sequence[tuple[str, str]]) -> list[float]:
     """F1 of each (answer, reference); a reference of several answers is embedded once."""
-    known: dict[str, Embedded] = {}
+    known: dict[str, TokenEmbeddings] = {}
     found = []
     for answer, reference in pairs:
         if reference not in known:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tui.worker.load.families.base import Checkpoint, CheckpointError, Turn
-from tui.worker.load.loader import Folder, open_folder, open_weights, open_words
+from tui.worker.load.loader import CheckpointFolder, open_chat_format, open_folder, open_weights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _refused(message: str) -> CheckpointError:
+def _unsupported(message: str) -> CheckpointError:
     return CheckpointError("unsupported", message)
 
 
@@ -62,30 +62,30 @@ def _rows(text: str) -> list[Any]:
     except (ValueError, RecursionError):
         rows = None
     if not isinstance(rows, list):
-        raise _refused("standard input is not a JSON list")
+        raise _unsupported("standard input is not a JSON list")
     return rows
 
 
 def _ids(row: Any, limit: int | None = None) -> list[int]:
     if not isinstance(row, list) or not all(type(n) is int and n >= 0 for n in row):
-        raise _refused("a row is not a list of token ids")
+        raise _unsupported("a row is not a list of token ids")
     if limit is not None and (not row or max(row) >= limit):
-        raise _refused(f"a row is empty or has an id above the vocabulary of {limit}")
+        raise _unsupported(f"a row is empty or has an id above the vocabulary of {limit}")
     return row
 
 
-def _turns(row: Any) -> list[Turn]:
+def _parse_messages(row: Any) -> list[Turn]:
     match row:
         case [*messages] if all(isinstance(m, dict) for m in messages):
             pairs = [(m.get("role"), m.get("content")) for m in messages]
         case _:
-            raise _refused("a row is not a list of messages")
+            raise _unsupported("a row is not a list of messages")
     if not all(isinstance(role, str) and isinstance(text, str) for role, text in pairs):
-        raise _refused("a message needs role and content as text")
+        raise _unsupported("a message needs role and content as text")
     return pairs
 
 
-def _within(folder: Folder, tokens: int) -> None:
+def _check_context(folder: CheckpointFolder, tokens: int) -> None:
     context = folder.architecture.context
     if tokens > context:
         raise CheckpointError(
@@ -95,51 +95,51 @@ def _within(folder: Folder, tokens: int) -> None:
         )
 
 
-def _logits(given: argparse.Namespace, rows: list[Any]) -> list[Any]:
-    folder = open_folder(given.path)
+def _logits(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
+    folder = open_folder(options.path)
     for row in rows:
-        _within(folder, len(_ids(row, folder.architecture.vocab)))
+        _check_context(folder, len(_ids(row, folder.architecture.vocab)))
     import torch
 
-    _, model = open_weights(given.path, given.dtype)
+    _, model = open_weights(options.path, options.dtype)
     with torch.inference_mode():
         return [model(torch.tensor([row])).logits[0].float().tolist() for row in rows]
 
 
-def _greedy(given: argparse.Namespace, rows: list[Any]) -> list[Any]:
-    folder = open_folder(given.path)
+def _greedy(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
+    folder = open_folder(options.path)
     for row in rows:
         # The context bounds what is given; no stop is applied to what is made of it.
-        _within(folder, len(_ids(row, folder.architecture.vocab)))
+        _check_context(folder, len(_ids(row, folder.architecture.vocab)))
     import torch
 
-    from tui.worker.decode.generate import Ready, tokens
-    from tui.worker.decode.sampler import Sampling
+    from tui.worker.decode.generate import LoadedModel, generate_ids
+    from tui.worker.decode.sampler import SamplingParams
     from tui.worker.process.control import Control
 
-    _, model = open_weights(given.path, given.dtype)
-    sampling = Sampling(greedy=True, repetition_penalty=given.repetition_penalty)
-    # The folder may hold no tokenizer; `tokens` goes from ids to ids and uses none.
-    ready = Ready(cast(Checkpoint, None), model)
+    _, model = open_weights(options.path, options.dtype)
+    sampling = SamplingParams(greedy=True, repetition_penalty=options.repetition_penalty)
+    # The folder may hold no tokenizer; `generate_ids` goes from ids to ids and uses none.
+    ready = LoadedModel(cast(Checkpoint, None), model)
     with torch.inference_mode():
-        return [list(tokens(ready, row, sampling, given.new, Control())) for row in rows]
+        return [list(generate_ids(ready, row, sampling, options.new, Control())) for row in rows]
 
 
-def _encode(given: argparse.Namespace, rows: list[Any]) -> list[Any]:
+def _encode(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
     if not all(isinstance(row, str) for row in rows):
-        raise _refused("a row is not a text")
-    codec = open_words(given.path).codec
+        raise _unsupported("a row is not a text")
+    codec = open_chat_format(options.path).tokenizer
     return [codec.encode(row) for row in rows]
 
 
-def _decode(given: argparse.Namespace, rows: list[Any]) -> list[Any]:
-    codec = open_words(given.path).codec
+def _decode(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
+    codec = open_chat_format(options.path).tokenizer
     return [codec.decode(_ids(row)) for row in rows]
 
 
-def _chat(given: argparse.Namespace, rows: list[Any]) -> list[Any]:
-    codec = open_words(given.path).codec
-    return [codec.chat(_turns(row)).ids for row in rows]
+def _chat(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
+    codec = open_chat_format(options.path).tokenizer
+    return [codec.encode_chat(_parse_messages(row)).ids for row in rows]
 
 
 _VERBS: dict[str, Callable[[argparse.Namespace, list[Any]], list[Any]]] = {

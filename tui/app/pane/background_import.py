@@ -5,18 +5,18 @@ import threading
 from types import ModuleType
 
 
-class Later:
-    """A module that is there some time after `begin` was called."""
+class BackgroundImport:
+    """A module that is there some time after `start` was called."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._module: ModuleType | None = None
-        self._begun = False
+        self._is_started = False
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Begin to import it, once."""
-        if not self._begun:
-            self._begun = True
+        if not self._is_started:
+            self._is_started = True
             threading.Thread(target=self._import, name=self._name, daemon=True).start()
 
     @property

@@ -7,28 +7,28 @@ does work for what is new alone, so a token costs the same however long the answ
 
 from bisect import bisect_right
 
-from tui.app.pane.background_import import Later
-from tui.app.pane.wrapping import Wrapped
-from tui.app.style.appearance import Look, Piece
-from tui.app.style.figures import bar
-from tui.board import Answer, Board, Model, tail
+from tui.app.pane.background_import import BackgroundImport
+from tui.app.pane.wrapping import WrappedText
+from tui.app.style.appearance import Appearance, StyledText
+from tui.app.style.bars import progress_bar
+from tui.board import Answer, Board, Model, last_characters
 from tui.events import Failed, Load
-from tui.scoring.dimensions import shown_name
+from tui.scoring.dimensions import dimension_name
 from tui.text.sanitise import clean, one_line
 
-Row = list[Piece]
+StyledRow = list[StyledText]
 
-MARKDOWN = Later("tui.app.pane.markdown")
-_NOTES = 2
+MARKDOWN = BackgroundImport("tui.app.pane.markdown")
+_MAX_NOTES = 2
 """So many of the newest remarks on a model are shown: the repetitions of one request."""
 
 
-class Section:
+class TextSection:
     """Wrapped text with a style and a prefix on its first and its other rows."""
 
     def __init__(self, width: int, style: str, first: str = "", rest: str = "") -> None:
         self.style, self.first, self.rest = style, first, rest
-        self._wrapped = Wrapped(width - len(rest))
+        self._wrapped = WrappedText(width - len(rest))
         self._shown = 0
 
     def __len__(self) -> int:
@@ -47,63 +47,63 @@ class Section:
         self._shown = next(filled, min(before, changed) - 1) + 1
         return min(changed, before)
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> StyledRow:
         """The row at an index below ``len``."""
         if index == self._shown:
             return []
         return [((self.rest if index else self.first) + self._wrapped.rows[index], self.style)]
 
 
-class Finished:
+class FixedRows:
     """Rows that do not change any more, and a gap."""
 
-    def __init__(self, rows: list[Row]) -> None:
+    def __init__(self, rows: list[StyledRow]) -> None:
         self._rows = rows
 
     def __len__(self) -> int:
         return len(self._rows) + 1
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> StyledRow:
         """The row at an index below ``len``."""
         return self._rows[index] if index < len(self._rows) else []
 
 
-class Block:
+class TurnBlock:
     """One turn: prompt, reasoning, answer, and how it stands."""
 
-    def __init__(self, answer: Answer, model: Model, width: int, look: Look) -> None:
-        self.answer, self._look, self._width = answer, look, width
+    def __init__(self, answer: Answer, model: Model, width: int, appearance: Appearance) -> None:
+        self.answer, self._appearance, self._width = answer, appearance, width
         self._waiting = "pane.paste" if model.engine == "pasted" else "pane.queued"
         self._shown = self._thought = 0
         self._mark: tuple[object, ...] = ()
         self._is_laid_out = False
-        self.prompt = Section(width, "accent", "› ", "  ")
+        self.prompt = TextSection(width, "accent", "› ", "  ")
         self.prompt.append(answer.prompt)
-        self.reasoning = Section(width, "muted", "┊ ", "┊ ")
-        self.text: Section | Finished = Section(width, "text")
-        self.closing: list[Row] = []
+        self.reasoning = TextSection(width, "muted", "┊ ", "┊ ")
+        self.text: TextSection | FixedRows = TextSection(width, "text")
+        self.closing: list[StyledRow] = []
 
     def continues(self, answer: Answer) -> bool:
         """Whether ``answer`` is what this block shows, only further on."""
         return (
             answer.id == self.answer.id
-            and answer.shown >= self._shown
-            and answer.thought >= self._thought
+            and answer.text_length >= self._shown
+            and answer.reasoning_length >= self._thought
             and answer.prompt == self.answer.prompt
         )
 
-    def update(self, answer: Answer, may_move: bool) -> int | None:
+    def update(self, answer: Answer, may_reflow: bool) -> int | None:
         """Take in what is new; returns the first row that changed, None if none did.
-        ``may_move``: nobody reads in the middle, rows may come to lie elsewhere."""
+        ``may_reflow``: nobody reads in the middle, rows may come to lie elsewhere."""
         self.answer = answer
         changed: list[int] = []
-        if new := tail(answer.reasoning, answer.thought - self._thought):
-            self._thought = answer.thought
+        if new := last_characters(answer.reasoning, answer.reasoning_length - self._thought):
+            self._thought = answer.reasoning_length
             changed.append(len(self.prompt) + self.reasoning.append(new))
-        new = tail(answer.chunks, answer.shown - self._shown)
-        if new and isinstance(self.text, Section):
-            MARKDOWN.begin()
-            self._shown = answer.shown
+        new = last_characters(answer.chunks, answer.text_length - self._shown)
+        if new and isinstance(self.text, TextSection):
+            MARKDOWN.start()
+            self._shown = answer.text_length
             at = self.text.append(new)
             changed.append(len(self.prompt) + len(self.reasoning) + at)
         stars = tuple(answer.stars.items())
@@ -112,16 +112,16 @@ class Block:
             self._mark = mark
             self.closing = self._closing_rows()
             changed.append(len(self) - len(self.closing))
-        if may_move and self.is_rough and self._smooth():
+        if may_reflow and self.is_unformatted and self._lay_out():
             changed.append(len(self.prompt) + len(self.reasoning))
         return min(changed) if changed else None
 
     @property
-    def is_rough(self) -> bool:
+    def is_unformatted(self) -> bool:
         """Whether it is finished and may yet be laid out as Markdown."""
         return self.answer.state == "answered" and self._shown > 0 and not self._is_laid_out
 
-    def _smooth(self) -> bool:
+    def _lay_out(self) -> bool:
         """Lay a finished answer out, if that can be done now; whether rows changed."""
         if MARKDOWN.module is None:
             return False
@@ -129,13 +129,13 @@ class Block:
         rows = MARKDOWN.module.rows(clean(self.answer.text), self._width)
         if rows is None:
             return False
-        self.text = Finished(rows)
+        self.text = FixedRows(rows)
         return True
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.reasoning) + len(self.text) + len(self.closing)
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> StyledRow:
         """The row at an index below ``len``."""
         for section in (self.prompt, self.reasoning, self.text):
             if index < len(section):
@@ -143,8 +143,8 @@ class Block:
             index -= len(section)
         return self.closing[index]
 
-    def _closing_rows(self) -> list[Row]:
-        say, answer, rows = self._look.say, self.answer, _Rows(self._width)
+    def _closing_rows(self) -> list[StyledRow]:
+        say, answer, rows = self._appearance.say, self.answer, _RowBuilder(self._width)
         if answer.started and answer.started.dropped_turns:
             rows.add(say("pane.dropped_turns", count=answer.started.dropped_turns), "muted")
         if answer.state == "queued":
@@ -152,7 +152,7 @@ class Block:
         elif answer.state == "cancelled":
             rows.add(say("pane.cancelled"), "warn")
         elif answer.failure is not None:
-            rows.failure(answer.failure, self._look)
+            rows.add_failure(answer.failure, self._appearance)
         elif answer.figures is not None:
             if answer.figures.finish == "length":
                 rows.add(say("pane.length"), "warn")
@@ -161,51 +161,51 @@ class Block:
         for note in answer.notes:
             if note.source != "person":
                 rows.add(note.text, "muted")
-        if answer.remark:
-            rows.add(f"✎ {answer.remark}", "accent")
+        if answer.person_note:
+            rows.add(f"✎ {answer.person_note}", "accent")
         if answer.stars:
-            names = {id_: shown_name(id_, say.language) for id_ in answer.stars}
+            names = {id_: dimension_name(id_, say.language) for id_ in answer.stars}
             given = [f"{one_line(names[id_])} {'★' * n}" for id_, n in answer.stars.items()]
             rows.add("  ".join(given), "warn")
-        return [*rows.made, []] if rows.made else []
+        return [*rows.rows, []] if rows.rows else []
 
 
-class _Rows:
+class _RowBuilder:
     def __init__(self, width: int) -> None:
         self.width = width
-        self.made: list[Row] = []
+        self.rows: list[StyledRow] = []
 
     def add(self, text: str, style: str) -> None:
-        self.made += [[(row, style)] for row in Wrapped(self.width, clean(text)).rows]
+        self.rows += [[(row, style)] for row in WrappedText(self.width, clean(text)).rows]
 
-    def failure(self, failed: Failed, look: Look) -> None:
-        self.add(f"✗ {one_line(look.say.failure(failed.cause, failed.message))}", "bad")
+    def add_failure(self, failed: Failed, appearance: Appearance) -> None:
+        self.add(f"✗ {one_line(appearance.say.failure(failed.cause, failed.message))}", "bad")
         if failed.next_step:
             self.add(f"→ {one_line(failed.next_step)}", "muted")
 
-    def loading(self, load: Load, look: Look) -> None:
-        stage = one_line(look.say.word("stage", load.stage))
-        self.add(look.say("pane.loading", stage=stage), "muted")
+    def add_loading(self, load: Load, appearance: Appearance) -> None:
+        stage = one_line(appearance.say.word("stage", load.stage))
+        self.add(appearance.say("pane.loading", stage=stage), "muted")
         if load.total > 0:
             width = min(40, self.width - 8)
-            filled, empty = bar(load.done / load.total, width)
+            filled, empty = progress_bar(load.done / load.total, width)
             percent = min(100, load.done * 100 // load.total)
-            self.made.append([(f"{filled}{empty} {percent:>3} %", "accent")])
+            self.rows.append([(f"{filled}{empty} {percent:>3} %", "accent")])
 
 
 class Conversation:
     """What one model said under one question, as rows of ``width`` cells."""
 
-    def __init__(self, width: int, look: Look, hint: str) -> None:
-        self.width, self._look, self._hint = width, look, hint
-        self._blocks: list[Block] = []
+    def __init__(self, width: int, appearance: Appearance, hint: str) -> None:
+        self.width, self._appearance, self._hint = width, appearance, hint
+        self._blocks: list[TurnBlock] = []
         self._ends: list[int] = []
-        self._closing: list[Row] = []
+        self._closing: list[StyledRow] = []
 
     def __len__(self) -> int:
         return (self._ends[-1] if self._ends else 0) + len(self._closing)
 
-    def row(self, index: int) -> Row:
+    def row(self, index: int) -> StyledRow:
         """The row at an index below ``len``."""
         block = bisect_right(self._ends, index)
         start = self._ends[block - 1] if block else 0
@@ -214,22 +214,22 @@ class Conversation:
         return self._closing[index - start]
 
     @property
-    def is_rough(self) -> bool:
+    def has_unformatted(self) -> bool:
         """Whether an answer waits to be laid out."""
-        return any(block.is_rough for block in self._blocks)
+        return any(block.is_unformatted for block in self._blocks)
 
-    def update(self, board: Board, model: Model, question: str, may_move: bool) -> int | None:
+    def update(self, board: Board, model: Model, question: str, may_reflow: bool) -> int | None:
         """Take in what the board has; the first row that changed, None if none did.
-        ``may_move``: finished answers may be laid out anew."""
+        ``may_reflow``: finished answers may be laid out anew."""
         answers = board.conversation(model.index, question)
         changed: list[int] = []
         for index, answer in enumerate(answers):
             start = self._ends[index - 1] if index else 0
             if index == len(self._blocks) or not self._blocks[index].continues(answer):
                 del self._blocks[index:], self._ends[index:]
-                self._blocks.append(Block(answer, model, self.width, self._look))
+                self._blocks.append(TurnBlock(answer, model, self.width, self._appearance))
                 changed.append(start)
-            at = self._blocks[index].update(answer, may_move)
+            at = self._blocks[index].update(answer, may_reflow)
             if at is not None:
                 changed.append(start + at)
             self._ends[index : index + 1] = [start + len(self._blocks[index])]
@@ -242,12 +242,12 @@ class Conversation:
             changed.append(len(self) - len(closing))
         return min(changed) if changed else None
 
-    def _model_rows(self, model: Model, answers: bool) -> list[Row]:
-        say, rows = self._look.say, _Rows(self.width)
+    def _model_rows(self, model: Model, answers: bool) -> list[StyledRow]:
+        say, rows = self._appearance.say, _RowBuilder(self.width)
         if model.state == "failed" and model.failure is not None:
-            rows.failure(model.failure, self._look)
+            rows.add_failure(model.failure, self._appearance)
         elif model.state == "loading" and model.load is not None:
-            rows.loading(model.load, self._look)
+            rows.add_loading(model.load, self._appearance)
         elif model.state == "waiting":
             rows.add(say("pane.waiting"), "muted")
         else:
@@ -255,18 +255,18 @@ class Conversation:
                 rows.add(f"· {one_line(note)}", "muted")
             if not answers:
                 rows.add(self._hint, "muted")
-        for noted in model.notes[-_NOTES:]:
+        for noted in model.notes[-_MAX_NOTES:]:
             rows.add(f"· {one_line(noted.text)}", "muted")
-        return rows.made
+        return rows.rows
 
 
-def loading(model: Model, look: Look) -> str:
+def loading_text(model: Model, appearance: Appearance) -> str:
     """Where the loading of a model is, in words."""
     load = model.load
     if load is None:
-        return look.say("state.loading")
-    stage = one_line(look.say.word("stage", load.stage))
+        return appearance.say("state.loading")
+    stage = one_line(appearance.say.word("stage", load.stage))
     if load.total <= 0:
-        return look.say("pane.loading", stage=stage)
+        return appearance.say("pane.loading", stage=stage)
     percent = min(100, load.done * 100 // load.total)
-    return look.say("pane.loading_percent", stage=stage, percent=percent)
+    return appearance.say("pane.loading_percent", stage=stage, percent=percent)

@@ -2,12 +2,12 @@
 
 from rich.cells import cell_len
 
-from tui.app.pane.conversation import loading
+from tui.app.pane.conversation import loading_text
 from tui.app.pane.wrapping import clip
-from tui.app.style.appearance import Look, Piece
-from tui.app.style.figures import milliseconds, rate
+from tui.app.style.appearance import Appearance, StyledText
 from tui.board import Answer, Board, Model
 from tui.text.sanitise import one_line
+from tui.text.units import format_milliseconds, format_rate
 
 _STATE_STYLE = {
     "decoding": "good",
@@ -25,32 +25,32 @@ def shown_answer(board: Board, model: int, question: str) -> Answer | None:
     return conversation[-1] if conversation else None
 
 
-def state_of(model: Model, answer: Answer | None) -> str:
+def pane_state(model: Model, answer: Answer | None) -> str:
     """How a pane stands: the answer's state, or the model's where it matters more."""
     if model.state == "failed" or (model.state != "ready" and (not answer or answer.is_open)):
         return model.state
     return answer.state if answer else "ready"
 
 
-def state_words(board: Board, model: Model, answer: Answer | None, look: Look) -> str:
+def state_text(board: Board, model: Model, answer: Answer | None, appearance: Appearance) -> str:
     """The state in words, with what it works on where that is another question."""
-    state = state_of(model, answer)
+    state = pane_state(model, answer)
     if state == "loading":
-        return loading(model, look)
+        return loading_text(model, appearance)
     if state == "prefill" and answer and answer.started_us is not None:
-        waited = milliseconds((board.now_us - answer.started_us) / 1000)
-        return look.say("state.prefill_for", time=waited)
+        waited = format_milliseconds((board.now_us - answer.started_us) / 1000)
+        return appearance.say("state.prefill_for", time=waited)
     if state == "queued" and model.engine == "pasted":
-        return look.say("state.paste")
-    at_work = board.current(model.index)
+        return appearance.say("state.paste")
+    at_work = board.current_answer(model.index)
     if state in ("ready", "answered", "cancelled") and at_work and at_work.is_open:
         ids = [question.id for question in board.questions]
         if at_work.question in ids and (not answer or at_work.id != answer.id):
-            return look.say("state.elsewhere", number=ids.index(at_work.question) + 1)
-    return look.say(f"state.{state}")
+            return appearance.say("state.elsewhere", number=ids.index(at_work.question) + 1)
+    return appearance.say(f"state.{state}")
 
 
-def figures(model: Model, answer: Answer | None, look: Look) -> str:
+def speed_text(model: Model, answer: Answer | None, appearance: Appearance) -> str:
     """TTFT and speed of an answer, as far as they are known; ``~`` before a speed says that
     its tokens are estimated, as those of a service are until it has told their number."""
     if answer is None:
@@ -60,24 +60,26 @@ def figures(model: Model, answer: Answer | None, look: Look) -> str:
     if ttft is None:
         return ""
     if speed is None:
-        return look.say("pane.ttft", ttft=milliseconds(ttft))
+        return appearance.say("pane.ttft", ttft=format_milliseconds(ttft))
     known = answer.figures or answer.started
     name = "pane.ttft_speed_batch" if known and known.batch > 1 else "pane.ttft_speed"
-    told = ("~" if is_guess else "") + rate(speed)
-    return look.say(name, ttft=milliseconds(ttft), speed=told, rows=known.batch if known else 1)
+    told = ("~" if is_guess else "") + format_rate(speed)
+    return appearance.say(
+        name, ttft=format_milliseconds(ttft), speed=told, rows=known.batch if known else 1
+    )
 
 
-def header(
-    board: Board, model: Model, question: str, look: Look, width: int, search: str = ""
-) -> list[Piece]:
+def pane_header(
+    board: Board, model: Model, question: str, appearance: Appearance, width: int, search: str = ""
+) -> list[StyledText]:
     """The pieces of a pane's header; label and figures stay, the state is what is cut.
     ``search``: what is searched, in the place of the figures."""
     answer = shown_answer(board, model.index, question)
-    state = state_of(model, answer)
-    right = clip(one_line(search), width // 2) or figures(model, answer, look)
+    state = pane_state(model, answer)
+    right = clip(one_line(search), width // 2) or speed_text(model, answer, appearance)
     label = clip(one_line(model.label), max(8, width - cell_len(right) - 4))
     room = width - cell_len(label) - cell_len(right) - 5
-    words = clip(one_line(state_words(board, model, answer, look)), room)
+    words = clip(one_line(state_text(board, model, answer, appearance)), room)
     gap = width - cell_len(label) - cell_len(words) - cell_len(right) - 4
     return [
         (" ", ""),

@@ -13,11 +13,11 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.theme import Theme
 
-from tui.app.style.appearance import Piece
+from tui.app.style.appearance import StyledText
 
 MAX_CHARACTERS = 40_000
 _ROLES = ("text", "muted", "accent", "good", "warn", "bad")
-_FIRST = 200
+_FIRST_ROLE_COLOUR = 200
 """Number of the colour that stands for the first role."""
 _STYLES = {
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), "bold accent"),
@@ -29,7 +29,7 @@ _STYLES = {
     "code": "warn",
     "table.header": "bold",
 }
-_CODE = {1: "bad", 2: "good", 3: "warn", 4: "accent", 5: "accent", 6: "accent"}
+_ANSI_ROLES = {1: "bad", 2: "good", 3: "warn", 4: "accent", 5: "accent", 6: "accent"}
 """What colours of the terminal's sixteen stand for in highlighted code."""
 
 
@@ -45,7 +45,7 @@ class _Document(Markdown):
     elements = {**Markdown.elements, "heading_open": _Heading}  # noqa: RUF012
 
 
-def rows(text: str, width: int) -> list[list[Piece]] | None:
+def rows(text: str, width: int) -> list[list[StyledText]] | None:
     """Rows of ``width`` cells of a text without control characters; None where it is too
     long, or too deeply nested, to be laid out."""
     if len(text) > MAX_CHARACTERS:
@@ -54,7 +54,7 @@ def rows(text: str, width: int) -> list[list[Piece]] | None:
         width=width,
         color_system="256",
         force_terminal=True,
-        theme=Theme({f"markdown.{name}": _marked(names) for name, names in _STYLES.items()}),
+        theme=Theme({f"markdown.{name}": _role_style(names) for name, names in _STYLES.items()}),
         legacy_windows=False,
         _environ={},
     )
@@ -71,29 +71,29 @@ def rows(text: str, width: int) -> list[list[Piece]] | None:
     return found
 
 
-def _marked(names: str) -> Style:
+def _role_style(names: str) -> Style:
     """A style in which a role is the number of a colour."""
     words = [
-        f"color({_FIRST + _ROLES.index(name)})" if name in _ROLES else name
+        f"color({_FIRST_ROLE_COLOUR + _ROLES.index(name)})" if name in _ROLES else name
         for name in names.split()
     ]
     return Style.parse(" ".join(words) or "none")
 
 
-def _pieces(line: Iterable[Segment]) -> list[Piece]:
-    return [(text, _names(style)) for text, style, control in line if text and not control]
+def _pieces(line: Iterable[Segment]) -> list[StyledText]:
+    return [(text, _style_names(style)) for text, style, control in line if text and not control]
 
 
-def _names(style: Style | None) -> str:
+def _style_names(style: Style | None) -> str:
     """The names that a style of the layout stands for."""
     if style is None:
         return "text"
     number = style.color.number if style.color is not None else None
     role = "text"
-    if number is not None and _FIRST <= number < _FIRST + len(_ROLES):
-        role = _ROLES[number - _FIRST]
+    if number is not None and _FIRST_ROLE_COLOUR <= number < _FIRST_ROLE_COLOUR + len(_ROLES):
+        role = _ROLES[number - _FIRST_ROLE_COLOUR]
     elif number is not None and number < 16:
-        role = "muted" if number == 8 else _CODE.get(number % 8, "text")
+        role = "muted" if number == 8 else _ANSI_ROLES.get(number % 8, "text")
     names = [role]
     names += [name for name in ("bold", "italic", "underline") if getattr(style, name)]
     return " ".join(names)

@@ -8,41 +8,41 @@ the same however long the answer is.
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
-from tui.app.style.appearance import Piece
+from tui.app.style.appearance import StyledText
 
-Span = tuple[int, int]
+CharRange = tuple[int, int]
 """Characters of a row, from and to."""
 
-_NOT_TEXT = frozenset("›┊│┃─━┏┓┗┛┡┩├┤└┘┌┐┬┴┼╇╋┳┻╷╵╶╴ \t\n\u3000\xa0")
-_MARKED = "reverse"
-_CURRENT = "cursor bold underline"
+_IGNORED = frozenset("›┊│┃─━┏┓┗┛┡┩├┤└┘┌┐┬┴┼╇╋┳┻╷╵╶╴ \t\n\u3000\xa0")
+_MATCH_STYLE = "reverse"
+_CURRENT_STYLE = "cursor bold underline"
 
 
-def folded(text: str) -> tuple[str, list[int]]:
+def normalised(text: str) -> tuple[str, list[int]]:
     """The text that counts, and of each of its characters the place in ``text``."""
     kept: list[str] = []
     places: list[int] = []
     for place, character in enumerate(text):
-        if character not in _NOT_TEXT:
+        if character not in _IGNORED:
             for one in character.casefold():
                 kept.append(one)
                 places.append(place)
     return "".join(kept), places
 
 
-class Finder:
-    """Where a text stands in rows; ``at`` is the match a person is at (-1: none)."""
+class PaneSearch:
+    """Where a text stands in rows; ``current`` is the match a person is at (-1: none)."""
 
     def __init__(self, query: str) -> None:
         self.query = query
-        self._needle = folded(query)[0] or query.strip()
+        self._needle = normalised(query)[0] or query.strip()
         self._texts: list[str] = []
         self._places: list[list[int]] = []
         self._starts: list[int] = []
         """Where each row begins in the text of all rows."""
         self._matches: list[int] = []
         """Where each match begins in it."""
-        self.at = -1
+        self.current = -1
 
     def __len__(self) -> int:
         return len(self._matches)
@@ -55,7 +55,7 @@ class Finder:
         del self._texts[first:], self._places[first:], self._starts[first:]
         end = begin
         for index in range(first, count):
-            text, places = folded(row(index))
+            text, places = normalised(row(index))
             self._texts.append(text)
             self._places.append(places)
             self._starts.append(end)
@@ -70,7 +70,7 @@ class Finder:
         """Find anew from a place on; the first row with a match from there, or ``first``."""
         del self._matches[bisect_left(self._matches, begin) :]
         if not self._needle or not self._texts:
-            self.at = -1
+            self.current = -1
             return first
         top = max(0, bisect_right(self._starts, begin) - 1)
         tail, offset = "".join(self._texts[top:]), self._starts[top]
@@ -79,27 +79,27 @@ class Finder:
         while at >= 0:
             self._matches.append(offset + at)
             at = tail.find(self._needle, at + len(self._needle))
-        self.at = min(self.at, len(self._matches) - 1)
+        self.current = min(self.current, len(self._matches) - 1)
         return min(first, top)
 
     def row_of(self, match: int) -> int:
         """The row in which a match begins."""
         return bisect_right(self._starts, self._matches[match]) - 1
 
-    def go(self, step: int, row: int) -> int | None:
+    def move_to_match(self, step: int, row: int) -> int | None:
         """To the next (1) or previous (-1) match, round and round; its row, None where there
         is none. The first is the one from ``row`` on."""
         if not self._matches:
             return None
-        if self.at < 0:
+        if self.current < 0:
             begin = self._starts[min(row, len(self._starts) - 1)]
-            self.at = bisect_left(self._matches, begin) - (step < 0)
-            self.at %= len(self._matches)
+            self.current = bisect_left(self._matches, begin) - (step < 0)
+            self.current %= len(self._matches)
         else:
-            self.at = (self.at + step) % len(self._matches)
-        return self.row_of(self.at)
+            self.current = (self.current + step) % len(self._matches)
+        return self.row_of(self.current)
 
-    def spans(self, row: int) -> list[tuple[Span, bool]]:
+    def match_ranges(self, row: int) -> list[tuple[CharRange, bool]]:
         """What of a row is in a match, and whether that is the one a person is at."""
         if row >= len(self._texts) or not self._texts[row]:
             return []
@@ -110,14 +110,16 @@ class Finder:
         while match < len(self._matches) and self._matches[match] < end:
             left = max(self._matches[match], start) - start
             right = min(self._matches[match] + size, end) - start
-            found.append(((places[left], places[right - 1] + 1), match == self.at))
+            found.append(((places[left], places[right - 1] + 1), match == self.current))
             match += 1
         return found
 
 
-def marked(pieces: list[Piece], spans: list[tuple[Span, bool]]) -> list[Piece]:
+def highlight_matches(
+    pieces: list[StyledText], spans: list[tuple[CharRange, bool]]
+) -> list[StyledText]:
     """The pieces of a row with its matches in styles of their own."""
-    made: list[Piece] = []
+    made: list[StyledText] = []
     at = 0
     for text, style in pieces:
         end, cut = at + len(text), at
@@ -125,7 +127,9 @@ def marked(pieces: list[Piece], spans: list[tuple[Span, bool]]) -> list[Piece]:
             left, right = max(left, cut), min(right, end)
             if left < right:
                 made.append((text[cut - at : left - at], style))
-                made.append((text[left - at : right - at], _CURRENT if current else _MARKED))
+                made.append(
+                    (text[left - at : right - at], _CURRENT_STYLE if current else _MATCH_STYLE)
+                )
                 cut = right
         made.append((text[cut - at :], style))
         at = end

@@ -7,8 +7,8 @@ they share, and the shorter side of each piece is filled with empty rows.
 from dataclasses import dataclass
 
 from tui.app.pane.wrapping import TAB, wrap_spans
-from tui.app.style.appearance import Piece
-from tui.scoring.differences import CHANGED, SAME, Span, differences
+from tui.app.style.appearance import StyledText
+from tui.scoring.differences import CHANGED, SAME, DiffSpan, diff_texts
 from tui.text.sanitise import clean
 
 STYLES = {"same": "", "changed": "warn", "inner": "warn reverse", "only": "good reverse"}
@@ -17,18 +17,18 @@ STYLES = {"same": "", "changed": "warn", "inner": "warn reverse", "only": "good 
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """``rows`` of (left, right) pieces; ``same`` is the share of characters in common."""
+    """``rows`` of (left, right) pieces; ``similarity`` is the share of characters in common."""
 
-    rows: list[tuple[list[Piece], list[Piece]]]
-    same: float
+    rows: list[tuple[list[StyledText], list[StyledText]]]
+    similarity: float
 
 
 def side_by_side(left: str, right: str, width: int) -> SideBySide:
     """The rows of two texts of anybody in two columns of ``width`` cells."""
     a, b = (clean(text).replace("\t", TAB).strip("\n") for text in (left, right))
-    spans_a, spans_b = differences(a, b)
+    spans_a, spans_b = diff_texts(a, b)
     common = sum(span.end - span.start for span in spans_a if span.kind == SAME)
-    rows: list[tuple[list[Piece], list[Piece]]] = []
+    rows: list[tuple[list[StyledText], list[StyledText]]] = []
     at_a = at_b = 0
     for end_a, end_b in _shared_ends(a, spans_a, spans_b, (len(a), len(b))):
         one = _rows(a, at_a, end_a, spans_a, width)
@@ -40,7 +40,7 @@ def side_by_side(left: str, right: str, width: int) -> SideBySide:
 
 
 def _shared_ends(
-    text: str, left: list[Span], right: list[Span], ends: tuple[int, int]
+    text: str, left: list[DiffSpan], right: list[DiffSpan], ends: tuple[int, int]
 ) -> list[tuple[int, int]]:
     """The newlines that both texts have in common, and their ends."""
     shared = []
@@ -54,9 +54,11 @@ def _shared_ends(
     return [*shared, ends]
 
 
-def _rows(text: str, start: int, end: int, spans: list[Span], width: int) -> list[list[Piece]]:
+def _rows(
+    text: str, start: int, end: int, spans: list[DiffSpan], width: int
+) -> list[list[StyledText]]:
     """The rows of a stretch of lines with their styles."""
-    rows: list[list[Piece]] = []
+    rows: list[list[StyledText]] = []
     for line in text[start:end].split("\n"):
         for first, last in wrap_spans(line, width):
             rows.append(_pieces(text, start + first, start + last, spans))
@@ -64,13 +66,13 @@ def _rows(text: str, start: int, end: int, spans: list[Span], width: int) -> lis
     return rows
 
 
-def _pieces(text: str, start: int, end: int, spans: list[Span]) -> list[Piece]:
-    pieces: list[Piece] = []
+def _pieces(text: str, start: int, end: int, spans: list[DiffSpan]) -> list[StyledText]:
+    pieces: list[StyledText] = []
     for span in spans:
         if span.end <= start or span.start >= end:
             continue
         at, last = max(start, span.start), min(end, span.end)
-        inner = span.inner if span.kind == CHANGED else ()
+        inner = span.changed_parts if span.kind == CHANGED else ()
         for inner_start, inner_end in inner:
             if inner_end <= at or inner_start >= last:
                 continue

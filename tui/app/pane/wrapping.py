@@ -9,11 +9,11 @@ before closing nor after opening punctuation (the basic rules of JIS X 4051, whi
 from rich.cells import cell_len, set_cell_size, split_graphemes
 
 TAB = "    "
-NO_START = frozenset("，。、；：？！）》」』】〉〕％…—～·,.;:?!)]}%”’")
-NO_END = frozenset("（《「『【〈〔“‘([{")
+NO_LINE_START = frozenset("，。、；：？！）》」』】〉〕％…—～·,.;:?!)]}%”’")
+NO_LINE_END = frozenset("（《「『【〈〔“‘([{")
 
 
-class Wrapped:
+class WrappedText:
     """Text that grows at its end, as rows. Only the last row ever changes."""
 
     __slots__ = ("_last", "rows", "width")
@@ -47,7 +47,7 @@ def wrap_spans(line: str, width: int) -> list[tuple[int, int]]:
     """Where the rows of one line begin and end in it; spaces at a break are in none."""
     spans = []
     start = 0
-    while (cut := _cut(rest := line[start:], width)) < len(rest):
+    while (cut := _break_position(rest := line[start:], width)) < len(rest):
         row = rest[:cut]
         spans.append((start, start + len(row.rstrip(" ") or row)))
         start += cut
@@ -55,7 +55,7 @@ def wrap_spans(line: str, width: int) -> list[tuple[int, int]]:
     return spans
 
 
-def _cut(line: str, width: int) -> int:
+def _break_position(line: str, width: int) -> int:
     """Where the first row of a line ends; a space at the break goes with the row."""
     if line.isascii():
         if len(line) <= width:
@@ -82,7 +82,7 @@ def _cut(line: str, width: int) -> int:
 
 def _may_break(text: str, left: tuple[int, int, int], right: tuple[int, int, int]) -> bool:
     before, after = text[left[0]], text[right[0]]
-    if after == " " or after in NO_START or before in NO_END:
+    if after == " " or after in NO_LINE_START or before in NO_LINE_END:
         return False
     if before == " ":
         return bool(text[: left[0]].strip())

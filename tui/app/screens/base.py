@@ -9,9 +9,9 @@ from textual import events
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tui.app.style.appearance import Look
-from tui.app.widgets.drawn import Blank
+from tui.app.style.appearance import Appearance
 from tui.app.widgets.keys_bar import KeysBar
+from tui.app.widgets.line_widget import BlankBackground
 from tui.app.widgets.lines import Lines
 from tui.host.errors import UserError
 from tui.text.sanitise import clean
@@ -20,28 +20,28 @@ MIN_WIDTH, MIN_HEIGHT = 40, 12
 
 
 @dataclass(frozen=True, slots=True)
-class Continue:
+class SessionToResume:
     """What a screen ends with where a person wants an interrupted session to go on."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ModelSelection:
     """What a person chose to open: models under a question set."""
 
     references: tuple[str, ...]
     questions: str
 
 
-class BaseScreen(Blank, Screen[Any]):
+class BaseScreen(BlankBackground, Screen[Any]):
     """Base of the start, models, compare and replay screens."""
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, appearance: Appearance) -> None:
         super().__init__()
-        self.look = look
-        self.too_small = Lines(look, id="too-small")
-        self.keys = KeysBar(look)
+        self.appearance = appearance
+        self.too_small = Lines(appearance, id="too-small")
+        self.keys_bar = KeysBar(appearance)
 
     def parts(self) -> Iterable[Widget]:
         """What the screen is made of, between the top and the footer."""
@@ -51,7 +51,7 @@ class BaseScreen(Blank, Screen[Any]):
         """The parts, the footer, and what is shown instead of them in too small a room."""
         yield self.too_small
         yield from self.parts()
-        yield self.keys
+        yield self.keys_bar
 
     def on_resize(self, event: events.Resize) -> None:
         """Show the parts, or say that there is no room for them."""
@@ -60,19 +60,19 @@ class BaseScreen(Blank, Screen[Any]):
         self.set_class(tiny, "-tiny")
         self.set_class(not tiny and (width < 60 or height < 16), "-short")
         if tiny:
-            words = self.look.say("screen.too_small", width=width, height=height)
+            words = self.appearance.say("screen.too_small", width=width, height=height)
             self.too_small.show([[(words, "warn")]])
 
-    def why_stay(self) -> str:
+    def reason_to_stay(self) -> str:
         """What leaving would lose or stop, as a sentence; empty: nothing."""
         return ""
 
-    def tell(self, text: str, severity: str = "information") -> None:
+    def show_notice(self, text: str, severity: str = "information") -> None:
         """A notice of a few seconds; ``text`` may be anybody's."""
         level: Any = severity
         self.notify(clean(text), severity=level, timeout=6, markup=False)
 
-    def tell_error(self, error: UserError) -> None:
+    def show_error(self, error: UserError) -> None:
         """What went wrong and what to do, as a notice."""
         step = f"\n→ {error.next_step}" if error.next_step else ""
-        self.tell(f"{error.message}{step}", "error")
+        self.show_notice(f"{error.message}{step}", "error")

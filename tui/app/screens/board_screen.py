@@ -10,12 +10,12 @@ from textual.widget import Widget
 
 from tui.app.pane.header import shown_answer
 from tui.app.screens.base import BaseScreen
-from tui.app.style.appearance import Look, Piece
+from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.pane_grid import PaneGrid
 from tui.app.widgets.question_bar import QuestionBar
 from tui.app.widgets.status_bar import StatusBar
-from tui.board import Board, Question, fold
+from tui.board import Board, BoardQuestion, fold
 from tui.events import Event
 from tui.host import save_file
 from tui.host.errors import UserError
@@ -25,7 +25,7 @@ TICK_S = 0.125
 """Eight times a second text flows to the eye; each further frame costs and shows nothing."""
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """Where events come from: a live run or a replay."""
 
     def drain(self) -> tuple[bool, list[Event]]:
@@ -52,32 +52,34 @@ class BoardScreen(BaseScreen):
         Binding("S", "screenshot", "key.screenshot", show=False, id="screen.screenshot"),
     ]
 
-    def __init__(self, look: Look, source: Source, path: Path, sessions: Path, hint: str) -> None:
-        super().__init__(look)
-        self.source, self.path, self._sessions, self._hint = source, path, sessions, hint
-        self.board = self.shown = Board()
+    def __init__(
+        self, appearance: Appearance, source: EventSource, path: Path, sessions_dir: Path, hint: str
+    ) -> None:
+        super().__init__(appearance)
+        self.source, self.path, self._sessions_dir, self._hint = source, path, sessions_dir, hint
+        self.board = self.visible_board = Board()
         self.question = ""
-        self.bar = QuestionBar(look, id="question")
-        self.status = StatusBar(look, id="status")
+        self.question_bar = QuestionBar(appearance, id="question")
+        self.status_bar = StatusBar(appearance, id="status")
         self.grid: PaneGrid | None = None
-        self.waiting = Lines(look, id="waiting")
+        self.waiting = Lines(appearance, id="waiting")
 
     def parts(self) -> Iterable[Widget]:
         """Question, panes, what a kind of screen adds, status."""
         self._drain()
-        yield self.bar
+        yield self.question_bar
         if self.board.models:
             yield self._make_grid()
         else:
             yield self.waiting
-        yield from self.extras()
-        yield self.status
+        yield from self.extra_widgets()
+        yield self.status_bar
 
-    def extras(self) -> Iterable[Widget]:
+    def extra_widgets(self) -> Iterable[Widget]:
         """Widgets between the panes and the status."""
         return ()
 
-    def saved(self) -> Piece:
+    def save_status(self) -> StyledText:
         """How the session file stands, for the status bar."""
         raise NotImplementedError
 
@@ -98,7 +100,7 @@ class BoardScreen(BaseScreen):
         self.show()
 
     def _make_grid(self) -> PaneGrid:
-        self.grid = PaneGrid(len(self.board.models), self.look, self._hint)
+        self.grid = PaneGrid(len(self.board.models), self.appearance, self._hint)
         return self.grid
 
     def tick(self) -> None:
@@ -122,19 +124,19 @@ class BoardScreen(BaseScreen):
         if events:
             fold(events, self.board)
         if reset or events:
-            self.shown = self.view(reset, events)
+            self.visible_board = self.board_to_show(reset, events)
             self.after_events()
         if not any(q.id == self.question for q in self.board.questions):
             self.question = self.board.questions[0].id if self.board.questions else ""
         return reset or bool(events)
 
-    def view(self, reset: bool, events: list[Event]) -> Board:
+    def board_to_show(self, reset: bool, events: list[Event]) -> Board:
         """The board to show after these events."""
         return self.board
 
-    def model_at(self, place: int) -> int:
-        """The model that a pane of `shown` stands for."""
-        return place
+    def model_at(self, pane_index: int) -> int:
+        """The model that a pane of `visible_board` stands for."""
+        return pane_index
 
     @property
     def chosen_model(self) -> int:
@@ -148,14 +150,14 @@ class BoardScreen(BaseScreen):
         """Bring every visible widget up to the board; each repaints only what changed."""
         if self.has_class("-tiny"):
             return
-        self.bar.show_question(self.shown, self.current_question())
+        self.question_bar.show_question(self.visible_board, self.current_question())
         if self.grid is not None:
-            self.grid.show(self.shown, self.question)
-        self.status.show_status(self.shown, self.question, self.saved())
+            self.grid.show(self.visible_board, self.question)
+        self.status_bar.show_status(self.visible_board, self.question, self.save_status())
 
-    def current_question(self) -> Question | None:
+    def current_question(self) -> BoardQuestion | None:
         """The question on the screen."""
-        return next((q for q in self.shown.questions if q.id == self.question), None)
+        return next((q for q in self.visible_board.questions if q.id == self.question), None)
 
     def go_to(self, question: str) -> None:
         """Show another question; nothing that runs is touched."""
@@ -200,44 +202,44 @@ class BoardScreen(BaseScreen):
 
     def action_copy(self) -> None:
         """The answer of the chosen pane: to the clipboard, and always to a file."""
-        model = self.shown.models[self.grid.chosen] if self.grid else None
-        answer = shown_answer(self.shown, model.index, self.question) if model else None
+        model = self.visible_board.models[self.grid.chosen] if self.grid else None
+        answer = shown_answer(self.visible_board, model.index, self.question) if model else None
         if model is None or answer is None or not answer.chunks:
-            self.tell(self.look.say("copy.nothing"), "warning")
+            self.show_notice(self.appearance.say("copy.nothing"), "warning")
             return
         # It is pasted into a shell, or printed from the file, by somebody who has read it.
         text = clean(answer.text)
         self.app.copy_to_clipboard(text)
         name = f"{self.path.stem}-{self.question}-{model.label}.txt"
-        self._kept(name, text, "copy.done")
+        self._save_file(name, text, "copy.done")
 
     def action_screenshot(self) -> None:
         """A picture (SVG, or PNG where the settings say so) of the screen, next to the
         sessions."""
-        from tui.app.terminal.svg_picture import mended
+        from tui.app.terminal.svg_picture import repair_svg
 
-        picture = mended(self.app.export_screenshot(title="duibi"))
+        picture = repair_svg(self.app.export_screenshot(title="duibi"))
         stem = f"{self.path.stem}-{self.question}"
-        if self.look.pictures == "svg":
-            self._kept(f"{stem}.svg", picture, "screenshot.done")
+        if self.appearance.pictures == "svg":
+            self._save_file(f"{stem}.svg", picture, "screenshot.done")
             return
-        from tui.app.terminal.png_picture import png
+        from tui.app.terminal.png_picture import svg_to_png
 
         def draw() -> None:
             # In a thread: looking for the fonts of a machine takes a moment.
             try:
-                drawn = png(picture)
+                drawn = svg_to_png(picture)
             except UserError as error:
-                self.app.call_from_thread(self.tell_error, error)
+                self.app.call_from_thread(self.show_error, error)
             else:
-                self.app.call_from_thread(self._kept, f"{stem}.png", drawn, "screenshot.done")
+                self.app.call_from_thread(self._save_file, f"{stem}.png", drawn, "screenshot.done")
 
         self.run_worker(draw, thread=True, exit_on_error=False)
 
-    def _kept(self, name: str, content: str | bytes, message: str) -> None:
+    def _save_file(self, name: str, content: str | bytes, message: str) -> None:
         try:
-            path = save_file.write(self._sessions, name, content)
+            path = save_file.write_new_file(self._sessions_dir, name, content)
         except UserError as error:
-            self.tell_error(error)
+            self.show_error(error)
         else:
-            self.tell(self.look.say(message, path=str(path)))
+            self.show_notice(self.appearance.say(message, path=str(path)))

@@ -8,15 +8,15 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from tui.app.screens.board_screen import Source
+from tui.app.screens.board_screen import EventSource
 from tui.app.screens.judging import JudgingScreen
-from tui.app.style.appearance import Look, Piece
-from tui.app.widgets.prompt import Prompt
+from tui.app.style.appearance import Appearance, StyledText
+from tui.app.widgets.prompt import PromptInput
 from tui.events import Note, Rated, Voted
 from tui.host.errors import UserError
 
 
-class LiveRun(Source, Protocol):
+class LiveRun(EventSource, Protocol):
     """What the screen asks of a run; see `tui.run.conductor.Run`."""
 
     @property
@@ -43,7 +43,7 @@ class LiveRun(Source, Protocol):
         """Record what a person says of an answer."""
         ...
 
-    def save_elsewhere(self, folder: Path) -> Path:
+    def save_to(self, folder: Path) -> Path:
         """Go on in another folder; the new file."""
         ...
 
@@ -55,11 +55,11 @@ class LiveRun(Source, Protocol):
         """Stop the open answers of a model."""
         ...
 
-    def waiting(self) -> frozenset[int]:
+    def pending_pastes(self) -> frozenset[int]:
         """The answers that a person is asked to paste."""
         ...
 
-    def supply(self, answer: int, text: str) -> bool:
+    def paste(self, answer: int, text: str) -> bool:
         """Give the answer that a person pasted; whether it was waited for."""
         ...
 
@@ -88,14 +88,14 @@ class CompareScreen(JudgingScreen):
         Binding("W", "elsewhere", "key.elsewhere", show=False, id="session.elsewhere"),
     ]
 
-    def __init__(self, look: Look, run: LiveRun, sessions: Path) -> None:
-        super().__init__(look, run, run.path, sessions, look.say("pane.hint_live"))
+    def __init__(self, appearance: Appearance, run: LiveRun, sessions_dir: Path) -> None:
+        super().__init__(appearance, run, run.path, sessions_dir, appearance.say("pane.hint_live"))
         self.run = run
-        self.prompt = Prompt(look.say("prompt.placeholder"))
+        self.prompt = PromptInput(appearance.say("prompt.placeholder"))
         self._new_question = False
-        self._known = 0
+        self._known_questions = 0
 
-    def extras(self) -> Iterable[Widget]:
+    def extra_widgets(self) -> Iterable[Widget]:
         """The prompt."""
         yield self.prompt
 
@@ -103,39 +103,39 @@ class CompareScreen(JudgingScreen):
         """Say where the session is, if that is not where it was wanted."""
         super().on_mount()
         if folder := self.run.save_state.target:
-            self.tell(self.look.say("elsewhere.staged", folder=folder))
+            self.show_notice(self.appearance.say("elsewhere.staged", folder=folder))
 
     def focus_stops(self) -> list[Widget]:
         """The prompt comes after the panes."""
         return [self.prompt]
 
-    def saved(self) -> Piece:
+    def save_status(self) -> StyledText:
         """Saved, being saved, or not: then why."""
         state = self.run.save_state
         if state.error:
-            return self.look.say("status.not_saved", error=state.error), "bad"
+            return self.appearance.say("status.not_saved", error=state.error), "bad"
         if not state.saved:
-            return self.look.say("status.saving"), "muted"
+            return self.appearance.say("status.saving"), "muted"
         if state.target:
-            return self.look.say("status.saved_here"), "good"
-        return self.look.say("status.saved"), "good"
+            return self.appearance.say("status.saved_here"), "good"
+        return self.appearance.say("status.saved"), "good"
 
-    def why_stay(self) -> str:
+    def reason_to_stay(self) -> str:
         """Open answers would be stopped; what is not saved may be lost."""
         if self.run.save_state.error:
-            return self.look.say("quit.unsaved")
-        return self.look.say("quit.running") if self.board.open_answers() else ""
+            return self.appearance.say("quit.unsaved")
+        return self.appearance.say("quit.running") if self.board.open_answers() else ""
 
     def tick(self) -> None:
         """Also without events the save state may change."""
         super().tick()
         if self.grid is not None and not self.has_class("-tiny"):
-            self.status.show_status(self.shown, self.question, self.saved())
+            self.status_bar.show_status(self.shown, self.question, self.save_status())
             self._show_placeholder()
 
     def after_events(self) -> None:
         """A free question that was just asked is gone to."""
-        if self._new_question and len(self.board.questions) > self._known:
+        if self._new_question and len(self.board.questions) > self._known_questions:
             self._new_question = False
             self.question = self.board.questions[-1].id
 
@@ -157,9 +157,9 @@ class CompareScreen(JudgingScreen):
         try:
             self.run.ask_all()
         except UserError as error:
-            self.tell_error(error)
+            self.show_error(error)
         else:
-            self.tell(self.look.say("ask.all"))
+            self.show_notice(self.appearance.say("ask.all"))
 
     def _ask(
         self,
@@ -171,10 +171,10 @@ class CompareScreen(JudgingScreen):
         try:
             asked = self.run.ask(question or None, text=text, models=models, again=again)
         except UserError as error:
-            self.tell_error(error)
+            self.show_error(error)
             return False
         if not asked:
-            self.tell(self.look.say("ask.nothing"), "warning")
+            self.show_notice(self.appearance.say("ask.nothing"), "warning")
         return bool(asked)
 
     def action_cancel(self) -> None:
@@ -188,7 +188,7 @@ class CompareScreen(JudgingScreen):
             try:
                 self.run.reload(self.chosen_model)
             except UserError as error:
-                self.tell_error(error)
+                self.show_error(error)
 
     def record(self, body: Rated | Voted | Note) -> None:
         """Into the run's own file."""
@@ -196,21 +196,23 @@ class CompareScreen(JudgingScreen):
 
     def action_elsewhere(self) -> None:
         """Save the session in another folder: the disk may be full."""
-        self.ask_for(self.look.say("elsewhere.title"), str(Path.home()), self._elsewhere)
+        self.ask_for_text(
+            self.appearance.say("elsewhere.title"), str(Path.home()), self._save_in_folder
+        )
 
-    def _elsewhere(self, folder: str) -> None:
+    def _save_in_folder(self, folder: str) -> None:
         if not folder:
             return
         try:
-            self.path = self.run.save_elsewhere(Path(folder).expanduser())
+            self.path = self.run.save_to(Path(folder).expanduser())
         except (UserError, RuntimeError) as error:
-            self.tell_error(error if isinstance(error, UserError) else UserError(str(error)))
+            self.show_error(error if isinstance(error, UserError) else UserError(str(error)))
         else:
-            self.tell(self.look.say("elsewhere.done", path=str(self.path)))
+            self.show_notice(self.appearance.say("elsewhere.done", path=str(self.path)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The keys that lead to the prompt are letters for who types."""
-        types = isinstance(self.focused, Prompt)
+        types = isinstance(self.focused, PromptInput)
         return not (action == "prompt" and types) and super().check_action(action, parameters)
 
     def action_prompt(self, free: bool) -> None:
@@ -222,32 +224,32 @@ class CompareScreen(JudgingScreen):
     def _wanted_paste(self) -> int | None:
         """The answer of the chosen pane, where a person is asked to paste it."""
         made = self.board.conversation(self.chosen_model, self.question)
-        return made[-1].id if made and made[-1].id in self.run.waiting() else None
+        return made[-1].id if made and made[-1].id in self.run.pending_pastes() else None
 
     def _show_placeholder(self) -> None:
         key = "prompt.placeholder_free" if self._new_question else "prompt.placeholder"
         if not self._new_question and self._wanted_paste() is not None:
             key = "prompt.placeholder_paste"
-        if (said := self.look.say(key)) != self.prompt.placeholder:
+        if (said := self.appearance.say(key)) != self.prompt.placeholder:
             self.prompt.placeholder = said
 
-    @on(Prompt.Sent)
-    def _sent(self, event: Prompt.Sent) -> None:
+    @on(PromptInput.Submitted)
+    def _sent(self, event: PromptInput.Submitted) -> None:
         wanted = None if self._new_question else self._wanted_paste()
-        if wanted is not None and self.run.supply(wanted, event.text):
+        if wanted is not None and self.run.paste(wanted, event.text):
             self._leave_prompt()
             return
         talked = any(self.board.conversation(m.index, self.question) for m in self.board.models)
-        self._known = len(self.board.questions)
+        self._known_questions = len(self.board.questions)
         free = self._new_question or not talked
         self._new_question = self._ask(None if free else self.question, event.text) and free
         self._leave_prompt()
 
-    @on(Prompt.Left)
+    @on(PromptInput.Closed)
     def _leave_prompt(self) -> None:
         if self.grid is not None:
             self.grid.choose(self.grid.chosen)
 
-    @on(Prompt.Cut)
+    @on(PromptInput.Cut)
     def _cut(self) -> None:
-        self.tell(self.look.say("prompt.cut"), "warning")
+        self.show_notice(self.appearance.say("prompt.cut"), "warning")

@@ -13,7 +13,7 @@ from tui.app.pane.side_by_side import SideBySide, side_by_side
 from tui.app.pane.wrapping import clip
 from tui.app.screens.base import BaseScreen
 from tui.app.screens.board_screen import BoardScreen
-from tui.app.style.appearance import Look
+from tui.app.style.appearance import Appearance
 from tui.app.widgets.lines import Lines
 from tui.text.sanitise import one_line
 
@@ -32,36 +32,36 @@ class DiffView(Widget, can_focus=True):
         Binding("end,G", "scroll(1000000)", "key.end", show=False, id="diff.end"),
     ]
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, appearance: Appearance) -> None:
         super().__init__(id="diff")
-        self.look = look
-        self.made = SideBySide([], 1.0)
+        self.appearance = appearance
+        self.comparison = SideBySide([], 1.0)
         self.top = 0
 
     @property
-    def column(self) -> int:
+    def column_width(self) -> int:
         """Cells of text in a column."""
         return max(8, (self.size.width - 5) // 2)
 
-    def show(self, made: SideBySide) -> None:
+    def show(self, comparison: SideBySide) -> None:
         """Draw these rows."""
-        self.made = made
-        self.top = min(self.top, max(0, len(made.rows) - 1))
+        self.comparison = comparison
+        self.top = min(self.top, max(0, len(comparison.rows) - 1))
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """One row of both."""
         index = self.top + y
-        left, right = self.made.rows[index] if index < len(self.made.rows) else ([], [])
-        one, two = (self.look.strip(pieces, self.column) for pieces in (left, right))
-        gap, rule = self.look.strip([], 1), self.look.strip([(" │ ", "muted")], 3)
+        left, right = self.comparison.rows[index] if index < len(self.comparison.rows) else ([], [])
+        one, two = (self.appearance.strip(pieces, self.column_width) for pieces in (left, right))
+        gap, rule = self.appearance.strip([], 1), self.appearance.strip([(" │ ", "muted")], 3)
         return Strip.join([gap, one, rule, two]).adjust_cell_length(
-            self.size.width, self.look.style("text")
+            self.size.width, self.appearance.style("text")
         )
 
     def action_scroll(self, rows: int) -> None:
         """Scroll both."""
-        last = max(0, len(self.made.rows) - self.size.height)
+        last = max(0, len(self.comparison.rows) - self.size.height)
         self.top = max(0, min(last, self.top + rows))
         self.refresh()
 
@@ -90,14 +90,14 @@ class DifferencesScreen(BaseScreen):
         Binding("S", "screenshot", "key.screenshot", show=False, id="diff.screenshot"),
     ]
 
-    def __init__(self, look: Look, of: BoardScreen, chosen: int) -> None:
-        super().__init__(look)
-        self._of, self._chosen = of, chosen
-        self._at: int | None = None
+    def __init__(self, appearance: Appearance, board_screen: BoardScreen, chosen: int) -> None:
+        super().__init__(appearance)
+        self._board_screen, self._chosen = board_screen, chosen
+        self._pair_index: int | None = None
         self._mark: tuple[object, ...] = ()
-        self.heading = Lines(look, id="diff-title")
-        self.heading.ground = "panel"
-        self.diff = DiffView(look)
+        self.heading = Lines(appearance, id="diff-title")
+        self.heading.base_style = "panel"
+        self.diff = DiffView(appearance)
 
     def parts(self) -> Iterable[Widget]:
         """Who is compared, and the texts."""
@@ -117,42 +117,58 @@ class DifferencesScreen(BaseScreen):
 
     def _pairs(self) -> list[tuple[int, int]]:
         return list(
-            combinations([m.index for m in self._of.shown.models if self._text(m.index)], 2)
+            combinations(
+                [
+                    m.index
+                    for m in self._board_screen.visible_board.models
+                    if self._conversation_text(m.index)
+                ],
+                2,
+            )
         )
 
-    def _text(self, place: int) -> str:
-        answers = self._of.shown.conversation(place, self._of.question)
+    def _conversation_text(self, pane_index: int) -> str:
+        answers = self._board_screen.visible_board.conversation(
+            pane_index, self._board_screen.question
+        )
         return "\n\n".join(answer.text for answer in answers)
 
     def compare(self) -> None:
         """Bring the view up to the board."""
         pairs = self._pairs()
-        if self._at is None:
+        if self._pair_index is None:
             first = [i for i, pair in enumerate(pairs) if self._chosen in pair]
-            self._at = first[0] if first else 0
+            self._pair_index = first[0] if first else 0
         if not pairs:
             self._mark = ()
-            self.heading.show([[(" " + self.look.say("differences.none"), "warn")]])
+            self.heading.show([[(" " + self.appearance.say("differences.none"), "warn")]])
             self.diff.show(SideBySide([], 1.0))
             return
-        self._at %= len(pairs)
-        one, two = pairs[self._at]
-        left, right = self._text(one), self._text(two)
-        mark = (one, two, self._of.question, len(left), len(right), self.diff.column)
+        self._pair_index %= len(pairs)
+        one, two = pairs[self._pair_index]
+        left, right = self._conversation_text(one), self._conversation_text(two)
+        mark = (
+            one,
+            two,
+            self._board_screen.question,
+            len(left),
+            len(right),
+            self.diff.column_width,
+        )
         if mark == self._mark:
             return
         if mark[:3] != self._mark[:3]:
             self.diff.top = 0
         self._mark = mark
-        made = side_by_side(left, right, self.diff.column)
+        made = side_by_side(left, right, self.diff.column_width)
         self.diff.show(made)
-        self._show_heading(one, two, made.same)
+        self._show_heading(one, two, made.similarity)
 
     def _show_heading(self, one: int, two: int, same: float) -> None:
-        models, column = self._of.shown.models, self.diff.column
-        ids = [question.id for question in self._of.shown.questions]
-        where = f"{ids.index(self._of.question) + 1}/{len(ids)}"
-        share = self.look.say("differences.same", percent=round(same * 100))
+        models, column = self._board_screen.visible_board.models, self.diff.column_width
+        ids = [question.id for question in self._board_screen.visible_board.questions]
+        where = f"{ids.index(self._board_screen.question) + 1}/{len(ids)}"
+        share = self.appearance.say("differences.same", percent=round(same * 100))
         right = f"{share}  {where} "
         left_label = clip(one_line(models[one].label), column).ljust(column)
         right_label = clip(one_line(models[two].label), max(4, column - len(right) - 2))
@@ -173,14 +189,14 @@ class DifferencesScreen(BaseScreen):
 
     def action_step(self, step: int) -> None:
         """Another question, there too."""
-        self._of.action_step(step)
+        self._board_screen.action_step(step)
         self.compare()
 
     def action_pair(self, step: int) -> None:
         """Another two of the panes."""
-        self._at = (self._at or 0) + step
+        self._pair_index = (self._pair_index or 0) + step
         self.compare()
 
     def action_screenshot(self) -> None:
         """A picture of this screen."""
-        self._of.action_screenshot()
+        self._board_screen.action_screenshot()

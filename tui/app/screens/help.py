@@ -9,16 +9,16 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.strip import Strip
 
-from tui.app.style.appearance import Look, Piece
+from tui.app.style.appearance import Appearance, StyledText
 from tui.app.terminal import capabilities
-from tui.app.widgets.drawn import Drawn
-from tui.app.widgets.keys_bar import keys_of
+from tui.app.widgets.keys_bar import active_keys
+from tui.app.widgets.line_widget import LineWidget
 
-_WORDS = 26
+_DESCRIPTION_CELLS = 26
 """Cells for what a key does."""
 
 
-class Page(Drawn, can_focus=True):
+class Page(LineWidget, can_focus=True):
     """Lines that scroll."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -28,15 +28,15 @@ class Page(Drawn, can_focus=True):
         Binding("pageup", "scroll_by(-10)", "key.page_up", show=False, id="help.page_up"),
     ]
 
-    def __init__(self, look: Look, rows: list[list[Piece]]) -> None:
+    def __init__(self, appearance: Appearance, rows: list[list[StyledText]]) -> None:
         super().__init__(id="page")
-        self.look, self.rows, self.top = look, rows, 0
+        self.appearance, self.rows, self.top = appearance, rows, 0
 
     def render_line(self, y: int) -> Strip:
         """One line."""
         index = self.top + y
         pieces = self.rows[index] if index < len(self.rows) else []
-        return self.look.strip(pieces, self.size.width)
+        return self.appearance.strip(pieces, self.size.width)
 
     def action_scroll_by(self, rows: int) -> None:
         """Scroll."""
@@ -52,18 +52,23 @@ class HelpScreen(Screen[None]):
         Binding("escape,question_mark,q", "close", "key.leave", id="help.close"),
     ]
 
-    def __init__(self, look: Look, of: Screen[object]) -> None:
+    def __init__(self, appearance: Appearance, screen: Screen[object]) -> None:
         super().__init__()
-        say = look.say
-        rows: list[list[Piece]] = [
+        say = appearance.say
+        rows: list[list[StyledText]] = [
             [],
             [(f"  {say('help.title')}", "accent bold")],
             [(f"  {say('help.close')}", "muted")],
-            [(f"  {capabilities.colours(of.app.console, os.environ, look)}", "muted")],
+            [
+                (
+                    f"  {capabilities.colour_support(screen.app.console, os.environ, appearance)}",
+                    "muted",
+                )
+            ],
             [],
         ]
-        digits = [entry for entry in keys_of(of) if entry[0].endswith(".1")]
-        for id_, keys, description in keys_of(of):
+        digits = [entry for entry in active_keys(screen) if entry[0].endswith(".1")]
+        for id_, keys, description in active_keys(screen):
             group, _, name = id_.rpartition(".")
             if name.isdigit():
                 if name != "1" or not digits:
@@ -72,11 +77,11 @@ class HelpScreen(Screen[None]):
             rows.append(
                 [
                     (f"  {keys:<18}", "accent"),
-                    (set_cell_size(say(description), _WORDS), ""),
+                    (set_cell_size(say(description), _DESCRIPTION_CELLS), ""),
                     (f"  {id_}", "muted"),
                 ]
             )
-        self.page = Page(look, rows)
+        self.page = Page(appearance, rows)
 
     def compose(self) -> ComposeResult:
         """The page."""

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from tui.app.screens.board_screen import BoardScreen, Source
-from tui.app.style.appearance import Look
+from tui.app.screens.board_screen import BoardScreen, EventSource
+from tui.app.style.appearance import Appearance
 from tui.board import Board
 from tui.events import Event, Note, Rated, Session, Voted
 from tui.host.errors import UserError
-from tui.scoring.dimensions import Dimension, dimensions
+from tui.scoring.dimensions import Dimension, resolve_dimensions
 from tui.text.sanitise import clean, one_line
 
 if TYPE_CHECKING:
     from tui.app.widgets.ask_line import AskLine
     from tui.app.widgets.judge_bar import JudgeBar, StarsBar, VotesBar
-    from tui.scoring.anonymise import Disguise
+    from tui.scoring.anonymise import Anonymiser
 
 MAX_NOTE = 2000
 """Characters."""
@@ -47,21 +47,23 @@ class JudgingScreen(BoardScreen):
         ),
     ]
 
-    def __init__(self, look: Look, source: Source, path: Path, sessions: Path, hint: str) -> None:
-        super().__init__(look, source, path, sessions, hint)
+    def __init__(
+        self, appearance: Appearance, source: EventSource, path: Path, sessions_dir: Path, hint: str
+    ) -> None:
+        super().__init__(appearance, source, path, sessions_dir, hint)
         self.stars: StarsBar | None = None
         self.votes: VotesBar | None = None
         self._ask_line: AskLine | None = None
-        self._disguise: Disguise | None = None
-        self._reveal = self._begun = False
+        self._anonymiser: Anonymiser | None = None
+        self._is_reveal_asked = self._is_blind_checked = False
 
-    def ask_for(self, title: str, text: str, done: Callable[[str], None]) -> None:
+    def ask_for_text(self, title: str, text: str, done: Callable[[str], None]) -> None:
         """Let a person type one line, beginning with ``text``."""
         if self._ask_line is None:
             from tui.app.widgets.ask_line import AskLine
 
-            self._ask_line = AskLine(self.look, self.leave_bar)
-            self.mount(self._ask_line, before=self.status)
+            self._ask_line = AskLine(self.appearance, self.focus_panes)
+            self.mount(self._ask_line, before=self.status_bar)
         self.call_after_refresh(self._ask_line.ask, title, text, done)
 
     def record(self, body: Rated | Voted | Note) -> None:
@@ -80,20 +82,20 @@ class JudgingScreen(BoardScreen):
         given = None
         if header is not None:
             given = header.questions.get("dimensions") or header.settings.get("dimensions")
-        return dimensions(given, (d for a in self.board.answers.values() for d in a.stars))
+        return resolve_dimensions(given, (d for a in self.board.answers.values() for d in a.stars))
 
     def judge(self, body: Rated | Voted | Note) -> bool:
         """Record it and show it."""
         try:
             self.record(body)
         except UserError as error:
-            self.tell_error(error)
+            self.show_error(error)
             return False
         self._drain()
         self.show()
         return True
 
-    def leave_bar(self) -> None:
+    def focus_panes(self) -> None:
         """The panes have the keys again."""
         if self.grid is not None:
             self.grid.choose(self.grid.chosen)
@@ -110,24 +112,24 @@ class JudgingScreen(BoardScreen):
         if self.stars is None:
             from tui.app.widgets.judge_bar import StarsBar
 
-            self.stars = StarsBar(self.look, self)
-        await self._open(self.stars, "judge.nothing")
+            self.stars = StarsBar(self.appearance, self)
+        await self._open_bar(self.stars, "judge.nothing")
 
     async def action_votes(self) -> None:
         """Vote."""
         if self.votes is None:
             from tui.app.widgets.judge_bar import VotesBar
 
-            self.votes = VotesBar(self.look, self)
-        await self._open(self.votes, "judge.two_needed")
+            self.votes = VotesBar(self.appearance, self)
+        await self._open_bar(self.votes, "judge.two_needed")
 
-    async def _open(self, bar: "JudgeBar", otherwise: str) -> None:
+    async def _open_bar(self, bar: "JudgeBar", message_if_empty: str) -> None:
         if self.grid is None:
             return
         if not bar.is_attached:
             await self.mount(bar, after=self.grid)
         if not bar.open():
-            self.tell(self.look.say(otherwise), "warning")
+            self.show_notice(self.appearance.say(message_if_empty), "warning")
 
     def action_note(self) -> None:
         """Write a remark on the answer of the chosen pane, or change it."""
@@ -135,16 +137,16 @@ class JudgingScreen(BoardScreen):
 
         place = self.grid.chosen if self.grid else 0
         if self.grid is None or not (answer := judged_answer(self.shown, place, self.question)):
-            self.tell(self.look.say("judge.nothing"), "warning")
+            self.show_notice(self.appearance.say("judge.nothing"), "warning")
             return
         true = self.board.answers[answer.id]
-        title = self.look.say("judge.note", label=self.shown.models[place].label)
+        title = self.appearance.say("judge.note", label=self.shown.models[place].label)
 
         def done(text: str) -> None:
-            if text != clean(true.remark):
+            if text != clean(true.person_note):
                 self.judge(Note(text[:MAX_NOTE], true.id, "person"))
 
-        self.ask_for(title, answer.remark, done)
+        self.ask_for_text(title, answer.person_note, done)
 
     # Search.
 
@@ -152,84 +154,84 @@ class JudgingScreen(BoardScreen):
         """Search in the chosen pane."""
         if self.grid is not None:
             pane = self.grid.pane
-            self.ask_for(self.look.say("find.title"), pane.searched, self._find)
+            self.ask_for_text(self.appearance.say("find.title"), pane.search_query, self._find)
 
     def _find(self, query: str) -> None:
         if self.grid is not None and not self.grid.pane.find(query) and query.strip():
-            self.tell(self.look.say("find.nothing", query=one_line(query)), "warning")
+            self.show_notice(self.appearance.say("find.nothing", query=one_line(query)), "warning")
 
     def action_find_next(self, step: int) -> None:
         """Go to the next or the previous place of what is searched."""
         if self.grid is None:
             return
-        if not self.grid.pane.searched:
+        if not self.grid.pane.search_query:
             self.action_find()
         else:
             self.grid.pane.find_next(step)
 
     # Blind mode.
 
-    def view(self, reset: bool, events: list[Event]) -> Board:
+    def board_to_show(self, reset: bool, events: list[Event]) -> Board:
         """The board, or what may be seen of it while names are hidden."""
         header = self.board.header
-        if header is not None and not self._begun:
-            self._begun = True
+        if header is not None and not self._is_blind_checked:
+            self._is_blind_checked = True
             if header.settings.get("blind"):
-                self._disguise = _disguise(header)
-        if self._disguise is None:
+                self._anonymiser = _make_anonymiser(header)
+        if self._anonymiser is None:
             return self.board
         if reset or self.shown is self.board or self.shown.header is None:
-            return self._disguise.board(self.board)
-        self._disguise.feed(events, self.shown)
+            return self._anonymiser.anonymise_board(self.board)
+        self._anonymiser.feed(events, self.shown)
         return self.shown
 
-    def model_at(self, place: int) -> int:
+    def model_at(self, pane_index: int) -> int:
         """Panes change places in each question while names are hidden."""
-        if self._disguise is None:
-            return place
-        return self._disguise.order(self.question)[place]
+        if self._anonymiser is None:
+            return pane_index
+        return self._anonymiser.model_order(self.question)[pane_index]
 
     @property
     def is_blind(self) -> bool:
         """Whether names are hidden."""
-        return self._disguise is not None
+        return self._anonymiser is not None
 
     def action_blind(self) -> None:
         """Hide the names, or reveal them: before all is judged only when asked twice."""
         if self.board.header is None:
             return
-        if self._disguise is None:
-            self._disguise = _disguise(self.board.header)
-            self.shown = self._disguise.board(self.board)
-            self._reveal = False
-            self.tell(self.look.say("blind.on"))
+        if self._anonymiser is None:
+            self._anonymiser = _make_anonymiser(self.board.header)
+            self.shown = self._anonymiser.anonymise_board(self.board)
+            self._is_reveal_asked = False
+            self.show_notice(self.appearance.say("blind.on"))
         else:
-            left = self._unjudged()
-            if left and not self._reveal:
-                self._reveal = True
-                self.tell(self.look.say("blind.early", count=left), "warning")
+            left = self._count_unjudged()
+            if left and not self._is_reveal_asked:
+                self._is_reveal_asked = True
+                self.show_notice(self.appearance.say("blind.early", count=left), "warning")
                 return
-            order = self._disguise.order(self.question)
+            order = self._anonymiser.model_order(self.question)
             who = ", ".join(
                 f"{self.shown.models[place].label} = {self.board.models[model].label}"
                 for place, model in enumerate(order)
             )
-            self._disguise, self.shown = None, self.board
-            self.tell(self.look.say("blind.off", who=who))
+            self._anonymiser, self.shown = None, self.board
+            self.show_notice(self.appearance.say("blind.off", who=who))
         if self.grid is not None:
             for pane in self.grid.panes:
-                pane.restart()
+                pane.rewrap()
         self.show()
 
-    def _unjudged(self) -> int:
+    def _count_unjudged(self) -> int:
         """Questions with complete answers of which none has stars or a vote."""
-        from tui.scoring.rating_queue import agenda
+        from tui.scoring.rating_queue import build_rating_queue
 
         voted = {question for (question, _, _), c in self.board.votes.items() if c != "none"}
         return sum(
             item.question not in voted
             and not any(contender.answers[-1].stars for contender in item.contenders)
-            for item in agenda(self.board).items
+            for item in build_rating_queue(self.board).items
         )
 
     # What two answers have in common, and the report.
@@ -238,36 +240,36 @@ class JudgingScreen(BoardScreen):
         """Where the answer of the chosen pane parts from another one's."""
         from tui.app.screens.differences import DifferencesScreen
 
-        found = [m.index for m in self.shown.models if self._text(m.index)]
+        found = [m.index for m in self.shown.models if self._conversation_text(m.index)]
         if len(found) < 2:
-            self.tell(self.look.say("differences.two_needed"), "warning")
+            self.show_notice(self.appearance.say("differences.two_needed"), "warning")
             return
         chosen = self.grid.chosen if self.grid else 0
-        self.app.push_screen(DifferencesScreen(self.look, self, chosen))
+        self.app.push_screen(DifferencesScreen(self.appearance, self, chosen))
 
-    def _text(self, place: int) -> str:
-        return "\n\n".join(a.text for a in self.shown.conversation(place, self.question))
+    def _conversation_text(self, pane_index: int) -> str:
+        return "\n\n".join(a.text for a in self.shown.conversation(pane_index, self.question))
 
-    def sessions_shown(self) -> Sequence[Path]:
+    def report_sessions(self) -> Sequence[Path]:
         """The files that a report is made of."""
         return [self.path]
 
     def report_folder(self) -> Path:
         """Where a report goes."""
-        return self._sessions
+        return self._sessions_dir
 
     def action_export(self) -> None:
         """Write a report, Markdown and HTML, with a picture of each question."""
         if self.is_blind:
-            self.tell(self.look.say("export.blind"), "warning")
+            self.show_notice(self.appearance.say("export.blind"), "warning")
             return
-        from tui.app.reporting import pictures, report_in_background
+        from tui.app.reporting import question_pictures, report_in_background
 
-        paths, folder = list(self.sessions_shown()), self.report_folder()
-        report_in_background(self, paths, folder, pictures(self))
+        paths, folder = list(self.report_sessions()), self.report_folder()
+        report_in_background(self, paths, folder, question_pictures(self))
 
 
-def _disguise(header: Session) -> "Disguise":
-    from tui.scoring.anonymise import Disguise
+def _make_anonymiser(header: Session) -> "Anonymiser":
+    from tui.scoring.anonymise import Anonymiser
 
-    return Disguise(header)
+    return Anonymiser(header)

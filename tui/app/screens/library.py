@@ -13,29 +13,29 @@ from textual.widgets import TextArea
 
 from tui.app import open_session
 from tui.app.screens import library_rows
-from tui.app.screens.base import BaseScreen, Continue
-from tui.app.style.appearance import Look
+from tui.app.screens.base import BaseScreen, SessionToResume
+from tui.app.style.appearance import Appearance
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Menu
-from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.prompt import PromptInput
 from tui.host.errors import UserError
 from tui.sessions import library
-from tui.sessions.library import Entry
-from tui.sessions.search import Hit, Index
+from tui.sessions.library import SessionEntry
+from tui.sessions.search import SearchHit, SearchIndex
 
-_TYPED_S = 0.15
+_TYPING_PAUSE_S = 0.15
 """Pause in typing after which is searched."""
-_AGAIN_S = 2.0
+_REFRESH_S = 2.0
 """How often a list with a running session is made anew."""
 _PARTIAL_S = 0.5
 """How often what was found so far is shown while sessions are read."""
 
 
-class _NoLongerWanted(Exception):
+class _QueryChanged(Exception):
     """Something else is looked for by now."""
 
 
-class SearchLine(Prompt):
+class SearchLine(PromptInput):
     """What to look for; Down and Enter go to what was found."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -48,7 +48,7 @@ class SearchLine(Prompt):
 
     def action_to_list(self) -> None:
         """Choose from what was found."""
-        self.post_message(self.Sent(self.text))
+        self.post_message(self.Submitted(self.text))
 
 
 class LibraryScreen(BaseScreen):
@@ -66,18 +66,18 @@ class LibraryScreen(BaseScreen):
         Binding("escape,backspace", "leave", "key.leave", show=False, id="library.leave"),
     ]
 
-    def __init__(self, look: Look, folder: Path) -> None:
-        super().__init__(look)
+    def __init__(self, appearance: Appearance, folder: Path) -> None:
+        super().__init__(appearance)
         self._folder = folder
-        self._entries: list[Entry] = []
+        self._entries: list[SessionEntry] = []
         self._marked: list[Path] = []
-        self._gone: list[Path] = []
-        self._hits: list[Hit] | None = None
-        self._wanted = self._found_for = ""
+        self._trashed: list[Path] = []
+        self._hits: list[SearchHit] | None = None
+        self._query = self._shown_query = ""
         self._indexing = threading.Lock()
-        self.heading = Lines(look, id="library-title")
-        self.search = SearchLine(look.say("library.search"))
-        self.menu = Menu(look)
+        self.heading = Lines(appearance, id="library-title")
+        self.search = SearchLine(appearance.say("library.search"))
+        self.menu = Menu(appearance)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While one types, letters are letters."""
@@ -92,24 +92,24 @@ class LibraryScreen(BaseScreen):
     def on_mount(self) -> None:
         """Show what there is."""
         self.menu.focus()
-        self.refill()
-        self.set_interval(_AGAIN_S, self._again)
+        self.reload()
+        self.set_interval(_REFRESH_S, self._reload_if_running)
 
     def on_screen_resume(self) -> None:
         """Back from a session: it may have changed."""
-        self.refill()
+        self.reload()
 
-    def _again(self) -> None:
+    def _reload_if_running(self) -> None:
         if self.is_current and any(entry.verdict == "running" for entry in self._entries):
-            self.refill()
+            self.reload()
 
-    def refill(self) -> None:
+    def reload(self) -> None:
         """List the folder anew."""
         self._entries = library.entries(self._folder)
         self._show()
 
     def _show(self) -> None:
-        say = self.look.say
+        say = self.appearance.say
         there = {entry.path.absolute(): entry for entry in self._entries}
         self._marked = [path for path in self._marked if path.absolute() in there]
         words = say("library.count", count=len(self._entries))
@@ -117,18 +117,20 @@ class LibraryScreen(BaseScreen):
             words += "  " + say("library.marked", count=len(self._marked))
         self.heading.show([[(" ", ""), (say("library.title"), "bold"), (f"  {words}", "muted")]])
         if self._hits is None:
-            self.menu.show(library_rows.by_day(self._entries, self._marked, self.look))
+            self.menu.show(library_rows.rows_by_day(self._entries, self._marked, self.appearance))
         else:
             self.menu.show(
-                library_rows.found(self._hits, self._wanted, there, self._marked, self.look)
+                library_rows.rows_of_hits(
+                    self._hits, self._query, there, self._marked, self.appearance
+                )
             )
 
     @property
-    def chosen(self) -> Entry | None:
+    def chosen(self) -> SessionEntry | None:
         """The session under the cursor."""
-        rows = self.menu.entries
-        value = rows[self.menu.at].value if rows else None
-        return value if isinstance(value, Entry) else None
+        rows = self.menu.items
+        value = rows[self.menu.cursor].value if rows else None
+        return value if isinstance(value, SessionEntry) else None
 
     # Searching.
 
@@ -137,63 +139,63 @@ class LibraryScreen(BaseScreen):
         self.set_focus(self.search)
 
     @on(TextArea.Changed)
-    def _typed(self) -> None:
-        self._wanted = self.search.text.strip()
-        if self._wanted:
-            self.set_timer(_TYPED_S, self._look_for)
+    def _query_typed(self) -> None:
+        self._query = self.search.text.strip()
+        if self._query:
+            self.set_timer(_TYPING_PAUSE_S, self._start_search)
         else:
-            self._hits, self._found_for = None, ""
+            self._hits, self._shown_query = None, ""
             self._show()
 
-    def _look_for(self) -> None:
-        text = self._wanted
+    def _start_search(self) -> None:
+        text = self._query
         if text:
-            self.run_worker(lambda: self._searched(text), thread=True, exit_on_error=False)
+            self.run_worker(lambda: self._search_in_thread(text), thread=True, exit_on_error=False)
 
-    def _searched(self, text: str) -> None:
+    def _search_in_thread(self, text: str) -> None:
         """In a thread. Where many sessions have yet to be read, what is known is shown at once
         and again as it grows; another text, or leaving, ends it where it is."""
         with self._indexing:
-            if text != self._wanted:
+            if text != self._query:
                 return
-            index = Index(self._folder)
+            index = SearchIndex(self._folder)
             shown = -_PARTIAL_S
 
             def progress(done: int, of: int) -> None:
                 nonlocal shown
-                if text != self._wanted or not self.is_attached:
-                    raise _NoLongerWanted
+                if text != self._query or not self.is_attached:
+                    raise _QueryChanged
                 if time.monotonic() - shown > _PARTIAL_S:
                     shown = time.monotonic()
-                    words = self.look.say("library.indexing", done=done, of=of)
-                    self.app.call_from_thread(self._found, text, index.search(text), words)
+                    words = self.appearance.say("library.indexing", done=done, of=of)
+                    self.app.call_from_thread(self._show_hits, text, index.search(text), words)
 
             try:
                 index.update(progress)
                 hits = index.search(text)
-            except _NoLongerWanted:
+            except _QueryChanged:
                 return
             finally:
                 index.close()
-        self.app.call_from_thread(self._found, text, hits)
+        self.app.call_from_thread(self._show_hits, text, hits)
 
-    def _found(self, text: str, hits: list[Hit], words: str = "") -> None:
-        if text == self._wanted:
-            if text != self._found_for:
-                self._found_for = text
-                self.menu.action_move(-len(self.menu.entries))
+    def _show_hits(self, text: str, hits: list[SearchHit], words: str = "") -> None:
+        if text == self._query:
+            if text != self._shown_query:
+                self._shown_query = text
+                self.menu.action_move(-len(self.menu.items))
             self._hits = hits
             self._show()
             if words:
                 self.heading.show([[(f" {words}", "warn")]])
 
-    @on(Prompt.Sent)
-    def _to_list(self, event: Prompt.Sent) -> None:
+    @on(PromptInput.Submitted)
+    def _to_list(self, event: PromptInput.Submitted) -> None:
         event.stop()
         self.menu.focus()
 
-    @on(Prompt.Left)
-    def _search_left(self, event: Prompt.Left) -> None:
+    @on(PromptInput.Closed)
+    def _search_left(self, event: PromptInput.Closed) -> None:
         event.stop()
         self.search.clear()
         self.menu.focus()
@@ -219,23 +221,23 @@ class LibraryScreen(BaseScreen):
     def _open(self, at_once: bool) -> None:
         if entry := self.chosen:
             try:
-                screen = open_session.replay_of(
-                    self.look, entry.path, self._folder, at_once=at_once
+                screen = open_session.replay_screen(
+                    self.appearance, entry.path, self._folder, at_once=at_once
                 )
             except UserError as error:
-                self.tell_error(error)
+                self.show_error(error)
             else:
                 self.app.push_screen(screen)
 
     def action_beside(self) -> None:
         """The marked sessions in one screen."""
         if len(self._marked) < 2:
-            self.tell(self.look.say("library.mark_two"), "warning")
+            self.show_notice(self.appearance.say("library.mark_two"), "warning")
             return
         try:
-            screen = open_session.replay_beside(self.look, self._marked, self._folder)
+            screen = open_session.joined_replay_screen(self.appearance, self._marked, self._folder)
         except UserError as error:
-            self.tell_error(error)
+            self.show_error(error)
         else:
             self.app.push_screen(screen)
 
@@ -245,35 +247,41 @@ class LibraryScreen(BaseScreen):
         if entry is None:
             return
         if entry.verdict not in ("interrupted", "torn"):
-            words = self.look.say(f"verdict.{entry.verdict}")
-            self.tell(self.look.say("library.not_broken_off", verdict=words), "warning")
+            words = self.appearance.say(f"verdict.{entry.verdict}")
+            self.show_notice(
+                self.appearance.say("library.not_broken_off", verdict=words), "warning"
+            )
             return
-        self.app.exit(Continue(entry.path))
+        self.app.exit(SessionToResume(entry.path))
 
     def action_delete(self) -> None:
         """Throw it away; `action_undo` brings it back."""
         if entry := self.chosen:
             try:
-                self._gone.append(library.trash(entry.path))
+                self._trashed.append(library.trash(entry.path))
             except UserError as error:
-                self.tell_error(error)
+                self.show_error(error)
                 return
-            self.tell(self.look.say("library.deleted", name=entry.name))
-            self.refill()
+            self.show_notice(self.appearance.say("library.deleted", name=entry.name))
+            self.reload()
 
     def action_undo(self) -> None:
         """Bring back what was thrown away last, also in an earlier sitting."""
-        gone = self._gone.pop() if self._gone else next(iter(library.trashed(self._folder)), None)
+        gone = (
+            self._trashed.pop()
+            if self._trashed
+            else next(iter(library.trashed(self._folder)), None)
+        )
         if gone is None:
-            self.tell(self.look.say("library.nothing_deleted"), "warning")
+            self.show_notice(self.appearance.say("library.nothing_deleted"), "warning")
             return
         try:
             path = library.restore(gone)
         except UserError as error:
-            self.tell_error(error)
+            self.show_error(error)
             return
-        self.tell(self.look.say("library.restored", name=path.stem))
-        self.refill()
+        self.show_notice(self.appearance.say("library.restored", name=path.stem))
+        self.reload()
 
     def action_export(self) -> None:
         """A report of the marked sessions, else of this one."""

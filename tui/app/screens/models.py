@@ -10,24 +10,24 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from tui.app.screens import model_rows
-from tui.app.screens.base import BaseScreen, Choice
-from tui.app.screens.model_rows import Here, Subject
-from tui.app.style.appearance import Look
+from tui.app.screens.base import BaseScreen, ModelSelection
+from tui.app.screens.model_rows import ListedModel, ModelSurvey
+from tui.app.style.appearance import Appearance
 from tui.app.widgets.ask_line import AskLine
 from tui.app.widgets.confirm import Confirm
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Menu
 from tui.host.errors import UserError
 from tui.models import remove as removal
-from tui.models.discover import Found
+from tui.models.discover import FoundModel
 from tui.models.downloads import Download, Downloads
-from tui.models.reference import is_model_id, parse
-from tui.text.units import size
+from tui.models.reference import is_model_id, parse_reference
+from tui.text.units import format_size
 
 TICK_S = 0.2
 """How often the downloads are looked at."""
-_AGAIN_S = 5.0
-_FETCHED = ("demo", "ms:")
+_CONFIRM_S = 5.0
+_DOWNLOADABLE = ("demo", "ms:")
 
 
 class ModelsScreen(BaseScreen):
@@ -44,26 +44,26 @@ class ModelsScreen(BaseScreen):
 
     def __init__(
         self,
-        look: Look,
-        look_around: Callable[[], Here],
+        appearance: Appearance,
+        survey_models: Callable[[], ModelSurvey],
         questions: str,
         downloads: Downloads | None = None,
     ) -> None:
-        super().__init__(look)
-        self._look_around, self._questions = look_around, questions
-        self._own = downloads is None
+        super().__init__(appearance)
+        self._survey_models, self._questions = survey_models, questions
+        self._owns_downloads = downloads is None
         self.downloads = Downloads() if downloads is None else downloads
-        self.here = Here()
+        self.survey = ModelSurvey()
         self._marked: list[str] = []
-        self._told: list[Download] = [one for one in self.downloads.all if one.status.over]
+        self._reported: list[Download] = [one for one in self.downloads.all if one.status.is_over]
         self._busy: list[str] = []
-        self._sure_until = 0.0
-        self.heading = Lines(look, id="models-title")
-        self.menu = Menu(look)
-        self.detail = Lines(look, id="model-detail")
-        self.progress = Lines(look, id="downloads")
-        self.confirm = Confirm(look, self._back)
-        self.ask_line = AskLine(look, self._back)
+        self._confirmed_until = 0.0
+        self.heading = Lines(appearance, id="models-title")
+        self.menu = Menu(appearance)
+        self.detail = Lines(appearance, id="model-detail")
+        self.progress = Lines(appearance, id="downloads")
+        self.confirm = Confirm(appearance, self._focus_menu)
+        self.ask_line = AskLine(appearance, self._focus_menu)
 
     def parts(self) -> Iterable[Widget]:
         """A title, the list, what is under the cursor, the downloads, a question."""
@@ -76,7 +76,7 @@ class ModelsScreen(BaseScreen):
 
     def on_mount(self) -> None:
         """Look around; then follow the downloads."""
-        say = self.look.say
+        say = self.appearance.say
         self.heading.show([[(" ", ""), (say("models.title"), "bold"),
                             (f"  {say('models.looking')}", "muted")]])  # fmt: skip
         self.menu.focus()
@@ -85,7 +85,7 @@ class ModelsScreen(BaseScreen):
 
     def on_unmount(self) -> None:
         """What was begun here ends here; what came is kept."""
-        if self._own:
+        if self._owns_downloads:
             self.downloads.stop()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -96,51 +96,51 @@ class ModelsScreen(BaseScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While one answers or types, letters are for that; what is not under way cannot be
         stopped."""
-        if self.confirm.open or self.focused is self.ask_line.line:
+        if self.confirm.is_open or self.focused is self.ask_line.line:
             return action == "focus_next"
         return action != "stop" or bool(self.downloads.running)
 
-    def why_stay(self) -> str:
+    def reason_to_stay(self) -> str:
         """Downloads would be stopped."""
-        return self.look.say("quit.downloading") if self.downloads.running else ""
+        return self.appearance.say("quit.downloading") if self.downloads.running else ""
 
     # What there is.
 
     def action_again(self) -> None:
         """Look around anew."""
-        self.run_worker(self._look, thread=True, exclusive=True, exit_on_error=False)
+        self.run_worker(self._survey_in_thread, thread=True, exclusive=True, exit_on_error=False)
 
-    def _look(self) -> None:
+    def _survey_in_thread(self) -> None:
         try:
-            here = self._look_around()
+            here = self._survey_models()
         except UserError as error:
-            self.app.call_from_thread(self.tell_error, error)
+            self.app.call_from_thread(self.show_error, error)
         else:
-            self.app.call_from_thread(self._found, here)
+            self.app.call_from_thread(self._show_survey, here)
 
-    def _found(self, here: Here) -> None:
-        self.here = here
-        say = self.look.say
-        words = say("models.count", count=len(here.found))
+    def _show_survey(self, survey: ModelSurvey) -> None:
+        self.survey = survey
+        say = self.appearance.say
+        words = say("models.count", count=len(survey.found))
         self.heading.show([[(" ", ""), (say("models.title"), "bold"), (f"  {words}", "muted")]])
         self._show()
 
     def _show(self) -> None:
         statuses = [one.status for one in self.downloads.all]
         width = self.app.size.width
-        self.menu.show(model_rows.rows(self.here, self._marked, statuses, self.look, width))
+        self.menu.show(model_rows.rows(self.survey, self._marked, statuses, self.appearance, width))
         self._show_detail()
 
     @on(Menu.Moved)
     def _show_detail(self) -> None:
-        self.detail.show(model_rows.detail(self.chosen, self.here, self.look))
+        self.detail.show(model_rows.detail_rows(self.chosen, self.survey, self.appearance))
 
     @property
-    def chosen(self) -> Subject | None:
+    def chosen(self) -> ListedModel | None:
         """What the cursor is on."""
-        rows = self.menu.entries
-        value = rows[self.menu.at].value if rows else None
-        return value if isinstance(value, Subject) else None
+        rows = self.menu.items
+        value = rows[self.menu.cursor].value if rows else None
+        return value if isinstance(value, ListedModel) else None
 
     # Downloads.
 
@@ -150,11 +150,11 @@ class ModelsScreen(BaseScreen):
         all_ = self.downloads.all
         most = max(2, self.app.size.height // 3)
         statuses = [one.status for one in all_]
-        lines = model_rows.progress(statuses, self.look, self.app.size.width, most)
+        lines = model_rows.download_rows(statuses, self.appearance, self.app.size.width, most)
         if self.progress.styles.height is None or self.progress.size.height != len(lines):
             self.progress.styles.height = len(lines)
         self.progress.show(lines)
-        busy = [status.reference for status in statuses if not status.over]
+        busy = [status.reference for status in statuses if not status.is_over]
         if busy or self._busy:
             self._show()
         if busy != self._busy:
@@ -162,34 +162,38 @@ class ModelsScreen(BaseScreen):
             self.refresh_bindings()
         for one in all_:
             status = one.status
-            if status.state == "question" and not self.confirm.open and not self.ask_line.display:
-                self._ask(one)
-            elif status.over and one not in self._told:
-                self._told.append(one)
-                self._ended(one)
+            if (
+                status.state == "question"
+                and not self.confirm.is_open
+                and not self.ask_line.display
+            ):
+                self._ask_consent(one)
+            elif status.is_over and one not in self._reported:
+                self._reported.append(one)
+                self._download_ended(one)
 
-    def _ask(self, download: Download) -> None:
+    def _ask_consent(self, download: Download) -> None:
         offer = download.status.offer
         if offer is None:
             return
-        say = self.look.say
+        say = self.appearance.say
         words = say(
-            "models.question", name=offer.name, files=offer.files, total=size(offer.total),
-            folder=str(offer.folder), free=size(offer.free),
+            "models.question", name=offer.name, files=offer.files, total=format_size(offer.total),
+            folder=str(offer.folder), free=format_size(offer.free),
         )  # fmt: skip
-        if offer.here:
-            words += " " + say("models.partly", here=size(offer.here))
-        self.confirm.ask(words, download.answer, agrees=True)
+        if offer.present_bytes:
+            words += " " + say("models.partly", here=format_size(offer.present_bytes))
+        self.confirm.ask(words, download.answer, enter_means_yes=True)
 
-    def _ended(self, download: Download) -> None:
+    def _download_ended(self, download: Download) -> None:
         status = download.status
-        say = self.look.say
+        say = self.appearance.say
         if status.state == "done":
-            self.tell(say("models.done", name=status.reference))
+            self.show_notice(say("models.done", name=status.reference))
         elif status.state == "stopped":
-            self.tell(say("models.stopped", name=status.reference))
+            self.show_notice(say("models.stopped", name=status.reference))
         elif status.error is not None:
-            self.tell_error(status.error)
+            self.show_error(status.error)
         self.action_again()
 
     def action_get(self) -> None:
@@ -197,27 +201,29 @@ class ModelsScreen(BaseScreen):
         subject = self.chosen
         if subject is None:
             return
-        if not subject.reference.startswith(_FETCHED):
-            self.tell(self.look.say("models.not_fetched", name=subject.reference), "warning")
-        elif isinstance(subject, Found) and subject.state == "complete":
-            self.tell(self.look.say("models.is_here", name=subject.reference))
+        if not subject.reference.startswith(_DOWNLOADABLE):
+            self.show_notice(
+                self.appearance.say("models.not_fetched", name=subject.reference), "warning"
+            )
+        elif isinstance(subject, FoundModel) and subject.state == "complete":
+            self.show_notice(self.appearance.say("models.is_here", name=subject.reference))
         else:
-            self._get(subject.reference)
+            self._begin_download(subject.reference)
 
     def action_get_other(self) -> None:
         """Type which model to fetch."""
-        self.ask_line.ask(self.look.say("models.which"), "ms:", self._get_typed)
+        self.ask_line.ask(self.appearance.say("models.which"), "ms:", self._get_typed)
 
     def _get_typed(self, text: str) -> None:
         name = text.strip()
         if name and name != "ms:":
-            self._get(f"ms:{name}" if is_model_id(name) else name)
+            self._begin_download(f"ms:{name}" if is_model_id(name) else name)
 
-    def _get(self, reference: str) -> None:
+    def _begin_download(self, reference: str) -> None:
         try:
             self.downloads.begin(reference)
         except UserError as error:
-            self.tell_error(error)
+            self.show_error(error)
         self._tick()
 
     def action_stop(self) -> None:
@@ -226,7 +232,7 @@ class ModelsScreen(BaseScreen):
         subject = self.chosen
         named = [one for one in running if subject and one.status.reference == subject.reference]
         if not running:
-            self.tell(self.look.say("models.nothing_to_stop"), "warning")
+            self.show_notice(self.appearance.say("models.nothing_to_stop"), "warning")
         else:
             (named or running)[-1].stop()
 
@@ -235,26 +241,29 @@ class ModelsScreen(BaseScreen):
     def action_remove(self) -> None:
         """Remove what the cursor is on, after it was said what that frees."""
         subject = self.chosen
-        if not isinstance(subject, Found):
+        if not isinstance(subject, FoundModel):
             return
         if any(one.status.reference == subject.reference for one in self.downloads.running):
-            self.tell(self.look.say("models.stop_first"), "warning")
+            self.show_notice(self.appearance.say("models.stop_first"), "warning")
             return
         reference = subject.reference
-        self.run_worker(lambda: self._weigh(reference), thread=True, exit_on_error=False)
+        self.run_worker(lambda: self._measure_disk_use(reference), thread=True, exit_on_error=False)
 
-    def _weigh(self, reference: str) -> None:
+    def _measure_disk_use(self, reference: str) -> None:
         try:
-            paths = removal.belongings(parse(reference))
+            paths = removal.removable_paths(parse_reference(reference))
             freed = sum(map(removal.disk_bytes, paths))
         except UserError as error:
-            self.app.call_from_thread(self.tell_error, error)
+            self.app.call_from_thread(self.show_error, error)
         else:
             self.app.call_from_thread(self._ask_to_remove, reference, paths, freed)
 
     def _ask_to_remove(self, reference: str, paths: list[Path], freed: int) -> None:
-        words = self.look.say(
-            "models.remove", name=reference, size=size(freed), paths=", ".join(map(str, paths))
+        words = self.appearance.say(
+            "models.remove",
+            name=reference,
+            size=format_size(freed),
+            paths=", ".join(map(str, paths)),
         )
 
         def answered(yes: bool) -> None:
@@ -267,10 +276,10 @@ class ModelsScreen(BaseScreen):
         try:
             removal.remove(paths)
         except UserError as error:
-            self.app.call_from_thread(self.tell_error, error)
+            self.app.call_from_thread(self.show_error, error)
         else:
-            words = self.look.say("models.freed", size=size(freed))
-            self.app.call_from_thread(self.tell, words)
+            words = self.appearance.say("models.freed", size=format_size(freed))
+            self.app.call_from_thread(self.show_notice, words)
         self.app.call_from_thread(self.action_again)
 
     # Opening and leaving.
@@ -278,31 +287,33 @@ class ModelsScreen(BaseScreen):
     @on(Menu.Marked)
     def _mark(self) -> None:
         subject = self.chosen
-        if isinstance(subject, Found) and subject.state == "complete":
+        if isinstance(subject, FoundModel) and subject.state == "complete":
             name = subject.reference
             others = [one for one in self._marked if one != name]
             self._marked = others if name in self._marked else [*others, name]
             self._show()
         elif subject is not None:
-            self.tell(self.look.say("models.only_whole"), "warning")
+            self.show_notice(self.appearance.say("models.only_whole"), "warning")
 
     @on(Menu.Chosen)
     def _open(self) -> None:
         subject = self.chosen
-        if not (isinstance(subject, Found) and subject.state == "complete"):
+        if not (isinstance(subject, FoundModel) and subject.state == "complete"):
             self.action_get()
             return
         now = time.monotonic()
-        if self.downloads.running and now > self._sure_until:
-            self._sure_until = now + _AGAIN_S
-            self.tell(self.look.say("quit.downloading"), "warning")
+        if self.downloads.running and now > self._confirmed_until:
+            self._confirmed_until = now + _CONFIRM_S
+            self.show_notice(self.appearance.say("quit.downloading"), "warning")
             return
         self.downloads.stop()
-        whole = [one.reference for one in self.here.found if one.state == "complete"]
+        whole = [one.reference for one in self.survey.found if one.state == "complete"]
         names = [name for name in self._marked if name in whole]
-        self.app.exit(Choice(tuple(dict.fromkeys([*names, subject.reference])), self._questions))
+        self.app.exit(
+            ModelSelection(tuple(dict.fromkeys([*names, subject.reference])), self._questions)
+        )
 
-    def _back(self) -> None:
+    def _focus_menu(self) -> None:
         self.menu.focus()
 
     def action_leave(self) -> None:

@@ -12,21 +12,21 @@ from textual.widget import Widget
 from tui.app.pane.conversation import MARKDOWN
 from tui.app.screens import board_screen
 from tui.app.screens.judging import JudgingScreen
-from tui.app.style.appearance import Look, Piece
-from tui.app.style.figures import clock, time_of
-from tui.app.widgets.transport import Transport
+from tui.app.style.appearance import Appearance, StyledText
+from tui.app.widgets.transport import TransportBar
 from tui.events import Note, Rated, Voted
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.sessions.annotate import Amended
+from tui.sessions.annotate import AnnotatedPlayer
 from tui.sessions.player import SPEEDS, Player
 from tui.text.sanitise import one_line
+from tui.text.units import format_clock, parse_clock
 
 _SEEK_US = 5_000_000
 _FRAME_S = 1 / 80
 """Between two frames at least, so that tokens which come together are drawn together."""
-_SETTLED_S = 0.2
-_TOLD_APART = 60
+_SETTLE_S = 0.2
+_MAX_SINGLE_EVENTS = 60
 """Events a second that are each drawn when they are due; above, text flows by intervals."""
 
 
@@ -53,85 +53,87 @@ class ReplayScreen(JudgingScreen):
 
     def __init__(
         self,
-        look: Look,
+        appearance: Appearance,
         player: Player,
         path: Path,
-        sessions: Path,
-        beside: Sequence[Path] = (),
+        sessions_dir: Path,
+        joined: Sequence[Path] = (),
     ) -> None:
-        """``beside`` are further sessions that ``player`` plays together with ``path``."""
-        self.judged = Amended(player, path, sessions)
-        super().__init__(look, self.judged, path, sessions, look.say("pane.hint_replay"))
-        self.player, self._beside = player, tuple(beside)
-        self.transport = Transport(look, id="transport")
-        self._stepped = self._busy = self._early = False
+        """``joined`` are further sessions that ``player`` plays together with ``path``."""
+        self.annotated = AnnotatedPlayer(player, path, sessions_dir)
+        super().__init__(
+            appearance, self.annotated, path, sessions_dir, appearance.say("pane.hint_replay")
+        )
+        self.player, self._joined = player, tuple(joined)
+        self.transport = TransportBar(appearance, id="transport")
+        self._is_question_pinned = self._had_events = self._is_early_tick_set = False
         self._drawn_at = 0.0
 
-    def extras(self) -> Iterable[Widget]:
+    def extra_widgets(self) -> Iterable[Widget]:
         """The transport bar."""
         yield self.transport
 
-    def saved(self) -> Piece:
+    def save_status(self) -> StyledText:
         """Which recording this is."""
         return one_line(self.path.name), "muted"
 
     def record(self, body: Rated | Voted | Note) -> None:
         """Appended to the recording."""
-        if self._beside:
-            raise UserError(self.look.say("judge.one_session"))
-        self.judged.judge(body)
-        self.path = self.judged.path
+        if self._joined:
+            raise UserError(self.appearance.say("judge.one_session"))
+        self.annotated.judge(body)
+        self.path = self.annotated.path
 
-    def sessions_shown(self) -> Sequence[Path]:
+    def report_sessions(self) -> Sequence[Path]:
         """All that are played."""
-        return [self.path, *self._beside]
+        return [self.path, *self._joined]
 
     def report_folder(self) -> Path:
         """Next to the recording; what came with the program is left as it is."""
         folder = self.path.parent
         samples = paths.bundled("sessions")
-        return self._sessions if folder.resolve() == samples.resolve() else folder
+        return self._sessions_dir if folder.resolve() == samples.resolve() else folder
 
     def on_mount(self) -> None:
         """What lays out finished answers is there before the first token: its import would
         make that one late."""
         super().on_mount()
-        self.set_timer(_SETTLED_S, MARKDOWN.begin)
+        self.set_timer(_SETTLE_S, MARKDOWN.start)
 
     def on_unmount(self) -> None:
         """Let go of the recording."""
-        self.judged.close()
+        self.annotated.close()
 
     def tick(self) -> None:
         """The position moves also where nothing happens; and what comes before the next
         interval is drawn when it is due."""
-        self._busy = False
+        self._had_events = False
         super().tick()
-        if self._busy:
+        if self._had_events:
             self._drawn_at = time.monotonic()
         self._show_transport()
         due = self.player.next_due_s
-        if self._early or due is None or due >= board_screen.TICK_S or self._flows:
+        if self._is_early_tick_set or due is None or due >= board_screen.TICK_S or self._is_dense:
             return
-        self._early = True
+        self._is_early_tick_set = True
         rest = self._drawn_at + _FRAME_S - time.monotonic()
         self.set_timer(max(due, rest, 0.001), self._tick_early)
 
     @property
-    def _flows(self) -> bool:
+    def _is_dense(self) -> bool:
         """Whether more comes than eyes tell apart: then intervals do."""
         player = self.player
-        return math.isinf(player.speed) or player.due_within(1.0) > _TOLD_APART
+        return math.isinf(player.speed) or player.due_within(1.0) > _MAX_SINGLE_EVENTS
 
     def _tick_early(self) -> None:
-        self._early = False
+        self._is_early_tick_set = False
         self.tick()
 
     def after_events(self) -> None:
         """Follow the question that is being worked on, unless a person went elsewhere."""
-        self._busy = True
+        self._had_events = True
         playing = self.player.question
-        if playing is None or self._stepped:
+        if playing is None or self._is_question_pinned:
             return
         if not any(a.is_open and a.question == self.question for a in self.board.answers.values()):
             self.question = playing
@@ -144,40 +146,44 @@ class ReplayScreen(JudgingScreen):
     def _show_transport(self) -> None:
         player = self.player
         self.transport.show_position(
-            player.position_us, player.duration_us, player.speed, player.playing, player.ended
+            player.position_us,
+            player.duration_us,
+            player.speed,
+            player.is_playing,
+            player.has_ended,
         )
 
-    def _steered(self) -> None:
+    def _show_after_seek(self) -> None:
         self._drain()
-        self._stepped = False
+        self._is_question_pinned = False
         self.question = self.player.question or self.question
         self.show()
 
     @property
-    def _all_shown(self) -> bool:
+    def _is_all_played(self) -> bool:
         """Whether everything there is has been played: then one looks around in it."""
         return self.player.position_us >= self.player.duration_us
 
     def action_mark(self, step: int) -> None:
         """Go to where the next or the previous question was asked."""
         if self.player.step_question(step) is not None:
-            self._steered()
+            self._show_after_seek()
 
     def action_step(self, step: int) -> None:
         """The next or the previous question: where it was asked, or after the end its end."""
-        if not self._all_shown and self.player.step_question(step) is not None:
-            self._steered()
+        if not self._is_all_played and self.player.step_question(step) is not None:
+            self._show_after_seek()
         else:
             super().action_step(step)
-            self._stepped = True
+            self._is_question_pinned = True
 
     def action_jump(self, number: int) -> None:
         """The question of a number: where it was asked, or after the end its end."""
         if not 0 < number <= len(self.board.questions):
             return
-        if self._all_shown:
+        if self._is_all_played:
             super().action_jump(number)
-            self._stepped = True
+            self._is_question_pinned = True
             return
         wanted, was = self.board.questions[number - 1].id, self.player.position_us
         self.player.seek(0)
@@ -185,18 +191,18 @@ class ReplayScreen(JudgingScreen):
             pass
         if found is None:
             self.player.seek(was)
-            self.tell(self.look.say("replay.not_asked", number=number), "warning")
-        self._steered()
+            self.show_notice(self.appearance.say("replay.not_asked", number=number), "warning")
+        self._show_after_seek()
 
     def action_play(self) -> None:
         """Play, pause, or play again from the beginning."""
         self.player.toggle()
-        self._steered()
+        self._show_after_seek()
 
     def action_seek(self, direction: int) -> None:
         """Five seconds back or on."""
         self.player.seek(self.player.position_us + direction * _SEEK_US)
-        self._steered()
+        self._show_after_seek()
 
     def action_faster(self, step: int) -> None:
         """The next higher or lower speed."""
@@ -209,19 +215,23 @@ class ReplayScreen(JudgingScreen):
     def action_token(self, step: int) -> None:
         """Pause, and one token further or back."""
         self.player.step_token(step)
-        self._steered()
+        self._show_after_seek()
 
     def action_time(self) -> None:
         """Type a time to go to."""
-        self.ask_for(self.look.say("replay.time"), clock(self.player.position_us), self._go_to_time)
+        self.ask_for_text(
+            self.appearance.say("replay.time"),
+            format_clock(self.player.position_us),
+            self._go_to_time,
+        )
 
     def _go_to_time(self, text: str) -> None:
-        wanted = time_of(text)
+        wanted = parse_clock(text)
         if wanted is None:
-            self.tell(self.look.say("replay.no_time", text=text), "warning")
+            self.show_notice(self.appearance.say("replay.no_time", text=text), "warning")
             return
         self.player.seek(wanted)
-        self._steered()
+        self._show_after_seek()
 
     def action_at_once(self) -> None:
         """Everything at once."""
@@ -237,7 +247,7 @@ class ReplayScreen(JudgingScreen):
         if any(isinstance(screen, LibraryScreen) for screen in self.app.screen_stack):
             self.action_leave()
         else:
-            self.app.push_screen(LibraryScreen(self.look, self._sessions))
+            self.app.push_screen(LibraryScreen(self.appearance, self._sessions_dir))
 
     def action_leave(self) -> None:
         """Back to where one came from."""

@@ -9,24 +9,24 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from tui.app.screens.base import BaseScreen, Choice
-from tui.app.style.appearance import Look
-from tui.app.style.figures import clock
+from tui.app.screens.base import BaseScreen, ModelSelection
+from tui.app.style.appearance import Appearance
 from tui.app.widgets.lines import Lines
-from tui.app.widgets.menu import Entry, Heading, Menu
+from tui.app.widgets.menu import Menu, MenuHeading, MenuItem
 from tui.host.errors import UserError
-from tui.sessions.library import Entry as Recorded
+from tui.sessions.library import SessionEntry as Recorded
 from tui.text.sanitise import one_line
+from tui.text.units import format_clock
 
 if TYPE_CHECKING:
-    from tui.app.screens.model_rows import Here
+    from tui.app.screens.model_rows import ModelSurvey
     from tui.models.downloads import Downloads
 
-RECENT = 20
+MAX_RECENT = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ModelOffer:
     """Models that can be opened: references, a title and a remark."""
 
     references: tuple[str, ...]
@@ -35,22 +35,22 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Set:
+class _QuestionSetItem:
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class _All:
+class _LibraryItem:
     """The library."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Models:
+class _ModelsItem:
     """The models screen."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StartContents:
     """What there is to choose from at once; models take longer to find."""
 
     samples: list[Recorded]
@@ -69,23 +69,27 @@ class StartScreen(BaseScreen):
 
     def __init__(
         self,
-        look: Look,
-        sessions: Path,
-        look_around: Callable[[], Found],
-        find_models: Callable[[], list[Offer]],
+        appearance: Appearance,
+        sessions_dir: Path,
+        load_contents: Callable[[], StartContents],
+        load_offers: Callable[[], list[ModelOffer]],
         questions: str,
-        look_around_models: Callable[[], "Here"] | None = None,
+        survey_models: Callable[[], "ModelSurvey"] | None = None,
     ) -> None:
-        super().__init__(look)
-        self._sessions, self._look_around, self._questions = sessions, look_around, questions
-        self._find_models = find_models
-        self._look_around_models = look_around_models
+        super().__init__(appearance)
+        self._sessions_dir, self._load_contents, self._questions = (
+            sessions_dir,
+            load_contents,
+            questions,
+        )
+        self._load_offers = load_offers
+        self._survey_models = survey_models
         self._downloads: Downloads | None = None
-        self._sure = False
-        self._offers: list[Offer] = []
-        self._marked: set[Offer] = set()
-        self.menu = Menu(look)
-        self.heading = Lines(look, id="title")
+        self._is_leave_confirmed = False
+        self._offers: list[ModelOffer] = []
+        self._marked: set[ModelOffer] = set()
+        self.menu = Menu(appearance)
+        self.heading = Lines(appearance, id="title")
 
     def parts(self) -> Iterable[Widget]:
         """A title and the list."""
@@ -96,30 +100,32 @@ class StartScreen(BaseScreen):
         """Show what there is."""
         self.menu.focus()
         self._refill()
-        self._begin_to_look()
+        self._start_loading_offers()
 
     def on_unmount(self) -> None:
         """Downloads end with the program; what came is kept."""
         if self._downloads is not None:
             self._downloads.stop()
 
-    def why_stay(self) -> str:
+    def reason_to_stay(self) -> str:
         """Downloads would be stopped."""
         busy = self._downloads is not None and bool(self._downloads.running)
-        return self.look.say("quit.downloading") if busy else ""
+        return self.appearance.say("quit.downloading") if busy else ""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Without models to open there is nothing to fetch either."""
-        return action != "models" or self._look_around_models is not None
+        return action != "models" or self._survey_models is not None
 
-    def _begin_to_look(self) -> None:
-        self.run_worker(self._look_for_models, thread=True, exclusive=True, exit_on_error=False)
+    def _start_loading_offers(self) -> None:
+        self.run_worker(
+            self._load_offers_in_thread, thread=True, exclusive=True, exit_on_error=False
+        )
 
-    def _look_for_models(self) -> None:
-        offers = self._find_models()
-        self.app.call_from_thread(self._offer, offers)
+    def _load_offers_in_thread(self) -> None:
+        offers = self._load_offers()
+        self.app.call_from_thread(self._show_offers, offers)
 
-    def _offer(self, offers: list[Offer]) -> None:
+    def _show_offers(self, offers: list[ModelOffer]) -> None:
         self._offers = offers
         self._refill()
 
@@ -127,10 +133,10 @@ class StartScreen(BaseScreen):
         """Back from a recording or the models: there may be more now."""
         self._refill()
         if self._downloads is not None:
-            self._begin_to_look()
+            self._start_loading_offers()
 
     def _refill(self) -> None:
-        say = self.look.say
+        say = self.appearance.say
         self.heading.show(
             [
                 [],
@@ -139,78 +145,82 @@ class StartScreen(BaseScreen):
                 [],
             ]
         )
-        found = self._look_around()
-        rows: list[Entry | Heading | None] = []
+        found = self._load_contents()
+        rows: list[MenuItem | MenuHeading | None] = []
         if found.samples:
-            rows.append(Heading(say("start.samples")))
-            rows += [self._recorded(entry, sample=True) for entry in found.samples]
+            rows.append(MenuHeading(say("start.samples")))
+            rows += [self._session_item(entry, sample=True) for entry in found.samples]
             rows.append(None)
         if found.recent:
-            recent = found.recent[:RECENT]
-            rows += [Heading(say("start.sessions")), *map(self._recorded, recent)]
+            recent = found.recent[:MAX_RECENT]
+            rows += [MenuHeading(say("start.sessions")), *map(self._session_item, recent)]
             count = say("library.count", count=len(found.recent))
-            rows += [Entry(say("start.library"), count, _All()), None]
+            rows += [MenuItem(say("start.library"), count, _LibraryItem()), None]
         if self._offers:
-            rows.append(Heading(say("start.models")))
+            rows.append(MenuHeading(say("start.models")))
             rows += [
-                Entry(one_line(offer.title), one_line(offer.remark), offer, offer in self._marked)
+                MenuItem(
+                    one_line(offer.title), one_line(offer.remark), offer, offer in self._marked
+                )
                 for offer in self._offers
             ]
-        if self._look_around_models is not None:
+        if self._survey_models is not None:
             if not self._offers:
-                rows.append(Heading(say("start.models")))
-            rows += [Entry(say("start.fetch"), say("start.fetch_remark"), _Models()), None]
+                rows.append(MenuHeading(say("start.models")))
+            rows += [MenuItem(say("start.fetch"), say("start.fetch_remark"), _ModelsItem()), None]
         if found.sets:
-            rows.append(Heading(say("start.sets")))
+            rows.append(MenuHeading(say("start.sets")))
             rows += [
-                Entry(one_line(title), name, _Set(name), marked=name == self._questions)
+                MenuItem(
+                    one_line(title), name, _QuestionSetItem(name), marked=name == self._questions
+                )
                 for name, title in found.sets
             ]
         if not found.samples and not found.recent:
-            rows += [None, Heading(say("start.nothing"))]
+            rows += [None, MenuHeading(say("start.nothing"))]
         self.menu.show(rows)
 
-    def _recorded(self, entry: Recorded, sample: bool = False) -> Entry:
-        say = self.look.say
+    def _session_item(self, entry: Recorded, sample: bool = False) -> MenuItem:
+        say = self.appearance.say
         labels = one_line("  ".join(entry.labels)) or one_line(entry.name)
         if sample:
             labels = f"{one_line(entry.name)}  {labels}"
         parts = [
             one_line(entry.question_set),
             say("start.answers", count=entry.answers),
-            clock(int(entry.duration_s * 1e6)),
+            format_clock(int(entry.duration_s * 1e6)),
             entry.started[:10],
         ]
         if entry.verdict != "complete":
             parts.insert(0, say(f"verdict.{entry.verdict}"))
         if entry.problem:
             parts = [one_line(entry.problem)]
-        return Entry(labels, "  ".join(part for part in parts if part), entry)
+        return MenuItem(labels, "  ".join(part for part in parts if part), entry)
 
     @on(Menu.Chosen)
     def _chosen(self, event: Menu.Chosen) -> None:
         match event.value:
             case Recorded() as entry:
-                self._play(entry.path)
-            case _All():
+                self._open_replay(entry.path)
+            case _LibraryItem():
                 self.action_library()
-            case _Models():
+            case _ModelsItem():
                 self.action_models()
-            case Offer() as offer:
-                if (why := self.why_stay()) and not self._sure:
-                    self._sure = True
-                    self.tell(why, "warning")
+            case ModelOffer() as offer:
+                if (why := self.reason_to_stay()) and not self._is_leave_confirmed:
+                    self._is_leave_confirmed = True
+                    self.show_notice(why, "warning")
                     return
                 chosen = [o for o in self._offers if o in self._marked or o == offer]
                 references = tuple(name for o in chosen for name in o.references)
-                self.app.exit(Choice(references, self._questions))
-            case _Set(name=name):
+                self.app.exit(ModelSelection(references, self._questions))
+            case _QuestionSetItem(name=name):
                 self._questions = name
                 self._refill()
 
     @on(Menu.Marked)
     def _mark(self, event: Menu.Marked) -> None:
-        if isinstance(event.value, Offer):
+        if isinstance(event.value, ModelOffer):
             self._marked ^= {event.value}
             self._refill()
         else:
@@ -221,24 +231,24 @@ class StartScreen(BaseScreen):
         from tui.app.screens.models import ModelsScreen
         from tui.models.downloads import Downloads
 
-        if self._look_around_models is not None:
+        if self._survey_models is not None:
             self._downloads = self._downloads or Downloads()
             self.app.push_screen(
-                ModelsScreen(self.look, self._look_around_models, self._questions, self._downloads)
+                ModelsScreen(self.appearance, self._survey_models, self._questions, self._downloads)
             )
 
     def action_library(self) -> None:
         """All sessions."""
         from tui.app.screens.library import LibraryScreen
 
-        self.app.push_screen(LibraryScreen(self.look, self._sessions))
+        self.app.push_screen(LibraryScreen(self.appearance, self._sessions_dir))
 
-    def _play(self, path: Path) -> None:
-        from tui.app.open_session import replay_of
+    def _open_replay(self, path: Path) -> None:
+        from tui.app.open_session import replay_screen
 
         try:
-            screen = replay_of(self.look, path, self._sessions)
+            screen = replay_screen(self.appearance, path, self._sessions_dir)
         except UserError as error:
-            self.tell_error(error)
+            self.show_error(error)
         else:
             self.app.push_screen(screen)

@@ -10,19 +10,19 @@ from textual.strip import Strip
 from tui.app.style.messages import Messages
 from tui.app.style.themes import Theme
 
-Piece = tuple[str, str]
+StyledText = tuple[str, str]
 """Text and the names of its styles, ``"panel bold"``; see `tui.app.style.themes.ROLES`."""
 
 
-class Look:
+class Appearance:
     """The theme and the messages; ``revision`` grows with every change of theme. ``pictures``
     of the screen are ``svg``, or ``png`` as well."""
 
     def __init__(self, theme: Theme, say: Messages, pictures: str = "svg") -> None:
         self.theme, self.say, self.pictures, self.revision = theme, say, pictures, 0
-        self._style = lru_cache(256)(self._combined)
+        self._style = lru_cache(256)(self._combined_style)
 
-    def wear(self, theme: Theme) -> None:
+    def set_theme(self, theme: Theme) -> None:
         """Change the theme; who draws does so anew."""
         self.theme = theme
         self.revision += 1
@@ -32,12 +32,12 @@ class Look:
         """The Rich style of some style names, later ones over earlier ones."""
         return self._style(names)
 
-    def _combined(self, names: str) -> Style:
+    def _combined_style(self, names: str) -> Style:
         return sum((self.theme.styles[name] for name in names.split()), Style.null())
 
-    def strip(self, pieces: list[Piece], width: int, ground: str = "text") -> Strip:
+    def strip(self, pieces: list[StyledText], width: int, base_style: str = "text") -> Strip:
         """One line of a widget, cut or filled to ``width`` cells on a ground style."""
-        base = self.style(ground)
+        base = self.style(base_style)
         segments = [Segment(text, base + self.style(names)) for text, names in pieces if text]
         used = sum(len(text) if text.isascii() else cell_len(text) for text, _ in pieces)
         if used > width:

@@ -14,19 +14,19 @@ class ThemeFolders:
 
     def __init__(self, *folders: Path) -> None:
         self._folders = folders
-        self._stamp = self._look()
+        self._stamp = self._file_stamps()
         self.themes, self.errors = load_all(list(folders))
 
-    def changed(self) -> bool:
+    def reload_if_changed(self) -> bool:
         """Whether there is something else now; `themes` and `errors` are up to date then."""
-        stamp = self._look()
+        stamp = self._file_stamps()
         if stamp == self._stamp:
             return False
         self._stamp = stamp
         self.themes, self.errors = load_all(list(self._folders))
         return True
 
-    def _look(self) -> Stamp:
+    def _file_stamps(self) -> Stamp:
         """Name, time and size of each file: what a change of a theme changes."""
         found = []
         try:

@@ -46,7 +46,7 @@ class Theme:
     @cached_property
     def styles(self) -> dict[str, Style]:
         """A Rich style for each role, and the plain ones ``bold``, ``italic``, ``underline``."""
-        colours = {role: _rich(value) for role, value in self.colours.items()}
+        colours = {role: _rich_colour(value) for role, value in self.colours.items()}
         styles = {role: Style(color=colours[role]) for role in ROLES}
         styles["text"] = Style(color=colours["text"], bgcolor=colours["background"])
         for role in ("panel", "cursor"):
@@ -60,7 +60,7 @@ class Theme:
         return "ansi_default" if value == "terminal" else value
 
 
-def _rich(value: str) -> str:
+def _rich_colour(value: str) -> str:
     if value == "terminal":
         return "default"
     return value.removeprefix("ansi_")
@@ -82,10 +82,10 @@ def load(path: Path) -> Theme:
         raise UserError(f"cannot read theme {path}: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"theme {path}: {error}", "see themes/duibi-dark.toml") from None
-    return _checked(path, text, data)
+    return _parse_theme(path, text, data)
 
 
-def _checked(path: Path, text: str, data: dict[str, object]) -> Theme:
+def _parse_theme(path: Path, text: str, data: dict[str, object]) -> Theme:
     def wrong(key: str, what: str) -> UserError:
         line = _line_of(text, key)
         where = f"{path}:{line}" if line else str(path)

@@ -10,16 +10,16 @@ from functools import lru_cache
 
 from rich.cells import split_graphemes
 
-Cell = tuple[str, str]
-BLANK: Cell = (" ", "")
-_NOTHING: Cell = ("\0", "")
+TerminalCell = tuple[str, str]
+BLANK: TerminalCell = (" ", "")
+_UNKNOWN: TerminalCell = ("\0", "")
 """What a terminal shows of which nothing is known: equal to no cell that is wanted."""
 _STRIDE = 16
 """Cells that are compared at once."""
 _MIN_ERASE = 6
 """Blank cells from which erasing is shorter than writing them."""
 
-_STEADY = re.compile(
+_CERTAIN_WIDTH = re.compile(
     "[ -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u052f\u2010-\u2027\u2030-\u205e\u2190-\u21ff"
     "\u2500-\u25ff\u2713\u2717\u270e\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff"
     "\ufe30-\ufe4f\uff01-\uff60\uffe0-\uffe6\U00020000-\U0003fffd]"
@@ -28,13 +28,13 @@ _STEADY = re.compile(
 with joiners or selectors, combining marks) the cursor may be anywhere."""
 
 
-def cells_of(text: str, sgr: str) -> list[Cell]:
+def split_cells(text: str, sgr: str) -> list[TerminalCell]:
     """The cells of a text without control characters, in one style."""
     if text.isspace():
         return [(" ", sgr)] * len(text)
     if text.isascii():
         return [(character, sgr) for character in text]
-    cells: list[Cell] = []
+    cells: list[TerminalCell] = []
     for start, end, width in split_graphemes(text)[0]:
         if width:
             cells.append((text[start:end], sgr))
@@ -49,28 +49,28 @@ def cells_of(text: str, sgr: str) -> list[Cell]:
 
 
 @lru_cache(512)
-def _is_steady(text: str) -> bool:
-    return _STEADY.fullmatch(text) is not None
+def _has_certain_width(text: str) -> bool:
+    return _CERTAIN_WIDTH.fullmatch(text) is not None
 
 
-class Picture:
+class CellBuffer:
     """What is wanted on a terminal of ``width`` x ``height`` cells and what it shows."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
         self._wanted = [[BLANK] * width for _ in range(height)]
-        self._shown = [[_NOTHING] * width for _ in range(height)]
+        self._shown = [[_UNKNOWN] * width for _ in range(height)]
         self._dirty = set(range(height))
         self._clear = True
         self._sgr = ""
-        self._at: tuple[int, int] | None = None
+        self._cursor: tuple[int, int] | None = None
         self._out: list[str] = []
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Nothing is known of the terminal any more: the next frame begins with a clear one."""
         self._clear, self._dirty = True, set(range(self.height))
 
-    def put(self, x: int, y: int, cells: list[Cell]) -> None:
+    def set_cells(self, x: int, y: int, cells: list[TerminalCell]) -> None:
         """Want ``cells`` from a place to the right; what does not fit in the row is cut."""
         if 0 <= y < self.height and 0 <= x < self.width:
             row = self._wanted[y]
@@ -78,17 +78,17 @@ class Picture:
             self._dirty.add(y)
 
     @property
-    def pending(self) -> bool:
+    def has_changes(self) -> bool:
         """Whether there may be something to write."""
         return bool(self._dirty)
 
-    def frame(self, cursor: tuple[int, int] | None = None) -> str:
+    def render_frame(self, cursor: tuple[int, int] | None = None) -> str:
         """What to write so that the terminal shows what is wanted, the cursor (column, row
         from 0) at a place where that matters. Empty: it shows that already."""
         self._out = []
         if self._clear:
             self._out.append("\x1b[m\x1b[2J")
-            self._clear, self._sgr, self._at = False, "", None
+            self._clear, self._sgr, self._cursor = False, "", None
             self._shown = [[BLANK] * self.width for _ in range(self.height)]
         for y in sorted(self._dirty):
             wanted = self._wanted[y]
@@ -96,11 +96,11 @@ class Picture:
                 self._row(y, wanted, self._shown[y])
                 self._shown[y] = wanted.copy()
         self._dirty.clear()
-        if cursor is not None and cursor != self._at:
+        if cursor is not None and cursor != self._cursor:
             self._move(*cursor)
         return "".join(self._out)
 
-    def _row(self, y: int, wanted: list[Cell], shown: list[Cell]) -> None:
+    def _row(self, y: int, wanted: list[TerminalCell], shown: list[TerminalCell]) -> None:
         end = self.width
         while end and wanted[end - 1] == BLANK:
             end -= 1
@@ -128,13 +128,13 @@ class Picture:
             self._out.append("\x1b[K")
 
     @staticmethod
-    def _blanks(row: list[Cell], x: int, end: int) -> int:
+    def _blanks(row: list[TerminalCell], x: int, end: int) -> int:
         at = x
         while at < end and row[at] == BLANK:
             at += 1
         return at - x
 
-    def _write(self, x: int, y: int, cell: Cell) -> int:
+    def _write(self, x: int, y: int, cell: TerminalCell) -> int:
         """Write one cell; returns the column after it."""
         text, sgr = cell
         after = x + 1
@@ -144,8 +144,8 @@ class Picture:
         self._style(sgr)
         self._out.append(text or " ")
         # In the last column terminals differ in where the cursor is afterwards.
-        known = after < self.width and _is_steady(text)
-        self._at = (after, y) if known else None
+        known = after < self.width and _has_certain_width(text)
+        self._cursor = (after, y) if known else None
         return after
 
     def _style(self, sgr: str) -> None:
@@ -156,7 +156,7 @@ class Picture:
 
     def _move(self, x: int, y: int) -> None:
         """Bring the cursor to a place, the shortest way."""
-        at, self._at = self._at, (x, y)
+        at, self._cursor = self._cursor, (x, y)
         if at == (x, y):
             return
         if at is not None and at[1] == y and at[0] < x:

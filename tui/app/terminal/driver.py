@@ -23,9 +23,9 @@ _PASTE_GOES_ON_S = 0.2
 _TEXT_KEYS = {"enter": "\n", "tab": "\t", "ctrl+j": "\n"}
 
 
-class Terminal(LinuxDriver):
+class TerminalDriver(LinuxDriver):
     """The driver. `on_start` is called whenever the terminal is taken (also after a stop),
-    `on_answer` with each report of the cursor's position: true if that was an answer."""
+    `on_cursor_report` with each report of the cursor's position: true if that was an answer."""
 
     def __init__(
         self,
@@ -37,10 +37,10 @@ class Terminal(LinuxDriver):
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self.on_start: Callable[[], None] = lambda: None
-        self.on_answer: Callable[[], bool] = lambda: False
+        self.on_cursor_report: Callable[[], bool] = lambda: False
         self._loop_of_app = asyncio.get_running_loop()
-        self._came: deque[Message] = deque()
-        self._is_called = False
+        self._pending_messages: deque[Message] = deque()
+        self._is_scheduled = False
         self._pasted_at = -_PASTE_GOES_ON_S
 
     @property
@@ -61,28 +61,28 @@ class Terminal(LinuxDriver):
 
     def process_message(self, message: Message) -> None:
         """Collect what came (in the input thread)."""
-        self._came.append(message)
-        if not self._is_called:
-            self._is_called = True
-            self._loop_of_app.call_soon_threadsafe(self._hand_on)
+        self._pending_messages.append(message)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop_of_app.call_soon_threadsafe(self._forward_pending)
 
-    def _hand_on(self) -> None:
+    def _forward_pending(self) -> None:
         # First: what is appended from now on calls again, what was before is taken now.
-        self._is_called = False
+        self._is_scheduled = False
         typed: list[Message] = []
-        while self._came:
-            message = self._came.popleft()
-            if isinstance(message, events.CursorPosition) and self.on_answer():
+        while self._pending_messages:
+            message = self._pending_messages.popleft()
+            if isinstance(message, events.CursorPosition) and self.on_cursor_report():
                 continue
             if _character(message):
                 typed.append(message)
                 continue
-            self._typed(typed)
+            self._forward_keys(typed)
             typed = []
             super().process_message(message)
-        self._typed(typed)
+        self._forward_keys(typed)
 
-    def _typed(self, keys: list[Message]) -> None:
+    def _forward_keys(self, keys: list[Message]) -> None:
         now = time.monotonic()
         goes_on = now - self._pasted_at < _PASTE_GOES_ON_S and keys
         if len(keys) >= PASTE_KEYS or goes_on:

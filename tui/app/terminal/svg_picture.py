@@ -17,7 +17,7 @@ FONTS = (
 )
 
 
-def mended(svg: str) -> str:
+def repair_svg(svg: str) -> str:
     """An export in which wide characters keep their two cells, and that fetches no fonts.
 
     Rich gives each run of text the length of its code points; runs are cut here where the

@@ -30,19 +30,19 @@ from textual.driver import Driver
 from textual.screen import Screen
 from textual.strip import Strip
 
-from tui.app.terminal.cell_diff import Cell, Picture, cells_of
-from tui.app.terminal.driver import Terminal
+from tui.app.terminal.cell_diff import CellBuffer, TerminalCell, split_cells
+from tui.app.terminal.driver import TerminalDriver
 
 _IN_FLIGHT = 2
-_FEW_BYTES = 512
+_MAX_UNANSWERED_BYTES = 512
 """Unanswered, below which a further frame delays no key: 64 ms at 64 kbit/s."""
-_BACKLOG = 2
+_MAX_BACKLOG = 2
 """Writes the terminal has not taken yet, above which nothing is added."""
-_ASK = "\x1b[6n"
-_ASK_BYTES = 64
+_CURSOR_QUERY = "\x1b[6n"
+_QUERY_EVERY_BYTES = 64
 """Written since the last question, from which on to ask: a figure that changes costs less."""
-_TRIES = 3
-_LOST_S = 5.0
+_MAX_QUERIES = 3
+_ANSWER_TIMEOUT_S = 5.0
 """Seconds after which an answer is taken for lost."""
 RETRY_S = 0.03
 _SYNC_BYTES = 600
@@ -50,7 +50,7 @@ _SYNC_BYTES = 600
 _SYNC = "\x1b[?2026h", "\x1b[?2026l"
 
 
-class Pace:
+class FlowControl:
     """How many frames the terminal has yet to answer, and whether it answers at all."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,23 +61,23 @@ class Pace:
         self.round_trip_s = 0.0
         """Of the last answer."""
 
-    def free(self) -> bool:
+    def has_room(self) -> bool:
         """Whether a frame may be written now."""
-        if self._asked and self._clock() - self._asked[0][0] > _LOST_S:
+        if self._asked and self._clock() - self._asked[0][0] > _ANSWER_TIMEOUT_S:
             self._asked.clear()
         if not self._answers or len(self._asked) < _IN_FLIGHT:
             return True
-        return sum(size for _, size in self._asked) < _FEW_BYTES
+        return sum(size for _, size in self._asked) < _MAX_UNANSWERED_BYTES
 
-    def asks(self, size: int) -> bool:
+    def begin_query(self, size: int) -> bool:
         """Whether to ask with the frame that is written now, the end of ``size`` bytes."""
-        if not self._answers and self._tries >= _TRIES:
+        if not self._answers and self._tries >= _MAX_QUERIES:
             return False
         self._tries += 1
         self._asked.append((self._clock(), size))
         return True
 
-    def answered(self) -> bool:
+    def take_answer(self) -> bool:
         """The terminal answered; False: nobody had asked."""
         if not self._asked:
             return False
@@ -86,61 +86,61 @@ class Pace:
         return True
 
 
-class Writer:
+class TerminalWriter:
     """Draws updates into a picture and writes what of it is new."""
 
     def __init__(self, write: Callable[[str], None], backlog: Callable[[], int]) -> None:
         self._write, self._backlog = write, backlog
-        self.pace = Pace()
-        self._picture = Picture(0, 0)
+        self.flow_control = FlowControl()
+        self._buffer = CellBuffer(0, 0)
         self._in_tmux = bool(os.environ.get("TMUX"))
         self._unasked = 0
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Somebody else may have written: draw everything anew."""
-        self._picture.forget()
+        self._buffer.invalidate()
 
     def draw(self, update: CompositorUpdate, size: tuple[int, int], console: Console) -> None:
         """Take in an update of a screen of ``size`` (columns, rows)."""
-        if size != (self._picture.width, self._picture.height):
-            self._picture = Picture(*size)
+        if size != (self._buffer.width, self._buffer.height):
+            self._buffer = CellBuffer(*size)
         colours = console._color_system or ColorSystem.TRUECOLOR
         match update:
             case LayoutUpdate(strips=rows, region=region):
                 for y, strips in enumerate(rows, region.y):
-                    self._put(region.x, y, strips, colours)
+                    self._draw_strips(region.x, y, strips, colours)
             case ChopsUpdate():
-                for x, y, strip in _pieces(update):
-                    self._put(x, y, (strip,), colours)
+                for x, y, strip in _changed_strips(update):
+                    self._draw_strips(x, y, (strip,), colours)
 
-    def _put(self, x: int, y: int, strips: Iterable[Strip], colours: ColorSystem) -> None:
-        cells: list[Cell] = []
+    def _draw_strips(self, x: int, y: int, strips: Iterable[Strip], colours: ColorSystem) -> None:
+        cells: list[TerminalCell] = []
         for strip in strips:
             for text, style, control in strip:
                 if not control:
-                    cells += cells_of(text, _sgr(style, colours))
-        self._picture.put(x, y, cells)
+                    cells += split_cells(text, _sgr(style, colours))
+        self._buffer.set_cells(x, y, cells)
 
-    def flush(self, cursor: tuple[int, int] | None, together: bool) -> bool:
-        """Write what is new, if the line is free; False: try again later. ``together``:
+    def flush(self, cursor: tuple[int, int] | None, is_synchronised: bool) -> bool:
+        """Write what is new, if the line is free; False: try again later. ``is_synchronised``:
         the terminal can show a frame as a whole."""
-        if not self._picture.pending:
+        if not self._buffer.has_changes:
             return True
-        if not self.pace.free() or self._backlog() > _BACKLOG:
+        if not self.flow_control.has_room() or self._backlog() > _MAX_BACKLOG:
             return False
-        frame = self._picture.frame(cursor)
+        frame = self._buffer.render_frame(cursor)
         if frame:
-            if together and len(frame) > _SYNC_BYTES and not self._in_tmux:
+            if is_synchronised and len(frame) > _SYNC_BYTES and not self._in_tmux:
                 frame = frame.join(_SYNC)
             self._unasked += len(frame)
-            if self._unasked >= _ASK_BYTES and self.pace.asks(self._unasked):
-                frame += _ASK
+            if self._unasked >= _QUERY_EVERY_BYTES and self.flow_control.begin_query(self._unasked):
+                frame += _CURSOR_QUERY
                 self._unasked = 0
             self._write(frame)
         return True
 
 
-def _pieces(update: ChopsUpdate) -> Iterable[tuple[int, int, Strip]]:
+def _changed_strips(update: ChopsUpdate) -> Iterable[tuple[int, int, Strip]]:
     """Column, row and strip of all that an update touches, as its own rendering has them."""
     for y, first, last in update.spans:
         for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
@@ -183,20 +183,20 @@ def _without_defaults(codes: str) -> str:
     return ";".join(kept)
 
 
-class OutputApp(App[Any]):
-    """An application whose screen is written by a `Writer`; with ``stock_output`` (or on any
-    other driver, as under test) by Textual itself."""
+class TerminalWriterApp(App[Any]):
+    """An application whose screen is written by a `TerminalWriter`; with ``stock_output`` (or on
+    any other driver, as under test) by Textual itself."""
 
     def __init__(self, stock_output: bool, **arguments: Any) -> None:
-        super().__init__(driver_class=Terminal, **arguments)
+        super().__init__(driver_class=TerminalDriver, **arguments)
         self._stock_output = stock_output
-        self._writer: Writer | None = None
+        self._writer: TerminalWriter | None = None
         self._retry: asyncio.TimerHandle | None = None
 
     def redraw(self) -> None:
         """Write the whole screen anew: something else has written over it."""
         if self._writer is not None:
-            self._writer.forget()
+            self._writer.invalidate()
         self.screen.refresh()
 
     def copy_to_clipboard(self, text: str) -> None:
@@ -219,13 +219,13 @@ class OutputApp(App[Any]):
         finally:
             self.post_display_hook()
 
-    def _writer_of(self, driver: Driver | None) -> Writer | None:
-        if self._stock_output or not isinstance(driver, Terminal):
+    def _writer_of(self, driver: Driver | None) -> TerminalWriter | None:
+        if self._stock_output or not isinstance(driver, TerminalDriver):
             return None
         if self._writer is None:
-            self._writer = Writer(driver.write, lambda: driver.backlog)
-            driver.on_answer = self._answered
-            driver.on_start = self._writer.forget
+            self._writer = TerminalWriter(driver.write, lambda: driver.backlog)
+            driver.on_cursor_report = self._answered
+            driver.on_start = self._writer.invalidate
         return self._writer
 
     def _write_frame(self) -> None:
@@ -245,7 +245,7 @@ class OutputApp(App[Any]):
         self._write_frame()
 
     def _answered(self) -> bool:
-        answered = self._writer is not None and self._writer.pace.answered()
+        answered = self._writer is not None and self._writer.flow_control.take_answer()
         if answered and self._running:
             self._write_frame()
         return answered

@@ -14,21 +14,21 @@ from textual.geometry import Region
 from textual.strip import Strip
 
 from tui.app.pane.conversation import Conversation
-from tui.app.pane.header import header, shown_answer, state_of
-from tui.app.pane.pane_search import Finder, marked
-from tui.app.style.appearance import Look, Piece
-from tui.app.widgets.drawn import Drawn
+from tui.app.pane.header import pane_header, pane_state, shown_answer
+from tui.app.pane.pane_search import PaneSearch, highlight_matches
+from tui.app.style.appearance import Appearance, StyledText
+from tui.app.widgets.line_widget import LineWidget
 from tui.board import Board
 
 _FIGURES_EVERY_US = 1_000_000
 _MARGIN = 1
-_AGAIN_S = 0.2
+_RETRY_LAYOUT_S = 0.2
 """Until an answer is tried again that could not be laid out yet."""
 _CONTEXT = 2
 """Rows of the page before that stay in sight."""
 
 
-class AnswerPane(Drawn, can_focus=True):
+class AnswerPane(LineWidget, can_focus=True):
     """Shows what one model says under one question; scrolls, and follows when at the end."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -42,19 +42,19 @@ class AnswerPane(Drawn, can_focus=True):
         Binding("end,G", "end", "key.end", show=False, id="pane.end"),
     ]
 
-    def __init__(self, index: int, look: Look, hint: str) -> None:
+    def __init__(self, index: int, appearance: Appearance, hint: str) -> None:
         super().__init__(id=f"pane-{index}")
-        self.index, self._look, self._hint = index, look, hint
+        self.index, self._appearance, self._hint = index, appearance, hint
         self._board = Board()
         self._question = ""
-        self._header: list[Piece] = []
+        self._header: list[StyledText] = []
         self._header_mark: tuple[object, ...] = ()
         self._tops: dict[str, int] = {}
         self.top = 0
         self.follow = True
-        self._marked = False
-        self._conversation = Conversation(20, look, hint)
-        self._finder: Finder | None = None
+        self._is_highlighted = False
+        self._conversation = Conversation(20, appearance, hint)
+        self._pane_search: PaneSearch | None = None
 
     @property
     def body_height(self) -> int:
@@ -66,42 +66,42 @@ class AnswerPane(Drawn, can_focus=True):
         if self.index >= len(board.models):
             return
         if question != self._question:
-            self._turn_to(question)
+            self._switch_question(question)
         self._board = board
         width = max(8, self.size.width - 2 * _MARGIN)
         if width != self._conversation.width:
-            self._restart(width)
+            self._rewrap(width)
         before = len(self._conversation)
         model = board.models[self.index]
-        changed = self._conversation.update(board, model, question, self._may_move)
+        changed = self._conversation.update(board, model, question, self._may_reflow)
         if changed is not None:
-            if self._finder is not None:
-                changed = min(changed, self._finder.update(changed, *self._rows()))
-            self._grown(changed, before)
-        if self._conversation.is_rough and self._may_move:
-            self.set_timer(_AGAIN_S, self._show_again)
+            if self._pane_search is not None:
+                changed = min(changed, self._pane_search.update(changed, *self._rows()))
+            self._scroll_after_growth(changed, before)
+        if self._conversation.has_unformatted and self._may_reflow:
+            self.set_timer(_RETRY_LAYOUT_S, self._show_again)
         self._show_header()
 
     @property
-    def _may_move(self) -> bool:
+    def _may_reflow(self) -> bool:
         """Whether rows may come to lie elsewhere: not under the eyes of who scrolled back."""
         return self.follow or self.top == 0
 
     def _show_again(self) -> None:
         self.show(self._board, self._question)
 
-    def restart(self) -> None:
+    def rewrap(self) -> None:
         """Forget the wrapped rows (another language); the next `show` makes them anew."""
-        self._restart(self._conversation.width)
+        self._rewrap(self._conversation.width)
         self._header_mark = ()
 
-    def _restart(self, width: int) -> None:
-        self._conversation = Conversation(width, self._look, self._hint)
-        if self._finder is not None:
-            self._finder = Finder(self._finder.query)
+    def _rewrap(self, width: int) -> None:
+        self._conversation = Conversation(width, self._appearance, self._hint)
+        if self._pane_search is not None:
+            self._pane_search = PaneSearch(self._pane_search.query)
         self.refresh()
 
-    def _turn_to(self, question: str) -> None:
+    def _switch_question(self, question: str) -> None:
         if not self.follow:
             self._tops[self._question] = self.top
         else:
@@ -110,9 +110,9 @@ class AnswerPane(Drawn, can_focus=True):
         self.follow = question not in self._tops
         self.top = self._tops.get(question, 0)
         self._header_mark = ()
-        self._restart(self._conversation.width)
+        self._rewrap(self._conversation.width)
 
-    def _grown(self, changed: int, before: int) -> None:
+    def _scroll_after_growth(self, changed: int, before: int) -> None:
         total, height, top = len(self._conversation), self.body_height, self.top
         if self.follow and (total > top + height or total <= top):
             # By the page: text that moves is written anew, and cannot be read meanwhile.
@@ -139,18 +139,23 @@ class AnswerPane(Drawn, can_focus=True):
         )
         mark = (
             answer and (answer.id, answer.state),
-            state_of(model, answer),
-            model.current,
+            pane_state(model, answer),
+            model.current_answer_id,
             percent,
             self.size.width,
-            self._search_words(),
+            self._search_text(),
             self._board.now_us // _FIGURES_EVERY_US if self._board.open_answers(self.index) else 0,
         )
         if mark == self._header_mark:
             return
         self._header_mark = mark
-        pieces = header(
-            self._board, model, self._question, self._look, self.size.width, self._search_words()
+        pieces = pane_header(
+            self._board,
+            model,
+            self._question,
+            self._appearance,
+            self.size.width,
+            self._search_text(),
         )
         if pieces != self._header:
             self._header = pieces
@@ -160,15 +165,15 @@ class AnswerPane(Drawn, can_focus=True):
         """One line: the header at 0, rows of the conversation below."""
         width = self.size.width
         if y == 0:
-            ground = "cursor" if self.has_focus or self._marked else "panel"
-            return self._look.strip(self._header, width, ground)
+            ground = "cursor" if self.has_focus or self._is_highlighted else "panel"
+            return self._appearance.strip(self._header, width, ground)
         index = self.top + y - 1
         if index >= len(self._conversation):
-            return self._look.strip([], width)
+            return self._appearance.strip([], width)
         row = self._conversation.row(index)
-        if self._finder is not None and (spans := self._finder.spans(index)):
-            row = marked(row, spans)
-        return self._look.strip([(" " * _MARGIN, ""), *row], width)
+        if self._pane_search is not None and (spans := self._pane_search.match_ranges(index)):
+            row = highlight_matches(row, spans)
+        return self._appearance.strip([(" " * _MARGIN, ""), *row], width)
 
     def on_resize(self, event: events.Resize) -> None:
         """Wrap anew at the new width, keeping to the end if the reader was there."""
@@ -178,10 +183,10 @@ class AnswerPane(Drawn, can_focus=True):
             if self.follow:
                 self.action_end()
 
-    def mark(self, marked: bool) -> None:
+    def highlight(self, is_on: bool) -> None:
         """Look as with the focus, while a bar has it."""
-        if marked != self._marked:
-            self._marked = marked
+        if is_on != self._is_highlighted:
+            self._is_highlighted = is_on
             self.refresh(Region(0, 0, self.size.width, 1))
 
     def on_focus(self) -> None:
@@ -206,30 +211,36 @@ class AnswerPane(Drawn, can_focus=True):
         rows = self._conversation
         return len(rows), lambda index: "".join(text for text, _ in rows.row(index))
 
-    def _search_words(self) -> str:
+    def _search_text(self) -> str:
         """What is searched and how much of it is found, for the header."""
-        if self._finder is None:
+        if self._pane_search is None:
             return ""
-        number, count = self._finder.at + 1, len(self._finder)
-        return self._look.say("find.count", query=self._finder.query, number=number, count=count)
+        number, count = self._pane_search.current + 1, len(self._pane_search)
+        return self._appearance.say(
+            "find.count", query=self._pane_search.query, number=number, count=count
+        )
 
     @property
-    def searched(self) -> str:
+    def search_query(self) -> str:
         """What is searched in the pane."""
-        return self._finder.query if self._finder is not None else ""
+        return self._pane_search.query if self._pane_search is not None else ""
 
     def find(self, query: str) -> bool:
         """Mark a text wherever it stands, also in what is yet to come, and go to the first
         place from here on; nothing ends the search. Whether there is one now."""
-        self._finder = Finder(query) if query.strip() else None
+        self._pane_search = PaneSearch(query) if query.strip() else None
         self.refresh()
-        if self._finder is not None:
-            self._finder.update(0, *self._rows())
+        if self._pane_search is not None:
+            self._pane_search.update(0, *self._rows())
         return self.find_next(1)
 
     def find_next(self, step: int) -> bool:
         """Go to the next or the previous place, round and round; whether there is one."""
-        row = self._finder.go(step, self.top) if self._finder is not None else None
+        row = (
+            self._pane_search.move_to_match(step, self.top)
+            if self._pane_search is not None
+            else None
+        )
         if row is not None:
             self.follow = False
             if not self.top <= row < self.top + self.body_height:

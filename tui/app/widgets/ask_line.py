@@ -7,27 +7,27 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from tui.app.pane.wrapping import clip
-from tui.app.style.appearance import Look
+from tui.app.style.appearance import Appearance
 from tui.app.widgets.lines import Lines
-from tui.app.widgets.prompt import Prompt
+from tui.app.widgets.prompt import PromptInput
 from tui.text.sanitise import clean, one_line
 
 
-class _Line(Prompt):
+class _Line(PromptInput):
     """A prompt in which an empty text counts too: it takes back what was there."""
 
     def action_send(self) -> None:
         """Hand the text over as it is."""
-        self.post_message(self.Sent(self.text.strip()))
+        self.post_message(self.Submitted(self.text.strip()))
 
 
 class AskLine(Container):
     """Hidden until `ask`; then a title and a line, Enter to be done, Escape to leave it."""
 
-    def __init__(self, look: Look, leave: Callable[[], None]) -> None:
+    def __init__(self, appearance: Appearance, leave: Callable[[], None]) -> None:
         super().__init__(id="ask-line")
-        self.look, self._leave = look, leave
-        self.heading = Lines(look, id="ask-title")
+        self.appearance, self._leave = appearance, leave
+        self.heading = Lines(appearance, id="ask-title")
         self.line = _Line("")
         self.display = False
         self._done: Callable[[str], None] | None = None
@@ -47,16 +47,16 @@ class AskLine(Container):
         self.heading.show([[(" " + clip(one_line(title), width - 2), "accent")]])
         self.line.focus()
 
-    @on(Prompt.Sent)
-    def _sent(self, event: Prompt.Sent) -> None:
+    @on(PromptInput.Submitted)
+    def _sent(self, event: PromptInput.Submitted) -> None:
         event.stop()
         done = self._done
         self._close()
         if done is not None:
             done(event.text)
 
-    @on(Prompt.Left)
-    def _left(self, event: Prompt.Left) -> None:
+    @on(PromptInput.Closed)
+    def _left(self, event: PromptInput.Closed) -> None:
         event.stop()
         self._close()
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from tui.app.pane.wrapping import wrap_line
-from tui.app.style.appearance import Look
+from tui.app.style.appearance import Appearance
 from tui.app.widgets.lines import Lines
 from tui.text.sanitise import one_line
 
@@ -21,22 +21,28 @@ class Confirm(Lines, can_focus=True):
         Binding("n,escape", "answer(False)", "key.no", id="confirm.no"),
     ]
 
-    def __init__(self, look: Look, leave: Callable[[], None]) -> None:
-        super().__init__(look, id="confirm")
+    def __init__(self, appearance: Appearance, leave: Callable[[], None]) -> None:
+        super().__init__(appearance, id="confirm")
         self.display = False
         self._leave = leave
-        self._words = ""
-        self._agrees = False
+        self._question_text = ""
+        self._enter_means_yes = False
         self._done: Callable[[bool], None] | None = None
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether a question waits for its answer."""
         return self._done is not None
 
-    def ask(self, words: str, done: Callable[[bool], None], agrees: bool = False) -> None:
-        """Show a question; ``done`` gets the answer. With ``agrees`` Enter is a yes."""
-        self._words, self._done, self._agrees = one_line(words), done, agrees
+    def ask(
+        self, question: str, done: Callable[[bool], None], enter_means_yes: bool = False
+    ) -> None:
+        """Show a question; ``done`` gets the answer. With ``enter_means_yes`` Enter is a yes."""
+        self._question_text, self._done, self._enter_means_yes = (
+            one_line(question),
+            done,
+            enter_means_yes,
+        )
         self.display = True
         self._draw()
         self.focus()
@@ -46,9 +52,9 @@ class Confirm(Lines, can_focus=True):
         self._draw()
 
     def _draw(self) -> None:
-        rows = wrap_line(self._words, max(20, self.app.size.width - 3))
+        rows = wrap_line(self._question_text, max(20, self.app.size.width - 3))
         self.styles.height = len(rows) + 1
-        keys = self.look.say("confirm.agree" if self._agrees else "confirm.keys")
+        keys = self.appearance.say("confirm.agree" if self._enter_means_yes else "confirm.keys")
         self.show([*([(" ", ""), (row, "bold")] for row in rows), [(" ", ""), (keys, "accent")]])
 
     def action_answer(self, yes: bool) -> None:
@@ -61,5 +67,5 @@ class Confirm(Lines, can_focus=True):
 
     def action_agree(self) -> None:
         """Enter."""
-        if self._agrees:
+        if self._enter_means_yes:
             self.action_answer(True)

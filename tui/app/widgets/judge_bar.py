@@ -8,20 +8,20 @@ from textual.binding import Binding, BindingType
 
 from tui.app.pane.header import shown_answer
 from tui.app.pane.wrapping import clip
-from tui.app.style.appearance import Look, Piece
+from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.pane_grid import PaneGrid
 from tui.board import Answer, Board
 from tui.events import Note, Rated, Voted
 from tui.scoring.dimensions import MAX_STARS, Dimension
-from tui.scoring.stars import rated, voted
+from tui.scoring.stars import make_rating, make_vote
 from tui.text.sanitise import one_line
 
 
-class Bench(Protocol):
+class JudgingHost(Protocol):
     """What the bars need of the screen they are on."""
 
-    shown: Board
+    visible_board: Board
     question: str
     grid: PaneGrid | None
 
@@ -37,21 +37,21 @@ class Bench(Protocol):
         """Draw what changed."""
         ...
 
-    def leave_bar(self) -> None:
+    def focus_panes(self) -> None:
         """Give the keys back to the panes."""
         ...
 
 
-def judged_answer(board: Board, place: int, question: str) -> Answer | None:
+def judged_answer(board: Board, pane_index: int, question: str) -> Answer | None:
     """The answer of a pane that stars and votes go to: its last one, once it is there."""
-    answer = shown_answer(board, place, question)
+    answer = shown_answer(board, pane_index, question)
     return answer if answer and not answer.is_open and (answer.chunks or answer.figures) else None
 
 
 class JudgeBar(Lines, can_focus=True):
     """Base: two lines above the status, and keys that scroll and change the pane."""
 
-    ground = "panel"
+    base_style = "panel"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "key.leave", id="judge.leave"),
         Binding("down,j", "scroll(1)", "key.down", show=False, id="judge.down"),
@@ -62,15 +62,15 @@ class JudgeBar(Lines, can_focus=True):
         Binding("shift+tab", "pane(-1)", "key.focus_back", show=False, id="judge.pane_before"),
     ]
 
-    def __init__(self, look: Look, bench: Bench, *, id: str) -> None:
-        super().__init__(look, id=id)
-        self.bench = bench
+    def __init__(self, appearance: Appearance, host: JudgingHost, *, id: str) -> None:
+        super().__init__(appearance, id=id)
+        self.host = host
         self.display = False
         self._question = ""
 
     def open(self) -> bool:
         """Take the keys; whether there is anything to judge."""
-        if not self.places():
+        if not self.judgeable_panes():
             return False
         self.begin()
         self.display = True
@@ -81,75 +81,75 @@ class JudgeBar(Lines, can_focus=True):
     def on_blur(self) -> None:
         """Keys went elsewhere: so does the bar."""
         self.display = False
-        if self.bench.grid is not None:
-            self.bench.grid.mark(False)
+        if self.host.grid is not None:
+            self.host.grid.highlight(False)
 
     def on_resize(self) -> None:
         """Another width."""
         if self.display:
             self.show_judging()
 
-    def places(self) -> list[int]:
+    def judgeable_panes(self) -> list[int]:
         """The panes with something to judge."""
-        board = self.bench.shown
+        board = self.host.visible_board
         return [
             model.index
             for model in board.models
-            if judged_answer(board, model.index, self.bench.question)
+            if judged_answer(board, model.index, self.host.question)
         ]
 
     def begin(self) -> None:
         """The first thing to judge on this question."""
-        self._question = self.bench.question
+        self._question = self.host.question
 
     def show_judging(self) -> None:
         """Draw the lines for where one is; another question begins anew."""
         if not self.display:
             return
-        if self._question != self.bench.question:
-            if not self.places():
+        if self._question != self.host.question:
+            if not self.judgeable_panes():
                 self.action_leave()
                 return
             self.begin()
         self.show([self.state_line(), self.keys_line()])
 
-    def state_line(self) -> list[Piece]:
+    def state_line(self) -> list[StyledText]:
         """What is judged, and how it was judged."""
         raise NotImplementedError
 
-    def keys_line(self) -> list[Piece]:
+    def keys_line(self) -> list[StyledText]:
         """What to press."""
         raise NotImplementedError
 
-    def go_to(self, place: int) -> None:
+    def choose_pane(self, pane_index: int) -> None:
         """Make a pane the chosen one without giving it the keys."""
-        if self.bench.grid is not None:
-            self.bench.grid.choose(place, focus=False)
-            self.bench.grid.mark(True)
-            self.bench.show()
+        if self.host.grid is not None:
+            self.host.grid.choose(pane_index, focus=False)
+            self.host.grid.highlight(True)
+            self.host.show()
 
-    def label(self, place: int, room: int) -> str:
+    def label(self, pane_index: int, room: int) -> str:
         """What a pane is headed with."""
-        return clip(one_line(self.bench.shown.models[place].label), room)
+        return clip(one_line(self.host.visible_board.models[pane_index].label), room)
 
     def action_leave(self) -> None:
         """Enough judged."""
-        self.bench.leave_bar()
+        self.host.focus_panes()
 
     def action_scroll(self, rows: int) -> None:
         """Scroll the chosen pane."""
-        if self.bench.grid is not None:
-            self.bench.grid.pane.action_scroll(rows)
+        if self.host.grid is not None:
+            self.host.grid.pane.action_scroll(rows)
 
     def action_page(self, pages: float) -> None:
         """Scroll the chosen pane by pages."""
-        if self.bench.grid is not None:
-            self.bench.grid.pane.action_page(pages)
+        if self.host.grid is not None:
+            self.host.grid.pane.action_page(pages)
 
     def action_pane(self, step: int) -> None:
         """The next or the previous pane."""
-        if self.bench.grid is not None:
-            self.go_to((self.bench.grid.chosen + step) % len(self.bench.grid.panes))
+        if self.host.grid is not None:
+            self.choose_pane((self.host.grid.chosen + step) % len(self.host.grid.panes))
             self.show_judging()
 
 
@@ -165,71 +165,73 @@ class StarsBar(JudgeBar):
         Binding("left", "dimension(-1)", "key.previous_dimension", show=False, id="stars.previous"),
     ]
 
-    def __init__(self, look: Look, bench: Bench) -> None:
-        super().__init__(look, bench, id="stars")
-        self.at = 0
+    def __init__(self, appearance: Appearance, host: JudgingHost) -> None:
+        super().__init__(appearance, host, id="stars")
+        self.dimension_index = 0
 
     def begin(self) -> None:
         """From the first dimension of the chosen pane, or of the first that has an answer."""
         super().begin()
-        self.at = 0
-        grid, places = self.bench.grid, self.places()
+        self.dimension_index = 0
+        grid, places = self.host.grid, self.judgeable_panes()
         if grid is not None:
-            self.go_to(grid.chosen if grid.chosen in places else places[0])
+            self.choose_pane(grid.chosen if grid.chosen in places else places[0])
 
     @property
     def answer(self) -> Answer | None:
         """What the stars go to."""
-        grid = self.bench.grid
-        return judged_answer(self.bench.shown, grid.chosen, self._question) if grid else None
+        grid = self.host.grid
+        return judged_answer(self.host.visible_board, grid.chosen, self._question) if grid else None
 
-    def state_line(self) -> list[Piece]:
+    def state_line(self) -> list[StyledText]:
         """The model and its stars by dimension, in full where there is room."""
-        grid = self.bench.grid
+        grid = self.host.grid
         stars = self.answer.stars if self.answer else {}
         label = self.label(grid.chosen if grid else 0, max(8, self.size.width // 4))
-        pieces: list[Piece] = [(f" {label} ", "cursor bold"), (" ", "")]
+        pieces: list[StyledText] = [(f" {label} ", "cursor bold"), (" ", "")]
         room = self.size.width - cell_len(label) - 3
-        dimensions = self.bench.dimensions()
-        names = [one_line(d.name(self.look.say.language)) for d in dimensions]
+        dimensions = self.host.dimensions()
+        names = [one_line(d.name(self.appearance.say.language)) for d in dimensions]
         whole = sum(cell_len(name) + MAX_STARS + 4 for name in names) <= room
         for index, (dimension, name) in enumerate(zip(dimensions, names, strict=True)):
             given = stars.get(dimension.id, 0)
             marks = "★" * given + "☆" * (MAX_STARS - given) if whole else f"{given or '–'}★"
             if not whole:
                 name = clip(name, max(4, room // len(names) - cell_len(marks) - 4))
-            style = "reverse bold" if index == self.at else ""
+            style = "reverse bold" if index == self.dimension_index else ""
             pieces += [(f" {name} {marks} ", style), (" ", "")]
         return pieces
 
-    def keys_line(self) -> list[Piece]:
+    def keys_line(self) -> list[StyledText]:
         """What to press."""
-        return [(" " + clip(self.look.say("judge.stars_keys"), self.size.width - 2), "muted")]
+        return [(" " + clip(self.appearance.say("judge.stars_keys"), self.size.width - 2), "muted")]
 
     def action_star(self, stars: int) -> None:
         """Stars for the dimension; the next one follows, then the next pane."""
-        answer, dimensions = self.answer, self.bench.dimensions()
-        if answer is None or not self.bench.judge(rated(answer.id, dimensions[self.at].id, stars)):
+        answer, dimensions = self.answer, self.host.dimensions()
+        if answer is None or not self.host.judge(
+            make_rating(answer.id, dimensions[self.dimension_index].id, stars)
+        ):
             return
         self.action_dimension(1)
 
     def action_dimension(self, step: int) -> None:
         """The next dimension; after the last one the next pane, after the last pane the end."""
-        grid, places = self.bench.grid, self.places()
-        count = len(self.bench.dimensions())
+        grid, places = self.host.grid, self.judgeable_panes()
+        count = len(self.host.dimensions())
         if grid is None:
             return
-        self.at += step
-        if not 0 <= self.at < count:
+        self.dimension_index += step
+        if not 0 <= self.dimension_index < count:
             further = [p for p in places if (p > grid.chosen if step > 0 else p < grid.chosen)]
             if not further:
                 if step > 0:
                     self.action_leave()
                     return
-                self.at = 0
+                self.dimension_index = 0
             else:
-                self.at = 0 if step > 0 else count - 1
-                self.go_to(further[0] if step > 0 else further[-1])
+                self.dimension_index = 0 if step > 0 else count - 1
+                self.choose_pane(further[0] if step > 0 else further[-1])
         self.show_judging()
 
 
@@ -246,48 +248,48 @@ class VotesBar(JudgeBar):
         Binding("backspace", "pair(-1)", "key.previous_pair", show=False, id="votes.previous"),
     ]
 
-    def __init__(self, look: Look, bench: Bench) -> None:
-        super().__init__(look, bench, id="votes")
-        self.at = 0
+    def __init__(self, appearance: Appearance, host: JudgingHost) -> None:
+        super().__init__(appearance, host, id="votes")
+        self.pair_index = 0
 
-    def places(self) -> list[int]:
+    def judgeable_panes(self) -> list[int]:
         """At least two are needed."""
-        found = super().places()
+        found = super().judgeable_panes()
         return found if len(found) > 1 else []
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
         """Every two panes."""
-        return list(combinations(self.places(), 2))
+        return list(combinations(self.judgeable_panes(), 2))
 
     def begin(self) -> None:
         """From the first pair."""
         super().begin()
-        self.at = 0
+        self.pair_index = 0
 
-    def _ids(self) -> tuple[int, int]:
-        one, two = self.pairs[self.at]
-        left = judged_answer(self.bench.shown, one, self._question)
-        right = judged_answer(self.bench.shown, two, self._question)
+    def _answer_ids(self) -> tuple[int, int]:
+        one, two = self.pairs[self.pair_index]
+        left = judged_answer(self.host.visible_board, one, self._question)
+        right = judged_answer(self.host.visible_board, two, self._question)
         return (left.id, right.id) if left and right else (-1, -1)
 
-    def _given(self) -> str:
-        left, right = self._ids()
-        vote = voted(self._question, left, right, "none")
-        choice = self.bench.shown.votes.get((self._question, vote.left, vote.right), "none")
+    def _current_vote(self) -> str:
+        left, right = self._answer_ids()
+        vote = make_vote(self._question, left, right, "none")
+        choice = self.host.visible_board.votes.get((self._question, vote.left, vote.right), "none")
         turned = {"left": "right", "right": "left"} if left != vote.left else {}
         return turned.get(choice, choice)
 
-    def state_line(self) -> list[Piece]:
+    def state_line(self) -> list[StyledText]:
         """The pair, and how one voted."""
         pairs = self.pairs
-        self.at = min(self.at, len(pairs) - 1)
-        one, two = pairs[self.at]
+        self.pair_index = min(self.pair_index, len(pairs) - 1)
+        one, two = pairs[self.pair_index]
         room = max(8, self.size.width // 4)
-        given = self._given()
-        where = f" {self.at + 1}/{len(pairs)} "
+        given = self._current_vote()
+        where = f" {self.pair_index + 1}/{len(pairs)} "
         styles = ["bold good" if given in (side, "tie") else "bold" for side in ("left", "right")]
-        words = self.look.say(f"vote.{given}")
+        words = self.appearance.say(f"vote.{given}")
         return [
             (where, "muted"),
             (f" {self.label(one, room)} ", styles[0]),
@@ -297,20 +299,20 @@ class VotesBar(JudgeBar):
             (words, "accent"),
         ]
 
-    def keys_line(self) -> list[Piece]:
+    def keys_line(self) -> list[StyledText]:
         """What to press."""
-        return [(" " + clip(self.look.say("judge.votes_keys"), self.size.width - 2), "muted")]
+        return [(" " + clip(self.appearance.say("judge.votes_keys"), self.size.width - 2), "muted")]
 
     def action_vote(self, choice: str) -> None:
         """Vote on the pair; the next one follows, after the last one the end."""
-        left, right = self._ids()
-        if left >= 0 and self.bench.judge(voted(self._question, left, right, choice)):
+        left, right = self._answer_ids()
+        if left >= 0 and self.host.judge(make_vote(self._question, left, right, choice)):
             self.action_pair(1)
 
     def action_pair(self, step: int) -> None:
         """The next or the previous pair."""
-        self.at = max(0, self.at + step)
-        if self.at >= len(self.pairs):
+        self.pair_index = max(0, self.pair_index + step)
+        if self.pair_index >= len(self.pairs):
             self.action_leave()
         else:
             self.show_judging()

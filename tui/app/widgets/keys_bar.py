@@ -5,7 +5,7 @@ from typing import Any
 from rich.cells import cell_len
 from textual.screen import Screen
 
-from tui.app.style.appearance import Look, Piece
+from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.lines import Lines
 
 _NAMES = {
@@ -98,7 +98,7 @@ def key_name(key: str) -> str:
     return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
 
 
-def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
+def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:
     """What can be pressed now: (id, keys as read, description key), in binding order."""
     found: dict[str, tuple[list[str], str]] = {}
     for active in screen.active_bindings.values():
@@ -113,8 +113,8 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
 class KeysBar(Lines):
     """The footer."""
 
-    def __init__(self, look: Look) -> None:
-        super().__init__(look, id="keys")
+    def __init__(self, appearance: Appearance) -> None:
+        super().__init__(appearance, id="keys")
 
     def on_mount(self) -> None:
         """Follow the bindings as the focus moves."""
@@ -130,12 +130,12 @@ class KeysBar(Lines):
 
     def show_keys(self) -> None:
         """Draw the keys that apply now."""
-        pieces: list[Piece] = [(" ", "")]
+        pieces: list[StyledText] = [(" ", "")]
         room = self.size.width - 1
-        now = {id_: (keys, description) for id_, keys, description in keys_of(self.screen)}
+        now = {id_: (keys, description) for id_, keys, description in active_keys(self.screen)}
         for keys, description in (now[id_] for id_ in _ORDER if id_ in now):
             keys = keys.split(" ")[0]
-            words = self.look.say(description)
+            words = self.appearance.say(description)
             needed = cell_len(keys) + cell_len(words) + 3
             if needed > room:
                 break

@@ -3,21 +3,21 @@
 from textual.geometry import Region
 from textual.strip import Strip
 
-from tui.app.style.appearance import Look, Piece
-from tui.app.widgets.drawn import Drawn
+from tui.app.style.appearance import Appearance, StyledText
+from tui.app.widgets.line_widget import LineWidget
 
 
-class Lines(Drawn):
+class Lines(LineWidget):
     """Base of the bars: `show` takes the lines, each a list of styled pieces."""
 
-    ground = "text"
+    base_style = "text"
 
-    def __init__(self, look: Look, *, id: str | None = None) -> None:
+    def __init__(self, appearance: Appearance, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.look = look
-        self.lines: list[list[Piece]] = []
+        self.appearance = appearance
+        self.lines: list[list[StyledText]] = []
 
-    def show(self, lines: list[list[Piece]]) -> None:
+    def show(self, lines: list[list[StyledText]]) -> None:
         """Draw these lines; what stays the same is not touched."""
         old, self.lines = self.lines, lines
         if not self.size:
@@ -34,4 +34,4 @@ class Lines(Drawn):
     def render_line(self, y: int) -> Strip:
         """One line, filled with the ground."""
         pieces = self.lines[y] if y < len(self.lines) else []
-        return self.look.strip(pieces, self.size.width, self.ground)
+        return self.appearance.strip(pieces, self.size.width, self.base_style)

@@ -10,12 +10,12 @@ from textual.message import Message
 from textual.strip import Strip
 
 from tui.app.pane.wrapping import clip
-from tui.app.style.appearance import Look, Piece
-from tui.app.widgets.drawn import Drawn
+from tui.app.style.appearance import Appearance, StyledText
+from tui.app.widgets.line_widget import LineWidget
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MenuItem:
     """One line: a title, words at the right, and what it stands for."""
 
     title: str
@@ -25,13 +25,13 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
+class MenuHeading:
     """A line above entries."""
 
     title: str
 
 
-class Menu(Drawn, can_focus=True):
+class Menu(LineWidget, can_focus=True):
     """Arrows move, Enter or a digit chooses. The first nine entries are numbered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,22 +64,22 @@ class Menu(Drawn, can_focus=True):
             super().__init__()
             self.value = value
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, appearance: Appearance) -> None:
         super().__init__(id="menu")
-        self.look = look
-        self.rows: list[Entry | Heading | None] = []
-        self.at = 0
+        self.appearance = appearance
+        self.rows: list[MenuItem | MenuHeading | None] = []
+        self.cursor = 0
         self.top = 0
 
     @property
-    def entries(self) -> list[Entry]:
+    def items(self) -> list[MenuItem]:
         """What can be chosen."""
-        return [row for row in self.rows if isinstance(row, Entry)]
+        return [row for row in self.rows if isinstance(row, MenuItem)]
 
-    def show(self, rows: Sequence[Entry | Heading | None]) -> None:
+    def show(self, rows: Sequence[MenuItem | MenuHeading | None]) -> None:
         """Show these lines (None: an empty one); the cursor stays where it was."""
         self.rows = list(rows)
-        self.at = min(self.at, max(0, len(self.entries) - 1))
+        self.cursor = min(self.cursor, max(0, len(self.items) - 1))
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -87,49 +87,51 @@ class Menu(Drawn, can_focus=True):
         width, index = self.size.width, self.top + y
         row = self.rows[index] if index < len(self.rows) else None
         if row is None:
-            return self.look.strip([], width)
-        if isinstance(row, Heading):
-            return self.look.strip([(" " + clip(row.title, width - 2), "accent bold")], width)
-        number = sum(isinstance(r, Entry) for r in self.rows[:index])
-        chosen = number == self.at
+            return self.appearance.strip([], width)
+        if isinstance(row, MenuHeading):
+            return self.appearance.strip([(" " + clip(row.title, width - 2), "accent bold")], width)
+        number = sum(isinstance(r, MenuItem) for r in self.rows[:index])
+        chosen = number == self.cursor
         digit = str(number + 1) if number < 9 else " "
         mark = "✓" if row.marked else " "
         detail = clip(row.detail, width * 3 // 5)
         title = clip(row.title, width - cell_len(detail) - 9)
         gap = " " * max(1, width - cell_len(detail) - cell_len(title) - 8)
         muted = "" if chosen else "muted"
-        pieces: list[Piece] = [
+        pieces: list[StyledText] = [
             (f"  {digit} ", muted),
             (f"{mark} ", "" if chosen else "good"),
             (title, "bold" if chosen else ""),
             (gap, ""),
             (detail, muted),
         ]
-        return self.look.strip(pieces, width, "cursor" if chosen else "text")
+        return self.appearance.strip(pieces, width, "cursor" if chosen else "text")
 
     def action_move(self, step: int) -> None:
         """Move the cursor."""
-        self.at = max(0, min(len(self.entries) - 1, self.at + step))
-        row = [i for i, r in enumerate(self.rows) if isinstance(r, Entry)][self.at : self.at + 1]
+        self.cursor = max(0, min(len(self.items) - 1, self.cursor + step))
+        row = [i for i, r in enumerate(self.rows) if isinstance(r, MenuItem)][
+            self.cursor : self.cursor + 1
+        ]
         if row:
-            first = 0 if self.at == 0 else row[0]
+            first = 0 if self.cursor == 0 else row[0]
             self.top = min(first, max(self.top, row[0] - self.size.height + 1))
             self.post_message(self.Moved())
         self.refresh()
 
     def action_choose(self) -> None:
         """Choose what the cursor is on."""
-        if self.entries:
-            self.post_message(self.Chosen(self.entries[self.at].value))
+        if self.items:
+            self.post_message(self.Chosen(self.items[self.cursor].value))
 
     def action_mark(self) -> None:
         """Mark what the cursor is on."""
-        if self.entries:
-            self.post_message(self.Marked(self.entries[self.at].value))
+        if self.items:
+            self.post_message(self.Marked(self.items[self.cursor].value))
 
     def action_number(self, number: int) -> None:
         """Choose by number."""
-        if number <= len(self.entries):
-            self.at = number - 1
+        if number <= len(self.items):
+            self.cursor = number - 1
             self.refresh()
             self.action_choose()

@@ -8,13 +8,13 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from tui.app.pane.header import shown_answer, state_of
+from tui.app.pane.header import pane_state, shown_answer
 from tui.app.pane.wrapping import clip
-from tui.app.style.appearance import Look, Piece
+from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.answer_pane import AnswerPane
-from tui.app.widgets.drawn import Blank
+from tui.app.widgets.line_widget import BlankBackground
 from tui.app.widgets.lines import Lines
-from tui.board import Board, tail
+from tui.board import Board, last_characters
 from tui.text.sanitise import one_line
 
 MIN_PANE_WIDTH, MIN_PANE_HEIGHT = 38, 8
@@ -25,25 +25,25 @@ _PREVIEW = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class GridLayout:
     """``columns`` x ``rows`` of panes, or with 0 columns one pane under tabs."""
 
     columns: int
     rows: int
 
 
-def layout(panes: int, width: int, height: int) -> Layout:
+def grid_layout(panes: int, width: int, height: int) -> GridLayout:
     """The layout for a number of panes in a room: as few rows as the widths allow."""
     if panes == 1:
-        return Layout(1, 1)
+        return GridLayout(1, 1)
     if width < TABS_BELOW:
-        return Layout(0, 0)
+        return GridLayout(0, 0)
     for rows in range(1, panes + 1):
         columns = math.ceil(panes / rows)
         if (width + 1) // columns - 1 >= MIN_PANE_WIDTH:
             fits = (height + 1) // rows - 1 >= MIN_PANE_HEIGHT
-            return Layout(columns, rows) if fits else Layout(0, 0)
-    return Layout(0, 0)
+            return GridLayout(columns, rows) if fits else GridLayout(0, 0)
+    return GridLayout(0, 0)
 
 
 class Tabs(Lines):
@@ -53,26 +53,26 @@ class Tabs(Lines):
     def show_tabs(self, board: Board, question: str, chosen: int, rows: int) -> None:
         """Draw the models with the end of what each has said, in some rows."""
         width = self.size.width
-        lines: list[list[Piece]] = []
+        lines: list[list[StyledText]] = []
         first = max(0, min(chosen - rows // 2, len(board.models) - rows))
         for model in board.models[first : first + rows]:
             answer = shown_answer(board, model.index, question)
             label = clip(one_line(model.label), max(8, width // 3))
-            state = self.look.say(f"state.{state_of(model, answer)}")
-            preview = one_line(tail(answer.chunks, _PREVIEW)) if answer else ""
+            state = self.appearance.say(f"state.{pane_state(model, answer)}")
+            preview = one_line(last_characters(answer.chunks, _PREVIEW)) if answer else ""
             room = width - cell_len(label) - cell_len(state) - 9
             style = "cursor bold" if model.index == chosen else "panel"
             lines.append(
                 [
                     (f" {model.index + 1} {label} ", style),
                     (f" {state} ", "accent"),
-                    (_tail(preview.strip(), room), "muted"),
+                    (_clip_start(preview.strip(), room), "muted"),
                 ]
             )
         self.show(lines)
 
 
-def _tail(text: str, room: int) -> str:
+def _clip_start(text: str, room: int) -> str:
     """The end of a line that fits, with an ellipsis before it."""
     if room <= 1:
         return ""
@@ -84,15 +84,15 @@ def _tail(text: str, room: int) -> str:
     return "…" + text
 
 
-class PaneGrid(Blank, Container):
+class PaneGrid(BlankBackground, Container):
     """Holds the panes and decides where they are; knows which one is meant."""
 
-    def __init__(self, count: int, look: Look, hint: str) -> None:
+    def __init__(self, count: int, appearance: Appearance, hint: str) -> None:
         super().__init__(id="panes")
-        self.tabs = Tabs(look, id="tabs")
-        self.panes = [AnswerPane(index, look, hint) for index in range(count)]
+        self.tabs = Tabs(appearance, id="tabs")
+        self.panes = [AnswerPane(index, appearance, hint) for index in range(count)]
         self.chosen = 0
-        self.zoomed = False
+        self.is_zoomed = False
         self._arranged: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -105,7 +105,7 @@ class PaneGrid(Blank, Container):
         """The chosen pane."""
         return self.panes[self.chosen]
 
-    def shown(self) -> Iterator[AnswerPane]:
+    def visible_panes(self) -> Iterator[AnswerPane]:
         """The panes that can be seen."""
         return (pane for pane in self.panes if pane.display)
 
@@ -117,10 +117,10 @@ class PaneGrid(Blank, Container):
             if focus:
                 self.pane.focus(scroll_visible=False)
 
-    def mark(self, marked: bool) -> None:
+    def highlight(self, is_on: bool) -> None:
         """Show which pane is the chosen one while something else has the focus."""
         for pane in self.panes:
-            pane.mark(marked and pane.index == self.chosen)
+            pane.highlight(is_on and pane.index == self.chosen)
 
     @property
     def _tab_rows(self) -> int:
@@ -129,7 +129,7 @@ class PaneGrid(Blank, Container):
 
     def toggle_zoom(self) -> None:
         """Show the chosen pane alone, or all again."""
-        self.zoomed = not self.zoomed
+        self.is_zoomed = not self.is_zoomed
         self.rearrange()
 
     def on_resize(self) -> None:
@@ -140,13 +140,13 @@ class PaneGrid(Blank, Container):
         """Lay the panes out for the room there is."""
         if not self.size or not self.panes:
             return
-        placed = layout(len(self.panes), self.size.width, self.size.height)
-        alone = self.zoomed or placed.columns == 0
+        placed = grid_layout(len(self.panes), self.size.width, self.size.height)
+        alone = self.is_zoomed or placed.columns == 0
         mark = (placed, alone, self.chosen if alone else None, self._tab_rows)
         if mark == self._arranged:
             return
         self._arranged = mark
-        self.tabs.display = placed.columns == 0 and not self.zoomed
+        self.tabs.display = placed.columns == 0 and not self.is_zoomed
         self.tabs.styles.height = self._tab_rows
         columns = 1 if alone else placed.columns
         self.styles.layout = "vertical" if alone else "grid"
@@ -158,7 +158,7 @@ class PaneGrid(Blank, Container):
 
     def show(self, board: Board, question: str) -> None:
         """Bring the visible panes and the tabs up to the board."""
-        for pane in self.shown():
+        for pane in self.visible_panes():
             pane.show(board, question)
         if self.tabs.display:
             self.tabs.show_tabs(board, question, self.chosen, self._tab_rows)

@@ -13,7 +13,7 @@ MAX_PROMPT = 100_000
 """Characters; a longer paste is cut and that is said."""
 
 
-class Prompt(TextArea):
+class PromptInput(TextArea):
     """Grows with its text; Enter sends, Ctrl+J breaks the line, Up and Down recall."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -22,14 +22,14 @@ class Prompt(TextArea):
         Binding("escape", "leave", "key.leave", id="prompt.leave", priority=True),
     ]
 
-    class Sent(Message):
+    class Submitted(Message):
         """A person sent ``text``."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
-    class Left(Message):
+    class Closed(Message):
         """A person is done with the prompt."""
 
     class Cut(Message):
@@ -46,19 +46,19 @@ class Prompt(TextArea):
             placeholder=placeholder,
         )
         self.cursor_blink = False
-        self.sent: list[str] = []
-        self._at = 0
+        self.sent_prompts: list[str] = []
+        self._sent_index = 0
 
     def action_send(self) -> None:
         """Hand the text over, remember it, and empty the line."""
         text = clean(self.text).strip()
         if not text:
             return
-        if self.sent[-1:] != [text]:
-            self.sent.append(text)
-        self._at = len(self.sent)
+        if self.sent_prompts[-1:] != [text]:
+            self.sent_prompts.append(text)
+        self._sent_index = len(self.sent_prompts)
         self.clear()
-        self.post_message(self.Sent(text))
+        self.post_message(self.Submitted(text))
 
     def action_line_break(self) -> None:
         """Break the line."""
@@ -66,26 +66,26 @@ class Prompt(TextArea):
 
     def action_leave(self) -> None:
         """Give the focus back; the text stays."""
-        self.post_message(self.Left())
+        self.post_message(self.Closed())
 
     def action_cursor_up(self, select: bool = False) -> None:
         """The line above, or from the first line what was sent before."""
-        if self.cursor_location[0] == 0 and not select and self._at > 0:
-            self._recall(self._at - 1)
+        if self.cursor_location[0] == 0 and not select and self._sent_index > 0:
+            self._recall(self._sent_index - 1)
         else:
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
         """The line below, or from the last line what was sent after."""
         last = self.cursor_location[0] == self.document.line_count - 1
-        if last and not select and self._at < len(self.sent):
-            self._recall(self._at + 1)
+        if last and not select and self._sent_index < len(self.sent_prompts):
+            self._recall(self._sent_index + 1)
         else:
             super().action_cursor_down(select)
 
     def _recall(self, at: int) -> None:
-        self._at = at
-        self.load_text(self.sent[at] if at < len(self.sent) else "")
+        self._sent_index = at
+        self.load_text(self.sent_prompts[at] if at < len(self.sent_prompts) else "")
         self.move_cursor(self.document.end)
 
     def check_consume_key(self, key: str, character: str | None = None) -> bool:

@@ -4,58 +4,61 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from tui.app.pane.header import figures, shown_answer, state_of
+from tui.app.pane.header import pane_state, shown_answer, speed_text
 from tui.app.pane.wrapping import clip
-from tui.app.style.appearance import Look, Piece
-from tui.app.style.figures import clock, heights, memory, rate
+from tui.app.style.appearance import Appearance, StyledText
+from tui.app.style.bars import sparkline
 from tui.app.widgets.lines import Lines
-from tui.board import HISTORY, Board, Model
+from tui.board import MEMORY_SAMPLES, Board, Model
 from tui.text.sanitise import one_line
+from tui.text.units import format_clock, format_memory, format_rate
 
 _EVERY_US = 1_000_000
 _LABEL = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class DetailLevel:
     """How much is said. Of a model: ``detail`` 0 name and memory, 1 also the state, 2 also
     TTFT and tok/s, 3 also characters per second, which compares models whose tokens are of
-    different length; its name in so many cells. ``tight``: 1 memory in fewer words, 2 the
+    different length; its name in so many cells. ``brevity``: 1 memory in fewer words, 2 the
     machine's too, 3 no time that is left."""
 
     detail: int
-    tight: int = 0
-    label: int = _LABEL
+    brevity: int = 0
+    label_cells: int = _LABEL
 
 
-_FITS = (
-    *(Fit(detail) for detail in (3, 2, 1, 0)),
-    *(Fit(0, tight) for tight in (1, 2, 3)),
-    *(Fit(0, 3, label) for label in range(_LABEL - 1, 7, -1)),
+_DETAIL_LEVELS = (
+    *(DetailLevel(detail) for detail in (3, 2, 1, 0)),
+    *(DetailLevel(0, tight) for tight in (1, 2, 3)),
+    *(DetailLevel(0, 3, label) for label in range(_LABEL - 1, 7, -1)),
 )
 """In the order in which they are tried: names are cut last, figures never where it helps."""
 
 
-def model_words(board: Board, model: Model, question: str, look: Look, fit: Fit) -> str:
+def model_text(
+    board: Board, model: Model, question: str, appearance: Appearance, fit: DetailLevel
+) -> str:
     """What is said of one model."""
     answer = shown_answer(board, model.index, question)
-    detail, parts = fit.detail, [clip(one_line(model.label), fit.label)]
+    detail, parts = fit.detail, [clip(one_line(model.label), fit.label_cells)]
     if detail >= 1:
-        parts.append(look.say(f"state.{state_of(model, answer)}"))
-    if detail >= 2 and (measured := figures(model, answer, look)):
+        parts.append(appearance.say(f"state.{pane_state(model, answer)}"))
+    if detail >= 2 and (measured := speed_text(model, answer, appearance)):
         parts.append(measured)
         chars = answer.figures.chars_s if answer and answer.figures else None
         if detail >= 3 and chars is not None:
-            parts.append(look.say("status.chars", speed=rate(chars)))
+            parts.append(appearance.say("status.chars", speed=format_rate(chars)))
     if model.private or model.mapped:
-        parts.append(_ram(model, look, fit.tight > 0))
+        parts.append(_ram(model, appearance, fit.brevity > 0))
     return " ".join(parts)
 
 
-def _ram(model: Model, look: Look, tight: bool) -> str:
-    private, mapped = memory(model.private), memory(model.mapped)
+def _ram(model: Model, appearance: Appearance, tight: bool) -> str:
+    private, mapped = format_memory(model.private), format_memory(model.mapped)
     if not tight:
-        return look.say("status.ram", private=private, mapped=mapped)
+        return appearance.say("status.ram", private=private, mapped=mapped)
     number, unit = private.split()
     # Of two figures in one unit the second names it.
     return f"{number if mapped.endswith(unit) else private}+{mapped}"
@@ -81,49 +84,49 @@ def time_left_us(board: Board) -> int | None:
     return int(max(left.values())) if left and waiting else None
 
 
-def used_before(board: Board) -> str:
+def memory_bars(board: Board) -> str:
     """The machine's memory in the last steps, as bars of its limit; "" where it says nothing."""
-    if not board.limit or len(board.used_before) < 2:
+    if not board.memory_limit or len(board.memory_history) < 2:
         return ""
     shares: list[float] = []
-    last = board.used_before[0][0]
-    for step, used in board.used_before:
+    last = board.memory_history[0][0]
+    for step, used in board.memory_history:
         shares += shares[-1:] * (step - last - 1)  # it is told when it changes
-        shares.append(used / board.limit)
+        shares.append(used / board.memory_limit)
         last = step
-    return heights(shares[-HISTORY:])
+    return sparkline(shares[-MEMORY_SAMPLES:])
 
 
 class StatusBar(Lines):
     """Shows as much as fits, and changes at most once a second unless a state changes."""
 
-    ground = "panel"
+    base_style = "panel"
 
-    def __init__(self, look: Look, *, id: str | None = None) -> None:
-        super().__init__(look, id=id)
+    def __init__(self, appearance: Appearance, *, id: str | None = None) -> None:
+        super().__init__(appearance, id=id)
         self._mark: tuple[object, ...] = ()
 
-    def show_status(self, board: Board, question: str, saved: Piece) -> None:
-        """Show the board's figures; ``saved`` says how the session file stands."""
-        at_work = [board.current(model.index) for model in board.models]
+    def show_status(self, board: Board, question: str, save_status: StyledText) -> None:
+        """Show the board's figures; ``save_status`` says how the session file stands."""
+        at_work = [board.current_answer(model.index) for model in board.models]
         states = (
             *(model.state for model in board.models),
             *(answer.state for answer in at_work if answer),
         )
-        mark = (board.now_us // _EVERY_US, states, question, saved, self.size.width)
+        mark = (board.now_us // _EVERY_US, states, question, save_status, self.size.width)
         if mark == self._mark:
             return
         self._mark = mark
-        for fit in _FITS:
-            right = self._right(board, saved, fit)
+        for fit in _DETAIL_LEVELS:
+            right = self._right(board, save_status, fit)
             room = self.size.width - sum(cell_len(text) for text, _ in right) - 2
-            words = [model_words(board, m, question, self.look, fit) for m in board.models]
+            words = [model_text(board, m, question, self.appearance, fit) for m in board.models]
             left = " │ ".join(words)
             if cell_len(left) < room:
                 break
         else:
             left = clip(left, room - 1)
-        past = used_before(board)
+        past = memory_bars(board)
         # What models cost comes first: the history takes only what they leave.
         if past and cell_len(left) + cell_len(past) + 2 <= room:
             right.insert(0, (f"{past} ", "muted"))
@@ -131,14 +134,22 @@ class StatusBar(Lines):
         gap = " " * max(1, room - cell_len(left))
         self.show([[(" ", ""), (left, ""), (gap, ""), *right]])
 
-    def _right(self, board: Board, saved: Piece, fit: Fit) -> list[Piece]:
+    def _right(self, board: Board, saved: StyledText, fit: DetailLevel) -> list[StyledText]:
         """The machine's memory, the time that is left, and how the file stands."""
-        right: list[Piece] = []
-        if board.limit or board.used:
-            low = board.limit and board.limit - board.used < board.limit // 16
-            name = "status.machine_tight" if fit.tight >= 2 else "status.machine"
-            words = self.look.say(name, used=memory(board.used), limit=memory(board.limit))
+        right: list[StyledText] = []
+        if board.memory_limit or board.memory_used:
+            low = (
+                board.memory_limit
+                and board.memory_limit - board.memory_used < board.memory_limit // 16
+            )
+            name = "status.machine_tight" if fit.brevity >= 2 else "status.machine"
+            words = self.appearance.say(
+                name, used=format_memory(board.memory_used), limit=format_memory(board.memory_limit)
+            )
             right = [(words, "bad" if low else ""), ("  ", "")]
-        if fit.tight < 3 and (left_us := time_left_us(board)) is not None:
-            right += [(self.look.say("status.left", time=clock(left_us)), "accent"), ("  ", "")]
+        if fit.brevity < 3 and (left_us := time_left_us(board)) is not None:
+            right += [
+                (self.appearance.say("status.left", time=format_clock(left_us)), "accent"),
+                ("  ", ""),
+            ]
         return [*right, saved, (" ", "")]

@@ -4,18 +4,19 @@ import math
 
 from rich.cells import cell_len
 
-from tui.app.style.figures import bar, clock
+from tui.app.style.bars import progress_bar
 from tui.app.widgets.lines import Lines
+from tui.text.units import format_clock
 
 
-class Transport(Lines):
+class TransportBar(Lines):
     """One line; changes at most once a second of the session's time, or when steered."""
 
     def show_position(
         self, position_us: int, duration_us: int, speed: float, playing: bool, ended: bool
     ) -> None:
         """Show where the player is."""
-        say = self.look.say
+        say = self.appearance.say
         if ended:
             state, style = say("transport.ended"), "good"
         elif playing:
@@ -23,11 +24,11 @@ class Transport(Lines):
         else:
             state, style = say("transport.paused"), "warn"
         pace = say("transport.max") if math.isinf(speed) else say("transport.speed", n=f"{speed:g}")
-        times = f"{clock(min(position_us, duration_us))} / {clock(duration_us)}"
+        times = f"{format_clock(min(position_us, duration_us))} / {format_clock(duration_us)}"
         room = self.size.width - cell_len(state) - cell_len(pace) - len(times) - 8
         second = position_us - position_us % 1_000_000 if playing and not ended else position_us
         done = second / duration_us if duration_us else 1.0
-        filled, empty = bar(done, max(4, room))
+        filled, empty = progress_bar(done, max(4, room))
         self.show(
             [
                 [

@@ -16,31 +16,33 @@ import typer
 
 from tui import settings as settings_of
 from tui.checkpoints import quantised_cache
-from tui.checkpoints.architecture import architecture
-from tui.checkpoints.gguf_cache import conversions, converted_name
+from tui.checkpoints.architecture import read_architecture
+from tui.checkpoints.gguf_cache import conversion_name, conversions_root
 from tui.checkpoints.weight_headers import WeightsError, read_json, shard_names
 from tui.cli.support import options
 from tui.cli.support.printing import json_text, table
-from tui.engines.base import EngineError, Message, Request, Sampling
+from tui.engines.base import EngineError, Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
-from tui.engines.worker_process import environment
+from tui.engines.worker_process import worker_environment
 from tui.events import Answered, Failed, Loaded
 from tui.host import cpu, page_cache, paths
 from tui.host.errors import UserError
-from tui.models.resolve import LOCAL, Resolved
-from tui.text.units import size
+from tui.models.resolve import LOCAL, ResolvedModel
+from tui.text.units import format_size
 
 app = typer.Typer(add_completion=False)
 
-_WORDS = "the keeper of the old lighthouse wrote down what the sea had brought that night and "
-_READ = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5625}
+_FILLER_TEXT = (
+    "the keeper of the old lighthouse wrote down what the sea had brought that night and "
+)
+_BYTES_READ_PER_WEIGHT = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5625}
 """Bytes of memory read for each weight and token."""
-_COLD = 0.01
-_LOOK_S = 0.5
+_COLD_SHARE = 0.01
+_LOAD_SAMPLE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class BenchResult:
     """Medians over the repeats. Tokens per second, milliseconds, bytes, seconds.
 
     ``file_cache`` is the part (0 to 1) of the weights' files that was in memory when the load
@@ -88,23 +90,23 @@ def bench(
 ) -> int:
     if not models:
         raise UserError("which models?", "e.g. `duibi bench demo@int8 demo@bf16`")
-    sizes = _sizes(batch)
+    sizes = _batch_sizes(batch)
     found = options.resolve_models(models, settings_of.load({}))
     if elsewhere := next((one for one in found if one.engine != LOCAL), None):
         raise UserError(f"{elsewhere.label} is not computed here", "name a model of this machine")
     limits: dict[str, float] = {}
-    results, cores = [], _cores()
+    results, cores = [], _free_cores()
     for model in found:
-        files = _files(model)
+        files = _weight_files(model)
         if cold:
             page_cache.drop(files)
-        cached = page_cache.share(files)
+        cached = page_cache.cached_share(files)
         print(f"{model.label}: loading", file=sys.stderr)
-        with _loaded(model, cores, max(sizes), lookup) as (engine, loaded):
+        with _loaded_engine(model, cores, max(sizes), lookup) as (engine, loaded):
             if loaded.device not in limits:
                 limits[loaded.device] = _bandwidth(cores, loaded.device)
             limit = limits[loaded.device]
-            asker = Asker(engine)
+            asker = PromptSender(engine)
             words = asker.words_for(prompt)
             for answers in sizes:
                 made = _measure(model, loaded, cached, limit, asker, words, new, answers, repeat)
@@ -137,31 +139,35 @@ _HEAD = (
 )
 
 
-def _row(one: Result) -> tuple[str, ...]:
+def _row(one: BenchResult) -> tuple[str, ...]:
     return (
         *(one.model, one.device, str(one.batch), str(one.prompt_tokens)),
         *(f"{one.prefill_tok_s:.1f}", f"{one.decode_tok_s:.1f}", f"{one.all_tok_s:.1f}"),
-        *(f"{one.ttft_ms:.0f}", f"{one.load_s:.1f}", _warmth(one.file_cache)),
-        *(size(one.peak_private), size(one.peak_mapped), f"{one.bandwidth_share:.0%}"),
+        *(f"{one.ttft_ms:.0f}", f"{one.load_s:.1f}", _file_cache_text(one.file_cache)),
+        *(
+            format_size(one.peak_private),
+            format_size(one.peak_mapped),
+            f"{one.bandwidth_share:.0%}",
+        ),
     )
 
 
-def _warmth(cached: float | None) -> str:
+def _file_cache_text(cached: float | None) -> str:
     """How much of the weights' files was in memory before the load, in a word."""
     if cached is None:
         return "?"
-    return "cold" if cached < _COLD else f"{cached:.0%}"
+    return "cold" if cached < _COLD_SHARE else f"{cached:.0%}"
 
 
-def _files(model: Resolved) -> list[Path]:
+def _weight_files(model: ResolvedModel) -> list[Path]:
     """The files that a load reads its weights from: what is kept in the format, if it is."""
     path = Path(model.checkpoint)
     if path.is_file():
-        made = conversions() / converted_name(path)
+        made = conversions_root() / conversion_name(path)
         if not made.is_dir():
             return [path]
         path = made
-    mine = [k.folder for k in quantised_cache.kept_of(path, model.dtype) if not k.is_outdated]
+    mine = [k.folder for k in quantised_cache.entries_of(path, model.dtype) if not k.is_outdated]
     try:
         files = [path / name for name in shard_names(path)]
     except (OSError, WeightsError):
@@ -170,7 +176,7 @@ def _files(model: Resolved) -> list[Path]:
     return kept or [file for file in files if file.is_file()]
 
 
-def _sizes(text: str) -> list[int]:
+def _batch_sizes(text: str) -> list[int]:
     try:
         sizes = [int(part) for part in text.split(",")]
     except ValueError:
@@ -182,27 +188,29 @@ def _sizes(text: str) -> list[int]:
 
 def _bandwidth(threads: int, device: str) -> float:
     command = [sys.executable, "-P", "-m", "tui.worker.bandwidth", str(threads), device]
-    done = subprocess.run(command, capture_output=True, env=environment(threads), check=False)
+    done = subprocess.run(
+        command, capture_output=True, env=worker_environment(threads), check=False
+    )
     if done.returncode:
         raise UserError("torch does not start", f"run `{' '.join(command)}` to see why")
     return float(json.loads(done.stdout))
 
 
-def _cores() -> int:
+def _free_cores() -> int:
     """Those that other programs leave; a person is told where these are not all."""
-    others = cpu.Others()
-    others.look([os.getpid()])
-    time.sleep(_LOOK_S)
-    taken = others.look([os.getpid()])
-    if (left := cpu.free(taken)) < cpu.cores():
+    others = cpu.OtherProcesses()
+    others.cores_used([os.getpid()])
+    time.sleep(_LOAD_SAMPLE_S)
+    taken = others.cores_used([os.getpid()])
+    if (left := cpu.free_cores(taken)) < cpu.cores():
         told = f"other programs use {taken:.1f} of {cpu.cores()} cores: measured with {left}"
         print(f"{told}; a machine at rest is faster", file=sys.stderr)
     return left
 
 
 @contextmanager
-def _loaded(
-    model: Resolved, cores: int, batch: int, lookup: bool
+def _loaded_engine(
+    model: ResolvedModel, cores: int, batch: int, lookup: bool
 ) -> Iterator[tuple[LocalEngine, Loaded]]:
     engine = LocalEngine(
         model.checkpoint,
@@ -222,7 +230,7 @@ def _loaded(
         engine.close()
 
 
-class Asker:
+class PromptSender:
     """Asks an engine for answers to prompts that have no beginning in common, so that
     nothing of an earlier one is used again."""
 
@@ -235,9 +243,9 @@ class Asker:
         requests = []
         for number in range(answers):
             self._asked += 1
-            text = f"{self._asked * 7919} " + " ".join((_WORDS * words).split()[:words])
+            text = f"{self._asked * 7919} " + " ".join((_FILLER_TEXT * words).split()[:words])
             message = Message("user", text)
-            requests.append(Request(number, (message,), new, Sampling(greedy=True)))
+            requests.append(Request(number, (message,), new, SamplingOptions(greedy=True)))
         ends, times = [], []
         for t_ns, body in self._engine.answer(requests):
             times.append(t_ns)
@@ -254,20 +262,20 @@ class Asker:
 
 
 def _measure(
-    model: Resolved,
+    model: ResolvedModel,
     loaded: Loaded,
     cached: float | None,
     limit: float,
-    asker: Asker,
+    asker: PromptSender,
     words: int,
     new: int,
     answers: int,
     repeat: int,
-) -> Result:
+) -> BenchResult:
     asker.ask(words, answers, 2)
     rounds = [asker.ask(words, answers, new) for _ in range(repeat)]
     every = [one for ends, _ in rounds for one in ends]
-    return Result(
+    return BenchResult(
         model=model.label,
         device=loaded.device,
         batch=answers,
@@ -282,17 +290,17 @@ def _measure(
         file_cache=cached,
         peak_private=max(one.peak_private for one in every),
         peak_mapped=max(one.peak_mapped for one in every),
-        bytes_read=round(_READ[model.dtype] * _weights(model, loaded)),
+        bytes_read=round(_BYTES_READ_PER_WEIGHT[model.dtype] * _weights_per_step(model, loaded)),
         read_bytes_s=limit,
         notes=loaded.notes,
     )
 
 
-def _weights(model: Resolved, loaded: Loaded) -> int:
+def _weights_per_step(model: ResolvedModel, loaded: Loaded) -> int:
     """Weights that a step reads: all but an embedding that is not the head as well."""
     try:
         config = read_json(Path(model.checkpoint) / "config.json")
-        known = architecture(config)
+        known = read_architecture(config)
     except (OSError, WeightsError):
         return loaded.parameters
     if config.get("tie_word_embeddings"):

@@ -73,19 +73,19 @@ def compare(
         "plain": plain or None,
     }
     if resume:
-        return _go_on(resume, models, flags)
+        return _resume(resume, models, flags)
     settings = settings_of.load(flags)
     on_pipe = settings.plain or not sys.stdout.isatty()
     if models:
-        return _plain(models, settings) if on_pipe else open_models(models, settings)
+        return _run_plain(models, settings) if on_pipe else compare_models(models, settings)
     if on_pipe:
         raise UserError("which models?", "e.g. `duibi demo@bf16 demo@fp32`; `duibi --help`")
     from tui.app.main import show_start
 
-    return show_start(settings, open_models, open_session)
+    return show_start(settings, compare_models, resume_session)
 
 
-def open_models(models: list[str], settings: Settings) -> int:
+def compare_models(models: list[str], settings: Settings) -> int:
     """Open the screen on models: references or aliases; its exit code.
 
     Raises:
@@ -96,29 +96,29 @@ def open_models(models: list[str], settings: Settings) -> int:
     chosen = question_sets.load(settings.questions)
     found = options.resolve_models(models, settings)
     run = begin(found, chosen, settings, settings.sessions_dir, interactive=True)
-    return _show(run, settings, lambda: run.ask(chosen.questions[0].id))
+    return _show_run(run, settings, lambda: run.ask(chosen.questions[0].id))
 
 
-def open_session(session: str, settings: Settings) -> int:
+def resume_session(session: str, settings: Settings) -> int:
     """Open the screen on a run that broke off, and ask again what has no answer yet.
 
     Raises:
-        UserError: as `tui.cli.support.resume_run.resumed`.
+        UserError: as `tui.cli.support.resume_run.resume_run`.
     """
     kept = ("theme", "lang", "mouse", "sessions")
-    return _go_on(session, None, {name: getattr(settings, name) for name in kept})
+    return _resume(session, None, {name: getattr(settings, name) for name in kept})
 
 
-def _go_on(session: str, models: list[str] | None, flags: Mapping[str, object]) -> int:
-    from tui.cli.support.resume_run import resumed
+def _resume(session: str, models: list[str] | None, flags: Mapping[str, object]) -> int:
+    from tui.cli.support.resume_run import resume_run
 
     if flags.get("plain") or not sys.stdout.isatty():
         raise UserError("--resume needs the screen here", f"`duibi run --resume {session}`")
-    run, settings, _ = resumed(session, models, flags, interactive=True)
-    return _show(run, settings, run.ask_missing)
+    run, settings, _ = resume_run(session, models, flags, interactive=True)
+    return _show_run(run, settings, run.ask_missing)
 
 
-def _show(run: "Run", settings: Settings, ask: Callable[[], object]) -> int:
+def _show_run(run: "Run", settings: Settings, ask: Callable[[], object]) -> int:
     with _closed_by_signals(run):
         # The workers import their libraries while this process imports its own.
         run.start()
@@ -147,8 +147,8 @@ def _closed_by_signals(run: "Run") -> Iterator[None]:
         run.close(status)
 
 
-def _plain(models: list[str], settings: Settings) -> int:
-    from tui.cli.support.headless import Headless
+def _run_plain(models: list[str], settings: Settings) -> int:
+    from tui.cli.support.headless import HeadlessRun
     from tui.reports.transcript import Transcript
     from tui.run.setup import begin
     from tui.text.sanitise import clean
@@ -162,8 +162,8 @@ def _plain(models: list[str], settings: Settings) -> int:
             sys.stdout.write(text)
             sys.stdout.flush()
 
-    headless = Headless(run, lambda events, _: show("".join(map(transcript.feed, events))))
-    code = headless.go(settings.repeat)
+    headless = HeadlessRun(run, lambda events, _: show("".join(map(transcript.feed, events))))
+    code = headless.run_to_end(settings.repeat)
     show(transcript.finish())
     return code
 

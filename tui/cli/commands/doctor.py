@@ -7,18 +7,18 @@ from typing import Annotated
 import typer
 
 import tui
-from tui.checkpoints.memory_estimate import BASE, BYTES_PER_WEIGHT, RESERVE
+from tui.checkpoints.memory_estimate import ALLOCATOR_SHARE, BASE_BYTES, BYTES_PER_WEIGHT
 from tui.cli.support import machine_checks, service_probes
-from tui.cli.support.machine_checks import NOTE, OK, PROBLEM, Disk, Finding
+from tui.cli.support.machine_checks import NOTE, OK, PROBLEM, DiskInfo, Finding
 from tui.cli.support.printing import json_text, table
-from tui.engines.model_list import Probe
+from tui.engines.model_list import ProbeResult
 from tui.host import cpu, memory
 from tui.host.errors import UserError
 from tui.models import demo
-from tui.run.setup import PACKAGES, package_versions
+from tui.run.setup import REPORTED_PACKAGES, package_versions
 from tui.settings import Settings, load
 from tui.text.sanitise import one_line
-from tui.text.units import size
+from tui.text.units import format_size
 
 app = typer.Typer(add_completion=False)
 
@@ -40,7 +40,7 @@ def doctor(
     findings += [*machine_checks.terminal(_mouse()), _demo(), *_services()]
     worst = any(found.state == PROBLEM for found in findings)
     if as_json:
-        seen = memory.reading()
+        seen = memory.read_memory()
         machine = {
             "memory": {"limit": seen.limit, "used": seen.used, "source": seen.source},
             "cpu": cpu.describe() | {"flags": sorted(cpu.flags())},
@@ -58,7 +58,7 @@ def doctor(
 
 def _software() -> list[Finding]:
     versions = package_versions()
-    missing = [name for name in PACKAGES if name not in versions]
+    missing = [name for name in REPORTED_PACKAGES if name not in versions]
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
     packages = Finding("packages", OK, shown)
     if missing:
@@ -75,12 +75,12 @@ def _software() -> list[Finding]:
 
 def _memory() -> list[Finding]:
     try:
-        seen = memory.reading()
+        seen = memory.read_memory()
     except UserError as error:
         return [Finding("memory", PROBLEM, error.message, error.next_step)]
     # The other way round: the parameters whose prediction is what is free.
-    weights = max(0.0, seen.free / (1 + RESERVE) - BASE) / BYTES_PER_WEIGHT["bf16"]
-    text = f"{size(seen.used)} of {size(seen.limit)} used (limit: {seen.source})"
+    weights = max(0.0, seen.free / (1 + ALLOCATOR_SHARE) - BASE_BYTES) / BYTES_PER_WEIGHT["bf16"]
+    text = f"{format_size(seen.used)} of {format_size(seen.limit)} used (limit: {seen.source})"
     found = Finding("memory", OK, f"{text}; room for about {weights / 1e9:.1f}e9 weights in bf16")
     if weights < demo.PARAMETERS:
         found = Finding("memory", PROBLEM, text, "stop other programs: not even the demo fits")
@@ -91,12 +91,12 @@ def _memory() -> list[Finding]:
     return [found, Finding("memory pressure", NOTE, f"{waiting:g} % of the last 10 s", step)]
 
 
-def _disks() -> tuple[list[Disk], list[Finding]]:
+def _disks() -> tuple[list[DiskInfo], list[Finding]]:
     try:
         found = machine_checks.disks(load().sessions_dir)
     except UserError as error:
         return [], [Finding("disks", PROBLEM, error.message, error.next_step)]
-    return found, machine_checks.of_disks(found)
+    return found, machine_checks.disk_findings(found)
 
 
 def _mouse() -> bool:
@@ -114,12 +114,12 @@ def _services() -> list[Finding]:
         return []  # told above
     return [
         _service(found, settings)
-        for found in service_probes.probes(settings)
+        for found in service_probes.probe_all(settings)
         if found.reachable or service_probes.is_expected(found, settings)
     ]
 
 
-def _service(found: Probe, settings: Settings) -> Finding:
+def _service(found: ProbeResult, settings: Settings) -> Finding:
     service, name = found.service, f"service {found.service.name}"
     key = "no key needed" if not service.key_variable else f"{service.key_variable} is not set"
     key = f"{service.key_variable} is set" if found.key_present else key
@@ -137,7 +137,7 @@ def _service(found: Probe, settings: Settings) -> Finding:
 
 
 def _demo() -> Finding:
-    if demo.present():
+    if demo.is_present():
         return Finding("demo model", OK, str(demo.path()))
     return Finding("demo model", NOTE, "not fetched yet", "`duibi run demo` fetches it (93 MB)")
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tui.checkpoints.quantised_cache import kept_of
+from tui.checkpoints.quantised_cache import entries_of
 from tui.cli.support import quantise
-from tui.cli.support.download_progress import ProgressLine, ask
+from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.cli.support.printing import json_text, path_text, table
 from tui.cli.support.service_probes import list_services
 from tui.host import memory
@@ -17,17 +17,17 @@ from tui.host.errors import UserError
 from tui.models import remove as removal
 from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
-from tui.models.discover import Found, of_demo, of_path
-from tui.models.download_offer import Offer
-from tui.models.inspect import describe, examine, preview
-from tui.models.inspect import inspect as inspected
-from tui.models.inventory import look
-from tui.models.reference import Reference, is_model_id, parse
-from tui.models.resolve import FETCHED, LOADABLE, fetch, resolve
+from tui.models.discover import FoundModel, find_checkpoint, find_demo
+from tui.models.download_offer import DownloadOffer
+from tui.models.inspect import describe, inspect_folder, preview_prompt
+from tui.models.inspect import require_loadable as inspected
+from tui.models.inventory import find_models
+from tui.models.reference import Reference, is_model_id, parse_reference
+from tui.models.resolve import FETCHABLE_KINDS, LOADABLE_DTYPES, fetch, resolve
 from tui.run import plan
 from tui.settings import load
 from tui.text.sanitise import one_line
-from tui.text.units import size
+from tui.text.units import format_size
 
 app = typer.Typer(
     add_completion=False,
@@ -35,7 +35,7 @@ app = typer.Typer(
 )
 
 CONTEXT = 2048
-FITTED = tuple(dtype for dtype in LOADABLE if dtype != "fp16")
+SHOWN_DTYPES = tuple(dtype for dtype in LOADABLE_DTYPES if dtype != "fp16")
 """fp16 takes what bf16 takes."""
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
@@ -53,9 +53,9 @@ def screen(context: typer.Context) -> int:
             "the models screen needs a terminal", "duibi models list; `duibi models --help`"
         )
     from tui.app.main import show_models
-    from tui.cli.commands.compare import open_models
+    from tui.cli.commands.compare import compare_models
 
-    return show_models(load(), open_models)
+    return show_models(load(), compare_models)
 
 
 @app.command(
@@ -70,7 +70,7 @@ def list_(
 ) -> int:
     if services:
         return list_services(json)
-    free = memory.reading().free
+    free = memory.read_memory().free
     if available:
         return _list_available(json, context, free)
     found = _found()
@@ -83,7 +83,7 @@ def list_(
         head = ("MODEL", "FAMILY", "STORED", "SIZE", "KEPT", "NEEDS", "STATE")
         print(table([head, *(_row(one, context, free) for one in found)]))
         print(
-            f"needs: at {context} tokens, in the format chosen without @; {size(free)} free",
+            f"needs: at {context} tokens, in the format chosen without @; {format_size(free)} free",
             file=sys.stderr,
         )
     print("`duibi models list --available` shows what can be fetched", file=sys.stderr)
@@ -92,8 +92,8 @@ def list_(
 
 @app.command(help="Fetch demo or ms:OWNER/NAME; prints where it is. Goes on where it was cut.")
 def get(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> int:
-    ref = parse(model)
-    if ref.kind not in FETCHED:
+    ref = parse_reference(model)
+    if ref.kind not in FETCHABLE_KINDS:
         meant = f"did you mean ms:{model}? " if is_model_id(model) else ""
         raise UserError(
             f"{model} is nothing that can be fetched",
@@ -101,7 +101,9 @@ def get(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False)
         )
     try:
         with ProgressLine() as progress:
-            place = fetch(ref, _say if yes else progress.consent, progress, progress.each)
+            place = fetch(
+                ref, _print_offer if yes else progress.consent, progress, progress.update_files
+            )
     except KeyboardInterrupt:
         raise UserError(
             f"stopped; what came of {model} is kept", f"go on: duibi models get {model}", 130
@@ -114,12 +116,12 @@ def get(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False)
 
 @app.command(help="What a checkpoint is, from its headers, and whether it can be loaded.")
 def inspect(model: Model, json: Json = False) -> int:
-    folder = _folder_of(parse(model))
-    seen = examine(folder)
+    folder = _folder_of(parse_reference(model))
+    seen = inspect_folder(folder)
     prompt: list[int] | None = None
     if not seen.problems:
         try:
-            prompt = preview(folder)
+            prompt = preview_prompt(folder)
         except UserError as error:
             seen = replace(seen, problems=(error.message,))
     if json:
@@ -138,14 +140,14 @@ def fit(
     json: Json = False,
     context: Context = CONTEXT,
 ) -> int:
-    reading = memory.reading()
-    subjects = [_subject(parse(text)) for text in models or []]
+    reading = memory.read_memory()
+    subjects = [_subject(parse_reference(text)) for text in models or []]
     if not models:
         found = [one for one in _found() if one.state == "complete" and not one.served]
-        subjects = [plan.subject_of_found(one, one.reference, one.default) for one in found]
-    made = plan.arrange(subjects, "auto" if models else "one-at-a-time", context, reading)
+        subjects = [plan.size_of_found(one, one.reference, one.default_dtype) for one in found]
+    made = plan.plan_for_sizes(subjects, "auto" if models else "one-at-a-time", context, reading)
     needs = [
-        {dtype: plan.need(subject, context, dtype).total for dtype in FITTED}
+        {dtype: plan.memory_need(subject, context, dtype).total for dtype in SHOWN_DTYPES}
         for subject in subjects
     ]
     if json:
@@ -155,15 +157,15 @@ def fit(
         print(json_text(told))
     else:
         cells = [
-            (subject.label, *(_fitted(each[dtype], reading.room) for dtype in FITTED))
+            (subject.label, *(_fit_text(each[dtype], reading.available) for dtype in SHOWN_DTYPES))
             for subject, each in zip(subjects, needs, strict=True)
         ]
-        print(table([("MODEL", *FITTED), *cells]))
+        print(table([("MODEL", *SHOWN_DTYPES), *cells]))
         if models and made.refused is None:
             print("\n".join(one_line(line) for line in made.lines))
         print(
-            f"at {context} tokens; {size(reading.room)} of {size(reading.limit)} can be used "
-            f"({reading.source})",
+            f"at {context} tokens; {format_size(reading.available)} of "
+            f"{format_size(reading.limit)} can be used ({reading.source})",
             file=sys.stderr,
         )
     if not models or made.refused is None:
@@ -181,30 +183,30 @@ def quantize(
     to: Annotated[str, typer.Option("--to", metavar="int8|int4", help="The format.")] = "int8",
     json: Json = False,
 ) -> int:
-    made = quantise.quantize(model, to)
-    print(json_text(made) if json else one_line(quantise.said(made)))
+    made = quantise.quantise_model(model, to)
+    print(json_text(made) if json else one_line(quantise.summary(made)))
     return 0
 
 
 @app.command(help="Remove a fetched model from its cache; asks, and says what that frees.")
 def rm(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> int:
-    paths = removal.belongings(parse(model))
+    paths = removal.removable_paths(parse_reference(model))
     for path in paths:
-        print(f"{size(removal.disk_bytes(path)):>9}  {path_text(path)}", file=sys.stderr)
+        print(f"{format_size(removal.disk_bytes(path)):>9}  {path_text(path)}", file=sys.stderr)
     freed = sum(removal.disk_bytes(path) for path in paths)
-    if not yes and not ask(f"Remove this and free {size(freed)}?"):
+    if not yes and not ask_yes_no(f"Remove this and free {format_size(freed)}?"):
         raise UserError("nothing was removed", "answer y, or say --yes where nobody can answer")
     removal.remove(paths)
-    print(f"{size(freed)} freed", file=sys.stderr)
+    print(f"{format_size(freed)} freed", file=sys.stderr)
     return 0
 
 
-def _found() -> list[Found]:
+def _found() -> list[FoundModel]:
     settings = load()
-    return look(settings.aliases, settings.model_folders, settings.services)
+    return find_models(settings.aliases, settings.model_folders, settings.services)
 
 
-def _say(offer: Offer) -> bool:
+def _print_offer(offer: DownloadOffer) -> bool:
     print(offer, file=sys.stderr)
     return True
 
@@ -219,7 +221,7 @@ def _list_available(json: bool, context: int, free: int) -> int:
                 "languages": one.languages,
                 "parameters": one.parameters,
                 "download_bytes": one.download_bytes,
-                "needs": {dtype: one.need(dtype, context) for dtype in FITTED},
+                "needs": {dtype: one.predict_memory(dtype, context) for dtype in SHOWN_DTYPES},
             }
             for one in listed
         ]
@@ -229,8 +231,8 @@ def _list_available(json: bool, context: int, free: int) -> int:
     rows_ = [
         (
             one.reference,
-            size(one.download_bytes),
-            f"{(dtype := one.default)} {_fitted(one.need(dtype, context), free)}",
+            format_size(one.download_bytes),
+            f"{(dtype := one.default_dtype)} {_fit_text(one.predict_memory(dtype, context), free)}",
             one.note,
         )
         for one in listed
@@ -240,53 +242,59 @@ def _list_available(json: bool, context: int, free: int) -> int:
     return 0
 
 
-def _row(one: Found, context: int, free: int) -> tuple[str, ...]:
+def _row(one: FoundModel, context: int, free: int) -> tuple[str, ...]:
     need = ""
     if one.state == "complete":
-        dtype = one.default
-        need = ("" if one.served else f"{dtype} ") + _fitted(one.need(dtype, context), free)
+        dtype = one.default_dtype
+        need = ("" if one.served else f"{dtype} ") + _fit_text(
+            one.predict_memory(dtype, context), free
+        )
     state = one.state if one.state == "complete" else f"{one.state}: {one.why}"
     if one.served:
         state = "running in Ollama"
-    kept = ", ".join(f"{dtype} {size(taken)}" for dtype, taken in _kept(one).items())
-    return (one.reference, one.family, one.dtype, size(one.size), kept, need, state)
+    kept = ", ".join(
+        f"{dtype} {format_size(taken)}" for dtype, taken in _quantised_sizes(one).items()
+    )
+    return (one.reference, one.family, one.dtype, format_size(one.size), kept, need, state)
 
 
-def _kept(one: Found) -> dict[str, int]:
+def _quantised_sizes(one: FoundModel) -> dict[str, int]:
     """Bytes of the reduced weights that were made of it, by format."""
     if one.served:
         return {}
-    return {each.dtype: removal.disk_bytes(each.folder) for each in kept_of(one.path)}
+    return {each.dtype: removal.disk_bytes(each.folder) for each in entries_of(one.path)}
 
 
-def _as_json(one: Found, context: int, free: int) -> dict[str, Any]:
-    needs = _all(one, context)
+def _as_json(one: FoundModel, context: int, free: int) -> dict[str, Any]:
+    needs = _needs_by_dtype(one, context)
     fits = {dtype: need <= free for dtype, need in needs.items()}
-    return one.to_json() | {"needs": needs, "fits": fits, "kept": _kept(one)}
+    return one.to_json() | {"needs": needs, "fits": fits, "kept": _quantised_sizes(one)}
 
 
-def _fitted(need: int, free: int) -> str:
-    return size(need) if need <= free else f"{size(need)} (too much)"
+def _fit_text(need: int, free: int) -> str:
+    return format_size(need) if need <= free else f"{format_size(need)} (too much)"
 
 
-def _all(one: Found, context: int) -> dict[str, int]:
-    return {dtype: one.need(dtype, context) for dtype in FITTED}
+def _needs_by_dtype(one: FoundModel, context: int) -> dict[str, int]:
+    return {dtype: one.predict_memory(dtype, context) for dtype in SHOWN_DTYPES}
 
 
-def _subject(ref: Reference) -> plan.Subject:
+def _subject(ref: Reference) -> plan.ModelSize:
     if ref.kind == "demo":
-        return plan.subject_of_found(of_demo(), ref.text, ref.dtype or of_demo().default)
+        return plan.size_of_found(find_demo(), ref.text, ref.dtype or find_demo().default_dtype)
     if ref.kind == "modelscope":
         folder = modelscope_folder(ref.target)
-        here = of_path(folder, ref.text) if folder.is_dir() else None
+        here = find_checkpoint(folder, ref.text) if folder.is_dir() else None
         if here and here.parameters:
-            return plan.subject_of_found(here, ref.text, ref.dtype or here.default)
+            return plan.size_of_found(here, ref.text, ref.dtype or here.default_dtype)
         for one in suggestions():
             if one.reference.lower() == f"ms:{ref.target}".lower():
-                return plan.Subject(ref.text, ref.dtype or one.default, one.parameters, one.shape)
+                return plan.ModelSize(
+                    ref.text, ref.dtype or one.default_dtype, one.parameters, one.shape
+                )
         raise UserError(f"{ref.text} is not here", f"duibi models get ms:{ref.target}")
     resolved = resolve(ref, lambda text: False, lambda stage, done, total: None)
-    return replace(plan.subject_of(resolved), label=ref.text)
+    return replace(plan.size_of_model(resolved), label=ref.text)
 
 
 def _folder_of(ref: Reference) -> Path:

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from tui import settings as settings_of
-from tui.cli.commands.report import readings
+from tui.cli.commands.report import read_sessions
 from tui.cli.support.printing import json_text, table
 from tui.host.errors import UserError
 from tui.reports import score_tables
 from tui.reports.conclusion import stars_by_question
-from tui.reports.merge import Merged, merge
+from tui.reports.merge import MergedSessions, merge_sessions
 from tui.scoring import bradley_terry, rank
-from tui.scoring.rank import Difference, Duel
+from tui.scoring.rank import Duel, MeanDifference
 from tui.text.sanitise import clean
 
 app = typer.Typer(add_completion=False)
@@ -45,7 +45,7 @@ def rank_(
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
     settings = settings_of.load({"sessions": sessions})
-    merged = merge(readings(session, settings.sessions_dir))
+    merged = merge_sessions(read_sessions(session, settings.sessions_dir))
     evidence = {by: _ranked(duels, merged) for by, duels in _evidence(merged).items() if duels}
     if not evidence:
         raise UserError(
@@ -56,20 +56,20 @@ def rank_(
         print(json_text(evidence))
     else:
         for by, found in evidence.items():
-            _print(by, found)
+            _print_ranking(by, found)
     return 0
 
 
-def _evidence(merged: Merged) -> dict[str, list[Duel]]:
+def _evidence(merged: MergedSessions) -> dict[str, list[Duel]]:
     """Comparisons by their origin: ``votes``, ``stars``, and ``judge NAME``."""
     judged = {
         f"judge {judge}": score_tables.judge_duels(merged, found)
-        for judge, found in score_tables.verdicts(merged).items()
+        for judge, found in score_tables.verdicts_by_judge(merged).items()
     }
     return {"votes": score_tables.vote_duels(merged), "stars": _star_duels(merged), **judged}
 
 
-def _star_duels(merged: Merged) -> list[Duel]:
+def _star_duels(merged: MergedSessions) -> list[Duel]:
     """Of each question: the model with more stars on average wins."""
     means = {column.label: stars_by_question(column, merged) for column in merged.columns}
     found = []
@@ -81,11 +81,11 @@ def _star_duels(merged: Merged) -> list[Duel]:
     return found
 
 
-def _ranked(duels: list[Duel], merged: Merged) -> dict[str, Any]:
-    overall = rank.overall(duels)
+def _ranked(duels: list[Duel], merged: MergedSessions) -> dict[str, Any]:
+    overall = rank.overall_scores(duels)
     labels = [column.label for column in merged.columns if column.label in overall]
-    order = rank.ordered(overall, labels)
-    scores = rank.pairs(duels)
+    order = rank.rank_models(overall, labels)
+    scores = rank.pairwise_scores(duels)
     met = [(a, b) for a, b in combinations(order, 2) if (a, b) in scores]
     ratings, why = _ratings(duels)
     return {
@@ -96,7 +96,9 @@ def _ranked(duels: list[Duel], merged: Merged) -> dict[str, Any]:
                 "right": b,
                 **_score(scores[a, b]),
                 "verdict": scores[a, b].verdict,
-                "difference": _difference(rank.bootstrap(*rank.points(duels, a, b))),
+                "difference": _difference(
+                    rank.paired_bootstrap(*rank.points_by_question(duels, a, b))
+                ),
             }
             for a, b in met
         ],
@@ -105,15 +107,15 @@ def _ranked(duels: list[Duel], merged: Merged) -> dict[str, Any]:
 
 
 def _ratings(duels: list[Duel]) -> tuple[dict[str, float], str]:
-    if why := bradley_terry.obstacle(duels):
+    if why := bradley_terry.why_no_ratings(duels):
         return {}, why
     try:
-        return bradley_terry.ratings(duels), ""
+        return bradley_terry.fit_ratings(duels), ""
     except ImportError:
         return {}, "missing"
 
 
-def _score(score: rank.Score) -> dict[str, Any]:
+def _score(score: rank.DuelScore) -> dict[str, Any]:
     low, high = score.interval
     return {
         "wins": score.wins,
@@ -124,13 +126,13 @@ def _score(score: rank.Score) -> dict[str, Any]:
     }
 
 
-def _difference(found: Difference | None) -> dict[str, Any] | None:
+def _difference(found: MeanDifference | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {"questions": found.n, "mean": found.mean, "interval": found.interval}
 
 
-def _print(by: str, found: dict[str, Any]) -> None:
+def _print_ranking(by: str, found: dict[str, Any]) -> None:
     head = (f"BY {by.upper()}", "WINS", "TIES", "LOSSES", "SHARE", "95 %", "RATING")
     rows = [(m["model"], *_cells(m), _rating(m["rating"])) for m in found["models"]]
     print(table([head, *rows]))

@@ -14,9 +14,9 @@ from tui import settings as settings_of
 from tui.board import Board, fold
 from tui.cli.support.key_input import read_key
 from tui.events import RUN, Body, Note
-from tui.scoring.dimensions import MAX_STARS, Dimension, dimensions
-from tui.scoring.rating_queue import Agenda, Contender, Item, agenda
-from tui.scoring.stars import rated, voted
+from tui.scoring.dimensions import MAX_STARS, Dimension, resolve_dimensions
+from tui.scoring.rating_queue import Contender, RatingItem, RatingQueue, build_rating_queue
+from tui.scoring.stars import make_rating, make_vote
 from tui.sessions import library, reader
 from tui.sessions.journal import Journal
 from tui.text.sanitise import clean, one_line
@@ -60,111 +60,111 @@ def rate(
     board = fold(reading.events)
     hidden = blind or settings.blind or bool(reading.header.settings.get("blind"))
     # The start is the same each time, so that blind judging can be broken off and taken up.
-    plan = agenda(board, seed=reading.header.started if hidden else None)
+    plan = build_rating_queue(board, seed=reading.header.started if hidden else None)
     if not plan.items:
         print("no complete answers to judge", file=sys.stderr)
         return 0
     header = reading.header
     given = header.questions.get("dimensions") or header.settings.get("dimensions")
     given = given or settings.dimensions
-    known = dimensions(given, (d for a in board.answers.values() for d in a.stars))
+    known = resolve_dimensions(given, (d for a in board.answers.values() for d in a.stars))
     journal = Journal.reopen(path)
     try:
-        _Judging(journal, board, plan, known, settings.lang).go()
+        _RatingSession(journal, board, plan, known, settings.lang).run()
     finally:
         journal.close()
     return 0
 
 
-class _Judging:
+class _RatingSession:
     """One sitting: shows, asks, and appends each answer of the person at once."""
 
     def __init__(
         self,
         journal: Journal,
         board: Board,
-        plan: Agenda,
-        known: tuple[Dimension, ...],
+        queue: RatingQueue,
+        dimensions: tuple[Dimension, ...],
         lang: str,
     ) -> None:
-        self._journal, self._board, self._plan = journal, board, plan
-        self._dimensions, self._lang = known, lang
+        self._journal, self._board, self._queue = journal, board, queue
+        self._dimensions, self._lang = dimensions, lang
 
-    def go(self) -> None:
+    def run(self) -> None:
         """Through the whole agenda; names are revealed only at its end."""
         try:
-            for item in self._plan.items:
-                self._item(item)
+            for item in self._queue.items:
+                self._rate_item(item)
         except _Quit:
             return
-        if self._plan.is_blind:
-            for item in self._plan.items:
-                names = ", ".join(f"{c.shown} {c.label}" for c in item.contenders)
-                self._say(f"{item.number}. {names}")
+        if self._queue.is_blind:
+            for item in self._queue.items:
+                names = ", ".join(f"{c.shown_name} {c.label}" for c in item.contenders)
+                self._print(f"{item.number}. {names}")
 
-    def _item(self, item: Item) -> None:
+    def _rate_item(self, item: RatingItem) -> None:
         for contender in item.contenders:
-            self._text(item, contender)
-            self._stars(item, contender)
+            self._show_answers(item, contender)
+            self._ask_stars(item, contender)
         for left, right in item.pairs:
-            self._vote(item, left, right)
+            self._ask_vote(item, left, right)
 
-    def _text(self, item: Item, contender: Contender) -> None:
-        total = len(self._plan.items)
+    def _show_answers(self, item: RatingItem, contender: Contender) -> None:
+        total = len(self._queue.items)
         lines = [f"== {item.number}/{total} {one_line(item.category)} · {self._name(contender)}"]
         for answer in contender.answers:
             lines += [f"> {line}" for line in clean(answer.prompt).splitlines()]
-            lines += clean(self._plan.visible(answer.text)).strip("\n").splitlines()
+            lines += clean(self._queue.redact(answer.text)).strip("\n").splitlines()
         self._page(lines)
 
     def _page(self, lines: list[str]) -> None:
         columns, rows = shutil.get_terminal_size()
         room = max(rows - 3, 5)
-        wrapped = [row for line in lines for row in _wrapped(line, columns)]
+        wrapped = [row for line in lines for row in _wrap(line, columns)]
         while len(wrapped) > room:
-            self._say("\n".join(wrapped[:room]))
+            self._print("\n".join(wrapped[:room]))
             wrapped = wrapped[room:]
-            self._ask(MORE[self._lang])
-        self._say("\n".join(wrapped))
+            self._ask_key(MORE[self._lang])
+        self._print("\n".join(wrapped))
 
-    def _stars(self, item: Item, contender: Contender) -> None:
-        self._say(HELP[self._lang])
+    def _ask_stars(self, item: RatingItem, contender: Contender) -> None:
+        self._print(HELP[self._lang])
         i = 0
         while i < len(self._dimensions):
             dimension = self._dimensions[i]
             now = self._board.answers[contender.id].stars.get(dimension.id, 0)
             shown = "★" * now + "☆" * (MAX_STARS - now)
-            key = self._ask(f"{one_line(dimension.name(self._lang))} {shown} ? ")
+            key = self._ask_key(f"{one_line(dimension.name(self._lang))} {shown} ? ")
             if key.isdecimal() and key.isascii() and int(key) <= MAX_STARS:
-                self._append(rated(contender.id, dimension.id, int(key)))
+                self._append(make_rating(contender.id, dimension.id, int(key)))
                 i += 1
             elif key in ("enter", " "):
                 i += 1
             elif key == "b":
                 i = max(i - 1, 0)
             elif key == "n":
-                self._note(contender)
+                self._ask_note(contender)
             elif key == "t":
-                self._text(item, contender)
+                self._show_answers(item, contender)
             else:
-                self._say(HELP[self._lang])
+                self._print(HELP[self._lang])
 
-    def _vote(self, item: Item, left: Contender, right: Contender) -> None:
+    def _ask_vote(self, item: RatingItem, left: Contender, right: Contender) -> None:
         while True:
             pair = tuple(sorted((left.id, right.id)))
             now = self._board.votes.get((item.question, pair[0], pair[1]), "none")
             if left.id > right.id:
                 now = {"left": "right", "right": "left"}.get(now, now)
             mark = "" if now == "none" else f" [{now}]"
-            key = self._ask(f"{self._name(left)} | {self._name(right)}{mark} ? ")
+            key = self._ask_key(f"{self._name(left)} | {self._name(right)}{mark} ? ")
             if key in _VOTES:
-                self._append(voted(item.question, left.id, right.id, _VOTES[key]))
+                self._append(make_vote(item.question, left.id, right.id, _VOTES[key]))
                 return
             if key in ("enter", " "):
                 return
-            self._say(VOTE_HELP[self._lang])
+            self._print(VOTE_HELP[self._lang])
 
-    def _note(self, contender: Contender) -> None:
+    def _ask_note(self, contender: Contender) -> None:
         sys.stdout.write("note: ")
         sys.stdout.flush()
         text = sys.stdin.readline().strip()
@@ -176,22 +176,22 @@ class _Judging:
         fold([event], self._board)
 
     def _name(self, contender: Contender) -> str:
-        return one_line(contender.shown)
+        return one_line(contender.shown_name)
 
-    def _ask(self, text: str) -> str:
+    def _ask_key(self, text: str) -> str:
         sys.stdout.write(text)
         sys.stdout.flush()
         key = read_key()
-        self._say(key if len(key) == 1 else "")
+        self._print(key if len(key) == 1 else "")
         if key in ("", "q"):
             raise _Quit
         return key
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         print(text, flush=True)
 
 
-def _wrapped(line: str, columns: int) -> Iterator[str]:
+def _wrap(line: str, columns: int) -> Iterator[str]:
     """A line as rows of the terminal, broken at spaces where it has any."""
     line = line.expandtabs(4)
     if cell_len(line) <= columns:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tui import settings as settings_of
-from tui.cli.support.session_player import player_of
+from tui.cli.support.session_player import make_player
 from tui.host.errors import UserError
 from tui.reports.transcript import Transcript
 from tui.sessions import library
@@ -52,14 +52,14 @@ def replay(
     player = (
         _follower(path, speed, question, max_gap, loop)
         if follow
-        else player_of(path, _speed(speed), question, max_gap, loop and not on_pipe)
+        else make_player(path, _speed(speed), question, max_gap, loop and not on_pipe)
     )
     if on_pipe:
-        return stream(player)
+        return print_replay(player)
     from tui.app.main import show_replay
-    from tui.cli.commands.compare import open_session
+    from tui.cli.commands.compare import resume_session
 
-    return show_replay(player, path, chosen, open_session)
+    return show_replay(player, path, chosen, resume_session)
 
 
 def _session(name: str | None, follow: bool, folder: Path) -> Path:
@@ -92,7 +92,7 @@ def _speed(text: str) -> float:
     return known
 
 
-def stream(player: Player) -> int:
+def print_replay(player: Player) -> int:
     """Write a replay to stdout as text, until its end; the exit code."""
     transcript = Transcript(clean)
     try:

@@ -18,7 +18,7 @@ from tui.events import Asked
 from tui.host.errors import UserError
 from tui.scoring.overlap import Scorer
 from tui.sessions import library, reader
-from tui.sessions.reader import Reading
+from tui.sessions.reader import RecordedSession
 from tui.text.sanitise import clean
 
 app = typer.Typer(add_completion=False)
@@ -35,7 +35,7 @@ class Format(StrEnum):
 
 
 MAX_PICTURES = 40
-PAPER = "duibi-light"
+PRINT_THEME = "duibi-light"
 """The theme of pictures, unless one is chosen: a report is printed."""
 _SUFFIXES = {".htm": "html", ".markdown": "md", ".json": "jsonl"}
 
@@ -68,27 +68,27 @@ def report(
     encoder_layer: EncoderLayer = 0,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
-    settings = settings_of.load({"sessions": sessions, "lang": lang, "theme": theme or PAPER})
-    chosen = format or _by_name(out)
+    settings = settings_of.load({"sessions": sessions, "lang": lang, "theme": theme or PRINT_THEME})
+    chosen = format or _format_of(out)
     bert = scorer(encoder, encoder_layer) if encoder else None
-    found = readings(session, settings.sessions_dir)
+    found = read_sessions(session, settings.sessions_dir)
     svgs: dict[str, str] = {}
-    if chosen in (Format.md, Format.html) and _wanted(found, pictures, png):
-        from tui.app.reporting import pictures_of
+    if chosen in (Format.md, Format.html) and _wants_pictures(found, pictures, png):
+        from tui.app.reporting import session_pictures
 
-        svgs = pictures_of([reading.path for reading in found], settings)
-    images = _pngs(svgs, chosen, out) if png or settings.pictures == "png" else {}
+        svgs = session_pictures([reading.path for reading in found], settings)
+    images = _png_addresses(svgs, chosen, out) if png or settings.pictures == "png" else {}
     text = render(found, chosen, settings.lang, svgs, images, bert)
     if out is None:
         sys.stdout.write(text)
         return 0
     # Spreadsheets take a file for UTF-8 only with a byte order mark.
-    save(out, text.encode("utf-8-sig" if chosen is Format.csv else "utf-8"))
+    replace_file(out, text.encode("utf-8-sig" if chosen is Format.csv else "utf-8"))
     print(out, file=sys.stderr)
     return 0
 
 
-def readings(names: Sequence[str], folder: Path) -> list[Reading]:
+def read_sessions(names: Sequence[str], folder: Path) -> list[RecordedSession]:
     """The sessions that a person named, each once.
 
     Raises:
@@ -102,7 +102,7 @@ def readings(names: Sequence[str], folder: Path) -> list[Reading]:
     return found
 
 
-def _wanted(found: Sequence[Reading], pictures: bool | None, png: bool) -> bool:
+def _wants_pictures(found: Sequence[RecordedSession], pictures: bool | None, png: bool) -> bool:
     """Whether the panes are to be drawn: of a thousand questions nobody wants pictures."""
     if pictures is not None or png:
         return pictures is not False
@@ -112,20 +112,20 @@ def _wanted(found: Sequence[Reading], pictures: bool | None, png: bool) -> bool:
     return 0 < questions <= MAX_PICTURES
 
 
-def _pngs(svgs: Mapping[str, str], format: Format, out: Path | None) -> dict[str, str]:
+def _png_addresses(svgs: Mapping[str, str], format: Format, out: Path | None) -> dict[str, str]:
     """Addresses of the pictures as PNG: within an HTML file, in a folder beside a Markdown one.
 
     Raises:
         UserError: they cannot be drawn or written.
     """
-    from tui.app.reporting import embedded
-    from tui.app.terminal.png_picture import lacks_glyphs, png
+    from tui.app.reporting import data_uris
+    from tui.app.terminal.png_picture import lacks_glyphs, svg_to_png
 
-    drawn = {question: png(svg) for question, svg in svgs.items()}
+    drawn = {question: svg_to_png(svg) for question, svg in svgs.items()}
     if any(map(lacks_glyphs, svgs.values())):
         print("letters are missing: install fonts-dejavu and fonts-noto-cjk", file=sys.stderr)
     if format is Format.html or not drawn:
-        return embedded(drawn)
+        return data_uris(drawn)
     if out is None:
         raise UserError("PNG pictures lie beside a Markdown report", "say where with --out")
     folder = out.with_name(f"{out.stem}-pictures")
@@ -135,13 +135,13 @@ def _pngs(svgs: Mapping[str, str], format: Format, out: Path | None) -> dict[str
         raise UserError(f"cannot make {folder}: {error.strerror}", "choose another --out") from None
     addresses = {}
     for number, (question, data) in enumerate(drawn.items(), 1):
-        save(folder / f"{number}.png", data)
+        replace_file(folder / f"{number}.png", data)
         addresses[question] = quote(f"{folder.name}/{number}.png")
     return addresses
 
 
 def render(
-    found: Sequence[Reading],
+    found: Sequence[RecordedSession],
     format: Format,
     lang: str,
     pictures: Mapping[str, str] | None = None,
@@ -149,7 +149,7 @@ def render(
     bert: Scorer | None = None,
 ) -> str:
     """The report of what was read, as the text of one file; for ``pictures``, ``images`` and
-    ``bert`` see `tui.reports.report.build`.
+    ``bert`` see `tui.reports.report.build_report`.
 
     Raises:
         UserError: the sessions asked different questions, or there is no such language.
@@ -158,13 +158,13 @@ def render(
         return _cast(found)
     if format is Format.csv or format is Format.jsonl:
         from tui.reports import rows
-        from tui.reports.merge import merge
+        from tui.reports.merge import merge_sessions
 
-        to_text = rows.to_csv if format is Format.csv else rows.jsonl
-        return to_text(merge(found), clean)
-    from tui.reports.report import build
+        to_text = rows.to_csv if format is Format.csv else rows.to_jsonl
+        return to_text(merge_sessions(found), clean)
+    from tui.reports.report import build_report
 
-    document = build(found, lang, clean, pictures, images, bert)
+    document = build_report(found, lang, clean, pictures, images, bert)
     if format is Format.html:
         from tui.reports import html
 
@@ -174,17 +174,17 @@ def render(
     return markdown.render(document)
 
 
-def _cast(found: Sequence[Reading]) -> str:
+def _cast(found: Sequence[RecordedSession]) -> str:
     if len(found) > 1:
         raise UserError(
             "a cast plays one session", "call `duibi report SESSION --format cast` for each"
         )
-    from tui.reports.cast import cast
+    from tui.reports.asciicast import asciicast_lines
 
-    return "".join(f"{line}\n" for line in cast(found[0].events, clean))
+    return "".join(f"{line}\n" for line in asciicast_lines(found[0].events, clean))
 
 
-def save(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, in place of an older one.
 
     Raises:
@@ -212,7 +212,7 @@ def _umask() -> int:
     return mask
 
 
-def _by_name(out: Path | None) -> Format:
+def _format_of(out: Path | None) -> Format:
     suffix = out.suffix.lower() if out else ""
     name = _SUFFIXES.get(suffix, suffix.lstrip("."))
     return Format(name) if name in Format.__members__ else Format.md

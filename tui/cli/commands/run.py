@@ -15,9 +15,9 @@ from tui import questions as question_sets
 from tui import settings as settings_of
 from tui.board import Board
 from tui.cli.support import options
-from tui.cli.support.headless import Headless
+from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.printing import json_text, table
-from tui.cli.support.resume_run import resumed
+from tui.cli.support.resume_run import resume_run
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note
 from tui.host.errors import UserError
 from tui.run import results, setup
@@ -78,21 +78,21 @@ def run(
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"--out: there is no folder {out.absolute().parent}", "make it first")
     if resume:
-        started, settings, past = resumed(resume, models, flags)
+        started, settings, past = resume_run(resume, models, flags)
     else:
-        started, settings, past = _new(models, flags)
-    with _progress() as show:
-        headless = Headless(started, show, past)
-        code = headless.go(settings.repeat)
-    made = results.document(headless.board, str(started.path))
+        started, settings, past = _begin(models, flags)
+    with _progress_printer() as show:
+        headless = HeadlessRun(started, show, past)
+        code = headless.run_to_end(settings.repeat)
+    made = results.json_document(headless.board, str(started.path))
     if out is not None:
-        _write(out, made)
-    print(json_text(made) if as_json else table(results.rows(headless.board)))
-    _say(headless.board, started.path)
+        _write_json(out, made)
+    print(json_text(made) if as_json else table(results.table_rows(headless.board)))
+    _print_footnotes(headless.board, started.path)
     return code
 
 
-def _new(models: Sequence[str] | None, flags: Mapping[str, object]) -> tuple[Run, Settings, int]:
+def _begin(models: Sequence[str] | None, flags: Mapping[str, object]) -> tuple[Run, Settings, int]:
     if not models:
         raise UserError("which models?", "e.g. `duibi run demo --questions tongji`")
     settings = settings_of.load(flags)
@@ -102,15 +102,15 @@ def _new(models: Sequence[str] | None, flags: Mapping[str, object]) -> tuple[Run
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Any]:
-    line = _Progress()
+def _progress_printer() -> Iterator[Any]:
+    line = _ProgressPrinter()
     try:
         yield line
     finally:
         line.finish()
 
 
-class _Progress:
+class _ProgressPrinter:
     """How far it is, on stderr: one line redrawn on a terminal, else a line an answer."""
 
     def __init__(self) -> None:
@@ -120,10 +120,10 @@ class _Progress:
     def __call__(self, events: Sequence[Event], board: Board) -> None:
         for event in events:
             ends = isinstance(event.body, Answered | Failed | Cancelled) and not self._live
-            for line in (_ended(board, event),) if ends else _remarks(board, event):
+            for line in (_end_line(board, event),) if ends else _note_lines(board, event):
                 self._print(one_line(line))
         if self._live:
-            self._redraw(one_line(_state(board)))
+            self._redraw(one_line(_state_text(board)))
 
     def _print(self, line: str) -> None:
         """A line that stays."""
@@ -148,28 +148,28 @@ class _Progress:
             self._shown = text
 
 
-def _count(board: Board) -> str:
-    asked = results.wanted(board)
+def _count_text(board: Board) -> str:
+    asked = results.newest_answers(board)
     return f"{sum(not a.is_open for a in asked)}/{len(asked)}"
 
 
-def _state(board: Board) -> str:
+def _state_text(board: Board) -> str:
     parts = []
     for model in board.models:
-        answer = board.current(model.index)
+        answer = board.current_answer(model.index)
         if answer and answer.is_open:
             speed = f" {answer.decode_tok_s:.1f} tok/s" if answer.decode_tok_s else ""
             parts.append(f"{model.label}: {answer.question} {answer.tokens} tokens{speed}")
         else:
             parts.append(f"{model.label}: {model.load.stage if model.load else model.state}")
-    return f"{_count(board)}  " + " | ".join(parts)
+    return f"{_count_text(board)}  " + " | ".join(parts)
 
 
 def _label(board: Board, event: Event) -> str:
     return board.models[event.model].label if 0 <= event.model < len(board.models) else ""
 
 
-def _remarks(board: Board, event: Event) -> list[str]:
+def _note_lines(board: Board, event: Event) -> list[str]:
     """What the program has to say of a model or of an answer under way: a repetition, a key
     that goes unencrypted."""
     label = _label(board, event)
@@ -183,10 +183,10 @@ def _remarks(board: Board, event: Event) -> list[str]:
     return []
 
 
-def _ended(board: Board, event: Event) -> str:
+def _end_line(board: Board, event: Event) -> str:
     label = _label(board, event)
     answer = board.answers.get(getattr(event.body, "answer", -1))
-    what = f"{_count(board)} {label} {answer.question if answer else ''}".rstrip()
+    what = f"{_count_text(board)} {label} {answer.question if answer else ''}".rstrip()
     match event.body:
         case Answered() as figures:
             about = "~" if figures.token_source == "estimate" else ""
@@ -197,7 +197,7 @@ def _ended(board: Board, event: Event) -> str:
     return f"{what}: cancelled"
 
 
-def _say(board: Board, path: Path) -> None:
+def _print_footnotes(board: Board, path: Path) -> None:
     for model in board.models:
         if model.failure:
             text = f"duibi: {model.label}: {model.failure.message}"
@@ -220,7 +220,7 @@ def _say(board: Board, path: Path) -> None:
     print(one_line(f"recorded in {path}"), file=sys.stderr)
 
 
-def _write(file: Path, made: dict[str, Any]) -> None:
+def _write_json(file: Path, made: dict[str, Any]) -> None:
     """Whole or not at all: beside it first, then renamed."""
     part = None
     try:

@@ -16,10 +16,10 @@ from tui.cli.support.judge_model import MAX_NEW_TOKENS, judge_model
 from tui.cli.support.printing import json_text, table
 from tui.events import RUN, Judged
 from tui.host.errors import UserError
-from tui.reports.evaluate import check_results, overlaps
-from tui.reports.merge import Column, Merged, Row, merge
+from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
+from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow, merge_sessions
 from tui.scoring import judge as judging
-from tui.scoring.agreement import Agreement, agreement
+from tui.scoring.agreement import Agreement, compute_agreement
 from tui.scoring.overlap import Scorer
 from tui.sessions import library, reader
 from tui.sessions.journal import Journal
@@ -62,7 +62,7 @@ def score(
     path = library.find(session, settings.sessions_dir)
     if judge:
         _judge_all(path, judge, _rubric(rubric), max_new_tokens, settings)
-    merged = merge([reader.read(path)])
+    merged = merge_sessions([reader.read(path)])
     found: dict[str, Any] = {"session": path.name}
     everything = not (checks or reference or encoder or judge)
     if checks or everything:
@@ -92,7 +92,7 @@ def _judge_all(
     path: Path, reference: str, rubric: str, max_new_tokens: int, settings: Settings
 ) -> None:
     """Judge every pair of complete answers and append each verdict as soon as it is there."""
-    merged = merge([reader.read(path)])
+    merged = merge_sessions([reader.read(path)])
     pairs = list(_pairs(merged))
     if not pairs:
         raise UserError(
@@ -100,10 +100,14 @@ def _judge_all(
         )
     journal = Journal.reopen(path)
     try:
-        with judge_model(reference, settings, max_new_tokens, _narrate) as (label, family, ask):
+        with judge_model(reference, settings, max_new_tokens, _print_progress) as (
+            label,
+            family,
+            ask,
+        ):
             for done, (row, a, b) in enumerate(pairs, 1):
-                left, right = row.shown(a), row.shown(b)
-                judgement = judging.judge(
+                left, right = row.shown_answers(a), row.shown_answers(b)
+                judgement = judging.judge_pair(
                     ask,
                     "\n\n".join(answer.prompt for answer in left),
                     _conversation(left),
@@ -111,20 +115,22 @@ def _judge_all(
                     rubric,
                     settings.lang,
                 )
-                kin = judging.is_kin(family, (_family(a), _family(b)))
+                kin = judging.is_same_family(family, (_family(a), _family(b)))
                 event = judgement.event(row.id, left[-1].id, right[-1].id, label, kin)
                 journal.append(journal.last_us, RUN, event)
-                _narrate(f"{done}/{len(pairs)} {row.id}: {a.label} | {b.label}: {event.choice}")
+                _print_progress(
+                    f"{done}/{len(pairs)} {row.id}: {a.label} | {b.label}: {event.choice}"
+                )
     finally:
         journal.close()
 
 
-def _pairs(merged: Merged) -> Iterator[tuple[Row, Column, Column]]:
+def _pairs(merged: MergedSessions) -> Iterator[tuple[QuestionRow, ModelColumn, ModelColumn]]:
     for row in merged.rows:
         ready = [
             column
             for column in merged.columns
-            if (shown := row.shown(column)) and shown[-1].state == "answered"
+            if (shown := row.shown_answers(column)) and shown[-1].state == "answered"
         ]
         for a, b in combinations(ready, 2):
             yield row, a, b
@@ -136,17 +142,17 @@ def _conversation(answers: list[Answer]) -> str:
     return "\n\n".join(f"({i}) {answer.text}" for i, answer in enumerate(answers, 1))
 
 
-def _family(column: Column) -> str:
+def _family(column: ModelColumn) -> str:
     loads = column.loads
     return (loads[-1].family if loads else "") or str(column.parts[0].head.get("family", ""))
 
 
-def _narrate(text: str) -> None:
+def _print_progress(text: str) -> None:
     print(clean(text), file=sys.stderr, flush=True)
 
 
-def _checks(merged: Merged) -> dict[str, Any]:
-    results, problems = check_results(merged)
+def _checks(merged: MergedSessions) -> dict[str, Any]:
+    results, problems = evaluate_checks(merged)
     rows = [
         {
             "model": column.label,
@@ -158,14 +164,14 @@ def _checks(merged: Merged) -> dict[str, Any]:
         }
         for row in merged.rows
         for column in merged.columns
-        for source, answer in row.entries(column)
+        for source, answer in row.answers_by_session(column)
         for result in results.get((source, answer.id), ())
     ]
     return {"results": rows, "problems": problems}
 
 
-def _overlap(merged: Merged, bert: Scorer | None) -> list[dict[str, Any]]:
-    found = overlaps(merged, bert).of
+def _overlap(merged: MergedSessions, bert: Scorer | None) -> list[dict[str, Any]]:
+    found = evaluate_overlaps(merged, bert).by_answer
     return [
         {
             "model": column.label,
@@ -177,19 +183,19 @@ def _overlap(merged: Merged, bert: Scorer | None) -> list[dict[str, Any]]:
         }
         for row in merged.rows
         for column in merged.columns
-        for source, answer in row.entries(column)
+        for source, answer in row.answers_by_session(column)
         if (source, answer.id) in found
     ]
 
 
-def _agreement(merged: Merged) -> dict[str, Any]:
+def _agreement(merged: MergedSessions) -> dict[str, Any]:
     source = merged.sources[0]
     by_judge: dict[str, list[Judged]] = {}
-    for event in source.reading.events:
+    for event in source.recorded.events:
         if isinstance(event.body, Judged):
             by_judge.setdefault(event.body.judge, []).append(event.body)
     found: dict[str, Agreement] = {
-        judge: agreement(judged, source.board.answers) for judge, judged in by_judge.items()
+        judge: compute_agreement(judged, source.board.answers) for judge, judged in by_judge.items()
     }
     return {
         judge: {"n": a.n, "same": a.same, "opposite": a.opposite, "kappa": a.kappa}
@@ -197,7 +203,7 @@ def _agreement(merged: Merged) -> dict[str, Any]:
     }
 
 
-def _print(found: dict[str, Any], merged: Merged) -> None:
+def _print(found: dict[str, Any], merged: MergedSessions) -> None:
     labels = [column.label for column in merged.columns]
     if "checks" in found:
         results = found["checks"]["results"]
@@ -208,7 +214,7 @@ def _print(found: dict[str, Any], merged: Merged) -> None:
         ]
         print(table([("MODEL", "CHECKS PASSED"), *rows]) if rows else "no question has checks")
         for problem in found["checks"]["problems"]:
-            _narrate(f"question {problem}")
+            _print_progress(f"question {problem}")
     if "overlap" in found:
         keys = ["bleu", "chrf"]
         if any(r["bertscore_f1"] is not None for r in found["overlap"]):

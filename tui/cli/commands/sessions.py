@@ -13,9 +13,9 @@ from tui.cli.support.download_progress import ProgressLine
 from tui.cli.support.printing import json_text, path_text, table
 from tui.host.errors import UserError
 from tui.sessions import library, lines, reader, storage
-from tui.sessions.library import Entry
+from tui.sessions.library import SessionEntry
 from tui.text.sanitise import clean, one_line
-from tui.text.units import duration, size
+from tui.text.units import format_duration, format_size
 
 app = typer.Typer(add_completion=False, help="List, check, repair and delete recorded sessions.")
 
@@ -42,7 +42,7 @@ def list_(
         return _search(folder, search, json)
     found = library.entries(folder)
     if json:
-        print(json_text([_listed(entry) for entry in found]))
+        print(json_text([_entry_json(entry) for entry in found]))
         return 0
     if not found:
         print(f"no sessions in {folder}", file=sys.stderr)
@@ -57,7 +57,7 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
     reading = reader.read(library.find(session, _folder(sessions)))
     board = board_of.fold(reading.events)
     if json:
-        print(json_text(_shown(reading, board)))
+        print(json_text(_session_json(reading, board)))
         return 0
     header = reading.header
     print(table([(key, str(value)) for key, value in _summary(reading).items()]))
@@ -67,7 +67,7 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
         rows = [
             (f"  {board.models[model].label}", *_figures(board.answers[id_]))
             for model in range(len(header.models))
-            for id_ in board.by_cell.get((model, question.id), ())
+            for id_ in board.answer_ids.get((model, question.id), ())
         ]
         if rows:
             print(table(rows))
@@ -86,7 +86,7 @@ def verify(
     worst = 0
     for name in sessions_:
         path = library.find(name, _folder(sessions))
-        scanned = reader.scan(reader.load(path), path.name)
+        scanned = reader.scan(reader.read_bytes(path), path.name)
         verdict = scanned.verdict if scanned.events else "damaged"
         if verdict not in ("complete", "interrupted"):
             worst = 2
@@ -95,7 +95,7 @@ def verify(
                 "file": str(path),
                 "verdict": verdict,
                 "events": len(scanned.events),
-                "bytes_dropped": scanned.dropped,
+                "bytes_dropped": scanned.dropped_bytes,
                 "answers": scanned.answers,
                 "line": scanned.line,
                 "problem": scanned.problem,
@@ -106,7 +106,7 @@ def verify(
         print(
             one_line(
                 f"{path}: {verdict}, {len(scanned.events)} events, {scanned.answers} answers, "
-                f"{scanned.dropped} bytes left out{why}"
+                f"{scanned.dropped_bytes} bytes left out{why}"
             )
         )
     return worst
@@ -182,9 +182,9 @@ def path(
 
 
 def _search(folder: Path, text: str, json: bool) -> int:
-    from tui.sessions.search import Index
+    from tui.sessions.search import SearchIndex
 
-    index = Index(folder)
+    index = SearchIndex(folder)
     try:
         with ProgressLine() as progress:
             index.update(lambda done, total: progress("reading sessions", done, total))
@@ -204,7 +204,7 @@ def _folder(given: Path | None) -> Path:
     return settings_of.load({"sessions": given}).sessions_dir
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
+def _row(entry: SessionEntry) -> tuple[str, ...]:
     if entry.problem:
         return (
             entry.name,
@@ -214,7 +214,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
             "",
             entry.verdict,
             "",
-            size(entry.size),
+            format_size(entry.size),
         )
     return (
         entry.name,
@@ -223,12 +223,12 @@ def _row(entry: Entry) -> tuple[str, ...]:
         entry.question_set,
         f"{entry.answers}/{entry.questions * len(entry.labels)}",
         entry.verdict,
-        duration(entry.duration_s),
-        size(entry.size),
+        format_duration(entry.duration_s),
+        format_size(entry.size),
     )
 
 
-def _listed(entry: Entry) -> dict[str, Any]:
+def _entry_json(entry: SessionEntry) -> dict[str, Any]:
     return {
         "name": entry.name,
         "file": str(entry.path),
@@ -244,7 +244,7 @@ def _listed(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _summary(reading: reader.Reading) -> dict[str, Any]:
+def _summary(reading: reader.RecordedSession) -> dict[str, Any]:
     header = reading.header
     running = reading.verdict == "interrupted" and storage.is_live(reading.path)
     return {
@@ -272,7 +272,7 @@ def _figures(answer: board_of.Answer) -> tuple[str, ...]:
     )
 
 
-def _shown(reading: reader.Reading, board: board_of.Board) -> dict[str, Any]:
+def _session_json(reading: reader.RecordedSession, board: board_of.Board) -> dict[str, Any]:
     header = reading.header
     return _summary(reading) | {
         "models": header.models,

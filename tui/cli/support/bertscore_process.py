@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tui.engines.worker_process import environment
+from tui.engines.worker_process import worker_environment
 from tui.host import cpu
 from tui.host.errors import UserError
 from tui.scoring.overlap import BertScores, Scorer
@@ -23,7 +23,7 @@ EncoderLayer = Annotated[
     int, typer.Option(metavar="N", min=0, help="Its hidden layer; 0: three quarters up.")
 ]
 
-_NEXT = "give the folder of an encoder as published, such as bert-base-chinese"
+_NEXT_STEP = "give the folder of an encoder as published, such as bert-base-chinese"
 
 
 def scorer(folder: Path, layer: int = 0) -> Scorer:
@@ -34,7 +34,7 @@ def scorer(folder: Path, layer: int = 0) -> Scorer:
         UserError: there is no encoder; the scorer raises it where none can be loaded.
     """
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} holds no encoder: no config.json", _NEXT)
+        raise UserError(f"{folder} holds no encoder: no config.json", _NEXT_STEP)
 
     def score(pairs: Sequence[tuple[str, str]]) -> BertScores:
         command = [sys.executable, "-P", "-m", "tui.worker.bertscore", str(folder), str(layer)]
@@ -44,14 +44,14 @@ def scorer(folder: Path, layer: int = 0) -> Scorer:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=environment(cpu.cores()),
+            env=worker_environment(cpu.cores()),
         )
         try:
             found = json.loads(done.stdout)
         except ValueError:
             found = {"error": f"its process ended with {done.returncode}"}
         if "error" in found:
-            raise UserError(f"{folder} cannot encode: {one_line(found['error'])}", _NEXT)
+            raise UserError(f"{folder} cannot encode: {one_line(found['error'])}", _NEXT_STEP)
         return BertScores(found["f1"], folder.resolve().name, found["layer"])
 
     return score

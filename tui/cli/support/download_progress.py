@@ -6,24 +6,24 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from tui.models.download_offer import Files, Offer
-from tui.models.transfer_rate import Pace
-from tui.text.units import duration, size
+from tui.models.download_offer import DownloadOffer, FileCounts
+from tui.models.transfer_rate import TransferRate
+from tui.text.units import format_duration, format_size
 
 _EVERY_S = 0.1
 _BAR = 24
 _COLUMNS = 80
 
 
-def cli_consent(offer: Offer) -> bool:
+def ask_consent(offer: DownloadOffer) -> bool:
     """Ask a person; where nobody can answer, say what is fetched and go on."""
     print(offer, file=sys.stderr, flush=True)
-    return not _someone() or ask("Fetch it now?", True)
+    return not _is_interactive() or ask_yes_no("Fetch it now?", True)
 
 
-def ask(question: str, default: bool = False) -> bool:
+def ask_yes_no(question: str, default: bool = False) -> bool:
     """A yes or no from a person on the terminal; no where nobody can answer."""
-    if not _someone():
+    if not _is_interactive():
         return False
     print(f"{question} [{'Y/n' if default else 'y/N'}] ", end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline()
@@ -31,7 +31,7 @@ def ask(question: str, default: bool = False) -> bool:
     return bool(line) and (answer in ("y", "yes", "是", "好") or (default and not answer))
 
 
-def _someone() -> bool:
+def _is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
@@ -39,7 +39,7 @@ class ProgressLine:
     """``progress(stage, done, total)`` drawn as one line with speed and time left.
 
     On a terminal the line is redrawn at most ten times a second; elsewhere each stage
-    is said once. `each` adds the files: those under way behind the line, one that is whole
+    is said once. `update_files` adds the files: those under way behind the line, one that is whole
     on a line of its own. Use as a context manager, so that the line ends.
     """
 
@@ -50,21 +50,21 @@ class ProgressLine:
         self._clock = clock
         self._live = self._stream.isatty()
         self._stage = ""
-        self._pace = Pace(clock)
+        self._rate = TransferRate(clock)
         self._drawn = 0.0
         self._width = 0
-        self._files: Files = {}
+        self._files: FileCounts = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = self._clock()
         if stage != self._stage:
             self._finish()
-            self._stage, self._pace = stage, Pace(self._clock)
+            self._stage, self._rate = stage, TransferRate(self._clock)
             if not self._live:
                 print(stage, file=self._stream, flush=True)
         elif now - self._drawn < _EVERY_S and done != total:
             return
-        speed, left = self._pace.at(done, total)
+        speed, left = self._rate.update(done, total)
         if self._live:
             self._drawn = now
             room = self._columns() - 1
@@ -76,19 +76,19 @@ class ProgressLine:
                     text += f"  {name} {here / whole:.0%}"
             self._draw(text[:room])
 
-    def consent(self, offer: Offer) -> bool:
-        """`cli_consent`, on a line of its own."""
+    def consent(self, offer: DownloadOffer) -> bool:
+        """`ask_consent`, on a line of its own."""
         self._finish(clear=True)
         self._stage = ""
-        return cli_consent(offer)
+        return ask_consent(offer)
 
-    def each(self, files: Files) -> None:
+    def update_files(self, files: FileCounts) -> None:
         """Hear of every file: ``(bytes here, size)``."""
         for name, (here, whole) in files.items():
             before = self._files.get(name, (whole, whole))[0]
             if here == whole and before < whole:
                 self._finish(clear=True)
-                print(f"  {name}  {size(whole)}", file=self._stream, flush=True)
+                print(f"  {name}  {format_size(whole)}", file=self._stream, flush=True)
         self._files = dict(files)
 
     def __enter__(self) -> "ProgressLine":
@@ -111,9 +111,9 @@ class ProgressLine:
         share = min(done / total, 1.0)
         filled = round(share * width)
         bar = "█" * filled + "·" * (width - filled) + " " * bool(width)
-        text = f"{stage} {bar}{share:4.0%} {size(done)} of {size(total)}"
+        text = f"{stage} {bar}{share:4.0%} {format_size(done)} of {format_size(total)}"
         if left is not None:
-            text += f"  {size(int(speed))}/s  {duration(left)} left"
+            text += f"  {format_size(int(speed))}/s  {format_duration(left)} left"
         return text
 
     def _draw(self, text: str) -> None:

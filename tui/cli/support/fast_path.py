@@ -28,7 +28,7 @@ def open_screen(args: Sequence[str]) -> int | None:
     from tui.cli.support import logs
     from tui.host import paths
 
-    paths.settle()
+    paths.adopt_persistent_dir()
     logs.configure()
     chosen = settings.load()
     if chosen.plain:
@@ -42,7 +42,7 @@ def _start(settings: "Settings") -> int:
     def open_models(models: list[str], chosen: "Settings") -> int:
         from tui.cli.commands import compare
 
-        return compare.open_models(models, chosen)
+        return compare.compare_models(models, chosen)
 
     return show_start(settings, open_models, _open_session)
 
@@ -50,13 +50,13 @@ def _start(settings: "Settings") -> int:
 def _open_session(session: str, settings: "Settings") -> int:
     from tui.cli.commands import compare
 
-    return compare.open_session(session, settings)
+    return compare.resume_session(session, settings)
 
 
 def _replay(session: str, settings: "Settings") -> int:
     from tui.app.main import show_replay
-    from tui.cli.support.session_player import player_of
+    from tui.cli.support.session_player import make_player
     from tui.sessions import library
 
     path = library.find(session, settings.sessions_dir)
-    return show_replay(player_of(path), path, settings, _open_session)
+    return show_replay(make_player(path), path, settings, _open_session)

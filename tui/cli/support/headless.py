@@ -14,28 +14,28 @@ from tui.cli import INTERRUPTED
 from tui.events import Event
 from tui.run.conductor import Run
 from tui.run.results import exit_code
-from tui.sessions.save_fallback import last_words
+from tui.sessions.save_fallback import ensure_saved
 from tui.text.sanitise import clean
 
 TICK_S = 0.1
 
-Show = Callable[[Sequence[Event], Board], None]
+ShowEvents = Callable[[Sequence[Event], Board], None]
 """Gets the new events and the board with them on it, ten times a second."""
 
 
-class Headless:
+class HeadlessRun:
     """Asks everything and waits for it. The first Ctrl+C (or SIGTERM) stops after saving,
     a second one at once; a hung-up terminal stops nothing."""
 
-    def __init__(self, run: Run, show: Show, past: int = 0) -> None:
-        """``past`` events of a resumed session are put on the board, but not shown."""
+    def __init__(self, run: Run, show: ShowEvents, known_events: int = 0) -> None:
+        """``known_events`` of a resumed session are put on the board, but not shown."""
         self.board = Board()
-        self._past = past
+        self._known_events = known_events
         self._run = run
         self._show = show
         self._stops = 0
 
-    def go(self, repeats: int) -> int:
+    def run_to_end(self, repeats: int) -> int:
         """Start, ask what has no answer yet, wait, close; the exit code."""
         restored = {
             number: signal.signal(number, action)
@@ -52,27 +52,27 @@ class Headless:
             self._run.ask_all(repeats)
             self._run.start()
             while not self._stops and not self._run.wait(TICK_S):
-                self._tell()
+                self._show_new_events()
             status = "interrupted" if self._stops else "done"
         finally:
             self._run.close(status)
             for number, action in restored.items():
                 signal.signal(number, action)
-        self._tell()
-        return self._end()
+        self._show_new_events()
+        return self._finish()
 
-    def _tell(self) -> None:
+    def _show_new_events(self) -> None:
         _, events = self._run.drain()
         fold(events, self.board)
         try:
-            self._show([event for event in events if event.seq >= self._past], self.board)
+            self._show([event for event in events if event.seq >= self._known_events], self.board)
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
             self._hung_up()
 
-    def _end(self) -> int:
-        if words := last_words(self._run):
+    def _finish(self) -> int:
+        if words := ensure_saved(self._run):
             print(clean(f"duibi: {words}"), file=sys.stderr)
         name = self._run.path.name
         if self._stops:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tui.cli.support import options
-from tui.engines.base import Engine, EngineError, Message, Request, Sampling
+from tui.engines.base import Engine, EngineError, Message, Request, SamplingOptions
 from tui.events import Answered, Cancelled, Delta, Failed
 from tui.host import cpu
 from tui.settings import Settings
@@ -22,29 +22,29 @@ def judge_model(
     Raises:
         UserError: it cannot be found, loaded, or does not answer.
     """
-    from tui.run.engine_factory import factory
+    from tui.run.engine_factory import engine_factory
 
     (model,) = options.resolve_models([reference], settings)
-    engine = factory([model], (), settings, False).make(model, cpu.cores())
+    engine = engine_factory([model], (), settings, False).make(model, cpu.cores())
     try:
         say(f"loading {model.label}")
         loaded = engine.load(lambda _, __: None)
         yield (
             model.label,
             loaded.family or model.family,
-            lambda prompt: ask(engine, prompt, max_new_tokens),
+            lambda prompt: ask_judge(engine, prompt, max_new_tokens),
         )
     finally:
         engine.close()
 
 
-def ask(engine: Engine, prompt: str, max_new_tokens: int = MAX_NEW_TOKENS) -> str:
+def ask_judge(engine: Engine, prompt: str, max_new_tokens: int = MAX_NEW_TOKENS) -> str:
     """The whole visible answer to one prompt.
 
     Raises:
         EngineError: the model failed.
     """
-    request = Request(0, (Message("user", prompt),), max_new_tokens, Sampling(greedy=True))
+    request = Request(0, (Message("user", prompt),), max_new_tokens, SamplingOptions(greedy=True))
     pieces: list[str] = []
     for _, body in engine.answer([request]):
         match body:

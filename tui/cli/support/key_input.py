@@ -6,7 +6,7 @@ import sys
 import termios
 import tty
 
-_ENDS = ("", "\x04", "\x03")
+_END_KEYS = ("", "\x04", "\x03")
 _REST_S = 0.02
 """How long the rest of an escape sequence may take."""
 
@@ -19,7 +19,7 @@ def read_key() -> str:
     """
     fd = sys.stdin.fileno()
     if not os.isatty(fd):
-        return _named(_character(fd))
+        return _key_name(_character(fd))
     saved = termios.tcgetattr(fd)
     try:
         tty.setcbreak(fd, termios.TCSANOW)
@@ -28,7 +28,7 @@ def read_key() -> str:
             while select.select([fd], [], [], _REST_S)[0] and os.read(fd, 32):
                 pass
             return "other"
-        return _named(key)
+        return _key_name(key)
     finally:
         termios.tcsetattr(fd, termios.TCSANOW, saved)
 
@@ -41,7 +41,7 @@ def _character(fd: int) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _named(key: str) -> str:
-    if key in _ENDS:
+def _key_name(key: str) -> str:
+    if key in _END_KEYS:
         return ""
     return {"\n": "enter", "\r": "enter", "\x7f": "backspace", "\x08": "backspace"}.get(key, key)

@@ -25,12 +25,12 @@ def configure() -> None:
         root.addHandler(logging.NullHandler())
 
 
-def keep_traceback() -> Path | None:
+def log_traceback() -> Path | None:
     """Append the current exception to the log; where, or None if it could not be written."""
     try:
         file = paths.log_file()
         with file.open("a", encoding="utf-8") as stream:
-            stream.write(secrets.hide(traceback.format_exc()))
+            stream.write(secrets.redact_secrets(traceback.format_exc()))
     except (OSError, UserError):
         return None
     return file
@@ -41,7 +41,7 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and a traceback if there is one."""
-        return secrets.hide(super().format(record))
+        return secrets.redact_secrets(super().format(record))
 
 
 def _handler(file: Path) -> logging.Handler:

@@ -13,14 +13,14 @@ from typing import Any
 from tui.app.terminal.capabilities import locale_not_utf8
 from tui.host import cpu, filesystem, paths
 from tui.models.caches import huggingface_cache, modelscope_caches
-from tui.models.discover import CLONES
-from tui.text.units import size
+from tui.models.discover import CLONE_FOLDERS
+from tui.text.units import format_size
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 _VECTORS = ("avx2", "avx512f", "asimd", "sve")
 _BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 _INT8 = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
-_TIGHT = 20 << 30
+_LOW_SPACE = 20 << 30
 """Bytes that a 7B model's download takes, and a little more."""
 
 
@@ -39,7 +39,7 @@ def processor() -> list[Finding]:
     cores, quota = cpu.cores(), cpu.quota()
     limit = "" if quota is None else f", limited to {quota:g} by the container"
     return [
-        Finding("cores", OK, f"{cores} of {os.cpu_count()} usable{limit}: {cpu.name()}"),
+        Finding("cores", OK, f"{cores} of {os.cpu_count()} usable{limit}: {cpu.model_name()}"),
         *instructions(cpu.flags()),
     ]
 
@@ -59,7 +59,7 @@ def instructions(flags: frozenset[str]) -> list[Finding]:
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
+class DiskInfo:
     """A folder that models or sessions may go into: bytes free, the kind of file system, and
     whether it survives a restart of the notebook (None: this is no notebook)."""
 
@@ -78,42 +78,43 @@ class Disk:
         }  # fmt: skip
 
 
-def disks(sessions: Path) -> list[Disk]:
+def disks(sessions: Path) -> list[DiskInfo]:
     """The candidate folders, each path once."""
-    lasting = paths.persistent()
+    lasting = paths.persistent_dir()
     places = [
         ("sessions", sessions),
         ("cache", paths.cache_dir()),
         ("ModelScope cache", modelscope_caches()[0]),
         ("Hugging Face cache", huggingface_cache()),
         ("current folder", Path.cwd()),
-        *(("clones", folder) for folder in dict.fromkeys([*CLONES, lasting or CLONES[0]])
+        *(("clones", folder)
+          for folder in dict.fromkeys([*CLONE_FOLDERS, lasting or CLONE_FOLDERS[0]])
           if folder.is_dir()),
     ]  # fmt: skip
-    seen: dict[Path, Disk] = {}
+    seen: dict[Path, DiskInfo] = {}
     for use, path in places:
         there = next(place for place in (path, *path.absolute().parents) if place.is_dir())
         seen.setdefault(
             path.absolute(),
-            Disk(
+            DiskInfo(
                 use=use,
                 path=path,
-                free=filesystem.free(path),
-                kind=filesystem.kind(path),
+                free=filesystem.free_bytes(path),
+                kind=filesystem.filesystem_type(path),
                 writable=os.access(there, os.W_OK),
-                survives=paths.survives(path),
+                survives=paths.survives_restart(path),
             ),
         )
     return list(seen.values())
 
 
-def of_disks(found: list[Disk]) -> list[Finding]:
+def disk_findings(found: list[DiskInfo]) -> list[Finding]:
     """A line for each, and what to do about the trouble it will make."""
-    return [_of_disk(disk) for disk in found]
+    return [_disk_finding(disk) for disk in found]
 
 
-def _of_disk(disk: Disk) -> Finding:
-    where = f"{disk.path}: {size(disk.free)} free on {disk.kind or 'an unknown file system'}"
+def _disk_finding(disk: DiskInfo) -> Finding:
+    where = f"{disk.path}: {format_size(disk.free)} free on {disk.kind or 'an unknown file system'}"
     if disk.survives is not None:
         where += ", survives a restart" if disk.survives else ", gone after a restart"
     name = f"disk: {disk.use}"
@@ -124,7 +125,7 @@ def _of_disk(disk: Disk) -> Finding:
     if ours and disk.free < (64 << 20):
         return Finding(name, PROBLEM, where, "free some: at least 64 MB are needed")
     if disk.survives is False and disk.use != "current folder":
-        lasting = paths.lasting()
+        lasting = paths.persistent_mount()
         variable = {
             "sessions": "DUIBI_SESSIONS_DIR",
             "cache": "DUIBI_CACHE_DIR",
@@ -137,7 +138,7 @@ def _of_disk(disk: Disk) -> Finding:
         return Finding(name, NOTE, where, "it is in memory: lost at a restart, and uses up RAM")
     if disk.use == "sessions" and filesystem.is_remote(disk.path):
         return Finding(name, NOTE, where, "a network mount: sessions are copied there at their end")
-    if disk.use == "ModelScope cache" and disk.free < _TIGHT:
+    if disk.use == "ModelScope cache" and disk.free < _LOW_SPACE:
         step = "a 7B model takes about 15 GB: `duibi models rm` frees some, or set MODELSCOPE_CACHE"
         return Finding(name, NOTE, where, step)
     return Finding(name, OK, where)
@@ -155,7 +156,7 @@ def terminal(mouse: bool) -> list[Finding]:
                 *encoding]  # fmt: skip
     columns, rows = shutil.get_terminal_size()
     kind = os.environ.get("TERM", "")
-    colours, has_mouse = _capabilities(kind)
+    colours, has_mouse = _terminfo(kind)
     tmux = bool(os.environ.get("TMUX"))
     around = "inside tmux" if tmux else "over SSH" if os.environ.get("SSH_TTY") else ""
     pointer = "no mouse" if not has_mouse else "mouse on" if mouse else "mouse off (--mouse)"
@@ -173,7 +174,7 @@ def terminal(mouse: bool) -> list[Finding]:
     return [found, *encoding]
 
 
-def _capabilities(kind: str) -> tuple[str, bool]:
+def _terminfo(kind: str) -> tuple[str, bool]:
     """Colours in words, and whether terminfo knows a mouse."""
     try:
         curses.setupterm(kind or "dumb", sys.stdout.fileno())

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from tui.cli.support.download_progress import ProgressLine, ask
+from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.models.reference import parse
-from tui.models.resolve import Resolved, resolve_all
+from tui.models.reference import parse_reference
+from tui.models.resolve import ResolvedModel, resolve_all
 from tui.run import remote_models
 from tui.settings import Settings
 
@@ -73,7 +73,7 @@ def sampling(sample: bool, greedy: bool) -> str | None:
     Raises:
         UserError: both were given.
     """
-    return _either({"sample": sample, "greedy": greedy})
+    return _exclusive({"sample": sample, "greedy": greedy})
 
 
 def schedule(together: bool, one_at_a_time: bool) -> str | None:
@@ -82,10 +82,10 @@ def schedule(together: bool, one_at_a_time: bool) -> str | None:
     Raises:
         UserError: both were given.
     """
-    return _either({"together": together, "one-at-a-time": one_at_a_time})
+    return _exclusive({"together": together, "one-at-a-time": one_at_a_time})
 
 
-def resolve_models(names: Sequence[str], settings: Settings) -> list[Resolved]:
+def resolve_models(names: Sequence[str], settings: Settings) -> list[ResolvedModel]:
     """The models of references and aliases; what must be fetched is asked for and fetched.
 
     With ``settings.remote_code`` a person is asked before a checkpoint's own Python may be run.
@@ -93,20 +93,22 @@ def resolve_models(names: Sequence[str], settings: Settings) -> list[Resolved]:
     Raises:
         UserError: a model is not there, cannot be used or cannot be fetched.
     """
-    references = [parse(settings.aliases.get(name, name), settings.services) for name in names]
+    references = [
+        parse_reference(settings.aliases.get(name, name), settings.services) for name in names
+    ]
     place = settings.sessions or paths.sessions_dir()
-    beyond = partial(remote_models.resolve, own=settings.services, sessions=place)
+    beyond = partial(remote_models.resolve_remote, user_services=settings.services, sessions=place)
     with ProgressLine() as progress:
-        agree = _agree if settings.remote_code else None
+        agree = _agree_remote_code if settings.remote_code else None
         return resolve_all(references, progress.consent, progress, agree, beyond)
 
 
-def _agree(text: str) -> bool:
+def _agree_remote_code(text: str) -> bool:
     print(text, file=sys.stderr)
-    return ask("These files will not be asked about again while they stay the same.")
+    return ask_yes_no("These files will not be asked about again while they stay the same.")
 
 
-def _either(given: dict[str, bool]) -> str | None:
+def _exclusive(given: dict[str, bool]) -> str | None:
     chosen = [name for name, yes in given.items() if yes]
     if len(chosen) > 1:
         raise UserError(f"--{chosen[0]} and --{chosen[1]} exclude each other", "give one of them")

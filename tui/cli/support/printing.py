@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui.text.sanitise import one_line
-from tui.text.width import width
+from tui.text.width import text_width
 
 _RISKY = re.compile("[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
@@ -27,10 +27,10 @@ def path_text(path: Path) -> str:
 def table(rows: Sequence[Sequence[str]], gap: str = "  ") -> str:
     """Rows as aligned columns, one line each, cells cleaned; wide characters count two."""
     lines = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(text_width, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         gap.join(
-            cell + " " * (cells - width(cell)) for cell, cells in zip(row, widths, strict=True)
+            cell + " " * (cells - text_width(cell)) for cell, cells in zip(row, widths, strict=True)
         ).rstrip()
         for row in lines
     )

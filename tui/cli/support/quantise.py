@@ -5,22 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints import quantised_cache
-from tui.checkpoints.memory_estimate import REDUCED
+from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.cli.support.download_progress import ProgressLine
 from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
 from tui.events import Body, Load
 from tui.host import cpu, paths
 from tui.host.errors import UserError
-from tui.models.reference import parse
+from tui.models.reference import parse_reference
 from tui.models.remove import disk_bytes
 from tui.models.resolve import LOCAL, resolve
-from tui.text.units import size
+from tui.text.units import format_size
 
-_GONE_S = 3.0
+_WORKER_EXIT_S = 3.0
 
 
-def quantize(model: str, to: str) -> dict[str, Any]:
+def quantise_model(model: str, to: str) -> dict[str, Any]:
     """Make and keep the reduced weights of a model here, with progress on stderr.
 
     What an earlier, interrupted try left is removed, also after an interruption now. Gives
@@ -30,12 +30,12 @@ def quantize(model: str, to: str) -> dict[str, Any]:
     Raises:
         UserError: not a model of this machine, or its weights cannot be reduced or kept.
     """
-    if to not in REDUCED:
-        raise UserError(f"--to {to!r} is no reduced format", f"use {' or '.join(REDUCED)}")
-    found = resolve(parse(model), lambda text: False, lambda stage, done, total: None)
+    if to not in QUANTISED_DTYPES:
+        raise UserError(f"--to {to!r} is no reduced format", f"use {' or '.join(QUANTISED_DTYPES)}")
+    found = resolve(parse_reference(model), lambda text: False, lambda stage, done, total: None)
     if found.engine != LOCAL:
         raise UserError(f"{model} holds no weights here", "name a checkpoint folder")
-    before = {one.folder for one in quantised_cache.kept()}
+    before = {one.folder for one in quantised_cache.entries()}
     began = time.monotonic()
     engine = LocalEngine(
         found.checkpoint, to, cpu.cores(), paths.log_file().with_name("quantize.log")
@@ -52,10 +52,10 @@ def quantize(model: str, to: str) -> dict[str, Any]:
         raise UserError(f"{model}: {error.message}", error.next_step, 1) from None
     finally:
         engine.close()
-        _sweep()
-    after = {one.folder: one for one in quantised_cache.kept()}
+        _remove_unfinished()
+    after = {one.folder: one for one in quantised_cache.entries()}
     made = next((one for folder, one in after.items() if folder not in before), None)
-    kept = made or _of(found.checkpoint, to)
+    kept = made or _find_cached(found.checkpoint, to)
     if kept is None:
         raise UserError(
             f"{model}: nothing was kept: {'; '.join(loaded.notes)}", "`duibi doctor` shows the disk"
@@ -71,30 +71,30 @@ def quantize(model: str, to: str) -> dict[str, Any]:
     }
 
 
-def said(made: dict[str, Any]) -> str:
+def summary(made: dict[str, Any]) -> str:
     """The same in a line."""
     what = "made" if made["made"] else "was here already"
     return (
-        f"{made['model']}@{made['dtype']} {what}: {size(made['checkpoint_bytes'])} -> "
-        f"{size(made['bytes'])} in {made['seconds']} s"
+        f"{made['model']}@{made['dtype']} {what}: {format_size(made['checkpoint_bytes'])} -> "
+        f"{format_size(made['bytes'])} in {made['seconds']} s"
     )
 
 
-def _sweep() -> None:
+def _remove_unfinished() -> None:
     """The worker may take a moment to be gone."""
-    end = time.monotonic() + _GONE_S
-    while quantised_cache.sweep() and time.monotonic() < end:
+    end = time.monotonic() + _WORKER_EXIT_S
+    while quantised_cache.remove_unfinished() and time.monotonic() < end:
         time.sleep(0.05)
 
 
-def _of(checkpoint: Path, dtype: str) -> quantised_cache.Kept | None:
-    sources = [checkpoint.resolve(), *(one.source for one in _converted(checkpoint))]
+def _find_cached(checkpoint: Path, dtype: str) -> quantised_cache.QuantisedEntry | None:
+    sources = [checkpoint.resolve(), *(one.source for one in _cached_of_gguf(checkpoint))]
     return next(
-        (one for one in quantised_cache.kept() if one.dtype == dtype and one.source in sources),
+        (one for one in quantised_cache.entries() if one.dtype == dtype and one.source in sources),
         None,
     )
 
 
-def _converted(gguf: Path) -> list[quantised_cache.Kept]:
+def _cached_of_gguf(gguf: Path) -> list[quantised_cache.QuantisedEntry]:
     """What is kept of a folder that a GGUF file was converted to: it carries its name."""
-    return [one for one in quantised_cache.kept() if one.source.name.startswith(gguf.stem + "-")]
+    return [one for one in quantised_cache.entries() if one.source.name.startswith(gguf.stem + "-")]

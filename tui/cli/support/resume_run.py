@@ -12,13 +12,13 @@ from tui.run.conductor import Run
 from tui.sessions import library, reader
 from tui.settings import Settings
 
-OF_THE_SCREEN = ("sessions", "pasted", "theme", "lang", "mouse", "plain")
+CHANGEABLE = ("sessions", "pasted", "theme", "lang", "mouse", "plain")
 """What may be said anew: nothing of it shapes an answer."""
-SAME = ("questions",)
+REPEATABLE = ("questions",)
 """What may be said again, if it is the same."""
 
 
-def resumed(
+def resume_run(
     session: str,
     models: Sequence[str] | None,
     flags: Mapping[str, object],
@@ -30,7 +30,7 @@ def resumed(
         UserError: there is no such session, it cannot be gone on with, it was asked to
             go on in another way than it began, or a model or a question changed since.
     """
-    free = OF_THE_SCREEN + SAME
+    free = CHANGEABLE + REPEATABLE
     given = [f"--{k.replace('_', '-')}" for k, v in flags.items() if v and k not in free]
     if models or given:
         raise UserError(
@@ -42,7 +42,7 @@ def resumed(
     resume_check.check_questions(reading.header.questions, _text(flags.get("questions")), name)
     known = settings_of.Settings().of_run().keys() | settings_of.OPTIONAL
     kept = {k: v for k, v in reading.header.settings.items() if k in known}
-    settings = settings_of.load(kept | {k: flags[k] for k in OF_THE_SCREEN if k in flags})
+    settings = settings_of.load(kept | {k: flags[k] for k in CHANGEABLE if k in flags})
     names = [_reference(model) for model in reading.header.models]
     found = options.resolve_models(names, settings)
     resume_check.check_models(reading.header.models, found, name)

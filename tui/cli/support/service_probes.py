@@ -8,7 +8,7 @@ from typing import Any
 
 from tui import services
 from tui.cli.support.printing import json_text, table
-from tui.engines.model_list import Probe, probe
+from tui.engines.model_list import ProbeResult, probe
 from tui.settings import Settings, load
 from tui.text.sanitise import one_line
 
@@ -16,10 +16,10 @@ NOTHING_REACHED = 3
 """Exit code where every service that a person counts on is out of reach."""
 
 
-def usable(own: Mapping[str, Any]) -> list[services.Service]:
+def usable_services(own: Mapping[str, Any]) -> list[services.Service]:
     """The services worth asking: those of the settings (``own``), those whose key or whose
     address is in the environment, and a server on this machine by its default address."""
-    known = services.services(own)
+    known = services.known_services(own)
     return [
         service
         for name, service in known.items()
@@ -33,14 +33,14 @@ def usable(own: Mapping[str, Any]) -> list[services.Service]:
     ]
 
 
-def probes(settings: Settings) -> list[Probe]:
-    """What each of `usable` answers; takes as long as the slowest (`listing.LIST_S`)."""
-    wanted = usable(settings.services)
+def probe_all(settings: Settings) -> list[ProbeResult]:
+    """What each of `usable_services` answers; takes as long as the slowest (`LIST_TIMEOUT_S`)."""
+    wanted = usable_services(settings.services)
     with ThreadPoolExecutor(max(1, len(wanted))) as pool:
         return list(pool.map(probe, wanted))
 
 
-def is_expected(found: Probe, settings: Settings) -> bool:
+def is_expected(found: ProbeResult, settings: Settings) -> bool:
     """Whether a person counts on this service: a default address on this machine that
     nobody named may well be empty."""
     service = found.service
@@ -48,7 +48,7 @@ def is_expected(found: Probe, settings: Settings) -> bool:
     return bool(named) or found.key_present
 
 
-def missing_models(found: Probe, settings: Settings) -> list[str]:
+def missing_models(found: ProbeResult, settings: Settings) -> list[str]:
     """Models of this service that the settings' aliases name and that it does not list."""
     wanted = [
         target.partition(":")[2]
@@ -62,7 +62,7 @@ def list_services(json: bool) -> int:
     """Print what each service that can be asked offers, as references to name it by; the
     exit code."""
     settings = load()
-    found = [one for one in probes(settings) if one.reachable or is_expected(one, settings)]
+    found = [one for one in probe_all(settings) if one.reachable or is_expected(one, settings)]
     code = NOTHING_REACHED if found and not any(one.reachable for one in found) else 0
     if json:
         print(json_text([_as_json(one) for one in found]))
@@ -81,7 +81,7 @@ def list_services(json: bool) -> int:
     return code
 
 
-def _as_json(found: Probe) -> dict[str, Any]:
+def _as_json(found: ProbeResult) -> dict[str, Any]:
     return {
         "service": found.service.name,
         "base_url": found.service.base_url,

@@ -9,7 +9,7 @@ from tui.sessions.player import Player
 from tui.text.sanitise import clean
 
 
-def player_of(
+def make_player(
     path: Path,
     speed: float = 1.0,
     question: str | None = None,
@@ -31,7 +31,7 @@ def player_of(
         )
     events = reading.events
     if question is not None:
-        from tui.sessions.select import one_question
+        from tui.sessions.select import select_question
 
-        events = one_question(events, question)
+        events = select_question(events, question)
     return Player(events, speed=speed, max_gap=max_gap, loop=loop)

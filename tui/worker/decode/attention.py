@@ -19,31 +19,31 @@ from tui.worker.decode import fused_layers
 from tui.worker.kernels import build
 from tui.worker.quant import torch_linear
 
-NAME = "duibi"
-TAIL = 64
+ATTENTION_NAME = "duibi"
+BUFFER_TOKENS = 64
 """Tokens that gather before they are joined to the past."""
-FEW = 9
+MAX_STEP_TOKENS = 9
 """New tokens at most that join the tail: one, and those that were guessed after it
-(`lookup.LONGEST`)."""
-_PLAIN = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GlmForCausalLM")
+(`prompt_lookup.MAX_GUESSED`)."""
+_SUPPORTED_MODELS = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GlmForCausalLM")
 """Classes whose attention hands keys and values from the cache straight to the attention
 function and sees the whole past in every layer."""
-_WIDEST = 512
+_MAX_HEAD_DIM = 512
 """As kernels/between.c has it."""
-_HALVES = ("LlamaAttention", "Qwen2Attention", "Qwen3Attention")
+_ROTATE_HALF_MODULES = ("LlamaAttention", "Qwen2Attention", "Qwen3Attention")
 """Classes that turn all of a head to its position, in pairs of half a head apart."""
 
-Pair = tuple[torch.Tensor, torch.Tensor]
+KeyValuePair = tuple[torch.Tensor, torch.Tensor]
 
 
-class Layer(DynamicLayer):  # type: ignore[misc]
+class BufferedCacheLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values of one layer: ``keys`` and ``values`` are the past, (batch, heads,
-    tokens, width), and ``tail`` a place for `TAIL` more, of which ``late`` are there."""
+    tokens, width), and ``buffer`` a place for `BUFFER_TOKENS` more, of which ``buffered`` are there."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tail: Pair | None = None
-        self.late = 0
+        self.buffer: KeyValuePair | None = None
+        self.buffered = 0
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
@@ -56,73 +56,77 @@ class Layer(DynamicLayer):  # type: ignore[misc]
             # views whole: for each token, all that was said before.
             self.keys, self.values = key_states.contiguous(), value_states.contiguous()
             return self.keys, self.values
-        if count > FEW:
-            self.fold()
+        if count > MAX_STEP_TOKENS:
+            self.flush()
             self.keys = torch.cat((self.keys, key_states), -2)
             self.values = torch.cat((self.values, value_states), -2)
             return self.keys, self.values
-        start, (keys, values) = self.place(count)
-        keys[..., start : self.late, :] = key_states
-        values[..., start : self.late, :] = value_states
+        start, (keys, values) = self.reserve(count)
+        keys[..., start : self.buffered, :] = key_states
+        values[..., start : self.buffered, :] = value_states
         return (
-            (self.keys, keys[..., : self.late, :]),
-            (self.values, values[..., : self.late, :]),
+            (self.keys, keys[..., : self.buffered, :]),
+            (self.values, values[..., : self.buffered, :]),
         )
 
-    def place(self, count: int) -> tuple[int, Pair]:
+    def reserve(self, count: int) -> tuple[int, KeyValuePair]:
         """Where in the tail ``count`` more tokens belong; a tail that has no room for them is
         joined to the past first."""
-        if self.late + count > TAIL:
-            self.fold()
-        if self.tail is None:
+        if self.buffered + count > BUFFER_TOKENS:
+            self.flush()
+        if self.buffer is None:
             batch, heads, _, width = self.keys.shape
-            keys, values = (self.keys.new_empty((batch, heads, TAIL, width)) for _ in range(2))
-            self.tail = keys, values
-        start = self.late
-        self.late += count
-        return start, self.tail
+            keys, values = (
+                self.keys.new_empty((batch, heads, BUFFER_TOKENS, width)) for _ in range(2)
+            )
+            self.buffer = keys, values
+        start = self.buffered
+        self.buffered += count
+        return start, self.buffer
 
     def crop(self, tokens_to_remove: int) -> None:
         """Forget so many of the newest tokens (a negative number), all of them in the tail."""
-        self.late += tokens_to_remove
+        self.buffered += tokens_to_remove
 
-    def fold(self) -> None:
+    def flush(self) -> None:
         """Join the tail to the past."""
-        if self.tail is not None and self.late:
-            keys, values = (part[..., : self.late, :] for part in self.tail)
+        if self.buffer is not None and self.buffered:
+            keys, values = (part[..., : self.buffered, :] for part in self.buffer)
             self.keys = torch.cat((self.keys, keys), -2)
             self.values = torch.cat((self.values, values), -2)
-        self.tail, self.late = None, 0
+        self.buffer, self.buffered = None, 0
 
     def get_seq_length(self) -> int:
         """Tokens held."""
         held: int = super().get_seq_length()
-        return held + self.late
+        return held + self.buffered
 
 
-def suits(model: Any) -> bool:
+def supports_model(model: Any) -> bool:
     """Whether a model's attention can be ours, and its answers decoded as a batch."""
-    return type(model).__name__ in _PLAIN and not getattr(model.config, "sliding_window", None)
+    return type(model).__name__ in _SUPPORTED_MODELS and not getattr(
+        model.config, "sliding_window", None
+    )
 
 
 def attach(model: Any) -> None:
-    """Have a model that `suits` use this attention, and on a CPU the parts of `between`."""
-    AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    model.set_attn_implementation(NAME)
+    """Have a model that `supports_model` use this attention, and on a CPU the fused layers."""
+    AttentionInterface.register(ATTENTION_NAME, attention_forward)
+    AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
+    model.set_attn_implementation(ATTENTION_NAME)
     if model.device.type == "cpu":
-        fused_layers.attach(model, dict.fromkeys(_HALVES, Few))
+        fused_layers.attach(model, dict.fromkeys(_ROTATE_HALF_MODULES, FusedAttention))
 
 
-def new_cache(model: Any) -> Any:
+def new_kv_cache(model: Any) -> Any:
     """An empty cache for a model, ours where its attention is."""
     made = DynamicCache(config=model.config)
-    if model.config._attn_implementation == NAME:
-        made.layers = [Layer() for _ in made.layers]
+    if model.config._attn_implementation == ATTENTION_NAME:
+        made.layers = [BufferedCacheLayer() for _ in made.layers]
     return made
 
 
-def attend(
+def attention_forward(
     module: Any,
     query: torch.Tensor,
     key: Any,
@@ -139,8 +143,8 @@ def attend(
         )
         return found
     batch, heads, count, width = query.shape
-    if fused_layers.takes(query, width) and not build.missing():
-        return _by_kernel(query, key, value, attention_mask, scaling or width**-0.5), None
+    if fused_layers.supports(query, width) and not build.unavailable_reason():
+        return _native_attention(query, key, value, attention_mask, scaling or width**-0.5), None
     groups = key[0].shape[1]
     shared = heads // groups * count
     grouped = (query * (scaling or width**-0.5)).reshape(batch, groups, shared, width)
@@ -158,8 +162,12 @@ def attend(
     return out.reshape(batch, heads, count, width).transpose(1, 2), None
 
 
-def _by_kernel(
-    query: torch.Tensor, key: Pair, value: Pair, mask: torch.Tensor | None, scaling: float
+def _native_attention(
+    query: torch.Tensor,
+    key: KeyValuePair,
+    value: KeyValuePair,
+    mask: torch.Tensor | None,
+    scaling: float,
 ) -> torch.Tensor:
     """(batch, tokens, heads, width) of a query (batch, heads, tokens, width)."""
     batch, heads, count, width = query.shape
@@ -174,20 +182,23 @@ def _by_kernel(
         *(asked.data_ptr(), batch, count, heads, groups, width),
         *(past.data_ptr(), key[1].data_ptr(), values.data_ptr(), value[1].data_ptr()),
         *(tokens, late, key[1].stride(1) // width, None if mask is None else mask.data_ptr()),
-        *(scaling, found.data_ptr(), fused_layers.half(query)),
+        *(scaling, found.data_ptr(), fused_layers.dtype_code(query)),
     ):
         raise MemoryError("not enough memory for the attention of a layer")
     return found
 
 
-class Few(nn.Module):  # type: ignore[misc]
-    """An attention module to which a few new tokens come, over a past in a `Layer`."""
+class FusedAttention(nn.Module):  # type: ignore[misc]
+    """An attention module to which a few new tokens come, over a past in a `BufferedCacheLayer`."""
 
     @staticmethod
     def prepare(module: Any) -> bool:
         """Give a module what `forward` needs; whether it can be computed here: its query, key
         and value are one layer."""
-        if not isinstance(module.q_proj, torch_linear.Part) or module.head_dim > _WIDEST:
+        if (
+            not isinstance(module.q_proj, torch_linear.LinearSlice)
+            or module.head_dim > _MAX_HEAD_DIM
+        ):
             return False
         norms = [getattr(module, name, None) for name in ("q_norm", "k_norm")]
         weights = [None if norm is None else norm.weight.detach().float() for norm in norms]
@@ -212,11 +223,11 @@ class Few(nn.Module):  # type: ignore[misc]
         width = self.head_dim
         cosine, sine = position_embeddings
         if (
-            type(layer) is not Layer
+            type(layer) is not BufferedCacheLayer
             or not layer.is_initialized
-            or count > FEW
+            or count > MAX_STEP_TOKENS
             or cosine.shape[-1] != width
-            or not fused_layers.takes(hidden_states, width)
+            or not fused_layers.supports(hidden_states, width)
         ):
             return super().forward(
                 hidden_states, position_embeddings, attention_mask, past_key_values, **more
@@ -224,18 +235,18 @@ class Few(nn.Module):  # type: ignore[misc]
         x = self._joined[0](hidden_states)
         groups = layer.keys.shape[1]
         heads = x.shape[-1] // width - 2 * groups
-        start, (keys, values) = layer.place(count)
+        start, (keys, values) = layer.reserve(count)
         query = x.new_empty((batch, count, heads, width))
         cosine, sine = cosine.contiguous(), sine.contiguous()
         self._turn(
             *(x.data_ptr(), batch, count, heads, groups, width, cosine.data_ptr(), sine.data_ptr()),
             *(count if cosine.shape[0] > 1 else 0, *self._norms, query.data_ptr()),
-            *(keys.data_ptr(), values.data_ptr(), start, TAIL, fused_layers.half(x)),
+            *(keys.data_ptr(), values.data_ptr(), start, BUFFER_TOKENS, fused_layers.dtype_code(x)),
         )
-        found = _by_kernel(
+        found = _native_attention(
             query.transpose(1, 2),
-            (layer.keys, keys[..., : layer.late, :]),
-            (layer.values, values[..., : layer.late, :]),
+            (layer.keys, keys[..., : layer.buffered, :]),
+            (layer.values, values[..., : layer.buffered, :]),
             attention_mask,
             self.scaling,
         )

@@ -15,23 +15,23 @@ import torch
 
 from tui.events import Cancelled, Started
 from tui.worker.decode import kv_cache
-from tui.worker.decode.attention import NAME
-from tui.worker.decode.detokeniser import TextStream, Visible
+from tui.worker.decode.attention import ATTENTION_NAME
+from tui.worker.decode.detokeniser import AnswerSplitter, Detokeniser
 from tui.worker.decode.generate import (
-    Job,
-    Plan,
-    Ready,
-    Timed,
+    AnswerPlan,
+    DecodeRequest,
+    LoadedModel,
+    TimedBody,
+    answered_event,
     apply_threads,
-    deltas,
-    failed,
-    figures,
-    plan,
+    delta_events,
+    failure_event,
+    plan_answer,
 )
-from tui.worker.decode.prompt_lookup import LONGEST, Lookup, keeps_words
-from tui.worker.decode.sampler import BadLogits, Chooser
-from tui.worker.process.control import Control, Stop
-from tui.worker.process.measure import Peak, major_faults
+from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_rows_alike
+from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler
+from tui.worker.process.control import Control, ForwardAborted
+from tui.worker.process.measure import PeakMemory, major_faults
 
 
 @dataclass(slots=True, eq=False)
@@ -39,63 +39,65 @@ class _Row:
     """An answer that is being made."""
 
     id: int
-    plan: Plan
-    choose: Chooser
-    stream: TextStream
-    visible: Visible
-    faults: int
-    start: int
-    first: int = 0
-    now: int = 0
+    plan: AnswerPlan
+    sampler: Sampler
+    detokeniser: Detokeniser
+    splitter: AnswerSplitter
+    major_faults_before: int
+    start_ns: int
+    first_token_ns: int = 0
+    last_token_ns: int = 0
     reused: int = 0
-    most: int = 1
-    stopped: bool = False
-    waited: bool = False
-    lookup: Lookup | None = None
-    made: list[int] = field(default_factory=list)
+    max_batch: int = 1
+    hit_stop_id: bool = False
+    is_contended: bool = False
+    prompt_lookup: PromptLookup | None = None
+    output_ids: list[int] = field(default_factory=list)
 
     @property
-    def held(self) -> int:
+    def cached_tokens(self) -> int:
         """Tokens in the cache: all but the newest."""
-        return len(self.plan.ids) + len(self.made) - 1
+        return len(self.plan.ids) + len(self.output_ids) - 1
 
     @property
-    def over(self) -> bool:
-        return self.stopped or len(self.made) == self.plan.limit
+    def is_done(self) -> bool:
+        return self.hit_stop_id or len(self.output_ids) == self.plan.max_new_tokens
 
 
-def answer(ready: Ready, job: Job, control: Control, peak: Peak) -> Iterator[Timed]:
+def answer_alone(
+    loaded: LoadedModel, request: DecodeRequest, control: Control, peak: PeakMemory
+) -> Iterator[TimedBody]:
     """The events of one answer: `Started`, a `Delta` per id, and exactly one of
     `Answered`, `Failed` or `Cancelled` at the end. Never raises for what the model does.
     """
-    batch = Batch(ready, control, peak)
-    yield from batch.enter(job)
+    batch = DecodeBatch(loaded, control, peak)
+    yield from batch.admit(request)
     while batch:
         yield from batch.step()
 
 
-class Batch:
+class DecodeBatch:
     """The answers that a model is making. All methods give events as they happen and
     raise nothing for what the model does."""
 
     def __init__(
         self,
-        ready: Ready,
+        loaded: LoadedModel,
         control: Control,
-        peak: Peak,
-        lookup: bool = False,
-        kept: kv_cache.Kept | None = None,
-        tokens: int = 0,
+        peak: PeakMemory,
+        prompt_lookup: bool = False,
+        prefix_cache: kv_cache.PrefixCache | None = None,
+        max_cached_tokens: int = 0,
     ) -> None:
-        """``tokens``: how many of prompts and answers may be held together, padding among
+        """``max_cached_tokens``: how many of prompts and answers may be held together, padding among
         them (0: any); an answer that is alone is always let in."""
-        self._ready, self._control, self._peak = ready, control, peak
-        self._looks_up = lookup and keeps_words(ready.model)
+        self._loaded, self._control, self._peak = loaded, control, peak
+        self._uses_prompt_lookup = prompt_lookup and rounds_rows_alike(loaded.model)
         self._rows: list[_Row] = []
         self._cache: Any = None
-        self._kept = kept or kv_cache.Kept()
-        self._tokens, self._enough = tokens, 0
-        self.left: Job | None = None
+        self._prefix_cache = prefix_cache or kv_cache.PrefixCache()
+        self._max_cached_tokens, self._full_at = max_cached_tokens, 0
+        self.deferred: DecodeRequest | None = None
         """A request that made way for another while its prompt was computed, or for which there
         was no room: enter it again."""
 
@@ -103,142 +105,145 @@ class Batch:
         return len(self._rows)
 
     @property
-    def joins(self) -> bool:
+    def can_batch(self) -> bool:
         """Whether answers can be decoded together here."""
-        return bool(self._ready.model.config._attn_implementation == NAME)
+        return bool(self._loaded.model.config._attn_implementation == ATTENTION_NAME)
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether there was no room for a request, and nobody has left since."""
-        return 0 < self._enough <= len(self._rows)
+        return 0 < self._full_at <= len(self._rows)
 
-    def enter(self, job: Job) -> Iterator[Timed]:
+    def admit(self, request: DecodeRequest) -> Iterator[TimedBody]:
         """Compute the prompt of a request and its first token; it is then part of the batch."""
-        self.left = None
+        self.deferred = None
         try:
-            yield from self._enter(job)
-        except Stop:
-            if not self._control.cancelled((job.answer,)):
-                self.left = job
+            yield from self._admit(request)
+        except ForwardAborted:
+            if not self._control.cancelled((request.answer,)):
+                self.deferred = request
                 return
-            self._control.end(job.answer)
-            yield time.monotonic_ns(), Cancelled(job.answer)
+            self._control.end(request.answer)
+            yield time.monotonic_ns(), Cancelled(request.answer)
         except Exception as error:
-            self._control.end(job.answer)
-            yield time.monotonic_ns(), failed(error, job.answer)
+            self._control.end(request.answer)
+            yield time.monotonic_ns(), failure_event(error, request.answer)
 
-    def wait(self) -> None:
+    def mark_contended(self) -> None:
         """Another batch goes first for now: what its answers are measured by is spoilt."""
         for row in self._rows:
-            row.waited = True
+            row.is_contended = True
 
-    def step(self) -> Iterator[Timed]:
+    def step(self) -> Iterator[TimedBody]:
         """One more token for every answer."""
         ids = [row.id for row in self._rows]
         stopped = self._control.cancelled(ids)
         for row in [row for row in self._rows if row.id in stopped]:
-            yield self._cancelled(row)
+            yield self._cancel_row(row)
         if not self._rows:
             return
-        self._control.follow(row.id for row in self._rows)
+        self._control.set_current(row.id for row in self._rows)
         guess = self._guess()
         try:
             logits = self._forward(guess)
             self._control.check()
-        except Stop:
-            for row in self._abandoned():
+        except ForwardAborted:
+            for row in self._drop_all_rows():
                 yield time.monotonic_ns(), Cancelled(row.id)
             return
         except Exception as error:
-            for row in self._abandoned():
-                yield time.monotonic_ns(), failed(error, row.id)
+            for row in self._drop_all_rows():
+                yield time.monotonic_ns(), failure_event(error, row.id)
             return
-        ended: list[tuple[_Row, BadLogits | None]] = []
+        ended: list[tuple[_Row, NonFiniteLogitsError | None]] = []
         for number, row in enumerate(self._rows):
             try:
-                yield from self._choose(row, logits[number], guess)
-            except BadLogits as error:
+                yield from self._accept_tokens(row, logits[number], guess)
+            except NonFiniteLogitsError as error:
                 ended.append((row, error))
                 continue
-            if row.over:
+            if row.is_done:
                 ended.append((row, None))
         # Only now: what the cache holds of a row is counted by its tokens.
         for row, broken in ended:
             if broken is None:
-                self._leave(row)
-                yield self._answered(row)
+                self._remove_row(row)
+                yield self._finish_row(row)
             else:
-                row.made.append(row.made[-1])
-                self._leave(row)
-                yield time.monotonic_ns(), failed(broken, row.id)
+                row.output_ids.append(row.output_ids[-1])
+                self._remove_row(row)
+                yield time.monotonic_ns(), failure_event(broken, row.id)
 
-    def _enter(self, job: Job) -> Iterator[Timed]:
-        ready, checkpoint = self._ready, self._ready.checkpoint
-        self._control.begin(job.answer)
-        planned = plan(ready, job)
+    def _admit(self, request: DecodeRequest) -> Iterator[TimedBody]:
+        ready, checkpoint = self._loaded, self._loaded.checkpoint
+        self._control.begin(request.answer)
+        planned = plan_answer(ready, request)
         if not self._has_room(planned):
-            self.left, self._enough = job, len(self._rows)
+            self.deferred, self._full_at = request, len(self._rows)
             return
-        self._enough = 0
+        self._full_at = 0
         threads = apply_threads(self._control)
         if not self._rows:
             self._peak.reset()
         row = _Row(
-            job.answer,
+            request.answer,
             planned,
-            Chooser(planned.sampling, planned.ids, planned.limit, ready.device),
-            TextStream(checkpoint.codec.decode),
-            Visible(checkpoint.visible, checkpoint.finished),
+            Sampler(planned.sampling, planned.ids, planned.max_new_tokens, ready.device),
+            Detokeniser(checkpoint.tokenizer.decode),
+            AnswerSplitter(checkpoint.split_partial, checkpoint.split_complete),
             major_faults(),
             time.monotonic_ns(),
         )
         yield (
-            row.start,
-            Started(row.id, len(planned.ids), planned.dropped, threads, len(self._rows) + 1),
+            row.start_ns,
+            Started(row.id, len(planned.ids), planned.dropped_turns, threads, len(self._rows) + 1),
         )
-        self._control.gives_way = job.background
+        self._control.is_preemptible = request.background
         try:
             token, cache = self._prefill(row)
         finally:
-            self._control.gives_way = False
-        if self._looks_up and kv_cache.can_shrink(cache):
-            row.lookup = Lookup(planned.ids)
-        yield from self._took(row, token)
-        row.first = row.now
-        self._peak.look()
-        if row.over:
-            self._keep(row, cache)
+            self._control.is_preemptible = False
+        if self._uses_prompt_lookup and kv_cache.can_crop(cache):
+            row.prompt_lookup = PromptLookup(planned.ids)
+        yield from self._record_token(row, token)
+        row.first_token_ns = row.last_token_ns
+        self._peak.sample()
+        if row.is_done:
+            self._store_prefix(row, cache)
             self._control.end(row.id)
-            yield self._answered(row)
+            yield self._finish_row(row)
         else:
-            self._join(row, cache)
+            self._add_row(row, cache)
 
-    def _has_room(self, planned: Plan) -> bool:
-        ends = [one.length for one in (planned, *(row.plan for row in self._rows))]
-        return not (self._tokens and self._rows) or len(ends) * max(ends) <= self._tokens
+    def _has_room(self, planned: AnswerPlan) -> bool:
+        ends = [one.max_length for one in (planned, *(row.plan for row in self._rows))]
+        return (
+            not (self._max_cached_tokens and self._rows)
+            or len(ends) * max(ends) <= self._max_cached_tokens
+        )
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _prefill(self, row: _Row) -> tuple[int, Any]:
-        model, ids = self._ready.model, row.plan.ids
-        cache, row.reused = self._begun(ids)
+        model, ids = self._loaded.model, row.plan.ids
+        cache, row.reused = self._reusable_cache(ids)
         if not self._rows:
             # Never two pasts beside the one that grows.
-            self._kept.forget()
-        given = torch.tensor([ids[row.reused :]], dtype=torch.long, device=self._ready.device)
+            self._prefix_cache.clear()
+        given = torch.tensor([ids[row.reused :]], dtype=torch.long, device=self._loaded.device)
         out = model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
         self._control.check()
-        return row.choose(out.logits[:, -1]), cache
+        return row.sampler(out.logits[:, -1]), cache
 
-    def _begun(self, ids: Sequence[int]) -> tuple[Any, int]:
+    def _reusable_cache(self, ids: Sequence[int]) -> tuple[Any, int]:
         """A cache for a prompt and how much of it that holds already: as much as it has in
         common with an answer that is being made, or with the last conversation."""
-        cache, reused = self._kept.take(self._ready.model, ids)
-        for number, row in enumerate(self._rows if self.joins else ()):
-            known = [*row.plan.ids, *row.made[:-1]]
-            shared = kv_cache.common(known, ids[:-1])
-            if shared >= max(kv_cache.WORTH, reused + 1):
-                model = self._ready.model
-                cache = kv_cache.row_of(model, self._cache, number, row.held, shared)
+        cache, reused = self._prefix_cache.restore(self._loaded.model, ids)
+        for number, row in enumerate(self._rows if self.can_batch else ()):
+            known = [*row.plan.ids, *row.output_ids[:-1]]
+            shared = kv_cache.shared_prefix_length(known, ids[:-1])
+            if shared >= max(kv_cache.MIN_SHARED_TOKENS, reused + 1):
+                model = self._loaded.model
+                cache = kv_cache.extract_row(model, self._cache, number, row.cached_tokens, shared)
                 reused = shared
         return cache, reused
 
@@ -247,10 +252,10 @@ class Batch:
         """Logits (rows, 1 + guessed tokens, vocabulary)."""
         if self._control.threads:
             apply_threads(self._control)
-        rows, device = self._rows, self._ready.device
-        newest = torch.tensor([[row.made[-1], *guess] for row in rows], device=device)
-        more = {} if len(rows) == 1 else self._alignment()
-        out = self._ready.model(
+        rows, device = self._rows, self._loaded.device
+        newest = torch.tensor([[row.output_ids[-1], *guess] for row in rows], device=device)
+        more = {} if len(rows) == 1 else self._position_inputs()
+        out = self._loaded.model(
             input_ids=newest,
             past_key_values=self._cache,
             use_cache=True,
@@ -264,59 +269,63 @@ class Batch:
         """Tokens that may follow. Only of an answer that is alone: where several share a
         pass, its weights are read for more than one token already."""
         row = self._rows[0]
-        if len(self._rows) > 1 or row.lookup is None:
+        if len(self._rows) > 1 or row.prompt_lookup is None:
             return []
-        left = row.plan.limit - len(row.made) - 1
-        return row.lookup.guess(min(left, LONGEST))
+        left = row.plan.max_new_tokens - len(row.output_ids) - 1
+        return row.prompt_lookup.guess(min(left, MAX_GUESSED))
 
-    def _choose(self, row: _Row, logits: torch.Tensor, guess: Sequence[int]) -> Iterator[Timed]:
+    def _accept_tokens(
+        self, row: _Row, logits: torch.Tensor, guess: Sequence[int]
+    ) -> Iterator[TimedBody]:
         """The next token, and those after it as long as they are what was guessed.
 
         Raises:
-            BadLogits: see `Chooser`; what the cache holds is right nevertheless.
+            BadLogits: see `Sampler`; what the cache holds is right nevertheless.
         """
         right = kept = 0
         try:
             for number, wanted in enumerate([*guess, None]):
                 kept = number
-                token = row.choose(logits[number : number + 1])
+                token = row.sampler(logits[number : number + 1])
                 right = number + (token == wanted)
-                yield from self._took(row, token)
-                if row.over or token != wanted:
+                yield from self._record_token(row, token)
+                if row.is_done or token != wanted:
                     break
         finally:
-            if row.lookup is not None and guess:
+            if row.prompt_lookup is not None and guess:
                 self._cache.crop(kept - len(guess))
-                row.lookup.learn(len(guess), right)
+                row.prompt_lookup.record_result(len(guess), right)
 
-    def _alignment(self) -> dict[str, torch.Tensor]:
+    def _position_inputs(self) -> dict[str, torch.Tensor]:
         """Where every row stands: its own position, and what of the cache is its."""
-        device = self._ready.device
-        held = torch.tensor([[row.held] for row in self._rows], device=device)
+        device = self._loaded.device
+        held = torch.tensor([[row.cached_tokens] for row in self._rows], device=device)
         length = self._cache.get_seq_length() + 1
         seen = torch.arange(length, device=device)[None] >= length - 1 - held
         return {"position_ids": held, "attention_mask": seen[:, None, None]}
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def _join(self, row: _Row, cache: Any) -> None:
-        self._cache = kv_cache.joined(self._cache if self._rows else None, cache)
+    def _add_row(self, row: _Row, cache: Any) -> None:
+        self._cache = kv_cache.append_row(self._cache if self._rows else None, cache)
         self._rows.append(row)
         for each in self._rows:
-            each.most = max(each.most, len(self._rows))
+            each.max_batch = max(each.max_batch, len(self._rows))
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def _leave(self, row: _Row) -> None:
+    def _remove_row(self, row: _Row) -> None:
         number = self._rows.index(row)
         self._rows.remove(row)
         self._control.end(row.id)
         if not self._rows:
-            self._keep(row, self._cache)
+            self._store_prefix(row, self._cache)
             self._cache = None
             return
-        self._keep(row, kv_cache.row_of(self._ready.model, self._cache, number, row.held))
-        kv_cache.without(self._cache, number, max(each.held for each in self._rows))
+        self._store_prefix(
+            row, kv_cache.extract_row(self._loaded.model, self._cache, number, row.cached_tokens)
+        )
+        kv_cache.remove_row(self._cache, number, max(each.cached_tokens for each in self._rows))
 
-    def _abandoned(self) -> list[_Row]:
+    def _drop_all_rows(self) -> list[_Row]:
         """All rows, after a pass that was left: its layers do not hold the same tokens."""
         rows, self._rows = self._rows, []
         self._cache = None
@@ -324,41 +333,41 @@ class Batch:
             self._control.end(row.id)
         return rows
 
-    def _keep(self, row: _Row, cache: Any) -> None:
-        if self.joins:
-            self._kept.put([*row.plan.ids, *row.made[:-1]], cache)
+    def _store_prefix(self, row: _Row, cache: Any) -> None:
+        if self.can_batch:
+            self._prefix_cache.store([*row.plan.ids, *row.output_ids[:-1]], cache)
 
-    def _cancelled(self, row: _Row) -> Timed:
-        self._leave(row)
+    def _cancel_row(self, row: _Row) -> TimedBody:
+        self._remove_row(row)
         return time.monotonic_ns(), Cancelled(row.id)
 
-    def _took(self, row: _Row, token: int) -> Iterator[Timed]:
-        row.now = time.monotonic_ns()
-        row.made.append(token)
-        if row.lookup is not None:
-            row.lookup.push(token)
-        row.stopped = token in self._ready.checkpoint.stop_ids
-        piece = "" if row.stopped else row.stream.push(token)
-        if row.over:
-            piece += row.stream.finish()
-        yield from deltas(row.id, row.now, *row.visible.push(piece, row.over))
+    def _record_token(self, row: _Row, token: int) -> Iterator[TimedBody]:
+        row.last_token_ns = time.monotonic_ns()
+        row.output_ids.append(token)
+        if row.prompt_lookup is not None:
+            row.prompt_lookup.push(token)
+        row.hit_stop_id = token in self._loaded.checkpoint.stop_ids
+        piece = "" if row.hit_stop_id else row.detokeniser.push(token)
+        if row.is_done:
+            piece += row.detokeniser.finish()
+        yield from delta_events(row.id, row.last_token_ns, *row.splitter.push(piece, row.is_done))
 
-    def _answered(self, row: _Row) -> Timed:
-        self._peak.look()
-        said = figures(
+    def _finish_row(self, row: _Row) -> TimedBody:
+        self._peak.sample()
+        said = answered_event(
             row.id,
-            "stop" if row.stopped else "length",
-            prompt=len(row.plan.ids),
-            count=len(row.made),
-            ttft=(row.first - row.start) / 1e6,
-            e2e=(row.now - row.start) / 1e6,
-            characters=row.visible.characters,
+            "stop" if row.hit_stop_id else "length",
+            prompt_tokens=len(row.plan.ids),
+            output_tokens=len(row.output_ids),
+            ttft_ms=(row.first_token_ns - row.start_ns) / 1e6,
+            e2e_ms=(row.last_token_ns - row.start_ns) / 1e6,
+            characters=row.splitter.characters,
             peak=self._peak,
-            faults=major_faults() - row.faults,
+            major_faults=major_faults() - row.major_faults_before,
             reused=row.reused,
-            contended=row.waited,
-            batch=row.most,
-            guessed=row.lookup.guessed if row.lookup else 0,
-            accepted=row.lookup.right if row.lookup else 0,
+            contended=row.is_contended,
+            batch=row.max_batch,
+            guessed=row.prompt_lookup.guessed if row.prompt_lookup else 0,
+            accepted=row.prompt_lookup.accepted if row.prompt_lookup else 0,
         )
         return time.monotonic_ns(), said

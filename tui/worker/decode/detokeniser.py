@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Sequence
 
-Split = Callable[[str], tuple[str, str]]
+SplitFunction = Callable[[str], tuple[str, str]]
 """Decoded answer to (reasoning, text)."""
 
-UNFINISHED = "�"
-_KEPT = 8
+REPLACEMENT_CHARACTER = "�"
+_CONTEXT_IDS = 8
 """Ids that stay in the window as context: more than one character is ever spread over."""
 _WINDOW = 24
-_LONGEST = 64
-_HELD = 8
+_MAX_WINDOW = 64
+_MAX_INCOMPLETE = 8
 """Ids without a whole character after which they are known not to become one: a UTF-8
 sequence has four bytes."""
 
 
-class TextStream:
+class Detokeniser:
     """Cumulative decoding over a bounded window of ids, so that n ids cost O(n).
 
     A token's text depends on the ids before it (a leading space, the first bytes of a
@@ -26,50 +26,50 @@ class TextStream:
     def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
         self._decode = decode
         self._ids: list[int] = []
-        self._given = 0
-        self._held = 0
+        self._emitted = 0
+        self._incomplete = 0
 
     def push(self, token: int) -> str:
         """The text that this id made certain; may be empty."""
         self._ids.append(token)
         text = self._decode(self._ids)
-        whole = text.rstrip(UNFINISHED)
-        self._held = self._held + 1 if len(whole) < len(text) else 0
-        if self._held >= _HELD:
-            whole, self._held = text, 0
-        fresh = whole[self._given :]
-        self._given = max(self._given, len(whole))
-        if not self._held and len(self._ids) >= _WINDOW:
+        whole = text.rstrip(REPLACEMENT_CHARACTER)
+        self._incomplete = self._incomplete + 1 if len(whole) < len(text) else 0
+        if self._incomplete >= _MAX_INCOMPLETE:
+            whole, self._incomplete = text, 0
+        fresh = whole[self._emitted :]
+        self._emitted = max(self._emitted, len(whole))
+        if not self._incomplete and len(self._ids) >= _WINDOW:
             self._shrink(text)
         return fresh
 
     def finish(self) -> str:
         """What was held back, once no more ids will come."""
-        text = self._decode(self._ids) if self._held else ""
-        fresh = text[self._given :]
-        self._given, self._held = max(self._given, len(text)), 0
+        text = self._decode(self._ids) if self._incomplete else ""
+        fresh = text[self._emitted :]
+        self._emitted, self._incomplete = max(self._emitted, len(text)), 0
         return fresh
 
     def _shrink(self, text: str) -> None:
         # A cut inside a character, whose bytes are four tokens at most, changes what
         # follows: a run of byte tokens that begins in the middle decodes to nothing but
         # U+FFFD.
-        for count in range(_KEPT, _KEPT + 4):
+        for count in range(_CONTEXT_IDS, _CONTEXT_IDS + 4):
             kept = self._ids[-count:]
             tail = self._decode(kept)
             if tail and text.endswith(tail):
                 break
         else:
-            if len(self._ids) < _LONGEST:
+            if len(self._ids) < _MAX_WINDOW:
                 return
-        self._ids, self._given = kept, len(tail)
+        self._ids, self._emitted = kept, len(tail)
 
 
-class Visible:
+class AnswerSplitter:
     """Splits what is streamed into reasoning and answer, giving out only what is new."""
 
-    def __init__(self, split: Split, finished: Split) -> None:
-        self._split, self._finished = split, finished
+    def __init__(self, split_partial: SplitFunction, split_complete: SplitFunction) -> None:
+        self._split_partial, self._split_complete = split_partial, split_complete
         self._raw = ""
         self._reasoning = 0
         self._text = 0
@@ -80,7 +80,7 @@ class Visible:
         if not piece and not last:
             return "", ""
         self._raw += piece
-        reasoning, text = (self._finished if last else self._split)(self._raw)
+        reasoning, text = (self._split_complete if last else self._split_partial)(self._raw)
         fresh = reasoning[self._reasoning :], text[self._text :]
         self._reasoning = max(self._reasoning, len(reasoning))
         self._text = max(self._text, len(text))

@@ -16,41 +16,41 @@ from torch import nn
 from tui.worker.kernels import build
 from tui.worker.quant import torch_linear
 
-_HALF = {torch.float32: 0, torch.bfloat16: 1}
+_DTYPE_CODES = {torch.float32: 0, torch.bfloat16: 1}
 """Dtypes that the kernels take, and how they are told of them."""
-WIDE = 16
+LANES = 16
 """The kernels take rows of so many values, or a multiple."""
 
 
-def takes(x: torch.Tensor, width: int) -> bool:
+def supports(x: torch.Tensor, width: int) -> bool:
     """Whether the kernels take such values, ``width`` of them in a row."""
-    return x.dtype in _HALF and x.device.type == "cpu" and width % WIDE == 0
+    return x.dtype in _DTYPE_CODES and x.device.type == "cpu" and width % LANES == 0
 
 
-def half(x: torch.Tensor) -> int:
+def dtype_code(x: torch.Tensor) -> int:
     """How the kernels are told of a dtype that they take."""
-    return _HALF[x.dtype]
+    return _DTYPE_CODES[x.dtype]
 
 
-def attach(model: Any, attention: Mapping[str, Any]) -> None:
+def attach(model: Any, attention_classes: Mapping[str, Any]) -> None:
     """Have a model's norms and gates computed here, where its classes are known and the
     kernels can be had, and its attention by the class that stands for its name."""
-    if build.missing():
+    if build.unavailable_reason():
         return
-    kinds = _KINDS | dict(attention)
+    kinds = _FUSED_CLASSES | dict(attention_classes)
     for module in model.modules():
         theirs: Any = type(module)
         kind = kinds.get(theirs.__name__)
         if kind is not None and kind.prepare(module):
-            module.__class__ = _ours(kind, theirs)
+            module.__class__ = _fused_class(kind, theirs)
 
 
 @functools.cache
-def _ours(kind: Any, theirs: Any) -> Any:
+def _fused_class(kind: Any, theirs: Any) -> Any:
     return type("Ours", (kind, theirs), {})
 
 
-class Norm(nn.Module):  # type: ignore[misc]
+class RMSNorm(nn.Module):  # type: ignore[misc]
     """Root mean square norm: ``weight * x / sqrt(mean(x^2) + eps)``, computed in float32."""
 
     @staticmethod
@@ -60,7 +60,7 @@ class Norm(nn.Module):  # type: ignore[misc]
         module._exact = module.weight.detach().float().contiguous()
         module._given = module._exact.numel(), module._exact.data_ptr(), module.variance_epsilon
         module._call = build.library().duibi_norm
-        return takes(module.weight, module._exact.numel())
+        return supports(module.weight, module._exact.numel())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Of the last dimension of ``x``, in its dtype."""
@@ -72,19 +72,19 @@ class Norm(nn.Module):  # type: ignore[misc]
         given = x.contiguous()
         y = torch.empty_like(given)
         rows = given.numel() // width
-        self._call(given.data_ptr(), rows, width, weight, eps, y.data_ptr(), _HALF[x.dtype])
+        self._call(given.data_ptr(), rows, width, weight, eps, y.data_ptr(), _DTYPE_CODES[x.dtype])
         return y
 
 
-class Gated(nn.Module):  # type: ignore[misc]
+class SwiGLU(nn.Module):  # type: ignore[misc]
     """Feed-forward part: ``down(silu(gate(x)) * up(x))``, where gate and up are one layer."""
 
     @staticmethod
     def prepare(module: Any) -> bool:
-        """As `Norm.prepare`."""
+        """As `RMSNorm.prepare`."""
         gate = getattr(module, "gate_proj", None)
         # In a list: it is not to be counted twice among the model's parts.
-        module._both = [gate.layer if isinstance(gate, torch_linear.Part) else None]
+        module._both = [gate.layer if isinstance(gate, torch_linear.LinearSlice) else None]
         if (joined := getattr(module, "gate_up_proj", None)) is not None:
             module._both = [joined]
         module._call = build.library().duibi_gate
@@ -94,10 +94,10 @@ class Gated(nn.Module):  # type: ignore[misc]
         """Of the last dimension of ``x``."""
         both = self._both[0](x)
         width = both.shape[-1] // 2
-        if takes(both, width):
+        if supports(both, width):
             y = both.new_empty((*both.shape[:-1], width))
             rows = y.numel() // width
-            self._call(both.data_ptr(), rows, width, y.data_ptr(), _HALF[both.dtype])
+            self._call(both.data_ptr(), rows, width, y.data_ptr(), _DTYPE_CODES[both.dtype])
         else:
             gate, up = both.chunk(2, -1)
             y = nn.functional.silu(gate) * up
@@ -105,6 +105,6 @@ class Gated(nn.Module):  # type: ignore[misc]
         return found
 
 
-_KINDS: dict[str, Any] = dict.fromkeys(
-    ("LlamaRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm", "GlmRMSNorm"), Norm
-) | dict.fromkeys(("LlamaMLP", "Qwen2MLP", "Qwen3MLP", "GlmMLP"), Gated)
+_FUSED_CLASSES: dict[str, Any] = dict.fromkeys(
+    ("LlamaRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm", "GlmRMSNorm"), RMSNorm
+) | dict.fromkeys(("LlamaMLP", "Qwen2MLP", "Qwen3MLP", "GlmMLP"), SwiGLU)

@@ -9,19 +9,24 @@ from typing import Any
 import torch
 
 from tui.events import Answered, Body, Delta, Failed
-from tui.worker.decode.attention import new_cache
-from tui.worker.decode.sampler import BadLogits, Chooser, Sampling, resolve
+from tui.worker.decode.attention import new_kv_cache
+from tui.worker.decode.sampler import (
+    NonFiniteLogitsError,
+    Sampler,
+    SamplingParams,
+    resolve_sampling,
+)
 from tui.worker.load.families.base import Checkpoint, CheckpointError
 from tui.worker.process.control import Control
-from tui.worker.process.measure import Peak
+from tui.worker.process.measure import PeakMemory
 
-Timed = tuple[int, Body]
-_UNBOUNDED = 4096
+TimedBody = tuple[int, Body]
+_DEFAULT_MAX_NEW_TOKENS = 4096
 """New tokens at most where neither the request nor the checkpoint sets a bound."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class LoadedModel:
     """A model in memory with what belongs to it."""
 
     checkpoint: Checkpoint
@@ -32,7 +37,7 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class DecodeRequest:
     """One request of the parent."""
 
     answer: int
@@ -43,27 +48,27 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AnswerPlan:
     """A request against a checkpoint: the prompt's ids, turns left out of it, new tokens at
     most, and how they are chosen."""
 
     ids: list[int]
-    dropped: int
-    limit: int
-    sampling: Sampling
+    dropped_turns: int
+    max_new_tokens: int
+    sampling: SamplingParams
 
     @property
-    def length(self) -> int:
+    def max_length(self) -> int:
         """Tokens of prompt and answer at most."""
-        return len(self.ids) + self.limit
+        return len(self.ids) + self.max_new_tokens
 
 
-def failed(error: Exception, answer: int = -1) -> Failed:
+def failure_event(error: Exception, answer: int = -1) -> Failed:
     """One line and a next step for anything that went wrong while loading or computing."""
     match error:
         case CheckpointError():
             return Failed(error.cause, error.message, error.next_step, answer)
-        case BadLogits():
+        case NonFiniteLogitsError():
             return Failed(
                 "nan",
                 "the model computed NaN or infinity instead of a token",
@@ -84,45 +89,51 @@ def failed(error: Exception, answer: int = -1) -> Failed:
     return Failed("crashed", f"{name}: {text}", "the log has the details", answer)
 
 
-def plan(ready: Ready, job: Job) -> Plan:
+def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
     """Fit a request into the context.
 
     Raises:
         CheckpointError: it does not fit, or is no conversation.
     """
-    checkpoint = ready.checkpoint
+    checkpoint = loaded.checkpoint
     # The codec fits the conversation into the checkpoint's own context: what is above
     # the bound counts as taken.
-    reserved = max(0, checkpoint.context - ready.context) if ready.context else 0
-    prompt = checkpoint.codec.chat(job.turns, max(0, job.max_new_tokens) + reserved)
-    room = ready.context - len(prompt.ids) if ready.context else _UNBOUNDED
-    limit = min(job.max_new_tokens, room) if job.max_new_tokens > 0 else room
+    reserved = max(0, checkpoint.context - loaded.context) if loaded.context else 0
+    prompt = checkpoint.tokenizer.encode_chat(
+        request.turns, max(0, request.max_new_tokens) + reserved
+    )
+    room = loaded.context - len(prompt.ids) if loaded.context else _DEFAULT_MAX_NEW_TOKENS
+    limit = min(request.max_new_tokens, room) if request.max_new_tokens > 0 else room
     if not prompt.ids or limit < 1:
         raise CheckpointError(
             "too_long",
             f"the prompt of {len(prompt.ids)} tokens leaves no room in a context of "
-            f"{ready.context}",
+            f"{loaded.context}",
             "ask a shorter question",
         )
-    sampling = resolve(checkpoint.sampling, job.sampling)
-    return Plan(prompt.ids, prompt.dropped_turns, limit, sampling)
+    sampling = resolve_sampling(checkpoint.sampling_defaults, request.sampling)
+    return AnswerPlan(prompt.ids, prompt.dropped_turns, limit, sampling)
 
 
-def tokens(
-    ready: Ready, prompt: Sequence[int], sampling: Sampling, limit: int, control: Control
+def generate_ids(
+    loaded: LoadedModel,
+    prompt: Sequence[int],
+    sampling: SamplingParams,
+    max_new_tokens: int,
+    control: Control,
 ) -> Iterator[int]:
-    """Generated ids, at most ``limit``, the stop id among them; it does not stop at one.
+    """Generated ids, at most ``max_new_tokens``, the stop id among them; it does not stop at one.
 
     Raises:
         Stop: the answer was cancelled, also in the middle of a forward pass.
-        BadLogits: see `Chooser`.
+        BadLogits: see `Sampler`.
     """
-    model, device = ready.model, ready.device
-    choose = Chooser(sampling, prompt, limit, device)
-    cache = new_cache(model)
+    model, device = loaded.model, loaded.device
+    choose = Sampler(sampling, prompt, max_new_tokens, device)
+    cache = new_kv_cache(model)
     given = torch.tensor([list(prompt)], dtype=torch.long, device=device)
     step = torch.empty((1, 1), dtype=torch.long, device=device)
-    for number in range(limit):
+    for number in range(max_new_tokens):
         if control.threads:
             apply_threads(control)
         out = model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
@@ -142,7 +153,7 @@ def apply_threads(control: Control) -> int:
     return int(torch.get_num_threads())
 
 
-def deltas(answer: int, now: int, reasoning: str, text: str) -> Iterator[Timed]:
+def delta_events(answer: int, now: int, reasoning: str, text: str) -> Iterator[TimedBody]:
     """One event for an id, two where it ends the reasoning and begins the answer."""
     if reasoning:
         yield now, Delta(answer, 1, reasoning, reasoning=True)
@@ -150,17 +161,17 @@ def deltas(answer: int, now: int, reasoning: str, text: str) -> Iterator[Timed]:
         yield now, Delta(answer, 0 if reasoning else 1, text)
 
 
-def figures(
+def answered_event(
     answer: int,
     finish: str,
     *,
-    prompt: int,
-    count: int,
-    ttft: float,
-    e2e: float,
+    prompt_tokens: int,
+    output_tokens: int,
+    ttft_ms: float,
+    e2e_ms: float,
     characters: int,
-    peak: Peak,
-    faults: int,
+    peak: PeakMemory,
+    major_faults: int,
     reused: int = 0,
     batch: int = 1,
     guessed: int = 0,
@@ -170,21 +181,21 @@ def figures(
     """The formulas are those of `Answered`. The stop id took a step like any other, so
     it counts as a generated token, as in `generate`. Prompt tokens whose keys and values
     were ``reused`` were not computed: the prefill's speed leaves them out."""
-    tpot = (e2e - ttft) / (count - 1) if count > 1 else None
+    tpot = (e2e_ms - ttft_ms) / (output_tokens - 1) if output_tokens > 1 else None
     return Answered(
         answer,
         finish,
-        prompt_tokens=prompt,
-        output_tokens=count,
-        ttft_ms=round(ttft, 3),
+        prompt_tokens=prompt_tokens,
+        output_tokens=output_tokens,
+        ttft_ms=round(ttft_ms, 3),
         tpot_ms=None if tpot is None else round(tpot, 3),
-        e2e_ms=round(e2e, 3),
-        prefill_tok_s=round((prompt - reused) / ttft * 1000, 2) if ttft > 0 else None,
+        e2e_ms=round(e2e_ms, 3),
+        prefill_tok_s=round((prompt_tokens - reused) / ttft_ms * 1000, 2) if ttft_ms > 0 else None,
         decode_tok_s=round(1000 / tpot, 2) if tpot else None,
-        chars_s=round(characters / e2e * 1000, 2) if e2e > 0 else None,
+        chars_s=round(characters / e2e_ms * 1000, 2) if e2e_ms > 0 else None,
         peak_private=peak.private,
         peak_mapped=peak.mapped,
-        majflt=faults,
+        majflt=major_faults,
         threads=torch.get_num_threads(),
         batch=batch,
         guessed=guessed,

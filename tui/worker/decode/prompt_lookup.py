@@ -11,31 +11,31 @@ from typing import Any
 import torch
 from torch import nn
 
-from tui.worker.decode.attention import NAME
-from tui.worker.decode.fused_layers import WIDE
+from tui.worker.decode.attention import ATTENTION_NAME
+from tui.worker.decode.fused_layers import LANES
 from tui.worker.kernels import build
 from tui.worker.quant import torch_linear
 
-LONGEST = 8
+MAX_GUESSED = 8
 """Tokens guessed at most: a pass over so many rows still costs about what one row costs."""
-_PATTERN = 3
+_NGRAM = 3
 """Tokens in a row that must have occurred before."""
 _FIRST, _REST = 4, 4
 _LONGEST_REST = 128
-_TORCHS = (
+_ROW_DEPENDENT_LAYERS = (
     nn.Linear,
-    torch_linear.Bf16,
-    torch_linear.Int8,
-    torch_linear.Int8Widened,
-    torch_linear.Int4,
+    torch_linear.TorchBf16Linear,
+    torch_linear.TorchInt8Linear,
+    torch_linear.WidenedInt8Linear,
+    torch_linear.TorchInt4Linear,
 )
 """Linear layers that round several rows otherwise than one."""
 
-NO_GUESSES = "--lookup guesses nothing: here several tokens at once are rounded unlike one"
+LOOKUP_OFF_REMARK = "--lookup guesses nothing: here several tokens at once are rounded unlike one"
 """What a person is told where words are not kept."""
 
 
-def keeps_words(model: Any) -> bool:
+def rounds_rows_alike(model: Any) -> bool:
     """Whether a pass over several tokens chooses the words that passes over one token choose.
 
     In float32 it does: its rounding is far below what lies between two words. In less it does
@@ -44,54 +44,54 @@ def keeps_words(model: Any) -> bool:
     """
     if model.config.dtype == torch.float32:
         return True
-    if build.missing() or model.device.type != "cpu":
+    if build.unavailable_reason() or model.device.type != "cpu":
         return False
-    if model.config._attn_implementation != NAME:
+    if model.config._attn_implementation != ATTENTION_NAME:
         return False
     modules = list(model.modules())
-    layers = (m.layer if isinstance(m, torch_linear.Part) else m for m in modules)
-    return not any(isinstance(layer, _TORCHS) for layer in layers) and all(
-        getattr(module, "head_dim", WIDE) % WIDE == 0 for module in modules
+    layers = (m.layer if isinstance(m, torch_linear.LinearSlice) else m for m in modules)
+    return not any(isinstance(layer, _ROW_DEPENDENT_LAYERS) for layer in layers) and all(
+        getattr(module, "head_dim", LANES) % LANES == 0 for module in modules
     )
 
 
-class Lookup:
+class PromptLookup:
     """Guesses for one answer. Guesses grow where they are right; where they are not, it
     rests, each time longer: a wrong guess makes a pass slower for nothing."""
 
     def __init__(self, prompt: Sequence[int]) -> None:
         self._ids: list[int] = []
-        self._after: dict[tuple[int, ...], int] = {}
-        self._length, self._pause, self._resting = _FIRST, _REST, 0
-        self.guessed = self.right = 0
+        self._positions_after: dict[tuple[int, ...], int] = {}
+        self._length, self._pause, self._paused_for = _FIRST, _REST, 0
+        self.guessed = self.accepted = 0
         for token in prompt:
             self.push(token)
 
     def push(self, token: int) -> None:
         """One more token is certain."""
-        pattern = tuple(self._ids[-_PATTERN:])
-        if len(pattern) == _PATTERN:
-            self._after[pattern] = len(self._ids)
+        pattern = tuple(self._ids[-_NGRAM:])
+        if len(pattern) == _NGRAM:
+            self._positions_after[pattern] = len(self._ids)
         self._ids.append(token)
-        self._resting = max(0, self._resting - 1)
+        self._paused_for = max(0, self._paused_for - 1)
 
-    def guess(self, most: int) -> list[int]:
-        """What may come next, at most ``most`` tokens; often nothing."""
-        found = None if self._resting else self._after.get(tuple(self._ids[-_PATTERN:]))
-        if found is None or most < 1:
+    def guess(self, max_tokens: int) -> list[int]:
+        """What may come next, at most ``max_tokens`` tokens; often nothing."""
+        found = None if self._paused_for else self._positions_after.get(tuple(self._ids[-_NGRAM:]))
+        if found is None or max_tokens < 1:
             return []
-        return self._ids[found : found + min(self._length, most)]
+        return self._ids[found : found + min(self._length, max_tokens)]
 
-    def learn(self, guessed: int, right: int) -> None:
+    def record_result(self, guessed: int, accepted: int) -> None:
         """How many of the guessed tokens were right, in a pass that guessed any."""
         self.guessed += guessed
-        self.right += right
-        if right == guessed:
-            self._length = min(LONGEST, self._length * 2)
-        elif right * 2 < guessed:
+        self.accepted += accepted
+        if accepted == guessed:
+            self._length = min(MAX_GUESSED, self._length * 2)
+        elif accepted * 2 < guessed:
             self._length = _FIRST
-        if right:
+        if accepted:
             self._pause = _REST
         else:
-            self._resting = self._pause
+            self._paused_for = self._pause
             self._pause = min(_LONGEST_REST, self._pause * 2)

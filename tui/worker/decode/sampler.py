@@ -15,12 +15,12 @@ from transformers.generation.logits_process import (
 )
 
 
-class BadLogits(Exception):
+class NonFiniteLogitsError(Exception):
     """The model computed NaN or infinity."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingParams:
     """How tokens are chosen, every default filled in.
 
     ``top_k`` 0 and ``top_p`` 1.0 switch that filter off; ``seed`` None takes a new one
@@ -49,7 +49,7 @@ class Sampling:
         return shown
 
 
-def resolve(model: dict[str, Any], asked: dict[str, Any]) -> Sampling:
+def resolve_sampling(defaults: dict[str, Any], requested: dict[str, Any]) -> SamplingParams:
     """What was asked, then the model's own defaults, then those of `generate`
     (transformers' GenerationConfig: top_k 50, everything else neutral, greedy unless
     ``do_sample``). A temperature of 0 means greedy; one above 0 that is asked for without
@@ -58,13 +58,13 @@ def resolve(model: dict[str, Any], asked: dict[str, Any]) -> Sampling:
     Raises:
         ValueError: a value no sampler can work with.
     """
-    given = {name: value for name, value in asked.items() if value is not None}
-    values = {name: value for name, value in model.items() if value is not None} | given
+    given = {name: value for name, value in requested.items() if value is not None}
+    values = {name: value for name, value in defaults.items() if value is not None} | given
     greedy = given.get("greedy")
     if greedy is None:
-        greedy = not (given.get("temperature") or model.get("do_sample", False))
+        greedy = not (given.get("temperature") or defaults.get("do_sample", False))
     temperature = float(values.get("temperature", 1.0))
-    made = Sampling(
+    made = SamplingParams(
         greedy=bool(greedy) or temperature == 0,
         temperature=temperature,
         top_p=float(values.get("top_p", 1.0)),
@@ -82,10 +82,12 @@ def resolve(model: dict[str, Any], asked: dict[str, Any]) -> Sampling:
     return made
 
 
-class Chooser:
+class Sampler:
     """Picks ids one by one; remembers them where the repetition penalty needs them."""
 
-    def __init__(self, sampling: Sampling, prompt: Sequence[int], limit: int, device: Any) -> None:
+    def __init__(
+        self, sampling: SamplingParams, prompt: Sequence[int], limit: int, device: Any
+    ) -> None:
         self._greedy = sampling.greedy
         # The order in which GenerationMixin._get_logits_processor puts them.
         found: list[Any] = []
@@ -120,7 +122,7 @@ class Chooser:
         best = int(scores.argmax(-1))
         # argmax takes a NaN for the highest.
         if not math.isfinite(float(scores[0, best])):
-            raise BadLogits
+            raise NonFiniteLogitsError
         if self._processors:
             scores = self._processors(self._ids[:, : self._length], scores)
             if self._greedy:

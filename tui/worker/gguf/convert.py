@@ -5,7 +5,7 @@ quantised values become fp32, in which every format's arithmetic is done (a scal
 integer plus a minimum has more bits than bf16 keeps), so that ``@fp32`` and ``@bf16`` of
 one file differ only by the type computed in. Where that would take more than
 `EXACT_BYTES` on disk, quantised values are stored as bf16: half the size, and a rounding of
-2^-9 beside the far coarser one of the file itself; `remarks` says so.
+2^-9 beside the far coarser one of the file itself; `conversion_remarks` says so.
 """
 
 import errno
@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 from tui.checkpoints import build_cache as cache_folder
-from tui.checkpoints.gguf_cache import converted_name
-from tui.worker.gguf.header import Header, read_header
-from tui.worker.gguf.weights import FLOATS, convert
+from tui.checkpoints.gguf_cache import conversion_name
+from tui.worker.gguf.header import GgufHeader, read_header
+from tui.worker.gguf.weights import FLOATS, write_weights
 from tui.worker.load.families.base import CheckpointError
 
 EXACT_BYTES = 8 << 30
@@ -31,7 +31,7 @@ _MOST_LAYERS = 1024
 Progress = Callable[[int, int], None]
 
 
-def converted(gguf_path: Path, cache: Path, progress: Progress) -> Path:
+def convert_gguf(gguf_path: Path, cache: Path, progress: Progress) -> Path:
     """The checkpoint folder (config.json, generation_config.json, model.safetensors,
     tokenizer files) made of a GGUF file, in ``cache``; ``progress(done, total)`` counts
     bytes written.
@@ -40,12 +40,12 @@ def converted(gguf_path: Path, cache: Path, progress: Progress) -> Path:
         CheckpointError: ``not_found``, ``damaged``, ``unsupported`` or ``no_space``.
     """
     try:
-        key = converted_name(gguf_path)
+        key = conversion_name(gguf_path)
     except OSError as error:
         raise CheckpointError("not_found", f"cannot read {gguf_path}: {error.strerror}") from None
     try:
         return cache_folder.ensure(
-            cache / key, lambda folder: _convert(gguf_path, folder, progress)
+            cache / key, lambda folder: _write_checkpoint(gguf_path, folder, progress)
         )
     except (CheckpointError, MemoryError):
         raise
@@ -62,7 +62,7 @@ def converted(gguf_path: Path, cache: Path, progress: Progress) -> Path:
         ) from error
 
 
-def remarks(folder: Path) -> list[str]:
+def conversion_remarks(folder: Path) -> list[str]:
     """What a person should know of a converted checkpoint, one line each."""
     said = cache_folder.manifest(folder).get("remarks", [])
     return [str(line) for line in said] if isinstance(said, list) else []
@@ -76,7 +76,7 @@ def _no_space(path: Path, folder: Path) -> CheckpointError:
     )
 
 
-def _convert(path: Path, folder: Path, progress: Progress) -> dict[str, Any]:
+def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> dict[str, Any]:
     header = read_header(path)
     layers = header.metadata.get(f"{header.architecture}.block_count", 1)
     if not isinstance(layers, int) or not 0 < layers <= _MOST_LAYERS:
@@ -86,10 +86,10 @@ def _convert(path: Path, folder: Path, progress: Progress) -> dict[str, Any]:
     quantised = torch.float32 if exact else torch.bfloat16
     if shutil.disk_usage(folder).free < elements * quantised.itemsize + _SPARE:
         raise _no_space(path, folder.parent)
-    config = convert(path, header, folder / "model.safetensors", quantised, progress)
+    config = write_weights(path, header, folder / "model.safetensors", quantised, progress)
     config.save_pretrained(folder)
-    _tokenizer(path, header, folder)
-    _generation(header, folder)
+    _write_tokenizer(path, header, folder)
+    _write_generation_config(header, folder)
     found = []
     if not exact and any(tensor.type not in FLOATS for tensor in header.tensors):
         found.append("weights of the GGUF file rounded to bf16: in fp32 they take too much disk")
@@ -98,7 +98,7 @@ def _convert(path: Path, folder: Path, progress: Progress) -> dict[str, Any]:
     return {"source": path.name, "remarks": found}
 
 
-def _tokenizer(path: Path, header: Header, folder: Path) -> None:
+def _write_tokenizer(path: Path, header: GgufHeader, folder: Path) -> None:
     from tokenizers import pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -117,7 +117,7 @@ def _tokenizer(path: Path, header: Header, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _generation(header: Header, folder: Path) -> None:
+def _write_generation_config(header: GgufHeader, folder: Path) -> None:
     def number(name: str) -> int | None:
         found = header.metadata.get(f"tokenizer.ggml.{name}_token_id")
         return found if isinstance(found, int) else None

@@ -33,7 +33,7 @@ _MOST_KEYS, _MOST_TENSORS, _MOST_ITEMS, _LONGEST_STRING = 65_536, 1_000_000, 16_
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class GgufTensor:
     """Where a tensor lies. ``shape`` in the order of torch (slowest first), bytes."""
 
     name: str
@@ -49,12 +49,12 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class GgufHeader:
     """``metadata`` holds numbers, strings and arrays of numbers; of an array of strings
     only how many there are."""
 
     metadata: dict[str, Any]
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[GgufTensor, ...]
 
     @property
     def architecture(self) -> str:
@@ -62,7 +62,7 @@ class Header:
         return str(self.metadata.get("general.architecture", ""))
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> GgufHeader:
     """The header of the file; every tensor it tells of lies within the file.
 
     Raises:
@@ -93,7 +93,7 @@ class _Reader:
         self._blob = blob
         self._at = 0
 
-    def header(self) -> Header:
+    def header(self) -> GgufHeader:
         if bytes(self._blob[:4]) != b"GGUF":
             raise ValueError("it does not begin with GGUF")
         self._at = 4
@@ -117,7 +117,7 @@ class _Reader:
         if not 0 < alignment <= 1 << 20:
             raise ValueError(f"alignment {alignment}")
         base = -(-self._at // alignment) * alignment
-        return Header(metadata, tuple(self._placed(tensor, base) for tensor in found))
+        return GgufHeader(metadata, tuple(self._placed(tensor, base) for tensor in found))
 
     def _unpack(self, form: str) -> tuple[Any, ...]:
         values = struct.unpack_from(form, self._blob, self._at)
@@ -163,7 +163,7 @@ class _Reader:
         kind, offset = self._unpack("<IQ")
         return name, shape, kind, offset
 
-    def _placed(self, tensor: tuple[str, tuple[int, ...], int, int], base: int) -> Tensor:
+    def _placed(self, tensor: tuple[str, tuple[int, ...], int, int], base: int) -> GgufTensor:
         name, shape, number, offset = tensor
         try:
             kind = GGMLQuantizationType(number)
@@ -174,7 +174,7 @@ class _Reader:
         block, block_bytes = GGML_QUANT_SIZES[kind]
         if not shape or 0 in shape or shape[-1] % block:
             raise ValueError(f"{name} has the shape {shape}")
-        made = Tensor(name, shape, kind, base + offset, prod(shape) // block * block_bytes)
+        made = GgufTensor(name, shape, kind, base + offset, prod(shape) // block * block_bytes)
         if made.start + made.size > len(self._blob):
             raise ValueError(f"it ends before {name} does")
         return made

@@ -21,16 +21,16 @@ from gguf import GGMLQuantizationType as Type
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers import modeling_gguf_pytorch_utils as stock
 
-from tui.worker.gguf.header import Header, Tensor
+from tui.worker.gguf.header import GgufHeader, GgufTensor
 from tui.worker.load.families.base import CheckpointError
 
 Progress = Callable[[int, int], None]
 
 FLOATS = {Type.F32: torch.float32, Type.F16: torch.float16, Type.BF16: torch.bfloat16}
 """The formats that hold plain numbers; all others are quantised."""
-_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
-_ROW = 1 << 18
-_ONE_BY_ONE = (
+_DTYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+_VALUES_PER_ROW = 1 << 18
+_ONE_TO_ONE_PROCESSORS = (
     stock.TensorProcessor,
     stock.LlamaTensorProcessor,
     stock.Gemma2TensorProcessor,
@@ -40,7 +40,7 @@ _ONE_BY_ONE = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
+class _WeightsMapSource:
     """What the map of names is made from. Given the model itself, transformers makes the
     map again for each of its modules, which takes seconds and adds nothing here."""
 
@@ -55,7 +55,7 @@ class _Names:
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class _TargetModel:
     """The model to be: without memory, but with all names and shapes."""
 
     fields: dict[str, Any]
@@ -70,20 +70,20 @@ class _Target:
         return set(keys) if self.config.tie_word_embeddings else set()
 
 
-def convert(
-    path: Path, header: Header, target: Path, quantised: torch.dtype, progress: Progress
+def write_weights(
+    path: Path, header: GgufHeader, target: Path, quantised_dtype: torch.dtype, progress: Progress
 ) -> Any:
-    """Write the weights to ``target``, quantised ones as ``quantised``, all others in the
+    """Write the weights to ``target``, quantised ones as ``quantised_dtype``, all others in the
     type they have; return the config of transformers.
 
     Raises:
         CheckpointError: ``unsupported``, or ``damaged`` where shapes contradict the config.
     """
-    made = _target(path, header)
-    if type(made.processor) in _ONE_BY_ONE:
-        order, shapes, types, tensors = _one_by_one(path, header, made, quantised)
+    made = _build_target(path, header)
+    if type(made.processor) in _ONE_TO_ONE_PROCESSORS:
+        order, shapes, types, tensors = _one_by_one(path, header, made, quantised_dtype)
     else:
-        order, shapes, types, tensors = _all_at_once(path, made, quantised)
+        order, shapes, types, tensors = _all_at_once(path, made, quantised_dtype)
     wanted = {name: tuple(value.shape) for name, value in made.model.state_dict().items()}
     if missing := sorted(set(wanted) - set(order) - made.tied):
         raise CheckpointError(
@@ -97,23 +97,23 @@ def convert(
             raise CheckpointError("damaged", f"{path.name}: {said}", "download the file again")
     _write(target, order, shapes, types, tensors, progress)
     made.config.architectures = [type(made.model).__name__]
-    made.config.dtype = quantised
+    made.config.dtype = quantised_dtype
     return made.config
 
 
-_Stored = tuple[
+_TensorStream = tuple[
     list[str], dict[str, tuple[int, ...]], dict[str, torch.dtype], Iterator[torch.Tensor]
 ]
 
 
-def _target(path: Path, header: Header) -> _Target:
+def _build_target(path: Path, header: GgufHeader) -> _TargetModel:
     try:
         fields = _config_fields(header)
         config = AutoConfig.for_model(**fields)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
         make = stock.TENSOR_PROCESSORS.get(header.architecture, stock.TensorProcessor)
-        return _Target(fields, config, model, make(config=fields))
+        return _TargetModel(fields, config, model, make(config=fields))
     except Exception as error:
         line = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
         raise CheckpointError(
@@ -123,23 +123,25 @@ def _target(path: Path, header: Header) -> _Target:
         ) from error
 
 
-def _one_by_one(path: Path, header: Header, made: _Target, quantised: torch.dtype) -> _Stored:
+def _one_by_one(
+    path: Path, header: GgufHeader, made: _TargetModel, quantised: torch.dtype
+) -> _TensorStream:
     state = made.model.state_dict()
-    names = stock.get_gguf_hf_weights_map(_Names(made.config, state), made.processor)
+    names = stock.get_gguf_hf_weights_map(_WeightsMapSource(made.config, state), made.processor)
     chosen = [tensor for tensor in header.tensors if tensor.name in names]
     types = {names[t.name]: FLOATS.get(t.type, quantised) for t in chosen}
     blob = np.memmap(path, mode="r", dtype=np.uint8)
 
-    def values(tensor: Tensor) -> torch.Tensor:
+    def values(tensor: GgufTensor) -> torch.Tensor:
         raw = _dequantised(blob, tensor)
         plain = made.processor.process(weights=raw, name=tensor.name).weights
         return torch.from_numpy(np.ascontiguousarray(plain)).to(types[names[tensor.name]])
 
     order = [names[tensor.name] for tensor in chosen]
-    return order, {names[t.name]: t.shape for t in chosen}, types, _ahead(values, chosen)
+    return order, {names[t.name]: t.shape for t in chosen}, types, _prefetch(values, chosen)
 
 
-def _all_at_once(path: Path, made: _Target, quantised: torch.dtype) -> _Stored:
+def _all_at_once(path: Path, made: _TargetModel, quantised: torch.dtype) -> _TensorStream:
     """The slow way, for architectures whose tensors are merged or split."""
     found = stock.load_gguf_checkpoint(
         str(path), return_tensors=True, model_to_load=made.model, torch_dtype=quantised
@@ -149,7 +151,7 @@ def _all_at_once(path: Path, made: _Target, quantised: torch.dtype) -> _Stored:
     return list(found), shapes, types, iter(found.values())
 
 
-def _config_fields(header: Header) -> dict[str, Any]:
+def _config_fields(header: GgufHeader) -> dict[str, Any]:
     """What transformers makes of the metadata.
 
     Its reader takes seconds for the vocabulary, which no config needs: it gets a file with
@@ -189,7 +191,7 @@ def _config_fields(header: Header) -> dict[str, Any]:
     return fields
 
 
-def _dequantised(blob: Any, tensor: Tensor) -> Any:
+def _dequantised(blob: Any, tensor: GgufTensor) -> Any:
     """The tensor's values as a numpy array of fp32."""
     raw = blob[tensor.start : tensor.start + tensor.size]
     if tensor.type == Type.F32:
@@ -198,7 +200,7 @@ def _dequantised(blob: Any, tensor: Tensor) -> Any:
     # long ones keep its loop short.
     block, block_bytes = gguf.GGML_QUANT_SIZES[tensor.type]
     blocks = tensor.elements // block
-    width = max(1, _ROW // block)
+    width = max(1, _VALUES_PER_ROW // block)
     whole = blocks // width * width
     flat = np.empty(tensor.elements, dtype=np.float32)
     for start, end, columns in ((0, whole, width), (whole, blocks, blocks - whole)):
@@ -208,8 +210,8 @@ def _dequantised(blob: Any, tensor: Tensor) -> Any:
     return flat.reshape(tensor.shape)
 
 
-def _ahead(
-    work: Callable[[Tensor], torch.Tensor], tensors: Iterable[Tensor]
+def _prefetch(
+    work: Callable[[GgufTensor], torch.Tensor], tensors: Iterable[GgufTensor]
 ) -> Iterator[torch.Tensor]:
     """Results in order, one being made on each thread, and no more of them in memory."""
     threads = max(1, torch.get_num_threads())
@@ -239,7 +241,7 @@ def _write(
     for name in order:
         size = int(np.prod(shapes[name], dtype=np.int64)) * types[name].itemsize
         entries[name] = {
-            "dtype": _NAMES[types[name]],
+            "dtype": _DTYPE_NAMES[types[name]],
             "shape": list(shapes[name]),
             "data_offsets": [end, end + size],
         }

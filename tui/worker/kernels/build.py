@@ -28,7 +28,7 @@ from tui.host.paths import cache_dir
 _SOURCES = Path(__file__).parent
 
 
-class _Variant(NamedTuple):
+class _KernelVariant(NamedTuple):
     """The kernels as one instruction set has them: what a CPU must have, by the names of
     /proc/cpuinfo, what torch may use, and how the compiler is told."""
 
@@ -39,19 +39,19 @@ class _Variant(NamedTuple):
 
 
 _VARIANTS = (
-    _Variant(
+    _KernelVariant(
         "AVX-512 VNNI",
         frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_vnni", "fma"}),
         "AVX512",
         ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni", "-mfma"),
     ),
-    _Variant(
+    _KernelVariant(
         "AVX-VNNI",
         frozenset({"avx2", "fma", "avx_vnni"}),
         "AVX2",
         ("-mavx2", "-mfma", "-mavxvnni"),
     ),
-    _Variant("AVX2", frozenset({"avx2", "fma"}), "AVX2", ("-mavx2", "-mfma")),
+    _KernelVariant("AVX2", frozenset({"avx2", "fma"}), "AVX2", ("-mavx2", "-mfma")),
 )
 """The best first."""
 _CAPABILITIES = ("DEFAULT", "AVX2", "AVX512")
@@ -78,18 +78,18 @@ _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
 }
 
 
-class Unavailable(Exception):
+class KernelsUnavailableError(Exception):
     """The kernels cannot be had here; the message is a clause for a person."""
 
 
-def missing() -> str:
+def unavailable_reason() -> str:
     """Why the kernels cannot be had here; empty if they can."""
-    return _loaded()[1]
+    return _try_load()[1]
 
 
-def variant() -> str:
+def variant_name() -> str:
     """The instruction set that the kernels use here; empty where they cannot be had."""
-    found = _loaded()[0]
+    found = _try_load()[0]
     return "" if found is None else str(found.variant)
 
 
@@ -97,61 +97,61 @@ def library() -> Any:
     """The compiled kernels.
 
     Raises:
-        Unavailable: see `missing`.
+        Unavailable: see `unavailable_reason`.
     """
-    found, reason = _loaded()
+    found, reason = _try_load()
     if found is None:
-        raise Unavailable(reason)
+        raise KernelsUnavailableError(reason)
     return found
 
 
 def stop_flag() -> Any:
     """The number that, while it is not 0, has products left unfinished, their values whatever
     lay there: for a pass that is given up (`ctypes.c_int`). None where no kernel is in use."""
-    found = _loaded()[0] if _loaded.cache_info().currsize else None
+    found = _try_load()[0] if _try_load.cache_info().currsize else None
     return None if found is None else ctypes.c_int.in_dll(found, "duibi_stop")
 
 
 @functools.cache
-def _loaded() -> tuple[Any, str]:
+def _try_load() -> tuple[Any, str]:
     try:
-        return _load(), ""
-    except Unavailable as error:
+        return _load_library(), ""
+    except KernelsUnavailableError as error:
         return None, str(error)
     except OSError as error:
         return None, f"the kernels cannot be loaded ({error})"
 
 
-def _load() -> Any:
-    *better, last = _fitting()
+def _load_library() -> Any:
+    *better, last = _usable_variants()
     for one in better:
         # A compiler may be older than the best instructions are.
-        with contextlib.suppress(Unavailable):
-            return _loaded_as(one)
-    return _loaded_as(last)
+        with contextlib.suppress(KernelsUnavailableError):
+            return _load_variant(one)
+    return _load_variant(last)
 
 
-def _fitting() -> list[_Variant]:
+def _usable_variants() -> list[_KernelVariant]:
     """The variants that this CPU computes, as far as torch is let go (ATEN_CPU_CAPABILITY)."""
     has, used = cpu.flags(), torch.backends.cpu.get_cpu_capability()
     able = [one for one in _VARIANTS if one.needs <= has]
     if not able:
-        raise Unavailable("this CPU has no AVX2 with FMA")
+        raise KernelsUnavailableError("this CPU has no AVX2 with FMA")
     reach = _CAPABILITIES.index(used) if used in _CAPABILITIES else 0
     able = [one for one in able if _CAPABILITIES.index(one.capability) <= reach]
     if not able:
-        raise Unavailable(f"torch keeps to {used} here (ATEN_CPU_CAPABILITY)")
+        raise KernelsUnavailableError(f"torch keeps to {used} here (ATEN_CPU_CAPABILITY)")
     return able
 
 
-def _loaded_as(variant: _Variant) -> Any:
+def _load_variant(variant: _KernelVariant) -> Any:
     try:
-        made = _compiled(cache_dir() / "kernels", variant)
-    except (OSError, UserError, Unavailable):
+        made = _cached_library(cache_dir() / "kernels", variant)
+    except (OSError, UserError, KernelsUnavailableError):
         # A cache that cannot be written, or is full, which the compiler only reports as
         # its own failure: for this process only.
         with tempfile.TemporaryDirectory() as folder:
-            made = _compiled(Path(folder), variant)
+            made = _cached_library(Path(folder), variant)
     made.variant = variant.name
     for name, (arguments, result) in _SIGNATURES.items():
         function = getattr(made, name)
@@ -159,49 +159,60 @@ def _loaded_as(variant: _Variant) -> Any:
     return made
 
 
-def _compiled(folder: Path, variant: _Variant) -> Any:
-    place = folder / _name(variant)
+def _cached_library(folder: Path, variant: _KernelVariant) -> Any:
+    place = folder / _library_file_name(variant)
     if not place.exists():
         compiler = next((path for name in _COMPILERS if (path := shutil.which(name))), None)
         if compiler is None:
-            raise Unavailable("there is no C compiler (apt install gcc)")
+            raise KernelsUnavailableError("there is no C compiler (apt install gcc)")
         _compile(compiler, place, variant)
     return ctypes.CDLL(str(place))
 
 
-def _openmp() -> str:
+def _openmp_library() -> str:
     """The OpenMP library that torch has loaded: with a second one, two teams of threads
     would wait for work on the same cores, each spinning while the other computes."""
     for line in Path("/proc/self/maps").read_text().splitlines():
         path = line.partition("/")[2]
         if "libgomp" in path:
             return "/" + path
-    raise Unavailable("torch was built without GNU OpenMP")
+    raise KernelsUnavailableError("torch was built without GNU OpenMP")
 
 
-def _name(variant: _Variant) -> str:
+def _library_file_name(variant: _KernelVariant) -> str:
     """Says all that the library is made of."""
-    digest = hashlib.sha256(" ".join([*_FLAGS, *variant.flags, _openmp()]).encode())
+    digest = hashlib.sha256(" ".join([*_FLAGS, *variant.flags, _openmp_library()]).encode())
     for source in sorted(_SOURCES.glob("*.[ch]")):
         digest.update(source.read_bytes())
     return f"{digest.hexdigest()[:24]}.so"
 
 
-def _compile(compiler: str, place: Path, variant: _Variant) -> None:
+def _compile(compiler: str, place: Path, variant: _KernelVariant) -> None:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:
         made = Path(folder) / "kernels.so"
         objects = []
         for source in sorted(_SOURCES.glob("*.c")):
             objects.append(str(Path(folder) / f"{source.stem}.o"))
-            _run([compiler, *_FLAGS, *variant.flags, "-c", str(source), "-o", objects[-1]])
+            _run_compiler([compiler, *_FLAGS, *variant.flags, "-c", str(source), "-o", objects[-1]])
         # Linked with torch's OpenMP by its path; with whatever the compiler would take
         # otherwise, or with names left open, it must not succeed.
-        _run([compiler, "-shared", *objects, "-Wl,-z,defs", _openmp(), "-lm", "-o", str(made)])
+        _run_compiler(
+            [
+                compiler,
+                "-shared",
+                *objects,
+                "-Wl,-z,defs",
+                _openmp_library(),
+                "-lm",
+                "-o",
+                str(made),
+            ]
+        )
         made.replace(place)
 
 
-def _run(command: list[str]) -> None:
+def _run_compiler(command: list[str]) -> None:
     try:
         done = subprocess.run(
             command,
@@ -213,7 +224,9 @@ def _run(command: list[str]) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Unavailable("the C compiler took too long") from None
+        raise KernelsUnavailableError("the C compiler took too long") from None
     if done.returncode:
         print(done.stderr[-2000:], file=sys.stderr, flush=True)
-        raise Unavailable(f"{Path(command[0]).name} could not compile them, the log says why")
+        raise KernelsUnavailableError(
+            f"{Path(command[0]).name} could not compile them, the log says why"
+        )

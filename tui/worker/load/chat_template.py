@@ -11,15 +11,15 @@ from tui.worker.load.families.base import CheckpointError, Turn
 _CHILD = Path(__file__).with_name("chat_template_child.py")
 
 
-class TemplateError(CheckpointError):
-    """A chat template that fails, takes too long or too much memory; ``raised`` where the
+class ChatTemplateError(CheckpointError):
+    """A chat template that fails, takes too long or too much memory; ``raised_by_template`` where the
     template itself ended with an error."""
 
-    def __init__(self, message: str, *, raised: bool) -> None:
+    def __init__(self, message: str, *, raised_by_template: bool) -> None:
         super().__init__(
             "unsupported", f"chat template: {message}", "repair chat_template of the checkpoint"
         )
-        self.raised = raised
+        self.raised_by_template = raised_by_template
 
 
 class ChatTemplate:
@@ -51,10 +51,10 @@ class ChatTemplate:
             line = b""
         if not line.endswith(b"\n"):
             self.close()
-            raise TemplateError("takes too long or too much memory", raised=False)
+            raise ChatTemplateError("takes too long or too much memory", raised_by_template=False)
         reply = json.loads(line)
         if "error" in reply:
-            raise TemplateError(reply["error"], raised=True)
+            raise ChatTemplateError(reply["error"], raised_by_template=True)
         return str(reply["text"])
 
     def close(self) -> None:

@@ -19,17 +19,17 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-SECONDS = 2.0
+TIMEOUT_S = 2.0
 """Wall-clock limit of one rendering; the alarm ends the process, whatever it is doing."""
 
-MEMORY = 512 << 20
+MAX_MEMORY_BYTES = 512 << 20
 """Address space of this process, in bytes."""
 
-CHARACTERS = 8 << 20
+MAX_CHARACTERS = 8 << 20
 """Longest text that is handed back."""
 
 
-class Generation(Extension):
+class GenerationTag(Extension):
     """``{% generation %}`` marks an answer for training; here its content is just text."""
 
     tags = {"generation"}  # noqa: RUF012 (declared so by jinja2)
@@ -49,7 +49,7 @@ def _json(value: Any, **options: Any) -> str:
 
 def environment() -> ImmutableSandboxedEnvironment:
     made = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols]
     )
     made.filters["tojson"] = _json
     made.globals["raise_exception"] = _raise
@@ -69,8 +69,8 @@ def render(request: dict[str, Any]) -> str:
         **request["variables"],
     ):
         length += len(piece)
-        if length > CHARACTERS:
-            raise TemplateError(f"writes more than {CHARACTERS >> 20} million characters")
+        if length > MAX_CHARACTERS:
+            raise TemplateError(f"writes more than {MAX_CHARACTERS >> 20} million characters")
         pieces.append(piece)
     return "".join(pieces)
 
@@ -89,10 +89,10 @@ def reply(line: bytes) -> dict[str, str]:
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin.buffer:
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S)
         answer = json.dumps(reply(line)).encode() + b"\n"
         signal.setitimer(signal.ITIMER_REAL, 0)
         sys.stdout.buffer.write(answer)

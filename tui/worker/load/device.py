@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 
-_USED = 0.8
+_KV_CACHE_SHARE = 0.8
 """Share of a GPU's free memory that keys and values may take: what a pass computes comes
 beside them, and joining two parts of a cache copies one layer's."""
 
 
 @functools.cache
-def fault() -> str | None:
+def gpu_failure() -> str | None:
     """Why the GPU cannot compute, tried once: "" if it can, None if there is none. Its driver
     takes memory of this process the first time, so that it is tried before that is bounded."""
     if not torch.cuda.is_available():
@@ -24,16 +24,16 @@ def fault() -> str | None:
     return ""
 
 
-def remarks() -> list[str]:
+def gpu_remarks() -> list[str]:
     """What a person is told of a GPU that is of no use."""
-    why = fault()
+    why = gpu_failure()
     return [f"the GPU cannot be used ({why}): the CPU computes"] if why else []
 
 
-def placed(model: Any) -> tuple[Any, str, list[str]]:
+def place_model(model: Any) -> tuple[Any, str, list[str]]:
     """The model, the device it is on now, and remarks for a person."""
-    if fault() != "":
-        return model, "cpu", remarks()
+    if gpu_failure() != "":
+        return model, "cpu", gpu_remarks()
     try:
         moved = model.to("cuda")
     except torch.OutOfMemoryError:
@@ -43,11 +43,11 @@ def placed(model: Any) -> tuple[Any, str, list[str]]:
     return moved, "cuda", [f"computed by the GPU ({torch.cuda.get_device_name()})"]
 
 
-def room(model: Any, values: int, place: str) -> int:
-    """Tokens whose keys and values, so many ``values`` each, fit beside a model on its GPU, one
+def kv_cache_capacity(model: Any, values_per_token: int, device: str) -> int:
+    """Tokens whose keys and values, so many ``values_per_token`` each, fit beside a model on its GPU, one
     conversation that is kept for its next turn among them; 0 (any) on a CPU, whose memory the
     plan knows."""
-    if place != "cuda":
+    if device != "cuda":
         return 0
     free, _ = torch.cuda.mem_get_info()
-    return max(1, int(free * _USED) // (values * int(model.dtype.itemsize)))
+    return max(1, int(free * _KV_CACHE_SHARE) // (values_per_token * int(model.dtype.itemsize)))

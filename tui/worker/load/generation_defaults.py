@@ -12,7 +12,7 @@ _BOUNDS = {
 }
 
 
-def published(generation_config: Mapping[str, Any]) -> dict[str, Any]:
+def sampling_defaults(generation_config: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a generation_config.json that `Checkpoint.sampling` may hold; what is
     no number within reason is left out."""
     found: dict[str, Any] = {}

@@ -6,25 +6,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints.architecture import Architecture, architecture
-from tui.checkpoints.weight_headers import Tensor, WeightsError, read_json, read_tensors
-from tui.worker.load.families import Family, Words, family_of
+from tui.checkpoints.architecture import Architecture, read_architecture
+from tui.checkpoints.weight_headers import (
+    TensorHeader,
+    WeightsError,
+    read_json,
+    read_tensor_headers,
+)
+from tui.worker.load.families import ChatFormat, Family, family_of
 from tui.worker.load.families.base import Checkpoint, CheckpointError
-from tui.worker.load.families.general import optional_json
+from tui.worker.load.families.general import read_optional_json
 
 Progress = Callable[[int, int], None]
 
-_LAYER_WORDS = (".layers.", ".h.", ".blocks.", ".layer.")
+_LAYER_MARKERS = (".layers.", ".h.", ".blocks.", ".layer.")
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class CheckpointFolder:
     """A checkpoint folder whose config and weight headers were read and agree."""
 
     path: Path
     config: dict[str, Any]
     architecture: Architecture
-    tensors: list[Tensor]
+    tensors: list[TensorHeader]
 
     @property
     def parameters(self) -> int:
@@ -35,7 +40,7 @@ class Folder:
         return sum(t.nbytes for t in self.tensors)
 
 
-def open_folder(path: Path) -> Folder:
+def open_folder(path: Path) -> CheckpointFolder:
     """Read and check everything that can be known without the weights.
 
     Raises:
@@ -45,35 +50,35 @@ def open_folder(path: Path) -> Folder:
         raise CheckpointError("not_found", f"no folder {path}", "check the path")
     try:
         config = read_json(path / "config.json")
-        known = architecture(config)
-        tensors = read_tensors(path)
+        known = read_architecture(config)
+        tensors = read_tensor_headers(path)
     except WeightsError as error:
         raise CheckpointError(error.cause, error.message, error.next_step) from None
-    folder = Folder(path, config, known, tensors)
-    _refuse_lies(folder)
+    folder = CheckpointFolder(path, config, known, tensors)
+    _check_sizes(folder)
     return folder
 
 
-def _refuse_lies(folder: Folder) -> None:
+def _check_sizes(folder: CheckpointFolder) -> None:
     """Before anything is allocated after config.json, its sizes must be those of the files."""
     known = folder.architecture
     numbers = {
         int(part)
         for tensor in folder.tensors
-        for word in _LAYER_WORDS
+        for word in _LAYER_MARKERS
         for part in [tensor.name.partition(word)[2].partition(".")[0]]
         if part.isdigit()
     }
     # Extra layers (for predicting several tokens) are the native class's to judge.
     if numbers and len(numbers) < known.layers:
-        _lie("layers", known.layers, len(numbers))
+        _raise_size_mismatch("layers", known.layers, len(numbers))
     dimensions = {n for tensor in folder.tensors for n in tensor.shape}
     for what, size in (("hidden size", known.hidden), ("vocabulary", known.vocab)):
         if size not in dimensions:
-            _lie(what, size, "no tensor of that size")
+            _raise_size_mismatch(what, size, "no tensor of that size")
 
 
-def _lie(what: str, said: object, found: object) -> None:
+def _raise_size_mismatch(what: str, said: object, found: object) -> None:
     raise CheckpointError(
         "damaged",
         f"config.json says {what} {said}, the weight files say {found}",
@@ -81,14 +86,16 @@ def _lie(what: str, said: object, found: object) -> None:
     )
 
 
-def open_weights(path: Path, dtype: str) -> tuple[Folder, Any]:
+def open_weights(path: Path, dtype: str) -> tuple[CheckpointFolder, Any]:
     """A checked folder and its model, for one that holds no tokenizer.
 
     Raises:
-        CheckpointError: as `open_folder` and `build`.
+        CheckpointError: as `open_folder` and `build_model`.
     """
     folder = open_folder(path)
-    model = build(folder, family_of(folder.architecture.family), dtype, lambda done, total: None)
+    model = build_model(
+        folder, family_of(folder.architecture.family), dtype, lambda done, total: None
+    )
     return folder, model
 
 
@@ -104,27 +111,27 @@ def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) ->
     folder = open_folder(path)
     family = _family(folder, remote_code or {})
     known = folder.architecture
-    words = family.words(path, folder.config, known)
+    words = family.chat_format(path, folder.config, known)
     return Checkpoint(
         path=path,
         family=family.name,
-        codec=words.codec,
+        tokenizer=words.tokenizer,
         stop_ids=words.stop_ids,
         context=known.context,
         prompt_format=words.prompt_format,
         parameters=folder.parameters,
         checkpoint_bytes=folder.nbytes,
-        cached_values=2 * known.layers * known.kv_heads * known.head_dim,
-        build=partial(build, folder, family),
-        blueprint=None if family.remote else partial(_blueprint, folder, family),
-        visible=words.visible,
-        finished=words.finished,
-        sampling=words.sampling,
+        kv_values_per_token=2 * known.layers * known.kv_heads * known.head_dim,
+        build=partial(build_model, folder, family),
+        model_spec=None if family.is_remote_code else partial(_model_spec, folder, family),
+        split_partial=words.split_partial,
+        split_complete=words.split_complete,
+        sampling_defaults=words.sampling_defaults,
         notes=words.notes,
     )
 
 
-def open_words(path: Path) -> Words:
+def open_chat_format(path: Path) -> ChatFormat:
     """The text side of a folder that may hold the tokenizer files only.
 
     Raises:
@@ -132,23 +139,23 @@ def open_words(path: Path) -> Words:
     """
     if not path.is_dir():
         raise CheckpointError("not_found", f"no folder {path}", "check the path")
-    config = optional_json(path / "config.json")
+    config = read_optional_json(path / "config.json")
     known: Architecture | None = None
     if config:
         try:
-            known = architecture(config)
+            known = read_architecture(config)
         except WeightsError as error:
             if error.cause == "unsupported":
                 raise CheckpointError(error.cause, error.message, error.next_step) from None
     name = known.family if known else _family_of_files(path, config)
-    return family_of(name).words(path, config, known)
+    return family_of(name).chat_format(path, config, known)
 
 
 def _family_of_files(path: Path, config: Mapping[str, Any]) -> str:
     """The family that tokenizer files belong to, by the names their publishers gave."""
     if (path / "qwen.tiktoken").is_file():
         return "qwen"
-    kind = optional_json(path / "tokenizer_config.json").get("tokenizer_class")
+    kind = read_optional_json(path / "tokenizer_config.json").get("tokenizer_class")
     if kind == "ChatGLMTokenizer" or config.get("model_type") == "chatglm":
         return "chatglm3"
     if kind == "BaichuanTokenizer" or config.get("model_type") == "baichuan":
@@ -156,14 +163,14 @@ def _family_of_files(path: Path, config: Mapping[str, Any]) -> str:
     return "general"
 
 
-def _family(folder: Folder, remote_code: Mapping[str, str]) -> Family:
+def _family(folder: CheckpointFolder, remote_code: Mapping[str, str]) -> Family:
     known = folder.architecture
-    if known.native:
+    if known.is_native:
         return family_of(known.family)
     if remote_code:
-        from tui.worker.load.remote_code import agreed_family
+        from tui.worker.load.remote_code import remote_code_family
 
-        return agreed_family(folder.path, folder.config, remote_code)
+        return remote_code_family(folder.path, folder.config, remote_code)
     raise CheckpointError(
         "unsupported",
         f"{folder.path.name} is of type {known.model_type[:40]}, which transformers has no class "
@@ -172,7 +179,7 @@ def _family(folder: Folder, remote_code: Mapping[str, str]) -> Family:
     )
 
 
-def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any:
+def build_model(folder: CheckpointFolder, family: Family, dtype: str, progress: Progress) -> Any:
     """The model in eval mode on the CPU. In the stored dtype its weights stay views of the
     mapped files; into another they are converted one tensor at a time.
 
@@ -187,10 +194,10 @@ def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any
     wanted = shards.DTYPES.get(dtype)
     if wanted is None:
         raise CheckpointError("unsupported", f"dtype {dtype[:20]!r} is none of bf16, fp16, fp32")
-    model_class, config, expected = _blueprint(folder, family)
+    model_class, config, expected = _model_spec(folder, family)
     tensors: dict[str, Any] = {}
-    stored = shards.opened(folder.path, folder.nbytes, progress)
-    for name, tensor in shards.renamed(stored, family.rules, folder.architecture, wanted):
+    stored = shards.open_tensors(folder.path, folder.nbytes, progress)
+    for name, tensor in shards.rename_tensors(stored, family.rules, folder.architecture, wanted):
         _refuse_shape(name, tensor, expected)
         tensors[name] = tensor
     if broken := shards.first_not_finite(tensors):
@@ -211,7 +218,9 @@ def build(folder: Folder, family: Family, dtype: str, progress: Progress) -> Any
     return model.eval()
 
 
-def _blueprint(folder: Folder, family: Family) -> tuple[Any, Any, dict[str, tuple[int, ...]]]:
+def _model_spec(
+    folder: CheckpointFolder, family: Family
+) -> tuple[Any, Any, dict[str, tuple[int, ...]]]:
     """The class, its configuration and the shapes of its parameters, without memory."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -219,7 +228,9 @@ def _blueprint(folder: Folder, family: Family) -> tuple[Any, Any, dict[str, tupl
     try:
         config = family.native_config(folder.config, folder.architecture, folder.path)
         with torch.device("meta"):
-            empty = AutoModelForCausalLM.from_config(config, trust_remote_code=family.remote)
+            empty = AutoModelForCausalLM.from_config(
+                config, trust_remote_code=family.is_remote_code
+            )
     except CheckpointError:
         raise
     except ImportError as error:

@@ -17,8 +17,8 @@ from torch import nn
 
 from tui.checkpoints import build_cache
 from tui.checkpoints import quantised_cache as kept
-from tui.checkpoints.memory_estimate import REDUCED
-from tui.checkpoints.weight_headers import read_tensors
+from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
+from tui.checkpoints.weight_headers import read_tensor_headers
 from tui.worker.kernels import build
 from tui.worker.load import device
 from tui.worker.load.families.base import Checkpoint, CheckpointError
@@ -27,24 +27,24 @@ from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torc
 
 Progress = Callable[[int, int], None]
 
-_FILE = "model.safetensors"
+_WEIGHTS_FILE = "model.safetensors"
 _SPARE = 64 << 20
 _STORED = {"BF16": "bf16", "F16": "fp16", "F32": "fp32"}
-_SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+_SHARED_INPUT_NAMES = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Layers with one input: computed as one they cost one call and one pass over it."""
-_OUTLIERS = ("down_proj", "o_proj")
+_OUTLIER_INPUT_NAMES = ("down_proj", "o_proj")
 """Layers whose inputs have few values far above the rest, which 8 bits serve badly."""
-_LITTLE = 0.05
+_MAX_UNCOVERED_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class LinearGroup:
     """Linear layers that are packed as one matrix: their names, rows of each, columns."""
 
     members: tuple[str, ...]
     rows: tuple[int, ...]
     columns: int
-    biased: bool
+    has_bias: bool
     is_head: bool
 
     @property
@@ -53,38 +53,44 @@ class Unit:
         return "packed." + self.members[0]
 
 
-def prepared(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[Any, str, list[str]]:
+def prepare_model(
+    checkpoint: Checkpoint, dtype: str, progress: Progress
+) -> tuple[Any, str, list[str]]:
     """The model in eval mode, the device it is on, and remarks for a person.
 
     Raises:
         CheckpointError: as `Checkpoint.build`, or the format cannot be made of it.
     """
-    if dtype in REDUCED:
-        return _reduced(checkpoint, dtype, progress)
-    if dtype != "bf16" or device.fault() == "" or checkpoint.blueprint is None:
-        return device.placed(checkpoint.build(dtype, progress))
-    if (not build.missing() or not torch_linear.has_bf16()) and _plain_suits(checkpoint):
-        model = _plain(checkpoint, progress)
+    if dtype in QUANTISED_DTYPES:
+        return _prepare_quantised(checkpoint, dtype, progress)
+    if dtype != "bf16" or device.gpu_failure() == "" or checkpoint.model_spec is None:
+        return device.place_model(checkpoint.build(dtype, progress))
+    if (not build.unavailable_reason() or not torch_linear.has_bf16()) and _native_bf16_covers(
+        checkpoint
+    ):
+        model = _with_native_bf16(checkpoint, progress)
     elif torch_linear.has_bf16():
-        model = _in_place(checkpoint, dtype, progress)
+        model = _convert_in_memory(checkpoint, dtype, progress)
     else:
         model = checkpoint.build(dtype, progress)
-    return model, "cpu", [*_by_torch(dtype), *device.remarks()]
+    return model, "cpu", [*_torch_kernel_remarks(dtype), *device.gpu_remarks()]
 
 
-def held_bytes(model: Any) -> int:
+def model_nbytes(model: Any) -> int:
     """Bytes of a model's weights as it holds them, what is shared between layers counted once."""
     plain = {t.data_ptr(): t.nbytes for t in (*model.parameters(), *model.buffers())}
-    reduced = {id(t): t.numel() * t.element_size() for t in torch_linear.held(model.modules())}
+    reduced = {
+        id(t): t.numel() * t.element_size() for t in torch_linear.weight_tensors(model.modules())
+    }
     return int(sum(plain.values()) + sum(reduced.values()))
 
 
-def units(model: Any) -> Iterator[Unit]:
+def linear_groups(model: Any) -> Iterator[LinearGroup]:
     """Every linear layer of a model, those that share an input together."""
     head = model.get_output_embeddings()
     for path, module in model.named_modules():
         linear = {name: part for name, part in module.named_children() if type(part) is nn.Linear}
-        for group in [*_SIBLINGS, *((name,) for name in linear)]:
+        for group in [*_SHARED_INPUT_NAMES, *((name,) for name in linear)]:
             if not all(name in linear for name in group):
                 continue
             parts = [linear[name] for name in group]
@@ -93,7 +99,7 @@ def units(model: Any) -> Iterator[Unit]:
                 continue
             for name in group:
                 del linear[name]
-            yield Unit(
+            yield LinearGroup(
                 tuple(f"{path}.{name}".lstrip(".") for name in group),
                 tuple(part.out_features for part in parts),
                 parts[0].in_features,
@@ -102,103 +108,111 @@ def units(model: Any) -> Iterator[Unit]:
             )
 
 
-def _kind(unit: Unit, dtype: str) -> Any:
+def _linear_class(group: LinearGroup, dtype: str) -> Any:
     if dtype == "bf16":
-        return torch_linear.Bf16
+        return torch_linear.TorchBf16Linear
     # The head keeps 8 bits: in 4 it costs more accuracy than all its bytes are worth.
-    small = dtype == "int4" and not unit.is_head
-    if not build.missing() and native_linear.takes(unit.columns):
-        return native_linear.Int4 if small else native_linear.Int8
-    if small and torch_linear.Int4.takes(sum(unit.rows), unit.columns):
-        return torch_linear.Int4
-    return torch_linear.Int8 if torch_linear.has_vnni() else torch_linear.Int8Widened
+    small = dtype == "int4" and not group.is_head
+    if not build.unavailable_reason() and native_linear.supports_columns(group.columns):
+        return native_linear.NativeInt4Linear if small else native_linear.NativeInt8Linear
+    if small and torch_linear.TorchInt4Linear.supports_shape(sum(group.rows), group.columns):
+        return torch_linear.TorchInt4Linear
+    return (
+        torch_linear.TorchInt8Linear if torch_linear.has_vnni() else torch_linear.WidenedInt8Linear
+    )
 
 
-def _layer(kind: Any, unit: Unit, parts: torch_linear.Parts) -> Any:
-    if kind is torch_linear.Int8:
-        return kind(parts, fine=unit.is_head or unit.members[0].endswith(_OUTLIERS))
-    if kind in (torch_linear.Int8Widened, torch_linear.Int4):
+def _build_linear(kind: Any, group: LinearGroup, parts: torch_linear.PackedTensors) -> Any:
+    if kind is torch_linear.TorchInt8Linear:
+        return kind(
+            parts, high_precision=group.is_head or group.members[0].endswith(_OUTLIER_INPUT_NAMES)
+        )
+    if kind in (torch_linear.WidenedInt8Linear, torch_linear.TorchInt4Linear):
         return kind(parts)
-    return kind(parts, sum(unit.rows))
+    return kind(parts, sum(group.rows))
 
 
-def _stored(checkpoint: Checkpoint) -> str:
+def _stored_dtype(checkpoint: Checkpoint) -> str:
     """The commonest dtype in the files: in it the weights stay views of the map."""
     sizes: dict[str, int] = {}
-    for tensor in read_tensors(checkpoint.path):
+    for tensor in read_tensor_headers(checkpoint.path):
         if tensor.dtype in _STORED:
             sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.elements
     return _STORED[max(sizes, key=lambda name: sizes[name])] if sizes else "bf16"
 
 
-def joined(model: Any, unit: Unit) -> tuple[torch.Tensor, torch.Tensor | None]:
+def concatenate(model: Any, group: LinearGroup) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Weight and bias of a unit's layers as one matrix."""
-    parts = [model.get_submodule(name) for name in unit.members]
+    parts = [model.get_submodule(name) for name in group.members]
     if len(parts) == 1:
         return parts[0].weight.detach(), None if parts[0].bias is None else parts[0].bias.detach()
-    bias = torch.cat([part.bias.detach() for part in parts]) if unit.biased else None
+    bias = torch.cat([part.bias.detach() for part in parts]) if group.has_bias else None
     return torch.cat([part.weight.detach() for part in parts]), bias
 
 
-def put(model: Any, unit: Unit, layer: Any) -> None:
+def replace_linears(model: Any, group: LinearGroup, layer: Any) -> None:
     """Have ``layer``, over a unit's joined matrix, stand where its members stood."""
-    for name, part in zip(unit.members, torch_linear.divided(layer, unit.rows), strict=True):
+    for name, part in zip(group.members, torch_linear.slice_linear(layer, group.rows), strict=True):
         path, _, last = name.rpartition(".")
         setattr(model.get_submodule(path), last, part)
 
 
-def _in_place(checkpoint: Checkpoint, dtype: str, progress: Progress) -> Any:
+def _convert_in_memory(checkpoint: Checkpoint, dtype: str, progress: Progress) -> Any:
     """The checkpoint's model with its linear layers replaced one by one."""
-    model = checkpoint.build(_stored(checkpoint), lambda done, total: None)
+    model = checkpoint.build(_stored_dtype(checkpoint), lambda done, total: None)
     done, total = 0, checkpoint.checkpoint_bytes
-    them = list(units(model))
+    them = list(linear_groups(model))
 
     def take(number: int, importance: torch.Tensor | None) -> None:
         nonlocal done
         unit = them[number]
-        weight, bias = joined(model, unit)
-        kind = _kind(unit, dtype)
-        if kind is torch_linear.Bf16:
+        weight, bias = concatenate(model, unit)
+        kind = _linear_class(unit, dtype)
+        if kind is torch_linear.TorchBf16Linear:
             layer = kind(weight, bias)
         else:
-            layer = _layer(kind, unit, kind.parts(weight, bias, importance))
+            layer = _build_linear(kind, unit, kind.pack(weight, bias, importance))
         done += weight.nbytes
-        aligned_safetensors.let_go(model.get_submodule(name).weight for name in unit.members)
-        put(model, unit, layer)
+        aligned_safetensors.release_pages(model.get_submodule(name).weight for name in unit.members)
+        replace_linears(model, unit, layer)
         progress(min(done, total), total)
 
-    _each(checkpoint, model, them, dtype, take)
-    _round(model)
+    _for_each_group(checkpoint, model, them, dtype, take)
+    _cast_rest_to_bf16(model)
     progress(total, total)
     return model
 
 
-def _plain_suits(checkpoint: Checkpoint) -> bool:
+def _native_bf16_covers(checkpoint: Checkpoint) -> bool:
     """Whether nearly all weights belong to linear layers that the kernel takes, and to
     embeddings: what is left is held in float32."""
-    assert checkpoint.blueprint is not None
-    model_class, config, _ = checkpoint.blueprint()
+    assert checkpoint.model_spec is not None
+    model_class, config, _ = checkpoint.model_spec()
     with torch.device("meta"):
         empty = model_class(config)
     rest = {name: p.numel() for name, p in empty.named_parameters()}
     total = sum(rest.values())
     for path, module in empty.named_modules():
-        kernel = type(module) is nn.Linear and native_linear.takes(module.in_features)
+        kernel = type(module) is nn.Linear and native_linear.supports_columns(module.in_features)
         if kernel or type(module) is nn.Embedding:
             rest.pop(f"{path}.weight", None)
-    return bool(sum(rest.values()) < _LITTLE * total)
+    return bool(sum(rest.values()) < _MAX_UNCOVERED_SHARE * total)
 
 
-def _plain(checkpoint: Checkpoint, progress: Progress) -> Any:
+def _with_native_bf16(checkpoint: Checkpoint, progress: Progress) -> Any:
     """bfloat16 weights where they lie in the mapped file; all else in float32."""
     model = checkpoint.build("bf16", progress)
-    kind = torch_linear.Plain if build.missing() else native_linear.Plain
-    for unit in units(model):
-        if native_linear.takes(unit.columns):
+    kind = (
+        torch_linear.WidenedBf16Linear
+        if build.unavailable_reason()
+        else native_linear.NativeBf16Linear
+    )
+    for unit in linear_groups(model):
+        if native_linear.supports_columns(unit.columns):
             members = [model.get_submodule(name) for name in unit.members]
             bias = [None if m.bias is None else m.bias.detach() for m in members]
             weights = [m.weight.detach() for m in members]
-            put(model, unit, kind(*zip(weights, bias, strict=True)))
+            replace_linears(model, unit, kind(*zip(weights, bias, strict=True)))
     for module in model.modules():
         if type(module) is nn.Embedding:
             module.register_forward_hook(lambda _module, _given, found: found.float())
@@ -210,22 +224,24 @@ def _plain(checkpoint: Checkpoint, progress: Progress) -> Any:
     return model
 
 
-def _each(
+def _for_each_group(
     checkpoint: Checkpoint,
     model: Any,
-    them: Sequence[Unit],
+    them: Sequence[LinearGroup],
     dtype: str,
     take: Callable[[int, torch.Tensor | None], None],
 ) -> None:
     """``take(number, importance)`` for every unit; only 4 bits need the importance."""
     if dtype == "int4":
-        calibrate.walk(model, checkpoint.codec, [unit.members for unit in them], take)
+        calibrate.calibrate_groups(
+            model, checkpoint.tokenizer, [unit.members for unit in them], take
+        )
         return
     for number in range(len(them)):
         take(number, None)
 
 
-def _round(model: Any) -> None:
+def _cast_rest_to_bf16(model: Any) -> None:
     """What is left (embedding, norms) into bfloat16; buffers stay as exact as they are."""
     for parameter in model.parameters():
         if parameter.is_floating_point():
@@ -233,22 +249,24 @@ def _round(model: Any) -> None:
     model.config.dtype = torch.bfloat16
 
 
-def _reduced(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[Any, str, list[str]]:
-    if checkpoint.blueprint is None:
+def _prepare_quantised(
+    checkpoint: Checkpoint, dtype: str, progress: Progress
+) -> tuple[Any, str, list[str]]:
+    if checkpoint.model_spec is None:
         raise CheckpointError(
             "unsupported", f"{dtype} is not made of a model with code of its own", "try @bf16"
         )
-    remarks = _remarks(dtype)
+    remarks = _quantised_remarks(dtype)
     source = checkpoint.path.resolve()
-    order = "tiles" if not build.missing() else torch.backends.cpu.get_cpu_capability()
-    place = kept.place(source, dtype, order)
+    order = "tiles" if not build.unavailable_reason() else torch.backends.cpu.get_cpu_capability()
+    place = kept.entry_folder(source, dtype, order)
     before, made = place.exists(), False
 
     def make(folder: Path) -> dict[str, Any]:
         nonlocal made
         made = True
-        model = checkpoint.build(_stored(checkpoint), lambda done, total: None)
-        _write(checkpoint, model, folder / _FILE, dtype, progress)
+        model = checkpoint.build(_stored_dtype(checkpoint), lambda done, total: None)
+        _write_quantised(checkpoint, model, folder / _WEIGHTS_FILE, dtype, progress)
         return {"source": str(source), "dtype": dtype}
 
     try:
@@ -256,86 +274,88 @@ def _reduced(checkpoint: Checkpoint, dtype: str, progress: Progress) -> tuple[An
     except OSError as error:
         why = error.strerror or str(error) or "no space"
         remarks.append(f"{dtype} weights are not kept for the next load: {why}")
-        return _in_place(checkpoint, dtype, progress), "cpu", remarks
+        return _convert_in_memory(checkpoint, dtype, progress), "cpu", remarks
     if before and made:
         remarks.append("the kept weights were damaged: they were made again")
-    if made and (old := [k for k in kept.kept_of(source, dtype) if k.is_outdated]):
+    if made and (old := [k for k in kept.entries_of(source, dtype) if k.is_outdated]):
         remarks.append("the kept weights were of another version: they were made again")
         for one in old:
             shutil.rmtree(one.folder, ignore_errors=True)
-    return _assembled(checkpoint, folder / _FILE, dtype, progress), "cpu", remarks
+    return _load_quantised(checkpoint, folder / _WEIGHTS_FILE, dtype, progress), "cpu", remarks
 
 
-def _by_torch(dtype: str) -> list[str]:
-    reason = build.missing()
+def _torch_kernel_remarks(dtype: str) -> list[str]:
+    reason = build.unavailable_reason()
     return [f"{dtype} is computed by torch's kernels, more slowly: {reason}"] if reason else []
 
 
-def _remarks(dtype: str) -> list[str]:
+def _quantised_remarks(dtype: str) -> list[str]:
     found = []
     capability = torch.backends.cpu.get_cpu_capability()
     if dtype == "int4" and capability not in ("AVX512", "AVX2"):
         found.append("this CPU has neither AVX2 nor AVX-512: int4 is slow, try @fp32")
-    found += _by_torch(dtype)
+    found += _torch_kernel_remarks(dtype)
     if torch.cuda.is_available():
         found.append(f"{dtype} is computed by the CPU; @bf16 would use the GPU")
     return found
 
 
-def _shapes(unit: Unit, dtype: str) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
-    shapes = _kind(unit, dtype).shapes(sum(unit.rows), unit.columns, unit.biased)
+def _packed_specs(unit: LinearGroup, dtype: str) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
+    shapes = _linear_class(unit, dtype).packed_specs(sum(unit.rows), unit.columns, unit.has_bias)
     return {f"{unit.name}.{part}": shape for part, shape in shapes.items()}
 
 
-def _write(checkpoint: Checkpoint, model: Any, path: Path, dtype: str, progress: Progress) -> None:
-    them = list(units(model))
+def _write_quantised(
+    checkpoint: Checkpoint, model: Any, path: Path, dtype: str, progress: Progress
+) -> None:
+    them = list(linear_groups(model))
     linear = {f"{name}.{part}" for u in them for name in u.members for part in ("weight", "bias")}
     rest = {n: p for n, p in model.named_parameters() if n not in linear}
     shapes = {name: (torch.bfloat16, tuple(p.shape)) for name, p in rest.items()}
     for unit in them:
-        shapes |= _shapes(unit, dtype)
-    writer = aligned_safetensors.Writer(path, shapes)
+        shapes |= _packed_specs(unit, dtype)
+    writer = aligned_safetensors.SafetensorsWriter(path, shapes)
     if shutil.disk_usage(path.parent).free < writer.size + _SPARE:
         raise OSError(None, f"no space for {writer.size / 1e9:.1f} GB in {kept.root()}")
     done, total = 0, checkpoint.checkpoint_bytes
     for name, parameter in rest.items():
-        writer.put(name, parameter.detach().to(torch.bfloat16))
+        writer.write(name, parameter.detach().to(torch.bfloat16))
 
     def take(number: int, importance: torch.Tensor | None) -> None:
         nonlocal done
         unit = them[number]
-        weight, bias = joined(model, unit)
-        for part, tensor in _kind(unit, dtype).parts(weight, bias, importance).items():
-            writer.put(f"{unit.name}.{part}", tensor)
+        weight, bias = concatenate(model, unit)
+        for part, tensor in _linear_class(unit, dtype).pack(weight, bias, importance).items():
+            writer.write(f"{unit.name}.{part}", tensor)
         done += weight.nbytes
-        aligned_safetensors.let_go(model.get_submodule(name).weight for name in unit.members)
+        aligned_safetensors.release_pages(model.get_submodule(name).weight for name in unit.members)
         progress(min(done, total), total)
 
-    _each(checkpoint, model, them, dtype, take)
+    _for_each_group(checkpoint, model, them, dtype, take)
     writer.close()
 
 
-def _assembled(checkpoint: Checkpoint, path: Path, dtype: str, progress: Progress) -> Any:
+def _load_quantised(checkpoint: Checkpoint, path: Path, dtype: str, progress: Progress) -> Any:
     """The model around the tensors of a file of ours."""
-    tensors = dict(aligned_safetensors.mapped(path))
-    model = _skeleton(checkpoint, tensors)
-    them, total = list(units(model)), checkpoint.checkpoint_bytes
+    tensors = dict(aligned_safetensors.map_tensors(path))
+    model = _empty_model(checkpoint, tensors)
+    them, total = list(linear_groups(model)), checkpoint.checkpoint_bytes
     for number, unit in enumerate(them, 1):
-        kind, size = _kind(unit, dtype), (sum(unit.rows), unit.columns, unit.biased)
-        parts = {part: tensors.pop(f"{unit.name}.{part}") for part in kind.shapes(*size)}
-        put(model, unit, _layer(kind, unit, parts))
-        if kind is torch_linear.Int8:
+        kind, size = _linear_class(unit, dtype), (sum(unit.rows), unit.columns, unit.has_bias)
+        parts = {part: tensors.pop(f"{unit.name}.{part}") for part in kind.packed_specs(*size)}
+        replace_linears(model, unit, _build_linear(kind, unit, parts))
+        if kind is torch_linear.TorchInt8Linear:
             # Its kernel has the weights in an order of its own, in memory of its own.
-            aligned_safetensors.let_go(parts.values())
+            aligned_safetensors.release_pages(parts.values())
         progress(total * number // len(them), total)
     return model
 
 
-def _skeleton(checkpoint: Checkpoint, tensors: dict[str, torch.Tensor]) -> Any:
+def _empty_model(checkpoint: Checkpoint, tensors: dict[str, torch.Tensor]) -> Any:
     """The model with what the file holds of it unpacked, and one repeated zero for every
     weight that is to be replaced: it takes no memory."""
-    assert checkpoint.blueprint is not None
-    model_class, config, expected = checkpoint.blueprint()
+    assert checkpoint.model_spec is not None
+    model_class, config, expected = checkpoint.model_spec()
     tied = getattr(model_class, "_tied_weights_keys", None) if config.tie_word_embeddings else None
     zero = torch.zeros(1, dtype=torch.bfloat16)
     state = {

@@ -10,7 +10,7 @@ NO_LIMIT = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
+class ChatRounds:
     """A conversation cut into the system text and rounds, each beginning with a user turn;
     the last round is what is asked."""
 
@@ -18,7 +18,7 @@ class Turns:
     rounds: tuple[tuple[Turn, ...], ...]
 
     @classmethod
-    def of(cls, turns: Sequence[Turn]) -> "Turns":
+    def from_turns(cls, turns: Sequence[Turn]) -> "ChatRounds":
         """Cut a list of turns.
 
         Raises:
@@ -39,57 +39,58 @@ class Turns:
             raise CheckpointError("unsupported", "a conversation must end in a user turn")
         return cls(system, tuple(tuple(part) for part in rounds))
 
-    def without(self, dropped: int) -> list[Turn]:
+    def remaining_turns(self, dropped: int) -> list[Turn]:
         """The turns that are left when the oldest rounds are dropped."""
         head: list[Turn] = [] if self.system is None else [("system", self.system)]
         return head + [turn for part in self.rounds[dropped:] for turn in part]
 
-    def turns_in(self, dropped: int) -> int:
+    def count_dropped_turns(self, dropped: int) -> int:
         """How many turns the oldest ``dropped`` rounds hold."""
         return sum(len(part) for part in self.rounds[:dropped])
 
 
-def fitted(
-    turns: Turns,
-    ids_of: Callable[[Sequence[Turn]], list[int]],
+def fit_prompt(
+    turns: ChatRounds,
+    encode: Callable[[Sequence[Turn]], list[int]],
     context: int,
-    room: int,
-    vocab: int,
+    max_prompt_tokens: int,
+    vocab_size: int,
     already_dropped: int = 0,
 ) -> Prompt:
-    """The prompt with as few of the oldest rounds dropped as bring it down to ``room`` ids.
+    """The prompt with as few of the oldest rounds dropped as bring it down to ``max_prompt_tokens`` ids.
 
-    ``vocab`` is the number of rows of the model's embedding; ``already_dropped`` rounds
+    ``vocab_size`` is the number of rows of the model's embedding; ``already_dropped`` rounds
     are gone for another reason.
 
     Raises:
         CheckpointError: not even the last round fits, or an id that the model has not.
     """
     last = len(turns.rounds) - 1
-    fits, dropped = ids_of(turns.without(already_dropped)), already_dropped
-    if len(fits) > room:
+    fits, dropped = encode(turns.remaining_turns(already_dropped)), already_dropped
+    if len(fits) > max_prompt_tokens:
         low, dropped = already_dropped + 1, last
-        shortest = ids_of(turns.without(last))
-        if len(shortest) > room:
+        shortest = encode(turns.remaining_turns(last))
+        if len(shortest) > max_prompt_tokens:
             raise CheckpointError(
                 "too_long",
                 f"the prompt has {len(shortest)} tokens and the answer may have "
-                f"{max(0, context - room)}; together they exceed the context of {context}",
+                f"{max(0, context - max_prompt_tokens)}; together they exceed the context of "
+                f"{context}",
                 "shorten the question, or lower --max-new-tokens",
             )
         fits = shortest
         while low < dropped:
             middle = (low + dropped) // 2
-            tried = ids_of(turns.without(middle))
-            if len(tried) <= room:
+            tried = encode(turns.remaining_turns(middle))
+            if len(tried) <= max_prompt_tokens:
                 fits, dropped = tried, middle
             else:
                 low = middle + 1
-    if max(fits, default=0) >= vocab:
+    if max(fits, default=0) >= vocab_size:
         raise CheckpointError(
             "damaged",
-            f"the tokenizer gives id {max(fits)}, the model has {vocab} rows: they do not belong "
-            "together",
+            f"the tokenizer gives id {max(fits)}, the model has {vocab_size} rows: they do not "
+            "belong together",
             "fetch config.json and the tokenizer files of the same model again",
         )
-    return Prompt(fits, turns.turns_in(dropped))
+    return Prompt(fits, turns.count_dropped_turns(dropped))

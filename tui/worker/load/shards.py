@@ -11,17 +11,17 @@ from safetensors import SafetensorError, safe_open
 
 from tui.checkpoints.architecture import Architecture
 from tui.checkpoints.weight_headers import shard_names
-from tui.worker.load.families import Rule
+from tui.worker.load.families import TensorRule
 from tui.worker.load.families.base import CheckpointError
 from tui.worker.quant import aligned_safetensors
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
-_WHOLE = 1 << 22
+_MAX_CHECKED_WHOLE = 1 << 22
 _PROBES, _PROBE = 4, 1 << 14
 
 
-def opened(
+def open_tensors(
     folder: Path, total: int, progress: Callable[[int, int], None]
 ) -> Iterator[tuple[str, Any]]:
     """Name and tensor of all weights of a checkpoint, mapped copy-on-write from the files.
@@ -56,9 +56,9 @@ def _bin(path: Path) -> Iterator[tuple[str, Any]]:
         yield from torch.load(path, map_location="cpu", mmap=True, weights_only=True).items()
 
 
-def renamed(
+def rename_tensors(
     tensors: Iterator[tuple[str, Any]],
-    rules: Sequence[Rule],
+    rules: Sequence[TensorRule],
     architecture: Architecture,
     dtype: torch.dtype,
 ) -> Iterator[tuple[str, Any]]:
@@ -72,25 +72,29 @@ def renamed(
     for name, stored in tensors:
         tensor = stored.to(dtype) if stored.is_floating_point() else stored
         if tensor is not stored:
-            aligned_safetensors.let_go([stored])
+            aligned_safetensors.release_pages([stored])
         for pattern, rule in compiled:
             if match := pattern.fullmatch(name):
                 targets = [match.expand(target) for target in rule.targets]
-                yield from zip(targets, _divided(name, tensor, rule, architecture), strict=True)
+                yield from zip(
+                    targets, _split_by_rule(name, tensor, rule, architecture), strict=True
+                )
                 break
         else:
             yield name, tensor
 
 
-def _divided(name: str, tensor: Any, rule: Rule, architecture: Architecture) -> Sequence[Any]:
-    if rule.unit_rows:
+def _split_by_rule(
+    name: str, tensor: Any, rule: TensorRule, architecture: Architecture
+) -> Sequence[Any]:
+    if rule.normalise_rows:
         # As upstream, in the dtype of the computation. A copy: the file stays as it is.
         return [torch.nn.functional.normalize(tensor, dim=-1)]
     parts = len(rule.targets)
     if parts < 2:
         return [tensor] * parts
     total = tensor.shape[0]
-    rows = rule.rows(architecture) if rule.rows else (total // parts,) * parts
+    rows = rule.split_rows(architecture) if rule.split_rows else (total // parts,) * parts
     if sum(rows) != total:
         raise CheckpointError(
             "damaged", f"{name} has {total} rows where config.json makes it {sum(rows)}"
@@ -106,14 +110,14 @@ def first_not_finite(tensors: Mapping[str, Any]) -> str | None:
     missed shows in the first logits.
     """
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not all(map(_finite, _looked_at(tensor))):
+        if tensor.is_floating_point() and not all(map(_finite, _sampled_values(tensor))):
             return name
     return None
 
 
-def _looked_at(tensor: Any) -> list[Any]:
+def _sampled_values(tensor: Any) -> list[Any]:
     size = tensor.numel()
-    if size <= _WHOLE:
+    if size <= _MAX_CHECKED_WHOLE:
         return [tensor]
     flat = tensor.reshape(-1)
     starts = [(size - _PROBE) * number // (_PROBES - 1) for number in range(_PROBES)]

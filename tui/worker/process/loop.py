@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.events import Body, Load, Loaded
-from tui.host.memory import trim
+from tui.host.memory import trim_heap
 from tui.worker.process.control import Control
-from tui.worker.process.measure import Peak, age
-from tui.worker.process.wire import Channel, Message, leave
+from tui.worker.process.measure import PeakMemory, process_age_s
+from tui.worker.process.wire import Channel, JsonObject, exit_process
 
 if TYPE_CHECKING:
-    from tui.worker.decode.batch import Batch
-    from tui.worker.decode.generate import Job
+    from tui.worker.decode.batch import DecodeBatch
+    from tui.worker.decode.generate import DecodeRequest
 
-ALIVE_S = 0.2
+HEARTBEAT_S = 0.2
 """Seconds between two signs of life, each with a look at the memory held."""
 _PROGRESS_S = 0.1
 _NICE = 3
 """Niceness of what computes; much more of it, and other programs' work is felt."""
-_REST_S = 0.5
+_TRIM_AFTER_S = 0.5
 """Seconds without an order after which memory is given back."""
 
 
@@ -36,52 +36,57 @@ class Worker:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._control = Control()
-        self._peak = Peak()
-        self._orders: queue.SimpleQueue[tuple[float, Message]] = queue.SimpleQueue()
-        self._asked: deque[Job] = deque()
-        self._line: deque[Job] = deque()
-        self._front: Batch | None = None
-        """Answers that a person waits for; while there are any, `_batch` rests."""
-        self._batch: Batch | None = None
-        self._room = 1
+        self._peak = PeakMemory()
+        self._orders: queue.SimpleQueue[tuple[float, JsonObject]] = queue.SimpleQueue()
+        self._interactive_queue: deque[DecodeRequest] = deque()
+        self._background_queue: deque[DecodeRequest] = deque()
+        self._interactive_batch: DecodeBatch | None = None
+        """Answers that a person waits for; while there are any, `_background_batch` rests."""
+        self._background_batch: DecodeBatch | None = None
+        self._max_batch_size = 1
         self._import_s = 0.0
         self._idle_since = 0.0
         """When the libraries were imported, until the first load: waiting is not loading."""
 
     def run(self) -> None:
         """Never returns: the process ends in the control thread."""
-        self._channel.listen(self._handle)
-        threading.Thread(target=self._beat, name="alive", daemon=True).start()
-        _give_way()
+        self._channel.listen(self._handle_order)
+        threading.Thread(target=self._send_heartbeats, name="alive", daemon=True).start()
+        _lower_priority()
         self._channel.send(Load("import"))
         began = time.monotonic()
         _import_libraries()
         self._idle_since = time.monotonic()
         self._import_s = self._idle_since - began
         while True:
-            if (found := self._next()) is None:
+            if (found := self._next_order()) is None:
                 self._advance()
                 continue
             arrived, order = found
             if order["op"] == "load":
                 self._load(arrived, order)
             else:
-                self._answer(order)
+                self._queue_requests(order)
 
-    def _next(self) -> tuple[float, Message] | None:
+    def _next_order(self) -> tuple[float, JsonObject] | None:
         """The next order and when it came; None while there is something to compute."""
         with contextlib.suppress(queue.Empty):
-            return self._orders.get(timeout=0.0 if self._busy else _REST_S)
-        if self._busy:
+            return self._orders.get(timeout=0.0 if self._has_work else _TRIM_AFTER_S)
+        if self._has_work:
             return None
-        trim()
+        trim_heap()
         return self._orders.get()
 
     @property
-    def _busy(self) -> bool:
-        return bool(self._asked or self._line or self._front or self._batch)
+    def _has_work(self) -> bool:
+        return bool(
+            self._interactive_queue
+            or self._background_queue
+            or self._interactive_batch
+            or self._background_batch
+        )
 
-    def _handle(self, order: Message) -> None:
+    def _handle_order(self, order: JsonObject) -> None:
         """In the control thread: what cannot wait is done here and now."""
         match order["op"]:
             case "cancel":
@@ -89,11 +94,11 @@ class Worker:
             case "threads":
                 self._control.threads = max(1, int(order["threads"]))
             case "close":
-                leave(0)
+                exit_process(0)
             case "answer":
-                self._control.opened(request["answer"] for request in order["requests"])
+                self._control.register(request["answer"] for request in order["requests"])
                 if not all(request.get("background") for request in order["requests"]):
-                    self._control.urgent = True
+                    self._control.preempt_requested = True
                 self._orders.put((time.monotonic(), order))
             case "load":
                 self._control.threads = max(1, int(order["threads"]))
@@ -101,81 +106,81 @@ class Worker:
             case unknown:
                 print(f"unknown order {unknown!r}", file=sys.stderr, flush=True)
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         while True:
-            self._peak.look()
+            self._peak.sample()
             self._channel.send_raw("alive", {"steps": self._control.steps})
-            time.sleep(ALIVE_S)
+            time.sleep(HEARTBEAT_S)
 
-    def _load(self, arrived: float, order: Message) -> None:
-        from tui.worker.decode.generate import failed
+    def _load(self, arrived: float, order: JsonObject) -> None:
+        from tui.worker.decode.generate import failure_event
 
-        self._front = self._batch = None
+        self._interactive_batch = self._background_batch = None
         try:
-            loaded = self._load_now(order)
+            loaded = self._load_model(order)
         except Exception as error:
-            self._channel.send(failed(error))
+            self._channel.send(failure_event(error))
             return
         if self._import_s:
             waited = max(0.0, arrived - self._idle_since)
-            loaded["load_s"] = age() - waited
+            loaded["load_s"] = process_age_s() - waited
         else:
             loaded["load_s"] = time.monotonic() - arrived
-        private, mapped = self._peak.look()
+        private, mapped = self._peak.sample()
         self._channel.send(
             Loaded(import_s=self._import_s, private=private, mapped=mapped, **loaded)
         )
         self._import_s = 0.0
 
-    def _load_now(self, order: Message) -> dict[str, Any]:
+    def _load_model(self, order: JsonObject) -> dict[str, Any]:
         import torch
 
-        from tui.checkpoints.memory_estimate import REDUCED
+        from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
         from tui.host.paths import cache_dir
-        from tui.worker.decode.attention import attach, suits
-        from tui.worker.decode.batch import Batch
-        from tui.worker.decode.generate import Ready
-        from tui.worker.decode.kv_cache import Kept
-        from tui.worker.decode.prompt_lookup import NO_GUESSES, keeps_words
-        from tui.worker.decode.sampler import resolve
-        from tui.worker.gguf.convert import converted, remarks
+        from tui.worker.decode.attention import attach, supports_model
+        from tui.worker.decode.batch import DecodeBatch
+        from tui.worker.decode.generate import LoadedModel
+        from tui.worker.decode.kv_cache import PrefixCache
+        from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
+        from tui.worker.decode.sampler import resolve_sampling
+        from tui.worker.gguf.convert import conversion_remarks, convert_gguf
         from tui.worker.kernels import build
-        from tui.worker.load.device import fault, room
+        from tui.worker.load.device import gpu_failure, kv_cache_capacity
         from tui.worker.load.loader import open_checkpoint
-        from tui.worker.load.prepare import held_bytes, prepared
-        from tui.worker.process.control import watch
+        from tui.worker.load.prepare import model_nbytes, prepare_model
+        from tui.worker.process.control import install_stop_hooks
 
         torch.set_num_threads(max(1, int(order["threads"])))
         path, notes = Path(order["checkpoint"]), []
         if path.suffix.lower() == ".gguf":
-            path = converted(path, cache_dir() / "converted", self._progress("convert"))
-            notes += remarks(path)
+            path = convert_gguf(path, cache_dir() / "converted", self._progress("convert"))
+            notes += conversion_remarks(path)
         checkpoint = open_checkpoint(path, dict(order.get("remote_code") or {}))
-        if order["dtype"] not in REDUCED:
+        if order["dtype"] not in QUANTISED_DTYPES:
             # The parent bounds this process's memory when it hears of the weights.
-            fault()
+            gpu_failure()
         progress = self._progress("weights")
         progress(0, checkpoint.checkpoint_bytes)
-        model, device, remark = prepared(checkpoint, order["dtype"], progress)
-        trim()
-        watch(model, self._control)
+        model, device, remark = prepare_model(checkpoint, order["dtype"], progress)
+        trim_heap()
+        install_stop_hooks(model, self._control)
         if (flag := build.stop_flag()) is not None:
-            self._control.share(flag)
-        weights_bytes = held_bytes(model)
-        context = _lowest(checkpoint.context, int(order.get("context") or 0))
-        if suits(model):
+            self._control.share_stop_flag(flag)
+        weights_bytes = model_nbytes(model)
+        context = _min_bound(checkpoint.context, int(order.get("context") or 0))
+        if supports_model(model):
             attach(model)
-        ready, kept = Ready(checkpoint, model, device, context), Kept()
+        ready, kept = LoadedModel(checkpoint, model, device, context), PrefixCache()
         lookup = bool(order.get("lookup"))
-        if lookup and not keeps_words(model):
-            remark.append(NO_GUESSES)
-        fitting = room(model, checkpoint.cached_values, device)
-        tokens = _lowest(int(order.get("tokens") or 0), fitting)
-        self._front, self._batch = (
-            Batch(ready, self._control, self._peak, lookup, kept, tokens) for _ in range(2)
+        if lookup and not rounds_rows_alike(model):
+            remark.append(LOOKUP_OFF_REMARK)
+        fitting = kv_cache_capacity(model, checkpoint.kv_values_per_token, device)
+        tokens = _min_bound(int(order.get("tokens") or 0), fitting)
+        self._interactive_batch, self._background_batch = (
+            DecodeBatch(ready, self._control, self._peak, lookup, kept, tokens) for _ in range(2)
         )
-        self._room = max(1, int(order.get("batch") or 1))
-        most = checkpoint.sampling.get("max_new_tokens")
+        self._max_batch_size = max(1, int(order.get("batch") or 1))
+        most = checkpoint.sampling_defaults.get("max_new_tokens")
         return {
             "family": checkpoint.family,
             "dtype": order["dtype"],
@@ -186,7 +191,7 @@ class Worker:
             "context": context,
             "threads": torch.get_num_threads(),
             "prompt_format": checkpoint.prompt_format,
-            "sampling": resolve(checkpoint.sampling, {}).to_json()
+            "sampling": resolve_sampling(checkpoint.sampling_defaults, {}).to_json()
             | ({"max_new_tokens": most} if most else {}),
             "notes": [*notes, *remark, *checkpoint.notes],
         }
@@ -204,56 +209,60 @@ class Worker:
 
         return report
 
-    def _answer(self, order: Message) -> None:
+    def _queue_requests(self, order: JsonObject) -> None:
         """Put the requests in line; `_advance` answers them."""
-        from tui.worker.decode.generate import Job, failed
+        from tui.worker.decode.generate import DecodeRequest, failure_event
 
-        self._control.urgent = False
+        self._control.preempt_requested = False
         for request in order["requests"]:
-            if self._batch is None:
+            if self._background_batch is None:
                 error = RuntimeError("no model is loaded")
-                self._channel.send(failed(error, request["answer"]))
+                self._channel.send(failure_event(error, request["answer"]))
                 continue
-            job = Job(
+            job = DecodeRequest(
                 request["answer"],
                 tuple((role, content) for role, content in request["messages"]),
                 int(request["max_new_tokens"]),
                 dict(request.get("sampling") or {}),
                 bool(request.get("background")),
             )
-            (self._line if job.background else self._asked).append(job)
+            (self._background_queue if job.background else self._interactive_queue).append(job)
 
     def _advance(self) -> None:
         """Whoever is in line enters where there is room; everybody in gets a token. What a
         person asks goes first, and all else rests meanwhile."""
-        if self._front is None or self._batch is None:
+        if self._interactive_batch is None or self._background_batch is None:
             return
-        if self._asked or self._front:
-            self._batch.wait()
-            self._serve(self._front, self._asked)
+        if self._interactive_queue or self._interactive_batch:
+            self._background_batch.mark_contended()
+            self._serve(self._interactive_batch, self._interactive_queue)
         else:
-            self._serve(self._batch, self._line)
+            self._serve(self._background_batch, self._background_queue)
 
-    def _serve(self, batch: "Batch", line: "deque[Job]") -> None:
-        if line and not batch.full and len(batch) < (self._room if batch.joins else 1):
+    def _serve(self, batch: "DecodeBatch", line: "deque[DecodeRequest]") -> None:
+        if (
+            line
+            and not batch.is_full
+            and len(batch) < (self._max_batch_size if batch.can_batch else 1)
+        ):
             # One at a time: an order may have come meanwhile.
-            self._tell(batch.enter(line.popleft()))
-            if batch.left:
-                line.appendleft(batch.left)
+            self._send_events(batch.admit(line.popleft()))
+            if batch.deferred:
+                line.appendleft(batch.deferred)
         else:
-            self._tell(batch.step())
+            self._send_events(batch.step())
 
-    def _tell(self, events: Iterable[tuple[int, Body]]) -> None:
+    def _send_events(self, events: Iterable[tuple[int, Body]]) -> None:
         for t_ns, body in events:
             self._channel.send(body, t_ns)
 
 
-def _lowest(*bounds: int) -> int:
+def _min_bound(*bounds: int) -> int:
     """The lowest of several bounds, of which 0 is none."""
     return min((bound for bound in bounds if bound), default=0)
 
 
-def _give_way() -> None:
+def _lower_priority() -> None:
     """Have this thread, and those that it starts to compute, leave the core to whoever has
     something short to do: the control thread, the screen. Where all cores compute, a cancel is
     heard so in 1 ms instead of 5 (`benchmarks/cancel.py`)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from tui.host import memory
 
 
-def age() -> float:
+def process_age_s() -> float:
     """Seconds since this process was started, by the kernel's account (10 ms steps)."""
     # proc(5): field 22 of stat, in clock ticks since boot; the name may hold spaces.
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
@@ -22,7 +22,7 @@ def major_faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
 
 
-class Peak:
+class PeakMemory:
     """The highest private and mapped memory seen since the last `reset`. Bytes."""
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class Peak:
         """Forget what was seen and look now."""
         with self._lock:
             self.private = self.mapped = 0
-        self.look()
+        self.sample()
 
-    def look(self) -> tuple[int, int]:
+    def sample(self) -> tuple[int, int]:
         """Read the present figures, remember them if they are higher."""
-        private, mapped = memory.process(os.getpid())
+        private, mapped = memory.process_memory(os.getpid())
         with self._lock:
             self.private = max(self.private, private)
             self.mapped = max(self.mapped, mapped)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tui.events import Body, payload
 
-Message = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 class Channel:
@@ -26,7 +26,7 @@ class Channel:
         """Tell the parent of an event that happened at ``t_ns`` (default: now)."""
         self.send_raw(body.kind, payload(body), t_ns)
 
-    def send_raw(self, kind: str, data: Message, t_ns: int | None = None) -> None:
+    def send_raw(self, kind: str, data: JsonObject, t_ns: int | None = None) -> None:
         """Tell the parent of something that is not an event of the vocabulary."""
         row = [time.monotonic_ns() if t_ns is None else t_ns, kind, data]
         line = json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -36,14 +36,14 @@ class Channel:
             with self._lock:
                 self._socket.sendall(packed)
         except OSError:
-            leave(0)
+            exit_process(0)
 
-    def listen(self, handle: Callable[[Message], None]) -> None:
+    def listen(self, handle: Callable[[JsonObject], None]) -> None:
         """Call ``handle`` for each message in a thread of its own; the end of the
         file, or a broken line, ends this process at once, whatever it is computing."""
         threading.Thread(target=self._read, args=(handle,), name="control", daemon=True).start()
 
-    def _read(self, handle: Callable[[Message], None]) -> None:
+    def _read(self, handle: Callable[[JsonObject], None]) -> None:
         try:
             with self._socket.makefile("rb") as lines:
                 for line in lines:
@@ -52,11 +52,11 @@ class Channel:
             pass
         except Exception:
             sys.excepthook(*sys.exc_info())
-            leave(1)
-        leave(0)
+            exit_process(1)
+        exit_process(0)
 
 
-def leave(code: int) -> None:
+def exit_process(code: int) -> None:
     """End this process without waiting for any thread; the kernel frees the weights."""
     sys.stderr.flush()
     os._exit(code)

@@ -17,10 +17,10 @@ import torch
 from safetensors import safe_open
 
 PAGE = 4096
-_LINE = 64
+_CACHE_LINE = 64
 _MADV_PAGEOUT = 21
 _libc = ctypes.CDLL(None)
-_WORDS = {
+_DTYPE_NAMES = {
     torch.int8: "I8",
     torch.uint8: "U8",
     torch.bfloat16: "BF16",
@@ -29,7 +29,7 @@ _WORDS = {
     torch.int64: "I64",
 }
 
-Shapes = Mapping[str, tuple[torch.dtype, tuple[int, ...]]]
+TensorSpecs = Mapping[str, tuple[torch.dtype, tuple[int, ...]]]
 
 
 def nbytes(dtype: torch.dtype, shape: Sequence[int]) -> int:
@@ -40,7 +40,7 @@ def nbytes(dtype: torch.dtype, shape: Sequence[int]) -> int:
     return size
 
 
-def let_go(tensors: Iterable[torch.Tensor]) -> None:
+def release_pages(tensors: Iterable[torch.Tensor]) -> None:
     """Tell the kernel that pages of a mapped file were read for the last time; otherwise
     a 15 GB checkpoint fills the container before the kernel takes them back."""
     for tensor in tensors:
@@ -50,47 +50,47 @@ def let_go(tensors: Iterable[torch.Tensor]) -> None:
             _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), _MADV_PAGEOUT)
 
 
-class Writer:
+class SafetensorsWriter:
     """A file whose tensors are known by name and shape first and come in any order."""
 
-    def __init__(self, path: Path, shapes: Shapes) -> None:
-        ordered = sorted(shapes, key=lambda name: nbytes(*shapes[name]) % _LINE != 0)
+    def __init__(self, path: Path, shapes: TensorSpecs) -> None:
+        ordered = sorted(shapes, key=lambda name: nbytes(*shapes[name]) % _CACHE_LINE != 0)
         header: dict[str, Any] = {}
         end = 0
         for name in ordered:
             dtype, shape = shapes[name]
             start, end = end, end + nbytes(dtype, shape)
             header[name] = {
-                "dtype": _WORDS[dtype],
+                "dtype": _DTYPE_NAMES[dtype],
                 "shape": list(shape),
                 "data_offsets": [start, end],
             }
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-(len(text) + 8) % PAGE)
-        self._begin = len(text) + 8
-        self._left = {name: entry["data_offsets"] for name, entry in header.items()}
+        self._data_start = len(text) + 8
+        self._unwritten = {name: entry["data_offsets"] for name, entry in header.items()}
         self._shapes = shapes
-        self.size = self._begin + end
+        self.size = self._data_start + end
         self._file = path.open("wb")
         self._file.write(struct.pack("<Q", len(text)) + text)
         self._file.truncate(self.size)
 
-    def put(self, name: str, tensor: torch.Tensor) -> None:
+    def write(self, name: str, tensor: torch.Tensor) -> None:
         """Write one tensor, of the shape that was announced."""
         dtype, shape = self._shapes[name]
         assert (tensor.dtype, tuple(tensor.shape)) == (dtype, tuple(shape)), name
-        start, _ = self._left.pop(name)
-        self._file.seek(self._begin + start)
+        start, _ = self._unwritten.pop(name)
+        self._file.seek(self._data_start + start)
         flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
         self._file.write(memoryview(flat.numpy()))
 
     def close(self) -> None:
         """All of it is written."""
         self._file.close()
-        assert not self._left, f"{len(self._left)} tensors were never written"
+        assert not self._unwritten, f"{len(self._unwritten)} tensors were never written"
 
 
-def mapped(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
+def map_tensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Name and tensor of all that a file holds, as views of the map."""
     with safe_open(str(path), framework="pt", device="cpu") as file:
         for name in file.keys():  # noqa: SIM118 (the handle is no mapping)

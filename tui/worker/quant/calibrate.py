@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from tui.worker.load.families.base import Codec
+from tui.worker.load.families.base import ChatTokenizer
 from tui.worker.quant import torch_linear
 
 TOKENS = 512
@@ -24,24 +24,24 @@ _FLOOR = 0.01
 """Of the mean: an input that this text leaves alone may matter in another."""
 
 
-def text() -> str:
+def calibration_text() -> str:
     """Some of everything that models are asked about, Chinese and English."""
     return Path(__file__).with_name("calibration.txt").read_text(encoding="utf-8")
 
 
-def walk(
+def calibrate_groups(
     model: Any,
-    codec: Codec,
-    inputs_of: Sequence[tuple[str, ...]],
-    take: Callable[[int, torch.Tensor | None], None],
+    tokenizer: ChatTokenizer,
+    groups: Sequence[tuple[str, ...]],
+    on_group: Callable[[int, torch.Tensor | None], None],
 ) -> None:
-    """Call ``take(number, importance)`` once for each of ``inputs_of``, groups of names of
+    """Call ``take(number, importance)`` once for each of ``groups``, groups of names of
     linear layers with a common input, in the order in which they are computed.
 
     ``importance`` is the mean square of each of their inputs, or None where the text did
     not reach them: then they are handed over at the end, in order.
     """
-    waiting, hooks, failed = set(range(len(inputs_of))), [], False
+    waiting, hooks, failed = set(range(len(groups))), [], False
     # Others (fp16, bf16 where the CPU has none) are computed a hundred times more slowly.
     quick = torch.bfloat16 if torch_linear.has_bf16() else torch.float32
 
@@ -50,17 +50,17 @@ def walk(
         if number in waiting:
             waiting.discard(number)
             failed = True
-            take(number, _mean_square(given[0]))
+            on_group(number, _mean_square(given[0]))
             failed = False
 
-    for number, names in enumerate(inputs_of):
+    for number, names in enumerate(groups):
         layers = [model.get_submodule(name) for name in names]
         for layer in layers:
             if layer.weight.dtype != quick:
                 layer.forward = partial(_computed, layer, quick)
         hooks.append(layers[-1].register_forward_hook(partial(passed, number)))
     try:
-        ids = codec.encode(text())[:TOKENS]
+        ids = tokenizer.encode(calibration_text())[:TOKENS]
         # Without the head, which would make the logits of every token.
         with torch.inference_mode():
             model.base_model(input_ids=torch.tensor([ids]), use_cache=False)
@@ -72,11 +72,11 @@ def walk(
     finally:
         for hook in hooks:
             hook.remove()
-        for names in inputs_of:
+        for names in groups:
             for layer in map(model.get_submodule, names):
                 layer.__dict__.pop("forward", None)
     for number in sorted(waiting):
-        take(number, None)
+        on_group(number, None)
 
 
 def _mean_square(x: torch.Tensor) -> torch.Tensor | None:

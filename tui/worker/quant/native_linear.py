@@ -16,21 +16,21 @@ from tui.worker.kernels import build
 
 TILE = 32
 GROUP = 32
-_ROWS = 1024
+_PACKED_ROWS = 1024
 """Rows that are packed at a time: they are held in float32 meanwhile."""
 
 _NO_ROOM = "not enough memory for the activations of a layer"
 
-Parts = Mapping[str, torch.Tensor]
-Shape = tuple[torch.dtype, tuple[int, ...]]
+PackedTensors = Mapping[str, torch.Tensor]
+TensorSpec = tuple[torch.dtype, tuple[int, ...]]
 
 
-def takes(columns: int) -> bool:
+def supports_columns(columns: int) -> bool:
     """Whether the kernels take a matrix of so many inputs."""
     return columns % GROUP == 0
 
 
-class _Matrix(ctypes.Structure):
+class _Bf16Matrix(ctypes.Structure):
     """``Matrix`` of kernels/plain.c."""
 
     _fields_: ClassVar[list[tuple[str, Any]]] = [
@@ -40,7 +40,7 @@ class _Matrix(ctypes.Structure):
     ]
 
 
-class Plain(nn.Module):  # type: ignore[misc]
+class NativeBf16Linear(nn.Module):  # type: ignore[misc]
     """bfloat16 weights, float32 for all else: the weights' rounding is the only one. Reading
     the weights takes longer than computing in float32, up to 8 rows or so. ``matrices``,
     weights with their biases, stand one below the other as if they were one."""
@@ -51,9 +51,9 @@ class Plain(nn.Module):  # type: ignore[misc]
         self.biases = [None if bias is None else bias.float() for _, bias in matrices]
         self.outputs = sum(weight.shape[0] for weight in self.weights)
         self._inputs = self.weights[0].shape[1]
-        self._given = (_Matrix * len(matrices))(
+        self._given = (_Bf16Matrix * len(matrices))(
             *(
-                _Matrix(
+                _Bf16Matrix(
                     weight.shape[0], weight.data_ptr(), None if bias is None else bias.data_ptr()
                 )
                 for weight, bias in zip(self.weights, self.biases, strict=True)
@@ -76,45 +76,45 @@ class Plain(nn.Module):  # type: ignore[misc]
         return y
 
 
-class _Tiled(nn.Module):  # type: ignore[misc]
+class _NativeQuantisedLinear(nn.Module):  # type: ignore[misc]
     """``x @ weight.T + bias`` over tiles of 32 outputs; activations have 8 bits and a scale
     for each row and 32 inputs."""
 
     bits: ClassVar[int]
-    block: ClassVar[int]
+    block_bytes: ClassVar[int]
     """Bytes for 32 outputs and 32 inputs."""
 
-    def __init__(self, parts: Parts, outputs: int) -> None:
+    def __init__(self, parts: PackedTensors, outputs: int) -> None:
         super().__init__()
         self._weight, self._scale, self._bias = parts["weight"], parts["scale"], parts.get("bias")
         self.outputs = outputs
-        self._inputs = self._weight.shape[1] // self.block * GROUP
+        self._inputs = self._weight.shape[1] // self.block_bytes * GROUP
         bias = None if self._bias is None else self._bias.data_ptr()
         self._given = self._weight.data_ptr(), self._scale.data_ptr(), bias
         self._call = build.library().duibi_linear
 
     @classmethod
-    def shapes(cls, rows: int, columns: int, biased: bool) -> dict[str, Shape]:
+    def packed_specs(cls, rows: int, columns: int, biased: bool) -> dict[str, TensorSpec]:
         """Dtypes and shapes of the parts of such a layer."""
         tiles = -(-rows // TILE)
-        bias: dict[str, Shape] = {"bias": (torch.float32, (rows,))} if biased else {}
+        bias: dict[str, TensorSpec] = {"bias": (torch.float32, (rows,))} if biased else {}
         return {
-            "weight": (torch.uint8, (tiles, columns // GROUP * cls.block)),
+            "weight": (torch.uint8, (tiles, columns // GROUP * cls.block_bytes)),
             "scale": (torch.float32, (tiles * TILE,)),
         } | bias
 
     @classmethod
-    def parts(
+    def pack(
         cls, weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """What a file holds of such a layer. ``importance`` (columns): the mean square of
         each input, where it is known; 8 bits have no use for it."""
         rows, columns = weight.shape
-        shapes = cls.shapes(rows, columns, bias is not None)
+        shapes = cls.packed_specs(rows, columns, bias is not None)
         made = {name: torch.empty(shape, dtype=dtype) for name, (dtype, shape) in shapes.items()}
         weighs = None if importance is None else importance.data_ptr()
-        for start in range(0, rows, _ROWS):
-            some = weight[start : start + _ROWS].float().contiguous()
+        for start in range(0, rows, _PACKED_ROWS):
+            some = weight[start : start + _PACKED_ROWS].float().contiguous()
             tiles, scale = made["weight"][start // TILE :], made["scale"][start:]
             build.library().duibi_pack(
                 *(cls.bits, some.data_ptr(), weighs, *some.shape),
@@ -142,13 +142,13 @@ class _Tiled(nn.Module):  # type: ignore[misc]
         return y
 
 
-class Int8(_Tiled):
+class NativeInt8Linear(_NativeQuantisedLinear):
     """int8 with a scale for each output."""
 
-    bits, block = 8, 1024
+    bits, block_bytes = 8, 1024
 
 
-class Int4(_Tiled):
+class NativeInt4Linear(_NativeQuantisedLinear):
     """4 bits in groups of 32 inputs, with a scale and a zero point of 8 bits each."""
 
-    bits, block = 4, 576
+    bits, block_bytes = 4, 576

@@ -9,13 +9,13 @@ the kernel has not; larger ones cost accuracy (64: 10 points of top-1 on a 135M 
 _LEVELS = 15
 _CENTRE = 8
 """The kernel computes ``(q - 8) * scale + zero``."""
-_SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8)
+_CLIP_SHARES = (1.0, 0.95, 0.9, 0.85, 0.8)
 """Shares of a group's range that are tried: cutting its ends makes every step finer."""
 _BLOCK = 1 << 18
 """Weights worked on at a time, so that temporaries stay in the cache of the CPU."""
 
 
-def int8_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def quantise_int8_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """``(q, scale)``: int8 of the same shape and a float32 scale per row, symmetric, so
     that ``q * scale[:, None]`` is the matrix."""
     rows, columns = weight.shape
@@ -30,7 +30,7 @@ def int8_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return q, scale
 
 
-def int4_groups(
+def quantise_int4_groups(
     weight: torch.Tensor, importance: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """``(q, scales)``: int32 of the same shape with values 0 to 15, and bfloat16 scales and
@@ -57,12 +57,12 @@ def int4_groups(
 
 
 def _best_clip(
-    block: torch.Tensor, weighs: torch.Tensor
+    block: torch.Tensor, importance: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     low, high = block.amin(-1, keepdim=True), block.amax(-1, keepdim=True)
     kept = None
-    for shrink in _SHRINKS:
-        found = _clipped(block, weighs, low * shrink, high * shrink)
+    for shrink in _CLIP_SHARES:
+        found = _quantise_clipped(block, importance, low * shrink, high * shrink)
         if kept is None:
             kept = found
             continue
@@ -72,13 +72,13 @@ def _best_clip(
     return kept[0], kept[1], kept[2]
 
 
-def _clipped(
-    block: torch.Tensor, weighs: torch.Tensor, low: torch.Tensor, high: torch.Tensor
+def _quantise_clipped(
+    block: torch.Tensor, importance: torch.Tensor, low: torch.Tensor, high: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
     # Scale and zero are rounded to bfloat16 before the weights are, so that the rounding
     # of the weights makes up for it.
     scale = ((high - low) / _LEVELS).clamp_min(1e-8).bfloat16().float()
     zero = (low + _CENTRE * scale).bfloat16().float()
     q = ((block - zero) / scale + _CENTRE).round_().clamp_(0, _LEVELS)
-    error = ((q - _CENTRE) * scale + zero - block).square_().mul_(weighs).sum(-1, keepdim=True)
+    error = ((q - _CENTRE) * scale + zero - block).square_().mul_(importance).sum(-1, keepdim=True)
     return q, scale, zero, error

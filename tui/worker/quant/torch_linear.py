@@ -1,6 +1,6 @@
 """Linear layers over weights in another format, several that share an input as one.
 
-Each kind is made of tensors that a file can hold (`parts`), so that a model is either
+Each kind is made of tensors that a file can hold (`pack`), so that a model is either
 packed anew or mapped. All compute on the CPU and return the dtype they are given.
 """
 
@@ -13,18 +13,18 @@ from torch import nn
 
 from tui.worker.quant import quantise
 
-Parts = Mapping[str, torch.Tensor]
-Shape = tuple[torch.dtype, tuple[int, ...]]
+PackedTensors = Mapping[str, torch.Tensor]
+TensorSpec = tuple[torch.dtype, tuple[int, ...]]
 
-_FINE_ROWS = 16
+_HIGH_PRECISION_ROWS = 16
 """Up to so many rows activations are given 16 bits, as two rows of 8: reading the weights
 is what takes the time there, and a second row is nearly free."""
-_STEP = 127
+_MAX_LEVEL = 127
 _BLOCK = 256
 """Outputs whose weights are widened at a time: they stay in the cache of a core."""
 
 
-class Bf16(nn.Module):  # type: ignore[misc]
+class TorchBf16Linear(nn.Module):  # type: ignore[misc]
     """bfloat16 in the order in which oneDNN reads it; plain calls reorder it each time."""
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
@@ -38,14 +38,14 @@ class Bf16(nn.Module):  # type: ignore[misc]
         return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
 
 
-class Int8(nn.Module):  # type: ignore[misc]
+class TorchInt8Linear(nn.Module):  # type: ignore[misc]
     """int8 weights with a scale per row, times 8-bit activations with a scale per row of
-    theirs (two such rows for one where rows are few, or ``fine``), in oneDNN's kernel.
+    theirs (two such rows for one where rows are few, or ``high_precision``), in oneDNN's kernel.
     Without VNNI that adds pairs of products in 16 bits, which overflow: see `has_vnni`."""
 
-    def __init__(self, parts: Parts, fine: bool = False) -> None:
+    def __init__(self, parts: PackedTensors, high_precision: bool = False) -> None:
         super().__init__()
-        self._fine = fine
+        self._high_precision = high_precision
         weight = parts["weight"]
         self.outputs = weight.shape[0]
         self._packed = torch.ops.onednn.qlinear_prepack(weight, None)
@@ -55,17 +55,17 @@ class Int8(nn.Module):  # type: ignore[misc]
         self._bias = None if bias is None else bias.clone()
 
     @staticmethod
-    def parts(
+    def pack(
         weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """What a file holds of such a layer; 8 bits have no use for ``importance``."""
-        q, scale = quantise.int8_rows(weight)
+        q, scale = quantise.quantise_int8_rows(weight)
         return {"weight": q, "scale": scale} | ({} if bias is None else {"bias": bias.float()})
 
     @staticmethod
-    def shapes(rows: int, columns: int, biased: bool) -> dict[str, Shape]:
+    def packed_specs(rows: int, columns: int, biased: bool) -> dict[str, TensorSpec]:
         """Dtypes and shapes of the parts of such a layer."""
-        bias: dict[str, Shape] = {"bias": (torch.float32, (rows,))} if biased else {}
+        bias: dict[str, TensorSpec] = {"bias": (torch.float32, (rows,))} if biased else {}
         return {
             "weight": (torch.int8, (rows, columns)),
             "scale": (torch.float32, (rows,)),
@@ -75,13 +75,13 @@ class Int8(nn.Module):  # type: ignore[misc]
         """``x @ weight.T + bias``."""
         rows = x.reshape(-1, x.shape[-1]).float()
         count = rows.shape[0]
-        unit = rows.abs().amax(1, keepdim=True).clamp_min_(1e-20).div_(_STEP)
+        unit = rows.abs().amax(1, keepdim=True).clamp_min_(1e-20).div_(_MAX_LEVEL)
         steps = rows / unit
-        if self._fine or count <= _FINE_ROWS:
+        if self._high_precision or count <= _HIGH_PRECISION_ROWS:
             coarse = steps.round()
-            rest = steps.sub_(coarse).mul_(2 * _STEP).round_()
+            rest = steps.sub_(coarse).mul_(2 * _MAX_LEVEL).round_()
             both = self._product(torch.cat((coarse, rest)))
-            y = both[:count].add_(both[count:], alpha=1 / (2 * _STEP))
+            y = both[:count].add_(both[count:], alpha=1 / (2 * _MAX_LEVEL))
         else:
             y = self._product(steps.round_())
         y = y.mul_(unit)
@@ -91,7 +91,7 @@ class Int8(nn.Module):  # type: ignore[misc]
 
     def _product(self, steps: torch.Tensor) -> torch.Tensor:
         """The product with rows in whole steps of -127 to 127."""
-        zero = _STEP + 1
+        zero = _MAX_LEVEL + 1
         return torch.ops.onednn.qlinear_pointwise(
             steps.add_(zero).to(torch.uint8),
             *(1.0, zero, self._packed, self._scale, self._zeros, None),
@@ -99,28 +99,28 @@ class Int8(nn.Module):  # type: ignore[misc]
         )
 
 
-class Int8Widened(nn.Module):  # type: ignore[misc]
-    """What `Int8` is made of, computed in float32 where the file's pages lie: the weights'
-    rounding is the only one but that of the result."""
+class WidenedInt8Linear(nn.Module):  # type: ignore[misc]
+    """What `TorchInt8Linear` is made of, computed in float32 from the mapped file: only the
+    weights and the result are rounded."""
 
-    parts = staticmethod(Int8.parts)
-    shapes = staticmethod(Int8.shapes)
+    pack = staticmethod(TorchInt8Linear.pack)
+    packed_specs = staticmethod(TorchInt8Linear.packed_specs)
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: PackedTensors) -> None:
         super().__init__()
         self._weight, self._scale, self._bias = parts["weight"], parts["scale"], parts.get("bias")
         self.outputs = self._weight.shape[0]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x @ weight.T + bias``."""
-        y = _widened_product(x, [self._weight]).mul_(self._scale)
+        y = _product_in_blocks(x, [self._weight]).mul_(self._scale)
         if self._bias is not None:
             y = y.add_(self._bias)
         return y.to(x.dtype)
 
 
-class Plain(nn.Module):  # type: ignore[misc]
-    """bfloat16 weights where the file's pages lie, float32 for all else, as `tiled.Plain`."""
+class WidenedBf16Linear(nn.Module):  # type: ignore[misc]
+    """bfloat16 weights where the file's pages lie, float32 for all else, as `NativeBf16Linear`."""
 
     def __init__(self, *matrices: tuple[torch.Tensor, torch.Tensor | None]) -> None:
         super().__init__()
@@ -136,40 +136,40 @@ class Plain(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x @ weight.T + bias`` in float32."""
-        y = _widened_product(x, self._weights)
+        y = _product_in_blocks(x, self._weights)
         return y if self._bias is None else y.add_(self._bias)
 
 
-class Int4(nn.Module):  # type: ignore[misc]
+class TorchInt4Linear(nn.Module):  # type: ignore[misc]
     """4-bit weights in groups of 32 with scale and zero point, times bfloat16."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: PackedTensors) -> None:
         super().__init__()
         self._weight, self._scales = parts["weight"], parts["scales"]
         self._bias = parts.get("bias")
         self.outputs = self._weight.shape[0]
 
     @staticmethod
-    def parts(
+    def pack(
         weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """What a file holds of such a layer; the order of the weights is this CPU's."""
-        q, scales = quantise.int4_groups(weight, importance)
+        q, scales = quantise.quantise_int4_groups(weight, importance)
         packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(q, 1)
         more = {} if bias is None else {"bias": bias.to(torch.bfloat16)}
         return {"weight": packed, "scales": scales} | more
 
     @staticmethod
-    def shapes(rows: int, columns: int, biased: bool) -> dict[str, Shape]:
+    def packed_specs(rows: int, columns: int, biased: bool) -> dict[str, TensorSpec]:
         """Dtypes and shapes of the parts of such a layer."""
-        bias: dict[str, Shape] = {"bias": (torch.bfloat16, (rows,))} if biased else {}
+        bias: dict[str, TensorSpec] = {"bias": (torch.bfloat16, (rows,))} if biased else {}
         return {
             "weight": (torch.uint8, (rows, columns // 2)),
             "scales": (torch.bfloat16, (columns // quantise.GROUP, rows, 2)),
         } | bias
 
     @staticmethod
-    def takes(rows: int, columns: int) -> bool:
+    def supports_shape(rows: int, columns: int) -> bool:
         """Whether the kernel takes a matrix of this shape."""
         return rows % 16 == 0 and columns % quantise.GROUP == 0
 
@@ -184,7 +184,7 @@ class Int4(nn.Module):  # type: ignore[misc]
         return y.reshape(*x.shape[:-1], self.outputs)
 
 
-def _widened_product(x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
+def _product_in_blocks(x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """``x @ weight.T`` in float32 of matrices side by side, in whatever dtype they are."""
     rows = x.reshape(-1, x.shape[-1]).float().t()
     y = torch.empty((sum(weight.shape[0] for weight in weights), rows.shape[1]))
@@ -196,7 +196,7 @@ def _widened_product(x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.
     return y.t().contiguous().view(*x.shape[:-1], -1)
 
 
-class _Shared:
+class _SharedProduct:
     """The product of layers with the same input, computed by the first that is asked."""
 
     def __init__(self, layer: nn.Module) -> None:
@@ -213,10 +213,10 @@ class _Shared:
         return output
 
 
-class Part(nn.Module):  # type: ignore[misc]
+class LinearSlice(nn.Module):  # type: ignore[misc]
     """Stands where one of several layers with the same input stood."""
 
-    def __init__(self, shared: _Shared, start: int, stop: int, last: bool) -> None:
+    def __init__(self, shared: _SharedProduct, start: int, stop: int, last: bool) -> None:
         super().__init__()
         self._shared, self._start, self._stop, self._last = shared, start, stop, last
 
@@ -230,23 +230,24 @@ class Part(nn.Module):  # type: ignore[misc]
         return self._shared.product(x, self._last)[..., self._start : self._stop]
 
 
-def held(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
+def weight_tensors(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
     """The tensors that the layers of this file hold, those of shared layers several times."""
     for module in modules:
-        layer = module.layer if isinstance(module, Part) else module
+        layer = module.layer if isinstance(module, LinearSlice) else module
         for value in vars(layer).values():
             them = value if isinstance(value, list) else [value]
             yield from (tensor for tensor in them if isinstance(tensor, torch.Tensor))
 
 
-def divided(layer: nn.Module, sizes: Sequence[int]) -> list[Any]:
+def slice_linear(layer: nn.Module, sizes: Sequence[int]) -> list[Any]:
     """What takes the place of the layers that were joined, in their order."""
     if len(sizes) == 1:
         return [layer]
-    shared, ends = _Shared(layer), torch.tensor(sizes).cumsum(0).tolist()
+    shared, ends = _SharedProduct(layer), torch.tensor(sizes).cumsum(0).tolist()
     starts = [0, *ends[:-1]]
     return [
-        Part(shared, start, end, end == ends[-1]) for start, end in zip(starts, ends, strict=True)
+        LinearSlice(shared, start, end, end == ends[-1])
+        for start, end in zip(starts, ends, strict=True)
     ]
 
 
@@ -257,14 +258,14 @@ def has_vnni() -> bool:
     if not torch.cpu._is_vnni_supported():
         return False
     columns = 64
-    weight = torch.full((16, columns), _STEP, dtype=torch.int8)
+    weight = torch.full((16, columns), _MAX_LEVEL, dtype=torch.int8)
     packed = torch.ops.onednn.qlinear_prepack(weight, None)
     found = torch.ops.onednn.qlinear_pointwise(
         torch.full((2, columns), 255, dtype=torch.uint8),
         *(1.0, 0, packed, torch.ones(16), torch.zeros(16, dtype=torch.int64), None),
         *(1.0, 0, torch.float32, "none", [], ""),
     )
-    return bool((found == 255 * _STEP * columns).all())
+    return bool((found == 255 * _MAX_LEVEL * columns).all())
 
 
 def has_bf16() -> bool:

@@ -7,35 +7,35 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
-from tui.worker.load.families.base import Codec
+from tui.worker.load.families.base import ChatTokenizer
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class TensorRule:
     """Where a published tensor goes: the first rule whose ``source`` (a regular
     expression for the whole name) matches applies.
 
     ``targets`` are native names with back references, none to drop the tensor; more than
-    one divides it by rows, ``rows`` telling how many each gets (equal parts without).
-    ``unit_rows`` scales each row to length one.
+    one divides it by rows, ``split_rows`` telling how many each gets (equal parts without).
+    ``normalise_rows`` scales each row to length one.
     """
 
     source: str
     targets: tuple[str, ...] = ()
-    rows: Callable[[Architecture], tuple[int, ...]] | None = None
-    unit_rows: bool = False
+    split_rows: Callable[[Architecture], tuple[int, ...]] | None = None
+    normalise_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ChatFormat:
     """The text side of a checkpoint; fields as in `families.base.Checkpoint`."""
 
-    codec: Codec
+    tokenizer: ChatTokenizer
     stop_ids: frozenset[int]
     prompt_format: str
-    visible: Callable[[str], tuple[str, str]] = lambda text: ("", text)
-    finished: Callable[[str], tuple[str, str]] = lambda text: ("", text)
-    sampling: dict[str, Any] = field(default_factory=dict)
+    split_partial: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    split_complete: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    sampling_defaults: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -46,15 +46,15 @@ class Family:
     ``native_config(config.json, architecture, folder)`` makes the configuration of the
     native class, ``rules`` say where published tensors go, and ``words(folder,
     config.json, architecture)`` reads the tokenizer files; architecture None and an empty
-    config where a folder holds those only. ``remote`` is True for the one family whose
+    config where a folder holds those only. ``is_remote_code`` is True for the one family whose
     classes are the checkpoint's own Python code, agreed to by a person.
     """
 
     name: str
     native_config: Callable[[Mapping[str, Any], Architecture, Path], Any]
-    words: Callable[[Path, Mapping[str, Any], Architecture | None], Words]
-    rules: tuple[Rule, ...] = ()
-    remote: bool = False
+    chat_format: Callable[[Path, Mapping[str, Any], Architecture | None], ChatFormat]
+    rules: tuple[TensorRule, ...] = ()
+    is_remote_code: bool = False
 
 
 def family_of(name: str) -> Family:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
-from tui.worker.load.families import Family, Rule, Words, sentencepiece_model
+from tui.worker.load.families import ChatFormat, Family, TensorRule, sentencepiece_model
 from tui.worker.load.families.base import Prompt, Turn
-from tui.worker.load.families.general import CompletionCodec, optional_json
-from tui.worker.load.generation_defaults import published
-from tui.worker.load.prompt_fitting import NO_LIMIT, Turns, fitted
+from tui.worker.load.families.general import CompletionTokenizer, read_optional_json
+from tui.worker.load.generation_defaults import sampling_defaults
+from tui.worker.load.prompt_fitting import NO_LIMIT, ChatRounds, fit_prompt
 
 ROLES = {"user": 195, "assistant": 196}
 EOS = 2
@@ -22,12 +22,12 @@ DEFAULT_CONTEXT = 4096
 DEFAULT_NEW = 2048
 
 RULES = (
-    Rule(
+    TensorRule(
         r"model\.layers\.(\d+)\.self_attn\.W_pack\.weight",
         tuple(rf"model.layers.\1.self_attn.{part}_proj.weight" for part in "qkv"),
     ),
-    Rule(r"lm_head\.weight", ("lm_head.weight",), unit_rows=True),
-    Rule(r".*rotary_emb\.inv_freq"),
+    TensorRule(r"lm_head\.weight", ("lm_head.weight",), normalise_rows=True),
+    TensorRule(r".*rotary_emb\.inv_freq"),
 )
 
 
@@ -51,7 +51,7 @@ def _native_config(config: Mapping[str, Any], known: Architecture, _: Path) -> A
     )
 
 
-class Baichuan2Pieces:
+class Baichuan2SentencePiece:
     """Sentencepiece, where the two role markers are characters like any others.
 
     The model file has them as user-defined pieces, which any text would reach; a text is
@@ -61,11 +61,11 @@ class Baichuan2Pieces:
 
     def __init__(self, processor: Any) -> None:
         self._pieces = processor
-        self.controls = {processor.id_to_piece(n): n for n in ROLES.values()}
-        self.prefix: list[int] = []
+        self.control_tokens = {processor.id_to_piece(n): n for n in ROLES.values()}
+        self.prefix_ids: list[int] = []
         self._cut = re.compile(r"(?<=<res)(?=erved_10[67]>)")
 
-    def plain(self, text: str) -> list[int]:
+    def encode_text(self, text: str) -> list[int]:
         ids: list[int] = []
         for part in self._cut.split(text):
             ids += self._pieces.encode(part)
@@ -77,24 +77,31 @@ class Baichuan2Pieces:
         return text
 
 
-class Baichuan2Codec:
+class Baichuan2Tokenizer:
     """``max_new`` is what upstream reserves for an answer where nothing else is said."""
 
-    def __init__(self, words: Baichuan2Pieces, context: int, vocab: int, max_new: int) -> None:
-        self._words, self._context, self._vocab, self._max_new = words, context, vocab, max_new
+    def __init__(
+        self, text_tokenizer: Baichuan2SentencePiece, context: int, vocab: int, max_new: int
+    ) -> None:
+        self._text_tokenizer, self._context, self._vocab, self._max_new = (
+            text_tokenizer,
+            context,
+            vocab,
+            max_new,
+        )
 
     def encode(self, text: str) -> list[int]:
-        return self._words.plain(text)
+        return self._text_tokenizer.encode_text(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self._words.decode(ids)
+        return self._text_tokenizer.decode(ids)
 
-    def chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
         if max_new_tokens:
             room = self._context - max_new_tokens
         else:
             room = max(self._context // 2, self._context - self._max_new)
-        return fitted(Turns.of(turns), self._ids, self._context, room, self._vocab)
+        return fit_prompt(ChatRounds.from_turns(turns), self._ids, self._context, room, self._vocab)
 
     def _ids(self, turns: Sequence[Turn]) -> list[int]:
         ids: list[int] = []
@@ -104,32 +111,34 @@ class Baichuan2Codec:
         return [*ids, ROLES["assistant"]]
 
 
-def _words(folder: Path, config: Mapping[str, Any], known: Architecture | None) -> Words:
-    words = Baichuan2Pieces(sentencepiece_model.processor(folder))
-    generation = optional_json(folder / "generation_config.json")
+def _chat_format(folder: Path, config: Mapping[str, Any], known: Architecture | None) -> ChatFormat:
+    words = Baichuan2SentencePiece(sentencepiece_model.load_processor(folder))
+    generation = read_optional_json(folder / "generation_config.json")
     context = known.context if known else _context(folder, config)
     vocab = known.vocab if known else NO_LIMIT
     # The base model publishes a generation_config.json without the roles' ids.
     base = bool(generation) and "user_token_id" not in generation
-    sampling = published(generation)
-    return Words(
-        codec=CompletionCodec(words, context, vocab)
+    sampling = sampling_defaults(generation)
+    return ChatFormat(
+        tokenizer=CompletionTokenizer(words, context, vocab)
         if base
-        else Baichuan2Codec(words, context, vocab, sampling.get("max_new_tokens", DEFAULT_NEW)),
+        else Baichuan2Tokenizer(words, context, vocab, sampling.get("max_new_tokens", DEFAULT_NEW)),
         stop_ids=frozenset({EOS}),
         prompt_format="completion" if base else "baichuan2",
-        sampling=sampling,
+        sampling_defaults=sampling,
         notes=("a base model: the text is completed, not answered",) if base else (),
     )
 
 
 def _context(folder: Path, config: Mapping[str, Any]) -> int:
     """The context where only tokenizer files are there."""
-    for source in (config, optional_json(folder / "tokenizer_config.json")):
+    for source in (config, read_optional_json(folder / "tokenizer_config.json")):
         value = source.get("model_max_length")
         if isinstance(value, int) and value > 0:
             return value
     return DEFAULT_CONTEXT
 
 
-FAMILY = Family(name="baichuan2", native_config=_native_config, words=_words, rules=RULES)
+FAMILY = Family(
+    name="baichuan2", native_config=_native_config, chat_format=_chat_format, rules=RULES
+)

@@ -17,7 +17,7 @@ class Prompt:
     dropped_turns: int = 0
 
 
-class Codec(Protocol):
+class ChatTokenizer(Protocol):
     """Text to ids and back, as the checkpoint's official code does it."""
 
     def encode(self, text: str) -> list[int]:
@@ -28,7 +28,7 @@ class Codec(Protocol):
         """Text of ids; bytes that do not (yet) make a character become U+FFFD."""
         ...
 
-    def chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
         """The prompt of a conversation that ends in a user turn.
 
         The oldest turns are left out where prompt and ``max_new_tokens`` together
@@ -44,34 +44,34 @@ class Codec(Protocol):
 class Checkpoint:
     """An opened checkpoint: everything but the weights.
 
-    ``sampling`` holds the model's own defaults (``temperature``, ``top_p``, ``top_k``,
+    ``sampling_defaults`` holds the model's own defaults (``temperature``, ``top_p``, ``top_k``,
     ``repetition_penalty``, ``do_sample``, ``max_new_tokens`` where given);
     ``prompt_format`` is a word for people (``chatml``, ``chatglm3``, ``template``,
-    ``completion``); ``visible`` turns the decoded answer into (reasoning, text) as a
+    ``completion``); ``split_partial`` turns the decoded answer into (reasoning, text) as a
     reader should see it, and must be monotonic: given more, it never takes back what it
-    gave, except a tail that `decode` marked as unfinished. ``finished`` is the same for an
-    answer that is complete: what `visible` held back in doubt is in it.
+    gave, except a tail that `decode` marked as unfinished. ``split_complete`` is the same for an
+    answer that is complete: what `split_partial` held back in doubt is in it.
     """
 
     path: Path
     family: str
-    codec: Codec
+    tokenizer: ChatTokenizer
     stop_ids: frozenset[int]
     context: int
     prompt_format: str
     parameters: int
     checkpoint_bytes: int
-    cached_values: int
+    kv_values_per_token: int
     """Values that a token adds to the keys and values of all layers."""
     build: Callable[[str, Callable[[int, int], None]], Any]
     """``build(dtype, progress) -> torch.nn.Module`` in eval mode on the CPU; dtype is
     ``bf16``, ``fp16`` or ``fp32``; ``progress(done, total)`` counts bytes."""
-    blueprint: Callable[[], tuple[Any, Any, dict[str, tuple[int, ...]]]] | None = None
+    model_spec: Callable[[], tuple[Any, Any, dict[str, tuple[int, ...]]]] | None = None
     """``blueprint() -> (class, its configuration, shapes of its parameters)`` without
     memory; None where the class is not of transformers."""
-    visible: Callable[[str], tuple[str, str]] = lambda text: ("", text)
-    finished: Callable[[str], tuple[str, str]] = lambda text: ("", text)
-    sampling: dict[str, Any] = field(default_factory=dict)
+    split_partial: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    split_complete: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    sampling_defaults: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

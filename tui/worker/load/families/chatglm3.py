@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
-from tui.worker.load.families import Family, Rule, Words, sentencepiece_model
+from tui.worker.load.families import ChatFormat, Family, TensorRule, sentencepiece_model
 from tui.worker.load.families.base import Prompt, Turn
-from tui.worker.load.families.general import optional_json
-from tui.worker.load.generation_defaults import published
-from tui.worker.load.prompt_fitting import NO_LIMIT, Turns, fitted
+from tui.worker.load.families.general import read_optional_json
+from tui.worker.load.generation_defaults import sampling_defaults
+from tui.worker.load.prompt_fitting import NO_LIMIT, ChatRounds, fit_prompt
 
 PREFIX = (64790, 64792)
 """[gMASK] and sop."""
@@ -25,7 +25,7 @@ AFTER_ROLE = (30910, 13)
 """What upstream's "\\n" behind an empty metadata line becomes."""
 
 DEFAULT_SAMPLING = {"do_sample": True, "top_p": 0.8, "temperature": 0.8}
-"""From the signature of upstream's `chat`; the checkpoint has no generation_config.json."""
+"""From the signature of upstream's `encode_chat`; the checkpoint has no generation_config.json."""
 
 _FROM = r"transformer\.encoder\.layers\.(\d+)\."
 _TO = r"model.layers.\1."
@@ -40,22 +40,22 @@ def _qkv_rows(known: Architecture) -> tuple[int, ...]:
 
 
 RULES = (
-    Rule(r"transformer\.embedding\.word_embeddings\.weight", ("model.embed_tokens.weight",)),
-    Rule(r"transformer\.output_layer\.weight", ("lm_head.weight",)),
-    Rule(r"transformer\.encoder\.final_layernorm\.weight", ("model.norm.weight",)),
-    Rule(
+    TensorRule(r"transformer\.embedding\.word_embeddings\.weight", ("model.embed_tokens.weight",)),
+    TensorRule(r"transformer\.output_layer\.weight", ("lm_head.weight",)),
+    TensorRule(r"transformer\.encoder\.final_layernorm\.weight", ("model.norm.weight",)),
+    TensorRule(
         _FROM + r"(input|post_attention)_layernorm\.weight",
         (_TO + r"\2_layernorm.weight",),
     ),
-    Rule(
+    TensorRule(
         _FROM + r"self_attention\.query_key_value\.(weight|bias)",
         tuple(_TO + rf"self_attn.{part}_proj.\2" for part in "qkv"),
-        rows=_qkv_rows,
+        split_rows=_qkv_rows,
     ),
-    Rule(_FROM + r"self_attention\.dense\.weight", (_TO + "self_attn.o_proj.weight",)),
-    Rule(_FROM + r"mlp\.dense_h_to_4h\.weight", (_TO + "mlp.gate_up_proj.weight",)),
-    Rule(_FROM + r"mlp\.dense_4h_to_h\.weight", (_TO + "mlp.down_proj.weight",)),
-    Rule(r"transformer\.rotary_pos_emb\.inv_freq"),
+    TensorRule(_FROM + r"self_attention\.dense\.weight", (_TO + "self_attn.o_proj.weight",)),
+    TensorRule(_FROM + r"mlp\.dense_h_to_4h\.weight", (_TO + "mlp.gate_up_proj.weight",)),
+    TensorRule(_FROM + r"mlp\.dense_4h_to_h\.weight", (_TO + "mlp.down_proj.weight",)),
+    TensorRule(r"transformer\.rotary_pos_emb\.inv_freq"),
 )
 
 
@@ -84,7 +84,7 @@ def _native_config(config: Mapping[str, Any], known: Architecture, _: Path) -> A
     )
 
 
-class ChatGLM3Codec:
+class ChatGLM3Tokenizer:
     """Sentencepiece ids of the contents between role ids that no text can reach."""
 
     def __init__(self, processor: Any, context: int, vocab: int) -> None:
@@ -99,9 +99,9 @@ class ChatGLM3Codec:
         text: str = self._pieces.decode([n for n in ids if n < size])
         return text
 
-    def chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
         room = self._context - max_new_tokens
-        return fitted(Turns.of(turns), self._ids, self._context, room, self._vocab)
+        return fit_prompt(ChatRounds.from_turns(turns), self._ids, self._context, room, self._vocab)
 
     def _ids(self, turns: Sequence[Turn]) -> list[int]:
         ids = [*PREFIX]
@@ -110,7 +110,7 @@ class ChatGLM3Codec:
         return [*ids, ROLES["assistant"]]
 
 
-def visible(answer: str) -> tuple[str, str]:
+def split_partial(answer: str) -> tuple[str, str]:
     """An answer is "metadata, newline, content"; only the content is for a reader.
 
     While no newline has come, what could be the name of a tool is held back.
@@ -118,14 +118,14 @@ def visible(answer: str) -> tuple[str, str]:
     first, newline, _ = answer.partition("\n")
     if not newline and _is_metadata(first):
         return "", ""
-    _, text = finished(answer)
+    _, text = split_complete(answer)
     for length in range(len(_DATE) - 1, 0, -1):
         if text.endswith(_DATE[:length]):
             return "", text[:-length]
     return "", text
 
 
-def finished(answer: str) -> tuple[str, str]:
+def split_complete(answer: str) -> tuple[str, str]:
     """The same of a complete answer; one without a newline is all content."""
     first, newline, rest = answer.partition("\n")
     content = rest if newline and _is_metadata(first) else answer
@@ -142,21 +142,23 @@ _DATE = "[[训练时间]]"
 """What the model was taught to write for the end of its training; upstream puts the year."""
 
 
-def _words(folder: Path, _: Mapping[str, Any], known: Architecture | None) -> Words:
-    codec = ChatGLM3Codec(
-        sentencepiece_model.processor(folder),
+def _chat_format(folder: Path, _: Mapping[str, Any], known: Architecture | None) -> ChatFormat:
+    codec = ChatGLM3Tokenizer(
+        sentencepiece_model.load_processor(folder),
         known.context if known else NO_LIMIT,
         known.vocab if known else NO_LIMIT,
     )
-    generation = optional_json(folder / "generation_config.json")
-    return Words(
-        codec=codec,
+    generation = read_optional_json(folder / "generation_config.json")
+    return ChatFormat(
+        tokenizer=codec,
         stop_ids=frozenset({EOS, ROLES["user"], OBSERVATION}),
         prompt_format="chatglm3",
-        visible=visible,
-        finished=finished,
-        sampling={**DEFAULT_SAMPLING, **published(generation)},
+        split_partial=split_partial,
+        split_complete=split_complete,
+        sampling_defaults={**DEFAULT_SAMPLING, **sampling_defaults(generation)},
     )
 
 
-FAMILY = Family(name="chatglm3", native_config=_native_config, words=_words, rules=RULES)
+FAMILY = Family(
+    name="chatglm3", native_config=_native_config, chat_format=_chat_format, rules=RULES
+)

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.weight_headers import WeightsError, read_json
-from tui.worker.load.chat_template import ChatTemplate, TemplateError
+from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
 from tui.worker.load.families.base import CheckpointError, Prompt, Turn
-from tui.worker.load.families.vocabulary import Text, Vocabulary
-from tui.worker.load.prompt_fitting import Turns, fitted
+from tui.worker.load.families.text_tokenizer import ControlTokenizer, TextTokenizer
+from tui.worker.load.prompt_fitting import ChatRounds, fit_prompt
 
 
-class TemplateCodec:
+class TemplateTokenizer:
     """Conversations by the checkpoint's own chat template."""
 
     def __init__(
-        self, vocabulary: Vocabulary, template: ChatTemplate, context: int, vocab: int
+        self, text_tokenizer: ControlTokenizer, template: ChatTemplate, context: int, vocab: int
     ) -> None:
-        self._vocabulary, self._template = vocabulary, template
+        self._text_tokenizer, self._template = text_tokenizer, template
         self._context, self._vocab = context, vocab
-        controls = sorted(vocabulary.controls, key=len, reverse=True)
+        controls = sorted(text_tokenizer.control_tokens, key=len, reverse=True)
         self._split = (
             re.compile("(" + "|".join(map(re.escape, controls)) + ")") if controls else None
         )
@@ -32,14 +32,18 @@ class TemplateCodec:
         self._starts = re.compile(f"[{starts}]") if starts else None
 
     def encode(self, text: str) -> list[int]:
-        return self._vocabulary.plain(text)
+        return self._text_tokenizer.encode_text(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self._vocabulary.decode(ids)
+        return self._text_tokenizer.decode(ids)
 
-    def chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
-        return fitted(
-            Turns.of(turns), self._ids, self._context, self._context - max_new_tokens, self._vocab
+    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+        return fit_prompt(
+            ChatRounds.from_turns(turns),
+            self._ids,
+            self._context,
+            self._context - max_new_tokens,
+            self._vocab,
         )
 
     def generation_prompt(self) -> str:
@@ -52,26 +56,32 @@ class TemplateCodec:
         # A character that no text has (a noncharacter) behind each possible beginning of
         # a control token makes all of them in the contents inert until they are cut out.
         guard = next(chr(c) for c in range(0xFDD0, 0xFDF0) if chr(c) not in used)
-        guarded = tuple((role, self._guarded(content, guard)) for role, content in turns)
+        guarded = tuple(
+            (role, self._guard_control_tokens(content, guard)) for role, content in turns
+        )
         text = self._render(guarded)
         pieces = [piece.replace(guard, "") for piece in self._pieces(text)]
         whole = "".join(pieces)
         if pieces == self._pieces(whole):
-            return self._vocabulary.marked(whole)
+            return self._text_tokenizer.encode_with_controls(whole)
         # Somebody typed a control token: only those of the template become one.
         ids: list[int] = []
         for index, piece in enumerate(pieces):
-            ids += [self._vocabulary.controls[piece]] if index % 2 else self._plain(piece)
+            ids += (
+                [self._text_tokenizer.control_tokens[piece]]
+                if index % 2
+                else self._encode_text(piece)
+            )
         return ids
 
-    def _plain(self, text: str) -> list[int]:
-        return self._vocabulary.plain(text) if text else []
+    def _encode_text(self, text: str) -> list[int]:
+        return self._text_tokenizer.encode_text(text) if text else []
 
     def _pieces(self, text: str) -> list[str]:
         """Texts and control tokens by turns."""
         return self._split.split(text) if self._split else [text]
 
-    def _guarded(self, content: str, guard: str) -> str:
+    def _guard_control_tokens(self, content: str, guard: str) -> str:
         if self._starts is None:
             return content
         return self._starts.sub(lambda match: match[0] + guard, content)
@@ -79,37 +89,41 @@ class TemplateCodec:
     def _render(self, turns: Sequence[Turn]) -> str:
         try:
             return self._template.render(turns)
-        except TemplateError as error:
-            if not error.raised or turns[0][0] != "system" or len(turns) < 2:
+        except ChatTemplateError as error:
+            if not error.raised_by_template or turns[0][0] != "system" or len(turns) < 2:
                 raise
         # Some templates know no system role: its words then open the first message.
         (_, system), (role, content), *rest = turns
         return self._template.render(((role, f"{system}\n\n{content}"), *rest))
 
 
-class CompletionCodec:
+class CompletionTokenizer:
     """For a model that was never taught a conversation: the texts, one after another."""
 
-    def __init__(self, vocabulary: Text, context: int, vocab: int) -> None:
-        self._vocabulary, self._context, self._vocab = vocabulary, context, vocab
+    def __init__(self, text_tokenizer: TextTokenizer, context: int, vocab: int) -> None:
+        self._text_tokenizer, self._context, self._vocab = text_tokenizer, context, vocab
 
     def encode(self, text: str) -> list[int]:
-        return self._vocabulary.plain(text)
+        return self._text_tokenizer.encode_text(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self._vocabulary.decode(ids)
+        return self._text_tokenizer.decode(ids)
 
-    def chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
-        return fitted(
-            Turns.of(turns), self._ids, self._context, self._context - max_new_tokens, self._vocab
+    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+        return fit_prompt(
+            ChatRounds.from_turns(turns),
+            self._ids,
+            self._context,
+            self._context - max_new_tokens,
+            self._vocab,
         )
 
     def _ids(self, turns: Sequence[Turn]) -> list[int]:
         text = "\n".join(content for _, content in turns)
-        return [*self._vocabulary.prefix, *self._vocabulary.plain(text)]
+        return [*self._text_tokenizer.prefix_ids, *self._text_tokenizer.encode_text(text)]
 
 
-def optional_json(path: Path) -> dict[str, Any]:
+def read_optional_json(path: Path) -> dict[str, Any]:
     """The JSON object of a file, empty where there is no such file.
 
     Raises:
@@ -121,7 +135,7 @@ def optional_json(path: Path) -> dict[str, Any]:
         raise CheckpointError(error.cause, error.message, error.next_step) from None
 
 
-def template_of(folder: Path, tokenizer_config: Mapping[str, Any]) -> str | None:
+def find_chat_template(folder: Path, tokenizer_config: Mapping[str, Any]) -> str | None:
     """The Jinja source of a checkpoint's chat template (`chat_template.jinja`, then
     tokenizer_config.json, then chat_template.json), or None."""
     file = folder / "chat_template.jinja"
@@ -129,16 +143,16 @@ def template_of(folder: Path, tokenizer_config: Mapping[str, Any]) -> str | None
         return file.read_text(encoding="utf-8", errors="replace")
     found = tokenizer_config.get("chat_template")
     if found is None:
-        found = optional_json(folder / "chat_template.json").get("chat_template")
+        found = read_optional_json(folder / "chat_template.json").get("chat_template")
     if isinstance(found, list):
         named = {e.get("name"): e.get("template") for e in found if isinstance(e, dict)}
         found = named.get("default")
     return found if isinstance(found, str) and found.strip() else None
 
 
-def special_tokens(folder: Path, tokenizer_config: Mapping[str, Any]) -> dict[str, str]:
+def named_special_tokens(folder: Path, tokenizer_config: Mapping[str, Any]) -> dict[str, str]:
     """The named special tokens (``bos_token`` ...) that a template may write."""
-    given = {**optional_json(folder / "special_tokens_map.json"), **tokenizer_config}
+    given = {**read_optional_json(folder / "special_tokens_map.json"), **tokenizer_config}
     names = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token")
     found = {}
     for name in names:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
-from tui.text.reasoning import OPEN, divider, plain
+from tui.text.reasoning import THINK_OPEN, reasoning_splitter, without_reasoning
 from tui.worker.load.chat_template import ChatTemplate
-from tui.worker.load.families import Family, Rule, Words, general
-from tui.worker.load.families.vocabulary import read_vocabulary
-from tui.worker.load.generation_defaults import published
+from tui.worker.load.families import ChatFormat, Family, TensorRule, general
+from tui.worker.load.families.text_tokenizer import read_tokenizer
+from tui.worker.load.generation_defaults import sampling_defaults
 from tui.worker.load.prompt_fitting import NO_LIMIT
 
 
@@ -21,39 +21,45 @@ def _native_config(config: Mapping[str, Any], _: Architecture, folder: Path) -> 
     return AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
 
 
-def words(folder: Path, config: Mapping[str, Any], known: Architecture | None) -> Words:
-    tokenizer_config = general.optional_json(folder / "tokenizer_config.json")
-    generation = general.optional_json(folder / "generation_config.json")
-    vocabulary = read_vocabulary(folder)
-    named = general.special_tokens(folder, tokenizer_config)
-    stops = general.stop_ids(vocabulary.controls, named, generation, config)
+def read_chat_format(
+    folder: Path, config: Mapping[str, Any], known: Architecture | None
+) -> ChatFormat:
+    tokenizer_config = general.read_optional_json(folder / "tokenizer_config.json")
+    generation = general.read_optional_json(folder / "generation_config.json")
+    vocabulary = read_tokenizer(folder)
+    named = general.named_special_tokens(folder, tokenizer_config)
+    stops = general.stop_ids(vocabulary.control_tokens, named, generation, config)
     context = known.context if known else NO_LIMIT
     vocab = known.vocab if known else NO_LIMIT
-    source = general.template_of(folder, tokenizer_config)
+    source = general.find_chat_template(folder, tokenizer_config)
     if source is None:
-        return Words(
-            codec=general.CompletionCodec(vocabulary, context, vocab),
+        return ChatFormat(
+            tokenizer=general.CompletionTokenizer(vocabulary, context, vocab),
             stop_ids=stops,
             prompt_format="completion",
-            sampling=published(generation),
+            sampling_defaults=sampling_defaults(generation),
             notes=("no chat format: the text is completed, not answered",),
         )
-    codec = general.TemplateCodec(vocabulary, ChatTemplate(source, named), context, vocab)
-    begins_open = codec.generation_prompt().rstrip().endswith(OPEN)
-    thinks = OPEN in source or OPEN in vocabulary.controls
-    return Words(
-        codec=codec,
+    codec = general.TemplateTokenizer(vocabulary, ChatTemplate(source, named), context, vocab)
+    begins_open = codec.generation_prompt().rstrip().endswith(THINK_OPEN)
+    thinks = THINK_OPEN in source or THINK_OPEN in vocabulary.control_tokens
+    return ChatFormat(
+        tokenizer=codec,
         stop_ids=stops,
         prompt_format="template",
-        visible=divider(begins_open, complete=False) if thinks else plain,
-        finished=divider(begins_open, complete=True) if thinks else plain,
-        sampling=published(generation),
+        split_partial=reasoning_splitter(begins_open, complete=False)
+        if thinks
+        else without_reasoning,
+        split_complete=reasoning_splitter(begins_open, complete=True)
+        if thinks
+        else without_reasoning,
+        sampling_defaults=sampling_defaults(generation),
     )
 
 
 FAMILY = Family(
     name="llama",
     native_config=_native_config,
-    words=words,
-    rules=(Rule(r".*rotary_emb\.inv_freq"),),
+    chat_format=read_chat_format,
+    rules=(TensorRule(r".*rotary_emb\.inv_freq"),),
 )

@@ -13,12 +13,12 @@ from typing import Any
 import tiktoken
 
 from tui.checkpoints.architecture import Architecture
-from tui.worker.load.families import Family, Rule, Words
+from tui.worker.load.families import ChatFormat, Family, TensorRule
 from tui.worker.load.families.base import CheckpointError, Prompt, Turn
-from tui.worker.load.families.general import optional_json
-from tui.worker.load.families.vocabulary import tokenizer_bytes
-from tui.worker.load.generation_defaults import published
-from tui.worker.load.prompt_fitting import NO_LIMIT, Turns, fitted
+from tui.worker.load.families.general import read_optional_json
+from tui.worker.load.families.text_tokenizer import read_tokenizer_file
+from tui.worker.load.generation_defaults import sampling_defaults
+from tui.worker.load.prompt_fitting import NO_LIMIT, ChatRounds, fit_prompt
 
 ENDOFTEXT, IM_START, IM_END = 151643, 151644, 151645
 RANKS = 151643
@@ -34,19 +34,19 @@ _BLOCK = r"transformer\.h\.(\d+)\."
 _LAYER = r"model.layers.\1."
 
 RULES = (
-    Rule(r"transformer\.wte\.weight", ("model.embed_tokens.weight",)),
-    Rule(r"transformer\.ln_f\.weight", ("model.norm.weight",)),
-    Rule(_BLOCK + r"ln_1\.weight", (_LAYER + "input_layernorm.weight",)),
-    Rule(_BLOCK + r"ln_2\.weight", (_LAYER + "post_attention_layernorm.weight",)),
-    Rule(
+    TensorRule(r"transformer\.wte\.weight", ("model.embed_tokens.weight",)),
+    TensorRule(r"transformer\.ln_f\.weight", ("model.norm.weight",)),
+    TensorRule(_BLOCK + r"ln_1\.weight", (_LAYER + "input_layernorm.weight",)),
+    TensorRule(_BLOCK + r"ln_2\.weight", (_LAYER + "post_attention_layernorm.weight",)),
+    TensorRule(
         _BLOCK + r"attn\.c_attn\.(weight|bias)",
         tuple(_LAYER + rf"self_attn.{part}_proj.\2" for part in "qkv"),
     ),
-    Rule(_BLOCK + r"attn\.c_proj\.weight", (_LAYER + "self_attn.o_proj.weight",)),
-    Rule(_BLOCK + r"mlp\.w2\.weight", (_LAYER + "mlp.gate_proj.weight",)),
-    Rule(_BLOCK + r"mlp\.w1\.weight", (_LAYER + "mlp.up_proj.weight",)),
-    Rule(_BLOCK + r"mlp\.c_proj\.weight", (_LAYER + "mlp.down_proj.weight",)),
-    Rule(r".*rotary_emb\.inv_freq|.*attn\.(masked_)?bias"),
+    TensorRule(_BLOCK + r"attn\.c_proj\.weight", (_LAYER + "self_attn.o_proj.weight",)),
+    TensorRule(_BLOCK + r"mlp\.w2\.weight", (_LAYER + "mlp.gate_proj.weight",)),
+    TensorRule(_BLOCK + r"mlp\.w1\.weight", (_LAYER + "mlp.up_proj.weight",)),
+    TensorRule(_BLOCK + r"mlp\.c_proj\.weight", (_LAYER + "mlp.down_proj.weight",)),
+    TensorRule(r".*rotary_emb\.inv_freq|.*attn\.(masked_)?bias"),
 )
 
 
@@ -72,7 +72,7 @@ def _native_config(config: Mapping[str, Any], known: Architecture, _: Path) -> A
     )
 
 
-class QwenCodec:
+class QwenTokenizer:
     """ChatML with tiktoken ranks. ``window`` is upstream's `max_window_size`: how many ids
     of system and history may stand before the question."""
 
@@ -88,13 +88,13 @@ class QwenCodec:
         text: str = self._encoding.decode([n for n in ids if n < RANKS], errors="replace")
         return text
 
-    def chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
-        parts = Turns.of(turns)
+    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+        parts = ChatRounds.from_turns(turns)
         room = self._context - max_new_tokens
-        dropped = self._outside_window(parts)
-        return fitted(parts, self._ids, self._context, room, self._vocab, dropped)
+        dropped = self._rounds_outside_window(parts)
+        return fit_prompt(parts, self._ids, self._context, room, self._vocab, dropped)
 
-    def _outside_window(self, turns: Turns) -> int:
+    def _rounds_outside_window(self, turns: ChatRounds) -> int:
         """Rounds that upstream's window leaves out, however long the question is."""
         used = len(self._message("system", _system(turns.system)))
         for index in range(len(turns.rounds) - 2, -1, -1):
@@ -120,10 +120,10 @@ def _system(given: str | None) -> str:
     return given or DEFAULT_SYSTEM
 
 
-class CompletionCodec(QwenCodec):
+class QwenCompletionTokenizer(QwenTokenizer):
     """For the base model (`chat_format` raw): the texts, one after another."""
 
-    def _outside_window(self, turns: Turns) -> int:
+    def _rounds_outside_window(self, turns: ChatRounds) -> int:
         return 0
 
     def _ids(self, turns: Sequence[Turn]) -> list[int]:
@@ -131,7 +131,7 @@ class CompletionCodec(QwenCodec):
 
 
 def _encoding(folder: Path) -> tiktoken.Encoding:
-    lines = tokenizer_bytes(folder / "qwen.tiktoken").splitlines()
+    lines = read_tokenizer_file(folder / "qwen.tiktoken").splitlines()
     try:
         pairs = (line.split() for line in lines if line)
         ranks = {base64.b64decode(token): int(rank) for token, rank in pairs}
@@ -144,23 +144,23 @@ def _encoding(folder: Path) -> tiktoken.Encoding:
         ) from None
 
 
-def _words(folder: Path, _: Mapping[str, Any], known: Architecture | None) -> Words:
-    generation = optional_json(folder / "generation_config.json")
+def _chat_format(folder: Path, _: Mapping[str, Any], known: Architecture | None) -> ChatFormat:
+    generation = read_optional_json(folder / "generation_config.json")
     window = generation.get("max_window_size")
     raw = generation.get("chat_format", "chatml") != "chatml"
-    codec = (CompletionCodec if raw else QwenCodec)(
+    codec = (QwenCompletionTokenizer if raw else QwenTokenizer)(
         _encoding(folder),
         known.context if known else NO_LIMIT,
         known.vocab if known else NO_LIMIT,
         window if isinstance(window, int) and window > 0 else DEFAULT_WINDOW,
     )
-    return Words(
-        codec=codec,
+    return ChatFormat(
+        tokenizer=codec,
         stop_ids=frozenset({ENDOFTEXT} if raw else {ENDOFTEXT, IM_START, IM_END}),
         prompt_format="completion" if raw else "chatml",
-        sampling=published(generation),
+        sampling_defaults=sampling_defaults(generation),
         notes=("a base model: the text is completed, not answered",) if raw else (),
     )
 
 
-FAMILY = Family(name="qwen", native_config=_native_config, words=_words, rules=RULES)
+FAMILY = Family(name="qwen", native_config=_native_config, chat_format=_chat_format, rules=RULES)

@@ -6,16 +6,16 @@ from typing import Any
 import sentencepiece
 
 from tui.worker.load.families.base import CheckpointError
-from tui.worker.load.families.vocabulary import tokenizer_bytes
+from tui.worker.load.families.text_tokenizer import read_tokenizer_file
 
 
-def processor(folder: Path) -> Any:
+def load_processor(folder: Path) -> Any:
     """The sentencepiece processor of a checkpoint folder.
 
     Raises:
         CheckpointError: no `tokenizer.model`, or not a sentencepiece model.
     """
-    content = tokenizer_bytes(folder / "tokenizer.model")
+    content = read_tokenizer_file(folder / "tokenizer.model")
     try:
         return sentencepiece.SentencePieceProcessor(model_proto=content)
     except (RuntimeError, ValueError):

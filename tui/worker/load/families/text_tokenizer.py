@@ -7,21 +7,21 @@ from typing import Protocol
 
 import tokenizers
 
-from tui.checkpoints.weight_headers import WeightsError, refuse_pointer
+from tui.checkpoints.weight_headers import WeightsError, refuse_lfs_pointer
 from tui.worker.load.families.base import CheckpointError
 
-LARGEST = 256 << 20
+MAX_FILE_BYTES = 256 << 20
 """Largest tokenizer file that is read, in bytes."""
 
 _MARKUP = re.compile(r"<.+>|\[[^\]\s]+\]|<[｜|].*[｜|]>", re.DOTALL)
 
 
-class Text(Protocol):
+class TextTokenizer(Protocol):
     """Ordinary text. ``prefix`` is what a text by itself begins with."""
 
-    prefix: list[int]
+    prefix_ids: list[int]
 
-    def plain(self, text: str) -> list[int]:
+    def encode_text(self, text: str) -> list[int]:
         """Ids of text, where control tokens are ordinary characters."""
         ...
 
@@ -30,46 +30,46 @@ class Text(Protocol):
         ...
 
 
-class Vocabulary(Text, Protocol):
+class ControlTokenizer(TextTokenizer, Protocol):
     """Text with ``controls``: the tokens that only the program may write."""
 
-    controls: dict[str, int]
+    control_tokens: dict[str, int]
 
-    def marked(self, text: str) -> list[int]:
+    def encode_with_controls(self, text: str) -> list[int]:
         """Ids of text, where control tokens are read as such."""
         ...
 
 
-class FastVocabulary:
+class FastTokenizer:
     """A `tokenizer.json`, read by the tokenizers library."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
         self._tokenizer = tokenizer
         added = sorted(tokenizer.get_added_tokens_decoder().items())
         control = [(n, t) for n, t in added if t.special or _MARKUP.fullmatch(t.content)]
-        self.controls = {token.content: number for number, token in control}
-        self.prefix = _prefix(tokenizer, set(self.controls.values()))
-        self._silent = {number for number, token in control if token.special}
-        self._forbidden = frozenset(self.controls.values())
+        self.control_tokens = {token.content: number for number, token in control}
+        self.prefix_ids = _prefix(tokenizer, set(self.control_tokens.values()))
+        self._skipped_ids = {number for number, token in control if token.special}
+        self._control_ids = frozenset(self.control_tokens.values())
         # Markup such as <think> is often added as not special; for typed text it has to be.
         markup = [_special(token) for _, token in control if not token.special]
         tokenizer.add_special_tokens(markup)
 
-    def plain(self, text: str) -> list[int]:
+    def encode_text(self, text: str) -> list[int]:
         self._tokenizer.encode_special_tokens = True
         ids = self._ids(text)
-        if self._forbidden.isdisjoint(ids):
+        if self._control_ids.isdisjoint(ids):
             return ids
         # A vocabulary that reaches a control token by ordinary merges.
-        cut = (self._ids(piece) for piece in cut_within(self.controls, text))
-        return [number for piece in cut for number in piece if number not in self._forbidden]
+        cut = (self._ids(piece) for piece in split_control_tokens(self.control_tokens, text))
+        return [number for piece in cut for number in piece if number not in self._control_ids]
 
-    def marked(self, text: str) -> list[int]:
+    def encode_with_controls(self, text: str) -> list[int]:
         self._tokenizer.encode_special_tokens = False
         return self._ids(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        kept = [number for number in ids if number not in self._silent]
+        kept = [number for number in ids if number not in self._skipped_ids]
         text: str = self._tokenizer.decode(kept, skip_special_tokens=False)
         return text
 
@@ -95,7 +95,7 @@ def _prefix(tokenizer: tokenizers.Tokenizer, controls: set[int]) -> list[int]:
     return list(ids[:first])
 
 
-def cut_within(controls: Mapping[str, int], text: str) -> list[str]:
+def split_control_tokens(controls: Mapping[str, int], text: str) -> list[str]:
     """The text in pieces none of which holds a control token: each is cut after its first
     character. One of a single character is left out."""
     longest_first = sorted(controls, key=len, reverse=True)
@@ -109,7 +109,7 @@ def cut_within(controls: Mapping[str, int], text: str) -> list[str]:
     return [piece for piece in (*pieces, text[start:]) if piece]
 
 
-def read_vocabulary(folder: Path) -> FastVocabulary:
+def read_tokenizer(folder: Path) -> FastTokenizer:
     """The vocabulary of a checkpoint folder.
 
     Raises:
@@ -118,8 +118,8 @@ def read_vocabulary(folder: Path) -> FastVocabulary:
     path = folder / "tokenizer.json"
     try:
         if path.is_file():
-            return FastVocabulary(tokenizers.Tokenizer.from_buffer(tokenizer_bytes(path)))
-        return FastVocabulary(_converted(folder))
+            return FastTokenizer(tokenizers.Tokenizer.from_buffer(read_tokenizer_file(path)))
+        return FastTokenizer(_convert_slow_tokenizer(folder))
     except CheckpointError:
         raise
     except Exception as error:  # the library raises plain Exception for a broken file
@@ -127,7 +127,7 @@ def read_vocabulary(folder: Path) -> FastVocabulary:
         raise CheckpointError("damaged", f"the tokenizer cannot be read: {reason}") from None
 
 
-def tokenizer_bytes(path: Path) -> bytes:
+def read_tokenizer_file(path: Path) -> bytes:
     """The content of a tokenizer file.
 
     Raises:
@@ -135,7 +135,7 @@ def tokenizer_bytes(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+            content = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise CheckpointError(
             "not_found",
@@ -145,15 +145,15 @@ def tokenizer_bytes(path: Path) -> bytes:
     except OSError as error:
         raise CheckpointError("damaged", f"{path.name}: {error.strerror}") from None
     try:
-        refuse_pointer(path.name, content)
+        refuse_lfs_pointer(path.name, content)
     except WeightsError as error:
         raise CheckpointError(error.cause, error.message, error.next_step) from None
-    if len(content) > LARGEST:
-        raise CheckpointError("damaged", f"{path.name} is larger than {LARGEST >> 20} MiB")
+    if len(content) > MAX_FILE_BYTES:
+        raise CheckpointError("damaged", f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
     return content
 
 
-def _converted(folder: Path) -> tokenizers.Tokenizer:
+def _convert_slow_tokenizer(folder: Path) -> tokenizers.Tokenizer:
     known = ("tokenizer.model", "vocab.json", "spiece.model", "vocab.txt", "tiktoken.model")
     if not any((folder / name).is_file() for name in known):
         raise CheckpointError(

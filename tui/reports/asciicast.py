@@ -15,7 +15,7 @@ from datetime import datetime
 from tui import events as ev
 from tui.events import RUN, Event
 from tui.reports.transcript import Clean, figures_line
-from tui.text.width import width_of
+from tui.text.width import char_width
 
 BODY_ROW = 5
 """The first row of the answers, counted from 1: above it title, labels, question, rule."""
@@ -24,7 +24,7 @@ _GAP = 3
 
 
 @dataclass(slots=True)
-class _Column:
+class _PaneColumn:
     """Where one model's answers are written; rows and columns of the terminal from 1."""
 
     left: int
@@ -34,19 +34,19 @@ class _Column:
     answer: int | None = None
 
 
-class Painter:
+class AsciicastPainter:
     """Turns events into what a terminal of a given size is sent for them."""
 
     def __init__(self, header: ev.Session, clean: Clean, cols: int, rows: int) -> None:
         self._clean, self._cols, self._rows = clean, cols, rows
         count = max(1, len(header.models))
         width = max(1, (cols - _GAP * (count - 1)) // count)
-        self._columns = [_Column(1 + i * (width + _GAP), width) for i in range(count)]
+        self._columns = [_PaneColumn(1 + i * (width + _GAP), width) for i in range(count)]
         self._labels = [str(m.get("label") or m.get("name", "?")) for m in header.models]
         self._title = str(header.questions.get("title") or header.questions.get("name", ""))
         self._asked: dict[int, ev.Asked] = {}
 
-    def opening(self) -> str:
+    def first_frame(self) -> str:
         """The empty picture: title, labels and a rule."""
         text = "\x1b[2J" + self._at(1, 1) + self._fit(self._title, self._cols)
         for column, label in zip(self._columns, self._labels, strict=False):
@@ -78,7 +78,7 @@ class Painter:
                 return self._status(column, f"loaded in {loaded.load_s:.1f} s")
         return ""
 
-    def _begin(self, column: _Column, asked: ev.Asked) -> str:
+    def _begin(self, column: _PaneColumn, asked: ev.Asked) -> str:
         column.answer, column.row, column.used = asked.answer, BODY_ROW, 0
         question = self._fit(f"{asked.question} · {asked.text}", column.width)
         return (
@@ -87,7 +87,7 @@ class Painter:
             + self._status(column, "")
         )
 
-    def _write(self, column: _Column, text: str) -> str:
+    def _write(self, column: _PaneColumn, text: str) -> str:
         """``text`` wrapped into the column; a full column goes on at its top."""
         out, run = "", ""
         start = (column.row, column.left + column.used)
@@ -96,7 +96,7 @@ class Painter:
             return self._at(*start) + run if run else ""
 
         for char in text:
-            space = _TAB - column.used % _TAB if char == "\t" else width_of(char)
+            space = _TAB - column.used % _TAB if char == "\t" else char_width(char)
             if char == "\n" or column.used + space > column.width:
                 out += flush()
                 run, column.used = "", 0
@@ -110,10 +110,10 @@ class Painter:
                 column.used += space
         return out + flush()
 
-    def _status(self, column: _Column, text: str) -> str:
+    def _status(self, column: _PaneColumn, text: str) -> str:
         return self._at(self._rows, column.left) + self._fit(text, column.width)
 
-    def _wipe(self, column: _Column) -> str:
+    def _wipe(self, column: _PaneColumn) -> str:
         blank = " " * column.width
         return "".join(self._at(row, column.left) + blank for row in range(BODY_ROW, self._rows))
 
@@ -121,9 +121,9 @@ class Painter:
         """One line of exactly ``width`` cells."""
         used, kept = 0, ""
         for char in " ".join(self._clean(text).split()):
-            if used + width_of(char) > width:
+            if used + char_width(char) > width:
                 break
-            used, kept = used + width_of(char), kept + char
+            used, kept = used + char_width(char), kept + char
         return kept + " " * (width - used)
 
     @staticmethod
@@ -131,7 +131,7 @@ class Painter:
         return f"\x1b[{row};{column}H"
 
 
-def cast(
+def asciicast_lines(
     events: Sequence[Event],
     clean: Clean,
     cols: int = 120,
@@ -145,9 +145,9 @@ def cast(
     """
     header = events[0].body
     assert isinstance(header, ev.Session)
-    painter = Painter(header, clean, cols, rows)
+    painter = AsciicastPainter(header, clean, cols, rows)
     yield _json(_head(header, clean, cols, rows, max_gap))
-    yield _json([0.0, "o", painter.opening()])
+    yield _json([0.0, "o", painter.first_frame()])
     now, begun = 0, set[str]()
     asked: dict[int, str] = {}
     for event in sorted(events, key=lambda event: event.t_us):

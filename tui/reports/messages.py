@@ -1,4 +1,4 @@
-"""Every word that a report says by itself, in English and Chinese: ``words.toml``."""
+"""Every word that a report says by itself, in English and Chinese: ``messages.toml``."""
 
 import tomllib
 from collections.abc import Callable
@@ -14,11 +14,11 @@ LANGUAGES = ("en", "zh")
 @cache
 def catalogue() -> dict[str, dict[str, str]]:
     """The words of each key by language."""
-    return tomllib.loads(Path(__file__).with_name("words.toml").read_text("utf-8"))
+    return tomllib.loads(Path(__file__).with_name("messages.toml").read_text("utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class ReportMessages:
     """A language, and what makes foreign text harmless (`tui.text.sanitise.clean`)."""
 
     lang: str
@@ -33,7 +33,7 @@ class Voice:
         return " ".join(self.clean(str(text)).split())
 
 
-def voice(lang: str, clean: Callable[[str], str]) -> Voice:
+def report_messages(lang: str, clean: Callable[[str], str]) -> ReportMessages:
     """The voice of a language code.
 
     Raises:
@@ -41,4 +41,4 @@ def voice(lang: str, clean: Callable[[str], str]) -> Voice:
     """
     if lang not in LANGUAGES:
         raise UserError(f"no reports in {lang!r}", f"use --lang {' or '.join(LANGUAGES)}")
-    return Voice(lang, clean)
+    return ReportMessages(lang, clean)

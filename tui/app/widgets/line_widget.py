@@ -7,7 +7,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 
-class Drawn(Widget):
+class LineWidget(Widget):
     """Base of widgets with `render_line` and without border, padding or opacity.
 
     Textual's styles cache looks every style of a widget up for each frame, which costs more
@@ -55,7 +55,7 @@ class Drawn(Widget):
         return _filtered(self, self.render_line(y))
 
 
-class Blank(Widget):
+class BlankBackground(Widget):
     """Mixed into what shows only its ground between other widgets: it is looked at with every
     frame. Textual's own ``BLANK`` leaves out the filters, so NO_COLOR too."""
 
