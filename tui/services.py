@@ -69,7 +69,8 @@ def known_services(
     """All known services by name: the built-in ones, changed and added to by ``user_services`` (the
     ``[services]`` table of ``duibi.toml``), with the base addresses that the environment gives.
 
-    An entry of ``user_services`` has the fields of `Service`; ``like = "NAME"`` starts from another.
+    An entry of ``user_services`` has the fields of `Service`; ``like = "NAME"`` starts from
+    another.
 
     Raises:
         UserError: an entry has an unknown field or a value that cannot be; names it.

@@ -68,8 +68,8 @@ def predict_peak(
 
     (base + `weights_bytes` + 1.5 * KV cache + activations * context) * 1.04, where the KV cache
     is 2 * layers * kv_heads * head_dim * bytes for each token of the context, and of those
-    that other answers hold ``other_tokens`` it (keys and values of every layer), and the activations
-    of a token are some bytes for each value of its widest layers.
+    that other answers hold ``other_tokens`` it (keys and values of every layer), and the
+    activations of a token are some bytes for each value of its widest layers.
 
     Raises:
         KeyError: the dtype is not one of `BYTES_PER_WEIGHT`.

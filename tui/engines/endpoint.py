@@ -33,9 +33,9 @@ class EndpointEngine:
     """A model that a service computes; nothing of it is held here. ``concurrency`` is how
     many answers are worth asking for at once.
 
-    ``limiter`` is shared by the engines of one service; ``first_backoff_s`` (None: `FIRST_BACKOFF_S`)
-    is the pause before the first repetition where the service names none, and four times that
-    before the second.
+    ``limiter`` is shared by the engines of one service; ``first_backoff_s`` (None:
+    `FIRST_BACKOFF_S`) is the pause before the first repetition where the service names none, and
+    four times that before the second.
     The key is read at each `load`, from ``environ`` (None: the program's own environment).
     """
 

@@ -42,8 +42,8 @@ class LocalEngine:
     ``remote_code`` the SHA-256 of each Python file of the folder that a person agreed to
     run (`tui.models.inspect.python_files`), ``memory_limits`` the memory it is held to,
     ``batch`` how many answers it decodes together at most: so many may be asked for at
-    once, ``max_cached_tokens`` how many tokens of their prompts and answers it holds at most (0: any),
-    ``lookup`` whether tokens are guessed from the prompt
+    once, ``max_cached_tokens`` how many tokens of their prompts and answers it holds at most (0:
+    any), ``lookup`` whether tokens are guessed from the prompt
     (`tui.worker.decode.prompt_lookup`), ``remark`` a line for a person
     beside the worker's own when it is loaded. It is
     `tui.engines.base.Supervised` as well."""

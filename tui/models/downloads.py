@@ -115,7 +115,7 @@ class Download:
         if stage != self._status.stage:
             self._rate = TransferRate()
         speed, left = self._rate.update(done, total)
-        self._set(stage=stage, done=done, total=total, speed=speed, left=left)
+        self._set(stage=stage, done=done, total=total, speed=speed, seconds_left=left)
 
     def _file_progress(self, files: FileCounts) -> None:
         self._set(files=files)

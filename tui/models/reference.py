@@ -49,8 +49,8 @@ class Reference:
 
 
 def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference:
-    """The reference a text stands for. Looks at no file and no network. ``user_services`` are the names
-    of services that the settings add to `SERVICES`.
+    """The reference a text stands for. Looks at no file and no network. ``user_services`` are the
+    names of services that the settings add to `SERVICES`.
 
     Raises:
         UserError: the text is no reference; names the nearest one that is.

@@ -27,8 +27,8 @@ _LOG_RETENTION_S = 7 * 86_400
 class EngineFactory:
     """Makes the engines of one run; engines of one service share its limit.
 
-    ``user_services`` is the ``[services]`` table of the settings, ``make_pasted`` holds the answers that
-    a person brought, by model; with ``interactive`` a person is there to paste what is
+    ``user_services`` is the ``[services]`` table of the settings, ``pasted`` holds the
+    answers that a person brought, by model; with ``interactive`` a person is there to paste what is
     missing. ``settings`` bound what a worker may take, ``batch`` what it decodes together.
     """
 

@@ -18,8 +18,8 @@ def resolve_remote(
 ) -> ResolvedModel:
     """The model of a reference of none of the `LOCAL_KINDS`.
 
-    ``user_services`` is the ``[services]`` table of the settings, ``sessions`` where a session's name is
-    looked up. Nothing is asked over the network, and nothing of a key is kept.
+    ``user_services`` is the ``[services]`` table of the settings, ``sessions`` where a session's
+    name is looked up. Nothing is asked over the network, and nothing of a key is kept.
 
     Raises:
         UserError: no such service or session, the session has no such model, or the key that

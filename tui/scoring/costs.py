@@ -40,8 +40,8 @@ class Spread:
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A figure that models are compared by. ``direction`` is -1 where less is better, 1 where
-    more is, 0 where neither; ``is_timed`` figures are spoilt by contention, ``is_token_based`` ones are
-    only as exact as the number of tokens in the answer."""
+    more is, 0 where neither; ``is_timed`` figures are spoilt by contention, ``is_token_based``
+    ones are only as exact as the number of tokens in the answer."""
 
     id: str
     unit: str

@@ -130,7 +130,7 @@ class CompareScreen(JudgingScreen):
         """Also without events the save state may change."""
         super().tick()
         if self.grid is not None and not self.has_class("-tiny"):
-            self.status_bar.show_status(self.shown, self.question, self.save_status())
+            self.status_bar.show_status(self.visible_board, self.question, self.save_status())
             self._show_placeholder()
 
     def after_events(self) -> None:

@@ -136,11 +136,12 @@ class JudgingScreen(BoardScreen):
         from tui.app.widgets.judge_bar import judged_answer
 
         place = self.grid.chosen if self.grid else 0
-        if self.grid is None or not (answer := judged_answer(self.shown, place, self.question)):
+        board = self.visible_board
+        if self.grid is None or not (answer := judged_answer(board, place, self.question)):
             self.show_notice(self.appearance.say("judge.nothing"), "warning")
             return
         true = self.board.answers[answer.id]
-        title = self.appearance.say("judge.note", label=self.shown.models[place].label)
+        title = self.appearance.say("judge.note", label=board.models[place].label)
 
         def done(text: str) -> None:
             if text != clean(true.person_note):
@@ -180,10 +181,10 @@ class JudgingScreen(BoardScreen):
                 self._anonymiser = _make_anonymiser(header)
         if self._anonymiser is None:
             return self.board
-        if reset or self.shown is self.board or self.shown.header is None:
+        if reset or self.visible_board is self.board or self.visible_board.header is None:
             return self._anonymiser.anonymise_board(self.board)
-        self._anonymiser.feed(events, self.shown)
-        return self.shown
+        self._anonymiser.feed(events, self.visible_board)
+        return self.visible_board
 
     def model_at(self, pane_index: int) -> int:
         """Panes change places in each question while names are hidden."""
@@ -202,7 +203,7 @@ class JudgingScreen(BoardScreen):
             return
         if self._anonymiser is None:
             self._anonymiser = _make_anonymiser(self.board.header)
-            self.shown = self._anonymiser.anonymise_board(self.board)
+            self.visible_board = self._anonymiser.anonymise_board(self.board)
             self._is_reveal_asked = False
             self.show_notice(self.appearance.say("blind.on"))
         else:
@@ -213,10 +214,10 @@ class JudgingScreen(BoardScreen):
                 return
             order = self._anonymiser.model_order(self.question)
             who = ", ".join(
-                f"{self.shown.models[place].label} = {self.board.models[model].label}"
+                f"{self.visible_board.models[place].label} = {self.board.models[model].label}"
                 for place, model in enumerate(order)
             )
-            self._anonymiser, self.shown = None, self.board
+            self._anonymiser, self.visible_board = None, self.board
             self.show_notice(self.appearance.say("blind.off", who=who))
         if self.grid is not None:
             for pane in self.grid.panes:
@@ -240,7 +241,7 @@ class JudgingScreen(BoardScreen):
         """Where the answer of the chosen pane parts from another one's."""
         from tui.app.screens.differences import DifferencesScreen
 
-        found = [m.index for m in self.shown.models if self._conversation_text(m.index)]
+        found = [m.index for m in self.visible_board.models if self._conversation_text(m.index)]
         if len(found) < 2:
             self.show_notice(self.appearance.say("differences.two_needed"), "warning")
             return
@@ -248,7 +249,9 @@ class JudgingScreen(BoardScreen):
         self.app.push_screen(DifferencesScreen(self.appearance, self, chosen))
 
     def _conversation_text(self, pane_index: int) -> str:
-        return "\n\n".join(a.text for a in self.shown.conversation(pane_index, self.question))
+        return "\n\n".join(
+            a.text for a in self.visible_board.conversation(pane_index, self.question)
+        )
 
     def report_sessions(self) -> Sequence[Path]:
         """The files that a report is made of."""

@@ -38,7 +38,8 @@ KeyValuePair = tuple[torch.Tensor, torch.Tensor]
 
 class BufferedCacheLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values of one layer: ``keys`` and ``values`` are the past, (batch, heads,
-    tokens, width), and ``buffer`` a place for `BUFFER_TOKENS` more, of which ``buffered`` are there."""
+    tokens, width), and ``buffer`` a place for `BUFFER_TOKENS` more, of which ``buffered`` are
+    there."""
 
     def __init__(self) -> None:
         super().__init__()

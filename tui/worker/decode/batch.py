@@ -89,8 +89,8 @@ class DecodeBatch:
         prefix_cache: kv_cache.PrefixCache | None = None,
         max_cached_tokens: int = 0,
     ) -> None:
-        """``max_cached_tokens``: how many of prompts and answers may be held together, padding among
-        them (0: any); an answer that is alone is always let in."""
+        """``max_cached_tokens``: how many of prompts and answers may be held together, padding
+        among them (0: any); an answer that is alone is always let in."""
         self._loaded, self._control, self._peak = loaded, control, peak
         self._uses_prompt_lookup = prompt_lookup and rounds_rows_alike(loaded.model)
         self._rows: list[_Row] = []

@@ -12,8 +12,8 @@ _CHILD = Path(__file__).with_name("chat_template_child.py")
 
 
 class ChatTemplateError(CheckpointError):
-    """A chat template that fails, takes too long or too much memory; ``raised_by_template`` where the
-    template itself ended with an error."""
+    """A chat template that fails, takes too long or too much memory; ``raised_by_template`` where
+    the template itself ended with an error."""
 
     def __init__(self, message: str, *, raised_by_template: bool) -> None:
         super().__init__(

@@ -44,9 +44,9 @@ def place_model(model: Any) -> tuple[Any, str, list[str]]:
 
 
 def kv_cache_capacity(model: Any, values_per_token: int, device: str) -> int:
-    """Tokens whose keys and values, so many ``values_per_token`` each, fit beside a model on its GPU, one
-    conversation that is kept for its next turn among them; 0 (any) on a CPU, whose memory the
-    plan knows."""
+    """Tokens whose keys and values, so many ``values_per_token`` each, fit beside a model on its
+    GPU, one conversation that is kept for its next turn among them; 0 (any) on a CPU, whose memory
+    the plan knows."""
     if device != "cuda":
         return 0
     free, _ = torch.cuda.mem_get_info()

@@ -57,7 +57,8 @@ def fit_prompt(
     vocab_size: int,
     already_dropped: int = 0,
 ) -> Prompt:
-    """The prompt with as few of the oldest rounds dropped as bring it down to ``max_prompt_tokens`` ids.
+    """The prompt with as few of the oldest rounds dropped as bring it down to
+    ``max_prompt_tokens`` ids.
 
     ``vocab_size`` is the number of rows of the model's embedding; ``already_dropped`` rounds
     are gone for another reason.
