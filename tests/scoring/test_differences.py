@@ -30,7 +30,7 @@ def test_spans_cover_both_texts_and_the_same_is_the_same(left: str, right: str) 
 
 def marked(text: str, spans: list) -> list[tuple[str, str, list[str]]]:
     return [
-        (s.kind, text[s.start : s.end], [text[a:b] for a, b in s.inner])
+        (s.kind, text[s.start : s.end], [text[a:b] for a, b in s.changed_parts])
         for s in spans
         if s.kind != SAME
     ]

@@ -218,7 +218,7 @@ def test_every_word_is_used() -> None:
     folder = Path(html.__file__).parent
     source = "".join(
         p.read_text("utf-8") for p in [*folder.glob("*.py"), *folder.glob("*.html")]
-    ) + (folder.parents[1] / "scoring" / "costs.py").read_text("utf-8")
+    ) + (folder.parent / "scoring" / "costs.py").read_text("utf-8")
     dynamic = {"complete", "interrupted", "torn", "damaged", "queued", "cancelled", "decoding"}
     dynamic |= {"better", "worse", "unclear", "unit_chars", "unit_chars/s"}
     source = source.replace("'", '"')
