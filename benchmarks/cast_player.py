@@ -37,7 +37,7 @@ def bare(text: str) -> str:
 def play(modules: Path, path: Path, speed: float) -> None:
     """One session through the player, compared with its events."""
     events = reader.read(path).events
-    text = "".join(f"{line}\n" for line in asciicast_lines(events, clean))
+    text = "".join(f"{line}\n" for line in asciicast_lines(events))
     with tempfile.NamedTemporaryFile("w", suffix=".cast", encoding="utf-8") as file:
         file.write(text)
         file.flush()

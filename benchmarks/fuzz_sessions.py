@@ -28,7 +28,6 @@ from tui.reports.asciicast import asciicast_lines
 from tui.reports.transcript import render_transcript
 from tui.sessions import library, lines, reader
 from tui.sessions.player import Player
-from tui.text.sanitise import clean
 
 MEMORY = 2 << 30
 GOLDEN = Path(__file__).parent.parent / "tests" / "data" / "sessions" / "v1.duibi"
@@ -99,8 +98,8 @@ def show(path: Path) -> list[Event]:
     player.drain()
     for answer in board.answers.values():
         assert isinstance(answer.text, str)
-    text = render_transcript(reading.events, clean)
-    for line in asciicast_lines(reading.events, clean, cols=40, rows=10):
+    text = render_transcript(reading.events)
+    for line in asciicast_lines(reading.events, cols=40, rows=10):
         text += json.loads(line)[2].replace("\x1b[", "") if line.startswith("[") else ""
     if bad := {c for c in text if ord(c) < 32 and c not in "\n\t"}:
         raise AssertionError(f"would reach the terminal: {bad}")

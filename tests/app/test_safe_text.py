@@ -1,11 +1,14 @@
+import ast
 import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.text.sanitise import clean, one_line
+import tui
+from tui.text.sanitise import clean, collapse_line, one_line
 
 HOSTILE = [
     "\x1b[2J\x1b]52;c;aGFsbG8=\x07",
@@ -59,3 +62,26 @@ def test_of_all_format_characters_only_those_that_scripts_need_are_left() -> Non
 
 def test_one_line_has_no_breaks() -> None:
     assert one_line("a\nb\tc\u2028d\r\n") == "a b c d "
+
+
+@given(st.text(alphabet=st.characters(codec=None)))
+def test_a_collapsed_line_is_clean_and_has_single_blanks(text: str) -> None:
+    line = collapse_line(text)
+    assert line == clean(line) == " ".join(line.split())
+    assert collapse_line(Path("a\x1b  b\n\tc")) == "a␛ b c"
+
+
+def test_the_sanitiser_is_called_and_never_handed_in() -> None:
+    """No parameter and no field named ``clean`` anywhere: there is one sanitiser."""
+    found = []
+    for path in sorted(Path(tui.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.arg(arg="clean") | ast.keyword(arg="clean"):
+                    found.append(f"{path}:{node.lineno}")
+                case (
+                    ast.AnnAssign(target=ast.Name(id="clean"))
+                    | ast.Attribute(attr="clean" | "_clean", ctx=ast.Store())
+                ):
+                    found.append(f"{path}:{node.lineno}")
+    assert not found

@@ -14,7 +14,6 @@ from tui import events as ev
 from tui.events import Event
 from tui.reports.asciicast import BODY_ROW, asciicast_lines
 from tui.sessions import reader
-from tui.text.sanitise import clean
 
 TWO = dataclasses.replace(HEADER, models=HEADER.models[:2])
 
@@ -54,7 +53,7 @@ def session(tmp_path: Path) -> list[Event]:
 
 
 def test_it_is_an_asciicast_3(session: list[Event]) -> None:
-    head, events = played(list(asciicast_lines(session, clean, max_gap=2.5)))
+    head, events = played(list(asciicast_lines(session, max_gap=2.5)))
     assert head == {
         "version": 3,
         "term": {"cols": 120, "rows": 36, "type": "xterm-256color"},
@@ -68,7 +67,7 @@ def test_it_is_an_asciicast_3(session: list[Event]) -> None:
 
 
 def test_every_token_is_written_at_its_time(session: list[Event]) -> None:
-    _, events = played(list(asciicast_lines(session, clean)))
+    _, events = played(list(asciicast_lines(session)))
     written = [(t_us, data) for t_us, code, data in events if code == "o"]
     deltas = [event for event in session if isinstance(event.body, ev.Delta)]
     for delta in deltas:
@@ -76,7 +75,7 @@ def test_every_token_is_written_at_its_time(session: list[Event]) -> None:
 
 
 def test_a_terminal_shows_the_answers_side_by_side(session: list[Event]) -> None:
-    head, events = played(list(asciicast_lines(session, clean)))
+    head, events = played(list(asciicast_lines(session)))
     made = screen(head, events)
     assert made.display[0].startswith("Two questions")
     assert "demo@bf16" in made.display[1]
@@ -90,7 +89,7 @@ def test_what_does_not_fit_is_wrapped_and_goes_on_at_the_top() -> None:
     long = "".join(chr(97 + i % 26) for i in range(300))
     bodies = [TWO, ev.Asked(0, "q", "?"), ev.Started(0), ev.Delta(0, text=long)]
     events = [Event(i, i, -1 if i == 0 else 0, body) for i, body in enumerate(bodies)]
-    made = screen(*played(list(asciicast_lines(events, clean, cols=43, rows=10))))
+    made = screen(*played(list(asciicast_lines(events, cols=43, rows=10))))
     lines = [long[i : i + 20] for i in range(0, 300, 20)]
     assert column(made, 0, 20) == lines[-5:]
     assert column(made, 23, 20) == [""] * 5
@@ -101,7 +100,7 @@ def test_what_does_not_fit_is_wrapped_and_goes_on_at_the_top() -> None:
 def test_no_text_leaves_its_column(parts: list[str]) -> None:
     bodies = [TWO, ev.Asked(0, "q", "?"), ev.Started(0), *(ev.Delta(0, text=t) for t in parts)]
     events = [Event(i, i, -1 if i == 0 else 0, body) for i, body in enumerate(bodies)]
-    lines = list(asciicast_lines(events, clean, cols=43, rows=10))
+    lines = list(asciicast_lines(events, cols=43, rows=10))
     head, outs = played(lines)
     made = screen(head, outs)
     assert column(made, 23, 20) == [""] * 5

@@ -78,7 +78,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["en", "zh"])
 def page(path: Path, request: pytest.FixtureRequest) -> str:
-    return html.render(build_report([reader.read(path)], request.param, clean))
+    return html.render(build_report([reader.read(path)], request.param))
 
 
 ELEMENTS = {
@@ -120,7 +120,7 @@ def test_html_fetches_nothing_and_shows_no_control_character(page: str) -> None:
 
 
 def test_svgs_are_well_formed_and_inert(path: Path) -> None:
-    charts = build_report([reader.read(path)], "en", clean).charts
+    charts = build_report([reader.read(path)], "en").charts
     assert len(charts) == 5
     for chart in charts:
         root = ElementTree.fromstring(chart.svg)
@@ -144,7 +144,7 @@ def test_pictures_from_outside_are_made_inert() -> None:
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_markdown_says_nothing_but_text(path: Path, lang: str) -> None:
-    document = build_report([reader.read(path)], lang, clean)
+    document = build_report([reader.read(path)], lang)
     text = markdown.render(document)
     assert clean(text) == text
     tokens = MarkdownIt("gfm-like", {"linkify": True}).parse(text)
@@ -160,7 +160,7 @@ def test_markdown_says_nothing_but_text(path: Path, lang: str) -> None:
 
 
 def test_markdown_tables_read_back_and_line_up(path: Path) -> None:
-    document = build_report([reader.read(path)], "zh", clean)
+    document = build_report([reader.read(path)], "zh")
     for table in (*document.run, *document.comparison):
         if not table.rows:
             continue
@@ -185,7 +185,7 @@ def test_wide_and_narrow_cells_line_up() -> None:
 
 def test_csv_computes_nothing_and_reads_back(path: Path) -> None:
     merged = merge_sessions([reader.read(path)])
-    text = rows.to_csv(merged, clean)
+    text = rows.to_csv(merged)
     assert clean(text.replace("\r\n", "\n")) == text.replace("\r\n", "\n")
     table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     assert {len(row) for row in table} == {len(table[0])}
@@ -199,7 +199,7 @@ def test_csv_computes_nothing_and_reads_back(path: Path) -> None:
 
 
 def test_jsonl_loses_nothing_and_is_harmless(path: Path) -> None:
-    text = rows.to_jsonl(merge_sessions([reader.read(path)]), clean)
+    text = rows.to_jsonl(merge_sessions([reader.read(path)]))
     assert clean(text) == text
     listed = [json.loads(line) for line in text.split("\n")[:-1]]
     assert {row["text"] for row in listed if row["state"] == "answered"} == set(ATTACKS)

@@ -10,7 +10,6 @@ from tui.host.errors import UserError
 from tui.reports.merge import MergedSessions, merge_sessions
 from tui.reports.report import build_report
 from tui.sessions import reader
-from tui.text.sanitise import clean
 
 QUESTIONS = [
     {"id": "one", "category": "甲", "turns": ["第一题"]},
@@ -32,7 +31,7 @@ def test_models_of_different_days_stand_in_one_table(tmp_path: Path) -> None:
     merged = merged_of(first, second)
     assert [c.label for c in merged.columns] == ["a@bf16", "b@bf16", "c@bf16"]
     assert [row.id for row in merged.rows] == ["one", "two"]
-    document = build_report([reader.read(first), reader.read(second)], "en", clean)
+    document = build_report([reader.read(first), reader.read(second)], "en")
     assert [c.label for c in document.sections[0].turns[0].cards] == ["a@bf16", "b@bf16", "c@bf16"]
     assert len(document.run) == 3
 
@@ -44,7 +43,7 @@ def test_the_same_model_again_is_the_same_column_with_more_answers(tmp_path: Pat
     merged = merged_of(*paths)
     (column,) = merged.columns
     assert len(column.answers) == 6 and len(column.loads) == 3
-    document = build_report([reader.read(p) for p in paths], "en", clean)
+    document = build_report([reader.read(p) for p in paths], "en")
     (card,) = document.sections[0].turns[0].cards
     assert "2 further answers to this are in the figures" in card.lines
 
@@ -82,7 +81,7 @@ def test_votes_of_several_sessions_add_up(tmp_path: Path) -> None:
         record_session(tmp_path, recorded_header(["a@bf16", "b@bf16"], QUESTIONS), answers, vote)
         for _ in range(2)
     ]
-    document = build_report([reader.read(p) for p in paths], "en", clean)
+    document = build_report([reader.read(p) for p in paths], "en")
     (table,) = [t for t in document.comparison if t.title.startswith("Votes")]
     assert [cell.text for cell in table.rows[0][2:5]] == ["2", "2", "0"]
 
@@ -107,7 +106,7 @@ def test_trouble_is_told(tmp_path: Path) -> None:
         tmp_path, recorded_header(["a@bf16", "b@bf16"], QUESTIONS), answers, extra, status=""
     )
     path.write_bytes(path.read_bytes() + b"half a li")
-    document = build_report([reader.read(path)], "en", clean)
+    document = build_report([reader.read(path)], "en")
     troubles = "\n".join(document.troubles)
     for wanted in (
         "torn: 9 bytes",
@@ -138,7 +137,7 @@ def test_contended_times_are_no_conclusion(tmp_path: Path) -> None:
         )
     ]
     path = record_session(tmp_path, recorded_header(["a@bf16", "b@bf16"], []), answers, extra)
-    sentences = build_report([reader.read(path)], "en", clean).conclusion
+    sentences = build_report([reader.read(path)], "en").conclusion
     assert any("all times of a@bf16, b@bf16 were taken while another" in s for s in sentences)
     assert not any(s.startswith("Fastest") for s in sentences)
 
@@ -154,7 +153,7 @@ def test_several_turns_stand_under_one_question(tmp_path: Path) -> None:
     path = record_session(
         tmp_path, recorded_header(["a@bf16", "b@bf16"], questions), answers, extra
     )
-    (section,) = build_report([reader.read(path)], "en", clean).sections
+    (section,) = build_report([reader.read(path)], "en").sections
     assert [turn.prompt for turn in section.turns] == ["first", "second"]
     assert [card.text for card in section.turns[1].cards] == ["again", ""]
     assert section.turns[1].cards[1].remarks == ("no answer",)
@@ -162,7 +161,7 @@ def test_several_turns_stand_under_one_question(tmp_path: Path) -> None:
 
 def test_a_session_without_any_answer_is_a_report_too(tmp_path: Path) -> None:
     journal_only = record_session(tmp_path, recorded_header(["a@bf16"], []), answers)
-    document = build_report([reader.read(journal_only)], "zh", clean)
+    document = build_report([reader.read(journal_only)], "zh")
     assert document.sections == () and "没有完整的回答" in document.conclusion[-1]
 
 
@@ -173,7 +172,7 @@ def test_pictures_stand_under_their_question(tmp_path: Path) -> None:
     picture = (
         '<svg xmlns="http://www.w3.org/2000/svg"><script>bad()</script><text>pane</text></svg>'
     )
-    document = build_report([reader.read(path)], "en", clean, {"two": picture})
+    document = build_report([reader.read(path)], "en", {"two": picture})
     assert document.sections[0].picture == ""
     assert "pane" in document.sections[1].picture and "bad" not in document.sections[1].picture
     assert document.sections[1].picture in html.render(document)
@@ -183,4 +182,4 @@ def test_pictures_stand_under_their_question(tmp_path: Path) -> None:
 def test_an_unknown_language_is_told(tmp_path: Path) -> None:
     path = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), answers)
     with pytest.raises(UserError, match="fr"):
-        build_report([reader.read(path)], "fr", clean)
+        build_report([reader.read(path)], "fr")

@@ -21,7 +21,6 @@ from tui.reports.charts import speed_points
 from tui.reports.merge import merge_sessions
 from tui.reports.report import build_report
 from tui.sessions import reader
-from tui.text.sanitise import clean
 
 QUESTIONS = [{"id": f"q{i}", "category": f"类别{i}", "turns": [f"第 {i} 题？"]} for i in range(8)]
 DIMENSIONS = ("语言理解", "回答逻辑", "幽默感", "输出流畅性")
@@ -134,7 +133,7 @@ def tables(path: Path) -> dict[str, list[list[str]]]:
     """The tables of the Markdown report by title, parsed by hand."""
     found: dict[str, list[list[str]]] = {}
     title = ""
-    for line in markdown.render(build_report([reader.read(path)], "en", clean)).split("\n"):
+    for line in markdown.render(build_report([reader.read(path)], "en")).split("\n"):
         if line.startswith("### "):
             title = line[4:]
         elif line.startswith("| ") and not set(line) <= set("|-: "):
@@ -220,7 +219,7 @@ class Text(HTMLParser):
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_html_and_markdown_show_the_same_figures(path: Path, lang: str) -> None:
-    document = build_report([reader.read(path)], lang, clean)
+    document = build_report([reader.read(path)], lang)
     parser = Text()
     parser.feed(html.render(document))
     cells = {" ".join(cell.split()) for cell in parser.cells}
@@ -236,8 +235,8 @@ def test_html_and_markdown_show_the_same_figures(path: Path, lang: str) -> None:
 
 def test_rows_hold_the_figures_as_measured(path: Path) -> None:
     again, merged = Again(path), merge_sessions([reader.read(path)])
-    listed = [json.loads(line) for line in rows.to_jsonl(merged, clean).splitlines()]
-    table = list(csv.DictReader(io.StringIO(rows.to_csv(merged, clean), newline="")))
+    listed = [json.loads(line) for line in rows.to_jsonl(merged).splitlines()]
+    table = list(csv.DictReader(io.StringIO(rows.to_csv(merged), newline="")))
     assert len(listed) == len(table) == sum(map(len, again.figures.values()))
     for model, figures in again.figures.items():
         mine = [row for row in listed if row["model"] == labels(9)[model]]
@@ -253,7 +252,7 @@ def test_rows_hold_the_figures_as_measured(path: Path) -> None:
 def test_conclusion_names_the_fastest_and_how_sure_that_is(path: Path) -> None:
     again = Again(path)
     n = len(again.figures)
-    sentences = build_report([reader.read(path)], "en", clean).conclusion
+    sentences = build_report([reader.read(path)], "en").conclusion
     medians = {labels(n)[m]: median(again.values(m, "E2E")[0]) for m in range(n)}
     best = min(medians, key=lambda label: medians[label])
     (fast,) = [s for s in sentences if s.startswith("Fastest")]
@@ -290,7 +289,7 @@ def test_the_judge_is_shown_with_its_weaknesses(tmp_path: Path) -> None:
             (RUN, ev.Judged(f"q{q}", q, 8 + q, choice, "judge", said, ["r", "r"], kin)),
         ]
     path = record_session(tmp_path, recorded_header(labels(2), QUESTIONS), text, extra)
-    document = build_report([reader.read(path)], "en", clean)
+    document = build_report([reader.read(path)], "en")
     (table,) = [t for t in document.comparison if t.title.startswith("Verdicts")]
     assert [cell.text for cell in table.rows[0][2:5]] == ["1", "1", "1"]
     gaps = [len(text(0, 0)) - len(text(1, 0)), len(text(1, 2)) - len(text(0, 2))]
@@ -310,7 +309,7 @@ def test_what_was_said_of_a_question_stands_under_it(tmp_path: Path) -> None:
         (RUN, ev.Judged("q2", 2, 10, "none", "j", ["none", "left"], ["", ""])),
     ]
     path = record_session(tmp_path, recorded_header(labels(2), QUESTIONS), text, extra)
-    sections = build_report([reader.read(path)], "en", clean).sections
+    sections = build_report([reader.read(path)], "en").sections
     a, b = labels(2)
     assert sections[0].verdicts == ()
     vote, verdict, *reasons = sections[1].verdicts
@@ -327,7 +326,7 @@ def test_what_was_said_of_a_question_stands_under_it(tmp_path: Path) -> None:
 def test_the_figures_under_an_answer_are_its_own(path: Path) -> None:
     again = Again(path)
     n = len(again.figures)
-    for q, section in enumerate(build_report([reader.read(path)], "en", clean).sections):
+    for q, section in enumerate(build_report([reader.read(path)], "en").sections):
         for model, card in enumerate(section.turns[0].cards):
             # Of the first model's first question the newest answer is the spoilt one.
             p = again.figures[model][8 if (q, model) == (0, 0) else q]
@@ -345,14 +344,14 @@ def test_the_figures_under_an_answer_are_its_own(path: Path) -> None:
 
 
 def card_labels(path: Path) -> set[str]:
-    sections = build_report([reader.read(path)], "en", clean).sections
+    sections = build_report([reader.read(path)], "en").sections
     return {card.label for section in sections for card in section.turns[0].cards}
 
 
 def test_sentences_on_stars_and_speed_hold(path: Path) -> None:
     again = Again(path)
     n = len(again.figures)
-    sentences = build_report([reader.read(path)], "en", clean).conclusion
+    sentences = build_report([reader.read(path)], "en").conclusion
     said = {s.split(":")[0]: s for s in sentences}
     for dimension, name in zip(
         DIMENSIONS, ("Understanding", "Logic", "Humour", "Fluency"), strict=True

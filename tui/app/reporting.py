@@ -10,7 +10,6 @@ from tui.host import save_file
 from tui.host.errors import UserError
 from tui.sessions import reader
 from tui.settings import Settings
-from tui.text.sanitise import clean
 
 if TYPE_CHECKING:
     from tui.app.screens.base import BaseScreen
@@ -105,10 +104,10 @@ def write_reports(
         pngs = {question: svg_to_png(svg) for question, svg in pictures.items()}
         for question, data in pngs.items():
             beside[question] = save_file.write_new_file(folder, f"{stem}-{question}.png", data).name
-    document = build_report(read, lang, clean, pictures, beside)
+    document = build_report(read, lang, pictures, beside)
     written = [save_file.write_new_file(folder, f"{stem}-report.md", markdown.render(document))]
     if pngs:
-        document = build_report(read, lang, clean, pictures, data_uris(pngs))
+        document = build_report(read, lang, pictures, data_uris(pngs))
     return [
         *written,
         save_file.write_new_file(folder, f"{stem}-report.html", html.render(document)),

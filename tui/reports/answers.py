@@ -10,6 +10,7 @@ from tui.reports.messages import ReportMessages
 from tui.reports.run_tables import describe_verdict
 from tui.reports.verdicts import judged_by_source, verdict_lines
 from tui.scoring.dimensions import MAX_STARS, Dimension
+from tui.text.sanitise import clean, collapse_line
 
 CheckLine = Callable[[QuestionRow, bd.Answer], str]
 """Says in words how an answer did in its question's checks; empty without checks."""
@@ -32,7 +33,7 @@ def build_sections(
         category = row.category or (say("typed") if row.is_typed else "")
         found.append(
             QuestionSection(
-                f"{number}. {say.line(category or row.id)}",
+                f"{number}. {collapse_line(category or row.id)}",
                 _turns(row, merged.columns, dimensions, check_line, say),
                 pictures.get(row.id, ""),
                 images.get(row.id, ""),
@@ -59,9 +60,9 @@ def _turns(
                 more = sum(a.turn == turn for a in row.answers(column)) - 1
                 card = _card(column, answer, dimensions, more, check_line(row, answer), say)
             else:
-                card = AnswerCard(say.line(column.label), "", remarks=(say("no_answer"),))
+                card = AnswerCard(collapse_line(column.label), "", remarks=(say("no_answer"),))
             cards.append(card)
-        turns.append(QuestionTurn(say.clean(prompts[0]), tuple(cards)))
+        turns.append(QuestionTurn(clean(prompts[0]), tuple(cards)))
     return tuple(turns)
 
 
@@ -78,16 +79,16 @@ def _card(
     ]
     notes = [note.text for note in answer.notes if note.source != "person"]
     notes += [answer.person_note] if answer.person_note else []
-    lines += [f"{say('note')}: {say.line(text)}" for text in notes]
+    lines += [f"{say('note')}: {collapse_line(text)}" for text in notes]
     if more:
         lines.append(say("more", n=more))
-    text = say.clean(answer.text).strip("\n")
+    text = clean(answer.text).strip("\n")
     if not text.strip() and answer.state == "answered":
         text = say("empty")
     return AnswerCard(
-        say.line(column.label),
+        collapse_line(column.label),
         text,
-        say.clean("".join(answer.reasoning)).strip("\n"),
+        clean("".join(answer.reasoning)).strip("\n"),
         tuple(lines),
         tuple(answer_remarks(answer, say)),
     )
@@ -112,7 +113,7 @@ def _figures(answer: bd.Answer, say: ReportMessages) -> str:
 
 def _stars(answer: bd.Answer, dimensions: Sequence[Dimension], say: ReportMessages) -> str:
     return " · ".join(
-        f"{say.line(d.name(say.lang))} {'★' * stars}{'☆' * (MAX_STARS - stars)}"
+        f"{collapse_line(d.name(say.lang))} {'★' * stars}{'☆' * (MAX_STARS - stars)}"
         for d in dimensions
         if 1 <= (stars := answer.stars.get(d.id, 0)) <= MAX_STARS
     )
@@ -122,7 +123,7 @@ def answer_remarks(answer: bd.Answer, say: ReportMessages) -> list[str]:
     """What a reader must know before trusting an answer or its figures."""
     found = []
     if answer.state == "failed" and answer.failure:
-        found.append(say("failed", message=say.line(answer.failure.message)))
+        found.append(say("failed", message=collapse_line(answer.failure.message)))
     elif answer.state != "answered":
         found.append(say("prefill_state" if answer.state == "prefill" else answer.state))
     figures = answer.figures
@@ -146,14 +147,17 @@ def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...
     found = []
     for source in merged.sources:
         if source.recorded.verdict != "complete":
-            found.append(f"{say.line(source.name)}: {describe_verdict(source, say)}")
-        found += [f"{say.line(source.name)}: {say.line(note.text)}" for note in source.board.notes]
+            found.append(f"{collapse_line(source.name)}: {describe_verdict(source, say)}")
+        found += [
+            f"{collapse_line(source.name)}: {collapse_line(note.text)}"
+            for note in source.board.notes
+        ]
     found += _between_sessions(merged, say)
     for column in merged.columns:
-        label = say.line(column.label)
+        label = collapse_line(column.label)
         for part in column.parts:
             found += [
-                f"{label}: {say('model_failed', message=say.line(event.body.message))}"
+                f"{label}: {say('model_failed', message=collapse_line(event.body.message))}"
                 for event in part.source.recorded.events
                 if event.model == part.model.index
                 and isinstance(event.body, ev.Failed)

@@ -14,7 +14,8 @@ from datetime import datetime
 
 from tui import events as ev
 from tui.events import RUN, Event
-from tui.reports.transcript import Clean, figures_line
+from tui.reports.transcript import figures_line
+from tui.text.sanitise import clean, collapse_line
 from tui.text.width import char_width
 
 BODY_ROW = 5
@@ -37,8 +38,8 @@ class _PaneColumn:
 class AsciicastPainter:
     """Turns events into what a terminal of a given size is sent for them."""
 
-    def __init__(self, header: ev.Session, clean: Clean, cols: int, rows: int) -> None:
-        self._clean, self._cols, self._rows = clean, cols, rows
+    def __init__(self, header: ev.Session, cols: int, rows: int) -> None:
+        self._cols, self._rows = cols, rows
         count = max(1, len(header.models))
         width = max(1, (cols - _GAP * (count - 1)) // count)
         self._columns = [_PaneColumn(1 + i * (width + _GAP), width) for i in range(count)]
@@ -65,7 +66,7 @@ class AsciicastPainter:
             case ev.Started(answer=id_) if id_ in self._asked:
                 return self._begin(column, self._asked[id_])
             case ev.Delta(answer=id_, text=text, reasoning=False) if id_ == column.answer:
-                return self._write(column, self._clean(text))
+                return self._write(column, clean(text))
             case ev.Answered(answer=id_) as figures if id_ == column.answer:
                 return self._status(column, figures_line(figures))
             case ev.Cancelled(answer=id_) if id_ == column.answer:
@@ -120,7 +121,7 @@ class AsciicastPainter:
     def _fit(self, text: str, width: int) -> str:
         """One line of exactly ``width`` cells."""
         used, kept = 0, ""
-        for char in " ".join(self._clean(text).split()):
+        for char in collapse_line(text):
             if used + char_width(char) > width:
                 break
             used, kept = used + char_width(char), kept + char
@@ -133,7 +134,6 @@ class AsciicastPainter:
 
 def asciicast_lines(
     events: Sequence[Event],
-    clean: Clean,
     cols: int = 120,
     rows: int = 36,
     max_gap: float | None = None,
@@ -145,8 +145,8 @@ def asciicast_lines(
     """
     header = events[0].body
     assert isinstance(header, ev.Session)
-    painter = AsciicastPainter(header, clean, cols, rows)
-    yield _json(_head(header, clean, cols, rows, max_gap))
+    painter = AsciicastPainter(header, cols, rows)
+    yield _json(_head(header, cols, rows, max_gap))
     yield _json([0.0, "o", painter.first_frame()])
     now, begun = 0, set[str]()
     asked: dict[int, str] = {}
@@ -165,9 +165,7 @@ def asciicast_lines(
     yield _json([(last - now) / 1e6, "x", "0"])
 
 
-def _head(
-    header: ev.Session, clean: Clean, cols: int, rows: int, max_gap: float | None
-) -> dict[str, object]:
+def _head(header: ev.Session, cols: int, rows: int, max_gap: float | None) -> dict[str, object]:
     title = header.questions.get("title") or header.questions.get("name", "")
     head: dict[str, object] = {
         "version": 3,

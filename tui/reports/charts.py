@@ -14,6 +14,7 @@ from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.reports.svg import make_inert
 from tui.scoring.costs import GB
+from tui.text.sanitise import collapse_line
 
 Points = list[tuple[float, float]]
 
@@ -148,7 +149,7 @@ def _boxes(
 
 
 def _short(label: str, say: ReportMessages) -> str:
-    text = say.line(label)
+    text = collapse_line(label)
     return text if len(text) <= _MAX_LABEL else text[: _MAX_LABEL - 1] + "…"
 
 

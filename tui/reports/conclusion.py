@@ -12,6 +12,7 @@ from tui.scoring.costs import Spread
 from tui.scoring.dimensions import Dimension
 from tui.scoring.rank import Duel, MeanDifference
 from tui.scoring.stars import average_stars, mean_stars_by_question
+from tui.text.sanitise import collapse_line
 
 
 def build_conclusion(
@@ -32,7 +33,7 @@ def build_conclusion(
     found += _stars(merged, dimensions, say)
     found += _duels("c_votes", votes, merged, say)
     for judge, duels in judged.items():
-        found += _duels("c_judge", duels, merged, say, judge=say.line(judge))
+        found += _duels("c_judge", duels, merged, say, judge=collapse_line(judge))
     return tuple(found)
 
 
@@ -51,7 +52,7 @@ def _completion(column: ModelColumn, say: ReportMessages) -> str:
     failed = sum(a.state == "failed" for a in answers)
     return say(
         "c_done",
-        model=say.line(column.label),
+        model=collapse_line(column.label),
         done=len(done),
         asked=len(answers),
         cut=sum(a.figures is not None and a.figures.finish == "length" for a in done),
@@ -64,15 +65,15 @@ def _speed(merged: MergedSessions, say: ReportMessages) -> list[str]:
     times = {column.label: e2e_by_question(column, merged) for column in merged.columns}
     medians = {label: median(t.values()) for label, t in times.items() if t}
     if len(medians) < 2:
-        spoilt = [say.line(c.label) for c in merged.columns if not times[c.label] and _done(c)]
+        spoilt = [collapse_line(c.label) for c in merged.columns if not times[c.label] and _done(c)]
         return [say("c_contended", models=", ".join(spoilt))] if spoilt else []
     first, second = sorted(medians, key=lambda label: medians[label])[:2]
     return [
         say(
             "c_fast",
-            model=say.line(first),
+            model=collapse_line(first),
             value=format_figure(medians[first]),
-            other=say.line(second),
+            other=collapse_line(second),
             other_value=format_figure(medians[second]),
             clear=_certainty(rank.paired_bootstrap(times[first], times[second]), say),
         )
@@ -122,9 +123,9 @@ def _extreme(
     return [
         say(
             key,
-            model=say.line(best),
+            model=collapse_line(best),
             value=format_figure(found[best]),
-            other=say.line(other),
+            other=collapse_line(other),
             other_value=format_figure(found[other]),
             ratio=format_figure(found[best] / found[other]) if found[other] else "–",
         )
@@ -148,9 +149,9 @@ def _stars(
     return [
         say(
             "c_stars",
-            model=say.line(order[0]),
+            model=collapse_line(order[0]),
             value=f"{means[order[0]]:.2f}",
-            other=say.line(order[1]),
+            other=collapse_line(order[1]),
             other_value=f"{means[order[1]]:.2f}",
             clear=_certainty(rank.paired_bootstrap(pair[0], pair[1]), say),
         ),
@@ -171,8 +172,8 @@ def _best_by_dimension(
         }
         if len(means) > 1:
             most = max(means.values())
-            who = ", ".join(say.line(label) for label, mean in means.items() if mean == most)
-            found.append(f"{say.line(dimension.name(say.lang))} {who} ({most:.2f})")
+            who = ", ".join(collapse_line(label) for label, mean in means.items() if mean == most)
+            found.append(f"{collapse_line(dimension.name(say.lang))} {who} ({most:.2f})")
     return "; ".join(found)
 
 
@@ -186,8 +187,8 @@ def _duels(
     return [
         say(
             key,
-            model=say.line(a),
-            other=say.line(b),
+            model=collapse_line(a),
+            other=collapse_line(b),
             wins=score.wins,
             losses=score.losses,
             n=score.n,

@@ -6,6 +6,7 @@ from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring.costs import METRICS, Metric, Spread
+from tui.text.sanitise import collapse_line
 
 _GLANCE_METRICS = (
     *("checkpoint", "weights", "load", "private", "mapped"),
@@ -53,7 +54,7 @@ def _glance_table(
             for m in known
             for v in [values[column.key, m]]
         ]
-        rows.append((Cell(say.line(column.label)), Cell(_dtype(column, say)), *cells))
+        rows.append((Cell(collapse_line(column.label)), Cell(_dtype(column, say)), *cells))
     head = (say("model"), say("dtype"), *(_named(_BY_ID[m], say) for m in known))
     notes = (f"~: {say('estimate')}",) if guessed else ()
     return Table(say("costs"), head, tuple(rows), left=2, notes=notes)
@@ -71,7 +72,7 @@ def _details_table(
         spreads = [costs[column.key][metric.id] for column in columns]
         if any(spread.n or spread.contended for spread in spreads):
             rows.append((Cell(_named(metric, say)), *(_spread(metric, s, say) for s in spreads)))
-    head = (say("figure"), *(say.line(column.label) for column in columns))
+    head = (say("figure"), *(collapse_line(column.label) for column in columns))
     return Table(say("details"), head, tuple(rows))
 
 
@@ -105,4 +106,6 @@ def best_of(values: Sequence[float | None], better: int) -> float | None:
 
 def _dtype(column: ModelColumn, say: ReportMessages) -> str:
     loads = column.loads
-    return say.line((loads[-1].dtype if loads else "") or column.parts[0].head.get("dtype", ""))
+    return collapse_line(
+        (loads[-1].dtype if loads else "") or column.parts[0].head.get("dtype", "")
+    )

@@ -21,6 +21,7 @@ from tui.scoring.costs import compute_costs
 from tui.scoring.dimensions import Dimension, resolve_dimensions
 from tui.scoring.overlap import Scorer
 from tui.sessions.reader import RecordedSession
+from tui.text.sanitise import collapse_line
 
 _HEADINGS = (
     *("contents", "run", "comparison", "charts", "answers", "troubles", "conclusion"),
@@ -32,14 +33,12 @@ _FOOTNOTES = ("f_times", "f_spread", "f_bytes", "f_tokens", "f_rank")
 def build_report(
     sessions: Sequence[RecordedSession],
     lang: str,
-    clean: Callable[[str], str],
     pictures: Mapping[str, str] | None = None,
     images: Mapping[str, str] | None = None,
     scorer: Scorer | None = None,
 ) -> Document:
     """The report of sessions of the same questions.
 
-    ``clean`` makes text that is not ours harmless (`tui.text.sanitise.clean`);
     ``pictures`` are screenshots as SVG by question id, ``images`` addresses of them as PNG,
     which are shown in their place; ``scorer`` computes BERTScore.
 
@@ -47,10 +46,10 @@ def build_report(
         UserError: the sessions asked different questions, there is no such language, or
             ``scorer`` cannot score.
     """
-    speak = report_messages(lang, clean)
+    say = report_messages(lang)
     images = images or {}
     safe = {q: make_inert(svg) for q, svg in (pictures or {}).items() if q not in images}
-    return build_document(merge_sessions(sessions), speak, safe, images, scorer)
+    return build_document(merge_sessions(sessions), say, safe, images, scorer)
 
 
 def build_document(
@@ -106,14 +105,14 @@ def dimensions_of(merged: MergedSessions) -> tuple[Dimension, ...]:
 
 def _title(merged: MergedSessions, say: ReportMessages) -> str:
     questions = merged.sources[0].recorded.header.questions
-    name = say.line(questions.get("title") or questions.get("name") or "duibi")
+    name = collapse_line(questions.get("title") or questions.get("name") or "duibi")
     key = "title_one" if len(merged.columns) == 1 else "title"
     return say(key, set=name, n=len(merged.columns))
 
 
 def _subtitle(merged: MergedSessions, say: ReportMessages) -> str:
     days = sorted({source.recorded.header.started[:10] for source in merged.sources})
-    return say("made", dates=say.line(", ".join(days)), version=tui.__version__)
+    return say("made", dates=collapse_line(", ".join(days)), version=tui.__version__)
 
 
 def _check_line(
@@ -131,7 +130,7 @@ def _check_line(
     def line(_: QuestionRow, answer: bd.Answer) -> str:
         results = by_answer.get(id(answer), ())
         return " · ".join(
-            f"{'✓' if r.passed else '✗'} {say.line(r.check)}"
+            f"{'✓' if r.passed else '✗'} {collapse_line(r.check)}"
             + (f" ({r.reason})" if r.reason else "")
             for r in results
         )

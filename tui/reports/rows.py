@@ -4,11 +4,12 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tui import board as bd
 from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow, SourceSession
+from tui.text.sanitise import clean
 
 _FIGURES = (
     *("finish", "prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
@@ -54,20 +55,20 @@ def _object(
     }
 
 
-def to_jsonl(merged: MergedSessions, clean: Callable[[str], str]) -> str:
-    """One JSON object a line, nothing lost: what ``clean`` would change is written as an
+def to_jsonl(merged: MergedSessions) -> str:
+    """One JSON object a line, nothing lost: what `clean` would change is written as an
     escape, so that the file can be shown in a terminal too."""
     lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in answer_rows(merged))
-    return "".join(f"{_escaped(line, clean)}\n" for line in lines)
+    return "".join(f"{_escaped(line)}\n" for line in lines)
 
 
-def _escaped(line: str, clean: Callable[[str], str]) -> str:
+def _escaped(line: str) -> str:
     if clean(line) == line:
         return line
     return "".join(c if clean(c) == c else json.dumps(c)[1:-1] for c in line)
 
 
-def to_csv(merged: MergedSessions, clean: Callable[[str], str]) -> str:
+def to_csv(merged: MergedSessions) -> str:
     """A table with a column per dimension of stars; what a spreadsheet would compute is
     quoted with an apostrophe."""
     listed = list(answer_rows(merged))
@@ -75,15 +76,15 @@ def to_csv(merged: MergedSessions, clean: Callable[[str], str]) -> str:
     names = [name for name in (listed[0] if listed else {}) if name not in ("stars", "notes")]
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    writer.writerow([*names, *(csv_cell(f"stars: {d}", clean) for d in dimensions), "notes"])
+    writer.writerow([*names, *(csv_cell(f"stars: {d}") for d in dimensions), "notes"])
     for row in listed:
         stars: Mapping[str, int] = row["stars"]
         values = [row[name] for name in names] + [stars.get(d) for d in dimensions]
-        writer.writerow([csv_cell(v, clean) for v in (*values, " / ".join(row["notes"]))])
+        writer.writerow([csv_cell(v) for v in (*values, " / ".join(row["notes"]))])
     return out.getvalue()
 
 
-def csv_cell(value: Any, clean: Callable[[str], str]) -> str:
+def csv_cell(value: Any) -> str:
     """A value as a spreadsheet's cell: numbers as they are, text that computes nothing."""
     if value is None:
         return ""

@@ -7,6 +7,7 @@ from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, SourceSession
 from tui.reports.messages import ReportMessages
 from tui.scoring.costs import GB
+from tui.text.sanitise import collapse_line
 
 _HASHES = ("revision", "sha256", "hash")
 
@@ -62,9 +63,9 @@ def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> T
     rows += [(str(k), describe_value(v)) for k, v in host.items() if k not in known]
     title = f"{say('machine')}: {source.name}" if named else say("machine")
     return Table(
-        say.line(title),
+        collapse_line(title),
         (say("item"), say("value")),
-        tuple((Cell(say.line(k)), Cell(say.line(v))) for k, v in rows if v),
+        tuple((Cell(collapse_line(k)), Cell(collapse_line(v))) for k, v in rows if v),
         left=2,
     )
 
@@ -95,7 +96,7 @@ def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
     return Table(
         say("models"),
         tuple(say(keys[i]) for i in kept),
-        tuple(tuple(Cell(say.line(row[i]) or "–") for i in kept) for row in rows),
+        tuple(tuple(Cell(collapse_line(row[i]) or "–") for i in kept) for row in rows),
         left=len(kept),
     )
 

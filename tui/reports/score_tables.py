@@ -16,6 +16,7 @@ from tui.scoring.costs import Spread
 from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.scoring.rank import Duel, DuelScore
 from tui.scoring.stars import MeanStars, average_stars, newest_verdicts
+from tui.text.sanitise import collapse_line
 
 
 def stars_table(
@@ -39,8 +40,8 @@ def stars_table(
             text = "–" if stars.mean is None else f"{stars.mean:.2f}"
             cells.append(Cell(text, _draw_stars(stars) if stars.mean is not None else "", won))
         speed = costs[column.key]["chars_s"].median
-        rows.append((Cell(say.line(column.label)), *cells, Cell(format_figure(speed))))
-    names = (say.line(d.name(say.lang)) for d in dimensions)
+        rows.append((Cell(collapse_line(column.label)), *cells, Cell(format_figure(speed))))
+    names = (collapse_line(d.name(say.lang)) for d in dimensions)
     head = (say("model"), *names, say("mean"), say("speed"))
     return Table(say("stars"), head, tuple(rows))
 
@@ -102,7 +103,7 @@ def duel_table(
     labels = [column.label for column in merged.columns]
     order = rank.rank_models(rank.overall_scores(duels), labels)
     rows = [
-        (Cell(say.line(a)), Cell(say.line(b)), *_score_cells(scores[a, b], say))
+        (Cell(collapse_line(a)), Cell(collapse_line(b)), *_score_cells(scores[a, b], say))
         for i, a in enumerate(order)
         for b in order[i + 1 :]
         if (a, b) in scores
@@ -123,7 +124,7 @@ def judge_tables(merged: MergedSessions, say: ReportMessages) -> list[Table]:
     """One table per judge, with how often the order of the answers decided."""
     tables = []
     for judge, found in verdicts_by_judge(merged).items():
-        title = say("judged", judge=say.line(judge))
+        title = say("judged", judge=collapse_line(judge))
         table = duel_table(title, judge_duels(merged, found), merged, say)
         notes = _judge_notes(judge, found, merged, say)
         if table is None:
@@ -170,8 +171,8 @@ def _judge_notes(
         and (column := merged.column_of(source, answer.model))
     }
     if kin:
-        listed = ", ".join(sorted(say.line(label) for label in kin))
-        notes.append(say("same_family", judge=say.line(judge), models=listed))
+        listed = ", ".join(sorted(collapse_line(label) for label in kin))
+        notes.append(say("same_family", judge=collapse_line(judge), models=listed))
     return tuple(notes)
 
 
@@ -198,11 +199,11 @@ def checks_table(
             totals[i][1] += len(done)
             cells.append(Cell(f"{passed}/{len(done)}" if done else "–"))
         if any(cell.text != "–" for cell in cells):
-            rows.append((Cell(f"{number}. {say.line(row.category or row.id)}"), *cells))
+            rows.append((Cell(f"{number}. {collapse_line(row.category or row.id)}"), *cells))
     if not rows:
         return None
     rows.append((Cell(say("all")), *(Cell(f"{p}/{n}" if n else "–") for p, n in totals)))
-    head = (say("question"), *(say.line(c.label) for c in merged.columns))
+    head = (say("question"), *(collapse_line(c.label) for c in merged.columns))
     return Table(say("checks"), head, tuple(rows))
 
 
@@ -219,7 +220,7 @@ def overlap_table(
             if (source, answer.id) in overlaps.by_answer
         ]
         if found:
-            label = Cell(say.line(column.label))
+            label = Cell(collapse_line(column.label))
             scores = [median(o.bleu for o in found), median(o.chrf for o in found)]
             berts = [o.bert for o in found if o.bert is not None]
             scores += [median(berts)] if berts else []
@@ -229,6 +230,6 @@ def overlap_table(
     head, notes = [say("model"), "BLEU", "chrF"], [say("overlap_note")]
     if overlaps.encoder:
         head.append("BERTScore F1")
-        encoder = say.line(overlaps.encoder)
+        encoder = collapse_line(overlaps.encoder)
         notes.append(say("bert_note", encoder=encoder, layer=overlaps.layer))
     return Table(say("overlap"), tuple(head), tuple(rows), notes=tuple(notes))

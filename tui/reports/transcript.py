@@ -5,14 +5,12 @@ foreground and appears as it came; the others wait and follow whole, or go on st
 when it is their turn, those to the same question first.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tui import events as ev
 from tui.events import Event
-
-Clean = Callable[[str], str]
-"""Makes text that is not ours harmless for a terminal."""
+from tui.text.sanitise import clean, collapse_line
 
 
 @dataclass(slots=True)
@@ -25,10 +23,9 @@ class _TranscriptAnswer:
 
 
 class Transcript:
-    """Turns events, in order, into text. Everything foreign goes through ``clean``."""
+    """Turns events, in order, into text. Foreign text is made harmless."""
 
-    def __init__(self, clean: Clean) -> None:
-        self._clean = clean
+    def __init__(self) -> None:
         self._labels: list[str] = []
         self._categories: dict[str, str] = {}
         self._answers: dict[int, _TranscriptAnswer] = {}
@@ -70,7 +67,7 @@ class Transcript:
         for question in header.questions.get("questions", []):
             self._categories[str(question.get("id"))] = str(question.get("category", ""))
         title = str(header.questions.get("title") or header.questions.get("name", ""))
-        return f"# {self._line(title)} · {self._line(', '.join(self._labels))}\n"
+        return f"# {collapse_line(title)} · {collapse_line(', '.join(self._labels))}\n"
 
     def _begin(self, id_: int) -> str:
         answer = self._answers.get(id_)
@@ -116,9 +113,9 @@ class Transcript:
         if self._heading != (answer.question, answer.prompt):
             self._heading = (answer.question, answer.prompt)
             category = self._categories.get(answer.question, "")
-            text += f"\n## {self._line(answer.question)}"
-            text += f" · {self._line(category)}\n" if category else "\n"
-            quoted = self._clean(answer.prompt).replace("\n", "\n> ")
+            text += f"\n## {collapse_line(answer.question)}"
+            text += f" · {collapse_line(category)}\n" if category else "\n"
+            quoted = clean(answer.prompt).replace("\n", "\n> ")
             text += f"> {quoted}\n"
         text += f"\n[{self._label(answer.model)}]\n"
         self._at_line_start = True
@@ -127,31 +124,28 @@ class Transcript:
 
     def _footer(self, answer: _TranscriptAnswer) -> str:
         line_end = "" if self._at_line_start else "\n"
-        return f"{line_end}[{self._label(answer.model)}: {self._line(answer.ending or '')}]\n"
+        return f"{line_end}[{self._label(answer.model)}: {collapse_line(answer.ending or '')}]\n"
 
     def _remark(self, model: int, text: str) -> str:
         """A remark on a model; while an answer streams it would stand in its middle."""
         if self._foreground is not None:
             return ""
-        return f"\n[{self._label(model)}: {self._line(text)}]\n"
+        return f"\n[{self._label(model)}: {collapse_line(text)}]\n"
 
     def _written(self, text: str) -> str:
-        safe = self._clean(text)
+        safe = clean(text)
         if safe:
             self._at_line_start = safe.endswith("\n")
         return safe
 
     def _label(self, model: int) -> str:
         known = 0 <= model < len(self._labels)
-        return self._line(self._labels[model]) if known else str(model)
-
-    def _line(self, text: str) -> str:
-        return " ".join(self._clean(text).split())
+        return collapse_line(self._labels[model]) if known else str(model)
 
 
-def render_transcript(events: Iterable[Event], clean: Clean) -> str:
+def render_transcript(events: Iterable[Event]) -> str:
     """The whole text of a session."""
-    made = Transcript(clean)
+    made = Transcript()
     return "".join([*(made.feed(event) for event in events), made.finish()])
 
 

@@ -8,6 +8,7 @@ from tui.reports.merge import MergedSessions, QuestionRow, SourceSession
 from tui.reports.messages import ReportMessages
 from tui.reports.score_tables import is_flipped
 from tui.scoring.stars import newest_verdicts
+from tui.text.sanitise import collapse_line
 
 _MAX_REASON = 400
 """Code points of a reason that are shown; the session holds all of it."""
@@ -54,7 +55,7 @@ def _judged(
     answers = source.board.answers
     line = say(
         "v_judge",
-        judge=say.line(event.judge),
+        judge=collapse_line(event.judge),
         verdict=_verdict(event.choice, pair, say),
         left=pair[0],
         left_n=len(answers[event.left].text),
@@ -64,7 +65,7 @@ def _judged(
     )
     first = (pair[0], pair[1])
     reasons = [
-        say("v_reason", first=name, text=_short(say.line(reason)))
+        say("v_reason", first=name, text=_short(collapse_line(reason)))
         for name, reason in zip(first, event.reasons, strict=False)
         if reason.strip()
     ]
@@ -82,7 +83,7 @@ def _pair(
 ) -> tuple[str, str]:
     def name(answer: Answer) -> str:
         column = merged.column_of(source.index, answer.model)
-        return say.line(column.label if column else "?")
+        return collapse_line(column.label if column else "?")
 
     return name(source.board.answers[left]), name(source.board.answers[right])
 

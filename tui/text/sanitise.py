@@ -63,3 +63,8 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """`clean` for a place that has one line: newlines and tabs become spaces."""
     return text.translate(_ONE_LINE)
+
+
+def collapse_line(text: object) -> str:
+    """`clean` on one line, with each run of white space as one blank."""
+    return " ".join(clean(str(text)).split())

@@ -151,11 +151,10 @@ def _run_plain(models: list[str], settings: Settings) -> int:
     from tui.cli.support.headless import HeadlessRun
     from tui.reports.transcript import Transcript
     from tui.run.setup import begin
-    from tui.text.sanitise import clean
 
     chosen = question_sets.load(settings.questions)
     run = begin(options.resolve_models(models, settings), chosen, settings, settings.sessions_dir)
-    transcript = Transcript(clean)
+    transcript = Transcript()
 
     def show(text: str) -> None:
         if text:

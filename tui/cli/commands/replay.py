@@ -16,7 +16,6 @@ from tui.reports.transcript import Transcript
 from tui.sessions import library
 from tui.sessions.follow import Follower
 from tui.sessions.player import Player
-from tui.text.sanitise import clean
 
 app = typer.Typer(add_completion=False)
 
@@ -94,7 +93,7 @@ def _speed(text: str) -> float:
 
 def print_replay(player: Player) -> int:
     """Write a replay to stdout as text, until its end; the exit code."""
-    transcript = Transcript(clean)
+    transcript = Transcript()
     try:
         while True:
             _, events = player.drain()

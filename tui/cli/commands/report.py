@@ -19,7 +19,6 @@ from tui.host.errors import UserError
 from tui.scoring.overlap import Scorer
 from tui.sessions import library, reader
 from tui.sessions.reader import RecordedSession
-from tui.text.sanitise import clean
 
 app = typer.Typer(add_completion=False)
 
@@ -161,10 +160,10 @@ def render(
         from tui.reports.merge import merge_sessions
 
         to_text = rows.to_csv if format is Format.csv else rows.to_jsonl
-        return to_text(merge_sessions(found), clean)
+        return to_text(merge_sessions(found))
     from tui.reports.report import build_report
 
-    document = build_report(found, lang, clean, pictures, images, bert)
+    document = build_report(found, lang, pictures, images, bert)
     if format is Format.html:
         from tui.reports import html
 
@@ -181,7 +180,7 @@ def _cast(found: Sequence[RecordedSession]) -> str:
         )
     from tui.reports.asciicast import asciicast_lines
 
-    return "".join(f"{line}\n" for line in asciicast_lines(found[0].events, clean))
+    return "".join(f"{line}\n" for line in asciicast_lines(found[0].events))
 
 
 def replace_file(path: Path, data: bytes) -> None:
