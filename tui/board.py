@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tui import events as ev
+from tui import metrics
 from tui.events import RUN, Event
 
 MEMORY_SAMPLES = 8
@@ -87,16 +88,18 @@ class Answer:
             return self.figures.ttft_ms
         if self.first_us is None or self.started_us is None:
             return None
-        return (self.first_us - self.started_us) / 1000
+        return metrics.elapsed_ms(self.started_us * 1000, self.first_us * 1000)
 
     @property
     def decode_tok_s(self) -> float | None:
-        """Decode speed (1 / TPOT), measured if finished, else from the events so far."""
+        """Decode speed, measured if finished, else from the events so far."""
         if self.figures is not None:
             return self.figures.decode_tok_s
-        if self.first_us is None or self.last_us is None or self.last_us <= self.first_us:
+        if self.first_us is None or self.last_us is None:
             return None
-        return (self.tokens - 1) * 1e6 / (self.last_us - self.first_us)
+        # TPOT is a difference of times: where they count from does not matter.
+        tpot = metrics.tpot_ms(self.first_us / 1000, self.last_us / 1000, self.tokens)
+        return metrics.decode_tok_s(tpot)
 
 
 @dataclass(slots=True)

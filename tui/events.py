@@ -126,9 +126,7 @@ class Delta:
 class Answered:
     """An answer is complete. Milliseconds, tokens per second, bytes.
 
-    TTFT = first generated token - start; TPOT = (E2E - TTFT) / (output tokens - 1);
-    decode tok/s = 1000 / TPOT; prefill tok/s = prompt tokens / TTFT; chars/s counts code
-    points of visible text over E2E. ``finish`` is ``stop`` or ``length``;
+    The formulas are those of `tui.metrics`. ``finish`` is ``stop`` or ``length``;
     ``token_source`` is ``tokenizer``, ``usage`` or ``estimate``. None: not measured.
     Of the prompt tokens ``reused`` were not computed again (a common beginning), of the
     output tokens ``accepted`` were right among those ``guessed`` by prompt lookup.

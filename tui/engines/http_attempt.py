@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from tui.engines import tokens
@@ -15,6 +15,7 @@ from tui.engines.errors import ServiceError, error_from_exception, error_from_st
 from tui.engines.secret import Secret
 from tui.engines.sse import SseParser, StreamError
 from tui.events import Answered, Body, Delta
+from tui.metrics import answer_metrics
 from tui.services import Service
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ BODY_END_S = 0.2
 """Seconds that the end of the body may take after ``[DONE]``."""
 
 _ERROR_BYTES = 64 * 1024
-_MS = 1e6
 
 Emit = Callable[[int, Body], None]
 """``emit(time.monotonic_ns(), body)``."""
@@ -134,31 +134,31 @@ class HttpAttempt:
         return fault
 
     def _answered(self, completion: Completion, start_ns: int) -> Answered:
-        """The figures by the formulas of `tui.events.Answered`; E2E ends at finish_reason."""
+        """The figures by the formulas of `tui.metrics`; E2E ends at finish_reason.
+
+        A service that reuses a known beginning hides it in its TTFT: ``reused`` is 0.
+        """
         text = "".join(completion.text_pieces)
         output, source = completion.output_tokens, "usage"
         if output is None:
             output, source = tokens.count("".join(completion.reasoning_pieces) + text, self.model)
-        e2e = (self._finish_ns - start_ns) / _MS
         prompt = completion.prompt_tokens or 0
-        if not self.has_begun:
-            return Answered(
-                self.answer, completion.finish, prompt, output, token_source=source, e2e_ms=e2e
-            )
-        ttft = (self._first_ns - start_ns) / _MS
-        tpot = (e2e - ttft) / (output - 1) if output > 1 and e2e > ttft else None
+        metrics = answer_metrics(
+            start_ns=start_ns,
+            first_ns=self._first_ns if self.has_begun else None,
+            end_ns=self._finish_ns,
+            prompt_tokens=prompt,
+            reused=0,
+            output_tokens=output,
+            characters=len(text),
+        )
         return Answered(
             self.answer,
             completion.finish,
             prompt,
             output,
             token_source=source,
-            ttft_ms=ttft,
-            tpot_ms=tpot,
-            e2e_ms=e2e,
-            prefill_tok_s=1000 * prompt / ttft if prompt and ttft > 0 else None,
-            decode_tok_s=1000 / tpot if tpot else None,
-            chars_s=1000 * len(text) / e2e if e2e > 0 else None,
+            **asdict(metrics),
         )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import tui
 from tui import board as bd
+from tui.metrics import FORMULAS
 from tui.reports import score_tables
 from tui.reports.answers import build_sections, list_problems
 from tui.reports.charts import draw_charts
@@ -89,7 +90,7 @@ def build_document(
         ),
         troubles=(*list_problems(merged, say), *(f"{say('checks')}: {p}" for p in problems)),
         conclusion=build_conclusion(merged, table, votes, judged, dims, say),
-        footnotes=tuple(say(key) for key in _FOOTNOTES),
+        footnotes=tuple(say(key, **FORMULAS[say.lang]) for key in _FOOTNOTES),
     )
 
 

@@ -14,7 +14,7 @@ from tui.text.sanitise import clean
 _FIGURES = (
     *("finish", "prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
     *("prefill_tok_s", "decode_tok_s", "chars_s", "peak_private", "peak_mapped", "majflt"),
-    *("contended", "threads", "batch", "guessed", "accepted"),
+    *("contended", "threads", "batch", "guessed", "accepted", "reused"),
 )
 _FORMULA = re.compile(r"\s*['=+\-@＝＋－＠\t\r]")
 """What a spreadsheet would take for a formula, in full width too, and the quote itself, so

@@ -77,7 +77,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
     names = (
         *("prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
         *("prefill_tok_s", "decode_tok_s", "chars_s", "threads", "contended"),
-        *("batch", "guessed", "accepted"),
+        *("batch", "guessed", "accepted", "reused"),
     )
     return {
         "question": answer.question,

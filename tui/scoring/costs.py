@@ -1,8 +1,6 @@
 """What a model costs: each figure with its number of values, median and range.
 
-Formulas: TTFT = first generated token - start of the request; TPOT = (E2E - TTFT) /
-(output tokens - 1); decode tok/s = 1 / TPOT; prefill tok/s = prompt tokens / TTFT;
-chars/s = code points of the visible text / E2E. A value taken while another model was
+The formulas are those of `tui.metrics`. A value taken while another model was
 computing on the same cores (contended) is no property of the model: it is left out and
 counted.
 """

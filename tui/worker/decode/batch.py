@@ -357,10 +357,11 @@ class DecodeBatch:
         said = answered_event(
             row.id,
             "stop" if row.hit_stop_id else "length",
+            start_ns=row.start_ns,
+            first_ns=row.first_token_ns,
+            end_ns=row.last_token_ns,
             prompt_tokens=len(row.plan.ids),
             output_tokens=len(row.output_ids),
-            ttft_ms=(row.first_token_ns - row.start_ns) / 1e6,
-            e2e_ms=(row.last_token_ns - row.start_ns) / 1e6,
             characters=row.splitter.characters,
             peak=self._peak,
             major_faults=major_faults() - row.major_faults_before,

@@ -3,12 +3,13 @@
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
 from tui.events import Answered, Body, Delta, Failed
+from tui.metrics import answer_metrics
 from tui.worker.decode.attention import new_kv_cache
 from tui.worker.decode.sampler import (
     NonFiniteLogitsError,
@@ -165,10 +166,11 @@ def answered_event(
     answer: int,
     finish: str,
     *,
+    start_ns: int,
+    first_ns: int,
+    end_ns: int,
     prompt_tokens: int,
     output_tokens: int,
-    ttft_ms: float,
-    e2e_ms: float,
     characters: int,
     peak: PeakMemory,
     major_faults: int,
@@ -178,21 +180,26 @@ def answered_event(
     accepted: int = 0,
     contended: bool = False,
 ) -> Answered:
-    """The formulas are those of `Answered`. The stop id took a step like any other, so
-    it counts as a generated token, as in `generate`. Prompt tokens whose keys and values
-    were ``reused`` were not computed: the prefill's speed leaves them out."""
-    tpot = (e2e_ms - ttft_ms) / (output_tokens - 1) if output_tokens > 1 else None
+    """The figures of a complete answer by the formulas of `tui.metrics`, rounded.
+
+    The stop id took a step like any other, so it counts as a generated token, as in
+    `generate_ids`. ``reused``: prompt tokens whose keys and values were not computed again.
+    """
+    metrics = answer_metrics(
+        start_ns=start_ns,
+        first_ns=first_ns,
+        end_ns=end_ns,
+        prompt_tokens=prompt_tokens,
+        reused=reused,
+        output_tokens=output_tokens,
+        characters=characters,
+    )
     return Answered(
         answer,
         finish,
         prompt_tokens=prompt_tokens,
         output_tokens=output_tokens,
-        ttft_ms=round(ttft_ms, 3),
-        tpot_ms=None if tpot is None else round(tpot, 3),
-        e2e_ms=round(e2e_ms, 3),
-        prefill_tok_s=round((prompt_tokens - reused) / ttft_ms * 1000, 2) if ttft_ms > 0 else None,
-        decode_tok_s=round(1000 / tpot, 2) if tpot else None,
-        chars_s=round(characters / e2e_ms * 1000, 2) if e2e_ms > 0 else None,
+        **asdict(metrics.rounded()),
         peak_private=peak.private,
         peak_mapped=peak.mapped,
         majflt=major_faults,

@@ -1,0 +1,114 @@
+"""The figures of an answer from its times and counts.
+
+TTFT: time to first token. TPOT: time per output token after the first. E2E: time of the whole
+answer. `FORMULAS` says them in words; the report's footnote and the READMEs quote these.
+A figure that its times and counts do not give is None.
+"""
+
+from dataclasses import dataclass
+
+FORMULAS = {
+    "en": {
+        "ttft": "TTFT = first generated token - start of the request",
+        "tpot": "TPOT = (E2E - TTFT) / (output tokens - 1)",
+        "decode": "decode tok/s = 1 / TPOT",
+        "prefill": "prefill tok/s = (prompt tokens - reused prompt tokens) / TTFT",
+        "chars": "text speed (chars/s) = code points of the visible text / E2E",
+    },
+    "zh": {
+        "ttft": "TTFT = 首个生成 token 的时刻 - 请求开始的时刻",
+        "tpot": "TPOT = (E2E - TTFT) / (输出 token 数 - 1)",
+        "decode": "解码速度 = 1 / TPOT",
+        "prefill": "预填充速度 = (提示 token 数 - 复用的提示 token 数) / TTFT",
+        "chars": "文本速度（字符/秒）= 可见文本的码点数 / E2E",
+    },
+}
+"""By language and figure. Reused prompt tokens are a beginning in common with an earlier
+conversation, whose keys and values were not computed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMetrics:
+    """Milliseconds, tokens per second, and code points per second."""
+
+    ttft_ms: float | None
+    tpot_ms: float | None
+    e2e_ms: float
+    prefill_tok_s: float | None
+    decode_tok_s: float | None
+    chars_s: float | None
+
+    def rounded(self) -> "AnswerMetrics":
+        """Times to 3 digits after the point, rates to 2."""
+        return AnswerMetrics(
+            _rounded(self.ttft_ms, 3),
+            _rounded(self.tpot_ms, 3),
+            round(self.e2e_ms, 3),
+            _rounded(self.prefill_tok_s, 2),
+            _rounded(self.decode_tok_s, 2),
+            _rounded(self.chars_s, 2),
+        )
+
+
+def answer_metrics(
+    *,
+    start_ns: int,
+    first_ns: int | None,
+    end_ns: int,
+    prompt_tokens: int,
+    reused: int,
+    output_tokens: int,
+    characters: int,
+) -> AnswerMetrics:
+    """All figures of a complete answer.
+
+    Times are nanoseconds of one clock: the start of the request, the first generated token
+    (None: no token came, then only E2E is known), the end. ``output_tokens`` counts the stop
+    id if there was one, ``characters`` the code points of the visible text.
+    """
+    e2e = elapsed_ms(start_ns, end_ns)
+    if first_ns is None:
+        return AnswerMetrics(None, None, e2e, None, None, None)
+    ttft = elapsed_ms(start_ns, first_ns)
+    tpot = tpot_ms(ttft, e2e, output_tokens)
+    return AnswerMetrics(
+        ttft_ms=ttft,
+        tpot_ms=tpot,
+        e2e_ms=e2e,
+        prefill_tok_s=prefill_tok_s(prompt_tokens, reused, ttft),
+        decode_tok_s=decode_tok_s(tpot),
+        chars_s=chars_s(characters, e2e),
+    )
+
+
+def elapsed_ms(start_ns: int, end_ns: int) -> float:
+    """TTFT or E2E: milliseconds from the start of the request to the first token or the end."""
+    return (end_ns - start_ns) / 1e6
+
+
+def tpot_ms(ttft_ms: float, e2e_ms: float, output_tokens: int) -> float | None:
+    """Milliseconds per output token; None for fewer than two tokens or no time between them."""
+    if output_tokens < 2 or e2e_ms <= ttft_ms:
+        return None
+    return (e2e_ms - ttft_ms) / (output_tokens - 1)
+
+
+def decode_tok_s(tpot_ms: float | None) -> float | None:
+    """Output tokens per second after the first one."""
+    return 1000 / tpot_ms if tpot_ms else None
+
+
+def prefill_tok_s(prompt_tokens: int, reused: int, ttft_ms: float) -> float | None:
+    """Computed prompt tokens per second; None where none was computed or no time passed."""
+    if ttft_ms <= 0 or prompt_tokens <= reused:
+        return None
+    return (prompt_tokens - reused) / ttft_ms * 1000
+
+
+def chars_s(characters: int, e2e_ms: float) -> float | None:
+    """Code points of visible text per second; None where no time passed."""
+    return characters / e2e_ms * 1000 if e2e_ms > 0 else None
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
