@@ -215,23 +215,16 @@ def _add_memory_sample(board: Board, step: int) -> None:
 def _apply_header(board: Board, header: ev.Session) -> None:
     board.header = header
     board.models = [
-        Model(
-            i,
-            str(m.get("name", "?")),
-            str(m.get("label") or m.get("name", "?")),
-            engine=str(m.get("engine", "")),
-        )
-        for i, m in enumerate(header.models)
+        Model(i, str(m.get("name", "?")), label, engine=str(m.get("engine", "")))
+        for i, (m, label) in enumerate(zip(header.models, header.labels, strict=True))
     ]
-    listed = header.questions.get("questions", [])
     board.questions = [
         BoardQuestion(
             str(q.get("id", i + 1)),
             tuple(str(t) for t in q.get("turns", ())) or (str(q.get("text", "")),),
             str(q.get("category", "")),
         )
-        for i, q in enumerate(listed if isinstance(listed, list) else [])
-        if isinstance(q, dict)
+        for i, q in enumerate(header.listed_questions)
     ]
 
 
@@ -293,7 +286,7 @@ def _apply_asked(board: Board, event: Event, asked: ev.Asked) -> None:
 
 
 def _apply_answer(board: Board, model: Model, event: Event) -> None:
-    answer = board.answers.get(getattr(event.body, "answer", -1))
+    answer = board.answers.get(ev.answer_of(event.body))
     if answer is None or answer.model != model.index:
         return
     match event.body:

@@ -44,6 +44,22 @@ class Session:
     host: JsonObject = field(default_factory=dict)
     settings: JsonObject = field(default_factory=dict)
 
+    @property
+    def labels(self) -> list[str]:
+        """What each model is headed with: its label, else its name."""
+        return [str(m.get("label") or m.get("name", "?")) for m in self.models]
+
+    @property
+    def title(self) -> str:
+        """The title of the question set, else its name; may be empty."""
+        return str(self.questions.get("title") or self.questions.get("name", ""))
+
+    @property
+    def listed_questions(self) -> list[JsonObject]:
+        """The questions of the set as they stand in the header; those typed are not there."""
+        listed = self.questions.get("questions", [])
+        return [q for q in listed if isinstance(q, dict)] if isinstance(listed, list) else []
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -283,6 +299,12 @@ Body = (
     | End
     | Unknown
 )
+
+
+def answer_of(body: Body) -> int:
+    """The id of the answer that a body is about, -1 if it is about none."""
+    answer: int = getattr(body, "answer", -1)
+    return answer
 
 
 @dataclass(frozen=True, slots=True)

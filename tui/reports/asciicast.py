@@ -43,8 +43,7 @@ class AsciicastPainter:
         count = max(1, len(header.models))
         width = max(1, (cols - _GAP * (count - 1)) // count)
         self._columns = [_PaneColumn(1 + i * (width + _GAP), width) for i in range(count)]
-        self._labels = [str(m.get("label") or m.get("name", "?")) for m in header.models]
-        self._title = str(header.questions.get("title") or header.questions.get("name", ""))
+        self._labels, self._title = header.labels, header.title
         self._asked: dict[int, ev.Asked] = {}
 
     def first_frame(self) -> str:
@@ -166,11 +165,10 @@ def asciicast_lines(
 
 
 def _head(header: ev.Session, cols: int, rows: int, max_gap: float | None) -> dict[str, object]:
-    title = header.questions.get("title") or header.questions.get("name", "")
     head: dict[str, object] = {
         "version": 3,
         "term": {"cols": cols, "rows": rows, "type": "xterm-256color"},
-        "title": clean(str(title)),
+        "title": clean(header.title),
     }
     # The time is optional, and what a session calls its time may be none.
     with contextlib.suppress(ValueError, OverflowError):

@@ -15,6 +15,7 @@ from tui.reports.messages import ReportMessages
 from tui.reports.svg import make_inert
 from tui.scoring.costs import GB
 from tui.text.sanitise import collapse_line
+from tui.text.width import shorten
 
 Points = list[tuple[float, float]]
 
@@ -127,7 +128,7 @@ def _lines(
         for i, (label, points) in enumerate(series):
             dash = _DASHES[i % len(_DASHES)]
             style = {"width": 2, **({"dasharray": dash} if dash else {})}
-            chart.add(_short(label, say), points, stroke_style=style)
+            chart.add(_short(label), points, stroke_style=style)
         return chart
 
     return Chart(say(title), "", _render(title, draw))
@@ -142,15 +143,14 @@ def _boxes(
     def draw(pygal: Any, options: dict[str, Any]) -> Any:
         chart = pygal.Box(box_mode="extremes", y_title=unit, **options)
         for label, values in series:
-            chart.add(_short(label, say), values)
+            chart.add(_short(label), values)
         return chart
 
     return Chart(say(title), say("chart_box"), _render(title, draw))
 
 
-def _short(label: str, say: ReportMessages) -> str:
-    text = collapse_line(label)
-    return text if len(text) <= _MAX_LABEL else text[: _MAX_LABEL - 1] + "…"
+def _short(label: str) -> str:
+    return shorten(collapse_line(label), _MAX_LABEL)
 
 
 def _render(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:

@@ -1,12 +1,12 @@
 """Several sessions of the same questions as one: their models side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from tui import events as ev
 from tui.events import RUN, Body, Event
-from tui.reports.merge import require_same_questions
+from tui.reports.merge import require_same_questions, unused_name
 from tui.sessions.reader import RecordedSession
 
 _FIRST_SESSION_ONLY = (ev.Session, ev.Memory, ev.End, ev.Unknown)
@@ -51,21 +51,15 @@ class _IdShift:
         self._answers = answers
         asked = [e.body for e in reading.events if isinstance(e.body, ev.Asked)]
         self.next_answer = answers + max((a.answer for a in asked), default=-1) + 1
-        listed = reading.header.questions.get("questions", [])
-        known = {str(q.get("id", i + 1)) for i, q in enumerate(listed) if isinstance(q, dict)}
+        listed = reading.header.listed_questions
+        known = {str(q.get("id", i + 1)) for i, q in enumerate(listed)}
         self._questions: dict[str, str] = {}
         for body in asked:
             if body.question not in known and body.question not in self._questions:
-                name = free.setdefault(body.text, self._unused(body.question, free, known))
+                name = free.setdefault(
+                    body.text, unused_name(body.question, {*free.values(), *known})
+                )
                 self._questions[body.question] = name
-
-    @staticmethod
-    def _unused(wanted: str, free: Mapping[str, str], known: set[str]) -> str:
-        taken, name, number = {*free.values(), *known}, wanted, 1
-        while name in taken:
-            number += 1
-            name = f"{wanted} ({number})"
-        return name
 
     def body(self, body: Body) -> Body:
         """The body with the ids it has among all sessions."""
@@ -81,18 +75,14 @@ class _IdShift:
 
 
 def _joined_models(sessions: Sequence[RecordedSession]) -> list[dict[str, Any]]:
-    labels = [str(m.get("label") or m.get("name", "?")) for r in sessions for m in r.header.models]
+    labels = [label for reading in sessions for label in reading.header.labels]
     made: list[dict[str, Any]] = []
     used: set[str] = set()
     for reading in sessions:
-        for model in reading.header.models:
-            label = str(model.get("label") or model.get("name", "?"))
+        for model, label in zip(reading.header.models, reading.header.labels, strict=True):
             if labels.count(label) > 1:
                 label = f"{label} {reading.header.started[5:16].replace('T', ' ')}"
-            unique, number = label, 1
-            while unique in used:
-                number += 1
-                unique = f"{label} #{number}"
+            unique = unused_name(label, used, "{} #{}")
             used.add(unique)
             made.append({**model, "label": unique})
     return made

@@ -5,7 +5,7 @@ in two sessions is one column with more answers, under other settings it is anot
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -178,7 +178,7 @@ def require_same_questions(sessions: Sequence[RecordedSession]) -> None:
 
 
 def _question_key(reading: RecordedSession) -> str:
-    listed = reading.header.questions.get("questions", [])
+    listed = reading.header.listed_questions
     asked = [[q.get("id"), q.get("turns"), q.get("system")] for q in listed]
     return json.dumps(asked, ensure_ascii=True, sort_keys=True)
 
@@ -192,12 +192,17 @@ def _column_key(head: dict[str, Any], settings: dict[str, Any]) -> str:
 def _make_labels_unique(columns: list[ModelColumn]) -> None:
     used: set[str] = set()
     for column in columns:
-        label, number = column.label, 1
-        while label in used:
-            number += 1
-            label = f"{column.label} ({number})"
-        column.label = label
-        used.add(label)
+        column.label = unused_name(column.label, used)
+        used.add(column.label)
+
+
+def unused_name(wanted: str, taken: Collection[str], numbered: str = "{} ({})") -> str:
+    """``wanted``, or with the first number from 2 on that makes it a name not ``taken``."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = numbered.format(wanted, number)
+    return name
 
 
 def _tracks(source: SourceSession) -> list[ModelTimeline]:
@@ -220,7 +225,7 @@ def _rows(sources: Sequence[SourceSession]) -> list[QuestionRow]:
     for source in sources:
         data = {
             str(q.get("id", i + 1)): q
-            for i, q in enumerate(source.recorded.header.questions.get("questions", []))
+            for i, q in enumerate(source.recorded.header.listed_questions)
         }
         for question in source.board.questions:
             # A question that a person typed is known by its words, one of the set by its id.

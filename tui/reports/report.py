@@ -105,8 +105,7 @@ def dimensions_of(merged: MergedSessions) -> tuple[Dimension, ...]:
 
 
 def _title(merged: MergedSessions, say: ReportMessages) -> str:
-    questions = merged.sources[0].recorded.header.questions
-    name = collapse_line(questions.get("title") or questions.get("name") or "duibi")
+    name = collapse_line(merged.sources[0].recorded.header.title or "duibi")
     key = "title_one" if len(merged.columns) == 1 else "title"
     return say(key, set=name, n=len(merged.columns))
 

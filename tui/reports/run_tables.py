@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tui.events import Session
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, SourceSession
 from tui.reports.messages import ReportMessages
@@ -40,14 +41,12 @@ def describe_value(value: Any) -> str:
 
 def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> Table:
     header, host = source.recorded.header, source.recorded.header.host
-    listed = header.questions.get("questions", [])
-    title = header.questions.get("title") or header.questions.get("name") or "?"
     limit = host.get("memory_limit")
     rows = [
         (say("session"), source.name),
         (say("started"), header.started),
         (say("state"), describe_verdict(source, say)),
-        (say("question_set"), say("n_questions", title=title, n=len(listed))),
+        (say("question_set"), _question_set(header, say)),
         (say("cpu"), _cpu(host.get("cpu", ""), say)),
         (
             say("memory_limit"),
@@ -68,6 +67,10 @@ def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> T
         tuple((Cell(collapse_line(k)), Cell(collapse_line(v))) for k, v in rows if v),
         left=2,
     )
+
+
+def _question_set(header: Session, say: ReportMessages) -> str:
+    return say("n_questions", title=header.title or "?", n=len(header.listed_questions))
 
 
 def _cpu(found: Any, say: ReportMessages) -> str:

@@ -14,6 +14,7 @@ from tui.scoring.agreement import compute_agreement
 from tui.scoring.checks import CheckResult
 from tui.scoring.costs import Spread
 from tui.scoring.dimensions import MAX_STARS, Dimension
+from tui.scoring.judge import is_flipped
 from tui.scoring.rank import Duel, DuelScore
 from tui.scoring.stars import MeanStars, average_stars, newest_verdicts
 from tui.text.sanitise import collapse_line
@@ -138,7 +139,7 @@ def _judge_notes(
 ) -> tuple[str, ...]:
     events = [event for _, event in found]
     readable = [j for j in events if j.choice != "none"]
-    flips = sum(is_flipped(j) for j in readable)
+    flips = sum(is_flipped(j.verdicts) for j in readable)
     gaps = []
     for source, j in found:
         answers = merged.sources[source].board.answers
@@ -174,11 +175,6 @@ def _judge_notes(
         listed = ", ".join(sorted(collapse_line(label) for label in kin))
         notes.append(say("same_family", judge=collapse_line(judge), models=listed))
     return tuple(notes)
-
-
-def is_flipped(judged: ev.Judged) -> bool:
-    """Whether the order of the answers decided: both verdicts readable and not the same."""
-    return "none" not in judged.verdicts and len(set(judged.verdicts)) > 1
 
 
 def checks_table(

@@ -63,11 +63,10 @@ class Transcript:
         return text
 
     def _title(self, header: ev.Session) -> str:
-        self._labels = [str(m.get("label") or m.get("name", "?")) for m in header.models]
-        for question in header.questions.get("questions", []):
+        self._labels = header.labels
+        for question in header.listed_questions:
             self._categories[str(question.get("id"))] = str(question.get("category", ""))
-        title = str(header.questions.get("title") or header.questions.get("name", ""))
-        return f"# {collapse_line(title)} · {collapse_line(', '.join(self._labels))}\n"
+        return f"# {collapse_line(header.title)} · {collapse_line(', '.join(self._labels))}\n"
 
     def _begin(self, id_: int) -> str:
         answer = self._answers.get(id_)

@@ -6,9 +6,10 @@ from tui import events as ev
 from tui.board import Answer
 from tui.reports.merge import MergedSessions, QuestionRow, SourceSession
 from tui.reports.messages import ReportMessages
-from tui.reports.score_tables import is_flipped
+from tui.scoring.judge import is_flipped
 from tui.scoring.stars import newest_verdicts
 from tui.text.sanitise import collapse_line
+from tui.text.width import shorten
 
 _MAX_REASON = 400
 """Code points of a reason that are shown; the session holds all of it."""
@@ -65,7 +66,7 @@ def _judged(
     )
     first = (pair[0], pair[1])
     reasons = [
-        say("v_reason", first=name, text=_short(collapse_line(reason)))
+        say("v_reason", first=name, text=shorten(collapse_line(reason), _MAX_REASON))
         for name, reason in zip(first, event.reasons, strict=False)
         if reason.strip()
     ]
@@ -75,7 +76,7 @@ def _judged(
 def _orders(event: ev.Judged) -> str:
     if event.choice == "none":
         return "v_unreadable"
-    return "v_flipped" if is_flipped(event) else "v_steady"
+    return "v_flipped" if is_flipped(event.verdicts) else "v_steady"
 
 
 def _pair(
@@ -94,7 +95,3 @@ def _verdict(choice: str, pair: tuple[str, str], say: ReportMessages) -> str:
         return say("v_better", better=better, worse=worse)
     key = {"tie": "v_tie", "bad": "v_bad"}.get(choice, "v_none")
     return say(key, left=pair[0], right=pair[1])
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MAX_REASON else text[: _MAX_REASON - 1] + "…"

@@ -62,7 +62,7 @@ class Anonymiser:
             self._questions[body.answer] = body.question
             for reasoning in (False, True):
                 self._redactors[body.answer, reasoning] = blind.Redactor(self._names)
-        answer = getattr(body, "answer", -1)
+        answer = ev.answer_of(body)
         if event.model == RUN:
             if isinstance(body, ev.Rated | ev.Voted | ev.Memory | ev.End):
                 yield event

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MAX_DIMENSIONS = 9
-"""One key each."""
+from tui.questions.question_set import MAX_DIMENSIONS
+
 MAX_STARS = 5
 
 

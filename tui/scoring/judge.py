@@ -7,7 +7,7 @@ and kinship stand beside it.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tui.events import Judged
@@ -56,7 +56,7 @@ class JudgeVerdict:
     @property
     def is_flipped(self) -> bool:
         """Whether the order of the answers decided."""
-        return NONE not in self.verdicts and self.verdicts[0] != self.verdicts[1]
+        return is_flipped(self.verdicts)
 
     def event(self, question: str, left: int, right: int, judge: str, same_family: bool) -> Judged:
         """The event that records it for the answers ``left`` and ``right``."""
@@ -70,6 +70,11 @@ class JudgeVerdict:
             [*self.reasons],
             same_family,
         )
+
+
+def is_flipped(verdicts: Sequence[str]) -> bool:
+    """Whether the order of the answers decided: both verdicts readable and not the same."""
+    return NONE not in verdicts and len(set(verdicts)) > 1
 
 
 def judge_pair(

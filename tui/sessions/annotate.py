@@ -98,5 +98,5 @@ def _answers_of(body: ev.Body) -> set[int]:
     """The answers a judgement is about."""
     if isinstance(body, ev.Voted):
         return {body.left, body.right}
-    answer = getattr(body, "answer", -1)
+    answer = ev.answer_of(body)
     return set() if answer < 0 else {answer}

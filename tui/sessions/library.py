@@ -104,9 +104,9 @@ def _entry(path: Path, fd: int) -> SessionEntry:
     return SessionEntry(
         path,
         header.started,
-        tuple(str(m.get("label") or m.get("name", "?")) for m in header.models),
-        str(header.questions.get("title") or header.questions.get("name", "")),
-        len(header.questions.get("questions", [])),
+        tuple(header.labels),
+        header.title,
+        len(header.listed_questions),
         closing.answers if closing else _count_answers(fd, size),
         verdict,
         (last.t_us if last else 0) / 1e6,

@@ -6,18 +6,16 @@ so that any part of a sentence is found. Other words are found by their beginnin
 """
 
 import contextlib
-import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from tui import board as board_of
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.sessions import library, reader
+from tui.sessions import library, reader, storage
 
 _SCHEMA = 1
 _TABLES = """
@@ -49,8 +47,7 @@ class SearchIndex:
     def __init__(self, folder: Path) -> None:
         """Open the index, which lies in the cache folder; a broken one is made anew."""
         self._folder = folder
-        mark = sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-        self._file = paths.cache_dir() / f"search-{mark}.sqlite"
+        self._file = paths.cache_dir() / f"search-{storage.folder_hash(folder)}.sqlite"
         try:
             self._db = self._open()
         except sqlite3.DatabaseError:

@@ -28,5 +28,4 @@ def select_question(events: Sequence[Event], question: str) -> list[Event]:
 
 
 def _question_of(body: ev.Body, asked: dict[int, str]) -> str | None:
-    answer = getattr(body, "answer", -1)
-    return asked.get(answer) if isinstance(answer, int) else None
+    return asked.get(ev.answer_of(body))

@@ -77,5 +77,4 @@ def deliver(local: Path, target: Path) -> None:
 
 
 def _staged_folder(folder: Path) -> Path:
-    mark = sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    return paths.cache_dir() / "staged" / mark
+    return paths.cache_dir() / "staged" / storage.folder_hash(folder)

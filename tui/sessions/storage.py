@@ -6,6 +6,7 @@ import secrets
 import stat
 import time
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from tui.host.errors import UserError
@@ -32,6 +33,11 @@ def make_folder(folder: Path) -> None:
             f"cannot make the folder {folder}: {error_text(error)}",
             "choose another one with --sessions DIR",
         ) from None
+
+
+def folder_hash(folder: Path) -> str:
+    """16 hex digits that name what the cache holds for a folder."""
+    return sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
 
 
 def create(folder: Path, name: str | None = None) -> tuple[Path, int]:

@@ -1,4 +1,4 @@
-"""How many cells of a terminal a text takes, from the standard library's tables alone.
+"""How long a text is, in cells of a terminal, from the standard library's tables alone.
 
 East Asian wide and fullwidth characters take two (Unicode Standard Annex 11).
 """
@@ -18,3 +18,8 @@ def char_width(char: str) -> int:
 def text_width(text: str) -> int:
     """Cells of a text on one line."""
     return len(text) if text.isascii() else sum(map(char_width, text))
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most ``limit`` code points of a text; where it is cut the last one is ``…``."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

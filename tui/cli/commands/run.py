@@ -18,7 +18,7 @@ from tui.cli.support import options
 from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.printing import json_text, table
 from tui.cli.support.resume_run import resume_run
-from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note
+from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
 from tui.host.errors import UserError
 from tui.run import results, setup
 from tui.run.conductor import Run
@@ -185,7 +185,7 @@ def _note_lines(board: Board, event: Event) -> list[str]:
 
 def _end_line(board: Board, event: Event) -> str:
     label = _label(board, event)
-    answer = board.answers.get(getattr(event.body, "answer", -1))
+    answer = board.answers.get(answer_of(event.body))
     what = f"{_count_text(board)} {label} {answer.question if answer else ''}".rstrip()
     match event.body:
         case Answered() as figures:
