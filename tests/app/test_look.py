@@ -17,7 +17,7 @@ from tui.app import app as app_module
 from tui.app.app import DuibiApp
 from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
-from tui.app.style.messages import LANGUAGES, Messages, catalogue
+from tui.app.style.messages import Messages, catalogue
 from tui.app.style.themes import ROLES, load, load_all
 from tui.engines.base import EXIT_CODES
 from tui.engines.errors import CAUSES
@@ -25,6 +25,7 @@ from tui.host import paths
 from tui.host.errors import UserError
 from tui.run.lane import RELOAD_CAUSES
 from tui.settings import Settings
+from tui.text.messages import LANGUAGES
 
 
 def fields(text: str) -> set[str]:

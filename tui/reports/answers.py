@@ -113,7 +113,7 @@ def _figures(answer: bd.Answer, say: ReportMessages) -> str:
 
 def _stars(answer: bd.Answer, dimensions: Sequence[Dimension], say: ReportMessages) -> str:
     return " · ".join(
-        f"{collapse_line(d.name(say.lang))} {'★' * stars}{'☆' * (MAX_STARS - stars)}"
+        f"{collapse_line(d.name(say.language))} {'★' * stars}{'☆' * (MAX_STARS - stars)}"
         for d in dimensions
         if 1 <= (stars := answer.stars.get(d.id, 0)) <= MAX_STARS
     )

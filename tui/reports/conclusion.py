@@ -173,7 +173,7 @@ def _best_by_dimension(
         if len(means) > 1:
             most = max(means.values())
             who = ", ".join(collapse_line(label) for label, mean in means.items() if mean == most)
-            found.append(f"{collapse_line(dimension.name(say.lang))} {who} ({most:.2f})")
+            found.append(f"{collapse_line(dimension.name(say.language))} {who} ({most:.2f})")
     return "; ".join(found)
 
 

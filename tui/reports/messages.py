@@ -1,38 +1,28 @@
-"""Every word that a report says by itself, in English and Chinese: ``messages.toml``."""
+"""Every text that a report says by itself, in English and Chinese: ``messages.toml``."""
 
-import tomllib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from tui.host.errors import UserError
+from tui.text.messages import LANGUAGES, Catalogue, Texts, read_texts
 
-LANGUAGES = ("en", "zh")
+
+class ReportMessages(Catalogue):
+    """The texts of a report in one language."""
 
 
 @cache
-def catalogue() -> dict[str, dict[str, str]]:
-    """The words of each key by language."""
-    return tomllib.loads(Path(__file__).with_name("messages.toml").read_text("utf-8"))
-
-
-@dataclass(frozen=True, slots=True)
-class ReportMessages:
-    """The report's words in one language."""
-
-    lang: str
-
-    def __call__(self, key: str, **values: object) -> str:
-        """The words of ``key`` with its values filled in."""
-        return catalogue()[key][self.lang].format(**values)
+def catalogue() -> Texts:
+    """All texts of reports by key and language."""
+    return read_texts(Path(__file__).with_name("messages.toml"))
 
 
 def report_messages(lang: str) -> ReportMessages:
-    """The report's words of a language code.
+    """The texts of a report in the language of a code.
 
     Raises:
         UserError: there is no such language.
     """
     if lang not in LANGUAGES:
         raise UserError(f"no reports in {lang!r}", f"use --lang {' or '.join(LANGUAGES)}")
-    return ReportMessages(lang)
+    return ReportMessages(catalogue(), lang)

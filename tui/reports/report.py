@@ -78,7 +78,7 @@ def build_document(
         score_tables.overlap_table(merged, evaluate_overlaps(merged, scorer), say),
     )
     return Document(
-        lang=say.lang,
+        lang=say.language,
         title=_title(merged, say),
         subtitle=_subtitle(merged, say),
         headings={key: say(key) for key in _HEADINGS},
@@ -90,7 +90,7 @@ def build_document(
         ),
         troubles=(*list_problems(merged, say), *(f"{say('checks')}: {p}" for p in problems)),
         conclusion=build_conclusion(merged, table, votes, judged, dims, say),
-        footnotes=tuple(say(key, **FORMULAS[say.lang]) for key in _FOOTNOTES),
+        footnotes=tuple(say(key, **FORMULAS[say.language]) for key in _FOOTNOTES),
     )
 
 

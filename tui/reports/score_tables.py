@@ -42,7 +42,7 @@ def stars_table(
             cells.append(Cell(text, _draw_stars(stars) if stars.mean is not None else "", won))
         speed = costs[column.key]["chars_s"].median
         rows.append((Cell(collapse_line(column.label)), *cells, Cell(format_figure(speed))))
-    names = (collapse_line(d.name(say.lang)) for d in dimensions)
+    names = (collapse_line(d.name(say.language)) for d in dimensions)
     head = (say("model"), *names, say("mean"), say("speed"))
     return Table(say("stars"), head, tuple(rows))
 

@@ -1,24 +1,16 @@
-"""What the screen says, in English and Chinese: whole sentences from one catalogue."""
+"""What the screen says, in English and Chinese: whole sentences from ``messages.toml``."""
 
-import tomllib
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
-LANGUAGES = ("en", "zh")
-Values = str | int | float
+from tui.text.messages import LANGUAGES, Catalogue, Texts, read_texts
 
 
-class Messages:
-    """Looks up and fills in messages of one language."""
+class Messages(Catalogue):
+    """The messages of the screen in one language, English where there is no such one."""
 
     def __init__(self, language: str) -> None:
-        self.language = language if language in LANGUAGES else "en"
-        self._texts = {key: texts[self.language] for key, texts in catalogue().items()}
-
-    def __call__(self, key: str, /, **values: Values) -> str:
-        """The message of a key with its ``{placeholders}`` filled in; KeyError if there is none."""
-        text = self._texts[key]
-        return text.format(**values) if values else text
+        super().__init__(catalogue(), language if language in LANGUAGES else "en")
 
     def word(self, group: str, name: str) -> str:
         """The word a group has for a name, or the name itself."""
@@ -31,11 +23,6 @@ class Messages:
 
 
 @cache
-def catalogue() -> dict[str, dict[str, str]]:
-    """All messages: key -> language -> text. Keys are dotted, ``state.prefill``."""
-    raw = resources.files("tui.app.style").joinpath("messages.toml").read_text("utf-8")
-    return {
-        f"{group}.{key}": texts
-        for group, entries in tomllib.loads(raw).items()
-        for key, texts in entries.items()
-    }
+def catalogue() -> Texts:
+    """All messages by key (``state.prefill``) and language."""
+    return read_texts(Path(__file__).with_name("messages.toml"))

@@ -1,0 +1,40 @@
+"""Texts in several languages, from a TOML file."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+LANGUAGES = ("en", "zh")
+Texts = dict[str, dict[str, str]]
+"""Key -> language -> text."""
+
+
+class Catalogue:
+    """Looks up and fills in texts of one language."""
+
+    def __init__(self, texts: Texts, language: str) -> None:
+        """``language`` is one of `LANGUAGES`."""
+        self.language = language
+        self._texts = {key: by_language[language] for key, by_language in texts.items()}
+
+    def __call__(self, key: str, /, **values: object) -> str:
+        """The text of a key with its ``{placeholders}`` filled in; KeyError if there is none."""
+        text = self._texts[key]
+        return text.format(**values) if values else text
+
+
+def read_texts(path: Path) -> Texts:
+    """All texts of a file. A key is the names of the tables around a text joined by dots
+    (``state.prefill``); the innermost table holds the text by language."""
+    return dict(_texts_in(tomllib.loads(path.read_text("utf-8")), ""))
+
+
+def _texts_in(table: Mapping[str, Any], prefix: str) -> list[tuple[str, dict[str, str]]]:
+    found: list[tuple[str, dict[str, str]]] = []
+    for name, value in table.items():
+        if all(isinstance(text, str) for text in value.values()):
+            found.append((prefix + name, value))
+        else:
+            found += _texts_in(value, f"{prefix}{name}.")
+    return found
