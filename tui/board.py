@@ -1,7 +1,7 @@
-"""What there is to show: a fold over events.
+"""State of a run, folded from its events.
 
-The screen, the plain progress and the exports read a :class:`Board`; a live run, a
-replay and a recovered session differ only in where the events come from.
+The screen, the plain progress and the exports read a :class:`Board`. A live run, a replay and
+a recovered session differ only in where the events come from.
 """
 
 import sys
@@ -43,9 +43,9 @@ class Answer:
     repeat: int = 0
     state: str = "queued"
     chunks: list[str] = field(default_factory=list)
-    """The visible text in the pieces that came; in one once it is finished."""
+    """The visible text, in pieces; joined to one when the answer ends."""
     reasoning: list[str] = field(default_factory=list)
-    """Likewise what was thought before."""
+    """The reasoning text, in pieces likewise."""
     text_length: int = 0
     """Characters in ``chunks``."""
     reasoning_length: int = 0
@@ -67,7 +67,7 @@ class Answer:
 
     @property
     def person_note(self) -> str:
-        """The newest note of a person on it, "" where there is none or it was taken back."""
+        """The newest note of a person; empty if there is none or it was removed."""
         said = [note.text for note in self.notes if note.source == "person"]
         return said[-1] if said else ""
 
@@ -148,8 +148,7 @@ class Board:
     memory_used: int = 0
     memory_limit: int = 0
     memory_history: list[tuple[int, int]] = field(default_factory=list)
-    """The highest use in each of the last steps of `MEMORY_STEP_US` in which it was told:
-    number of the step, bytes."""
+    """Highest memory use per step of `MEMORY_STEP_US`: (number of the step, bytes)."""
     now_us: int = 0
     end: ev.End | None = None
 
@@ -173,8 +172,8 @@ class Board:
 def fold(events: Iterable[Event], board: Board | None = None) -> Board:
     """Apply events in order to ``board`` (a new one by default) and return it.
 
-    Events that refer to a model or an answer nobody introduced are ignored: a damaged
-    or foreign file must not stop the rest from being shown.
+    Events of a model or an answer that is not known are ignored, so that the rest of a damaged
+    or foreign file can be shown.
     """
     board = Board() if board is None else board
     for event in events:
@@ -317,8 +316,8 @@ def _apply_answer(board: Board, model: Model, event: Event) -> None:
 
 
 def _join_pieces(answer: Answer) -> None:
-    """A piece a token takes ten times the memory of the text, and interned it is the same
-    text on every board."""
+    """Join the pieces to one string: one per token takes ten times the memory. Interning shares
+    it between boards."""
     for pieces in (answer.chunks, answer.reasoning):
         if len(pieces) > 1:
             pieces[:] = [sys.intern("".join(pieces))]

@@ -1,9 +1,9 @@
-"""The vocabulary of events and its JSON form.
+"""The events of a run and their JSON form.
 
 Everything that happens in a run is an :class:`Event`. Producers make bodies (one
 dataclass per kind), the journal numbers and stamps them, `tui.board` folds them.
 The JSON form of an event is ``[seq, t_us, model, kind, payload]``; a payload leaves
-out every field that has its default value. Nothing else in the program knows it.
+out every field that has its default value. Only this module knows that form.
 """
 
 import json
@@ -229,7 +229,7 @@ class Judged:
     ``verdicts`` holds what it said with the left answer shown first, then with the right
     one shown first, each ``left``, ``right``, ``tie`` or ``none`` (unreadable); ``choice``
     is what both orders agree on, ``tie`` where the position flipped it, ``none`` where one
-    was unreadable. ``reasons`` are its words, ``same_family`` that it is kin to one side.
+    was unreadable. ``reasons`` are its words, ``same_family`` that its family is that of one side.
     """
 
     kind: ClassVar[str] = "judged"
@@ -361,7 +361,7 @@ def decode_body(kind: str, data: Mapping[str, Any]) -> Body:
     known: dict[str, Any] = {}
     for name, value in data.items():
         if wanted := checks.get(name):
-            # By exact type: JSON gives no others, and a bool must not pass for a number.
+            # By exact type: JSON gives no other types, and a bool must not pass as a number.
             found = type(value)
             if found not in wanted or (found is not str and not _in_range(value)):
                 raise EventError(f"{kind}.{name} is {found.__name__} or out of range")
@@ -407,7 +407,7 @@ def decode_row(row: Any) -> Event:
     if type(row) is not list or len(row) != 5:
         raise EventError("not [seq, t_us, model, kind, payload]")
     seq, t_us, model, kind, data = row
-    # Unrolled: a session is a million of these lines.
+    # Written out for speed: a session can have a million lines.
     if (
         not type(seq) is type(t_us) is type(model) is int
         or type(kind) is not str

@@ -1,7 +1,7 @@
-"""What a question set is, and what is accepted as one.
+"""Question sets and their rules.
 
-Sets come from files and from session headers that others wrote: sizes, ids and
-characters are checked here, for all of them alike.
+Sets come from files and from session headers that others wrote: sizes, ids and characters of
+both are checked here.
 """
 
 import json
@@ -16,7 +16,7 @@ MAX_TURNS = 64
 MAX_CHARACTERS = 100_000
 MAX_NAME = 200
 MAX_DIMENSIONS = 9
-"""To judge answers in: one key each."""
+"""Dimensions to judge answers in: each has a key of its own."""
 QUESTION_KEYS = ("id", "category", "text", "turns", "system", "reference", "checks")
 
 

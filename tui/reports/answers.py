@@ -1,4 +1,4 @@
-"""The questions with their answers side by side, and the honest list of what went wrong."""
+"""Each question's answers side by side, and the list of failed, cut and disturbed answers."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -120,7 +120,7 @@ def _stars(answer: bd.Answer, dimensions: Sequence[Dimension], say: ReportMessag
 
 
 def answer_remarks(answer: bd.Answer, say: ReportMessages) -> list[str]:
-    """What a reader must know before trusting an answer or its figures."""
+    """Remarks that limit how far an answer or its figures can be trusted."""
     found = []
     if answer.state == "failed" and answer.failure:
         found.append(say("failed", message=collapse_line(answer.failure.message)))

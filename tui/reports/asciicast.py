@@ -88,7 +88,8 @@ class AsciicastPainter:
         )
 
     def _write(self, column: _PaneColumn, text: str) -> str:
-        """``text`` wrapped into the column; a full column goes on at its top."""
+        """``text`` wrapped into the column; when the column is full, it is cleared and continued at
+        its first row."""
         out, run = "", ""
         start = (column.row, column.left + column.used)
 
@@ -140,7 +141,7 @@ def asciicast_lines(
     """The lines of the asciicast, without newlines.
 
     ``events`` begins with the header's; ``max_gap`` (seconds) is the longest pause that a
-    player shall keep; questions become markers, at which a player can stop.
+    player shall keep. Questions become markers, at which a player can stop.
     """
     header = events[0].body
     assert isinstance(header, ev.Session)
@@ -170,7 +171,7 @@ def _head(header: ev.Session, cols: int, rows: int, max_gap: float | None) -> di
         "term": {"cols": cols, "rows": rows, "type": "xterm-256color"},
         "title": clean(header.title),
     }
-    # The time is optional, and what a session calls its time may be none.
+    # The time is optional, and the session's may not be valid.
     with contextlib.suppress(ValueError, OverflowError):
         head["timestamp"] = math.floor(datetime.fromisoformat(header.started).timestamp())
     if max_gap is not None:

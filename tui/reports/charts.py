@@ -22,7 +22,7 @@ Points = list[tuple[float, float]]
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette: told apart by colour-blind readers, too."""
 _DASHES = ("", "8,4", "2,4", "10,4,2,4", "1,5", "14,5")
-"""And by those who print in black."""
+"""Dash patterns, so that lines differ in black and white too."""
 _MAX_LABEL = 28
 _MIN_BUCKET = 16
 _MAX_BUCKETS = 48
@@ -46,7 +46,7 @@ def speed_points(arrivals: Sequence[Sequence[tuple[int, int]]]) -> Points:
     """Decode speed over the answer: per stretch of tokens the median tok/s over answers.
 
     ``arrivals`` holds per answer the times (microseconds) and numbers of the tokens that
-    came. The first token only starts the clock: what came before it is prefill.
+    came. Times count from the first token: what came before it is prefill.
     """
     longest = max((sum(n for _, n in answer) for answer in arrivals), default=0)
     width = max(_MIN_BUCKET, -(-longest // _MAX_BUCKETS))
@@ -122,7 +122,7 @@ def _lines(
 
     def draw(pygal: Any, options: dict[str, Any]) -> Any:
         top = max(y for _, points in series for _, y in points)
-        # With room above the highest line, which would lie on the edge.
+        # Room above the highest line, which would otherwise lie on the edge.
         options |= {"range": (0, top * 1.05 or 1)}
         chart = pygal.XY(show_dots=False, x_title=say(x_title), y_title=unit, **options)
         for i, (label, points) in enumerate(series):

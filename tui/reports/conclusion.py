@@ -1,4 +1,4 @@
-"""A conclusion's skeleton in words: only what the figures carry, and how surely."""
+"""Sentences that sum up the figures, each with its statistical certainty."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -23,7 +23,7 @@ def build_conclusion(
     dimensions: Sequence[Dimension],
     say: ReportMessages,
 ) -> tuple[str, ...]:
-    """Sentences in the order in which a reader wants them."""
+    """The sentences: completed answers, speed, memory, stars, votes, judges."""
     found = _completions(merged, say)
     if not any(a.state == "answered" for column in merged.columns for a in column.answers):
         return (*found, say("c_nothing"))
@@ -38,7 +38,7 @@ def build_conclusion(
 
 
 def _completions(merged: MergedSessions, say: ReportMessages) -> list[str]:
-    """One sentence where everything went well, else one per model."""
+    """One sentence if every answer is complete and uncut, else one per model."""
     asked = [column for column in merged.columns if column.answers]
     answers = [a for column in asked for a in column.answers]
     if len(asked) > 1 and all(a.figures and a.figures.finish != "length" for a in answers):
@@ -162,7 +162,7 @@ def _stars(
 def _best_by_dimension(
     merged: MergedSessions, dimensions: Sequence[Dimension], say: ReportMessages
 ) -> str:
-    """Who has most stars in each dimension that more than one model was rated in."""
+    """The model with most stars in each dimension in which more than one model was rated."""
     found = []
     for dimension in dimensions:
         means = {

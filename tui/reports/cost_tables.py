@@ -40,7 +40,7 @@ def _glance_table(
     values = {
         (c.key, m): headline_value(m, costs[c.key][m]) for c in columns for m in _GLANCE_METRICS
     }
-    # A figure that is known of no model says nothing.
+    # Leave out columns that are empty for every model.
     known = [m for m in _GLANCE_METRICS if any(values[c.key, m] is not None for c in columns)]
     best = {m: best_of([values[c.key, m] for c in columns], _BY_ID[m].direction) for m in known}
     guessed = {key for key in values if costs[key[0]][key[1]].estimated}
@@ -97,7 +97,7 @@ def _value(metric: Metric, value: float | None) -> str:
 
 
 def best_of(values: Sequence[float | None], better: int) -> float | None:
-    """The best of values that truly differ; None where there is none."""
+    """The best of the values; None if they are all equal or unknown."""
     found = {v for v in values if v is not None}
     if not better or len(found) < 2:
         return None

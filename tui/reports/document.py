@@ -1,4 +1,4 @@
-"""What a report is made of, before it is Markdown or HTML: plain, already harmless text."""
+"""The parts of a report before it is Markdown or HTML; all text in them is sanitised."""
 
 from dataclasses import dataclass
 

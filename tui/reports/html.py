@@ -16,21 +16,21 @@ _MAX_FORMATTED = 50_000
 
 
 def render(document: Document) -> str:
-    """The whole report, everything that is not ours escaped."""
+    """The whole report; all foreign text is escaped."""
     template = Path(__file__).with_name("report.html").read_text("utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["formatted"] = formatted
-    # Charts and pictures are the only markup from outside: `svg.make_inert` has been over them.
+    # Charts and pictures are the only markup from outside; `svg.make_inert` has cleaned them.
     environment.filters["picture"] = Markup
     return environment.from_string(template).render(d=document, h=document.headings)
 
 
 def formatted(text: str) -> Markup:
-    """An answer as models write them, in Markdown: code, tables and lists stand out.
+    """An answer as HTML from the Markdown that models write: code, tables, lists.
 
-    No HTML, links, images or headings come of it, whatever the answer says.
+    Whatever the answer says, no HTML, links, images or headings come from it.
     """
     if len(text) > _MAX_FORMATTED:
         return Markup("<pre>{}</pre>").format(text)
@@ -49,7 +49,8 @@ def _markdown() -> MarkdownIt:
 
 
 def _heading_open(*_: Any) -> str:
-    """The outline belongs to the report: an answer's heading is but a bold line."""
+    """Headings inside an answer become bold paragraphs, so that they do not enter the report's
+    outline."""
     return '<p class="h">'
 
 

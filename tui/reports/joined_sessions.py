@@ -10,7 +10,7 @@ from tui.reports.merge import require_same_questions, unused_name
 from tui.sessions.reader import RecordedSession
 
 _FIRST_SESSION_ONLY = (ev.Session, ev.Memory, ev.End, ev.Unknown)
-"""What the first session says for all: two clocks have two machines and two ends."""
+"""Events of the run, kept from the first session only; those of the others are dropped."""
 
 
 def join_sessions(sessions: Sequence[RecordedSession]) -> list[Event]:

@@ -12,7 +12,7 @@ _SPECIAL = re.compile(
     r"|(?<=\w)(:)(?=//|\w*@)|(?<=www)(\.)|(?<=\S)(@)(?=\S*\.)|(?<=mailto)(:)|(?<=xmpp)(:)",
     re.IGNORECASE,
 )
-"""What could start markup, and what would make a link of a bare address."""
+"""Characters that can start markup or turn a bare address into a link."""
 
 
 def render(document: Document) -> str:
@@ -43,10 +43,10 @@ def render(document: Document) -> str:
 
 
 def escape(text: str) -> str:
-    """Text of one line that Markdown takes for nothing but text."""
+    """One line of text, escaped so that Markdown shows it as it is."""
 
     def quoted(match: re.Match[str]) -> str:
-        # Of a list's number the sign after it is quoted, of all else the sign itself.
+        # After a number that could begin a list, escape the sign that follows it.
         return f"{match[5]}\\" if match[5] else f"\\{match[0]}"
 
     return _SPECIAL.sub(quoted, " ".join(text.split()))

@@ -18,7 +18,7 @@ _SETTINGS_WITHOUT_EFFECT = frozenset({"schedule", "blind", "repeat", "batch", "d
 """Settings that change when or how answers are shown, not what a model is asked."""
 
 _MODEL_KEYS = ("engine", "name", "family", "dtype", "revision", "checkpoint_bytes", "sha256")
-"""What tells one model from another; not the folder, which differs between machines."""
+"""Fields that identify a model; not its folder, which differs between machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def merge_sessions(sessions: Sequence[RecordedSession]) -> MergedSessions:
             source.board.models, source.recorded.header.models, tracks, strict=True
         ):
             key = _column_key(head, source.recorded.header.settings)
-            # The same model twice in one run was put there to be compared with itself.
+            # The same model twice in one run gets two columns.
             seen[key] = seen.get(key, 0) + 1
             if seen[key] > 1:
                 key += f"#{seen[key]}"
@@ -228,7 +228,7 @@ def _rows(sources: Sequence[SourceSession]) -> list[QuestionRow]:
             for i, q in enumerate(source.recorded.header.listed_questions)
         }
         for question in source.board.questions:
-            # A question that a person typed is known by its words, one of the set by its id.
+            # A typed question is identified by its text, one of the set by its id.
             key = ("free", *question.turns) if question.is_typed else ("set", question.id)
             row = rows.get(key)
             if row is None:

@@ -17,8 +17,8 @@ _FIGURES = (
     *("contended", "threads", "batch", "guessed", "accepted", "reused"),
 )
 _FORMULA = re.compile(r"\s*['=+\-@＝＋－＠\t\r]")
-"""What a spreadsheet would take for a formula, in full width too, and the quote itself, so
-that a cell that begins with one is told from one that was quoted."""
+"""Beginnings that a spreadsheet takes for a formula, full-width forms too, and the quote, so
+that a cell that begins with one differs from a cell that was quoted."""
 
 
 def answer_rows(merged: MergedSessions) -> Iterator[dict[str, Any]]:
@@ -56,8 +56,8 @@ def _object(
 
 
 def to_jsonl(merged: MergedSessions) -> str:
-    """One JSON object a line, nothing lost: what `clean` would change is written as an
-    escape, so that the file can be shown in a terminal too."""
+    """One JSON object a line. Characters that `clean` would change are written as escapes, so
+    that nothing is lost and a terminal can show the file."""
     lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) for row in answer_rows(merged))
     return "".join(f"{_escaped(line)}\n" for line in lines)
 
@@ -69,8 +69,8 @@ def _escaped(line: str) -> str:
 
 
 def to_csv(merged: MergedSessions) -> str:
-    """A table with a column per dimension of stars; what a spreadsheet would compute is
-    quoted with an apostrophe."""
+    """A table with a column per dimension of stars; text that a spreadsheet would take for a
+    formula begins with an apostrophe."""
     listed = list(answer_rows(merged))
     dimensions = sorted({d for row in listed for d in row["stars"]})
     names = [name for name in (listed[0] if listed else {}) if name not in ("stars", "notes")]
@@ -85,7 +85,7 @@ def to_csv(merged: MergedSessions) -> str:
 
 
 def csv_cell(value: Any) -> str:
-    """A value as a spreadsheet's cell: numbers as they are, text that computes nothing."""
+    """A value as a spreadsheet's cell: numbers as they are, text never as a formula."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -74,7 +74,7 @@ def _question_set(header: Session, say: ReportMessages) -> str:
 
 
 def _cpu(found: Any, say: ReportMessages) -> str:
-    """A processor in words where it is told as `tui.host` tells it."""
+    """The processor as text; `tui.host` records model and cores, other programs anything."""
     if isinstance(found, Mapping) and set(found) == {"model", "cores"}:
         return (
             f"{describe_value(found['model'])}, {say('n_cores', n=describe_value(found['cores']))}"
@@ -94,7 +94,7 @@ def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
         *("prompt_format", "sampling", "threads", "hash"),
     )
     rows = [tuple(_facts(column, say)[key] for key in keys) for column in columns]
-    # A column that says nothing of any model (no hashes known) is left out.
+    # Leave out columns that are empty for every model, such as unknown hashes.
     kept = [i for i in range(len(keys)) if any(row[i] for row in rows)]
     return Table(
         say("models"),
@@ -127,7 +127,7 @@ def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
 
 
 def _sampling(column: ModelColumn) -> Mapping[str, Any]:
-    """As the last model loaded says it; what the run asked for stands with the settings."""
+    """As the last load reported it; what the run asked for is among the settings."""
     return column.loads[-1].sampling if column.loads else {}
 
 

@@ -1,4 +1,4 @@
-"""SVG that can only be looked at: no script, no link, nothing fetched."""
+"""Static SVG: no scripts, links or external resources."""
 
 import re
 from xml.etree import ElementTree
@@ -11,7 +11,7 @@ _SCRIPT_CLASSES = {"tooltip", "tooltip-overlay", "text-overlay"}
 
 
 def make_inert(svg: str) -> str:
-    """The picture without anything but shapes, words and local styles, on one line.
+    """The picture with nothing but shapes, text and local styles, on one line.
 
     Raises:
         xml.etree.ElementTree.ParseError: it is not well-formed.
@@ -36,6 +36,6 @@ def _is_external(value: str) -> bool:
 
 
 def _local_css(css: str) -> str:
-    """CSS without fonts and imports from elsewhere, which the picture can do without."""
+    """CSS without external fonts and imports, which the picture does not need."""
     css = re.sub(r"@font-face\s*\{[^}]*\}|@import[^;]*;?", "", css, flags=re.IGNORECASE)
     return re.sub(r"url\(\s*[\"']?(?!#)[^)]*\)?", "none", css, flags=re.IGNORECASE)

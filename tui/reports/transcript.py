@@ -1,8 +1,8 @@
 """A session as one stream of text: what ``--plain`` prints.
 
-Models answer at the same time, a stream has one place to write to. One answer is in the
-foreground and appears as it came; the others wait and follow whole, or go on streaming
-when it is their turn, those to the same question first.
+Several answers run at the same time, but stdout is one stream. One answer is printed as it
+arrives, the others are buffered. When it ends, the next is printed and goes on as it arrives;
+answers to the same question come first.
 """
 
 from collections.abc import Iterable
@@ -56,7 +56,7 @@ class Transcript:
         return ""
 
     def finish(self) -> str:
-        """What is left when nothing more will come: answers that never ended, too."""
+        """The rest of the text at the end of the events, with the answers that never ended."""
         text = ""
         while self._foreground is not None:
             text += self._end(self._foreground, "unfinished")
@@ -126,7 +126,7 @@ class Transcript:
         return f"{line_end}[{self._label(answer.model)}: {collapse_line(answer.ending or '')}]\n"
 
     def _remark(self, model: int, text: str) -> str:
-        """A remark on a model; while an answer streams it would stand in its middle."""
+        """A remark on a model; none while an answer is printed, as it would interrupt it."""
         if self._foreground is not None:
             return ""
         return f"\n[{self._label(model)}: {collapse_line(text)}]\n"

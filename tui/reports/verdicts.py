@@ -1,4 +1,4 @@
-"""What was said of each question: a person's votes and a judge's verdicts, in words."""
+"""Votes and judge verdicts of each question as text."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _MAX_REASON = 400
 
 
 def judged_by_source(merged: MergedSessions) -> list[list[ev.Judged]]:
-    """The newest verdicts of each session; its events are gone through once, not per question."""
+    """The newest verdicts of each session, in one pass over its events."""
     return [
         newest_verdicts(e.body for e in source.recorded.events if type(e.body) is ev.Judged)
         for source in merged.sources

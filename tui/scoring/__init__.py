@@ -1,5 +1,5 @@
-"""From answers to a verdict: stars, votes, checks, overlap, a judge, ranks and costs.
+"""Scores of answers: stars, votes, checks, overlap, judges, ranks and costs.
 
-Everything here is a pure function of answers and events; who reads a session file or
-appends to one does so outside.
+Everything here is a pure function of answers and events. Session files are read and written
+outside.
 """

@@ -1,4 +1,4 @@
-"""Whether a person's stars and a judge's verdicts point the same way."""
+"""Agreement of a person's stars with a judge's verdicts."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""Who is who, hidden: the same events with letters for models, shuffled in each question.
+"""Replaces models by letters, shuffled per question, in the events that a screen folds.
 
-What a screen folds out of disguised events holds no name to leak. Figures go as well: a
-speed or a size of memory gives a model away as surely as its name.
+Names and figures are removed before folding, so that nothing shown can identify a model: a
+speed or a size of memory can identify it as well as its name.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from tui.scoring import blind
 
 
 class Anonymiser:
-    """Disguises the events of one session, in the order in which they happen.
+    """Anonymises the events of one session, in the order in which they happen.
 
     The order of a question depends on the session and the question alone: it is the same
     in every sitting, and the same as in ``duibi rate --blind``.
@@ -45,7 +45,7 @@ class Anonymiser:
             settings={},
         )
         opening = [Event(0, 0, RUN, header)]
-        # No place is one model's: how the models themselves stand is not shown.
+        # A letter is another model in each question: the models' own states are not shown.
         opening += [Event(0, 0, place, ev.Loaded(0.0)) for place in range(len(letters))]
         shown = fold(opening)
         self.feed(_events_of(real_board), shown)
@@ -53,8 +53,8 @@ class Anonymiser:
         return shown
 
     def feed(self, events: Iterable[Event], shown: Board) -> None:
-        """Let the shown board know what happened."""
-        fold((disguised for event in events for disguised in self._anonymised(event)), shown)
+        """Fold events into the shown board, anonymised."""
+        fold((shown_event for event in events for shown_event in self._anonymised(event)), shown)
 
     def _anonymised(self, event: Event) -> Iterator[Event]:
         body = event.body

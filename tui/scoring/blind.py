@@ -12,8 +12,8 @@ REDACTED = "▒▒▒"
 def shuffled_order(models: int, question: str, seed: str) -> list[int]:
     """The models' indices in the order they are shown in for a question.
 
-    The same seed gives the same order again, so that judging can be broken off and taken
-    up; orders of different questions tell nothing about each other.
+    The same seed gives the same order again, so that judging can be interrupted and resumed.
+    The orders of different questions are independent of each other.
     """
     digest = hashlib.sha256(f"{seed}\0{question}".encode()).digest()
     shuffled = list(range(models))
@@ -28,7 +28,7 @@ def letter_of(place: int) -> str:
 
 
 def identifying_names(texts: Iterable[str]) -> tuple[str, ...]:
-    """The words in labels, references and families that would give a model away.
+    """The words in labels, references and families that identify a model.
 
     A name is hidden with and without its dtype and version: ``Qwen-7B-Chat@int4`` also as
     ``Qwen-7B-Chat`` and ``Qwen``.
@@ -43,7 +43,7 @@ def identifying_names(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def redact(text: str, names: Iterable[str]) -> str:
-    """``text`` with every name (in any case) hidden: models like to introduce themselves."""
+    """``text`` with every name hidden, in any case: models often name themselves."""
     pattern = "|".join(re.escape(name) for name in names)
     return re.sub(pattern, REDACTED, text, flags=re.IGNORECASE) if pattern else text
 

@@ -1,4 +1,4 @@
-"""Ratings from pairwise votes, only where the votes carry them.
+"""Ratings from pairwise votes, if there are enough votes to fit them.
 
 R. A. Bradley, M. E. Terry, "Rank Analysis of Incomplete Block Designs" (1952), as evalica
 computes it (an optional dependency). With few votes, or where a group of models never lost
@@ -15,8 +15,8 @@ MIN_VOTES = 20
 
 
 def why_no_ratings(duels: Sequence[Duel]) -> str:
-    """Why these duels carry no ratings: ``few`` (a pair met less than `MIN_VOTES` times),
-    ``apart`` (some model cannot be compared with some other both ways), or empty."""
+    """Why no ratings can be fitted: ``few`` (a pair met less than `MIN_VOTES` times), ``apart``
+    (some model cannot be compared with some other in both directions), or empty."""
     scores = pairwise_scores(duels)
     models = {model for pair in scores for model in pair}
     if len(models) < 2 or any(score.n < MIN_VOTES for score in scores.values()):
@@ -41,7 +41,7 @@ def fit_ratings(duels: Sequence[Duel]) -> dict[str, float]:
 
     Raises:
         ImportError: evalica is not installed.
-        ValueError: the duels do not carry ratings (`why_no_ratings`).
+        ValueError: no ratings can be fitted (`why_no_ratings`).
     """
     import evalica  # type: ignore[import-not-found,unused-ignore]
 

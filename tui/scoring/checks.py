@@ -12,7 +12,7 @@ last turn by default):
     python = true                all of it, or its code block, is Python that parses
     length = [10, 200]           its length in code points
 
-Question sets and answers are not ours: patterns and programs run in `bounded`.
+Question sets and answers are foreign: patterns and programs run in `tui.scoring.sandbox`.
 """
 
 import json
@@ -47,7 +47,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What became of a check; ``reason`` says why it could not be tried, else empty."""
+    """The result of a check; ``reason`` says why it could not be tried, else empty."""
 
     check: Check
     passed: bool
@@ -55,7 +55,7 @@ class CheckResult:
 
 
 class CheckError(ValueError):
-    """A check that is not one; the text says what is wrong."""
+    """A check that is not valid; the text says what is wrong."""
 
 
 def parse_checks(tables: Sequence[Mapping[str, Any]]) -> list[Check]:

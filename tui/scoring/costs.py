@@ -1,8 +1,7 @@
 """What a model costs: each figure with its number of values, median and range.
 
-The formulas are those of `tui.metrics`. A value taken while another model was
-computing on the same cores (contended) is no property of the model: it is left out and
-counted.
+The formulas are those of `tui.metrics`. Values measured while another model computed on the
+same cores (contended) are left out and counted.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -65,7 +64,7 @@ METRICS = (
 )
 
 _OF_LOAD: dict[str, Callable[[Loaded], float | None]] = {
-    # Nothing is loaded of what a person pastes.
+    # For pasted answers nothing is loaded.
     "load": lambda loaded: loaded.load_s or None,
     "checkpoint": lambda loaded: loaded.checkpoint_bytes / GB or None,
     "weights": lambda loaded: loaded.weights_bytes / GB or None,
@@ -122,5 +121,5 @@ def compute_costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[st
 def _uncontended(
     metric: Metric, pairs: Iterable[tuple[Measured, float]]
 ) -> list[tuple[Measured, float]]:
-    """The values that contention did not spoil."""
+    """The values that were measured without contention."""
     return [(one, v) for one, v in pairs if not (metric.is_timed and one.contended)]

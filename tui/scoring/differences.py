@@ -1,4 +1,4 @@
-"""Where two texts part: spans to be marked, by word and inside words by character.
+"""Differences of two texts by word, and by character inside changed words.
 
 Words are runs of letters and digits, each Chinese, Japanese or Korean character by itself,
 and every other sign by itself; so a changed Chinese character is as narrow as a changed

@@ -27,7 +27,7 @@ DEFAULT_DIMENSIONS = (
     Dimension("幽默感", "Humour"),
     Dimension("输出流畅性", "Fluency"),
 )
-"""Speed is no dimension: it is measured, never judged."""
+"""Speed is measured and therefore not a dimension."""
 
 
 def dimension_name(id_: str, lang: str) -> str:

@@ -1,9 +1,9 @@
-"""A model as a judge of two answers: both orders, and what the order alone decided.
+"""A model as a judge of two answers, in both orders.
 
-Judges favour a position, long answers and their own kin (L. Zheng et al., "Judging
+Judges favour a position, long answers and their own family (L. Zheng et al., "Judging
 LLM-as-a-Judge with MT-Bench and Chatbot Arena", 2023): so each pair is judged twice with
-the answers exchanged, a verdict that changes with the order counts as a tie, and lengths
-and kinship stand beside it.
+the answers exchanged, a verdict that changes with the order counts as a tie, and reports
+show the lengths and the same family beside it.
 """
 
 import re
@@ -96,8 +96,8 @@ def judge_pair(
 
 
 def judge_prompt(question: str, first: str, second: str, rubric: str = "", lang: str = "en") -> str:
-    """What the judge is asked. Verdict marks inside the answers are defused: a contestant
-    must not speak for the judge."""
+    """What the judge is asked. Verdict marks in the answers are broken up, so that an answer
+    cannot set the verdict."""
     return _PROMPT[lang].format(
         rubric=rubric or RUBRIC[lang],
         question=_without_marks(question),
@@ -120,5 +120,5 @@ def parse_verdict(reply: str) -> str:
 
 
 def is_same_family(judge_family: str, families: Iterable[str]) -> bool:
-    """Whether the judge is of the family of one of the contestants (unknown: no)."""
+    """Whether the judge is of the family of one of the compared models (unknown: no)."""
     return bool(judge_family) and judge_family.lower() in {f.lower() for f in families}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 MAX_TEXT = 20_000
-"""Code points that are compared; n-gram counting of more is of no use to anyone."""
+"""Code points that are compared at most."""
 
 
 @dataclass(frozen=True, slots=True)

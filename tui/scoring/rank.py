@@ -1,4 +1,4 @@
-"""Who is better, and how sure that is: wins, intervals, and resampling over questions.
+"""Pairwise comparison of models: win counts, confidence intervals, paired bootstrap.
 
 - Wilson score interval for a share of n: E. B. Wilson, "Probable Inference, the Law of
   Succession, and Statistical Inference", JASA 22 (1927).

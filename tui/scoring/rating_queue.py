@@ -40,7 +40,7 @@ class RatingItem:
 
 @dataclass(frozen=True, slots=True)
 class RatingQueue:
-    """All questions; ``names`` are the words that give a model away (empty: not blind)."""
+    """All questions; ``names`` are the words that identify a model (empty: not blind)."""
 
     items: tuple[RatingItem, ...]
     names: tuple[str, ...] = ()

@@ -1,9 +1,8 @@
-"""Patterns and programs that others wrote, tried in a child with caps on time and memory.
+"""Runs foreign patterns and programs in a child process with limits on time and memory.
 
-A regular expression can take longer than the universe (catastrophic backtracking) and a
-nested program can exhaust the parser's stack: neither may happen in the process that draws
-the screen. Run as a script the module is the child: one JSON request a line, one answer a
-line; it imports nothing of ours.
+A regular expression can backtrack for an unlimited time, and nested code can exhaust the
+parser's stack: neither may happen in the process that draws the screen. Run as a script the
+module is the child: one JSON request a line, one answer a line; it imports nothing of ours.
 """
 
 import ast
@@ -44,13 +43,13 @@ def _run_until_timeout(jobs: Sequence[Job], timeout_s: float) -> list[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        # What Python itself starts with, and no key of a service.
+        # Only what Python needs to start: no keys of services.
         env={k: v for k, v in os.environ.items() if k.startswith(("LD_", "LC_", "LANG"))},
     )
     assert child.stdin is not None and child.stdout is not None
     outcomes: list[str] = []
     try:
-        # The first answer is that the child is there: starting is not the pattern's time.
+        # The first line says that the child runs: its start does not count as the pattern's time.
         child.stdout.readline()
         for job in jobs:
             with contextlib.suppress(BrokenPipeError):

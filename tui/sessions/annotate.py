@@ -1,4 +1,4 @@
-"""Judging a recorded session: what a person says is appended to its file, and shown at once."""
+"""Ratings, votes and notes on a recorded session: appended to its file and shown at once."""
 
 import shutil
 from pathlib import Path
@@ -18,11 +18,11 @@ Annotation = ev.Rated | ev.Voted | ev.Note
 
 
 class AnnotatedPlayer:
-    """A player's events, and after them what has been said since it was opened.
+    """A player's events, with the judgements made since it was opened.
 
-    A judgement has no place in the recorded time: it is given as soon as the answer it is
-    about has been asked, and again after each earlier judgement of the recording, so that
-    the newest word stands. The file is opened at the first one and held until `close`.
+    A judgement has no recorded time: it is given as soon as the answer it is about has been
+    asked, and again after each recorded judgement, so that the newest one wins. The file is
+    opened at the first judgement and held until `close`.
     """
 
     def __init__(self, player: Player, path: Path, own_folder: Path) -> None:
@@ -54,7 +54,7 @@ class AnnotatedPlayer:
         """
         if self._journal is None:
             self.path = copy_if_bundled(self.path, self._own_folder)
-            # Its import is not needed to watch.
+            # Only needed to judge, not to watch.
             from tui.sessions.journal import Journal
 
             self._journal = Journal.reopen(self.path)
@@ -65,7 +65,7 @@ class AnnotatedPlayer:
             raise UserError(f"not saved: {error}", "free the disk; it is tried again")
 
     def close(self) -> None:
-        """Let go of the file. Idempotent."""
+        """Close the file. Idempotent."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None

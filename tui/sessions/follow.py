@@ -1,6 +1,6 @@
-"""Watch a session that another process is writing, in the shape of a replay.
+"""Watch a session that another process is writing, as a replay.
 
-Only reads: neither the run nor its file notices a viewer, or its going away.
+It only reads: a viewer does not affect the run or its file.
 """
 
 import math
@@ -19,10 +19,9 @@ POLL_S = 0.1
 
 
 class TailReader:
-    """The growing end of a session file: gives each good line once.
+    """Gives each good line of a growing session file once.
 
-    ``problem`` says what stands in the way of going on: a line that is not whole yet, or
-    never will be.
+    ``problem`` says why it cannot go on: a line that is incomplete or damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -101,7 +100,7 @@ class Follower(Player):
         return super().drain()
 
     def _poll(self) -> None:
-        # Asked before reading: what a writer wrote before it let go is then surely read.
+        # Asked before reading, so that all that a writer wrote before it closed the file is read.
         self.is_live = storage.is_live(self._reader.path)
         self.extend(self._reader.read())
         self._next_poll = self._clock() + POLL_S

@@ -1,4 +1,4 @@
-"""The writing side of a session file: what was acknowledged is in the file.
+"""Writes a session file; an event is in the file when `Journal.append` returns.
 
 A line goes out with one unbuffered ``os.write`` before `Journal.append` returns, so that
 a killed process loses nothing; a thread of its own calls fsync, so that a power cut loses
@@ -27,7 +27,7 @@ CLOSE_WAIT_S = 10.0
 """Seconds that closing waits for the last fsync: a hung mount must not hold the program."""
 
 _RESERVE = 1 << 20
-"""Bytes of the largest file that are kept for what is no text: how answers ended, ratings."""
+"""Bytes of the largest file that are reserved for other events than text."""
 _FINAL_EVENTS = (ev.Answered, ev.Failed, ev.Cancelled, ev.End)
 
 
@@ -59,7 +59,7 @@ class Journal:
         self._sync_s, self._retry_s = sync_s, retry_s
         self._seq = self._good_bytes = self._crc = self._answers = self._last_us = 0
         self._copy = CompressedCopy()
-        """The whole file: what a dying disk does not give back can still be saved elsewhere."""
+        """The whole file, so that it can be saved elsewhere when its disk cannot be read."""
         self._pending: deque[bytes] = deque()
         """The lines that the disk refused."""
         self._error = self._sync_error = self._note = ""
@@ -236,7 +236,7 @@ class Journal:
             event, line = encode_line(Event(self._seq, t_us, model, body))
         except LineError as error:
             raise UserError(str(error), "shorten it: nothing else was lost") from None
-        # A file that nobody can open again would lose all of it; endings have their room.
+        # A file over the limit cannot be opened again; ends of answers have reserved space.
         if isinstance(body, ev.Delta) and self._copy.size + len(line) > lines.MAX_FILE - _RESERVE:
             raise UserError(
                 f"the session is full: {lines.MAX_FILE / 1e9:.1f} GB can be read back",
@@ -256,7 +256,7 @@ class Journal:
         try:
             self._drop_partial_line()
             if (written := os.write(self._fd, line)) < len(line):
-                # Only the system's answer to the rest says why the first write was short.
+                # A short write gives no reason: writing the rest gives the error.
                 self._has_partial_line = True
                 _write_whole(self._fd, line[written:])
                 self._has_partial_line = False
@@ -271,8 +271,8 @@ class Journal:
             return False
 
     def _drop_partial_line(self) -> None:
-        """Take back half a line. Until that succeeds nothing more is written: a torn tail is
-        read as what it is, a line in two pieces would be damage."""
+        """Truncate a partly written line. Nothing is written before this succeeds: a torn end
+        is recoverable, a torn line in the middle is not."""
         if self._has_partial_line:
             os.ftruncate(self._fd, self._good_bytes)
             self._has_partial_line = False
@@ -310,7 +310,7 @@ class Journal:
             os.fsync(copy)
             error = "" if os.fstat(copy).st_nlink else "the file was deleted"
         except OSError as failure:
-            # The kernel reports a lost write once: later successes do not bring it back.
+            # The kernel reports a lost write once; later calls succeed although the data is lost.
             error = f"not safe on the disk: {storage.error_text(failure)}"
         finally:
             os.close(copy)

@@ -1,4 +1,4 @@
-"""The sessions of a folder: listed by their first and last lines, found, thrown away.
+"""The sessions of a folder: list by first and last lines, find, move to the trash.
 
 Listing never reads a body, so it cannot see damage in the middle: `reader.read` does.
 """
@@ -223,7 +223,7 @@ def trash(path: Path) -> Path:
 
 
 def trashed(folder: Path) -> list[Path]:
-    """What lies in the trash of a folder, thrown away last first."""
+    """The files in the trash of a folder, newest first."""
     return sorted((folder / TRASH).glob(f"[0-9]*-*{SUFFIX}"), reverse=True)
 
 
@@ -246,7 +246,7 @@ def restore(path_in_trash: Path) -> Path:
 
 
 def empty_trash(folder: Path) -> int:
-    """Delete for good what lies in the trash; how many sessions that were."""
+    """Delete the files in the trash; the number of deleted sessions."""
     gone = trashed(folder)
     for path in gone:
         path.unlink(missing_ok=True)

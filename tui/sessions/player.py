@@ -167,7 +167,7 @@ class Player:
         if i + 1 < len(self._play_times_us):
             played = min(played, self._play_times_us[i + 1])
         if self._speed == math.inf:
-            # All at once would run to the end again from wherever one seeks to.
+            # At infinite speed the position would jump back to the end.
             self._speed = 1.0
         self._set_anchor(played)
         self._reset |= self._target() < self._delivered

@@ -228,7 +228,7 @@ def _valid_line_after(data: bytes, start: int) -> bool:
 
 @contextlib.contextmanager
 def _garbage_collector_paused() -> Iterator[None]:
-    """Reading makes many objects and no cycles: the cyclic collector would only search."""
+    """Disable the cyclic garbage collector: reading creates many objects and no cycles."""
     if not gc.isenabled() or threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The end of a run whose disk refused: a folder that takes the session is looked for."""
+"""Saves a finished run's session in another folder when its disk failed."""
 
 import tempfile
 from pathlib import Path

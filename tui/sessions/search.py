@@ -1,4 +1,4 @@
-"""Full-text search over sessions: an index that is only a cache.
+"""Full-text search over sessions. The index is a cache.
 
 SQLite's FTS5 (standard library). Its tokenizer takes a run of Chinese characters for one
 word; here each such character is a word of its own and a query for several is a phrase,
@@ -60,7 +60,7 @@ class SearchIndex:
                 self._db.executescript(_TABLES)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
     def update(self, progress: Callable[[int, int], None] = lambda done, of: None) -> int:
@@ -114,7 +114,7 @@ class SearchIndex:
                     f"{_TABLES} pragma user_version = {_SCHEMA};"
                 )
             db.execute("select count(*) from files").fetchone()
-            # A cache: what a power cut takes from it is made again.
+            # A cache: what a power failure loses is built again.
             db.execute("pragma synchronous = off")
         except sqlite3.DatabaseError:
             db.close()

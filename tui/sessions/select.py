@@ -1,4 +1,4 @@
-"""Only what concerns one question, for a replay of it alone."""
+"""The events of one question, for a replay of it alone."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Folders on network and FUSE mounts: written on the local disk, copied whole at the end.
+"""Sessions for network and FUSE mounts: written on the local disk, copied whole at the end.
 
 Such mounts (NFS, OSS buckets) rewrite a whole object for each append, lose locks, and
 may show half a file under its final name; a local disk does none of that.

@@ -1,4 +1,4 @@
-"""What the journal asks of the file system: a file of its own, locked, and truly there."""
+"""File operations of the journal: create, lock, fsync, open."""
 
 import fcntl
 import os
@@ -61,7 +61,7 @@ def create(folder: Path, name: str | None = None) -> tuple[Path, int]:
 
 
 def lock(fd: int) -> bool:
-    """Take the writer's lock. A file system without locks counts as taken.
+    """Take the writer's lock; whether it is held. A file system without locks counts as held.
 
     A reader that only looks (`is_live`) holds it for an instant: hence the wait.
     """
@@ -98,12 +98,12 @@ def is_live(path: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut; where that is not known, nothing."""
+    """fsync a folder, so that a new file name survives a power failure; errors are ignored."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     except OSError:
-        pass  # Some network file systems refuse it; the file itself was synced.
+        pass  # Some network file systems do not support it; the file itself was synced.
     finally:
         os.close(fd)
 
@@ -135,5 +135,5 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def error_text(error: OSError) -> str:
-    """The system's own words for an error."""
+    """The operating system's text for an error."""
     return error.strerror or str(error)

@@ -1,4 +1,4 @@
-"""A model's thoughts apart from its answer: what stands between ``<think>`` and ``</think>``."""
+"""Splits reasoning (``<think>...</think>``) from the answer."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,16 @@ ReasoningSplitter = Callable[[str], tuple[str, str]]
 
 
 def without_reasoning(answer: str) -> tuple[str, str]:
-    """The answer of a model that does not think aloud."""
+    """The answer of a model that writes no reasoning."""
     return "", answer
 
 
 def reasoning_splitter(begins_open: bool, *, complete: bool) -> ReasoningSplitter:
     """A function from a decoded answer to (reasoning, text).
 
-    ``begins_open``: the prompt itself ended in ``<think>``, the answer starts in thought.
-    Unless ``complete``, what may still turn out to be part of a tag is held back, so that
-    more of an answer never takes back what less of it gave.
+    ``begins_open``: the prompt itself ended in ``<think>``, the answer starts with reasoning.
+    Unless ``complete``, an end that may become part of a tag is held back, so that a longer
+    answer never takes back text that a shorter one gave.
     """
 
     def divided(answer: str) -> tuple[str, str]:
@@ -49,20 +49,20 @@ def _without_start_of(tag: str, text: str) -> str:
 
 
 class ReasoningParser:
-    """The same for text that arrives piece by piece, whose prompt is not known: in one pass,
-    and nothing that was given is taken back."""
+    """Splits text that arrives in pieces, in one pass, without knowing the prompt. Text that
+    was given is never taken back."""
 
     def __init__(self) -> None:
         self._held = ""
         self._state = self._at_start
 
     def feed(self, text: str) -> list[tuple[str, bool]]:
-        """What ``text`` makes certain: pieces, and whether they are reasoning."""
+        """The pieces that are certain after ``text``, each with whether it is reasoning."""
         self._held += text
         return [piece for piece in self._state() if piece[0]]
 
     def finish(self) -> list[tuple[str, bool]]:
-        """What was held back, where the text ended."""
+        """The piece that was held back, at the end of the text."""
         held, self._held = self._held, ""
         return [(held, self._state == self._in_thought)] if held.strip() else []
 

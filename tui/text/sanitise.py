@@ -1,14 +1,14 @@
-"""The one sanitiser for text that is not ours: model output, names, errors, files.
+"""The one sanitiser for foreign text: model output, names, errors, files.
 
-A terminal acts on control characters, a reader is deceived by characters that reorder or
-hide text. Every such character is made visible, harmless or nothing, one for one, so that
-what is left can be printed anywhere. Newline and tab are text and stay.
+A terminal acts on control characters; other characters reorder or hide text. Each such
+character is replaced by a visible sign or removed, so that the result can be printed
+anywhere. Newline and tab stay.
 """
 
 _REPLACEMENT = "�"
 
 _BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-"""Marks, embeddings, overrides and isolates: text must read in the order it is in
+"""Marks, embeddings, overrides and isolates: text must be shown in its stored order
 (CVE-2021-42574, "Trojan Source")."""
 
 _HIDDEN = (
@@ -26,7 +26,7 @@ _HIDDEN = (
     *range(0xFFF9, 0xFFFC),  # interlinear annotation
     *range(0x1BCA0, 0x1BCA4),  # shorthand format controls
     *range(0x1D173, 0x1D17B),  # spans of musical notation
-    *range(0xE0000, 0xE0080),  # tags: a whole hidden alphabet
+    *range(0xE0000, 0xE0080),  # tags: an invisible alphabet
     *range(0xE0100, 0xE01F0),  # variation selectors, 17 to 256
 )
 """Characters without a shape that can carry or split text unseen. The joiners U+200C and
@@ -35,7 +35,7 @@ U+200D and the selectors U+FE00 to U+FE0F stay: Persian, Indic scripts and emoji
 
 def _table() -> dict[int, str]:
     table = {code: chr(0x2400 + code) for code in range(0x20)}  # ␀ to ␟
-    table[0x0D] = ""  # of CR LF; alone it would only overwrite
+    table[0x0D] = ""  # of CR LF; alone it would overwrite the line
     del table[0x09], table[0x0A]
     table[0x7F] = "␡"
     table |= dict.fromkeys(range(0x80, 0xA0), _REPLACEMENT)

@@ -1,4 +1,4 @@
-"""Formats bytes, durations and rates for people: short, with their unit, of steady width."""
+"""Formats bytes, durations and rates as short text with a unit."""
 
 import re
 
@@ -53,8 +53,8 @@ def format_clock(us: int) -> str:
 
 
 def parse_clock(text: str) -> int | None:
-    """The microseconds of what `format_clock` writes, or of seconds (``83``, ``83.5``); None: of no
-    time."""
+    """Microseconds of a time as `format_clock` writes it, or of seconds (``83``, ``83.5``); None
+    if it is neither."""
     if not _TIME.fullmatch(text.strip()):
         return None
     total = 0.0
