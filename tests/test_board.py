@@ -64,6 +64,13 @@ def test_live_figures_come_from_event_times_until_measured_ones_arrive() -> None
     assert (answer.ttft_ms, answer.decode_tok_s) == (49.0, 11.0)
 
 
+def test_one_token_gives_no_live_speed() -> None:
+    begun = answered()[:6]
+    text = Event(9, 90_000, 0, ev.Delta(1, 0, "!"))
+    answer = fold([*begun, text]).answers[1]
+    assert (answer.tokens, answer.decode_tok_s) == (1, None)
+
+
 def test_asking_again_replaces_the_turn_in_the_conversation_and_keeps_both() -> None:
     board = fold(
         answered(

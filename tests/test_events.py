@@ -90,3 +90,21 @@ def test_any_text_survives(text: str, t_us: int, reasoning: bool) -> None:
 def test_any_line_is_an_event_or_one_typed_error(line: str) -> None:
     with contextlib.suppress(ev.EventError):
         ev.decode(line)
+
+
+def test_a_header_says_its_labels_title_and_questions() -> None:
+    models = [{"name": "demo", "label": "Demo"}, {"name": "other"}, {}]
+    questions = {"name": "q", "title": "Q", "questions": [{"id": "a"}, {"id": "b"}]}
+    header = ev.Session(1, "0.1.0", "2026-11-22T00:00:00Z", models, questions)
+    assert header.labels == ["Demo", "other", "?"]
+    assert header.title == "Q"
+    assert header.listed_questions == [{"id": "a"}, {"id": "b"}]
+    assert "labels" not in ev.payload(header)
+    bare = ev.Session(1, "0.1.0", "", [], {"name": "q", "questions": "none"})
+    assert (bare.labels, bare.title, bare.listed_questions) == ([], "q", [])
+
+
+def test_the_answer_an_event_is_about() -> None:
+    assert ev.answer_of(ev.Delta(4)) == 4
+    assert ev.answer_of(ev.Note("hm")) == -1
+    assert ev.answer_of(ev.Unloaded()) == ev.answer_of(ev.Unknown("later", {"answer": 3})) == -1
