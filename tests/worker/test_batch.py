@@ -14,12 +14,13 @@ from tui.events import Answered, Cancelled, Delta, Failed, Started
 from tui.worker.decode import kv_cache
 from tui.worker.decode.attention import BUFFER_TOKENS, attach, supports_model
 from tui.worker.decode.batch import DecodeBatch
-from tui.worker.decode.generate import DecodeRequest, LoadedModel, generate_ids
+from tui.worker.decode.generate import LoadedModel, generate_ids
 from tui.worker.decode.sampler import SamplingParams
 from tui.worker.kernels import build
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.process.control import Control
 from tui.worker.process.measure import PeakMemory
+from tui.worker_protocol import DecodeRequest
 
 TEXTS = ["hi", "hello 同济 👋 " * 9, "the quick brown fox", "x " * 40, "lazy dog, how are you?"]
 
@@ -183,7 +184,7 @@ def test_a_conversation_that_goes_on_is_not_computed_twice(ready: LoadedModel) -
 def test_questions_with_one_system_prompt_compute_it_once(ready: LoadedModel) -> None:
     system = ("system", "You are a careful helper who answers in one short line. " * 3)
     jobs = [DecodeRequest(n, (system, ("user", text)), 20, {}) for n, text in enumerate(TEXTS[:4])]
-    prompts = [ready.checkpoint.tokenizer.encode_chat(each.turns).ids for each in jobs[:2]]
+    prompts = [ready.checkpoint.tokenizer.encode_chat(each.messages).ids for each in jobs[:2]]
     whole = kv_cache.shared_prefix_length(*prompts)
     assert whole > 60
     alone: dict[int, str] = {}
@@ -226,7 +227,7 @@ def test_a_prompt_of_a_set_makes_way_and_is_begun_again(ready: LoadedModel) -> N
 
 def test_no_more_tokens_are_held_than_were_planned_for(ready: LoadedModel) -> None:
     jobs = [job(n, "one two three", 20) for n in range(6)] + [job(9, "x " * 40, 30)]
-    long = [n for n, _ in enumerate(ready.checkpoint.tokenizer.encode_chat(jobs[0].turns).ids)]
+    long = [n for n, _ in enumerate(ready.checkpoint.tokenizer.encode_chat(jobs[0].messages).ids)]
     batch = DecodeBatch(ready, Control(), PeakMemory(), max_cached_tokens=3 * (len(long) + 20))
     events = run(batch, jobs, room=5)
     ends = {body.answer: body for body in events if isinstance(body, Answered)}

@@ -13,11 +13,12 @@ from transformers import LlamaForCausalLM
 from tests.support import tiny
 from tui.events import Answered, Cancelled, Delta, Failed, Started
 from tui.worker.decode.batch import answer_alone
-from tui.worker.decode.generate import DecodeRequest, LoadedModel, generate_ids
+from tui.worker.decode.generate import LoadedModel, generate_ids
 from tui.worker.decode.sampler import SamplingParams, resolve_sampling
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.process.control import Control, ForwardAborted, install_stop_hooks
 from tui.worker.process.measure import PeakMemory
+from tui.worker_protocol import DecodeRequest
 
 PROMPT = [5, 17, 200, 31, 8, 99]
 
@@ -123,7 +124,7 @@ def test_an_answer_is_started_streamed_and_measured(ready: LoadedModel, control:
 
 
 def test_the_streamed_text_is_that_of_all_ids(ready: LoadedModel, control: Control) -> None:
-    prompt = ready.checkpoint.tokenizer.encode_chat(job(200).turns, 200).ids
+    prompt = ready.checkpoint.tokenizer.encode_chat(job(200).messages, 200).ids
     bodies = run(ready, job(200, repetition_penalty=1.2), control)
     with torch.inference_mode():
         ids = list(
@@ -135,7 +136,7 @@ def test_the_streamed_text_is_that_of_all_ids(ready: LoadedModel, control: Contr
 
 
 def test_the_stop_id_ends_an_answer_and_is_not_shown(ready: LoadedModel, control: Control) -> None:
-    prompt = ready.checkpoint.tokenizer.encode_chat(job(60).turns, 60).ids
+    prompt = ready.checkpoint.tokenizer.encode_chat(job(60).messages, 60).ids
     sampling = SamplingParams(repetition_penalty=1.3)
     with torch.inference_mode():
         ids = list(generate_ids(ready, prompt, sampling, 60, Control()))

@@ -13,6 +13,7 @@ from tui.engines.event_router import EventRouter
 from tui.engines.watchdog import ThrashDetector, Watchdog, process_usage
 from tui.engines.worker_process import WorkerExit, WorkerProcess
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Loaded, Note, Started
+from tui.worker_protocol import AnswerOrder, CancelOrder, DecodeRequest, LoadOrder, ThreadsOrder
 
 _POLL_S = 0.1
 """How often a silent worker is looked at."""
@@ -96,18 +97,16 @@ class LocalEngine:
         if self._router:
             self._router.wait_until_idle()
         child.send(
-            op="load",
-            checkpoint=str(self._checkpoint),
-            dtype=self._dtype,
-            threads=self._threads,
-            **({"context": self._context} if self._context else {}),
-            **({"remote_code": self._remote_code} if self._remote_code else {}),
-            **(
-                {"batch": self.concurrency, "tokens": self._max_cached_tokens}
-                if self.concurrency > 1
-                else {}
-            ),
-            **({"lookup": True} if self._lookup else {}),
+            LoadOrder(
+                str(self._checkpoint),
+                self._dtype,
+                self._threads,
+                context=self._context or 0,
+                remote_code=self._remote_code,
+                batch=self.concurrency,
+                max_cached_tokens=self._max_cached_tokens if self.concurrency > 1 else 0,
+                lookup=self._lookup,
+            )
         )
         for item in _supervised_events(child, busy=False):
             match item:
@@ -142,19 +141,7 @@ class LocalEngine:
                 yield time.monotonic_ns(), failure
             return
         line = board.subscribe(waiting)
-        child.send(
-            op="answer",
-            requests=[
-                {
-                    "answer": request.answer,
-                    "messages": [[m.role, m.content] for m in request.messages],
-                    "max_new_tokens": request.max_new_tokens,
-                    "sampling": asdict(request.sampling),
-                    **({"background": True} if request.background else {}),
-                }
-                for request in requests
-            ],
-        )
+        child.send(AnswerOrder(tuple(map(_decode_request, requests))))
         try:
             for item in line:
                 if isinstance(item, WorkerExit):
@@ -201,13 +188,13 @@ class LocalEngine:
         if child and child.trouble:
             child.kill(Failed("hung", child.trouble, _ASK_AGAIN))
         elif child:
-            child.send(op="cancel", answers=None if answers is None else list(answers))
+            child.send(CancelOrder(None if answers is None else tuple(answers)))
 
     def set_threads(self, threads: int) -> None:
         """See `Engine.set_threads`."""
         self._threads = threads
         if child := self._process:
-            child.send(op="threads", threads=threads)
+            child.send(ThreadsOrder(threads))
 
     def memory(self) -> tuple[int, int]:
         """See `Engine.memory`."""
@@ -277,6 +264,16 @@ def _supervised_events(child: WorkerProcess, busy: bool) -> Iterator[TimedBody |
         yield item
         if isinstance(item, WorkerExit):
             return
+
+
+def _decode_request(request: Request) -> DecodeRequest:
+    return DecodeRequest(
+        request.answer,
+        tuple((message.role, message.content) for message in request.messages),
+        request.max_new_tokens,
+        asdict(request.sampling),
+        request.background,
+    )
 
 
 def _end_of_answer(lost: WorkerExit, answer: int) -> Body:

@@ -1,7 +1,6 @@
 """A worker process seen from outside: started, spoken to, watched, and ended."""
 
 import contextlib
-import json
 import os
 import queue
 import resource
@@ -13,11 +12,18 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tui
-from tui.events import Body, EventError, Failed, decode_body
+from tui.events import Body, Failed
 from tui.host import cgroup, memory, secrets
+from tui.worker_protocol import (
+    Alive,
+    CloseOrder,
+    Order,
+    ProtocolError,
+    decode_report,
+    encode_order,
+)
 
 TimedBody = tuple[int, Body]
 
@@ -110,9 +116,9 @@ class WorkerProcess:
         """Whether it can be spoken to."""
         return not self._closing and self.kill_reason is None and self.process.poll() is None
 
-    def send(self, **order: Any) -> None:
+    def send(self, order: Order) -> None:
         """Give an order; to a dead worker it is lost, and `inbox` tells of the death."""
-        line = json.dumps(order, separators=(",", ":")).encode() + b"\n"
+        line = encode_order(order)
         with self._write_lock, contextlib.suppress(OSError):
             self._socket.sendall(line)
 
@@ -145,7 +151,7 @@ class WorkerProcess:
     def close(self, timeout_s: float = 1.0) -> None:
         """End it: by asking, then by force. Returns when it is gone."""
         self._closing = True
-        self.send(op="close")
+        self.send(CloseOrder())
         try:
             self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -161,18 +167,18 @@ class WorkerProcess:
                         self._handle_line(line)
         except OSError:
             pass
-        except (ValueError, KeyError, TypeError, EventError) as error:
+        except ProtocolError as error:
             self.kill(_failed("crashed", f"the worker sent what is no event: {error}"))
         self.exited = WorkerExit(self._post_mortem())
         self.inbox.put(self.exited)
 
     def _handle_line(self, line: bytes) -> None:
-        t_ns, kind, data = json.loads(line)
+        t_ns, body = decode_report(line)
         self.last_heard = time.monotonic()
-        if kind == "alive":
-            self.steps = int(data["steps"])
+        if isinstance(body, Alive):
+            self.steps = body.steps
         else:
-            self.inbox.put((int(t_ns), decode_body(kind, data)))
+            self.inbox.put((t_ns, body))
 
     def _post_mortem(self) -> Failed | None:
         try:

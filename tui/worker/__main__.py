@@ -1,4 +1,4 @@
-"""``python -m tui.worker FD``: see the package for the protocol."""
+"""``python -m tui.worker FD``: see `tui.worker_protocol`."""
 
 import contextlib
 import faulthandler
@@ -15,7 +15,7 @@ _SWITCH_S = 0.0005
 
 
 def main() -> None:
-    """Become expendable, then obey whoever holds the other end of the socket."""
+    """Let the kernel kill this process first when memory runs out, then serve the parent."""
     faulthandler.enable()
     # A cancel has to get between two operations of the computing thread, which gives the
     # interpreter up for each and takes it again at once; by default that takes 5 ms.

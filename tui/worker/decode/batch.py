@@ -19,7 +19,6 @@ from tui.worker.decode.attention import ATTENTION_NAME
 from tui.worker.decode.detokeniser import AnswerSplitter, Detokeniser
 from tui.worker.decode.generate import (
     AnswerPlan,
-    DecodeRequest,
     LoadedModel,
     TimedBody,
     answered_event,
@@ -32,6 +31,7 @@ from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_ro
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler
 from tui.worker.process.control import Control, ForwardAborted
 from tui.worker.process.measure import PeakMemory, major_faults
+from tui.worker_protocol import DecodeRequest
 
 
 @dataclass(slots=True, eq=False)

@@ -20,6 +20,7 @@ from tui.worker.decode.sampler import (
 from tui.worker.load.families.base import Checkpoint, CheckpointError
 from tui.worker.process.control import Control
 from tui.worker.process.measure import PeakMemory
+from tui.worker_protocol import DecodeRequest
 
 TimedBody = tuple[int, Body]
 _DEFAULT_MAX_NEW_TOKENS = 4096
@@ -35,17 +36,6 @@ class LoadedModel:
     device: str = "cpu"
     context: int = 0
     """Tokens of prompt and answer together: the checkpoint's bound, or a lower one."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeRequest:
-    """One request of the parent."""
-
-    answer: int
-    turns: tuple[tuple[str, str], ...]
-    max_new_tokens: int
-    sampling: dict[str, Any]
-    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +91,7 @@ def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
     # the bound counts as taken.
     reserved = max(0, checkpoint.context - loaded.context) if loaded.context else 0
     prompt = checkpoint.tokenizer.encode_chat(
-        request.turns, max(0, request.max_new_tokens) + reserved
+        request.messages, max(0, request.max_new_tokens) + reserved
     )
     room = loaded.context - len(prompt.ids) if loaded.context else _DEFAULT_MAX_NEW_TOKENS
     limit = min(request.max_new_tokens, room) if request.max_new_tokens > 0 else room

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import queue
-import sys
 import threading
 import time
 from collections import deque
@@ -15,11 +14,20 @@ from tui.events import Body, Load, Loaded
 from tui.host.memory import trim_heap
 from tui.worker.process.control import Control
 from tui.worker.process.measure import PeakMemory, process_age_s
-from tui.worker.process.wire import Channel, JsonObject, exit_process
+from tui.worker.process.wire import Channel, exit_process
+from tui.worker_protocol import (
+    Alive,
+    AnswerOrder,
+    CancelOrder,
+    CloseOrder,
+    DecodeRequest,
+    LoadOrder,
+    Order,
+    ThreadsOrder,
+)
 
 if TYPE_CHECKING:
     from tui.worker.decode.batch import DecodeBatch
-    from tui.worker.decode.generate import DecodeRequest
 
 HEARTBEAT_S = 0.2
 """Seconds between two signs of life, each with a look at the memory held."""
@@ -37,7 +45,7 @@ class Worker:
         self._channel = channel
         self._control = Control()
         self._peak = PeakMemory()
-        self._orders: queue.SimpleQueue[tuple[float, JsonObject]] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[tuple[float, LoadOrder | AnswerOrder]] = queue.SimpleQueue()
         self._interactive_queue: deque[DecodeRequest] = deque()
         self._background_queue: deque[DecodeRequest] = deque()
         self._interactive_batch: DecodeBatch | None = None
@@ -63,12 +71,12 @@ class Worker:
                 self._advance()
                 continue
             arrived, order = found
-            if order["op"] == "load":
+            if isinstance(order, LoadOrder):
                 self._load(arrived, order)
             else:
                 self._queue_requests(order)
 
-    def _next_order(self) -> tuple[float, JsonObject] | None:
+    def _next_order(self) -> tuple[float, LoadOrder | AnswerOrder] | None:
         """The next order and when it came; None while there is something to compute."""
         with contextlib.suppress(queue.Empty):
             return self._orders.get(timeout=0.0 if self._has_work else _TRIM_AFTER_S)
@@ -86,33 +94,31 @@ class Worker:
             or self._background_batch
         )
 
-    def _handle_order(self, order: JsonObject) -> None:
+    def _handle_order(self, order: Order) -> None:
         """In the control thread: what cannot wait is done here and now."""
-        match order["op"]:
-            case "cancel":
-                self._control.cancel(order.get("answers"))
-            case "threads":
-                self._control.threads = max(1, int(order["threads"]))
-            case "close":
+        match order:
+            case CancelOrder(answers):
+                self._control.cancel(answers)
+            case ThreadsOrder(threads):
+                self._control.threads = threads
+            case CloseOrder():
                 exit_process(0)
-            case "answer":
-                self._control.register(request["answer"] for request in order["requests"])
-                if not all(request.get("background") for request in order["requests"]):
+            case AnswerOrder(requests):
+                self._control.register(request.answer for request in requests)
+                if not all(request.background for request in requests):
                     self._control.preempt_requested = True
                 self._orders.put((time.monotonic(), order))
-            case "load":
-                self._control.threads = max(1, int(order["threads"]))
+            case LoadOrder():
+                self._control.threads = order.threads
                 self._orders.put((time.monotonic(), order))
-            case unknown:
-                print(f"unknown order {unknown!r}", file=sys.stderr, flush=True)
 
     def _send_heartbeats(self) -> None:
         while True:
             self._peak.sample()
-            self._channel.send_raw("alive", {"steps": self._control.steps})
+            self._channel.send(Alive(self._control.steps))
             time.sleep(HEARTBEAT_S)
 
-    def _load(self, arrived: float, order: JsonObject) -> None:
+    def _load(self, arrived: float, order: LoadOrder) -> None:
         from tui.worker.decode.generate import failure_event
 
         self._interactive_batch = self._background_batch = None
@@ -132,7 +138,7 @@ class Worker:
         )
         self._import_s = 0.0
 
-    def _load_model(self, order: JsonObject) -> dict[str, Any]:
+    def _load_model(self, order: LoadOrder) -> dict[str, Any]:
         import torch
 
         from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
@@ -150,40 +156,40 @@ class Worker:
         from tui.worker.load.prepare import model_nbytes, prepare_model
         from tui.worker.process.control import install_stop_hooks
 
-        torch.set_num_threads(max(1, int(order["threads"])))
-        path, notes = Path(order["checkpoint"]), []
+        torch.set_num_threads(order.threads)
+        path, notes = Path(order.checkpoint), []
         if path.suffix.lower() == ".gguf":
             path = convert_gguf(path, cache_dir() / "converted", self._progress("convert"))
             notes += conversion_remarks(path)
-        checkpoint = open_checkpoint(path, dict(order.get("remote_code") or {}))
-        if order["dtype"] not in QUANTISED_DTYPES:
+        checkpoint = open_checkpoint(path, order.remote_code)
+        if order.dtype not in QUANTISED_DTYPES:
             # The parent bounds this process's memory when it hears of the weights.
             gpu_failure()
         progress = self._progress("weights")
         progress(0, checkpoint.checkpoint_bytes)
-        model, device, remark = prepare_model(checkpoint, order["dtype"], progress)
+        model, device, remark = prepare_model(checkpoint, order.dtype, progress)
         trim_heap()
         install_stop_hooks(model, self._control)
         if (flag := build.stop_flag()) is not None:
             self._control.share_stop_flag(flag)
         weights_bytes = model_nbytes(model)
-        context = _min_bound(checkpoint.context, int(order.get("context") or 0))
+        context = _min_bound(checkpoint.context, order.context)
         if supports_model(model):
             attach(model)
         ready, kept = LoadedModel(checkpoint, model, device, context), PrefixCache()
-        lookup = bool(order.get("lookup"))
-        if lookup and not rounds_rows_alike(model):
+        if order.lookup and not rounds_rows_alike(model):
             remark.append(LOOKUP_OFF_REMARK)
         fitting = kv_cache_capacity(model, checkpoint.kv_values_per_token, device)
-        tokens = _min_bound(int(order.get("tokens") or 0), fitting)
+        tokens = _min_bound(order.max_cached_tokens, fitting)
         self._interactive_batch, self._background_batch = (
-            DecodeBatch(ready, self._control, self._peak, lookup, kept, tokens) for _ in range(2)
+            DecodeBatch(ready, self._control, self._peak, order.lookup, kept, tokens)
+            for _ in range(2)
         )
-        self._max_batch_size = max(1, int(order.get("batch") or 1))
+        self._max_batch_size = order.batch
         most = checkpoint.sampling_defaults.get("max_new_tokens")
         return {
             "family": checkpoint.family,
-            "dtype": order["dtype"],
+            "dtype": order.dtype,
             "device": device,
             "parameters": checkpoint.parameters,
             "checkpoint_bytes": checkpoint.checkpoint_bytes,
@@ -209,24 +215,19 @@ class Worker:
 
         return report
 
-    def _queue_requests(self, order: JsonObject) -> None:
+    def _queue_requests(self, order: AnswerOrder) -> None:
         """Put the requests in line; `_advance` answers them."""
-        from tui.worker.decode.generate import DecodeRequest, failure_event
+        from tui.worker.decode.generate import failure_event
 
         self._control.preempt_requested = False
-        for request in order["requests"]:
+        for request in order.requests:
             if self._background_batch is None:
                 error = RuntimeError("no model is loaded")
-                self._channel.send(failure_event(error, request["answer"]))
-                continue
-            job = DecodeRequest(
-                request["answer"],
-                tuple((role, content) for role, content in request["messages"]),
-                int(request["max_new_tokens"]),
-                dict(request.get("sampling") or {}),
-                bool(request.get("background")),
-            )
-            (self._background_queue if job.background else self._interactive_queue).append(job)
+                self._channel.send(failure_event(error, request.answer))
+            elif request.background:
+                self._background_queue.append(request)
+            else:
+                self._interactive_queue.append(request)
 
     def _advance(self) -> None:
         """Whoever is in line enters where there is room; everybody in gets a token. What a
