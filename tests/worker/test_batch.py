@@ -14,10 +14,11 @@ from tui.events import Answered, Cancelled, Delta, Failed, Started
 from tui.worker.decode import kv_cache
 from tui.worker.decode.attention import BUFFER_TOKENS, attach, supports_model
 from tui.worker.decode.batch import DecodeBatch
-from tui.worker.decode.generate import LoadedModel, generate_ids
+from tui.worker.decode.generate import generate_ids
 from tui.worker.decode.sampler import SamplingParams
 from tui.worker.kernels import build
 from tui.worker.load.loader import open_checkpoint
+from tui.worker.loaded_model import LoadedModel
 from tui.worker.process.control import Control
 from tui.worker.process.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
@@ -85,7 +86,16 @@ def test_one_token_over_a_long_past_is_as_with_the_stock_attention(
     count = 2 * BUFFER_TOKENS + 10
     with torch.inference_mode():
         one, two = (
-            list(generate_ids(r, prompt, SamplingParams(repetition_penalty=1.1), count, Control()))
+            list(
+                generate_ids(
+                    r.model,
+                    r.device,
+                    prompt,
+                    SamplingParams(repetition_penalty=1.1),
+                    count,
+                    Control(),
+                )
+            )
             for r in (ready, stock)
         )
     assert one == two

@@ -12,7 +12,7 @@ import torch
 from tests.support import tiny
 from tests.support.kernels import needs_bf16, needs_kernels, needs_vnni, torch_kernel_remarks
 from tui.checkpoints import quantised_cache
-from tui.worker.decode.generate import LoadedModel, generate_ids
+from tui.worker.decode.generate import generate_ids
 from tui.worker.decode.sampler import SamplingParams
 from tui.worker.kernels import build
 from tui.worker.load import prepare
@@ -295,9 +295,11 @@ def test_a_model_in_each_format_is_near_fp32_and_the_same_from_the_cache(
     assert 0 < off(found, wanted) < most
     again, _, _ = prepare.prepare_model(checkpoint, dtype, NOTHING)
     assert torch.equal(logits(again), found)
-    ready = [LoadedModel(checkpoint, model, "cpu", 4096) for model in (first, again)]
     with torch.inference_mode():
-        one, two = (list(generate_ids(r, PROMPT, SamplingParams(), 20, Control())) for r in ready)
+        one, two = (
+            list(generate_ids(model, "cpu", PROMPT, SamplingParams(), 20, Control()))
+            for model in (first, again)
+        )
     assert one == two
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from transformers import LlamaForCausalLM
 
 from tests.support import tiny
 from tui.events import Answered, Cancelled, Delta, Failed, Started
-from tui.worker.decode.batch import answer_alone
-from tui.worker.decode.generate import LoadedModel, generate_ids
+from tui.worker.decode.batch import DecodeBatch
+from tui.worker.decode.generate import TimedBody, generate_ids
 from tui.worker.decode.sampler import SamplingParams, resolve_sampling
 from tui.worker.load.loader import open_checkpoint
+from tui.worker.loaded_model import LoadedModel
 from tui.worker.process.control import Control, ForwardAborted, install_stop_hooks
 from tui.worker.process.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
@@ -46,7 +48,7 @@ def stock(ready: LoadedModel, **settings: Any) -> list[int]:
 
 def ours(ready: LoadedModel, sampling: SamplingParams, limit: int = 48) -> list[int]:
     with torch.inference_mode():
-        return list(generate_ids(ready, PROMPT, sampling, limit, Control()))
+        return list(generate_ids(ready.model, ready.device, PROMPT, sampling, limit, Control()))
 
 
 def test_greedy_ids_are_those_of_generate(ready: LoadedModel) -> None:
@@ -99,6 +101,15 @@ def job(limit: int, **sampling: Any) -> DecodeRequest:
     return DecodeRequest(1, (("user", "hello 同济 👋"),), limit, sampling)
 
 
+def answer_alone(
+    ready: LoadedModel, asked: DecodeRequest, control: Control, peak: PeakMemory
+) -> Iterator[TimedBody]:
+    batch = DecodeBatch(ready, control, peak)
+    yield from batch.admit(asked)
+    while batch:
+        yield from batch.step()
+
+
 def run(ready: LoadedModel, asked: DecodeRequest, control: Control) -> list[Any]:
     control.register([asked.answer])
     return [body for _, body in answer_alone(ready, asked, control, PeakMemory())]
@@ -128,7 +139,14 @@ def test_the_streamed_text_is_that_of_all_ids(ready: LoadedModel, control: Contr
     bodies = run(ready, job(200, repetition_penalty=1.2), control)
     with torch.inference_mode():
         ids = list(
-            generate_ids(ready, prompt, SamplingParams(repetition_penalty=1.2), 200, Control())
+            generate_ids(
+                ready.model,
+                ready.device,
+                prompt,
+                SamplingParams(repetition_penalty=1.2),
+                200,
+                Control(),
+            )
         )
     text = "".join(b.text for b in bodies if isinstance(b, Delta))
     assert text == ready.checkpoint.tokenizer.decode(ids)
@@ -139,7 +157,7 @@ def test_the_stop_id_ends_an_answer_and_is_not_shown(ready: LoadedModel, control
     prompt = ready.checkpoint.tokenizer.encode_chat(job(60).messages, 60).ids
     sampling = SamplingParams(repetition_penalty=1.3)
     with torch.inference_mode():
-        ids = list(generate_ids(ready, prompt, sampling, 60, Control()))
+        ids = list(generate_ids(ready.model, ready.device, prompt, sampling, 60, Control()))
     stop = next(i for i, token in enumerate(ids) if i > 5 and token not in ids[:i])
     stopping = dataclasses.replace(ready.checkpoint, stop_ids=frozenset({ids[stop]}))
     bodies = run(
@@ -229,7 +247,7 @@ def test_what_is_cancelled_ends_within_half_a_layer(running: str, never: str) ->
 def test_threads_change_between_two_tokens(ready: LoadedModel) -> None:
     control = Control()
     with torch.inference_mode():
-        stream = generate_ids(ready, PROMPT, SamplingParams(), 4, control)
+        stream = generate_ids(ready.model, ready.device, PROMPT, SamplingParams(), 4, control)
         next(stream)
         control.threads = 1
         next(stream)

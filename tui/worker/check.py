@@ -18,9 +18,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from tui.worker.load.families.base import Checkpoint, CheckpointError, Turn
+from tui.worker.load.families.base import CheckpointError, Turn
 from tui.worker.load.loader import CheckpointFolder, open_chat_format, open_folder, open_weights
 
 
@@ -113,16 +113,16 @@ def _greedy(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
         _check_context(folder, len(_ids(row, folder.architecture.vocab)))
     import torch
 
-    from tui.worker.decode.generate import LoadedModel, generate_ids
+    from tui.worker.decode.generate import generate_ids
     from tui.worker.decode.sampler import SamplingParams
     from tui.worker.process.control import Control
 
     _, model = open_weights(options.path, options.dtype)
     sampling = SamplingParams(greedy=True, repetition_penalty=options.repetition_penalty)
-    # The folder may hold no tokenizer; `generate_ids` goes from ids to ids and uses none.
-    ready = LoadedModel(cast(Checkpoint, None), model)
     with torch.inference_mode():
-        return [list(generate_ids(ready, row, sampling, options.new, Control())) for row in rows]
+        return [
+            list(generate_ids(model, "cpu", row, sampling, options.new, Control())) for row in rows
+        ]
 
 
 def _encode(options: argparse.Namespace, rows: list[Any]) -> list[Any]:

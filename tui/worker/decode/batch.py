@@ -19,7 +19,6 @@ from tui.worker.decode.attention import ATTENTION_NAME
 from tui.worker.decode.detokeniser import AnswerSplitter, Detokeniser
 from tui.worker.decode.generate import (
     AnswerPlan,
-    LoadedModel,
     TimedBody,
     answered_event,
     apply_threads,
@@ -29,6 +28,7 @@ from tui.worker.decode.generate import (
 )
 from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_rows_alike
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler
+from tui.worker.loaded_model import LoadedModel
 from tui.worker.process.control import Control, ForwardAborted
 from tui.worker.process.measure import PeakMemory, major_faults
 from tui.worker_protocol import DecodeRequest
@@ -62,18 +62,6 @@ class _Row:
     @property
     def is_done(self) -> bool:
         return self.hit_stop_id or len(self.output_ids) == self.plan.max_new_tokens
-
-
-def answer_alone(
-    loaded: LoadedModel, request: DecodeRequest, control: Control, peak: PeakMemory
-) -> Iterator[TimedBody]:
-    """The events of one answer: `Started`, a `Delta` per id, and exactly one of
-    `Answered`, `Failed` or `Cancelled` at the end. Never raises for what the model does.
-    """
-    batch = DecodeBatch(loaded, control, peak)
-    yield from batch.admit(request)
-    while batch:
-        yield from batch.step()
 
 
 class DecodeBatch:

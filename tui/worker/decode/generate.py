@@ -17,7 +17,8 @@ from tui.worker.decode.sampler import (
     SamplingParams,
     resolve_sampling,
 )
-from tui.worker.load.families.base import Checkpoint, CheckpointError
+from tui.worker.load.families.base import CheckpointError
+from tui.worker.loaded_model import LoadedModel
 from tui.worker.process.control import Control
 from tui.worker.process.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
@@ -25,17 +26,6 @@ from tui.worker_protocol import DecodeRequest
 TimedBody = tuple[int, Body]
 _DEFAULT_MAX_NEW_TOKENS = 4096
 """New tokens at most where neither the request nor the checkpoint sets a bound."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model in memory with what belongs to it."""
-
-    checkpoint: Checkpoint
-    model: Any
-    device: str = "cpu"
-    context: int = 0
-    """Tokens of prompt and answer together: the checkpoint's bound, or a lower one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +97,8 @@ def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
 
 
 def generate_ids(
-    loaded: LoadedModel,
+    model: Any,
+    device: str,
     prompt: Sequence[int],
     sampling: SamplingParams,
     max_new_tokens: int,
@@ -119,7 +110,6 @@ def generate_ids(
         Stop: the answer was cancelled, also in the middle of a forward pass.
         BadLogits: see `Sampler`.
     """
-    model, device = loaded.model, loaded.device
     choose = Sampler(sampling, prompt, max_new_tokens, device)
     cache = new_kv_cache(model)
     given = torch.tensor([list(prompt)], dtype=torch.long, device=device)

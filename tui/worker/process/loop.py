@@ -7,10 +7,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tui.events import Body, Load, Loaded
+from tui.events import Body, Load
 from tui.host.memory import trim_heap
 from tui.worker.process.control import Control
 from tui.worker.process.measure import PeakMemory, process_age_s
@@ -28,6 +27,8 @@ from tui.worker_protocol import (
 
 if TYPE_CHECKING:
     from tui.worker.decode.batch import DecodeBatch
+    from tui.worker.load.loader import Progress
+    from tui.worker.loaded_model import LoadedModel
 
 HEARTBEAT_S = 0.2
 """Seconds between two signs of life, each with a look at the memory held."""
@@ -123,86 +124,38 @@ class Worker:
 
         self._interactive_batch = self._background_batch = None
         try:
-            loaded = self._load_model(order)
+            from tui.worker.process.load_model import load_model, loaded_event
+
+            loaded = load_model(order, self._control, self._progress)
+            self._serve_with(loaded, order)
+            if self._import_s:
+                load_s = process_age_s() - max(0.0, arrived - self._idle_since)
+            else:
+                load_s = time.monotonic() - arrived
+            private, mapped = self._peak.sample()
+            event = loaded_event(
+                loaded, load_s=load_s, import_s=self._import_s, private=private, mapped=mapped
+            )
         except Exception as error:
+            self._interactive_batch = self._background_batch = None
             self._channel.send(failure_event(error))
             return
-        if self._import_s:
-            waited = max(0.0, arrived - self._idle_since)
-            loaded["load_s"] = process_age_s() - waited
-        else:
-            loaded["load_s"] = time.monotonic() - arrived
-        private, mapped = self._peak.sample()
-        self._channel.send(
-            Loaded(import_s=self._import_s, private=private, mapped=mapped, **loaded)
-        )
+        self._channel.send(event)
         self._import_s = 0.0
 
-    def _load_model(self, order: LoadOrder) -> dict[str, Any]:
-        import torch
-
-        from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
-        from tui.host.paths import cache_dir
-        from tui.worker.decode.attention import attach, supports_model
+    def _serve_with(self, loaded: "LoadedModel", order: LoadOrder) -> None:
+        """Answer with this model from now on."""
         from tui.worker.decode.batch import DecodeBatch
-        from tui.worker.decode.generate import LoadedModel
         from tui.worker.decode.kv_cache import PrefixCache
-        from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
-        from tui.worker.decode.sampler import resolve_sampling
-        from tui.worker.gguf.convert import conversion_remarks, convert_gguf
-        from tui.worker.kernels import build
-        from tui.worker.load.device import gpu_failure, kv_cache_capacity
-        from tui.worker.load.loader import open_checkpoint
-        from tui.worker.load.prepare import model_nbytes, prepare_model
-        from tui.worker.process.control import install_stop_hooks
 
-        torch.set_num_threads(order.threads)
-        path, notes = Path(order.checkpoint), []
-        if path.suffix.lower() == ".gguf":
-            path = convert_gguf(path, cache_dir() / "converted", self._progress("convert"))
-            notes += conversion_remarks(path)
-        checkpoint = open_checkpoint(path, order.remote_code)
-        if order.dtype not in QUANTISED_DTYPES:
-            # The parent bounds this process's memory when it hears of the weights.
-            gpu_failure()
-        progress = self._progress("weights")
-        progress(0, checkpoint.checkpoint_bytes)
-        model, device, remark = prepare_model(checkpoint, order.dtype, progress)
-        trim_heap()
-        install_stop_hooks(model, self._control)
-        if (flag := build.stop_flag()) is not None:
-            self._control.share_stop_flag(flag)
-        weights_bytes = model_nbytes(model)
-        context = _min_bound(checkpoint.context, order.context)
-        if supports_model(model):
-            attach(model)
-        ready, kept = LoadedModel(checkpoint, model, device, context), PrefixCache()
-        if order.lookup and not rounds_rows_alike(model):
-            remark.append(LOOKUP_OFF_REMARK)
-        fitting = kv_cache_capacity(model, checkpoint.kv_values_per_token, device)
-        tokens = _min_bound(order.max_cached_tokens, fitting)
+        prefix_cache, most = PrefixCache(), loaded.max_cached_tokens
         self._interactive_batch, self._background_batch = (
-            DecodeBatch(ready, self._control, self._peak, order.lookup, kept, tokens)
+            DecodeBatch(loaded, self._control, self._peak, order.lookup, prefix_cache, most)
             for _ in range(2)
         )
         self._max_batch_size = order.batch
-        most = checkpoint.sampling_defaults.get("max_new_tokens")
-        return {
-            "family": checkpoint.family,
-            "dtype": order.dtype,
-            "device": device,
-            "parameters": checkpoint.parameters,
-            "checkpoint_bytes": checkpoint.checkpoint_bytes,
-            "weights_bytes": weights_bytes,
-            "context": context,
-            "threads": torch.get_num_threads(),
-            "prompt_format": checkpoint.prompt_format,
-            "sampling": resolve_sampling(checkpoint.sampling_defaults, {}).to_json()
-            | ({"max_new_tokens": most} if most else {}),
-            "notes": [*notes, *remark, *checkpoint.notes],
-        }
 
-    def _progress(self, stage: str) -> Any:
+    def _progress(self, stage: str) -> "Progress":
         """A function of (done, total) that tells the parent, ten times a second at most."""
         last = 0.0
 
@@ -256,11 +209,6 @@ class Worker:
     def _send_events(self, events: Iterable[tuple[int, Body]]) -> None:
         for t_ns, body in events:
             self._channel.send(body, t_ns)
-
-
-def _min_bound(*bounds: int) -> int:
-    """The lowest of several bounds, of which 0 is none."""
-    return min((bound for bound in bounds if bound), default=0)
 
 
 def _lower_priority() -> None:

@@ -1,0 +1,25 @@
+"""A model in memory and what belongs to it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tui.worker.load.families.base import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model in eval mode on its device, ready to decode.
+
+    ``context`` bounds the tokens of prompt and answer together (0: no bound), ``max_cached_tokens``
+    those that all answers hold at a time (0: no bound); ``weights_bytes`` are the weights as they
+    are held; ``notes`` are remarks for a person, one line each.
+    """
+
+    checkpoint: Checkpoint
+    model: Any
+    device: str = "cpu"
+    context: int = 0
+    dtype: str = ""
+    weights_bytes: int = 0
+    max_cached_tokens: int = 0
+    notes: tuple[str, ...] = ()

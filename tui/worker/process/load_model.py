@@ -1,0 +1,99 @@
+"""From an order of the parent to a model that can decode. Imports torch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
+from tui.events import Loaded
+from tui.host.memory import trim_heap
+from tui.host.paths import cache_dir
+from tui.worker.decode.attention import attach, supports_model
+from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
+from tui.worker.decode.sampler import resolve_sampling
+from tui.worker.gguf.convert import conversion_remarks, convert_gguf
+from tui.worker.kernels import build
+from tui.worker.load.device import gpu_failure, kv_cache_capacity
+from tui.worker.load.loader import Progress, open_checkpoint
+from tui.worker.load.prepare import model_nbytes, prepare_model
+from tui.worker.loaded_model import LoadedModel
+from tui.worker.process.control import Control, install_stop_hooks
+from tui.worker_protocol import LoadOrder
+
+
+def load_model(
+    order: LoadOrder, control: Control, progress: Callable[[str], Progress]
+) -> LoadedModel:
+    """The model of an order, which ``control`` can stop; sets the number of torch's threads.
+
+    ``progress(stage)`` gives what is told of that stage (``convert``, ``weights``): bytes done and
+    bytes in all.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be used.
+    """
+    torch.set_num_threads(order.threads)
+    path, notes = Path(order.checkpoint), []
+    if path.suffix.lower() == ".gguf":
+        path = convert_gguf(path, cache_dir() / "converted", progress("convert"))
+        notes += conversion_remarks(path)
+    checkpoint = open_checkpoint(path, order.remote_code)
+    if order.dtype not in QUANTISED_DTYPES:
+        # The parent bounds this process's memory when it hears of the weights.
+        gpu_failure()
+    report = progress("weights")
+    report(0, checkpoint.checkpoint_bytes)
+    model, device, remarks = prepare_model(checkpoint, order.dtype, report)
+    trim_heap()
+    install_stop_hooks(model, control)
+    if (flag := build.stop_flag()) is not None:
+        control.share_stop_flag(flag)
+    weights_bytes = model_nbytes(model)
+    if supports_model(model):
+        attach(model)
+    if order.lookup and not rounds_rows_alike(model):
+        remarks.append(LOOKUP_OFF_REMARK)
+    capacity = kv_cache_capacity(model, checkpoint.kv_values_per_token, device)
+    return LoadedModel(
+        checkpoint,
+        model,
+        device,
+        context=_min_bound(checkpoint.context, order.context),
+        dtype=order.dtype,
+        weights_bytes=weights_bytes,
+        max_cached_tokens=_min_bound(order.max_cached_tokens, capacity),
+        notes=(*notes, *remarks, *checkpoint.notes),
+    )
+
+
+def loaded_event(
+    loaded: LoadedModel, *, load_s: float, import_s: float, private: int, mapped: int
+) -> Loaded:
+    """What the parent is told of a model, with what was measured while it loaded: seconds, and
+    bytes of private and mapped memory."""
+    checkpoint = loaded.checkpoint
+    max_new_tokens = checkpoint.sampling_defaults.get("max_new_tokens")
+    return Loaded(
+        load_s=load_s,
+        import_s=import_s,
+        family=checkpoint.family,
+        dtype=loaded.dtype,
+        device=loaded.device,
+        parameters=checkpoint.parameters,
+        checkpoint_bytes=checkpoint.checkpoint_bytes,
+        weights_bytes=loaded.weights_bytes,
+        context=loaded.context,
+        threads=torch.get_num_threads(),
+        prompt_format=checkpoint.prompt_format,
+        sampling=resolve_sampling(checkpoint.sampling_defaults, {}).to_json()
+        | ({"max_new_tokens": max_new_tokens} if max_new_tokens else {}),
+        private=private,
+        mapped=mapped,
+        notes=list(loaded.notes),
+    )
+
+
+def _min_bound(*bounds: int) -> int:
+    """The lowest of several bounds, of which 0 is none."""
+    return min((bound for bound in bounds if bound), default=0)
