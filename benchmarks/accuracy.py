@@ -28,10 +28,10 @@ from benchmarks.figures import row
 from tui import questions
 from tui.host.paths import cache_dir
 from tui.models import demo
+from tui.worker.checkpoint import Checkpoint
 from tui.worker.decode.attention import attach, new_kv_cache, supports_model
 from tui.worker.gguf.convert import convert_gguf
 from tui.worker.load import prepare
-from tui.worker.load.families.base import Checkpoint
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torch_linear
 

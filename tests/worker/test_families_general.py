@@ -22,8 +22,8 @@ from tui.models.inspect import (
     require_loadable,
 )
 from tui.text.reasoning import reasoning_splitter
+from tui.worker.checkpoint import CheckpointError
 from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
-from tui.worker.load.families.base import CheckpointError
 from tui.worker.load.loader import open_chat_format, open_checkpoint
 
 CHATML = (

@@ -18,10 +18,10 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from tests.support import tiny
 from tests.support.demo import demo_gguf
 from tui.checkpoints import build_cache as cache_folder
+from tui.worker.checkpoint import CheckpointError
 from tui.worker.gguf import convert as worker_gguf
 from tui.worker.gguf.convert import convert_gguf
 from tui.worker.gguf.header import read_header
-from tui.worker.load.families.base import CheckpointError
 from tui.worker.load.loader import open_checkpoint
 
 LAYERS, HIDDEN, HEADS, KV, WIDTH = 2, 64, 4, 2, 128

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui.worker.load.families.base import CheckpointError, Turn
+from tui.worker.checkpoint import CheckpointError, Turn
 from tui.worker.load.loader import CheckpointFolder, open_chat_format, open_folder, open_weights
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tui.worker.load.families.base import Checkpoint
+from tui.worker.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)

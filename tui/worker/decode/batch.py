@@ -18,15 +18,14 @@ from tui.worker.decode import kv_cache
 from tui.worker.decode.attention import ATTENTION_NAME
 from tui.worker.decode.detokeniser import AnswerSplitter, Detokeniser
 from tui.worker.decode.generate import (
-    AnswerPlan,
     TimedBody,
     answered_event,
     apply_threads,
     delta_events,
     failure_event,
-    plan_answer,
 )
 from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_rows_alike
+from tui.worker.decode.request import AnswerPlan, plan_answer
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.process.control import Control, ForwardAborted

@@ -1,47 +1,22 @@
-"""What belongs to one answer: its prompt, its tokens one by one, its figures."""
+"""What belongs to one answer: its ids one by one, its events and figures."""
 
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from tui.events import Answered, Body, Delta, Failed
 from tui.metrics import answer_metrics
+from tui.worker.checkpoint import CheckpointError
 from tui.worker.decode.attention import new_kv_cache
-from tui.worker.decode.sampler import (
-    NonFiniteLogitsError,
-    Sampler,
-    SamplingParams,
-    resolve_sampling,
-)
-from tui.worker.load.families.base import CheckpointError
-from tui.worker.loaded_model import LoadedModel
+from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler, SamplingParams
 from tui.worker.process.control import Control
 from tui.worker.process.measure import PeakMemory
-from tui.worker_protocol import DecodeRequest
 
 TimedBody = tuple[int, Body]
-_DEFAULT_MAX_NEW_TOKENS = 4096
-"""New tokens at most where neither the request nor the checkpoint sets a bound."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerPlan:
-    """A request against a checkpoint: the prompt's ids, turns left out of it, new tokens at
-    most, and how they are chosen."""
-
-    ids: list[int]
-    dropped_turns: int
-    max_new_tokens: int
-    sampling: SamplingParams
-
-    @property
-    def max_length(self) -> int:
-        """Tokens of prompt and answer at most."""
-        return len(self.ids) + self.max_new_tokens
 
 
 def failure_event(error: Exception, answer: int = -1) -> Failed:
@@ -68,32 +43,6 @@ def failure_event(error: Exception, answer: int = -1) -> Failed:
     sys.stderr.flush()
     name = type(error).__name__
     return Failed("crashed", f"{name}: {text}", "the log has the details", answer)
-
-
-def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
-    """Fit a request into the context.
-
-    Raises:
-        CheckpointError: it does not fit, or is no conversation.
-    """
-    checkpoint = loaded.checkpoint
-    # The codec fits the conversation into the checkpoint's own context: what is above
-    # the bound counts as taken.
-    reserved = max(0, checkpoint.context - loaded.context) if loaded.context else 0
-    prompt = checkpoint.tokenizer.encode_chat(
-        request.messages, max(0, request.max_new_tokens) + reserved
-    )
-    room = loaded.context - len(prompt.ids) if loaded.context else _DEFAULT_MAX_NEW_TOKENS
-    limit = min(request.max_new_tokens, room) if request.max_new_tokens > 0 else room
-    if not prompt.ids or limit < 1:
-        raise CheckpointError(
-            "too_long",
-            f"the prompt of {len(prompt.ids)} tokens leaves no room in a context of "
-            f"{loaded.context}",
-            "ask a shorter question",
-        )
-    sampling = resolve_sampling(checkpoint.sampling_defaults, request.sampling)
-    return AnswerPlan(prompt.ids, prompt.dropped_turns, limit, sampling)
 
 
 def generate_ids(

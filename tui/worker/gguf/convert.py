@@ -11,7 +11,6 @@ one file differ only by the type computed in. Where that would take more than
 import errno
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,14 @@ import torch
 
 from tui.checkpoints import build_cache as cache_folder
 from tui.checkpoints.gguf_cache import conversion_name
+from tui.worker.checkpoint import CheckpointError, Progress
 from tui.worker.gguf.header import GgufHeader, read_header
 from tui.worker.gguf.weights import FLOATS, write_weights
-from tui.worker.load.families.base import CheckpointError
 
 EXACT_BYTES = 8 << 30
 """A checkpoint larger than this in fp32 is stored in bf16."""
 _SPARE = 64 << 20
 _MOST_LAYERS = 1024
-
-Progress = Callable[[int, int], None]
 
 
 def convert_gguf(gguf_path: Path, cache: Path, progress: Progress) -> Path:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tui.worker.load.families.base import CheckpointError, Turn
+from tui.worker.checkpoint import CheckpointError, Turn
 
 _CHILD = Path(__file__).with_name("chat_template_child.py")
 

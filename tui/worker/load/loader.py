@@ -1,6 +1,6 @@
 """From a folder on the disk to a checkpoint that can be asked, without remote code."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,9 @@ from tui.checkpoints.weight_headers import (
     read_json,
     read_tensor_headers,
 )
+from tui.worker.checkpoint import Checkpoint, CheckpointError, Progress
 from tui.worker.load.families import ChatFormat, Family, family_of
-from tui.worker.load.families.base import Checkpoint, CheckpointError
 from tui.worker.load.families.general import read_optional_json
-
-Progress = Callable[[int, int], None]
 
 _LAYER_MARKERS = (".layers.", ".h.", ".blocks.", ".layer.")
 

@@ -19,13 +19,11 @@ from tui.checkpoints import build_cache
 from tui.checkpoints import quantised_cache as kept
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.checkpoints.weight_headers import read_tensor_headers
+from tui.worker.checkpoint import Checkpoint, CheckpointError, Progress
 from tui.worker.kernels import build
 from tui.worker.load import device
-from tui.worker.load.families.base import Checkpoint, CheckpointError
 from tui.worker.load.shards import DTYPES
 from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torch_linear
-
-Progress = Callable[[int, int], None]
 
 _WEIGHTS_FILE = "model.safetensors"
 _SPARE = 64 << 20

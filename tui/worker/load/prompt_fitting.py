@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tui.worker.load.families.base import CheckpointError, Prompt, Turn
+from tui.worker.checkpoint import CheckpointError, Prompt, Turn
 
 NO_LIMIT = 1 << 62
 """A context or vocabulary that nothing exceeds: where only tokenizer files are there."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
+from tui.worker.checkpoint import CheckpointError
 from tui.worker.load.chat_template import ChatTemplate
 from tui.worker.load.families import ChatFormat, Family, general, llama
-from tui.worker.load.families.base import CheckpointError
 from tui.worker.load.families.text_tokenizer import split_control_tokens
 from tui.worker.load.generation_defaults import sampling_defaults
 from tui.worker.load.prompt_fitting import NO_LIMIT

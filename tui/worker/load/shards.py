@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 
 from tui.checkpoints.architecture import Architecture
 from tui.checkpoints.weight_headers import shard_names
+from tui.worker.checkpoint import CheckpointError, Progress
 from tui.worker.load.families import TensorRule
-from tui.worker.load.families.base import CheckpointError
 from tui.worker.quant import aligned_safetensors
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -21,9 +21,7 @@ _MAX_CHECKED_WHOLE = 1 << 22
 _PROBES, _PROBE = 4, 1 << 14
 
 
-def open_tensors(
-    folder: Path, total: int, progress: Callable[[int, int], None]
-) -> Iterator[tuple[str, Any]]:
+def open_tensors(folder: Path, total: int, progress: Progress) -> Iterator[tuple[str, Any]]:
     """Name and tensor of all weights of a checkpoint, mapped copy-on-write from the files.
 
     ``progress`` is told how many of the ``total`` bytes have been handed out and used.

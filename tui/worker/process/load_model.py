@@ -9,13 +9,14 @@ from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.events import Loaded
 from tui.host.memory import trim_heap
 from tui.host.paths import cache_dir
+from tui.worker.checkpoint import Progress
 from tui.worker.decode.attention import attach, supports_model
 from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
 from tui.worker.decode.sampler import resolve_sampling
 from tui.worker.gguf.convert import conversion_remarks, convert_gguf
 from tui.worker.kernels import build
 from tui.worker.load.device import gpu_failure, kv_cache_capacity
-from tui.worker.load.loader import Progress, open_checkpoint
+from tui.worker.load.loader import open_checkpoint
 from tui.worker.load.prepare import model_nbytes, prepare_model
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.process.control import Control, install_stop_hooks

@@ -26,8 +26,8 @@ from tui.worker_protocol import (
 )
 
 if TYPE_CHECKING:
+    from tui.worker.checkpoint import Progress
     from tui.worker.decode.batch import DecodeBatch
-    from tui.worker.load.loader import Progress
     from tui.worker.loaded_model import LoadedModel
 
 HEARTBEAT_S = 0.2

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from tui.worker.load.families.base import ChatTokenizer
+from tui.worker.checkpoint import ChatTokenizer
 from tui.worker.quant import torch_linear
 
 TOKENS = 512

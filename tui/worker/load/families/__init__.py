@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
-from tui.worker.load.families.base import ChatTokenizer
+from tui.worker.checkpoint import ChatTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class TensorRule:
 
 @dataclass(frozen=True, slots=True)
 class ChatFormat:
-    """The text side of a checkpoint; fields as in `families.base.Checkpoint`."""
+    """The text side of a checkpoint; fields as in `tui.worker.checkpoint.Checkpoint`."""
 
     tokenizer: ChatTokenizer
     stop_ids: frozenset[int]

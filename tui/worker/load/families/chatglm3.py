@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
+from tui.worker.checkpoint import Prompt, Turn
 from tui.worker.load.families import ChatFormat, Family, TensorRule, sentencepiece_model
-from tui.worker.load.families.base import Prompt, Turn
 from tui.worker.load.families.general import read_optional_json
 from tui.worker.load.generation_defaults import sampling_defaults
 from tui.worker.load.prompt_fitting import NO_LIMIT, ChatRounds, fit_prompt

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.weight_headers import WeightsError, read_json
+from tui.worker.checkpoint import CheckpointError, Prompt, Turn
 from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
-from tui.worker.load.families.base import CheckpointError, Prompt, Turn
 from tui.worker.load.families.text_tokenizer import ControlTokenizer, TextTokenizer
 from tui.worker.load.prompt_fitting import ChatRounds, fit_prompt
 

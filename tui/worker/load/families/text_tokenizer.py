@@ -8,7 +8,7 @@ from typing import Protocol
 import tokenizers
 
 from tui.checkpoints.weight_headers import WeightsError, refuse_lfs_pointer
-from tui.worker.load.families.base import CheckpointError
+from tui.worker.checkpoint import CheckpointError
 
 MAX_FILE_BYTES = 256 << 20
 """Largest tokenizer file that is read, in bytes."""

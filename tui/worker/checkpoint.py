@@ -1,4 +1,4 @@
-"""What the worker must know of a checkpoint, and no more."""
+"""What decoding must know of a checkpoint, whatever its family."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 Turn = tuple[str, str]
 """(role, content); roles are ``system``, ``user`` and ``assistant``."""
+Progress = Callable[[int, int], None]
+"""Called with what is done and the total, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Checkpoint:
     checkpoint_bytes: int
     kv_values_per_token: int
     """Values that a token adds to the keys and values of all layers."""
-    build: Callable[[str, Callable[[int, int], None]], Any]
+    build: Callable[[str, Progress], Any]
     """``build(dtype, progress) -> torch.nn.Module`` in eval mode on the CPU; dtype is
     ``bf16``, ``fp16`` or ``fp32``; ``progress(done, total)`` counts bytes."""
     model_spec: Callable[[], tuple[Any, Any, dict[str, tuple[int, ...]]]] | None = None

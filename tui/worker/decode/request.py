@@ -1,0 +1,53 @@
+"""What a request means for the model that is loaded: its prompt's ids, its bounds, its sampling."""
+
+from dataclasses import dataclass
+
+from tui.worker.checkpoint import CheckpointError
+from tui.worker.decode.sampler import SamplingParams, resolve_sampling
+from tui.worker.loaded_model import LoadedModel
+from tui.worker_protocol import DecodeRequest
+
+_DEFAULT_MAX_NEW_TOKENS = 4096
+"""New tokens at most where neither the request nor the checkpoint sets a bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPlan:
+    """A request against a checkpoint: the prompt's ids, turns left out of it, new tokens at
+    most, and how they are chosen."""
+
+    ids: list[int]
+    dropped_turns: int
+    max_new_tokens: int
+    sampling: SamplingParams
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of prompt and answer at most."""
+        return len(self.ids) + self.max_new_tokens
+
+
+def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
+    """Fit a request into the context.
+
+    Raises:
+        CheckpointError: it does not fit, or is no conversation.
+    """
+    checkpoint = loaded.checkpoint
+    # The tokenizer fits the conversation into the checkpoint's own context: reserve what is
+    # above our bound.
+    reserved = max(0, checkpoint.context - loaded.context) if loaded.context else 0
+    prompt = checkpoint.tokenizer.encode_chat(
+        request.messages, max(0, request.max_new_tokens) + reserved
+    )
+    room = loaded.context - len(prompt.ids) if loaded.context else _DEFAULT_MAX_NEW_TOKENS
+    limit = min(request.max_new_tokens, room) if request.max_new_tokens > 0 else room
+    if not prompt.ids or limit < 1:
+        raise CheckpointError(
+            "too_long",
+            f"the prompt of {len(prompt.ids)} tokens leaves no room in a context of "
+            f"{loaded.context}",
+            "ask a shorter question",
+        )
+    sampling = resolve_sampling(checkpoint.sampling_defaults, request.sampling)
+    return AnswerPlan(prompt.ids, prompt.dropped_turns, limit, sampling)
