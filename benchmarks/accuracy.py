@@ -26,7 +26,6 @@ import torch
 
 from benchmarks.figures import row
 from tui import questions
-from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.worker.checkpoint import Checkpoint
 from tui.worker.decode.attention import attach, new_kv_cache, supports_model
@@ -183,9 +182,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=1024)
     parser.add_argument("--recipes", action="store_true")
     given = parser.parse_args()
-    folder = given.model or convert_gguf(
-        demo.fetch(lambda _: True, quiet), cache_dir() / "converted", quiet
-    )
+    folder = given.model or convert_gguf(demo.fetch(lambda _: True, quiet), quiet)
     torch.set_grad_enabled(False)
     report(folder, given, "as published")
     with tempfile.TemporaryDirectory() as temporary:

@@ -28,7 +28,6 @@ from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Body, Cancelled, Delta, Started
 from tui.host import cpu
-from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.worker.gguf.convert import convert_gguf
 
@@ -140,9 +139,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the checkpoint is written, and kept")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    small = convert_gguf(
-        demo.fetch(lambda _: True, lambda *_: None), cache_dir() / "converted", lambda *_: None
-    )
+    small = convert_gguf(demo.fetch(lambda _: True, lambda *_: None), lambda *_: None)
     with tempfile.TemporaryDirectory() as name:
         for model in given.models:
             checkpoint, share = small, 0.0

@@ -26,7 +26,6 @@ from transformers import DynamicCache, StaticCache
 from benchmarks import random_model
 from benchmarks.figures import row, spread
 from tui.host import cpu
-from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.worker.decode.attention import ATTENTION_NAME, attach, new_kv_cache
 from tui.worker.decode.batch import DecodeBatch
@@ -112,7 +111,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_grad_enabled(False)
     torch.set_num_threads(cpu.cores())
-    folder = convert_gguf(demo.fetch(lambda _: True, quiet), cache_dir() / "converted", quiet)
+    folder = convert_gguf(demo.fetch(lambda _: True, quiet), quiet)
     with tempfile.TemporaryDirectory() as temporary:
         whole = 0
         if given.shape != "demo":

@@ -30,7 +30,6 @@ from pathlib import Path
 from benchmarks import random_model
 from benchmarks.contenders import Contender, Duibi, Other, quantised
 from benchmarks.figures import row, spread
-from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.worker.gguf.convert import convert_gguf
 
@@ -107,9 +106,7 @@ def run(given: argparse.Namespace, folder: Path) -> None:
 def made(given: argparse.Namespace, folder: Path) -> tuple[Path, dict[str, Path]]:
     """The checkpoint and llama.cpp's files of it by kind, kept in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    words = convert_gguf(
-        demo.fetch(lambda _: True, lambda *_: None), cache_dir() / "converted", lambda *_: None
-    )
+    words = convert_gguf(demo.fetch(lambda _: True, lambda *_: None), lambda *_: None)
     checkpoint = words
     if given.shape != "demo":
         checkpoint = folder / "checkpoint"

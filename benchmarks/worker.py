@@ -16,10 +16,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tui.checkpoints import gguf_cache
 from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.events import Answered
-from tui.host.paths import cache_dir, log_file
+from tui.host.paths import log_file
 from tui.models import demo
 
 PROMPT = "Write a long story about a lighthouse keeper and the sea."
@@ -90,12 +91,12 @@ def main() -> None:
         stock(Path(folder), dtype, int(threads), options.new)
         return
     gguf = demo.fetch(lambda text: True, lambda stage, done, total: None)
-    shutil.rmtree(cache_dir() / "converted", ignore_errors=True)
+    shutil.rmtree(gguf_cache.root(), ignore_errors=True)
     for case in ("not converted yet", "converted", "converted, once more"):
         engine, figures = load(gguf, "bf16", max(options.threads))
         say(what="load", case=case, **figures)
         engine.close()
-    (folder,) = (p for p in (cache_dir() / "converted").iterdir() if p.is_dir())
+    (folder,) = (p for p in gguf_cache.root().iterdir() if p.is_dir())
     for dtype in options.dtypes:
         for threads in options.threads:
             engine, figures = load(gguf, dtype, threads)

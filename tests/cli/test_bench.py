@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny
-from tui.checkpoints import quantised_cache
-from tui.checkpoints.gguf_cache import conversion_name, conversions_root
+from tui.checkpoints import build_cache, gguf_cache, quantised_cache
 from tui.cli import run_command_line as run
 from tui.cli.commands import bench
 from tui.host import cpu, page_cache
@@ -88,14 +87,14 @@ def test_a_cold_load_counts_the_files_it_reads_not_those_they_were_made_of(
     gguf.write_bytes(b"GGUF" + bytes(60))
     asked = ResolvedModel("m", "m", "local", gguf, dtype="int8")
     assert bench._weight_files(asked) == [gguf]
-    made = conversions_root() / conversion_name(gguf)
+    made = gguf_cache.entry_folder(gguf)
     shutil.copytree(model, made)
     assert bench._weight_files(asked) == [made / "model.safetensors"]
     kept = quantised_cache.root() / f"k-int8-{quantised_cache.QUANTISER_VERSION}"
     kept.mkdir(parents=True)
     (kept / "model.safetensors").write_bytes(b"x")
     told = {"source": str(made.resolve()), "dtype": "int8"}
-    (kept / quantised_cache.MANIFEST).write_text(json.dumps(told))
+    (kept / build_cache.MANIFEST).write_text(json.dumps(told))
     assert bench._weight_files(asked) == [kept / "model.safetensors"]
 
 

@@ -79,7 +79,7 @@ def peer(
         script = Path(__file__).parents[1] / "support" / "llama_server.py"
         command = [sys.executable, script, demo_gguf(), port, key, str(CONTEXT)]
     else:
-        checkpoint = convert_gguf(demo_gguf(), folder / "converted", lambda *_: None)
+        checkpoint = convert_gguf(demo_gguf(), lambda *_: None, folder / "converted")
         model, key = str(checkpoint), ""
         command = [Path(sys.executable).parent / "transformers", "serve", checkpoint]
         command += ["--host", "127.0.0.1", "--port", port, "--device", "cpu"]

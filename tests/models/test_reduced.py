@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.checkpoints import quantised_cache
+from tui.checkpoints import build_cache, quantised_cache
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.host.errors import UserError
 from tui.models import remove
@@ -25,7 +25,7 @@ def keep(source: Path, dtype: str) -> Path:
     place = quantised_cache.root() / f"{source.name}-{dtype}"
     place.mkdir(parents=True)
     said = {"source": str(source.resolve()), "dtype": dtype}
-    (place / quantised_cache.MANIFEST).write_text(json.dumps(said))
+    (place / build_cache.MANIFEST).write_text(json.dumps(said))
     return place
 
 
@@ -42,5 +42,5 @@ def test_what_was_made_of_a_persons_folder_is_removed_without_it(folder: Path) -
 
 
 def test_a_broken_manifest_is_nobodys(folder: Path) -> None:
-    (keep(folder, "int8") / quantised_cache.MANIFEST).write_text("[]")
+    (keep(folder, "int8") / build_cache.MANIFEST).write_text("[]")
     assert not list(quantised_cache.entries())

@@ -126,7 +126,7 @@ def test_the_demo_and_a_converted_gguf_are_known_exactly(tmp_path: Path) -> None
     )
     file = tmp_path / "own.gguf"
     file.write_bytes(b"GGUF" + bytes(100))
-    checkpoints.write_zero_llama(gguf_cache.conversions_root() / gguf_cache.conversion_name(file))
+    checkpoints.write_zero_llama(gguf_cache.entry_folder(file))
     own = ResolvedModel("own", "own@fp32", "local", file, "fp32")
     known = plan.size_of_model(own)
     shape = MemoryShape(1, 2, 4, hidden=8, width=16, vocab=32, stored="bf16")

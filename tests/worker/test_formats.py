@@ -11,7 +11,7 @@ import torch
 
 from tests.support import tiny
 from tests.support.kernels import needs_bf16, needs_kernels, needs_vnni, torch_kernel_remarks
-from tui.checkpoints import quantised_cache
+from tui.checkpoints import build_cache, quantised_cache
 from tui.worker.decode.generate import generate_ids
 from tui.worker.decode.sampler import SamplingParams
 from tui.worker.kernels import build
@@ -338,7 +338,7 @@ def test_a_damaged_file_is_made_again_and_said(folder: Path, harm: str) -> None:
         case "flipped":
             file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         case "manifest":
-            (file.parent / quantised_cache.MANIFEST).write_text("{")
+            (file.parent / build_cache.MANIFEST).write_text("{")
         case "gone":
             file.unlink()
     again, _, notes = prepare.prepare_model(checkpoint, "int8", NOTHING)
@@ -407,7 +407,7 @@ def test_a_cache_that_cannot_be_written_is_said(
     def refuse(*given: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(prepare.build_cache, "ensure", refuse)
+    monkeypatch.setattr(build_cache, "ensure", refuse)
     _, _, notes = prepare.prepare_model(open_checkpoint(folder), "int8", NOTHING)
     said = "int8 weights are not kept for the next load: Read-only file system"
     assert notes == [*torch_kernel_remarks("int8"), said]

@@ -17,7 +17,7 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from tests.support import tiny
 from tests.support.demo import demo_gguf
-from tui.checkpoints import build_cache as cache_folder
+from tui.checkpoints import build_cache
 from tui.worker.checkpoint import CheckpointError
 from tui.worker.gguf import convert as worker_gguf
 from tui.worker.gguf.convert import convert_gguf
@@ -97,7 +97,7 @@ def small(tmp_path: Path) -> Path:
 
 
 def convert(path: Path, cache: Path) -> Path:
-    return convert_gguf(path, cache, lambda done, total: None)
+    return convert_gguf(path, lambda done, total: None, cache)
 
 
 def stock_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -124,7 +124,7 @@ def test_weights_are_exactly_those_of_the_stock_loader(small: Path, tmp_path: Pa
 
 def test_the_folder_is_a_checkpoint_that_loads(small: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    folder = convert_gguf(small, tmp_path / "cache", lambda done, total: told.append((done, total)))
+    folder = convert_gguf(small, lambda done, total: told.append((done, total)), tmp_path / "cache")
     assert told[0][0] == 0
     assert told[-1][0] == told[-1][1] > 0
     checkpoint = open_checkpoint(folder)
@@ -173,7 +173,7 @@ def test_what_is_damaged_is_made_anew(small: Path, tmp_path: Path, harm: str) ->
         case "no manifest":
             (folder / "duibi.json").write_text("{")
         case "other boot":
-            said = cache_folder.manifest(folder) | {"boot": "before"}
+            said = build_cache.manifest(folder) | {"boot": "before"}
             (folder / "duibi.json").write_text(json.dumps(said))
             weights.write_bytes(whole[:-10] + bytes(10))
     assert convert(small, tmp_path / "cache") == folder
@@ -200,7 +200,7 @@ def test_two_at_once_make_one(small: Path, tmp_path: Path) -> None:
     told: list[int] = []
 
     def one(_: int) -> int:
-        folder = convert_gguf(small, tmp_path / "cache", lambda done, total: told.append(done))
+        folder = convert_gguf(small, lambda done, total: told.append(done), tmp_path / "cache")
         return (folder / "model.safetensors").stat().st_ino
 
     with ThreadPoolExecutor(4) as pool:

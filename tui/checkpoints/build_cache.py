@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-_MANIFEST = "duibi.json"
+MANIFEST = "duibi.json"
+"""The file of a folder that says what it was made of, and lists its files."""
 _SMALL = 16 << 20
 
 
@@ -43,10 +44,30 @@ def ensure(folder: Path, make: Callable[[Path], dict[str, Any]]) -> Path:
 def manifest(folder: Path) -> dict[str, Any]:
     """What was written down when the folder was made; empty if that cannot be read."""
     try:
-        found = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def entries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every folder in ``root`` that has a manifest, and that; whole or not."""
+    for folder in sorted(root.iterdir()) if root.is_dir() else ():
+        if said := manifest(folder):
+            yield folder, said
+
+
+def remove_unfinished(root: Path) -> bool:
+    """Remove what processes that are gone left half made in ``root``; whether some is left,
+    because its process still runs."""
+    left = False
+    for folder in root.glob("*.part") if root.is_dir() else ():
+        maker = folder.name.split(".")[-2]
+        if maker.isdigit() and Path(f"/proc/{maker}").exists():
+            left = True
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return left
 
 
 def checksum(path: Path) -> int:
@@ -85,9 +106,9 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _write_manifest(folder: Path, said: dict[str, Any]) -> None:
-    fresh = folder / f".{_MANIFEST}.{os.getpid()}"
+    fresh = folder / f".{MANIFEST}.{os.getpid()}"
     fresh.write_text(json.dumps(said, indent=1), encoding="utf-8")
-    fresh.replace(folder / _MANIFEST)
+    fresh.replace(folder / MANIFEST)
 
 
 def _boot() -> str:

@@ -1,13 +1,15 @@
 """What a file of weights is, told from its first bytes, and where its converted copy lies."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
+from tui.checkpoints import build_cache
+from tui.checkpoints.weight_headers import LFS_POINTER_PREFIX
 from tui.host.errors import UserError
 from tui.host.paths import cache_dir
 
 GGUF_MAGIC = b"GGUF"
-_LFS = b"version https://git-lfs.github.com/spec/v1"
 _MAX_POINTER_BYTES = 1024
 _MIN_GGUF_BYTES = 24
 _CONVERSION_VERSION = 1
@@ -15,26 +17,47 @@ _CONVERSION_VERSION = 1
 _HASHED_BYTES = 1 << 20
 
 
-def conversions_root() -> Path:
+def root() -> Path:
     """The folder of all converted copies."""
     return cache_dir() / "converted"
 
 
-def conversion_name(gguf: Path) -> str:
-    """What the folder is called that a GGUF file is converted into.
+def entry_folder(gguf: Path, folder: Path | None = None) -> Path:
+    """The folder that a GGUF file is converted into, in ``folder`` (default: `root`).
 
-    Hashing all of it would read gigabytes at each start; who writes into the middle of a
-    file changes its time.
+    Its name is made of the file's name, size, time and first megabyte: hashing all of it would
+    read gigabytes at each start, and a change in the middle of the file changes its time.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     stat = gguf.stat()
     with gguf.open("rb") as file:
         head = file.read(_HASHED_BYTES)
     told = f"{_CONVERSION_VERSION} {stat.st_size} {stat.st_mtime_ns} ".encode() + head
-    slug = "".join(c if c.isalnum() or c in "._-" else "_" for c in gguf.stem)[:64]
-    return f"{slug}-{hashlib.sha256(told).hexdigest()[:16]}"
+    name = f"{_slug(gguf)}-{hashlib.sha256(told).hexdigest()[:16]}"
+    return (folder or root()) / name
+
+
+def entries_of(gguf: Path) -> list[Path]:
+    """All that was ever converted of files with this name, locks and unfinished copies too."""
+    return sorted(root().glob(f"{_slug(gguf)}-*"))
+
+
+def ensure(folder: Path, gguf: Path, make: Callable[[Path], list[str]]) -> Path:
+    """``folder`` (`entry_folder`), whole: as it is, or filled by ``make(temporary folder)``,
+    which gives remarks for a person, one line each.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    return build_cache.ensure(
+        folder, lambda temporary: {"source": gguf.name, "remarks": make(temporary)}
+    )
+
+
+def _slug(gguf: Path) -> str:
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in gguf.stem)[:64]
 
 
 def is_lfs_pointer(file: Path) -> bool:
@@ -43,7 +66,7 @@ def is_lfs_pointer(file: Path) -> bool:
         if file.stat().st_size > _MAX_POINTER_BYTES:
             return False
         with file.open("rb") as opened:
-            return opened.read(len(_LFS)) == _LFS
+            return opened.read(len(LFS_POINTER_PREFIX)) == LFS_POINTER_PREFIX
     except OSError:
         return False
 

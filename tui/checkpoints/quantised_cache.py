@@ -1,18 +1,16 @@
 """Where reduced weights (int8, int4) of checkpoints are kept, and whose they are."""
 
 import hashlib
-import json
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui.checkpoints import build_cache
 from tui.checkpoints.weight_headers import shard_names
 from tui.host.paths import cache_dir
 
 QUANTISER_VERSION = 2
 """Counts up when the same checkpoint would be reduced differently."""
-MANIFEST = "duibi.json"
 
 _SAMPLE = 1 << 16
 
@@ -41,7 +39,7 @@ def entry_folder(checkpoint: Path, dtype: str, variant: str) -> Path:
     their bytes depend on, such as the order in which a CPU wants them.
 
     The key is made of the names, sizes and times of the weight files, their first and
-    middle bytes, and config.json: who hashes 15 GB at each start loads no faster.
+    middle bytes, and config.json: hashing 15 GB at each start would take longer than it saves.
     """
     digest = hashlib.sha256(f"{QUANTISER_VERSION} {variant} ".encode())
     for path in [checkpoint / "config.json", *(checkpoint / n for n in shard_names(checkpoint))]:
@@ -56,29 +54,27 @@ def entry_folder(checkpoint: Path, dtype: str, variant: str) -> Path:
 
 def entries() -> Iterator[QuantisedEntry]:
     """All that is in the cache, whole or not."""
-    folder = root()
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-        try:
-            said = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
-            yield QuantisedEntry(entry, Path(said["source"]), str(said["dtype"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-
-
-def remove_unfinished() -> bool:
-    """Remove what processes that are gone left half made; whether some is left, because
-    its process is there."""
-    folder, left = root(), False
-    for entry in folder.glob("*.part") if folder.is_dir() else ():
-        maker = entry.name.split(".")[-2]
-        if maker.isdigit() and Path(f"/proc/{maker}").exists():
-            left = True
-        else:
-            shutil.rmtree(entry, ignore_errors=True)
-    return left
+    for folder, said in build_cache.entries(root()):
+        source, dtype = said.get("source"), said.get("dtype")
+        if isinstance(source, str) and isinstance(dtype, str):
+            yield QuantisedEntry(folder, Path(source), dtype)
 
 
 def entries_of(checkpoint: Path, dtype: str = "") -> list[QuantisedEntry]:
     """What is in the cache of one checkpoint folder, in all formats or in one."""
     wanted = checkpoint.resolve()
     return [one for one in entries() if one.source == wanted and dtype in ("", one.dtype)]
+
+
+def ensure(folder: Path, checkpoint: Path, dtype: str, make: Callable[[Path], None]) -> Path:
+    """``folder`` (`entry_folder`), whole: as it is, or filled by ``make(temporary folder)``.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+
+    def make_entry(temporary: Path) -> dict[str, str]:
+        make(temporary)
+        return {"source": str(checkpoint), "dtype": dtype}
+
+    return build_cache.ensure(folder, make_entry)

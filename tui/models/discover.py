@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints import memory_estimate
-from tui.checkpoints.gguf_cache import check_gguf, conversion_name, conversions_root, is_lfs_pointer
+from tui.checkpoints.gguf_cache import check_gguf, entry_folder, is_lfs_pointer
 from tui.host.errors import UserError
 from tui.models import default_dtype, demo
 from tui.models.caches import cached_checkpoints, display_name, list_folders
@@ -164,7 +164,7 @@ def _gguf(path: Path, reference: str) -> FoundModel:
     """Its own header is for the worker; the config of a copy that was converted is not."""
     try:
         found = FoundModel(path, reference, path.stem, "complete", size=check_gguf(path))
-        copy = _folder(conversions_root() / conversion_name(path), reference)
+        copy = _folder(entry_folder(path), reference)
         if copy is None or copy.state != "complete":
             return found
         return replace(copy, path=path, label=found.label, dtype="", size=found.size)

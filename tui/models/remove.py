@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from tui.checkpoints.gguf_cache import conversions_root
+from tui.checkpoints import gguf_cache
 from tui.checkpoints.quantised_cache import entries
 from tui.host.errors import UserError
 from tui.models import demo
@@ -19,7 +19,7 @@ def removable_paths(ref: Reference) -> list[Path]:
     """
     if ref.kind == "demo":
         folder = demo.path().parent
-        found = [folder, *_gguf_conversions(demo.path())] if folder.is_dir() else []
+        found = [folder, *gguf_cache.entries_of(demo.path())] if folder.is_dir() else []
     elif ref.kind == "modelscope":
         found = [_whole_entry(modelscope_folder(ref.target))]
     elif ref.kind in ("folder", "gguf"):
@@ -30,9 +30,9 @@ def removable_paths(ref: Reference) -> list[Path]:
                 f"{ref.target} is a folder of yours, not one of a cache",
                 f"remove it yourself if you are sure: rm -r {ref.target}",
             )
-        found = [_whole_entry(path)] if cached else _gguf_conversions(path)
+        found = [_whole_entry(path)] if cached else gguf_cache.entries_of(path)
         if not cached and ref.kind == "folder":
-            # The folder is a person's; what was made of it is ours.
+            # The folder is the user's: remove only our quantised copies of it.
             found = _quantised_copies([path])
     else:
         raise UserError(f"{ref.text} takes no space here", "duibi models list shows what does")
@@ -67,14 +67,6 @@ def _quantised_copies(checkpoints: list[Path]) -> list[Path]:
     """The int8 and int4 weights that were made of checkpoints in these folders."""
     roots = [path.resolve() for path in checkpoints]
     return [one.folder for one in entries() if any(one.source.is_relative_to(r) for r in roots)]
-
-
-def _gguf_conversions(gguf: Path) -> list[Path]:
-    return sorted(conversions_root().glob(f"{_slug(gguf.stem)}-*"))
-
-
-def _slug(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)[:64]
 
 
 def _caches() -> tuple[Path, ...]:

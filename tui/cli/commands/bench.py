@@ -15,9 +15,8 @@ from typing import Annotated
 import typer
 
 from tui import settings as settings_of
-from tui.checkpoints import quantised_cache
+from tui.checkpoints import gguf_cache, quantised_cache
 from tui.checkpoints.architecture import read_architecture
-from tui.checkpoints.gguf_cache import conversion_name, conversions_root
 from tui.checkpoints.weight_headers import WeightsError, read_json, shard_names
 from tui.cli.support import options
 from tui.cli.support.printing import json_text, table
@@ -163,7 +162,7 @@ def _weight_files(model: ResolvedModel) -> list[Path]:
     """The files that a load reads its weights from: what is kept in the format, if it is."""
     path = Path(model.checkpoint)
     if path.is_file():
-        made = conversions_root() / conversion_name(path)
+        made = gguf_cache.entry_folder(path)
         if not made.is_dir():
             return [path]
         path = made

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints import quantised_cache
+from tui.checkpoints import build_cache, quantised_cache
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.cli.support.download_progress import ProgressLine
 from tui.engines.base import EngineError
@@ -83,7 +83,7 @@ def summary(made: dict[str, Any]) -> str:
 def _remove_unfinished() -> None:
     """The worker may take a moment to be gone."""
     end = time.monotonic() + _WORKER_EXIT_S
-    while quantised_cache.remove_unfinished() and time.monotonic() < end:
+    while build_cache.remove_unfinished(quantised_cache.root()) and time.monotonic() < end:
         time.sleep(0.05)
 
 

@@ -12,12 +12,10 @@ import errno
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from tui.checkpoints import build_cache as cache_folder
-from tui.checkpoints.gguf_cache import conversion_name
+from tui.checkpoints import build_cache, gguf_cache
 from tui.worker.checkpoint import CheckpointError, Progress
 from tui.worker.gguf.header import GgufHeader, read_header
 from tui.worker.gguf.weights import FLOATS, write_weights
@@ -28,27 +26,27 @@ _SPARE = 64 << 20
 _MOST_LAYERS = 1024
 
 
-def convert_gguf(gguf_path: Path, cache: Path, progress: Progress) -> Path:
+def convert_gguf(gguf_path: Path, progress: Progress, root: Path | None = None) -> Path:
     """The checkpoint folder (config.json, generation_config.json, model.safetensors,
-    tokenizer files) made of a GGUF file, in ``cache``; ``progress(done, total)`` counts
-    bytes written.
+    tokenizer files) made of a GGUF file, in ``root`` (default: `gguf_cache.root`);
+    ``progress(done, total)`` counts bytes written.
 
     Raises:
         CheckpointError: ``not_found``, ``damaged``, ``unsupported`` or ``no_space``.
     """
     try:
-        key = conversion_name(gguf_path)
+        entry = gguf_cache.entry_folder(gguf_path, root)
     except OSError as error:
         raise CheckpointError("not_found", f"cannot read {gguf_path}: {error.strerror}") from None
     try:
-        return cache_folder.ensure(
-            cache / key, lambda folder: _write_checkpoint(gguf_path, folder, progress)
+        return gguf_cache.ensure(
+            entry, gguf_path, lambda folder: _write_checkpoint(gguf_path, folder, progress)
         )
     except (CheckpointError, MemoryError):
         raise
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise _no_space(gguf_path, cache) from None
+            raise _no_space(gguf_path, entry.parent) from None
         raise CheckpointError(
             "damaged", f"cannot convert {gguf_path.name}: {error.strerror or error}"
         ) from error
@@ -61,7 +59,7 @@ def convert_gguf(gguf_path: Path, cache: Path, progress: Progress) -> Path:
 
 def conversion_remarks(folder: Path) -> list[str]:
     """What a person should know of a converted checkpoint, one line each."""
-    said = cache_folder.manifest(folder).get("remarks", [])
+    said = build_cache.manifest(folder).get("remarks", [])
     return [str(line) for line in said] if isinstance(said, list) else []
 
 
@@ -73,7 +71,8 @@ def _no_space(path: Path, folder: Path) -> CheckpointError:
     )
 
 
-def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> dict[str, Any]:
+def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> list[str]:
+    """Fill ``folder``; gives remarks for a person."""
     header = read_header(path)
     layers = header.metadata.get(f"{header.architecture}.block_count", 1)
     if not isinstance(layers, int) or not 0 < layers <= _MOST_LAYERS:
@@ -92,7 +91,7 @@ def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> dict[str,
         found.append("weights of the GGUF file rounded to bf16: in fp32 they take too much disk")
     if any(tensor.name == "rope_freqs.weight" for tensor in header.tensors):
         found.append("the file's own RoPE factors are not applied: long contexts may suffer")
-    return {"source": path.name, "remarks": found}
+    return found
 
 
 def _write_tokenizer(path: Path, header: GgufHeader, folder: Path) -> None:

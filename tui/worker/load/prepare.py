@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tui.checkpoints import build_cache
-from tui.checkpoints import quantised_cache as kept
+from tui.checkpoints import quantised_cache
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.checkpoints.weight_headers import read_tensor_headers
 from tui.worker.checkpoint import Checkpoint, CheckpointError, Progress
@@ -257,27 +256,27 @@ def _prepare_quantised(
     remarks = _quantised_remarks(dtype)
     source = checkpoint.path.resolve()
     order = "tiles" if not build.unavailable_reason() else torch.backends.cpu.get_cpu_capability()
-    place = kept.entry_folder(source, dtype, order)
+    place = quantised_cache.entry_folder(source, dtype, order)
     before, made = place.exists(), False
 
-    def make(folder: Path) -> dict[str, Any]:
+    def make(folder: Path) -> None:
         nonlocal made
         made = True
         model = checkpoint.build(_stored_dtype(checkpoint), lambda done, total: None)
         _write_quantised(checkpoint, model, folder / _WEIGHTS_FILE, dtype, progress)
-        return {"source": str(source), "dtype": dtype}
 
     try:
-        folder = build_cache.ensure(place, make)
+        folder = quantised_cache.ensure(place, source, dtype, make)
     except OSError as error:
         why = error.strerror or str(error) or "no space"
         remarks.append(f"{dtype} weights are not kept for the next load: {why}")
         return _convert_in_memory(checkpoint, dtype, progress), "cpu", remarks
     if before and made:
         remarks.append("the kept weights were damaged: they were made again")
-    if made and (old := [k for k in kept.entries_of(source, dtype) if k.is_outdated]):
+    outdated = [one for one in quantised_cache.entries_of(source, dtype) if one.is_outdated]
+    if made and outdated:
         remarks.append("the kept weights were of another version: they were made again")
-        for one in old:
+        for one in outdated:
             shutil.rmtree(one.folder, ignore_errors=True)
     return _load_quantised(checkpoint, folder / _WEIGHTS_FILE, dtype, progress), "cpu", remarks
 
@@ -314,7 +313,7 @@ def _write_quantised(
         shapes |= _packed_specs(unit, dtype)
     writer = aligned_safetensors.SafetensorsWriter(path, shapes)
     if shutil.disk_usage(path.parent).free < writer.size + _SPARE:
-        raise OSError(None, f"no space for {writer.size / 1e9:.1f} GB in {kept.root()}")
+        raise OSError(None, f"no space for {writer.size / 1e9:.1f} GB in {quantised_cache.root()}")
     done, total = 0, checkpoint.checkpoint_bytes
     for name, parameter in rest.items():
         writer.write(name, parameter.detach().to(torch.bfloat16))

@@ -8,7 +8,6 @@ import torch
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.events import Loaded
 from tui.host.memory import trim_heap
-from tui.host.paths import cache_dir
 from tui.worker.checkpoint import Progress
 from tui.worker.decode.attention import attach, supports_model
 from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
@@ -37,7 +36,7 @@ def load_model(
     torch.set_num_threads(order.threads)
     path, notes = Path(order.checkpoint), []
     if path.suffix.lower() == ".gguf":
-        path = convert_gguf(path, cache_dir() / "converted", progress("convert"))
+        path = convert_gguf(path, progress("convert"))
         notes += conversion_remarks(path)
     checkpoint = open_checkpoint(path, order.remote_code)
     if order.dtype not in QUANTISED_DTYPES:
