@@ -32,10 +32,16 @@ from tui.worker.decode.attention import attach, new_kv_cache, supports_model
 from tui.worker.gguf.convert import convert_gguf
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint
-from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torch_linear
+from tui.worker.quant import (
+    aligned_safetensors,
+    calibrate,
+    linear_groups,
+    native_linear,
+    torch_linear,
+)
 
 _STEP = 8
-Recipe = Callable[[prepare.LinearGroup, torch.Tensor, Any, Any], Any]
+Recipe = Callable[[linear_groups.LinearGroup, torch.Tensor, Any, Any], Any]
 
 
 def quiet(*_: Any) -> None:
@@ -120,18 +126,18 @@ def shuffled(checkpoint: Checkpoint, folder: Path) -> Path:
     return folder
 
 
-def _tiled(unit: prepare.LinearGroup, weight: Any, bias: Any, importance: Any) -> Any:
+def _tiled(unit: linear_groups.LinearGroup, weight: Any, bias: Any, importance: Any) -> Any:
     kind = native_linear.NativeInt8Linear if unit.is_head else native_linear.NativeInt4Linear
     return kind(kind.pack(weight, bias, importance), weight.shape[0])
 
 
-def _torchs(unit: prepare.LinearGroup, weight: Any, bias: Any, importance: Any) -> Any:
+def _torchs(unit: linear_groups.LinearGroup, weight: Any, bias: Any, importance: Any) -> Any:
     kind = torch_linear.TorchInt8Linear if unit.is_head else torch_linear.TorchInt4Linear
     return kind(kind.pack(weight, bias, importance))
 
 
 def _mixed(*wide: str) -> Recipe:
-    def layer(unit: prepare.LinearGroup, weight: Any, bias: Any, importance: Any) -> Any:
+    def layer(unit: linear_groups.LinearGroup, weight: Any, bias: Any, importance: Any) -> Any:
         if any(name.endswith(wide) for name in unit.members):
             return native_linear.NativeInt8Linear(
                 native_linear.NativeInt8Linear.pack(weight, bias), weight.shape[0]
@@ -156,19 +162,19 @@ RECIPES: tuple[tuple[str, Recipe, bool], ...] = (
 def made(checkpoint: Checkpoint, recipe: Recipe, weighed: bool) -> tuple[Any, float]:
     """A model by a recipe, and its bits a weight, scales included, the head not."""
     model = checkpoint.build("bf16", quiet)
-    units = list(prepare.linear_groups(model))
+    units = list(linear_groups.linear_groups(model))
     size = count = 0
 
     def take(number: int, importance: torch.Tensor | None) -> None:
         nonlocal size, count
         unit = units[number]
-        weight, bias = prepare.concatenate(model, unit)
+        weight, bias = linear_groups.concatenate(model, unit)
         layer = recipe(unit, weight.float(), bias, importance if weighed else None)
         if not unit.is_head:
             count += weight.numel()
             parts = type(layer).packed_specs(*weight.shape, False).values()
             size += sum(aligned_safetensors.nbytes(dtype, shape) for dtype, shape in parts)
-        prepare.replace_linears(model, unit, layer)
+        linear_groups.replace_linears(model, unit, layer)
 
     calibrate.calibrate_groups(model, checkpoint.tokenizer, [unit.members for unit in units], take)
     return model, size * 8 / count

@@ -12,7 +12,7 @@ from tests.support import tiny
 from tests.support.kernels import needs_kernels
 from tui.worker.decode import attention, fused_layers
 from tui.worker.kernels import build
-from tui.worker.load import prepare
+from tui.worker.quant import linear_groups
 
 pytestmark = needs_kernels
 
@@ -50,13 +50,13 @@ def pair(kind: str, dtype: torch.dtype) -> tuple[Any, Any]:
         parameter.add_(torch.randn_like(parameter) * 0.05)
     theirs = theirs.to(dtype)
     ours = copy.deepcopy(theirs)
-    for unit in list(prepare.linear_groups(ours)):
-        weight, bias = prepare.concatenate(ours, unit)
+    for unit in list(linear_groups.linear_groups(ours)):
+        weight, bias = linear_groups.concatenate(ours, unit)
         layer = torch.nn.Linear(*weight.shape[::-1], bias=unit.has_bias, dtype=dtype)
         layer.weight.copy_(weight)
         if bias is not None:
             layer.bias.copy_(bias)
-        prepare.replace_linears(ours, unit, layer)
+        linear_groups.replace_linears(ours, unit, layer)
     attention.attach(ours)
     return theirs, ours
 

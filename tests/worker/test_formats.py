@@ -18,7 +18,13 @@ from tui.worker.kernels import build
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.process.control import Control, ForwardAborted
-from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torch_linear
+from tui.worker.quant import (
+    aligned_safetensors,
+    calibrate,
+    linear_groups,
+    native_linear,
+    torch_linear,
+)
 
 PROMPT = [5, 17, 200, 31, 8, 99]
 NOTHING = lambda done, total: None  # noqa: E731
@@ -67,13 +73,7 @@ def made(kind: Any, weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
     parts = kind.pack(weight, bias)
     said = {name: (part.dtype, part.shape) for name, part in parts.items()}
     assert said == kind.packed_specs(*weight.shape, bias is not None)
-    if kind in (
-        torch_linear.TorchInt8Linear,
-        torch_linear.WidenedInt8Linear,
-        torch_linear.TorchInt4Linear,
-    ):
-        return kind(parts)
-    return kind(parts, weight.shape[0])
+    return kind.from_packed(parts, weight.shape[0], False)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 16, 17, 64, 300])
@@ -158,7 +158,7 @@ def test_rounding_errors_go_where_the_inputs_are_small() -> None:
 def test_every_layer_is_handed_over_once_with_what_its_inputs_weigh(folder: Path) -> None:
     checkpoint = open_checkpoint(folder)
     model = checkpoint.build("fp32", NOTHING)
-    groups = [unit.members for unit in prepare.linear_groups(model)]
+    groups = [unit.members for unit in linear_groups.linear_groups(model)]
     seen: dict[int, torch.Tensor | None] = {}
 
     def take(number: int, importance: torch.Tensor | None) -> None:
@@ -181,7 +181,7 @@ def test_every_layer_is_handed_over_once_with_what_its_inputs_weigh(folder: Path
 def test_a_failure_while_packing_is_not_lost(folder: Path) -> None:
     checkpoint = open_checkpoint(folder)
     model = checkpoint.build("fp32", NOTHING)
-    groups = [unit.members for unit in prepare.linear_groups(model)]
+    groups = [unit.members for unit in linear_groups.linear_groups(model)]
 
     def take(number: int, importance: torch.Tensor | None) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

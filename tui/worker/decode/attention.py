@@ -17,7 +17,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from tui.worker.decode import fused_layers
 from tui.worker.kernels import build
-from tui.worker.quant import torch_linear
+from tui.worker.quant import fused_linear
 
 ATTENTION_NAME = "duibi"
 BUFFER_TOKENS = 64
@@ -197,7 +197,7 @@ class FusedAttention(nn.Module):  # type: ignore[misc]
         """Give a module what `forward` needs; whether it can be computed here: its query, key
         and value are one layer."""
         if (
-            not isinstance(module.q_proj, torch_linear.LinearSlice)
+            not isinstance(module.q_proj, fused_linear.LinearSlice)
             or module.head_dim > _MAX_HEAD_DIM
         ):
             return False

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from tui.worker.kernels import build
-from tui.worker.quant import torch_linear
+from tui.worker.quant import fused_linear
 
 _DTYPE_CODES = {torch.float32: 0, torch.bfloat16: 1}
 """Dtypes that the kernels take, and how they are told of them."""
@@ -84,7 +84,7 @@ class SwiGLU(nn.Module):  # type: ignore[misc]
         """As `RMSNorm.prepare`."""
         gate = getattr(module, "gate_proj", None)
         # In a list: it is not to be counted twice among the model's parts.
-        module._both = [gate.layer if isinstance(gate, torch_linear.LinearSlice) else None]
+        module._both = [gate.layer if isinstance(gate, fused_linear.LinearSlice) else None]
         if (joined := getattr(module, "gate_up_proj", None)) is not None:
             module._both = [joined]
         module._call = build.library().duibi_gate

@@ -14,7 +14,7 @@ from torch import nn
 from tui.worker.decode.attention import ATTENTION_NAME
 from tui.worker.decode.fused_layers import LANES
 from tui.worker.kernels import build
-from tui.worker.quant import torch_linear
+from tui.worker.quant import fused_linear, torch_linear
 
 MAX_GUESSED = 8
 """Tokens guessed at most: a pass over so many rows still costs about what one row costs."""
@@ -49,7 +49,7 @@ def rounds_rows_alike(model: Any) -> bool:
     if model.config._attn_implementation != ATTENTION_NAME:
         return False
     modules = list(model.modules())
-    layers = (m.layer if isinstance(m, torch_linear.LinearSlice) else m for m in modules)
+    layers = (m.layer if isinstance(m, fused_linear.LinearSlice) else m for m in modules)
     return not any(isinstance(layer, _ROW_DEPENDENT_LAYERS) for layer in layers) and all(
         getattr(module, "head_dim", LANES) % LANES == 0 for module in modules
     )

@@ -7,8 +7,7 @@ checkpoint, reduced, and let go before the next.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +22,21 @@ from tui.worker.kernels import build
 from tui.worker.load import device
 from tui.worker.load.shards import DTYPES
 from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torch_linear
+from tui.worker.quant.fused_linear import weight_tensors
+from tui.worker.quant.linear_format import LinearFormat, TensorSpec
+from tui.worker.quant.linear_groups import (
+    LinearGroup,
+    concatenate,
+    linear_groups,
+    replace_linears,
+)
 
 _WEIGHTS_FILE = "model.safetensors"
 _SPARE = 64 << 20
 _STORED = {"BF16": "bf16", "F16": "fp16", "F32": "fp32"}
-_SHARED_INPUT_NAMES = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-"""Layers with one input: computed as one they cost one call and one pass over it."""
 _OUTLIER_INPUT_NAMES = ("down_proj", "o_proj")
 """Layers whose inputs have few values far above the rest, which 8 bits serve badly."""
 _MAX_UNCOVERED_SHARE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class LinearGroup:
-    """Linear layers that are packed as one matrix: their names, rows of each, columns."""
-
-    members: tuple[str, ...]
-    rows: tuple[int, ...]
-    columns: int
-    has_bias: bool
-    is_head: bool
-
-    @property
-    def name(self) -> str:
-        """Names the unit in a file."""
-        return "packed." + self.members[0]
 
 
 def prepare_model(
@@ -76,38 +65,12 @@ def prepare_model(
 def model_nbytes(model: Any) -> int:
     """Bytes of a model's weights as it holds them, what is shared between layers counted once."""
     plain = {t.data_ptr(): t.nbytes for t in (*model.parameters(), *model.buffers())}
-    reduced = {
-        id(t): t.numel() * t.element_size() for t in torch_linear.weight_tensors(model.modules())
-    }
+    reduced = {id(t): t.numel() * t.element_size() for t in weight_tensors(model.modules())}
     return int(sum(plain.values()) + sum(reduced.values()))
 
 
-def linear_groups(model: Any) -> Iterator[LinearGroup]:
-    """Every linear layer of a model, those that share an input together."""
-    head = model.get_output_embeddings()
-    for path, module in model.named_modules():
-        linear = {name: part for name, part in module.named_children() if type(part) is nn.Linear}
-        for group in [*_SHARED_INPUT_NAMES, *((name,) for name in linear)]:
-            if not all(name in linear for name in group):
-                continue
-            parts = [linear[name] for name in group]
-            alike = {(part.in_features, part.bias is None) for part in parts}
-            if len(alike) > 1:
-                continue
-            for name in group:
-                del linear[name]
-            yield LinearGroup(
-                tuple(f"{path}.{name}".lstrip(".") for name in group),
-                tuple(part.out_features for part in parts),
-                parts[0].in_features,
-                parts[0].bias is not None,
-                parts[0] is head,
-            )
-
-
-def _linear_class(group: LinearGroup, dtype: str) -> Any:
-    if dtype == "bf16":
-        return torch_linear.TorchBf16Linear
+def _linear_format(group: LinearGroup, dtype: str) -> type[LinearFormat]:
+    """The format in which this machine computes a group's matrix as int8 or int4."""
     # The head keeps 8 bits: in 4 it costs more accuracy than all its bytes are worth.
     small = dtype == "int4" and not group.is_head
     if not build.unavailable_reason() and native_linear.supports_columns(group.columns):
@@ -119,14 +82,9 @@ def _linear_class(group: LinearGroup, dtype: str) -> Any:
     )
 
 
-def _build_linear(kind: Any, group: LinearGroup, parts: torch_linear.PackedTensors) -> Any:
-    if kind is torch_linear.TorchInt8Linear:
-        return kind(
-            parts, high_precision=group.is_head or group.members[0].endswith(_OUTLIER_INPUT_NAMES)
-        )
-    if kind in (torch_linear.WidenedInt8Linear, torch_linear.TorchInt4Linear):
-        return kind(parts)
-    return kind(parts, sum(group.rows))
+def _is_sensitive(group: LinearGroup) -> bool:
+    """Whether rounding a group's inputs to 8 bits costs much accuracy."""
+    return group.is_head or group.members[0].endswith(_OUTLIER_INPUT_NAMES)
 
 
 def _stored_dtype(checkpoint: Checkpoint) -> str:
@@ -136,22 +94,6 @@ def _stored_dtype(checkpoint: Checkpoint) -> str:
         if tensor.dtype in _STORED:
             sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.elements
     return _STORED[max(sizes, key=lambda name: sizes[name])] if sizes else "bf16"
-
-
-def concatenate(model: Any, group: LinearGroup) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Weight and bias of a unit's layers as one matrix."""
-    parts = [model.get_submodule(name) for name in group.members]
-    if len(parts) == 1:
-        return parts[0].weight.detach(), None if parts[0].bias is None else parts[0].bias.detach()
-    bias = torch.cat([part.bias.detach() for part in parts]) if group.has_bias else None
-    return torch.cat([part.weight.detach() for part in parts]), bias
-
-
-def replace_linears(model: Any, group: LinearGroup, layer: Any) -> None:
-    """Have ``layer``, over a unit's joined matrix, stand where its members stood."""
-    for name, part in zip(group.members, torch_linear.slice_linear(layer, group.rows), strict=True):
-        path, _, last = name.rpartition(".")
-        setattr(model.get_submodule(path), last, part)
 
 
 def _convert_in_memory(checkpoint: Checkpoint, dtype: str, progress: Progress) -> Any:
@@ -164,11 +106,12 @@ def _convert_in_memory(checkpoint: Checkpoint, dtype: str, progress: Progress) -
         nonlocal done
         unit = them[number]
         weight, bias = concatenate(model, unit)
-        kind = _linear_class(unit, dtype)
-        if kind is torch_linear.TorchBf16Linear:
-            layer = kind(weight, bias)
+        if dtype == "bf16":
+            layer = torch_linear.TorchBf16Linear(weight, bias)
         else:
-            layer = _build_linear(kind, unit, kind.pack(weight, bias, importance))
+            kind = _linear_format(unit, dtype)
+            parts = kind.pack(weight, bias, importance)
+            layer = kind.from_packed(parts, sum(unit.rows), _is_sensitive(unit))
         done += weight.nbytes
         aligned_safetensors.release_pages(model.get_submodule(name).weight for name in unit.members)
         replace_linears(model, unit, layer)
@@ -297,8 +240,8 @@ def _quantised_remarks(dtype: str) -> list[str]:
     return found
 
 
-def _packed_specs(unit: LinearGroup, dtype: str) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
-    shapes = _linear_class(unit, dtype).packed_specs(sum(unit.rows), unit.columns, unit.has_bias)
+def _packed_specs(unit: LinearGroup, dtype: str) -> dict[str, TensorSpec]:
+    shapes = _linear_format(unit, dtype).packed_specs(sum(unit.rows), unit.columns, unit.has_bias)
     return {f"{unit.name}.{part}": shape for part, shape in shapes.items()}
 
 
@@ -322,7 +265,7 @@ def _write_quantised(
         nonlocal done
         unit = them[number]
         weight, bias = concatenate(model, unit)
-        for part, tensor in _linear_class(unit, dtype).pack(weight, bias, importance).items():
+        for part, tensor in _linear_format(unit, dtype).pack(weight, bias, importance).items():
             writer.write(f"{unit.name}.{part}", tensor)
         done += weight.nbytes
         aligned_safetensors.release_pages(model.get_submodule(name).weight for name in unit.members)
@@ -338,9 +281,10 @@ def _load_quantised(checkpoint: Checkpoint, path: Path, dtype: str, progress: Pr
     model = _empty_model(checkpoint, tensors)
     them, total = list(linear_groups(model)), checkpoint.checkpoint_bytes
     for number, unit in enumerate(them, 1):
-        kind, size = _linear_class(unit, dtype), (sum(unit.rows), unit.columns, unit.has_bias)
+        kind, size = _linear_format(unit, dtype), (sum(unit.rows), unit.columns, unit.has_bias)
         parts = {part: tensors.pop(f"{unit.name}.{part}") for part in kind.packed_specs(*size)}
-        replace_linears(model, unit, _build_linear(kind, unit, parts))
+        layer = kind.from_packed(parts, sum(unit.rows), _is_sensitive(unit))
+        replace_linears(model, unit, layer)
         if kind is torch_linear.TorchInt8Linear:
             # Its kernel has the weights in an order of its own, in memory of its own.
             aligned_safetensors.release_pages(parts.values())

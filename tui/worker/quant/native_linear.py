@@ -6,13 +6,13 @@ is either packed anew or mapped.
 """
 
 import ctypes
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from tui.worker.kernels import build
+from tui.worker.quant.linear_format import PackedTensors, TensorSpec
 
 TILE = 32
 GROUP = 32
@@ -20,9 +20,6 @@ _PACKED_ROWS = 1024
 """Rows that are packed at a time: they are held in float32 meanwhile."""
 
 _NO_ROOM = "not enough memory for the activations of a layer"
-
-PackedTensors = Mapping[str, torch.Tensor]
-TensorSpec = tuple[torch.dtype, tuple[int, ...]]
 
 
 def supports_columns(columns: int) -> bool:
@@ -94,10 +91,17 @@ class _NativeQuantisedLinear(nn.Module):  # type: ignore[misc]
         self._call = build.library().duibi_linear
 
     @classmethod
-    def packed_specs(cls, rows: int, columns: int, biased: bool) -> dict[str, TensorSpec]:
+    def from_packed(
+        cls, parts: PackedTensors, outputs: int, is_sensitive: bool
+    ) -> "_NativeQuantisedLinear":
+        """See `LinearFormat`."""
+        return cls(parts, outputs)
+
+    @classmethod
+    def packed_specs(cls, rows: int, columns: int, has_bias: bool) -> dict[str, TensorSpec]:
         """Dtypes and shapes of the parts of such a layer."""
         tiles = -(-rows // TILE)
-        bias: dict[str, TensorSpec] = {"bias": (torch.float32, (rows,))} if biased else {}
+        bias: dict[str, TensorSpec] = {"bias": (torch.float32, (rows,))} if has_bias else {}
         return {
             "weight": (torch.uint8, (tiles, columns // GROUP * cls.block_bytes)),
             "scale": (torch.float32, (tiles * TILE,)),

@@ -1,20 +1,16 @@
-"""Linear layers over weights in another format, several that share an input as one.
+"""Linear layers over weights in another format, computed by torch (`LinearFormat`).
 
-Each kind is made of tensors that a file can hold (`pack`), so that a model is either
-packed anew or mapped. All compute on the CPU and return the dtype they are given.
+All compute on the CPU and return the dtype they are given.
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from tui.worker.quant import quantise
-
-PackedTensors = Mapping[str, torch.Tensor]
-TensorSpec = tuple[torch.dtype, tuple[int, ...]]
+from tui.worker.quant.linear_format import PackedTensors, TensorSpec
 
 _HIGH_PRECISION_ROWS = 16
 """Up to so many rows activations are given 16 bits, as two rows of 8: reading the weights
@@ -54,6 +50,13 @@ class TorchInt8Linear(nn.Module):  # type: ignore[misc]
         bias = parts.get("bias")
         self._bias = None if bias is None else bias.clone()
 
+    @classmethod
+    def from_packed(
+        cls, parts: PackedTensors, outputs: int, is_sensitive: bool
+    ) -> "TorchInt8Linear":
+        """See `LinearFormat`."""
+        return cls(parts, high_precision=is_sensitive)
+
     @staticmethod
     def pack(
         weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
@@ -63,9 +66,9 @@ class TorchInt8Linear(nn.Module):  # type: ignore[misc]
         return {"weight": q, "scale": scale} | ({} if bias is None else {"bias": bias.float()})
 
     @staticmethod
-    def packed_specs(rows: int, columns: int, biased: bool) -> dict[str, TensorSpec]:
+    def packed_specs(rows: int, columns: int, has_bias: bool) -> dict[str, TensorSpec]:
         """Dtypes and shapes of the parts of such a layer."""
-        bias: dict[str, TensorSpec] = {"bias": (torch.float32, (rows,))} if biased else {}
+        bias: dict[str, TensorSpec] = {"bias": (torch.float32, (rows,))} if has_bias else {}
         return {
             "weight": (torch.int8, (rows, columns)),
             "scale": (torch.float32, (rows,)),
@@ -111,6 +114,13 @@ class WidenedInt8Linear(nn.Module):  # type: ignore[misc]
         self._weight, self._scale, self._bias = parts["weight"], parts["scale"], parts.get("bias")
         self.outputs = self._weight.shape[0]
 
+    @classmethod
+    def from_packed(
+        cls, parts: PackedTensors, outputs: int, is_sensitive: bool
+    ) -> "WidenedInt8Linear":
+        """See `LinearFormat`."""
+        return cls(parts)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x @ weight.T + bias``."""
         y = _product_in_blocks(x, [self._weight]).mul_(self._scale)
@@ -149,6 +159,13 @@ class TorchInt4Linear(nn.Module):  # type: ignore[misc]
         self._bias = parts.get("bias")
         self.outputs = self._weight.shape[0]
 
+    @classmethod
+    def from_packed(
+        cls, parts: PackedTensors, outputs: int, is_sensitive: bool
+    ) -> "TorchInt4Linear":
+        """See `LinearFormat`."""
+        return cls(parts)
+
     @staticmethod
     def pack(
         weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
@@ -160,9 +177,9 @@ class TorchInt4Linear(nn.Module):  # type: ignore[misc]
         return {"weight": packed, "scales": scales} | more
 
     @staticmethod
-    def packed_specs(rows: int, columns: int, biased: bool) -> dict[str, TensorSpec]:
+    def packed_specs(rows: int, columns: int, has_bias: bool) -> dict[str, TensorSpec]:
         """Dtypes and shapes of the parts of such a layer."""
-        bias: dict[str, TensorSpec] = {"bias": (torch.bfloat16, (rows,))} if biased else {}
+        bias: dict[str, TensorSpec] = {"bias": (torch.bfloat16, (rows,))} if has_bias else {}
         return {
             "weight": (torch.uint8, (rows, columns // 2)),
             "scales": (torch.bfloat16, (columns // quantise.GROUP, rows, 2)),
@@ -194,61 +211,6 @@ def _product_in_blocks(x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torc
             torch.mm(block.float(), rows, out=y[start : start + block.shape[0]])
             start += block.shape[0]
     return y.t().contiguous().view(*x.shape[:-1], -1)
-
-
-class _SharedProduct:
-    """The product of layers with the same input, computed by the first that is asked."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        self.layer = layer
-        self._input: torch.Tensor | None = None
-        self._output: torch.Tensor | None = None
-
-    def product(self, x: torch.Tensor, last: bool) -> torch.Tensor:
-        if self._input is not x:
-            self._input, self._output = x, self.layer(x)
-        output = self._output
-        if last:
-            self._input = self._output = None
-        return output
-
-
-class LinearSlice(nn.Module):  # type: ignore[misc]
-    """Stands where one of several layers with the same input stood."""
-
-    def __init__(self, shared: _SharedProduct, start: int, stop: int, last: bool) -> None:
-        super().__init__()
-        self._shared, self._start, self._stop, self._last = shared, start, stop, last
-
-    @property
-    def layer(self) -> nn.Module:
-        """What computes the common product."""
-        return self._shared.layer
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """This layer's columns of the common product."""
-        return self._shared.product(x, self._last)[..., self._start : self._stop]
-
-
-def weight_tensors(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
-    """The tensors that the layers of this file hold, those of shared layers several times."""
-    for module in modules:
-        layer = module.layer if isinstance(module, LinearSlice) else module
-        for value in vars(layer).values():
-            them = value if isinstance(value, list) else [value]
-            yield from (tensor for tensor in them if isinstance(tensor, torch.Tensor))
-
-
-def slice_linear(layer: nn.Module, sizes: Sequence[int]) -> list[Any]:
-    """What takes the place of the layers that were joined, in their order."""
-    if len(sizes) == 1:
-        return [layer]
-    shared, ends = _SharedProduct(layer), torch.tensor(sizes).cumsum(0).tolist()
-    starts = [0, *ends[:-1]]
-    return [
-        LinearSlice(shared, start, end, end == ends[-1])
-        for start, end in zip(starts, ends, strict=True)
-    ]
 
 
 @functools.cache
