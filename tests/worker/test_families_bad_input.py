@@ -16,9 +16,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tui.checkpoints.errors import CheckpointError
 from tui.host.errors import UserError
 from tui.models.inspect import inspect_folder, require_loadable
-from tui.worker.checkpoint import CheckpointError
 from tui.worker.load.loader import open_chat_format, open_folder, open_weights
 
 DATA = Path(__file__).parents[1] / "data"

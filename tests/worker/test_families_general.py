@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tui.checkpoints.errors import CheckpointError
 from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
 from tui.host.errors import UserError
@@ -22,7 +23,6 @@ from tui.models.inspect import (
     require_loadable,
 )
 from tui.text.reasoning import reasoning_splitter
-from tui.worker.checkpoint import CheckpointError
 from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
 from tui.worker.load.loader import open_chat_format, open_checkpoint
 

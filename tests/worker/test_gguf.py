@@ -18,7 +18,7 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from tests.support import tiny
 from tests.support.demo import demo_gguf
 from tui.checkpoints import build_cache
-from tui.worker.checkpoint import CheckpointError
+from tui.checkpoints.errors import CheckpointError
 from tui.worker.gguf import convert as worker_gguf
 from tui.worker.gguf.convert import convert_gguf
 from tui.worker.gguf.header import read_header

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints.weight_headers import WeightsError
+from tui.checkpoints.errors import CheckpointError
 
 MAX_SIZE = 1 << 24
 """Largest believable value of any size in a config.json (a vocabulary, a context)."""
@@ -43,12 +43,12 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     """Read a config.json.
 
     Raises:
-        WeightsError: a model that is refused (``unsupported``), or sizes that are missing
+        CheckpointError: a model that is refused (``unsupported``), or sizes that are missing
             or cannot be (``damaged``).
     """
     kind = config.get("model_type")
     if not isinstance(kind, str) or not kind:
-        raise WeightsError("unsupported", "config.json names no model_type")
+        raise CheckpointError("unsupported", "config.json names no model_type")
     _refuse_other_modalities(config)
     if kind == "qwen":
         return _qwen(config)
@@ -62,16 +62,16 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
 def _refuse_other_modalities(config: Mapping[str, Any]) -> None:
     for key in ("vision_config", "visual", "audio_config", "vision_tower", "mm_vision_tower"):
         if config.get(key):
-            raise WeightsError(
+            raise CheckpointError(
                 "unsupported",
                 f"a model for images or sound ({key} in config.json) is not supported",
                 "use the text-only chat model of the same series",
             )
     if config.get("is_encoder_decoder"):
-        raise WeightsError("unsupported", "an encoder-decoder model is not a chat model")
+        raise CheckpointError("unsupported", "an encoder-decoder model is not a chat model")
     if quantised := config.get("quantization_config"):
         method = quantised.get("quant_method", "?") if isinstance(quantised, dict) else "?"
-        raise WeightsError(
+        raise CheckpointError(
             "unsupported",
             f"already quantised ({str(method)[:20]}), which needs kernels not used here",
             "use the original checkpoint",
@@ -84,10 +84,10 @@ def _size(config: Mapping[str, Any], *keys: str, default: int | None = None) -> 
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_SIZE:
-            raise WeightsError("damaged", f"config.json: {key} cannot be {str(value)[:40]}")
+            raise CheckpointError("damaged", f"config.json: {key} cannot be {str(value)[:40]}")
         return value
     if default is None:
-        raise WeightsError("damaged", f"config.json has no {keys[0]}")
+        raise CheckpointError("damaged", f"config.json has no {keys[0]}")
     return default
 
 
@@ -113,12 +113,14 @@ def _qwen(config: Mapping[str, Any]) -> Architecture:
 def _chatglm3(config: Mapping[str, Any]) -> Architecture:
     name = str(config.get("_name_or_path", "")).lower()
     if "position_encoding_2d" in config or "inner_hidden_size" in config:
-        raise WeightsError("unsupported", "ChatGLM (the first) is not supported", "use ChatGLM3-6B")
+        raise CheckpointError(
+            "unsupported", "ChatGLM (the first) is not supported", "use ChatGLM3-6B"
+        )
     older = config.get("seq_length") == 32768 and "rope_ratio" not in config
     if "chatglm2" in name or older:
-        raise WeightsError("unsupported", "ChatGLM2 is not supported", "use ChatGLM3-6B")
+        raise CheckpointError("unsupported", "ChatGLM2 is not supported", "use ChatGLM3-6B")
     if "glm-4" in name or _size(config, "padded_vocab_size") > 65024:
-        raise WeightsError(
+        raise CheckpointError(
             "unsupported",
             "GLM-4 in its first format is not supported",
             "use the checkpoint of the same model whose name ends in -hf",
@@ -143,13 +145,13 @@ def _chatglm3(config: Mapping[str, Any]) -> Architecture:
 def _baichuan2(config: Mapping[str, Any]) -> Architecture:
     hidden = _size(config, "hidden_size")
     if hidden == 5120 or "max_position_embeddings" not in config:
-        raise WeightsError(
+        raise CheckpointError(
             "unsupported",
             "Baichuan 13B (ALiBi attention) is not supported",
             "use Baichuan2-7B-Chat",
         )
     if config.get("vocab_size") == 64000:
-        raise WeightsError(
+        raise CheckpointError(
             "unsupported", "Baichuan (the first) is not supported", "use Baichuan2-7B-Chat"
         )
     heads = _size(config, "num_attention_heads")

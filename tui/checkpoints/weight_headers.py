@@ -17,7 +17,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tui.host.errors import UserError
+from tui.checkpoints.errors import CheckpointError
 
 MAX_HEADER_BYTES = 16 << 20
 """Largest header or index that is read, in bytes: a million empty tensors in a larger
@@ -38,15 +38,6 @@ _STORAGES = {
     "BFloat16Storage": "BF16", "LongStorage": "I64", "IntStorage": "I32",
     "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8", "BoolStorage": "BOOL",
 }  # fmt: skip
-
-
-class WeightsError(UserError):
-    """Weight files that cannot be used; ``cause`` is ``not_found``, ``damaged`` or
-    ``unsupported``."""
-
-    def __init__(self, cause: str, message: str, next_step: str = "") -> None:
-        super().__init__(message, next_step)
-        self.cause = cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +62,7 @@ def shard_names(folder: Path) -> list[str]:
     """File names of a checkpoint's weights, present or not; safetensors before `.bin`.
 
     Raises:
-        WeightsError: no weights, or an index that is no index.
+        CheckpointError: no weights, or an index that is no index.
     """
     for single, index in (
         ("model.safetensors", SAFETENSORS_INDEX),
@@ -81,7 +72,7 @@ def shard_names(folder: Path) -> list[str]:
             return _indexed(folder / index)
         if (folder / single).is_file():
             return [single]
-    raise WeightsError(
+    raise CheckpointError(
         "not_found",
         f"{folder.name or folder} holds no model.safetensors and no pytorch_model.bin",
         "point at the folder that holds config.json and the weight files",
@@ -91,11 +82,11 @@ def shard_names(folder: Path) -> list[str]:
 def _indexed(index: Path) -> list[str]:
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise WeightsError("damaged", f"{index.name} has no weight_map")
+        raise CheckpointError("damaged", f"{index.name} has no weight_map")
     names = sorted({str(name) for name in weight_map.values()})
     for name in names:
         if Path(name).name != name or not name.endswith((".safetensors", ".bin")):
-            raise WeightsError("damaged", f"{index.name} names a file outside: {name[:80]!r}")
+            raise CheckpointError("damaged", f"{index.name} names a file outside: {name[:80]!r}")
     return names
 
 
@@ -103,30 +94,30 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object of a file.
 
     Raises:
-        WeightsError: it is missing, too large, not JSON or not an object.
+        CheckpointError: it is missing, too large, not JSON or not an object.
     """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_HEADER_BYTES + 1)
     except FileNotFoundError:
-        raise WeightsError(
+        raise CheckpointError(
             "not_found",
             f"no {path.name}",
             "name the folder that holds config.json and the weights",
         ) from None
     except OSError as error:
-        raise WeightsError("not_found", f"{path.name}: {error.strerror}") from None
+        raise CheckpointError("not_found", f"{path.name}: {error.strerror}") from None
     refuse_lfs_pointer(path.name, raw)
     if len(raw) > MAX_HEADER_BYTES:
-        raise WeightsError("damaged", f"{path.name} is larger than {MAX_HEADER_BYTES >> 20} MiB")
+        raise CheckpointError("damaged", f"{path.name} is larger than {MAX_HEADER_BYTES >> 20} MiB")
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise WeightsError(
+        raise CheckpointError(
             "damaged", f"{path.name} is not JSON: {str(error)[:80]}", "fetch the file again"
         ) from None
     if not isinstance(value, dict):
-        raise WeightsError("damaged", f"{path.name} is not a JSON object")
+        raise CheckpointError("damaged", f"{path.name} is not a JSON object")
     return value
 
 
@@ -134,10 +125,10 @@ def refuse_lfs_pointer(name: str, start: bytes) -> None:
     """Refuse what git leaves in a file's place where git-lfs did not fetch it.
 
     Raises:
-        WeightsError: ``start``, the file's first bytes, are those of a pointer.
+        CheckpointError: ``start``, the file's first bytes, are those of a pointer.
     """
     if start.startswith(LFS_POINTER_PREFIX):
-        raise WeightsError(
+        raise CheckpointError(
             "damaged",
             f"{name} is a git-lfs pointer: its content was not pulled",
             "run `git lfs pull` in the folder, or download the model again",
@@ -148,12 +139,12 @@ def read_tensor_headers(folder: Path) -> list[TensorHeader]:
     """All tensors of a checkpoint folder, from the headers of all of its shards.
 
     Raises:
-        WeightsError: a shard is missing, cut short, a git-lfs pointer or not a weight file.
+        CheckpointError: a shard is missing, cut short, a git-lfs pointer or not a weight file.
     """
     names = shard_names(folder)
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise WeightsError(
+        raise CheckpointError(
             "damaged",
             f"{len(missing)} of {len(names)} weight files are missing: {_abbreviate(missing)}",
             "finish the download",
@@ -165,7 +156,7 @@ def read_file_headers(path: Path) -> list[TensorHeader]:
     """The tensors of one `.safetensors` or `.bin` file.
 
     Raises:
-        WeightsError: as `read_tensor_headers`.
+        CheckpointError: as `read_tensor_headers`.
     """
     try:
         size = path.stat().st_size
@@ -176,7 +167,7 @@ def read_file_headers(path: Path) -> list[TensorHeader]:
                 return _read_safetensors(path, file, size)
             return _read_bin(path, file)
     except OSError as error:
-        raise WeightsError("damaged", f"{path.name}: {error.strerror or error}") from None
+        raise CheckpointError("damaged", f"{path.name}: {error.strerror or error}") from None
 
 
 def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[TensorHeader]:
@@ -185,7 +176,7 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[TensorHeade
     start = file.read(8)
     length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
     if length > MAX_HEADER_BYTES:
-        raise WeightsError(
+        raise CheckpointError(
             "damaged",
             f"{path.name}: header of {length / 1e6:.0f} MB (at most {MAX_HEADER_BYTES >> 20} MiB)",
             "fetch the file again",
@@ -199,7 +190,7 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[TensorHeade
             shape = tuple(map(int, entry["shape"]))
             entries.append((name, str(entry["dtype"]), shape, first, last))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        raise WeightsError(
+        raise CheckpointError(
             "damaged", f"{path.name}: not a safetensors file", "fetch the file again"
         ) from None
     end = 0
@@ -207,13 +198,13 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[TensorHeade
     for name, dtype, shape, first, last in entries:
         tensor = TensorHeader(name, dtype, shape, path)
         if dtype not in DTYPE_BYTES:
-            raise WeightsError("unsupported", f"{path.name}: {name} is stored as {dtype[:20]}")
+            raise CheckpointError("unsupported", f"{path.name}: {name} is stored as {dtype[:20]}")
         if min(first, *shape) < 0 or tensor.nbytes != last - first:
-            raise WeightsError("damaged", f"{path.name}: {name} has not the size it says")
+            raise CheckpointError("damaged", f"{path.name}: {name} has not the size it says")
         end = max(end, last)
         tensors.append(tensor)
     if 8 + length + end != size:
-        raise WeightsError(
+        raise CheckpointError(
             "damaged",
             f"{path.name} has {size:,} bytes but must have {8 + length + end:,}",
             "fetch the file again",
@@ -251,7 +242,7 @@ class _Unpickler(pickle.Unpickler):
             return _return_first
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
-        raise WeightsError(
+        raise CheckpointError(
             "unsupported",
             f"asks to run {module[:40]}.{name[:40]} when opened: refused",
             "use a safetensors copy of this model",
@@ -266,7 +257,7 @@ def _read_bin(path: Path, file: BinaryIO) -> list[TensorHeader]:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        raise WeightsError(
+        raise CheckpointError(
             "damaged",
             f"{path.name} is cut short or not a file that torch.save wrote since 2020",
             "fetch the file again",
@@ -275,16 +266,16 @@ def _read_bin(path: Path, file: BinaryIO) -> list[TensorHeader]:
         sizes = {info.filename: info.file_size for info in archive.infolist()}
         inner = next((name for name in sizes if re.fullmatch(r"[^/]+/data\.pkl", name)), None)
         if inner is None or sizes[inner] > MAX_HEADER_BYTES:
-            raise WeightsError("damaged", f"{path.name} has no readable list of tensors")
+            raise CheckpointError("damaged", f"{path.name} has no readable list of tensors")
         try:
             with archive.open(inner) as stream:
                 loaded = _Unpickler(stream).load()
-        except WeightsError as error:
-            raise WeightsError(
+        except CheckpointError as error:
+            raise CheckpointError(
                 error.cause, f"{path.name} {error.message}", error.next_step
             ) from None
         except Exception as error:  # a pickle's opcodes can raise anything
-            raise WeightsError(
+            raise CheckpointError(
                 "damaged", f"{path.name}: broken list of tensors ({type(error).__name__})"
             ) from None
         root = inner.rpartition("/")[0]
@@ -298,7 +289,7 @@ def _entries(path: Path, loaded: Any) -> list[tuple[Any, _PickledTensor]]:
     if not isinstance(loaded, dict) or not all(
         isinstance(v, _PickledTensor) for v in loaded.values()
     ):
-        raise WeightsError("unsupported", f"{path.name} holds more than named tensors")
+        raise CheckpointError("unsupported", f"{path.name} holds more than named tensors")
     return list(loaded.items())
 
 
@@ -307,7 +298,7 @@ def _checked(
 ) -> TensorHeader:
     tensor = TensorHeader(name, stored.dtype, stored.shape, path)
     if tensor.nbytes > sizes.get(f"{root}/data/{stored.key}", 0):
-        raise WeightsError("damaged", f"{path.name}: {name} has not the size it says")
+        raise CheckpointError("damaged", f"{path.name}: {name} has not the size it says")
     return tensor
 
 

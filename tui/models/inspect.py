@@ -10,14 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture, read_architecture
+from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import MemoryShape
-from tui.checkpoints.weight_headers import (
-    TensorHeader,
-    WeightsError,
-    read_file_headers,
-    read_json,
-    shard_names,
-)
+from tui.checkpoints.weight_headers import TensorHeader, read_file_headers, read_json, shard_names
 from tui.host import secrets
 from tui.host.errors import UserError
 from tui.models.caches import display_name
@@ -104,14 +99,14 @@ def require_loadable(path: Path, remote_code: bool = False) -> Inspection:
     _require_folder(path)
     try:
         known = read_architecture(read_json(path / "config.json"))
-    except WeightsError as error:
+    except CheckpointError as error:
         raise _with_name(path, error) from None
     found = _inspect(path, known, remote_code)
     for shard in found.shards:
         if shard.problem:
             try:
                 read_file_headers(path / shard.name)
-            except WeightsError as error:
+            except CheckpointError as error:
                 raise _with_name(path, error) from None
     if found.problems:
         raise UserError(
@@ -129,7 +124,7 @@ def inspect_folder(path: Path) -> Inspection:
     _require_folder(path)
     try:
         known = read_architecture(read_json(path / "config.json"))
-    except WeightsError as error:
+    except CheckpointError as error:
         shards, _, _ = _shards(path)
         return Inspection(path, shards=shards, problems=(error.message,))
     return _inspect(path, known)
@@ -140,7 +135,7 @@ def _require_folder(path: Path) -> None:
         raise UserError(f"there is no folder {path}", "check the path")
 
 
-def _with_name(path: Path, error: WeightsError) -> UserError:
+def _with_name(path: Path, error: CheckpointError) -> UserError:
     return UserError(f"{display_name(path)}: {error.message}", error.next_step)
 
 
@@ -200,7 +195,7 @@ def _shards(path: Path) -> tuple[tuple[Shard, ...], list[TensorHeader], list[str
     problems: list[str] = []
     try:
         names = shard_names(path)
-    except WeightsError as error:
+    except CheckpointError as error:
         return (), [], [error.message]
     for name in names:
         file = path / name
@@ -210,7 +205,7 @@ def _shards(path: Path) -> tuple[tuple[Shard, ...], list[TensorHeader], list[str
         try:
             tensors += read_file_headers(file)
             shards.append(Shard(name, file.stat().st_size))
-        except WeightsError as error:
+        except CheckpointError as error:
             shards.append(Shard(name, file.stat().st_size, problem=error.message))
             problems.append(error.message)
     missing = [shard.name for shard in shards if not shard.present]

@@ -20,7 +20,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui.worker.checkpoint import CheckpointError, Turn
+from tui.checkpoints.errors import CheckpointError
+from tui.worker.checkpoint import Turn
 from tui.worker.load.loader import CheckpointFolder, open_chat_format, open_folder, open_weights
 
 

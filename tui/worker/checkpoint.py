@@ -75,12 +75,3 @@ class Checkpoint:
     split_complete: Callable[[str], tuple[str, str]] = lambda text: ("", text)
     sampling_defaults: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be used: ``cause`` a short word (``not_found``,
-    ``unsupported``, ``damaged``, ``too_long``), a one-line message, the next step."""
-
-    def __init__(self, cause: str, message: str, next_step: str = "") -> None:
-        super().__init__(message)
-        self.cause, self.message, self.next_step = cause, message, next_step

@@ -17,7 +17,8 @@ import typer
 from tui import settings as settings_of
 from tui.checkpoints import gguf_cache, quantised_cache
 from tui.checkpoints.architecture import read_architecture
-from tui.checkpoints.weight_headers import WeightsError, read_json, shard_names
+from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.weight_headers import read_json, shard_names
 from tui.cli.support import options
 from tui.cli.support.printing import json_text, table
 from tui.engines.base import EngineError, Message, Request, SamplingOptions
@@ -169,7 +170,7 @@ def _weight_files(model: ResolvedModel) -> list[Path]:
     mine = [k.folder for k in quantised_cache.entries_of(path, model.dtype) if not k.is_outdated]
     try:
         files = [path / name for name in shard_names(path)]
-    except (OSError, WeightsError):
+    except (OSError, CheckpointError):
         files = []
     kept = [file for folder in mine for file in sorted(folder.glob("*.safetensors"))]
     return kept or [file for file in files if file.is_file()]
@@ -300,7 +301,7 @@ def _weights_per_step(model: ResolvedModel, loaded: Loaded) -> int:
     try:
         config = read_json(Path(model.checkpoint) / "config.json")
         known = read_architecture(config)
-    except (OSError, WeightsError):
+    except (OSError, CheckpointError):
         return loaded.parameters
     if config.get("tie_word_embeddings"):
         return loaded.parameters

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from tui.checkpoints.errors import CheckpointError
 from tui.events import Answered, Body, Delta, Failed
 from tui.metrics import answer_metrics
-from tui.worker.checkpoint import CheckpointError
 from tui.worker.decode.attention import new_kv_cache
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler, SamplingParams
 from tui.worker.process.control import Control

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tui.worker.checkpoint import CheckpointError
+from tui.checkpoints.errors import CheckpointError
 from tui.worker.decode.sampler import SamplingParams, resolve_sampling
 from tui.worker.loaded_model import LoadedModel
 from tui.worker_protocol import DecodeRequest

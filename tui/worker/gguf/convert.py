@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from tui.checkpoints import build_cache, gguf_cache
-from tui.worker.checkpoint import CheckpointError, Progress
+from tui.checkpoints.errors import CheckpointError
+from tui.worker.checkpoint import Progress
 from tui.worker.gguf.header import GgufHeader, read_header
 from tui.worker.gguf.weights import FLOATS, write_weights
 

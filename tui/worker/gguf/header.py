@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-from tui.worker.checkpoint import CheckpointError
+from tui.checkpoints.errors import CheckpointError
 
 _SCALARS = {
     0: "B",

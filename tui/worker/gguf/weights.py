@@ -21,7 +21,8 @@ from gguf import GGMLQuantizationType as Type
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers import modeling_gguf_pytorch_utils as stock
 
-from tui.worker.checkpoint import CheckpointError, Progress
+from tui.checkpoints.errors import CheckpointError
+from tui.worker.checkpoint import Progress
 from tui.worker.gguf.header import GgufHeader, GgufTensor
 
 FLOATS = {Type.F32: torch.float32, Type.F16: torch.float16, Type.BF16: torch.bfloat16}

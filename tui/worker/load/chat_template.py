@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tui.worker.checkpoint import CheckpointError, Turn
+from tui.checkpoints.errors import CheckpointError
+from tui.worker.checkpoint import Turn
 
 _CHILD = Path(__file__).with_name("chat_template_child.py")
 

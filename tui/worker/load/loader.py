@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture, read_architecture
-from tui.checkpoints.weight_headers import (
-    TensorHeader,
-    WeightsError,
-    read_json,
-    read_tensor_headers,
-)
-from tui.worker.checkpoint import Checkpoint, CheckpointError, Progress
+from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.weight_headers import TensorHeader, read_json, read_tensor_headers
+from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.load.families import ChatFormat, Family, family_of
 from tui.worker.load.families.general import read_optional_json
 
@@ -46,12 +42,9 @@ def open_folder(path: Path) -> CheckpointFolder:
     """
     if not path.is_dir():
         raise CheckpointError("not_found", f"no folder {path}", "check the path")
-    try:
-        config = read_json(path / "config.json")
-        known = read_architecture(config)
-        tensors = read_tensor_headers(path)
-    except WeightsError as error:
-        raise CheckpointError(error.cause, error.message, error.next_step) from None
+    config = read_json(path / "config.json")
+    known = read_architecture(config)
+    tensors = read_tensor_headers(path)
     folder = CheckpointFolder(path, config, known, tensors)
     _check_sizes(folder)
     return folder
@@ -142,9 +135,9 @@ def open_chat_format(path: Path) -> ChatFormat:
     if config:
         try:
             known = read_architecture(config)
-        except WeightsError as error:
+        except CheckpointError as error:
             if error.cause == "unsupported":
-                raise CheckpointError(error.cause, error.message, error.next_step) from None
+                raise
     name = known.family if known else _family_of_files(path, config)
     return family_of(name).chat_format(path, config, known)
 

@@ -15,9 +15,10 @@ import torch
 from torch import nn
 
 from tui.checkpoints import quantised_cache
+from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.checkpoints.weight_headers import read_tensor_headers
-from tui.worker.checkpoint import Checkpoint, CheckpointError, Progress
+from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.kernels import build
 from tui.worker.load import device
 from tui.worker.load.shards import DTYPES

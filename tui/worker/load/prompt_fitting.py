@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tui.worker.checkpoint import CheckpointError, Prompt, Turn
+from tui.checkpoints.errors import CheckpointError
+from tui.worker.checkpoint import Prompt, Turn
 
 NO_LIMIT = 1 << 62
 """A context or vocabulary that nothing exceeds: where only tokenizer files are there."""

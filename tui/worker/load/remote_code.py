@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
-from tui.worker.checkpoint import CheckpointError
+from tui.checkpoints.errors import CheckpointError
 from tui.worker.load.chat_template import ChatTemplate
 from tui.worker.load.families import ChatFormat, Family, general, llama
 from tui.worker.load.families.text_tokenizer import split_control_tokens

@@ -10,8 +10,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from tui.checkpoints.architecture import Architecture
+from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.weight_headers import shard_names
-from tui.worker.checkpoint import CheckpointError, Progress
+from tui.worker.checkpoint import Progress
 from tui.worker.load.families import TensorRule
 from tui.worker.quant import aligned_safetensors
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints.weight_headers import WeightsError, read_json
-from tui.worker.checkpoint import CheckpointError, Prompt, Turn
+from tui.checkpoints.weight_headers import read_json
+from tui.worker.checkpoint import Prompt, Turn
 from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
 from tui.worker.load.families.text_tokenizer import ControlTokenizer, TextTokenizer
 from tui.worker.load.prompt_fitting import ChatRounds, fit_prompt
@@ -129,10 +129,7 @@ def read_optional_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: the file is there and no JSON object.
     """
-    try:
-        return read_json(path) if path.exists() else {}
-    except WeightsError as error:
-        raise CheckpointError(error.cause, error.message, error.next_step) from None
+    return read_json(path) if path.exists() else {}
 
 
 def find_chat_template(folder: Path, tokenizer_config: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,8 @@ from typing import Any
 import tiktoken
 
 from tui.checkpoints.architecture import Architecture
-from tui.worker.checkpoint import CheckpointError, Prompt, Turn
+from tui.checkpoints.errors import CheckpointError
+from tui.worker.checkpoint import Prompt, Turn
 from tui.worker.load.families import ChatFormat, Family, TensorRule
 from tui.worker.load.families.general import read_optional_json
 from tui.worker.load.families.text_tokenizer import read_tokenizer_file

@@ -5,7 +5,7 @@ from typing import Any
 
 import sentencepiece
 
-from tui.worker.checkpoint import CheckpointError
+from tui.checkpoints.errors import CheckpointError
 from tui.worker.load.families.text_tokenizer import read_tokenizer_file
 
 

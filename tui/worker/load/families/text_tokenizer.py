@@ -7,8 +7,8 @@ from typing import Protocol
 
 import tokenizers
 
-from tui.checkpoints.weight_headers import WeightsError, refuse_lfs_pointer
-from tui.worker.checkpoint import CheckpointError
+from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.weight_headers import refuse_lfs_pointer
 
 MAX_FILE_BYTES = 256 << 20
 """Largest tokenizer file that is read, in bytes."""
@@ -144,10 +144,7 @@ def read_tokenizer_file(path: Path) -> bytes:
         ) from None
     except OSError as error:
         raise CheckpointError("damaged", f"{path.name}: {error.strerror}") from None
-    try:
-        refuse_lfs_pointer(path.name, content)
-    except WeightsError as error:
-        raise CheckpointError(error.cause, error.message, error.next_step) from None
+    refuse_lfs_pointer(path.name, content)
     if len(content) > MAX_FILE_BYTES:
         raise CheckpointError("damaged", f"{path.name} is larger than {MAX_FILE_BYTES >> 20} MiB")
     return content
