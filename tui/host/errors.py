@@ -1,4 +1,5 @@
-"""The one error that a person can cause and is told about in one line."""
+"""The one error that a person can cause and is told about in one line, and the first line of
+any other."""
 
 
 class UserError(Exception):
@@ -15,3 +16,9 @@ class UserError(Exception):
         self.message, self.next_step = message, next_step
         if exit_code is not None:
             self.exit_code = exit_code
+
+
+def first_line(error: BaseException, limit: int = 200) -> str:
+    """The first line of an error's message, or its class where it has none; ``limit``
+    characters at most."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:limit]

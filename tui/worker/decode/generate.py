@@ -10,6 +10,7 @@ import torch
 
 from tui.checkpoints.errors import CheckpointError
 from tui.events import Answered, Body, Delta, Failed
+from tui.host.errors import first_line
 from tui.metrics import answer_metrics
 from tui.worker.decode.attention import new_kv_cache
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler, SamplingParams
@@ -31,7 +32,7 @@ def failure_event(error: Exception, answer: int = -1) -> Failed:
                 "try @fp32, or @bf16 instead of @fp16; the checkpoint may be damaged",
                 answer,
             )
-    text = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    text = first_line(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text:
         return Failed(
             "out_of_memory",

@@ -17,6 +17,7 @@ import torch
 
 from tui.checkpoints import build_cache, gguf_cache
 from tui.checkpoints.errors import CheckpointError
+from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
 from tui.worker.gguf.header import GgufHeader, read_header
 from tui.worker.gguf.weights import FLOATS, write_weights
@@ -52,9 +53,10 @@ def convert_gguf(gguf_path: Path, progress: Progress, root: Path | None = None) 
             "damaged", f"cannot convert {gguf_path.name}: {error.strerror or error}"
         ) from error
     except Exception as error:
-        line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise CheckpointError(
-            "damaged", f"cannot convert {gguf_path.name}: {line}", "download the file again"
+            "damaged",
+            f"cannot convert {gguf_path.name}: {first_line(error)}",
+            "download the file again",
         ) from error
 
 

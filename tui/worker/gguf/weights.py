@@ -22,6 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers import modeling_gguf_pytorch_utils as stock
 
 from tui.checkpoints.errors import CheckpointError
+from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
 from tui.worker.gguf.header import GgufHeader, GgufTensor
 
@@ -114,7 +115,7 @@ def _build_target(path: Path, header: GgufHeader) -> _TargetModel:
         make = stock.TENSOR_PROCESSORS.get(header.architecture, stock.TensorProcessor)
         return _TargetModel(fields, config, model, make(config=fields))
     except Exception as error:
-        line = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        line = first_line(error, 160)
         raise CheckpointError(
             "unsupported",
             f"{path.name}: {line}",

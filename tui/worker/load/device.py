@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from tui.host.errors import first_line
+
 _KV_CACHE_SHARE = 0.8
 """Share of a GPU's free memory that keys and values may take: what a pass computes comes
 beside them, and joining two parts of a cache copies one layer's."""
@@ -20,7 +22,7 @@ def gpu_failure() -> str | None:
         ones = torch.ones(2, 2, device="cuda")
         float((ones @ ones).sum())
     except RuntimeError as error:
-        return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        return first_line(error)
     return ""
 
 

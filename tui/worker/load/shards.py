@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from tui.checkpoints.architecture import Architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.weight_headers import shard_names
+from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
 from tui.worker.load.families import TensorRule
 from tui.worker.quant import aligned_safetensors
@@ -39,8 +40,9 @@ def open_tensors(folder: Path, total: int, progress: Progress) -> Iterator[tuple
                 done += tensor.numel() * tensor.element_size()
                 progress(done, total)
         except (SafetensorError, RuntimeError, OSError, ValueError, EOFError) as error:
-            first = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-            raise CheckpointError("damaged", f"{name}: {first}", "fetch the file again") from None
+            raise CheckpointError(
+                "damaged", f"{name}: {first_line(error, 120)}", "fetch the file again"
+            ) from None
 
 
 def _safetensors(path: Path) -> Iterator[tuple[str, Any]]:

@@ -57,6 +57,19 @@ class Family:
     is_remote_code: bool = False
 
 
+def base_config(known: Architecture) -> dict[str, Any]:
+    """The sizes of an architecture by the names of transformers' configuration classes."""
+    return {
+        "vocab_size": known.vocab,
+        "hidden_size": known.hidden,
+        "intermediate_size": known.intermediate,
+        "num_hidden_layers": known.layers,
+        "num_attention_heads": known.heads,
+        "num_key_value_heads": known.kv_heads,
+        "max_position_embeddings": known.context,
+    }
+
+
 def family_of(name: str) -> Family:
     """The family of a name that `tui.checkpoints.architecture` gives."""
     module = "llama" if name in ("llama", "general") else name

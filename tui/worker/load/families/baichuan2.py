@@ -11,7 +11,13 @@ from typing import Any
 
 from tui.checkpoints.architecture import Architecture
 from tui.worker.checkpoint import Prompt, Turn
-from tui.worker.load.families import ChatFormat, Family, TensorRule, sentencepiece_model
+from tui.worker.load.families import (
+    ChatFormat,
+    Family,
+    TensorRule,
+    base_config,
+    sentencepiece_model,
+)
 from tui.worker.load.families.general import CompletionTokenizer, read_optional_json
 from tui.worker.load.generation_defaults import sampling_defaults
 from tui.worker.load.prompt_fitting import NO_LIMIT, ChatRounds, fit_prompt
@@ -35,13 +41,7 @@ def _native_config(config: Mapping[str, Any], known: Architecture, _: Path) -> A
     from transformers import LlamaConfig
 
     return LlamaConfig(
-        vocab_size=known.vocab,
-        hidden_size=known.hidden,
-        intermediate_size=known.intermediate,
-        num_hidden_layers=known.layers,
-        num_attention_heads=known.heads,
-        num_key_value_heads=known.kv_heads,
-        max_position_embeddings=known.context,
+        **base_config(known),
         rms_norm_eps=float(config.get("rms_norm_eps", 1e-6)),
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         tie_word_embeddings=False,

@@ -11,7 +11,13 @@ from typing import Any
 
 from tui.checkpoints.architecture import Architecture
 from tui.worker.checkpoint import Prompt, Turn
-from tui.worker.load.families import ChatFormat, Family, TensorRule, sentencepiece_model
+from tui.worker.load.families import (
+    ChatFormat,
+    Family,
+    TensorRule,
+    base_config,
+    sentencepiece_model,
+)
 from tui.worker.load.families.general import read_optional_json
 from tui.worker.load.generation_defaults import sampling_defaults
 from tui.worker.load.prompt_fitting import NO_LIMIT, ChatRounds, fit_prompt
@@ -63,14 +69,8 @@ def _native_config(config: Mapping[str, Any], known: Architecture, _: Path) -> A
     from transformers import GlmConfig
 
     return GlmConfig(
-        vocab_size=known.vocab,
-        hidden_size=known.hidden,
-        intermediate_size=known.intermediate,
-        num_hidden_layers=known.layers,
-        num_attention_heads=known.heads,
-        num_key_value_heads=known.kv_heads,
+        **base_config(known),
         head_dim=known.head_dim,
-        max_position_embeddings=known.context,
         rms_norm_eps=float(config.get("layernorm_epsilon", 1e-5)),
         attention_bias=bool(config.get("add_qkv_bias", True)),
         rope_parameters={

@@ -15,7 +15,7 @@ import tiktoken
 from tui.checkpoints.architecture import Architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.worker.checkpoint import Prompt, Turn
-from tui.worker.load.families import ChatFormat, Family, TensorRule
+from tui.worker.load.families import ChatFormat, Family, TensorRule, base_config
 from tui.worker.load.families.general import read_optional_json
 from tui.worker.load.families.text_tokenizer import read_tokenizer_file
 from tui.worker.load.generation_defaults import sampling_defaults
@@ -57,13 +57,7 @@ def _native_config(config: Mapping[str, Any], known: Architecture, _: Path) -> A
     if known.head_dim * known.heads != known.hidden:
         raise CheckpointError("damaged", "config.json: kv_channels * heads is not the hidden size")
     return Qwen2Config(
-        vocab_size=known.vocab,
-        hidden_size=known.hidden,
-        intermediate_size=known.intermediate,
-        num_hidden_layers=known.layers,
-        num_attention_heads=known.heads,
-        num_key_value_heads=known.kv_heads,
-        max_position_embeddings=known.context,
+        **base_config(known),
         rms_norm_eps=float(config.get("layer_norm_epsilon", 1e-6)),
         rope_parameters={
             "rope_type": "default",
