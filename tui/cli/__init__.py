@@ -13,7 +13,7 @@ from typing import Any
 import tui
 from tui.cli.support import fast_path
 from tui.host import splash
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_INTERRUPTED, UserError
 
 COMMANDS = {
     "run": "the same run without a screen: figures or JSON on stdout",
@@ -31,7 +31,6 @@ COMMANDS = {
 """Name -> one line; the module is ``tui.cli.commands.NAME`` with a click ``command`` in it."""
 
 COMPARE = "compare"
-INTERRUPTED = 130
 _HELP = ("-h", "--help")
 
 
@@ -56,7 +55,7 @@ def run_command_line(args: list[str]) -> int:
         _print_error(error.message, error.next_step)
         return error.exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         _discard_stdout()
         return 0
@@ -96,7 +95,7 @@ def _invoke(name: str, args: list[str]) -> int:
     except typer.exceptions.Exit as leaving:
         return int(leaving.exit_code)
     except typer.exceptions.Abort:
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except typer.exceptions.TyperException as error:
         # A usage error; without a text where a group was called without a command.
         message = error.format_message().strip() or "a command is missing"

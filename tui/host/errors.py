@@ -1,6 +1,9 @@
 """The one error that a person can cause and is told about in one line, and the first line of
 any other."""
 
+EXIT_INTERRUPTED = 130
+"""Exit status of a command that a signal or the person ended."""
+
 
 class UserError(Exception):
     """Something a person can put right: shown as one line with the next step.

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from tui.app.main import show_models
 from tui.checkpoints.quantised_cache import entries_of
-from tui.cli.support import quantise
+from tui.cli.support import live_run, quantise
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.cli.support.printing import json_text, path_text, table
 from tui.cli.support.service_probes import list_services
 from tui.host import memory
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_INTERRUPTED, UserError
 from tui.models import remove as removal
 from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
@@ -52,10 +53,7 @@ def screen(context: typer.Context) -> int:
         raise UserError(
             "the models screen needs a terminal", "duibi models list; `duibi models --help`"
         )
-    from tui.app.main import show_models
-    from tui.cli.commands.compare import compare_models
-
-    return show_models(load(), compare_models)
+    return show_models(load(), live_run.compare_models)
 
 
 @app.command(
@@ -106,7 +104,9 @@ def get(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False)
             )
     except KeyboardInterrupt:
         raise UserError(
-            f"stopped; what came of {model} is kept", f"go on: duibi models get {model}", 130
+            f"stopped; what came of {model} is kept",
+            f"go on: duibi models get {model}",
+            EXIT_INTERRUPTED,
         ) from None
     if ref.kind == "modelscope":
         inspected(place)

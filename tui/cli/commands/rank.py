@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from tui import settings as settings_of
-from tui.cli.commands.report import read_sessions
 from tui.cli.support.printing import json_text, table
+from tui.cli.support.session_files import read_sessions
 from tui.host.errors import UserError
 from tui.reports import score_tables
 from tui.reports.conclusion import stars_by_question

@@ -1,6 +1,5 @@
 """``duibi report``: sessions as a document to hand in, or as data."""
 
-import gc
 import os
 import sys
 import tempfile
@@ -14,10 +13,10 @@ import typer
 
 from tui import settings as settings_of
 from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
+from tui.cli.support.session_files import read_sessions
 from tui.events import Asked
 from tui.host.errors import UserError
 from tui.scoring.overlap import Scorer
-from tui.sessions import library, reader
 from tui.sessions.reader import RecordedSession
 
 app = typer.Typer(add_completion=False)
@@ -85,20 +84,6 @@ def report(
     replace_file(out, text.encode("utf-8-sig" if chosen is Format.csv else "utf-8"))
     print(out, file=sys.stderr)
     return 0
-
-
-def read_sessions(names: Sequence[str], folder: Path) -> list[RecordedSession]:
-    """The sessions that a person named, each once.
-
-    Raises:
-        UserError: one is not there or cannot be read.
-    """
-    paths = dict.fromkeys(library.find(name, folder).resolve() for name in names)
-    found = [reader.read(path) for path in paths]
-    # Events live as long as the command: looking through a million of them for garbage again
-    # and again would take as long as reading them.
-    gc.freeze()
-    return found
 
 
 def _wants_pictures(found: Sequence[RecordedSession], pictures: bool | None, png: bool) -> bool:

@@ -39,18 +39,19 @@ def open_screen(args: Sequence[str]) -> int | None:
 def _start(settings: "Settings") -> int:
     from tui.app.main import show_start
 
-    def open_models(models: list[str], chosen: "Settings") -> int:
-        from tui.cli.commands import compare
-
-        return compare.compare_models(models, chosen)
-
-    return show_start(settings, open_models, _open_session)
+    return show_start(settings, _compare_models, _resume_session)
 
 
-def _open_session(session: str, settings: "Settings") -> int:
-    from tui.cli.commands import compare
+def _compare_models(models: list[str], settings: "Settings") -> int:
+    from tui.cli.support import live_run
 
-    return compare.resume_session(session, settings)
+    return live_run.compare_models(models, settings)
+
+
+def _resume_session(session: str, settings: "Settings") -> int:
+    from tui.cli.support import live_run
+
+    return live_run.resume_session(session, settings)
 
 
 def _replay(session: str, settings: "Settings") -> int:
@@ -59,4 +60,4 @@ def _replay(session: str, settings: "Settings") -> int:
     from tui.sessions import library
 
     path = library.find(session, settings.sessions_dir)
-    return show_replay(make_player(path), path, settings, _open_session)
+    return show_replay(make_player(path), path, settings, _resume_session)

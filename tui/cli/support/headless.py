@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from tui.board import Board, fold
-from tui.cli import INTERRUPTED
 from tui.events import Event
+from tui.host.errors import EXIT_INTERRUPTED
 from tui.run.conductor import Run
 from tui.run.results import exit_code
 from tui.sessions.save_fallback import ensure_saved
@@ -78,7 +78,7 @@ class HeadlessRun:
         if self._stops:
             print(f"duibi: stopped; what came is saved in {name}", file=sys.stderr)
             print(f"  -> `duibi run --resume {name}` asks the rest", file=sys.stderr)
-            return INTERRUPTED
+            return EXIT_INTERRUPTED
         return exit_code(self.board)
 
     def _hung_up(self, *_: object) -> None:
@@ -91,4 +91,4 @@ class HeadlessRun:
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stops += 1
         if self._stops > 1:
-            os._exit(INTERRUPTED)
+            os._exit(EXIT_INTERRUPTED)

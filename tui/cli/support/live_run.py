@@ -1,0 +1,76 @@
+"""Begins a run, or continues an interrupted one, and shows it on the screen."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+
+from tui import questions as question_sets
+from tui.app import main as screens
+from tui.cli.support import options
+from tui.cli.support.resume_run import resume_run
+from tui.host.errors import EXIT_INTERRUPTED, UserError
+from tui.run.conductor import Run
+from tui.run.setup import begin
+from tui.settings import Settings
+
+
+def compare_models(models: list[str], settings: Settings) -> int:
+    """Open the screen on models: references or aliases; its exit code.
+
+    Raises:
+        UserError: a model or the question set cannot be used.
+    """
+    chosen = question_sets.load(settings.questions)
+    found = options.resolve_models(models, settings)
+    run = begin(found, chosen, settings, settings.sessions_dir, interactive=True)
+    return _show_run(run, settings, lambda: run.ask(chosen.questions[0].id))
+
+
+def resume_session(session: str, settings: Settings) -> int:
+    """Open the screen on a run that broke off, and ask again what has no answer yet.
+
+    Raises:
+        UserError: as `tui.cli.support.resume_run.resume_run`.
+    """
+    kept = ("theme", "lang", "mouse", "sessions")
+    return resume(session, None, {name: getattr(settings, name) for name in kept})
+
+
+def resume(session: str, models: list[str] | None, flags: Mapping[str, object]) -> int:
+    """As `resume_session`, with ``flags`` of the command line in place of settings.
+
+    Raises:
+        UserError: there is no terminal, or as `tui.cli.support.resume_run.resume_run`.
+    """
+    if flags.get("plain") or not sys.stdout.isatty():
+        raise UserError("--resume needs the screen here", f"`duibi run --resume {session}`")
+    run, settings, _ = resume_run(session, models, flags, interactive=True)
+    return _show_run(run, settings, run.ask_missing)
+
+
+def _show_run(run: Run, settings: Settings, ask: Callable[[], object]) -> int:
+    with _closed_by_signals(run):
+        # The workers import their libraries while this process imports Textual.
+        run.start()
+        ask()
+        return screens.show_run(run, settings)
+
+
+@contextlib.contextmanager
+def _closed_by_signals(run: Run) -> Iterator[None]:
+    """Close the run whatever happens, also by a signal before the screen listens to them."""
+
+    status = "interrupted"
+
+    def end(number: int, _frame: object) -> None:
+        nonlocal status
+        status = signal.Signals(number).name.lower()
+        raise SystemExit(EXIT_INTERRUPTED)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        run.close(status)
