@@ -17,9 +17,9 @@ from tui import events as ev
 from tui.app import main
 from tui.app.app import DuibiApp
 from tui.app.main import make_app
-from tui.app.screens.base import SessionToResume
 from tui.app.screens.library import LibraryScreen
 from tui.app.screens.replay import ReplayScreen
+from tui.app.screens.results import SessionToResume
 from tui.host.errors import UserError
 from tui.sessions import library
 from tui.sessions.follow import Follower

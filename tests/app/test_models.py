@@ -15,10 +15,11 @@ from tests.support.file_server import FileServer, serving
 from tests.support.hub import MODEL, WEIGHTS, FakeHub, tiny_chat, use_hub
 from tests.support.index import GGUF, using_index
 from tui.app.app import DuibiApp
-from tui.app.main import make_app, start_screen, survey_models
+from tui.app.main import make_app, start_screen
+from tui.app.model_survey import survey_models
 from tui.app.screens import models as models_screen
-from tui.app.screens.base import ModelSelection
 from tui.app.screens.models import ModelsScreen
+from tui.app.screens.results import ModelSelection
 from tui.app.screens.start import StartScreen
 from tui.models import demo
 from tui.models.caches import modelscope_folder

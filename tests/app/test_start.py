@@ -14,7 +14,8 @@ from tests.support.sessions import HEADER, write_session
 from tui.app.app import DuibiApp
 from tui.app.main import make_app, show_replay, show_start, start_screen
 from tui.app.screens.replay import ReplayScreen
-from tui.app.screens.start import ModelSelection, StartScreen
+from tui.app.screens.results import ModelSelection
+from tui.app.screens.start import StartScreen
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions.player import Player

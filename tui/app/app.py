@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from rich.cells import cached_cell_len
 from rich.text import Text
+from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
@@ -18,7 +19,17 @@ from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
 from textual.theme import Theme as TextualTheme
 
-from tui.app.screens.base import BaseScreen
+from tui.app import keymap
+from tui.app.screens.base import NOTICE_S, BaseScreen, error_notice
+from tui.app.screens.help import HelpScreen
+from tui.app.screens.navigation import (
+    ExportReport,
+    OpenDifferences,
+    OpenJoinedReplay,
+    OpenLibrary,
+    OpenModels,
+    OpenReplay,
+)
 from tui.app.style.appearance import Appearance
 from tui.app.style.theme_folder import ThemeFolders
 from tui.app.style.themes import ROLES, Theme
@@ -27,13 +38,13 @@ from tui.app.terminal.terminal_writer import TerminalWriterApp
 from tui.app.widgets.keys_bar import active_keys
 from tui.app.widgets.line_widget import LineWidget
 from tui.host import paths, secrets
+from tui.host.errors import EXIT_INTERRUPTED, UserError
 from tui.text.sanitise import clean
 
 _CONFIRM_LEAVE_S = 5.0
 _THEME_POLL_S = 1.0
 """How often the user's own themes are looked at."""
 _CLEAR_WIDTHS_S = 60.0
-INTERRUPTED = 130
 
 
 class DuibiApp(TerminalWriterApp):
@@ -86,10 +97,11 @@ class DuibiApp(TerminalWriterApp):
                 break  # not in the main thread, as under a test: nobody sends signals there
         await self.push_screen(self._first_screen())
         if self._custom_keys:
-            from tui.app import keymap
+            from tui.app import bindings
 
             self.set_keymap(self._custom_keys)
-            for remark in keymap.problems(self._custom_keys, type(self), self.appearance):
+            holders = (type(self), *bindings.holders())
+            for remark in keymap.problems(self._custom_keys, holders, self.appearance):
                 self._show_notice(remark, "warning")
         for error in self._themes.errors:
             self._show_notice(error.message, "warning")
@@ -103,10 +115,87 @@ class DuibiApp(TerminalWriterApp):
 
     def _end_by(self, number: signal.Signals) -> None:
         self.ended_by = number
-        self.exit(INTERRUPTED)
+        self.exit(EXIT_INTERRUPTED)
 
-    def _show_notice(self, text: str, severity: Any = "information") -> None:
-        self.notify(clean(text), severity=severity, markup=False)
+    def _show_notice(
+        self, text: str, severity: Any = "information", timeout: float | None = None
+    ) -> None:
+        self.notify(clean(text), severity=severity, timeout=timeout, markup=False)
+
+    def _show_error(self, error: UserError) -> None:
+        self._show_notice(error_notice(error), "error", NOTICE_S)
+
+    # What screens ask for. Each screen is imported only when it is opened: the first paint of
+    # another one needs none of them.
+
+    @on(OpenLibrary)
+    def _open_library(self, message: OpenLibrary) -> None:
+        from tui.app.screens.library import LibraryScreen
+
+        if any(isinstance(screen, LibraryScreen) for screen in self.screen_stack):
+            while not isinstance(self.screen, LibraryScreen):
+                self.pop_screen()
+        else:
+            self.push_screen(LibraryScreen(self.appearance, message.sessions_dir))
+
+    @on(OpenReplay)
+    def _open_replay(self, message: OpenReplay) -> None:
+        from tui.app import open_session
+
+        path, folder, at_once = message.path, message.sessions_dir, message.at_once
+        try:
+            screen = open_session.replay_screen(self.appearance, path, folder, at_once=at_once)
+        except UserError as error:
+            self._show_error(error)
+        else:
+            self.push_screen(screen)
+
+    @on(OpenJoinedReplay)
+    def _open_joined_replay(self, message: OpenJoinedReplay) -> None:
+        from tui.app import open_session
+
+        paths, folder = message.paths, message.sessions_dir
+        try:
+            screen = open_session.joined_replay_screen(self.appearance, paths, folder)
+        except UserError as error:
+            self._show_error(error)
+        else:
+            self.push_screen(screen)
+
+    @on(OpenModels)
+    def _open_models(self, message: OpenModels) -> None:
+        from tui.app.screens.models import ModelsScreen
+
+        survey, questions, downloads = message.survey_models, message.questions, message.downloads
+        self.push_screen(ModelsScreen(self.appearance, survey, questions, downloads))
+
+    @on(OpenDifferences)
+    def _open_differences(self, message: OpenDifferences) -> None:
+        from tui.app.screens.differences import DifferencesScreen
+
+        screen, chosen = message.board_screen, message.chosen
+        self.push_screen(DifferencesScreen(self.appearance, screen, chosen))
+
+    @on(ExportReport)
+    def _export_report(self, message: ExportReport) -> None:
+        """Write the report in a thread; a notice says where it is, or why it is not."""
+        say, as_png = self.appearance.say, self.appearance.pictures == "png"
+
+        def work() -> None:
+            from tui.app.reporting import write_reports
+
+            try:
+                written = write_reports(
+                    message.paths, message.folder, say.language, message.pictures, as_png
+                )
+            except UserError as error:
+                self.call_from_thread(self._show_error, error)
+            else:
+                words = say("export.done", path="\n".join(map(str, written)))
+                self.call_from_thread(self._show_notice, words, timeout=NOTICE_S)
+
+        self._show_notice(say("export.begun"), timeout=NOTICE_S)
+        self.run_worker(work, thread=True, exit_on_error=False)
 
     def action_leave(self) -> None:
         """Leave; while answers are running only when asked twice."""
@@ -124,8 +213,6 @@ class DuibiApp(TerminalWriterApp):
 
     def action_help(self) -> None:
         """All keys that apply."""
-        from tui.app.screens.help import HelpScreen
-
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.appearance, self.screen))
 

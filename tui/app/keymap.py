@@ -1,42 +1,20 @@
 """The keys of ``[keys]`` in duibi.toml: binding id -> keys."""
 
 import difflib
+from collections.abc import Mapping, Sequence
 
 from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.keys import _character_to_key
 
-from tui.app.screens.compare import CompareScreen
-from tui.app.screens.differences import DifferencesScreen, DiffView
-from tui.app.screens.help import HelpScreen, Page
-from tui.app.screens.library import LibraryScreen, SearchLine
-from tui.app.screens.models import ModelsScreen
-from tui.app.screens.replay import ReplayScreen
-from tui.app.screens.start import StartScreen
 from tui.app.style.appearance import Appearance
-from tui.app.widgets.answer_pane import AnswerPane
-from tui.app.widgets.confirm import Confirm
-from tui.app.widgets.judge_bar import StarsBar, VotesBar
-from tui.app.widgets.menu import Menu
-from tui.app.widgets.prompt import PromptInput
 
 
-def problems(keys: dict[str, str], app: type[DOMNode], appearance: Appearance) -> list[str]:
-    """What is wrong with a keymap: ids that no binding has, keys given to two actions."""
-    boards = (CompareScreen, ReplayScreen, DifferencesScreen)
-    screens = (app, *boards, StartScreen, LibraryScreen, ModelsScreen, HelpScreen)
-    widgets = (
-        AnswerPane,
-        PromptInput,
-        SearchLine,
-        Menu,
-        StarsBar,
-        VotesBar,
-        DiffView,
-        Page,
-        Confirm,
-    )
-    holders: tuple[type[DOMNode], ...] = (*screens, *widgets)
+def problems(
+    keys: Mapping[str, str], holders: Sequence[type[DOMNode]], appearance: Appearance
+) -> list[str]:
+    """What is wrong with a keymap: ids that no binding of ``holders`` has, keys given to two
+    actions of one holder."""
     bound = {holder: _default_keys(holder) for holder in holders}
     known = {id_ for ids in bound.values() for id_ in ids}
     found = []
@@ -61,7 +39,7 @@ def _default_keys(holder: type[DOMNode]) -> dict[str, str]:
     }
 
 
-def _overrides_of(keys: dict[str, str], ids: dict[str, str]) -> dict[str, str]:
+def _overrides_of(keys: Mapping[str, str], ids: dict[str, str]) -> dict[str, str]:
     return {id_: wanted for id_, wanted in keys.items() if id_ in ids}
 
 

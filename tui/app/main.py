@@ -5,9 +5,11 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui.app.screens.results import ModelSelection, SessionToResume
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.settings import Settings
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from tui.app.app import DuibiApp
     from tui.app.screens.compare import LiveRun
     from tui.app.screens.model_rows import ModelSurvey
-    from tui.app.screens.start import StartScreen
+    from tui.app.screens.start import ModelOffer, StartScreen
     from tui.app.style.appearance import Appearance
     from tui.sessions.player import Player
 
@@ -61,7 +63,7 @@ def show_models(settings: Settings, compare_models: CompareModels) -> int:
     from tui.app.screens.models import ModelsScreen
 
     def first(appearance: "Appearance") -> "Screen[Any]":
-        return ModelsScreen(appearance, lambda: survey_models(settings), settings.questions)
+        return ModelsScreen(appearance, partial(_survey_models, settings), settings.questions)
 
     result = _run(make_app(settings, first), settings)
     return _after_screen(result, settings, None, compare_models)
@@ -129,8 +131,6 @@ def _after_screen(
 ) -> int:
     """What follows the end of a screen: its exit code, models to open, or a session that
     goes on."""
-    from tui.app.screens.base import ModelSelection, SessionToResume
-
     if isinstance(result, ModelSelection) and compare_models is not None:
         return compare_models(
             list(result.references), replace(settings, questions=result.questions)
@@ -200,59 +200,27 @@ def _run(app: "DuibiApp", settings: Settings) -> Any:
 
 def start_screen(settings: Settings, appearance: "Appearance", offer_models: bool) -> "StartScreen":
     """The start screen over this machine's recordings, models and question sets."""
-    from tui.app.screens.start import ModelOffer, StartContents, StartScreen
-    from tui.questions import BUILT_IN, load
-    from tui.sessions import library
+    from tui.app.screens.start import StartScreen
+    from tui.app.start_contents import load_contents
 
-    def found() -> StartContents:
-        return StartContents(
-            sorted(library.entries(paths.bundled("sessions")), key=lambda entry: entry.name),
-            library.entries(settings.sessions_dir),
-            [(name, load(name).title or name) for name in BUILT_IN] if offer_models else [],
-        )
-
-    def models() -> list[ModelOffer]:
+    def load_offers() -> "list[ModelOffer]":
         if not offer_models:
             return []
-        from tui.models import demo
-        from tui.models.inventory import find_models
-        from tui.text.units import format_memory
+        from tui.app import model_survey
 
-        remark = appearance.say("start.demo_here" if demo.is_present() else "start.demo_fetch")
-        offers = [ModelOffer(("demo@bf16", "demo@fp32"), appearance.say("start.demo"), remark)]
-        for one in find_models(settings.aliases, settings.model_folders, settings.services):
-            if one.reference != "demo" and one.state == "complete":
-                words = "  ".join(
-                    part for part in (one.family, one.dtype, format_memory(one.size)) if part
-                )
-                offers.append(ModelOffer((one.reference,), one.label, words))
-        return offers
+        return model_survey.load_offers(settings, appearance.say)
 
-    around = (lambda: survey_models(settings)) if offer_models else None
-    return StartScreen(appearance, settings.sessions_dir, found, models, settings.questions, around)
-
-
-def survey_models(settings: Settings) -> "ModelSurvey":
-    """What the models screen shows; takes up to seconds on a network disk.
-
-    Raises:
-        UserError: the memory limit in the environment is no size.
-    """
-    from tui.app.screens.model_rows import ModelSurvey
-    from tui.host import filesystem, memory
-    from tui.models import demo
-    from tui.models.caches import modelscope_caches
-    from tui.models.catalogue import suggestions
-    from tui.models.discover import find_demo
-    from tui.models.inventory import find_models
-
-    found = find_models(settings.aliases, settings.model_folders, settings.services)
-    if not demo.is_present():
-        found.insert(0, find_demo())
-    known = {one.reference.lower() for one in found}
-    return ModelSurvey(
-        found,
-        [one for one in suggestions() if one.reference.lower() not in known],
-        memory.read_memory().free,
-        filesystem.free_bytes(modelscope_caches()[0]),
+    return StartScreen(
+        appearance,
+        settings.sessions_dir,
+        lambda: load_contents(settings, offer_models),
+        load_offers,
+        settings.questions,
+        partial(_survey_models, settings) if offer_models else None,
     )
+
+
+def _survey_models(settings: Settings) -> "ModelSurvey":
+    from tui.app import model_survey
+
+    return model_survey.survey_models(settings)

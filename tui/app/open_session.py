@@ -7,6 +7,7 @@ from pathlib import Path
 from tui.app.screens.replay import ReplayScreen
 from tui.app.style.appearance import Appearance
 from tui.sessions import reader, storage
+from tui.sessions.follow import Follower
 from tui.sessions.player import Player
 
 
@@ -20,8 +21,6 @@ def replay_screen(
         UserError: it cannot be read.
     """
     if storage.is_live(path):
-        from tui.sessions.follow import Follower
-
         return ReplayScreen(appearance, Follower(path), path, sessions_dir)
     player = Player(reader.read(path).events, speed=math.inf if at_once else 1.0)
     return ReplayScreen(appearance, player, path, sessions_dir)

@@ -25,6 +25,12 @@ def shown_answer(board: Board, model: int, question: str) -> Answer | None:
     return conversation[-1] if conversation else None
 
 
+def judged_answer(board: Board, pane_index: int, question: str) -> Answer | None:
+    """The answer of a pane that stars and votes go to: its last one, once it is there."""
+    answer = shown_answer(board, pane_index, question)
+    return answer if answer and not answer.is_open and (answer.chunks or answer.figures) else None
+
+
 def pane_state(model: Model, answer: Answer | None) -> str:
     """How a pane stands: the answer's state, or the model's where it matters more."""
     if model.state == "failed" or (model.state != "ready" and (not answer or answer.is_open)):

@@ -1,8 +1,6 @@
 """What every screen has: drawn bars, a plain line where the terminal is too small, notices."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from textual import events
@@ -17,21 +15,13 @@ from tui.host.errors import UserError
 from tui.text.sanitise import clean
 
 MIN_WIDTH, MIN_HEIGHT = 40, 12
+NOTICE_S = 6.0
+"""How long a notice of a screen stays."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionToResume:
-    """What a screen ends with where a person wants an interrupted session to go on."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSelection:
-    """What a person chose to open: models under a question set."""
-
-    references: tuple[str, ...]
-    questions: str
+def error_notice(error: UserError) -> str:
+    """What went wrong and what to do, as the text of a notice."""
+    return error.message + (f"\n→ {error.next_step}" if error.next_step else "")
 
 
 class BaseScreen(BlankBackground, Screen[Any]):
@@ -70,9 +60,20 @@ class BaseScreen(BlankBackground, Screen[Any]):
     def show_notice(self, text: str, severity: str = "information") -> None:
         """A notice of a few seconds; ``text`` may be anybody's."""
         level: Any = severity
-        self.notify(clean(text), severity=level, timeout=6, markup=False)
+        self.notify(clean(text), severity=level, timeout=NOTICE_S, markup=False)
 
     def show_error(self, error: UserError) -> None:
         """What went wrong and what to do, as a notice."""
-        step = f"\n→ {error.next_step}" if error.next_step else ""
-        self.show_notice(f"{error.message}{step}", "error")
+        self.show_notice(error_notice(error), "error")
+
+    @property
+    def is_first_screen(self) -> bool:
+        """Whether no other screen of the program lies below (Textual's own blank one does)."""
+        return len(self.app.screen_stack) <= 2
+
+    def go_back(self) -> None:
+        """Close this screen; the program ends where it was the first one."""
+        if self.is_first_screen:
+            self.app.exit(0)
+        else:
+            self.app.pop_screen()

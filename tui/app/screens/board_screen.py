@@ -236,6 +236,19 @@ class BoardScreen(BaseScreen):
 
         self.run_worker(draw, thread=True, exit_on_error=False)
 
+    def question_pictures(self) -> dict[str, str]:
+        """A picture (SVG) of the screen at each question that was asked; the question shown
+        stays the same."""
+        from tui.app.terminal.svg_picture import repair_svg
+
+        was, taken = self.question, {}
+        asked = {question for _, question in self.board.answer_ids}
+        for question in [q.id for q in self.board.questions if q.id in asked]:
+            self.go_to(question)
+            taken[question] = repair_svg(self.app.export_screenshot(title="duibi"))
+        self.go_to(was)
+        return taken
+
     def _save_file(self, name: str, content: str | bytes, message: str) -> None:
         try:
             path = save_file.write_new_file(self._sessions_dir, name, content)

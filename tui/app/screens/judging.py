@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
+from tui.app.pane.header import judged_answer
 from tui.app.screens.board_screen import BoardScreen, EventSource
+from tui.app.screens.navigation import ExportReport, OpenDifferences
 from tui.app.style.appearance import Appearance
 from tui.board import Board
 from tui.events import Event, Note, Rated, Session, Voted
@@ -133,8 +135,6 @@ class JudgingScreen(BoardScreen):
 
     def action_note(self) -> None:
         """Write a remark on the answer of the chosen pane, or change it."""
-        from tui.app.widgets.judge_bar import judged_answer
-
         place = self.grid.chosen if self.grid else 0
         board = self.visible_board
         if self.grid is None or not (answer := judged_answer(board, place, self.question)):
@@ -239,14 +239,12 @@ class JudgingScreen(BoardScreen):
 
     def action_differences(self) -> None:
         """Where the answer of the chosen pane parts from another one's."""
-        from tui.app.screens.differences import DifferencesScreen
-
         found = [m.index for m in self.visible_board.models if self._conversation_text(m.index)]
         if len(found) < 2:
             self.show_notice(self.appearance.say("differences.two_needed"), "warning")
             return
         chosen = self.grid.chosen if self.grid else 0
-        self.app.push_screen(DifferencesScreen(self.appearance, self, chosen))
+        self.post_message(OpenDifferences(self, chosen))
 
     def _conversation_text(self, pane_index: int) -> str:
         return "\n\n".join(
@@ -266,10 +264,8 @@ class JudgingScreen(BoardScreen):
         if self.is_blind:
             self.show_notice(self.appearance.say("export.blind"), "warning")
             return
-        from tui.app.reporting import question_pictures, report_in_background
-
-        paths, folder = list(self.report_sessions()), self.report_folder()
-        report_in_background(self, paths, folder, question_pictures(self))
+        paths, folder = tuple(self.report_sessions()), self.report_folder()
+        self.post_message(ExportReport(paths, folder, self.question_pictures()))
 
 
 def _make_anonymiser(header: Session) -> "Anonymiser":

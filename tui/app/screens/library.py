@@ -11,9 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import TextArea
 
-from tui.app import open_session
 from tui.app.screens import library_rows
-from tui.app.screens.base import BaseScreen, SessionToResume
+from tui.app.screens.base import BaseScreen
+from tui.app.screens.navigation import ExportReport, OpenJoinedReplay, OpenReplay
+from tui.app.screens.results import SessionToResume
 from tui.app.style.appearance import Appearance
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Menu
@@ -220,26 +221,14 @@ class LibraryScreen(BaseScreen):
 
     def _open(self, at_once: bool) -> None:
         if entry := self.chosen:
-            try:
-                screen = open_session.replay_screen(
-                    self.appearance, entry.path, self._folder, at_once=at_once
-                )
-            except UserError as error:
-                self.show_error(error)
-            else:
-                self.app.push_screen(screen)
+            self.post_message(OpenReplay(entry.path, self._folder, at_once))
 
     def action_beside(self) -> None:
         """The marked sessions in one screen."""
         if len(self._marked) < 2:
             self.show_notice(self.appearance.say("library.mark_two"), "warning")
             return
-        try:
-            screen = open_session.joined_replay_screen(self.appearance, self._marked, self._folder)
-        except UserError as error:
-            self.show_error(error)
-        else:
-            self.app.push_screen(screen)
+        self.post_message(OpenJoinedReplay(tuple(self._marked), self._folder))
 
     def action_continue(self) -> None:
         """Ask what is missing in an interrupted session."""
@@ -287,15 +276,11 @@ class LibraryScreen(BaseScreen):
         """A report of the marked sessions, else of this one."""
         chosen = [self.chosen.path] if self.chosen else []
         if paths := self._marked or chosen:
-            from tui.app.reporting import report_in_background
-
-            report_in_background(self, paths, self._folder, {})
+            self.post_message(ExportReport(tuple(paths), self._folder, {}))
 
     def action_leave(self) -> None:
-        """Back to where one came from."""
+        """End the search, else close this screen."""
         if self._hits is not None:
             self.search.clear()
-        elif len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
         else:
-            self.app.exit(0)
+            self.go_back()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tui.app.style.appearance import Appearance
 from tui.app.widgets.menu import MenuHeading, MenuItem
-from tui.sessions.library import SessionEntry as Recorded
+from tui.sessions.library import SessionEntry
 from tui.sessions.search import SearchHit
 from tui.text.sanitise import one_line
 from tui.text.units import format_clock
@@ -16,7 +16,7 @@ _CONTEXT_CHARS = 8
 """Characters."""
 
 
-def session_text(entry: Recorded, appearance: Appearance) -> str:
+def session_text(entry: SessionEntry, appearance: Appearance) -> str:
     """Question set, progress, verdict and duration in one line."""
     if entry.problem:
         return one_line(entry.problem)
@@ -31,7 +31,7 @@ def session_text(entry: Recorded, appearance: Appearance) -> str:
 
 
 def rows_by_day(
-    entries: Iterable[Recorded], marked: Sequence[Path], appearance: Appearance
+    entries: Iterable[SessionEntry], marked: Sequence[Path], appearance: Appearance
 ) -> MenuRows:
     """Newest first, a heading for each day."""
     rows: MenuRows = []
@@ -45,7 +45,7 @@ def rows_by_day(
 def rows_of_hits(
     hits: Sequence[SearchHit],
     text: str,
-    entries: Mapping[Path, Recorded],
+    entries: Mapping[Path, SessionEntry],
     marked: Sequence[Path],
     appearance: Appearance,
 ) -> MenuRows:
@@ -71,7 +71,7 @@ def _trim_excerpt(excerpt: str, text: str) -> str:
 
 
 def _session_item(
-    entry: Recorded, detail: str, marked: Sequence[Path], day: bool = False
+    entry: SessionEntry, detail: str, marked: Sequence[Path], day: bool = False
 ) -> MenuItem:
     started = one_line(entry.started)
     when = f"{started[:10]} {started[11:16]}" if day else started[11:16]

@@ -10,8 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from tui.app.screens import model_rows
-from tui.app.screens.base import BaseScreen, ModelSelection
+from tui.app.screens.base import BaseScreen
 from tui.app.screens.model_rows import ListedModel, ModelSurvey
+from tui.app.screens.results import ModelSelection
 from tui.app.style.appearance import Appearance
 from tui.app.widgets.ask_line import AskLine
 from tui.app.widgets.confirm import Confirm
@@ -316,9 +317,9 @@ class ModelsScreen(BaseScreen):
     def _focus_menu(self) -> None:
         self.menu.focus()
 
-    def action_leave(self) -> None:
-        """Back to where one came from; downloads go on."""
-        if len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
+    async def action_leave(self) -> None:
+        """Close this screen; downloads go on. As the first screen: leave the program."""
+        if self.is_first_screen:
+            await self.run_action("app.leave")
         else:
-            self.app.action_leave()  # type: ignore[attr-defined]
+            self.app.pop_screen()

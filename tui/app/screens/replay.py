@@ -12,6 +12,7 @@ from textual.widget import Widget
 from tui.app.pane.conversation import MARKDOWN
 from tui.app.screens import board_screen
 from tui.app.screens.judging import JudgingScreen
+from tui.app.screens.navigation import OpenLibrary
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.transport import TransportBar
 from tui.events import Note, Rated, Voted
@@ -242,16 +243,8 @@ class ReplayScreen(JudgingScreen):
 
     def action_library(self) -> None:
         """All sessions; back to them where this one was opened from there."""
-        from tui.app.screens.library import LibraryScreen
-
-        if any(isinstance(screen, LibraryScreen) for screen in self.app.screen_stack):
-            self.action_leave()
-        else:
-            self.app.push_screen(LibraryScreen(self.appearance, self._sessions_dir))
+        self.post_message(OpenLibrary(self._sessions_dir))
 
     def action_leave(self) -> None:
-        """Back to where one came from."""
-        if len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
-        else:
-            self.app.exit(0)
+        """Close this screen."""
+        self.go_back()

@@ -9,12 +9,13 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from tui.app.screens.base import BaseScreen, ModelSelection
+from tui.app.screens.base import BaseScreen
+from tui.app.screens.navigation import OpenLibrary, OpenModels, OpenReplay
+from tui.app.screens.results import ModelSelection
 from tui.app.style.appearance import Appearance
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Menu, MenuHeading, MenuItem
-from tui.host.errors import UserError
-from tui.sessions.library import SessionEntry as Recorded
+from tui.sessions.library import SessionEntry
 from tui.text.sanitise import one_line
 from tui.text.units import format_clock
 
@@ -53,8 +54,8 @@ class _ModelsItem:
 class StartContents:
     """What there is to choose from at once; models take longer to find."""
 
-    samples: list[Recorded]
-    recent: list[Recorded]
+    samples: list[SessionEntry]
+    recent: list[SessionEntry]
     sets: list[tuple[str, str]]
     """Name and title."""
 
@@ -180,7 +181,7 @@ class StartScreen(BaseScreen):
             rows += [None, MenuHeading(say("start.nothing"))]
         self.menu.show(rows)
 
-    def _session_item(self, entry: Recorded, sample: bool = False) -> MenuItem:
+    def _session_item(self, entry: SessionEntry, sample: bool = False) -> MenuItem:
         say = self.appearance.say
         labels = one_line("  ".join(entry.labels)) or one_line(entry.name)
         if sample:
@@ -200,8 +201,8 @@ class StartScreen(BaseScreen):
     @on(Menu.Chosen)
     def _chosen(self, event: Menu.Chosen) -> None:
         match event.value:
-            case Recorded() as entry:
-                self._open_replay(entry.path)
+            case SessionEntry() as entry:
+                self.post_message(OpenReplay(entry.path, self._sessions_dir))
             case _LibraryItem():
                 self.action_library()
             case _ModelsItem():
@@ -228,27 +229,12 @@ class StartScreen(BaseScreen):
 
     def action_models(self) -> None:
         """Models: found, fetched, removed."""
-        from tui.app.screens.models import ModelsScreen
         from tui.models.downloads import Downloads
 
         if self._survey_models is not None:
             self._downloads = self._downloads or Downloads()
-            self.app.push_screen(
-                ModelsScreen(self.appearance, self._survey_models, self._questions, self._downloads)
-            )
+            self.post_message(OpenModels(self._survey_models, self._questions, self._downloads))
 
     def action_library(self) -> None:
         """All sessions."""
-        from tui.app.screens.library import LibraryScreen
-
-        self.app.push_screen(LibraryScreen(self.appearance, self._sessions_dir))
-
-    def _open_replay(self, path: Path) -> None:
-        from tui.app.open_session import replay_screen
-
-        try:
-            screen = replay_screen(self.appearance, path, self._sessions_dir)
-        except UserError as error:
-            self.show_error(error)
-        else:
-            self.app.push_screen(screen)
+        self.post_message(OpenLibrary(self._sessions_dir))

@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 
-from tui.app.pane.header import shown_answer
+from tui.app.pane.header import judged_answer
 from tui.app.pane.wrapping import clip
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.lines import Lines
@@ -40,12 +40,6 @@ class JudgingHost(Protocol):
     def focus_panes(self) -> None:
         """Give the keys back to the panes."""
         ...
-
-
-def judged_answer(board: Board, pane_index: int, question: str) -> Answer | None:
-    """The answer of a pane that stars and votes go to: its last one, once it is there."""
-    answer = shown_answer(board, pane_index, question)
-    return answer if answer and not answer.is_open and (answer.chunks or answer.figures) else None
 
 
 class JudgeBar(Lines, can_focus=True):

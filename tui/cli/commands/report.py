@@ -72,7 +72,7 @@ def report(
     found = read_sessions(session, settings.sessions_dir)
     svgs: dict[str, str] = {}
     if chosen in (Format.md, Format.html) and _wants_pictures(found, pictures, png):
-        from tui.app.reporting import session_pictures
+        from tui.app.session_pictures import session_pictures
 
         svgs = session_pictures([reading.path for reading in found], settings)
     images = _png_addresses(svgs, chosen, out) if png or settings.pictures == "png" else {}
