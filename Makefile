@@ -1,12 +1,13 @@
-# make run    the demo model in bf16 beside itself in fp32
-# make test   the tests
+# make run        the demo model in bf16 beside itself in fp32
+# make test       the tests
+# make screens    draw the pictures of tests/screens anew
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
-.PHONY: run test slow check format clean
+.PHONY: run test slow screens check format clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.ready
@@ -17,6 +18,9 @@ test: $(VENV)/.ready-dev
 
 slow: $(VENV)/.ready-dev $(VENV)/.peers
 	$(BIN)/python -m pytest -m slow
+
+screens: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.support.pictures
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .

@@ -1,13 +1,49 @@
-"""The pictures of the README are there: every main screen, two languages, two sizes."""
+"""The pictures of the README show what the screens draw: two languages, two sizes."""
 
+import difflib
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.support.pictures import FOLDER, SAMPLES, SIZES, screens
+from tests.support.pictures import FOLDER, SAMPLES, SIZES, empty_machine, runs, screens
 
 ROOT = Path(__file__).parent.parent.parent
+NAMES = tuple(screens("en"))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size[0]))
+@pytest.mark.parametrize("lang", SAMPLES)
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_picture_shows_what_the_screen_draws(
+    name: str,
+    lang: str,
+    size: tuple[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Text, places and styles of every cell; what Rich names differently each time is left out."""
+    file = FOLDER / f"{name}-{lang}-{size[0]}.svg"
+    wanted = runs(file.read_text("utf-8"))
+    assert len(wanted) > size[1]
+    home = tmp_path / "home"
+    home.mkdir()
+    empty_machine(home, monkeypatch)
+    drawn = await screens(lang)[name](size, lambda svg: runs(svg) == wanted)
+    if runs(drawn) != wanted:
+        (tmp_path / file.name).write_text(drawn, encoding="utf-8")
+        diff = difflib.unified_diff(wanted, runs(drawn), str(file), "drawn now", lineterm="", n=0)
+        pytest.fail(
+            "\n".join([*diff, "", f"drawn now: {tmp_path / file.name}"])
+            + "\nif this is meant, `make screens` draws the pictures anew",
+            pytrace=False,
+        )
+
+
+@pytest.mark.parametrize("lang", SAMPLES)
+def test_the_picture_beside_a_session_is_that_of_the_comparison(lang: str) -> None:
+    beside = (ROOT / "sessions" / f"{SAMPLES[lang]}.svg").read_text("utf-8")
+    assert runs(beside) == runs((FOLDER / f"compare-{lang}-{SIZES[0][0]}.svg").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("lang", SAMPLES)
