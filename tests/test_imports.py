@@ -1,10 +1,14 @@
-"""What may be loaded when: the command line starts without the heavy libraries."""
+"""What may be loaded when, and who imports whom: no circles, no heavy library too early."""
 
 import json
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+
+from tests.support.imports import by_room, circles, function_level_imports, import_graph
 
 HEAVY = {
     "textual",
@@ -40,3 +44,24 @@ def test_nothing_outside_the_worker_loads_torch_and_nothing_outside_app_textual(
 
 def test_the_screen_runs_without_torch() -> None:
     assert loaded_after("import tui.app.main, tui.app.app") & (HEAVY - {"textual"}) == set()
+
+
+def test_no_module_and_no_room_imports_itself_by_way_of_others() -> None:
+    """Imports within functions and those for type checkers count."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+    graph = import_graph()
+    assert len(graph) > 200 and sum(map(len, graph.values())) > 1000
+    assert circles(graph) == []
+    assert circles(by_room(graph)) == []
+
+
+def test_every_import_within_a_function_is_listed_with_its_reason() -> None:
+    path = Path(__file__).parent / "data" / "function_level_imports.toml"
+    groups = tomllib.loads(path.read_text("utf-8"))["group"]
+    assert all(group["reason"].strip() for group in groups)
+    listed = [one for group in groups for one in group["imports"]]
+    assert len(listed) == len(set(listed))
+    found = function_level_imports()
+    new, gone = sorted(found - set(listed)), sorted(set(listed) - found)
+    assert not new, f"to the top of the module, or into {path.name} with a reason: {new}"
+    assert not gone, f"no longer there, remove from {path.name}: {gone}"

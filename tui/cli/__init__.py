@@ -4,6 +4,7 @@ Only the chosen command's module is imported, so that ``--version`` and ``--help
 at once.
 """
 
+import difflib
 import importlib
 import os
 import sys
@@ -14,6 +15,7 @@ import tui
 from tui.cli.support import fast_path
 from tui.host import splash
 from tui.host.errors import EXIT_INTERRUPTED, UserError
+from tui.text.sanitise import clean
 
 COMMANDS = {
     "run": "the same run without a screen: figures or JSON on stdout",
@@ -140,8 +142,6 @@ def _help() -> str:
 
 def _refuse_misspelt(args: list[str]) -> None:
     """A bare word near a command's name that is nothing else is a typing error."""
-    import difflib
-
     word = args[0] if args else ""
     near = difflib.get_close_matches(word, COMMANDS, 1, 0.75)
     if near and word.isalpha() and not os.path.exists(word):  # noqa: PTH110 - pathlib costs 10 ms
@@ -158,8 +158,6 @@ def _report_unexpected(error: Exception) -> int:
 
 
 def _print_error(message: str, next_step: str) -> None:
-    from tui.text.sanitise import clean
-
     splash.wipe()
     print(clean(f"duibi: {message}"), file=sys.stderr)
     if next_step:

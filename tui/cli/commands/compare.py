@@ -9,6 +9,7 @@ from tui import questions as question_sets
 from tui import settings as settings_of
 from tui.app.main import show_start
 from tui.cli.support import live_run, options
+from tui.cli.support.headless import HeadlessRun
 from tui.host.errors import UserError
 from tui.reports.transcript import Transcript
 from tui.run.setup import begin
@@ -82,8 +83,6 @@ def compare(
 
 
 def _run_plain(models: list[str], settings: Settings) -> int:
-    from tui.cli.support.headless import HeadlessRun
-
     chosen = question_sets.load(settings.questions)
     run = begin(options.resolve_models(models, settings), chosen, settings, settings.sessions_dir)
     transcript = Transcript()

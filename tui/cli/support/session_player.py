@@ -6,6 +6,7 @@ from pathlib import Path
 from tui.host import splash
 from tui.sessions import reader
 from tui.sessions.player import Player
+from tui.sessions.select import select_question
 from tui.text.sanitise import clean
 
 
@@ -31,7 +32,5 @@ def make_player(
         )
     events = reading.events
     if question is not None:
-        from tui.sessions.select import select_question
-
         events = select_question(events, question)
     return Player(events, speed=speed, max_gap=max_gap, loop=loop)

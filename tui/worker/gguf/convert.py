@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from tokenizers import pre_tokenizers
 
 from tui.checkpoints import build_cache, gguf_cache
 from tui.checkpoints.errors import CheckpointError
@@ -98,7 +99,6 @@ def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> list[str]
 
 
 def _write_tokenizer(path: Path, header: GgufHeader, folder: Path) -> None:
-    from tokenizers import pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(
