@@ -36,7 +36,17 @@ def test_the_command_line_starts_light() -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["board", "settings", "run.conductor", "run.setup", "engines.local", "sessions.reader"]
+    "room",
+    [
+        "board",
+        "settings",
+        "run.conductor",
+        "run.setup",
+        "engines.local",
+        "sessions.reader",
+        "cli.commands.doctor",
+        "cli.support.live_run",
+    ],
 )
 def test_nothing_outside_the_worker_loads_torch_and_nothing_outside_app_textual(room: str) -> None:
     assert loaded_after(f"import tui.{room}") & HEAVY == set()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tui.app.screens.results import ModelSelection, SessionToResume
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.host.terminal import is_interactive
 from tui.settings import Settings
 from tui.text.sanitise import clean
 
@@ -186,7 +187,7 @@ def make_app(
 
 
 def _require_terminal() -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not is_interactive():
         raise UserError(
             "the screen needs a terminal", "use `duibi run`, or `--plain` with replay, on a pipe"
         )

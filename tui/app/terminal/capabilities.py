@@ -5,10 +5,8 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 
 from tui.app.style.appearance import Appearance
+from tui.host.terminal import locale_not_utf8
 from tui.text.sanitise import one_line
-
-_COERCED = "C.UTF-8"
-"""What Python itself sets LC_CTYPE to where the locale is C (PEP 538)."""
 
 
 def limitations(environ: Mapping[str, str], appearance: Appearance) -> Iterator[str]:
@@ -20,13 +18,6 @@ def limitations(environ: Mapping[str, str], appearance: Appearance) -> Iterator[
         yield appearance.say("terminal.console")
     elif term in ("", "dumb", "unknown"):
         yield appearance.say("terminal.dumb", term=one_line(term) or "?")
-
-
-def locale_not_utf8(environ: Mapping[str, str]) -> str:
-    """The locale that says that the terminal is not one of UTF-8; "" where none says so."""
-    named = [environ.get("LC_ALL"), environ.get("LC_CTYPE"), environ.get("LANG")]
-    name = next((name for name in named if name and name != _COERCED), "")
-    return "" if name.lower().replace("-", "").endswith("utf8") else name
 
 
 def colour_support(console: Console, environ: Mapping[str, str], appearance: Appearance) -> str:

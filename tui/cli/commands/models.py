@@ -15,6 +15,7 @@ from tui.cli.support.printing import json_text, path_text, table
 from tui.cli.support.service_probes import list_services
 from tui.host import memory
 from tui.host.errors import EXIT_INTERRUPTED, UserError
+from tui.host.terminal import is_interactive
 from tui.models import remove as removal
 from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
@@ -49,7 +50,7 @@ def screen(context: typer.Context) -> int:
     """Open the models screen where no command is given."""
     if context.invoked_subcommand is not None:
         return 0
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not is_interactive():
         raise UserError(
             "the models screen needs a terminal", "duibi models list; `duibi models --help`"
         )

@@ -4,11 +4,11 @@ Its imports take as long as half of the way to the first picture, and there is n
 parse. What is opened, and what goes wrong, is the same.
 """
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tui.host import splash
+from tui.host.terminal import is_interactive
 
 if TYPE_CHECKING:
     from tui.settings import Settings
@@ -21,7 +21,7 @@ def open_screen(args: Sequence[str]) -> int | None:
         UserError: what the commands raise.
     """
     replay = len(args) == 2 and args[0] == "replay" and not args[1].startswith("-")
-    if not (replay or not args) or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (replay or not args) or not is_interactive():
         return None
     splash.show("duibi …")
     from tui import settings

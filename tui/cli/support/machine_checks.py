@@ -10,8 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tui.app.terminal.capabilities import locale_not_utf8
 from tui.host import cpu, filesystem, paths
+from tui.host.terminal import locale_not_utf8
 from tui.models.caches import huggingface_cache, modelscope_caches
 from tui.models.discover import CLONE_FOLDERS
 from tui.text.units import format_size
