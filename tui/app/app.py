@@ -1,4 +1,4 @@
-"""The application: bindings, themes, signals and wiring; everything else is elsewhere."""
+"""The application: bindings, themes, signals; opens the screens that other screens ask for."""
 
 import asyncio
 import gc
@@ -43,7 +43,7 @@ from tui.text.sanitise import clean
 
 _CONFIRM_LEAVE_S = 5.0
 _THEME_POLL_S = 1.0
-"""How often the user's own themes are looked at."""
+"""How often the user's own theme files are checked for changes."""
 _CLEAR_WIDTHS_S = 60.0
 
 
@@ -282,12 +282,13 @@ class DuibiApp(TerminalWriterApp):
 
 
 def _clear_width_cache() -> None:
-    """Rich keeps the last 4096 texts that it measured, most of which never come again."""
+    """Clear Rich's cache of text widths: streamed text is rarely measured twice."""
     cached_cell_len.cache_clear()
 
 
 def _freeze_startup_objects() -> None:
-    """End of the start (`tui.app.main.make_app`): what is there stays, and is never looked at."""
+    """Freeze the objects that are alive after start-up: the collector never scans them. It was
+    off since `tui.app.main._prepare_textual`."""
     gc.freeze()
     gc.enable()
 

@@ -1,4 +1,4 @@
-"""What the commands call: open a screen, come back with an exit code."""
+"""Entry points of the commands: run a screen and return the exit code."""
 
 import gc
 import os
@@ -30,7 +30,7 @@ CompareModels = Callable[[list[str], Settings], int]
 """Opens a comparison of model references: fetches, begins a run, shows it."""
 
 ResumeSession = Callable[[str, Settings], int]
-"""Goes on with an interrupted session."""
+"""Resumes an interrupted session."""
 
 
 def show_start(
@@ -144,12 +144,12 @@ def _after_screen(
 
 
 def _prepare_textual() -> None:
-    """What must be so when Textual is imported, and makes the import short."""
-    # Textual reads both when it is imported: with kitty's keys some terminals lose the input
-    # method; the frames are those of the tick and the keys, the rate only how late they are.
+    """Set the environment that Textual reads at import, and switch the collector off."""
+    # With kitty's keys some terminals lose the input method. Frames are triggered by the tick
+    # and by keys; TEXTUAL_FPS only bounds their delay.
     os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
     os.environ.setdefault("TEXTUAL_FPS", "250")
-    # Nothing that is imported becomes garbage: looking for it takes a tenth of the start.
+    # Imports create no garbage; collecting meanwhile takes 10 % of the start-up.
     gc.disable()
 
 

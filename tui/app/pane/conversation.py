@@ -1,8 +1,8 @@
 """The rows of one pane: a conversation of the board, wrapped, grown at its end only.
 
-A :class:`Conversation` holds rows of text as a cache and nothing else; what there is to
-show is always the board. `update` compares cheap marks (how many chunks, which state) and
-does work for what is new alone, so a token costs the same however long the answer is.
+A `Conversation` holds wrapped rows as a cache; the board is the only state. `update` compares
+cheap marks (how many chunks, which state) and wraps only new text: the cost per token does not
+grow with the answer.
 """
 
 from bisect import bisect_right
@@ -20,7 +20,7 @@ StyledRow = list[StyledText]
 
 MARKDOWN = BackgroundImport("tui.app.pane.markdown")
 _MAX_NOTES = 2
-"""So many of the newest remarks on a model are shown: the repetitions of one request."""
+"""Number of newest notes on a model that are shown."""
 
 
 class TextSection:
@@ -36,7 +36,7 @@ class TextSection:
         return self._shown + 1 if self._shown else 0
 
     def append(self, text: str) -> int:
-        """Add text of anybody; returns the first row that changed."""
+        """Append untrusted text; returns the first row that changed."""
         safe, rows, before = clean(text), self._wrapped.rows, self._shown
         if not before:
             safe = safe.lstrip("\n")
@@ -94,7 +94,7 @@ class TurnBlock:
 
     def update(self, answer: Answer, may_reflow: bool) -> int | None:
         """Take in what is new; returns the first row that changed, None if none did.
-        ``may_reflow``: nobody reads in the middle, rows may come to lie elsewhere."""
+        ``may_reflow``: the reader is not scrolled back, so rows above may change."""
         self.answer = answer
         changed: list[int] = []
         if new := last_characters(answer.reasoning, answer.reasoning_length - self._thought):

@@ -1,8 +1,8 @@
 """Search in the rows of a pane, kept up to date while they grow at their end.
 
 Case, spaces, line breaks and the lines drawn beside text do not count, so that words are found
-wherever the pane's width has broken them. What is new is all that is looked at: a token costs
-the same however long the answer is.
+wherever the pane's width has broken them. Only new rows are searched: the cost per token does
+not grow with the answer.
 """
 
 from bisect import bisect_left, bisect_right

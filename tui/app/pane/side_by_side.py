@@ -24,7 +24,7 @@ class SideBySide:
 
 
 def side_by_side(left: str, right: str, width: int) -> SideBySide:
-    """The rows of two texts of anybody in two columns of ``width`` cells."""
+    """The rows of two untrusted texts in two columns of ``width`` cells."""
     a, b = (clean(text).replace("\t", TAB).strip("\n") for text in (left, right))
     spans_a, spans_b = diff_texts(a, b)
     common = sum(span.end - span.start for span in spans_a if span.kind == SAME)

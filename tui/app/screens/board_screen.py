@@ -22,7 +22,7 @@ from tui.host.errors import UserError
 from tui.text.sanitise import clean
 
 TICK_S = 0.125
-"""Eight times a second text flows to the eye; each further frame costs and shows nothing."""
+"""Refresh interval: at 8 Hz text reads as a stream; more frames only cost CPU and bandwidth."""
 
 
 class EventSource(Protocol):

@@ -1,4 +1,4 @@
-"""All keys that apply where one came from."""
+"""Lists the bindings that are active on the screen below."""
 
 import os
 from typing import ClassVar

@@ -1,7 +1,4 @@
-"""What the live and the replay screen share beyond showing: judging, comparing, handing in.
-
-What takes long to import, and many who watch never need, is imported when it is.
-"""
+"""Base of the live and the replay screen: judging, search, blind mode, differences, reports."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,14 +66,14 @@ class JudgingScreen(BoardScreen):
         self.call_after_refresh(self._ask_line.ask, title, text, done)
 
     def record(self, body: Rated | Voted | Note) -> None:
-        """Into the session.
+        """Append it to the session.
 
         Raises:
             UserError: it cannot be recorded.
         """
         raise NotImplementedError
 
-    # The bench of the bars.
+    # What `JudgingHost` asks for.
 
     def dimensions(self) -> tuple[Dimension, ...]:
         """What stars are given in: of the question set or the settings."""
@@ -98,7 +95,7 @@ class JudgingScreen(BoardScreen):
         return True
 
     def focus_panes(self) -> None:
-        """The panes have the keys again."""
+        """Give the focus back to the panes."""
         if self.grid is not None:
             self.grid.choose(self.grid.chosen)
 
@@ -238,7 +235,7 @@ class JudgingScreen(BoardScreen):
     # What two answers have in common, and the report.
 
     def action_differences(self) -> None:
-        """Where the answer of the chosen pane parts from another one's."""
+        """Show where the answer of the chosen pane differs from another one's."""
         found = [m.index for m in self.visible_board.models if self._conversation_text(m.index)]
         if len(found) < 2:
             self.show_notice(self.appearance.say("differences.two_needed"), "warning")

@@ -33,7 +33,7 @@ _PARTIAL_S = 0.5
 
 
 class _QueryChanged(Exception):
-    """Something else is looked for by now."""
+    """The query changed during the search."""
 
 
 class SearchLine(PromptInput):
@@ -81,7 +81,7 @@ class LibraryScreen(BaseScreen):
         self.menu = Menu(appearance)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While one types, letters are letters."""
+        """While a query is typed, letter bindings are off."""
         return self.focused is not self.search or action in ("leave", "focus_next")
 
     def parts(self) -> Iterable[Widget]:

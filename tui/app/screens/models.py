@@ -85,7 +85,7 @@ class ModelsScreen(BaseScreen):
         self.set_interval(TICK_S, self._tick)
 
     def on_unmount(self) -> None:
-        """What was begun here ends here; what came is kept."""
+        """Stop downloads that this screen started; partial files are kept."""
         if self._owns_downloads:
             self.downloads.stop()
 
@@ -95,8 +95,8 @@ class ModelsScreen(BaseScreen):
         self._show()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While one answers or types, letters are for that; what is not under way cannot be
-        stopped."""
+        """While a question or a line is open, only its own keys apply; without a running
+        download there is none to stop."""
         if self.confirm.is_open or self.focused is self.ask_line.line:
             return action == "focus_next"
         return action != "stop" or bool(self.downloads.running)

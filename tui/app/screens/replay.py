@@ -96,8 +96,7 @@ class ReplayScreen(JudgingScreen):
         return self._sessions_dir if folder.resolve() == samples.resolve() else folder
 
     def on_mount(self) -> None:
-        """What lays out finished answers is there before the first token: its import would
-        make that one late."""
+        """Import the Markdown layout before the first token, so that no token waits for it."""
         super().on_mount()
         self.set_timer(_SETTLE_S, MARKDOWN.start)
 
@@ -122,7 +121,7 @@ class ReplayScreen(JudgingScreen):
 
     @property
     def _is_dense(self) -> bool:
-        """Whether more comes than eyes tell apart: then intervals do."""
+        """Whether events come too densely to be drawn one by one."""
         player = self.player
         return math.isinf(player.speed) or player.due_within(1.0) > _MAX_SINGLE_EVENTS
 

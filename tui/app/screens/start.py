@@ -104,7 +104,7 @@ class StartScreen(BaseScreen):
         self._start_loading_offers()
 
     def on_unmount(self) -> None:
-        """Downloads end with the program; what came is kept."""
+        """Stop downloads that this screen started; partial files are kept."""
         if self._downloads is not None:
             self._downloads.stop()
 

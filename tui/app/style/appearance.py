@@ -23,7 +23,7 @@ class Appearance:
         self._style = lru_cache(256)(self._combined_style)
 
     def set_theme(self, theme: Theme) -> None:
-        """Change the theme; who draws does so anew."""
+        """Change the theme; the caller repaints."""
         self.theme = theme
         self.revision += 1
         self._style.cache_clear()

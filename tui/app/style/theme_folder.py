@@ -1,4 +1,4 @@
-"""The themes of some folders, looked at again while the program runs."""
+"""The themes of some folders; reloaded when a file changes."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two pictures of the terminal, what is wanted and what it shows, and the bytes between them.
+"""Wanted and shown contents of the terminal, and the escape sequences between them.
 
 A cell is the text of one grapheme with its SGR parameters; the second cell of a wide
 character has no text. Widths are those of `rich.cells`, as everywhere in Textual. Sequences

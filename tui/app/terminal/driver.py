@@ -1,4 +1,4 @@
-"""Textual's driver for Linux and macOS with three habits of its own.
+"""Textual's driver for Linux and macOS with three changes.
 
 Keys are handed on in bursts instead of one by one; text that arrives faster than anybody
 types is a paste, also where the terminal does not mark it as one (else its newlines would
@@ -18,7 +18,7 @@ from textual.message import Message
 from tui.host import splash
 
 PASTE_KEYS = 64
-"""Characters in one burst that make it a paste: no hand and no line's delay collects more."""
+"""More characters in one read than typing or a slow line can collect: a paste."""
 _PASTE_GOES_ON_S = 0.2
 _TEXT_KEYS = {"enter": "\n", "tab": "\t", "ctrl+j": "\n"}
 
@@ -67,7 +67,7 @@ class TerminalDriver(LinuxDriver):
             self._loop_of_app.call_soon_threadsafe(self._forward_pending)
 
     def _forward_pending(self) -> None:
-        # First: what is appended from now on calls again, what was before is taken now.
+        # Reset the flag first: a message that arrives from now on schedules the next call.
         self._is_scheduled = False
         typed: list[Message] = []
         while self._pending_messages:

@@ -1,4 +1,4 @@
-"""Screen pictures (SVG) as Textual exports them, made right for Chinese."""
+"""Corrects the widths of East Asian characters in Textual's SVG export."""
 
 import re
 from html import escape, unescape

@@ -1,4 +1,4 @@
-"""From Textual's updates to bytes: only cells that changed, and never more than a line takes.
+"""Writes Textual's updates: only changed cells, and no faster than the connection accepts.
 
 Textual writes every cell of a widget that it repaints, in absolute moves and with the style
 of each segment set and reset: thirty times the text of a streaming answer. Its seam for this
@@ -78,7 +78,7 @@ class FlowControl:
         return True
 
     def take_answer(self) -> bool:
-        """The terminal answered; False: nobody had asked."""
+        """The terminal answered; False: no query was pending."""
         if not self._asked:
             return False
         self._answers += 1
@@ -97,7 +97,7 @@ class TerminalWriter:
         self._unasked = 0
 
     def invalidate(self) -> None:
-        """Somebody else may have written: draw everything anew."""
+        """Repaint all at the next update: another program may have written."""
         self._buffer.invalidate()
 
     def draw(self, update: CompositorUpdate, size: tuple[int, int], console: Console) -> None:

@@ -84,7 +84,7 @@ class AnswerPane(LineWidget, can_focus=True):
 
     @property
     def _may_reflow(self) -> bool:
-        """Whether rows may come to lie elsewhere: not under the eyes of who scrolled back."""
+        """Whether rows may be re-wrapped: only if the reader is not scrolled back."""
         return self.follow or self.top == 0
 
     def _show_again(self) -> None:

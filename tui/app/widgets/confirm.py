@@ -12,8 +12,8 @@ from tui.text.sanitise import one_line
 
 
 class Confirm(Lines, can_focus=True):
-    """Hidden until `ask`; then y is yes, n and Escape are no, and where nothing is lost by
-    it Enter is yes too."""
+    """Hidden until `ask`; then y is yes, n and Escape are no. Enter means yes only where
+    nothing can be lost."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "key.yes", id="confirm.yes"),

@@ -1,4 +1,4 @@
-"""The bars a person judges with: they have the keys while the panes are read above them."""
+"""Bars for stars and votes; they hold the focus while the panes stay visible."""
 
 from itertools import combinations
 from typing import ClassVar, Protocol
@@ -73,7 +73,7 @@ class JudgeBar(Lines, can_focus=True):
         return True
 
     def on_blur(self) -> None:
-        """Keys went elsewhere: so does the bar."""
+        """Hide when the focus is lost."""
         self.display = False
         if self.host.grid is not None:
             self.host.grid.highlight(False)
@@ -127,7 +127,7 @@ class JudgeBar(Lines, can_focus=True):
         return clip(one_line(self.host.visible_board.models[pane_index].label), room)
 
     def action_leave(self) -> None:
-        """Enough judged."""
+        """Close the bar."""
         self.host.focus_panes()
 
     def action_scroll(self, rows: int) -> None:

@@ -11,7 +11,7 @@ class LineWidget(Widget):
     """Base of widgets with `render_line` and without border, padding or opacity.
 
     Textual's styles cache looks every style of a widget up for each frame, which costs more
-    than drawing its lines; here a line that has not changed costs a look into a dictionary.
+    than drawing its lines; here an unchanged line costs one dictionary lookup.
     """
 
     def __init__(self, **arguments: Any) -> None:
@@ -56,8 +56,8 @@ class LineWidget(Widget):
 
 
 class BlankBackground(Widget):
-    """Mixed into what shows only its ground between other widgets: it is looked at with every
-    frame. Textual's own ``BLANK`` leaves out the filters, so NO_COLOR too."""
+    """Mixin for containers that show only their background: they are drawn with every frame.
+    Textual's own ``BLANK`` leaves out the filters, so NO_COLOR too."""
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Empty lines in the ground's style."""

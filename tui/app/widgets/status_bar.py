@@ -34,7 +34,7 @@ _DETAIL_LEVELS = (
     *(DetailLevel(0, tight) for tight in (1, 2, 3)),
     *(DetailLevel(0, 3, label) for label in range(_LABEL - 1, 7, -1)),
 )
-"""In the order in which they are tried: names are cut last, figures never where it helps."""
+"""Tried in this order: labels are shortened last, figures never."""
 
 
 def model_text(
@@ -127,7 +127,7 @@ class StatusBar(Lines):
         else:
             left = clip(left, room - 1)
         past = memory_bars(board)
-        # What models cost comes first: the history takes only what they leave.
+        # The memory history gets only the space that the models' figures leave.
         if past and cell_len(left) + cell_len(past) + 2 <= room:
             right.insert(0, (f"{past} ", "muted"))
             room -= cell_len(past) + 1

@@ -36,7 +36,7 @@ _VOTES = {"l": "left", "r": "right", "t": "tie", "b": "bad", "0": "none"}
 
 
 class _Quit(Exception):
-    """The person has had enough; what was said is saved."""
+    """The person quit; everything entered is saved."""
 
 
 @app.command(
@@ -91,7 +91,7 @@ class _RatingSession:
         self._dimensions, self._lang = dimensions, lang
 
     def run(self) -> None:
-        """Through the whole agenda; names are revealed only at its end."""
+        """Rate the whole queue; names are revealed only at its end."""
         try:
             for item in self._queue.items:
                 self._rate_item(item)

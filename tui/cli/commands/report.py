@@ -87,7 +87,7 @@ def report(
 
 
 def _wants_pictures(found: Sequence[RecordedSession], pictures: bool | None, png: bool) -> bool:
-    """Whether the panes are to be drawn: of a thousand questions nobody wants pictures."""
+    """Whether the panes are to be drawn: by default no pictures above MAX_PICTURES questions."""
     if pictures is not None or png:
         return pictures is not False
     questions = sum(isinstance(e.body, Asked) and e.model == 0 for r in found for e in r.events)

@@ -221,7 +221,7 @@ def _print_footnotes(board: Board, path: Path) -> None:
 
 
 def _write_json(file: Path, made: dict[str, Any]) -> None:
-    """Whole or not at all: beside it first, then renamed."""
+    """Write a temporary file beside it, then rename it: whole or not at all."""
     part = None
     try:
         with tempfile.NamedTemporaryFile(

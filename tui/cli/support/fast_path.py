@@ -1,4 +1,4 @@
-"""``duibi`` and ``duibi replay SESSION`` with nothing else: round the option parser.
+"""``duibi`` and ``duibi replay SESSION`` without options: bypass the option parser.
 
 Its imports take as long as half of the way to the first picture, and there is nothing to
 parse. What is opened, and what goes wrong, is the same.

@@ -1,7 +1,7 @@
-"""Where the program writes what no person asked to see: one file in the cache folder.
+"""The log file: one file in the cache folder.
 
 Tracebacks are kept without the values of variables, and the keys of the environment are
-blotted out, also where a message holds one.
+redacted, also where a message holds one.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""``duibi models quantize``: reduced weights made before anybody waits for them."""
+"""``duibi models quantize``: quantises a checkpoint ahead of its first use."""
 
 import time
 from pathlib import Path
@@ -81,7 +81,7 @@ def summary(made: dict[str, Any]) -> str:
 
 
 def _remove_unfinished() -> None:
-    """The worker may take a moment to be gone."""
+    """Remove unfinished files, again until the worker process has exited."""
     end = time.monotonic() + _WORKER_EXIT_S
     while build_cache.remove_unfinished(quantised_cache.root()) and time.monotonic() < end:
         time.sleep(0.05)
