@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from tests.run.test_conductor import Stage, answers, board_of, finished, stage, until
-from tests.run.test_guard import Watched, begin
+from tests.run.test_oom_guard import Watched, begin
 from tests.support.engines import EchoEngine
 from tui import events as ev
 from tui.board import fold

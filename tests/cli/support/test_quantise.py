@@ -65,7 +65,7 @@ def test_an_interrupted_one_leaves_nothing_and_can_be_asked_again(
     tiny.write_llama(here / "m", hidden_size=512, intermediate_size=2048, num_hidden_layers=12)
     formats = here / "cache" / "formats"
     command = [sys.executable, "-m", "tui", "models", "quantize", "./m", "--to", "int4"]
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     # A shell ignores it for what it starts in the background, and so would the child.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

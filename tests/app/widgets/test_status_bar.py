@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from tests.app.test_compare import stage
+from tests.app.screens.test_compare import stage
 from tests.support.source import EventScript
 from tui.app.widgets.status_bar import memory_bars, time_left_us
 from tui.board import MEMORY_SAMPLES, Board, fold

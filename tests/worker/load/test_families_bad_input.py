@@ -21,7 +21,7 @@ from tui.host.errors import UserError
 from tui.models.inspect import inspect_folder, require_loadable
 from tui.worker.load.loader import open_chat_format, open_folder, open_weights
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 
 
 def copied(case: str, into: Path) -> Path:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.both_outputs import BothOutputs, stream_frames
 
-XTERM = Path(__file__).parent.parent / "xterm"
+XTERM = Path(__file__).parents[2] / "xterm"
 _EVERY = 10
 """Frames between those of which every cell is looked at."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.app.test_compare import stage
+from tests.app.screens.test_compare import stage
 from tests.support.sessions import write_session
 from tui.app import open_session
 from tui.app.app import DuibiApp

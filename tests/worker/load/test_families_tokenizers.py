@@ -11,7 +11,7 @@ from tui.worker.decode.detokeniser import Detokeniser
 from tui.worker.load.families import ChatFormat
 from tui.worker.load.loader import open_chat_format
 
-PARITY = Path(__file__).parents[3] / "shared" / "parity" / "tokenizers"
+PARITY = Path(__file__).parents[4] / "shared" / "parity" / "tokenizers"
 FAMILIES = ["qwen", "chatglm3", "baichuan2", "deepseek"]
 
 pytestmark = pytest.mark.skipif(

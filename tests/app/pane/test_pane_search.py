@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.app.test_compare import stage
+from tests.app.screens.test_compare import stage
 from tui.app.pane.pane_search import PaneSearch, highlight_matches, normalised
 from tui.app.widgets.ask_line import AskLine
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.app.test_compare import stage
+from tests.app.screens.test_compare import stage
 
 
 @pytest.mark.parametrize("count", range(1, 7))

@@ -15,8 +15,8 @@ from tui.worker.decode.sampler import SamplingParams
 from tui.worker.load.loader import open_weights
 from tui.worker.process.control import Control
 
-DATA = Path(__file__).parents[1] / "data"
-PUBLISHED = Path(__file__).parents[3] / "shared" / "parity" / "published"
+DATA = Path(__file__).parents[2] / "data"
+PUBLISHED = Path(__file__).parents[4] / "shared" / "parity" / "published"
 CASES = sorted(path.parent.name for path in DATA.glob("*/golden.json"))
 BATCHED = [name for name in CASES if name != "qwen-tiny-long"]
 
