@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.app.screens.test_compare import stage
 from tests.support.sessions import write_session
+from tests.support.stage import comparing
 from tui.app import open_session
 from tui.app.app import DuibiApp
 from tui.app.main import make_app, start_screen
@@ -76,7 +76,7 @@ class Keys:
 
 
 async def test_the_keys_of_the_design(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with stage() as it:
+    async with comparing() as it:
         keys = Keys(it.app, it.pilot, monkeypatch)
         for key, action in SCREEN.items():
             keys.ran.clear()
@@ -85,7 +85,7 @@ async def test_the_keys_of_the_design(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_every_key_of_a_comparison_and_its_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with stage() as it:
+    async with comparing() as it:
         keys = Keys(it.app, it.pilot, monkeypatch)
         panes = await keys.check_all()
         assert {"answer.ask", "pane.find", "session.elsewhere", "pane.top"} <= panes

@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.support.engines import EchoEngine
+from tests.support.stage import until_shown
 from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
 from tui.board import fold
@@ -33,20 +34,12 @@ async def asking(folder: Path) -> AsyncIterator[tuple[Pilot[Any], Run, CompareSc
     try:
         async with app.run_test(size=(120, 24)) as pilot:
             run.start()
-            await until(pilot, lambda: bool(pilot.app.screen.query("AnswerPane")))
+            await until_shown(pilot, lambda: bool(pilot.app.screen.query("AnswerPane")))
             screen = pilot.app.screen
             assert isinstance(screen, CompareScreen)
             yield pilot, run, screen
     finally:
         run.close("closed")
-
-
-async def until(pilot: Pilot[Any], seen: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if seen():
-            return
-        await pilot.pause(0.05)
-    raise AssertionError("it did not happen in time")
 
 
 async def test_answers_go_on_beside_a_red_line_and_a_key_saves_them_elsewhere(
@@ -56,9 +49,11 @@ async def test_answers_go_on_beside_a_red_line_and_a_key_saves_them_elsewhere(
         old = run.path
         limited(old.stat().st_size + 2000)
         await pilot.press("enter")
-        await until(pilot, lambda: "NOT SAVED: File too large" in screen.status_bar.text)
+        await until_shown(pilot, lambda: "NOT SAVED: File too large" in screen.status_bar.text)
         assert "(W: elsewhere)" in screen.status_bar.text
-        await until(pilot, lambda: not screen.board.open_answers() and bool(screen.board.answers))
+        await until_shown(
+            pilot, lambda: not screen.board.open_answers() and bool(screen.board.answers)
+        )
         assert screen.board.answers[0].text.split() == LONG.split(), "the answer goes on"
         await pilot.press("q")
         assert pilot.app._exit is False
@@ -67,11 +62,11 @@ async def test_answers_go_on_beside_a_red_line_and_a_key_saves_them_elsewhere(
         await pilot.press("W")
         await pilot.pause(0.1)
         await pilot.press("ctrl+u", *str(tmp_path / "roomy"), "enter")
-        await until(pilot, lambda: run.path.parent == tmp_path / "roomy")
-        await until(pilot, lambda: "NOT SAVED" not in screen.status_bar.text)
+        await until_shown(pilot, lambda: run.path.parent == tmp_path / "roomy")
+        await until_shown(pilot, lambda: "NOT SAVED" not in screen.status_bar.text)
         await pilot.press("n", "enter")
-        await until(pilot, lambda: len(screen.board.answers) == 2)
-        await until(pilot, lambda: not screen.board.open_answers())
+        await until_shown(pilot, lambda: len(screen.board.answers) == 2)
+        await until_shown(pilot, lambda: not screen.board.open_answers())
     run.close("closed")
     reading = reader.read(tmp_path / "roomy" / old.name)
     assert reading.verdict == "complete"
@@ -85,7 +80,7 @@ async def test_who_leaves_all_the_same_finds_the_session_elsewhere(
     async with asking(tmp_path / "full") as (pilot, run, _):
         limited(run.path.stat().st_size + 500)
         await pilot.press("enter")
-        await until(pilot, lambda: bool(run.save_state.error) and run.is_idle)
+        await until_shown(pilot, lambda: bool(run.save_state.error) and run.is_idle)
         run.close("closed")
         limited(-1)
         words = ensure_saved(run)
@@ -108,7 +103,7 @@ async def test_a_network_folder_is_told_in_the_screen(
         notices = [notice.message for notice in pilot.app._notifications]
         assert any("is a network disk" in text and str(bucket) in text for text in notices)
         await pilot.press("enter")
-        await until(pilot, lambda: "saved here, copied at the end" in screen.status_bar.text)
+        await until_shown(pilot, lambda: "saved here, copied at the end" in screen.status_bar.text)
         assert list(bucket.iterdir()) == []
     assert ensure_saved(run) == f"the session was copied to {bucket}"
     assert reader.read(bucket / run.path.name).verdict == "complete"

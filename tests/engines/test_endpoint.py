@@ -9,7 +9,6 @@ import time
 import pytest
 
 from tests.support.endpoints import (
-    clear_proxies,
     collect_events,
     engine_at,
     load_engine,
@@ -23,11 +22,6 @@ from tui.engines.endpoint import EndpointEngine
 from tui.engines.limiter import Limiter
 from tui.engines.model_list import probe
 from tui.events import Answered, Cancelled, Delta, Failed, Note, Started
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear_proxies(monkeypatch)
 
 
 def test_text_streams_with_the_services_own_counts() -> None:

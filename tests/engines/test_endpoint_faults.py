@@ -5,14 +5,13 @@ import socket
 
 import pytest
 
+from tests.support.bodies import text_of
 from tests.support.endpoint_faults import FAULTS
 from tests.support.endpoints import (
     bodies_of,
-    clear_proxies,
     free_port,
     full_backlog,
     short_timeout_engine,
-    text_of,
 )
 from tests.support.fault_server import (
     FaultServer,
@@ -25,11 +24,6 @@ from tui.engines.errors import CAUSES
 from tui.events import Answered, Body, Cancelled, Failed, Note, Started
 
 FINAL = (Answered, Failed, Cancelled)
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear_proxies(monkeypatch)
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -7,7 +7,6 @@ import traceback
 import pytest
 
 from tests.support.endpoints import (
-    clear_proxies,
     collect_events,
     engine_at,
     load_engine,
@@ -21,11 +20,6 @@ from tui.events import Body, Delta, Event, encode
 from tui.services import find_service
 
 CANARY = "sk-canary-3f9a1c77d0e24b6f"
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear_proxies(monkeypatch)
 
 
 def with_key(url: str, **changes: object) -> EndpointEngine:

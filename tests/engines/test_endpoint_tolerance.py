@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from tests.support.endpoints import bodies_of, clear_proxies, short_timeout_engine, text_of
+from tests.support.bodies import text_of
+from tests.support.endpoints import bodies_of, short_timeout_engine
 from tests.support.fault_server import (
     Behaviour,
     FaultServer,
@@ -19,11 +20,6 @@ from tests.support.fault_server import (
     send_token,
 )
 from tui.events import Answered, Body, Failed, Note
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear_proxies(monkeypatch)
 
 
 def answered(behave: Behaviour) -> tuple[Answered, list[Body], FaultServer]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support import tiny
+from tests.support.bodies import text_of
 from tests.support.demo import demo_gguf
 from tests.support.kernels import needs_kernels
 from tui.engines import worker_process as child_module
@@ -56,10 +57,6 @@ def ask(id_: int, text: str = "hello 同济 👋", limit: int = 30, **more: Any)
 
 def bodies(engine: LocalEngine, *requests: Request) -> list[Body]:
     return [body for _, body in engine.answer(requests)]
-
-
-def text_of(found: list[Body]) -> str:
-    return "".join(body.text for body in found if isinstance(body, Delta))
 
 
 def gone(pid: int, within_s: float) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support import tiny
+from tests.support.bodies import text_of
 from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.event_router import EventRouter, WorkerOutput
 from tui.engines.local import LocalEngine
@@ -45,10 +46,6 @@ def together(engine: LocalEngine, requests: list[Request]) -> dict[int, list[Bod
     for thread in threads:
         thread.join(30)
     return found
-
-
-def text_of(bodies: list[Body]) -> str:
-    return "".join(body.text for body in bodies if isinstance(body, Delta))
 
 
 def test_each_caller_gets_its_own_answer_made_in_company(engine: LocalEngine) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.consent import quiet, yes
 from tests.support.file_server import FileServer
 from tests.support.index import GGUF, WHEEL, PackageIndex, using_index
 from tui.host.errors import UserError
@@ -21,14 +22,6 @@ from tui.models import demo, net, package_index
 def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[PackageIndex, FileServer]]:
     with using_index(monkeypatch) as given:
         yield given
-
-
-def yes(text: str) -> bool:
-    return True
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    pass
 
 
 def leftovers() -> list[str]:

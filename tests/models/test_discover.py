@@ -4,12 +4,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.checkpoints import LLAMA, llama_shapes, write_zero_llama, zero_safetensors
+from tests.support.checkpoints import (
+    LFS_POINTER,
+    LLAMA,
+    llama_shapes,
+    write_zero_llama,
+    zero_safetensors,
+)
 from tui.models.catalogue import suggestions
 from tui.models.discover import FoundModel, discover
 from tui.models.reference import parse_reference
-
-POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9949437424\n"
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama": LLAMA,
@@ -113,7 +117,7 @@ def test_lfs_pointers_are_told_in_every_family(family: str) -> None:
     index = {"weight_map": {"a": shards[0], "b": shards[1]}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     for shard in shards:
-        (folder / shard).write_bytes(POINTER)
+        (folder / shard).write_bytes(LFS_POINTER)
     found = by_reference(Path.cwd())[f"./{family}"]
     assert (found.state, found.family) == ("lfs", family)
     assert "git lfs pull" in found.why
@@ -140,8 +144,8 @@ def test_other_states(tmp_path: Path) -> None:
     (write_zero_llama(here / "running") / "model.safetensors.incomplete").touch()
     (write_zero_llama(here / "no-weights") / "model.safetensors").unlink()
     write_zero_llama(here / "vision", vision_config={"a": 1})
-    (write_zero_llama(here / "tokenizer-pointer") / "tokenizer.json").write_bytes(POINTER)
-    (here / "pointer.gguf").write_bytes(POINTER)
+    (write_zero_llama(here / "tokenizer-pointer") / "tokenizer.json").write_bytes(LFS_POINTER)
+    (here / "pointer.gguf").write_bytes(LFS_POINTER)
     (here / "broken.gguf").write_bytes(b"nothing")
     (here / "web").mkdir()
     (here / "web" / "config.json").write_text('{"port": 80}')

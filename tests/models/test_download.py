@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.support.checkpoints import LLAMA
+from tests.support.consent import quiet, yes
 from tests.support.file_server import FileServer, serving
 from tests.support.hub import MODEL, WEIGHTS, FakeHub, use_hub
 from tui.cli import run_command_line as run
@@ -22,7 +23,7 @@ from tui.host.errors import UserError
 from tui.models import download, hub
 from tui.models.caches import modelscope_folder
 from tui.models.download import HubFile, needed_files
-from tui.models.download_offer import DownloadOffer, FileCounts
+from tui.models.download_offer import FileCounts
 
 
 @pytest.fixture
@@ -31,14 +32,6 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Fa
     with serving(made) as server:
         use_hub(server, tmp_path, monkeypatch)
         yield made, server
-
-
-def yes(offer: DownloadOffer) -> bool:
-    return True
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    pass
 
 
 def fetched(server: FileServer) -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.checkpoints import write_zero_llama
 from tests.support.file_server import FileExchange, FileServer, serving
+from tests.support.folders import empty_place
 from tui.cli import run_command_line as run
 from tui.models import ollama
 from tui.models.inventory import find_models
@@ -39,14 +40,9 @@ TAGS = {
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+    return empty_place(tmp_path, monkeypatch)
 
 
 @pytest.fixture

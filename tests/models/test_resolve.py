@@ -3,36 +3,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.checkpoints import write_zero_llama
+from tests.support.checkpoints import LFS_POINTER, write_zero_llama
+from tests.support.consent import never_asked, quiet
 from tests.support.demo import link_demo
+from tests.support.folders import empty_place
 from tui.host.errors import UserError
 from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.models.reference import parse_reference
 from tui.models.resolve import ResolvedModel, resolve, resolve_all
 
-POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9949437424\n"
-
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
-    return folder
-
-
-def no(text: str) -> bool:
-    pytest.fail(f"asked: {text}")
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    pass
+    return empty_place(tmp_path, monkeypatch)
 
 
 def resolved(text: str) -> ResolvedModel:
-    return resolve(parse_reference(text), no, quiet)
+    return resolve(parse_reference(text), never_asked, quiet)
 
 
 def refused(text: str) -> str:
@@ -84,7 +72,8 @@ def test_labels_differ_in_a_run(here: Path) -> None:
     write_zero_llama(here / "a" / "Tiny")
     write_zero_llama(here / "b" / "Tiny")
     texts = ["demo", "demo@fp32", "demo@bf16", "demo", "./a/Tiny", "./b/Tiny"]
-    labels = [one.label for one in resolve_all([parse_reference(t) for t in texts], no, quiet)]
+    references = [parse_reference(text) for text in texts]
+    labels = [one.label for one in resolve_all(references, never_asked, quiet)]
     assert labels == [
         "demo@bf16", "demo@fp32", "demo@bf16 #2", "demo@bf16 #3", "Tiny@bf16", "Tiny@bf16 #2",
     ]  # fmt: skip
@@ -92,7 +81,7 @@ def test_labels_differ_in_a_run(here: Path) -> None:
 
 def test_nothing_is_fetched_for_a_run_with_a_misspelt_name() -> None:
     with pytest.raises(UserError, match="no folder"):
-        resolve_all([parse_reference("demo"), parse_reference("./nope")], no, quiet)
+        resolve_all([parse_reference("demo"), parse_reference("./nope")], never_asked, quiet)
 
 
 def test_what_is_not_there_names_the_nearest(here: Path) -> None:
@@ -108,8 +97,8 @@ def test_what_is_not_there_names_the_nearest(here: Path) -> None:
 def test_what_cannot_be_used_says_why(here: Path) -> None:
     (here / "empty").mkdir()
     (write_zero_llama(here / "none") / "model.safetensors").unlink()
-    (write_zero_llama(here / "pointers") / "model.safetensors").write_bytes(POINTER)
-    (here / "pointer.gguf").write_bytes(POINTER)
+    (write_zero_llama(here / "pointers") / "model.safetensors").write_bytes(LFS_POINTER)
+    (here / "pointer.gguf").write_bytes(LFS_POINTER)
     (here / "text.gguf").write_text("hello")
     (here / "file").write_text("hello")
     assert "config.json" in refused("./empty")
@@ -126,4 +115,4 @@ def test_what_cannot_be_used_says_why(here: Path) -> None:
 def test_what_holds_no_weights_here_is_found_by_who_knows_it(text: str) -> None:
     assert "no weights" in refused(text)
     made = ResolvedModel(text, text, "endpoint", Path(), "")
-    assert resolve(parse_reference(text), no, quiet, resolve_remote=lambda _: made) is made
+    assert resolve(parse_reference(text), never_asked, quiet, resolve_remote=lambda _: made) is made

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clock import Clock
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.board import fold
@@ -15,13 +16,6 @@ from tui.sessions.annotate import AnnotatedPlayer
 from tui.sessions.journal import Journal
 from tui.sessions.player import Player
 from tui.sessions.reader import read
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def two(folder: Path) -> tuple[Path, Path]:

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from tests.run.test_conductor import Stage, answers, board_of, finished, stage, until
-from tests.run.test_oom_guard import Watched, begin
 from tests.support.engines import EchoEngine
+from tests.support.runs import RunStage, WatchedEngine, answers_of, board_of, finished
+from tests.support.waiting import until
 from tui import events as ev
 from tui.board import fold
 from tui.run.conductor import Run
 from tui.sessions.reader import read
-
-__all__ = ["begin", "stage"]
 
 
 class Deaf(EchoEngine):
@@ -23,11 +21,11 @@ class Deaf(EchoEngine):
         super().cancel(self.missed)
 
 
-def test_it_is_told_before_the_worker_hears_and_nothing_comes_after(stage: Stage) -> None:
+def test_it_is_told_before_the_worker_hears_and_nothing_comes_after(stage: RunStage) -> None:
     engine = Deaf(token_s=0.005)
     run = stage(engine)
     (first,) = run.ask(None, text="word " * 1000)
-    until(lambda: answers(board_of(run))[0].tokens > 3)
+    until(lambda: answers_of(board_of(run))[0].tokens > 3)
     run.cancel(0)
     shown = fold(run.drain()[1])
     assert shown.answers[first].state == "cancelled", "the screen is told with the next look"
@@ -44,7 +42,7 @@ def test_it_is_told_before_the_worker_hears_and_nothing_comes_after(stage: Stage
 
 
 def test_one_that_is_stuck_is_told_to_have_hung(begin: Callable[..., Run]) -> None:
-    stuck = Watched(pace=30)
+    stuck = WatchedEngine(pace=30)
     run = begin(stuck)
     run.ask("a")
     until(lambda: [a.state for a in board_of(run).answers.values()] == ["prefill"])

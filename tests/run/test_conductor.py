@@ -2,106 +2,29 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.support.engines import EchoEngine
+from tests.support.runs import MB, RunStage, answers_of, board_of, finished, resolved
+from tests.support.waiting import until
 from tui import events as ev
-from tui.board import Answer, Board, fold
+from tui.board import fold
 from tui.host import cpu, memory
 from tui.host.errors import UserError
-from tui.models.resolve import ResolvedModel
-from tui.questions import QuestionSet
-from tui.questions.question_set import Question
 from tui.run import results, setup
-from tui.run.conductor import Run
 from tui.sessions import lines
 from tui.sessions.reader import read
 from tui.settings import Settings
 
-QUESTIONS = QuestionSet(
-    "three",
-    "Three",
-    "en",
-    (
-        Question("a", "", ("first of a", "second of a"), system="be brief"),
-        Question("b", "", ("only b",)),
-        Question("c", "", ("only c",)),
-    ),
-)
-MB = 1_000_000
 
-
-def resolved(label: str, parameters: int = MB, dtype: str = "bf16") -> ResolvedModel:
-    return ResolvedModel(label, label, "local", Path("nowhere"), dtype, "llama", parameters)
-
-
-class Stage:
-    """Begins runs with given engines and closes them after the test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.runs: list[Run] = []
-
-    def __call__(
-        self,
-        *engines: EchoEngine,
-        settings: Settings | None = None,
-        parameters: int = MB,
-        start: bool = True,
-    ) -> Run:
-        models = [resolved(f"m{i}", parameters) for i in range(len(engines))]
-        waiting = list(engines)
-        run = setup.begin(
-            models,
-            QUESTIONS,
-            settings or Settings(),
-            self.folder,
-            lambda _model, _threads: waiting.pop(0),
-        )
-        self.runs.append(run)
-        if start:
-            run.start()
-        return run
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    made = Stage(tmp_path / "sessions")
-    yield made
-    for run in made.runs:
-        run.close("test over")
-
-
-def board_of(run: Run) -> Board:
-    return fold(read(run.path).events)
-
-
-def finished(run: Run, timeout: float = 10) -> Board:
-    assert run.wait(timeout), "the run did not come to rest"
-    return board_of(run)
-
-
-def until(condition: Callable[[], bool], timeout: float = 5) -> None:
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.005)
-
-
-def answers(board: Board, model: int = 0) -> Sequence[Answer]:
-    return [answer for answer in board.answers.values() if answer.model == model]
-
-
-def test_every_question_is_answered_by_every_model_and_is_in_the_file(stage: Stage) -> None:
+def test_every_question_is_answered_by_every_model_and_is_in_the_file(stage: RunStage) -> None:
     run = stage(EchoEngine(), EchoEngine())
     run.ask_all()
     board = finished(run)
     for model in (0, 1):
-        said = [(a.question, a.turn, a.text, a.state) for a in answers(board, model)]
+        said = [(a.question, a.turn, a.text, a.state) for a in answers_of(board, model)]
         assert said == [
             ("a", 0, "first of a ", "answered"),
             ("a", 1, "second of a ", "answered"),
@@ -114,7 +37,7 @@ def test_every_question_is_answered_by_every_model_and_is_in_the_file(stage: Sta
     assert isinstance(reading.events[-1].body, ev.End)
 
 
-def test_what_is_drained_is_already_in_the_file_and_in_its_order(stage: Stage) -> None:
+def test_what_is_drained_is_already_in_the_file_and_in_its_order(stage: RunStage) -> None:
     run = stage(EchoEngine(), EchoEngine())
     run.ask_all()
     seen: list[ev.Event] = []
@@ -129,7 +52,7 @@ def test_what_is_drained_is_already_in_the_file_and_in_its_order(stage: Stage) -
     assert seen[0].body.kind == "session"
 
 
-def test_a_further_turn_is_given_the_conversation_and_the_system_prompt(stage: Stage) -> None:
+def test_a_further_turn_is_given_the_conversation_and_the_system_prompt(stage: RunStage) -> None:
     engine = EchoEngine()
     run = stage(engine)
     run.ask("a")
@@ -151,7 +74,7 @@ def test_a_further_turn_is_given_the_conversation_and_the_system_prompt(stage: S
         ],
         [("user", "something else")],
     ]
-    assert [(a.question, a.turn) for a in answers(board)] == [
+    assert [(a.question, a.turn) for a in answers_of(board)] == [
         ("a", 0),
         ("a", 0),
         ("a", 1),
@@ -159,17 +82,17 @@ def test_a_further_turn_is_given_the_conversation_and_the_system_prompt(stage: S
     ]
 
 
-def test_asking_goes_on_with_the_next_turn_and_then_has_nothing_to_do(stage: Stage) -> None:
+def test_asking_goes_on_with_the_next_turn_and_then_has_nothing_to_do(stage: RunStage) -> None:
     run = stage(EchoEngine())
     asked = []
     for _ in range(3):
         asked.append(len(run.ask("a")))
         assert run.wait(5)
     assert asked == [1, 1, 0]
-    assert [a.turn for a in answers(board_of(run))] == [0, 1]
+    assert [a.turn for a in answers_of(board_of(run))] == [0, 1]
 
 
-def test_what_a_person_asks_goes_before_the_background(stage: Stage) -> None:
+def test_what_a_person_asks_goes_before_the_background(stage: RunStage) -> None:
     engine = EchoEngine(load_s=0.1)
     run = stage(engine)
     run.ask_all()
@@ -178,25 +101,27 @@ def test_what_a_person_asks_goes_before_the_background(stage: Stage) -> None:
     board = finished(run)
     order = [request.messages[-1].content for request in engine.requests]
     assert order[:2] == ["only c", "now please"]
-    assert len(answers(board)) == 5, "a queued question is moved forward, not asked twice"
+    assert len(answers_of(board)) == 5, "a queued question is moved forward, not asked twice"
 
 
-def test_cancelling_keeps_what_came_and_empties_the_queue_of_that_model_only(stage: Stage) -> None:
+def test_cancelling_keeps_what_came_and_empties_the_queue_of_that_model_only(
+    stage: RunStage,
+) -> None:
     slow, other = EchoEngine(token_s=0.05), EchoEngine()
     run = stage(slow, other)
     run.ask(None, text="one two three four five six seven eight nine ten")
     run.ask_all()
-    until(lambda: any(a.tokens > 1 for a in answers(board_of(run), 0)))
+    until(lambda: any(a.tokens > 1 for a in answers_of(board_of(run), 0)))
     run.cancel(0)
     board = finished(run)
-    states = [a.state for a in answers(board, 0)]
+    states = [a.state for a in answers_of(board, 0)]
     assert states == ["cancelled"] * 5
-    assert answers(board, 0)[0].text.startswith("one two")
-    assert {a.state for a in answers(board, 1)} == {"answered"}
+    assert answers_of(board, 0)[0].text.startswith("one two")
+    assert {a.state for a in answers_of(board, 1)} == {"answered"}
 
 
 def test_a_model_that_cannot_be_loaded_fails_alone_and_loads_when_asked_again(
-    stage: Stage,
+    stage: RunStage,
 ) -> None:
     run = stage(EchoEngine(failing_loads=1), EchoEngine(), start=False)
     run.ask_all()
@@ -204,31 +129,31 @@ def test_a_model_that_cannot_be_loaded_fails_alone_and_loads_when_asked_again(
     board = finished(run)
     assert board.models[0].state == "failed"
     assert board.models[0].failure and board.models[0].failure.message.startswith("shard 2 of 3")
-    assert {a.state for a in answers(board, 0)} == {"failed"}
-    assert {a.state for a in answers(board, 1)} == {"answered"}
+    assert {a.state for a in answers_of(board, 0)} == {"failed"}
+    assert {a.state for a in answers_of(board, 1)} == {"answered"}
     run.reload(0)
     run.ask("b")
     board = finished(run)
     assert board.models[0].state == "ready"
-    assert answers(board, 0)[-1].text == "only b "
+    assert answers_of(board, 0)[-1].text == "only b "
 
 
-def test_a_lost_worker_is_loaded_again_for_the_next_question(stage: Stage) -> None:
+def test_a_lost_worker_is_loaded_again_for_the_next_question(stage: RunStage) -> None:
     engine = EchoEngine(crash_after=1)
     run = stage(engine)
     run.ask("a")
     run.ask("b")
     board = finished(run)
-    assert [a.state for a in answers(board)] == ["failed", "answered"]
+    assert [a.state for a in answers_of(board)] == ["failed", "answered"]
     assert engine.loads == 2
 
 
-def test_a_turn_without_the_turns_before_it_is_not_asked_out_of_context(stage: Stage) -> None:
+def test_a_turn_without_the_turns_before_it_is_not_asked_out_of_context(stage: RunStage) -> None:
     engine = EchoEngine(crash_after=1)
     run = stage(engine)
     run.ask_all()
     board = finished(run)
-    assert [(a.question, a.turn, a.state) for a in answers(board)] == [
+    assert [(a.question, a.turn, a.state) for a in answers_of(board)] == [
         ("a", 0, "failed"),
         ("a", 1, "failed"),
         ("b", 0, "answered"),
@@ -237,19 +162,19 @@ def test_a_turn_without_the_turns_before_it_is_not_asked_out_of_context(stage: S
     assert "first of a" not in str(engine.requests[1:])
 
 
-def test_an_error_of_the_program_in_one_model_leaves_the_others_alone(stage: Stage) -> None:
+def test_an_error_of_the_program_in_one_model_leaves_the_others_alone(stage: RunStage) -> None:
     bad = EchoEngine()
     bad.answer = lambda requests: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     run = stage(bad, EchoEngine())
     run.ask("b")
     board = finished(run)
-    assert answers(board, 0)[0].failure is not None
-    assert answers(board, 0)[0].failure.cause == "internal"
-    assert answers(board, 1)[0].state == "answered"
+    assert answers_of(board, 0)[0].failure is not None
+    assert answers_of(board, 0)[0].failure.cause == "internal"
+    assert answers_of(board, 1)[0].state == "answered"
 
 
 def test_threads_follow_who_computes_and_contention_is_marked(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: RunStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cpu, "cores", lambda: 4)
     long = EchoEngine(token_s=0.02)
@@ -263,13 +188,13 @@ def test_threads_follow_who_computes_and_contention_is_marked(
     board = finished(run)
     assert long.threads == [4, 2, 4] or long.threads == [2, 4]
     assert remote.threads == []
-    marked = [answers(board, i)[0].figures for i in range(3)]
+    marked = [answers_of(board, i)[0].figures for i in range(3)]
     assert [f.contended for f in marked if f] == [True, True, False]
     run.ask("b", models=[0])
-    assert not answers(finished(run), 0)[-1].figures.contended  # type: ignore[union-attr]
+    assert not answers_of(finished(run), 0)[-1].figures.contended  # type: ignore[union-attr]
 
 
-def test_a_load_beside_another_is_marked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_load_beside_another_is_marked(stage: RunStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "cores", lambda: 4)
     run = stage(*(EchoEngine(load_s=0.5) for _ in range(2)), EchoEngine(uses_local_cores=False))
     board = finished(run)
@@ -281,7 +206,7 @@ def test_a_load_beside_another_is_marked(stage: Stage, monkeypatch: pytest.Monke
 
 
 def test_no_more_models_compute_than_there_are_cores(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: RunStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cpu, "cores", lambda: 2)
     watch: list[tuple[str, int, float]] = []
@@ -297,7 +222,7 @@ def test_no_more_models_compute_than_there_are_cores(
 
 
 def test_models_that_do_not_fit_together_take_turns(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: RunStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "read_memory", lambda: memory.MemoryReading(9_000 * MB, 0, "test"))
     watch: list[tuple[str, int, float]] = []
@@ -321,7 +246,7 @@ def test_models_that_do_not_fit_together_take_turns(
     assert "waiting for memory: after m0" in [e.body.stage for e in waits]  # type: ignore[union-attr]
 
 
-def test_one_at_a_time_is_never_contended(stage: Stage) -> None:
+def test_one_at_a_time_is_never_contended(stage: RunStage) -> None:
     run = stage(EchoEngine(), EchoEngine(), settings=Settings(schedule="one-at-a-time"))
     run.ask_all()
     board = finished(run)
@@ -330,7 +255,7 @@ def test_one_at_a_time_is_never_contended(stage: Stage) -> None:
     assert not any(model.loaded.contended for model in board.models if model.loaded)
 
 
-def test_nobody_is_put_out_of_memory_for_a_model_that_was_not_asked(stage: Stage) -> None:
+def test_nobody_is_put_out_of_memory_for_a_model_that_was_not_asked(stage: RunStage) -> None:
     first, second = EchoEngine(load_s=0.05), EchoEngine()
     run = stage(first, second, settings=Settings(schedule="one-at-a-time"))
     run.ask("b", models=[0])
@@ -342,7 +267,7 @@ def test_nobody_is_put_out_of_memory_for_a_model_that_was_not_asked(stage: Stage
 
 
 def test_what_does_not_fit_alone_is_refused_with_the_arithmetic(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: RunStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         memory, "read_memory", lambda: memory.MemoryReading(16_000 * MB, 4_000 * MB, "x")
@@ -356,7 +281,7 @@ def test_what_does_not_fit_alone_is_refused_with_the_arithmetic(
     stage(EchoEngine(), parameters=7_000 * MB, settings=Settings(schedule="together"))
 
 
-def test_memory_is_told_when_it_changes_and_not_otherwise(stage: Stage) -> None:
+def test_memory_is_told_when_it_changes_and_not_otherwise(stage: RunStage) -> None:
     run = stage(EchoEngine())
     until(lambda: board_of(run).memory_limit > 0 and board_of(run).models[0].private > 0)
     count = sum(isinstance(e.body, ev.Memory) and e.model == 0 for e in read(run.path).events)
@@ -367,7 +292,7 @@ def test_memory_is_told_when_it_changes_and_not_otherwise(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("when", ["loading", "answering", "waiting"])
-def test_closing_ends_everything_within_a_second(stage: Stage, when: str) -> None:
+def test_closing_ends_everything_within_a_second(stage: RunStage, when: str) -> None:
     before = threading.active_count()
     run = stage(
         EchoEngine(token_s=30, load_s=30 if when == "loading" else 0),
@@ -376,7 +301,7 @@ def test_closing_ends_everything_within_a_second(stage: Stage, when: str) -> Non
     )
     run.ask_all()
     if when != "loading":
-        until(lambda: any(a.state == "prefill" for a in answers(board_of(run))))
+        until(lambda: any(a.state == "prefill" for a in answers_of(board_of(run))))
     begun = time.monotonic()
     run.close("interrupted")
     assert time.monotonic() - begun < 1.5
@@ -390,7 +315,7 @@ def test_closing_ends_everything_within_a_second(stage: Stage, when: str) -> Non
     assert read(run.path).events == reading.events
 
 
-def test_a_resumed_run_asks_only_what_is_missing(stage: Stage) -> None:
+def test_a_resumed_run_asks_only_what_is_missing(stage: RunStage) -> None:
     first = stage(EchoEngine(crash_after=2))
     first.ask("a")
     first.ask("b")
@@ -414,7 +339,7 @@ def test_a_resumed_run_asks_only_what_is_missing(stage: Stage) -> None:
     assert len(board.answers) == 5
 
 
-def test_a_resumed_screen_asks_only_what_was_asked_and_not_answered(stage: Stage) -> None:
+def test_a_resumed_screen_asks_only_what_was_asked_and_not_answered(stage: RunStage) -> None:
     first = stage(EchoEngine(crash_after=2))
     first.ask("a")
     first.ask(None, text="of my own")
@@ -433,7 +358,7 @@ def test_a_resumed_screen_asks_only_what_was_asked_and_not_answered(stage: Stage
 
 
 def test_a_full_session_ends_answers_with_a_word_and_can_be_read(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: RunStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond the largest file that is read back, nothing said could be seen again."""
     monkeypatch.setattr(lines, "MAX_FILE", (1 << 20) + 6_000)
@@ -441,7 +366,7 @@ def test_a_full_session_ends_answers_with_a_word_and_can_be_read(
     run.ask(None, text="word " * 300)
     board = finished(run)
     run.close("done")
-    (answer,) = answers(board)
+    (answer,) = answers_of(board)
     assert answer.state == "failed" and answer.failure is not None
     assert answer.failure.message == "the session is full: 0.0 GB can be read back"
     assert "duibi run" in answer.failure.next_step
@@ -449,12 +374,12 @@ def test_a_full_session_ends_answers_with_a_word_and_can_be_read(
     assert read(run.path).verdict == "complete"
 
 
-def test_repeats_are_separate_conversations(stage: Stage) -> None:
+def test_repeats_are_separate_conversations(stage: RunStage) -> None:
     engine = EchoEngine()
     run = stage(engine)
     run.ask_all(repeats=2)
     board = finished(run)
-    assert [(a.question, a.turn, a.repeat) for a in answers(board)][:6] == [
+    assert [(a.question, a.turn, a.repeat) for a in answers_of(board)][:6] == [
         ("a", 0, 0),
         ("a", 1, 0),
         ("b", 0, 0),
@@ -466,7 +391,7 @@ def test_repeats_are_separate_conversations(stage: Stage) -> None:
     assert [len(request.messages) for request in second] == [4, 4]
 
 
-def test_nonsense_is_refused(stage: Stage) -> None:
+def test_nonsense_is_refused(stage: RunStage) -> None:
     run = stage(EchoEngine())
     for question, text in ((None, None), (None, "  "), ("nowhere", None)):
         with pytest.raises(UserError):
@@ -474,7 +399,7 @@ def test_nonsense_is_refused(stage: Stage) -> None:
     assert not board_of(run).answers
 
 
-def test_the_header_tells_the_machine_but_not_whose_it_is(stage: Stage) -> None:
+def test_the_header_tells_the_machine_but_not_whose_it_is(stage: RunStage) -> None:
     run = stage(EchoEngine(), settings=replace(Settings(), seed=7, system="s"))
     header = read(run.path).header
     assert header.settings["seed"] == 7
@@ -484,12 +409,14 @@ def test_the_header_tells_the_machine_but_not_whose_it_is(stage: Stage) -> None:
     assert header.questions["questions"][0]["id"] == "a"
 
 
-def test_a_busy_neighbour_is_left_its_core(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_neighbour_is_left_its_core(
+    stage: RunStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cpu, "cores", lambda: 4)
     monkeypatch.setattr(cpu.OtherProcesses, "cores_used", lambda self, own: 1.0 if own else 0.0)
     engine = EchoEngine(token_s=0.05)
     run = stage(engine)
     run.ask(None, text="word " * 100)
-    until(lambda: engine.threads[-1:] == [3], 20)
+    until(lambda: engine.threads[-1:] == [3])
     run.cancel(0)
     finished(run)

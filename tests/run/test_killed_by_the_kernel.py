@@ -2,13 +2,13 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support import group, tiny
+from tests.support.waiting import until
 from tui.board import Answer, Board, fold
 from tui.host import cgroup
 from tui.models.resolve import ResolvedModel
@@ -53,31 +53,31 @@ def _strike(model: Path, sessions: Path, folder: Path) -> None:
     def board() -> Board:
         return fold(read(run.path).events)
 
-    def until(condition: Callable[[list[Answer]], bool]) -> list[Answer]:
-        end = time.monotonic() + 120
-        while not condition(found := list(board().answers.values())):
-            assert time.monotonic() < end, [(a.state, a.failure) for a in found]
-            time.sleep(0.02)
-        return found
+    def answers() -> list[Answer]:
+        return list(board().answers.values())
+
+    def until_they(condition: Callable[[list[Answer]], bool]) -> list[Answer]:
+        until(lambda: condition(answers()), lambda: [(a.state, a.failure) for a in answers()])
+        return answers()
 
     try:
         run.start()
         run.ask("q")
-        whole, _ = until(lambda found: {a.state for a in found} == {"answered"})
+        whole, _ = until_they(lambda found: {a.state for a in found} == {"answered"})
         before = kills(folder)
         run.ask("q", again=True)
-        until(lambda found: len(found) == 4 and found[2].tokens > 5 and found[3].tokens > 0)
+        until_they(lambda found: len(found) == 4 and found[2].tokens > 5 and found[3].tokens > 0)
         pid = getattr(run._lanes[0].engine, "pid", None)
         assert isinstance(pid, int)
         os.kill(pid, signal.SIGPWR)
-        *_, lost, other = until(lambda found: not any(a.is_open for a in found))
+        *_, lost, other = until_they(lambda found: not any(a.is_open for a in found))
         assert kills(folder) == before + 1, "nobody else died"
         assert lost.failure is not None and lost.failure.cause == "out_of_memory"
         assert lost.failure.message.startswith("killed by the kernel: out of memory (it held ")
         assert lost.tokens > 5 and whole.text.startswith(lost.text)
         assert other.state == "answered" and other.text == whole.text
         run.ask("q", again=True, models=[0])
-        *_, again = until(lambda found: len(found) == 5 and not found[4].is_open)
+        *_, again = until_they(lambda found: len(found) == 5 and not found[4].is_open)
         assert again.state == "answered" and again.text == whole.text, "it is loaded anew"
     finally:
         run.close("done")

@@ -1,99 +1,17 @@
 """Memory that runs out and workers that die, seen from the run."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from tests.support.engines import EchoEngine
-from tui.board import Board, fold
-from tui.engines.base import Request, Supervised, TimedBody
+from tests.support.runs import WatchedEngine, board_of
+from tui.engines.base import Supervised
 from tui.events import Failed
 from tui.host import memory
-from tui.models.resolve import ResolvedModel
-from tui.questions import QuestionSet
-from tui.questions.question_set import Question
-from tui.run import setup
 from tui.run.conductor import Run
-from tui.sessions.reader import read
-from tui.settings import Settings
 
 GB = 1_000_000_000
-QUESTIONS = QuestionSet("one", "One", "en", (Question("a", "", ("one two three",)),))
-
-
-class Watched(EchoEngine):
-    """An echo with a process of its own to lose."""
-
-    def __init__(self, held: int = 0, pace: float = 0.002) -> None:
-        super().__init__(token_s=pace)
-        self.trouble = ""
-        self.gone: Failed | None = None
-        self.held = held
-        self._ended = False
-
-    def unexpected_exit(self) -> Failed | None:
-        return self.gone
-
-    def abort(self, why: Failed) -> None:
-        self.gone, self.held = why, 0
-        self._closed.set()
-
-    def answer(self, requests: Sequence[Request]) -> Iterator[TimedBody]:
-        for t_ns, body in super().answer(requests):
-            lost = self.gone and isinstance(body, Failed)
-            yield (
-                t_ns,
-                Failed(self.gone.cause, self.gone.message, "", body.answer)
-                if (lost and self.gone)
-                else body,
-            )
-
-    def cancel(self, answers: Sequence[int] | None = None) -> None:
-        if self.trouble:
-            self.trouble, self.gone = "", Failed("hung", self.trouble)
-            self._closed.set()
-        else:
-            super().cancel(answers)
-
-    def load(self, progress: Callable[..., None]):  # type: ignore[no-untyped-def]
-        self.gone = None
-        return super().load(progress)
-
-    def close(self) -> None:
-        self.gone = None
-        super().close()
-
-    def memory(self) -> tuple[int, int]:
-        return (self.held or 5_000_000, 0) if self.loaded else (0, 0)
-
-
-@pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    runs: list[Run] = []
-
-    def made(*engines: EchoEngine) -> Run:
-        models = [
-            ResolvedModel(f"m{i}", f"m{i}", "local", Path("nowhere"), "bf16", "llama", 1000)
-            for i in range(len(engines))
-        ]
-        waiting = list(engines)
-        run = setup.begin(
-            models, QUESTIONS, Settings(), tmp_path / "s", lambda model, threads: waiting.pop(0)
-        )
-        runs.append(run)
-        run.start()
-        assert run.wait(5)
-        return run
-
-    yield made
-    for run in runs:
-        run.close("over")
-
-
-def board_of(run: Run) -> Board:
-    return fold(read(run.path).events)
 
 
 def until(condition: Callable[[], bool], timeout: float = 2.0) -> float:
@@ -107,7 +25,7 @@ def until(condition: Callable[[], bool], timeout: float = 2.0) -> float:
 def test_a_worker_that_dies_unasked_is_named_within_a_second_and_alone(
     begin: Callable[..., Run],
 ) -> None:
-    dying, other = Watched(), Watched()
+    dying, other = WatchedEngine(), WatchedEngine()
     assert isinstance(dying, Supervised)
     run = begin(dying, other)
     dying.gone = Failed("crashed", "the worker was ended by SIGSEGV", "x")
@@ -122,7 +40,7 @@ def test_a_worker_that_dies_unasked_is_named_within_a_second_and_alone(
 
 
 def test_asking_again_ends_a_worker_that_does_not_respond(begin: Callable[..., Run]) -> None:
-    stuck, other = Watched(pace=30), Watched()
+    stuck, other = WatchedEngine(pace=30), WatchedEngine()
     run = begin(stuck, other)
     run.ask("a")
     until(lambda: [a.state for a in board_of(run).answers.values()] == ["prefill", "answered"])
@@ -141,7 +59,7 @@ def test_before_memory_runs_out_the_largest_is_ended_and_told_why(
     used = [4 * GB]
     gauge = memory.Gauge(16 * GB, "cgroup v2", lambda: used[0])
     monkeypatch.setattr(memory, "find_gauge", lambda *root: gauge)
-    large, small = Watched(held=9 * GB, pace=0.5), Watched(held=2 * GB, pace=0.2)
+    large, small = WatchedEngine(held=9 * GB, pace=0.5), WatchedEngine(held=2 * GB, pace=0.2)
     run = begin(large, small)
     run.ask("a")
     until(lambda: all(a.state == "prefill" for a in board_of(run).answers.values()))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clock import Clock
 from tests.support.sessions import HEADER, write_session
 from tests.support.terminal import DUIBI, Terminal
 from tui import events as ev
@@ -33,14 +34,6 @@ journal.close("done")
 """
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 0.2
-        return self.now
-
-
 def test_a_follower_sees_what_comes_while_it_is_written(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
@@ -64,7 +57,7 @@ def test_a_follower_sees_what_comes_while_it_is_written(tmp_path: Path) -> None:
 def test_a_viewer_that_goes_back_catches_up_again(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path, HEADER)
     journal.append(1_000_000, 0, ev.Note("one"))
-    follower = Follower(journal.path, Clock())
+    follower = Follower(journal.path, Clock(step=0.2))
     assert len(follower.drain()[1]) == 2
     follower.seek(0)
     follower.pause()
@@ -119,7 +112,7 @@ def test_following_nothing_is_one_error(tmp_path: Path) -> None:
 
 def test_a_session_that_leaves_its_place_at_the_end_is_seen_to_its_end(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path, HEADER)
-    follower = Follower(journal.path, Clock())
+    follower = Follower(journal.path, Clock(step=0.2))
     follower.drain()
     journal.append(1, 0, ev.Note("last words"))
     journal.close("done")

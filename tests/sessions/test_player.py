@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.clock import Clock
 from tests.support.sessions import write_session
 from tui import events as ev
 from tui.board import Board, fold
@@ -19,19 +20,9 @@ from tui.sessions.select import select_question
 S = 1_000_000
 
 
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture
@@ -312,7 +303,7 @@ MOVES = st.lists(
 def test_wherever_one_goes_the_board_is_that_of_the_events_until_there(
     all_events: list[Event], moves: list, max_gap: float | None
 ) -> None:
-    clock, board, given_ = Clock(), Board(), 0
+    clock, board, given_ = Clock(1000.0), Board(), 0
     player = Player(all_events, clock, max_gap=max_gap)
     for move, value in [*moves, ("drain", None)]:
         match move:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.clock import Clock
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.host import paths
@@ -251,13 +252,6 @@ def test_a_session_is_exported_again_byte_for_byte(path: Path) -> None:
     reading = reader.read(path)
     assert reading.verdict == "complete"
     assert b"".join(lines.encode_line(e)[1] for e in reading.events) == path.read_bytes()
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.mark.parametrize("speed", [1.0, 8.0, math.inf])

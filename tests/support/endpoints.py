@@ -9,7 +9,7 @@ import pytest
 
 from tui.engines.base import Message, Request
 from tui.engines.endpoint import EndpointEngine
-from tui.events import Answered, Body, Delta, Loaded
+from tui.events import Answered, Body, Loaded
 from tui.services import Service
 
 
@@ -87,8 +87,3 @@ def bodies_of(engine: EndpointEngine, *answers: int) -> list[Body]:
     return [
         body for _, body in collect_events(engine, *(request(answer) for answer in answers or (0,)))
     ]
-
-
-def text_of(bodies: list[Body]) -> str:
-    """The text of all pieces."""
-    return "".join(b.text for b in bodies if isinstance(b, Delta))

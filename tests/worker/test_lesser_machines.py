@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.support import disks, tiny
+from tests.support.bodies import text_of
 from tests.support.kernels import needs_kernels
 from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
@@ -153,7 +154,3 @@ def test_no_number_is_a_failure_in_every_format(folder: Path, dtype: str, tmp_pa
     assert isinstance(end, Failed) and end.cause == "nan"
     assert "NaN" in end.message and end.next_step
     assert not any(isinstance(body, Delta) for body in bodies)
-
-
-def text_of(bodies: list[Body]) -> str:
-    return "".join(body.text for body in bodies if isinstance(body, Delta))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.app.screens.test_compare import stage
+from tests.support.stage import comparing
 from tui.app.pane.pane_search import PaneSearch, highlight_matches, normalised
 from tui.app.widgets.ask_line import AskLine
 
@@ -51,7 +51,7 @@ def test_going_round_both_ways() -> None:
 
 
 async def test_slash_searches_the_chosen_pane_also_while_it_streams() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         it.run.asked(0, 0, "logic")
         it.run.tokens(0, 0, [f"line {n} of rain\n" if n % 50 == 7 else "sun\n" for n in range(200)])
         await it.beat()

@@ -1,74 +1,21 @@
 """Every key of the live screen, driven by a scripted run."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 
-from tests.support.source import ScriptedRun
+from tests.support.stage import comparing
 from tui import events as ev
-from tui.app.app import DuibiApp
-from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
 from tui.app.screens.help import HelpScreen
 from tui.app.widgets.prompt import MAX_PROMPT
 from tui.events import RUN
 from tui.host.errors import UserError
 from tui.sessions.journal import SaveState
-from tui.settings import Settings
-
-BEAT = 0.06
-
-
-class Stage:
-    """An app under test with its run."""
-
-    def __init__(self, app: DuibiApp, pilot: Pilot[Any], run: ScriptedRun) -> None:
-        self.app, self.pilot, self.run = app, pilot, run
-
-    @property
-    def screen(self) -> CompareScreen:
-        screen = next(s for s in self.app.screen_stack if isinstance(s, CompareScreen))
-        assert screen.grid is not None
-        return screen
-
-    async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.beat()
-
-    async def beat(self) -> None:
-        await self.pilot.pause(BEAT)
-
-    def pane(self, index: int) -> list[str]:
-        assert self.screen.grid is not None
-        pane = self.screen.grid.panes[index]
-        return [pane.render_line(y).text.rstrip() for y in range(pane.size.height)]
-
-    def notices(self) -> list[str]:
-        return [notice.message for notice in self.app._notifications]
-
-
-@asynccontextmanager
-async def stage(
-    *labels: str, size: tuple[int, int] = (120, 36), **settings: Any
-) -> AsyncIterator[Stage]:
-    run = ScriptedRun(*labels)
-    chosen = Settings(**settings)
-    app = make_app(chosen, lambda look: CompareScreen(look, run, chosen.sessions_dir))
-    async with app.run_test(size=size) as pilot:
-        it = Stage(app, pilot, run)
-        await it.beat()
-        for model in range(len(it.screen.board.models)):
-            run.ready(model)
-        await it.beat()
-        yield it
 
 
 async def test_answers_stream_into_their_panes() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         it.run.asked(0, 0, "logic", "谁说真话？")
         it.run.tokens(0, 0, ["乙", "说真话", "。"])
         it.run.asked(1, 1, "logic", "谁说真话？")
@@ -84,7 +31,7 @@ async def test_answers_stream_into_their_panes() -> None:
 
 
 async def test_an_answer_is_pasted_where_it_is_waited_for() -> None:
-    async with stage("demo@bf16", "ChatGPT-4o (pasted)") as it:
+    async with comparing("demo@bf16", "ChatGPT-4o (pasted)") as it:
         notes = ["answers are pasted by a person: no timing, tokens estimated"]
         it.run.say(1, ev.Loaded(load_s=0.0, family="pasted", notes=notes))
         it.run.say(1, ev.Asked(7, "logic", "谁说真话？"))
@@ -110,7 +57,7 @@ async def test_an_answer_is_pasted_where_it_is_waited_for() -> None:
 
 
 async def test_question_keys_cycle_and_jump_while_answers_go_on() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         it.run.asked(0, 0, "logic")
         await it.press("n")
         assert it.screen.question == "code" and "2/3" in it.screen.question_bar.text
@@ -127,7 +74,7 @@ async def test_question_keys_cycle_and_jump_while_answers_go_on() -> None:
 
 
 async def test_asking_again_all_and_stopping() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         await it.press("enter")
         await it.press("r")
         await it.press("tab", "R")
@@ -145,14 +92,14 @@ async def test_asking_again_all_and_stopping() -> None:
 
 
 async def test_a_refused_question_is_told_with_its_next_step() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         it.run.refuse = UserError("the context [/b] is full", "ask a new question")
         await it.press("enter")
         assert it.notices() == ["the context [/b] is full\n→ ask a new question"]
 
 
 async def test_prompt_asks_a_new_question_then_goes_on_in_it() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         await it.press("i", *"why", "enter")
         assert it.run.calls[-1] == ("ask", None, "why", None, False)
         assert it.screen.question == "free-1" and "free question" in it.screen.question_bar.text
@@ -163,7 +110,7 @@ async def test_prompt_asks_a_new_question_then_goes_on_in_it() -> None:
 
 
 async def test_prompt_history_and_leaving_it() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         await it.press("i", *"one", "enter", "i", *"two", "enter", "i", "up", "up")
         assert it.screen.prompt.text == "one"
         await it.press("down")
@@ -178,7 +125,7 @@ async def test_prompt_history_and_leaving_it() -> None:
 async def test_a_large_or_hostile_paste_is_bounded_and_cleaned() -> None:
     from textual import events
 
-    async with stage() as it:
+    async with comparing() as it:
         await it.press("i")
         it.screen.prompt.post_message(events.Paste("a\x1b[2J\r\nb" + "x" * 2 * MAX_PROMPT))
         await it.beat()
@@ -189,7 +136,7 @@ async def test_a_large_or_hostile_paste_is_bounded_and_cleaned() -> None:
 
 
 async def test_tab_goes_round_panes_and_prompt() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         assert it.screen.grid
         seen = []
         for _ in range(3):
@@ -202,7 +149,7 @@ async def test_tab_goes_round_panes_and_prompt() -> None:
 
 
 async def test_zoom_shows_the_chosen_pane_alone() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         assert it.screen.grid
         await it.press("tab", "z")
         assert [pane.display for pane in it.screen.grid.panes] == [False, True]
@@ -212,7 +159,7 @@ async def test_zoom_shows_the_chosen_pane_alone() -> None:
 
 
 async def test_scrolling_keys_and_following_the_end() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         assert it.screen.grid
         pane = it.screen.grid.panes[0]
         it.run.asked(0, 0, "logic")
@@ -245,7 +192,7 @@ async def test_scrolling_keys_and_following_the_end() -> None:
 
 
 async def test_copy_goes_to_clipboard_and_file(tmp_path: Path) -> None:
-    async with stage() as it:
+    async with comparing() as it:
         await it.press("y")
         assert "no answer" in it.notices()[0]
         it.run.asked(0, 0, "logic")
@@ -259,7 +206,7 @@ async def test_copy_goes_to_clipboard_and_file(tmp_path: Path) -> None:
 
 
 async def test_screenshot_keeps_the_width_of_chinese_and_fetches_nothing(tmp_path: Path) -> None:
-    async with stage() as it:
+    async with comparing() as it:
         await it.press("S")
         (file,) = (tmp_path / "duibi-sessions").glob("*.svg")
         svg = file.read_text("utf-8")
@@ -270,7 +217,7 @@ async def test_screenshot_keeps_the_width_of_chinese_and_fetches_nothing(tmp_pat
 
 
 async def test_themes_change_and_come_round() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         first = it.app.appearance.theme.name
         names = {first}
         while True:
@@ -282,7 +229,7 @@ async def test_themes_change_and_come_round() -> None:
 
 
 async def test_help_lists_the_keys_with_their_names() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         await it.press("question_mark")
         assert isinstance(it.app.screen, HelpScreen)
         text = "\n".join("".join(t for t, _ in row) for row in it.app.screen.page.rows)
@@ -293,7 +240,7 @@ async def test_help_lists_the_keys_with_their_names() -> None:
 
 
 async def test_quitting_asks_once_while_answers_run() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         it.run.asked(0, 0, "logic")
         await it.beat()
         await it.press("q")
@@ -303,13 +250,13 @@ async def test_quitting_asks_once_while_answers_run() -> None:
 
 
 async def test_ctrl_c_leaves_from_the_prompt() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         await it.press("i", "ctrl+c")
         assert it.app.return_value == 0
 
 
 async def test_the_palette_runs_what_applies() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         commands = {c.title: c for c in it.app.get_system_commands(it.app.screen)}
         assert {"ask", "zoom", "quit", "help"} <= set(commands)
         await commands["ask"].callback()
@@ -321,17 +268,17 @@ async def test_the_palette_runs_what_applies() -> None:
 
 async def test_keys_can_be_changed_and_clashes_are_told() -> None:
     keys = {"question.next": "comma", "question.previous": "comma"}
-    async with stage(keys={"question.next": "comma"}) as it:
+    async with comparing(keys={"question.next": "comma"}) as it:
         await it.press("n")
         assert it.screen.question == "logic"
         await it.press("comma")
         assert it.screen.question == "code"
-    async with stage(keys=keys) as it:
+    async with comparing(keys=keys) as it:
         assert "comma: question.next, question.previous" in it.notices()[0]
 
 
 async def test_a_key_for_something_unknown_is_told() -> None:
-    async with stage(keys={"question.nxt": "comma"}) as it:
+    async with comparing(keys={"question.nxt": "comma"}) as it:
         assert "question.nxt" in it.notices()[0]
 
 
@@ -340,7 +287,7 @@ async def test_a_key_for_something_unknown_is_told() -> None:
     [(2, (120, 36), 2), (4, (120, 36), 4), (6, (160, 48), 6), (2, (80, 24), 1), (6, (120, 20), 1)],
 )
 async def test_layouts(count: int, size: tuple[int, int], shown: int) -> None:
-    async with stage(*(f"model-{n}" for n in range(count)), size=size) as it:
+    async with comparing(*(f"model-{n}" for n in range(count)), size=size) as it:
         grid = it.screen.grid
         assert grid is not None
         panes = list(grid.visible_panes())
@@ -358,7 +305,7 @@ async def test_layouts(count: int, size: tuple[int, int], shown: int) -> None:
 
 
 async def test_resizing_keeps_the_text_and_says_when_it_is_too_small() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         it.run.asked(0, 0, "logic")
         it.run.tokens(0, 0, ["some words that are wrapped "] * 20)
         await it.beat()
@@ -373,7 +320,7 @@ async def test_resizing_keeps_the_text_and_says_when_it_is_too_small() -> None:
 
 
 async def test_failures_notes_and_limits_are_said_in_words() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         it.run.say(0, ev.Failed("out_of_memory", "needs 17 GB [/x]", "use @int4"))
         it.run.asked(1, 0, "logic")
         it.run.say(1, ev.Delta(0, 1, "I think", True), ev.Delta(0, 1, "So it is."))
@@ -386,7 +333,7 @@ async def test_failures_notes_and_limits_are_said_in_words() -> None:
 
 
 async def test_loading_is_shown_with_stage_and_percent() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         it.run.say(0, ev.Load("reading weights", 43, 100))
         await it.beat()
         assert "Loading: reading weights 43 %" in it.pane(0)[0]
@@ -395,7 +342,7 @@ async def test_loading_is_shown_with_stage_and_percent() -> None:
 
 
 async def test_status_bar_has_memory_speed_and_save_state() -> None:
-    async with stage(size=(160, 36)) as it:
+    async with comparing(size=(160, 36)) as it:
         it.run.asked(0, 0, "logic")
         it.run.tokens(0, 0, ["a", "b", "c"])
         it.run.say(RUN, ev.Memory(used=3 << 30, limit=8 << 30), us=2_000_000)
@@ -409,7 +356,7 @@ async def test_status_bar_has_memory_speed_and_save_state() -> None:
 
 
 async def test_chinese_is_complete_on_the_screen() -> None:
-    async with stage(lang="zh") as it:
+    async with comparing(lang="zh") as it:
         it.run.asked(0, 0, "logic")
         await it.beat()
         assert "预填充" in it.pane(0)[0] and "就绪" in it.pane(1)[0]
@@ -417,7 +364,7 @@ async def test_chinese_is_complete_on_the_screen() -> None:
 
 
 async def test_nothing_is_repainted_when_nothing_happens() -> None:
-    async with stage() as it:
+    async with comparing() as it:
         it.run.asked(0, 0, "logic")
         it.run.tokens(0, 0, ["a", "b"])
         it.run.answered(0, 0)

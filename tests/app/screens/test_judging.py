@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 
 from tests.support.sessions import HEADER, write_session
 from tests.support.source import ScriptedRun
+from tests.support.stage import BEAT, Stage
 from tui import events as ev
 from tui.app.app import DuibiApp
 from tui.app.main import make_app
@@ -27,37 +28,17 @@ from tui.sessions.player import Player
 from tui.sessions.reader import read
 from tui.settings import Settings
 
-BEAT = 0.06
 
-
-class Stage:
+class JudgingStage(Stage):
     def __init__(self, app: DuibiApp, screen: JudgingScreen, pilot: Pilot[Any]) -> None:
-        self.app, self.screen, self.pilot = app, screen, pilot
-
-    async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.pilot.pause(BEAT)
-
-    async def until(self, seen: Callable[[], bool]) -> None:
-        for _ in range(150):
-            if seen():
-                return
-            await self.pilot.pause(0.02)
-        raise AssertionError(f"never came; notices: {self.notices()}")
-
-    def notices(self) -> str:
-        return "\n".join(notice.message for notice in self.app._notifications)
-
-    def text(self) -> str:
-        """Everything that is drawn."""
-        strips = self.app.screen._compositor.render_strips()
-        return "\n".join(strip.text.rstrip() for strip in strips)
+        super().__init__(app, pilot)
+        self.screen = screen
 
 
 @asynccontextmanager
 async def judging(
     path: Path, size: tuple[int, int] = (80, 24), beside: tuple[Path, ...] = (), **settings: Any
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[JudgingStage]:
     player = Player(read(path).events, speed=math.inf)
     chosen = Settings(**settings)
     app = make_app(
@@ -67,7 +48,7 @@ async def judging(
         await pilot.pause(BEAT)
         screen = app.screen
         assert isinstance(screen, ReplayScreen)
-        it = Stage(app, screen, pilot)
+        it = JudgingStage(app, screen, pilot)
         await it.press("1")
         yield it
 
@@ -154,7 +135,7 @@ async def test_there_must_be_something_to_judge(tmp_path: Path) -> None:
     path = write_session(tmp_path, models=1, header=header)
     async with judging(path) as it:
         await it.press("v", "d")
-        assert "two finished answers" in it.notices() and "Two answers" in it.notices()
+        assert "two finished answers" in it.notice_text() and "Two answers" in it.notice_text()
     assert said(path, ev.Rated) == []
 
 
@@ -180,7 +161,7 @@ async def test_judging_a_session_that_is_being_written_is_refused(tmp_path: Path
     try:
         async with judging(path) as it:
             await it.press("s", "4")
-            assert "being written" in it.notices() and it.screen.stars.display
+            assert "being written" in it.notice_text() and it.screen.stars.display
     finally:
         journal.close()
 
@@ -221,7 +202,7 @@ async def test_blind_mode_shows_no_name_anywhere_until_it_is_revealed(
     async with judging(path, size=size) as it:
         assert leaks(it.text())
         await it.press("b")
-        await it.until(lambda: "Names are hidden" in it.notices())
+        await it.until(lambda: "Names are hidden" in it.notice_text())
         it.app.clear_notifications()
         for keys in (["1"], ["n"], ["tab"], ["z"], ["z"], ["s"], ["escape"], ["v"], ["escape"]):
             await it.press(*keys)
@@ -235,7 +216,7 @@ async def test_blind_mode_shows_no_name_anywhere_until_it_is_revealed(
         await it.press("escape", "d")
         assert isinstance(it.app.screen, DifferencesScreen) and not leaks(it.text())
         await it.press("escape", "y", "S", "e")
-        assert "reveal them first" in it.notices() and not leaks(it.notices())
+        assert "reveal them first" in it.notice_text() and not leaks(it.notice_text())
         kept = list(paths.sessions_dir().iterdir())
         assert len(kept) == 2
         for file in kept:
@@ -254,14 +235,14 @@ async def test_blind_votes_go_to_the_answers_meant(tmp_path: Path) -> None:
             pair = (question, *sorted((answer, answer ^ 1)))
             assert it.screen.board.votes[pair] == ("left" if left == 0 else "right")
         await it.press("b")
-        assert "Here it was: A = demo@" in it.notices()
+        assert "Here it was: A = demo@" in it.notice_text()
         assert "demo@bf16" in it.text() and not it.screen.is_blind
 
 
 async def test_revealing_early_asks_once(tmp_path: Path) -> None:
     async with judging(write_session(tmp_path)) as it:
         await it.press("b", "b")
-        assert it.screen.is_blind and "2 questions are not judged" in it.notices()
+        assert it.screen.is_blind and "2 questions are not judged" in it.notice_text()
         await it.press("b")
         assert not it.screen.is_blind
 
@@ -275,7 +256,7 @@ async def test_a_session_begun_blind_opens_blind_and_streams_blind(tmp_path: Pat
     async with app.run_test(size=(120, 30)) as pilot:
         screen = app.screen
         assert isinstance(screen, CompareScreen)
-        it = Stage(app, screen, pilot)
+        it = JudgingStage(app, screen, pilot)
         for model in (0, 1):
             run.ready(model)
             run.asked(model, model, "logic")
@@ -300,14 +281,14 @@ async def test_judging_a_live_run_goes_through_the_run(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         screen = app.screen
         assert isinstance(screen, CompareScreen)
-        it = Stage(app, screen, pilot)
+        it = JudgingStage(app, screen, pilot)
         for model in (0, 1):
             run.ready(model)
             run.asked(model, model, "logic")
             run.tokens(model, model, ["so ", "it is"])
         await pilot.pause(BEAT)
         await it.press("s")
-        assert "no finished answer" in it.notices()
+        assert "no finished answer" in it.notice_text()
         for model in (0, 1):
             run.answered(model, model)
         await pilot.pause(BEAT)
@@ -322,14 +303,14 @@ async def test_saving_elsewhere_when_the_disk_is_full(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         screen = app.screen
         assert isinstance(screen, CompareScreen)
-        it = Stage(app, screen, pilot)
+        it = JudgingStage(app, screen, pilot)
         run.save_state = SaveState(False, "no space left on the disk", 7)
         await pilot.pause(BEAT)
         assert "NOT SAVED: no space left on the disk (W: elsewhere)" in it.text()
         await it.press("W")
         await it.until(lambda: "another folder" in it.text())
         await it.press(*["backspace"] * len(str(Path.home())), *"/other", "enter")
-        await it.until(lambda: "/other/" in it.notices())
+        await it.until(lambda: "/other/" in it.notice_text())
         assert ("save_to", Path("/other")) in run.calls
 
 
@@ -362,8 +343,8 @@ async def test_e_writes_the_report_next_to_the_session(tmp_path: Path) -> None:
     path = write_session(folder)
     async with judging(path, size=(120, 30), lang="zh") as it:
         await it.press("s", "5", "escape", "e")
-        await it.until(lambda: "报告已保存在" in it.notices())
-        assert str(folder) in it.notices() and it.screen.question == "q1"
+        await it.until(lambda: "报告已保存在" in it.notice_text())
+        assert str(folder) in it.notice_text() and it.screen.question == "q1"
     (markdown,), (html,) = folder.glob("*-report.md"), folder.glob("*-report.html")
     assert "同济大学在哪里" in markdown.read_text() and "<svg" in html.read_text()
     assert "word1" in html.read_text() and html.stat().st_mode & 0o077 == 0
@@ -375,11 +356,11 @@ async def test_pictures_are_png_where_the_settings_say_so(tmp_path: Path) -> Non
     path = write_session(folder)
     async with judging(path, pictures="png", sessions=folder) as it:
         await it.press("S")
-        await it.until(lambda: "A picture of the screen is in" in it.notices())
+        await it.until(lambda: "A picture of the screen is in" in it.notice_text())
         (picture,) = folder.glob("*.png")
         assert picture.read_bytes().startswith(b"\x89PNG") and not list(folder.glob("*.svg"))
         await it.press("e")
-        await it.until(lambda: "-report.html" in it.notices())
+        await it.until(lambda: "-report.html" in it.notice_text())
     (markdown,), (html,) = folder.glob("*-report.md"), folder.glob("*-report.html")
     for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", markdown.read_text()):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")

@@ -3,19 +3,18 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 
 from tests.support.sessions import HEADER, write_session
+from tests.support.stage import BEAT, Stage
 from tui import events as ev
 from tui.app import main
-from tui.app.app import DuibiApp
 from tui.app.main import make_app
 from tui.app.screens.library import LibraryScreen
 from tui.app.screens.replay import ReplayScreen
@@ -27,42 +26,19 @@ from tui.sessions.journal import Journal
 from tui.sessions.search import SearchIndex
 from tui.settings import Settings
 
-BEAT = 0.06
 
-
-class Stage:
-    def __init__(self, app: DuibiApp, pilot: Pilot[Any]) -> None:
-        self.app, self.pilot = app, pilot
-
+class LibraryStage(Stage):
     @property
     def screen(self) -> LibraryScreen:
         return next(s for s in self.app.screen_stack if isinstance(s, LibraryScreen))
 
-    async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.pilot.pause(BEAT)
-
-    async def until(self, seen: Callable[[], bool]) -> None:
-        for _ in range(150):
-            if seen():
-                return
-            await self.pilot.pause(0.02)
-        raise AssertionError(f"never came; notices: {self.notices()}\n{self.text()}")
-
-    def notices(self) -> str:
-        return "\n".join(notice.message for notice in self.app._notifications)
-
-    def text(self) -> str:
-        strips = self.app.screen._compositor.render_strips()
-        return "\n".join(strip.text.rstrip() for strip in strips)
-
 
 @asynccontextmanager
-async def looking(folder: Path, size: tuple[int, int] = (100, 30)) -> AsyncIterator[Stage]:
+async def looking(folder: Path, size: tuple[int, int] = (100, 30)) -> AsyncIterator[LibraryStage]:
     app = make_app(Settings(), lambda look: LibraryScreen(look, folder))
     async with app.run_test(size=size) as pilot:
         await pilot.pause(BEAT)
-        yield Stage(app, pilot)
+        yield LibraryStage(app, pilot)
 
 
 def session(folder: Path, started: str, status: str = "done", text: str = "", **more: Any) -> Path:
@@ -156,7 +132,7 @@ async def test_a_running_session_is_followed(tmp_path: Path) -> None:
         async with looking(tmp_path) as it:
             assert "running" in it.text()
             await it.press("D")
-            assert "being written" in it.notices()
+            assert "being written" in it.notice_text()
             await it.press("enter")
             screen = it.app.screen
             assert isinstance(screen, ReplayScreen) and isinstance(screen.player, Follower)
@@ -174,9 +150,9 @@ async def test_two_sessions_of_the_same_questions_are_compared(tmp_path: Path) -
     session(tmp_path, "2026-11-22T11:00:00Z", text="another")
     async with looking(tmp_path, size=(160, 40)) as it:
         await it.press("m")
-        assert "Mark two sessions" in it.notices()
+        assert "Mark two sessions" in it.notice_text()
         await it.press("space", "down", "space", "m")
-        assert "asked different questions" in it.notices()
+        assert "asked different questions" in it.notice_text()
         await it.press("up", "space", "down", "down", "space")
         assert "2 marked" in it.text()
         await it.press("m")
@@ -188,7 +164,7 @@ async def test_two_sessions_of_the_same_questions_are_compared(tmp_path: Path) -
         assert "word0.8" in it.text() and "word0.4" in it.text()
         before = old.read_bytes()
         await it.press("s", "5")
-        assert "open one of them" in it.notices() and old.read_bytes() == before
+        assert "open one of them" in it.notice_text() and old.read_bytes() == before
 
 
 async def test_deleting_is_undone(tmp_path: Path) -> None:
@@ -196,7 +172,7 @@ async def test_deleting_is_undone(tmp_path: Path) -> None:
     content = path.read_bytes()
     async with looking(tmp_path) as it:
         await it.press("u")
-        assert "Nothing was deleted" in it.notices()
+        assert "Nothing was deleted" in it.notice_text()
         await it.press("D")
         assert not path.exists() and "0 sessions" in it.text() and library.trashed(tmp_path)
         await it.press("u")
@@ -212,7 +188,7 @@ async def test_only_an_interrupted_session_goes_on(tmp_path: Path) -> None:
     session(tmp_path, "2026-11-22T09:00:00Z")
     async with looking(tmp_path) as it:
         await it.press("c")
-        assert "this one is complete" in it.notices()
+        assert "this one is complete" in it.notice_text()
         await it.press("down", "c")
         assert it.app.return_value == SessionToResume(broken_off)
 
@@ -222,7 +198,7 @@ async def test_a_report_of_the_marked_sessions(tmp_path: Path) -> None:
     session(tmp_path, "2026-11-22T10:00:00Z")
     async with looking(tmp_path) as it:
         await it.press("space", "down", "space", "e")
-        await it.until(lambda: "-and-more-report.html" in it.notices())
+        await it.until(lambda: "-and-more-report.html" in it.notice_text())
     (markdown,) = tmp_path.glob("*-report.md")
     assert "demo@bf16" in markdown.read_text()
 

@@ -2,19 +2,19 @@
 
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 
 from tests.support.checkpoints import write_zero_llama
 from tests.support.file_server import FileServer, serving
+from tests.support.folders import empty_place
 from tests.support.hub import MODEL, WEIGHTS, FakeHub, tiny_chat, use_hub
 from tests.support.index import GGUF, using_index
-from tui.app.app import DuibiApp
+from tests.support.stage import Stage
 from tui.app.main import make_app, start_screen
 from tui.app.model_survey import survey_models
 from tui.app.screens import models as models_screen
@@ -30,35 +30,13 @@ LARGE = "model.safetensors"
 REFERENCE = f"ms:{MODEL}"
 
 
-class Stage:
-    def __init__(self, app: DuibiApp, pilot: Pilot[Any]) -> None:
-        self.app, self.pilot = app, pilot
-
+class ModelsStage(Stage):
     @property
     def screen(self) -> ModelsScreen:
         return next(s for s in self.app.screen_stack if isinstance(s, ModelsScreen))
 
-    async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.pilot.pause(0.05)
-
-    async def until(self, seen: Callable[[], Any]) -> None:
-        """Wait for what takes as long as it takes on a busy machine."""
-        for _ in range(1500):
-            if seen():
-                return
-            await self.pilot.pause(0.03)
-        raise AssertionError(f"never came; notices: {self.notices()}\n{self.text()}")
-
     async def shows(self, *words: str) -> None:
         await self.until(lambda: all(word in self.text() for word in words))
-
-    def notices(self) -> str:
-        return "\n".join(notice.message for notice in self.app._notifications)
-
-    def text(self) -> str:
-        strips = self.app.screen._compositor.render_strips()
-        return "\n".join(strip.text.rstrip() for strip in strips)
 
     def row(self, title: str) -> str:
         return next(
@@ -82,14 +60,9 @@ class Stage:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     monkeypatch.setattr(models_screen, "TICK_S", 0.05)
-    return folder
+    return empty_place(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -104,13 +77,13 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Fa
 
 
 @asynccontextmanager
-async def looking(size: tuple[int, int] = (110, 34), **settings: Any) -> AsyncIterator[Stage]:
+async def looking(size: tuple[int, int] = (110, 34), **settings: Any) -> AsyncIterator[ModelsStage]:
     chosen = Settings(**settings)
     app = make_app(
         chosen, lambda look: ModelsScreen(look, lambda: survey_models(chosen), chosen.questions)
     )
     async with app.run_test(size=size) as pilot:
-        it = Stage(app, pilot)
+        it = ModelsStage(app, pilot)
         await it.until(lambda: it.screen.menu.items)
         yield it
         for download in it.screen.downloads.all if app.is_running else ():
@@ -156,7 +129,7 @@ async def test_a_model_is_fetched_stopped_and_gone_on_with(
         await it.press("enter")
         await it.until(lambda: it.status().state == "done")
         await it.until(lambda: complete in it.row("Tiny-Chat").replace(partial, ""))
-        assert done in it.notices()
+        assert done in it.notice_text()
     assert (modelscope_folder(MODEL) / LARGE).read_bytes() == WEIGHTS
     last = [r for path, r in server.requests if path.endswith(f"FilePath={LARGE}")][-1]
     assert last.startswith("bytes=") and last != "bytes=0-"
@@ -199,7 +172,7 @@ async def test_what_goes_wrong_is_told_with_the_next_step(
     async with looking() as it:
         await it.type_name(MODEL)
         await it.until(lambda: it.status().state == "failed")
-        await it.until(lambda: all(word in it.notices() for word in words))
+        await it.until(lambda: all(word in it.notice_text() for word in words))
         await it.shows(f"{REFERENCE}  failed:")
 
 
@@ -211,16 +184,16 @@ async def test_wrong_content_is_told_and_never_gets_its_name(
         await it.type_name(MODEL)
         await it.shows("Fetch acme/Tiny-Chat?")
         await it.press("y")
-        await it.until(lambda: "wrong content" in it.notices())
+        await it.until(lambda: "wrong content" in it.notice_text())
     assert not (modelscope_folder(MODEL) / LARGE).exists()
 
 
 async def test_a_wrong_name_is_told_at_once() -> None:
     async with looking() as it:
         await it.type_name("./folder")
-        await it.until(lambda: "nothing that can be fetched" in it.notices())
+        await it.until(lambda: "nothing that can be fetched" in it.notice_text())
         await it.type_name("ms:no owner")
-        await it.until(lambda: "OWNER/NAME" in it.notices())
+        await it.until(lambda: "OWNER/NAME" in it.notice_text())
         assert it.screen.downloads.all == []
 
 
@@ -251,10 +224,10 @@ async def test_removing_asks_and_says_what_it_frees(tmp_path: Path) -> None:
         await it.shows("Remove ms:acme/Gone")
         await it.press("y")
         await it.until(lambda: not any(e.title == "Gone" for e in it.screen.menu.items))
-        assert not folder.exists() and "freed" in it.notices()
+        assert not folder.exists() and "freed" in it.notice_text()
         await it.go_to("Mine")
         await it.press("D")
-        await it.until(lambda: "a folder of yours" in it.notices())
+        await it.until(lambda: "a folder of yours" in it.notice_text())
         assert mine.exists()
 
 
@@ -305,7 +278,7 @@ async def test_leaving_asks_while_something_is_fetched(served: tuple[FakeHub, Fi
         await it.until(lambda: it.status().files.get(LARGE, (0, 0))[0] > 100_000)
         download = it.download()
         await it.press("q")
-        assert it.app.is_running and "Press again" in it.notices()
+        assert it.app.is_running and "Press again" in it.notice_text()
         await it.press("q")
     download.join(30)
     assert download.status.state == "stopped"
@@ -320,7 +293,7 @@ async def test_from_the_start_screen_and_back_while_it_goes_on(
     settings = Settings()
     app = make_app(settings, lambda look: start_screen(settings, look, True))
     async with app.run_test(size=(110, 34)) as pilot:
-        it = Stage(app, pilot)
+        it = ModelsStage(app, pilot)
         await it.shows("Models: find, fetch, remove")
         await it.press("m")
         await it.until(lambda: isinstance(app.screen, ModelsScreen))

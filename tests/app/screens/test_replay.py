@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from tests.support.clock import Clock
 from tests.support.sessions import write_session
+from tests.support.stage import BEAT, Stage, pane_rows
 from tui import events as ev
+from tui.app.app import DuibiApp
 from tui.app.main import make_app
 from tui.app.screens.replay import ReplayScreen
 from tui.sessions.journal import Journal
@@ -19,41 +22,27 @@ from tui.sessions.reader import read
 from tui.settings import Settings
 from tui.text.units import parse_clock
 
-BEAT = 0.06
 
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Stage:
-    def __init__(self, screen: ReplayScreen, pilot: Pilot[Any], clock: Clock) -> None:
-        self.screen, self.pilot, self.clock = screen, pilot, clock
+class ReplayStage(Stage):
+    def __init__(
+        self, app: DuibiApp, pilot: Pilot[Any], screen: ReplayScreen, clock: Clock
+    ) -> None:
+        super().__init__(app, pilot)
+        self.screen, self.clock = screen, clock
         self.player = screen.player
-
-    async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
-        await self.pilot.pause(BEAT)
 
     async def wait(self, seconds: float) -> None:
         self.clock.now += seconds
         await self.pilot.pause(BEAT)
 
     def pane(self, index: int) -> str:
-        assert self.screen.grid is not None
-        pane = self.screen.grid.panes[index]
-        return "\n".join(pane.render_line(y).text.rstrip() for y in range(pane.size.height))
+        return "\n".join(pane_rows(self.screen.grid, index))
 
 
 @asynccontextmanager
 async def replaying(
     folder: Path, path: Path | None = None, width: int = 120, **session: Any
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[ReplayStage]:
     path = path or write_session(folder, **session)
     clock = Clock()
     player = Player(read(path).events, clock)
@@ -62,7 +51,7 @@ async def replaying(
         await pilot.pause(BEAT)
         screen = app.screen
         assert isinstance(screen, ReplayScreen)
-        yield Stage(screen, pilot, clock)
+        yield ReplayStage(app, pilot, screen, clock)
 
 
 async def test_it_plays_in_time_and_follows_the_question(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import ast
 import asyncio
 import re
 import string
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from textual.geometry import Region
 
 import tui.app
 from tests.support.source import ScriptedRun
+from tests.support.stage import until_shown
 from tui.app import app as app_module
 from tui.app.app import DuibiApp
 from tui.app.main import make_app
@@ -208,29 +208,24 @@ async def test_a_theme_that_is_written_while_the_screen_is_up_is_used_at_once(
     panel = load(paths.bundled("themes") / "duibi-dark.toml").colours["panel"]
     app = make_app(Settings(), lambda look: CompareScreen(look, ScriptedRun(), Path()))
 
-    async def until(seen: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
-            while not seen():
-                await pilot.pause(0.05)
-
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.pause(0.1)
         before = ground(app)
         folder.mkdir(parents=True)
         mine = folder / "mine.toml"
         mine.write_text(text.replace(panel, "#123456"), "utf-8")
-        await until(lambda: ground(app) != before)
+        await until_shown(pilot, lambda: ground(app) != before)
         assert app.get_css_variables()["duibi-panel"] == "#123456"
         mine.write_text(text.replace(panel, "#12345"), "utf-8")
-        await until(lambda: bool(app._notifications))
+        await until_shown(pilot, lambda: bool(app._notifications))
         (said,) = [notice.message for notice in app._notifications]
         assert f"{mine}:" in said and "`panel` is #rrggbb" in said
         assert ground(app) == before, "a broken file leaves the bundled theme of its name"
         mine.write_text(text.replace(panel, "#654321").replace("duibi-dark", "a-new"), "utf-8")
-        await until(lambda: "a-new" in app._themes.themes)
+        await until_shown(pilot, lambda: "a-new" in app._themes.themes)
         while app.appearance.theme.name != "a-new":
             await pilot.press("t")
         mine.unlink()
-        await until(lambda: "a-new" not in app._themes.themes)
+        await until_shown(pilot, lambda: "a-new" not in app._themes.themes)
         await pilot.press("t")
         assert app.appearance.theme.name == "ansi16"

@@ -7,6 +7,7 @@ import pyte
 import pytest
 
 from tests.support.both_outputs import BothOutputs, stream_frames
+from tests.support.clock import Clock
 from tui.app.terminal.terminal_writer import _ANSWER_TIMEOUT_S, FlowControl, TerminalWriter
 
 
@@ -42,13 +43,6 @@ async def test_both_ways_draw_the_same_screen_at_every_frame(
     pair = await stream_frames(OnPyte, monkeypatch)
     assert pair.frames > 150
     assert pair.lengths[0] * 4 < pair.lengths[1]
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_at_most_two_frames_are_unanswered() -> None:

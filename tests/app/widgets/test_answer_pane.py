@@ -18,6 +18,7 @@ from tests.support.fault_server import (
     good_answer,
     hang_up,
 )
+from tests.support.stage import pane_rows, until_shown
 from tui import questions as question_sets
 from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
@@ -48,20 +49,14 @@ async def panes(url: str, folder: Path) -> AsyncIterator[tuple[Pilot[None], Comp
         run.close("closed")
 
 
-async def until(
-    pilot: Pilot[None], screen: CompareScreen, seen: Callable[[str], bool], seconds: float = 30
-) -> str:
+async def shown_when(pilot: Pilot[None], screen: CompareScreen, seen: Callable[[str], bool]) -> str:
     """The text of the pane, header and all, once it is as wanted."""
-    end = time.monotonic() + seconds
-    shown = ""
-    while time.monotonic() < end:
-        await pilot.pause(0.05)
-        if screen.grid is not None:
-            pane = screen.grid.panes[0]
-            shown = "\n".join(pane.render_line(y).text for y in range(pane.size.height))
-            if seen(shown):
-                return shown
-    pytest.fail(shown)
+
+    def shown() -> str:
+        return "\n".join(pane_rows(screen.grid, 0)) if screen.grid is not None else ""
+
+    await until_shown(pilot, lambda: seen(shown()), shown)
+    return shown()
 
 
 async def test_all_that_a_service_does_is_seen(
@@ -88,18 +83,18 @@ async def test_all_that_a_service_does_is_seen(
     with FaultServer(behave) as server:
         async with panes(server.url, tmp_path) as (pilot, screen):
             await pilot.press("enter")
-            shown = await until(pilot, screen, lambda text: "done" in text)
+            shown = await shown_when(pilot, screen, lambda text: "done" in text)
             assert "┊ Let me see" in shown and "┊ It is" not in shown
             assert "It is half past nine" in shown
             assert "HTTP 429: slowly; trying again in 0.05 s (1 of 2)" in shown
             assert " ~" in shown and "tok/s" in shown
             await pilot.press("r")
-            shown = await until(pilot, screen, lambda text: "✗" in text)
+            shown = await shown_when(pilot, screen, lambda text: "✗" in text)
             assert "It is half past nine" in shown and "broke the stream off" in shown
             assert "→ ask again; what came is kept" in shown
             assert not server.requests[-1].body["messages"][1:]
             await pilot.press("r")
-            shown = await until(pilot, screen, lambda text: "At last." in text)
+            shown = await shown_when(pilot, screen, lambda text: "At last." in text)
             assert "✗" not in shown and "half past" not in shown
         assert server.asked == 4
     states = [answer.state for answer in screen.board.answers.values()]
@@ -114,8 +109,8 @@ async def test_a_server_that_is_not_there_yet_is_asked_before_the_readers_eyes(
     port = free_port()
     async with panes(f"http://127.0.0.1:{port}/v1", tmp_path) as (pilot, screen):
         first = "nothing listens at 127.0.0.1:" + f"{port}; trying again in 0.3 s (1 of 2)"
-        shown = await until(pilot, screen, lambda text: first in " ".join(text.split()))
+        shown = await shown_when(pilot, screen, lambda text: first in " ".join(text.split()))
         assert "asking the service" in shown
-        shown = await until(pilot, screen, lambda text: "✗" in text)
+        shown = await shown_when(pilot, screen, lambda text: "✗" in text)
         assert "(2 of 2)" in shown and "start the server" in shown
         assert screen.board.models[0].state == "failed"

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.app.screens.test_compare import stage
+from tests.support.stage import comparing
 
 
 @pytest.mark.parametrize("count", range(1, 7))
 async def test_every_pane_can_be_read_in_every_room(count: int) -> None:
-    async with stage(*(f"model-{n}" for n in range(count)), size=(80, 24)) as it:
+    async with comparing(*(f"model-{n}" for n in range(count)), size=(80, 24)) as it:
         grid = it.screen.grid
         assert grid is not None
         for model in range(count):

@@ -3,8 +3,8 @@
 import pytest
 from rich.cells import cell_len
 
-from tests.app.screens.test_compare import stage
 from tests.support.source import EventScript
+from tests.support.stage import comparing
 from tui.app.widgets.status_bar import memory_bars, time_left_us
 from tui.board import MEMORY_SAMPLES, Board, fold
 from tui.events import RUN, Answered, Asked, Memory
@@ -57,7 +57,7 @@ def test_the_history_of_memory_is_short_and_fills_what_was_not_told() -> None:
 async def test_the_memory_of_two_models_can_be_read_in_80_columns(
     labels: tuple[str, str], names: tuple[str, str]
 ) -> None:
-    async with stage(*labels, size=(80, 24)) as it:
+    async with comparing(*labels, size=(80, 24)) as it:
         held = (536 << 20, 104 << 20), (1023 << 20, 16 << 30)
         for model, (private, mapped) in enumerate(held):
             it.run.ready(model)

@@ -10,6 +10,7 @@ import pytest
 from tests.support import tiny
 from tests.support.checkpoints import write_zero_llama
 from tests.support.demo import link_demo
+from tests.support.folders import empty_place
 from tui.cli import run_command_line as run
 from tui.cli.support import download_progress
 from tui.host.paths import cache_dir
@@ -19,13 +20,8 @@ from tui.models.download_offer import DownloadOffer
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    return folder
+    return empty_place(tmp_path, monkeypatch)
 
 
 def snapshot(tmp_path: Path) -> Path:
