@@ -50,10 +50,10 @@ def quiet(*_: Any) -> None:
 
 def text() -> str:
     """The fixed text."""
-    parts = []
+    parts: list[str] = []
     for name in questions.BUILT_IN:
         for question in questions.load(name).questions:
-            parts += [*question.turns, question.reference or ""]
+            parts += [*question.turns, *question.reference]
     return "\n".join(part for part in parts if part)
 
 

@@ -48,7 +48,7 @@ def prepare(root: Path, count: int) -> None:
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps(SEVEN_B))
         (folder / "tokenizer.json").write_text("{}")
-        weight_map = {}
+        weight_map: dict[str, str] = {}
         for part, half in enumerate(halves):
             shard = f"model-{part}.safetensors"
             sparse(folder / shard, {name: shapes[name] for name in half})

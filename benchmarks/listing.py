@@ -13,6 +13,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.figures import row
@@ -50,7 +51,7 @@ def session(path: Path, tokens: int, chance: random.Random, models: int = 4) -> 
             rows.append((question * 1_000_000, model, ev.Started(id_, 10)))
         for i in range(share):
             for model in range(models):
-                body = ev.Delta(question * models + model, text=chance.choice(WORDS))
+                body: ev.Body = ev.Delta(question * models + model, text=chance.choice(WORDS))
                 rows.append((question * 1_000_000 + i * 900, model, body))
         for model in range(models):
             body = ev.Answered(question * models + model, "stop", output_tokens=share)
@@ -128,7 +129,7 @@ def main() -> None:
         row("index built anew", f"{seconds(index.update):.1f} s")
         row("index checked", f"{seconds(index.update):.3f} s")
         for text in ("lorem ips", "同济大学", "模型", "q", "nowhere"):
-            took = seconds(lambda text=text: index.search(text))
+            took = seconds(partial(index.search, text))
             row(f"search {text!r}, {len(index.search(text))} places", f"{took:.3f} s", "< 2 s")
         index.close()
         on_the_screen(folder, given.sessions)

@@ -138,7 +138,7 @@ def refusals(
         return done
 
     for _ in range(count):
-        os.write = counting
+        os.write = counting  # type: ignore[assignment]
         journal = Journal.create(folder(), HEADER, sync_s=0.01, retry_s=0.05)
         wanted = [journal.append(i, 0, ev.Delta(0, text=f"{i} ")) for i in range(50)]
         break_(journal, chance)
@@ -232,7 +232,7 @@ def over_quota(spare: Path, count: int, chance: random.Random) -> None:
                     seen["left out: not allowed to mount"] += 1
                     break
                 subprocess.run(["btrfs", "quota", "enable", str(place)], check=True)
-                seen += refusals("EDQUOT", 1, break_, chance, lambda at=place: at, _leave, spare)
+                seen += refusals("EDQUOT", 1, break_, chance, lambda at=place: at, _leave, spare)  # type: ignore[misc]
     row(f"EDQUOT, {count} times", str(dict(seen)))
 
 
@@ -293,7 +293,7 @@ def broken(spare: Path, count: int, chance: random.Random) -> None:
                     if place is None:
                         seen["left out: not allowed to mount"] += 1
                         break
-                    seen += refusals(kind, 1, break_, chance, lambda at=place: at, _leave, spare)
+                    seen += refusals(kind, 1, break_, chance, lambda at=place: at, _leave, spare)  # type: ignore[misc]
             row(f"{kind}, {count} times", str(dict(seen)))
 
 

@@ -96,7 +96,7 @@ def start(runs: int) -> None:
         for run in range(runs + 1):
             with Terminal([*DUIBI, *arguments]) as it:
                 something = _shown(it, lambda text: bool(text.strip()))
-                seconds = _shown(it, lambda text, mark=mark: mark in text)
+                seconds = _shown(it, lambda text, mark=mark: mark in text)  # type: ignore[misc]
             if run:  # the first one fills the caches
                 first.append(1000 * something)
                 painted.append(seconds)
@@ -119,7 +119,8 @@ def streaming(path: Path, size: int, tokens: int, seconds: float, panes: int) ->
         it.wait("decoding")
         process = psutil.Process(it.process.pid)
         it.read(0.5)
-        halves, begun = [], time.monotonic()
+        halves: list[float] = []
+        begun = time.monotonic()
         written, used = len(it.raw), sum(process.cpu_times()[:2])
         for half in (1, 2):
             it.read(begun + (seconds - 1) * half / 2 - time.monotonic())
@@ -210,7 +211,7 @@ def keys(path: Path, bits: float, round_trip: float, presses: int) -> list[float
             it.read(0.3 + dice.random() * 0.3)
             before = colours()
             it.press("\t")
-            taken.append(it.until(lambda before=before: colours() != before))
+            taken.append(it.until(lambda before=before: colours() != before))  # type: ignore[misc]
     return taken
 
 

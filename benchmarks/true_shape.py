@@ -111,7 +111,8 @@ def write(folder: Path, layers: int) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({**CONFIG, "num_hidden_layers": layers}))
     files = shards(layers)
-    weight_map, parameters = {}, 0
+    weight_map: dict[str, str] = {}
+    parameters = 0
     for number, tensors in enumerate(files, 1):
         name = f"model-{number:05}-of-{len(files):05}.safetensors"
         weight_map |= {key: name for key, _ in tensors}

@@ -61,7 +61,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if found := _kernels():
         session.config.stash[_KERNELS].add(found)
     if (told := getattr(session.config, "workeroutput", None)) is not None:
-        told["kernels"] = sorted(session.config.stash[_KERNELS])
+        computed: set[str] = session.config.stash[_KERNELS]
+        told["kernels"] = sorted(computed)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,7 +72,8 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for kernels in sorted(config.stash[_KERNELS]) or ["none were asked for"]:
+    computed: set[str] = config.stash[_KERNELS]
+    for kernels in sorted(computed) or ["none were asked for"]:
         terminalreporter.write_line(f"kernels: {kernels}")
     reasons: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):

@@ -92,10 +92,11 @@ def test_a_typed_question_joins_the_list_once() -> None:
 
 
 def test_failures_and_cancels_keep_what_arrived() -> None:
-    for body, state in [
+    cases: list[tuple[Body, str]] = [
         (ev.Failed("crashed", "x", answer=1), "failed"),
         (ev.Cancelled(1), "cancelled"),
-    ]:
+    ]
+    for body, state in cases:
         answer = fold(answered((300_000, 0, body))).answers[1]
         assert (answer.state, answer.text, answer.is_open) == (state, "你好!", False)
 

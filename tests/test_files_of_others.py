@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -85,7 +86,7 @@ def test_any_question_set(folder: Path, case: tuple[str, bytes]) -> None:
 
 @how(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from(("id", "turns", "text", "system", "checks")), VALUES))
-def test_any_question_of_the_right_format(folder: Path, row: dict) -> None:
+def test_any_question_of_the_right_format(folder: Path, row: dict[str, Any]) -> None:
     path = folder / "row.jsonl"
     path.write_text(json.dumps(row))
     try:

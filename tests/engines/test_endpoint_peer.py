@@ -77,7 +77,7 @@ def peer(
     if request.param == LLAMA:
         model, key = "demo", KEY
         script = Path(__file__).parents[1] / "support" / "llama_server.py"
-        command = [sys.executable, script, demo_gguf(), port, key, str(CONTEXT)]
+        command: list[str | Path] = [sys.executable, script, demo_gguf(), port, key, str(CONTEXT)]
     else:
         checkpoint = convert_gguf(demo_gguf(), lambda *_: None, folder / "converted")
         model, key = str(checkpoint), ""

@@ -1,6 +1,7 @@
 """What looks like a fault and is none, and what a fault must not do to anyone."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_silence_after_finish_is_complete(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_chunks_without_choices_are_passed_over() -> None:
-    empty = {"choices": [], "prompt_filter_results": []}
+    empty: dict[str, Any] = {"choices": [], "prompt_filter_results": []}
     last, bodies, _ = answered(
         in_order(
             send_head,

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,7 @@ def test_cancel_all_reaches_those_that_wait(loaded: LocalEngine) -> None:
 def test_what_is_no_longer_read_is_cancelled(loaded: LocalEngine) -> None:
     stream = loaded.answer([ask(1, limit=3000)])
     next(stream)
+    assert isinstance(stream, Generator)
     stream.close()
     began = time.monotonic()
     assert isinstance(bodies(loaded, ask(2, limit=2))[-1], Answered)
@@ -238,7 +239,7 @@ def test_a_worker_that_dies_while_nothing_is_asked_is_told_of(loaded: LocalEngin
     while loaded.unexpected_exit() is None:
         assert time.monotonic() < until
         time.sleep(0.01)
-    assert "SIGSEGV" in loaded.unexpected_exit().message  # type: ignore[union-attr]
+    assert "SIGSEGV" in loaded.unexpected_exit().message
     loaded.close()
     assert loaded.unexpected_exit() is None
 

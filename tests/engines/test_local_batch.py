@@ -1,7 +1,7 @@
 """One worker asked by several threads at once."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 import pytest
@@ -56,7 +56,7 @@ def test_each_caller_gets_its_own_answer_made_in_company(engine: LocalEngine) ->
         assert {getattr(body, "answer", number) for body in bodies} == {number}
         assert isinstance(bodies[0], Started)
         assert isinstance(bodies[-1], Answered)
-    assert max(bodies[-1].batch for bodies in found.values()) == 3  # type: ignore[union-attr]
+    assert max(bodies[-1].batch for bodies in found.values()) == 3
     for request in requests:
         alone = [body for _, body in engine.answer([request])]
         assert text_of(alone) == text_of(found[request.answer])
@@ -76,6 +76,7 @@ def test_one_caller_cancels_and_the_others_are_answered(engine: LocalEngine) -> 
 def test_who_stops_reading_leaves_the_line_to_others(engine: LocalEngine) -> None:
     stream = engine.answer([ask(1, "first", 3000)])
     next(stream)
+    assert isinstance(stream, Generator)
     stream.close()
     assert isinstance([body for _, body in engine.answer([ask(2, "second", 5)])][-1], Answered)
 
@@ -128,4 +129,4 @@ def test_a_lost_worker_fails_every_caller_once(engine: LocalEngine) -> None:
     for number, bodies in found.items():
         ends = [body for body in bodies if isinstance(body, Failed)]
         assert [(body.answer, body.cause) for body in ends] == [(number, "out_of_memory")]
-    assert [body for _, body in engine.answer([ask(5, "x")])][-1].cause == "not_loaded"  # type: ignore[union-attr]
+    assert [body for _, body in engine.answer([ask(5, "x")])][-1].cause == "not_loaded"

@@ -104,7 +104,12 @@ def test_a_recording_that_breaks_off_is_no_answer() -> None:
 
 
 def test_a_question_asked_again_gives_the_recordings_in_turn() -> None:
-    extra = [Asked(8, "q1", "Why?", repeat=1), Started(8), Delta(8, 1, "No."), Answered(8, "stop")]
+    extra: list[Body] = [
+        Asked(8, "q1", "Why?", repeat=1),
+        Started(8),
+        Delta(8, 1, "No."),
+        Answered(8, "stop"),
+    ]
     log = session()
     log += [Event(len(log) + i, 3_000_000 + i, 1, body) for i, body in enumerate(extra)]
     engine = RecordedEngine(log, 1, timing=False)

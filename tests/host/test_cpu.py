@@ -29,7 +29,7 @@ def write(root: Path, busy: tuple[float, float], own: dict[int, float]) -> None:
 
 def test_only_what_is_not_ours_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([10.0, 12.0, 14.0, 16.0])
-    monkeypatch.setattr(cpu.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("tui.host.cpu.time.monotonic", lambda: next(clock))
     others = cpu.OtherProcesses(tmp_path)
     write(tmp_path, (100, 50), {7: 20})
     assert others.cores_used([7]) == 0

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pyte
 import pytest
@@ -18,7 +19,7 @@ from tui.sessions import reader
 TWO = dataclasses.replace(HEADER, models=HEADER.models[:2])
 
 
-def played(lines: list[str]) -> tuple[dict, list[tuple[int, str, str]]]:
+def played(lines: list[str]) -> tuple[dict[str, Any], list[tuple[int, str, str]]]:
     """(header, events with absolute microseconds), read as the format's text says."""
     head = json.loads(lines[0])
     now, events = 0.0, []
@@ -30,7 +31,7 @@ def played(lines: list[str]) -> tuple[dict, list[tuple[int, str, str]]]:
     return head, events
 
 
-def screen(head: dict, events: list[tuple[int, str, str]]) -> pyte.Screen:
+def screen(head: dict[str, Any], events: list[tuple[int, str, str]]) -> pyte.Screen:
     made = pyte.Screen(head["term"]["cols"], head["term"]["rows"])
     stream = pyte.Stream(made)
     for _, code, data in events:
@@ -87,7 +88,7 @@ def test_a_terminal_shows_the_answers_side_by_side(session: list[Event]) -> None
 
 def test_what_does_not_fit_is_wrapped_and_goes_on_at_the_top() -> None:
     long = "".join(chr(97 + i % 26) for i in range(300))
-    bodies = [TWO, ev.Asked(0, "q", "?"), ev.Started(0), ev.Delta(0, text=long)]
+    bodies: list[ev.Body] = [TWO, ev.Asked(0, "q", "?"), ev.Started(0), ev.Delta(0, text=long)]
     events = [Event(i, i, -1 if i == 0 else 0, body) for i, body in enumerate(bodies)]
     made = screen(*played(list(asciicast_lines(events, cols=43, rows=10))))
     lines = [long[i : i + 20] for i in range(0, 300, 20)]
@@ -98,7 +99,12 @@ def test_what_does_not_fit_is_wrapped_and_goes_on_at_the_top() -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(st.characters(categories=["L", "N", "P", "Cc"]), max_size=30), max_size=8))
 def test_no_text_leaves_its_column(parts: list[str]) -> None:
-    bodies = [TWO, ev.Asked(0, "q", "?"), ev.Started(0), *(ev.Delta(0, text=t) for t in parts)]
+    bodies: list[ev.Body] = [
+        TWO,
+        ev.Asked(0, "q", "?"),
+        ev.Started(0),
+        *(ev.Delta(0, text=t) for t in parts),
+    ]
     events = [Event(i, i, -1 if i == 0 else 0, body) for i, body in enumerate(bodies)]
     lines = list(asciicast_lines(events, cols=43, rows=10))
     head, outs = played(lines)

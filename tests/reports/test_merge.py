@@ -88,7 +88,7 @@ def test_votes_of_several_sessions_add_up(tmp_path: Path) -> None:
 
 def test_trouble_is_told(tmp_path: Path) -> None:
     cut = ev.Answered(90, "length", 5, 6, contended=True, token_source="estimate", batch=4)
-    extra = [
+    extra: list[tuple[int, ev.Body]] = [
         (0, ev.Asked(90, "one", "第一题", turn=0)),
         (0, ev.Started(90, dropped_turns=2)),
         (0, ev.Delta(90, 1, "cut")),
@@ -128,7 +128,7 @@ def test_trouble_is_told(tmp_path: Path) -> None:
 
 
 def test_contended_times_are_no_conclusion(tmp_path: Path) -> None:
-    extra = [
+    extra: list[tuple[int, ev.Body]] = [
         (model, body)
         for model in (0, 1)
         for body in (
@@ -144,7 +144,7 @@ def test_contended_times_are_no_conclusion(tmp_path: Path) -> None:
 
 def test_several_turns_stand_under_one_question(tmp_path: Path) -> None:
     questions = [{"id": "q", "turns": ["first", "second"]}]
-    extra = [
+    extra: list[tuple[int, ev.Body]] = [
         (0, ev.Asked(5, "q", "second", turn=1)),
         (0, ev.Started(5)),
         (0, ev.Delta(5, 1, "again")),

@@ -191,7 +191,7 @@ def test_threads_follow_who_computes_and_contention_is_marked(
     marked = [answers_of(board, i)[0].figures for i in range(3)]
     assert [f.contended for f in marked if f] == [True, True, False]
     run.ask("b", models=[0])
-    assert not answers_of(finished(run), 0)[-1].figures.contended  # type: ignore[union-attr]
+    assert not answers_of(finished(run), 0)[-1].figures.contended
 
 
 def test_a_load_beside_another_is_marked(stage: RunStage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +243,7 @@ def test_models_that_do_not_fit_together_take_turns(
         assert len(inside) <= 1, "two models of 4.6 GB in 9 GB"
     assert [name for what, name, _ in watch if what == "load"] == [0, 1, 2]
     waits = [e for e in read(run.path).events if isinstance(e.body, ev.Load)]
-    assert "waiting for memory: after m0" in [e.body.stage for e in waits]  # type: ignore[union-attr]
+    assert "waiting for memory: after m0" in [e.body.stage for e in waits]
 
 
 def test_one_at_a_time_is_never_contended(stage: RunStage) -> None:

@@ -1,6 +1,7 @@
 """Costs with their spreads, and overlap with references."""
 
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tui.scoring.costs import METRICS, compute_costs
 from tui.scoring.overlap import compute_overlap
 
 
-def answer(id_: int, state: str = "answered", **figures: object) -> Answer:
+def answer(id_: int, state: str = "answered", **figures: Any) -> Answer:
     made = ev.Answered(id_, "stop", **figures) if state == "answered" else None
     return Answer(id_, 0, "q", 0, "?", 0, state=state, chunks=["字" * id_], figures=made)
 

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -178,7 +179,7 @@ def test_steps_by_question(events: list[Event], clock: Clock) -> None:
 
 
 def test_back_goes_to_the_start_of_the_question_first(clock: Clock) -> None:
-    rows = [
+    rows: list[tuple[int, ev.Body]] = [
         (0, ev.Asked(0, "q1", "")),
         (0, ev.Asked(1, "q2", "")),
         (1, ev.Started(0)),
@@ -193,7 +194,7 @@ def test_back_goes_to_the_start_of_the_question_first(clock: Clock) -> None:
 
 
 def test_models_that_take_turns_begin_the_questions_again(clock: Clock) -> None:
-    bodies = []
+    bodies: list[tuple[int, ev.Body]] = []
     for answer, (model, question) in enumerate((m, q) for m in (0, 1) for q in ("q1", "q2")):
         bodies += [(model, ev.Asked(answer, question, "")), (model, ev.Started(answer))]
         if answer == 1:
@@ -301,7 +302,7 @@ MOVES = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(MOVES, st.sampled_from([None, 0.1]))
 def test_wherever_one_goes_the_board_is_that_of_the_events_until_there(
-    all_events: list[Event], moves: list, max_gap: float | None
+    all_events: list[Event], moves: list[Any], max_gap: float | None
 ) -> None:
     clock, board, given_ = Clock(1000.0), Board(), 0
     player = Player(all_events, clock, max_gap=max_gap)

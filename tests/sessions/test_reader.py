@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -142,7 +143,9 @@ def test_numbers_and_depths_no_display_could_bear(real: bytes, text: str) -> Non
         {"questions": {"questions": [{"id": "q", "turns": "ab"}]}},
     ],
 )
-def test_a_header_that_displays_could_not_bear_is_none(tmp_path: Path, change: dict) -> None:
+def test_a_header_that_displays_could_not_bear_is_none(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
     path = tmp_path / "x.duibi"
     path.write_bytes(
         lines.encode_line(ev.Event(0, 0, -1, dataclasses.replace(HEADER, **change)))[1]
@@ -226,7 +229,7 @@ def test_repair_writes_the_good_prefix_beside_it(real: bytes, tmp_path: Path) ->
 def test_a_migration_brings_an_old_session_up(tmp_path: Path) -> None:
     """Format 0 exists only here: it called a delta's count `tokens`."""
 
-    def from_0(row: list) -> list:
+    def from_0(row: list[Any]) -> list[Any]:
         seq, t_us, model, kind, payload = row
         if kind == "session":
             payload = payload | {"v": 1}

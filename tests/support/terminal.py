@@ -9,6 +9,7 @@ import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import ptyprocess
 import pyte
@@ -41,7 +42,7 @@ class Terminal:
         )
         self.attributes = termios.tcgetattr(self.process.fd)
 
-    def __enter__(self) -> "Terminal":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,8 +118,8 @@ class Terminal:
             self.read(0.05)
         self.read(0.2)
         if self.process.signalstatus is not None:
-            return -self.process.signalstatus
-        return self.process.exitstatus or 0
+            return -int(self.process.signalstatus)
+        return int(self.process.exitstatus or 0)
 
     def is_restored(self) -> bool:
         """Whether the alternate screen is left and the cursor shown after the program's end."""

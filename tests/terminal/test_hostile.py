@@ -1,10 +1,12 @@
 """Texts that want to act, in every place that shows text: none reaches a terminal as it is."""
 
 import base64
+import operator
 import os
 import re
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ def keys(it: Terminal, *steps: str) -> None:
         before = it.text()
         it.send(key)
         if key == "\x1b":  # with a key close behind it, it would be Alt with that key
-            it.wait(lambda text, before=before: text != before)
+            it.wait(partial(operator.ne, before))
             it.read(0.3)
         until_quiet(it)
 

@@ -103,7 +103,7 @@ def test_the_cursor_stands_where_an_input_method_shows_its_words(live: Terminal)
     live.wait("Enter send")
     for typed, column in (("ab", 3), ("你好", 7), ("\x1b[D", 5)):
         live.send(typed)
-        live.wait(lambda _, x=column: live.screen.cursor.x == x, 10)
+        live.wait(lambda _, x=column: live.screen.cursor.x == x, 10)  # type: ignore[misc]
         row = live.screen.display[live.screen.cursor.y]
         assert row.startswith(" ab"), "in the line that is typed"
     assert asked(live) == []

@@ -78,8 +78,12 @@ async def test_an_answer_is_laid_out_when_it_is_finished_but_not_under_the_reade
         run.asked(0, 0, "logic")
         run.tokens(0, 0, ANSWER.splitlines(keepends=True) * 4)
         await pilot.pause(0.2)
+        assert isinstance(app.screen, CompareScreen) and app.screen.grid
         pane = app.screen.grid.pane
-        shown = lambda: "\n".join(pane.render_line(y).text for y in range(pane.size.height))  # noqa: E731
+
+        def shown() -> str:
+            return "\n".join(pane.render_line(y).text for y in range(pane.size.height))
+
         await pilot.press("k", "k")
         before = shown().splitlines()[1:]
         run.answered(0, 0)

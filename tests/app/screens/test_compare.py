@@ -101,12 +101,12 @@ async def test_a_refused_question_is_told_with_its_next_step() -> None:
 async def test_prompt_asks_a_new_question_then_goes_on_in_it() -> None:
     async with comparing() as it:
         await it.press("i", *"why", "enter")
-        assert it.run.calls[-1] == ("ask", None, "why", None, False)
+        assert it.run.calls[-1:] == [("ask", None, "why", None, False)]
         assert it.screen.question == "free-1" and "free question" in it.screen.question_bar.text
         await it.press("i", *"qnz", "ctrl+j", *"more", "enter")
-        assert it.run.calls[-1] == ("ask", "free-1", "qnz\nmore", None, False)
+        assert it.run.calls[-1:] == [("ask", "free-1", "qnz\nmore", None, False)]
         await it.press("f", *"new", "enter")
-        assert it.run.calls[-1] == ("ask", None, "new", None, False)
+        assert it.run.calls[-1:] == [("ask", None, "new", None, False)]
 
 
 async def test_prompt_history_and_leaving_it() -> None:
@@ -371,6 +371,6 @@ async def test_nothing_is_repainted_when_nothing_happens() -> None:
         await it.pilot.pause(0.5)
         painted: list[object] = []
         display = it.app._display
-        it.app._display = lambda *args: (painted.append(args), display(*args))[1]  # type: ignore[method-assign,assignment]
+        it.app._display = lambda *args: (painted.append(args), display(*args))[1]  # type: ignore[method-assign]
         await it.pilot.pause(0.8)
         assert painted == []

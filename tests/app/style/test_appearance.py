@@ -170,6 +170,7 @@ async def test_another_theme_colours_what_is_drawn_already() -> None:
     app = make_app(Settings(), lambda look: CompareScreen(look, run, Path()))
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.pause(0.1)
+        assert isinstance(app.screen, CompareScreen) and app.screen.grid
         pane = app.screen.grid.panes[1]
         colours = []
         for _ in range(2):
@@ -182,6 +183,7 @@ async def test_another_theme_colours_what_is_drawn_already() -> None:
 
 def ground(app: DuibiApp, index: int = 1) -> set[str]:
     """The backgrounds of a pane's header, as it is drawn now."""
+    assert isinstance(app.screen, CompareScreen) and app.screen.grid
     pane = app.screen.grid.panes[index]
     (strip,) = pane.render_lines(Region(0, 0, pane.size.width, 1))
     return {str(segment.style.bgcolor) for segment in strip}

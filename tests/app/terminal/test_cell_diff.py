@@ -1,5 +1,7 @@
 """What is written brings a terminal to what is wanted, in few bytes."""
 
+from typing import Any
+
 import pyte
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ def put(picture: CellBuffer, x: int, y: int, text: str, sgr: str) -> None:
 
 
 @given(st.lists(st.lists(PUT, max_size=5), max_size=5))
-def test_frames_bring_the_terminal_to_what_is_wanted(frames: list[list[tuple]]) -> None:
+def test_frames_bring_the_terminal_to_what_is_wanted(frames: list[list[tuple[Any, ...]]]) -> None:
     grown, (screen, stream) = CellBuffer(COLUMNS, ROWS), terminal()
     everything = []
     for frame in frames:

@@ -77,10 +77,11 @@ def test_a_gpu_that_this_torch_cannot_use_has_a_step(
     program.write_text(f"#!{sys.executable}\nprint('NVIDIA A10, 23028 MiB')\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(alone))
-    monkeypatch.setattr(machine_checks.metadata, "version", lambda name: "2.13.0+cpu")
+    version = "tui.cli.support.machine_checks.metadata.version"
+    monkeypatch.setattr(version, lambda name: "2.13.0+cpu")
     found = machine_checks.gpu()
     assert found.state == "note" and "NVIDIA A10" in found.seen and "CUDA" in found.next_step
-    monkeypatch.setattr(machine_checks.metadata, "version", lambda name: "2.13.0")
+    monkeypatch.setattr(version, lambda name: "2.13.0")
     assert machine_checks.gpu().state == "ok"
     program.write_text(f"#!{sys.executable}\nraise SystemExit(9)\n")
     assert machine_checks.gpu().seen == "none: the CPU computes"

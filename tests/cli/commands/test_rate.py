@@ -88,7 +88,7 @@ def test_blind_broken_off_tells_nothing(path: Path) -> None:
     assert sum(len(a.stars) for a in fold(reader.read(path).events).answers.values()) == 1
 
 
-def test_no_answers_and_no_session(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_no_answers_and_no_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = record_session(tmp_path / "s", recorded_header(LABELS, []), text)
     assert cli.run_command_line(["rate", str(empty)]) == 0
     assert "no complete answers" in capsys.readouterr().err

@@ -55,7 +55,9 @@ def test_each_format_by_the_name_of_the_file(path: Path, tmp_path: Path) -> None
     assert not list(tmp_path.glob(".report*")), "no half-written file stays"
 
 
-def test_cast_plays_one_session(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_cast_plays_one_session(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run.cast"
     assert cli.run_command_line(["report", str(path), "--out", str(out)]) == 0
     head, *events = out.read_text("utf-8").splitlines()
@@ -66,7 +68,9 @@ def test_cast_plays_one_session(path: Path, tmp_path: Path, capsys: pytest.Captu
     assert "one session" in capsys.readouterr().err
 
 
-def test_the_report_is_the_same_text_each_time(path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_report_is_the_same_text_each_time(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     texts = []
     for _ in range(2):
         assert cli.run_command_line(["report", str(path), "--format", "html"]) == 0
@@ -92,7 +96,7 @@ def test_the_panes_of_each_question_are_drawn(path: Path, tmp_path: Path) -> Non
 
 
 def test_pictures_as_png_within_html_and_beside_markdown(
-    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "the report.html"
     assert cli.run_command_line(["report", str(path), "--out", str(out), "--png"]) == 0
@@ -110,7 +114,7 @@ def test_pictures_as_png_within_html_and_beside_markdown(
 
 
 def test_without_the_extra_png_says_how_to_get_it(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     out = tmp_path / "report.html"
@@ -129,14 +133,14 @@ def test_without_the_extra_png_says_how_to_get_it(
     ],
 )
 def test_mistakes_are_one_line(
-    path: Path, capsys: pytest.CaptureFixture, more: list[str], wanted: str
+    path: Path, capsys: pytest.CaptureFixture[str], more: list[str], wanted: str
 ) -> None:
     assert cli.run_command_line(["report", str(path), *more]) == 2
     err = capsys.readouterr().err
     assert wanted in err and "Traceback" not in err and len(err.splitlines()) <= 2
 
 
-def test_score_runs_checks_and_overlap(path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_score_runs_checks_and_overlap(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_command_line(["score", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     passed = {(r["model"], r["question"]): r["passed"] for r in found["checks"]["results"]}
@@ -148,7 +152,9 @@ def test_score_runs_checks_and_overlap(path: Path, capsys: pytest.CaptureFixture
     assert "1/2" in capsys.readouterr().out
 
 
-def test_rank_says_that_one_vote_decides_nothing(path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_rank_says_that_one_vote_decides_nothing(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.run_command_line(["rank", str(path)]) == 0
     out = capsys.readouterr().out
     assert out.count("no clear difference between a@bf16 and b@fp32: 1 to 0") == 3
@@ -163,14 +169,14 @@ def test_rank_says_that_one_vote_decides_nothing(path: Path, capsys: pytest.Capt
 
 
 def test_rank_without_any_judgement_says_how_to_get_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), lambda m, q: "x")
     assert cli.run_command_line(["rank", str(path)]) == 2
     assert "duibi rate" in capsys.readouterr().err
 
 
-def test_judge_with_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_judge_with_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), lambda m, q: "x")
     assert cli.run_command_line(["score", str(path), "--judge", "demo"]) == 2
     assert "two complete answers" in capsys.readouterr().err

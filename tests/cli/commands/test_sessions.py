@@ -7,8 +7,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 
 from tests.support.sessions import HEADER, write_session
@@ -27,7 +27,7 @@ REPLAY = (
 )
 
 
-def call(command: click.Command, *args: str) -> int:
+def call(command: Any, *args: str) -> int:
     return command.main(list(args), standalone_mode=False) or 0
 
 
@@ -113,7 +113,7 @@ def test_show(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_repair_rm_and_path_did_is_data_too(
     session: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def told(*args: str) -> dict:
+    def told(*args: str) -> Any:
         assert run(*args, "--json") == 0
         return json.loads(capsys.readouterr().out)
 
@@ -209,7 +209,8 @@ def test_replay_keeps_the_original_timing_on_a_pipe() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", REPLAY, str(journal.path)], stdout=subprocess.PIPE
     ) as replay:
-        came, text = {}, ""
+        came: dict[int, float] = {}
+        text = ""
         while part := os.read(replay.stdout.fileno(), 4096).decode():
             now, text = time.monotonic(), text + part
             for i in range(len(times)):

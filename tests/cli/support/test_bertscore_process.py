@@ -41,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_folder_without_an_encoder_is_one_line(
-    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in ("score", "report"):
         assert cli.run_command_line([command, str(path), "--encoder", str(tmp_path)]) == 2
@@ -51,7 +51,7 @@ def test_a_folder_without_an_encoder_is_one_line(
 
 @pytest.mark.slow
 def test_an_encoder_that_cannot_be_loaded_is_one_line(
-    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "encoder"
     folder.mkdir()
@@ -64,7 +64,7 @@ def test_an_encoder_that_cannot_be_loaded_is_one_line(
 @pytest.mark.slow
 @pytest.mark.skipif(not ENCODER.is_dir(), reason=f"no encoder in {ENCODER}")
 def test_scores_are_those_of_the_authors_package(
-    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Four of six layers up is what the program takes by itself.
     assert cli.run_command_line(["score", str(path), "--encoder", str(ENCODER), "--json"]) == 0

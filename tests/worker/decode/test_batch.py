@@ -188,6 +188,7 @@ def test_a_conversation_that_goes_on_is_not_computed_twice(ready: LoadedModel) -
     fresh = run(DecodeBatch(ready, Control(), PeakMemory()), [further], 1)
     assert texts(events) == texts(fresh)
     done = next(b for b in events if isinstance(b, Answered))
+    assert done.ttft_ms is not None
     assert done.prefill_tok_s == pytest.approx(seen[0] / done.ttft_ms * 1000, rel=0.01)
 
 

@@ -1,7 +1,7 @@
 """Streaming gives the text of a whole decode, piece by piece, and never half a character."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +18,7 @@ def decode(ids: Sequence[int]) -> str:
     return TOKENIZER.decode(list(ids), skip_special_tokens=False)
 
 
-def pieces(ids: Sequence[int], how=decode) -> list[str]:
+def pieces(ids: Sequence[int], how: Callable[[Sequence[int]], str] = decode) -> list[str]:
     stream = Detokeniser(how)
     return [*(stream.push(i) for i in ids), stream.finish()]
 

@@ -64,7 +64,8 @@ def pair(kind: str, dtype: torch.dtype) -> tuple[Any, Any]:
 def spoken(model: Any, ids: torch.Tensor, pieces: list[int]) -> torch.Tensor:
     """Logits of all tokens, handed over in pieces of so many; of the last as `Batch` does
     where the second row is the shorter."""
-    cache, found = attention.new_kv_cache(model), []
+    cache = attention.new_kv_cache(model)
+    found: list[torch.Tensor] = []
     more: dict[str, torch.Tensor] = {}
     for part in ids.split(pieces, 1):
         if len(found) == len(pieces) - 1:
@@ -101,7 +102,8 @@ def test_what_the_kernels_do_not_take_is_left_to_the_class() -> None:
     _, ours = pair("llama", torch.float32)
     norm = ours.model.norm
     x = torch.randn(2, 5, 256).double()
-    assert torch.equal(norm(x), type(norm).__mro__[2].forward(norm, x))
+    replaced: Any = type(norm).__mro__[2]
+    assert torch.equal(norm(x), replaced.forward(norm, x))
     odd = torch.nn.Linear(4, 4)
     odd.weight, odd.variance_epsilon = torch.nn.Parameter(torch.ones(9)), 1e-6
     assert not fused_layers.RMSNorm.prepare(odd)

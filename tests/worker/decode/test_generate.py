@@ -43,7 +43,8 @@ def stock(ready: LoadedModel, **settings: Any) -> list[int]:
     said = {"max_new_tokens": 48, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
     with torch.inference_mode():
         out = ready.model.generate(ids, attention_mask=torch.ones_like(ids), **said | settings)
-    return out[0, len(PROMPT) :].tolist()
+    made: list[int] = out[0, len(PROMPT) :].tolist()
+    return made
 
 
 def ours(ready: LoadedModel, sampling: SamplingParams, limit: int = 48) -> list[int]:
@@ -130,6 +131,7 @@ def test_an_answer_is_started_streamed_and_measured(ready: LoadedModel, control:
     assert times == sorted(times)
     assert done.ttft_ms == pytest.approx((times[1] - times[0]) / 1e6, abs=0.01)
     assert done.e2e_ms == pytest.approx((times[-2] - times[0]) / 1e6, abs=0.01)
+    assert done.e2e_ms is not None and done.ttft_ms is not None
     assert done.tpot_ms == pytest.approx((done.e2e_ms - done.ttft_ms) / 39, abs=0.01)
     assert done.peak_private > 10 << 20
 

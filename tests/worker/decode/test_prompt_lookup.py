@@ -139,7 +139,7 @@ def test_a_conversation_goes_on_from_what_was_guessed(ready: LoadedModel) -> Non
 
 
 def test_a_seeded_draw_is_the_same(ready: LoadedModel) -> None:
-    seeded = {"greedy": False, "temperature": 0.3, "seed": 5}
+    seeded: dict[str, Any] = {"greedy": False, "temperature": 0.3, "seed": 5}
     assert answer(ready, True, **seeded)[0] == answer(ready, False, **seeded)[0]
 
 

@@ -105,7 +105,8 @@ def stock_weights(path: Path) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     found = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)
-    return found["tensors"]
+    tensors: dict[str, Any] = found["tensors"]
+    return tensors
 
 
 def assert_same_weights(path: Path, folder: Path) -> None:

@@ -120,9 +120,9 @@ def computed() -> dict[str, torch.Tensor]:
 def alike(one: torch.Tensor, two: torch.Tensor) -> bool:
     """Equal, and none a number where the other is none."""
     if not one.is_floating_point():
-        return torch.equal(one, two)
+        return bool(torch.equal(one, two))
     none = one.isnan()
-    return torch.equal(none, two.isnan()) and torch.equal(one[~none], two[~none])
+    return bool(torch.equal(none, two.isnan()) and torch.equal(one[~none], two[~none]))
 
 
 @needs_two

@@ -385,8 +385,8 @@ def test_what_another_version_kept_is_made_again_and_said(
 def test_without_space_it_runs_and_says_so(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = shutil._ntuple_diskusage(10**9, 10**9, 1000)  # type: ignore[attr-defined]
-    monkeypatch.setattr(prepare.shutil, "disk_usage", lambda path: full)
+    full = shutil._ntuple_diskusage(10**9, 10**9, 1000)
+    monkeypatch.setattr("tui.worker.load.prepare.shutil.disk_usage", lambda path: full)
     checkpoint = open_checkpoint(folder)
     model, _, notes = prepare.prepare_model(checkpoint, "int4", NOTHING)
     *usual, said = notes
