@@ -85,7 +85,7 @@ def read_questions(data: bytes, folder: Path) -> None:
         assert again.questions == made.questions
 
 
-class erring_with:
+class erring_with:  # noqa: N801 (used as a function)
     """Within it a `UserError` is right if its one line begins with the path."""
 
     def __init__(self, path: Path) -> None:

@@ -76,7 +76,7 @@ def test_whole_numbers_stand_where_figures_are_expected() -> None:
 
 
 def test_what_is_not_a_number_never_reaches_the_file() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="JSON compliant"):
         ev.encode(Event(0, 0, 0, ev.Answered(0, "stop", ttft_ms=math.nan)))
 
 

@@ -57,10 +57,10 @@ def test_ratings_are_appended_to_a_closed_session_and_can_be_changed(path: Path)
 
 def test_what_is_no_rating_or_vote_is_refused() -> None:
     for stars in (-1, 6):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=" stars"):
             make_rating(0, "d", stars)
     for vote in (("q", 1, 1, "left"), ("q", 1, 2, "both")):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="vote "):
             make_vote(*vote)
     assert make_vote("q", 9, 2, "left") == ev.Voted("q", 2, 9, "right")
 

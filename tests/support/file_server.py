@@ -22,7 +22,7 @@ class FileExchange(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):
             self.server.handler(self)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 (named so by http.server)
 
     @property
     def query(self) -> dict[str, str]:

@@ -51,10 +51,12 @@ class TensorHeader:
 
     @property
     def elements(self) -> int:
+        """How many numbers it has."""
         return prod(self.shape)
 
     @property
     def nbytes(self) -> int:
+        """Its size in bytes."""
         return self.elements * DTYPE_BYTES[self.dtype]
 
 

@@ -1,0 +1,1 @@
+"""What a model looks like from outside, wherever it computes."""

@@ -53,6 +53,7 @@ class DownloadPlan:
 
     @property
     def total(self) -> int:
+        """Bytes of all files, present or not."""
         return sum(file.size for file in self.files)
 
 

@@ -1,0 +1,1 @@
+"""Sessions as documents, tables, transcripts and terminal recordings."""

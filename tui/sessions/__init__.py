@@ -1,0 +1,1 @@
+"""Session files: written, read, followed, replayed, searched."""

@@ -1,0 +1,1 @@
+"""Text for people: made harmless, measured in columns, figures with units."""

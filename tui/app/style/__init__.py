@@ -1,0 +1,1 @@
+"""Themes, messages in two languages, bars drawn with blocks."""

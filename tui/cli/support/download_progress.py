@@ -56,6 +56,7 @@ class ProgressLine:
         self._files: FileCounts = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
+        """Draw how far a stage is, in bytes; without a terminal, only its beginning."""
         now = self._clock()
         if stage != self._stage:
             self._finish()

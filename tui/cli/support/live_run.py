@@ -60,7 +60,6 @@ def _show_run(run: Run, settings: Settings, ask: Callable[[], object]) -> int:
 @contextlib.contextmanager
 def _closed_by_signals(run: Run) -> Iterator[None]:
     """Close the run whatever happens, also by a signal before the screen listens to them."""
-
     status = "interrupted"
 
     def end(number: int, _frame: object) -> None:

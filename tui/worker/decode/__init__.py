@@ -1,0 +1,1 @@
+"""From a prompt to tokens: batches, caches, sampling, text."""

@@ -35,6 +35,7 @@ class GenerationTag(Extension):
     tags = {"generation"}  # noqa: RUF012 (declared so by jinja2)
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
+        """The nodes between the tags."""
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
@@ -48,6 +49,7 @@ def _json(value: Any, **options: Any) -> str:
 
 
 def environment() -> ImmutableSandboxedEnvironment:
+    """The sandbox of templates, with the functions that `transformers` gives them."""
     made = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols]
     )
@@ -87,6 +89,7 @@ def reply(line: bytes) -> dict[str, str]:
 
 
 def main() -> None:
+    """Render what comes on stdin, a JSON line each, within limits of memory and time."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))

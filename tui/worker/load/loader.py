@@ -27,10 +27,12 @@ class CheckpointFolder:
 
     @property
     def parameters(self) -> int:
+        """How many numbers the weights have."""
         return sum(t.elements for t in self.tensors if not t.name.endswith("inv_freq"))
 
     @property
     def nbytes(self) -> int:
+        """Bytes of all weights on disk."""
         return sum(t.nbytes for t in self.tensors)
 
 

@@ -1,0 +1,1 @@
+"""The worker as a process: its orders, its events, what it measures."""

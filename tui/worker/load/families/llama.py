@@ -24,6 +24,7 @@ def _native_config(config: Mapping[str, Any], _: Architecture, folder: Path) -> 
 def read_chat_format(
     folder: Path, config: Mapping[str, Any], known: Architecture | None
 ) -> ChatFormat:
+    """The checkpoint's own template; without one, its texts are just continued."""
     tokenizer_config = general.read_optional_json(folder / "tokenizer_config.json")
     generation = general.read_optional_json(folder / "generation_config.json")
     vocabulary = read_tokenizer(folder)
