@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support import tiny
-from tests.support.bodies import text_of
+from tests.support.bodies import expect, text_of
 from tests.support.demo import demo_gguf
 from tests.support.kernels import needs_kernels
 from tui.engines import worker_process as child_module
@@ -95,9 +95,10 @@ def test_answers_come_in_order_and_each_ends_once(loaded: LocalEngine) -> None:
     found = bodies(loaded, ask(1), ask(2, limit=5), ask(3, "x " * 9000))
     ends = [b for b in found if isinstance(b, Answered | Failed | Cancelled)]
     assert [(type(b), b.answer) for b in ends] == [(Answered, 1), (Answered, 2), (Failed, 3)]
-    assert ends[0].prompt_tokens == next(b for b in found if isinstance(b, Started)).prompt_tokens
+    begun = next(b for b in found if isinstance(b, Started))
+    assert expect(Answered, ends[0]).prompt_tokens == begun.prompt_tokens
     assert sum(b.n for b in found if isinstance(b, Delta) and b.answer == 2) == 5
-    assert ends[2].cause == "too_long"
+    assert expect(Failed, ends[2]).cause == "too_long"
 
 
 def test_a_seed_repeats_an_answer_over_the_wire(loaded: LocalEngine) -> None:
@@ -157,7 +158,7 @@ def test_threads_may_change_while_it_computes(loaded: LocalEngine) -> None:
         if isinstance(body, Started):
             loaded.set_threads(2)
         found.append(body)
-    assert found[-1].threads == 2
+    assert expect(Answered, found[-1]).threads == 2
     loaded.set_threads(1)
 
 
@@ -176,7 +177,7 @@ def test_a_killed_worker_fails_the_answer_at_once_and_is_started_anew(
     assert [(b.answer, b.cause) for b in ends] == [(1, "crashed"), (2, "crashed")]
     assert "SIGKILL" in ends[0].message
     assert loaded.memory() == (0, 0)
-    assert bodies(loaded, ask(3))[-1].cause == "not_loaded"
+    assert expect(Failed, bodies(loaded, ask(3))[-1]).cause == "not_loaded"
     again = loaded.load(lambda t_ns, body: None)
     assert again.import_s > 0
     assert isinstance(bodies(loaded, ask(4))[-1], Answered)
@@ -239,7 +240,7 @@ def test_a_worker_that_dies_while_nothing_is_asked_is_told_of(loaded: LocalEngin
     while loaded.unexpected_exit() is None:
         assert time.monotonic() < until
         time.sleep(0.01)
-    assert "SIGSEGV" in loaded.unexpected_exit().message
+    assert "SIGSEGV" in expect(Failed, loaded.unexpected_exit()).message
     loaded.close()
     assert loaded.unexpected_exit() is None
 

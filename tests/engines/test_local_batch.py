@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support import tiny
-from tests.support.bodies import text_of
+from tests.support.bodies import expect, text_of
 from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.event_router import EventRouter, WorkerOutput
 from tui.engines.local import LocalEngine
@@ -56,7 +56,7 @@ def test_each_caller_gets_its_own_answer_made_in_company(engine: LocalEngine) ->
         assert {getattr(body, "answer", number) for body in bodies} == {number}
         assert isinstance(bodies[0], Started)
         assert isinstance(bodies[-1], Answered)
-    assert max(bodies[-1].batch for bodies in found.values()) == 3
+    assert max(expect(Answered, bodies[-1]).batch for bodies in found.values()) == 3
     for request in requests:
         alone = [body for _, body in engine.answer([request])]
         assert text_of(alone) == text_of(found[request.answer])
@@ -129,4 +129,5 @@ def test_a_lost_worker_fails_every_caller_once(engine: LocalEngine) -> None:
     for number, bodies in found.items():
         ends = [body for body in bodies if isinstance(body, Failed)]
         assert [(body.answer, body.cause) for body in ends] == [(number, "out_of_memory")]
-    assert [body for _, body in engine.answer([ask(5, "x")])][-1].cause == "not_loaded"
+    *_, (_, last) = engine.answer([ask(5, "x")])
+    assert expect(Failed, last).cause == "not_loaded"

@@ -70,9 +70,9 @@ def test_it_is_an_asciicast_3(session: list[Event]) -> None:
 def test_every_token_is_written_at_its_time(session: list[Event]) -> None:
     _, events = played(list(asciicast_lines(session)))
     written = [(t_us, data) for t_us, code, data in events if code == "o"]
-    deltas = [event for event in session if isinstance(event.body, ev.Delta)]
-    for delta in deltas:
-        assert any(t == delta.t_us and delta.body.text.strip() in data for t, data in written)
+    deltas = [(e.t_us, e.body) for e in session if isinstance(e.body, ev.Delta)]
+    for t_us, delta in deltas:
+        assert any(t == t_us and delta.text.strip() in data for t, data in written)
 
 
 def test_a_terminal_shows_the_answers_side_by_side(session: list[Event]) -> None:

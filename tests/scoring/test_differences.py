@@ -1,12 +1,11 @@
 """Where two answers part."""
 
 import time
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.scoring.differences import CHANGED, ONLY, SAME, diff_texts, similarity
+from tui.scoring.differences import CHANGED, ONLY, SAME, DiffSpan, diff_texts, similarity
 
 texts = st.text(alphabet="ab 我你他，。\n_-x9é😀", max_size=60)
 
@@ -29,7 +28,7 @@ def test_spans_cover_both_texts_and_the_same_is_the_same(left: str, right: str) 
     assert (similarity(left, right) == 1) == (left == right)
 
 
-def marked(text: str, spans: list[Any]) -> list[tuple[str, str, list[str]]]:
+def marked(text: str, spans: list[DiffSpan]) -> list[tuple[str, str, list[str]]]:
     return [
         (s.kind, text[s.start : s.end], [text[a:b] for a, b in s.changed_parts])
         for s in spans

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.bodies import expect
 from tests.support.clock import Clock
 from tests.support.sessions import HEADER, write_session
 from tests.support.terminal import DUIBI, Terminal
@@ -38,6 +39,7 @@ def test_a_follower_sees_what_comes_while_it_is_written(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as writer:
+        assert writer.stdout is not None
         path = Path(writer.stdout.readline().strip())
         follower = Follower(path)
         seen, delays = [], []
@@ -67,7 +69,7 @@ def test_a_viewer_that_goes_back_catches_up_again(tmp_path: Path) -> None:
     assert follower.drain() == (False, [])
     follower.set_speed(float("inf"))
     follower.play()
-    assert [e.body.text for e in follower.drain()[1]] == ["one", "two"]
+    assert [expect(ev.Delta, e.body).text for e in follower.drain()[1]] == ["one", "two"]
     assert not follower.has_ended
     journal.close("done")
     follower.drain()

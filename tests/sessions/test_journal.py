@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.bodies import expect
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.host.errors import UserError
@@ -27,7 +28,7 @@ def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
     assert reading.bytes_dropped == 0
     assert reading.header == HEADER
     assert reading.events[1:-1] == appended
-    end = reading.events[-1].body
+    end = expect(ev.End, reading.events[-1].body)
     assert end == ev.End("done", 5, 1, end.crc)
 
 
@@ -109,7 +110,7 @@ def test_a_resumed_session_is_interrupted_until_closed_again(tmp_path: Path) -> 
     journal.close("done")
     reading = reader.read(path)
     assert reading.verdict == "complete"
-    assert reading.events[-1].body.answers == 1 + sum(
+    assert expect(ev.End, reading.events[-1].body).answers == 1 + sum(
         isinstance(e.body, ev.Answered) for e in reader.read(write_session(tmp_path)).events
     )
 

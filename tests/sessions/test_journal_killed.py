@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.bodies import expect
 from tui.events import Delta
 from tui.host.errors import UserError
 from tui.sessions import reader, storage
@@ -34,9 +35,8 @@ def test_what_was_acknowledged_is_read_back(tmp_path: Path, seed: int) -> None:
     assert reading.verdict == "interrupted" and reading.bytes_dropped == 0
     assert acknowledged <= {event.seq for event in reading.events}
     for model in range(4):
-        own = [e.body.text for e in reading.events if e.model == model]
+        own = [expect(Delta, e.body).text for e in reading.events if e.model == model]
         assert own == [f"{model}.{i} " for i in range(len(own))]
-        assert all(isinstance(e.body, Delta) for e in reading.events if e.model == model)
     # Opens without repair, and at once: the lock died with its holder.
     Journal.reopen(path).close("done")
     assert reader.read(path).verdict == "complete"

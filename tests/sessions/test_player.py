@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.bodies import expect
 from tests.support.clock import Clock
 from tests.support.sessions import write_session
 from tui import events as ev
-from tui.board import Board, fold
+from tui.board import Answer, Board, fold
 from tui.events import Event
 from tui.host.errors import UserError
 from tui.sessions import reader
@@ -128,7 +129,7 @@ def test_seeking_back_begins_anew_and_forward_goes_on(clock: Clock) -> None:
     player.seek(1 * S)
     reset, due = player.drain()
     assert reset
-    assert [e.body.text for e in due] == ["0", "1"]
+    assert [expect(ev.Delta, e.body).text for e in due] == ["0", "1"]
     player.seek(2 * S)
     assert player.drain() == (False, simple(0, 1, 2)[2:])
     player.seek(-5)
@@ -166,15 +167,15 @@ def test_steps_by_question(events: list[Event], clock: Clock) -> None:
     assert player.question == "q1"
     player.pause()
     board = show(player, Board())
-    assert board.current_answer(0).question == "q1"
+    assert expect(Answer, board.current_answer(0)).question == "q1"
     assert player.step_question(+1) == "q2"
     assert player.step_question(+1) is None
     assert player.question == "q2"
     board = show(player, board)
-    assert board.current_answer(0).question == "q2"
+    assert expect(Answer, board.current_answer(0)).question == "q2"
     assert player.step_question(-1) == "q1"
     board = show(player, board)
-    assert board.current_answer(0).question == "q1"
+    assert expect(Answer, board.current_answer(0)).question == "q1"
     assert not any(a.tokens for a in board.answers.values())
 
 
@@ -253,7 +254,7 @@ def test_steps_back_token_by_token(clock: Clock) -> None:
     for left in (["0", "1", "2"], ["0", "1"], ["0"], []):
         player.step_token(-1)
         reset, due = player.drain()
-        assert (reset, [e.body.text for e in due]) == (True, left)
+        assert (reset, [expect(ev.Delta, e.body).text for e in due]) == (True, left)
     player.step_token(-1)
     assert player.drain() == (False, [])
     player.step_token()
@@ -274,7 +275,8 @@ def test_only_one_question(events: list[Event]) -> None:
     only = select_question(events, "q2")
     board = fold(only)
     assert {a.question for a in board.answers.values()} == {"q2"}
-    assert board.current_answer(0).text == fold(events).current_answer(0).text
+    wanted = expect(Answer, fold(events).current_answer(0))
+    assert expect(Answer, board.current_answer(0)).text == wanted.text
     first = next(e.t_us for e in only if isinstance(e.body, ev.Asked))
     assert first == 0
     with pytest.raises(UserError, match="q9"):

@@ -1,8 +1,17 @@
 """What the events of an answer say together."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from tui.events import Body, Delta
+
+Kind = TypeVar("Kind")
+
+
+def expect(kind: type[Kind], value: object) -> Kind:
+    """The value, which must be of a kind."""
+    assert isinstance(value, kind), value
+    return value
 
 
 def text_of(bodies: Iterable[Body], answer: int | None = None) -> str:

@@ -103,13 +103,9 @@ class WatchedEngine(EchoEngine):
 
     def answer(self, requests: Sequence[Request]) -> Iterator[TimedBody]:
         for t_ns, body in super().answer(requests):
-            lost = self.gone and isinstance(body, Failed)
-            yield (
-                t_ns,
-                Failed(self.gone.cause, self.gone.message, "", body.answer)
-                if (lost and self.gone)
-                else body,
-            )
+            if self.gone and isinstance(body, Failed):
+                body = Failed(self.gone.cause, self.gone.message, "", body.answer)
+            yield t_ns, body
 
     def cancel(self, answers: Sequence[int] | None = None) -> None:
         if self.trouble:

@@ -20,6 +20,7 @@ from tui.app.screens.compare import CompareScreen
 from tui.app.screens.differences import DifferencesScreen
 from tui.app.screens.judging import JudgingScreen
 from tui.app.screens.replay import ReplayScreen
+from tui.app.widgets.judge_bar import StarsBar, VotesBar
 from tui.board import fold
 from tui.host import paths
 from tui.scoring import blind
@@ -33,6 +34,16 @@ class JudgingStage(Stage):
     def __init__(self, app: DuibiApp, screen: JudgingScreen, pilot: Pilot[Any]) -> None:
         super().__init__(app, pilot)
         self.screen = screen
+
+    @property
+    def stars(self) -> StarsBar:
+        assert self.screen.stars is not None
+        return self.screen.stars
+
+    @property
+    def votes(self) -> VotesBar:
+        assert self.screen.votes is not None
+        return self.screen.votes
 
 
 @asynccontextmanager
@@ -62,11 +73,11 @@ async def test_stars_one_key_each_go_through_dimensions_and_panes(tmp_path: Path
     async with judging(path) as it:
         await it.press("s")
         assert "Understanding" in it.text() and "1-5 stars" in it.text()
-        assert "demo@bf16" in it.screen.stars.text
+        assert "demo@bf16" in it.stars.text
         await it.press("5", "4", "3", "2")
-        assert "demo@fp32" in it.screen.stars.text
+        assert "demo@fp32" in it.stars.text
         await it.press("1", "1", "1", "1")
-        assert not it.screen.stars.display and it.screen.focused is not None
+        assert not it.stars.display and it.screen.focused is not None
         assert "★★★★★" in it.text() or "★" in it.text()
     stars = [(r.answer, r.stars) for r in said(path, ev.Rated)]
     assert stars == [(0, 5), (0, 4), (0, 3), (0, 2), (1, 1), (1, 1), (1, 1), (1, 1)]
@@ -92,9 +103,9 @@ async def test_while_stars_are_given_panes_scroll_and_questions_turn(tmp_path: P
         await it.press("pagedown", "j", "down")
         assert it.screen.grid.pane.top > 2
         await it.press("tab")
-        assert "demo@fp32" in it.screen.stars.text and it.screen.grid.chosen == 1
+        assert "demo@fp32" in it.stars.text and it.screen.grid.chosen == 1
         await it.press("n")
-        assert it.screen.question == "q2" and it.screen.stars.display
+        assert it.screen.question == "q2" and it.stars.display
         await it.press("4")
     assert [(r.answer, r.stars) for r in said(path, ev.Rated)] == [(3, 4)]
 
@@ -103,11 +114,11 @@ async def test_votes_on_every_pair(tmp_path: Path) -> None:
     path = write_session(tmp_path, models=3)
     async with judging(path) as it:
         await it.press("v")
-        assert "1/3" in it.screen.votes.text and "no vote yet" in it.screen.votes.text
+        assert "1/3" in it.votes.text and "no vote yet" in it.votes.text
         await it.press("l", "t", "b")
-        assert not it.screen.votes.display
+        assert not it.votes.display
         await it.press("v")
-        assert "left is better" in it.screen.votes.text
+        assert "left is better" in it.votes.text
         await it.press("r", "enter", "0")
     votes = [(v.left, v.right, v.choice) for v in said(path, ev.Voted)]
     assert votes == [(0, 1, "left"), (0, 2, "tie"), (1, 2, "bad"), (0, 1, "right"), (1, 2, "none")]
@@ -161,7 +172,7 @@ async def test_judging_a_session_that_is_being_written_is_refused(tmp_path: Path
     try:
         async with judging(path) as it:
             await it.press("s", "4")
-            assert "being written" in it.notice_text() and it.screen.stars.display
+            assert "being written" in it.notice_text() and it.stars.display
     finally:
         journal.close()
 

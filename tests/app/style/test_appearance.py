@@ -175,7 +175,7 @@ async def test_another_theme_colours_what_is_drawn_already() -> None:
         colours = []
         for _ in range(2):
             (strip,) = pane.render_lines(Region(0, 0, pane.size.width, 1))
-            colours.append({str(segment.style.bgcolor) for segment in strip})
+            colours.append({str(segment.style.bgcolor) for segment in strip if segment.style})
             await pilot.press("t")
             await pilot.pause(0.1)
         assert colours[0] != colours[1]
@@ -186,7 +186,7 @@ def ground(app: DuibiApp, index: int = 1) -> set[str]:
     assert isinstance(app.screen, CompareScreen) and app.screen.grid
     pane = app.screen.grid.panes[index]
     (strip,) = pane.render_lines(Region(0, 0, pane.size.width, 1))
-    return {str(segment.style.bgcolor) for segment in strip}
+    return {str(segment.style.bgcolor) for segment in strip if segment.style}
 
 
 async def test_what_rich_measured_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

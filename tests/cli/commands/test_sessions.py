@@ -211,6 +211,7 @@ def test_replay_keeps_the_original_timing_on_a_pipe() -> None:
     ) as replay:
         came: dict[int, float] = {}
         text = ""
+        assert replay.stdout is not None
         while part := os.read(replay.stdout.fileno(), 4096).decode():
             now, text = time.monotonic(), text + part
             for i in range(len(times)):
