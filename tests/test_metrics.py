@@ -124,7 +124,11 @@ def test_the_reports_footnotes_quote_the_formulas(lang: str, tmp_path: Path) -> 
 def test_every_export_carries_the_reused_prompt_tokens(tmp_path: Path) -> None:
     questions = [{"id": "one", "turns": ["?"]}]
     reusing = ev.Answered(9, "stop", 120, 5, ttft_ms=500.0, prefill_tok_s=200.0, reused=20)
-    extra = [(0, ev.Asked(9, "one", "?", repeat=1)), (0, ev.Started(9)), (0, reusing)]
+    extra: list[tuple[int, ev.Body]] = [
+        (0, ev.Asked(9, "one", "?", repeat=1)),
+        (0, ev.Started(9)),
+        (0, reusing),
+    ]
     path = record_session(
         tmp_path, recorded_header(["a"], questions), lambda *_: "text", extra=extra
     )

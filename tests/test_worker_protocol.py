@@ -42,10 +42,11 @@ ORDERS: list[Order] = [
     ThreadsOrder(3),
     CloseOrder(),
 ]
-LOAD = {"op": "load", "checkpoint": "/m", "dtype": "bf16", "threads": 1}
+LOAD: dict[str, Any] = {"op": "load", "checkpoint": "/m", "dtype": "bf16", "threads": 1}
+NO_REQUESTS: list[Any] = [None, {}, [1], [[]], [{}]]
 NO_CONVERSATIONS: list[Any] = [None, ["user"], [["user"]], [["user", 1]], [["user", "a", "b"]]]
 NO_SAMPLINGS: list[Any] = [None, [], {"temperature": "hot"}, {"top_k": [1]}]
-ASK = {"answer": 1, "messages": [["user", "hi"]], "max_new_tokens": 3}
+ASK: dict[str, Any] = {"answer": 1, "messages": [["user", "hi"]], "max_new_tokens": 3}
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=repr)
@@ -72,7 +73,7 @@ def test_defaults_are_left_out() -> None:
         *[LOAD | {"context": -1}, LOAD | {"context": None}, LOAD | {"max_cached_tokens": "9"}],
         *[LOAD | {"remote_code": bad} for bad in (None, ["a.py"], {"a.py": 1})],
         *[LOAD | {"lookup": 1}, LOAD | {"more": 1}, {"op": "load", "checkpoint": "/m"}],
-        *[{"op": "answer", "requests": bad} for bad in (None, {}, [1], [[]], [{}])],
+        *[{"op": "answer", "requests": bad} for bad in NO_REQUESTS],
         *[{"op": "answer", "requests": [ASK | {"answer": bad}]} for bad in (None, "1", True)],
         *[{"op": "answer", "requests": [ASK | {"messages": bad}]} for bad in NO_CONVERSATIONS],
         *[{"op": "answer", "requests": [ASK | {"max_new_tokens": bad}]} for bad in (None, 1.5)],

@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ FOLDER = Path(__file__).parent.parent.parent / "tests" / "screens"
 ScreenFactory = Callable[[Appearance], Screen[Any]]
 Expected = Callable[[str], bool]
 """Whether a picture is the expected one."""
-DrawPicture = Callable[[tuple[int, int], Expected | None], Awaitable[str]]
+DrawPicture = Callable[[tuple[int, int], Expected | None], Coroutine[Any, Any, str]]
 _LONGEST_S = 10.0
 _KEPT = ("PATH", "PYTEST_", "PYTHON", "LD_", "TMPDIR")
 """What the variables begin with that a process and pytest need."""
