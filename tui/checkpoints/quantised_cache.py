@@ -1,4 +1,4 @@
-"""Where reduced weights (int8, int4) of checkpoints are kept, and whose they are."""
+"""The cache of quantised weights (int8, int4), and the checkpoints they were made of."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -10,14 +10,14 @@ from tui.checkpoints.weight_headers import shard_names
 from tui.host.paths import cache_dir
 
 QUANTISER_VERSION = 2
-"""Counts up when the same checkpoint would be reduced differently."""
+"""Counts up when the same checkpoint would be quantised differently."""
 
 _SAMPLE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class QuantisedEntry:
-    """Reduced weights in the cache: of which checkpoint folder, in which format."""
+    """Quantised weights in the cache: of which checkpoint folder, in which format."""
 
     folder: Path
     source: Path
@@ -35,7 +35,7 @@ def root() -> Path:
 
 
 def entry_folder(checkpoint: Path, dtype: str, variant: str) -> Path:
-    """Where the reduced weights of a checkpoint folder belong. ``variant`` names what else
+    """Where the quantised weights of a checkpoint folder belong. ``variant`` names what else
     their bytes depend on, such as the order in which a CPU wants them.
 
     The key is made of the names, sizes and times of the weight files, their first and

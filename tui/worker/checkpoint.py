@@ -69,7 +69,7 @@ class Checkpoint:
     """``build(dtype, progress) -> torch.nn.Module`` in eval mode on the CPU; dtype is
     ``bf16``, ``fp16`` or ``fp32``; ``progress(done, total)`` counts bytes."""
     model_spec: Callable[[], tuple[Any, Any, dict[str, tuple[int, ...]]]] | None = None
-    """``blueprint() -> (class, its configuration, shapes of its parameters)`` without
+    """``model_spec() -> (class, its configuration, shapes of its parameters)`` without
     memory; None where the class is not of transformers."""
     split_partial: Callable[[str], tuple[str, str]] = lambda text: ("", text)
     split_complete: Callable[[str], tuple[str, str]] = lambda text: ("", text)

@@ -1,4 +1,4 @@
-"""Answers decoded together: one enters after its prefill, another leaves when it is done.
+"""Continuous batching: an answer is added after its prefill and removed when it is done.
 
 Reading the weights takes most of a step, and one reading serves every row. The rows'
 keys and values stand right-aligned in one cache, hidden by the mask where a row is
@@ -35,7 +35,7 @@ from tui.worker_protocol import DecodeRequest
 
 @dataclass(slots=True, eq=False)
 class _Row:
-    """An answer that is being made."""
+    """An answer in the batch."""
 
     id: int
     plan: AnswerPlan
@@ -117,7 +117,7 @@ class DecodeBatch:
             yield time.monotonic_ns(), failure_event(error, request.answer)
 
     def mark_contended(self) -> None:
-        """Another batch goes first for now: what its answers are measured by is spoilt."""
+        """Mark the rows as contended: another batch runs first and distorts their timings."""
         for row in self._rows:
             row.is_contended = True
 
@@ -151,7 +151,7 @@ class DecodeBatch:
                 continue
             if row.is_done:
                 ended.append((row, None))
-        # Only now: what the cache holds of a row is counted by its tokens.
+        # Only after the loop: `cached_tokens` of a row counts its output ids.
         for row, broken in ended:
             if broken is None:
                 self._remove_row(row)
@@ -214,7 +214,7 @@ class DecodeBatch:
         model, ids = self._loaded.model, row.plan.ids
         cache, row.reused = self._reusable_cache(ids)
         if not self._rows:
-            # Never two pasts beside the one that grows.
+            # Free the stored prefix first: at most two caches are held at a time.
             self._prefix_cache.clear()
         given = torch.tensor([ids[row.reused :]], dtype=torch.long, device=self._loaded.device)
         out = model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
@@ -267,7 +267,7 @@ class DecodeBatch:
         """The next token, and those after it as long as they are what was guessed.
 
         Raises:
-            BadLogits: see `Sampler`; what the cache holds is right nevertheless.
+            NonFiniteLogitsError: see `Sampler`; the cache stays valid.
         """
         right = kept = 0
         try:

@@ -7,7 +7,7 @@ SplitFunction = Callable[[str], tuple[str, str]]
 
 REPLACEMENT_CHARACTER = "�"
 _CONTEXT_IDS = 8
-"""Ids that stay in the window as context: more than one character is ever spread over."""
+"""Ids kept as context for the next decode; no character needs more."""
 _WINDOW = 24
 _MAX_WINDOW = 64
 _MAX_INCOMPLETE = 8

@@ -57,8 +57,8 @@ def generate_ids(
     """Generated ids, at most ``max_new_tokens``, the stop id among them; it does not stop at one.
 
     Raises:
-        Stop: the answer was cancelled, also in the middle of a forward pass.
-        BadLogits: see `Sampler`.
+        ForwardAborted: the answer was cancelled, also in the middle of a forward pass.
+        NonFiniteLogitsError: see `Sampler`.
     """
     choose = Sampler(sampling, prompt, max_new_tokens, device)
     cache = new_kv_cache(model)

@@ -1,5 +1,5 @@
-"""Keys and values between answers: joined for a batch, taken apart, and kept for a
-conversation that goes on."""
+"""KV caches of several answers: concatenated for a batch, split again, and kept for the next
+turn of a conversation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,15 +14,15 @@ MIN_SHARED_TOKENS = 8
 
 
 class PrefixCache:
-    """The past of the last conversation: another that begins the same need not compute
-    its beginning again. Holds at most one."""
+    """Keys and values of the last conversation, so that a prompt with the same beginning does not
+    compute it again. Holds at most one."""
 
     def __init__(self) -> None:
         self._ids: list[int] = []
         self._cache: Any = None
 
     def store(self, ids: Sequence[int], cache: Any) -> None:
-        """Keep the past of ``ids``; ``cache`` holds one row and is no longer used."""
+        """Keep the cache of ``ids``; it holds one row, and the caller uses it no more."""
         held = cache.get_seq_length()
         self._ids, self._cache = list(ids[:held]), cache
 
@@ -72,7 +72,8 @@ def remove_row(batch: Any, row: int, longest: int) -> None:
 def extract_row(
     model: Any, batch: Any, row: int, length: int, prefix_length: int | None = None
 ) -> Any:
-    """A copy of one row's past without padding: all ``length`` tokens, or the ``prefix_length``."""
+    """A copy of one row's cache without padding: ``length`` tokens, or the first
+    ``prefix_length`` of them."""
     made = new_kv_cache(model)
     for new, layer in zip(made.layers, batch.layers, strict=True):
         layer.flush()

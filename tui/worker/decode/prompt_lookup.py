@@ -32,7 +32,7 @@ _ROW_DEPENDENT_LAYERS = (
 """Linear layers that round several rows otherwise than one."""
 
 LOOKUP_OFF_REMARK = "--lookup guesses nothing: here several tokens at once are rounded unlike one"
-"""What a person is told where words are not kept."""
+"""The remark where guesses could change the text."""
 
 
 def rounds_rows_alike(model: Any) -> bool:
@@ -56,8 +56,8 @@ def rounds_rows_alike(model: Any) -> bool:
 
 
 class PromptLookup:
-    """Guesses for one answer. Guesses grow where they are right; where they are not, it
-    rests, each time longer: a wrong guess makes a pass slower for nothing."""
+    """Guesses for one answer. After right guesses the next ones are longer; after wrong ones it
+    pauses, each time longer, because a wrong guess only makes a pass slower."""
 
     def __init__(self, prompt: Sequence[int]) -> None:
         self._ids: list[int] = []

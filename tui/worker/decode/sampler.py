@@ -108,14 +108,14 @@ class Sampler:
         if sampling.seed is None:
             self._generator.seed()
         else:
-            # A generator takes 64 bits; any integer a person writes is welcome.
+            # A generator takes 64 bits; a seed may be any integer.
             self._generator.manual_seed(sampling.seed & 0x7FFF_FFFF_FFFF_FFFF)
 
     def __call__(self, logits: torch.Tensor) -> int:
         """The next id for logits of shape (1, vocabulary).
 
         Raises:
-            BadLogits: the highest of them is not a number, or infinite.
+            NonFiniteLogitsError: the highest of them is not a number, or infinite.
         """
         # In float32 as `generate` does: the highest of bfloat16 logits is often shared.
         scores = logits.to(torch.float32)

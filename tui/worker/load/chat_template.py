@@ -1,4 +1,4 @@
-"""Chat templates are programs of strangers: rendered in a child that can be thrown away."""
+"""Chat templates are untrusted programs: they are rendered in a child process with limits."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ class ChatTemplateError(CheckpointError):
 
 
 class ChatTemplate:
-    """One Jinja template in a child process of its own (limits: `template_child`).
+    """One Jinja template in a child process of its own (limits: `chat_template_child`).
 
     The child ends with this process or when a rendering exceeds its limits; the next
     `render` starts another.
@@ -38,7 +38,7 @@ class ChatTemplate:
         """The text of a conversation with the prompt for an answer behind it.
 
         Raises:
-            TemplateError: the template raised, or exceeded time, memory or size.
+            ChatTemplateError: the template raised, or exceeded time, memory or size.
         """
         messages = [{"role": role, "content": content} for role, content in turns]
         request = json.dumps({**self._head, "messages": messages}).encode() + b"\n"

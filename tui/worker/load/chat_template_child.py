@@ -83,7 +83,7 @@ def reply(line: bytes) -> dict[str, str]:
         return {"text": render(json.loads(line))}
     except MemoryError:
         return {"error": "takes too much memory"}
-    except Exception as error:  # a template can raise whatever Python can
+    except Exception as error:  # a template can raise any exception
         text = " ".join(str(error).split())[:200]
         return {"error": text or type(error).__name__}
 

@@ -8,14 +8,14 @@ import torch
 from tui.host.errors import first_line
 
 _KV_CACHE_SHARE = 0.8
-"""Share of a GPU's free memory that keys and values may take: what a pass computes comes
-beside them, and joining two parts of a cache copies one layer's."""
+"""Share of a GPU's free memory for keys and values; the rest is for activations, and for the
+copy of one layer that is made when two parts of a cache are concatenated."""
 
 
 @functools.cache
 def gpu_failure() -> str | None:
-    """Why the GPU cannot compute, tried once: "" if it can, None if there is none. Its driver
-    takes memory of this process the first time, so that it is tried before that is bounded."""
+    """Why the GPU cannot compute, tried once: "" if it can, None if there is none. The driver takes
+    memory of this process the first time, so call this before that memory is limited."""
     if not torch.cuda.is_available():
         return None
     try:

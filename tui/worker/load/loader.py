@@ -53,7 +53,7 @@ def open_folder(path: Path) -> CheckpointFolder:
 
 
 def _check_sizes(folder: CheckpointFolder) -> None:
-    """Before anything is allocated after config.json, its sizes must be those of the files."""
+    """Compare the sizes of config.json with the files, before memory is allocated by them."""
     known = folder.architecture
     numbers = {
         int(part)
@@ -230,7 +230,7 @@ def _model_spec(
         raise _unusable(
             error, "pip install 'duibi[remote-code]', or the package it names"
         ) from None
-    except Exception as error:  # config classes and constructors raise whatever they like
+    except Exception as error:  # config classes can raise any exception
         raise _unusable(error, "fetch config.json again") from None
     shapes = {name: tuple(t.shape) for name, t in empty.state_dict().items()}
     return type(empty), config, shapes

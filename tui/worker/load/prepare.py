@@ -1,9 +1,9 @@
 """From an opened checkpoint to a model in the format that was asked for, layer by layer.
 
 On a CPU ``bf16`` is put into the order in which its kernel reads it; ``int8`` and ``int4``
-are made once from the checkpoint, kept in the cache and mapped from there. Whatever the
-format, the whole model is never held in two of them: a layer is read from the mapped
-checkpoint, reduced, and let go before the next.
+are made once from the checkpoint, kept in the cache and mapped from there. The whole model is
+never in memory in two formats: a layer is read from the mapped checkpoint, quantised, and freed
+before the next.
 """
 
 import shutil

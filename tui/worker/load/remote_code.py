@@ -136,7 +136,7 @@ def _chat_format(folder: Path, config: Mapping[str, Any], known: Architecture | 
             str(folder), trust_remote_code=True, local_files_only=True
         )
         vocabulary = RemoteCodeTokenizer(tokenizer)
-    except Exception as error:  # a stranger's code raises whatever it likes
+    except Exception as error:  # remote code can raise any exception
         reason = " ".join(str(error).split())[:160]
         raise CheckpointError("unsupported", f"its own tokenizer does not run: {reason}") from None
     context, vocab = (known.context, known.vocab) if known else (NO_LIMIT, NO_LIMIT)

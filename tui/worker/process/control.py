@@ -34,7 +34,7 @@ class Control:
         return bool(self._flag.value)
 
     def share_stop_flag(self, flag: ctypes.c_int) -> None:
-        """Keep ``is_stopped`` where others look, too (1 or 0)."""
+        """Store ``is_stopped`` in this variable (1 or 0), which the kernels read."""
         with self._lock:
             flag.value = self._flag.value
             self._flag = flag
@@ -66,7 +66,7 @@ class Control:
         """The computing thread turns to this answer.
 
         Raises:
-            Stop: it was cancelled while it waited.
+            ForwardAborted: it was cancelled while it waited.
         """
         self.set_current((answer,))
         self.check()

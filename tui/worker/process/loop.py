@@ -34,13 +34,14 @@ HEARTBEAT_S = 0.2
 """Seconds between two signs of life, each with a look at the memory held."""
 _PROGRESS_S = 0.1
 _NICE = 3
-"""Niceness of what computes; much more of it, and other programs' work is felt."""
+"""Niceness of the computing threads; a higher value lets other programs slow decoding down."""
 _TRIM_AFTER_S = 0.5
 """Seconds without an order after which memory is given back."""
 
 
 class Worker:
-    """One model's process: `run` imports the libraries and then obeys until the end."""
+    """One model's process: `run` imports the libraries, then handles orders until the
+    process exits."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -50,7 +51,7 @@ class Worker:
         self._interactive_queue: deque[DecodeRequest] = deque()
         self._background_queue: deque[DecodeRequest] = deque()
         self._interactive_batch: DecodeBatch | None = None
-        """Answers that a person waits for; while there are any, `_background_batch` rests."""
+        """Answers that a person waits for; while there are any, `_background_batch` waits."""
         self._background_batch: DecodeBatch | None = None
         self._max_batch_size = 1
         self._import_s = 0.0
@@ -96,7 +97,7 @@ class Worker:
         )
 
     def _handle_order(self, order: Order) -> None:
-        """In the control thread: what cannot wait is done here and now."""
+        """Called in the control thread; only loading and answering wait for the computing one."""
         match order:
             case CancelOrder(answers):
                 self._control.cancel(answers)
@@ -183,8 +184,8 @@ class Worker:
                 self._interactive_queue.append(request)
 
     def _advance(self) -> None:
-        """Whoever is in line enters where there is room; everybody in gets a token. What a
-        person asks goes first, and all else rests meanwhile."""
+        """Admit a waiting request where the batch has room, else decode one token for each row;
+        interactive requests go before background ones."""
         if self._interactive_batch is None or self._background_batch is None:
             return
         if self._interactive_queue or self._interactive_batch:
@@ -212,9 +213,8 @@ class Worker:
 
 
 def _lower_priority() -> None:
-    """Have this thread, and those that it starts to compute, leave the core to whoever has
-    something short to do: the control thread, the screen. Where all cores compute, a cancel is
-    heard so in 1 ms instead of 5 (`benchmarks/cancel.py`)."""
+    """Lower the priority of this thread and of the OpenMP threads it starts, so that the control
+    thread runs at once: a cancel is heard in 1 ms instead of 5 (`benchmarks/cancel.py`)."""
     own = threading.get_native_id()
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + _NICE)

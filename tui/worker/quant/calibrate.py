@@ -21,11 +21,12 @@ from tui.worker.quant import torch_linear
 
 TOKENS = 512
 _FLOOR = 0.01
-"""Of the mean: an input that this text leaves alone may matter in another."""
+"""Lowest importance, as a share of the mean: an input that is small in this text may be large in
+another."""
 
 
 def calibration_text() -> str:
-    """Some of everything that models are asked about, Chinese and English."""
+    """Calibration text: Chinese and English samples of common tasks."""
     return Path(__file__).with_name("calibration.txt").read_text(encoding="utf-8")
 
 
@@ -35,7 +36,7 @@ def calibrate_groups(
     groups: Sequence[tuple[str, ...]],
     on_group: Callable[[int, torch.Tensor | None], None],
 ) -> None:
-    """Call ``take(number, importance)`` once for each of ``groups``, groups of names of
+    """Call ``on_group(number, importance)`` once for each of ``groups``, groups of names of
     linear layers with a common input, in the order in which they are computed.
 
     ``importance`` is the mean square of each of their inputs, or None where the text did
@@ -64,7 +65,7 @@ def calibrate_groups(
         # Without the head, which would make the logits of every token.
         with torch.inference_mode():
             model.base_model(input_ids=torch.tensor([ids]), use_cache=False)
-    except Exception as error:  # whatever a strange architecture raises: it is only missed
+    except Exception as error:  # an architecture we do not support: it only costs accuracy
         if failed:
             raise
         traceback.print_exception(error)

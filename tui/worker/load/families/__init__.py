@@ -44,7 +44,7 @@ class Family:
     """What differs between families.
 
     ``native_config(config.json, architecture, folder)`` makes the configuration of the
-    native class, ``rules`` say where published tensors go, and ``words(folder,
+    native class, ``rules`` say where published tensors go, and ``chat_format(folder,
     config.json, architecture)`` reads the tokenizer files; architecture None and an empty
     config where a folder holds those only. ``is_remote_code`` is True for the one family whose
     classes are the checkpoint's own Python code, agreed to by a person.
