@@ -10,14 +10,15 @@ import torch
 
 from tests.support.kernels import needs_kernels
 from tui.host import cpu
+from tui.host.instruction_sets import INSTRUCTION_SETS
 from tui.worker.decode import attention
-from tui.worker.kernels import build
+from tui.worker.kernels import abi, build
 from tui.worker.quant import native_linear
 
 pytestmark = needs_kernels
 
-HERE = [one for one in build._VARIANTS if one.needs <= cpu.flags()]
-OTHERS = [one for one in build._VARIANTS if one not in HERE]
+HERE = [one for one in INSTRUCTION_SETS if one.needs <= cpu.flags()]
+OTHERS = [one for one in INSTRUCTION_SETS if one not in HERE]
 TILED = [native_linear.NativeInt8Linear, native_linear.NativeInt4Linear]
 ROWS = [1, 2, 3, 4, 5, 8, 9, 17, 130]
 
@@ -71,14 +72,14 @@ def layers() -> Iterator[tuple[str, Any, int]]:
 
 def between(dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
     """Norms, gates, turned heads and attention, of numbers and of what is none."""
-    library, half = build.library(), int(dtype == torch.bfloat16)
+    library, code = build.library(), abi.DTYPE_CODES[dtype]
     x = torch.randn(9, 96).to(dtype) * 30
     x[3, 3], x[4, 4] = torch.nan, torch.inf
     weight, y = torch.randn(96), torch.empty_like(x)
-    library.duibi_norm(x.data_ptr(), 9, 96, weight.data_ptr(), 1e-6, y.data_ptr(), half)
+    library.duibi_rms_norm(x.data_ptr(), 9, 96, weight.data_ptr(), 1e-6, y.data_ptr(), code)
     yield "norm", y
     y = torch.empty((9, 48), dtype=dtype)
-    library.duibi_gate(x.data_ptr(), 9, 48, y.data_ptr(), half)
+    library.duibi_swiglu(x.data_ptr(), 9, 48, y.data_ptr(), code)
     yield "gate", y
     for width in (48, 128):
         for count in (1, 9):
@@ -89,11 +90,14 @@ def between(dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
             past = [torch.randn(2, 2, 70, width).to(dtype) for _ in range(2)]
             tail = [torch.randn(2, 2, attention.BUFFER_TOKENS, width).to(dtype) for _ in range(2)]
             query = torch.empty((2, count, 8, width), dtype=dtype)
-            library.duibi_turn(
-                *(x.data_ptr(), 2, count, 8, 2, width, cosine.data_ptr(), sine.data_ptr(), count),
-                *(norms[0].data_ptr(), norms[1].data_ptr(), 1e-6, query.data_ptr()),
-                *(tail[0].data_ptr(), tail[1].data_ptr(), 5, attention.BUFFER_TOKENS, half),
-            )
+            args = abi.RopeArgs(
+                qkv=x.data_ptr(), cosine=cosine.data_ptr(), sine=sine.data_ptr(),
+                query_norm=norms[0].data_ptr(), key_norm=norms[1].data_ptr(), eps=1e-6,
+                query=query.data_ptr(), keys=tail[0].data_ptr(), values=tail[1].data_ptr(),
+                batch=2, new_tokens=count, heads=8, kv_heads=2, head_dim=width,
+                position_stride=count, buffered=5, capacity=attention.BUFFER_TOKENS, dtype=code,
+            )  # fmt: skip
+            library.duibi_qkv_rope(ctypes.byref(args))
             yield f"turn {width} {count}", torch.cat([t.flatten() for t in (query, *tail)])
             late = [part[..., : 5 + count, :] for part in tail]
             mask = torch.rand(2, 1, count, 75 + count) > 0.3
@@ -193,7 +197,7 @@ def test_what_this_cpu_cannot_run_is_compiled_nevertheless(other: Any, tmp_path:
 def test_no_more_is_used_than_torch_uses(
     capability: str, most: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    every = frozenset().union(*(one.needs for one in build._VARIANTS))
+    every = frozenset().union(*(one.needs for one in INSTRUCTION_SETS))
     monkeypatch.setattr(cpu, "flags", lambda: every)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     if not most:

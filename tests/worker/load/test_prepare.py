@@ -245,7 +245,7 @@ def test_kernels_are_compiled_where_the_cache_cannot_be_written(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(build, "cache_dir", lambda: tmp_path / "file")
-    assert build._load_library().duibi_linear
+    assert build._load_library().duibi_linear_bf16
 
 
 @needs_kernels

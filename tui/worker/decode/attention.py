@@ -1,11 +1,12 @@
-"""Attention of a few new tokens over a long past, and the keys and values it needs.
+"""Attention for decode steps over a long KV cache, and the cache layer for it.
 
-For a single query torch's fused attention is several times slower on a CPU than two
-matrix products with a softmax between them. And appending one token to tensors that hold
-the whole past copies all of it, each token, each layer: here new tokens gather in a short
-tail, and only a full tail is joined to the past.
+For a single query torch's fused attention is several times slower on a CPU than two matrix
+products with a softmax between them. And appending one token to tensors that hold the whole
+cache copies all of it, each token, each layer: here new tokens are written to a small buffer,
+which is concatenated to the main tensors only when it is full.
 """
 
+import ctypes
 from typing import Any
 
 import torch
@@ -16,30 +17,29 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from tui.worker.decode import fused_layers
-from tui.worker.kernels import build
+from tui.worker.kernels import abi, build
 from tui.worker.quant import fused_linear
 
 ATTENTION_NAME = "duibi"
 BUFFER_TOKENS = 64
-"""Tokens that gather before they are joined to the past."""
+"""Tokens that the buffer holds before they are concatenated to the main tensors."""
 MAX_STEP_TOKENS = 9
-"""New tokens at most that join the tail: one, and those that were guessed after it
+"""New tokens at most that go to the buffer: one, and those that were guessed after it
 (`prompt_lookup.MAX_GUESSED`)."""
 _SUPPORTED_MODELS = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GlmForCausalLM")
 """Classes whose attention hands keys and values from the cache straight to the attention
-function and sees the whole past in every layer."""
-_MAX_HEAD_DIM = 512
-"""As kernels/between.c has it."""
+function and sees the whole cache in every layer."""
+_MAX_HEAD_DIM = abi.constant("MAX_HEAD_DIM")
 _ROTATE_HALF_MODULES = ("LlamaAttention", "Qwen2Attention", "Qwen3Attention")
-"""Classes that turn all of a head to its position, in pairs of half a head apart."""
+"""Attention classes with rotate-half RoPE over the whole head."""
 
 KeyValuePair = tuple[torch.Tensor, torch.Tensor]
 
 
 class BufferedCacheLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of one layer: ``keys`` and ``values`` are the past, (batch, heads,
-    tokens, width), and ``buffer`` a place for `BUFFER_TOKENS` more, of which ``buffered`` are
-    there."""
+    """Keys and values of one layer: ``keys`` and ``values`` are the main tensors, (batch, heads,
+    tokens, width); `buffer` has room for `BUFFER_TOKENS` more tokens, of which ``buffered`` are
+    used."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,12 +49,13 @@ class BufferedCacheLayer(DynamicLayer):  # type: ignore[misc]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[Any, Any]:
-        """Append; for a few new tokens gives ``(past, tail)`` in the place of each."""
+        """Append; for a few new tokens returns ``(main tensor, buffer)`` for keys and for
+        values."""
         count = key_states.shape[-2]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-            # As they come they are views across the heads, and products in bfloat16 copy such
-            # views whole: for each token, all that was said before.
+            # They come as views across the heads. Products in bfloat16 would copy such views
+            # whole, for each token.
             self.keys, self.values = key_states.contiguous(), value_states.contiguous()
             return self.keys, self.values
         if count > MAX_STEP_TOKENS:
@@ -71,8 +72,8 @@ class BufferedCacheLayer(DynamicLayer):  # type: ignore[misc]
         )
 
     def reserve(self, count: int) -> tuple[int, KeyValuePair]:
-        """Where in the tail ``count`` more tokens belong; a tail that has no room for them is
-        joined to the past first."""
+        """The buffer, and where in it ``count`` more tokens belong; a buffer without room for
+        them is flushed first."""
         if self.buffered + count > BUFFER_TOKENS:
             self.flush()
         if self.buffer is None:
@@ -86,11 +87,11 @@ class BufferedCacheLayer(DynamicLayer):  # type: ignore[misc]
         return start, self.buffer
 
     def crop(self, tokens_to_remove: int) -> None:
-        """Forget so many of the newest tokens (a negative number), all of them in the tail."""
+        """Forget so many of the newest tokens (a negative number), all of them in the buffer."""
         self.buffered += tokens_to_remove
 
     def flush(self) -> None:
-        """Join the tail to the past."""
+        """Concatenate the buffer to the main tensors."""
         if self.buffer is not None and self.buffered:
             keys, values = (part[..., : self.buffered, :] for part in self.buffer)
             self.keys = torch.cat((self.keys, keys), -2)
@@ -136,8 +137,8 @@ def attention_forward(
     scaling: float | None = None,
     **more: Any,
 ) -> tuple[torch.Tensor, None]:
-    """softmax(q k / sqrt(width)) v, for a few query tokens over a past and a tail; anything
-    else goes to torch's own. Every row is computed as it would be alone."""
+    """softmax(q k / sqrt(width)) v, for a few query tokens over main tensors and buffers;
+    anything else goes to torch's own. Every row is computed as it would be alone."""
     if not isinstance(key, tuple):
         found: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **more
@@ -172,30 +173,33 @@ def _native_attention(
 ) -> torch.Tensor:
     """(batch, tokens, heads, width) of a query (batch, heads, tokens, width)."""
     batch, heads, count, width = query.shape
-    asked = query.transpose(1, 2).contiguous()
-    past, values = key[0].contiguous(), value[0].contiguous()
-    _, groups, tokens, _ = past.shape
-    late = key[1].shape[-2]
+    (keys, buffer_keys), (values, buffer_values) = key, value
+    query, keys, values = query.transpose(1, 2).contiguous(), keys.contiguous(), values.contiguous()
+    tokens, buffered = keys.shape[-2], buffer_keys.shape[-2]
     if mask is not None:
-        mask = mask.expand(batch, 1, count, tokens + late).contiguous()
-    found = torch.empty_like(asked)
-    if build.library().duibi_attend(
-        *(asked.data_ptr(), batch, count, heads, groups, width),
-        *(past.data_ptr(), key[1].data_ptr(), values.data_ptr(), value[1].data_ptr()),
-        *(tokens, late, key[1].stride(1) // width, None if mask is None else mask.data_ptr()),
-        *(scaling, found.data_ptr(), fused_layers.dtype_code(query)),
-    ):
+        mask = mask.expand(batch, 1, count, tokens + buffered).contiguous()
+    out = torch.empty_like(query)
+    args = abi.AttentionArgs()
+    args.query, args.out = query.data_ptr(), out.data_ptr()
+    args.keys, args.values = keys.data_ptr(), values.data_ptr()
+    args.buffer_keys, args.buffer_values = buffer_keys.data_ptr(), buffer_values.data_ptr()
+    args.mask = None if mask is None else mask.data_ptr()
+    args.batch, args.new_tokens, args.heads, args.head_dim = batch, count, heads, width
+    args.kv_heads, args.tokens, args.buffered = keys.shape[1], tokens, buffered
+    args.capacity = buffer_keys.stride(1) // width
+    args.scale, args.dtype = scaling, fused_layers.dtype_code(query)
+    if build.library().duibi_attention(ctypes.byref(args)):
         raise MemoryError("not enough memory for the attention of a layer")
-    return found
+    return out
 
 
 class FusedAttention(nn.Module):  # type: ignore[misc]
-    """An attention module to which a few new tokens come, over a past in a `BufferedCacheLayer`."""
+    """An attention module whose cache layer is a `BufferedCacheLayer`, for a few new tokens."""
 
     @staticmethod
     def prepare(module: Any) -> bool:
         """Give a module what `forward` needs; whether it can be computed here: its query, key
-        and value are one layer."""
+        and value projections are one layer."""
         if (
             not isinstance(module.q_proj, fused_linear.LinearSlice)
             or module.head_dim > _MAX_HEAD_DIM
@@ -203,11 +207,13 @@ class FusedAttention(nn.Module):  # type: ignore[misc]
             return False
         norms = [getattr(module, name, None) for name in ("q_norm", "k_norm")]
         weights = [None if norm is None else norm.weight.detach().float() for norm in norms]
-        # In a list: it is not to be counted twice among the model's parts.
-        module._joined, module._weights = [module.q_proj.layer], weights
-        module._norms = [None if weight is None else weight.data_ptr() for weight in weights]
-        module._norms.append(0.0 if norms[0] is None else norms[0].variance_epsilon)
-        module._turn = build.library().duibi_turn
+        # In a list, which nn.Module does not register as a second submodule.
+        module._qkv_proj, module._norm_weights = [module.q_proj.layer], weights
+        module._norm_arguments = [
+            None if weight is None else weight.data_ptr() for weight in weights
+        ]
+        module._norm_arguments.append(0.0 if norms[0] is None else norms[0].variance_epsilon)
+        module._rope_kernel = build.library().duibi_qkv_rope
         return True
 
     def forward(
@@ -233,17 +239,21 @@ class FusedAttention(nn.Module):  # type: ignore[misc]
             return super().forward(
                 hidden_states, position_embeddings, attention_mask, past_key_values, **more
             )
-        x = self._joined[0](hidden_states)
-        groups = layer.keys.shape[1]
-        heads = x.shape[-1] // width - 2 * groups
+        qkv = self._qkv_proj[0](hidden_states)
+        kv_heads = layer.keys.shape[1]
+        heads = qkv.shape[-1] // width - 2 * kv_heads
         start, (keys, values) = layer.reserve(count)
-        query = x.new_empty((batch, count, heads, width))
+        query = qkv.new_empty((batch, count, heads, width))
         cosine, sine = cosine.contiguous(), sine.contiguous()
-        self._turn(
-            *(x.data_ptr(), batch, count, heads, groups, width, cosine.data_ptr(), sine.data_ptr()),
-            *(count if cosine.shape[0] > 1 else 0, *self._norms, query.data_ptr()),
-            *(keys.data_ptr(), values.data_ptr(), start, BUFFER_TOKENS, fused_layers.dtype_code(x)),
-        )
+        args = abi.RopeArgs()
+        args.qkv, args.cosine, args.sine = qkv.data_ptr(), cosine.data_ptr(), sine.data_ptr()
+        args.query, args.keys, args.values = query.data_ptr(), keys.data_ptr(), values.data_ptr()
+        args.query_norm, args.key_norm, args.eps = self._norm_arguments
+        args.batch, args.new_tokens, args.heads, args.head_dim = batch, count, heads, width
+        args.kv_heads, args.buffered, args.capacity = kv_heads, start, BUFFER_TOKENS
+        args.position_stride = count if cosine.shape[0] > 1 else 0
+        args.dtype = fused_layers.dtype_code(qkv)
+        self._rope_kernel(ctypes.byref(args))
         found = _native_attention(
             query.transpose(1, 2),
             (layer.keys, keys[..., : layer.buffered, :]),

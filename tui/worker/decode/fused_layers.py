@@ -1,6 +1,6 @@
-"""What stands between the linear layers, each as one call of a kernel of ours
-(``kernels/between.c``) instead of several operations of torch: a small model spends as much
-time on starting those as on reading its weights.
+"""RMSNorm and SwiGLU, one call of our own kernel each (``kernels/fused_layers.c``) instead of
+several operations of torch: a small model spends as much time on starting those as on reading
+its weights.
 
 Modules of transformers become instances of subclasses of their own classes, which compute the
 same; values that the kernels do not take are left to those classes.
@@ -13,23 +13,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from tui.worker.kernels import build
+from tui.worker.kernels import abi, build
 from tui.worker.quant import fused_linear
 
-_DTYPE_CODES = {torch.float32: 0, torch.bfloat16: 1}
-"""Dtypes that the kernels take, and how they are told of them."""
-LANES = 16
+LANES = abi.constant("LANES")
 """The kernels take rows of so many values, or a multiple."""
 
 
 def supports(x: torch.Tensor, width: int) -> bool:
     """Whether the kernels take such values, ``width`` of them in a row."""
-    return x.dtype in _DTYPE_CODES and x.device.type == "cpu" and width % LANES == 0
+    return x.dtype in abi.DTYPE_CODES and x.device.type == "cpu" and width % LANES == 0
 
 
 def dtype_code(x: torch.Tensor) -> int:
-    """How the kernels are told of a dtype that they take."""
-    return _DTYPE_CODES[x.dtype]
+    """``duibi_dtype`` of a tensor that the kernels take."""
+    return abi.DTYPE_CODES[x.dtype]
 
 
 def attach(model: Any, attention_classes: Mapping[str, Any]) -> None:
@@ -47,7 +45,7 @@ def attach(model: Any, attention_classes: Mapping[str, Any]) -> None:
 
 @functools.cache
 def _fused_class(kind: Any, theirs: Any) -> Any:
-    return type("Ours", (kind, theirs), {})
+    return type(f"Fused{theirs.__name__}", (kind, theirs), {})
 
 
 class RMSNorm(nn.Module):  # type: ignore[misc]
@@ -57,14 +55,14 @@ class RMSNorm(nn.Module):  # type: ignore[misc]
     def prepare(module: Any) -> bool:
         """Give a module what `forward` needs; whether it can be computed here."""
         module._dtype = module.weight.dtype
-        module._exact = module.weight.detach().float().contiguous()
-        module._given = module._exact.numel(), module._exact.data_ptr(), module.variance_epsilon
-        module._call = build.library().duibi_norm
-        return supports(module.weight, module._exact.numel())
+        weight = module._weight_fp32 = module.weight.detach().float().contiguous()
+        module._arguments = weight.numel(), weight.data_ptr(), module.variance_epsilon
+        module._kernel = build.library().duibi_rms_norm
+        return supports(module.weight, weight.numel())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Of the last dimension of ``x``, in its dtype."""
-        width, weight, eps = self._given
+        width, weight, eps = self._arguments
         # In another dtype than its weight's the result has the wider of both.
         if x.dtype != self._dtype or x.device.type != "cpu":
             found: torch.Tensor = super().forward(x)
@@ -72,7 +70,7 @@ class RMSNorm(nn.Module):  # type: ignore[misc]
         given = x.contiguous()
         y = torch.empty_like(given)
         rows = given.numel() // width
-        self._call(given.data_ptr(), rows, width, weight, eps, y.data_ptr(), _DTYPE_CODES[x.dtype])
+        self._kernel(given.data_ptr(), rows, width, weight, eps, y.data_ptr(), dtype_code(x))
         return y
 
 
@@ -83,21 +81,20 @@ class SwiGLU(nn.Module):  # type: ignore[misc]
     def prepare(module: Any) -> bool:
         """As `RMSNorm.prepare`."""
         gate = getattr(module, "gate_proj", None)
-        # In a list: it is not to be counted twice among the model's parts.
-        module._both = [gate.layer if isinstance(gate, fused_linear.LinearSlice) else None]
-        if (joined := getattr(module, "gate_up_proj", None)) is not None:
-            module._both = [joined]
-        module._call = build.library().duibi_gate
-        return module.config.hidden_act == "silu" and module._both[0] is not None
+        # In a list, which nn.Module does not register as a second submodule.
+        fused = gate.layer if isinstance(gate, fused_linear.LinearSlice) else None
+        module._gate_up_proj = [getattr(module, "gate_up_proj", fused)]
+        module._kernel = build.library().duibi_swiglu
+        return module.config.hidden_act == "silu" and module._gate_up_proj[0] is not None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Of the last dimension of ``x``."""
-        both = self._both[0](x)
+        both = self._gate_up_proj[0](x)
         width = both.shape[-1] // 2
         if supports(both, width):
             y = both.new_empty((*both.shape[:-1], width))
             rows = y.numel() // width
-            self._call(both.data_ptr(), rows, width, y.data_ptr(), _DTYPE_CODES[both.dtype])
+            self._kernel(both.data_ptr(), rows, width, y.data_ptr(), dtype_code(both))
         else:
             gate, up = both.chunk(2, -1)
             y = nn.functional.silu(gate) * up

@@ -1,7 +1,10 @@
-/* The vector operations that the kernels are written in, by names of our own, so that one source
- * serves every instruction set: `vf` is 16 floats, `vi` is 16 integers of 32 bits or 64 bytes.
- * With equal inputs all of them give equal bits, whatever the instruction set: what one machine
- * has packed, another may read. */
+/* Vector operations under names of our own, so that one source serves every instruction set:
+ * `vf` is 16 floats, `vi` is 16 integers of 32 bits or 64 bytes. With equal inputs every
+ * operation gives equal bits on every instruction set: weights that one machine has packed can be
+ * read by another. */
+#ifndef DUIBI_VECTOR_H
+#define DUIBI_VECTOR_H
+
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
@@ -12,4 +15,6 @@
 #include "vector_avx512.h"
 #else
 #include "vector_avx2.h"
+#endif
+
 #endif

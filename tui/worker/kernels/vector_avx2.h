@@ -1,5 +1,5 @@
-/* AVX2 and FMA: a vector is two registers. vector_avx512.h says what the operations are; order and
- * rounding of all are those of the instructions there, and of its sums. */
+/* AVX2 and FMA: a vector is two registers. vector_avx512.h says what the operations are; rounding,
+ * and the order of sums, are the same here. */
 typedef struct {
     __m256 a, b;
 } vf;
@@ -7,42 +7,42 @@ typedef struct {
     __m256i a, b;
 } vi;
 
-enum { VECTORS = 8 };
+enum { VECTOR_REGISTERS = 8 };
 
-/* An instruction for each half. */
+/* One instruction for each half. */
 #define VF2(op) (vf){op(x.a, y.a), op(x.b, y.b)}
 #define VF3(op) (vf){op(x.a, y.a, z.a), op(x.b, y.b, z.b)}
 #define VI2(op) (vi){op(x.a, y.a), op(x.b, y.b)}
 
 /* All bits of the first `count` of 8. */
-INLINE __m256i first_of(int64_t count) {
+INLINE __m256i lane_mask(int64_t count) {
     const __m256i place = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(count < 8 ? (int)count : 8), place);
 }
 
-INLINE vf vf_all(float x) { return (vf){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
-INLINE vf vf_zero(void) { return vf_all(0); }
+INLINE vf vf_set1(float x) { return (vf){_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+INLINE vf vf_zero(void) { return vf_set1(0); }
 INLINE vf vf_load(const float *p) { return (vf){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 INLINE void vf_store(float *p, vf x) {
     _mm256_storeu_ps(p, x.a);
     _mm256_storeu_ps(p + 8, x.b);
 }
-INLINE __m256 load_first(const float *p, __m256i mask, __m256 rest) {
+INLINE __m256 load_partial(const float *p, __m256i mask, __m256 rest) {
     return _mm256_blendv_ps(rest, _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask));
 }
-INLINE vf vf_load_first(const float *p, int64_t count, vf rest) {
+INLINE vf vf_load_partial(const float *p, int64_t count, vf rest) {
     if (count >= 16)
         return vf_load(p);
-    return (vf){load_first(p, first_of(count), rest.a),
-                load_first(p + 8, first_of(count - 8), rest.b)};
+    return (vf){load_partial(p, lane_mask(count), rest.a),
+                load_partial(p + 8, lane_mask(count - 8), rest.b)};
 }
-INLINE void vf_store_first(float *p, int64_t count, vf x) {
+INLINE void vf_store_partial(float *p, int64_t count, vf x) {
     if (count >= 16) {
         vf_store(p, x);
         return;
     }
-    _mm256_maskstore_ps(p, first_of(count), x.a);
-    _mm256_maskstore_ps(p + 8, first_of(count - 8), x.b);
+    _mm256_maskstore_ps(p, lane_mask(count), x.a);
+    _mm256_maskstore_ps(p + 8, lane_mask(count - 8), x.b);
 }
 
 INLINE vf vf_add(vf x, vf y) { return VF2(_mm256_add_ps); }
@@ -63,54 +63,54 @@ INLINE vf vf_round(vf x) {
     return (vf){_mm256_round_ps(x.a, NEAREST), _mm256_round_ps(x.b, NEAREST)};
 }
 /* 2^n, for n of -126 to 127. */
-INLINE __m256 power(__m256i n) {
+INLINE __m256 pow2(__m256i n) {
     n = _mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23);
     return _mm256_castsi256_ps(n);
 }
-/* In two steps, of which only the second can round: neither leaves what an exponent can say. */
+/* In two steps, of which only the second can round: both factors fit in an exponent. */
 INLINE __m256 scale(__m256 x, __m256 n) {
-    const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
-    return _mm256_mul_ps(_mm256_mul_ps(x, power(half)), power(_mm256_sub_epi32(whole, half)));
+    const __m256i whole = _mm256_cvtps_epi32(n), lower = _mm256_srai_epi32(whole, 1);
+    return _mm256_mul_ps(_mm256_mul_ps(x, pow2(lower)), pow2(_mm256_sub_epi32(whole, lower)));
 }
 INLINE vf vf_scale(vf x, vf n) { return (vf){scale(x.a, n.a), scale(x.b, n.b)}; }
 
-/* In the order of _mm512_reduce_add_ps and its like: halves, quarters, and so on. */
-#define REDUCED(op)                                                    \
+/* In the order of _mm512_reduce_add_ps: halves, then quarters, and so on. */
+#define REDUCE(op)                                                    \
     const __m256 eight = _mm256_##op##_ps(x.b, x.a);                   \
     const __m128 upper = _mm256_extractf128_ps(eight, 1);              \
     const __m128 four = _mm_##op##_ps(upper, _mm256_castps256_ps128(eight)); \
     const __m128 two = _mm_##op##_ps(four, _mm_movehl_ps(four, four)); \
     return _mm_cvtss_f32(_mm_##op##_ss(two, _mm_movehdup_ps(two)))
-INLINE float vf_sum(vf x) { REDUCED(add); }
-INLINE float vf_least(vf x) { REDUCED(min); }
-INLINE float vf_most(vf x) { REDUCED(max); }
+INLINE float vf_reduce_add(vf x) { REDUCE(add); }
+INLINE float vf_reduce_min(vf x) { REDUCE(min); }
+INLINE float vf_reduce_max(vf x) { REDUCE(max); }
 
 INLINE vf vf_from_bits(vi x) { return (vf){_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
 INLINE vi vf_bits(vf x) { return (vi){_mm256_castps_si256(x.a), _mm256_castps_si256(x.b)}; }
 INLINE vf vf_from_int(vi x) { return (vf){_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
 INLINE vi vf_to_int(vf x) { return (vi){_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
-INLINE __m256i if_nan(__m256 x, __m256i yes, __m256i no) {
+INLINE __m256i select_nan(__m256 x, __m256i yes, __m256i no) {
     return _mm256_blendv_epi8(no, yes, _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
 }
-INLINE vi vi_where_nan(vf x, vi yes, vi no) {
-    return (vi){if_nan(x.a, yes.a, no.a), if_nan(x.b, yes.b, no.b)};
+INLINE vi vi_select_nan(vf x, vi yes, vi no) {
+    return (vi){select_nan(x.a, yes.a, no.a), select_nan(x.b, yes.b, no.b)};
 }
 
-/* Pairs of floats 0, 2, 1, 3: what a shuffle of halves leaves in the wrong order. */
-INLINE __m256 in_order(__m256 x) {
+/* Pairs of floats 0, 2, 1, 3: _mm256_shuffle_ps works in each 128 bits apart. */
+INLINE __m256 restore_order(__m256 x) {
     return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0xd8));
 }
 INLINE vf vf_even(vf x, vf y) {
-    return (vf){in_order(_mm256_shuffle_ps(x.a, x.b, 0x88)),
-                in_order(_mm256_shuffle_ps(y.a, y.b, 0x88))};
+    return (vf){restore_order(_mm256_shuffle_ps(x.a, x.b, 0x88)),
+                restore_order(_mm256_shuffle_ps(y.a, y.b, 0x88))};
 }
 INLINE vf vf_odd(vf x, vf y) {
-    return (vf){in_order(_mm256_shuffle_ps(x.a, x.b, 0xdd)),
-                in_order(_mm256_shuffle_ps(y.a, y.b, 0xdd))};
+    return (vf){restore_order(_mm256_shuffle_ps(x.a, x.b, 0xdd)),
+                restore_order(_mm256_shuffle_ps(y.a, y.b, 0xdd))};
 }
 
-INLINE vi vi_all(int32_t x) { return (vi){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
-INLINE vi vi_zero(void) { return vi_all(0); }
+INLINE vi vi_set1(int32_t x) { return (vi){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+INLINE vi vi_zero(void) { return vi_set1(0); }
 INLINE vi vi_load(const void *p) {
     const __m256i *from = p;
     return (vi){_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1)};
@@ -124,20 +124,20 @@ INLINE vi vi_add(vi x, vi y) { return VI2(_mm256_add_epi32); }
 INLINE vi vi_and(vi x, vi y) { return VI2(_mm256_and_si256); }
 INLINE vi vi_or(vi x, vi y) { return VI2(_mm256_or_si256); }
 INLINE vi vi_max_unsigned(vi x, vi y) { return VI2(_mm256_max_epu32); }
-INLINE vi vi_left(vi x, int n) {
+INLINE vi vi_shift_left(vi x, int n) {
     return (vi){_mm256_slli_epi32(x.a, n), _mm256_slli_epi32(x.b, n)};
 }
-INLINE vi vi_right(vi x, int n) {
+INLINE vi vi_shift_right(vi x, int n) {
     return (vi){_mm256_srli_epi32(x.a, n), _mm256_srli_epi32(x.b, n)};
 }
-INLINE int32_t vi_sum(vi x) {
+INLINE int32_t vi_reduce_add(vi x) {
     const __m256i eight = _mm256_add_epi32(x.a, x.b);
     __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
     return _mm_cvtsi128_si32(sum);
 }
-INLINE uint32_t vi_most_unsigned(vi x) {
+INLINE uint32_t vi_reduce_max_unsigned(vi x) {
     const __m256i eight = _mm256_max_epu32(x.a, x.b);
     __m128i most = _mm_max_epu32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
     most = _mm_max_epu32(most, _mm_shuffle_epi32(most, 0x4e));
@@ -157,24 +157,24 @@ INLINE void vi_store16(uint16_t *p, vi x) {
     const __m256i v = _mm256_permute4x64_epi64(_mm256_packus_epi32(x.a, x.b), 0xd8);
     _mm256_storeu_si256((__m256i *)p, v);
 }
-/* To 16 bits with a sign, nearest, in order. */
-INLINE __m256i narrowed(vi x) {
+/* To signed 16 bits, saturated, in order. */
+INLINE __m256i narrow16(vi x) {
     return _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xd8);
 }
 INLINE void vi_store8(uint8_t *p, vi x) {
-    const __m256i v = narrowed(x);
+    const __m256i v = narrow16(x);
     const __m128i low = _mm256_castsi256_si128(v), high = _mm256_extracti128_si256(v, 1);
     _mm_storeu_si128((__m128i *)p, _mm_packus_epi16(low, high));
 }
 INLINE void vi_store8_signed(int8_t *p, vi x) {
-    const __m256i v = narrowed(x);
+    const __m256i v = narrow16(x);
     const __m128i low = _mm256_castsi256_si128(v), high = _mm256_extracti128_si256(v, 1);
     _mm_storeu_si128((__m128i *)p, _mm_packs_epi16(low, high));
 }
 
 #ifdef __AVXVNNI__
 
-INLINE vi dot8_begin(int32_t sum_of_x) { return vi_all(-128 * sum_of_x); }
+INLINE vi dot8_begin(int32_t sum_of_x) { return vi_set1(-128 * sum_of_x); }
 INLINE vi dot8_weights(const uint8_t *p) { return vi_load(p); }
 INLINE vi dot8(vi sum, vi weights, vi x) {
     return (vi){_mm256_dpbusd_avx_epi32(sum.a, weights.a, x.a),
@@ -185,13 +185,13 @@ INLINE vi dot4_end(vi sum) { return sum; }
 
 #else
 
-INLINE __m256i in_pairs(__m256i sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
+INLINE __m256i add_pairs(__m256i sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
 
-/* Bytes are multiplied in pairs whose sums have 16 bits, and are cut off there: of unsigned bytes
- * up to 255 they do not fit. Of |w|, and x with the sign of w, they do: 2 * 127 * 127 < 2^15. */
-INLINE __m256i dot8_of(__m256i sum, __m256i w, __m256i x) {
+/* _mm256_maddubs_epi16 adds pairs of products in 16 bits and saturates: with unsigned bytes up to
+ * 255 they do not fit. With |w|, and x with the sign of w, they do: 2 * 127 * 127 < 2^15. */
+INLINE __m256i dot8_half(__m256i sum, __m256i w, __m256i x) {
     const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-    return _mm256_add_epi32(sum, in_pairs(pairs));
+    return _mm256_add_epi32(sum, add_pairs(pairs));
 }
 INLINE vi dot8_begin(int32_t sum_of_x) {
     (void)sum_of_x;
@@ -203,15 +203,15 @@ INLINE vi dot8_weights(const uint8_t *p) {
     return (vi){_mm256_xor_si256(w.a, top), _mm256_xor_si256(w.b, top)};
 }
 INLINE vi dot8(vi sum, vi w, vi x) {
-    return (vi){dot8_of(sum.a, w.a, x.a), dot8_of(sum.b, w.b, x.b)};
+    return (vi){dot8_half(sum.a, w.a, x.a), dot8_half(sum.b, w.b, x.b)};
 }
 
-/* Here even the sums of eight fit: 8 * 2 * 15 * 127 < 2^15. */
+/* Here even sums of eight fit: 8 * 2 * 15 * 127 < 2^15. */
 INLINE vi dot4(vi sum, vi w, vi x) {
     return (vi){_mm256_add_epi16(sum.a, _mm256_maddubs_epi16(w.a, x.a)),
                 _mm256_add_epi16(sum.b, _mm256_maddubs_epi16(w.b, x.b))};
 }
-INLINE vi dot4_end(vi sum) { return (vi){in_pairs(sum.a), in_pairs(sum.b)}; }
+INLINE vi dot4_end(vi sum) { return (vi){add_pairs(sum.a), add_pairs(sum.b)}; }
 
 #endif
 

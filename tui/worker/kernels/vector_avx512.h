@@ -1,31 +1,31 @@
-/* AVX-512: a vector is a register, an operation an instruction. */
+/* AVX-512: a vector is one register, an operation one instruction. */
 typedef __m512 vf;
 typedef __m512i vi;
 
-/* How many vectors the registers hold. */
-enum { VECTORS = 32 };
+/* Vectors that fit in the registers. */
+enum { VECTOR_REGISTERS = 32 };
 
-INLINE __mmask16 first_of(int64_t count) {
+INLINE __mmask16 lane_mask(int64_t count) {
     return count < 16 ? (__mmask16)((1u << count) - 1) : 0xffff;
 }
 
 INLINE vf vf_zero(void) { return _mm512_setzero_ps(); }
-INLINE vf vf_all(float x) { return _mm512_set1_ps(x); }
+INLINE vf vf_set1(float x) { return _mm512_set1_ps(x); }
 INLINE vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void vf_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
-/* Only the first `count` are read or written, if there are fewer than 16. */
-INLINE vf vf_load_first(const float *p, int64_t count, vf rest) {
-    return _mm512_mask_loadu_ps(rest, first_of(count), p);
+/* Only the first `count` of the 16 are read or written; `rest` fills the others. */
+INLINE vf vf_load_partial(const float *p, int64_t count, vf rest) {
+    return _mm512_mask_loadu_ps(rest, lane_mask(count), p);
 }
-INLINE void vf_store_first(float *p, int64_t count, vf x) {
-    _mm512_mask_storeu_ps(p, first_of(count), x);
+INLINE void vf_store_partial(float *p, int64_t count, vf x) {
+    _mm512_mask_storeu_ps(p, lane_mask(count), x);
 }
 
 INLINE vf vf_add(vf x, vf y) { return _mm512_add_ps(x, y); }
 INLINE vf vf_sub(vf x, vf y) { return _mm512_sub_ps(x, y); }
 INLINE vf vf_mul(vf x, vf y) { return _mm512_mul_ps(x, y); }
 INLINE vf vf_div(vf x, vf y) { return _mm512_div_ps(x, y); }
-/* The second where one is NaN. */
+/* The second operand where one is NaN. */
 INLINE vf vf_min(vf x, vf y) { return _mm512_min_ps(x, y); }
 INLINE vf vf_max(vf x, vf y) { return _mm512_max_ps(x, y); }
 INLINE vf vf_abs(vf x) { return _mm512_abs_ps(x); }
@@ -37,9 +37,9 @@ INLINE vf vf_fnma(vf x, vf y, vf z) { return _mm512_fnmadd_ps(x, y, z); }
 INLINE vf vf_round(vf x) { return _mm512_roundscale_ps(x, 8); }
 /* x 2^n, for whole n of -150 to 128. */
 INLINE vf vf_scale(vf x, vf n) { return _mm512_scalef_ps(x, n); }
-INLINE float vf_sum(vf x) { return _mm512_reduce_add_ps(x); }
-INLINE float vf_least(vf x) { return _mm512_reduce_min_ps(x); }
-INLINE float vf_most(vf x) { return _mm512_reduce_max_ps(x); }
+INLINE float vf_reduce_add(vf x) { return _mm512_reduce_add_ps(x); }
+INLINE float vf_reduce_min(vf x) { return _mm512_reduce_min_ps(x); }
+INLINE float vf_reduce_max(vf x) { return _mm512_reduce_max_ps(x); }
 
 INLINE vf vf_from_bits(vi x) { return _mm512_castsi512_ps(x); }
 INLINE vi vf_bits(vf x) { return _mm512_castps_si512(x); }
@@ -47,11 +47,11 @@ INLINE vf vf_from_int(vi x) { return _mm512_cvtepi32_ps(x); }
 /* To the nearest, ties to even. */
 INLINE vi vf_to_int(vf x) { return _mm512_cvtps_epi32(x); }
 /* `yes` where x is NaN, else `no`. */
-INLINE vi vi_where_nan(vf x, vi yes, vi no) {
+INLINE vi vi_select_nan(vf x, vi yes, vi no) {
     return _mm512_mask_mov_epi32(no, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), yes);
 }
 
-/* Of 32 floats those at even and those at odd places. */
+/* Of the 32 floats x, y those at even places; at odd places. */
 INLINE vf vf_even(vf x, vf y) {
     const __m512i places =
         _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
@@ -64,26 +64,26 @@ INLINE vf vf_odd(vf x, vf y) {
 }
 
 INLINE vi vi_zero(void) { return _mm512_setzero_si512(); }
-INLINE vi vi_all(int32_t x) { return _mm512_set1_epi32(x); }
+INLINE vi vi_set1(int32_t x) { return _mm512_set1_epi32(x); }
 INLINE vi vi_load(const void *p) { return _mm512_loadu_si512(p); }
 INLINE void vi_store(void *p, vi x) { _mm512_storeu_si512(p, x); }
 INLINE vi vi_add(vi x, vi y) { return _mm512_add_epi32(x, y); }
 INLINE vi vi_and(vi x, vi y) { return _mm512_and_si512(x, y); }
 INLINE vi vi_or(vi x, vi y) { return _mm512_or_si512(x, y); }
 INLINE vi vi_max_unsigned(vi x, vi y) { return _mm512_max_epu32(x, y); }
-INLINE vi vi_left(vi x, int n) { return _mm512_slli_epi32(x, (unsigned)n); }
-INLINE vi vi_right(vi x, int n) { return _mm512_srli_epi32(x, (unsigned)n); }
-INLINE int32_t vi_sum(vi x) { return _mm512_reduce_add_epi32(x); }
-INLINE uint32_t vi_most_unsigned(vi x) { return _mm512_reduce_max_epu32(x); }
+INLINE vi vi_shift_left(vi x, int n) { return _mm512_slli_epi32(x, (unsigned)n); }
+INLINE vi vi_shift_right(vi x, int n) { return _mm512_srli_epi32(x, (unsigned)n); }
+INLINE int32_t vi_reduce_add(vi x) { return _mm512_reduce_add_epi32(x); }
+INLINE uint32_t vi_reduce_max_unsigned(vi x) { return _mm512_reduce_max_epu32(x); }
 
-/* 16 integers without a sign, of 8 or 16 bits each. */
+/* 16 unsigned integers of 8 or 16 bits each. */
 INLINE vi vi_load8(const uint8_t *p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
 }
 INLINE vi vi_load16(const uint16_t *p) {
     return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
 }
-/* Values of 0 to 255, of 0 to 65535; and any, to the nearest of -128 to 127. */
+/* Values of 0 to 255; of 0 to 65535; and any, saturated to -128 to 127. */
 INLINE void vi_store8(uint8_t *p, vi x) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(x));
 }
@@ -94,13 +94,13 @@ INLINE void vi_store8_signed(int8_t *p, vi x) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(x));
 }
 
-/* Sums of products of weights in 8 bits, to which 128 was added, with bytes of -127 to 127, four
- * for each of 16 outputs: they begin with what takes the 128 away again. */
+/* Sums of products of 8-bit weights, stored as w + 128, with signed bytes of -127 to 127, four for
+ * each of 16 outputs. dot8_begin subtracts what the 128 adds. */
 INLINE vi dot8_begin(int32_t sum_of_x) { return _mm512_set1_epi32(-128 * sum_of_x); }
 INLINE vi dot8_weights(const uint8_t *p) { return _mm512_loadu_si512(p); }
 INLINE vi dot8(vi sum, vi weights, vi x) { return _mm512_dpbusd_epi32(sum, weights, x); }
 
-/* The same of weights of 0 to 15, two in a byte; at most eight are added before `dot4_end`. */
+/* The same for weights of 0 to 15, two in a byte; at most eight dot4 before dot4_end. */
 INLINE vi dot4_low(vi pairs) { return _mm512_and_si512(pairs, _mm512_set1_epi8(15)); }
 INLINE vi dot4_high(vi pairs) { return dot4_low(_mm512_srli_epi16(pairs, 4)); }
 INLINE vi dot4(vi sum, vi weights, vi x) { return _mm512_dpbusd_epi32(sum, weights, x); }

@@ -1,21 +1,19 @@
 """Linear layers that our own kernels (``kernels/``) compute, where the file's pages lie:
 bfloat16 as checkpoints hold it, and 8 and 4 bits in tiles.
 
-The latter are made like those of `packed`: of tensors that a file can hold, so that a model
-is either packed anew or mapped.
+The latter are made like those of `torch_linear`: of tensors that a file can hold, so that a
+model is either packed anew or mapped.
 """
 
-import ctypes
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
 
-from tui.worker.kernels import build
+from tui.worker.kernels import abi, build
 from tui.worker.quant.linear_format import PackedTensors, TensorSpec
 
-TILE = 32
-GROUP = 32
+TILE, GROUP = abi.constant("TILE"), abi.constant("GROUP")
 _PACKED_ROWS = 1024
 """Rows that are packed at a time: they are held in float32 meanwhile."""
 
@@ -25,16 +23,6 @@ _NO_ROOM = "not enough memory for the activations of a layer"
 def supports_columns(columns: int) -> bool:
     """Whether the kernels take a matrix of so many inputs."""
     return columns % GROUP == 0
-
-
-class _Bf16Matrix(ctypes.Structure):
-    """``Matrix`` of kernels/plain.c."""
-
-    _fields_: ClassVar[list[tuple[str, Any]]] = [
-        ("outputs", ctypes.c_int64),
-        ("weight", ctypes.c_void_p),
-        ("bias", ctypes.c_void_p),
-    ]
 
 
 class NativeBf16Linear(nn.Module):  # type: ignore[misc]
@@ -48,16 +36,15 @@ class NativeBf16Linear(nn.Module):  # type: ignore[misc]
         self.biases = [None if bias is None else bias.float() for _, bias in matrices]
         self.outputs = sum(weight.shape[0] for weight in self.weights)
         self._inputs = self.weights[0].shape[1]
-        self._given = (_Bf16Matrix * len(matrices))(
+        self._matrices = (abi.Bf16Matrix * len(matrices))(
             *(
-                _Bf16Matrix(
+                abi.Bf16Matrix(
                     weight.shape[0], weight.data_ptr(), None if bias is None else bias.data_ptr()
                 )
                 for weight, bias in zip(self.weights, self.biases, strict=True)
             )
         )
-        self._at = ctypes.addressof(self._given), len(matrices)
-        self._call = build.library().duibi_plain
+        self._kernel = build.library().duibi_linear_bf16
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x @ weight.T + bias`` in float32.
@@ -68,7 +55,10 @@ class NativeBf16Linear(nn.Module):  # type: ignore[misc]
         given = x.float().contiguous()
         y = torch.empty((*x.shape[:-1], self.outputs))
         rows = given.numel() // self._inputs
-        if self._call(given.data_ptr(), rows, self._inputs, *self._at, y.data_ptr()):
+        if self._kernel(
+            *(given.data_ptr(), rows, self._inputs),
+            *(self._matrices, len(self._matrices), y.data_ptr()),
+        ):
             raise MemoryError(_NO_ROOM)
         return y
 
@@ -87,8 +77,8 @@ class _NativeQuantisedLinear(nn.Module):  # type: ignore[misc]
         self.outputs = outputs
         self._inputs = self._weight.shape[1] // self.block_bytes * GROUP
         bias = None if self._bias is None else self._bias.data_ptr()
-        self._given = self._weight.data_ptr(), self._scale.data_ptr(), bias
-        self._call = build.library().duibi_linear
+        self._arguments = self._weight.data_ptr(), self._scale.data_ptr(), bias
+        self._kernel = build.library().duibi_linear_quantised
 
     @classmethod
     def from_packed(
@@ -120,7 +110,7 @@ class _NativeQuantisedLinear(nn.Module):  # type: ignore[misc]
         for start in range(0, rows, _PACKED_ROWS):
             some = weight[start : start + _PACKED_ROWS].float().contiguous()
             tiles, scale = made["weight"][start // TILE :], made["scale"][start:]
-            build.library().duibi_pack(
+            build.library().duibi_pack_quantised(
                 *(cls.bits, some.data_ptr(), weighs, *some.shape),
                 *(tiles.data_ptr(), scale.data_ptr()),
             )
@@ -137,8 +127,8 @@ class _NativeQuantisedLinear(nn.Module):  # type: ignore[misc]
         given = x.to(torch.bfloat16).contiguous()
         y = torch.empty((*x.shape[:-1], self.outputs), dtype=torch.bfloat16)
         rows = given.numel() // self._inputs
-        weight, scale, bias = self._given
-        if self._call(
+        weight, scale, bias = self._arguments
+        if self._kernel(
             *(self.bits, given.data_ptr(), rows, self._inputs, self.outputs),
             *(weight, scale, bias, y.data_ptr()),
         ):
@@ -149,10 +139,10 @@ class _NativeQuantisedLinear(nn.Module):  # type: ignore[misc]
 class NativeInt8Linear(_NativeQuantisedLinear):
     """int8 with a scale for each output."""
 
-    bits, block_bytes = 8, 1024
+    bits, block_bytes = 8, abi.constant("INT8_BLOCK")
 
 
 class NativeInt4Linear(_NativeQuantisedLinear):
     """4 bits in groups of 32 inputs, with a scale and a zero point of 8 bits each."""
 
-    bits, block_bytes = 4, 576
+    bits, block_bytes = 4, abi.constant("INT4_BLOCK")

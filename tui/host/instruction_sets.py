@@ -1,0 +1,36 @@
+"""The instruction sets that the worker's kernels are compiled for."""
+
+from typing import NamedTuple
+
+
+class InstructionSet(NamedTuple):
+    """``needs``: flags of /proc/cpuinfo that a CPU must have; ``capability``: what torch calls
+    the instructions (ATEN_CPU_CAPABILITY); ``flags``: the compiler's."""
+
+    name: str
+    needs: frozenset[str]
+    capability: str
+    flags: tuple[str, ...]
+
+
+INSTRUCTION_SETS = (
+    InstructionSet(
+        "AVX-512 VNNI",
+        frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_vnni", "fma"}),
+        "AVX512",
+        ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni", "-mfma"),
+    ),
+    InstructionSet(
+        "AVX-VNNI",
+        frozenset({"avx2", "fma", "avx_vnni"}),
+        "AVX2",
+        ("-mavx2", "-mfma", "-mavxvnni"),
+    ),
+    InstructionSet("AVX2", frozenset({"avx2", "fma"}), "AVX2", ("-mavx2", "-mfma")),
+)
+"""The best first."""
+
+
+def supported(flags: frozenset[str]) -> list[InstructionSet]:
+    """Those that a CPU with these flags has, the best first."""
+    return [one for one in INSTRUCTION_SETS if one.needs <= flags]

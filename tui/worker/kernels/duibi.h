@@ -1,0 +1,118 @@
+/* What the kernels and their callers share: constants, formats, structures and prototypes.
+ * It does not depend on the instruction set. abi.py reads its `#define DUIBI_NAME number` lines
+ * and holds the same structures for ctypes.
+ *
+ * Weights of 8 and 4 bits lie in tiles of 32 outputs; a tile is a run of blocks, one for each 32
+ * inputs (a group), in the order in which they are read:
+ *
+ *   8 bits: 2 halves x 8 steps x 16 outputs x 4 inputs, a byte each: q + 128.
+ *           w = scale[output] * q, symmetric, the largest of a row at 127 steps.
+ *   4 bits: 2 halves x 4 steps x 16 outputs x 4 inputs, a byte each: q of step s in its low four
+ *           bits, of step s + 4 in its high four bits; then a byte of scale s and a byte of zero
+ *           point z for each of the 32 outputs.
+ *           w = scale[output] * s * (q - z), q of 0 to 15. s is a small float without sign: three
+ *           bits of exponent and five of fraction, 2^-7 to 2 - 2^-5. z is in sixteenths of a
+ *           step, 0 to 15.94.
+ */
+#ifndef DUIBI_H
+#define DUIBI_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Values in a vector: rows of the fused layers are multiples of it. */
+#define DUIBI_LANES 16
+#define DUIBI_MAX_HEAD_DIM 512
+/* Outputs in a tile, inputs in a group. */
+#define DUIBI_TILE 32
+#define DUIBI_GROUP 32
+/* Bytes of a block (a tile's part in one group); with 4 bits, those of its weights. */
+#define DUIBI_INT8_BLOCK 1024
+#define DUIBI_INT4_WEIGHTS 512
+#define DUIBI_INT4_BLOCK 576
+
+_Static_assert(DUIBI_INT8_BLOCK == DUIBI_TILE * DUIBI_GROUP, "a byte for each weight");
+_Static_assert(DUIBI_INT4_WEIGHTS == DUIBI_TILE * DUIBI_GROUP / 2, "half a byte for each weight");
+_Static_assert(DUIBI_INT4_BLOCK == DUIBI_INT4_WEIGHTS + 2 * DUIBI_TILE, "scales and zero points");
+
+/* What activations, keys and values are stored as. */
+typedef enum { DUIBI_F32 = 0, DUIBI_BF16 = 1 } duibi_dtype;
+
+typedef struct {
+    int64_t outputs;
+    const uint16_t *weight; /* bfloat16[outputs][inputs] */
+    const float *bias;      /* float[outputs] or NULL */
+} duibi_bf16_matrix;
+
+/* head_dim is a multiple of DUIBI_LANES, at most DUIBI_MAX_HEAD_DIM. */
+typedef struct {
+    const void *qkv; /* [batch][new_tokens][queries of all heads, keys, values of all kv_heads] */
+    const void *cosine, *sine; /* [batch or 1][new_tokens][head_dim] */
+    const float *query_norm, *key_norm; /* weights, float[head_dim], or NULL */
+    void *query;         /* out: [batch][new_tokens][heads][head_dim] */
+    void *keys, *values; /* out: [batch][kv_heads][capacity][head_dim], from token `buffered` on */
+    int64_t batch, new_tokens, heads, kv_heads, head_dim;
+    int64_t position_stride; /* rows of cosine and sine for each of the batch; 0: shared */
+    int64_t buffered, capacity;
+    float eps;
+    int32_t dtype; /* duibi_dtype */
+} duibi_rope_args;
+
+/* head_dim is a multiple of DUIBI_LANES; heads / kv_heads heads share keys and values. */
+typedef struct {
+    const void *query;                       /* [batch][new_tokens][heads][head_dim] */
+    const void *keys, *values;               /* [batch][kv_heads][tokens][head_dim] */
+    const void *buffer_keys, *buffer_values; /* [batch][kv_heads][capacity][head_dim] */
+    /* [batch][new_tokens][tokens + buffered], 0 is hidden. NULL: each of the new tokens, which
+     * are the last ones, sees all before it and itself. */
+    const uint8_t *mask;
+    void *out; /* as query */
+    int64_t batch, new_tokens, heads, kv_heads, head_dim, tokens, buffered, capacity;
+    float scale;   /* of the products of queries and keys */
+    int32_t dtype; /* duibi_dtype */
+} duibi_attention_args;
+
+/* Not 0: products are left unfinished, the forward pass was aborted. Another thread writes it. */
+extern _Atomic int duibi_stop;
+_Static_assert(sizeof(_Atomic int) == sizeof(int), "Python writes it as a plain int");
+
+static inline int stopped(void) { return atomic_load_explicit(&duibi_stop, memory_order_relaxed); }
+
+/* sizeof(duibi_bf16_matrix), (duibi_rope_args), (duibi_attention_args) for 0, 1, 2; else 0. */
+size_t duibi_struct_size(int which);
+
+/* Functions that return int: 0, or 1 where there was no memory. */
+
+/* y[rows][outputs] = x[rows][inputs] W^T + bias, x and y in bfloat16.
+ * bits: 8 or 4. tiles: of all outputs, filled up to a whole tile. scale: float[tiles * 32], one
+ * for each output. bias: float[outputs] or NULL. inputs: a multiple of DUIBI_GROUP. */
+int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t inputs,
+                           int64_t outputs, const uint8_t *tiles, const float *scale,
+                           const float *bias, uint16_t *y);
+
+/* Makes tiles and scale of w, float[rows][inputs]; rows that a tile lacks become zeros.
+ * importance: float[inputs], the mean square of each input, or NULL; not used for 8 bits. */
+void duibi_pack_quantised(int bits, const float *w, const float *importance, int64_t rows,
+                          int64_t inputs, uint8_t *tiles, float *scale);
+
+/* y[rows][all outputs] = x[rows][inputs] W^T + bias in float32, of `count` matrices side by
+ * side. inputs: a multiple of 32. */
+int duibi_linear_bf16(const float *x, int64_t rows, int64_t inputs,
+                      const duibi_bf16_matrix *matrices, int64_t count, float *y);
+
+/* y[rows][k] = weight * (x / sqrt(mean(x^2) + eps)); weight: float[k]. */
+void duibi_rms_norm(const void *x, int64_t rows, int64_t k, const float *weight, float eps,
+                    void *y, duibi_dtype dtype);
+
+/* y[rows][k] = silu(gate) * up, x[rows] = gate[k], up[k]. */
+void duibi_swiglu(const void *x, int64_t rows, int64_t k, void *y, duibi_dtype dtype);
+
+/* RMSNorm (where there are weights) and rotate-half RoPE of queries and keys; queries go to
+ * `query`, keys and values to the buffer of the KV cache. */
+void duibi_qkv_rope(const duibi_rope_args *args);
+
+/* out = softmax(scale q k) v over the KV cache and its buffer. */
+int duibi_attention(const duibi_attention_args *args);
+
+#endif
