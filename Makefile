@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
-.PHONY: run test slow screens check format clean
+.PHONY: run test slow screens check check-kernels format clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.ready
@@ -22,11 +22,15 @@ slow: $(VENV)/.ready-dev $(VENV)/.peers
 screens: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.pictures
 
-check: $(VENV)/.ready-dev
+check: $(VENV)/.ready-dev check-kernels
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Every instruction set, whatever this CPU has; with clang too where it is installed.
+check-kernels: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.support.check_kernels
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff format .
