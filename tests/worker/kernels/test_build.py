@@ -1,6 +1,7 @@
 """The kernels as each instruction set has them: one computes what the other does, bit for bit."""
 
 import ctypes
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -235,3 +236,37 @@ def test_a_compiler_that_is_too_old_for_the_best_gets_the_next(
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     assert build._load_library().variant == HERE[1].name
     assert tried[-1] == HERE[1].name
+
+
+def test_a_compiler_that_hangs_is_waited_for_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    waited = []
+
+    def hang(command: list[str], **_: Any) -> Any:
+        waited.append(command)
+        raise subprocess.TimeoutExpired(command, build._TIMEOUT_S)
+
+    every = frozenset().union(*(one.needs for one in INSTRUCTION_SETS))
+    monkeypatch.setattr(cpu, "flags", lambda: every)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(build, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(build.KernelsUnavailableError, match="took too long"):
+        build._load_library()
+    assert len(waited) == 1
+
+
+def test_a_structure_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ctypes.sizeof(abi.RopeArgs) != ctypes.sizeof(abi.AttentionArgs)
+    swapped = abi.Bf16Matrix, abi.AttentionArgs, abi.RopeArgs
+    monkeypatch.setattr(abi, "_STRUCTURES", swapped)
+    with pytest.raises(build.KernelsUnavailableError, match=r"AttentionArgs has \d+ bytes"):
+        build._load_variant(HERE[0])
+
+
+def test_constants_are_those_of_the_header() -> None:
+    assert abi.constant("TILE") == abi.constant("GROUP") == 32
+    assert abi.constant("INT4_BLOCK") == abi.constant("INT4_WEIGHTS") + 2 * abi.constant("TILE")
+    with pytest.raises(KeyError):
+        abi.constant("NOTHING")

@@ -8,7 +8,6 @@ with OpenMP (gcc has it), 3 seconds and 40 KB of the cache; where any of that is
 kernels are used and the user is told why.
 """
 
-import contextlib
 import ctypes
 import functools
 import hashlib
@@ -38,6 +37,10 @@ _TIMEOUT_S = 120
 
 class KernelsUnavailableError(Exception):
     """The kernels cannot be used here; the message is a clause for the user."""
+
+
+class _CompilerTimeoutError(KernelsUnavailableError):
+    """The compiler hangs: other flags or another folder would only take as long again."""
 
 
 def unavailable_reason() -> str:
@@ -84,9 +87,12 @@ def _try_load() -> tuple[Any, str]:
 def _load_library() -> Any:
     *better, last = _usable_variants()
     for one in better:
-        # The compiler may not know the newest instructions.
-        with contextlib.suppress(KernelsUnavailableError):
+        try:
             return _load_variant(one)
+        except _CompilerTimeoutError:
+            raise
+        except KernelsUnavailableError:
+            continue  # The compiler may not know the newest instructions.
     return _load_variant(last)
 
 
@@ -105,6 +111,8 @@ def _usable_variants() -> list[InstructionSet]:
 def _load_variant(variant: InstructionSet) -> Any:
     try:
         made = _cached_library(cache_dir() / "kernels", variant)
+    except _CompilerTimeoutError:
+        raise
     except (OSError, UserError, KernelsUnavailableError):
         # The cache cannot be written or is full (the compiler reports that only as its own
         # failure): compile for this process only.
@@ -183,7 +191,7 @@ def _run_compiler(command: list[str]) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise KernelsUnavailableError("the C compiler took too long") from None
+        raise _CompilerTimeoutError("the C compiler took too long") from None
     if done.returncode:
         print(done.stderr[-2000:], file=sys.stderr, flush=True)
         raise KernelsUnavailableError(
