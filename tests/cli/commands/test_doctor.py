@@ -10,6 +10,8 @@ from tests.support.terminal import DUIBI, Terminal
 from tui.cli import run_command_line as run
 from tui.cli.support import machine_checks
 
+VNNI = {"avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"}
+
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -53,21 +55,29 @@ def test_what_survives_a_restart_is_told_for_every_folder(
 
 
 @pytest.mark.parametrize(
-    ("flags", "state", "step"),
+    ("flags", "state", "step", "name"),
     [
-        ({"avx2", "avx512f", "avx512_vnni", "avx512_bf16"}, "ok", ""),
-        ({"avx2", "amx_bf16", "amx_int8"}, "ok", ""),
-        ({"avx2", "avx512f", "avx512_vnni"}, "note", "bf16 is emulated"),
-        ({"avx2", "avx512_bf16"}, "note", "no VNNI or AMX"),
-        ({"sse4_2"}, "note", "no AVX2"),
+        ({*VNNI, "avx512_bf16"}, "ok", "", "AVX-512 VNNI"),
+        (VNNI, "ok", "", "AVX-512 VNNI"),
+        ({"avx2", "fma", "avx_vnni"}, "ok", "", "AVX-VNNI"),
+        ({"avx2", "fma"}, "ok", "", "AVX2"),
+        ({"avx2", "fma", "avx512f"}, "ok", "", "AVX2"),
+        ({"asimd", "bf16", "i8mm"}, "ok", "", ""),
+        ({"asimd", "asimddp"}, "note", "bf16 is emulated", ""),
+        ({"avx2", "avx512_bf16"}, "note", "no VNNI or AMX", ""),
+        ({"sse4_2"}, "note", "no AVX2", ""),
     ],
 )
 def test_instructions_that_matter_are_named_and_missing_ones_have_a_step(
-    flags: set[str], state: str, step: str
+    flags: set[str], state: str, step: str, name: str
 ) -> None:
-    (found,) = machine_checks.instructions(frozenset(flags))
-    assert found.state == state and step in found.next_step
-    assert set(found.seen.split()) == flags - {"sse4_2"} or found.seen == "none known"
+    found, own = machine_checks.instructions(frozenset(flags))
+    assert found.state == state and step in found.next_step and bool(step) == bool(found.next_step)
+    unnamed = {"sse4_2", "fma", "avx512bw", "avx512vl"}
+    assert set(found.seen.split()) == flags - unnamed or found.seen == "none known"
+    assert (own.state, own.name) == ("ok" if name else "note", "kernels")
+    assert own.seen == (f"our own for {name}, compiled at first use" if name else "torch's")
+    assert bool(own.next_step) == (not name)
 
 
 def test_a_gpu_that_this_torch_cannot_use_has_a_step(

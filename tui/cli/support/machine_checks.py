@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tui.host import cpu, filesystem, paths
+from tui.host import cpu, filesystem, instruction_sets, paths
 from tui.host.terminal import locale_not_utf8
 from tui.models.caches import huggingface_cache, modelscope_caches
 from tui.models.discover import CLONE_FOLDERS
@@ -45,8 +45,16 @@ def processor() -> list[Finding]:
 
 
 def instructions(flags: frozenset[str]) -> list[Finding]:
-    """One line for all of them, and a next step for each kind that is missing."""
+    """The instructions, and the kernels that they allow; a next step for each kind that is
+    missing. Without AVX2 and FMA torch's kernels compute."""
     known = [flag for flag in (*_VECTORS, *_BF16, *_INT8) if flag in flags]
+    usable = instruction_sets.supported(flags)
+    if usable:
+        kernels = f"our own for {usable[0].name}, compiled at first use"
+        return [
+            Finding("instructions", OK, " ".join(known)),
+            Finding("kernels", OK, kernels),
+        ]
     missing = []
     if not flags & {"avx2", "asimd"}:
         missing.append("no AVX2: answers will be very slow, choose another instance")
@@ -55,7 +63,11 @@ def instructions(flags: frozenset[str]) -> list[Finding]:
     if not flags & set(_INT8):
         missing.append("no VNNI or AMX: int8 gains little over bf16")
     state = NOTE if missing else OK
-    return [Finding("instructions", state, " ".join(known) or "none known", "; ".join(missing))]
+    step = "our own, which are faster, need AVX2 and FMA"
+    return [
+        Finding("instructions", state, " ".join(known) or "none known", "; ".join(missing)),
+        Finding("kernels", NOTE, "torch's", step),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
