@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.runs import WatchedEngine, board_of
-from tui.engines.base import Supervised
 from tui.events import Failed
 from tui.host import memory
 from tui.run.conductor import Run
@@ -26,7 +25,7 @@ def test_a_worker_that_dies_unasked_is_named_within_a_second_and_alone(
     begin: Callable[..., Run],
 ) -> None:
     dying, other = WatchedEngine(), WatchedEngine()
-    assert isinstance(dying, Supervised)
+    assert dying.has_process
     run = begin(dying, other)
     dying.gone = Failed("crashed", "the worker was ended by SIGSEGV", "x")
     assert until(lambda: board_of(run).models[0].state == "failed") < 1

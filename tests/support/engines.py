@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from tui import events as ev
-from tui.engines.base import EngineError, Request, TimedBody
+from tui.engines.base import EngineDefaults, EngineError, Request, TimedBody
 from tui.events import Body, Loaded
 
 
-class EchoEngine:
+class EchoEngine(EngineDefaults):
     """Answers with the last message, a word a token, ``token_s`` seconds each.
 
     ``failing_loads`` fails that many loads, ``crash_after`` loses the worker after so many

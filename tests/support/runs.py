@@ -86,6 +86,8 @@ def answers_of(board: Board, model: int = 0) -> Sequence[Answer]:
 class WatchedEngine(EchoEngine):
     """An echo with a process of its own to lose."""
 
+    has_process = True
+
     def __init__(self, held: int = 0, pace: float = 0.002) -> None:
         super().__init__(token_s=pace)
         self.trouble = ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from tui.events import Body, Failed, Loaded
 from tui.host.errors import UserError
@@ -65,14 +65,33 @@ class EngineError(UserError):
 
 
 class Engine(Protocol):
-    """A model that loads, answers and can be stopped.
+    """A model that loads, answers and can be stopped: all that a run uses of it.
 
-    `load` and `answer` are called from the model's one thread; `cancel`, `set_threads`,
-    `memory` and `close` from any.
+    `load` is called by one thread at a time. `answer` is called by several threads at once, as
+    many as ``concurrency`` and ``interactive_slots`` together; everything else by any thread.
     """
 
     uses_local_cores: bool
-    """Whether it uses this machine's cores, so that the conductor shares them out."""
+    """Whether it uses this machine's cores, so that the run shares them out."""
+
+    concurrency: int
+    """How many background answers it takes at once."""
+
+    interactive_slots: int
+    """How many interactive answers it takes beside those; 0: they share ``concurrency``."""
+
+    has_process: bool
+    """Whether it runs in a process of its own, which can be lost or has to be ended."""
+
+    @property
+    def pid(self) -> int | None:
+        """The id of its process while there is one."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """One line while the process does not respond, else nothing. It may come back."""
+        ...
 
     def load(self, progress: Callable[[int, Body], None]) -> Loaded:
         """Make the model ready; again after a failure or `close` starts it anew.
@@ -92,6 +111,14 @@ class Engine(Protocol):
         """Stop the given answers (all by default) as soon as possible."""
         ...
 
+    def pending_pastes(self) -> tuple[int, ...]:
+        """The answers that a person is asked to paste, oldest first."""
+        ...
+
+    def paste(self, answer: int, text: str) -> bool:
+        """Give the text of an answer that a person pasted; whether it was waited for."""
+        ...
+
     def set_threads(self, threads: int) -> None:
         """Use this many cores from now on."""
         ...
@@ -100,25 +127,49 @@ class Engine(Protocol):
         """Private and mapped bytes right now; (0, 0) where nothing is held here."""
         ...
 
-    def close(self) -> None:
-        """Give everything back. Idempotent."""
-        ...
-
-
-@runtime_checkable
-class Supervised(Protocol):
-    """What an engine with a process of its own can also be asked, from any thread."""
-
-    @property
-    def trouble(self) -> str:
-        """One line while the process does not respond, else nothing. It may come back."""
-        ...
-
     def unexpected_exit(self) -> Failed | None:
         """Why the process is gone, where nobody ended it; None while it lives, and once
         the engine was closed."""
         ...
 
     def abort(self, why: Failed) -> None:
-        """End the process at once; what is open, or the next look, fails with ``why``."""
+        """End the process at once; open answers and the next load fail with ``why``."""
         ...
+
+    def close(self) -> None:
+        """Give everything back. Idempotent."""
+        ...
+
+
+class EngineDefaults:
+    """What `Engine` says of a model without a process of its own, that computes nothing here,
+    takes one answer at a time and no pastes. A base class; ``uses_local_cores`` is for each
+    engine to say."""
+
+    concurrency: int = 1
+    interactive_slots: int = 0
+    has_process: bool = False
+    pid: int | None = None
+    trouble: str = ""
+
+    def pending_pastes(self) -> tuple[int, ...]:
+        """No answer is pasted."""
+        return ()
+
+    def paste(self, answer: int, text: str) -> bool:
+        """No answer is pasted."""
+        return False
+
+    def set_threads(self, threads: int) -> None:
+        """Nothing is computed here."""
+
+    def memory(self) -> tuple[int, int]:
+        """Nothing is held here."""
+        return 0, 0
+
+    def unexpected_exit(self) -> Failed | None:
+        """There is no process."""
+        return None
+
+    def abort(self, why: Failed) -> None:
+        """There is no process."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tui.engines import model_list
-from tui.engines.base import Request, TimedBody
+from tui.engines.base import EngineDefaults, Request, TimedBody
 from tui.engines.client import exposes_key, key_of, open_client
 from tui.engines.completion import request_body
 from tui.engines.errors import ServiceError, error_from_exception
@@ -29,7 +29,7 @@ MAX_BACKOFF_S = 60.0
 _T = TypeVar("_T")
 
 
-class EndpointEngine:
+class EndpointEngine(EngineDefaults):
     """A model that a service computes; nothing of it is held here. ``concurrency`` is how
     many answers are worth asking for at once.
 
@@ -111,13 +111,6 @@ class EndpointEngine:
             loop = self._loop
             if loop is not None:
                 loop.call_soon_threadsafe(self._cancel, answers)
-
-    def set_threads(self, threads: int) -> None:
-        """Nothing is computed on this machine's cores."""
-
-    def memory(self) -> tuple[int, int]:
-        """Nothing is held here."""
-        return 0, 0
 
     def close(self) -> None:
         """Cancel what is open, close the connections and end the thread."""

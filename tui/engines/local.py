@@ -46,13 +46,11 @@ class LocalEngine:
     once, ``max_cached_tokens`` how many tokens of their prompts and answers it holds at most (0:
     any), ``lookup`` whether tokens are guessed from the prompt
     (`tui.worker.decode.prompt_lookup`), ``remark`` a line for a person
-    beside the worker's own when it is loaded. It is
-    `tui.engines.base.Supervised` as well."""
+    beside the worker's own when it is loaded."""
 
     uses_local_cores = True
     interactive_slots = 1
-    """Questions that may be asked beside those of the background: the worker leaves all else
-    for them."""
+    has_process = True
 
     def __init__(
         self,
@@ -190,6 +188,14 @@ class LocalEngine:
         elif child:
             child.send(CancelOrder(None if answers is None else tuple(answers)))
 
+    def pending_pastes(self) -> tuple[int, ...]:
+        """See `Engine.pending_pastes`: none."""
+        return ()
+
+    def paste(self, answer: int, text: str) -> bool:
+        """See `Engine.paste`: none was waited for."""
+        return False
+
     def set_threads(self, threads: int) -> None:
         """See `Engine.set_threads`."""
         self._threads = threads
@@ -203,23 +209,23 @@ class LocalEngine:
 
     @property
     def pid(self) -> int | None:
-        """The worker's process id while there is one."""
+        """See `Engine.pid`."""
         child = self._process
         return child.process.pid if child else None
 
     @property
     def trouble(self) -> str:
-        """See `Supervised.trouble`."""
+        """See `Engine.trouble`."""
         child = self._process
         return child.trouble if child else ""
 
     def unexpected_exit(self) -> Failed | None:
-        """See `Supervised.unexpected_exit`."""
+        """See `Engine.unexpected_exit`."""
         child = self._process
         return child.exited.failure if child and child.exited else None
 
     def abort(self, why: Failed) -> None:
-        """See `Supervised.abort`."""
+        """See `Engine.abort`."""
         if child := self._process:
             child.kill(why)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.engines import tokens
-from tui.engines.base import Request, TimedBody
+from tui.engines.base import EngineDefaults, Request, TimedBody
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Started
 from tui.host.errors import UserError
 
@@ -23,7 +23,7 @@ PastedAnswers = Mapping[str, tuple[str, ...]]
 """The answers of one model: question id -> its turns."""
 
 
-class PastedEngine:
+class PastedEngine(EngineDefaults):
     """Gives the answers that a person brought, without any figure of time.
 
     ``answers`` maps a question's id to its answer, or to one for each turn. What is not
@@ -36,7 +36,7 @@ class PastedEngine:
     def __init__(
         self, answers: Mapping[str, str | Sequence[str]], *, interactive: bool = False
     ) -> None:
-        # Somebody who pastes does so in any order: every question may wait for its answer.
+        # Answers may be pasted in any order, so all questions may be pending at once.
         self.concurrency = _MAX_PENDING if interactive else 1
         self._answers = {
             id_: (said,) if isinstance(said, str) else tuple(said) for id_, said in answers.items()
@@ -97,13 +97,6 @@ class PastedEngine:
             gone = [(id_, self._pending.pop(id_)) for id_ in ids if id_ in self._pending]
         for id_, arrived in gone:
             arrived.put((time.monotonic_ns(), Cancelled(id_)))
-
-    def set_threads(self, threads: int) -> None:
-        """Nothing is computed."""
-
-    def memory(self) -> tuple[int, int]:
-        """Nothing is held here."""
-        return 0, 0
 
     def close(self) -> None:
         """Wait for nothing any more."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from tui.engines.base import Request, TimedBody
+from tui.engines.base import EngineDefaults, Request, TimedBody
 from tui.events import (
     Answered,
     Asked,
@@ -39,7 +39,7 @@ class Recording:
         return last if isinstance(last, Answered | Failed | Cancelled) else None
 
 
-class RecordedEngine:
+class RecordedEngine(EngineDefaults):
     """Answers the questions that a model of a session was asked, as it did then.
 
     ``events`` are the session's, header included; ``model`` is the index there. A question
@@ -106,13 +106,6 @@ class RecordedEngine:
             wanted = self._open if answers is None else self._open & set(answers)
             self._cancelled |= wanted
             self._changed.notify_all()
-
-    def set_threads(self, threads: int) -> None:
-        """Nothing is computed."""
-
-    def memory(self) -> tuple[int, int]:
-        """Nothing is held here."""
-        return 0, 0
 
     def close(self) -> None:
         """Stop playing."""

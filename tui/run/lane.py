@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tui import events as ev
-from tui.engines.base import Engine, EngineError, Message, Request, SamplingOptions, Supervised
-from tui.engines.pasted import PastedEngine
+from tui.engines.base import Engine, EngineError, Message, Request, SamplingOptions
 from tui.host.errors import UserError
 from tui.run.answer_queue import BACKGROUND, INTERACTIVE, AnswerQueue, AnswerTask
 from tui.run.core_allocator import CoreAllocation, CoreAllocator
@@ -55,9 +54,10 @@ class WorkItem:
 class Lane:
     """A model of the run and all that is asked of it.
 
-    As many answers are asked for at once as the engine's ``concurrency`` says (one where it
-    says nothing), each by a thread of its own; loading and leaving are done alone. Where the
-    engine takes questions ``ahead`` of a set, what a person asks never waits for the set.
+    As many answers are asked for at once as the engine's ``concurrency`` and
+    ``interactive_slots`` say, each by a thread of its own; loading and unloading are done
+    alone. Where the engine has interactive slots, an interactive question never waits for a
+    background one.
     """
 
     def __init__(self, index: int, engine: Engine, shared: SharedState) -> None:
@@ -72,8 +72,8 @@ class Lane:
         self._reload_wanted = False
         self._waiting_for: tuple[int, ...] | None = None
         self._crashes = 0
-        self._background_slots = getattr(engine, "concurrency", 1)
-        self._interactive_slots = getattr(engine, "interactive_slots", 0)
+        self._background_slots = engine.concurrency
+        self._interactive_slots = engine.interactive_slots
         self._threads = [
             threading.Thread(target=self._run, name=f"model-{index}-{n}", daemon=True)
             for n in range(self._background_slots + self._interactive_slots)
@@ -104,7 +104,7 @@ class Lane:
     @property
     def is_stuck(self) -> bool:
         """Whether the worker does not respond to anything at the moment."""
-        return isinstance(self.engine, Supervised) and bool(self.engine.trouble)
+        return bool(self.engine.trouble)
 
     def reload(self) -> None:
         """Stop what runs and load anew, as after a failure; what is queued stays."""
@@ -124,11 +124,11 @@ class Lane:
 
     def paste(self, answer: int, text: str) -> bool:
         """Give the answer that a person pasted; whether it was waited for."""
-        return isinstance(self.engine, PastedEngine) and self.engine.paste(answer, text)
+        return self.engine.paste(answer, text)
 
     def pending_pastes(self) -> tuple[int, ...]:
         """The answers that a person is asked to paste, oldest first."""
-        return self.engine.pending_pastes() if isinstance(self.engine, PastedEngine) else ()
+        return self.engine.pending_pastes()
 
     def join(self, timeout: float) -> bool:
         """Wait for the threads' end; whether it came."""
@@ -163,7 +163,11 @@ class Lane:
             while not shared.closing.is_set():
                 if self._is_exclusive:
                     pass
-                elif self._is_loaded and not self._running and (gone := self._unexpected_exit()):
+                elif (
+                    self._is_loaded
+                    and not self._running
+                    and (gone := self.engine.unexpected_exit())
+                ):
                     self._is_exclusive = True
                     return WorkItem(partial(self._after_idle_exit, gone))
                 elif self.queue or self._load_wanted or self._reload_wanted:
@@ -230,9 +234,6 @@ class Lane:
             self.shared.memory_scheduler.release(self.index)
         name = "" if heir is None else f" for {self.shared.labels[heir]}"
         self._emit(ev.Unloaded(f"memory given back{name}"))
-
-    def _unexpected_exit(self) -> ev.Failed | None:
-        return self.engine.unexpected_exit() if isinstance(self.engine, Supervised) else None
 
     def _after_idle_exit(self, failed: ev.Failed) -> None:
         """The worker died while nothing was asked of it. What was asked since loads it anew."""

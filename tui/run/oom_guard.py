@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Sequence
 
-from tui.engines.base import Supervised
 from tui.engines.worker_process import SMALLER_MODEL_HINT
 from tui.events import Failed
 from tui.host import memory
@@ -27,7 +26,7 @@ class OomGuard:
     might take the screen instead, and wakes the lane of a worker that died unasked."""
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
-        self._lanes = [lane for lane in lanes if isinstance(lane.engine, Supervised)]
+        self._lanes = [lane for lane in lanes if lane.engine.has_process]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="guard", daemon=True)
 
@@ -61,7 +60,7 @@ class OomGuard:
             ):
                 killed = now
             for lane in self._lanes:
-                if isinstance(lane.engine, Supervised) and lane.engine.unexpected_exit():
+                if lane.engine.unexpected_exit():
                     with lane.shared.changed:
                         lane.shared.changed.notify_all()
 
@@ -69,7 +68,7 @@ class OomGuard:
         """Whether there was somebody to end."""
         held = {lane.index: lane.engine.memory()[0] for lane in self._lanes}
         victim = max(self._lanes, key=lambda lane: held[lane.index])
-        if not held[victim.index] or not isinstance(victim.engine, Supervised):
+        if not held[victim.index]:
             return False
         why = Failed(
             "out_of_memory",

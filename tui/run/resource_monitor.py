@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Sequence
 
-from tui.engines.local import LocalEngine
 from tui.events import RUN, Memory
 from tui.host import cpu, memory
 from tui.run.core_allocator import CoreAllocator
@@ -65,9 +64,8 @@ class ResourceMonitor:
             self._recorder.emit(RUN, Memory(used=seen.used, limit=seen.limit), now)
 
     def _read_cores(self) -> None:
-        engines = (lane.engine for lane in self._lanes)
-        workers = (engine.pid for engine in engines if isinstance(engine, LocalEngine))
-        taken = self._other_processes.cores_used([os.getpid(), *(pid for pid in workers if pid)])
+        workers = [pid for lane in self._lanes if (pid := lane.engine.pid)]
+        taken = self._other_processes.cores_used([os.getpid(), *workers])
         # A moment's work of somebody is no reason to change.
         self._cores.set_available(cpu.free_cores(min(taken, self._cores_taken)))
         self._cores_taken = taken
