@@ -40,7 +40,7 @@ from tui.questions.question_set import Question
 from tui.run import oom_guard, setup
 from tui.run.conductor import Run
 from tui.sessions import reader
-from tui.settings import Settings
+from tui.settings import RunOptions
 
 FAULTS = Path(tiny.__file__).parent / "faults"
 WORKER = {
@@ -130,7 +130,7 @@ def workers(folder: Path, kind: str, times: int, model: Path, chance: random.Ran
     # In fp32 the text does not depend on how many threads compute.
     models = [ResolvedModel(name, name, "local", model, "fp32") for name in ("first", "second")]
     # Together: in a small group they would take turns.
-    settings = Settings(sampling="greedy", max_new_tokens=TOKENS, schedule="together")
+    settings = RunOptions(sampling="greedy", max_new_tokens=TOKENS, schedule="together")
     run = setup.begin(models, SET, settings, folder)
     watch, seen, took = Watch(run), Counter[str](), list[float]()
     try:

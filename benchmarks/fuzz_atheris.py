@@ -69,7 +69,7 @@ def read_settings(data: bytes, folder: Path) -> None:
     path.write_bytes(data)
     with erring_with(path):
         made = settings.load({}, folder, {"DUIBI_LANG": "en"})
-        json.dumps(made.of_run(), allow_nan=False)
+        json.dumps(made.run.header(), allow_nan=False)
 
 
 def read_questions(data: bytes, folder: Path) -> None:

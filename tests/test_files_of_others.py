@@ -66,7 +66,7 @@ def test_any_settings_file(folder: Path, data: bytes) -> None:
     except UserError as error:
         one_line(error, path)
     else:
-        json.dumps(found.of_run(), allow_nan=False)
+        json.dumps(found.run.header(), allow_nan=False)
 
 
 @how(max_examples=600, deadline=None)

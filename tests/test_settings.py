@@ -1,9 +1,13 @@
 """Settings: who wins, and what a person is told of a mistake."""
 
+import ast
+import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+import tui
 from tui import settings
 from tui.host import paths
 from tui.host.errors import UserError
@@ -20,8 +24,8 @@ def test_flags_win_over_environment_over_folder_over_config_over_defaults(tmp_pa
     cwd = toml(tmp_path / "here", 'seed = 2\ntheme = "b"\nquestions = "d"\n')
     environ = {"DUIBI_SEED": "3", "DUIBI_THEME": "c", "LANG": "zh_CN.UTF-8"}
     found = settings.load({"seed": 4, "top_p": None}, cwd, environ)
-    assert (found.seed, found.theme, found.questions, found.system) == (4, "c", "d", "s")
-    assert (found.lang, found.max_new_tokens, found.top_p) == ("zh", 512, None)
+    assert (found.run.seed, found.theme, found.questions, found.run.system) == (4, "c", "d", "s")
+    assert (found.lang, found.run.max_new_tokens, found.run.top_p) == ("zh", 512, None)
 
 
 def test_tables_and_a_folder_relative_to_its_file(tmp_path: Path) -> None:
@@ -73,7 +77,7 @@ def test_services_of_ones_own_but_no_key_for_a_stranger(tmp_path: Path) -> None:
     box = '[services.gpu-box]\nbase_url = "http://gpu-box:8000/v1"\n'
     here = toml(tmp_path / "here", f'{box}key_variable = "GPU_BOX_KEY"\nconcurrency = 2\n')
     found = settings.load({}, here, {})
-    assert found.services["gpu-box"]["concurrency"] == 2
+    assert found.run.services["gpu-box"]["concurrency"] == 2
     for text, told in (
         ("[services]\ngpu = 3", "services: "),
         ("[services.gpu]\nconcurrency = 2", "services.gpu has no base_url"),
@@ -87,4 +91,37 @@ def test_services_of_ones_own_but_no_key_for_a_stranger(tmp_path: Path) -> None:
         assert str(tmp_path / "bad" / "duibi.toml") in caught.value.message
     # Who writes into the config folder may send any key anywhere.
     toml(paths.config_dir(), f'{box}key_variable = "DEEPSEEK_API_KEY"')
-    assert settings.load({}, tmp_path, {}).services["gpu-box"]["key_variable"]
+    assert settings.load({}, tmp_path, {}).run.services["gpu-box"]["key_variable"]
+
+
+def test_a_setting_is_declared_in_exactly_one_place() -> None:
+    places = [f.name for f in (*fields(settings.RunOptions), *fields(settings.Settings))]
+    declared = [name for name in places if name != "run"]
+    assert sorted(declared) == sorted(settings.DECLARATIONS)
+    assert len(declared) == len(set(declared))
+    flags = [flag.name for one in settings.DECLARATIONS.values() for flag in one.flags]
+    assert len(flags) == len(set(flags))
+
+
+def test_the_header_of_a_session_holds_the_options_of_the_run_in_one_order() -> None:
+    plain = '{"max_new_tokens": 512, "sampling": "model", "repeat": 1, "lookup": false, '
+    plain += '"schedule": "auto", "blind": false}'
+    assert json.dumps(settings.RunOptions().header()) == plain
+    full = settings.RunOptions(
+        system="s", context=64, temperature=1.0, top_p=1.0, top_k=1, repetition_penalty=1.0, seed=0,
+        batch=2, dimensions=("a",), pasted=Path("p"), services={"box": {}},
+    )  # fmt: skip
+    assert " ".join(full.header()) == (
+        "system max_new_tokens context sampling temperature top_p top_k repetition_penalty seed "
+        "repeat batch lookup schedule blind dimensions"
+    )
+    assert tuple(full.header()) == settings.HEADER_NAMES
+
+
+def test_below_the_command_line_and_the_screen_nothing_sees_all_settings() -> None:
+    for room in ("run", "reports", "engines", "models", "sessions", "scoring", "worker"):
+        for file in sorted((Path(tui.__file__).parent / room).glob("**/*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module in ("tui", "tui.settings"):
+                    taken = {name.name for name in node.names}
+                    assert not taken & {"Settings", "settings"}, file

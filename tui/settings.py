@@ -2,6 +2,9 @@
 
 ``duibi.toml`` is read from the current folder and from the user's config folder; where
 both have a key, the current folder wins. Keys of services never come from a file.
+
+A setting is declared once, as a field of `RunOptions` or `Settings`: its kind, default, flags,
+and what it has to do with answers. Its name is the same in a file, as ``DUIBI_NAME`` and here.
 """
 
 import difflib
@@ -14,73 +17,245 @@ from pathlib import Path
 from typing import Any
 
 from tui import services
+from tui import setting_kinds as kinds
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.setting_kinds import Declaration, Flag, setting
 
 FILE_NAME = "duibi.toml"
 _MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """All settings of one start of the program. None leaves it to the model.
+class RunOptions:
+    """What a run is asked to do. None leaves it to the model.
 
     ``context`` bounds prompt and answer together, in tokens (None: the model's own bound,
     while memory is planned for a conversation of common length);
     ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
-    ``schedule`` is ``auto`` (what fits in memory is held together), ``together`` or
-    ``one-at-a-time``; ``batch`` is how many answers of a question set a model here decodes
-    together at most (None: as many as memory allows, up to 8);
-    ``lookup`` guesses tokens from the prompt (same text, sooner where an answer repeats it);
-    ``sessions`` is where runs are recorded (None: the usual folder); ``model_folders``
-    are further folders below which checkpoints are looked for;
-    ``pasted`` is a file with the answers of models that a person pastes
-    (`tui.engines.pasted.read_pasted`); ``output`` is ``cells`` (only what changed on the
-    screen is written) or ``stock`` (Textual's own way); ``pictures`` of the screen are ``svg``
-    or ``png``; ``dimensions`` are what answers
-    are judged in where the question set names none; ``aliases`` maps a word to a model
-    reference, ``keys`` a binding's id to keys, ``services`` a name to what
+    ``batch`` is how many answers of a question set a local model decodes together at most
+    (None: as many as memory allows, up to 8); ``lookup`` guesses tokens from the prompt (same
+    text, sooner where an answer repeats it); ``schedule`` is ``auto`` (what fits in memory is
+    held together), ``together`` or ``one-at-a-time``; ``dimensions`` are what answers are
+    judged in where the question set names none; ``pasted`` is a file with the answers of models
+    that a person pastes (`tui.engines.pasted.read_pasted`); ``services`` maps a name to what
     `tui.services` says of one.
     """
 
-    questions: str = "tongji"
-    system: str | None = None
-    max_new_tokens: int = 512
-    context: int | None = None
-    sampling: str = "model"
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    repetition_penalty: float | None = None
-    seed: int | None = None
-    repeat: int = 1
-    batch: int | None = None
-    lookup: bool = False
-    schedule: str = "auto"
-    blind: bool = False
-    theme: str = "duibi-dark"
-    lang: str = "en"
-    sessions: Path | None = None
-    pasted: Path | None = None
-    model_folders: tuple[Path, ...] = ()
-    mouse: bool = False
-    output: str = "cells"
-    pictures: str = "svg"
-    remote_code: bool = False
-    plain: bool = False
-    aliases: dict[str, str] = field(default_factory=dict)
-    dimensions: tuple[str | dict[str, str], ...] | None = None
-    keys: dict[str, str] = field(default_factory=dict)
-    services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    system: str | None = field(
+        default=None,
+        metadata=setting(kinds.TEXT, Flag("--system", "System prompt.", "TEXT"), effect="answer"),
+    )
+    max_new_tokens: int = field(
+        default=512,
+        metadata=setting(
+            kinds.whole(1, 1 << 20),
+            Flag("--max-new-tokens", "Tokens of an answer.", "N"),
+            effect="answer",
+        ),
+    )
+    context: int | None = field(
+        default=None,
+        metadata=setting(
+            kinds.whole(64, 1 << 20),
+            Flag("--context", "Tokens of prompt and answer together.", "N"),
+            effect="answer",
+        ),
+    )
+    sampling: str = field(
+        default="model",
+        metadata=setting(
+            kinds.one_of("model", "greedy", "sample"),
+            Flag("--sample", "Draw tokens at random.", value="sample"),
+            Flag("--greedy", "Take the likeliest token, always.", value="greedy"),
+            effect="answer",
+        ),
+    )
+    temperature: float | None = field(
+        default=None,
+        metadata=setting(
+            kinds.number(0, 10),
+            Flag("--temperature", "Instead of the model's.", "X"),
+            effect="answer",
+        ),
+    )
+    top_p: float | None = field(
+        default=None,
+        metadata=setting(kinds.number(0, 1), Flag("--top-p", "Likewise.", "X"), effect="answer"),
+    )
+    top_k: int | None = field(
+        default=None, metadata=setting(kinds.whole(0, 1 << 20), effect="answer")
+    )
+    repetition_penalty: float | None = field(
+        default=None, metadata=setting(kinds.number(0.01, 10), effect="answer")
+    )
+    seed: int | None = field(
+        default=None,
+        metadata=setting(
+            kinds.whole(0, (1 << 63) - 1),
+            Flag("--seed", "For the same draw each time.", "N"),
+            effect="answer",
+        ),
+    )
+    repeat: int = field(
+        default=1,
+        metadata=setting(kinds.whole(1, 1000), Flag("--repeat", "Ask N times.", "N"), effect="run"),
+    )
+    batch: int | None = field(
+        default=None,
+        metadata=setting(
+            kinds.whole(1, 64),
+            Flag(
+                "--batch",
+                "Answers a local model decodes together (as memory allows, 8 at most).",
+                "N",
+            ),
+            effect="run",
+        ),
+    )
+    lookup: bool = field(
+        default=False,
+        metadata=setting(
+            kinds.FLAG,
+            Flag(
+                "--lookup",
+                "Guess tokens from the prompt: the same text, sooner where answers repeat it.",
+            ),
+            effect="answer",
+        ),
+    )
+    schedule: str = field(
+        default="auto",
+        metadata=setting(
+            kinds.one_of("auto", "together", "one-at-a-time"),
+            Flag(
+                "--together",
+                "Hold all models in memory, whatever is predicted.",
+                value="together",
+            ),
+            Flag(
+                "--one-at-a-time",
+                "One model after another: clean figures.",
+                value="one-at-a-time",
+            ),
+            effect="run",
+        ),
+    )
+    blind: bool = field(
+        default=False,
+        metadata=setting(kinds.FLAG, Flag("--blind", "Hide which model says what."), effect="run"),
+    )
+    dimensions: tuple[str | dict[str, str], ...] | None = field(
+        default=None, metadata=setting(kinds.DIMENSIONS, effect="run")
+    )
+    pasted: Path | None = field(
+        default=None,
+        metadata=setting(
+            kinds.PATH,
+            Flag("--pasted", "TOML with the answers of pasted:NAME, by question id.", "FILE"),
+            effect="none",
+            on_resume="allowed",
+        ),
+    )
+    services: dict[str, dict[str, Any]] = field(
+        default_factory=dict, metadata=setting(kinds.SERVICE_TABLES, effect="none")
+    )
 
-    def of_run(self) -> dict[str, Any]:
-        """What of it shapes the answers, for the head of a session."""
-        names = (
-            *("system", "max_new_tokens", "context", "sampling", "temperature", "top_p", "top_k"),
-            *("repetition_penalty", "seed", "repeat", "batch", "lookup", "schedule", "blind"),
-            "dimensions",
-        )
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+    def header(self) -> dict[str, Any]:
+        """What of it shapes the run, for the header of a session; None is left out."""
+        return {name: value for name in HEADER_NAMES if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one start of the program.
+
+    ``sessions`` is where runs are recorded (None: the usual folder); ``model_folders``
+    are further folders below which checkpoints are looked for; ``output`` is ``cells`` (only
+    what changed on the screen is written) or ``stock`` (Textual's own way); ``pictures`` of
+    the screen are ``svg`` or ``png``; ``aliases`` maps a word to a model reference, ``keys`` a
+    binding's id to keys.
+    """
+
+    questions: str = field(
+        default="tongji",
+        metadata=setting(
+            kinds.TEXT,
+            Flag("--questions", "A built-in set, or a .toml, .jsonl, .txt file.", "SET"),
+            effect="none",
+            on_resume="compared",
+        ),
+    )
+    run: RunOptions = field(default_factory=RunOptions)
+    theme: str = field(
+        default="duibi-dark",
+        metadata=setting(
+            kinds.TEXT, Flag("--theme", "Colours.", "NAME"), effect="none", on_resume="allowed"
+        ),
+    )
+    lang: str = field(
+        default="en",
+        metadata=setting(
+            kinds.one_of("en", "zh"),
+            Flag("--lang", "Of the screen.", "en|zh"),
+            effect="none",
+            on_resume="allowed",
+        ),
+    )
+    sessions: Path | None = field(
+        default=None,
+        metadata=setting(
+            kinds.PATH,
+            Flag("--sessions", "Where the run is recorded.", "DIR"),
+            effect="none",
+            on_resume="allowed",
+        ),
+    )
+    model_folders: tuple[Path, ...] = field(
+        default=(), metadata=setting(kinds.PATHS, effect="none")
+    )
+    mouse: bool = field(
+        default=False,
+        metadata=setting(
+            kinds.FLAG,
+            Flag("--mouse/--no-mouse", "Off by default."),
+            effect="none",
+            on_resume="allowed",
+        ),
+    )
+    output: str = field(
+        default="cells", metadata=setting(kinds.one_of("cells", "stock"), effect="none")
+    )
+    pictures: str = field(
+        default="svg", metadata=setting(kinds.one_of("svg", "png"), effect="none")
+    )
+    remote_code: bool = field(
+        default=False,
+        metadata=setting(
+            kinds.FLAG,
+            Flag("--remote-code", "Ask to run the Python that an unknown model brings."),
+            effect="none",
+        ),
+    )
+    plain: bool = field(
+        default=False,
+        metadata=setting(
+            kinds.FLAG,
+            Flag("--plain", "Text on stdout; so also where it is no terminal."),
+            effect="none",
+            on_resume="allowed",
+        ),
+    )
+    aliases: dict[str, str] = field(
+        default_factory=dict, metadata=setting(kinds.TEXT_TABLE, effect="none")
+    )
+    keys: dict[str, str] = field(
+        default_factory=dict, metadata=setting(kinds.TEXT_TABLE, effect="none")
+    )
+
+    def value_of(self, name: str) -> Any:
+        """The value of any setting by its name, one of `RunOptions` too."""
+        return getattr(self.run if name in _RUN_DECLARATIONS else self, name)
 
     @property
     def sessions_dir(self) -> Path:
@@ -88,8 +263,19 @@ class Settings:
         return paths.make_private_dir(self.sessions) if self.sessions else paths.sessions_dir()
 
 
-class _InvalidValueError(ValueError):
-    """A value that a key does not take; the text says what it takes."""
+_RUN_DECLARATIONS: dict[str, Declaration] = {
+    f.name: f.metadata["setting"] for f in fields(RunOptions)
+}
+DECLARATIONS: dict[str, Declaration] = {}
+"""Every setting by its name."""
+for _field in fields(Settings):
+    if _field.name == "run":
+        DECLARATIONS |= _RUN_DECLARATIONS
+    else:
+        DECLARATIONS[_field.name] = _field.metadata["setting"]
+
+HEADER_NAMES = tuple(name for name, one in DECLARATIONS.items() if one.effect != "none")
+"""The settings that a session's header holds, in its order."""
 
 
 def load(
@@ -108,19 +294,22 @@ def load(
     here = (cwd or Path.cwd()) / FILE_NAME
     for file in (paths.config_dir() / FILE_NAME, here):
         found.update(_from_file(file, is_untrusted=file == here))
-    for name, read in _READERS.items():
-        variable = f"DUIBI_{name.upper()}"
-        if name not in _TABLES and (text := environ.get(variable, "")):
-            found[name] = _checked(variable, read, _from_text(name, text))
+    for name, declared in DECLARATIONS.items():
+        variable, kind = f"DUIBI_{name.upper()}", declared.kind
+        if kind.from_text and (text := environ.get(variable, "")):
+            found[name] = _checked(variable, kind.read, kind.from_text(text))
     for name, value in (flags or {}).items():
         if value is not None:
-            found[name] = _checked(f"--{name.replace('_', '-')}", _READERS[name], value)
-    return Settings(**found)
+            found[name] = _checked(
+                f"--{name.replace('_', '-')}", DECLARATIONS[name].kind.read, value
+            )
+    of_run = {name: found.pop(name) for name in list(found) if name in _RUN_DECLARATIONS}
+    return Settings(run=RunOptions(**of_run), **found)
 
 
 def _from_file(file: Path, is_untrusted: bool) -> dict[str, Any]:
-    """What a file says. A ``is_untrusted``'s may have come with the folder: it must not be able to
-    send a key elsewhere than where the person who exported it means it to go."""
+    """What a file says. An untrusted file (of the current folder) must not send a known
+    service's key to another address."""
     try:
         with file.open("rb") as stream:
             text = stream.read(_MAX_BYTES + 1)
@@ -143,14 +332,11 @@ def _from_file(file: Path, is_untrusted: bool) -> dict[str, Any]:
     found = {}
     for name, value in data.items():
         place = _location(file, written, name)
-        if name not in _READERS:
+        if name not in DECLARATIONS:
             raise _unknown(place, name)
-        found[name] = _checked(f"{place}: {name}", _READERS[name], value)
-        if name in ("sessions", "pasted"):
-            found[name] = file.parent / found[name]
-        elif name == "model_folders":
-            found[name] = tuple(file.parent / folder for folder in found[name])
-        elif name == "services":
+        kind = DECLARATIONS[name].kind
+        found[name] = kind.below(file.parent, _checked(f"{place}: {name}", kind.read, value))
+        if kind is kinds.SERVICE_TABLES:
             _check_services(place, found[name], is_untrusted)
     return found
 
@@ -169,162 +355,24 @@ def _check_services(place: str, user_services: Mapping[str, Any], is_untrusted: 
 
 
 def _unknown(place: str, name: str) -> UserError:
-    near = difflib.get_close_matches(name, _READERS, 1, 0.7)
+    near = difflib.get_close_matches(name, DECLARATIONS, 1, 0.7)
     if not near and name.lower().endswith(("_key", "_token", "_secret", "_base_url")):
         return UserError(
             f"{place}: {name} does not belong into a file", f"export {name.upper()} instead"
         )
     return UserError(
         f"{place}: unknown key {name!r}",
-        f"did you mean {near[0]!r}?" if near else f"known: {', '.join(_READERS)}",
+        f"did you mean {near[0]!r}?" if near else f"known: {', '.join(DECLARATIONS)}",
     )
 
 
 def _checked(where: str, read: Callable[[Any], Any], value: object) -> Any:
     try:
         return read(value)
-    except _InvalidValueError as bad:
+    except kinds.InvalidValueError as bad:
         raise UserError(f"{where}: {value!r} is not {bad}", f"give {bad}") from None
-
-
-def _from_text(name: str, text: str) -> object:
-    """A variable's text as the type its key takes; text that is not one stays text."""
-    if name in _FLAGS:
-        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(
-            text.lower(), text
-        )
-    if name in _NUMBERS:
-        for kind in (int, float):
-            try:
-                return kind(text)
-            except ValueError:
-                continue
-    return text
 
 
 def _language(environ: Mapping[str, str]) -> str:
     spoken = environ.get("LC_ALL") or environ.get("LC_MESSAGES") or environ.get("LANG") or ""
     return "zh" if spoken.startswith("zh") else "en"
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or "\0" in value:
-        raise _InvalidValueError("a text")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _InvalidValueError("true or false")
-    return value
-
-
-def _path(value: object) -> Path:
-    if isinstance(value, Path):
-        return value.expanduser()
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise _InvalidValueError("a path")
-    return Path(value).expanduser()
-
-
-def _paths(value: object) -> tuple[Path, ...]:
-    if not isinstance(value, list | tuple):
-        raise _InvalidValueError("a list of folders")
-    return tuple(_path(item) for item in value)
-
-
-def _one_of(*words: str) -> Callable[[object], str]:
-    def read(value: object) -> str:
-        if not isinstance(value, str) or value not in words:
-            raise _InvalidValueError(f"one of {', '.join(words)}")
-        return value
-
-    return read
-
-
-def _whole_number(low: int, high: int) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise _InvalidValueError(f"a whole number from {low} to {high}")
-        return value
-
-    return read
-
-
-def _number(low: float, high: float) -> Callable[[object], float]:
-    def read(value: object) -> float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not low <= value <= high:  # type: ignore[operator]
-            raise _InvalidValueError(f"a number from {low:g} to {high:g}")
-        return float(value)  # type: ignore[arg-type]
-
-    return read
-
-
-def _table_of_tables(value: object) -> dict[str, dict[str, Any]]:
-    if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
-        raise _InvalidValueError("a table of tables")
-    return dict(value)
-
-
-def _dimensions(value: object) -> tuple[str | dict[str, str], ...]:
-    wanted = "a list of 1 to 9 names, or of tables with id and en"
-    if not isinstance(value, list | tuple) or not 1 <= len(value) <= 9:
-        raise _InvalidValueError(wanted)
-    for item in value:
-        words = list(item.values()) if isinstance(item, dict) else [item]
-        named = not isinstance(item, dict) or (set(item) <= {"id", "en"} and item.get("id"))
-        if not named or not all(isinstance(word, str) and word.strip() for word in words):
-            raise _InvalidValueError(wanted)
-    return tuple(value)
-
-
-def _text_table(value: object) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-        raise _InvalidValueError("a table of texts")
-    return dict(value)
-
-
-OPTIONAL = frozenset(
-    {"system", "context", "batch", "temperature", "top_p", "top_k", "repetition_penalty", "seed"}
-    | {"dimensions"}
-)
-"""What `Settings.of_run` leaves out where it is None."""
-_FLAGS = ("blind", "lookup", "mouse", "plain", "remote_code")
-_TABLES = ("aliases", "dimensions", "keys", "model_folders", "services")
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "questions": _text,
-    "system": _text,
-    "max_new_tokens": _whole_number(1, 1 << 20),
-    "context": _whole_number(64, 1 << 20),
-    "sampling": _one_of("model", "greedy", "sample"),
-    "temperature": _number(0, 10),
-    "top_p": _number(0, 1),
-    "top_k": _whole_number(0, 1 << 20),
-    "repetition_penalty": _number(0.01, 10),
-    "seed": _whole_number(0, (1 << 63) - 1),
-    "repeat": _whole_number(1, 1000),
-    "batch": _whole_number(1, 64),
-    "lookup": _flag,
-    "schedule": _one_of("auto", "together", "one-at-a-time"),
-    "blind": _flag,
-    "theme": _text,
-    "lang": _one_of("en", "zh"),
-    "sessions": _path,
-    "pasted": _path,
-    "model_folders": _paths,
-    "mouse": _flag,
-    "output": _one_of("cells", "stock"),
-    "pictures": _one_of("svg", "png"),
-    "remote_code": _flag,
-    "plain": _flag,
-    "aliases": _text_table,
-    "dimensions": _dimensions,
-    "keys": _text_table,
-    "services": _table_of_tables,
-}
-_NUMBERS = (
-    *("max_new_tokens", "context", "temperature", "top_p", "top_k"),
-    *("repetition_penalty", "seed", "repeat", "batch"),
-)
-assert set(_READERS) == {f.name for f in fields(Settings)}

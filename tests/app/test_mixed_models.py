@@ -26,7 +26,7 @@ from tui.host import paths
 from tui.run.conductor import Run
 from tui.run.setup import begin
 from tui.sessions import reader
-from tui.settings import Settings
+from tui.settings import RunOptions, Settings
 
 NEW = 8
 CANARY = "sk-canary-9c4410ee"
@@ -93,12 +93,14 @@ async def test_one_screen_and_one_report(
     old = record_session(
         tmp_path / "old", recorded_header(["old@bf16"], asked), lambda _, n: f"As ever, {n}."
     )
-    settings = Settings(max_new_tokens=NEW, sampling="greedy", sessions=tmp_path / "runs")
+    settings = Settings(
+        run=RunOptions(max_new_tokens=NEW, sampling="greedy"), sessions=tmp_path / "runs"
+    )
     with served(checkpoint, tmp_path / "log") as server:
         references = [here, f"{server.url}#m", "pasted:ChatGPT-4o", f"session:{old}#old@bf16"]
         models = options.resolve_models(references, settings)
         labels = [model.label for model in models]
-        run = begin(models, chosen, settings, settings.sessions_dir, interactive=True)
+        run = begin(models, chosen, settings.run, settings.sessions_dir, interactive=True)
         app = make_app(settings, lambda look: CompareScreen(look, run, settings.sessions_dir))
         try:
             async with app.run_test(size=(200, 50)) as pilot:

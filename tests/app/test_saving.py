@@ -20,7 +20,7 @@ from tui.run import setup
 from tui.run.conductor import Run
 from tui.sessions import reader
 from tui.sessions.save_fallback import ensure_saved
-from tui.settings import Settings
+from tui.settings import RunOptions, Settings
 
 LONG = " ".join(f"word{i}" for i in range(200))
 QUESTIONS = QuestionSet("two", "Two", "en", (Question("a", "", (LONG,)), Question("b", "", ("b",))))
@@ -29,7 +29,9 @@ QUESTIONS = QuestionSet("two", "Two", "en", (Question("a", "", (LONG,)), Questio
 @asynccontextmanager
 async def asking(folder: Path) -> AsyncIterator[tuple[Pilot[Any], Run, CompareScreen]]:
     model = ResolvedModel("m", "m", "local", Path("nowhere"), "bf16", "llama", 1000)
-    run = setup.begin([model], QUESTIONS, Settings(), folder, lambda *_: EchoEngine(token_s=0.001))
+    run = setup.begin(
+        [model], QUESTIONS, RunOptions(), folder, lambda *_: EchoEngine(token_s=0.001)
+    )
     app = make_app(Settings(), lambda look: CompareScreen(look, run, folder))
     try:
         async with app.run_test(size=(120, 24)) as pilot:

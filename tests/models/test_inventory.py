@@ -95,6 +95,6 @@ def test_settings_name_further_places(tmp_path: Path, here: Path) -> None:
         'gone = "./not-here"\ngpt = "openai:gpt-4o"\nbad = "no such thing"\n'
     )
     settings = load()
-    found = find_models(settings.aliases, settings.model_folders, settings.services)
+    found = find_models(settings.aliases, settings.model_folders, settings.run.services)
     assert [one.label for one in found] == ["Shared", "Named"]
     assert all(one.state == "complete" for one in found)

@@ -17,7 +17,7 @@ from tui.host.errors import UserError
 from tui.run import results, setup
 from tui.sessions import lines
 from tui.sessions.reader import read
-from tui.settings import Settings
+from tui.settings import RunOptions
 
 
 def test_every_question_is_answered_by_every_model_and_is_in_the_file(stage: RunStage) -> None:
@@ -248,7 +248,7 @@ def test_models_that_do_not_fit_together_take_turns(
 
 
 def test_one_at_a_time_is_never_contended(stage: RunStage) -> None:
-    run = stage(EchoEngine(), EchoEngine(), settings=Settings(schedule="one-at-a-time"))
+    run = stage(EchoEngine(), EchoEngine(), settings=RunOptions(schedule="one-at-a-time"))
     run.ask_all()
     board = finished(run)
     assert len(board.answers) == 8
@@ -258,7 +258,7 @@ def test_one_at_a_time_is_never_contended(stage: RunStage) -> None:
 
 def test_nobody_is_put_out_of_memory_for_a_model_that_was_not_asked(stage: RunStage) -> None:
     first, second = EchoEngine(load_s=0.05), EchoEngine()
-    run = stage(first, second, settings=Settings(schedule="one-at-a-time"))
+    run = stage(first, second, settings=RunOptions(schedule="one-at-a-time"))
     run.ask("b", models=[0])
     assert finished(run).models[1].state == "waiting"
     assert (first.loads, second.loads) == (1, 0)
@@ -279,7 +279,7 @@ def test_what_does_not_fit_alone_is_refused_with_the_arithmetic(
     assert "needs 15.1 GB" in caught.value.message
     assert "11.5 of 16.0 GB can be used" in caught.value.message
     assert not list(stage.folder.glob("*")), "a refused run leaves no session"
-    stage(EchoEngine(), parameters=7_000 * MB, settings=Settings(schedule="together"))
+    stage(EchoEngine(), parameters=7_000 * MB, settings=RunOptions(schedule="together"))
 
 
 def test_memory_is_told_when_it_changes_and_not_otherwise(stage: RunStage) -> None:
@@ -298,7 +298,7 @@ def test_closing_ends_everything_within_a_second(stage: RunStage, when: str) -> 
     run = stage(
         EchoEngine(token_s=30, load_s=30 if when == "loading" else 0),
         EchoEngine(load_s=30 if when == "loading" else 0),
-        settings=Settings(schedule="one-at-a-time" if when == "waiting" else "auto"),
+        settings=RunOptions(schedule="one-at-a-time" if when == "waiting" else "auto"),
     )
     run.ask_all()
     if when != "loading":
@@ -325,7 +325,7 @@ def test_a_resumed_run_asks_only_what_is_missing(stage: RunStage) -> None:
     reading = read(first.path)
     engine = EchoEngine()
     run = setup.resume(
-        first.path, reading.events, [resolved("m0")], Settings(), lambda _model, _threads: engine
+        first.path, reading.events, [resolved("m0")], RunOptions(), lambda _model, _threads: engine
     )
     stage.runs.append(run)
     run.start()
@@ -348,7 +348,7 @@ def test_a_resumed_screen_asks_only_what_was_asked_and_not_answered(stage: RunSt
     first.close("interrupted")
     engine = EchoEngine()
     run = setup.resume(
-        first.path, read(first.path).events, [resolved("m0")], Settings(), lambda *_: engine
+        first.path, read(first.path).events, [resolved("m0")], RunOptions(), lambda *_: engine
     )
     stage.runs.append(run)
     run.start()
@@ -401,7 +401,7 @@ def test_nonsense_is_refused(stage: RunStage) -> None:
 
 
 def test_the_header_tells_the_machine_but_not_whose_it_is(stage: RunStage) -> None:
-    run = stage(EchoEngine(), settings=replace(Settings(), seed=7, system="s"))
+    run = stage(EchoEngine(), settings=replace(RunOptions(), seed=7, system="s"))
     header = read(run.path).header
     assert header.settings["seed"] == 7
     assert header.host["memory_limit"] == memory.limit()

@@ -20,7 +20,7 @@ from tui.run import setup
 from tui.run.conductor import Run
 from tui.scoring.costs import compute_costs
 from tui.sessions.reader import read
-from tui.settings import Settings
+from tui.settings import RunOptions
 
 QUESTIONS = QuestionSet(
     "two", "Two", "en", (Question("a", "", ("one",)), Question("b", "", ("two",)))
@@ -71,7 +71,9 @@ class Bench:
         self.engines = [Told(self) for _ in range(models)]
         names = [ResolvedModel(f"m{n}", f"m{n}", "local", Path("x"), "bf16") for n in range(models)]
         waiting = list(self.engines)
-        self.run: Run = setup.begin(names, QUESTIONS, Settings(), folder, lambda *_: waiting.pop(0))
+        self.run: Run = setup.begin(
+            names, QUESTIONS, RunOptions(), folder, lambda *_: waiting.pop(0)
+        )
         self.run.start()
         assert self.run.wait(5)
 

@@ -16,7 +16,7 @@ from tui.questions import QuestionSet
 from tui.questions.question_set import Question
 from tui.run import oom_guard, setup
 from tui.sessions.reader import read
-from tui.settings import Settings
+from tui.settings import RunOptions
 
 FAULTS = Path(tiny.__file__).parent / "faults"
 LIMIT = 1400 << 20
@@ -47,7 +47,7 @@ def test_a_worker_that_the_kernel_kills_for_memory_dies_alone_and_is_named(
 
 def _strike(model: Path, sessions: Path, folder: Path) -> None:
     models = [ResolvedModel(name, name, "local", model, "fp32") for name in ("first", "second")]
-    settings = Settings(sampling="greedy", max_new_tokens=160, schedule="together")
+    settings = RunOptions(sampling="greedy", max_new_tokens=160, schedule="together")
     run = setup.begin(models, QUESTIONS, settings, sessions)
 
     def board() -> Board:

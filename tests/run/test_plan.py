@@ -17,7 +17,7 @@ from tui.models.resolve import ResolvedModel
 from tui.questions.question_set import Question
 from tui.run import plan
 from tui.run.memory_scheduler import MemoryScheduler
-from tui.settings import Settings
+from tui.settings import RunOptions
 
 GB = 1_000_000_000
 QWEN = {
@@ -42,11 +42,11 @@ def planned(
     *models: ResolvedModel,
     limit: float,
     used: float = 0,
-    settings: Settings | None = None,
+    settings: RunOptions | None = None,
     questions: Sequence[Question] = (),
 ) -> plan.MemoryPlan:
     reading = MemoryReading(int(limit * GB), int(used * GB), "cgroup v2")
-    return plan.plan_memory(models, settings or Settings(), reading, questions)
+    return plan.plan_memory(models, settings or RunOptions(), reading, questions)
 
 
 def test_a_7b_in_bf16_at_2k_context_takes_about_20_gb(qwen: ResolvedModel) -> None:
@@ -65,9 +65,9 @@ def test_a_7b_in_bf16_at_2k_context_takes_about_20_gb(qwen: ResolvedModel) -> No
 
 def test_the_context_asked_for_is_what_is_planned_for(qwen: ResolvedModel) -> None:
     assert planned(qwen, limit=32).needs[0].context == 1536 + 512
-    short = Settings(max_new_tokens=100)
+    short = RunOptions(max_new_tokens=100)
     assert planned(qwen, limit=32, settings=short).needs[0].context == 1636
-    long = Settings(context=8000)
+    long = RunOptions(context=8000)
     assert planned(qwen, limit=32, settings=long).needs[0].context == 8000
 
 
@@ -83,7 +83,7 @@ def test_refusal_tells_the_sum_and_the_smallest_change(qwen: ResolvedModel) -> N
     assert planned(qwen, limit=14).change.startswith("`@int8` needs ")
     assert planned(qwen, limit=9).change.startswith("`@int4` needs ")
     assert planned(qwen, limit=5).change.startswith("stop other programs")
-    wide = Settings(context=8192)
+    wide = RunOptions(context=8192)
     assert planned(qwen, limit=26, settings=wide).change.startswith("`--context 4096` needs ")
 
 
@@ -94,10 +94,10 @@ def test_who_is_held_together_and_who_takes_turns(qwen: ResolvedModel) -> None:
     assert "take turns" in both.remark
     assert both.lines[1].startswith("turn 2: third: 19.")
     assert both.to_json()["turns"] == [["Qwen-7B-Chat@bf16", "second"], ["third"]]
-    alone = Settings(schedule="one-at-a-time")
+    alone = RunOptions(schedule="one-at-a-time")
     assert planned(qwen, third, limit=100, settings=alone).groups == ((0,), (1,))
     assert planned(qwen, third, limit=100).groups == ((0, 1),)
-    all_the_same = Settings(schedule="together")
+    all_the_same = RunOptions(schedule="together")
     forced = planned(qwen, third, limit=4, settings=all_the_same)
     forced.check()
     assert (forced.groups, forced.budget) == (((0, 1),), None)
@@ -135,10 +135,10 @@ def test_the_demo_and_a_converted_gguf_are_known_exactly(tmp_path: Path) -> None
 
 
 def test_a_worker_may_take_what_the_longest_conversation_could(qwen: ResolvedModel) -> None:
-    weights, answers = plan.worker_memory_limits(qwen, Settings())
+    weights, answers = plan.worker_memory_limits(qwen, RunOptions())
     assert weights == (qwen.parameters - 151936 * 4096) * 2, "of the embeddings it needs rows"
     assert answers > 2 * 32 * 32 * 128 * 2 * 8192
-    _, bounded = plan.worker_memory_limits(qwen, Settings(context=1024))
+    _, bounded = plan.worker_memory_limits(qwen, RunOptions(context=1024))
     assert bounded < answers - 3 * GB
 
 
@@ -178,22 +178,24 @@ def test_as_many_answers_are_decoded_together_as_leave_every_model_its_place(
     # Two that fit together one answer at a time are not driven apart by their caches.
     assert planned(qwen, other, limit=48).batch.size < planned(qwen, limit=48).batch.size
     assert len(planned(qwen, other, limit=48).groups) == 1
-    assert planned(qwen, limit=64, settings=Settings(batch=3)).batch.size == 3
+    assert planned(qwen, limit=64, settings=RunOptions(batch=3)).batch.size == 3
     assert (
         planned(qwen, limit=64).needs[0].kv_cache
-        == 8 * planned(qwen, limit=64, settings=Settings(batch=1)).needs[0].kv_cache
+        == 8 * planned(qwen, limit=64, settings=RunOptions(batch=1)).needs[0].kv_cache
     )
 
 
 def test_answers_of_a_set_are_planned_by_its_longest_conversation(qwen: ResolvedModel) -> None:
     short = [Question("a", "", ("你好" * 20,)), Question("b", "", ("hello",))]
-    assert plan.longest_conversation(short, Settings()) == 60 + 512 + 64
+    assert plan.longest_conversation(short, RunOptions()) == 60 + 512 + 64
     assert planned(qwen, limit=28, questions=short).batch == plan.BatchLimits(8, 636)
-    alone = planned(qwen, limit=28, settings=Settings(batch=1)).needs[0]
+    alone = planned(qwen, limit=28, settings=RunOptions(batch=1)).needs[0]
     held = planned(qwen, limit=28, questions=short).needs[0]
     assert held.kv_cache / alone.kv_cache == pytest.approx((2048 + 7 * 636) / 2048)
     turns = [Question("c", "", ("a" * 100, "b" * 100), system="s" * 50)]
-    assert plan.longest_conversation(turns, Settings(max_new_tokens=100)) == 125 + 2 * 164
-    assert plan.longest_conversation(turns, Settings(max_new_tokens=0)) == 0, "no bound, no figure"
+    assert plan.longest_conversation(turns, RunOptions(max_new_tokens=100)) == 125 + 2 * 164
+    assert plan.longest_conversation(turns, RunOptions(max_new_tokens=0)) == 0, (
+        "no bound, no figure"
+    )
     huge = [Question("d", "", ("a" * 100_000,))]
     assert planned(qwen, limit=64, questions=huge).needs == planned(qwen, limit=64).needs

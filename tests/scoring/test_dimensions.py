@@ -45,7 +45,7 @@ def test_what_is_none_is_told(tmp_path: Path, bad: str) -> None:
 def test_settings_name_them_for_the_head_of_a_session(tmp_path: Path) -> None:
     (tmp_path / "duibi.toml").write_text('dimensions = ["甲", { id = "乙", en = "B" }]\n')
     loaded = settings_of.load({}, cwd=tmp_path, environ={})
-    given = loaded.of_run()["dimensions"]
+    given = loaded.run.header()["dimensions"]
     assert [d.name("en") for d in resolve_dimensions(given)] == ["甲", "B"]
-    assert settings_of.load({"dimensions": list(given)}, tmp_path, {}).dimensions == given
-    assert "dimensions" not in settings_of.Settings().of_run()
+    assert settings_of.load({"dimensions": list(given)}, tmp_path, {}).run.dimensions == given
+    assert "dimensions" not in settings_of.RunOptions().header()

@@ -13,7 +13,7 @@ from tui.questions.question_set import Question
 from tui.run import setup
 from tui.run.conductor import Run
 from tui.sessions.reader import read
-from tui.settings import Settings
+from tui.settings import RunOptions
 
 QUESTIONS = QuestionSet(
     "three",
@@ -43,7 +43,7 @@ class RunStage:
     def __call__(
         self,
         *engines: EchoEngine,
-        settings: Settings | None = None,
+        settings: RunOptions | None = None,
         parameters: int = MB,
         start: bool = True,
     ) -> Run:
@@ -52,7 +52,7 @@ class RunStage:
         run = setup.begin(
             models,
             self.questions,
-            settings or Settings(),
+            settings or RunOptions(),
             self.folder,
             lambda _model, _threads: waiting.pop(0),
         )

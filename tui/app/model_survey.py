@@ -20,7 +20,7 @@ def load_offers(settings: Settings, say: Messages) -> list[ModelOffer]:
     """The models that the start screen offers to open: the demo, then complete checkpoints."""
     remark = say("start.demo_here" if demo.is_present() else "start.demo_fetch")
     offers = [ModelOffer(("demo@bf16", "demo@fp32"), say("start.demo"), remark)]
-    for one in find_models(settings.aliases, settings.model_folders, settings.services):
+    for one in find_models(settings.aliases, settings.model_folders, settings.run.services):
         if one.reference != "demo" and one.state == "complete":
             words = "  ".join(
                 part for part in (one.family, one.dtype, format_memory(one.size)) if part
@@ -35,7 +35,7 @@ def survey_models(settings: Settings) -> ModelSurvey:
     Raises:
         UserError: the memory limit in the environment is no size.
     """
-    found = find_models(settings.aliases, settings.model_folders, settings.services)
+    found = find_models(settings.aliases, settings.model_folders, settings.run.services)
     if not demo.is_present():
         found.insert(0, find_demo())
     known = {one.reference.lower() for one in found}

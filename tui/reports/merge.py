@@ -13,8 +13,9 @@ from tui import board as bd
 from tui import events as ev
 from tui.host.errors import UserError
 from tui.sessions.reader import RecordedSession
+from tui.settings import DECLARATIONS
 
-_SETTINGS_WITHOUT_EFFECT = frozenset({"schedule", "blind", "repeat", "batch", "dimensions"})
+_SETTINGS_WITHOUT_EFFECT = {name for name, one in DECLARATIONS.items() if one.effect == "run"}
 """Settings that change when or how answers are shown, not what a model is asked."""
 
 _MODEL_KEYS = ("engine", "name", "family", "dtype", "revision", "checkpoint_bytes", "sha256")

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tui import services
 from tui.engines.base import Engine
@@ -19,7 +18,7 @@ from tui.models import default_dtype
 from tui.models.resolve import LOCAL, ResolvedModel
 from tui.run import plan
 from tui.sessions import reader
-from tui.settings import Settings
+from tui.settings import RunOptions
 
 _LOG_RETENTION_S = 7 * 86_400
 
@@ -27,25 +26,20 @@ _LOG_RETENTION_S = 7 * 86_400
 class EngineFactory:
     """Makes the engines of one run; engines of one service share its limit.
 
-    ``user_services`` is the ``[services]`` table of the settings, ``pasted`` holds the
-    answers that a person brought, by model; with ``interactive`` a person is there to paste what is
-    missing. ``settings`` bound what a worker may take, ``batch`` what it decodes together.
+    ``options`` bound what a worker may take and say which services there are, ``pasted`` holds
+    the answers that a person brought, by model; with ``interactive`` a person is there to paste
+    what is missing. ``batch`` bounds what a worker decodes together.
     """
 
     def __init__(
         self,
-        user_services: Mapping[str, Any],
+        options: RunOptions,
         pasted: Mapping[str, PastedAnswers] | None = None,
         interactive: bool = False,
-        settings: Settings | None = None,
         batch: plan.BatchLimits = plan.UNBATCHED,
     ) -> None:
-        self._settings, self._batch = settings or Settings(), batch
-        self._user_services, self._pasted, self._interactive = (
-            user_services,
-            pasted or {},
-            interactive,
-        )
+        self._options, self._batch = options, batch
+        self._pasted, self._interactive = pasted or {}, interactive
         self._limiters: dict[str, Limiter] = {}
         self._sessions: dict[Path, reader.RecordedSession] = {}
 
@@ -59,8 +53,8 @@ class EngineFactory:
 
     def make_local(self, model: ResolvedModel, threads: int) -> Engine:
         """A worker process of its own."""
-        bounds = [tokens for tokens in (model.context, self._settings.context) if tokens]
-        tokens = plan.planned_tokens(self._settings)
+        bounds = [tokens for tokens in (model.context, self._options.context) if tokens]
+        tokens = plan.planned_tokens(self._options)
         return LocalEngine(
             model.checkpoint,
             model.dtype,
@@ -68,16 +62,16 @@ class EngineFactory:
             _worker_log(),
             min(bounds, default=None),
             remote_code=model.remote_code,
-            memory_limits=WorkerMemoryLimits(*plan.worker_memory_limits(model, self._settings)),
+            memory_limits=WorkerMemoryLimits(*plan.worker_memory_limits(model, self._options)),
             batch=self._batch.size,
             max_cached_tokens=tokens + self._batch.other_tokens(tokens),
-            lookup=self._settings.lookup,
+            lookup=self._options.lookup,
             remark=default_dtype.choice_remark(model.dtype) if model.has_default_dtype else "",
         )
 
     def make_endpoint(self, model: ResolvedModel, threads: int) -> Engine:
         """A connection to a service."""
-        known = services.known_services(self._user_services)[model.service]
+        known = services.known_services(self._options.services)[model.service]
         service = replace(known, base_url=model.base_url)
         if not known.base_url:
             service = replace(service, title=service.host)
@@ -110,7 +104,7 @@ _MAKERS: dict[str, Callable[[EngineFactory, ResolvedModel, int], Engine]] = {
 def engine_factory(
     models: Sequence[ResolvedModel],
     questions: Sequence[str],
-    settings: Settings,
+    options: RunOptions,
     interactive: bool,
     batch: plan.BatchLimits = plan.UNBATCHED,
 ) -> EngineFactory:
@@ -121,9 +115,9 @@ def engine_factory(
     """
     names = list(dict.fromkeys(model.model for model in models if model.engine == "pasted"))
     pasted: Mapping[str, PastedAnswers] = {}
-    if settings.pasted is not None and names:
-        pasted = read_pasted(settings.pasted, names, questions)
-    return EngineFactory(settings.services, pasted, interactive, settings, batch)
+    if options.pasted is not None and names:
+        pasted = read_pasted(options.pasted, names, questions)
+    return EngineFactory(options, pasted, interactive, batch)
 
 
 def _worker_log() -> Path:

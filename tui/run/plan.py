@@ -20,7 +20,7 @@ from tui.models import demo
 from tui.models.discover import FoundModel, find_checkpoint, find_demo
 from tui.models.resolve import LOADABLE_DTYPES, LOCAL, ResolvedModel
 from tui.questions.question_set import Question
-from tui.settings import Settings
+from tui.settings import RunOptions
 
 PROMPT_TOKENS = 1536
 """Room for the conversation that is planned for, on top of the new tokens, where no context
@@ -181,19 +181,19 @@ class MemoryPlan:
 
 def plan_memory(
     models: Sequence[ResolvedModel],
-    settings: Settings,
+    options: RunOptions,
     memory: MemoryReading,
     questions: Sequence[Question] = (),
 ) -> MemoryPlan:
     """Plan a run of ``models``, each with as many conversations as it decodes at once."""
     subjects = [size_of_model(model) for model in models]
-    tokens, each = planned_tokens(settings), longest_conversation(questions, settings)
-    if settings.batch:
-        batch = BatchLimits(settings.batch, each)
-        return plan_for_sizes(subjects, settings.schedule, tokens, memory, batch)
-    single = plan_for_sizes(subjects, settings.schedule, tokens, memory)
+    tokens, each = planned_tokens(options), longest_conversation(questions, options)
+    if options.batch:
+        batch = BatchLimits(options.batch, each)
+        return plan_for_sizes(subjects, options.schedule, tokens, memory, batch)
+    single = plan_for_sizes(subjects, options.schedule, tokens, memory)
     for size in BATCH_SIZES:
-        made = plan_for_sizes(subjects, settings.schedule, tokens, memory, BatchLimits(size, each))
+        made = plan_for_sizes(subjects, options.schedule, tokens, memory, BatchLimits(size, each))
         fits = all(
             sum(made.needs[i].total for i in turn) <= memory.available for turn in made.groups
         )
@@ -223,21 +223,21 @@ def plan_for_sizes(
     return MemoryPlan(needs, memory, schedule, turns, refused, change, batch)
 
 
-def planned_tokens(settings: Settings) -> int:
+def planned_tokens(options: RunOptions) -> int:
     """Tokens of prompt and answer together that memory is planned for."""
-    return settings.context or PROMPT_TOKENS + settings.max_new_tokens
+    return options.context or PROMPT_TOKENS + options.max_new_tokens
 
 
-def longest_conversation(questions: Sequence[Question], settings: Settings) -> int:
+def longest_conversation(questions: Sequence[Question], options: RunOptions) -> int:
     """Tokens of the longest conversation of a set, no fewer than it will have unless its text
     takes more than a token for two bytes; 0 where answers have no bound."""
-    if settings.max_new_tokens <= 0:
+    if options.max_new_tokens <= 0:
         return 0
     sizes = []
     for question in questions:
-        system = question.system if question.system is not None else settings.system
+        system = question.system if question.system is not None else options.system
         said = sum(len(text.encode()) for text in (system or "", *question.turns))
-        sizes.append(said // 2 + len(question.turns) * (settings.max_new_tokens + _TEMPLATE_TOKENS))
+        sizes.append(said // 2 + len(question.turns) * (options.max_new_tokens + _TEMPLATE_TOKENS))
     return max(sizes, default=0)
 
 
@@ -258,14 +258,14 @@ def memory_need(
     return MemoryNeed(size.label, dtype, held, cache, load, max(total, load), tokens)
 
 
-def worker_memory_limits(model: ResolvedModel, settings: Settings) -> tuple[int, int]:
+def worker_memory_limits(model: ResolvedModel, options: RunOptions) -> tuple[int, int]:
     """Bytes for the weights, and bytes that answers may add to them at most: 15 % above
     what is predicted for the longest conversation that is possible."""
     subject = size_of_model(model)
-    tokens = settings.context or subject.context or planned_tokens(settings)
+    tokens = options.context or subject.context or planned_tokens(options)
     # Beside those of a set, a person's own question may be answered, and the past of the last
     # conversation is kept for its next turn.
-    most = memory_need(subject, tokens, batch=BatchLimits((settings.batch or 1) + 2))
+    most = memory_need(subject, tokens, batch=BatchLimits((options.batch or 1) + 2))
     return most.weights, most.total - most.weights + max(_MIN_SLACK, int(most.total * _SLACK_SHARE))
 
 

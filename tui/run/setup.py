@@ -29,7 +29,7 @@ from tui.run.recorder import Recorder
 from tui.run.resource_monitor import ResourceMonitor
 from tui.run.resume_check import SOURCE_KEY, portable_source
 from tui.sessions.journal import Journal
-from tui.settings import Settings
+from tui.settings import RunOptions
 
 EngineMaker = Callable[[ResolvedModel, int], Engine]
 """From a model and a number of threads to what runs it."""
@@ -40,13 +40,15 @@ REPORTED_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "text
 def begin(
     models: Sequence[ResolvedModel],
     questions: QuestionSet,
-    settings: Settings,
+    options: RunOptions,
     sessions_dir: Path,
     make_engine: EngineMaker | None = None,
     interactive: bool = False,
+    source: str = "",
 ) -> Run:
     """A new run with its own session file; nothing is loaded before `Run.start`. With
-    ``interactive`` a person is there to paste answers (`Run.paste`).
+    ``interactive`` a person is there to paste answers (`Run.paste`). ``source`` is the name or
+    file of the question set, for the header ("": not known).
 
     Raises:
         UserError: a model does not fit in memory even alone (exit code 4), the session
@@ -54,32 +56,32 @@ def begin(
     """
     ids = [question.id for question in questions.questions]
     seen = memory.read_memory()
-    planned = plan.plan_memory(models, settings, seen, questions.questions)
+    planned = plan.plan_memory(models, options, seen, questions.questions)
     planned.check()
-    settings = replace(settings, batch=planned.batch.size)
-    make = make_engine or engine_factory(models, ids, settings, interactive, planned.batch).make
+    options = replace(options, batch=planned.batch.size)
+    make = make_engine or engine_factory(models, ids, options, interactive, planned.batch).make
     engines = _make_engines(models, make)
     header = Session(
         v=VERSION,
         program=tui.__version__,
         started=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         models=[model.to_json() for model in models],
-        questions=questions.to_json() | {SOURCE_KEY: portable_source(settings.questions)},
+        questions=questions.to_json() | ({SOURCE_KEY: portable_source(source)} if source else {}),
         host=describe_host(seen.limit),
-        settings=settings.of_run(),
+        settings=options.header(),
     )
     memory.use_one_malloc_arena()
     record = Recorder(Journal.create(sessions_dir, header), header)
     if planned.remark:
         record.emit(RUN, ev.Note(planned.remark))
-    return _assemble(models, questions, settings, record, planned, engines)
+    return _assemble(models, questions, options, record, planned, engines)
 
 
 def resume(
     path: Path,
     events: Sequence[Event],
     models: Sequence[ResolvedModel],
-    settings: Settings,
+    options: RunOptions,
     make_engine: EngineMaker | None = None,
     interactive: bool = False,
 ) -> Run:
@@ -96,10 +98,10 @@ def resume(
         raise UserError(f"{path}: no header", f"`duibi sessions verify {path}` says more")
     questions = QuestionSet.from_json(board.header.questions, str(path))
     ids = [question.id for question in questions.questions]
-    planned = plan.plan_memory(models, settings, memory.read_memory(), questions.questions)
+    planned = plan.plan_memory(models, options, memory.read_memory(), questions.questions)
     planned.check()
-    settings = replace(settings, batch=planned.batch.size)
-    make = make_engine or engine_factory(models, ids, settings, interactive, planned.batch).make
+    options = replace(options, batch=planned.batch.size)
+    make = make_engine or engine_factory(models, ids, options, interactive, planned.batch).make
     engines = _make_engines(models, make)
     memory.use_one_malloc_arena()
     record = Recorder(Journal.reopen(path), board.header, list(events))
@@ -107,19 +109,19 @@ def resume(
         record.emit(answer.model, ev.Cancelled(answer.id))
     for remark in filter(None, ("the run was taken up again", planned.remark)):
         record.emit(RUN, ev.Note(remark))
-    return _assemble(models, questions, settings, record, planned, engines)
+    return _assemble(models, questions, options, record, planned, engines)
 
 
-def requested_sampling(settings: Settings) -> SamplingOptions:
+def requested_sampling(options: RunOptions) -> SamplingOptions:
     """How tokens are to be chosen. ``sample`` leaves temperature and the like to the
     checkpoint where they are not given."""
     return SamplingOptions(
-        greedy={"greedy": True, "sample": False}.get(settings.sampling),
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        top_k=settings.top_k,
-        repetition_penalty=settings.repetition_penalty,
-        seed=settings.seed,
+        greedy={"greedy": True, "sample": False}.get(options.sampling),
+        temperature=options.temperature,
+        top_p=options.top_p,
+        top_k=options.top_k,
+        repetition_penalty=options.repetition_penalty,
+        seed=options.seed,
     )
 
 
@@ -155,13 +157,13 @@ def _make_engines(models: Sequence[ResolvedModel], make: EngineMaker) -> list[En
 def _assemble(
     models: Sequence[ResolvedModel],
     questions: QuestionSet,
-    settings: Settings,
+    options: RunOptions,
     record: Recorder,
     planned: plan.MemoryPlan,
     engines: Sequence[Engine],
 ) -> Run:
     cores = CoreAllocator(cpu.cores())
-    sampling = requested_sampling(settings)
+    sampling = requested_sampling(options)
     shared = SharedState(
         recorder=record,
         cores=cores,
@@ -169,10 +171,10 @@ def _assemble(
             [one.total for one in planned.needs], planned.budget, planned.max_resident
         ),
         labels=tuple(model.label for model in models),
-        build_messages=_message_builder(record, _system_prompts(questions), settings.system),
+        build_messages=_message_builder(record, _system_prompts(questions), options.system),
         sampling=sampling,
         asked_sampling={k: v for k, v in asdict(sampling).items() if v is not None},
-        max_new_tokens=settings.max_new_tokens,
+        max_new_tokens=options.max_new_tokens,
     )
     lanes = [Lane(i, engine, shared) for i, engine in enumerate(engines)]
     return Run(record, lanes, (ResourceMonitor(record, lanes, cores), OomGuard(lanes)), questions)

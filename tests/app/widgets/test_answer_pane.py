@@ -34,7 +34,7 @@ async def panes(url: str, folder: Path) -> AsyncIterator[tuple[Pilot[None], Comp
     run = begin(
         options.resolve_models([f"{url}#m"], settings),
         question_sets.load("smoke"),
-        settings,
+        settings.run,
         settings.sessions_dir,
         interactive=True,
     )

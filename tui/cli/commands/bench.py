@@ -76,13 +76,14 @@ class BenchResult:
 
 
 @app.command(help="Measure prefill, decode, load and memory of models on this machine.")
+@options.with_settings("lookup", "cold", "as_json")
 def bench(
+    flags: dict[str, object],
     models: options.Models = None,
     prompt: Annotated[int, typer.Option(min=16, metavar="TOKENS", help="Of the prompt.")] = 256,
     new: Annotated[int, typer.Option(min=2, metavar="TOKENS", help="Of the answer.")] = 64,
     repeat: Annotated[int, typer.Option(min=1, metavar="N", help="Measure N times.")] = 5,
     batch: Annotated[str, typer.Option(metavar="N,N", help="Answers decoded together.")] = "1",
-    lookup: options.Lookup = False,
     cold: Annotated[
         bool, typer.Option("--cold", help="Load from the disk, not from the file cache.")
     ] = False,
@@ -102,7 +103,7 @@ def bench(
             page_cache.drop(files)
         cached = page_cache.cached_share(files)
         print(f"{model.label}: loading", file=sys.stderr)
-        with _loaded_engine(model, cores, max(sizes), lookup) as (engine, loaded):
+        with _loaded_engine(model, cores, max(sizes), bool(flags["lookup"])) as (engine, loaded):
             if loaded.device not in limits:
                 limits[loaded.device] = _bandwidth(cores, loaded.device)
             limit = limits[loaded.device]

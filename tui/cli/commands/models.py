@@ -204,7 +204,7 @@ def rm(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) 
 
 def _found() -> list[FoundModel]:
     settings = load()
-    return find_models(settings.aliases, settings.model_folders, settings.services)
+    return find_models(settings.aliases, settings.model_folders, settings.run.services)
 
 
 def _print_offer(offer: DownloadOffer) -> bool:

@@ -58,7 +58,7 @@ def rate(
     path = library.find(session, settings.sessions_dir)
     reading = reader.read(path)
     board = fold(reading.events)
-    hidden = blind or settings.blind or bool(reading.header.settings.get("blind"))
+    hidden = blind or settings.run.blind or bool(reading.header.settings.get("blind"))
     # The start is the same each time, so that blind judging can be broken off and taken up.
     plan = build_rating_queue(board, seed=reading.header.started if hidden else None)
     if not plan.items:
@@ -66,7 +66,7 @@ def rate(
         return 0
     header = reading.header
     given = header.questions.get("dimensions") or header.settings.get("dimensions")
-    given = given or settings.dimensions
+    given = given or settings.run.dimensions
     known = resolve_dimensions(given, (d for a in board.answers.values() for d in a.stars))
     journal = Journal.reopen(path)
     try:

@@ -29,52 +29,22 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(help="Ask every question of every model, without a screen.")
+@options.with_settings(
+    *("questions", "system", "max_new_tokens", "context", "sampling", "temperature", "top_p"),
+    *("seed", "schedule", "repeat", "batch", "resume", "out", "as_json", "lookup", "remote_code"),
+    *("pasted", "sessions"),
+)
 def run(
+    flags: dict[str, object],
     models: options.Models = None,
-    questions: options.Questions = None,
-    system: options.System = None,
-    max_new_tokens: options.MaxNewTokens = None,
-    context: options.Context = None,
-    sample: options.Sample = False,
-    greedy: options.Greedy = False,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    seed: options.Seed = None,
-    together: options.Together = False,
-    one_at_a_time: options.OneAtATime = False,
-    repeat: Annotated[int | None, typer.Option(metavar="N", help="Ask N times.")] = None,
-    batch: options.Batch = None,
-    resume: Annotated[
-        str | None, typer.Option(metavar="SESSION", help="Ask what is missing in a broken-off run.")
-    ] = None,
+    resume: options.Resume = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the JSON document there as well.")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document on stdout, not the table.")
     ] = False,
-    lookup: options.Lookup = False,
-    remote_code: options.RemoteCode = False,
-    pasted: options.Pasted = None,
-    sessions: options.Sessions = None,
 ) -> int:
-    flags = {
-        "questions": questions,
-        "system": system,
-        "max_new_tokens": max_new_tokens,
-        "context": context,
-        "sampling": options.sampling(sample, greedy),
-        "temperature": temperature,
-        "top_p": top_p,
-        "seed": seed,
-        "schedule": options.schedule(together, one_at_a_time),
-        "repeat": repeat,
-        "batch": batch,
-        "lookup": lookup or None,
-        "remote_code": remote_code or None,
-        "pasted": pasted,
-        "sessions": sessions,
-    }
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"--out: there is no folder {out.absolute().parent}", "make it first")
     if resume:
@@ -83,7 +53,7 @@ def run(
         started, settings, past = _begin(models, flags)
     with _progress_printer() as show:
         headless = HeadlessRun(started, show, past)
-        code = headless.run_to_end(settings.repeat)
+        code = headless.run_to_end(settings.run.repeat)
     made = results.json_document(headless.board, str(started.path))
     if out is not None:
         _write_json(out, made)
@@ -98,7 +68,10 @@ def _begin(models: Sequence[str] | None, flags: Mapping[str, object]) -> tuple[R
     settings = settings_of.load(flags)
     chosen = question_sets.load(settings.questions)
     found = options.resolve_models(models, settings)
-    return setup.begin(found, chosen, settings, settings.sessions_dir), settings, 0
+    started = setup.begin(
+        found, chosen, settings.run, settings.sessions_dir, source=settings.questions
+    )
+    return started, settings, 0
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ def judge_model(
     from tui.run.engine_factory import engine_factory
 
     (model,) = options.resolve_models([reference], settings)
-    engine = engine_factory([model], (), settings, False).make(model, cpu.cores())
+    engine = engine_factory([model], (), settings.run, False).make(model, cpu.cores())
     try:
         say(f"loading {model.label}")
         loaded = engine.load(lambda _, __: None)

@@ -12,7 +12,7 @@ from tui.cli.support.resume_run import resume_run
 from tui.host.errors import EXIT_INTERRUPTED, UserError
 from tui.run.conductor import Run
 from tui.run.setup import begin
-from tui.settings import Settings
+from tui.settings import DECLARATIONS, Settings
 
 
 def compare_models(models: list[str], settings: Settings) -> int:
@@ -23,7 +23,14 @@ def compare_models(models: list[str], settings: Settings) -> int:
     """
     chosen = question_sets.load(settings.questions)
     found = options.resolve_models(models, settings)
-    run = begin(found, chosen, settings, settings.sessions_dir, interactive=True)
+    run = begin(
+        found,
+        chosen,
+        settings.run,
+        settings.sessions_dir,
+        interactive=True,
+        source=settings.questions,
+    )
     return _show_run(run, settings, lambda: run.ask(chosen.questions[0].id))
 
 
@@ -33,8 +40,8 @@ def resume_session(session: str, settings: Settings) -> int:
     Raises:
         UserError: as `tui.cli.support.resume_run.resume_run`.
     """
-    kept = ("theme", "lang", "mouse", "sessions")
-    return resume(session, None, {name: getattr(settings, name) for name in kept})
+    kept = [name for name, one in DECLARATIONS.items() if one.on_resume == "allowed"]
+    return resume(session, None, {name: settings.value_of(name) for name in kept})
 
 
 def resume(session: str, models: list[str] | None, flags: Mapping[str, object]) -> int:

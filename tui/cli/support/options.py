@@ -1,10 +1,10 @@
 """The options that `duibi MODEL...` and `duibi run` have in common."""
 
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,75 +14,91 @@ from tui.host.errors import UserError
 from tui.models.reference import parse_reference
 from tui.models.resolve import ResolvedModel, resolve_all
 from tui.run import remote_models
-from tui.settings import Settings
+from tui.setting_kinds import Flag
+from tui.settings import DECLARATIONS, Settings
 
 Models = Annotated[
     list[str] | None,
     typer.Argument(metavar="MODEL", help="demo, a folder, openai:NAME, a URL#NAME ..."),
 ]
-Questions = Annotated[
-    str | None, typer.Option(metavar="SET", help="A built-in set, or a .toml, .jsonl, .txt file.")
-]
-System = Annotated[str | None, typer.Option(metavar="TEXT", help="System prompt.")]
-MaxNewTokens = Annotated[int | None, typer.Option(metavar="N", help="Tokens of an answer.")]
-Context = Annotated[
-    int | None, typer.Option(metavar="N", help="Tokens of prompt and answer together.")
-]
-Blind = Annotated[bool, typer.Option("--blind", help="Hide which model says what.")]
 Resume = Annotated[
     str | None, typer.Option(metavar="SESSION", help="Ask what is missing in a broken-off run.")
 ]
-Sample = Annotated[bool, typer.Option("--sample", help="Draw tokens at random.")]
-Greedy = Annotated[bool, typer.Option("--greedy", help="Take the likeliest token, always.")]
-Temperature = Annotated[float | None, typer.Option(metavar="X", help="Instead of the model's.")]
-TopP = Annotated[float | None, typer.Option("--top-p", metavar="X", help="Likewise.")]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="For the same draw each time.")]
-Together = Annotated[
-    bool, typer.Option("--together", help="Hold all models in memory, whatever is predicted.")
-]
-OneAtATime = Annotated[
-    bool, typer.Option("--one-at-a-time", help="One model after another: clean figures.")
-]
-Batch = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", help="Answers a local model decodes together (as memory allows, 8 at most)."
-    ),
-]
-Lookup = Annotated[
-    bool,
-    typer.Option(
-        "--lookup",
-        help="Guess tokens from the prompt: the same text, sooner where answers repeat it.",
-    ),
-]
-RemoteCode = Annotated[
-    bool,
-    typer.Option("--remote-code", help="Ask to run the Python that an unknown model brings."),
-]
-Pasted = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="TOML with the answers of pasted:NAME, by question id."),
-]
-Sessions = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run is recorded.")]
 
 
-def sampling(sample: bool, greedy: bool) -> str | None:
-    """The setting that two flags mean.
+def with_settings(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """A command with the flags of these settings, in this order.
 
-    Raises:
-        UserError: both were given.
+    The command takes what was given as ``flags``, a value for each setting (None: not given).
+    A name that is a parameter of the command marks that parameter's place among the flags; the
+    other parameters come first. Two flags of one setting exclude each other (`UserError`).
     """
-    return _exclusive({"sample": sample, "greedy": greedy})
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        own = {
+            name: one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, one in inspect.signature(command).parameters.items()
+            if name != "flags"
+        }
+        parameters = [one for name, one in own.items() if name not in names]
+        taken: dict[str, dict[str, Flag]] = {}
+        for name in names:
+            if name in own:
+                parameters.append(own[name])
+            else:
+                options = _parameters_of(name)
+                taken[name] = {one.name: flag for one, flag in options}
+                parameters += [one for one, _ in options]
+
+        def wrapper(**given: Any) -> int:
+            flags = {
+                name: _flag_value({flag: given.pop(parameter) for parameter, flag in of.items()})
+                for name, of in taken.items()
+            }
+            return command(flags=flags, **given)
+
+        wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {one.name: one.annotation for one in parameters}
+        return wrapper
+
+    return decorate
 
 
-def schedule(together: bool, one_at_a_time: bool) -> str | None:
-    """The setting that two flags mean.
+def _parameters_of(name: str) -> list[tuple[inspect.Parameter, Flag]]:
+    """The parameters by which Typer knows the flags of a setting."""
+    declared, found = DECLARATIONS[name], []
+    for flag in declared.flags:
+        python_type = bool if flag.value else declared.kind.python_type
+        option = typer.Option(
+            flag.name, metavar=flag.metavar or None, help=flag.help, show_default=False
+        )
+        parameter = name if flag.value is None else flag.name.lstrip("-").replace("-", "_")
+        found.append(
+            (
+                inspect.Parameter(
+                    parameter,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=None,
+                    annotation=Annotated[python_type | None, option],
+                ),
+                flag,
+            )
+        )
+    return found
 
-    Raises:
-        UserError: both were given.
-    """
-    return _exclusive({"together": together, "one-at-a-time": one_at_a_time})
+
+def _flag_value(given: Mapping[Flag, Any]) -> object:
+    """What the flags of one setting say; None where none was given."""
+    chosen = [(flag, value) for flag, value in given.items() if value is not None]
+    if len(chosen) > 1:
+        raise UserError(
+            f"{chosen[0][0].name} and {chosen[1][0].name} exclude each other", "give one of them"
+        )
+    if not chosen:
+        return None
+    ((flag, value),) = chosen
+    return value if flag.value is None else flag.value
 
 
 def resolve_models(names: Sequence[str], settings: Settings) -> list[ResolvedModel]:
@@ -93,11 +109,10 @@ def resolve_models(names: Sequence[str], settings: Settings) -> list[ResolvedMod
     Raises:
         UserError: a model is not there, cannot be used or cannot be fetched.
     """
-    references = [
-        parse_reference(settings.aliases.get(name, name), settings.services) for name in names
-    ]
+    services = settings.run.services
+    references = [parse_reference(settings.aliases.get(name, name), services) for name in names]
     place = settings.sessions or paths.sessions_dir()
-    beyond = partial(remote_models.resolve_remote, user_services=settings.services, sessions=place)
+    beyond = partial(remote_models.resolve_remote, user_services=services, sessions=place)
     with ProgressLine() as progress:
         agree = _agree_remote_code if settings.remote_code else None
         return resolve_all(references, progress.consent, progress, agree, beyond)
@@ -106,10 +121,3 @@ def resolve_models(names: Sequence[str], settings: Settings) -> list[ResolvedMod
 def _agree_remote_code(text: str) -> bool:
     print(text, file=sys.stderr)
     return ask_yes_no("These files will not be asked about again while they stay the same.")
-
-
-def _exclusive(given: dict[str, bool]) -> str | None:
-    chosen = [name for name, yes in given.items() if yes]
-    if len(chosen) > 1:
-        raise UserError(f"--{chosen[0]} and --{chosen[1]} exclude each other", "give one of them")
-    return chosen[0] if chosen else None

@@ -12,11 +12,6 @@ from tui.run.conductor import Run
 from tui.sessions import library, reader
 from tui.settings import Settings
 
-CHANGEABLE = ("sessions", "pasted", "theme", "lang", "mouse", "plain")
-"""What may be said anew: nothing of it shapes an answer."""
-REPEATABLE = ("questions",)
-"""What may be said again, if it is the same."""
-
 
 def resume_run(
     session: str,
@@ -30,8 +25,12 @@ def resume_run(
         UserError: there is no such session, it cannot be gone on with, it was asked to
             go on in another way than it began, or a model or a question changed since.
     """
-    free = CHANGEABLE + REPEATABLE
-    given = [f"--{k.replace('_', '-')}" for k, v in flags.items() if v and k not in free]
+    rules = {name: one.on_resume for name, one in settings_of.DECLARATIONS.items()}
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name, value in flags.items()
+        if value and rules[name] == "refused"
+    ]
     if models or given:
         raise UserError(
             f"--resume goes on as it began, without {(given or ['models'])[0]}", "leave it out"
@@ -40,13 +39,13 @@ def resume_run(
     reading = reader.read(library.find(session, folder))
     name = reading.path.name
     resume_check.check_questions(reading.header.questions, _text(flags.get("questions")), name)
-    known = settings_of.Settings().of_run().keys() | settings_of.OPTIONAL
-    kept = {k: v for k, v in reading.header.settings.items() if k in known}
-    settings = settings_of.load(kept | {k: flags[k] for k in CHANGEABLE if k in flags})
+    kept = {k: v for k, v in reading.header.settings.items() if k in settings_of.HEADER_NAMES}
+    anew = {name: value for name, value in flags.items() if rules[name] == "allowed"}
+    settings = settings_of.load(kept | anew)
     names = [_reference(model) for model in reading.header.models]
     found = options.resolve_models(names, settings)
     resume_check.check_models(reading.header.models, found, name)
-    run = setup.resume(reading.path, reading.events, found, settings, interactive=interactive)
+    run = setup.resume(reading.path, reading.events, found, settings.run, interactive=interactive)
     return run, settings, len(reading.events)
 
 

@@ -35,7 +35,7 @@ def usable_services(own: Mapping[str, Any]) -> list[services.Service]:
 
 def probe_all(settings: Settings) -> list[ProbeResult]:
     """What each of `usable_services` answers; takes as long as the slowest (`LIST_TIMEOUT_S`)."""
-    wanted = usable_services(settings.services)
+    wanted = usable_services(settings.run.services)
     with ThreadPoolExecutor(max(1, len(wanted))) as pool:
         return list(pool.map(probe, wanted))
 
@@ -44,7 +44,7 @@ def is_expected(found: ProbeResult, settings: Settings) -> bool:
     """Whether a person counts on this service: a default address on this machine that
     nobody named may well be empty."""
     service = found.service
-    named = service.name in settings.services or os.environ.get(service.base_url_variable)
+    named = service.name in settings.run.services or os.environ.get(service.base_url_variable)
     return bool(named) or found.key_present
 
 
