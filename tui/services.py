@@ -110,7 +110,7 @@ def find_service(
     or ``http://host:8000/v1#NAME``.
 
     A server named by its address gets no service's key, only DUIBI_API_KEY, unless the
-    address is the service's own: a key must not go to a stranger.
+    address is the service's own, so that a key never goes to another host.
 
     Raises:
         UserError: there is no such service, or its entry is wrong.

@@ -1,4 +1,4 @@
-"""The HTTP client of an endpoint: certificates, proxies, and a key that nothing prints."""
+"""The HTTP client of an endpoint: certificates, proxies, and the API key."""
 
 import logging
 import os
@@ -69,7 +69,7 @@ def open_client(service: Service, key: Secret) -> "httpx.AsyncClient":
             auth=Bearer(),
             verify=_certificates() if service.base_url.startswith("https:") else False,
             trust_env=not service.is_loopback,
-            # The clocks for the answer are the caller's: they run on tokens, not on bytes.
+            # No read timeout: `HttpAttempt` times tokens, not bytes.
             timeout=httpx.Timeout(None, connect=service.connect_s, write=60.0),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
             headers={"Accept-Encoding": "identity", "User-Agent": "duibi"},

@@ -117,7 +117,7 @@ class Completion:
             divided += self._reasoning_stream.finish()
             self._set_finish(str(finish))
         elif said and not divided and not self.has_begun:
-            # What it belongs to is not clear yet, but it is the first token.
+            # Reasoning or answer is still unknown, but it is the first token.
             self.has_begun = True
             return [TextPiece("")]
         pieces = []

@@ -25,7 +25,7 @@ _ASK_AGAIN = "ask again: the model is loaded anew"
 @dataclass(frozen=True, slots=True)
 class WorkerMemoryLimits:
     """Bytes a worker may take: for the weights once they are loaded, and what answers may
-    add to that (`tui.run.plan`)."""
+    add to that."""
 
     weights: int
     answers: int
@@ -113,7 +113,8 @@ class LocalEngine:
                     failure = failure or Failed("cancelled", "closed while it was loading")
                     raise EngineError(failure.cause, failure.message, failure.next_step)
                 case _, Loaded() as loaded:
-                    # What a GPU's driver takes of its process is no memory of answers.
+                    # A GPU driver's mappings count as private memory: limit the growth on the
+                    # CPU only.
                     if self._memory_limits and loaded.device == "cpu":
                         child.limit_memory_growth(self._memory_limits.answers)
                     self._thrash_detector = ThrashDetector()

@@ -1,8 +1,8 @@
-"""A key that nothing prints."""
+"""An API key whose repr and str are ``***``."""
 
 
 class Secret:
-    """A key. What is printed of it, also by a traceback that shows variables, is ``***``."""
+    """An API key. Its repr and str are ``***``, also in a traceback that shows variables."""
 
     __slots__ = ("_value",)
 

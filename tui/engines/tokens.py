@@ -31,7 +31,7 @@ def count(text: str, model: str) -> tuple[int, str]:
         try:
             return len(tiktoken.get_encoding(name).encode_ordinary(text)), "tokenizer"
         except (OSError, ValueError):
-            pass  # a damaged cache: the estimate is still right to offer
+            pass  # damaged cache: fall back to the estimate
     return estimate_whole(text), "estimate"
 
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IDLE_WARNING_S = 0.65
-"""A worker that gives no sign of life, or computes nothing, for this long and rests is said
-to: it gives a sign five times a second, and is to be named within a second of its last step."""
+"""A worker without heartbeat or step for this long that uses no CPU is reported. Heartbeats come
+five times a second; the report is due within a second of the last step."""
 BUSY_WARNING_S = 3.0
-"""Likewise one that keeps the CPU busy: a long regular expression holds the interpreter too."""
+"""The same for one that uses the CPU: a long regular expression holds the GIL."""
 SILENT_HANG_S = 10.0
-"""Without a sign of life for this long, a worker that also rests is hung."""
+"""Without a heartbeat for this long, a worker that uses no CPU is hung."""
 STUCK_HANG_S = 20.0
-"""Signs of life come, but no step was taken: a deadlock, if it also rests."""
+"""Heartbeats come, but no step was taken: a deadlock, if it uses no CPU."""
 MAX_SILENCE_S = 120.0
-"""Nothing that a worker does holds the interpreter this long."""
+"""Nothing that a worker does holds the GIL this long."""
 _IDLE_CPU_S = 0.1
 _IDLE_FAULTS = 16
 _RUNNABLE_STATES = "RD"

@@ -162,7 +162,7 @@ class WorkerProcess:
         try:
             with self._socket, self._socket.makefile("rb") as lines:
                 for line in lines:
-                    # Half a line is how a killed process ends.
+                    # A killed process may leave an incomplete last line: ignore it.
                     if line.endswith(b"\n"):
                         self._handle_line(line)
         except OSError:
@@ -211,7 +211,7 @@ def explain_exit(code: int, oom_killed: bool, memory_bytes: int, log_tail: str) 
         )
     lines = [line.strip() for line in log_tail.split("\n") if line.strip()]
     for line in lines:
-        # C++ aborts over it, after saying so.
+        # std::bad_alloc aborts after printing this.
         if any(words in line for words in _OOM_MARKERS):
             return _failed("out_of_memory", f"not enough memory: {line[:200]}", SMALLER_MODEL_HINT)
     if code < 0:

@@ -34,5 +34,5 @@ def free_bytes(path: Path) -> int:
 
 
 def is_remote(path: Path) -> bool:
-    """Whether it is a network or FUSE mount, where appending line by line is a bad idea."""
+    """Whether it is a network or FUSE mount, where small appends are slow or fail."""
     return filesystem_type(path).startswith(_REMOTE)

@@ -41,8 +41,8 @@ class MemoryReading:
 
     @property
     def reserve(self) -> int:
-        """What is to be left free: the kernel is faster than whoever watches it, so that
-        less than this is as good as none. A budget of our own kills nobody."""
+        """Kept free, because the kernel's OOM killer is faster than a thread that watches the
+        memory. ``DUIBI_MEMORY_LIMIT`` kills nobody: a smaller reserve does."""
         if self.source == LIMIT_VARIABLE:
             return int(self.limit * _RESERVE_SHARE)
         return min(max(_MIN_RESERVE, int(self.limit * _RESERVE_SHARE)), self.limit // 8)

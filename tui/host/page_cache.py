@@ -1,4 +1,4 @@
-"""What of a file the kernel holds in memory: a load from there says nothing of the disk."""
+"""Which share of a file is in the page cache: loading from there does not measure the disk."""
 
 import ctypes
 import mmap

@@ -1,4 +1,4 @@
-"""A word on the terminal while the libraries of the screen are imported.
+"""One status line while the screen's libraries are imported.
 
 A line on the normal screen, written before anything large is imported and wiped before
 anything else is written; where stdin or stdout is no terminal nothing is written at all.

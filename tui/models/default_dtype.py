@@ -8,7 +8,7 @@ from tui.checkpoints.memory_estimate import MemoryShape, predict_peak
 from tui.host import cpu, memory
 
 LARGE_MODEL = 1_000_000_000
-"""So many weights and more are what an answer waits for on a CPU: every token reads them."""
+"""From this size on, decoding on a CPU is bound by reading the weights."""
 CONTEXT = 2048
 """Tokens of prompt and answer that have to fit beside the weights."""
 _DTYPES = ("bf16", "int8", "int4")

@@ -87,7 +87,7 @@ class Download:
         except UserError as error:
             over = self._stop.is_set() or error.exit_code == EXIT_STOPPED
             self._set(state="stopped" if over else "failed", error=error)
-        except Exception as error:  # nobody else would hear of it
+        except Exception as error:  # this thread has no caller that could handle it
             self._set(state="failed", error=UserError(f"{type(error).__name__}: {error}"))
         else:
             self._set(state="done", path=path)
@@ -105,7 +105,8 @@ class Download:
             self._stop.set()
             return False
         self._set(state="waiting")
-        # One at a time: two large downloads only share the line, and the disk fills unseen.
+        # Downloads run one at a time: they share the bandwidth, and each checks the free
+        # disk alone.
         while not (self._has_slot or self._stop.is_set()):
             self._has_slot = self._slot.acquire(timeout=_POLL_S)
         self._set(state="working", stage="asking")

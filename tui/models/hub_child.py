@@ -1,8 +1,8 @@
 """The child process that speaks with ModelScope: the only user of its SDK.
 
-The SDK cannot be cancelled, prints as it likes and imports much, so it lives and dies in
-a process of its own. One JSON request comes on stdin; JSON objects, one a line, go out on
-the descriptor that was stdout (which the SDK may not write to):
+The SDK cannot be cancelled, prints as it likes and imports much, so it runs in
+a process of its own that can be killed. One JSON request comes on stdin; JSON objects, one a
+line, go out on the descriptor that was stdout (which the SDK may not write to):
 
     {"do": "list", "id": OWNER/NAME, "revision": R}
         -> {"files": [{"path": P, "size": N, "sha256": H or null}, ...]}
@@ -26,7 +26,7 @@ _STREAMS = 2
 
 
 class _ReplyWriter:
-    """The way back, shared by the SDK's download threads."""
+    """Writes replies; shared by the SDK's download threads."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -44,7 +44,7 @@ class _ReplyWriter:
             self._changed = True
 
     def send_progress(self) -> None:
-        """Send what came meanwhile; also when the line has just gone quiet."""
+        """Send changed byte counts five times a second, the last ones too."""
         while True:
             time.sleep(_PROGRESS_INTERVAL_S)
             with self._lock:

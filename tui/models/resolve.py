@@ -93,7 +93,7 @@ class ResolvedModel:
 
 
 RemoteResolver = Callable[[Reference], ResolvedModel]
-"""Finds a model that holds no weights here (`tui.run.remote_models.resolve_remote`)."""
+"""Finds a model that holds no weights on this machine."""
 
 
 def resolve(

@@ -1,4 +1,4 @@
-"""How fast something goes on, and how long it will still take."""
+"""Transfer rate over the last 10 s, and the time left."""
 
 import time
 from collections import deque

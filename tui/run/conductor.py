@@ -21,7 +21,7 @@ _FREE_QUESTION_PREFIX = "free-"
 
 
 class Watcher(Protocol):
-    """A thread beside a run: the meter, the guard."""
+    """A thread beside a run: `ResourceMonitor`, `OomGuard`."""
 
     def start(self) -> None:
         """Begin."""

@@ -63,7 +63,7 @@ class CoreAllocator:
                 self._divide()
 
     def close(self) -> None:
-        """Let everybody pass: the run ends."""
+        """Stop allocating and wake all waiters: the run ends."""
         with self._changed:
             self._is_open = False
             self._changed.notify_all()
@@ -72,13 +72,13 @@ class CoreAllocator:
         engines = self._computing_engines()
         other = self._next_waiting()
         if use.engine in engines:
-            # A set that goes on for ever must not keep a person's question out.
+            # Background answers wait while another model has an interactive one.
             return not use.is_background or other is None or other.is_background
         return other is use and len(engines) < self.total
 
     def _next_waiting(self) -> CoreAllocation | None:
-        """Who waits longest of those whose engine does not compute yet, first those for whom
-        a person waits."""
+        """The longest waiting use of an engine that does not compute yet; interactive ones
+        first."""
         engines = self._computing_engines()
         others = [use for use in self._waiting if use.engine not in engines]
         return next((use for use in others if not use.is_background), next(iter(others), None))
@@ -101,7 +101,7 @@ class CoreAllocator:
                 use.contended = use.contended or len(engines) > 1
                 use.threads = shares[engines.index(use.engine)]
             changes = [(n - had.get(id(e), 0), n, e) for n, e in zip(shares, engines, strict=True)]
-            # Who gets fewer is told first, so that the sum stays within the cores.
+            # Shrink first, so that the total never exceeds the cores.
             for change, threads, engine in sorted(changes, key=lambda row: row[0]):
                 if change:
                     engine.set_threads(threads)

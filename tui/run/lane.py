@@ -28,8 +28,8 @@ RELOAD_CAUSES = ("crashed", "hung", "not_loaded", "out_of_memory")
 
 @dataclass(frozen=True, slots=True)
 class SharedState:
-    """What the lanes of a run have in common. ``changed`` guards queues and residents and
-    is notified whenever a lane may have something new to do."""
+    """What the lanes of a run have in common. ``changed`` guards the queues and the memory
+    scheduler and is notified whenever a lane may have something new to do."""
 
     recorder: Recorder
     cores: CoreAllocator
@@ -91,8 +91,8 @@ class Lane:
         return not (self.queue or self._running or self._is_exclusive or wanted)
 
     def cancel(self) -> None:
-        """Stop the answers that run and those queued. It is told at once, where the worker is
-        not stuck: one in the middle of a layer needs a moment to hear of it."""
+        """Cancel running and queued answers. `Cancelled` is recorded at once, unless the worker
+        does not respond: then when the answer ends."""
         with self.shared.changed:
             ended = [task.answer for task in self.queue.clear()]
             running = self._stop_running()
@@ -176,7 +176,8 @@ class Lane:
                         if step := self._take_work():
                             return step
                     elif not self.queue and not self._reload_wanted:
-                        # Loading ahead is for who finds room: nobody is put out for it.
+                        # A model preloaded without a question never evicts another: if there is no
+                        # room, it stops waiting.
                         self._load_wanted = False
                         shared.memory_scheduler.stop_waiting(self.index)
                         shared.changed.notify_all()
@@ -222,7 +223,7 @@ class Lane:
         if self._waiting_for is None:
             names = ", ".join(self.shared.labels[i] for i in blockers) or "another model"
             self._emit(ev.Load(f"waiting for memory: after {names}"))
-            # Who is in memory and idle has to hear that somebody waits.
+            # Wake idle lanes so that they can unload.
             self.shared.changed.notify_all()
         self._waiting_for = blockers
 

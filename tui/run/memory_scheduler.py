@@ -7,7 +7,7 @@ from collections.abc import Sequence
 class MemoryScheduler:
     """Room for models by their predicted bytes. Not locked: its owner does that.
 
-    A model that needs none takes no part: it is always in, and bars nobody. ``budget`` None
+    A model that needs no bytes is always admitted and blocks nobody. ``budget`` None
     holds everything at once; ``max_resident`` bounds how many are held together.
     Who waits is let in first come, first served, so that a large model is never passed
     over by small ones for ever.
@@ -60,7 +60,7 @@ class MemoryScheduler:
         self._unloading.discard(model)
 
     def blockers(self, model: int) -> list[int]:
-        """Who is in memory while the model waits."""
+        """The models in memory while this one waits."""
         return [m for m in self._resident if m != model]
 
     @property
@@ -72,5 +72,5 @@ class MemoryScheduler:
         if self._max_resident is not None and len(inside) >= self._max_resident:
             return False
         total = self._needs[model] + sum(self._needs[m] for m in inside)
-        # Alone it was let into the run, so alone it may try.
+        # A model admitted to the run may always load when no other is resident.
         return self._budget is None or not inside or total <= self._budget

@@ -15,7 +15,7 @@ from tui.run.lane import Lane
 _log = logging.getLogger(__name__)
 
 CHECK_INTERVAL_S = 0.075
-"""The kernel needs longer than this to fill what is left free, mostly."""
+"""Short enough that the reserve (`MemoryReading.reserve`) is rarely used up between two checks."""
 _GAUGE_REFRESH_S = 1.0
 _KILL_COOLDOWN_S = 1.0
 """What a worker held is not free the moment it is killed."""

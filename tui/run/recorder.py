@@ -1,4 +1,5 @@
-"""The one way an event takes: into the journal, onto the board, out to whoever draws."""
+"""Appends each event to the journal, folds it into the board and queues it for the screen, in
+this order."""
 
 import threading
 import time

@@ -66,7 +66,7 @@ class ResourceMonitor:
     def _read_cores(self) -> None:
         workers = [pid for lane in self._lanes if (pid := lane.engine.pid)]
         taken = self._other_processes.cores_used([os.getpid(), *workers])
-        # A moment's work of somebody is no reason to change.
+        # Lower of the last two samples, so that a short burst changes nothing.
         self._cores.set_available(cpu.free_cores(min(taken, self._cores_taken)))
         self._cores_taken = taken
 
@@ -75,7 +75,7 @@ class ResourceMonitor:
         private, mapped = lane.engine.memory()
         before = self._models.get(lane.index, (0, 0))
         change = max(abs(private - before[0]), abs(mapped - before[1]))
-        # A model that is gone is told as such, however small it was.
+        # Always report the drop to zero.
         if change >= MODEL_CHANGE_BYTES or (change and not private and not mapped):
             self._models[lane.index] = private, mapped
             self._recorder.emit(lane.index, Memory(private, mapped), now)
