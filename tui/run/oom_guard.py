@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Sequence
 
@@ -11,6 +10,8 @@ from tui.events import Failed
 from tui.host import memory
 from tui.host.errors import UserError
 from tui.run.lane import Lane
+from tui.run.monitor_thread import MonitorThread
+from tui.text.units import format_gigabytes as _gb
 
 _log = logging.getLogger(__name__)
 
@@ -21,25 +22,18 @@ _KILL_COOLDOWN_S = 1.0
 """What a worker held is not free the moment it is killed."""
 
 
-class OomGuard:
+class OomGuard(MonitorThread):
     """A thread that ends the worker with most private memory before the kernel would, which
     might take the screen instead, and wakes the lane of a worker that died unasked."""
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
+        super().__init__("guard")
         self._lanes = [lane for lane in lanes if lane.engine.has_process]
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="guard", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Begin to watch, where there is a process to watch."""
         if self._lanes:
-            self._thread.start()
-
-    def close(self, timeout: float) -> None:
-        """Stop watching."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
+            super().start()
 
     def _run(self) -> None:
         gauge = memory.find_gauge()
@@ -79,7 +73,3 @@ class OomGuard:
         _log.warning("model %d: %s", victim.index, why.message)
         victim.engine.abort(why)
         return True
-
-
-def _gb(size: float) -> str:
-    return f"{size / 1e9:.1f}"

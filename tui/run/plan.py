@@ -21,6 +21,7 @@ from tui.models.discover import FoundModel, find_checkpoint, find_demo
 from tui.models.resolve import LOADABLE_DTYPES, LOCAL, ResolvedModel
 from tui.questions.question_set import Question
 from tui.settings import RunOptions
+from tui.text.units import format_gigabytes as _gb
 
 PROMPT_TOKENS = 1536
 """Room for the conversation that is planned for, on top of the new tokens, where no context
@@ -326,7 +327,3 @@ def _smallest_change(subject: ModelSize, tokens: int, room: int, batch: BatchLim
         if (changed := memory_need(subject, tokens, dtype, batch)).total <= room:
             return f"`@{dtype}` needs {_gb(changed.total)} GB"
     return "stop other programs, or take a smaller model; --together loads it all the same"
-
-
-def _gb(size: float) -> str:
-    return f"{size / 1e9:.1f}"

@@ -1,7 +1,6 @@
 """Watches memory and cores while a run lasts, and says only what changed."""
 
 import os
-import threading
 import time
 from collections.abc import Sequence
 
@@ -9,6 +8,7 @@ from tui.events import RUN, Memory
 from tui.host import cpu, memory
 from tui.run.core_allocator import CoreAllocator
 from tui.run.lane import Lane
+from tui.run.monitor_thread import MonitorThread
 from tui.run.recorder import Recorder
 
 CHECK_INTERVAL_S = 0.25
@@ -18,28 +18,17 @@ _RUN_EVERY = 4
 _TRIM_EVERY = 240
 
 
-class ResourceMonitor:
+class ResourceMonitor(MonitorThread):
     """A thread that reads each model's memory at 4 Hz, and at 1 Hz the container's and the
     cores that other programs leave."""
 
     def __init__(self, recorder: Recorder, lanes: Sequence[Lane], cores: CoreAllocator) -> None:
+        super().__init__("memory")
         self._recorder = recorder
         self._lanes = lanes
         self._cores, self._other_processes, self._cores_taken = cores, cpu.OtherProcesses(), 0.0
-        self._stop = threading.Event()
         self._models: dict[int, tuple[int, int]] = {}
         self._container = (0, 0)
-        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._thread.start()
-
-    def close(self, timeout: float) -> None:
-        """Stop watching."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
 
     def _run(self) -> None:
         tick = 0

@@ -17,6 +17,11 @@ def format_size(count: int) -> str:
     return f"{value:.1f} GB" if value < 99.95 else f"{value:.0f} GB"
 
 
+def format_gigabytes(size: float) -> str:
+    """Bytes in decimal gigabytes, without the unit: ``13.4``."""
+    return f"{size / 1e9:.1f}"
+
+
 def format_duration(seconds: float) -> str:
     """Seconds as ``8s``, ``2m05s`` or ``1h12m``."""
     whole = max(0, round(seconds))
