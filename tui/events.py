@@ -300,6 +300,9 @@ Body = (
     | Unknown
 )
 
+TimedBody = tuple[int, Body]
+"""When it happened (`time.monotonic_ns`, measured where it happened) and what."""
+
 
 def answer_of(body: Body) -> int:
     """The id of the answer that a body is about, -1 if it is about none."""

@@ -11,7 +11,8 @@ import pytest
 from tests.support.engines import EchoEngine
 from tui import events as ev
 from tui.board import Board, fold
-from tui.engines.base import Request, TimedBody
+from tui.engines.base import Request
+from tui.events import TimedBody
 from tui.host import cpu
 from tui.models.resolve import ResolvedModel
 from tui.questions import QuestionSet

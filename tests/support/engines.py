@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from tui import events as ev
-from tui.engines.base import EngineDefaults, EngineError, Request, TimedBody
-from tui.events import Body, Loaded
+from tui.engines.base import EngineDefaults, EngineError, Request
+from tui.events import Body, Loaded, TimedBody
 
 
 class EchoEngine(EngineDefaults):

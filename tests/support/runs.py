@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tests.support.engines import EchoEngine
 from tui.board import Answer, Board, fold
-from tui.engines.base import Request, TimedBody
-from tui.events import Body, Failed, Loaded
+from tui.engines.base import Request
+from tui.events import Body, Failed, Loaded, TimedBody
 from tui.models.resolve import ResolvedModel
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question

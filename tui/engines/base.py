@@ -4,14 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tui.events import Body, Failed, Loaded
+from tui.events import Body, Failed, Loaded, TimedBody
 from tui.host.errors import UserError
 
 EXIT_CODES = {"out_of_memory": 4, "network": 3, "provider": 3}
 """Exit codes of causes that are not the command line's own mistake."""
-
-TimedBody = tuple[int, Body]
-"""When it happened (`time.monotonic_ns`, measured where it happened) and what."""
 
 
 @dataclass(frozen=True, slots=True)

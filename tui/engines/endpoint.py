@@ -10,14 +10,14 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tui.engines import model_list
-from tui.engines.base import EngineDefaults, Request, TimedBody
+from tui.engines.base import EngineDefaults, Request
 from tui.engines.client import exposes_key, key_of, open_client
 from tui.engines.completion import request_body
 from tui.engines.errors import ServiceError, error_from_exception
 from tui.engines.http_attempt import Emit, HttpAttempt
 from tui.engines.limiter import Limiter
 from tui.engines.secret import Secret
-from tui.events import Answered, Body, Cancelled, Failed, Load, Loaded, Note, Started
+from tui.events import Answered, Body, Cancelled, Failed, Load, Loaded, Note, Started, TimedBody
 from tui.services import Service
 
 if TYPE_CHECKING:

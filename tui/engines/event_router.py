@@ -5,9 +5,8 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from tui.engines.base import TimedBody
 from tui.engines.worker_process import WorkerExit
-from tui.events import Answered, Cancelled, Failed
+from tui.events import Answered, Cancelled, Failed, TimedBody
 
 _log = logging.getLogger(__name__)
 

@@ -8,11 +8,22 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from tui.engines.base import EngineError, Request, TimedBody
+from tui.engines.base import EngineError, Request
 from tui.engines.event_router import EventRouter
 from tui.engines.watchdog import ThrashDetector, Watchdog, process_usage
 from tui.engines.worker_process import WorkerExit, WorkerProcess
-from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Loaded, Note, Started
+from tui.events import (
+    Answered,
+    Body,
+    Cancelled,
+    Delta,
+    Failed,
+    Load,
+    Loaded,
+    Note,
+    Started,
+    TimedBody,
+)
 from tui.worker_protocol import AnswerOrder, CancelOrder, DecodeRequest, LoadOrder, ThreadsOrder
 
 _POLL_S = 0.1

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tui.engines import tokens
-from tui.engines.base import EngineDefaults, Request, TimedBody
-from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Started
+from tui.engines.base import EngineDefaults, Request
+from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Started, TimedBody
 from tui.host.errors import UserError
 
 LONGEST_FILE = 8 * 1024 * 1024

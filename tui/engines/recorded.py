@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from tui.engines.base import EngineDefaults, Request, TimedBody
+from tui.engines.base import EngineDefaults, Request
 from tui.events import (
     Answered,
     Asked,
@@ -21,6 +21,7 @@ from tui.events import (
     Note,
     Session,
     Started,
+    TimedBody,
 )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tui
-from tui.events import Body, Failed
+from tui.events import Failed, TimedBody
 from tui.host import cgroup, memory, secrets
 from tui.worker_protocol import (
     Alive,
@@ -24,8 +24,6 @@ from tui.worker_protocol import (
     decode_report,
     encode_order,
 )
-
-TimedBody = tuple[int, Body]
 
 _OPENMP_SPIN_COUNT = "20000"
 """How often a thread of GNU OpenMP looks for work before it sleeps (libgomp's manual). Its own

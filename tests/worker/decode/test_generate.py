@@ -12,9 +12,9 @@ import torch
 from transformers import LlamaForCausalLM
 
 from tests.support import tiny
-from tui.events import Answered, Cancelled, Delta, Failed, Started
+from tui.events import Answered, Cancelled, Delta, Failed, Started, TimedBody
 from tui.worker.decode.batch import DecodeBatch
-from tui.worker.decode.generate import TimedBody, generate_ids
+from tui.worker.decode.generate import generate_ids
 from tui.worker.decode.sampler import SamplingParams, resolve_sampling
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.loaded_model import LoadedModel

@@ -13,12 +13,11 @@ from typing import Any
 
 import torch
 
-from tui.events import Cancelled, Started
+from tui.events import Cancelled, Started, TimedBody
 from tui.worker.decode import kv_cache
 from tui.worker.decode.attention import ATTENTION_NAME
 from tui.worker.decode.detokeniser import AnswerSplitter, Detokeniser
 from tui.worker.decode.generate import (
-    TimedBody,
     answered_event,
     apply_threads,
     delta_events,

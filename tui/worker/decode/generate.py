@@ -9,15 +9,13 @@ from typing import Any
 import torch
 
 from tui.checkpoints.errors import CheckpointError
-from tui.events import Answered, Body, Delta, Failed
+from tui.events import Answered, Delta, Failed, TimedBody
 from tui.host.errors import first_line
 from tui.metrics import answer_metrics
 from tui.worker.decode.attention import new_kv_cache
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler, SamplingParams
 from tui.worker.process.control import Control
 from tui.worker.process.measure import PeakMemory
-
-TimedBody = tuple[int, Body]
 
 
 def failure_event(error: Exception, answer: int = -1) -> Failed:
