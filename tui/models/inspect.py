@@ -16,6 +16,7 @@ from tui.checkpoints.weight_headers import TensorHeader, read_file_headers, read
 from tui.host import secrets
 from tui.host.errors import UserError
 from tui.models.caches import display_name
+from tui.text.sanitise import one_line
 
 _DTYPE_NAMES = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
 
@@ -270,9 +271,4 @@ def describe(seen: Inspection, prompt: list[int] | None = None) -> str:
         rows += [("refused", problem) for problem in seen.problems]
     else:
         rows.append(("verdict", "can be loaded"))
-    return "\n".join(f"{name:<11} {_printable(value)}" for name, value in rows)
-
-
-def _printable(text: str) -> str:
-    """File names and config values come from strangers; a terminal would obey them."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return "\n".join(f"{name:<11} {one_line(value)}" for name, value in rows)
