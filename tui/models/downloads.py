@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_INTERRUPTED, UserError
 from tui.models.download_offer import AskConsent, DownloadOffer, FileCounts, FileProgress
 from tui.models.net import StageProgress
 from tui.models.reference import parse_reference
@@ -15,7 +15,6 @@ from tui.models.transfer_rate import TransferRate
 DownloadWork = Callable[[AskConsent, StageProgress, FileProgress, threading.Event], Path]
 """What a download does: asks, tells and ends as `tui.models.resolve.fetch`."""
 
-EXIT_STOPPED = 130
 _POLL_S = 0.1
 
 
@@ -85,7 +84,7 @@ class Download:
         try:
             path = self._work(self._consent, self._progress, self._file_progress, self._stop)
         except UserError as error:
-            over = self._stop.is_set() or error.exit_code == EXIT_STOPPED
+            over = self._stop.is_set() or error.exit_code == EXIT_INTERRUPTED
             self._set(state="stopped" if over else "failed", error=error)
         except Exception as error:  # this thread has no caller that could handle it
             self._set(state="failed", error=UserError(f"{type(error).__name__}: {error}"))

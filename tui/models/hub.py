@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tui.host import secrets
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_INTERRUPTED, EXIT_NETWORK, UserError
 from tui.host.paths import log_file
-from tui.models.net import EXIT_NETWORK
+from tui.text.sanitise import one_line
 
 PUBLIC_HUB = "https://modelscope.cn"
 _TOKEN = "MODELSCOPE_API_TOKEN"
@@ -46,7 +46,7 @@ def ask(model: str, request: dict[str, Any], stop: threading.Event) -> Iterator[
             raise UserError(
                 f"the download of {model} was stopped; what came is kept",
                 f"go on: duibi models get ms:{model}",
-                130,
+                EXIT_INTERRUPTED,
             )
         if not finished:
             raise error_from_cause(
@@ -90,7 +90,7 @@ def _child(stop: threading.Event) -> "Iterator[subprocess.Popen[bytes]]":
 
 def error_from_cause(model: str, cause: str, text: str) -> UserError:
     """What a person is told of a cause of `tui.models.hub_child`."""
-    text = "".join(char if char.isprintable() else " " for char in text)
+    text = one_line(text)
     again = f"again: duibi models get ms:{model} (goes on where it was)"
     match cause:
         case "not_found":

@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_NETWORK, UserError
 
 if TYPE_CHECKING:
     import httpx
-
-EXIT_NETWORK = 3
-"""Exit code for what the network or a server did."""
 
 PROBE_S = 3.0
 CONNECT_S = 5.0

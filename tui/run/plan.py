@@ -14,7 +14,7 @@ from tui.checkpoints.memory_estimate import (
     predict_peak,
     weights_bytes,
 )
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_MEMORY, UserError
 from tui.host.memory import MemoryReading
 from tui.models import demo
 from tui.models.discover import FoundModel, find_checkpoint, find_demo
@@ -120,7 +120,7 @@ class MemoryPlan:
             UserError: exit code 4, with the arithmetic.
         """
         if self.refused is not None:
-            raise UserError(self.refusal, self.change, 4)
+            raise UserError(self.refusal, self.change, EXIT_MEMORY)
 
     @property
     def refusal(self) -> str:

@@ -6,6 +6,7 @@ from tui.board import Answer, Board, Model
 from tui.engines.base import EXIT_CODES
 from tui.engines.errors import CAUSES
 from tui.events import Loaded
+from tui.host.errors import EXIT_FAILED
 
 _EXIT_CODES = EXIT_CODES | {word: cause.exit_code for word, cause in CAUSES.items()}
 
@@ -27,9 +28,9 @@ def exit_code(board: Board) -> int:
         return 0
     if len(failed) == len(newest_answers(board)):
         causes = {answer.failure.cause if answer.failure else "" for answer in failed}
-        codes = {_EXIT_CODES.get(cause, 1) for cause in causes}
-        return codes.pop() if len(codes) == 1 else 1
-    return 1
+        codes = {_EXIT_CODES.get(cause, EXIT_FAILED) for cause in causes}
+        return codes.pop() if len(codes) == 1 else EXIT_FAILED
+    return EXIT_FAILED
 
 
 def json_document(board: Board, session: str) -> dict[str, Any]:

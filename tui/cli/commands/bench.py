@@ -26,7 +26,7 @@ from tui.engines.local import LocalEngine
 from tui.engines.worker_process import worker_environment
 from tui.events import Answered, Failed, Loaded
 from tui.host import cpu, page_cache, paths
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.resolve import LOCAL, ResolvedModel
 from tui.text.units import format_size
 
@@ -251,7 +251,7 @@ class PromptSender:
         for t_ns, body in self._engine.answer(requests):
             times.append(t_ns)
             if isinstance(body, Failed):
-                raise UserError(body.message, body.next_step, 1)
+                raise UserError(body.message, body.next_step, EXIT_FAILED)
             if isinstance(body, Answered):
                 ends.append(body)
         return ends, (times[-1] - times[0]) / 1e9
