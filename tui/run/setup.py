@@ -54,23 +54,16 @@ def begin(
         UserError: a model does not fit in memory even alone (exit code 4), the session
             file cannot be made, or the file of pasted answers cannot be used.
     """
-    ids = [question.id for question in questions.questions]
-    seen = memory.read_memory()
-    planned = plan.plan_memory(models, options, seen, questions.questions)
-    planned.check()
-    options = replace(options, batch=planned.batch.size)
-    make = make_engine or engine_factory(models, ids, options, interactive, planned.batch).make
-    engines = _make_engines(models, make)
+    planned, options, engines = _prepare(models, questions, options, make_engine, interactive)
     header = Session(
         v=VERSION,
         program=tui.__version__,
         started=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         models=[model.to_json() for model in models],
         questions=questions.to_json() | ({SOURCE_KEY: portable_source(source)} if source else {}),
-        host=describe_host(seen.limit),
+        host=describe_host(planned.memory.limit),
         settings=options.header(),
     )
-    memory.use_one_malloc_arena()
     record = Recorder(Journal.create(sessions_dir, header), header)
     if planned.remark:
         record.emit(RUN, ev.Note(planned.remark))
@@ -97,13 +90,7 @@ def resume(
     if board.header is None:
         raise UserError(f"{path}: no header", f"`duibi sessions verify {path}` says more")
     questions = QuestionSet.from_json(board.header.questions, str(path))
-    ids = [question.id for question in questions.questions]
-    planned = plan.plan_memory(models, options, memory.read_memory(), questions.questions)
-    planned.check()
-    options = replace(options, batch=planned.batch.size)
-    make = make_engine or engine_factory(models, ids, options, interactive, planned.batch).make
-    engines = _make_engines(models, make)
-    memory.use_one_malloc_arena()
+    planned, options, engines = _prepare(models, questions, options, make_engine, interactive)
     record = Recorder(Journal.reopen(path), board.header, list(events))
     for answer in board.open_answers():
         record.emit(answer.model, ev.Cancelled(answer.id))
@@ -145,6 +132,28 @@ def package_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _prepare(
+    models: Sequence[ResolvedModel],
+    questions: QuestionSet,
+    options: RunOptions,
+    make_engine: EngineMaker | None,
+    interactive: bool,
+) -> tuple[plan.MemoryPlan, RunOptions, list[Engine]]:
+    """The plan of a run, its options with the batch that was planned, and its engines.
+
+    Raises:
+        UserError: a model does not fit, or the file of pasted answers cannot be used.
+    """
+    ids = [question.id for question in questions.questions]
+    planned = plan.plan_memory(models, options, memory.read_memory(), questions.questions)
+    planned.check()
+    options = replace(options, batch=planned.batch.size)
+    make = make_engine or engine_factory(models, ids, options, interactive, planned.batch).make
+    engines = _make_engines(models, make)
+    memory.use_one_malloc_arena()
+    return planned, options, engines
 
 
 def _make_engines(models: Sequence[ResolvedModel], make: EngineMaker) -> list[Engine]:
