@@ -21,7 +21,7 @@ def test_every_class_with_bindings_is_a_holder_or_a_base_of_one() -> None:
         and kind.__module__.startswith("tui.app.")
         and "BINDINGS" in vars(kind)
     }
-    checked: tuple[type, ...] = (DuibiApp, *bindings.holders())
+    checked: tuple[type[DOMNode], ...] = (DuibiApp, *bindings.holders())
     known = {base for holder in checked for base in holder.__mro__}
     assert len(found) > 15
     assert not found - known
