@@ -159,6 +159,10 @@ class Board:
             newest[self.answers[id_].turn] = self.answers[id_]
         return [newest[turn] for turn in sorted(newest)]
 
+    def conversation_text(self, model: int, question: str) -> str:
+        """The texts of `conversation`, with an empty line between."""
+        return "\n\n".join(answer.text for answer in self.conversation(model, question))
+
     def open_answers(self, model: int | None = None) -> list[Answer]:
         """The answers that are queued or running, of one model or of all."""
         return [a for a in self.answers.values() if a.is_open and model in (None, a.model)]

@@ -15,6 +15,7 @@ import tui
 from tui.cli.support import fast_path
 from tui.host import splash
 from tui.host.errors import EXIT_INTERRUPTED, UserError
+from tui.host.terminal import discard_output
 from tui.text.sanitise import clean
 
 COMMANDS = {
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _discard_stdout()
+        discard_output(sys.stdout.fileno())
     sys.exit(code)
 
 
@@ -59,7 +60,7 @@ def run_command_line(args: list[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        _discard_stdout()
+        discard_output(sys.stdout.fileno())
         return 0
     except Exception as error:
         return _report_unexpected(error)
@@ -162,8 +163,3 @@ def _print_error(message: str, next_step: str) -> None:
     print(clean(f"duibi: {message}"), file=sys.stderr)
     if next_step:
         print(clean(f"  -> {next_step}"), file=sys.stderr)
-
-
-def _discard_stdout() -> None:
-    # The reader went away; at exit Python would flush into the void again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,5 +1,6 @@
 """What is known of the terminal without drawing on it: whether there is one, its encoding."""
 
+import os
 import sys
 from collections.abc import Mapping
 
@@ -10,6 +11,12 @@ _COERCED = "C.UTF-8"
 def is_interactive() -> bool:
     """Whether a person can type and see: stdin and stdout are terminals."""
     return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def discard_output(descriptor: int) -> None:
+    """Send what is written to a file descriptor to /dev/null from now on: its reader or its
+    terminal has gone, and Python's final flush would fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def locale_not_utf8(environ: Mapping[str, str]) -> str:

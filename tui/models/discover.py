@@ -16,6 +16,8 @@ from tui.models.inspect import Inspection, inspect_folder
 CLONE_FOLDERS = (Path("/mnt/workspace"), Path("/mnt/data"))
 """Where people clone to in a ModelScope notebook: the disk that stays."""
 
+LISTED_CONTEXT = 2048
+"""Tokens of prompt and answer for which lists of models say how much memory is needed."""
 _SERVER_OVERHEAD = 1.1
 """A server's memory over the size of the weights it holds, roughly."""
 _DEPTH = 2

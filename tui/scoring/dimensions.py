@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tui.events import Session
 from tui.questions.question_set import MAX_DIMENSIONS
 
 MAX_STARS = 5
@@ -33,6 +34,12 @@ DEFAULT_DIMENSIONS = (
 def dimension_name(id_: str, lang: str) -> str:
     """The name of a dimension of which only the id is known."""
     return next((d.name(lang) for d in DEFAULT_DIMENSIONS if d.id == id_), id_)
+
+
+def configured_dimensions(header: Session) -> Any:
+    """What a session's question set, else its settings, say of dimensions; for
+    `resolve_dimensions`."""
+    return header.questions.get("dimensions") or header.settings.get("dimensions")
 
 
 def resolve_dimensions(configured: Any = None, rated: Iterable[str] = ()) -> tuple[Dimension, ...]:

@@ -1,15 +1,17 @@
-"""Stars and votes: events to append, and what they add up to."""
+"""Stars, votes and notes: events to append, and what they add up to."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
 from tui.board import Answer
-from tui.events import Judged, Rated, Voted
+from tui.events import Judged, Note, Rated, Voted
 from tui.scoring.dimensions import MAX_STARS
 
 VOTE_CHOICES = ("left", "right", "tie", "bad", "none")
 """Of a vote; ``none`` takes it back."""
+MAX_NOTE = 2000
+"""Characters of a person's note; the rest is cut off."""
 
 
 def make_rating(answer: int, dimension: str, stars: int) -> Rated:
@@ -33,9 +35,27 @@ def make_vote(question: str, left: int, right: int, choice: str) -> Voted:
     if choice not in VOTE_CHOICES or left == right:
         raise ValueError(f"vote {choice!r} on {left} and {right}")
     if left > right:
-        left, right = right, left
-        choice = {"left": "right", "right": "left"}.get(choice, choice)
+        left, right, choice = right, left, _mirrored(choice)
     return Voted(question, left, right, choice)
+
+
+def recorded_vote(
+    votes: Mapping[tuple[str, int, int], str], question: str, left: int, right: int
+) -> str:
+    """The choice of a board's ``votes`` on two answers as they stand now, whichever of them
+    has the smaller id; ``none`` without a vote."""
+    if left <= right:
+        return votes.get((question, left, right), "none")
+    return _mirrored(votes.get((question, right, left), "none"))
+
+
+def _mirrored(choice: str) -> str:
+    return {"left": "right", "right": "left"}.get(choice, choice)
+
+
+def make_note(answer: int, text: str) -> Note:
+    """The event of a person's note on an answer."""
+    return Note(text[:MAX_NOTE], answer, "person")
 
 
 @dataclass(frozen=True, slots=True)

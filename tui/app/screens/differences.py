@@ -15,6 +15,7 @@ from tui.app.screens.base import BaseScreen
 from tui.app.screens.board_screen import BoardScreen
 from tui.app.style.appearance import Appearance
 from tui.app.widgets.lines import Lines
+from tui.app.widgets.scrolling import scroll_bindings
 from tui.text.sanitise import one_line
 
 _REFRESH_S = 0.5
@@ -24,10 +25,7 @@ class DiffView(Widget, can_focus=True):
     """Two columns of rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "scroll(1)", "key.down", show=False, id="diff.down"),
-        Binding("up,k", "scroll(-1)", "key.up", show=False, id="diff.up"),
-        Binding("pagedown,ctrl+f", "page(1.0)", "key.page_down", show=False, id="diff.page_down"),
-        Binding("pageup,ctrl+b", "page(-1.0)", "key.page_up", show=False, id="diff.page_up"),
+        *scroll_bindings("diff"),
         Binding("home,g", "scroll(-1000000)", "key.top", show=False, id="diff.top"),
         Binding("end,G", "scroll(1000000)", "key.end", show=False, id="diff.end"),
     ]
@@ -128,10 +126,8 @@ class DifferencesScreen(BaseScreen):
         )
 
     def _conversation_text(self, pane_index: int) -> str:
-        answers = self._board_screen.visible_board.conversation(
-            pane_index, self._board_screen.question
-        )
-        return "\n\n".join(answer.text for answer in answers)
+        screen = self._board_screen
+        return screen.visible_board.conversation_text(pane_index, screen.question)
 
     def compare(self) -> None:
         """Bring the view up to the board."""

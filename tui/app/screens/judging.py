@@ -13,16 +13,14 @@ from tui.app.style.appearance import Appearance
 from tui.board import Board
 from tui.events import Event, Note, Rated, Session, Voted
 from tui.host.errors import UserError
-from tui.scoring.dimensions import Dimension, resolve_dimensions
+from tui.scoring.dimensions import Dimension, configured_dimensions, resolve_dimensions
+from tui.scoring.stars import make_note
 from tui.text.sanitise import clean, one_line
 
 if TYPE_CHECKING:
     from tui.app.widgets.ask_line import AskLine
     from tui.app.widgets.judge_bar import JudgeBar, StarsBar, VotesBar
     from tui.scoring.anonymise import Anonymiser
-
-MAX_NOTE = 2000
-"""Characters."""
 
 
 class JudgingScreen(BoardScreen):
@@ -78,9 +76,7 @@ class JudgingScreen(BoardScreen):
     def dimensions(self) -> tuple[Dimension, ...]:
         """What stars are given in: of the question set or the settings."""
         header = self.board.header
-        given = None
-        if header is not None:
-            given = header.questions.get("dimensions") or header.settings.get("dimensions")
+        given = None if header is None else configured_dimensions(header)
         return resolve_dimensions(given, (d for a in self.board.answers.values() for d in a.stars))
 
     def judge(self, body: Rated | Voted | Note) -> bool:
@@ -142,7 +138,7 @@ class JudgingScreen(BoardScreen):
 
         def done(text: str) -> None:
             if text != clean(true.person_note):
-                self.judge(Note(text[:MAX_NOTE], true.id, "person"))
+                self.judge(make_note(true.id, text))
 
         self.ask_for_text(title, answer.person_note, done)
 
@@ -236,17 +232,13 @@ class JudgingScreen(BoardScreen):
 
     def action_differences(self) -> None:
         """Show where the answer of the chosen pane differs from another one's."""
-        found = [m.index for m in self.visible_board.models if self._conversation_text(m.index)]
+        board = self.visible_board
+        found = [m for m in board.models if board.conversation_text(m.index, self.question)]
         if len(found) < 2:
             self.show_notice(self.appearance.say("differences.two_needed"), "warning")
             return
         chosen = self.grid.chosen if self.grid else 0
         self.post_message(OpenDifferences(self, chosen))
-
-    def _conversation_text(self, pane_index: int) -> str:
-        return "\n\n".join(
-            a.text for a in self.visible_board.conversation(pane_index, self.question)
-        )
 
     def report_sessions(self) -> Sequence[Path]:
         """The files that a report is made of."""

@@ -5,13 +5,12 @@ from itertools import groupby
 from pathlib import Path
 
 from tui.app.style.appearance import Appearance
-from tui.app.widgets.menu import MenuHeading, MenuItem
+from tui.app.widgets.menu import MenuHeading, MenuItem, MenuRows
 from tui.sessions.library import SessionEntry
 from tui.sessions.search import SearchHit
 from tui.text.sanitise import one_line
 from tui.text.units import format_clock
 
-MenuRows = list[MenuItem | MenuHeading | None]
 _CONTEXT_CHARS = 8
 """Characters."""
 

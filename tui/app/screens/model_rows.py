@@ -7,22 +7,19 @@ from rich.cells import cell_len, set_cell_size
 
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.style.bars import progress_bar
-from tui.app.widgets.menu import MenuHeading, MenuItem
+from tui.app.widgets.menu import MenuHeading, MenuItem, MenuRows
 from tui.checkpoints.memory_estimate import BYTES_PER_WEIGHT
 from tui.models.catalogue import Suggestion
-from tui.models.discover import FoundModel
+from tui.models.discover import LISTED_CONTEXT, FoundModel
 from tui.models.downloads import DownloadStatus
 from tui.text.sanitise import one_line
 from tui.text.units import format_duration, format_size
 
-CONTEXT = 2048
-"""Tokens that memory is told for."""
 _DTYPES = tuple(dtype for dtype in BYTES_PER_WEIGHT if dtype != "fp16")
 _BAR = 16
 _WIDE = 84
 
 ListedModel = FoundModel | Suggestion
-MenuRows = list[MenuItem | MenuHeading | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,9 @@ def _found_detail(one: FoundModel, free: int, appearance: Appearance, width: int
     state = appearance.say.word("found", state)
     cells = [(format_size(one.size), -8), (state, 12)]
     if one.state == "complete":
-        cells.append((_need_and_fit(one.predict_memory(one.default_dtype, CONTEXT), free), -9))
+        cells.append(
+            (_need_and_fit(one.predict_memory(one.default_dtype, LISTED_CONTEXT), free), -9)
+        )
     else:
         cells.append(("", 9))
     if width >= _WIDE:
@@ -84,7 +83,7 @@ def _suggestion_detail(one: Suggestion, free: int, appearance: Appearance, width
     cells = [
         (format_size(one.download_bytes), -8),
         (appearance.say("found.fetch"), 12),
-        (_need_and_fit(one.predict_memory(one.default_dtype, CONTEXT), free), -9),
+        (_need_and_fit(one.predict_memory(one.default_dtype, LISTED_CONTEXT), free), -9),
     ]
     if width >= _WIDE:
         cells = [("  ".join(one.languages), 10), ("", 7), *cells]
@@ -132,13 +131,13 @@ def detail_rows(
 
 def _needs(subject: ListedModel, free: int, appearance: Appearance) -> list[StyledText]:
     if isinstance(subject, FoundModel) and subject.served:
-        need = subject.predict_memory(subject.default_dtype, CONTEXT)
+        need = subject.predict_memory(subject.default_dtype, LISTED_CONTEXT)
         return [(appearance.say("models.needs_served", need=format_size(need)), "muted")]
     if isinstance(subject, FoundModel) and not (subject.parameters or subject.size):
         return []
-    pieces: list[StyledText] = [(appearance.say("models.needs", tokens=CONTEXT), "muted")]
+    pieces: list[StyledText] = [(appearance.say("models.needs", tokens=LISTED_CONTEXT), "muted")]
     for dtype in _DTYPES:
-        need = subject.predict_memory(dtype, CONTEXT)
+        need = subject.predict_memory(dtype, LISTED_CONTEXT)
         pieces.append((f"  {dtype} {_need_and_fit(need, free)}", "good" if need <= free else "bad"))
     return pieces
 

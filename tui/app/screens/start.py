@@ -14,7 +14,7 @@ from tui.app.screens.navigation import OpenLibrary, OpenModels, OpenReplay
 from tui.app.screens.results import ModelSelection
 from tui.app.style.appearance import Appearance
 from tui.app.widgets.lines import Lines
-from tui.app.widgets.menu import Menu, MenuHeading, MenuItem
+from tui.app.widgets.menu import Menu, MenuHeading, MenuItem, MenuRows
 from tui.sessions.library import SessionEntry
 from tui.text.sanitise import one_line
 from tui.text.units import format_clock
@@ -147,7 +147,7 @@ class StartScreen(BaseScreen):
             ]
         )
         found = self._load_contents()
-        rows: list[MenuItem | MenuHeading | None] = []
+        rows: MenuRows = []
         if found.samples:
             rows.append(MenuHeading(say("start.samples")))
             rows += [self._session_item(entry, sample=True) for entry in found.samples]

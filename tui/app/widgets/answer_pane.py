@@ -18,6 +18,7 @@ from tui.app.pane.header import pane_header, pane_state, shown_answer
 from tui.app.pane.pane_search import PaneSearch, highlight_matches
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.line_widget import LineWidget
+from tui.app.widgets.scrolling import scroll_bindings
 from tui.board import Board
 
 _FIGURES_EVERY_US = 1_000_000
@@ -32,10 +33,7 @@ class AnswerPane(LineWidget, can_focus=True):
     """Shows what one model says under one question; scrolls, and follows when at the end."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "scroll(1)", "key.down", show=False, id="pane.down"),
-        Binding("up,k", "scroll(-1)", "key.up", show=False, id="pane.up"),
-        Binding("pagedown,ctrl+f", "page(1.0)", "key.page_down", show=False, id="pane.page_down"),
-        Binding("pageup,ctrl+b", "page(-1.0)", "key.page_up", show=False, id="pane.page_up"),
+        *scroll_bindings("pane"),
         Binding("ctrl+d", "page(0.5)", "key.half_down", show=False, id="pane.half_down"),
         Binding("ctrl+u", "page(-0.5)", "key.half_up", show=False, id="pane.half_up"),
         Binding("home,g", "top", "key.top", show=False, id="pane.top"),

@@ -11,10 +11,11 @@ from tui.app.pane.wrapping import clip
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.pane_grid import PaneGrid
+from tui.app.widgets.scrolling import scroll_bindings
 from tui.board import Answer, Board
 from tui.events import Note, Rated, Voted
 from tui.scoring.dimensions import MAX_STARS, Dimension
-from tui.scoring.stars import make_rating, make_vote
+from tui.scoring.stars import make_rating, make_vote, recorded_vote
 from tui.text.sanitise import one_line
 
 
@@ -48,10 +49,7 @@ class JudgeBar(Lines, can_focus=True):
     base_style = "panel"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "key.leave", id="judge.leave"),
-        Binding("down,j", "scroll(1)", "key.down", show=False, id="judge.down"),
-        Binding("up,k", "scroll(-1)", "key.up", show=False, id="judge.up"),
-        Binding("pagedown,ctrl+f", "page(1.0)", "key.page_down", show=False, id="judge.page_down"),
-        Binding("pageup,ctrl+b", "page(-1.0)", "key.page_up", show=False, id="judge.page_up"),
+        *scroll_bindings("judge"),
         Binding("tab", "pane(1)", "key.focus", id="judge.pane"),
         Binding("shift+tab", "pane(-1)", "key.focus_back", show=False, id="judge.pane_before"),
     ]
@@ -268,11 +266,7 @@ class VotesBar(JudgeBar):
         return (left.id, right.id) if left and right else (-1, -1)
 
     def _current_vote(self) -> str:
-        left, right = self._answer_ids()
-        vote = make_vote(self._question, left, right, "none")
-        choice = self.host.visible_board.votes.get((self._question, vote.left, vote.right), "none")
-        turned = {"left": "right", "right": "left"} if left != vote.left else {}
-        return turned.get(choice, choice)
+        return recorded_vote(self.host.visible_board.votes, self._question, *self._answer_ids())
 
     def state_line(self) -> list[StyledText]:
         """The pair, and how one voted."""

@@ -31,6 +31,10 @@ class MenuHeading:
     title: str
 
 
+MenuRows = list[MenuItem | MenuHeading | None]
+"""The lines of a menu; None is an empty one."""
+
+
 class Menu(LineWidget, can_focus=True):
     """Arrows move, Enter or a digit chooses. The first nine entries are numbered."""
 
@@ -67,7 +71,7 @@ class Menu(LineWidget, can_focus=True):
     def __init__(self, appearance: Appearance) -> None:
         super().__init__(id="menu")
         self.appearance = appearance
-        self.rows: list[MenuItem | MenuHeading | None] = []
+        self.rows: MenuRows = []
         self.cursor = 0
         self.top = 0
 

@@ -19,7 +19,6 @@ from tui.text.sanitise import one_line
 
 MIN_PANE_WIDTH, MIN_PANE_HEIGHT = 38, 8
 TABS_BELOW = 100
-MAX_PANES = 6
 _PREVIEW = 400
 """Characters of an answer's end that a line of preview is made from."""
 

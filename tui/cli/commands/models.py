@@ -19,7 +19,7 @@ from tui.host.terminal import is_interactive
 from tui.models import remove as removal
 from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
-from tui.models.discover import FoundModel, find_checkpoint, find_demo
+from tui.models.discover import LISTED_CONTEXT, FoundModel, find_checkpoint, find_demo
 from tui.models.download_offer import DownloadOffer
 from tui.models.inspect import describe, inspect_folder, preview_prompt
 from tui.models.inspect import require_loadable as inspected
@@ -36,7 +36,6 @@ app = typer.Typer(
     help="Find, fetch, inspect and remove models. Without a command: the screen for it.",
 )
 
-CONTEXT = 2048
 SHOWN_DTYPES = tuple(dtype for dtype in LOADABLE_DTYPES if dtype != "fp16")
 """fp16 takes what bf16 takes."""
 
@@ -65,7 +64,7 @@ def list_(
     json: Json = False,
     available: bool = False,
     services: bool = False,
-    context: Context = CONTEXT,
+    context: Context = LISTED_CONTEXT,
 ) -> int:
     if services:
         return list_services(json)
@@ -139,7 +138,7 @@ def inspect(model: Model, json: Json = False) -> int:
 def fit(
     models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL...]")] = None,
     json: Json = False,
-    context: Context = CONTEXT,
+    context: Context = LISTED_CONTEXT,
 ) -> int:
     reading = memory.read_memory()
     subjects = [_subject(parse_reference(text)) for text in models or []]

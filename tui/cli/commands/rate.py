@@ -13,10 +13,15 @@ from rich.cells import cell_len, chop_cells
 from tui import settings as settings_of
 from tui.board import Board, fold
 from tui.cli.support.key_input import read_key
-from tui.events import RUN, Body, Note
-from tui.scoring.dimensions import MAX_STARS, Dimension, resolve_dimensions
+from tui.events import RUN, Body
+from tui.scoring.dimensions import (
+    MAX_STARS,
+    Dimension,
+    configured_dimensions,
+    resolve_dimensions,
+)
 from tui.scoring.rating_queue import Contender, RatingItem, RatingQueue, build_rating_queue
-from tui.scoring.stars import make_rating, make_vote
+from tui.scoring.stars import make_note, make_rating, make_vote, recorded_vote
 from tui.sessions import library, reader
 from tui.sessions.journal import Journal
 from tui.text.sanitise import clean, one_line
@@ -64,9 +69,7 @@ def rate(
     if not plan.items:
         print("no complete answers to judge", file=sys.stderr)
         return 0
-    header = reading.header
-    given = header.questions.get("dimensions") or header.settings.get("dimensions")
-    given = given or settings.run.dimensions
+    given = configured_dimensions(reading.header) or settings.run.dimensions
     known = resolve_dimensions(given, (d for a in board.answers.values() for d in a.stars))
     journal = Journal.reopen(path)
     try:
@@ -151,10 +154,7 @@ class _RatingSession:
 
     def _ask_vote(self, item: RatingItem, left: Contender, right: Contender) -> None:
         while True:
-            pair = tuple(sorted((left.id, right.id)))
-            now = self._board.votes.get((item.question, pair[0], pair[1]), "none")
-            if left.id > right.id:
-                now = {"left": "right", "right": "left"}.get(now, now)
+            now = recorded_vote(self._board.votes, item.question, left.id, right.id)
             mark = "" if now == "none" else f" [{now}]"
             key = self._ask_key(f"{self._name(left)} | {self._name(right)}{mark} ? ")
             if key in _VOTES:
@@ -169,7 +169,7 @@ class _RatingSession:
         sys.stdout.flush()
         text = sys.stdin.readline().strip()
         if text:
-            self._append(Note(text[:2000], contender.id, "person"))
+            self._append(make_note(contender.id, text))
 
     def _append(self, body: Body) -> None:
         event = self._journal.append(self._journal.last_us, RUN, body)

@@ -1,7 +1,6 @@
 """``duibi replay``: a recorded session in its original timing, on the screen or a pipe."""
 
 import math
-import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from tui import settings as settings_of
 from tui.app.main import show_replay
 from tui.cli.support.session_player import make_player
 from tui.host.errors import UserError
+from tui.host.terminal import discard_output
 from tui.reports.transcript import Transcript
 from tui.sessions import library
 from tui.sessions.follow import Follower
@@ -109,8 +109,7 @@ def print_replay(player: Player) -> int:
             time.sleep(wait)
         _write(transcript.finish())
     except BrokenPipeError:
-        # The reader went away (`| head`): at exit Python would flush into the void again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output(sys.stdout.fileno())  # the reader has gone, as `| head` does
     return 0
 
 

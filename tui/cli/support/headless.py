@@ -12,6 +12,7 @@ from types import FrameType
 from tui.board import Board, fold
 from tui.events import Event
 from tui.host.errors import EXIT_INTERRUPTED
+from tui.host.terminal import discard_output
 from tui.run.conductor import Run
 from tui.run.results import exit_code
 from tui.sessions.save_fallback import ensure_saved
@@ -82,11 +83,11 @@ class HeadlessRun:
         return exit_code(self.board)
 
     def _hung_up(self, *_: object) -> None:
-        """What would go to a terminal goes nowhere from now on: the terminal has gone."""
+        """The terminal has gone: discard what would be written to it."""
         for number in (1, 2):
             with contextlib.suppress(OSError):
                 if stat.S_ISCHR(os.fstat(number).st_mode):
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+                    discard_output(number)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stops += 1
