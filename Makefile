@@ -6,6 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
+# One process of tests for each core, four at most: each takes up to a gigabyte, and starts
+# programs of its own. Those at rest take tests over from the others.
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist worksteal
 
 .PHONY: run test slow screens check check-kernels format clean
 .DELETE_ON_ERROR:
@@ -14,10 +17,10 @@ run: $(VENV)/.ready
 	$(BIN)/duibi demo@bf16 demo@fp32
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 slow: $(VENV)/.ready-dev $(VENV)/.peers
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --timeout 900
 
 screens: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.pictures

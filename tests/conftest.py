@@ -16,11 +16,19 @@ from typing import Any
 
 import pytest
 
+from tests.support.run_folder import run_folder
+
+# Several processes of tests share the cores with the programs that they start: threads that
+# spin while they wait would take the cores from those that compute. Read when torch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
 
 @pytest.fixture(scope="session")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compiled kernels: made once, not for each test's empty cache."""
-    return tmp_path_factory.mktemp("kernels")
+    made = run_folder(tmp_path_factory) / "kernels"
+    made.mkdir(exist_ok=True)
+    return made
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """The demo model for tests, whatever cache folder a test sets for itself."""
 
+import contextlib
 import functools
 import os
 from pathlib import Path
@@ -27,6 +28,6 @@ def link_demo(cache: Path) -> Path:
     """Have the demo in a test's own cache folder, by a link, and give its path there."""
     target = cache / "models" / "demo" / demo_gguf().name
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
+    with contextlib.suppress(FileExistsError):
         target.symlink_to(demo_gguf())
     return target

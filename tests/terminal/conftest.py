@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.demo import link_demo
+from tests.support.run_folder import run_folder
 
 
 @pytest.fixture(scope="session")
 def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all of them, so that the demo is converted once."""
-    cache = tmp_path_factory.mktemp("cache")
+    cache = run_folder(tmp_path_factory) / "demo-cache"
     link_demo(cache)
     return cache
 
