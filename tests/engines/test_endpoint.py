@@ -17,6 +17,7 @@ from tests.support.endpoints import (
     single_answered,
 )
 from tests.support.fault_server import FaultServer, Received, Reply, good_answer
+from tests.support.waiting import until
 from tui.engines.base import EngineError, Message, SamplingOptions
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.limiter import Limiter
@@ -45,9 +46,9 @@ def test_text_streams_with_the_services_own_counts() -> None:
     assert (last.finish, last.prompt_tokens, last.output_tokens) == ("stop", 12, 3)
     assert last.token_source == "usage"
     assert last.ttft_ms is not None and last.e2e_ms is not None and last.tpot_ms is not None
-    assert 95 <= last.ttft_ms < 1000
+    assert last.ttft_ms >= 95
     assert last.ttft_ms == pytest.approx((deltas[0][0] - events[0][0]) / 1e6)
-    assert 100 <= last.e2e_ms - last.ttft_ms < 1500
+    assert last.e2e_ms - last.ttft_ms >= 100
     assert last.tpot_ms == pytest.approx((last.e2e_ms - last.ttft_ms) / 2)
     assert last.chars_s == pytest.approx(3000 / last.e2e_ms)
 
@@ -130,27 +131,21 @@ def test_halves_of_characters_are_put_together() -> None:
 def test_cancel_closes_the_connection_at_once_and_leaves_the_others() -> None:
     def behave(reply: Reply, received: Received) -> None:
         if received.body["messages"][0]["content"] == "short":
-            time.sleep(0.4)
+            # Answered only once the other connection is closed.
+            until(lambda: server.closed_at)
             return good_answer("done")(reply, received)
         reply.head()
         reply.token("begun")
         return reply.wait_for_close()
 
     with FaultServer(behave) as server:
-        engine = engine_at(server.url)
-        said, cancelled_at = [], 0.0
+        engine = engine_at(server.url, first_token_s=60.0)
+        said = []
         for _, body in engine.answer([request(1, "long"), request(2, "short")]):
             said.append(body)
             if isinstance(body, Delta) and body.answer == 1:
-                cancelled_at = time.monotonic()
                 engine.cancel([1])
-            if isinstance(body, Cancelled):
-                assert time.monotonic() - cancelled_at < 0.5
-        until = time.monotonic() + 2
-        while not server.closed_at and time.monotonic() < until:
-            time.sleep(0.01)
         engine.close()
-        assert server.closed_at[0] - cancelled_at < 0.5
     finals = [b for b in said if isinstance(b, Answered | Cancelled | Failed)]
     assert [(type(b), b.answer) for b in finals] == [(Cancelled, 1), (Answered, 2)]
 
@@ -179,9 +174,7 @@ def test_closing_from_another_thread_ends_every_answer() -> None:
     with FaultServer(lambda reply, _: reply.wait_for_close()) as server:
         engine = engine_at(server.url, first_token_s=60.0)
         threading.Timer(0.1, engine.close).start()
-        began = time.monotonic()
         bodies = [b for _, b in engine.answer([request(i) for i in range(6)])]
-    assert time.monotonic() - began < 3
     assert sum(isinstance(b, Cancelled) for b in bodies) == 6
     engine.close()
 
@@ -190,10 +183,9 @@ def test_closing_while_it_loads_ends_the_loading() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         engine = engine_at(f"http://127.0.0.1:{silent.getsockname()[1]}/v1")
         threading.Timer(0.1, engine.close).start()
-        began = time.monotonic()
         with pytest.raises(EngineError) as caught:
             load_engine(engine)
-    assert caught.value.cause == "cancelled" and time.monotonic() - began < 3
+    assert caught.value.cause == "cancelled"
 
 
 def test_a_stopped_iteration_stops_the_asking() -> None:
@@ -204,10 +196,7 @@ def test_a_stopped_iteration_stops_the_asking() -> None:
         while not server.asked:
             time.sleep(0.01)
         stream.close()  # type: ignore[attr-defined]
-        until = time.monotonic() + 2
-        while not server.closed_at and time.monotonic() < until:
-            time.sleep(0.01)
-        assert server.closed_at
+        until(lambda: server.closed_at)
         engine.close()
 
 
@@ -219,12 +208,10 @@ def test_no_thread_and_no_connection_is_left() -> None:
             load_engine(engine)
             single_answered(collect_events(engine))
             engine.close()
-        names = [t.name for t in threading.enumerate()]
-        until = time.monotonic() + 2
-        while any("endpoint-" in n for n in names) and time.monotonic() < until:
-            time.sleep(0.01)
-            names = [t.name for t in threading.enumerate()]
-        assert not any("endpoint-" in n for n in names), (before, names)
+        until(
+            lambda: not any("endpoint-" in t.name for t in threading.enumerate()),
+            lambda: (before, [t.name for t in threading.enumerate()]),
+        )
         assert server.connections == 3  # what `load` opened, the answer uses
 
 
@@ -351,7 +338,7 @@ def test_probe_says_what_a_service_offers() -> None:
     with FaultServer(good_answer("x"), models=("a", "b\x1b[2J")) as server:
         found = probe(service_at(server.url), {})
     assert found.reachable and found.models == ("a", "b [2J") and found.fault is None
-    assert found.round_trip_ms is not None and 0 < found.round_trip_ms < 1000
+    assert found.round_trip_ms is not None and found.round_trip_ms > 0
     gone = probe(service_at(server.url), {})
     assert not gone.reachable and gone.fault is not None and gone.fault.cause == "refused"
 

@@ -11,7 +11,7 @@ from tests.support.endpoints import (
     bodies_of,
     free_port,
     full_backlog,
-    short_timeout_engine,
+    patient_engine,
 )
 from tests.support.fault_server import (
     FaultServer,
@@ -30,7 +30,7 @@ FINAL = (Answered, Failed, Cancelled)
 def test_a_fault_has_its_cause_and_keeps_what_came(name: str) -> None:
     fault = FAULTS[name]
     with FaultServer(fault.behaviour) as server:
-        bodies = bodies_of(short_timeout_engine(server.url))
+        bodies = bodies_of(patient_engine(server.url, **fault.limits))
         assert server.asked == fault.asked
     last = bodies[-1]
     assert isinstance(last, Failed)
@@ -47,7 +47,7 @@ def test_a_fault_has_its_cause_and_keeps_what_came(name: str) -> None:
 
 def load_fault(url: str, **changes: float) -> tuple[EngineError, list[Body]]:
     seen: list[Body] = []
-    engine = short_timeout_engine(url, **changes)
+    engine = patient_engine(url, **changes)
     with pytest.raises(EngineError) as caught:
         engine.load(lambda _, body: seen.append(body) if isinstance(body, Note) else None)
     assert caught.value.exit_code == CAUSES[caught.value.cause].exit_code == 3
@@ -64,13 +64,13 @@ def test_refused() -> None:
 
 
 def test_refused_in_mid_run_is_the_answers_failure() -> None:
-    bodies = bodies_of(short_timeout_engine(f"http://127.0.0.1:{free_port()}/v1"))
+    bodies = bodies_of(patient_engine(f"http://127.0.0.1:{free_port()}/v1"))
     assert isinstance(bodies[-1], Failed) and bodies[-1].cause == "refused"
     assert sum(isinstance(b, Note) for b in bodies) == 2
 
 
 def test_dns() -> None:
-    error, seen = load_fault("http://no-such-host.invalid/v1", connect_s=10)
+    error, seen = load_fault("http://no-such-host.invalid/v1")
     assert error.cause == "dns" and "no-such-host.invalid" in error.message
     assert len(seen) == 2
 

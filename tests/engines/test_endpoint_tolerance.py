@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.bodies import text_of
-from tests.support.endpoints import bodies_of, short_timeout_engine
+from tests.support.endpoints import bodies_of, patient_engine
 from tests.support.fault_server import (
     Behaviour,
     FaultServer,
@@ -25,7 +25,7 @@ from tui.events import Answered, Body, Failed, Note
 
 def answered(behave: Behaviour) -> tuple[Answered, list[Body], FaultServer]:
     with FaultServer(behave) as server:
-        bodies = bodies_of(short_timeout_engine(server.url))
+        bodies = bodies_of(patient_engine(server.url))
     assert isinstance(bodies[-1], Answered), bodies[-1]
     return bodies[-1], bodies, server
 
@@ -45,11 +45,13 @@ def test_junk_after_finish_takes_nothing_away(junk: bytes) -> None:
 
 def test_silence_after_finish_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.engines.http_attempt.GRACE_S", 0.4)
+    started = time.monotonic()
     last, _, _ = answered(
         in_order(send_head, send_token, lambda r: r.finish("length"), never_answer)
     )
+    took_ms = 1000 * (time.monotonic() - started)
     assert last.finish == "length"
-    assert last.e2e_ms is not None and last.e2e_ms < 400  # the grace is no latency
+    assert last.e2e_ms is not None and last.e2e_ms + 400 <= took_ms  # the grace is no latency
 
 
 def test_chunks_without_choices_are_passed_over() -> None:
@@ -82,11 +84,12 @@ def test_a_passing_error_is_repeated_visibly_and_its_wait_is_no_latency(code: in
 
     started = time.monotonic()
     last, bodies, server = answered(behave)
-    assert time.monotonic() - started > 0.3
+    took_ms = 1000 * (time.monotonic() - started)
+    assert took_ms > 300
     assert server.asked == 3
     notes = [b.text for b in bodies if isinstance(b, Note)]
     assert len(notes) == 2 and f"HTTP {code}" in notes[0] and "0.15 s (1 of 2)" in notes[0]
-    assert last.e2e_ms is not None and last.e2e_ms < 300
+    assert last.e2e_ms is not None and last.e2e_ms + 300 <= took_ms
 
 
 @pytest.mark.parametrize("asked", ["99999999", "1e400", "Fri, 31 Dec 9999 23:59:59 GMT", "inf"])
@@ -96,15 +99,17 @@ def test_an_absurd_retry_after_is_cut_to_a_minute(
     monkeypatch.setattr("tui.engines.endpoint.MAX_BACKOFF_S", 0.2)
     started = time.monotonic()
     with FaultServer(error_status(429, Retry_After=asked)) as server:
-        bodies = bodies_of(short_timeout_engine(server.url))
+        bodies = bodies_of(patient_engine(server.url))
     assert isinstance(bodies[-1], Failed) and bodies[-1].cause == "rate_limited"
-    assert 0.4 < time.monotonic() - started < 2
+    assert time.monotonic() - started > 0.4
+    waits = [b.text for b in bodies if isinstance(b, Note)]
+    assert len(waits) == 2 and all("0.2 s (" in text for text in waits)
 
 
 @pytest.mark.parametrize("asked", ["nan", "-5", "soon", ""])
 def test_a_meaningless_retry_after_does_no_harm(asked: str) -> None:
     with FaultServer(error_status(429, Retry_After=asked)) as server:
-        bodies = bodies_of(short_timeout_engine(server.url))
+        bodies = bodies_of(patient_engine(server.url))
         assert server.asked == 3
     assert isinstance(bodies[-1], Failed) and bodies[-1].cause == "rate_limited"
 
@@ -113,7 +118,7 @@ def test_a_redirect_is_not_followed_with_the_key() -> None:
     with FaultServer(good_answer("x")) as other:
         there = f"{other.url}/chat/completions"
         with FaultServer(in_order(lambda r: r.whole(307, b"", Location=there))) as server:
-            bodies = bodies_of(short_timeout_engine(server.url))
+            bodies = bodies_of(patient_engine(server.url))
         assert other.asked == 0
     assert isinstance(bodies[-1], Failed) and there in bodies[-1].message
 
@@ -121,7 +126,7 @@ def test_a_redirect_is_not_followed_with_the_key() -> None:
 def test_a_servers_message_is_one_clean_short_line() -> None:
     said = "\x1b]52;c;AAAA\x07no\r\n\u202ebad" + "x" * 5000
     with FaultServer(error_status(400, said)) as server:
-        bodies = bodies_of(short_timeout_engine(server.url))
+        bodies = bodies_of(patient_engine(server.url))
     assert isinstance(bodies[-1], Failed)
     message = bodies[-1].message
     assert message.isprintable() and len(message) < 400
@@ -130,6 +135,6 @@ def test_a_servers_message_is_one_clean_short_line() -> None:
 def test_a_server_that_never_stops_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.engines.completion.LONGEST_ANSWER", 1000)
     with FaultServer(in_order(send_head, *[lambda r: r.token("x" * 100)] * 50)) as server:
-        bodies = bodies_of(short_timeout_engine(server.url))
+        bodies = bodies_of(patient_engine(server.url))
     assert isinstance(bodies[-1], Failed) and bodies[-1].cause == "oversized"
     assert len(text_of(bodies)) == 1000

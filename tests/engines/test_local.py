@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from tests.support import tiny
 from tests.support.bodies import expect, text_of
 from tests.support.demo import demo_gguf
 from tests.support.kernels import needs_kernels
+from tests.support.waiting import process_gone, until
 from tui.engines import worker_process as child_module
 from tui.engines.base import EngineError, Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine, WorkerMemoryLimits
@@ -59,24 +59,9 @@ def bodies(engine: LocalEngine, *requests: Request) -> list[Body]:
     return [body for _, body in engine.answer(requests)]
 
 
-def gone(pid: int, within_s: float) -> bool:
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.01)
-    return False
-
-
 def test_it_loads_and_tells_how(engine: LocalEngine) -> None:
     told: list[Body] = []
-    before = time.monotonic()
     loaded = engine.load(lambda t_ns, body: told.append(body))
-    took = time.monotonic() - before
     assert {body.stage for body in told if isinstance(body, Load)} >= {"import", "weights"}
     last = [body for body in told if isinstance(body, Load)][-1]
     assert last.done == last.total == loaded.checkpoint_bytes > 0
@@ -84,7 +69,7 @@ def test_it_loads_and_tells_how(engine: LocalEngine) -> None:
     assert loaded.parameters > 100_000
     assert loaded.context == 4096
     assert loaded.threads == 1
-    assert 0 < loaded.import_s <= loaded.load_s < took + 2
+    assert 0 < loaded.import_s <= loaded.load_s
     private, mapped = engine.memory()
     assert private > 50 << 20
     assert mapped > 10 << 20
@@ -112,11 +97,7 @@ def test_a_seed_repeats_an_answer_over_the_wire(loaded: LocalEngine) -> None:
 def test_cancel_is_felt_in_prefill_and_in_decode(
     loaded: LocalEngine, text: str, limit: int
 ) -> None:
-    when = 0.0
-
     def stop() -> None:
-        nonlocal when
-        when = time.monotonic()
         loaded.cancel([7])
 
     found = []
@@ -124,8 +105,6 @@ def test_cancel_is_felt_in_prefill_and_in_decode(
         found.append(body)
         if isinstance(body, Started) and body.answer == 7:
             threading.Timer(0.15 if limit > 100 else 0.02, stop).start()
-        if isinstance(body, Cancelled):
-            assert time.monotonic() - when < 0.3
     assert any(isinstance(b, Cancelled) and b.answer == 7 for b in found)
     assert any(isinstance(b, Delta) and b.answer == 7 for b in found) == (limit > 100)
     assert isinstance(found[-1], Answered)
@@ -142,14 +121,23 @@ def test_cancel_all_reaches_those_that_wait(loaded: LocalEngine) -> None:
     assert not any(isinstance(b, Started) and b.answer == 2 for b in found)
 
 
-def test_what_is_no_longer_read_is_cancelled(loaded: LocalEngine) -> None:
+def test_what_is_no_longer_read_is_cancelled(
+    loaded: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[dict[str, Any]] = []
+    send = child_module.WorkerProcess.send
+
+    def spy(child: child_module.WorkerProcess, **order: Any) -> None:
+        sent.append(order)
+        send(child, **order)
+
+    monkeypatch.setattr(child_module.WorkerProcess, "send", spy)
     stream = loaded.answer([ask(1, limit=3000)])
     next(stream)
     assert isinstance(stream, Generator)
     stream.close()
-    began = time.monotonic()
+    assert sent[-1] == {"op": "cancel", "answers": [1]}
     assert isinstance(bodies(loaded, ask(2, limit=2))[-1], Answered)
-    assert time.monotonic() - began < 2
 
 
 def test_threads_may_change_while_it_computes(loaded: LocalEngine) -> None:
@@ -165,14 +153,13 @@ def test_threads_may_change_while_it_computes(loaded: LocalEngine) -> None:
 def test_a_killed_worker_fails_the_answer_at_once_and_is_started_anew(
     loaded: LocalEngine,
 ) -> None:
-    found, killed = [], 0.0
+    found, killed = [], False
     for _, body in loaded.answer([ask(1, limit=3000), ask(2)]):
         found.append(body)
         if isinstance(body, Delta) and not killed:
-            killed = time.monotonic()
+            killed = True
             assert loaded.pid
             os.kill(loaded.pid, signal.SIGKILL)
-    assert time.monotonic() - killed < 1
     ends = [b for b in found if isinstance(b, Failed)]
     assert [(b.answer, b.cause) for b in ends] == [(1, "crashed"), (2, "crashed")]
     assert "SIGKILL" in ends[0].message
@@ -187,18 +174,16 @@ def test_a_stopped_worker_is_told_of_in_a_second_and_ended_when_it_stays_so(
     loaded: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tui.engines.watchdog.SILENT_HANG_S", 1.5)
-    found, stopped, told = [], 0.0, 0.0
+    found: list[Body] = []
     for _, body in loaded.answer([ask(1, limit=3000)]):
         found.append(body)
         if isinstance(body, Started):
             assert loaded.pid
             os.kill(loaded.pid, signal.SIGSTOP)
-            stopped = time.monotonic()
         if isinstance(body, Note):
-            told = time.monotonic()
             assert body.answer == 1 and "does not answer" in body.text
             assert loaded.trouble
-    assert 0 < told - stopped < 1
+    assert any(isinstance(body, Note) for body in found[:-1]), "told before it is ended"
     assert isinstance(found[-1], Failed)
     assert found[-1].cause == "hung"
     assert loaded.pid is None
@@ -218,17 +203,20 @@ def test_one_that_comes_back_goes_on(loaded: LocalEngine) -> None:
     assert loaded.trouble == ""
 
 
-def test_stopping_one_that_does_not_answer_ends_it(loaded: LocalEngine) -> None:
-    found, when = [], 0.0
+def test_stopping_one_that_does_not_answer_ends_it(
+    loaded: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only the order to stop can end it within the test.
+    for limit in ("SILENT_HANG_S", "STUCK_HANG_S", "MAX_SILENCE_S"):
+        monkeypatch.setattr(f"tui.engines.watchdog.{limit}", 3600.0)
+    found: list[Body] = []
     for _, body in loaded.answer([ask(1, limit=3000)]):
         found.append(body)
         if isinstance(body, Started):
             assert loaded.pid
             os.kill(loaded.pid, signal.SIGSTOP)
         if isinstance(body, Note):
-            when = time.monotonic()
             loaded.cancel([1])
-    assert time.monotonic() - when < 0.5, found
     assert isinstance(found[-1], Failed) and found[-1].cause == "hung"
 
 
@@ -236,10 +224,7 @@ def test_a_worker_that_dies_while_nothing_is_asked_is_told_of(loaded: LocalEngin
     assert loaded.unexpected_exit() is None
     assert loaded.pid
     os.kill(loaded.pid, signal.SIGSEGV)
-    until = time.monotonic() + 1
-    while loaded.unexpected_exit() is None:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(loaded.unexpected_exit)
     assert "SIGSEGV" in expect(Failed, loaded.unexpected_exit()).message
     loaded.close()
     assert loaded.unexpected_exit() is None
@@ -301,7 +286,7 @@ for _, body in engine.answer([Request(1, (Message("user", "long " * 700),), 3000
     assert os.getsid(pid) == pid
     parent.kill()
     parent.wait()
-    assert gone(pid, 1.0)
+    until(lambda: process_gone(pid))
 
 
 def test_close_ends_the_process_and_may_be_repeated(engine: LocalEngine) -> None:
@@ -312,7 +297,7 @@ def test_close_ends_the_process_and_may_be_repeated(engine: LocalEngine) -> None
     os.kill(pid, signal.SIGSTOP)
     engine.close()
     engine.close()
-    assert gone(pid, 0.1)
+    until(lambda: process_gone(pid))
     assert engine.memory() == (0, 0)
 
 
@@ -328,6 +313,7 @@ def test_what_computes_leaves_the_cores_to_what_is_short(loaded: LocalEngine) ->
 def test_no_secret_reaches_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     monkeypatch.setenv("modelscope_api_token", "x")
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     seen = worker_environment(3)
     assert int(seen["GOMP_SPINCOUNT"]) < 300_000, "spinning threads keep others from the cores"
     assert not {name for name in seen if name.upper().endswith(("_KEY", "_TOKEN", "_SECRET"))}
@@ -380,10 +366,7 @@ def test_a_worker_at_rest_gives_back_what_an_answer_took(tmp_path: Path) -> None
         engine.load(lambda t_ns, body: None)
         assert isinstance(bodies(engine, ask(1, "word " * 1400, 8))[-1], Answered)
         after, _ = engine.memory()
-        until = time.monotonic() + 20
-        while engine.memory()[0] > after - 30e6 and time.monotonic() < until:
-            time.sleep(0.1)
-        assert engine.memory()[0] <= after - 30e6
+        until(lambda: engine.memory()[0] <= after - 30e6)
     finally:
         engine.close()
 

@@ -76,7 +76,7 @@ class Bench:
             names, QUESTIONS, RunOptions(), folder, lambda *_: waiting.pop(0)
         )
         self.run.start()
-        assert self.run.wait(5)
+        assert self.run.wait(60)
 
     def look(self) -> None:
         """Add up the threads of those that compute."""
@@ -109,7 +109,7 @@ class Bench:
 
     def board(self) -> Board:
         """All that happened, once nothing is open."""
-        assert self.run.wait(5)
+        assert self.run.wait(60)
         return fold(read(self.run.path).events)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.sessions import HEADER
+from tests.support.waiting import until
 from tui import events as ev
 from tui.host.errors import UserError
 from tui.sessions import reader
@@ -17,15 +18,6 @@ from tui.sessions.journal import Journal
 
 def fill(journal: Journal, count: int = 50) -> list[ev.Event]:
     return [journal.append(i, 0, ev.Delta(0, text=f"token {i} " * 4)) for i in range(count)]
-
-
-def until(true: Callable[[], bool], seconds: float = 5.0) -> bool:
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_a_file_that_may_not_grow_keeps_the_run_going_and_is_written_later(
@@ -43,7 +35,7 @@ def test_a_file_that_may_not_grow_keeps_the_run_going_and_is_written_later(
     assert partial.events[1:] == (first + second)[: len(partial.events) - 1]
     assert partial.verdict == "interrupted"
     limited(-1)
-    assert until(lambda: journal.state.saved)
+    until(lambda: journal.state.saved)
     third = fill(journal, 5)
     assert journal.close("done").saved
     reading = reader.read(journal.path)
@@ -107,7 +99,7 @@ def test_a_deleted_file_is_noticed_and_can_be_saved(tmp_path: Path) -> None:
     events = fill(journal)
     journal.path.unlink()
     fill(journal, 1)
-    assert until(lambda: not journal.state.saved)
+    until(lambda: not journal.state.saved)
     assert "deleted" in journal.state.error
     path = journal.save_to(tmp_path / "again")
     journal.close("done")
@@ -136,7 +128,7 @@ def test_a_full_disk(small_disk: Path) -> None:
     assert "No space" in journal.state.error
     assert reader.read(journal.path).verdict == "interrupted"
     ballast.unlink()
-    assert until(lambda: journal.state.pending < 400)
+    until(lambda: journal.state.pending < 400)
     path = journal.save_to(small_disk.parent)
     journal.close("done")
     reading = reader.read(path)
@@ -154,12 +146,12 @@ def test_the_answer_is_synced_within_a_moment_of_its_end(
         synced.append(time.monotonic())
 
     monkeypatch.setattr(os, "fsync", fsync)
-    journal = Journal.create(tmp_path, HEADER, sync_s=60)
+    journal = Journal.create(tmp_path, HEADER, sync_s=3600)
     assert len(synced) == 2
     journal.append(1, 0, ev.Delta(0, text="x"))
     time.sleep(0.05)
     assert len(synced) == 2
     journal.append(2, 0, ev.Answered(0, "stop"))
-    assert until(lambda: len(synced) == 3, 1.0)
+    until(lambda: len(synced) == 3)
     journal.close("done")
     assert len(synced) == 4

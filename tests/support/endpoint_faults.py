@@ -26,6 +26,14 @@ class ServiceFault:
     kept: str = ""
     asked: int = 1
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """Seconds that the service is given: short only where running out of them is the fault,
+        so that a loaded machine meets no other one."""
+        short = {"stall_s": 0.4} if self.cause == "stalled" else {"first_token_s": 1.0}
+        late = self.cause in ("no_response", "no_first_token", "stalled")
+        return {"connect_s": 60.0, "first_token_s": 60.0, "stall_s": 60.0} | (short if late else {})
+
 
 FAULTS: dict[str, ServiceFault] = {
     "headers never": ServiceFault(in_order(never_answer), "no_response"),

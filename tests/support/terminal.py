@@ -76,7 +76,7 @@ class Terminal:
             "".join(row[x].data for x in range(self.screen.columns)).rstrip() for row in rows
         )
 
-    def wait(self, wanted: str | Callable[[str], bool], seconds: float = 30) -> float:
+    def wait(self, wanted: str | Callable[[str], bool], seconds: float = 60) -> float:
         """Seconds from the start until the screen shows ``wanted``.
 
         Raises:
@@ -110,7 +110,7 @@ class Terminal:
         self.screen.resize(rows, columns)
         self.process.setwinsize(rows, columns)
 
-    def wait_exit(self, seconds: float = 10) -> int:
+    def wait_exit(self, seconds: float = 60) -> int:
         """The exit status (negative: the signal), within ``seconds``."""
         until = time.monotonic() + seconds
         while self.process.isalive():

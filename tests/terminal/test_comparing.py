@@ -34,8 +34,8 @@ def test_two_models_are_asked_and_the_terminal_is_as_before(folders: Mapping[str
         terminal.send("3")
         terminal.wait("3/3")
         terminal.send("1")
-        terminal.wait("1/3", 5)
-        terminal.wait(lambda text: text.count("Paris") >= 2, 5)
+        terminal.wait("1/3")
+        terminal.wait(lambda text: text.count("Paris") >= 2)
         terminal.send("q")
         terminal.read(0.5)
         if terminal.process.isalive():
@@ -70,11 +70,11 @@ def test_a_typed_question_goes_on_in_the_conversation(folders: Mapping[str, str]
         terminal.wait("1/3")
         terminal.send("\r")
         terminal.wait("Paris", 60)
-        terminal.wait("done", 30)
+        terminal.wait("done")
         terminal.send("i")
-        terminal.wait("Enter send", 5)
+        terminal.wait("Enter send")
         terminal.send("And of Italy?\r")
-        terminal.wait("And of Italy?", 10)
+        terminal.wait("And of Italy?")
         terminal.wait(
             lambda _: len(_answered(folders)) == 2,
             60,
@@ -102,7 +102,7 @@ def test_escape_stops_a_pane_and_keeps_what_it_said(folders: Mapping[str, str]) 
         terminal.wait("decoding", 60)
         terminal.read(1)
         terminal.send("\x1b")
-        terminal.wait(lambda text: "decoding" not in text, 5)
+        terminal.wait(lambda text: "decoding" not in text)
         terminal.send("q")
         assert terminal.wait_exit() == 0
     board = fold(read(session_of(folders)).events)
@@ -117,9 +117,9 @@ def test_the_end_of_the_line_ends_the_program_and_its_workers(folders: Mapping[s
             children = psutil.Process(terminal.process.pid).children(recursive=True)
             assert children
             os.kill(terminal.process.pid, number)
-            terminal.wait_exit(5)
+            terminal.wait_exit()
             assert terminal.is_restored()
-            _, alive = psutil.wait_procs(children, timeout=3)
+            _, alive = psutil.wait_procs(children, timeout=60)
             assert alive == []
     for path in Path(folders["DUIBI_SESSIONS_DIR"]).glob("*.duibi"):
         assert read(path).verdict == "complete"
@@ -129,9 +129,9 @@ def test_a_terminal_too_small_is_told_so_and_comes_back(folders: Mapping[str, st
     with Terminal((*DUIBI, "demo", "--questions", "smoke"), folders, 80, 24) as terminal:
         terminal.wait("1/3")
         terminal.resize(30, 6)
-        terminal.wait("40", 5)
+        terminal.wait("40")
         terminal.resize(80, 24)
-        terminal.wait("1/3", 5)
+        terminal.wait("1/3")
         terminal.send("q")
         terminal.read(0.3)
         if terminal.process.isalive():

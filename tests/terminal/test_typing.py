@@ -61,7 +61,7 @@ def test_an_unmarked_paste_is_text_to_its_last_line(live: Terminal) -> None:
     for at in range(0, len(text), 1000):  # as much as a terminal takes at once
         live.send(text[at : at + 1000])
         live.read(0.01)
-    live.wait("line 199", 10)
+    live.wait("line 199")
     assert asked(live) == []
 
 
@@ -72,7 +72,7 @@ def test_twenty_thousand_unmarked_characters_do_not_stall_the_screen(live: Termi
         live.send("x" * 1000)
         live.read(0.01)
     live.send(" and its end")
-    live.wait("its end", 5)
+    live.wait("its end")
     assert asked(live) == []
 
 
@@ -92,9 +92,9 @@ def test_a_marked_paste_of_a_hundred_kilobytes_is_taken_at_once(live: Terminal) 
         live.send(text[at : at + 1000])
         live.read(0.002)
     live.send(" and its end")
-    live.wait("its end", 10)
+    live.wait("its end")
     live.send("\r")
-    live.wait("free question", 10)
+    live.wait("free question")
     assert [len(one) for one in asked(live)] == [len(lines + " and its end")]
 
 
@@ -103,7 +103,7 @@ def test_the_cursor_stands_where_an_input_method_shows_its_words(live: Terminal)
     live.wait("Enter send")
     for typed, column in (("ab", 3), ("你好", 7), ("\x1b[D", 5)):
         live.send(typed)
-        live.wait(lambda _, x=column: live.screen.cursor.x == x, 10)  # type: ignore[misc]
+        live.wait(lambda _, x=column: live.screen.cursor.x == x)  # type: ignore[misc]
         row = live.screen.display[live.screen.cursor.y]
         assert row.startswith(" ab"), "in the line that is typed"
     assert asked(live) == []
@@ -117,5 +117,5 @@ def test_a_storm_of_resizes_ends_in_the_same_screen(live: Terminal) -> None:
         live.resize(dice.randrange(1, 200), dice.randrange(1, 60))
         live.read(0.01)
     live.resize(120, 36)
-    live.wait(lambda text: text == before, 15)
+    live.wait(lambda text: text == before)
     assert asked(live) == []

@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 def press(terminal: Terminal, keys: str, wanted: str) -> None:
     terminal.send(keys)
-    terminal.wait(wanted, 10)
+    terminal.wait(wanted)
     # What is typed right behind an arrow's escape sequence would pass for its rest.
     terminal.read(0.3)
 

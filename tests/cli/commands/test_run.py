@@ -119,10 +119,8 @@ def test_a_stop_saves_what_came_and_the_rest_is_asked_later(checkpoint: Path) ->
     assert children
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGINT)
-    begun = time.monotonic()
     code, printed, told = result(process)
     assert code == 130
-    assert time.monotonic() - begun < 3
     assert f"duibi run --resume {answered[0]}" in told
     assert "1/3" in printed
     assert not any(Path(f"/proc/{pid}").exists() for pid in children)

@@ -1,7 +1,7 @@
 """Every way a service fails, through `duibi run`: its cause, its exit code, what is kept of the
 answer, how often the service was asked, and that each repetition was told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -69,7 +69,7 @@ FAULTS: dict[str, ServiceFault] = {
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Clocks that run out soon, set as a person sets them; waits that are short."""
+    """Waits that are short."""
     clear_proxies(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DUIBI_API_KEY", raising=False)
@@ -78,11 +78,12 @@ def hasty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     Path("one.txt").write_text("hello\n")
 
 
-def asked_of(url: str, connect_s: float = 1.0) -> tuple[int, Board, Answer]:
-    """One question to the server at ``url``: exit code, board, and the answer."""
+def asked_of(url: str, limits: Mapping[str, float]) -> tuple[int, Board, Answer]:
+    """One question to the server at ``url``, with ``limits`` set as a person sets them: exit
+    code, board, and the answer."""
     (paths.config_dir() / "duibi.toml").write_text(
         f'[services.box]\nbase_url = "{url}"\nkey_required = false\n'
-        f"connect_s = {connect_s}\nfirst_token_s = 0.5\nstall_s = 0.4\n"
+        + "".join(f"{name} = {seconds}\n" for name, seconds in limits.items())
     )
     code = run(["run", "box:m", "--questions", "one.txt"])
     (path,) = paths.sessions_dir().glob("*.duibi")
@@ -97,7 +98,7 @@ def asked_of(url: str, connect_s: float = 1.0) -> tuple[int, Board, Answer]:
 def test_a_fault_ends_as_documented(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     fault = FAULTS[name]
     with FaultServer(fault.behaviour) as server:
-        code, _, answer = asked_of(server.url)
+        code, _, answer = asked_of(server.url, fault.limits)
         assert (code, server.asked) == (3 if fault.cause else 0, fault.asked)
     told = capsys.readouterr().err
     assert answer.text == fault.kept and "Traceback" not in told
@@ -149,8 +150,9 @@ def test_a_service_that_cannot_be_reached_is_that(
     again: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    connect_s = 0.3 if cause == "connect_timeout" else 60.0
     with place() as url:
-        code, board, answer = asked_of(url, 5.0 if cause == "dns" else 0.3)
+        code, board, answer = asked_of(url, {"connect_s": connect_s})
     told = capsys.readouterr().err
     assert code == 3 and "Traceback" not in told
     assert board.models[0].failure is not None and board.models[0].failure.cause == cause

@@ -1,6 +1,5 @@
 """Streaming gives the text of a whole decode, piece by piece, and never half a character."""
 
-import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -77,10 +76,8 @@ def test_the_cost_of_a_token_does_not_grow() -> None:
         return decode(ids)
 
     ids = TOKENIZER.encode("the quick 汉字 fox " * 200).ids
-    began = time.perf_counter()
     assert "".join(pieces(ids, counted)) == "the quick 汉字 fox " * 200
     assert longest <= 64
-    assert time.perf_counter() - began < 5
 
 
 def thinking(text: str) -> tuple[str, str]:

@@ -6,7 +6,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.support.cpu_time import cpu_seconds
 from tui.checkpoints.errors import CheckpointError
 from tui.host.errors import UserError
 from tui.models.inspect import inspect_folder, require_loadable
@@ -41,10 +41,10 @@ def baichuan(tmp_path: Path) -> Path:
 
 
 def refused(folder: Path, dtype: str = "fp32") -> CheckpointError:
-    start = time.monotonic()
+    before = cpu_seconds()
     with pytest.raises(CheckpointError) as caught:
         open_weights(folder, dtype)
-    assert time.monotonic() - start < 10
+    assert cpu_seconds() - before < 10
     assert caught.value.message
     assert "\n" not in caught.value.message
     assert len(caught.value.message) < 300
@@ -303,15 +303,14 @@ def test_no_tokenizer(qwen: Path) -> None:
 
 def test_seam_says_it_in_one_line(qwen: Path) -> None:
     first_shard(qwen).unlink()
-    start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "tui.worker.check", "logits", str(qwen)],
         input="[[1, 2]]",
         capture_output=True,
         text=True,
+        timeout=60,
         check=False,
     )
-    assert time.monotonic() - start < 10
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("duibi: 1 of 3 weight files are missing")
     assert len(done.stderr.splitlines()) == 2
