@@ -1,5 +1,6 @@
 """Folders for programs in a pseudo-terminal: the demo is there, all else is fresh."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from tests.support.run_folder import run_folder
 
 
 @pytest.fixture(scope="session")
-def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_cache(tmp_path_factory: pytest.TempPathFactory, kernels: Path) -> Path:
     """One cache for all of them, so that the demo is converted once."""
     cache = run_folder(tmp_path_factory) / "demo-cache"
+    cache.mkdir(mode=0o700, exist_ok=True)
     link_demo(cache)
+    with contextlib.suppress(FileExistsError):
+        (cache / "kernels").symlink_to(kernels)
     return cache
 
 

@@ -15,8 +15,7 @@ from tui.models.resolve import ResolvedModel
 
 
 @pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("DUIBI_CACHE_DIR", str(tmp_path / "cache"))
+def model(tmp_path: Path) -> str:
     folder = tiny.write_llama(tmp_path / "tiny")
     (folder / "generation_config.json").write_text("{}")
     return str(folder)
