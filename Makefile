@@ -1,6 +1,7 @@
 # make run        the demo model in bf16 beside itself in fp32
 # make test       the tests
 # make screens    draw the pictures of tests/screens anew
+# make campaigns  faults and hostile input by the thousand
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 # programs of its own. Those at rest take tests over from the others.
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: run test slow screens check check-kernels format clean
+.PHONY: run test slow screens campaigns check check-kernels format clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.ready
@@ -24,6 +25,20 @@ slow: $(VENV)/.ready-dev $(VENV)/.peers
 
 screens: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.pictures
+
+# Faults, damage and hostile input by the thousand: an hour or so. Two need what is not
+# installed by this file (pip install '.[fuzz]'; node and npm).
+campaigns: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.campaigns.session_faults
+	$(BIN)/python -m tests.campaigns.worker_faults --times 5
+	$(BIN)/python -m tests.campaigns.fuzz_sessions --runs 20000
+	$(BIN)/python -m tests.campaigns.endpoints
+	@if $(BIN)/python -c 'import atheris' 2>/dev/null; \
+	then $(BIN)/python -m tests.campaigns.fuzz_atheris --runs 20000; \
+	else echo "left out: fuzz_atheris, as atheris is not installed"; fi
+	@if command -v node >/dev/null && command -v npm >/dev/null; \
+	then $(BIN)/python -m tests.campaigns.cast_player; \
+	else echo "left out: cast_player, as node and npm are not installed"; fi
 
 check: $(VENV)/.ready-dev check-kernels
 	$(BIN)/ruff format --check .

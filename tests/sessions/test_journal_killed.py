@@ -19,7 +19,7 @@ from tui.sessions.journal import Journal
 @pytest.mark.parametrize("seed", range(5))
 def test_what_was_acknowledged_is_read_back(tmp_path: Path, seed: int) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.session_faults", "--write", str(tmp_path)],
+        [sys.executable, "-m", "tests.campaigns.session_faults", "--write", str(tmp_path)],
         stdout=subprocess.PIPE,
     ) as writer:
         assert writer.stdout is not None

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of everything that reads a file somebody else may have written.
 
     pip install '.[fuzz]'                        (atheris: libFuzzer for Python, Linux only)
-    python -m benchmarks.fuzz_atheris [--runs 100000] [--target reader|settings|questions]
+    python -m tests.campaigns.fuzz_atheris [--runs 100000] [--target reader|settings|questions]
 
 Each input may give values or one `UserError` that begins with the file's path; anything else
 stops the run with the input that did it. Sessions come twice: their bytes as they are, and as
@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.figures import row
 
 TARGETS = ("reader", "settings", "questions")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 GOLDEN = ROOT / "tests" / "data" / "sessions" / "v1.duibi"
 MEMORY = Path("/dev/shm")
 """Where the files lie that are read once: no disk is worn."""
@@ -54,7 +54,7 @@ def rows_of(data: bytes) -> bytes:
 
 def read_session(data: bytes, folder: Path) -> None:
     """A session file: opened, folded, played, printed, made into a cast."""
-    from benchmarks.fuzz_sessions import show
+    from tests.campaigns.fuzz_sessions import show
 
     path = folder / "case.duibi"
     path.write_bytes(rows_of(data[1:]) if data[:1] < b"\x80" else data[1:])
@@ -166,7 +166,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix=f"fuzz-{target}-") as name:
             corpus, kept = Path(name), Path.cwd() / f"crash-{target}-"
             seeds(target, corpus)
-            command = [sys.executable, "-m", "benchmarks.fuzz_atheris", "--only", target]
+            command = [sys.executable, "-m", "tests.campaigns.fuzz_atheris", "--only", target]
             command += [f"-runs={given.runs}", f"-seed={given.seed}", "-max_len=16384"]
             command += [f"-artifact_prefix={kept}", "-print_final_stats=1", str(corpus)]
             done = subprocess.run(command, stderr=subprocess.PIPE, text=True)

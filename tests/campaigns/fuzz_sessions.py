@@ -1,6 +1,6 @@
 """Feed the reader what no writer would write, and show what it accepts.
 
-    python -m benchmarks.fuzz_sessions [--runs 200000] [--seed 1]
+    python -m tests.campaigns.fuzz_sessions [--runs 200000] [--seed 1]
 
 Half of the files are real ones with bytes changed; in the other half the JSON of lines is
 changed and sealed again, so that it gets past the checksum to whatever shows it. Each run
@@ -30,7 +30,7 @@ from tui.sessions import library, lines, reader
 from tui.sessions.player import Player
 
 MEMORY = 2 << 30
-GOLDEN = Path(__file__).parent.parent / "tests" / "data" / "sessions" / "v1.duibi"
+GOLDEN = Path(__file__).parent.parent / "data" / "sessions" / "v1.duibi"
 ODD: list[Any] = [
     *(None, True, False, 0, 1, -1, 63, 64, 2**53, 2**63, -(2**63), 10**400, 0.5, -0.0, 1e308),
     *("", "x", "\x1b]52;c;aGk=\x07", "\x9b2J", "\u202e", "\ud800", "[/a]", "../../etc/passwd"),

@@ -1,4 +1,6 @@
-"""Many questions to two models of one service: python -m benchmarks.endpoints [--questions 500]
+"""Many questions to two models of one service.
+
+    python -m tests.campaigns.endpoints [--questions 500]
 
 The service is a server in a process of its own on loopback that streams 40 tokens an answer,
 one each 2 ms, and now and then says 429 or 500 first. Printed: whether the concurrency held,
@@ -17,6 +19,8 @@ from collections import Counter, defaultdict
 import psutil
 
 from benchmarks.figures import row, spread
+from tests.campaigns import promises
+from tests.campaigns.promises import expect
 from tests.support.fault_server import FaultServer, Received, Reply
 from tui.engines.base import Message, Request
 from tui.engines.endpoint import EndpointEngine
@@ -137,6 +141,12 @@ def main() -> None:
         f"{(sizes[-1][1] - early) / 2**20:+.1f} MiB", "flat")  # fmt: skip
     tokens = total * TOKENS
     row("seconds, and CPU per token", f"{took:.1f} s, {cpu / tokens * 1e6:.0f} us")
+    expect("whole answers", sum(a.whole for a in askers), total)
+    expect("answers", sum(a.ends["answered"] for a in askers), total)
+    expect("open at once", most_open, given.concurrency)
+    expect("asked in order", all(a.order == sorted(a.order) for a in askers), True)
+    expect("events in order of time", all(a.in_order for a in askers), True)
+    promises.end()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Workers and screens that die in the middle of answers: what is lost, and who says so when.
 
-    python -m benchmarks.faults [--times 20] [--kinds KILL hang screen-HUP ...] [--model PATH]
+    python -m tests.campaigns.worker_faults [--times 20] [--kinds KILL hang screen-HUP ...]
+        [--model PATH]
 
 Each fault of a worker strikes one of two models (by default a random checkpoint of 30
 small layers, twice) at a random token of an answer. Counted are: how fast the
@@ -12,7 +13,8 @@ one. `over-limit` is a worker that takes and uses more and more memory, until th
 is held to stops it (RLIMIT_DATA); `over-group` the same with everything in a real control
 group that is smaller still, where one can be made; `kernel-group` one that lifts its limit
 first, while our own guard sleeps, until the kernel kills it for what the group uses. The
-screen (on a real pseudo-terminal) is killed, told to end, or loses its terminal.
+screen (on a real pseudo-terminal) is killed, told to end by a signal or by its keys, or loses
+its terminal. Who is told late is no broken promise (the machine may be busy), only shown.
 """
 
 import argparse
@@ -30,6 +32,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.figures import row, spread
+from tests.campaigns import promises
+from tests.campaigns.promises import expect, expect_counts
 from tests.support import group, tiny
 from tests.support.terminal import DUIBI, Terminal
 from tui.board import Answer, Board, fold
@@ -42,7 +46,7 @@ from tui.run.conductor import Run
 from tui.sessions import reader
 from tui.settings import RunOptions
 
-FAULTS = Path(tiny.__file__).parent / "faults"
+FAULTS = Path(group.__file__).parent / "faults"
 WORKER = {
     "KILL": signal.SIGKILL,
     "SEGV": signal.SIGSEGV,
@@ -62,6 +66,7 @@ SCREEN = {
     "screen-TERM": signal.SIGTERM,
     "screen-HUP": signal.SIGHUP,
     "screen-closed": None,
+    "screen-keys": None,
 }
 TOKENS = 160
 GROUP = 1300 << 20
@@ -163,6 +168,12 @@ def workers(folder: Path, kind: str, times: int, model: Path, chance: random.Ran
     row(f"{kind} x {times}: said after", spread(took, "s"), bound)
     row("", ", ".join(f"{name} {count}" for name, count in seen.items()))
     row("", f"session {verdict}")
+    promised = dict.fromkeys(
+        ("partial answer right", "other pane right", "back after asking again"), times
+    )
+    expect_counts(kind, seen, promised | {"tokens lost": 0, "tokens only on disk": 0})
+    expect_counts(kind, seen, {"nothing was said": 0})
+    expect(f"{kind}, session", verdict, "complete")
 
 
 @contextlib.contextmanager
@@ -186,12 +197,18 @@ def screens(folder: Path, kind: str, times: int, model: Path, chance: random.Ran
             children = me.children(recursive=True)
             struck = time.monotonic()
             number = SCREEN[kind]
-            if number is None:
+            if kind == "screen-closed":
                 terminal.hang_up()
+            elif number is None:
+                # The first one asks, the second one ends it.
+                terminal.send("\x03")
+                terminal.read(0.5)
+                struck = time.monotonic()
+                terminal.send("\x03")
             else:
                 me.send_signal(number)
             while me.is_running() and me.status() != psutil.STATUS_ZOMBIE:
-                if number is not None:
+                if kind != "screen-closed":
                     terminal.read(0.01)
                 else:
                     time.sleep(0.01)
@@ -200,7 +217,7 @@ def screens(folder: Path, kind: str, times: int, model: Path, chance: random.Ran
             took.append(time.monotonic() - struck)
             _, alive = psutil.wait_procs(children, timeout=max(0.0, 3 - took[-1]))
             seen["orphans after 3 s"] += len(alive)
-            if number is not None and number != signal.SIGKILL:
+            if kind not in ("screen-closed", "screen-KILL"):
                 terminal.read(0.2)
                 seen["terminal restored"] += terminal.is_restored()
         (path,) = place.glob("*.duibi")
@@ -210,6 +227,14 @@ def screens(folder: Path, kind: str, times: int, model: Path, chance: random.Ran
         seen[f"closed as {end.status}" if end else "no end written"] += 1
     row(f"{kind} x {times}: gone after", spread(took, "s"), "< 1 s")
     row("", ", ".join(f"{name} {count}" for name, count in seen.items()))
+    promised = {"orphans after 3 s": 0}
+    if kind == "screen-KILL":
+        expect(f"{kind}, damaged", seen["session damaged"] + seen["session complete"], 0)
+    else:
+        promised |= {"session complete": times, "no end written": 0}
+        if kind != "screen-closed":
+            promised["terminal restored"] = times
+    expect_counts(kind, seen, promised)
 
 
 def main() -> None:
@@ -242,6 +267,7 @@ def main() -> None:
             except group.NoControlGroup as error:
                 row(f"{kind}: left out", str(error))
         row("seed", str(given.seed))
+    promises.end()
 
 
 if __name__ == "__main__":

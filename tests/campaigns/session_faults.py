@@ -1,6 +1,6 @@
 """What a session file survives, by counts.
 
-    python -m benchmarks.session_faults [--kills 200] [--disks 25] [--folder DIR]
+    python -m tests.campaigns.session_faults [--kills 200] [--disks 25] [--folder DIR]
 
 Real writer processes are killed, real files damaged, real disks filled: RLIMIT_FSIZE for
 EFBIG and short writes, a tmpfs of 64 KiB for ENOSPC, a btrfs image with a quota for EDQUOT, an
@@ -28,6 +28,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.figures import row
+from tests.campaigns import promises
+from tests.campaigns.promises import expect, expect_counts
 from tests.support.disks import mounted
 from tests.support.sessions import HEADER, write_session
 from tui import events as ev
@@ -58,7 +60,7 @@ def kills(folder: Path, count: int, chance: random.Random) -> None:
     seen: Counter[str] = Counter()
     for _ in range(count):
         writer = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.session_faults", "--write", str(folder)],
+            [sys.executable, "-m", "tests.campaigns.session_faults", "--write", str(folder)],
             stdout=subprocess.PIPE,
         )
         assert writer.stdout is not None
@@ -75,6 +77,8 @@ def kills(folder: Path, count: int, chance: random.Random) -> None:
         seen["opened and closed again"] += reader.read(path).verdict == "complete"
         path.unlink()
     row(f"kill -9, {count} times", str(dict(seen)), "lost 0, torn 0")
+    promised = {"lost": 0, "torn": 0, "damaged": 0, "opened and closed again": count}
+    expect_counts("kill -9", seen, promised)
 
 
 def damages(folder: Path, chance: random.Random) -> None:
@@ -85,6 +89,10 @@ def damages(folder: Path, chance: random.Random) -> None:
     ends = {0} | {sum(map(len, lines[: i + 1])) for i in range(len(lines))}
     last = len(data) - len(lines[-1])
 
+    def show(name: str, seen: Counter[str]) -> None:
+        row(name, str(dict(seen)), "wrong 0")
+        expect_counts(name, seen, {"wrong events": 0, "wrong verdicts": 0})
+
     def check(changed: bytes, wanted: str, seen: Counter[str]) -> None:
         found = reader.scan(changed, "")
         seen["tried"] += 1
@@ -94,7 +102,7 @@ def damages(folder: Path, chance: random.Random) -> None:
     seen: Counter[str] = Counter()
     for size in range(len(data)):
         check(data[:size], "interrupted" if size in ends and size else "torn", seen)
-    row("truncated at every byte", str(dict(seen)), "wrong 0")
+    show("truncated at every byte", seen)
     seen = Counter()
     flipped = bytearray(data)
     for at in range(len(data)):
@@ -102,11 +110,11 @@ def damages(folder: Path, chance: random.Random) -> None:
             flipped[at] ^= 1 << bit
             check(bytes(flipped), "torn" if at >= last - 1 else "damaged", seen)
             flipped[at] ^= 1 << bit
-    row("every bit flipped", str(dict(seen)), "wrong 0")
+    show("every bit flipped", seen)
     seen = Counter()
     for _ in range(1000):
         check(data + chance.randbytes(chance.randrange(1, 2000)), "torn", seen)
-    row("garbage tails", str(dict(seen)), "wrong 0")
+    show("garbage tails", seen)
     seen = Counter()
     for i in range(len(lines)):
         without = lines[:i] + lines[i + 1 :]
@@ -116,7 +124,7 @@ def damages(folder: Path, chance: random.Random) -> None:
             other = lines.copy()
             other[i], other[j] = other[j], other[i]
             check(b"".join(other), "damaged", seen)
-    row("lines lost, doubled, swapped", str(dict(seen)), "wrong 0")
+    show("lines lost, doubled, swapped", seen)
 
 
 def refusals(
@@ -166,6 +174,9 @@ def refusals(
         seen["whole at the end"] += whole.verdict == "complete" and whole.events[1:-1] == wanted
         journal.path.unlink()
     os.write = write
+    expect_counts(name, seen, {"whole at the end": count})
+    valid = seen["file valid meanwhile"] + seen["not readable meanwhile"]
+    expect(f"{name}, valid or not readable meanwhile", valid, count)
     return seen
 
 
@@ -264,6 +275,8 @@ def remote(folder: Path, count: int) -> None:
     finally:
         subprocess.run(["umount", "-l", str(bucket)], check=True)
     row(f"FUSE, {count} sessions", str(dict(seen)))
+    kept = ("written locally", "said so", "whole at the end", "nothing left behind")
+    expect_counts("FUSE", seen, dict.fromkeys(kept, count))
 
 
 def broken(spare: Path, count: int, chance: random.Random) -> None:
@@ -338,6 +351,8 @@ def names(folder: Path, processes: int, rounds: int) -> None:
         f"{len(set(made))} files, {len(made) - len(set(made))} shared, {whole} complete",
         "shared 0",
     )
+    expect("sessions of their own", len(set(made)), processes * rounds)
+    expect("complete sessions", whole, processes * rounds)
 
 
 def main() -> None:
@@ -363,6 +378,7 @@ def main() -> None:
         remote(folder, given.disks)
         broken(folder, given.disks, chance)
         kills(folder, given.kills, chance)
+    promises.end()
 
 
 if __name__ == "__main__":

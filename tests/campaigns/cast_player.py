@@ -1,6 +1,6 @@
 """Exported casts in asciinema's own player (npm: asciinema-player), without a browser.
 
-    python -m benchmarks.cast_player [--speed 20] [SESSION...]
+    python -m tests.campaigns.cast_player [--speed 20] [SESSION...]
 
 Needs node and npm; by default the bundled recordings. The player's own reader must find every
 token of the session at the microsecond it was recorded, with its text and nothing else; its
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import row, spread
+from tests.campaigns import promises
+from tests.campaigns.promises import expect
 from tui.events import Asked, Delta, Started
 from tui.reports.asciicast import asciicast_lines
 from tui.sessions import reader
@@ -25,7 +27,7 @@ from tui.text.sanitise import clean
 
 PLAYER = "asciinema-player@3.18.0"
 SCRIPT = Path(__file__).with_name("asciinema.mjs")
-SAMPLES = sorted((Path(__file__).parent.parent / "sessions").glob("*.duibi"))
+SAMPLES = sorted((Path(__file__).parent.parent.parent / "sessions").glob("*.duibi"))
 _MOVE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -51,14 +53,19 @@ def play(modules: Path, path: Path, speed: float) -> None:
     for t_us, wanted in tokens:
         found += wanted in [text for ms, text in written if abs(ms * 1000 - t_us) < 0.5]
     row(f"{path.stem}: tokens with text, at their time", f"{found} of {len(tokens)}")
+    expect(f"{path.stem}, tokens at their time", found, len(tokens))
     said = "".join(data for _, code, data in made["events"] if code == "o")
     given = "".join(data for _, pieces in made["played"] for data in pieces)
     row(f"{path.stem}: played whole and in order", str(given == said), "True")
+    expect(f"{path.stem}, played whole and in order", given == said, True)
     asked = {e.body.answer: e.body.question for e in events if isinstance(e.body, Asked)}
     begun = [asked[e.body.answer] for e in events if isinstance(e.body, Started)]
-    row(f"{path.stem}: questions", str(made["markers"] == list(dict.fromkeys(begun))), "True")
+    marked = made["markers"] == list(dict.fromkeys(begun))
+    row(f"{path.stem}: questions", str(marked), "True")
+    expect(f"{path.stem}, questions", marked, True)
     last = max(event.t_us for event in events) / 1e6
     row(f"{path.stem}: lasts", f"{made['duration']:.6f} s of {last:.6f} s")
+    expect(f"{path.stem}, lasts", f"{made['duration']:.3f}", f"{last:.3f}")
     due = iter([ms for ms, code, _ in made["events"] if code == "o"])
     late = []
     for wall, pieces in made["played"]:
@@ -80,6 +87,7 @@ def main() -> None:
         subprocess.run(fetch, cwd=name, check=True)
         for path in given.sessions or SAMPLES:
             play(Path(name), path, given.speed)
+    promises.end()
 
 
 if __name__ == "__main__":
