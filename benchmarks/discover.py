@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.checkpoints import LLAMA, llama_shapes
+from benchmarks.support.checkpoints import LLAMA, llama_shapes
 from tui.models.discover import discover
 
 SEVEN_B = {

@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 
 from benchmarks.figures import row, spread
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.terminal import DUIBI, Terminal
 from tui.sessions import reader
 
 WRITER = """
 import json, sys, time
 from pathlib import Path
-from tests.support.sessions import HEADER
+from benchmarks.support.sessions import HEADER
 from tui import events as ev
 from tui.sessions.journal import Journal
 folder, count, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.support.terminal import Terminal
+from benchmarks.support.terminal import Terminal
 
 _REPORT = b"\x1b[6n"
 _PACKET = 1400

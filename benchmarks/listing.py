@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.figures import row
-from tests.support.sessions import HEADER
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.sessions import HEADER
+from benchmarks.support.terminal import DUIBI, Terminal
 from tui import events as ev
 from tui.board import fold
 from tui.host import paths

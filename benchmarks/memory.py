@@ -22,8 +22,8 @@ from pathlib import Path
 
 from benchmarks.figures import row
 from benchmarks.random_model import Size
+from benchmarks.support import tiny
 from benchmarks.true_shape import put
-from tests.support import tiny
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.engines.base import EngineError, Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.figures import row, spread
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.terminal import DUIBI, Terminal
 from tui.board import fold
 from tui.sessions.reader import read
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.figures import row, spread
 from benchmarks.listing import session as long_session
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.terminal import DUIBI, Terminal
 from tui import events as ev
 from tui.sessions.journal import Journal
 from tui.sessions.lines import SUFFIX

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded import RUN, record_session, recorded_header
 from tui.events import Rated
 
 ANSWERS, MODELS = 1000, 2

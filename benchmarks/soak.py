@@ -4,7 +4,7 @@
 
 Four panes of the real screen in a pseudo-terminal of 120x40 answer question after question
 at a reading rate: two from a server process over HTTP, two from workers of a tiny random
-checkpoint that rest between tokens (`tests/support/paced`). Every minute the screen goes on to
+checkpoint that rest between tokens (`benchmarks/support/paced`). Every minute the screen goes on to
 the next question. Memory is the resident size of the screen process, held against what it was
 once every pane had streamed for a while; the lag is that of a 50 ms timer in the screen's own
 event loop. A line each ten minutes goes to stderr.
@@ -25,9 +25,9 @@ import psutil
 
 from benchmarks.figures import row, spread, tail
 from benchmarks.lag import WITH_LAG, lags
-from tests.support import tiny
-from tests.support.fault_server import FaultServer, Received, Reply
-from tests.support.terminal import Terminal
+from benchmarks.support import tiny
+from benchmarks.support.fault_server import FaultServer, Received, Reply
+from benchmarks.support.terminal import Terminal
 from tui.board import fold
 from tui.sessions import reader
 

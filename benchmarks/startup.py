@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.figures import row, spread
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.terminal import DUIBI, Terminal
 
 SAMPLES = sorted((Path(__file__).parent.parent / "sessions").glob("*.duibi"))
 

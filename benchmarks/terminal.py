@@ -27,8 +27,8 @@ from benchmarks.figures import row, spread, tail
 from benchmarks.lag import WITH_LAG, lags
 from benchmarks.line import Line
 from benchmarks.startup import SAMPLES
-from tests.support.demo import link_demo
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.demo import link_demo
+from benchmarks.support.terminal import DUIBI, Terminal
 from tui import events as ev
 from tui.sessions.journal import Journal
 
@@ -49,7 +49,7 @@ QUIET_S = 10
 
 TICKING = """
 import time
-from tests.support.source import ScriptedRun
+from benchmarks.support.source import ScriptedRun
 from tui import events as ev, settings
 from tui.app.main import show_run
 class Ticking(ScriptedRun):

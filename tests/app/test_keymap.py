@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.support.sessions import write_session
+from benchmarks.support.sessions import write_session
 from tests.support.stage import comparing
 from tui.app import open_session
 from tui.app.app import DuibiApp

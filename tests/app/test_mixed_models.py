@@ -9,11 +9,11 @@ import psutil
 import pytest
 from textual.pilot import Pilot
 
-from tests.support import tiny
-from tests.support.demo import link_demo
+from benchmarks.support import tiny
+from benchmarks.support.demo import link_demo
+from benchmarks.support.fault_server import FaultServer, Received, Reply
+from benchmarks.support.recorded import record_session, recorded_header
 from tests.support.endpoints import clear_proxies
-from tests.support.fault_server import FaultServer, Received, Reply
-from tests.support.recorded import record_session, recorded_header
 from tui import questions as question_sets
 from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen

@@ -19,9 +19,9 @@ from collections import Counter, defaultdict
 import psutil
 
 from benchmarks.figures import row, spread
+from benchmarks.support.fault_server import FaultServer, Received, Reply
 from tests.campaigns import promises
 from tests.campaigns.promises import expect
-from tests.support.fault_server import FaultServer, Received, Reply
 from tui.engines.base import Message, Request
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.limiter import Limiter

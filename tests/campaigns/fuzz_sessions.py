@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import row
-from tests.support.sessions import write_session
+from benchmarks.support.sessions import write_session
 from tui.board import fold
 from tui.events import Event
 from tui.host.errors import UserError

@@ -28,10 +28,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.figures import row
+from benchmarks.support.sessions import HEADER, write_session
 from tests.campaigns import promises
 from tests.campaigns.promises import expect, expect_counts
 from tests.support.disks import mounted
-from tests.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.host.errors import UserError
 from tui.sessions import reader
@@ -322,7 +322,8 @@ def _device(path: Path) -> str:
 def names(folder: Path, processes: int, rounds: int) -> None:
     """Processes that start at the same instant: no file is shared."""
     program = (
-        "import sys, time; from pathlib import Path; from tests.support.sessions import HEADER;"
+        "import sys, time; from pathlib import Path;"
+        "from benchmarks.support.sessions import HEADER;"
         "from tui.sessions.journal import Journal;"
         "print('ready', flush=True); sys.stdin.readline();"
         f"js = [Journal.create(Path(sys.argv[1]), HEADER) for _ in range({rounds})];"

@@ -32,10 +32,11 @@ from pathlib import Path
 import psutil
 
 from benchmarks.figures import row, spread
+from benchmarks.support import tiny
+from benchmarks.support.terminal import DUIBI, Terminal
 from tests.campaigns import promises
 from tests.campaigns.promises import expect, expect_counts
-from tests.support import group, tiny
-from tests.support.terminal import DUIBI, Terminal
+from tests.support import group
 from tui.board import Answer, Board, fold
 from tui.events import Failed, Note
 from tui.models.resolve import ResolvedModel

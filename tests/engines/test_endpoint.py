@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from benchmarks.support.fault_server import FaultServer, Received, Reply, good_answer
 from tests.support.endpoints import (
     collect_events,
     engine_at,
@@ -16,7 +17,6 @@ from tests.support.endpoints import (
     service_at,
     single_answered,
 )
-from tests.support.fault_server import FaultServer, Received, Reply, good_answer
 from tests.support.waiting import until
 from tui.engines.base import EngineError, Message, SamplingOptions
 from tui.engines.endpoint import EndpointEngine

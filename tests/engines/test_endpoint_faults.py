@@ -5,6 +5,12 @@ import socket
 
 import pytest
 
+from benchmarks.support.fault_server import (
+    FaultServer,
+    Received,
+    Reply,
+    good_answer,
+)
 from tests.support.bodies import text_of
 from tests.support.endpoint_faults import FAULTS
 from tests.support.endpoints import (
@@ -12,12 +18,6 @@ from tests.support.endpoints import (
     free_port,
     full_backlog,
     patient_engine,
-)
-from tests.support.fault_server import (
-    FaultServer,
-    Received,
-    Reply,
-    good_answer,
 )
 from tui.engines.base import EngineError
 from tui.engines.errors import CAUSES

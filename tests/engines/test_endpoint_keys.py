@@ -6,13 +6,13 @@ import traceback
 
 import pytest
 
+from benchmarks.support.fault_server import Behaviour, FaultServer, Received, Reply, good_answer
 from tests.support.endpoints import (
     collect_events,
     engine_at,
     load_engine,
     service_at,
 )
-from tests.support.fault_server import Behaviour, FaultServer, Received, Reply, good_answer
 from tui.engines.base import EngineError
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.model_list import probe

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.demo import demo_gguf
+from benchmarks.support.demo import demo_gguf
 from tests.support.endpoints import clear_proxies
 from tests.support.waiting import until
 from tui.cli import run_command_line as run

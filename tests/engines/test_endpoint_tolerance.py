@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.bodies import text_of
-from tests.support.endpoints import bodies_of, patient_engine
-from tests.support.fault_server import (
+from benchmarks.support.fault_server import (
     Behaviour,
     FaultServer,
     Received,
@@ -20,6 +18,8 @@ from tests.support.fault_server import (
     send_head,
     send_token,
 )
+from tests.support.bodies import text_of
+from tests.support.endpoints import bodies_of, patient_engine
 from tui.events import Answered, Body, Failed, Note
 
 

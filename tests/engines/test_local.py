@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import tiny
+from benchmarks.support import tiny
+from benchmarks.support.demo import demo_gguf
 from tests.support.bodies import expect, text_of
-from tests.support.demo import demo_gguf
 from tests.support.kernels import needs_kernels
 from tests.support.waiting import process_gone, until
 from tui.engines import worker_process as child_module

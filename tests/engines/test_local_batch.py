@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tests.support.bodies import expect, text_of
 from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.event_router import EventRouter, WorkerOutput

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tui.checkpoints.memory_estimate import MemoryShape
 from tui.host import memory
 from tui.host.memory import MemoryReading

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.checkpoints import (
+from benchmarks.support.checkpoints import (
     LFS_POINTER,
     LLAMA,
     llama_shapes,

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.checkpoints import LLAMA
+from benchmarks.support.checkpoints import LLAMA
 from tests.support.consent import quiet, yes
 from tests.support.file_server import FileServer, serving
 from tests.support.hub import MODEL, WEIGHTS, FakeHub, use_hub

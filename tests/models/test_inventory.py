@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.checkpoints import write_zero_llama
+from benchmarks.support.checkpoints import write_zero_llama
 from tests.support.file_server import FileExchange, FileServer, serving
 from tests.support.folders import empty_place
 from tui.cli import run_command_line as run

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.checkpoints import LFS_POINTER, write_zero_llama
+from benchmarks.support.checkpoints import LFS_POINTER, write_zero_llama
+from benchmarks.support.demo import link_demo
 from tests.support.consent import never_asked, quiet
-from tests.support.demo import link_demo
 from tests.support.folders import empty_place
 from tui.host.errors import UserError
 from tui.host.paths import cache_dir

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.sessions import HEADER, write_session
+from benchmarks.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.events import Event
 from tui.reports.asciicast import BODY_ROW, asciicast_lines

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.support.sessions import HEADER, write_session
 from tests.support.clock import Clock
-from tests.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.board import fold
 from tui.events import RUN

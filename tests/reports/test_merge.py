@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded import RUN, record_session, recorded_header
 from tui import events as ev
 from tui.host.errors import UserError
 from tui.reports.merge import MergedSessions, merge_sessions

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded import RUN, record_session, recorded_header
 from tui import cli
 from tui import events as ev
 

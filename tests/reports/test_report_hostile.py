@@ -12,7 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 from wcwidth import wcswidth
 
-from tests.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded import RUN, record_session, recorded_header
 from tui import events as ev
 from tui.reports import html, markdown, rows
 from tui.reports.document import Cell, Table

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sacrebleu
 
-from tests.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded import RUN, record_session, recorded_header
 from tui import events as ev
 from tui.reports import html, markdown, rows
 from tui.reports.charts import speed_points

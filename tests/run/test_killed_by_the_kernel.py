@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import group, tiny
+from benchmarks.support import tiny
+from tests.support import group
 from tests.support.waiting import until
 from tui.board import Answer, Board, fold
 from tui.host import cgroup

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tui.board import fold
 from tui.events import RUN, Memory, Unloaded
 from tui.host import paths

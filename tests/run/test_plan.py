@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import checkpoints
+from benchmarks.support import checkpoints
 from tui.checkpoints import gguf_cache
 from tui.checkpoints.memory_estimate import MemoryShape
 from tui.host.errors import UserError

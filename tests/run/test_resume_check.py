@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tui import events as ev
 from tui import questions as question_sets
 from tui.checkpoints.fingerprint import fingerprint

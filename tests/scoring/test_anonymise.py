@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.sessions import HEADER, write_session
+from benchmarks.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.board import fold
 from tui.events import Event

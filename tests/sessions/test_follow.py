@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.support.sessions import HEADER, write_session
+from benchmarks.support.terminal import DUIBI, Terminal
 from tests.support.bodies import expect
 from tests.support.clock import Clock
-from tests.support.sessions import HEADER, write_session
-from tests.support.terminal import DUIBI, Terminal
 from tui import events as ev
 from tui.host.errors import UserError
 from tui.sessions import reader
@@ -21,7 +21,7 @@ from tui.sessions.journal import Journal
 WRITER = """
 import sys, time
 from pathlib import Path
-from tests.support.sessions import HEADER
+from benchmarks.support.sessions import HEADER
 from tui import events as ev
 from tui.sessions.journal import Journal
 journal = Journal.create(Path(sys.argv[1]), HEADER)
@@ -124,7 +124,7 @@ def test_a_session_that_leaves_its_place_at_the_end_is_seen_to_its_end(tmp_path:
 STREAM = """
 import select, sys, time
 from pathlib import Path
-from tests.support.sessions import HEADER
+from benchmarks.support.sessions import HEADER
 from tui import events as ev
 from tui.sessions.journal import Journal
 journal = Journal.create(Path(sys.argv[1]), HEADER)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.support.sessions import HEADER, write_session
 from tests.support.bodies import expect
-from tests.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.host.errors import UserError
 from tui.sessions import reader

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sessions import HEADER
+from benchmarks.support.sessions import HEADER
 from tests.support.waiting import until
 from tui import events as ev
 from tui.host.errors import UserError

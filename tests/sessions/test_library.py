@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sessions import HEADER, write_session
+from benchmarks.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.host import filesystem, paths
 from tui.host.errors import UserError

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.support.sessions import write_session
 from tests.support.bodies import expect
 from tests.support.clock import Clock
-from tests.support.sessions import write_session
 from tui import events as ev
 from tui.board import Answer, Board, fold
 from tui.events import Event

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.support.sessions import HEADER, write_session
 from tests.support.bodies import expect
 from tests.support.clock import Clock
-from tests.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.host import paths
 from tui.host.errors import UserError

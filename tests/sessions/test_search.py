@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sessions import HEADER, write_session
+from benchmarks.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.sessions.journal import Journal
 from tui.sessions.search import SearchHit, SearchIndex

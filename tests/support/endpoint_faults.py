@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.support.fault_server import (
+from benchmarks.support.fault_server import (
     END_CHUNK,
     Behaviour,
     Reply,

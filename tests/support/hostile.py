@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from tests.support.sessions import HEADER
+from benchmarks.support.sessions import HEADER
 from tui import events as ev
 from tui.sessions.journal import Journal
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.support.checkpoints import LLAMA, llama_shapes, zero_safetensors
+from benchmarks.support.checkpoints import LLAMA, llama_shapes, zero_safetensors
 from tests.support.file_server import FileExchange, FileServer
 
 MODEL = "acme/Tiny-Chat"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.demo import link_demo
+from benchmarks.support.demo import link_demo
 from tests.support.run_folder import run_folder
 
 

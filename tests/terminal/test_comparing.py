@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.terminal import DUIBI, Terminal
 from tui import events as ev
 from tui.board import fold
 from tui.sessions.reader import read

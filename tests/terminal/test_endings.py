@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support import tiny
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support import tiny
+from benchmarks.support.terminal import DUIBI, Terminal
 from tests.support.waiting import process_gone, until
 from tui.board import Board, fold
 from tui.host import paths

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import hostile, tiny
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support import tiny
+from benchmarks.support.terminal import DUIBI, Terminal
+from tests.support import hostile
 from tui.host import paths
 from tui.text.sanitise import clean
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sessions import HEADER
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.sessions import HEADER
+from benchmarks.support.terminal import DUIBI, Terminal
 from tui import events as ev
 from tui.sessions.journal import Journal
 

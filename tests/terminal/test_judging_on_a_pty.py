@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.support.sessions import HEADER, write_session
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.sessions import HEADER, write_session
+from benchmarks.support.terminal import DUIBI, Terminal
 from tui import events as ev
 from tui.sessions.reader import read
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 
 import tui
-from tests.support import tiny
-from tests.support.fault_server import FaultServer, Received, Reply, error_status, good_answer
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support import tiny
+from benchmarks.support.fault_server import FaultServer, Received, Reply, error_status, good_answer
+from benchmarks.support.terminal import DUIBI, Terminal
 from tui.board import fold
 from tui.sessions.reader import read
 

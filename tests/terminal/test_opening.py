@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sessions import write_session
-from tests.support.terminal import ALTERNATE_SCREEN_ON, DUIBI, Terminal
+from benchmarks.support.sessions import write_session
+from benchmarks.support.terminal import ALTERNATE_SCREEN_ON, DUIBI, Terminal
 
 
 @pytest.fixture

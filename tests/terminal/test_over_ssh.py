@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.sessions import write_session
+from benchmarks.support.sessions import write_session
+from benchmarks.support.terminal import DUIBI
 from tests.support.ssh import Program, connected
-from tests.support.terminal import DUIBI
 from tui.board import fold
 from tui.sessions.reader import read
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import tiny
-from tests.support.demo import link_demo
+from benchmarks.support import tiny
+from benchmarks.support.demo import link_demo
+from benchmarks.support.terminal import Terminal
 from tests.support.file_server import serving
 from tests.support.hub import FakeHub, hub_environment
-from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("tui", "themes", "sessions", "Makefile", "pyproject.toml", "constraints.txt")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import tui
-from tests.support.sessions import write_session
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.sessions import write_session
+from benchmarks.support.terminal import DUIBI, Terminal
 from tests.support.waiting import until
 
 

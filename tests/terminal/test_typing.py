@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.terminal import Terminal
+from benchmarks.support.terminal import Terminal
 
 ROOT = Path(__file__).parent.parent.parent
 SCREEN = (sys.executable, "-m", "tests.support.scripted_screen")

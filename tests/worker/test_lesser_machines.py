@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support import disks, tiny
+from benchmarks.support import tiny
+from tests.support import disks
 from tests.support.bodies import text_of
 from tests.support.kernels import needs_kernels
 from tui.engines.base import Message, Request, SamplingOptions

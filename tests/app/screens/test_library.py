@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sessions import HEADER, write_session
+from benchmarks.support.sessions import HEADER, write_session
 from tests.support.stage import BEAT, Stage
 from tui import events as ev
 from tui.app import main

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.checkpoints import write_zero_llama
+from benchmarks.support.checkpoints import write_zero_llama
 from tests.support.file_server import FileServer, serving
 from tests.support.folders import empty_place
 from tests.support.hub import MODEL, WEIGHTS, FakeHub, tiny_chat, use_hub

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from benchmarks.support.sessions import write_session
 from tests.support.clock import Clock
-from tests.support.sessions import write_session
 from tests.support.stage import BEAT, Stage, pane_rows
 from tui import events as ev
 from tui.app.app import DuibiApp

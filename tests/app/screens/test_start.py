@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.support.checkpoints import write_zero_llama
-from tests.support.sessions import HEADER, write_session
+from benchmarks.support.checkpoints import write_zero_llama
+from benchmarks.support.sessions import HEADER, write_session
 from tui.app.app import DuibiApp
 from tui.app.main import make_app, show_replay, show_start, start_screen
 from tui.app.screens.replay import ReplayScreen

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from tests.support.endpoints import clear_proxies, free_port
-from tests.support.fault_server import (
+from benchmarks.support.fault_server import (
     FaultServer,
     Received,
     Reply,
@@ -18,6 +17,7 @@ from tests.support.fault_server import (
     good_answer,
     hang_up,
 )
+from tests.support.endpoints import clear_proxies, free_port
 from tests.support.stage import pane_rows, until_shown
 from tui import questions as question_sets
 from tui.app.main import make_app

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tui.checkpoints import build_cache, gguf_cache, quantised_cache
 from tui.cli import run_command_line as run
 from tui.cli.commands import bench

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.terminal import DUIBI, Terminal
 from tui.cli import run_command_line as run
 from tui.cli.support import machine_checks
 

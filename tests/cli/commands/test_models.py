@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import tiny
-from tests.support.checkpoints import write_zero_llama
-from tests.support.demo import link_demo
+from benchmarks.support import tiny
+from benchmarks.support.checkpoints import write_zero_llama
+from benchmarks.support.demo import link_demo
 from tests.support.folders import empty_place
 from tui.cli import run_command_line as run
 from tui.cli.support import download_progress

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.recorded import record_session, recorded_header
-from tests.support.terminal import DUIBI, Terminal
+from benchmarks.support.recorded import record_session, recorded_header
+from benchmarks.support.terminal import DUIBI, Terminal
 from tui import cli
 from tui.board import fold
 from tui.sessions import reader

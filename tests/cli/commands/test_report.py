@@ -11,7 +11,7 @@ from pathlib import Path
 import html5lib
 import pytest
 
-from tests.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded import RUN, record_session, recorded_header
 from tui import cli
 from tui import events as ev
 from tui.sessions import reader
@@ -190,7 +190,7 @@ def test_report_command_does_not_load_what_it_does_not_draw() -> None:
 
 @pytest.mark.slow
 def test_the_demo_model_judges_end_to_end(path: Path, tmp_path: Path) -> None:
-    from tests.support.demo import link_demo
+    from benchmarks.support.demo import link_demo
     from tui.host import paths
 
     link_demo(paths.cache_dir())

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tui.host import paths
 from tui.sessions import reader
 

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import endpoint_faults
-from tests.support.endpoint_faults import ServiceFault
-from tests.support.endpoints import clear_proxies, free_port, full_backlog
-from tests.support.fault_server import (
+from benchmarks.support.fault_server import (
     Behaviour,
     FaultServer,
     Received,
@@ -22,6 +19,9 @@ from tests.support.fault_server import (
     send_head,
     send_token,
 )
+from tests.support import endpoint_faults
+from tests.support.endpoint_faults import ServiceFault
+from tests.support.endpoints import clear_proxies, free_port, full_backlog
 from tui.board import Answer, Board, fold
 from tui.cli import run_command_line as run
 from tui.host import paths

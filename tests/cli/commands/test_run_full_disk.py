@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.support.sessions import HEADER, write_session
 from tests.support.disks import small_disk
-from tests.support.sessions import HEADER, write_session
 from tui.board import fold
 from tui.sessions import reader
 

@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.support.fault_server import FaultServer, Received, Reply, error_status, good_answer
 from tests.support.endpoints import clear_proxies
-from tests.support.fault_server import FaultServer, Received, Reply, error_status, good_answer
 from tui.board import fold
 from tui.cli import run_command_line as run
 from tui.events import Asked, Started

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sessions import HEADER, write_session
+from benchmarks.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.cli.commands import replay as replay_cli
 from tui.cli.commands import sessions as sessions_cli

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tui.checkpoints import quantised_cache
 from tui.cli import run_command_line as run
 

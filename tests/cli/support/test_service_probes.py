@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.support.fault_server import FaultServer, good_answer
 from tests.support.endpoints import clear_proxies
-from tests.support.fault_server import FaultServer, good_answer
 from tui.cli import run_command_line as run
 from tui.host import paths
 

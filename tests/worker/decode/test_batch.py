@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tests.support.bodies import expect
 from tests.support.gpu import needs_gpu
 from tui.events import Answered, Cancelled, Delta, Failed, Started

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tui.worker.decode.detokeniser import REPLACEMENT_CHARACTER, AnswerSplitter, Detokeniser
 
 TOKENIZER = tiny.tokenizer()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tests.support.kernels import needs_kernels
 from tui.worker.decode import attention, fused_layers
 from tui.worker.kernels import build

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tui.events import Answered, Cancelled, Delta, Failed, Started, TimedBody
 from tui.worker.decode.batch import DecodeBatch
 from tui.worker.decode.generate import generate_ids

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tui.events import Answered, Delta, Failed
 from tui.worker.decode.attention import BUFFER_TOKENS, attach
 from tui.worker.decode.batch import DecodeBatch

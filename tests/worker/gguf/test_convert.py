@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
-from tests.support import tiny
-from tests.support.demo import demo_gguf
+from benchmarks.support import tiny
+from benchmarks.support.demo import demo_gguf
 from tui.checkpoints import build_cache
 from tui.checkpoints.errors import CheckpointError
 from tui.worker.gguf import convert as worker_gguf

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tests.support.gpu import needs_gpu
 from tui.events import Answered, Delta, Failed
 from tui.worker.decode import batch as batches

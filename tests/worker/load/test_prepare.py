@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support import tiny
+from benchmarks.support import tiny
 from tests.support.kernels import needs_bf16, needs_kernels, needs_vnni, torch_kernel_remarks
 from tui.checkpoints import build_cache, quantised_cache
 from tui.worker.decode.generate import generate_ids

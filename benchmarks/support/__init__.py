@@ -1,0 +1,1 @@
+"""What benchmarks and tests both need: checkpoints, sessions, servers and terminals."""
