@@ -1,5 +1,7 @@
-"""What the codecs of all families share: rounds of a conversation, and fitting them in."""
+"""What the tokenizers of all families share: a conversation's rounds, and fitting them into the
+context."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -96,3 +98,36 @@ def fit_prompt(
             "fetch config.json and the tokenizer files of the same model again",
         )
     return Prompt(fits, turns.count_dropped_turns(dropped))
+
+
+class FittedTokenizer(ABC):
+    """Part of a `ChatTokenizer`: prompts without the oldest rounds where all do not fit.
+
+    ``context`` is the model's bound in tokens, ``vocab`` the rows of its embedding.
+    """
+
+    def __init__(self, context: int, vocab: int) -> None:
+        self._context, self._vocab = context, vocab
+
+    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+        """See `ChatTokenizer.encode_chat`."""
+        rounds = ChatRounds.from_turns(turns)
+        return fit_prompt(
+            rounds,
+            self._ids,
+            self._context,
+            self._max_prompt_tokens(max_new_tokens),
+            self._vocab,
+            self._rounds_outside_window(rounds),
+        )
+
+    @abstractmethod
+    def _ids(self, turns: Sequence[Turn]) -> list[int]:
+        """The ids of a conversation, ending where the answer begins."""
+
+    def _max_prompt_tokens(self, max_new_tokens: int) -> int:
+        return self._context - max_new_tokens
+
+    def _rounds_outside_window(self, rounds: ChatRounds) -> int:
+        """Rounds that are left out whatever the context."""
+        return 0

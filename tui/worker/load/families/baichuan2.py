@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
-from tui.worker.checkpoint import Prompt, Turn
+from tui.worker.checkpoint import Turn
 from tui.worker.load.families import (
     ChatFormat,
     Family,
@@ -19,8 +19,9 @@ from tui.worker.load.families import (
     sentencepiece_model,
 )
 from tui.worker.load.families.general import CompletionTokenizer, read_optional_json
+from tui.worker.load.families.text_tokenizer import TextChatTokenizer
 from tui.worker.load.generation_defaults import sampling_defaults
-from tui.worker.load.prompt_fitting import NO_LIMIT, ChatRounds, fit_prompt
+from tui.worker.load.prompt_fitting import NO_LIMIT
 
 ROLES = {"user": 195, "assistant": 196}
 EOS = 2
@@ -77,31 +78,19 @@ class Baichuan2SentencePiece:
         return text
 
 
-class Baichuan2Tokenizer:
+class Baichuan2Tokenizer(TextChatTokenizer):
     """``max_new`` is what upstream reserves for an answer where nothing else is said."""
 
     def __init__(
         self, text_tokenizer: Baichuan2SentencePiece, context: int, vocab: int, max_new: int
     ) -> None:
-        self._text_tokenizer, self._context, self._vocab, self._max_new = (
-            text_tokenizer,
-            context,
-            vocab,
-            max_new,
-        )
+        super().__init__(text_tokenizer, context, vocab)
+        self._max_new = max_new
 
-    def encode(self, text: str) -> list[int]:
-        return self._text_tokenizer.encode_text(text)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return self._text_tokenizer.decode(ids)
-
-    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+    def _max_prompt_tokens(self, max_new_tokens: int) -> int:
         if max_new_tokens:
-            room = self._context - max_new_tokens
-        else:
-            room = max(self._context // 2, self._context - self._max_new)
-        return fit_prompt(ChatRounds.from_turns(turns), self._ids, self._context, room, self._vocab)
+            return self._context - max_new_tokens
+        return max(self._context // 2, self._context - self._max_new)
 
     def _ids(self, turns: Sequence[Turn]) -> list[int]:
         ids: list[int] = []

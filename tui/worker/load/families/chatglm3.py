@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
-from tui.worker.checkpoint import Prompt, Turn
+from tui.worker.checkpoint import Turn
 from tui.worker.load.families import (
     ChatFormat,
     Family,
@@ -20,7 +20,7 @@ from tui.worker.load.families import (
 )
 from tui.worker.load.families.general import read_optional_json
 from tui.worker.load.generation_defaults import sampling_defaults
-from tui.worker.load.prompt_fitting import NO_LIMIT, ChatRounds, fit_prompt
+from tui.worker.load.prompt_fitting import NO_LIMIT, FittedTokenizer
 
 PREFIX = (64790, 64792)
 """[gMASK] and sop."""
@@ -84,11 +84,12 @@ def _native_config(config: Mapping[str, Any], known: Architecture, _: Path) -> A
     )
 
 
-class ChatGLM3Tokenizer:
+class ChatGLM3Tokenizer(FittedTokenizer):
     """Sentencepiece ids of the contents between role ids that no text can reach."""
 
     def __init__(self, processor: Any, context: int, vocab: int) -> None:
-        self._pieces, self._context, self._vocab = processor, context, vocab
+        super().__init__(context, vocab)
+        self._pieces = processor
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._pieces.encode(text)
@@ -98,10 +99,6 @@ class ChatGLM3Tokenizer:
         size = self._pieces.vocab_size()
         text: str = self._pieces.decode([n for n in ids if n < size])
         return text
-
-    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
-        room = self._context - max_new_tokens
-        return fit_prompt(ChatRounds.from_turns(turns), self._ids, self._context, room, self._vocab)
 
     def _ids(self, turns: Sequence[Turn]) -> list[int]:
         ids = [*PREFIX]

@@ -10,41 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.weight_headers import read_json
-from tui.worker.checkpoint import Prompt, Turn
+from tui.worker.checkpoint import Turn
 from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
-from tui.worker.load.families.text_tokenizer import ControlTokenizer, TextTokenizer
-from tui.worker.load.prompt_fitting import ChatRounds, fit_prompt
+from tui.worker.load.families.text_tokenizer import ControlTokenizer, TextChatTokenizer
 
 
-class TemplateTokenizer:
+class TemplateTokenizer(TextChatTokenizer):
     """Conversations by the checkpoint's own chat template."""
 
     def __init__(
         self, text_tokenizer: ControlTokenizer, template: ChatTemplate, context: int, vocab: int
     ) -> None:
-        self._text_tokenizer, self._template = text_tokenizer, template
-        self._context, self._vocab = context, vocab
+        super().__init__(text_tokenizer, context, vocab)
+        self._control_tokenizer, self._template = text_tokenizer, template
         controls = sorted(text_tokenizer.control_tokens, key=len, reverse=True)
         self._split = (
             re.compile("(" + "|".join(map(re.escape, controls)) + ")") if controls else None
         )
         starts = "".join(sorted({re.escape(c[0]) for c in controls}))
         self._starts = re.compile(f"[{starts}]") if starts else None
-
-    def encode(self, text: str) -> list[int]:
-        return self._text_tokenizer.encode_text(text)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return self._text_tokenizer.decode(ids)
-
-    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
-        return fit_prompt(
-            ChatRounds.from_turns(turns),
-            self._ids,
-            self._context,
-            self._context - max_new_tokens,
-            self._vocab,
-        )
 
     def generation_prompt(self) -> str:
         """What the template writes behind the last message to have it answered."""
@@ -63,12 +47,12 @@ class TemplateTokenizer:
         pieces = [piece.replace(guard, "") for piece in self._pieces(text)]
         whole = "".join(pieces)
         if pieces == self._pieces(whole):
-            return self._text_tokenizer.encode_with_controls(whole)
+            return self._control_tokenizer.encode_with_controls(whole)
         # Somebody typed a control token: only those of the template become one.
         ids: list[int] = []
         for index, piece in enumerate(pieces):
             ids += (
-                [self._text_tokenizer.control_tokens[piece]]
+                [self._control_tokenizer.control_tokens[piece]]
                 if index % 2
                 else self._encode_text(piece)
             )
@@ -97,26 +81,8 @@ class TemplateTokenizer:
         return self._template.render(((role, f"{system}\n\n{content}"), *rest))
 
 
-class CompletionTokenizer:
+class CompletionTokenizer(TextChatTokenizer):
     """For a model that was never taught a conversation: the texts, one after another."""
-
-    def __init__(self, text_tokenizer: TextTokenizer, context: int, vocab: int) -> None:
-        self._text_tokenizer, self._context, self._vocab = text_tokenizer, context, vocab
-
-    def encode(self, text: str) -> list[int]:
-        return self._text_tokenizer.encode_text(text)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return self._text_tokenizer.decode(ids)
-
-    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
-        return fit_prompt(
-            ChatRounds.from_turns(turns),
-            self._ids,
-            self._context,
-            self._context - max_new_tokens,
-            self._vocab,
-        )
 
     def _ids(self, turns: Sequence[Turn]) -> list[int]:
         text = "\n".join(content for _, content in turns)

@@ -14,12 +14,12 @@ import tiktoken
 
 from tui.checkpoints.architecture import Architecture
 from tui.checkpoints.errors import CheckpointError
-from tui.worker.checkpoint import Prompt, Turn
+from tui.worker.checkpoint import Turn
 from tui.worker.load.families import ChatFormat, Family, TensorRule, base_config
 from tui.worker.load.families.general import read_optional_json
 from tui.worker.load.families.text_tokenizer import read_tokenizer_file
 from tui.worker.load.generation_defaults import sampling_defaults
-from tui.worker.load.prompt_fitting import NO_LIMIT, ChatRounds, fit_prompt
+from tui.worker.load.prompt_fitting import NO_LIMIT, ChatRounds, FittedTokenizer
 
 ENDOFTEXT, IM_START, IM_END = 151643, 151644, 151645
 RANKS = 151643
@@ -67,13 +67,13 @@ def _native_config(config: Mapping[str, Any], known: Architecture, _: Path) -> A
     )
 
 
-class QwenTokenizer:
+class QwenTokenizer(FittedTokenizer):
     """ChatML with tiktoken ranks. ``window`` is upstream's `max_window_size`: how many ids
     of system and history may stand before the question."""
 
     def __init__(self, encoding: tiktoken.Encoding, context: int, vocab: int, window: int) -> None:
-        self._encoding, self._context, self._vocab = encoding, context, vocab
-        self._window = window
+        super().__init__(context, vocab)
+        self._encoding, self._window = encoding, window
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._encoding.encode_ordinary(unicodedata.normalize("NFC", text))
@@ -83,17 +83,11 @@ class QwenTokenizer:
         text: str = self._encoding.decode([n for n in ids if n < RANKS], errors="replace")
         return text
 
-    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
-        parts = ChatRounds.from_turns(turns)
-        room = self._context - max_new_tokens
-        dropped = self._rounds_outside_window(parts)
-        return fit_prompt(parts, self._ids, self._context, room, self._vocab, dropped)
-
-    def _rounds_outside_window(self, turns: ChatRounds) -> int:
+    def _rounds_outside_window(self, rounds: ChatRounds) -> int:
         """Rounds that upstream's window leaves out, however long the question is."""
-        used = len(self._message("system", _system(turns.system)))
-        for index in range(len(turns.rounds) - 2, -1, -1):
-            used += sum(len(self._message(*turn)) + 1 for turn in turns.rounds[index])
+        used = len(self._message("system", _system(rounds.system)))
+        for index in range(len(rounds.rounds) - 2, -1, -1):
+            used += sum(len(self._message(*turn)) + 1 for turn in rounds.rounds[index])
             if used >= self._window:
                 return index + 1
         return 0
@@ -118,7 +112,7 @@ def _system(given: str | None) -> str:
 class QwenCompletionTokenizer(QwenTokenizer):
     """For the base model (`chat_format` raw): the texts, one after another."""
 
-    def _rounds_outside_window(self, turns: ChatRounds) -> int:
+    def _rounds_outside_window(self, rounds: ChatRounds) -> int:
         return 0
 
     def _ids(self, turns: Sequence[Turn]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Text to ids and back, without any idea of a conversation."""
+"""Text to ids and back, and the part of a chat tokenizer that does only that."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ import tokenizers
 
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.weight_headers import refuse_lfs_pointer
+from tui.worker.load.prompt_fitting import FittedTokenizer
 
 MAX_FILE_BYTES = 256 << 20
 """Largest tokenizer file that is read, in bytes."""
@@ -38,6 +39,22 @@ class ControlTokenizer(TextTokenizer, Protocol):
     def encode_with_controls(self, text: str) -> list[int]:
         """Ids of text, where control tokens are read as such."""
         ...
+
+
+class TextChatTokenizer(FittedTokenizer):
+    """A chat tokenizer whose texts are those of a `TextTokenizer`."""
+
+    def __init__(self, text_tokenizer: TextTokenizer, context: int, vocab: int) -> None:
+        super().__init__(context, vocab)
+        self._text_tokenizer = text_tokenizer
+
+    def encode(self, text: str) -> list[int]:
+        """See `ChatTokenizer.encode`."""
+        return self._text_tokenizer.encode_text(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `ChatTokenizer.decode`."""
+        return self._text_tokenizer.decode(ids)
 
 
 class FastTokenizer:
