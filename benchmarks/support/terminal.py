@@ -34,11 +34,13 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.raw = bytearray()
         self.started = time.monotonic()
+        # The size is that of the pseudo-terminal; a process of pytest-xdist has these set.
+        inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         self.process = ptyprocess.PtyProcess.spawn(
             list(command),
             dimensions=(rows, columns),
             cwd=str(cwd) if cwd else None,
-            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(env or {})},
+            env={**inherited, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(env or {})},
         )
         self.attributes = termios.tcgetattr(self.process.fd)
 
