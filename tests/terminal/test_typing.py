@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.support.terminal import Terminal
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parent.parent.parent
 SCREEN = (sys.executable, "-m", "tests.support.scripted_screen")
@@ -110,7 +111,7 @@ def test_the_cursor_stands_where_an_input_method_shows_its_words(live: Terminal)
 
 
 def test_a_storm_of_resizes_ends_in_the_same_screen(live: Terminal) -> None:
-    live.read(0.5)
+    until(lambda: not live.read(0.5))
     before = live.text()
     dice = random.Random(3)
     for _ in range(80):
