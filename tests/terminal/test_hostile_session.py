@@ -139,7 +139,7 @@ def test_library_replay_and_all_that_is_exported_there(stranger: Path) -> None:
         it.send("?")
         it.wait("answer.copy")
         it.send("\x1b")
-        it.wait(lambda text: "answer.copy" not in text)
+        it.wait(lambda text: "answer.copy" not in text and "the end" in text)
         harmless(bytes(it.raw))
         it.send("y")
         it.wait("Copied")
