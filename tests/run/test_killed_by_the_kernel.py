@@ -19,7 +19,7 @@ from tui.run import oom_guard, setup
 from tui.sessions.reader import read
 from tui.settings import RunOptions
 
-FAULTS = Path(tiny.__file__).parent / "faults"
+FAULTS = Path(group.__file__).parent / "faults"
 LIMIT = 1400 << 20
 """Bytes of the group: two workers of a tiny model, this process's growth, and room."""
 QUESTIONS = QuestionSet("one", "One", "en", (Question("q", "", ("Tell me of the sea.",)),))

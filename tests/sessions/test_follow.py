@@ -66,7 +66,7 @@ def test_a_viewer_that_goes_back_catches_up_again(tmp_path: Path) -> None:
     assert follower.drain() == (False, [])
     follower.set_speed(float("inf"))
     follower.play()
-    assert [expect(ev.Delta, e.body).text for e in follower.drain()[1]] == ["one", "two"]
+    assert [expect(ev.Note, e.body).text for e in follower.drain()[1]] == ["one", "two"]
     assert not follower.has_ended
     journal.close("done")
     follower.drain()
