@@ -31,12 +31,16 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+_CHOICES = ("DUIBI_LANG", "DUIBI_THEME", "DUIBI_MEMORY_LIMIT")
+
+
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Point the cache, the configuration and the sessions into the test's own folder."""
     for name in ("CACHE", "CONFIG", "SESSIONS"):
         monkeypatch.setenv(f"DUIBI_{name}_DIR", str(tmp_path / f"duibi-{name.lower()}"))
-    for name in ("NO_COLOR", "DUIBI_LANG", "DUIBI_THEME", "DUIBI_MEMORY_LIMIT"):
+    # COLUMNS and LINES: pytest-xdist sets them, and a terminal has a size of its own.
+    for name in ("NO_COLOR", "COLUMNS", "LINES", *_CHOICES):
         monkeypatch.delenv(name, raising=False)
     cache = tmp_path / "duibi-cache"
     cache.mkdir(mode=0o700)

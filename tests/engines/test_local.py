@@ -21,6 +21,7 @@ from tui.engines.base import EngineError, Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine, WorkerMemoryLimits
 from tui.engines.worker_process import explain_exit, worker_environment
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Note, Started
+from tui.worker_protocol import CancelOrder, Order
 
 _with_model: dict[int, int | None] = {}
 GREEDY = SamplingOptions(greedy=True, repetition_penalty=1.2)
@@ -124,19 +125,19 @@ def test_cancel_all_reaches_those_that_wait(loaded: LocalEngine) -> None:
 def test_what_is_no_longer_read_is_cancelled(
     loaded: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent: list[dict[str, Any]] = []
+    sent: list[Order] = []
     send = child_module.WorkerProcess.send
 
-    def spy(child: child_module.WorkerProcess, **order: Any) -> None:
+    def spy(child: child_module.WorkerProcess, order: Order) -> None:
         sent.append(order)
-        send(child, **order)
+        send(child, order)
 
     monkeypatch.setattr(child_module.WorkerProcess, "send", spy)
     stream = loaded.answer([ask(1, limit=3000)])
     next(stream)
     assert isinstance(stream, Generator)
     stream.close()
-    assert sent[-1] == {"op": "cancel", "answers": [1]}
+    assert sent[-1] == CancelOrder((1,))
     assert isinstance(bodies(loaded, ask(2, limit=2))[-1], Answered)
 
 
