@@ -7,7 +7,7 @@ The loop: the time of `DecodeBatch.step` (choosing, text, events, cancelling) be
 model's forward pass in it, and what that is of a forward pass of so many layers as the
 shape has. The cache: milliseconds a token with keys and values that grow by a copy for each
 token (transformers' DynamicCache), that lie in a buffer made at the start (StaticCache),
-and in a past and a tail (`tui.worker.decode.attention`); the first two with torch's own attention.
+and in our buffered cache (`tui.worker.decode.attention`); the first two with torch's own attention.
 The kinds take turns.
 """
 
@@ -79,7 +79,7 @@ def caches(model: Any, given: argparse.Namespace) -> None:
     kinds: dict[str, tuple[str, Callable[[int], Any]]] = {
         "grown": ("sdpa", lambda length: DynamicCache(config=model.config)),
         "static": ("sdpa", lambda length: StaticCache(model.config, max_cache_len=length)),
-        "past and tail": (ATTENTION_NAME, lambda length: new_kv_cache(model)),
+        "buffered cache": (ATTENTION_NAME, lambda length: new_kv_cache(model)),
     }
     for context in given.contexts:
         found: dict[str, list[float]] = {name: [] for name in kinds}

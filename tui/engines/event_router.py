@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 from tui.engines.worker_process import WorkerExit
-from tui.events import Answered, Cancelled, Failed, TimedBody
+from tui.events import Answered, Cancelled, Failed, TimedBody, answer_of
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class EventRouter:
             self._subscriptions.clear()
             return
         body = item[1]
-        answer = getattr(body, "answer", -1)
+        answer = answer_of(body)
         for line in self._subscriptions:
             if answer in line.open_answers or answer < 0:
                 line.inbox.put(item)

@@ -23,6 +23,7 @@ from tui.events import (
     Note,
     Started,
     TimedBody,
+    answer_of,
 )
 from tui.worker_protocol import AnswerOrder, CancelOrder, DecodeRequest, LoadOrder, ThreadsOrder
 
@@ -163,7 +164,7 @@ class LocalEngine:
                 t_ns, body = item
                 if isinstance(body, Note) and body.answer < 0:
                     body = replace(body, answer=min(waiting))
-                if getattr(body, "answer", None) not in waiting:
+                if answer_of(body) not in waiting:
                     continue
                 if isinstance(body, Answered | Failed | Cancelled):
                     waiting.discard(body.answer)
