@@ -27,14 +27,14 @@ from benchmarks import random_model
 from benchmarks.figures import row, spread
 from tui.host import cpu
 from tui.models import demo
+from tui.worker.control import Control, decoder_layers, install_stop_hooks
 from tui.worker.decode.attention import ATTENTION_NAME, attach, new_kv_cache
 from tui.worker.decode.batch import DecodeBatch
 from tui.worker.gguf.convert import convert_gguf
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.loaded_model import LoadedModel
-from tui.worker.process.control import Control, decoder_layers, install_stop_hooks
-from tui.worker.process.measure import PeakMemory
+from tui.worker.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
 
 

@@ -73,16 +73,24 @@ def import_graph() -> dict[str, set[str]]:
     return graph
 
 
-def by_room(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """The same between rooms: the packages and modules directly in tui."""
-    made: dict[str, set[str]] = {_room(name): set() for name in graph}
+def by_room(graph: Mapping[str, set[str]], within: str) -> dict[str, set[str]]:
+    """The same between the packages and modules that stand directly in the package ``within``."""
+    made: dict[str, set[str]] = {}
     for name, targets in graph.items():
-        made[_room(name)] |= {_room(target) for target in targets} - {_room(name)}
+        if (room := _room(name, within)) is not None:
+            others = {_room(target, within) for target in targets} - {room, None}
+            made.setdefault(room, set()).update(other for other in others if other)
     return made
 
 
-def _room(name: str) -> str:
-    return ".".join(name.split(".")[:2])
+def packages(graph: Mapping[str, set[str]]) -> list[str]:
+    """The packages that hold a module of the graph."""
+    return sorted({name.rpartition(".")[0] for name in graph if "." in name})
+
+
+def _room(name: str, within: str) -> str | None:
+    depth = within.count(".") + 2
+    return ".".join(name.split(".")[:depth]) if name.startswith(f"{within}.") else None
 
 
 def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:

@@ -114,9 +114,9 @@ def _greedy(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
         _check_context(folder, len(_ids(row, folder.architecture.vocab)))
     import torch
 
+    from tui.worker.control import Control
     from tui.worker.decode.generate import generate_ids
     from tui.worker.decode.sampler import SamplingParams
-    from tui.worker.process.control import Control
 
     _, model = open_weights(options.path, options.dtype)
     sampling = SamplingParams(greedy=True, repetition_penalty=options.repetition_penalty)

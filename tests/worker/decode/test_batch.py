@@ -12,6 +12,7 @@ from benchmarks.support import tiny
 from tests.support.bodies import expect
 from tests.support.gpu import needs_gpu
 from tui.events import Answered, Cancelled, Delta, Failed, Started
+from tui.worker.control import Control
 from tui.worker.decode import kv_cache
 from tui.worker.decode.attention import BUFFER_TOKENS, attach, supports_model
 from tui.worker.decode.batch import DecodeBatch
@@ -20,8 +21,7 @@ from tui.worker.decode.sampler import SamplingParams
 from tui.worker.kernels import build
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.loaded_model import LoadedModel
-from tui.worker.process.control import Control
-from tui.worker.process.measure import PeakMemory
+from tui.worker.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
 
 TEXTS = ["hi", "hello 同济 👋 " * 9, "the quick brown fox", "x " * 40, "lazy dog, how are you?"]

@@ -12,13 +12,13 @@ from transformers import LlamaForCausalLM
 
 from benchmarks.support import tiny
 from tui.events import Answered, Cancelled, Delta, Failed, Started, TimedBody
+from tui.worker.control import Control, ForwardAborted, install_stop_hooks
 from tui.worker.decode.batch import DecodeBatch
 from tui.worker.decode.generate import generate_ids
 from tui.worker.decode.sampler import SamplingParams, resolve_sampling
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.loaded_model import LoadedModel
-from tui.worker.process.control import Control, ForwardAborted, install_stop_hooks
-from tui.worker.process.measure import PeakMemory
+from tui.worker.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
 
 PROMPT = [5, 17, 200, 31, 8, 99]

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.support import tiny
 from tui.events import Answered, Delta, Failed
+from tui.worker.control import Control
 from tui.worker.decode.attention import BUFFER_TOKENS, attach
 from tui.worker.decode.batch import DecodeBatch
 from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_rows_alike
@@ -17,8 +18,7 @@ from tui.worker.kernels import build
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.loaded_model import LoadedModel
-from tui.worker.process.control import Control
-from tui.worker.process.measure import PeakMemory
+from tui.worker.measure import PeakMemory
 from tui.worker.quant import torch_linear
 from tui.worker_protocol import DecodeRequest
 

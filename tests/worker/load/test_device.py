@@ -10,14 +10,14 @@ import torch
 from benchmarks.support import tiny
 from tests.support.gpu import needs_gpu
 from tui.events import Answered, Delta, Failed
+from tui.worker.control import Control
 from tui.worker.decode import batch as batches
 from tui.worker.decode.attention import attach, new_kv_cache
 from tui.worker.decode.batch import DecodeBatch
 from tui.worker.load import device, prepare
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.loaded_model import LoadedModel
-from tui.worker.process.control import Control
-from tui.worker.process.measure import PeakMemory
+from tui.worker.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
 
 TOKEN = 70

@@ -12,12 +12,12 @@ import torch
 from benchmarks.support import tiny
 from tests.support.kernels import needs_bf16, needs_kernels, needs_vnni, torch_kernel_remarks
 from tui.checkpoints import build_cache, quantised_cache
+from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode.generate import generate_ids
 from tui.worker.decode.sampler import SamplingParams
 from tui.worker.kernels import build
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint
-from tui.worker.process.control import Control, ForwardAborted
 from tui.worker.quant import (
     aligned_safetensors,
     calibrate,

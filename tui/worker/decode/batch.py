@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from tui.events import Cancelled, Started, TimedBody
+from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode import kv_cache
 from tui.worker.decode.attention import ATTENTION_NAME
 from tui.worker.decode.detokeniser import AnswerSplitter, Detokeniser
@@ -27,8 +28,7 @@ from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_ro
 from tui.worker.decode.request import AnswerPlan, plan_answer
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler
 from tui.worker.loaded_model import LoadedModel
-from tui.worker.process.control import Control, ForwardAborted
-from tui.worker.process.measure import PeakMemory, major_faults
+from tui.worker.measure import PeakMemory, major_faults
 from tui.worker_protocol import DecodeRequest
 
 

@@ -12,10 +12,10 @@ from tui.checkpoints.errors import CheckpointError
 from tui.events import Answered, Delta, Failed, TimedBody
 from tui.host.errors import first_line
 from tui.metrics import answer_metrics
+from tui.worker.control import Control
 from tui.worker.decode.attention import new_kv_cache
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler, SamplingParams
-from tui.worker.process.control import Control
-from tui.worker.process.measure import PeakMemory
+from tui.worker.measure import PeakMemory
 
 
 def failure_event(error: Exception, answer: int = -1) -> Failed:

@@ -9,6 +9,7 @@ from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.events import Loaded
 from tui.host.memory import trim_heap
 from tui.worker.checkpoint import Progress
+from tui.worker.control import Control, install_stop_hooks
 from tui.worker.decode.attention import attach, supports_model
 from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
 from tui.worker.decode.sampler import resolve_sampling
@@ -18,7 +19,6 @@ from tui.worker.load.device import gpu_failure, kv_cache_capacity
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.load.prepare import model_nbytes, prepare_model
 from tui.worker.loaded_model import LoadedModel
-from tui.worker.process.control import Control, install_stop_hooks
 from tui.worker_protocol import LoadOrder
 
 

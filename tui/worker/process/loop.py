@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from tui.events import Body, Load
 from tui.host.memory import trim_heap
-from tui.worker.process.control import Control
-from tui.worker.process.measure import PeakMemory, process_age_s
+from tui.worker.control import Control
+from tui.worker.measure import PeakMemory, process_age_s
 from tui.worker.process.wire import Channel, exit_process
 from tui.worker_protocol import (
     Alive,
