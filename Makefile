@@ -7,9 +7,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
-# One process of tests for each core, four at most: each takes up to a gigabyte, and starts
-# programs of its own. Those at rest take tests over from the others.
-PARALLEL := --numprocesses logical --maxprocesses 4 --dist worksteal
+# Four processes of tests, also on two cores: half of the time a test waits for a program that
+# it started. Each takes up to a gigabyte. Those at rest take tests over from the others.
+PARALLEL := --numprocesses 4 --dist worksteal
 
 .PHONY: run test slow screens campaigns check check-kernels format clean
 .DELETE_ON_ERROR:
