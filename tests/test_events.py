@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui import events as ev
-from tui.events import Event
+from tui.events import Event, json_form
 
 EXAMPLES = [
     ev.Session(1, "0.1.0", "2026-11-22T00:00:00Z", [{"name": "demo"}], {"name": "q"}),
@@ -33,14 +33,14 @@ EXAMPLES = [
 @pytest.mark.parametrize("body", EXAMPLES, ids=lambda b: b.kind)
 def test_every_kind_survives_the_file(body: ev.Body) -> None:
     event = Event(7, 12_345_678, 0, body)
-    line = ev.encode(event)
+    line = json_form.encode(event)
     assert "\n" not in line
-    assert ev.decode(line) == event
-    assert ev.encode(ev.decode(line)) == line
+    assert json_form.decode(line) == event
+    assert json_form.encode(json_form.decode(line)) == line
 
 
 def test_the_line_is_short_and_leaves_defaults_out() -> None:
-    line = ev.encode(Event(3, 5, 0, ev.Delta(1, text="你")))
+    line = json_form.encode(Event(3, 5, 0, ev.Delta(1, text="你")))
     assert line == '[3,5,0,"delta",{"answer":1,"text":"你"}]'
 
 
@@ -61,35 +61,35 @@ def test_the_line_is_short_and_leaves_defaults_out() -> None:
     ],
 )
 def test_what_is_no_event_is_refused(line: str) -> None:
-    with pytest.raises(ev.EventError):
-        ev.decode(line)
+    with pytest.raises(json_form.EventError):
+        json_form.decode(line)
 
 
 def test_fields_of_a_later_version_are_dropped_and_kinds_kept() -> None:
-    assert ev.decode('[0,0,0,"delta",{"answer":1,"colour":"red"}]').body == ev.Delta(1)
-    assert ev.decode('[0,0,0,"later",{"a":1}]').body == ev.Unknown("later", {"a": 1})
+    assert json_form.decode('[0,0,0,"delta",{"answer":1,"colour":"red"}]').body == ev.Delta(1)
+    assert json_form.decode('[0,0,0,"later",{"a":1}]').body == ev.Unknown("later", {"a": 1})
 
 
 def test_whole_numbers_stand_where_figures_are_expected() -> None:
-    body = ev.decode('[0,0,0,"answered",{"answer":1,"finish":"stop","ttft_ms":12}]').body
+    body = json_form.decode('[0,0,0,"answered",{"answer":1,"finish":"stop","ttft_ms":12}]').body
     assert isinstance(body, ev.Answered) and body.ttft_ms == 12
 
 
 def test_what_is_not_a_number_never_reaches_the_file() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
-        ev.encode(Event(0, 0, 0, ev.Answered(0, "stop", ttft_ms=math.nan)))
+        json_form.encode(Event(0, 0, 0, ev.Answered(0, "stop", ttft_ms=math.nan)))
 
 
 @given(st.text(), st.integers(0, 2**53), st.booleans())
 def test_any_text_survives(text: str, t_us: int, reasoning: bool) -> None:
     event = Event(1, t_us, 2, ev.Delta(9, text=text, reasoning=reasoning))
-    assert ev.decode(ev.encode(event)) == event
+    assert json_form.decode(json_form.encode(event)) == event
 
 
 @given(st.text(alphabet='[]{},:"0123456789.-eaflsrnu dt\\', max_size=80))
 def test_any_line_is_an_event_or_one_typed_error(line: str) -> None:
-    with contextlib.suppress(ev.EventError):
-        ev.decode(line)
+    with contextlib.suppress(json_form.EventError):
+        json_form.decode(line)
 
 
 def test_a_header_says_its_labels_title_and_questions() -> None:
@@ -99,7 +99,7 @@ def test_a_header_says_its_labels_title_and_questions() -> None:
     assert header.labels == ["Demo", "other", "?"]
     assert header.title == "Q"
     assert header.listed_questions == [{"id": "a"}, {"id": "b"}]
-    assert "labels" not in ev.payload(header)
+    assert "labels" not in json_form.payload(header)
     bare = ev.Session(1, "0.1.0", "", [], {"name": "q", "questions": "none"})
     assert (bare.labels, bare.title, bare.listed_questions) == ([], "q", [])
 

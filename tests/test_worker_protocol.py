@@ -140,4 +140,6 @@ def test_it_imports_neither_torch_nor_a_wing() -> None:
         "print(sorted(m for m in sys.modules if m.startswith('tui.') or m == 'torch'))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.strip() == "['tui.events', 'tui.worker_protocol']", done.stderr
+    assert done.stdout.strip() == "['tui.events', 'tui.events.json_form', 'tui.worker_protocol']", (
+        done.stderr
+    )

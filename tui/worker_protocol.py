@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
-from tui.events import Body, EventError, decode_body, payload
+from tui.events import Body
+from tui.events.json_form import EventError, decode_body, payload
 
 _T = TypeVar("_T")
 

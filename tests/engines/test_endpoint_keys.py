@@ -16,7 +16,8 @@ from tests.support.endpoints import (
 from tui.engines.base import EngineError
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.model_list import probe
-from tui.events import Body, Delta, Event, encode
+from tui.events import Body, Delta, Event
+from tui.events.json_form import encode
 from tui.services import find_service
 
 CANARY = "sk-canary-3f9a1c77d0e24b6f"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tui.events import Event, decode, encode
+from tui.events import Event
+from tui.events.json_form import decode, encode
 from tui.scoring.judge import is_same_family, judge_pair, judge_prompt, parse_verdict
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support import page_reader
 from tui import events as ev
+from tui.events import json_form
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions import lines, reader
@@ -90,7 +91,7 @@ def test_the_golden_file_is_what_this_program_writes(golden: bytes) -> None:
 def test_the_golden_file_holds_every_field_with_another_value_than_its_default() -> None:
     seen: dict[str, set[str]] = {}
     for event in reader.read(GOLDEN).events:
-        seen.setdefault(event.body.kind, set()).update(ev.payload(event.body))
+        seen.setdefault(event.body.kind, set()).update(json_form.payload(event.body))
     fields = {kind: set(of_kind) for kind, of_kind in page_reader.KINDS.items()}
     assert {kind: seen[kind] for kind in fields} == fields
     assert seen.keys() - fields.keys() == {"hologram"}

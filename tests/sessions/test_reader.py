@@ -18,6 +18,7 @@ from benchmarks.support.sessions import HEADER, write_session
 from tests.support.bodies import expect
 from tests.support.clock import Clock
 from tui import events as ev
+from tui.events import json_form
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions import lines, reader
@@ -110,7 +111,7 @@ def test_a_good_line_of_another_session_is_seen_by_the_sum_of_the_end(
         ([1, -5, 0, "delta", {"answer": 0}], "time out of range"),
         ([1, 2**60, 0, "delta", {"answer": 0}], "time out of range"),
         ([1, 0, 0, "answered", {"answer": 0, "finish": "stop", "ttft_ms": 2**70}], "range"),
-        ([1, 0, -1, "session", ev.payload(HEADER)], "second header"),
+        ([1, 0, -1, "session", json_form.payload(HEADER)], "second header"),
         ({"not": "a row"}, "not one JSON array"),
         ([2, 0, 0, "delta", {"answer": 0}], "numbered 2"),
     ],
@@ -304,7 +305,7 @@ def test_any_change_gives_a_prefix_or_one_error(real: bytes, data: st.DataObject
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
         max_leaves=8,
     ),
-    st.sampled_from(sorted(ev._KINDS)),
+    st.sampled_from(sorted(json_form._KINDS)),
 )
 def test_any_payload_is_an_event_or_damage(payload: object, kind: str) -> None:
     first = lines.encode_line(ev.Event(0, 0, -1, HEADER))[1]

@@ -9,8 +9,7 @@ import math
 from typing import Any
 from zlib import crc32
 
-from tui import events as ev
-from tui.events import Event, EventError
+from tui.events import Event, json_form
 
 SUFFIX = ".duibi"
 MAX_LINE = 16 << 20
@@ -35,10 +34,10 @@ def encode_line(event: Event) -> tuple[Event, bytes]:
         LineError: the line would be longer than `MAX_LINE`.
     """
     try:
-        body = ev.encode(event).encode()
+        body = json_form.encode(event).encode()
     except UnicodeEncodeError:
-        text = ev.encode(event).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        body, event = text.encode(), ev.decode(text)
+        text = json_form.encode(event).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        body, event = text.encode(), json_form.decode(text)
     except ValueError:
         return encode_line(_without_infinities(event))
     if len(body) + _CRC_BYTES > MAX_LINE:
@@ -87,8 +86,8 @@ def decode_event(row: list[Any]) -> Event:
         LineError: it is no event.
     """
     try:
-        event = ev.decode_row(row)
-    except EventError as error:
+        event = json_form.decode_row(row)
+    except json_form.EventError as error:
         raise LineError(str(error)) from None
     if not 0 <= event.t_us < 1 << 53:
         raise LineError("a time out of range")
@@ -117,5 +116,5 @@ def _without_infinities(event: Event) -> Event:
             return [clean(item) for item in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    body = ev.decode_body(event.body.kind, clean(ev.payload(event.body)))
+    body = json_form.decode_body(event.body.kind, clean(json_form.payload(event.body)))
     return Event(event.seq, event.t_us, event.model, body)

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from tui import board as board_of
-from tui import events as ev
 from tui import settings as settings_of
 from tui.cli.support.download_progress import ProgressLine
 from tui.cli.support.printing import json_text, path_text, table
+from tui.events import json_form
 from tui.host.errors import UserError
 from tui.sessions import library, lines, reader, storage
 from tui.sessions.library import SessionEntry
@@ -288,7 +288,7 @@ def _session_json(reading: reader.RecordedSession, board: board_of.Board) -> dic
                 "prompt": answer.prompt,
                 "state": answer.state,
                 "text": answer.text,
-                "figures": None if answer.figures is None else ev.payload(answer.figures),
+                "figures": None if answer.figures is None else json_form.payload(answer.figures),
                 "stars": answer.stars,
             }
             for answer in board.answers.values()

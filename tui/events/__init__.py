@@ -1,17 +1,11 @@
-"""The events of a run and their JSON form.
+"""The events of a run.
 
 Everything that happens in a run is an :class:`Event`. Producers make bodies (one
 dataclass per kind), the journal numbers and stamps them, `tui.board` folds them.
-The JSON form of an event is ``[seq, t_us, model, kind, payload]``; a payload leaves
-out every field that has its default value. Only this module knows that form.
+`tui.events.json_form` writes and reads them.
 """
 
-import json
-import math
-import types
-import typing
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 VERSION = 1
@@ -19,10 +13,6 @@ RUN = -1
 """Value of :attr:`Event.model` for what concerns the run and no single model."""
 
 JsonObject = dict[str, Any]
-
-
-class EventError(ValueError):
-    """An event whose JSON form is not what its kind says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,104 +308,3 @@ class Event:
     t_us: int
     model: int
     body: Body
-
-
-_LEAST, _MOST = -(2**63), 2**63 - 1
-
-_KINDS: dict[str, type] = {t.kind: t for t in typing.get_args(Body) if t is not Unknown}
-_DEFAULTS: dict[type, list[tuple[str, Any]]] = {}
-_CHECKS: dict[type, dict[str, tuple[type, ...]]] = {}
-
-
-def _default(f: Any) -> Any:
-    return f.default_factory() if f.default_factory is not MISSING else f.default
-
-
-def _accepted(hint: Any) -> tuple[type, ...]:
-    parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    plain = tuple(typing.get_origin(p) or p for p in parts)
-    return (*plain, int) if float in plain else plain
-
-
-for _type in _KINDS.values():
-    _hints = typing.get_type_hints(_type)
-    _DEFAULTS[_type] = [(f.name, _default(f)) for f in fields(_type)]
-    _CHECKS[_type] = {f.name: _accepted(_hints[f.name]) for f in fields(_type)}
-
-
-def payload(body: Body) -> JsonObject:
-    """The JSON object of a body, without the fields that have their default value."""
-    if isinstance(body, Unknown):
-        return body.payload
-    pairs = ((name, getattr(body, name), default) for name, default in _DEFAULTS[type(body)])
-    return {name: value for name, value, default in pairs if value != default}
-
-
-def decode_body(kind: str, data: Mapping[str, Any]) -> Body:
-    """The body of a kind from its JSON object; fields this version lacks are dropped.
-
-    Raises:
-        EventError: a field is missing or of the wrong type.
-    """
-    made = _KINDS.get(kind)
-    if made is None:
-        return Unknown(kind, dict(data))
-    checks = _CHECKS[made]
-    known: dict[str, Any] = {}
-    for name, value in data.items():
-        if wanted := checks.get(name):
-            # By exact type: JSON gives no other types, and a bool must not pass as a number.
-            found = type(value)
-            if found not in wanted or (found is not str and not _in_range(value)):
-                raise EventError(f"{kind}.{name} is {found.__name__} or out of range")
-            known[name] = value
-    try:
-        return typing.cast(Body, made(**known))
-    except TypeError as error:
-        raise EventError(f"{kind}: {error}") from None
-
-
-def _in_range(value: Any) -> bool:
-    """Whether a number can be shown and computed with: finite, an int of 64 bits."""
-    if type(value) is int:
-        return _LEAST <= value <= _MOST
-    return type(value) is not float or math.isfinite(value)
-
-
-def encode(event: Event) -> str:
-    """The JSON array of an event on one line, without a newline."""
-    row = [event.seq, event.t_us, event.model, event.body.kind, payload(event.body)]
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def decode(line: str) -> Event:
-    """The event of one JSON line.
-
-    Raises:
-        EventError: the line is not an event.
-    """
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise EventError(f"not JSON: {error}") from None
-    return decode_row(row)
-
-
-def decode_row(row: Any) -> Event:
-    """The event of a parsed JSON row.
-
-    Raises:
-        EventError: the row is not ``[seq, t_us, model, kind, payload]``.
-    """
-    if type(row) is not list or len(row) != 5:
-        raise EventError("not [seq, t_us, model, kind, payload]")
-    seq, t_us, model, kind, data = row
-    # Written out for speed: a session can have a million lines.
-    if (
-        not type(seq) is type(t_us) is type(model) is int
-        or type(kind) is not str
-        or type(data) is not dict
-        or not (_LEAST <= seq <= _MOST and _LEAST <= t_us <= _MOST and _LEAST <= model <= _MOST)
-    ):
-        raise EventError("not [seq, t_us, model, kind, payload]")
-    return Event(seq, t_us, model, decode_body(kind, data))
