@@ -24,7 +24,7 @@ def write(root: Path, busy: tuple[float, float], own: dict[int, float]) -> None:
     for pid, seconds in own.items():
         (root / f"proc/{pid}").mkdir(exist_ok=True)
         before = f"{pid} (a (b) c) S" + " 0" * 10
-        (root / f"proc/{pid}/stat").write_text(f"{before} {int(seconds * TICKS)} 0 0 0 20")
+        (root / f"proc/{pid}/stat").write_text(f"{before} {int(seconds * TICKS)}" + " 0" * 40)
 
 
 def test_only_what_is_not_ours_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
+
+from tui.host.process import read_stat
 
 DEADLINE_S = 60.0
 
@@ -21,8 +22,5 @@ def until(condition: Callable[[], object], describe: Callable[[], object] = lamb
 
 def process_gone(pid: int) -> bool:
     """Whether the process has ended, also where its parent has not asked for its status yet."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state == "Z"
+    stat = read_stat(pid)
+    return stat is None or stat.state == "Z"

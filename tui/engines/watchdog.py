@@ -1,10 +1,10 @@
 """Telling a worker that hangs, or that reads its weights from the disk over and over, from
 one that works hard."""
 
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
+
+from tui.host.process import read_stat
 
 IDLE_WARNING_S = 0.65
 """A worker without heartbeat or step for this long that uses no CPU is reported. Heartbeats come
@@ -39,13 +39,9 @@ class ProcessUsage:
 
 
 def process_usage(pid: int) -> ProcessUsage:
-    """From /proc/PID/stat, fields 3, 12, 14 and 15 (proc(5)); zero once it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ProcessUsage(0.0, 0)
-    ticks = int(fields[11]) + int(fields[12])
-    return ProcessUsage(ticks / os.sysconf("SC_CLK_TCK"), int(fields[9]), fields[0])
+    """What the kernel tells of it; zero once it is gone."""
+    stat = read_stat(pid)
+    return ProcessUsage(stat.cpu_s, stat.major_faults, stat.state) if stat else ProcessUsage(0.0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tui.host import cgroup
+from tui.host import cgroup, process
 from tui.host.cgroup import ROOT
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -64,10 +64,9 @@ class OtherProcesses:
         return ticks / _TICKS
 
     def _cpu_seconds(self, pid: int) -> float:
-        """Seconds that a process has computed (proc_pid_stat(5)); 0 for one that is gone."""
-        text = cgroup.read_text(self._root / f"proc/{pid}/stat") or ""
-        fields = text.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS if len(fields) > 12 else 0.0
+        """Seconds that a process has computed ; 0 for one that is gone."""
+        stat = process.read_stat(pid, self._root)
+        return stat.cpu_s if stat else 0.0
 
 
 def free_cores(others: float) -> int:

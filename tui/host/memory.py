@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui.host import cgroup
+from tui.host import cgroup, process
 from tui.host.cgroup import ROOT
 from tui.host.errors import UserError
 
@@ -118,7 +118,7 @@ def find_gauge(root: Path = ROOT) -> Gauge:
     if given:
         budget = parse_size(given, LIMIT_VARIABLE)
         if budget < real.limit:
-            ours = process_tree(os.getpid(), root)
+            ours = process.process_tree(os.getpid(), root)
             return Gauge(
                 budget, LIMIT_VARIABLE, lambda: sum(process_memory(pid, root)[0] for pid in ours)
             )
@@ -131,20 +131,6 @@ def process_memory(pid: int, root: Path = ROOT) -> tuple[int, int]:
     status = cgroup.read_table(root / f"proc/{pid}/status")
     private = status.get("RssAnon", 0) + status.get("VmSwap", 0)
     return private, status.get("RssFile", 0) + status.get("RssShmem", 0)
-
-
-def process_tree(pid: int, root: Path = ROOT) -> list[int]:
-    """``pid`` and all its descendants."""
-    children: dict[int, list[int]] = {}
-    for entry in (root / "proc").iterdir():
-        if entry.name.isdigit() and (stat := cgroup.read_text(entry / "stat")):
-            # The name in parentheses may itself hold spaces and parentheses.
-            parent = stat.rpartition(")")[2].split()[1]
-            children.setdefault(int(parent), []).append(int(entry.name))
-    found = [pid]
-    for one in found:
-        found += children.get(one, ())
-    return found
 
 
 def pressure(root: Path = ROOT) -> float | None:

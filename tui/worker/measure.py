@@ -4,17 +4,16 @@ import os
 import resource
 import threading
 import time
-from pathlib import Path
 
 from tui.host import memory
+from tui.host.process import read_stat
 
 
 def process_age_s() -> float:
     """Seconds since this process was started, by the kernel's account (10 ms steps)."""
-    # proc(5): field 22 of stat, in clock ticks since boot; the name may hold spaces.
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+    stat = read_stat(os.getpid())
+    assert stat, "a process that runs is in /proc"
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - stat.started_s)
 
 
 def major_faults() -> int:

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from benchmarks.support import tiny
+from tests.support.waiting import process_gone
 from tui.host import paths
+from tui.host.process import process_tree
 from tui.sessions import reader
 
 
@@ -38,19 +40,6 @@ def start(*args: str) -> "subprocess.Popen[str]":
 def result(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
-
-
-def workers(parent: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-            except OSError:
-                continue
-            if int(stat.rpartition(")")[2].split()[1]) == parent:
-                found.append(int(entry.name))
-    return found
 
 
 def test_two_models_as_a_json_document_and_a_session(checkpoint: Path, tmp_path: Path) -> None:
@@ -115,7 +104,7 @@ def test_a_stop_saves_what_came_and_the_rest_is_asked_later(checkpoint: Path) ->
         for file in folder.glob("*.duibi"):
             if b'"answered"' in file.read_bytes():
                 answered.append(file.name)
-    children = workers(process.pid)
+    _, *children = process_tree(process.pid)
     assert children
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGINT)
@@ -123,7 +112,7 @@ def test_a_stop_saves_what_came_and_the_rest_is_asked_later(checkpoint: Path) ->
     assert code == 130
     assert f"duibi run --resume {answered[0]}" in told
     assert "1/3" in printed
-    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+    assert all(process_gone(pid) for pid in children)
     path = folder / answered[0]
     before = reader.read(path)
     assert before.verdict == "complete"

@@ -1,0 +1,54 @@
+"""What the kernel tells of a process."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui.host import cgroup
+from tui.host.cgroup import ROOT
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStat:
+    """``state`` is the letter of proc(5) for the first thread, ``major_faults`` are page faults
+    that were read from disk, ``cpu_s`` seconds that all threads computed, ``started_s`` seconds
+    between the start of the machine and its own."""
+
+    name: str
+    state: str
+    parent: int
+    major_faults: int
+    cpu_s: float
+    started_s: float
+
+
+def read_stat(pid: int, root: Path = ROOT) -> ProcessStat | None:
+    """From ``/proc/PID/stat`` (proc_pid_stat(5)); None once the process is gone."""
+    text = cgroup.read_text(root / f"proc/{pid}/stat")
+    if not text:
+        return None
+    # The name in parentheses may itself hold spaces and parentheses.
+    head, _, tail = text.rpartition(")")
+    fields = ["", "", "", *tail.split()]  # an index is the field's number on the manual's page
+    return ProcessStat(
+        name=head.partition("(")[2],
+        state=fields[3],
+        parent=int(fields[4]),
+        major_faults=int(fields[12]),
+        cpu_s=(int(fields[14]) + int(fields[15])) / _TICKS_PER_S,
+        started_s=int(fields[22]) / _TICKS_PER_S,
+    )
+
+
+def process_tree(pid: int, root: Path = ROOT) -> list[int]:
+    """``pid`` and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in (root / "proc").iterdir():
+        if entry.name.isdigit() and (stat := read_stat(int(entry.name), root)):
+            children.setdefault(stat.parent, []).append(int(entry.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, ())
+    return found
