@@ -2,12 +2,12 @@
 
 import logging
 import os
-import ssl
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
 from tui.engines.errors import ServiceError
 from tui.engines.secret import Secret
+from tui.host import tls
 from tui.services import Service
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def open_client(service: Service, key: Secret) -> "httpx.AsyncClient":
     try:
         return httpx.AsyncClient(
             auth=Bearer(),
-            verify=_certificates() if service.base_url.startswith("https:") else False,
+            verify=tls.client_context() if service.base_url.startswith("https:") else False,
             trust_env=not service.is_loopback,
             # No read timeout: `HttpAttempt` times tokens, not bytes.
             timeout=httpx.Timeout(None, connect=service.connect_s, write=60.0),
@@ -82,13 +82,3 @@ def open_client(service: Service, key: Secret) -> "httpx.AsyncClient":
         raise ServiceError(
             "proxy", "a proxy in the environment is no URL that can be used"
         ) from None
-
-
-def _certificates() -> ssl.SSLContext:
-    """The system's authorities (SSL_CERT_FILE and SSL_CERT_DIR count) and certifi's, for
-    containers that have none."""
-    import certifi
-
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from tui.host import tls
 from tui.host.errors import EXIT_NETWORK, UserError
 
 if TYPE_CHECKING:
@@ -85,20 +86,17 @@ def _proxy(url: str) -> str:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def certificates(extra: str = "") -> ssl.SSLContext:
-    """The system's certificate authorities (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count)
-    plus the bundles named by ``extra`` and by ``PIP_CERT``.
+def _certificates(extra: str) -> ssl.SSLContext:
+    """Trusts whom `tls.client_context` does, and the bundles named by ``extra`` and ``PIP_CERT``.
 
     Raises:
         UserError: a named bundle cannot be read.
     """
-    context = ssl.create_default_context()
-    for bundle in (extra, os.environ.get("PIP_CERT", "")):
-        if not bundle:
-            continue
+    context = tls.client_context()
+    for bundle in filter(None, (extra, os.environ.get("PIP_CERT"))):
         try:
             context.load_verify_locations(bundle)
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:
             raise UserError(
                 f"the certificate bundle {bundle} cannot be read: {error}",
                 "correct PIP_CERT or pip's setting cert",
@@ -116,11 +114,11 @@ def http_client(cert: str = "") -> "httpx.Client":
 
     try:
         return httpx.Client(
-            verify=certificates(cert),
+            verify=_certificates(cert),
             follow_redirects=True,
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
         )
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise UserError(
             f"the proxy set in the environment cannot be used: {error}",
             "set HTTPS_PROXY to an http:// proxy, or unset it",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tui import services
+from tui.host import tls
 from tui.host.errors import UserError
 from tui.models.discover import FoundModel
 from tui.models.net import is_reachable
@@ -50,9 +51,10 @@ def parse_tags(answer: bytes) -> list[FoundModel]:
 def _fetch(url: str) -> bytes:
     import httpx
 
+    trusted = tls.client_context() if url.startswith("https:") else False
     body = bytearray()
     try:
-        with httpx.stream("GET", url, timeout=_ANSWER_S) as response:
+        with httpx.stream("GET", url, verify=trusted, timeout=_ANSWER_S) as response:
             if response.status_code != 200:
                 return b""
             for chunk in response.iter_bytes():
