@@ -133,6 +133,12 @@ def find_service(
 
 
 @functools.cache
+def built_in_names() -> tuple[str, ...]:
+    """The names of the built-in services, as they stand in a model's reference."""
+    return tuple(name for name, service in _built_in().items() if service.base_url)
+
+
+@functools.cache
 def _built_in() -> Mapping[str, Service]:
     table = tomllib.loads(_TABLE.read_text(encoding="utf-8"))
     return {name: _with_overrides(Service(name), entry) for name, entry in table.items()}

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.host.errors import UserError
-from tui.models.reference import DTYPES, SERVICES, Reference, model_id, parse_reference
+from tui.models.reference import DTYPES, Reference, model_id, parse_reference
+from tui.services import built_in_names
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,9 @@ def test_an_id_and_dtype_come_back(text: str, dtype: str) -> None:
     assert (ref.kind, ref.target, ref.dtype) == ("modelscope", wanted, dtype)
 
 
-@given(st.sampled_from(SERVICES), st.from_regex(r"[a-z0-9][a-z0-9.:-]{0,30}", fullmatch=True))
+@given(
+    st.sampled_from(built_in_names()), st.from_regex(r"[a-z0-9][a-z0-9.:-]{0,30}", fullmatch=True)
+)
 def test_a_service_keeps_its_model_name(service: str, model: str) -> None:
     if model.endswith("\n"):
         return

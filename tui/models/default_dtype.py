@@ -4,14 +4,14 @@ import functools
 from importlib import metadata
 from pathlib import Path
 
-from tui.checkpoints.memory_estimate import MemoryShape, predict_peak
+from tui.checkpoints.memory_estimate import QUANTISED_DTYPES, MemoryShape, predict_peak
 from tui.host import cpu, memory
 
 LARGE_MODEL = 1_000_000_000
 """From this size on, decoding on a CPU is bound by reading the weights."""
 CONTEXT = 2048
 """Tokens of prompt and answer that have to fit beside the weights."""
-_DTYPES = ("bf16", "int8", "int4")
+_DTYPES = ("bf16", *QUANTISED_DTYPES)
 _NVIDIA = Path("/dev/nvidiactl")
 
 

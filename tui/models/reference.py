@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tui.host.errors import UserError
+from tui.services import built_in_names
 
 DTYPES = ("bf16", "fp16", "fp32", "int8", "int4")
-SERVICES = ("openai", "deepseek", "dashscope", "modelscope", "ollama")
 LOCAL_KINDS = ("demo", "folder", "gguf", "modelscope")
 FORMS = "demo, ./FOLDER, ./FILE.gguf, ms:OWNER/NAME, openai:NAME, http://HOST:PORT/v1#NAME"
 
@@ -50,7 +50,7 @@ class Reference:
 
 def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference:
     """The reference a text stands for. Looks at no file and no network. ``user_services`` are the
-    names of services that the settings add to `SERVICES`.
+    names of services that the settings add to the built-in ones.
 
     Raises:
         UserError: the text is no reference; names the nearest one that is.
@@ -63,7 +63,7 @@ def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference
     scheme, colon, rest = given.partition(":")
     if colon and scheme.lower() in ("http", "https"):
         return _url(given)
-    if colon and (scheme in user_services or scheme.lower() in SERVICES):
+    if colon and (scheme in user_services or scheme.lower() in built_in_names()):
         return _service(given, scheme if scheme in user_services else scheme.lower(), rest)
     if colon and scheme == "session":
         return _session(given, rest)
@@ -156,7 +156,7 @@ def _session(given: str, rest: str) -> Reference:
 
 def _unknown(given: str, base: str, scheme: str, user_services: Collection[str]) -> UserError:
     if scheme:
-        schemes = ("ms", *dict.fromkeys((*SERVICES, *user_services)), "session", "pasted")
+        schemes = ("ms", *dict.fromkeys((*built_in_names(), *user_services)), "session", "pasted")
         near = next(iter(difflib.get_close_matches(scheme.lower(), schemes, 1)), "")
         rest = given.partition(":")[2]
         meant = f"did you mean {near}:{rest}? " if near else ""

@@ -21,7 +21,6 @@ from tui.models.inspect import inspect_folder, require_loadable
 from tui.models.net import StageProgress
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
 
-LOADABLE_DTYPES = ("bf16", "fp16", "fp32", "int8", "int4")
 LOCAL = "local"
 """The engine of a model whose weights are here."""
 FETCHABLE_KINDS = ("demo", "modelscope")
@@ -117,11 +116,6 @@ def resolve(
         if resolve_remote is None:
             raise _remote_only(ref)
         return resolve_remote(ref)
-    if ref.dtype and ref.dtype not in LOADABLE_DTYPES:
-        raise UserError(
-            f"{ref.text}: {ref.dtype} weights cannot be loaded by this version",
-            f"use @{' or @'.join(LOADABLE_DTYPES)}",
-        )
     if ref.kind == "demo":
         dtype = ref.dtype or default_dtype.choose_dtype(demo.PARAMETERS, demo.SHAPE, demo.CONTEXT)
         return ResolvedModel(

@@ -18,7 +18,8 @@ from tui.host.errors import EXIT_MEMORY, UserError
 from tui.host.memory import MemoryReading
 from tui.models import demo
 from tui.models.discover import FoundModel, find_checkpoint, find_demo
-from tui.models.resolve import LOADABLE_DTYPES, LOCAL, ResolvedModel
+from tui.models.reference import DTYPES
+from tui.models.resolve import LOCAL, ResolvedModel
 from tui.questions.question_set import Question
 from tui.settings import RunOptions
 from tui.text.units import format_gigabytes as _gb
@@ -320,7 +321,7 @@ def _smallest_change(subject: ModelSize, tokens: int, room: int, batch: BatchLim
         return f"`--context {half}` needs {_gb(shorter.total)} GB"
     size = BYTES_PER_WEIGHT[subject.dtype]
     smaller = sorted(
-        (dtype for dtype in LOADABLE_DTYPES if BYTES_PER_WEIGHT[dtype] < size and dtype != "fp16"),
+        (dtype for dtype in DTYPES if BYTES_PER_WEIGHT[dtype] < size and dtype != "fp16"),
         key=lambda dtype: -BYTES_PER_WEIGHT[dtype],
     )
     for dtype in smaller:

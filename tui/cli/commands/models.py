@@ -24,8 +24,8 @@ from tui.models.download_offer import DownloadOffer
 from tui.models.inspect import describe, inspect_folder, preview_prompt
 from tui.models.inspect import require_loadable as inspected
 from tui.models.inventory import find_models
-from tui.models.reference import Reference, is_model_id, parse_reference
-from tui.models.resolve import FETCHABLE_KINDS, LOADABLE_DTYPES, fetch, resolve
+from tui.models.reference import DTYPES, Reference, is_model_id, parse_reference
+from tui.models.resolve import FETCHABLE_KINDS, fetch, resolve
 from tui.run import plan
 from tui.settings import load
 from tui.text.sanitise import one_line
@@ -36,7 +36,7 @@ app = typer.Typer(
     help="Find, fetch, inspect and remove models. Without a command: the screen for it.",
 )
 
-SHOWN_DTYPES = tuple(dtype for dtype in LOADABLE_DTYPES if dtype != "fp16")
+SHOWN_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "fp16")
 """fp16 takes what bf16 takes."""
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
