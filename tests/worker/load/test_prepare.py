@@ -415,13 +415,17 @@ def test_a_cache_that_cannot_be_written_is_said(
 
 def test_a_header_is_a_whole_number_of_pages(tmp_path: Path) -> None:
     shapes = {"odd": (torch.int8, (3,)), "even": (torch.float32, (64, 2))}
-    writer = aligned_safetensors.SafetensorsWriter(tmp_path / "f", shapes)
+    writer = aligned_safetensors.SafetensorsWriter(tmp_path / "f", shapes, {"format": "pt"})
     values = {"odd": torch.tensor([1, 2, 3]).char(), "even": torch.randn(64, 2)}
+    with pytest.raises(ValueError, match=r"odd is torch\.float32"):
+        writer.write("odd", values["even"])
     for name, tensor in values.items():
         writer.write(name, tensor)
     writer.close()
     begin = 8 + int.from_bytes((tmp_path / "f").read_bytes()[:8], "little")
     assert begin % aligned_safetensors.PAGE == 0
-    assert json.loads((tmp_path / "f").read_bytes()[8:begin])["even"]["data_offsets"] == [0, 512]
+    header = json.loads((tmp_path / "f").read_bytes()[8:begin])
+    assert header["even"]["data_offsets"] == [0, 512]
+    assert header["__metadata__"] == {"format": "pt"}
     found = dict(aligned_safetensors.map_tensors(tmp_path / "f"))
     assert all(torch.equal(found[name], values[name]) for name in values)

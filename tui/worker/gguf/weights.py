@@ -6,7 +6,6 @@ library. Its tables of names, its undoing of llama.cpp's permutations and its re
 the metadata are used as they are.
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,10 +24,10 @@ from tui.checkpoints.errors import CheckpointError
 from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
 from tui.worker.gguf.header import GgufHeader, GgufTensor
+from tui.worker.quant.aligned_safetensors import SafetensorsWriter, TensorSpecs, nbytes
 
 FLOATS = {Type.F32: torch.float32, Type.F16: torch.float16, Type.BF16: torch.bfloat16}
 """The formats that hold plain numbers; all others are quantised."""
-_DTYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 _VALUES_PER_ROW = 1 << 18
 _ONE_TO_ONE_PROCESSORS = (
     stock.TensorProcessor,
@@ -81,29 +80,28 @@ def write_weights(
     """
     made = _build_target(path, header)
     if type(made.processor) in _ONE_TO_ONE_PROCESSORS:
-        order, shapes, types, tensors = _one_by_one(path, header, made, quantised_dtype)
+        specs, tensors = _one_by_one(path, header, made, quantised_dtype)
     else:
-        order, shapes, types, tensors = _all_at_once(path, made, quantised_dtype)
+        specs, tensors = _all_at_once(path, made, quantised_dtype)
     wanted = {name: tuple(value.shape) for name, value in made.model.state_dict().items()}
-    if missing := sorted(set(wanted) - set(order) - made.tied):
+    if missing := sorted(set(wanted) - set(specs) - made.tied):
         raise CheckpointError(
             "unsupported",
             f"{path.name} has no weights for {', '.join(missing[:3])}",
             "download the file again, or take the model's safetensors checkpoint",
         )
-    for name in order:
-        if shapes[name] != wanted.get(name):
-            said = f"{name} has the shape {shapes[name]}, its config makes it {wanted.get(name)}"
+    for name, (_, shape) in specs.items():
+        if shape != wanted.get(name):
+            said = f"{name} has the shape {shape}, its config makes it {wanted.get(name)}"
             raise CheckpointError("damaged", f"{path.name}: {said}", "download the file again")
-    _write(target, order, shapes, types, tensors, progress)
+    _write(target, specs, tensors, progress)
     made.config.architectures = [type(made.model).__name__]
     made.config.dtype = quantised_dtype
     return made.config
 
 
-_TensorStream = tuple[
-    list[str], dict[str, tuple[int, ...]], dict[str, torch.dtype], Iterator[torch.Tensor]
-]
+_TensorStream = tuple[TensorSpecs, Iterator[torch.Tensor]]
+"""Type and shape of each tensor by its name, and the tensors in that order."""
 
 
 def _build_target(path: Path, header: GgufHeader) -> _TargetModel:
@@ -129,16 +127,15 @@ def _one_by_one(
     state = made.model.state_dict()
     names = stock.get_gguf_hf_weights_map(_WeightsMapSource(made.config, state), made.processor)
     chosen = [tensor for tensor in header.tensors if tensor.name in names]
-    types = {names[t.name]: FLOATS.get(t.type, quantised) for t in chosen}
+    specs = {names[t.name]: (FLOATS.get(t.type, quantised), t.shape) for t in chosen}
     blob = np.memmap(path, mode="r", dtype=np.uint8)
 
     def values(tensor: GgufTensor) -> torch.Tensor:
         raw = _dequantised(blob, tensor)
         plain = made.processor.process(weights=raw, name=tensor.name).weights
-        return torch.from_numpy(np.ascontiguousarray(plain)).to(types[names[tensor.name]])
+        return torch.from_numpy(np.ascontiguousarray(plain)).to(specs[names[tensor.name]][0])
 
-    order = [names[tensor.name] for tensor in chosen]
-    return order, {names[t.name]: t.shape for t in chosen}, types, _prefetch(values, chosen)
+    return specs, _prefetch(values, chosen)
 
 
 def _all_at_once(path: Path, made: _TargetModel, quantised: torch.dtype) -> _TensorStream:
@@ -146,9 +143,8 @@ def _all_at_once(path: Path, made: _TargetModel, quantised: torch.dtype) -> _Ten
     found = stock.load_gguf_checkpoint(
         str(path), return_tensors=True, model_to_load=made.model, torch_dtype=quantised
     )["tensors"]
-    shapes = {name: tuple(value.shape) for name, value in found.items()}
-    types = {name: value.dtype for name, value in found.items()}
-    return list(found), shapes, types, iter(found.values())
+    specs = {name: (value.dtype, tuple(value.shape)) for name, value in found.items()}
+    return specs, iter(found.values())
 
 
 def _config_fields(header: GgufHeader) -> dict[str, Any]:
@@ -226,35 +222,14 @@ def _prefetch(
 
 
 def _write(
-    path: Path,
-    order: list[str],
-    shapes: dict[str, tuple[int, ...]],
-    types: dict[str, torch.dtype],
-    tensors: Iterator[torch.Tensor],
-    progress: Progress,
+    path: Path, specs: TensorSpecs, tensors: Iterator[torch.Tensor], progress: Progress
 ) -> None:
-    """A safetensors file (https://github.com/huggingface/safetensors#format), written as
-    the tensors come. Its header is padded to 4096 bytes: kernels on the mapped file are
-    faster where tensors are aligned."""
-    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for name in order:
-        size = int(np.prod(shapes[name], dtype=np.int64)) * types[name].itemsize
-        entries[name] = {
-            "dtype": _DTYPE_NAMES[types[name]],
-            "shape": list(shapes[name]),
-            "data_offsets": [end, end + size],
-        }
-        end += size
-    text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-(len(text) + 8) % 4096)
-    done = 0
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        progress(0, end)
-        for name, tensor in zip(order, tensors, strict=True):
-            if tensor.dtype != types[name] or tuple(tensor.shape) != shapes[name]:
-                raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}")
-            file.write(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-            done += entries[name]["data_offsets"][1] - entries[name]["data_offsets"][0]
-            progress(done, end)
+    """Write the tensors as they come, in the order of ``specs``."""
+    writer = SafetensorsWriter(path, specs, {"format": "pt"})
+    done, total = 0, sum(nbytes(*spec) for spec in specs.values())
+    progress(done, total)
+    for name, tensor in zip(specs, tensors, strict=True):
+        writer.write(name, tensor)
+        done += tensor.nbytes
+        progress(done, total)
+    writer.close()

@@ -51,9 +51,14 @@ def release_pages(tensors: Iterable[torch.Tensor]) -> None:
 
 
 class SafetensorsWriter:
-    """A file whose tensors are known by name and shape first and come in any order."""
+    """A file whose tensors are known by name and shape first and come in any order.
 
-    def __init__(self, path: Path, shapes: TensorSpecs) -> None:
+    ``metadata`` is the format's own; transformers wants ``format`` in it.
+    """
+
+    def __init__(
+        self, path: Path, shapes: TensorSpecs, metadata: Mapping[str, str] | None = None
+    ) -> None:
         ordered = sorted(shapes, key=lambda name: nbytes(*shapes[name]) % _CACHE_LINE != 0)
         header: dict[str, Any] = {}
         end = 0
@@ -65,10 +70,12 @@ class SafetensorsWriter:
                 "shape": list(shape),
                 "data_offsets": [start, end],
             }
+        self._unwritten = {name: entry["data_offsets"] for name, entry in header.items()}
+        if metadata:
+            header = {"__metadata__": dict(metadata)} | header
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-(len(text) + 8) % PAGE)
         self._data_start = len(text) + 8
-        self._unwritten = {name: entry["data_offsets"] for name, entry in header.items()}
         self._shapes = shapes
         self.size = self._data_start + end
         self._file = path.open("wb")
@@ -76,9 +83,14 @@ class SafetensorsWriter:
         self._file.truncate(self.size)
 
     def write(self, name: str, tensor: torch.Tensor) -> None:
-        """Write one tensor, of the shape that was announced."""
+        """Write one tensor.
+
+        Raises:
+            ValueError: it has not the type and shape that were announced.
+        """
         dtype, shape = self._shapes[name]
-        assert (tensor.dtype, tuple(tensor.shape)) == (dtype, tuple(shape)), name
+        if (tensor.dtype, tuple(tensor.shape)) != (dtype, tuple(shape)):
+            raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}")
         start, _ = self._unwritten.pop(name)
         self._file.seek(self._data_start + start)
         flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
