@@ -14,6 +14,7 @@ from benchmarks.support.demo import link_demo
 from benchmarks.support.fault_server import FaultServer, Received, Reply
 from benchmarks.support.recorded import record_session, recorded_header
 from tests.support.endpoints import clear_proxies
+from tests.support.stage import pane_rows, until_shown
 from tui import questions as question_sets
 from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
@@ -23,7 +24,6 @@ from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Delta
 from tui.host import paths
-from tui.run.conductor import Run
 from tui.run.setup import begin
 from tui.sessions import reader
 from tui.settings import RunOptions, Settings
@@ -65,16 +65,17 @@ def _visible_of(child: psutil.Process) -> tuple[object, object]:
     return child.cmdline(), child.environ()
 
 
-async def settled(pilot: Pilot[None], run: Run, count: int) -> None:
+async def settled(pilot: Pilot[None], count: int) -> None:
     """Until so many answers are complete."""
-    for _ in range(600):
-        await pilot.pause(0.1)
-        screen = pilot.app.screen
-        assert isinstance(screen, CompareScreen)
-        if sum(a.state == "answered" for a in screen.board.answers.values()) >= count:
-            return
-        assert not [a.failure for a in screen.board.answers.values() if a.failure]
-    pytest.fail("the answers did not come")
+    screen = pilot.app.screen
+    assert isinstance(screen, CompareScreen)
+
+    def answers() -> list[tuple[str, object]]:
+        return [(answer.state, answer.failure) for answer in screen.board.answers.values()]
+
+    await until_shown(
+        pilot, lambda: [state for state, _ in answers()].count("answered") >= count, answers
+    )
 
 
 @pytest.mark.parametrize("name", ["tiny", pytest.param("demo", marks=pytest.mark.slow)])
@@ -107,20 +108,17 @@ async def test_one_screen_and_one_report(
                 run.start()
                 await pilot.pause(0.2)
                 await pilot.press("enter")
-                await settled(pilot, run, 3)
+                await settled(pilot, 3)
                 screen = app.screen
                 assert isinstance(screen, CompareScreen) and screen.grid is not None
                 await pilot.press("tab", "tab", "i")
                 await pilot.press(*"Paris", "enter")
-                await settled(pilot, run, 4)
+                await settled(pilot, 4)
                 children = psutil.Process().children(recursive=True)
                 seen = [text for child in children for text in map(str, _visible_of(child))]
                 await pilot.pause(0.3)
                 texts = [screen.board.conversation(m, screen.question)[-1].text for m in range(4)]
-                shown = [
-                    "\n".join(pane.render_line(y).text for y in range(pane.size.height))
-                    for pane in screen.grid.panes
-                ]
+                shown = ["\n".join(pane_rows(screen.grid, m)) for m in range(4)]
         finally:
             run.close("closed")
     assert {r.headers.get("authorization") for r in server.requests} == {f"Bearer {CANARY}"}

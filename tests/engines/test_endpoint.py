@@ -193,8 +193,7 @@ def test_a_stopped_iteration_stops_the_asking() -> None:
         engine = engine_at(server.url, first_token_s=60.0)
         stream = engine.answer([request()])
         next(stream)
-        while not server.asked:
-            time.sleep(0.01)
+        until(lambda: server.asked)
         stream.close()  # type: ignore[attr-defined]
         until(lambda: server.closed_at)
         engine.close()

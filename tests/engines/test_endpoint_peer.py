@@ -10,7 +10,6 @@ Their packages are installed apart from the program, by `make slow` or once by h
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,13 @@ import psutil
 import pytest
 
 from benchmarks.support.demo import demo_gguf
-from tests.support.endpoints import clear_proxies
+from tests.support.endpoints import (
+    clear_proxies,
+    collect_events,
+    free_port,
+    load_engine,
+    single_answered,
+)
 from tests.support.waiting import until
 from tui.cli import run_command_line as run
 from tui.engines.base import EngineError, Message, Request, SamplingOptions
@@ -55,7 +60,7 @@ class Peer:
         service, name = find_service(f"{self.url}#{model or self.model}", {}, {})
         given = {"DUIBI_API_KEY": self.key if key is None else key}
         made = EndpointEngine(service, name, environ=given)
-        assert made.load(lambda _, __: None).family == "url"
+        assert load_engine(made).family == "url"
         return made
 
     def busy_seconds(self, seconds: float) -> float:
@@ -72,8 +77,7 @@ def peer(
 ) -> Iterator[Peer]:
     if not (PEERS / _NEEDED[request.param]).is_dir():
         pytest.skip(f"no server packages in {PEERS}")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     folder = tmp_path_factory.mktemp("peer")
     if request.param == LLAMA:
         model, key = "demo", KEY
@@ -115,13 +119,6 @@ def _wait_until_healthy(port: str, process: "subprocess.Popen[bytes]", log: Path
     pytest.fail(f"the server does not start:\n{log.read_text()[-3000:]}")
 
 
-def ask(engine: EndpointEngine, *requests: Request) -> list[tuple[int, Body]]:
-    try:
-        return list(engine.answer(requests))
-    finally:
-        engine.close()
-
-
 def question(
     text: str, answer: int = 0, new: int = 24, sampling: SamplingOptions = GREEDY
 ) -> Request:
@@ -133,9 +130,9 @@ def text_of(events: list[tuple[int, Body]], answer: int = 0) -> str:
 
 
 def test_it_loads_streams_and_counts(peer: Peer) -> None:
-    events = ask(peer.engine(), question("What is the capital of France?"))
-    last = events[-1][1]
-    assert isinstance(events[0][1], Started) and isinstance(last, Answered), last
+    events = collect_events(peer.engine(), question("What is the capital of France?"))
+    last = single_answered(events)
+    assert isinstance(events[0][1], Started)
     assert "Paris" in text_of(events) or not peer.is_exact
     deltas = [t for t, b in events if isinstance(b, Delta)]
     assert len(deltas) >= 5 and deltas[-1] > deltas[0] and deltas == sorted(deltas)
@@ -145,9 +142,8 @@ def test_it_loads_streams_and_counts(peer: Peer) -> None:
 
 
 def test_an_answer_at_its_limit_says_length(peer: Peer) -> None:
-    events = ask(peer.engine(), question("Tell me a long story about a fox.", new=8))
-    last = events[-1][1]
-    assert isinstance(last, Answered)
+    events = collect_events(peer.engine(), question("Tell me a long story about a fox.", new=8))
+    last = single_answered(events)
     assert (last.finish, last.output_tokens) == ("length", 8)
 
 
@@ -158,10 +154,10 @@ def test_the_conversation_so_far_is_part_of_the_prompt(peer: Peer) -> None:
         Message("user", "And of Italy?"),
     )
     one, whole = [
-        ask(peer.engine(), Request(0, messages, 24, GREEDY)) for messages in (turns[2:], turns)
+        collect_events(peer.engine(), Request(0, messages, 24, GREEDY))
+        for messages in (turns[2:], turns)
     ]
-    short, long = one[-1][1], whole[-1][1]
-    assert isinstance(short, Answered) and isinstance(long, Answered)
+    short, long = single_answered(one), single_answered(whole)
     # Two more messages: 7 + 7 words and the marks around each.
     assert 20 <= long.prompt_tokens - short.prompt_tokens <= 60
     assert text_of(one) != text_of(whole)
@@ -170,10 +166,10 @@ def test_the_conversation_so_far_is_part_of_the_prompt(peer: Peer) -> None:
 
 def test_several_are_answered_at_once(peer: Peer) -> None:
     requests = [question(f"Count from {i} to {i + 3}.", answer=i, new=8) for i in range(4)]
-    events = ask(peer.engine(), *requests)
+    events = collect_events(peer.engine(), *requests)
     finals = {b.answer for _, b in events if isinstance(b, Answered)}
     assert finals == {0, 1, 2, 3}
-    alone = ask(peer.engine(), requests[2])
+    alone = collect_events(peer.engine(), requests[2])
     assert text_of(alone, 2) == text_of(events, 2)
 
 
@@ -194,7 +190,7 @@ def test_cancelling_stops_the_server(peer: Peer) -> None:
 @only_transformers
 def test_another_model_than_it_has_fails_in_one_line(peer: Peer) -> None:
     engine = peer.engine("no-such-model")
-    events = ask(engine, question("hello"))
+    events = collect_events(engine, question("hello"))
     last = events[-1][1]
     assert isinstance(last, Failed), last
     assert last.cause in ("bad_request", "not_found") and "no-such-model" in last.message
@@ -203,7 +199,7 @@ def test_another_model_than_it_has_fails_in_one_line(peer: Peer) -> None:
 
 @only_llama
 def test_a_question_longer_than_the_context_is_that(peer: Peer) -> None:
-    events = ask(peer.engine(), question("word " * 2 * CONTEXT))
+    events = collect_events(peer.engine(), question("word " * 2 * CONTEXT))
     last = events[-1][1]
     assert isinstance(last, Failed), last
     assert last.cause == "context_overflow" and str(CONTEXT) in last.message

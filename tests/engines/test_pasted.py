@@ -1,9 +1,9 @@
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import until
 from tui.engines.base import Message, Request
 from tui.engines.pasted import LONGEST_FILE, PastedEngine, read_pasted
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Started
@@ -51,10 +51,7 @@ def test_a_person_supplies_what_is_missing() -> None:
     asked = [request(1, "q1"), request(2, "q2"), request(3, "q3")]
     thread = threading.Thread(target=lambda: got.extend(bodies(engine, *asked)))
     thread.start()
-    until = time.monotonic() + 5
-    while engine.pending_pastes() != (2, 3) and time.monotonic() < until:
-        time.sleep(0.005)
-    assert engine.pending_pastes() == (2, 3)
+    until(lambda: engine.pending_pastes() == (2, 3))
     assert not engine.paste(1, "too late") and not engine.paste(3, " \n")
     assert engine.paste(3, "by\ud800 hand")
     engine.cancel([2])

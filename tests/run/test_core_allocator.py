@@ -1,7 +1,6 @@
 """Cores change hands while answers run: who begins takes a share, who ends gives it back."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,19 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.engines import EchoEngine
+from tests.support.runs import RunStage, finished
+from tests.support.waiting import until
 from tui import events as ev
-from tui.board import Board, fold
+from tui.board import Board
 from tui.engines.base import Request
 from tui.events import TimedBody
 from tui.host import cpu
-from tui.models.resolve import ResolvedModel
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
-from tui.run import setup
-from tui.run.conductor import Run
 from tui.scoring.costs import compute_costs
-from tui.sessions.reader import read
-from tui.settings import RunOptions
 
 QUESTIONS = QuestionSet(
     "two", "Two", "en", (Question("a", "", ("one",)), Question("b", "", ("two",)))
@@ -61,21 +57,16 @@ class Told(EchoEngine):
 
 
 class Bench:
-    """A run of engines of a test's own over so many cores."""
+    """A run of so many engines of the test's own."""
 
-    def __init__(self, folder: Path, cores: int, models: int) -> None:
+    def __init__(self, stage: RunStage, models: int) -> None:
         self.lock = threading.Lock()
         self.order: list[tuple[int, bool]] = []
         """The model and whether it is in the background, of each answer as it began."""
         self.most = 0
         """Threads that computed at once."""
         self.engines = [Told(self) for _ in range(models)]
-        names = [ResolvedModel(f"m{n}", f"m{n}", "local", Path("x"), "bf16") for n in range(models)]
-        waiting = list(self.engines)
-        self.run: Run = setup.begin(
-            names, QUESTIONS, RunOptions(), folder, lambda *_: waiting.pop(0)
-        )
-        self.run.start()
+        self.run = stage(*self.engines)
         assert self.run.wait(60)
 
     def look(self) -> None:
@@ -85,10 +76,7 @@ class Bench:
             self.most = max(self.most, now)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < end, (self.order, [e.threads for e in self.engines])
-            time.sleep(0.002)
+        until(condition, lambda: (self.order, [e.threads for e in self.engines]))
 
     def shares(self, *wanted: int) -> None:
         """Wait until the first engines have so many threads."""
@@ -109,22 +97,19 @@ class Bench:
 
     def board(self) -> Board:
         """All that happened, once nothing is open."""
-        assert self.run.wait(60)
-        return fold(read(self.run.path).events)
+        return finished(self.run)
 
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, int], Bench]]:
-    made: list[Bench] = []
+    stage = RunStage(tmp_path / "sessions", QUESTIONS)
 
     def begin(cores: int, models: int) -> Bench:
         monkeypatch.setattr(cpu, "cores", lambda: cores)
-        made.append(Bench(tmp_path / "sessions", cores, models))
-        return made[-1]
+        return Bench(stage, models)
 
     yield begin
-    for each in made:
-        each.run.close("test over")
+    stage.close()
 
 
 def test_each_that_ends_gives_its_cores_to_those_that_still_answer(

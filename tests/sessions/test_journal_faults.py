@@ -1,14 +1,14 @@
 """Disks that refuse: the run goes on, the file stays valid, what waits is written later."""
 
 import os
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from benchmarks.support.sessions import HEADER
+from tests.support.disks import small_disk
 from tests.support.waiting import until
 from tui import events as ev
 from tui.host.errors import UserError
@@ -108,29 +108,20 @@ def test_a_deleted_file_is_noticed_and_can_be_saved(tmp_path: Path) -> None:
     assert reading.events[1 : 1 + len(events)] == events
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB; needs the right to mount."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("cannot mount here")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def test_a_full_disk(small_disk: Path) -> None:
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(b"x" * 40_000)
-    journal = Journal.create(small_disk, HEADER, sync_s=0.01, retry_s=0.02)
-    events = fill(journal, 600)
-    assert "No space" in journal.state.error
-    assert reader.read(journal.path).verdict == "interrupted"
-    ballast.unlink()
-    until(lambda: journal.state.pending < 400)
-    path = journal.save_to(small_disk.parent)
-    journal.close("done")
+def test_a_full_disk(tmp_path: Path) -> None:
+    with small_disk(64) as disk:
+        if disk is None:
+            pytest.skip("cannot mount here")
+        ballast = disk / "ballast"
+        ballast.write_bytes(b"x" * 40_000)
+        journal = Journal.create(disk, HEADER, sync_s=0.01, retry_s=0.02)
+        events = fill(journal, 600)
+        assert "No space" in journal.state.error
+        assert reader.read(journal.path).verdict == "interrupted"
+        ballast.unlink()
+        until(lambda: journal.state.pending < 400)
+        path = journal.save_to(tmp_path)
+        journal.close("done")
     reading = reader.read(path)
     assert (reading.verdict, reading.events[1:-1]) == ("complete", events)
 
