@@ -11,8 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.support.recorded import RUN, record_session, recorded_header
-from tui.events import Rated
+from benchmarks.support.recorded_sessions import record_session, recorded_header
+from tui.events import RUN, Rated
 
 ANSWERS, MODELS = 1000, 2
 TEXT = (

@@ -49,7 +49,7 @@ QUIET_S = 10
 
 TICKING = """
 import time
-from benchmarks.support.source import ScriptedRun
+from benchmarks.support.scripted_run import ScriptedRun
 from tui import events as ev, settings
 from tui.app.main import show_run
 class Ticking(ScriptedRun):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.support.recorded import record_session, recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import events as ev
 from tui import metrics
 from tui.board import fold

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from benchmarks.support import tiny
 from benchmarks.support.demo import link_demo
 from benchmarks.support.fault_server import FaultServer, Received, Reply
-from benchmarks.support.recorded import record_session, recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tests.support.endpoints import clear_proxies
 from tests.support.stage import pane_rows, until_shown
 from tui import questions as question_sets

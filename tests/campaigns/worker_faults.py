@@ -36,7 +36,7 @@ from benchmarks.support import tiny
 from benchmarks.support.terminal import DUIBI, Terminal
 from tests.campaigns import promises
 from tests.campaigns.promises import expect, expect_counts
-from tests.support import group
+from tests.support import control_group
 from tui.board import Answer, Board, fold
 from tui.events import Failed, Note
 from tui.models.resolve import ResolvedModel
@@ -47,7 +47,7 @@ from tui.run.conductor import Run
 from tui.sessions import reader
 from tui.settings import RunOptions
 
-FAULTS = Path(group.__file__).parent / "faults"
+FAULTS = Path(control_group.__file__).parent / "faults"
 WORKER = {
     "KILL": signal.SIGKILL,
     "SEGV": signal.SIGSEGV,
@@ -260,12 +260,14 @@ def main() -> None:
         tick = oom_guard.CHECK_INTERVAL_S
         for kind in given.kinds:
             strike_at = workers if kind in WORKER else screens
-            around = group.memory_limited(GROUP) if kind in GROUPED else contextlib.nullcontext()
+            around = (
+                control_group.memory_limited(GROUP) if kind in GROUPED else contextlib.nullcontext()
+            )
             try:
                 oom_guard.CHECK_INTERVAL_S = tick if kind != "kernel-group" else 3600.0
                 with around:
                     strike_at(Path(name) / "sessions", kind, given.times, model, chance)
-            except group.NoControlGroup as error:
+            except control_group.NoControlGroup as error:
                 row(f"{kind}: left out", str(error))
         row("seed", str(given.seed))
     promises.end()

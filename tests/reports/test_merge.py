@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import events as ev
+from tui.events import RUN
 from tui.host.errors import UserError
 from tui.reports.merge import MergedSessions, merge_sessions
 from tui.reports.report import build_report

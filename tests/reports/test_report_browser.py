@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import cli
 from tui import events as ev
+from tui.events import RUN
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 ANSWER = (

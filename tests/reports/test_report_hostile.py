@@ -12,8 +12,9 @@ import pytest
 from markdown_it import MarkdownIt
 from wcwidth import wcswidth
 
-from benchmarks.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import events as ev
+from tui.events import RUN
 from tui.reports import html, markdown, rows
 from tui.reports.document import Cell, Table
 from tui.reports.merge import merge_sessions

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import sacrebleu
 
-from benchmarks.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import events as ev
+from tui.events import RUN
 from tui.reports import html, markdown, rows
 from tui.reports.charts import speed_points
 from tui.reports.merge import merge_sessions

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.support import tiny
-from tests.support import group
+from tests.support import control_group
 from tests.support.waiting import until
 from tui.board import Answer, Board, fold
 from tui.host import cgroup
@@ -19,7 +19,7 @@ from tui.run import oom_guard, setup
 from tui.sessions.reader import read
 from tui.settings import RunOptions
 
-FAULTS = Path(group.__file__).parent / "faults"
+FAULTS = Path(control_group.__file__).parent / "faults"
 LIMIT = 1400 << 20
 """Bytes of the group: two workers of a tiny model, this process's growth, and room."""
 QUESTIONS = QuestionSet("one", "One", "en", (Question("q", "", ("Tell me of the sea.",)),))
@@ -40,9 +40,9 @@ def test_a_worker_that_the_kernel_kills_for_memory_dies_alone_and_is_named(
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     model = tiny.write_llama(tmp_path / "tiny", stop=319, num_hidden_layers=30, hidden_size=128)
     try:
-        with group.memory_limited(LIMIT) as folder:
+        with control_group.memory_limited(LIMIT) as folder:
             _strike(model, tmp_path / "sessions", folder)
-    except group.NoControlGroup as error:
+    except control_group.NoControlGroup as error:
         pytest.skip(str(error))
 
 

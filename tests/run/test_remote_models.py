@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.support.recorded import record_session, recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui.host.errors import UserError
 from tui.models.reference import parse_reference
 from tui.models.resolve import ResolvedModel

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import events as ev
 from tui.board import fold
+from tui.events import RUN
 from tui.scoring import blind
 from tui.scoring.agreement import compute_agreement
 from tui.scoring.dimensions import DEFAULT_DIMENSIONS, resolve_dimensions

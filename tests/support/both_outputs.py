@@ -8,7 +8,7 @@ import pytest
 from textual._compositor import CompositorUpdate
 from textual.app import App
 
-from benchmarks.support.source import ScriptedRun
+from benchmarks.support.scripted_run import ScriptedRun
 from tui.app import main
 from tui.app.screens.compare import CompareScreen
 from tui.app.terminal.terminal_writer import TerminalWriter

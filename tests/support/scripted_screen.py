@@ -6,7 +6,7 @@ one JSON line a call.
 
 import json
 
-from benchmarks.support.source import ScriptedRun
+from benchmarks.support.scripted_run import ScriptedRun
 from tui import settings
 from tui.app.main import show_run
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from benchmarks.support.source import ScriptedRun
+from benchmarks.support.scripted_run import ScriptedRun
 from tests.support.waiting import DEADLINE_S
 from tui.app.app import DuibiApp
 from tui.app.main import make_app

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from benchmarks.support.source import ScriptedRun
+from benchmarks.support.scripted_run import ScriptedRun
 from tui.app.main import make_app
 from tui.app.pane.conversation import MARKDOWN
 from tui.app.pane.markdown import MAX_CHARACTERS, rows

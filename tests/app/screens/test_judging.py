@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from benchmarks.support.scripted_run import ScriptedRun
 from benchmarks.support.sessions import HEADER, write_session
-from benchmarks.support.source import ScriptedRun
 from tests.support.stage import BEAT, Stage
 from tui import events as ev
 from tui.app.app import DuibiApp

@@ -11,7 +11,7 @@ from rich.cells import cached_cell_len, cell_len
 from textual.geometry import Region
 
 import tui.app
-from benchmarks.support.source import ScriptedRun
+from benchmarks.support.scripted_run import ScriptedRun
 from tests.support.stage import until_shown
 from tui.app import app as app_module
 from tui.app.app import DuibiApp

@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from benchmarks.support.source import EventScript
+from benchmarks.support.scripted_run import EventScript
 from tests.support.stage import comparing
 from tui.app.widgets.status_bar import memory_bars, time_left_us
 from tui.board import MEMORY_SAMPLES, Board, fold

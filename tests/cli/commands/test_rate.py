@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.support.recorded import record_session, recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from benchmarks.support.terminal import DUIBI, Terminal
 from tui import cli
 from tui.board import fold

@@ -11,9 +11,10 @@ from pathlib import Path
 import html5lib
 import pytest
 
-from benchmarks.support.recorded import RUN, record_session, recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import cli
 from tui import events as ev
+from tui.events import RUN
 from tui.sessions import reader
 
 QUESTIONS = [

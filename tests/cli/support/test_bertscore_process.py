@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.support.recorded import record_session, recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import cli
 
 PEERS = Path(os.environ.get("DUIBI_PEERS") or Path(sys.prefix) / "peers")

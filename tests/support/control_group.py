@@ -18,7 +18,7 @@ def memory_limited(limit: int) -> Iterator[Path]:
     swap; its folder. What was used before is counted where it was.
 
     Raises:
-        NoGroup: it cannot be made, for want of rights or of the controller.
+        NoControlGroup: it cannot be made, for want of rights or of the controller.
     """
     found = cgroup.find_groups("memory", "memory.max")
     if found is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tui import events as ev
-from tui.events import RUN, Body
+from tui.events import Body
 from tui.sessions.journal import Journal
 
 Answer = Callable[[int, int], str]
@@ -131,6 +131,3 @@ def _answer(
     )
     journal.append(now, model, figures)
     return now + 50_000
-
-
-__all__ = ["RUN", "record_session", "recorded_header"]
