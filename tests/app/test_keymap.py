@@ -126,7 +126,7 @@ async def _nothing(app: DuibiApp, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("go", "ids"),
     [
-        (_nothing, {"menu.open", "menu.mark", "start.library", "menu.9"}),
+        (_nothing, {"menu.open", "menu.mark", "start.models", "start.library", "menu.9"}),
         (_replay, {"replay.toggle", "replay.back", "replay.faster", "replay.token", "judge.votes"}),
         (_library, {"library.search", "library.delete", "library.undo", "library.beside"}),
         (_differences, {"diff.leave"}),
@@ -141,7 +141,7 @@ async def test_every_key_of_the_other_screens(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     settings = Settings(sessions=tmp_path / "none")
-    app = make_app(settings, lambda look: start_screen(settings, look, False))
+    app = make_app(settings, lambda look: start_screen(settings, look))
     async with app.run_test(size=(120, 36)) as pilot:
         await go(app, tmp_path)
         await pilot.pause(0.3)

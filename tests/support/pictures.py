@@ -110,7 +110,7 @@ def screens(lang: str) -> dict[str, DrawPicture]:
         return lambda size, expected: draw_screen(settings, first(), size, keys, expected)
 
     return {
-        "start": of(lambda: lambda look: start_screen(settings, look, True)),
+        "start": of(lambda: lambda look: start_screen(settings, look)),
         "compare": of(lambda: replay_at(sample, share)),
         "stars": of(lambda: replay_at(sample, 1.0), "1", "s"),
         "differences": of(lambda: replay_at(sample, 1.0), "1", "d"),

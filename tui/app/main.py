@@ -34,12 +34,10 @@ ResumeSession = Callable[[str, Settings], int]
 
 
 def show_start(
-    settings: Settings,
-    compare_models: CompareModels | None = None,
-    resume_session: ResumeSession | None = None,
+    settings: Settings, compare_models: CompareModels, resume_session: ResumeSession
 ) -> int:
-    """The start screen. ``compare_models`` opens what is chosen under models; without it only
-    recordings are offered. ``resume_session`` goes on with what is chosen in the library.
+    """The start screen. ``compare_models`` opens what is chosen under models,
+    ``resume_session`` goes on with what is chosen in the library.
 
     Raises:
         UserError: there is no terminal, or the theme is not known.
@@ -47,11 +45,10 @@ def show_start(
     _prepare_textual()
 
     def first(appearance: "Appearance") -> "Screen[Any]":
-        offer = compare_models is not None
-        return start_screen(settings, appearance, offer)
+        return start_screen(settings, appearance)
 
     result = _run(make_app(settings, first), settings)
-    return _after_screen(result, settings, resume_session, compare_models)
+    return _after_screen(result, settings, compare_models, resume_session)
 
 
 def show_models(settings: Settings, compare_models: CompareModels) -> int:
@@ -67,7 +64,7 @@ def show_models(settings: Settings, compare_models: CompareModels) -> int:
         return ModelsScreen(appearance, partial(_survey_models, settings), settings.questions)
 
     result = _run(make_app(settings, first), settings)
-    return _after_screen(result, settings, None, compare_models)
+    return _after_screen(result, settings, compare_models)
 
 
 def show_run(run: "LiveRun", settings: Settings) -> int:
@@ -107,7 +104,7 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
 
 
 def show_replay(
-    player: "Player", path: Path, settings: Settings, resume_session: ResumeSession | None = None
+    player: "Player", path: Path, settings: Settings, resume_session: ResumeSession
 ) -> int:
     """A recorded session of ``path``, played by ``player``; ``resume_session`` as in
     `show_start`.
@@ -121,26 +118,26 @@ def show_replay(
     def first(appearance: "Appearance") -> "Screen[Any]":
         return ReplayScreen(appearance, player, path, settings.sessions_dir)
 
-    return _after_screen(_run(make_app(settings, first), settings), settings, resume_session)
+    result = _run(make_app(settings, first), settings)
+    return _after_screen(result, settings, resume_session=resume_session)
 
 
 def _after_screen(
     result: Any,
     settings: Settings,
-    resume_session: ResumeSession | None,
     compare_models: CompareModels | None = None,
+    resume_session: ResumeSession | None = None,
 ) -> int:
     """What follows the end of a screen: its exit code, models to open, or a session that
     goes on."""
-    if isinstance(result, ModelSelection) and compare_models is not None:
-        return compare_models(
-            list(result.references), replace(settings, questions=result.questions)
-        )
-    if not isinstance(result, SessionToResume):
-        return result if isinstance(result, int) else 0
-    if resume_session is None:
-        raise UserError("this command cannot go on with a run", f"`duibi --resume {result.path}`")
-    return resume_session(str(result.path), settings)
+    match result:
+        case ModelSelection(references, questions) if compare_models is not None:
+            return compare_models(list(references), replace(settings, questions=questions))
+        case SessionToResume(path) if resume_session is not None:
+            return resume_session(str(path), settings)
+        case int(code):
+            return code
+    return 0
 
 
 def _prepare_textual() -> None:
@@ -199,14 +196,12 @@ def _run(app: "DuibiApp", settings: Settings) -> Any:
     return app.return_code if result is None else result
 
 
-def start_screen(settings: Settings, appearance: "Appearance", offer_models: bool) -> "StartScreen":
+def start_screen(settings: Settings, appearance: "Appearance") -> "StartScreen":
     """The start screen over this machine's recordings, models and question sets."""
     from tui.app.screens.start import StartScreen
     from tui.app.start_contents import load_contents
 
     def load_offers() -> "list[ModelOffer]":
-        if not offer_models:
-            return []
         from tui.app import model_survey
 
         return model_survey.load_offers(settings, appearance.say)
@@ -214,10 +209,10 @@ def start_screen(settings: Settings, appearance: "Appearance", offer_models: boo
     return StartScreen(
         appearance,
         settings.sessions_dir,
-        lambda: load_contents(settings, offer_models),
+        lambda: load_contents(settings),
         load_offers,
         settings.questions,
-        partial(_survey_models, settings) if offer_models else None,
+        partial(_survey_models, settings),
     )
 
 

@@ -7,11 +7,10 @@ from tui.sessions import library
 from tui.settings import Settings
 
 
-def load_contents(settings: Settings, has_models: bool) -> StartContents:
-    """The bundled and the person's own recordings, and, if there are models to ask, the
-    question sets."""
+def load_contents(settings: Settings) -> StartContents:
+    """The bundled and the person's own recordings, and the question sets."""
     return StartContents(
         sorted(library.entries(paths.bundled("sessions")), key=lambda entry: entry.name),
         library.entries(settings.sessions_dir),
-        [(name, load(name).title or name) for name in BUILT_IN] if has_models else [],
+        [(name, load(name).title or name) for name in BUILT_IN],
     )

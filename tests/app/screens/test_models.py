@@ -291,7 +291,7 @@ async def test_from_the_start_screen_and_back_while_it_goes_on(
     hub, _ = served
     hub.stall_after = 200_000
     settings = Settings()
-    app = make_app(settings, lambda look: start_screen(settings, look, True))
+    app = make_app(settings, lambda look: start_screen(settings, look))
     async with app.run_test(size=(110, 34)) as pilot:
         it = ModelsStage(app, pilot)
         await it.shows("Models: find, fetch, remove")

@@ -34,7 +34,7 @@ def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @asynccontextmanager
 async def starting(**settings: Any) -> AsyncIterator[tuple[DuibiApp, StartScreen, Pilot[Any]]]:
     chosen = Settings(**settings)
-    app = make_app(chosen, lambda look: start_screen(chosen, look, True))
+    app = make_app(chosen, lambda look: start_screen(chosen, look))
     async with app.run_test(size=(100, 30)) as pilot:
         await app.workers.wait_for_complete()
         await pilot.pause(0.1)
@@ -113,11 +113,11 @@ async def test_hostile_names_are_only_text() -> None:
 
 def test_without_a_terminal_it_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs a terminal"):
-        show_start(Settings())
+        show_start(Settings(), lambda *_: 0, lambda *_: 0)
     with pytest.raises(UserError, match="needs a terminal"):
-        show_replay(Player([]), tmp_path / "x.duibi", Settings())
+        show_replay(Player([]), tmp_path / "x.duibi", Settings(), lambda *_: 0)
 
 
 def test_an_unknown_theme_is_said_with_those_there_are() -> None:
     with pytest.raises(UserError, match=r"no theme purple; known are .*duibi-dark"):
-        show_start(Settings(theme="purple"))
+        show_start(Settings(theme="purple"), lambda *_: 0, lambda *_: 0)

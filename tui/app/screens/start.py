@@ -75,7 +75,7 @@ class StartScreen(BaseScreen):
         load_contents: Callable[[], StartContents],
         load_offers: Callable[[], list[ModelOffer]],
         questions: str,
-        survey_models: Callable[[], "ModelSurvey"] | None = None,
+        survey_models: Callable[[], "ModelSurvey"],
     ) -> None:
         super().__init__(appearance)
         self._sessions_dir, self._load_contents, self._questions = (
@@ -112,10 +112,6 @@ class StartScreen(BaseScreen):
         """Downloads would be stopped."""
         busy = self._downloads is not None and bool(self._downloads.running)
         return self.appearance.say("quit.downloading") if busy else ""
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Without models to open there is nothing to fetch either."""
-        return action != "models" or self._survey_models is not None
 
     def _start_loading_offers(self) -> None:
         self.run_worker(
@@ -157,26 +153,17 @@ class StartScreen(BaseScreen):
             rows += [MenuHeading(say("start.sessions")), *map(self._session_item, recent)]
             count = say("library.count", count=len(found.recent))
             rows += [MenuItem(say("start.library"), count, _LibraryItem()), None]
-        if self._offers:
-            rows.append(MenuHeading(say("start.models")))
-            rows += [
-                MenuItem(
-                    one_line(offer.title), one_line(offer.remark), offer, offer in self._marked
-                )
-                for offer in self._offers
-            ]
-        if self._survey_models is not None:
-            if not self._offers:
-                rows.append(MenuHeading(say("start.models")))
-            rows += [MenuItem(say("start.fetch"), say("start.fetch_remark"), _ModelsItem()), None]
-        if found.sets:
-            rows.append(MenuHeading(say("start.sets")))
-            rows += [
-                MenuItem(
-                    one_line(title), name, _QuestionSetItem(name), marked=name == self._questions
-                )
-                for name, title in found.sets
-            ]
+        rows.append(MenuHeading(say("start.models")))
+        rows += [
+            MenuItem(one_line(offer.title), one_line(offer.remark), offer, offer in self._marked)
+            for offer in self._offers
+        ]
+        rows += [MenuItem(say("start.fetch"), say("start.fetch_remark"), _ModelsItem()), None]
+        rows.append(MenuHeading(say("start.sets")))
+        rows += [
+            MenuItem(one_line(title), name, _QuestionSetItem(name), marked=name == self._questions)
+            for name, title in found.sets
+        ]
         if not found.samples and not found.recent:
             rows += [None, MenuHeading(say("start.nothing"))]
         self.menu.show(rows)
@@ -231,9 +218,8 @@ class StartScreen(BaseScreen):
         """Models: found, fetched, removed."""
         from tui.models.downloads import Downloads
 
-        if self._survey_models is not None:
-            self._downloads = self._downloads or Downloads()
-            self.post_message(OpenModels(self._survey_models, self._questions, self._downloads))
+        self._downloads = self._downloads or Downloads()
+        self.post_message(OpenModels(self._survey_models, self._questions, self._downloads))
 
     def action_library(self) -> None:
         """All sessions."""
