@@ -63,7 +63,8 @@ class Ticking(ScriptedRun):
 run = Ticking()
 run.ready(0)
 run.ready(1)
-show_run(run, settings.load())
+chosen = settings.load()
+show_run(chosen.screen, run, chosen.sessions_dir)
 """
 
 

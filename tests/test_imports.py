@@ -73,6 +73,11 @@ def test_no_module_and_no_room_imports_itself_by_way_of_others() -> None:
     assert {package: found for package, inner in rooms.items() if (found := circles(inner))} == {}
 
 
+def test_only_the_command_line_sees_all_settings() -> None:
+    rooms = by_room(import_graph(), "tui")
+    assert [name for name, targets in rooms.items() if "tui.settings" in targets] == ["tui.cli"]
+
+
 def test_every_import_within_a_function_is_listed_with_its_reason() -> None:
     path = Path(__file__).parent / "data" / "function_level_imports.toml"
     groups = tomllib.loads(path.read_text("utf-8"))["group"]

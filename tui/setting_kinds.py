@@ -1,7 +1,7 @@
 """What a setting can be: a checked text, number, path, table ..., from a file or a variable."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +61,11 @@ def setting(
 ) -> dict[str, Declaration]:
     """The metadata of a dataclass's field that is a setting."""
     return {"setting": Declaration(kind, flags, effect, on_resume)}
+
+
+def declarations(group: type[Any]) -> dict[str, Declaration]:
+    """The settings among the fields of a dataclass, by their names."""
+    return {f.name: f.metadata["setting"] for f in fields(group) if f.metadata}
 
 
 def one_of(*words: str) -> Kind:

@@ -3,8 +3,8 @@
 ``duibi.toml`` is read from the current folder and from the user's config folder; where
 both have a key, the current folder wins. Keys of services never come from a file.
 
-A setting is declared once, as a field of `RunOptions` or `Settings`: its kind, default, flags,
-and what it has to do with answers. Its name is the same in a file, as ``DUIBI_NAME`` and here.
+A setting is declared once, as a field of a group in `tui.options`, or of `Settings` where only
+commands need it. Its name is the same in a file, as ``DUIBI_NAME`` and here.
 """
 
 import difflib
@@ -20,161 +20,20 @@ from tui import services
 from tui import setting_kinds as kinds
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.setting_kinds import Declaration, Flag, setting
+from tui.options import RunOptions, ScreenOptions
+from tui.setting_kinds import Declaration, Flag, declarations, setting
 
 FILE_NAME = "duibi.toml"
 _MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What a run is asked to do. None leaves it to the model.
-
-    ``context`` bounds prompt and answer together, in tokens (None: the model's own bound,
-    while memory is planned for a conversation of common length);
-    ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
-    ``batch`` is how many answers of a question set a local model decodes together at most
-    (None: as many as memory allows, up to 8); ``lookup`` guesses tokens from the prompt (same
-    text, sooner where an answer repeats it); ``schedule`` is ``auto`` (what fits in memory is
-    held together), ``together`` or ``one-at-a-time``; ``dimensions`` are what answers are
-    judged in where the question set names none; ``pasted`` is a file with the answers of models
-    that a person pastes (`tui.engines.pasted.read_pasted`); ``services`` maps a name to what
-    `tui.services` says of one.
-    """
-
-    system: str | None = field(
-        default=None,
-        metadata=setting(kinds.TEXT, Flag("--system", "System prompt.", "TEXT"), effect="answer"),
-    )
-    max_new_tokens: int = field(
-        default=512,
-        metadata=setting(
-            kinds.whole(1, 1 << 20),
-            Flag("--max-new-tokens", "Tokens of an answer.", "N"),
-            effect="answer",
-        ),
-    )
-    context: int | None = field(
-        default=None,
-        metadata=setting(
-            kinds.whole(64, 1 << 20),
-            Flag("--context", "Tokens of prompt and answer together.", "N"),
-            effect="answer",
-        ),
-    )
-    sampling: str = field(
-        default="model",
-        metadata=setting(
-            kinds.one_of("model", "greedy", "sample"),
-            Flag("--sample", "Draw tokens at random.", value="sample"),
-            Flag("--greedy", "Take the likeliest token, always.", value="greedy"),
-            effect="answer",
-        ),
-    )
-    temperature: float | None = field(
-        default=None,
-        metadata=setting(
-            kinds.number(0, 10),
-            Flag("--temperature", "Instead of the model's.", "X"),
-            effect="answer",
-        ),
-    )
-    top_p: float | None = field(
-        default=None,
-        metadata=setting(kinds.number(0, 1), Flag("--top-p", "Likewise.", "X"), effect="answer"),
-    )
-    top_k: int | None = field(
-        default=None, metadata=setting(kinds.whole(0, 1 << 20), effect="answer")
-    )
-    repetition_penalty: float | None = field(
-        default=None, metadata=setting(kinds.number(0.01, 10), effect="answer")
-    )
-    seed: int | None = field(
-        default=None,
-        metadata=setting(
-            kinds.whole(0, (1 << 63) - 1),
-            Flag("--seed", "For the same draw each time.", "N"),
-            effect="answer",
-        ),
-    )
-    repeat: int = field(
-        default=1,
-        metadata=setting(kinds.whole(1, 1000), Flag("--repeat", "Ask N times.", "N"), effect="run"),
-    )
-    batch: int | None = field(
-        default=None,
-        metadata=setting(
-            kinds.whole(1, 64),
-            Flag(
-                "--batch",
-                "Answers a local model decodes together (as memory allows, 8 at most).",
-                "N",
-            ),
-            effect="run",
-        ),
-    )
-    lookup: bool = field(
-        default=False,
-        metadata=setting(
-            kinds.FLAG,
-            Flag(
-                "--lookup",
-                "Guess tokens from the prompt: the same text, sooner where answers repeat it.",
-            ),
-            effect="answer",
-        ),
-    )
-    schedule: str = field(
-        default="auto",
-        metadata=setting(
-            kinds.one_of("auto", "together", "one-at-a-time"),
-            Flag(
-                "--together",
-                "Hold all models in memory, whatever is predicted.",
-                value="together",
-            ),
-            Flag(
-                "--one-at-a-time",
-                "One model after another: clean figures.",
-                value="one-at-a-time",
-            ),
-            effect="run",
-        ),
-    )
-    blind: bool = field(
-        default=False,
-        metadata=setting(kinds.FLAG, Flag("--blind", "Hide which model says what."), effect="run"),
-    )
-    dimensions: tuple[str | dict[str, str], ...] | None = field(
-        default=None, metadata=setting(kinds.DIMENSIONS, effect="run")
-    )
-    pasted: Path | None = field(
-        default=None,
-        metadata=setting(
-            kinds.PATH,
-            Flag("--pasted", "TOML with the answers of pasted:NAME, by question id.", "FILE"),
-            effect="none",
-            on_resume="allowed",
-        ),
-    )
-    services: dict[str, dict[str, Any]] = field(
-        default_factory=dict, metadata=setting(kinds.SERVICE_TABLES, effect="none")
-    )
-
-    def header(self) -> dict[str, Any]:
-        """What of it shapes the run, for the header of a session; None is left out."""
-        return {name: value for name in HEADER_NAMES if (value := getattr(self, name)) is not None}
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of one start of the program.
 
-    ``sessions`` is where runs are recorded (None: the usual folder); ``model_folders``
-    are further folders below which checkpoints are looked for; ``output`` is ``cells`` (only
-    what changed on the screen is written) or ``stock`` (Textual's own way); ``pictures`` of
-    the screen are ``svg`` or ``png``; ``aliases`` maps a word to a model reference, ``keys`` a
-    binding's id to keys.
+    ``sessions`` is where runs are recorded (None: the usual folder); ``model_folders`` are
+    further folders below which checkpoints are looked for; ``aliases`` maps a word to a model
+    reference.
     """
 
     questions: str = field(
@@ -187,21 +46,7 @@ class Settings:
         ),
     )
     run: RunOptions = field(default_factory=RunOptions)
-    theme: str = field(
-        default="duibi-dark",
-        metadata=setting(
-            kinds.TEXT, Flag("--theme", "Colours.", "NAME"), effect="none", on_resume="allowed"
-        ),
-    )
-    lang: str = field(
-        default="en",
-        metadata=setting(
-            kinds.one_of("en", "zh"),
-            Flag("--lang", "Of the screen.", "en|zh"),
-            effect="none",
-            on_resume="allowed",
-        ),
-    )
+    screen: ScreenOptions = field(default_factory=ScreenOptions)
     sessions: Path | None = field(
         default=None,
         metadata=setting(
@@ -213,21 +58,6 @@ class Settings:
     )
     model_folders: tuple[Path, ...] = field(
         default=(), metadata=setting(kinds.PATHS, effect="none")
-    )
-    mouse: bool = field(
-        default=False,
-        metadata=setting(
-            kinds.FLAG,
-            Flag("--mouse/--no-mouse", "Off by default."),
-            effect="none",
-            on_resume="allowed",
-        ),
-    )
-    output: str = field(
-        default="cells", metadata=setting(kinds.one_of("cells", "stock"), effect="none")
-    )
-    pictures: str = field(
-        default="svg", metadata=setting(kinds.one_of("svg", "png"), effect="none")
     )
     remote_code: bool = field(
         default=False,
@@ -249,13 +79,11 @@ class Settings:
     aliases: dict[str, str] = field(
         default_factory=dict, metadata=setting(kinds.TEXT_TABLE, effect="none")
     )
-    keys: dict[str, str] = field(
-        default_factory=dict, metadata=setting(kinds.TEXT_TABLE, effect="none")
-    )
 
     def value_of(self, name: str) -> Any:
-        """The value of any setting by its name, one of `RunOptions` too."""
-        return getattr(self.run if name in _RUN_DECLARATIONS else self, name)
+        """The value of any setting by its name, one of a group too."""
+        group = _GROUP_OF.get(name)
+        return getattr(getattr(self, group) if group else self, name)
 
     @property
     def sessions_dir(self) -> Path:
@@ -263,19 +91,13 @@ class Settings:
         return paths.make_private_dir(self.sessions) if self.sessions else paths.sessions_dir()
 
 
-_RUN_DECLARATIONS: dict[str, Declaration] = {
-    f.name: f.metadata["setting"] for f in fields(RunOptions)
-}
+_GROUPS: dict[str, type[Any]] = {"run": RunOptions, "screen": ScreenOptions}
+_GROUP_OF = {name: group for group, of in _GROUPS.items() for name in declarations(of)}
 DECLARATIONS: dict[str, Declaration] = {}
 """Every setting by its name."""
 for _field in fields(Settings):
-    if _field.name == "run":
-        DECLARATIONS |= _RUN_DECLARATIONS
-    else:
-        DECLARATIONS[_field.name] = _field.metadata["setting"]
-
-HEADER_NAMES = tuple(name for name, one in DECLARATIONS.items() if one.effect != "none")
-"""The settings that a session's header holds, in its order."""
+    _group = _GROUPS.get(_field.name)
+    DECLARATIONS |= declarations(_group) if _group else {_field.name: _field.metadata["setting"]}
 
 
 def load(
@@ -303,8 +125,11 @@ def load(
             found[name] = _checked(
                 f"--{name.replace('_', '-')}", DECLARATIONS[name].kind.read, value
             )
-    of_run = {name: found.pop(name) for name in list(found) if name in _RUN_DECLARATIONS}
-    return Settings(run=RunOptions(**of_run), **found)
+    groups = {
+        group: of(**{name: found.pop(name) for name in declarations(of) if name in found})
+        for group, of in _GROUPS.items()
+    }
+    return Settings(**groups, **found)
 
 
 def _from_file(file: Path, is_untrusted: bool) -> dict[str, Any]:

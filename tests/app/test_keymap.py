@@ -16,7 +16,7 @@ from tui.app.screens.differences import DifferencesScreen
 from tui.app.screens.help import HelpScreen
 from tui.app.screens.library import LibraryScreen
 from tui.app.widgets.keys_bar import active_keys
-from tui.settings import Settings
+from tui.options import ScreenOptions
 
 SCREEN = {
     "n": "step(1)",
@@ -140,8 +140,9 @@ async def test_every_key_of_the_other_screens(
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = Settings(sessions=tmp_path / "none")
-    app = make_app(settings, lambda look: start_screen(settings, look))
+    app = make_app(
+        ScreenOptions(), lambda look: start_screen(look, tmp_path / "none", list, "tongji")
+    )
     async with app.run_test(size=(120, 36)) as pilot:
         await go(app, tmp_path)
         await pilot.pause(0.3)

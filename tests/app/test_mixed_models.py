@@ -24,9 +24,10 @@ from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.events import Answered, Delta
 from tui.host import paths
+from tui.options import RunOptions
 from tui.run.setup import begin
 from tui.sessions import reader
-from tui.settings import RunOptions, Settings
+from tui.settings import Settings
 
 NEW = 8
 CANARY = "sk-canary-9c4410ee"
@@ -102,7 +103,9 @@ async def test_one_screen_and_one_report(
         models = options.resolve_models(references, settings)
         labels = [model.label for model in models]
         run = begin(models, chosen, settings.run, settings.sessions_dir, interactive=True)
-        app = make_app(settings, lambda look: CompareScreen(look, run, settings.sessions_dir))
+        app = make_app(
+            settings.screen, lambda look: CompareScreen(look, run, settings.sessions_dir)
+        )
         try:
             async with app.run_test(size=(200, 50)) as pilot:
                 run.start()

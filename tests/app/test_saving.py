@@ -15,12 +15,12 @@ from tui.app.screens.compare import CompareScreen
 from tui.board import fold
 from tui.host import filesystem
 from tui.models.resolve import ResolvedModel
+from tui.options import RunOptions, ScreenOptions
 from tui.questions import Question, QuestionSet
 from tui.run import setup
 from tui.run.conductor import Run
 from tui.sessions import reader
 from tui.sessions.save_fallback import ensure_saved
-from tui.settings import RunOptions, Settings
 
 LONG = " ".join(f"word{i}" for i in range(200))
 QUESTIONS = QuestionSet("two", "Two", "en", (Question("a", "", (LONG,)), Question("b", "", ("b",))))
@@ -32,7 +32,7 @@ async def asking(folder: Path) -> AsyncIterator[tuple[Pilot[Any], Run, CompareSc
     run = setup.begin(
         [model], QUESTIONS, RunOptions(), folder, lambda *_: EchoEngine(token_s=0.001)
     )
-    app = make_app(Settings(), lambda look: CompareScreen(look, run, folder))
+    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, run, folder))
     try:
         async with app.run_test(size=(120, 24)) as pilot:
             run.start()

@@ -40,12 +40,12 @@ from tests.support import control_group
 from tui.board import Answer, Board, fold
 from tui.events import Failed, Note
 from tui.models.resolve import ResolvedModel
+from tui.options import RunOptions
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
 from tui.run import oom_guard, setup
 from tui.run.conductor import Run
 from tui.sessions import reader
-from tui.settings import RunOptions
 
 FAULTS = Path(control_group.__file__).parent / "faults"
 WORKER = {

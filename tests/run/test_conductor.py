@@ -14,10 +14,10 @@ from tui import events as ev
 from tui.board import fold
 from tui.host import cpu, memory
 from tui.host.errors import UserError
+from tui.options import RunOptions
 from tui.run import results, setup
 from tui.sessions import lines
 from tui.sessions.reader import read
-from tui.settings import RunOptions
 
 
 def test_every_question_is_answered_by_every_model_and_is_in_the_file(stage: RunStage) -> None:

@@ -13,11 +13,11 @@ from tests.support.waiting import until
 from tui.board import Answer, Board, fold
 from tui.host import cgroup
 from tui.models.resolve import ResolvedModel
+from tui.options import RunOptions
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
 from tui.run import oom_guard, setup
 from tui.sessions.reader import read
-from tui.settings import RunOptions
 
 FAULTS = Path(control_group.__file__).parent / "faults"
 LIMIT = 1400 << 20

@@ -14,10 +14,10 @@ from tui.host.errors import UserError
 from tui.host.memory import MemoryReading
 from tui.models import demo
 from tui.models.resolve import ResolvedModel
+from tui.options import RunOptions
 from tui.questions.question_set import Question
 from tui.run import plan
 from tui.run.memory_scheduler import MemoryScheduler
-from tui.settings import RunOptions
 
 GB = 1_000_000_000
 QWEN = {

@@ -7,6 +7,7 @@ import pytest
 from tui import questions
 from tui import settings as settings_of
 from tui.host.errors import UserError
+from tui.options import RunOptions
 from tui.questions import QuestionSet
 from tui.scoring.dimensions import resolve_dimensions
 
@@ -48,4 +49,4 @@ def test_settings_name_them_for_the_head_of_a_session(tmp_path: Path) -> None:
     given = loaded.run.header()["dimensions"]
     assert [d.name("en") for d in resolve_dimensions(given)] == ["甲", "B"]
     assert settings_of.load({"dimensions": list(given)}, tmp_path, {}).run.dimensions == given
-    assert "dimensions" not in settings_of.RunOptions().header()
+    assert "dimensions" not in RunOptions().header()

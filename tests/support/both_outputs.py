@@ -12,7 +12,7 @@ from benchmarks.support.scripted_run import ScriptedRun
 from tui.app import main
 from tui.app.screens.compare import CompareScreen
 from tui.app.terminal.terminal_writer import TerminalWriter
-from tui.settings import Settings
+from tui.options import ScreenOptions
 
 WORDS = [
     "The ",
@@ -77,7 +77,7 @@ async def stream_frames(
     # Textual keeps a style's codes for the first depth of colour it is drawn in.
     patch.setenv("COLORTERM", "truecolor")
     run = ScriptedRun("a", "b@int4", "c", "模型")
-    app = main.make_app(Settings(), lambda look: CompareScreen(look, run, Path()))
+    app = main.make_app(ScreenOptions(), lambda look: CompareScreen(look, run, Path()))
     pair = kind(app)
     display = type(app)._display
 

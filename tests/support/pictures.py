@@ -20,16 +20,17 @@ import pytest
 from textual.pilot import Pilot
 from textual.screen import Screen
 
+from tests.support.folders import find_models_here
 from tui.app.main import make_app, start_screen
 from tui.app.screens.library import LibraryScreen
 from tui.app.screens.replay import ReplayScreen
 from tui.app.style.appearance import Appearance
 from tui.app.terminal.svg_picture import repair_svg
-from tui.host.paths import bundled
+from tui.host.paths import bundled, sessions_dir
 from tui.models import discover
+from tui.options import ScreenOptions
 from tui.sessions.player import Player
 from tui.sessions.reader import read
-from tui.settings import Settings
 
 SIZES = ((118, 30), (80, 24))
 THEMES = {"en": "duibi-dark", "zh": "duibi-light"}
@@ -64,14 +65,14 @@ def empty_machine(folder: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 async def draw_screen(
-    settings: Settings,
+    options: ScreenOptions,
     first: ScreenFactory,
     size: tuple[int, int],
     keys: tuple[str, ...] = (),
     expected: Expected | None = None,
 ) -> str:
     """A screen after some keys, as SVG: once it is as ``expected``, else as it is in the end."""
-    app = make_app(settings, first)
+    app = make_app(options, first)
     async with app.run_test(size=size) as pilot:
         await settle(pilot)
         for key in keys:
@@ -103,18 +104,20 @@ def replay_at(name: str, share: float) -> ScreenFactory:
 
 def screens(lang: str) -> dict[str, DrawPicture]:
     """Name of a picture -> what draws it in a size (columns and rows)."""
-    settings = Settings(lang=lang, theme=THEMES[lang])
+    options = ScreenOptions(lang=lang, theme=THEMES[lang])
     sample, share = SAMPLES[lang], 0.3 if lang == "en" else 0.82
 
     def of(first: Callable[[], ScreenFactory], *keys: str) -> DrawPicture:
-        return lambda size, expected: draw_screen(settings, first(), size, keys, expected)
+        return lambda size, expected: draw_screen(options, first(), size, keys, expected)
 
     return {
-        "start": of(lambda: lambda look: start_screen(settings, look)),
+        "start": of(
+            lambda: lambda look: start_screen(look, sessions_dir(), find_models_here, "tongji")
+        ),
         "compare": of(lambda: replay_at(sample, share)),
         "stars": of(lambda: replay_at(sample, 1.0), "1", "s"),
         "differences": of(lambda: replay_at(sample, 1.0), "1", "d"),
-        "library": of(lambda: lambda look: LibraryScreen(look, settings.sessions_dir)),
+        "library": of(lambda: lambda look: LibraryScreen(look, sessions_dir())),
         "help": of(lambda: replay_at(sample, 1.0), "question_mark"),
     }
 

@@ -8,12 +8,12 @@ from tui.board import Answer, Board, fold
 from tui.engines.base import Request
 from tui.events import Body, Failed, Loaded, TimedBody
 from tui.models.resolve import ResolvedModel
+from tui.options import RunOptions
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
 from tui.run import setup
 from tui.run.conductor import Run
 from tui.sessions.reader import read
-from tui.settings import RunOptions
 
 QUESTIONS = QuestionSet(
     "three",

@@ -14,6 +14,7 @@ if __name__ == "__main__":
     run = ScriptedRun()
     run.ready(0)
     run.ready(1)
-    show_run(run, settings.load())
+    chosen = settings.load()
+    show_run(chosen.screen, run, chosen.sessions_dir)
     for call in run.calls:
         print(json.dumps(call, default=str, ensure_ascii=False))

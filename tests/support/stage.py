@@ -13,7 +13,8 @@ from tui.app.app import DuibiApp
 from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
 from tui.app.widgets.pane_grid import PaneGrid
-from tui.settings import Settings
+from tui.host import paths
+from tui.options import ScreenOptions
 
 BEAT = 0.06
 """Seconds in which a key and a few events are on the screen."""
@@ -94,12 +95,13 @@ class CompareStage(Stage):
 
 @asynccontextmanager
 async def comparing(
-    *labels: str, size: tuple[int, int] = (120, 36), **settings: Any
+    *labels: str, size: tuple[int, int] = (120, 36), **options: Any
 ) -> AsyncIterator[CompareStage]:
     """The live screen with models that are ready."""
     run = ScriptedRun(*labels)
-    chosen = Settings(**settings)
-    app = make_app(chosen, lambda look: CompareScreen(look, run, chosen.sessions_dir))
+    app = make_app(
+        ScreenOptions(**options), lambda look: CompareScreen(look, run, paths.sessions_dir())
+    )
     async with app.run_test(size=size) as pilot:
         it = CompareStage(app, pilot, run)
         await it.beat()

@@ -120,7 +120,7 @@ CRASH = """
 import os, sys
 from tui.app.main import make_app
 from tui.app.screens.base import BaseScreen
-from tui.settings import Settings
+from tui.options import ScreenOptions
 
 class Broken(BaseScreen):
     def parts(self):
@@ -129,7 +129,7 @@ class Broken(BaseScreen):
         key = "sk-" + "secret"
         raise RuntimeError("something nobody thought of: " + os.environ["SOME_API_KEY"])
 
-app = make_app(Settings(), Broken)
+app = make_app(ScreenOptions(), Broken)
 app.run(mouse=False)
 sys.exit(app.return_code)
 """

@@ -4,7 +4,6 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from tui.app.screens.results import ModelSelection, SessionToResume
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.host.terminal import is_interactive
-from tui.settings import Settings
+from tui.options import ScreenOptions
 from tui.text.sanitise import clean
 
 if TYPE_CHECKING:
@@ -24,20 +23,32 @@ if TYPE_CHECKING:
     from tui.app.screens.model_rows import ModelSurvey
     from tui.app.screens.start import ModelOffer, StartScreen
     from tui.app.style.appearance import Appearance
+    from tui.models.discover import FoundModel
     from tui.sessions.player import Player
 
-CompareModels = Callable[[list[str], Settings], int]
-"""Opens a comparison of model references: fetches, begins a run, shows it."""
+FindModels = Callable[[], "list[FoundModel]"]
+"""Looks for the models that can be used here; takes up to seconds."""
 
-ResumeSession = Callable[[str, Settings], int]
+CompareModels = Callable[[list[str], str], int]
+"""Opens a comparison of model references over a question set: fetches, begins a run, shows it."""
+
+ResumeSession = Callable[[str], int]
 """Resumes an interrupted session."""
 
 
 def show_start(
-    settings: Settings, compare_models: CompareModels, resume_session: ResumeSession
+    options: ScreenOptions,
+    sessions_dir: Path,
+    find_models: FindModels,
+    questions: str,
+    compare_models: CompareModels,
+    resume_session: ResumeSession,
 ) -> int:
-    """The start screen. ``compare_models`` opens what is chosen under models,
-    ``resume_session`` goes on with what is chosen in the library.
+    """The start screen over the recordings of ``sessions_dir``.
+
+    ``find_models`` gives the models to offer, once the screen stands;
+    ``compare_models`` opens what is chosen under models, with the set ``questions`` if no other
+    is chosen; ``resume_session`` goes on with what is chosen in the library.
 
     Raises:
         UserError: there is no terminal, or the theme is not known.
@@ -45,14 +56,15 @@ def show_start(
     _prepare_textual()
 
     def first(appearance: "Appearance") -> "Screen[Any]":
-        return start_screen(settings, appearance)
+        return start_screen(appearance, sessions_dir, find_models, questions)
 
-    result = _run(make_app(settings, first), settings)
-    return _after_screen(result, settings, compare_models, resume_session)
+    return _after_screen(_run(make_app(options, first), options), compare_models, resume_session)
 
 
-def show_models(settings: Settings, compare_models: CompareModels) -> int:
-    """The models screen alone; ``compare_models`` opens what is chosen there.
+def show_models(
+    options: ScreenOptions, find_models: FindModels, questions: str, compare_models: CompareModels
+) -> int:
+    """The models screen alone; ``compare_models`` opens what is chosen there, with ``questions``.
 
     Raises:
         UserError: there is no terminal, or the theme is not known.
@@ -61,13 +73,12 @@ def show_models(settings: Settings, compare_models: CompareModels) -> int:
     from tui.app.screens.models import ModelsScreen
 
     def first(appearance: "Appearance") -> "Screen[Any]":
-        return ModelsScreen(appearance, partial(_survey_models, settings), settings.questions)
+        return ModelsScreen(appearance, partial(_survey_models, find_models), questions)
 
-    result = _run(make_app(settings, first), settings)
-    return _after_screen(result, settings, compare_models)
+    return _after_screen(_run(make_app(options, first), options), compare_models)
 
 
-def show_run(run: "LiveRun", settings: Settings) -> int:
+def show_run(options: ScreenOptions, run: "LiveRun", sessions_dir: Path) -> int:
     """A live run that was started: shows it, and closes it however the screen ends.
 
     Returns 0, 1 if an answer failed, or 130 if a signal ended it.
@@ -81,13 +92,13 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
     screens: list[CompareScreen] = []
 
     def first(appearance: "Appearance") -> "Screen[Any]":
-        screens.append(CompareScreen(appearance, run, settings.sessions_dir))
+        screens.append(CompareScreen(appearance, run, sessions_dir))
         return screens[0]
 
     status = "interrupted"
     try:
-        app = make_app(settings, first)
-        result = _run(app, settings)
+        app = make_app(options, first)
+        result = _run(app, options)
         if app.ended_by is not None:
             status = app.ended_by.name.lower()
         else:
@@ -104,7 +115,11 @@ def show_run(run: "LiveRun", settings: Settings) -> int:
 
 
 def show_replay(
-    player: "Player", path: Path, settings: Settings, resume_session: ResumeSession
+    options: ScreenOptions,
+    player: "Player",
+    path: Path,
+    sessions_dir: Path,
+    resume_session: ResumeSession,
 ) -> int:
     """A recorded session of ``path``, played by ``player``; ``resume_session`` as in
     `show_start`.
@@ -116,15 +131,13 @@ def show_replay(
     from tui.app.screens.replay import ReplayScreen
 
     def first(appearance: "Appearance") -> "Screen[Any]":
-        return ReplayScreen(appearance, player, path, settings.sessions_dir)
+        return ReplayScreen(appearance, player, path, sessions_dir)
 
-    result = _run(make_app(settings, first), settings)
-    return _after_screen(result, settings, resume_session=resume_session)
+    return _after_screen(_run(make_app(options, first), options), resume_session=resume_session)
 
 
 def _after_screen(
     result: Any,
-    settings: Settings,
     compare_models: CompareModels | None = None,
     resume_session: ResumeSession | None = None,
 ) -> int:
@@ -132,9 +145,9 @@ def _after_screen(
     goes on."""
     match result:
         case ModelSelection(references, questions) if compare_models is not None:
-            return compare_models(list(references), replace(settings, questions=questions))
+            return compare_models(list(references), questions)
         case SessionToResume(path) if resume_session is not None:
-            return resume_session(str(path), settings)
+            return resume_session(str(path))
         case int(code):
             return code
     return 0
@@ -151,9 +164,9 @@ def _prepare_textual() -> None:
 
 
 def make_app(
-    settings: Settings, first_screen: Callable[["Appearance"], "Screen[Any]"]
+    options: ScreenOptions, first_screen: Callable[["Appearance"], "Screen[Any]"]
 ) -> "DuibiApp":
-    """The application around a first screen, in the settings' theme, language and keys.
+    """The application around a first screen, in the theme, language and keys of ``options``.
 
     Raises:
         UserError: the theme is not known.
@@ -164,22 +177,22 @@ def make_app(
     from tui.app.style.messages import Messages
     from tui.app.style.theme_folder import ThemeFolders
 
-    say = Messages(settings.lang)
+    say = Messages(options.lang)
     themes = ThemeFolders(paths.bundled("themes"), paths.config_dir() / "themes")
     named = themes.themes
-    chosen = named.get(settings.theme) or named.get(f"duibi-{settings.theme}")
+    chosen = named.get(options.theme) or named.get(f"duibi-{options.theme}")
     if chosen is None:
         known = ", ".join(sorted(named))
         raise UserError(
-            say("theme.unknown", name=settings.theme, known=known), "choose one with --theme"
+            say("theme.unknown", name=options.theme, known=known), "choose one with --theme"
         )
-    appearance = Appearance(chosen, say, settings.pictures)
+    appearance = Appearance(chosen, say, options.pictures)
     return DuibiApp(
         appearance,
         themes,
         lambda: first_screen(appearance),
-        settings.keys,
-        settings.output == "stock",
+        options.keys,
+        options.output == "stock",
     )
 
 
@@ -190,13 +203,15 @@ def _require_terminal() -> None:
         )
 
 
-def _run(app: "DuibiApp", settings: Settings) -> Any:
+def _run(app: "DuibiApp", options: ScreenOptions) -> Any:
     _require_terminal()
-    result = app.run(mouse=settings.mouse)
+    result = app.run(mouse=options.mouse)
     return app.return_code if result is None else result
 
 
-def start_screen(settings: Settings, appearance: "Appearance") -> "StartScreen":
+def start_screen(
+    appearance: "Appearance", sessions_dir: Path, find_models: FindModels, questions: str
+) -> "StartScreen":
     """The start screen over this machine's recordings, models and question sets."""
     from tui.app.screens.start import StartScreen
     from tui.app.start_contents import load_contents
@@ -204,19 +219,19 @@ def start_screen(settings: Settings, appearance: "Appearance") -> "StartScreen":
     def load_offers() -> "list[ModelOffer]":
         from tui.app import model_survey
 
-        return model_survey.load_offers(settings, appearance.say)
+        return model_survey.make_offers(find_models(), appearance.say)
 
     return StartScreen(
         appearance,
-        settings.sessions_dir,
-        lambda: load_contents(settings),
+        sessions_dir,
+        lambda: load_contents(sessions_dir),
         load_offers,
-        settings.questions,
-        partial(_survey_models, settings),
+        questions,
+        partial(_survey_models, find_models),
     )
 
 
-def _survey_models(settings: Settings) -> "ModelSurvey":
+def _survey_models(find_models: FindModels) -> "ModelSurvey":
     from tui.app import model_survey
 
-    return model_survey.survey_models(settings)
+    return model_survey.survey_models(find_models())

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.app.main import make_app
+from tui.options import ScreenOptions
 from tui.sessions import reader
-from tui.settings import Settings
 
 if TYPE_CHECKING:
     from tui.app.screens.replay import ReplayScreen
@@ -20,7 +20,9 @@ _MAX_POLLS = 100
 """Looks at whether all is drawn; a run that goes on is taken as it stands after them."""
 
 
-def session_pictures(paths: Sequence[Path], settings: Settings) -> dict[str, str]:
+def session_pictures(
+    options: ScreenOptions, paths: Sequence[Path], sessions_dir: Path
+) -> dict[str, str]:
     """A picture (SVG) at each question that was asked, of sessions as they ended.
 
     Raises:
@@ -32,10 +34,10 @@ def session_pictures(paths: Sequence[Path], settings: Settings) -> dict[str, str
         from tui.app.open_session import joined_replay_screen, replay_screen
 
         if len(paths) > 1:
-            return joined_replay_screen(appearance, paths, settings.sessions_dir)
-        return replay_screen(appearance, paths[0], settings.sessions_dir, at_once=True)
+            return joined_replay_screen(appearance, paths, sessions_dir)
+        return replay_screen(appearance, paths[0], sessions_dir, at_once=True)
 
-    app = make_app(settings, first)
+    app = make_app(options, first)
     taken: dict[str, str] = {}
 
     async def look_on(pilot: Any) -> None:

@@ -12,10 +12,13 @@ from typing import Any
 from tui import board as bd
 from tui import events as ev
 from tui.host.errors import UserError
+from tui.options import RunOptions
 from tui.sessions.reader import RecordedSession
-from tui.settings import DECLARATIONS
+from tui.setting_kinds import declarations
 
-_SETTINGS_WITHOUT_EFFECT = {name for name, one in DECLARATIONS.items() if one.effect == "run"}
+_SETTINGS_WITHOUT_EFFECT = {
+    name for name, one in declarations(RunOptions).items() if one.effect == "run"
+}
 """Settings that change when or how answers are shown, not what a model is asked."""
 
 _MODEL_KEYS = ("engine", "name", "family", "dtype", "revision", "checkpoint_bytes", "sha256")

@@ -16,9 +16,9 @@ from tui.engines.recorded import RecordedEngine
 from tui.host import paths
 from tui.models import default_dtype
 from tui.models.resolve import LOCAL, ResolvedModel
+from tui.options import RunOptions
 from tui.run import plan
 from tui.sessions import reader
-from tui.settings import RunOptions
 
 _LOG_RETENTION_S = 7 * 86_400
 

@@ -16,6 +16,7 @@ from tui.events import RUN, VERSION, Event, Session
 from tui.host import cpu, memory
 from tui.host.errors import UserError
 from tui.models.resolve import LOCAL, ResolvedModel
+from tui.options import RunOptions
 from tui.questions import QuestionSet
 from tui.run import plan, prompt_messages
 from tui.run.answer_queue import AnswerTask
@@ -29,7 +30,6 @@ from tui.run.recorder import Recorder
 from tui.run.resource_monitor import ResourceMonitor
 from tui.run.resume_check import SOURCE_KEY, portable_source
 from tui.sessions.journal import Journal
-from tui.settings import RunOptions
 
 EngineMaker = Callable[[ResolvedModel, int], Engine]
 """From a model and a number of threads to what runs it."""

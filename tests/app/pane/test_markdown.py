@@ -13,7 +13,7 @@ from tui.app.pane.conversation import MARKDOWN
 from tui.app.pane.markdown import MAX_CHARACTERS, rows
 from tui.app.screens.compare import CompareScreen
 from tui.app.style.themes import ROLES
-from tui.settings import Settings
+from tui.options import ScreenOptions
 from tui.text.sanitise import clean
 
 ANSWER = """## 结论
@@ -72,7 +72,7 @@ def test_what_cannot_be_laid_out_stays_as_it_was(text: str) -> None:
 
 async def test_an_answer_is_laid_out_when_it_is_finished_but_not_under_the_readers_eyes() -> None:
     run = ScriptedRun("demo")
-    app = make_app(Settings(), lambda look: CompareScreen(look, run, Path()))
+    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, run, Path()))
     async with app.run_test(size=(60, 14)) as pilot:
         run.ready(0)
         run.asked(0, 0, "logic")

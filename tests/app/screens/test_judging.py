@@ -23,11 +23,11 @@ from tui.app.screens.replay import ReplayScreen
 from tui.app.widgets.judge_bar import StarsBar, VotesBar
 from tui.board import fold
 from tui.host import paths
+from tui.options import ScreenOptions
 from tui.scoring import blind
 from tui.sessions.journal import SaveState
 from tui.sessions.player import Player
 from tui.sessions.reader import read
-from tui.settings import Settings
 
 
 class JudgingStage(Stage):
@@ -48,12 +48,17 @@ class JudgingStage(Stage):
 
 @asynccontextmanager
 async def judging(
-    path: Path, size: tuple[int, int] = (80, 24), beside: tuple[Path, ...] = (), **settings: Any
+    path: Path,
+    size: tuple[int, int] = (80, 24),
+    beside: tuple[Path, ...] = (),
+    sessions_dir: Path | None = None,
+    **options: Any,
 ) -> AsyncIterator[JudgingStage]:
     player = Player(read(path).events, speed=math.inf)
-    chosen = Settings(**settings)
+    folder = sessions_dir or paths.sessions_dir()
     app = make_app(
-        chosen, lambda look: ReplayScreen(look, player, path, chosen.sessions_dir, beside)
+        ScreenOptions(**options),
+        lambda look: ReplayScreen(look, player, path, folder, beside),
     )
     async with app.run_test(size=size) as pilot:
         await pilot.pause(BEAT)
@@ -263,7 +268,7 @@ async def test_a_session_begun_blind_opens_blind_and_streams_blind(tmp_path: Pat
     header = run.all[0].body
     assert isinstance(header, ev.Session)
     header.settings["blind"] = True
-    app = make_app(Settings(), lambda look: CompareScreen(look, run, tmp_path))
+    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, run, tmp_path))
     async with app.run_test(size=(120, 30)) as pilot:
         screen = app.screen
         assert isinstance(screen, CompareScreen)
@@ -288,7 +293,7 @@ async def test_a_session_begun_blind_opens_blind_and_streams_blind(tmp_path: Pat
 
 async def test_judging_a_live_run_goes_through_the_run(tmp_path: Path) -> None:
     run = ScriptedRun()
-    app = make_app(Settings(), lambda look: CompareScreen(look, run, tmp_path))
+    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, run, tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
         screen = app.screen
         assert isinstance(screen, CompareScreen)
@@ -310,7 +315,7 @@ async def test_judging_a_live_run_goes_through_the_run(tmp_path: Path) -> None:
 
 async def test_saving_elsewhere_when_the_disk_is_full(tmp_path: Path) -> None:
     run = ScriptedRun()
-    app = make_app(Settings(), lambda look: CompareScreen(look, run, tmp_path))
+    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, run, tmp_path))
     async with app.run_test(size=(120, 30)) as pilot:
         screen = app.screen
         assert isinstance(screen, CompareScreen)
@@ -365,7 +370,7 @@ async def test_pictures_are_png_where_the_settings_say_so(tmp_path: Path) -> Non
     folder = tmp_path / "mine"
     folder.mkdir()
     path = write_session(folder)
-    async with judging(path, pictures="png", sessions=folder) as it:
+    async with judging(path, sessions_dir=folder, pictures="png") as it:
         await it.press("S")
         await it.until(lambda: "A picture of the screen is in" in it.notice_text())
         (picture,) = folder.glob("*.png")

@@ -19,11 +19,11 @@ from tui.app.main import make_app
 from tui.app.screens.library import LibraryScreen
 from tui.app.screens.replay import ReplayScreen
 from tui.app.screens.results import SessionToResume
+from tui.options import ScreenOptions
 from tui.sessions import library
 from tui.sessions.follow import Follower
 from tui.sessions.journal import Journal
 from tui.sessions.search import SearchIndex
-from tui.settings import Settings
 
 
 class LibraryStage(Stage):
@@ -34,7 +34,7 @@ class LibraryStage(Stage):
 
 @asynccontextmanager
 async def looking(folder: Path, size: tuple[int, int] = (100, 30)) -> AsyncIterator[LibraryStage]:
-    app = make_app(Settings(), lambda look: LibraryScreen(look, folder))
+    app = make_app(ScreenOptions(), lambda look: LibraryScreen(look, folder))
     async with app.run_test(size=size) as pilot:
         await pilot.pause(BEAT)
         yield LibraryStage(app, pilot)
@@ -217,11 +217,12 @@ def test_what_is_chosen_to_go_on_is_handed_to_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = session(tmp_path, "2026-11-20T09:00:00Z", status="")
-    monkeypatch.setattr(main, "_run", lambda app, settings: SessionToResume(path))
+    monkeypatch.setattr(main, "_run", lambda app, options: SessionToResume(path))
     asked: list[str] = []
 
-    def open_session(name: str, settings: Settings) -> int:
+    def open_session(name: str) -> int:
         asked.append(name)
         return 7
 
-    assert main.show_start(Settings(), lambda *_: 1, open_session) == 7 and asked == [str(path)]
+    code = main.show_start(ScreenOptions(), tmp_path, list, "tongji", lambda *_: 1, open_session)
+    assert code == 7 and asked == [str(path)]

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.support.checkpoints import write_zero_llama
 from tests.support.file_server import FileServer, serving
-from tests.support.folders import empty_place
+from tests.support.folders import empty_place, find_models_here
 from tests.support.hub import MODEL, WEIGHTS, FakeHub, tiny_chat, use_hub
 from tests.support.index import GGUF, using_index
 from tests.support.stage import Stage
@@ -21,10 +21,11 @@ from tui.app.screens import models as models_screen
 from tui.app.screens.models import ModelsScreen
 from tui.app.screens.results import ModelSelection
 from tui.app.screens.start import StartScreen
+from tui.host import paths
 from tui.models import demo
 from tui.models.caches import modelscope_folder
 from tui.models.downloads import Download, DownloadStatus
-from tui.settings import Settings
+from tui.options import ScreenOptions
 
 LARGE = "model.safetensors"
 REFERENCE = f"ms:{MODEL}"
@@ -77,10 +78,12 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Fa
 
 
 @asynccontextmanager
-async def looking(size: tuple[int, int] = (110, 34), **settings: Any) -> AsyncIterator[ModelsStage]:
-    chosen = Settings(**settings)
+async def looking(
+    size: tuple[int, int] = (110, 34), questions: str = "tongji", **options: Any
+) -> AsyncIterator[ModelsStage]:
     app = make_app(
-        chosen, lambda look: ModelsScreen(look, lambda: survey_models(chosen), chosen.questions)
+        ScreenOptions(**options),
+        lambda look: ModelsScreen(look, lambda: survey_models(find_models_here()), questions),
     )
     async with app.run_test(size=size) as pilot:
         it = ModelsStage(app, pilot)
@@ -290,8 +293,10 @@ async def test_from_the_start_screen_and_back_while_it_goes_on(
 ) -> None:
     hub, _ = served
     hub.stall_after = 200_000
-    settings = Settings()
-    app = make_app(settings, lambda look: start_screen(settings, look))
+    app = make_app(
+        ScreenOptions(),
+        lambda look: start_screen(look, paths.sessions_dir(), find_models_here, "tongji"),
+    )
     async with app.run_test(size=(110, 34)) as pilot:
         it = ModelsStage(app, pilot)
         await it.shows("Models: find, fetch, remove")

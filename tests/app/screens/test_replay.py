@@ -16,10 +16,10 @@ from tui import events as ev
 from tui.app.app import DuibiApp
 from tui.app.main import make_app
 from tui.app.screens.replay import ReplayScreen
+from tui.options import ScreenOptions
 from tui.sessions.journal import Journal
 from tui.sessions.player import Player
 from tui.sessions.reader import read
-from tui.settings import Settings
 from tui.text.units import parse_clock
 
 
@@ -46,7 +46,7 @@ async def replaying(
     path = path or write_session(folder, **session)
     clock = Clock()
     player = Player(read(path).events, clock)
-    app = make_app(Settings(), lambda look: ReplayScreen(look, player, path, folder))
+    app = make_app(ScreenOptions(), lambda look: ReplayScreen(look, player, path, folder))
     async with app.run_test(size=(width, 30)) as pilot:
         await pilot.pause(BEAT)
         screen = app.screen

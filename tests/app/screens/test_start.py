@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from benchmarks.support.checkpoints import write_zero_llama
 from benchmarks.support.sessions import HEADER, write_session
+from tests.support.folders import find_models_here
 from tui.app.app import DuibiApp
 from tui.app.main import make_app, show_replay, show_start, start_screen
 from tui.app.screens.replay import ReplayScreen
@@ -18,8 +19,8 @@ from tui.app.screens.results import ModelSelection
 from tui.app.screens.start import StartScreen
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.options import ScreenOptions
 from tui.sessions.player import Player
-from tui.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +33,11 @@ def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @asynccontextmanager
-async def starting(**settings: Any) -> AsyncIterator[tuple[DuibiApp, StartScreen, Pilot[Any]]]:
-    chosen = Settings(**settings)
-    app = make_app(chosen, lambda look: start_screen(chosen, look))
+async def starting(**options: Any) -> AsyncIterator[tuple[DuibiApp, StartScreen, Pilot[Any]]]:
+    app = make_app(
+        ScreenOptions(**options),
+        lambda look: start_screen(look, paths.sessions_dir(), find_models_here, "tongji"),
+    )
     async with app.run_test(size=(100, 30)) as pilot:
         await app.workers.wait_for_complete()
         await pilot.pause(0.1)
@@ -65,7 +68,7 @@ async def test_sessions_models_and_sets_are_listed(samples: Path) -> None:
 
 
 async def test_choosing_models_under_a_question_set() -> None:
-    async with starting(questions="tongji") as (app, screen, pilot):
+    async with starting() as (app, screen, pilot):
         titles = [entry.detail for entry in screen.menu.items]
         await pilot.press(*["down"] * titles.index("smoke"), "enter")
         await pilot.pause(0.1)
@@ -113,11 +116,13 @@ async def test_hostile_names_are_only_text() -> None:
 
 def test_without_a_terminal_it_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs a terminal"):
-        show_start(Settings(), lambda *_: 0, lambda *_: 0)
+        show_start(ScreenOptions(), tmp_path, list, "tongji", lambda *_: 0, lambda *_: 0)
     with pytest.raises(UserError, match="needs a terminal"):
-        show_replay(Player([]), tmp_path / "x.duibi", Settings(), lambda *_: 0)
+        path = tmp_path / "x.duibi"
+        show_replay(ScreenOptions(), Player([]), path, tmp_path, lambda *_: 0)
 
 
-def test_an_unknown_theme_is_said_with_those_there_are() -> None:
+def test_an_unknown_theme_is_said_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no theme purple; known are .*duibi-dark"):
-        show_start(Settings(theme="purple"), lambda *_: 0, lambda *_: 0)
+        options = ScreenOptions(theme="purple")
+        show_start(options, tmp_path, list, "tongji", lambda *_: 0, lambda *_: 0)

@@ -23,8 +23,8 @@ from tui.engines.base import EXIT_CODES
 from tui.engines.errors import CAUSES
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.options import ScreenOptions
 from tui.run.lane import RELOAD_CAUSES
-from tui.settings import Settings
 from tui.text.messages import LANGUAGES
 
 
@@ -167,7 +167,7 @@ def test_a_theme_of_ones_own_wins_and_a_broken_one_spoils_nothing(tmp_path: Path
 
 async def test_another_theme_colours_what_is_drawn_already() -> None:
     run = ScriptedRun()
-    app = make_app(Settings(), lambda look: CompareScreen(look, run, Path()))
+    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, run, Path()))
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.pause(0.1)
         assert isinstance(app.screen, CompareScreen) and app.screen.grid
@@ -191,7 +191,7 @@ def ground(app: DuibiApp, index: int = 1) -> set[str]:
 
 async def test_what_rich_measured_is_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app_module, "_CLEAR_WIDTHS_S", 0.05)
-    app = make_app(Settings(), lambda look: CompareScreen(look, ScriptedRun(), Path()))
+    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, ScriptedRun(), Path()))
     async with app.run_test(size=(120, 30)) as pilot:
         cell_len("never seen again")
         async with asyncio.timeout(10):
@@ -208,7 +208,7 @@ async def test_a_theme_that_is_written_while_the_screen_is_up_is_used_at_once(
     folder = paths.config_dir() / "themes"
     text = (paths.bundled("themes") / "duibi-dark.toml").read_text("utf-8")
     panel = load(paths.bundled("themes") / "duibi-dark.toml").colours["panel"]
-    app = make_app(Settings(), lambda look: CompareScreen(look, ScriptedRun(), Path()))
+    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, ScriptedRun(), Path()))
 
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.pause(0.1)

@@ -30,7 +30,7 @@ from tui.settings import Settings
 @asynccontextmanager
 async def panes(url: str, folder: Path) -> AsyncIterator[tuple[Pilot[None], CompareScreen]]:
     """The screen of one model at ``url``, which is asked the first question at once."""
-    settings = Settings(sessions=folder, lang="en")
+    settings = Settings(sessions=folder)
     run = begin(
         options.resolve_models([f"{url}#m"], settings),
         question_sets.load("smoke"),
@@ -38,7 +38,7 @@ async def panes(url: str, folder: Path) -> AsyncIterator[tuple[Pilot[None], Comp
         settings.sessions_dir,
         interactive=True,
     )
-    app = make_app(settings, lambda look: CompareScreen(look, run, settings.sessions_dir))
+    app = make_app(settings.screen, lambda look: CompareScreen(look, run, settings.sessions_dir))
     try:
         async with app.run_test(size=(100, 40)) as pilot:
             run.start()

@@ -6,9 +6,9 @@ import typer
 
 from tui import questions as question_sets
 from tui import settings as settings_of
-from tui.app.main import show_start
 from tui.cli.support import live_run, options
 from tui.cli.support.headless import HeadlessRun
+from tui.cli.support.open_screens import open_start
 from tui.host.errors import UserError
 from tui.reports.transcript import Transcript
 from tui.run.setup import begin
@@ -36,7 +36,7 @@ def compare(
         return live_run.compare_models(models, settings)
     if on_pipe:
         raise UserError("which models?", "e.g. `duibi demo@bf16 demo@fp32`; `duibi --help`")
-    return show_start(settings, live_run.compare_models, live_run.resume_session)
+    return open_start(settings)
 
 
 def _run_plain(models: list[str], settings: Settings) -> int:

@@ -101,7 +101,7 @@ def _disks() -> tuple[list[DiskInfo], list[Finding]]:
 
 def _mouse() -> bool:
     try:
-        return load().mouse
+        return load().screen.mouse
     except UserError:
         return False  # told under settings
 

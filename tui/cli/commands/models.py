@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tui.app.main import show_models
 from tui.checkpoints.quantised_cache import entries_of
-from tui.cli.support import live_run, quantise
+from tui.cli.support import quantise
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
+from tui.cli.support.open_screens import open_models
 from tui.cli.support.printing import json_text, path_text, table
 from tui.cli.support.service_probes import list_services
 from tui.host import memory
@@ -53,7 +53,7 @@ def screen(context: typer.Context) -> int:
         raise UserError(
             "the models screen needs a terminal", "duibi models list; `duibi models --help`"
         )
-    return show_models(load(), live_run.compare_models)
+    return open_models(load())
 
 
 @app.command(

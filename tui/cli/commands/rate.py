@@ -73,7 +73,7 @@ def rate(
     known = resolve_dimensions(given, (d for a in board.answers.values() for d in a.stars))
     journal = Journal.reopen(path)
     try:
-        _RatingSession(journal, board, plan, known, settings.lang).run()
+        _RatingSession(journal, board, plan, known, settings.screen.lang).run()
     finally:
         journal.close()
     return 0

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tui import settings as settings_of
-from tui.app.main import show_replay
+from tui.cli.support.open_screens import open_replay
 from tui.cli.support.session_player import make_player
 from tui.host.errors import UserError
 from tui.host.terminal import discard_output
@@ -17,7 +17,6 @@ from tui.reports.transcript import Transcript
 from tui.sessions import library
 from tui.sessions.follow import Follower
 from tui.sessions.player import Player
-from tui.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -57,13 +56,7 @@ def replay(
     )
     if on_pipe:
         return print_replay(player)
-    return show_replay(player, path, chosen, _resume_session)
-
-
-def _resume_session(session: str, settings: Settings) -> int:
-    from tui.cli.support import live_run
-
-    return live_run.resume_session(session, settings)
+    return open_replay(player, path, chosen)
 
 
 def _session(name: str | None, follow: bool, folder: Path) -> Path:

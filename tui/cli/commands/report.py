@@ -74,9 +74,9 @@ def report(
     if chosen in (Format.md, Format.html) and _wants_pictures(found, pictures, png):
         from tui.app.session_pictures import session_pictures
 
-        svgs = session_pictures([reading.path for reading in found], settings)
-    images = _png_addresses(svgs, chosen, out) if png or settings.pictures == "png" else {}
-    text = render(found, chosen, settings.lang, svgs, images, bert)
+        svgs = session_pictures(settings.screen, [one.path for one in found], settings.sessions_dir)
+    images = _png_addresses(svgs, chosen, out) if png or settings.screen.pictures == "png" else {}
+    text = render(found, chosen, settings.screen.lang, svgs, images, bert)
     if out is None:
         sys.stdout.write(text)
         return 0

@@ -113,7 +113,7 @@ def _judge_all(
                     _conversation(left),
                     _conversation(right),
                     rubric,
-                    settings.lang,
+                    settings.screen.lang,
                 )
                 kin = judging.is_same_family(family, (_family(a), _family(b)))
                 event = judgement.event(row.id, left[-1].id, right[-1].id, label, kin)

@@ -33,31 +33,15 @@ def open_screen(args: Sequence[str]) -> int | None:
     chosen = settings.load()
     if chosen.plain:
         return None
-    return _replay(args[1], chosen) if replay else _start(chosen)
+    from tui.cli.support.open_screens import open_start
 
-
-def _start(settings: "Settings") -> int:
-    from tui.app.main import show_start
-
-    return show_start(settings, _compare_models, _resume_session)
-
-
-def _compare_models(models: list[str], settings: "Settings") -> int:
-    from tui.cli.support import live_run
-
-    return live_run.compare_models(models, settings)
-
-
-def _resume_session(session: str, settings: "Settings") -> int:
-    from tui.cli.support import live_run
-
-    return live_run.resume_session(session, settings)
+    return _replay(args[1], chosen) if replay else open_start(chosen)
 
 
 def _replay(session: str, settings: "Settings") -> int:
-    from tui.app.main import show_replay
+    from tui.cli.support.open_screens import open_replay
     from tui.cli.support.session_player import make_player
     from tui.sessions import library
 
     path = library.find(session, settings.sessions_dir)
-    return show_replay(make_player(path), path, settings, _resume_session)
+    return open_replay(make_player(path), path, settings)

@@ -61,7 +61,7 @@ def _show_run(run: Run, settings: Settings, ask: Callable[[], object]) -> int:
         # The workers import their libraries while this process imports Textual.
         run.start()
         ask()
-        return screens.show_run(run, settings)
+        return screens.show_run(settings.screen, run, settings.sessions_dir)
 
 
 @contextlib.contextmanager

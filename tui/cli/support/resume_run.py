@@ -7,6 +7,7 @@ from tui import settings as settings_of
 from tui.cli.support import options
 from tui.host.errors import UserError
 from tui.models.resolve import LOCAL
+from tui.options import HEADER_NAMES
 from tui.run import resume_check, setup
 from tui.run.conductor import Run
 from tui.sessions import library, reader
@@ -39,7 +40,7 @@ def resume_run(
     reading = reader.read(library.find(session, folder))
     name = reading.path.name
     resume_check.check_questions(reading.header.questions, _text(flags.get("questions")), name)
-    kept = {k: v for k, v in reading.header.settings.items() if k in settings_of.HEADER_NAMES}
+    kept = {k: v for k, v in reading.header.settings.items() if k in HEADER_NAMES}
     anew = {name: value for name, value in flags.items() if rules[name] == "allowed"}
     settings = settings_of.load(kept | anew)
     names = [_reference(model) for model in reading.header.models]
