@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ from benchmarks.support import tiny
 from tests.support import disks
 from tests.support.bodies import text_of
 from tests.support.kernels import needs_kernels
-from tui.engines.base import Message, Request, SamplingOptions
-from tui.engines.local import LocalEngine
-from tui.events import Answered, Body, Delta, Failed, Loaded
+from tui.engines.worker_process import WorkerExit, WorkerProcess
+from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded
+from tui.worker_protocol import AnswerOrder, DecodeRequest, LoadOrder
 
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 OLDEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
@@ -41,16 +42,31 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def answered(
-    folder: Path, dtype: str, log: Path, lookup: bool = False
-) -> tuple[Loaded, list[Body]]:
-    engine = LocalEngine(folder, dtype, 1, log, lookup=lookup)
-    request = Request(1, (Message("user", "hello"),), 6, SamplingOptions(greedy=True))
-    try:
-        loaded = engine.load(lambda t_ns, body: None)
-        return loaded, [body for _, body in engine.answer([request])]
-    finally:
-        engine.close()
+class Worker:
+    """A worker process that answers by one model after another: its libraries are imported
+    once for all of them."""
+
+    def __init__(self, log: Path) -> None:
+        self._process = WorkerProcess(1, log)
+
+    def answered(self, folder: Path, dtype: str, lookup: bool = False) -> tuple[Loaded, list[Body]]:
+        self._process.send(LoadOrder(str(folder), dtype, 1, lookup=lookup))
+        loaded = self._until(Loaded, Failed)[-1]
+        assert isinstance(loaded, Loaded) and loaded.dtype == dtype, loaded
+        asked = DecodeRequest(1, (("user", "hello"),), 6, {"greedy": True})
+        self._process.send(AnswerOrder((asked,)))
+        return loaded, self._until(Answered, Failed, Cancelled)
+
+    def _until(self, *ends: type[Body]) -> list[Body]:
+        found: list[Body] = []
+        while not isinstance(found[-1] if found else None, ends):
+            item = self._process.inbox.get(timeout=120)
+            assert not isinstance(item, WorkerExit), item
+            found.append(item[1])
+        return found
+
+    def close(self) -> None:
+        self._process.close()
 
 
 def without(less: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,41 +74,47 @@ def without(less: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(name, str(tmp_path / value) if value == "empty" else value)
 
 
+SLOWER = "{} is computed by torch's kernels, more slowly: "
+
+
 @pytest.mark.parametrize(
-    ("less", "dtype", "said"),
+    ("less", "said"),
     [
-        (AVX2 | NO_COMPILER, "bf16", "bf16 is computed by torch's kernels, more slowly: "),
-        (AVX2 | NO_COMPILER, "int8", "int8 is computed by torch's kernels, more slowly: "),
-        (AVX2 | NO_COMPILER, "int4", "int4 is computed by torch's kernels, more slowly: "),
-        (OLDEST, "int4", "neither AVX2 nor AVX-512: int4 is slow"),
-        (OLDEST, "int8", "int8 is computed by torch's kernels, more slowly: "),
+        (AVX2 | NO_COMPILER, {dtype: SLOWER.format(dtype) for dtype in ("bf16", "int8", "int4")}),
+        (OLDEST, {"int4": "neither AVX2 nor AVX-512: int4 is slow", "int8": SLOWER.format("int8")}),
     ],
+    ids=["no compiler", "oldest"],
 )
 def test_a_cpu_with_less_answers_and_it_is_said(
     folder: Path,
     less: dict[str, str],
-    dtype: str,
-    said: str,
+    said: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     without(less, tmp_path, monkeypatch)
-    loaded, bodies = answered(folder, dtype, tmp_path / "log")
-    assert any(said in note for note in loaded.notes), loaded.notes
-    end = bodies[-1]
-    assert isinstance(end, Answered) and end.output_tokens == 6
+    with closing(Worker(tmp_path / "log")) as worker:
+        for dtype, remark in said.items():
+            loaded, bodies = worker.answered(folder, dtype)
+            assert any(remark in note for note in loaded.notes), loaded.notes
+            end = bodies[-1]
+            assert isinstance(end, Answered) and end.output_tokens == 6, dtype
 
 
 @needs_kernels
-@pytest.mark.parametrize("dtype", ["bf16", "int8", "int4"])
 def test_avx2_is_enough_for_our_kernels_and_for_the_same_words(
-    folder: Path, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual, wanted = answered(folder, dtype, tmp_path / "log")
-    without(AVX2, tmp_path, monkeypatch)
-    loaded, bodies = answered(folder, dtype, tmp_path / "log", lookup=True)
-    assert usual.notes == loaded.notes == []
-    assert text_of(bodies) == text_of(wanted) != ""
+    found = []
+    for less in ({}, AVX2):
+        without(less, tmp_path, monkeypatch)
+        with closing(Worker(tmp_path / "log")) as worker:
+            for dtype in ("bf16", "int8", "int4"):
+                loaded, bodies = worker.answered(folder, dtype, lookup=bool(less))
+                assert loaded.notes == []
+                found.append((dtype, text_of(bodies)))
+    assert found[:3] == found[3:]
+    assert all(text for _, text in found)
 
 
 def test_what_rounds_several_tokens_unlike_one_guesses_none_and_says_so(
@@ -100,10 +122,11 @@ def test_what_rounds_several_tokens_unlike_one_guesses_none_and_says_so(
 ) -> None:
     without(AVX2 | NO_COMPILER, tmp_path, monkeypatch)
     said, found = [], []
-    for lookup in (False, True):
-        loaded, bodies = answered(folder, "int8", tmp_path / "log", lookup)
-        said.append([note for note in loaded.notes if "--lookup" in note])
-        found.append(text_of(bodies))
+    with closing(Worker(tmp_path / "log")) as worker:
+        for lookup in (False, True):
+            loaded, bodies = worker.answered(folder, "int8", lookup)
+            said.append([note for note in loaded.notes if "--lookup" in note])
+            found.append(text_of(bodies))
     assert [len(notes) for notes in said] == [0, 1]
     assert found[0] == found[1] != ""
 
@@ -123,14 +146,16 @@ def test_sums_of_bytes_do_not_overflow_whatever_onednn_may_use(isa: str) -> None
 def test_a_full_disk_costs_the_next_load_and_nothing_else(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted, usual = answered(folder, "int8", tmp_path / "log")
+    with closing(Worker(tmp_path / "log")) as worker:
+        wanted, usual = worker.answered(folder, "int8")
     assert wanted.notes == [] or "torch's kernels" in wanted.notes[0]
     with disks.small_disk(64) as disk:
         if disk is None:
             pytest.skip("a file system cannot be mounted here")
         # Not even the kernels find room there.
         monkeypatch.setenv("DUIBI_CACHE_DIR", str(disk))
-        loaded, bodies = answered(folder, "int8", tmp_path / "log")
+        with closing(Worker(tmp_path / "log")) as worker:
+            loaded, bodies = worker.answered(folder, "int8")
         assert shutil.disk_usage(disk).total < 100_000
         assert not list(disk.rglob("*.safetensors"))
         assert not list(disk.rglob("*.part"))
@@ -140,8 +165,7 @@ def test_a_full_disk_costs_the_next_load_and_nothing_else(
     assert text_of(bodies) == text_of(usual) != ""
 
 
-@pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8", "int4"])
-def test_no_number_is_a_failure_in_every_format(folder: Path, dtype: str, tmp_path: Path) -> None:
+def test_no_number_is_a_failure_in_every_format(tmp_path: Path) -> None:
     from transformers import LlamaForCausalLM
 
     broken = LlamaForCausalLM(tiny.config())
@@ -150,8 +174,10 @@ def test_no_number_is_a_failure_in_every_format(folder: Path, dtype: str, tmp_pa
         broken.model.norm.weight.fill_(3e38)
     broken.save_pretrained(tmp_path / "broken")
     tiny.write_tokenizer(tmp_path / "broken")
-    _, bodies = answered(tmp_path / "broken", dtype, tmp_path / "log")
-    end = bodies[-1]
-    assert isinstance(end, Failed) and end.cause == "nan"
-    assert "NaN" in end.message and end.next_step
-    assert not any(isinstance(body, Delta) for body in bodies)
+    with closing(Worker(tmp_path / "log")) as worker:
+        for dtype in ("fp32", "bf16", "int8", "int4"):
+            _, bodies = worker.answered(tmp_path / "broken", dtype)
+            end = bodies[-1]
+            assert isinstance(end, Failed) and end.cause == "nan", dtype
+            assert "NaN" in end.message and end.next_step
+            assert not any(isinstance(body, Delta) for body in bodies)
