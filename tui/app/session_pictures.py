@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui.app.main import make_app
 from tui.options import ScreenOptions
+from tui.reports.merge import require_same_questions
 from tui.sessions import reader
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ def session_pictures(
     Raises:
         UserError: one cannot be read, they asked different questions, or the theme is unknown.
     """
-    models = sum(len(reader.read(path).header.models) for path in paths)
+    recorded = [reader.read(path) for path in paths]
+    # Here, not only where the screen is made: what that raises ends as an error of the screen.
+    require_same_questions(recorded)
+    models = sum(len(one.header.models) for one in recorded)
 
     def first(appearance: "Appearance") -> "ReplayScreen":
         from tui.app.open_session import joined_replay_screen, replay_screen

@@ -141,6 +141,17 @@ def test_mistakes_are_one_line(
     assert wanted in err and "Traceback" not in err and len(err.splitlines()) <= 2
 
 
+@pytest.mark.parametrize("pictures", ["--pictures", "--no-pictures"])
+def test_sessions_of_other_questions_make_no_report(
+    path: Path, capsys: pytest.CaptureFixture[str], pictures: str
+) -> None:
+    head = recorded_header(["a@bf16", "b@fp32"], QUESTIONS[:1])
+    other = record_session(path.parent, head, lambda m, q: f"{m}-{q}")
+    assert cli.run_command_line(["report", str(path), str(other), pictures]) == 2
+    told = capsys.readouterr().err
+    assert "asked different questions" in told and "internal" not in told
+
+
 def test_score_runs_checks_and_overlap(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_command_line(["score", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
