@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from benchmarks.support.sessions import write_session
-from tests.support.stage import comparing
+from tests.support.stage import comparing, until_shown
 from tui.app import open_session
 from tui.app.app import DuibiApp
 from tui.app.main import make_app, start_screen
@@ -97,6 +97,12 @@ async def test_every_key_of_a_comparison_and_its_prompt(monkeypatch: pytest.Monk
         assert {"prompt.send", "prompt.line_break", "prompt.leave", "app.stop"} <= prompt
 
 
+def active_ids(app: DuibiApp) -> set[str]:
+    """The bindings whose keys act now."""
+    bindings = app.screen.active_bindings.values()
+    return {active.binding.id for active in bindings if active.enabled and active.binding.id}
+
+
 async def _replay(app: DuibiApp, tmp_path: Path) -> None:
     path = write_session(tmp_path / "s")
     await app.push_screen(
@@ -145,6 +151,6 @@ async def test_every_key_of_the_other_screens(
     )
     async with app.run_test(size=(120, 36)) as pilot:
         await go(app, tmp_path)
-        await pilot.pause(0.3)
+        await until_shown(pilot, lambda: ids <= active_ids(app))
         found = await Keys(app, pilot, monkeypatch).check_all()
         assert ids <= found and "app.theme" in found

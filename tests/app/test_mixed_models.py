@@ -109,7 +109,7 @@ async def test_one_screen_and_one_report(
         try:
             async with app.run_test(size=(200, 50)) as pilot:
                 run.start()
-                await pilot.pause(0.2)
+                await until_shown(pilot, lambda: isinstance(app.screen, CompareScreen))
                 await pilot.press("enter")
                 await settled(pilot, 3)
                 screen = app.screen
@@ -119,7 +119,7 @@ async def test_one_screen_and_one_report(
                 await settled(pilot, 4)
                 children = psutil.Process().children(recursive=True)
                 seen = [text for child in children for text in map(str, _visible_of(child))]
-                await pilot.pause(0.3)
+                await until_shown(pilot, lambda: "Paris" in "".join(pane_rows(screen.grid, 2)))
                 texts = [screen.board.conversation(m, screen.question)[-1].text for m in range(4)]
                 shown = ["\n".join(pane_rows(screen.grid, m)) for m in range(4)]
         finally:

@@ -62,7 +62,7 @@ async def test_answers_go_on_beside_a_red_line_and_a_key_saves_them_elsewhere(
         assert "Not everything is saved" in [n.message for n in pilot.app._notifications][-1]
         limited(-1)
         await pilot.press("W")
-        await pilot.pause(0.1)
+        await until_shown(pilot, lambda: any(w.has_focus for w in screen.query("#ask-line > *")))
         await pilot.press("ctrl+u", *str(tmp_path / "roomy"), "enter")
         await until_shown(pilot, lambda: run.path.parent == tmp_path / "roomy")
         await until_shown(pilot, lambda: "NOT SAVED" not in screen.status_bar.text)

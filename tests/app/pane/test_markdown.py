@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from benchmarks.support.scripted_run import ScriptedRun
+from tests.support.stage import until_shown
 from tui.app.main import make_app
 from tui.app.pane.conversation import MARKDOWN
 from tui.app.pane.markdown import MAX_CHARACTERS, rows
@@ -77,24 +78,23 @@ async def test_an_answer_is_laid_out_when_it_is_finished_but_not_under_the_reade
         run.ready(0)
         run.asked(0, 0, "logic")
         run.tokens(0, 0, ANSWER.splitlines(keepends=True) * 4)
-        await pilot.pause(0.2)
+        await until_shown(pilot, lambda: isinstance(app.screen, CompareScreen) and app.screen.grid)
         assert isinstance(app.screen, CompareScreen) and app.screen.grid
         pane = app.screen.grid.pane
 
         def shown() -> str:
             return "\n".join(pane.render_line(y).text for y in range(pane.size.height))
 
+        def header() -> str:
+            return shown().splitlines()[0]
+
+        await until_shown(pilot, lambda: ANSWER.splitlines()[-1] in shown())
         await pilot.press("k", "k")
-        before = shown().splitlines()[1:]
+        before, decoding = shown().splitlines()[1:], header()
         run.answered(0, 0)
-        while MARKDOWN.module is None:
-            await pilot.pause(0.05)
-        await pilot.pause(0.3)
+        await until_shown(pilot, lambda: MARKDOWN.module and header() != decoding)
         assert shown().splitlines()[1:] == before and "##" in "".join(
             piece for i in range(len(pane._conversation)) for piece, _ in pane._conversation.row(i)
         )
-        await pilot.press("G")
-        await pilot.pause(0.3)
-        await pilot.press("g")
-        await pilot.pause(0.1)
-        assert "##" not in shown() and "结论" in shown()
+        await pilot.press("G", "g")
+        await until_shown(pilot, lambda: "##" not in shown() and "结论" in shown(), shown)

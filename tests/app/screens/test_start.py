@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from benchmarks.support.checkpoints import write_zero_llama
 from benchmarks.support.sessions import HEADER, write_session
 from tests.support.folders import find_models_here
+from tests.support.stage import until_shown
 from tui.app.app import DuibiApp
 from tui.app.main import make_app, show_replay, show_start, start_screen
 from tui.app.screens.replay import ReplayScreen
@@ -39,10 +40,11 @@ async def starting(**options: Any) -> AsyncIterator[tuple[DuibiApp, StartScreen,
         lambda look: start_screen(look, paths.sessions_dir(), find_models_here, "tongji"),
     )
     async with app.run_test(size=(100, 30)) as pilot:
-        await app.workers.wait_for_complete()
-        await pilot.pause(0.1)
+        await until_shown(pilot, lambda: isinstance(app.screen, StartScreen))
         screen = app.screen
         assert isinstance(screen, StartScreen)
+        await app.workers.wait_for_complete()
+        await until_shown(pilot, lambda: screen.menu.items)
         yield app, screen, pilot
 
 
@@ -51,11 +53,9 @@ async def test_one_key_plays_a_sample(samples: Path, key: str) -> None:
     write_session(samples)
     async with starting() as (app, _, pilot):
         await pilot.press(key)
-        await pilot.pause(0.2)
-        assert isinstance(app.screen, ReplayScreen)
+        await until_shown(pilot, lambda: isinstance(app.screen, ReplayScreen))
         await pilot.press("escape")
-        await pilot.pause(0.1)
-        assert isinstance(app.screen, StartScreen)
+        await until_shown(pilot, lambda: isinstance(app.screen, StartScreen))
 
 
 async def test_sessions_models_and_sets_are_listed(samples: Path) -> None:
@@ -71,10 +71,11 @@ async def test_choosing_models_under_a_question_set() -> None:
     async with starting() as (app, screen, pilot):
         titles = [entry.detail for entry in screen.menu.items]
         await pilot.press(*["down"] * titles.index("smoke"), "enter")
-        await pilot.pause(0.1)
-        assert [entry.detail for entry in screen.menu.items if entry.marked] == ["smoke"]
+        await until_shown(
+            pilot, lambda: [item.detail for item in screen.menu.items if item.marked] == ["smoke"]
+        )
         await pilot.press("home", "enter")
-        await pilot.pause(0.1)
+        await until_shown(pilot, lambda: app.return_value)
         assert app.return_value == ModelSelection(("demo@bf16", "demo@fp32"), "smoke")
 
 
@@ -86,10 +87,10 @@ async def test_several_models_are_marked_and_opened_together(
     async with starting() as (app, screen, pilot):
         assert [entry.title for entry in screen.menu.items][1] == "Mine [-x]"
         await pilot.press("space", "down", "space")
-        await pilot.pause(0.1)
-        assert sum(entry.marked for entry in screen.menu.items) == 3  # with the question set
+        # With the question set.
+        await until_shown(pilot, lambda: sum(item.marked for item in screen.menu.items) == 3)
         await pilot.press("enter")
-        await pilot.pause(0.1)
+        await until_shown(pilot, lambda: app.return_value)
         choice = app.return_value
         assert isinstance(choice, ModelSelection)
         assert choice.references[:2] == ("demo@bf16", "demo@fp32")
@@ -101,7 +102,7 @@ async def test_a_broken_session_is_told_and_nothing_is_lost(samples: Path) -> No
     path.write_bytes(b"not a session [/b]\n")
     async with starting() as (app, _, pilot):
         await pilot.press("enter")
-        await pilot.pause(0.2)
+        await until_shown(pilot, lambda: app._notifications)
         assert isinstance(app.screen, StartScreen)
         assert any(notice.severity == "error" for notice in app._notifications)
 

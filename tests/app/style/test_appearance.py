@@ -169,16 +169,16 @@ async def test_another_theme_colours_what_is_drawn_already() -> None:
     run = ScriptedRun()
     app = make_app(ScreenOptions(), lambda look: CompareScreen(look, run, Path()))
     async with app.run_test(size=(120, 30)) as pilot:
-        await pilot.pause(0.1)
-        assert isinstance(app.screen, CompareScreen) and app.screen.grid
-        pane = app.screen.grid.panes[1]
-        colours = []
-        for _ in range(2):
-            (strip,) = pane.render_lines(Region(0, 0, pane.size.width, 1))
-            colours.append({str(segment.style.bgcolor) for segment in strip if segment.style})
-            await pilot.press("t")
-            await pilot.pause(0.1)
-        assert colours[0] != colours[1]
+        await until_shown(pilot, lambda: has_panes(app))
+        before = ground(app)
+        await pilot.press("t")
+        await until_shown(pilot, lambda: ground(app) != before)
+
+
+def has_panes(app: DuibiApp) -> bool:
+    """Whether the panes stand, with their sizes."""
+    screen = app.screen
+    return isinstance(screen, CompareScreen) and bool(screen.grid and screen.grid.panes[1].size)
 
 
 def ground(app: DuibiApp, index: int = 1) -> set[str]:
@@ -211,7 +211,7 @@ async def test_a_theme_that_is_written_while_the_screen_is_up_is_used_at_once(
     app = make_app(ScreenOptions(), lambda look: CompareScreen(look, ScriptedRun(), Path()))
 
     async with app.run_test(size=(120, 30)) as pilot:
-        await pilot.pause(0.1)
+        await until_shown(pilot, lambda: has_panes(app))
         before = ground(app)
         folder.mkdir(parents=True)
         mine = folder / "mine.toml"

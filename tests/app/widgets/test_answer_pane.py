@@ -42,7 +42,7 @@ async def panes(url: str, folder: Path) -> AsyncIterator[tuple[Pilot[None], Comp
     try:
         async with app.run_test(size=(100, 40)) as pilot:
             run.start()
-            await pilot.pause(0.1)
+            await until_shown(pilot, lambda: isinstance(app.screen, CompareScreen))
             assert isinstance(app.screen, CompareScreen)
             yield pilot, app.screen
     finally:
