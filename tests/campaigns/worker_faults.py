@@ -14,7 +14,8 @@ is held to stops it (RLIMIT_DATA); `over-group` the same with everything in a re
 group that is smaller still, where one can be made; `kernel-group` one that lifts its limit
 first, while our own guard sleeps, until the kernel kills it for what the group uses. The
 screen (on a real pseudo-terminal) is killed, told to end by a signal or by its keys, or loses
-its terminal. Who is told late is no broken promise (the machine may be busy), only shown.
+its terminal. What is told within a second is promised of the median only: the machine may be
+busy for one.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import os
 import random
 import re
 import signal
+import statistics
 import tempfile
 import time
 from collections import Counter
@@ -132,6 +134,12 @@ def strike(watch: Watch, number: signal.Signals, chance: random.Random) -> tuple
     return time.monotonic() - struck, "nothing was said"
 
 
+def expect_within_a_second(what: str, took: list[float]) -> None:
+    """The median of the times, in seconds, is less than 1."""
+    row(what, spread(took, "s"), "median < 1 s")
+    expect(f"{what}, median below 1 s", statistics.median(took) < 1, True)
+
+
 def workers(folder: Path, kind: str, times: int, model: Path, chance: random.Random) -> None:
     # In fp32 the text does not depend on how many threads compute.
     models = [ResolvedModel(name, name, "local", model, "fp32") for name in ("first", "second")]
@@ -165,8 +173,10 @@ def workers(folder: Path, kind: str, times: int, model: Path, chance: random.Ran
         run.close("done")
     verdict = reader.read(run.path).verdict
     # Eating up to a limit takes its time, and only then is there something to say.
-    bound = "" if kind in EATS else "< 1 s"
-    row(f"{kind} x {times}: said after", spread(took, "s"), bound)
+    if kind in EATS:
+        row(f"{kind} x {times}: said after", spread(took, "s"))
+    else:
+        expect_within_a_second(f"{kind} x {times}: said after", took)
     row("", ", ".join(f"{name} {count}" for name, count in seen.items()))
     row("", f"session {verdict}")
     promised = dict.fromkeys(
@@ -226,7 +236,7 @@ def screens(folder: Path, kind: str, times: int, model: Path, chance: random.Ran
         seen[f"session {reading.verdict}"] += 1
         end = fold(reading.events).end
         seen[f"closed as {end.status}" if end else "no end written"] += 1
-    row(f"{kind} x {times}: gone after", spread(took, "s"), "< 1 s")
+    expect_within_a_second(f"{kind} x {times}: gone after", took)
     row("", ", ".join(f"{name} {count}" for name, count in seen.items()))
     promised = {"orphans after 3 s": 0}
     if kind == "screen-KILL":
