@@ -132,6 +132,8 @@ def fuzz(target: str, arguments: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["tui"]):
+        # It brings all that reads and shows sessions.
+        import tests.campaigns.fuzz_sessions  # noqa: F401
         import tui.questions.readers
         import tui.settings  # noqa: F401
     from tui.host.errors import UserError
