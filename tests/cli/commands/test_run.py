@@ -42,25 +42,28 @@ def result(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def test_two_models_as_a_json_document_and_a_session(checkpoint: Path, tmp_path: Path) -> None:
-    out = tmp_path / "result.json"
+SHORT = ("--questions", "smoke", "--max-new-tokens", "20", "--greedy", "--json")
+
+
+@pytest.fixture(scope="module")
+def two_models(
+    checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], str, Path]:
+    """A run of two models: its JSON, what it told, and the file it was asked to write."""
+    place = tmp_path_factory.mktemp("two")
+    out = place / "result.json"
     models = (f"{checkpoint}@bf16", f"{checkpoint}@fp32")
     code, printed, told = result(
-        start(
-            "run",
-            *models,
-            "--questions",
-            "smoke",
-            "--max-new-tokens",
-            "6",
-            "--greedy",
-            "--json",
-            "--out",
-            str(out),
-        )
+        start("run", *models, *SHORT, "--out", str(out), "--sessions", str(place))
     )
     assert code == 0, told
-    made: dict[str, Any] = json.loads(printed)
+    return json.loads(printed), told, out
+
+
+def test_two_models_as_a_json_document_and_a_session(
+    two_models: tuple[dict[str, Any], str, Path],
+) -> None:
+    made, told, out = two_models
     assert json.loads(out.read_text()) == made
     assert [model["dtype"] for model in made["models"]] == ["bf16", "fp32"]
     assert made["settings"]["sampling"] == "greedy"
@@ -71,7 +74,7 @@ def test_two_models_as_a_json_document_and_a_session(checkpoint: Path, tmp_path:
         assert max(a["batch"] for a in model["answers"]) > 1
         for answer in model["answers"]:
             assert answer["finish_reason"] in ("length", "stop")
-            assert 0 < answer["output_tokens"] <= 6
+            assert 0 < answer["output_tokens"] <= 20
             assert 0 < answer["ttft_ms"] <= answer["e2e_ms"]
             assert answer["token_source"] == "tokenizer"
     reading = reader.read(Path(made["session"]))
@@ -79,15 +82,17 @@ def test_two_models_as_a_json_document_and_a_session(checkpoint: Path, tmp_path:
     assert "6/6" in told
 
 
-def test_a_batch_says_so_and_says_the_same(checkpoint: Path) -> None:
-    found = []
-    for batch in ((), ("--batch", "1")):
-        flags = ("--questions", "smoke", "--max-new-tokens", "20", "--greedy", *batch)
-        code, printed, told = result(start("run", f"{checkpoint}@fp32", *flags, "--json"))
-        assert code == 0, told
-        found.append([a["text"] for a in json.loads(printed)["models"][0]["answers"]])
-        assert ("decoded together" in told) is (not batch)
-    assert found[0] == found[1]
+def test_a_batch_says_so_and_says_the_same(
+    checkpoint: Path, two_models: tuple[dict[str, Any], str, Path]
+) -> None:
+    together, told, _ = two_models
+    assert "decoded together" in told
+    code, printed, told = result(start("run", f"{checkpoint}@fp32", *SHORT, "--batch", "1"))
+    assert code == 0, told
+    assert "decoded together" not in told
+    (alone,) = json.loads(printed)["models"]
+    _, fp32 = together["models"]
+    assert [a["text"] for a in alone["answers"]] == [a["text"] for a in fp32["answers"]]
 
 
 def test_a_stop_saves_what_came_and_the_rest_is_asked_later(checkpoint: Path) -> None:
