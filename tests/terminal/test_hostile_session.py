@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.support.sessions import HEADER
 from benchmarks.support.terminal import DUIBI, Terminal
+from tests.support.commands import in_one_process, outputs
 from tui import events as ev
 from tui.sessions.journal import Journal
 
@@ -84,32 +85,34 @@ def harmless(raw: bytes) -> None:
     assert not set(text) & set("\x9b\u202e\u2066\x07"), "would act, or reorder text"
 
 
-@pytest.mark.parametrize(
-    "args",
-    [
-        ("sessions", "list"),
-        ("sessions", "list", "--json"),
-        ("sessions", "list", "--search", "PWN"),
-        ("sessions", "show", "last"),
-        ("sessions", "show", "last", "--json"),
-        ("sessions", "verify", "last"),
-        ("sessions", "verify", "last", "--json"),
-        ("sessions", "path", "last"),
-        ("sessions", "repair", "last"),
-        ("sessions", "rm", "last"),
-        ("replay", "last", "--plain"),
-        ("report", "last"),
-        ("report", "last", "--format", "html"),
-        ("report", "last", "--format", "csv"),
-        ("report", "last", "--format", "jsonl"),
-        ("run", "--resume", "last"),
-    ],
-    ids=" ".join,
+COMMANDS = (
+    ("sessions", "list"),
+    ("sessions", "list", "--json"),
+    ("sessions", "list", "--search", "PWN"),
+    ("sessions", "show", "last"),
+    ("sessions", "show", "last", "--json"),
+    ("sessions", "verify", "last"),
+    ("sessions", "verify", "last", "--json"),
+    ("sessions", "path", "last"),
+    ("sessions", "repair", "last"),
+    ("replay", "last", "--plain"),
+    ("report", "last"),
+    ("report", "last", "--format", "html"),
+    ("report", "last", "--format", "csv"),
+    ("report", "last", "--format", "jsonl"),
+    ("run", "--resume", "last"),
+    ("sessions", "rm", "last"),
 )
-def test_commands(stranger: Path, args: tuple[str, ...]) -> None:
-    with in_terminal(stranger, *args) as it:
-        assert it.wait_exit(60) in (0, 2)
-        harmless(bytes(it.raw))
+
+
+def test_commands(stranger: Path) -> None:
+    flags = ("--sessions", str(stranger.parent))
+    command = in_one_process(*(args + flags for args in COMMANDS))
+    with Terminal(command, env={"DUIBI_LANG": "en"}, cwd=stranger.parent) as it:
+        assert it.wait_exit(60) == 0
+    for args, (status, printed) in zip(COMMANDS, outputs(bytes(it.raw)), strict=True):
+        assert status in (0, 2) and printed.strip(), args
+        harmless(printed)
 
 
 def test_a_cast_moves_only_within_itself(stranger: Path) -> None:
@@ -179,15 +182,17 @@ def test_as_a_model_of_a_new_run(stranger: Path) -> None:
         harmless(bytes(it.raw))
 
 
-@pytest.mark.parametrize("reference", ["/dev/zero", "/dev/stdin", "/etc/passwd", "pipe", "link"])
-def test_what_is_no_session_is_no_model(tmp_path: Path, reference: str) -> None:
+def test_what_is_no_session_is_no_model(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("/etc/passwd")
-    target = reference if reference.startswith("/") else str(tmp_path / reference)
-    with Terminal([*DUIBI, "run", f"session:{target}#x"], env={"DUIBI_LANG": "en"}) as it:
-        assert it.wait_exit(20) == 2
-        assert "root:" not in it.text()
-        assert f"{Path(target).name}" in it.text().replace("\n", "")
+    places = ["/dev/zero", "/dev/stdin", "/etc/passwd", f"{tmp_path}/pipe", f"{tmp_path}/link"]
+    command = in_one_process(*(("run", f"session:{place}#x") for place in places))
+    with Terminal(command, env={"DUIBI_LANG": "en"}) as it:
+        assert it.wait_exit(60) == 0
+    for place, (status, printed) in zip(places, outputs(bytes(it.raw)), strict=True):
+        assert status == 2, place
+        assert b"root:" not in printed
+        assert Path(place).name.encode() in printed.replace(b"\r\n", b"")
 
 
 def test_a_reference_of_the_file_leads_nowhere(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import psutil
 import tui
 from benchmarks.support import tiny
 from benchmarks.support.fault_server import FaultServer, Received, Reply, error_status, good_answer
-from benchmarks.support.terminal import DUIBI, Terminal
+from benchmarks.support.terminal import Terminal
+from tests.support.commands import in_one_process, outputs
 from tui.board import fold
-from tui.sessions.reader import read
+from tui.sessions.reader import read, scan
 
 CANARY = "sk-canary-c0ffee-5d41402abc4b2a76"
 KEYS = ("DUIBI_API_KEY", "OPENAI_API_KEY", "DEEPSEEK_API_KEY", "DASHSCOPE_API_KEY", "BOX_TOKEN")
@@ -31,7 +32,7 @@ from tui.cli import main
 def broken(self):
     key, engines = os.environ["DUIBI_API_KEY"], [lane.engine for lane in self.run._lanes]
     held = [engine.__dict__ for engine in engines]
-    raise RuntimeError("something nobody thought of")
+    raise RuntimeError("nobody thought of " + key)
 
 CompareScreen.action_elsewhere = broken
 main(sys.argv[1:])
@@ -62,26 +63,33 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
+def local_tokens(tmp_path: Path) -> int:
+    """How many tokens of the model here stand in the session."""
+    files = (tmp_path / "sessions").glob("*.duibi")
+    events = [event for file in files for event in scan(file.read_bytes(), "").events]
+    return sum(answer.tokens for answer in fold(events).answers.values() if answer.model == 0)
+
+
 def commands(env: Mapping[str, str], *lines: tuple[str, ...]) -> str:
     """All that some commands print."""
-    said = ""
-    for line in lines:
-        done = subprocess.run(
-            [*DUIBI, *line],
-            env={**os.environ, **env},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=180,
-        )
-        assert done.returncode in (0, 2) and "Traceback" not in done.stderr, (line, done.stderr)
-        said += done.stdout + done.stderr
-    return said
+    done = subprocess.run(
+        in_one_process(*lines),
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=180,
+    )
+    assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
+    for line, (status, printed) in zip(lines, outputs(done.stdout), strict=True):
+        assert status in (0, 2), (line, printed, done.stderr)
+    return (done.stdout + done.stderr).decode()
 
 
-def test_keys_are_left_nowhere(tmp_path: Path) -> None:
+def test_keys_are_left_nowhere_and_a_crash_ends_the_run_whole(tmp_path: Path) -> None:
     env = environment(tmp_path)
-    checkpoint = tiny.write_llama(tmp_path / "tiny", stop=319)
+    checkpoint = tiny.write_llama(
+        tmp_path / "tiny", stop=319, num_hidden_layers=30, hidden_size=128
+    )
     arguments: list[str] = []
     with FaultServer(gossip) as server:
         # A service of one's own, and one that wants the key of another variable.
@@ -90,19 +98,21 @@ def test_keys_are_left_nowhere(tmp_path: Path) -> None:
             f'[services.box]\nbase_url = "{server.url}"\nkey_variable = "BOX_TOKEN"\n'
         )
         models = [f"{checkpoint}@fp32", f"{server.url}#m", "box:m"]
-        flags = ["--questions", "smoke", "--max-new-tokens", "8"]
+        flags = ["--questions", "smoke", "--max-new-tokens", "3000"]
         command = [sys.executable, "-c", CRASHING, *models, *flags]
         with Terminal(command, env, cwd=tmp_path) as terminal:
             terminal.wait(lambda text: "Paris" in text and "what is Bearer ***?" in text, 120)
-            terminal.wait("Cut at the limit", 60)
+            terminal.wait(lambda _: local_tokens(tmp_path) > 20, 120)
             program = psutil.Process(terminal.process.pid)
-            for process in (program, *program.children(recursive=True)):
+            workers = program.children(recursive=True)
+            for process in (program, *workers):
                 arguments += process.cmdline()
             terminal.send("S")
             terminal.wait("picture", 30)
             terminal.send("W")
             assert terminal.wait_exit(30) == 1 and terminal.is_restored()
             shown = bytes(terminal.raw)
+            assert workers and psutil.wait_procs(workers, timeout=60)[1] == []
         asked = [r.headers["authorization"] for r in server.requests]
         (session,) = (tmp_path / "sessions").glob("*.duibi")
         reports = [
@@ -122,11 +132,16 @@ def test_keys_are_left_nowhere(tmp_path: Path) -> None:
     # It was there to be found: it reached the servers, and the program said that it is set.
     assert set(asked) == {f"Bearer {CANARY}"}
     assert "BOX_TOKEN is set" in said
-    board = fold(read(session).events)
-    assert {a.state for a in board.answers.values()} == {"answered", "failed"}
+    # An error of the screen ends the run whole.
+    reading = read(session)
+    board = fold(reading.events)
+    assert reading.verdict == "complete" and board.end and board.end.status == "crashed"
+    assert {a.state for a in board.answers.values()} == {"cancelled", "answered", "failed"}
+    (local,) = board.conversation(0, "capital")
+    assert local.state == "cancelled" and local.text
     assert b"internal error" in shown and b"Traceback" not in shown
     log = (tmp_path / "cache" / "logs" / "duibi.log").read_text()
-    assert "something nobody thought of" in log
+    assert "nobody thought of ***" in log
 
     assert CANARY.encode() not in shown and CANARY not in said and CANARY not in str(arguments)
     lines = Path(env["DUIBI_TEST_CHILDREN"]).read_text().splitlines()
