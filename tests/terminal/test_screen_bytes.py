@@ -21,11 +21,15 @@ def replaying(path: Path, *flags: str, **env: str) -> Terminal:
     return Terminal([*DUIBI, "replay", str(path), *flags], env={"DUIBI_LANG": "en", **env})
 
 
-def test_it_plays_quits_and_leaves_the_terminal_as_it_was(session: Path) -> None:
+def test_it_plays_writes_nothing_more_quits_and_leaves_the_terminal_as_it_was(
+    session: Path,
+) -> None:
     with replaying(session, "--speed", "max") as it:
         it.wait("the end")
         assert b"\x1b[>" not in it.raw, "kitty's keys take the input method away"
         assert "答0.19" in it.text() or "0.19" in it.text()
+        until(lambda: not it.read(1.0))
+        assert it.read(2.0) == b"", "nothing happens"
         it.send("q")
         assert it.wait_exit() == 0 and it.is_restored()
 
@@ -51,31 +55,22 @@ def test_watching_needs_no_model_library(session: Path, tmp_path: Path) -> None:
         assert it.wait_exit() == 0
 
 
-def test_a_replay_that_loops_begins_again(session: Path) -> None:
+def test_a_replay_that_loops_begins_again_until_sighup_ends_it(session: Path) -> None:
     with replaying(session, "--loop", "--speed", "2") as it:
         it.wait("0:01 / 0:02")
         it.wait("0:00 / 0:02")
         assert "the end" not in it.text()
-        it.send("q")
-        assert it.wait_exit() == 0
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_in_a_second_and_restores_the_terminal(
-    session: Path, number: signal.Signals
-) -> None:
-    with replaying(session) as it:
-        it.wait("demo@bf16")
-        it.process.kill(number)
+        it.process.kill(signal.SIGHUP)
         assert it.wait_exit() == 130
         assert it.is_restored()
 
 
-def test_nothing_is_written_when_nothing_happens(session: Path) -> None:
-    with replaying(session, "--speed", "max") as it:
-        it.wait("the end")
-        until(lambda: not it.read(1.0))
-        assert it.read(2.0) == b""
+def test_sigterm_ends_it_and_restores_the_terminal(session: Path) -> None:
+    with replaying(session) as it:
+        it.wait("demo@bf16")
+        it.process.kill(signal.SIGTERM)
+        assert it.wait_exit() == 130
+        assert it.is_restored()
 
 
 @pytest.mark.parametrize(
