@@ -16,7 +16,7 @@ from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import events as ev
 from tui.events import RUN
 from tui.reports import html, markdown, rows
-from tui.reports.document import Cell, Table
+from tui.reports.document import Cell, Document, Table
 from tui.reports.merge import merge_sessions
 from tui.reports.messages import catalogue
 from tui.reports.report import build_report
@@ -77,9 +77,19 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return record_session(folder, head, lambda _, q: ATTACKS[q], extra)
 
 
+@pytest.fixture(scope="module")
+def session(path: Path) -> reader.RecordedSession:
+    return reader.read(path)
+
+
+@pytest.fixture(scope="module")
+def documents(session: reader.RecordedSession) -> dict[str, Document]:
+    return {lang: build_report([session], lang) for lang in ("en", "zh")}
+
+
 @pytest.fixture(scope="module", params=["en", "zh"])
-def page(path: Path, request: pytest.FixtureRequest) -> str:
-    return html.render(build_report([reader.read(path)], request.param))
+def page(documents: dict[str, Document], request: pytest.FixtureRequest) -> str:
+    return html.render(documents[request.param])
 
 
 ELEMENTS = {
@@ -120,8 +130,8 @@ def test_html_fetches_nothing_and_shows_no_control_character(page: str) -> None:
     assert "&lt;script&gt;alert(1)" in page and "{{ 7*7 }}" in page
 
 
-def test_svgs_are_well_formed_and_inert(path: Path) -> None:
-    charts = build_report([reader.read(path)], "en").charts
+def test_svgs_are_well_formed_and_inert(documents: dict[str, Document]) -> None:
+    charts = documents["en"].charts
     assert len(charts) == 5
     for chart in charts:
         root = ElementTree.fromstring(chart.svg)
@@ -144,8 +154,8 @@ def test_pictures_from_outside_are_made_inert() -> None:
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
-def test_markdown_says_nothing_but_text(path: Path, lang: str) -> None:
-    document = build_report([reader.read(path)], lang)
+def test_markdown_says_nothing_but_text(documents: dict[str, Document], lang: str) -> None:
+    document = documents[lang]
     text = markdown.render(document)
     assert clean(text) == text
     tokens = MarkdownIt("gfm-like", {"linkify": True}).parse(text)
@@ -160,8 +170,8 @@ def test_markdown_says_nothing_but_text(path: Path, lang: str) -> None:
     assert len([h for h in headings if h in document.headings.values()]) == 7
 
 
-def test_markdown_tables_read_back_and_line_up(path: Path) -> None:
-    document = build_report([reader.read(path)], "zh")
+def test_markdown_tables_read_back_and_line_up(documents: dict[str, Document]) -> None:
+    document = documents["zh"]
     for table in (*document.run, *document.comparison):
         if not table.rows:
             continue
@@ -184,8 +194,8 @@ def test_wide_and_narrow_cells_line_up() -> None:
     assert len({wcswidth(line) for line in lines}) == 1
 
 
-def test_csv_computes_nothing_and_reads_back(path: Path) -> None:
-    merged = merge_sessions([reader.read(path)])
+def test_csv_computes_nothing_and_reads_back(session: reader.RecordedSession) -> None:
+    merged = merge_sessions([session])
     text = rows.to_csv(merged)
     assert clean(text.replace("\r\n", "\n")) == text.replace("\r\n", "\n")
     table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
@@ -199,8 +209,8 @@ def test_csv_computes_nothing_and_reads_back(path: Path) -> None:
     assert any("\n" in answer for answer in answers)
 
 
-def test_jsonl_loses_nothing_and_is_harmless(path: Path) -> None:
-    text = rows.to_jsonl(merge_sessions([reader.read(path)]))
+def test_jsonl_loses_nothing_and_is_harmless(session: reader.RecordedSession) -> None:
+    text = rows.to_jsonl(merge_sessions([session]))
     assert clean(text) == text
     listed = [json.loads(line) for line in text.split("\n")[:-1]]
     assert {row["text"] for row in listed if row["state"] == "answered"} == set(ATTACKS)
