@@ -334,7 +334,7 @@ async def test_saving_elsewhere_when_the_disk_is_full(tmp_path: Path) -> None:
 
 
 async def test_differences_are_marked_and_both_columns_scroll(tmp_path: Path) -> None:
-    path = write_session(tmp_path, models=3, tokens=300)
+    path = write_session(tmp_path, models=3, tokens=120)
     async with judging(path) as it:
         await it.press("tab", "d")
         view = it.app.screen
@@ -344,7 +344,7 @@ async def test_differences_are_marked_and_both_columns_scroll(tmp_path: Path) ->
         await it.press("pagedown", "j")
         assert view.diff.top > 2 and it.text() != top
         await it.press("G")
-        assert "word0.299" in it.text() and "word1.299" in it.text()
+        assert "word0.119" in it.text() and "word1.119" in it.text()
         await it.press("tab")
         assert "demo@int8" in it.text()
         await it.press("n")
