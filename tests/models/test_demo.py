@@ -20,6 +20,12 @@ from tui.models import demo, net, package_index
 
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[PackageIndex, FileServer]]:
+    # pip takes long to start: the process that is killed asks it, and so does the models screen.
+    monkeypatch.setattr(
+        package_index,
+        "read_pip_settings",
+        lambda: package_index.parse_pip_settings("", os.environ),
+    )
     with using_index(monkeypatch) as given:
         yield given
 
