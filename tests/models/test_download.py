@@ -150,7 +150,7 @@ def test_no_network_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.exit_code == 3
 
 
-def test_names_that_lead_out_of_the_folder_are_not_taken(
+def test_names_and_links_that_lead_out_of_the_folder_are_not_taken(
     served: tuple[FakeHub, FileServer], tmp_path: Path
 ) -> None:
     evil = [
@@ -158,18 +158,27 @@ def test_names_that_lead_out_of_the_folder_are_not_taken(
         "tokenizer.json\n", "~/config.json",
     ]  # fmt: skip
     served[0].extra = [{"Path": name, "Type": "blob", "Size": 4} for name in evil]
-    served[0].files.update(dict.fromkeys(evil, b"evil"))
+    link = {"Path": "generation_config.json", "Type": "symlink", "Size": 4, "Target": "/etc/x"}
+    served[0].extra.append(link)
+    served[0].files.update(dict.fromkeys([*evil, "generation_config.json"], b"evil"))
     folder = download.fetch_model(MODEL, yes, quiet)
-    written = [p.name for p in folder.iterdir()]
+    written = {p.name for p in folder.iterdir()} - {"generation_config.json"}
     assert sorted(written) == ["config.json", "model.safetensors", "tokenizer.json"]
+    assert all(not path.is_symlink() for path in folder.iterdir())
+    assert {path.parent for path in tmp_path.rglob("generation_config.json")} <= {folder}
     assert not list(tmp_path.rglob("*evil*"))
     assert not any("evil" in name or "/" in name for name in fetched(served[1]))
 
 
-def test_a_list_that_changed_meanwhile_is_followed(served: tuple[FakeHub, FileServer]) -> None:
+def test_what_changed_meanwhile_there_or_here_at_the_same_size_is_fetched_anew(
+    served: tuple[FakeHub, FileServer],
+) -> None:
     folder = download.fetch_model(MODEL, yes, quiet)
     served[0].files["tokenizer.json"] = b'{"v": 2}'
     assert download.fetch_model(MODEL, yes, quiet) == folder
+    assert (folder / "tokenizer.json").read_bytes() == b'{"v": 2}'
+    (folder / "tokenizer.json").write_bytes(b'{"v": 3}')
+    download.fetch_model(MODEL, yes, quiet)
     assert (folder / "tokenizer.json").read_bytes() == b'{"v": 2}'
     assert fetched(served[1]).count("model.safetensors") == 1
 
@@ -243,14 +252,6 @@ def test_a_hub_s_text_cannot_steer_the_terminal() -> None:
     assert error.message.isprintable()
 
 
-def test_content_that_changed_at_the_same_size_is_fetched_anew(
-    served: tuple[FakeHub, FileServer],
-) -> None:
-    folder = download.fetch_model(MODEL, yes, quiet)
-    (folder / "tokenizer.json").write_bytes(b"[]")
-    assert (download.fetch_model(MODEL, yes, quiet) / "tokenizer.json").read_bytes() == b"{}"
-
-
 class _Runs:
     """What a hostile checkpoint holds: a pickle that makes a folder when it is opened."""
 
@@ -287,14 +288,3 @@ def test_nothing_that_the_hub_sends_is_run(
     assert run(["models", "inspect", f"ms:{MODEL}"]) == 2
     assert not canary.exists()
     assert not list(modelscope_folder(MODEL).glob("*.py"))
-
-
-def test_a_link_elsewhere_is_not_written_through(
-    served: tuple[FakeHub, FileServer], tmp_path: Path
-) -> None:
-    entry = {"Path": "generation_config.json", "Type": "symlink", "Size": 4, "Target": "/etc/x"}
-    served[0].extra = [entry]
-    served[0].files["generation_config.json"] = b"evil"
-    folder = download.fetch_model(MODEL, yes, quiet)
-    assert all(not path.is_symlink() for path in folder.iterdir())
-    assert {path.parent for path in tmp_path.rglob("generation_config.json")} <= {folder}
