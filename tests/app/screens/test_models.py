@@ -119,7 +119,7 @@ async def test_a_model_is_fetched_stopped_and_gone_on_with(
         assert status.files[LARGE][1] == len(WEIGHTS) > status.files[LARGE][0] > 0
         # The screen is free meanwhile, and the hub's SDK is in another process.
         await it.press("end")
-        assert it.screen.menu.cursor == len(it.screen.menu.items) - 1
+        await it.until(lambda: it.screen.menu.cursor == len(it.screen.menu.items) - 1)
         assert not [name for name in sys.modules if name.startswith("modelscope")]
         await it.press("x")
         await it.until(lambda: it.status().state == "stopped")
