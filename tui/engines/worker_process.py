@@ -7,15 +7,13 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import tui
 from tui.events import Failed, TimedBody
-from tui.host import cgroup, memory, secrets
+from tui.host import cgroup, child_process, memory
 from tui.worker_protocol import (
     Alive,
     CloseOrder,
@@ -97,14 +95,13 @@ class WorkerProcess:
         self._socket, self._log = ours, log
         with theirs, os.fdopen(_open_private(log), "ab") as output:
             self._log_start = log.stat().st_size
-            self.process = subprocess.Popen(
-                # -P: a file of the current folder must not stand for a module of ours.
-                [sys.executable, "-P", "-m", "tui.worker", str(theirs.fileno())],
+            self.process = child_process.start(
+                child_process.module_command("tui.worker", str(theirs.fileno())),
+                worker_environment(threads),
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=worker_environment(threads),
                 start_new_session=True,
             )
         threading.Thread(target=self._read, name="worker events", daemon=True).start()
@@ -224,10 +221,8 @@ def explain_exit(code: int, oom_killed: bool, memory_bytes: int, log_tail: str) 
 
 def worker_environment(threads: int) -> dict[str, str]:
     """What the worker sees: no secret, no network, nothing that writes to the terminal."""
-    kept = secrets.child_environment()
-    home = str(Path(tui.__file__).resolve().parent.parent)
-    given = [part for part in (home, kept.get("PYTHONPATH", "")) if part]
-    own = {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(given)}
+    kept = child_process.with_own_modules(child_process.environment())
+    own = {"OMP_NUM_THREADS": str(threads)}
     return {"GOMP_SPINCOUNT": _OPENMP_SPIN_COUNT} | kept | _LIBRARY_ENVIRONMENT | own
 
 

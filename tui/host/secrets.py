@@ -1,7 +1,6 @@
-"""Which variables of the environment hold secrets, and an environment without them."""
+"""Which variables of the environment hold secrets."""
 
 import os
-from collections.abc import Mapping
 
 SECRET_ENDINGS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 """What the name of a variable with a secret ends in, in capitals or not."""
@@ -12,15 +11,6 @@ _MIN_LENGTH = 6
 def is_secret(name: str) -> bool:
     """Whether a variable of this name is kept from child processes."""
     return name.upper().endswith(SECRET_ENDINGS)
-
-
-def child_environment(
-    allowed: str = "", environ: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """The environment (this program's own by default) as a child process gets it: without
-    secrets, but for the variable ``allowed`` that the child cannot do its work without."""
-    given = os.environ if environ is None else environ
-    return {k: v for k, v in given.items() if k == allowed or not is_secret(k)}
 
 
 def redact_secrets(text: str) -> str:

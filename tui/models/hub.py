@@ -4,12 +4,11 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-from tui.host import secrets
+from tui.host import child_process
 from tui.host.errors import EXIT_INTERRUPTED, EXIT_NETWORK, UserError
 from tui.host.paths import log_file
 from tui.text.sanitise import one_line
@@ -56,17 +55,19 @@ def ask(model: str, request: dict[str, Any], stop: threading.Event) -> Iterator[
 
 @contextlib.contextmanager
 def _child(stop: threading.Event) -> "Iterator[subprocess.Popen[bytes]]":
-    environment = secrets.child_environment(allowed=_TOKEN)
+    variables = child_process.with_own_modules(
+        child_process.environment(also=(*child_process.NETWORK, _TOKEN))
+    )
     # The SDK gives a file one hour by default, which 4 GB on a slow line exceed.
-    environment.setdefault("MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT", "604800")
-    environment |= {"TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
+    variables.setdefault("MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT", "604800")
+    variables |= {"TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
     with log_file().open("ab") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tui.models.hub_child"],
+        child = child_process.start(
+            child_process.module_command("tui.models.hub_child"),
+            variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=environment,
             start_new_session=True,
         )
     ended = threading.Event()

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +11,7 @@ from tui.checkpoints.architecture import Architecture, read_architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import MemoryShape
 from tui.checkpoints.weight_headers import TensorHeader, read_file_headers, read_json, shard_names
-from tui.host import secrets
+from tui.host import child_process
 from tui.host.errors import UserError
 from tui.models.caches import display_name
 from tui.text.sanitise import one_line
@@ -236,14 +234,12 @@ def preview_prompt(path: Path) -> list[int]:
 
 
 def _run_worker_check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
-    environment = secrets.child_environment() | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tui.worker.check", verb, str(path)],
+    variables = child_process.with_own_modules(child_process.environment())
+    done = child_process.run(
+        child_process.module_command("tui.worker.check", verb, str(path)),
+        variables | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"},
         input=json.dumps(rows),
         capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines()

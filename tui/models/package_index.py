@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from tui.host import secrets
+from tui.host import child_process
 from tui.models.net import UnreachableError, is_reachable
 
 if TYPE_CHECKING:
@@ -46,14 +46,8 @@ def read_pip_settings() -> PipSettings:
     there is no pip."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            stdin=subprocess.DEVNULL,
-            env=secrets.child_environment(),
-        )
+        variables = child_process.environment(also=("PIP_CONFIG_FILE",))
+        done = child_process.run(command, variables, capture_output=True, timeout=30)
     except (OSError, subprocess.SubprocessError):
         return parse_pip_settings("", os.environ)
     return parse_pip_settings(done.stdout if done.returncode == 0 else "", os.environ)

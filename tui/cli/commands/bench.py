@@ -3,7 +3,6 @@
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from tui.engines.base import EngineError, Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.engines.worker_process import worker_environment
 from tui.events import Answered, Failed, Loaded
-from tui.host import cpu, page_cache, paths
+from tui.host import child_process, cpu, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.resolve import LOCAL, ResolvedModel
 from tui.text.units import format_size
@@ -188,10 +187,8 @@ def _batch_sizes(text: str) -> list[int]:
 
 
 def _bandwidth(threads: int, device: str) -> float:
-    command = [sys.executable, "-P", "-m", "tui.worker.bandwidth", str(threads), device]
-    done = subprocess.run(
-        command, capture_output=True, env=worker_environment(threads), check=False
-    )
+    command = child_process.module_command("tui.worker.bandwidth", str(threads), device)
+    done = child_process.run(command, worker_environment(threads), capture_output=True)
     if done.returncode:
         raise UserError("torch does not start", f"run `{' '.join(command)}` to see why")
     return float(json.loads(done.stdout))

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tui.engines.worker_process import worker_environment
-from tui.host import cpu
+from tui.host import child_process, cpu
 from tui.host.errors import UserError
 from tui.scoring.overlap import BertScores, Scorer
 from tui.text.sanitise import one_line
@@ -37,14 +36,12 @@ def scorer(folder: Path, layer: int = 0) -> Scorer:
         raise UserError(f"{folder} holds no encoder: no config.json", _NEXT_STEP)
 
     def score(pairs: Sequence[tuple[str, str]]) -> BertScores:
-        command = [sys.executable, "-P", "-m", "tui.worker.bertscore", str(folder), str(layer)]
-        done = subprocess.run(
-            command,
+        done = child_process.run(
+            child_process.module_command("tui.worker.bertscore", str(folder), str(layer)),
+            worker_environment(cpu.cores()),
             input=json.dumps({"pairs": list(pairs)}),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
-            env=worker_environment(cpu.cores()),
         )
         try:
             found = json.loads(done.stdout)

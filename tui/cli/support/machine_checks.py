@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tui.host import cpu, filesystem, instruction_sets, paths
+from tui.host import child_process, cpu, filesystem, instruction_sets, paths
 from tui.host.terminal import locale_not_utf8
 from tui.models.caches import huggingface_cache, modelscope_caches
 from tui.models.discover import CLONE_FOLDERS
@@ -202,14 +202,12 @@ def _terminfo(kind: str) -> tuple[str, bool]:
 
 def gpu() -> Finding:
     """What ``nvidia-smi`` names, and whether the installed torch can use it."""
-    program = shutil.which("nvidia-smi")
+    program = child_process.find_program("nvidia-smi")
     if program is None:
         return Finding("GPU", OK, "none: the CPU computes")
     command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL
-        )
+        done = child_process.run(command, capture_output=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return Finding("GPU", NOTE, "nvidia-smi does not answer", "look at the driver")
     names = [line.strip() for line in done.stdout.splitlines() if line.strip()]

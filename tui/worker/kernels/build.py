@@ -11,7 +11,6 @@ kernels are used and the user is told why.
 import ctypes
 import functools
 import hashlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from typing import Any
 
 import torch
 
-from tui.host import cpu
+from tui.host import child_process, cpu
 from tui.host.errors import UserError
 from tui.host.instruction_sets import InstructionSet, supported
 from tui.host.paths import cache_dir
@@ -129,7 +128,7 @@ def _load_variant(variant: InstructionSet) -> Any:
 def _cached_library(folder: Path, variant: InstructionSet) -> Any:
     place = folder / _library_file_name(variant)
     if not place.exists():
-        compiler = next((path for name in _COMPILERS if (path := shutil.which(name))), None)
+        compiler = next(filter(None, map(child_process.find_program, _COMPILERS)), None)
         if compiler is None:
             raise KernelsUnavailableError("there is no C compiler (apt install gcc)")
         _compile(compiler, place, variant)
@@ -181,15 +180,7 @@ def _compile(compiler: str, place: Path, variant: InstructionSet) -> None:
 
 def _run_compiler(command: list[str]) -> None:
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_S,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        done = child_process.run(command, capture_output=True, timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise _CompilerTimeoutError("the C compiler took too long") from None
     if done.returncode:

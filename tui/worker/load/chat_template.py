@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tui.checkpoints.errors import CheckpointError
+from tui.host import child_process
 from tui.worker.checkpoint import Turn
 
 _CHILD = Path(__file__).with_name("chat_template_child.py")
@@ -70,8 +71,8 @@ class ChatTemplate:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
-            self._child = subprocess.Popen(
-                [sys.executable, "-P", str(_CHILD)],
+            self._child = child_process.start(
+                [sys.executable, str(_CHILD)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
