@@ -44,12 +44,14 @@ def test_tables_and_a_folder_relative_to_its_file(tmp_path: Path) -> None:
     ("text", "told", "step"),
     [
         ("max_new_token = 3", "unknown key 'max_new_token'", "did you mean 'max_new_tokens'?"),
-        ("seed = true", "seed: True is not a whole number", ""),
+        ("seed = true", "seed: true is not a whole number", ""),
         ('seed = "7"', "seed: '7' is not a whole number", ""),
         ("top_p = 2", "top_p: 2 is not a number from 0 to 1", ""),
         ("temperature = nan", "temperature: nan", ""),
         ('sampling = "greed"', "one of model, greedy, sample", ""),
         ("aliases = {a = 1}", "is not a table of texts", ""),
+        ("seed = 0x" + "f" * 5000, "seed: this number is not a whole number", ""),
+        ("seed = " + "9" * 4000, "…", ""),
         ("seed = ", "not TOML", ""),
         ('openai_api_key = "sk-123"', "openai_api_key does not belong", "export OPENAI_API_KEY"),
     ],
@@ -59,10 +61,26 @@ def test_a_mistake_names_file_and_key(tmp_path: Path, text: str, told: str, step
     with pytest.raises(UserError) as caught:
         settings.load({}, cwd, {})
     assert told in caught.value.message
-    line = "" if told == "not TOML" else ":3"
-    assert f"{cwd / 'duibi.toml'}{line}: " in caught.value.message
+    assert f"{cwd / 'duibi.toml'}:3: " in caught.value.message
     assert step in caught.value.next_step
     assert "sk-123" not in caught.value.message + caught.value.next_step
+
+
+def test_a_mistake_in_a_table_is_told_with_its_own_line(tmp_path: Path) -> None:
+    for text, line, told in (
+        ('[aliases]\na = "./a"\nb = 3\n', 3, "aliases: {'b': 3} is not a table of texts"),
+        (
+            '[services.a]\nlike = "openai"\n[services.b]\nbase_url = "nowhere"\n',
+            4,
+            "'nowhere' is not the base",
+        ),
+        ('[services.b]\nbase_url = "http://a/v1"\n\nconcurency = 3\n', 4, "'concurency'"),
+    ):
+        cwd = toml(tmp_path / "here", text)
+        with pytest.raises(UserError) as caught:
+            settings.load({}, cwd, {})
+        assert caught.value.message.startswith(f"{cwd / 'duibi.toml'}:{line}: ")
+        assert told in caught.value.message
 
 
 def test_variables_and_flags_are_named_too() -> None:

@@ -9,8 +9,6 @@ commands need it. Its name is the same in a file, as ``DUIBI_NAME`` and here.
 
 import difflib
 import os
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,10 +16,12 @@ from typing import Any
 
 from tui import services
 from tui import setting_kinds as kinds
-from tui.host import paths
+from tui.host import paths, toml_file
 from tui.host.errors import UserError
+from tui.host.toml_file import TomlFile
 from tui.options import RunOptions, ScreenOptions
 from tui.setting_kinds import Declaration, Flag, declarations, setting
+from tui.text.width import shorten
 
 FILE_NAME = "duibi.toml"
 _MAX_BYTES = 1 << 20
@@ -135,48 +135,42 @@ def load(
 def _from_file(file: Path, is_untrusted: bool) -> dict[str, Any]:
     """What a file says. An untrusted file (of the current folder) must not send a known
     service's key to another address."""
-    try:
-        with file.open("rb") as stream:
-            text = stream.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
+    if not os.path.lexists(file):
         return {}
-    except OSError as error:
-        raise UserError(
-            f"{file}: {error.strerror or error}", "make it readable, or move it"
-        ) from None
-    if len(text) > _MAX_BYTES:
-        raise UserError(f"{file}: larger than {_MAX_BYTES >> 20} MiB", "that is no settings file")
-    try:
-        written = text.decode("utf-8-sig")
-        data = tomllib.loads(written)
-    except UnicodeDecodeError as error:
-        line = text.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{file}:{line}: not UTF-8", "save the file as UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"{file}: not TOML: {error}", "mend the line, or move the file") from None
+    read = toml_file.read_toml(file, _MAX_BYTES, "mend the file, or move it away")
     found = {}
-    for name, value in data.items():
-        place = _location(file, written, name)
+    for name, value in read.table.items():
         if name not in DECLARATIONS:
-            raise _unknown(place, name)
+            raise _unknown(read.place(name), name)
         kind = DECLARATIONS[name].kind
-        found[name] = kind.below(file.parent, _checked(f"{place}: {name}", kind.read, value))
+        if isinstance(value, dict):
+            for key, entry in value.items():  # so that the line is the entry's
+                _checked(f"{read.place(name, key)}: {name}", kind.read, {key: entry})
+        value = _checked(f"{read.place(name)}: {name}", kind.read, value)
+        found[name] = kind.below(file.parent, value)
         if kind is kinds.SERVICE_TABLES:
-            _check_services(place, found[name], is_untrusted)
+            _check_services(read, found[name], is_untrusted)
     return found
 
 
-def _location(file: Path, text: str, name: str) -> str:
-    """``file:line`` of where a key or its table begins, as far as that is plain to see."""
-    found = re.search(rf"^[ \t]*\[*[ \t]*[\"']?{re.escape(name)}\b", text, re.MULTILINE)
-    return f"{file}:{text.count(chr(10), 0, found.start()) + 1}" if found else str(file)
-
-
-def _check_services(place: str, user_services: Mapping[str, Any], is_untrusted: bool) -> None:
+def _check_services(read: TomlFile, user_services: Mapping[str, Any], is_untrusted: bool) -> None:
     try:
         services.check_table(user_services, is_untrusted)
     except UserError as error:
+        place = _service_place(read, user_services, error.message)
         raise UserError(f"{place}: {error.message}", error.next_step) from None
+
+
+def _service_place(read: TomlFile, user_services: Mapping[str, Any], message: str) -> str:
+    """Where the entry, and its field, stand that a message names."""
+    for name, entry in user_services.items():
+        if f"services.{name}" not in message and f"'{name}'" not in message:
+            continue
+        for key, value in entry.items():
+            if any(w in message for w in (f"services.{name}.{key}", f"'{key}'", f"'{value}'")):
+                return read.place("services", name, key)
+        return read.place("services", name)
+    return read.place("services")
 
 
 def _unknown(place: str, name: str) -> UserError:
@@ -195,7 +189,16 @@ def _checked(where: str, read: Callable[[Any], Any], value: object) -> Any:
     try:
         return read(value)
     except kinds.InvalidValueError as bad:
-        raise UserError(f"{where}: {value!r} is not {bad}", f"give {bad}") from None
+        raise UserError(f"{where}: {_shown(value)} is not {bad}", f"give {bad}") from None
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    try:
+        return shorten(repr(value), 80)
+    except ValueError:  # of so many digits that Python does not write it
+        return "this number"
 
 
 def _language(environ: Mapping[str, str]) -> str:

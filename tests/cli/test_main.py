@@ -51,7 +51,12 @@ def test_version_and_help_list_what_there_is() -> None:
         ),
         (
             ("run", "pasted:me", "--pasted", "gone.toml"),
-            "gone.toml cannot be read: No such file or directory",
+            "gone.toml: No such file or directory",
+            "a TOML file with a line per question",
+        ),
+        (
+            ("run", "demo", "--pasted", "gone.toml"),
+            "gone.toml: No such file or directory",
             "a TOML file with a line per question",
         ),
         (("run", "demo", "--sample", "--greedy"), "--sample and --greedy exclude", ""),

@@ -80,7 +80,7 @@ def test_plain_text_is_one_question_a_line(tmp_path: Path) -> None:
             '[[question]]\nid="a"\ntext="x"\n[[question]]\nid="a"\ntext="y"',
             "a.toml:4: id",
         ),
-        ("a.toml", '[[question]]\ntext="x"\ncatgory="y"', "a.toml:1: unknown key 'catgory'"),
+        ("a.toml", '[[question]]\ntext="x"\ncatgory="y"', "a.toml:3: unknown key 'catgory'"),
         ("a.toml", "[[question]]\ntext=1", "a.toml:1: turn 1: must be text, not a number"),
         ("a.toml", '[[question]]\ntext="x"\nturns=["y"]', "a.toml:1: give either text or turns"),
         ("a.toml", '[[question]]\ntext="\\u001b[2J"', "a.toml:1: turn 1: control character U+001B"),
@@ -89,7 +89,7 @@ def test_plain_text_is_one_question_a_line(tmp_path: Path) -> None:
         ("a.toml", 'name = "x"', "a.toml: no questions"),
         ("a.toml", "question = 3", "a.toml: no questions"),
         ("a.toml", 'name = "x"\nx = = 1', "a.toml:2: "),
-        ("a.jsonl", '{"text": "x"}\n{oops', "a.jsonl:2: not JSON"),
+        ("a.jsonl", '{"text": "x"}\n{oops', "a.jsonl:2: not JSON: column 2"),
         ("a.jsonl", '{"text": "x"}\n\n[1]', "a.jsonl:3: not a JSON object"),
         ("a.jsonl", '{"text": "\\ud800"}', "a.jsonl:1: turn 1: control character U+D800"),
         ("a.txt", b"fine\n\xff\xfe", "a.txt:2: not UTF-8"),
@@ -108,9 +108,9 @@ def test_what_is_wrong_is_told_with_file_and_line(
     assert caught.value.exit_code == 2
 
 
-def test_a_header_like_line_within_a_text_gives_no_wrong_line(tmp_path: Path) -> None:
+def test_a_header_like_line_within_a_text_is_no_question(tmp_path: Path) -> None:
     text = "[[question]]\ntext='''\n[[question]]\n'''\n[[question]]\ntext=''\n"
-    with pytest.raises(UserError, match=r"a\.toml: question 2: turn 1: is empty"):
+    with pytest.raises(UserError, match=r"a\.toml:5: turn 1: is empty"):
         questions.load(write(tmp_path, "a.toml", text))
 
 

@@ -4,6 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from tui.host import foreign_files
+
 _FINGERPRINTED_SUFFIXES = (
     ".json",
     ".jinja",
@@ -31,7 +33,7 @@ def fingerprint(checkpoint: Path) -> str:
     told = hashlib.sha256()
     try:
         for file in _files(checkpoint):
-            with file.open("rb") as opened:
+            with foreign_files.open_binary(file) as opened:
                 size = os.fstat(opened.fileno()).st_size
                 name = file.name.encode(errors="surrogateescape")
                 told.update(b"%d %b %d\n" % (len(name), name, size))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tui.checkpoints import build_cache
 from tui.checkpoints.weight_headers import LFS_POINTER_PREFIX
+from tui.host import foreign_files
 from tui.host.errors import UserError
 from tui.host.paths import cache_dir
 
@@ -32,7 +33,7 @@ def entry_folder(gguf: Path, folder: Path | None = None) -> Path:
         OSError: the file cannot be read.
     """
     stat = gguf.stat()
-    with gguf.open("rb") as file:
+    with foreign_files.open_binary(gguf) as file:
         head = file.read(_HASHED_BYTES)
     told = f"{_CONVERSION_VERSION} {stat.st_size} {stat.st_mtime_ns} ".encode() + head
     name = f"{_slug(gguf)}-{hashlib.sha256(told).hexdigest()[:16]}"
@@ -65,7 +66,7 @@ def is_lfs_pointer(file: Path) -> bool:
     try:
         if file.stat().st_size > _MAX_POINTER_BYTES:
             return False
-        with file.open("rb") as opened:
+        with foreign_files.open_binary(file) as opened:
             return opened.read(len(LFS_POINTER_PREFIX)) == LFS_POINTER_PREFIX
     except OSError:
         return False
@@ -85,7 +86,7 @@ def check_gguf(file: Path) -> int:
             f"run: git -C {file.parent} lfs pull",
         )
     try:
-        with file.open("rb") as opened:
+        with foreign_files.open_binary(file) as opened:
             magic = opened.read(len(GGUF_MAGIC))
         size = file.stat().st_size
     except OSError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tui.checkpoints import build_cache
 from tui.checkpoints.weight_headers import shard_names
+from tui.host import foreign_files
 from tui.host.paths import cache_dir
 
 QUANTISER_VERSION = 2
@@ -45,7 +46,7 @@ def entry_folder(checkpoint: Path, dtype: str, variant: str) -> Path:
     for path in [checkpoint / "config.json", *(checkpoint / n for n in shard_names(checkpoint))]:
         stat = path.stat()
         digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns} ".encode())
-        with path.open("rb") as file:
+        with foreign_files.open_binary(path) as file:
             digest.update(file.read(_SAMPLE))
             file.seek(stat.st_size // 2)
             digest.update(file.read(_SAMPLE))

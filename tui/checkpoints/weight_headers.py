@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tui.checkpoints.errors import CheckpointError
+from tui.host import foreign_files
 
 MAX_HEADER_BYTES = 16 << 20
 """Largest header or index that is read, in bytes: a million empty tensors in a larger
@@ -99,7 +100,7 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: it is missing, too large, not JSON or not an object.
     """
     try:
-        with path.open("rb") as file:
+        with foreign_files.open_binary(path) as file:
             raw = file.read(MAX_HEADER_BYTES + 1)
     except FileNotFoundError:
         raise CheckpointError(
@@ -162,7 +163,7 @@ def read_file_headers(path: Path) -> list[TensorHeader]:
     """
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with foreign_files.open_binary(path) as file:
             refuse_lfs_pointer(path.name, file.read(len(LFS_POINTER_PREFIX)))
             file.seek(0)
             if path.suffix == ".safetensors":

@@ -1,10 +1,8 @@
 """A model that only has a web page: a person pastes its answers, or brings them in a file."""
 
 import queue
-import re
 import threading
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,13 @@ from typing import Any
 from tui.engines import tokens
 from tui.engines.base import EngineDefaults, Request
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Started, TimedBody
+from tui.host import toml_file
 from tui.host.errors import UserError
+from tui.host.toml_file import TomlFile
 
 LONGEST_FILE = 8 * 1024 * 1024
 _MAX_PENDING = 32
-_FILE_HINT = 'name a TOML file with a line per question: question-id = "the answer"'
+FILE_HINT = 'name a TOML file with a line per question: question-id = "the answer"'
 NOTE = "answers are pasted by a person: no timing, tokens estimated"
 
 PastedAnswers = Mapping[str, tuple[str, ...]]
@@ -145,59 +145,41 @@ def read_pasted(
         UserError: the file cannot be read, is no TOML, or names a model or a question that
             is not in the run; says file and line.
     """
-    text = _read_text(path)
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: {error}", 'e.g. "question-id" = """the answer"""') from None
-    if len(models) == 1 and not (table and all(isinstance(v, dict) for v in table.values())):
+    file = toml_file.read_toml(path, LONGEST_FILE, FILE_HINT)
+    table = file.table
+    has_headings = len(models) > 1 or bool(
+        table and all(isinstance(v, dict) for v in table.values())
+    )
+    if not has_headings:
         table = {models[0]: table}
     return {
-        model: _checked_answers(path, text, model, entry, models, questions)
+        model: _checked_answers(file, has_headings, model, entry, models, questions)
         for model, entry in table.items()
     }
 
 
 def _checked_answers(
-    path: Path,
-    text: str,
+    file: TomlFile,
+    has_headings: bool,
     model: str,
     entry: Any,
     models: Sequence[str],
     questions: Sequence[str],
 ) -> PastedAnswers:
+    way = (model,) if has_headings else ()
+
+    def wrong(key: str, what: str, next_step: str, *more: str) -> UserError:
+        return UserError(f"{file.place(*way, *more)}: '{key}' {what}", next_step)
+
     if model not in models:
-        raise _file_error(path, text, model, "is no pasted model of this run", ", ".join(models))
+        raise wrong(model, "is no pasted model of this run", ", ".join(models))
     if not isinstance(entry, dict):
-        raise _file_error(path, text, model, "is not a table of answers", f'write ["{model}"]')
+        raise wrong(model, "is not a table of answers", f'write ["{model}"]')
     for id_, said in entry.items():
         if id_ not in questions:
             some = ", ".join(questions[:8])
-            raise _file_error(path, text, id_, "is no question of this run", f"there are: {some}")
+            raise wrong(id_, "is no question of this run", f"there are: {some}", id_)
         turns = said if isinstance(said, list) else [said]
         if not turns or not all(isinstance(turn, str) and turn.strip() for turn in turns):
-            raise _file_error(path, text, id_, "has no text as its answer", 'e.g. """the answer"""')
+            raise wrong(id_, "has no text as its answer", 'e.g. """the answer"""', id_)
     return {id_: tuple(said) if isinstance(said, list) else (said,) for id_, said in entry.items()}
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(LONGEST_FILE + 1)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}", _FILE_HINT) from None
-    if len(data) > LONGEST_FILE:
-        raise UserError(f"{path} is larger than {LONGEST_FILE >> 20} MiB", _FILE_HINT)
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}, line {line}: not UTF-8", "save it as UTF-8") from None
-
-
-def _file_error(path: Path, text: str, key: str, what: str, next_step: str) -> UserError:
-    """An error that points at the line where a key stands."""
-    quoted = rf"[\"']?{re.escape(key)}[\"']?"
-    found = re.search(rf"^\s*(\[\s*{quoted}\s*\]|({quoted}\s*=))", text, re.MULTILINE)
-    line = f", line {text.count(chr(10), 0, found.end()) + 1}" if found else ""
-    return UserError(f"{path}{line}: '{key}' {what}", next_step)

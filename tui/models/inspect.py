@@ -10,8 +10,14 @@ from typing import Any
 from tui.checkpoints.architecture import Architecture, read_architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import MemoryShape
-from tui.checkpoints.weight_headers import TensorHeader, read_file_headers, read_json, shard_names
-from tui.host import child_process
+from tui.checkpoints.weight_headers import (
+    MAX_HEADER_BYTES,
+    TensorHeader,
+    read_file_headers,
+    read_json,
+    shard_names,
+)
+from tui.host import child_process, foreign_files
 from tui.host.errors import UserError
 from tui.models.caches import display_name
 from tui.text.sanitise import one_line
@@ -215,12 +221,19 @@ def _shards(path: Path) -> tuple[tuple[Shard, ...], list[TensorHeader], list[str
 
 
 def python_files(path: Path) -> dict[str, str]:
-    """SHA-256 of each Python file of a folder, by name: what `--remote-code` consents to."""
-    return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(path.glob("*.py"))
-        if file.is_file()
-    }
+    """SHA-256 of each Python file of a folder, by name: what `--remote-code` consents to.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    found = {}
+    for file in sorted(path.glob("*.py")):
+        try:
+            content = foreign_files.read_bytes(file, MAX_HEADER_BYTES)
+        except OSError as error:
+            raise UserError(f"{file}: {error.strerror or error}", "remove it") from None
+        found[file.name] = hashlib.sha256(content).hexdigest()
+    return found
 
 
 def preview_prompt(path: Path) -> list[int]:

@@ -2,18 +2,19 @@
 
 import difflib
 import json
-import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tui.host import foreign_files, toml_file
 from tui.host.errors import UserError
+from tui.host.toml_file import TomlFile
 from tui.questions.question_set import QUESTION_KEYS, QuestionSet, build_question_set
 
 MAX_BYTES = 16 << 20
 _HEAD_KEYS = ("name", "title", "language", "dimensions", "question")
-_TABLE = re.compile(r"^\s*\[\[\s*[\"']?question[\"']?\s*\]\]")
+_TOO_FAR = "nested too deep, or a number of too many digits"
+_NAME_ONE = "name a .toml, .jsonl or .txt file; `duibi questions show tongji` shows one"
 
 
 def read(path: Path) -> QuestionSet:
@@ -23,62 +24,49 @@ def read(path: Path) -> QuestionSet:
     Raises:
         UserError: it cannot be read or breaks a rule; file and line are named.
     """
-    text = _text(path)
     match path.suffix.lower():
         case ".toml":
-            return _toml(text, path)
+            return _toml(path)
         case ".jsonl" | ".ndjson":
-            return _jsonl(text, path)
+            return _jsonl(_text(path), path)
         case ".json":
             raise UserError(
                 f"{path}: a question set is TOML, JSON lines or text",
                 "write one JSON object a line and name it .jsonl",
             )
-    return _plain(text, path)
+    return _plain(_text(path), path)
 
 
 def _text(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UserError(
-            f"{path}: {error.strerror or error}", "name a readable .toml, .jsonl or .txt file"
-        ) from None
-    if len(data) > MAX_BYTES:
-        raise UserError(f"{path}: larger than {MAX_BYTES >> 20} MiB", "split it")
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}:{line}: not UTF-8", "save the file as UTF-8") from None
+    return foreign_files.read_text(path, MAX_BYTES, _NAME_ONE).replace("\r\n", "\n")
 
 
-def _toml(text: str, path: Path) -> QuestionSet:
-    try:
-        data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        line = re.search(r"at line (\d+)", str(error))
-        place = f"{path}:{line[1]}" if line else str(path)
-        raise UserError(f"{place}: {error}", "see `duibi questions show tongji`") from None
+def _toml(path: Path) -> QuestionSet:
+    file = toml_file.read_toml(path, MAX_BYTES, _NAME_ONE)
+    data = file.table
     rows = data.get("question", [])
-    starts = [i + 1 for i, row in enumerate(text.split("\n")) if _TABLE.match(row)]
-    # A header-like line inside a text would shift the numbers: better none than wrong ones.
-    exact = isinstance(rows, list) and len(starts) == len(rows)
-    places = [f"{path}:{start}" for start in starts] if exact else []
-    _check_keys(data, _HEAD_KEYS, str(path))
-    for i, row in enumerate(rows if isinstance(rows, list) else ()):
+    _check_keys(file, data, _HEAD_KEYS)
+    listed = rows if isinstance(rows, list) else []
+    for i, row in enumerate(listed):
         if isinstance(row, Mapping):
-            _check_keys(row, QUESTION_KEYS, places[i] if exact else f"{path}: question {i + 1}")
+            _check_keys(file, row, QUESTION_KEYS, "question", i)
+    places = [_place(file, i) for i in range(len(listed))]
     return build_question_set(data, rows, str(path), places, path.stem)
 
 
-def _check_keys(table: Mapping[str, Any], keys: tuple[str, ...], place: str) -> None:
+def _place(file: TomlFile, number: int) -> str:
+    place = file.place("question", number)
+    return f"{place}: question {number + 1}" if place == file.place("question") else place
+
+
+def _check_keys(
+    file: TomlFile, table: Mapping[str, Any], keys: tuple[str, ...], *way: str | int
+) -> None:
     for key in table:
         if key not in keys:
             near = difflib.get_close_matches(key, keys, 1)
             step = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(keys)}"
-            raise UserError(f"{place}: unknown key {key!r}", step)
+            raise UserError(f"{file.place(*way, key)}: unknown key {key!r}", step)
 
 
 def _jsonl(text: str, path: Path) -> QuestionSet:
@@ -93,7 +81,10 @@ def _jsonl(text: str, path: Path) -> QuestionSet:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{place}: not JSON: {error}", "write one object a line") from None
+            reason = (
+                f"column {error.colno}" if isinstance(error, json.JSONDecodeError) else _TOO_FAR
+            )
+            raise UserError(f"{place}: not JSON: {reason}", "write one object a line") from None
         if not isinstance(row, dict):
             raise UserError(f"{place}: not a JSON object", "write one object a line")
         if not rows and not head and "name" in row and not row.keys() & {"text", "turns"}:

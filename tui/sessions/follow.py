@@ -28,7 +28,7 @@ class TailReader:
         self.path = path
         # Held open: a session that is copied elsewhere at its end leaves this place.
         self._file = os.fdopen(storage.open_regular(path), "rb")
-        data = self._file.read(lines.MAX_FILE)
+        data = self._file.read(os.fstat(self._file.fileno()).st_size)
         scanned = reader.scan(data, path.name)
         self._unread: list[Event] = scanned.events
         self._seq, self._offset = len(scanned.events), scanned.good_bytes

@@ -91,7 +91,8 @@ def read_bytes(path: Path) -> bytes:
     """
     with os.fdopen(storage.open_regular(path), "rb") as file:
         try:
-            return file.read(lines.MAX_FILE)
+            # No more than it has: to ask for the most that is read would take that memory.
+            return file.read(os.fstat(file.fileno()).st_size)
         except OSError as error:
             raise UserError(
                 f"cannot read {path}: {storage.error_text(error)}",

@@ -3,12 +3,12 @@
 import fcntl
 import os
 import secrets
-import stat
 import time
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
+from tui.host import foreign_files
 from tui.host.errors import UserError
 from tui.sessions.lines import MAX_FILE, SUFFIX
 
@@ -115,21 +115,24 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
         UserError: it is missing, unreadable, no ordinary file, or too large.
     """
     try:
-        fd = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = foreign_files.open_regular(path, flags)
     except FileNotFoundError:
         raise UserError(f"there is no session {path}", "see `duibi sessions list`") from None
-    except OSError as error:
+    except PermissionError as error:
         raise UserError(
             f"cannot open {path}: {error_text(error)}", "check its permissions"
         ) from None
-    info = os.fstat(fd)
-    if stat.S_ISREG(info.st_mode) and info.st_size <= MAX_FILE:
+    except OSError as error:
+        raise UserError(
+            f"cannot open {path}: {error_text(error)}",
+            "name a session file; see `duibi sessions list`",
+        ) from None
+    size = os.fstat(fd).st_size
+    if size <= MAX_FILE:
         return fd
     os.close(fd)
-    if not stat.S_ISREG(info.st_mode):
-        raise UserError(f"{path} is no file", "name a session file; see `duibi sessions list`")
     raise UserError(
-        f"{path} has {info.st_size / 1e9:.1f} GB; up to {MAX_FILE / 1e9:.1f} GB are read",
+        f"{path} has {size / 1e9:.1f} GB; up to {MAX_FILE / 1e9:.1f} GB are read",
         "check that it is a session file",
     )
 

@@ -141,7 +141,7 @@ def test_text_can_be_read_on_its_background(path: Path) -> None:
         (("dark = true", 'dark = "yes"'), r":3: `dark` is true or false"),
         (("[colours]", "[colors]"), r"\[colours\] is missing"),
         (('accent = "#6cb6ff"\n', ""), "missing: accent"),
-        (("dark = true", "dark = "), "line 3"),
+        (("dark = true", "dark = "), ":3: not TOML"),
         (('"duibi-dark"', '"../x"'), ":2: `name`"),
     ],
 )

@@ -204,7 +204,7 @@ def test_pasted_answers_come_from_a_file(capsys: pytest.CaptureFixture[str]) -> 
     Path("mine.toml").write_text('capitol = "Paris"\n')
     capsys.readouterr()
     assert run(["run", "pasted:ChatGPT-4o", "--pasted", "mine.toml", *flags]) == 2
-    assert "mine.toml, line 1: 'capitol'" in capsys.readouterr().err
+    assert "mine.toml:1: 'capitol'" in capsys.readouterr().err
 
 
 def test_a_key_is_left_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

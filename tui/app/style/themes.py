@@ -6,14 +6,15 @@ foreground or background, which also costs the fewest bytes.
 """
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from rich.style import Style
 
+from tui.host import toml_file
 from tui.host.errors import UserError
+from tui.host.toml_file import TomlFile
 from tui.text.sanitise import one_line
 
 ROLES = {
@@ -33,6 +34,7 @@ _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 _ANSI = re.compile(r"ansi_(bright_)?(black|red|green|yellow|blue|magenta|cyan|white)")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _MAX_BYTES = 64 * 1024
+_SEE = "see themes/duibi-dark.toml"
 
 
 @dataclass(frozen=True)
@@ -72,50 +74,35 @@ def load(path: Path) -> Theme:
     Raises:
         UserError: it cannot be read, or what is wrong with it and in which line.
     """
-    try:
-        raw = path.read_bytes()
-        if len(raw) > _MAX_BYTES:
-            raise UserError(f"theme {path.name} is larger than 64 KiB", "a theme is a few lines")
-        text = raw.decode("utf-8")
-        data = tomllib.loads(text)
-    except OSError as error:
-        raise UserError(f"cannot read theme {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"theme {path}: {error}", "see themes/duibi-dark.toml") from None
-    return _parse_theme(path, text, data)
+    return _parse_theme(toml_file.read_toml(path, _MAX_BYTES, _SEE))
 
 
-def _parse_theme(path: Path, text: str, data: dict[str, object]) -> Theme:
-    def wrong(key: str, what: str) -> UserError:
-        line = _line_of(text, key)
-        where = f"{path}:{line}" if line else str(path)
-        return UserError(f"theme {where}: {what}", "see themes/duibi-dark.toml")
+def _parse_theme(file: TomlFile) -> Theme:
+    def wrong(what: str, *keys: str) -> UserError:
+        return UserError(f"theme {file.place(*keys)}: {what}", _SEE)
 
+    data, path = file.table, file.path
     name, dark, colours = data.get("name", path.stem), data.get("dark", True), data.get("colours")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise wrong("name", "`name` is small letters, digits and hyphens")
+        raise wrong("`name` is small letters, digits and hyphens", "name")
     if not isinstance(dark, bool):
-        raise wrong("dark", "`dark` is true or false")
+        raise wrong("`dark` is true or false", "dark")
     if not isinstance(colours, dict):
-        raise wrong("colours", "a table [colours] is missing")
+        raise wrong("a table [colours] is missing", "colours")
     for key in data:
         if key not in ("name", "dark", "colours"):
-            raise wrong(key, f"unknown key `{one_line(key)}`")
+            raise wrong(f"unknown key `{one_line(key)}`", key)
     for role, value in colours.items():
         if role not in ROLES:
-            raise wrong(role, f"unknown colour `{one_line(role)}`; known are {', '.join(ROLES)}")
+            known = ", ".join(ROLES)
+            raise wrong(f"unknown colour `{one_line(role)}`; known are {known}", "colours", role)
         if not isinstance(value, str) or not (
             value == "terminal" or _HEX.fullmatch(value) or _ANSI.fullmatch(value)
         ):
-            raise wrong(role, f"`{role}` is #rrggbb, ansi_<colour> or terminal")
+            raise wrong(f"`{role}` is #rrggbb, ansi_<colour> or terminal", "colours", role)
     if missing := [role for role in ROLES if role not in colours]:
-        raise wrong("colours", f"missing: {', '.join(missing)}")
+        raise wrong(f"missing: {', '.join(missing)}", "colours")
     return Theme(name, dark, {role: str(colours[role]) for role in ROLES})
-
-
-def _line_of(text: str, key: str) -> int:
-    pattern = re.compile(rf"\s*\[?\s*[\"']?{re.escape(key)}[\"']?\s*[=\]]")
-    return next((n for n, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 0)
 
 
 def load_all(folders: list[Path]) -> tuple[dict[str, Theme], list[UserError]]:

@@ -15,6 +15,7 @@ from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, score
 from tui.cli.support.judge_model import MAX_NEW_TOKENS, judge_model
 from tui.cli.support.printing import json_text, table
 from tui.events import RUN, Judged
+from tui.host import foreign_files
 from tui.host.errors import UserError
 from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
 from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow, merge_sessions
@@ -27,6 +28,8 @@ from tui.settings import Settings
 from tui.text.sanitise import clean
 
 app = typer.Typer(add_completion=False)
+
+_MAX_RUBRIC = 1 << 20
 
 
 @app.command(
@@ -81,11 +84,7 @@ def score(
 def _rubric(file: Path | None) -> str:
     if file is None:
         return ""
-    try:
-        return clean(file.read_text("utf-8"))[:5000].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UserError(f"cannot read the rubric {file}: {reason}", "give a text file") from None
+    return clean(foreign_files.read_text(file, _MAX_RUBRIC, "give a text file"))[:5000].strip()
 
 
 def _judge_all(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
+from tui.engines.pasted import FILE_HINT
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.models.reference import parse_reference
@@ -109,7 +110,9 @@ def resolve_models(names: Sequence[str], settings: Settings) -> list[ResolvedMod
     Raises:
         UserError: a model is not there, cannot be used or cannot be fetched.
     """
-    services = settings.run.services
+    services, pasted = settings.run.services, settings.run.pasted
+    if pasted is not None and not pasted.exists():  # said before anything is fetched
+        raise UserError(f"{pasted}: No such file or directory", FILE_HINT)
     references = [parse_reference(settings.aliases.get(name, name), services) for name in names]
     place = settings.sessions or paths.sessions_dir()
     beyond = partial(remote_models.resolve_remote, user_services=services, sessions=place)

@@ -15,9 +15,10 @@ from typing import Any
 
 from tui.checkpoints.architecture import Architecture
 from tui.checkpoints.errors import CheckpointError
+from tui.host import foreign_files
 from tui.worker.load.chat_template import ChatTemplate
 from tui.worker.load.families import ChatFormat, Family, general, llama
-from tui.worker.load.families.text_tokenizer import split_control_tokens
+from tui.worker.load.families.text_tokenizer import MAX_FILE_BYTES, split_control_tokens
 from tui.worker.load.generation_defaults import sampling_defaults
 from tui.worker.load.prompt_fitting import NO_LIMIT
 
@@ -77,7 +78,7 @@ def _private_copy(path: Path, agreed: Mapping[str, str]) -> Path:
     for file in sorted(path.iterdir()):
         if not file.is_file() or file.suffix in _WEIGHT_SUFFIXES:
             continue
-        content = file.read_bytes()
+        content = foreign_files.read_bytes(file, MAX_FILE_BYTES)
         if file.suffix == ".py":
             digest = hashlib.sha256(content).hexdigest()
             if agreed.get(file.name) != digest:

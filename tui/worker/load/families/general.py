@@ -12,7 +12,11 @@ from typing import Any
 from tui.checkpoints.weight_headers import read_json
 from tui.worker.checkpoint import Turn
 from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
-from tui.worker.load.families.text_tokenizer import ControlTokenizer, TextChatTokenizer
+from tui.worker.load.families.text_tokenizer import (
+    ControlTokenizer,
+    TextChatTokenizer,
+    read_tokenizer_file,
+)
 
 
 class TemplateTokenizer(TextChatTokenizer):
@@ -103,7 +107,7 @@ def find_chat_template(folder: Path, tokenizer_config: Mapping[str, Any]) -> str
     tokenizer_config.json, then chat_template.json), or None."""
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return file.read_text(encoding="utf-8", errors="replace")
+        return read_tokenizer_file(file).decode("utf-8", "replace")
     found = tokenizer_config.get("chat_template")
     if found is None:
         found = read_optional_json(folder / "chat_template.json").get("chat_template")

@@ -9,6 +9,7 @@ import tokenizers
 
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.weight_headers import refuse_lfs_pointer
+from tui.host import foreign_files
 from tui.worker.load.prompt_fitting import FittedTokenizer
 
 MAX_FILE_BYTES = 256 << 20
@@ -151,7 +152,7 @@ def read_tokenizer_file(path: Path) -> bytes:
         CheckpointError: it is missing, too large, or a git-lfs pointer.
     """
     try:
-        with path.open("rb") as file:
+        with foreign_files.open_binary(path) as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise CheckpointError(
