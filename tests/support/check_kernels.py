@@ -1,29 +1,28 @@
 """Compile the worker's kernels for every instruction set, whatever this CPU has, with warnings
 as errors: ``python -m tests.support.check_kernels``."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from tui.host.instruction_sets import INSTRUCTION_SETS
+from tests.support.instruction_sets import EVERY, compilers
 
 KERNELS = Path(__file__).parents[2] / "tui" / "worker" / "kernels"
-COMPILERS = ("gcc", "clang")
-FLAGS = ("-std=gnu11", "-O3", "-fopenmp", "-fPIC", "-Wall", "-Wextra", "-Werror")
+FLAGS = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fopenmp", "-fPIC")
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
 HEADERS = ("duibi.h", "vector.h", "common.h")
 """Those that must compile alone; the others are parts of vector.h."""
 
 
 def main() -> int:
     """The number of files that do not compile; 0 where there is no compiler."""
-    compilers = [path for name in COMPILERS if (path := shutil.which(name))]
-    if not compilers:
-        print("kernels: not checked, there is no C compiler", file=sys.stderr)
     failed = 0
-    for compiler in compilers:
-        for one in INSTRUCTION_SETS:
-            command = [compiler, *FLAGS, *one.flags]
+    for one in EVERY:
+        found = compilers(one)
+        if not found:
+            print(f"kernels: {one.name} not checked, there is no C compiler for {one.machine}")
+        for compiler in found:
+            command = [compiler, *FLAGS, *WARNINGS, *one.flags]
             for name in HEADERS:
                 failed += run([*command, "-fsyntax-only", "-x", "c-header", str(KERNELS / name)])
             for source in sorted(KERNELS.glob("*.c")):

@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 class InstructionSet(NamedTuple):
     """``needs``: flags of /proc/cpuinfo that a CPU must have; ``capability``: what torch calls
-    the instructions (ATEN_CPU_CAPABILITY); ``flags``: the compiler's."""
+    the instructions (ATEN_CPU_CAPABILITY; it knows none of ARM's); ``flags``: the compiler's;
+    ``machine``: what such a machine calls itself (uname)."""
 
     name: str
     needs: frozenset[str]
     capability: str
     flags: tuple[str, ...]
+    machine: str = "x86_64"
 
 
 INSTRUCTION_SETS = (
@@ -27,8 +29,18 @@ INSTRUCTION_SETS = (
         ("-mavx2", "-mfma", "-mavxvnni"),
     ),
     InstructionSet("AVX2", frozenset({"avx2", "fma"}), "AVX2", ("-mavx2", "-mfma")),
+    InstructionSet(
+        "NEON dotprod",
+        frozenset({"asimddp"}),
+        "DEFAULT",
+        ("-march=armv8.2-a+dotprod",),
+        "aarch64",
+    ),
 )
 """The best first."""
+
+SCALAR = InstructionSet("scalar", frozenset(), "DEFAULT", ())
+"""Plain C, which every compiler has: the reference for tests, too slow to be used."""
 
 
 def supported(flags: frozenset[str]) -> list[InstructionSet]:

@@ -5,6 +5,7 @@
  * they cost a small model as much time as reading its weights.
  */
 #include "common.h"
+#include <math.h>
 
 enum { TOKENS_PER_BLOCK = 64, QUERIES_AT_ONCE = 4, MIN_PARALLEL_VALUES = 1 << 15 };
 
@@ -70,9 +71,9 @@ static void rope_head(const void *x, int64_t at, int64_t head_dim, const float *
         vf_store(row + i, load(x, at + i, dtype));
     const int64_t h = head_dim / 2;
     for (int64_t i = 0; i < h; i++)
-        out[i] = row[i] * cosine[i] - row[i + h] * sine[i];
+        out[i] = fmaf(row[i], cosine[i], -(row[i + h] * sine[i]));
     for (int64_t i = h; i < head_dim; i++)
-        out[i] = row[i] * cosine[i] + row[i - h] * sine[i];
+        out[i] = fmaf(row[i], cosine[i], row[i - h] * sine[i]);
     for (int64_t i = 0; i < head_dim; i += DUIBI_LANES)
         store(y, to + i, vf_load(out + i), dtype);
 }

@@ -34,8 +34,7 @@ INLINE void multiply_block(const uint16_t *const *w, const float *x, int64_t pit
         for (int o = 0; o < outputs; o++) {
             part[o] = bf16_even(vi_load(w[o] + i * INPUTS_AT_ONCE));
             if (ahead)
-                _mm_prefetch((const char *)(w[o] + i * INPUTS_AT_ONCE) + PREFETCH_BYTES,
-                             _MM_HINT_T0);
+                PREFETCH((const char *)(w[o] + i * INPUTS_AT_ONCE) + PREFETCH_BYTES);
         }
         for (int r = 0; r < rows; r++) {
             const vf a = vf_load(x + r * pitch + i * INPUTS_AT_ONCE);
@@ -139,7 +138,7 @@ static int multiply_rows(const float *x, int64_t rows, int64_t inputs,
                     w[o] = m->weight + (first + (o < outputs ? o : 0)) * inputs + start;
                 if (rows <= MEMORY_BOUND_ROWS)
                     for (int o = 0; o < outputs; o++)
-                        _mm_prefetch((const char *)(w[o] + 4 * inputs), _MM_HINT_T1);
+                        PREFETCH_L2(w[o] + 4 * inputs);
                 memset(sums, 0, (size_t)(rows * OUTPUTS_AT_ONCE) * sizeof(float));
                 const int64_t steps = size / INPUTS_AT_ONCE;
                 if (rows <= MEMORY_BOUND_ROWS && inputs <= PREFETCH_MAX_INPUTS)

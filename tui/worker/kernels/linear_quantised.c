@@ -153,7 +153,7 @@ INLINE void multiply_tile(int bits, int halves, const uint8_t *w, int64_t groups
     const int64_t block = bits == 8 ? DUIBI_INT8_BLOCK : DUIBI_INT4_BLOCK;
     for (int64_t g = 0; g < groups; g++, w += block) {
         for (int64_t i = 0; i < block; i += 64)
-            _mm_prefetch((const char *)w + 4096 + i, _MM_HINT_T0);
+            PREFETCH(w + 4096 + i);
         UnpackedGroup whole;
         const UnpackedGroup *unpacked = NULL;
         if (bits == 4 && HALVES_AT_ONCE == 2) {

@@ -74,12 +74,12 @@ static void refine_range(const GroupWeights *p, QuantisedGroup *best) {
     const float qq = vf_reduce_add(vf_fma(iq0, q0, vf_mul(iq1, q1)));
     const float qw = vf_reduce_add(vf_fma(iq0, p->w0, vf_mul(iq1, p->w1)));
     const float w = vf_reduce_add(vf_fma(p->i0, p->w0, vf_mul(p->i1, p->w1)));
-    const float spread = all * qq - q * q;
+    const float spread = fmaf(all, qq, -(q * q));
     if (spread <= 1e-6f * all * qq)
         return;
-    const float s = (all * qw - q * w) / spread;
+    const float s = fmaf(all, qw, -(q * w)) / spread;
     if (s > 0)
-        try_range(p, s, (w - s * q) / all, best);
+        try_range(p, s, fmaf(-s, q, w) / all, best);
 }
 
 static void best_range(const float *w, const float *importance, float inverse,

@@ -5,16 +5,25 @@
 #ifndef DUIBI_VECTOR_H
 #define DUIBI_VECTOR_H
 
-#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
-#ifdef __AVX512VNNI__
+#if defined(__AVX512VNNI__)
+#include <immintrin.h>
 #include "vector_avx512.h"
-#else
+#elif defined(__AVX2__)
+#include <immintrin.h>
 #include "vector_avx2.h"
+#elif defined(__ARM_FEATURE_DOTPROD)
+#include "vector_neon.h"
+#else
+#include "vector_scalar.h"
 #endif
+
+/* Into the nearest cache; into the one behind it. */
+#define PREFETCH(p) __builtin_prefetch(p, 0, 3)
+#define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 
 #endif

@@ -37,6 +37,7 @@ INLINE vf vf_fnma(vf x, vf y, vf z) { return _mm512_fnmadd_ps(x, y, z); }
 INLINE vf vf_round(vf x) { return _mm512_roundscale_ps(x, 8); }
 /* x 2^n, for whole n of -150 to 128. */
 INLINE vf vf_scale(vf x, vf n) { return _mm512_scalef_ps(x, n); }
+/* The first half and the second, then quarters, and so on; minimum and maximum of numbers only. */
 INLINE float vf_reduce_add(vf x) { return _mm512_reduce_add_ps(x); }
 INLINE float vf_reduce_min(vf x) { return _mm512_reduce_min_ps(x); }
 INLINE float vf_reduce_max(vf x) { return _mm512_reduce_max_ps(x); }
