@@ -124,6 +124,7 @@ def test_a_setting_is_declared_in_exactly_one_place() -> None:
 
 def test_the_header_of_a_session_holds_the_options_of_the_run_in_one_order() -> None:
     plain = '{"max_new_tokens": 512, "sampling": "model", "repeat": 1, "lookup": false, '
+    plain += '"loop_stop": true, '
     plain += '"schedule": "auto", "blind": false}'
     assert json.dumps(RunOptions().header()) == plain
     full = RunOptions(
@@ -132,7 +133,7 @@ def test_the_header_of_a_session_holds_the_options_of_the_run_in_one_order() -> 
     )  # fmt: skip
     assert " ".join(full.header()) == (
         "system max_new_tokens context sampling temperature top_p top_k repetition_penalty seed "
-        "repeat batch lookup schedule blind dimensions"
+        "repeat batch lookup loop_stop schedule blind dimensions"
     )
     assert tuple(full.header()) == HEADER_NAMES
     shaping = {name for name, one in settings.DECLARATIONS.items() if one.effect != "none"}

@@ -72,7 +72,12 @@ def test_defaults_are_left_out() -> None:
         *[LOAD | {"batch": bad} for bad in (0, True, 2.5)],
         *[LOAD | {"context": -1}, LOAD | {"context": None}, LOAD | {"max_cached_tokens": "9"}],
         *[LOAD | {"remote_code": bad} for bad in (None, ["a.py"], {"a.py": 1})],
-        *[LOAD | {"lookup": 1}, LOAD | {"more": 1}, {"op": "load", "checkpoint": "/m"}],
+        *[
+            LOAD | {"lookup": 1},
+            LOAD | {"loop_stop": 0},
+            LOAD | {"more": 1},
+            {"op": "load", "checkpoint": "/m"},
+        ],
         *[{"op": "answer", "requests": bad} for bad in NO_REQUESTS],
         *[{"op": "answer", "requests": [ASK | {"answer": bad}]} for bad in (None, "1", True)],
         *[{"op": "answer", "requests": [ASK | {"messages": bad}]} for bad in NO_CONVERSATIONS],

@@ -21,7 +21,8 @@ class RunOptions:
     ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
     ``batch`` is how many answers of a question set a local model decodes together at most
     (None: as many as memory allows, up to 8); ``lookup`` guesses tokens from the prompt (same
-    text, sooner where an answer repeats it); ``schedule`` is ``auto`` (what fits in memory is
+    text, sooner where an answer repeats it); ``loop_stop`` ends an answer that only repeats one
+    token or one short cycle; ``schedule`` is ``auto`` (what fits in memory is
     held together), ``together`` or ``one-at-a-time``; ``dimensions`` are what answers are
     judged in where the question set names none; ``pasted`` is a file with the answers of models
     that a person pastes (`tui.engines.pasted.read_pasted`); ``services`` maps a name to what
@@ -108,6 +109,17 @@ class RunOptions:
                 "Guess tokens from the prompt: the same text, sooner where answers repeat it.",
             ),
             effect="answer",
+        ),
+    )
+    loop_stop: bool = field(
+        default=True,
+        metadata=setting(
+            kinds.FLAG,
+            Flag(
+                "--loop-stop/--no-loop-stop",
+                "End an answer that only repeats itself (on by default).",
+            ),
+            effect="run",
         ),
     )
     schedule: str = field(

@@ -36,7 +36,8 @@ class LoadOrder:
     the checkpoint's own (0: none). ``remote_code`` holds the SHA-256 of each Python file of the
     checkpoint that a person agreed to run; without it none is run. At most ``batch`` answers are
     decoded together, and their prompts and answers hold at most ``max_cached_tokens`` tokens
-    (0: any number). ``lookup``: guess tokens from the prompt.
+    (0: any number). ``lookup``: guess tokens from the prompt. ``loop_stop``: end an answer that
+    only repeats itself.
     """
 
     op: ClassVar[str] = "load"
@@ -48,6 +49,7 @@ class LoadOrder:
     batch: int = 1
     max_cached_tokens: int = 0
     lookup: bool = False
+    loop_stop: bool = False
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -277,6 +279,7 @@ _IS_VALID: dict[str, Callable[[object], bool]] = {
     "batch": _is_positive,
     "max_cached_tokens": _is_count,
     "lookup": _is_flag,
+    "loop_stop": _is_flag,
     "requests": _is_requests,
     "answer": _is_int,
     "messages": _is_conversation,

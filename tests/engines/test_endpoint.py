@@ -354,3 +354,22 @@ def test_nothing_heavy_is_imported_for_a_service() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_an_answer_that_only_repeats_itself_is_ended_and_its_connection_closed() -> None:
+    def behave(reply: Reply, _: Received) -> None:
+        reply.head()
+        reply.token("一二三四五")
+        for _number in range(4000):
+            reply.token("；")
+        reply.finish()
+        reply.done()
+
+    with FaultServer(behave) as server:
+        engine = EndpointEngine(service_at(server.url), "m", environ={}, loop_stop=True)
+        events = collect_events(engine)
+        last = single_answered(events)
+        assert last.finish == "repetition" and last.is_cut
+        assert 1 <= last.repeats_from <= 6
+        assert sum(len(b.text) for _, b in events if isinstance(b, Delta)) < 4000
+        assert single_answered(collect_events(engine_at(server.url))).finish == "stop"

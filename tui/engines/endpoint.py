@@ -35,7 +35,7 @@ class EndpointEngine(EngineDefaults):
 
     ``limiter`` is shared by the engines of one service; ``first_backoff_s`` (None:
     `FIRST_BACKOFF_S`) is the pause before the first repetition where the service names none, and
-    four times that before the second.
+    four times that before the second; ``loop_stop`` ends an answer that only repeats itself.
     The key is read at each `load`, from ``environ`` (None: the program's own environment).
     """
 
@@ -48,11 +48,13 @@ class EndpointEngine(EngineDefaults):
         limiter: Limiter | None = None,
         environ: Mapping[str, str] | None = None,
         first_backoff_s: float | None = None,
+        loop_stop: bool = False,
     ) -> None:
         self.service, self.model = service, model
         self.concurrency = service.concurrency
         self._limiter = limiter or Limiter(service.concurrency)
         self._environ = environ
+        self._loop_stop = loop_stop
         self._first_backoff_s = FIRST_BACKOFF_S if first_backoff_s is None else first_backoff_s
         self._key = Secret()
         self._http: httpx.AsyncClient | None = None
@@ -204,7 +206,8 @@ class EndpointEngine(EngineDefaults):
                 said = f"{self.service.title} does not take {', '.join(left_out)}: left out"
                 emit(time.monotonic_ns(), Note(said, request.answer))
             exchange = HttpAttempt(
-                self._client(), self.service, self.model, self._key, request.answer, emit
+                *(self._client(), self.service, self.model, self._key, request.answer, emit),
+                loop_stop=self._loop_stop,
             )
 
             async def attempt() -> Answered:

@@ -4,19 +4,20 @@ import asyncio
 import email.utils
 import json
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from tui.engines import tokens
-from tui.engines.completion import Completion
+from tui.engines.completion import Completion, TextPiece
 from tui.engines.errors import ServiceError, error_from_exception, error_from_status, quote_text
 from tui.engines.secret import Secret
 from tui.engines.sse import SseParser, StreamError
 from tui.events import Answered, Body, Delta
 from tui.metrics import answer_metrics
 from tui.services import Service
+from tui.text import repetition
 
 if TYPE_CHECKING:
     import httpx
@@ -34,7 +35,8 @@ Emit = Callable[[int, Body], None]
 
 @dataclass(slots=True)
 class HttpAttempt:
-    """One attempt. ``has_begun`` says whether a token arrived, after which nothing is repeated."""
+    """One attempt. ``has_begun`` says whether a token arrived, after which nothing is repeated;
+    with ``loop_stop`` an answer that only repeats itself is ended."""
 
     client: "httpx.AsyncClient"
     service: Service
@@ -42,11 +44,15 @@ class HttpAttempt:
     key: Secret
     answer: int
     emit: Emit
+    loop_stop: bool = False
     has_begun: bool = False
     _first_ns: int = 0
     _finish_ns: int = 0
     _estimated_tokens: float = 0.0
     _emitted_tokens: int = 0
+    _repeats_from: int = 0
+    _said: str = ""
+    """The end of what was said, as far as repetition is looked for."""
 
     async def run(self, body: dict[str, Any], start_ns: int) -> Answered:
         """Ask, emit what arrives, and give the figures of the complete answer.
@@ -92,6 +98,9 @@ class HttpAttempt:
                         pieces = completion.feed(event)
                         for piece in pieces:
                             self._emit_delta(now, piece.text, piece.reasoning)
+                        if self.loop_stop and pieces and self._repeats(pieces):
+                            completion.finish, self._finish_ns = "repetition", now
+                            return
                         if completion.fault is not None:
                             return
                         if completion.finish and not self._finish_ns:
@@ -113,6 +122,17 @@ class HttpAttempt:
         more = max(1, round(self._estimated_tokens)) - self._emitted_tokens
         self._emitted_tokens += more
         self.emit(now, Delta(self.answer, more, text, reasoning))
+
+    def _repeats(self, pieces: Sequence[TextPiece]) -> bool:
+        """Whether the answer has come to repeat itself; from which token on, by the estimate."""
+        rule = repetition.CHARACTERS
+        self._said = (self._said + "".join(piece.text for piece in pieces))[-rule.reach :]
+        first = rule.begin(self._said)
+        if first is None:
+            return False
+        repeated = tokens.estimate_whole(self._said[first:])
+        self._repeats_from = max(1, self._emitted_tokens - repeated + 1)
+        return True
 
     def _timeout_error(self, headers_came: bool, completion: Completion) -> ServiceError:
         host, service = self.service.host, self.service
@@ -159,6 +179,7 @@ class HttpAttempt:
             output,
             token_source=source,
             **asdict(metrics),
+            repeats_from=self._repeats_from,
         )
 
 

@@ -57,7 +57,8 @@ class LocalEngine:
     ``batch`` how many answers it decodes together at most: so many may be asked for at
     once, ``max_cached_tokens`` how many tokens of their prompts and answers it holds at most (0:
     any), ``lookup`` whether tokens are guessed from the prompt
-    (`tui.worker.decode.prompt_lookup`), ``remark`` a line for a person
+    (`tui.worker.decode.prompt_lookup`), ``loop_stop`` whether an answer that only repeats itself
+    is ended, ``remark`` a line for a person
     beside the worker's own when it is loaded."""
 
     uses_local_cores = True
@@ -76,6 +77,7 @@ class LocalEngine:
         batch: int = 1,
         max_cached_tokens: int = 0,
         lookup: bool = False,
+        loop_stop: bool = False,
         remark: str = "",
     ) -> None:
         self._checkpoint = checkpoint.absolute()
@@ -86,7 +88,7 @@ class LocalEngine:
         self._remote_code = dict(remote_code or {})
         self._memory_limits = memory_limits
         self.concurrency, self._max_cached_tokens = batch, max_cached_tokens
-        self._lookup = lookup
+        self._lookup, self._loop_stop = lookup, loop_stop
         self._remark = remark
         self._thrash_detector = ThrashDetector()
         self._process: WorkerProcess | None = None
@@ -116,6 +118,7 @@ class LocalEngine:
                 batch=self.concurrency,
                 max_cached_tokens=self._max_cached_tokens if self.concurrency > 1 else 0,
                 lookup=self._lookup,
+                loop_stop=self._loop_stop,
             )
         )
         for item in _supervised_events(child, busy=False):

@@ -132,7 +132,8 @@ class Delta:
 class Answered:
     """An answer is complete. Milliseconds, tokens per second, bytes.
 
-    The formulas are those of `tui.metrics`. ``finish`` is ``stop`` or ``length``;
+    The formulas are those of `tui.metrics`. ``finish`` is ``stop``, ``length``, or ``repetition``:
+    from token ``repeats_from`` (the first is 1) on it only repeated itself, and was ended;
     ``token_source`` is ``tokenizer``, ``usage`` or ``estimate``. None: not measured.
     Of the prompt tokens ``reused`` were not computed again (a common beginning), of the
     output tokens ``accepted`` were right among those ``guessed`` by prompt lookup.
@@ -159,6 +160,12 @@ class Answered:
     guessed: int = 0
     accepted: int = 0
     reused: int = 0
+    repeats_from: int = 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it was ended before the model ended it."""
+        return self.finish in ("length", "repetition")
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,8 @@ def answer_remarks(answer: bd.Answer, say: ReportMessages) -> list[str]:
     if figures is not None:
         if figures.finish == "length":
             found.append(say("truncated"))
+        if figures.finish == "repetition":
+            found.append(say("repetition", token=figures.repeats_from))
         if figures.contended:
             found.append(say("contended"))
         if figures.token_source == "estimate":

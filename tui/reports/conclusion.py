@@ -41,7 +41,7 @@ def _completions(merged: MergedSessions, say: ReportMessages) -> list[str]:
     """One sentence if every answer is complete and uncut, else one per model."""
     asked = [column for column in merged.columns if column.answers]
     answers = [a for column in asked for a in column.answers]
-    if len(asked) > 1 and all(a.figures and a.figures.finish != "length" for a in answers):
+    if len(asked) > 1 and all(a.figures and not a.figures.is_cut for a in answers):
         return [say("c_all", models=len(asked), asked=len(answers))]
     return [_completion(column, say) for column in asked]
 
@@ -55,7 +55,7 @@ def _completion(column: ModelColumn, say: ReportMessages) -> str:
         model=collapse_line(column.label),
         done=len(done),
         asked=len(answers),
-        cut=sum(a.figures is not None and a.figures.finish == "length" for a in done),
+        cut=sum(a.figures is not None and a.figures.is_cut for a in done),
         failed=failed,
         stopped=len(answers) - len(done) - failed,
     )

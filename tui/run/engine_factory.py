@@ -66,6 +66,7 @@ class EngineFactory:
             batch=self._batch.size,
             max_cached_tokens=tokens + self._batch.other_tokens(tokens),
             lookup=self._options.lookup,
+            loop_stop=self._options.loop_stop,
             remark=default_dtype.choice_remark(model.dtype) if model.has_default_dtype else "",
         )
 
@@ -76,7 +77,7 @@ class EngineFactory:
         if not known.base_url:
             service = replace(service, title=service.host)
         limiter = self._limiters.setdefault(service.base_url, Limiter(service.concurrency))
-        return EndpointEngine(service, model.model, limiter)
+        return EndpointEngine(service, model.model, limiter, loop_stop=self._options.loop_stop)
 
     def make_recorded(self, model: ResolvedModel, threads: int) -> Engine:
         """A model of an earlier session, at its pace of then."""

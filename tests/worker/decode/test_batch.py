@@ -12,6 +12,7 @@ from benchmarks.support import tiny
 from tests.support.bodies import expect
 from tests.support.gpu import needs_gpu
 from tui.events import Answered, Cancelled, Delta, Failed, Started
+from tui.text.repetition import TOKENS
 from tui.worker.control import Control
 from tui.worker.decode import kv_cache
 from tui.worker.decode.attention import BUFFER_TOKENS, attach, supports_model
@@ -246,3 +247,24 @@ def test_no_more_tokens_are_held_than_were_planned_for(ready: LoadedModel) -> No
     assert [ends[n].batch for n in range(6)] == [3] * 6
     assert ends[9].batch == 1, "what is longer than all of it is answered alone"
     assert not any(isinstance(body, Failed) for body in events)
+
+
+def test_an_answer_that_only_repeats_itself_is_ended_and_its_company_goes_on(
+    folder: Path,
+) -> None:
+    """Layers that add nothing make the next token a function of the last: a circle, soon."""
+    ready = made(folder, ours=True)
+    with torch.no_grad():
+        for name, weights in ready.model.named_parameters():
+            if "o_proj" in name or "down_proj" in name:
+                weights.zero_()
+    jobs = [job(0, TEXTS[0], 400), job(1, TEXTS[1], 60)]
+    free = run(DecodeBatch(ready, Control(), PeakMemory()), jobs, 2)
+    ended = run(DecodeBatch(ready, Control(), PeakMemory(), loop_stop=True), jobs, 2)
+    finish = {body.answer: body for body in ended if isinstance(body, Answered)}
+    assert (finish[1].finish, finish[1].output_tokens) == ("length", 60)
+    stopped = finish[0]
+    assert stopped.finish == "repetition" and stopped.output_tokens < 400
+    assert 1 <= stopped.repeats_from <= stopped.output_tokens - TOKENS.shortest_run + 1
+    assert texts(free)[0].startswith(texts(ended)[0].rstrip("\ufffd"))
+    assert texts(free)[1] == texts(ended)[1]

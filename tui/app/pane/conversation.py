@@ -156,6 +156,8 @@ class TurnBlock:
         elif answer.figures is not None:
             if answer.figures.finish == "length":
                 rows.add(say("pane.length"), "warn")
+            elif answer.figures.finish == "repetition":
+                rows.add(say("pane.repetition", token=answer.figures.repeats_from), "warn")
             elif not answer.chunks and not answer.reasoning:
                 rows.add(say("pane.empty"), "muted")
         for note in answer.notes:

@@ -20,7 +20,18 @@ app = typer.Typer(add_completion=False)
 @app.command(help="Compare chat models side by side. Without a model: the start screen.")
 @options.with_settings(
     *("questions", "system", "max_new_tokens", "context", "sampling", "temperature", "top_p"),
-    *("seed", "schedule", "blind", "resume", "theme", "lang", "batch", "lookup", "remote_code"),
+    *(
+        "seed",
+        "schedule",
+        "blind",
+        "resume",
+        "theme",
+        "lang",
+        "batch",
+        "lookup",
+        "loop_stop",
+        "remote_code",
+    ),
     *("pasted", "sessions", "mouse", "plain"),
 )
 def compare(

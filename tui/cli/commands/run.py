@@ -31,7 +31,18 @@ app = typer.Typer(add_completion=False)
 @app.command(help="Ask every question of every model, without a screen.")
 @options.with_settings(
     *("questions", "system", "max_new_tokens", "context", "sampling", "temperature", "top_p"),
-    *("seed", "schedule", "repeat", "batch", "resume", "out", "as_json", "lookup", "remote_code"),
+    *(
+        "seed",
+        "schedule",
+        "repeat",
+        "batch",
+        "resume",
+        "out",
+        "as_json",
+        "lookup",
+        "loop_stop",
+        "remote_code",
+    ),
     *("pasted", "sessions"),
 )
 def run(

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from tui.events import Cancelled, Started, TimedBody
+from tui.text import repetition
 from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode import kv_cache
 from tui.worker.decode.attention import ATTENTION_NAME
@@ -50,6 +51,7 @@ class _Row:
     hit_stop_id: bool = False
     is_contended: bool = False
     prompt_lookup: PromptLookup | None = None
+    repeats_from: int = 0
     output_ids: list[int] = field(default_factory=list)
 
     @property
@@ -59,7 +61,14 @@ class _Row:
 
     @property
     def is_done(self) -> bool:
-        return self.hit_stop_id or len(self.output_ids) == self.plan.max_new_tokens
+        is_full = len(self.output_ids) == self.plan.max_new_tokens
+        return self.hit_stop_id or self.repeats_from > 0 or is_full
+
+    @property
+    def finish(self) -> str:
+        if self.hit_stop_id:
+            return "stop"
+        return "repetition" if self.repeats_from else "length"
 
 
 class DecodeBatch:
@@ -74,11 +83,14 @@ class DecodeBatch:
         prompt_lookup: bool = False,
         prefix_cache: kv_cache.PrefixCache | None = None,
         max_cached_tokens: int = 0,
+        loop_stop: bool = False,
     ) -> None:
         """``max_cached_tokens``: how many of prompts and answers may be held together, padding
-        among them (0: any); an answer that is alone is always let in."""
+        among them (0: any); an answer that is alone is always let in. ``loop_stop``: an answer
+        that only repeats a short cycle of tokens is ended."""
         self._loaded, self._control, self._peak = loaded, control, peak
         self._uses_prompt_lookup = prompt_lookup and rounds_rows_alike(loaded.model)
+        self._loop_stop = loop_stop
         self._rows: list[_Row] = []
         self._cache: Any = None
         self._prefix_cache = prefix_cache or kv_cache.PrefixCache()
@@ -333,6 +345,9 @@ class DecodeBatch:
         if row.prompt_lookup is not None:
             row.prompt_lookup.push(token)
         row.hit_stop_id = token in self._loaded.checkpoint.stop_ids
+        if self._loop_stop and not row.hit_stop_id:
+            first = repetition.TOKENS.begin(row.output_ids)
+            row.repeats_from = 0 if first is None else first + 1
         piece = "" if row.hit_stop_id else row.detokeniser.push(token)
         if row.is_done:
             piece += row.detokeniser.finish()
@@ -342,7 +357,7 @@ class DecodeBatch:
         self._peak.sample()
         said = answered_event(
             row.id,
-            "stop" if row.hit_stop_id else "length",
+            row.finish,
             start_ns=row.start_ns,
             first_ns=row.first_token_ns,
             end_ns=row.last_token_ns,
@@ -356,5 +371,6 @@ class DecodeBatch:
             batch=row.max_batch,
             guessed=row.prompt_lookup.guessed if row.prompt_lookup else 0,
             accepted=row.prompt_lookup.accepted if row.prompt_lookup else 0,
+            repeats_from=row.repeats_from,
         )
         return time.monotonic_ns(), said

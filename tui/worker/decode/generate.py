@@ -107,6 +107,7 @@ def answered_event(
     guessed: int = 0,
     accepted: int = 0,
     contended: bool = False,
+    repeats_from: int = 0,
 ) -> Answered:
     """The figures of a complete answer by the formulas of `tui.metrics`, rounded.
 
@@ -137,4 +138,5 @@ def answered_event(
         accepted=accepted,
         reused=reused,
         contended=contended,
+        repeats_from=repeats_from,
     )

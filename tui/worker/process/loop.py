@@ -151,7 +151,15 @@ class Worker:
 
         prefix_cache, most = PrefixCache(), loaded.max_cached_tokens
         self._interactive_batch, self._background_batch = (
-            DecodeBatch(loaded, self._control, self._peak, order.lookup, prefix_cache, most)
+            DecodeBatch(
+                loaded,
+                self._control,
+                self._peak,
+                order.lookup,
+                prefix_cache,
+                most,
+                order.loop_stop,
+            )
             for _ in range(2)
         )
         self._max_batch_size = order.batch
