@@ -1,6 +1,6 @@
 """A scripted source of events: what a `Run` gives the screen, decided by the test."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +131,9 @@ class ScriptedRun(EventScript):
         self.to_paste.discard(answer)
         return True
 
-    def cancel(self, model: int) -> None:
+    def cancel(self, model: int, answers: Collection[int] | None = None) -> None:
         """Write it down."""
-        self.calls.append(("cancel", model))
+        self.calls.append(("cancel", model, answers))
 
     def reload(self, model: int) -> None:
         """Write it down."""

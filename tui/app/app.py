@@ -59,7 +59,8 @@ class DuibiApp(TerminalWriterApp):
         Binding("question_mark", "help", "key.help", id="app.help"),
         Binding("q", "leave", "key.quit", id="app.quit"),
         Binding("ctrl+l", "redraw", "key.redraw", show=False, id="app.redraw"),
-        Binding("ctrl+c,ctrl+q", "leave", "key.quit", show=False, id="app.stop", priority=True),
+        Binding("ctrl+c", "interrupt", "key.interrupt", show=False, id="app.stop", priority=True),
+        Binding("ctrl+q", "leave_now", "key.quit", show=False, id="app.leave", priority=True),
     ]
 
     def __init__(
@@ -77,6 +78,9 @@ class DuibiApp(TerminalWriterApp):
         self._leave_asked_at = -_CONFIRM_LEAVE_S
         self.ended_by: signal.Signals | None = None
         """The signal that ended the screen, if one did."""
+        self.user_error: UserError | None = None
+        """What ended the screen, where a person can put it right."""
+        appearance.set_colourless(self.no_color)
         for theme in themes.themes.values():
             self.register_theme(_textual_theme(theme))
         # As an assignment would do it after the first paint, by parsing every style anew.
@@ -95,11 +99,12 @@ class DuibiApp(TerminalWriterApp):
                 loop.add_signal_handler(number, self._end_by, number)
             except (ValueError, RuntimeError):
                 break  # not in the main thread, as under a test: nobody sends signals there
+        if self._custom_keys:
+            self.set_keymap(self._custom_keys)
         await self.push_screen(self._first_screen())
         if self._custom_keys:
             from tui.app import bindings
 
-            self.set_keymap(self._custom_keys)
             holders = (type(self), *bindings.holders())
             for remark in keymap.problems(self._custom_keys, holders, self.appearance):
                 self._show_notice(remark, "warning")
@@ -197,15 +202,31 @@ class DuibiApp(TerminalWriterApp):
         self._show_notice(say("export.begun"), timeout=NOTICE_S)
         self.run_worker(work, thread=True, exit_on_error=False)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While answers are judged letters are for that, and do nothing else."""
+        judges = isinstance(self.screen, BaseScreen) and self.screen.is_judging
+        return not (judges and action in ("next_theme", "leave"))
+
     def action_leave(self) -> None:
         """Leave; while answers are running only when asked twice."""
+        self._leave(0)
+
+    def action_leave_now(self) -> None:
+        """Leave likewise, also while answers are judged."""
+        self._leave(0)
+
+    def action_interrupt(self) -> None:
+        """Leave likewise; what was running is interrupted."""
+        self._leave(EXIT_INTERRUPTED)
+
+    def _leave(self, code_if_running: int) -> None:
         now = asyncio.get_running_loop().time()
         why = [s.reason_to_stay() for s in self.screen_stack if isinstance(s, BaseScreen)]
         if any(why) and now - self._leave_asked_at > _CONFIRM_LEAVE_S:
             self._leave_asked_at = now
             self._show_notice(next(filter(None, why)), "warning")
             return
-        self.exit(0)
+        self.exit(code_if_running if any(why) else 0)
 
     async def action_quit(self) -> None:
         """What Textual's own ways to quit do."""
@@ -263,6 +284,14 @@ class DuibiApp(TerminalWriterApp):
                 continue
             run = _action_runner(self, binding.action, active.node)
             yield SystemCommand(self.appearance.say(description), keys, run)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """What a person can put right is no internal error: the command tells it in a line."""
+        if isinstance(error, UserError):
+            self.user_error, self._return_code = error, error.exit_code
+            self._close_messages_no_wait()
+        else:
+            super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         """Textual would print local variables, which may hold a key: the log gets the

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui.app.screens.results import ModelSelection, SessionToResume
 from tui.host import paths
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_INTERRUPTED, UserError
 from tui.host.terminal import is_interactive
 from tui.options import ScreenOptions
 from tui.text.sanitise import clean
@@ -103,6 +103,7 @@ def show_run(options: ScreenOptions, run: "LiveRun", sessions_dir: Path) -> int:
             status = app.ended_by.name.lower()
         else:
             status = "closed" if app.return_code == 0 else "crashed"
+            status = "interrupted" if result == EXIT_INTERRUPTED else status
     finally:
         run.close(status)
         from tui.sessions.save_fallback import ensure_saved
@@ -206,6 +207,8 @@ def _require_terminal() -> None:
 def _run(app: "DuibiApp", options: ScreenOptions) -> Any:
     _require_terminal()
     result = app.run(mouse=options.mouse)
+    if app.user_error is not None:
+        raise app.user_error
     return app.return_code if result is None else result
 
 

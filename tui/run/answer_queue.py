@@ -72,8 +72,9 @@ class AnswerQueue:
         heapq.heapify(self._heap)
         return sorted(task.answer for task in found)
 
-    def clear(self) -> list[AnswerTask]:
-        """Take everything out, in order."""
-        tasks = [row[2] for row in sorted(self._heap, key=lambda row: row[:2])]
-        self._heap.clear()
-        return tasks
+    def take(self, answers: Container[int] | None = None) -> list[AnswerTask]:
+        """Take these answers out, or everything, in order."""
+        rows = sorted(self._heap, key=lambda row: row[:2])
+        is_meant = [answers is None or row[1] in answers for row in rows]
+        self._heap = [row for row, meant in zip(rows, is_meant, strict=True) if not meant]
+        return [row[2] for row, meant in zip(rows, is_meant, strict=True) if meant]

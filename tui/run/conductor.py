@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -184,9 +184,9 @@ class Run:
             self._shared.changed.notify_all()
         return ids
 
-    def cancel(self, model: int) -> None:
-        """Stop the open answers of a model, queued ones too."""
-        self._lanes[model].cancel()
+    def cancel(self, model: int, answers: Collection[int] | None = None) -> None:
+        """Stop these answers of a model; without them all that are open, queued ones too."""
+        self._lanes[model].cancel(answers)
 
     def pending_pastes(self) -> frozenset[int]:
         """The answers that a person is asked to paste."""

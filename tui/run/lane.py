@@ -6,7 +6,7 @@ Whatever goes wrong with one model ends here, as an event, and touches no other.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -90,12 +90,12 @@ class Lane:
         wanted = self._load_wanted or self._reload_wanted
         return not (self.queue or self._running or self._is_exclusive or wanted)
 
-    def cancel(self) -> None:
-        """Cancel running and queued answers. `Cancelled` is recorded at once, unless the worker
-        does not respond: then when the answer ends."""
+    def cancel(self, answers: Container[int] | None = None) -> None:
+        """Cancel these answers, or all that run or are queued. `Cancelled` is recorded at once,
+        unless the worker does not respond: then when the answer ends."""
         with self.shared.changed:
-            ended = [task.answer for task in self.queue.clear()]
-            running = self._stop_running()
+            ended = [task.answer for task in self.queue.take(answers)]
+            running = self._stop_running(answers)
             for answer in ended if self.is_stuck else [*running, *ended]:
                 self.shared.recorder.emit(self.index, ev.Cancelled(answer))
         if running:
@@ -115,12 +115,15 @@ class Lane:
         if running:
             self.engine.cancel(running)
 
-    def _stop_running(self) -> list[int]:
-        """Mark what runs as cancelled; the answers. To be asked under ``changed``."""
-        for task in self._running.values():
+    def _stop_running(self, answers: Container[int] | None = None) -> list[int]:
+        """Mark these of what runs, or all, as cancelled; which. To be asked under ``changed``."""
+        found = [
+            task for task in self._running.values() if answers is None or task.answer in answers
+        ]
+        for task in found:
             task.is_cancelled = True
         self.shared.changed.notify_all()
-        return list(self._running)
+        return [task.answer for task in found]
 
     def paste(self, answer: int, text: str) -> bool:
         """Give the answer that a person pasted; whether it was waited for."""
@@ -320,7 +323,7 @@ class Lane:
         self.engine.close()
         with self.shared.changed:
             self._crashes = 0
-            tasks = ([task] if task else []) + self.queue.clear()
+            tasks = ([task] if task else []) + self.queue.take()
             with self.shared.recorder.board() as board:
                 still_open = {answer.id for answer in board.open_answers(self.index)}
             self._emit(failed)

@@ -77,13 +77,15 @@ async def test_stars_one_key_each_go_through_dimensions_and_panes(tmp_path: Path
     path = write_session(tmp_path)
     async with judging(path) as it:
         await it.press("s")
-        assert "Understanding" in it.text() and "1-5 stars" in it.text()
-        assert "demo@bf16" in it.stars.text
+        assert "5★" not in it.text() and "1-5 stars" in it.text()
+        assert "question 1: 1 of 2" in it.stars.text and "demo@bf16" in it.stars.text
         await it.press("5", "4", "3", "2")
-        assert "demo@fp32" in it.stars.text
+        assert "question 1: 2 of 2" in it.stars.text and "demo@fp32" in it.stars.text
         await it.press("1", "1", "1", "1")
-        assert not it.stars.display and it.screen.focused is not None
-        assert "★★★★★" in it.text() or "★" in it.text()
+        assert it.screen.question == "q2" and "question 2: 1 of 2" in it.stars.text
+        assert "1★" in it.screen.question_bar.text and "2☆" in it.screen.question_bar.text
+        await it.press("escape", "p")
+        assert not it.stars.display and "★★★★★" in it.text()
     stars = [(r.answer, r.stars) for r in said(path, ev.Rated)]
     assert stars == [(0, 5), (0, 4), (0, 3), (0, 2), (1, 1), (1, 1), (1, 1), (1, 1)]
     assert read(path).verdict == "complete"
@@ -100,6 +102,70 @@ async def test_stars_are_changed_and_taken_back_and_nothing_is_overwritten(tmp_p
     assert fold(read(path).events).answers[0].stars == {"回答逻辑": 3}
 
 
+async def test_after_the_last_star_and_the_last_vote_nothing_closes_and_no_key_does_more(
+    tmp_path: Path,
+) -> None:
+    path = write_session(tmp_path)
+    async with judging(path) as it:
+        theme = it.app.appearance.theme.name
+        await it.press("s", *["3"] * 16)
+        assert "All is judged" in it.stars.text and it.screen.question == "q2"
+        await it.press("5", "1", "t", "e", "a", "b", "q", "m", "0", "x", "v", "s")
+        assert it.stars.display and it.screen.question == "q2" and not it.screen.is_blind
+        assert it.app.appearance.theme.name == theme and it.app.is_running
+        await it.press("escape", "v", "l", "r")
+        assert "All is judged" in it.votes.text
+        await it.press("l", "r", "t", "b", "1", "3")
+        assert it.votes.display and it.app.appearance.theme.name == theme
+        await it.press("escape")
+        assert not it.votes.display
+    assert [v.choice for v in said(path, ev.Voted)] == ["left", "right"]
+
+
+async def test_u_takes_back_and_goes_there(tmp_path: Path) -> None:
+    path = write_session(tmp_path)
+    async with judging(path) as it:
+        await it.press("u")
+        assert "Nothing was judged" in it.notice_text()
+        await it.press("s", *["4"] * 9)
+        assert it.screen.question == "q2"
+        await it.press("u", "u")
+        assert it.screen.question == "q1" and "question 1: 2 of 2" in it.stars.text
+        assert len(it.screen.board.answers[1].stars) == 3
+        await it.press("1")
+        assert sorted(it.screen.board.answers[1].stars.values()) == [1, 4, 4, 4]
+        await it.press("escape", "v", "r", "u")
+        assert it.votes.display and "no vote yet" in it.votes.text
+        await it.press("escape", "1", "c")
+        await it.until(lambda: "A note on" in it.text())
+        await it.press("g", "o", "enter")
+        await it.until(lambda: "✎ go" in it.text())
+        await it.press("u")
+        await it.until(lambda: "✎" not in it.text())
+
+
+async def test_a_note_while_judging_leads_back_to_it(tmp_path: Path) -> None:
+    async with judging(write_session(tmp_path)) as it:
+        await it.press("s", "5", "c")
+        await it.until(lambda: "A note on" in it.text())
+        await it.press("x", "enter")
+        await it.until(lambda: it.stars.display and it.stars.has_focus)
+        await it.press("4")
+        assert list(it.screen.board.answers[0].stars.values()) == [5, 4]
+
+
+async def test_judging_starts_where_nothing_was_judged(tmp_path: Path) -> None:
+    async with judging(write_session(tmp_path)) as it:
+        await it.press("s", *["4"] * 4, "escape", "1", "s")
+        assert "question 1: 2 of 2" in it.stars.text
+
+
+async def test_votes_stand_in_the_panes(tmp_path: Path) -> None:
+    async with judging(write_session(tmp_path), size=(120, 30)) as it:
+        await it.press("v", "l", "escape", "1")
+        assert "▲ better than demo@fp32" in it.text() and "▼ worse than demo@bf16" in it.text()
+
+
 async def test_while_stars_are_given_panes_scroll_and_questions_turn(tmp_path: Path) -> None:
     path = write_session(tmp_path, tokens=400)
     async with judging(path) as it:
@@ -112,19 +178,21 @@ async def test_while_stars_are_given_panes_scroll_and_questions_turn(tmp_path: P
         await it.press("n")
         assert it.screen.question == "q2" and it.stars.display
         await it.press("4")
-    assert [(r.answer, r.stars) for r in said(path, ev.Rated)] == [(3, 4)]
+    assert [(r.answer, r.stars) for r in said(path, ev.Rated)] == [(2, 4)]
 
 
 async def test_votes_on_every_pair(tmp_path: Path) -> None:
     path = write_session(tmp_path, models=3)
     async with judging(path) as it:
         await it.press("v")
-        assert "1/3" in it.votes.text and "no vote yet" in it.votes.text
+        assert "question 1: 1 of 3" in it.votes.text and "no vote yet" in it.votes.text
         await it.press("l", "t", "b")
-        assert not it.votes.display
-        await it.press("v")
+        assert it.screen.question == "q2" and "question 2: 1 of 3" in it.votes.text
+        await it.press("p")
         assert "left is better" in it.votes.text
-        await it.press("r", "enter", "0")
+        await it.press("r")
+        assert it.screen.question == "q2"
+        await it.press("p", "enter", "enter", "0")
     votes = [(v.left, v.right, v.choice) for v in said(path, ev.Voted)]
     assert votes == [(0, 1, "left"), (0, 2, "tie"), (1, 2, "bad"), (0, 1, "right"), (1, 2, "none")]
 
@@ -244,7 +312,8 @@ async def test_blind_votes_go_to_the_answers_meant(tmp_path: Path) -> None:
     async with judging(path, size=(120, 30)) as it:
         await it.press("b")
         for question in ("q1", "q2"):
-            await it.press("v", "l", "s", "5", "escape", "n")
+            number = question[1]
+            await it.press(number, "v", "l", "escape", number, "s", "5", "escape")
             left = next(m for m in blind.shuffled_order(4, question, HEADER.started) if m < 2)
             answer = left + (2 if question == "q2" else 0)
             assert it.screen.board.answers[answer].stars == {"语言理解": 5}
@@ -284,8 +353,8 @@ async def test_a_session_begun_blind_opens_blind_and_streams_blind(tmp_path: Pat
         place = blind.shuffled_order(2, "logic", header.started).index(1)
         assert screen.grid is not None
         screen.grid.choose(place)
-        await it.press("escape")
-        assert run.calls == [("cancel", 1)]
+        await it.press("escape", "escape")
+        assert run.calls == [("cancel", 1, [1])]
 
 
 # Live.
@@ -325,7 +394,7 @@ async def test_saving_elsewhere_when_the_disk_is_full(tmp_path: Path) -> None:
         assert "NOT SAVED: no space left on the disk (W: elsewhere)" in it.text()
         await it.press("W")
         await it.until(lambda: "another folder" in it.text())
-        await it.press(*["backspace"] * len(str(Path.home())), *"/other", "enter")
+        await it.press(*"/other", "enter")
         await it.until(lambda: "/other/" in it.notice_text())
         assert ("save_to", Path("/other")) in run.calls
 

@@ -58,7 +58,7 @@ async def test_it_plays_in_time_and_follows_the_question(tmp_path: Path) -> None
     async with replaying(tmp_path, tokens=100) as it:
         assert "waiting" in it.pane(0)
         await it.wait(1.0)
-        assert "prefill" in it.pane(0) and "Is water wet?" in it.pane(0)
+        assert "prefill" in it.pane(0) and "Is water wet?" in it.screen.question_bar.text
         await it.wait(-1.0)
         await it.wait(2.0)
         assert "word0.49" in it.pane(0) and "word1.49" in it.pane(1)
@@ -101,7 +101,7 @@ async def test_a_token_back_and_a_time_that_is_typed(tmp_path: Path) -> None:
         assert "word0.1" in it.pane(0) and "word1.1" not in it.pane(1)
         assert "word1.0" in it.pane(1)
         await it.press("colon")
-        await it.press(*["backspace"] * 8, *"0:02.5", "enter")
+        await it.press(*"0:02.5", "enter")
         assert it.player.position_us == 2_500_000 and not it.player.is_playing
         assert "word0.74" in it.pane(0) and "word0.75" not in it.pane(0)
         await it.press("colon")
@@ -142,7 +142,7 @@ async def test_the_status_bar_says_memory_and_speed_as_they_were(tmp_path: Path)
             (3.5, ("120 MB", "5.0 GB", "16 GB"), ("3.0 GB", "512 ms")),
         ):
             await it.press("colon")
-            await it.press(*["backspace"] * 8, *str(seconds), "enter")
+            await it.press(*str(seconds), "enter")
             for word in said:
                 assert word in it.screen.status_bar.text, (seconds, it.screen.status_bar.text)
             for word in unsaid:

@@ -6,6 +6,8 @@ grow with the answer.
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tui.app.pane.background_import import BackgroundImport
 from tui.app.pane.wrapping import WrappedText
@@ -68,17 +70,31 @@ class FixedRows:
         return self._rows[index] if index < len(self._rows) else []
 
 
+@dataclass(frozen=True, slots=True)
+class PaneView:
+    """How a conversation is shown: ``is_raw`` as the text came, with what the program noted of
+    the model; ``prompt_above`` is the prompt that stands above all panes, and so not in them."""
+
+    width: int
+    is_raw: bool = False
+    prompt_above: str = ""
+
+
 class TurnBlock:
     """One turn: prompt, reasoning, answer, and how it stands."""
 
-    def __init__(self, answer: Answer, model: Model, width: int, appearance: Appearance) -> None:
-        self.answer, self._appearance, self._width = answer, appearance, width
+    def __init__(
+        self, answer: Answer, model: Model, view: PaneView, appearance: Appearance
+    ) -> None:
+        self.answer, self._appearance, width = answer, appearance, view.width
+        self._width, self._is_raw = width, view.is_raw
         self._waiting = "pane.paste" if model.engine == "pasted" else "pane.queued"
         self._shown = self._thought = 0
         self._mark: tuple[object, ...] = ()
         self._is_laid_out = False
         self.prompt = TextSection(width, "accent", "› ", "  ")
-        self.prompt.append(answer.prompt)
+        if answer.turn or answer.prompt != view.prompt_above:
+            self.prompt.append(answer.prompt)
         self.reasoning = TextSection(width, "muted", "┊ ", "┊ ")
         self.text: TextSection | FixedRows = TextSection(width, "text")
         self.closing: list[StyledRow] = []
@@ -92,9 +108,10 @@ class TurnBlock:
             and answer.prompt == self.answer.prompt
         )
 
-    def update(self, answer: Answer, may_reflow: bool) -> int | None:
+    def update(self, answer: Answer, votes: Sequence[str], may_reflow: bool) -> int | None:
         """Take in what is new; returns the first row that changed, None if none did.
-        ``may_reflow``: the reader is not scrolled back, so rows above may change."""
+        ``votes`` are those on it in words; ``may_reflow``: the reader is not scrolled back, so
+        rows above may change."""
         self.answer = answer
         changed: list[int] = []
         if new := last_characters(answer.reasoning, answer.reasoning_length - self._thought):
@@ -107,10 +124,10 @@ class TurnBlock:
             at = self.text.append(new)
             changed.append(len(self.prompt) + len(self.reasoning) + at)
         stars = tuple(answer.stars.items())
-        mark = (answer.state, answer.figures, answer.failure, len(answer.notes), stars)
+        mark = (answer.state, answer.figures, answer.failure, len(answer.notes), stars, votes)
         if mark != self._mark:
             self._mark = mark
-            self.closing = self._closing_rows()
+            self.closing = self._closing_rows(votes)
             changed.append(len(self) - len(self.closing))
         if may_reflow and self.is_unformatted and self._lay_out():
             changed.append(len(self.prompt) + len(self.reasoning))
@@ -119,7 +136,8 @@ class TurnBlock:
     @property
     def is_unformatted(self) -> bool:
         """Whether it is finished and may yet be laid out as Markdown."""
-        return self.answer.state == "answered" and self._shown > 0 and not self._is_laid_out
+        is_done = self.answer.state == "answered" and self._shown > 0
+        return is_done and not self._is_laid_out and not self._is_raw
 
     def _lay_out(self) -> bool:
         """Lay a finished answer out, if that can be done now; whether rows changed."""
@@ -143,7 +161,7 @@ class TurnBlock:
             index -= len(section)
         return self.closing[index]
 
-    def _closing_rows(self) -> list[StyledRow]:
+    def _closing_rows(self, votes: Sequence[str]) -> list[StyledRow]:
         say, answer, rows = self._appearance.say, self.answer, _RowBuilder(self._width)
         if answer.started and answer.started.dropped_turns:
             rows.add(say("pane.dropped_turns", count=answer.started.dropped_turns), "muted")
@@ -160,15 +178,16 @@ class TurnBlock:
                 rows.add(say("pane.repetition", token=answer.figures.repeats_from), "warn")
             elif not answer.chunks and not answer.reasoning:
                 rows.add(say("pane.empty"), "muted")
-        for note in answer.notes:
-            if note.source != "person":
-                rows.add(note.text, "muted")
+        for text in dict.fromkeys(n.text for n in answer.notes if n.source != "person"):
+            rows.add(text, "muted")
         if answer.person_note:
             rows.add(f"✎ {answer.person_note}", "accent")
         if answer.stars:
             names = {id_: dimension_name(id_, say.language) for id_ in answer.stars}
             given = [f"{one_line(names[id_])} {'★' * n}" for id_, n in answer.stars.items()]
             rows.add("  ".join(given), "warn")
+        for vote in votes:
+            rows.add(vote, "accent")
         return [*rows.rows, []] if rows.rows else []
 
 
@@ -196,10 +215,10 @@ class _RowBuilder:
 
 
 class Conversation:
-    """What one model said under one question, as rows of ``width`` cells."""
+    """What one model said under one question, as rows."""
 
-    def __init__(self, width: int, appearance: Appearance, hint: str) -> None:
-        self.width, self._appearance, self._hint = width, appearance, hint
+    def __init__(self, view: PaneView, appearance: Appearance, hint: str) -> None:
+        self.view, self._appearance, self._hint = view, appearance, hint
         self._blocks: list[TurnBlock] = []
         self._ends: list[int] = []
         self._closing: list[StyledRow] = []
@@ -229,23 +248,24 @@ class Conversation:
             start = self._ends[index - 1] if index else 0
             if index == len(self._blocks) or not self._blocks[index].continues(answer):
                 del self._blocks[index:], self._ends[index:]
-                self._blocks.append(TurnBlock(answer, model, self.width, self._appearance))
+                self._blocks.append(TurnBlock(answer, model, self.view, self._appearance))
                 changed.append(start)
-            at = self._blocks[index].update(answer, may_reflow)
+            votes = vote_texts(board, answer, self._appearance) if board.votes else ()
+            at = self._blocks[index].update(answer, votes, may_reflow)
             if at is not None:
                 changed.append(start + at)
             self._ends[index : index + 1] = [start + len(self._blocks[index])]
         if len(answers) < len(self._blocks):
             del self._blocks[len(answers) :], self._ends[len(answers) :]
             changed.append(self._ends[-1] if self._ends else 0)
-        closing = self._model_rows(model, bool(answers))
+        closing = self._model_rows(model, answers)
         if closing != self._closing:
             self._closing = closing
             changed.append(len(self) - len(closing))
         return min(changed) if changed else None
 
-    def _model_rows(self, model: Model, answers: bool) -> list[StyledRow]:
-        say, rows = self._appearance.say, _RowBuilder(self.width)
+    def _model_rows(self, model: Model, answers: Sequence[Answer]) -> list[StyledRow]:
+        say, rows = self._appearance.say, _RowBuilder(self.view.width)
         if model.state == "failed" and model.failure is not None:
             rows.add_failure(model.failure, self._appearance)
         elif model.state == "loading" and model.load is not None:
@@ -253,13 +273,29 @@ class Conversation:
         elif model.state == "waiting":
             rows.add(say("pane.waiting"), "muted")
         else:
-            for note in model.loaded.notes if model.loaded else ():
-                rows.add(f"· {one_line(note)}", "muted")
+            # What is said of the model leaves its pane to the answer.
+            if self.view.is_raw or not any(answer.chunks for answer in answers):
+                for note in dict.fromkeys(model.loaded.notes if model.loaded else ()):
+                    rows.add(f"· {one_line(note)}", "muted")
             if not answers:
                 rows.add(self._hint, "muted")
-        for noted in model.notes[-_MAX_NOTES:]:
-            rows.add(f"· {one_line(noted.text)}", "muted")
+        for text in list(dict.fromkeys(note.text for note in model.notes))[-_MAX_NOTES:]:
+            rows.add(f"· {one_line(text)}", "muted")
         return rows.rows
+
+
+def vote_texts(board: Board, answer: Answer, appearance: Appearance) -> tuple[str, ...]:
+    """What a person's votes say of an answer, one for each other answer."""
+    found = []
+    for (_, left, right), choice in board.votes.items():
+        other = board.answers.get(right if left == answer.id else left)
+        if answer.id not in (left, right) or choice == "none" or other is None:
+            continue
+        side = "left" if left == answer.id else "right"
+        name = choice if choice in ("tie", "bad") else "better" if choice == side else "worse"
+        label = one_line(board.models[other.model].label)
+        found.append(appearance.say(f"vote.pane_{name}", label=label))
+    return tuple(found)
 
 
 def loading_text(model: Model, appearance: Appearance) -> str:

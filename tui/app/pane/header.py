@@ -3,7 +3,7 @@
 from rich.cells import cell_len
 
 from tui.app.pane.conversation import loading_text
-from tui.app.pane.wrapping import clip
+from tui.app.pane.wrapping import clip, clip_middle
 from tui.app.style.appearance import Appearance, StyledText
 from tui.board import Answer, Board, Model
 from tui.text.sanitise import one_line
@@ -17,6 +17,21 @@ _STATE_STYLE = {
     "failed": "bad",
     "cancelled": "warn",
 }
+STATE_SIGNS = {
+    "waiting": "○",
+    "loading": "◔",
+    "ready": "○",
+    "unloaded": "○",
+    "queued": "◌",
+    "prefill": "◑",
+    "decoding": "▸",
+    "answered": "✓",
+    "failed": "✗",
+    "cancelled": "■",
+}
+"""One cell that says how a pane stands, also where there is no room for the word."""
+_LABEL_CELLS = 20
+"""Cells of a name that figures do not take."""
 
 
 def shown_answer(board: Board, model: int, question: str) -> Answer | None:
@@ -75,23 +90,39 @@ def speed_text(model: Model, answer: Answer | None, appearance: Appearance) -> s
     )
 
 
+def _figures(
+    model: Model, answer: Answer | None, appearance: Appearance, width: int, label: str
+) -> str:
+    """`speed_text`, or only the speed where a pane is too narrow for both and the name."""
+    whole = speed_text(model, answer, appearance)
+    if answer is None or min(cell_len(label), _LABEL_CELLS) + cell_len(whole) + 6 <= width:
+        return whole
+    if (speed := answer.decode_tok_s) is None:
+        return whole
+    is_guess = answer.is_estimated or (answer.is_open and model.engine == "endpoint")
+    return appearance.say("pane.speed", speed=("~" if is_guess else "") + format_rate(speed))
+
+
 def pane_header(
     board: Board, model: Model, question: str, appearance: Appearance, width: int, search: str = ""
 ) -> list[StyledText]:
-    """The pieces of a pane's header; label and figures stay, the state is what is cut.
-    ``search``: what is searched, in the place of the figures."""
+    """The pieces of a pane's header; sign, label and speed stay, the state's word is what is
+    cut. ``search``: what is searched, in the place of the figures."""
     answer = shown_answer(board, model.index, question)
     state = pane_state(model, answer)
-    right = clip(one_line(search), width // 2) or speed_text(model, answer, appearance)
-    label = clip(one_line(model.label), max(8, width - cell_len(right) - 4))
-    room = width - cell_len(label) - cell_len(right) - 5
+    style = _STATE_STYLE.get(state, "")
+    name = one_line(model.label)
+    right = clip(one_line(search), width // 2)
+    right = right or _figures(model, answer, appearance, width, name)
+    label = clip_middle(name, max(8, width - cell_len(right) - 5))
+    room = width - cell_len(label) - cell_len(right) - 7
     words = clip(one_line(state_text(board, model, answer, appearance)), room)
-    gap = width - cell_len(label) - cell_len(words) - cell_len(right) - 4
+    gap = width - cell_len(label) - cell_len(words) - cell_len(right) - 6
     return [
-        (" ", ""),
+        (f" {STATE_SIGNS.get(state, ' ')} ", style),
         (label, "bold"),
         ("  ", ""),
-        (words, _STATE_STYLE.get(state, "")),
+        (words, style),
         (" " * max(1, gap), ""),
         (right, ""),
     ]

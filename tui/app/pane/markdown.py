@@ -6,13 +6,17 @@ that rows outlive a change of theme. It is imported in a thread
 """
 
 from collections.abc import Iterable
+from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markdown import Heading, Markdown
+from rich.console import Console, ConsoleOptions, JustifyMethod, OverflowMethod, RenderResult
+from rich.containers import Lines
+from rich.markdown import Heading, Markdown, MarkdownContext, Paragraph, TableDataElement
 from rich.segment import Segment
 from rich.style import Style
+from rich.text import Text
 from rich.theme import Theme
 
+from tui.app.pane.wrapping import wrap_spans
 from tui.app.style.appearance import StyledText
 
 MAX_CHARACTERS = 40_000
@@ -33,16 +37,72 @@ _ANSI_ROLES = {1: "bad", 2: "good", 3: "warn", 4: "accent", 5: "accent", 6: "acc
 """What colours of the terminal's sixteen stand for in highlighted code."""
 
 
+class _Text(Text):
+    """Text that is broken into rows as everywhere in the panes."""
+
+    def wrap(
+        self,
+        console: Console,
+        width: int,
+        *,
+        justify: JustifyMethod | None = None,
+        overflow: OverflowMethod | None = None,
+        tab_size: int = 8,
+        no_wrap: bool | None = None,
+    ) -> Lines:
+        """Rows of ``width`` cells."""
+        made = Lines()
+        for line in self.split(allow_blank=True):
+            line.expand_tabs(tab_size)
+            spans = wrap_spans(line.plain, max(2, width), is_whole=True)
+            rows = line.divide([start for start, _ in spans[1:]])
+            for row in rows:
+                row.rstrip_end(width)
+            if how := justify or self.justify:
+                rows.justify(console, width, justify=how, overflow=overflow or "fold")
+            made.extend(rows)
+        return made
+
+
+class _Paragraph(Paragraph):
+    def on_enter(self, context: MarkdownContext) -> None:
+        super().on_enter(context)
+        self.text = _Text(justify="left")
+
+
 class _Heading(Heading):
     """A heading at the left, where its answer is read."""
 
+    def on_enter(self, context: MarkdownContext) -> None:
+        super().on_enter(context)
+        self.text = _Text(justify="left")
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        self.text.justify = "left"
         yield self.text
 
 
+class _Cell(TableDataElement):
+    def __init__(self, justify: JustifyMethod) -> None:
+        super().__init__(justify)
+        self.content = _Text("", justify=justify)
+
+
 class _Document(Markdown):
-    elements = {**Markdown.elements, "heading_open": _Heading}  # noqa: RUF012
+    elements = {  # noqa: RUF012
+        **Markdown.elements,
+        "heading_open": _Heading,
+        "paragraph_open": _Paragraph,
+        "td_open": _Cell,
+        "th_open": _Cell,
+    }
+
+    def __init__(self, text: str, **options: Any) -> None:
+        super().__init__(text, **options)
+        # Chat models mean a line by a newline: verses, lists without marks, signatures.
+        for token in self.parsed:
+            for child in token.children or ():
+                if child.type == "softbreak":
+                    child.type = "hardbreak"
 
 
 def rows(text: str, width: int) -> list[list[StyledText]] | None:

@@ -43,8 +43,9 @@ def wrap_line(line: str, width: int) -> list[str]:
     return [line[start:end] for start, end in wrap_spans(line, width)]
 
 
-def wrap_spans(line: str, width: int) -> list[tuple[int, int]]:
-    """Where the rows of one line begin and end in it; spaces at a break are in none."""
+def wrap_spans(line: str, width: int, is_whole: bool = False) -> list[tuple[int, int]]:
+    """Where the rows of one line begin and end in it; spaces at a break are in none. Where
+    nothing will follow (``is_whole``), no single character stands alone in the last row."""
     spans = []
     start = 0
     while (cut := _break_position(rest := line[start:], width)) < len(rest):
@@ -52,7 +53,31 @@ def wrap_spans(line: str, width: int) -> list[tuple[int, int]]:
         spans.append((start, start + len(row.rstrip(" ") or row)))
         start += cut
     spans.append((start, len(line)))
+    if is_whole and len(spans) > 1 and _is_single(line[start:]):
+        above = spans[-2][0]
+        if cut := _earlier_break(line[above:start], width - cell_len(line[start:])):
+            spans[-2:] = [(above, above + len(line[above : above + cut].rstrip(" "))),
+                          (above + cut, len(line))]  # fmt: skip
     return spans
+
+
+def _is_single(row: str) -> bool:
+    """Whether a row has only one character, beside punctuation that closes."""
+    spans, _ = split_graphemes(row.strip())
+    return sum(row.strip()[start] not in NO_LINE_START for start, _, _ in spans) <= 1
+
+
+def _earlier_break(row: str, room: int) -> int:
+    """The last place in a row, before its end, where it may be broken so that what follows fits
+    into ``room`` cells; 0 where there is none."""
+    spans, _ = split_graphemes(row)
+    for index in range(len(spans) - 1, 0, -1):
+        at = spans[index][0]
+        if cell_len(row[at:]) > room:
+            return 0
+        if _may_break(row, spans[index - 1], spans[index]):
+            return at
+    return 0
 
 
 def _break_position(line: str, width: int) -> int:
@@ -87,6 +112,17 @@ def _may_break(text: str, left: tuple[int, int, int], right: tuple[int, int, int
     if before == " ":
         return bool(text[: left[0]].strip())
     return left[2] > 1 or right[2] > 1
+
+
+def clip_middle(text: str, width: int) -> str:
+    """One line cut to ``width`` cells in its middle: what names differ in stands at their ends."""
+    if width < 5 or cell_len(text) <= width:
+        return clip(text, width)
+    left = set_cell_size(text, (width - 1) // 2).rstrip(" ")
+    right = text
+    while cell_len(right) > width - 1 - cell_len(left):
+        right = right[1:]
+    return f"{left}…{right}"
 
 
 def clip(text: str, width: int) -> str:

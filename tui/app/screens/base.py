@@ -57,6 +57,11 @@ class BaseScreen(BlankBackground, Screen[Any]):
         """What leaving would lose or stop, as a sentence; empty: nothing."""
         return ""
 
+    @property
+    def is_judging(self) -> bool:
+        """Whether a person is judging answers now: keys are for that."""
+        return False
+
     def show_notice(self, text: str, severity: str = "information") -> None:
         """A notice of a few seconds; ``text`` may be anybody's."""
         level: Any = severity

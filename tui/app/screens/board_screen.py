@@ -48,6 +48,9 @@ class BoardScreen(BaseScreen):
             "shift+tab", "next_focus(-1)", "key.focus_back", show=False, id="screen.focus_back"
         ),
         Binding("z", "zoom", "key.zoom", id="screen.zoom"),
+        Binding("w", "raw", "key.raw", show=False, id="pane.raw"),
+        Binding("h", "hide_pane", "key.hide_pane", show=False, id="pane.hide"),
+        Binding("H", "show_panes", "key.show_panes", show=False, id="pane.show_all"),
         Binding("y", "copy", "key.copy", id="answer.copy"),
         Binding("S", "screenshot", "key.screenshot", show=False, id="screen.screenshot"),
     ]
@@ -150,9 +153,11 @@ class BoardScreen(BaseScreen):
         """Bring every visible widget up to the board; each repaints only what changed."""
         if self.has_class("-tiny"):
             return
-        self.question_bar.show_question(self.visible_board, self.current_question())
+        self.question_bar.show_question(
+            self.visible_board, self.current_question(), self.is_judging
+        )
         if self.grid is not None:
-            self.grid.show(self.visible_board, self.question)
+            self.grid.show(self.visible_board, self.question, self.question_bar.whole_text)
         self.status_bar.show_status(self.visible_board, self.question, self.save_status())
 
     def current_question(self) -> BoardQuestion | None:
@@ -183,12 +188,13 @@ class BoardScreen(BaseScreen):
         """The next pane (under tabs: the next tab), then what else takes the focus."""
         if self.grid is None:
             return
-        panes, others = self.grid.panes, self.focus_stops()
+        panes = [self.grid.panes[index] for index in self.grid.shown]
+        others = self.focus_stops()
         stops: list[Widget] = [*panes, *others]
-        at = stops.index(self.focused) if self.focused in stops else self.grid.chosen
+        at = stops.index(self.focused) if self.focused in stops else stops.index(self.grid.pane)
         target = (at + step) % len(stops)
         if target < len(panes):
-            self.grid.choose(target)
+            self.grid.choose(panes[target].index)
             self.show()
         else:
             stops[target].focus()
@@ -199,6 +205,29 @@ class BoardScreen(BaseScreen):
             self.grid.toggle_zoom()
             self.call_after_refresh(self.show)
             self.grid.choose(self.grid.chosen)
+
+    def action_raw(self) -> None:
+        """The chosen pane as the text came, with all that was noted of its model; and back."""
+        if self.grid is not None:
+            is_raw = self.grid.pane.toggle_raw()
+            self.show_notice(self.appearance.say("pane.raw" if is_raw else "pane.laid_out"))
+
+    def action_hide_pane(self) -> None:
+        """Put the chosen pane away; its model is not asked until it is back."""
+        if self.grid is None:
+            return
+        label = self.visible_board.models[self.grid.chosen].label
+        if self.grid.hide_chosen():
+            self.show_notice(self.appearance.say("pane.hidden", label=label))
+            self.call_after_refresh(self.show)
+        else:
+            self.show_notice(self.appearance.say("pane.last"), "warning")
+
+    def action_show_panes(self) -> None:
+        """All panes again."""
+        if self.grid is not None:
+            self.grid.show_all()
+            self.call_after_refresh(self.show)
 
     def action_copy(self) -> None:
         """The answer of the chosen pane: to the clipboard, and always to a file."""

@@ -1,6 +1,7 @@
 """The live screen: ask, watch, stop, go on."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -14,6 +15,9 @@ from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.prompt import PromptInput
 from tui.events import Note, Rated, Voted
 from tui.host.errors import UserError
+
+_STOP_AGAIN_S = 3.0
+"""Within which a second Escape stops an answer."""
 
 
 class LiveRun(EventSource, Protocol):
@@ -51,8 +55,8 @@ class LiveRun(EventSource, Protocol):
         """Ask everything that has not been asked, in the background."""
         ...
 
-    def cancel(self, model: int) -> None:
-        """Stop the open answers of a model."""
+    def cancel(self, model: int, answers: Collection[int] | None = None) -> None:
+        """Stop these answers of a model; without them all that are open."""
         ...
 
     def pending_pastes(self) -> frozenset[int]:
@@ -81,6 +85,7 @@ class CompareScreen(JudgingScreen):
         Binding("R", "ask_again_here", "key.ask_again_here", show=False, id="answer.again_here"),
         Binding("a", "ask_all", "key.ask_all", id="answer.all"),
         Binding("escape", "cancel", "key.cancel", id="answer.cancel"),
+        Binding("X", "stop_all", "key.stop_all", show=False, id="answer.stop_all"),
         # With priority: what is typed in the same breath must find the prompt focused.
         Binding("i", "prompt(False)", "key.prompt", id="prompt.focus", priority=True),
         Binding("f", "prompt(True)", "key.free", show=False, id="prompt.free", priority=True),
@@ -94,6 +99,7 @@ class CompareScreen(JudgingScreen):
         self.prompt = PromptInput(appearance.say("prompt.placeholder"))
         self._new_question = False
         self._known_questions = 0
+        self._stop_asked: tuple[list[int], float] = ([], 0.0)
 
     def extra_widgets(self) -> Iterable[Widget]:
         """The prompt."""
@@ -168,6 +174,8 @@ class CompareScreen(JudgingScreen):
         again: bool = False,
         models: list[int] | None = None,
     ) -> bool:
+        if models is None and self.grid is not None and self.grid.hidden:
+            models = [self.model_at(pane) for pane in self.grid.shown]
         try:
             asked = self.run.ask(question or None, text=text, models=models, again=again)
         except UserError as error:
@@ -178,9 +186,34 @@ class CompareScreen(JudgingScreen):
         return bool(asked)
 
     def action_cancel(self) -> None:
-        """Stop the answers of the chosen pane."""
-        if self.grid is not None and self.board.open_answers(self.chosen_model):
-            self.run.cancel(self.chosen_model)
+        """Stop the answer that is on view in the chosen pane, when asked twice: Escape is
+        pressed for many things."""
+        if self.grid is None:
+            return
+        shown = self.board.conversation(self.chosen_model, self.question)
+        found = [answer.id for answer in shown if answer.is_open]
+        asked, at = self._stop_asked
+        now = asyncio.get_running_loop().time()
+        if not found:
+            if running := len(self.board.open_answers()):
+                self.show_notice(self.appearance.say("stop.none_here", count=running))
+        elif found == asked and now - at < _STOP_AGAIN_S:
+            self._stop_asked = ([], 0.0)
+            self.run.cancel(self.chosen_model, found)
+        else:
+            self._stop_asked = (found, now)
+            label = self.visible_board.models[self.grid.chosen].label
+            self.show_notice(self.appearance.say("stop.again", label=label))
+
+    def action_stop_all(self) -> None:
+        """Stop all that runs or waits, of every model."""
+        running = self.board.open_answers()
+        if not running:
+            self.show_notice(self.appearance.say("stop.nothing"), "warning")
+            return
+        for model in {answer.model for answer in running}:
+            self.run.cancel(model)
+        self.show_notice(self.appearance.say("stop.all", count=len(running)))
 
     def action_reload(self) -> None:
         """Load the chosen model again."""
@@ -197,7 +230,7 @@ class CompareScreen(JudgingScreen):
     def action_elsewhere(self) -> None:
         """Save the session in another folder: the disk may be full."""
         self.ask_for_text(
-            self.appearance.say("elsewhere.title"), str(Path.home()), self._save_in_folder
+            self.appearance.say("elsewhere.title"), str(Path.home()), self._save_in_folder, True
         )
 
     def _save_in_folder(self, folder: str) -> None:

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from tui.scoring.anonymise import Anonymiser
 
 
+_WHILE_JUDGING = frozenset(
+    ("step", "zoom", "raw", "undo", "note", "find", "find_next", "next_focus", "screenshot")
+)
+"""Actions of the screen that keys still do while answers are judged: a letter or digit that is
+typed a moment too late does nothing else."""
+
+
 class JudgingScreen(BoardScreen):
     """Stars, votes, notes, blind mode, the differences view, and the report."""
 
@@ -30,6 +37,7 @@ class JudgingScreen(BoardScreen):
         Binding("s", "stars", "key.stars", id="judge.stars"),
         Binding("v", "votes", "key.votes", id="judge.votes"),
         Binding("c", "note", "key.note", show=False, id="judge.note"),
+        Binding("u", "undo", "key.undo", show=False, id="judge.undo"),
         Binding("b", "blind", "key.blind", show=False, id="judge.blind"),
         Binding("d", "differences", "key.differences", id="view.differences"),
         Binding("e", "export", "key.export", id="session.export"),
@@ -51,17 +59,44 @@ class JudgingScreen(BoardScreen):
         self.stars: StarsBar | None = None
         self.votes: VotesBar | None = None
         self._ask_line: AskLine | None = None
+        self._suspended: JudgeBar | None = None
+        self._undo: list[Rated | Voted | Note] = []
+        """What takes back the judgements of this sitting, newest last."""
         self._anonymiser: Anonymiser | None = None
         self._is_reveal_asked = self._is_blind_checked = False
 
-    def ask_for_text(self, title: str, text: str, done: Callable[[str], None]) -> None:
-        """Let a person type one line, beginning with ``text``."""
+    def ask_for_text(
+        self, title: str, text: str, done: Callable[[str], None], is_suggestion: bool = False
+    ) -> None:
+        """Let a person type one line, beginning with ``text``; the first key typed takes the
+        place of a suggestion."""
         if self._ask_line is None:
             from tui.app.widgets.ask_line import AskLine
 
-            self._ask_line = AskLine(self.appearance, self.focus_panes)
+            self._ask_line = AskLine(self.appearance, self._leave_line)
             self.mount(self._ask_line, before=self.status_bar)
-        self.call_after_refresh(self._ask_line.ask, title, text, done)
+        self._suspended = self._open_judge_bar
+        self.call_after_refresh(self._ask_line.ask, title, text, done, is_suggestion)
+
+    def _leave_line(self) -> None:
+        """Back to where one was before a line was typed."""
+        if self._suspended is not None:
+            self._suspended.resume()
+        else:
+            self.focus_panes()
+
+    @property
+    def _open_judge_bar(self) -> "JudgeBar | None":
+        return next((bar for bar in (self.stars, self.votes) if bar and bar.display), None)
+
+    @property
+    def is_judging(self) -> bool:
+        """Whether stars or votes are given now."""
+        return self._open_judge_bar is not None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While answers are judged, only what belongs to that."""
+        return not self.is_judging or action in _WHILE_JUDGING
 
     def record(self, body: Rated | Voted | Note) -> None:
         """Append it to the session.
@@ -80,7 +115,14 @@ class JudgingScreen(BoardScreen):
         return resolve_dimensions(given, (d for a in self.board.answers.values() for d in a.stars))
 
     def judge(self, body: Rated | Voted | Note) -> bool:
-        """Record it and show it."""
+        """Record it and show it; `action_undo` takes it back."""
+        back = self._make_inverse(body)
+        if self._record_and_show(body):
+            self._undo.append(back)
+            return True
+        return False
+
+    def _record_and_show(self, body: Rated | Voted | Note) -> bool:
         try:
             self.record(body)
         except UserError as error:
@@ -89,6 +131,36 @@ class JudgingScreen(BoardScreen):
         self._drain()
         self.show()
         return True
+
+    def _make_inverse(self, body: Rated | Voted | Note) -> Rated | Voted | Note:
+        """What brings back what was said before."""
+        match body:
+            case Rated(answer=id_, dimension=dimension):
+                return Rated(id_, dimension, self.board.answers[id_].stars.get(dimension, 0))
+            case Voted(question=question, left=left, right=right):
+                before = self.board.votes.get((question, left, right), "none")
+                return Voted(question, left, right, before)
+            case Note(answer=id_):
+                return make_note(id_, self.board.answers[id_].person_note)
+
+    def action_undo(self) -> None:
+        """Take back what was judged last, and go there."""
+        if not self._undo:
+            self.show_notice(self.appearance.say("judge.nothing_to_undo"), "warning")
+            return
+        body = self._undo.pop()
+        if not self._record_and_show(body):
+            return
+        id_ = body.left if isinstance(body, Voted) else body.answer
+        answer = self.board.answers[id_]
+        self.go_to(answer.question)
+        if bar := self._open_judge_bar:
+            bar.point_at(body)
+        elif self.grid is not None:
+            places = range(len(self.grid.panes))
+            self.grid.choose(next(p for p in places if self.model_at(p) == answer.model))
+        self.show()
+        self.show_notice(self.appearance.say("judge.undone"))
 
     def focus_panes(self) -> None:
         """Give the focus back to the panes."""
@@ -147,8 +219,7 @@ class JudgingScreen(BoardScreen):
     def action_find(self) -> None:
         """Search in the chosen pane."""
         if self.grid is not None:
-            pane = self.grid.pane
-            self.ask_for_text(self.appearance.say("find.title"), pane.search_query, self._find)
+            self.ask_for_text(self.appearance.say("find.title"), "", self._find)
 
     def _find(self, query: str) -> None:
         if self.grid is not None and not self.grid.pane.find(query) and query.strip():

@@ -223,6 +223,7 @@ class ReplayScreen(JudgingScreen):
             self.appearance.say("replay.time"),
             format_clock(self.player.position_us),
             self._go_to_time,
+            is_suggestion=True,
         )
 
     def _go_to_time(self, text: str) -> None:

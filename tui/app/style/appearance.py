@@ -21,6 +21,7 @@ class Appearance:
     def __init__(self, theme: Theme, say: Messages, pictures: str = "svg") -> None:
         self.theme, self.say, self.pictures, self.revision = theme, say, pictures, 0
         self._style = lru_cache(256)(self._combined_style)
+        self._chosen = Style.null()
 
     def set_theme(self, theme: Theme) -> None:
         """Change the theme; the caller repaints."""
@@ -28,12 +29,19 @@ class Appearance:
         self.revision += 1
         self._style.cache_clear()
 
+    def set_colourless(self, is_colourless: bool) -> None:
+        """Without colours what is chosen is shown in reverse."""
+        self._chosen = Style(reverse=True) if is_colourless else Style.null()
+        self._style.cache_clear()
+
     def style(self, names: str) -> Style:
         """The Rich style of some style names, later ones over earlier ones."""
         return self._style(names)
 
     def _combined_style(self, names: str) -> Style:
-        return sum((self.theme.styles[name] for name in names.split()), Style.null())
+        found = (self.theme.styles[name] for name in names.split())
+        made = sum(found, Style.null())
+        return made + self._chosen if "cursor" in names.split() else made
 
     def strip(self, pieces: list[StyledText], width: int, base_style: str = "text") -> Strip:
         """One line of a widget, cut or filled to ``width`` cells on a ground style."""

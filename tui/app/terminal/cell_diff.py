@@ -8,7 +8,7 @@ used are ECMA-48's that every terminal since the VT220 knows: CUP, CUF, EL, ECH 
 import re
 from functools import lru_cache
 
-from rich.cells import split_graphemes
+from rich.cells import cell_len, split_graphemes
 
 TerminalCell = tuple[str, str]
 BLANK: TerminalCell = (" ", "")
@@ -19,13 +19,15 @@ _STRIDE = 16
 _MIN_ERASE = 6
 """Blank cells from which erasing is shorter than writing them."""
 
-_CERTAIN_WIDTH = re.compile(
-    "[ -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u052f\u2010-\u2027\u2030-\u205e\u2190-\u21ff"
+_CERTAIN = (
+    " -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u052f\u2010-\u2027\u2030-\u205e\u2190-\u21ff"
     "\u2500-\u25ff\u2713\u2717\u270e\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff"
-    "\ufe30-\ufe4f\uff01-\uff60\uffe0-\uffe6\U00020000-\U0003fffd]"
+    "\ufe30-\ufe4f\uff01-\uff60\uffe0-\uffe6\U00020000-\U0003fffd"
 )
-"""Single characters whose width all terminals agree upon; after others (emoji, sequences
-with joiners or selectors, combining marks) the cursor may be anywhere."""
+"""Characters whose width all terminals agree upon; after others (emoji, sequences with joiners
+or selectors, combining marks) the cursor may be anywhere, and a cell may keep what it showed."""
+_CERTAIN_WIDTH = re.compile(f"[{_CERTAIN}]")
+_UNCERTAIN = re.compile(f"[^{_CERTAIN}]")
 
 
 def split_cells(text: str, sgr: str) -> list[TerminalCell]:
@@ -53,6 +55,23 @@ def _has_certain_width(text: str) -> bool:
     return _CERTAIN_WIDTH.fullmatch(text) is not None
 
 
+def _is_uncertain(row: list[TerminalCell]) -> bool:
+    """Whether a terminal may show a row in other cells than was counted."""
+    text = "".join(text for text, _ in row)
+    return not text.isascii() and _UNCERTAIN.search(text) is not None
+
+
+def _blank_half_characters(row: list[TerminalCell], at: int) -> None:
+    """Put blanks for the halves of a wide character that was cut before column ``at``."""
+    before = row[at - 1] if at else BLANK
+    is_wide = not before[0].isascii() and cell_len(before[0]) > 1
+    if at < len(row) and not row[at][0]:
+        if not is_wide:
+            row[at] = (" ", row[at][1])
+    elif is_wide:
+        row[at - 1] = (" ", before[1])
+
+
 class CellBuffer:
     """What is wanted on a terminal of ``width`` x ``height`` cells and what it shows."""
 
@@ -71,10 +90,13 @@ class CellBuffer:
         self._clear, self._dirty = True, set(range(self.height))
 
     def set_cells(self, x: int, y: int, cells: list[TerminalCell]) -> None:
-        """Want ``cells`` from a place to the right; what does not fit in the row is cut."""
+        """Want ``cells`` from a place to the right; what does not fit in the row is cut. Of a
+        wide character that is cut in two (by the edge of a notice) a blank is left."""
         if 0 <= y < self.height and 0 <= x < self.width:
-            row = self._wanted[y]
-            row[x : x + len(cells)] = cells[: self.width - x]
+            row, end = self._wanted[y], min(self.width, x + len(cells))
+            row[x:end] = cells[: end - x]
+            _blank_half_characters(row, x)
+            _blank_half_characters(row, end)
             self._dirty.add(y)
 
     @property
@@ -104,6 +126,14 @@ class CellBuffer:
         end = self.width
         while end and wanted[end - 1] == BLANK:
             end -= 1
+        is_drawn = any(cell != BLANK for cell in shown)
+        if is_drawn and (_is_uncertain(wanted) or _is_uncertain(shown)):
+            # A terminal that draws one of its characters narrower or wider than was counted
+            # shows other cells than is believed: the row begins from nothing.
+            self._move(0, y)
+            self._style("")
+            self._out.append("\x1b[2K")
+            shown = [BLANK] * self.width
         x = 0
         while x < end:
             if wanted[x : x + _STRIDE] == shown[x : x + _STRIDE]:

@@ -21,7 +21,8 @@ def repair_svg(svg: str) -> str:
     """An export in which wide characters keep their two cells, and that fetches no fonts.
 
     Rich gives each run of text the length of its code points; runs are cut here where the
-    width of the characters changes, and each gets the length of its cells.
+    width of the characters changes. Narrow ones get the length of their cells, of wide ones each
+    gets its own place: fonts draw them wider or narrower than two cells of another font.
     """
     cell = _cell_width(svg)
     svg = _FAMILY.sub(f"font-family: {FONTS}", _FACES.sub("", svg))
@@ -51,9 +52,11 @@ def _runs(match: re.Match[str], cell: float) -> str:
     x, made = float(match["x"]), []
     for piece, _, total in parts:
         if piece.strip("\xa0 "):
-            made.append(
-                f'<text class="{match["cls"]}" x="{x:g}" y="{match["y"]}" '
-                f'textLength="{total * cell:g}"{match["rest"]}>{escape(piece, quote=False)}</text>'
-            )
+            place = f'x="{x:g}" y="{match["y"]}" textLength="{total * cell:g}"'
+            if total == 2 * len(piece):
+                xs = " ".join(f"{x + 2 * cell * i:g}" for i in range(len(piece)))
+                place = f'x="{xs}" y="{match["y"]}"'
+            text = escape(piece, quote=False)
+            made.append(f'<text class="{match["cls"]}" {place}{match["rest"]}>{text}</text>')
         x += total * cell
     return "".join(made)

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from rich.cells import cell_len
 from rich.color import ColorSystem
 from rich.console import Console
 from rich.style import Style
@@ -147,7 +148,13 @@ def _changed_strips(update: ChopsUpdate) -> Iterable[tuple[int, int, Strip]]:
             if strip is None or x > last or end <= first:
                 continue
             whole = first <= x < last and end <= last
-            yield x, y, strip if whole else strip.crop(0, min(end, last) - x)
+            yield x, y, strip if whole else _crop(strip, min(end, last) - x)
+
+
+def _crop(strip: Strip, cells: int) -> Strip:
+    """The first ``cells`` of a strip, and one more where a wide character would be cut in two."""
+    longer = strip.crop(0, cells + 1)
+    return longer if cell_len(longer.text[-1:]) > 1 else strip.crop(0, cells)
 
 
 _codes: dict[tuple[Style, ColorSystem], str] = {}

@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.strip import Strip
 
-from tui.app.pane.conversation import Conversation
+from tui.app.pane.conversation import Conversation, PaneView
 from tui.app.pane.header import pane_header, pane_state, shown_answer
 from tui.app.pane.pane_search import PaneSearch, highlight_matches
 from tui.app.style.appearance import Appearance, StyledText
@@ -25,8 +25,6 @@ _FIGURES_EVERY_US = 1_000_000
 _MARGIN = 1
 _RETRY_LAYOUT_S = 0.2
 """Until an answer is tried again that could not be laid out yet."""
-_CONTEXT = 2
-"""Rows of the page before that stay in sight."""
 
 
 class AnswerPane(LineWidget, can_focus=True):
@@ -50,8 +48,9 @@ class AnswerPane(LineWidget, can_focus=True):
         self._tops: dict[str, int] = {}
         self.top = 0
         self.follow = True
-        self._is_highlighted = False
-        self._conversation = Conversation(20, appearance, hint)
+        self._is_highlighted = self._is_raw = False
+        self._prompt_above = ""
+        self._conversation = Conversation(PaneView(20), appearance, hint)
         self._pane_search: PaneSearch | None = None
 
     @property
@@ -59,16 +58,17 @@ class AnswerPane(LineWidget, can_focus=True):
         """Rows of text that are visible."""
         return max(1, self.size.height - 1)
 
-    def show(self, board: Board, question: str) -> None:
-        """Bring the pane up to the board; repaints only what changed."""
+    def show(self, board: Board, question: str, prompt_above: str = "") -> None:
+        """Bring the pane up to the board; repaints only what changed. ``prompt_above``: what
+        stands above the panes."""
         if self.index >= len(board.models):
             return
+        self._prompt_above = prompt_above
         if question != self._question:
             self._switch_question(question)
         self._board = board
-        width = max(8, self.size.width - 2 * _MARGIN)
-        if width != self._conversation.width:
-            self._rewrap(width)
+        if self._view() != self._conversation.view:
+            self.rewrap()
         before = len(self._conversation)
         model = board.models[self.index]
         changed = self._conversation.update(board, model, question, self._may_reflow)
@@ -86,15 +86,22 @@ class AnswerPane(LineWidget, can_focus=True):
         return self.follow or self.top == 0
 
     def _show_again(self) -> None:
-        self.show(self._board, self._question)
+        self.show(self._board, self._question, self._prompt_above)
+
+    def _view(self) -> PaneView:
+        width = max(8, self.size.width - 2 * _MARGIN)
+        return PaneView(width, self._is_raw, self._prompt_above)
+
+    def toggle_raw(self) -> bool:
+        """Show the text as it came, or laid out again; whether it is raw now."""
+        self._is_raw = not self._is_raw
+        self._show_again()
+        return self._is_raw
 
     def rewrap(self) -> None:
         """Forget the wrapped rows (another language); the next `show` makes them anew."""
-        self._rewrap(self._conversation.width)
         self._header_mark = ()
-
-    def _rewrap(self, width: int) -> None:
-        self._conversation = Conversation(width, self._appearance, self._hint)
+        self._conversation = Conversation(self._view(), self._appearance, self._hint)
         if self._pane_search is not None:
             self._pane_search = PaneSearch(self._pane_search.query)
         self.refresh()
@@ -107,15 +114,15 @@ class AnswerPane(LineWidget, can_focus=True):
         self._question = question
         self.follow = question not in self._tops
         self.top = self._tops.get(question, 0)
-        self._header_mark = ()
-        self._rewrap(self._conversation.width)
+        self.rewrap()
 
     def _scroll_after_growth(self, changed: int, before: int) -> None:
         total, height, top = len(self._conversation), self.body_height, self.top
-        if self.follow and (total > top + height or total <= top):
-            # By the page: text that moves is written anew, and cannot be read meanwhile.
-            below = max(0, height - _CONTEXT - 1) if self._is_open() else 0
-            self.top = max(0, min(total - height + below, total - 1))
+        if self.follow and not self._is_open():
+            self.top = max(0, total - height)
+        elif self.follow and (total > top + height or total <= top):
+            # By half a page: text that moves is written anew, and cannot be read meanwhile.
+            self.top = total - height + height // 2 if total > height else 0
         self.top = min(self.top, max(0, total - 1))
         if self.top != top:
             self.refresh()
@@ -177,7 +184,7 @@ class AnswerPane(LineWidget, can_focus=True):
         """Wrap anew at the new width, keeping to the end if the reader was there."""
         self._header_mark = ()
         if self._question:
-            self.show(self._board, self._question)
+            self._show_again()
             if self.follow:
                 self.action_end()
 

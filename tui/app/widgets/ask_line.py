@@ -37,12 +37,17 @@ class AskLine(Container):
         yield self.heading
         yield self.line
 
-    def ask(self, title: str, text: str, done: Callable[[str], None]) -> None:
-        """Let a person change ``text``; ``done`` gets what was made of it."""
+    def ask(
+        self, title: str, text: str, done: Callable[[str], None], is_suggestion: bool = False
+    ) -> None:
+        """Let a person change ``text``; ``done`` gets what was made of it. A suggestion is
+        selected: the first key typed takes its place."""
         self._done = done
         self.display = True
         self.line.load_text(clean(text))
         self.line.move_cursor(self.line.document.end)
+        if is_suggestion:
+            self.line.select_all()
         width = self.app.size.width
         self.heading.show([[(" " + clip(one_line(title), width - 2), "accent")]])
         self.line.focus()

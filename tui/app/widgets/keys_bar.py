@@ -66,6 +66,7 @@ _ORDER = (
     "prompt.focus",
     "judge.leave",
     "judge.pane",
+    "judge.undo",
     "diff.leave",
     "diff.pair",
     "answer.all",
@@ -74,9 +75,8 @@ _ORDER = (
     "judge.votes",
     "view.differences",
     "session.export",
-    "app.help",
-    "app.quit",
     "answer.cancel",
+    "answer.stop_all",
     "replay.back",
     "replay.forward",
     "replay.slower",
@@ -89,6 +89,8 @@ _ORDER = (
     "app.theme",
 )
 """The footer, most useful first."""
+_ALWAYS = ("app.help", "app.quit")
+"""What the footer ends with, however narrow it is."""
 
 
 def key_name(key: str) -> str:
@@ -132,13 +134,19 @@ class KeysBar(Lines):
         """Draw the keys that apply now."""
         pieces: list[StyledText] = [(" ", "")]
         room = self.size.width - 1
-        now = {id_: (keys, description) for id_, keys, description in active_keys(self.screen)}
-        for keys, description in (now[id_] for id_ in _ORDER if id_ in now):
-            keys = keys.split(" ")[0]
-            words = self.appearance.say(description)
-            needed = cell_len(keys) + cell_len(words) + 3
-            if needed > room:
+        now = {
+            id_: (keys.split(" ")[0], self.appearance.say(description))
+            for id_, keys, description in active_keys(self.screen)
+        }
+        cells = {id_: cell_len(keys) + cell_len(words) + 3 for id_, (keys, words) in now.items()}
+        kept = [id_ for id_ in _ALWAYS if id_ in now]
+        room -= sum(cells[id_] for id_ in kept)
+        first: list[str] = []
+        for id_ in (id_ for id_ in _ORDER if id_ in now):
+            room -= cells[id_]
+            if room < 0:
                 break
-            room -= needed
+            first.append(id_)
+        for keys, words in (now[id_] for id_ in [*first, *kept]):
             pieces += [(keys, "accent"), (" ", ""), (words, "muted"), ("  ", "")]
         self.show([pieces])

@@ -1,15 +1,15 @@
 """The panes, side by side or one at a time under tabs with a line of preview each."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Container
 
-from tui.app.pane.header import pane_state, shown_answer
-from tui.app.pane.wrapping import clip
+from tui.app.pane.header import STATE_SIGNS, pane_state, shown_answer
+from tui.app.pane.wrapping import clip_middle
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.answer_pane import AnswerPane
 from tui.app.widgets.line_widget import BlankBackground
@@ -17,8 +17,10 @@ from tui.app.widgets.lines import Lines
 from tui.board import Board, last_characters
 from tui.text.sanitise import one_line
 
-MIN_PANE_WIDTH, MIN_PANE_HEIGHT = 38, 8
-TABS_BELOW = 100
+MIN_PANE_WIDTH, MIN_PANE_HEIGHT = 32, 8
+_GUTTER_COLUMNS, _GUTTER_ROWS = 2, 1
+_BARS_ROWS = 6
+"""Rows that question, prompt, status and keys take beside the panes."""
 _PREVIEW = 400
 """Characters of an answer's end that a line of preview is made from."""
 
@@ -35,12 +37,10 @@ def grid_layout(panes: int, width: int, height: int) -> GridLayout:
     """The layout for a number of panes in a room: as few rows as the widths allow."""
     if panes == 1:
         return GridLayout(1, 1)
-    if width < TABS_BELOW:
-        return GridLayout(0, 0)
     for rows in range(1, panes + 1):
         columns = math.ceil(panes / rows)
-        if (width + 1) // columns - 1 >= MIN_PANE_WIDTH:
-            fits = (height + 1) // rows - 1 >= MIN_PANE_HEIGHT
+        if (width + _GUTTER_COLUMNS) // columns - _GUTTER_COLUMNS >= MIN_PANE_WIDTH:
+            fits = (height + _GUTTER_ROWS) // rows - _GUTTER_ROWS >= MIN_PANE_HEIGHT
             return GridLayout(columns, rows) if fits else GridLayout(0, 0)
     return GridLayout(0, 0)
 
@@ -49,15 +49,20 @@ class Tabs(Lines):
     """A line for each model: the chosen one marked, of the others how they go on. Where the
     room is short, those around the chosen one."""
 
-    def show_tabs(self, board: Board, question: str, chosen: int, rows: int) -> None:
-        """Draw the models with the end of what each has said, in some rows."""
+    def show_tabs(
+        self, board: Board, question: str, shown: Sequence[int], chosen: int, rows: int
+    ) -> None:
+        """Draw the models of the panes ``shown`` with the end of what each has said, in some
+        rows."""
         width = self.size.width
         lines: list[list[StyledText]] = []
-        first = max(0, min(chosen - rows // 2, len(board.models) - rows))
-        for model in board.models[first : first + rows]:
+        at = shown.index(chosen) if chosen in shown else 0
+        first = max(0, min(at - rows // 2, len(shown) - rows))
+        for model in (board.models[index] for index in shown[first : first + rows]):
             answer = shown_answer(board, model.index, question)
-            label = clip(one_line(model.label), max(8, width // 3))
-            state = self.appearance.say(f"state.{pane_state(model, answer)}")
+            label = clip_middle(one_line(model.label), max(8, width // 3))
+            now = pane_state(model, answer)
+            state = f"{STATE_SIGNS.get(now, ' ')} {self.appearance.say(f'state.{now}')}"
             preview = one_line(last_characters(answer.chunks, _PREVIEW)) if answer else ""
             room = width - cell_len(label) - cell_len(state) - 9
             style = "cursor bold" if model.index == chosen else "panel"
@@ -91,6 +96,8 @@ class PaneGrid(BlankBackground, Container):
         self.tabs = Tabs(appearance, id="tabs")
         self.panes = [AnswerPane(index, appearance, hint) for index in range(count)]
         self.chosen = 0
+        self.hidden: set[int] = set()
+        """The panes that a person put away."""
         self.is_zoomed = False
         self._arranged: tuple[object, ...] = ()
 
@@ -108,9 +115,28 @@ class PaneGrid(BlankBackground, Container):
         """The panes that can be seen."""
         return (pane for pane in self.panes if pane.display)
 
+    @property
+    def shown(self) -> list[int]:
+        """The panes that are not put away."""
+        return [pane.index for pane in self.panes if pane.index not in self.hidden]
+
+    def hide_chosen(self) -> bool:
+        """Put the chosen pane away, if it is not the last one; whether that was done."""
+        if len(self.shown) < 2:
+            return False
+        self.hidden.add(self.chosen)
+        after = [index for index in self.shown if index > self.chosen]
+        self.choose((after or self.shown)[0])
+        return True
+
+    def show_all(self) -> None:
+        """Bring back what was put away."""
+        self.hidden.clear()
+        self.rearrange()
+
     def choose(self, index: int, focus: bool = True) -> None:
         """Make a pane the chosen one and give it the focus."""
-        if 0 <= index < len(self.panes):
+        if 0 <= index < len(self.panes) and index not in self.hidden:
             self.chosen = index
             self.rearrange()
             if focus:
@@ -124,7 +150,7 @@ class PaneGrid(BlankBackground, Container):
     @property
     def _tab_rows(self) -> int:
         """Tabs take a third of the room at most."""
-        return min(len(self.panes), max(2, self.size.height // 3))
+        return min(len(self.shown), max(2, self.size.height // 3))
 
     def toggle_zoom(self) -> None:
         """Show the chosen pane alone, or all again."""
@@ -139,9 +165,12 @@ class PaneGrid(BlankBackground, Container):
         """Lay the panes out for the room there is."""
         if not self.size or not self.panes:
             return
-        placed = grid_layout(len(self.panes), self.size.width, self.size.height)
+        # By the room of the screen, so that a longer question does not change the layout.
+        height = max(self.size.height, self.app.size.height - _BARS_ROWS)
+        shown = self.shown
+        placed = grid_layout(len(shown), self.size.width, height)
         alone = self.is_zoomed or placed.columns == 0
-        mark = (placed, alone, self.chosen if alone else None, self._tab_rows)
+        mark = (placed, alone, self.chosen if alone else None, self._tab_rows, shown)
         if mark == self._arranged:
             return
         self._arranged = mark
@@ -153,11 +182,15 @@ class PaneGrid(BlankBackground, Container):
             self.styles.grid_size_columns = columns
             self.styles.grid_size_rows = placed.rows
         for pane in self.panes:
-            pane.display = not alone or pane.index == self.chosen
+            pane.display = pane.index == self.chosen if alone else pane.index in shown
+            # The last one has what is free beside it.
+            is_last = pane.index == shown[-1] and not alone
+            pane.styles.column_span = columns * placed.rows - len(shown) + 1 if is_last else 1
 
-    def show(self, board: Board, question: str) -> None:
-        """Bring the visible panes and the tabs up to the board."""
+    def show(self, board: Board, question: str, prompt_above: str = "") -> None:
+        """Bring the visible panes and the tabs up to the board; ``prompt_above``: what stands
+        above the panes."""
         for pane in self.visible_panes():
-            pane.show(board, question)
+            pane.show(board, question, prompt_above)
         if self.tabs.display:
-            self.tabs.show_tabs(board, question, self.chosen, self._tab_rows)
+            self.tabs.show_tabs(board, question, self.shown, self.chosen, self._tab_rows)

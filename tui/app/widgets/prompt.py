@@ -13,6 +13,11 @@ MAX_PROMPT = 100_000
 """Characters; a longer paste is cut and that is said."""
 
 
+def _with_newlines(pasted: str) -> str:
+    """A paste with its lines: terminals send CR, as the Enter key does, or CR LF."""
+    return pasted.replace("\r\n", "\n").replace("\r", "\n")
+
+
 class PromptInput(TextArea):
     """Grows with its text; Enter sends, Ctrl+J breaks the line, Up and Down recall."""
 
@@ -106,7 +111,7 @@ class PromptInput(TextArea):
         """Take a bounded paste; control characters never get into the prompt."""
         event.prevent_default()
         event.stop()
-        text = clean(event.text)
+        text = clean(_with_newlines(event.text))
         room = max(0, MAX_PROMPT - len(self.text))
         if len(text) > room:
             self.post_message(self.Cut())

@@ -1,19 +1,31 @@
-"""Where one is in the question set: ``3/8 logic``, the text, and how far each one is."""
+"""Where one is in the question set: ``3/8 logic``, how far each one is, and the question."""
 
 from rich.cells import cell_len
 
-from tui.app.pane.wrapping import clip
+from tui.app.pane.wrapping import TAB, clip, wrap_spans
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.lines import Lines
 from tui.board import Board, BoardQuestion
-from tui.text.sanitise import one_line
+from tui.text.sanitise import clean, one_line
 
-_MARKS = {"none": " ", "open": "▸", "done": "✓", "failed": "✗"}
-_MARK_STYLES = {"none": "muted", "open": "warn", "done": "good", "failed": "bad"}
+_MARKS = {"none": " ", "open": "▸", "done": "✓", "failed": "✗", "judged": "★", "unjudged": "☆"}
+_MARK_STYLES = {
+    "none": "muted",
+    "open": "warn",
+    "done": "good",
+    "failed": "bad",
+    "judged": "good",
+    "unjudged": "warn",
+}
+_SHARE = 4
+"""The text of a question takes at most this part of the screen's rows."""
+_LOW = 16
+"""Rows of a screen below which none is left empty."""
 
 
-def question_state(board: Board, question: str) -> str:
-    """``none``, ``open``, ``done`` (every model answered) or ``failed`` (one did not)."""
+def question_state(board: Board, question: str, is_judging: bool = False) -> str:
+    """``none``, ``open``, ``done`` (every model answered) or ``failed`` (one did not); where
+    answers are judged, ``judged`` or ``unjudged`` instead of done."""
     states = []
     for model in board.models:
         conversation = board.conversation(model.index, question)
@@ -22,26 +34,53 @@ def question_state(board: Board, question: str) -> str:
         return "open"
     if any(state in ("failed", "cancelled") for state in states):
         return "failed"
+    if is_judging and "answered" in states:
+        return "judged" if is_judged(board, question) else "unjudged"
     return "done" if states and all(state == "answered" for state in states) else "none"
 
 
+def is_judged(board: Board, question: str) -> bool:
+    """Whether every answer to a question has stars, or every pair of them a vote."""
+    found = [board.conversation(model.index, question) for model in board.models]
+    last = [conversation[-1] for conversation in found if conversation]
+    pairs = len(last) * (len(last) - 1) // 2
+    votes = sum(at == question and choice != "none" for (at, _, _), choice in board.votes.items())
+    return bool(last) and (all(answer.stars for answer in last) or 0 < pairs <= votes)
+
+
+def is_any_judged(board: Board) -> bool:
+    """Whether a person has begun to judge."""
+    voted = any(choice != "none" for choice in board.votes.values())
+    return voted or any(answer.stars for answer in board.answers.values())
+
+
 class QuestionBar(Lines):
-    """Two lines: position, category and marks; the text of the question."""
+    """Position, category and marks; then the question's text, whole where a quarter of the
+    screen is enough for it."""
 
     def __init__(self, appearance: Appearance, *, id: str | None = None) -> None:
         super().__init__(appearance, id=id)
         self._mark: tuple[object, ...] = ()
+        self.whole_text = ""
+        """The text of the question, where all of it is shown."""
 
-    def show_question(self, board: Board, current: BoardQuestion | None) -> None:
+    def show_question(
+        self, board: Board, current: BoardQuestion | None, is_judging: bool = False
+    ) -> None:
         """Show a question of the board and the marks of all of them."""
-        width = self.size.width
-        states = tuple(answer.state for answer in board.answers.values())
-        mark = (id(board), current, len(board.questions), width, self.appearance.revision, states)
+        width, height = self.size.width, self.app.size.height
+        is_judging = is_judging or is_any_judged(board)
+        states = tuple((a.state, bool(a.stars)) for a in board.answers.values())
+        mark = (
+            (id(board), current, len(board.questions), width, height),
+            (self.appearance.revision, states, tuple(board.votes.items()), is_judging),
+        )
         if mark == self._mark:
             return
         self._mark = mark
+        self.whole_text = ""
         if current is None:
-            self.show([[(" ", ""), (self.appearance.say("questions.none"), "muted")], []])
+            self._show_rows([[(" ", ""), (self.appearance.say("questions.none"), "muted")], []])
             return
         ids = [question.id for question in board.questions]
         position = ids.index(current.id) + 1
@@ -49,25 +88,48 @@ class QuestionBar(Lines):
         category = one_line(current.category)
         if current.is_typed:
             category = self.appearance.say("questions.free")
-        marks = self._marks(board, ids, position, width - cell_len(left) - 8)
+        marks = self._marks(board, ids, position, width - cell_len(left) - 8, is_judging)
         room = width - cell_len(left) - sum(cell_len(text) for text, _ in marks) - 5
         category = clip(category, room)
         gap = " " * max(1, room - cell_len(category) + 2)
-        text = clip(" ".join(one_line(turn) for turn in current.turns[:1]), width - 2)
-        self.show(
+        text = "".join(current.turns[:1])
+        rows = _wrapped(text, width - 2)
+        most = max(1, height // _SHARE - (height < _LOW))
+        if len(rows) <= most:
+            self.whole_text = text
+        else:
+            rows = [*rows[: most - 1], clip(rows[most - 1] + " …" * width, width - 2)]
+        self._show_rows(
             [
                 [(" ", ""), (left, "bold"), ("  ", ""), (category, "accent"), (gap, ""), *marks],
-                [(" ", ""), (text, "text")],
+                *([(" ", ""), (row, "text")] for row in rows),
             ]
         )
 
-    def _marks(self, board: Board, ids: list[str], position: int, room: int) -> list[StyledText]:
+    def _show_rows(self, rows: list[list[StyledText]]) -> None:
+        """Take as much room as they need, and an empty row where there is room for it."""
+        wanted = len(rows) + (self.app.size.height >= _LOW)
+        if self.size.height != wanted:
+            self.styles.height = wanted
+        self.show(rows)
+
+    def _marks(
+        self, board: Board, ids: list[str], position: int, room: int, is_judging: bool
+    ) -> list[StyledText]:
         """One mark a question, a window of them around the current one where room is short."""
         count = max(1, min(len(ids), room // 4))
         first = min(max(0, position - 1 - count // 2), len(ids) - count)
         pieces: list[StyledText] = []
         for number in range(first + 1, first + count + 1):
-            state = question_state(board, ids[number - 1])
+            state = question_state(board, ids[number - 1], is_judging)
             style = "cursor bold" if number == position else _MARK_STYLES[state]
             pieces += [(f"{number}{_MARKS[state]}", style), (" ", "")]
         return pieces
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """The rows of a question."""
+    lines = clean(text).replace("\t", TAB).strip("\n").split("\n")
+    return [
+        line[start:end] for line in lines for start, end in wrap_spans(line, width, is_whole=True)
+    ]
