@@ -2,7 +2,9 @@
 
 import csv
 import io
+import itertools
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable
@@ -193,8 +195,8 @@ def test_stars_are_means_with_their_numbers(path: Path) -> None:
 
 def test_votes_are_counted(path: Path) -> None:
     (row,) = tables(path)["Votes of a person, pair by pair"][1:]
-    # left 4, right 2, tie 2; Wilson's interval of 4 in 6
-    assert row == [*labels(2), "4", "2", "2", "67% (30%–90%)", "no clear difference"]
+    # left 4, right 2, tie 2; R: binom.test(4, 6)
+    assert row == [*labels(2), "4", "2", "2", "67% (22%–96%)", "0.69", "no clear difference"]
 
 
 class Text(HTMLParser):
@@ -250,15 +252,31 @@ def test_rows_hold_the_figures_as_measured(path: Path) -> None:
         ]
 
 
+def flips_p(gaps: list[float]) -> float:
+    """Of a mean of zero, every combination of signs written out."""
+    signs = list(itertools.product((1, -1), repeat=len(gaps)))
+    sums = [abs(sum(s * g for s, g in zip(one, gaps, strict=True))) for one in signs]
+    return sum(s >= abs(sum(gaps)) - 1e-9 for s in sums) / len(sums)
+
+
 def test_conclusion_names_the_fastest_and_how_sure_that_is(path: Path) -> None:
     again = Again(path)
     n = len(again.figures)
     sentences = build_report([reader.read(path)], "en").conclusion
     medians = {labels(n)[m]: median(again.values(m, "E2E")[0]) for m in range(n)}
-    best = min(medians, key=lambda label: medians[label])
+    best, other = sorted(medians, key=lambda label: medians[label])[:2]
     (fast,) = [s for s in sentences if s.startswith("Fastest")]
-    assert f"{best}, median {shown(medians[best])} s" in fast
-    assert "over 8 questions (95 % interval" in fast
+    assert f"{best}, median {shown(medians[best])} s, against {shown(medians[other])} s" in fast
+    assert "over 8 common questions" in fast
+    times = [again.values(labels(n).index(label), "E2E")[0] for label in (best, other)]
+    gaps = [math.log(a / b) for a, b in zip(*times, strict=True)]
+    p = flips_p(gaps)
+    if n == 2:
+        assert f"×{math.exp(sum(gaps) / 8):.3g}" in fast and f"p = {p:.2g}" in fast
+        assert ("a clear difference" in fast) == (p <= 0.05)
+    else:
+        # 15 pairs: even 8 of 8 would be p = 0.12.
+        assert "no verdict from 8 questions, it takes 10 at least" in fast
     assert sentences[0].startswith(f"{labels(n)[0]} completed 9 of 9 answers (1 cut")
 
 
@@ -361,10 +379,16 @@ def test_sentences_on_stars_and_speed_hold(path: Path) -> None:
         means = [sum(v) / len(v) for v in values]
         best = ", ".join(labels(n)[m] for m in range(n) if means[m] == max(means))
         assert f"{name} {best} ({max(means):.2f})" in said["Most stars by dimension"]
-    speeds = sorted((median(again.values(m, "Text speed")[0]), labels(n)[m]) for m in range(n))
-    (fastest, label), (second, other) = speeds[-1], speeds[-2]
-    assert f"{label} with {shown(fastest)} chars/s" in said["Most text per second"]
-    assert f"{shown(fastest / second)} times {other}" in said["Most text per second"]
+    totals = []
+    for m in range(n):
+        seconds, speeds = (again.values(m, name)[0] for name in ("E2E", "Text speed"))
+        chars = sum(a * b for a, b in zip(seconds, speeds, strict=True))
+        totals.append((chars / sum(seconds), labels(n)[m]))
+    (fastest, label), (second, other) = sorted(totals)[-1], sorted(totals)[-2]
+    text = said["Most text per second"]
+    assert (
+        f"{label} with {shown(fastest)} chars/s, against {shown(second)} chars/s of {other}" in text
+    )
 
 
 def test_checks_and_overlap_are_counted_again(tmp_path: Path) -> None:

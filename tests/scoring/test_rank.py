@@ -1,92 +1,157 @@
-"""Wins, intervals, resampling and ratings."""
+"""Pairing, verdicts, orders and rings, and ratings."""
 
 import random
 
+import evalica
 import pytest
 
 from tui.scoring import bradley_terry, rank
-from tui.scoring.rank import Duel, DuelScore
+from tui.scoring.rank import Comparison, Duel, Samples, Score
 
 
 def duels(*results: str, left: str = "a", right: str = "b") -> list[Duel]:
     return [Duel(f"q{i}", left, right, result) for i, result in enumerate(results)]
 
 
-@pytest.mark.parametrize(
-    ("successes", "n", "low", "high"),
-    # Values of R's prop.test(x, n, correct = FALSE)$conf.int
-    [
-        (5, 6, 0.4365, 0.9699),
-        (10, 10, 0.7225, 1.0),
-        (0, 10, 0.0, 0.2775),
-        (50, 100, 0.4038, 0.5962),
-    ],
-)
-def test_wilson_interval(successes: int, n: int, low: float, high: float) -> None:
-    found = rank.wilson_interval(successes, n)
-    assert found == pytest.approx((low, high), abs=1e-4)
-    assert 0 <= found[0] <= found[1] <= 1
+def compare(*given: list[Duel]) -> list[Comparison]:
+    return rank.compare_pairs(rank.pair_duels([d for one in given for d in one]), by_wins=True)
 
 
 def test_score_counts_both_ways_and_bad_is_a_tie() -> None:
-    scores = rank.pairwise_scores(duels("left", "right", "tie", "bad", "left"))
-    assert scores["a", "b"] == DuelScore(2, 2, 1)
-    assert scores["b", "a"] == DuelScore(1, 2, 2)
-    assert scores["a", "b"].share == pytest.approx(2 / 3)
+    (found,) = compare(duels("left", "right", "tie", "bad", "left"))
+    assert found.score == Score(2, 2, 1) and found.flipped().score == Score(1, 2, 2)
+    assert found.score.share == pytest.approx(2 / 3)
+    assert rank.overall_scores([found]) == {"a": Score(2, 2, 1), "b": Score(1, 2, 2)}
 
 
-def test_few_votes_are_unclear_and_many_are_not() -> None:
-    assert rank.pairwise_scores(duels(*["left"] * 3))["a", "b"].verdict == "unclear"
-    assert rank.pairwise_scores(duels(*["left"] * 9))["a", "b"].verdict == "better"
-    assert rank.pairwise_scores(duels(*["left"] * 9))["b", "a"].verdict == "worse"
-    assert rank.pairwise_scores(duels(*["tie"] * 9))["a", "b"].share is None
+def test_repeats_of_a_question_are_one_unit() -> None:
+    (found,) = compare([Duel("q", "a", "b", "left")] * 9 + [Duel("p", "b", "a", "left")])
+    assert found.score == Score(1, 0, 1) and found.questions == ("p", "q")
+    (even,) = compare([Duel("q", "a", "b", "left"), Duel("q", "b", "a", "left")])
+    assert even.score == Score(0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("results", "verdict"),
+    [
+        (["left"] * 5, "few"),
+        (["left"] * 6, "better"),
+        (["right"] * 6, "worse"),
+        (["left"] * 5 + ["tie"], "unclear"),
+        (["left"] * 7 + ["right"], "unclear"),  # p = 0.07
+        (["left"] * 8 + ["right"], "better"),  # p = 0.039
+        (["tie"] * 9, "unclear"),
+    ],
+)
+def test_verdicts_of_votes_are_exact(results: list[str], verdict: str) -> None:
+    (found,) = compare(duels(*results))
+    assert found.verdict == verdict
+    assert {"better": "worse", "worse": "better"}.get(verdict, verdict) == found.flipped().verdict
+
+
+def test_three_models_need_more_than_two() -> None:
+    six = ["left"] * 6
+    found = compare(duels(*six), duels(*six, right="c"), duels(*six, left="b", right="c"))
+    assert {c.verdict for c in found} == {"few"} and found[0].p == pytest.approx(3 / 32)
+    seven = ["left"] * 7
+    found = compare(duels(*seven), duels(*seven, right="c"), duels(*seven, left="b", right="c"))
+    assert {c.verdict for c in found} == {"better"}
+
+
+def test_only_common_parts_of_common_questions_are_compared() -> None:
+    left: Samples = {
+        "q1": {"logic": 5.0, "humour": 1.0},
+        "q2": {"logic": 4.0},
+        "q3": {"logic": 1.0},
+    }
+    right: Samples = {
+        "q1": {"logic": 3.0},
+        "q2": {"humour": 5.0},
+        "q3": {"logic": 2.0, "humour": 5.0},
+    }
+    assert rank.pair_samples(left, right) == {"q1": (5.0, 3.0), "q3": (1.0, 2.0)}
+    assert rank.pair_models({"a": left, "b": {"q9": {"logic": 1.0}}}) == {}
+
+
+def test_pairing_takes_the_noise_of_questions_out() -> None:
+    noise = random.Random(1)
+    left: Samples = {f"q{i:02}": {0: noise.uniform(1, 5)} for i in range(12)}
+    right: Samples = {q: {0: v[0] - 0.5 + noise.uniform(-0.2, 0.2)} for q, v in left.items()}
+    (found,) = rank.compare_pairs(rank.pair_models({"a": left, "b": right}))
+    assert found.verdict == "better" and found.gap == pytest.approx(0.5, abs=0.1)
+    assert found.p == pytest.approx(2 / 2**12) and found.interval is not None
+    (few,) = rank.compare_pairs(rank.pair_models({"a": left, "b": dict(list(right.items())[:5])}))
+    assert few.verdict == "few"
+
+
+def test_an_outlier_alone_is_no_verdict() -> None:
+    pairs = {f"q{i}": (x, 0.0) for i, x in enumerate([0.1, 0.1, 0.1, 0.1, 0.1, 90.0])}
+    (found,) = rank.compare_pairs({("a", "b"): pairs})
+    assert found.p == pytest.approx(2 / 64), "all signs are the same"
+    assert found.interval is not None and found.interval[0] < 0 and found.verdict == "unclear"
 
 
 def test_order_puts_the_best_first_and_the_unknown_last() -> None:
-    overall = rank.overall_scores([*duels("right", "right"), *duels("left", left="c", right="b")])
-    assert rank.rank_models(overall, ["a", "b", "c", "d"]) == ["c", "b", "a", "d"]
+    found = compare(duels("right", "right"), duels("left", left="c", right="b"))
+    assert rank.rank_models(found, ["d", "a", "b", "c"]) == ["c", "b", "a", "d"]
+    assert rank.find_ring(found) == []
+    assert rank.find_comparison(found, "a", "c") is None
 
 
-def test_bootstrap_is_seeded_paired_and_honest() -> None:
-    noise = random.Random(1)
-    left = {f"q{i}": 3 + noise.random() for i in range(30)}
-    right = {q: v - 0.5 for q, v in left.items()} | {"only here": 9.0}
-    found = rank.paired_bootstrap(left, right)
-    assert found is not None and found == rank.paired_bootstrap(left, right)
-    assert found.n == 30 and found.mean == pytest.approx(0.5)
-    assert found.is_clear, "each question differs by the same: pairing takes the noise out"
-    unpaired = {q: noise.random() for q in left}
-    unclear = rank.paired_bootstrap(unpaired, {q: noise.random() for q in left})
-    assert unclear is not None and not unclear.is_clear
-    one = rank.paired_bootstrap({"q": 2}, {"q": 1})
-    assert one is not None and one.interval is None and not one.is_clear
-    assert rank.paired_bootstrap({"q": 2}, {"p": 1}) is None
-
-
-def test_bootstrap_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    noise = random.Random(7)
-    covered = 0
-    for seed in range(100):
-        left = {str(i): noise.gauss(0.3, 1) for i in range(40)}
-        found = rank.paired_bootstrap(left, dict.fromkeys(left, 0.0), seed, resamples=400)
-        assert found is not None and found.interval is not None
-        covered += found.interval[0] <= 0.3 <= found.interval[1]
-    assert covered >= 86
-
-
-def test_points_of_duels() -> None:
-    found = rank.points_by_question([*duels("left", "tie"), Duel("q0", "b", "a", "left")], "a", "b")
-    assert found == ({"q0": 0.5, "q1": 0.5}, {"q0": 0.5, "q1": 0.5})
+def test_a_ring_is_found_whichever_way_the_pairs_are_written() -> None:
+    found = compare(
+        duels("left"), duels("left", left="b", right="c"), duels("right", left="a", right="c")
+    )
+    ring = rank.find_ring(found)
+    assert sorted(ring) == ["a", "b", "c"]
+    at = ring.index("a")
+    assert [*ring[at:], *ring[:at]] == ["a", "b", "c"]
+    back = rank.find_ring(found, direction=-1)
+    assert [*back[(at := back.index("a")) :], *back[:at]] == ["a", "c", "b"]
 
 
 def test_no_ratings_without_enough_votes_or_without_a_way_back() -> None:
-    assert bradley_terry.why_no_ratings(duels("left", "right")) == "few"
-    assert bradley_terry.why_no_ratings(duels(*["left"] * 25)) == "apart"
-    assert bradley_terry.why_no_ratings(duels(*["left"] * 20, *["right"] * 10)) == ""
+    assert bradley_terry.why_no_ratings(compare(duels("left", "right"))) == "few"
+    assert bradley_terry.why_no_ratings(compare(duels(*["left"] * 25))) == "apart"
+    assert bradley_terry.why_no_ratings(compare(duels(*["left"] * 6, "right"))) == ""
+    with pytest.raises(ValueError, match="apart"):
+        bradley_terry.fit_ratings(compare(duels(*["left"] * 25)))
 
 
 def test_ratings_recover_the_odds() -> None:
-    pytest.importorskip("evalica")
-    found = bradley_terry.fit_ratings(duels(*["left"] * 100, *["right"] * 10))
-    assert found["a"] - found["b"] == pytest.approx(400, abs=1)
-    assert sum(found.values()) == pytest.approx(2000)
+    found = bradley_terry.fit_ratings(compare(duels(*["left"] * 100, *["right"] * 10)))
+    assert found["a"].value - found["b"].value == pytest.approx(400, abs=1e-6)
+    assert found["a"].value + found["b"].value == pytest.approx(2000)
+
+
+def test_ratings_are_those_of_evalica() -> None:
+    noise = random.Random(4)
+    strength = {"a": 3.0, "b": 2.0, "c": 1.0, "d": 0.5}
+    given = []
+    for i in range(60):
+        for left, right in (("a", "b"), ("b", "c"), ("c", "d"), ("d", "a"), ("a", "c")):
+            share = strength[left] / (strength[left] + strength[right])
+            result = noise.choices(["left", "right", "tie"], [share, 1 - share, 0.2])[0]
+            given.append(Duel(f"q{i:02}", left, right, result))
+    winners = {"left": evalica.Winner.X, "right": evalica.Winner.Y, "tie": evalica.Winner.Draw}
+    scores = evalica.bradley_terry(
+        [d.left for d in given],
+        [d.right for d in given],
+        [winners[d.result] for d in given],
+        tolerance=1e-14,
+        limit=10_000,
+    ).scores
+    found = bradley_terry.fit_ratings(compare(given))
+    for one, other in (("a", "b"), ("a", "c"), ("b", "d")):
+        odds = 10 ** ((found[one].value - found[other].value) / 400)
+        assert odds == pytest.approx(scores[one] / scores[other], rel=1e-9)
+    assert [*found] == ["a", "b", "c", "d"]
+    for rating in found.values():
+        assert rating.interval is not None
+        low, high = rating.interval
+        assert low < rating.value < high < low + 400
+
+
+def test_a_question_that_holds_the_models_together_takes_the_interval() -> None:
+    found = bradley_terry.fit_ratings(compare(duels(*["left"] * 7, "right")))
+    assert found["a"].interval is None and found["a"].value > found["b"].value

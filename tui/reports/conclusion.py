@@ -1,23 +1,45 @@
-"""Sentences that sum up the figures, each with its statistical certainty."""
+"""Sentences that sum up the figures, each over common questions and with its certainty."""
 
-from collections.abc import Mapping, Sequence
-from statistics import median
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean, median
 
-from tui.reports.cost_tables import headline_value
+from tui.events import Answered
+from tui.reports import evidence
+from tui.reports.caveats import describe_caveats
+from tui.reports.certainty import RATIO, SHARE, STARS, Scale, describe_certainty
 from tui.reports.document import format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring import rank
-from tui.scoring.costs import Spread
+from tui.scoring.costs import GB
 from tui.scoring.dimensions import Dimension
-from tui.scoring.rank import Duel, MeanDifference
-from tui.scoring.stars import average_stars, mean_stars_by_question
+from tui.scoring.rank import Comparison, Duel
+from tui.scoring.stars import average_stars
 from tui.text.sanitise import collapse_line
+
+Headline = Callable[[Comparison], tuple[str, str]]
+"""The two printed values of a comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a sentence is about: the ``key`` of its text and the one of its ``name``, how
+    differences are written, and the values of its headline. ``direction`` is -1 where less is
+    better."""
+
+    key: str
+    name: str
+    scale: Scale
+    headline: Headline
+    direction: int = 1
+    is_timed: bool = False
 
 
 def build_conclusion(
     merged: MergedSessions,
-    costs: Mapping[str, Mapping[str, Spread]],
     votes: Sequence[Duel],
     judged: Mapping[str, Sequence[Duel]],
     dimensions: Sequence[Dimension],
@@ -28,12 +50,11 @@ def build_conclusion(
     if not any(a.state == "answered" for column in merged.columns for a in column.answers):
         return (*found, say("c_nothing"))
     found += _speed(merged, say)
-    found += _extreme("c_chars", "chars_s", merged, costs, say)
-    found += _extreme("c_memory", "private", merged, costs, say)
+    found += _memory(merged, say)
     found += _stars(merged, dimensions, say)
-    found += _duels("c_votes", votes, merged, say)
+    found += _duels("c_votes", "c_votes_topic", votes, merged, say)
     for judge, duels in judged.items():
-        found += _duels("c_judge", duels, merged, say, judge=collapse_line(judge))
+        found += _duels("c_judge", "c_judge_topic", duels, merged, say, judge=collapse_line(judge))
     return tuple(found)
 
 
@@ -62,101 +83,146 @@ def _completion(column: ModelColumn, say: ReportMessages) -> str:
 
 
 def _speed(merged: MergedSessions, say: ReportMessages) -> list[str]:
-    times = {column.label: e2e_by_question(column, merged) for column in merged.columns}
-    medians = {label: median(t.values()) for label, t in times.items() if t}
-    if len(medians) < 2:
-        spoilt = [collapse_line(c.label) for c in merged.columns if not times[c.label] and _done(c)]
-        return [say("c_contended", models=", ".join(spoilt))] if spoilt else []
-    first, second = sorted(medians, key=lambda label: medians[label])[:2]
-    return [
-        say(
-            "c_fast",
-            model=collapse_line(first),
-            value=format_figure(medians[first]),
-            other=collapse_line(second),
-            other_value=format_figure(medians[second]),
-            clear=_certainty(rank.paired_bootstrap(times[first], times[second]), say),
-        )
-    ]
+    times = rank.compare_pairs(evidence.pair_times(merged, evidence.seconds_of))
+    if not times:
+        return _spoilt(merged, say)
+    speeds = rank.compare_pairs(evidence.pair_times(merged, evidence.text_speed_of))
+    fastest = Topic("c_fast", "c_fast_topic", RATIO, _median_seconds, -1, is_timed=True)
+    most_text = Topic("c_chars", "c_chars_topic", RATIO, _text_speeds(merged), is_timed=True)
+    return _lead(times, fastest, merged, say) + _lead(speeds, most_text, merged, say)
 
 
-def _done(column: ModelColumn) -> bool:
-    return any(a.figures is not None and a.figures.e2e_ms is not None for a in column.answers)
-
-
-def e2e_by_question(column: ModelColumn, merged: MergedSessions) -> dict[str, float]:
-    """The median E2E in seconds of each question and turn, contended answers left out."""
-    found: dict[str, list[float]] = {}
-    for number, row in enumerate(merged.rows):
-        for answer in row.answers(column):
-            f = answer.figures
-            if answer.state == "answered" and f and f.e2e_ms is not None and not f.contended:
-                found.setdefault(f"{number}.{answer.turn}", []).append(f.e2e_ms / 1000)
-    return {key: median(values) for key, values in found.items()}
-
-
-def stars_by_question(column: ModelColumn, merged: MergedSessions) -> dict[str, float]:
-    """The mean stars of each question that was rated."""
-    return mean_stars_by_question(
-        {str(i): row.answers(column) for i, row in enumerate(merged.rows)}
-    )
-
-
-def _extreme(
-    key: str,
-    metric: str,
-    merged: MergedSessions,
-    costs: Mapping[str, Mapping[str, Spread]],
-    say: ReportMessages,
-) -> list[str]:
-    """The best model of a figure against the next."""
-    found = {
-        column.label: value
+def _spoilt(merged: MergedSessions, say: ReportMessages) -> list[str]:
+    """Why no times can be compared, if there are some."""
+    spoilt = [
+        collapse_line(column.label)
         for column in merged.columns
-        if (value := headline_value(metric, costs[column.key][metric])) is not None
-    }
-    more_is_better = metric == "chars_s"
-    order = sorted(found, key=lambda label: -found[label] if more_is_better else found[label])
-    if len(order) < 2 or found[order[0]] == found[order[1]]:
-        return []
-    best, other = order[0], order[1]
-    return [
-        say(
-            key,
-            model=collapse_line(best),
-            value=format_figure(found[best]),
-            other=collapse_line(other),
-            other_value=format_figure(found[other]),
-            ratio=format_figure(found[best] / found[other]) if found[other] else "–",
-        )
+        if any(a.figures and a.figures.contended for a in column.answers)
+        and not any(map(evidence.clean_figures, column.answers))
     ]
+    return [say("c_contended", models=", ".join(spoilt))] if spoilt else []
+
+
+def _median_seconds(found: Comparison) -> tuple[str, str]:
+    sides = zip(*found.pairs, strict=True)
+    left, right = (format_figure(median(map(_exp, side))) for side in sides)
+    return left, right
+
+
+def _exp(log: float) -> float:
+    return math.exp(min(log, 700.0))
+
+
+def _text_speeds(merged: MergedSessions) -> Headline:
+    """The characters of all common questions over their seconds, of both."""
+
+    def headline(found: Comparison) -> tuple[str, str]:
+        both = [column_of(merged, label) for label in (found.left, found.right)]
+        totals = [[0.0, 0.0], [0.0, 0.0]]
+        for row in merged.rows:
+            answers = [[a for a in row.answers(c) if evidence.clean_figures(a)] for c in both]
+            if all(answers):
+                for total, mine in zip(totals, answers, strict=True):
+                    for a in mine:
+                        f = a.figures
+                        if f is not None and f.e2e_ms is not None and f.chars_s is not None:
+                            total[0] += f.chars_s * f.e2e_ms / 1000
+                            total[1] += f.e2e_ms / 1000
+        left, right = (format_figure(chars / s if s else None) for chars, s in totals)
+        return left, right
+
+    return headline
+
+
+def column_of(merged: MergedSessions, label: str) -> ModelColumn:
+    """The column of a label."""
+    return next(column for column in merged.columns if column.label == label)
+
+
+def _memory(merged: MergedSessions, say: ReportMessages) -> list[str]:
+    """Who needs least memory, private and mapped together; nothing is tested here."""
+    peaks = {
+        column.label: peak
+        for column in merged.columns
+        if (peak := max((_peak(a.figures) for a in column.answers if a.figures), default=0))
+    }
+    order = sorted(peaks, key=lambda label: peaks[label])
+    values = [format_figure(peaks[label] / GB) for label in order[:2]]
+    if len(order) < 2 or values[0] == values[1]:
+        return []
+    names = [collapse_line(label) for label in order]
+    return [say("c_memory", model=names[0], value=values[0], other=names[1], other_value=values[1])]
+
+
+def _peak(figures: Answered) -> int:
+    return figures.peak_private + figures.peak_mapped
 
 
 def _stars(
     merged: MergedSessions, dimensions: Sequence[Dimension], say: ReportMessages
 ) -> list[str]:
-    means = {
-        column.label: stars.mean
-        for column in merged.columns
-        if (stars := average_stars(column.answers)).mean is not None
-    }
-    if len(means) < 2:
-        return []
-    order = sorted(means, key=lambda label: -means[label])
-    by_label = {column.label: column for column in merged.columns}
-    best = _best_by_dimension(merged, dimensions, say)
-    pair = [stars_by_question(by_label[label], merged) for label in order[:2]]
+    found = rank.compare_pairs(rank.pair_models(evidence.star_samples(merged)))
+    best = _best_by_dimension(merged, dimensions, say) if found else ""
     return [
-        say(
-            "c_stars",
-            model=collapse_line(order[0]),
-            value=f"{means[order[0]]:.2f}",
-            other=collapse_line(order[1]),
-            other_value=f"{means[order[1]]:.2f}",
-            clear=_certainty(rank.paired_bootstrap(pair[0], pair[1]), say),
-        ),
+        *_lead(found, Topic("c_stars", "c_stars_topic", STARS, _mean_stars), merged, say),
         *([say("c_dimensions", best=best)] if best else []),
     ]
+
+
+def _mean_stars(found: Comparison) -> tuple[str, str]:
+    left, right = (f"{fmean(side):.2f}" for side in zip(*found.pairs, strict=True))
+    return left, right
+
+
+def _lead(
+    comparisons: Sequence[Comparison], topic: Topic, merged: MergedSessions, say: ReportMessages
+) -> list[str]:
+    """The sentence on the two first models, and on a ring if there is one."""
+    if not comparisons:
+        return []
+    order = rank.rank_models(
+        comparisons, [column.label for column in merged.columns], topic.direction
+    )
+    found = rank.find_comparison(comparisons, order[0], order[1])
+    ring = rank.find_ring(comparisons, topic.direction)
+    said = _ring(ring, say(topic.name), say)
+    if found is None or order[0] in ring:
+        return said
+    values = topic.headline(found)
+    is_level = values[0] == values[1]
+    clear = describe_certainty(
+        found, topic.scale, say, is_level or not _agrees(values, found.lead, topic)
+    )
+    both = [column_of(merged, label) for label in order[:2]]
+    return [
+        say(
+            "c_level" if is_level else topic.key,
+            topic=say(topic.name),
+            model=collapse_line(order[0]),
+            value=values[0],
+            other=collapse_line(order[1]),
+            other_value=values[1],
+            n=found.n,
+            clear=clear + describe_caveats(both[0], both[1], merged, topic.is_timed, say),
+        ),
+        *said,
+    ]
+
+
+def _agrees(values: tuple[str, str], lead: float, topic: Topic) -> bool:
+    """Whether the printed values and the paired differences name the first model."""
+    try:
+        gap = float(values[0]) - float(values[1])
+    except ValueError:
+        return False
+    return gap * topic.direction > 0 and lead * topic.direction > 0
+
+
+def _ring(ring: Sequence[str], topic: str, say: ReportMessages) -> list[str]:
+    if not ring:
+        return []
+    names = [collapse_line(label) for label in (*ring, ring[0])]
+    return [say("c_ring", topic=topic, ring=" > ".join(names))]
 
 
 def _best_by_dimension(
@@ -178,32 +244,33 @@ def _best_by_dimension(
 
 
 def _duels(
-    key: str, duels: Sequence[Duel], merged: MergedSessions, say: ReportMessages, **more: str
+    key: str,
+    name: str,
+    duels: Sequence[Duel],
+    merged: MergedSessions,
+    say: ReportMessages,
+    **more: str,
 ) -> list[str]:
-    scores = rank.pairwise_scores(duels)
-    order = rank.rank_models(
-        rank.overall_scores(duels), [column.label for column in merged.columns]
-    )
-    return [
-        say(
-            key,
-            model=collapse_line(a),
-            other=collapse_line(b),
-            wins=score.wins,
-            losses=score.losses,
-            n=score.n,
-            clear=say(score.verdict),
-            **more,
+    comparisons = rank.compare_pairs(rank.pair_duels(duels), by_wins=True)
+    order = rank.rank_models(comparisons, [column.label for column in merged.columns])
+    found = []
+    for a, b in combinations(order, 2):
+        c = rank.find_comparison(comparisons, a, b)
+        if c is None:
+            continue
+        score = c.score
+        clear = describe_certainty(c, SHARE, say)
+        both = column_of(merged, a), column_of(merged, b)
+        found.append(
+            say(
+                key,
+                model=collapse_line(a),
+                other=collapse_line(b),
+                wins=score.wins,
+                losses=score.losses,
+                n=score.n,
+                clear=clear + describe_caveats(*both, merged, False, say),
+                **more,
+            )
         )
-        for i, a in enumerate(order)
-        for b in order[i + 1 :]
-        if (score := scores.get((a, b)))
-    ]
-
-
-def _certainty(difference: MeanDifference | None, say: ReportMessages) -> str:
-    if difference is None or difference.interval is None:
-        return say("c_too_few", n=difference.n if difference else 0)
-    low, high = difference.interval
-    key = "c_clear" if difference.is_clear else "c_unclear"
-    return say(key, n=difference.n, low=f"{low:+.2f}", high=f"{high:+.2f}")
+    return found + _ring(rank.find_ring(comparisons), say(name, **more), say)

@@ -6,7 +6,7 @@ from typing import Any
 import tui
 from tui import board as bd
 from tui.metrics import FORMULAS
-from tui.reports import score_tables
+from tui.reports import evidence, score_tables
 from tui.reports.answers import build_sections, list_problems
 from tui.reports.charts import draw_charts
 from tui.reports.conclusion import build_conclusion
@@ -17,6 +17,7 @@ from tui.reports.merge import MergedSessions, QuestionRow, merge_sessions
 from tui.reports.messages import ReportMessages, report_messages
 from tui.reports.run_tables import build_run_tables
 from tui.reports.svg import make_inert
+from tui.scoring import paired
 from tui.scoring.checks import CheckResult
 from tui.scoring.costs import compute_costs
 from tui.scoring.dimensions import Dimension, resolve_dimensions
@@ -29,6 +30,12 @@ _HEADINGS = (
     *("footnotes", "none", "reasoning", "picture"),
 )
 _FOOTNOTES = ("f_times", "f_spread", "f_bytes", "f_tokens", "f_rank")
+
+_FOOTNOTE_VALUES = {
+    "exact": paired.EXACT_UP_TO,
+    "draws": f"{paired.DRAWS:,}",
+    "seed": paired.SEED,
+}
 
 
 def build_report(
@@ -64,13 +71,14 @@ def build_document(
     table = {column.key: compute_costs(column.loads, column.answers) for column in merged.columns}
     checked, problems = evaluate_checks(merged)
     dims = dimensions_of(merged)
-    votes = score_tables.vote_duels(merged)
+    votes = evidence.vote_duels(merged)
     judged = {
-        judge: score_tables.judge_duels(merged, found)
-        for judge, found in score_tables.verdicts_by_judge(merged).items()
+        judge: evidence.judge_duels(merged, found)
+        for judge, found in evidence.verdicts_by_judge(merged).items()
     }
     scored = (
         score_tables.stars_table(merged, dims, table, say),
+        score_tables.star_pairs_table(merged, say),
         *build_cost_tables(merged.columns, table, say),
         score_tables.duel_table(say("votes"), votes, merged, say),
         *score_tables.judge_tables(merged, say),
@@ -89,8 +97,10 @@ def build_document(
             merged, dims, _check_line(merged, checked, say), pictures, images, say
         ),
         troubles=(*list_problems(merged, say), *(f"{say('checks')}: {p}" for p in problems)),
-        conclusion=build_conclusion(merged, table, votes, judged, dims, say),
-        footnotes=tuple(say(key, **FORMULAS[say.language]) for key in _FOOTNOTES),
+        conclusion=build_conclusion(merged, votes, judged, dims, say),
+        footnotes=tuple(
+            say(key, **_FOOTNOTE_VALUES, **FORMULAS[say.language]) for key in _FOOTNOTES
+        ),
     )
 
 

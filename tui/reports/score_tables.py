@@ -1,9 +1,12 @@
 """The tables of judgements: stars, votes, a judge, checks, overlap with references."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from statistics import median
 
 from tui import events as ev
+from tui.reports import evidence
+from tui.reports.certainty import SHARE, STARS, Scale, format_p
 from tui.reports.cost_tables import best_of
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.evaluate import OverlapResults
@@ -15,8 +18,8 @@ from tui.scoring.checks import CheckResult
 from tui.scoring.costs import Spread
 from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.scoring.judge import is_flipped
-from tui.scoring.rank import Duel, DuelScore
-from tui.scoring.stars import MeanStars, average_stars, newest_verdicts
+from tui.scoring.rank import Comparison, Duel
+from tui.scoring.stars import MeanStars, average_stars
 from tui.text.sanitise import collapse_line
 
 
@@ -53,80 +56,66 @@ def _draw_stars(stars: MeanStars) -> str:
     return f"{'★' * full}{'☆' * (MAX_STARS - full)} n {stars.n}"
 
 
-def vote_duels(merged: MergedSessions) -> list[Duel]:
-    """The votes of a person as comparisons of columns."""
-    found = []
-    for source in merged.sources:
-        for (question, left, right), choice in source.board.votes.items():
-            found += _duel(merged, source.index, question, left, right, choice)
-    return found
-
-
-def verdicts_by_judge(merged: MergedSessions) -> dict[str, list[tuple[int, ev.Judged]]]:
-    """By judge: the newest verdicts with the index of their session."""
-    found: dict[str, list[tuple[int, ev.Judged]]] = {}
-    for source in merged.sources:
-        judged = (e.body for e in source.recorded.events if isinstance(e.body, ev.Judged))
-        for event in newest_verdicts(judged):
-            found.setdefault(event.judge, []).append((source.index, event))
-    return found
-
-
-def judge_duels(merged: MergedSessions, found: Sequence[tuple[int, ev.Judged]]) -> list[Duel]:
-    """A judge's verdicts as comparisons of columns."""
-    return [
-        duel
-        for source, j in found
-        for duel in _duel(merged, source, j.question, j.left, j.right, j.choice)
+def star_pairs_table(merged: MergedSessions, say: ReportMessages) -> Table | None:
+    """The difference in stars of every two models over the questions rated for both."""
+    found = rank.compare_pairs(rank.pair_models(evidence.star_samples(merged)))
+    rows = [
+        (
+            *_names(c),
+            Cell(str(c.n)),
+            Cell(f"{c.gap:+.2f}", "" if c.interval is None else _range(c.interval, STARS)),
+            Cell(_p(c)),
+            Cell(say(c.verdict)),
+        )
+        for c in _in_order(found, merged)
     ]
-
-
-def _duel(
-    merged: MergedSessions, source: int, question: str, left: int, right: int, choice: str
-) -> list[Duel]:
-    answers = merged.sources[source].board.answers
-    a, b = answers.get(left), answers.get(right)
-    if a is None or b is None or choice not in ("left", "right", "tie", "bad"):
-        return []
-    columns = [merged.column_of(source, answer.model) for answer in (a, b)]
-    if columns[0] is None or columns[1] is None or columns[0] is columns[1]:
-        return []
-    return [Duel(question, columns[0].label, columns[1].label, choice)]
+    head = tuple(say(key) for key in ("model", "against", "questions", "gap", "p", "result"))
+    return Table(say("star_pairs"), head, tuple(rows), left=2) if rows else None
 
 
 def duel_table(
     title: str, duels: Sequence[Duel], merged: MergedSessions, say: ReportMessages
 ) -> Table | None:
-    """Wins, ties and losses of each model against each other, with intervals."""
-    scores = rank.pairwise_scores(duels)
-    if not scores:
-        return None
-    labels = [column.label for column in merged.columns]
-    order = rank.rank_models(rank.overall_scores(duels), labels)
-    rows = [
-        (Cell(collapse_line(a)), Cell(collapse_line(b)), *_score_cells(scores[a, b], say))
-        for i, a in enumerate(order)
-        for b in order[i + 1 :]
-        if (a, b) in scores
-    ]
-    head = ("model", "against", "wins", "ties", "losses", "share", "result")
-    return Table(title, tuple(say(key) for key in head), tuple(rows), left=2)
+    """Questions won, tied and lost by each model against each other, with intervals."""
+    found = rank.compare_pairs(rank.pair_duels(duels), by_wins=True)
+    rows = []
+    for c in _in_order(found, merged):
+        score = c.score
+        share = "–" if score.share is None else SHARE.write(score.share)
+        detail = "" if score.share is None else _range(score.interval, SHARE)
+        counts = (Cell(str(n)) for n in (score.wins, score.ties, score.losses))
+        rows.append((*_names(c), *counts, Cell(share, detail), Cell(_p(c)), Cell(say(c.verdict))))
+    head = ("model", "against", "wins", "ties", "losses", "share", "p", "result")
+    return Table(title, tuple(say(key) for key in head), tuple(rows), left=2) if rows else None
 
 
-def _score_cells(score: DuelScore, say: ReportMessages) -> tuple[Cell, ...]:
-    share = "–" if score.share is None else f"{score.share:.0%}"
-    low, high = score.interval
-    detail = "" if score.share is None else f"{low:.0%}–{high:.0%}"
-    counts = (Cell(str(n)) for n in (score.wins, score.ties, score.losses))
-    return (*counts, Cell(share, detail), Cell(say(score.verdict)))
+def _in_order(found: Sequence[Comparison], merged: MergedSessions) -> Iterator[Comparison]:
+    """Every two models that met, the better one first."""
+    order = rank.rank_models(found, [column.label for column in merged.columns])
+    for a, b in combinations(order, 2):
+        if one := rank.find_comparison(found, a, b):
+            yield one
+
+
+def _names(found: Comparison) -> tuple[Cell, Cell]:
+    return Cell(collapse_line(found.left)), Cell(collapse_line(found.right))
+
+
+def _p(found: Comparison) -> str:
+    return format_p(found.p).removeprefix("= ")
+
+
+def _range(interval: tuple[float, float], scale: Scale) -> str:
+    between = "–" if scale is SHARE else " … "
+    return between.join(scale.write(x) for x in interval)
 
 
 def judge_tables(merged: MergedSessions, say: ReportMessages) -> list[Table]:
     """One table per judge, with how often the order of the answers decided."""
     tables = []
-    for judge, found in verdicts_by_judge(merged).items():
+    for judge, found in evidence.verdicts_by_judge(merged).items():
         title = say("judged", judge=collapse_line(judge))
-        table = duel_table(title, judge_duels(merged, found), merged, say)
+        table = duel_table(title, evidence.judge_duels(merged, found), merged, say)
         notes = _judge_notes(judge, found, merged, say)
         if table is None:
             table = Table(title, (), ())

@@ -1,19 +1,19 @@
-"""Pairwise comparison of models: win counts, confidence intervals, paired bootstrap.
+"""Pairwise comparison of models over the questions that both have.
 
-- Wilson score interval for a share of n: E. B. Wilson, "Probable Inference, the Law of
-  Succession, and Statistical Inference", JASA 22 (1927).
-- Paired bootstrap over questions: B. Efron, R. Tibshirani, "An Introduction to the
-  Bootstrap" (1993), ch. 8; percentile interval.
+All pairs of one table are compared together (`compare_pairs`): which of two leads, how sure that
+is (`tui.scoring.paired`), and whether the leads go round in a ring.
 """
 
-import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
 
-Z_95 = 1.959963984540054
-"""Quantile of the normal distribution for a two-sided interval of 95 %."""
-RESAMPLES = 1000
+from tui.scoring import paired
+
+Samples = Mapping[str, Mapping[Hashable, float]]
+"""Of one model: question -> part of it (a turn, a dimension) -> value."""
+QuestionPairs = dict[str, tuple[float, float]]
+"""Of two models: question -> the values of both, over the parts that both have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Duel:
 
 
 @dataclass(frozen=True, slots=True)
-class DuelScore:
-    """Of one model against another, or against all."""
+class Score:
+    """Questions won, tied and lost by one model, against another one or against all."""
 
     wins: int = 0
     ties: int = 0
@@ -37,118 +37,229 @@ class DuelScore:
 
     @property
     def n(self) -> int:
-        """All comparisons."""
+        """All questions."""
         return self.wins + self.ties + self.losses
 
     @property
     def share(self) -> float | None:
-        """Wins among the decided comparisons; None where none was decided."""
+        """Wins among the decided questions; None where none was decided."""
         decided = self.wins + self.losses
         return self.wins / decided if decided else None
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of `share`."""
-        return wilson_interval(self.wins, self.wins + self.losses)
+        """The 95 % interval of `share`."""
+        return paired.share_interval(self.wins, self.wins + self.losses)
 
-    @property
-    def verdict(self) -> str:
-        """``better`` or ``worse`` where the interval leaves out one half, else ``unclear``."""
-        low, high = self.interval
-        return "better" if low > 0.5 else "worse" if high < 0.5 else "unclear"
-
-
-def wilson_interval(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
-    """The Wilson score interval of ``successes`` in ``n``; (0, 1) for n = 0."""
-    if n == 0:
-        return 0.0, 1.0
-    share, z2 = successes / n, z * z
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = z / (1 + z2 / n) * (share * (1 - share) / n + z2 / (4 * n * n)) ** 0.5
-    # At the ends rounding would leave the true bound of 0 or 1 by an ulp.
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    return low, 1.0 if successes == n else min(1.0, centre + half)
-
-
-def pairwise_scores(duels: Iterable[Duel]) -> dict[tuple[str, str], DuelScore]:
-    """The score of each model against each other it met; both directions are there."""
-    counts: dict[tuple[str, str], list[int]] = {}
-    for duel in duels:
-        mine = counts.setdefault((duel.left, duel.right), [0, 0, 0])
-        theirs = counts.setdefault((duel.right, duel.left), [0, 0, 0])
-        place = {"left": 0, "right": 2}.get(duel.result, 1)
-        mine[place] += 1
-        theirs[2 - place] += 1
-    return {pair: DuelScore(*found) for pair, found in counts.items()}
-
-
-def overall_scores(duels: Iterable[Duel]) -> dict[str, DuelScore]:
-    """The score of each model against all others together."""
-    totals: dict[str, DuelScore] = {}
-    for (model, _), score in pairwise_scores(duels).items():
-        old = totals.get(model, DuelScore())
-        totals[model] = DuelScore(
-            old.wins + score.wins, old.ties + score.ties, old.losses + score.losses
-        )
-    return totals
+    def __add__(self, other: "Score") -> "Score":
+        return Score(self.wins + other.wins, self.ties + other.ties, self.losses + other.losses)
 
 
 @dataclass(frozen=True, slots=True)
-class MeanDifference:
-    """The mean difference (left - right) of a score per question, with its interval over
-    ``n`` questions (None with fewer than two)."""
+class Comparison:
+    """Two models over their common questions.
 
-    n: int
-    mean: float
-    interval: tuple[float, float] | None
+    ``pairs`` holds the two values of each of ``questions``; ``p`` is corrected for the ``among``
+    pairs of models of the same table. ``by_wins``: only who won a question counts, not by how
+    much. ``verdict`` is ``better`` or ``worse`` (said of ``left``), ``unclear``, or ``few``: so
+    few questions that none could be given.
+    """
+
+    left: str
+    right: str
+    questions: tuple[str, ...]
+    pairs: tuple[tuple[float, float], ...]
+    p: float
+    among: int
+    by_wins: bool
+    verdict: str
 
     @property
-    def is_clear(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+    def n(self) -> int:
+        """Common questions."""
+        return len(self.pairs)
+
+    @property
+    def gaps(self) -> list[float]:
+        """Left minus right, per question."""
+        return [left - right for left, right in self.pairs]
+
+    @property
+    def gap(self) -> float:
+        """The mean of `gaps`."""
+        return fmean(self.gaps)
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of `gaps`; 0 for fewer than two."""
+        return stdev(self.gaps) if self.n > 1 else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of `gap`, not corrected for other pairs."""
+        return paired.mean_interval(self.gaps)
+
+    @property
+    def score(self) -> Score:
+        """The questions as wins, ties and losses of the left one."""
+        return _score(self.gaps)
+
+    @property
+    def lead(self) -> float:
+        """Above 0 where the left one leads, below where the right one does."""
+        return self.score.wins - self.score.losses if self.by_wins else self.gap
+
+    def flipped(self) -> "Comparison":
+        """The same, seen from the right one."""
+        verdict = {"better": "worse", "worse": "better"}.get(self.verdict, self.verdict)
+        pairs = tuple((right, left) for left, right in self.pairs)
+        return replace(self, left=self.right, right=self.left, pairs=pairs, verdict=verdict)
 
 
-def paired_bootstrap(
-    left: Mapping[str, float],
-    right: Mapping[str, float],
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> MeanDifference | None:
-    """Compare two models by a score per question, paired over the questions both have.
-
-    The questions are drawn again with replacement, seeded, so that the same data give the
-    same interval. None where they share no question.
-    """
-    gaps = [left[q] - right[q] for q in sorted(left.keys() & right.keys())]
-    if not gaps:
-        return None
-    if len(gaps) < 2:
-        return MeanDifference(1, gaps[0], None)
-    drawn = random.Random(seed)
-    means = sorted(fmean(drawn.choices(gaps, k=len(gaps))) for _ in range(resamples))
-    cut = round(resamples * 0.025)
-    return MeanDifference(len(gaps), fmean(gaps), (means[cut], means[-cut - 1]))
+def _score(gaps: Sequence[float]) -> Score:
+    wins, losses = sum(gap > 0 for gap in gaps), sum(gap < 0 for gap in gaps)
+    return Score(wins, len(gaps) - wins - losses, losses)
 
 
-def rank_models(scores: Mapping[str, DuelScore], models: Sequence[str]) -> list[str]:
-    """The models by their share of decided comparisons, best first; those without come last."""
+def pair_samples(left: Samples, right: Samples) -> QuestionPairs:
+    """The mean of both over the parts of each question that both have."""
+    found = {}
+    for question in left.keys() & right.keys():
+        parts = left[question].keys() & right[question].keys()
+        if parts:
+            both = (fmean(side[question][part] for part in parts) for side in (left, right))
+            found[question] = (next(both), next(both))
+    return found
 
-    def key(model: str) -> float:
-        share = scores[model].share if model in scores else None
-        return 1.0 if share is None else -share
+
+def pair_models(samples: Mapping[str, Samples]) -> dict[tuple[str, str], QuestionPairs]:
+    """Every two models that have a question in common, by name."""
+    names = list(samples)
+    found = {
+        (a, b): pair_samples(samples[a], samples[b])
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+    }
+    return {models: pairs for models, pairs in found.items() if pairs}
+
+
+def pair_duels(duels: Iterable[Duel]) -> dict[tuple[str, str], QuestionPairs]:
+    """Every two models that met, with their mean points on each question: 1 for a win, 0.5 for a
+    tie. Several comparisons on one question count once."""
+    points: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for duel in duels:
+        left = {"left": 1.0, "right": 0.0}.get(duel.result, 0.5)
+        models, mine = (duel.left, duel.right), left
+        if (duel.right, duel.left) in points:
+            models, mine = (duel.right, duel.left), 1 - left
+        points.setdefault(models, {}).setdefault(duel.question, []).append(mine)
+    return {
+        models: {q: (fmean(p), 1 - fmean(p)) for q, p in by_question.items()}
+        for models, by_question in points.items()
+    }
+
+
+def compare_pairs(
+    pairs: Mapping[tuple[str, str], QuestionPairs], by_wins: bool = False
+) -> list[Comparison]:
+    """Compare every two models of one table: by the mean of their differences, or ``by_wins``."""
+    gaps = {
+        models: [left - right for _, (left, right) in sorted(found.items())]
+        for models, found in pairs.items()
+    }
+    test = _wins_p if by_wins else paired.sign_flip_p
+    corrected = paired.holm([test(found) for found in gaps.values()])
+    return [
+        Comparison(
+            *models,
+            tuple(sorted(pairs[models])),
+            tuple(both for _, both in sorted(pairs[models].items())),
+            p,
+            len(pairs),
+            by_wins,
+            _verdict(gaps[models], p, len(pairs), by_wins),
+        )
+        for models, p in zip(pairs, corrected, strict=True)
+    ]
+
+
+def _wins_p(gaps: Sequence[float]) -> float:
+    score = _score(gaps)
+    return paired.binomial_p(score.wins, score.losses)
+
+
+def _verdict(gaps: Sequence[float], p: float, among: int, by_wins: bool) -> str:
+    if len(gaps) < paired.least_questions(among):
+        return "few"
+    low, high = _bounds(gaps, by_wins)
+    # Both have to agree: an interval that holds zero beside a verdict would contradict it.
+    if p > paired.ALPHA or low <= 0 <= high:
+        return "unclear"
+    return "better" if low > 0 else "worse"
+
+
+def _bounds(gaps: Sequence[float], by_wins: bool) -> tuple[float, float]:
+    if by_wins:
+        low, high = _score(gaps).interval
+        return low - 0.5, high - 0.5
+    return paired.mean_interval(gaps) or (0.0, 0.0)
+
+
+def find_comparison(comparisons: Iterable[Comparison], a: str, b: str) -> Comparison | None:
+    """The comparison of two models, seen from ``a``; None if they never met."""
+    for found in comparisons:
+        if (found.left, found.right) == (a, b):
+            return found
+        if (found.left, found.right) == (b, a):
+            return found.flipped()
+    return None
+
+
+def rank_models(
+    comparisons: Sequence[Comparison], models: Sequence[str], direction: int = 1
+) -> list[str]:
+    """The models by how many others they lead, less how many lead them (A. H. Copeland, 1951),
+    then by their leads in sum; those that met nobody come last. ``direction``: -1 where less
+    leads."""
+    met = {model for c in comparisons for model in (c.left, c.right)}
+    seen = [one for c in comparisons for one in (c, c.flipped())]
+
+    def key(model: str) -> tuple[bool, float, float]:
+        leads = [direction * c.lead for c in seen if c.left == model]
+        return model not in met, -sum((x > 0) - (x < 0) for x in leads), -sum(leads)
 
     return sorted(models, key=key)
 
 
-def points_by_question(
-    duels: Iterable[Duel], a: str, b: str
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Per question the mean points of two models against each other: 1 for a win, 0.5 for
-    a tie; for `paired_bootstrap`."""
-    found: dict[str, list[float]] = {}
-    for duel in duels:
-        if {duel.left, duel.right} == {a, b}:
-            mine = {"left": 1.0, "right": 0.0}.get(duel.result, 0.5)
-            found.setdefault(duel.question, []).append(mine if duel.left == a else 1 - mine)
-    left = {question: fmean(values) for question, values in found.items()}
-    return left, {question: 1 - value for question, value in left.items()}
+def overall_scores(comparisons: Iterable[Comparison]) -> dict[str, Score]:
+    """The score of each model against all others together."""
+    found: dict[str, Score] = {}
+    for c in comparisons:
+        for side in (c, c.flipped()):
+            found[side.left] = found.get(side.left, Score()) + side.score
+    return found
+
+
+def find_ring(comparisons: Iterable[Comparison], direction: int = 1) -> list[str]:
+    """The shortest ring of models each of which leads the next one, and the last the first;
+    empty where the leads give an order. ``direction`` as in `rank_models`."""
+    leads: dict[str, list[str]] = {}
+    for c in comparisons:
+        if c.lead:
+            first, second = (c.left, c.right)[:: 1 if direction * c.lead > 0 else -1]
+            leads.setdefault(first, []).append(second)
+    rings = (_way_back(model, leads) for model in leads)
+    return min((ring for ring in rings if ring), key=len, default=[])
+
+
+def _way_back(start: str, leads: Mapping[str, Sequence[str]]) -> list[str]:
+    """The shortest way from a model along leads to itself."""
+    ways, seen = [[start]], {start}
+    for way in ways:
+        for other in leads.get(way[-1], ()):
+            if other == start:
+                return way
+            if other not in seen:
+                seen.add(other)
+                ways.append([*way, other])
+    return []

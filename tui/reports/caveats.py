@@ -1,0 +1,135 @@
+"""What two models did not have in common, said in the same sentence as their comparison."""
+
+from collections.abc import Callable, Sequence
+
+from tui import board as bd
+from tui.reports.merge import MergedSessions, ModelColumn
+from tui.reports.messages import ReportMessages
+from tui.reports.run_tables import describe_value
+from tui.text.sanitise import collapse_line
+
+
+def describe_caveats(
+    a: ModelColumn, b: ModelColumn, merged: MergedSessions, is_timed: bool, say: ReportMessages
+) -> str:
+    """In words, with a separator in front; empty where both did the same under the same
+    conditions. ``is_timed``: also what only changes speeds."""
+    both = (a, b)
+    answers = [_common_answers(column, both, merged) for column in both]
+    found = [_answer_rates(answers, say), _cuts(both, answers, say), _thinking(both, answers, say)]
+    found.append(_differ("k_sampling", both, _sampling, say))
+    if is_timed:
+        found += [
+            _differ("k_machines", both, _machine, say),
+            _differ("k_engines", both, _place, say),
+            _numbers("k_batches", both, [[_batch(x) for x in found] for found in answers], say),
+            _numbers("k_threads", both, [[_threads(x) for x in found] for found in answers], say),
+        ]
+    kept = [text for text in found if text]
+    return say("k_beware", what="; ".join(kept)) if kept else ""
+
+
+def _common_answers(
+    column: ModelColumn, both: Sequence[ModelColumn], merged: MergedSessions
+) -> list[bd.Answer]:
+    """A column's answers to the questions that were put to both."""
+    return [
+        answer
+        for row in merged.rows
+        if all(row.answers(other) for other in both)
+        for answer in row.answers(column)
+    ]
+
+
+def _names(both: Sequence[ModelColumn]) -> list[str]:
+    return [collapse_line(column.label) for column in both]
+
+
+def _answer_rates(answers: Sequence[Sequence[bd.Answer]], say: ReportMessages) -> str:
+    done = [sum(a.state == "answered" for a in found) for found in answers]
+    asked = [len(found) for found in answers]
+    if done == asked:
+        return ""
+    return say("k_rates", a=f"{done[0]}/{asked[0]}", b=f"{done[1]}/{asked[1]}")
+
+
+def _cuts(
+    both: Sequence[ModelColumn], answers: Sequence[Sequence[bd.Answer]], say: ReportMessages
+) -> str:
+    cut = [sum(a.figures is not None and a.figures.finish == "length" for a in x) for x in answers]
+    (a, b), (m, n) = _names(both), (len(found) for found in answers)
+    if not any(cut):
+        return ""
+    return say("k_cut", a=a, m=f"{cut[0]}/{m}", b=b, n=f"{cut[1]}/{n}")
+
+
+def _thinking(
+    both: Sequence[ModelColumn], answers: Sequence[Sequence[bd.Answer]], say: ReportMessages
+) -> str:
+    thought = [any(a.reasoning_length for a in found) for found in answers]
+    if thought[0] == thought[1]:
+        return ""
+    names = _names(both)
+    return say("k_thinking", a=names[thought.index(True)], b=names[thought.index(False)])
+
+
+def _differ(
+    key: str,
+    both: Sequence[ModelColumn],
+    fact: Callable[[ModelColumn], str],
+    say: ReportMessages,
+) -> str:
+    facts = [collapse_line(fact(column)) for column in both]
+    if facts[0] == facts[1] or not all(facts):
+        return ""
+    (a, b), (x, y) = _names(both), facts
+    return say(key, a=a, x=x, b=b, y=y)
+
+
+def _machine(column: ModelColumn) -> str:
+    """The processors that it ran on; nothing for a service, whose machine nobody knows."""
+    if _place(column) != "local":
+        return ""
+    found = {describe_value(part.source.recorded.header.host.get("cpu")) for part in column.parts}
+    return " / ".join(sorted(found))
+
+
+def _place(column: ModelColumn) -> str:
+    return str(column.parts[0].head.get("engine", ""))
+
+
+def _sampling(column: ModelColumn) -> str:
+    """How tokens were chosen: what the run asked for, else the checkpoint's own way."""
+    settings = column.parts[0].source.recorded.header.settings
+    asked = {
+        name: settings[name]
+        for name in ("sampling", "temperature", "top_p", "top_k", "repetition_penalty")
+        if settings.get(name) is not None
+    }
+    own = column.loads[-1].sampling if column.loads and asked.get("sampling") != "greedy" else {}
+    return describe_value({**own, **asked})
+
+
+def _numbers(
+    key: str,
+    both: Sequence[ModelColumn],
+    numbers: Sequence[Sequence[int]],
+    say: ReportMessages,
+) -> str:
+    x, y = (sorted({n for n in found if n > 0}) for found in numbers)
+    if x == y or not x or not y:
+        return ""
+    a, b = _names(both)
+    return say(key, a=a, x=_listed(x), b=b, y=_listed(y))
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _batch(answer: bd.Answer) -> int:
+    return answer.figures.batch if answer.figures else 0
+
+
+def _threads(answer: bd.Answer) -> int:
+    return answer.figures.threads if answer.figures else 0

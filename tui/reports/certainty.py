@@ -1,0 +1,109 @@
+"""How sure a comparison is, in words: the interval, the p, and what more questions would show."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tui.reports.messages import ReportMessages
+from tui.scoring import paired
+from tui.scoring.rank import Comparison
+
+_LARGEST_LOG = 700.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How a difference is written: ``plus`` of stars, ``times`` of logarithms, ``share`` of
+    wins."""
+
+    write: Callable[[float], str]
+    write_size: Callable[[float], str]
+
+
+def _times(log: float) -> str:
+    return f"×{math.exp(max(-_LARGEST_LOG, min(_LARGEST_LOG, log))):.3g}"
+
+
+STARS = Scale(lambda x: f"{x:+.2f}", lambda x: f"{abs(x):.2f}")
+RATIO = Scale(_times, lambda x: _times(abs(x)))
+SHARE = Scale(lambda x: f"{x:.0%}", lambda x: f"{x:.0%}")
+
+
+def format_p(p: float) -> str:
+    """A p to two digits; never as 0."""
+    return "< 0.001" if p < 0.001 else f"= {p:.2g}" if p < 0.995 else "= 1"
+
+
+def describe_certainty(
+    found: Comparison, scale: Scale, say: ReportMessages, is_contradicted: bool = False
+) -> str:
+    """The clause after a headline: clear or not, how large, and what would make it clear.
+
+    ``is_contradicted``: the headline and the test point to different sides, or the printed
+    values are equal; then there is no verdict.
+    """
+    if found.verdict == "few":
+        least = paired.least_questions(found.among)
+        return say("s_few", n=found.n, least=least, pairs=_pairs(found, say))
+    if found.by_wins:
+        return _describe_wins(found, say)
+    interval = found.interval
+    assert interval is not None, "fewer questions would be too few"
+    low, high = (scale.write(x) for x in interval)
+    key = "s_unclear"
+    if found.verdict in ("better", "worse"):
+        key = "s_clear" if not is_contradicted else "s_contradicted"
+    text = say(
+        key,
+        gap=scale.write(found.gap),
+        low=low,
+        high=high,
+        p=format_p(found.p),
+        pairs=_pairs(found, say),
+    )
+    return text if key == "s_clear" else f"{text}; {_outlook(found, scale, say)}"
+
+
+def _pairs(found: Comparison, say: ReportMessages) -> str:
+    return say("s_pairs", n=found.among) if found.among > 1 else ""
+
+
+def _outlook(found: Comparison, scale: Scale, say: ReportMessages) -> str:
+    """What this number of questions can show, and how many would show the gap that is seen."""
+    reach = paired.half_width(found.deviation, found.n, paired.ALPHA / found.among)
+    parts = [say("s_reach", n=found.n, reach=scale.write_size(reach))]
+    if found.gap:
+        needed = paired.questions_for_gap(found.gap, found.deviation, found.among)
+        parts.append(_needed(needed, found.n, scale.write_size(found.gap), say))
+    return "; ".join(part for part in parts if part)
+
+
+def _needed(needed: int | None, n: int, gap: str, say: ReportMessages) -> str:
+    if needed is None:
+        return say("s_never", most=f"{paired.MOST_QUESTIONS:,}", gap=gap)
+    return say("s_needed", needed=needed, gap=gap) if needed > n else ""
+
+
+def _describe_wins(found: Comparison, say: ReportMessages) -> str:
+    score = found.score
+    decided = score.wins + score.losses
+    if score.share is None:
+        return say("s_undecided", n=found.n)
+    low, high = (SHARE.write(x) for x in score.interval)
+    key = "s_clear" if found.verdict in ("better", "worse") else "s_unclear"
+    text = say(
+        key,
+        gap=say("s_share", share=SHARE.write(score.share)),
+        low=low,
+        high=high,
+        p=format_p(found.p),
+        pairs=_pairs(found, say),
+    )
+    if key == "s_clear":
+        return text
+    wins = paired.wins_needed(decided, found.among)
+    parts = [say("s_wins", k=wins, n=decided) if wins else say("s_no_wins", n=decided)]
+    if score.share != 0.5:
+        needed = paired.questions_for_share(score.share, found.among)
+        parts.append(_needed(needed, decided, SHARE.write(score.share), say))
+    return "; ".join([text, *(part for part in parts if part)])
