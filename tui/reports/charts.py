@@ -24,6 +24,8 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _DASHES = ("", "8,4", "2,4", "10,4,2,4", "1,5", "14,5")
 """Dash patterns, so that lines differ in black and white too."""
 _MAX_LABEL = 28
+_MIN_MS, _MAX_MS = 1e-6, 1e12
+"""Other times (a clock tick, 30 years) are no measurement, and cannot be drawn."""
 _MIN_BUCKET = 16
 _MAX_BUCKETS = 48
 _MAX_POINTS = 200
@@ -108,6 +110,7 @@ def _latencies(
                 for a in column.answers
                 if a.state == "answered" and a.figures and not a.figures.contended
                 if (value := getattr(a.figures, name)) is not None
+                if _MIN_MS < value < _MAX_MS
             ],
         )
         for column in columns

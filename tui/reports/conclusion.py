@@ -189,33 +189,33 @@ def _lead(
     if found is None or order[0] in ring:
         return said
     values = topic.headline(found)
-    is_level = values[0] == values[1]
-    clear = describe_certainty(
-        found, topic.scale, say, is_level or not _agrees(values, found.lead, topic)
-    )
-    both = [column_of(merged, label) for label in order[:2]]
+    if _gap(values) * topic.direction < 0:
+        # The headline goes by its own values, and the test must bear it out.
+        found, values = found.flipped(), values[::-1]
+    is_borne_out = _gap(values) * found.lead > 0
+    clear = describe_certainty(found, topic.scale, say, is_contradicted=not is_borne_out)
+    both = column_of(merged, found.left), column_of(merged, found.right)
     return [
         say(
-            "c_level" if is_level else topic.key,
+            topic.key if _gap(values) else "c_level",
             topic=say(topic.name),
-            model=collapse_line(order[0]),
+            model=collapse_line(found.left),
             value=values[0],
-            other=collapse_line(order[1]),
+            other=collapse_line(found.right),
             other_value=values[1],
             n=found.n,
-            clear=clear + describe_caveats(both[0], both[1], merged, topic.is_timed, say),
+            clear=clear + describe_caveats(*both, merged, topic.is_timed, say),
         ),
         *said,
     ]
 
 
-def _agrees(values: tuple[str, str], lead: float, topic: Topic) -> bool:
-    """Whether the printed values and the paired differences name the first model."""
+def _gap(values: tuple[str, str]) -> float:
+    """The difference of two printed values; 0 where one of them is not known."""
     try:
-        gap = float(values[0]) - float(values[1])
+        return float(values[0]) - float(values[1])
     except ValueError:
-        return False
-    return gap * topic.direction > 0 and lead * topic.direction > 0
+        return 0.0
 
 
 def _ring(ring: Sequence[str], topic: str, say: ReportMessages) -> list[str]:

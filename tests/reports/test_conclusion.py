@@ -1,0 +1,226 @@
+"""Sessions whose right conclusion is known: what is said of them, and what is not."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from benchmarks.support.recorded_sessions import recorded_header
+from tui import events as ev
+from tui.events import RUN, Body
+from tui.reports.report import build_report
+from tui.sessions import reader
+from tui.sessions.journal import Journal
+
+NAMES = ["alpha", "beta", "gamma"]
+
+
+class Made:
+    """A session in the making: every model answers every question once, in a second."""
+
+    def __init__(self, folder: Path, models: int = 2, questions: int = 8) -> None:
+        listed = [{"id": f"q{i}", "turns": [f"question {i}"]} for i in range(questions)]
+        self.header = recorded_header(NAMES[:models], listed)
+        self.folder, self.models, self.questions = folder, models, questions
+        self.events: list[tuple[int, Body]] = []
+        self._next = 1000
+
+    def id(self, model: int, question: int) -> int:
+        return model * self.questions + question
+
+    def answer(
+        self, model: int, question: int, seconds: float = 1.0, repeat: int = 0, **figures: object
+    ) -> int:
+        """Another answer; the first one of each model and question has a known id."""
+        id_ = self._next if repeat else self.id(model, question)
+        self._next += 1
+        self.events += [
+            (model, ev.Asked(id_, f"q{question}", f"question {question}", repeat=repeat)),
+            (model, ev.Started(id_)),
+            (model, ev.Delta(id_, 1, "text")),
+        ]
+        done = ev.Answered(id_, "stop", e2e_ms=1000 * seconds, chars_s=4 / seconds, threads=2)
+        self.events.append((model, replace(done, **figures)))  # type: ignore[arg-type]
+        return id_
+
+    def all_answered(self) -> "Made":
+        for model in range(self.models):
+            for question in range(self.questions):
+                self.answer(model, question)
+        return self
+
+    def stars(self, model: int, stars: Sequence[int | None], dimension: str = "d") -> None:
+        for question, given in enumerate(stars):
+            if given is not None:
+                self.events.append((RUN, ev.Rated(self.id(model, question), dimension, given)))
+
+    def votes(self, a: int, b: int, choices: Sequence[str]) -> None:
+        for question, choice in enumerate(choices):
+            left, right = self.id(a, question), self.id(b, question)
+            self.events.append((RUN, ev.Voted(f"q{question}", left, right, choice)))
+
+    def conclusion(self, lang: str = "en") -> list[str]:
+        journal = Journal.create(self.folder, self.header)
+        for i, (model, body) in enumerate(self.events):
+            journal.append(i * 1000, model, body)
+        journal.close("done")
+        return list(build_report([reader.read(journal.path)], lang).conclusion)
+
+
+def sentence(found: Sequence[str], start: str) -> str:
+    (one,) = [s for s in found if s.startswith(start)]
+    return one
+
+
+def test_a_winner_in_stars(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    made.stars(0, [5, 4, 5, 3, 5, 4, 5, 4])
+    made.stars(1, [4, 3, 3, 2, 4, 3, 4, 3])
+    text = sentence(made.conclusion(), "Most stars: alpha")
+    assert "with 4.38 on average, against 3.25 of beta, over 8 common questions" in text
+    # Gaps 1 1 2 1 1 1 1 1: sd 0.354, t(7) 2.365; one sign only: 2/256
+    assert "a clear difference (+1.12, 95 % interval +0.83 to +1.42, p = 0.0078)" in text
+
+
+def test_no_winner_says_what_it_would_take(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    made.stars(0, [5, 1, 4, 2, 5, 3, 2, 4])
+    made.stars(1, [3, 2, 5, 2, 3, 4, 1, 4])
+    text = sentence(made.conclusion(), "Most stars: alpha")
+    # Gaps 2 -1 -1 0 2 -1 1 0: mean 0.25, sd 1.28
+    assert "not clear (+0.25, 95 % interval -0.82 to +1.32" in text
+    assert "8 questions can show a gap of 1.07 at best; about 209 would show 0.25" in text
+
+
+@pytest.mark.parametrize("questions", [1, 2, 5])
+def test_no_verdict_below_six_questions(tmp_path: Path, questions: int) -> None:
+    made = Made(tmp_path, questions=questions).all_answered()
+    made.stars(0, [5] * questions)
+    made.stars(1, [1] * questions)
+    made.votes(0, 1, ["left"] * questions)
+    found = made.conclusion()
+    for text in (sentence(found, "Most stars: "), sentence(found, "In votes")):
+        assert f"no verdict from {questions} questions, it takes 6 at least" in text
+
+
+def test_only_what_both_have_is_compared(tmp_path: Path) -> None:
+    """Alpha has more stars over all, and less on each question that both have."""
+    made = Made(tmp_path).all_answered()
+    made.stars(0, [3, 3, 3, 3, 3, 3, 5, 5])
+    made.stars(1, [4, 4, 4, 4, 4, 4, None, None])
+    text = sentence(made.conclusion(), "Most stars: beta")
+    assert "with 4.00 on average, against 3.00 of alpha, over 6 common questions" in text
+    assert "a clear difference (+1.00" in text
+
+
+def test_ties_are_level(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    made.stars(0, [5, 1, 5, 1, 3, 3, 2, 4])
+    made.stars(1, [1, 5, 1, 5, 3, 3, 4, 2])
+    made.votes(0, 1, ["tie"] * 7 + ["bad"])
+    found = made.conclusion()
+    text = sentence(found, "Stars: alpha and beta are level at 3.00 over 8 common questions")
+    assert "not clear (+0.00" in text and "8 questions can show a gap of 2.68 at best" in text
+    assert "won 0 and lost 0 of 8" in sentence(found, "In votes")
+    assert "none of 8 questions was decided" in sentence(found, "In votes")
+
+
+def test_a_ring_is_no_order(tmp_path: Path) -> None:
+    made = Made(tmp_path, models=3).all_answered()
+    for a, b in ((0, 1), (1, 2), (2, 0)):
+        made.votes(a, b, ["left"] * 8)
+    text = sentence(made.conclusion(), "Votes: no order, the leads go round in a ring")
+    ring = text.rstrip(".").split(": ")[-1].split(" > ")
+    assert ring[0] == ring[-1] and len(ring) == 4
+    at = ring.index("alpha")
+    assert [*ring[at:3], *ring[:at]] == ["alpha", "beta", "gamma"]
+
+
+def test_repeats_are_one_unit(tmp_path: Path) -> None:
+    """One question asked twelve times is one question, however often it was faster."""
+    made = Made(tmp_path, questions=3).all_answered()
+    for repeat in range(1, 12):
+        made.answer(0, 0, seconds=1.0, repeat=repeat)
+        made.answer(1, 0, seconds=2.0, repeat=repeat)
+    text = sentence(made.conclusion(), "Time to a whole answer: alpha and beta are level")
+    assert "over 3 common questions: no verdict from 3 questions" in text
+
+
+def test_times_are_compared_on_a_logarithmic_scale(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    seconds = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 3.0, 5.0]
+    ratios = [1.4, 1.5, 1.6, 1.5, 1.4, 1.6, 1.5, 1.5]
+    for q, (s, r) in enumerate(zip(seconds, ratios, strict=True)):
+        made.answer(0, q, s)
+        made.answer(1, q, s * r)
+    text = sentence(made.conclusion(), "Fastest to a whole answer: alpha, median 4.50 s")
+    ratio = math.exp(-sum(map(math.log, ratios)) / 8)
+    assert f"a clear difference (×{ratio:.3g}" in text and "p = 0.0078" in text
+
+
+def test_a_headline_that_the_questions_do_not_bear_out_is_no_verdict(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=9)
+    mine = [1.0, 1.0, 1.0, 1.0, 9.0, 30.0, 30.0, 30.0, 30.0]
+    other = [2.0, 2.0, 2.0, 2.0, 8.0, 30.1, 30.1, 30.1, 30.1]
+    for q, (a, b) in enumerate(zip(mine, other, strict=True)):
+        made.answer(0, q, a)
+        made.answer(1, q, b)
+    text = sentence(made.conclusion(), "Fastest to a whole answer: beta, median 8.00 s")
+    assert "against 9.00 s of alpha" in text and "a clear difference" not in text
+
+
+def test_four_models_of_one_kind_are_corrected_together(tmp_path: Path) -> None:
+    made = Made(tmp_path, models=3, questions=6).all_answered()
+    for a, b in combinations(range(3), 2):
+        made.votes(a, b, ["left"] * 6)
+    text = sentence(made.conclusion(), "In votes alpha won 6 and lost 0 of 6 questions against b")
+    assert "no verdict from 6 questions, it takes 7 at least" in text
+
+
+def test_what_was_not_the_same_is_said_in_the_sentence(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        made.answer(0, q, 1.0, batch=8, threads=2)
+        made.events.insert(-1, (0, ev.Delta(q, 1, "hm", reasoning=True)))
+        made.answer(1, q, 2.0, finish="length" if q < 3 else "stop", threads=2)
+    made.events.append((1, ev.Asked(900, "q0", "question 0", repeat=1)))
+    made.events.append((1, ev.Failed("crashed", "died", answer=900)))
+    made.stars(0, [5] * 8)
+    made.stars(1, [3] * 8)
+    found = made.conclusion()
+    for start in ("Fastest", "Most stars: "):
+        text = sentence(found, start)
+        assert "Beware: complete answers 8/8 against 8/9" in text
+        assert "cut at the token limit: alpha 0/8, beta 3/9" in text
+        assert "alpha thought before it answered, beta did not" in text
+    assert "answers decoded together (alpha: 8; beta: 1)" in sentence(found, "Fastest")
+    assert "decoded together" not in sentence(found, "Most stars: ")
+
+
+def test_other_threads_are_another_measurement(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        made.answer(0, q, 1.0, threads=1 if q < 2 else 2)
+        made.answer(1, q, 2.0, threads=2)
+    text = sentence(made.conclusion(), "Fastest")
+    assert "over 6 common questions" in text and "threads (alpha: 1, 2; beta: 2)" in text
+
+
+def test_figures_beyond_all_bounds_end_in_words(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        made.answer(0, q, 1.7e305, chars_s=1.7e308, peak_private=2**62, peak_mapped=2**62)
+        made.answer(1, q, 5e-324, chars_s=5e-324, peak_private=1)
+    for lang in ("en", "zh"):
+        assert len(made.conclusion(lang)) == 4
+
+
+def test_the_same_sentences_in_chinese(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    made.stars(0, [5, 4, 5, 3, 5, 4, 5, 4])
+    made.stars(1, [4, 3, 3, 2, 4, 3, 4, 3])
+    text = sentence(made.conclusion("zh"), "人工评分最高：alpha")
+    assert "差异明显（+1.12，95% 区间 +0.83 至 +1.42，p = 0.0078）" in text
