@@ -94,9 +94,14 @@ def test_variables_and_flags_are_named_too() -> None:
 
 def test_services_of_ones_own_but_no_key_for_a_stranger(tmp_path: Path) -> None:
     box = '[services.gpu-box]\nbase_url = "http://gpu-box:8000/v1"\n'
-    here = toml(tmp_path / "here", f'{box}key_variable = "GPU_BOX_KEY"\nconcurrency = 2\n')
-    found = settings.load({}, here, {})
+    mine = f'{box}key_variable = "GPU_BOX_KEY"\nconcurrency = 2\n'
+    toml(paths.config_dir(), mine)
+    found = settings.load({}, tmp_path, {})
     assert found.run.services["gpu-box"]["concurrency"] == 2
+    # The same of a folder has no effect before an agreement (tests/test_trust.py).
+    (paths.config_dir() / "duibi.toml").unlink()
+    found = settings.load({}, toml(tmp_path / "here", mine), {})
+    assert found.run.services == {}
     for text, told in (
         ("[services]\ngpu = 3", "services: "),
         ("[services.gpu]\nconcurrency = 2", "services.gpu has no base_url"),
@@ -113,9 +118,12 @@ def test_services_of_ones_own_but_no_key_for_a_stranger(tmp_path: Path) -> None:
     assert settings.load({}, tmp_path, {}).run.services["gpu-box"]["key_variable"]
 
 
+_NO_SETTINGS = ("run", "screen", "own_file", "folder_file")
+
+
 def test_a_setting_is_declared_in_exactly_one_place() -> None:
     places = (f.name for of in (settings.Settings, RunOptions, ScreenOptions) for f in fields(of))
-    declared = [name for name in places if name not in ("run", "screen")]
+    declared = [name for name in places if name not in _NO_SETTINGS]
     assert sorted(declared) == sorted(settings.DECLARATIONS)
     assert len(declared) == len(set(declared))
     flags = [flag.name for one in settings.DECLARATIONS.values() for flag in one.flags]

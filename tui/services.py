@@ -45,6 +45,9 @@ class Service:
     connect_s: float = 10.0
     first_token_s: float = 300.0
     stall_s: float = 60.0
+    is_foreign: bool = False
+    """Whether the file of a folder says what it is: then its label tells the host, so that it
+    cannot pass for another one. No field of a file."""
 
     @property
     def host(self) -> str:
@@ -61,6 +64,10 @@ class Service:
             or host == "::1"
             or (host.startswith("127.") and host.replace(".", "").isdigit())
         )
+
+
+class FolderEntry(dict[str, Any]):
+    """An entry of a ``[services]`` table that is not the person's own (`Service.is_foreign`)."""
 
 
 def known_services(
@@ -91,8 +98,13 @@ def check_table(user_services: Mapping[str, Any], is_untrusted: bool = False) ->
     """
     known = known_services(user_services, {})
     issuers = {s.key_variable: s for s in _built_in().values() if s.base_url and s.key_variable}
-    for name in user_services:
+    for name, entry in user_services.items():
         service = known[name]
+        if is_untrusted and "base_url_variable" in entry:
+            raise UserError(
+                f"services.{name}.base_url_variable would read an address from the environment",
+                "give base_url, or write it into duibi.toml in the config folder",
+            )
         issuer = issuers.get(service.key_variable)
         if is_untrusted and issuer and service.base_url != issuer.base_url:
             raise UserError(
@@ -165,12 +177,14 @@ def _user_service(name: str, entry: Any, known: Mapping[str, Service]) -> Servic
         service = replace(
             service, base_url=_checked_address(service.base_url, where), base_url_variable=""
         )
+    if isinstance(entry, FolderEntry):
+        service = replace(service, title=name, is_foreign=True)
     return service
 
 
 def _with_overrides(base: Service, entry: Mapping[str, Any]) -> Service:
     where = f"services.{base.name}"
-    allowed = {f.name: f for f in fields(Service) if f.name != "name"}
+    allowed = {f.name: f for f in fields(Service) if f.name not in ("name", "is_foreign")}
     values: dict[str, Any] = {}
     for key, value in entry.items():
         if key not in allowed:

@@ -48,19 +48,27 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """All that is known of a setting beside its name, type and default."""
+    """All that is known of a setting beside its name, type and default. ``names_paths`` says that
+    its value is a path, or may be one."""
 
     kind: Kind
     flags: tuple[Flag, ...]
     effect: Effect
     on_resume: OnResume
+    names_paths: bool
 
 
 def setting(
-    kind: Kind, *flags: Flag, effect: Effect, on_resume: OnResume = "refused"
+    kind: Kind,
+    *flags: Flag,
+    effect: Effect,
+    on_resume: OnResume = "refused",
+    names_paths: bool | None = None,
 ) -> dict[str, Declaration]:
-    """The metadata of a dataclass's field that is a setting."""
-    return {"setting": Declaration(kind, flags, effect, on_resume)}
+    """The metadata of a dataclass's field that is a setting; every value of the kinds `PATH` and
+    `PATHS` is a path (``names_paths``)."""
+    is_path = kind in (PATH, PATHS) if names_paths is None else names_paths
+    return {"setting": Declaration(kind, flags, effect, on_resume, is_path)}
 
 
 def declarations(group: type[Any]) -> dict[str, Declaration]:
@@ -119,7 +127,10 @@ def _read_path(value: object) -> Path:
         return value.expanduser()
     if not isinstance(value, str) or not value or "\0" in value:
         raise InvalidValueError("a path")
-    return Path(value).expanduser()
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # ~NAME of a user that is not there
+        raise InvalidValueError("a path") from None
 
 
 def _read_paths(value: object) -> tuple[Path, ...]:

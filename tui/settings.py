@@ -1,7 +1,8 @@
 """What a person can choose: flags > environment (``DUIBI_*``) > ``duibi.toml`` > defaults.
 
 ``duibi.toml`` is read from the current folder and from the user's config folder; where
-both have a key, the current folder wins. Keys of services never come from a file.
+both have a key, the current folder wins, as far as `tui.trust` admits it. Keys of services never
+come from a file.
 
 A setting is declared once, as a field of a group in `tui.options`, or of `Settings` where only
 commands need it. Its name is the same in a file, as ``DUIBI_NAME`` and here.
@@ -14,11 +15,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tui import services
+from tui import services, trust
 from tui import setting_kinds as kinds
 from tui.host import paths, toml_file
 from tui.host.errors import UserError
 from tui.host.toml_file import TomlFile
+from tui.models.reference import is_reference
 from tui.options import RunOptions, ScreenOptions
 from tui.setting_kinds import Declaration, Flag, declarations, setting
 from tui.text.width import shorten
@@ -43,6 +45,7 @@ class Settings:
             Flag("--questions", "A built-in set, or a .toml, .jsonl, .txt file.", "SET"),
             effect="none",
             on_resume="compared",
+            names_paths=True,
         ),
     )
     run: RunOptions = field(default_factory=RunOptions)
@@ -79,6 +82,10 @@ class Settings:
     aliases: dict[str, str] = field(
         default_factory=dict, metadata=setting(kinds.TEXT_TABLE, effect="none")
     )
+    own_file: trust.SettingsFile | None = None
+    """The person's own file, where there is one."""
+    folder_file: trust.SettingsFile | None = None
+    """The file of the current folder, where there is one that is not the person's own."""
 
     def value_of(self, name: str) -> Any:
         """The value of any setting by its name, one of a group too."""
@@ -96,8 +103,10 @@ _GROUP_OF = {name: group for group, of in _GROUPS.items() for name in declaratio
 DECLARATIONS: dict[str, Declaration] = {}
 """Every setting by its name."""
 for _field in fields(Settings):
-    _group = _GROUPS.get(_field.name)
-    DECLARATIONS |= declarations(_group) if _group else {_field.name: _field.metadata["setting"]}
+    if _group := _GROUPS.get(_field.name):
+        DECLARATIONS |= declarations(_group)
+    elif _field.metadata:
+        DECLARATIONS[_field.name] = _field.metadata["setting"]
 
 
 def load(
@@ -108,14 +117,24 @@ def load(
     """The settings in force. A flag that is None was not given.
 
     Raises:
-        UserError: an unknown key, a wrong value, or a file that is not TOML; the
-            message names the file (or variable, or flag) and the key.
+        UserError: an unknown key, a wrong value, a path that leads out of the current
+            folder, or a file that is not TOML; the message names the file (or variable, or
+            flag) and the key.
     """
     environ = os.environ if environ is None else environ
-    found: dict[str, Any] = {"lang": _language(environ)}
-    here = (cwd or Path.cwd()) / FILE_NAME
-    for file in (paths.config_dir() / FILE_NAME, here):
-        found.update(_from_file(file, is_untrusted=file == here))
+    own, here = paths.config_dir() / FILE_NAME, (cwd or Path.cwd()) / FILE_NAME
+    found = _from_file(own)
+    given = {} if _is_same_file(own, here) else _from_file(here, is_untrusted=True)
+    own_file = trust.own_file(own, found) if found else None
+    folder_file = None
+    if given:
+        admitted, folder_file = trust.admit_file(here, given, found)
+        found.update(admitted)
+    found.setdefault("lang", _language(environ))
+    chosen = {name for name, value in (flags or {}).items() if value is not None}
+    for name in given.keys() - chosen:
+        if DECLARATIONS[name].names_paths and not environ.get(f"DUIBI_{name.upper()}", ""):
+            _check_inside(here, name, given[name])
     for name, declared in DECLARATIONS.items():
         variable, kind = f"DUIBI_{name.upper()}", declared.kind
         if kind.from_text and (text := environ.get(variable, "")):
@@ -129,10 +148,24 @@ def load(
         group: of(**{name: found.pop(name) for name in declarations(of) if name in found})
         for group, of in _GROUPS.items()
     }
-    return Settings(**groups, **found)
+    return Settings(**groups, **found, own_file=own_file, folder_file=folder_file)
 
 
-def _from_file(file: Path, is_untrusted: bool) -> dict[str, Any]:
+def _is_same_file(own: Path, here: Path) -> bool:
+    try:
+        return own.samefile(here)
+    except OSError:
+        return False
+
+
+def _check_inside(file: Path, name: str, value: object) -> None:
+    try:
+        trust.require_inside(file.parent, name, value)
+    except trust.UnagreedError as error:
+        raise trust.UnagreedError(f"{file}: {error.message}", error.claim) from None
+
+
+def _from_file(file: Path, is_untrusted: bool = False) -> dict[str, Any]:
     """What a file says. An untrusted file (of the current folder) must not send a known
     service's key to another address."""
     if not os.path.lexists(file):
@@ -150,6 +183,12 @@ def _from_file(file: Path, is_untrusted: bool) -> dict[str, Any]:
         found[name] = kind.below(file.parent, value)
         if kind is kinds.SERVICE_TABLES:
             _check_services(read, found[name], is_untrusted)
+        for word in found[name] if name == "aliases" else ():
+            if is_reference(word):
+                raise UserError(
+                    f"{read.place(name, word)}: aliases: {_shown(word)} means a model already",
+                    "take another word",
+                )
     return found
 
 

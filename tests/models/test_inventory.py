@@ -10,6 +10,7 @@ from benchmarks.support.checkpoints import write_zero_llama
 from tests.support.file_server import FileExchange, FileServer, serving
 from tests.support.folders import empty_place
 from tui.cli import run_command_line as run
+from tui.host import paths
 from tui.models import ollama
 from tui.models.inventory import find_models
 from tui.models.reference import parse_reference
@@ -90,8 +91,9 @@ def test_any_answer_is_survived(answer: bytes) -> None:
 def test_settings_name_further_places(tmp_path: Path, here: Path) -> None:
     write_zero_llama(tmp_path / "far" / "away" / "deep" / "Named")
     write_zero_llama(tmp_path / "disk" / "team" / "Shared")
-    (here / "duibi.toml").write_text(
-        f'model_folders = ["../disk"]\n[aliases]\nq = "{tmp_path}/far/away/deep/Named@int8"\n'
+    (paths.config_dir() / "duibi.toml").write_text(
+        f'model_folders = ["{tmp_path}/disk"]\n[aliases]\n'
+        f'q = "{tmp_path}/far/away/deep/Named@int8"\n'
         'gone = "./not-here"\ngpt = "openai:gpt-4o"\nbad = "no such thing"\n'
     )
     settings = load()

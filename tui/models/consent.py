@@ -1,16 +1,13 @@
 """A person's consent to run a checkpoint's own Python files: per folder and file hash."""
 
-import hashlib
-import json
-import os
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
+from tui.host import agreements
 from tui.host.errors import UserError
-from tui.host.paths import config_dir
 from tui.models.inspect import Inspection
 
-_FILE = "remote-code.json"
+_KIND = "remote-code"
 
 
 def require_consent(seen: Inspection, ask: Callable[[str], bool]) -> dict[str, str]:
@@ -23,14 +20,13 @@ def require_consent(seen: Inspection, ask: Callable[[str], bool]) -> dict[str, s
     """
     if not seen.remote_code:
         return {}
-    key, known = _key(seen), _remembered()
-    if key not in known:
+    if not agreements.is_agreed(_KIND, _facts(seen)):
         if not ask(consent_question(seen)):
             raise UserError(
                 f"{seen.path.name} needs its own Python code, which was not agreed to",
                 "take a model that transformers knows natively",
             )
-        _remember([*known, key])
+        agreements.agree(_KIND, _facts(seen))
     return dict(seen.remote_code)
 
 
@@ -46,24 +42,5 @@ def consent_question(seen: Inspection) -> str:
     )
 
 
-def _key(seen: Inspection) -> str:
-    text = json.dumps([str(seen.path.resolve()), sorted(seen.remote_code.items())])
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _remembered() -> list[str]:
-    try:
-        found = json.loads((config_dir() / _FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
-
-
-def _remember(keys: list[str]) -> None:
-    path = config_dir() / _FILE
-    fresh = Path(f"{path}.{os.getpid()}")
-    try:
-        fresh.write_text(json.dumps(keys), encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot keep the consent in {path}: {error.strerror or error}") from None
+def _facts(seen: Inspection) -> list[Any]:
+    return [str(seen.path.resolve()), sorted(seen.remote_code.items())]

@@ -83,6 +83,17 @@ def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference
     raise _unknown(given, base, scheme if colon else "", user_services)
 
 
+def is_reference(text: str) -> bool:
+    """Whether a text names a model by itself, or looks like it: no alias may stand for it."""
+    if ":" in text or "/" in text:
+        return True
+    try:
+        parse_reference(text)
+    except UserError:
+        return False
+    return True
+
+
 def is_model_id(text: str) -> bool:
     """Whether a text has the form ``OWNER/NAME`` of a hub."""
     return _MODEL_ID.fullmatch(text) is not None

@@ -38,7 +38,9 @@ def resolve_remote(
         raise fault.to_engine_error() from None
     # Some servers name a model by the path they read it from.
     short = PurePosixPath(model).name or model if model.startswith("/") else model
-    label = f"{short} ({service.host})" if service.name == "url" else f"{service.name}:{short}"
+    label = short if service.name == "url" else f"{service.name}:{short}"
+    if service.name == "url" or service.is_foreign:
+        label += f" ({service.host})"
     return ResolvedModel(
         name=ref.text,
         label=label,

@@ -43,6 +43,12 @@ def check_models(
     """
     for old, model in zip(recorded, current, strict=True):
         new = model.to_json()
+        # What it is headed with comes from the file from now on: it must not pass for another.
+        if old.get("label", model.label) != model.label:
+            raise UserError(
+                f"{name} heads {model.label} with {old['label']}, which is not its name",
+                "begin a new session with `duibi run`",
+            )
         for field, words in _IDENTITY_FIELDS.items():
             before, after = old.get(field), new.get(field)
             # What an older duibi did not write down, or cannot be known before the load.

@@ -13,12 +13,11 @@ from typing import Annotated
 
 import typer
 
-from tui import settings as settings_of
 from tui.checkpoints import gguf_cache, quantised_cache
 from tui.checkpoints.architecture import read_architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.weight_headers import read_json, shard_names
-from tui.cli.support import options
+from tui.cli.support import options, settings_in_force
 from tui.cli.support.printing import json_text, table
 from tui.engines.base import EngineError, Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
@@ -91,7 +90,7 @@ def bench(
     if not models:
         raise UserError("which models?", "e.g. `duibi bench demo@int8 demo@bf16`")
     sizes = _batch_sizes(batch)
-    found = options.resolve_models(models, settings_of.load({}))
+    found = options.resolve_models(models, settings_in_force.load({}, models))
     if elsewhere := next((one for one in found if one.engine != LOCAL), None):
         raise UserError(f"{elsewhere.label} is not computed here", "name a model of this machine")
     limits: dict[str, float] = {}

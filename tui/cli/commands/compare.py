@@ -5,8 +5,7 @@ import sys
 import typer
 
 from tui import questions as question_sets
-from tui import settings as settings_of
-from tui.cli.support import live_run, options
+from tui.cli.support import live_run, options, settings_in_force
 from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.open_screens import open_start
 from tui.host.errors import UserError
@@ -39,7 +38,7 @@ def compare(
 ) -> int:
     if resume:
         return live_run.resume(resume, models, flags)
-    settings = settings_of.load(flags)
+    settings = settings_in_force.load(flags, models or ())
     on_pipe = settings.plain or not sys.stdout.isatty()
     if models and on_pipe:
         return _run_plain(models, settings)

@@ -64,13 +64,23 @@ def _software() -> list[Finding]:
     if missing:
         step = "install duibi again into this environment: pip install ."
         packages = Finding("packages", PROBLEM, f"missing: {', '.join(missing)}", step)
-    settings = Finding("settings", OK, "read")
-    try:
-        load()
-    except UserError as error:
-        settings = Finding("settings", PROBLEM, error.message, error.next_step)
     python = f"duibi {tui.__version__}, Python {platform.python_version()}"
-    return [Finding("program", OK, python), packages, settings]
+    return [Finding("program", OK, python), packages, *_settings()]
+
+
+def _settings() -> list[Finding]:
+    """Which settings of which file are in force."""
+    try:
+        found = load()
+    except UserError as error:
+        return [Finding("settings", PROBLEM, error.message, error.next_step)]
+    own = Finding("settings", OK, str(found.own_file) if found.own_file else "no file of your own")
+    if found.folder_file is None:
+        return [own]
+    withheld = found.folder_file.withheld
+    step = "name such a model where you can be asked, or move the lines to your own file"
+    state, step = (NOTE, step) if withheld else (OK, "")
+    return [own, Finding("settings of this folder", state, str(found.folder_file), step)]
 
 
 def _memory() -> list[Finding]:

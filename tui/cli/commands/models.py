@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tui.checkpoints.quantised_cache import entries_of
-from tui.cli.support import quantise
+from tui.cli.support import quantise, settings_in_force
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.cli.support.open_screens import open_models
 from tui.cli.support.printing import json_text, path_text, table
@@ -27,7 +27,6 @@ from tui.models.inventory import find_models
 from tui.models.reference import DTYPES, Reference, is_model_id, parse_reference
 from tui.models.resolve import FETCHABLE_KINDS, fetch, resolve
 from tui.run import plan
-from tui.settings import load
 from tui.text.sanitise import one_line
 from tui.text.units import format_size
 
@@ -53,7 +52,7 @@ def screen(context: typer.Context) -> int:
         raise UserError(
             "the models screen needs a terminal", "duibi models list; `duibi models --help`"
         )
-    return open_models(load())
+    return open_models(settings_in_force.load())
 
 
 @app.command(
@@ -202,7 +201,7 @@ def rm(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) 
 
 
 def _found() -> list[FoundModel]:
-    settings = load()
+    settings = settings_in_force.load()
     return find_models(settings.aliases, settings.model_folders, settings.run.services)
 
 

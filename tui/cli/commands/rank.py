@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tui import settings as settings_of
+from tui.cli.support import settings_in_force
 from tui.cli.support.printing import json_text, table
 from tui.cli.support.session_files import read_sessions
 from tui.host.errors import UserError
@@ -37,7 +37,7 @@ def rank_(
     lang: Annotated[str | None, typer.Option(help="en or zh.")] = None,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
-    settings = settings_of.load({"lang": lang, "sessions": sessions})
+    settings = settings_in_force.load({"lang": lang, "sessions": sessions})
     merged = merge_sessions(read_sessions(session, settings.sessions_dir))
     found = _evidence(merged)
     if not found:

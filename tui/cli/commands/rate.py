@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.cells import cell_len, chop_cells
 
-from tui import settings as settings_of
 from tui.board import Board, fold
+from tui.cli.support import settings_in_force
 from tui.cli.support.key_input import read_key
 from tui.events import RUN, Body
 from tui.scoring.dimensions import (
@@ -59,7 +59,7 @@ def rate(
     lang: Annotated[str | None, typer.Option(help="en or zh.")] = None,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
-    settings = settings_of.load({"lang": lang, "sessions": sessions})
+    settings = settings_in_force.load({"lang": lang, "sessions": sessions})
     path = library.find(session, settings.sessions_dir)
     reading = reader.read(path)
     board = fold(reading.events)

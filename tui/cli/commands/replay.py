@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tui import settings as settings_of
+from tui.cli.support import settings_in_force
 from tui.cli.support.open_screens import open_replay
 from tui.cli.support.session_player import make_player
 from tui.host.errors import UserError
@@ -46,7 +46,7 @@ def replay(
         Path | None, typer.Option(metavar="DIR", help="Where sessions are looked for.")
     ] = None,
 ) -> int:
-    chosen = settings_of.load({"sessions": sessions, "plain": plain or None})
+    chosen = settings_in_force.load({"sessions": sessions, "plain": plain or None})
     path = _session(session, follow, chosen.sessions_dir)
     on_pipe = chosen.plain or not sys.stdout.isatty()
     player = (

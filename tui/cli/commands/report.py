@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from tui import settings as settings_of
+from tui.cli.support import settings_in_force
 from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
 from tui.cli.support.session_files import read_sessions
 from tui.events import Asked
@@ -66,7 +66,9 @@ def report(
     encoder_layer: EncoderLayer = 0,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
-    settings = settings_of.load({"sessions": sessions, "lang": lang, "theme": theme or PRINT_THEME})
+    settings = settings_in_force.load(
+        {"sessions": sessions, "lang": lang, "theme": theme or PRINT_THEME}
+    )
     chosen = format or _format_of(out)
     bert = scorer(encoder, encoder_layer) if encoder else None
     found = read_sessions(session, settings.sessions_dir)

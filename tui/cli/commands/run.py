@@ -12,9 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from tui import questions as question_sets
-from tui import settings as settings_of
 from tui.board import Board
-from tui.cli.support import options
+from tui.cli.support import options, settings_in_force
 from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.printing import json_text, table
 from tui.cli.support.resume_run import resume_run
@@ -76,7 +75,7 @@ def run(
 def _begin(models: Sequence[str] | None, flags: Mapping[str, object]) -> tuple[Run, Settings, int]:
     if not models:
         raise UserError("which models?", "e.g. `duibi run demo --questions tongji`")
-    settings = settings_of.load(flags)
+    settings = settings_in_force.load(flags, models)
     chosen = question_sets.load(settings.questions)
     found = options.resolve_models(models, settings)
     started = setup.begin(

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tui import settings as settings_of
 from tui.board import Answer
+from tui.cli.support import settings_in_force
 from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
 from tui.cli.support.judge_model import MAX_NEW_TOKENS, judge_model
 from tui.cli.support.printing import json_text, table
@@ -60,7 +60,9 @@ def score(
     lang: Annotated[str | None, typer.Option(help="Of the judge's prompt: en or zh.")] = None,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
-    settings = settings_of.load({"lang": lang, "sessions": sessions})
+    settings = settings_in_force.load(
+        {"lang": lang, "sessions": sessions}, [judge] if judge else ()
+    )
     bert = scorer(encoder, encoder_layer) if encoder else None
     path = library.find(session, settings.sessions_dir)
     if judge:

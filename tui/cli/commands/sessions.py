@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from tui import board as board_of
-from tui import settings as settings_of
+from tui.cli.support import settings_in_force
 from tui.cli.support.download_progress import ProgressLine
 from tui.cli.support.printing import json_text, path_text, table
 from tui.events import json_form
@@ -201,7 +201,7 @@ def _search(folder: Path, text: str, json: bool) -> int:
 
 
 def _folder(given: Path | None) -> Path:
-    return settings_of.load({"sessions": given}).sessions_dir
+    return settings_in_force.load({"sessions": given}).sessions_dir
 
 
 def _row(entry: SessionEntry) -> tuple[str, ...]:

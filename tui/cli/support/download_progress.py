@@ -18,12 +18,12 @@ _COLUMNS = 80
 def ask_consent(offer: DownloadOffer) -> bool:
     """Ask a person; where nobody can answer, say what is fetched and go on."""
     print(offer, file=sys.stderr, flush=True)
-    return not _is_interactive() or ask_yes_no("Fetch it now?", True)
+    return not can_ask() or ask_yes_no("Fetch it now?", True)
 
 
 def ask_yes_no(question: str, default: bool = False) -> bool:
     """A yes or no from a person on the terminal; no where nobody can answer."""
-    if not _is_interactive():
+    if not can_ask():
         return False
     print(f"{question} [{'Y/n' if default else 'y/N'}] ", end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline()
@@ -31,7 +31,8 @@ def ask_yes_no(question: str, default: bool = False) -> bool:
     return bool(line) and (answer in ("y", "yes", "是", "好") or (default and not answer))
 
 
-def _is_interactive() -> bool:
+def can_ask() -> bool:
+    """Whether a person can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 

@@ -24,13 +24,12 @@ def open_screen(args: Sequence[str]) -> int | None:
     if not (replay or not args) or not is_interactive():
         return None
     splash.show("duibi …")
-    from tui import settings
-    from tui.cli.support import logs
+    from tui.cli.support import logs, settings_in_force
     from tui.host import paths
 
     paths.adopt_persistent_dir()
     logs.configure()
-    chosen = settings.load()
+    chosen = settings_in_force.load()
     if chosen.plain:
         return None
     from tui.cli.support.open_screens import open_start

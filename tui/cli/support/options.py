@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tui import services, trust
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.engines.pasted import FILE_HINT
 from tui.host import paths
@@ -17,6 +18,7 @@ from tui.models.resolve import ResolvedModel, resolve_all
 from tui.run import remote_models
 from tui.setting_kinds import Flag
 from tui.settings import DECLARATIONS, Settings
+from tui.text.sanitise import clean
 
 Models = Annotated[
     list[str] | None,
@@ -110,17 +112,24 @@ def resolve_models(names: Sequence[str], settings: Settings) -> list[ResolvedMod
     Raises:
         UserError: a model is not there, cannot be used or cannot be fetched.
     """
-    services, pasted = settings.run.services, settings.run.pasted
+    own, pasted = settings.run.services, settings.run.pasted
     if pasted is not None and not pasted.exists():  # said before anything is fetched
         raise UserError(f"{pasted}: No such file or directory", FILE_HINT)
-    references = [parse_reference(settings.aliases.get(name, name), services) for name in names]
+    meant = [settings.aliases.get(name, name) for name in names]
+    for name in (*names, *meant):
+        trust.refuse_withheld(settings.folder_file, name)
+    references = [parse_reference(name, own) for name in meant]
     place = settings.sessions or paths.sessions_dir()
-    beyond = partial(remote_models.resolve_remote, user_services=services, sessions=place)
+    beyond = partial(remote_models.resolve_remote, user_services=own, sessions=place)
     with ProgressLine() as progress:
         agree = _agree_remote_code if settings.remote_code else None
-        return resolve_all(references, progress.consent, progress, agree, beyond)
+        found = resolve_all(references, progress.consent, progress, agree, beyond)
+    for reference in references:
+        if reference.kind == "url":
+            trust.remember_address(services.find_service(reference.target, own)[0])
+    return found
 
 
 def _agree_remote_code(text: str) -> bool:
-    print(text, file=sys.stderr)
+    print(clean(text), file=sys.stderr)
     return ask_yes_no("These files will not be asked about again while they stay the same.")

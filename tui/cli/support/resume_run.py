@@ -1,11 +1,14 @@
 """Going on with a run that broke off: the same models, settings and questions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from tui import services, trust
 from tui import settings as settings_of
-from tui.cli.support import options
+from tui.cli.support import options, settings_in_force
 from tui.host.errors import UserError
+from tui.models.reference import parse_reference
 from tui.models.resolve import LOCAL
 from tui.options import HEADER_NAMES
 from tui.run import resume_check, setup
@@ -36,14 +39,16 @@ def resume_run(
         raise UserError(
             f"--resume goes on as it began, without {(given or ['models'])[0]}", "leave it out"
         )
-    folder = settings_of.load(flags).sessions_dir
+    folder = settings_in_force.load(flags).sessions_dir
     reading = reader.read(library.find(session, folder))
     name = reading.path.name
     resume_check.check_questions(reading.header.questions, _text(flags.get("questions")), name)
     kept = {k: v for k, v in reading.header.settings.items() if k in HEADER_NAMES}
     anew = {name: value for name, value in flags.items() if rules[name] == "allowed"}
-    settings = settings_of.load(kept | anew)
     names = [_reference(model) for model in reading.header.models]
+    # A name in the file is a model's own: an alias is none, and could lead elsewhere.
+    settings = replace(settings_in_force.load(kept | anew, names), aliases={})
+    _require_addresses(names, settings, name)
     found = options.resolve_models(names, settings)
     resume_check.check_models(reading.header.models, found, name)
     run = setup.resume(reading.path, reading.events, found, settings.run, interactive=interactive)
@@ -56,6 +61,18 @@ def _reference(model: Mapping[str, Any]) -> str:
     if model.get("engine") != LOCAL or name.endswith(f"@{dtype}"):
         return name
     return f"{name}@{dtype}"
+
+
+def _require_addresses(names: Sequence[str], settings: Settings, session: str) -> None:
+    """Check that servers which the session names by their address were agreed to: anyone can
+    have written the file."""
+    own = settings.run.services
+    for name in names:
+        reference = parse_reference(name, own)
+        if reference.kind == "url":
+            service, _ = services.find_service(reference.target, own)
+            if service.name == "url":
+                trust.require_address(service, session, settings_in_force.ask_for_address)
 
 
 def _text(value: object) -> str | None:

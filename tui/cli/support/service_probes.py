@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tui import services
+from tui.cli.support import settings_in_force
 from tui.cli.support.printing import json_text, table
 from tui.engines.model_list import ProbeResult, probe
-from tui.settings import Settings, load
+from tui.settings import Settings
 from tui.text.sanitise import one_line
 
 NOTHING_REACHED = 3
@@ -61,7 +62,7 @@ def missing_models(found: ProbeResult, settings: Settings) -> list[str]:
 def list_services(json: bool) -> int:
     """Print what each service that can be asked offers, as references to name it by; the
     exit code."""
-    settings = load()
+    settings = settings_in_force.load()
     found = [one for one in probe_all(settings) if one.reachable or is_expected(one, settings)]
     code = NOTHING_REACHED if found and not any(one.reachable for one in found) else 0
     if json:

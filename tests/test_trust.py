@@ -1,0 +1,373 @@
+"""A folder that was cloned and a session that was sent get no key, no question and no file."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.support.fault_server import FaultServer, good_answer
+from benchmarks.support.terminal import DUIBI, Terminal
+from tests.support.endpoints import clear_proxies
+from tui import events as ev
+from tui import settings, trust
+from tui.cli import run_command_line as run
+from tui.host import paths
+from tui.host.errors import UserError
+from tui.models.inventory import find_models
+from tui.models.reference import parse_reference
+from tui.run.remote_models import resolve_remote
+from tui.sessions.journal import Journal
+
+SECRETS = {
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI-canary-K7MDENG",
+    "GITHUB_TOKEN": "ghp_canary0123456789abcdef",
+    "DUIBI_API_KEY": "sk-canary-of-ones-own-server",
+}
+
+
+@pytest.fixture(autouse=True)
+def cloned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, which somebody else filled; secrets are in the environment."""
+    clear_proxies(monkeypatch)
+    for name in ("OPENAI", "DEEPSEEK", "DASHSCOPE"):
+        monkeypatch.delenv(f"{name}_API_KEY", raising=False)
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    folder = tmp_path / "cloned"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def says(folder: Path, text: str) -> None:
+    (folder / "duibi.toml").write_text(text)
+
+
+def service(url: str, variable: str, name: str = "evil") -> str:
+    return f'[services.{name}]\nbase_url = "{url}"\nkey_variable = "{variable}"\n'
+
+
+def agree_to_all() -> None:
+    """What a person does who is asked on a terminal."""
+    file = settings.load().folder_file
+    assert file is not None and file.withheld
+    for claim in file.withheld:
+        claim.agree()
+
+
+# -- services of the folder's file -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [("doctor",), ("models", "list", "--services")])
+@pytest.mark.parametrize("variable", ["AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"])
+def test_a_services_address_gets_no_key_and_no_visit(
+    command: tuple[str, ...], variable: str, cloned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FaultServer(good_answer("x"), models=("m",)) as server:
+        says(cloned, service(server.url, variable))
+        run([*command])
+        told = capsys.readouterr()
+        assert server.requests == []
+        line = f"services.evil (asks 127.0.0.1:{server.port} with the key in {variable})"
+        assert line in told.out + told.err
+        agree_to_all()
+        run([*command])
+        sent = {r.headers.get("authorization") for r in server.requests}
+    assert sent == {f"Bearer {SECRETS[variable]}"}  # the attack is real: it was there to be sent
+
+
+def test_a_model_of_such_a_service_is_asked_after_the_agreement_only(
+    cloned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FaultServer(good_answer("Paris"), models=("m",)) as server:
+        says(cloned, service(server.url, "GITHUB_TOKEN"))
+        for models in (["evil:m"], ["demo", "evil:m"]):
+            assert run(["run", *models, "--questions", "smoke"]) == 2
+        told = capsys.readouterr().err
+        assert "nobody agreed to services.evil" in told and str(paths.config_dir()) in told
+        assert server.requests == []
+        agree_to_all()
+        assert run(["run", "evil:m", "--questions", "smoke"]) == 0
+        assert f"evil:m (127.0.0.1:{server.port})" in capsys.readouterr().out
+        # Another address, another variable, or the same file elsewhere is another matter.
+        for text in (
+            service(server.url.replace("127.0.0.1", "localhost"), "GITHUB_TOKEN"),
+            service(server.url, "AWS_SECRET_ACCESS_KEY"),
+        ):
+            says(cloned, text)
+            assert run(["run", "evil:m", "--questions", "smoke"]) == 2
+        (cloned / "deeper").mkdir()
+        os.chdir(cloned / "deeper")
+        says(cloned / "deeper", service(server.url, "GITHUB_TOKEN"))
+        assert run(["run", "evil:m", "--questions", "smoke"]) == 2
+
+
+def test_a_person_is_asked_on_a_terminal_once(cloned: Path) -> None:
+    with FaultServer(good_answer("Paris"), models=("m",)) as server:
+        says(cloned, service(server.url, "GITHUB_TOKEN"))
+        command = [*DUIBI, "run", "evil:m", "--questions", "smoke"]
+        with Terminal(command, {"no_proxy": "*"}, cwd=cloned) as terminal:
+            terminal.wait("Agree?", 60)
+            assert "with the key in GITHUB_TOKEN" in terminal.text()
+            terminal.send("n\r")
+            assert terminal.wait_exit(30) == 2
+        assert server.requests == []
+        with Terminal(command, {"no_proxy": "*"}, cwd=cloned) as terminal:
+            terminal.wait("Agree?", 60)
+            terminal.send("y\r")
+            assert terminal.wait_exit(60) == 0
+        assert server.requests
+    remembered = paths.config_dir() / "folder-settings.json"
+    assert remembered.stat().st_mode & 0o777 == 0o600
+    assert settings.load().folder_file == trust.SettingsFile(
+        cloned / "duibi.toml", ("services.evil",), ()
+    )
+
+
+def test_a_typed_address_gets_no_other_key(cloned: Path) -> None:
+    says(cloned, '[services.url]\nkey_variable = "GITHUB_TOKEN"\n')
+    with FaultServer(good_answer("x")) as server:
+        assert run(["run", f"{server.url}#m", "--questions", "smoke"]) == 0
+        sent = {r.headers.get("authorization") for r in server.requests}
+    assert sent == {f"Bearer {SECRETS['DUIBI_API_KEY']}"}
+
+
+def test_the_start_screen_visits_no_address_of_the_folder(cloned: Path) -> None:
+    with FaultServer(good_answer("x")) as server:
+        says(cloned, f'[services.ollama]\nbase_url = "{server.url}"\n')
+        found = settings.load()
+        find_models(found.aliases, found.model_folders, found.run.services)
+        assert server.requests == []
+        agree_to_all()
+        found = settings.load()
+        find_models(found.aliases, found.model_folders, found.run.services)
+        assert server.requests
+
+
+def test_an_address_out_of_the_environment_is_refused(cloned: Path) -> None:
+    says(cloned, '[services.evil]\nlike = "openai"\nbase_url_variable = "GITHUB_TOKEN"\n')
+    with pytest.raises(UserError, match="base_url_variable") as caught:
+        settings.load()
+    assert SECRETS["GITHUB_TOKEN"] not in caught.value.message
+
+
+def test_single_fields_of_a_known_service_are_in_force(cloned: Path) -> None:
+    (paths.config_dir() / "duibi.toml").write_text(service("http://box:1/v1", "BOX_KEY", "box"))
+    says(
+        cloned,
+        "[services.openai]\nconcurrency = 2\n[services.box]\n"
+        'base_url = "http://box:1/v1"\nkey_variable = "BOX_KEY"\nstall_s = 9\n'
+        '[services.quick]\nlike = "dashscope"\nbody = { enable_thinking = false }\n',
+    )
+    found = settings.load()
+    assert found.folder_file is not None and not found.folder_file.withheld
+    assert found.run.services["openai"] == {"concurrency": 2}
+    assert found.run.services["box"]["stall_s"] == 9
+
+
+def test_a_service_like_a_withheld_one_is_withheld(cloned: Path) -> None:
+    more = '[services.b]\nlike = "a"\nbase_url = "https://api.openai.com/v1"\n'
+    more += 'key_variable = "OPENAI_API_KEY"\n'
+    says(cloned, service("http://evil:1/v1", "GITHUB_TOKEN", "a") + more)
+    found = settings.load()
+    assert found.folder_file is not None and found.run.services == {}
+    needed = trust.needed_claims(found.folder_file, ["b:m"])
+    assert {claim.name for claim in needed} == {"a", "b"}
+    for claim in needed:
+        if claim.name == "b":
+            claim.agree()
+    assert settings.load().run.services == {}
+
+
+@pytest.mark.parametrize("name", ["OpenAI", "openai-official", "quick"])
+def test_a_label_of_the_folders_service_tells_the_host(
+    name: str, cloned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that it cannot pass for a service that is known."""
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-deep-canary")
+    says(cloned, f'[services.{name}]\nlike = "deepseek"\ntitle = "OpenAI"\n')
+    own = settings.load().run.services
+    found = resolve_remote(parse_reference(f"{name}:gpt-4o", own), own, cloned)
+    assert found.label == f"{name}:gpt-4o (api.deepseek.com)"
+
+
+# -- aliases ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["demo", "demo@int8", "openai:gpt-4o", "ms:a/b", "./x", "m.gguf"])
+def test_an_alias_shadows_no_name_that_means_a_model_by_itself(name: str, cloned: Path) -> None:
+    for folder in (cloned, paths.config_dir()):
+        says(folder, f'[aliases]\n"{name}" = "./elsewhere"\n')
+        with pytest.raises(UserError, match="means a model already"):
+            settings.load()
+        (folder / "duibi.toml").unlink()
+
+
+def test_an_alias_of_the_folder_leads_to_nothing_outside_before_an_agreement(
+    cloned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (cloned / "link").symlink_to(tmp_path)
+    (paths.config_dir() / "duibi.toml").write_text('[aliases]\nmine = "ms:me/mine"\n')
+    with FaultServer(good_answer("x")) as server:
+        outside = {
+            "service": "openai:gpt-4o",
+            "address": f"{server.url}#m",
+            "folder": "/etc/model",
+            "up": "../model",
+            "home": "~/model",
+            "link": "./link/model",
+            "file": f"{tmp_path}/m.gguf",
+            "session": "session:last#demo",
+            "mine": "./other",
+        }
+        here = {"small": "./model", "hub": "ms:a/b", "d": "demo@int8", "f": "models/m.gguf"}
+        lines = "".join(f'{k} = "{v}"\n' for k, v in (outside | here).items())
+        says(cloned, f"[aliases]\n{lines}")
+        found = settings.load()
+        assert found.aliases == {**here, "mine": "ms:me/mine"}
+        assert run(["run", "address", "--questions", "smoke"]) == 2
+        told = capsys.readouterr().err
+        assert f"address: nobody agreed to aliases.address (means {server.url}#m)" in told
+        assert server.requests == []
+        agree_to_all()
+        assert settings.load().aliases == {**here, **outside}
+        assert run(["run", "address", "--questions", "smoke"]) == 0
+
+
+# -- paths -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'questions = "{outside}"',
+        'questions = "../id_rsa"',
+        'questions = "link"',
+        'questions = "~/id_rsa"',
+        'pasted = "{outside}"',
+        'sessions = "{outside}"',
+        'sessions = "link"',
+        'model_folders = ["here", "{outside}"]',
+    ],
+)
+def test_a_path_of_the_folders_file_stays_inside(
+    line: str, cloned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = tmp_path / "id_rsa"
+    outside.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n")
+    (cloned / "link").symlink_to(outside)
+    says(cloned, line.format(outside=outside))
+    with FaultServer(good_answer("x")) as server:
+        assert run(["run", f"{server.url}#m"]) == 2
+        assert server.requests == []
+    told = capsys.readouterr().err
+    assert "leads out of the folder" in told and str(cloned / "duibi.toml") in told
+    # Who says it on the command line has chosen it.
+    name = line.partition(" ")[0]
+    if chosen := {"questions": "smoke", "pasted": outside, "sessions": outside}.get(name):
+        assert settings.load({name: chosen}).value_of(name) == chosen
+
+
+def test_a_path_inside_or_agreed_to_is_in_force(cloned: Path, tmp_path: Path) -> None:
+    says(cloned, 'questions = "sets/mine.toml"\nsessions = "runs"\nmodel_folders = ["."]\n')
+    assert settings.load().questions == "sets/mine.toml"
+    says(cloned, 'model_folders = ["../models"]\n')
+    with pytest.raises(trust.UnagreedError) as caught:
+        settings.load()
+    caught.value.claim.agree()
+    assert settings.load().model_folders == (cloned / "../models",)
+
+
+# -- what is told ----------------------------------------------------------------------------
+
+
+def test_what_is_in_force_is_told_once(cloned: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    says(cloned, 'seed = 3\n[aliases]\nq = "./model"\nx = "openai:gpt-4o"\n')
+    (paths.config_dir() / "duibi.toml").write_text('theme = "duibi-light"\n')
+    run(["sessions", "list"])
+    told = capsys.readouterr().err
+    assert told.count(f"{cloned}/duibi.toml sets seed, aliases.q; not in force") == 1
+    assert "aliases.x (means openai:gpt-4o)" in told
+    run(["doctor"])
+    told = capsys.readouterr().out
+    assert f"{paths.config_dir()}/duibi.toml sets theme" in told
+    assert f"{cloned}/duibi.toml sets seed, aliases.q; not in force" in told
+    (cloned / "duibi.toml").unlink()
+    run(["sessions", "list"])
+    assert "duibi.toml" not in capsys.readouterr().err
+
+
+def test_the_configuration_folder_is_ones_own_also_as_the_current_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(paths.config_dir())
+    says(paths.config_dir(), service("http://box:1/v1", "GITHUB_TOKEN", "box"))
+    found = settings.load()
+    assert found.folder_file is None and "box" in found.run.services
+
+
+# -- a session that was sent -----------------------------------------------------------------
+
+
+def sent_session(folder: Path, name: str, label: str) -> Path:
+    """A run that broke off, as somebody else wrote it."""
+    model = {"name": name, "label": label, "engine": "endpoint"}
+    questions = {"name": "set", "questions": [{"id": "q", "turns": ["Why?"]}]}
+    header = ev.Session(ev.VERSION, "0", "2026-11-22T00:00:00Z", [model], questions)
+    journal = Journal.create(folder / "sent", header)
+    journal.close()
+    return journal.path
+
+
+def test_a_sessions_address_is_asked_after_an_agreement_only(
+    cloned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FaultServer(good_answer("because"), models=("m",)) as server:
+        label = f"m (127.0.0.1:{server.port})"
+        path = sent_session(cloned, f"{server.url}#m", label)
+        before = path.read_bytes()
+        assert run(["run", "--resume", str(path)]) == 2
+        told = capsys.readouterr().err
+        assert server.requests == [] and path.read_bytes() == before
+        assert f"would ask {server.url}, with the key in DUIBI_API_KEY" in told
+        # Who names the address has agreed to it.
+        assert run(["run", f"{server.url}#m", "--questions", "smoke"]) == 0
+        assert run(["run", "--resume", str(path)]) == 0
+        assert len(server.requests) > 4
+
+
+@pytest.mark.parametrize("label", ["gpt-4o", "openai:gpt-4o"])
+def test_a_sessions_label_does_not_pass_for_a_known_service(
+    label: str, cloned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FaultServer(good_answer("because"), models=("m",)) as server:
+        assert run(["run", f"{server.url}#gpt-4o", "--questions", "smoke"]) == 0
+        asked = len(server.requests)
+        path = sent_session(cloned, f"{server.url}#gpt-4o", label)
+        assert run(["run", "--resume", str(path)]) == 2
+        assert f"with {label}, which is not its name" in capsys.readouterr().err
+        assert len(server.requests) == asked
+
+
+def test_a_sessions_name_is_no_alias(cloned: Path) -> None:
+    with FaultServer(good_answer("because"), models=("m",)) as server:
+        (paths.config_dir() / "duibi.toml").write_text(f'[aliases]\nq = "{server.url}#m"\n')
+        path = sent_session(cloned, "q", "q")
+        assert run(["run", "--resume", str(path)]) == 2
+        assert server.requests == []
+
+
+def test_a_person_agrees_to_a_sessions_address_on_a_terminal(cloned: Path) -> None:
+    with FaultServer(good_answer("because"), models=("m",)) as server:
+        path = sent_session(cloned, f"{server.url}#m", f"m (127.0.0.1:{server.port})")
+        command = [sys.executable, "-m", "tui", "run", "--resume", str(path)]
+        with Terminal(command, {"no_proxy": "*"}, cwd=cloned) as terminal:
+            terminal.wait("Agree?", 60)
+            assert "DUIBI_API_KEY" in terminal.text() and server.requests == []
+            terminal.send("y\r")
+            assert terminal.wait_exit(60) == 0
+        assert server.requests
+    assert json.loads((paths.config_dir() / "addresses.json").read_text())

@@ -1,0 +1,66 @@
+"""The settings of a command: read, told of where the folder's file has a part in them, and agreed
+to where a model needs that."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from tui import settings as settings_of
+from tui import trust
+from tui.cli.support.download_progress import ask_yes_no, can_ask
+from tui.host import splash
+from tui.settings import Settings
+from tui.text.sanitise import one_line
+
+_told: set[str] = set()
+"""What was said of a folder's file: once is enough."""
+
+
+def load(flags: Mapping[str, object] | None = None, models: Sequence[str] = ()) -> Settings:
+    """The settings in force, as `tui.settings.load`, once a person agreed (or not) to what the
+    folder's file says of ``models`` (references and aliases).
+
+    Raises:
+        UserError: as `tui.settings.load`, or an agreement cannot be kept.
+    """
+    found = _load(flags)
+    file = found.folder_file
+    if file is None:
+        return found
+    if str(file.path) not in _told:
+        _say(f"duibi: {file}")
+    _told.add(str(file.path))
+    claims = trust.needed_claims(file, models)
+    return _load(flags) if claims and _agree(claims) else found
+
+
+def _load(flags: Mapping[str, object] | None) -> Settings:
+    try:
+        return settings_of.load(flags)
+    except trust.UnagreedError as error:
+        if not _agree([error.claim]):
+            raise
+    return _load(flags)
+
+
+def _agree(claims: Sequence[trust.Claim]) -> bool:
+    if not can_ask():
+        return False
+    _say(f"{settings_of.FILE_NAME} came with this folder, and would do what can do harm:")
+    for claim in claims:
+        _say(f"  {claim}")
+    if not ask_yes_no("Agree? You will not be asked again while this stays the same."):
+        return False
+    for claim in claims:
+        claim.agree()
+    return True
+
+
+def ask_for_address(said: str) -> bool:
+    """Whether a person agrees to a server that a session names."""
+    _say(said)
+    return ask_yes_no("Agree? You will not be asked again for this address.")
+
+
+def _say(line: str) -> None:
+    splash.wipe()
+    print(one_line(line), file=sys.stderr, flush=True)

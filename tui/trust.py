@@ -1,0 +1,271 @@
+"""What strangers may do before a person agreed: the ``duibi.toml`` of the current folder, and a
+session that names an address.
+
+Whoever cloned a folder did not read its ``duibi.toml``. So of such a file only what can do no harm
+is in force at once. The rest is a `Claim`, which has no effect until a person agreed to it; the
+agreement is kept in the configuration folder (`tui.host.agreements`). A file in the configuration
+folder is the person's own.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tui import services
+from tui.host import agreements
+from tui.host.errors import UserError
+from tui.host.paths import config_dir
+from tui.models.reference import parse_reference
+from tui.questions import BUILT_IN
+from tui.services import FolderEntry, Service
+
+_SETTINGS, _ADDRESSES = "folder-settings", "addresses"
+_TABLES = ("services", "aliases")
+"""Tables of which a folder's file may add entries to the person's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What of a folder's file needs an agreement: ``name`` of an entry of a ``table``, or of a
+    setting ("" as table); ``says`` is what it would do, ``facts`` what the agreement is about,
+    ``leads_to`` the model or service that it refers to in turn."""
+
+    table: str
+    name: str
+    says: str
+    facts: tuple[str, ...]
+    leads_to: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.table}{'.' if self.table else ''}{self.name} ({self.says})"
+
+    @property
+    def is_agreed(self) -> bool:
+        """Whether a person agreed to it."""
+        return agreements.is_agreed(_SETTINGS, self.facts)
+
+    def agree(self) -> None:
+        """Remember that a person did.
+
+        Raises:
+            UserError: it cannot be kept.
+        """
+        agreements.agree(_SETTINGS, self.facts)
+
+
+class UnagreedError(UserError):
+    """A setting of a folder's file that a person must agree to, or replace."""
+
+    def __init__(self, message: str, claim: Claim) -> None:
+        super().__init__(message, f"give it yourself, or write it into {_own_file()}")
+        self.claim = claim
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """A ``duibi.toml``: which settings of it are in force, and what is withheld."""
+
+    path: Path
+    in_force: tuple[str, ...]
+    withheld: tuple[Claim, ...]
+
+    def __str__(self) -> str:
+        """In one English line."""
+        said = f"{self.path} sets {', '.join(self.in_force) or 'nothing'}"
+        claims = "; ".join(map(str, self.withheld))
+        return f"{said}; not in force, as nobody agreed to it: {claims}" if claims else said
+
+
+def own_file(path: Path, given: Mapping[str, Any]) -> SettingsFile:
+    """A file of the person's own: all of it is in force."""
+    return SettingsFile(path, tuple(_names(given)), ())
+
+
+def admit_file(
+    path: Path, given: Mapping[str, Any], own: Mapping[str, Any]
+) -> tuple[dict[str, Any], SettingsFile]:
+    """The settings of a folder's file that are in force, with the person's ``own`` entries of the
+    same tables, and what is to be told of the file.
+
+    Raises:
+        UserError: the file would send a known service's key to another address.
+    """
+    folder, mine = path.parent, {table: own.get(table, {}) for table in _TABLES}
+    theirs = {table: given.get(table, {}) for table in _TABLES}
+    known = {*mine["services"], *theirs["services"]}
+    claims = [
+        *_service_claims(folder, theirs["services"], mine["services"]),
+        *_alias_claims(folder, theirs["aliases"], mine["aliases"], known),
+    ]
+    open_: set[str] = set()
+    withheld = []
+    for claim in claims:
+        if not claim.is_agreed or claim.leads_to.removesuffix(":") in open_:
+            withheld.append(claim)
+            open_ |= {claim.name} if claim.table == "services" else set()
+    closed = {(claim.table, claim.name) for claim in withheld}
+    kept = {
+        table: {n: one for n, one in theirs[table].items() if (table, n) not in closed}
+        for table in _TABLES
+    }
+    admitted = {**given, **{table: mine[table] | kept[table] for table in _TABLES}}
+    before = services.known_services(mine["services"], {})
+    for name in theirs["services"].keys() & admitted["services"].keys():
+        after = services.known_services(admitted["services"], {})[name]
+        if name not in before or not _asks_the_same(before[name], after):
+            admitted["services"][name] = FolderEntry(admitted["services"][name])
+    return admitted, SettingsFile(path, tuple(_names({**given, **kept})), tuple(withheld))
+
+
+def require_inside(folder: Path, name: str, value: Any) -> None:
+    """Check that a setting of a folder's file names no path outside of the folder, a symbolic
+    link included, unless a person agreed to it.
+
+    Raises:
+        UnagreedError: it does.
+    """
+    if name == "questions" and value in BUILT_IN:
+        return
+    for path in value if isinstance(value, tuple) else (value,):
+        if not _is_inside(folder, str(path)):
+            said = f"leads out of the folder to {path}"
+            claim = Claim("", name, said, (os.path.realpath(folder), name, str(path)))
+            if not claim.is_agreed:
+                raise UnagreedError(f"{name} {said}", claim)
+
+
+def needed_claims(file: SettingsFile | None, models: Iterable[str]) -> list[Claim]:
+    """What must be agreed to before these models (references and aliases) mean what the folder's
+    file says they do."""
+    wanted: list[Claim] = []
+    names = list(models)
+    for name in names:
+        for claim in file.withheld if file else ():
+            if claim not in wanted and _is_meant(claim, name):
+                wanted.append(claim)
+                names += [claim.leads_to] if claim.leads_to else []
+    return wanted
+
+
+def refuse_withheld(file: SettingsFile | None, name: str) -> None:
+    """Check that a model's name does not stand in the folder's file alone, withheld.
+
+    Raises:
+        UserError: it does.
+    """
+    for claim in needed_claims(file, [name]):
+        with suppress(UserError):
+            parse_reference(name)
+            continue  # it means something without the file
+        raise UserError(
+            f"{name}: nobody agreed to {claim} of {file.path if file else ''}",
+            f"agree where you can be asked, or write it into {_own_file()}",
+        )
+
+
+def remember_address(service: Service) -> None:
+    """A person named this server by its address: a session may name it too from now on."""
+    with suppress(UserError):  # nothing depends on it now
+        agreements.agree(_ADDRESSES, _address(service))
+
+
+def require_address(service: Service, session: str, ask: Callable[[str], bool]) -> None:
+    """Check that a server that only a session's file names was agreed to, or ask for it.
+
+    Raises:
+        UserError: the person said no, or could not be asked.
+    """
+    if agreements.is_agreed(_ADDRESSES, _address(service)):
+        return
+    key = (
+        f", with the key in {service.key_variable}" if os.environ.get(service.key_variable) else ""
+    )
+    if not ask(f"{session} would ask {service.base_url}{key}."):
+        raise UserError(
+            f"{session} would ask {service.base_url}{key}, which nobody agreed to",
+            "agree where you can be asked, or ask it once by its address: "
+            f"`duibi run {service.base_url}#NAME`",
+        )
+    agreements.agree(_ADDRESSES, _address(service))
+
+
+def _names(given: Mapping[str, Any]) -> Iterator[str]:
+    """The settings of a file, of its tables each entry."""
+    for name, value in given.items():
+        if name in _TABLES:
+            yield from (f"{name}.{entry}" for entry in value)
+        else:
+            yield name
+
+
+def _service_claims(
+    folder: Path, theirs: Mapping[str, Any], mine: Mapping[str, Any]
+) -> list[Claim]:
+    """The services of a folder's file that would ask somebody else than the services that are
+    known without it, or with another key."""
+    before = services.known_services(mine, {})
+    after = services.known_services({**mine, **theirs}, {})
+    claims: list[Claim] = []
+    for name, entry in theirs.items():
+        same = [before[name]] if name in before else list(before.values())
+        is_known = any(_asks_the_same(one, after[name]) for one in same)
+        if not is_known or entry.get("like") in {claim.name for claim in claims}:
+            claims.append(_service_claim(folder, name, entry, after[name]))
+    return claims
+
+
+def _asks_the_same(one: Service, other: Service) -> bool:
+    return (one.base_url, one.key_variable) == (other.base_url, other.key_variable)
+
+
+def _service_claim(folder: Path, name: str, entry: Mapping[str, Any], service: Service) -> Claim:
+    key = f"with the key in {service.key_variable}" if service.key_variable else "without a key"
+    whom = service.host or "each address that is typed"
+    facts = (os.path.realpath(folder), name, service.base_url, service.key_variable)
+    like = f"{entry['like']}:" if "like" in entry else ""
+    return Claim("services", name, f"asks {whom} {key}", facts, like)
+
+
+def _alias_claims(
+    folder: Path, theirs: Mapping[str, str], mine: Mapping[str, str], user_services: Collection[str]
+) -> list[Claim]:
+    """The aliases of a folder's file that lead out of it, or replace one of the person's own."""
+    return [
+        Claim("aliases", name, f"means {target}", (os.path.realpath(folder), name, target), target)
+        for name, target in theirs.items()
+        if mine.get(name, target) != target or not _stays_here(folder, target, user_services)
+    ]
+
+
+def _stays_here(folder: Path, target: str, user_services: Collection[str]) -> bool:
+    try:
+        reference = parse_reference(target, user_services)
+    except UserError:
+        return True  # it means nothing: told when it is used
+    if reference.kind in ("folder", "gguf"):
+        return _is_inside(folder, reference.target)
+    return reference.kind in ("demo", "modelscope")
+
+
+def _is_inside(folder: Path, path: str) -> bool:
+    root = os.path.realpath(folder)
+    target = os.path.realpath(folder / os.path.expanduser(path))  # noqa: PTH111 - raises nothing
+    return target == root or target.startswith(root.rstrip("/") + "/")
+
+
+def _is_meant(claim: Claim, model: str) -> bool:
+    if claim.table == "aliases":
+        return model == claim.name
+    scheme = model.partition(":")[0]
+    return scheme == claim.name or (claim.name == "url" and scheme.lower() in ("http", "https"))
+
+
+def _address(service: Service) -> list[str]:
+    return [service.base_url, service.key_variable]
+
+
+def _own_file() -> str:
+    return str(config_dir() / "duibi.toml")
