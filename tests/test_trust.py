@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+import tui
 from benchmarks.support.fault_server import FaultServer, good_answer
 from benchmarks.support.terminal import DUIBI, Terminal
 from tests.support.endpoints import clear_proxies
@@ -371,3 +373,13 @@ def test_a_person_agrees_to_a_sessions_address_on_a_terminal(cloned: Path) -> No
             assert terminal.wait_exit(60) == 0
         assert server.requests
     assert json.loads((paths.config_dir() / "addresses.json").read_text())
+
+
+def test_commands_read_their_settings_where_agreements_are_asked_for() -> None:
+    """`doctor` tells of the file itself, and names no model."""
+    program = Path(tui.__file__).parent / "cli"
+    uses = re.compile(
+        r"settings_of\.load\(|\bsettings\.load\(|from tui\.settings import .*\bload\b"
+    )
+    found = {path.stem for path in program.rglob("*.py") if uses.search(path.read_text("utf-8"))}
+    assert found == {"settings_in_force", "doctor"}
