@@ -6,7 +6,6 @@ not one on another.
 
 import os
 import resource
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.run_folder import run_folder
+from tui.host import kernel_compiler
 
 # Several processes of tests share the cores with the programs that they start: threads that
 # spin while they wait would take the cores from those that compute. Read when torch is loaded.
@@ -99,16 +99,16 @@ def _kernels() -> str:
     build = sys.modules.get("tui.worker.kernels.build")
     if build is None or not build._try_load.cache_info().currsize:
         return ""
-    found = f"{build.variant_name()}, compiled by {_compiler(build)}"
+    found = f"{build.variant_name()}, compiled by {_compiler()}"
     if why := build.unavailable_reason():
         found = f"torch's, because {why}"
     hidden = [f"{name}={os.environ[name]}" for name in _HIDING if name in os.environ]
     return f"{found} ({' '.join(hidden)})" if hidden else found
 
 
-def _compiler(build: Any) -> str:
-    path = next((path for name in build._COMPILERS if (path := shutil.which(name))), None)
-    if path is None:
+def _compiler() -> str:
+    found = kernel_compiler.compilers()
+    if not found:
         return "an earlier run"
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-    return said.partition("\n")[0] or path
+    told = subprocess.run([found[0], "--version"], capture_output=True, text=True, check=False)
+    return told.stdout.partition("\n")[0] or found[0]

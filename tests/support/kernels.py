@@ -15,9 +15,3 @@ needs_bf16 = pytest.mark.skipif(
 needs_vnni = pytest.mark.skipif(
     not torch_linear.has_vnni(), reason="oneDNN multiplies bytes exactly only with VNNI"
 )
-
-
-def torch_kernel_remarks(dtype: str) -> list[str]:
-    """The remark that torch's kernels compute, where ours cannot be had."""
-    reason = build.unavailable_reason()
-    return [f"{dtype} is computed by torch's kernels, more slowly: {reason}"] if reason else []

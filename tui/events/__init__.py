@@ -61,12 +61,18 @@ class Load:
     total: int = 0
 
 
+TORCH = "torch"
+"""`Loaded.kernels` where our own do not compute."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A model is ready. Bytes are bytes, times seconds; ``notes`` are one-line remarks.
 
     ``weights_bytes`` are its weights as they are held, quantised or widened (0: not known);
-    ``contended``: another model loaded or computed meanwhile.
+    ``contended``: another model loaded or computed meanwhile. ``kernels``: whose kernels multiply
+    the weights on a CPU, ``torch`` or the instruction set of our own; ``kernels_note`` is a clause
+    on what is amiss with them.
     """
 
     kind: ClassVar[str] = "loaded"
@@ -86,6 +92,8 @@ class Loaded:
     mapped: int = 0
     notes: list[str] = field(default_factory=list)
     contended: bool = False
+    kernels: str = ""
+    kernels_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

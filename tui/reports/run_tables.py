@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tui.events import Session
+from tui.events import Loaded, Session
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, SourceSession
 from tui.reports.messages import ReportMessages
@@ -91,7 +91,7 @@ def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:
 def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
     keys = (
         *("model", "reference", "family", "dtype", "parameters", "checkpoint", "context"),
-        *("prompt_format", "sampling", "threads", "hash"),
+        *("prompt_format", "sampling", "threads", "kernels", "hash"),
     )
     rows = [tuple(_facts(column, say)[key] for key in keys) for column in columns]
     # Leave out columns that are empty for every model, such as unknown hashes.
@@ -122,8 +122,15 @@ def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
         "prompt_format": loaded.prompt_format if loaded else "",
         "sampling": describe_value(_sampling(column)),
         "threads": ", ".join(map(str, threads)),
+        "kernels": _kernels(loaded),
         "hash": next((str(head[key]) for key in _HASHES if head.get(key)), ""),
     }
+
+
+def _kernels(loaded: Loaded | None) -> str:
+    if loaded is None or not loaded.kernels_note:
+        return loaded.kernels if loaded else ""
+    return f"{loaded.kernels} ({loaded.kernels_note})"
 
 
 def _sampling(column: ModelColumn) -> Mapping[str, Any]:

@@ -12,7 +12,8 @@ class LoadedModel:
 
     ``context`` bounds the tokens of prompt and answer together (0: no bound), ``max_cached_tokens``
     those that all answers hold at a time (0: no bound); ``weights_bytes`` are the weights as they
-    are held; ``notes`` are remarks for a person, one line each.
+    are held; ``notes`` are remarks for a person, one line each; ``kernels`` and ``kernels_note``
+    are those of `tui.events.Loaded`.
     """
 
     checkpoint: Checkpoint
@@ -23,3 +24,5 @@ class LoadedModel:
     weights_bytes: int = 0
     max_cached_tokens: int = 0
     notes: tuple[str, ...] = ()
+    kernels: str = ""
+    kernels_note: str = ""

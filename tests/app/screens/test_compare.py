@@ -462,3 +462,27 @@ async def test_nothing_is_repainted_when_nothing_happens() -> None:
                 break
         await it.pilot.pause(0.8)
         assert len(painted) == before
+
+
+@pytest.mark.parametrize(
+    ("kernels", "note", "lang", "said"),
+    [
+        ("AVX2", "", "en", "· int8, own kernels, AVX2"),
+        ("AVX2", "", "zh", "· int8，由 duibi 的 AVX2 内核计算"),
+        ("torch", "no compiler", "en", "· int8, torch's kernels (no compiler)"),
+        ("torch", "", "zh", "· int8，由 torch 的内核计算"),
+    ],
+)
+async def test_whose_kernels_compute_is_said_once_and_not_below_answers(
+    kernels: str, note: str, lang: str, said: str
+) -> None:
+    async with comparing(lang=lang) as it:
+        loaded = ev.Loaded(1.0, dtype="int8", device="cpu", kernels=kernels, kernels_note=note)
+        it.run.say(0, loaded)
+        await it.beat()
+        assert any(said in row for row in it.pane(0)), it.pane(0)
+        it.run.asked(0, 0, "logic")
+        it.run.tokens(0, 0, ["a"])
+        it.run.answered(0, 0)
+        await it.beat()
+        assert not any("·" in row for row in it.pane(0)), it.pane(0)

@@ -2,7 +2,6 @@
 
 import ctypes
 import platform
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,44 +145,6 @@ def test_the_instruction_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert build.variant_name() == build._usable_variants()[0].name
     monkeypatch.setattr(build, "_try_load", lambda: (None, "there is no C compiler"))
     assert build.variant_name() == ""
-
-
-@needs_two
-def test_a_compiler_that_is_too_old_for_the_best_gets_the_next(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    compile_, tried = build._compile, []
-
-    def old(compiler: str, place: Path, variant: Any) -> None:
-        tried.append(variant.name)
-        if variant.name == HERE[0].name:
-            raise build.KernelsUnavailableError("cc could not compile them")
-        compile_(compiler, place, variant)
-
-    monkeypatch.setattr(build, "cache_dir", lambda: tmp_path)
-    monkeypatch.setattr(build, "_compile", old)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert build._load_library().variant == HERE[1].name
-    assert tried[-1] == HERE[1].name
-
-
-def test_a_compiler_that_hangs_is_waited_for_once(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    waited = []
-
-    def hang(command: list[str], **_: Any) -> Any:
-        waited.append(command)
-        raise subprocess.TimeoutExpired(command, build._TIMEOUT_S)
-
-    every = frozenset().union(*(one.needs for one in INSTRUCTION_SETS))
-    monkeypatch.setattr(cpu, "flags", lambda: every)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    monkeypatch.setattr(build, "cache_dir", lambda: tmp_path)
-    monkeypatch.setattr(subprocess, "run", hang)
-    with pytest.raises(build.KernelsUnavailableError, match="took too long"):
-        build._load_library()
-    assert len(waited) == 1
 
 
 def test_a_structure_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

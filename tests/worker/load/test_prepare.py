@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.support import tiny
-from tests.support.kernels import needs_bf16, needs_kernels, needs_vnni, torch_kernel_remarks
+from tests.support.kernels import needs_bf16, needs_kernels, needs_vnni
 from tui.checkpoints import build_cache, quantised_cache
 from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode.generate import generate_ids
@@ -208,9 +208,9 @@ def test_without_kernels_torchs_are_used_and_it_is_said(
         for m in model.modules()
     )
     assert off(logits(model), wanted) < 0.8
-    said = f"{dtype} is computed by torch's kernels, more slowly: there is no C compiler"
     slow = dtype == "int4" and torch.backends.cpu.get_cpu_capability() == "DEFAULT"
-    assert notes[int(slow) :] == [said]
+    assert len(notes) == int(slow)
+    assert prepare.kernels_of(model) == ("torch", "there is no C compiler")
 
 
 @needs_kernels
@@ -239,29 +239,6 @@ def test_a_pass_that_is_given_up_is_not_computed_to_its_end(kind: Any) -> None:
     assert off(layer(x), x @ weight.t()) < 0.2
 
 
-@needs_kernels
-def test_kernels_are_compiled_where_the_cache_cannot_be_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(build, "cache_dir", lambda: tmp_path / "file")
-    assert build._load_library().duibi_linear_bf16
-
-
-@needs_kernels
-def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    bad = tmp_path / "cc"
-    bad.write_text("#!/bin/sh\nexit 1\n")
-    bad.chmod(0o755)
-    monkeypatch.setattr(build, "cache_dir", lambda: tmp_path)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with pytest.raises(build.KernelsUnavailableError, match="cc could not compile"):
-        build._load_library()
-    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
-    with pytest.raises(build.KernelsUnavailableError, match="no C compiler"):
-        build._load_library()
-
-
 @needs_vnni
 def test_few_rows_get_finer_activations() -> None:
     torch.manual_seed(0)
@@ -279,7 +256,7 @@ def test_a_model_in_each_format_is_near_fp32_and_the_same_from_the_cache(
     wanted = logits(checkpoint.build("fp32", NOTHING))
     told: list[tuple[int, int]] = []
     first, device, notes = prepare.prepare_model(checkpoint, dtype, lambda *at: told.append(at))
-    assert (device, notes) == ("cpu", torch_kernel_remarks(dtype))
+    assert (device, notes) == ("cpu", [])
     assert told[-1][0] == told[-1][1] == checkpoint.checkpoint_bytes
     widened = not build.unavailable_reason() or not torch_linear.has_bf16()
     rest = torch.float32 if dtype == "bf16" and widened else torch.bfloat16
@@ -343,7 +320,7 @@ def test_a_damaged_file_is_made_again_and_said(folder: Path, harm: str) -> None:
             file.unlink()
     again, _, notes = prepare.prepare_model(checkpoint, "int8", NOTHING)
     said = "the kept weights were damaged: they were made again"
-    assert notes == [*torch_kernel_remarks("int8"), said]
+    assert notes == [said]
     assert file.read_bytes() == whole
     assert torch.equal(logits(again), wanted)
 
@@ -373,13 +350,13 @@ def test_what_another_version_kept_is_made_again_and_said(
         prepare.prepare_model(checkpoint, "int4", NOTHING)
     _, _, notes = prepare.prepare_model(checkpoint, "int8", NOTHING)
     said = "the kept weights were of another version: they were made again"
-    assert notes == [*torch_kernel_remarks("int8"), said]
+    assert notes == [said]
     now = {one.dtype: one.folder.name for one in quantised_cache.entries()}
     assert now["int8"].endswith(f"-{quantised_cache.QUANTISER_VERSION}")
     # The format that was not asked for stays until it is.
     assert now["int4"].endswith(f"-{quantised_cache.QUANTISER_VERSION - 1}")
     assert len(list(quantised_cache.entries())) == 2
-    assert prepare.prepare_model(checkpoint, "int8", NOTHING)[2] == torch_kernel_remarks("int8")
+    assert prepare.prepare_model(checkpoint, "int8", NOTHING)[2] == []
 
 
 def test_without_space_it_runs_and_says_so(
@@ -389,15 +366,14 @@ def test_without_space_it_runs_and_says_so(
     monkeypatch.setattr("tui.worker.load.prepare.shutil.disk_usage", lambda path: full)
     checkpoint = open_checkpoint(folder)
     model, _, notes = prepare.prepare_model(checkpoint, "int4", NOTHING)
-    *usual, said = notes
+    (said,) = notes
     assert "not kept for the next load: no space for 0.0 GB" in said
-    assert usual == torch_kernel_remarks("int4")
     assert not list(quantised_cache.entries())
     assert not list(cache.rglob("*.safetensors"))
     monkeypatch.undo()
     monkeypatch.setenv("DUIBI_CACHE_DIR", str(cache))
     again, _, notes = prepare.prepare_model(checkpoint, "int4", NOTHING)
-    assert notes == torch_kernel_remarks("int4")
+    assert notes == []
     assert torch.equal(logits(model), logits(again))
 
 
@@ -410,7 +386,7 @@ def test_a_cache_that_cannot_be_written_is_said(
     monkeypatch.setattr(build_cache, "ensure", refuse)
     _, _, notes = prepare.prepare_model(open_checkpoint(folder), "int8", NOTHING)
     said = "int8 weights are not kept for the next load: Read-only file system"
-    assert notes == [*torch_kernel_remarks("int8"), said]
+    assert notes == [said]
 
 
 def test_a_header_is_a_whole_number_of_pages(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tui.app.pane.wrapping import WrappedText
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.style.bars import progress_bar
 from tui.board import Answer, Board, Model, last_characters
-from tui.events import Failed, Load
+from tui.events import TORCH, Failed, Load, Loaded
 from tui.scoring.dimensions import dimension_name
 from tui.text.sanitise import clean, one_line
 
@@ -275,6 +275,8 @@ class Conversation:
         else:
             # What is said of the model leaves its pane to the answer.
             if self.view.is_raw or not any(answer.chunks for answer in answers):
+                if model.loaded and model.loaded.kernels:
+                    rows.add(f"· {one_line(kernels_text(model.loaded, self._appearance))}", "muted")
                 for note in dict.fromkeys(model.loaded.notes if model.loaded else ()):
                     rows.add(f"· {one_line(note)}", "muted")
             if not answers:
@@ -296,6 +298,13 @@ def vote_texts(board: Board, answer: Answer, appearance: Appearance) -> tuple[st
         label = one_line(board.models[other.model].label)
         found.append(appearance.say(f"vote.pane_{name}", label=label))
     return tuple(found)
+
+
+def kernels_text(loaded: Loaded, appearance: Appearance) -> str:
+    """The format and whose kernels compute, with what is amiss with them."""
+    name = "pane.torch_kernels" if loaded.kernels == TORCH else "pane.own_kernels"
+    text = appearance.say(name, dtype=loaded.dtype, kernels=loaded.kernels)
+    return f"{text} ({loaded.kernels_note})" if loaded.kernels_note else text
 
 
 def loading_text(model: Model, appearance: Appearance) -> str:

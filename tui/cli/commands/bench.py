@@ -18,7 +18,7 @@ from tui.checkpoints.architecture import read_architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.weight_headers import read_json, shard_names
 from tui.cli.support import options, settings_in_force
-from tui.cli.support.printing import json_text, table
+from tui.cli.support.printing import json_text, load_line, table
 from tui.engines.base import EngineError, Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.engines.worker_process import worker_environment
@@ -26,6 +26,7 @@ from tui.events import Answered, Failed, Loaded
 from tui.host import child_process, cpu, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.resolve import LOCAL, ResolvedModel
+from tui.text.sanitise import one_line
 from tui.text.units import format_size
 
 app = typer.Typer(add_completion=False)
@@ -51,6 +52,7 @@ class BenchResult:
 
     model: str
     device: str
+    kernels: str
     batch: int
     threads: int
     prompt_tokens: int
@@ -102,6 +104,8 @@ def bench(
         cached = page_cache.cached_share(files)
         print(f"{model.label}: loading", file=sys.stderr)
         with _loaded_engine(model, cores, max(sizes), bool(flags["lookup"])) as (engine, loaded):
+            if told := load_line(loaded):
+                print(one_line(f"{model.label}: {told}"), file=sys.stderr)
             if loaded.device not in limits:
                 limits[loaded.device] = _bandwidth(cores, loaded.device)
             limit = limits[loaded.device]
@@ -119,7 +123,7 @@ def bench(
         for device, limit in limits.items():
             print(f"this machine reads {limit / 1e9:.1f} GB/s ({device})", file=sys.stderr)
         for note in dict.fromkeys(f"{one.model}: {n}" for one in results for n in one.notes):
-            print(note, file=sys.stderr)
+            print(one_line(note), file=sys.stderr)
     return 0
 
 
@@ -127,6 +131,7 @@ _HEAD = (
     *(
         "MODEL",
         "DEVICE",
+        "KERNELS",
         "BATCH",
         "PROMPT",
         "PREFILL tok/s",
@@ -140,7 +145,7 @@ _HEAD = (
 
 def _row(one: BenchResult) -> tuple[str, ...]:
     return (
-        *(one.model, one.device, str(one.batch), str(one.prompt_tokens)),
+        *(one.model, one.device, one.kernels or "-", str(one.batch), str(one.prompt_tokens)),
         *(f"{one.prefill_tok_s:.1f}", f"{one.decode_tok_s:.1f}", f"{one.all_tok_s:.1f}"),
         *(f"{one.ttft_ms:.0f}", f"{one.load_s:.1f}", _file_cache_text(one.file_cache)),
         *(
@@ -275,6 +280,7 @@ def _measure(
     return BenchResult(
         model=model.label,
         device=loaded.device,
+        kernels=loaded.kernels,
         batch=answers,
         threads=every[0].threads,
         prompt_tokens=round(statistics.median(one.prompt_tokens for one in every)),

@@ -15,7 +15,7 @@ from tui import questions as question_sets
 from tui.board import Board
 from tui.cli.support import options, settings_in_force
 from tui.cli.support.headless import HeadlessRun
-from tui.cli.support.printing import json_text, table
+from tui.cli.support.printing import json_text, load_line, table
 from tui.cli.support.resume_run import resume_run
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
 from tui.host.errors import UserError
@@ -157,8 +157,8 @@ def _note_lines(board: Board, event: Event) -> list[str]:
     that goes unencrypted."""
     label = _label(board, event)
     match event.body:
-        case Loaded(notes=notes):
-            return [f"{label}: {note}" for note in notes]
+        case Loaded() as loaded:
+            return [f"{label}: {text}" for text in (load_line(loaded), *loaded.notes) if text]
         case Note(text=text, source="program", answer=id_):
             answer = board.answers.get(id_)
             about = " ".join(part for part in (label, answer.question if answer else "") if part)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tui.events import TORCH, Loaded
 from tui.text.sanitise import one_line
 from tui.text.width import text_width
 
@@ -17,6 +18,16 @@ def json_text(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return _RISKY.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def load_line(loaded: Loaded) -> str:
+    """What computes a model: its format and whose kernels, with what is amiss with them; empty
+    where that is not known, or no CPU computes."""
+    if not loaded.kernels:
+        return ""
+    whose = "torch's kernels" if loaded.kernels == TORCH else f"own kernels, {loaded.kernels}"
+    note = f" ({loaded.kernels_note})" if loaded.kernels_note else ""
+    return f"{loaded.dtype}, {whose}{note}"
 
 
 def path_text(path: Path) -> str:

@@ -49,7 +49,7 @@ def rounds_rows_alike(model: Any) -> bool:
     if model.config._attn_implementation != ATTENTION_NAME:
         return False
     modules = list(model.modules())
-    layers = (m.layer if isinstance(m, fused_linear.LinearSlice) else m for m in modules)
+    layers = map(fused_linear.unsliced, modules)
     return not any(isinstance(layer, _ROW_DEPENDENT_LAYERS) for layer in layers) and all(
         getattr(module, "head_dim", LANES) % LANES == 0 for module in modules
     )

@@ -1,46 +1,62 @@
-"""Our own kernels, compiled once on the machine where they run.
+"""Our own kernels: found where they came with the program, else compiled once on this machine.
 
 torch's kernels for quantised weights reach half of what a CPU with AVX-512 VNNI can do above
 one row and less without it, and their 4-bit ones compute in bfloat16. Ours are limited by memory
-bandwidth up to a dozen rows, and multiply bytes above. They are compiled for the best
-instruction set that the CPU has, and compute the same bits with each. They need a C compiler
-with OpenMP (gcc has it), 3 seconds and 40 KB of the cache; where any of that is missing, torch's
+bandwidth up to a dozen rows, and multiply bytes above. The library for the best instruction set of
+the CPU is loaded; each computes the same bits. A library comes from the wheel, from the cache, or
+from a C compiler with OpenMP (gcc has it), which takes 2 seconds. Where none is to be had, torch's
 kernels are used and the user is told why.
 """
 
+import contextlib
 import ctypes
+import fcntl
 import functools
-import hashlib
-import subprocess
-import sys
+import os
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tui.host import child_process, cpu
+from tui.host import cpu, kernel_compiler
 from tui.host.errors import UserError
 from tui.host.instruction_sets import InstructionSet, supported
+from tui.host.kernel_compiler import CompilerError, CompilerTimeoutError
+from tui.host.owned_file import NotOwnedError, open_owned_file, open_owned_folder
 from tui.host.paths import cache_dir
 from tui.worker.kernels import abi
 
-_SOURCES = Path(__file__).parent
-
 _CAPABILITIES = ("DEFAULT", "AVX2", "AVX512")
 """torch's names for CPUs; each includes those before it."""
-# Contracted products and sums would differ from one compiler to the next.
-_FLAGS = ("-O3", "-fopenmp", "-fPIC", "-std=gnu11", "-ffp-contract=off")
-_COMPILERS = ("cc", "gcc")
-_TIMEOUT_S = 120
 
 
 class KernelsUnavailableError(Exception):
     """The kernels cannot be used here; the message is a clause for the user."""
 
 
-class _CompilerTimeoutError(KernelsUnavailableError):
-    """The compiler hangs: other flags or another folder would only take as long again."""
+class _CacheUnusableError(Exception):
+    """No library can be kept or loaded there; the message is a clause for the user."""
+
+
+def _say_nothing() -> None:
+    """What is called before a compiler is, where nobody wants to know."""
+
+
+_on_compile: Callable[[], None] = _say_nothing
+
+
+def prepare(on_compile: Callable[[], None]) -> None:
+    """Find the kernels now rather than when one is first wanted; ``on_compile`` is called before a
+    compiler is."""
+    global _on_compile
+    before, _on_compile = _on_compile, on_compile
+    try:
+        _try_load()
+    finally:
+        _on_compile = before
 
 
 def unavailable_reason() -> str:
@@ -52,6 +68,15 @@ def variant_name() -> str:
     """The instruction set that the kernels use here; empty where they cannot be used."""
     found = _try_load()[0]
     return "" if found is None else str(found.variant)
+
+
+def remark() -> str:
+    """A clause for the user: why the kernels cannot be used, or are compiled at every start; empty
+    where all is well."""
+    found, reason = _try_load()
+    if found is None:
+        return reason
+    return f"compiled at every start: {found.uncached}" if found.uncached else ""
 
 
 def library() -> Any:
@@ -80,20 +105,20 @@ def _try_load() -> tuple[Any, str]:
         return _load_library(), ""
     except KernelsUnavailableError as error:
         return None, str(error)
-    except OSError as error:
+    except (OSError, CompilerError) as error:
         return None, f"the kernels cannot be loaded ({error})"
 
 
 def _load_library() -> Any:
-    *better, last = _usable_variants()
-    for one in better:
+    variants, reason = _usable_variants(), ""
+    for variant in variants:
         try:
-            return _load_variant(one)
-        except _CompilerTimeoutError:
-            raise
-        except KernelsUnavailableError:
-            continue  # The compiler may not know the newest instructions.
-    return _load_variant(last)
+            return _load_variant(variant)
+        except CompilerTimeoutError as error:
+            raise KernelsUnavailableError(str(error)) from None
+        except KernelsUnavailableError as error:
+            reason = reason or str(error)  # The compiler may not know the newest instructions.
+    raise KernelsUnavailableError(reason)
 
 
 def _usable_variants() -> list[InstructionSet]:
@@ -109,83 +134,150 @@ def _usable_variants() -> list[InstructionSet]:
 
 
 def _load_variant(variant: InstructionSet) -> Any:
-    try:
-        made = _cached_library(cache_dir() / "kernels", variant)
-    except _CompilerTimeoutError:
-        raise
-    except (OSError, UserError, KernelsUnavailableError):
-        # The cache cannot be written or is full (the compiler reports that only as its own
-        # failure): compile for this process only.
-        with tempfile.TemporaryDirectory() as folder:
-            made = _cached_library(Path(folder), variant)
-    made.variant = variant.name
+    _share_openmp()
+    made, uncached = _prebuilt(variant), ""
+    if made is None:
+        try:
+            made = _cached_library(cache_dir() / "kernels", variant)
+        except (UserError, _CacheUnusableError) as error:
+            made, uncached = _compiled_for_this_process(variant), str(error)
+    made.variant, made.uncached = variant.name, uncached
     try:
         abi.declare(made)
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:
         raise KernelsUnavailableError(f"the kernels do not fit this program ({error})") from None
     return made
 
 
-def _cached_library(folder: Path, variant: InstructionSet) -> Any:
-    place = folder / _library_file_name(variant)
-    if not place.exists():
-        compiler = next(filter(None, map(child_process.find_program, _COMPILERS)), None)
-        if compiler is None:
-            raise KernelsUnavailableError("there is no C compiler (apt install gcc)")
-        _compile(compiler, place, variant)
-    return ctypes.CDLL(str(place))
-
-
-def _openmp_library() -> str:
-    """The OpenMP library that torch has loaded: with a second one, two thread pools would spin
-    on the same cores, each while the other computes."""
+def _share_openmp() -> None:
+    """Let libraries that are loaded from now on find the OpenMP that torch has loaded."""
     for line in Path("/proc/self/maps").read_text().splitlines():
-        path = line.partition("/")[2]
+        path = "/" + line.partition("/")[2]
         if "libgomp" in path:
-            return "/" + path
-    raise KernelsUnavailableError("torch was built without GNU OpenMP")
+            with contextlib.suppress(OSError):
+                ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL | os.RTLD_NOLOAD)
+            return
 
 
-def _library_file_name(variant: InstructionSet) -> str:
-    """File name from a hash of flags, OpenMP path and sources."""
-    digest = hashlib.sha256(" ".join([*_FLAGS, *variant.flags, _openmp_library()]).encode())
-    for source in sorted(_SOURCES.glob("*.[ch]")):
-        digest.update(source.read_bytes())
-    return f"{digest.hexdigest()[:24]}.so"
-
-
-def _compile(compiler: str, place: Path, variant: InstructionSet) -> None:
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
-        made = Path(folder) / "kernels.so"
-        objects = []
-        for source in sorted(_SOURCES.glob("*.c")):
-            objects.append(str(Path(folder) / f"{source.stem}.o"))
-            _run_compiler([compiler, *_FLAGS, *variant.flags, "-c", str(source), "-o", objects[-1]])
-        # Linked with torch's OpenMP by its path. Linking must fail rather than take another
-        # OpenMP or leave symbols undefined.
-        _run_compiler(
-            [
-                compiler,
-                "-shared",
-                *objects,
-                "-Wl,-z,defs",
-                _openmp_library(),
-                "-lm",
-                "-o",
-                str(made),
-            ]
-        )
-        made.replace(place)
-
-
-def _run_compiler(command: list[str]) -> None:
+def _prebuilt(variant: InstructionSet) -> Any:
+    """The library that came with the program, which is to be trusted as much as its source; None
+    where there is none, or this system cannot load it."""
+    place = kernel_compiler.PREBUILT / kernel_compiler.library_file_name(variant)
     try:
-        done = child_process.run(command, capture_output=True, timeout=_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        raise _CompilerTimeoutError("the C compiler took too long") from None
-    if done.returncode:
-        print(done.stderr[-2000:], file=sys.stderr, flush=True)
-        raise KernelsUnavailableError(
-            f"{Path(command[0]).name} could not compile them, the log says why"
-        )
+        return ctypes.CDLL(str(place))
+    except OSError:
+        return None
+
+
+def _cached_library(folder: Path, variant: InstructionSet) -> Any:
+    """The library that is kept in ``folder``, compiled first where it is not there yet.
+
+    Raises:
+        KernelsUnavailableError: there is none, and none can be compiled.
+        _CacheUnusableError: the folder is not the user's own, is full or runs no programs.
+    """
+    name = kernel_compiler.library_file_name(variant)
+    with _own_folder(folder) as folder_fd:
+        made = _kept_library(folder_fd, name)
+        if made is None:
+            with _temporary_folder(folder) as temporary:
+                made = _compiled(temporary / name, variant)
+                with contextlib.suppress(OSError):
+                    (temporary / name).replace(folder / name)
+    return made
+
+
+@contextmanager
+def _own_folder(folder: Path) -> Iterator[int]:
+    """A descriptor of the folder, and a lock: who comes second finds what the first compiles."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = open_owned_folder(folder)
+    except (OSError, NotOwnedError) as error:
+        raise _CacheUnusableError(_clause(error, folder)) from None
+    try:
+        if os.fstatvfs(fd).f_flag & os.ST_NOEXEC:
+            raise _CacheUnusableError(f"{folder} is on a disk that runs no programs (noexec)")
+        with contextlib.suppress(OSError):  # Not every network disk has locks.
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _kept_library(folder_fd: int, name: str) -> Any:
+    """The library of that name in the cache; None where it is missing, damaged or not the user's:
+    it is compiled anew."""
+    try:
+        fd = open_owned_file(folder_fd, name)
+    except (OSError, NotOwnedError):
+        return None
+    with contextlib.suppress(OSError):
+        if kernel_compiler.is_whole(Path(f"/proc/self/fd/{fd}").read_bytes()):
+            # The descriptor stays open: the loader knows a library by its path, and another file
+            # under the same number would be taken for this one.
+            return ctypes.CDLL(f"/proc/self/fd/{fd}")
+    os.close(fd)
+    return None
+
+
+@contextmanager
+def _temporary_folder(folder: Path | None) -> Iterator[Path]:
+    try:
+        made = tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _CacheUnusableError(_clause(error, folder)) from None
+    with made as name:
+        yield Path(name)
+
+
+def _compiled_for_this_process(variant: InstructionSet) -> Any:
+    """A library that nothing keeps, because the cache is of no use."""
+    try:
+        with _temporary_folder(None) as temporary:
+            return _compiled(temporary / kernel_compiler.library_file_name(variant), variant)
+    except _CacheUnusableError as error:
+        raise KernelsUnavailableError(str(error)) from None
+
+
+def _compiled(place: Path, variant: InstructionSet) -> Any:
+    """The library by the first compiler whose work can be loaded.
+
+    Raises:
+        CompilerTimeoutError: a compiler hangs.
+        KernelsUnavailableError: there is none, or none makes it.
+        _CacheUnusableError: the disk is full.
+    """
+    reasons: list[str] = []
+    if found := kernel_compiler.compilers():
+        _on_compile()
+    for compiler in found:
+        try:
+            kernel_compiler.compile_library(compiler, place, variant)
+            return ctypes.CDLL(str(place))
+        except CompilerTimeoutError:
+            raise
+        except CompilerError as error:
+            reasons.append(str(error))
+        except OSError as error:
+            reasons.append(f"what {Path(compiler).name} made cannot be loaded ({error})")
+    if found and not _has_room(place.parent):
+        raise _CacheUnusableError(f"{place.parent.parent} is full")
+    raise KernelsUnavailableError(
+        reasons[0] if reasons else "there is no C compiler (apt install gcc)"
+    )
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether a compiler's files fit; one that finds no room only says that it failed."""
+    try:
+        (folder / "room").write_bytes(bytes(1 << 20))
+    except OSError:
+        return False
+    return True
+
+
+def _clause(error: Exception, folder: Path | None) -> str:
+    if isinstance(error, OSError):
+        return f"{folder or tempfile.gettempdir()} cannot be used ({error.strerror or error})"
+    return str(error)

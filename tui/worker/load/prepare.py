@@ -18,12 +18,13 @@ from tui.checkpoints import quantised_cache
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.checkpoints.weight_headers import read_tensor_headers
+from tui.events import TORCH
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.kernels import build
 from tui.worker.load import device
 from tui.worker.load.shards import DTYPES
 from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torch_linear
-from tui.worker.quant.fused_linear import weight_tensors
+from tui.worker.quant.fused_linear import unsliced, weight_tensors
 from tui.worker.quant.linear_format import LinearFormat, TensorSpec
 from tui.worker.quant.linear_groups import (
     LinearGroup,
@@ -60,7 +61,7 @@ def prepare_model(
         model = _convert_in_memory(checkpoint, dtype, progress)
     else:
         model = checkpoint.build(dtype, progress)
-    return model, "cpu", [*_torch_kernel_remarks(dtype), *device.gpu_remarks()]
+    return model, "cpu", device.gpu_remarks()
 
 
 def model_nbytes(model: Any) -> int:
@@ -68,6 +69,17 @@ def model_nbytes(model: Any) -> int:
     plain = {t.data_ptr(): t.nbytes for t in (*model.parameters(), *model.buffers())}
     reduced = {id(t): t.numel() * t.element_size() for t in weight_tensors(model.modules())}
     return int(sum(plain.values()) + sum(reduced.values()))
+
+
+def kernels_of(model: Any) -> tuple[str, str]:
+    """Whose kernels multiply a model's weights on the CPU, `TORCH` or the instruction set of our
+    own, and a clause on what is amiss with them."""
+    layers = {type(unsliced(module)) for module in model.modules()}
+    if layers & set(native_linear.LAYERS):
+        return build.variant_name(), build.remark()
+    if layers & set(torch_linear.LAYERS):
+        return TORCH, build.unavailable_reason() or "our own do not take matrices of this shape"
+    return TORCH, ""
 
 
 def _linear_format(group: LinearGroup, dtype: str) -> type[LinearFormat]:
@@ -225,17 +237,11 @@ def _prepare_quantised(
     return _load_quantised(checkpoint, folder / _WEIGHTS_FILE, dtype, progress), "cpu", remarks
 
 
-def _torch_kernel_remarks(dtype: str) -> list[str]:
-    reason = build.unavailable_reason()
-    return [f"{dtype} is computed by torch's kernels, more slowly: {reason}"] if reason else []
-
-
 def _quantised_remarks(dtype: str) -> list[str]:
     found = []
     capability = torch.backends.cpu.get_cpu_capability()
     if dtype == "int4" and capability not in ("AVX512", "AVX2"):
         found.append("this CPU has neither AVX2 nor AVX-512: int4 is slow, try @fp32")
-    found += _torch_kernel_remarks(dtype)
     if torch.cuda.is_available():
         found.append(f"{dtype} is computed by the CPU; @bf16 would use the GPU")
     return found

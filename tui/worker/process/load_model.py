@@ -17,7 +17,7 @@ from tui.worker.gguf.convert import conversion_remarks, convert_gguf
 from tui.worker.kernels import build
 from tui.worker.load.device import gpu_failure, kv_cache_capacity
 from tui.worker.load.loader import open_checkpoint
-from tui.worker.load.prepare import model_nbytes, prepare_model
+from tui.worker.load.prepare import kernels_of, model_nbytes, prepare_model
 from tui.worker.loaded_model import LoadedModel
 from tui.worker_protocol import LoadOrder
 
@@ -42,6 +42,8 @@ def load_model(
     if order.dtype not in QUANTISED_DTYPES:
         # The parent bounds this process's memory when it hears of the weights.
         gpu_failure()
+    if order.dtype in QUANTISED_DTYPES or gpu_failure() != "":
+        build.prepare(lambda: progress("kernels")(0, 0))
     report = progress("weights")
     report(0, checkpoint.checkpoint_bytes)
     model, device, remarks = prepare_model(checkpoint, order.dtype, report)
@@ -50,6 +52,7 @@ def load_model(
     if (flag := build.stop_flag()) is not None:
         control.share_stop_flag(flag)
     weights_bytes = model_nbytes(model)
+    kernels, kernels_note = kernels_of(model) if device == "cpu" else ("", "")
     if supports_model(model):
         attach(model)
     if order.lookup and not rounds_rows_alike(model):
@@ -64,6 +67,8 @@ def load_model(
         weights_bytes=weights_bytes,
         max_cached_tokens=_min_bound(order.max_cached_tokens, capacity),
         notes=(*notes, *remarks, *checkpoint.notes),
+        kernels=kernels,
+        kernels_note=kernels_note,
     )
 
 
@@ -91,6 +96,8 @@ def loaded_event(
         private=private,
         mapped=mapped,
         notes=list(loaded.notes),
+        kernels=loaded.kernels,
+        kernels_note=loaded.kernels_note,
     )
 
 

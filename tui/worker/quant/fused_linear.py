@@ -41,11 +41,15 @@ class LinearSlice(nn.Module):  # type: ignore[misc]
         return self._shared.product(x, self._last)[..., self._start : self._stop]
 
 
+def unsliced(module: nn.Module) -> nn.Module:
+    """The layer that computes for a module."""
+    return module.layer if isinstance(module, LinearSlice) else module
+
+
 def weight_tensors(modules: Iterable[nn.Module]) -> Iterator[torch.Tensor]:
     """The tensors that such layers hold, those of fused layers several times."""
     for module in modules:
-        layer = module.layer if isinstance(module, LinearSlice) else module
-        for value in vars(layer).values():
+        for value in vars(unsliced(module)).values():
             them = value if isinstance(value, list) else [value]
             yield from (tensor for tensor in them if isinstance(tensor, torch.Tensor))
 
