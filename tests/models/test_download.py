@@ -282,9 +282,22 @@ def test_nothing_that_the_hub_sends_is_run(
             "configuration.json": b'{"framework": "pytorch", "plugins": ["evil"]}',
         }
     )
-    assert run(["models", "get", f"ms:{MODEL}"]) == 2
+    assert run(["models", "get", f"ms:{MODEL}", "--yes"]) == 2
     assert "refused" in capsys.readouterr().err
     assert run(["models", "list"]) == 0
     assert run(["models", "inspect", f"ms:{MODEL}"]) == 2
     assert not canary.exists()
     assert not list(modelscope_folder(MODEL).glob("*.py"))
+
+
+def test_nothing_is_fetched_unasked_where_nobody_can_answer(
+    served: tuple[FakeHub, FileServer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("run", "compare", "bench", "models get"):
+        assert run([*command.split(), f"ms:{MODEL}"]) == 2
+        assert "--yes where nobody can be asked" in capsys.readouterr().err
+        assert not modelscope_folder(MODEL).exists()
+    assert run(["bench", "demo"]) == 2
+    assert "--yes where nobody can be asked" in capsys.readouterr().err
+    assert run(["models", "get", f"ms:{MODEL}", "--yes"]) == 0
+    assert (modelscope_folder(MODEL) / "model.safetensors").read_bytes() == WEIGHTS

@@ -88,7 +88,8 @@ def fetch(
     if stop is not None:
         progress = _stoppable(stop, progress)
     if not given and not consent(_offer(target, part)):
-        raise UserError("the demo model was not fetched", f"say yes, or {_MANUAL_HINT}")
+        step = f"say yes, or --yes where nobody can be asked; or {_MANUAL_HINT}"
+        raise UserError("the demo model was not fetched", step)
     try:
         make_private_dir(target.parent)
         with _file_lock(target.with_name(".lock"), progress):

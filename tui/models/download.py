@@ -86,7 +86,9 @@ def fetch_model(
     plan = plan_download(model, _list_files(model, stop))
     _check_supported(plan, stop)
     if not consent(make_offer(plan)):
-        raise UserError(f"{model} was not downloaded", "say yes to download it")
+        raise UserError(
+            f"{model} was not downloaded", "say yes, or --yes where nobody can be asked"
+        )
     # Anew: a person may have thought for long, or another download have come before.
     free = filesystem.free_bytes(plan.folder)
     if free < plan.total - plan.present_bytes + _SPARE:

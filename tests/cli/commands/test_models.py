@@ -207,9 +207,12 @@ def test_a_person_is_asked_on_a_terminal(
     os.close(master)
 
 
-def test_where_nobody_can_answer_it_is_said_and_done(capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_nobody_can_answer_nothing_is_fetched_unless_agreed_before(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     offer = DownloadOffer("acme/Tiny", "ModelScope", 3, 93_000_000, 0, Path("/there"), 10**11)
-    assert download_progress.ask_consent(offer)
-    told = capsys.readouterr().err
-    assert "3 files, 93 MB, into /there (100 GB free)" in told
+    for is_agreed in (False, True):
+        assert download_progress.ask_consent(offer, is_agreed) is is_agreed
+        told = capsys.readouterr().err
+        assert "3 files, 93 MB, into /there (100 GB free)" in told
     assert not download_progress.ask_yes_no("Remove?")

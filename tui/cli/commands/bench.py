@@ -76,7 +76,7 @@ class BenchResult:
 
 
 @app.command(help="Measure prefill, decode, load and memory of models on this machine.")
-@options.with_settings("lookup", "cold", "as_json")
+@options.with_settings("lookup", "cold", "as_json", "yes")
 def bench(
     flags: dict[str, object],
     models: options.Models = None,
@@ -88,11 +88,12 @@ def bench(
         bool, typer.Option("--cold", help="Load from the disk, not from the file cache.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    yes: options.Yes = False,
 ) -> int:
     if not models:
         raise UserError("which models?", "e.g. `duibi bench demo@int8 demo@bf16`")
     sizes = _batch_sizes(batch)
-    found = options.resolve_models(models, settings_in_force.load({}, models))
+    found = options.resolve_models(models, settings_in_force.load({}, models), yes)
     if elsewhere := next((one for one in found if one.engine != LOCAL), None):
         raise UserError(f"{elsewhere.label} is not computed here", "name a model of this machine")
     limits: dict[str, float] = {}

@@ -31,27 +31,30 @@ app = typer.Typer(add_completion=False)
         "loop_stop",
         "remote_code",
     ),
-    *("pasted", "sessions", "mouse", "plain"),
+    *("pasted", "sessions", "mouse", "plain", "yes"),
 )
 def compare(
-    flags: dict[str, object], models: options.Models = None, resume: options.Resume = None
+    flags: dict[str, object],
+    models: options.Models = None,
+    resume: options.Resume = None,
+    yes: options.Yes = False,
 ) -> int:
     if resume:
-        return live_run.resume(resume, models, flags)
+        return live_run.resume(resume, models, flags, yes)
     settings = settings_in_force.load(flags, models or ())
     on_pipe = settings.plain or not sys.stdout.isatty()
     if models and on_pipe:
-        return _run_plain(models, settings)
+        return _run_plain(models, settings, yes)
     if models:
-        return live_run.compare_models(models, settings)
+        return live_run.compare_models(models, settings, yes)
     if on_pipe:
         raise UserError("which models?", "e.g. `duibi demo@bf16 demo@fp32`; `duibi --help`")
     return open_start(settings)
 
 
-def _run_plain(models: list[str], settings: Settings) -> int:
+def _run_plain(models: list[str], settings: Settings, yes: bool) -> int:
     chosen = question_sets.load(settings.questions)
-    found = options.resolve_models(models, settings)
+    found = options.resolve_models(models, settings, yes)
     run = begin(found, chosen, settings.run, settings.sessions_dir, source=settings.questions)
     transcript = Transcript()
 

@@ -11,6 +11,7 @@ from tui.checkpoints.quantised_cache import entries_of
 from tui.cli.support import quantise, settings_in_force
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.cli.support.open_screens import open_models
+from tui.cli.support.options import Yes
 from tui.cli.support.printing import json_text, path_text, table
 from tui.cli.support.service_probes import list_services
 from tui.host import memory
@@ -20,7 +21,6 @@ from tui.models import remove as removal
 from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
 from tui.models.discover import LISTED_CONTEXT, FoundModel, find_checkpoint, find_demo
-from tui.models.download_offer import DownloadOffer
 from tui.models.inspect import describe, inspect_folder, preview_prompt
 from tui.models.inspect import require_loadable as inspected
 from tui.models.inventory import find_models
@@ -88,7 +88,7 @@ def list_(
 
 
 @app.command(help="Fetch demo or ms:OWNER/NAME; prints where it is. Goes on where it was cut.")
-def get(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> int:
+def get(model: Model, yes: Yes = False) -> int:
     ref = parse_reference(model)
     if ref.kind not in FETCHABLE_KINDS:
         meant = f"did you mean ms:{model}? " if is_model_id(model) else ""
@@ -97,10 +97,8 @@ def get(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False)
             f"{meant}demo or ms:OWNER/NAME; `duibi models list --available` shows some",
         )
     try:
-        with ProgressLine() as progress:
-            place = fetch(
-                ref, _print_offer if yes else progress.consent, progress, progress.update_files
-            )
+        with ProgressLine(is_agreed=yes) as progress:
+            place = fetch(ref, progress.consent, progress, progress.update_files)
     except KeyboardInterrupt:
         raise UserError(
             f"stopped; what came of {model} is kept",
@@ -203,11 +201,6 @@ def rm(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) 
 def _found() -> list[FoundModel]:
     settings = settings_in_force.load()
     return find_models(settings.aliases, settings.model_folders, settings.run.services)
-
-
-def _print_offer(offer: DownloadOffer) -> bool:
-    print(offer, file=sys.stderr)
-    return True
 
 
 def _list_available(json: bool, context: int, free: int) -> int:

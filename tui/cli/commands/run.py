@@ -42,7 +42,7 @@ app = typer.Typer(add_completion=False)
         "loop_stop",
         "remote_code",
     ),
-    *("pasted", "sessions"),
+    *("pasted", "sessions", "yes"),
 )
 def run(
     flags: dict[str, object],
@@ -54,13 +54,14 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document on stdout, not the table.")
     ] = False,
+    yes: options.Yes = False,
 ) -> int:
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"--out: there is no folder {out.absolute().parent}", "make it first")
     if resume:
-        started, settings, past = resume_run(resume, models, flags)
+        started, settings, past = resume_run(resume, models, flags, yes=yes)
     else:
-        started, settings, past = _begin(models, flags)
+        started, settings, past = _begin(models, flags, yes)
     with _progress_printer() as show:
         headless = HeadlessRun(started, show, past)
         code = headless.run_to_end(settings.run.repeat)
@@ -72,12 +73,14 @@ def run(
     return code
 
 
-def _begin(models: Sequence[str] | None, flags: Mapping[str, object]) -> tuple[Run, Settings, int]:
+def _begin(
+    models: Sequence[str] | None, flags: Mapping[str, object], yes: bool
+) -> tuple[Run, Settings, int]:
     if not models:
         raise UserError("which models?", "e.g. `duibi run demo --questions tongji`")
     settings = settings_in_force.load(flags, models)
     chosen = question_sets.load(settings.questions)
-    found = options.resolve_models(models, settings)
+    found = options.resolve_models(models, settings, yes)
     started = setup.begin(
         found, chosen, settings.run, settings.sessions_dir, source=settings.questions
     )

@@ -13,6 +13,7 @@ from tui.board import Answer
 from tui.cli.support import settings_in_force
 from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
 from tui.cli.support.judge_model import MAX_NEW_TOKENS, judge_model
+from tui.cli.support.options import Yes
 from tui.cli.support.printing import json_text, table
 from tui.events import RUN, Judged
 from tui.host import foreign_files
@@ -59,6 +60,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     lang: Annotated[str | None, typer.Option(help="Of the judge's prompt: en or zh.")] = None,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
+    yes: Yes = False,
 ) -> int:
     settings = settings_in_force.load(
         {"lang": lang, "sessions": sessions}, [judge] if judge else ()
@@ -66,7 +68,7 @@ def score(
     bert = scorer(encoder, encoder_layer) if encoder else None
     path = library.find(session, settings.sessions_dir)
     if judge:
-        _judge_all(path, judge, _rubric(rubric), max_new_tokens, settings)
+        _judge_all(path, judge, _rubric(rubric), max_new_tokens, settings, yes)
     merged = merge_sessions([reader.read(path)])
     found: dict[str, Any] = {"session": path.name}
     everything = not (checks or reference or encoder or judge)
@@ -90,7 +92,7 @@ def _rubric(file: Path | None) -> str:
 
 
 def _judge_all(
-    path: Path, reference: str, rubric: str, max_new_tokens: int, settings: Settings
+    path: Path, reference: str, rubric: str, max_new_tokens: int, settings: Settings, yes: bool
 ) -> None:
     """Judge every pair of complete answers and append each verdict as soon as it is there."""
     merged = merge_sessions([reader.read(path)])
@@ -101,7 +103,7 @@ def _judge_all(
         )
     journal = Journal.reopen(path)
     try:
-        with judge_model(reference, settings, max_new_tokens, _print_progress) as (
+        with judge_model(reference, settings, max_new_tokens, _print_progress, yes) as (
             label,
             family,
             ask,

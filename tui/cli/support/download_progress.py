@@ -8,6 +8,7 @@ from typing import TextIO
 
 from tui.models.download_offer import DownloadOffer, FileCounts
 from tui.models.transfer_rate import TransferRate
+from tui.text.sanitise import one_line
 from tui.text.units import format_duration, format_size
 
 _EVERY_S = 0.1
@@ -15,10 +16,11 @@ _BAR = 24
 _COLUMNS = 80
 
 
-def ask_consent(offer: DownloadOffer) -> bool:
-    """Ask a person; where nobody can answer, say what is fetched and go on."""
-    print(offer, file=sys.stderr, flush=True)
-    return not can_ask() or ask_yes_no("Fetch it now?", True)
+def ask_consent(offer: DownloadOffer, is_agreed: bool = False) -> bool:
+    """Say what would be fetched, and ask a person unless it ``is_agreed``; no where nobody can
+    answer."""
+    print(one_line(str(offer)), file=sys.stderr, flush=True)
+    return is_agreed or ask_yes_no("Fetch it now?", True)
 
 
 def ask_yes_no(question: str, default: bool = False) -> bool:
@@ -41,12 +43,17 @@ class ProgressLine:
 
     On a terminal the line is redrawn at most ten times a second; elsewhere each stage
     is said once. `update_files` adds the files: those under way behind the line, one that is whole
-    on a line of its own. Use as a context manager, so that the line ends.
+    on a line of its own. With ``is_agreed`` nobody is asked. Use as a context manager, so that the
+    line ends.
     """
 
     def __init__(
-        self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        is_agreed: bool = False,
     ) -> None:
+        self._is_agreed = is_agreed
         self._stream = stream or sys.stderr
         self._clock = clock
         self._live = self._stream.isatty()
@@ -82,7 +89,7 @@ class ProgressLine:
         """`ask_consent`, on a line of its own."""
         self._finish(clear=True)
         self._stage = ""
-        return ask_consent(offer)
+        return ask_consent(offer, self._is_agreed)
 
     def update_files(self, files: FileCounts) -> None:
         """Hear of every file: ``(bytes here, size)``."""

@@ -15,16 +15,21 @@ MAX_NEW_TOKENS = 400
 
 @contextmanager
 def judge_model(
-    reference: str, settings: Settings, max_new_tokens: int, say: Callable[[str], None]
+    reference: str,
+    settings: Settings,
+    max_new_tokens: int,
+    say: Callable[[str], None],
+    yes: bool = False,
 ) -> Iterator[tuple[str, str, Callable[[str], str]]]:
-    """A model ready to judge: its label, its family and how to ask it; closed at the end.
+    """A model ready to judge: its label, its family and how to ask it; closed at the end. With
+    ``yes`` it is fetched unasked.
 
     Raises:
         UserError: it cannot be found, loaded, or does not answer.
     """
     from tui.run.engine_factory import engine_factory
 
-    (model,) = options.resolve_models([reference], settings)
+    (model,) = options.resolve_models([reference], settings, yes)
     engine = engine_factory([model], (), settings.run, False).make(model, cpu.cores())
     try:
         say(f"loading {model.label}")

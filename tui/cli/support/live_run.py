@@ -15,14 +15,15 @@ from tui.run.setup import begin
 from tui.settings import DECLARATIONS, Settings
 
 
-def compare_models(models: list[str], settings: Settings) -> int:
-    """Open the screen on models: references or aliases; its exit code.
+def compare_models(models: list[str], settings: Settings, yes: bool = False) -> int:
+    """Open the screen on models: references or aliases, fetched unasked with ``yes``; its exit
+    code.
 
     Raises:
         UserError: a model or the question set cannot be used.
     """
     chosen = question_sets.load(settings.questions)
-    found = options.resolve_models(models, settings)
+    found = options.resolve_models(models, settings, yes)
     run = begin(
         found,
         chosen,
@@ -44,7 +45,9 @@ def resume_session(session: str, settings: Settings) -> int:
     return resume(session, None, {name: settings.value_of(name) for name in kept})
 
 
-def resume(session: str, models: list[str] | None, flags: Mapping[str, object]) -> int:
+def resume(
+    session: str, models: list[str] | None, flags: Mapping[str, object], yes: bool = False
+) -> int:
     """As `resume_session`, with ``flags`` of the command line in place of settings.
 
     Raises:
@@ -52,7 +55,7 @@ def resume(session: str, models: list[str] | None, flags: Mapping[str, object]) 
     """
     if flags.get("plain") or not sys.stdout.isatty():
         raise UserError("--resume needs the screen here", f"`duibi run --resume {session}`")
-    run, settings, _ = resume_run(session, models, flags, interactive=True)
+    run, settings, _ = resume_run(session, models, flags, interactive=True, yes=yes)
     return _show_run(run, settings, run.ask_missing)
 
 

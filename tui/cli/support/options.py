@@ -28,6 +28,8 @@ Resume = Annotated[
     str | None, typer.Option(metavar="SESSION", help="Ask what is missing in a broken-off run.")
 ]
 
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Fetch what is not here, unasked.")]
+
 
 def with_settings(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """A command with the flags of these settings, in this order.
@@ -104,8 +106,11 @@ def _flag_value(given: Mapping[Flag, Any]) -> object:
     return value if flag.value is None else flag.value
 
 
-def resolve_models(names: Sequence[str], settings: Settings) -> list[ResolvedModel]:
-    """The models of references and aliases; what must be fetched is asked for and fetched.
+def resolve_models(
+    names: Sequence[str], settings: Settings, yes: bool = False
+) -> list[ResolvedModel]:
+    """The models of references and aliases; what must be fetched is asked for (not with ``yes``)
+    and fetched.
 
     With ``settings.remote_code`` a person is asked before a checkpoint's own Python may be run.
 
@@ -121,7 +126,7 @@ def resolve_models(names: Sequence[str], settings: Settings) -> list[ResolvedMod
     references = [parse_reference(name, own) for name in meant]
     place = settings.sessions or paths.sessions_dir()
     beyond = partial(remote_models.resolve_remote, user_services=own, sessions=place)
-    with ProgressLine() as progress:
+    with ProgressLine(is_agreed=yes) as progress:
         agree = _agree_remote_code if settings.remote_code else None
         found = resolve_all(references, progress.consent, progress, agree, beyond)
     for reference in references:

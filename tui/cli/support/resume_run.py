@@ -22,8 +22,10 @@ def resume_run(
     models: Sequence[str] | None,
     flags: Mapping[str, object],
     interactive: bool = False,
+    yes: bool = False,
 ) -> tuple[Run, Settings, int]:
-    """The run of a session file, its settings, and how many events it has already.
+    """The run of a session file, its settings, and how many events it has already. With ``yes``
+    models are fetched unasked.
 
     Raises:
         UserError: there is no such session, it cannot be gone on with, it was asked to
@@ -49,7 +51,7 @@ def resume_run(
     # A name in the file is a model's own: an alias is none, and could lead elsewhere.
     settings = replace(settings_in_force.load(kept | anew, names), aliases={})
     _require_addresses(names, settings, name)
-    found = options.resolve_models(names, settings)
+    found = options.resolve_models(names, settings, yes)
     resume_check.check_models(reading.header.models, found, name)
     run = setup.resume(reading.path, reading.events, found, settings.run, interactive=interactive)
     return run, settings, len(reading.events)
