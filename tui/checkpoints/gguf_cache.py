@@ -1,6 +1,7 @@
 """What a file of weights is, told from its first bytes, and where its converted copy lies."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ _MIN_GGUF_BYTES = 24
 _CONVERSION_VERSION = 1
 """Counts up when the same file would be converted differently."""
 _HASHED_BYTES = 1 << 20
+_REST = r"(?:\.lock|\.\d+\.part)?"
+"""What stands behind an entry's name where it is its lock, or is not finished."""
 
 
 def root() -> Path:
@@ -41,8 +44,24 @@ def entry_folder(gguf: Path, folder: Path | None = None) -> Path:
 
 
 def entries_of(gguf: Path) -> list[Path]:
-    """All that was ever converted of files with this name, locks and unfinished copies too."""
-    return sorted(root().glob(f"{_slug(gguf)}-*"))
+    """All that was converted of this file, also before it changed, with locks and unfinished
+    copies; of a file that is gone, all of its name."""
+    try:
+        now = entry_folder(gguf).name
+    except OSError:
+        now = ""
+    here, form = (
+        str(gguf.resolve()),
+        re.compile(rf"(?P<name>{re.escape(_slug(gguf))}-[0-9a-f]{{16}}){_REST}"),
+    )
+    found = []
+    for path in sorted(root().iterdir()) if root().is_dir() else ():
+        if (entry := form.fullmatch(path.name)) is None:
+            continue
+        name = entry["name"]
+        if not now or name == now or build_cache.manifest(root() / name).get("path") == here:
+            found.append(path)
+    return found
 
 
 def ensure(folder: Path, gguf: Path, make: Callable[[Path], list[str]]) -> Path:
@@ -53,7 +72,12 @@ def ensure(folder: Path, gguf: Path, make: Callable[[Path], list[str]]) -> Path:
         OSError: it cannot be written.
     """
     return build_cache.ensure(
-        folder, lambda temporary: {"source": gguf.name, "remarks": make(temporary)}
+        folder,
+        lambda temporary: {
+            "source": gguf.name,
+            "path": str(gguf.resolve()),
+            "remarks": make(temporary),
+        },
     )
 
 

@@ -69,6 +69,23 @@ def display_name(folder: Path) -> str:
     return (folder.name or folder.resolve().name).replace("___", ".")
 
 
+def model_entry(path: Path) -> Path | None:
+    """The folder of one model in a hub's cache that a path names, with all its revisions; None
+    for all else, such as a cache itself or a folder of several models."""
+    resolved = path.resolve()
+    for root in (*(r for cache in modelscope_caches() for r in _roots(cache)), huggingface_cache()):
+        base = root.resolve()
+        if not resolved.is_relative_to(base):
+            continue
+        match resolved.relative_to(base).parts:
+            case (name,) | (name, "snapshots") | (name, "snapshots", _) if "--" in name:
+                return base / name
+            case (owner, name) if owner not in _NO_OWNERS and "--" not in owner:
+                if any((resolved / config).is_file() for config in _CONFIGS):
+                    return resolved
+    return None
+
+
 def _roots(cache: Path) -> tuple[Path, ...]:
     return cache / "models", cache / "hub" / "models", cache / "hub", cache
 

@@ -4,42 +4,81 @@ import shutil
 from pathlib import Path
 
 from tui.checkpoints import gguf_cache
-from tui.checkpoints.quantised_cache import entries
+from tui.checkpoints.quantised_cache import entries, entries_of
 from tui.host.errors import UserError
 from tui.models import demo
-from tui.models.caches import huggingface_cache, modelscope_caches, modelscope_folder
-from tui.models.reference import Reference
+from tui.models.caches import model_entry, modelscope_folder
+from tui.models.reference import LOCAL_KINDS, Reference
 
 
 def removable_paths(ref: Reference) -> list[Path]:
-    """The files and folders that are there only for a model, and are removed with it.
+    """The files and folders that are there only for a model, and are removed with it; of a
+    reference with a format (``@int4``) its weights in that format alone.
 
     Raises:
         UserError: it is not on this disk, or is kept by a person and not by a cache.
     """
-    if ref.kind == "demo":
-        folder = demo.path().parent
-        found = [folder, *gguf_cache.entries_of(demo.path())] if folder.is_dir() else []
-    elif ref.kind == "modelscope":
-        found = [_whole_entry(modelscope_folder(ref.target))]
-    elif ref.kind in ("folder", "gguf"):
-        path = Path(ref.target).expanduser()
-        cached = [root for root in _caches() if _inside(path, root)]
-        if not cached and ref.kind == "folder" and not _quantised_copies([path]):
-            raise UserError(
-                f"{ref.target} is a folder of yours, not one of a cache",
-                f"remove it yourself if you are sure: rm -r {ref.target}",
-            )
-        found = [_whole_entry(path)] if cached else gguf_cache.entries_of(path)
-        if not cached and ref.kind == "folder":
-            # The folder is the user's: remove only our quantised copies of it.
-            found = _quantised_copies([path])
-    else:
+    if ref.kind not in LOCAL_KINDS:
         raise UserError(f"{ref.text} takes no space here", "duibi models list shows what does")
-    found = [path for path in dict.fromkeys([*found, *_quantised_copies(found)]) if path.exists()]
+    if ref.dtype:
+        return _one_format(ref)
+    found = _of_caches(ref)
+    if not found and ref.kind == "folder" and Path(ref.target).expanduser().exists():
+        raise UserError(
+            f"{ref.target} is no model of a cache, but a folder of yours",
+            f"remove it yourself if you are sure: rm -r {ref.target}",
+        )
     if not found:
         raise UserError(f"nothing of {ref.text} is here", "duibi models list shows what is")
     return found
+
+
+def _of_caches(ref: Reference) -> list[Path]:
+    path = Path(ref.target).expanduser()
+    if ref.kind == "demo":
+        folder = demo.path().parent
+        found = [folder, *gguf_cache.entries_of(demo.path())] if folder.is_dir() else []
+    elif ref.kind == "gguf":
+        found = [*_files_of_cache(path), *gguf_cache.entries_of(path)]
+    else:
+        folder = modelscope_folder(ref.target) if ref.kind == "modelscope" else path
+        entry = model_entry(folder)
+        if entry and ref.kind == "modelscope" and not _is_entry_of(entry, ref.target):
+            entry = None
+        # A folder of the user's own stays: only our quantised copies of it are removed.
+        found = [entry] if entry else [one.folder for one in entries_of(path)]
+    copies = _quantised_copies(found)
+    return [path for path in dict.fromkeys([*found, *copies]) if path.exists()]
+
+
+def _is_entry_of(entry: Path, model: str) -> bool:
+    """Not another model's, whose entry is called like a name in a folder (``models/a--b``)."""
+    return "--" not in entry.name or entry.name == model.replace("/", "--")
+
+
+def _one_format(ref: Reference) -> list[Path]:
+    path = Path(ref.target).expanduser()
+    sources = {
+        "demo": lambda: gguf_cache.entries_of(demo.path()),
+        "gguf": lambda: gguf_cache.entries_of(path),
+        "modelscope": lambda: [modelscope_folder(ref.target)],
+        "folder": lambda: [path],
+    }[ref.kind]()
+    found = [one.folder for source in sources for one in entries_of(source, ref.dtype)]
+    if not found:
+        raise UserError(
+            f"nothing is kept of {ref.text}",
+            "duibi models list shows what is kept; without @ the model itself is meant",
+        )
+    return found
+
+
+def _files_of_cache(gguf: Path) -> list[Path]:
+    """A file of a model's entry in a cache, and what it links to in there."""
+    entry = model_entry(gguf.parent)
+    if entry is None or not gguf.resolve().is_relative_to(entry):
+        return []
+    return [gguf, gguf.resolve()]
 
 
 def remove(paths: list[Path]) -> None:
@@ -67,17 +106,3 @@ def _quantised_copies(checkpoints: list[Path]) -> list[Path]:
     """The int8 and int4 weights that were made of checkpoints in these folders."""
     roots = [path.resolve() for path in checkpoints]
     return [one.folder for one in entries() if any(one.source.is_relative_to(r) for r in roots)]
-
-
-def _caches() -> tuple[Path, ...]:
-    return (*modelscope_caches(), huggingface_cache())
-
-
-def _inside(path: Path, root: Path) -> bool:
-    resolved, base = path.resolve(), root.resolve()
-    return resolved != base and resolved.is_relative_to(base)
-
-
-def _whole_entry(folder: Path) -> Path:
-    """With all revisions and blobs, where the cache keeps them under one name."""
-    return folder.parent.parent if folder.parent.name == "snapshots" else folder

@@ -11,6 +11,7 @@ from benchmarks.support import tiny
 from benchmarks.support.checkpoints import write_zero_llama
 from benchmarks.support.demo import link_demo
 from tests.support.folders import empty_place
+from tui.checkpoints import build_cache, gguf_cache, quantised_cache
 from tui.cli import run_command_line as run
 from tui.cli.support import download_progress
 from tui.host.paths import cache_dir
@@ -147,10 +148,59 @@ def test_rm_of_a_path_in_a_cache_stays_in_it(tmp_path: Path, here: Path) -> None
 
 def test_rm_of_the_demo_takes_its_conversion_along(capsys: pytest.CaptureFixture[str]) -> None:
     link_demo(cache_dir())
-    conversion = cache_dir() / "converted" / f"{demo.path().stem}-0123456789abcdef"
+    conversion = gguf_cache.entry_folder(demo.path())
     conversion.mkdir(parents=True)
     assert run(["models", "rm", "demo", "--yes"]) == 0
     assert not demo.is_present() and not conversion.exists()
+
+
+@pytest.mark.parametrize("root", [".", "models", "hub", "hub/models", "models/acme--Tiny/.."])
+def test_rm_takes_no_folder_of_several_models(
+    root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = snapshot(tmp_path)
+    old = write_zero_llama(tmp_path / "ms" / "hub" / "models" / "acme" / "Old")
+    assert run(["models", "rm", str(tmp_path / "ms" / root), "--yes"]) == 2
+    assert "no model of a cache" in capsys.readouterr().err
+    for reference in ("ms:hub/models", "ms:models/acme--Tiny"):
+        assert run(["models", "rm", reference, "--yes"]) == 2
+    assert folder.exists() and old.exists()
+    assert run(["models", "rm", "ms:acme/Old", "--yes"]) == 0
+    assert folder.exists() and not old.exists() and old.parent.exists()
+
+
+def test_rm_takes_no_conversion_of_a_file_by_another_name(here: Path) -> None:
+    def file(name: str) -> Path:
+        path = here / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"GGUF" + os.urandom(64))
+        gguf_cache.ensure(gguf_cache.entry_folder(path), path, lambda folder: [])
+        return gguf_cache.entry_folder(path)
+
+    mine, longer, twin = file("a.gguf"), file("a-b.gguf"), file("other/a.gguf")
+    (here / "a.gguf").write_bytes(b"GGUF" + os.urandom(64))  # changed since it was converted
+    assert run(["models", "rm", "./a.gguf", "--yes"]) == 0
+    assert not mine.exists() and longer.exists() and twin.exists()
+
+
+def test_rm_of_one_format_leaves_the_model(tmp_path: Path, here: Path) -> None:
+    folder, mine = snapshot(tmp_path), write_zero_llama(here / "mine")
+    kept = {}
+    for source in (folder, mine):
+        for dtype in ("int8", "int4"):
+            place = quantised_cache.root() / f"{source.name}-{dtype}"
+            said = {"source": str(source), "dtype": dtype}
+            build_cache.ensure(place, lambda _: said)  # noqa: B023 - called at once
+            kept[source, dtype] = place
+    assert run(["models", "rm", "ms:acme/Tiny@int4", "--yes"]) == 0
+    assert run(["models", "rm", "./mine@int8", "--yes"]) == 0
+    assert {key for key, place in kept.items() if place.exists()} == {
+        (folder, "int8"),
+        (mine, "int4"),
+    }
+    for reference in ("ms:acme/Tiny@int4", "ms:acme/Tiny@bf16", "./mine@fp32"):
+        assert run(["models", "rm", reference, "--yes"]) == 2
+    assert folder.exists() and mine.exists()
 
 
 class Screen(io.StringIO):

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints import build_cache, quantised_cache
+from tui.checkpoints import build_cache, gguf_cache, quantised_cache
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.cli.support.download_progress import ProgressLine
 from tui.engines.base import EngineError
@@ -96,5 +96,6 @@ def _find_cached(checkpoint: Path, dtype: str) -> quantised_cache.QuantisedEntry
 
 
 def _cached_of_gguf(gguf: Path) -> list[quantised_cache.QuantisedEntry]:
-    """What is kept of a folder that a GGUF file was converted to: it carries its name."""
-    return [one for one in quantised_cache.entries() if one.source.name.startswith(gguf.stem + "-")]
+    """What is kept of the folders that a GGUF file was converted to."""
+    folders = gguf_cache.entries_of(gguf)
+    return [one for one in quantised_cache.entries() if one.source in folders]
