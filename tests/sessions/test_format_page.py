@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import json
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,44 @@ def test_the_golden_file_holds_every_field_with_another_value_than_its_default()
     fields = {kind: set(of_kind) for kind, of_kind in page_reader.KINDS.items()}
     assert {kind: seen[kind] for kind in fields} == fields
     assert seen.keys() - fields.keys() == {"hologram"}
+
+
+@pytest.mark.parametrize(("depth", "verdict"), [(97, "interrupted"), (98, "damaged")])
+@pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"a":', "}")])
+def test_both_take_the_same_depth(depth: int, verdict: str, left: str, right: str) -> None:
+    value = json.loads(left * depth + "1" + right * depth)
+    data = header() + line(1, 0, -1, "x", {"in a text": "[" * 200, "value": [value]})
+    assert by_page(data) == by_program(data)
+    assert by_page(data)[0] == verdict
+
+
+def test_no_depth_is_beyond_the_bound() -> None:
+    left, right = "[" * 100_000, "]" * 100_000
+    body = f'[1,0,-1,"x",{{"a":{left}1{right}}}]'
+    data = header() + lines.add_crc(body.encode())
+    assert by_page(data)[0] == by_program(data)[0] == "damaged"
+    deep: Any = 1
+    for _ in range(200):
+        deep = [deep]
+    with pytest.raises(lines.LineError, match="100 deep"):
+        lines.encode_line(ev.Event(1, 0, -1, ev.Unknown("x", {"a": deep})))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**30), st.binary(max_size=5))
+def test_a_file_is_verified_as_it_is_read(golden: bytes, at: int, put: bytes) -> None:
+    at %= len(golden)
+    data = golden[:at] + put + golden[at + len(put) + 1 :]
+    with tempfile.NamedTemporaryFile(suffix=".duibi") as file:
+        file.write(data)
+        file.flush()
+        try:
+            whole = reader.scan(data, "x")
+        except UserError:
+            return
+        found = reader.verify(Path(file.name))
+    assert found.events == whole.events[:1]
+    assert dataclasses.replace(found, events=[]) == dataclasses.replace(whole, events=[])
 
 
 def test_both_take_a_prefix_alike(golden: bytes) -> None:

@@ -108,6 +108,26 @@ def test_a_deleted_file_is_noticed_and_can_be_saved(tmp_path: Path) -> None:
     assert reading.events[1 : 1 + len(events)] == events
 
 
+@pytest.mark.parametrize("when", ["between two writes", "before the end"])
+@pytest.mark.parametrize("change", ["cut to nothing", "cut within a line", "grown"])
+def test_a_file_that_another_program_changed_is_noticed_and_saved_whole(
+    tmp_path: Path, change: str, when: str
+) -> None:
+    journal = Journal.create(tmp_path, HEADER, sync_s=0.01, retry_s=0.02)
+    events = fill(journal)
+    sizes = {"cut to nothing": 0, "cut within a line": 100, "grown": journal._good_bytes + 7}
+    os.truncate(journal.path, sizes[change])
+    before = journal.path.stat().st_size
+    if when == "between two writes":
+        events += fill(journal, 3)
+        assert "another program changed" in journal.state.error
+        assert journal.path.stat().st_size == before, "nothing is written behind it"
+    journal.close("done")
+    assert not journal.state.saved
+    reading = reader.read(journal.save_to(tmp_path / "again"))
+    assert reading.verdict == "complete" and reading.events[1:-1] == events
+
+
 def test_a_full_disk(tmp_path: Path) -> None:
     with small_disk(64) as disk:
         if disk is None:

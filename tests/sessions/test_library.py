@@ -27,6 +27,7 @@ def test_an_entry_tells_the_session(tmp_path: Path) -> None:
         "complete",
         1.7,
         path.stat().st_size,
+        expected=8,
     )
 
 
@@ -89,6 +90,40 @@ def test_find(tmp_path: Path) -> None:
             library.find(text, tmp_path)
     with pytest.raises(UserError, match="no session was recorded"):
         library.find("last", tmp_path / "none")
+
+
+def test_last_is_no_file_of_the_future_and_none_that_is_being_written(tmp_path: Path) -> None:
+    def of(started: str) -> Path:
+        return write_session(tmp_path, header=dataclasses.replace(HEADER, started=started))
+
+    of("2076-01-01T00:00:00Z")
+    of("zzzz")
+    old, new = of("2024-05-01T00:00:00Z"), of("2024-05-02T00:00:00+02:00")
+    assert library.find("last", tmp_path) == new
+    assert library.find("last", tmp_path, running=True) == new
+    live = Journal.create(tmp_path, dataclasses.replace(HEADER, started="2024-05-03T00:00:00Z"))
+    assert library.find("last", tmp_path) == new
+    assert library.find("last", tmp_path, running=True) == live.path
+    for path in (old, new):
+        path.unlink()
+    live.close("done")
+    assert library.find("last", tmp_path) == live.path
+    live.path.unlink()
+    assert library.find("last", tmp_path).exists(), "better one of a wrong clock than none"
+
+
+def test_last_says_that_the_only_one_is_being_written(tmp_path: Path) -> None:
+    live = Journal.create(tmp_path, HEADER)
+    with pytest.raises(UserError, match=f"{live.path.name} is still being written"):
+        library.find("last", tmp_path)
+    live.close()
+
+
+def test_turns_and_repetitions_are_expected_too(tmp_path: Path) -> None:
+    questions = {"questions": [{"id": "a", "turns": ["1", "2"]}, {"id": "b", "turns": ["3"]}]}
+    header = dataclasses.replace(HEADER, questions=questions, settings={"repeat": 2})
+    path = write_session(tmp_path, header=header)
+    assert library.entry_of(path).expected == 3 * 2 * 4
 
 
 def test_a_sample_that_came_with_the_program_is_found_by_name(

@@ -11,6 +11,7 @@ from typing import Any
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "session-format.md"
 VERSION = 1
+DEEPEST = 100
 LONGEST_LINE = 2**24
 BEHIND_THE_END = ("rated", "voted", "judged", "note")
 
@@ -70,6 +71,12 @@ def has_type(value: Any, type_: str) -> bool:
     return type(value) is {"string": str, "boolean": bool, "object": dict, "list": list}[type_]
 
 
+def depth(value: Any) -> int:
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max(map(depth, value.values() if isinstance(value, dict) else value), default=0)
+
+
 def parse(body: bytes) -> list[Any]:
     def number(text: str) -> float:
         if not math.isfinite(value := float(text)):
@@ -87,6 +94,8 @@ def parse(body: bytes) -> list[Any]:
         raise BadLineError(str(error)) from None
     if len(row) != 5:
         raise BadLineError("not five elements")
+    if depth(row) > DEEPEST:
+        raise BadLineError("nested too deep")
     return list(row)
 
 

@@ -22,6 +22,7 @@ class EventError(ValueError):
 
 _KINDS: dict[str, type] = {t.kind: t for t in typing.get_args(Body) if t is not Unknown}
 _DEFAULTS: dict[type, list[tuple[str, Any]]] = {}
+_REQUIRED: dict[type, list[str]] = {}
 _CHECKS: dict[type, dict[str, tuple[type, ...]]] = {}
 
 
@@ -38,6 +39,7 @@ def _accepted(hint: Any) -> tuple[type, ...]:
 for _type in _KINDS.values():
     _hints = typing.get_type_hints(_type)
     _DEFAULTS[_type] = [(f.name, _default(f)) for f in fields(_type)]
+    _REQUIRED[_type] = [name for name, default in _DEFAULTS[_type] if default is MISSING]
     _CHECKS[_type] = {f.name: _accepted(_hints[f.name]) for f in fields(_type)}
 
 
@@ -65,12 +67,13 @@ def decode_body(kind: str, data: Mapping[str, Any]) -> Body:
             # By exact type: JSON gives no other types, and a bool must not pass as a number.
             found = type(value)
             if found not in wanted or (found is not str and not _in_range(value)):
-                raise EventError(f"{kind}.{name} is {found.__name__} or out of range")
+                raise EventError(f"{kind}.{name} is of another type, or out of range")
             known[name] = value
     try:
         return typing.cast(Body, made(**known))
-    except TypeError as error:
-        raise EventError(f"{kind}: {error}") from None
+    except TypeError:
+        lacks = ", ".join(name for name in _REQUIRED[made] if name not in known)
+        raise EventError(f"{kind} lacks {lacks}") from None
 
 
 def _in_range(value: Any) -> bool:
@@ -94,8 +97,8 @@ def decode(line: str) -> Event:
     """
     try:
         row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise EventError(f"not JSON: {error}") from None
+    except (ValueError, RecursionError):
+        raise EventError("not JSON") from None
     return decode_row(row)
 
 

@@ -28,6 +28,7 @@ CLOSE_WAIT_S = 10.0
 
 _RESERVE = 1 << 20
 """Bytes of the largest file that are reserved for other events than text."""
+_CHANGED = "another program changed the file"
 _FINAL_EVENTS = (ev.Answered, ev.Failed, ev.Cancelled, ev.End)
 
 
@@ -65,6 +66,8 @@ class Journal:
         self._error = self._sync_error = self._note = ""
         self._has_partial_line = False
         self._closed = self._synced = False
+        self.end: Event | None = None
+        """The end that `close` wrote."""
         self._retry_at = 0.0
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -132,7 +135,7 @@ class Journal:
                 )
             journal = cls(local, fd, target, sync_s, retry_s)
             journal._copy.append(data[: scanned.good_bytes])
-            journal._seq, journal._good_bytes = len(scanned.events), scanned.good_bytes
+            journal._seq, journal._good_bytes = scanned.count, scanned.good_bytes
             journal._crc, journal._answers = scanned.crc, scanned.answers
             journal._last_us = max(event.t_us for event in scanned.events)
             journal._has_partial_line = bool(scanned.dropped_bytes)
@@ -184,7 +187,7 @@ class Journal:
             if not self._closed:
                 if status:
                     end = ev.End(status, self._seq, self._answers, f"{self._crc:08x}")
-                    self._append(self._last_us, RUN, end)
+                    self.end = self._append(self._last_us, RUN, end)
                 self._closed = True
                 self._flush()
         self._wake.set()
@@ -255,6 +258,9 @@ class Journal:
         """One line into the file, wholly or not at all."""
         try:
             self._drop_partial_line()
+            if os.fstat(self._fd).st_size != self._good_bytes:
+                # To write on would make a hole, or a line in the middle of another one.
+                raise OSError(0, _CHANGED)
             if (written := os.write(self._fd, line)) < len(line):
                 # A short write gives no reason: writing the rest gives the error.
                 self._has_partial_line = True
@@ -306,9 +312,12 @@ class Journal:
             if (fd := self._fd) < 0:
                 return
             copy = os.dup(fd)
+            is_whole = not self._has_partial_line and not self._pending
+            is_changed = is_whole and os.fstat(fd).st_size != self._good_bytes
         try:
             os.fsync(copy)
-            error = "" if os.fstat(copy).st_nlink else "the file was deleted"
+            error = _CHANGED if is_changed else ""
+            error = error if os.fstat(copy).st_nlink else "the file was deleted"
         except OSError as failure:
             # The kernel reports a lost write once; later calls succeed although the data is lost.
             error = f"not safe on the disk: {storage.error_text(failure)}"

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tui import events as ev
@@ -41,6 +42,8 @@ class SessionEntry:
     duration_s: float = 0.0
     size: int = 0
     problem: str = ""
+    expected: int = 0
+    """Answers that the run was to have: of each model, turn and repetition."""
 
     @property
     def name(self) -> str:
@@ -111,7 +114,14 @@ def _entry(path: Path, fd: int) -> SessionEntry:
         verdict,
         (last.t_us if last else 0) / 1e6,
         size,
+        expected=_expected_answers(header),
     )
+
+
+def _expected_answers(header: ev.Session) -> int:
+    turns = sum(len(question.get("turns", ())) or 1 for question in header.listed_questions)
+    repeat = header.settings.get("repeat")
+    return turns * len(header.models) * (repeat if type(repeat) is int and repeat > 0 else 1)
 
 
 def _first_line(fd: int) -> bytes:
@@ -157,9 +167,10 @@ def _count_answers(fd: int, size: int) -> int:
     return count
 
 
-def find(text: str, folder: Path) -> Path:
+def find(text: str, folder: Path, running: bool = False) -> Path:
     """The session a person means: a path, a name, the beginning of one, ``last``, or the
-    name of a sample that came with the program.
+    name of a sample that came with the program. ``last`` is the one that began last, as far as
+    that is not in the future, and is no longer written (``running``: that still is, if any).
 
     Raises:
         UserError: there is none, or more than one.
@@ -169,9 +180,7 @@ def find(text: str, folder: Path) -> Path:
     if "/" in text:
         raise UserError(f"there is no file {text}", "see `duibi sessions list`")
     if text == LAST:
-        if known := entries(folder):
-            return known[0].path
-        raise UserError(f"no session was recorded yet in {folder}", "start one: `duibi demo`")
+        return _last(folder, running)
     for place in (folder, paths.bundled("sessions")):
         files = {path.name: path for path in session_files(place)}
         if exact := files.get(text) or files.get(text + SUFFIX):
@@ -186,6 +195,30 @@ def find(text: str, folder: Path) -> Path:
                 "give more of the name",
             )
     raise UserError(f"there is no session {text}", "see `duibi sessions list`")
+
+
+def _last(folder: Path, running: bool) -> Path:
+    known = sorted(entries(folder), key=_is_future)  # and newest first, as before
+    if not known:
+        raise UserError(f"no session was recorded yet in {folder}", "start one: `duibi demo`")
+    wanted = [entry for entry in known if (entry.verdict == "running") == running]
+    if not wanted and not running:
+        raise UserError(
+            f"{known[0].path.name} is still being written",
+            "name it to take what is there, or watch it with `duibi replay --follow`",
+        )
+    return (wanted or known)[0].path
+
+
+def _is_future(entry: SessionEntry) -> bool:
+    """Whether a session says that it begins after today: a clock was wrong then, or is now."""
+    try:
+        started = datetime.fromisoformat(entry.started)
+    except ValueError:
+        return True  # no time at all: not before those that have one
+    if started.tzinfo is None:
+        started = started.replace(tzinfo=UTC)
+    return started > datetime.now(UTC) + timedelta(days=1)
 
 
 def _typed_file(text: str) -> Path | None:

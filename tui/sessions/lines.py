@@ -17,6 +17,11 @@ MAX_LINE = 16 << 20
 MAX_FILE = 1 << 30
 """Bytes of the longest file that is read: about 20 million tokens with their timing."""
 
+MAX_DEPTH = 100
+"""Arrays and objects within each other in a line, its own array counted: far below what any
+parser refuses, wherever it is called."""
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
+
 _CRC_BYTES = 10  # a tab, eight digits, a newline
 
 
@@ -35,11 +40,15 @@ def encode_line(event: Event) -> tuple[Event, bytes]:
     """
     try:
         body = json_form.encode(event).encode()
+    except RecursionError:
+        raise LineError(_TOO_DEEP) from None
     except UnicodeEncodeError:
         text = json_form.encode(event).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         body, event = text.encode(), json_form.decode(text)
     except ValueError:
         return encode_line(_without_infinities(event))
+    if _is_too_deep(body, [json_form.payload(event.body)]):
+        raise LineError(_TOO_DEEP)
     if len(body) + _CRC_BYTES > MAX_LINE:
         raise LineError(f"an event of {len(body)} bytes is longer than a line may be")
     return event, add_crc(body)
@@ -72,11 +81,36 @@ def decode_line(line: bytes) -> list[Any]:
     try:
         text = body.decode()
         row, end = _decode(text)
-    except (ValueError, RecursionError) as error:
-        raise LineError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise LineError(_TOO_DEEP) from None
+    except json.JSONDecodeError:
+        raise LineError("not JSON") from None
+    except _NumberError as error:
+        raise LineError(str(error)) from None
+    except ValueError as error:
+        is_text = isinstance(error, UnicodeDecodeError)
+        raise LineError("not UTF-8" if is_text else "a number of too many digits") from None
     if end != len(text) or type(row) is not list:
         raise LineError("not one JSON array")
+    if _is_too_deep(body, row):
+        raise LineError(_TOO_DEEP)
     return row
+
+
+def _is_too_deep(body: bytes, row: list[Any]) -> bool:
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False  # nearly every line
+    level: list[Any] = [row]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for one in level
+            for item in (one.values() if isinstance(one, dict) else one)
+            if isinstance(item, dict | list | tuple)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def decode_event(row: list[Any]) -> Event:
@@ -94,15 +128,19 @@ def decode_event(row: list[Any]) -> Event:
     return event
 
 
+class _NumberError(ValueError):
+    """A number that a session file may not hold."""
+
+
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError("a number out of range")
+        raise _NumberError("a number out of range")
     return value
 
 
 def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+    raise _NumberError(f"{text} is no number")
 
 
 _decode = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).raw_decode

@@ -43,6 +43,6 @@ def _through(rows: Iterator[Row], steps: list[Upcaster]) -> Iterator[Row]:
         try:
             for step in steps:
                 row = step(row)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise LineError(f"not of its format: {error!r}") from None
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise LineError("not of its format") from None
         yield row

@@ -12,10 +12,10 @@ import contextlib
 import gc
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zlib import crc32
 
 from tui import events as ev
@@ -26,6 +26,7 @@ from tui.sessions.lines import LineError
 from tui.sessions.migrations import UPCASTERS, Upcaster, migrate
 
 MAX_MODELS = 64
+_COPIED = 1 << 20
 ALLOWED_AFTER_END = (ev.Rated, ev.Voted, ev.Judged, ev.Note)
 """What is appended to a closed session without opening it again."""
 
@@ -44,26 +45,30 @@ class RecordedSession:
 
 @dataclass(slots=True)
 class ScanResult:
-    """The good prefix of a file's bytes: events, ``good_bytes`` bytes, and what stopped it
-    (``problem`` with the 1-based ``line``; empty where nothing did)."""
+    """The good prefix of a session: ``count`` events in ``good_bytes`` bytes, among them
+    ``answers`` that were completed, and what stopped it (``problem`` with the 1-based ``line``;
+    empty where nothing did). ``events`` are those kept: all, or the header alone."""
 
     events: list[Event] = field(default_factory=list)
+    count: int = 0
+    answers: int = 0
     good_bytes: int = 0
     crc: int = 0
     size: int = 0
     problem: str = ""
     line: int = 0
     verdict: str = "torn"
+    end: ev.End | None = None
+    """The last end, of number ``end_at``, with ``end_crc`` over what comes before it;
+    ``is_closed``: nothing but judgements follows it."""
+    end_at: int = 0
+    end_crc: int = 0
+    is_closed: bool = False
 
     @property
     def dropped_bytes(self) -> int:
         """Bytes after the good prefix."""
         return self.size - self.good_bytes
-
-    @property
-    def answers(self) -> int:
-        """Answers that were completed."""
-        return sum(isinstance(event.body, ev.Answered) for event in self.events)
 
 
 def read(path: Path, upcasters: Mapping[int, Upcaster] = UPCASTERS) -> RecordedSession:
@@ -94,10 +99,13 @@ def read_bytes(path: Path) -> bytes:
             # No more than it has: to ask for the most that is read would take that memory.
             return file.read(os.fstat(file.fileno()).st_size)
         except OSError as error:
-            raise UserError(
-                f"cannot read {path}: {storage.error_text(error)}",
-                "copy it elsewhere and try again",
-            ) from None
+            raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot read {path}: {storage.error_text(error)}", "copy it elsewhere and try again"
+    )
 
 
 def scan(data: bytes, name: str, upcasters: Mapping[int, Upcaster] = UPCASTERS) -> ScanResult:
@@ -106,16 +114,81 @@ def scan(data: bytes, name: str, upcasters: Mapping[int, Upcaster] = UPCASTERS) 
     Raises:
         UserError: another major version wrote it.
     """
-    result = ScanResult(size=len(data))
     with _garbage_collector_paused():
-        rows = _rows(data, result)
-        version = _version(data, name)
-        if version != ev.VERSION:
-            rows = migrate(rows, version, ev.VERSION, upcasters, name)
-        _collect_events(rows, result)
-    result.crc = crc32(memoryview(data)[: result.good_bytes])
-    result.verdict = _verdict(data, result)
+        return _scan(_lines_of(data), len(data), name, upcasters, keeps_events=True)
+
+
+def verify(path: Path, upcasters: Mapping[int, Upcaster] = UPCASTERS) -> ScanResult:
+    """As `scan` of a file, in the memory of a line: of the events only the header is kept.
+
+    Raises:
+        UserError: it cannot be read, or another major version wrote it.
+    """
+    with os.fdopen(storage.open_regular(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            lines_ = _lines_of_file(file)
+            return _scan(lines_, size, path.name, upcasters, keeps_events=False)
+        except OSError as error:
+            raise _unreadable(path, error) from None
+
+
+def _scan(
+    pieces: Iterator[bytes],
+    size: int,
+    name: str,
+    upcasters: Mapping[int, Upcaster],
+    keeps_events: bool,
+) -> ScanResult:
+    result, rest = ScanResult(size=size), _Pieces(pieces)
+    rows = _rows(rest, result)
+    version = _version(rest.first, name)
+    if version != ev.VERSION:
+        rows = migrate(rows, version, ev.VERSION, upcasters, name)
+    _collect_events(rows, result, keeps_events)
+    result.size = max(size, result.good_bytes)  # a file that is being written has grown
+    result.verdict = _verdict(rest, result)
     return result
+
+
+def _lines_of(data: bytes) -> Iterator[bytes]:
+    """The lines; one that is longer than a line may be, in pieces."""
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start, start + lines.MAX_LINE) + 1 or start + lines.MAX_LINE
+        yield data[start:end]
+        start = end
+
+
+def _lines_of_file(file: BinaryIO) -> Iterator[bytes]:
+    """As `_lines_of`."""
+    while piece := file.readline(lines.MAX_LINE):
+        yield piece
+
+
+class _Pieces:
+    """The lines of a session one by one; ``current`` is the last that was asked for."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.first = self.current = next(pieces, b"")
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self.first:
+            yield self.first
+        for piece in self._pieces:
+            self.current = piece
+            yield piece
+
+    def has_valid_line(self) -> bool:
+        """Whether the current line or a later one is whole and its checksum holds."""
+        begins, line = True, self.current
+        while line:
+            if begins and lines.has_valid_crc(line):
+                return True
+            # A piece of a longer line is no line.
+            begins, line = line.endswith(b"\n"), next(self._pieces, b"")
+        return False
 
 
 def check_header(event: Event) -> ev.Session:
@@ -141,10 +214,10 @@ def _is_text_list(value: Any) -> bool:
     return type(value) is list and all(type(item) is str for item in value)
 
 
-def _version(data: bytes, name: str) -> int:
+def _version(first: bytes, name: str) -> int:
     """The major version in the header, the present one where there is no header."""
     try:
-        row = lines.decode_line(data[: data.find(b"\n", 0, lines.MAX_LINE) + 1])
+        row = lines.decode_line(first)
     except LineError:
         return ev.VERSION
     payload = row[4] if len(row) == 5 and type(row[4]) is dict else {}
@@ -153,78 +226,74 @@ def _version(data: bytes, name: str) -> int:
         return ev.VERSION
     if version > ev.VERSION:
         raise UserError(
-            f"{name} was written by a newer duibi (session format {version}, known: {ev.VERSION})",
+            f"{name} was written by a newer duibi "
+            f"(session format {_shown(version)}, known: {ev.VERSION})",
             "upgrade duibi to open it",
         )
     return version
 
 
-def _rows(data: bytes, result: ScanResult) -> Iterator[list[Any]]:
-    """The rows of the good lines; moves ``result.good`` on *before* the next is asked for."""
-    start, row_of = 0, lines.decode_line
-    while start < len(data):
-        end = data.find(b"\n", start, start + lines.MAX_LINE) + 1
-        if not end:
-            long = len(data) - start >= lines.MAX_LINE
+def _shown(version: int) -> str:
+    return str(version) if version < 1 << 63 else "of too many digits"
+
+
+def _rows(pieces: Iterable[bytes], result: ScanResult) -> Iterator[list[Any]]:
+    """The rows of the good lines; moves ``result`` on *before* the next is asked for."""
+    row_of = lines.decode_line
+    for line in pieces:
+        if not line.endswith(b"\n"):
+            long = len(line) >= lines.MAX_LINE
             result.problem = "longer than a line may be" if long else "cut off"
             return
         try:
-            row = row_of(data[start:end])
+            row = row_of(line)
         except LineError as error:
             result.problem = str(error)
             return
         yield row
-        result.good_bytes = start = end
+        result.good_bytes += len(line)
+        result.crc = crc32(line, result.crc)
 
 
-def _collect_events(rows: Iterator[list[Any]], result: ScanResult) -> None:
+def _collect_events(rows: Iterator[list[Any]], result: ScanResult, keeps_events: bool) -> None:
     events, event_of = result.events, lines.decode_event
     try:
         for seq, row in enumerate(rows):
             event = event_of(row)
             if event.seq != seq:
                 raise LineError(f"numbered {event.seq} where {seq} is due")
+            kind = type(event.body)
             if seq == 0:
                 check_header(event)
-            elif event.body.kind == ev.Session.kind:
+            elif kind is ev.Session:
                 raise LineError("a second header")
-            events.append(event)
+            if keeps_events or seq == 0:
+                events.append(event)
+            result.count = seq + 1
+            if kind is ev.Delta:
+                result.is_closed = False
+            elif kind is ev.Answered:
+                result.answers += 1
+                result.is_closed = False
+            elif isinstance(event.body, ev.End):
+                result.end, result.end_at, result.end_crc = event.body, seq, result.crc
+                result.is_closed = True
+            elif not isinstance(event.body, ALLOWED_AFTER_END):
+                result.is_closed = False
     except LineError as error:
         result.problem = str(error)
 
 
-def _verdict(data: bytes, result: ScanResult) -> str:
-    if result.dropped_bytes:
-        result.line = len(result.events) + 1
-        return "damaged" if _valid_line_after(data, result.good_bytes) else "torn"
-    events = result.events
-    end = next(
-        (i for i in range(len(events) - 1, -1, -1) if isinstance(events[i].body, ev.End)), None
-    )
-    if end is None:
-        return "interrupted" if events else "torn"
-    body = events[end].body
-    assert isinstance(body, ev.End)
-    if body.events != end or (body.crc and body.crc != _crc_before(data, end)):
-        result.problem, result.line = "the totals of the end do not hold", end + 1
+def _verdict(rest: _Pieces, result: ScanResult) -> str:
+    if result.problem:
+        result.line = result.count + 1
+        return "damaged" if rest.has_valid_line() else "torn"
+    if (end := result.end) is None:
+        return "interrupted" if result.count else "torn"
+    if end.events != result.end_at or (end.crc and end.crc != f"{result.end_crc:08x}"):
+        result.problem, result.line = "the totals of the end do not hold", result.end_at + 1
         return "damaged"
-    closed = all(isinstance(event.body, ALLOWED_AFTER_END) for event in events[end + 1 :])
-    return "complete" if closed else "interrupted"
-
-
-def _crc_before(data: bytes, count: int) -> str:
-    at = 0
-    for _ in range(count):
-        at = data.find(b"\n", at) + 1
-    return f"{crc32(memoryview(data)[:at]):08x}"
-
-
-def _valid_line_after(data: bytes, start: int) -> bool:
-    while end := data.find(b"\n", start) + 1:
-        if end - start <= lines.MAX_LINE and lines.has_valid_crc(data[start:end]):
-            return True
-        start = end
-    return False
+    return "complete" if result.is_closed else "interrupted"
 
 
 @contextlib.contextmanager
@@ -246,15 +315,17 @@ def repair(path: Path) -> Path:
     Raises:
         UserError: nothing in it is whole, or the copy cannot be written.
     """
-    data = read_bytes(path)
-    scanned = scan(data, path.name)
-    if not scanned.events:
+    scanned = verify(path)
+    if not scanned.count:
         raise UserError(f"{path.name}: not even its header is whole", "nothing can be recovered")
     target = path.with_name(path.name.removesuffix(lines.SUFFIX) + ".recovered" + lines.SUFFIX)
     try:
         _, fd = storage.create(target.parent, target.name)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data[: scanned.good_bytes])
+        with os.fdopen(fd, "wb") as file, os.fdopen(storage.open_regular(path), "rb") as damaged:
+            left = scanned.good_bytes
+            while left and (piece := damaged.read(min(left, _COPIED))):
+                file.write(piece)
+                left -= len(piece)
             file.flush()
             os.fsync(fd)
     except FileExistsError:

@@ -141,6 +141,42 @@ def test_several_are_verified_as_a_line_each(
     assert [row["verdict"] for row in rows] == ["complete"] * 2
 
 
+def test_one_that_is_refused_hides_no_other(
+    session: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = session.with_name("empty.duibi")
+    empty.touch()
+    assert run("verify", "nowhere", str(empty), session.name, "--json") == 2
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["verdict"] for row in rows] == ["refused", "torn", "complete"]
+    assert run("verify", "nowhere", session.name) == 2
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "nowhere: refused: there is no session nowhere"
+    assert "complete, 38 events" in printed[1]
+
+
+def test_a_version_of_many_digits_is_not_printed(tmp_path: Path) -> None:
+    path = tmp_path / "x.duibi"
+    path.write_bytes(lines.add_crc(b'[0,0,-1,"session",{"v":%s}]' % (b"9" * 4000)))
+    with pytest.raises(UserError, match="newer duibi") as refused:
+        reader.read(path)
+    assert len(refused.value.message) < 200
+
+
+def test_a_large_file_is_verified_and_repaired_in_little_memory(session: Path) -> None:
+    os.truncate(session, 700 << 20)
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (500 << 20,) * 2);"
+        "from tui.cli import run_command_line as run;"
+        "assert run(['sessions', 'verify', sys.argv[1]]) == 2;"
+        "sys.exit(run(['sessions', 'repair', sys.argv[1]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(session)], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert b"torn, 38 events" in done.stdout
+    assert reader.read(session.with_suffix(".recovered.duibi")).verdict == "complete"
+
+
 def test_verify(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("verify", "last", "--json") == 0
     result = json.loads(capsys.readouterr().out)

@@ -19,10 +19,11 @@ def session_text(entry: SessionEntry, appearance: Appearance) -> str:
     """Question set, progress, verdict and duration in one line."""
     if entry.problem:
         return one_line(entry.problem)
-    wanted = entry.questions * len(entry.labels)
     parts = [
         one_line(entry.question_set),
-        appearance.say("library.progress", done=entry.answers, wanted=max(wanted, entry.answers)),
+        appearance.say(
+            "library.progress", done=entry.answers, wanted=max(entry.expected, entry.answers)
+        ),
         appearance.say(f"verdict.{entry.verdict}"),
         format_clock(int(entry.duration_s * 1e6)),
     ]

@@ -1,11 +1,13 @@
 """``duibi questions``: the sets there are, what is in one, whether a file is one."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 from tui import questions as sets
 from tui.cli.support.printing import json_text, table
+from tui.host.errors import UserError
 from tui.questions import QuestionSet
 from tui.text.sanitise import clean, one_line
 
@@ -40,13 +42,20 @@ def show(set_: Set, json: Json = False) -> int:
     return 0
 
 
-@app.command(help="Say whether files are question sets; the first error with its line.")
+@app.command(help="Say whether files are question sets; of each the first error with its line.")
 def check(files: Annotated[list[str], typer.Argument(metavar="SET...")]) -> int:
+    worst = 0
     for file in files:
-        chosen = sets.load(file)
+        try:
+            chosen = sets.load(file)
+        except UserError as error:
+            worst = error.exit_code
+            print(one_line(f"duibi: {error.message}"), file=sys.stderr)
+            print(one_line(f"  -> {error.next_step}"), file=sys.stderr)
+            continue
         turns = sum(len(question.turns) for question in chosen.questions)
         print(one_line(f"{file}: {len(chosen.questions)} questions, {turns} turns: all right"))
-    return 0
+    return worst
 
 
 def _summary(chosen: QuestionSet) -> dict[str, str | int]:

@@ -61,7 +61,7 @@ def replay(
 
 def _session(name: str | None, follow: bool, folder: Path) -> Path:
     if name is not None:
-        return library.find(name, folder)
+        return library.find(name, folder, running=follow)
     if not follow:
         raise UserError("which session?", "e.g. `duibi replay last`; see `duibi sessions list`")
     for entry in library.entries(folder):

@@ -76,25 +76,29 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
 
 @app.command(
     help="Read every byte and say whether it can be trusted. Exit code 0: every session is "
-    "complete or interrupted (whole so far); 2: one is torn, damaged, or no session."
+    "complete or interrupted (whole so far); 2: one is torn, damaged, refused, or no session."
 )
 def verify(
     sessions_: Annotated[list[str], typer.Argument(metavar="SESSION...")],
     json: Json = False,
     sessions: Dir = None,
 ) -> int:
-    worst = 0
+    folder, worst = _folder(sessions), 0
     for name in sessions_:
-        path = library.find(name, _folder(sessions))
-        scanned = reader.scan(reader.read_bytes(path), path.name)
-        verdict = scanned.verdict if scanned.events else "damaged"
-        if verdict not in ("complete", "interrupted"):
+        try:
+            path = library.find(name, folder)
+            scanned = reader.verify(path)
+        except UserError as error:
+            worst = 2
+            _print_refused(name, error, json)
+            continue
+        if scanned.verdict not in ("complete", "interrupted"):
             worst = 2
         if json:
             result = {
                 "file": str(path),
-                "verdict": verdict,
-                "events": len(scanned.events),
+                "verdict": scanned.verdict,
+                "events": scanned.count,
                 "bytes_dropped": scanned.dropped_bytes,
                 "answers": scanned.answers,
                 "line": scanned.line,
@@ -105,11 +109,20 @@ def verify(
         why = f"; line {scanned.line}: {scanned.problem}" if scanned.line else ""
         print(
             one_line(
-                f"{path}: {verdict}, {len(scanned.events)} events, {scanned.answers} answers, "
+                f"{path}: {scanned.verdict}, {scanned.count} events, {scanned.answers} answers, "
                 f"{scanned.dropped_bytes} bytes left out{why}"
             )
         )
     return worst
+
+
+def _print_refused(name: str, error: UserError, json: bool) -> None:
+    """A session that cannot be read: the others are still told of."""
+    if json:
+        print(json_text({"file": name, "verdict": "refused", "problem": error.message}))
+    else:
+        print(one_line(f"{name}: refused: {error.message}"))
+        print(one_line(f"  -> {error.next_step}"), file=sys.stderr)
 
 
 @app.command(help="Write what is whole of a session beside it as *.recovered.duibi.")
@@ -221,7 +234,7 @@ def _row(entry: SessionEntry) -> tuple[str, ...]:
         entry.started.replace("T", " ").removesuffix("Z"),
         ", ".join(entry.labels),
         entry.question_set,
-        f"{entry.answers}/{entry.questions * len(entry.labels)}",
+        f"{entry.answers}/{max(entry.expected, entry.answers)}",
         entry.verdict,
         format_duration(entry.duration_s),
         format_size(entry.size),
@@ -237,6 +250,7 @@ def _entry_json(entry: SessionEntry) -> dict[str, Any]:
         "question_set": entry.question_set,
         "questions": entry.questions,
         "answers": entry.answers,
+        "expected": entry.expected,
         "verdict": entry.verdict,
         "duration_s": entry.duration_s,
         "size": entry.size,
