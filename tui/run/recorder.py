@@ -93,3 +93,6 @@ class Recorder:
             if not self._closed:
                 self._closed = True
                 self._journal.close(status)
+                if (end := self._journal.end) is not None:
+                    fold((end,), self._board)
+                    self._undrained.append(end)

@@ -33,11 +33,13 @@ def exit_code(board: Board) -> int:
     return EXIT_FAILED
 
 
-def json_document(board: Board, session: str) -> dict[str, Any]:
-    """The JSON document of a run: per model its costs, per answer its figures."""
+def json_document(board: Board, session: str, saved: bool = True) -> dict[str, Any]:
+    """The JSON document of a run: how it ended, per model its costs, per answer its figures.
+    ``saved``: whether all of it is in the file ``session``."""
     header = board.header
     return {
         "session": session,
+        "saved": saved,
         "started": header.started if header else "",
         "program": header.program if header else "",
         "status": board.end.status if board.end else "",

@@ -65,6 +65,7 @@ def test_two_models_as_a_json_document_and_a_session(
 ) -> None:
     made, told, out = two_models
     assert json.loads(out.read_text()) == made
+    assert (made["status"], made["saved"]) == ("done", True)
     assert [model["dtype"] for model in made["models"]] == ["bf16", "fp32"]
     assert made["settings"]["sampling"] == "greedy"
     for model in made["models"]:

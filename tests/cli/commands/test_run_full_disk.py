@@ -1,8 +1,10 @@
 """`duibi run` into a disk that fills up: every answer comes, and none of it is lost."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from benchmarks.support.sessions import HEADER, write_session
 from tests.support.disks import small_disk
 from tui.board import fold
+from tui.cli import run_command_line
 from tui.sessions import reader
 
 
@@ -43,3 +46,17 @@ def test_all_answers_are_in_another_folder_at_the_end(tmp_path: Path) -> None:
     assert reading.verdict == "complete"
     told = [answer.text for answer in fold(reading.events).answers.values()]
     assert told == [answer.text for answer in fold(reader.read(recorded).events).answers.values()]
+
+
+def test_what_could_not_be_saved_anywhere_is_no_success(
+    limited: Callable[[int], None], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    answers = tmp_path / "mine.toml"
+    answers.write_text("".join(f'{id_} = "{id_ * 2000}"\n' for id_ in ("capital", "sum", "hello")))
+    flags = ("--questions", "smoke", "--pasted", str(answers), "--json")
+    limited(4096)
+    status = run_command_line(["run", "pasted:me", *flags])
+    limited(-1)
+    told = capsys.readouterr()
+    assert status == 1 and "not everything was saved: File too large" in told.err
+    assert json.loads(told.out)["saved"] is False

@@ -88,19 +88,22 @@ def test_500_questions_to_two_services_stopped_and_gone_on_with() -> None:
 
     with FaultServer(lingering) as one, FaultServer(lingering) as two:
         models = (f"{one.url}#m", f"{two.url}#m")
-        watched = Watched("run", *models, "--questions", questions(MANY), "--json")
+        place = Path("a place").absolute()
+        flags = ("--questions", questions(MANY), "--sessions", str(place))
+        watched = Watched("run", *models, *flags, "--json")
         until(lambda: min(one.asked, two.asked) >= 120)
         assert watched.process.poll() is None
         watched.process.send_signal(signal.SIGINT)
-        code, _, told = watched.end()
-        assert code == 130 and "--resume" in told
-        (path,) = paths.sessions_dir().glob("*.duibi")
+        code, printed, told = watched.end()
+        (path,) = place.glob("*.duibi")
+        assert code == 130 and f"`duibi run --resume '{path}'` asks the rest" in told
+        assert json.loads(printed)["status"] == "interrupted"
         before = fold(reader.read(path).events)
         done = sum(a.state == "answered" for a in before.answers.values())
         assert 200 <= done < 2 * MANY
         asked_before = one.asked + two.asked
 
-        watched = Watched("run", "--resume", path.name, "--json")
+        watched = Watched("run", "--resume", str(path), "--json")
         code, printed, told = watched.end()
         assert code == 0, told[-2000:]
         # What was answered is not asked again: only what was under way when it was stopped.

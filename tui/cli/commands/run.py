@@ -65,7 +65,7 @@ def run(
     with _progress_printer() as show:
         headless = HeadlessRun(started, show, past)
         code = headless.run_to_end(settings.run.repeat)
-    made = results.json_document(headless.board, str(started.path))
+    made = results.json_document(headless.board, str(started.path), started.save_state.saved)
     if out is not None:
         _write_json(out, made)
     print(json_text(made) if as_json else table(results.table_rows(headless.board)))

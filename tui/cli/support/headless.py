@@ -3,15 +3,18 @@
 import contextlib
 import errno
 import os
+import shlex
 import signal
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 
 from tui.board import Board, fold
 from tui.events import Event
-from tui.host.errors import EXIT_INTERRUPTED
+from tui.host import paths
+from tui.host.errors import EXIT_FAILED, EXIT_INTERRUPTED
 from tui.host.terminal import discard_output
 from tui.run.conductor import Run
 from tui.run.results import exit_code
@@ -75,12 +78,15 @@ class HeadlessRun:
     def _finish(self) -> int:
         if words := ensure_saved(self._run):
             print(clean(f"duibi: {words}"), file=sys.stderr)
-        name = self._run.path.name
+        is_saved = self._run.save_state.saved
         if self._stops:
-            print(f"duibi: stopped; what came is saved in {name}", file=sys.stderr)
-            print(f"  -> `duibi run --resume {name}` asks the rest", file=sys.stderr)
+            name = _as_argument(self._run.path)
+            where = f"what came is saved in {name}" if is_saved else "not all that came is saved"
+            print(clean(f"duibi: stopped; {where}"), file=sys.stderr)
+            if is_saved:
+                print(clean(f"  -> `duibi run --resume {name}` asks the rest"), file=sys.stderr)
             return EXIT_INTERRUPTED
-        return exit_code(self.board)
+        return exit_code(self.board) or (0 if is_saved else EXIT_FAILED)
 
     def _hung_up(self, *_: object) -> None:
         """The terminal has gone: discard what would be written to it."""
@@ -93,3 +99,10 @@ class HeadlessRun:
         self._stops += 1
         if self._stops > 1:
             os._exit(EXIT_INTERRUPTED)
+
+
+def _as_argument(session: Path) -> str:
+    """How to name a session on a command line, from any folder."""
+    if session.parent == paths.sessions_dir():
+        return session.name
+    return shlex.quote(str(session.absolute()))
