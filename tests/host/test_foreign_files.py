@@ -1,6 +1,5 @@
 """Files of others: only ordinary ones are read, only up to a size, text only as UTF-8."""
 
-import ast
 import os
 import socket
 import tomllib
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import tui
 from tui.host import foreign_files, toml_file
 from tui.host.errors import UserError
 
@@ -129,62 +127,3 @@ def test_what_is_no_toml_is_told_with_its_line(text: str, said: str, tmp_path: P
     with pytest.raises(UserError) as refused:
         toml_file.read_toml(path, 1 << 20, "mend it")
     assert refused.value.message.startswith(f"{path}{said}")
-
-
-OWN_FILES = {
-    "app/app.py": "the log",
-    "checkpoints/build_cache.py": "the cache of built weights, and the kernel's boot id",
-    "cli/support/logs.py": "the log",
-    "engines/worker_process.py": "the worker's log",
-    "host/cgroup.py": "the kernel's",
-    "host/filesystem.py": "the kernel's",
-    "host/foreign_files.py": "the opener",
-    "host/page_cache.py": "asks the kernel about what the opener has seen",
-    "host/save_file.py": "a new file",
-    "host/terminal.py": "/dev/null",
-    "models/catalogue.py": "comes with the program",
-    "models/consent.py": "what this program remembers",
-    "models/demo.py": "what was downloaded here",
-    "models/net.py": "what is downloaded here, and a file:// that the user's pip names",
-    "models/package_index.py": "a file:// that the user's pip names",
-    "models/hub.py": "the log",
-    "reports/html.py": "comes with the program",
-    "services.py": "comes with the program",
-    "sessions/staging.py": "the local copy of a session",
-    "sessions/storage.py": "new files, and folders",
-    "text/messages.py": "comes with the program",
-    "worker/kernels/abi.py": "what was compiled here",
-    "worker/kernels/build.py": "comes with the program, and what was compiled of it",
-    "worker/quant/aligned_safetensors.py": "a new file",
-    "worker/quant/calibrate.py": "comes with the program",
-}
-"""The modules that open files by themselves, and whose files these are."""
-
-
-def opens_a_file(node: ast.AST) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    if isinstance(node.func, ast.Name):
-        return node.func.id == "open"
-    if not isinstance(node.func, ast.Attribute):
-        return False
-    owner = node.func.value
-    is_os = isinstance(owner, ast.Name) and owner.id == "os"
-    mode = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-    is_open = node.func.attr == "open" and (is_os or mode[:1] in (["rb"], ["r"], ["w"], ["wb"]))
-    is_read = node.func.attr in ("read_text", "read_bytes")
-    return is_open or (is_read and not (isinstance(owner, ast.Name) and owner.id in READERS))
-
-
-READERS = ("foreign_files", "cgroup", "reader")
-"""Modules of ours with a function of such a name."""
-
-
-def test_every_other_module_opens_files_by_the_one_opener() -> None:
-    root = Path(tui.__file__).parent
-    found = {
-        str(path.relative_to(root))
-        for path in root.rglob("*.py")
-        if any(map(opens_a_file, ast.walk(ast.parse(path.read_text("utf-8")))))
-    }
-    assert found <= set(OWN_FILES), "open it with tui.host.foreign_files"
