@@ -11,7 +11,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 # it started. Each takes up to a gigabyte. Those at rest take tests over from the others.
 PARALLEL := --numprocesses 4 --dist worksteal
 
-.PHONY: run test slow screens campaigns check check-kernels format clean
+.PHONY: run test slow screens campaigns check check-kernels dist format clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.ready
@@ -49,6 +49,13 @@ check: $(VENV)/.ready-dev check-kernels
 # Every instruction set, whatever this CPU has; with clang too where it is installed.
 check-kernels: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.check_kernels
+
+# Two wheels: one with the kernels compiled for this kind of machine, one for all others.
+dist: $(VENV)/.ready
+	rm -rf dist
+	DUIBI_PREBUILT=0 $(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	ls dist
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff format .

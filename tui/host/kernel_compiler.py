@@ -4,15 +4,19 @@ The library names no OpenMP: it takes the one that the process has loaded, which
 a second one, two thread pools would spin on the same cores, each while the other computes.
 """
 
+import contextlib
 import hashlib
+import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tui.host import child_process
-from tui.host.instruction_sets import InstructionSet
+from tui.host.instruction_sets import INSTRUCTION_SETS, InstructionSet
 
 SOURCES = Path(__file__).parents[1] / "worker" / "kernels"
 PREBUILT = SOURCES / "prebuilt"
@@ -69,10 +73,27 @@ def compile_library(compiler: str, place: Path, variant: InstructionSet) -> None
         ]
         list(pool.map(_run, commands))
     _run([compiler, "-shared", *objects, "-Wl,-z,now", "-lm", "-o", str(place)])
-    with place.open("ab") as file:
-        file.write(hashlib.sha256(place.read_bytes()).digest())
+    made = place.read_bytes()
+    if b"GOMP_parallel" not in made:
+        raise CompilerError(f"{Path(compiler).name} compiles for another OpenMP than torch's")
+    place.write_bytes(made + hashlib.sha256(made).digest())
     # Whatever the umask says: others must not be able to write to what is loaded.
     place.chmod(0o700)
+
+
+def compile_all(folder: Path) -> list[Path]:
+    """Libraries in ``folder`` for the instruction sets of this machine, whatever its CPU has,
+    without those that no compiler here knows."""
+    made = []
+    for variant in INSTRUCTION_SETS:
+        place = folder / library_file_name(variant)
+        for compiler in compilers() if variant.machine == platform.machine() else ():
+            with tempfile.TemporaryDirectory() as temporary, contextlib.suppress(CompilerError):
+                compile_library(compiler, Path(temporary) / place.name, variant)
+                shutil.copy2(Path(temporary) / place.name, place)
+                made.append(place)
+                break
+    return made
 
 
 def is_whole(library: bytes) -> bool:

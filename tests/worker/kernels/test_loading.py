@@ -284,6 +284,19 @@ def test_after_a_compiler_that_fails_the_next_is_asked(
         build._load_library()
 
 
+def test_a_compiler_for_another_openmp_is_told_from_one_that_fails(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As clang does, whose OpenMP is not GNU's.
+    fake(cache / "bin", "clang", f'exec {GCC} "$@" -fno-openmp')
+    monkeypatch.setenv("PATH", f"{cache / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr(kernel_compiler, "_COMPILERS", ("clang",))
+    with pytest.raises(
+        build.KernelsUnavailableError, match="clang compiles for another OpenMP than torch's"
+    ):
+        build._load_library()
+
+
 def test_a_compiler_that_hangs_is_waited_for_once(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
