@@ -292,6 +292,7 @@ for _, body in engine.answer([Request(1, (Message("user", "long " * 700),), 3000
 
 def test_close_ends_the_process_and_may_be_repeated(engine: LocalEngine) -> None:
     engine.start()
+    until(lambda: engine.pid)
     pid = engine.pid
     assert pid
     # Even where it does not listen.
@@ -403,7 +404,7 @@ def test_a_worker_that_breaks_ends_without_the_interpreters_own_end() -> None:
 import atexit
 from tui.worker import __main__ as worker
 class Broken:
-    def __init__(self, channel): pass
+    def __init__(self, channel, import_s): pass
     def run(self): raise MemoryError("no more")
 worker.Worker, worker.Channel = Broken, int
 atexit.register(print, "late")

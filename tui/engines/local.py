@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tui.engines.base import EngineError, Request
 from tui.engines.event_router import EventRouter
-from tui.engines.watchdog import ThrashDetector, Watchdog, process_usage
+from tui.engines.watchdog import ThrashDetector, Watchdog
 from tui.engines.worker_process import WorkerExit, WorkerProcess
 from tui.events import (
     Answered,
@@ -191,9 +191,7 @@ class LocalEngine:
                     tokens += n
             if (now := time.monotonic()) - looked >= _THRASH_CHECK_S:
                 looked = now
-                if said := self._thrash_detector.check(
-                    now, tokens, process_usage(child.process.pid).faults
-                ):
+                if said := self._thrash_detector.check(now, tokens, child.usage().faults):
                     yield time.monotonic_ns(), Note(said)
 
     def cancel(self, answers: Sequence[int] | None = None) -> None:
@@ -227,7 +225,7 @@ class LocalEngine:
     def pid(self) -> int | None:
         """See `Engine.pid`."""
         child = self._process
-        return child.process.pid if child else None
+        return child.pid if child else None
 
     @property
     def trouble(self) -> str:
@@ -272,7 +270,7 @@ def _supervised_events(child: WorkerProcess, busy: bool) -> Iterator[TimedBody |
         try:
             item = child.inbox.get(timeout=_POLL_S)
         except queue.Empty:
-            spent = process_usage(child.process.pid)
+            spent = child.usage()
             seen = watchdog.check(time.monotonic(), child.last_heard, child.steps, spent, busy)
             before, child.trouble = child.trouble, seen.trouble
             if seen.is_hung:

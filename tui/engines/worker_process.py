@@ -7,12 +7,16 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui.events import Failed, TimedBody
+from tui.engines.fork_server import ForkedProcess, fork_worker
+from tui.engines.watchdog import ProcessUsage, process_usage
+from tui.events import Failed, Load, TimedBody
 from tui.host import cgroup, child_process, memory
 from tui.worker_protocol import (
     Alive,
@@ -23,6 +27,8 @@ from tui.worker_protocol import (
     encode_order,
 )
 
+_CAN_FORK: bool = sys.platform == "linux"
+"""Elsewhere system libraries do not survive a fork."""
 _OPENMP_SPIN_COUNT = "20000"
 """How often a thread of GNU OpenMP looks for work before it sleeps (libgomp's manual). Its own
 300,000 and more keep cores from a busy neighbour's threads and from each other's: beside one
@@ -95,21 +101,25 @@ class WorkerProcess:
         self._socket, self._log = ours, log
         with theirs, os.fdopen(_open_private(log), "ab") as output:
             self._log_start = log.stat().st_size
-            self.process = child_process.start(
-                child_process.module_command("tui.worker", str(theirs.fileno())),
-                worker_environment(threads),
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            self.process = _start(worker_environment(threads), theirs.fileno(), output.fileno())
+        self.inbox.put((time.monotonic_ns(), Load("import")))
         threading.Thread(target=self._read, name="worker events", daemon=True).start()
 
     @property
     def is_alive(self) -> bool:
         """Whether it can be spoken to."""
         return not self._closing and self.kill_reason is None and self.process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None until it is forked."""
+        return self.process.pid or None
+
+    def usage(self) -> ProcessUsage:
+        """What it has used so far, or what it is forked from while its libraries are imported."""
+        if isinstance(self.process, ForkedProcess):
+            return process_usage(self.process.pid or self.process.server_pid)
+        return process_usage(self.process.pid)
 
     def send(self, order: Order) -> None:
         """Give an order; to a dead worker it is lost, and `inbox` tells of the death."""
@@ -119,7 +129,8 @@ class WorkerProcess:
 
     def memory(self) -> tuple[int, int]:
         """Private and mapped bytes; (0, 0) once it is gone."""
-        found = memory.process_memory(self.process.pid) if self.process.poll() is None else (0, 0)
+        pid = self.pid if self.process.poll() is None else None
+        found = memory.process_memory(pid) if pid else (0, 0)
         if any(found):
             self._last_memory = found
         return found
@@ -131,17 +142,21 @@ class WorkerProcess:
         Counted as RLIMIT_DATA does (getrlimit(2)): reserved, not only touched, and
         mapped files that are private and writable, as weights are, too.
         """
-        held = cgroup.read_table(Path(f"/proc/{self.process.pid}/status")).get("VmData", 0)
+        pid = self.process.pid
+        held = cgroup.read_table(Path(f"/proc/{pid}/status")).get("VmData", 0)
         if held:
             with contextlib.suppress(OSError, ValueError):
-                _, hard = resource.prlimit(self.process.pid, resource.RLIMIT_DATA)
-                resource.prlimit(self.process.pid, resource.RLIMIT_DATA, (held + nbytes, hard))
+                _, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
+                resource.prlimit(pid, resource.RLIMIT_DATA, (held + nbytes, hard))
 
     def kill(self, why: Failed | None = None) -> None:
         """End it at once, whatever it is doing."""
         self.kill_reason = self.kill_reason or why
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
+        # One that is still to be forked holds its end open.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self, timeout_s: float = 1.0) -> None:
         """End it: by asking, then by force. Returns when it is gone."""
@@ -169,6 +184,8 @@ class WorkerProcess:
 
     def _handle_line(self, line: bytes) -> None:
         t_ns, body = decode_report(line)
+        if isinstance(self.process, ForkedProcess):
+            self.process.wait_until_forked()
         self.last_heard = time.monotonic()
         if isinstance(body, Alive):
             self.steps = body.steps
@@ -194,6 +211,22 @@ class WorkerProcess:
             file.seek(max(self._log_start, file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
             return file.read().decode("utf-8", "replace")
         return ""
+
+
+def _start(
+    environment: Mapping[str, str], channel: int, output: int
+) -> "subprocess.Popen[bytes] | ForkedProcess":
+    if _CAN_FORK:
+        return fork_worker(environment, channel, output)
+    return child_process.start(
+        child_process.module_command("tui.worker", str(channel)),
+        environment,
+        pass_fds=(channel,),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
 
 
 def explain_exit(code: int, oom_killed: bool, memory_bytes: int, log_tail: str) -> Failed:

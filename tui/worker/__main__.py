@@ -1,4 +1,5 @@
-"""``python -m tui.worker FD``: see `tui.worker_protocol`."""
+"""``python -m tui.worker FD``: see `tui.worker_protocol`. Where workers can be forked, each is a
+copy of `tui.worker.fork_server` instead."""
 
 import contextlib
 import faulthandler
@@ -7,7 +8,9 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
+from tui.worker.measure import process_age_s
 from tui.worker.process.loop import Worker
 from tui.worker.process.wire import Channel, exit_process
 
@@ -15,7 +18,13 @@ _SWITCH_S = 0.0005
 
 
 def main() -> None:
-    """Let the kernel kill this process first when memory runs out, then serve the parent."""
+    """Serve the parent through the socket that the command line names."""
+    run_worker(int(sys.argv[1]), process_age_s())
+
+
+def run_worker(channel: int, import_s: float) -> NoReturn:
+    """Let the kernel kill this process first when memory runs out, then serve the parent through
+    the socket ``channel``. ``import_s``: seconds that the imports took."""
     faulthandler.enable()
     # The computing thread releases the interpreter's lock for each operation and takes it again
     # at once. With the default interval the control thread waits 5 ms for it.
@@ -29,11 +38,11 @@ def main() -> None:
     with contextlib.suppress(OSError):
         os.setsid()
     try:
-        Worker(Channel(int(sys.argv[1]))).run()
+        Worker(Channel(channel), import_s).run()
     except BaseException:
-        # Ending the interpreter takes a second with these libraries; the parent should not wait.
         traceback.print_exc()
-        exit_process(1)
+    # Ending the interpreter takes a second with these libraries; the parent should not wait.
+    exit_process(1)
 
 
 if __name__ == "__main__":

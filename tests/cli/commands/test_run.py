@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.support import tiny
 from tests.support.waiting import process_gone
+from tests.support.waiting import until as wait_until
 from tui.host import paths
 from tui.host.process import process_tree
 from tui.sessions import reader
@@ -118,7 +119,7 @@ def test_a_stop_saves_what_came_and_the_rest_is_asked_later(checkpoint: Path) ->
     assert code == 130
     assert f"duibi run --resume {answered[0]}" in told
     assert "1/3" in printed
-    assert all(process_gone(pid) for pid in children)
+    wait_until(lambda: all(process_gone(pid) for pid in children))
     path = folder / answered[0]
     before = reader.read(path)
     assert before.verdict == "complete"

@@ -7,12 +7,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+
+import torch
 
 from tui.events import Body, Load
 from tui.host.memory import trim_heap
+from tui.worker.checkpoint import Progress
 from tui.worker.control import Control
-from tui.worker.measure import PeakMemory, process_age_s
+from tui.worker.decode.batch import DecodeBatch
+from tui.worker.decode.generate import failure_event
+from tui.worker.decode.kv_cache import PrefixCache
+from tui.worker.loaded_model import LoadedModel
+from tui.worker.measure import PeakMemory
+from tui.worker.process.load_model import load_model, loaded_event
 from tui.worker.process.wire import Channel, exit_process
 from tui.worker_protocol import (
     Alive,
@@ -25,11 +32,6 @@ from tui.worker_protocol import (
     ThreadsOrder,
 )
 
-if TYPE_CHECKING:
-    from tui.worker.checkpoint import Progress
-    from tui.worker.decode.batch import DecodeBatch
-    from tui.worker.loaded_model import LoadedModel
-
 HEARTBEAT_S = 0.2
 """Seconds between two signs of life, each with a look at the memory held."""
 _PROGRESS_S = 0.1
@@ -40,11 +42,13 @@ _TRIM_AFTER_S = 0.5
 
 
 class Worker:
-    """One model's process: `run` imports the libraries, then handles orders until the
-    process exits."""
+    """One model's process: `run` handles orders until the process exits. ``import_s``: seconds
+    that the imports of its libraries took, here or in the process that it was forked from; they
+    count as part of its first load."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, import_s: float) -> None:
         self._channel = channel
+        self._import_s = import_s
         self._control = Control()
         self._peak = PeakMemory()
         self._orders: queue.SimpleQueue[tuple[float, LoadOrder | AnswerOrder]] = queue.SimpleQueue()
@@ -54,20 +58,13 @@ class Worker:
         """Answers that a person waits for; while there are any, `_background_batch` waits."""
         self._background_batch: DecodeBatch | None = None
         self._max_batch_size = 1
-        self._import_s = 0.0
-        self._idle_since = 0.0
-        """When the libraries were imported, until the first load: waiting is not loading."""
 
     def run(self) -> None:
         """Never returns: the process ends in the control thread."""
         self._channel.listen(self._handle_order)
         threading.Thread(target=self._send_heartbeats, name="alive", daemon=True).start()
         _lower_priority()
-        self._channel.send(Load("import"))
-        began = time.monotonic()
-        _import_libraries()
-        self._idle_since = time.monotonic()
-        self._import_s = self._idle_since - began
+        torch.set_grad_enabled(False)
         while True:
             if (found := self._next_order()) is None:
                 self._advance()
@@ -121,18 +118,11 @@ class Worker:
             time.sleep(HEARTBEAT_S)
 
     def _load(self, arrived: float, order: LoadOrder) -> None:
-        from tui.worker.decode.generate import failure_event
-
         self._interactive_batch = self._background_batch = None
         try:
-            from tui.worker.process.load_model import load_model, loaded_event
-
             loaded = load_model(order, self._control, self._progress)
             self._serve_with(loaded, order)
-            if self._import_s:
-                load_s = process_age_s() - max(0.0, arrived - self._idle_since)
-            else:
-                load_s = time.monotonic() - arrived
+            load_s = self._import_s + time.monotonic() - arrived
             private, mapped = self._peak.sample()
             event = loaded_event(
                 loaded, load_s=load_s, import_s=self._import_s, private=private, mapped=mapped
@@ -144,11 +134,8 @@ class Worker:
         self._channel.send(event)
         self._import_s = 0.0
 
-    def _serve_with(self, loaded: "LoadedModel", order: LoadOrder) -> None:
+    def _serve_with(self, loaded: LoadedModel, order: LoadOrder) -> None:
         """Answer with this model from now on."""
-        from tui.worker.decode.batch import DecodeBatch
-        from tui.worker.decode.kv_cache import PrefixCache
-
         prefix_cache, most = PrefixCache(), loaded.max_cached_tokens
         self._interactive_batch, self._background_batch = (
             DecodeBatch(
@@ -164,7 +151,7 @@ class Worker:
         )
         self._max_batch_size = order.batch
 
-    def _progress(self, stage: str) -> "Progress":
+    def _progress(self, stage: str) -> Progress:
         """A function of (done, total) that tells the parent, ten times a second at most."""
         last = 0.0
 
@@ -179,8 +166,6 @@ class Worker:
 
     def _queue_requests(self, order: AnswerOrder) -> None:
         """Put the requests in line; `_advance` answers them."""
-        from tui.worker.decode.generate import failure_event
-
         self._control.preempt_requested = False
         for request in order.requests:
             if self._background_batch is None:
@@ -202,7 +187,7 @@ class Worker:
         else:
             self._serve(self._background_batch, self._background_queue)
 
-    def _serve(self, batch: "DecodeBatch", line: "deque[DecodeRequest]") -> None:
+    def _serve(self, batch: DecodeBatch, line: deque[DecodeRequest]) -> None:
         if (
             line
             and not batch.is_full
@@ -226,15 +211,3 @@ def _lower_priority() -> None:
     own = threading.get_native_id()
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + _NICE)
-
-
-def _import_libraries() -> None:
-    """Everything heavy that any model needs, so that it is done before a load is asked."""
-    import torch
-    import transformers.modeling_utils  # noqa: F401
-
-    import tui.worker.decode.batch
-    import tui.worker.decode.generate
-    import tui.worker.load.loader  # noqa: F401
-
-    torch.set_grad_enabled(False)

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from tui.events import Body
 from tui.worker_protocol import Alive, Order, decode_order, encode_report
@@ -46,7 +47,7 @@ class Channel:
         exit_process(0)
 
 
-def exit_process(code: int) -> None:
+def exit_process(code: int) -> NoReturn:
     """End this process without waiting for any thread; the kernel frees the weights."""
     sys.stderr.flush()
     os._exit(code)
