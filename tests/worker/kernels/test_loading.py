@@ -271,7 +271,7 @@ def test_after_a_compiler_that_fails_the_next_is_asked(
     fake(folder, "cc", f'exec {GCC} "$@"')
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
     assert build._load_library().uncached == ""
-    fake(folder, "cc", 'while [ "$1" != -o ]; do shift; done; echo no library > "$2"')
+    fake(folder, "cc", 'while [ "$1" != -o ]; do shift; done; echo GOMP_parallel > "$2"')
     shutil.rmtree(cache / "kernels")
     monkeypatch.setattr(kernel_compiler, "_COMPILERS", ("cc", "gcc"))
     with pytest.raises(build.KernelsUnavailableError, match=r"what cc made cannot be loaded"):
