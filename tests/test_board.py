@@ -113,6 +113,26 @@ def test_stars_change_and_go() -> None:
     assert board.answers[1].stars == {}
 
 
+def test_stars_and_votes_of_raters_stand_side_by_side() -> None:
+    board = fold(
+        answered(
+            (9, RUN, ev.Rated(1, "逻辑", 4, "李")),
+            (9, RUN, ev.Rated(1, "逻辑", 2)),
+            (9, RUN, ev.Rated(1, "逻辑", 5, "李")),
+            (9, RUN, ev.Voted("q", 1, 2, "left", "李")),
+            (9, RUN, ev.Voted("q", 1, 2, "tie")),
+        )
+    )
+    answer = board.answers[1]
+    assert answer.stars == {"逻辑": 5}, "the newest"
+    assert answer.stars_of("") == {"逻辑": 2} and answer.stars_of("李") == {"逻辑": 5}
+    assert board.votes == {("q", 1, 2): "tie"} and board.votes_of("李") == {("q", 1, 2): "left"}
+    fold(
+        stream((9, RUN, ev.Rated(1, "逻辑", 0, "李")), (9, RUN, ev.Voted("q", 1, 2, "none"))), board
+    )
+    assert answer.stars == {"逻辑": 2} and board.votes == {("q", 1, 2): "left"}
+
+
 def test_events_nobody_introduced_are_ignored() -> None:
     board = fold(
         answered(

@@ -58,7 +58,17 @@ class Answer:
     figures: ev.Answered | None = None
     failure: ev.Failed | None = None
     notes: list[ev.Note] = field(default_factory=list)
-    stars: dict[str, int] = field(default_factory=dict)
+    ratings: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Stars by rater and dimension, the newest last."""
+
+    @property
+    def stars(self) -> dict[str, int]:
+        """The newest stars of each dimension, whoever gave them."""
+        return {dimension: stars for (_, dimension), stars in self.ratings.items()}
+
+    def stars_of(self, rater: str) -> dict[str, int]:
+        """The stars of one rater by dimension."""
+        return {dimension: n for (who, dimension), n in self.ratings.items() if who == rater}
 
     @property
     def text(self) -> str:
@@ -143,7 +153,8 @@ class Board:
     answers: dict[int, Answer] = field(default_factory=dict)
     answer_ids: dict[tuple[int, str], list[int]] = field(default_factory=dict)
     """Answer ids of a (model, question) in the order asked."""
-    votes: dict[tuple[str, int, int], str] = field(default_factory=dict)
+    ballots: dict[tuple[str, str, int, int], str] = field(default_factory=dict)
+    """Votes by rater, question and the two answers, the newest last."""
     notes: list[ev.Note] = field(default_factory=list)
     memory_used: int = 0
     memory_limit: int = 0
@@ -151,6 +162,22 @@ class Board:
     """Highest memory use per step of `MEMORY_STEP_US`: (number of the step, bytes)."""
     now_us: int = 0
     end: ev.End | None = None
+
+    @property
+    def votes(self) -> dict[tuple[str, int, int], str]:
+        """The newest vote on each pair of answers, whoever gave it."""
+        return {
+            (question, left, right): choice
+            for (_, question, left, right), choice in self.ballots.items()
+        }
+
+    def votes_of(self, rater: str) -> dict[tuple[str, int, int], str]:
+        """The votes of one rater."""
+        return {
+            (question, left, right): choice
+            for (who, question, left, right), choice in self.ballots.items()
+            if who == rater
+        }
 
     def conversation(self, model: int, question: str) -> list[Answer]:
         """The newest answer of each turn, oldest turn first."""
@@ -196,8 +223,11 @@ def _apply_run(board: Board, event: Event) -> None:
         case ev.Memory(used=used, limit=limit):
             board.memory_used, board.memory_limit = used, limit
             _add_memory_sample(board, event.t_us // MEMORY_STEP_US)
-        case ev.Voted(question=question, left=left, right=right, choice=choice):
-            board.votes[question, left, right] = choice
+        case ev.Voted(question=question, left=left, right=right, choice=choice) as voted:
+            ballot = (voted.rater, question, left, right)
+            board.ballots.pop(ballot, None)
+            if choice != "none":
+                board.ballots[ballot] = choice
         case ev.Note() as note:
             _apply_note(board, note)
         case ev.Rated() as rated:
@@ -238,10 +268,10 @@ def _apply_note(board: Board, note: ev.Note) -> None:
 
 def _apply_rating(board: Board, rated: ev.Rated) -> None:
     if answer := board.answers.get(rated.answer):
+        key = (rated.rater, rated.dimension)
+        answer.ratings.pop(key, None)
         if rated.stars:
-            answer.stars[rated.dimension] = rated.stars
-        else:
-            answer.stars.pop(rated.dimension, None)
+            answer.ratings[key] = rated.stars
 
 
 def _apply_model(board: Board, model: Model, event: Event) -> None:

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.support.recorded_sessions import recorded_header
 from tui import events as ev
 from tui.events import RUN, Body
+from tui.reports.document import Document
 from tui.reports.report import build_report
 from tui.sessions import reader
 from tui.sessions.journal import Journal
@@ -63,11 +64,14 @@ class Made:
             self.events.append((RUN, ev.Voted(f"q{question}", left, right, choice)))
 
     def conclusion(self, lang: str = "en") -> list[str]:
+        return list(self.document(lang).conclusion)
+
+    def document(self, lang: str = "en") -> Document:
         journal = Journal.create(self.folder, self.header)
         for i, (model, body) in enumerate(self.events):
             journal.append(i * 1000, model, body)
         journal.close("done")
-        return list(build_report([reader.read(journal.path)], lang).conclusion)
+        return build_report([reader.read(journal.path)], lang)
 
 
 def sentence(found: Sequence[str], start: str) -> str:
@@ -194,7 +198,7 @@ def test_what_was_not_the_same_is_said_in_the_sentence(tmp_path: Path) -> None:
     for start in ("Fastest", "Most stars: "):
         text = sentence(found, start)
         assert "Beware: complete answers 8/8 against 8/9" in text
-        assert "cut at the token limit: alpha 0/8, beta 3/9" in text
+        assert "cut short: alpha 0/8, beta 3/9" in text
         assert "alpha thought before it answered, beta did not" in text
     assert "answers decoded together (alpha: 8; beta: 1)" in sentence(found, "Fastest")
     assert "decoded together" not in sentence(found, "Most stars: ")
@@ -224,3 +228,89 @@ def test_the_same_sentences_in_chinese(tmp_path: Path) -> None:
     made.stars(1, [4, 3, 3, 2, 4, 3, 4, 3])
     text = sentence(made.conclusion("zh"), "人工评分最高：alpha")
     assert "差异明显（+1.12，95% 区间 +0.83 至 +1.42，p = 0.0078）" in text
+
+
+def test_two_raters_are_told_apart_and_compared(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    given = {"李": ([5, 4, 5, 4, 5, 4, 5, 4], [3] * 8), "wang": ([4] * 8, [3, 3, 3, 3, 2, 2, 2, 2])}
+    for rater, by_model in given.items():
+        for model, stars in enumerate(by_model):
+            made.events += [
+                (RUN, ev.Rated(made.id(model, q), "d", n, rater)) for q, n in enumerate(stars)
+            ]
+        made.events.append((RUN, ev.Voted("q0", 0, 8, "left" if rater == "李" else "tie", rater)))
+    document = made.document()
+    text = sentence(document.conclusion, "Most stars: alpha")
+    # Per question: means 4.5 and 4 against 3 and 2.5, all by 1.5 or 1.
+    assert "with 4.25 on average, against 2.75 of beta, over 8 common questions" in text
+    assert "a clear difference (+1.50" in text
+    (table,) = [t for t in document.comparison if t.title.startswith("Stars per model")]
+    assert table.notes[0] == "Raters: 李, wang."
+    # krippendorff 0.9.0, ordinal, of both raters' sixteen stars
+    assert table.notes[1].startswith("Krippendorff's alpha of the stars: 0.80 over 16")
+    assert document.sections[0].verdicts == (
+        "Vote of 李: alpha is better than beta.",
+        "Vote of wang: alpha and beta are equally good.",
+    )
+    assert "★★★★★ (李)" in document.sections[0].turns[0].cards[0].lines[1]
+
+
+def test_a_judge_with_flips_and_a_panel(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    for q in range(8):
+        both = (made.id(0, q), made.id(1, q))
+        steady, flipped = ["left", "left"], ["left", "right"]
+        for judge, said in (("one", flipped if q < 2 else steady), ("two", steady), ("3", flipped)):
+            choice = said[0] if said[0] == said[1] else "tie"
+            made.events.append((RUN, ev.Judged(f"q{q}", *both, choice, judge, said)))
+    document = made.document()
+    one = sentence(document.conclusion, "The judge one preferred alpha on 6 and beta on 0 of 8")
+    assert "a clear difference (100% of the decided ones" in one and "p = 0.031" in one
+    assert "none of 8 questions was decided" in sentence(document.conclusion, "The judge 3")
+    # Two of three say left on six questions; on the others one says left, two a tie.
+    panel = sentence(document.conclusion, "The panel of judges preferred alpha on 6 and beta on 0")
+    assert "a clear difference" in panel
+    tables = [t for t in document.comparison if "judge" in t.title]
+    assert [t.title for t in tables][-1].startswith("The panel of 3 judges")
+    (listed,) = [n for n in tables[0].notes if n.startswith("To read")]
+    assert "decided on question 1 (alpha, beta); question 2 (alpha, beta)." in listed
+
+
+def test_verdicts_of_any_type_end_in_words(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=4).all_answered()
+    odd: list[list[object]] = [[1, {}], [["left"], None], [], [{"a": 1}, "left", 3]]
+    for q, said in enumerate(odd):
+        both = (made.id(0, q), made.id(1, q))
+        event = ev.Judged(f"q{q}", *both, "left", "j", said, said, False, {"d": said, "e": 3})  # type: ignore[arg-type]
+        made.events.append((RUN, event))
+    document = made.document()
+    assert "preferred alpha on 4" in sentence(document.conclusion, "The judge j")
+    assert all(section.verdicts for section in document.sections)
+
+
+def test_judge_and_stars_speak_of_the_same_dimensions(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    for q in range(8):
+        said = {"幽默感": ["left", "left"], "回答逻辑": ["right", "right" if q else "left"]}
+        both = (made.id(0, q), made.id(1, q))
+        event = ev.Judged(f"q{q}", *both, "tie", "j", ["tie", "tie"], dimensions=said)
+        made.events.append((RUN, replace(event, plain_text=True)))
+    document = made.document()
+    (table,) = [t for t in document.comparison if "judge" in t.title]
+    assert table.title == "Verdicts of the judge j (without Markdown), pair by pair"
+    (note,) = [n for n in table.notes if n.startswith("By dimension")]
+    assert "Humour alpha 8 : 0 beta; Logic alpha 0 : 7 beta" in note
+
+
+def test_a_judge_that_knows_people_is_corrected(tmp_path: Path) -> None:
+    """People prefer each one on half of 40 questions; the judge says alpha too often."""
+    made = Made(tmp_path, questions=40).all_answered()
+    for q in range(40):
+        both = (made.id(0, q), made.id(1, q))
+        person = "left" if q % 2 else "right"
+        judge = "left" if person == "left" or q % 8 == 0 else "right"
+        made.events.append((RUN, ev.Voted(f"q{q}", *both, person)))
+        made.events.append((RUN, ev.Judged(f"q{q}", *both, judge, "j", [judge] * 2)))
+    (table,) = [t for t in made.document().comparison if "judge" in t.title]
+    (note,) = [n for n in table.notes if n.startswith("Corrected")]
+    assert "on 40 questions, alpha would win 50% of the decided ones against beta" in note

@@ -13,10 +13,8 @@ from tui.scoring.agreement import compute_agreement
 from tui.scoring.dimensions import DEFAULT_DIMENSIONS, resolve_dimensions
 from tui.scoring.rating_queue import build_rating_queue
 from tui.scoring.stars import (
-    average_stars,
     make_rating,
     make_vote,
-    mean_stars_by_question,
     newest_verdicts,
 )
 from tui.sessions import reader
@@ -52,8 +50,7 @@ def test_ratings_are_appended_to_a_closed_session_and_can_be_changed(path: Path)
     board = fold(after.events)
     assert board.answers[0].stars == {"逻辑": 5} and board.answers[1].stars == {}
     assert board.votes == {("q0", 0, 6): "tie"}
-    assert average_stars(board.answers.values()).mean == 5
-    assert mean_stars_by_question({"q0": [board.answers[0]], "q1": [board.answers[1]]}) == {"q0": 5}
+    assert board.answers[0].stars == {"逻辑": 5}
 
 
 def test_what_is_no_rating_or_vote_is_refused() -> None:
@@ -110,9 +107,9 @@ def test_agreement_of_stars_and_judge() -> None:
     board = fold(events)
     choices = ["left", "right", "tie", "right"]
     judged = [ev.Judged("q", 2 * i, 2 * i + 1, c, "j") for i, c in enumerate(choices)]
-    found = compute_agreement([ev.Judged("q", 0, 1, "right", "j"), *judged], board.answers)
+    found = compute_agreement([(board, [ev.Judged("q", 0, 1, "right", "j"), *judged])])
     assert (found.n, found.same, found.opposite) == (4, 3, 1)
     # observed 3/4; chance: left 2/4*1/4 + right 1/4*2/4 + tie 1/4*1/4 = 5/16
     assert found.kappa == pytest.approx((3 / 4 - 5 / 16) / (1 - 5 / 16))
-    assert compute_agreement([], board.answers).kappa is None
+    assert compute_agreement([(board, [])]).kappa is None
     assert len(newest_verdicts([judged[0], judged[0]])) == 1

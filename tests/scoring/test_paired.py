@@ -74,7 +74,7 @@ def test_binomial_is_that_of_scipy(wins: int, losses: int) -> None:
 
 
 def test_holm_is_that_of_statsmodels() -> None:
-    # statsmodels 0.14.4: multipletests([.01, .04, .03, .005, .5, .04], method="holm")[1]
+    # statsmodels 0.15.0: multipletests([.01, .04, .03, .005, .5, .04], method="holm")[1]
     found = paired.holm([0.01, 0.04, 0.03, 0.005, 0.5, 0.04])
     assert found == pytest.approx([0.05, 0.12, 0.12, 0.03, 0.5, 0.12], rel=1e-9)
     assert paired.holm([]) == []
@@ -95,14 +95,17 @@ def test_wins_needed_is_the_first_number_that_passes() -> None:
 
 def test_the_recommended_number_finds_the_gap_in_four_of_five_runs() -> None:
     needed = paired.questions_for_gap(0.5, 1.0)
-    # R: power.t.test(delta = .5, sd = 1, power = .8, type = "paired") gives n = 33.4
+    # statsmodels 0.15.0: TTestPower().solve_power(effect_size=0.5, alpha=0.05, power=0.8) is 33.37
     assert needed == 34
     noise = random.Random(5)
     runs = [[noise.gauss(0.5, 1) for _ in range(needed)] for _ in range(400)]
     found = sum(stats.ttest_1samp(run, 0).pvalue <= 0.05 for run in runs)
     assert 290 <= found <= 350
-    # G*Power 3.1, exact binomial, share .7 against .5: n = 49 (normal approximation: 47)
-    assert paired.questions_for_share(0.7) == 47
+    for share in (0.6, 0.7, 0.8, 0.9):
+        n = paired.questions_for_share(share)
+        assert n is not None
+        passing = [k for k in range(n + 1) if stats.binomtest(k, n).pvalue <= 0.05]
+        assert 0.78 <= stats.binom.pmf(passing, n, share).sum() <= 0.9
     assert paired.questions_for_gap(0, 1) is None and paired.questions_for_share(0.5) is None
     assert paired.questions_for_gap(1e-300, 1) is None
     assert paired.questions_for_gap(1.0, 0) == 6, "never fewer than a verdict needs"

@@ -208,23 +208,29 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """A person gave an answer 1 to 5 stars in a dimension (0 takes them back)."""
+    """A person gave an answer 1 to 5 stars in a dimension (0 takes them back).
+
+    ``rater`` is the name of that person, empty where nobody was named.
+    """
 
     kind: ClassVar[str] = "rated"
     answer: int
     dimension: str
     stars: int
+    rater: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Voted:
-    """A pairwise vote: ``left``, ``right``, ``tie``, ``bad`` (both), or ``none``."""
+    """A pairwise vote: ``left``, ``right``, ``tie``, ``bad`` (both), or ``none``; ``rater`` as
+    in `Rated`."""
 
     kind: ClassVar[str] = "voted"
     question: str
     left: int
     right: int
     choice: str
+    rater: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +241,8 @@ class Judged:
     one shown first, each ``left``, ``right``, ``tie`` or ``none`` (unreadable); ``choice``
     is what both orders agree on, ``tie`` where the position flipped it, ``none`` where one
     was unreadable. ``reasons`` are its words, ``same_family`` that its family is that of one side.
+    ``dimensions`` holds what it said of each dimension of the stars, as in ``verdicts``;
+    ``plain_text``: it was shown the answers without their Markdown.
     """
 
     kind: ClassVar[str] = "judged"
@@ -246,6 +254,8 @@ class Judged:
     verdicts: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     same_family: bool = False
+    dimensions: JsonObject = field(default_factory=dict)
+    plain_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,8 +114,10 @@ def _figures(answer: bd.Answer, say: ReportMessages) -> str:
 def _stars(answer: bd.Answer, dimensions: Sequence[Dimension], say: ReportMessages) -> str:
     return " · ".join(
         f"{collapse_line(d.name(say.language))} {'★' * stars}{'☆' * (MAX_STARS - stars)}"
+        + (f" ({collapse_line(rater)})" if rater else "")
         for d in dimensions
-        if 1 <= (stars := answer.stars.get(d.id, 0)) <= MAX_STARS
+        for (rater, id_), stars in answer.ratings.items()
+        if id_ == d.id and 1 <= stars <= MAX_STARS
     )
 
 

@@ -56,7 +56,7 @@ def _answer_rates(answers: Sequence[Sequence[bd.Answer]], say: ReportMessages) -
 def _cuts(
     both: Sequence[ModelColumn], answers: Sequence[Sequence[bd.Answer]], say: ReportMessages
 ) -> str:
-    cut = [sum(a.figures is not None and a.figures.finish == "length" for a in x) for x in answers]
+    cut = [sum(a.figures is not None and a.figures.is_cut for a in x) for x in answers]
     (a, b), (m, n) = _names(both), (len(found) for found in answers)
     if not any(cut):
         return ""

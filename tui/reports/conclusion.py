@@ -17,7 +17,6 @@ from tui.scoring import rank
 from tui.scoring.costs import GB
 from tui.scoring.dimensions import Dimension
 from tui.scoring.rank import Comparison, Duel
-from tui.scoring.stars import average_stars
 from tui.text.sanitise import collapse_line
 
 Headline = Callable[[Comparison], tuple[str, str]]
@@ -42,6 +41,7 @@ def build_conclusion(
     merged: MergedSessions,
     votes: Sequence[Duel],
     judged: Mapping[str, Sequence[Duel]],
+    panel: Sequence[Duel],
     dimensions: Sequence[Dimension],
     say: ReportMessages,
 ) -> tuple[str, ...]:
@@ -54,7 +54,8 @@ def build_conclusion(
     found += _stars(merged, dimensions, say)
     found += _duels("c_votes", "c_votes_topic", votes, merged, say)
     for judge, duels in judged.items():
-        found += _duels("c_judge", "c_judge_topic", duels, merged, say, judge=collapse_line(judge))
+        found += _duels("c_judge", "c_judge_topic", duels, merged, say, judge=judge)
+    found += _duels("c_panel", "c_panel_topic", panel, merged, say)
     return tuple(found)
 
 
@@ -228,17 +229,22 @@ def _ring(ring: Sequence[str], topic: str, say: ReportMessages) -> list[str]:
 def _best_by_dimension(
     merged: MergedSessions, dimensions: Sequence[Dimension], say: ReportMessages
 ) -> str:
-    """The model with most stars in each dimension in which more than one model was rated."""
+    """The model with most stars in each dimension, over the questions that all who were rated in
+    it have in common."""
+    samples = evidence.star_samples(merged)
     found = []
     for dimension in dimensions:
+        rated = {label: evidence.in_dimension(s, dimension.id) for label, s in samples.items()}
+        rated = {label: s for label, s in rated.items() if s}
+        common = set.intersection(*(set(s) for s in rated.values())) if rated else set()
         means = {
-            column.label: mean
-            for column in merged.columns
-            if (mean := average_stars(column.answers, dimension.id).mean) is not None
+            label: evidence.mean_stars({question: s[question] for question in common})
+            for label, s in rated.items()
         }
-        if len(means) > 1:
-            most = max(means.values())
-            who = ", ".join(collapse_line(label) for label, mean in means.items() if mean == most)
+        kept = {label: mean for label, mean in means.items() if mean is not None}
+        if len(kept) > 1:
+            most = max(kept.values())
+            who = ", ".join(collapse_line(label) for label, mean in kept.items() if mean == most)
             found.append(f"{collapse_line(dimension.name(say.language))} {who} ({most:.2f})")
     return "; ".join(found)
 

@@ -1,30 +1,93 @@
 """What models are compared by: stars, times, votes and verdicts, per question and part of it."""
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
+from typing import NamedTuple
 
 from tui import board as bd
 from tui import events as ev
 from tui.reports.merge import MergedSessions, ModelColumn
+from tui.scoring.agreement import krippendorff_alpha, person_choice
 from tui.scoring.dimensions import MAX_STARS
 from tui.scoring.rank import Duel, QuestionPairs, Samples, pair_samples
-from tui.scoring.stars import newest_verdicts
+from tui.scoring.stars import mirrored, newest_verdicts
 
 DECIDING = ("left", "right", "tie", "bad")
 
 
 def star_samples(merged: MergedSessions) -> dict[str, Samples]:
-    """The stars of each model that has any, by question, turn and dimension."""
+    """The stars of each model that has any, by question, turn, dimension and rater."""
 
     def of_answer(answer: bd.Answer) -> Iterable[tuple[Hashable, float]]:
-        for dimension, stars in answer.stars.items():
+        for (rater, dimension), stars in answer.ratings.items():
             if 1 <= stars <= MAX_STARS:
-                yield (answer.turn, dimension), stars
+                yield (answer.turn, dimension, rater), stars
 
     found = {c.label: _samples_of(c, merged, of_answer) for c in merged.columns}
     return {label: samples for label, samples in found.items() if samples}
+
+
+def mean_stars(samples: Samples, dimension: str | None = None) -> float | None:
+    """The mean over questions of `star_samples` of one model, in a dimension or in all."""
+    by_question = [
+        [stars for part, stars in parts.items() if dimension in (None, _dimension(part))]
+        for parts in samples.values()
+    ]
+    means = [fmean(found) for found in by_question if found]
+    return fmean(means) if means else None
+
+
+def in_dimension(samples: Samples, dimension: str) -> Samples:
+    """The part of `star_samples` of one model that is of a dimension."""
+    found = {
+        question: {part: stars for part, stars in parts.items() if _dimension(part) == dimension}
+        for question, parts in samples.items()
+    }
+    return {question: parts for question, parts in found.items() if parts}
+
+
+def _dimension(part: Hashable) -> Hashable:
+    return part[1] if isinstance(part, tuple) else None
+
+
+@dataclass(frozen=True, slots=True)
+class RaterAgreement:
+    """Who rated, and Krippendorff's alpha of stars (by answer and dimension) and of votes (by
+    pair), each over ``n_*`` that several rated; None where it is not defined."""
+
+    raters: tuple[str, ...]
+    stars: float | None
+    n_stars: int
+    votes: float | None
+    n_votes: int
+
+
+def rater_agreement(merged: MergedSessions) -> RaterAgreement:
+    """How far people agree with each other, over all sessions."""
+    raters: dict[str, None] = {}
+    stars: dict[Hashable, list[int]] = {}
+    votes: dict[Hashable, list[int]] = {}
+    for source in merged.sources:
+        for answer in source.board.answers.values():
+            for (rater, dimension), given in answer.ratings.items():
+                raters[rater] = None
+                stars.setdefault((source.index, answer.id, dimension), []).append(given)
+        for (rater, *pair), choice in source.board.ballots.items():
+            raters[rater] = None
+            if choice in DECIDING:
+                votes.setdefault((source.index, *pair), []).append(DECIDING.index(choice))
+    several = [[v for v in found.values() if len(v) > 1] for found in (stars, votes)]
+    return RaterAgreement(
+        tuple(raters),
+        krippendorff_alpha(several[0], is_ordinal=True),
+        len(several[0]),
+        krippendorff_alpha(several[1], is_ordinal=False),
+        len(several[1]),
+    )
 
 
 Figure = Callable[[ev.Answered], float | None]
@@ -105,38 +168,103 @@ def _mean_parts(answers: Sequence[bd.Answer], values: Values) -> dict[Hashable, 
 
 def vote_duels(merged: MergedSessions) -> list[Duel]:
     """The votes of people as comparisons of columns."""
-    places = _places(merged)
+    places = places_of(merged)
     return [
         duel
         for source in merged.sources
-        for (_, left, right), choice in source.board.votes.items()
+        for (_, _, left, right), choice in source.board.ballots.items()
         for duel in _duel(places, source.index, left, right, choice)
     ]
 
 
-def verdicts_by_judge(merged: MergedSessions) -> dict[str, list[tuple[int, ev.Judged]]]:
-    """By judge: the newest verdicts with the index of their session."""
-    found: dict[str, list[tuple[int, ev.Judged]]] = {}
+class JudgeKey(NamedTuple):
+    """A judge, and whether it was shown the answers without their Markdown."""
+
+    judge: str
+    plain_text: bool
+
+
+JudgeVerdicts = Sequence[tuple[int, ev.Judged]]
+"""Verdicts with the index of their session."""
+
+
+def verdicts_by_judge(merged: MergedSessions) -> dict[JudgeKey, list[tuple[int, ev.Judged]]]:
+    """The newest verdicts by judge."""
+    found: dict[JudgeKey, list[tuple[int, ev.Judged]]] = {}
     for source in merged.sources:
         judged = (e.body for e in source.recorded.events if isinstance(e.body, ev.Judged))
         for event in newest_verdicts(judged):
-            found.setdefault(event.judge, []).append((source.index, event))
+            key = JudgeKey(event.judge, event.plain_text)
+            found.setdefault(key, []).append((source.index, event))
     return found
 
 
-def judge_duels(merged: MergedSessions, found: Sequence[tuple[int, ev.Judged]]) -> list[Duel]:
-    """A judge's verdicts as comparisons of columns."""
-    places = _places(merged)
+def judge_duels(
+    merged: MergedSessions,
+    found: JudgeVerdicts,
+    choice: Callable[[ev.Judged], str] = lambda event: event.choice,
+) -> list[Duel]:
+    """A judge's verdicts as comparisons of columns; ``choice`` says which one of an event."""
+    places = places_of(merged)
     return [
-        duel for source, j in found for duel in _duel(places, source, j.left, j.right, j.choice)
+        duel for source, j in found for duel in _duel(places, source, j.left, j.right, choice(j))
     ]
+
+
+def people_duels(merged: MergedSessions, found: JudgeVerdicts) -> list[Duel]:
+    """What people said of the pairs that a judge judged."""
+    places = places_of(merged)
+    return [
+        duel
+        for source, j in found
+        for duel in _duel(
+            places,
+            source,
+            j.left,
+            j.right,
+            person_choice(merged.sources[source].board, j.left, j.right),
+        )
+    ]
+
+
+def panel_of(
+    by_judge: Mapping[JudgeKey, JudgeVerdicts],
+) -> dict[JudgeKey, JudgeVerdicts]:
+    """The judges that were shown the answers in the same way, where there are several."""
+    groups = [{k: v for k, v in by_judge.items() if k.plain_text is form} for form in (False, True)]
+    largest = max(groups, key=len)
+    return largest if len(largest) > 1 else {}
+
+
+def panel_duels(merged: MergedSessions, by_judge: Mapping[JudgeKey, JudgeVerdicts]) -> list[Duel]:
+    """The majority of `panel_of` on each pair that more than one judged; a tie where there is
+    none."""
+    said: dict[tuple[int, int, int], list[str]] = {}
+    for found in panel_of(by_judge).values():
+        for source, j in found:
+            low, high = sorted((j.left, j.right))
+            choice = j.choice if j.left == low else mirrored(j.choice)
+            if choice in DECIDING:
+                said.setdefault((source, low, high), []).append(choice)
+    places = places_of(merged)
+    return [
+        duel
+        for (source, left, right), choices in said.items()
+        if len(choices) > 1
+        for duel in _duel(places, source, left, right, _majority(choices))
+    ]
+
+
+def _majority(choices: Sequence[str]) -> str:
+    (first, count), *_ = Counter(choices).most_common()
+    return first if 2 * count > len(choices) else "tie"
 
 
 Places = dict[tuple[int, int], tuple[str, ModelColumn]]
 
 
-def _places(merged: MergedSessions) -> Places:
-    """By session and answer: the question and the column that it belongs to."""
+def places_of(merged: MergedSessions) -> Places:
+    """By session and answer: the question (`row_key`) and the column that it belongs to."""
     return {
         (source, answer.id): (row_key(number), column)
         for number, row in enumerate(merged.rows)

@@ -13,6 +13,7 @@ from tui import board as bd
 from tui import events as ev
 from tui.host.errors import UserError
 from tui.options import RunOptions
+from tui.scoring.dimensions import Dimension, configured_dimensions, resolve_dimensions
 from tui.sessions.reader import RecordedSession
 from tui.setting_kinds import declarations
 
@@ -248,3 +249,12 @@ def _rows(sources: Sequence[SourceSession]) -> list[QuestionRow]:
                 if ids := source.board.answer_ids.get((model, question.id)):
                     row.answer_ids.setdefault((source.index, model), []).extend(dict.fromkeys(ids))
     return list(rows.values())
+
+
+def dimensions_of(merged: MergedSessions) -> tuple[Dimension, ...]:
+    """The dimensions that stars were, or would be, given in."""
+    given: Any = None
+    for source in merged.sources:
+        given = given or configured_dimensions(source.recorded.header)
+    rated = (d for column in merged.columns for a in column.answers for d in a.stars)
+    return resolve_dimensions(given, rated)

@@ -1,7 +1,6 @@
 """One or several sessions as a document to hand in."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import tui
 from tui import board as bd
@@ -13,14 +12,14 @@ from tui.reports.conclusion import build_conclusion
 from tui.reports.cost_tables import build_cost_tables
 from tui.reports.document import Document, Table
 from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
-from tui.reports.merge import MergedSessions, QuestionRow, merge_sessions
+from tui.reports.judge_tables import judge_name, judge_tables
+from tui.reports.merge import MergedSessions, QuestionRow, dimensions_of, merge_sessions
 from tui.reports.messages import ReportMessages, report_messages
 from tui.reports.run_tables import build_run_tables
 from tui.reports.svg import make_inert
 from tui.scoring import paired
 from tui.scoring.checks import CheckResult
 from tui.scoring.costs import compute_costs
-from tui.scoring.dimensions import Dimension, resolve_dimensions
 from tui.scoring.overlap import Scorer
 from tui.sessions.reader import RecordedSession
 from tui.text.sanitise import collapse_line
@@ -72,16 +71,17 @@ def build_document(
     checked, problems = evaluate_checks(merged)
     dims = dimensions_of(merged)
     votes = evidence.vote_duels(merged)
+    by_judge = evidence.verdicts_by_judge(merged)
     judged = {
-        judge: evidence.judge_duels(merged, found)
-        for judge, found in evidence.verdicts_by_judge(merged).items()
+        judge_name(key, say): evidence.judge_duels(merged, found) for key, found in by_judge.items()
     }
+    panel = evidence.panel_duels(merged, by_judge)
     scored = (
         score_tables.stars_table(merged, dims, table, say),
         score_tables.star_pairs_table(merged, say),
         *build_cost_tables(merged.columns, table, say),
         score_tables.duel_table(say("votes"), votes, merged, say),
-        *score_tables.judge_tables(merged, say),
+        *judge_tables(merged, say),
         score_tables.checks_table(merged, checked, say),
         score_tables.overlap_table(merged, evaluate_overlaps(merged, scorer), say),
     )
@@ -97,21 +97,11 @@ def build_document(
             merged, dims, _check_line(merged, checked, say), pictures, images, say
         ),
         troubles=(*list_problems(merged, say), *(f"{say('checks')}: {p}" for p in problems)),
-        conclusion=build_conclusion(merged, votes, judged, dims, say),
+        conclusion=build_conclusion(merged, votes, judged, panel, dims, say),
         footnotes=tuple(
             say(key, **_FOOTNOTE_VALUES, **FORMULAS[say.language]) for key in _FOOTNOTES
         ),
     )
-
-
-def dimensions_of(merged: MergedSessions) -> tuple[Dimension, ...]:
-    """The dimensions that stars were, or would be, given in."""
-    given: Any = None
-    for source in merged.sources:
-        header = source.recorded.header
-        given = given or header.questions.get("dimensions") or header.settings.get("dimensions")
-    rated = (d for column in merged.columns for a in column.answers for d in a.stars)
-    return resolve_dimensions(given, rated)
 
 
 def _title(merged: MergedSessions, say: ReportMessages) -> str:

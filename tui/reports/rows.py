@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping
+from statistics import fmean
 from typing import Any
 
 from tui import board as bd
@@ -50,9 +51,17 @@ def _object(
         "reasoning": "".join(answer.reasoning),
         "chars": len(answer.text),
         **figures,
-        "stars": dict(answer.stars),
+        "stars": _mean_stars(answer),
         "notes": [note.text for note in answer.notes],
     }
+
+
+def _mean_stars(answer: bd.Answer) -> dict[str, float]:
+    """By dimension the stars, of several raters their mean."""
+    found: dict[str, list[int]] = {}
+    for (_, dimension), stars in answer.ratings.items():
+        found.setdefault(dimension, []).append(stars)
+    return {d: given[0] if len(given) == 1 else fmean(given) for d, given in found.items()}
 
 
 def to_jsonl(merged: MergedSessions) -> str:
@@ -78,7 +87,7 @@ def to_csv(merged: MergedSessions) -> str:
     writer = csv.writer(out)
     writer.writerow([*names, *(csv_cell(f"stars: {d}") for d in dimensions), "notes"])
     for row in listed:
-        stars: Mapping[str, int] = row["stars"]
+        stars: Mapping[str, float] = row["stars"]
         values = [row[name] for name in names] + [stars.get(d) for d in dimensions]
         writer.writerow([csv_cell(v) for v in (*values, " / ".join(row["notes"]))])
     return out.getvalue()

@@ -4,22 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from statistics import median
 
-from tui import events as ev
 from tui.reports import evidence
 from tui.reports.certainty import SHARE, STARS, Scale, format_p
 from tui.reports.cost_tables import best_of
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.evaluate import OverlapResults
-from tui.reports.merge import MergedSessions
+from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring import rank
-from tui.scoring.agreement import compute_agreement
 from tui.scoring.checks import CheckResult
 from tui.scoring.costs import Spread
 from tui.scoring.dimensions import MAX_STARS, Dimension
-from tui.scoring.judge import is_flipped
 from tui.scoring.rank import Comparison, Duel
-from tui.scoring.stars import MeanStars, average_stars
 from tui.text.sanitise import collapse_line
 
 
@@ -29,31 +25,60 @@ def stars_table(
     costs: Mapping[str, Mapping[str, Spread]],
     say: ReportMessages,
 ) -> Table | None:
-    """Mean stars per model and dimension, with the measured speed; None without stars."""
-    wanted: list[str | None] = [*(d.id for d in dimensions), None]
-    means = {(c.key, d): average_stars(c.answers, d) for c in merged.columns for d in wanted}
-    if not any(stars.n for stars in means.values()):
+    """Mean stars per model and dimension, each question counted once, with the measured speed and
+    how many answers are complete; None without stars."""
+    samples = evidence.star_samples(merged)
+    if not samples:
         return None
-    best = {d: best_of([means[c.key, d].mean for c in merged.columns], 1) for d in wanted}
+    wanted: list[str | None] = [*(d.id for d in dimensions), None]
+    means = {
+        (c.label, d): evidence.mean_stars(samples.get(c.label, {}), d)
+        for c in merged.columns
+        for d in wanted
+    }
+    best = {d: best_of([means[c.label, d] for c in merged.columns], 1) for d in wanted}
     rows = []
     for column in merged.columns:
         cells = []
         for d in wanted:
-            stars = means[column.key, d]
-            won = stars.mean is not None and stars.mean == best[d]
-            text = "–" if stars.mean is None else f"{stars.mean:.2f}"
-            cells.append(Cell(text, _draw_stars(stars) if stars.mean is not None else "", won))
-        speed = costs[column.key]["chars_s"].median
-        rows.append((Cell(collapse_line(column.label)), *cells, Cell(format_figure(speed))))
+            mean = means[column.label, d]
+            text = "–" if mean is None else f"{mean:.2f}"
+            detail = "" if mean is None else _draw_stars(mean, _count_ratings(column, d))
+            cells.append(Cell(text, detail, mean is not None and mean == best[d]))
+        done = sum(answer.state == "answered" for answer in column.answers)
+        speed = format_figure(costs[column.key]["chars_s"].median)
+        rate = f"{done}/{len(column.answers)}"
+        rows.append((Cell(collapse_line(column.label)), *cells, Cell(speed), Cell(rate)))
     names = (collapse_line(d.name(say.language)) for d in dimensions)
-    head = (say("model"), *names, say("mean"), say("speed"))
-    return Table(say("stars"), head, tuple(rows))
+    head = (say("model"), *names, say("mean"), say("speed"), say("answer_rate"))
+    return Table(say("stars"), head, tuple(rows), notes=_rater_notes(merged, say))
 
 
-def _draw_stars(stars: MeanStars) -> str:
+def _count_ratings(column: ModelColumn, dimension: str | None) -> int:
+    return sum(
+        1 <= stars <= MAX_STARS and dimension in (None, d)
+        for answer in column.answers
+        for (_, d), stars in answer.ratings.items()
+    )
+
+
+def _draw_stars(mean: float, n: int) -> str:
     """A mean as stars, rounded, and of how many ratings it is."""
-    full = round(stars.mean or 0)
-    return f"{'★' * full}{'☆' * (MAX_STARS - full)} n {stars.n}"
+    full = round(mean)
+    return f"{'★' * full}{'☆' * (MAX_STARS - full)} n {n}"
+
+
+def _rater_notes(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...]:
+    """Who rated, and how far several raters agree."""
+    found = evidence.rater_agreement(merged)
+    if len(found.raters) < 2:
+        return ()
+    notes = [say("raters", names=", ".join(collapse_line(name) or "–" for name in found.raters))]
+    if found.stars is not None:
+        notes.append(say("alpha_stars", alpha=f"{found.stars:.2f}", n=found.n_stars))
+    if found.votes is not None:
+        notes.append(say("alpha_votes", alpha=f"{found.votes:.2f}", n=found.n_votes))
+    return tuple(notes)
 
 
 def star_pairs_table(merged: MergedSessions, say: ReportMessages) -> Table | None:
@@ -108,62 +133,6 @@ def _p(found: Comparison) -> str:
 def _range(interval: tuple[float, float], scale: Scale) -> str:
     between = "–" if scale is SHARE else " … "
     return between.join(scale.write(x) for x in interval)
-
-
-def judge_tables(merged: MergedSessions, say: ReportMessages) -> list[Table]:
-    """One table per judge, with how often the order of the answers decided."""
-    tables = []
-    for judge, found in evidence.verdicts_by_judge(merged).items():
-        title = say("judged", judge=collapse_line(judge))
-        table = duel_table(title, evidence.judge_duels(merged, found), merged, say)
-        notes = _judge_notes(judge, found, merged, say)
-        if table is None:
-            table = Table(title, (), ())
-        tables.append(Table(table.title, table.head, table.rows, table.left, notes))
-    return tables
-
-
-def _judge_notes(
-    judge: str, found: Sequence[tuple[int, ev.Judged]], merged: MergedSessions, say: ReportMessages
-) -> tuple[str, ...]:
-    events = [event for _, event in found]
-    readable = [j for j in events if j.choice != "none"]
-    flips = sum(is_flipped(j.verdicts) for j in readable)
-    gaps = []
-    for source, j in found:
-        answers = merged.sources[source].board.answers
-        if j.choice in ("left", "right") and j.left in answers and j.right in answers:
-            gap = len(answers[j.left].text) - len(answers[j.right].text)
-            gaps.append(gap if j.choice == "left" else -gap)
-    notes = [
-        say(
-            "flips",
-            flips=flips,
-            n=len(readable),
-            rate=f"{flips / len(readable):.0%}" if readable else "–",
-            unread=len(events) - len(readable),
-            length=f"{median(gaps):+.0f}" if gaps else "–",
-        )
-    ]
-    agreed = [
-        compute_agreement((e for s, e in found if s == source.index), source.board.answers)
-        for source in merged.sources
-    ]
-    if n := sum(a.n for a in agreed):
-        same, opposite = (sum(getattr(a, name) for a in agreed) for name in ("same", "opposite"))
-        notes.append(say("agreement", n=n, same=same, opposite=opposite))
-    kin = {
-        column.label
-        for source, j in found
-        if j.same_family
-        for id_ in (j.left, j.right)
-        if (answer := merged.sources[source].board.answers.get(id_))
-        and (column := merged.column_of(source, answer.model))
-    }
-    if kin:
-        listed = ", ".join(sorted(collapse_line(label) for label in kin))
-        notes.append(say("same_family", judge=collapse_line(judge), models=listed))
-    return tuple(notes)
 
 
 def checks_table(

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from tui import events as ev
 from tui.board import Answer
+from tui.reports.evidence import JudgeKey
+from tui.reports.judge_tables import judge_name
 from tui.reports.merge import MergedSessions, QuestionRow, SourceSession
 from tui.reports.messages import ReportMessages
-from tui.scoring.judge import is_flipped
+from tui.scoring.judge import is_flipped, read_reasons, read_verdicts
 from tui.scoring.stars import newest_verdicts
 from tui.text.sanitise import collapse_line
 from tui.text.width import shorten
@@ -39,10 +41,16 @@ def verdict_lines(
             if index == source.index
             for id_ in ids
         }
-        for (_, left, right), choice in source.board.votes.items():
-            if {left, right} <= here and choice != "none":
+        for (rater, _, left, right), choice in source.board.ballots.items():
+            if {left, right} <= here:
                 pair = _pair(merged, source, left, right, say)
-                found.append(say("v_vote", verdict=_verdict(choice, pair, say)))
+                who = collapse_line(rater)
+                verdict = _verdict(choice, pair, say)
+                found.append(
+                    say("v_vote_of", who=who, verdict=verdict)
+                    if who
+                    else say("v_vote", verdict=verdict)
+                )
         for event in judged[source.index]:
             if {event.left, event.right} <= here:
                 found += _judged(merged, source, event, say)
@@ -56,7 +64,7 @@ def _judged(
     answers = source.board.answers
     line = say(
         "v_judge",
-        judge=collapse_line(event.judge),
+        judge=judge_name(JudgeKey(event.judge, event.plain_text), say),
         verdict=_verdict(event.choice, pair, say),
         left=pair[0],
         left_n=len(answers[event.left].text),
@@ -67,7 +75,7 @@ def _judged(
     first = (pair[0], pair[1])
     reasons = [
         say("v_reason", first=name, text=shorten(collapse_line(reason), _MAX_REASON))
-        for name, reason in zip(first, event.reasons, strict=False)
+        for name, reason in zip(first, read_reasons(event), strict=False)
         if reason.strip()
     ]
     return [line, *reasons]
@@ -76,7 +84,7 @@ def _judged(
 def _orders(event: ev.Judged) -> str:
     if event.choice == "none":
         return "v_unreadable"
-    return "v_flipped" if is_flipped(event.verdicts) else "v_steady"
+    return "v_flipped" if is_flipped(read_verdicts(event.verdicts)) else "v_steady"
 
 
 def _pair(

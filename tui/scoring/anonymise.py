@@ -49,7 +49,7 @@ class Anonymiser:
         opening += [Event(0, 0, place, ev.Loaded(0.0)) for place in range(len(letters))]
         shown = fold(opening)
         self.feed(_events_of(real_board), shown)
-        shown.votes.update(real_board.votes)
+        shown.ballots.update(real_board.ballots)
         return shown
 
     def feed(self, events: Iterable[Event], shown: Board) -> None:
@@ -126,5 +126,5 @@ def _answer_events(answer: Answer) -> Iterator[Body]:
     elif answer.state == "cancelled":
         yield ev.Cancelled(answer.id)
     yield from answer.notes
-    for dimension, stars in answer.stars.items():
-        yield ev.Rated(answer.id, dimension, stars)
+    for (rater, dimension), stars in answer.ratings.items():
+        yield ev.Rated(answer.id, dimension, stars, rater)

@@ -31,6 +31,9 @@ POWER = 0.8
 MOST_QUESTIONS = 10_000
 """Above this number of questions nothing is recommended."""
 
+Z_95 = NormalDist().inv_cdf(1 - ALPHA / 2)
+"""Quantile of the normal distribution for a two-sided interval of 95 %."""
+
 _BLOCK = 12
 """Differences whose signed sums are looked up together."""
 
@@ -179,13 +182,15 @@ def questions_for_gap(gap: float, deviation: float, pairs: int = 1) -> int | Non
 
 def questions_for_share(share: float, pairs: int = 1) -> int | None:
     """How many decided questions would show such a share of wins in `POWER` of all runs; None
-    above `MOST_QUESTIONS` (J. L. Fleiss, "Statistical Methods for Rates and Proportions")."""
+    above `MOST_QUESTIONS` (J. L. Fleiss, "Statistical Methods for Rates and Proportions", 2nd ed.,
+    1981, with correction for continuity)."""
     if share == 0.5:
         return None
     z = NormalDist().inv_cdf(1 - ALPHA / (2 * pairs))
     spread = math.sqrt(share * (1 - share))
-    root = (z / 2 + NormalDist().inv_cdf(POWER) * spread) / abs(share - 0.5)
-    return _whole(root * root, pairs)
+    gap = abs(share - 0.5)
+    n = ((z / 2 + NormalDist().inv_cdf(POWER) * spread) / gap) ** 2
+    return _whole(n / 4 * (1 + math.sqrt(1 + 2 / (n * gap))) ** 2, pairs)
 
 
 def _whole(n: float, pairs: int) -> int | None:

@@ -1,10 +1,7 @@
-"""Stars, votes and notes: events to append, and what they add up to."""
+"""Stars, votes and notes of people: the events to append, and which of them count."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from statistics import fmean
 
-from tui.board import Answer
 from tui.events import Judged, Note, Rated, Voted
 from tui.scoring.dimensions import MAX_STARS
 
@@ -14,18 +11,18 @@ MAX_NOTE = 2000
 """Characters of a person's note; the rest is cut off."""
 
 
-def make_rating(answer: int, dimension: str, stars: int) -> Rated:
-    """The event of 1 to 5 stars for an answer; 0 takes them back.
+def make_rating(answer: int, dimension: str, stars: int, rater: str = "") -> Rated:
+    """The event of 1 to 5 stars for an answer; 0 takes those of the rater back.
 
     Raises:
         ValueError: another number of stars.
     """
     if not 0 <= stars <= MAX_STARS:
         raise ValueError(f"{stars} stars")
-    return Rated(answer, dimension, stars)
+    return Rated(answer, dimension, stars, rater)
 
 
-def make_vote(question: str, left: int, right: int, choice: str) -> Voted:
+def make_vote(question: str, left: int, right: int, choice: str, rater: str = "") -> Voted:
     """The event of a vote on two answers, smaller id left, so that voting again on the same
     pair replaces the vote even where the answers changed sides.
 
@@ -35,8 +32,8 @@ def make_vote(question: str, left: int, right: int, choice: str) -> Voted:
     if choice not in VOTE_CHOICES or left == right:
         raise ValueError(f"vote {choice!r} on {left} and {right}")
     if left > right:
-        left, right, choice = right, left, _mirrored(choice)
-    return Voted(question, left, right, choice)
+        left, right, choice = right, left, mirrored(choice)
+    return Voted(question, left, right, choice, rater)
 
 
 def recorded_vote(
@@ -46,10 +43,11 @@ def recorded_vote(
     has the smaller id; ``none`` without a vote."""
     if left <= right:
         return votes.get((question, left, right), "none")
-    return _mirrored(votes.get((question, right, left), "none"))
+    return mirrored(votes.get((question, right, left), "none"))
 
 
-def _mirrored(choice: str) -> str:
+def mirrored(choice: str) -> str:
+    """A choice as it reads with both sides exchanged."""
     return {"left": "right", "right": "left"}.get(choice, choice)
 
 
@@ -58,36 +56,10 @@ def make_note(answer: int, text: str) -> Note:
     return Note(text[:MAX_NOTE], answer, "person")
 
 
-@dataclass(frozen=True, slots=True)
-class MeanStars:
-    """The mean of ``n`` ratings, None without any."""
-
-    n: int
-    mean: float | None
-
-
-def average_stars(answers: Iterable[Answer], dimension: str | None = None) -> MeanStars:
-    """The mean stars of answers in a dimension, or in all."""
-    found = [
-        stars
-        for answer in answers
-        for d, stars in answer.stars.items()
-        if dimension in (None, d) and 1 <= stars <= MAX_STARS
-    ]
-    return MeanStars(len(found), fmean(found) if found else None)
-
-
 def newest_verdicts(judged: Iterable[Judged]) -> list[Judged]:
-    """The last verdict of each judge on each pair."""
-    found: dict[tuple[str, str, int, int], Judged] = {}
+    """The last verdict of each judge on each pair, with and without Markdown apart."""
+    found: dict[tuple[str, bool, str, int, int], Judged] = {}
     for event in judged:
         low, high = sorted((event.left, event.right))
-        found[event.judge, event.question, low, high] = event
+        found[event.judge, event.plain_text, event.question, low, high] = event
     return list(found.values())
-
-
-def mean_stars_by_question(answers: Mapping[str, Iterable[Answer]]) -> dict[str, float]:
-    """The mean stars of each question that has any; for comparing two models question by
-    question."""
-    means = {question: average_stars(found).mean for question, found in answers.items()}
-    return {question: mean for question, mean in means.items() if mean is not None}

@@ -61,6 +61,20 @@ def test_stars_notes_votes_with_keys_only(path: Path) -> None:
     assert board.votes == {("q0", 0, 2): "left"}
 
 
+def test_each_rater_sees_the_own_stars_only(path: Path) -> None:
+    """Two people, one after the other; none is swayed by the other."""
+    for rater, key in (("李", "5"), ("wang", "2")):
+        command = [*DUIBI, "rate", str(path), "--lang", "zh", "--rater", rater]
+        with Terminal(command, columns=80, rows=24) as terminal:
+            terminal.wait("语言理解 ☆☆☆☆☆ ?")
+            press(terminal, key, "回答逻辑 ☆☆☆☆☆ ?")
+            terminal.send("q")
+            assert terminal.wait_exit() == 0
+    answer = fold(reader.read(path).events).answers[0]
+    assert answer.ratings == {("李", "语言理解"): 5, ("wang", "语言理解"): 2}
+    assert answer.stars == {"语言理解": 2} and answer.stars_of("李") == {"语言理解": 5}
+
+
 def test_blind_shows_no_name_before_the_end_and_then_all(path: Path) -> None:
     size = path.stat().st_size
     with Terminal([*DUIBI, "rate", str(path), "--blind"], columns=80, rows=24) as terminal:

@@ -56,13 +56,17 @@ def rank_(
 
 
 def _evidence(merged: MergedSessions) -> dict[str, list[Comparison]]:
-    """Comparisons by their origin: ``votes``, ``stars``, and ``judge NAME``."""
+    """Comparisons by their origin: ``votes``, ``stars``, ``judge NAME``, and of several judges
+    ``panel``."""
     found = {
         "votes": _compare(evidence.vote_duels(merged)),
         "stars": rank.compare_pairs(rank.pair_models(evidence.star_samples(merged))),
     }
-    for judge, verdicts in evidence.verdicts_by_judge(merged).items():
-        found[f"judge {judge}"] = _compare(evidence.judge_duels(merged, verdicts))
+    by_judge = evidence.verdicts_by_judge(merged)
+    for key, verdicts in by_judge.items():
+        name = f"judge {key.judge}" + (", without Markdown" if key.plain_text else "")
+        found[name] = _compare(evidence.judge_duels(merged, verdicts))
+    found["panel"] = _compare(evidence.panel_duels(merged, by_judge))
     return {by: comparisons for by, comparisons in found.items() if comparisons}
 
 

@@ -37,6 +37,8 @@ VOTE_HELP = {
     "zh": "哪个更好：l 左，r 右，t 平，b 都差，0 撤销，回车保持，q 退出",
 }
 MORE = {"en": "-- Enter: more, q: quit --", "zh": "-- 回车：继续，q：退出 --"}
+MAX_RATER = 40
+"""Characters of a rater's name; the rest is cut off."""
 _VOTES = {"l": "left", "r": "right", "t": "tie", "b": "bad", "0": "none"}
 
 
@@ -56,6 +58,9 @@ def rate(
     blind: Annotated[
         bool, typer.Option("--blind", help="Hide names, and shuffle the answers per question.")
     ] = False,
+    rater: Annotated[
+        str, typer.Option(metavar="NAME", help="Who judges; each one has stars and votes apart.")
+    ] = "",
     lang: Annotated[str | None, typer.Option(help="en or zh.")] = None,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
@@ -71,9 +76,10 @@ def rate(
         return 0
     given = configured_dimensions(reading.header) or settings.run.dimensions
     known = resolve_dimensions(given, (d for a in board.answers.values() for d in a.stars))
+    who = one_line(rater).strip()[:MAX_RATER]
     journal = Journal.reopen(path)
     try:
-        _RatingSession(journal, board, plan, known, settings.screen.lang).run()
+        _RatingSession(journal, board, plan, known, settings.screen.lang, who).run()
     finally:
         journal.close()
     return 0
@@ -89,9 +95,10 @@ class _RatingSession:
         queue: RatingQueue,
         dimensions: tuple[Dimension, ...],
         lang: str,
+        rater: str,
     ) -> None:
         self._journal, self._board, self._queue = journal, board, queue
-        self._dimensions, self._lang = dimensions, lang
+        self._dimensions, self._lang, self._rater = dimensions, lang, rater
 
     def run(self) -> None:
         """Rate the whole queue; names are revealed only at its end."""
@@ -135,11 +142,11 @@ class _RatingSession:
         i = 0
         while i < len(self._dimensions):
             dimension = self._dimensions[i]
-            now = self._board.answers[contender.id].stars.get(dimension.id, 0)
+            now = self._board.answers[contender.id].stars_of(self._rater).get(dimension.id, 0)
             shown = "★" * now + "☆" * (MAX_STARS - now)
             key = self._ask_key(f"{one_line(dimension.name(self._lang))} {shown} ? ")
             if key.isdecimal() and key.isascii() and int(key) <= MAX_STARS:
-                self._append(make_rating(contender.id, dimension.id, int(key)))
+                self._append(make_rating(contender.id, dimension.id, int(key), self._rater))
                 i += 1
             elif key in ("enter", " "):
                 i += 1
@@ -154,11 +161,11 @@ class _RatingSession:
 
     def _ask_vote(self, item: RatingItem, left: Contender, right: Contender) -> None:
         while True:
-            now = recorded_vote(self._board.votes, item.question, left.id, right.id)
+            now = recorded_vote(self._board.votes_of(self._rater), item.question, left.id, right.id)
             mark = "" if now == "none" else f" [{now}]"
             key = self._ask_key(f"{self._name(left)} | {self._name(right)}{mark} ? ")
             if key in _VOTES:
-                self._append(make_vote(item.question, left.id, right.id, _VOTES[key]))
+                self._append(make_vote(item.question, left.id, right.id, _VOTES[key], self._rater))
                 return
             if key in ("enter", " "):
                 return

@@ -15,13 +15,20 @@ from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, score
 from tui.cli.support.judge_model import MAX_NEW_TOKENS, judge_model
 from tui.cli.support.options import Yes
 from tui.cli.support.printing import json_text, table
-from tui.events import RUN, Judged
+from tui.events import RUN
 from tui.host import foreign_files
 from tui.host.errors import UserError
 from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
-from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow, merge_sessions
+from tui.reports.evidence import verdicts_by_judge
+from tui.reports.merge import (
+    MergedSessions,
+    ModelColumn,
+    QuestionRow,
+    dimensions_of,
+    merge_sessions,
+)
 from tui.scoring import judge as judging
-from tui.scoring.agreement import Agreement, compute_agreement
+from tui.scoring.agreement import compute_agreement
 from tui.scoring.overlap import Scorer
 from tui.sessions import library, reader
 from tui.sessions.journal import Journal
@@ -49,11 +56,18 @@ def score(
     encoder: EncoderFolder = None,
     encoder_layer: EncoderLayer = 0,
     judge: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Judge every pair with this model.")
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Judge every pair with it; several are a panel."),
     ] = None,
     rubric: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What the judge is to consider.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="What the judge is to consider, instead of the stars' dimensions."
+        ),
     ] = None,
+    plain_text: Annotated[
+        bool, typer.Option("--plain-text", help="Take the Markdown off what the judge is shown.")
+    ] = False,
     max_new_tokens: Annotated[
         int, typer.Option(metavar="N", min=1, help="Tokens of a verdict with its reasons.")
     ] = MAX_NEW_TOKENS,
@@ -62,13 +76,11 @@ def score(
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
     yes: Yes = False,
 ) -> int:
-    settings = settings_in_force.load(
-        {"lang": lang, "sessions": sessions}, [judge] if judge else ()
-    )
+    settings = settings_in_force.load({"lang": lang, "sessions": sessions}, judge or ())
     bert = scorer(encoder, encoder_layer) if encoder else None
     path = library.find(session, settings.sessions_dir)
-    if judge:
-        _judge_all(path, judge, _rubric(rubric), max_new_tokens, settings, yes)
+    for reference_ in judge or ():
+        _judge_all(path, reference_, _rubric(rubric), plain_text, max_new_tokens, settings, yes)
     merged = merge_sessions([reader.read(path)])
     found: dict[str, Any] = {"session": path.name}
     everything = not (checks or reference or encoder or judge)
@@ -92,7 +104,13 @@ def _rubric(file: Path | None) -> str:
 
 
 def _judge_all(
-    path: Path, reference: str, rubric: str, max_new_tokens: int, settings: Settings, yes: bool
+    path: Path,
+    reference: str,
+    rubric: str,
+    plain_text: bool,
+    max_new_tokens: int,
+    settings: Settings,
+    yes: bool,
 ) -> None:
     """Judge every pair of complete answers and append each verdict as soon as it is there."""
     merged = merge_sessions([reader.read(path)])
@@ -101,6 +119,9 @@ def _judge_all(
         raise UserError(
             f"{path.name} holds no question with two complete answers", "compare two models first"
         )
+    lang = settings.screen.lang
+    # A rubric of one's own stands in the place of the dimensions.
+    dimensions = () if rubric else [(d.id, d.name(lang)) for d in dimensions_of(merged)]
     journal = Journal.reopen(path)
     try:
         with judge_model(reference, settings, max_new_tokens, _print_progress, yes) as (
@@ -116,7 +137,9 @@ def _judge_all(
                     _conversation(left),
                     _conversation(right),
                     rubric,
-                    settings.screen.lang,
+                    lang,
+                    dimensions,
+                    plain_text,
                 )
                 kin = judging.is_same_family(family, (_family(a), _family(b)))
                 event = judgement.event(row.id, left[-1].id, right[-1].id, label, kin)
@@ -192,17 +215,19 @@ def _overlap(merged: MergedSessions, bert: Scorer | None) -> list[dict[str, Any]
 
 
 def _agreement(merged: MergedSessions) -> dict[str, Any]:
-    source = merged.sources[0]
-    by_judge: dict[str, list[Judged]] = {}
-    for event in source.recorded.events:
-        if isinstance(event.body, Judged):
-            by_judge.setdefault(event.body.judge, []).append(event.body)
-    found: dict[str, Agreement] = {
-        judge: compute_agreement(judged, source.board.answers) for judge, judged in by_judge.items()
+    board = merged.sources[0].board
+    found = {
+        key: compute_agreement([(board, [event for _, event in verdicts])])
+        for key, verdicts in verdicts_by_judge(merged).items()
     }
     return {
-        judge: {"n": a.n, "same": a.same, "opposite": a.opposite, "kappa": a.kappa}
-        for judge, a in found.items()
+        key.judge + (", without Markdown" if key.plain_text else ""): {
+            "n": a.n,
+            "same": a.same,
+            "opposite": a.opposite,
+            "kappa": a.kappa,
+        }
+        for key, a in found.items()
     }
 
 
@@ -231,7 +256,7 @@ def _print(found: dict[str, Any], merged: MergedSessions) -> None:
         print(table([head, *scored]) if scored else "no question has a reference answer")
     for judge, a in found.get("agreement", {}).items():
         kappa = "-" if a["kappa"] is None else f"{a['kappa']:.2f}"
-        print(clean(f"{judge} and the stars agree on {a['same']} of {a['n']} pairs, kappa {kappa}"))
+        print(clean(f"{judge} and people agree on {a['same']} of {a['n']} pairs, kappa {kappa}"))
 
 
 command = typer.main.get_command(app)
