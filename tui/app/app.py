@@ -37,7 +37,7 @@ from tui.app.terminal import capabilities
 from tui.app.terminal.terminal_writer import TerminalWriterApp
 from tui.app.widgets.keys_bar import active_keys
 from tui.app.widgets.line_widget import LineWidget
-from tui.host import paths, secrets
+from tui.host import paths, save_file, secrets
 from tui.host.errors import EXIT_INTERRUPTED, UserError
 from tui.text.sanitise import clean
 
@@ -298,7 +298,7 @@ class DuibiApp(TerminalWriterApp):
         traceback without them, the terminal two lines."""
         path = paths.log_file()
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as log:
+        with os.fdopen(save_file.open_log(path), "a", encoding="utf-8") as log:
             log.write(
                 f"{stamp} the screen ended\n{secrets.redact_secrets(traceback.format_exc())}\n"
             )

@@ -12,6 +12,7 @@ from tui.engines.base import EngineError
 from tui.engines.secret import NO_SECRET, Secret
 from tui.events import Failed
 from tui.host.errors import EXIT_FAILED, EXIT_NETWORK, EXIT_USAGE
+from tui.host.secrets import redact_secrets
 
 MAX_QUOTE = 300
 
@@ -95,7 +96,7 @@ class ServiceError(Exception):
 def quote_text(text: str, secret: Secret = NO_SECRET) -> str:
     """A stranger's text as part of one line: nothing unprintable, no secret,
     at most `MAX_QUOTE` characters."""
-    text = secret.redact(text[: 20 * MAX_QUOTE])
+    text = redact_secrets(secret.redact(text[: 20 * MAX_QUOTE]))
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= MAX_QUOTE else text[: MAX_QUOTE - 1] + "…"
 

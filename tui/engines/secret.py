@@ -1,5 +1,7 @@
 """An API key whose repr and str are ``***``."""
 
+from tui.host.secrets import MASK, Mask
+
 
 class Secret:
     """An API key. Its repr and str are ``***``, also in a traceback that shows variables."""
@@ -20,8 +22,8 @@ class Secret:
         return self._value
 
     def redact(self, text: str) -> str:
-        """``text`` with every occurrence of the key made ``***``."""
-        return text.replace(self._value, "***") if self._value else text
+        """``text`` with every occurrence of the key, or of a part of it, made ``***``."""
+        return Mask((self._value,)).redact(text.replace(self._value, MASK)) if self else text
 
 
 NO_SECRET = Secret()

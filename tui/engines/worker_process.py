@@ -18,6 +18,7 @@ from tui.engines.fork_server import ForkedProcess, fork_worker
 from tui.engines.watchdog import ProcessUsage, process_usage
 from tui.events import Failed, Load, TimedBody
 from tui.host import cgroup, child_process, memory
+from tui.host.save_file import open_log
 from tui.worker_protocol import (
     Alive,
     CloseOrder,
@@ -99,7 +100,7 @@ class WorkerProcess:
         self._last_memory = (0, 0)
         ours, theirs = socket.socketpair()
         self._socket, self._log = ours, log
-        with theirs, os.fdopen(_open_private(log), "ab") as output:
+        with theirs, os.fdopen(open_log(log), "ab") as output:
             self._log_start = log.stat().st_size
             self.process = _start(worker_environment(threads), theirs.fileno(), output.fileno())
         self.inbox.put((time.monotonic_ns(), Load("import")))
@@ -270,7 +271,3 @@ def oom_kills() -> int:
 
 def _failed(cause: str, message: str, next_step: str = "the log has the details") -> Failed:
     return Failed(cause, message, next_step)
-
-
-def _open_private(log: Path) -> int:
-    return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

@@ -1,6 +1,8 @@
 """The one error that a person can cause and is told about in one line, the first line of any
 other error, and the exit codes."""
 
+from tui.host.secrets import redact_secrets
+
 EXIT_FAILED = 1
 """Some answers failed."""
 EXIT_USAGE = 2
@@ -16,14 +18,15 @@ EXIT_INTERRUPTED = 130
 class UserError(Exception):
     """Something a person can put right: shown as one line with the next step.
 
-    ``exit_code`` is the command's exit status, one of ``EXIT_...``.
+    ``exit_code`` is the command's exit status, one of ``EXIT_...``. Its texts are without the
+    secrets of the environment: they may quote what others wrote.
     """
 
     exit_code = EXIT_USAGE
 
     def __init__(self, message: str, next_step: str = "", exit_code: int | None = None) -> None:
-        super().__init__(message)
-        self.message, self.next_step = message, next_step
+        self.message, self.next_step = redact_secrets(message), redact_secrets(next_step)
+        super().__init__(self.message)
         if exit_code is not None:
             self.exit_code = exit_code
 

@@ -1,10 +1,14 @@
-"""Small files a person asked for: a copied answer, a picture of the screen."""
+"""Files that hold what models said: reports, copied answers, pictures of the screen, logs. Like
+sessions only their owner reads them (mode 0600), and no secret of the environment is in them."""
 
+import contextlib
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from tui.host.errors import UserError
+from tui.host.secrets import redact_secrets
 
 
 def write_new_file(folder: Path, name: str, content: str | bytes) -> Path:
@@ -17,7 +21,7 @@ def write_new_file(folder: Path, name: str, content: str | bytes) -> Path:
     """
     stem, dot, suffix = name.rpartition(".")
     stem = re.sub(r"[^\w.@+-]+", "_", stem).strip("._")[:120] or "duibi"
-    data = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+    data = _encoded(content)
     for number in range(1, 1000):
         path = folder / f"{stem}{f'-{number}' if number > 1 else ''}{dot}{suffix}"
         try:
@@ -34,3 +38,46 @@ def write_new_file(folder: Path, name: str, content: str | bytes) -> Path:
             raise UserError(f"cannot write {path}: {error.strerror}", "make room") from None
         return path
     raise UserError(f"a thousand files called {stem} in {folder}", "remove some of them")
+
+
+def replace_file(path: Path, content: str | bytes, encoding: str = "utf-8") -> None:
+    """Write a file whole or not at all, in place of an older one; a device is written to.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    data = _encoded(content, encoding)
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}", "choose another place with --out"
+        ) from None
+
+
+def open_log(path: Path) -> int:
+    """A descriptor that appends to a log.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with contextlib.suppress(OSError):
+        os.fchmod(fd, 0o600)  # one of an earlier version
+    return fd
+
+
+def _encoded(content: str | bytes, encoding: str = "utf-8") -> bytes:
+    if isinstance(content, bytes):
+        return content
+    return redact_secrets(content).encode(encoding, "replace")

@@ -11,6 +11,7 @@ from typing import Any
 from tui.host import child_process
 from tui.host.errors import EXIT_INTERRUPTED, EXIT_NETWORK, UserError
 from tui.host.paths import log_file
+from tui.host.save_file import open_log
 from tui.text.sanitise import one_line
 
 PUBLIC_HUB = "https://modelscope.cn"
@@ -61,7 +62,7 @@ def _child(stop: threading.Event) -> "Iterator[subprocess.Popen[bytes]]":
     # The SDK gives a file one hour by default, which 4 GB on a slow line exceed.
     variables.setdefault("MODELSCOPE_DOWNLOAD_TOTAL_TIMEOUT", "604800")
     variables |= {"TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
-    with log_file().open("ab") as log:
+    with os.fdopen(open_log(log_file()), "ab") as log:
         child = child_process.start(
             child_process.module_command("tui.models.hub_child"),
             variables,

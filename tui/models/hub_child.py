@@ -13,13 +13,16 @@ A failure is ``{"error": CAUSE, "message": TEXT}``. At the end of stdin the proc
 """
 
 import errno
+import io
 import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
+
+from tui.host.secrets import redact_secrets
 
 _PROGRESS_INTERVAL_S = 0.2
 _STREAMS = 2
@@ -56,10 +59,26 @@ class _ReplyWriter:
         os.write(self._descriptor, json.dumps(message).encode() + b"\n")
 
 
+class _MaskedLines(io.TextIOBase):
+    """What goes to the log, by lines and without the token that this process was given."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream, self._line = stream, ""
+
+    def write(self, text: str) -> int:
+        *lines, self._line = (self._line + text).split("\n")
+        self._stream.write("".join(f"{redact_secrets(line)}\n" for line in lines))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
 def main() -> None:
     """Answer the one request on stdin."""
     out = _ReplyWriter(os.dup(1))
     os.dup2(2, 1)
+    sys.stderr = sys.stdout = _MaskedLines(sys.stderr)
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

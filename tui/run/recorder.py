@@ -20,7 +20,9 @@ from tui.events import (
     Session,
     Started,
 )
+from tui.host.secrets import environment_mask
 from tui.sessions.journal import Journal, SaveState
+from tui.sessions.masking import AnswerMask
 
 
 class Recorder:
@@ -43,6 +45,7 @@ class Recorder:
         # A session that goes on continues its clock where it stopped.
         self._origin_ns = time.monotonic_ns() - earlier_events[-1].t_us * 1000
         self._closed = False
+        self._answer_mask = AnswerMask(environment_mask())
 
     @contextmanager
     def board(self) -> Iterator[Board]:
@@ -70,9 +73,10 @@ class Recorder:
         with self._lock:
             if self._closed or self._is_over(body):
                 return
-            event = self._journal.append(max(0, t_us), model, body)
-            fold((event,), self._board)
-            self._undrained.append(event)
+            for part in self._answer_mask.feed(body):
+                event = self._journal.append(max(0, t_us), model, part)
+                fold((event,), self._board)
+                self._undrained.append(event)
 
     def _is_over(self, body: Body) -> bool:
         if not isinstance(body, Started | Delta | Answered | Failed | Cancelled):

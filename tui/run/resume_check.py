@@ -7,8 +7,10 @@ from typing import Any
 from tui import questions as question_sets
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.host.secrets import environment_mask
 from tui.models.resolve import ResolvedModel
 from tui.questions import BUILT_IN, QuestionSet
+from tui.sessions.masking import mask_value
 
 SOURCE_KEY = "source"
 """Where a header says which set was asked: a built-in one's name, or a file."""
@@ -91,6 +93,8 @@ def _is_there(source: str) -> bool:
 
 
 def _check_set(asked: QuestionSet, now: QuestionSet, source: str, name: str) -> None:
+    # A session holds no secret of the environment, also where a question does.
+    now = QuestionSet.from_json(mask_value(now.to_json(), environment_mask()), source)
     if asked.questions == now.questions:
         return
     new = {question.id: question for question in now.questions}

@@ -15,6 +15,7 @@ from tui.engines.base import Engine, Message, SamplingOptions
 from tui.events import RUN, VERSION, Event, Session
 from tui.host import cpu, memory
 from tui.host.errors import UserError
+from tui.host.secrets import environment_mask
 from tui.models.resolve import LOCAL, ResolvedModel
 from tui.options import RunOptions
 from tui.questions import QuestionSet
@@ -30,6 +31,7 @@ from tui.run.recorder import Recorder
 from tui.run.resource_monitor import ResourceMonitor
 from tui.run.resume_check import SOURCE_KEY, portable_source
 from tui.sessions.journal import Journal
+from tui.sessions.masking import mask_body
 
 EngineMaker = Callable[[ResolvedModel, int], Engine]
 """From a model and a number of threads to what runs it."""
@@ -64,6 +66,7 @@ def begin(
         host=describe_host(planned.memory.limit),
         settings=options.header(),
     )
+    header = mask_body(header, environment_mask())
     record = Recorder(Journal.create(sessions_dir, header), header)
     if planned.remark:
         record.emit(RUN, ev.Note(planned.remark))

@@ -17,9 +17,11 @@ from zlib import crc32
 from tui import events as ev
 from tui.events import RUN, Body, Event
 from tui.host.errors import UserError
+from tui.host.secrets import environment_mask
 from tui.sessions import lines, reader, staging, storage
 from tui.sessions.compressed_copy import CompressedCopy
 from tui.sessions.lines import LineError, encode_line
+from tui.sessions.masking import mask_body
 
 SYNC_S = 1.0
 RETRY_S = 5.0
@@ -70,6 +72,7 @@ class Journal:
         """The end that `close` wrote."""
         self._retry_at = 0.0
         self._lock = threading.Lock()
+        self._mask = environment_mask()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._sync_loop, name="journal", daemon=True)
 
@@ -93,7 +96,7 @@ class Journal:
             raise _unwritable(staged or folder, error) from None
         journal = cls(path, fd, folder / path.name if staged else None, sync_s, retry_s)
         try:
-            _, line = encode_line(Event(0, 0, RUN, header))
+            _, line = encode_line(Event(0, 0, RUN, mask_body(header, journal._mask)))
             if (written := os.write(fd, line)) < len(line):
                 raise OSError(0, f"only {written} of {len(line)} bytes fit")
             os.fsync(fd)
@@ -161,7 +164,8 @@ class Journal:
             return self._last_us
 
     def append(self, t_us: int, model: int, body: Body) -> Event:
-        """Write an event, and return it as it will be read back.
+        """Write an event without the secrets of the environment, and return it as it will be read
+        back.
 
         It is in the file when this returns, or in memory if the disk refuses (`state`).
 
@@ -236,7 +240,8 @@ class Journal:
 
     def _append(self, t_us: int, model: int, body: Body) -> Event:
         try:
-            event, line = encode_line(Event(self._seq, t_us, model, body))
+            masked = mask_body(body, self._mask)
+            event, line = encode_line(Event(self._seq, t_us, model, masked))
         except LineError as error:
             raise UserError(str(error), "shorten it: nothing else was lost") from None
         # A file over the limit cannot be opened again; ends of answers have reserved space.

@@ -1,8 +1,6 @@
 """``duibi report``: sessions as a document to hand in, or as data."""
 
-import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +14,8 @@ from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, score
 from tui.cli.support.session_files import read_sessions
 from tui.events import Asked
 from tui.host.errors import UserError
+from tui.host.save_file import replace_file
+from tui.host.secrets import redact_secrets
 from tui.scoring.overlap import Scorer
 from tui.sessions.reader import RecordedSession
 
@@ -80,10 +80,10 @@ def report(
     images = _png_addresses(svgs, chosen, out) if png or settings.screen.pictures == "png" else {}
     text = render(found, chosen, settings.screen.lang, svgs, images, bert)
     if out is None:
-        sys.stdout.write(text)
+        sys.stdout.write(redact_secrets(text))
         return 0
     # Spreadsheets take a file for UTF-8 only with a byte order mark.
-    replace_file(out, text.encode("utf-8-sig" if chosen is Format.csv else "utf-8"))
+    replace_file(out, text, "utf-8-sig" if chosen is Format.csv else "utf-8")
     print(out, file=sys.stderr)
     return 0
 
@@ -168,34 +168,6 @@ def _cast(found: Sequence[RecordedSession]) -> str:
     from tui.reports.asciicast import asciicast_lines
 
     return "".join(f"{line}\n" for line in asciicast_lines(found[0].events))
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, in place of an older one.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}", "choose another place with --out"
-        ) from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _format_of(out: Path | None) -> Format:

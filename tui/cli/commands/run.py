@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from tui.cli.support.printing import json_text, load_line, table
 from tui.cli.support.resume_run import resume_run
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
 from tui.host.errors import UserError
+from tui.host.save_file import replace_file
 from tui.run import results, setup
 from tui.run.conductor import Run
 from tui.settings import Settings
@@ -67,7 +67,7 @@ def run(
         code = headless.run_to_end(settings.run.repeat)
     made = results.json_document(headless.board, str(started.path), started.save_state.saved)
     if out is not None:
-        _write_json(out, made)
+        replace_file(out, json.dumps(made, ensure_ascii=False, indent=1) + "\n")
     print(json_text(made) if as_json else table(results.table_rows(headless.board)))
     _print_footnotes(headless.board, started.path)
     return code
@@ -204,22 +204,6 @@ def _print_footnotes(board: Board, path: Path) -> None:
             file=sys.stderr,
         )
     print(one_line(f"recorded in {path}"), file=sys.stderr)
-
-
-def _write_json(file: Path, made: dict[str, Any]) -> None:
-    """Write a temporary file beside it, then rename it: whole or not at all."""
-    part = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=file.absolute().parent, delete=False, encoding="utf-8"
-        ) as stream:
-            part = Path(stream.name)
-            stream.write(json.dumps(made, ensure_ascii=False, indent=1) + "\n")
-        part.replace(file)
-    except OSError as error:
-        if part:
-            part.unlink(missing_ok=True)
-        raise UserError(f"--out {file}: {error.strerror}", "name another file") from None
 
 
 command = typer.main.get_command(app)

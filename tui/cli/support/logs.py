@@ -5,11 +5,14 @@ redacted, also where a message holds one.
 """
 
 import logging
+import os
 import traceback
+from io import TextIOWrapper
 from pathlib import Path
 
 from tui.host import paths, secrets
 from tui.host.errors import UserError
+from tui.host.save_file import open_log
 
 _MAX_BYTES = 4 << 20
 
@@ -29,7 +32,7 @@ def log_traceback() -> Path | None:
     """Append the current exception to the log; where, or None if it could not be written."""
     try:
         file = paths.log_file()
-        with file.open("a", encoding="utf-8") as stream:
+        with os.fdopen(open_log(file), "a", encoding="utf-8") as stream:
             stream.write(secrets.redact_secrets(traceback.format_exc()))
     except (OSError, UserError):
         return None
@@ -44,10 +47,17 @@ class _Formatter(logging.Formatter):
         return secrets.redact_secrets(super().format(record))
 
 
+class _PrivateFileHandler(logging.FileHandler):
+    """A log that only its owner reads."""
+
+    def _open(self) -> TextIOWrapper:
+        return os.fdopen(open_log(Path(self.baseFilename)), "a", encoding="utf-8")
+
+
 def _handler(file: Path) -> logging.Handler:
     if file.exists() and file.stat().st_size > _MAX_BYTES:
         file.replace(file.with_suffix(".old.log"))
-    handler = logging.FileHandler(file, encoding="utf-8", delay=True)
+    handler = _PrivateFileHandler(file, encoding="utf-8", delay=True)
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.setLevel(logging.WARNING)
     return handler
