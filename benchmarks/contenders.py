@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tui.cli.commands.bench import PromptSender
 from tui.engines.local import LocalEngine
+from tui.engines.standard_measure import run_round
 from tui.host import cpu, memory
 from tui.host.paths import log_file
 
@@ -81,24 +81,15 @@ class Duibi:
         self.load_s, self.loading_peak = loaded.load_s - loaded.import_s, peak.stop()
         for note in loaded.notes:
             print(f"  {dtype}: {note}")
-        self._asker = PromptSender(self._engine)
-        self._words: dict[int, int] = {}
-
-    def _words_for(self, prompt: int) -> int:
-        if prompt not in self._words:
-            self._words[prompt] = self._asker.words_for(prompt)
-        return self._words[prompt]
 
     def ask(self, prompt: int, new: int) -> Answer:
         """See `Contender`."""
-        ends, _ = self._asker.ask(self._words_for(prompt), 1, new)
-        # Prompts are made of words: a few tokens more or less than was asked for.
-        first = (ends[0].ttft_ms or 0.0) / 1000 * prompt / ends[0].prompt_tokens
-        return Answer(first, ends[0].tpot_ms or 0.0)
+        seen = run_round(self._engine, prompt, new).answers[0]
+        return Answer((seen.ttft_ms or 0.0) / 1000, seen.tpot_ms or 0.0)
 
     def many(self, prompt: int, new: int, count: int) -> float:
         """Decoded together."""
-        return self._asker.ask(self._words_for(prompt), count, new)[1]
+        return run_round(self._engine, prompt, new, count).seconds
 
     def resident(self) -> int:
         """See `Contender`; once it rests."""

@@ -123,6 +123,8 @@ class Model:
     state: str = "waiting"
     load: ev.Load | None = None
     loaded: ev.Loaded | None = None
+    measured: ev.Measured | None = None
+    """The newest standard measure."""
     failure: ev.Failed | None = None
     engine: str = ""
     notes: list[ev.Note] = field(default_factory=list)
@@ -293,6 +295,8 @@ def _apply_model(board: Board, model: Model, event: Event) -> None:
         case ev.Loaded() as loaded:
             model.state, model.loaded, model.load, model.failure = "ready", loaded, None, None
             model.private, model.mapped = loaded.private, loaded.mapped
+        case ev.Measured() as measured:
+            model.measured = measured
         case ev.Unloaded():
             model.state, model.private, model.mapped = "unloaded", 0, 0
         case ev.Note() as note:

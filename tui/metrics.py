@@ -7,20 +7,31 @@ A figure that its times and counts do not give is None.
 
 from dataclasses import dataclass
 
+STANDARD_PROMPT_TOKENS, STANDARD_NEW_TOKENS = 256, 64
+"""Tokens of prompt and answer in the standard measure of a model."""
+MAX_LOST_SHARE = 0.1
+"""An answer that lost more of its cores than this is marked as contended."""
+CONTENDERS = ("model", "question", "programs", "threads", "stopped", "suspended")
+"""Why a figure is contended: another model of the run computed, an answer that a person waited
+for went first, other programs took cores, the number of threads changed meanwhile, the process
+was stopped, the machine was suspended."""
+
 FORMULAS = {
     "en": {
         "ttft": "TTFT = first generated token - start of the request",
-        "tpot": "TPOT = (E2E - TTFT) / (output tokens - 1)",
+        "tpot": "TPOT = (E2E - TTFT - wait) / (output tokens - 1), wait = time in which prompts "
+        "of other answers of the batch were computed",
         "decode": "decode tok/s = 1 / TPOT",
         "prefill": "prefill tok/s = (prompt tokens - reused prompt tokens) / TTFT",
-        "chars": "text speed (chars/s) = code points of the visible text / E2E",
+        "chars": "text speed (chars/s) = sum of the code points of the visible texts / sum of E2E",
     },
     "zh": {
         "ttft": "TTFT = 首个生成 token 的时刻 - 请求开始的时刻",
-        "tpot": "TPOT = (E2E - TTFT) / (输出 token 数 - 1)",
+        "tpot": "TPOT = (E2E - TTFT - 等待) / (输出 token 数 - 1)，"
+        "等待 = 计算同批其他回答的提示所占的时间",
         "decode": "解码速度 = 1 / TPOT",
         "prefill": "预填充速度 = (提示 token 数 - 复用的提示 token 数) / TTFT",
-        "chars": "文本速度（字符/秒）= 可见文本的码点数 / E2E",
+        "chars": "文本速度（字符/秒）= 可见文本的码点数之和 / E2E 之和",
     },
 }
 """By language and figure. Reused prompt tokens are a beginning in common with an earlier
@@ -59,18 +70,20 @@ def answer_metrics(
     reused: int,
     output_tokens: int,
     characters: int,
+    waited_ns: int = 0,
 ) -> AnswerMetrics:
     """All figures of a complete answer.
 
     Times are nanoseconds of one clock: the start of the request, the first generated token
     (None: no token came, then only E2E is known), the end. ``output_tokens`` counts the stop
-    id if there was one, ``characters`` the code points of the visible text.
+    id if there was one, ``characters`` the code points of the visible text; for ``waited_ns``
+    after the first token the prompts of other answers were computed.
     """
     e2e = elapsed_ms(start_ns, end_ns)
     if first_ns is None:
         return AnswerMetrics(None, None, e2e, None, None, None)
     ttft = elapsed_ms(start_ns, first_ns)
-    tpot = tpot_ms(ttft, e2e, output_tokens)
+    tpot = tpot_ms(ttft, e2e - waited_ns / 1e6, output_tokens)
     return AnswerMetrics(
         ttft_ms=ttft,
         tpot_ms=tpot,
@@ -87,7 +100,8 @@ def elapsed_ms(start_ns: int, end_ns: int) -> float:
 
 
 def tpot_ms(ttft_ms: float, e2e_ms: float, output_tokens: int) -> float | None:
-    """Milliseconds per output token; None for fewer than two tokens or no time between them."""
+    """Milliseconds per output token; ``e2e_ms`` without what was spent waiting. None for fewer
+    than two tokens or no time between them."""
     if output_tokens < 2 or e2e_ms <= ttft_ms:
         return None
     return (e2e_ms - ttft_ms) / (output_tokens - 1)

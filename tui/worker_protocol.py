@@ -59,13 +59,16 @@ class LoadOrder:
 class DecodeRequest:
     """One answer to make: the whole conversation as (role, content), which ends in a user's
     message. ``max_new_tokens`` 0 or less sets no bound of its own; ``sampling`` overrides the
-    checkpoint's defaults; ``background``: requests without it go first."""
+    checkpoint's defaults; ``background``: requests without it go first. ``prompt_tokens`` above 0
+    makes it a measure: so many tokens of plain text are the prompt, not the conversation, and the
+    answer has ``max_new_tokens``, whatever the model says."""
 
     answer: int
     messages: tuple[tuple[str, str], ...]
     max_new_tokens: int
     sampling: dict[str, float | int | bool | None] = field(default_factory=dict)
     background: bool = False
+    prompt_tokens: int = 0
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -286,6 +289,7 @@ _IS_VALID: dict[str, Callable[[object], bool]] = {
     "max_new_tokens": _is_int,
     "sampling": _is_sampling,
     "background": _is_flag,
+    "prompt_tokens": _is_count,
     "answers": _is_answers,
     "steps": _is_count,
 }

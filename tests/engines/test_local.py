@@ -147,7 +147,8 @@ def test_threads_may_change_while_it_computes(loaded: LocalEngine) -> None:
         if isinstance(body, Started):
             loaded.set_threads(2)
         found.append(body)
-    assert expect(Answered, found[-1]).threads == 2
+    last = expect(Answered, found[-1])
+    assert (last.threads, last.contended, last.contended_by) == (2, True, "threads")
     loaded.set_threads(1)
 
 

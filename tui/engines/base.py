@@ -39,7 +39,8 @@ class Request:
     """One answer asked of an engine: the whole conversation so far, ending in what is asked.
 
     In the ``background`` nobody waits for it: others go first. ``question`` is its id, for
-    engines that look answers up (pasted, recorded).
+    engines that look answers up (pasted, recorded). ``prompt_tokens`` above 0 makes it a measure
+    (`tui.worker_protocol.DecodeRequest`), which only an engine with `can_be_measured` takes.
     """
 
     answer: int
@@ -48,6 +49,7 @@ class Request:
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     question: str = ""
     background: bool = False
+    prompt_tokens: int = 0
 
 
 class EngineError(UserError):
@@ -79,6 +81,9 @@ class Engine(Protocol):
 
     has_process: bool
     """Whether it runs in a process of its own, which can be lost or has to be ended."""
+
+    can_be_measured: bool
+    """Whether the standard measure (`tui.engines.standard_measure`) can be taken of it."""
 
     @property
     def pid(self) -> int | None:
@@ -146,6 +151,7 @@ class EngineDefaults:
     concurrency: int = 1
     interactive_slots: int = 0
     has_process: bool = False
+    can_be_measured: bool = False
     pid: int | None = None
     trouble: str = ""
 

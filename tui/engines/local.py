@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from tui.checkpoints.weight_files import weight_files
 from tui.engines.base import EngineError, Request
 from tui.engines.event_router import EventRouter
 from tui.engines.watchdog import ThrashDetector, Watchdog
@@ -25,6 +26,7 @@ from tui.events import (
     TimedBody,
     answer_of,
 )
+from tui.host import page_cache
 from tui.worker_protocol import AnswerOrder, CancelOrder, DecodeRequest, LoadOrder, ThreadsOrder
 
 _POLL_S = 0.1
@@ -64,6 +66,7 @@ class LocalEngine:
     uses_local_cores = True
     interactive_slots = 1
     has_process = True
+    can_be_measured = True
 
     def __init__(
         self,
@@ -105,6 +108,7 @@ class LocalEngine:
         Raises:
             EngineError: it cannot be loaded, or the worker died of it.
         """
+        cached = page_cache.cached_share(weight_files(self._checkpoint, self._dtype))
         child = self._ensure_process()
         if self._router:
             self._router.wait_until_idle()
@@ -135,7 +139,7 @@ class LocalEngine:
                     self._thrash_detector = ThrashDetector()
                     self._router = EventRouter(partial(self._events_while_answering, child))
                     notes = [self._remark] if self._remark else []
-                    return replace(loaded, notes=[*notes, *loaded.notes])
+                    return replace(loaded, notes=[*notes, *loaded.notes], file_cache=cached)
                 case _, Failed(answer=-1) as failure:
                     self.close()
                     raise EngineError(failure.cause, failure.message, failure.next_step)
@@ -293,6 +297,7 @@ def _decode_request(request: Request) -> DecodeRequest:
         request.max_new_tokens,
         asdict(request.sampling),
         request.background,
+        request.prompt_tokens,
     )
 
 

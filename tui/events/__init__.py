@@ -69,10 +69,15 @@ TORCH = "torch"
 class Loaded:
     """A model is ready. Bytes are bytes, times seconds; ``notes`` are one-line remarks.
 
-    ``weights_bytes`` are its weights as they are held, quantised or widened (0: not known);
-    ``contended``: another model loaded or computed meanwhile. ``kernels``: whose kernels multiply
-    the weights on a CPU, ``torch`` or the instruction set of our own; ``kernels_note`` is a clause
-    on what is amiss with them.
+    Of ``load_s``, ``import_s`` went into importing libraries, ``read_s`` into reading the files
+    and ``prepare_s`` into converting, quantising and packing what was read. ``file_cache`` is the
+    part (0 to 1) of the weights' files that was in memory when it began, None if not known.
+    ``weights_bytes`` are its weights as they are held, quantised or widened (0: not known).
+    ``private`` and ``mapped`` are its memory at the end, ``peak_private`` and ``peak_mapped``
+    that of the moment of loading when the two together were highest. ``contended``: it lost
+    cores meanwhile, ``contended_by`` says to whom (`tui.metrics.CONTENDERS`). ``kernels``: whose
+    kernels multiply the weights on a CPU, ``torch`` or the instruction set of our own;
+    ``kernels_note`` is a clause on what is amiss with them.
     """
 
     kind: ClassVar[str] = "loaded"
@@ -94,6 +99,47 @@ class Loaded:
     contended: bool = False
     kernels: str = ""
     kernels_note: str = ""
+    read_s: float = 0.0
+    prepare_s: float = 0.0
+    file_cache: float | None = None
+    peak_private: int = 0
+    peak_mapped: int = 0
+    contended_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The standard measure of a model: one answer at a time, alone on the cores, with as many
+    tokens for every model. Medians over ``rounds``. Milliseconds, tokens per second, bytes.
+
+    ``prompt_tokens`` and ``output_tokens`` are what was computed: fewer than
+    `tui.metrics.STANDARD_PROMPT_TOKENS` and `tui.metrics.STANDARD_NEW_TOKENS` where a slow model
+    would take too long. ``load_s``, ``load_contended`` and ``file_cache`` are those of the load
+    before it (None: it was not loaded here). ``load_private`` and ``load_mapped`` are the memory
+    at its highest while it loaded, ``peak_private`` and ``peak_mapped`` while it was measured.
+    ``lost`` is the share of its cores that it did not get, ``contended`` that this was too much,
+    ``contended_by`` to whom they went.
+    """
+
+    kind: ClassVar[str] = "measured"
+    prompt_tokens: int
+    output_tokens: int
+    rounds: int = 1
+    ttft_ms: float | None = None
+    tpot_ms: float | None = None
+    prefill_tok_s: float | None = None
+    decode_tok_s: float | None = None
+    threads: int = 0
+    load_s: float | None = None
+    load_contended: bool = False
+    file_cache: float | None = None
+    load_private: int = 0
+    load_mapped: int = 0
+    peak_private: int = 0
+    peak_mapped: int = 0
+    lost: float = 0.0
+    contended: bool = False
+    contended_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +190,12 @@ class Answered:
     from token ``repeats_from`` (the first is 1) on it only repeated itself, and was ended;
     ``token_source`` is ``tokenizer``, ``usage`` or ``estimate``. None: not measured.
     Of the prompt tokens ``reused`` were not computed again (a common beginning), of the
-    output tokens ``accepted`` were right among those ``guessed`` by prompt lookup.
+    output tokens ``accepted`` were right among those ``guessed`` by prompt lookup. ``waited_ms``
+    passed while the prompts of other answers of the batch were computed: it is no decoding.
+    ``peak_private`` and ``peak_mapped`` are of the moment when the two together were highest.
+    ``lost`` is the share of its cores that it did not get; ``contended``: too much of them, or
+    another model computed meanwhile; ``contended_by`` says who had them
+    (`tui.metrics.CONTENDERS`).
     """
 
     kind: ClassVar[str] = "answered"
@@ -169,6 +220,9 @@ class Answered:
     accepted: int = 0
     reused: int = 0
     repeats_from: int = 0
+    waited_ms: float = 0.0
+    lost: float = 0.0
+    contended_by: str = ""
 
     @property
     def is_cut(self) -> bool:
@@ -299,6 +353,7 @@ Body = (
     Session
     | Load
     | Loaded
+    | Measured
     | Asked
     | Started
     | Delta

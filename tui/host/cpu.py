@@ -69,6 +69,19 @@ class OtherProcesses:
         return stat.cpu_s if stat else 0.0
 
 
+def stolen_seconds(root: Path = ROOT) -> float:
+    """Seconds that the host of this virtual machine took from each of the cores we may use since
+    the start (steal of proc_stat(5)), on average; 0 where it is not told."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    allowed = affinity(0) if affinity else range(os.cpu_count() or 1)
+    names, ticks = {f"cpu{n}" for n in allowed}, 0
+    for line in (cgroup.read_text(root / "proc/stat") or "").splitlines():
+        name, *fields = line.split()
+        if name in names and len(fields) > 7:
+            ticks += int(fields[7])
+    return ticks / _TICKS / max(1, len(names))
+
+
 def free_cores(others: float) -> int:
     """Whole cores left beside others that take so much, at least 1. Threads of one product
     wait for each other: one that waits for a core holds up all of them, so that a core of

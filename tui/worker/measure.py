@@ -21,8 +21,27 @@ def major_faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
 
 
+class Stopwatch:
+    """Adds up the seconds spent in its ``with`` blocks, the outer one of those inside another."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._depth, self._began = 0, 0.0
+
+    def __enter__(self) -> None:
+        if not self._depth:
+            self._began = time.monotonic()
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self.seconds += time.monotonic() - self._began
+
+
 class PeakMemory:
-    """The highest private and mapped memory seen since the last `reset`. Bytes."""
+    """Private and mapped memory at the moment since the last `reset` when the two together were
+    highest. Bytes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,6 +58,6 @@ class PeakMemory:
         """Read the present figures, remember them if they are higher."""
         private, mapped = memory.process_memory(os.getpid())
         with self._lock:
-            self.private = max(self.private, private)
-            self.mapped = max(self.mapped, mapped)
+            if private + mapped > self.private + self.mapped:
+                self.private, self.mapped = private, mapped
         return private, mapped

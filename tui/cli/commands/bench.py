@@ -13,16 +13,18 @@ from typing import Annotated
 
 import typer
 
-from tui.checkpoints import gguf_cache, quantised_cache
 from tui.checkpoints.architecture import read_architecture
 from tui.checkpoints.errors import CheckpointError
-from tui.checkpoints.weight_headers import read_json, shard_names
+from tui.checkpoints.weight_files import weight_files
+from tui.checkpoints.weight_headers import read_json
 from tui.cli.support import options, settings_in_force
 from tui.cli.support.printing import json_text, load_line, table
-from tui.engines.base import EngineError, Message, Request, SamplingOptions
+from tui.engines import standard_measure
+from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
+from tui.engines.standard_measure import MeasureStopped
 from tui.engines.worker_process import worker_environment
-from tui.events import Answered, Failed, Loaded
+from tui.events import Failed, Loaded
 from tui.host import child_process, cpu, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.resolve import LOCAL, ResolvedModel
@@ -31,9 +33,6 @@ from tui.text.units import format_size
 
 app = typer.Typer(add_completion=False)
 
-_FILLER_TEXT = (
-    "the keeper of the old lighthouse wrote down what the sea had brought that night and "
-)
 _BYTES_READ_PER_WEIGHT = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5625}
 """Bytes of memory read for each weight and token."""
 _COLD_SHARE = 0.01
@@ -99,10 +98,8 @@ def bench(
     limits: dict[str, float] = {}
     results, cores = [], _free_cores()
     for model in found:
-        files = _weight_files(model)
         if cold:
-            page_cache.drop(files)
-        cached = page_cache.cached_share(files)
+            page_cache.drop(weight_files(model.checkpoint, model.dtype))
         print(f"{model.label}: loading", file=sys.stderr)
         with _loaded_engine(model, cores, max(sizes), bool(flags["lookup"])) as (engine, loaded):
             if told := load_line(loaded):
@@ -110,10 +107,8 @@ def bench(
             if loaded.device not in limits:
                 limits[loaded.device] = _bandwidth(cores, loaded.device)
             limit = limits[loaded.device]
-            asker = PromptSender(engine)
-            words = asker.words_for(prompt)
             for answers in sizes:
-                made = _measure(model, loaded, cached, limit, asker, words, new, answers, repeat)
+                made = _measure(model, loaded, limit, engine, (prompt, new), answers, repeat)
                 print(f"{model.label}: batch {answers} measured", file=sys.stderr)
                 results.append(made)
     if as_json:
@@ -162,23 +157,6 @@ def _file_cache_text(cached: float | None) -> str:
     if cached is None:
         return "?"
     return "cold" if cached < _COLD_SHARE else f"{cached:.0%}"
-
-
-def _weight_files(model: ResolvedModel) -> list[Path]:
-    """The files that a load reads its weights from: what is kept in the format, if it is."""
-    path = Path(model.checkpoint)
-    if path.is_file():
-        made = gguf_cache.entry_folder(path)
-        if not made.is_dir():
-            return [path]
-        path = made
-    mine = [k.folder for k in quantised_cache.entries_of(path, model.dtype) if not k.is_outdated]
-    try:
-        files = [path / name for name in shard_names(path)]
-    except (OSError, CheckpointError):
-        files = []
-    kept = [file for folder in mine for file in sorted(folder.glob("*.safetensors"))]
-    return kept or [file for file in files if file.is_file()]
 
 
 def _batch_sizes(text: str) -> list[int]:
@@ -233,67 +211,42 @@ def _loaded_engine(
         engine.close()
 
 
-class PromptSender:
-    """Asks an engine for answers to prompts that have no beginning in common, so that
-    nothing of an earlier one is used again."""
-
-    def __init__(self, engine: LocalEngine) -> None:
-        self._engine = engine
-        self._asked = 0
-
-    def ask(self, words: int, answers: int, new: int) -> tuple[list[Answered], float]:
-        """So many answers of ``new`` tokens asked for at once, and the seconds it took."""
-        requests = []
-        for number in range(answers):
-            self._asked += 1
-            text = f"{self._asked * 7919} " + " ".join((_FILLER_TEXT * words).split()[:words])
-            message = Message("user", text)
-            requests.append(Request(number, (message,), new, SamplingOptions(greedy=True)))
-        ends, times = [], []
-        for t_ns, body in self._engine.answer(requests):
-            times.append(t_ns)
-            if isinstance(body, Failed):
-                raise UserError(body.message, body.next_step, EXIT_FAILED)
-            if isinstance(body, Answered):
-                ends.append(body)
-        return ends, (times[-1] - times[0]) / 1e9
-
-    def words_for(self, prompt: int) -> int:
-        """How many words make a prompt of about so many tokens: the worker counts them."""
-        few, many = (self.ask(words, 1, 1)[0][0].prompt_tokens for words in (8, 40))
-        return max(1, round(8 + (prompt - few) * 32 / max(1, many - few)))
-
-
 def _measure(
     model: ResolvedModel,
     loaded: Loaded,
-    cached: float | None,
     limit: float,
-    asker: PromptSender,
-    words: int,
-    new: int,
+    engine: LocalEngine,
+    tokens: tuple[int, int],
     answers: int,
     repeat: int,
 ) -> BenchResult:
-    asker.ask(words, answers, 2)
-    rounds = [asker.ask(words, answers, new) for _ in range(repeat)]
-    every = [one for ends, _ in rounds for one in ends]
+    """Answers of ``tokens`` (prompt, new), so many at once and so often."""
+    try:
+        standard_measure.run_round(engine, tokens[0], 2, answers)
+        rounds = [standard_measure.run_round(engine, *tokens, answers) for _ in range(repeat)]
+    except MeasureStopped as stopped:
+        why = stopped.failure or Failed("cancelled", "the measure was stopped")
+        raise UserError(f"{model.label}: {why.message}", why.next_step, EXIT_FAILED) from None
+    every = [one for each in rounds for one in each.answers]
+    seen = standard_measure.summarise(every, loaded)
     return BenchResult(
         model=model.label,
         device=loaded.device,
         kernels=loaded.kernels,
         batch=answers,
-        threads=every[0].threads,
-        prompt_tokens=round(statistics.median(one.prompt_tokens for one in every)),
-        new_tokens=round(statistics.median(one.output_tokens for one in every)),
-        prefill_tok_s=statistics.median(one.prefill_tok_s or 0.0 for one in every),
-        decode_tok_s=statistics.median(one.decode_tok_s or 0.0 for one in every),
-        all_tok_s=statistics.median(sum(e.output_tokens for e in ends) / s for ends, s in rounds),
-        ttft_ms=statistics.median(one.ttft_ms or 0.0 for one in every),
+        threads=seen.threads,
+        prompt_tokens=seen.prompt_tokens,
+        new_tokens=seen.output_tokens,
+        prefill_tok_s=seen.prefill_tok_s or 0.0,
+        decode_tok_s=seen.decode_tok_s or 0.0,
+        all_tok_s=statistics.median(
+            sum(one.output_tokens for one in each.answers) / each.seconds for each in rounds
+        ),
+        ttft_ms=seen.ttft_ms or 0.0,
         load_s=loaded.load_s,
-        file_cache=cached,
-        peak_private=max(one.peak_private for one in every),
-        peak_mapped=max(one.peak_mapped for one in every),
+        file_cache=loaded.file_cache,
+        peak_private=seen.peak_private,
+        peak_mapped=seen.peak_mapped,
         bytes_read=round(_BYTES_READ_PER_WEIGHT[model.dtype] * _weights_per_step(model, loaded)),
         read_bytes_s=limit,
         notes=loaded.notes,

@@ -29,6 +29,7 @@ from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_ro
 from tui.worker.decode.request import AnswerPlan, plan_answer
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler
 from tui.worker.loaded_model import LoadedModel
+from tui.worker.lost_cores import CoreUsage, StopWatcher, lost_cores, read_usage
 from tui.worker.measure import PeakMemory, major_faults
 from tui.worker_protocol import DecodeRequest
 
@@ -44,12 +45,16 @@ class _Row:
     splitter: AnswerSplitter
     major_faults_before: int
     start_ns: int
+    usage_before: CoreUsage
+    threads: int
     first_token_ns: int = 0
     last_token_ns: int = 0
     reused: int = 0
     max_batch: int = 1
+    waited_ns: int = 0
+    """Time in which the prompts of other rows were computed."""
     hit_stop_id: bool = False
-    is_contended: bool = False
+    contended_by: str = ""
     prompt_lookup: PromptLookup | None = None
     repeats_from: int = 0
     output_ids: list[int] = field(default_factory=list)
@@ -61,11 +66,13 @@ class _Row:
 
     @property
     def is_done(self) -> bool:
+        """Whether the newest token is the last one."""
         is_full = len(self.output_ids) == self.plan.max_new_tokens
         return self.hit_stop_id or self.repeats_from > 0 or is_full
 
     @property
     def finish(self) -> str:
+        """Why it ended."""
         if self.hit_stop_id:
             return "stop"
         return "repetition" if self.repeats_from else "length"
@@ -84,11 +91,13 @@ class DecodeBatch:
         prefix_cache: kv_cache.PrefixCache | None = None,
         max_cached_tokens: int = 0,
         loop_stop: bool = False,
+        watcher: StopWatcher | None = None,
     ) -> None:
         """``max_cached_tokens``: how many of prompts and answers may be held together, padding
         among them (0: any); an answer that is alone is always let in. ``loop_stop``: an answer
         that only repeats a short cycle of tokens is ended."""
         self._loaded, self._control, self._peak = loaded, control, peak
+        self._watcher = watcher or StopWatcher()
         self._uses_prompt_lookup = prompt_lookup and rounds_rows_alike(loaded.model)
         self._loop_stop = loop_stop
         self._rows: list[_Row] = []
@@ -130,7 +139,7 @@ class DecodeBatch:
     def mark_contended(self) -> None:
         """Mark the rows as contended: another batch runs first and distorts their timings."""
         for row in self._rows:
-            row.is_contended = True
+            row.contended_by = "question"
 
     def step(self) -> Iterator[TimedBody]:
         """One more token for every answer."""
@@ -191,6 +200,8 @@ class DecodeBatch:
             AnswerSplitter(checkpoint.split_partial, checkpoint.split_complete),
             major_faults(),
             time.monotonic_ns(),
+            read_usage(self._watcher.beat()),
+            threads,
         )
         yield (
             row.start_ns,
@@ -205,6 +216,8 @@ class DecodeBatch:
             row.prompt_lookup = PromptLookup(planned.ids)
         yield from self._record_token(row, token)
         row.first_token_ns = row.last_token_ns
+        for other in self._rows:
+            other.waited_ns += row.first_token_ns - row.start_ns
         self._peak.sample()
         if row.is_done:
             self._store_prefix(row, cache)
@@ -249,7 +262,7 @@ class DecodeBatch:
     def _forward(self, guess: Sequence[int]) -> torch.Tensor:
         """Logits (rows, 1 + guessed tokens, vocabulary)."""
         if self._control.threads:
-            apply_threads(self._control)
+            self._change_threads()
         rows, device = self._rows, self._loaded.device
         newest = torch.tensor([[row.output_ids[-1], *guess] for row in rows], device=device)
         more = {} if len(rows) == 1 else self._position_inputs()
@@ -262,6 +275,12 @@ class DecodeBatch:
         )
         logits: torch.Tensor = out.logits
         return logits
+
+    def _change_threads(self) -> None:
+        threads = apply_threads(self._control)
+        for row in self._rows:
+            if row.threads != threads:
+                row.threads, row.contended_by = threads, "threads"
 
     def _guess(self) -> list[int]:
         """Tokens that may follow. Only of an answer that is alone: where several share a
@@ -344,8 +363,9 @@ class DecodeBatch:
         row.output_ids.append(token)
         if row.prompt_lookup is not None:
             row.prompt_lookup.push(token)
-        row.hit_stop_id = token in self._loaded.checkpoint.stop_ids
-        if self._loop_stop and not row.hit_stop_id:
+        stops = () if row.plan.ignores_stop_ids else self._loaded.checkpoint.stop_ids
+        row.hit_stop_id = token in stops
+        if self._loop_stop and not (row.hit_stop_id or row.plan.ignores_stop_ids):
             first = repetition.TOKENS.begin(row.output_ids)
             row.repeats_from = 0 if first is None else first + 1
         piece = "" if row.hit_stop_id else row.detokeniser.push(token)
@@ -355,6 +375,7 @@ class DecodeBatch:
 
     def _finish_row(self, row: _Row) -> TimedBody:
         self._peak.sample()
+        lost = lost_cores(row.usage_before, read_usage(self._watcher.beat()), row.threads)
         said = answered_event(
             row.id,
             row.finish,
@@ -367,7 +388,10 @@ class DecodeBatch:
             peak=self._peak,
             major_faults=major_faults() - row.major_faults_before,
             reused=row.reused,
-            contended=row.is_contended,
+            waited_ns=row.waited_ns,
+            threads=row.threads,
+            lost=lost.share,
+            contended_by=row.contended_by or lost.by,
             batch=row.max_batch,
             guessed=row.prompt_lookup.guessed if row.prompt_lookup else 0,
             accepted=row.prompt_lookup.accepted if row.prompt_lookup else 0,

@@ -106,8 +106,11 @@ def answered_event(
     batch: int = 1,
     guessed: int = 0,
     accepted: int = 0,
-    contended: bool = False,
     repeats_from: int = 0,
+    waited_ns: int = 0,
+    threads: int = 0,
+    lost: float = 0.0,
+    contended_by: str = "",
 ) -> Answered:
     """The figures of a complete answer by the formulas of `tui.metrics`, rounded.
 
@@ -122,6 +125,7 @@ def answered_event(
         reused=reused,
         output_tokens=output_tokens,
         characters=characters,
+        waited_ns=waited_ns,
     )
     return Answered(
         answer,
@@ -132,11 +136,14 @@ def answered_event(
         peak_private=peak.private,
         peak_mapped=peak.mapped,
         majflt=major_faults,
-        threads=torch.get_num_threads(),
+        threads=threads or torch.get_num_threads(),
         batch=batch,
         guessed=guessed,
         accepted=accepted,
         reused=reused,
-        contended=contended,
         repeats_from=repeats_from,
+        waited_ms=round(waited_ns / 1e6, 3),
+        lost=round(lost, 4),
+        contended=bool(contended_by),
+        contended_by=contended_by,
     )

@@ -9,17 +9,21 @@ from tui.worker_protocol import DecodeRequest
 
 _DEFAULT_MAX_NEW_TOKENS = 4096
 """New tokens at most where neither the request nor the checkpoint sets a bound."""
+_FILLER_TEXT = (
+    "the keeper of the old lighthouse wrote down what the sea had brought that night and "
+)
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerPlan:
     """A request against a checkpoint: the prompt's ids, turns left out of it, new tokens at
-    most, and how they are chosen."""
+    most, how they are chosen, and whether no token ends the answer."""
 
     ids: list[int]
     dropped_turns: int
     max_new_tokens: int
     sampling: SamplingParams
+    ignores_stop_ids: bool = False
 
     @property
     def max_length(self) -> int:
@@ -34,6 +38,8 @@ def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
         CheckpointError: it does not fit, or is no conversation.
     """
     checkpoint = loaded.checkpoint
+    if request.prompt_tokens:
+        return _plan_measure(loaded, request)
     # The tokenizer fits the conversation into the checkpoint's own context: reserve what is
     # above our bound.
     reserved = max(0, checkpoint.context - loaded.context) if loaded.context else 0
@@ -51,3 +57,18 @@ def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
         )
     sampling = resolve_sampling(checkpoint.sampling_defaults, request.sampling)
     return AnswerPlan(prompt.ids, prompt.dropped_turns, limit, sampling)
+
+
+def _plan_measure(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
+    """A prompt of exactly so many tokens, or as many as the context holds. Its first words are its
+    own, so that nothing of an earlier one is used again."""
+    encode = loaded.checkpoint.tokenizer.encode
+    new_tokens = max(1, request.max_new_tokens)
+    room = loaded.context - new_tokens if loaded.context else request.prompt_tokens
+    wanted = max(1, min(request.prompt_tokens, room))
+    ids = encode(f"{request.answer * 7919} ")
+    filler = encode(_FILLER_TEXT) or ids
+    while len(ids) < wanted:
+        ids += filler
+    sampling = SamplingParams(greedy=True)
+    return AnswerPlan(ids[:wanted], 0, new_tokens, sampling, ignores_stop_ids=True)

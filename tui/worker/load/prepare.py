@@ -8,6 +8,8 @@ before the next.
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.kernels import build
 from tui.worker.load import device
 from tui.worker.load.shards import DTYPES
+from tui.worker.measure import Stopwatch
 from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torch_linear
 from tui.worker.quant.fused_linear import unsliced, weight_tensors
 from tui.worker.quant.linear_format import LinearFormat, TensorSpec
@@ -42,15 +45,18 @@ _MAX_UNCOVERED_SHARE = 0.05
 
 
 def prepare_model(
-    checkpoint: Checkpoint, dtype: str, progress: Progress
+    checkpoint: Checkpoint, dtype: str, progress: Progress, reading: Stopwatch | None = None
 ) -> tuple[Any, str, list[str]]:
-    """The model in eval mode, the device it is on, and remarks for a person.
+    """The model in eval mode, the device it is on, and remarks for a person. What is spent in
+    reading files is added to ``reading``; all else is converting, quantising and packing.
 
     Raises:
         CheckpointError: as `Checkpoint.build`, or the format cannot be made of it.
     """
+    reading = reading or Stopwatch()
+    checkpoint = replace(checkpoint, build=partial(_timed_build, checkpoint.build, reading))
     if dtype in QUANTISED_DTYPES:
-        return _prepare_quantised(checkpoint, dtype, progress)
+        return _prepare_quantised(checkpoint, dtype, progress, reading)
     if dtype != "bf16" or device.gpu_failure() == "" or checkpoint.model_spec is None:
         return device.place_model(checkpoint.build(dtype, progress))
     if (not build.unavailable_reason() or not torch_linear.has_bf16()) and _native_bf16_covers(
@@ -202,8 +208,18 @@ def _cast_rest_to_bf16(model: Any) -> None:
     model.config.dtype = torch.bfloat16
 
 
+def _timed_build(
+    build_weights: Callable[[str, Progress], Any],
+    reading: Stopwatch,
+    dtype: str,
+    progress: Progress,
+) -> Any:
+    with reading:
+        return build_weights(dtype, progress)
+
+
 def _prepare_quantised(
-    checkpoint: Checkpoint, dtype: str, progress: Progress
+    checkpoint: Checkpoint, dtype: str, progress: Progress, reading: Stopwatch
 ) -> tuple[Any, str, list[str]]:
     if checkpoint.model_spec is None:
         raise CheckpointError(
@@ -234,7 +250,9 @@ def _prepare_quantised(
         remarks.append("the kept weights were of another version: they were made again")
         for one in outdated:
             shutil.rmtree(one.folder, ignore_errors=True)
-    return _load_quantised(checkpoint, folder / _WEIGHTS_FILE, dtype, progress), "cpu", remarks
+    with reading:
+        model = _load_quantised(checkpoint, folder / _WEIGHTS_FILE, dtype, progress)
+    return model, "cpu", remarks
 
 
 def _quantised_remarks(dtype: str) -> list[str]:

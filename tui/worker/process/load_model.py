@@ -1,6 +1,7 @@
 """From an order of the parent to a model that can decode. Imports torch."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,16 +20,36 @@ from tui.worker.load.device import gpu_failure, kv_cache_capacity
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.load.prepare import kernels_of, model_nbytes, prepare_model
 from tui.worker.loaded_model import LoadedModel
+from tui.worker.lost_cores import LostCores
+from tui.worker.measure import Stopwatch
 from tui.worker_protocol import LoadOrder
 
 
+@dataclass(frozen=True, slots=True)
+class LoadFigures:
+    """What was measured while a model loaded: seconds in all, and of those for importing
+    libraries, for reading files, and for making of these what is computed with; private and
+    mapped bytes at the end and when they were highest; the cores that were lost."""
+
+    load_s: float
+    import_s: float
+    read_s: float
+    prepare_s: float
+    memory: tuple[int, int]
+    peak: tuple[int, int]
+    lost: LostCores
+
+
 def load_model(
-    order: LoadOrder, control: Control, progress: Callable[[str], Progress]
+    order: LoadOrder,
+    control: Control,
+    progress: Callable[[str], Progress],
+    reading: Stopwatch,
 ) -> LoadedModel:
     """The model of an order, which ``control`` can stop; sets the number of torch's threads.
 
     ``progress(stage)`` gives what is told of that stage (``convert``, ``weights``): bytes done and
-    bytes in all.
+    bytes in all. What is spent in reading files is added to ``reading``.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
@@ -38,7 +59,8 @@ def load_model(
     if path.suffix.lower() == ".gguf":
         path = convert_gguf(path, progress("convert"))
         notes += conversion_remarks(path)
-    checkpoint = open_checkpoint(path, order.remote_code)
+    with reading:
+        checkpoint = open_checkpoint(path, order.remote_code)
     if order.dtype not in QUANTISED_DTYPES:
         # The parent bounds this process's memory when it hears of the weights.
         gpu_failure()
@@ -46,7 +68,7 @@ def load_model(
         build.prepare(lambda: progress("kernels")(0, 0))
     report = progress("weights")
     report(0, checkpoint.checkpoint_bytes)
-    model, device, remarks = prepare_model(checkpoint, order.dtype, report)
+    model, device, remarks = prepare_model(checkpoint, order.dtype, report, reading)
     trim_heap()
     install_stop_hooks(model, control)
     if (flag := build.stop_flag()) is not None:
@@ -72,32 +94,37 @@ def load_model(
     )
 
 
-def loaded_event(
-    loaded: LoadedModel, *, load_s: float, import_s: float, private: int, mapped: int
-) -> Loaded:
-    """What the parent is told of a model, with what was measured while it loaded: seconds, and
-    bytes of private and mapped memory."""
+def loaded_event(loaded: LoadedModel, given: Path, figures: LoadFigures) -> Loaded:
+    """What the parent is told of a model that was made of the folder or file ``given``, with
+    what was measured while it loaded."""
     checkpoint = loaded.checkpoint
     max_new_tokens = checkpoint.sampling_defaults.get("max_new_tokens")
     return Loaded(
-        load_s=load_s,
-        import_s=import_s,
+        load_s=figures.load_s,
+        import_s=figures.import_s,
+        read_s=round(figures.read_s, 3),
+        prepare_s=round(figures.prepare_s, 3),
         family=checkpoint.family,
         dtype=loaded.dtype,
         device=loaded.device,
         parameters=checkpoint.parameters,
-        checkpoint_bytes=checkpoint.checkpoint_bytes,
+        # Of a file that was converted, the file as it was given.
+        checkpoint_bytes=given.stat().st_size if given.is_file() else checkpoint.checkpoint_bytes,
         weights_bytes=loaded.weights_bytes,
         context=loaded.context,
         threads=torch.get_num_threads(),
         prompt_format=checkpoint.prompt_format,
         sampling=resolve_sampling(checkpoint.sampling_defaults, {}).to_json()
         | ({"max_new_tokens": max_new_tokens} if max_new_tokens else {}),
-        private=private,
-        mapped=mapped,
+        private=figures.memory[0],
+        mapped=figures.memory[1],
+        peak_private=figures.peak[0],
+        peak_mapped=figures.peak[1],
         notes=list(loaded.notes),
         kernels=loaded.kernels,
         kernels_note=loaded.kernels_note,
+        contended=bool(figures.lost.by),
+        contended_by=figures.lost.by,
     )
 
 

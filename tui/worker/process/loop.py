@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 
@@ -18,8 +19,9 @@ from tui.worker.decode.batch import DecodeBatch
 from tui.worker.decode.generate import failure_event
 from tui.worker.decode.kv_cache import PrefixCache
 from tui.worker.loaded_model import LoadedModel
-from tui.worker.measure import PeakMemory
-from tui.worker.process.load_model import load_model, loaded_event
+from tui.worker.lost_cores import StopWatcher, lost_cores, read_usage
+from tui.worker.measure import PeakMemory, Stopwatch
+from tui.worker.process.load_model import LoadFigures, load_model, loaded_event
 from tui.worker.process.wire import Channel, exit_process
 from tui.worker_protocol import (
     Alive,
@@ -34,6 +36,8 @@ from tui.worker_protocol import (
 
 HEARTBEAT_S = 0.2
 """Seconds between two signs of life, each with a look at the memory held."""
+_LOOKS_PER_HEARTBEAT = 4
+"""Looks at the memory between two signs of life while a model loads: its highest use is short."""
 _PROGRESS_S = 0.1
 _NICE = 3
 """Niceness of the computing threads; a higher value lets other programs slow decoding down."""
@@ -50,7 +54,7 @@ class Worker:
         self._channel = channel
         self._import_s = import_s
         self._control = Control()
-        self._peak = PeakMemory()
+        self._peak, self._watcher = PeakMemory(), StopWatcher()
         self._orders: queue.SimpleQueue[tuple[float, LoadOrder | AnswerOrder]] = queue.SimpleQueue()
         self._interactive_queue: deque[DecodeRequest] = deque()
         self._background_queue: deque[DecodeRequest] = deque()
@@ -58,6 +62,7 @@ class Worker:
         """Answers that a person waits for; while there are any, `_background_batch` waits."""
         self._background_batch: DecodeBatch | None = None
         self._max_batch_size = 1
+        self._is_loading = False
 
     def run(self) -> None:
         """Never returns: the process ends in the control thread."""
@@ -112,25 +117,40 @@ class Worker:
                 self._orders.put((time.monotonic(), order))
 
     def _send_heartbeats(self) -> None:
+        looks = 0
         while True:
             self._peak.sample()
-            self._channel.send(Alive(self._control.steps))
-            time.sleep(HEARTBEAT_S)
+            self._watcher.beat()
+            if looks % _LOOKS_PER_HEARTBEAT == 0 or not self._is_loading:
+                self._channel.send(Alive(self._control.steps))
+            looks += 1
+            time.sleep(HEARTBEAT_S / (_LOOKS_PER_HEARTBEAT if self._is_loading else 1))
 
     def _load(self, arrived: float, order: LoadOrder) -> None:
         self._interactive_batch = self._background_batch = None
+        self._peak.reset()
+        self._is_loading, usage = True, read_usage(self._watcher.beat())
         try:
-            loaded = load_model(order, self._control, self._progress)
+            reading, began = Stopwatch(), time.monotonic()
+            loaded = load_model(order, self._control, self._progress, reading)
             self._serve_with(loaded, order)
-            load_s = self._import_s + time.monotonic() - arrived
-            private, mapped = self._peak.sample()
-            event = loaded_event(
-                loaded, load_s=load_s, import_s=self._import_s, private=private, mapped=mapped
+            memory, now = self._peak.sample(), time.monotonic()
+            figures = LoadFigures(
+                load_s=self._import_s + now - arrived,
+                import_s=self._import_s,
+                read_s=reading.seconds,
+                prepare_s=now - began - reading.seconds,
+                memory=memory,
+                peak=(self._peak.private, self._peak.mapped),
+                lost=lost_cores(usage, read_usage(self._watcher.beat()), order.threads),
             )
+            event = loaded_event(loaded, Path(order.checkpoint), figures)
         except Exception as error:
             self._interactive_batch = self._background_batch = None
             self._channel.send(failure_event(error))
             return
+        finally:
+            self._is_loading = False
         self._channel.send(event)
         self._import_s = 0.0
 
@@ -146,6 +166,7 @@ class Worker:
                 prefix_cache,
                 most,
                 order.loop_stop,
+                self._watcher,
             )
             for _ in range(2)
         )

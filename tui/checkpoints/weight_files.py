@@ -1,0 +1,25 @@
+"""The files that a load reads a model's weights from."""
+
+from pathlib import Path
+
+from tui.checkpoints import gguf_cache, quantised_cache
+from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.weight_headers import shard_names
+
+
+def weight_files(checkpoint: Path, dtype: str) -> list[Path]:
+    """Those of a folder or .gguf file: what is kept in the format, where it is kept already, else
+    what it is made of."""
+    path = checkpoint
+    if path.is_file():
+        made = gguf_cache.entry_folder(path)
+        if not made.is_dir():
+            return [path]
+        path = made
+    mine = [k.folder for k in quantised_cache.entries_of(path, dtype) if not k.is_outdated]
+    try:
+        files = [path / name for name in shard_names(path)]
+    except (OSError, CheckpointError):
+        files = []
+    kept = [file for folder in mine for file in sorted(folder.glob("*.safetensors"))]
+    return kept or [file for file in files if file.is_file()]
