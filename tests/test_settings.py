@@ -133,7 +133,7 @@ def test_a_setting_is_declared_in_exactly_one_place() -> None:
 def test_the_header_of_a_session_holds_the_options_of_the_run_in_one_order() -> None:
     plain = '{"max_new_tokens": 512, "sampling": "model", "repeat": 1, "lookup": false, '
     plain += '"loop_stop": true, '
-    plain += '"schedule": "auto", "blind": false}'
+    plain += '"schedule": "auto", "measure": true, "blind": false}'
     assert json.dumps(RunOptions().header()) == plain
     full = RunOptions(
         system="s", context=64, temperature=1.0, top_p=1.0, top_k=1, repetition_penalty=1.0, seed=0,

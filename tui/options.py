@@ -22,8 +22,10 @@ class RunOptions:
     ``batch`` is how many answers of a question set a local model decodes together at most
     (None: as many as memory allows, up to 8); ``lookup`` guesses tokens from the prompt (same
     text, sooner where an answer repeats it); ``loop_stop`` ends an answer that only repeats one
-    token or one short cycle; ``schedule`` is ``auto`` (what fits in memory is
-    held together), ``together`` or ``one-at-a-time``; ``dimensions`` are what answers are
+    token or one short cycle; ``schedule`` is ``auto`` (what fits in memory is held together, and
+    the models take turns computing), ``together`` (they compute at the same time) or
+    ``one-at-a-time`` (one model is held at a time, and makes one answer at a time); ``measure``
+    takes the standard measure of each local model; ``dimensions`` are what answers are
     judged in where the question set names none; ``pasted`` is a file with the answers of models
     that a person pastes (`tui.engines.pasted.read_pasted`); ``services`` maps a name to what
     `tui.services` says of one.
@@ -128,14 +130,22 @@ class RunOptions:
             kinds.one_of("auto", "together", "one-at-a-time"),
             Flag(
                 "--together",
-                "Hold all models in memory, whatever is predicted.",
+                "Hold all models in memory and let them compute at the same time.",
                 value="together",
             ),
             Flag(
                 "--one-at-a-time",
-                "One model after another: clean figures.",
+                "One model in memory at a time, one answer at a time.",
                 value="one-at-a-time",
             ),
+            effect="run",
+        ),
+    )
+    measure: bool = field(
+        default=True,
+        metadata=setting(
+            kinds.FLAG,
+            Flag("--measure/--no-measure", "Measure each local model once, on the same work."),
             effect="run",
         ),
     )

@@ -116,7 +116,7 @@ class ScriptedRun(EventScript):
         self.calls.append(("save_to", folder))
         return folder / self.path.name
 
-    def ask_all(self) -> list[int]:
+    def ask_all(self, repeats: int = 1, on_view: str | None = None) -> list[int]:
         """Write it down."""
         self.calls.append(("ask_all",))
         return []

@@ -51,24 +51,25 @@ def test_several_at_once_are_one_batch(engine: tuple[LocalEngine, Loaded]) -> No
 
 def test_it_is_left_at_once(engine: tuple[LocalEngine, Loaded]) -> None:
     here = engine[0]
-    ids: list[int] = []
+    switch = sm.StopSwitch(here)
     ended: list[BaseException] = []
 
     def measure() -> None:
         try:
-            sm.run_round(here, 300, 4000, started=ids.extend)
+            sm.run_round(here, 300, 4000, switch=switch)
         except sm.MeasureStopped as stopped:
             ended.append(stopped)
 
     thread = threading.Thread(target=measure)
     thread.start()
-    until(lambda: bool(ids))
-    while thread.is_alive():
-        here.cancel(ids)
-        thread.join(0.05)
+    until(lambda: bool(switch._ids))
+    switch.stop()
+    thread.join(60)
     (stopped,) = ended
     assert isinstance(stopped, sm.MeasureStopped) and stopped.failure is None
-    assert ids[0] >= sm.FIRST_MEASURE_ID
+    assert switch._ids[0] >= sm.FIRST_MEASURE_ID
+    with pytest.raises(sm.MeasureStopped):
+        sm.measure(here, None, switch)
 
 
 def seen(ttft_ms: float, tpot_ms: float) -> Answered:

@@ -197,7 +197,11 @@ def test_threads_follow_who_computes_and_contention_is_marked(
 
 def test_a_load_beside_another_is_marked(stage: RunStage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu, "cores", lambda: 4)
-    run = stage(*(EchoEngine(load_s=0.5) for _ in range(2)), EchoEngine(uses_local_cores=False))
+    run = stage(
+        *(EchoEngine(load_s=0.5) for _ in range(2)),
+        EchoEngine(uses_local_cores=False),
+        settings=RunOptions(schedule="together"),
+    )
     board = finished(run)
     assert [m.loaded.contended for m in board.models if m.loaded] == [True, True, False]
     assert [row[2] for row in results.table_rows(board)] == ["LOAD s", "0.5*", "0.5*", "-"]
@@ -212,7 +216,7 @@ def test_no_more_models_compute_than_there_are_cores(
     monkeypatch.setattr(cpu, "cores", lambda: 2)
     watch: list[tuple[str, int, float]] = []
     engines = [EchoEngine(name=i, watch=watch) for i in range(4)]
-    run = stage(*engines)
+    run = stage(*engines, settings=RunOptions(schedule="together"))
     run.ask_all()
     finished(run)
     now = most = 0

@@ -15,6 +15,7 @@ from tui.board import Board
 from tui.engines.base import Request
 from tui.events import TimedBody
 from tui.host import cpu
+from tui.options import RunOptions
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question
 from tui.scoring.costs import compute_costs
@@ -66,7 +67,7 @@ class Bench:
         self.most = 0
         """Threads that computed at once."""
         self.engines = [Told(self) for _ in range(models)]
-        self.run = stage(*self.engines)
+        self.run = stage(*self.engines, settings=RunOptions(schedule="together"))
         assert self.run.wait(60)
 
     def look(self) -> None:

@@ -6,7 +6,7 @@ both take the way of every answer through the worker. `duibi bench` measures wit
 
 import itertools
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tui.engines.base import Engine, Request, SamplingOptions
@@ -32,6 +32,30 @@ class MeasureStopped(Exception):
         self.failure = failure
 
 
+class StopSwitch:
+    """Stops a measure from another thread, at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._ids: list[int] = []
+        self.is_stopped = False
+
+    def stop(self) -> None:
+        """Leave what is computed, and begin nothing more."""
+        self.is_stopped = True
+        self._engine.cancel(self._ids)
+
+    def begin(self, ids: list[int]) -> None:
+        """These are computed from now on.
+
+        Raises:
+            MeasureStopped: nothing more is wanted.
+        """
+        self._ids = ids
+        if self.is_stopped:
+            raise MeasureStopped
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
     """Answers that were asked for at once, and the seconds from the first event to the last."""
@@ -45,24 +69,29 @@ def run_round(
     prompt_tokens: int,
     new_tokens: int,
     answers: int = 1,
-    started: Callable[[list[int]], None] = lambda ids: None,
+    switch: StopSwitch | None = None,
 ) -> Round:
-    """Ask for so many answers of ``new_tokens`` at once, whose prompts have nothing in common;
-    ``started`` gets their ids, by which they can be cancelled.
+    """Ask for so many answers of ``new_tokens`` at once, whose prompts have nothing in common,
+    until ``switch`` is used.
 
     Raises:
         MeasureStopped: one of them was cancelled, or failed.
     """
     greedy = SamplingOptions(greedy=True)
     ids = [next(_ids) for _ in range(answers)]
-    started(ids)
+    switch = switch or StopSwitch(engine)
+    switch.begin(ids)
     requests = [
         Request(id_, (), new_tokens, greedy, background=True, prompt_tokens=prompt_tokens)
         for id_ in ids
     ]
-    ends, times = [], []
+    ends, times, told = [], [], False
     for t_ns, body in engine.answer(requests):
         times.append(t_ns)
+        if switch.is_stopped and not told:
+            # It may have been stopped before the engine knew the answers.
+            told = True
+            switch.stop()
         if isinstance(body, Failed):
             raise MeasureStopped(body)
         if isinstance(body, Cancelled):
@@ -74,11 +103,7 @@ def run_round(
     return Round(tuple(ends), (times[-1] - times[0]) / 1e9)
 
 
-def measure(
-    engine: Engine,
-    loaded: Loaded | None,
-    started: Callable[[list[int]], None] = lambda ids: None,
-) -> Measured:
+def measure(engine: Engine, loaded: Loaded | None, switch: StopSwitch | None = None) -> Measured:
     """The standard measure of a loaded model: `STANDARD_PROMPT_TOKENS` and
     `STANDARD_NEW_TOKENS`, or fewer where that would take longer than `LIMIT_S`; a fast model is
     measured three times.
@@ -86,14 +111,15 @@ def measure(
     Raises:
         MeasureStopped: as `run_round`.
     """
-    first = run_round(engine, *_WARM_UP, started=started)
+    switch = switch or StopSwitch(engine)
+    first = run_round(engine, *_WARM_UP, switch=switch)
     if _seconds_of(first.answers[0], STANDARD_PROMPT_TOKENS, STANDARD_NEW_TOKENS) > LIMIT_S:
         # The first pass after a load may have read the weights from the disk.
-        first = run_round(engine, *_WARM_UP, started=started)
+        first = run_round(engine, *_WARM_UP, switch=switch)
     prompt, new = affordable_tokens(first.answers[0])
-    rounds = [run_round(engine, prompt, new, started=started)]
+    rounds = [run_round(engine, prompt, new, switch=switch)]
     while len(rounds) < _MAX_ROUNDS and (len(rounds) + 1) * rounds[0].seconds < LIMIT_S / 2:
-        rounds.append(run_round(engine, prompt, new, started=started))
+        rounds.append(run_round(engine, prompt, new, switch=switch))
     return summarise([one for each in rounds for one in each.answers], loaded)
 
 

@@ -4,7 +4,8 @@ import heapq
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-INTERACTIVE, BACKGROUND = 0, 1
+INTERACTIVE, ON_VIEW, BACKGROUND = 0, 1, 2
+"""Priorities: a person waits for it; it belongs to the question on view; nobody looks at it."""
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class AnswerQueue:
     def pop(
         self,
         busy: Container[tuple[str, int]] = (),
-        allowed: Container[int] = (INTERACTIVE, BACKGROUND),
+        allowed: Container[int] = (INTERACTIVE, ON_VIEW, BACKGROUND),
     ) -> AnswerTask | None:
         """The next one of the ``allowed`` priorities whose conversation is not ``busy``; None
         where there is none."""
@@ -59,16 +60,27 @@ class AnswerQueue:
                 passed.append(row)
             else:
                 found = row[2]
-                found.is_background = row[0] == BACKGROUND
+                found.is_background = row[0] != INTERACTIVE
         for row in passed:
             heapq.heappush(self._heap, row)
         return found
 
-    def promote(self, question: str) -> list[int]:
-        """Move what is queued of a question to the front; the answer ids."""
+    def most_urgent(self, below: int = INTERACTIVE) -> int | None:
+        """The best priority in it, of those after ``below``; None where there is none."""
+        return min((row[0] for row in self._heap if row[0] > below), default=None)
+
+    @property
+    def has_interactive(self) -> bool:
+        """Whether a person waits for something in it."""
+        return bool(self._heap) and self._heap[0][0] == INTERACTIVE
+
+    def promote(self, question: str, priority: int = INTERACTIVE) -> list[int]:
+        """Move what is queued of a question up to ``priority``; the answer ids."""
         found = [row[2] for row in self._heap if row[2].question == question]
-        rest = [row for row in self._heap if row[2].question != question]
-        self._heap = rest + [(INTERACTIVE, task.answer, task) for task in found]
+        self._heap = [
+            (min(row[0], priority) if row[2].question == question else row[0], *row[1:])
+            for row in self._heap
+        ]
         heapq.heapify(self._heap)
         return sorted(task.answer for task in found)
 

@@ -10,7 +10,7 @@ from tui import events as ev
 from tui.events import RUN, Event
 from tui.host.errors import UserError
 from tui.questions import QuestionSet
-from tui.run.answer_queue import BACKGROUND, INTERACTIVE, AnswerTask
+from tui.run.answer_queue import BACKGROUND, INTERACTIVE, ON_VIEW, AnswerTask
 from tui.run.lane import Lane
 from tui.run.recorder import Recorder
 from tui.sessions.journal import SaveState
@@ -85,8 +85,11 @@ class Run:
             started, self._started = self._started, True
         if started:
             return
-        for lane in self._lanes:
-            lane.start()
+        with self._shared.changed:
+            for lane in self._lanes:
+                # In their order, whichever thread is first.
+                self._shared.memory_scheduler.admit(lane.index)
+                lane.start()
         for watcher in self._watchers:
             watcher.start()
 
@@ -149,17 +152,29 @@ class Run:
             self._shared.changed.notify_all()
         return ids
 
-    def ask_all(self, repeats: int = 1) -> list[int]:
+    def ask_all(self, repeats: int = 1, on_view: str | None = None) -> list[int]:
         """Ask, in the background, every turn of every question that has no answer yet,
-        each ``repeats`` times."""
+        each ``repeats`` times. Every model answers the question ``on_view`` before any goes on
+        with the others."""
         ids: list[int] = []
         with self._shared.changed:
+            if on_view is not None:
+                for lane in self._lanes:
+                    lane.queue.promote(on_view, ON_VIEW)
             for repeat in range(repeats):
                 for question in self._questions.questions:
                     for lane in self._lanes:
                         todo = self._unanswered(lane, question.id, question.turns, repeat)
+                        priority = ON_VIEW if question.id == on_view else BACKGROUND
                         ids += [
-                            self._enqueue(lane, question.id, turn, question.turns[turn], repeat)
+                            self._enqueue(
+                                lane,
+                                question.id,
+                                turn,
+                                question.turns[turn],
+                                repeat,
+                                priority=priority,
+                            )
                             for turn in todo
                         ]
             self._shared.changed.notify_all()
@@ -180,7 +195,8 @@ class Run:
                 known = turns.get(answer.question, ())
                 scripted = answer.turn < len(known) and known[answer.turn] == answer.prompt
                 lane, where = self._lanes[answer.model], (answer.question, answer.turn)
-                ids.append(self._enqueue(lane, *where, answer.prompt, answer.repeat, scripted))
+                prompt, repeat = answer.prompt, answer.repeat
+                ids.append(self._enqueue(lane, *where, prompt, repeat, scripted, BACKGROUND))
             self._shared.changed.notify_all()
         return ids
 
@@ -244,17 +260,18 @@ class Run:
         question: str,
         turn: int,
         text: str,
-        repeat: int | None = None,
+        repeat: int = 0,
         scripted: bool = True,
+        priority: int = INTERACTIVE,
     ) -> int:
+        if lane.engine.uses_local_cores:
+            for each in self._lanes:
+                each.give_way()
         answer = self._next_answer
         self._next_answer += 1
         sampling = dict(self._shared.asked_sampling)
-        self._recorder.emit(
-            lane.index, ev.Asked(answer, question, text, turn, repeat or 0, sampling)
-        )
-        priority = INTERACTIVE if repeat is None else BACKGROUND
-        lane.queue.push(AnswerTask(answer, question, turn, text, repeat or 0, scripted), priority)
+        self._recorder.emit(lane.index, ev.Asked(answer, question, text, turn, repeat, sampling))
+        lane.queue.push(AnswerTask(answer, question, turn, text, repeat, scripted), priority)
         return answer
 
     def _ask_again(self, lane: Lane, question: str, turns: Sequence[str]) -> list[int]:

@@ -7,16 +7,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tui import events as ev
-from tui.engines.base import Engine, EngineError, Message, Request, SamplingOptions
+from tui.engines.base import Engine, EngineError, Request
+from tui.engines.standard_measure import StopSwitch
 from tui.host.errors import UserError
-from tui.run.answer_queue import BACKGROUND, INTERACTIVE, AnswerQueue, AnswerTask
-from tui.run.core_allocator import CoreAllocation, CoreAllocator
-from tui.run.memory_scheduler import MemoryScheduler
-from tui.run.recorder import Recorder
+from tui.run.answer_queue import BACKGROUND, INTERACTIVE, ON_VIEW, AnswerQueue, AnswerTask
+from tui.run.core_allocator import CoreAllocation
+from tui.run.measuring import take_measure
+from tui.run.shared_state import SharedState
+from tui.run.turns import PRELOAD
 
 _log = logging.getLogger(__name__)
 
@@ -24,23 +26,6 @@ MAX_CRASHES = 2
 """So many lost workers in a row, without an answer in between, and the rest is given up."""
 RELOAD_CAUSES = ("crashed", "hung", "not_loaded", "out_of_memory")
 """Causes of a failed answer after which the model has to be loaded anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class SharedState:
-    """What the lanes of a run have in common. ``changed`` guards the queues and the memory
-    scheduler and is notified whenever a lane may have something new to do."""
-
-    recorder: Recorder
-    cores: CoreAllocator
-    memory_scheduler: MemoryScheduler
-    labels: tuple[str, ...]
-    build_messages: Callable[[int, AnswerTask], tuple[Message, ...] | ev.Failed]
-    sampling: SamplingOptions
-    max_new_tokens: int
-    asked_sampling: dict[str, float]
-    changed: threading.Condition = field(default_factory=threading.Condition)
-    closing: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +45,10 @@ class Lane:
     background one.
     """
 
-    def __init__(self, index: int, engine: Engine, shared: SharedState) -> None:
+    def __init__(
+        self, index: int, engine: Engine, shared: SharedState, measure: bool = False
+    ) -> None:
+        """``measure``: take the standard measure of the model once, if that can be done."""
         self.index = index
         self.engine = engine
         self.queue = AnswerQueue()
@@ -68,6 +56,9 @@ class Lane:
         self._running: dict[int, AnswerTask] = {}
         self._is_exclusive = False
         self._is_loaded = False
+        self._loaded: ev.Loaded | None = None
+        self._measure_wanted = measure and engine.can_be_measured
+        self._measuring: StopSwitch | None = None
         self._load_wanted = True
         self._reload_wanted = False
         self._waiting_for: tuple[int, ...] | None = None
@@ -78,6 +69,7 @@ class Lane:
             threading.Thread(target=self._run, name=f"model-{index}-{n}", daemon=True)
             for n in range(self._background_slots + self._interactive_slots)
         ]
+        shared.turns.takers.append(self)
 
     def start(self) -> None:
         """Begin to load."""
@@ -87,8 +79,50 @@ class Lane:
     @property
     def is_idle(self) -> bool:
         """Nothing queued, nothing going on. To be asked under ``changed``."""
-        wanted = self._load_wanted or self._reload_wanted
+        wanted = self._load_wanted or self._reload_wanted or self._can_measure
         return not (self.queue or self._running or self._is_exclusive or wanted)
+
+    @property
+    def _can_measure(self) -> bool:
+        return self._measure_wanted and self._is_loaded and not self._running
+
+    @property
+    def urgency(self) -> int | None:
+        """See `tui.run.turns.TurnTaker`."""
+        if not (self.engine.uses_local_cores and self.is_admitted) or self._is_exclusive:
+            return None
+        if (waiting := self.queue.most_urgent()) is not None:
+            return waiting
+        if self.queue or self._running:
+            return None
+        if self._load_wanted or self._reload_wanted:
+            return PRELOAD
+        return self.shared.turns.measure_urgency if self._can_measure else None
+
+    @property
+    def computes(self) -> bool:
+        """See `tui.run.turns.TurnTaker`."""
+        behind = any(task.is_background for task in self._running.values())
+        return self.engine.uses_local_cores and (self._is_exclusive or behind)
+
+    @property
+    def is_awaited(self) -> bool:
+        """See `tui.run.turns.TurnTaker`."""
+        if not self.engine.uses_local_cores:
+            return False
+        return self.queue.has_interactive or any(
+            not task.is_background for task in self._running.values()
+        )
+
+    @property
+    def is_admitted(self) -> bool:
+        """See `tui.run.turns.TurnTaker`."""
+        return self.shared.memory_scheduler.is_admitted(self.index)
+
+    def give_way(self) -> None:
+        """Leave the standard measure, which is taken again later: somebody asks something."""
+        if switch := self._measuring:
+            switch.stop()
 
     def cancel(self, answers: Container[int] | None = None) -> None:
         """Cancel these answers, or all that run or are queued. `Cancelled` is recorded at once,
@@ -187,6 +221,10 @@ class Lane:
                         continue
                     else:
                         self._report_waiting()
+                elif self._can_measure and shared.turns.may_measure(self):
+                    self._is_exclusive = True
+                    self._measuring = StopSwitch(self.engine)
+                    return WorkItem(self._measure)
                 elif shared.memory_scheduler.stop_waiting(self.index):
                     self._waiting_for = None
                     shared.recorder.emit(self.index, ev.Unloaded("nothing to answer"))
@@ -202,24 +240,34 @@ class Lane:
         if self._reload_wanted or self._load_wanted or not self._is_loaded:
             if self._running:
                 return None
+            if self._needs_turn and not self.queue.has_interactive:
+                return None
             load = self._reload if self._reload_wanted else self._load
             self._reload_wanted = self._load_wanted = False
             self._is_exclusive = True
             return WorkItem(load)
         busy = {running.conversation for running in self._running.values()}
-        task = self.queue.pop(busy, self._allowed_priorities())
+        allowed = self._allowed_priorities()
+        if self._needs_turn:
+            allowed = tuple(priority for priority in allowed if priority == INTERACTIVE)
+        task = self.queue.pop(busy, allowed)
         if task is None:
             return None
         self._running[task.answer] = task
         return WorkItem(partial(self._answer, task), task)
 
+    @property
+    def _needs_turn(self) -> bool:
+        """Whether it has to wait for its turn with all that no person waits for."""
+        return self.engine.uses_local_cores and not self.shared.turns.may_begin(self)
+
     def _allowed_priorities(self) -> tuple[int, ...]:
         """Priorities of which one more may be answered now."""
         if not self._interactive_slots:
-            return INTERACTIVE, BACKGROUND
+            return INTERACTIVE, ON_VIEW, BACKGROUND
         behind = sum(task.is_background for task in self._running.values())
         asked = (INTERACTIVE,) if len(self._running) - behind < self._interactive_slots else ()
-        return (*asked, BACKGROUND) if behind < self._background_slots else asked
+        return (*asked, ON_VIEW, BACKGROUND) if behind < self._background_slots else asked
 
     def _report_waiting(self) -> None:
         blockers = tuple(self.shared.memory_scheduler.blockers(self.index))
@@ -264,8 +312,23 @@ class Lane:
                     return
                 self._fail_model(ev.Failed(error.cause, error.message, error.next_step))
                 return
-            self._emit(replace(loaded, contended=loaded.contended or use.contended))
-            self._is_loaded = True
+            if use.contended:
+                loaded = replace(loaded, contended=True, contended_by="model")
+            self._emit(loaded)
+            self._is_loaded, self._loaded = True, loaded
+
+    def _measure(self) -> None:
+        """Take the standard measure, again later where it was stopped."""
+        assert self._measuring
+        try:
+            found = take_measure(self.engine, self._loaded, self._measuring, self.shared)
+            if found is not None:
+                self._measure_wanted = False
+                # A worker that was lost is started anew by the next question.
+                self._is_loaded = self.engine.unexpected_exit() is None
+                self._emit(found)
+        finally:
+            self._measuring = None
 
     def _answer(self, task: AnswerTask) -> None:
         composed = self.shared.build_messages(self.index, task)
@@ -296,7 +359,7 @@ class Lane:
         last: ev.Body | None = None
         for t_ns, body in self.engine.answer([request]):
             if isinstance(body, ev.Answered) and use.contended:
-                body = replace(body, contended=True)
+                body = replace(body, contended=True, contended_by="model")
             self.shared.recorder.emit(self.index, body, t_ns)
             if isinstance(body, ev.Answered | ev.Failed | ev.Cancelled):
                 last = body

@@ -35,6 +35,10 @@ class MemoryScheduler:
         self._resident.append(model)
         return True
 
+    def is_admitted(self, model: int) -> bool:
+        """Whether it may be (or is) in memory, without asking for that."""
+        return not self._needs[model] or model in self._resident
+
     def stop_waiting(self, model: int) -> bool:
         """Stop waiting; whether it waited."""
         if model not in self._waiting:

@@ -194,6 +194,8 @@ def plan_memory(
         batch = BatchLimits(options.batch, each)
         return plan_for_sizes(subjects, options.schedule, tokens, memory, batch)
     single = plan_for_sizes(subjects, options.schedule, tokens, memory)
+    if options.schedule == "one-at-a-time":
+        return single
     for size in BATCH_SIZES:
         made = plan_for_sizes(subjects, options.schedule, tokens, memory, BatchLimits(size, each))
         fits = all(

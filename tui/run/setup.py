@@ -24,12 +24,14 @@ from tui.run.answer_queue import AnswerTask
 from tui.run.conductor import Run
 from tui.run.core_allocator import CoreAllocator
 from tui.run.engine_factory import engine_factory
-from tui.run.lane import Lane, SharedState
+from tui.run.lane import Lane
 from tui.run.memory_scheduler import MemoryScheduler
 from tui.run.oom_guard import OomGuard
 from tui.run.recorder import Recorder
 from tui.run.resource_monitor import ResourceMonitor
 from tui.run.resume_check import SOURCE_KEY, portable_source
+from tui.run.shared_state import SharedState
+from tui.run.turns import ComputingTurns
 from tui.sessions.journal import Journal
 from tui.sessions.masking import mask_body
 
@@ -70,7 +72,7 @@ def begin(
     record = Recorder(Journal.create(sessions_dir, header), header)
     if planned.remark:
         record.emit(RUN, ev.Note(planned.remark))
-    return _assemble(models, questions, options, record, planned, engines)
+    return _assemble(models, questions, options, record, planned, engines, interactive)
 
 
 def resume(
@@ -99,7 +101,7 @@ def resume(
         record.emit(answer.model, ev.Cancelled(answer.id))
     for remark in filter(None, ("the run was taken up again", planned.remark)):
         record.emit(RUN, ev.Note(remark))
-    return _assemble(models, questions, options, record, planned, engines)
+    return _assemble(models, questions, options, record, planned, engines, interactive)
 
 
 def requested_sampling(options: RunOptions) -> SamplingOptions:
@@ -173,6 +175,7 @@ def _assemble(
     record: Recorder,
     planned: plan.MemoryPlan,
     engines: Sequence[Engine],
+    interactive: bool,
 ) -> Run:
     cores = CoreAllocator(cpu.cores())
     sampling = requested_sampling(options)
@@ -182,13 +185,19 @@ def _assemble(
         memory_scheduler=MemoryScheduler(
             [one.total for one in planned.needs], planned.budget, planned.max_resident
         ),
+        turns=ComputingTurns(options.schedule == "together", measures_early=not interactive),
         labels=tuple(model.label for model in models),
         build_messages=_message_builder(record, _system_prompts(questions), options.system),
         sampling=sampling,
         asked_sampling={k: v for k, v in asdict(sampling).items() if v is not None},
         max_new_tokens=options.max_new_tokens,
     )
-    lanes = [Lane(i, engine, shared) for i, engine in enumerate(engines)]
+    with record.board() as board:
+        measured = [model.measured is not None for model in board.models]
+    lanes = [
+        Lane(i, engine, shared, measure=options.measure and not measured[i])
+        for i, engine in enumerate(engines)
+    ]
     return Run(record, lanes, (ResourceMonitor(record, lanes, cores), OomGuard(lanes)), questions)
 
 

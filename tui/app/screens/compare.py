@@ -51,8 +51,9 @@ class LiveRun(EventSource, Protocol):
         """Go on in another folder; the new file."""
         ...
 
-    def ask_all(self) -> object:
-        """Ask everything that has not been asked, in the background."""
+    def ask_all(self, repeats: int = 1, on_view: str | None = None) -> object:
+        """Ask everything that has not been asked, in the background, the question ``on_view``
+        first."""
         ...
 
     def cancel(self, model: int, answers: Collection[int] | None = None) -> None:
@@ -161,7 +162,7 @@ class CompareScreen(JudgingScreen):
     def action_ask_all(self) -> None:
         """Ask every question of every model, in the background."""
         try:
-            self.run.ask_all()
+            self.run.ask_all(on_view=self.question)
         except UserError as error:
             self.show_error(error)
         else:

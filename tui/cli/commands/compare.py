@@ -22,6 +22,7 @@ app = typer.Typer(add_completion=False)
     *(
         "seed",
         "schedule",
+        "measure",
         "blind",
         "resume",
         "theme",

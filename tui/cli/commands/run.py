@@ -33,6 +33,7 @@ app = typer.Typer(add_completion=False)
     *(
         "seed",
         "schedule",
+        "measure",
         "repeat",
         "batch",
         "resume",

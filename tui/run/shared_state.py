@@ -1,0 +1,31 @@
+"""What the lanes of a run have in common."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tui import events as ev
+from tui.engines.base import Message, SamplingOptions
+from tui.run.answer_queue import AnswerTask
+from tui.run.core_allocator import CoreAllocator
+from tui.run.memory_scheduler import MemoryScheduler
+from tui.run.recorder import Recorder
+from tui.run.turns import ComputingTurns
+
+
+@dataclass(frozen=True, slots=True)
+class SharedState:
+    """What the lanes of a run have in common. ``changed`` guards the queues and the memory
+    scheduler and is notified whenever a lane may have something new to do."""
+
+    recorder: Recorder
+    cores: CoreAllocator
+    memory_scheduler: MemoryScheduler
+    turns: ComputingTurns
+    labels: tuple[str, ...]
+    build_messages: Callable[[int, AnswerTask], tuple[Message, ...] | ev.Failed]
+    sampling: SamplingOptions
+    max_new_tokens: int
+    asked_sampling: dict[str, float]
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    closing: threading.Event = field(default_factory=threading.Event)
