@@ -33,7 +33,6 @@ def test_the_kernel_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         task.mkdir(parents=True)
         (task / "schedstat").write_text(f"77 {waited} 5\n")
     (tmp_path / "proc/self/task/9").mkdir()
-    (tmp_path / "proc/self/task/none").mkdir()
     (tmp_path / "proc/stat").write_text(
         "cpu 9 9\ncpu0 1 1 1 1 1 1 1 200 0 0\ncpu1 1 1 1 1 1 1 1 0\n"
     )

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui.host import cpu
+from tui.host import cgroup, cpu
 from tui.host.cgroup import ROOT
 from tui.metrics import MAX_LOST_SHARE
 
@@ -95,8 +95,8 @@ def _waited_ns(root: Path) -> int:
     others = {thread.native_id for thread in threading.enumerate()} - {threading.get_native_id()}
     with contextlib.suppress(OSError):
         for task in os.scandir(root / "proc/self/task"):
-            # A thread may end between the two.
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                if int(task.name) not in others:
-                    total += int((Path(task) / "schedstat").read_text("ascii").split()[1])
+            if int(task.name) not in others:
+                # A thread may have ended meanwhile.
+                told = (cgroup.read_text(Path(task) / "schedstat") or "").split()
+                total += int(told[1]) if len(told) > 1 else 0
     return total
