@@ -94,8 +94,22 @@ class Settings:
 
     @property
     def sessions_dir(self) -> Path:
-        """Where runs are recorded."""
-        return paths.make_private_dir(self.sessions) if self.sessions else paths.sessions_dir()
+        """Where sessions are looked for."""
+        return self._chosen_sessions() or paths.sessions_dir()
+
+    @property
+    def recording_dir(self) -> Path:
+        """Where a run is recorded."""
+        return self._chosen_sessions() or paths.recording_dir()
+
+    def _chosen_sessions(self) -> Path | None:
+        if self.sessions is None:
+            return None
+        try:
+            return paths.make_private_dir(self.sessions)
+        except UserError as error:
+            step = "choose another folder with --sessions DIR"
+            raise UserError(error.message, step) from None
 
 
 _GROUPS: dict[str, type[Any]] = {"run": RunOptions, "screen": ScreenOptions}

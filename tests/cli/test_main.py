@@ -65,6 +65,7 @@ def test_version_and_help_list_what_there_is() -> None:
         (("run", "demo", "--resume", "x"), "--resume goes on as it began", "leave it out"),
         (("run", "--resume", "nowhere"), "nowhere", "duibi sessions list"),
         (("run", "./nowhere"), "there is no folder ./nowhere", ""),
+        (("sessions", "list", "--sessions", "/proc/x"), "cannot make the folder", "--sessions DIR"),
         ((), "which models?", "duibi --help"),
         (("questions",), "Missing command", "duibi questions --help"),
         (("questions", "check", "nix"), "no question set", "tongji"),

@@ -14,8 +14,8 @@ from typing import Any
 import tui
 from tui.cli.support import fast_path
 from tui.host import splash
-from tui.host.errors import EXIT_INTERRUPTED, UserError
-from tui.host.terminal import discard_output
+from tui.host.errors import EXIT_INTERRUPTED, EXIT_MEMORY, UserError
+from tui.host.terminal import discard_output, guard_streams
 from tui.text.sanitise import clean
 
 COMMANDS = {
@@ -42,11 +42,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     usage, configuration or input file, 3 network or provider, 4 does not fit in memory,
     130 interrupted)."""
     args = list(sys.argv[1:] if argv is None else argv)
+    guard_streams()
     code = run_command_line(args)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         discard_output(sys.stdout.fileno())
+    except UserError as error:
+        _print_error(error.message, error.next_step)
+        code = error.exit_code
     sys.exit(code)
 
 
@@ -62,6 +66,9 @@ def run_command_line(args: list[str]) -> int:
     except BrokenPipeError:
         discard_output(sys.stdout.fileno())
         return 0
+    except MemoryError:
+        _print_error("there is no memory left for this", "close other programs, or raise the limit")
+        return EXIT_MEMORY
     except Exception as error:
         return _report_unexpected(error)
     finally:
@@ -76,6 +83,7 @@ def _dispatch(args: list[str]) -> int:
     if first in _HELP:
         print(_help())
         return 0
+    _require_folder()
     if (code := fast_path.open_screen(args)) is not None:
         return code
     if first in COMMANDS:
@@ -84,11 +92,18 @@ def _dispatch(args: list[str]) -> int:
     return _invoke(COMPARE, args[1:] if first == COMPARE else args)
 
 
+def _require_folder() -> None:
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib costs 10 ms
+    except OSError:
+        raise UserError("the current folder is gone", "cd to one that is there") from None
+
+
 def _invoke(name: str, args: list[str]) -> int:
     from tui.cli.support import logs
 
-    _announce_data_folder(shown=name == COMPARE and sys.stdout.isatty())
     logs.configure()
+    _announce_data_folder(shown=name == COMPARE and sys.stdout.isatty())
     command = importlib.import_module(f"tui.cli.commands.{name}").command
     import typer.exceptions
 
@@ -115,6 +130,9 @@ def _announce_data_folder(shown: bool) -> None:
     if (folder := paths.adopt_persistent_dir()) and not shown:
         splash.wipe()
         print(f"duibi: {paths.ADOPTED_MESSAGE.format(folder=folder)}", file=sys.stderr)
+    if temporary := paths.temporary_dir():
+        splash.wipe()
+        print(f"duibi: {paths.TEMPORARY_MESSAGE.format(folder=temporary)}", file=sys.stderr)
 
 
 def _help() -> str:

@@ -5,7 +5,10 @@ then in a notebook the disk that survives its restart, then the platform's folde
 application called ``duibi``.
 """
 
+import contextlib
 import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -25,25 +28,65 @@ ADOPTED_MESSAGE = (
     "notebook (DUIBI_SESSIONS_DIR, DUIBI_CACHE_DIR and MODELSCOPE_CACHE choose other folders)"
 )
 
+TEMPORARY_MESSAGE = (
+    "no home folder can be written: sessions and caches are in {folder} until the machine "
+    "restarts (DUIBI_SESSIONS_DIR and DUIBI_CACHE_DIR choose other folders)"
+)
+
 _adopted: Path | None = None
+_temporary: Path | None = None
 
 
 def cache_dir() -> Path:
     """Models made ready to load and the log: everything that can be made again."""
-    default = platformdirs.user_cache_path(_APP)
-    return make_private_dir(_choose_dir("DUIBI_CACHE_DIR", Path(".cache", _APP), default))
+    variable = "DUIBI_CACHE_DIR"
+    folder = _choose_dir(variable, Path(".cache", _APP), platformdirs.user_cache_path)
+    return _usable(folder, variable, "cache", to_write=True)
 
 
 def config_dir() -> Path:
-    """The user's ``duibi.toml`` and themes."""
-    default = platformdirs.user_config_path(_APP)
-    return make_private_dir(_choose_dir("DUIBI_CONFIG_DIR", Path(".config", _APP), default))
+    """The user's ``duibi.toml`` and themes. It may not be there: who only reads needs none."""
+    folder = _choose_dir("DUIBI_CONFIG_DIR", Path(".config", _APP), platformdirs.user_config_path)
+    with contextlib.suppress(UserError):
+        make_private_dir(folder)
+    return folder
 
 
-def sessions_dir() -> Path:
+def sessions_dir(to_write: bool = False) -> Path:
     """The recorded sessions."""
-    default = platformdirs.user_data_path(_APP) / "sessions"
-    return make_private_dir(_choose_dir("DUIBI_SESSIONS_DIR", Path(_SESSIONS), default))
+    variable = "DUIBI_SESSIONS_DIR"
+    folder = _choose_dir(
+        variable, Path(_SESSIONS), lambda app: platformdirs.user_data_path(app) / "sessions"
+    )
+    return _usable(folder, variable, "sessions", to_write)
+
+
+def recording_dir() -> Path:
+    """Where a run is recorded: `sessions_dir`, unless that can only be read."""
+    return sessions_dir(to_write=True)
+
+
+def home() -> Path | None:
+    """The user's home folder; None where the system knows none."""
+    try:
+        found = Path.home()
+    except RuntimeError:
+        return None
+    return found if found.is_absolute() else None
+
+
+def expand(path: str | Path) -> Path:
+    """``path`` with the home folder for ``~``, as far as there is such a user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def temporary_dir() -> Path | None:
+    """Where sessions and caches are kept in this start of the program because the home folder
+    cannot be written; None where it can."""
+    return _temporary
 
 
 def persistent_dir() -> Path | None:
@@ -125,9 +168,37 @@ def make_private_dir(path: Path) -> Path:
     return path
 
 
-def _choose_dir(variable: str, there: Path, default: Path) -> Path:
-    """The variable's folder, else ``there`` on the disk that survives, else ``default``."""
+def _usable(folder: Path, variable: str, name: str, to_write: bool) -> Path:
+    """``folder``, made; where nobody chose it (``variable``) and it cannot be made, or not be
+    written as it must, one for temporary files."""
+    global _temporary
+    try:
+        make_private_dir(folder)
+    except UserError:
+        if os.environ.get(variable):
+            raise
+    else:
+        if not to_write or os.environ.get(variable) or os.access(folder, os.W_OK):
+            return folder
+    place = Path(os.environ.get("TMPDIR") or "/tmp", f"{_APP}-{os.getuid()}")
+    made = make_private_dir(place)
+    seen = made.lstat()
+    # Anybody can make a folder of that name.
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
+        raise UserError(f"{made} is not yours alone", f"set {variable} to a folder of your own")
+    _temporary = made
+    return make_private_dir(made / name)
+
+
+def _choose_dir(variable: str, there: Path, default: Callable[[str], Path]) -> Path:
+    """The variable's folder, else ``there`` on the disk that survives, else ``default``'s for
+    the program; where no home folder is known one that cannot be made."""
     if given := os.environ.get(variable, ""):
         return Path(given).expanduser()
     folder = persistent_dir()
-    return default if folder is None else folder / there
+    if folder is not None:
+        return folder / there
+    try:
+        return default(_APP)
+    except RuntimeError:
+        return Path(os.devnull, _APP)

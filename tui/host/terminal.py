@@ -1,8 +1,13 @@
-"""What is known of the terminal without drawing on it: whether there is one, its encoding."""
+"""The standard streams: whether they are a terminal, its encoding, and how they may fail."""
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Mapping
+from typing import Any
+
+from tui.host.errors import UserError
 
 _COERCED = "C.UTF-8"
 """What Python itself sets LC_CTYPE to where the locale is C (PEP 538)."""
@@ -24,3 +29,54 @@ def locale_not_utf8(environ: Mapping[str, str]) -> str:
     named = [environ.get("LC_ALL"), environ.get("LC_CTYPE"), environ.get("LANG")]
     name = next((name for name in named if name and name != _COERCED), "")
     return "" if name.lower().replace("-", "").endswith("utf8") else name
+
+
+def guard_streams() -> None:
+    """Make the standard streams safe to use, whatever the caller made of them.
+
+    A closed one becomes /dev/null: the next file that is opened must not take its place. What
+    stdout cannot take is a `UserError`; what stderr cannot take is dropped, for words about a run
+    must not end it. Streams that a test has replaced stay as they are.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    if sys.stdin is None:
+        sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc] # noqa: SIM115
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _guarded(sys.stdout, _Stdout(1, "w", closefd=False))
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _guarded(sys.stderr, _Stderr(2, "w", closefd=False))
+
+
+def _guarded(old: Any, raw: io.FileIO) -> io.TextIOWrapper:
+    is_live = raw.isatty() or raw.fileno() == 2
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=getattr(old, "encoding", None) or "utf-8",
+        errors=getattr(old, "errors", None) or "backslashreplace",
+        line_buffering=is_live,
+    )
+
+
+class _Stdout(io.FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.EIO):  # the reader or the terminal has gone
+                raise BrokenPipeError(error.errno, error.strerror) from None
+            discard_output(self.fileno())
+            raise UserError(
+                f"cannot write to stdout: {error.strerror}", "send it to a file or a pipe with room"
+            ) from None
+
+
+class _Stderr(io.FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)

@@ -17,18 +17,20 @@ def modelscope_caches() -> list[Path]:
     """ModelScope's cache folders, the one for new models first: ``MODELSCOPE_CACHE`` alone,
     else one on the disk that survives a restart, where there is such, and the SDK's default."""
     if given := os.environ.get("MODELSCOPE_CACHE", ""):
-        return [Path(given).expanduser()]
-    places = [folder for folder in (paths.persistent_dir(), Path.home()) if folder is not None]
-    return [folder / ".cache" / "modelscope" for folder in places]
+        return [paths.expand(given)]
+    places = [folder for folder in (paths.persistent_dir(), paths.home()) if folder is not None]
+    return [folder / ".cache" / "modelscope" for folder in places or [paths.cache_dir()]]
 
 
 def huggingface_cache() -> Path:
     """Hugging Face's model cache: ``HF_HUB_CACHE``, else ``HF_HOME``/hub, else the default."""
     given = os.environ.get("HF_HUB_CACHE", "")
     if given:
-        return Path(given).expanduser()
+        return paths.expand(given)
     home = os.environ.get("HF_HOME", "")
-    return (Path(home).expanduser() if home else Path.home() / ".cache" / "huggingface") / "hub"
+    if home:
+        return paths.expand(home) / "hub"
+    return (paths.home() or paths.cache_dir()) / ".cache" / "huggingface" / "hub"
 
 
 def modelscope_folder(model: str) -> Path:

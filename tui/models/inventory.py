@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tui.host import paths
 from tui.host.errors import UserError
 from tui.models import ollama
 from tui.models.discover import FoundModel, discover
@@ -29,5 +30,5 @@ def _paths(aliases: Mapping[str, str], user_services: Mapping[str, Any]) -> list
         except UserError:
             continue  # told when the alias is used
         if ref.kind in ("folder", "gguf"):
-            found.append(Path(ref.target).expanduser())
+            found.append(paths.expand(ref.target))
     return found

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tui.host import child_process
+from tui.host.paths import expand
 from tui.models.net import UnreachableError, is_reachable
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def find_file_url(
         Unreachable: no index has it; says what each one said.
     """
     for place in pip_settings.find_links:
-        folder = Path(_local(place)).expanduser()
+        folder = expand(_local(place))
         if (folder / filename).is_file():
             return (folder / filename).resolve().as_uri()
     said = []

@@ -6,6 +6,7 @@ from pathlib import Path
 from tui.checkpoints import gguf_cache
 from tui.checkpoints.quantised_cache import entries, entries_of
 from tui.host.errors import UserError
+from tui.host.paths import expand
 from tui.models import demo
 from tui.models.caches import model_entry, modelscope_folder
 from tui.models.reference import LOCAL_KINDS, Reference
@@ -23,7 +24,7 @@ def removable_paths(ref: Reference) -> list[Path]:
     if ref.dtype:
         return _one_format(ref)
     found = _of_caches(ref)
-    if not found and ref.kind == "folder" and Path(ref.target).expanduser().exists():
+    if not found and ref.kind == "folder" and expand(ref.target).exists():
         raise UserError(
             f"{ref.target} is no model of a cache, but a folder of yours",
             f"remove it yourself if you are sure: rm -r {ref.target}",
@@ -34,7 +35,7 @@ def removable_paths(ref: Reference) -> list[Path]:
 
 
 def _of_caches(ref: Reference) -> list[Path]:
-    path = Path(ref.target).expanduser()
+    path = expand(ref.target)
     if ref.kind == "demo":
         folder = demo.path().parent
         found = [folder, *gguf_cache.entries_of(demo.path())] if folder.is_dir() else []
@@ -57,7 +58,7 @@ def _is_entry_of(entry: Path, model: str) -> bool:
 
 
 def _one_format(ref: Reference) -> list[Path]:
-    path = Path(ref.target).expanduser()
+    path = expand(ref.target)
     sources = {
         "demo": lambda: gguf_cache.entries_of(demo.path()),
         "gguf": lambda: gguf_cache.entries_of(path),

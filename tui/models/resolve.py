@@ -11,7 +11,7 @@ from tui.checkpoints.fingerprint import fingerprint
 from tui.checkpoints.gguf_cache import check_gguf
 from tui.checkpoints.memory_estimate import MemoryShape, max_parameters_in_gguf
 from tui.host.errors import UserError
-from tui.host.paths import portable
+from tui.host.paths import expand, portable
 from tui.models import default_dtype, demo, download
 from tui.models.caches import display_name, modelscope_folder
 from tui.models.consent import require_consent
@@ -244,7 +244,7 @@ def _folder(
 
 
 def _existing(ref: Reference) -> Path:
-    path = Path(ref.target).expanduser()
+    path = expand(ref.target)
     try:
         if path.exists():
             return path.resolve()

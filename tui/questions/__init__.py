@@ -4,6 +4,7 @@ import difflib
 from pathlib import Path
 
 from tui.host.errors import UserError
+from tui.host.paths import expand
 from tui.questions.question_set import Question, QuestionSet
 from tui.questions.readers import read
 
@@ -21,7 +22,7 @@ def load(name_or_path: str) -> QuestionSet:
     """
     if name_or_path in BUILT_IN:
         return read(_SETS / f"{name_or_path}.toml")
-    path = Path(name_or_path).expanduser()
+    path = expand(name_or_path)
     if path.exists():
         return read(path)
     if path.suffix or len(path.parts) > 1:

@@ -1,7 +1,6 @@
 """Whether a run that goes on would still ask the same questions of the same models."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tui import questions as question_sets
@@ -32,7 +31,7 @@ def portable_source(name_or_path: str) -> str:
     """The set of a name or file as a header keeps it: found again from any folder."""
     if name_or_path in BUILT_IN:
         return name_or_path
-    return paths.portable(Path(name_or_path).expanduser().absolute())
+    return paths.portable(paths.expand(name_or_path).absolute())
 
 
 def check_models(
@@ -87,7 +86,7 @@ def check_questions(recorded: Mapping[str, Any], given: str | None, name: str) -
 def _is_there(source: str) -> bool:
     # Only ordinary files: a header that others wrote may name a pipe or a device.
     try:
-        return source in BUILT_IN or Path(source).expanduser().is_file()
+        return source in BUILT_IN or paths.expand(source).is_file()
     except (OSError, RuntimeError, ValueError):
         return False
 

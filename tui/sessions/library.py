@@ -224,7 +224,7 @@ def _is_future(entry: SessionEntry) -> bool:
 def _typed_file(text: str) -> Path | None:
     """The file of a path as typed: too long, of an unknown user, or with a NUL is none."""
     try:
-        path = Path(text).expanduser()
+        path = paths.expand(text)
         return path if path.is_file() else None
     except (OSError, RuntimeError, ValueError):
         return None

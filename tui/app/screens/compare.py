@@ -14,6 +14,7 @@ from tui.app.screens.judging import JudgingScreen
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.prompt import PromptInput
 from tui.events import Note, Rated, Voted
+from tui.host import paths
 from tui.host.errors import UserError
 
 _STOP_AGAIN_S = 3.0
@@ -231,14 +232,17 @@ class CompareScreen(JudgingScreen):
     def action_elsewhere(self) -> None:
         """Save the session in another folder: the disk may be full."""
         self.ask_for_text(
-            self.appearance.say("elsewhere.title"), str(Path.home()), self._save_in_folder, True
+            self.appearance.say("elsewhere.title"),
+            str(paths.home() or Path.cwd()),
+            self._save_in_folder,
+            True,
         )
 
     def _save_in_folder(self, folder: str) -> None:
         if not folder:
             return
         try:
-            self.path = self.run.save_to(Path(folder).expanduser())
+            self.path = self.run.save_to(paths.expand(folder))
         except (UserError, RuntimeError) as error:
             self.show_error(error if isinstance(error, UserError) else UserError(str(error)))
         else:

@@ -56,7 +56,7 @@ def compare(
 def _run_plain(models: list[str], settings: Settings, yes: bool) -> int:
     chosen = question_sets.load(settings.questions)
     found = options.resolve_models(models, settings, yes)
-    run = begin(found, chosen, settings.run, settings.sessions_dir, source=settings.questions)
+    run = begin(found, chosen, settings.run, settings.recording_dir, source=settings.questions)
     transcript = Transcript()
 
     def show(text: str) -> None:

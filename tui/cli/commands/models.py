@@ -16,6 +16,7 @@ from tui.cli.support.printing import json_text, path_text, table
 from tui.cli.support.service_probes import list_services
 from tui.host import memory
 from tui.host.errors import EXIT_INTERRUPTED, UserError
+from tui.host.paths import expand
 from tui.host.terminal import is_interactive
 from tui.models import remove as removal
 from tui.models.caches import modelscope_folder
@@ -291,7 +292,7 @@ def _subject(ref: Reference) -> plan.ModelSize:
 
 def _folder_of(ref: Reference) -> Path:
     if ref.kind == "folder":
-        return Path(ref.target).expanduser()
+        return expand(ref.target)
     if ref.kind == "modelscope" and (folder := modelscope_folder(ref.target)).is_dir():
         return folder
     if ref.kind in ("gguf", "demo"):

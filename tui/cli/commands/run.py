@@ -83,7 +83,7 @@ def _begin(
     chosen = question_sets.load(settings.questions)
     found = options.resolve_models(models, settings, yes)
     started = setup.begin(
-        found, chosen, settings.run, settings.sessions_dir, source=settings.questions
+        found, chosen, settings.run, settings.recording_dir, source=settings.questions
     )
     return started, settings, 0
 

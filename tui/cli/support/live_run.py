@@ -28,7 +28,7 @@ def compare_models(models: list[str], settings: Settings, yes: bool = False) -> 
         found,
         chosen,
         settings.run,
-        settings.sessions_dir,
+        settings.recording_dir,
         interactive=True,
         source=settings.questions,
     )
