@@ -16,6 +16,7 @@ from tui.options import ScreenOptions
 from tui.text.sanitise import clean
 
 if TYPE_CHECKING:
+    from textual.dom import DOMNode
     from textual.screen import Screen
 
     from tui.app.app import DuibiApp
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from tui.app.screens.model_rows import ModelSurvey
     from tui.app.screens.start import ModelOffer, StartScreen
     from tui.app.style.appearance import Appearance
+    from tui.app.style.messages import Messages
+    from tui.app.style.theme_folder import ThemeFolders
+    from tui.app.style.themes import Theme
     from tui.models.discover import FoundModel
     from tui.sessions.player import Player
 
@@ -176,18 +180,9 @@ def make_app(
     from tui.app.app import DuibiApp
     from tui.app.style.appearance import Appearance
     from tui.app.style.messages import Messages
-    from tui.app.style.theme_folder import ThemeFolders
 
-    say = Messages(options.lang)
-    themes = ThemeFolders(paths.bundled("themes"), paths.config_dir() / "themes")
-    named = themes.themes
-    chosen = named.get(options.theme) or named.get(f"duibi-{options.theme}")
-    if chosen is None:
-        known = ", ".join(sorted(named))
-        raise UserError(
-            say("theme.unknown", name=options.theme, known=known), "choose one with --theme"
-        )
-    appearance = Appearance(chosen, say, options.pictures)
+    say, themes = Messages(options.lang), _theme_folders()
+    appearance = Appearance(_choose_theme(options.theme, themes, say), say, options.pictures)
     return DuibiApp(
         appearance,
         themes,
@@ -195,6 +190,39 @@ def make_app(
         options.keys,
         options.output == "stock",
     )
+
+
+def check_screen_settings(options: ScreenOptions) -> list[str]:
+    """What is wrong with the theme, the user's own themes and ``[keys]``, a line each."""
+    _prepare_textual()
+    from tui.app import bindings, keymap
+    from tui.app.app import DuibiApp
+    from tui.app.style.appearance import Appearance
+    from tui.app.style.messages import Messages
+
+    say, themes = Messages(options.lang), _theme_folders()
+    found = [error.message for error in themes.errors]
+    try:
+        theme = _choose_theme(options.theme, themes, say)
+    except UserError as error:
+        found.append(error.message)
+        theme = next(iter(themes.themes.values()))
+    holders: tuple[type[DOMNode], ...] = (DuibiApp, *bindings.holders())
+    return found + keymap.problems(options.keys, holders, Appearance(theme, say))
+
+
+def _theme_folders() -> "ThemeFolders":
+    from tui.app.style.theme_folder import ThemeFolders
+
+    return ThemeFolders(paths.bundled("themes"), paths.config_dir() / "themes")
+
+
+def _choose_theme(name: str, themes: "ThemeFolders", say: "Messages") -> "Theme":
+    named = themes.themes
+    if chosen := named.get(name) or named.get(f"duibi-{name}"):
+        return chosen
+    words = say("theme.unknown", name=name, known=", ".join(sorted(named)))
+    raise UserError(words, "choose one with --theme")
 
 
 def _require_terminal() -> None:

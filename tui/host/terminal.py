@@ -18,6 +18,11 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def is_dumb(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal says that it cannot place text (``TERM=dumb``)."""
+    return environ.get("TERM") == "dumb"
+
+
 def discard_output(descriptor: int) -> None:
     """Send what is written to a file descriptor to /dev/null from now on: its reader or its
     terminal has gone, and Python's final flush would fail."""

@@ -305,9 +305,26 @@ async def test_help_lists_the_keys_with_their_names() -> None:
     async with comparing() as it:
         await it.press("question_mark")
         assert isinstance(it.app.screen, HelpScreen)
-        text = "\n".join("".join(t for t, _ in row) for row in it.app.screen.page.rows)
+        help_screen = it.app.screen
+
+        def text() -> str:
+            return "\n".join("".join(t for t, _ in row) for row in help_screen.page.rows)
+
         for name in ("answer.ask", "question.next", "pane.down", "app.quit", "screen.zoom"):
-            assert name in text
+            assert name in text()
+        for group in ("Ask", "Look", "Judge", "Save", "Move", "Program", "Ctrl+P"):
+            assert group in text()
+        await it.pilot.resize_terminal(80, 24)
+        await it.beat()
+        assert "answer.ask" not in text() and "ask all" in text()
+        assert any(("Ask" in row and "Move" in row) or "Save" in row for row in text().splitlines())
+        await it.press("n")
+        assert "answer.ask" in text()
+        for down, up in (("j", "k"), ("pagedown", "pageup"), ("end", "home"), ("G", "g")):
+            await it.press(down)
+            assert help_screen.page.top > 0
+            await it.press(up)
+            assert help_screen.page.top == 0
         await it.press("escape")
         assert isinstance(it.app.screen, CompareScreen)
 
@@ -320,6 +337,16 @@ async def test_quitting_asks_once_while_answers_run() -> None:
         assert it.app.is_running and "still running" in it.notices()[0]
         await it.press("q")
         assert it.app.return_value == 0
+
+
+async def test_ctrl_c_twice_in_mid_stream_says_that_it_was_interrupted() -> None:
+    async with comparing() as it:
+        it.run.asked(0, 0, "logic")
+        await it.beat()
+        await it.press("ctrl+c")
+        assert it.app.is_running and "still running" in it.notices()[0]
+        await it.press("ctrl+c")
+        assert it.app.return_value == 130
 
 
 async def test_ctrl_c_leaves_from_the_prompt() -> None:
@@ -342,12 +369,23 @@ async def test_the_palette_runs_what_applies() -> None:
 async def test_keys_can_be_changed_and_clashes_are_told() -> None:
     keys = {"question.next": "comma", "question.previous": "comma"}
     async with comparing(keys={"question.next": "comma"}) as it:
+        assert ", next" in it.screen.keys_bar.text
         await it.press("n")
         assert it.screen.question == "logic"
         await it.press("comma")
         assert it.screen.question == "code"
     async with comparing(keys=keys) as it:
         assert "comma: question.next, question.previous" in it.notices()[0]
+
+
+async def test_keys_that_the_program_shares_itself_are_no_clash() -> None:
+    async with comparing(keys={"app.theme": "T", "menu.open": "enter,o"}) as it:
+        assert it.notices() == []
+
+
+async def test_a_key_that_is_none_is_told() -> None:
+    async with comparing(keys={"app.theme": "ctlr+t"}) as it:
+        assert "app.theme has ctlr+t, which is no key" in it.notices()[0]
 
 
 async def test_a_key_for_something_unknown_is_told() -> None:

@@ -114,3 +114,17 @@ def test_the_terminal_is_described(env: dict[str, str], wanted: tuple[str, ...])
         terminal.wait_exit(60)
         text = terminal.text()
     assert all(" ".join(word.split()) in " ".join(text.split()) for word in wanted), text
+
+
+def test_the_theme_and_the_keys_of_the_settings_are_checked(
+    alone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert seen(capsys)["screen"].startswith("ok theme duibi-dark, 0 keys")
+    Path("duibi.toml").write_text(
+        'theme = "purple"\n[keys]\n"app.theme" = "ctlr+t"\n"app.thme" = "T"\n'
+    )
+    capsys.readouterr()
+    assert run(["doctor"]) == 2
+    told = capsys.readouterr().out
+    assert "no theme purple" in told and "ctlr+t, which is no key" in told
+    assert "did you mean app.theme?" in told

@@ -1,36 +1,81 @@
-"""Lists the bindings that are active on the screen below."""
+"""The keys that act on the screen below, in groups, with the name each has in ``duibi.toml``."""
 
 import os
 from typing import ClassVar
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.strip import Strip
 
+from tui.app.pane.wrapping import wrap_line
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.terminal import capabilities
 from tui.app.widgets.keys_bar import active_keys
 from tui.app.widgets.line_widget import LineWidget
+from tui.app.widgets.scrolling import scroll_bindings
 
-_DESCRIPTION_CELLS = 26
-"""Cells for what a key does."""
+_GROUPS = {
+    "ask": ("answer.", "prompt.", "model."),
+    "look": (
+        "pane.find",
+        "pane.raw",
+        "pane.hide",
+        "pane.show_all",
+        "screen.zoom",
+        "view.",
+        "diff.",
+    ),
+    "play": ("replay.",),
+    "judge": ("judge.", "stars.", "votes."),
+    "save": ("session.", "answer.copy", "screen.screenshot"),
+    "list": ("library.", "models.", "start.", "menu.", "search.", "confirm."),
+    "move": ("question.", "pane.", "screen.focus", "help."),
+    "program": ("app.",),
+}
+"""Beginnings of binding ids; of several that fit the longest counts."""
+_KEY_CELLS = 13
+_NAME_CELLS = 21
+_COLUMN_FOR_NAMES = 54
+"""Cells of a column from which on the names stand in it."""
+_TWO_COLUMNS = 72
+Rows = list[list[StyledText]]
+
+
+def group_of(id_: str) -> str:
+    """The group of a binding's id."""
+    fits = [
+        (len(start), group)
+        for group, starts in _GROUPS.items()
+        for start in starts
+        if id_.startswith(start)
+    ]
+    return max(fits)[1] if fits else "program"
 
 
 class Page(LineWidget, can_focus=True):
     """Lines that scroll."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "scroll_by(1)", "key.down", show=False, id="help.down"),
-        Binding("up,k", "scroll_by(-1)", "key.up", show=False, id="help.up"),
-        Binding("pagedown", "scroll_by(10)", "key.page_down", show=False, id="help.page_down"),
-        Binding("pageup", "scroll_by(-10)", "key.page_up", show=False, id="help.page_up"),
+        *scroll_bindings("help"),
+        Binding("space,ctrl+d", "page(0.5)", "key.half_down", show=False, id="help.half_down"),
+        Binding("ctrl+u", "page(-0.5)", "key.half_up", show=False, id="help.half_up"),
+        Binding("home,g", "scroll(-100000)", "key.top", show=False, id="help.top"),
+        Binding("end,G", "scroll(100000)", "key.end", show=False, id="help.end"),
     ]
 
-    def __init__(self, appearance: Appearance, rows: list[list[StyledText]]) -> None:
+    def __init__(self, appearance: Appearance) -> None:
         super().__init__(id="page")
-        self.appearance, self.rows, self.top = appearance, rows, 0
+        self.appearance, self.top = appearance, 0
+        self.rows: Rows = []
+
+    def show(self, rows: Rows) -> None:
+        """Draw these lines."""
+        self.rows = rows
+        self.action_scroll(0)
+        self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """One line."""
@@ -38,50 +83,41 @@ class Page(LineWidget, can_focus=True):
         pieces = self.rows[index] if index < len(self.rows) else []
         return self.appearance.strip(pieces, self.size.width)
 
-    def action_scroll_by(self, rows: int) -> None:
+    def action_scroll(self, rows: int) -> None:
         """Scroll."""
         last = max(0, len(self.rows) - self.size.height)
         self.top = max(0, min(last, self.top + rows))
         self.refresh()
 
+    def action_page(self, pages: float) -> None:
+        """Scroll by pages."""
+        self.action_scroll(int(pages * max(1, self.size.height - 1)))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel scrolls three rows."""
+        self.action_scroll(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel scrolls three rows."""
+        self.action_scroll(-3)
+
 
 class HelpScreen(Screen[None]):
-    """A page of keys with what they do and the name each has in ``duibi.toml``."""
+    """A page of keys with what they do; where there is no room for the names, a key shows
+    them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q", "close", "key.leave", id="help.close"),
+        Binding("n", "names", "key.names", id="help.names"),
     ]
 
     def __init__(self, appearance: Appearance, screen: Screen[object]) -> None:
         super().__init__()
-        say = appearance.say
-        rows: list[list[StyledText]] = [
-            [],
-            [(f"  {say('help.title')}", "accent bold")],
-            [(f"  {say('help.close')}", "muted")],
-            [
-                (
-                    f"  {capabilities.colour_support(screen.app.console, os.environ, appearance)}",
-                    "muted",
-                )
-            ],
-            [],
-        ]
-        digits = [entry for entry in active_keys(screen) if entry[0].endswith(".1")]
-        for id_, keys, description in active_keys(screen):
-            group, _, name = id_.rpartition(".")
-            if name.isdigit():
-                if name != "1" or not digits:
-                    continue
-                id_, keys = f"{group}.1 … {group}.9", "1-9"
-            rows.append(
-                [
-                    (f"  {keys:<18}", "accent"),
-                    (set_cell_size(say(description), _DESCRIPTION_CELLS), ""),
-                    (f"  {id_}", "muted"),
-                ]
-            )
-        self.page = Page(appearance, rows)
+        self.appearance = appearance
+        self._keys = _merged_digits(active_keys(screen))
+        self._colours = capabilities.colour_support(screen.app.console, os.environ, appearance)
+        self._has_names = False
+        self.page = Page(appearance)
 
     def compose(self) -> ComposeResult:
         """The page."""
@@ -91,6 +127,78 @@ class HelpScreen(Screen[None]):
         """Keys go to the page."""
         self.page.focus()
 
+    def on_resize(self, event: events.Resize) -> None:
+        """One column or two."""
+        self.page.show(self._rows(event.size.width))
+
+    def _rows(self, width: int) -> Rows:
+        say = self.appearance.say
+        rows: Rows = [[(f" {say('help.title')}", "accent bold")]]
+        for key in ("help.close", "help.palette"):
+            rows += [[(f" {row}", "muted")] for row in wrap_line(say(key), width - 2)]
+        rows += [[(f" {row}", "muted")] for row in wrap_line(self._colours, width - 2)]
+        columns = 2 if width >= _TWO_COLUMNS and not self._has_names else 1
+        cells = (width - columns) // columns
+        blocks = [block for group in _GROUPS if (block := self._block(group, cells))]
+        if columns == 1:
+            return rows + [row for block in blocks for row in ([], *block)]
+        left, right = _halves(blocks)
+        for index in range(max(len(left), len(right))):
+            one = left[index] if index < len(left) else []
+            two = right[index] if index < len(right) else []
+            used = sum(cell_len(text) for text, _ in one)
+            rows.append([*one, (" " * (cells + 1 - used), ""), *two])
+        return rows
+
+    def _block(self, group: str, cells: int) -> Rows:
+        """The keys of a group, in rows of so many cells."""
+        say, has_names = self.appearance.say, self._has_names or cells >= _COLUMN_FOR_NAMES
+        words_cells = cells - _KEY_CELLS - 2 - (_NAME_CELLS if has_names else 0)
+        found: Rows = []
+        for id_, keys, description in self._keys:
+            if group_of(id_) != group:
+                continue
+            row: list[StyledText] = [
+                (f" {set_cell_size(keys, max(_KEY_CELLS, cell_len(keys) + 1))}", "accent"),
+                (set_cell_size(say(description), max(8, words_cells)), ""),
+            ]
+            found.append([*row, (f" {id_}", "muted")] if has_names else row)
+        return [[(f" {say(f'help.group_{group}')}", "bold")], *found] if found else []
+
+    def action_names(self) -> None:
+        """The names for the settings, or not."""
+        self._has_names = not self._has_names
+        self.page.show(self._rows(self.size.width))
+
     def action_close(self) -> None:
         """Back."""
         self.dismiss()
+
+
+def _merged_digits(keys: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """The bindings of the digits of a group as one."""
+    found = []
+    for id_, pressed, description in keys:
+        group, _, name = id_.rpartition(".")
+        if not name.isdigit():
+            found.append((id_, pressed, description))
+        elif name == "1":
+            last = max(int(one.rpartition(".")[2]) for one, *_ in keys if _is_digit_of(one, group))
+            found.append((f"{group}.1 … {group}.{last}", f"1-{last}", description))
+    return found
+
+
+def _is_digit_of(id_: str, group: str) -> bool:
+    before, _, name = id_.rpartition(".")
+    return before == group and name.isdigit()
+
+
+def _halves(blocks: list[Rows]) -> tuple[Rows, Rows]:
+    """The blocks in two columns of about the same height, an empty row before each."""
+    left: Rows = []
+    right: Rows = []
+    half = (sum(len(block) + 1 for block in blocks) + 1) // 2
+    for block in blocks:
+        column = left if not right and len(left) + len(block) // 2 < half else right
+        column += [[], *block]
+    return left, right

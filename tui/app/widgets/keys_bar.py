@@ -66,7 +66,6 @@ _ORDER = (
     "prompt.focus",
     "judge.leave",
     "judge.pane",
-    "judge.undo",
     "diff.leave",
     "diff.pair",
     "answer.all",

@@ -1,5 +1,6 @@
 """``duibi [MODEL...]``: models side by side in the screen, or as text on a pipe."""
 
+import os
 import sys
 
 import typer
@@ -9,6 +10,7 @@ from tui.cli.support import live_run, options, settings_in_force
 from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.open_screens import open_start
 from tui.host.errors import UserError
+from tui.host.terminal import is_dumb
 from tui.reports.transcript import Transcript
 from tui.run.setup import begin
 from tui.settings import Settings
@@ -43,7 +45,7 @@ def compare(
     if resume:
         return live_run.resume(resume, models, flags, yes)
     settings = settings_in_force.load(flags, models or ())
-    on_pipe = settings.plain or not sys.stdout.isatty()
+    on_pipe = settings.plain or not sys.stdout.isatty() or is_dumb(os.environ)
     if models and on_pipe:
         return _run_plain(models, settings, yes)
     if models:

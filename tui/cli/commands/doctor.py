@@ -37,7 +37,7 @@ def doctor(
         *_memory(),
         *of_disks,
     ]
-    findings += [*machine_checks.terminal(_mouse()), _demo(), *_services()]
+    findings += [*machine_checks.terminal(_mouse()), *_screen(), _demo(), *_services()]
     worst = any(found.state == PROBLEM for found in findings)
     if as_json:
         seen = memory.read_memory()
@@ -107,6 +107,19 @@ def _disks() -> tuple[list[DiskInfo], list[Finding]]:
     except UserError as error:
         return [], [Finding("disks", PROBLEM, error.message, error.next_step)]
     return found, machine_checks.disk_findings(found)
+
+
+def _screen() -> list[Finding]:
+    """The theme and the keys that the settings name."""
+    try:
+        options = load().screen
+    except UserError:
+        return []  # told under settings
+    from tui.app.main import check_screen_settings
+
+    if wrong := check_screen_settings(options):
+        return [Finding("screen", PROBLEM, words, "mend duibi.toml") for words in wrong]
+    return [Finding("screen", OK, f"theme {options.theme}, {len(options.keys)} keys changed")]
 
 
 def _mouse() -> bool:

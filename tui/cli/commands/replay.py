@@ -1,6 +1,7 @@
 """``duibi replay``: a recorded session in its original timing, on the screen or a pipe."""
 
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from tui.cli.support import settings_in_force
 from tui.cli.support.open_screens import open_replay
 from tui.cli.support.session_player import make_player
 from tui.host.errors import UserError
-from tui.host.terminal import discard_output
+from tui.host.terminal import discard_output, is_dumb
 from tui.reports.transcript import Transcript
 from tui.sessions import library
 from tui.sessions.follow import Follower
@@ -48,7 +49,7 @@ def replay(
 ) -> int:
     chosen = settings_in_force.load({"sessions": sessions, "plain": plain or None})
     path = _session(session, follow, chosen.sessions_dir)
-    on_pipe = chosen.plain or not sys.stdout.isatty()
+    on_pipe = chosen.plain or not sys.stdout.isatty() or is_dumb(os.environ)
     player = (
         _follower(path, speed, question, max_gap, loop)
         if follow

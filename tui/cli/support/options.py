@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from tui.engines.pasted import FILE_HINT
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.models.reference import parse_reference
-from tui.models.resolve import ResolvedModel, resolve_all
+from tui.models.resolve import ResolvedModel, resolve_all, unique_labels
 from tui.run import remote_models
 from tui.setting_kinds import Flag
 from tui.settings import DECLARATIONS, Settings
@@ -22,7 +23,10 @@ from tui.text.sanitise import clean
 
 Models = Annotated[
     list[str] | None,
-    typer.Argument(metavar="MODEL", help="demo, a folder, openai:NAME, a URL#NAME ..."),
+    typer.Argument(
+        metavar="MODEL",
+        help="demo, a folder, openai:NAME, a URL#NAME ...; NAME=MODEL heads its column.",
+    ),
 ]
 Resume = Annotated[
     str | None, typer.Option(metavar="SESSION", help="Ask what is missing in a broken-off run.")
@@ -110,7 +114,7 @@ def resolve_models(
     names: Sequence[str], settings: Settings, yes: bool = False
 ) -> list[ResolvedModel]:
     """The models of references and aliases; what must be fetched is asked for (not with ``yes``)
-    and fetched.
+    and fetched. ``NAME=MODEL`` heads the model's column with NAME.
 
     With ``settings.remote_code`` a person is asked before a checkpoint's own Python may be run.
 
@@ -120,8 +124,9 @@ def resolve_models(
     own, pasted = settings.run.services, settings.run.pasted
     if pasted is not None and not pasted.exists():  # said before anything is fetched
         raise UserError(f"{pasted}: No such file or directory", FILE_HINT)
-    meant = [settings.aliases.get(name, name) for name in names]
-    for name in (*names, *meant):
+    headed = [split_label(name) for name in names]
+    meant = [settings.aliases.get(name, name) for _, name in headed]
+    for name in (*(name for _, name in headed), *meant):
         trust.refuse_withheld(settings.folder_file, name)
     references = [parse_reference(name, own) for name in meant]
     place = settings.sessions or paths.sessions_dir()
@@ -132,7 +137,17 @@ def resolve_models(
     for reference in references:
         if reference.kind == "url":
             trust.remember_address(services.find_service(reference.target, own)[0])
-    return found
+    pairs = zip(headed, found, strict=True)
+    return unique_labels(
+        [replace(model, label=label or model.label) for (label, _), model in pairs]
+    )
+
+
+def split_label(text: str) -> tuple[str, str]:
+    """The name and the model of ``NAME=MODEL``; without a name "" and the text."""
+    label, equals, name = text.partition("=")
+    is_label = equals and name and label.strip() and not set(label) & set("/:#@?\\")
+    return (label.strip(), name) if is_label else ("", text)
 
 
 def _agree_remote_code(text: str) -> bool:
