@@ -158,6 +158,8 @@ class Board:
     ballots: dict[tuple[str, str, int, int], str] = field(default_factory=dict)
     """Votes by rater, question and the two answers, the newest last."""
     notes: list[ev.Note] = field(default_factory=list)
+    title: str = ""
+    """What a person calls the session."""
     memory_used: int = 0
     memory_limit: int = 0
     memory_history: list[tuple[int, int]] = field(default_factory=list)
@@ -249,6 +251,7 @@ def _add_memory_sample(board: Board, step: int) -> None:
 
 def _apply_header(board: Board, header: ev.Session) -> None:
     board.header = header
+    board.title = header.own_title
     board.models = [
         Model(i, str(m.get("name", "?")), label, engine=str(m.get("engine", "")))
         for i, (m, label) in enumerate(zip(header.models, header.labels, strict=True))
@@ -264,6 +267,9 @@ def _apply_header(board: Board, header: ev.Session) -> None:
 
 
 def _apply_note(board: Board, note: ev.Note) -> None:
+    if note.source == "title":
+        board.title = note.text
+        return
     answer = board.answers.get(note.answer)
     (board.notes if answer is None else answer.notes).append(note)
 

@@ -28,7 +28,7 @@ class RunOptions:
     takes the standard measure of each local model; ``dimensions`` are what answers are
     judged in where the question set names none; ``pasted`` is a file with the answers of models
     that a person pastes (`tui.engines.pasted.read_pasted`); ``services`` maps a name to what
-    `tui.services` says of one.
+    `tui.services` says of one; ``title`` is what the session is listed as.
     """
 
     system: str | None = field(
@@ -163,6 +163,14 @@ class RunOptions:
             Flag("--pasted", "TOML with the answers of pasted:NAME, by question id.", "FILE"),
             effect="none",
             on_resume="allowed",
+        ),
+    )
+    title: str | None = field(
+        default=None,
+        metadata=setting(
+            kinds.TEXT,
+            Flag("--title", "What the session is listed as; #WORDS in it are tags.", "TEXT"),
+            effect="run",
         ),
     )
     services: dict[str, dict[str, Any]] = field(

@@ -16,6 +16,7 @@ from tui.app.screens.differences import DifferencesScreen
 from tui.app.screens.help import HelpScreen
 from tui.app.screens.library import LibraryScreen
 from tui.app.widgets.keys_bar import active_keys
+from tui.models.reference import parse_reference
 from tui.options import ScreenOptions
 
 SCREEN = {
@@ -147,7 +148,8 @@ async def test_every_key_of_the_other_screens(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     app = make_app(
-        ScreenOptions(), lambda look: start_screen(look, tmp_path / "none", list, "tongji")
+        ScreenOptions(),
+        lambda look: start_screen(look, tmp_path / "none", list, "tongji", parse_reference),
     )
     async with app.run_test(size=(120, 36)) as pilot:
         await go(app, tmp_path)

@@ -28,6 +28,7 @@ from tui.app.style.appearance import Appearance
 from tui.app.terminal.svg_picture import repair_svg
 from tui.host.paths import bundled, sessions_dir
 from tui.models import discover
+from tui.models.reference import parse_reference
 from tui.options import ScreenOptions
 from tui.sessions.player import Player
 from tui.sessions.reader import read
@@ -112,7 +113,11 @@ def screens(lang: str) -> dict[str, DrawPicture]:
 
     return {
         "start": of(
-            lambda: lambda look: start_screen(look, sessions_dir(), find_models_here, "tongji")
+            lambda: (
+                lambda look: start_screen(
+                    look, sessions_dir(), find_models_here, "tongji", parse_reference
+                )
+            )
         ),
         "compare": of(lambda: replay_at(sample, share)),
         "stars": of(lambda: replay_at(sample, 1.0), "1", "s"),

@@ -171,8 +171,14 @@ class DuibiApp(TerminalWriterApp):
     def _open_models(self, message: OpenModels) -> None:
         from tui.app.screens.models import ModelsScreen
 
-        survey, questions, downloads = message.survey_models, message.questions, message.downloads
-        self.push_screen(ModelsScreen(self.appearance, survey, questions, downloads))
+        screen = ModelsScreen(
+            self.appearance,
+            message.survey_models,
+            message.questions,
+            message.downloads,
+            message.check_reference,
+        )
+        self.push_screen(screen)
 
     @on(OpenDifferences)
     def _open_differences(self, message: OpenDifferences) -> None:

@@ -36,6 +36,9 @@ FindModels = Callable[[], "list[FoundModel]"]
 CompareModels = Callable[[list[str], str], int]
 """Opens a comparison of model references over a question set: fetches, begins a run, shows it."""
 
+CheckReference = Callable[[str], object]
+"""Raises `UserError` where a text that was typed names no model."""
+
 ResumeSession = Callable[[str], int]
 """Resumes an interrupted session."""
 
@@ -47,12 +50,14 @@ def show_start(
     questions: str,
     compare_models: CompareModels,
     resume_session: ResumeSession,
+    check_reference: CheckReference,
 ) -> int:
     """The start screen over the recordings of ``sessions_dir``.
 
     ``find_models`` gives the models to offer, once the screen stands;
     ``compare_models`` opens what is chosen under models, with the set ``questions`` if no other
-    is chosen; ``resume_session`` goes on with what is chosen in the library.
+    is chosen; ``resume_session`` goes on with what is chosen in the library;
+    ``check_reference`` looks at models that are typed.
 
     Raises:
         UserError: there is no terminal, or the theme is not known.
@@ -60,15 +65,20 @@ def show_start(
     _prepare_textual()
 
     def first(appearance: "Appearance") -> "Screen[Any]":
-        return start_screen(appearance, sessions_dir, find_models, questions)
+        return start_screen(appearance, sessions_dir, find_models, questions, check_reference)
 
     return _after_screen(_run(make_app(options, first), options), compare_models, resume_session)
 
 
 def show_models(
-    options: ScreenOptions, find_models: FindModels, questions: str, compare_models: CompareModels
+    options: ScreenOptions,
+    find_models: FindModels,
+    questions: str,
+    compare_models: CompareModels,
+    check_reference: CheckReference,
 ) -> int:
-    """The models screen alone; ``compare_models`` opens what is chosen there, with ``questions``.
+    """The models screen alone; ``compare_models`` opens what is chosen there, with ``questions``;
+    ``check_reference`` looks at models that are typed.
 
     Raises:
         UserError: there is no terminal, or the theme is not known.
@@ -77,7 +87,8 @@ def show_models(
     from tui.app.screens.models import ModelsScreen
 
     def first(appearance: "Appearance") -> "Screen[Any]":
-        return ModelsScreen(appearance, partial(_survey_models, find_models), questions)
+        survey = partial(_survey_models, find_models)
+        return ModelsScreen(appearance, survey, questions, check_reference=check_reference)
 
     return _after_screen(_run(make_app(options, first), options), compare_models)
 
@@ -241,7 +252,11 @@ def _run(app: "DuibiApp", options: ScreenOptions) -> Any:
 
 
 def start_screen(
-    appearance: "Appearance", sessions_dir: Path, find_models: FindModels, questions: str
+    appearance: "Appearance",
+    sessions_dir: Path,
+    find_models: FindModels,
+    questions: str,
+    check_reference: CheckReference,
 ) -> "StartScreen":
     """The start screen over this machine's recordings, models and question sets."""
     from tui.app.screens.start import StartScreen
@@ -259,6 +274,7 @@ def start_screen(
         load_offers,
         questions,
         partial(_survey_models, find_models),
+        check_reference,
     )
 
 

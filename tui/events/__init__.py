@@ -45,6 +45,11 @@ class Session:
         return str(self.questions.get("title") or self.questions.get("name", ""))
 
     @property
+    def own_title(self) -> str:
+        """What a person called the session when it began; may be empty."""
+        return str(self.settings.get("title") or "")
+
+    @property
     def listed_questions(self) -> list[JsonObject]:
         """The questions of the set as they stand in the header; those typed are not there."""
         listed = self.questions.get("questions", [])
@@ -314,7 +319,8 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark, by a ``person`` or by the ``program``, on an answer or (-1) on the run."""
+    """A remark, by a ``person`` or by the ``program``, on an answer or (-1) on the run; with
+    the source ``title`` what the session is called from now on."""
 
     kind: ClassVar[str] = "note"
     text: str

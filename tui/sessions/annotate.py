@@ -14,6 +14,9 @@ from tui.sessions.player import Player
 if TYPE_CHECKING:
     from tui.sessions.journal import Journal
 
+MAX_TITLE = 200
+"""Characters of a session's title; the rest is cut off."""
+
 Annotation = ev.Rated | ev.Voted | ev.Note
 
 
@@ -69,6 +72,23 @@ class AnnotatedPlayer:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+
+
+def rename(path: Path, title: str) -> None:
+    """Call a session by a title from now on; an empty one takes it back.
+
+    Raises:
+        UserError: the file is being written by a run, damaged, or cannot be written.
+    """
+    from tui.sessions.journal import Journal
+
+    journal = Journal.reopen(path)
+    try:
+        journal.append(journal.last_us, RUN, ev.Note(title[:MAX_TITLE], source="title"))
+        if error := journal.state.error:
+            raise UserError(f"not saved: {error}", "free the disk; it is tried again")
+    finally:
+        journal.close()
 
 
 def copy_if_bundled(path: Path, folder: Path) -> Path:

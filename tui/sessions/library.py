@@ -44,6 +44,8 @@ class SessionEntry:
     problem: str = ""
     expected: int = 0
     """Answers that the run was to have: of each model, turn and repetition."""
+    title: str = ""
+    """What a person calls it; words with ``#`` in it are tags."""
 
     @property
     def name(self) -> str:
@@ -97,7 +99,9 @@ def _entry(path: Path, fd: int) -> SessionEntry:
         return SessionEntry(path, size=size, problem=f"no session header: {error}")
     if header.v != ev.VERSION:
         return SessionEntry(path, header.started, size=size, problem=f"session format {header.v}")
-    last, closing, torn = _ending(fd, size)
+    last, closing, torn, title = _ending(fd, size)
+    if title is None:
+        title = header.own_title
     if torn:
         verdict = "torn"
     elif closing is not None:
@@ -115,6 +119,7 @@ def _entry(path: Path, fd: int) -> SessionEntry:
         (last.t_us if last else 0) / 1e6,
         size,
         expected=_expected_answers(header),
+        title=title,
     )
 
 
@@ -131,14 +136,16 @@ def _first_line(fd: int) -> bytes:
     return data[: data.find(b"\n") + 1]
 
 
-def _ending(fd: int, size: int) -> tuple[Event | None, ev.End | None, bool]:
-    """(last good event, the end if it was closed, whether a bad tail follows)."""
+def _ending(fd: int, size: int) -> tuple[Event | None, ev.End | None, bool, str | None]:
+    """(last good event, the end if it was closed, whether a bad tail follows, the title that
+    was given after the end)."""
     window = _TAIL_BYTES
     while True:
         start = max(0, size - window)
         rest = os.pread(fd, size - start, start).split(b"\n")
         torn = rest[-1] != b""
         last: Event | None = None
+        title: str | None = None
         for line in reversed(rest[1:-1] if start else rest[:-1]):
             try:
                 event = lines.decode_event(lines.decode_line(line + b"\n"))
@@ -147,11 +154,13 @@ def _ending(fd: int, size: int) -> tuple[Event | None, ev.End | None, bool]:
                 continue
             last = last or event
             if isinstance(event.body, ev.End):
-                return last, event.body, torn
+                return last, event.body, torn, title
+            if isinstance(event.body, ev.Note) and event.body.source == "title":
+                title = event.body.text if title is None else title
             if not isinstance(event.body, reader.ALLOWED_AFTER_END):
-                return last, None, torn
+                return last, None, torn, title
         if not start or window >= lines.MAX_LINE:
-            return last, None, torn
+            return last, None, torn, title
         window *= 16
 
 

@@ -17,7 +17,7 @@ from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions import library, reader, storage
 
-_SCHEMA = 1
+_SCHEMA = 2
 _TABLES = """
 create table files (id integer primary key, path text unique, size int, changed int);
 create virtual table texts using fts5
@@ -154,7 +154,7 @@ def _texts(board: board_of.Board) -> Iterator[tuple[str, str, str]]:
     if board.header is not None:
         names = " ".join(f"{model.label} {model.name}" for model in board.models)
         set_ = board.header.questions
-        yield f"{set_.get('title', '')} {set_.get('name', '')} {names}", "", ""
+        yield f"{board.title} {set_.get('title', '')} {set_.get('name', '')} {names}", "", ""
     for question in board.questions:
         yield " ".join((question.category, *question.turns)), question.id, ""
     for answer in board.answers.values():

@@ -19,10 +19,13 @@ from tui.app.main import make_app
 from tui.app.screens.library import LibraryScreen
 from tui.app.screens.replay import ReplayScreen
 from tui.app.screens.results import SessionToResume
+from tui.board import fold
+from tui.models.reference import parse_reference
 from tui.options import ScreenOptions
 from tui.sessions import library
 from tui.sessions.follow import Follower
 from tui.sessions.journal import Journal
+from tui.sessions.reader import read
 from tui.sessions.search import SearchIndex
 
 
@@ -64,6 +67,28 @@ async def test_sessions_stand_under_their_day_with_progress_and_verdict(tmp_path
         assert "11:00  demo@bf16  demo@fp32" in first and "4/4 answers  complete  0:01" in first
         assert "Three" in second and "6/6 answers  interrupted" in second
         assert "no session header" in it.text()
+
+
+async def test_a_session_gets_a_title_with_tags_and_is_found_by_them(tmp_path: Path) -> None:
+    path = session(tmp_path, "2026-11-20T09:00:00Z")
+    async with looking(tmp_path) as it:
+        await it.press("T")
+        await it.press(*"week", "space", *"#course", "enter")
+        await it.until(lambda: "09:00  week #course" in it.text())
+        assert "demo@bf16  demo@fp32  Two questions" in it.text()
+        await it.press("slash", *"course")
+        await it.until(lambda: "Found in 1 sessions" in it.text())
+        await it.press("escape", "T")
+        await it.press(*"two", "enter")
+        await it.until(lambda: "09:00  two" in it.text())
+    assert library.entry_of(path).title == "two" and read(path).verdict == "complete"
+    assert fold(read(path).events).title == "two" and not fold(read(path).events).notes
+
+
+async def test_a_file_that_is_whole_with_few_answers_is_not_called_complete(tmp_path: Path) -> None:
+    write_session(tmp_path, header=HEADER, models=1)
+    async with looking(tmp_path) as it:
+        assert "answers  ended early" in it.text() and "complete" not in it.text()
 
 
 async def test_search_as_one_types_finds_answers_and_questions(tmp_path: Path) -> None:
@@ -224,5 +249,6 @@ def test_what_is_chosen_to_go_on_is_handed_to_the_command(
         asked.append(name)
         return 7
 
-    code = main.show_start(ScreenOptions(), tmp_path, list, "tongji", lambda *_: 1, open_session)
+    ways = (lambda *_: 1, open_session, parse_reference)
+    code = main.show_start(ScreenOptions(), tmp_path, list, "tongji", *ways)
     assert code == 7 and asked == [str(path)]

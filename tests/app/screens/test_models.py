@@ -25,6 +25,7 @@ from tui.host import paths
 from tui.models import demo
 from tui.models.caches import modelscope_folder
 from tui.models.downloads import Download, DownloadStatus
+from tui.models.reference import parse_reference
 from tui.options import ScreenOptions
 
 LARGE = "model.safetensors"
@@ -49,7 +50,7 @@ class ModelsStage(Stage):
         await self.press("home", *["down"] * titles.index(title))
 
     async def type_name(self, name: str) -> None:
-        await self.press("f", "end", *(["backspace"] * 3), *name, "enter")
+        await self.press("f", *name, "enter")
 
     def status(self, reference: str = REFERENCE) -> DownloadStatus:
         return self.download(reference).status
@@ -295,11 +296,13 @@ async def test_from_the_start_screen_and_back_while_it_goes_on(
     hub.stall_after = 200_000
     app = make_app(
         ScreenOptions(),
-        lambda look: start_screen(look, paths.sessions_dir(), find_models_here, "tongji"),
+        lambda look: start_screen(
+            look, paths.sessions_dir(), find_models_here, "tongji", parse_reference
+        ),
     )
     async with app.run_test(size=(110, 34)) as pilot:
         it = ModelsStage(app, pilot)
-        await it.shows("Models: find, fetch, remove")
+        await it.shows("All models: find, fetch, remove")
         await it.press("m")
         await it.until(lambda: isinstance(app.screen, ModelsScreen))
         await it.until(lambda: it.screen.menu.items)
@@ -317,7 +320,7 @@ async def test_from_the_start_screen_and_back_while_it_goes_on(
         await it.press("m")
         await it.shows("Tiny-Chat")
         await it.press("escape")
-        await it.shows("Models on this machine", "Tiny-Chat")
+        await it.shows("New comparison", "Tiny-Chat")
 
 
 async def test_hostile_names_are_only_text(here: Path) -> None:

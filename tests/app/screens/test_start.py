@@ -18,8 +18,11 @@ from tui.app.main import make_app, show_replay, show_start, start_screen
 from tui.app.screens.replay import ReplayScreen
 from tui.app.screens.results import ModelSelection
 from tui.app.screens.start import StartScreen
+from tui.app.widgets.menu import MenuHeading
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.models.reference import parse_reference
+from tui.models.typed import read_typed
 from tui.options import ScreenOptions
 from tui.sessions.player import Player
 
@@ -37,7 +40,9 @@ def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def starting(**options: Any) -> AsyncIterator[tuple[DuibiApp, StartScreen, Pilot[Any]]]:
     app = make_app(
         ScreenOptions(**options),
-        lambda look: start_screen(look, paths.sessions_dir(), find_models_here, "tongji"),
+        lambda look: start_screen(
+            look, paths.sessions_dir(), find_models_here, "tongji", parse_reference
+        ),
     )
     async with app.run_test(size=(100, 30)) as pilot:
         await until_shown(pilot, lambda: isinstance(app.screen, StartScreen))
@@ -48,11 +53,11 @@ async def starting(**options: Any) -> AsyncIterator[tuple[DuibiApp, StartScreen,
         yield app, screen, pilot
 
 
-@pytest.mark.parametrize("key", ["enter", "1"])
-async def test_one_key_plays_a_sample(samples: Path, key: str) -> None:
+async def test_one_key_plays_a_sample(samples: Path) -> None:
     write_session(samples)
-    async with starting() as (app, _, pilot):
-        await pilot.press(key)
+    async with starting() as (app, screen, pilot):
+        assert [item.key for item in screen.menu.items][:4] == ["", "o", "m", ""]
+        await pilot.press("2")
         await until_shown(pilot, lambda: isinstance(app.screen, ReplayScreen))
         await pilot.press("escape")
         await until_shown(pilot, lambda: isinstance(app.screen, StartScreen))
@@ -62,6 +67,8 @@ async def test_sessions_models_and_sets_are_listed(samples: Path) -> None:
     write_session(samples)
     write_session(paths.sessions_dir(), status="")
     async with starting(lang="zh") as (_, screen, _pilot):
+        headings = [row.title for row in screen.menu.rows if isinstance(row, MenuHeading)]
+        assert "新比较" in headings[0] and headings[1] == "最近的会话"
         text = "\n".join(screen.menu.render_line(y).text for y in range(screen.menu.size.height))
         assert "demo@bf16" in text and "Two questions" in text and "4 个回答" in text
         assert "2026-11-22" in text and "演示模型" in text and "tongji" in text
@@ -77,6 +84,38 @@ async def test_choosing_models_under_a_question_set() -> None:
         await pilot.press("home", "enter")
         await until_shown(pilot, lambda: app.return_value)
         assert app.return_value == ModelSelection(("demo@bf16", "demo@fp32"), "smoke")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("./Mine", "./Mine"),
+        ("Mine", "./Mine"),
+        ("Mine@int8", "./Mine@int8"),
+        ("openai:gpt-5", "openai:gpt-5"),
+        ("ms:ms:Qwen/Qwen3-0.6B@int8", "ms:Qwen/Qwen3-0.6B@int8"),
+        ("https://www.modelscope.cn/models/Qwen/Qwen3-0.6B/files", "ms:Qwen/Qwen3-0.6B"),
+        (" 'Qwen/Qwen3-0.6B' ", "ms:Qwen/Qwen3-0.6B"),
+        ("http://127.0.0.1:1/v1#m", "http://127.0.0.1:1/v1#m"),
+        ("demo", "demo"),
+    ],
+)
+def test_what_is_typed_for_a_model_is_understood(
+    typed: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Mine").mkdir()
+    assert read_typed(typed) == meant
+
+
+async def test_several_models_can_be_typed() -> None:
+    async with starting() as (app, _, pilot):
+        await pilot.press("o", *"nothing", "enter")
+        await until_shown(pilot, lambda: app._notifications)
+        assert app.is_running and any(n.severity == "error" for n in app._notifications)
+        await pilot.press("o", *"openai:m", "space", *"Some/Where", "enter")
+        await until_shown(pilot, lambda: app.return_value)
+        assert app.return_value == ModelSelection(("openai:m", "ms:Some/Where"), "tongji")
 
 
 async def test_several_models_are_marked_and_opened_together(
@@ -101,7 +140,7 @@ async def test_a_broken_session_is_told_and_nothing_is_lost(samples: Path) -> No
     path = write_session(samples)
     path.write_bytes(b"not a session [/b]\n")
     async with starting() as (app, _, pilot):
-        await pilot.press("enter")
+        await pilot.press("2")
         await until_shown(pilot, lambda: app._notifications)
         assert isinstance(app.screen, StartScreen)
         assert any(notice.severity == "error" for notice in app._notifications)
@@ -117,7 +156,7 @@ async def test_hostile_names_are_only_text() -> None:
 
 def test_without_a_terminal_it_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs a terminal"):
-        show_start(ScreenOptions(), tmp_path, list, "tongji", lambda *_: 0, lambda *_: 0)
+        show_start(ScreenOptions(), tmp_path, list, "tongji", *[lambda *_: 0] * 3)
     with pytest.raises(UserError, match="needs a terminal"):
         path = tmp_path / "x.duibi"
         show_replay(ScreenOptions(), Player([]), path, tmp_path, lambda *_: 0)
@@ -126,4 +165,4 @@ def test_without_a_terminal_it_is_said_in_one_line(tmp_path: Path) -> None:
 def test_an_unknown_theme_is_said_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no theme purple; known are .*duibi-dark"):
         options = ScreenOptions(theme="purple")
-        show_start(options, tmp_path, list, "tongji", lambda *_: 0, lambda *_: 0)
+        show_start(options, tmp_path, list, "tongji", *[lambda *_: 0] * 3)

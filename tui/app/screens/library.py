@@ -16,11 +16,13 @@ from tui.app.screens.base import BaseScreen
 from tui.app.screens.navigation import ExportReport, OpenJoinedReplay, OpenReplay
 from tui.app.screens.results import SessionToResume
 from tui.app.style.appearance import Appearance
+from tui.app.widgets.ask_line import AskLine
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Menu
 from tui.app.widgets.prompt import PromptInput
 from tui.host.errors import UserError
 from tui.sessions import library
+from tui.sessions.annotate import rename
 from tui.sessions.library import SessionEntry
 from tui.sessions.search import SearchHit, SearchIndex
 
@@ -62,6 +64,7 @@ class LibraryScreen(BaseScreen):
         Binding("m", "beside", "key.beside", id="library.beside"),
         Binding("c", "continue", "key.continue", id="library.continue"),
         Binding("e", "export", "key.export", id="library.export"),
+        Binding("T", "rename", "key.rename", id="library.rename"),
         Binding("D,delete", "delete", "key.delete", id="library.delete"),
         Binding("u", "undo", "key.undo", id="library.undo"),
         Binding("escape,backspace", "leave", "key.leave", show=False, id="library.leave"),
@@ -79,9 +82,12 @@ class LibraryScreen(BaseScreen):
         self.heading = Lines(appearance, id="library-title")
         self.search = SearchLine(appearance.say("library.search"))
         self.menu = Menu(appearance)
+        self.ask_line = AskLine(appearance, self._focus_menu)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While a query is typed, letter bindings are off."""
+        """While something is typed, letter bindings are off."""
+        if self.focused is self.ask_line.line:
+            return False
         return self.focused is not self.search or action in ("leave", "focus_next")
 
     def parts(self) -> Iterable[Widget]:
@@ -89,6 +95,7 @@ class LibraryScreen(BaseScreen):
         yield self.heading
         yield self.search
         yield self.menu
+        yield self.ask_line
 
     def on_mount(self) -> None:
         """Show what there is."""
@@ -133,6 +140,9 @@ class LibraryScreen(BaseScreen):
         value = rows[self.menu.cursor].value if rows else None
         return value if isinstance(value, SessionEntry) else None
 
+    def _focus_menu(self) -> None:
+        self.menu.focus()
+
     # Searching.
 
     def action_search(self) -> None:
@@ -140,7 +150,9 @@ class LibraryScreen(BaseScreen):
         self.set_focus(self.search)
 
     @on(TextArea.Changed)
-    def _query_typed(self) -> None:
+    def _query_typed(self, event: TextArea.Changed) -> None:
+        if event.text_area is not self.search:
+            return
         self._query = self.search.text.strip()
         if self._query:
             self.set_timer(_TYPING_PAUSE_S, self._start_search)
@@ -242,6 +254,25 @@ class LibraryScreen(BaseScreen):
             )
             return
         self.app.exit(SessionToResume(entry.path))
+
+    def action_rename(self) -> None:
+        """Type what the session is listed as; words with # are tags."""
+        entry = self.chosen
+        if entry is None:
+            return
+
+        def done(title: str) -> None:
+            if title == entry.title:
+                return
+            try:
+                rename(entry.path, title)
+            except UserError as error:
+                self.show_error(error)
+            self.reload()
+
+        self.ask_line.ask(
+            self.appearance.say("library.rename"), entry.title, done, is_suggestion=True
+        )
 
     def action_delete(self) -> None:
         """Throw it away; `action_undo` brings it back."""

@@ -20,14 +20,26 @@ def session_text(entry: SessionEntry, appearance: Appearance) -> str:
     if entry.problem:
         return one_line(entry.problem)
     parts = [
+        one_line("  ".join(entry.labels)) if entry.title else "",
         one_line(entry.question_set),
         appearance.say(
             "library.progress", done=entry.answers, wanted=max(entry.expected, entry.answers)
         ),
-        appearance.say(f"verdict.{entry.verdict}"),
+        appearance.say(f"verdict.{shown_verdict(entry)}"),
         format_clock(int(entry.duration_s * 1e6)),
     ]
     return "  ".join(part for part in parts if part)
+
+
+def shown_verdict(entry: SessionEntry) -> str:
+    """The verdict on the file, but a whole file with less than all answers is only closed."""
+    is_part = entry.answers < entry.expected
+    return "closed" if entry.verdict == "complete" and is_part else entry.verdict
+
+
+def session_title(entry: SessionEntry) -> str:
+    """What a session is listed as: its title, else its models, else its file's name."""
+    return one_line(entry.title or "  ".join(entry.labels)) or one_line(entry.name)
 
 
 def rows_by_day(
@@ -75,5 +87,4 @@ def _session_item(
 ) -> MenuItem:
     started = one_line(entry.started)
     when = f"{started[:10]} {started[11:16]}" if day else started[11:16]
-    labels = one_line("  ".join(entry.labels)) or one_line(entry.name)
-    return MenuItem(f"{when}  {labels}", detail, entry, entry.path in marked)
+    return MenuItem(f"{when}  {session_title(entry)}", detail, entry, entry.path in marked)

@@ -22,7 +22,8 @@ from tui.host.errors import UserError
 from tui.models import remove as removal
 from tui.models.discover import FoundModel
 from tui.models.downloads import Download, Downloads
-from tui.models.reference import is_model_id, parse_reference
+from tui.models.reference import parse_reference
+from tui.models.typed import read_typed
 from tui.text.units import format_size
 
 TICK_S = 0.2
@@ -49,9 +50,11 @@ class ModelsScreen(BaseScreen):
         survey_models: Callable[[], ModelSurvey],
         questions: str,
         downloads: Downloads | None = None,
+        check_reference: Callable[[str], object] = parse_reference,
     ) -> None:
         super().__init__(appearance)
         self._survey_models, self._questions = survey_models, questions
+        self._check_reference = check_reference
         self._owns_downloads = downloads is None
         self.downloads = Downloads() if downloads is None else downloads
         self.survey = ModelSurvey()
@@ -212,13 +215,23 @@ class ModelsScreen(BaseScreen):
             self._begin_download(subject.reference)
 
     def action_get_other(self) -> None:
-        """Type which model to fetch."""
-        self.ask_line.ask(self.appearance.say("models.which"), "ms:", self._get_typed)
+        """Type which model to fetch, or to open where there is nothing to fetch."""
+        words = self.appearance.say("models.which")
+        self.ask_line.ask(words, "ms:", self._get_typed, is_suggestion=True)
 
     def _get_typed(self, text: str) -> None:
-        name = text.strip()
-        if name and name != "ms:":
-            self._begin_download(f"ms:{name}" if is_model_id(name) else name)
+        name = read_typed(text)
+        if not name or name == "ms:":
+            return
+        try:
+            self._check_reference(name)
+        except UserError as error:
+            self.show_error(error)
+        else:
+            if name.startswith(_DOWNLOADABLE):
+                self._begin_download(name)
+            else:
+                self._compare(name)
 
     def _begin_download(self, reference: str) -> None:
         try:
@@ -302,6 +315,11 @@ class ModelsScreen(BaseScreen):
         if not (isinstance(subject, FoundModel) and subject.state == "complete"):
             self.action_get()
             return
+        self._compare(subject.reference)
+
+    def _compare(self, reference: str) -> None:
+        """Open the marked models and this one; while something is fetched only when asked
+        twice."""
         now = time.monotonic()
         if self.downloads.running and now > self._confirmed_until:
             self._confirmed_until = now + _CONFIRM_S
@@ -310,9 +328,7 @@ class ModelsScreen(BaseScreen):
         self.downloads.stop()
         whole = [one.reference for one in self.survey.found if one.state == "complete"]
         names = [name for name in self._marked if name in whole]
-        self.app.exit(
-            ModelSelection(tuple(dict.fromkeys([*names, subject.reference])), self._questions)
-        )
+        self.app.exit(ModelSelection(tuple(dict.fromkeys([*names, reference])), self._questions))
 
     def _focus_menu(self) -> None:
         self.menu.focus()

@@ -47,6 +47,7 @@ class OpenModels(Message):
     survey_models: Callable[[], "ModelSurvey"]
     questions: str
     downloads: "Downloads"
+    check_reference: Callable[[str], object]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Where `duibi` without a model begins: recordings, models, question sets."""
+"""Where `duibi` without a model begins: a new comparison, sessions, recordings, questions."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,11 +10,14 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from tui.app.screens.base import BaseScreen
+from tui.app.screens.library_rows import session_title, shown_verdict
 from tui.app.screens.navigation import OpenLibrary, OpenModels, OpenReplay
 from tui.app.screens.results import ModelSelection
 from tui.app.style.appearance import Appearance
+from tui.app.widgets.ask_line import AskLine
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import Menu, MenuHeading, MenuItem, MenuRows
+from tui.host.errors import UserError
 from tui.sessions.library import SessionEntry
 from tui.text.sanitise import one_line
 from tui.text.units import format_clock
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
     from tui.app.screens.model_rows import ModelSurvey
     from tui.models.downloads import Downloads
 
-MAX_RECENT = 20
+MAX_RECENT, MAX_OFFERS = 5, 4
+"""Sessions and models that are listed here; the others are one key away."""
+CheckReference = Callable[[str], object]
+"""Raises `UserError` where a text names no model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,11 @@ class ModelOffer:
 @dataclass(frozen=True, slots=True)
 class _QuestionSetItem:
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _TypeItem:
+    """The line to type models into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +72,10 @@ class StartContents:
 
 
 class StartScreen(BaseScreen):
-    """The first entry is a bundled recording: Enter plays it at once."""
+    """A new comparison first, then what there is to look at."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("o", "type", "key.type_model", id="start.type"),
         Binding("m", "models", "key.models", id="start.models"),
         Binding("l", "library", "key.library", id="start.library"),
     ]
@@ -76,6 +88,7 @@ class StartScreen(BaseScreen):
         load_offers: Callable[[], list[ModelOffer]],
         questions: str,
         survey_models: Callable[[], "ModelSurvey"],
+        check_reference: CheckReference,
     ) -> None:
         super().__init__(appearance)
         self._sessions_dir, self._load_contents, self._questions = (
@@ -84,18 +97,25 @@ class StartScreen(BaseScreen):
             questions,
         )
         self._load_offers = load_offers
-        self._survey_models = survey_models
+        self._survey_models, self._check_reference = survey_models, check_reference
         self._downloads: Downloads | None = None
         self._is_leave_confirmed = False
         self._offers: list[ModelOffer] = []
+        self._is_settled = False
         self._marked: set[ModelOffer] = set()
         self.menu = Menu(appearance)
         self.heading = Lines(appearance, id="title")
+        self.ask_line = AskLine(appearance, self._focus_menu)
 
     def parts(self) -> Iterable[Widget]:
-        """A title and the list."""
+        """A title, the list, a line to type a model into."""
         yield self.heading
         yield self.menu
+        yield self.ask_line
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While something is typed, letters are text."""
+        return self.focused is not self.ask_line.line
 
     def on_mount(self) -> None:
         """Show what there is."""
@@ -123,7 +143,7 @@ class StartScreen(BaseScreen):
         self.app.call_from_thread(self._show_offers, offers)
 
     def _show_offers(self, offers: list[ModelOffer]) -> None:
-        self._offers = offers
+        self._offers, self._is_settled = offers, True
         self._refill()
 
     def on_screen_resume(self) -> None:
@@ -143,65 +163,68 @@ class StartScreen(BaseScreen):
             ]
         )
         found = self._load_contents()
-        rows: MenuRows = []
+        titles = dict(found.sets)
+        questions = one_line(titles.get(self._questions, self._questions))
+        rows: MenuRows = [MenuHeading(say("start.new", questions=questions))]
+        rows += [
+            MenuItem(one_line(offer.title), one_line(offer.remark), offer, offer in self._marked)
+            for offer in self._offers[:MAX_OFFERS]
+        ]
+        rows += [
+            MenuItem(say("start.type"), say("start.type_remark"), _TypeItem(), key="o"),
+            MenuItem(say("start.fetch"), say("start.fetch_remark"), _ModelsItem(), key="m"),
+            None,
+        ]
+        if found.recent:
+            recent = [entry for entry in found.recent if entry.answers or entry.problem]
+            rows.append(MenuHeading(say("start.sessions")))
+            rows += [self._session_item(entry) for entry in recent[:MAX_RECENT]]
+            count = say("library.count", count=len(found.recent))
+            rows += [MenuItem(say("start.library"), count, _LibraryItem(), key="l"), None]
         if found.samples:
             rows.append(MenuHeading(say("start.samples")))
             rows += [self._session_item(entry, sample=True) for entry in found.samples]
             rows.append(None)
-        if found.recent:
-            recent = found.recent[:MAX_RECENT]
-            rows += [MenuHeading(say("start.sessions")), *map(self._session_item, recent)]
-            count = say("library.count", count=len(found.recent))
-            rows += [MenuItem(say("start.library"), count, _LibraryItem()), None]
-        rows.append(MenuHeading(say("start.models")))
-        rows += [
-            MenuItem(one_line(offer.title), one_line(offer.remark), offer, offer in self._marked)
-            for offer in self._offers
-        ]
-        rows += [MenuItem(say("start.fetch"), say("start.fetch_remark"), _ModelsItem()), None]
         rows.append(MenuHeading(say("start.sets")))
         rows += [
-            MenuItem(one_line(title), name, _QuestionSetItem(name), marked=name == self._questions)
+            MenuItem(one_line(title), name, _QuestionSetItem(name), name == self._questions, " ")
             for name, title in found.sets
         ]
-        if not found.samples and not found.recent:
-            rows += [None, MenuHeading(say("start.nothing"))]
         self.menu.show(rows)
 
     def _session_item(self, entry: SessionEntry, sample: bool = False) -> MenuItem:
         say = self.appearance.say
-        labels = one_line("  ".join(entry.labels)) or one_line(entry.name)
+        title = session_title(entry)
         if sample:
-            labels = f"{one_line(entry.name)}  {labels}"
+            title = f"{one_line(entry.name)}  {title}"
+        verdict = shown_verdict(entry)
         parts = [
+            say(f"verdict.{verdict}") if verdict != "complete" else "",
             one_line(entry.question_set),
             say("start.answers", count=entry.answers),
             format_clock(int(entry.duration_s * 1e6)),
             entry.started[:10],
         ]
-        if entry.verdict != "complete":
-            parts.insert(0, say(f"verdict.{entry.verdict}"))
         if entry.problem:
             parts = [one_line(entry.problem)]
-        return MenuItem(labels, "  ".join(part for part in parts if part), entry)
+        # Numbers would move under the finger while models are looked for.
+        key = "" if self._is_settled else " "
+        return MenuItem(title, "  ".join(part for part in parts if part), entry, key=key)
 
     @on(Menu.Chosen)
     def _chosen(self, event: Menu.Chosen) -> None:
         match event.value:
             case SessionEntry() as entry:
                 self.post_message(OpenReplay(entry.path, self._sessions_dir))
+            case _TypeItem():
+                self.action_type()
             case _LibraryItem():
                 self.action_library()
             case _ModelsItem():
                 self.action_models()
             case ModelOffer() as offer:
-                if (why := self.reason_to_stay()) and not self._is_leave_confirmed:
-                    self._is_leave_confirmed = True
-                    self.show_notice(why, "warning")
-                    return
                 chosen = [o for o in self._offers if o in self._marked or o == offer]
-                references = tuple(name for o in chosen for name in o.references)
-                self.app.exit(ModelSelection(references, self._questions))
+                self._compare([name for o in chosen for name in o.references])
             case _QuestionSetItem(name=name):
                 self._questions = name
                 self._refill()
@@ -214,12 +237,43 @@ class StartScreen(BaseScreen):
         else:
             self.menu.action_choose()
 
+    def _focus_menu(self) -> None:
+        self.menu.focus()
+
+    def _compare(self, references: list[str]) -> None:
+        """Open models; while something is fetched only when asked twice."""
+        if (why := self.reason_to_stay()) and not self._is_leave_confirmed:
+            self._is_leave_confirmed = True
+            self.show_notice(why, "warning")
+            return
+        self.app.exit(ModelSelection(tuple(references), self._questions))
+
+    def action_type(self) -> None:
+        """Type models: folders, files, names of services, addresses."""
+        self.ask_line.ask(self.appearance.say("start.which"), "", self._open_typed)
+
+    def _open_typed(self, text: str) -> None:
+        from tui.models.typed import read_typed
+
+        names = [read_typed(word) for word in text.split()]
+        try:
+            for name in names:
+                self._check_reference(name)
+        except UserError as error:
+            self.show_error(error)
+            return
+        if names:
+            marked = [name for o in self._offers if o in self._marked for name in o.references]
+            self._compare([*marked, *names])
+
     def action_models(self) -> None:
         """Models: found, fetched, removed."""
         from tui.models.downloads import Downloads
 
         self._downloads = self._downloads or Downloads()
-        self.post_message(OpenModels(self._survey_models, self._questions, self._downloads))
+        self.post_message(
+            OpenModels(self._survey_models, self._questions, self._downloads, self._check_reference)
+        )
 
     def action_library(self) -> None:
         """All sessions."""

@@ -22,6 +22,8 @@ class MenuItem:
     detail: str
     value: object
     marked: bool = False
+    key: str = ""
+    """A key of the screen that does the same, shown in the place of a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ MenuRows = list[MenuItem | MenuHeading | None]
 
 
 class Menu(LineWidget, can_focus=True):
-    """Arrows move, Enter or a digit chooses. The first nine entries are numbered."""
+    """Arrows move, Enter or a digit chooses. The first nine entries without a key of their own
+    are numbered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "key.choose_up", show=False, id="menu.up"),
@@ -81,9 +84,14 @@ class Menu(LineWidget, can_focus=True):
         return [row for row in self.rows if isinstance(row, MenuItem)]
 
     def show(self, rows: Sequence[MenuItem | MenuHeading | None]) -> None:
-        """Show these lines (None: an empty one); the cursor stays where it was."""
+        """Show these lines (None: an empty one); the cursor stays on what it was on."""
+        before = self.items
+        value = before[self.cursor].value if self.cursor < len(before) else None
         self.rows = list(rows)
-        self.cursor = min(self.cursor, max(0, len(self.items) - 1))
+        values = [item.value for item in self.items]
+        if self.cursor and value in values:
+            self.cursor = values.index(value)
+        self.cursor = min(self.cursor, max(0, len(values) - 1))
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -94,9 +102,10 @@ class Menu(LineWidget, can_focus=True):
             return self.appearance.strip([], width)
         if isinstance(row, MenuHeading):
             return self.appearance.strip([(" " + clip(row.title, width - 2), "accent bold")], width)
-        number = sum(isinstance(r, MenuItem) for r in self.rows[:index])
-        chosen = number == self.cursor
-        digit = str(number + 1) if number < 9 else " "
+        above = [r for r in self.rows[:index] if isinstance(r, MenuItem)]
+        chosen = len(above) == self.cursor
+        number = sum(not r.key for r in above)
+        digit = row.key or (str(number + 1) if number < 9 else " ")
         mark = "✓" if row.marked else " "
         detail = clip(row.detail, width * 3 // 5)
         title = clip(row.title, width - cell_len(detail) - 9)
@@ -135,7 +144,8 @@ class Menu(LineWidget, can_focus=True):
 
     def action_number(self, number: int) -> None:
         """Choose by number."""
-        if number <= len(self.items):
-            self.cursor = number - 1
+        numbered = [index for index, item in enumerate(self.items) if not item.key]
+        if number <= len(numbered):
+            self.cursor = numbered[number - 1]
             self.refresh()
             self.action_choose()

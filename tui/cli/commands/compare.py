@@ -34,7 +34,7 @@ app = typer.Typer(add_completion=False)
         "loop_stop",
         "remote_code",
     ),
-    *("pasted", "sessions", "mouse", "plain", "yes"),
+    *("pasted", "title", "sessions", "mouse", "plain", "yes"),
 )
 def compare(
     flags: dict[str, object],

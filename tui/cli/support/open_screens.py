@@ -26,6 +26,7 @@ def open_start(settings: Settings) -> int:
         settings.questions,
         partial(_compare_models, settings),
         partial(_resume_session, settings),
+        partial(_check_reference, settings),
     )
 
 
@@ -40,6 +41,7 @@ def open_models(settings: Settings) -> int:
         partial(_find_models, settings),
         settings.questions,
         partial(_compare_models, settings),
+        partial(_check_reference, settings),
     )
 
 
@@ -57,6 +59,12 @@ def _find_models(settings: Settings) -> "list[FoundModel]":
     from tui.models.inventory import find_models
 
     return find_models(settings.aliases, settings.model_folders, settings.run.services)
+
+
+def _check_reference(settings: Settings, text: str) -> object:
+    from tui.cli.support import options
+
+    return options.read_reference(text, settings)
 
 
 def _compare_models(settings: Settings, models: list[str], questions: str) -> int:

@@ -14,8 +14,9 @@ from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.engines.pasted import FILE_HINT
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.models.reference import parse_reference
+from tui.models.reference import Reference, parse_reference
 from tui.models.resolve import ResolvedModel, resolve_all, unique_labels
+from tui.models.typed import split_label
 from tui.run import remote_models
 from tui.setting_kinds import Flag
 from tui.settings import DECLARATIONS, Settings
@@ -143,11 +144,14 @@ def resolve_models(
     )
 
 
-def split_label(text: str) -> tuple[str, str]:
-    """The name and the model of ``NAME=MODEL``; without a name "" and the text."""
-    label, equals, name = text.partition("=")
-    is_label = equals and name and label.strip() and not set(label) & set("/:#@?\\")
-    return (label.strip(), name) if is_label else ("", text)
+def read_reference(text: str, settings: Settings) -> tuple[str, Reference]:
+    """The name ("" without one) and the model of ``NAME=MODEL``, a reference or an alias.
+
+    Raises:
+        UserError: it names no model.
+    """
+    label, name = split_label(text)
+    return label, parse_reference(settings.aliases.get(name, name), settings.run.services)
 
 
 def _agree_remote_code(text: str) -> bool:

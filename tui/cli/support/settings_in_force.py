@@ -8,6 +8,7 @@ from tui import settings as settings_of
 from tui import trust
 from tui.cli.support.download_progress import ask_yes_no, can_ask
 from tui.host import splash
+from tui.models.typed import split_label
 from tui.settings import Settings
 from tui.text.sanitise import one_line
 
@@ -29,7 +30,7 @@ def load(flags: Mapping[str, object] | None = None, models: Sequence[str] = ()) 
     if str(file.path) not in _told:
         _say(f"duibi: {file}")
     _told.add(str(file.path))
-    claims = trust.needed_claims(file, models)
+    claims = trust.needed_claims(file, [split_label(model)[1] for model in models])
     return _load(flags) if claims and _agree(claims) else found
 
 

@@ -1,0 +1,38 @@
+"""What a person types where a model is asked for, as a reference."""
+
+import re
+from pathlib import Path
+
+from tui.models.reference import is_model_id
+
+_HUB_PAGE = re.compile(r"https?://(?:www\.)?modelscope\.cn/models/([^/?#\s]+/[^/?#\s]+)")
+
+
+def read_typed(text: str) -> str:
+    """The reference that is meant: quotes are taken off, ``ms:`` given twice counts once, a page
+    of ModelScope or a plain OWNER/NAME is a model there, and what exists here is a path."""
+    typed = text.strip().strip("'\"").strip()
+    if page := _HUB_PAGE.match(typed):
+        return f"ms:{page[1]}"
+    while typed.lower().startswith("ms:ms:"):
+        typed = typed[3:]
+    if ":" in typed or typed.startswith((".", "/", "~")):
+        return typed
+    base = typed.partition("@")[0]
+    if _exists(base):
+        return f"./{typed}"
+    return f"ms:{typed}" if is_model_id(base) else typed
+
+
+def split_label(text: str) -> tuple[str, str]:
+    """The name and the model of ``NAME=MODEL``; without a name "" and the text."""
+    label, equals, name = text.partition("=")
+    is_label = equals and name and label.strip() and not set(label) & set("/:#@?\\")
+    return (label.strip(), name) if is_label else ("", text)
+
+
+def _exists(name: str) -> bool:
+    try:
+        return bool(name) and name != "demo" and Path(name).exists()
+    except (OSError, ValueError):
+        return False
