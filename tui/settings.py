@@ -144,7 +144,7 @@ def load(
     if given:
         admitted, folder_file = trust.admit_file(here, given, found)
         found.update(admitted)
-    found.setdefault("lang", _language(environ))
+    found.setdefault("lang", locale_language(environ))
     chosen = {name for name, value in (flags or {}).items() if value is not None}
     for name in given.keys() - chosen:
         if DECLARATIONS[name].names_paths and not environ.get(f"DUIBI_{name.upper()}", ""):
@@ -254,6 +254,7 @@ def _shown(value: object) -> str:
         return "this number"
 
 
-def _language(environ: Mapping[str, str]) -> str:
+def locale_language(environ: Mapping[str, str]) -> str:
+    """The language of a locale: Chinese, or English for all others."""
     spoken = environ.get("LC_ALL") or environ.get("LC_MESSAGES") or environ.get("LANG") or ""
     return "zh" if spoken.startswith("zh") else "en"

@@ -4,6 +4,7 @@ Only the chosen command's module is imported, so that ``--version`` and ``--help
 at once.
 """
 
+import contextlib
 import difflib
 import importlib
 import os
@@ -17,6 +18,7 @@ from tui.host import splash
 from tui.host.errors import EXIT_INTERRUPTED, EXIT_MEMORY, UserError
 from tui.host.terminal import discard_output, guard_streams
 from tui.text.sanitise import clean
+from tui.text.translation import tr
 
 COMMANDS = {
     "run": "the same run without a screen: figures or JSON on stdout",
@@ -59,6 +61,7 @@ def run_command_line(args: list[str]) -> int:
     try:
         return _dispatch(args)
     except UserError as error:
+        _choose_language(args)
         _print_error(error.message, error.next_step)
         return error.exit_code
     except KeyboardInterrupt:
@@ -70,6 +73,7 @@ def run_command_line(args: list[str]) -> int:
         _print_error("there is no memory left for this", "close other programs, or raise the limit")
         return EXIT_MEMORY
     except Exception as error:
+        _choose_language(args)
         return _report_unexpected(error)
     finally:
         splash.wipe()
@@ -81,6 +85,7 @@ def _dispatch(args: list[str]) -> int:
         print(f"duibi {tui.__version__}")
         return 0
     if first in _HELP:
+        _choose_language(args)
         print(_help())
         return 0
     _require_folder()
@@ -100,11 +105,15 @@ def _require_folder() -> None:
 
 
 def _invoke(name: str, args: list[str]) -> int:
-    from tui.cli.support import logs
+    from tui.cli.support import language, logs
 
+    language.choose_language(args)
     logs.configure()
     _announce_data_folder(shown=name == COMPARE and sys.stdout.isatty())
     command = importlib.import_module(f"tui.cli.commands.{name}").command
+    language.add_language_flag(command)
+    if "--help" in args:
+        language.translate_help(command)
     import typer.exceptions
 
     shown = "duibi" if name == COMPARE else f"duibi {name}"
@@ -129,34 +138,45 @@ def _announce_data_folder(shown: bool) -> None:
 
     if (folder := paths.adopt_persistent_dir()) and not shown:
         splash.wipe()
-        print(f"duibi: {paths.ADOPTED_MESSAGE.format(folder=folder)}", file=sys.stderr)
+        print(f"duibi: {tr(paths.ADOPTED_MESSAGE.format(folder=folder))}", file=sys.stderr)
     if temporary := paths.temporary_dir():
         splash.wipe()
-        print(f"duibi: {paths.TEMPORARY_MESSAGE.format(folder=temporary)}", file=sys.stderr)
+        print(f"duibi: {tr(paths.TEMPORARY_MESSAGE.format(folder=temporary))}", file=sys.stderr)
 
 
 def _help() -> str:
     width = max(map(len, COMMANDS))
-    lines = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
-    return (
-        "duibi: chat models side by side in a terminal\n"
-        "\n"
-        "usage: duibi [MODEL...] [OPTIONS]   compare models in the screen\n"
-        "       duibi                        the start screen: recordings, models, questions\n"
-        "       duibi COMMAND ...\n"
-        "\n"
-        "commands:\n"
-        f"{lines}\n"
-        "\n"
-        "a MODEL is demo, a checkpoint folder or a .gguf file, with @bf16, @fp32,\n"
-        "@int8 or @int4 behind it; a service (openai:NAME) or a URL (http://HOST/v1#NAME)\n"
-        "\n"
-        "  duibi demo@bf16 demo@fp32                       a small real model beside itself\n"
-        "  duibi run ./Qwen-7B-Chat --questions tongji     without a screen\n"
-        "\n"
-        "`duibi compare --help` lists the options of the screen, `duibi COMMAND --help` those\n"
-        "of a command; --version tells the version."
-    )
+    lines = "\n".join(f"  {name:<{width}}  {tr(text)}" for name, text in COMMANDS.items())
+    return "\n".join([*map(tr, _HELP_BEFORE), lines, "", *map(tr, _HELP_BEHIND)])
+
+
+_HELP_BEFORE = (
+    "duibi: chat models side by side in a terminal",
+    "",
+    "usage: duibi [MODEL...] [OPTIONS]   compare models in the screen",
+    "       duibi                        the start screen: recordings, models, questions",
+    "       duibi COMMAND ...",
+    "",
+    "commands:",
+)
+_HELP_BEHIND = (
+    "a MODEL is demo, a checkpoint folder or a .gguf file, with @bf16, @fp32,",
+    "@int8 or @int4 behind it; a service (openai:NAME) or a URL (http://HOST/v1#NAME)",
+    "",
+    "  duibi demo@bf16 demo@fp32                       a small real model beside itself",
+    "  duibi run ./Qwen-7B-Chat --questions tongji     without a screen",
+    "",
+    "`duibi compare --help` lists the options of the screen, `duibi COMMAND --help` those",
+    "of a command; --version tells the version.",
+)
+
+
+def _choose_language(args: list[str]) -> None:
+    """Before something is said without a command; a wrong ``--lang`` is told in English."""
+    from tui.cli.support import language
+
+    with contextlib.suppress(UserError):
+        language.choose_language(args)
 
 
 def _refuse_misspelt(args: list[str]) -> None:
@@ -178,6 +198,6 @@ def _report_unexpected(error: Exception) -> int:
 
 def _print_error(message: str, next_step: str) -> None:
     splash.wipe()
-    print(clean(f"duibi: {message}"), file=sys.stderr)
+    print(clean(f"duibi: {tr(message)}"), file=sys.stderr)
     if next_step:
-        print(clean(f"  -> {next_step}"), file=sys.stderr)
+        print(clean(f"  -> {tr(next_step)}"), file=sys.stderr)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui.events import TORCH, Loaded
-from tui.text.sanitise import one_line
+from tui.text.sanitise import clean, one_line
+from tui.text.translation import tr
 from tui.text.width import text_width
 
 _RISKY = re.compile("[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
@@ -28,6 +29,16 @@ def load_line(loaded: Loaded) -> str:
     whose = "torch's kernels" if loaded.kernels == TORCH else f"own kernels, {loaded.kernels}"
     note = f" ({loaded.kernels_note})" if loaded.kernels_note else ""
     return f"{loaded.dtype}, {whose}{note}"
+
+
+def tell(text: str) -> None:
+    """Lines for a person, on stderr and in their language."""
+    print(clean(tr(text)), file=sys.stderr, flush=True)
+
+
+def heads(*names: str) -> tuple[str, ...]:
+    """The first row of a table, in the language of its reader."""
+    return tuple(map(tr, names))
 
 
 def path_text(path: Path) -> str:
