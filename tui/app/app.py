@@ -128,7 +128,7 @@ class DuibiApp(TerminalWriterApp):
         self.notify(clean(text), severity=severity, timeout=timeout, markup=False)
 
     def _show_error(self, error: UserError) -> None:
-        self._show_notice(error_notice(error), "error", NOTICE_S)
+        self._show_notice(error_notice(error, self.appearance.say), "error", NOTICE_S)
 
     # What screens ask for. Each screen is imported only when it is opened: the first paint of
     # another one needs none of them.

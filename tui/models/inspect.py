@@ -20,7 +20,6 @@ from tui.checkpoints.weight_headers import (
 from tui.host import child_process, foreign_files
 from tui.host.errors import UserError
 from tui.models.caches import display_name
-from tui.text.sanitise import one_line
 
 _DTYPE_NAMES = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
 
@@ -261,8 +260,8 @@ def _run_worker_check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
     return result
 
 
-def describe(seen: Inspection, prompt: list[int] | None = None) -> str:
-    """What `duibi models inspect` prints: one line per fact."""
+def describe(seen: Inspection, prompt: list[int] | None = None) -> list[tuple[str, str]]:
+    """What `duibi models inspect` prints: a name and a text for each fact."""
     rows = [
         ("folder", str(seen.path)),
         ("family", f"{seen.family or 'not recognised'} (model_type {seen.model_type or '?'})"),
@@ -280,4 +279,4 @@ def describe(seen: Inspection, prompt: list[int] | None = None) -> str:
         rows += [("refused", problem) for problem in seen.problems]
     else:
         rows.append(("verdict", "can be loaded"))
-    return "\n".join(f"{name:<11} {one_line(value)}" for name, value in rows)
+    return rows

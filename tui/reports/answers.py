@@ -11,6 +11,7 @@ from tui.reports.run_tables import describe_verdict
 from tui.reports.verdicts import judged_by_source, verdict_lines
 from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.text.sanitise import clean, collapse_line
+from tui.text.translation import translate
 
 CheckLine = Callable[[QuestionRow, bd.Answer], str]
 """Says in words how an answer did in its question's checks; empty without checks."""
@@ -77,7 +78,8 @@ def _card(
     lines = [
         line for line in (_figures(answer, say), _stars(answer, dimensions, say), checks) if line
     ]
-    notes = [note.text for note in answer.notes if note.source != "person"]
+    told = (note.text for note in answer.notes if note.source != "person")
+    notes = [translate(text, say.language) for text in told]
     notes += [answer.person_note] if answer.person_note else []
     lines += [f"{say('note')}: {collapse_line(text)}" for text in notes]
     if more:
@@ -121,11 +123,16 @@ def _stars(answer: bd.Answer, dimensions: Sequence[Dimension], say: ReportMessag
     )
 
 
+def _told(text: str, say: ReportMessages) -> str:
+    """What the program said in English, on one line in the report's language."""
+    return collapse_line(translate(text, say.language))
+
+
 def answer_remarks(answer: bd.Answer, say: ReportMessages) -> list[str]:
     """Remarks that limit how far an answer or its figures can be trusted."""
     found = []
     if answer.state == "failed" and answer.failure:
-        found.append(say("failed", message=collapse_line(answer.failure.message)))
+        found.append(say("failed", message=_told(answer.failure.message, say)))
     elif answer.state != "answered":
         found.append(say("prefill_state" if answer.state == "prefill" else answer.state))
     figures = answer.figures
@@ -153,15 +160,14 @@ def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...
         if source.recorded.verdict != "complete":
             found.append(f"{collapse_line(source.name)}: {describe_verdict(source, say)}")
         found += [
-            f"{collapse_line(source.name)}: {collapse_line(note.text)}"
-            for note in source.board.notes
+            f"{collapse_line(source.name)}: {_told(note.text, say)}" for note in source.board.notes
         ]
     found += _between_sessions(merged, say)
     for column in merged.columns:
         label = collapse_line(column.label)
         for part in column.parts:
             found += [
-                f"{label}: {say('model_failed', message=collapse_line(event.body.message))}"
+                f"{label}: {say('model_failed', message=_told(event.body.message, say))}"
                 for event in part.source.recorded.events
                 if event.model == part.model.index
                 and isinstance(event.body, ev.Failed)

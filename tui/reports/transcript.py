@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from tui import events as ev
 from tui.events import Event
 from tui.text.sanitise import clean, collapse_line
+from tui.text.translation import tr
 
 
 @dataclass(slots=True)
@@ -48,18 +49,18 @@ class Transcript:
             case ev.Answered(answer=id_) as figures:
                 return self._begin(id_) + self._end(id_, figures_line(figures))
             case ev.Cancelled(answer=id_):
-                return self._end(id_, "cancelled")
+                return self._end(id_, tr("cancelled"))
             case ev.Failed(answer=-1) as failed:
-                return self._remark(event.model, f"failed: {failed.message}")
+                return self._remark(event.model, tr(f"failed: {failed.message}"))
             case ev.Failed(answer=id_) as failed:
-                return self._begin(id_) + self._end(id_, f"failed: {failed.message}")
+                return self._begin(id_) + self._end(id_, tr(f"failed: {failed.message}"))
         return ""
 
     def finish(self) -> str:
         """The rest of the text at the end of the events, with the answers that never ended."""
         text = ""
         while self._foreground is not None:
-            text += self._end(self._foreground, "unfinished")
+            text += self._end(self._foreground, tr("unfinished"))
         return text
 
     def _title(self, header: ev.Session) -> str:

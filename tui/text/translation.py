@@ -17,10 +17,10 @@ from typing import Any
 
 from tui.text.messages import LANGUAGES
 
-_JOINTS = ((" -> ", " -> "), ("; ", "；"))
+_JOINTS = ((" -> ", " -> "), ("; ", "；"), (": ", "："), (", ", "，"))
 """What stands between texts that were put together, and what stands there in Chinese."""
-_NUMBERS, _NUMBER = ("number", "count"), r"[^\s:]*?"
-"""Placeholders that stand for a number."""
+_NARROW = {"number": r"[^\s:]*?", "count": r"[^\s:]*?", "word": r"\S+"}
+"""Placeholders that do not stand for just anything."""
 _MOST_KEPT = 4096
 _DEEPEST = 4
 
@@ -62,7 +62,7 @@ def find_chinese(text: str, deep: int = 0) -> str | None:
     for form in found.forms:
         if (said := form.fill(text, deep)) is not None:
             return said
-    return _joined(text, deep, any) or _behind_a_name(text, deep)
+    return _behind_a_name(text, deep) or _joined(text, deep, any)
 
 
 def _joined(text: str, deep: int, enough: Callable[[Iterable[str | None]], bool]) -> str | None:
@@ -148,5 +148,5 @@ def _pattern_of(english: str) -> str:
     for piece, name, _, _ in string.Formatter().parse(english):
         parts.append(re.escape(piece))
         if name is not None:
-            parts.append(f"(?P<{name}>{_NUMBER if name in _NUMBERS else '.*?'})")
+            parts.append(f"(?P<{name}>{_NARROW.get(name, '.*?')})")
     return "".join(parts)

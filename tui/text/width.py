@@ -20,6 +20,13 @@ def text_width(text: str) -> int:
     return len(text) if text.isascii() else sum(map(char_width, text))
 
 
+def clip(text: str, cells: int) -> str:
+    """The beginning of a text that takes at most so many cells."""
+    while text_width(text) > cells:
+        text = text[: max(0, len(text) - max(1, (text_width(text) - cells) // 2))]
+    return text
+
+
 def shorten(text: str, limit: int) -> str:
     """At most ``limit`` code points of a text; where it is cut the last one is ``…``."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

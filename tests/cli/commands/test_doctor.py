@@ -105,7 +105,7 @@ def test_a_gpu_that_this_torch_cannot_use_has_a_step(
         ({"COLORTERM": "truecolor"}, ("ok    terminal", "120x36", "all colours", "mouse off")),
         ({"COLORTERM": "", "TMUX": "/tmp/x,1,0"}, ("inside tmux", "256 colours", "set -as")),
         ({"TERM": "dumb"}, ("problem", "export TERM=xterm-256color")),
-        ({"LC_ALL": "zh_CN.GBK"}, ("problem  encoding", "zh_CN.GBK", "LANG=C.UTF-8")),
+        ({"LC_ALL": "zh_CN.GBK"}, ("问题  编码", "zh_CN.GBK", "LANG=C.UTF-8")),
         ({"DUIBI_MOUSE": "1"}, ("mouse on",)),
     ],
 )

@@ -387,7 +387,7 @@ def test_inspection(tiny: Path) -> None:
     assert seen.tokenizer == "tokenizer.json"
     ids = preview_prompt(tiny)
     assert ids == open_chat_format(tiny).tokenizer.encode_chat([("user", "你好")]).ids
-    text = describe(seen, ids)
+    text = "\n".join(map(" ".join, describe(seen, ids)))
     assert "can be loaded" in text
     assert str(ids) in text
     assert json.loads(json.dumps(seen.to_json()))["parameters"] == seen.parameters

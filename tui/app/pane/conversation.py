@@ -178,7 +178,7 @@ class TurnBlock:
                 rows.add(say("pane.repetition", token=answer.figures.repeats_from), "warn")
             elif not answer.chunks and not answer.reasoning:
                 rows.add(say("pane.empty"), "muted")
-        for text in dict.fromkeys(n.text for n in answer.notes if n.source != "person"):
+        for text in dict.fromkeys(say.told(n.text) for n in answer.notes if n.source != "person"):
             rows.add(text, "muted")
         if answer.person_note:
             rows.add(f"✎ {answer.person_note}", "accent")
@@ -202,10 +202,10 @@ class _RowBuilder:
     def add_failure(self, failed: Failed, appearance: Appearance) -> None:
         self.add(f"✗ {one_line(appearance.say.failure(failed.cause, failed.message))}", "bad")
         if failed.next_step:
-            self.add(f"→ {one_line(failed.next_step)}", "muted")
+            self.add(f"→ {one_line(appearance.say.told(failed.next_step))}", "muted")
 
     def add_loading(self, load: Load, appearance: Appearance) -> None:
-        stage = one_line(appearance.say.word("stage", load.stage))
+        stage = one_line(appearance.say.told(appearance.say.word("stage", load.stage)))
         self.add(appearance.say("pane.loading", stage=stage), "muted")
         if load.total > 0:
             width = min(40, self.width - 8)
@@ -278,11 +278,11 @@ class Conversation:
                 if model.loaded and model.loaded.kernels:
                     rows.add(f"· {one_line(kernels_text(model.loaded, self._appearance))}", "muted")
                 for note in dict.fromkeys(model.loaded.notes if model.loaded else ()):
-                    rows.add(f"· {one_line(note)}", "muted")
+                    rows.add(f"· {one_line(self._appearance.say.told(note))}", "muted")
             if not answers:
                 rows.add(self._hint, "muted")
         for text in list(dict.fromkeys(note.text for note in model.notes))[-_MAX_NOTES:]:
-            rows.add(f"· {one_line(text)}", "muted")
+            rows.add(f"· {one_line(self._appearance.say.told(text))}", "muted")
         return rows.rows
 
 
@@ -312,7 +312,7 @@ def loading_text(model: Model, appearance: Appearance) -> str:
     load = model.load
     if load is None:
         return appearance.say("state.loading")
-    stage = one_line(appearance.say.word("stage", load.stage))
+    stage = one_line(appearance.say.told(appearance.say.word("stage", load.stage)))
     if load.total <= 0:
         return appearance.say("pane.loading", stage=stage)
     percent = min(100, load.done * 100 // load.total)

@@ -8,6 +8,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.app.style.appearance import Appearance
+from tui.app.style.messages import Messages
 from tui.app.widgets.keys_bar import KeysBar
 from tui.app.widgets.line_widget import BlankBackground
 from tui.app.widgets.lines import Lines
@@ -19,9 +20,9 @@ NOTICE_S = 6.0
 """How long a notice of a screen stays."""
 
 
-def error_notice(error: UserError) -> str:
+def error_notice(error: UserError, say: Messages) -> str:
     """What went wrong and what to do, as the text of a notice."""
-    return error.message + (f"\n→ {error.next_step}" if error.next_step else "")
+    return say.told(error.message) + (f"\n→ {say.told(error.next_step)}" if error.next_step else "")
 
 
 class BaseScreen(BlankBackground, Screen[Any]):
@@ -69,7 +70,7 @@ class BaseScreen(BlankBackground, Screen[Any]):
 
     def show_error(self, error: UserError) -> None:
         """What went wrong and what to do, as a notice."""
-        self.show_notice(error_notice(error), "error")
+        self.show_notice(error_notice(error, self.appearance.say), "error")
 
     @property
     def is_first_screen(self) -> bool:

@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from tui.text.messages import LANGUAGES, Catalogue, Texts, read_texts
+from tui.text.translation import translate
 
 
 class Messages(Catalogue):
@@ -17,9 +18,19 @@ class Messages(Catalogue):
         return self._texts.get(f"{group}.{name}", name)
 
     def failure(self, cause: str, message: str) -> str:
-        """A failure's message, behind what its cause means where the language is not the
-        message's own."""
-        return self._texts.get(f"cause.{cause}", "{message}").format(message=message)
+        """A failure's message; where it has no words of this language, behind what its cause
+        means."""
+        said = self.told(message)
+        known = said != message or self.language == "en"
+        return said if known else self.word_of_cause(cause).format(message=message)
+
+    def word_of_cause(self, cause: str) -> str:
+        """What a cause means, around ``{message}``."""
+        return self._texts.get(f"cause.{cause}", "{message}")
+
+    def told(self, text: str) -> str:
+        """What the program says in English outside of the screen, in the screen's language."""
+        return translate(text, self.language)
 
 
 @cache

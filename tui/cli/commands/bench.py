@@ -3,7 +3,6 @@
 import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.weight_files import weight_files
 from tui.checkpoints.weight_headers import read_json
 from tui.cli.support import options, settings_in_force
-from tui.cli.support.printing import json_text, load_line, table
+from tui.cli.support.printing import heads, json_text, load_line, table, tell
 from tui.engines import standard_measure
 from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
@@ -28,7 +27,7 @@ from tui.events import Failed, Loaded
 from tui.host import child_process, cpu, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.resolve import LOCAL, ResolvedModel
-from tui.text.sanitise import one_line
+from tui.text.translation import tr
 from tui.text.units import format_size
 
 app = typer.Typer(add_completion=False)
@@ -100,26 +99,26 @@ def bench(
     for model in found:
         if cold:
             page_cache.drop(weight_files(model.checkpoint, model.dtype))
-        print(f"{model.label}: loading", file=sys.stderr)
+        tell(f"{model.label}: loading")
         with _loaded_engine(model, cores, max(sizes), bool(flags["lookup"])) as (engine, loaded):
             if told := load_line(loaded):
-                print(one_line(f"{model.label}: {told}"), file=sys.stderr)
+                tell(f"{model.label}: {told}")
             if loaded.device not in limits:
                 limits[loaded.device] = _bandwidth(cores, loaded.device)
             limit = limits[loaded.device]
             for answers in sizes:
                 made = _measure(model, loaded, limit, engine, (prompt, new), answers, repeat)
-                print(f"{model.label}: batch {answers} measured", file=sys.stderr)
+                tell(f"{model.label}: batch {answers} measured")
                 results.append(made)
     if as_json:
         rows = [asdict(one) | {"bandwidth_share": one.bandwidth_share} for one in results]
         print(json_text({"results": rows}))
     else:
-        print(table([_HEAD, *map(_row, results)]))
+        print(table([heads(*_HEAD), *map(_row, results)]))
         for device, limit in limits.items():
-            print(f"this machine reads {limit / 1e9:.1f} GB/s ({device})", file=sys.stderr)
+            tell(f"this machine reads {limit / 1e9:.1f} GB/s ({device})")
         for note in dict.fromkeys(f"{one.model}: {n}" for one in results for n in one.notes):
-            print(one_line(note), file=sys.stderr)
+            tell(note)
     return 0
 
 
@@ -156,7 +155,7 @@ def _file_cache_text(cached: float | None) -> str:
     """How much of the weights' files was in memory before the load, in a word."""
     if cached is None:
         return "?"
-    return "cold" if cached < _COLD_SHARE else f"{cached:.0%}"
+    return tr("cold") if cached < _COLD_SHARE else f"{cached:.0%}"
 
 
 def _batch_sizes(text: str) -> list[int]:
@@ -185,7 +184,7 @@ def _free_cores() -> int:
     taken = others.cores_used([os.getpid()])
     if (left := cpu.free_cores(taken)) < cpu.cores():
         told = f"other programs use {taken:.1f} of {cpu.cores()} cores: measured with {left}"
-        print(f"{told}; a machine at rest is faster", file=sys.stderr)
+        tell(f"{told}; a machine at rest is faster")
     return left
 
 

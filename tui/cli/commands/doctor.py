@@ -18,6 +18,7 @@ from tui.models import demo
 from tui.run.setup import REPORTED_PACKAGES, package_versions
 from tui.settings import Settings, load
 from tui.text.sanitise import one_line
+from tui.text.translation import tr
 from tui.text.units import format_size
 
 app = typer.Typer(add_completion=False)
@@ -49,10 +50,11 @@ def doctor(
         checks = [asdict(found) for found in findings]
         print(json_text({"ok": not worst, **machine, "checks": checks}))
     else:
-        print(table([(found.state, found.name, found.seen) for found in findings]))
+        print(table([(tr(one.state), tr(one.name), tr(one.seen)) for one in findings]))
         for found in findings:
             if found.next_step:
-                print(one_line(f"{found.state}: {found.name} -> {found.next_step}"))
+                about = f"{tr(found.state)}: {tr(found.name)}"
+                print(one_line(f"{about} -> {tr(found.next_step)}"))
     return 2 if worst else 0
 
 

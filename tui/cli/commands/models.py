@@ -1,6 +1,5 @@
 """``duibi models``: what is on this machine, what fits, and how to get more."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from tui.cli.support import quantise, settings_in_force
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.cli.support.open_screens import open_models
 from tui.cli.support.options import Yes
-from tui.cli.support.printing import json_text, path_text, table
+from tui.cli.support.printing import heads, json_text, path_text, table, tell
 from tui.cli.support.service_probes import list_services
 from tui.host import memory
 from tui.host.errors import EXIT_INTERRUPTED, UserError
@@ -29,6 +28,7 @@ from tui.models.reference import DTYPES, Reference, is_model_id, parse_reference
 from tui.models.resolve import FETCHABLE_KINDS, fetch, resolve
 from tui.run import plan
 from tui.text.sanitise import one_line
+from tui.text.translation import language, tr
 from tui.text.units import format_size
 
 app = typer.Typer(
@@ -76,15 +76,14 @@ def list_(
         print(json_text([_as_json(one, context, free) for one in found]))
         return 0
     if not found:
-        print("no models found here", file=sys.stderr)
+        tell("no models found here")
     else:
-        head = ("MODEL", "FAMILY", "STORED", "SIZE", "KEPT", "NEEDS", "STATE")
+        head = heads("MODEL", "FAMILY", "STORED", "SIZE", "KEPT", "NEEDS", "STATE")
         print(table([head, *(_row(one, context, free) for one in found)]))
-        print(
-            f"needs: at {context} tokens, in the format chosen without @; {format_size(free)} free",
-            file=sys.stderr,
+        tell(
+            f"needs: at {context} tokens, in the format chosen without @; {format_size(free)} free"
         )
-    print("`duibi models list --available` shows what can be fetched", file=sys.stderr)
+    tell("`duibi models list --available` shows what can be fetched")
     return 0
 
 
@@ -125,7 +124,8 @@ def inspect(model: Model, json: Json = False) -> int:
     if json:
         print(json_text({**seen.to_json(), "prompt_ids": prompt}))
     else:
-        print(describe(seen, prompt))
+        rows = [(tr(name), tr(value)) for name, value in describe(seen, prompt)]
+        print(table(rows, gap=" "))
     return 2 if seen.problems else 0
 
 
@@ -158,13 +158,12 @@ def fit(
             (subject.label, *(_fit_text(each[dtype], reading.available) for dtype in SHOWN_DTYPES))
             for subject, each in zip(subjects, needs, strict=True)
         ]
-        print(table([("MODEL", *SHOWN_DTYPES), *cells]))
+        print(table([heads("MODEL", *SHOWN_DTYPES), *cells]))
         if models and made.refused is None:
-            print("\n".join(one_line(line) for line in made.lines))
-        print(
+            print("\n".join(one_line(tr(line)) for line in made.lines))
+        tell(
             f"at {context} tokens; {format_size(reading.available)} of "
-            f"{format_size(reading.limit)} can be used ({reading.source})",
-            file=sys.stderr,
+            f"{format_size(reading.limit)} can be used ({reading.source})"
         )
     if not models or made.refused is None:
         return 0
@@ -182,7 +181,7 @@ def quantize(
     json: Json = False,
 ) -> int:
     made = quantise.quantise_model(model, to)
-    print(json_text(made) if json else one_line(quantise.summary(made)))
+    print(json_text(made) if json else one_line(tr(quantise.summary(made))))
     return 0
 
 
@@ -190,12 +189,12 @@ def quantize(
 def rm(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> int:
     paths = removal.removable_paths(parse_reference(model))
     for path in paths:
-        print(f"{format_size(removal.disk_bytes(path)):>9}  {path_text(path)}", file=sys.stderr)
+        tell(f"{format_size(removal.disk_bytes(path)):>9}  {path_text(path)}")
     freed = sum(removal.disk_bytes(path) for path in paths)
     if not yes and not ask_yes_no(f"Remove this and free {format_size(freed)}?"):
         raise UserError("nothing was removed", "answer y, or say --yes where nobody can answer")
     removal.remove(paths)
-    print(f"{format_size(freed)} freed", file=sys.stderr)
+    tell(f"{format_size(freed)} freed")
     return 0
 
 
@@ -220,18 +219,18 @@ def _list_available(json: bool, context: int, free: int) -> int:
         ]
         print(json_text(rows))
         return 0
-    head = ("MODEL", "DOWNLOAD", "NEEDS", "")
+    head = heads("MODEL", "DOWNLOAD", "NEEDS", "")
     rows_ = [
         (
             one.reference,
             format_size(one.download_bytes),
             f"{(dtype := one.default_dtype)} {_fit_text(one.predict_memory(dtype, context), free)}",
-            one.note,
+            one.note_in(language()),
         )
         for one in listed
     ]
     print(table([head, *rows_]))
-    print("`duibi models get MODEL` fetches one", file=sys.stderr)
+    tell("`duibi models get MODEL` fetches one")
     return 0
 
 
@@ -265,7 +264,7 @@ def _as_json(one: FoundModel, context: int, free: int) -> dict[str, Any]:
 
 
 def _fit_text(need: int, free: int) -> str:
-    return format_size(need) if need <= free else f"{format_size(need)} (too much)"
+    return format_size(need) if need <= free else tr(f"{format_size(need)} (too much)")
 
 
 def _needs_by_dtype(one: FoundModel, context: int) -> dict[str, int]:

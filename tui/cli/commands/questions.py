@@ -1,15 +1,15 @@
 """``duibi questions``: the sets there are, what is in one, whether a file is one."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from tui import questions as sets
-from tui.cli.support.printing import json_text, table
+from tui.cli.support.printing import heads, json_text, table, tell
 from tui.host.errors import UserError
 from tui.questions import QuestionSet
 from tui.text.sanitise import clean, one_line
+from tui.text.translation import tr
 
 app = typer.Typer(add_completion=False, help="List, show and check question sets.")
 
@@ -23,7 +23,7 @@ def list_(json: Json = False) -> int:
     if json:
         print(json_text([_summary(one) for one in found]))
     else:
-        head = ("NAME", "QUESTIONS", "LANGUAGE", "TITLE")
+        head = heads("NAME", "QUESTIONS", "LANGUAGE", "TITLE")
         print(table([head, *(tuple(map(str, _summary(one).values())) for one in found)]))
     return 0
 
@@ -34,7 +34,7 @@ def show(set_: Set, json: Json = False) -> int:
     if json:
         print(json_text(chosen.to_json()))
         return 0
-    print(one_line(f"{chosen.title} ({chosen.name}, {len(chosen.questions)} questions)"))
+    print(one_line(tr(f"{chosen.title} ({chosen.name}, {len(chosen.questions)} questions)")))
     for number, question in enumerate(chosen.questions, 1):
         print(one_line(f"\n{number} {question.id}  {question.category}".strip("\n")))
         for turn in question.turns:
@@ -50,11 +50,12 @@ def check(files: Annotated[list[str], typer.Argument(metavar="SET...")]) -> int:
             chosen = sets.load(file)
         except UserError as error:
             worst = error.exit_code
-            print(one_line(f"duibi: {error.message}"), file=sys.stderr)
-            print(one_line(f"  -> {error.next_step}"), file=sys.stderr)
+            tell(f"duibi: {error.message}")
+            tell(f"  -> {error.next_step}")
             continue
         turns = sum(len(question.turns) for question in chosen.questions)
-        print(one_line(f"{file}: {len(chosen.questions)} questions, {turns} turns: all right"))
+        said = f"{file}: {len(chosen.questions)} questions, {turns} turns: all right"
+        print(one_line(tr(said)))
     return worst
 
 

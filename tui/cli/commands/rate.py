@@ -13,6 +13,7 @@ from rich.cells import cell_len, chop_cells
 from tui.board import Board, fold
 from tui.cli.support import settings_in_force
 from tui.cli.support.key_input import read_key
+from tui.cli.support.printing import tell
 from tui.events import RUN, Body
 from tui.scoring.dimensions import (
     MAX_STARS,
@@ -72,7 +73,7 @@ def rate(
     # The start is the same each time, so that blind judging can be broken off and taken up.
     plan = build_rating_queue(board, seed=reading.header.started if hidden else None)
     if not plan.items:
-        print("no complete answers to judge", file=sys.stderr)
+        tell("no complete answers to judge")
         return 0
     given = configured_dimensions(reading.header) or settings.run.dimensions
     known = resolve_dimensions(given, (d for a in board.answers.values() for d in a.stars))

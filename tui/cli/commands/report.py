@@ -11,6 +11,7 @@ import typer
 
 from tui.cli.support import settings_in_force
 from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
+from tui.cli.support.printing import tell
 from tui.cli.support.session_files import read_sessions
 from tui.events import Asked
 from tui.host.errors import UserError
@@ -94,7 +95,7 @@ def _wants_pictures(found: Sequence[RecordedSession], pictures: bool | None, png
         return pictures is not False
     questions = sum(isinstance(e.body, Asked) and e.model == 0 for r in found for e in r.events)
     if questions > MAX_PICTURES:
-        print(f"no pictures of {questions} questions; --pictures draws them", file=sys.stderr)
+        tell(f"no pictures of {questions} questions; --pictures draws them")
     return 0 < questions <= MAX_PICTURES
 
 
@@ -109,7 +110,7 @@ def _png_addresses(svgs: Mapping[str, str], format: Format, out: Path | None) ->
 
     drawn = {question: svg_to_png(svg) for question, svg in svgs.items()}
     if any(map(lacks_glyphs, svgs.values())):
-        print("letters are missing: install fonts-dejavu and fonts-noto-cjk", file=sys.stderr)
+        tell("letters are missing: install fonts-dejavu and fonts-noto-cjk")
     if format is Format.html or not drawn:
         return data_uris(drawn)
     if out is None:

@@ -14,7 +14,7 @@ from tui import questions as question_sets
 from tui.board import Board
 from tui.cli.support import options, settings_in_force
 from tui.cli.support.headless import HeadlessRun
-from tui.cli.support.printing import json_text, load_line, table
+from tui.cli.support.printing import heads, json_text, load_line, table, tell
 from tui.cli.support.resume_run import resume_run
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
 from tui.host.errors import UserError
@@ -23,6 +23,8 @@ from tui.run import results, setup
 from tui.run.conductor import Run
 from tui.settings import Settings
 from tui.text.sanitise import one_line
+from tui.text.translation import tr
+from tui.text.width import clip
 
 app = typer.Typer(add_completion=False)
 
@@ -69,7 +71,7 @@ def run(
     made = results.json_document(headless.board, str(started.path), started.save_state.saved)
     if out is not None:
         replace_file(out, json.dumps(made, ensure_ascii=False, indent=1) + "\n")
-    print(json_text(made) if as_json else table(results.table_rows(headless.board)))
+    print(json_text(made) if as_json else _table(headless.board))
     _print_footnotes(headless.board, started.path)
     return code
 
@@ -108,7 +110,7 @@ class _ProgressPrinter:
         for event in events:
             ends = isinstance(event.body, Answered | Failed | Cancelled) and not self._live
             for line in (_end_line(board, event),) if ends else _note_lines(board, event):
-                self._print(one_line(line))
+                self._print(one_line(tr(line)))
         if self._live:
             self._redraw(one_line(_state_text(board)))
 
@@ -128,7 +130,7 @@ class _ProgressPrinter:
         width = 80
         with contextlib.suppress(OSError):  # the terminal may have gone meanwhile
             width = os.get_terminal_size(sys.stderr.fileno()).columns or width
-        text = text[: width - 1]
+        text = clip(text, width - 1)
         if text != self._shown:
             sys.stderr.write(f"\r{text}\x1b[K")
             sys.stderr.flush()
@@ -146,9 +148,9 @@ def _state_text(board: Board) -> str:
         answer = board.current_answer(model.index)
         if answer and answer.is_open:
             speed = f" {answer.decode_tok_s:.1f} tok/s" if answer.decode_tok_s else ""
-            parts.append(f"{model.label}: {answer.question} {answer.tokens} tokens{speed}")
+            parts.append(tr(f"{model.label}: {answer.question} {answer.tokens} tokens{speed}"))
         else:
-            parts.append(f"{model.label}: {model.load.stage if model.load else model.state}")
+            parts.append(tr(f"{model.label}: {model.load.stage if model.load else model.state}"))
     return f"{_count_text(board)}  " + " | ".join(parts)
 
 
@@ -188,23 +190,22 @@ def _print_footnotes(board: Board, path: Path) -> None:
     for model in board.models:
         if model.failure:
             text = f"duibi: {model.label}: {model.failure.message}"
-            print(one_line(text), file=sys.stderr)
+            tell(text)
             if model.failure.next_step:
-                print(one_line(f"  -> {model.failure.next_step}"), file=sys.stderr)
+                tell(f"  -> {model.failure.next_step}")
     timed = [a.figures for a in board.answers.values()] + [m.loaded for m in board.models]
     if any(one and one.contended for one in timed):
-        print(
-            "* measured while another model computed; --one-at-a-time measures clean",
-            file=sys.stderr,
-        )
+        tell("* measured while another model computed; --one-at-a-time measures clean")
     if any(a.is_estimated for a in board.answers.values()):
-        print("~ from an estimated number of tokens", file=sys.stderr)
+        tell("~ from an estimated number of tokens")
     if any(a.figures and a.figures.batch > 1 for a in board.answers.values()):
-        print(
-            "+ several answers were decoded together; --batch 1 measures single ones",
-            file=sys.stderr,
-        )
-    print(one_line(f"recorded in {path}"), file=sys.stderr)
+        tell("+ several answers were decoded together; --batch 1 measures single ones")
+    tell(f"recorded in {path}")
+
+
+def _table(board: Board) -> str:
+    head, *rows = results.table_rows(board)
+    return table([heads(*head), *rows])
 
 
 command = typer.main.get_command(app)

@@ -1,6 +1,5 @@
 """``duibi score``: checks, overlap with references, and a judge model."""
 
-import sys
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +13,7 @@ from tui.cli.support import settings_in_force
 from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
 from tui.cli.support.judge_model import MAX_NEW_TOKENS, judge_model
 from tui.cli.support.options import Yes
-from tui.cli.support.printing import json_text, table
+from tui.cli.support.printing import heads, json_text, table, tell
 from tui.events import RUN
 from tui.host import foreign_files
 from tui.host.errors import UserError
@@ -34,6 +33,7 @@ from tui.sessions import library, reader
 from tui.sessions.journal import Journal
 from tui.settings import Settings
 from tui.text.sanitise import clean
+from tui.text.translation import tr
 
 app = typer.Typer(add_completion=False)
 
@@ -174,7 +174,7 @@ def _family(column: ModelColumn) -> str:
 
 
 def _print_progress(text: str) -> None:
-    print(clean(text), file=sys.stderr, flush=True)
+    tell(text)
 
 
 def _checks(merged: MergedSessions) -> dict[str, Any]:
@@ -240,7 +240,11 @@ def _print(found: dict[str, Any], merged: MergedSessions) -> None:
             for label in labels
             if (mine := [r for r in results if r["model"] == label])
         ]
-        print(table([("MODEL", "CHECKS PASSED"), *rows]) if rows else "no question has checks")
+        print(
+            table([heads("MODEL", "CHECKS PASSED"), *rows])
+            if rows
+            else tr("no question has checks")
+        )
         for problem in found["checks"]["problems"]:
             _print_progress(f"question {problem}")
     if "overlap" in found:
@@ -252,11 +256,12 @@ def _print(found: dict[str, Any], merged: MergedSessions) -> None:
             for label in labels
             if (mine := [r for r in found["overlap"] if r["model"] == label])
         ]
-        head = ("MODEL", *(key.replace("_", " ").upper() for key in keys))
-        print(table([head, *scored]) if scored else "no question has a reference answer")
+        head = heads("MODEL", *(key.replace("_", " ").upper() for key in keys))
+        print(table([head, *scored]) if scored else tr("no question has a reference answer"))
     for judge, a in found.get("agreement", {}).items():
         kappa = "-" if a["kappa"] is None else f"{a['kappa']:.2f}"
-        print(clean(f"{judge} and people agree on {a['same']} of {a['n']} pairs, kappa {kappa}"))
+        said = f"{judge} and people agree on {a['same']} of {a['n']} pairs, kappa {kappa}"
+        print(clean(tr(said)))
 
 
 command = typer.main.get_command(app)

@@ -1,6 +1,5 @@
 """``duibi sessions``: what was recorded, whether it is whole, and what to do with it."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +8,13 @@ import typer
 from tui import board as board_of
 from tui.cli.support import settings_in_force
 from tui.cli.support.download_progress import ProgressLine
-from tui.cli.support.printing import json_text, path_text, table
+from tui.cli.support.printing import heads, json_text, path_text, table, tell
 from tui.events import json_form
 from tui.host.errors import UserError
 from tui.sessions import library, lines, reader, storage
 from tui.sessions.library import SessionEntry
 from tui.text.sanitise import clean, one_line
+from tui.text.translation import tr
 from tui.text.units import format_duration, format_size
 
 app = typer.Typer(add_completion=False, help="List, check, repair and delete recorded sessions.")
@@ -45,9 +45,9 @@ def list_(
         print(json_text([_entry_json(entry) for entry in found]))
         return 0
     if not found:
-        print(f"no sessions in {folder}", file=sys.stderr)
+        tell(f"no sessions in {folder}")
         return 0
-    head = ("SESSION", "STARTED", "MODELS", "QUESTIONS", "ANSWERS", "VERDICT", "TIME", "SIZE")
+    head = heads("SESSION", "STARTED", "MODELS", "QUESTIONS", "ANSWERS", "VERDICT", "TIME", "SIZE")
     print(table([head, *map(_row, found)]))
     return 0
 
@@ -60,7 +60,7 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
         print(json_text(_session_json(reading, board)))
         return 0
     header = reading.header
-    print(table([(key, str(value)) for key, value in _summary(reading).items()]))
+    print(table([(tr(key), tr(str(value))) for key, value in _summary(reading).items()]))
     for question in board.questions:
         print(f"\n{one_line(question.id)}  {one_line(question.category)}")
         print(clean(question.turns[0]))
@@ -107,12 +107,11 @@ def verify(
             print(json_text(result))
             continue
         why = f"; line {scanned.line}: {scanned.problem}" if scanned.line else ""
-        print(
-            one_line(
-                f"{path}: {scanned.verdict}, {scanned.count} events, {scanned.answers} answers, "
-                f"{scanned.dropped_bytes} bytes left out{why}"
-            )
+        said = (
+            f"{path}: {scanned.verdict}, {scanned.count} events, {scanned.answers} answers, "
+            f"{scanned.dropped_bytes} bytes left out{why}"
         )
+        print(one_line(tr(said)))
     return worst
 
 
@@ -121,8 +120,8 @@ def _print_refused(name: str, error: UserError, json: bool) -> None:
     if json:
         print(json_text({"file": name, "verdict": "refused", "problem": error.message}))
     else:
-        print(one_line(f"{name}: refused: {error.message}"))
-        print(one_line(f"  -> {error.next_step}"), file=sys.stderr)
+        print(one_line(tr(f"{name}: refused: {error.message}")))
+        tell(f"  -> {error.next_step}")
 
 
 @app.command(help="Write what is whole of a session beside it as *.recovered.duibi.")
@@ -168,15 +167,12 @@ def rm(
             print(path_text(restored))
     elif empty:
         done["deleted_for_good"] = library.empty_trash(folder)
-        print(f"{done['deleted_for_good']} sessions deleted for good", file=sys.stderr)
+        tell(f"{done['deleted_for_good']} sessions deleted for good")
     for path in [library.find(name, folder) for name in sessions_ or ()]:
         moved = library.trash(path)
         done["deleted"].append({"file": str(path), "trash": str(moved)})
         place = "" if moved.parent.parent == folder else f" --sessions {path.parent}"
-        print(
-            one_line(f"{path.name} is in the trash (undo: duibi sessions rm --undo{place})"),
-            file=sys.stderr,
-        )
+        tell(f"{path.name} is in the trash (undo: duibi sessions rm --undo{place})")
     if json:
         print(json_text(done))
     return 0
@@ -209,7 +205,7 @@ def _search(folder: Path, text: str, json: bool) -> int:
     if json:
         print(json_text([dict(zip(keys, row, strict=True)) for row in rows]))
     elif rows:
-        print(table([tuple(key.upper() for key in keys), *rows]))
+        print(table([heads(*(key.upper() for key in keys)), *rows]))
     return 0
 
 
@@ -222,10 +218,10 @@ def _row(entry: SessionEntry) -> tuple[str, ...]:
         return (
             entry.name,
             entry.started,
-            entry.problem,
+            tr(entry.problem),
             "",
             "",
-            entry.verdict,
+            tr(entry.verdict),
             "",
             format_size(entry.size),
         )
@@ -235,7 +231,7 @@ def _row(entry: SessionEntry) -> tuple[str, ...]:
         ", ".join(entry.labels),
         entry.question_set,
         f"{entry.answers}/{max(entry.expected, entry.answers)}",
-        entry.verdict,
+        tr(entry.verdict),
         format_duration(entry.duration_s),
         format_size(entry.size),
     )
@@ -278,9 +274,9 @@ def _summary(reading: reader.RecordedSession) -> dict[str, Any]:
 def _figures(answer: board_of.Answer) -> tuple[str, ...]:
     ttft, speed = answer.ttft_ms, answer.decode_tok_s
     return (
-        answer.state if answer.figures is None else answer.figures.finish,
-        f"{answer.tokens} tokens",
-        "" if ttft is None else f"TTFT {ttft:.0f} ms",
+        tr(answer.state if answer.figures is None else answer.figures.finish),
+        tr(f"{answer.tokens} tokens"),
+        "" if ttft is None else tr(f"TTFT {ttft:.0f} ms"),
         "" if speed is None else f"{speed:.1f} tok/s",
         " ".join(f"{dimension} {'★' * min(stars, 5)}" for dimension, stars in answer.stars.items()),
     )

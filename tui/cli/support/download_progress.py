@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from tui.cli.support.printing import tell
 from tui.models.download_offer import DownloadOffer, FileCounts
 from tui.models.transfer_rate import TransferRate
-from tui.text.sanitise import one_line
+from tui.text.translation import tr
 from tui.text.units import format_duration, format_size
 
 _EVERY_S = 0.1
@@ -19,7 +20,7 @@ _COLUMNS = 80
 def ask_consent(offer: DownloadOffer, is_agreed: bool = False) -> bool:
     """Say what would be fetched, and ask a person unless it ``is_agreed``; no where nobody can
     answer."""
-    print(one_line(str(offer)), file=sys.stderr, flush=True)
+    tell(str(offer))
     return is_agreed or ask_yes_no("Fetch it now?", True)
 
 
@@ -27,7 +28,7 @@ def ask_yes_no(question: str, default: bool = False) -> bool:
     """A yes or no from a person on the terminal; no where nobody can answer."""
     if not can_ask():
         return False
-    print(f"{question} [{'Y/n' if default else 'y/N'}] ", end="", file=sys.stderr, flush=True)
+    print(f"{tr(question)} [{'Y/n' if default else 'y/N'}] ", end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline()
     answer = line.strip().lower()
     return bool(line) and (answer in ("y", "yes", "是", "好") or (default and not answer))
@@ -70,7 +71,7 @@ class ProgressLine:
             self._finish()
             self._stage, self._rate = stage, TransferRate(self._clock)
             if not self._live:
-                print(stage, file=self._stream, flush=True)
+                print(tr(stage), file=self._stream, flush=True)
         elif now - self._drawn < _EVERY_S and done != total:
             return
         speed, left = self._rate.update(done, total)
@@ -115,14 +116,16 @@ class ProgressLine:
     def _line(
         self, stage: str, done: int, total: int, width: int, speed: float, left: float | None
     ) -> str:
+        stage = tr(stage)
         if total <= 0:
             return f"{stage} ..."
         share = min(done / total, 1.0)
         filled = round(share * width)
         bar = "█" * filled + "·" * (width - filled) + " " * bool(width)
-        text = f"{stage} {bar}{share:4.0%} {format_size(done)} of {format_size(total)}"
+        amount = f"{format_size(done)}{tr(' of ')}{format_size(total)}"
+        text = f"{stage} {bar}{share:4.0%} {amount}"
         if left is not None:
-            text += f"  {format_size(int(speed))}/s  {format_duration(left)} left"
+            text += f"  {format_size(int(speed))}/s  {tr(f'{format_duration(left)} left')}"
         return text
 
     def _draw(self, text: str) -> None:

@@ -6,12 +6,12 @@ import os
 import shlex
 import signal
 import stat
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 from tui.board import Board, fold
+from tui.cli.support.printing import tell
 from tui.events import Event
 from tui.host import paths
 from tui.host.errors import EXIT_FAILED, EXIT_INTERRUPTED
@@ -19,7 +19,6 @@ from tui.host.terminal import discard_output
 from tui.run.conductor import Run
 from tui.run.results import exit_code
 from tui.sessions.save_fallback import ensure_saved
-from tui.text.sanitise import clean
 
 TICK_S = 0.1
 
@@ -50,7 +49,7 @@ class HeadlessRun:
             )
         }
         if note := self._run.save_state.note:
-            print(clean(f"duibi: the session {note}"), file=sys.stderr)
+            tell(f"duibi: the session {note}")
         status = "failed"
         try:
             self._run.ask_all(repeats)
@@ -77,14 +76,14 @@ class HeadlessRun:
 
     def _finish(self) -> int:
         if words := ensure_saved(self._run):
-            print(clean(f"duibi: {words}"), file=sys.stderr)
+            tell(f"duibi: {words}")
         is_saved = self._run.save_state.saved
         if self._stops:
             name = _as_argument(self._run.path)
             where = f"what came is saved in {name}" if is_saved else "not all that came is saved"
-            print(clean(f"duibi: stopped; {where}"), file=sys.stderr)
+            tell(f"duibi: stopped; {where}")
             if is_saved:
-                print(clean(f"  -> `duibi run --resume {name}` asks the rest"), file=sys.stderr)
+                tell(f"  -> `duibi run --resume {name}` asks the rest")
             return EXIT_INTERRUPTED
         return exit_code(self.board) or (0 if is_saved else EXIT_FAILED)
 

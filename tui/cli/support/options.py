@@ -21,6 +21,7 @@ from tui.run import remote_models
 from tui.setting_kinds import Flag
 from tui.settings import DECLARATIONS, Settings
 from tui.text.sanitise import clean
+from tui.text.translation import tr
 
 Models = Annotated[
     list[str] | None,
@@ -155,5 +156,5 @@ def read_reference(text: str, settings: Settings) -> tuple[str, Reference]:
 
 
 def _agree_remote_code(text: str) -> bool:
-    print(clean(text), file=sys.stderr)
+    print(clean(tr(text)), file=sys.stderr)
     return ask_yes_no("These files will not be asked about again while they stay the same.")

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui.events import TORCH, Loaded
-from tui.text.sanitise import clean, one_line
+from tui.text.sanitise import one_line
 from tui.text.translation import tr
 from tui.text.width import text_width
 
 _RISKY = re.compile("[\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+_MARKS = ("duibi: ", "  -> ")
 
 
 def json_text(value: object) -> str:
@@ -32,8 +33,15 @@ def load_line(loaded: Loaded) -> str:
 
 
 def tell(text: str) -> None:
-    """Lines for a person, on stderr and in their language."""
-    print(clean(tr(text)), file=sys.stderr, flush=True)
+    """A line for a person, on stderr and in their language; ``duibi: `` and ``  -> `` before it
+    stay."""
+    print(one_line(in_words(text)), file=sys.stderr, flush=True)
+
+
+def in_words(text: str) -> str:
+    """A line in the language of its reader, what marks it as a line of this program as it is."""
+    mark = next((mark for mark in _MARKS if text.startswith(mark)), "")
+    return mark + tr(text.removeprefix(mark))
 
 
 def heads(*names: str) -> tuple[str, ...]:

@@ -1,17 +1,15 @@
 """Asking the services that a person can use, all at once."""
 
 import os
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tui import services
 from tui.cli.support import settings_in_force
-from tui.cli.support.printing import json_text, table
+from tui.cli.support.printing import heads, json_text, table, tell
 from tui.engines.model_list import ProbeResult, probe
 from tui.settings import Settings
-from tui.text.sanitise import one_line
 
 NOTHING_REACHED = 3
 """Exit code where every service that a person counts on is out of reach."""
@@ -72,13 +70,13 @@ def list_services(json: bool) -> int:
         (f"{one.service.name}:{name}", one.service.host) for one in found for name in one.models
     ]
     if rows:
-        print(table([("MODEL", "SERVICE"), *rows]))
+        print(table([heads("MODEL", "SERVICE"), *rows]))
     for one in found:
         if one.fault is not None:
             step = one.fault.next_step
-            print(one_line(f"{one.service.name}: {one.fault.message} -> {step}"), file=sys.stderr)
+            tell(f"{one.service.name}: {one.fault.message} -> {step}")
     if not found:
-        print("no service can be asked: no key is set, and no server is known", file=sys.stderr)
+        tell("no service can be asked: no key is set, and no server is known")
     return code
 
 

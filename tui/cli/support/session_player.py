@@ -1,8 +1,8 @@
 """The player of a session file, with a word where not all of the file could be read."""
 
-import sys
 from pathlib import Path
 
+from tui.cli.support.printing import tell
 from tui.host import splash
 from tui.sessions import reader
 from tui.sessions.player import Player
@@ -25,10 +25,9 @@ def make_player(
     reading = reader.read(path)
     if reading.verdict in ("torn", "damaged"):
         splash.wipe()
-        print(
+        tell(
             f"duibi: {clean(path.name)} is {reading.verdict}: {reading.bytes_dropped} bytes "
-            f"after event {len(reading.events) - 1} are left out",
-            file=sys.stderr,
+            f"after event {len(reading.events) - 1} are left out"
         )
     events = reading.events
     if question is not None:

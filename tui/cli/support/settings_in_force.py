@@ -1,16 +1,15 @@
 """The settings of a command: read, told of where the folder's file has a part in them, and agreed
 to where a model needs that."""
 
-import sys
 from collections.abc import Mapping, Sequence
 
 from tui import settings as settings_of
 from tui import trust
 from tui.cli.support.download_progress import ask_yes_no, can_ask
+from tui.cli.support.printing import tell
 from tui.host import splash
 from tui.models.typed import split_label
 from tui.settings import Settings
-from tui.text.sanitise import one_line
 
 _told: set[str] = set()
 """What was said of a folder's file: once is enough."""
@@ -64,4 +63,4 @@ def ask_for_address(said: str) -> bool:
 
 def _say(line: str) -> None:
     splash.wipe()
-    print(one_line(line), file=sys.stderr, flush=True)
+    tell(line)

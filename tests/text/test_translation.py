@@ -1,0 +1,114 @@
+"""Everything that the program says in English, outside of the screen and of reports, has a
+Chinese text."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tui.text.translation import chinese_texts, find_chinese, speak, tr, translate
+
+ROOT = Path(__file__).parents[2]
+LISTED = ROOT / "tests" / "data" / "texts_without_chinese.toml"
+_WORDS = re.compile(r"[A-Za-z]{2,}[,:;]? [a-z]")
+
+
+def literals(source: str) -> Iterator[str]:
+    """The texts of a module but for its docstrings; ``3`` stands for what is filled in."""
+    tree = ast.parse(source)
+    inner = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            inner |= {id(part) for part in node.values}
+            inner |= {
+                id(spec)
+                for part in node.values
+                if isinstance(part, ast.FormattedValue)
+                for spec in ast.walk(part.format_spec or ast.Pass())
+            }
+    for node in ast.walk(tree):
+        if id(node) in inner:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(map(_part, node.values))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def _part(part: ast.expr) -> str:
+    if isinstance(part, ast.FormattedValue):
+        return "'3'" if part.conversion == ord("r") else "3"
+    return str(part.value) if isinstance(part, ast.Constant) else ""
+
+
+def said_in_english() -> dict[str, set[str]]:
+    """Module -> its texts of several words that have no Chinese one."""
+    found: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "tui").rglob("*.py")):
+        texts = {text for text in literals(path.read_text("utf-8")) if _WORDS.search(text)}
+        if missing := {text for text in texts if find_chinese(text) is None}:
+            found[str(path.relative_to(ROOT))] = missing
+    return found
+
+
+def test_every_text_has_a_chinese_one_or_a_reason_for_none() -> None:
+    groups = tomllib.loads(LISTED.read_text("utf-8"))["group"]
+    assert all(group["reason"].strip() for group in groups)
+    listed = {text for group in groups for text in group["texts"]}
+    folders = tuple(folder for group in groups for folder in group.get("folders", ()))
+    found = {
+        module: texts
+        for module, texts in said_in_english().items()
+        if not module.startswith(folders)
+    }
+    new = {module: sorted(texts - listed) for module, texts in found.items() if texts - listed}
+    assert new == {}, "give them a Chinese text in tui/text/chinese.toml"
+    gone = listed.difference(*found.values())
+    assert not gone, f"no longer there, remove from {LISTED.name}: {sorted(gone)}"
+
+
+def test_both_languages_fill_in_the_same() -> None:
+    name = re.compile(r"\{(\w*)(?::text)?\}")
+    for english, chinese in chinese_texts().items():
+        assert set(name.findall(chinese)) <= set(name.findall(english)), english
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        ("which models?", "要用哪些模型？"),
+        ("e.g. `duibi run demo`", "例如 `duibi run demo`"),
+        ("a/b.toml: question 3: is empty", "a/b.toml：第 3 题：为空"),
+        ("--top-p: 7 is not a number from 0 to 1", "--top-p：7 不是0 到 1 的数"),
+        ("no space for m: 2 GB needed, 1 GB free in /d", "放不下 m：需要 2 GB，/d 可用 1 GB"),
+        ("q1: failed: no connection -> check the key", "q1：失败：没有连接 -> 请检查密钥"),
+        ("the worker does not answer: wait, or stop it and ask again",
+         "工作进程没有应答：请等待，或停止后重新提问"),
+    ],
+)  # fmt: skip
+def test_texts_are_known_by_their_form(english: str, chinese: str) -> None:
+    assert translate(english, "zh") == chinese
+    assert translate(english, "en") == english
+
+
+@pytest.mark.parametrize(
+    "text", ["", "demo@bf16", "一句中文", "The capital of France is Paris.", "a: b", "x; y -> z"]
+)
+def test_what_nobody_knows_stays_as_it_is(text: str) -> None:
+    assert translate(text, "zh") == text
+
+
+def test_the_language_is_chosen_once_for_the_process() -> None:
+    try:
+        speak("zh")
+        assert tr("which models?") == "要用哪些模型？"
+    finally:
+        speak("en")
+    assert tr("which models?") == "which models?"
