@@ -106,10 +106,12 @@ def _require_folder() -> None:
 
 def _invoke(name: str, args: list[str]) -> int:
     from tui.cli.support import language, logs
+    from tui.host import paths
 
+    folder = paths.adopt_persistent_dir()
     language.choose_language(args)
     logs.configure()
-    _announce_data_folder(shown=name == COMPARE and sys.stdout.isatty())
+    _announce_data_folder(None if name == COMPARE and sys.stdout.isatty() else folder)
     command = importlib.import_module(f"tui.cli.commands.{name}").command
     language.add_language_flag(command)
     if "--help" in args:
@@ -131,12 +133,11 @@ def _invoke(name: str, args: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _announce_data_folder(shown: bool) -> None:
-    """Say once where everything is kept on a notebook's disk that stays; ``shown``: the
-    screen says it."""
+def _announce_data_folder(folder: object) -> None:
+    """Say once where everything is kept on a notebook's disk that stays."""
     from tui.host import paths
 
-    if (folder := paths.adopt_persistent_dir()) and not shown:
+    if folder:
         splash.wipe()
         print(f"duibi: {tr(paths.ADOPTED_MESSAGE.format(folder=folder))}", file=sys.stderr)
     if temporary := paths.temporary_dir():

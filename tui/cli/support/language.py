@@ -33,7 +33,7 @@ def choose_language(args: Sequence[str]) -> None:
         os.environ[_VARIABLE] = given
     try:
         translation.speak(settings.load().screen.lang)
-    except UserError:  # told by the command that needs the settings
+    except (UserError, OSError):  # told by the command that needs the settings
         translation.speak(given or settings.locale_language(os.environ))
 
 
