@@ -30,6 +30,12 @@ def read_texts(path: Path) -> Texts:
     return dict(_texts_in(tomllib.loads(path.read_text("utf-8")), ""))
 
 
+def read_pairs(path: Path) -> dict[str, str]:
+    """All texts of a file of one table: an English text and the one in another language."""
+    pairs: dict[str, str] = tomllib.loads(path.read_text("utf-8"))
+    return pairs
+
+
 def _texts_in(table: Mapping[str, Any], prefix: str) -> list[tuple[str, dict[str, str]]]:
     found: list[tuple[str, dict[str, str]]] = []
     for name, value in table.items():

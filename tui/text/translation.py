@@ -8,14 +8,13 @@ there, and ``{name:text}`` is that translated in turn.
 
 import re
 import string
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from tui.text.messages import LANGUAGES
+from tui.text.messages import LANGUAGES, read_pairs
 
 _JOINTS = ((" -> ", " -> "), ("; ", "；"), (": ", "："), (", ", "，"))
 """What stands between texts that were put together, and what stands there in Chinese."""
@@ -126,7 +125,7 @@ class _Catalogue:
 @cache
 def chinese_texts() -> Mapping[str, str]:
     """The Chinese by the English text or form."""
-    return tomllib.loads(Path(__file__).with_name("chinese.toml").read_text("utf-8"))
+    return read_pairs(Path(__file__).with_name("chinese.toml"))
 
 
 @cache
