@@ -3,7 +3,9 @@
 import base64
 import csv
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -129,7 +131,7 @@ def test_without_the_extra_png_says_how_to_get_it(
     [
         (["--lang", "fr"], "fr"),
         (["--format", "pdf"], "pdf"),
-        (["--out", "/nowhere/at/all.md"], "cannot write"),
+        (["--out", "/nowhere/at/all.md"], "there is no folder"),
         (["no-such-session"], "no-such-session"),
     ],
 )
@@ -139,6 +141,28 @@ def test_mistakes_are_one_line(
     assert cli.run_command_line(["report", str(path), *more]) == 2
     err = capsys.readouterr().err
     assert wanted in err and "Traceback" not in err and len(err.splitlines()) <= 2
+
+
+@pytest.mark.parametrize("name", ["its own", "another.duibi", "copy.md", "link.md", "pipe.md"])
+def test_no_session_and_no_pipe_is_written_over(
+    name: str, path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = path if name == "its own" else tmp_path / name
+    match name:
+        case "copy.md":
+            shutil.copy(path, out)
+        case "link.md":
+            out.symlink_to(path)
+        case "pipe.md":
+            os.mkfifo(out)
+    before = path.read_bytes(), out.lstat() if out.is_fifo() or out.exists() else None
+    assert cli.run_command_line(["report", str(path), "--format", "md", "--out", str(out)]) == 2
+    assert "--out" in capsys.readouterr().err
+    after = path.read_bytes(), out.lstat() if out.is_fifo() or out.exists() else None
+    assert before[0] == after[0] and (before[1] is None) == (after[1] is None)
+    if before[1] and after[1]:
+        assert before[1].st_ino == after[1].st_ino
+    assert cli.run_command_line(["run", "pasted:me", "--out", str(out)]) == 2
 
 
 @pytest.mark.parametrize("pictures", ["--pictures", "--no-pictures"])

@@ -11,6 +11,7 @@ import typer
 
 from tui.cli.support import settings_in_force
 from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
+from tui.cli.support.out_file import check_out
 from tui.cli.support.printing import tell
 from tui.cli.support.session_files import read_sessions
 from tui.events import Asked
@@ -36,7 +37,7 @@ class Format(StrEnum):
 MAX_PICTURES = 40
 PRINT_THEME = "duibi-light"
 """The theme of pictures, unless one is chosen: a report is printed."""
-_SUFFIXES = {".htm": "html", ".markdown": "md", ".json": "jsonl"}
+_SUFFIXES = {".htm": "html", ".markdown": "md", ".txt": "md", ".json": "jsonl"}
 
 
 @app.command(
@@ -71,6 +72,8 @@ def report(
         {"sessions": sessions, "lang": lang, "theme": theme or PRINT_THEME}
     )
     chosen = format or _format_of(out)
+    if out is not None:
+        check_out(out)
     bert = scorer(encoder, encoder_layer) if encoder else None
     found = read_sessions(session, settings.sessions_dir)
     svgs: dict[str, str] = {}
@@ -173,8 +176,11 @@ def _cast(found: Sequence[RecordedSession]) -> str:
 
 def _format_of(out: Path | None) -> Format:
     suffix = out.suffix.lower() if out else ""
-    name = _SUFFIXES.get(suffix, suffix.lstrip("."))
-    return Format(name) if name in Format.__members__ else Format.md
+    name = _SUFFIXES.get(suffix, suffix.lstrip(".") or "md")
+    if name not in Format.__members__:
+        known = ", ".join(f".{one}" for one in Format)
+        raise UserError(f"a report is not written as {suffix}", f"name it {known}; or --format md")
+    return Format(name)
 
 
 command = typer.main.get_command(app)

@@ -14,6 +14,7 @@ from tui import questions as question_sets
 from tui.board import Board
 from tui.cli.support import options, settings_in_force
 from tui.cli.support.headless import HeadlessRun
+from tui.cli.support.out_file import check_out
 from tui.cli.support.printing import heads, json_text, load_line, table, tell
 from tui.cli.support.resume_run import resume_run
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
@@ -59,8 +60,8 @@ def run(
     ] = False,
     yes: options.Yes = False,
 ) -> int:
-    if out is not None and not out.absolute().parent.is_dir():
-        raise UserError(f"--out: there is no folder {out.absolute().parent}", "make it first")
+    if out is not None:
+        check_out(out)
     if resume:
         started, settings, past = resume_run(resume, models, flags, yes=yes)
     else:
