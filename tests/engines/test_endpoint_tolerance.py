@@ -1,6 +1,7 @@
 """What looks like a fault and is none, and what a fault must not do to anyone."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from benchmarks.support.fault_server import (
     send_token,
 )
 from tests.support.bodies import text_of
-from tests.support.endpoints import bodies_of, patient_engine
+from tests.support.endpoints import bodies_of, collect_events, patient_engine, request
 from tui.events import Answered, Body, Failed, Note
 
 
@@ -67,6 +68,22 @@ def test_chunks_without_choices_are_passed_over() -> None:
         )
     )
     assert last.finish == "stop" and text_of(bodies) == "half"
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content"])
+def test_a_stream_without_end_is_cut_off(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.engines.http_attempt.LONGEST_REASONING", 500)
+
+    def endless(reply: Reply, received: Received) -> None:
+        reply.head()
+        with suppress(OSError):
+            while True:
+                reply.data({"choices": [{"index": 0, "delta": {field: "again and again "}}]})
+
+    last, bodies, _ = answered(endless)
+    assert last.finish == "length" and last.output_tokens < 2000
+    (note,) = [b.text for b in bodies if isinstance(b, Note)]
+    assert "goes on behind max_new_tokens: cut off" in note
 
 
 def test_a_missing_usage_is_an_estimate_and_says_so() -> None:
@@ -135,6 +152,7 @@ def test_a_servers_message_is_one_clean_short_line() -> None:
 def test_a_server_that_never_stops_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.engines.completion.LONGEST_ANSWER", 1000)
     with FaultServer(in_order(send_head, *[lambda r: r.token("x" * 100)] * 50)) as server:
-        bodies = bodies_of(patient_engine(server.url))
+        asked = request(max_new_tokens=10_000)
+        bodies = [body for _, body in collect_events(patient_engine(server.url), asked)]
     assert isinstance(bodies[-1], Failed) and bodies[-1].cause == "oversized"
     assert len(text_of(bodies)) == 1000

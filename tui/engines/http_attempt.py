@@ -3,6 +3,7 @@
 import asyncio
 import email.utils
 import json
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
@@ -14,7 +15,7 @@ from tui.engines.completion import Completion, TextPiece
 from tui.engines.errors import ServiceError, error_from_exception, error_from_status, quote_text
 from tui.engines.secret import Secret
 from tui.engines.sse import SseParser, StreamError
-from tui.events import Answered, Body, Delta
+from tui.events import Answered, Body, Delta, Note
 from tui.metrics import answer_metrics
 from tui.services import Service
 from tui.text import repetition
@@ -27,6 +28,10 @@ GRACE_S = 5.0
 BODY_END_S = 0.2
 """Seconds that the end of the body may take after ``[DONE]``."""
 
+LONGEST_REASONING = 131_072
+"""Tokens of reasoning for which an answer may go beyond what it was to have: more than any service
+takes as a budget."""
+_ESTIMATE_SLACK = 64
 _ERROR_BYTES = 64 * 1024
 
 Emit = Callable[[int, Body], None]
@@ -49,6 +54,8 @@ class HttpAttempt:
     _first_ns: int = 0
     _finish_ns: int = 0
     _estimated_tokens: float = 0.0
+    _visible_tokens: float = 0.0
+    _most_tokens: float = math.inf
     _emitted_tokens: int = 0
     _repeats_from: int = 0
     _said: str = ""
@@ -61,6 +68,7 @@ class HttpAttempt:
             Fault: anything else than a complete answer came of it.
         """
         completion = Completion(self.service.host, self.key)
+        self._most_tokens = body.get(self.service.max_tokens_field, math.inf)
         headers_came = False
         try:
             async with asyncio.timeout(self.service.first_token_s) as clock:
@@ -108,6 +116,11 @@ class HttpAttempt:
                             clock.reschedule(loop.time() + GRACE_S)
                         elif pieces and not completion.finish:
                             clock.reschedule(loop.time() + self.service.stall_s)
+                        if not completion.finish and self._is_endless():
+                            completion.finish, self._finish_ns = "length", now
+                            said = f"{self.service.host} goes on behind max_new_tokens: cut off"
+                            self.emit(now, Note(said, self.answer))
+                            return
                     over = completion.is_over
                     if over:
                         # Only a body read to its end leaves the connection for the next.
@@ -119,6 +132,7 @@ class HttpAttempt:
         if not self.has_begun:
             self.has_begun, self._first_ns = True, now
         self._estimated_tokens += tokens.estimate(text)
+        self._visible_tokens += 0 if reasoning else tokens.estimate(text)
         more = max(1, round(self._estimated_tokens)) - self._emitted_tokens
         self._emitted_tokens += more
         self.emit(now, Delta(self.answer, more, text, reasoning))
@@ -133,6 +147,13 @@ class HttpAttempt:
         repeated = tokens.estimate_whole(self._said[first:])
         self._repeats_from = max(1, self._emitted_tokens - repeated + 1)
         return True
+
+    def _is_endless(self) -> bool:
+        """Whether there is far more than was asked for: tokens are estimated, and services
+        count reasoning in different ways."""
+        if self._visible_tokens > 2 * self._most_tokens + _ESTIMATE_SLACK:
+            return True
+        return self._estimated_tokens > 2 * self._most_tokens + LONGEST_REASONING
 
     def _timeout_error(self, headers_came: bool, completion: Completion) -> ServiceError:
         host, service = self.service.host, self.service
@@ -254,13 +275,13 @@ def parse_json(text: str) -> Any:
 
 
 def parse_retry_after(value: str) -> float | None:
-    """Seconds that a Retry-After header (RFC 9110, 10.2.3) asks for: a number or a date."""
-    value = value.strip()
+    """Seconds that a Retry-After header (RFC 9110, 10.2.3) asks for: a number or a date.
+    None where it asks for no wait: a number below 0, or none, or a date that is past."""
     try:
-        return max(0.0, float(value)) if value else None
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return seconds if seconds >= 0 else None
