@@ -169,3 +169,11 @@ def test_a_finished_answer_is_kept_in_one_piece() -> None:
     for body in (ev.Answered(1, "stop"), ev.Failed("crashed", "x", answer=1), ev.Cancelled(1)):
         answer = fold([*events, *stream((300_000, 0, body))]).answers[1]
         assert (answer.chunks, answer.text_length, answer.reasoning_length) == (["你好!"], 3, 2)
+
+
+def test_ten_thousands_of_typed_questions_are_folded_in_a_moment() -> None:
+    header = ev.Session(1, "x", "y", [{"name": "m"}], {"questions": [{"id": "q5", "turns": ["?"]}]})
+    asked = [ev.Event(i + 1, i, 0, ev.Asked(i, f"q{i}", "?")) for i in range(50_000)]
+    board = fold([ev.Event(0, 0, RUN, header), *asked])
+    assert len(board.questions) == 50_000
+    assert [q.id for q in board.questions[:3]] == ["q5", "q0", "q1"]

@@ -152,6 +152,8 @@ class Board:
     header: ev.Session | None = None
     models: list[Model] = field(default_factory=list)
     questions: list[BoardQuestion] = field(default_factory=list)
+    question_ids: set[str] = field(default_factory=set)
+    """The ids of ``questions``: a session may have tens of thousands that were typed."""
     answers: dict[int, Answer] = field(default_factory=dict)
     answer_ids: dict[tuple[int, str], list[int]] = field(default_factory=dict)
     """Answer ids of a (model, question) in the order asked."""
@@ -264,6 +266,7 @@ def _apply_header(board: Board, header: ev.Session) -> None:
         )
         for i, q in enumerate(header.listed_questions)
     ]
+    board.question_ids = {question.id for question in board.questions}
 
 
 def _apply_note(board: Board, note: ev.Note) -> None:
@@ -324,7 +327,8 @@ def _apply_asked(board: Board, event: Event, asked: ev.Asked) -> None:
         asked.repeat,
     )
     board.answer_ids.setdefault((event.model, asked.question), []).append(asked.answer)
-    if all(q.id != asked.question for q in board.questions):
+    if asked.question not in board.question_ids:
+        board.question_ids.add(asked.question)
         board.questions.append(BoardQuestion(asked.question, (asked.text,), is_typed=True))
 
 

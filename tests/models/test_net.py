@@ -16,6 +16,14 @@ def test_a_proxy_that_cannot_be_used_is_told(proxy: str, monkeypatch: pytest.Mon
     assert caught.value.exit_code == EXIT_NETWORK and "HTTPS_PROXY" in caught.value.next_step
 
 
+def test_a_proxy_of_an_impossible_port_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:65536")
+    with pytest.raises(UserError, match="the proxy set in the environment cannot be used"):
+        net.is_reachable("https://example.com/")
+    monkeypatch.delenv("HTTPS_PROXY")
+    assert not net.is_reachable("https://example.com:65536/")
+
+
 @pytest.mark.parametrize("content", [None, "no certificate"])
 def test_a_bundle_that_cannot_be_read_is_told(
     content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,7 @@
 """Question sets: the built-in ones, files in four formats, and what is refused where."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,20 @@ def test_a_header_like_line_within_a_text_is_no_question(tmp_path: Path) -> None
     text = "[[question]]\ntext='''\n[[question]]\n'''\n[[question]]\ntext=''\n"
     with pytest.raises(UserError, match=r"a\.toml:5: turn 1: is empty"):
         questions.load(write(tmp_path, "a.toml", text))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
+def test_no_more_than_may_be_asked_is_kept(name: str, tmp_path: Path) -> None:
+    row = "x\n" if name == "a.txt" else '{"text": "x"}\n'
+    path = write(tmp_path, name, "\n" * 1000 + row * 10_000)
+    assert len(questions.load(path).questions) == 10_000
+    path = write(tmp_path, name, "\n" * 1000 + row * 1_000_000)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=f"{name}:11001: more than 10000 questions"):
+        questions.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 80 << 20, "the file twice and 10,000 questions"
 
 
 def test_an_unknown_set_names_the_nearest() -> None:

@@ -43,11 +43,20 @@ def is_reachable(url: str, seconds: float = PROBE_S) -> bool:
 
     A name server that does not answer is cut off too, which a socket's own timeout
     does not do.
+
+    Raises:
+        UserError: the proxy of the environment is none.
     """
-    parts = urlsplit(_proxy(url) or url)
-    if not parts.hostname:
+    proxy = _proxy(url)
+    try:
+        parts = urlsplit(proxy or url)
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme, 443)
+    except ValueError as error:
+        if not proxy:
+            return False
+        raise _proxy_error(error) from None
+    if not host:
         return False
-    host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme, 443)
     connected, settled = threading.Event(), threading.Event()
 
     def connect(family: int, address: Any) -> None:
@@ -119,11 +128,15 @@ def http_client(cert: str = "") -> "httpx.Client":
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
         )
     except (ImportError, ValueError, httpx.InvalidURL) as error:
-        raise UserError(
-            f"the proxy set in the environment cannot be used: {error}",
-            "set HTTPS_PROXY to an http:// proxy, or unset it",
-            EXIT_NETWORK,
-        ) from None
+        raise _proxy_error(error) from None
+
+
+def _proxy_error(error: Exception) -> UserError:
+    return UserError(
+        f"the proxy set in the environment cannot be used: {error}",
+        "set HTTPS_PROXY to an http:// proxy, or unset it",
+        EXIT_NETWORK,
+    )
 
 
 def download_file(

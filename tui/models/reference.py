@@ -176,4 +176,7 @@ def _unknown(given: str, base: str, scheme: str, user_services: Collection[str])
         )
     if difflib.get_close_matches(base.lower(), ["demo"], 1):
         return UserError(f"unknown model '{given}'", "did you mean demo?")
-    return UserError(f"unknown model '{given}'", f"a folder here is ./{base}; other forms: {FORMS}")
+    return UserError(
+        f"unknown model '{given}'",
+        f"a folder here is ./{base}; other forms: {FORMS}; `duibi --help` lists the commands",
+    )

@@ -2,16 +2,18 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 from typing import Any
 
 from tui.host import foreign_files, toml_file
 from tui.host.errors import UserError
 from tui.host.toml_file import TomlFile
-from tui.questions.question_set import QUESTION_KEYS, QuestionSet, build_question_set
+from tui.questions.question_set import MAX_QUESTIONS, QUESTION_KEYS, QuestionSet, build_question_set
 
 MAX_BYTES = 16 << 20
+MAX_TOML_BYTES = 4 << 20
+"""The parser of TOML takes a hundred times the size of what is written to fill the memory."""
 _HEAD_KEYS = ("name", "title", "language", "dimensions", "question")
 _TOO_FAR = "nested too deep, or a number of too many digits"
 _NAME_ONE = "name a .toml, .jsonl or .txt file; `duibi questions show tongji` shows one"
@@ -42,7 +44,7 @@ def _text(path: Path) -> str:
 
 
 def _toml(path: Path) -> QuestionSet:
-    file = toml_file.read_toml(path, MAX_BYTES, _NAME_ONE)
+    file = toml_file.read_toml(path, MAX_TOML_BYTES, _NAME_ONE)
     data = file.table
     rows = data.get("question", [])
     _check_keys(file, data, _HEAD_KEYS)
@@ -73,10 +75,7 @@ def _jsonl(text: str, path: Path) -> QuestionSet:
     head: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     places: list[str] = []
-    # Not splitlines: U+2028 and others may stand inside a JSON string.
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, line in _filled_lines(text):
         place = f"{path}:{number}"
         try:
             row = json.loads(line)
@@ -90,6 +89,7 @@ def _jsonl(text: str, path: Path) -> QuestionSet:
         if not rows and not head and "name" in row and not row.keys() & {"text", "turns"}:
             head = row
             continue
+        _check_room(rows, place)
         rows.append(_mt_bench(row) if "question_id" in row else row)
         places.append(place)
     return build_question_set(head, rows, str(path), places, path.stem)
@@ -103,6 +103,30 @@ def _mt_bench(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(text: str, path: Path) -> QuestionSet:
-    numbered = [(i, line.strip()) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-    rows = [{"text": line} for _, line in numbered]
-    return build_question_set({}, rows, str(path), [f"{path}:{i}" for i, _ in numbered], path.stem)
+    rows: list[dict[str, str]] = []
+    places: list[str] = []
+    for number, line in _filled_lines(text):
+        place = f"{path}:{number}"
+        _check_room(rows, place)
+        rows.append({"text": line.strip()})
+        places.append(place)
+    return build_question_set({}, rows, str(path), places, path.stem)
+
+
+def _filled_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, with their numbers from 1, one by one: a file may have
+    millions."""
+    # Not splitlines: U+2028 and others may stand inside a JSON string.
+    start = number = 0
+    while start <= len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        number += 1
+        if line := text[start:end].strip():
+            yield number, line
+        start = end + 1
+
+
+def _check_room(rows: Sized, place: str) -> None:
+    if len(rows) >= MAX_QUESTIONS:
+        raise UserError(f"{place}: more than {MAX_QUESTIONS} questions", "split it")

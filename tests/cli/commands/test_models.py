@@ -81,6 +81,22 @@ def test_inspect_says_whether_it_can_be_loaded(
     assert run(["models", "inspect", "./nowhere"]) == 2
 
 
+def test_inspect_says_what_is_known_of_a_gguf_file(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["models", "inspect", "demo"]) == 2
+    assert "not fetched yet" in capsys.readouterr().out
+    link_demo(cache_dir())
+    assert run(["models", "inspect", "demo"]) == 0
+    shown = capsys.readouterr().out
+    assert "134,515,008" in shown and "can be loaded" in shown
+    assert run(["models", "inspect", "demo@int8", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dtype"] == "Q4_1"
+    (here / "x.gguf").write_bytes(b"GGML" * 9)
+    assert run(["models", "inspect", "./x.gguf"]) == 2
+    assert "is not a GGUF file" in capsys.readouterr().out
+
+
 def test_fit_compares_with_what_is_free(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

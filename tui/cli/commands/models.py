@@ -113,7 +113,10 @@ def get(model: Model, yes: Yes = False) -> int:
 
 @app.command(help="What a checkpoint is, from its headers, and whether it can be loaded.")
 def inspect(model: Model, json: Json = False) -> int:
-    folder = _folder_of(parse_reference(model))
+    ref = parse_reference(model)
+    if ref.kind in ("demo", "gguf"):
+        return _inspect_gguf(ref, json)
+    folder = _folder_of(ref)
     seen = inspect_folder(folder)
     prompt: list[int] | None = None
     if not seen.problems:
@@ -289,15 +292,31 @@ def _subject(ref: Reference) -> plan.ModelSize:
     return replace(plan.size_of_model(resolved), label=ref.text)
 
 
+def _inspect_gguf(ref: Reference, json: bool) -> int:
+    """What is known of a GGUF file without its header, which only a worker reads."""
+    found = find_demo() if ref.kind == "demo" else find_checkpoint(expand(ref.target), ref.text)
+    assert found is not None  # by its ending
+    if json:
+        print(json_text(found.to_json()))
+    else:
+        rows = [
+            ("file", str(found.path)),
+            ("family", found.family),
+            ("parameters", f"{found.parameters:,}" if found.parameters else ""),
+            ("stored as", ", ".join(filter(None, (found.dtype, format_size(found.size))))),
+            ("context", f"{found.context:,} tokens" if found.context else ""),
+            ("refused", found.why),
+            ("verdict", "can be loaded" if found.state == "complete" else ""),
+        ]
+        print(table([row for row in rows if row[1]]))
+    return 0 if found.state == "complete" else 2
+
+
 def _folder_of(ref: Reference) -> Path:
     if ref.kind == "folder":
         return expand(ref.target)
     if ref.kind == "modelscope" and (folder := modelscope_folder(ref.target)).is_dir():
         return folder
-    if ref.kind in ("gguf", "demo"):
-        raise UserError(
-            "a GGUF file is opened by the worker alone", "duibi models fit tells what it needs"
-        )
     raise UserError(f"{ref.text} is not a checkpoint folder here", "duibi models list")
 
 

@@ -39,7 +39,8 @@ def resume_run(
     ]
     if models or given:
         raise UserError(
-            f"--resume goes on as it began, without {(given or ['models'])[0]}", "leave it out"
+            f"--resume goes on as it began, without {(given or ['models'])[0]}",
+            f"leave it out: `duibi run --resume {session}`",
         )
     folder = settings_in_force.load(flags).sessions_dir
     reading = reader.read(library.find(session, folder))
