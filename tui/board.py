@@ -123,8 +123,10 @@ class Model:
     state: str = "waiting"
     load: ev.Load | None = None
     loaded: ev.Loaded | None = None
-    measured: ev.Measured | None = None
-    """The newest standard measure."""
+    loads: list[ev.Loaded] = field(default_factory=list)
+    """Every load, oldest first."""
+    measures: list[ev.Measured] = field(default_factory=list)
+    """Every standard measure, oldest first."""
     failure: ev.Failed | None = None
     engine: str = ""
     notes: list[ev.Note] = field(default_factory=list)
@@ -133,6 +135,12 @@ class Model:
     mapped: int = 0
     current_answer_id: int | None = None
     """Id of the answer it works on, or worked on last."""
+
+    @property
+    def measured(self) -> ev.Measured | None:
+        """The standard measure that counts: the newest one without contention, else the newest."""
+        clean = [one for one in self.measures if not one.contended]
+        return next(reversed(clean or self.measures), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +311,10 @@ def _apply_model(board: Board, model: Model, event: Event) -> None:
             model.state, model.load, model.failure = "loading", load, None
         case ev.Loaded() as loaded:
             model.state, model.loaded, model.load, model.failure = "ready", loaded, None, None
+            model.loads.append(loaded)
             model.private, model.mapped = loaded.private, loaded.mapped
         case ev.Measured() as measured:
-            model.measured = measured
+            model.measures.append(measured)
         case ev.Unloaded():
             model.state, model.private, model.mapped = "unloaded", 0, 0
         case ev.Note() as note:

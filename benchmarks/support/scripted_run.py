@@ -48,7 +48,7 @@ class EventScript:
 
     def ready(self, model: int) -> None:
         """The model is loaded."""
-        self.say(model, ev.Loaded(load_s=1.0, private=180 << 20, mapped=270 << 20))
+        self.say(model, ev.Loaded(load_s=1.0, private=180_000_000, mapped=270_000_000))
 
     def asked(self, model: int, answer: int, question: str, text: str = "?", turn: int = 0) -> None:
         """A question was put and is being worked on."""

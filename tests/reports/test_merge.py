@@ -115,8 +115,8 @@ def test_trouble_is_told(tmp_path: Path) -> None:
     for wanted in (
         "torn: 9 bytes",
         "one at a time",
-        "a@bf16, Question 1: cut at the token limit; contended: another model was computing; "
-        "token count estimated; decoded with 4 questions in one batch; 2 oldest turns",
+        "a@bf16, Question 1: cut at the token limit; contended: it did not have its cores for "
+        "itself; token count estimated; decoded with 4 questions in one batch; 2 oldest turns",
         "a@bf16, Question 3: cancelled",
         "b@bf16, Question 3: failed: killed: out of memory",
         "b@bf16: the model failed: the worker died",

@@ -74,8 +74,8 @@ def test_without_a_person_a_model_does_all_its_work_before_the_next(stage: RunSt
     assert not any(a.figures and a.figures.contended for a in board.answers.values())
     for model in board.models:
         assert model.loaded and not model.loaded.contended
-        told = model.measured
-        assert told and (told.prompt_tokens, told.output_tokens, told.rounds) == (256, 64, 3)
+        (told,) = model.measures
+        assert (told.prompt_tokens, told.output_tokens, told.rounds) == (256, 64, 3)
         assert (told.ttft_ms, told.tpot_ms, told.threads, told.peak_private) == (10, 2, 2, 7)
         assert told.load_s == model.loaded.load_s and not told.contended
 
@@ -102,7 +102,7 @@ def test_together_computes_at_the_same_time_and_measures_alone(stage: RunStage) 
     assert all(a.state == "answered" for a in board.answers.values())
     measured = [kind for kind, _ in kinds(watch)].index("measure")
     assert {kind for kind, _ in kinds(watch)[measured:]} == {"measure"}
-    assert all(m.measured and not m.measured.contended for m in board.models)
+    assert all([x.contended for x in m.measures] == [False] for m in board.models)
 
 
 def test_what_is_on_view_is_answered_by_every_model_first(stage: RunStage) -> None:
@@ -140,7 +140,7 @@ def test_a_person_ends_a_measure_that_is_taken_again(tmp_path: Path, stage: RunS
         engine.hold.set()
     board = finished(run)
     assert board.answers[answer].state == "answered"
-    assert all(m.measured and not m.measured.contended for m in board.models)
+    assert all([x.contended for x in m.measures] == [False] for m in board.models)
     assert not [m.notes for m in board.models if m.notes]
 
 
@@ -172,7 +172,7 @@ def test_models_that_do_not_fit_together_are_measured_before_they_leave(
     board = finished(run)
     steps = [(kind, n) for kind, n in kinds(watch) if kind != "close"]
     assert steps == [(k, n) for n in range(2) for k in ("load", "answer", "measure")]
-    assert all(m.measured for m in board.models)
+    assert all(m.measures for m in board.models)
 
 
 def test_it_is_not_measured_where_that_is_not_wanted_or_was_done(stage: RunStage) -> None:
@@ -180,5 +180,5 @@ def test_it_is_not_measured_where_that_is_not_wanted_or_was_done(stage: RunStage
     run = stage(Measurable(watch, 0), settings=RunOptions(measure=False), start=False)
     run.ask_all()
     run.start()
-    assert finished(run).models[0].measured is None
+    assert finished(run).models[0].measures == []
     assert len(answers_of(finished(run))) == 4 and ("measure", 0) not in kinds(watch)

@@ -1,11 +1,12 @@
 """What two models did not have in common, said in the same sentence as their comparison."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tui import board as bd
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
-from tui.reports.run_tables import describe_value
+from tui.reports.run_tables import describe_settings, describe_value
 from tui.text.sanitise import collapse_line
 
 
@@ -17,7 +18,7 @@ def describe_caveats(
     both = (a, b)
     answers = [_common_answers(column, both, merged) for column in both]
     found = [_answer_rates(answers, say), _cuts(both, answers, say), _thinking(both, answers, say)]
-    found.append(_differ("k_sampling", both, _sampling, say))
+    found.append(_differ("k_sampling", both, partial(_sampling, say=say), say))
     if is_timed:
         found += [
             _differ("k_machines", both, _machine, say),
@@ -98,7 +99,7 @@ def _place(column: ModelColumn) -> str:
     return str(column.parts[0].head.get("engine", ""))
 
 
-def _sampling(column: ModelColumn) -> str:
+def _sampling(column: ModelColumn, say: ReportMessages) -> str:
     """How tokens were chosen: what the run asked for, else the checkpoint's own way."""
     settings = column.parts[0].source.recorded.header.settings
     asked = {
@@ -107,7 +108,7 @@ def _sampling(column: ModelColumn) -> str:
         if settings.get(name) is not None
     }
     own = column.loads[-1].sampling if column.loads and asked.get("sampling") != "greedy" else {}
-    return describe_value({**own, **asked})
+    return describe_settings({**own, **asked}, say)
 
 
 def _numbers(

@@ -5,7 +5,7 @@ stable, so that the picture of the same session is the same text each time.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 from typing import Any
 
@@ -17,7 +17,8 @@ from tui.scoring.costs import GB
 from tui.text.sanitise import collapse_line
 from tui.text.width import shorten
 
-Points = list[tuple[float, float]]
+Points = list[tuple[float, float | None]]
+"""Where a line goes; None: nothing is known there, and none is drawn."""
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette: told apart by colour-blind readers, too."""
@@ -29,6 +30,8 @@ _MIN_MS, _MAX_MS = 1e-6, 1e12
 _MIN_BUCKET = 16
 _MAX_BUCKETS = 48
 _MAX_POINTS = 200
+_HELD_S = 1.0
+"""Memory is told when it changes: after so long without a word it was what it had been."""
 
 
 def draw_charts(merged: MergedSessions, say: ReportMessages) -> tuple[Chart, ...]:
@@ -45,7 +48,8 @@ def draw_charts(merged: MergedSessions, say: ReportMessages) -> tuple[Chart, ...
 
 
 def speed_points(arrivals: Sequence[Sequence[tuple[int, int]]]) -> Points:
-    """Decode speed over the answer: per stretch of tokens the median tok/s over answers.
+    """Decode speed over the answer: per stretch of tokens the median tok/s over answers, a gap
+    (None) where no answer has a speed.
 
     ``arrivals`` holds per answer the times (microseconds) and numbers of the tokens that
     came. Times count from the first token: what came before it is prefill.
@@ -62,15 +66,39 @@ def speed_points(arrivals: Sequence[Sequence[tuple[int, int]]]) -> Points:
                 marks.append((t_us, total))
         for (t0, n0), (t1, n1) in pairwise(marks):
             if t1 > t0:
-                speeds.setdefault(n0 // width, []).append((n1 - n0) * 1e6 / (t1 - t0))
-    return [((i + 0.5) * width, median(values)) for i, values in sorted(speeds.items())]
+                first = n0 // width
+                for stretch in range(first, max(first + 1, n1 // width)):
+                    speeds.setdefault(stretch, []).append((n1 - n0) * 1e6 / (t1 - t0))
+    return [
+        ((i + 0.5) * width, median(speeds[i]) if i in speeds else None)
+        for i in range(min(speeds, default=0), max(speeds, default=-1) + 1)
+    ]
 
 
 def downsample(points: Points, limit: int = _MAX_POINTS) -> Points:
-    """At most ``limit`` points: of each stretch the highest, so that no peak is lost."""
+    """About ``limit`` points: of each stretch the highest, so that no peak is lost; every gap."""
     step = -(-len(points) // limit) or 1
-    parts = (points[i : i + step] for i in range(0, len(points), step))
-    return [max(part, key=lambda point: point[1]) for part in parts]
+    found: Points = []
+    for is_gap, run in groupby(points, key=lambda point: point[1] is None):
+        kept = list(run)
+        if is_gap:
+            found.append(kept[0])
+            continue
+        parts = (kept[i : i + step] for i in range(0, len(kept), step))
+        found += [max(part, key=lambda point: point[1] or 0.0) for part in parts]
+    return found
+
+
+def memory_points(told: Sequence[tuple[int, int, int]], which: int) -> Points:
+    """Gigabytes over seconds of one part (0 private, 1 mapped) of what was ``told``: microseconds,
+    private and mapped bytes. A gap while there is no process."""
+    points: Points = []
+    for t_us, *sizes in told:
+        seconds = t_us / 1e6
+        if points and seconds - points[-1][0] > _HELD_S:
+            points.append((seconds, points[-1][1]))
+        points.append((seconds, sizes[which] / GB if any(sizes) else None))
+    return points
 
 
 def _speeds(columns: Sequence[ModelColumn]) -> list[tuple[str, Points]]:
@@ -93,7 +121,7 @@ def _memory(columns: Sequence[ModelColumn], which: int) -> list[tuple[str, Point
     found = []
     for column in columns:
         for number, part in enumerate(column.parts):
-            points = [(t / 1e6, sizes[which] / GB) for t, *sizes in part.track.memory]
+            points = memory_points(part.track.memory, which)
             label = column.label if number == 0 else f"{column.label} · {number + 1}"
             found.append((label, downsample(points) if any(y for _, y in points) else []))
     return found
@@ -124,9 +152,9 @@ def _lines(
         return None
 
     def draw(pygal: Any, options: dict[str, Any]) -> Any:
-        top = max(y for _, points in series for _, y in points)
+        top = max(y or 0.0 for _, points in series for _, y in points)
         # Room above the highest line, which would otherwise lie on the edge.
-        options |= {"range": (0, top * 1.05 or 1)}
+        options |= {"range": (0, top * 1.05 or 1), "allow_interruptions": True}
         chart = pygal.XY(show_dots=False, x_title=say(x_title), y_title=unit, **options)
         for i, (label, points) in enumerate(series):
             dash = _DASHES[i % len(_DASHES)]
@@ -145,8 +173,11 @@ def _boxes(
 
     def draw(pygal: Any, options: dict[str, Any]) -> Any:
         chart = pygal.Box(box_mode="extremes", y_title=unit, **options)
-        for label, values in series:
-            chart.add(_short(label), values)
+        # pygal draws an empty distribution as zero.
+        known = [i for i, (_, values) in enumerate(series) if values]
+        options["style"].colors = tuple(_COLOURS[i % len(_COLOURS)] for i in known)
+        for i in known:
+            chart.add(_short(series[i][0]), series[i][1])
         return chart
 
     return Chart(say(title), say("chart_box"), _render(title, draw))

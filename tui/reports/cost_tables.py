@@ -1,32 +1,58 @@
 """The tables of what each model costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+from tui.board import Answer
+from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
 from tui.reports.document import Cell, Table, format_figure
-from tui.reports.merge import ModelColumn
+from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
-from tui.scoring.costs import METRICS, Metric, Spread
+from tui.scoring.costs import GB, METRICS, METRICS_BY_ID, Metric, Spread
+from tui.scoring.glance import FIGURES, Figure, Glance, common_answers, take_glance
 from tui.text.sanitise import collapse_line
 
-_GLANCE_METRICS = (
-    *("checkpoint", "weights", "load", "private", "mapped"),
-    *("ttft", "tpot", "decode", "chars_s", "e2e"),
-)
-_BY_ID = {metric.id: metric for metric in METRICS}
-_PEAKS = ("private", "mapped")
 Costs = Mapping[str, Spread]
+_SERVICE = "endpoint"
+_RECORDED = "recorded"
+_COLD_SHARE = 0.01
 
 
 def build_cost_tables(
-    columns: Sequence[ModelColumn], costs: Mapping[str, Costs], say: ReportMessages
+    merged: MergedSessions, costs: Mapping[str, Costs], say: ReportMessages
 ) -> list[Table]:
-    """The table at a glance (one line per model) and the one with every figure."""
-    return [_glance_table(columns, costs, say), _details_table(columns, costs, say)]
+    """The tables at a glance (one line per model; what is computed here, by services, and what was
+    recorded earlier apart, as they cannot be compared) and the one with every figure."""
+    glances = glances_of(merged)
+    groups: dict[str, list[ModelColumn]] = {}
+    for column in merged.columns:
+        groups.setdefault(_place(column), []).append(column)
+    found = [
+        _glance_table(title, groups[title], glances, say)
+        for title in ("costs", "costs_services", "costs_recorded")
+        if title in groups
+    ]
+    return [*found, _details_table(merged.columns, costs, say)]
 
 
-def headline_value(metric: str, spread: Spread) -> float | None:
-    """The one value that stands for a spread: the highest of memory, else the median."""
-    return spread.high if metric in _PEAKS else spread.median
+def glances_of(merged: MergedSessions) -> dict[str, Glance]:
+    """The figures that stand for each model, by the key of its column."""
+    answered: list[dict[Hashable, list[Answer]]] = []
+    for column in merged.columns:
+        mine: dict[Hashable, list[Answer]] = {}
+        for number, row in enumerate(merged.rows):
+            for answer in row.answers(column):
+                mine.setdefault((number, answer.turn), []).append(answer)
+        answered.append(mine)
+    common = common_answers(answered)
+    return {
+        column.key: take_glance(column.loads, column.answers, column.measures, common)
+        for column in merged.columns
+    }
+
+
+def _place(column: ModelColumn) -> str:
+    engine = str(column.parts[0].head.get("engine", ""))
+    return {_SERVICE: "costs_services", _RECORDED: "costs_recorded"}.get(engine, "costs")
 
 
 def _named(metric: Metric, say: ReportMessages) -> str:
@@ -35,33 +61,92 @@ def _named(metric: Metric, say: ReportMessages) -> str:
 
 
 def _glance_table(
-    columns: Sequence[ModelColumn], costs: Mapping[str, Costs], say: ReportMessages
+    title: str, columns: Sequence[ModelColumn], glances: Mapping[str, Glance], say: ReportMessages
 ) -> Table:
-    values = {
-        (c.key, m): headline_value(m, costs[c.key][m]) for c in columns for m in _GLANCE_METRICS
-    }
+    mine = [glances[column.key] for column in columns]
     # Leave out columns that are empty for every model.
-    known = [m for m in _GLANCE_METRICS if any(values[c.key, m] is not None for c in columns)]
-    best = {m: best_of([values[c.key, m] for c in columns], _BY_ID[m].direction) for m in known}
-    guessed = {key for key in values if costs[key[0]][key[1]].estimated}
+    known = [m for m in FIGURES if any(glance.figures[m].value is not None for glance in mine)]
+    best = {m: _best([glance.figures[m] for glance in mine], METRICS_BY_ID[m]) for m in known}
     rows = []
-    for column in columns:
+    for column, glance in zip(columns, mine, strict=True):
         cells = [
             Cell(
-                _marked(format_figure(v), (column.key, m) in guessed),
-                best=v is not None and v == best[m],
+                _marked(glance.figures[m]),
+                _glance_detail(m, glance, say),
+                best=best[m] is not None and glance.figures[m].value == best[m],
             )
             for m in known
-            for v in [values[column.key, m]]
         ]
-        rows.append((Cell(collapse_line(column.label)), Cell(_dtype(column, say)), *cells))
-    head = (say("model"), say("dtype"), *(_named(_BY_ID[m], say) for m in known))
-    notes = (f"~: {say('estimate')}",) if guessed else ()
-    return Table(say("costs"), head, tuple(rows), left=2, notes=notes)
+        rows.append((Cell(collapse_line(column.label)), Cell(_dtype(column)), *cells))
+    head = (say("model"), say("dtype"), *(_named(METRICS_BY_ID[m], say) for m in known))
+    return Table(say(title), head, tuple(rows), left=2, notes=tuple(_notes(columns, mine, say)))
 
 
-def _marked(text: str, is_estimate: bool) -> str:
-    return f"~{text}" if is_estimate else text
+def _marked(figure: Figure) -> str:
+    """A figure with its marks: ``~`` estimated, ``*`` contended, ``+`` of a batch."""
+    if figure.value is None:
+        return format_figure(None)
+    marks = "*" * figure.is_contended + "+" * (figure.batch > 1)
+    return f"{'~' * figure.is_estimated}{format_figure(figure.value)}{marks}"
+
+
+def _glance_detail(metric: str, glance: Glance, say: ReportMessages) -> str:
+    if metric == "load" and glance.file_cache is not None:
+        if glance.file_cache < _COLD_SHARE:
+            return say("cold")
+        if glance.file_cache > 1 - _COLD_SHARE:
+            return say("warm")
+        return say("partly_cached", share=f"{glance.file_cache:.0%}")
+    peaks = {"ram": glance.peak, "load_ram": glance.load_peak}
+    if (peak := peaks.get(metric)) and peak.total:
+        return f"{format_figure(peak.private / GB)} + {format_figure(peak.mapped / GB)}"
+    return ""
+
+
+def _notes(
+    columns: Sequence[ModelColumn], glances: Sequence[Glance], say: ReportMessages
+) -> Iterable[str]:
+    """What has to be known of a table's figures."""
+    figures = [figure for glance in glances for figure in glance.figures.values()]
+    measured = [glance.measured[-1] for glance in glances if glance.measured]
+    if measured:
+        yield say("n_standard", prompt=STANDARD_PROMPT_TOKENS, new=STANDARD_NEW_TOKENS)
+    for column, glance in zip(columns, glances, strict=True):
+        if glance.measured:
+            told = glance.measured[-1]
+            tokens = told.prompt_tokens, told.output_tokens
+            if tokens != (STANDARD_PROMPT_TOKENS, STANDARD_NEW_TOKENS):
+                yield say(
+                    "n_fewer",
+                    model=collapse_line(column.label),
+                    prompt=tokens[0],
+                    new=tokens[1],
+                )
+        elif measured:
+            yield say("n_not_measured", model=collapse_line(column.label))
+    if any(figure.value is not None for glance in glances for figure in [glance.figures["ram"]]):
+        yield say("n_ram")
+    if not measured and any(_place(column) == "costs_services" for column in columns):
+        yield say("n_services")
+    of_answers = (m for m in FIGURES if METRICS_BY_ID[m].is_timed and m != "load")
+    if any(len({g.figures[m].threads for g in glances} - {frozenset()}) > 1 for m in of_answers):
+        yield say("n_threads")
+    if any(figure.is_estimated for figure in figures):
+        yield f"~: {say('estimate')}"
+    if any(figure.is_contended for figure in figures):
+        yield f"*: {say('contended')}"
+    if batch := max((figure.batch for figure in figures), default=1) - 1:
+        yield f"+: {say('batched', n=batch + 1)}"
+
+
+def _best(figures: Sequence[Figure], metric: Metric) -> float | None:
+    """The best value, where the figures can be compared; None if they are all equal or unknown."""
+    known = [figure for figure in figures if figure.value is not None]
+    if any(figure.is_contended or figure.is_estimated for figure in known):
+        return None
+    if metric.is_timed and len({(f.threads, f.batch, f.is_standard) for f in known}) > 1:
+        return None
+    return best_of([figure.value for figure in known], metric.direction)
 
 
 def _details_table(
@@ -86,7 +171,8 @@ def _spread(metric: Metric, spread: Spread, say: ReportMessages) -> Cell:
         details.append(say("left_out", n=spread.contended))
     if spread.estimated:
         details.append(say("estimated", n=spread.estimated))
-    return Cell(_marked(_value(metric, spread.median), bool(spread.estimated)), "; ".join(details))
+    about = "~" if spread.estimated else ""
+    return Cell(f"{about}{_value(metric, spread.median)}", "; ".join(details))
 
 
 def _value(metric: Metric, value: float | None) -> str:
@@ -104,8 +190,8 @@ def best_of(values: Sequence[float | None], better: int) -> float | None:
     return max(found) if better > 0 else min(found)
 
 
-def _dtype(column: ModelColumn, say: ReportMessages) -> str:
+def _dtype(column: ModelColumn) -> str:
     loads = column.loads
     return collapse_line(
-        (loads[-1].dtype if loads else "") or column.parts[0].head.get("dtype", "")
+        (loads[-1].dtype if loads else "") or str(column.parts[0].head.get("dtype", ""))
     )

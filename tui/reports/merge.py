@@ -42,11 +42,10 @@ class SourceSession:
 
 @dataclass(slots=True)
 class ModelTimeline:
-    """What happened over time with one model of one session: its loads, its memory
-    (session time in microseconds, private and mapped bytes), and per answer the arrival of
-    tokens (session time, number)."""
+    """What happened over time with one model of one session: its memory (session time in
+    microseconds, private and mapped bytes), and per answer the arrival of tokens (session time,
+    number)."""
 
-    loads: list[ev.Loaded] = field(default_factory=list)
     memory: list[tuple[int, int, int]] = field(default_factory=list)
     arrivals: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
@@ -72,7 +71,12 @@ class ModelColumn:
     @property
     def loads(self) -> list[ev.Loaded]:
         """Every load, oldest first."""
-        return [load for part in self.parts for load in part.track.loads]
+        return [load for part in self.parts for load in part.model.loads]
+
+    @property
+    def measures(self) -> list[ev.Measured]:
+        """The standard measure of each session that has one, oldest first."""
+        return [told for part in self.parts if (told := part.model.measured)]
 
     @property
     def answers(self) -> list[bd.Answer]:
@@ -220,8 +224,6 @@ def _tracks(source: SourceSession) -> list[ModelTimeline]:
             track.arrivals.setdefault(body.answer, []).append((event.t_us, body.n))
         elif type(body) is ev.Memory:
             track.memory.append((event.t_us, body.private, body.mapped))
-        elif type(body) is ev.Loaded:
-            track.loads.append(body)
     return tracks
 
 

@@ -79,7 +79,7 @@ def build_document(
     scored = (
         score_tables.stars_table(merged, dims, table, say),
         score_tables.star_pairs_table(merged, say),
-        *build_cost_tables(merged.columns, table, say),
+        *build_cost_tables(merged, table, say),
         score_tables.duel_table(say("votes"), votes, merged, say),
         *judge_tables(merged, say),
         score_tables.checks_table(merged, checked, say),

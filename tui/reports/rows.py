@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import asdict, fields
 from statistics import fmean
 from typing import Any
 
 from tui import board as bd
+from tui.events import Measured
 from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow, SourceSession
 from tui.text.sanitise import clean
 
@@ -16,6 +18,7 @@ _FIGURES = (
     *("finish", "prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
     *("prefill_tok_s", "decode_tok_s", "chars_s", "peak_private", "peak_mapped", "majflt"),
     *("contended", "threads", "batch", "guessed", "accepted", "reused"),
+    *("waited_ms", "lost", "contended_by"),
 )
 _FORMULA = re.compile(r"\s*['=+\-@＝＋－＠\t\r]")
 """Beginnings that a spreadsheet takes for a formula, full-width forms too, and the quote, so
@@ -51,6 +54,7 @@ def _object(
         "reasoning": "".join(answer.reasoning),
         "chars": len(answer.text),
         **figures,
+        "measured": _measured(source.board.models[answer.model]),
         "stars": _mean_stars(answer),
         "notes": [note.text for note in answer.notes],
     }
@@ -62,6 +66,11 @@ def _mean_stars(answer: bd.Answer) -> dict[str, float]:
     for (_, dimension), stars in answer.ratings.items():
         found.setdefault(dimension, []).append(stars)
     return {d: given[0] if len(given) == 1 else fmean(given) for d, given in found.items()}
+
+
+def _measured(model: bd.Model) -> dict[str, Any] | None:
+    """The standard measure of an answer's model."""
+    return asdict(model.measured) if model.measured else None
 
 
 def to_jsonl(merged: MergedSessions) -> str:
@@ -78,17 +87,21 @@ def _escaped(line: str) -> str:
 
 
 def to_csv(merged: MergedSessions) -> str:
-    """A table with a column per dimension of stars; text that a spreadsheet would take for a
-    formula begins with an apostrophe."""
+    """A table with a column per figure of the standard measure and per dimension of stars; text
+    that a spreadsheet would take for a formula begins with an apostrophe."""
     listed = list(answer_rows(merged))
     dimensions = sorted({d for row in listed for d in row["stars"]})
-    names = [name for name in (listed[0] if listed else {}) if name not in ("stars", "notes")]
+    apart = ("measured", "stars", "notes")
+    names = [name for name in (listed[0] if listed else {}) if name not in apart]
+    measures = [f.name for f in fields(Measured)] if any(r["measured"] for r in listed) else []
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    writer.writerow([*names, *(csv_cell(f"stars: {d}") for d in dimensions), "notes"])
+    more = [*(f"measured: {name}" for name in measures), *(f"stars: {d}" for d in dimensions)]
+    writer.writerow([*names, *map(csv_cell, more), "notes"])
     for row in listed:
-        stars: Mapping[str, float] = row["stars"]
-        values = [row[name] for name in names] + [stars.get(d) for d in dimensions]
+        values = [row[name] for name in names]
+        values += [(row["measured"] or {}).get(name) for name in measures]
+        values += [row["stars"].get(d) for d in dimensions]
         writer.writerow([csv_cell(v) for v in (*values, " / ".join(row["notes"]))])
     return out.getvalue()
 

@@ -39,6 +39,26 @@ def describe_value(value: Any) -> str:
     return str(value)
 
 
+def describe_settings(settings: Mapping[str, Any], say: ReportMessages) -> str:
+    """Settings of a run or a checkpoint in words, so that no name of the program stands there."""
+    found = []
+    for name, value in settings.items():
+        if value in (None, "", {}, []):
+            continue
+        if name == "greedy" and isinstance(value, bool):
+            found.append(say("v_greedy" if value else "v_sampling_sample"))
+            continue
+        key = f"v_{name}"
+        named = say(key) if say.knows(key) else name
+        word = f"v_{name}_{value}"
+        if isinstance(value, bool):
+            told = say("yes" if value else "no")
+        else:
+            told = say(word) if say.knows(word) else describe_value(value)
+        found.append(f"{named} {told}" if say.language == "en" else f"{named}：{told}")
+    return (", " if say.language == "en" else "；").join(found)
+
+
 def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> Table:
     header, host = source.recorded.header, source.recorded.header.host
     limit = host.get("memory_limit")
@@ -56,7 +76,7 @@ def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> T
         ),
         (say("platform"), describe_value(host.get("platform", ""))),
         (say("packages"), describe_value(_versions(header.program, host))),
-        (say("settings"), describe_value(header.settings)),
+        (say("settings"), describe_settings(header.settings, say)),
     ]
     known = {"cpu", "memory_limit", "platform", "python", "packages"}
     rows += [(str(k), describe_value(v)) for k, v in host.items() if k not in known]
@@ -119,8 +139,8 @@ def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
         "parameters": f"{parameters / 1e6:,.0f} M" if parameters else "",
         "checkpoint": f"{format_figure(size / GB)} GB" if size else "",
         "context": str(context or ""),
-        "prompt_format": loaded.prompt_format if loaded else "",
-        "sampling": describe_value(_sampling(column)),
+        "prompt_format": _prompt_format(loaded.prompt_format if loaded else "", say),
+        "sampling": describe_settings(_sampling(column), say),
         "threads": ", ".join(map(str, threads)),
         "kernels": _kernels(loaded),
         "hash": next((str(head[key]) for key in _HASHES if head.get(key)), ""),
@@ -131,6 +151,11 @@ def _kernels(loaded: Loaded | None) -> str:
     if loaded is None or not loaded.kernels_note:
         return loaded.kernels if loaded else ""
     return f"{loaded.kernels} ({loaded.kernels_note})"
+
+
+def _prompt_format(word: str, say: ReportMessages) -> str:
+    key = f"v_prompt_{word}"
+    return say(key) if say.knows(key) else word
 
 
 def _sampling(column: ModelColumn) -> Mapping[str, Any]:

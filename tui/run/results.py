@@ -1,12 +1,16 @@
 """What came of a run: an exit code, a JSON document, a table."""
 
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from tui.board import Answer, Board, Model
 from tui.engines.base import EXIT_CODES
 from tui.engines.errors import CAUSES
-from tui.events import Loaded
 from tui.host.errors import EXIT_FAILED
+from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
+from tui.scoring.costs import GB, METRICS_BY_ID
+from tui.scoring.glance import Figure, Glance, common_answers, take_glance
 
 _EXIT_CODES = EXIT_CODES | {word: cause.exit_code for word, cause in CAUSES.items()}
 
@@ -46,17 +50,82 @@ def json_document(board: Board, session: str, saved: bool = True) -> dict[str, A
         "question_set": header.questions.get("name", "") if header else "",
         "host": header.host if header else {},
         "settings": header.settings if header else {},
-        "models": [_model(board, model) for model in board.models],
+        "models": [_model(board, model, glance) for model, glance in glances(board)],
     }
 
 
 def table_rows(board: Board) -> list[tuple[str, ...]]:
-    """The figures as a table: a head and one row per model, over its answers."""
-    head = ("MODEL", "ANSWERS", "LOAD s", "TTFT ms", "tok/s", "chars/s", "E2E s", "RAM GB")
-    return [head, *(_row(board, model) for model in board.models)]
+    """The figures as a table: a head and one row per model. Medians; the first ones are those of
+    the standard measure, where there is one (`tui.scoring.glance`)."""
+    return [TABLE_HEAD, *(_row(board, model, glance) for model, glance in glances(board))]
 
 
-def _model(board: Board, model: Model) -> dict[str, Any]:
+TABLE_HEAD = (
+    *("MODEL", "ANSWERS", "LOAD s", "TTFT ms", "PREFILL tok/s", "ms/tok", "tok/s"),
+    *("E2E s", "chars/s", "RAM GB", "PRIVATE+MAPPED"),
+)
+
+
+def table_notes(board: Board) -> list[str]:
+    """What has to be known of the table's figures, one line each."""
+    shown = [glance for _, glance in glances(board)]
+    figures = [figure for glance in shown for figure in glance.figures.values()]
+    said = ["medians; RAM is private and mapped memory together at their highest, loading included"]
+    if measured := [one for glance in shown for one in glance.measured]:
+        prompt, new = STANDARD_PROMPT_TOKENS, STANDARD_NEW_TOKENS
+        told = [
+            f"LOAD to tok/s are of the standard measure ({prompt} + {new} tokens, one answer at a time)"
+        ]
+        if any((one.prompt_tokens, one.output_tokens) != (prompt, new) for one in measured):
+            told.append("of a slow model fewer tokens")
+        said.append("; ".join([*told, "E2E and chars/s are of the answers"]))
+    if any(figure.is_contended for figure in figures):
+        reasons = [_CONTENDED[by] for by in sorted(_contenders(board)) if by in _CONTENDED]
+        said.append("; ".join(["* it did not have its cores for itself", *reasons]))
+    if any(figure.is_estimated for figure in figures):
+        said.append("~ from an estimated number of tokens")
+    if any(figure.batch > 1 for figure in figures):
+        said.append("+ several answers were decoded together; --batch 1 measures single ones")
+    return said
+
+
+_CONTENDED = {
+    "model": "another model computed",
+    "question": "a person's question went first",
+    "programs": "other programs took them",
+    "threads": "its number of threads changed",
+    "stopped": "its process was stopped",
+    "suspended": "the machine was suspended",
+}
+
+
+def _contenders(board: Board) -> set[str]:
+    """Who had the cores of figures that are contended."""
+    found = {a.figures.contended_by for a in board.answers.values() if a.figures}
+    for model in board.models:
+        found |= {load.contended_by for load in model.loads}
+        found |= {measured.contended_by for measured in model.measures}
+    return found
+
+
+def glances(board: Board) -> list[tuple[Model, Glance]]:
+    """Each model with the figures that stand for it."""
+    answered: list[dict[Hashable, list[Answer]]] = [{} for _ in board.models]
+    for answer in board.answers.values():
+        answered[answer.model].setdefault((answer.question, answer.turn), []).append(answer)
+    common = common_answers(answered)
+    found = []
+    for model, mine in zip(board.models, answered, strict=True):
+        measured = [model.measured] if model.measured else []
+        found.append((model, take_glance(model.loads, _flat(mine), measured, common)))
+    return found
+
+
+def _flat(answered: Mapping[Hashable, Sequence[Answer]]) -> list[Answer]:
+    return [answer for answers in answered.values() for answer in answers]
+
+
+def _model(board: Board, model: Model, glance: Glance) -> dict[str, Any]:
     given = board.header.models[model.index] if board.header else {}
     loaded = model.loaded
     return {
@@ -69,9 +138,27 @@ def _model(board: Board, model: Model) -> dict[str, Any]:
         or given.get("checkpoint_bytes", 0),
         "load_s": loaded.load_s if loaded else None,
         "load_contended": loaded.contended if loaded else None,
-        "peak_ram_bytes": _peak(board, model),
+        "peak_ram_bytes": glance.peak.total,
+        "peak_private_bytes": glance.peak.private,
+        "peak_mapped_bytes": glance.peak.mapped,
+        "loading_peak_bytes": glance.load_peak.total,
+        "measured": asdict(model.measured) if model.measured else None,
+        "figures": {name: _figure_json(name, one) for name, one in glance.figures.items()},
         "error": model.failure.message if model.failure else None,
         "answers": [_answer(a) for a in newest_answers(board) if a.model == model.index],
+    }
+
+
+def _figure_json(name: str, figure: Figure) -> dict[str, Any]:
+    return {
+        "value": figure.value,
+        "unit": METRICS_BY_ID[name].unit,
+        "n": figure.n,
+        "standard_measure": figure.is_standard,
+        "contended": figure.is_contended,
+        "estimated": figure.is_estimated,
+        "batch": figure.batch,
+        "threads": sorted(figure.threads),
     }
 
 
@@ -80,7 +167,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
     names = (
         *("prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
         *("prefill_tok_s", "decode_tok_s", "chars_s", "threads", "contended"),
-        *("batch", "guessed", "accepted", "reused"),
+        *("batch", "guessed", "accepted", "reused", "waited_ms", "lost", "contended_by"),
     )
     return {
         "question": answer.question,
@@ -96,42 +183,23 @@ def _answer(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _row(board: Board, model: Model) -> tuple[str, ...]:
+def _row(board: Board, model: Model, glance: Glance) -> tuple[str, ...]:
     mine = [answer for answer in newest_answers(board) if answer.model == model.index]
-    figures = [answer.figures for answer in mine if answer.figures]
-    # A speed measured while another model computed says nothing about this one.
-    clean = [f for f in figures if not f.contended]
-    mark = "" if clean or not figures else "*"
-    if any(f.batch > 1 for f in clean or figures):
-        mark += "+"
-    guess = "~" if any(f.token_source == "estimate" for f in clean or figures) else ""
-
-    def mean(name: str, scale: float = 1, digits: int = 1) -> str:
-        values = [v for f in clean or figures if (v := getattr(f, name)) is not None]
-        return f"{sum(values) / len(values) / scale:.{digits}f}{mark}" if values else "-"
-
-    speed, peak = mean("decode_tok_s"), _peak(board, model)
+    done = sum(answer.figures is not None for answer in mine)
+    digits = {"load": 1, "ttft": 0, "prefill": 1, "tpot": 1, "decode": 1, "e2e": 1, "chars_s": 1}
+    peak = glance.peak
     return (
         model.label,
-        f"{len(figures)}/{len(mine)}",
-        _load(model.loaded),
-        mean("ttft_ms", digits=0),
-        guess * (speed != "-") + speed,
-        mean("chars_s"),
-        mean("e2e_ms", 1000),
-        f"{peak / 1e9:.2f}" if peak else "-",
+        f"{done}/{len(mine)}",
+        *(_figure(glance.figures[name], count) for name, count in digits.items()),
+        f"{peak.total / GB:.2f}" if peak.total else "-",
+        f"{peak.private / GB:.2f}+{peak.mapped / GB:.2f}" if peak.total else "-",
     )
 
 
-def _load(loaded: Loaded | None) -> str:
-    if loaded is None or not loaded.load_s:
+def _figure(figure: Figure, digits: int) -> str:
+    """A figure with its marks: ``~`` estimated, ``*`` contended, ``+`` of a batch."""
+    if figure.value is None:
         return "-"
-    return f"{loaded.load_s:.1f}" + "*" * loaded.contended
-
-
-def _peak(board: Board, model: Model) -> int:
-    seen = [a.figures for a in board.answers.values() if a.model == model.index and a.figures]
-    peaks = [f.peak_private + f.peak_mapped for f in seen]
-    if model.loaded:
-        peaks.append(model.loaded.private + model.loaded.mapped)
-    return max([*peaks, model.private + model.mapped], default=0)
+    marks = "*" * figure.is_contended + "+" * (figure.batch > 1)
+    return f"{'~' * figure.is_estimated}{figure.value:.{digits}f}{marks}"

@@ -193,7 +193,7 @@ def _assemble(
         max_new_tokens=options.max_new_tokens,
     )
     with record.board() as board:
-        measured = [model.measured is not None for model in board.models]
+        measured = [bool(model.measures) for model in board.models]
     lanes = [
         Lane(i, engine, shared, measure=options.measure and not measured[i])
         for i, engine in enumerate(engines)

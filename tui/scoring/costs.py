@@ -49,9 +49,14 @@ class Metric:
 
 METRICS = (
     Metric("load", "s", -1, is_timed=True),
+    Metric("import", "s", -1, is_timed=True),
+    Metric("read", "s", -1, is_timed=True),
+    Metric("prepare", "s", -1, is_timed=True),
     Metric("checkpoint", "GB", -1),
     Metric("weights", "GB", -1),
-    Metric("private", "GB", -1),
+    Metric("load_ram", "GB", -1),
+    Metric("ram", "GB", -1),
+    Metric("private", "GB", 0),
     Metric("mapped", "GB", 0),
     Metric("ttft", "ms", -1, is_timed=True),
     Metric("tpot", "ms", -1, is_timed=True, is_token_based=True),
@@ -63,14 +68,21 @@ METRICS = (
     Metric("chars", "chars", 0),
 )
 
+METRICS_BY_ID = {metric.id: metric for metric in METRICS}
+
 _OF_LOAD: dict[str, Callable[[Loaded], float | None]] = {
     # For pasted answers nothing is loaded.
     "load": lambda loaded: loaded.load_s or None,
+    "import": lambda loaded: loaded.import_s or None,
+    "read": lambda loaded: loaded.read_s or None,
+    "prepare": lambda loaded: loaded.prepare_s or None,
+    "load_ram": lambda loaded: (loaded.peak_private + loaded.peak_mapped) / GB or None,
     "checkpoint": lambda loaded: loaded.checkpoint_bytes / GB or None,
     "weights": lambda loaded: loaded.weights_bytes / GB or None,
 }
 
 _OF_ANSWER: dict[str, Callable[[Answered, Answer], float | None]] = {
+    "ram": lambda figures, _: (figures.peak_private + figures.peak_mapped) / GB or None,
     "private": lambda figures, _: figures.peak_private / GB or None,
     "mapped": lambda figures, _: figures.peak_mapped / GB or None,
     "ttft": lambda figures, _: figures.ttft_ms,

@@ -23,6 +23,10 @@ class Catalogue:
         text = self._texts[key]
         return text.format(**values) if values else text
 
+    def knows(self, key: str) -> bool:
+        """Whether there is a text of that key."""
+        return key in self._texts
+
 
 def read_texts(path: Path) -> Texts:
     """All texts of a file. A key is the names of the tables around a text joined by dots

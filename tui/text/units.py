@@ -2,8 +2,6 @@
 
 import re
 
-GIB = 1 << 30
-MIB = 1 << 20
 _TIME = re.compile(r"([0-9]{1,4}:){0,2}[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
@@ -33,12 +31,12 @@ def format_duration(seconds: float) -> str:
 
 
 def format_memory(size: int) -> str:
-    """Bytes as ``412 MB`` or ``13.4 GB`` (binary: 1 GB = 2**30 bytes)."""
-    if size >= 10 * GIB:
-        return f"{size / GIB:.0f} GB"
-    if size >= GIB:
-        return f"{size / GIB:.1f} GB"
-    return f"{size / MIB:.0f} MB"
+    """Bytes as ``412 MB`` or ``13.4 GB`` (1 GB = 10^9 bytes)."""
+    if size >= 9.95e9:
+        return f"{size / 1e9:.0f} GB"
+    if size >= 999.5e6:
+        return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e6:.0f} MB"
 
 
 def format_milliseconds(value: float) -> str:

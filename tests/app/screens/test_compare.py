@@ -466,7 +466,7 @@ async def test_status_bar_has_memory_speed_and_save_state() -> None:
     async with comparing(size=(160, 36)) as it:
         it.run.asked(0, 0, "logic")
         it.run.tokens(0, 0, ["a", "b", "c"])
-        it.run.say(RUN, ev.Memory(used=3 << 30, limit=8 << 30), us=2_000_000)
+        it.run.say(RUN, ev.Memory(used=3_000_000_000, limit=8_000_000_000), us=2_000_000)
         await it.beat()
         text = it.screen.status_bar.text
         assert "180 MB + 270 MB mapped" in text and "memory 3.0 GB of 8.0 GB" in text

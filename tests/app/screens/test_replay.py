@@ -123,13 +123,13 @@ async def test_the_status_bar_says_memory_and_speed_as_they_were(tmp_path: Path)
     path = write_session(tmp_path, status="", tokens=1)
     journal = Journal.reopen(path)
     for t_us, model, body in (
-        (3_000_000, 0, ev.Memory(private=120 << 20, mapped=200 << 20)),
-        (3_000_000, -1, ev.Memory(used=5 << 30, limit=16 << 30)),
+        (3_000_000, 0, ev.Memory(private=120_000_000, mapped=200_000_000)),
+        (3_000_000, -1, ev.Memory(used=5_000_000_000, limit=16_000_000_000)),
         (4_000_000, 0, ev.Asked(8, "q1", "Again?", 1)),
         (4_000_000, 0, ev.Started(8, prompt_tokens=3)),
         (4_500_000, 0, ev.Delta(8, text="yes")),
-        (6_000_000, 0, ev.Memory(private=3 << 30, mapped=200 << 20)),
-        (6_000_000, -1, ev.Memory(used=9 << 30, limit=16 << 30)),
+        (6_000_000, 0, ev.Memory(private=3_000_000_000, mapped=200_000_000)),
+        (6_000_000, -1, ev.Memory(used=9_000_000_000, limit=16_000_000_000)),
         (6_500_000, 0, ev.Answered(8, "stop", 3, 1, ttft_ms=512.0, e2e_ms=900.0, chars_s=7.5)),
     ):
         journal.append(t_us, model, body)

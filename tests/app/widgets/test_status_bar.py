@@ -58,18 +58,18 @@ async def test_the_memory_of_two_models_can_be_read_in_80_columns(
     labels: tuple[str, str], names: tuple[str, str]
 ) -> None:
     async with comparing(*labels, size=(80, 24)) as it:
-        held = (536 << 20, 104 << 20), (1023 << 20, 16 << 30)
+        held = (536_000_000, 104_000_000), (999_000_000, 16_000_000_000)
         for model, (private, mapped) in enumerate(held):
             it.run.ready(model)
             it.run.say(model, Memory(private, mapped))
             it.run.asked(model, model, "logic")
             it.run.say(model, Answered(model, "stop", 5, 5, e2e_ms=60_000.0))
             it.run.say(model, Asked(2 + model, "code", "?"))
-        it.run.say(RUN, Memory(used=13 << 30, limit=24 << 30))
+        it.run.say(RUN, Memory(used=13_000_000_000, limit=24_000_000_000))
         await it.beat()
         said = it.screen.status_bar.text
         assert cell_len(said) <= 80
-        for part in (*names, "536+104 MB", "1023 MB+16 GB", "13 GB of 24 GB", "saved"):
+        for part in (*names, "536+104 MB", "999 MB+16 GB", "13 GB of 24 GB", "saved"):
             assert part in said, said
         await it.pilot.resize_terminal(150, 30)
         await it.beat()

@@ -75,7 +75,7 @@ def speed_text(model: Model, answer: Answer | None, appearance: Appearance) -> s
     """TTFT and speed of an answer, as far as they are known; ``~`` before a speed says that
     its tokens are estimated, as those of a service are until it has told their number."""
     if answer is None:
-        return ""
+        return measured_text(model, appearance)
     ttft, speed = answer.ttft_ms, answer.decode_tok_s
     is_guess = answer.is_estimated or (answer.is_open and model.engine == "endpoint")
     if ttft is None:
@@ -95,12 +95,23 @@ def _figures(
 ) -> str:
     """`speed_text`, or only the speed where a pane is too narrow for both and the name."""
     whole = speed_text(model, answer, appearance)
-    if answer is None or min(cell_len(label), _LABEL_CELLS) + cell_len(whole) + 6 <= width:
+    if min(cell_len(label), _LABEL_CELLS) + cell_len(whole) + 6 <= width:
         return whole
+    if answer is None:
+        return ""
     if (speed := answer.decode_tok_s) is None:
         return whole
     is_guess = answer.is_estimated or (answer.is_open and model.engine == "endpoint")
     return appearance.say("pane.speed", speed=("~" if is_guess else "") + format_rate(speed))
+
+
+def measured_text(model: Model, appearance: Appearance) -> str:
+    """TTFT and speed of the model's standard measure; empty where there is none."""
+    told = model.measured
+    if told is None or told.ttft_ms is None or told.decode_tok_s is None:
+        return ""
+    ttft, speed = format_milliseconds(told.ttft_ms), format_rate(told.decode_tok_s)
+    return appearance.say("pane.measured", ttft=ttft, speed=speed)
 
 
 def pane_header(

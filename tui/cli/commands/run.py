@@ -194,13 +194,8 @@ def _print_footnotes(board: Board, path: Path) -> None:
             tell(text)
             if model.failure.next_step:
                 tell(f"  -> {model.failure.next_step}")
-    timed = [a.figures for a in board.answers.values()] + [m.loaded for m in board.models]
-    if any(one and one.contended for one in timed):
-        tell("* measured while another model computed; --one-at-a-time measures clean")
-    if any(a.is_estimated for a in board.answers.values()):
-        tell("~ from an estimated number of tokens")
-    if any(a.figures and a.figures.batch > 1 for a in board.answers.values()):
-        tell("+ several answers were decoded together; --batch 1 measures single ones")
+    for note in results.table_notes(board):
+        tell(note)
     tell(f"recorded in {path}")
 
 

@@ -1,0 +1,228 @@
+"""Screen, terminal table, JSON, CSV, Markdown and HTML show the figures that the file gives."""
+
+import ast
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.support.recorded_sessions import record_session, recorded_header
+from tests.support import figures_again
+from tests.support.figures_again import Again
+from tui import events as ev
+from tui.app.pane.header import speed_text
+from tui.app.style import themes
+from tui.app.style.appearance import Appearance
+from tui.app.style.messages import Messages
+from tui.board import fold
+from tui.metrics import CONTENDERS
+from tui.reports import html, markdown, rows
+from tui.reports.cost_tables import build_cost_tables, glances_of
+from tui.reports.document import Table
+from tui.reports.merge import merge_sessions
+from tui.reports.messages import report_messages
+from tui.reports.report import build_report
+from tui.run import results
+from tui.scoring.costs import compute_costs
+from tui.sessions import reader
+
+QUESTIONS = [{"id": f"q{i}", "category": "c", "turns": [f"{i}?"]} for i in range(4)]
+LABELS = ["one@bf16", "two@int8", "three@int4"]
+GLANCE = "Cost and speed at a glance (medians; memory: highest)"
+
+
+def measured(tpot: float, **changed: Any) -> ev.Measured:
+    told = ev.Measured(
+        256, 64, rounds=3, ttft_ms=400.25, tpot_ms=tpot, prefill_tok_s=639.6,
+        decode_tok_s=1000 / tpot, threads=2, load_s=2.5, file_cache=1.0,
+        load_private=500_000_000, load_mapped=100_000_000,
+        peak_private=310_000_000, peak_mapped=120_000_000,
+    )  # fmt: skip
+    return ev.Measured(**({f: getattr(told, f) for f in told.__slots__} | changed))
+
+
+def answered(id_: int, e2e_ms: float, **more: Any) -> list[ev.Body]:
+    figures = {"ttft_ms": 50.0, "tpot_ms": 20.0, "prefill_tok_s": 99.0, "decode_tok_s": 50.0}
+    asked = ev.Asked(id_, f"q{id_ % 10}", "?", repeat=1)
+    text = ev.Delta(id_, 9, "x" * 40)
+    return [
+        asked,
+        ev.Started(id_),
+        text,
+        ev.Answered(id_, "stop", 9, 9, e2e_ms=e2e_ms, **(figures | more)),
+    ]
+
+
+def clean_session(folder: Path) -> Path:
+    """Three models: measured twice, disturbed when it was measured, not measured at all."""
+    extra: list[tuple[int, ev.Body]] = [
+        (0, measured(9.0, peak_private=900_000_000)),
+        (0, measured(12.5)),
+        (0, measured(400.0, contended=True, contended_by="programs", lost=0.4)),
+        (1, measured(7.0, contended=True, contended_by="stopped", lost=0.5)),
+        (2, ev.Loaded(9.0, contended=True, peak_private=1_500_000_000, peak_mapped=3)),
+    ]
+    extra += [(0, body) for body in answered(90, 777.0, contended=True, contended_by="model")]
+    extra += [(1, body) for body in answered(91, 3000.0, batch=4, peak_private=77)]
+    header = recorded_header(LABELS, QUESTIONS)
+    return record_session(folder, header, lambda m, q: "字" * (7 + 5 * m + 3 * q), extra)
+
+
+def disturbed_session(folder: Path) -> Path:
+    """Everything was disturbed, and one model has one answer only."""
+    header = recorded_header(LABELS[:2], QUESTIONS[:1])
+    marked = {"contended": True, "contended_by": "programs", "lost": 0.3}
+    extra: list[tuple[int, ev.Body]] = [
+        (1, ev.Failed("crashed", "it died")),
+        *((0, body) for body in answered(91, 50.0, **marked)),
+    ]
+    return record_session(folder, header, lambda m, q: "" if m else "hi there", extra)
+
+
+@pytest.fixture(params=[clean_session, disturbed_session])
+def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    make: Callable[[Path], Path] = request.param
+    return make(tmp_path)
+
+
+def test_the_script_shares_no_line_with_the_program() -> None:
+    tree = ast.parse(Path(figures_again.__file__).read_text("utf-8"))
+    names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    names |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert names <= {"json", "sys", "collections", "pathlib", "statistics", "typing"}
+
+
+def test_json_holds_them(path: Path) -> None:
+    again, board = Again(path), fold(reader.read(path).events)
+    made = results.json_document(board, str(path), True)["models"]
+    for model, row in enumerate(made):
+        wanted = again.figures(model)
+        assert {name: one["value"] for name, one in row["figures"].items()} == pytest.approx(wanted)
+        assert row["peak_ram_bytes"] == pytest.approx((wanted["ram"] or 0) * 1e9)
+        told = again.measured(model)
+        assert (row["measured"] or {}).get("tpot_ms") == (told[-1]["tpot_ms"] if told else None)
+
+
+def digits(value: float | None, places: int) -> str:
+    return "-" if value is None else f"{value:.{places}f}"
+
+
+def test_the_table_on_the_terminal_shows_them(path: Path) -> None:
+    again, board = Again(path), fold(reader.read(path).events)
+    head, *lines = results.table_rows(board)
+    for model, line in enumerate(lines):
+        wanted, cells = again.figures(model), dict(zip(head, line, strict=True))
+        for name, column, places in (
+            *(("load", "LOAD s", 1), ("ttft", "TTFT ms", 0), ("prefill", "PREFILL tok/s", 1)),
+            *(("tpot", "ms/tok", 1), ("decode", "tok/s", 1), ("e2e", "E2E s", 1)),
+            *(("chars_s", "chars/s", 1), ("ram", "RAM GB", 2)),
+        ):
+            assert cells[column].rstrip("*+") == digits(wanted[name], places), (model, name)
+        private, mapped = map(float, cells["PRIVATE+MAPPED"].split("+"))
+        assert private + mapped == pytest.approx(wanted["ram"], abs=0.011)
+
+
+def shown(value: float | None) -> str:
+    if value is None:
+        return "–"
+    places = 0 if value >= 100 or not value else 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:.{places}f}"
+
+
+def glance_tables(path: Path, lang: str = "en") -> list[Table]:
+    merged, say = merge_sessions([reader.read(path)]), report_messages(lang)
+    costs = {c.key: compute_costs(c.loads, c.answers) for c in merged.columns}
+    return build_cost_tables(merged, costs, say)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_reports_show_them(path: Path, lang: str) -> None:
+    again, document = Again(path), build_report([reader.read(path)], lang)
+    table = glance_tables(path, lang)[0]
+    assert table in document.comparison
+    say = report_messages(lang)
+    plain = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown.render(document))
+    page = html.render(document)
+    for model, row in enumerate(table.rows):
+        wanted = again.figures(model)
+        for title, cell in zip(table.head[2:], row[2:], strict=True):
+            (name,) = [n for n in wanted if title.rpartition(",")[0] in (say(n), say(n).strip())]
+            assert cell.text.strip("~*+") == shown(wanted[name]), (model, name)
+            assert cell.text in plain and cell.text in page
+            if name == "ram":
+                parts = [float(part) for part in cell.detail.split(" + ")]
+                assert sum(parts) == pytest.approx(wanted[name], abs=0.011)
+
+
+def test_rows_hold_what_was_measured(path: Path) -> None:
+    again, merged = Again(path), merge_sessions([reader.read(path)])
+    listed = [json.loads(line) for line in rows.to_jsonl(merged).splitlines()]
+    sheet = list(csv.DictReader(io.StringIO(rows.to_csv(merged), newline="")))
+    assert len(listed) == len(sheet) == len(again.answers)
+    for one, other in zip(listed, sheet, strict=True):
+        told = again.measured(again.labels.index(one["model"]))
+        assert (one["measured"] or {}).get("ttft_ms") == (told[-1]["ttft_ms"] if told else None)
+        assert other.get("measured: tpot_ms", "") == (str(told[-1]["tpot_ms"]) if told else "")
+        assert other["contended_by"] == one["contended_by"]
+
+
+def test_the_screen_shows_them_where_there_is_no_answer(path: Path) -> None:
+    board, again = fold(reader.read(path).events), Again(path)
+    theme = themes.load(Path(themes.__file__).parents[3] / "themes" / "duibi-dark.toml")
+    appearance = Appearance(theme, Messages("en"))
+    for model in board.models:
+        text = speed_text(model, None, appearance)
+        told = again.measured(model.index)
+        assert text == "" if not told else f"{told[0]['decode_tok_s']:.0f}"[:2] in text
+
+
+def test_what_limits_a_figure_is_said_with_it(tmp_path: Path) -> None:
+    table, *_ = glance_tables(clean_session(tmp_path))
+    cells = {
+        row[0].text: dict(zip((h.rpartition(",")[0] for h in table.head), row, strict=True))
+        for row in table.rows
+    }
+    assert cells["one@bf16"]["TPOT"].text == "12.5", "the newest that was not disturbed"
+    assert cells["two@int8"]["TPOT"].text == "7.00*"
+    assert not any(row["TPOT"].best for row in cells.values()), "a disturbed one is not compared"
+    assert cells["two@int8"]["E2E"].text.endswith("+") and cells["two@int8"]["Load"].detail == ""
+    assert cells["three@int4"]["Peak RAM"].text == "1.50", "loading counts"
+    notes = "\n".join(table.notes)
+    assert "256 tokens of prompt, 64 of answer" in notes and "three@int4 was not measured" in notes
+    assert "*: contended" in notes and "decoded with 4 questions" in notes
+
+
+def test_services_stand_apart(tmp_path: Path) -> None:
+    header = recorded_header(["a@bf16", "openai:gpt-4o"], QUESTIONS)
+    header.models[1].update(engine="endpoint", dtype="")
+    here, there, every = glance_tables(record_session(tmp_path, header, lambda m, q: "hello"))
+    assert here.title == GLANCE and [row[0].text for row in here.rows] == ["a@bf16"]
+    assert there.title.startswith("Services") and [r[0].text for r in there.rows] == [
+        "openai:gpt-4o"
+    ]
+    assert not any(cell.best for table in (here, there) for row in table.rows for cell in row)
+    assert "queue" in "\n".join(there.notes)
+    assert len(every.head) == 3
+
+
+def test_threads_that_differ_are_not_compared(tmp_path: Path) -> None:
+    extra: list[tuple[int, ev.Body]] = [(0, measured(9.0)), (1, measured(12.0, threads=1))]
+    header = recorded_header(LABELS[:2], QUESTIONS)
+    path = record_session(tmp_path, header, lambda m, q: "hello", extra)
+    table, *_ = glance_tables(path)
+    at = [name.rpartition(",")[0] for name in table.head].index("TPOT")
+    assert not any(row[at].best for row in table.rows)
+    assert "same number of threads" in "\n".join(table.notes)
+    glances = glances_of(merge_sessions([reader.read(path)]))
+    assert [g.figures["tpot"].threads for g in glances.values()] == [{2}, {1}]
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_reason_has_words(lang: str) -> None:
+    say = report_messages(lang)
+    assert all(say.knows(f"contended_{by}") for by in CONTENDERS)

@@ -1,0 +1,118 @@
+"""The figures that stand for each model, computed again from the lines of a session file alone.
+
+`python tests/support/figures_again.py FILE.duibi` prints them as JSON. It shares no line with the
+program: README.md and docs/session-format.md say what it computes.
+"""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+GB = 1e9
+
+
+class Again:
+    """What a session file says, by model."""
+
+    def __init__(self, path: Path) -> None:
+        self.labels: list[str] = []
+        self.loads: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        self.measures: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        self.answers: dict[int, dict[str, Any]] = {}
+        self.order: list[int] = []
+        for line in path.read_bytes().decode().split("\n")[:-1]:
+            _, _, model, kind, payload = json.loads(line.rpartition("\t")[0])
+            if kind == "session":
+                self.labels = [m.get("label") or m["name"] for m in payload["models"]]
+            elif kind == "asked":
+                key = payload["question"], payload.get("turn", 0)
+                self.answers[payload["answer"]] = {"model": model, "key": key, "text": ""}
+            elif kind == "delta" and not payload.get("reasoning"):
+                self.answers[payload["answer"]]["text"] += payload.get("text", "")
+            elif kind == "answered":
+                self.answers[payload["answer"]]["figures"] = payload
+            elif kind == "loaded":
+                self.loads[model].append(payload)
+            elif kind == "measured":
+                self.measures[model].append(payload)
+
+    def figures(self, model: int) -> dict[str, float | None]:
+        """The value of each figure, None where there is none."""
+        loads, measures = self.loads[model], self.measured(model)
+        told = [a["figures"] for a in self._answered(model)]
+        found: dict[str, float | None] = {
+            "load": middle([p["load_s"] for p in clean(loads) if p["load_s"]])
+        }
+        names = {"ttft": "ttft_ms", "prefill": "prefill_tok_s", "tpot": "tpot_ms"}
+        for name, of in (names | {"decode": "decode_tok_s"}).items():
+            standard = [p[of] for p in clean(measures) if of in p]
+            found[name] = middle(standard or values(told, of))
+        seconds = values(told, "e2e_ms")
+        found["e2e"] = middle([ms / 1000 for ms in seconds])
+        found["chars_s"] = self._text_speed(model)
+        peaks = [(p.get("peak_private", 0), p.get("peak_mapped", 0)) for p in (*told, *measures)]
+        loading = [
+            (p["peak_private"], p.get("peak_mapped", 0))
+            if p.get("peak_private")
+            else (p.get("private", 0), p.get("mapped", 0))
+            for p in loads
+        ]
+        found["ram"] = max(map(sum, [*peaks, *loading]), default=0) / GB or None
+        found["load_ram"] = max(map(sum, loading), default=0) / GB or None
+        found["checkpoint"] = loads[-1].get("checkpoint_bytes", 0) / GB or None if loads else None
+        found["weights"] = loads[-1].get("weights_bytes", 0) / GB or None if loads else None
+        return found
+
+    def measured(self, model: int) -> list[dict[str, Any]]:
+        """The standard measure that counts, in a list; an empty one where there is none."""
+        return clean(self.measures[model])[-1:]
+
+    def _answered(self, model: int) -> list[dict[str, Any]]:
+        return [a for a in self.answers.values() if a["model"] == model and "figures" in a]
+
+    def _text_speed(self, model: int) -> float | None:
+        """Characters over seconds, of the questions that every model has answered undisturbed;
+        where there are none, that every model has answered."""
+        everyone = [m for m in range(len(self.labels)) if any(map(is_timed, self._answered(m)))]
+        for usable in (is_clean, is_timed):
+            asked = [{a["key"] for a in self._answered(m) if usable(a)} for m in everyone]
+            common = set.intersection(*asked) if asked else set()
+            if common:
+                mine = [a for a in self._answered(model) if usable(a) and a["key"] in common]
+                ms = sum(a["figures"]["e2e_ms"] for a in mine)
+                return sum(len(a["text"]) for a in mine) / ms * 1000 if ms else None
+        return None
+
+
+def is_timed(answer: dict[str, Any]) -> bool:
+    """Whether it took a time that is known."""
+    return bool(answer["figures"].get("e2e_ms"))
+
+
+def is_clean(answer: dict[str, Any]) -> bool:
+    """Whether it had its cores for itself as well."""
+    return is_timed(answer) and not answer["figures"].get("contended")
+
+
+def clean(payloads: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that are not contended, all where there are no others."""
+    return [p for p in payloads if not p.get("contended")] or payloads
+
+
+def values(payloads: list[dict[str, Any]], name: str) -> list[float]:
+    """The values of a field where it was measured."""
+    return [p[name] for p in clean([p for p in payloads if p.get(name) is not None])]
+
+
+def middle(found: list[float]) -> float | None:
+    """The median; None of nothing."""
+    return median(found) if found else None
+
+
+if __name__ == "__main__":
+    again = Again(Path(sys.argv[1]))
+    rows = {label: again.figures(model) for model, label in enumerate(again.labels)}
+    print(json.dumps(rows, indent=1, ensure_ascii=False))

@@ -1,0 +1,211 @@
+"""The figures that stand for a model: the same everywhere they are shown.
+
+Times and speeds of the standard measure are the model's (`tui.events.Measured`); where there is
+none, as of a service, they are medians over its answers. Seconds an answer and text speed are
+those of the answers. Memory is that of the moment when private and mapped memory together were
+highest, loading included.
+"""
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import TypeVar
+
+from tui.board import Answer
+from tui.events import Answered, Loaded, Measured
+from tui.metrics import chars_s
+from tui.scoring.costs import GB
+
+Timed = TypeVar("Timed", Loaded, Answered, Measured)
+
+FIGURES = (
+    *("load", "ttft", "prefill", "tpot", "decode", "e2e", "chars_s"),
+    *("ram", "load_ram", "checkpoint", "weights"),
+)
+"""Ids, as of `tui.scoring.costs.METRICS`, in the order in which they are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A value and what limits it. ``n`` values are behind it. ``is_standard``: of the standard
+    measure. ``is_contended``: all that there is was spoilt by contention. ``is_estimated``:
+    tokens were estimated. ``batch``: so many answers were decoded together at most."""
+
+    value: float | None = None
+    n: int = 0
+    is_standard: bool = False
+    is_contended: bool = False
+    is_estimated: bool = False
+    batch: int = 1
+    threads: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PeakMemory:
+    """Bytes of one moment."""
+
+    private: int = 0
+    mapped: int = 0
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.private + self.mapped
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A model's figures by their id, and the two moments of most memory: of all, and of loading.
+    ``file_cache`` is the part of the weights' files that was in memory when the load began that
+    ``load`` is of (None: not known), ``measured`` the standard measures behind the figures."""
+
+    figures: Mapping[str, Figure]
+    peak: PeakMemory
+    load_peak: PeakMemory
+    file_cache: float | None = None
+    measured: tuple[Measured, ...] = ()
+
+
+def take_glance(
+    loads: Sequence[Loaded],
+    answers: Sequence[Answer],
+    measured: Sequence[Measured],
+    common: Collection[int] | None = None,
+) -> Glance:
+    """The figures of one model. ``common`` are the identities (`id`) of the answers whose questions
+    all compared models have answered (None: all), which text speed is taken from."""
+    done = [(a, a.figures) for a in answers if a.figures is not None and a.state == "answered"]
+    told = [figures for _, figures in done]
+    clean = _clean(measured)
+    standard = {
+        "ttft": [one.ttft_ms for one in clean],
+        "prefill": [one.prefill_tok_s for one in clean],
+        "tpot": [one.tpot_ms for one in clean],
+        "decode": [one.decode_tok_s for one in clean],
+    }
+    found: dict[str, Figure] = {"load": _load(loads, measured)}
+    for name, of in _OF_ANSWER.items():
+        values = [value for value in standard.get(name, ()) if value is not None]
+        found[name] = (
+            Figure(
+                median(values),
+                len(values),
+                is_standard=True,
+                is_contended=all(one.contended for one in measured),
+                threads=frozenset(one.threads for one in clean) - {0},
+            )
+            if values
+            else _of_answers(told, of, is_token_based=name in ("tpot", "decode"))
+        )
+    found["chars_s"] = _text_speed([one for one in done if common is None or id(one[0]) in common])
+    peak = _highest([*_load_peaks(loads), *map(_peak, told), *map(_peak, measured)])
+    load_peak = _highest(_load_peaks(loads))
+    found["ram"] = Figure(peak.total / GB or None, 1)
+    found["load_ram"] = Figure(load_peak.total / GB or None, 1)
+    for name, sizes in (
+        ("checkpoint", [one.checkpoint_bytes for one in loads]),
+        ("weights", [one.weights_bytes for one in loads]),
+    ):
+        found[name] = Figure(sizes[-1] / GB or None if sizes else None, min(1, len(sizes)))
+    kept = _clean(loads)
+    cached = kept[-1].file_cache if kept else None
+    return Glance({name: found[name] for name in FIGURES}, peak, load_peak, cached, tuple(measured))
+
+
+def common_answers(models: Sequence[Mapping[Hashable, Sequence[Answer]]]) -> frozenset[int]:
+    """The identities of the answers to compare: each model's by question and turn, and of these
+    only those that every model with an answer has answered, without contention where it can be."""
+    for usable in (_is_clean, _is_timed):
+        kept = [
+            {key: found for key, all_ in one.items() if (found := list(filter(usable, all_)))}
+            for one in models
+        ]
+        kept = [one for one in kept if one]
+        if len(kept) == sum(any(map(_is_timed, _flat(one))) for one in models) and kept:
+            keys = set(kept[0]).intersection(*kept[1:])
+            if keys:
+                return frozenset(id(a) for one in kept for key in keys for a in one[key])
+    return frozenset()
+
+
+def _flat(model: Mapping[Hashable, Sequence[Answer]]) -> Iterable[Answer]:
+    return (answer for answers in model.values() for answer in answers)
+
+
+def _is_timed(answer: Answer) -> bool:
+    return answer.state == "answered" and bool(answer.figures and answer.figures.e2e_ms)
+
+
+def _is_clean(answer: Answer) -> bool:
+    return _is_timed(answer) and not (answer.figures and answer.figures.contended)
+
+
+_OF_ANSWER: dict[str, Callable[[Answered], float | None]] = {
+    "ttft": lambda figures: figures.ttft_ms,
+    "prefill": lambda figures: figures.prefill_tok_s,
+    "tpot": lambda figures: figures.tpot_ms,
+    "decode": lambda figures: figures.decode_tok_s,
+    "e2e": lambda figures: None if figures.e2e_ms is None else figures.e2e_ms / 1000,
+}
+
+
+def _of_answers(
+    told: Sequence[Answered], of: Callable[[Answered], float | None], is_token_based: bool
+) -> Figure:
+    kept = _clean([figures for figures in told if of(figures) is not None])
+    values = [value for figures in kept if (value := of(figures)) is not None]
+    return replace(_marks(kept, is_token_based), value=median(values) if values else None)
+
+
+def _text_speed(done: Sequence[tuple[Answer, Answered]]) -> Figure:
+    """The sum of characters over the sum of time, so that every second counts the same."""
+    clean = {id(figures) for figures in _clean([f for _, f in done if f.e2e_ms])}
+    kept = [(answer, figures) for answer, figures in done if id(figures) in clean]
+    seconds = sum(figures.e2e_ms or 0.0 for _, figures in kept)
+    characters = sum(len(answer.text) for answer, _ in kept)
+    return replace(_marks([f for _, f in kept], False), value=chars_s(characters, seconds))
+
+
+def _marks(kept: Sequence[Answered], is_token_based: bool) -> Figure:
+    return Figure(
+        n=len(kept),
+        is_contended=any(one.contended for one in kept),
+        is_estimated=is_token_based and any(one.token_source == "estimate" for one in kept),
+        batch=max((one.batch for one in kept), default=1),
+        threads=frozenset(one.threads for one in kept) - {0},
+    )
+
+
+def _clean(values: Sequence[Timed]) -> list[Timed]:
+    """Those without contention, or all where there are no others."""
+    return [one for one in values if not one.contended] or list(values)
+
+
+def _load(loads: Sequence[Loaded], measured: Sequence[Measured]) -> Figure:
+    # Nothing is loaded for pasted answers.
+    kept = _clean([one for one in loads if one.load_s])
+    return Figure(
+        median(one.load_s for one in kept) if kept else None,
+        len(kept),
+        is_standard=bool(measured),
+        is_contended=any(one.contended for one in kept),
+        threads=frozenset(one.threads for one in kept) - {0},
+    )
+
+
+def _load_peaks(loads: Iterable[Loaded]) -> list[PeakMemory]:
+    """Sessions of earlier versions know only what was held at the end of loading."""
+    return [
+        PeakMemory(one.peak_private, one.peak_mapped)
+        if one.peak_private
+        else PeakMemory(one.private, one.mapped)
+        for one in loads
+    ]
+
+
+def _peak(seen: Answered | Measured) -> PeakMemory:
+    return PeakMemory(seen.peak_private, seen.peak_mapped)
+
+
+def _highest(peaks: Sequence[PeakMemory]) -> PeakMemory:
+    return max(peaks, key=lambda one: one.total, default=PeakMemory())
