@@ -73,9 +73,8 @@ def table_notes(board: Board) -> list[str]:
     said = ["medians; RAM is private and mapped memory together at their highest, loading included"]
     if measured := [one for glance in shown for one in glance.measured]:
         prompt, new = STANDARD_PROMPT_TOKENS, STANDARD_NEW_TOKENS
-        told = [
-            f"LOAD to tok/s are of the standard measure ({prompt} + {new} tokens, one answer at a time)"
-        ]
+        work = f"{prompt} + {new} tokens, one answer at a time"
+        told = [f"LOAD to tok/s are of the standard measure ({work})"]
         if any((one.prompt_tokens, one.output_tokens) != (prompt, new) for one in measured):
             told.append("of a slow model fewer tokens")
         said.append("; ".join([*told, "E2E and chars/s are of the answers"]))
