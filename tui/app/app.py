@@ -7,6 +7,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.cells import cached_cell_len
@@ -76,6 +77,8 @@ class DuibiApp(TerminalWriterApp):
         self.animation_level = "none"
         self._custom_keys = custom_keys
         self._leave_asked_at = -_CONFIRM_LEAVE_S
+        self.reports: list[Path] = []
+        """The files of the reports that were written."""
         self.ended_by: signal.Signals | None = None
         """The signal that ended the screen, if one did."""
         self.user_error: UserError | None = None
@@ -191,17 +194,20 @@ class DuibiApp(TerminalWriterApp):
     def _export_report(self, message: ExportReport) -> None:
         """Write the report in a thread; a notice says where it is, or why it is not."""
         say, as_png = self.appearance.say, self.appearance.pictures == "png"
+        here = Path.cwd()
+        folder = here if os.access(here, os.W_OK) else message.folder
 
         def work() -> None:
             from tui.app.reporting import write_reports
 
             try:
                 written = write_reports(
-                    message.paths, message.folder, say.language, message.pictures, as_png
+                    message.paths, folder, say.language, message.pictures, as_png
                 )
             except UserError as error:
                 self.call_from_thread(self._show_error, error)
             else:
+                self.reports += written
                 words = say("export.done", path="\n".join(map(str, written)))
                 self.call_from_thread(self._show_notice, words, timeout=NOTICE_S)
 

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from tui.app.app import DuibiApp
-    from tui.app.screens.compare import LiveRun
+    from tui.app.screens.compare import CompareScreen, LiveRun
     from tui.app.screens.model_rows import ModelSurvey
     from tui.app.screens.start import ModelOffer, StartScreen
     from tui.app.style.appearance import Appearance
@@ -125,9 +126,21 @@ def show_run(options: ScreenOptions, run: "LiveRun", sessions_dir: Path) -> int:
 
         if words := ensure_saved(run):
             print(clean(f"duibi: {words}"), file=sys.stderr)
+        elif screens:
+            _tell_what_is_saved(run.path, screens[0])
     if result or not screens:
         return result if isinstance(result, int) else app.return_code or 0
     return int(any(a.state == "failed" for a in screens[0].board.answers.values()))
+
+
+def _tell_what_is_saved(path: Path, screen: "CompareScreen") -> None:
+    """Say which session was recorded, and how to look at it again."""
+    say, answers = screen.appearance.say, screen.board.answers.values()
+    is_usual = path.parent == paths.sessions_dir()
+    name = "last" if is_usual else shlex.quote(str(path))
+    count = sum(answer.state == "answered" for answer in answers)
+    words = say("leave.saved", file=path.name, count=count, name=name)
+    print(clean(words), file=sys.stderr)
 
 
 def show_replay(
@@ -246,6 +259,8 @@ def _require_terminal() -> None:
 def _run(app: "DuibiApp", options: ScreenOptions) -> Any:
     _require_terminal()
     result = app.run(mouse=options.mouse)
+    for path in app.reports:
+        print(clean(app.appearance.say("leave.report", path=str(path))), file=sys.stderr)
     if app.user_error is not None:
         raise app.user_error
     return app.return_code if result is None else result

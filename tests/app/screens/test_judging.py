@@ -429,8 +429,8 @@ async def test_e_writes_the_report_next_to_the_session(tmp_path: Path) -> None:
     async with judging(path, size=(120, 30), lang="zh") as it:
         await it.press("s", "5", "escape", "e")
         await it.until(lambda: "报告已保存在" in it.notice_text())
-        assert str(folder) in it.notice_text() and it.screen.question == "q1"
-    (markdown,), (html,) = folder.glob("*-report.md"), folder.glob("*-report.html")
+        assert str(tmp_path) in it.notice_text() and it.screen.question == "q1"
+    (markdown,), (html,) = tmp_path.glob("*-report.md"), tmp_path.glob("*-report.html")
     assert "同济大学在哪里" in markdown.read_text() and "<svg" in html.read_text()
     assert "word1" in html.read_text() and html.stat().st_mode & 0o077 == 0
 
@@ -446,7 +446,7 @@ async def test_pictures_are_png_where_the_settings_say_so(tmp_path: Path) -> Non
         assert picture.read_bytes().startswith(b"\x89PNG") and not list(folder.glob("*.svg"))
         await it.press("e")
         await it.until(lambda: "-report.html" in it.notice_text())
-    (markdown,), (html,) = folder.glob("*-report.md"), folder.glob("*-report.html")
+    (markdown,), (html,) = tmp_path.glob("*-report.md"), tmp_path.glob("*-report.html")
     for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", markdown.read_text()):
-        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert html.read_text().count("data:image/png;base64,") == 2

@@ -315,17 +315,13 @@ class JudgingScreen(BoardScreen):
         """The files that a report is made of."""
         return [self.path]
 
-    def report_folder(self) -> Path:
-        """Where a report goes."""
-        return self._sessions_dir
-
     def action_export(self) -> None:
         """Write a report, Markdown and HTML, with a picture of each question."""
         if self.is_blind:
             self.show_notice(self.appearance.say("export.blind"), "warning")
             return
-        paths, folder = tuple(self.report_sessions()), self.report_folder()
-        self.post_message(ExportReport(paths, folder, self.question_pictures()))
+        sessions, pictures = tuple(self.report_sessions()), self.question_pictures()
+        self.post_message(ExportReport(sessions, self._sessions_dir, pictures))
 
 
 def _make_anonymiser(header: Session) -> "Anonymiser":

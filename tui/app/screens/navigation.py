@@ -60,7 +60,8 @@ class OpenDifferences(Message):
 
 @dataclass
 class ExportReport(Message):
-    """Write the report of sessions into a folder; ``pictures``: question id -> SVG."""
+    """Write the report of sessions into the current folder, or into ``folder`` where that cannot be
+    written; ``pictures``: question id -> SVG."""
 
     paths: tuple[Path, ...]
     folder: Path

@@ -16,7 +16,6 @@ from tui.app.screens.navigation import OpenLibrary
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.transport import TransportBar
 from tui.events import Note, Rated, Voted
-from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions.annotate import AnnotatedPlayer
 from tui.sessions.player import SPEEDS, Player
@@ -88,12 +87,6 @@ class ReplayScreen(JudgingScreen):
     def report_sessions(self) -> Sequence[Path]:
         """All that are played."""
         return [self.path, *self._joined]
-
-    def report_folder(self) -> Path:
-        """Next to the recording; what came with the program is left as it is."""
-        folder = self.path.parent
-        samples = paths.bundled("sessions")
-        return self._sessions_dir if folder.resolve() == samples.resolve() else folder
 
     def on_mount(self) -> None:
         """Import the Markdown layout before the first token, so that no token waits for it."""
