@@ -33,13 +33,13 @@ _MAX_BYTES = 1 << 20
 class Settings:
     """All settings of one start of the program.
 
-    ``sessions`` is where runs are recorded (None: the usual folder); ``model_folders`` are
-    further folders below which checkpoints are looked for; ``aliases`` maps a word to a model
-    reference.
+    ``questions`` is a question set ("": one in a language of the models); ``sessions`` is where
+    runs are recorded (None: the usual folder); ``model_folders`` are further folders below which
+    checkpoints are looked for; ``aliases`` maps a word to a model reference.
     """
 
     questions: str = field(
-        default="tongji",
+        default="",
         metadata=setting(
             kinds.TEXT,
             Flag("--questions", "A built-in set, or a .toml, .jsonl, .txt file.", "SET"),

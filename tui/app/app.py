@@ -151,8 +151,11 @@ class DuibiApp(TerminalWriterApp):
         from tui.app import open_session
 
         path, folder, at_once = message.path, message.sessions_dir, message.at_once
+        about = message.introduction
         try:
-            screen = open_session.replay_screen(self.appearance, path, folder, at_once=at_once)
+            screen = open_session.replay_screen(
+                self.appearance, path, folder, at_once=at_once, introduction=about
+            )
         except UserError as error:
             self._show_error(error)
         else:
@@ -180,6 +183,7 @@ class DuibiApp(TerminalWriterApp):
             message.questions,
             message.downloads,
             message.check_reference,
+            message.fetch,
         )
         self.push_screen(screen)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tui.app.app import DuibiApp
     from tui.app.screens.compare import CompareScreen, LiveRun
     from tui.app.screens.model_rows import ModelSurvey
+    from tui.app.screens.navigation import FirstModel
     from tui.app.screens.start import ModelOffer, StartScreen
     from tui.app.style.appearance import Appearance
     from tui.app.style.messages import Messages
@@ -52,13 +53,16 @@ def show_start(
     compare_models: CompareModels,
     resume_session: ResumeSession,
     check_reference: CheckReference,
+    *,
+    first_recording: Path | None = None,
 ) -> int:
     """The start screen over the recordings of ``sessions_dir``.
 
     ``find_models`` gives the models to offer, once the screen stands;
     ``compare_models`` opens what is chosen under models, with the set ``questions`` if no other
     is chosen; ``resume_session`` goes on with what is chosen in the library;
-    ``check_reference`` looks at models that are typed.
+    ``check_reference`` looks at models that are typed; ``first_recording`` is played at once, as a
+    first start does.
 
     Raises:
         UserError: there is no terminal, or the theme is not known.
@@ -66,7 +70,9 @@ def show_start(
     _prepare_textual()
 
     def first(appearance: "Appearance") -> "Screen[Any]":
-        return start_screen(appearance, sessions_dir, find_models, questions, check_reference)
+        return start_screen(
+            *(appearance, sessions_dir, find_models, questions, check_reference, first_recording)
+        )
 
     return _after_screen(_run(make_app(options, first), options), compare_models, resume_session)
 
@@ -272,8 +278,10 @@ def start_screen(
     find_models: FindModels,
     questions: str,
     check_reference: CheckReference,
+    first_recording: Path | None = None,
 ) -> "StartScreen":
-    """The start screen over this machine's recordings, models and question sets."""
+    """The start screen over this machine's recordings, models and question sets, with a recording
+    that is played at once above it."""
     from tui.app.screens.start import StartScreen
     from tui.app.start_contents import load_contents
 
@@ -290,7 +298,15 @@ def start_screen(
         questions,
         partial(_survey_models, find_models),
         check_reference,
+        first_recording,
+        _find_first_model,
     )
+
+
+def _find_first_model() -> "FirstModel":
+    from tui.app import model_survey
+
+    return model_survey.find_first_model()
 
 
 def _survey_models(find_models: FindModels) -> "ModelSurvey":

@@ -6,6 +6,7 @@ Its imports take 70 ms: it is imported in a thread after the first paint.
 from collections.abc import Sequence
 
 from tui.app.screens.model_rows import ModelSurvey
+from tui.app.screens.navigation import FirstModel
 from tui.app.screens.start import ModelOffer
 from tui.app.style.messages import Messages
 from tui.host import filesystem, memory
@@ -13,7 +14,26 @@ from tui.models import demo
 from tui.models.caches import modelscope_caches
 from tui.models.catalogue import suggestions
 from tui.models.discover import FoundModel, find_demo
+from tui.models.hub import hub_url
+from tui.models.net import is_reachable
 from tui.text.units import format_memory
+
+FIRST_MODEL = "ms:Qwen/Qwen3-0.6B"
+"""Small, current, and speaks Chinese and English."""
+_COMMON_BYTES_S = 10e6
+"""What a common line to a hub or an index brings."""
+
+
+def find_first_model() -> FirstModel:
+    """The model to begin with: a small one of ModelScope where that answers, else the demo."""
+    if is_reachable(hub_url()):
+        one = next(one for one in suggestions() if one.reference == FIRST_MODEL)
+        return _first_model(one.reference, one.title, one.download_bytes)
+    return _first_model("demo", demo.TITLE, demo.WHEEL_SIZE)
+
+
+def _first_model(reference: str, title: str, download_bytes: int) -> FirstModel:
+    return FirstModel(reference, title, download_bytes, download_bytes / _COMMON_BYTES_S)
 
 
 def make_offers(found: Sequence[FoundModel], say: Messages) -> list[ModelOffer]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from tui.app.screens.navigation import Introduction
 from tui.app.screens.replay import ReplayScreen
 from tui.app.style.appearance import Appearance
 from tui.sessions import reader, storage
@@ -12,7 +13,12 @@ from tui.sessions.player import Player
 
 
 def replay_screen(
-    appearance: Appearance, path: Path, sessions_dir: Path, *, at_once: bool = False
+    appearance: Appearance,
+    path: Path,
+    sessions_dir: Path,
+    *,
+    at_once: bool = False,
+    introduction: Introduction | None = None,
 ) -> ReplayScreen:
     """The screen of one session: followed live while it is being written, else played from
     its beginning, or with ``at_once`` shown as it ended.
@@ -23,7 +29,7 @@ def replay_screen(
     if storage.is_live(path):
         return ReplayScreen(appearance, Follower(path), path, sessions_dir)
     player = Player(reader.read(path).events, speed=math.inf if at_once else 1.0)
-    return ReplayScreen(appearance, player, path, sessions_dir)
+    return ReplayScreen(appearance, player, path, sessions_dir, introduction=introduction)
 
 
 def joined_replay_screen(

@@ -11,13 +11,17 @@ from textual.pilot import Pilot
 
 from benchmarks.support.checkpoints import write_zero_llama
 from benchmarks.support.sessions import HEADER, write_session
+from tests.support.file_server import serving
 from tests.support.folders import find_models_here
+from tests.support.hub import FakeHub, hub_environment
 from tests.support.stage import until_shown
 from tui.app.app import DuibiApp
 from tui.app.main import make_app, show_replay, show_start, start_screen
+from tui.app.screens.models import ModelsScreen
 from tui.app.screens.replay import ReplayScreen
 from tui.app.screens.results import ModelSelection
 from tui.app.screens.start import StartScreen
+from tui.app.widgets.lines import Lines
 from tui.app.widgets.menu import MenuHeading
 from tui.host import paths
 from tui.host.errors import UserError
@@ -166,3 +170,54 @@ def test_an_unknown_theme_is_said_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no theme purple; known are .*duibi-dark"):
         options = ScreenOptions(theme="purple")
         show_start(options, tmp_path, list, "tongji", *[lambda *_: 0] * 3)
+
+
+@asynccontextmanager
+async def starting_first(samples: Path) -> AsyncIterator[tuple[DuibiApp, Pilot[Any]]]:
+    """A first start: the recording is played above the start screen."""
+    path = write_session(samples)
+    app = make_app(
+        ScreenOptions(),
+        lambda look: start_screen(
+            look, paths.sessions_dir(), find_models_here, "", parse_reference, path
+        ),
+    )
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_shown(pilot, lambda: isinstance(app.screen, ReplayScreen))
+        yield app, pilot
+
+
+def introduction(app: DuibiApp) -> str:
+    return app.screen.query_one("#introduction", Lines).text
+
+
+async def test_a_first_start_plays_a_recording_and_a_key_fetches_a_small_chinese_model(
+    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(FakeHub({})) as server:
+        for name, value in hub_environment(server, tmp_path).items():
+            monkeypatch.setenv(name, value)
+        async with starting_first(samples) as (app, pilot):
+            assert "This is a recording" in introduction(app)
+            await until_shown(pilot, lambda: "f fetches Qwen3 0.6B" in introduction(app))
+            assert "(1.5 GB, 2m30s at 10 MB/s)" in introduction(app)
+            await pilot.press("f")
+            await until_shown(pilot, lambda: isinstance(app.screen, ModelsScreen))
+            models = app.screen
+            assert isinstance(models, ModelsScreen)
+            assert [one.status.reference for one in models.downloads.all] == ["ms:Qwen/Qwen3-0.6B"]
+
+
+async def test_where_the_hub_is_silent_the_demo_is_offered_and_escape_leads_to_all_choices(
+    samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", "http://127.0.0.1:1")
+    async with starting_first(samples) as (app, pilot):
+        assert "Esc all choices" in introduction(app)
+        await until_shown(pilot, lambda: "f fetches SmolLM2 135M Instruct" in introduction(app))
+        await pilot.press("escape")
+        await until_shown(pilot, lambda: isinstance(app.screen, StartScreen))
+        start = app.screen
+        assert isinstance(start, StartScreen)
+        await until_shown(pilot, lambda: start.menu.items)
+        assert "in a language of the models" in str(start.menu.rows[0])

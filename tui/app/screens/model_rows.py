@@ -113,7 +113,7 @@ def detail_rows(
     if isinstance(subject, FoundModel):
         place = "" if subject.served else str(subject.path)
         told = "  ".join(dict.fromkeys(part for part in (subject.reference, place) if part))
-        second: list[StyledText] = [(one_line(subject.why), "warn")]
+        second: list[StyledText] = [(one_line(appearance.say.told(subject.why)), "warn")]
         if not subject.why:
             count = _parameter_count(subject.parameters)
             words = [say("models.weights", count=count)] if subject.parameters else []

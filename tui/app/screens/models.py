@@ -51,8 +51,11 @@ class ModelsScreen(BaseScreen):
         questions: str,
         downloads: Downloads | None = None,
         check_reference: Callable[[str], object] = parse_reference,
+        fetch: str = "",
     ) -> None:
+        """``fetch`` is a model whose download begins at once."""
         super().__init__(appearance)
+        self._fetch = fetch
         self._survey_models, self._questions = survey_models, questions
         self._check_reference = check_reference
         self._owns_downloads = downloads is None
@@ -86,6 +89,8 @@ class ModelsScreen(BaseScreen):
         self.menu.focus()
         self.action_again()
         self.set_interval(TICK_S, self._tick)
+        if self._fetch:
+            self._begin_download(self._fetch)
 
     def on_unmount(self) -> None:
         """Stop downloads that this screen started; partial files are kept."""

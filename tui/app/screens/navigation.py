@@ -23,13 +23,34 @@ class OpenLibrary(Message):
     sessions_dir: Path
 
 
+@dataclass(frozen=True)
+class FirstModel:
+    """A model to begin with: bytes to fetch, and the seconds that takes on a common line."""
+
+    reference: str
+    title: str
+    download_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """Of the recording that a first start plays: what looks for a model to begin with (for seconds
+    where the network is silent), and what fetches it by its reference."""
+
+    find_model: Callable[[], FirstModel]
+    fetch: Callable[[str], None]
+
+
 @dataclass
 class OpenReplay(Message):
-    """Play the session of a file, or with ``at_once`` show it as it ended."""
+    """Play the session of a file, or with ``at_once`` show it as it ended; below an
+    ``introduction`` where it is the first that somebody sees."""
 
     path: Path
     sessions_dir: Path
     at_once: bool = False
+    introduction: "Introduction | None" = None
 
 
 @dataclass
@@ -42,12 +63,14 @@ class OpenJoinedReplay(Message):
 
 @dataclass
 class OpenModels(Message):
-    """Show the models; ``questions`` is the question set that chosen models are opened with."""
+    """Show the models; ``questions`` is the question set that chosen models are opened with,
+    ``fetch`` a model whose download begins at once."""
 
     survey_models: Callable[[], "ModelSurvey"]
     questions: str
     downloads: "Downloads"
     check_reference: Callable[[str], object]
+    fetch: str = ""
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,15 +13,16 @@ from textual.widget import Widget
 from tui.app.pane.conversation import MARKDOWN
 from tui.app.screens import board_screen
 from tui.app.screens.judging import JudgingScreen
-from tui.app.screens.navigation import OpenLibrary
+from tui.app.screens.navigation import FirstModel, Introduction, OpenLibrary
 from tui.app.style.appearance import Appearance, StyledText
+from tui.app.widgets.lines import Lines
 from tui.app.widgets.transport import TransportBar
 from tui.events import Note, Rated, Voted
 from tui.host.errors import UserError
 from tui.sessions.annotate import AnnotatedPlayer
 from tui.sessions.player import SPEEDS, Player
 from tui.text.sanitise import one_line
-from tui.text.units import format_clock, parse_clock
+from tui.text.units import format_clock, format_duration, format_size, parse_clock
 
 _SEEK_US = 5_000_000
 _FRAME_S = 1 / 80
@@ -48,6 +50,7 @@ class ReplayScreen(JudgingScreen):
         Binding("colon", "time", "key.time", show=False, id="replay.time"),
         Binding("0,m", "at_once", "key.at_once", id="replay.at_once"),
         Binding("l", "library", "key.library", show=False, id="replay.library"),
+        Binding("f", "fetch", "key.get", id="replay.fetch"),
         Binding("escape,backspace", "leave", "key.leave", show=False, id="replay.leave"),
     ]
 
@@ -58,16 +61,51 @@ class ReplayScreen(JudgingScreen):
         path: Path,
         sessions_dir: Path,
         joined: Sequence[Path] = (),
+        introduction: Introduction | None = None,
     ) -> None:
-        """``joined`` are further sessions that ``player`` plays together with ``path``."""
+        """``joined`` are further sessions that ``player`` plays together with ``path``;
+        ``introduction`` stands above the first recording that somebody sees."""
         self.annotated = AnnotatedPlayer(player, path, sessions_dir)
         super().__init__(
             appearance, self.annotated, path, sessions_dir, appearance.say("pane.hint_replay")
         )
         self.player, self._joined = player, tuple(joined)
         self.transport = TransportBar(appearance, id="transport")
+        self._introduction = introduction
+        self._first_model: FirstModel | None = None
+        self._about = Lines(appearance, id="introduction")
         self._is_question_pinned = self._had_events = self._is_early_tick_set = False
         self._drawn_at = 0.0
+
+    def parts(self) -> Iterable[Widget]:
+        """Also what stands above a first recording."""
+        if self._introduction is not None:
+            yield self._about
+        yield from super().parts()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A model is fetched from here only where the first recording says so."""
+        if action == "fetch":
+            return self._first_model is not None
+        return super().check_action(action, parameters)
+
+    def action_fetch(self) -> None:
+        """Fetch a model to begin with."""
+        if self._introduction is not None and self._first_model is not None:
+            self._introduction.fetch(self._first_model.reference)
+
+    def _find_first_model(self, about: Introduction) -> None:
+        found = about.find_model()
+        self.app.call_from_thread(self._introduce, found)
+
+    def _introduce(self, model: FirstModel | None) -> None:
+        self._first_model, say = model, self.appearance.say
+        keys = say("intro.keys")
+        if model is not None:
+            size, time = format_size(model.download_bytes), format_duration(model.seconds)
+            keys = say("intro.fetch", name=model.title, size=size, time=time)
+        self._about.show([[(f" {say('intro.what')}", "accent")], [(f" {keys}", "")]])
+        self.refresh_bindings()
 
     def extra_widgets(self) -> Iterable[Widget]:
         """The transport bar."""
@@ -92,6 +130,10 @@ class ReplayScreen(JudgingScreen):
         """Import the Markdown layout before the first token, so that no token waits for it."""
         super().on_mount()
         self.set_timer(_SETTLE_S, MARKDOWN.start)
+        if self._introduction is not None:
+            self._introduce(None)
+            find = partial(self._find_first_model, self._introduction)
+            self.run_worker(find, thread=True, exit_on_error=False)
 
     def on_unmount(self) -> None:
         """Let go of the recording."""

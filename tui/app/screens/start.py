@@ -11,7 +11,13 @@ from textual.widget import Widget
 
 from tui.app.screens.base import BaseScreen
 from tui.app.screens.library_rows import session_title, shown_verdict
-from tui.app.screens.navigation import OpenLibrary, OpenModels, OpenReplay
+from tui.app.screens.navigation import (
+    FirstModel,
+    Introduction,
+    OpenLibrary,
+    OpenModels,
+    OpenReplay,
+)
 from tui.app.screens.results import ModelSelection
 from tui.app.style.appearance import Appearance
 from tui.app.widgets.ask_line import AskLine
@@ -89,8 +95,13 @@ class StartScreen(BaseScreen):
         questions: str,
         survey_models: Callable[[], "ModelSurvey"],
         check_reference: CheckReference,
+        first_recording: Path | None = None,
+        find_first_model: Callable[[], FirstModel] | None = None,
     ) -> None:
+        """``first_recording`` is played above this screen at a first start, and says that its key
+        fetches what ``find_first_model`` gives."""
         super().__init__(appearance)
+        self._first_recording, self._find_first_model = first_recording, find_first_model
         self._sessions_dir, self._load_contents, self._questions = (
             sessions_dir,
             load_contents,
@@ -122,6 +133,11 @@ class StartScreen(BaseScreen):
         self.menu.focus()
         self._refill()
         self._start_loading_offers()
+        if self._first_recording is not None and self._find_first_model is not None:
+            about = Introduction(self._find_first_model, self.action_models)
+            self.post_message(
+                OpenReplay(self._first_recording, self._sessions_dir, introduction=about)
+            )
 
     def on_unmount(self) -> None:
         """Stop downloads that this screen started; partial files are kept."""
@@ -165,6 +181,7 @@ class StartScreen(BaseScreen):
         found = self._load_contents()
         titles = dict(found.sets)
         questions = one_line(titles.get(self._questions, self._questions))
+        questions = questions or say("start.by_language")
         rows: MenuRows = [MenuHeading(say("start.new", questions=questions))]
         rows += [
             MenuItem(one_line(offer.title), one_line(offer.remark), offer, offer in self._marked)
@@ -266,13 +283,15 @@ class StartScreen(BaseScreen):
             marked = [name for o in self._offers if o in self._marked for name in o.references]
             self._compare([*marked, *names])
 
-    def action_models(self) -> None:
-        """Models: found, fetched, removed."""
+    def action_models(self, fetch: str = "") -> None:
+        """Models: found, fetched, removed; the download of ``fetch`` begins at once."""
         from tui.models.downloads import Downloads
 
         self._downloads = self._downloads or Downloads()
         self.post_message(
-            OpenModels(self._survey_models, self._questions, self._downloads, self._check_reference)
+            OpenModels(
+                self._survey_models, self._questions, self._downloads, self._check_reference, fetch
+            )
         )
 
     def action_library(self) -> None:

@@ -56,9 +56,10 @@ def compare(
 
 
 def _run_plain(models: list[str], settings: Settings, yes: bool) -> int:
-    chosen = question_sets.load(settings.questions)
+    source = options.question_set_name(models, settings)
+    chosen = question_sets.load(source)
     found = options.resolve_models(models, settings, yes)
-    run = begin(found, chosen, settings.run, settings.recording_dir, source=settings.questions)
+    run = begin(found, chosen, settings.run, settings.recording_dir, source=source)
     transcript = Transcript()
 
     def show(text: str) -> None:

@@ -83,11 +83,10 @@ def _begin(
     if not models:
         raise UserError("which models?", "e.g. `duibi run demo --questions tongji`")
     settings = settings_in_force.load(flags, models)
-    chosen = question_sets.load(settings.questions)
+    source = options.question_set_name(models, settings)
+    chosen = question_sets.load(source)
     found = options.resolve_models(models, settings, yes)
-    started = setup.begin(
-        found, chosen, settings.run, settings.recording_dir, source=settings.questions
-    )
+    started = setup.begin(found, chosen, settings.run, settings.recording_dir, source=source)
     return started, settings, 0
 
 

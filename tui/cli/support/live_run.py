@@ -22,7 +22,8 @@ def compare_models(models: list[str], settings: Settings, yes: bool = False) -> 
     Raises:
         UserError: a model or the question set cannot be used.
     """
-    chosen = question_sets.load(settings.questions)
+    source = options.question_set_name(models, settings)
+    chosen = question_sets.load(source)
     found = options.resolve_models(models, settings, yes)
     run = begin(
         found,
@@ -30,7 +31,7 @@ def compare_models(models: list[str], settings: Settings, yes: bool = False) -> 
         settings.run,
         settings.recording_dir,
         interactive=True,
-        source=settings.questions,
+        source=source,
     )
     return _show_run(run, settings, lambda: run.ask(chosen.questions[0].id))
 

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.app.main import show_models, show_replay, show_start
+from tui.host import paths
+from tui.sessions import library
+from tui.sessions.lines import SUFFIX
 from tui.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,7 +30,17 @@ def open_start(settings: Settings) -> int:
         partial(_compare_models, settings),
         partial(_resume_session, settings),
         partial(_check_reference, settings),
+        first_recording=_first_recording(settings),
     )
+
+
+def _first_recording(settings: Settings) -> Path | None:
+    """What a first start plays, where nothing was recorded yet: a recording in the language of
+    the screen."""
+    if library.entries(settings.sessions_dir):
+        return None
+    name = {"zh": "tongji"}.get(settings.screen.lang, "english")
+    return paths.bundled("sessions") / f"{name}{SUFFIX}"
 
 
 def open_models(settings: Settings) -> int:

@@ -155,6 +155,20 @@ def read_reference(text: str, settings: Settings) -> tuple[str, Reference]:
     return label, parse_reference(settings.aliases.get(name, name), settings.run.services)
 
 
+def question_set_name(names: Sequence[str], settings: Settings) -> str:
+    """The question set of the settings, else one in a language that all of these models speak.
+
+    Raises:
+        UserError: a name is no reference.
+    """
+    if settings.questions:
+        return settings.questions
+    meant = (split_label(name)[1] for name in names)
+    own = settings.run.services
+    references = [parse_reference(settings.aliases.get(name, name), own) for name in meant]
+    return "english" if any(one.kind == "demo" for one in references) else "tongji"
+
+
 def _agree_remote_code(text: str) -> bool:
     print(clean(tr(text)), file=sys.stderr)
     return ask_yes_no("These files will not be asked about again while they stay the same.")
