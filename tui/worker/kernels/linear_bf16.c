@@ -8,74 +8,136 @@
  */
 #include "common.h"
 
-/* Outputs and rows at a time: their sums fill half of the registers. */
-enum { OUTPUTS_AT_ONCE = VECTOR_REGISTERS < 32 ? 2 : 4, ROWS_AT_ONCE = OUTPUTS_AT_ONCE };
+/* Outputs and rows at a time: their sums leave registers for the weights. With 16 registers of
+ * half a vector it is 12 sums, weights of 2 outputs, and activations straight from memory. */
+enum { OUTPUTS_AT_ONCE = VECTOR_REGISTERS < 32 ? 2 : 4, ROWS_AT_ONCE = VECTOR_REGISTERS < 32 ? 3 : 4 };
 enum { INPUTS_AT_ONCE = 32, CHUNK_INPUTS = 1024, MEMORY_BOUND_ROWS = 16, MAX_ROWS = 128 };
+/* Outputs that a thread takes at a time; what it needs again soon stays in its nearest cache.
+ * Of many rows those are ROWS_AT_ONCE rows of a chunk, for all these outputs. Of few rows they
+ * are SLICE_FLOATS activations of all rows: sums are set aside between such slices. */
+enum { BLOCK_OUTPUTS = 16, SLICE_FLOATS = 4096 };
 /* How far ahead to prefetch, in bytes, where rows are few and have no more than
  * PREFETCH_MAX_INPUTS: otherwise the processor waits for memory at the start of each row. Of
  * longer rows it predicts by itself what comes next, and prefetching only slows it down. */
 enum { PREFETCH_BYTES = 4608, PREFETCH_MAX_INPUTS = 1792 };
 
-static inline vf bf16_even(vi v) { return vf_from_bits(vi_shift_left(v, 16)); }
+/* Sums of some rows with some outputs: vectors of which a slice of the inputs is missing, and
+ * floats. */
+typedef struct {
+    part (*vectors)[BLOCK_OUTPUTS][PARTS]; /* [rows] */
+    float (*floats)[BLOCK_OUTPUTS];        /* [rows] */
+} Sums;
 
-static inline vf bf16_odd(vi v) { return vf_from_bits(vi_and(v, vi_set1((int)0xffff0000))); }
+/* Where in a row a slice lies. */
+typedef struct {
+    int64_t steps; /* of INPUTS_AT_ONCE */
+    int is_first, is_last;
+    int64_t ahead; /* bytes from weights to those to prefetch */
+} Slice;
 
-/* sums[rows][OUTPUTS_AT_ONCE] += products of `steps` * 32 inputs. rows, outputs and ahead are
+/* sums[first row...][first output...] += products of a slice. rows, outputs and ahead are
  * compile-time constants after inlining; a run-time test of `ahead` would cost what prefetching
  * gains. */
-INLINE void multiply_block(const uint16_t *const *w, const float *x, int64_t pitch, int64_t steps,
-                           int rows, int outputs, int ahead, float *sums) {
-    vf acc[4][OUTPUTS_AT_ONCE];
+INLINE void multiply_block(const uint16_t *const *w, const float *x, int64_t pitch, Slice slice,
+                           int rows, int outputs, int ahead, Sums sums, int64_t row,
+                           int64_t output) {
+    enum { WEIGHTS = INPUTS_AT_ONCE / PARTS, FLOATS = WEIGHTS / 2 };
+    part acc[ROWS_AT_ONCE][OUTPUTS_AT_ONCE][PARTS];
     for (int r = 0; r < rows; r++)
         for (int o = 0; o < outputs; o++)
-            acc[r][o] = vf_zero();
-    for (int64_t i = 0; i < steps; i++) {
-        vf part[OUTPUTS_AT_ONCE];
-        for (int o = 0; o < outputs; o++) {
-            part[o] = bf16_even(vi_load(w[o] + i * INPUTS_AT_ONCE));
-            if (ahead)
-                PREFETCH((const char *)(w[o] + i * INPUTS_AT_ONCE) + PREFETCH_BYTES);
-        }
-        for (int r = 0; r < rows; r++) {
-            const vf a = vf_load(x + r * pitch + i * INPUTS_AT_ONCE);
+            for (int p = 0; p < PARTS; p++)
+                acc[r][o][p] =
+                    slice.is_first ? part_zero() : sums.vectors[row + r][output + o][p];
+    for (int64_t i = 0; i < slice.steps; i++) {
+        const float *a = x + i * INPUTS_AT_ONCE;
+        if (ahead)
             for (int o = 0; o < outputs; o++)
-                acc[r][o] = vf_fma(a, part[o], acc[r][o]);
-        }
-        for (int o = 0; o < outputs; o++)
-            part[o] = bf16_odd(vi_load(w[o] + i * INPUTS_AT_ONCE));
-        for (int r = 0; r < rows; r++) {
-            const vf b = vf_load(x + r * pitch + i * INPUTS_AT_ONCE + 16);
+                PREFETCH((const char *)(w[o] + i * INPUTS_AT_ONCE) + slice.ahead);
+        for (int p = 0; p < PARTS; p++) {
+            part even[OUTPUTS_AT_ONCE], odd[OUTPUTS_AT_ONCE];
             for (int o = 0; o < outputs; o++)
-                acc[r][o] = vf_fma(b, part[o], acc[r][o]);
+                even[o] = part_load_even(w[o] + i * INPUTS_AT_ONCE + p * WEIGHTS);
+            for (int r = 0; r < rows; r++) {
+                const part v = part_load(a + r * pitch + p * FLOATS);
+                for (int o = 0; o < outputs; o++)
+                    acc[r][o][p] = part_fma(v, even[o], acc[r][o][p]);
+            }
+            for (int o = 0; o < outputs; o++)
+                odd[o] = part_load_odd(w[o] + i * INPUTS_AT_ONCE + p * WEIGHTS);
+            for (int r = 0; r < rows; r++) {
+                const part v = part_load(a + r * pitch + INPUTS_AT_ONCE / 2 + p * FLOATS);
+                for (int o = 0; o < outputs; o++)
+                    acc[r][o][p] = part_fma(v, odd[o], acc[r][o][p]);
+            }
         }
     }
     for (int r = 0; r < rows; r++)
         for (int o = 0; o < outputs; o++)
-            sums[r * OUTPUTS_AT_ONCE + o] += vf_reduce_add(acc[r][o]);
+            if (slice.is_last)
+                sums.floats[row + r][output + o] = vf_reduce_add(vf_of_parts(acc[r][o]));
+            else
+                memcpy(sums.vectors[row + r][output + o], acc[r][o], sizeof acc[r][o]);
 }
 
-/* All rows with up to OUTPUTS_AT_ONCE outputs. */
-INLINE void multiply_outputs(const uint16_t *const *w, const float *x, int64_t pitch, int64_t steps,
-                             int64_t rows, int outputs, int ahead, float *sums) {
+/* `rows` rows from `row` on with up to OUTPUTS_AT_ONCE outputs. */
+INLINE void multiply_outputs(const uint16_t *const *w, const float *x, int64_t pitch, Slice slice,
+                             int64_t row, int64_t rows, int64_t output, int outputs, int ahead,
+                             Sums sums) {
     enum { OUTPUTS = OUTPUTS_AT_ONCE, ROWS = ROWS_AT_ONCE };
+    x += row * pitch;
     if (outputs < OUTPUTS) {
         for (int64_t r = 0; r < rows; r++)
             for (int o = 0; o < outputs; o++)
-                multiply_block(w + o, x + r * pitch, pitch, steps, 1, 1, 0, sums + r * OUTPUTS + o);
+                multiply_block(w + o, x + r * pitch, pitch, slice, 1, 1, 0, sums, row + r,
+                               output + o);
         return;
     }
-    int64_t r = 0;
-    for (; r + ROWS <= rows; r += ROWS)
-        multiply_block(w, x + r * pitch, pitch, steps, ROWS, OUTPUTS, ahead, sums + r * OUTPUTS);
-    switch (rows - r) {
+    for (; rows >= ROWS; rows -= ROWS, row += ROWS, x += ROWS * pitch)
+        multiply_block(w, x, pitch, slice, ROWS, OUTPUTS, ahead, sums, row, output);
+    switch (rows) {
     case 3:
-        multiply_block(w, x + r * pitch, pitch, steps, 3, OUTPUTS, ahead, sums + r * OUTPUTS);
+        multiply_block(w, x, pitch, slice, 3, OUTPUTS, ahead, sums, row, output);
         break;
     case 2:
-        multiply_block(w, x + r * pitch, pitch, steps, 2, OUTPUTS, ahead, sums + r * OUTPUTS);
+        multiply_block(w, x, pitch, slice, 2, OUTPUTS, ahead, sums, row, output);
         break;
     case 1:
-        multiply_block(w, x + r * pitch, pitch, steps, 1, OUTPUTS, ahead, sums + r * OUTPUTS);
+        multiply_block(w, x, pitch, slice, 1, OUTPUTS, ahead, sums, row, output);
+    }
+}
+
+/* All rows of a chunk of `size` inputs with up to BLOCK_OUTPUTS outputs, whose weights lie
+ * `inputs` apart. */
+static void multiply_outputs_block(const uint16_t *weight, int64_t inputs, const float *x,
+                                   int64_t size, int64_t rows, int outputs,
+                                   float (*floats)[BLOCK_OUTPUTS]) {
+    part vectors[MEMORY_BOUND_ROWS][BLOCK_OUTPUTS][PARTS];
+    const Sums sums = {vectors, floats};
+    const int few = rows <= MEMORY_BOUND_ROWS;
+    const int64_t rows_at_once = few ? rows : ROWS_AT_ONCE;
+    const int sliced = few && rows * size > 2 * SLICE_FLOATS;
+    const int64_t length =
+        sliced ? SLICE_FLOATS / rows / INPUTS_AT_ONCE * INPUTS_AT_ONCE : size;
+    const int64_t ahead = sliced ? OUTPUTS_AT_ONCE * inputs * 2 : PREFETCH_BYTES;
+    for (int64_t start = 0; start < size; start += length) {
+        const int64_t rest = size - start < length ? size - start : length;
+        const Slice slice = {rest / INPUTS_AT_ONCE, start == 0, start + rest == size, ahead};
+        for (int64_t r = 0; r < rows; r += rows_at_once) {
+            const int64_t some = rows - r < rows_at_once ? rows - r : rows_at_once;
+            for (int o = 0; o < outputs; o += OUTPUTS_AT_ONCE) {
+                const int count = outputs - o < OUTPUTS_AT_ONCE ? outputs - o : OUTPUTS_AT_ONCE;
+                const uint16_t *w[OUTPUTS_AT_ONCE];
+                for (int n = 0; n < OUTPUTS_AT_ONCE; n++)
+                    w[n] = weight + (o + (n < count ? n : 0)) * inputs + start;
+                if (few && !sliced)
+                    for (int n = 0; n < count; n++)
+                        PREFETCH_L2(w[n] + 4 * inputs);
+                if (few && (sliced || inputs <= PREFETCH_MAX_INPUTS))
+                    multiply_outputs(w, x + start, size, slice, r, some, o, count, 1, sums);
+                else
+                    multiply_outputs(w, x + start, size, slice, r, some, o, count, 0, sums);
+            }
+        }
     }
 }
 
@@ -95,9 +157,9 @@ static void deinterleave(const float *x, int64_t rows, int64_t inputs, int64_t c
 /* As duibi_linear_bf16, of at most MAX_ROWS rows. */
 static int multiply_rows(const float *x, int64_t rows, int64_t inputs,
                          const duibi_bf16_matrix *matrices, int64_t count, float *y) {
-    int64_t groups = 0, all_outputs = 0;
+    int64_t blocks = 0, all_outputs = 0;
     for (int64_t m = 0; m < count; m++) {
-        groups += (matrices[m].outputs + OUTPUTS_AT_ONCE - 1) / OUTPUTS_AT_ONCE;
+        blocks += (matrices[m].outputs + BLOCK_OUTPUTS - 1) / BLOCK_OUTPUTS;
         all_outputs += matrices[m].outputs;
     }
     float *ordered = scratch((size_t)(rows * inputs) * sizeof(float));
@@ -114,42 +176,32 @@ static int multiply_rows(const float *x, int64_t rows, int64_t inputs,
             for (int64_t r = 0; r < rows; r++)
                 deinterleave(x, rows, inputs, chunk, r, ordered);
         }
-        float sums[MAX_ROWS * OUTPUTS_AT_ONCE];
+        float sums[MAX_ROWS][BLOCK_OUTPUTS];
         for (int64_t start = 0; start < inputs; start += chunk) {
             const int64_t size = inputs - start < chunk ? inputs - start : chunk;
-            const float *part = ordered + start * rows;
+            const float *from = ordered + start * rows;
 #pragma omp for schedule(static) nowait
-            for (int64_t g = 0; g < groups; g++) {
+            for (int64_t n = 0; n < blocks; n++) {
                 if (stopped())
                     continue;
                 const duibi_bf16_matrix *m = matrices;
-                int64_t first = g * OUTPUTS_AT_ONCE, column = 0;
+                int64_t first = n * BLOCK_OUTPUTS, column = 0;
                 for (int64_t padded;; m++) {
-                    padded = (m->outputs + OUTPUTS_AT_ONCE - 1) / OUTPUTS_AT_ONCE * OUTPUTS_AT_ONCE;
+                    padded = (m->outputs + BLOCK_OUTPUTS - 1) / BLOCK_OUTPUTS * BLOCK_OUTPUTS;
                     if (first < padded)
                         break;
                     first -= padded;
                     column += m->outputs;
                 }
                 const int64_t rest = m->outputs - first;
-                const int outputs = rest < OUTPUTS_AT_ONCE ? (int)rest : OUTPUTS_AT_ONCE;
-                const uint16_t *w[OUTPUTS_AT_ONCE];
-                for (int o = 0; o < OUTPUTS_AT_ONCE; o++)
-                    w[o] = m->weight + (first + (o < outputs ? o : 0)) * inputs + start;
-                if (rows <= MEMORY_BOUND_ROWS)
-                    for (int o = 0; o < outputs; o++)
-                        PREFETCH_L2(w[o] + 4 * inputs);
-                memset(sums, 0, (size_t)(rows * OUTPUTS_AT_ONCE) * sizeof(float));
-                const int64_t steps = size / INPUTS_AT_ONCE;
-                if (rows <= MEMORY_BOUND_ROWS && inputs <= PREFETCH_MAX_INPUTS)
-                    multiply_outputs(w, part, size, steps, rows, outputs, 1, sums);
-                else
-                    multiply_outputs(w, part, size, steps, rows, outputs, 0, sums);
+                const int outputs = rest < BLOCK_OUTPUTS ? (int)rest : BLOCK_OUTPUTS;
+                multiply_outputs_block(m->weight + first * inputs + start, inputs, from, size,
+                                       rows, outputs, sums);
                 for (int64_t r = 0; r < rows; r++)
                     for (int o = 0; o < outputs; o++) {
                         float *to = y + r * all_outputs + column + first + o;
                         const float before = start ? *to : m->bias ? m->bias[first + o] : 0;
-                        *to = before + sums[r * OUTPUTS_AT_ONCE + o];
+                        *to = before + sums[r][o];
                     }
             }
         }

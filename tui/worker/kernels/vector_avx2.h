@@ -7,7 +7,8 @@ typedef struct {
     __m256i a, b;
 } vi;
 
-enum { VECTOR_REGISTERS = 8 };
+enum { VECTOR_REGISTERS = 8, PARTS = 2 };
+typedef __m256 part;
 
 /* One instruction for each half. */
 #define VF2(op) (vf){op(x.a, y.a), op(x.b, y.b)}
@@ -108,6 +109,19 @@ INLINE vf vf_odd(vf x, vf y) {
     return (vf){restore_order(_mm256_shuffle_ps(x.a, x.b, 0xdd)),
                 restore_order(_mm256_shuffle_ps(y.a, y.b, 0xdd))};
 }
+
+INLINE part part_zero(void) { return _mm256_setzero_ps(); }
+INLINE part part_load(const float *p) { return _mm256_loadu_ps(p); }
+INLINE part part_fma(part x, part y, part z) { return _mm256_fmadd_ps(x, y, z); }
+INLINE part part_load_even(const uint16_t *p) {
+    const __m256i v = _mm256_loadu_si256((const __m256i *)p);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(v, 16));
+}
+INLINE part part_load_odd(const uint16_t *p) {
+    const __m256i v = _mm256_loadu_si256((const __m256i *)p);
+    return _mm256_castsi256_ps(_mm256_and_si256(v, _mm256_set1_epi32((int)0xffff0000)));
+}
+INLINE vf vf_of_parts(const part *p) { return (vf){p[0], p[1]}; }
 
 INLINE vi vi_set1(int32_t x) { return (vi){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 INLINE vi vi_zero(void) { return vi_set1(0); }

@@ -5,6 +5,10 @@ typedef __m512i vi;
 /* Vectors that fit in the registers. */
 enum { VECTOR_REGISTERS = 32 };
 
+/* The registers of a vector, for loops that need all of them. */
+enum { PARTS = 1 };
+typedef __m512 part;
+
 INLINE __mmask16 lane_mask(int64_t count) {
     return count < 16 ? (__mmask16)((1u << count) - 1) : 0xffff;
 }
@@ -63,6 +67,19 @@ INLINE vf vf_odd(vf x, vf y) {
         _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
     return _mm512_permutex2var_ps(x, places, y);
 }
+
+INLINE part part_zero(void) { return _mm512_setzero_ps(); }
+INLINE part part_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE part part_fma(part x, part y, part z) { return _mm512_fmadd_ps(x, y, z); }
+/* The bfloat16 at even places, and those at odd ones. */
+INLINE part part_load_even(const uint16_t *p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16));
+}
+INLINE part part_load_odd(const uint16_t *p) {
+    const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), upper));
+}
+INLINE vf vf_of_parts(const part *p) { return p[0]; }
 
 INLINE vi vi_zero(void) { return _mm512_setzero_si512(); }
 INLINE vi vi_set1(int32_t x) { return _mm512_set1_epi32(x); }

@@ -9,7 +9,8 @@ typedef struct {
     int32x4_t v[4];
 } vi;
 
-enum { VECTOR_REGISTERS = 8 };
+enum { VECTOR_REGISTERS = 8, PARTS = 4 };
+typedef float32x4_t part;
 
 #define EACH(statement)         \
     for (int i = 0; i < 4; i++) \
@@ -153,6 +154,18 @@ INLINE vf vf_odd(vf x, vf y) {
     return (vf){{vuzp2q_f32(x.v[0], x.v[1]), vuzp2q_f32(x.v[2], x.v[3]),
                  vuzp2q_f32(y.v[0], y.v[1]), vuzp2q_f32(y.v[2], y.v[3])}};
 }
+
+INLINE part part_zero(void) { return vdupq_n_f32(0); }
+INLINE part part_load(const float *p) { return vld1q_f32(p); }
+INLINE part part_fma(part x, part y, part z) { return vfmaq_f32(z, x, y); }
+INLINE part part_load_even(const uint16_t *p) {
+    return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_u16(vld1q_u16(p)), 16));
+}
+INLINE part part_load_odd(const uint16_t *p) {
+    const uint32x4_t v = vreinterpretq_u32_u16(vld1q_u16(p));
+    return vreinterpretq_f32_u32(vandq_u32(v, vdupq_n_u32(0xffff0000)));
+}
+INLINE vf vf_of_parts(const part *p) { return (vf){{p[0], p[1], p[2], p[3]}}; }
 
 INLINE vi vi_set1(int32_t x) {
     const int32x4_t v = vdupq_n_s32(x);

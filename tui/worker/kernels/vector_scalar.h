@@ -10,7 +10,8 @@ typedef struct {
     int32_t v[16];
 } vi;
 
-enum { VECTOR_REGISTERS = 8 };
+enum { VECTOR_REGISTERS = 8, PARTS = 1 };
+typedef vf part;
 
 #define EACH(statement)          \
     for (int i = 0; i < 16; i++) \
@@ -135,6 +136,17 @@ INLINE vi vi_set1(int32_t x) {
     EACH(y.v[i] = x);
     return y;
 }
+INLINE part part_zero(void) { return vf_zero(); }
+INLINE part part_load(const float *p) { return vf_load(p); }
+INLINE part part_fma(part x, part y, part z) { return vf_fma(x, y, z); }
+INLINE part part_load_even(const uint16_t *p) {
+    vi y;
+    EACH(y.v[i] = (int32_t)((uint32_t)p[2 * i] << 16));
+    return vf_from_bits(y);
+}
+INLINE part part_load_odd(const uint16_t *p) { return part_load_even(p + 1); }
+INLINE vf vf_of_parts(const part *p) { return p[0]; }
+
 INLINE vi vi_zero(void) { return vi_set1(0); }
 INLINE vi vi_load(const void *p) {
     vi x;
