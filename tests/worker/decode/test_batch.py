@@ -15,8 +15,9 @@ from tui.events import Answered, Cancelled, Delta, Failed, Started
 from tui.text.repetition import TOKENS
 from tui.worker.control import Control
 from tui.worker.decode import kv_cache
-from tui.worker.decode.attention import BUFFER_TOKENS, attach, supports_model
+from tui.worker.decode.attention import attach, supports_model
 from tui.worker.decode.batch import DecodeBatch
+from tui.worker.decode.buffered_cache import BUFFER_TOKENS
 from tui.worker.decode.generate import generate_ids
 from tui.worker.decode.sampler import SamplingParams
 from tui.worker.kernels import build

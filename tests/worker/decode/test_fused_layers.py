@@ -12,7 +12,7 @@ from benchmarks.support import tiny
 from tests.support.kernels import needs_kernels
 from tui.worker.decode import attention, fused_layers
 from tui.worker.kernels import build
-from tui.worker.quant import linear_groups
+from tui.worker.quant import linear_groups, native_linear
 
 pytestmark = needs_kernels
 
@@ -38,8 +38,9 @@ def still() -> Iterator[None]:
         yield
 
 
-def pair(kind: str, dtype: torch.dtype) -> tuple[Any, Any]:
-    """A model as transformers computes it, and with our parts."""
+def pair(kind: str, dtype: torch.dtype, native: Any = None) -> tuple[Any, Any]:
+    """A model as transformers computes it, and with our parts; ``native``: the linear layers'
+    class, torch's where there is none."""
     own = ("architectures", "model_type", "head_dim")
     given = {name: value for name, value in SIZES.items() if name not in own} | MODELS[kind]
     config = AutoConfig.for_model(kind, **given)
@@ -52,13 +53,25 @@ def pair(kind: str, dtype: torch.dtype) -> tuple[Any, Any]:
     ours = copy.deepcopy(theirs)
     for unit in list(linear_groups.linear_groups(ours)):
         weight, bias = linear_groups.concatenate(ours, unit)
-        layer = torch.nn.Linear(*weight.shape[::-1], bias=unit.has_bias, dtype=dtype)
-        layer.weight.copy_(weight)
-        if bias is not None:
-            layer.bias.copy_(bias)
-        linear_groups.replace_linears(ours, unit, layer)
+        linear_groups.replace_linears(ours, unit, linear(weight, bias, dtype, native))
     attention.attach(ours)
     return theirs, ours
+
+
+def linear(
+    weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype, native: Any
+) -> torch.nn.Module:
+    """A layer of a class of ours, or of torch's."""
+    if native is native_linear.NativeBf16Linear:
+        return native_linear.NativeBf16Linear((weight, bias))
+    if native is not None:
+        quantised: torch.nn.Module = native(native.pack(weight, bias), weight.shape[0])
+        return quantised
+    layer = torch.nn.Linear(*weight.shape[::-1], bias=bias is not None, dtype=dtype)
+    layer.weight.copy_(weight)
+    if bias is not None:
+        layer.bias.copy_(bias)
+    return layer
 
 
 def spoken(model: Any, ids: torch.Tensor, pieces: list[int]) -> torch.Tensor:
@@ -96,6 +109,41 @@ def test_logits_are_those_of_the_models_own_class(
         {attention.FusedAttention} if kind != "glm" else set()
     )
     assert kinds <= {type(module).__mro__[1] for module in ours.modules()}
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize(
+    ("native", "dtype"),
+    [
+        (native_linear.NativeBf16Linear, torch.float32),
+        (native_linear.NativeInt8Linear, torch.bfloat16),
+        (native_linear.NativeInt4Linear, torch.bfloat16),
+    ],
+)
+def test_a_layer_at_once_gives_the_bits_of_its_parts(
+    kind: str, native: Any, dtype: torch.dtype
+) -> None:
+    _, ours = pair(kind, dtype, native)
+    pieces = [20, 1, 9, *[9] * 6, 3, 1]
+    ids = torch.randint(3, 300, (2, sum(pieces)))
+    kernel, calls = build.library().duibi_decoder_layer_forward, []
+
+    def counted(*given: Any) -> int:
+        calls.append(given)
+        failed: int = kernel(*given)
+        return failed
+
+    for layer in ours.model.layers:
+        layer._kernel = counted
+    found = spoken(ours, ids, pieces)
+    assert len(calls) == len(ours.model.layers) * (len(pieces) - 1)
+    for layer in ours.model.layers:
+        layer._fused_dtype = None
+    assert torch.equal(spoken(ours, ids, pieces), found)
+    assert len(calls) == len(ours.model.layers) * (len(pieces) - 1)
+    ours.model.layers[0]._fused_dtype, ours.model.layers[0]._kernel = dtype, lambda *_: 1
+    with pytest.raises(MemoryError, match="decoder layer"):
+        spoken(ours, ids, pieces)
 
 
 def test_what_the_kernels_do_not_take_is_left_to_the_class() -> None:

@@ -11,8 +11,9 @@ import torch
 from benchmarks.support import tiny
 from tui.events import Answered, Delta, Failed
 from tui.worker.control import Control
-from tui.worker.decode.attention import BUFFER_TOKENS, attach
+from tui.worker.decode.attention import attach
 from tui.worker.decode.batch import DecodeBatch
+from tui.worker.decode.buffered_cache import BUFFER_TOKENS
 from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_rows_alike
 from tui.worker.kernels import build
 from tui.worker.load import prepare

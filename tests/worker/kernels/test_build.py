@@ -12,7 +12,7 @@ import torch
 from tests.support.kernels import needs_kernels
 from tui.host import cpu
 from tui.host.instruction_sets import INSTRUCTION_SETS
-from tui.worker.decode import attention
+from tui.worker.decode import attention, buffered_cache
 from tui.worker.kernels import abi, build
 from tui.worker.quant import native_linear
 
@@ -101,7 +101,7 @@ def test_a_row_is_computed_as_it_would_be_alone(variant: Any, dtype: torch.dtype
             assert torch.equal(layer(x), alone), (name, rows)
     for width in (48, 64):
         key, value = (torch.randn(1, 2, 90, width).to(dtype) for _ in range(2))
-        late = [torch.randn(1, 2, attention.BUFFER_TOKENS, width).to(dtype) for _ in range(2)]
+        late = [torch.randn(1, 2, buffered_cache.BUFFER_TOKENS, width).to(dtype) for _ in range(2)]
         query = torch.randn(1, 6, 9, width).to(dtype)
 
         def found(first: int, last: int, key: Any = key, value: Any = value) -> torch.Tensor:
@@ -149,7 +149,7 @@ def test_the_instruction_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_structure_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ctypes.sizeof(abi.RopeArgs) != ctypes.sizeof(abi.AttentionArgs)
-    swapped = abi.Bf16Matrix, abi.AttentionArgs, abi.RopeArgs
+    swapped = abi.Bf16Matrix, abi.AttentionArgs, abi.RopeArgs, abi.DecoderLayer, abi.Step
     monkeypatch.setattr(abi, "_STRUCTURES", swapped)
     with pytest.raises(build.KernelsUnavailableError, match=r"AttentionArgs has \d+ bytes"):
         build._load_variant(HERE[0])

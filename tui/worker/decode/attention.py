@@ -1,10 +1,5 @@
-"""Attention for decode steps over a long KV cache, and the cache layer for it.
-
-For a single query torch's fused attention is several times slower on a CPU than two matrix
-products with a softmax between them. And appending one token to tensors that hold the whole
-cache copies all of it, each token, each layer: here new tokens are written to a small buffer,
-which is concatenated to the main tensors only when it is full.
-"""
+"""Attention for decode steps over a long KV cache. For a single query torch's fused attention is
+several times slower on a CPU than two matrix products with a softmax between them."""
 
 import ctypes
 from typing import Any
@@ -12,96 +7,25 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AttentionInterface, DynamicCache
-from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from tui.worker.decode import fused_layers
+from tui.worker.decode import decoder_layer, fused_layers
+from tui.worker.decode.buffered_cache import (
+    BUFFER_TOKENS,
+    MAX_STEP_TOKENS,
+    BufferedCacheLayer,
+    KeyValuePair,
+)
 from tui.worker.kernels import abi, build
 from tui.worker.quant import fused_linear
 
 ATTENTION_NAME = "duibi"
-BUFFER_TOKENS = 64
-"""Tokens that the buffer holds before they are concatenated to the main tensors."""
-MAX_STEP_TOKENS = 9
-"""New tokens at most that go to the buffer: one, and those that were guessed after it
-(`prompt_lookup.MAX_GUESSED`)."""
 _SUPPORTED_MODELS = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GlmForCausalLM")
 """Classes whose attention hands keys and values from the cache straight to the attention
 function and sees the whole cache in every layer."""
-_MAX_HEAD_DIM = abi.constant("MAX_HEAD_DIM")
 _ROTATE_HALF_MODULES = ("LlamaAttention", "Qwen2Attention", "Qwen3Attention")
 """Attention classes with rotate-half RoPE over the whole head."""
-
-KeyValuePair = tuple[torch.Tensor, torch.Tensor]
-
-
-class BufferedCacheLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values of one layer: ``keys`` and ``values`` are the main tensors, (batch, heads,
-    tokens, width); `buffer` has room for `BUFFER_TOKENS` more tokens, of which ``buffered`` are
-    used."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.buffer: KeyValuePair | None = None
-        self.buffered = 0
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[Any, Any]:
-        """Append; for a few new tokens returns ``(main tensor, buffer)`` for keys and for
-        values."""
-        count = key_states.shape[-2]
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            # They come as views across the heads. Products in bfloat16 would copy such views
-            # whole, for each token.
-            self.keys, self.values = key_states.contiguous(), value_states.contiguous()
-            return self.keys, self.values
-        if count > MAX_STEP_TOKENS:
-            self.flush()
-            self.keys = torch.cat((self.keys, key_states), -2)
-            self.values = torch.cat((self.values, value_states), -2)
-            return self.keys, self.values
-        start, (keys, values) = self.reserve(count)
-        keys[..., start : self.buffered, :] = key_states
-        values[..., start : self.buffered, :] = value_states
-        return (
-            (self.keys, keys[..., : self.buffered, :]),
-            (self.values, values[..., : self.buffered, :]),
-        )
-
-    def reserve(self, count: int) -> tuple[int, KeyValuePair]:
-        """The buffer, and where in it ``count`` more tokens belong; a buffer without room for
-        them is flushed first."""
-        if self.buffered + count > BUFFER_TOKENS:
-            self.flush()
-        if self.buffer is None:
-            batch, heads, _, width = self.keys.shape
-            keys, values = (
-                self.keys.new_empty((batch, heads, BUFFER_TOKENS, width)) for _ in range(2)
-            )
-            self.buffer = keys, values
-        start = self.buffered
-        self.buffered += count
-        return start, self.buffer
-
-    def crop(self, tokens_to_remove: int) -> None:
-        """Forget so many of the newest tokens (a negative number), all of them in the buffer."""
-        self.buffered += tokens_to_remove
-
-    def flush(self) -> None:
-        """Concatenate the buffer to the main tensors."""
-        if self.buffer is not None and self.buffered:
-            keys, values = (part[..., : self.buffered, :] for part in self.buffer)
-            self.keys = torch.cat((self.keys, keys), -2)
-            self.values = torch.cat((self.values, values), -2)
-        self.buffer, self.buffered = None, 0
-
-    def get_seq_length(self) -> int:
-        """Tokens held."""
-        held: int = super().get_seq_length()
-        return held + self.buffered
 
 
 def supports_model(model: Any) -> bool:
@@ -117,7 +41,8 @@ def attach(model: Any) -> None:
     AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
     model.set_attn_implementation(ATTENTION_NAME)
     if model.device.type == "cpu":
-        fused_layers.attach(model, dict.fromkeys(_ROTATE_HALF_MODULES, FusedAttention))
+        classes = dict.fromkeys(_ROTATE_HALF_MODULES, FusedAttention)
+        fused_layers.attach(model, classes | decoder_layer.CLASSES)
 
 
 def new_kv_cache(model: Any) -> Any:
@@ -202,7 +127,7 @@ class FusedAttention(nn.Module):  # type: ignore[misc]
         and value projections are one layer."""
         if (
             not isinstance(module.q_proj, fused_linear.LinearSlice)
-            or module.head_dim > _MAX_HEAD_DIM
+            or module.head_dim > fused_layers.MAX_HEAD_DIM
         ):
             return False
         norms = [getattr(module, name, None) for name in ("q_norm", "k_norm")]

@@ -16,6 +16,7 @@ from torch import nn
 from tui.worker.kernels import abi, build
 from tui.worker.quant import fused_linear
 
+MAX_HEAD_DIM = abi.constant("MAX_HEAD_DIM")
 LANES = abi.constant("LANES")
 """The kernels take rows of so many values, or a multiple."""
 
@@ -30,12 +31,12 @@ def dtype_code(x: torch.Tensor) -> int:
     return abi.DTYPE_CODES[x.dtype]
 
 
-def attach(model: Any, attention_classes: Mapping[str, Any]) -> None:
+def attach(model: Any, classes: Mapping[str, Any]) -> None:
     """Have a model's norms and gates computed here, where its classes are known and the
-    kernels can be had, and its attention by the class that stands for its name."""
+    kernels can be had, and its other modules by the class that stands for their name."""
     if build.unavailable_reason():
         return
-    kinds = _FUSED_CLASSES | dict(attention_classes)
+    kinds = _FUSED_CLASSES | dict(classes)
     for module in model.modules():
         theirs: Any = type(module)
         kind = kinds.get(theirs.__name__)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicLayer
 
-from tui.worker.decode.attention import BufferedCacheLayer, new_kv_cache
+from tui.worker.decode.attention import new_kv_cache
+from tui.worker.decode.buffered_cache import BufferedCacheLayer
 
 MIN_SHARED_TOKENS = 8
 """A common beginning shorter than this is computed again."""

@@ -62,7 +62,44 @@ class AttentionArgs(ctypes.Structure):
     ]
 
 
-_STRUCTURES: tuple[type[ctypes.Structure], ...] = (Bf16Matrix, RopeArgs, AttentionArgs)
+class Linear(ctypes.Structure):
+    """``duibi_linear``."""
+
+    _fields_: ClassVar[Fields] = [
+        *_fields("inputs outputs", _INT),
+        *_fields("matrices tiles scale bias", _POINTER),
+        *_fields("bits count", ctypes.c_int32),
+    ]
+
+
+class DecoderLayer(ctypes.Structure):
+    """``duibi_decoder_layer``."""
+
+    _fields_: ClassVar[Fields] = [
+        *_fields("qkv o gate_up down", Linear),
+        *_fields("input_norm post_attention_norm query_norm key_norm", _POINTER),
+        *_fields("heads kv_heads head_dim", _INT),
+        *_fields("input_eps post_attention_eps query_eps scale", _FLOAT),
+        ("dtype", ctypes.c_int32),
+    ]
+
+
+class Step(ctypes.Structure):
+    """``duibi_step``."""
+
+    _fields_: ClassVar[Fields] = [
+        *_fields("x y cosine sine keys values buffer_keys buffer_values mask", _POINTER),
+        *_fields("batch new_tokens position_stride tokens buffered capacity", _INT),
+    ]
+
+
+_STRUCTURES: tuple[type[ctypes.Structure], ...] = (
+    Bf16Matrix,
+    RopeArgs,
+    AttentionArgs,
+    DecoderLayer,
+    Step,
+)
 """In the order of ``duibi_struct_size``."""
 
 _DTYPE = ctypes.c_int
@@ -80,6 +117,7 @@ _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
     "duibi_swiglu": ([_POINTER, _INT, _INT, _POINTER, _DTYPE], None),
     "duibi_qkv_rope": ([_POINTER], None),
     "duibi_attention": ([_POINTER], ctypes.c_int),
+    "duibi_decoder_layer_forward": ([_POINTER, _POINTER], ctypes.c_int),
     "duibi_struct_size": ([ctypes.c_int], ctypes.c_size_t),
 }
 

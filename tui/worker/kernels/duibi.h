@@ -73,13 +73,47 @@ typedef struct {
     int32_t dtype; /* duibi_dtype */
 } duibi_attention_args;
 
+/* A linear layer in one of the formats; the others' pointers are NULL. */
+typedef struct {
+    int64_t inputs, outputs;
+    const duibi_bf16_matrix *matrices; /* 16 bits */
+    const uint8_t *tiles;              /* 8 and 4 bits */
+    const float *scale, *bias;         /* of tiles */
+    int32_t bits, count;               /* count of matrices */
+} duibi_linear;
+
+/* What is the same in every step. dtype: DUIBI_F32 with linear layers of 16 bits, else
+ * DUIBI_BF16. */
+typedef struct {
+    duibi_linear qkv, o, gate_up, down;
+    const float *input_norm, *post_attention_norm; /* weights, float[inputs of qkv] */
+    const float *query_norm, *key_norm;            /* as in duibi_rope_args */
+    int64_t heads, kv_heads, head_dim;
+    float input_eps, post_attention_eps, query_eps;
+    float scale;   /* of the products of queries and keys */
+    int32_t dtype; /* duibi_dtype */
+} duibi_decoder_layer;
+
+/* What one step brings; as in duibi_rope_args and duibi_attention_args. `buffered`: tokens in the
+ * buffer of the KV cache before this step. */
+typedef struct {
+    const void *x; /* [batch][new_tokens][inputs of qkv] */
+    void *y;       /* out: as x */
+    const void *cosine, *sine;
+    const void *keys, *values;
+    void *buffer_keys, *buffer_values;
+    const uint8_t *mask;
+    int64_t batch, new_tokens, position_stride, tokens, buffered, capacity;
+} duibi_step;
+
 /* Not 0: products are left unfinished, the forward pass was aborted. Another thread writes it. */
 extern _Atomic int duibi_stop;
 _Static_assert(sizeof(_Atomic int) == sizeof(int), "Python writes it as a plain int");
 
 static inline int stopped(void) { return atomic_load_explicit(&duibi_stop, memory_order_relaxed); }
 
-/* sizeof(duibi_bf16_matrix), (duibi_rope_args), (duibi_attention_args) for 0, 1, 2; else 0. */
+/* sizeof(duibi_bf16_matrix), (duibi_rope_args), (duibi_attention_args), (duibi_decoder_layer),
+ * (duibi_step) for 0 to 4; else 0. */
 size_t duibi_struct_size(int which);
 
 /* Functions that return int: 0, or 1 where there was no memory. */
@@ -114,5 +148,8 @@ void duibi_qkv_rope(const duibi_rope_args *args);
 
 /* out = softmax(scale q k) v over the KV cache and its buffer. */
 int duibi_attention(const duibi_attention_args *args);
+
+/* A decoder layer of the Llama kind: x + attention of its norm, then that + SwiGLU of its norm. */
+int duibi_decoder_layer_forward(const duibi_decoder_layer *layer, const duibi_step *step);
 
 #endif

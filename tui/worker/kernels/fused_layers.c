@@ -17,6 +17,10 @@ size_t duibi_struct_size(int which) {
         return sizeof(duibi_rope_args);
     case 2:
         return sizeof(duibi_attention_args);
+    case 3:
+        return sizeof(duibi_decoder_layer);
+    case 4:
+        return sizeof(duibi_step);
     }
     return 0;
 }

@@ -5,6 +5,7 @@ The latter are made like those of `torch_linear`: of tensors that a file can hol
 model is either packed anew or mapped.
 """
 
+import ctypes
 from typing import ClassVar
 
 import torch
@@ -46,6 +47,11 @@ class NativeBf16Linear(nn.Module):  # type: ignore[misc]
         )
         self._kernel = build.library().duibi_linear_bf16
 
+    def descriptor(self) -> abi.Linear:
+        """For kernels that contain a linear layer; valid as long as this module."""
+        count, matrices = len(self._matrices), ctypes.addressof(self._matrices)
+        return abi.Linear(self._inputs, self.outputs, matrices=matrices, bits=16, count=count)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x @ weight.T + bias`` in float32.
 
@@ -79,6 +85,13 @@ class _NativeQuantisedLinear(nn.Module):  # type: ignore[misc]
         bias = None if self._bias is None else self._bias.data_ptr()
         self._arguments = self._weight.data_ptr(), self._scale.data_ptr(), bias
         self._kernel = build.library().duibi_linear_quantised
+
+    def descriptor(self) -> abi.Linear:
+        """As `NativeBf16Linear.descriptor`."""
+        tiles, scale, bias = self._arguments
+        return abi.Linear(
+            self._inputs, self.outputs, tiles=tiles, scale=scale, bias=bias, bits=self.bits
+        )
 
     @classmethod
     def from_packed(
