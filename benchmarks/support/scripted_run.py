@@ -121,6 +121,9 @@ class ScriptedRun(EventScript):
         self.calls.append(("ask_all",))
         return []
 
+    def view(self, question_id: str) -> None:
+        """Nothing waits here."""
+
     def pending_pastes(self) -> frozenset[int]:
         """What the test says is to be pasted."""
         return frozenset(self.to_paste)

@@ -6,7 +6,7 @@ ChatGLM3-6B, Baichuan2-7B-Chat, DeepSeek-LLM-7B-Chat as their config.json files 
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,14 @@ class Architecture:
     vocab: int
     context: int
     is_native: bool = True
+    is_tied: bool = False
+    """Whether the output head is the embeddings, also where both are stored."""
+
+    @property
+    def name(self) -> str:
+        """What the world calls it: the model type, of the families with code of ours their own
+        names, which say the generation too."""
+        return self.model_type if self.family in ("general", "llama") else self.family
 
 
 def read_architecture(config: Mapping[str, Any]) -> Architecture:
@@ -50,13 +58,9 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     if not isinstance(kind, str) or not kind:
         raise CheckpointError("unsupported", "config.json names no model_type")
     _refuse_other_modalities(config)
-    if kind == "qwen":
-        return _qwen(config)
-    if kind == "chatglm":
-        return _chatglm3(config)
-    if kind == "baichuan":
-        return _baichuan2(config)
-    return _general(kind, config)
+    readers = {"qwen": _qwen, "chatglm": _chatglm3, "baichuan": _baichuan2}
+    found = readers[kind](config) if kind in readers else _general(kind, config)
+    return replace(found, is_tied=config.get("tie_word_embeddings") is True)
 
 
 def _refuse_other_modalities(config: Mapping[str, Any]) -> None:

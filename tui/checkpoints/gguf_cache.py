@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tui.checkpoints import build_cache
 from tui.checkpoints.weight_headers import LFS_POINTER_PREFIX
@@ -64,9 +65,9 @@ def entries_of(gguf: Path) -> list[Path]:
     return found
 
 
-def ensure(folder: Path, gguf: Path, make: Callable[[Path], list[str]]) -> Path:
+def ensure(folder: Path, gguf: Path, make: Callable[[Path], dict[str, Any]]) -> Path:
     """``folder`` (`entry_folder`), whole: as it is, or filled by ``make(temporary folder)``,
-    which gives remarks for a person, one line each.
+    which gives what else is written down of it.
 
     Raises:
         OSError: it cannot be written.
@@ -76,7 +77,7 @@ def ensure(folder: Path, gguf: Path, make: Callable[[Path], list[str]]) -> Path:
         lambda temporary: {
             "source": gguf.name,
             "path": str(gguf.resolve()),
-            "remarks": make(temporary),
+            **make(temporary),
         },
     )
 

@@ -11,7 +11,7 @@ import re
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -39,6 +39,10 @@ _STORAGES = {
     "BFloat16Storage": "BF16", "LongStorage": "I64", "IntStorage": "I32",
     "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8", "BoolStorage": "BOOL",
 }  # fmt: skip
+
+
+_HEADS = ("lm_head.weight", "output_layer.weight", "embed_out.weight")
+"""Ends of the names of output heads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,3 +312,17 @@ def _checked(
 def _abbreviate(names: list[str], limit: int = 3) -> str:
     shown = ", ".join(names[:limit])
     return shown if len(names) <= limit else f"{shown}, and {len(names) - limit} more"
+
+
+def count_parameters(tensors: Sequence[TensorHeader], is_tied: bool) -> int:
+    """How many numbers a model's weights have; a head that ``is_tied`` to the embeddings counts
+    once with them, though both may be stored. What a family computes by itself does not count."""
+    counted = [one for one in tensors if not one.name.endswith("inv_freq")]
+    if is_tied:
+        shapes = [one.shape for one in counted]
+        counted = [
+            one
+            for one in counted
+            if not (one.name.endswith(_HEADS) and shapes.count(one.shape) > 1)
+        ]
+    return sum(one.elements for one in counted)

@@ -77,7 +77,9 @@ class Loaded:
     Of ``load_s``, ``import_s`` went into importing libraries, ``read_s`` into reading the files
     and ``prepare_s`` into converting, quantising and packing what was read. ``file_cache`` is the
     part (0 to 1) of the weights' files that was in memory when it began, None if not known.
-    ``weights_bytes`` are its weights as they are held, quantised or widened (0: not known).
+    ``stored`` is the format of the weights in these files, ``dtype`` the one computed with;
+    ``checkpoint_bytes`` is the size of what was given, ``weights_bytes`` of the weights as they
+    are held, quantised or widened (0: not known).
     ``private`` and ``mapped`` are its memory at the end, ``peak_private`` and ``peak_mapped``
     that of the moment of loading when the two together were highest. ``contended``: it lost
     cores meanwhile, ``contended_by`` says to whom (`tui.metrics.CONTENDERS`). ``kernels``: whose
@@ -110,6 +112,7 @@ class Loaded:
     peak_private: int = 0
     peak_mapped: int = 0
     contended_by: str = ""
+    stored: str = ""
 
 
 @dataclass(frozen=True, slots=True)

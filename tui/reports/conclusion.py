@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, median
 
-from tui.events import Answered
 from tui.reports import evidence
 from tui.reports.caveats import describe_caveats
 from tui.reports.certainty import RATIO, SHARE, STARS, Scale, describe_certainty
+from tui.reports.cost_tables import glances_of
 from tui.reports.document import format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
@@ -141,11 +141,11 @@ def column_of(merged: MergedSessions, label: str) -> ModelColumn:
 
 
 def _memory(merged: MergedSessions, say: ReportMessages) -> list[str]:
-    """Who needs least memory, private and mapped together; nothing is tested here."""
+    """Who needs least memory, private and mapped together at their highest, loading included;
+    nothing is tested here."""
+    glances = glances_of(merged)
     peaks = {
-        column.label: peak
-        for column in merged.columns
-        if (peak := max((_peak(a.figures) for a in column.answers if a.figures), default=0))
+        column.label: peak for column in merged.columns if (peak := glances[column.key].peak.total)
     }
     order = sorted(peaks, key=lambda label: peaks[label])
     values = [format_figure(peaks[label] / GB) for label in order[:2]]
@@ -153,10 +153,6 @@ def _memory(merged: MergedSessions, say: ReportMessages) -> list[str]:
         return []
     names = [collapse_line(label) for label in order]
     return [say("c_memory", model=names[0], value=values[0], other=names[1], other_value=values[1])]
-
-
-def _peak(figures: Answered) -> int:
-    return figures.peak_private + figures.peak_mapped
 
 
 def _stars(

@@ -74,15 +74,21 @@ class AnswerQueue:
         """Whether a person waits for something in it."""
         return bool(self._heap) and self._heap[0][0] == INTERACTIVE
 
-    def promote(self, question: str, priority: int = INTERACTIVE) -> list[int]:
-        """Move what is queued of a question up to ``priority``; the answer ids."""
-        found = [row[2] for row in self._heap if row[2].question == question]
+    def promote(self, question: str) -> list[int]:
+        """Move what is queued of a question to the front; the answer ids."""
         self._heap = [
-            (min(row[0], priority) if row[2].question == question else row[0], *row[1:])
+            (INTERACTIVE if row[2].question == question else row[0], *row[1:]) for row in self._heap
+        ]
+        heapq.heapify(self._heap)
+        return sorted(row[2].answer for row in self._heap if row[2].question == question)
+
+    def view(self, question: str) -> None:
+        """This is the question on view: what is queued of it goes before the background."""
+        self._heap = [
+            (row[0] and (ON_VIEW if row[2].question == question else BACKGROUND), *row[1:])
             for row in self._heap
         ]
         heapq.heapify(self._heap)
-        return sorted(task.answer for task in found)
 
     def take(self, answers: Container[int] | None = None) -> list[AnswerTask]:
         """Take these answers out, or everything, in order."""

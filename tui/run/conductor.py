@@ -160,7 +160,7 @@ class Run:
         with self._shared.changed:
             if on_view is not None:
                 for lane in self._lanes:
-                    lane.queue.promote(on_view, ON_VIEW)
+                    lane.queue.view(on_view)
             for repeat in range(repeats):
                 for question in self._questions.questions:
                     for lane in self._lanes:
@@ -179,6 +179,13 @@ class Run:
                         ]
             self._shared.changed.notify_all()
         return ids
+
+    def view(self, question_id: str) -> None:
+        """A person looks at this question: what waits of it goes before what nobody looks at."""
+        with self._shared.changed:
+            for lane in self._lanes:
+                lane.queue.view(question_id)
+            self._shared.changed.notify_all()
 
     def ask_missing(self) -> list[int]:
         """Ask again, in the background, what was asked before and has no answer: of a run

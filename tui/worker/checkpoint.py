@@ -44,7 +44,8 @@ class ChatTokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """An opened checkpoint: everything but the weights.
+    """An opened checkpoint: everything but the weights. ``family`` is the name of the module that
+    reads it, ``architecture`` what the checkpoint calls itself.
 
     ``sampling_defaults`` holds the model's own defaults (``temperature``, ``top_p``, ``top_k``,
     ``repetition_penalty``, ``do_sample``, ``max_new_tokens`` where given);
@@ -57,6 +58,7 @@ class Checkpoint:
 
     path: Path
     family: str
+    architecture: str
     tokenizer: ChatTokenizer
     stop_ids: frozenset[int]
     context: int

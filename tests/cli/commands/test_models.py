@@ -190,7 +190,7 @@ def test_rm_takes_no_conversion_of_a_file_by_another_name(here: Path) -> None:
         path = here / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"GGUF" + os.urandom(64))
-        gguf_cache.ensure(gguf_cache.entry_folder(path), path, lambda folder: [])
+        gguf_cache.ensure(gguf_cache.entry_folder(path), path, lambda folder: {})
         return gguf_cache.entry_folder(path)
 
     mine, longer, twin = file("a.gguf"), file("a-b.gguf"), file("other/a.gguf")

@@ -333,7 +333,7 @@ def test_remote_code_through_the_engine(odd: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
     engine = LocalEngine(odd, "fp32", 1, log, remote_code=python_files(odd))
     try:
-        assert engine.load(lambda t_ns, body: None).family == "remote"
+        assert engine.load(lambda t_ns, body: None).family == "odd_one"
     finally:
         engine.close()
     assert (tmp_path / "ran").exists()

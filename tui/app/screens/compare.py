@@ -57,6 +57,10 @@ class LiveRun(EventSource, Protocol):
         first."""
         ...
 
+    def view(self, question_id: str) -> None:
+        """A person looks at this question."""
+        ...
+
     def cancel(self, model: int, answers: Collection[int] | None = None) -> None:
         """Stop these answers of a model; without them all that are open."""
         ...
@@ -159,6 +163,11 @@ class CompareScreen(JudgingScreen):
         """Ask its newest turn anew of the chosen model."""
         if self.grid is not None:
             self._ask(self.question, again=True, models=[self.chosen_model])
+
+    def go_to(self, question: str) -> None:
+        """Show another question, which is answered before those that nobody looks at."""
+        super().go_to(question)
+        self.run.view(question)
 
     def action_ask_all(self) -> None:
         """Ask every question of every model, in the background."""

@@ -11,9 +11,12 @@ one file differ only by the type computed in. Where that would take more than
 import errno
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import torch
+from gguf import LlamaFileType
 from tokenizers import pre_tokenizers
 
 from tui.checkpoints import build_cache, gguf_cache
@@ -67,6 +70,25 @@ def conversion_remarks(folder: Path) -> list[str]:
     return [str(line) for line in said] if isinstance(said, list) else []
 
 
+def stored_as(gguf_path: Path) -> str:
+    """The format of the weights in a GGUF file that was converted, such as ``Q4_K_M``."""
+    told = build_cache.manifest(gguf_cache.entry_folder(gguf_path)).get("stored")
+    return told if isinstance(told, str) else _stored_type(read_header(gguf_path))
+
+
+def _stored_type(header: GgufHeader) -> str:
+    """The file's own word for it, else the type of most of its values."""
+    try:
+        number = int(header.metadata.get("general.file_type", -1))
+        name = str(LlamaFileType(number).name)
+        return name.removeprefix("MOSTLY_").removeprefix("ALL_")
+    except (ValueError, TypeError):
+        sizes: Counter[str] = Counter()
+        for tensor in header.tensors:
+            sizes[tensor.type.name] += tensor.elements
+        return sizes.most_common(1)[0][0] if sizes else ""
+
+
 def _no_space(path: Path, folder: Path) -> CheckpointError:
     return CheckpointError(
         "no_space",
@@ -75,8 +97,8 @@ def _no_space(path: Path, folder: Path) -> CheckpointError:
     )
 
 
-def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> list[str]:
-    """Fill ``folder``; gives remarks for a person."""
+def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Fill ``folder``; gives ``remarks`` for a person, and what the weights are ``stored`` as."""
     header = read_header(path)
     layers = header.metadata.get(f"{header.architecture}.block_count", 1)
     if not isinstance(layers, int) or not 0 < layers <= _MOST_LAYERS:
@@ -95,7 +117,7 @@ def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> list[str]
         found.append("weights of the GGUF file rounded to bf16: in fp32 they take too much disk")
     if any(tensor.name == "rope_freqs.weight" for tensor in header.tensors):
         found.append("the file's own RoPE factors are not applied: long contexts may suffer")
-    return found
+    return {"remarks": found, "stored": _stored_type(header)}
 
 
 def _write_tokenizer(path: Path, header: GgufHeader, folder: Path) -> None:

@@ -8,7 +8,12 @@ from typing import Any
 
 from tui.checkpoints.architecture import Architecture, read_architecture
 from tui.checkpoints.errors import CheckpointError
-from tui.checkpoints.weight_headers import TensorHeader, read_json, read_tensor_headers
+from tui.checkpoints.weight_headers import (
+    TensorHeader,
+    count_parameters,
+    read_json,
+    read_tensor_headers,
+)
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.load.families import ChatFormat, Family, family_of
 from tui.worker.load.families.general import read_optional_json
@@ -27,8 +32,8 @@ class CheckpointFolder:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the weights have."""
-        return sum(t.elements for t in self.tensors if not t.name.endswith("inv_freq"))
+        """How many numbers the weights have, tied ones once."""
+        return count_parameters(self.tensors, self.architecture.is_tied)
 
     @property
     def nbytes(self) -> int:
@@ -108,6 +113,7 @@ def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) ->
     return Checkpoint(
         path=path,
         family=family.name,
+        architecture=known.name,
         tokenizer=words.tokenizer,
         stop_ids=words.stop_ids,
         context=known.context,

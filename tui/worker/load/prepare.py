@@ -106,7 +106,7 @@ def _is_sensitive(group: LinearGroup) -> bool:
     return group.is_head or group.members[0].endswith(_OUTLIER_INPUT_NAMES)
 
 
-def _stored_dtype(checkpoint: Checkpoint) -> str:
+def stored_dtype(checkpoint: Checkpoint) -> str:
     """The commonest dtype in the files: in it the weights stay views of the map."""
     sizes: dict[str, int] = {}
     for tensor in read_tensor_headers(checkpoint.path):
@@ -117,7 +117,7 @@ def _stored_dtype(checkpoint: Checkpoint) -> str:
 
 def _convert_in_memory(checkpoint: Checkpoint, dtype: str, progress: Progress) -> Any:
     """The checkpoint's model with its linear layers replaced one by one."""
-    model = checkpoint.build(_stored_dtype(checkpoint), lambda done, total: None)
+    model = checkpoint.build(stored_dtype(checkpoint), lambda done, total: None)
     done, total = 0, checkpoint.checkpoint_bytes
     them = list(linear_groups(model))
 
@@ -234,7 +234,7 @@ def _prepare_quantised(
     def make(folder: Path) -> None:
         nonlocal made
         made = True
-        model = checkpoint.build(_stored_dtype(checkpoint), lambda done, total: None)
+        model = checkpoint.build(stored_dtype(checkpoint), lambda done, total: None)
         _write_quantised(checkpoint, model, folder / _WEIGHTS_FILE, dtype, progress)
 
     try:

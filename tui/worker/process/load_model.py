@@ -14,11 +14,11 @@ from tui.worker.control import Control, install_stop_hooks
 from tui.worker.decode.attention import attach, supports_model
 from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
 from tui.worker.decode.sampler import resolve_sampling
-from tui.worker.gguf.convert import conversion_remarks, convert_gguf
+from tui.worker.gguf.convert import conversion_remarks, convert_gguf, stored_as
 from tui.worker.kernels import build
 from tui.worker.load.device import gpu_failure, kv_cache_capacity
 from tui.worker.load.loader import open_checkpoint
-from tui.worker.load.prepare import kernels_of, model_nbytes, prepare_model
+from tui.worker.load.prepare import kernels_of, model_nbytes, prepare_model, stored_dtype
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.lost_cores import LostCores
 from tui.worker.measure import Stopwatch
@@ -104,10 +104,11 @@ def loaded_event(loaded: LoadedModel, given: Path, figures: LoadFigures) -> Load
         import_s=figures.import_s,
         read_s=round(figures.read_s, 3),
         prepare_s=round(figures.prepare_s, 3),
-        family=checkpoint.family,
+        family=checkpoint.architecture,
         dtype=loaded.dtype,
         device=loaded.device,
         parameters=checkpoint.parameters,
+        stored=stored_as(given) if given.is_file() else stored_dtype(checkpoint),
         # Of a file that was converted, the file as it was given.
         checkpoint_bytes=given.stat().st_size if given.is_file() else checkpoint.checkpoint_bytes,
         weights_bytes=loaded.weights_bytes,
