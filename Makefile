@@ -33,6 +33,7 @@ campaigns: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.campaigns.worker_faults --times 5
 	$(BIN)/python -m tests.campaigns.fuzz_sessions --runs 20000
 	$(BIN)/python -m tests.campaigns.endpoints
+	$(BIN)/python -m tests.campaigns.held_load
 	@if $(BIN)/python -c 'import atheris' 2>/dev/null; \
 	then $(BIN)/python -m tests.campaigns.fuzz_atheris --runs 20000; \
 	else echo "left out: fuzz_atheris, as atheris is not installed"; fi
