@@ -114,3 +114,16 @@ def test_no_text_leaves_its_column(parts: list[str]) -> None:
     assert made.display[9].strip() == ""
     for _, _, data in outs:
         assert not set(data.replace("\x1b[", "")) & set(map(chr, [*range(32), *range(127, 160)]))
+
+
+def test_a_letter_with_a_million_marks_is_written_once() -> None:
+    text = "a" + "\u0301" * 1_000_000
+    bodies: list[tuple[int, ev.Body]] = [
+        (-1, HEADER),
+        (0, ev.Asked(0, "q", "?")),
+        (0, ev.Started(0)),
+        (0, ev.Delta(0, text=text)),
+    ]
+    events = [Event(i, i, model, body) for i, (model, body) in enumerate(bodies)]
+    (line,) = [line for line in asciicast_lines(events) if len(line) > 1_000_000]
+    assert json.loads(line)[2].endswith(text)

@@ -90,26 +90,24 @@ class AsciicastPainter:
     def _write(self, column: _PaneColumn, text: str) -> str:
         """``text`` wrapped into the column; when the column is full, it is cleared and continued at
         its first row."""
-        out, run = "", ""
+        out: list[str] = []
+        run: list[str] = []
         start = (column.row, column.left + column.used)
-
-        def flush() -> str:
-            return self._at(*start) + run if run else ""
 
         for char in text:
             space = _TAB - column.used % _TAB if char == "\t" else char_width(char)
             if char == "\n" or column.used + space > column.width:
-                out += flush()
-                run, column.used = "", 0
+                out += [self._at(*start), *run] if run else []
+                run, column.used = [], 0
                 column.row += 1
                 if column.row >= self._rows:
                     column.row = BODY_ROW
-                    out += self._wipe(column)
+                    out.append(self._wipe(column))
                 start = (column.row, column.left)
             if char != "\n" and space <= column.width:
-                run += " " * space if char == "\t" else char
+                run.append(" " * space if char == "\t" else char)
                 column.used += space
-        return out + flush()
+        return "".join([*out, self._at(*start), *run] if run else out)
 
     def _status(self, column: _PaneColumn, text: str) -> str:
         return self._at(self._rows, column.left) + self._fit(text, column.width)

@@ -75,3 +75,18 @@ def test_cost_of_a_piece_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyP
 )
 def test_clip(text: str, width: int, expected: str) -> None:
     assert clip(text, width) == expected
+
+
+@pytest.mark.parametrize("piece", ["x", "语", "word 词 "])
+def test_a_line_of_megabytes_is_wrapped_piece_by_piece(piece: str) -> None:
+    line = piece * (1_000_000 // len(piece))
+    spans = wrapping.wrap_spans(line, 10)
+    assert spans[0][0] == 0 and spans[-1][1] == len(line)
+    assert all(cell_len(line[start:end]) <= 10 for start, end in spans[:1000])
+    assert spans[:50] == wrapping.wrap_spans(line[:2000], 10)[:50]
+
+
+def test_letters_after_a_long_text_do_not_change_its_rows() -> None:
+    line = "some words (and more ) of plain text " * 20
+    mixed = wrapping.wrap_spans(line + "语", 20)
+    assert mixed[0] == wrapping.wrap_spans("some words (and more ) of语", 20)[0]

@@ -47,9 +47,13 @@ def wrap_spans(line: str, width: int, is_whole: bool = False) -> list[tuple[int,
     """Where the rows of one line begin and end in it; spaces at a break are in none. Where
     nothing will follow (``is_whole``), no single character stands alone in the last row."""
     spans = []
-    start = 0
-    while (cut := _break_position(rest := line[start:], width)) < len(rest):
-        row = rest[:cut]
+    start, reach, is_ascii = 0, _reach(width), line.isascii()
+    # Of the rest only as much is looked at as a row may take: to copy it for each row would take
+    # hours for a line of megabytes.
+    while start + (cut := _break_position(line[start : start + reach + 1], width, is_ascii)) < len(
+        line
+    ):
+        row = line[start : start + cut]
         spans.append((start, start + len(row.rstrip(" ") or row)))
         start += cut
     spans.append((start, len(line)))
@@ -80,15 +84,20 @@ def _earlier_break(row: str, room: int) -> int:
     return 0
 
 
-def _break_position(line: str, width: int) -> int:
-    """Where the first row of a line ends; a space at the break goes with the row."""
-    if line.isascii():
+def _reach(width: int) -> int:
+    """Characters that are measured for a row: rows are short, also where some have no width."""
+    return width * 4 + 16
+
+
+def _break_position(line: str, width: int, is_ascii: bool) -> int:
+    """Where the first row of a line ends, of which more than `_reach` stands for all; a space at
+    the break goes with the row."""
+    if is_ascii:
         if len(line) <= width:
             return len(line)
         space = line.rfind(" ", 0, width + 1)
         return space + 1 if space > 0 and line[:space].strip() else width
-    # Rows are short: of a long line only as much is measured as could fit.
-    head = line[: width * 4 + 16]
+    head = line[: _reach(width)]
     if len(head) == len(line) and cell_len(line) <= width:
         return len(line)
     spans, _ = split_graphemes(head)
