@@ -5,7 +5,8 @@ answer. `FORMULAS` says them in words; the report's footnote and the READMEs quo
 A figure that its times and counts do not give is None.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 STANDARD_PROMPT_TOKENS, STANDARD_NEW_TOKENS = 256, 64
 """Tokens of prompt and answer in the standard measure of a model."""
@@ -126,3 +127,23 @@ def chars_s(characters: int, e2e_ms: float) -> float | None:
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
+
+
+LARGEST, SMALLEST = 1e15, 1e-12
+"""No figure is beyond them: a file of others may hold any number, and what is computed from
+1.7e308 is infinite."""
+_T = TypeVar("_T")
+
+
+def without_absurd(record: _T) -> _T:
+    """A dataclass without figures that no machine can have measured: those are "not measured"
+    (None), or 0 where a field must be a number."""
+    found: Any = record
+    wrong = {
+        field.name: 0.0 if field.type in (float, "float") else None
+        for field in fields(found)
+        if isinstance(value := getattr(record, field.name), float)
+        and value
+        and not SMALLEST <= abs(value) <= LARGEST
+    }
+    return replace(found, **wrong) if wrong else record

@@ -256,7 +256,7 @@ def screens(folder: Path) -> None:
     with Terminal(command, environ) as one, Terminal(command, environ) as two:
         both = (one, two)
         for screen in both:
-            screen.wait("token", 60)
+            screen.wait("playing", 60)
         journal = Journal.reopen(path)
         for number in range(200):
             journal.append(journal.last_us, -1, ev.Rated(number % 4, "humour", number % 5))

@@ -1,5 +1,6 @@
 """Streams that are closed or full, a folder that is gone, no home: a run goes on, or one line."""
 
+import json
 import os
 import subprocess
 import sys
@@ -101,6 +102,9 @@ def test_without_a_home_all_is_kept_for_a_while_and_said(home: str, here: Path) 
     assert reader.read(session).verdict == "complete"
     done = duibi("replay", "last", "--speed", "max", code=code, **environ)
     assert done.returncode == 0 and "Paris" in done.stdout
+    done = duibi("doctor", "--json", code=code, **environ)
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert str(kept) in checks["home folder"]["seen"]
     assert not (here / "~").exists()
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+_LONGEST_MS = 1e15
+"""30,000 years: a file of others may hold any number, also one that is infinite in microseconds."""
 _TIME = re.compile(r"([0-9]{1,4}:){0,2}[0-9]{1,6}(\.[0-9]{1,6})?")
 
 
@@ -45,7 +47,7 @@ def format_milliseconds(value: float) -> str:
         return f"{value:.0f} ms"
     if value < 100_000:
         return f"{value / 1000:.1f} s"
-    return format_clock(int(value * 1000))
+    return format_clock(int(min(value, _LONGEST_MS) * 1000))
 
 
 def format_clock(us: int) -> str:

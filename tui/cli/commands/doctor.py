@@ -12,7 +12,7 @@ from tui.cli.support import machine_checks, service_probes
 from tui.cli.support.machine_checks import NOTE, OK, PROBLEM, DiskInfo, Finding
 from tui.cli.support.printing import json_text, table
 from tui.engines.model_list import ProbeResult
-from tui.host import cpu, memory
+from tui.host import cpu, memory, paths
 from tui.host.errors import UserError
 from tui.models import demo
 from tui.run.setup import REPORTED_PACKAGES, package_versions
@@ -76,13 +76,17 @@ def _settings() -> list[Finding]:
         found = load()
     except UserError as error:
         return [Finding("settings", PROBLEM, error.message, error.next_step)]
+    home = []
+    if folder := paths.temporary_dir():
+        step = "choose folders with DUIBI_SESSIONS_DIR and DUIBI_CACHE_DIR"
+        home = [Finding("home folder", NOTE, f"cannot be written: all is kept in {folder}", step)]
     own = Finding("settings", OK, str(found.own_file) if found.own_file else "no file of your own")
     if found.folder_file is None:
-        return [own]
+        return [own, *home]
     withheld = found.folder_file.withheld
     step = "name such a model where you can be asked, or move the lines to your own file"
     state, step = (NOTE, step) if withheld else (OK, "")
-    return [own, Finding("settings of this folder", state, str(found.folder_file), step)]
+    return [own, Finding("settings of this folder", state, str(found.folder_file), step), *home]
 
 
 def _memory() -> list[Finding]:
