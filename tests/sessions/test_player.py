@@ -338,3 +338,20 @@ def test_wherever_one_goes_the_board_is_that_of_the_events_until_there(
                 assert (
                     given_ == len(all_events) or all_events[given_].t_us >= player.position_us - 1
                 )
+
+
+def test_waits_are_shortened_also_where_memory_is_told_meanwhile(clock: Clock) -> None:
+    memory = [Event(1, t * S, 0, ev.Memory(private=1)) for t in range(1, 10)]
+    first, last = simple(0, 10)
+    player = Player([first, *memory, last], clock, max_gap=1.0)
+    assert texts(player) == ["0"]
+    clock.now += 1.01
+    assert texts(player) == ["1"]
+
+
+def test_it_goes_to_where_the_first_text_comes(clock: Clock) -> None:
+    loaded = Event(0, 30 * S, 0, ev.Loaded(30.0))
+    player = Player([loaded, *simple(40, 41)], clock, max_gap=1.0)
+    player.go_to_first_token()
+    clock.now += 0.01
+    assert texts(player) == ["0"] and player.position_us == pytest.approx(40 * S, abs=20_000)

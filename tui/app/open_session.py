@@ -9,7 +9,7 @@ from tui.app.screens.replay import ReplayScreen
 from tui.app.style.appearance import Appearance
 from tui.sessions import reader, storage
 from tui.sessions.follow import Follower
-from tui.sessions.player import Player
+from tui.sessions.player import SHORT_WAIT_S, Player
 
 
 def replay_screen(
@@ -20,15 +20,18 @@ def replay_screen(
     at_once: bool = False,
     introduction: Introduction | None = None,
 ) -> ReplayScreen:
-    """The screen of one session: followed live while it is being written, else played from
-    its beginning, or with ``at_once`` shown as it ended.
+    """The screen of one session: followed live while it is being written, else played from its
+    first token with waits shortened, or with ``at_once`` shown as it ended.
 
     Raises:
         UserError: it cannot be read.
     """
     if storage.is_live(path):
         return ReplayScreen(appearance, Follower(path), path, sessions_dir)
-    player = Player(reader.read(path).events, speed=math.inf if at_once else 1.0)
+    events, speed = reader.read(path).events, math.inf if at_once else 1.0
+    player = Player(events, speed=speed, max_gap=SHORT_WAIT_S)
+    if not at_once:
+        player.go_to_first_token()
     return ReplayScreen(appearance, player, path, sessions_dir, introduction=introduction)
 
 

@@ -88,6 +88,11 @@ class Follower(Player):
         return not self.is_live and super().has_ended
 
     @property
+    def shows_live(self) -> bool:
+        """Whether a run goes on and nobody has paused or gone back."""
+        return self.is_live and self.is_playing and math.isinf(self.speed)
+
+    @property
     def next_due_s(self) -> float | None:
         """Seconds until it is worth draining again."""
         due = super().next_due_s

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from tui import events as ev
 from tui.events import Event
 
+SHORT_WAIT_S = 1.0
+"""To which waits are shortened where a person watches, unless they say otherwise."""
 SPEEDS = (1.0, 2.0, 4.0, 8.0, math.inf)
 BACK_GRACE_US = 1_000_000
 """Stepping back within this time after a question's start goes to the one before it."""
@@ -34,6 +36,8 @@ class Player:
         loop: bool = False,
     ) -> None:
         self._clock = clock
+        self._waited_us = 0.0
+        """Of the time that is played, since the last event that a person waits for."""
         self._max_gap_us = math.inf if max_gap is None else max(0.0, max_gap * 1e6)
         self._loop = loop
         self._events: list[Event] = []
@@ -68,6 +72,23 @@ class Player:
             return 0
         at = self._times_us[i] + played - self._play_times_us[i]
         return int(at if i + 1 == len(self._times_us) else min(at, self._times_us[i + 1]))
+
+    @property
+    def shows_live(self) -> bool:
+        """Whether it shows the newest events of a run that is being recorded."""
+        return False
+
+    @property
+    def longest_wait_s(self) -> float:
+        """To how many seconds longer waits are shortened; infinity where they are not."""
+        return self._max_gap_us / 1e6
+
+    def go_to_first_token(self) -> None:
+        """Go to where the first text comes: what is before is loading and waiting."""
+        for event, at in zip(self._events, self._times_us, strict=True):
+            if isinstance(event.body, ev.Delta):
+                self.seek(max(0, at - 1))
+                return
 
     @property
     def speed(self) -> float:
@@ -209,7 +230,10 @@ class Player:
         """Add events at the end, in the order they come."""
         for event in events:
             at = max(event.t_us, self._times_us[-1] if self._times_us else 0)
-            gap = min(at - self._times_us[-1], self._max_gap_us) if self._times_us else 0
+            gap: float = at - self._times_us[-1] if self._times_us else 0
+            gap = min(gap, self._max_gap_us - self._waited_us)
+            # Memory is told while everything waits.
+            self._waited_us = self._waited_us + gap if isinstance(event.body, ev.Memory) else 0
             self._play_times_us.append(
                 (self._play_times_us[-1] if self._play_times_us else 0) + gap
             )

@@ -147,7 +147,9 @@ async def test_open_shows_the_end_and_replay_the_beginning(tmp_path: Path) -> No
         assert it.app.screen is it.screen
         await it.press("r")
         screen = it.app.screen
-        assert isinstance(screen, ReplayScreen) and screen.player.position_us < 1_500_000
+        assert isinstance(screen, ReplayScreen) and not screen.player.has_ended
+        await it.until(lambda: "word" in it.text())
+        assert "waits cut to 1 s" in screen.transport.text
 
 
 async def test_a_running_session_is_followed(tmp_path: Path) -> None:
@@ -160,6 +162,7 @@ async def test_a_running_session_is_followed(tmp_path: Path) -> None:
             await it.press("enter")
             screen = it.app.screen
             assert isinstance(screen, ReplayScreen) and isinstance(screen.player, Follower)
+            await it.until(lambda: "live" in screen.transport.text)
             journal.append(9_000_000, 0, ev.Asked(9, "q1", "And now?", 1))
             journal.append(9_000_000, 0, ev.Delta(9, text="something new"))
             await it.press("1")

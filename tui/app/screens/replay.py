@@ -186,6 +186,8 @@ class ReplayScreen(JudgingScreen):
             player.speed,
             player.is_playing,
             player.has_ended,
+            player.longest_wait_s,
+            player.shows_live,
         )
 
     def _show_after_seek(self) -> None:

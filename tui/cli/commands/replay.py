@@ -17,12 +17,15 @@ from tui.host.terminal import discard_output, is_dumb
 from tui.reports.transcript import Transcript
 from tui.sessions import library
 from tui.sessions.follow import Follower
-from tui.sessions.player import Player
+from tui.sessions.player import SHORT_WAIT_S, Player
 
 app = typer.Typer(add_completion=False)
 
 
-@app.command(help="Play a recorded session in the same panes, with its original timing.")
+@app.command(
+    help="Play a recorded session in the same panes, with its original timing, from its first "
+    "token; longer waits are shortened."
+)
 def replay(
     session: Annotated[
         str | None,
@@ -40,7 +43,12 @@ def replay(
         bool, typer.Option("--follow", help="Watch a run that another process records.")
     ] = False,
     max_gap: Annotated[
-        float | None, typer.Option(metavar="S", min=0, help="Shorten pauses to S seconds.")
+        float | None,
+        typer.Option(
+            metavar="S",
+            min=0,
+            help="Shorten waits to S seconds (1 on the screen; inf: as they were).",
+        ),
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,
     sessions: Annotated[
@@ -50,14 +58,16 @@ def replay(
     chosen = settings_in_force.load({"sessions": sessions, "plain": plain or None})
     path = _session(session, follow, chosen.sessions_dir)
     on_pipe = chosen.plain or not sys.stdout.isatty() or is_dumb(os.environ)
-    player = (
-        _follower(path, speed, question, max_gap, loop)
-        if follow
-        else make_player(path, _speed(speed), question, max_gap, loop and not on_pipe)
-    )
-    if on_pipe:
-        return print_replay(player)
-    return open_replay(player, path, chosen)
+    if follow:
+        player: Player = _follower(path, speed, question, max_gap, loop)
+    elif on_pipe:
+        player = make_player(path, _speed(speed), question, max_gap)
+    else:
+        wait = SHORT_WAIT_S if max_gap is None else max_gap
+        player = make_player(path, _speed(speed), question, wait, loop)
+        if speed != "max":
+            player.go_to_first_token()
+    return print_replay(player) if on_pipe else open_replay(player, path, chosen)
 
 
 def _session(name: str | None, follow: bool, folder: Path) -> Path:
