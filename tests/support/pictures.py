@@ -132,15 +132,17 @@ def runs(svg: str) -> list[str]:
     place and its style. The names that Rich makes up for each picture are left out."""
     styles = dict(re.findall(r"\.(terminal-\d+-r\d+) \{ ([^}]*?) *\}", svg))
     texts = re.findall(
-        r'<text class="([^"]*)" x="([\d.]+)" y="([\d.]+)" textLength="([\d.]+)"[^>]*>([^<]*)<', svg
+        r'<text class="([^"]*)" x="([\d. ]+)" y="([\d.]+)"(?: textLength="([\d.]+)")?'
+        r"[^>]*>([^<]*)<",
+        svg,
     )
     rects = re.findall(
         r'<rect fill="([^"]*)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', svg
     )
     found = [(float(y), float(x), f"{fill} {wide}x{high}") for fill, x, y, wide, high in rects]
     found += [
-        (float(y), float(x), f"{styles[name]} {wide}: {unescape(text)}")
-        for name, x, y, wide, text in texts
+        (float(y), float(xs.split()[0]), f"{styles[name]} {wide}: {unescape(text)}")
+        for name, xs, y, wide, text in texts
         if name in styles
     ]
     return [f"{y:.1f} {x:.1f} {what}" for y, x, what in sorted(found)]

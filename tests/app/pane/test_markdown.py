@@ -49,6 +49,13 @@ def test_headings_lists_code_and_tables_are_laid_out() -> None:
     assert not any(mark in "".join(said) for mark in ("**", "##", "```", "`"))
 
 
+def test_a_newline_is_a_line_and_rows_are_broken_as_chinese_is() -> None:
+    assert lines("Roses are red\nviolets are blue") == ["Roses are red", "violets are blue"]
+    said = lines("- 逻辑推理题目逻辑推理题，目逻辑推理题目逻辑推理题目逻辑。推理题吧。", 23)
+    assert all(not row.strip(" •").startswith(tuple("，。、）")) for row in said)
+    assert said[-1].strip() != "吧。"
+
+
 def test_styles_are_roles_of_a_theme() -> None:
     made = rows(ANSWER, 40) or []
     used = {name for row in made for _, names in row for name in names.split()}

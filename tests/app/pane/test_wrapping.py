@@ -47,6 +47,25 @@ def test_chinese_breaks_anywhere_but_not_before_closing_punctuation() -> None:
     assert wrap_line("逻辑推（理题目）", 8) == ["逻辑推", "（理题", "目）"]
 
 
+def test_a_single_character_is_not_left_alone_where_nothing_follows() -> None:
+    row = "逻辑推理题。"
+    assert [row[a:b] for a, b in wrapping.wrap_spans(row, 8)] == ["逻辑推理", "题。"]
+    whole = [row[a:b] for a, b in wrapping.wrap_spans(row, 8, is_whole=True)]
+    assert whole == ["逻辑推", "理题。"]
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "expected"),
+    [
+        ("Qwen2.5-0.5B-Instruct", 12, "Qwen2…struct"),
+        ("short", 12, "short"),
+        ("逻辑推理题目", 8, "逻…题目"),
+    ],
+)
+def test_names_are_cut_in_their_middle(text: str, width: int, expected: str) -> None:
+    assert wrapping.clip_middle(text, width) == expected
+
+
 def test_indentation_of_code_is_kept() -> None:
     assert WrappedText(20, "def f():\n\treturn 1").rows == ["def f():", "    return 1"]
 

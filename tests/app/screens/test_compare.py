@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stage import comparing
+from benchmarks.support.scripted_run import ScriptedRun
+from tests.support.stage import comparing, until_shown
 from tui import events as ev
 from tui.app.screens.compare import CompareScreen
 from tui.app.screens.help import HelpScreen
@@ -474,6 +475,47 @@ async def test_status_bar_has_memory_speed_and_save_state() -> None:
         it.run.save_state = SaveState(saved=False, error="the disk is full", pending=3)
         await it.beat()
         assert "NOT SAVED: the disk is full" in it.screen.status_bar.text
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (40, 12)])
+async def test_notices_cover_neither_status_nor_keys(size: tuple[int, int]) -> None:
+    from textual.widgets._toast import Toast
+
+    from tui.app.main import make_app
+    from tui.options import ScreenOptions
+
+    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, ScriptedRun(), Path()))
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await until_shown(pilot, lambda: isinstance(app.screen, CompareScreen))
+        screen = app.screen
+        assert isinstance(screen, CompareScreen)
+        screen.show_notice("a few words")
+        await until_shown(pilot, lambda: any(toast.region for toast in screen.query(Toast)))
+        bottom = max(toast.region.bottom for toast in screen.query(Toast))
+        assert bottom <= screen.status_bar.region.y
+
+
+async def test_the_chosen_row_is_seen_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with comparing() as it:
+        assert it.screen.grid is not None
+        chosen, other = (pane.render_line(0) for pane in it.screen.grid.panes)
+        assert all(s.style and s.style.reverse for s in chosen)
+        assert not any(s.style and s.style.reverse for s in other)
+
+
+async def test_a_first_screen_that_cannot_open_ends_in_one_line() -> None:
+    from tui.app.main import make_app
+    from tui.options import ScreenOptions
+
+    def first(_: object) -> CompareScreen:
+        raise UserError("no such session", "look for it")
+
+    app = make_app(ScreenOptions(), first)
+    async with app.run_test():
+        pass
+    assert app.user_error is not None and app.user_error.message == "no such session"
+    assert app.return_code == 2 and not app._exit_renderables
 
 
 async def test_chinese_is_complete_on_the_screen() -> None:

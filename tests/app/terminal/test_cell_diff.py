@@ -79,6 +79,27 @@ def test_after_a_character_of_uncertain_width_the_place_is_said() -> None:
     assert picture.render_frame().endswith("\x1b[1H👩‍👧\x1b[1;3Ha逻b")
 
 
+def test_a_row_with_a_character_of_uncertain_width_begins_from_nothing() -> None:
+    """tmux gives a heart with U+FE0F one cell: what stood in the second one would stay."""
+    picture = CellBuffer(COLUMNS, ROWS)
+    put(picture, 0, 0, "abcdefgh", "")
+    picture.render_frame()
+    put(picture, 0, 0, "a \u2764\ufe0f end", "")
+    assert picture.render_frame().endswith("\x1b[1H\x1b[2Ka \u2764\ufe0f\x1b[1;6Hend")
+    put(picture, 0, 0, "abcdefgh", "")
+    assert picture.render_frame() == "\x1b[1H\x1b[2Kabcdefgh"
+
+
+def test_of_a_wide_character_under_an_edge_a_blank_is_left() -> None:
+    picture, (screen, stream) = CellBuffer(COLUMNS, ROWS), terminal()
+    put(picture, 0, 0, "逻辑推理题目", "")
+    stream.feed(picture.render_frame())
+    picture.set_cells(3, 0, split_cells("|主题|", "1"))
+    stream.feed(picture.render_frame())
+    shown = "".join(cell for cell, *_ in seen(screen)[0])
+    assert shown.rstrip() == "逻 |主题| 目"
+
+
 def test_the_cursor_is_brought_to_who_types() -> None:
     picture = CellBuffer(COLUMNS, ROWS)
     picture.set_cells(0, 0, split_cells("ab", ""))

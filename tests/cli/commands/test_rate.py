@@ -34,7 +34,9 @@ def press(terminal: Terminal, keys: str, wanted: str) -> None:
 def test_stars_notes_votes_with_keys_only(path: Path) -> None:
     with Terminal([*DUIBI, "rate", str(path), "--lang", "zh"], columns=80, rows=24) as terminal:
         terminal.wait("语言理解 ☆☆☆☆☆ ?")
-        assert LABELS[0] in terminal.text() and "1/2 逻辑" in terminal.text()
+        assert "1/2 逻辑" in terminal.text()
+        row = next(row for row in terminal.text().splitlines() if row.startswith(LABELS[0]))
+        assert row.endswith(f"│ {LABELS[1]}"), "side by side"
         press(terminal, "5", "回答逻辑 ☆☆☆☆☆ ?")
         press(terminal, "x", "1-5 打分，0 撤销，回车保持")
         press(terminal, "4", "幽默感 ☆☆☆☆☆ ?")
@@ -44,7 +46,7 @@ def test_stars_notes_votes_with_keys_only(path: Path) -> None:
         press(terminal, "好笑\n", "幽默感 ☆☆☆☆☆ ?")
         press(terminal, "\x1b[A", "1-5 打分")
         press(terminal, "\r", "输出流畅性 ☆☆☆☆☆ ?")
-        press(terminal, "3", f"· {LABELS[1]}")
+        press(terminal, "3", f"-- {LABELS[1]}")
         for key, wanted in (("1", "回答逻辑"), ("1", "幽默感"), ("1", "输出流畅性")):
             press(terminal, key, f"{wanted} ☆☆☆☆☆ ?")
         press(terminal, "1", f"{LABELS[0]} | {LABELS[1]} ?")

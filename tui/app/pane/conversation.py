@@ -9,6 +9,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from tui.app.pane.background_import import BackgroundImport
 from tui.app.pane.wrapping import WrappedText
 from tui.app.style.appearance import Appearance, StyledText
@@ -185,7 +187,7 @@ class TurnBlock:
         if answer.stars:
             names = {id_: dimension_name(id_, say.language) for id_ in answer.stars}
             given = [f"{one_line(names[id_])} {'★' * n}" for id_, n in answer.stars.items()]
-            rows.add("  ".join(given), "warn")
+            rows.add_pieces(given, "warn")
         for vote in votes:
             rows.add(vote, "accent")
         return [*rows.rows, []] if rows.rows else []
@@ -198,6 +200,16 @@ class _RowBuilder:
 
     def add(self, text: str, style: str) -> None:
         self.rows += [[(row, style)] for row in WrappedText(self.width, clean(text)).rows]
+
+    def add_pieces(self, pieces: Sequence[str], style: str) -> None:
+        """Pieces beside each other, each whole in one row where there is room for it."""
+        line = ""
+        for piece in pieces:
+            if line and cell_len(f"{line}  {piece}") > self.width:
+                self.add(line, style)
+                line = ""
+            line = f"{line}  {piece}" if line else piece
+        self.add(line, style)
 
     def add_failure(self, failed: Failed, appearance: Appearance) -> None:
         self.add(f"✗ {one_line(appearance.say.failure(failed.cause, failed.message))}", "bad")

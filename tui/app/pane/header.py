@@ -30,6 +30,8 @@ STATE_SIGNS = {
     "cancelled": "■",
 }
 """One cell that says how a pane stands, also where there is no room for the word."""
+_WORD_CELLS = 4
+"""Cells below which a state's word says nothing any more."""
 _LABEL_CELLS = 20
 """Cells of a name that figures do not take."""
 
@@ -125,9 +127,10 @@ def pane_header(
     name = one_line(model.label)
     right = clip(one_line(search), width // 2)
     right = right or _figures(model, answer, appearance, width, name)
-    label = clip_middle(name, max(8, width - cell_len(right) - 5))
+    label = clip_middle(name, max(8, width - cell_len(right) - 6))
     room = width - cell_len(label) - cell_len(right) - 7
-    words = clip(one_line(state_text(board, model, answer, appearance)), room)
+    words = one_line(state_text(board, model, answer, appearance))
+    words = clip(words, room) if room >= _WORD_CELLS else ""
     gap = width - cell_len(label) - cell_len(words) - cell_len(right) - 6
     return [
         (f" {STATE_SIGNS.get(state, ' ')} ", style),

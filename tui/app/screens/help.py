@@ -36,7 +36,7 @@ _GROUPS = {
     "program": ("app.",),
 }
 """Beginnings of binding ids; of several that fit the longest counts."""
-_KEY_CELLS = 13
+_KEY_CELLS = 14
 _NAME_CELLS = 21
 _COLUMN_FOR_NAMES = 54
 """Cells of a column from which on the names stand in it."""

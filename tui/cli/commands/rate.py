@@ -4,12 +4,14 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len, chop_cells, set_cell_size
 
+from tui.app.pane.wrapping import wrap_line
 from tui.board import Board, fold
 from tui.cli.support import settings_in_force
 from tui.cli.support.key_input import read_key
@@ -41,6 +43,11 @@ MORE = {"en": "-- Enter: more, q: quit --", "zh": "-- 回车：继续，q：退�
 MAX_RATER = 40
 """Characters of a rater's name; the rest is cut off."""
 _VOTES = {"l": "left", "r": "right", "t": "tie", "b": "bad", "0": "none"}
+
+
+_RULE = " │ "
+_MIN_COLUMN = 30
+"""Cells of a column, below which answers are shown one after the other."""
 
 
 class _Quit(Exception):
@@ -114,11 +121,41 @@ class _RatingSession:
                 self._print(f"{item.number}. {names}")
 
     def _rate_item(self, item: RatingItem) -> None:
+        is_beside = self._show_beside(item)
         for contender in item.contenders:
-            self._show_answers(item, contender)
+            if is_beside:
+                self._print(f"\n-- {self._name(contender)}")
+            else:
+                self._show_answers(item, contender)
             self._ask_stars(item, contender)
         for left, right in item.pairs:
             self._ask_vote(item, left, right)
+
+    def _show_beside(self, item: RatingItem) -> bool:
+        """Show the answers in columns, turn by turn; whether there was room for that."""
+        total, count = len(self._queue.items), len(item.contenders)
+        cells = (shutil.get_terminal_size().columns - len(_RULE) * (count - 1)) // count
+        if count < 2 or cells < _MIN_COLUMN:
+            return False
+        lines = [f"== {item.number}/{total} {one_line(item.category)}"]
+        lines.append(_RULE.join(_fit(self._name(one), cells) for one in item.contenders).rstrip())
+        for turn in range(max(len(one.answers) for one in item.contenders)):
+            answers = [
+                one.answers[turn] if turn < len(one.answers) else None for one in item.contenders
+            ]
+            prompt = next(answer.prompt for answer in answers if answer)
+            lines += [f"> {line}" for line in clean(prompt).splitlines()]
+            texts = [clean(self._queue.redact(a.text)).strip("\n") if a else "" for a in answers]
+            columns = [
+                [row for line in text.splitlines() for row in wrap_line(line, cells)]
+                for text in texts
+            ]
+            lines += [
+                _RULE.join(_fit(row, cells) for row in rows).rstrip()
+                for rows in zip_longest(*columns, fillvalue="")
+            ]
+        self._page(lines)
+        return True
 
     def _show_answers(self, item: RatingItem, contender: Contender) -> None:
         total = len(self._queue.items)
@@ -156,7 +193,8 @@ class _RatingSession:
             elif key == "n":
                 self._ask_note(contender)
             elif key == "t":
-                self._show_answers(item, contender)
+                if not self._show_beside(item):
+                    self._show_answers(item, contender)
             else:
                 self._print(HELP[self._lang])
 
@@ -197,6 +235,11 @@ class _RatingSession:
 
     def _print(self, text: str) -> None:
         print(text, flush=True)
+
+
+def _fit(row: str, cells: int) -> str:
+    """A row in exactly so many cells."""
+    return set_cell_size(row.replace("\t", "    "), cells)
 
 
 def _wrap(line: str, columns: int) -> Iterator[str]:
