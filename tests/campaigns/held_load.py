@@ -203,7 +203,7 @@ def library(folder: Path) -> None:
 
 def session(folder: Path) -> None:
     """One large session."""
-    path = write_session(folder / "large", models=4, tokens=220_000)
+    path = write_session(folder / "large", models=4, tokens=84_000)
     row("session", f"{path.stat().st_size / 1e6:.0f} MB", "50 MB")
     call("verify 50 MB", ("sessions", "verify", str(path)), 60, 150)
     call("show 50 MB", ("sessions", "show", str(path)), 60, 1000)

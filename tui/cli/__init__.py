@@ -14,6 +14,7 @@ from typing import Any
 
 import tui
 from tui.cli.support import fast_path
+from tui.cli.support.usage_words import plain_words
 from tui.host import splash
 from tui.host.errors import EXIT_INTERRUPTED, EXIT_MEMORY, UserError
 from tui.host.terminal import discard_output, guard_streams
@@ -128,8 +129,7 @@ def _invoke(name: str, args: list[str]) -> int:
     except typer.exceptions.TyperException as error:
         # A usage error; without a text where a group was called without a command.
         message = error.format_message().strip() or "a command is missing"
-        line = message.splitlines()[0].replace("Value error, ", "")
-        raise UserError(line, f"`{shown} --help` shows how") from None
+        raise UserError(plain_words(message), f"`{shown} --help` shows how") from None
     return result if isinstance(result, int) else 0
 
 
