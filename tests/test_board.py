@@ -133,6 +133,16 @@ def test_stars_and_votes_of_raters_stand_side_by_side() -> None:
     assert answer.stars == {"逻辑": 2} and board.votes == {("q", 1, 2): "left"}
 
 
+def test_the_newest_verdict_of_a_judge_counts_whichever_way_it_is_written() -> None:
+    first = ev.Judged("q", 1, 2, "left", "j")
+    newer, plain = (
+        ev.Judged("q", 2, 1, "tie", "j"),
+        ev.Judged("q", 1, 2, "none", "j", plain_text=True),
+    )
+    board = fold(answered((9, RUN, first), (9, RUN, newer), (9, RUN, plain)))
+    assert list(board.judged.values()) == [newer, plain]
+
+
 def test_events_nobody_introduced_are_ignored() -> None:
     board = fold(
         answered(

@@ -167,6 +167,8 @@ class Board:
     """Answer ids of a (model, question) in the order asked."""
     ballots: dict[tuple[str, str, int, int], str] = field(default_factory=dict)
     """Votes by rater, question and the two answers, the newest last."""
+    judged: dict[tuple[str, bool, int, int], ev.Judged] = field(default_factory=dict)
+    """The newest verdict by judge, ``plain_text`` and the two answers, the smaller id first."""
     notes: list[ev.Note] = field(default_factory=list)
     title: str = ""
     """What a person calls the session."""
@@ -242,6 +244,9 @@ def _apply_run(board: Board, event: Event) -> None:
             board.ballots.pop(ballot, None)
             if choice != "none":
                 board.ballots[ballot] = choice
+        case ev.Judged(left=left, right=right) as judged:
+            key = (judged.judge, judged.plain_text, min(left, right), max(left, right))
+            board.judged[key] = judged
         case ev.Note() as note:
             _apply_note(board, note)
         case ev.Rated() as rated:

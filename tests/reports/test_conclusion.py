@@ -33,7 +33,13 @@ class Made:
         return model * self.questions + question
 
     def answer(
-        self, model: int, question: int, seconds: float = 1.0, repeat: int = 0, **figures: object
+        self,
+        model: int,
+        question: int,
+        seconds: float = 1.0,
+        repeat: int = 0,
+        text: str = "same",
+        **figures: object,
     ) -> int:
         """Another answer; the first one of each model and question has a known id."""
         id_ = self._next if repeat else self.id(model, question)
@@ -41,7 +47,7 @@ class Made:
         self.events += [
             (model, ev.Asked(id_, f"q{question}", f"question {question}", repeat=repeat)),
             (model, ev.Started(id_)),
-            (model, ev.Delta(id_, 1, "text")),
+            (model, ev.Delta(id_, 1, text)),
         ]
         done = ev.Answered(id_, "stop", e2e_ms=1000 * seconds, chars_s=4 / seconds, threads=2)
         self.events.append((model, replace(done, **figures)))  # type: ignore[arg-type]
@@ -300,6 +306,29 @@ def test_judge_and_stars_speak_of_the_same_dimensions(tmp_path: Path) -> None:
     assert table.title == "Verdicts of the judge j (without Markdown), pair by pair"
     (note,) = [n for n in table.notes if n.startswith("By dimension")]
     assert "Humour alpha 8 : 0 beta; Logic alpha 0 : 7 beta" in note
+
+
+def test_where_they_differ_is_listed_the_most_different_first(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=4)
+    for q in range(4):
+        made.answer(0, q, text="same" * (3 if q == 2 else 1))
+        made.answer(1, q)
+    made.stars(0, [None, 5, None, 5])
+    made.stars(1, [None, 4, None, 1])
+    made.votes(0, 1, ["tie", "tie", "tie", "left"])
+    (table,) = [t for t in made.document().comparison if t.title.startswith("Where they differ")]
+    assert table.head == (
+        *("Question", "Gap in stars", "Votes and verdicts that prefer one"),
+        *("Longest to shortest", "Slowest to fastest"),
+    )
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["4. q3", "4.00", "100%", "×1.00", "×1.00"],
+        ["3. q2", "–", "0%", "×3.00", "×1.00"],
+        ["2. q1", "1.00", "0%", "×1.00", "×1.00"],
+    ]
+    assert table.notes == (
+        "On 1 questions the complete answers, and what was said of them, are the same.",
+    )
 
 
 def test_a_judge_that_knows_people_is_corrected(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from tui.scoring.rating_queue import build_rating_queue
 from tui.scoring.stars import (
     make_rating,
     make_vote,
-    newest_verdicts,
 )
 from tui.sessions import reader
 from tui.sessions.journal import Journal
@@ -107,9 +106,8 @@ def test_agreement_of_stars_and_judge() -> None:
     board = fold(events)
     choices = ["left", "right", "tie", "right"]
     judged = [ev.Judged("q", 2 * i, 2 * i + 1, c, "j") for i, c in enumerate(choices)]
-    found = compute_agreement([(board, [ev.Judged("q", 0, 1, "right", "j"), *judged])])
+    found = compute_agreement([(board, judged)])
     assert (found.n, found.same, found.opposite) == (4, 3, 1)
     # observed 3/4; chance: left 2/4*1/4 + right 1/4*2/4 + tie 1/4*1/4 = 5/16
     assert found.kappa == pytest.approx((3 / 4 - 5 / 16) / (1 - 5 / 16))
     assert compute_agreement([(board, [])]).kappa is None
-    assert len(newest_verdicts([judged[0], judged[0]])) == 1

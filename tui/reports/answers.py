@@ -9,7 +9,7 @@ from tui.reports.document import AnswerCard, QuestionSection, QuestionTurn, form
 from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow
 from tui.reports.messages import ReportMessages
 from tui.reports.run_tables import describe_verdict
-from tui.reports.verdicts import judged_by_source, verdict_lines
+from tui.reports.verdicts import verdict_lines
 from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.text.sanitise import clean, collapse_line
 from tui.text.translation import translate
@@ -28,7 +28,7 @@ def build_sections(
 ) -> tuple[QuestionSection, ...]:
     """One section per question that was asked; ``pictures`` are SVG and ``images``
     addresses of PNG, by question id."""
-    found, judged = [], judged_by_source(merged)
+    found = []
     for number, row in enumerate(merged.rows, 1):
         if not row.answer_ids:
             continue
@@ -39,7 +39,7 @@ def build_sections(
                 _turns(row, merged.columns, dimensions, check_line, say),
                 pictures.get(row.id, ""),
                 images.get(row.id, ""),
-                verdict_lines(merged, row, judged, say),
+                verdict_lines(merged, row, say),
             )
         )
     return tuple(found)

@@ -1,12 +1,18 @@
 """Checks and overlap for every complete answer of merged sessions."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tui import board as bd
 from tui.reports.merge import MergedSessions, QuestionRow
-from tui.scoring.checks import Check, CheckError, CheckResult, parse_checks, run_checks
+from tui.scoring.checks import (
+    Check,
+    CheckError,
+    CheckResult,
+    check_tables,
+    parse_checks,
+    run_checks,
+)
 from tui.scoring.overlap import MAX_TEXT, Overlap, Scorer, compute_overlap
 
 AnswerKey = tuple[int, int]
@@ -19,7 +25,7 @@ def evaluate_checks(merged: MergedSessions) -> tuple[dict[AnswerKey, list[CheckR
     problems = []
     for number, row in enumerate(merged.rows, 1):
         try:
-            checks = parse_checks(_tables(row.data.get("checks")))
+            checks = parse_checks(check_tables(row.data.get("checks")))
         except CheckError as error:
             problems.append(f"{number}: {error}")
             continue
@@ -77,12 +83,6 @@ def _complete_answers(
 
 def _applies_to(check: Check, answer: bd.Answer, row: QuestionRow) -> bool:
     return answer.turn == (len(row.turns) - 1 if check.turn is None else check.turn)
-
-
-def _tables(value: Any) -> Sequence[Mapping[str, Any]]:
-    """What a header holds under ``checks``, which may come from anywhere."""
-    given = [value] if isinstance(value, Mapping) else value
-    return [t for t in given if isinstance(t, Mapping)] if isinstance(given, list | tuple) else []
 
 
 def _texts(value: Any) -> list[str]:

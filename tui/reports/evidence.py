@@ -14,7 +14,7 @@ from tui.reports.merge import MergedSessions, ModelColumn
 from tui.scoring.agreement import krippendorff_alpha, person_choice
 from tui.scoring.dimensions import MAX_STARS
 from tui.scoring.rank import Duel, QuestionPairs, Samples, pair_samples
-from tui.scoring.stars import mirrored, newest_verdicts
+from tui.scoring.stars import mirrored
 
 DECIDING = ("left", "right", "tie", "bad")
 
@@ -192,8 +192,7 @@ def verdicts_by_judge(merged: MergedSessions) -> dict[JudgeKey, list[tuple[int, 
     """The newest verdicts by judge."""
     found: dict[JudgeKey, list[tuple[int, ev.Judged]]] = {}
     for source in merged.sources:
-        judged = (e.body for e in source.recorded.events if isinstance(e.body, ev.Judged))
-        for event in newest_verdicts(judged):
+        for event in source.board.judged.values():
             key = JudgeKey(event.judge, event.plain_text)
             found.setdefault(key, []).append((source.index, event))
     return found

@@ -10,6 +10,7 @@ from tui.reports.answers import build_sections, list_problems
 from tui.reports.charts import draw_charts
 from tui.reports.conclusion import build_conclusion
 from tui.reports.cost_tables import build_cost_tables
+from tui.reports.disagreement_table import disagreement_table
 from tui.reports.document import Document, Table
 from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
 from tui.reports.judge_tables import judge_name, judge_tables
@@ -83,6 +84,7 @@ def build_document(
         score_tables.duel_table(say("votes"), votes, merged, say),
         *judge_tables(merged, say),
         score_tables.checks_table(merged, checked, say),
+        disagreement_table(merged, checked, say),
         score_tables.overlap_table(merged, evaluate_overlaps(merged, scorer), say),
     )
     return Document(

@@ -1,7 +1,5 @@
 """Votes and judge verdicts of each question as text."""
 
-from collections.abc import Sequence
-
 from tui import events as ev
 from tui.board import Answer
 from tui.reports.evidence import JudgeKey
@@ -9,7 +7,6 @@ from tui.reports.judge_tables import judge_name
 from tui.reports.merge import MergedSessions, QuestionRow, SourceSession
 from tui.reports.messages import ReportMessages
 from tui.scoring.judge import is_flipped, read_reasons, read_verdicts
-from tui.scoring.stars import newest_verdicts
 from tui.text.sanitise import collapse_line
 from tui.text.width import shorten
 
@@ -17,22 +14,8 @@ _MAX_REASON = 400
 """Code points of a reason that are shown; the session holds all of it."""
 
 
-def judged_by_source(merged: MergedSessions) -> list[list[ev.Judged]]:
-    """The newest verdicts of each session, in one pass over its events."""
-    return [
-        newest_verdicts(e.body for e in source.recorded.events if type(e.body) is ev.Judged)
-        for source in merged.sources
-    ]
-
-
-def verdict_lines(
-    merged: MergedSessions,
-    row: QuestionRow,
-    judged: Sequence[Sequence[ev.Judged]],
-    say: ReportMessages,
-) -> tuple[str, ...]:
-    """One line per vote and per verdict (of `judged_by_source`), each with the lengths of the
-    answers and its reasons."""
+def verdict_lines(merged: MergedSessions, row: QuestionRow, say: ReportMessages) -> tuple[str, ...]:
+    """One line per vote and per verdict, each with the lengths of the answers and its reasons."""
     found: list[str] = []
     for source in merged.sources:
         here = {
@@ -51,7 +34,7 @@ def verdict_lines(
                     if who
                     else say("v_vote", verdict=verdict)
                 )
-        for event in judged[source.index]:
+        for event in source.board.judged.values():
             if {event.left, event.right} <= here:
                 found += _judged(merged, source, event, say)
     return tuple(found)

@@ -17,7 +17,6 @@ from tui.events import Judged
 from tui.scoring.dimensions import MAX_STARS
 from tui.scoring.paired import Z_95
 from tui.scoring.rank import QuestionPairs
-from tui.scoring.stars import newest_verdicts
 
 JUDGE_CHOICES = ("left", "right", "tie")
 MIN_CALIBRATION = 20
@@ -40,7 +39,7 @@ def compute_agreement(boards: Iterable[tuple[Board, Iterable[Judged]]]) -> Agree
     """Compare each readable verdict with what people said of the two answers, over sessions."""
     seen = []
     for board, judged in boards:
-        for event in newest_verdicts(judged):
+        for event in judged:
             person = person_choice(board, event.left, event.right)
             if event.choice in JUDGE_CHOICES and person:
                 seen.append((person, event.choice))

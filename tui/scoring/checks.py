@@ -58,6 +58,12 @@ class CheckError(ValueError):
     """A check that is not valid; the text says what is wrong."""
 
 
+def check_tables(value: Any) -> Sequence[Mapping[str, Any]]:
+    """What a header holds under ``checks``, which may come from anywhere."""
+    given = [value] if isinstance(value, Mapping) else value
+    return [t for t in given if isinstance(t, Mapping)] if isinstance(given, list | tuple) else []
+
+
 def parse_checks(tables: Sequence[Mapping[str, Any]]) -> list[Check]:
     """The checks of a question.
 

@@ -1,8 +1,8 @@
 """Stars, votes and notes of people: the events to append, and which of them count."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from tui.events import Judged, Note, Rated, Voted
+from tui.events import Note, Rated, Voted
 from tui.scoring.dimensions import MAX_STARS
 
 VOTE_CHOICES = ("left", "right", "tie", "bad", "none")
@@ -54,12 +54,3 @@ def mirrored(choice: str) -> str:
 def make_note(answer: int, text: str) -> Note:
     """The event of a person's note on an answer."""
     return Note(text[:MAX_NOTE], answer, "person")
-
-
-def newest_verdicts(judged: Iterable[Judged]) -> list[Judged]:
-    """The last verdict of each judge on each pair, with and without Markdown apart."""
-    found: dict[tuple[str, bool, str, int, int], Judged] = {}
-    for event in judged:
-        low, high = sorted((event.left, event.right))
-        found[event.judge, event.plain_text, event.question, low, high] = event
-    return list(found.values())

@@ -25,7 +25,7 @@ from tui.board import fold
 from tui.host import paths
 from tui.options import ScreenOptions
 from tui.scoring import blind
-from tui.sessions.journal import SaveState
+from tui.sessions.journal import Journal, SaveState
 from tui.sessions.player import Player
 from tui.sessions.reader import read
 
@@ -450,3 +450,25 @@ async def test_pictures_are_png_where_the_settings_say_so(tmp_path: Path) -> Non
     for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", markdown.read_text()):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert html.read_text().count("data:image/png;base64,") == 2
+
+
+async def test_questions_that_differ_are_stepped_through(tmp_path: Path) -> None:
+    """`f` chooses which questions, `o` puts the most different ones first."""
+    path = write_session(tmp_path)
+    journal = Journal.reopen(path)
+    for answer, stars in enumerate((4, 4, 5, 1)):
+        journal.append(journal.last_us, ev.RUN, ev.Rated(answer, "语言理解", stars))
+    journal.close()
+    async with judging(path, size=(118, 30)) as it:
+        await it.press("d")
+        assert "1/2" in it.text() and "which questions" in it.text()
+        await it.press("o")
+        assert "most different first 1/2" in it.text() and "答0" in it.text()
+        await it.press("n")
+        assert "most different first 2/2" in it.text() and "word0" in it.text()
+        await it.press("o", "f", "f")
+        assert "unrated –/0" in it.text()
+        await it.press("n", "f")
+        assert "failed –/0" in it.text() and "word0" in it.text()
+        await it.press("f")
+        assert "1/2" in it.text() and "failed" not in it.text()

@@ -1,6 +1,6 @@
 """Where two answers part: both texts level with each other, scrolled together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import ClassVar
 
@@ -16,6 +16,8 @@ from tui.app.screens.board_screen import BoardScreen
 from tui.app.style.appearance import Appearance
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.scrolling import scroll_bindings
+from tui.scoring.board_checks import check_board
+from tui.scoring.disagreement import FILTERS, Results, chosen_questions
 from tui.text.sanitise import one_line
 
 _REFRESH_S = 0.5
@@ -85,6 +87,8 @@ class DifferencesScreen(BaseScreen):
         Binding("p", "step(-1)", "key.previous", id="diff.previous"),
         Binding("tab", "pair(1)", "key.pair", id="diff.pair"),
         Binding("shift+tab", "pair(-1)", "key.pair", show=False, id="diff.pair_before"),
+        Binding("f", "filter", "key.filter", id="diff.filter"),
+        Binding("o", "order", "key.order", id="diff.order"),
         Binding("S", "screenshot", "key.screenshot", show=False, id="diff.screenshot"),
     ]
 
@@ -93,6 +97,8 @@ class DifferencesScreen(BaseScreen):
         self._board_screen, self._chosen = board_screen, chosen
         self._pair_index: int | None = None
         self._mark: tuple[object, ...] = ()
+        self._filter, self._is_most_different_first = FILTERS[0], False
+        self._results: Results = {}
         self.heading = Lines(appearance, id="diff-title")
         self.heading.base_style = "panel"
         self.diff = DiffView(appearance)
@@ -137,7 +143,8 @@ class DifferencesScreen(BaseScreen):
             self._pair_index = first[0] if first else 0
         if not pairs:
             self._mark = ()
-            self.heading.show([[(" " + self.appearance.say("differences.none"), "warn")]])
+            words = f" {self.appearance.say('differences.none')}  "
+            self.heading.show([[(words, "warn"), (self._where(), "accent")]])
             self.diff.show(SideBySide([], 1.0))
             return
         self._pair_index %= len(pairs)
@@ -162,10 +169,8 @@ class DifferencesScreen(BaseScreen):
 
     def _show_heading(self, one: int, two: int, same: float) -> None:
         models, column = self._board_screen.visible_board.models, self.diff.column_width
-        ids = [question.id for question in self._board_screen.visible_board.questions]
-        where = f"{ids.index(self._board_screen.question) + 1}/{len(ids)}"
         share = self.appearance.say("differences.same", percent=round(same * 100))
-        right = f"{share}  {where} "
+        right = f"{share}  {self._where()} "
         left_label = clip(one_line(models[one].label), column).ljust(column)
         right_label = clip(one_line(models[two].label), max(4, column - len(right) - 2))
         self.heading.show(
@@ -179,13 +184,66 @@ class DifferencesScreen(BaseScreen):
             ]
         )
 
+    def _where(self) -> str:
+        """The place of the question among those that are stepped through, and which these are."""
+        say, question = self.appearance.say, self._board_screen.question
+        ids = self._question_ids()
+        place = str(ids.index(question) + 1) if question in ids else "–"
+        words = [say(f"differences.filter_{self._filter}")] if self._filter != FILTERS[0] else []
+        words += [say("differences.ordered")] if self._is_most_different_first else []
+        return " ".join([*words, f"{place}/{len(ids)}"])
+
+    def _question_ids(self) -> list[str]:
+        # The true board: hidden names do not change how far answers differ.
+        board = self._board_screen.board
+        if self._filter == FILTERS[0] and not self._is_most_different_first:
+            return [question.id for question in board.questions]
+        return chosen_questions(board, self._filter, self._is_most_different_first, self._results)
+
     def action_leave(self) -> None:
         """Back to the panes."""
         self.app.pop_screen()
 
     def action_step(self, step: int) -> None:
-        """Another question, there too."""
-        self._board_screen.action_step(step)
+        """Another question of those that are stepped through, there too."""
+        ids = self._question_ids()
+        if not ids:
+            return
+        at = ids.index(self._board_screen.question) + step if self._is_among(ids) else 0
+        self._go_to(ids[at % len(ids)])
+
+    def _is_among(self, ids: Sequence[str]) -> bool:
+        return self._board_screen.question in ids
+
+    def _go_to(self, question: str) -> None:
+        self._board_screen.go_to(question)
+        self._mark = ()
+        self.compare()
+
+    def action_filter(self) -> None:
+        """Step through other questions: all, those that differ, are not rated, or failed."""
+        self._filter = FILTERS[(FILTERS.index(self._filter) + 1) % len(FILTERS)]
+        self._begin_steps()
+
+    def action_order(self) -> None:
+        """Step through the most different questions first, or in their order."""
+        self._is_most_different_first = not self._is_most_different_first
+        self._begin_steps()
+
+    def _begin_steps(self) -> None:
+        if not self._results:
+            self.run_worker(self._check, thread=True, exclusive=True, group="checks")
+        ids = self._question_ids()
+        stay = self._is_among(ids) and not self._is_most_different_first
+        self._go_to(ids[0] if ids and not stay else self._board_screen.question)
+
+    def _check(self) -> None:
+        """Run the questions' checks: they are part of how far answers differ."""
+        self._results = check_board(self._board_screen.board)
+        self.app.call_from_thread(self._checked)
+
+    def _checked(self) -> None:
+        self._mark = ()
         self.compare()
 
     def action_pair(self, step: int) -> None:

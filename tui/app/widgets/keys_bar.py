@@ -70,6 +70,8 @@ _ORDER = (
     "judge.pane",
     "diff.leave",
     "diff.pair",
+    "diff.filter",
+    "diff.order",
     "answer.all",
     "answer.again",
     "judge.stars",

@@ -1,0 +1,76 @@
+"""The questions on which models differ most, as a table."""
+
+from collections.abc import Mapping, Sequence
+
+from tui.reports.document import Cell, Table, format_figure
+from tui.reports.merge import MergedSessions, QuestionRow
+from tui.reports.messages import ReportMessages
+from tui.scoring.checks import CheckResult
+from tui.scoring.disagreement import Disagreement, measure
+from tui.text.sanitise import collapse_line
+
+_MAX_ROWS = 20
+
+
+def disagreement_table(
+    merged: MergedSessions,
+    checked: Mapping[tuple[int, int], Sequence[CheckResult]],
+    say: ReportMessages,
+) -> Table | None:
+    """The most different questions first; None where nothing differs, or for one model."""
+    found = [
+        (number, row, _measure(merged, row, checked)) for number, row in enumerate(merged.rows, 1)
+    ]
+    differing = [one for one in found if one[2].is_differing]
+    if not differing:
+        return None
+    differing.sort(key=lambda one: -one[2].score)
+    rows = [
+        (Cell(f"{number}. {collapse_line(row.category or row.id)}"), *_cells(one))
+        for number, row, one in differing[:_MAX_ROWS]
+    ]
+    head = ("question", "d_stars", "d_verdicts", "d_checks", "d_length", "d_time")
+    kept = [i for i in range(len(head)) if any(row[i].text != "–" for row in rows)]
+    notes = [say("d_same", n=len(found) - len(differing))] if len(found) > len(differing) else []
+    if len(differing) > _MAX_ROWS:
+        notes.append(say("and_more", n=len(differing) - _MAX_ROWS))
+    return Table(
+        say("d_title"),
+        tuple(say(head[i]) for i in kept),
+        tuple(tuple(row[i] for i in kept) for row in rows),
+        notes=tuple(notes),
+    )
+
+
+def _measure(
+    merged: MergedSessions,
+    row: QuestionRow,
+    checked: Mapping[tuple[int, int], Sequence[CheckResult]],
+) -> Disagreement:
+    conversations = [row.shown_answers(column) for column in merged.columns]
+    choices: list[str] = []
+    for source in merged.sources:
+        here = {
+            id_
+            for (index, _), ids in row.answer_ids.items()
+            if index == source.index
+            for id_ in ids
+        }
+        ballots = source.board.ballots.items()
+        choices += [choice for (_, _, left, right), choice in ballots if {left, right} <= here]
+        judged = source.board.judged.values()
+        choices += [j.choice for j in judged if {j.left, j.right} <= here]
+    by_answer = {
+        id(answer): checked.get((source, answer.id), ())
+        for column in merged.columns
+        for source, answer in row.answers_by_session(column)
+    }
+    return measure(conversations, choices, lambda answer: by_answer[id(answer)])
+
+
+def _cells(found: Disagreement) -> tuple[Cell, ...]:
+    share = "–" if found.verdicts is None else f"{found.verdicts:.0%}"
+    checks = "–" if found.checks is None else f"{found.checks:.0%}"
+    ratios = ("–" if r is None else f"×{format_figure(r)}" for r in (found.length, found.time))
+    texts = (format_figure(found.stars), share, checks, *ratios)
+    return tuple(Cell(text) for text in texts)

@@ -1,0 +1,142 @@
+"""Where models differ: each question measured by stars, verdicts, checks, length and time."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from tui.board import Answer, Board
+from tui.scoring.checks import CheckResult
+from tui.scoring.dimensions import MAX_STARS
+
+_LARGE_RATIO = 4.0
+"""A ratio of lengths or times from which on a question differs as far as can be."""
+
+FILTERS = ("all", "differing", "unrated", "failed")
+"""Which questions to step through."""
+
+Results = Mapping[int, Sequence[CheckResult]]
+"""The results of checks by answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """How far models part on one question; None where it cannot be told.
+
+    ``stars`` is the gap between the highest and the lowest mean, ``verdicts`` the share of votes
+    and verdicts of judges that prefer one side, ``checks`` the gap between the shares of checks
+    passed, ``length`` and ``time`` the ratio of the largest to the smallest. ``same_text``: all
+    answers are the same, letter by letter.
+    """
+
+    stars: float | None = None
+    verdicts: float | None = None
+    checks: float | None = None
+    length: float | None = None
+    time: float | None = None
+    same_text: bool = True
+
+    @property
+    def score(self) -> float:
+        """All of it together, 0 (no difference) to 5."""
+        found = [(self.stars or 0) / (MAX_STARS - 1), self.verdicts or 0, self.checks or 0]
+        found += [_part_of_large(ratio) for ratio in (self.length, self.time)]
+        return math.fsum(found)
+
+    @property
+    def is_differing(self) -> bool:
+        """Whether the texts, or what was said of them, are not the same."""
+        return not self.same_text or any((self.stars, self.verdicts, self.checks))
+
+
+def _part_of_large(ratio: float | None) -> float:
+    return min(1.0, math.log(ratio) / math.log(_LARGE_RATIO)) if ratio and ratio > 1 else 0.0
+
+
+def measure(
+    conversations: Sequence[Sequence[Answer]],
+    choices: Iterable[str],
+    results_of: Callable[[Answer], Sequence[CheckResult]],
+) -> Disagreement:
+    """The disagreement on a question from each model's newest answers to it (one per turn), all
+    votes and verdicts on them, and the results of an answer's checks."""
+    answered = [c for c in conversations if c and all(a.state == "answered" for a in c)]
+    texts = [[a.text for a in conversation] for conversation in answered]
+    said = [choice in ("left", "right") for choice in choices]
+    if len(answered) < 2:
+        return Disagreement()
+    return Disagreement(
+        _gap([_stars(conversation) for conversation in answered]),
+        fmean(said) if said else None,
+        _gap([_passed(conversation, results_of) for conversation in answered]),
+        _ratio([float(sum(map(len, text))) for text in texts]),
+        _ratio([_seconds(conversation) for conversation in answered]),
+        all(text == texts[0] for text in texts),
+    )
+
+
+def _stars(conversation: Sequence[Answer]) -> float | None:
+    given = [n for a in conversation for n in a.ratings.values() if 1 <= n <= MAX_STARS]
+    return fmean(given) if given else None
+
+
+def _passed(
+    conversation: Sequence[Answer], results_of: Callable[[Answer], Sequence[CheckResult]]
+) -> float | None:
+    found = [result.passed for a in conversation for result in results_of(a)]
+    return fmean(found) if found else None
+
+
+def _seconds(conversation: Sequence[Answer]) -> float | None:
+    """Of all turns; None where one was not measured, or contended."""
+    times = [a.figures.e2e_ms for a in conversation if a.figures and not a.figures.contended]
+    known = [time for time in times if time is not None]
+    return sum(known) if len(known) == len(conversation) else None
+
+
+def _gap(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return max(known) - min(known) if len(known) > 1 else None
+
+
+def _ratio(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    if len(known) < 2 or min(known) <= 0 or not math.isfinite(max(known)):
+        return None
+    return max(known) / min(known)
+
+
+def of_board(board: Board, question: str, results: Results) -> Disagreement:
+    """The disagreement on a question of a board."""
+    conversations = [board.conversation(m.index, question) for m in board.models]
+    ids = {answer.id for conversation in conversations for answer in conversation}
+    choices = [
+        choice for (_, _, left, right), choice in board.ballots.items() if {left, right} <= ids
+    ]
+    choices += [j.choice for j in board.judged.values() if {j.left, j.right} <= ids]
+    return measure(conversations, choices, lambda answer: results.get(answer.id, ()))
+
+
+def chosen_questions(
+    board: Board, wanted: str, most_different_first: bool, results: Results
+) -> list[str]:
+    """The ids of the questions of a filter, in the order of the board or the most different
+    first."""
+    found = {q.id: of_board(board, q.id, results) for q in board.questions}
+    kept = [id_ for id_, one in found.items() if _is_wanted(board, id_, one, wanted)]
+    if most_different_first:
+        kept.sort(key=lambda id_: -found[id_].score)
+    return kept
+
+
+def _is_wanted(board: Board, question: str, found: Disagreement, wanted: str) -> bool:
+    if wanted == "differing":
+        return found.is_differing
+    conversations = [board.conversation(m.index, question) for m in board.models]
+    if wanted == "failed":
+        return any(c[-1].state in ("failed", "cancelled") for c in conversations if c)
+    if wanted == "unrated":
+        voted = any(q == question for (_, q, _, _) in board.ballots)
+        done = [c for c in conversations if c and c[-1].state == "answered"]
+        return bool(done) and not voted and any(not c[-1].ratings for c in done)
+    return True
