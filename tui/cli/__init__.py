@@ -30,6 +30,7 @@ COMMANDS = {
     "rate": "stars and votes by hand, blind if asked",
     "score": "checks, overlap with references, a judge model",
     "rank": "who is better, by whose judgement, and how sure that is",
+    "diff": "two runs of the same questions, and rules that fail",
     "models": "find, fetch and inspect models",
     "questions": "list, show and check question sets",
     "doctor": "what this machine can run, and what is wrong",

@@ -1,0 +1,113 @@
+"""``duibi diff``: what changed between two runs, and rules that fail."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.support.recorded_sessions import record_session, recorded_header
+from tui import cli
+from tui import events as ev
+from tui.events import RUN
+
+QUESTIONS = [
+    {"id": f"q{i}", "category": f"第{i}类", "turns": [f"题 {i}"], "checks": [{"contains": "好"}]}
+    for i in range(4)
+]
+
+
+def text(model: int, question: int) -> str:
+    return f"好的，这是第 {question} 题的回答。" * 3
+
+
+def changed(model: int, question: int) -> str:
+    return text(model, question) if question < 2 else f"另一个答案 {question}"
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[str]:
+    head = recorded_header(["a@bf16", "b@int8"], QUESTIONS)
+    stars: list[tuple[int, ev.Body]] = [(RUN, ev.Rated(0, "d", 4))]
+    lower: list[tuple[int, ev.Body]] = [(RUN, ev.Rated(0, "d", 2))]
+    before = record_session(tmp_path / "s", head, text, stars, speeds=[20, 20])
+    after = record_session(tmp_path / "s", head, changed, lower, speeds=[10, 20])
+    return [str(before), str(after)]
+
+
+def test_what_changed_is_told(runs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command_line(["diff", *runs, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    a, b = found["models"]
+    assert (a["before"], a["questions"], a["asked"]) == ("a@bf16", 4, 4)
+    figures = a["figures"]
+    assert figures["changed"]["change"] == 2
+    assert figures["checks"] == {"before": 1.0, "after": 0.5, "change": -0.5}
+    assert figures["stars"] == {"before": 4, "after": 2, "change": -2}
+    assert figures["length"]["change"] < 1 and figures["incomplete"]["change"] == 0
+    assert 0.5 < figures["similarity"]["change"] < 1
+    assert [one["question"] for one in a["changed"]] == [3, 4]
+    assert b["figures"]["stars"]["change"] is None
+    assert cli.run_command_line(["diff", *runs]) == 0
+    out = capsys.readouterr().out
+    assert "a@bf16: 4 of 4 questions complete in both runs" in out
+    assert "question 3 (第2类)" in out and "% the same" in out
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        ("changed>0", 1),
+        ("changed > 2", 0),
+        ("similarity<90%", 1),
+        ("checks<0", 1),
+        ("tpot>=1.9", 1),
+        ("tpot>2.1", 0),
+        ("incomplete>0", 0),
+        ("memory>1.5", 0),
+    ],
+)
+def test_rules_decide_the_exit_code(
+    runs: list[str], capsys: pytest.CaptureFixture[str], rule: str, code: int
+) -> None:
+    assert cli.run_command_line(["diff", *runs, "--fail-if", rule]) == code
+    assert (f"{rule} holds for" in capsys.readouterr().err) == bool(code)
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        (["--fail-if", "speed>1"], "one of changed, similarity"),
+        (["--fail-if", "e2e"], "no rule: 'e2e'"),
+        (["--fail-if", "stars<0"], "stars of b@int8 is not known in both runs"),
+    ],
+)
+def test_a_rule_that_cannot_be_checked_is_an_error(
+    runs: list[str], capsys: pytest.CaptureFixture[str], more: list[str], wanted: str
+) -> None:
+    assert cli.run_command_line(["diff", *runs, *more]) == 2
+    assert wanted in capsys.readouterr().err
+
+
+def test_runs_that_cannot_be_compared(
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run_command_line(["diff", runs[0], runs[0]]) == 2
+    assert "the same run" in capsys.readouterr().err
+    other = record_session(tmp_path / "o", recorded_header(["c", "d"], QUESTIONS), text)
+    assert cli.run_command_line(["diff", runs[0], str(other)]) == 2
+    assert "no model is in both runs" in capsys.readouterr().err
+    fewer = record_session(tmp_path / "f", recorded_header(["a@bf16"], QUESTIONS[:2]), text)
+    assert cli.run_command_line(["diff", runs[0], str(fewer)]) == 2
+    assert "different questions" in capsys.readouterr().err
+
+
+def test_one_model_each_is_compared_whatever_it_is_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = [
+        str(record_session(tmp_path / name, recorded_header([name], QUESTIONS), text))
+        for name in ("demo@bf16", "demo@int8")
+    ]
+    assert cli.run_command_line(["diff", *both]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("demo@bf16 -> demo@int8: 4 of 4") and "similarity" in out

@@ -1,0 +1,119 @@
+"""``duibi diff``: two runs of the same questions, and whether the second one is good enough."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tui.cli.support import settings_in_force
+from tui.cli.support.printing import json_text, table
+from tui.cli.support.session_files import read_sessions
+from tui.host.errors import UserError
+from tui.reports.document import format_figure
+from tui.reports.run_diff import Figure, ModelDiff, Rule, diff_sessions, is_broken, parse_rule
+from tui.text.sanitise import clean, collapse_line
+
+app = typer.Typer(add_completion=False)
+
+EXIT_BROKEN_RULE = 1
+_MAX_LISTED = 10
+_UNITS = {"e2e": "ms", "ttft": "ms", "tpot": "ms", "chars_s": "chars/s", "length": "chars"}
+
+
+@app.command(
+    help="Compare two runs of the same questions, model by model: changed answers, checks, stars, "
+    "times, memory. With --fail-if the exit code is 1 where a rule holds."
+)
+def diff(
+    first: Annotated[str, typer.Argument(help="The run before: a file, a name, its beginning.")],
+    second: Annotated[str, typer.Argument(help="The run after, or `last`.")],
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="E.g. `changed>0`, `similarity<90%`, `checks<0`, `e2e>1.2` (times slower); may be "
+            "given several times.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
+) -> int:
+    rules = [parse_rule(text) for text in fail_if or ()]
+    settings = settings_in_force.load({"sessions": sessions})
+    read = read_sessions([first, second], settings.sessions_dir)
+    if len(read) < 2:
+        raise UserError(f"{first} and {second} are the same run", "give two runs")
+    found = diff_sessions(*read)
+    broken = [(rule, one) for one in found for rule in rules if is_broken(rule, one)]
+    if as_json:
+        print(json_text({"models": [_document(one) for one in found], "broken": _told(broken)}))
+    else:
+        for one in found:
+            _print(one)
+    for rule, one in broken:
+        change = _change(one.figures[rule.figure])
+        print(clean(f"{rule.text} holds for {one.after}: {change}"), file=sys.stderr)
+    return EXIT_BROKEN_RULE if broken else 0
+
+
+def _told(broken: list[tuple[Rule, ModelDiff]]) -> list[dict[str, str]]:
+    return [{"rule": rule.text, "model": one.after} for rule, one in broken]
+
+
+def _document(found: ModelDiff) -> dict[str, Any]:
+    return {
+        "before": found.before,
+        "after": found.after,
+        "questions": found.n,
+        "asked": found.asked,
+        "figures": {
+            name: {"before": f.before, "after": f.after, "change": f.change}
+            for name, f in found.figures.items()
+        },
+        "changed": [
+            {"question": one.number, "title": one.title, "similarity": one.similarity}
+            for one in found.changed
+        ],
+    }
+
+
+def _print(found: ModelDiff) -> None:
+    names = (found.before,) if found.before == found.after else (found.before, found.after)
+    title = " -> ".join(collapse_line(name) for name in names)
+    print(f"{title}: {found.n} of {found.asked} questions complete in both runs")
+    rows = [
+        (_named(name), _value(name, f.before), _value(name, f.after), _change(f))
+        for name, f in found.figures.items()
+        if f.change is not None
+    ]
+    print(table([("FIGURE", "BEFORE", "AFTER", "CHANGE"), *rows]))
+    for one in found.changed[:_MAX_LISTED]:
+        print(f"question {one.number} ({collapse_line(one.title)}): {one.similarity:.0%} the same")
+    if len(found.changed) > _MAX_LISTED:
+        print(f"{len(found.changed) - _MAX_LISTED} more changed questions")
+    print()
+
+
+def _named(name: str) -> str:
+    unit = "GB" if name == "memory" else _UNITS.get(name, "")
+    return f"{name}, {unit}" if unit else name
+
+
+def _value(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if name == "checks":
+        return f"{value:.0%}"
+    return format_figure(value / 1e9 if name == "memory" else value)
+
+
+def _change(figure: Figure) -> str:
+    change = figure.change
+    assert change is not None, "only known figures are told"
+    if figure.is_ratio:
+        return f"×{change:.3g}"
+    return f"{change:+.3g}" if figure.before is not None else f"{change:.3g}"
+
+
+command = typer.main.get_command(app)

@@ -1,0 +1,285 @@
+"""Two runs of the same questions, model by model: what is another one, and by how much."""
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from tui.board import Answer
+from tui.host.errors import UserError
+from tui.reports import evidence
+from tui.reports.evaluate import evaluate_checks
+from tui.reports.merge import (
+    MergedSessions,
+    ModelColumn,
+    QuestionRow,
+    merge_sessions,
+    require_same_questions,
+)
+from tui.scoring.checks import CheckResult
+from tui.scoring.differences import similarity
+from tui.scoring.dimensions import MAX_STARS
+from tui.sessions.reader import RecordedSession
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of both runs. ``change`` is what rules look at: the ratio of the second run to
+    the first (``is_ratio``), or the difference; None where one of them has none."""
+
+    before: float | None
+    after: float | None
+    change: float | None
+    is_ratio: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionChange:
+    """A question whose answer is another one: the share of characters in common, 0 to 1."""
+
+    number: int
+    title: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDiff:
+    """One model in both runs: ``figures`` by the names that rules use, over the ``n`` questions
+    that both completed (of all that were ``asked``), and the changed questions, the most changed
+    first."""
+
+    before: str
+    after: str
+    n: int
+    asked: int
+    figures: Mapping[str, Figure]
+    changed: tuple[QuestionChange, ...]
+
+
+def _timed(name: str) -> Callable[[Answer], float | None]:
+    def value(answer: Answer) -> float | None:
+        figures = evidence.clean_figures(answer)
+        found: float | None = getattr(figures, name) if figures else None
+        return found
+
+    return value
+
+
+RATIOS: dict[str, Callable[[Answer], float | None]] = {
+    "e2e": _timed("e2e_ms"),
+    "ttft": _timed("ttft_ms"),
+    "tpot": _timed("tpot_ms"),
+    "chars_s": _timed("chars_s"),
+    "length": lambda answer: float(len(answer.text)),
+}
+"""Figures that are compared as a ratio, question by question; times only where clean."""
+FIGURES = ("changed", "similarity", "incomplete", "cut", "checks", "stars", *RATIOS, "memory")
+"""The names of all figures."""
+
+
+def diff_sessions(first: RecordedSession, second: RecordedSession) -> list[ModelDiff]:
+    """The models of both runs, matched by label, or the only one of each.
+
+    Raises:
+        UserError: the runs asked different questions, or have no model in common.
+    """
+    require_same_questions([first, second])
+    one, two = merge_sessions([first]), merge_sessions([second])
+    pairs = _matched(one, two)
+    if not pairs:
+        labels = [", ".join(c.label for c in merged.columns) for merged in (one, two)]
+        raise UserError(
+            f"no model is in both runs ({labels[0]}; {labels[1]})",
+            "give two runs with a model in common, or with one model each",
+        )
+    checked = evaluate_checks(one)[0], evaluate_checks(two)[0]
+    return [_diff(a, b, one, two, checked) for a, b in pairs]
+
+
+def _matched(one: MergedSessions, two: MergedSessions) -> list[tuple[ModelColumn, ModelColumn]]:
+    if len(one.columns) == len(two.columns) == 1:
+        return [(one.columns[0], two.columns[0])]
+    by_label = {column.label: column for column in two.columns}
+    return [(c, by_label[c.label]) for c in one.columns if c.label in by_label]
+
+
+Checked = Mapping[tuple[int, int], Sequence[CheckResult]]
+
+
+def _diff(
+    a: ModelColumn,
+    b: ModelColumn,
+    one: MergedSessions,
+    two: MergedSessions,
+    checked: tuple[Checked, Checked],
+) -> ModelDiff:
+    rows = _matched_rows(one, two)
+    both = [(r.shown_answers(a), s.shown_answers(b)) for r, s in rows]
+    done = [(x, y) for x, y in both if _is_complete(x) and _is_complete(y)]
+    changed = [
+        QuestionChange(number, row.category or row.id, similarity(_text(x), _text(y)))
+        for number, ((row, _), (x, y)) in enumerate(zip(rows, both, strict=True), 1)
+        if _is_complete(x) and _is_complete(y) and _text(x) != _text(y)
+    ]
+    changed.sort(key=lambda one: one.similarity)
+    same = [1.0] * (len(done) - len(changed)) + [one.similarity for one in changed]
+    figures = {
+        "changed": Figure(None, None, len(changed)),
+        "similarity": Figure(None, None, fmean(same) if same else None),
+        "incomplete": _difference(*(_count(side, _is_incomplete) for side in _sides(both))),
+        "cut": _difference(*(_count(side, _is_cut) for side in _sides(both))),
+        "checks": _difference(*map(_share_passed, _sides(done), checked)),
+        "stars": _stars_difference(done),
+        **{name: _ratio(done, value) for name, value in RATIOS.items()},
+        "memory": _ratio_of(_peak(a), _peak(b)),
+    }
+    return ModelDiff(a.label, b.label, len(done), len(rows), figures, tuple(changed))
+
+
+def _matched_rows(
+    one: MergedSessions, two: MergedSessions
+) -> list[tuple[QuestionRow, QuestionRow]]:
+    """The questions that both runs asked; those that a person typed by their text."""
+
+    def key(row: QuestionRow) -> tuple[str, ...]:
+        return ("free", *row.turns) if row.is_typed else ("set", row.id)
+
+    later = {key(row): row for row in two.rows if row.answer_ids}
+    return [(row, later[key(row)]) for row in one.rows if row.answer_ids and key(row) in later]
+
+
+Conversation = Sequence[Answer]
+Pairs = Sequence[tuple[Conversation, Conversation]]
+
+
+def _sides(pairs: Pairs) -> tuple[list[Conversation], list[Conversation]]:
+    return [x for x, _ in pairs], [y for _, y in pairs]
+
+
+def _is_complete(conversation: Conversation) -> bool:
+    return bool(conversation) and all(a.state == "answered" for a in conversation)
+
+
+def _is_incomplete(answer: Answer) -> bool:
+    return answer.state != "answered"
+
+
+def _is_cut(answer: Answer) -> bool:
+    return answer.figures is not None and answer.figures.is_cut
+
+
+def _text(conversation: Conversation) -> str:
+    return "\n\n".join(answer.text for answer in conversation)
+
+
+def _count(side: Sequence[Conversation], is_counted: Callable[[Answer], bool]) -> float:
+    return float(sum(is_counted(a) for conversation in side for a in conversation))
+
+
+def _share_passed(side: Sequence[Conversation], checked: Checked) -> float | None:
+    found = [r.passed for c in side for a in c for r in checked.get((0, a.id), ())]
+    return fmean(found) if found else None
+
+
+def _difference(before: float | None, after: float | None) -> Figure:
+    if before is None or after is None:
+        return Figure(before, after, None)
+    return Figure(before, after, after - before)
+
+
+def _stars_difference(pairs: Pairs) -> Figure:
+    """Over the turns and dimensions that the same people rated in both."""
+    before, after = [], []
+    for x, y in pairs:
+        one, two = _stars(x), _stars(y)
+        if common := one.keys() & two.keys():
+            before.append(fmean(one[key] for key in common))
+            after.append(fmean(two[key] for key in common))
+    return _difference(fmean(before), fmean(after)) if before else Figure(None, None, None)
+
+
+def _stars(conversation: Conversation) -> dict[tuple[int, str, str], int]:
+    return {
+        (a.turn, rater, dimension): stars
+        for a in conversation
+        for (rater, dimension), stars in a.ratings.items()
+        if 1 <= stars <= MAX_STARS
+    }
+
+
+def _ratio(pairs: Pairs, value: Callable[[Answer], float | None]) -> Figure:
+    """The medians over questions of both, and the geometric mean of the ratios per question."""
+    before, after = [], []
+    for x, y in pairs:
+        one, two = (_sum(side, value) for side in (x, y))
+        if one and two:
+            before.append(one)
+            after.append(two)
+    if not before:
+        return Figure(None, None, None, is_ratio=True)
+    logs = fmean(math.log(b) - math.log(a) for a, b in zip(before, after, strict=True))
+    return Figure(median(before), median(after), math.exp(min(logs, 700.0)), is_ratio=True)
+
+
+def _sum(side: Conversation, value: Callable[[Answer], float | None]) -> float | None:
+    found = [value(answer) for answer in side]
+    known = [one for one in found if one is not None and one > 0 and math.isfinite(one)]
+    return fmean(known) if len(known) == len(found) and known else None
+
+
+def _ratio_of(before: float, after: float) -> Figure:
+    known = before > 0 and after > 0
+    return Figure(before or None, after or None, after / before if known else None, is_ratio=True)
+
+
+def _peak(column: ModelColumn) -> float:
+    """Bytes of private and mapped memory together, at their highest."""
+    return float(
+        max((f.peak_private + f.peak_mapped for a in column.answers if (f := a.figures)), default=0)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When a diff fails: a figure's change compared with a number."""
+
+    text: str
+    figure: str
+    compare: Callable[[float, float], bool]
+    bound: float
+
+
+_OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def parse_rule(text: str) -> Rule:
+    """A rule such as ``e2e>1.2`` or ``changed > 0``.
+
+    Raises:
+        UserError: it is none.
+    """
+    found = re.fullmatch(r"\s*(\w+)\s*(<=|>=|<|>)\s*(-?\d+(?:\.\d+)?)(%?)\s*", text)
+    if not found or found[1] not in FIGURES:
+        raise UserError(
+            f"no rule: {text!r}", f"e.g. `e2e>1.2`; one of {', '.join(FIGURES)}, with < <= > >="
+        )
+    bound = float(found[3]) / (100 if found[4] else 1)
+    return Rule(text.strip(), found[1], _OPERATORS[found[2]], bound)
+
+
+def is_broken(rule: Rule, found: ModelDiff) -> bool:
+    """Whether a diff fails by a rule.
+
+    Raises:
+        UserError: the figure was not measured in both runs.
+    """
+    change = found.figures[rule.figure].change
+    if change is None:
+        raise UserError(
+            f"{rule.text} cannot be checked: {rule.figure} of {found.after} is not known in both "
+            "runs",
+            "leave the rule out, or run again",
+        )
+    return rule.compare(change, rule.bound)
