@@ -1,18 +1,18 @@
 """``duibi diff``: two runs of the same questions, and whether the second one is good enough."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tui.cli.support import settings_in_force
-from tui.cli.support.printing import json_text, table
+from tui.cli.support.printing import heads, json_text, table, tell
 from tui.cli.support.session_files import read_sessions
 from tui.host.errors import UserError
 from tui.reports.document import format_figure
 from tui.reports.run_diff import Figure, ModelDiff, Rule, diff_sessions, is_broken, parse_rule
-from tui.text.sanitise import clean, collapse_line
+from tui.text.sanitise import collapse_line
+from tui.text.translation import tr
 
 app = typer.Typer(add_completion=False)
 
@@ -53,7 +53,7 @@ def diff(
             _print(one)
     for rule, one in broken:
         change = _change(one.figures[rule.figure])
-        print(clean(f"{rule.text} holds for {one.after}: {change}"), file=sys.stderr)
+        tell(f"{rule.text} holds for {one.after}: {change}")
     return EXIT_BROKEN_RULE if broken else 0
 
 
@@ -81,17 +81,18 @@ def _document(found: ModelDiff) -> dict[str, Any]:
 def _print(found: ModelDiff) -> None:
     names = (found.before,) if found.before == found.after else (found.before, found.after)
     title = " -> ".join(collapse_line(name) for name in names)
-    print(f"{title}: {found.n} of {found.asked} questions complete in both runs")
+    print(tr(f"{title}: {found.n} of {found.asked} questions complete in both runs"))
     rows = [
         (_named(name), _value(name, f.before), _value(name, f.after), _change(f))
         for name, f in found.figures.items()
         if f.change is not None
     ]
-    print(table([("FIGURE", "BEFORE", "AFTER", "CHANGE"), *rows]))
+    print(table([heads("FIGURE", "BEFORE", "AFTER", "CHANGE"), *rows]))
     for one in found.changed[:_MAX_LISTED]:
-        print(f"question {one.number} ({collapse_line(one.title)}): {one.similarity:.0%} the same")
+        title = collapse_line(one.title)
+        print(tr(f"question {one.number} ({title}): {one.similarity:.0%} the same"))
     if len(found.changed) > _MAX_LISTED:
-        print(f"{len(found.changed) - _MAX_LISTED} more changed questions")
+        print(tr(f"{len(found.changed) - _MAX_LISTED} more changed questions"))
     print()
 
 
@@ -110,7 +111,7 @@ def _value(name: str, value: float | None) -> str:
 
 def _change(figure: Figure) -> str:
     change = figure.change
-    assert change is not None, "only known figures are told"
+    assert change is not None
     if figure.is_ratio:
         return f"×{change:.3g}"
     return f"{change:+.3g}" if figure.before is not None else f"{change:.3g}"
