@@ -1,4 +1,4 @@
-# make run        the demo model in bf16 beside itself in fp32
+# make run        the program: a recording at the first start, then what there is to compare
 # make test       the tests
 # make screens    draw the pictures of tests/screens anew
 # make campaigns  faults and hostile input by the thousand
@@ -6,7 +6,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL := $(PIP) install --quiet --constraint constraints.txt
+INSTALL := $(PIP) install --quiet --constraint $(VENV)/constraints.txt
+# PyTorch's own index has builds for the CPU of 200 MB, where others take 2.8 GB for CUDA. It is asked
+# where no NVIDIA device is seen; `TORCH_INDEX=URL` names another one, `TORCH_INDEX=` pip's usual one.
+# `TORCH=installed` takes the torch that PYTHON has, with all other packages that it has.
+TORCH_INDEX ?= $(if $(wildcard /dev/nvidiactl /dev/dxg),,https://download.pytorch.org/whl/cpu)
+TORCH ?= fetched
 # Four processes of tests, also on two cores: half of the time a test waits for a program that
 # it started. Each takes up to a gigabyte. Those at rest take tests over from the others.
 PARALLEL := --numprocesses 4 --dist worksteal
@@ -15,7 +20,7 @@ PARALLEL := --numprocesses 4 --dist worksteal
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.ready
-	$(BIN)/duibi demo@bf16 demo@fp32
+	$(BIN)/duibi
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
@@ -70,8 +75,22 @@ clean:
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "duibi needs Python 3.11 or newer: make run PYTHON=/path/to/python3.11"; exit 2; }
+ifeq ($(TORCH),installed)
+	@$(PYTHON) -c 'import importlib.metadata as m; v = m.version("torch").split("."); \
+	  print("torch", ".".join(v), "of $(PYTHON)"); raise SystemExit((int(v[0]), int(v[1])) < (2, 10))' \
+	  || { echo "$(PYTHON) has no torch of 2.10 or newer: make run without TORCH=installed"; exit 2; }
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
+else
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) torch
+	cp constraints.txt $(VENV)/constraints.txt
+	@if [ -n "$(TORCH_INDEX)" ] && $(PIP) index versions torch --index-url "$(TORCH_INDEX)" \
+	  --retries 0 --timeout 10 >/dev/null 2>&1; \
+	then echo "torch comes from $(TORCH_INDEX)"; \
+	  $(INSTALL) --no-deps --index-url "$(TORCH_INDEX)" torch; \
+	else echo "torch comes from the index that pip is set to"; \
+	  $(INSTALL) torch; fi
+endif
 	$(INSTALL) --editable .
 	$(BIN)/python -m compileall -q tui
 	touch $@
