@@ -275,9 +275,9 @@ def test_every_cause_is_described() -> None:
         assert cause.exit_code in ((1,) if word == "internal" else (2, 3))
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+@pytest.mark.parametrize("name", ["services.md", "services.zh.md"])
 def test_every_cause_is_documented_with_whether_it_is_asked_again(name: str) -> None:
-    text = (Path(__file__).parents[2] / name).read_text()
+    text = (Path(__file__).parents[2] / "docs" / name).read_text("utf-8")
     for word, cause in CAUSES.items():
         assert (f"`{word}*`" if cause.is_retryable else f"`{word}`") in text, word
 

@@ -1,4 +1,5 @@
-"""The README's page for a notebook, every command typed as it is written into a real shell."""
+"""The README's commands, from the clone to a report, typed as written into a real shell: its first
+pages, and its page for a notebook."""
 
 import os
 import re
@@ -19,6 +20,8 @@ from tests.support.hub import FakeHub, hub_environment
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("tui", "themes", "sessions", "Makefile", "pyproject.toml", "constraints.txt")
 WAIT_S = 240
+START, START_ZH = "## Start", "## 开始"
+JOB, JOB_ZH = "## A course job, from a clone to a report", "## 一次课程作业：从克隆到报告"
 HEADING = "## In a ModelScope notebook (PAI-DSW)"
 HEADING_ZH = "## 在 ModelScope 笔记本（PAI-DSW）里使用"
 
@@ -42,6 +45,7 @@ def hub(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The models that the page names, small ones in their place."""
     models = {
         "Qwen/Qwen2.5-0.5B-Instruct": published(tiny.write_llama(tmp_path / "tiny")),
+        "Qwen/Qwen2.5-1.5B-Instruct": published(tiny.write_llama(tmp_path / "fourth", seed=3)),
         "qwen/Qwen-7B-Chat": published(tiny.write_llama(tmp_path / "second", seed=1)),
         "ZhipuAI/chatglm3-6b": published(tiny.write_llama(tmp_path / "third", seed=2)),
     }
@@ -95,11 +99,16 @@ class Shell:
 
 
 def leave(terminal: Terminal) -> None:
-    """The screen is seen, answers come, and q leaves (asking twice while they come)."""
-    terminal.wait("demo@fp32", WAIT_S)
-    terminal.wait(lambda text: "tok/s" in text, WAIT_S)
+    """A recording is seen, which says how to go on, and q leaves."""
+    terminal.wait("This is a recording", WAIT_S)
+    terminal.wait("f fetches Qwen3 0.6B", WAIT_S)
     terminal.send("q")
-    terminal.read(1.0)
+
+
+def judge(terminal: Terminal) -> None:
+    """Stars are asked for; q pauses."""
+    terminal.wait("1-5 stars", WAIT_S)
+    terminal.send("4")
     terminal.send("q")
 
 
@@ -109,11 +118,19 @@ def agree(terminal: Terminal) -> None:
 
 
 def test_both_pages_have_the_same_commands() -> None:
-    assert commands("README.md", HEADING) == commands("README.zh.md", HEADING_ZH)
+    for heading, chinese in ((HEADING, HEADING_ZH), (START, START_ZH), (JOB, JOB_ZH)):
+        assert commands("README.md", heading) == commands("README.zh.md", chinese)
 
 
 @pytest.mark.slow
-def test_every_command_of_the_page_works(tmp_path: Path, hub: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("headings", "models"),
+    [([HEADING], 3), ([START, JOB], 2)],
+    ids=["notebook", "course"],
+)
+def test_every_command_of_the_page_works(
+    tmp_path: Path, hub: dict[str, str], headings: list[str], models: int
+) -> None:
     workspace, home = tmp_path / "workspace", tmp_path / "home"
     workspace.mkdir()
     home.mkdir()
@@ -137,11 +154,12 @@ def test_every_command_of_the_page_works(tmp_path: Path, hub: dict[str, str]) ->
     given = [f"{name}={value}" for name, value in env.items()]
     with Terminal([*bash, *given, "bash", "--norc", "--noprofile", "-i"], columns=150) as terminal:
         shell = Shell(terminal)
-        typed = commands("README.md", HEADING)
+        shell.type(f"cd {workspace}")
+        typed = [command for heading in headings for command in commands("README.md", heading)]
         for command in typed:
             as_here = command.replace("/mnt/workspace", str(workspace))
             as_here = as_here.replace("REPOSITORY", str(source))
-            meanwhile = {"make run": leave}.get(command)
+            meanwhile = {"make run": leave, "duibi rate last --blind": judge}.get(command)
             if command.startswith("duibi models get"):
                 meanwhile = agree
             code = shell.type(as_here, meanwhile)
@@ -149,11 +167,12 @@ def test_every_command_of_the_page_works(tmp_path: Path, hub: dict[str, str]) ->
                 ready(workspace / "duibi")
             if command != "duibi doctor":  # this machine may well have troubles
                 assert code == 0, f"{command}: {code}\n{terminal.text()}"
-    assert {"make run", "duibi doctor", "duibi models list"} < set(typed)
+    assert {"make run", "duibi doctor"} < set(typed)
     assert not list(home.rglob("*.safetensors"))
-    models = workspace / ".cache" / "modelscope" / "models"
-    assert len(list(models.iterdir())) == sum("models get" in command for command in typed)
-    assert not list(models.rglob("*.py"))
-    assert len(list((workspace / "duibi-sessions").glob("*.duibi"))) == 2  # make run and run
+    folder = workspace / ".cache" / "modelscope" / "models"
+    assert len(list(folder.iterdir())) == models
+    assert not list(folder.rglob("*.py"))
+    assert len(list((workspace / "duibi-sessions").glob("*.duibi"))) == 1
     report = (workspace / "duibi" / "report.html").read_text("utf-8")
-    assert "Qwen-7B-Chat" in report and "chatglm3-6b" in report
+    names = re.findall(r"ms:\S+/(\S+)", next(c for c in typed if c.startswith("duibi run")))
+    assert len(names) == 2 and all(name in report for name in names)
