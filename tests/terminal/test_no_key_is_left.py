@@ -147,7 +147,7 @@ def test_keys_are_left_nowhere_and_a_crash_ends_the_run_whole(tmp_path: Path) ->
     lines = Path(env["DUIBI_TEST_CHILDREN"]).read_text().splitlines()
     children = [json.loads(line) for line in lines]
     started = {part for child in children for part in child["command"]}
-    assert {"tui.worker", "tui.worker.check"} <= started, started
+    assert {"tui.worker.fork_server", "tui.worker.check"} <= started, started
     assert not [child["command"] for child in children if CANARY in str(child)]
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert session in written and len(written) > 10

@@ -131,9 +131,9 @@ def resolve(
             context=demo.CONTEXT,
         )
     if ref.kind == "gguf":
-        return _gguf(ref, _existing(ref))
+        return _gguf(ref, existing_path(ref))
     if ref.kind == "folder":
-        return _folder(ref, _existing(ref), allow_code)
+        return _folder(ref, existing_path(ref), allow_code)
     return _folder(ref, fetch(ref, consent, progress), allow_code)
 
 
@@ -243,7 +243,12 @@ def _folder(
     )
 
 
-def _existing(ref: Reference) -> Path:
+def existing_path(ref: Reference) -> Path:
+    """Where the folder or file of a reference lies.
+
+    Raises:
+        UserError: there is none; names what is like it.
+    """
     path = expand(ref.target)
     try:
         if path.exists():

@@ -74,10 +74,10 @@ def _find_models(settings: Settings) -> "list[FoundModel]":
     return find_models(settings.aliases, settings.model_folders, settings.run.services)
 
 
-def _check_reference(settings: Settings, text: str) -> object:
+def _check_reference(settings: Settings, text: str) -> None:
     from tui.cli.support import options
 
-    return options.read_reference(text, settings)
+    options.check_typed_reference(text, settings)
 
 
 def _compare_models(settings: Settings, models: list[str], questions: str) -> int:

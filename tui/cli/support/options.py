@@ -15,7 +15,7 @@ from tui.engines.pasted import FILE_HINT
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.models.reference import Reference, parse_reference
-from tui.models.resolve import ResolvedModel, resolve_all, unique_labels
+from tui.models.resolve import ResolvedModel, existing_path, resolve_all, unique_labels
 from tui.models.typed import split_label
 from tui.run import remote_models
 from tui.setting_kinds import Flag
@@ -153,6 +153,17 @@ def read_reference(text: str, settings: Settings) -> tuple[str, Reference]:
     """
     label, name = split_label(text)
     return label, parse_reference(settings.aliases.get(name, name), settings.run.services)
+
+
+def check_typed_reference(text: str, settings: Settings) -> None:
+    """Look whether a model that is typed into a screen can be opened.
+
+    Raises:
+        UserError: it names no model, or a folder or file that is not there.
+    """
+    _, reference = read_reference(text, settings)
+    if reference.kind in ("folder", "gguf"):
+        existing_path(reference)
 
 
 def question_set_name(names: Sequence[str], settings: Settings) -> str:
