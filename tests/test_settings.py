@@ -31,10 +31,11 @@ def test_flags_win_over_environment_over_folder_over_config_over_defaults(tmp_pa
 def test_tables_and_a_folder_relative_to_its_file(tmp_path: Path) -> None:
     cwd = toml(
         tmp_path / "here",
-        'sessions = "runs"\n[aliases]\nqwen = "./Qwen-7B-Chat@bf16"\n[keys]\nquit = "x"\n',
+        'sessions = "runs"\n[aliases]\nqwen = "./Qwen-7B-Chat@bf16"\n',
     )
+    toml(paths.config_dir(), '[keys]\nquit = "x"\n[aliases]\nmine = "ms:a/b"\n')
     found = settings.load({}, cwd, {})
-    assert found.aliases == {"qwen": "./Qwen-7B-Chat@bf16"}
+    assert found.aliases == {"qwen": "./Qwen-7B-Chat@bf16", "mine": "ms:a/b"}
     assert found.screen.keys == {"quit": "x"}
     assert found.sessions_dir == cwd / "runs"
     assert found.sessions_dir.stat().st_mode & 0o777 == 0o700

@@ -10,6 +10,7 @@ import pytest
 
 import tui
 from benchmarks.support.fault_server import FaultServer, good_answer
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from benchmarks.support.terminal import DUIBI, Terminal
 from tests.support.endpoints import clear_proxies
 from tui import events as ev
@@ -20,6 +21,7 @@ from tui.host.errors import UserError
 from tui.models.inventory import find_models
 from tui.models.reference import parse_reference
 from tui.run.remote_models import resolve_remote
+from tui.sessions import reader
 from tui.sessions.journal import Journal
 
 SECRETS = {
@@ -122,7 +124,7 @@ def test_a_person_is_asked_on_a_terminal_once(cloned: Path) -> None:
             terminal.send("y\r")
             assert terminal.wait_exit(60) == 0
         assert server.requests
-    remembered = paths.config_dir() / "folder-settings.json"
+    remembered = paths.config_dir() / "strangers.json"
     assert remembered.stat().st_mode & 0o777 == 0o600
     assert settings.load().folder_file == trust.SettingsFile(
         cloned / "duibi.toml", ("services.evil",), ()
@@ -283,6 +285,13 @@ def test_a_path_inside_or_agreed_to_is_in_force(cloned: Path, tmp_path: Path) ->
     assert settings.load().model_folders == (cloned / "../models",)
 
 
+def test_keys_are_ones_own(cloned: Path) -> None:
+    """A folder cannot exchange yes and no."""
+    says(cloned, '[keys]\n"confirm.yes" = "n"\n"confirm.no" = "y"\n')
+    found = settings.load()
+    assert found.screen.keys == {} and "keys (only from your own file)" in str(found.folder_file)
+
+
 # -- what is told ----------------------------------------------------------------------------
 
 
@@ -314,9 +323,9 @@ def test_the_configuration_folder_is_ones_own_also_as_the_current_one(
 # -- a session that was sent -----------------------------------------------------------------
 
 
-def sent_session(folder: Path, name: str, label: str) -> Path:
+def sent_session(folder: Path, name: str, label: str, engine: str = "endpoint") -> Path:
     """A run that broke off, as somebody else wrote it."""
-    model = {"name": name, "label": label, "engine": "endpoint"}
+    model = {"name": name, "label": label, "engine": engine}
     questions = {"name": "set", "questions": [{"id": "q", "turns": ["Why?"]}]}
     header = ev.Session(ev.VERSION, "0", "2026-11-22T00:00:00Z", [model], questions)
     journal = Journal.create(folder / "sent", header)
@@ -350,8 +359,32 @@ def test_a_sessions_label_does_not_pass_for_a_known_service(
         asked = len(server.requests)
         path = sent_session(cloned, f"{server.url}#gpt-4o", label)
         assert run(["run", "--resume", str(path)]) == 2
-        assert f"with {label}, which is not its name" in capsys.readouterr().err
+        assert f"heads {server.url}#gpt-4o with the name {label}" in capsys.readouterr().err
         assert len(server.requests) == asked
+
+
+def test_a_name_that_a_person_gave_is_kept(cloned: Path) -> None:
+    with FaultServer(good_answer("because"), models=("m",)) as server:
+        mine = [f"small={server.url}#m", f"{server.url}#m"]
+        assert run(["run", *mine, "--questions", "smoke"]) == 0
+        assert run(["run", "--resume", "last"]) == 0
+
+
+def test_a_session_takes_no_answers_of_another_before_an_agreement(
+    cloned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = recorded_header(["demo@bf16"], [{"id": "q", "turns": ["Why?"]}])
+    private = record_session(paths.sessions_dir(), head, lambda *_: "my private answer")
+    name = f"session:{private.name}#demo@bf16"
+    path = sent_session(cloned, name, "demo@bf16 (recorded)", "recorded")
+    assert run(["run", "--resume", str(path)]) == 2
+    assert f"would take over answers of {private.name}" in capsys.readouterr().err
+    assert b"private" not in path.read_bytes()
+    assert run(["run", name, "--questions", "smoke"]) in (0, 1)
+    assert run(["run", "--resume", str(path)]) == 0
+    assert "my private answer" in "".join(
+        event.body.text for event in reader.read(path).events if isinstance(event.body, ev.Delta)
+    )
 
 
 def test_a_sessions_name_is_no_alias(cloned: Path) -> None:
@@ -372,14 +405,14 @@ def test_a_person_agrees_to_a_sessions_address_on_a_terminal(cloned: Path) -> No
             terminal.send("y\r")
             assert terminal.wait_exit(60) == 0
         assert server.requests
-    assert json.loads((paths.config_dir() / "addresses.json").read_text())
+    assert json.loads((paths.config_dir() / "strangers.json").read_text())
 
 
 def test_commands_read_their_settings_where_agreements_are_asked_for() -> None:
-    """`doctor` tells of the file itself, and names no model."""
+    """`doctor` tells of the file itself, and the language is known before anything is said."""
     program = Path(tui.__file__).parent / "cli"
     uses = re.compile(
         r"settings_of\.load\(|\bsettings\.load\(|from tui\.settings import .*\bload\b"
     )
     found = {path.stem for path in program.rglob("*.py") if uses.search(path.read_text("utf-8"))}
-    assert found == {"settings_in_force", "doctor"}
+    assert found == {"settings_in_force", "doctor", "language"}

@@ -1,5 +1,5 @@
 """What strangers may do before a person agreed: the ``duibi.toml`` of the current folder, and a
-session that names an address.
+session that names a server or another session.
 
 Whoever cloned a folder did not read its ``duibi.toml``. So of such a file only what can do no harm
 is in force at once. The rest is a `Claim`, which has no effect until a person agreed to it; the
@@ -18,20 +18,20 @@ from tui import services
 from tui.host import agreements
 from tui.host.errors import UserError
 from tui.host.paths import config_dir
-from tui.models.reference import parse_reference
+from tui.models.reference import Reference, parse_reference
 from tui.questions import BUILT_IN
 from tui.services import FolderEntry, Service
 
-_SETTINGS, _ADDRESSES = "folder-settings", "addresses"
+_AGREEMENTS = "strangers"
 _TABLES = ("services", "aliases")
 """Tables of which a folder's file may add entries to the person's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What of a folder's file needs an agreement: ``name`` of an entry of a ``table``, or of a
-    setting ("" as table); ``says`` is what it would do, ``facts`` what the agreement is about,
-    ``leads_to`` the model or service that it refers to in turn."""
+    """What of a folder's file, or of a session, needs an agreement: ``name`` of an entry of a
+    ``table``, or of a setting ("" as table); ``says`` is what it would do, ``facts`` what the
+    agreement is about, ``leads_to`` the model or service that it refers to in turn."""
 
     table: str
     name: str
@@ -45,7 +45,7 @@ class Claim:
     @property
     def is_agreed(self) -> bool:
         """Whether a person agreed to it."""
-        return agreements.is_agreed(_SETTINGS, self.facts)
+        return agreements.is_agreed(_AGREEMENTS, self.facts)
 
     def agree(self) -> None:
         """Remember that a person did.
@@ -53,7 +53,7 @@ class Claim:
         Raises:
             UserError: it cannot be kept.
         """
-        agreements.agree(_SETTINGS, self.facts)
+        agreements.agree(_AGREEMENTS, self.facts)
 
 
 class UnagreedError(UserError):
@@ -112,12 +112,16 @@ def admit_file(
         for table in _TABLES
     }
     admitted = {**given, **{table: mine[table] | kept[table] for table in _TABLES}}
+    if admitted.pop("keys", None):
+        # With yes and no exchanged, who refuses agrees. No model needs it: nobody is asked.
+        withheld.append(Claim("", "keys", "only from your own file", (os.path.realpath(folder),)))
     before = services.known_services(mine["services"], {})
     for name in theirs["services"].keys() & admitted["services"].keys():
         after = services.known_services(admitted["services"], {})[name]
         if name not in before or not _asks_the_same(before[name], after):
             admitted["services"][name] = FolderEntry(admitted["services"][name])
-    return admitted, SettingsFile(path, tuple(_names({**given, **kept})), tuple(withheld))
+    in_force = {name: value for name, value in {**given, **kept}.items() if name != "keys"}
+    return admitted, SettingsFile(path, tuple(_names(in_force)), tuple(withheld))
 
 
 def require_inside(folder: Path, name: str, value: Any) -> None:
@@ -166,30 +170,59 @@ def refuse_withheld(file: SettingsFile | None, name: str) -> None:
         )
 
 
-def remember_address(service: Service) -> None:
-    """A person named this server by its address: a session may name it too from now on."""
-    with suppress(UserError):  # nothing depends on it now
-        agreements.agree(_ADDRESSES, _address(service))
+def remember_named(reference: Reference, label: str, user_services: Mapping[str, Any]) -> None:
+    """A person named this model, and heads it with ``label`` ("": with its own name): a session may
+    do so from now on."""
+    for claim in _session_claims(reference, label, user_services):
+        with suppress(UserError):  # nothing depends on it now
+            claim.agree()
 
 
-def require_address(service: Service, session: str, ask: Callable[[str], bool]) -> None:
-    """Check that a server that only a session's file names was agreed to, or ask for it.
+def require_named(
+    reference: Reference,
+    label: str,
+    user_services: Mapping[str, Any],
+    session: str,
+    ask: Callable[[str], bool],
+) -> None:
+    """Check that what the file ``session`` alone says of a model was agreed to, or ask for it: a
+    server, another session, or a ``label`` that is not the model's own name ("": it is).
 
     Raises:
         UserError: the person said no, or could not be asked.
     """
-    if agreements.is_agreed(_ADDRESSES, _address(service)):
-        return
-    key = (
-        f", with the key in {service.key_variable}" if os.environ.get(service.key_variable) else ""
-    )
-    if not ask(f"{session} would ask {service.base_url}{key}."):
-        raise UserError(
-            f"{session} would ask {service.base_url}{key}, which nobody agreed to",
-            "agree where you can be asked, or ask it once by its address: "
-            f"`duibi run {service.base_url}#NAME`",
-        )
-    agreements.agree(_ADDRESSES, _address(service))
+    for claim in _session_claims(reference, label, user_services):
+        if claim.is_agreed:
+            continue
+        if not ask(f"{session} {claim.says}"):
+            raise UserError(
+                f"{session} {claim.says}, which nobody agreed to",
+                "agree where you can be asked, or name it once: "
+                f"`duibi run {label}{'=' if label else ''}{reference.text}`",
+            )
+        claim.agree()
+
+
+def _session_claims(
+    reference: Reference, label: str, user_services: Mapping[str, Any]
+) -> list[Claim]:
+    """What a session does beyond asking what is known, by the name that it is known under."""
+    claims = []
+    if label:
+        says = f"heads {reference.text} with the name {label}"
+        claims.append(Claim("", reference.text, says, ("label", reference.text, label)))
+    if reference.kind == "session":
+        says = f"would take over answers of {reference.target}"
+        claims.append(Claim("", reference.text, says, ("session", reference.target)))
+    if reference.kind == "url":
+        service, _ = services.find_service(reference.target, user_services)
+        says = f"would ask {service.base_url}"
+        if os.environ.get(service.key_variable):
+            says += f", with the key in {service.key_variable}"
+        facts = ("address", service.base_url, service.key_variable)
+        if service.name == "url":
+            claims.append(Claim("", reference.text, says, facts))
+    return claims
 
 
 def _names(given: Mapping[str, Any]) -> Iterator[str]:
@@ -257,14 +290,10 @@ def _is_inside(folder: Path, path: str) -> bool:
 
 
 def _is_meant(claim: Claim, model: str) -> bool:
-    if claim.table == "aliases":
-        return model == claim.name
+    if claim.table != "services":
+        return claim.table == "aliases" and model == claim.name
     scheme = model.partition(":")[0]
     return scheme == claim.name or (claim.name == "url" and scheme.lower() in ("http", "https"))
-
-
-def _address(service: Service) -> list[str]:
-    return [service.base_url, service.key_variable]
 
 
 def _own_file() -> str:

@@ -140,10 +140,12 @@ def _announce_data_folder(folder: object) -> None:
 
     if folder:
         splash.wipe()
-        print(f"duibi: {tr(paths.ADOPTED_MESSAGE.format(folder=folder))}", file=sys.stderr)
+        print(clean(f"duibi: {tr(paths.ADOPTED_MESSAGE.format(folder=folder))}"), file=sys.stderr)
     if temporary := paths.temporary_dir():
         splash.wipe()
-        print(f"duibi: {tr(paths.TEMPORARY_MESSAGE.format(folder=temporary))}", file=sys.stderr)
+        print(
+            clean(f"duibi: {tr(paths.TEMPORARY_MESSAGE.format(folder=temporary))}"), file=sys.stderr
+        )
 
 
 def _help() -> str:

@@ -1,5 +1,6 @@
 """Whether a run that goes on would still ask the same questions of the same models."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,12 +45,6 @@ def check_models(
     """
     for old, model in zip(recorded, current, strict=True):
         new = model.to_json()
-        # What it is headed with comes from the file from now on: it must not pass for another.
-        if old.get("label", model.label) != model.label:
-            raise UserError(
-                f"{name} heads {model.label} with {old['label']}, which is not its name",
-                "begin a new session with `duibi run`",
-            )
         for field, words in _IDENTITY_FIELDS.items():
             before, after = old.get(field), new.get(field)
             # What an older duibi did not write down, or cannot be known before the load.
@@ -60,6 +55,22 @@ def check_models(
                 f"{model.label} is not the model that {name} began with: {words} changed{shown}",
                 "bring that model back, or begin a new session with `duibi run`",
             )
+
+
+def other_labels(
+    recorded: Sequence[Mapping[str, Any]], current: Sequence[ResolvedModel]
+) -> list[str]:
+    """What the models are headed with in a header, where that is not their own name ("": it is)."""
+    labels = [str(old.get("label", "")) for old in recorded]
+    pairs = zip(labels, current, strict=True)
+    return [
+        "" if not label or _without_number(label) == _without_number(model.label) else label
+        for label, model in pairs
+    ]
+
+
+def _without_number(label: str) -> str:
+    return re.sub(r" #\d+$", "", label)
 
 
 def check_questions(recorded: Mapping[str, Any], given: str | None, name: str) -> None:

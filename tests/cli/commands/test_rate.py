@@ -1,6 +1,7 @@
 """Judging by hand in a real terminal of 80x24, keys only."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,12 @@ def test_no_answers_and_no_session(tmp_path: Path, capsys: pytest.CaptureFixture
     assert cli.run_command_line(["rate", str(empty)]) == 0
     assert "no complete answers" in capsys.readouterr().err
     assert cli.run_command_line(["rate", "nothing"]) == 2
+
+
+def test_the_names_that_a_blind_rating_reveals_do_nothing_to_a_terminal(tmp_path: Path) -> None:
+    labels = ["\x1b]52;c;UFdO\x07\x1b[7;7HPWN", "demo@bf16"]
+    sent = record_session(tmp_path / "s", recorded_header(labels, QUESTIONS), text)
+    command = [*DUIBI, "rate", str(sent), "--blind"]
+    done = subprocess.run(command, input=b"\n" * 400, capture_output=True)
+    assert done.returncode == 0 and b"PWN" in done.stdout
+    assert b"\x1b" not in done.stdout and b"\x07" not in done.stdout

@@ -118,7 +118,7 @@ class _RatingSession:
         if self._queue.is_blind:
             for item in self._queue.items:
                 names = ", ".join(f"{c.shown_name} {c.label}" for c in item.contenders)
-                self._print(f"{item.number}. {names}")
+                self._print(one_line(f"{item.number}. {names}"))
 
     def _rate_item(self, item: RatingItem) -> None:
         is_beside = self._show_beside(item)

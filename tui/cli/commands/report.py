@@ -20,6 +20,7 @@ from tui.host.save_file import replace_file
 from tui.host.secrets import redact_secrets
 from tui.scoring.overlap import Scorer
 from tui.sessions.reader import RecordedSession
+from tui.text.sanitise import one_line
 
 app = typer.Typer(add_completion=False)
 
@@ -88,7 +89,7 @@ def report(
         return 0
     # Spreadsheets take a file for UTF-8 only with a byte order mark.
     replace_file(out, text, "utf-8-sig" if chosen is Format.csv else "utf-8")
-    print(out, file=sys.stderr)
+    print(one_line(str(out)), file=sys.stderr)
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TextIO
 from tui.cli.support.printing import tell
 from tui.models.download_offer import DownloadOffer, FileCounts
 from tui.models.transfer_rate import TransferRate
+from tui.text.sanitise import one_line
 from tui.text.translation import tr
 from tui.text.units import format_duration, format_size
 
@@ -28,7 +29,8 @@ def ask_yes_no(question: str, default: bool = False) -> bool:
     """A yes or no from a person on the terminal; no where nobody can answer."""
     if not can_ask():
         return False
-    print(f"{tr(question)} [{'Y/n' if default else 'y/N'}] ", end="", file=sys.stderr, flush=True)
+    keys = "Y/n" if default else "y/N"
+    print(one_line(f"{tr(question)} [{keys}]"), end=" ", file=sys.stderr, flush=True)
     line = sys.stdin.readline()
     answer = line.strip().lower()
     return bool(line) and (answer in ("y", "yes", "是", "好") or (default and not answer))
@@ -71,7 +73,7 @@ class ProgressLine:
             self._finish()
             self._stage, self._rate = stage, TransferRate(self._clock)
             if not self._live:
-                print(tr(stage), file=self._stream, flush=True)
+                print(one_line(tr(stage)), file=self._stream, flush=True)
         elif now - self._drawn < _EVERY_S and done != total:
             return
         speed, left = self._rate.update(done, total)
@@ -84,7 +86,7 @@ class ProgressLine:
             for name, (here, whole) in self._files.items():
                 if 0 < here < whole and len(text) + len(name) + 8 <= room:
                     text += f"  {name} {here / whole:.0%}"
-            self._draw(text[:room])
+            self._draw(one_line(text[:room]))
 
     def consent(self, offer: DownloadOffer) -> bool:
         """`ask_consent`, on a line of its own."""
@@ -98,7 +100,7 @@ class ProgressLine:
             before = self._files.get(name, (whole, whole))[0]
             if here == whole and before < whole:
                 self._finish(clear=True)
-                print(f"  {name}  {format_size(whole)}", file=self._stream, flush=True)
+                print(one_line(f"  {name}  {format_size(whole)}"), file=self._stream, flush=True)
         self._files = dict(files)
 
     def __enter__(self) -> "ProgressLine":

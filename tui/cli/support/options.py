@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tui import services, trust
+from tui import trust
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.engines.pasted import FILE_HINT
 from tui.host import paths
@@ -136,9 +136,8 @@ def resolve_models(
     with ProgressLine(is_agreed=yes) as progress:
         agree = _agree_remote_code if settings.remote_code else None
         found = resolve_all(references, progress.consent, progress, agree, beyond)
-    for reference in references:
-        if reference.kind == "url":
-            trust.remember_address(services.find_service(reference.target, own)[0])
+    for (label, _), reference in zip(headed, references, strict=True):
+        trust.remember_named(reference, label, own)
     pairs = zip(headed, found, strict=True)
     return unique_labels(
         [replace(model, label=label or model.label) for (label, _), model in pairs]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tui import services, trust
 from tui import settings as settings_of
+from tui import trust
 from tui.cli.support import options, settings_in_force
 from tui.host.errors import UserError
 from tui.models.reference import parse_reference
@@ -51,9 +51,11 @@ def resume_run(
     names = [_reference(model) for model in reading.header.models]
     # A name in the file is a model's own: an alias is none, and could lead elsewhere.
     settings = replace(settings_in_force.load(kept | anew, names), aliases={})
-    _require_addresses(names, settings, name)
+    _agree_to_models(names, [""] * len(names), settings, name)
     found = options.resolve_models(names, settings, yes)
     resume_check.check_models(reading.header.models, found, name)
+    labels = resume_check.other_labels(reading.header.models, found)
+    _agree_to_models([model.name for model in found], labels, settings, name)
     run = setup.resume(reading.path, reading.events, found, settings.run, interactive=interactive)
     return run, settings, len(reading.events)
 
@@ -66,16 +68,14 @@ def _reference(model: Mapping[str, Any]) -> str:
     return f"{name}@{dtype}"
 
 
-def _require_addresses(names: Sequence[str], settings: Settings, session: str) -> None:
-    """Check that servers which the session names by their address were agreed to: anyone can
-    have written the file."""
-    own = settings.run.services
-    for name in names:
-        reference = parse_reference(name, own)
-        if reference.kind == "url":
-            service, _ = services.find_service(reference.target, own)
-            if service.name == "url":
-                trust.require_address(service, session, settings_in_force.ask_for_address)
+def _agree_to_models(
+    names: Sequence[str], labels: Sequence[str], settings: Settings, session: str
+) -> None:
+    """Check that a person agreed to what the session alone says of its models: anyone can have
+    written the file."""
+    own, ask = settings.run.services, settings_in_force.ask_for_named
+    for name, label in zip(names, labels, strict=True):
+        trust.require_named(parse_reference(name, own), label, own, session, ask)
 
 
 def _text(value: object) -> str | None:

@@ -55,10 +55,10 @@ def _agree(claims: Sequence[trust.Claim]) -> bool:
     return True
 
 
-def ask_for_address(said: str) -> bool:
-    """Whether a person agrees to a server that a session names."""
+def ask_for_named(said: str) -> bool:
+    """Whether a person agrees to a server or a session that a session names."""
     _say(said)
-    return ask_yes_no("Agree? You will not be asked again for this address.")
+    return ask_yes_no("Agree? You will not be asked again for this one.")
 
 
 def _say(line: str) -> None:
