@@ -81,7 +81,7 @@ def table_notes(board: Board) -> list[str]:
     if any(figure.is_contended for figure in figures):
         reasons = [_CONTENDED[by] for by in sorted(_contenders(board)) if by in _CONTENDED]
         said.append("; ".join(["* it did not have its cores for itself", *reasons]))
-    if any(figure.is_estimated for figure in figures):
+    if any(answer.is_estimated for answer in board.answers.values()):
         said.append("~ from an estimated number of tokens")
     if any(figure.batch > 1 for figure in figures):
         said.append("+ several answers were decoded together; --batch 1 measures single ones")
