@@ -1,6 +1,7 @@
 """Sessions whose right conclusion is known: what is said of them, and what is not."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -225,7 +226,8 @@ def test_figures_beyond_all_bounds_end_in_words(tmp_path: Path) -> None:
         made.answer(0, q, 1.7e305, chars_s=1.7e308, peak_private=2**62, peak_mapped=2**62)
         made.answer(1, q, 5e-324, chars_s=5e-324, peak_private=1)
     for lang in ("en", "zh"):
-        assert len(made.conclusion(lang)) == 4
+        found = made.conclusion(lang)
+        assert len(found) >= 2 and not re.search("inf|nan", " ".join(found))
 
 
 def test_the_same_sentences_in_chinese(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def describe_caveats(
             _numbers("k_threads", both, [[_threads(x) for x in found] for found in answers], say),
         ]
     kept = [text for text in found if text]
-    return say("k_beware", what="; ".join(kept)) if kept else ""
+    return say("k_beware", what=say("sep").join(kept)) if kept else ""
 
 
 def _common_answers(

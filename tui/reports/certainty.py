@@ -61,7 +61,7 @@ def describe_certainty(
         p=format_p(found.p),
         pairs=_pairs(found, say),
     )
-    return text if key == "s_clear" else f"{text}; {_outlook(found, scale, say)}"
+    return text if key == "s_clear" else say("sep").join([text, _outlook(found, scale, say)])
 
 
 def _pairs(found: Comparison, say: ReportMessages) -> str:
@@ -75,7 +75,7 @@ def _outlook(found: Comparison, scale: Scale, say: ReportMessages) -> str:
     if found.gap:
         needed = paired.questions_for_gap(found.gap, found.deviation, found.among)
         parts.append(_needed(needed, found.n, scale.write_size(found.gap), say))
-    return "; ".join(part for part in parts if part)
+    return say("sep").join(part for part in parts if part)
 
 
 def _needed(needed: int | None, n: int, gap: str, say: ReportMessages) -> str:
@@ -103,7 +103,15 @@ def _describe_wins(found: Comparison, say: ReportMessages) -> str:
         return text
     wins = paired.wins_needed(decided, found.among)
     parts = [say("s_wins", k=wins, n=decided) if wins else say("s_no_wins", n=decided)]
-    if score.share != 0.5:
-        needed = paired.questions_for_share(score.share, found.among)
-        parts.append(_needed(needed, decided, SHARE.write(score.share), say))
-    return "; ".join([text, *(part for part in parts if part)])
+    # That all were won by one side does not mean that all will be.
+    share = min(max(score.share, 0.5 / (decided + 1)), 1 - 0.5 / (decided + 1))
+    needed = paired.questions_for_share(share, found.among) if share != 0.5 else 0
+    if needed is None or needed > decided:
+        parts.append(_needed_decided(needed, SHARE.write(share), say))
+    return say("sep").join([text, *parts])
+
+
+def _needed_decided(needed: int | None, share: str, say: ReportMessages) -> str:
+    if needed is None:
+        return say("s_never", most=f"{paired.MOST_QUESTIONS:,}", gap=share)
+    return say("s_needed_decided", needed=needed, share=share)

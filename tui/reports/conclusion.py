@@ -126,8 +126,8 @@ def _text_speeds(merged: MergedSessions) -> Headline:
                 for total, mine in zip(totals, answers, strict=True):
                     for a in mine:
                         f = a.figures
-                        if f is not None and f.e2e_ms is not None and f.chars_s is not None:
-                            total[0] += f.chars_s * f.e2e_ms / 1000
+                        if f is not None and f.e2e_ms is not None:
+                            total[0] += len(a.text)
                             total[1] += f.e2e_ms / 1000
         left, right = (format_figure(chars / s if s else None) for chars, s in totals)
         return left, right
@@ -242,7 +242,7 @@ def _best_by_dimension(
             most = max(kept.values())
             who = ", ".join(collapse_line(label) for label, mean in kept.items() if mean == most)
             found.append(f"{collapse_line(dimension.name(say.language))} {who} ({most:.2f})")
-    return "; ".join(found)
+    return say("sep").join(found)
 
 
 def _duels(
@@ -255,10 +255,11 @@ def _duels(
 ) -> list[str]:
     comparisons = rank.compare_pairs(rank.pair_duels(duels), by_wins=True)
     order = rank.rank_models(comparisons, [column.label for column in merged.columns])
-    found = []
+    found: list[str] = []
     for a, b in combinations(order, 2):
         c = rank.find_comparison(comparisons, a, b)
-        if c is None:
+        # All pairs stand in the table: here the first two, and what is clear.
+        if c is None or (found and c.verdict not in ("better", "worse")):
             continue
         score = c.score
         clear = describe_certainty(c, SHARE, say)

@@ -61,7 +61,7 @@ def _notes(
     )
     yield _style_note(found, merged, say)
     if flips:
-        yield say("flipped_list", pairs="; ".join(_listed(flips, merged, say)))
+        yield say("flipped_list", pairs=say("sep").join(_listed(flips, merged, say)))
     yield _dimension_note(found, merged, say)
     yield _agreement_note(found, merged, say)
     yield from _corrected_notes(found, merged, say)
@@ -128,7 +128,7 @@ def _dimension_note(found: JudgeVerdicts, merged: MergedSessions, say: ReportMes
             wins, losses = c.score.wins, c.score.losses
             names = collapse_line(c.left), collapse_line(c.right)
             parts.append(f"{name} {names[0]} {wins} : {losses} {names[1]}")
-    return say("by_dimension", parts="; ".join(parts)) if parts else ""
+    return say("by_dimension", parts=say("sep").join(parts)) if parts else ""
 
 
 def _choice_in(dimension: str, event: ev.Judged) -> str:

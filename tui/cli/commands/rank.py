@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tui.cli.support import settings_in_force
-from tui.cli.support.printing import json_text, table
+from tui.cli.support.printing import heads, json_text, table
 from tui.cli.support.session_files import read_sessions
 from tui.host.errors import UserError
 from tui.reports import evidence
@@ -83,7 +83,7 @@ def _document(comparisons: Sequence[Comparison], labels: Sequence[str]) -> dict[
         "models": [
             {
                 "model": m,
-                **_score(overall[m]),
+                **_counts(overall[m]),
                 "rating": ratings[m].value if m in ratings else None,
                 "rating_interval": ratings[m].interval if m in ratings else None,
             }
@@ -93,7 +93,8 @@ def _document(comparisons: Sequence[Comparison], labels: Sequence[str]) -> dict[
             {
                 "left": c.left,
                 "right": c.right,
-                **_score(c.score),
+                **_counts(c.score),
+                "interval": list(c.score.interval),
                 "verdict": c.verdict,
                 "p": c.p,
                 "difference": {"questions": c.n, "mean": c.gap, "interval": c.interval},
@@ -119,7 +120,7 @@ def _print_ranking(
     by: str, comparisons: Sequence[Comparison], labels: Sequence[str], say: ReportMessages
 ) -> None:
     found = _document(comparisons, labels)
-    head = (f"BY {by.upper()}", "WINS", "TIES", "LOSSES", "SHARE", "95 %", "RATING", "95 %")
+    head = heads(f"BY {by.upper()}", "WINS", "TIES", "LOSSES", "SHARE", "RATING", "95 %")
     rows = [(m["model"], *_cells(m)) for m in found["models"]]
     print(table([head, *rows]))
     scale = STARS if by == "stars" else SHARE
@@ -138,17 +139,15 @@ def _cells(m: dict[str, Any]) -> tuple[str, ...]:
     rating = "-" if m["rating"] is None else f"{m['rating']:.0f}"
     between = m["rating_interval"]
     rating_range = "-" if between is None else f"{between[0]:.0f}-{between[1]:.0f}"
-    low, high = m["interval"]
-    return (*counts, share, f"{low:.0%}-{high:.0%}", rating, rating_range)
+    return (*counts, share, rating, rating_range)
 
 
-def _score(score: rank.Score) -> dict[str, Any]:
+def _counts(score: rank.Score) -> dict[str, Any]:
     return {
         "wins": score.wins,
         "ties": score.ties,
         "losses": score.losses,
         "share": score.share,
-        "interval": list(score.interval),
     }
 
 
