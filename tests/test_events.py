@@ -24,6 +24,7 @@ EXAMPLES = [
     ev.Rated(0, "幽默感", 5),
     ev.Voted("q1", 0, 1, "tie"),
     ev.Note("hm", answer=0, source="person"),
+    ev.Joined(2, {"name": "demo@int8"}),
     ev.Unloaded("turn"),
     ev.End("done", 3, 1, "00000000"),
     ev.Unknown("later", {"x": [1, {"y": None}]}),

@@ -6,7 +6,7 @@ a recovered session differ only in where the events come from.
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tui import events as ev
 from tui import metrics
@@ -251,6 +251,8 @@ def _apply_run(board: Board, event: Event) -> None:
             _apply_note(board, note)
         case ev.Rated() as rated:
             _apply_rating(board, rated)
+        case ev.Joined() as joined:
+            _add_model(board, joined)
         case ev.End() as end:
             board.end = end
 
@@ -280,6 +282,16 @@ def _apply_header(board: Board, header: ev.Session) -> None:
         for i, q in enumerate(header.listed_questions)
     ]
     board.question_ids = {question.id for question in board.questions}
+
+
+def _add_model(board: Board, joined: ev.Joined) -> None:
+    """One more model; nothing where a header that was read whole names it already."""
+    if board.header is None or joined.index != len(board.models):
+        return
+    board.header = replace(board.header, models=[*board.header.models, joined.model])
+    label, one = board.header.labels[-1], joined.model
+    name, engine = str(one.get("name", "?")), str(one.get("engine", ""))
+    board.models.append(Model(joined.index, name, label, engine=engine))
 
 
 def _apply_note(board: Board, note: ev.Note) -> None:

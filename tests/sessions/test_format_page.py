@@ -85,7 +85,7 @@ def test_both_read_the_same_events(path: Path) -> None:
 
 
 def test_the_golden_file_is_what_this_program_writes(golden: bytes) -> None:
-    events = reader.read(GOLDEN).events
+    events = reader.scan(golden, GOLDEN.name).events
     assert b"".join(lines.encode_line(event)[1] for event in events) == golden
 
 

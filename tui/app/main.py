@@ -41,6 +41,9 @@ CompareModels = Callable[[list[str], str], int]
 CheckReference = Callable[[str], object]
 """Raises `UserError` where a text that was typed names no model."""
 
+AddModel = Callable[[str], object]
+"""Adds the model of a text that was typed to a run; raises `UserError`. Takes up to seconds."""
+
 ResumeSession = Callable[[str], int]
 """Resumes an interrupted session."""
 
@@ -100,8 +103,11 @@ def show_models(
     return _after_screen(_run(make_app(options, first), options), compare_models)
 
 
-def show_run(options: ScreenOptions, run: "LiveRun", sessions_dir: Path) -> int:
-    """A live run that was started: shows it, and closes it however the screen ends.
+def show_run(
+    options: ScreenOptions, run: "LiveRun", sessions_dir: Path, add_model: AddModel | None = None
+) -> int:
+    """A live run that was started: shows it, and closes it however the screen ends. ``add_model``
+    adds a model that was typed to the run.
 
     Returns 0, 1 if an answer failed, or 130 if a signal ended it.
 
@@ -114,7 +120,7 @@ def show_run(options: ScreenOptions, run: "LiveRun", sessions_dir: Path) -> int:
     screens: list[CompareScreen] = []
 
     def first(appearance: "Appearance") -> "Screen[Any]":
-        screens.append(CompareScreen(appearance, run, sessions_dir))
+        screens.append(CompareScreen(appearance, run, sessions_dir, add_model))
         return screens[0]
 
     status = "interrupted"

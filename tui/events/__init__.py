@@ -332,6 +332,16 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """A model was added while the run went on: the one of ``index``, described as in the
+    header."""
+
+    kind: ClassVar[str] = "joined"
+    index: int
+    model: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
 class Unloaded:
     """A model's memory was given back."""
 
@@ -374,6 +384,7 @@ Body = (
     | Voted
     | Judged
     | Note
+    | Joined
     | Unloaded
     | End
     | Unknown

@@ -2,13 +2,15 @@
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from tui import events as ev
 from tui.events import RUN, Event
 from tui.host.errors import UserError
+from tui.models.resolve import ResolvedModel
 from tui.questions import QuestionSet
 from tui.run.answer_queue import BACKGROUND, INTERACTIVE, ON_VIEW, AnswerTask
 from tui.run.lane import Lane
@@ -39,12 +41,15 @@ class Run:
     def __init__(
         self,
         recorder: Recorder,
-        lanes: Sequence[Lane],
+        lanes: list[Lane],
         watchers: Sequence[Watcher],
         questions: QuestionSet,
+        make_lane: Callable[[ResolvedModel, int], Lane],
     ) -> None:
         self._recorder = recorder
-        self._lanes = tuple(lanes)
+        self._lanes = lanes
+        """Also the watchers look at this list."""
+        self._make_lane = make_lane
         self._watchers = tuple(watchers)
         self._questions = questions
         self._shared = lanes[0].shared
@@ -206,6 +211,30 @@ class Run:
                 ids.append(self._enqueue(lane, *where, prompt, repeat, scripted, BACKGROUND))
             self._shared.changed.notify_all()
         return ids
+
+    def add_model(self, model: ResolvedModel) -> int:
+        """One more model; its number. Its label is made different from the others'.
+
+        Raises:
+            UserError: it does not fit in memory even alone.
+        """
+        with self._closing, self._shared.changed:
+            if self._closed:
+                raise UserError("the run has ended", "begin another one")
+            with self._recorder.board() as board:
+                known = [one.label for one in board.models]
+            index, label, number = len(self._lanes), model.label, 1
+            while label in known:
+                number += 1
+                label = f"{model.label} #{number}"
+            model = replace(model, label=label)
+            lane = self._make_lane(model, index)
+            self._recorder.emit(RUN, ev.Joined(index, model.to_json()))
+            self._lanes.append(lane)
+            self._shared.changed.notify_all()
+        if self._started:
+            lane.start()
+        return index
 
     def cancel(self, model: int, answers: Collection[int] | None = None) -> None:
         """Stop these answers of a model; without them all that are open, queued ones too."""

@@ -23,6 +23,10 @@ class MemoryScheduler:
         self._unloading: set[int] = set()
         self._waiting: deque[int] = deque()
 
+    def add(self, need: int) -> None:
+        """One more model, which needs so many bytes."""
+        self._needs.append(need)
+
     def admit(self, model: int) -> bool:
         """Whether the model may be (or is) in memory now; if not, it waits in line."""
         if not self._needs[model] or model in self._resident:

@@ -28,12 +28,12 @@ class OomGuard(MonitorThread):
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         super().__init__("guard")
-        self._lanes = [lane for lane in lanes if lane.engine.has_process]
+        self._all_lanes = lanes
 
-    def start(self) -> None:
-        """Begin to watch, where there is a process to watch."""
-        if self._lanes:
-            super().start()
+    @property
+    def _lanes(self) -> list[Lane]:
+        """Those with a process to watch."""
+        return [lane for lane in self._all_lanes if lane.engine.has_process]
 
     def _run(self) -> None:
         gauge = memory.find_gauge()
@@ -60,8 +60,11 @@ class OomGuard(MonitorThread):
 
     def _kill_largest(self, seen: memory.MemoryReading) -> bool:
         """Whether there was somebody to end."""
-        held = {lane.index: lane.engine.memory()[0] for lane in self._lanes}
-        victim = max(self._lanes, key=lambda lane: held[lane.index])
+        lanes = self._lanes
+        if not lanes:
+            return False
+        held = {lane.index: lane.engine.memory()[0] for lane in lanes}
+        victim = max(lanes, key=lambda lane: held[lane.index])
         if not held[victim.index]:
             return False
         why = Failed(

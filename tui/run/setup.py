@@ -72,7 +72,7 @@ def begin(
     record = Recorder(Journal.create(sessions_dir, header), header)
     if planned.remark:
         record.emit(RUN, ev.Note(planned.remark))
-    return _assemble(models, questions, options, record, planned, engines, interactive)
+    return _assemble(models, questions, options, record, planned, engines, interactive, make_engine)
 
 
 def resume(
@@ -101,7 +101,7 @@ def resume(
         record.emit(answer.model, ev.Cancelled(answer.id))
     for remark in filter(None, ("the run was taken up again", planned.remark)):
         record.emit(RUN, ev.Note(remark))
-    return _assemble(models, questions, options, record, planned, engines, interactive)
+    return _assemble(models, questions, options, record, planned, engines, interactive, make_engine)
 
 
 def requested_sampling(options: RunOptions) -> SamplingOptions:
@@ -176,6 +176,7 @@ def _assemble(
     planned: plan.MemoryPlan,
     engines: Sequence[Engine],
     interactive: bool,
+    make_engine: EngineMaker | None,
 ) -> Run:
     cores = CoreAllocator(cpu.cores())
     sampling = requested_sampling(options)
@@ -186,7 +187,7 @@ def _assemble(
             [one.total for one in planned.needs], planned.budget, planned.max_resident
         ),
         turns=ComputingTurns(options.schedule == "together", measures_early=not interactive),
-        labels=tuple(model.label for model in models),
+        labels=[model.label for model in models],
         build_messages=_message_builder(record, _system_prompts(questions), options.system),
         sampling=sampling,
         asked_sampling={k: v for k, v in asdict(sampling).items() if v is not None},
@@ -198,7 +199,15 @@ def _assemble(
         Lane(i, engine, shared, measure=options.measure and not measured[i])
         for i, engine in enumerate(engines)
     ]
-    return Run(record, lanes, (ResourceMonitor(record, lanes, cores), OomGuard(lanes)), questions)
+
+    def make_lane(model: ResolvedModel, index: int) -> Lane:
+        added, _, (engine,) = _prepare([model], questions, options, make_engine, interactive)
+        shared.memory_scheduler.add(added.needs[0].total)
+        shared.labels.append(model.label)
+        return Lane(index, engine, shared, measure=options.measure)
+
+    watchers = (ResourceMonitor(record, lanes, cores), OomGuard(lanes))
+    return Run(record, lanes, watchers, questions, make_lane)
 
 
 def _system_prompts(questions: QuestionSet) -> Mapping[str, str]:

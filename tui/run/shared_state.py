@@ -22,7 +22,7 @@ class SharedState:
     cores: CoreAllocator
     memory_scheduler: MemoryScheduler
     turns: ComputingTurns
-    labels: tuple[str, ...]
+    labels: list[str]
     build_messages: Callable[[int, AnswerTask], tuple[Message, ...] | ev.Failed]
     sampling: SamplingOptions
     max_new_tokens: int

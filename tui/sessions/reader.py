@@ -13,7 +13,7 @@ import gc
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 from zlib import crc32
@@ -83,9 +83,22 @@ def read(path: Path, upcasters: Mapping[int, Upcaster] = UPCASTERS) -> RecordedS
             f"{path.name}: line 1 holds no session header ({scanned.problem or 'empty file'})",
             "it is no session file, or was damaged at its beginning",
         )
-    header = scanned.events[0].body
+    header, events = _with_joined_models(scanned.events)
+    return RecordedSession(path, header, events, scanned.verdict, scanned.dropped_bytes)
+
+
+def _with_joined_models(events: list[Event]) -> tuple[ev.Session, list[Event]]:
+    """The header with the models that were added later, and the events that begin with it."""
+    header = events[0].body
     assert isinstance(header, ev.Session)
-    return RecordedSession(path, header, scanned.events, scanned.verdict, scanned.dropped_bytes)
+    models = list(header.models)
+    for event in events:
+        if isinstance(event.body, ev.Joined) and event.body.index == len(models):
+            models.append(event.body.model)
+    if len(models) == len(header.models):
+        return header, events
+    header = replace(header, models=models)
+    return header, [replace(events[0], body=header), *events[1:]]
 
 
 def read_bytes(path: Path) -> bytes:

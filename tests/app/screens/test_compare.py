@@ -123,6 +123,35 @@ async def test_a_pane_that_is_put_away_is_not_asked_and_comes_back() -> None:
         assert len(list(grid.visible_panes())) == 3
 
 
+async def test_a_model_that_joins_gets_a_pane_and_is_asked() -> None:
+    async with comparing("one", "two", size=(120, 30)) as it:
+        added: list[str] = []
+
+        def add(text: str) -> None:
+            if text == "openai:x":
+                raise UserError("no key", "set it")
+            added.append(text)
+            it.run.say(RUN, ev.Joined(2, {"name": text, "label": "three"}))
+
+        it.screen._add_model = add
+        await it.press("M")
+        await it.press(*"openai:x", "enter")
+        await it.until(lambda: "no key" in it.notice_text())
+        await it.press("M")
+        await it.press(*"three=demo@int8", "enter")
+        await it.until(lambda: it.screen.grid and len(it.screen.grid.panes) == 3)
+        await it.until(lambda: "○ three" in it.pane(2)[0])
+        assert added == ["three=demo@int8"]
+        it.run.ready(2)
+        it.run.asked(2, 0, "logic")
+        it.run.tokens(2, 0, ["here I am"])
+        await it.until(lambda: " here I am" in it.pane(2))
+        await it.press("tab", "tab")
+        assert it.screen.chosen_model == 2
+        await it.press("tab", "tab", "h")
+        assert [pane.index for pane in it.screen.grid.visible_panes()] == [1, 2]  # type: ignore[union-attr]
+
+
 async def test_pasted_lines_stay_lines_whatever_ends_them() -> None:
     from textual import events
 
@@ -512,8 +541,7 @@ async def test_a_first_screen_that_cannot_open_ends_in_one_line() -> None:
         raise UserError("no such session", "look for it")
 
     app = make_app(ScreenOptions(), first)
-    async with app.run_test():
-        pass
+    await app.run_async(headless=True)
     assert app.user_error is not None and app.user_error.message == "no such session"
     assert app.return_code == 2 and not app._exit_renderables
 

@@ -117,6 +117,9 @@ class BoardScreen(BaseScreen):
                 self.waiting.remove()
                 self.call_after_refresh(self._first_show)
             return
+        if len(self.board.models) > len(self.grid.panes):
+            self.grid.add_panes(len(self.board.models))
+            self.call_after_refresh(self.show)
         if changed:
             self.show()
 

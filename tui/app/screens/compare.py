@@ -1,7 +1,8 @@
 """The live screen: ask, watch, stop, go on."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -95,13 +96,20 @@ class CompareScreen(JudgingScreen):
         # With priority: what is typed in the same breath must find the prompt focused.
         Binding("i", "prompt(False)", "key.prompt", id="prompt.focus", priority=True),
         Binding("f", "prompt(True)", "key.free", show=False, id="prompt.free", priority=True),
+        Binding("M", "add_model", "key.add_model", show=False, id="model.add"),
         Binding("L", "reload", "key.reload", show=False, id="model.reload"),
         Binding("W", "elsewhere", "key.elsewhere", show=False, id="session.elsewhere"),
     ]
 
-    def __init__(self, appearance: Appearance, run: LiveRun, sessions_dir: Path) -> None:
+    def __init__(
+        self,
+        appearance: Appearance,
+        run: LiveRun,
+        sessions_dir: Path,
+        add_model: Callable[[str], object] | None = None,
+    ) -> None:
         super().__init__(appearance, run, run.path, sessions_dir, appearance.say("pane.hint_live"))
-        self.run = run
+        self.run, self._add_model = run, add_model
         self.prompt = PromptInput(appearance.say("prompt.placeholder"))
         self._new_question = False
         self._known_questions = 0
@@ -225,6 +233,27 @@ class CompareScreen(JudgingScreen):
         for model in {answer.model for answer in running}:
             self.run.cancel(model)
         self.show_notice(self.appearance.say("stop.all", count=len(running)))
+
+    def action_add_model(self) -> None:
+        """Type one more model; ``h`` puts away the one that it is to replace."""
+        if self.is_blind or self._add_model is None:
+            self.show_notice(self.appearance.say("add.not_now"), "warning")
+            return
+        self.ask_for_text(self.appearance.say("add.which"), "", self._add_typed)
+
+    def _add_typed(self, text: str) -> None:
+        if text.strip():
+            self.run_worker(partial(self._add_in_thread, text), thread=True, exit_on_error=False)
+
+    def _add_in_thread(self, text: str) -> None:
+        from tui.models.typed import read_typed
+
+        label, equals, name = text.rpartition("=") if "#" not in text else ("", "", text)
+        assert self._add_model is not None
+        try:
+            self._add_model(f"{label}{equals}{read_typed(name)}")
+        except UserError as error:
+            self.app.call_from_thread(self.show_error, error)
 
     def action_reload(self) -> None:
         """Load the chosen model again."""

@@ -94,6 +94,7 @@ class PaneGrid(BlankBackground, Container):
     def __init__(self, count: int, appearance: Appearance, hint: str) -> None:
         super().__init__(id="panes")
         self.tabs = Tabs(appearance, id="tabs")
+        self._appearance, self._hint = appearance, hint
         self.panes = [AnswerPane(index, appearance, hint) for index in range(count)]
         self.chosen = 0
         self.hidden: set[int] = set()
@@ -105,6 +106,13 @@ class PaneGrid(BlankBackground, Container):
         """Tabs above, then the panes."""
         yield self.tabs
         yield from self.panes
+
+    def add_panes(self, count: int) -> None:
+        """As many panes as there are models now."""
+        for index in range(len(self.panes), count):
+            self.panes.append(AnswerPane(index, self._appearance, self._hint))
+            self.mount(self.panes[-1])
+        self.rearrange()
 
     @property
     def pane(self) -> AnswerPane:

@@ -65,7 +65,13 @@ def _show_run(run: Run, settings: Settings, ask: Callable[[], object]) -> int:
         # The workers import their libraries while this process imports Textual.
         run.start()
         ask()
-        return screens.show_run(settings.screen, run, settings.sessions_dir)
+
+        def add_model(text: str) -> str:
+            found = options.resolve_present(text, settings)
+            run.add_model(found)
+            return found.label
+
+        return screens.show_run(settings.screen, run, settings.sessions_dir, add_model)
 
 
 @contextlib.contextmanager

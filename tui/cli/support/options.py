@@ -14,8 +14,15 @@ from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.engines.pasted import FILE_HINT
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.models.download_offer import DownloadOffer
 from tui.models.reference import Reference, parse_reference
-from tui.models.resolve import ResolvedModel, existing_path, resolve_all, unique_labels
+from tui.models.resolve import (
+    ResolvedModel,
+    existing_path,
+    resolve,
+    resolve_all,
+    unique_labels,
+)
 from tui.models.typed import split_label
 from tui.run import remote_models
 from tui.setting_kinds import Flag
@@ -142,6 +149,26 @@ def resolve_models(
     return unique_labels(
         [replace(model, label=label or model.label) for (label, _), model in pairs]
     )
+
+
+def resolve_present(text: str, settings: Settings) -> ResolvedModel:
+    """The model of one ``NAME=MODEL``, reference or alias, without asking or fetching.
+
+    Raises:
+        UserError: it is not there, or would have to be fetched.
+    """
+    label, reference = read_reference(text, settings)
+    trust.refuse_withheld(settings.folder_file, split_label(text)[1])
+    place = settings.sessions or paths.sessions_dir()
+    beyond = partial(
+        remote_models.resolve_remote, user_services=settings.run.services, sessions=place
+    )
+    found = resolve(reference, _refuse_download, lambda *_: None, None, beyond)
+    return replace(found, label=label or found.label)
+
+
+def _refuse_download(offer: DownloadOffer) -> bool:
+    raise UserError(f"{offer.name} is not on this machine", "fetch it first: `duibi models`")
 
 
 def read_reference(text: str, settings: Settings) -> tuple[str, Reference]:
