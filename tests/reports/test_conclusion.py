@@ -310,6 +310,18 @@ def test_judge_and_stars_speak_of_the_same_dimensions(tmp_path: Path) -> None:
     assert "Humour alpha 8 : 0 beta; Logic alpha 0 : 7 beta" in note
 
 
+def test_checks_are_compared_question_by_question(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in made.header.questions["questions"]:
+        q["checks"] = [{"contains": "right"}, {"length": [1, 99]}]
+    for q in range(8):
+        made.answer(0, q, text="right")
+        made.answer(1, q, text="right" if q < 1 else "wrong")
+    text = sentence(made.conclusion(), "Most checks passed: alpha with 100%, against 56% of beta")
+    # Gaps of 0.5 on seven questions and 0 on one: 2 of 2^7 signs.
+    assert "a clear difference (+44%, 95 % interval +29% to +59%, p = 0.016)" in text
+
+
 def test_where_they_differ_is_listed_the_most_different_first(tmp_path: Path) -> None:
     made = Made(tmp_path, questions=4)
     for q in range(4):

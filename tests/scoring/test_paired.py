@@ -60,7 +60,10 @@ def test_above_that_signs_are_drawn_the_same_ones_each_time() -> None:
     assert paired.sign_flip_p([]) == 1
 
 
-@pytest.mark.parametrize(("wins", "losses"), [(0, 0), (4, 0), (5, 0), (6, 0), (7, 1), (12, 15)])
+@pytest.mark.parametrize(
+    ("wins", "losses"),
+    [(0, 0), (4, 0), (5, 0), (6, 0), (7, 1), (12, 15), (1, 13_999), (9_000, 5_000), (512, 500)],
+)
 def test_binomial_is_that_of_scipy(wins: int, losses: int) -> None:
     n = wins + losses
     if n:

@@ -13,8 +13,7 @@ _LARGEST_LOG = 700.0
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How a difference is written: ``plus`` of stars, ``times`` of logarithms, ``share`` of
-    wins."""
+    """How a difference is written, and how its size is."""
 
     write: Callable[[float], str]
     write_size: Callable[[float], str]
@@ -25,6 +24,7 @@ def _times(log: float) -> str:
 
 
 STARS = Scale(lambda x: f"{x:+.2f}", lambda x: f"{abs(x):.2f}")
+POINTS = Scale(lambda x: f"{x:+.0%}", lambda x: f"{abs(x):.0%}")
 RATIO = Scale(_times, lambda x: _times(abs(x)))
 SHARE = Scale(lambda x: f"{x:.0%}", lambda x: f"{x:.0%}")
 

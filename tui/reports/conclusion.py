@@ -8,9 +8,10 @@ from statistics import fmean, median
 
 from tui.reports import evidence
 from tui.reports.caveats import describe_caveats
-from tui.reports.certainty import RATIO, SHARE, STARS, Scale, describe_certainty
+from tui.reports.certainty import POINTS, RATIO, SHARE, STARS, Scale, describe_certainty
 from tui.reports.cost_tables import glances_of
 from tui.reports.document import format_figure
+from tui.reports.evidence import Checked
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring import rank
@@ -39,18 +40,21 @@ class Topic:
 
 def build_conclusion(
     merged: MergedSessions,
+    checked: Checked,
     votes: Sequence[Duel],
     judged: Mapping[str, Sequence[Duel]],
     panel: Sequence[Duel],
     dimensions: Sequence[Dimension],
     say: ReportMessages,
 ) -> tuple[str, ...]:
-    """The sentences: completed answers, speed, memory, stars, votes, judges."""
+    """The sentences: completed answers, speed, memory, checks, stars, votes, judges."""
     found = _completions(merged, say)
     if not any(a.state == "answered" for column in merged.columns for a in column.answers):
         return (*found, say("c_nothing"))
     found += _speed(merged, say)
     found += _memory(merged, say)
+    passed = rank.compare_pairs(rank.pair_models(evidence.check_samples(merged, checked)))
+    found += _lead(passed, Topic("c_checks", "checks", POINTS, _mean_passed), merged, say)
     found += _stars(merged, dimensions, say)
     found += _duels("c_votes", "c_votes_topic", votes, merged, say)
     for judge, duels in judged.items():
@@ -171,6 +175,11 @@ def _mean_stars(found: Comparison) -> tuple[str, str]:
     return left, right
 
 
+def _mean_passed(found: Comparison) -> tuple[str, str]:
+    left, right = (f"{fmean(side):.0%}" for side in zip(*found.pairs, strict=True))
+    return left, right
+
+
 def _lead(
     comparisons: Sequence[Comparison], topic: Topic, merged: MergedSessions, say: ReportMessages
 ) -> list[str]:
@@ -210,7 +219,7 @@ def _lead(
 def _gap(values: tuple[str, str]) -> float:
     """The difference of two printed values; 0 where one of them is not known."""
     try:
-        return float(values[0]) - float(values[1])
+        return float(values[0].rstrip("%")) - float(values[1].rstrip("%"))
     except ValueError:
         return 0.0
 

@@ -1,11 +1,9 @@
 """The questions on which models differ most, as a table."""
 
-from collections.abc import Mapping, Sequence
-
 from tui.reports.document import Cell, Table, format_figure
+from tui.reports.evidence import Checked
 from tui.reports.merge import MergedSessions, QuestionRow
 from tui.reports.messages import ReportMessages
-from tui.scoring.checks import CheckResult
 from tui.scoring.disagreement import Disagreement, measure
 from tui.text.sanitise import collapse_line
 
@@ -14,7 +12,7 @@ _MAX_ROWS = 20
 
 def disagreement_table(
     merged: MergedSessions,
-    checked: Mapping[tuple[int, int], Sequence[CheckResult]],
+    checked: Checked,
     say: ReportMessages,
 ) -> Table | None:
     """The most different questions first; None where nothing differs, or for one model."""
@@ -45,7 +43,7 @@ def disagreement_table(
 def _measure(
     merged: MergedSessions,
     row: QuestionRow,
-    checked: Mapping[tuple[int, int], Sequence[CheckResult]],
+    checked: Checked,
 ) -> Disagreement:
     conversations = [row.shown_answers(column) for column in merged.columns]
     choices: list[str] = []

@@ -12,9 +12,13 @@ from tui import board as bd
 from tui import events as ev
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.scoring.agreement import krippendorff_alpha, person_choice
+from tui.scoring.checks import CheckResult
 from tui.scoring.dimensions import MAX_STARS
 from tui.scoring.rank import Duel, QuestionPairs, Samples, pair_samples
 from tui.scoring.stars import mirrored
+
+Checked = Mapping[tuple[int, int], Sequence[CheckResult]]
+"""The results of checks by session and answer."""
 
 DECIDING = ("left", "right", "tie", "bad")
 
@@ -26,6 +30,24 @@ def star_samples(merged: MergedSessions) -> dict[str, Samples]:
         for (rater, dimension), stars in answer.ratings.items():
             if 1 <= stars <= MAX_STARS:
                 yield (answer.turn, dimension, rater), stars
+
+    found = {c.label: _samples_of(c, merged, of_answer) for c in merged.columns}
+    return {label: samples for label, samples in found.items() if samples}
+
+
+def check_samples(merged: MergedSessions, checked: Checked) -> dict[str, Samples]:
+    """Of each model whose answers were checked: 1 for a check passed, 0 for one failed, by
+    question, turn and check."""
+    by_answer = {
+        id(source.board.answers[answer]): results
+        for source in merged.sources
+        for (index, answer), results in checked.items()
+        if index == source.index
+    }
+
+    def of_answer(answer: bd.Answer) -> Iterable[tuple[Hashable, float]]:
+        for number, result in enumerate(by_answer.get(id(answer), ())):
+            yield (answer.turn, number), float(result.passed)
 
     found = {c.label: _samples_of(c, merged, of_answer) for c in merged.columns}
     return {label: samples for label, samples in found.items() if samples}

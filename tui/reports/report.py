@@ -99,7 +99,7 @@ def build_document(
             merged, dims, _check_line(merged, checked, say), pictures, images, say
         ),
         troubles=(*list_problems(merged, say), *(f"{say('checks')}: {p}" for p in problems)),
-        conclusion=build_conclusion(merged, votes, judged, panel, dims, say),
+        conclusion=build_conclusion(merged, checked, votes, judged, panel, dims, say),
         footnotes=tuple(
             say(key, **_FOOTNOTE_VALUES, **FORMULAS[say.language]) for key in _FOOTNOTES
         ),

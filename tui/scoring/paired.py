@@ -13,6 +13,7 @@ nothing here rests on the central limit theorem or the bootstrap (S. Bowyer et a
 """
 
 import math
+import operator
 import random
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -34,7 +35,7 @@ MOST_QUESTIONS = 10_000
 Z_95 = NormalDist().inv_cdf(1 - ALPHA / 2)
 """Quantile of the normal distribution for a two-sided interval of 95 %."""
 
-_BLOCK = 12
+_BLOCK = 8
 """Differences whose signed sums are looked up together."""
 
 
@@ -94,15 +95,12 @@ def sign_flip_p(gaps: Sequence[float]) -> float:
         # The mirror image of each combination is as far from zero: the first sign can stay.
         sums = _signed_sums(gaps[1:], gaps[0])
         return sum(abs(s) >= bound for s in sums) / len(sums)
-    drawn = random.Random(SEED)
-    signs = [drawn.getrandbits(len(gaps)) for _ in range(DRAWS)]
-    totals = [0.0] * DRAWS
+    drawn, totals = random.Random(SEED), [0.0] * DRAWS
     for start in range(0, len(gaps), _BLOCK):
         sums = _signed_sums(gaps[start : start + _BLOCK])
-        mask = len(sums) - 1
-        totals = [
-            total + sums[bits >> start & mask] for total, bits in zip(totals, signs, strict=True)
-        ]
+        # A byte chooses the signs of a block; in a short one its upper bits choose nothing.
+        sums *= 256 // len(sums)
+        totals = list(map(operator.add, totals, map(sums.__getitem__, drawn.randbytes(DRAWS))))
     return (sum(abs(total) >= bound for total in totals) + 1) / (DRAWS + 1)
 
 
@@ -120,6 +118,7 @@ def binomial_p(wins: int, losses: int) -> float:
     return min(1.0, 2 * _upper_tail(k, n, 0.5))
 
 
+@cache
 def share_interval(wins: int, n: int, alpha: float = ALPHA) -> tuple[float, float]:
     """Clopper and Pearson's interval of a share of ``n``; (0, 1) for n = 0."""
     low, high = 0.0, 1.0
@@ -144,11 +143,18 @@ def _upper_tail(k: int, n: int, share: float) -> float:
         return 1.0
     if share <= 0:
         return 0.0
-    yes, no, whole = math.log(share), math.log1p(-share), math.lgamma(n + 1)
-    return math.fsum(
-        math.exp(whole - math.lgamma(i + 1) - math.lgamma(n - i + 1) + i * yes + (n - i) * no)
-        for i in range(k, n + 1)
-    )
+    if k <= n * share:
+        return 1 - _upper_tail(n - k + 1, n, 1 - share)
+    whole = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    term = math.exp(whole + k * math.log(share) + (n - k) * math.log1p(-share))
+    odds, total = share / (1 - share), 0.0
+    for i in range(k, n + 1):
+        total += term
+        # Above the mode the terms only become smaller.
+        if term < total * 1e-17:
+            break
+        term *= (n - i) / (i + 1) * odds
+    return min(1.0, total)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
