@@ -87,7 +87,7 @@ else
 	@if [ -n "$(TORCH_INDEX)" ] && $(PIP) index versions torch --index-url "$(TORCH_INDEX)" \
 	  --retries 0 --timeout 10 >/dev/null 2>&1; \
 	then echo "torch comes from $(TORCH_INDEX)"; \
-	  $(INSTALL) --no-deps --index-url "$(TORCH_INDEX)" torch; \
+	  $(INSTALL) --no-deps --index-url "$(TORCH_INDEX)" torch || $(INSTALL) torch; \
 	else echo "torch comes from the index that pip is set to"; \
 	  $(INSTALL) torch; fi
 endif
