@@ -12,7 +12,9 @@ from typing import Any
 from tui import board as bd
 from tui.events import Measured
 from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow, SourceSession
+from tui.scoring.dimensions import dimension_name
 from tui.text.sanitise import clean
+from tui.text.translation import translate
 
 _FIGURES = (
     *("finish", "prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
@@ -86,9 +88,10 @@ def _escaped(line: str) -> str:
     return "".join(c if clean(c) == c else json.dumps(c)[1:-1] for c in line)
 
 
-def to_csv(merged: MergedSessions) -> str:
-    """A table with a column per figure of the standard measure and per dimension of stars; text
-    that a spreadsheet would take for a formula begins with an apostrophe."""
+def to_csv(merged: MergedSessions, lang: str = "en") -> str:
+    """A table with a column per figure of the standard measure and per dimension of stars; its
+    head and the program's own words are in a language. Text that a spreadsheet would take for a
+    formula begins with an apostrophe."""
     listed = list(answer_rows(merged))
     dimensions = sorted({d for row in listed for d in row["stars"]})
     apart = ("measured", "stars", "notes")
@@ -96,14 +99,30 @@ def to_csv(merged: MergedSessions) -> str:
     measures = [f.name for f in fields(Measured)] if any(r["measured"] for r in listed) else []
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    more = [*(f"measured: {name}" for name in measures), *(f"stars: {d}" for d in dimensions)]
-    writer.writerow([*names, *map(csv_cell, more), "notes"])
+    more = [f"measured: {name}" for name in measures]
+    more += [f"stars: {dimension_name(d, lang)}" for d in dimensions]
+    writer.writerow([csv_cell(_head(name, lang)) for name in (*names, *more, "notes")])
     for row in listed:
-        values = [row[name] for name in names]
+        values = [_in_words(name, row[name], lang) for name in names]
         values += [(row["measured"] or {}).get(name) for name in measures]
         values += [row["stars"].get(d) for d in dimensions]
-        writer.writerow([csv_cell(v) for v in (*values, " / ".join(row["notes"]))])
+        writer.writerow(
+            [
+                csv_cell(v)
+                for v in (*values, " / ".join(translate(note, lang) for note in row["notes"]))
+            ]
+        )
     return out.getvalue()
+
+
+def _head(name: str, lang: str) -> str:
+    """What a column is headed with."""
+    return translate(f"column {name}", lang).removeprefix("column ")
+
+
+def _in_words(name: str, value: Any, lang: str) -> Any:
+    """What the program says of an answer in a language; what others said as it is."""
+    return translate(value, lang) if name in ("state", "failure", "finish") and value else value
 
 
 def csv_cell(value: Any) -> str:

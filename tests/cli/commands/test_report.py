@@ -52,7 +52,9 @@ def test_each_format_by_the_name_of_the_file(path: Path, tmp_path: Path) -> None
     html5lib.HTMLParser(strict=True).parse((tmp_path / "report.html").read_text("utf-8"))
     data = (tmp_path / "report.csv").read_bytes()
     assert data.startswith(b"\xef\xbb\xbf"), "spreadsheets need it for Chinese"
-    assert len(list(csv.DictReader(data.decode("utf-8-sig").splitlines()))) == 4
+    sheet = list(csv.DictReader(data.decode("utf-8-sig").splitlines()))
+    assert [row["题目"] for row in sheet] == ["one", "one", "two", "two"]
+    assert {row["状态"] for row in sheet} == {"完成"} and "首字 ms" in sheet[0]
     lines = (tmp_path / "report.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["question"] for line in lines] == ["one", "one", "two", "two"]
     assert not list(tmp_path.glob(".report*")), "no half-written file stays"

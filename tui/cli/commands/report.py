@@ -151,8 +151,8 @@ def render(
         from tui.reports import rows
         from tui.reports.merge import merge_sessions
 
-        to_text = rows.to_csv if format is Format.csv else rows.to_jsonl
-        return to_text(merge_sessions(found))
+        merged = merge_sessions(found)
+        return rows.to_csv(merged, lang) if format is Format.csv else rows.to_jsonl(merged)
     from tui.reports.report import build_report
 
     document = build_report(found, lang, pictures, images, bert)
