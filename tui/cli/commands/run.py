@@ -70,10 +70,10 @@ def run(
         headless = HeadlessRun(started, show, past)
         code = headless.run_to_end(settings.run.repeat)
     made = results.json_document(headless.board, str(started.path), started.save_state.saved)
-    if out is not None:
-        replace_file(out, json.dumps(made, ensure_ascii=False, indent=1) + "\n")
     print(json_text(made) if as_json else _table(headless.board))
     _print_footnotes(headless.board, started.path)
+    if out is not None:  # last: its folder may be gone by now
+        replace_file(out, json.dumps(made, ensure_ascii=False, indent=1) + "\n")
     return code
 
 
