@@ -25,6 +25,7 @@ _PROBE = 4
 _HELD = range(PART - 1, _PROBE - 1, -1)
 
 
+@lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """Whether a variable of this name is kept from child processes and its value masked."""
     return name.upper().endswith((*SECRET_ENDINGS, *_OTHER_ENDINGS))

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.support.terminal import DUIBI, Terminal
 from tui.cli import run_command_line as run
 from tui.cli.support import machine_checks
+from tui.host import paths
 
 VNNI = {"avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"}
 
@@ -120,7 +121,7 @@ def test_the_theme_and_the_keys_of_the_settings_are_checked(
     alone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert seen(capsys)["screen"].startswith("ok theme duibi-dark, 0 keys")
-    Path("duibi.toml").write_text(
+    (paths.config_dir() / "duibi.toml").write_text(
         'theme = "purple"\n[keys]\n"app.theme" = "ctlr+t"\n"app.thme" = "T"\n'
     )
     capsys.readouterr()
