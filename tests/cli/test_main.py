@@ -43,6 +43,7 @@ def test_version_and_help_list_what_there_is() -> None:
         (("run", "--nix"), "No such option: --nix", "duibi run --help"),
         (("run", "demo", "--questions", "nix"), "no question set 'nix'", "tongji"),
         (("run", "demo", "--questions", "./x.toml"), "there is no file ./x.toml", "tongji"),
+        (("run", "demo", "--questions", "./x"), "there is no file ./x", "tongji"),
         (("run", "demo", "--questions", "x.jsonl"), "there is no file x.jsonl", "tongji"),
         (
             ("report", "x", "--format", "pdf"),

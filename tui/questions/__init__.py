@@ -25,7 +25,7 @@ def load(name_or_path: str) -> QuestionSet:
     path = expand(name_or_path)
     if path.exists():
         return read(path)
-    if path.suffix or len(path.parts) > 1:
+    if path.suffix or "/" in name_or_path:
         raise UserError(
             f"there is no file {name_or_path}",
             f"name a .toml, .jsonl or .txt file, or one of {', '.join(BUILT_IN)}",
