@@ -250,7 +250,7 @@ def _row(one: FoundModel, context: int, free: int) -> tuple[str, ...]:
     kept = ", ".join(
         f"{dtype} {format_size(taken)}" for dtype, taken in _quantised_sizes(one).items()
     )
-    return (one.reference, one.family, one.dtype, format_size(one.size), kept, need, state)
+    return (one.reference, one.family, one.dtype, format_size(one.size), kept, need, tr(state))
 
 
 def _quantised_sizes(one: FoundModel) -> dict[str, int]:

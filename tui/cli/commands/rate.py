@@ -28,18 +28,13 @@ from tui.scoring.stars import make_note, make_rating, make_vote, recorded_vote
 from tui.sessions import library, reader
 from tui.sessions.journal import Journal
 from tui.text.sanitise import clean, one_line
+from tui.text.translation import tr
 
 app = typer.Typer(add_completion=False)
 
-HELP = {
-    "en": "1-5 stars, 0 takes back, Enter keep, n note, t text again, b back, q quit",
-    "zh": "1-5 打分，0 撤销，回车保持，n 备注，t 重看，b 返回，q 退出",
-}
-VOTE_HELP = {
-    "en": "which is better: l left, r right, t tie, b both bad, 0 takes back, Enter keep, q quit",
-    "zh": "哪个更好：l 左，r 右，t 平，b 都差，0 撤销，回车保持，q 退出",
-}
-MORE = {"en": "-- Enter: more, q: quit --", "zh": "-- 回车：继续，q：退出 --"}
+HELP = "1-5 stars, 0 takes back, Enter keep, n note, t text again, b back, q quit"
+VOTE_HELP = "which is better: l left, r right, t tie, b both bad, 0 takes back, Enter keep, q quit"
+MORE = "-- Enter: more, q: quit --"
 MAX_RATER = 40
 """Characters of a rater's name; the rest is cut off."""
 _VOTES = {"l": "left", "r": "right", "t": "tie", "b": "bad", "0": "none"}
@@ -172,11 +167,11 @@ class _RatingSession:
         while len(wrapped) > room:
             self._print("\n".join(wrapped[:room]))
             wrapped = wrapped[room:]
-            self._ask_key(MORE[self._lang])
+            self._ask_key(tr(MORE))
         self._print("\n".join(wrapped))
 
     def _ask_stars(self, item: RatingItem, contender: Contender) -> None:
-        self._print(HELP[self._lang])
+        self._print(tr(HELP))
         i = 0
         while i < len(self._dimensions):
             dimension = self._dimensions[i]
@@ -196,7 +191,7 @@ class _RatingSession:
                 if not self._show_beside(item):
                     self._show_answers(item, contender)
             else:
-                self._print(HELP[self._lang])
+                self._print(tr(HELP))
 
     def _ask_vote(self, item: RatingItem, left: Contender, right: Contender) -> None:
         while True:
@@ -208,10 +203,10 @@ class _RatingSession:
                 return
             if key in ("enter", " "):
                 return
-            self._print(VOTE_HELP[self._lang])
+            self._print(tr(VOTE_HELP))
 
     def _ask_note(self, contender: Contender) -> None:
-        sys.stdout.write("note: ")
+        sys.stdout.write(tr("note: "))
         sys.stdout.flush()
         text = sys.stdin.readline().strip()
         if text:
