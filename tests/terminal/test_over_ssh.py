@@ -45,7 +45,7 @@ async def test_a_comparison_over_ssh_outlives_its_line(folders: Mapping[str, str
 
 
 # Others are tried without the connection, on a pseudo-terminal.
-@pytest.mark.parametrize("term", ["xterm", "vt220", "dumb"])
+@pytest.mark.parametrize("term", ["xterm", "vt220", "unknown"])
 async def test_a_replay_over_ssh_on_plain_terminals(term: str, tmp_path: Path) -> None:
     path = write_session(tmp_path / "s", tokens=20)
     names = ("CACHE", "CONFIG", "SESSIONS")

@@ -80,7 +80,7 @@ def test_sigterm_ends_it_and_restores_the_terminal(session: Path) -> None:
         ({"COLORTERM": ""}, "", "Terminal xterm-256color, 256 colours"),
         ({"TERM": "screen", "COLORTERM": ""}, "", "Terminal screen, 16 colours"),
         ({"TERM": "linux", "COLORTERM": ""}, "no Chinese", "Terminal linux, 16 colours"),
-        ({"TERM": "dumb"}, "TERM=dumb says", ""),
+        ({"TERM": "unknown"}, "TERM=unknown says", ""),
         ({"LC_ALL": "zh_CN.GBK"}, "zh_CN.GBK is not UTF-8", "truecolor"),
     ],
 )
@@ -99,6 +99,17 @@ def test_what_a_terminal_cannot_do_is_said_in_words(
             assert b"\x1b[38;" not in it.raw and b";38;" not in it.raw
         it.send("q")
         assert it.wait_exit() == 0
+
+
+def test_a_dumb_terminal_gets_text(session: Path) -> None:
+    with replaying(session, "--speed", "max", TERM="dumb") as it:
+        assert it.wait_exit() == 0
+        assert b"\x1b" not in it.raw and b"Is water wet?" in it.raw
+
+
+def test_a_replay_begins_at_the_first_token_and_says_what_it_cuts(session: Path) -> None:
+    with replaying(session) as it:
+        it.wait(lambda text: "waits cut to 1 s" in text and "word" in text)
 
 
 def test_a_copy_reaches_the_terminal_around_tmux(session: Path, tmp_path: Path) -> None:

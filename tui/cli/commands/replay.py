@@ -11,13 +11,13 @@ import typer
 
 from tui.cli.support import settings_in_force
 from tui.cli.support.open_screens import open_replay
-from tui.cli.support.session_player import make_player
+from tui.cli.support.session_player import make_player, make_watched_player
 from tui.host.errors import UserError
 from tui.host.terminal import discard_output, is_dumb
 from tui.reports.transcript import Transcript
 from tui.sessions import library
 from tui.sessions.follow import Follower
-from tui.sessions.player import SHORT_WAIT_S, Player
+from tui.sessions.player import Player
 
 app = typer.Typer(add_completion=False)
 
@@ -63,10 +63,7 @@ def replay(
     elif on_pipe:
         player = make_player(path, _speed(speed), question, max_gap)
     else:
-        wait = SHORT_WAIT_S if max_gap is None else max_gap
-        player = make_player(path, _speed(speed), question, wait, loop)
-        if speed != "max":
-            player.go_to_first_token()
+        player = make_watched_player(path, _speed(speed), question, max_gap, loop)
     return print_replay(player) if on_pipe else open_replay(player, path, chosen)
 
 

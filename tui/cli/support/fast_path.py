@@ -4,11 +4,12 @@ Its imports take as long as half of the way to the first picture, and there is n
 parse. What is opened, and what goes wrong, is the same.
 """
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tui.host import splash
-from tui.host.terminal import is_interactive
+from tui.host.terminal import is_dumb, is_interactive
 
 if TYPE_CHECKING:
     from tui.settings import Settings
@@ -30,7 +31,7 @@ def open_screen(args: Sequence[str]) -> int | None:
     paths.adopt_persistent_dir()
     logs.configure()
     chosen = settings_in_force.load()
-    if chosen.plain:
+    if chosen.plain or is_dumb(os.environ):
         return None
     from tui.cli.support.open_screens import open_start
 
@@ -39,8 +40,8 @@ def open_screen(args: Sequence[str]) -> int | None:
 
 def _replay(session: str, settings: "Settings") -> int:
     from tui.cli.support.open_screens import open_replay
-    from tui.cli.support.session_player import make_player
+    from tui.cli.support.session_player import make_watched_player
     from tui.sessions import library
 
     path = library.find(session, settings.sessions_dir)
-    return open_replay(make_player(path), path, settings)
+    return open_replay(make_watched_player(path), path, settings)
