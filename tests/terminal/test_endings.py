@@ -69,6 +69,8 @@ def test_a_killed_screen_leaves_no_worker_and_the_run_goes_on_to_escape_and_ctrl
         # The first tokens of a random model may be bytes that make no letter yet.
         terminal.wait(lambda _: tokens(folders) > before + 20)
         terminal.send("\x1b")
+        terminal.wait("Esc again")
+        terminal.send("\x1b")
         terminal.wait(lambda text: "decoding" not in text)
         terminal.send("n")
         terminal.wait("2/3")
@@ -78,7 +80,7 @@ def test_a_killed_screen_leaves_no_worker_and_the_run_goes_on_to_escape_and_ctrl
         terminal.read(0.5)
         assert terminal.process.isalive(), "answers would be lost"
         terminal.send("\x03")
-        assert terminal.wait_exit() == 0 and terminal.is_restored()
+        assert terminal.wait_exit() == 130 and terminal.is_restored()
         _, alive = psutil.wait_procs(workers, timeout=60)
         assert workers and alive == []
     verdict, board = board_of(folders)

@@ -109,7 +109,7 @@ def test_a_dumb_terminal_gets_text(session: Path) -> None:
 
 def test_a_replay_begins_at_the_first_token_and_says_what_it_cuts(session: Path) -> None:
     with replaying(session) as it:
-        it.wait(lambda text: "waits cut to 1 s" in text and "word" in text)
+        it.wait(lambda text: "waits cut to 1 s" in text and "0.1" in text)
 
 
 def test_a_copy_reaches_the_terminal_around_tmux(session: Path, tmp_path: Path) -> None:

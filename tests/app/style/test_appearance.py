@@ -50,7 +50,10 @@ def test_every_message_that_is_used_exists_and_every_one_is_used() -> None:
     used = set(re.findall(r"[\"']([a-z]+\.[a-z_]+)[\"']", code)) & known
     said = set(re.findall(r"say\(\s*\"([^\"]+)\"", code))
     assert said <= known
-    groups = ("state.", "verdict.", "stage.", "vote.", "found.", "fetch.", "cause.", "help.group_")
+    groups = (
+        *("state.", "verdict.", "stage.", "vote.", "found.", "fetch.", "cause.", "help.group_"),
+        "differences.filter_",
+    )
     composed = {key for key in known if key.startswith(groups)}
     assert known - used - composed == set()
 
