@@ -71,6 +71,16 @@ def test_loading_is_never_in_trouble_before_it_hangs() -> None:
     assert dog.check(100.0 + SILENT_HANG_S + 1, 100.0, 0, IDLE, False).is_hung
 
 
+def test_who_was_stopped_himself_counts_anew() -> None:
+    dog = Watchdog()
+    dog.check(100.0, 100.0, 5, IDLE, True)
+    # Nobody looked for ten minutes.
+    dog.restart(700.0, 100.0, IDLE)
+    assert dog.check(700.1, 100.0, 5, IDLE, True) == WorkerHealth()
+    assert dog.check(700.0 + IDLE_WARNING_S + 0.1, 100.0, 5, IDLE, True).trouble
+    assert dog.check(701.0 + SILENT_HANG_S, 100.0, 5, IDLE, True).is_hung
+
+
 def test_weights_that_do_not_stay_in_memory_are_said_once_an_answer() -> None:
     disk, step = ThrashDetector(), THRASH_WINDOW_S
     disk.start_answer()

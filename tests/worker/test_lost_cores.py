@@ -19,10 +19,15 @@ def test_waiting_threads_lose_their_share_of_the_cores() -> None:
     assert lost_cores(before, CoreUsage(10 * S, waited=3 * S), 2) == LostCores(0.15, "programs")
     assert lost_cores(before, CoreUsage(10 * S, waited=S), 2) == LostCores(0.05, "")
     assert lost_cores(before, CoreUsage(10 * S, stolen=2 * S), 2) == LostCores(0.2, "programs")
-    assert lost_cores(before, CoreUsage(10 * S, S, stopped=4 * S), 2) == LostCores(0.45, "stopped")
+    assert lost_cores(before, CoreUsage(10 * S, waited=S, stopped=4 * S), 2) == LostCores(
+        0.45, "stopped"
+    )
     assert lost_cores(before, CoreUsage(10 * S, suspended=S), 2).by == "suspended"
     assert lost_cores(before, CoreUsage(S, waited=9 * S), 1).share == 1
     assert lost_cores(before, before, 2) == lost_cores(before, CoreUsage(S, S), 0) == LostCores()
+    # Where the kernel does not count it, time that the computing thread lacks was lost.
+    unknown = CoreUsage(0, None), CoreUsage(10 * S, None, computed=7 * S)
+    assert lost_cores(*unknown, 2) == LostCores(0.3, "programs")
     # A thread that ended takes its count with it.
     assert lost_cores(CoreUsage(0, 5 * S), CoreUsage(S, 0), 1) == LostCores()
 
@@ -42,7 +47,7 @@ def test_the_kernel_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (read.waited, read.stolen, read.stopped) == (4300, S, 5)
     assert abs(read.suspended - lc.read_usage().suspended) < S
     nothing = lc.read_usage(root=tmp_path / "none")
-    assert (nothing.waited, nothing.stolen) == (0, 0)
+    assert (nothing.waited, nothing.stolen) == (None, 0)
 
 
 def test_a_process_that_computes_without_a_beat_was_not_stopped(

@@ -1,5 +1,6 @@
 """The files that a load reads a model's weights from."""
 
+import contextlib
 from pathlib import Path
 
 from tui.checkpoints import gguf_cache, quantised_cache
@@ -8,18 +9,16 @@ from tui.checkpoints.weight_headers import shard_names
 
 
 def weight_files(checkpoint: Path, dtype: str) -> list[Path]:
-    """Those of a folder or .gguf file: what is kept in the format, where it is kept already, else
+    """Those of a folder or .gguf file, none where it cannot be read: what is kept in the format, where it is kept already, else
     what it is made of."""
-    path = checkpoint
-    if path.is_file():
-        made = gguf_cache.entry_folder(path)
-        if not made.is_dir():
-            return [path]
-        path = made
-    mine = [k.folder for k in quantised_cache.entries_of(path, dtype) if not k.is_outdated]
-    try:
+    path, files = checkpoint, []
+    with contextlib.suppress(OSError, CheckpointError):
+        if path.is_file():
+            made = gguf_cache.entry_folder(path)
+            if not made.is_dir():
+                return [path]
+            path = made
         files = [path / name for name in shard_names(path)]
-    except (OSError, CheckpointError):
-        files = []
+    mine = [k.folder for k in quantised_cache.entries_of(path, dtype) if not k.is_outdated]
     kept = [file for folder in mine for file in sorted(folder.glob("*.safetensors"))]
     return kept or [file for file in files if file.is_file()]

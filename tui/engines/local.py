@@ -11,7 +11,7 @@ from pathlib import Path
 from tui.checkpoints.weight_files import weight_files
 from tui.engines.base import EngineError, Request
 from tui.engines.event_router import EventRouter
-from tui.engines.watchdog import ThrashDetector, Watchdog
+from tui.engines.watchdog import WATCHER_GAP_S, ThrashDetector, Watchdog
 from tui.engines.worker_process import WorkerExit, WorkerProcess
 from tui.events import (
     Answered,
@@ -269,13 +269,16 @@ class LocalEngine:
 def _supervised_events(child: WorkerProcess, busy: bool) -> Iterator[TimedBody | WorkerExit]:
     """What the worker tells, `WorkerExit` last. One that does not respond is told of in a `Note`
     of no answer, as is its coming back; one that hangs is killed."""
-    watchdog = Watchdog()
+    watchdog, looked = Watchdog(), time.monotonic()
     while True:
+        last_look, looked = looked, time.monotonic()
         try:
             item = child.inbox.get(timeout=_POLL_S)
         except queue.Empty:
-            spent = child.usage()
-            seen = watchdog.check(time.monotonic(), child.last_heard, child.steps, spent, busy)
+            now, spent = time.monotonic(), child.usage()
+            if now - last_look > WATCHER_GAP_S:
+                watchdog.restart(now, child.last_heard, spent)
+            seen = watchdog.check(now, child.last_heard, child.steps, spent, busy)
             before, child.trouble = child.trouble, seen.trouble
             if seen.is_hung:
                 child.kill(Failed("hung", seen.trouble, _ASK_AGAIN))

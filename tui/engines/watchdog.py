@@ -17,6 +17,9 @@ STUCK_HANG_S = 20.0
 """Heartbeats come, but no step was taken: a deadlock, if it uses no CPU."""
 MAX_SILENCE_S = 120.0
 """Nothing that a worker does holds the GIL this long."""
+WATCHER_GAP_S = 2.0
+"""Looks come ten times a second: after so long without one, this process itself was stopped or
+had no core, and what it did not hear says nothing."""
 _IDLE_CPU_S = 0.1
 _IDLE_FAULTS = 16
 _RUNNABLE_STATES = "RD"
@@ -65,6 +68,11 @@ class Watchdog:
         self._stuck = _UsageMark(now, ProcessUsage(0.0, 0))
         self._heard = -1.0
         self._steps = -1
+
+    def restart(self, now: float, heard: float, usage: ProcessUsage) -> None:
+        """Count from ``now`` on: who watches was not there before."""
+        self._heard, self._silent = heard, _UsageMark(now, usage)
+        self._stuck = _UsageMark(now, usage)
 
     def check(
         self, now: float, heard: float, steps: int, usage: ProcessUsage, busy: bool

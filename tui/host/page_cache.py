@@ -13,6 +13,7 @@ _LIBC.mmap.argtypes = [
 ]
 _LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _LIBC.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
+_LOWEST_BIT = bytes(byte & 1 for byte in range(256))
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -53,4 +54,4 @@ def _resident(path: Path) -> tuple[int, int]:
                 raise OSError(ctypes.get_errno(), "mincore", str(path))
         finally:
             _LIBC.munmap(at, size)
-    return sum(byte & 1 for byte in told.raw), len(told)
+    return told.raw.translate(_LOWEST_BIT).count(1), len(told)

@@ -267,6 +267,7 @@ class Run:
             self._shared.closing.set()
             for lane in self._lanes:
                 lane.cancel()
+                lane.give_way()
             self._shared.cores.close()
             # A worker gets a moment to leave its answer, then it is told to go.
             for lane in self._lanes:

@@ -145,6 +145,7 @@ class Lane:
         with self.shared.changed:
             self._reload_wanted = True
             self._crashes = 0
+            self.give_way()
             running = self._stop_running()
         if running:
             self.engine.cancel(running)

@@ -21,10 +21,12 @@ _MIN_SUSPENDED_NS = 100_000_000
 @dataclass(frozen=True, slots=True)
 class CoreUsage:
     """Running totals, in nanoseconds: of the monotonic clock; waited by this process's threads
-    for a core; taken from the machine by its host (per core); stopped by a signal; suspended."""
+    for a core, as the kernel counts it (None: it does not), and computed by the calling thread;
+    taken from the machine by its host (per core); stopped by a signal; suspended."""
 
     clock: int
-    waited: int = 0
+    waited: int | None = 0
+    computed: int = 0
     stolen: int = 0
     stopped: int = 0
     suspended: int = 0
@@ -61,12 +63,13 @@ class StopWatcher:
 
 def read_usage(stopped_ns: int = 0, root: Path = ROOT) -> CoreUsage:
     """The totals so far, from ``/proc/self/task/*/schedstat`` (its second number, kernel's
-    sched-stats.rst) and ``/proc/stat``; 0 where the kernel does not keep them. Of Python's
-    threads only the calling one counts, which computes, with those of OpenMP."""
+    sched-stats.rst) and ``/proc/stat``. Of Python's threads only the calling one counts, which
+    computes, with those of OpenMP."""
     clock = time.monotonic_ns()
     return CoreUsage(
         clock,
         _waited_ns(root),
+        time.thread_time_ns(),
         round(cpu.stolen_seconds(root) * 1e9),
         stopped_ns,
         time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC),
@@ -78,9 +81,13 @@ def lost_cores(before: CoreUsage, after: CoreUsage, threads: int) -> LostCores:
     passed = after.clock - before.clock
     if passed <= 0 or threads < 1:
         return LostCores()
-    waited = max(0, after.waited - before.waited) / threads
+    if before.waited is None or after.waited is None:
+        # While it computes, the calling thread sleeps for nothing: what it lacks others had.
+        waited = float(passed - (after.computed - before.computed))
+    else:
+        waited = max(0, after.waited - before.waited) / threads
     parts = {
-        "programs": waited + max(0, after.stolen - before.stolen),
+        "programs": max(0.0, waited) + max(0, after.stolen - before.stolen),
         "stopped": float(after.stopped - before.stopped),
     }
     share = min(1.0, sum(parts.values()) / passed)
@@ -90,13 +97,14 @@ def lost_cores(before: CoreUsage, after: CoreUsage, threads: int) -> LostCores:
     return LostCores(share, by)
 
 
-def _waited_ns(root: Path) -> int:
-    total = 0
+def _waited_ns(root: Path) -> int | None:
+    total: int | None = None
     others = {thread.native_id for thread in threading.enumerate()} - {threading.get_native_id()}
     with contextlib.suppress(OSError):
         for task in os.scandir(root / "proc/self/task"):
             if int(task.name) not in others:
                 # A thread may have ended meanwhile.
                 told = (cgroup.read_text(Path(task) / "schedstat") or "").split()
-                total += int(told[1]) if len(told) > 1 else 0
+                if len(told) > 1:
+                    total = (total or 0) + int(told[1])
     return total

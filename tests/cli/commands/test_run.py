@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,10 +13,13 @@ from typing import Any
 import pytest
 
 from benchmarks.support import tiny
+from tests.support.figures_again import Again
 from tests.support.waiting import process_gone
 from tests.support.waiting import until as wait_until
 from tui.host import paths
 from tui.host.process import process_tree
+from tui.reports.messages import report_messages
+from tui.reports.report import build_report
 from tui.sessions import reader
 
 
@@ -82,6 +86,31 @@ def test_two_models_as_a_json_document_and_a_session(
     reading = reader.read(Path(made["session"]))
     assert reading.verdict == "complete"
     assert "6/6" in told
+
+
+def test_a_default_run_ends_in_a_full_cost_table(
+    two_models: tuple[dict[str, Any], str, Path],
+) -> None:
+    made, told, _ = two_models
+    assert "standard measure (256 + 64 tokens, one answer at a time)" in told
+    path = Path(made["session"])
+    again = Again(path)
+    for number, model in enumerate(made["models"]):
+        measured = model["measured"]
+        assert (measured["prompt_tokens"], measured["output_tokens"]) == (256, 64)
+        assert measured["contended_by"] in ("", "programs"), "the other model did not compute"
+        figures = {name: one["value"] for name, one in model["figures"].items()}
+        assert figures == pytest.approx(again.figures(number)) and all(figures.values())
+        assert {a["contended_by"] for a in model["answers"]} <= {"", "programs"}
+    for lang in ("en", "zh"):
+        document = build_report([reader.read(path)], lang)
+        title = report_messages(lang)("costs")
+        (table,) = [t for t in document.comparison if t.title == title]
+        assert len(table.rows) == 2 and len(table.head) == 13
+        assert not [cell for row in table.rows for cell in row if cell.text in ("", "–")]
+        listed = {cell.text for t in document.run for row in t.rows for cell in row}
+        words = {word for text in listed for word in re.split(r"[\s,;：；]+", text)}
+        assert words & {"True", "False", "auto", "template", "None"} == set()
 
 
 def test_a_batch_says_so_and_says_the_same(
