@@ -9,8 +9,8 @@ from tui.checkpoints.weight_headers import shard_names
 
 
 def weight_files(checkpoint: Path, dtype: str) -> list[Path]:
-    """Those of a folder or .gguf file, none where it cannot be read: what is kept in the format, where it is kept already, else
-    what it is made of."""
+    """Those of a folder or .gguf file: what is kept in the format, where it is kept already, else
+    what it is made of; none where it cannot be read."""
     path, files = checkpoint, []
     with contextlib.suppress(OSError, CheckpointError):
         if path.is_file():

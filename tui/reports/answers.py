@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tui import board as bd
 from tui import events as ev
-from tui.metrics import CONTENDERS
+from tui.reports.contention import describe_contention
 from tui.reports.document import AnswerCard, QuestionSection, QuestionTurn, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow
 from tui.reports.messages import ReportMessages
@@ -151,12 +151,6 @@ def answer_remarks(answer: bd.Answer, say: ReportMessages) -> list[str]:
     if answer.started is not None and answer.started.dropped_turns:
         found.append(say("dropped_turns", n=answer.started.dropped_turns))
     return found
-
-
-def describe_contention(by: str, lost: float, say: ReportMessages) -> str:
-    """Why a figure is contended, in words; ``by`` is one of `tui.metrics.CONTENDERS`, or empty."""
-    key = f"contended_{by}" if by in CONTENDERS else "contended"
-    return say(key, lost=f"{lost:.0%}")
 
 
 def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from tui.board import Answer
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
+from tui.reports.contention import describe_contention
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
@@ -134,9 +135,24 @@ def _notes(
     if any(figure.is_estimated for figure in figures):
         yield f"~: {say('estimate')}"
     if any(figure.is_contended for figure in figures):
-        yield f"*: {say('contended')}"
+        yield f"*: {'; '.join(_reasons(columns, say))}"
     if batch := max((figure.batch for figure in figures), default=1) - 1:
         yield f"+: {say('batched', n=batch + 1)}"
+
+
+def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:
+    """Why figures are contended, each reason once, with the most that was lost to it."""
+    lost: dict[str, float] = {}
+    for column in columns:
+        told: list[tuple[str, float]] = [
+            (m.contended_by, m.lost) for m in column.measures if m.contended
+        ]
+        told += [(load.contended_by, 0.0) for load in column.loads if load.contended]
+        seen = (answer.figures for answer in column.answers)
+        told += [(f.contended_by, f.lost) for f in seen if f is not None and f.contended]
+        for by, share in told:
+            lost[by] = max(lost.get(by, 0.0), share)
+    return [describe_contention(by, share, say) for by, share in sorted(lost.items())]
 
 
 def _best(figures: Sequence[Figure], metric: Metric) -> float | None:

@@ -108,11 +108,8 @@ class Lane:
     @property
     def is_awaited(self) -> bool:
         """See `tui.run.turns.TurnTaker`."""
-        if not self.engine.uses_local_cores:
-            return False
-        return self.queue.has_interactive or any(
-            not task.is_background for task in self._running.values()
-        )
+        asked = any(not task.is_background for task in self._running.values())
+        return self.engine.uses_local_cores and (asked or self.queue.has_interactive)
 
     @property
     def is_admitted(self) -> bool:

@@ -97,7 +97,11 @@ def take_glance(
             if values
             else _of_answers(told, of, is_token_based=name in ("tpot", "decode"))
         )
-    found["chars_s"] = _text_speed([one for one in done if common is None or id(one[0]) in common])
+    found["chars_s"] = _text_speed(
+        [(answer, f) for answer, f in done if f.e2e_ms and id(answer) in common]
+        if common is not None
+        else [(answer, f) for answer, f in done if f in _clean([f for f in told if f.e2e_ms])]
+    )
     peak = _highest([*_load_peaks(loads), *map(_peak, told), *map(_peak, measured)])
     load_peak = _highest(_load_peaks(loads))
     found["ram"] = Figure(peak.total / GB or None, 1)
@@ -159,11 +163,9 @@ def _of_answers(
 
 def _text_speed(done: Sequence[tuple[Answer, Answered]]) -> Figure:
     """The sum of characters over the sum of time, so that every second counts the same."""
-    clean = {id(figures) for figures in _clean([f for _, f in done if f.e2e_ms])}
-    kept = [(answer, figures) for answer, figures in done if id(figures) in clean]
-    seconds = sum(figures.e2e_ms or 0.0 for _, figures in kept)
-    characters = sum(len(answer.text) for answer, _ in kept)
-    return replace(_marks([f for _, f in kept], False), value=chars_s(characters, seconds))
+    seconds = sum(figures.e2e_ms or 0.0 for _, figures in done)
+    characters = sum(len(answer.text) for answer, _ in done)
+    return replace(_marks([f for _, f in done], False), value=chars_s(characters, seconds))
 
 
 def _marks(kept: Sequence[Answered], is_token_based: bool) -> Figure:
