@@ -47,7 +47,7 @@ def encode_line(event: Event) -> tuple[Event, bytes]:
         body, event = text.encode(), json_form.decode(text)
     except ValueError:
         return encode_line(_without_infinities(event))
-    if _is_too_deep(body, [json_form.payload(event.body)]):
+    if len(body) > 2 * MAX_DEPTH and _is_too_deep(body, [json_form.payload(event.body)]):
         raise LineError(_TOO_DEEP)
     if len(body) + _CRC_BYTES > MAX_LINE:
         raise LineError(f"an event of {len(body)} bytes is longer than a line may be")
@@ -92,14 +92,15 @@ def decode_line(line: bytes) -> list[Any]:
         raise LineError("not UTF-8" if is_text else "a number of too many digits") from None
     if end != len(text) or type(row) is not list:
         raise LineError("not one JSON array")
-    if _is_too_deep(body, row):
+    # Each level takes two brackets: nearly every line is too short to be too deep.
+    if len(body) > 2 * MAX_DEPTH and _is_too_deep(body, row):
         raise LineError(_TOO_DEEP)
     return row
 
 
 def _is_too_deep(body: bytes, row: list[Any]) -> bool:
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return False  # nearly every line
+        return False
     level: list[Any] = [row]
     for _ in range(MAX_DEPTH):
         level = [
