@@ -138,11 +138,11 @@ def test_the_header_of_a_session_holds_the_options_of_the_run_in_one_order() -> 
     assert json.dumps(RunOptions().header()) == plain
     full = RunOptions(
         system="s", context=64, temperature=1.0, top_p=1.0, top_k=1, repetition_penalty=1.0, seed=0,
-        batch=2, dimensions=("a",), pasted=Path("p"), services={"box": {}}, title="t",
+        logprobs=5, batch=2, dimensions=("a",), pasted=Path("p"), services={"box": {}}, title="t",
     )  # fmt: skip
     assert " ".join(full.header()) == (
         "system max_new_tokens context sampling temperature top_p top_k repetition_penalty seed "
-        "repeat batch lookup loop_stop schedule measure blind dimensions title"
+        "logprobs repeat batch lookup loop_stop schedule measure blind dimensions title"
     )
     assert tuple(full.header()) == HEADER_NAMES
     shaping = {name for name, one in settings.DECLARATIONS.items() if one.effect != "none"}

@@ -58,6 +58,8 @@ class Answer:
     figures: ev.Answered | None = None
     failure: ev.Failed | None = None
     notes: list[ev.Note] = field(default_factory=list)
+    logprobs: list[ev.Logprobs] = field(default_factory=list)
+    """Its tokens one by one, where their probabilities were asked for."""
     ratings: dict[tuple[str, str], int] = field(default_factory=dict)
     """Stars by rater and dimension, the newest last."""
 
@@ -312,7 +314,7 @@ def _apply_rating(board: Board, rated: ev.Rated) -> None:
 
 def _apply_model(board: Board, model: Model, event: Event) -> None:
     match event.body:
-        case ev.Delta() | ev.Started() | ev.Answered() | ev.Cancelled():
+        case ev.Delta() | ev.Started() | ev.Logprobs() | ev.Answered() | ev.Cancelled():
             _apply_answer(board, model, event)
         case ev.Memory(private=private, mapped=mapped):
             model.private, model.mapped = private, mapped
@@ -375,6 +377,8 @@ def _apply_answer(board: Board, model: Model, event: Event) -> None:
             if answer.first_us is None:
                 answer.first_us = event.t_us
             answer.last_us, answer.state = event.t_us, "decoding"
+        case ev.Logprobs() as said:
+            answer.logprobs.append(said)
         case ev.Started() as started:
             answer.started, answer.started_us, answer.state = started, event.t_us, "prefill"
             model.current_answer_id = answer.id

@@ -86,6 +86,14 @@ class RunOptions:
             effect="answer",
         ),
     )
+    logprobs: int | None = field(
+        default=None,
+        metadata=setting(
+            kinds.whole(1, 20),
+            Flag("--logprobs", "Record the K likeliest tokens of each step of an answer.", "K"),
+            effect="run",
+        ),
+    )
     repeat: int = field(
         default=1,
         metadata=setting(kinds.whole(1, 1000), Flag("--repeat", "Ask N times.", "N"), effect="run"),

@@ -13,7 +13,11 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from tui.host import secrets
 from tui.host.errors import UserError
 
-SAMPLING_PARAMETERS = ("temperature", "top_p", "top_k", "repetition_penalty", "seed")
+SAMPLING_PARAMETERS = (
+    *("temperature", "top_p", "top_k", "repetition_penalty", "seed"),
+    "logprobs",
+)
+"""What a service may accept besides the conversation; ``logprobs`` are told, not chosen by."""
 _RESERVED_NAMES = ("ms", "session", "pasted", "http", "https", "demo")
 _RESERVED_BODY_KEYS = ("model", "messages", "stream", "stream_options", "n")
 _TABLE = Path(__file__).with_name("services.toml")

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.engines import tokens
-from tui.engines.completion import Completion
+from tui.engines.base import Message, Request, SamplingOptions
+from tui.engines.completion import Completion, read_logprobs, request_body
 from tui.engines.errors import CAUSES, ServiceError, quote_text
 from tui.engines.http_attempt import parse_retry_after
 from tui.engines.limiter import Limiter
@@ -363,3 +364,39 @@ async def test_a_pause_holds_everyone() -> None:
     await asyncio.gather(*(limiter.__aenter__() for _ in range(4)))
     assert loop.time() - began > 0.09
     assert limiter.limit == 4
+
+
+# -- probabilities ---------------------------------------------------------------------------
+
+
+def test_probabilities_are_read_as_openai_sends_them() -> None:
+    completion = Completion("host")
+    said = {
+        "content": [
+            {
+                "token": "好",
+                "logprob": -0.5,
+                "top_logprobs": [{"token": "好", "logprob": -0.5}, {"token": "吗", "logprob": -2}],
+            },
+            {"token": "odd", "logprob": "x"},
+            {"token": "!", "logprob": -1.0, "top_logprobs": [None, {"token": 3}]},
+        ]
+    }
+    choice = {"index": 0, "delta": {"content": "好!"}, "logprobs": said}
+    completion.feed(ServerEvent(json.dumps({"choices": [choice]})))
+    assert completion.logprobs == [
+        ("好", -0.5, [["好", -0.5], ["吗", -2.0]]),
+        ("!", -1.0, []),
+    ]
+    odd: object
+    for odd in (None, [], {"content": 3}, {"content": [3, {"token": "a", "logprob": 1e400}]}):
+        assert read_logprobs(odd) == []
+
+
+def test_only_a_service_that_gives_probabilities_is_asked_for_them() -> None:
+    sampling = SamplingOptions(logprobs=5)
+    request = Request(0, (Message("user", "hi"),), 9, sampling)
+    body, left_out = request_body(request, "m", Service("url"))
+    assert (body["logprobs"], body["top_logprobs"], left_out) == (True, 5, [])
+    body, left_out = request_body(request, "m", Service("x", parameters=("seed",)))
+    assert "logprobs" not in body and left_out == ["logprobs"]

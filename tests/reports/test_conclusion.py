@@ -345,6 +345,28 @@ def test_where_they_differ_is_listed_the_most_different_first(tmp_path: Path) ->
     )
 
 
+def test_where_a_format_changes_the_answer_both_choices_are_shown(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=3).all_answered()
+    for model, head in enumerate(made.header.models):
+        head["name"] = f"demo@{('bf16', 'int8')[model]}"
+    tokens = {0: ["the", " cat", " sat"], 1: ["the", " dog", " sat"]}
+    for model, words in tokens.items():
+        for q in (0, 1):
+            for i, word in enumerate(words):
+                chosen = word if q else tokens[0][i]
+                top: list[object] = [[chosen, math.log(0.6)], [" cow", math.log(0.25)], "odd", [3]]
+                said = ev.Logprobs(made.id(model, q), chosen, math.log(0.6), top)
+                made.events.append((model, said))
+    (table,) = [t for t in made.document().comparison if t.title.startswith("Where a format")]
+    (row,) = [[cell.text for cell in row] for row in table.rows]
+    assert row == [
+        *("2. q1", "2", "the", "alpha", "“cat” 60.0%, “cow” 25.0%"),
+        *("beta", "“dog” 60.0%, “cow” 25.0%"),
+    ]
+    made.header.models[1]["name"] = "another@int8"
+    assert not [t for t in made.document().comparison if t.title.startswith("Where a format")]
+
+
 def test_a_judge_that_knows_people_is_corrected(tmp_path: Path) -> None:
     """People prefer each one on half of 40 questions; the judge says alpha too often."""
     made = Made(tmp_path, questions=40).all_answered()

@@ -32,6 +32,8 @@ class SamplingOptions:
     top_k: int | None = None
     repetition_penalty: float | None = None
     seed: int | None = None
+    logprobs: int | None = None
+    """Of each step so many likeliest tokens are told; no token is chosen otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

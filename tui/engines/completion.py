@@ -27,6 +27,31 @@ class TextPiece:
     reasoning: bool = False
 
 
+TokenLogprobs = tuple[str, float, list[list[str | float]]]
+"""A token's text, the logarithm of its probability, and the likeliest ones as [text, logarithm]."""
+
+
+def read_logprobs(said: Any) -> list[TokenLogprobs]:
+    """What a choice tells of its tokens (OpenAI's form); whatever else it holds is left out."""
+    content = said.get("content") if isinstance(said, dict) else None
+    found: list[TokenLogprobs] = []
+    for item in content if isinstance(content, list) else ():
+        if pair := _token_pair(item):
+            top = item.get("top_logprobs")
+            others = [_token_pair(one) for one in top] if isinstance(top, list) else []
+            found.append((pair[0], pair[1], [[*one] for one in others if one]))
+    return found
+
+
+def _token_pair(item: Any) -> tuple[str, float] | None:
+    if not isinstance(item, dict):
+        return None
+    token, log = item.get("token"), item.get("logprob")
+    if not isinstance(token, str) or not isinstance(log, int | float) or not -1e9 < log <= 0:
+        return None
+    return token.encode("utf-8", "replace").decode(), float(log)
+
+
 def request_body(
     request: Request, model: str, service: Service
 ) -> tuple[dict[str, Any], list[str]]:
@@ -51,6 +76,10 @@ def request_body(
     if service.include_usage:
         body["stream_options"] = {"include_usage": True}
     body |= {name: value for name, value in given.items() if name in service.parameters}
+    if sampling.logprobs and "logprobs" in service.parameters:
+        body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
+    elif sampling.logprobs:
+        given["logprobs"] = sampling.logprobs
     return body | dict(service.body), [n for n in given if n not in service.parameters]
 
 
@@ -71,6 +100,8 @@ class Completion:
         self.output_tokens: int | None = None
         self.text_pieces: list[str] = []
         self.reasoning_pieces: list[str] = []
+        self.logprobs: list[TokenLogprobs] = []
+        """What was told of the tokens, and not yet taken."""
         self._host, self._secret = host, secret
         self._size = 0
         self._half_surrogate = {False: "", True: ""}
@@ -107,6 +138,7 @@ class Completion:
             raise ServiceError("malformed", f"{self._host} sends a choice that is no object")
         if choice.get("index") not in (None, 0):
             return []
+        self.logprobs += read_logprobs(choice.get("logprobs"))
         delta = choice.get("delta")
         delta = delta if isinstance(delta, dict) else {}
         thought = _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))

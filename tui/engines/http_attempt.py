@@ -15,7 +15,7 @@ from tui.engines.completion import Completion, TextPiece
 from tui.engines.errors import ServiceError, error_from_exception, error_from_status, quote_text
 from tui.engines.secret import Secret
 from tui.engines.sse import SseParser, StreamError
-from tui.events import Answered, Body, Delta, Note
+from tui.events import Answered, Body, Delta, Logprobs, Note
 from tui.metrics import answer_metrics
 from tui.services import Service
 from tui.text import repetition
@@ -106,6 +106,9 @@ class HttpAttempt:
                         pieces = completion.feed(event)
                         for piece in pieces:
                             self._emit_delta(now, piece.text, piece.reasoning)
+                        for token in completion.logprobs:
+                            self.emit(now, Logprobs(self.answer, *token))
+                        completion.logprobs.clear()
                         if self.loop_stop and pieces and self._repeats(pieces):
                             completion.finish, self._finish_ns = "repetition", now
                             return

@@ -191,6 +191,18 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Logprobs:
+    """One token of an answer as it was chosen, where that was asked for: its text, the natural
+    logarithm of its probability, and in ``top`` the likeliest tokens as [text, logarithm]."""
+
+    kind: ClassVar[str] = "logprobs"
+    answer: int
+    token: str
+    logprob: float = 0.0
+    top: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """An answer is complete. Milliseconds, tokens per second, bytes.
 
@@ -376,6 +388,7 @@ Body = (
     | Asked
     | Started
     | Delta
+    | Logprobs
     | Answered
     | Failed
     | Cancelled

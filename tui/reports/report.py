@@ -16,6 +16,7 @@ from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
 from tui.reports.judge_tables import judge_name, judge_tables
 from tui.reports.merge import MergedSessions, QuestionRow, dimensions_of, merge_sessions
 from tui.reports.messages import ReportMessages, report_messages
+from tui.reports.parting import parting_table
 from tui.reports.run_tables import build_run_tables
 from tui.reports.svg import make_inert
 from tui.scoring import paired
@@ -85,6 +86,7 @@ def build_document(
         *judge_tables(merged, say),
         score_tables.checks_table(merged, checked, say),
         disagreement_table(merged, checked, say),
+        parting_table(merged, say),
         score_tables.overlap_table(merged, evaluate_overlaps(merged, scorer), say),
     )
     return Document(

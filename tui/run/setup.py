@@ -114,6 +114,7 @@ def requested_sampling(options: RunOptions) -> SamplingOptions:
         top_k=options.top_k,
         repetition_penalty=options.repetition_penalty,
         seed=options.seed,
+        logprobs=options.logprobs,
     )
 
 

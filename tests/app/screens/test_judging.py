@@ -452,6 +452,29 @@ async def test_pictures_are_png_where_the_settings_say_so(tmp_path: Path) -> Non
     assert html.read_text().count("data:image/png;base64,") == 2
 
 
+async def test_where_two_formats_part_both_choices_are_shown(tmp_path: Path) -> None:
+    path = write_session(tmp_path)
+    events = read(path).events
+    path.unlink()
+    journal = Journal.create(tmp_path, HEADER)
+    for event in events[1:]:
+        body = event.body
+        if isinstance(body, ev.Answered) and body.answer in (0, 1):
+            for token in ("same", ("cat", "dog")[body.answer]):
+                top: list[object] = [[token, math.log(0.6)], ["cow", math.log(0.3)]]
+                said = ev.Logprobs(body.answer, token, math.log(0.6), top)
+                journal.append(event.t_us, event.model, said)
+        if not isinstance(body, ev.End):
+            journal.append(event.t_us, event.model, body)
+    journal.close("done")
+    async with judging(journal.path, size=(118, 30)) as it:
+        await it.press("d")
+        assert "They part at token 2" in it.text()
+        assert "“cat” 60.0%, “cow” 30.0%" in it.text() and "“dog” 60.0%" in it.text()
+        await it.press("n")
+        assert "part at token" not in it.text()
+
+
 async def test_questions_that_differ_are_stepped_through(tmp_path: Path) -> None:
     """`f` chooses which questions, `o` puts the most different ones first."""
     path = write_session(tmp_path)

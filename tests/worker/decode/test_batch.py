@@ -1,6 +1,7 @@
 """Answers decoded together are those that each would have been alone."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from benchmarks.support import tiny
 from tests.support.bodies import expect
 from tests.support.gpu import needs_gpu
-from tui.events import Answered, Cancelled, Delta, Failed, Started
+from tui.events import Answered, Cancelled, Delta, Failed, Logprobs, Started
 from tui.text.repetition import TOKENS
 from tui.worker.control import Control
 from tui.worker.decode import kv_cache
@@ -269,3 +270,26 @@ def test_an_answer_that_only_repeats_itself_is_ended_and_its_company_goes_on(
     assert 1 <= stopped.repeats_from <= stopped.output_tokens - TOKENS.shortest_run + 1
     assert texts(free)[0].startswith(texts(ended)[0].rstrip("\ufffd"))
     assert texts(free)[1] == texts(ended)[1]
+
+
+def test_the_likeliest_tokens_are_told_where_that_is_asked_for(ready: LoadedModel) -> None:
+    """They are those of the model's own logits, and no token is another one for it."""
+    batch = DecodeBatch(ready, Control(), PeakMemory())
+    request = DecodeRequest(0, (("user", TEXTS[0]),), 6, {"greedy": True})
+    asked = dataclasses.replace(request, answer=1, sampling={"greedy": True, "logprobs": 3})
+    bodies = {}
+    for one in (request, asked):
+        told = [body for _, body in batch.admit(one)]
+        while len(batch):
+            told += [body for _, body in batch.step()]
+        bodies[one.answer] = told
+    texts = ["".join(b.text for b in bodies[answer] if isinstance(b, Delta)) for answer in (0, 1)]
+    assert texts[0] == texts[1]
+    assert not [b for b in bodies[0] if isinstance(b, Logprobs)]
+    steps = [b for b in bodies[1] if isinstance(b, Logprobs)]
+    assert len(steps) == 6 and all(len(s.top) == 3 for s in steps)
+    for step in steps:
+        logs = [log for _, log in step.top]
+        assert logs == sorted(logs, reverse=True) and sum(map(math.exp, logs)) < 1.0001
+        # Greedy: the chosen one is the likeliest.
+        assert step.top[0] == [step.token, step.logprob]

@@ -13,11 +13,12 @@ from tui.app.pane.side_by_side import SideBySide, side_by_side
 from tui.app.pane.wrapping import clip
 from tui.app.screens.base import BaseScreen
 from tui.app.screens.board_screen import BoardScreen
-from tui.app.style.appearance import Appearance
+from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.scrolling import scroll_bindings
 from tui.scoring.board_checks import check_board
 from tui.scoring.disagreement import FILTERS, Results, chosen_questions
+from tui.scoring.parting import describe_top, find_parting
 from tui.text.sanitise import one_line
 
 _REFRESH_S = 0.5
@@ -143,6 +144,7 @@ class DifferencesScreen(BaseScreen):
             self._pair_index = first[0] if first else 0
         if not pairs:
             self._mark = ()
+            self.heading.styles.height = 1
             words = f" {self.appearance.say('differences.none')}  "
             self.heading.show([[(words, "warn"), (self._where(), "accent")]])
             self.diff.show(SideBySide([], 1.0))
@@ -173,16 +175,29 @@ class DifferencesScreen(BaseScreen):
         right = f"{share}  {self._where()} "
         left_label = clip(one_line(models[one].label), column).ljust(column)
         right_label = clip(one_line(models[two].label), max(4, column - len(right) - 2))
-        self.heading.show(
-            [
-                [
-                    (f" {left_label} │ ", "bold"),
-                    (right_label, "bold"),
-                    ("  ", ""),
-                    (right, "accent"),
-                ]
-            ]
-        )
+        line = [
+            (f" {left_label} │ ", "bold"),
+            (right_label, "bold"),
+            ("  ", ""),
+            (right, "accent"),
+        ]
+        lines: list[list[StyledText]] = [line, *self._parting_lines(one, two)]
+        self.heading.styles.height = len(lines)
+        self.heading.show(lines)
+
+    def _parting_lines(self, one: int, two: int) -> list[list[StyledText]]:
+        """Where the probabilities of tokens were recorded: the first one at which both part, and
+        what each could have said there."""
+        board, question = self._board_screen.visible_board, self._board_screen.question
+        left, right = (board.conversation(place, question) for place in (one, two))
+        for a, b in zip(left, right, strict=False):
+            if (at := find_parting(a.logprobs, b.logprobs)) is not None:
+                words = self.appearance.say("differences.part", number=at + 1)
+                width = self.diff.column_width
+                tops = (describe_top(answer.logprobs[at]) for answer in (a, b))
+                cells = [clip(top, width).ljust(width) for top in tops]
+                return [[(f" {words}", "muted")], [(f" {cells[0]} │ {cells[1]}", "warn")]]
+        return []
 
     def _where(self) -> str:
         """The place of the question among those that are stepped through, and which these are."""

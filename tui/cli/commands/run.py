@@ -35,6 +35,7 @@ app = typer.Typer(add_completion=False)
     *("questions", "system", "max_new_tokens", "context", "sampling", "temperature", "top_p"),
     *(
         "seed",
+        "logprobs",
         "schedule",
         "measure",
         "repeat",

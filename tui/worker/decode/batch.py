@@ -6,6 +6,7 @@ shorter; each row keeps its own positions, so that its tokens are those it would
 alone (up to the rounding of products of another shape).
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 
-from tui.events import Cancelled, Started, TimedBody
+from tui.events import Cancelled, Logprobs, Started, TimedBody
 from tui.text import repetition
 from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode import kv_cache
@@ -372,6 +373,11 @@ class DecodeBatch:
         if row.is_done:
             piece += row.detokeniser.finish()
         yield from delta_events(row.id, row.last_token_ns, *row.splitter.push(piece, row.is_done))
+        if row.sampler.likeliest:
+            (_, logprob), *top = row.sampler.likeliest
+            text_of = self._loaded.checkpoint.tokenizer.decode
+            told = [[text_of([id_]), log] for id_, log in top if math.isfinite(log)]
+            yield row.last_token_ns, Logprobs(row.id, text_of([token]), logprob, told)
 
     def _finish_row(self, row: _Row) -> TimedBody:
         self._peak.sample()

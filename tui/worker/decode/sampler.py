@@ -33,6 +33,8 @@ class SamplingParams:
     top_k: int = 50
     repetition_penalty: float = 1.0
     seed: int | None = None
+    logprobs: int = 0
+    """How many likeliest tokens are told of each step."""
 
     def to_json(self) -> dict[str, Any]:
         """What has an effect: a greedy answer has no temperature."""
@@ -71,6 +73,7 @@ def resolve_sampling(defaults: dict[str, Any], requested: dict[str, Any]) -> Sam
         top_k=int(values.get("top_k", 50)),
         repetition_penalty=float(values.get("repetition_penalty", 1.0)),
         seed=None if given.get("seed") is None else int(given["seed"]),
+        logprobs=int(given.get("logprobs", 0)),
     )
     numbers = (made.temperature, made.top_p, made.repetition_penalty)
     if not all(math.isfinite(number) for number in numbers):
@@ -88,7 +91,10 @@ class Sampler:
     def __init__(
         self, sampling: SamplingParams, prompt: Sequence[int], limit: int, device: Any
     ) -> None:
-        self._greedy = sampling.greedy
+        self._greedy, self._told = sampling.greedy, sampling.logprobs
+        self.likeliest: list[tuple[int, float]] = []
+        """The newest id and then the likeliest ones, each with the logarithm of its probability,
+        before any penalty or temperature; empty where nobody asked."""
         # The order in which GenerationMixin._get_logits_processor puts them.
         found: list[Any] = []
         if sampling.repetition_penalty != 1.0:
@@ -123,6 +129,7 @@ class Sampler:
         # argmax takes a NaN for the highest.
         if not math.isfinite(float(scores[0, best])):
             raise NonFiniteLogitsError
+        logs = torch.log_softmax(scores[0], -1) if self._told else None
         if self._processors:
             scores = self._processors(self._ids[:, : self._length], scores)
             if self._greedy:
@@ -130,6 +137,10 @@ class Sampler:
         if not self._greedy:
             chances = torch.nn.functional.softmax(scores, dim=-1)
             best = int(torch.multinomial(chances, 1, generator=self._generator))
+        if logs is not None:
+            top = logs.topk(min(self._told, len(logs)))
+            pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+            self.likeliest = [(best, float(logs[best])), *pairs]
         self._ids[0, self._length] = best
         self._length += 1
         return best
