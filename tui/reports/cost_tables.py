@@ -152,7 +152,11 @@ def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:
         told += [(f.contended_by, f.lost) for f in seen if f is not None and f.contended]
         for by, share in told:
             lost[by] = max(lost.get(by, 0.0), share)
-    return [describe_contention(by, share, say) for by, share in sorted(lost.items())]
+    return [
+        say("at_worst", what=told) if share else told
+        for by, share in sorted(lost.items())
+        for told in [describe_contention(by, share, say)]
+    ]
 
 
 def _best(figures: Sequence[Figure], metric: Metric) -> float | None:
