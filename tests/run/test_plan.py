@@ -96,6 +96,9 @@ def test_who_is_held_together_and_who_takes_turns(qwen: ResolvedModel) -> None:
     assert both.to_json()["turns"] == [["Qwen-7B-Chat@bf16", "second"], ["third"]]
     alone = RunOptions(schedule="one-at-a-time")
     assert planned(qwen, third, limit=100, settings=alone).groups == ((0,), (1,))
+    assert planned(qwen, third, limit=100, settings=alone).batch.size == 1, "one answer at a time"
+    batched = RunOptions(schedule="one-at-a-time", batch=4)
+    assert planned(qwen, third, limit=100, settings=batched).batch.size == 4, "as it was asked for"
     assert planned(qwen, third, limit=100).groups == ((0, 1),)
     all_the_same = RunOptions(schedule="together")
     forced = planned(qwen, third, limit=4, settings=all_the_same)

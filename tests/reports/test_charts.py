@@ -1,0 +1,57 @@
+"""Charts draw what was measured, and nothing where nothing was."""
+
+import re
+from pathlib import Path
+
+from benchmarks.support.recorded_sessions import record_session, recorded_header
+from tui.reports.charts import downsample, draw_charts, memory_points, speed_points
+from tui.reports.merge import merge_sessions
+from tui.reports.messages import report_messages
+from tui.sessions import reader
+
+QUESTIONS = [{"id": f"q{i}", "category": "c", "turns": [f"{i}?"]} for i in range(3)]
+
+
+def test_memory_is_held_until_it_changes_and_gone_without_a_process() -> None:
+    told = [
+        (0, 5 * 10**9, 10**9),
+        (500_000, 6 * 10**9, 0),
+        (9_000_000, 0, 0),
+        (12_000_000, 10**9, 0),
+    ]
+    assert memory_points(told, 0) == [
+        (0.0, 5.0),
+        (0.5, 6.0),
+        (9.0, 6.0),  # as it was told last
+        (9.0, None),
+        (12.0, None),
+        (12.0, 1.0),
+    ]
+
+
+def test_few_points_keep_every_peak_and_every_gap() -> None:
+    points = [(float(x), None if x == 500 else 99.0 if x == 321 else 1.0) for x in range(1000)]
+    found = downsample(points, 50)
+    assert len(found) < 60 and (500.0, None) in found and (321.0, 99.0) in found
+
+
+def test_tokens_that_come_at_once_have_their_speed_over_all_they_are() -> None:
+    # 16 a second, then 64 at once after four seconds.
+    arrivals = [(i * 62_500, 1) for i in range(33)] + [(6_000_000, 64)]
+    found = speed_points([arrivals])
+    assert [round(y or 0) for _, y in found] == [16] * len(found) and len(found) == 6
+
+
+def test_an_empty_distribution_is_not_drawn_as_zero(tmp_path: Path) -> None:
+    """The second model has no answer that counts: no box stands for it, and none at zero."""
+    header = recorded_header(["one@bf16"], QUESTIONS)
+    header.models.append(header.models[0] | {"name": "two@int8", "label": "two@int8"})
+    path = record_session(tmp_path, header, lambda m, q: "words" * (2 + q))
+    merged = merge_sessions([reader.read(path)])
+    for answer in merged.columns[1].answers:
+        answer.state = "failed"
+    charts = {chart.title: chart.svg for chart in draw_charts(merged, report_messages("en"))}
+    boxes = [svg for title, svg in charts.items() if title.startswith("Spread of")]
+    assert len(boxes) == 2
+    for svg in boxes:
+        assert set(re.findall(r">([^<>]*@[^<>]*)<", svg)) == {"one@bf16"}
