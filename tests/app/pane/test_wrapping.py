@@ -47,6 +47,10 @@ def test_chinese_breaks_anywhere_but_not_before_closing_punctuation() -> None:
     assert wrap_line("逻辑推（理题目）", 8) == ["逻辑推", "（理题", "目）"]
 
 
+def test_a_run_of_punctuation_leaves_no_row_almost_empty() -> None:
+    assert wrap_line("如何" + "！" * 9, 8) == ["如何！！", "！！！！", "！！！"]
+
+
 def test_a_single_character_is_not_left_alone_where_nothing_follows() -> None:
     row = "逻辑推理题。"
     assert [row[a:b] for a, b in wrapping.wrap_spans(row, 8)] == ["逻辑推理", "题。"]

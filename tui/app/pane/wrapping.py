@@ -101,16 +101,18 @@ def _break_position(line: str, width: int, is_ascii: bool) -> int:
     if len(head) == len(line) and cell_len(line) <= width:
         return len(line)
     spans, _ = split_graphemes(head)
-    used = best = 0
+    used = best = best_used = 0
     for index, (start, end, cells) in enumerate(spans):
         if used + cells > width and start > 0:
             if head[start:end] == " ":
                 return end
-            return best or start
+            # A run of punctuation that fills rows may begin one: else a row stays almost empty.
+            is_run = head[start:end] in NO_LINE_START and best_used < width // 2
+            return start if is_run else best or start
         used += cells
         following = spans[index + 1] if index + 1 < len(spans) else None
         if following and _may_break(head, (start, end, cells), following):
-            best = end
+            best, best_used = end, used
     return len(line) if len(head) == len(line) else best or len(head)
 
 

@@ -47,7 +47,7 @@ app = typer.Typer(add_completion=False)
         "loop_stop",
         "remote_code",
     ),
-    *("pasted", "sessions", "yes"),
+    *("pasted", "title", "sessions", "yes"),
 )
 def run(
     flags: dict[str, object],
