@@ -95,7 +95,10 @@ class JudgingScreen(BoardScreen):
         return self._open_judge_bar is not None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While answers are judged, only what belongs to that."""
+        """While answers are judged, only what belongs to that. While names are hidden no pane
+        is put away: panes change places in each question."""
+        if action == "hide_pane" and self.is_blind:
+            return False
         return not self.is_judging or action in _WHILE_JUDGING
 
     def record(self, body: Rated | Voted | Note) -> None:
@@ -269,6 +272,8 @@ class JudgingScreen(BoardScreen):
             self._anonymiser = _make_anonymiser(self.board.header)
             self.visible_board = self._anonymiser.anonymise_board(self.board)
             self._is_reveal_asked = False
+            if self.grid is not None:
+                self.grid.show_all()
             self.show_notice(self.appearance.say("blind.on"))
         else:
             left = self._count_unjudged()
