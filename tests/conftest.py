@@ -21,6 +21,9 @@ from tui.host import kernel_compiler
 # Several processes of tests share the cores with the programs that they start: threads that
 # spin while they wait would take the cores from those that compute. Read when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
+# The standard measure of each model would take longer than most tests: those that are about it
+# ask for it.
+os.environ.setdefault("DUIBI_MEASURE", "false")
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def two_models(
     out = place / "result.json"
     models = (f"{checkpoint}@bf16", f"{checkpoint}@fp32")
     code, printed, told = result(
-        start("run", *models, *SHORT, "--out", str(out), "--sessions", str(place))
+        start("run", *models, *SHORT, "--measure", "--out", str(out), "--sessions", str(place))
     )
     assert code == 0, told
     return json.loads(printed), told, out
