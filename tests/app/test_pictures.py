@@ -56,7 +56,7 @@ def test_every_main_screen_has_its_picture(lang: str, size: tuple[int, int]) -> 
         assert "font-face" not in svg and "/tmp/" not in svg, name
         assert bool(re.search("[一-鿿]", seen[name])) or lang == "en", name
     assert len(set(seen.values())) == len(seen)
-    assert {"en": "pane.down", "zh": "按键"}[lang] in seen["help"]
+    assert {"en": "half&#160;a&#160;page&#160;down", "zh": "按键"}[lang] in seen["help"]
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
