@@ -43,7 +43,7 @@ def test_stars_notes_votes_with_keys_only(path: Path) -> None:
         press(terminal, "4", "幽默感 ☆☆☆☆☆ ?")
         press(terminal, "b", "回答逻辑 ★★★★☆ ?")
         press(terminal, "2", "幽默感 ☆☆☆☆☆ ?")
-        press(terminal, "n", "note:")
+        press(terminal, "n", "备注：")
         press(terminal, "好笑\n", "幽默感 ☆☆☆☆☆ ?")
         press(terminal, "\x1b[A", "1-5 打分")
         press(terminal, "\r", "输出流畅性 ☆☆☆☆☆ ?")
