@@ -27,6 +27,7 @@ from tui.sessions import reader
 
 QUESTIONS = [{"id": f"q{i}", "category": f"类别{i}", "turns": [f"第 {i} 题？"]} for i in range(8)]
 DIMENSIONS = ("语言理解", "回答逻辑", "幽默感", "输出流畅性")
+NAMES = dict(zip(DIMENSIONS, ("Understanding", "Logic", "Humour", "Fluency"), strict=True))
 
 
 def labels(n: int) -> list[str]:
@@ -263,7 +264,7 @@ def test_rows_hold_the_figures_as_measured(path: Path) -> None:
     for one, other in zip(listed, table, strict=True):
         assert other["text"] == one["text"] and float(other["ttft_ms"]) == one["ttft_ms"]
         assert other["contended"] == ("true" if one["contended"] else "false")
-        assert [other[f"stars: {d}"] for d in one["stars"]] == [
+        assert [other[f"stars: {NAMES[d]}"] for d in one["stars"]] == [
             str(s) for s in one["stars"].values()
         ]
 
