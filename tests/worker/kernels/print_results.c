@@ -292,6 +292,7 @@ int main(void) {
         print_quantised(4, INPUTS[n], 1, 0);
         print_bf16(INPUTS[n]);
     }
+    print_bf16(1824);
     for (int dtype = DUIBI_F32; dtype <= DUIBI_BF16; dtype++) {
         print_layers((duibi_dtype)dtype);
         print_attention((duibi_dtype)dtype, 48, 1, 0);

@@ -8,18 +8,20 @@
  */
 #include "common.h"
 
-/* Outputs and rows at a time: their sums leave registers for the weights. With 16 registers of
- * half a vector it is 12 sums, weights of 2 outputs, and activations straight from memory. */
-enum { OUTPUTS_AT_ONCE = VECTOR_REGISTERS < 32 ? 2 : 4, ROWS_AT_ONCE = VECTOR_REGISTERS < 32 ? 3 : 4 };
+/* Outputs and rows at a time: their sums leave registers for weights and activations. Of one row
+ * it is LONG_OUTPUTS, if its inputs are many. */
+enum { OUTPUTS_AT_ONCE = VECTOR_REGISTERS < 32 ? 2 : 4, ROWS_AT_ONCE = OUTPUTS_AT_ONCE };
 enum { INPUTS_AT_ONCE = 32, CHUNK_INPUTS = 1024, MEMORY_BOUND_ROWS = 16, MAX_ROWS = 128 };
 /* Outputs that a thread takes at a time; what it needs again soon stays in its nearest cache.
  * Of many rows those are ROWS_AT_ONCE rows of a chunk, for all these outputs. Of few rows they
  * are SLICE_FLOATS activations of all rows: sums are set aside between such slices. */
-enum { BLOCK_OUTPUTS = 16, SLICE_FLOATS = 4096 };
-/* How far ahead to prefetch, in bytes, where rows are few and have no more than
- * PREFETCH_MAX_INPUTS: otherwise the processor waits for memory at the start of each row. Of
- * longer rows it predicts by itself what comes next, and prefetching only slows it down. */
-enum { PREFETCH_BYTES = 4608, PREFETCH_MAX_INPUTS = 1792 };
+enum { LONG_OUTPUTS = 4, BLOCK_OUTPUTS = 16, SLICE_FLOATS = 4096 };
+/* How far ahead to prefetch, in bytes, where rows are few and have no more than SHORT_INPUTS:
+ * otherwise the processor waits for memory at the start of each row. Up to STREAM_ROWS, where
+ * weights are read faster than anything else happens, it is best to read such rows one after the
+ * other. Of longer rows it predicts by itself what comes next, and prefetching only slows it
+ * down. */
+enum { PREFETCH_BYTES = 4608, STREAM_BYTES = 2304, SHORT_INPUTS = 1792, STREAM_ROWS = 2 };
 
 /* Sums of some rows with some outputs: vectors of which a slice of the inputs is missing, and
  * floats. */
@@ -42,7 +44,7 @@ INLINE void multiply_block(const uint16_t *const *w, const float *x, int64_t pit
                            int rows, int outputs, int ahead, Sums sums, int64_t row,
                            int64_t output) {
     enum { WEIGHTS = INPUTS_AT_ONCE / PARTS, FLOATS = WEIGHTS / 2 };
-    part acc[ROWS_AT_ONCE][OUTPUTS_AT_ONCE][PARTS];
+    part acc[ROWS_AT_ONCE][LONG_OUTPUTS][PARTS];
     for (int r = 0; r < rows; r++)
         for (int o = 0; o < outputs; o++)
             for (int p = 0; p < PARTS; p++)
@@ -54,7 +56,7 @@ INLINE void multiply_block(const uint16_t *const *w, const float *x, int64_t pit
             for (int o = 0; o < outputs; o++)
                 PREFETCH((const char *)(w[o] + i * INPUTS_AT_ONCE) + slice.ahead);
         for (int p = 0; p < PARTS; p++) {
-            part even[OUTPUTS_AT_ONCE], odd[OUTPUTS_AT_ONCE];
+            part even[LONG_OUTPUTS], odd[LONG_OUTPUTS];
             for (int o = 0; o < outputs; o++)
                 even[o] = part_load_even(w[o] + i * INPUTS_AT_ONCE + p * WEIGHTS);
             for (int r = 0; r < rows; r++) {
@@ -79,31 +81,29 @@ INLINE void multiply_block(const uint16_t *const *w, const float *x, int64_t pit
                 memcpy(sums.vectors[row + r][output + o], acc[r][o], sizeof acc[r][o]);
 }
 
-/* `rows` rows from `row` on with up to OUTPUTS_AT_ONCE outputs. */
+/* `rows` rows from `row` on with up to `at_once` outputs; at_once, rows_at_once and ahead are
+ * compile-time constants after inlining. */
 INLINE void multiply_outputs(const uint16_t *const *w, const float *x, int64_t pitch, Slice slice,
-                             int64_t row, int64_t rows, int64_t output, int outputs, int ahead,
-                             Sums sums) {
-    enum { OUTPUTS = OUTPUTS_AT_ONCE, ROWS = ROWS_AT_ONCE };
+                             int64_t row, int64_t rows, int64_t output, int outputs, int at_once,
+                             int rows_at_once, int ahead, Sums sums) {
     x += row * pitch;
-    if (outputs < OUTPUTS) {
+    if (outputs < at_once) {
         for (int64_t r = 0; r < rows; r++)
             for (int o = 0; o < outputs; o++)
                 multiply_block(w + o, x + r * pitch, pitch, slice, 1, 1, 0, sums, row + r,
                                output + o);
         return;
     }
-    for (; rows >= ROWS; rows -= ROWS, row += ROWS, x += ROWS * pitch)
-        multiply_block(w, x, pitch, slice, ROWS, OUTPUTS, ahead, sums, row, output);
-    switch (rows) {
-    case 3:
-        multiply_block(w, x, pitch, slice, 3, OUTPUTS, ahead, sums, row, output);
-        break;
-    case 2:
-        multiply_block(w, x, pitch, slice, 2, OUTPUTS, ahead, sums, row, output);
-        break;
-    case 1:
-        multiply_block(w, x, pitch, slice, 1, OUTPUTS, ahead, sums, row, output);
+    for (; rows >= rows_at_once; rows -= rows_at_once, row += rows_at_once) {
+        multiply_block(w, x, pitch, slice, rows_at_once, at_once, ahead, sums, row, output);
+        x += rows_at_once * pitch;
     }
+    if (rows == 3 && rows_at_once > 3)
+        multiply_block(w, x, pitch, slice, 3, at_once, ahead, sums, row, output);
+    else if (rows == 2 && rows_at_once > 2)
+        multiply_block(w, x, pitch, slice, 2, at_once, ahead, sums, row, output);
+    else if (rows == 1 && rows_at_once > 1)
+        multiply_block(w, x, pitch, slice, 1, at_once, ahead, sums, row, output);
 }
 
 /* All rows of a chunk of `size` inputs with up to BLOCK_OUTPUTS outputs, whose weights lie
@@ -111,31 +111,41 @@ INLINE void multiply_outputs(const uint16_t *const *w, const float *x, int64_t p
 static void multiply_outputs_block(const uint16_t *weight, int64_t inputs, const float *x,
                                    int64_t size, int64_t rows, int outputs,
                                    float (*floats)[BLOCK_OUTPUTS]) {
+    enum { OUTPUTS = OUTPUTS_AT_ONCE, ROWS = ROWS_AT_ONCE };
     part vectors[MEMORY_BOUND_ROWS][BLOCK_OUTPUTS][PARTS];
     const Sums sums = {vectors, floats};
-    const int few = rows <= MEMORY_BOUND_ROWS;
-    const int64_t rows_at_once = few ? rows : ROWS_AT_ONCE;
-    const int sliced = few && rows * size > 2 * SLICE_FLOATS;
-    const int64_t length =
-        sliced ? SLICE_FLOATS / rows / INPUTS_AT_ONCE * INPUTS_AT_ONCE : size;
-    const int64_t ahead = sliced ? OUTPUTS_AT_ONCE * inputs * 2 : PREFETCH_BYTES;
+    const int few = rows <= MEMORY_BOUND_ROWS, is_short = inputs <= SHORT_INPUTS;
+    const int stream = rows <= STREAM_ROWS && is_short;
+    const int at_once = stream ? 1 : rows == 1 ? LONG_OUTPUTS : OUTPUTS;
+    const int64_t together = few ? rows : ROWS;
+    const int sliced = few && rows > STREAM_ROWS && rows * size > 2 * SLICE_FLOATS;
+    const int64_t length = sliced ? SLICE_FLOATS / rows / INPUTS_AT_ONCE * INPUTS_AT_ONCE : size;
+    const int64_t ahead = stream ? STREAM_BYTES : sliced ? OUTPUTS * inputs * 2 : PREFETCH_BYTES;
     for (int64_t start = 0; start < size; start += length) {
         const int64_t rest = size - start < length ? size - start : length;
         const Slice slice = {rest / INPUTS_AT_ONCE, start == 0, start + rest == size, ahead};
-        for (int64_t r = 0; r < rows; r += rows_at_once) {
-            const int64_t some = rows - r < rows_at_once ? rows - r : rows_at_once;
-            for (int o = 0; o < outputs; o += OUTPUTS_AT_ONCE) {
-                const int count = outputs - o < OUTPUTS_AT_ONCE ? outputs - o : OUTPUTS_AT_ONCE;
-                const uint16_t *w[OUTPUTS_AT_ONCE];
-                for (int n = 0; n < OUTPUTS_AT_ONCE; n++)
+        const float *from = x + start;
+        for (int64_t r = 0; r < rows; r += together) {
+            const int64_t some = rows - r < together ? rows - r : together;
+            for (int o = 0; o < outputs; o += at_once) {
+                const int count = outputs - o < at_once ? outputs - o : at_once;
+                const uint16_t *w[LONG_OUTPUTS];
+                for (int n = 0; n < at_once; n++)
                     w[n] = weight + (o + (n < count ? n : 0)) * inputs + start;
-                if (few && !sliced)
+                if (few && !sliced && !stream)
                     for (int n = 0; n < count; n++)
                         PREFETCH_L2(w[n] + 4 * inputs);
-                if (few && (sliced || inputs <= PREFETCH_MAX_INPUTS))
-                    multiply_outputs(w, x + start, size, slice, r, some, o, count, 1, sums);
+                if (stream)
+                    multiply_outputs(w, from, size, slice, r, some, o, count, 1, 2, 1, sums);
+                else if (rows == 1)
+                    multiply_outputs(w, from, size, slice, r, 1, o, count, LONG_OUTPUTS, 1, 0,
+                                     sums);
+                else if (few && (sliced || is_short))
+                    multiply_outputs(w, from, size, slice, r, some, o, count, OUTPUTS, ROWS, 1,
+                                     sums);
                 else
-                    multiply_outputs(w, x + start, size, slice, r, some, o, count, 0, sums);
+                    multiply_outputs(w, from, size, slice, r, some, o, count, OUTPUTS, ROWS, 0,
+                                     sums);
             }
         }
     }

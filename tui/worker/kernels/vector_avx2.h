@@ -111,7 +111,12 @@ INLINE vf vf_odd(vf x, vf y) {
 }
 
 INLINE part part_zero(void) { return _mm256_setzero_ps(); }
-INLINE part part_load(const float *p) { return _mm256_loadu_ps(p); }
+INLINE part part_load(const float *p) {
+    part x = _mm256_loadu_ps(p);
+    /* Kept in a register: compilers load it again for each use, and loads are what limits. */
+    __asm__("" : "+x"(x));
+    return x;
+}
 INLINE part part_fma(part x, part y, part z) { return _mm256_fmadd_ps(x, y, z); }
 INLINE part part_load_even(const uint16_t *p) {
     const __m256i v = _mm256_loadu_si256((const __m256i *)p);
