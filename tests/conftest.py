@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.support.run_folder import run_folder
-from tui.host import kernel_compiler
+from tui.host import format_speeds, kernel_compiler
+from tui.host.format_speeds import FormatSpeeds
 
 # Several processes of tests share the cores with the programs that they start: threads that
 # spin while they wait would take the cores from those that compute. Read when torch is loaded.
@@ -30,15 +31,33 @@ os.environ.setdefault("DUIBI_MEASURE", "false")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compiled kernels: made once, not for each test's empty cache."""
     made = run_folder(tmp_path_factory) / "kernels"
-    made.mkdir(exist_ok=True)
+    made.mkdir(mode=0o700, exist_ok=True)
     return made
+
+
+@pytest.fixture(scope="session")
+def speeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Figures of the formats as a machine at rest may have: no test of anything else measures
+    them for ten seconds."""
+    weights_s = {
+        dtype: {
+            rows: fast * rows for rows in (*format_speeds.BATCH_ROWS, format_speeds.PROMPT_ROWS)
+        }
+        for dtype, fast in (("bf16", 10e9), ("int8", 20e9), ("int4", 30e9))
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DUIBI_CACHE_DIR", str(tmp_path_factory.mktemp("speeds")))
+        format_speeds.write(FormatSpeeds("AVX2", "2026-11-29", weights_s))
+        return format_speeds.place()
 
 
 _CHOICES = ("DUIBI_LANG", "DUIBI_THEME", "DUIBI_MEMORY_LIMIT")
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_folders(
+    tmp_path: Path, kernels: Path, speeds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Point the cache, the configuration and the sessions into the test's own folder."""
     for name in ("CACHE", "CONFIG", "SESSIONS"):
         monkeypatch.setenv(f"DUIBI_{name}_DIR", str(tmp_path / f"duibi-{name.lower()}"))
@@ -48,6 +67,8 @@ def own_folders(tmp_path: Path, kernels: Path, monkeypatch: pytest.MonkeyPatch) 
     cache = tmp_path / "duibi-cache"
     cache.mkdir(mode=0o700)
     (cache / "kernels").symlink_to(kernels)
+    (cache / "speeds").mkdir(mode=0o700)
+    (cache / "speeds" / speeds.name).write_bytes(speeds.read_bytes())
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ OWN_FILES = {
     "host/cgroup.py": "the kernel's",
     "host/filesystem.py": "the kernel's",
     "host/foreign_files.py": "the opener",
+    "host/format_speeds.py": "what this program measured",
     "host/kernel_compiler.py": "comes with the program, and what was compiled of it",
     "host/owned_file.py": "what was compiled here, after it was checked",
     "host/page_cache.py": "asks the kernel about what the opener has seen",

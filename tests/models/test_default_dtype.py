@@ -1,12 +1,14 @@
 """Which format a model gets when nobody names one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.support import tiny
 from tui.checkpoints.memory_estimate import MemoryShape
-from tui.host import memory
+from tui.host import cpu, format_speeds, kernel_library, memory
+from tui.host.format_speeds import FormatSpeeds
 from tui.host.memory import MemoryReading
 from tui.models import default_dtype
 from tui.models.reference import parse_reference
@@ -17,21 +19,52 @@ QWEN = 7_721_324_544, MemoryShape(32, 32, 128, 4096, 11008, 151936, False, "bf16
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A CPU with VNNI, no GPU, and 64 GB."""
-    monkeypatch.setattr(default_dtype, "_has_vnni", lambda: True)
-    monkeypatch.setattr(default_dtype, "_has_gpu", lambda: False)
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """No GPU, 64 GB, and nothing measured."""
+    monkeypatch.setattr(default_dtype, "has_gpu", lambda: False)
     monkeypatch.setattr(memory, "read_memory", lambda: MemoryReading(64 * GB, 0, "cgroup v2"))
-    return monkeypatch
+    format_speeds.place().unlink(missing_ok=True)
+    default_dtype._this_machine.cache_clear()
+    yield monkeypatch
+    default_dtype._this_machine.cache_clear()
 
 
-def test_large_models_get_int8_where_bytes_are_multiplied(machine: pytest.MonkeyPatch) -> None:
+def measured(bf16: float, int8: float, int8_of_eight: float | None = None) -> None:
+    """What was found of the formats: weights a second at one row and at eight."""
+    many = 8 * bf16, int8_of_eight or 8 * int8
+    found = {"bf16": {1: bf16, 8: many[0]}, "int8": {1: int8, 8: many[1]}}
+    format_speeds.write(FormatSpeeds("AVX2", "2026-11-29", found))
+    default_dtype._this_machine.cache_clear()
+
+
+def chosen(parameters: int) -> str:
+    return default_dtype.choose_dtype(parameters, MemoryShape(24, 2, 64))
+
+
+def test_unmeasured_large_models_get_int8(machine: pytest.MonkeyPatch) -> None:
     assert default_dtype.choose_dtype(*QWEN) == "int8"
-    assert (
-        default_dtype.choose_dtype(default_dtype.LARGE_MODEL - 1, MemoryShape(24, 2, 64)) == "bf16"
-    )
-    machine.setattr(default_dtype, "_has_vnni", lambda: False)
+    assert chosen(default_dtype.LARGE_MODEL) == chosen(500_000_000) == "int8"
+    assert chosen(135_000_000) == "bf16"
+    for flags, dtype in (({"avx2"}, "int8"), ({"avx2", "avx512_bf16"}, "bf16")):
+        machine.setattr(kernel_library, "expected_variant", lambda: None)
+        machine.setattr(cpu, "flags", lambda flags=flags: frozenset(flags))
+        default_dtype._this_machine.cache_clear()
+        assert default_dtype.choose_dtype(*QWEN) == dtype, "by torch's kernels"
+
+
+def test_what_was_measured_decides(machine: pytest.MonkeyPatch) -> None:
+    measured(6e9, 20e9)
+    assert (chosen(500_000_000), chosen(250_000_000)) == ("int8", "bf16")
+    measured(15e9, 30e9)
+    assert (chosen(500_000_000), chosen(900_000_000)) == ("bf16", "int8")
+    assert default_dtype.choose_dtype(*QWEN) == "int8"
+    # Slower alone, and what it gains in a batch does not make up for it.
+    measured(10e9, 5e9, 100e9)
     assert default_dtype.choose_dtype(*QWEN) == "bf16"
+    measured(10e9, 5e9, 200e9)
+    assert default_dtype.choose_dtype(*QWEN) == "int8"
+    machine.setattr(kernel_library, "expected_variant", lambda: None)
+    assert format_speeds.read() == FormatSpeeds(), "with other kernels nothing is known"
 
 
 def test_what_does_not_fit_gets_the_next_smaller_format(machine: pytest.MonkeyPatch) -> None:
@@ -39,11 +72,11 @@ def test_what_does_not_fit_gets_the_next_smaller_format(machine: pytest.MonkeyPa
     assert default_dtype.choose_dtype(*QWEN) == "int4"
     machine.setattr(memory, "read_memory", lambda: MemoryReading(2 * GB, 0, "cgroup v2"))
     assert default_dtype.choose_dtype(*QWEN) == "int8", "it is refused, with what would fit"
-    assert default_dtype.choose_dtype(900_000_000, MemoryShape(24, 2, 64)) == "int8"
+    assert chosen(900_000_000) == "int8"
 
 
 def test_a_gpu_computes_in_bf16(machine: pytest.MonkeyPatch) -> None:
-    machine.setattr(default_dtype, "_has_gpu", lambda: True)
+    machine.setattr(default_dtype, "has_gpu", lambda: True)
     assert default_dtype.choose_dtype(*QWEN) == "bf16"
 
 

@@ -10,7 +10,9 @@ import pytest
 from benchmarks.support import checkpoints
 from tui.checkpoints import gguf_cache
 from tui.checkpoints.memory_estimate import MemoryShape
+from tui.host import format_speeds
 from tui.host.errors import UserError
+from tui.host.format_speeds import FormatSpeeds
 from tui.host.memory import MemoryReading
 from tui.models import demo
 from tui.models.resolve import ResolvedModel
@@ -202,3 +204,20 @@ def test_answers_of_a_set_are_planned_by_its_longest_conversation(qwen: Resolved
     )
     huge = [Question("d", "", ("a" * 100_000,))]
     assert planned(qwen, limit=64, questions=huge).needs == planned(qwen, limit=64).needs
+
+
+def test_a_batch_that_is_slower_in_sum_is_not_planned(qwen: ResolvedModel) -> None:
+    key = format_speeds.model_key(qwen.parameters, "bf16")
+
+    def size(known: FormatSpeeds, asked: int = 0) -> int:
+        format_speeds.write(known)
+        return planned(qwen, limit=64, settings=RunOptions(batch=asked)).batch.size
+
+    assert size(FormatSpeeds()) == 8
+    of_format = {"bf16": {1: 10.0, 2: 15.0, 4: 20.0, 8: 9.0}, "int8": {1: 1.0, 4: 0.5}}
+    assert size(FormatSpeeds("torch", "", of_format)) == 4
+    assert size(FormatSpeeds("torch", "", of_format, {key: {1: 5.0, 8: 6.0}})) == 8
+    assert size(FormatSpeeds("torch", "", {}, {key: {1: 5.0, 2: 4.0, 4: 3.0, 8: 2.0}})) == 1
+    assert size(FormatSpeeds("torch", "", of_format), asked=8) == 8, "a person's word"
+    both = qwen, replace(qwen, label="other", dtype="int8")
+    assert planned(*both, limit=64).batch.size == 2

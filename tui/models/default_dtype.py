@@ -5,10 +5,15 @@ from importlib import metadata
 from pathlib import Path
 
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES, MemoryShape, predict_peak
-from tui.host import cpu, memory
+from tui.host import cpu, format_speeds, kernel_library, memory
+from tui.host.format_speeds import BATCH_ROWS, FormatSpeeds
 
 LARGE_MODEL = 1_000_000_000
 """From this size on, decoding on a CPU is bound by reading the weights."""
+QUICK_TOK_S = 20
+"""Faster than people read."""
+_ASSUMED_BF16 = 8e9
+"""Weights a second of bf16 at one row where nothing was measured: two cores with AVX2."""
 CONTEXT = 2048
 """Tokens of prompt and answer that have to fit beside the weights."""
 _DTYPES = ("bf16", *QUANTISED_DTYPES)
@@ -16,17 +21,38 @@ _NVIDIA = Path("/dev/nvidiactl")
 
 
 def choose_dtype(parameters: int, shape: MemoryShape, context: int = 0) -> str:
-    """bf16 on a GPU, where the CPU cannot multiply bytes (AVX-512 VNNI), and for models below
-    `LARGE_MODEL`, which are quick anyway and suffer most from fewer bits; else int8, which is more
-    than twice as fast at a KL divergence from fp32 below 0.04 (`benchmarks/accuracy.py`).
-    Where that does not fit in memory, the next smaller format that does."""
-    if _has_gpu():
+    """What is fastest at a KL divergence from fp32 of 0.01 (`benchmarks/accuracy.py`): bf16 on a
+    GPU, else int8 where it is faster than bf16. A model below `LARGE_MODEL` that decodes quickly in
+    bf16 stays in it: small ones suffer most from fewer bits. Where that does not fit in memory,
+    the next smaller format that does."""
+    if has_gpu():
         return "bf16"
     tokens = min(CONTEXT, context) if context else CONTEXT
-    formats = _DTYPES[1:] if parameters >= LARGE_MODEL and _has_vnni() else _DTYPES
+    formats = _DTYPES[_prefers_int8(parameters) :]
     room = memory.read_memory().available
     fitting = (f for f in formats if predict_peak(parameters, f, shape, tokens) <= room)
     return next(fitting, formats[0])
+
+
+def _prefers_int8(parameters: int) -> bool:
+    """By what was measured here, alone and in a batch. Where nothing was, int8 is the faster one,
+    but for torch's kernels on a CPU that multiplies bfloat16."""
+    speeds, multiplies_bf16 = _this_machine()
+    alone, together = (speeds.ratio("int8", "bf16", rows) for rows in (1, BATCH_ROWS[-1]))
+    if alone is None or together is None:
+        is_faster = not multiplies_bf16
+    else:
+        is_faster = alone * together > 1
+    bf16 = speeds.weights_s.get("bf16", {}).get(1, _ASSUMED_BF16)
+    return is_faster and (parameters >= LARGE_MODEL or bf16 / parameters < QUICK_TOK_S)
+
+
+@functools.cache
+def _this_machine() -> tuple[FormatSpeeds, bool]:
+    """What was measured, and whether torch's kernels compute by bfloat16 instructions. Looked at
+    once: a list of models asks for each of them."""
+    has_own = kernel_library.expected_variant() is not None
+    return format_speeds.read(), not has_own and "avx512_bf16" in cpu.flags()
 
 
 def choice_remark(dtype: str) -> str:
@@ -37,12 +63,7 @@ def choice_remark(dtype: str) -> str:
 
 
 @functools.cache
-def _has_vnni() -> bool:
-    return "avx512_vnni" in cpu.flags()
-
-
-@functools.cache
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
     """Whether there is a GPU that the installed torch was built for, without importing it."""
     try:
         return _NVIDIA.exists() and not metadata.version("torch").endswith("+cpu")

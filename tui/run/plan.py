@@ -14,6 +14,7 @@ from tui.checkpoints.memory_estimate import (
     predict_peak,
     weights_bytes,
 )
+from tui.host import format_speeds
 from tui.host.errors import EXIT_MEMORY, UserError
 from tui.host.memory import MemoryReading
 from tui.models import demo
@@ -30,7 +31,8 @@ is asked for."""
 _MIN_CONTEXT = 512
 BATCH_SIZES = (8, 4, 2, 1)
 """Answers decoded together where nobody says how many: the most that costs no model its place
-in memory. Above 8 a step takes longer in proportion."""
+in memory and is not slower than one after another, where that was measured. Above 8 a step takes
+longer in proportion."""
 _TEMPLATE_TOKENS = 64
 """Tokens that a chat template puts around a turn, and more."""
 _MIN_SLACK = 256 << 20
@@ -196,7 +198,10 @@ def plan_memory(
     single = plan_for_sizes(subjects, options.schedule, tokens, memory)
     if options.schedule == "one-at-a-time":
         return single
+    speeds = format_speeds.read()
     for size in BATCH_SIZES:
+        if any(speeds.is_slower_together(_key(one), one.dtype, size) for one in subjects):
+            continue
         made = plan_for_sizes(subjects, options.schedule, tokens, memory, BatchLimits(size, each))
         fits = all(
             sum(made.needs[i].total for i in turn) <= memory.available for turn in made.groups
@@ -204,6 +209,10 @@ def plan_memory(
         if fits and made.groups == single.groups and made.refused is None:
             return made
     return single
+
+
+def _key(size: ModelSize) -> str:
+    return format_speeds.model_key(size.parameters, size.dtype)
 
 
 def plan_for_sizes(

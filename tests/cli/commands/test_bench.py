@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +12,10 @@ from benchmarks.support import tiny
 from tui.checkpoints import build_cache, gguf_cache, quantised_cache
 from tui.checkpoints.weight_files import weight_files
 from tui.cli import run_command_line as run
-from tui.cli.commands import bench
-from tui.host import cpu, page_cache
+from tui.cli.support import machine_speed
+from tui.engines import standard_measure
+from tui.engines.local import LocalEngine
+from tui.host import cpu, format_speeds, page_cache
 
 
 @pytest.fixture
@@ -26,6 +30,11 @@ def test_figures_of_each_batch_as_json(model: str, capsys: pytest.CaptureFixture
     assert run(["bench", f"{model}@int8", *given]) == 0
     found = json.loads(capsys.readouterr().out)
     one, three = found["results"]
+    known = format_speeds.read().batches
+    (kept,) = known.values()
+    assert kept == {1: one["all_tok_s"], 3: three["all_tok_s"]} and next(iter(known)).endswith(
+        "@int8"
+    )
     assert (one["batch"], three["batch"]) == (1, 3)
     assert one["prompt_tokens"] == 100
     assert one["new_tokens"] == three["new_tokens"] == 12
@@ -45,7 +54,7 @@ def test_figures_of_each_batch_as_json(model: str, capsys: pytest.CaptureFixture
 def test_a_cold_load_is_from_the_disk_and_said(
     model: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    given = ["--cold", "--prompt", "20", "--new", "2", "--repeat", "1"]
+    given = ["--cold", "--prompt", "20", "--new", "2", "--repeat", "1", "--batch", "1"]
     path = tmp_path / "tiny" / "model.safetensors"
     page_cache.drop([path])
     if page_cache.cached_share([path]):
@@ -101,7 +110,26 @@ def test_cores_that_others_use_are_left_to_them_and_said(
 ) -> None:
     monkeypatch.setattr(cpu, "cores", lambda: 8)
     monkeypatch.setattr(cpu.OtherProcesses, "cores_used", lambda self, own: 1.1)
-    assert bench._free_cores() == 7
+    assert machine_speed.free_cores() == 7
     assert "other programs use 1.1 of 8 cores: measured with 7" in capsys.readouterr().err
     monkeypatch.setattr(cpu.OtherProcesses, "cores_used", lambda self, own: 0.1)
-    assert (bench._free_cores(), capsys.readouterr().err) == (8, "")
+    assert (machine_speed.free_cores(), capsys.readouterr().err) == (8, "")
+
+
+def test_a_batch_that_is_slower_in_sum_is_said(
+    model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round of several answers that takes ten times as long as it does."""
+    run_round = standard_measure.run_round
+
+    def slow(engine: LocalEngine, prompt: int, new: int, answers: int) -> Any:
+        made = run_round(engine, prompt, new, answers)
+        return replace(made, seconds=made.seconds * (1 if answers == 1 else 10))
+
+    monkeypatch.setattr(standard_measure, "run_round", slow)
+    given = ["--prompt", "16", "--new", "4", "--repeat", "1", "--batch", "1,2"]
+    assert run(["bench", f"{model}@fp32", *given]) == 0
+    said = "2 answers together take longer than one after another: use --batch 1"
+    assert said in capsys.readouterr().err
+    (key,) = format_speeds.read().batches
+    assert format_speeds.read().is_slower_together(key, "fp32", 2)

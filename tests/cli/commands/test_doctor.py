@@ -9,8 +9,10 @@ import pytest
 from benchmarks.support.terminal import DUIBI, Terminal
 from tui.cli import run_command_line as run
 from tui.cli.support import machine_checks
-from tui.host import paths
+from tui.host import cpu, format_speeds, kernel_compiler, paths
+from tui.host.instruction_sets import INSTRUCTION_SETS
 
+NEEDS = "our own, which are faster, need AVX2 with FMA, or NEON with dot products"
 VNNI = {"avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"}
 
 
@@ -56,29 +58,81 @@ def test_what_survives_a_restart_is_told_for_every_folder(
 
 
 @pytest.mark.parametrize(
-    ("flags", "state", "step", "name"),
+    ("flags", "state", "name"),
     [
-        ({*VNNI, "avx512_bf16"}, "ok", "", "AVX-512 VNNI"),
-        (VNNI, "ok", "", "AVX-512 VNNI"),
-        ({"avx2", "fma", "avx_vnni"}, "ok", "", "AVX-VNNI"),
-        ({"avx2", "fma"}, "ok", "", "AVX2"),
-        ({"avx2", "fma", "avx512f"}, "ok", "", "AVX2"),
-        ({"asimd", "bf16", "i8mm"}, "ok", "", ""),
-        ({"asimd", "asimddp"}, "note", "bf16 is emulated", ""),
-        ({"avx2", "avx512_bf16"}, "note", "no VNNI or AMX", ""),
-        ({"sse4_2"}, "note", "no AVX2", ""),
+        ({*VNNI, "avx512_bf16"}, "ok", "AVX-512 VNNI"),
+        (VNNI, "ok", "AVX-512 VNNI"),
+        ({"avx2", "fma", "avx_vnni"}, "ok", "AVX-VNNI"),
+        ({"avx2", "fma"}, "ok", "AVX2"),
+        ({"avx2", "fma", "avx512f"}, "ok", "AVX2"),
+        ({"asimd", "asimddp", "bf16", "i8mm"}, "ok", "NEON dotprod"),
+        ({"asimd", "bf16"}, "ok", ""),
+        ({"avx2", "avx512_bf16"}, "ok", ""),
+        ({"sse4_2"}, "note", ""),
     ],
 )
-def test_instructions_that_matter_are_named_and_missing_ones_have_a_step(
-    flags: set[str], state: str, step: str, name: str
+def test_instructions_are_named_and_what_is_missing_for_our_kernels_is_a_step(
+    flags: set[str], state: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, own = machine_checks.instructions(frozenset(flags))
-    assert found.state == state and step in found.next_step and bool(step) == bool(found.next_step)
+    monkeypatch.setattr(kernel_compiler, "compilers", lambda: ["gcc"])
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    found = machine_checks.instructions(frozenset(flags))
+    assert (found.state, bool(found.next_step)) == (state, state != "ok")
     unnamed = {"sse4_2", "fma", "avx512bw", "avx512vl"}
     assert set(found.seen.split()) == flags - unnamed or found.seen == "none known"
-    assert (own.state, own.name) == ("ok" if name else "note", "kernels")
-    assert own.seen == (f"our own for {name}, compiled at first use" if name else "torch's")
-    assert bool(own.next_step) == (not name)
+    own = machine_checks.kernels(frozenset(flags))
+    assert own.state == ("ok" if name else "note")
+    assert own.seen.startswith(f"our own for {name}, compiled " if name else "torch's")
+    assert own.next_step == ("" if name else NEEDS)
+    monkeypatch.setattr(kernel_compiler, "compilers", list)
+    monkeypatch.setenv("DUIBI_CACHE_DIR", "/nowhere")
+    without = machine_checks.kernels(frozenset(flags))
+    step = "our own, which are faster, need a C compiler (apt install gcc)"
+    assert without.next_step == (step if name else NEEDS)
+
+
+def test_where_the_kernels_come_from_is_said(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags, variant = frozenset({"avx2", "fma"}), INSTRUCTION_SETS[2]
+    monkeypatch.setattr(kernel_compiler, "PREBUILT", alone)
+    (alone / kernel_compiler.library_file_name(variant)).write_bytes(b"")
+    assert machine_checks.kernels(flags).seen == "our own for AVX2, which came with the program"
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    assert machine_checks.kernels(flags).seen == "torch's"
+
+
+def test_the_best_format_is_named_with_what_was_kept_of_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = seen(capsys)["formats"]
+    assert said.startswith("ok @int4 is the fastest; @int8 against @bf16: 2.0x alone, ")
+    assert "3.0x in prompts; measured 2026-11-29 with own kernels, AVX2" in said
+
+
+@pytest.mark.slow
+def test_formats_are_measured_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu.OtherProcesses, "cores_used", lambda self, own: 0.0)
+    format_speeds.place().unlink()
+    run(["doctor", "--json"])
+    told = capsys.readouterr()
+    assert "measuring how fast each format is computed" in told.err
+    found = format_speeds.read()
+    assert set(found.weights_s) == {"bf16", "int8", "int4"} and found.kernels
+    assert all(set(rows) == {1, 2, 4, 8, 256} for rows in found.weights_s.values())
+    assert all(value > 1e6 for rows in found.weights_s.values() for value in rows.values())
+    run(["doctor", "--json"])
+    again = capsys.readouterr()
+    assert "measuring" not in again.err
+    formats = [[c for c in json.loads(one.out)["checks"] if c["name"] == "formats"]
+               for one in (told, again)]  # fmt: skip
+    assert formats[0] == formats[1]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"kernels": 1}', "[" * 100_000])
+def test_damaged_figures_are_as_none(text: str) -> None:
+    format_speeds.place().write_text(text)
+    assert format_speeds.read() == format_speeds.FormatSpeeds()
 
 
 def test_a_gpu_that_this_torch_cannot_use_has_a_step(

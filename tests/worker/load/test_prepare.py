@@ -21,6 +21,7 @@ from tui.worker.load.loader import open_checkpoint
 from tui.worker.quant import (
     aligned_safetensors,
     calibrate,
+    choose_format,
     linear_groups,
     native_linear,
     torch_linear,
@@ -210,7 +211,7 @@ def test_without_kernels_torchs_are_used_and_it_is_said(
     assert off(logits(model), wanted) < 0.8
     slow = dtype == "int4" and torch.backends.cpu.get_cpu_capability() == "DEFAULT"
     assert len(notes) == int(slow)
-    assert prepare.kernels_of(model) == ("torch", "there is no C compiler")
+    assert choose_format.kernels_of(model) == ("torch", "there is no C compiler")
 
 
 @needs_kernels

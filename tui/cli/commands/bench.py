@@ -1,12 +1,9 @@
 """``duibi bench``: what a model costs on this machine, measured on the ordinary path."""
 
-import json
-import os
 import statistics
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,15 +13,14 @@ from tui.checkpoints.architecture import read_architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.weight_files import weight_files
 from tui.checkpoints.weight_headers import read_json
-from tui.cli.support import options, settings_in_force
+from tui.cli.support import machine_speed, options, settings_in_force
 from tui.cli.support.printing import heads, json_text, load_line, table, tell
 from tui.engines import standard_measure
 from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
 from tui.engines.standard_measure import MeasureStopped
-from tui.engines.worker_process import worker_environment
 from tui.events import Failed, Loaded
-from tui.host import child_process, cpu, page_cache, paths
+from tui.host import format_speeds, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.resolve import LOCAL, ResolvedModel
 from tui.text.translation import tr
@@ -35,7 +31,6 @@ app = typer.Typer(add_completion=False)
 _BYTES_READ_PER_WEIGHT = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5625}
 """Bytes of memory read for each weight and token."""
 _COLD_SHARE = 0.01
-_LOAD_SAMPLE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +76,7 @@ def bench(
     prompt: Annotated[int, typer.Option(min=16, metavar="TOKENS", help="Of the prompt.")] = 256,
     new: Annotated[int, typer.Option(min=2, metavar="TOKENS", help="Of the answer.")] = 64,
     repeat: Annotated[int, typer.Option(min=1, metavar="N", help="Measure N times.")] = 5,
-    batch: Annotated[str, typer.Option(metavar="N,N", help="Answers decoded together.")] = "1",
+    batch: Annotated[str, typer.Option(metavar="N,N", help="Answers decoded together.")] = "1,8",
     cold: Annotated[
         bool, typer.Option("--cold", help="Load from the disk, not from the file cache.")
     ] = False,
@@ -95,7 +90,7 @@ def bench(
     if elsewhere := next((one for one in found if one.engine != LOCAL), None):
         raise UserError(f"{elsewhere.label} is not computed here", "name a model of this machine")
     limits: dict[str, float] = {}
-    results, cores = [], _free_cores()
+    results, cores = [], machine_speed.free_cores()
     for model in found:
         if cold:
             page_cache.drop(weight_files(model.checkpoint, model.dtype))
@@ -104,12 +99,13 @@ def bench(
             if told := load_line(loaded):
                 tell(f"{model.label}: {told}")
             if loaded.device not in limits:
-                limits[loaded.device] = _bandwidth(cores, loaded.device)
+                limits[loaded.device] = machine_speed.bandwidth(cores, loaded.device)
             limit = limits[loaded.device]
             for answers in sizes:
                 made = _measure(model, loaded, limit, engine, (prompt, new), answers, repeat)
                 tell(f"{model.label}: batch {answers} measured")
                 results.append(made)
+        _keep_and_say(model, loaded, results)
     if as_json:
         rows = [asdict(one) | {"bandwidth_share": one.bandwidth_share} for one in results]
         print(json_text({"results": rows}))
@@ -120,6 +116,19 @@ def bench(
         for note in dict.fromkeys(f"{one.model}: {n}" for one in results for n in one.notes):
             tell(note)
     return 0
+
+
+def _keep_and_say(model: ResolvedModel, loaded: Loaded, results: Sequence[BenchResult]) -> None:
+    """Keep how fast batches of a model are, for the plans of runs; say which are of no use."""
+    found = {one.batch: one.all_tok_s for one in results if one.model == model.label}
+    known, key = format_speeds.read(), format_speeds.model_key(loaded.parameters, model.dtype)
+    known = replace(known, batches={**known.batches, key: {**known.batches.get(key, {}), **found}})
+    if loaded.device == "cpu":
+        format_speeds.write(known)
+    for size in found:
+        if size > 1 and found[size] < found.get(1, 0.0):
+            told = f"{size} answers together take longer than one after another: use --batch 1"
+            tell(f"{model.label}: {told}")
 
 
 _HEAD = (
@@ -166,26 +175,6 @@ def _batch_sizes(text: str) -> list[int]:
     if not sizes or not all(1 <= one <= 64 for one in sizes):
         raise UserError(f"--batch: {text!r} is no list of numbers from 1 to 64", "e.g. 1,4,8")
     return sizes
-
-
-def _bandwidth(threads: int, device: str) -> float:
-    command = child_process.module_command("tui.worker.bandwidth", str(threads), device)
-    done = child_process.run(command, worker_environment(threads), capture_output=True)
-    if done.returncode:
-        raise UserError("torch does not start", f"run `{' '.join(command)}` to see why")
-    return float(json.loads(done.stdout))
-
-
-def _free_cores() -> int:
-    """Those that other programs leave; a person is told where these are not all."""
-    others = cpu.OtherProcesses()
-    others.cores_used([os.getpid()])
-    time.sleep(_LOAD_SAMPLE_S)
-    taken = others.cores_used([os.getpid()])
-    if (left := cpu.free_cores(taken)) < cpu.cores():
-        told = f"other programs use {taken:.1f} of {cpu.cores()} cores: measured with {left}"
-        tell(f"{told}; a machine at rest is faster")
-    return left
 
 
 @contextmanager

@@ -1,20 +1,20 @@
 """``duibi doctor``: what this machine can run, and what is wrong with it."""
 
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
 
 import tui
 from tui.checkpoints.memory_estimate import ALLOCATOR_SHARE, BASE_BYTES, BYTES_PER_WEIGHT
-from tui.cli.support import machine_checks, service_probes
+from tui.cli.support import machine_checks, machine_speed, service_probes
 from tui.cli.support.machine_checks import NOTE, OK, PROBLEM, DiskInfo, Finding
-from tui.cli.support.printing import json_text, table
+from tui.cli.support.printing import json_text, table, tell
 from tui.engines.model_list import ProbeResult
-from tui.host import cpu, memory, paths
+from tui.host import cpu, format_speeds, memory, paths
 from tui.host.errors import UserError
-from tui.models import demo
+from tui.models import default_dtype, demo
 from tui.run.setup import REPORTED_PACKAGES, package_versions
 from tui.settings import Settings, load
 from tui.text.sanitise import one_line
@@ -34,6 +34,7 @@ def doctor(
     findings = [
         *_software(),
         *machine_checks.processor(),
+        _formats(),
         machine_checks.gpu(),
         *_memory(),
         *of_disks,
@@ -87,6 +88,26 @@ def _settings() -> list[Finding]:
     step = "name such a model where you can be asked, or move the lines to your own file"
     state, step = (NOTE, step) if withheld else (OK, "")
     return [own, Finding("settings of this folder", state, str(found.folder_file), step), *home]
+
+
+def _formats() -> Finding:
+    """Which format is the fastest: measured at the first look, later from the cache."""
+    if default_dtype.has_gpu():
+        return Finding("formats", OK, "@bf16 is computed by the GPU")
+    known = format_speeds.read()
+    if known.weights_s:
+        return machine_checks.formats(known)
+    tell("measuring how fast each format is computed, some ten seconds, once")
+    cores = machine_speed.free_cores()
+    try:
+        found = machine_speed.measure_formats(cores)
+    except UserError as error:
+        return Finding("formats", PROBLEM, error.message, error.next_step)
+    if cores < cpu.cores():
+        step = "other programs computed meanwhile: `duibi doctor` on a machine at rest tells more"
+        return replace(machine_checks.formats(found), state=NOTE, next_step=step)
+    format_speeds.write(replace(found, batches=known.batches))
+    return machine_checks.formats(found)
 
 
 def _memory() -> list[Finding]:

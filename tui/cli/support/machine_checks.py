@@ -10,7 +10,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from tui.host import child_process, cpu, filesystem, instruction_sets, paths
+from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
+from tui.events import TORCH
+from tui.host import child_process, cpu, filesystem, instruction_sets, kernel_library, paths
+from tui.host.format_speeds import BATCH_ROWS, PROMPT_ROWS, FormatSpeeds
 from tui.host.terminal import locale_not_utf8
 from tui.models.caches import huggingface_cache, modelscope_caches
 from tui.models.discover import CLONE_FOLDERS
@@ -20,6 +23,11 @@ OK, NOTE, PROBLEM = "ok", "note", "problem"
 _VECTORS = ("avx2", "avx512f", "asimd", "sve")
 _BF16 = ("avx512_bf16", "amx_bf16", "bf16")
 _INT8 = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+_ORIGINS = {
+    "program": "our own for {name}, which came with the program",
+    "cache": "our own for {name}, compiled before",
+    "": "our own for {name}, compiled at first use",
+}
 _LOW_SPACE = 20 << 30
 """Bytes that a 7B model's download takes, and a little more."""
 
@@ -40,34 +48,48 @@ def processor() -> list[Finding]:
     limit = "" if quota is None else f", limited to {quota:g} by the container"
     return [
         Finding("cores", OK, f"{cores} of {os.cpu_count()} usable{limit}: {cpu.model_name()}"),
-        *instructions(cpu.flags()),
+        instructions(cpu.flags()),
+        kernels(cpu.flags()),
     ]
 
 
-def instructions(flags: frozenset[str]) -> list[Finding]:
-    """The instructions, and the kernels that they allow; a next step for each kind that is
-    missing. Without AVX2 and FMA torch's kernels compute."""
+def instructions(flags: frozenset[str]) -> Finding:
+    """The instructions of the processor that matter."""
     known = [flag for flag in (*_VECTORS, *_BF16, *_INT8) if flag in flags]
-    usable = instruction_sets.supported(flags)
-    if usable:
-        kernels = f"our own for {usable[0].name}, compiled at first use"
-        return [
-            Finding("instructions", OK, " ".join(known)),
-            Finding("kernels", OK, kernels),
-        ]
-    missing = []
-    if not flags & {"avx2", "asimd"}:
-        missing.append("no AVX2: answers will be very slow, choose another instance")
-    if not flags & set(_BF16):
-        missing.append("bf16 is emulated: @int8 or @int4 may be faster")
-    if not flags & set(_INT8):
-        missing.append("no VNNI or AMX: int8 gains little over bf16")
-    state = NOTE if missing else OK
-    step = "our own, which are faster, need AVX2 and FMA"
-    return [
-        Finding("instructions", state, " ".join(known) or "none known", "; ".join(missing)),
-        Finding("kernels", NOTE, "torch's", step),
-    ]
+    if flags & {"avx2", "asimd"}:
+        return Finding("instructions", OK, " ".join(known))
+    step = "no AVX2: answers will be very slow, choose another instance"
+    return Finding("instructions", NOTE, " ".join(known) or "none known", step)
+
+
+def kernels(flags: frozenset[str]) -> Finding:
+    """Whose kernels compute here, and where ours come from."""
+    variant = kernel_library.expected_variant(flags)
+    if variant is not None:
+        seen = _ORIGINS[kernel_library.origin(variant)].format(name=variant.name)
+        return Finding("kernels", OK, seen)
+    step = "our own, which are faster, need AVX2 with FMA, or NEON with dot products"
+    if instruction_sets.supported(flags):
+        step = "our own, which are faster, need a C compiler (apt install gcc)"
+    return Finding("kernels", NOTE, "torch's", step)
+
+
+def formats(speeds: FormatSpeeds) -> Finding:
+    """Which format is best here and by how much, as it was measured."""
+    best = max(("bf16", *QUANTISED_DTYPES), key=lambda one: speeds.ratio(one, "bf16", 1) or 0.0)
+    parts = [f"@{best} is the fastest"]
+    for dtype in QUANTISED_DTYPES:
+        alone, together, prompt = (
+            f"{speeds.ratio(dtype, 'bf16', rows) or 0.0:.1f}"
+            for rows in (1, BATCH_ROWS[-1], PROMPT_ROWS)
+        )
+        parts.append(
+            f"@{dtype} against @bf16: {alone}x alone, {together}x eight together, "
+            f"{prompt}x in prompts"
+        )
+    whose = "torch's kernels" if speeds.kernels == TORCH else f"own kernels, {speeds.kernels}"
+    parts.append(f"measured {speeds.measured} with {whose}")
+    return Finding("formats", OK, "; ".join(parts))
 
 
 @dataclass(frozen=True, slots=True)

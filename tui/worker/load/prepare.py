@@ -20,15 +20,20 @@ from tui.checkpoints import quantised_cache
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.checkpoints.weight_headers import read_tensor_headers
-from tui.events import TORCH
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.kernels import build
 from tui.worker.load import device
 from tui.worker.load.shards import DTYPES
 from tui.worker.measure import Stopwatch
-from tui.worker.quant import aligned_safetensors, calibrate, native_linear, torch_linear
-from tui.worker.quant.fused_linear import unsliced, weight_tensors
-from tui.worker.quant.linear_format import LinearFormat, TensorSpec
+from tui.worker.quant import (
+    aligned_safetensors,
+    calibrate,
+    choose_format,
+    native_linear,
+    torch_linear,
+)
+from tui.worker.quant.fused_linear import weight_tensors
+from tui.worker.quant.linear_format import TensorSpec
 from tui.worker.quant.linear_groups import (
     LinearGroup,
     concatenate,
@@ -59,9 +64,7 @@ def prepare_model(
         return _prepare_quantised(checkpoint, dtype, progress, reading)
     if dtype != "bf16" or device.gpu_failure() == "" or checkpoint.model_spec is None:
         return device.place_model(checkpoint.build(dtype, progress))
-    if (not build.unavailable_reason() or not torch_linear.has_bf16()) and _native_bf16_covers(
-        checkpoint
-    ):
+    if choose_format.reads_bf16_in_place() and _native_bf16_covers(checkpoint):
         model = _with_native_bf16(checkpoint, progress)
     elif torch_linear.has_bf16():
         model = _convert_in_memory(checkpoint, dtype, progress)
@@ -75,30 +78,6 @@ def model_nbytes(model: Any) -> int:
     plain = {t.data_ptr(): t.nbytes for t in (*model.parameters(), *model.buffers())}
     reduced = {id(t): t.numel() * t.element_size() for t in weight_tensors(model.modules())}
     return int(sum(plain.values()) + sum(reduced.values()))
-
-
-def kernels_of(model: Any) -> tuple[str, str]:
-    """Whose kernels multiply a model's weights on the CPU, `TORCH` or the instruction set of our
-    own, and a clause on what is amiss with them."""
-    layers = {type(unsliced(module)) for module in model.modules()}
-    if layers & set(native_linear.LAYERS):
-        return build.variant_name(), build.remark()
-    if layers & set(torch_linear.LAYERS):
-        return TORCH, build.unavailable_reason() or "our own do not take matrices of this shape"
-    return TORCH, ""
-
-
-def _linear_format(group: LinearGroup, dtype: str) -> type[LinearFormat]:
-    """The format in which this machine computes a group's matrix as int8 or int4."""
-    # The head keeps 8 bits: in 4 it costs more accuracy than all its bytes are worth.
-    small = dtype == "int4" and not group.is_head
-    if not build.unavailable_reason() and native_linear.supports_columns(group.columns):
-        return native_linear.NativeInt4Linear if small else native_linear.NativeInt8Linear
-    if small and torch_linear.TorchInt4Linear.supports_shape(sum(group.rows), group.columns):
-        return torch_linear.TorchInt4Linear
-    return (
-        torch_linear.TorchInt8Linear if torch_linear.has_vnni() else torch_linear.WidenedInt8Linear
-    )
 
 
 def _is_sensitive(group: LinearGroup) -> bool:
@@ -128,7 +107,7 @@ def _convert_in_memory(checkpoint: Checkpoint, dtype: str, progress: Progress) -
         if dtype == "bf16":
             layer = torch_linear.TorchBf16Linear(weight, bias)
         else:
-            kind = _linear_format(unit, dtype)
+            kind = choose_format.quantised_format(unit, dtype)
             parts = kind.pack(weight, bias, importance)
             layer = kind.from_packed(parts, sum(unit.rows), _is_sensitive(unit))
         done += weight.nbytes
@@ -161,17 +140,12 @@ def _native_bf16_covers(checkpoint: Checkpoint) -> bool:
 def _with_native_bf16(checkpoint: Checkpoint, progress: Progress) -> Any:
     """bfloat16 weights where they lie in the mapped file; all else in float32."""
     model = checkpoint.build("bf16", progress)
-    kind = (
-        torch_linear.WidenedBf16Linear
-        if build.unavailable_reason()
-        else native_linear.NativeBf16Linear
-    )
     for unit in linear_groups(model):
         if native_linear.supports_columns(unit.columns):
             members = [model.get_submodule(name) for name in unit.members]
             bias = [None if m.bias is None else m.bias.detach() for m in members]
             weights = [m.weight.detach() for m in members]
-            replace_linears(model, unit, kind(*zip(weights, bias, strict=True)))
+            replace_linears(model, unit, choose_format.bf16_layer(*zip(weights, bias, strict=True)))
     for module in model.modules():
         if type(module) is nn.Embedding:
             module.register_forward_hook(lambda _module, _given, found: found.float())
@@ -266,7 +240,9 @@ def _quantised_remarks(dtype: str) -> list[str]:
 
 
 def _packed_specs(unit: LinearGroup, dtype: str) -> dict[str, TensorSpec]:
-    shapes = _linear_format(unit, dtype).packed_specs(sum(unit.rows), unit.columns, unit.has_bias)
+    shapes = choose_format.quantised_format(unit, dtype).packed_specs(
+        sum(unit.rows), unit.columns, unit.has_bias
+    )
     return {f"{unit.name}.{part}": shape for part, shape in shapes.items()}
 
 
@@ -290,7 +266,9 @@ def _write_quantised(
         nonlocal done
         unit = them[number]
         weight, bias = concatenate(model, unit)
-        for part, tensor in _linear_format(unit, dtype).pack(weight, bias, importance).items():
+        for part, tensor in (
+            choose_format.quantised_format(unit, dtype).pack(weight, bias, importance).items()
+        ):
             writer.write(f"{unit.name}.{part}", tensor)
         done += weight.nbytes
         aligned_safetensors.release_pages(model.get_submodule(name).weight for name in unit.members)
@@ -306,7 +284,10 @@ def _load_quantised(checkpoint: Checkpoint, path: Path, dtype: str, progress: Pr
     model = _empty_model(checkpoint, tensors)
     them, total = list(linear_groups(model)), checkpoint.checkpoint_bytes
     for number, unit in enumerate(them, 1):
-        kind, size = _linear_format(unit, dtype), (sum(unit.rows), unit.columns, unit.has_bias)
+        kind, size = (
+            choose_format.quantised_format(unit, dtype),
+            (sum(unit.rows), unit.columns, unit.has_bias),
+        )
         parts = {part: tensors.pop(f"{unit.name}.{part}") for part in kind.packed_specs(*size)}
         layer = kind.from_packed(parts, sum(unit.rows), _is_sensitive(unit))
         replace_linears(model, unit, layer)

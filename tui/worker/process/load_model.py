@@ -18,10 +18,11 @@ from tui.worker.gguf.convert import conversion_remarks, convert_gguf, stored_as
 from tui.worker.kernels import build
 from tui.worker.load.device import gpu_failure, kv_cache_capacity
 from tui.worker.load.loader import open_checkpoint
-from tui.worker.load.prepare import kernels_of, model_nbytes, prepare_model, stored_dtype
+from tui.worker.load.prepare import model_nbytes, prepare_model, stored_dtype
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.lost_cores import LostCores
 from tui.worker.measure import Stopwatch
+from tui.worker.quant.choose_format import kernels_of
 from tui.worker_protocol import LoadOrder
 
 

@@ -159,6 +159,3 @@ class NativeInt4Linear(_NativeQuantisedLinear):
     """4 bits in groups of 32 inputs, with a scale and a zero point of 8 bits each."""
 
     bits, block_bytes = 4, abi.constant("INT4_BLOCK")
-
-
-LAYERS = (NativeBf16Linear, NativeInt8Linear, NativeInt4Linear)

@@ -201,9 +201,6 @@ class TorchInt4Linear(nn.Module):  # type: ignore[misc]
         return y.reshape(*x.shape[:-1], self.outputs)
 
 
-LAYERS = (TorchBf16Linear, WidenedBf16Linear, TorchInt8Linear, WidenedInt8Linear, TorchInt4Linear)
-
-
 def _product_in_blocks(x: torch.Tensor, weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """``x @ weight.T`` in float32 of matrices side by side, in whatever dtype they are."""
     rows = x.reshape(-1, x.shape[-1]).float().t()
