@@ -36,6 +36,8 @@ from tui.sessions.reader import read
 SIZES = ((118, 30), (80, 24))
 THEMES = {"en": "duibi-dark", "zh": "duibi-light"}
 SAMPLES = {"en": "english", "zh": "tongji"}
+COMPARED = "7"
+"""Number of the question whose finished answers the comparison shows."""
 FOLDER = Path(__file__).parent.parent.parent / "tests" / "screens"
 ScreenFactory = Callable[[Appearance], Screen[Any]]
 Expected = Callable[[str], bool]
@@ -106,7 +108,7 @@ def replay_at(name: str, share: float) -> ScreenFactory:
 def screens(lang: str) -> dict[str, DrawPicture]:
     """Name of a picture -> what draws it in a size (columns and rows)."""
     options = ScreenOptions(lang=lang, theme=THEMES[lang])
-    sample, share = SAMPLES[lang], 0.3 if lang == "en" else 0.82
+    sample = SAMPLES[lang]
 
     def of(first: Callable[[], ScreenFactory], *keys: str) -> DrawPicture:
         return lambda size, expected: draw_screen(options, first(), size, keys, expected)
@@ -119,7 +121,7 @@ def screens(lang: str) -> dict[str, DrawPicture]:
                 )
             )
         ),
-        "compare": of(lambda: replay_at(sample, share)),
+        "compare": of(lambda: replay_at(sample, 1.0), COMPARED),
         "stars": of(lambda: replay_at(sample, 1.0), "1", "s"),
         "differences": of(lambda: replay_at(sample, 1.0), "1", "d"),
         "library": of(lambda: lambda look: LibraryScreen(look, sessions_dir())),
