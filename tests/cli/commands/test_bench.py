@@ -19,7 +19,9 @@ from tui.host import cpu, format_speeds, page_cache
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> str:
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """On a machine at rest, so that figures are kept."""
+    monkeypatch.setattr(cpu.OtherProcesses, "cores_used", lambda self, own: 0.0)
     folder = tiny.write_llama(tmp_path / "tiny")
     (folder / "generation_config.json").write_text("{}")
     return str(folder)

@@ -20,7 +20,7 @@ from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
 from tui.engines.standard_measure import MeasureStopped
 from tui.events import Failed, Loaded
-from tui.host import format_speeds, page_cache, paths
+from tui.host import cpu, format_speeds, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.resolve import LOCAL, ResolvedModel
 from tui.text.translation import tr
@@ -105,7 +105,9 @@ def bench(
                 made = _measure(model, loaded, limit, engine, (prompt, new), answers, repeat)
                 tell(f"{model.label}: batch {answers} measured")
                 results.append(made)
-        _keep_and_say(model, loaded, results)
+        _say_slow_batches(model, results)
+        if cores == cpu.cores() and loaded.device == "cpu":
+            _keep_batches(model, loaded, results)
     if as_json:
         rows = [asdict(one) | {"bandwidth_share": one.bandwidth_share} for one in results]
         print(json_text({"results": rows}))
@@ -118,13 +120,17 @@ def bench(
     return 0
 
 
-def _keep_and_say(model: ResolvedModel, loaded: Loaded, results: Sequence[BenchResult]) -> None:
-    """Keep how fast batches of a model are, for the plans of runs; say which are of no use."""
+def _keep_batches(model: ResolvedModel, loaded: Loaded, results: Sequence[BenchResult]) -> None:
+    """Keep how fast batches of a model are on a machine at rest, for the plans of runs."""
     found = {one.batch: one.all_tok_s for one in results if one.model == model.label}
     known, key = format_speeds.read(), format_speeds.model_key(loaded.parameters, model.dtype)
-    known = replace(known, batches={**known.batches, key: {**known.batches.get(key, {}), **found}})
-    if loaded.device == "cpu":
-        format_speeds.write(known)
+    batches = {**known.batches, key: {**known.batches.get(key, {}), **found}}
+    format_speeds.write(replace(known, batches=batches))
+
+
+def _say_slow_batches(model: ResolvedModel, results: Sequence[BenchResult]) -> None:
+    """Say which batches of a model are of no use."""
+    found = {one.batch: one.all_tok_s for one in results if one.model == model.label}
     for size in found:
         if size > 1 and found[size] < found.get(1, 0.0):
             told = f"{size} answers together take longer than one after another: use --batch 1"
