@@ -18,6 +18,7 @@ import pytest
 from tests.support.run_folder import run_folder
 from tui.host import format_speeds, kernel_compiler
 from tui.host.format_speeds import FormatSpeeds
+from tui.text import translation
 
 # Several processes of tests share the cores with the programs that they start: threads that
 # spin while they wait would take the cores from those that compute. Read when torch is loaded.
@@ -59,6 +60,7 @@ def own_folders(
     tmp_path: Path, kernels: Path, speeds: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Point the cache, the configuration and the sessions into the test's own folder."""
+    translation.speak("en")  # a command of an earlier test may have chosen another language
     for name in ("CACHE", "CONFIG", "SESSIONS"):
         monkeypatch.setenv(f"DUIBI_{name}_DIR", str(tmp_path / f"duibi-{name.lower()}"))
     # COLUMNS and LINES: pytest-xdist sets them, and a terminal has a size of its own.
