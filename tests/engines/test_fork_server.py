@@ -84,6 +84,21 @@ def test_one_that_is_closed_while_the_libraries_load_ends_at_once(
     assert server.cpu_s >= 0.0
 
 
+def test_a_worker_is_not_silent_while_its_libraries_are_imported(
+    workers: list[WorkerProcess], log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fork_server, "_servers", [])
+    made = started(workers, log)
+    before = made.last_heard
+    imported = 0.0
+    while not made.pid:
+        imported = max(imported, made.usage().cpu_s)
+    assert imported > 0.5, "the work of the process that imports counts"
+    made.inbox.get(timeout=60)
+    assert made.usage().cpu_s < imported
+    assert made.last_heard > before, "else a slow import and an idle start look like a hang"
+
+
 def test_a_server_that_is_killed_ends_its_workers_and_is_replaced(
     workers: list[WorkerProcess], log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ class WorkerProcess:
         self.trouble = ""
         """One line while it does not respond."""
         self._closing = False
+        self._awaits_fork = True
         self._write_lock = threading.Lock()
         self._kills_before = _kills.unclaimed()
         self._last_memory = (0, 0)
@@ -118,8 +119,13 @@ class WorkerProcess:
 
     def usage(self) -> ProcessUsage:
         """What it has used so far, or what it is forked from while its libraries are imported."""
-        if isinstance(self.process, ForkedProcess):
-            return process_usage(self.process.pid or self.process.server_pid)
+        if not isinstance(self.process, ForkedProcess):
+            return process_usage(self.process.pid)
+        if not self.process.pid:
+            return process_usage(self.process.server_pid)
+        if self._awaits_fork:
+            # Its figures begin at nothing: the imports were another process's work.
+            self._awaits_fork, self.last_heard = False, time.monotonic()
         return process_usage(self.process.pid)
 
     def send(self, order: Order) -> None:
