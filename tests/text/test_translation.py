@@ -13,6 +13,8 @@ from tui.text.translation import chinese_texts, find_chinese, speak, tr, transla
 
 ROOT = Path(__file__).parents[2]
 LISTED = ROOT / "tests" / "data" / "texts_without_chinese.toml"
+_SENTENCE = re.compile(r"[a-z]{3,} [a-z]{2,} [a-z]{2,}")
+_COMMAND = re.compile(r"`[^`]*`|duibi [a-z]+ [a-z]+( [\w:]+)?|(pip|apt) install [\w-]+")
 _WORDS = re.compile(r"[A-Za-z]{2,}[,:;]? [a-z]")
 
 
@@ -48,12 +50,18 @@ def _part(part: ast.expr) -> str:
     return str(part.value) if isinstance(part, ast.Constant) else ""
 
 
+def is_said(text: str) -> bool:
+    """Whether there is a Chinese text, and no sentence in it that is still English."""
+    said = find_chinese(text)
+    return said is not None and not _SENTENCE.search(_COMMAND.sub("", said))
+
+
 def said_in_english() -> dict[str, set[str]]:
     """Module -> its texts of several words that have no Chinese one."""
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "tui").rglob("*.py")):
         texts = {text for text in literals(path.read_text("utf-8")) if _WORDS.search(text)}
-        if missing := {text for text in texts if find_chinese(text) is None}:
+        if missing := {text for text in texts if not is_said(text)}:
             found[str(path.relative_to(ROOT))] = missing
     return found
 
