@@ -14,7 +14,7 @@ from tui.engines import tokens
 from tui.engines.base import Message, Request, SamplingOptions
 from tui.engines.completion import Completion, read_logprobs, request_body
 from tui.engines.errors import CAUSES, ServiceError, quote_text
-from tui.engines.http_attempt import parse_retry_after
+from tui.engines.http_response import parse_retry_after
 from tui.engines.limiter import Limiter
 from tui.engines.secret import Secret
 from tui.engines.sse import ServerEvent, SseParser, StreamError

@@ -68,9 +68,13 @@ FAULTS: dict[str, ServiceFault] = {
     "HTML 200": ServiceFault(
         in_order(lambda r: r.whole(200, b"<html>hi</html>", "text/html")), "not_streamed"
     ),
-    "JSON 200 without stream": ServiceFault(
-        in_order(lambda r: r.whole(200, b'{"choices":[{"message":{"content":"hi"}}]}')),
-        "not_streamed",
+    "JSON 200 of something else": ServiceFault(
+        in_order(lambda r: r.whole(200, b'{"models":[{"name":"m"}]}')), "not_streamed"
+    ),
+    "JSON 200 that is not said to be complete": ServiceFault(
+        in_order(lambda r: r.whole(200, b'{"choices":[{"message":{"content":"half"}}]}')),
+        "cut",
+        kept="half",
     ),
     "JSON 200 with an error": ServiceFault(
         in_order(lambda r: r.whole(200, b'{"error":{"message":"maximum context length is 9"}}')),

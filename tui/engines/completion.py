@@ -1,11 +1,12 @@
 """A chat completion as it streams in: from the data of server-sent events to pieces of text."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tui.engines.base import Request
-from tui.engines.errors import ServiceError, cause_from_status, code_and_message, quote_text
+from tui.engines.errors import ServiceError, error_within_success, is_error, quote_text
 from tui.engines.secret import NO_SECRET, Secret
 from tui.engines.sse import ServerEvent
 from tui.services import Service
@@ -15,8 +16,23 @@ DONE_MARK = "[DONE]"
 LONGEST_ANSWER = 4 * 1024 * 1024
 """Characters an answer may have: no model writes that much, a broken server may."""
 
-_STOP = frozenset(("stop", "eos", "eos_token", "end_turn", "stop_sequence"))
-_LENGTH = frozenset(("length", "max_tokens"))
+_FINISHES = {
+    "stop": (
+        *("stop", "eos", "eos_token", "end_turn", "stop_sequence", "end"),
+        *("complete", "completed"),
+    ),
+    "length": (
+        *("length", "max_tokens", "max_output_tokens", "max_completion_tokens", "model_length"),
+        *("token_limit", "length_limit", "model_context_window_exceeded"),
+    ),
+    "content_filter": (
+        *("content_filter", "content_filtered", "sensitive", "safety", "refusal", "blocked"),
+        *("recitation", "blocklist", "prohibited_content", "spii"),
+    ),
+    "": ("null", "none", "unspecified", "finish_reason_unspecified"),
+}
+_MEANING = {word: finish for finish, words in _FINISHES.items() for word in words}
+"""What a finish_reason means, in lower case; "" means that there is none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +105,10 @@ class Completion:
     ``finish`` is empty until the service said that the answer is complete (``stop``) or at
     its limit (``length``); ``fault`` is why it ended in any other way, once it did.
     ``is_over`` says that nothing more will come, ``has_begun`` that a token arrived.
+
+    Some servers write a finish_reason into every piece. So one that came with a piece of text is
+    believed only if another piece had none, and one that was followed by text is not; then it
+    takes the end of the stream for the answer to be complete (``is_complete``).
     """
 
     def __init__(self, host: str, secret: Secret = NO_SECRET) -> None:
@@ -103,6 +123,8 @@ class Completion:
         self.logprobs: list[TokenLogprobs] = []
         """What was told of the tokens, and not yet taken."""
         self._host, self._secret = host, secret
+        self._pieces = self._finished_pieces = 0
+        self._text_after_finish = self._usage_is_last = False
         self._size = 0
         self._half_surrogate = {False: "", True: ""}
         # For servers that leave the thoughts in the answer: those without a reasoning parser.
@@ -114,46 +136,87 @@ class Completion:
         Raises:
             Fault: the server reports an error, or sends what is no part of a completion.
         """
-        if event.data.strip() == DONE_MARK:
-            self.is_over = True
+        said = event.data.strip()
+        if said.strip('"') == DONE_MARK:
+            self.end()
             return []
+        if said in ("", "null"):
+            return []  # a heartbeat
         try:
-            data = json.loads(event.data)
+            data = json.loads(said)
         except (ValueError, RecursionError):
             if event.type == "error":
-                raise self._server_fault("", event.data) from None
+                raise error_within_success({"error": said}, self._host, self._secret) from None
+            if event.type != "message":
+                return []  # of another protocol: a ping
             raise ServiceError("malformed", f"{self._host} sends a line that is not JSON") from None
+        return self.feed_json(data, event.type == "error")
+
+    def feed_json(self, data: Any, reports_error: bool = False) -> list[TextPiece]:
+        """The pieces of text in one chunk, or in a completion that came as a whole.
+
+        Raises:
+            Fault: as `feed`.
+        """
+        one = data[0] if isinstance(data, list) and data else data
+        if reports_error or (isinstance(one, dict) and is_error(one)):
+            raise error_within_success(data, self._host, self._secret)
         if not isinstance(data, dict):
             raise ServiceError("malformed", f"{self._host} sends a line that is no JSON object")
-        if data.get("error") or event.type == "error":
-            raise self._server_fault(*code_and_message(data))
-        self._take_usage(data.get("usage"))
         choices = data.get("choices")
         if choices is not None and not isinstance(choices, list):
             raise ServiceError("malformed", f"{self._host} sends choices that are no list")
-        return [piece for choice in choices or () for piece in self._take_choice(choice)]
+        pieces = [piece for choice in choices or () for piece in self._take_choice(choice)]
+        self._usage_is_last = self._take_usage(data.get("usage")) or (
+            self._usage_is_last and not pieces
+        )
+        return pieces
+
+    def end(self) -> None:
+        """The server said that nothing more comes. An answer that it counted is complete, though no
+        finish_reason says so."""
+        self.is_over = True
+        if not self.finish and self.fault is None and self._usage_is_last:
+            self.finish = "stop"
+
+    def flush(self) -> list[TextPiece]:
+        """What was held back, as it could have become the mark of reasoning."""
+        return self._whole_pieces(self._reasoning_stream.finish())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer is whole, whatever happens to the connection now."""
+        return bool(self.finish) and (self.is_over or self.is_sure)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether its finish_reason means what it says."""
+        in_every_piece = 0 < self._pieces == self._finished_pieces
+        return not self._text_after_finish and not in_every_piece
 
     def _take_choice(self, choice: Any) -> list[TextPiece]:
         if not isinstance(choice, dict):
             raise ServiceError("malformed", f"{self._host} sends a choice that is no object")
         if choice.get("index") not in (None, 0):
             return []
+        if choice.get("error"):
+            raise error_within_success(choice, self._host, self._secret)
         self.logprobs += read_logprobs(choice.get("logprobs"))
-        delta = choice.get("delta")
-        delta = delta if isinstance(delta, dict) else {}
-        thought = _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))
-        said = _text(delta.get("content")) or _text(delta.get("refusal"))
+        self._take_usage(choice.get("usage"))
+        thought, said = _thought_and_said(choice, is_first=not self.has_begun)
         divided = self._reasoning_stream.feed(said) if said else []
-        finish = choice.get("finish_reason")
-        if finish:
-            divided += self._reasoning_stream.finish()
-            self._set_finish(str(finish))
-        elif said and not divided and not self.has_begun:
+        if thought or said:
+            self._text_after_finish |= bool(self.finish)
+        self._set_finish(str(choice.get("finish_reason") or ""), bool(thought or said))
+        if said and not divided and not thought and not self.has_begun:
             # Reasoning or answer is still unknown, but it is the first token.
             self.has_begun = True
             return [TextPiece("")]
+        return self._whole_pieces([(thought, True), *divided])
+
+    def _whole_pieces(self, divided: Sequence[tuple[str, bool]]) -> list[TextPiece]:
         pieces = []
-        for text, reasoning in ((thought, True), *divided):
+        for text, reasoning in divided:
             if text and (whole := self._whole_characters(text, reasoning)):
                 pieces.append(TextPiece(whole, reasoning))
         return pieces
@@ -176,36 +239,71 @@ class Completion:
             (self.reasoning_pieces if reasoning else self.text_pieces).append(text)
         return text
 
-    def _set_finish(self, finish: str) -> None:
-        if finish in _STOP:
-            self.finish = "stop"
-        elif finish in _LENGTH:
-            self.finish = "length"
-        elif finish == "content_filter":
+    def _set_finish(self, finish: str, has_text: bool) -> None:
+        meaning = _MEANING.get(finish.lower(), "?") if finish else ""
+        self._pieces += has_text
+        self._finished_pieces += has_text and bool(meaning)
+        if meaning in ("stop", "length"):
+            self.finish = meaning
+        elif meaning == "content_filter":
             self.fault = ServiceError("content_filter", f"{self._host} withheld the answer")
-        else:
+        elif meaning:
             reason = quote_text(finish, self._secret)
             self.fault = ServiceError("unfinished", f"{self._host} stopped the answer: {reason}")
 
-    def _take_usage(self, usage: Any) -> None:
+    def _take_usage(self, usage: Any) -> bool:
+        """Take the counts; whether the output was counted."""
         if not isinstance(usage, dict):
-            return
-        prompt, output = usage.get("prompt_tokens"), usage.get("completion_tokens")
+            return False
+        prompt = usage.get("prompt_tokens") or usage.get("input_tokens")
+        output = usage.get("completion_tokens") or usage.get("output_tokens")
         if type(prompt) is int and 0 < prompt < 2**31:
             self.prompt_tokens = prompt
         if type(output) is int and 0 < output < 2**31:
             self.output_tokens = output
-
-    def _server_fault(self, code: str, said: str) -> ServiceError:
-        said = quote_text(said or code or "an error without a word", self._secret)
-        return ServiceError(cause_from_status(500, code, said), f"{self._host} reports: {said}")
+            return True
+        return False
 
 
-def _text(value: Any) -> str:
-    """Text as a string, or as the list of parts that some services send."""
+def _thought_and_said(choice: dict[str, Any], is_first: bool) -> tuple[str, str]:
+    """The reasoning and the answer that a choice holds: in ``delta``, or where the whole came at
+    once in ``message``, or as the ``text`` of the protocol before chats."""
+    holder = choice.get("delta")
+    if not isinstance(holder, dict) and is_first:
+        holder = choice.get("message")
+        if not isinstance(holder, dict):
+            holder = {"content": choice.get("text")}
+    if not isinstance(holder, dict):
+        return "", ""
+    thought, said = _divided_parts(holder.get("content"))
+    for name in ("reasoning_content", "reasoning", "thinking"):
+        if apart := "".join(_divided_parts(holder.get(name))):
+            return apart, said
+    return thought, said or "".join(_divided_parts(holder.get("refusal")))
+
+
+def _divided_parts(value: Any) -> tuple[str, str]:
+    """``(reasoning, answer)`` of a text, which is all answer, or of the list of parts that some
+    services send: ``{"type": "thinking", "thinking": [...]}``, ``{"type": "text", "text": "..."}``.
+    """
     if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        texts = (part.get("text") for part in value if isinstance(part, dict))
-        return "".join(text for text in texts if isinstance(text, str))
-    return ""
+        return "", value
+    thought, said = "", ""
+    for part in value if isinstance(value, list) else ():
+        if not isinstance(part, dict):
+            continue
+        kind = str(part.get("type", ""))
+        for name in ("text", "thinking", "reasoning", "summary"):
+            text = part.get(name)
+            text = text if isinstance(text, str) else _joined_texts(text)
+            if "think" in kind or "reason" in kind or name != "text":
+                thought += text
+            else:
+                said += text
+    return thought, said
+
+
+def _joined_texts(parts: Any) -> str:
+    parts = parts if isinstance(parts, list) else ()
+    texts = (part.get("text") for part in parts if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))

@@ -16,6 +16,7 @@ from tui.engines.completion import request_body
 from tui.engines.errors import ServiceError, error_from_exception
 from tui.engines.http_attempt import Emit, HttpAttempt
 from tui.engines.limiter import Limiter
+from tui.engines.refusals import refused_field, without_fields
 from tui.engines.secret import Secret
 from tui.events import Answered, Body, Cancelled, Failed, Load, Loaded, Note, Started, TimedBody
 from tui.services import Service
@@ -55,6 +56,8 @@ class EndpointEngine(EngineDefaults):
         self._limiter = limiter or Limiter(service.concurrency)
         self._environ = environ
         self._loop_stop = loop_stop
+        self._refused: list[str] = []
+        """Fields that the server answers without."""
         self._first_backoff_s = FIRST_BACKOFF_S if first_backoff_s is None else first_backoff_s
         self._key = Secret()
         self._http: httpx.AsyncClient | None = None
@@ -195,7 +198,7 @@ class EndpointEngine(EngineDefaults):
             if fault.cause in model_list.INCONCLUSIVE_CAUSES:
                 return [f"not checked before the first question: {fault.message}"]
             raise
-        if found and self.model not in found:
+        if found and not model_list.is_listed(self.model, found):
             return [f"{self.model} is not in the list of models that {self.service.host} offers"]
         return []
 
@@ -213,9 +216,19 @@ class EndpointEngine(EngineDefaults):
             async def attempt() -> Answered:
                 # Waiting, for a turn or after a failure, is no latency: each attempt starts
                 # the clock anew, and the one that succeeds has the figures.
-                start = time.monotonic_ns()
-                emit(start, Started(request.answer))
-                return await exchange.run(body, start)
+                while True:
+                    asked = without_fields(body, self._refused)
+                    start = time.monotonic_ns()
+                    emit(start, Started(request.answer))
+                    try:
+                        return await exchange.run(asked, start)
+                    except ServiceError as fault:
+                        refused = refused_field(asked, fault)
+                        if not refused or refused in self._refused:
+                            raise
+                        self._refused.append(refused)
+                        said = f"{self.service.host} refuses {refused}: asked without it"
+                        emit(time.monotonic_ns(), Note(said, request.answer))
 
             answered = await self._with_retries(
                 attempt, lambda: exchange.has_begun, emit, request.answer

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,8 +116,8 @@ def error_from_status(
 
 
 def cause_from_status(status: int, code: str, said: str) -> str:
-    """The cause word of an HTTP status and the error's code and message. An error reported
-    in mid stream counts as a 500."""
+    """The cause word of an HTTP status (0: none is known, for the error came within a success)
+    and the error's code and message."""
     words = f"{code} {said}".lower()
     if 300 <= status < 400:
         return "redirect"
@@ -129,11 +129,16 @@ def cause_from_status(status: int, code: str, said: str) -> str:
         return "unauthorized" if status == 401 else "forbidden"
     if any(sign in words for sign in _OVERFLOW):
         return "context_overflow"
+    if any(sign in words for sign in _NO_ADDRESS):
+        return "not_found"
     if status in (408, 409) or status >= 500:
         return "server_error"
-    if status == 404 or any(sign in words for sign in _NO_MODEL):
+    for cause, signs in _CAUSES_BY_WORDS.items():
+        if any(sign in words for sign in signs):
+            return cause
+    if status == 404:
         return "not_found"
-    return "bad_request"
+    return "bad_request" if status else "server_error"
 
 
 _NO_QUOTA = (
@@ -141,8 +146,25 @@ _NO_QUOTA = (
     "insufficient balance",
     "arrearage",
     "exceeded your current quota",
+    "exceeded_current_quota",
+    "insufficient_user_quota",
+    "余额不足",
+    "欠费",
 )
-_NO_MODEL = ("model_not_found", "model not exist", "invalid model", "model not found")
+_NO_ADDRESS = ("unexpected endpoint", "unknown endpoint", "invalid url (")
+_CAUSES_BY_WORDS = {
+    "content_filter": (
+        *("data_inspection_failed", "datainspectionfailed", "content_filter", "new_sensitive"),
+        *("敏感内容", "inappropriate content", "content policy"),
+    ),
+    "not_found": ("model_not_found", "model not exist", "invalid model", "model not found"),
+    "unauthorized": (
+        *("invalid api key", "invalid_api_key", "api_key_invalid", "api key not valid"),
+        "incorrect api key",
+    ),
+    "rate_limited": ("rate_limit", "rate limit", "too many requests"),
+}
+"""What words mean where the status alone does not tell."""
 _OVERFLOW = (
     "context_length_exceeded",
     "exceed_context_size",
@@ -152,21 +174,78 @@ _OVERFLOW = (
     "maximum context",
     "input length should be",
     "too many tokens",
+    "prompt is too long",
+    "input is too long",
+    "maximum number of tokens",
+    "model token limit",
+    "超长",
 )
 
 
+def error_within_success(body: Any, host: str, secret: Secret = NO_SECRET) -> ServiceError:
+    """The fault that a server reports in the body of a success, or in mid stream."""
+    code, said = code_and_message(body)
+    cause = cause_from_status(_stated_status(body), code, said)
+    said = quote_text(said or code or "an error without a word", secret)
+    return ServiceError(cause, f"{host} reports: {said}")
+
+
+def is_error(body: Mapping[str, Any]) -> bool:
+    """Whether a JSON object of a stream, or in the place of one, reports an error."""
+    base = body.get("base_resp")
+    if body.get("error") or (isinstance(base, dict) and base.get("status_code")):
+        return True
+    if body.get("choices"):
+        return False
+    if body.get("object") == "error" or body.get("type") == "error":
+        return True
+    if any(body.get(name) for name in ("errors", "detail", *_SAID[2:4])):
+        return True
+    codes = [body.get(name) for name in ("code", "error_code", "error_type", "status_code")]
+    return any(code not in _NO_CODE for code in codes) and any(body.get(name) for name in _SAID)
+
+
+_INNER = ("error", "errors", "detail", "base_resp")
+_CODES = ("code", "type", "error_code", "error_type", "status_code", "status")
+_SAID = ("message", "msg", "error_message", "error_msg", "status_msg")
+_NO_CODE = (None, "", 0, "0", 200, "200", "success", "Success", "ok", "OK")
+
+
 def code_and_message(body: Any) -> tuple[str, str]:
-    """``(code, message)`` of a JSON error as OpenAI (``error.message``), FastAPI
-    (``detail``), ModelScope (``errors.message``) and others (``message``) write it."""
-    if not isinstance(body, dict):
-        return "", ""
-    inner = next((body[key] for key in ("error", "errors", "detail") if body.get(key)), body)
-    if isinstance(inner, str):
-        return "", inner
+    """``(codes, message)`` of a JSON error as OpenAI (``error.message``), Gemini (a list of one),
+    FastAPI (``detail``), ModelScope (``errors.message``), MiniMax (``base_resp.status_msg``) and
+    others (``message``, ``msg``, ``error_message``) write it."""
+    inner = _inner_error(body)
+    if isinstance(inner, str) and isinstance(body, dict) and _first(body, ("message", "msg")):
+        return inner, _first(body, ("message", "msg"))
     if not isinstance(inner, dict):
-        return "", str(inner)
-    code = inner.get("code") or inner.get("type") or ""
-    return str(code), str(inner.get("message") or inner.get("msg") or "")
+        return "", str(inner or "")
+    codes = [inner.get(name) for name in _CODES]
+    said = [str(code) for code in codes if isinstance(code, str | int) and code not in _NO_CODE]
+    return " ".join(dict.fromkeys(said)), _first(inner, _SAID)
+
+
+def _inner_error(body: Any) -> Any:
+    """The part of a body that tells of the error."""
+    if isinstance(body, list) and body:
+        body = body[0]
+    if not isinstance(body, dict):
+        return ""
+    return next((body[key] for key in _INNER if body.get(key)), body)
+
+
+def _first(body: Mapping[str, Any], names: Sequence[str]) -> str:
+    return next((str(body[name]) for name in names if body.get(name)), "")
+
+
+def _stated_status(body: Any) -> int:
+    """The HTTP status that an error within a success names as its code; 0 where it names none."""
+    inner = _inner_error(body)
+    for name in ("code", "status_code", "status", "error_code") if isinstance(inner, dict) else ():
+        code = str(inner.get(name))
+        if len(code) == 3 and code[0] in "45" and code.isdecimal():
+            return int(code)
+    return 0
 
 
 def error_from_exception(error: BaseException, host: str) -> ServiceError:

@@ -1,20 +1,25 @@
 """One attempt at one answer: send the request, read the stream under the token clocks."""
 
 import asyncio
-import email.utils
-import json
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tui.engines import tokens
 from tui.engines.completion import Completion, TextPiece
-from tui.engines.errors import ServiceError, error_from_exception, error_from_status, quote_text
+from tui.engines.errors import (
+    ServiceError,
+    error_from_exception,
+    is_error,
+    quote_text,
+)
+from tui.engines.http_response import body_chunks, check_status, parse_json
 from tui.engines.secret import Secret
-from tui.engines.sse import SseParser, StreamError
+from tui.engines.sse import ServerEvent, SseParser, StreamError
 from tui.events import Answered, Body, Delta, Logprobs, Note
 from tui.metrics import answer_metrics
 from tui.services import Service
@@ -32,7 +37,11 @@ LONGEST_REASONING = 131_072
 """Tokens of reasoning for which an answer may go beyond what it was to have: more than any service
 takes as a budget."""
 _ESTIMATE_SLACK = 64
-_ERROR_BYTES = 64 * 1024
+_LONGEST_DOCUMENT = 16 * 1024 * 1024
+"""Bytes of a whole answer: `LONGEST_ANSWER` in characters of four bytes."""
+_BOM = b"\xef\xbb\xbf"
+_STREAM = "text/event-stream"
+_STREAM_FIELDS = (b"data", b"event", b"id", b"retry", b"error")
 
 Emit = Callable[[int, Body], None]
 """``emit(time.monotonic_ns(), body)``."""
@@ -51,6 +60,9 @@ class HttpAttempt:
     emit: Emit
     loop_stop: bool = False
     has_begun: bool = False
+    _parser: SseParser = field(default_factory=SseParser)
+    _is_streamed: bool = True
+    _in_grace: bool = False
     _first_ns: int = 0
     _finish_ns: int = 0
     _estimated_tokens: float = 0.0
@@ -68,68 +80,167 @@ class HttpAttempt:
             Fault: anything else than a complete answer came of it.
         """
         completion = Completion(self.service.host, self.key)
-        self._most_tokens = body.get(self.service.max_tokens_field, math.inf)
-        headers_came = False
+        limits = (body.get(name) for name in ("max_tokens", "max_completion_tokens"))
+        self._most_tokens = next((most for most in limits if most), math.inf)
+        trouble: ServiceError | None = None
+        headers_came = is_framed = False
         try:
             async with asyncio.timeout(self.service.first_token_s) as clock:
                 url = f"{self.service.base_url}/chat/completions"
                 async with self.client.stream("POST", url, json=body) as response:
                     headers_came = True
-                    await check_event_stream(response, self.service, self.key)
+                    await check_status(response, self.service, self.key)
                     await self._read(response, completion, clock)
+                    # Such a body cannot have been cut off unseen.
+                    is_framed = bool(
+                        response.headers.keys() & {"transfer-encoding", "content-length"}
+                    )
         except TimeoutError:
-            if not completion.finish and not completion.is_over:
-                raise self._timeout_error(headers_came, completion) from None
+            if not completion.is_over:
+                trouble = self._timeout_error(headers_came, completion)
         except Exception as error:
-            # What goes wrong after finish_reason takes nothing from the answer.
-            if not completion.finish:
-                raise self._stream_error(error, headers_came) from None
+            trouble = self._stream_error(error, headers_came)
+        self._take_rest(completion)
         if completion.fault is not None:
             raise completion.fault
-        if not completion.finish:
-            raise ServiceError(
-                "cut", f"{self.service.host} ended the stream without a finish_reason"
-            )
-        return self._answered(completion, start_ns)
+        # What goes wrong after a finish_reason takes nothing from the answer.
+        if completion.is_complete or (completion.finish and is_framed and trouble is None):
+            return self._answered(completion, start_ns)
+        raise self._with_advice(trouble or self._cut_error(completion))
 
     async def _read(
         self, response: "httpx.Response", completion: Completion, clock: asyncio.Timeout
     ) -> None:
-        parser, loop, over = SseParser(), asyncio.get_running_loop(), False
+        """Read whatever the body is: its first bytes tell, not the type that it is said to have."""
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        async with aclosing(body_chunks(response)) as chunks:
+            head = b""
+            async for chunk in chunks:
+                head = (head + chunk).removeprefix(_BOM).lstrip()
+                if head:
+                    break
+            if head[:1] in (b"{", b"["):
+                await self._read_document(head, chunks, completion)
+            elif head[:1] == b"<" or (kind != _STREAM and not _begins_stream(head)):
+                raise self._no_stream("a web page" if head[:1] == b"<" else quote_text(kind))
+            else:
+                await self._read_stream(head, chunks, completion, clock)
+
+    async def _read_document(
+        self, head: bytes, chunks: AsyncGenerator[bytes, None], completion: Completion
+    ) -> None:
+        """A JSON document in the place of a stream: an answer as a whole, or an error."""
+        got = bytearray(head)
+        async for chunk in chunks:
+            got += chunk
+            if len(got) > _LONGEST_DOCUMENT:
+                said = f"{self.service.host} sends a line of more than {_LONGEST_DOCUMENT} bytes"
+                raise ServiceError("oversized", said)
+        now, self._is_streamed = time.monotonic_ns(), False
+        document = parse_json(got.decode("utf-8", "replace"))
+        if document is None:
+            parser = SseParser(_LONGEST_DOCUMENT)  # of JSON, one a line
+            found = [
+                completion.feed(event) for event in (*parser.feed(bytes(got)), *parser.finish())
+            ]
+        elif isinstance(document, dict) and not document.get("choices") and not is_error(document):
+            raise self._no_stream("one JSON answer")
+        else:
+            found = [completion.feed_json(document)]
+        self._emit_pieces(now, completion, [piece for pieces in found for piece in pieces])
+        completion.end()
+        self._finish_ns = now
+        if completion.finish:
+            said = f"{self.service.host} answers in one piece: no time to the first token is known"
+            self.emit(now, Note(said, self.answer))
+
+    async def _read_stream(
+        self,
+        head: bytes,
+        chunks: AsyncGenerator[bytes, None],
+        completion: Completion,
+        clock: asyncio.Timeout,
+    ) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            async with aclosing(_chunks(response)) as chunks:
-                async for chunk in chunks:
-                    if over:
-                        continue
-                    now = time.monotonic_ns()
-                    for event in parser.feed(chunk):
-                        pieces = completion.feed(event)
-                        for piece in pieces:
-                            self._emit_delta(now, piece.text, piece.reasoning)
-                        for token in completion.logprobs:
-                            self.emit(now, Logprobs(self.answer, *token))
-                        completion.logprobs.clear()
-                        if self.loop_stop and pieces and self._repeats(pieces):
-                            completion.finish, self._finish_ns = "repetition", now
-                            return
-                        if completion.fault is not None:
-                            return
-                        if completion.finish and not self._finish_ns:
-                            self._finish_ns = now
-                            clock.reschedule(loop.time() + GRACE_S)
-                        elif pieces and not completion.finish:
-                            clock.reschedule(loop.time() + self.service.stall_s)
-                        if not completion.finish and self._is_endless():
-                            completion.finish, self._finish_ns = "length", now
-                            said = f"{self.service.host} goes on behind max_new_tokens: cut off"
-                            self.emit(now, Note(said, self.answer))
-                            return
-                    over = completion.is_over
-                    if over:
-                        # Only a body read to its end leaves the connection for the next.
-                        clock.reschedule(loop.time() + BODY_END_S)
+            is_done = self._feed(self._parser.feed(head), completion, clock)
+            while not is_done and not completion.is_over:
+                chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
+                is_done = self._feed(self._parser.feed(chunk), completion, clock)
+            if not is_done:
+                # Only a body read to its end leaves the connection for the next.
+                clock.reschedule(loop.time() + BODY_END_S)
+                async for _ in chunks:
+                    pass
         except StreamError as error:
             raise ServiceError(error.cause, f"{self.service.host} sends {error}") from None
+
+    def _feed(
+        self, events: Iterable[ServerEvent], completion: Completion, clock: asyncio.Timeout
+    ) -> bool:
+        """Take what arrived; whether no more is wanted, whatever else the server has."""
+        now, loop = time.monotonic_ns(), asyncio.get_running_loop()
+        for event in events:
+            pieces = completion.feed(event)
+            self._emit_pieces(now, completion, pieces)
+            if self.loop_stop and pieces and self._repeats(pieces):
+                completion.finish, completion.is_over, self._finish_ns = "repetition", True, now
+            if completion.fault is not None or completion.finish == "repetition":
+                return True
+            if completion.finish and (pieces or not self._finish_ns):
+                self._finish_ns = now
+            is_finished = bool(completion.finish) and completion.is_sure
+            if is_finished and not self._in_grace:
+                self._in_grace = True
+                clock.reschedule(loop.time() + GRACE_S)
+            elif pieces and not is_finished:
+                clock.reschedule(loop.time() + self.service.stall_s)
+            if not is_finished and self._is_endless():
+                completion.finish, completion.is_over, self._finish_ns = "length", True, now
+                said = f"{self.service.host} goes on behind max_new_tokens: cut off"
+                self.emit(now, Note(said, self.answer))
+                return True
+        return False
+
+    def _take_rest(self, completion: Completion) -> None:
+        """What waited for more that did not come."""
+        now = time.monotonic_ns()
+        if not completion.is_over and completion.fault is None:
+            for event in self._parser.finish():
+                # An event that the end cut in two is none.
+                with suppress(ServiceError):
+                    self._emit_pieces(now, completion, completion.feed(event))
+        self._emit_pieces(now, completion, completion.flush())
+        self._finish_ns = self._finish_ns or now
+
+    def _emit_pieces(self, now: int, completion: Completion, pieces: Sequence[TextPiece]) -> None:
+        for piece in pieces:
+            self._emit_delta(now, piece.text, piece.reasoning)
+        for token in completion.logprobs:
+            self.emit(now, Logprobs(self.answer, *token))
+        completion.logprobs.clear()
+
+    def _cut_error(self, completion: Completion) -> ServiceError:
+        host = self.service.host
+        if completion.finish:
+            said = f"{host} gives a finish_reason with every piece, and ended without [DONE]"
+            return ServiceError("cut", said)
+        return ServiceError("cut", f"{host} ended the stream without a finish_reason")
+
+    def _no_stream(self, what: str) -> ServiceError:
+        what = what or "something without a type"
+        said = f"{self.service.host} answers with {what}, not with an event stream"
+        return ServiceError("not_streamed", said)
+
+    def _with_advice(self, fault: ServiceError) -> ServiceError:
+        """The fault; where it is that the address ends too early, with what to write."""
+        address = self.service.base_url
+        is_short = not urlsplit(address).path.strip("/") and "model" not in fault.message.lower()
+        if is_short and fault.cause in ("not_found", "not_streamed"):
+            fault.next_step = f"the address lacks /v1: {address}/v1"
+        return fault
 
     def _emit_delta(self, now: int, text: str, reasoning: bool) -> None:
         if not self.has_begun:
@@ -189,7 +300,7 @@ class HttpAttempt:
         prompt = completion.prompt_tokens or 0
         metrics = answer_metrics(
             start_ns=start_ns,
-            first_ns=self._first_ns if self.has_begun else None,
+            first_ns=self._first_ns if self.has_begun and self._is_streamed else None,
             end_ns=self._finish_ns,
             prompt_tokens=prompt,
             reused=0,
@@ -207,84 +318,5 @@ class HttpAttempt:
         )
 
 
-async def check_event_stream(response: "httpx.Response", service: Service, key: Secret) -> None:
-    """Return if the response is an event stream.
-
-    Raises:
-        Fault: it is an error, or something else.
-    """
-    host = service.host
-    if 300 <= response.status_code < 400:
-        to = quote_text(response.headers.get("Location", "nowhere").partition("?")[0], key)
-        status = response.status_code
-        raise ServiceError("redirect", f"{host} answers HTTP {status}: moved to {to}")
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if response.status_code < 300 and kind == "text/event-stream":
-        return
-    text = await _read_error_text(response)
-    body = parse_json(text)
-    if response.status_code >= 300:
-        raise error_from_response(response, text, service, key)
-    if isinstance(body, dict) and body.get("error"):
-        raise error_from_status(500, body, text, host, key)
-    what = {"text/html": "a web page", "application/json": "one JSON answer"}.get(
-        kind, quote_text(kind) or "something without a type"
-    )
-    raise ServiceError("not_streamed", f"{host} answers with {what}, not with an event stream")
-
-
-def error_from_response(
-    response: "httpx.Response", text: str, service: Service, key: Secret
-) -> ServiceError:
-    """The fault of a response whose status is an error; ``text`` is its body."""
-    fault = error_from_status(response.status_code, parse_json(text), text, service.host, key)
-    fault.retry_after_s = parse_retry_after(response.headers.get("Retry-After", ""))
-    if fault.cause == "unauthorized" and not key and service.key_variable:
-        fault.next_step = f"export {service.key_variable}=..."
-    return fault
-
-
-async def _read_error_text(response: "httpx.Response") -> str:
-    """What an error says: its first bytes, as far as they come within the grace."""
-    got = bytearray()
-    # The status is known; that its explanation breaks off must not replace it.
-    with suppress(Exception):
-        async with asyncio.timeout(GRACE_S):
-            await read_into(got, response, _ERROR_BYTES)
-    return got.decode("utf-8", "replace")
-
-
-async def _chunks(response: "httpx.Response") -> AsyncGenerator[bytes, None]:
-    """The body as it arrives; a generator by type too, so that it can be closed early."""
-    async for chunk in response.aiter_bytes():
-        yield chunk
-
-
-async def read_into(got: bytearray, response: "httpx.Response", most: int) -> None:
-    """Add the body of a response to ``got``, at most so many bytes."""
-    async with aclosing(_chunks(response)) as chunks:
-        async for chunk in chunks:
-            got += chunk[: most - len(got)]
-            if len(got) >= most:
-                return
-
-
-def parse_json(text: str) -> Any:
-    """The JSON value of a text, or None."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def parse_retry_after(value: str) -> float | None:
-    """Seconds that a Retry-After header (RFC 9110, 10.2.3) asks for: a number or a date.
-    None where it asks for no wait: a number below 0, or none, or a date that is past."""
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return None
-    return seconds if seconds >= 0 else None
+def _begins_stream(head: bytes) -> bool:
+    return head.startswith(b":") or head.partition(b":")[0].strip() in _STREAM_FIELDS

@@ -2,13 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui.engines.client import key_of, open_client
-from tui.engines.errors import ServiceError, error_from_exception, quote_text
-from tui.engines.http_attempt import error_from_response, parse_json, read_into
+from tui.engines.errors import (
+    ServiceError,
+    error_from_exception,
+    error_within_success,
+    is_error,
+    quote_text,
+)
+from tui.engines.http_response import error_from_response, parse_json, read_into
 from tui.engines.secret import Secret
 from tui.services import Service
 
@@ -80,6 +86,12 @@ async def _probe(service: Service, environ: Mapping[str, str] | None) -> ProbeRe
     )
 
 
+def is_listed(model: str, listed: Collection[str]) -> bool:
+    """Whether a service that lists these models has this one: Ollama lists ``:latest`` where a name
+    has no tag, Gemini writes ``models/`` before it."""
+    return not {model, f"{model}:latest", f"models/{model}"}.isdisjoint(listed)
+
+
 async def list_models(http: "httpx.AsyncClient", service: Service, key: Secret) -> list[str]:
     """The names of the models that ``GET /models`` lists.
 
@@ -103,7 +115,9 @@ async def list_models(http: "httpx.AsyncClient", service: Service, key: Secret) 
     if response.status_code != 200:
         raise error_from_response(response, text, service, key)
     body = parse_json(text)
-    rows = body.get("data") if isinstance(body, dict) else None
+    if isinstance(body, dict) and is_error(body):
+        raise error_within_success(body, host, key)
+    rows = body.get("data") if isinstance(body, dict) else body
     if not isinstance(rows, list):
         raise ServiceError("malformed", f"{host} gives no list of models")
     names = (row.get("id") for row in rows if isinstance(row, dict))

@@ -1,7 +1,10 @@
 """Server-sent events from bytes, one chunk at a time, as the WHATWG HTML standard
-("Server-sent events", parsing an event stream) defines them. Pure: no network, no clock."""
+("Server-sent events", parsing an event stream) defines them, and as servers of chat completions
+write them. Pure: no network, no clock."""
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 MAX_EVENT_BYTES = 512 * 1024
@@ -31,8 +34,10 @@ class ServerEvent:
 class SseParser:
     """Feed it what arrives; it gives the events that are complete.
 
-    Comments (``: keep-alive``) and events without data give nothing, and neither does an
-    event that the stream's end cuts off.
+    Comments (``: keep-alive``) and events without data give nothing. Beyond the standard, as
+    servers do it: a data line that is a JSON object by itself is an event by itself, whether an
+    empty line follows or not; a field ``error`` is an event of that type; a line that is a JSON
+    object without any field's name is data.
     """
 
     max_bytes: int = MAX_EVENT_BYTES
@@ -55,6 +60,15 @@ class SseParser:
             event = self._feed_line(line)
             if event is not None:
                 yield event
+
+    def finish(self) -> Iterator[ServerEvent]:
+        """The event that waits for its end when the stream has ended. It may be cut off."""
+        line, self._buffer = bytes(self._buffer), bytearray()
+        for part in (line, b""):
+            with suppress(StreamError):
+                event = self._feed_line(part)
+                if event is not None:
+                    yield event
 
     def _next_line(self) -> bytes | None:
         """The next whole line without its end (LF, CR LF or CR), or None."""
@@ -88,6 +102,10 @@ class SseParser:
             return None
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
+        if line.startswith(b"{"):
+            name, value = b"data", line
+        elif name == b"error" and value:
+            name, self._type = b"data", "error"
         if name not in (b"data", b"event"):
             return None
         try:
@@ -101,9 +119,19 @@ class SseParser:
         if self._size > self.max_bytes:
             raise StreamError("oversized", f"an event of more than {self.max_bytes} bytes")
         self._data.append(text)
-        return None
+        return self._dispatch() if len(self._data) == 1 and _is_json_object(text) else None
 
     def _dispatch(self) -> ServerEvent | None:
         data, type_ = self._data, self._type or "message"
         self._data, self._type, self._size = [], "", 0
         return ServerEvent("\n".join(data), type_) if data else None
+
+
+def _is_json_object(text: str) -> bool:
+    if not text.startswith("{") or not text.rstrip().endswith("}"):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

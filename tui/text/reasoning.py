@@ -3,6 +3,14 @@
 from collections.abc import Callable
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+_MARKS = {
+    THINK_OPEN: THINK_CLOSE,
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<seed:think>": "</seed:think>",
+    "[THINK]": "[/THINK]",
+}
+"""What services write around the thoughts that they leave in the answer."""
 _MAX_LEADING = 256
 
 ReasoningSplitter = Callable[[str], tuple[str, str]]
@@ -55,6 +63,7 @@ class ReasoningParser:
     def __init__(self) -> None:
         self._held = ""
         self._state = self._at_start
+        self._close = THINK_CLOSE
 
     def feed(self, text: str) -> list[tuple[str, bool]]:
         """The pieces that are certain after ``text``, each with whether it is reasoning."""
@@ -68,10 +77,13 @@ class ReasoningParser:
 
     def _at_start(self) -> list[tuple[str, bool]]:
         body = self._held.lstrip()
-        if body.startswith(THINK_OPEN):
-            self._held, self._state = body[len(THINK_OPEN) :], self._before_thought
-            return self._state()
-        if THINK_OPEN.startswith(body) and len(self._held) < _MAX_LEADING:
+        for mark, close in _MARKS.items():
+            if body.startswith(mark):
+                self._held, self._close = body[len(mark) :], close
+                self._state = self._before_thought
+                return self._state()
+        could_be = any(mark.startswith(body) for mark in _MARKS)
+        if could_be and len(self._held) < _MAX_LEADING:
             return []
         self._state = self._in_answer
         return self._state()
@@ -84,11 +96,11 @@ class ReasoningParser:
         return []
 
     def _in_thought(self) -> list[tuple[str, bool]]:
-        thought, closed, rest = self._held.partition(THINK_CLOSE)
+        thought, closed, rest = self._held.partition(self._close)
         if closed:
             self._held, self._state = rest, self._before_answer
             return [(thought, True), *self._state()]
-        sure = _without_start_of(THINK_CLOSE, thought)
+        sure = _without_start_of(self._close, thought)
         self._held = thought[len(sure) :]
         return [(sure, True)]
 

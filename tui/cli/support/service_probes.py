@@ -8,7 +8,7 @@ from typing import Any
 from tui import services
 from tui.cli.support import settings_in_force
 from tui.cli.support.printing import heads, json_text, table, tell
-from tui.engines.model_list import ProbeResult, probe
+from tui.engines.model_list import ProbeResult, is_listed, probe
 from tui.settings import Settings
 
 NOTHING_REACHED = 3
@@ -54,7 +54,7 @@ def missing_models(found: ProbeResult, settings: Settings) -> list[str]:
         for target in settings.aliases.values()
         if target.partition(":")[0] == found.service.name
     ]
-    return [name for name in wanted if found.models and name not in found.models]
+    return [name for name in wanted if found.models and not is_listed(name, found.models)]
 
 
 def list_services(json: bool) -> int:
