@@ -121,3 +121,22 @@ def test_no_memory_is_one_line() -> None:
     done = duibi("sessions", "list", code=code)
     assert done.returncode == 4
     assert done.stderr.startswith("duibi: there is no memory left for this\n  -> ")
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"PYTHONIOENCODING": "gbk"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_json_is_utf8_and_nothing_fails_whatever_the_locale(locale: dict[str, str]) -> None:
+    Path("q.txt").write_text("\u4f60\u597d \U0001f60a", "utf-8")
+    told = duibi("questions", "show", "q.txt", "--json", how=">data", **locale)
+    assert told.returncode == 0, told.stderr
+    data = json.loads(Path("data").read_text("utf-8"))
+    assert data["questions"][0]["turns"] == ["\u4f60\u597d \U0001f60a"]
+    told = duibi("questions", "show", "q.txt", how=">text", **locale)
+    assert told.returncode == 0, told.stderr
+    assert b"\\U0001f60a" in Path("text").read_bytes()

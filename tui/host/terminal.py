@@ -1,5 +1,6 @@
 """The standard streams: whether they are a terminal, its encoding, and how they may fail."""
 
+import codecs
 import errno
 import io
 import os
@@ -36,12 +37,32 @@ def locale_not_utf8(environ: Mapping[str, str]) -> str:
     return "" if name.lower().replace("-", "").endswith("utf8") else name
 
 
+def write_utf8() -> None:
+    """What stdout gets from now on is data, and UTF-8 whatever the locale; a stream without an
+    encoding stays as it is."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors=_NEVER_FAIL)
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+_NEVER_FAIL = "duibi.never-fail"
+"""What an encoding cannot say is escaped, and the bytes of a path stay what they are."""
+codecs.register_error(_NEVER_FAIL, _escape)
+
+
 def guard_streams() -> None:
     """Make the standard streams safe to use, whatever the caller made of them.
 
     A closed one becomes /dev/null: the next file that is opened must not take its place. What
-    stdout cannot take is a `UserError`; what stderr cannot take is dropped, for words about a run
-    must not end it. Streams that a test has replaced stay as they are.
+    stdout cannot take is a `UserError`, and a character outside of its encoding is escaped; what
+    stderr cannot take is dropped, for words about a run must not end it. Streams that a test has
+    replaced stay as they are.
     """
     for fd in range(3):
         try:
@@ -61,7 +82,7 @@ def _guarded(old: Any, raw: io.FileIO) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=getattr(old, "encoding", None) or "utf-8",
-        errors=getattr(old, "errors", None) or "backslashreplace",
+        errors=_NEVER_FAIL,
         line_buffering=is_live,
     )
 

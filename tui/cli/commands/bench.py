@@ -14,7 +14,7 @@ from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.weight_files import weight_files
 from tui.checkpoints.weight_headers import read_json
 from tui.cli.support import machine_speed, options, settings_in_force
-from tui.cli.support.printing import heads, json_text, load_line, table, tell
+from tui.cli.support.printing import heads, load_line, print_json, table, tell
 from tui.engines import standard_measure
 from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
@@ -110,7 +110,7 @@ def bench(
             _keep_batches(model, loaded, results)
     if as_json:
         rows = [asdict(one) | {"bandwidth_share": one.bandwidth_share} for one in results]
-        print(json_text({"results": rows}))
+        print_json({"results": rows})
     else:
         print(table([heads(*_HEAD), *map(_row, results)]))
         for device, limit in limits.items():

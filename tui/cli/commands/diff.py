@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tui.cli.support import settings_in_force
-from tui.cli.support.printing import heads, json_text, table, tell
+from tui.cli.support.printing import heads, print_json, table, tell
 from tui.cli.support.session_files import read_sessions
 from tui.host.errors import UserError
 from tui.reports.document import format_figure
@@ -47,7 +47,7 @@ def diff(
     found = diff_sessions(*read)
     broken = [(rule, one) for one in found for rule in rules if is_broken(rule, one)]
     if as_json:
-        print(json_text({"models": [_document(one) for one in found], "broken": _told(broken)}))
+        print_json({"models": [_document(one) for one in found], "broken": _told(broken)})
     else:
         for one in found:
             _print(one)

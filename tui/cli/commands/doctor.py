@@ -10,7 +10,7 @@ import tui
 from tui.checkpoints.memory_estimate import ALLOCATOR_SHARE, BASE_BYTES, BYTES_PER_WEIGHT
 from tui.cli.support import machine_checks, machine_speed, service_probes
 from tui.cli.support.machine_checks import NOTE, OK, PROBLEM, DiskInfo, Finding
-from tui.cli.support.printing import json_text, table, tell
+from tui.cli.support.printing import print_json, table, tell
 from tui.engines.model_list import ProbeResult
 from tui.host import cpu, format_speeds, memory, paths
 from tui.host.errors import UserError
@@ -49,7 +49,7 @@ def doctor(
             "disks": [disk.to_json() for disk in disks],
         }
         checks = [asdict(found) for found in findings]
-        print(json_text({"ok": not worst, **machine, "checks": checks}))
+        print_json({"ok": not worst, **machine, "checks": checks})
     else:
         print(table([(tr(one.state), tr(one.name), tr(one.seen)) for one in findings]))
         for found in findings:

@@ -11,7 +11,7 @@ from tui.cli.support import quantise, settings_in_force
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.cli.support.open_screens import open_models
 from tui.cli.support.options import Yes
-from tui.cli.support.printing import heads, json_text, path_text, table, tell
+from tui.cli.support.printing import heads, path_text, print_json, table, tell
 from tui.cli.support.service_probes import list_services
 from tui.host import memory
 from tui.host.errors import EXIT_INTERRUPTED, UserError
@@ -73,7 +73,7 @@ def list_(
         return _list_available(json, context, free)
     found = _found()
     if json:
-        print(json_text([_as_json(one, context, free) for one in found]))
+        print_json([_as_json(one, context, free) for one in found])
         return 0
     if not found:
         tell("no models found here")
@@ -125,7 +125,7 @@ def inspect(model: Model, json: Json = False) -> int:
         except UserError as error:
             seen = replace(seen, problems=(error.message,))
     if json:
-        print(json_text({**seen.to_json(), "prompt_ids": prompt}))
+        print_json({**seen.to_json(), "prompt_ids": prompt})
     else:
         rows = [(tr(name), tr(value)) for name, value in describe(seen, prompt)]
         print(table(rows, gap=" "))
@@ -155,7 +155,7 @@ def fit(
         told = made.to_json()
         for row, each in zip(told["models"], needs, strict=True):
             row["needs_in"] = each
-        print(json_text(told))
+        print_json(told)
     else:
         cells = [
             (subject.label, *(_fit_text(each[dtype], reading.available) for dtype in SHOWN_DTYPES))
@@ -184,7 +184,10 @@ def quantize(
     json: Json = False,
 ) -> int:
     made = quantise.quantise_model(model, to)
-    print(json_text(made) if json else one_line(tr(quantise.summary(made))))
+    if json:
+        print_json(made)
+    else:
+        print(one_line(tr(quantise.summary(made))))
     return 0
 
 
@@ -220,7 +223,7 @@ def _list_available(json: bool, context: int, free: int) -> int:
             }
             for one in listed
         ]
-        print(json_text(rows))
+        print_json(rows)
         return 0
     head = heads("MODEL", "DOWNLOAD", "NEEDS", "")
     rows_ = [
@@ -297,7 +300,7 @@ def _inspect_gguf(ref: Reference, json: bool) -> int:
     found = find_demo() if ref.kind == "demo" else find_checkpoint(expand(ref.target), ref.text)
     assert found is not None  # by its ending
     if json:
-        print(json_text(found.to_json()))
+        print_json(found.to_json())
     else:
         rows = [
             ("file", str(found.path)),

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tui import questions as sets
-from tui.cli.support.printing import heads, json_text, table, tell
+from tui.cli.support.printing import heads, print_json, table, tell
 from tui.host.errors import UserError
 from tui.questions import QuestionSet
 from tui.text.sanitise import clean, one_line
@@ -21,7 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 def list_(json: Json = False) -> int:
     found = [sets.load(name) for name in sets.BUILT_IN]
     if json:
-        print(json_text([_summary(one) for one in found]))
+        print_json([_summary(one) for one in found])
     else:
         head = heads("NAME", "QUESTIONS", "LANGUAGE", "TITLE")
         print(table([head, *(tuple(map(str, _summary(one).values())) for one in found)]))
@@ -32,7 +32,7 @@ def list_(json: Json = False) -> int:
 def show(set_: Set, json: Json = False) -> int:
     chosen = sets.load(set_)
     if json:
-        print(json_text(chosen.to_json()))
+        print_json(chosen.to_json())
         return 0
     print(one_line(tr(f"{chosen.title} ({chosen.name}, {len(chosen.questions)} questions)")))
     for number, question in enumerate(chosen.questions, 1):

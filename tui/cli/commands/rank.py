@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tui.cli.support import settings_in_force
-from tui.cli.support.printing import heads, json_text, table
+from tui.cli.support.printing import heads, print_json, table
 from tui.cli.support.session_files import read_sessions
 from tui.host.errors import UserError
 from tui.reports import evidence
@@ -48,7 +48,7 @@ def rank_(
     labels = [column.label for column in merged.columns]
     say = report_messages(settings.screen.lang)
     if as_json:
-        print(json_text({by: _document(found[by], labels) for by in found}))
+        print_json({by: _document(found[by], labels) for by in found})
     else:
         for by, comparisons in found.items():
             _print_ranking(by, comparisons, labels, say)

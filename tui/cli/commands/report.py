@@ -18,6 +18,7 @@ from tui.events import Asked
 from tui.host.errors import UserError
 from tui.host.save_file import replace_file
 from tui.host.secrets import redact_secrets
+from tui.host.terminal import write_utf8
 from tui.scoring.overlap import Scorer
 from tui.sessions.reader import RecordedSession
 from tui.text.sanitise import one_line
@@ -85,6 +86,7 @@ def report(
     images = _png_addresses(svgs, chosen, out) if png or settings.screen.pictures == "png" else {}
     text = render(found, chosen, settings.screen.lang, svgs, images, bert)
     if out is None:
+        write_utf8()
         sys.stdout.write(redact_secrets(text))
         return 0
     # Spreadsheets take a file for UTF-8 only with a byte order mark.

@@ -15,7 +15,7 @@ from tui.board import Board
 from tui.cli.support import options, settings_in_force
 from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.out_file import check_out
-from tui.cli.support.printing import heads, json_text, load_line, table, tell
+from tui.cli.support.printing import heads, load_line, print_json, table, tell
 from tui.cli.support.resume_run import resume_run
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
 from tui.host.errors import UserError
@@ -71,7 +71,10 @@ def run(
         headless = HeadlessRun(started, show, past)
         code = headless.run_to_end(settings.run.repeat)
     made = results.json_document(headless.board, str(started.path), started.save_state.saved)
-    print(json_text(made) if as_json else _table(headless.board))
+    if as_json:
+        print_json(made)
+    else:
+        print(_table(headless.board))
     _print_footnotes(headless.board, started.path)
     if out is not None:  # last: its folder may be gone by now
         replace_file(out, json.dumps(made, ensure_ascii=False, indent=1) + "\n")

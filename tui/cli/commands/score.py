@@ -13,7 +13,7 @@ from tui.cli.support import settings_in_force
 from tui.cli.support.bertscore_process import EncoderFolder, EncoderLayer, scorer
 from tui.cli.support.judge_model import MAX_NEW_TOKENS, judge_model
 from tui.cli.support.options import Yes
-from tui.cli.support.printing import heads, json_text, table, tell
+from tui.cli.support.printing import heads, print_json, table, tell
 from tui.events import RUN
 from tui.host import foreign_files
 from tui.host.errors import UserError
@@ -91,7 +91,7 @@ def score(
     if judge:
         found["agreement"] = _agreement(merged)
     if as_json:
-        print(json_text(found))
+        print_json(found)
     else:
         _print(found, merged)
     return 0

@@ -8,7 +8,7 @@ import typer
 from tui import board as board_of
 from tui.cli.support import settings_in_force
 from tui.cli.support.download_progress import ProgressLine
-from tui.cli.support.printing import heads, json_text, path_text, table, tell
+from tui.cli.support.printing import heads, path_text, print_json, table, tell
 from tui.events import json_form
 from tui.host.errors import UserError
 from tui.sessions import library, lines, reader, storage
@@ -42,7 +42,7 @@ def list_(
         return _search(folder, search, json)
     found = library.entries(folder)
     if json:
-        print(json_text([_entry_json(entry) for entry in found]))
+        print_json([_entry_json(entry) for entry in found])
         return 0
     if not found:
         tell(f"no sessions in {folder}")
@@ -57,7 +57,7 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
     reading = reader.read(library.find(session, _folder(sessions)))
     board = board_of.fold(reading.events)
     if json:
-        print(json_text(_session_json(reading, board)))
+        print_json(_session_json(reading, board))
         return 0
     header = reading.header
     print(table([(tr(key), tr(str(value))) for key, value in _summary(reading).items()]))
@@ -104,7 +104,7 @@ def verify(
                 "line": scanned.line,
                 "problem": scanned.problem,
             }
-            print(json_text(result))
+            print_json(result)
             continue
         why = f"; line {scanned.line}: {scanned.problem}" if scanned.line else ""
         said = (
@@ -118,7 +118,7 @@ def verify(
 def _print_refused(name: str, error: UserError, json: bool) -> None:
     """A session that cannot be read: the others are still told of."""
     if json:
-        print(json_text({"file": name, "verdict": "refused", "problem": error.message}))
+        print_json({"file": name, "verdict": "refused", "problem": error.message})
     else:
         print(one_line(tr(f"{name}: refused: {error.message}")))
         tell(f"  -> {error.next_step}")
@@ -131,15 +131,13 @@ def repair(session: Name, json: Json = False, sessions: Dir = None) -> int:
     if json:
         found = reader.read(saved)
         left_out = damaged.stat().st_size - saved.stat().st_size
-        print(
-            json_text(
-                {
-                    "file": str(damaged),
-                    "recovered": str(saved),
-                    "events": len(found.events),
-                    "bytes_dropped": left_out,
-                }
-            )
+        print_json(
+            {
+                "file": str(damaged),
+                "recovered": str(saved),
+                "events": len(found.events),
+                "bytes_dropped": left_out,
+            }
         )
     else:
         print(path_text(saved))
@@ -174,7 +172,7 @@ def rm(
         place = "" if moved.parent.parent == folder else f" --sessions {path.parent}"
         tell(f"{path.name} is in the trash (undo: duibi sessions rm --undo{place})")
     if json:
-        print(json_text(done))
+        print_json(done)
     return 0
 
 
@@ -186,7 +184,10 @@ def path(
 ) -> int:
     folder = _folder(sessions)
     found = folder if session is None else library.find(session, folder).resolve()
-    print(json_text({"path": str(found)}) if json else path_text(found))
+    if json:
+        print_json({"path": str(found)})
+    else:
+        print(path_text(found))
     return 0
 
 
@@ -203,7 +204,7 @@ def _search(folder: Path, text: str, json: bool) -> int:
     rows = [(h.path.name.removesuffix(lines.SUFFIX), h.question, h.label, h.excerpt) for h in hits]
     keys = ("session", "question", "model", "excerpt")
     if json:
-        print(json_text([dict(zip(keys, row, strict=True)) for row in rows]))
+        print_json([dict(zip(keys, row, strict=True)) for row in rows])
     elif rows:
         print(table([heads(*(key.upper() for key in keys)), *rows]))
     return 0

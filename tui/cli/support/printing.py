@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui.events import TORCH, Loaded
+from tui.host.terminal import write_utf8
 from tui.text.sanitise import one_line
 from tui.text.translation import tr
 from tui.text.width import text_width
@@ -20,6 +21,12 @@ def json_text(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False)
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return _RISKY.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def print_json(value: object) -> None:
+    """JSON on stdout, a line of UTF-8 whatever the locale: programs read it."""
+    write_utf8()
+    print(json_text(value))
 
 
 def load_line(loaded: Loaded) -> str:

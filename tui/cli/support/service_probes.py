@@ -7,7 +7,7 @@ from typing import Any
 
 from tui import services
 from tui.cli.support import settings_in_force
-from tui.cli.support.printing import heads, json_text, table, tell
+from tui.cli.support.printing import heads, print_json, table, tell
 from tui.engines.model_list import ProbeResult, is_listed, probe
 from tui.settings import Settings
 
@@ -64,7 +64,7 @@ def list_services(json: bool) -> int:
     found = [one for one in probe_all(settings) if one.reachable or is_expected(one, settings)]
     code = NOTHING_REACHED if found and not any(one.reachable for one in found) else 0
     if json:
-        print(json_text([_as_json(one) for one in found]))
+        print_json([_as_json(one) for one in found])
         return code
     rows = [
         (f"{one.service.name}:{name}", one.service.host) for one in found for name in one.models
