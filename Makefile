@@ -92,6 +92,8 @@ else
 	  $(INSTALL) torch; fi
 endif
 	$(INSTALL) --editable .
+	@$(INSTALL) --only-binary :all: --editable '.[gguf]' \
+	  || echo "no llama.cpp for this machine: GGUF files are converted before they are computed"
 	$(BIN)/python -m compileall -q tui
 	touch $@
 

@@ -77,6 +77,7 @@ OWN_FILES = {
     "sessions/staging.py": "the local copy of a session",
     "sessions/storage.py": "new files, and folders",
     "text/messages.py": "comes with the program",
+    "worker/gguf/llama_server.py": "a socket that llama.cpp made here",
     "worker/kernels/abi.py": "what was compiled here",
     "worker/kernels/build.py": "comes with the program, and what was compiled of it",
     "worker/quant/aligned_safetensors.py": "a new file",

@@ -32,12 +32,12 @@ class LoadOrder:
     """Load a model, in place of the one that is loaded.
 
     ``checkpoint`` is the path of a folder or a .gguf file, ``dtype`` ``bf16``, ``fp16``, ``fp32``,
-    ``int8`` or ``int4``, ``context`` a bound for the tokens of prompt and answer together below
-    the checkpoint's own (0: none). ``remote_code`` holds the SHA-256 of each Python file of the
-    checkpoint that a person agreed to run; without it none is run. At most ``batch`` answers are
-    decoded together, and their prompts and answers hold at most ``max_cached_tokens`` tokens
-    (0: any number). ``lookup``: guess tokens from the prompt. ``loop_stop``: end an answer that
-    only repeats itself.
+    ``int8``, ``int4`` or ``gguf`` (a file as published), ``context`` a bound for the tokens of
+    prompt and answer together below the checkpoint's own (0: none). ``remote_code`` holds the
+    SHA-256 of each Python file of the checkpoint that a person agreed to run; without it none is
+    run. At most ``batch`` answers are decoded together, and their prompts and answers hold at most
+    ``max_cached_tokens`` tokens (0: any number). ``lookup``: guess tokens from the prompt.
+    ``loop_stop``: end an answer that only repeats itself.
     """
 
     op: ClassVar[str] = "load"

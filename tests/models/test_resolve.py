@@ -50,7 +50,7 @@ def test_a_folder_is_inspected_and_bf16_by_default(here: Path) -> None:
 
 def test_a_gguf_is_looked_at_no_further_than_its_magic(here: Path) -> None:
     (here / "tiny.gguf").write_bytes(b"GGUF" + b"\xff" * 60)
-    one = resolved("tiny.gguf")
+    one = resolved("tiny.gguf@bf16")
     assert (one.checkpoint, one.label, one.checkpoint_bytes) == (
         here / "tiny.gguf", "tiny@bf16", 64,
     )  # fmt: skip

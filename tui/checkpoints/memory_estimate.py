@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tui.checkpoints.llama_cpp import PUBLISHED
+
 BASE_BYTES = 390_000_000
 """Bytes a worker takes without weights: torch, transformers and a tokenizer (measured); a
 quarter of it are mapped libraries."""
@@ -16,15 +18,27 @@ KV_CACHE_COPIES = 1.5
 """Parts of the key-value cache are copied when tokens are joined to it, and a conversation's
 past is kept for its next turn."""
 
-BYTES_PER_WEIGHT = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.01, "int4": 0.57}
+GGUF_BITS = 4.5
+"""Bits of a weight in the smallest common GGUF layout (Q4_0: 18 bytes for 32 weights).
+Headers of GGUF files are not parsed outside the worker, so that their weights are
+counted from the file's size; larger layouts are overestimated."""
+
+BYTES_PER_WEIGHT = {
+    "fp32": 4.0,
+    "bf16": 2.0,
+    "fp16": 2.0,
+    "int8": 1.01,
+    "int4": 0.57,
+    PUBLISHED: GGUF_BITS / 8,
+}
 """int8 has a scale for each output; int4 in groups of 32 a scale and a zero point of 8 bits each:
 4.5 bits a weight (of 16 each where torch's kernels are used: 5). Its head has 8."""
 
-BYTES_PER_CACHED_VALUE = {"fp32": 4, "bf16": 4, "fp16": 2, "int8": 2, "int4": 2}
+BYTES_PER_CACHED_VALUE = {"fp32": 4, "bf16": 4, "fp16": 2, "int8": 2, "int4": 2, PUBLISHED: 2}
 """Keys and values are kept in the dtype of the activations: on a CPU that is float32 for bf16
 weights, and bf16 for quantised ones."""
 
-_BYTES_PER_INTERMEDIATE = {"fp32": 16, "bf16": 16, "fp16": 8, "int8": 8, "int4": 7}
+_BYTES_PER_INTERMEDIATE = {"fp32": 16, "bf16": 16, "fp16": 8, "int8": 8, "int4": 7, PUBLISHED: 7}
 _BYTES_PER_HIDDEN = 20
 """Bytes of activations for each token of a prompt while it is read, for each of the
 feed-forward part's and of the hidden values (measured)."""
@@ -37,11 +51,6 @@ _BYTES_PER_TOKEN_IF_UNKNOWN = 60_000
 
 QUANTISED_DTYPES = ("int8", "int4")
 """Formats that are made once and mapped from the cache."""
-
-GGUF_BITS = 4.5
-"""Bits of a weight in the smallest common GGUF layout (Q4_0: 18 bytes for 32 weights).
-Headers of GGUF files are not parsed outside the worker, so that their weights are
-counted from the file's size; larger layouts are overestimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,8 @@ def weights_bytes(parameters: int, dtype: str, shape: MemoryShape) -> int:
     """Bytes of the weights that an answer reads: of embeddings that are not the head too,
     only a few rows of a mapped file."""
     size, embeddings = BYTES_PER_WEIGHT[dtype], shape.vocab * shape.hidden
+    if dtype == PUBLISHED:
+        return int(parameters * size)
     if dtype in QUANTISED_DTYPES:
         head = embeddings * BYTES_PER_WEIGHT["int8"]
         return int(head + (parameters - embeddings * (1 if shape.tied else 2)) * size)
@@ -107,7 +118,7 @@ def loading_peak(parameters: int, dtype: str, shape: MemoryShape) -> int:
 
 
 def _is_converted(dtype: str, shape: MemoryShape) -> bool:
-    return dtype not in QUANTISED_DTYPES and (shape.stored or "bf16") != dtype
+    return dtype not in (*QUANTISED_DTYPES, PUBLISHED) and (shape.stored or "bf16") != dtype
 
 
 def kv_cache_bytes(dtype: str, shape: MemoryShape, tokens: int) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tui.checkpoints import gguf_cache, quantised_cache
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.weight_headers import shard_names
 
 
@@ -14,6 +15,8 @@ def weight_files(checkpoint: Path, dtype: str) -> list[Path]:
     path, files = checkpoint, []
     with contextlib.suppress(OSError, CheckpointError):
         if path.is_file():
+            if dtype == PUBLISHED:
+                return [path]
             made = gguf_cache.entry_folder(path)
             if not made.is_dir():
                 return [path]

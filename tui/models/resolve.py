@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tui.checkpoints import llama_cpp
 from tui.checkpoints.fingerprint import fingerprint
 from tui.checkpoints.gguf_cache import check_gguf
 from tui.checkpoints.memory_estimate import MemoryShape, max_parameters_in_gguf
@@ -192,6 +193,15 @@ def unique_labels(models: Sequence[ResolvedModel]) -> list[ResolvedModel]:
 
 def _gguf(ref: Reference, file: Path) -> ResolvedModel:
     size = check_gguf(file)
+    if not ref.dtype and llama_cpp.is_installed():
+        return ResolvedModel(
+            name=ref.text,
+            label=file.stem,
+            engine=LOCAL,
+            checkpoint=file,
+            dtype=llama_cpp.PUBLISHED,
+            checkpoint_bytes=size,
+        )
     dtype = ref.dtype or default_dtype.choose_dtype(max_parameters_in_gguf(size), MemoryShape())
     return ResolvedModel(
         name=ref.text,

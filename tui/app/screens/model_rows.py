@@ -8,6 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.style.bars import progress_bar
 from tui.app.widgets.menu import MenuHeading, MenuItem, MenuRows
+from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.memory_estimate import BYTES_PER_WEIGHT
 from tui.models.catalogue import Suggestion
 from tui.models.discover import LISTED_CONTEXT, FoundModel
@@ -15,7 +16,7 @@ from tui.models.downloads import DownloadStatus
 from tui.text.sanitise import one_line
 from tui.text.units import format_duration, format_size
 
-_DTYPES = tuple(dtype for dtype in BYTES_PER_WEIGHT if dtype != "fp16")
+_DTYPES = tuple(dtype for dtype in BYTES_PER_WEIGHT if dtype not in ("fp16", PUBLISHED))
 _BAR = 16
 _WIDE = 84
 

@@ -29,6 +29,7 @@ _SCALARS = {
     12: "d",
 }
 _STRING, _ARRAY = 8, 9
+_WORDS = "tokenizer.ggml.tokens"
 _MOST_KEYS, _MOST_TENSORS, _MOST_ITEMS, _LONGEST_STRING = 65_536, 1_000_000, 16_000_000, 1 << 26
 
 
@@ -51,7 +52,7 @@ class GgufTensor:
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
     """``metadata`` holds numbers, strings and arrays of numbers; of an array of strings
-    only how many there are."""
+    only how many there are, unless its words were asked for."""
 
     metadata: dict[str, Any]
     tensors: tuple[GgufTensor, ...]
@@ -62,8 +63,9 @@ class GgufHeader:
         return str(self.metadata.get("general.architecture", ""))
 
 
-def read_header(path: Path) -> GgufHeader:
-    """The header of the file; every tensor it tells of lies within the file.
+def read_header(path: Path, words: bool = False) -> GgufHeader:
+    """The header of the file, with ``words`` the vocabulary's too; every tensor it tells of lies
+    within the file.
 
     Raises:
         CheckpointError: ``not_found``, ``damaged`` or ``unsupported``.
@@ -75,7 +77,7 @@ def read_header(path: Path) -> GgufHeader:
     except (OSError, ValueError) as error:
         raise _damaged(path, f"cannot be read: {error}") from None
     try:
-        return _Reader(blob).header()
+        return _Reader(blob, words).header()
     except CheckpointError as error:
         raise CheckpointError(
             error.cause, f"{path.name} {error.message}", error.next_step
@@ -89,8 +91,8 @@ def _damaged(path: Path, what: str) -> CheckpointError:
 
 
 class _Reader:
-    def __init__(self, blob: Any) -> None:
-        self._blob = blob
+    def __init__(self, blob: Any, words: bool) -> None:
+        self._blob, self._words = blob, words
         self._at = 0
 
     def header(self) -> GgufHeader:
@@ -105,7 +107,7 @@ class _Reader:
         metadata = {}
         for _ in range(keys):
             key = self._string()
-            metadata[key] = self._value(self._unpack("<I")[0])
+            metadata[key] = self._value(self._unpack("<I")[0], self._words and key == _WORDS)
         if int(metadata.get("split.count", 0)) > 1:
             raise CheckpointError(
                 "unsupported",
@@ -132,7 +134,7 @@ class _Reader:
         self._at += length
         return raw.decode("utf-8", "replace")
 
-    def _value(self, kind: int) -> Any:
+    def _value(self, kind: int, keep_strings: bool) -> Any:
         if kind in _SCALARS:
             return self._unpack("<" + _SCALARS[kind])[0]
         if kind == _STRING:
@@ -146,6 +148,8 @@ class _Reader:
             return list(self._unpack(f"<{count}{_SCALARS[item]}"))
         if item != _STRING:
             raise ValueError(f"an array of type {item}")
+        if keep_strings:
+            return [self._string() for _ in range(count)]
         for _ in range(count):
             (length,) = self._unpack("<Q")
             self._at += length

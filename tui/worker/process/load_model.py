@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.events import Loaded
 from tui.host.memory import trim_heap
@@ -15,6 +16,7 @@ from tui.worker.decode.attention import attach, supports_model
 from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
 from tui.worker.decode.sampler import resolve_sampling
 from tui.worker.gguf.convert import conversion_remarks, convert_gguf, stored_as
+from tui.worker.gguf.published import load_published
 from tui.worker.kernels import build
 from tui.worker.load.device import gpu_failure, kv_cache_capacity
 from tui.worker.load.loader import open_checkpoint
@@ -56,6 +58,8 @@ def load_model(
         CheckpointError: the checkpoint cannot be used.
     """
     torch.set_num_threads(order.threads)
+    if order.dtype == PUBLISHED:
+        return load_published(order, progress, reading)
     path, notes = Path(order.checkpoint), []
     if path.suffix.lower() == ".gguf":
         path = convert_gguf(path, progress("convert"))

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +19,8 @@ from tui.worker.control import Control
 from tui.worker.decode.batch import DecodeBatch
 from tui.worker.decode.generate import failure_event
 from tui.worker.decode.kv_cache import PrefixCache
+from tui.worker.gguf.llama_batch import LlamaBatch
+from tui.worker.gguf.llama_server import LlamaServer
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.lost_cores import StopWatcher, lost_cores, read_usage
 from tui.worker.measure import PeakMemory, Stopwatch
@@ -58,9 +61,9 @@ class Worker:
         self._orders: queue.SimpleQueue[tuple[float, LoadOrder | AnswerOrder]] = queue.SimpleQueue()
         self._interactive_queue: deque[DecodeRequest] = deque()
         self._background_queue: deque[DecodeRequest] = deque()
-        self._interactive_batch: DecodeBatch | None = None
+        self._interactive_batch: DecodeBatch | LlamaBatch | None = None
         """Answers that a person waits for; while there are any, `_background_batch` waits."""
-        self._background_batch: DecodeBatch | None = None
+        self._background_batch: DecodeBatch | LlamaBatch | None = None
         self._max_batch_size = 1
         self._is_loading = False
 
@@ -156,6 +159,14 @@ class Worker:
 
     def _serve_with(self, loaded: LoadedModel, order: LoadOrder) -> None:
         """Answer with this model from now on."""
+        self._max_batch_size = order.batch
+        if isinstance(loaded.model, LlamaServer):
+            rows: list[Any] = []
+            self._interactive_batch, self._background_batch = (
+                LlamaBatch(loaded, self._control, self._peak, order.loop_stop, self._watcher, rows)
+                for _ in range(2)
+            )
+            return
         prefix_cache, most = PrefixCache(), loaded.max_cached_tokens
         self._interactive_batch, self._background_batch = (
             DecodeBatch(
@@ -170,7 +181,6 @@ class Worker:
             )
             for _ in range(2)
         )
-        self._max_batch_size = order.batch
 
     def _progress(self, stage: str) -> Progress:
         """A function of (done, total) that tells the parent, ten times a second at most."""
@@ -208,7 +218,7 @@ class Worker:
         else:
             self._serve(self._background_batch, self._background_queue)
 
-    def _serve(self, batch: DecodeBatch, line: deque[DecodeRequest]) -> None:
+    def _serve(self, batch: DecodeBatch | LlamaBatch, line: deque[DecodeRequest]) -> None:
         if (
             line
             and not batch.is_full

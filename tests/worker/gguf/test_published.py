@@ -1,0 +1,160 @@
+"""A GGUF file as published, through a worker: llama.cpp computes, the events are ours."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.support.demo import demo_gguf
+from tests.support.bodies import expect, text_of
+from tests.support.small_gguf import write_gguf
+from tui.engines.base import EngineError, Message, Request, SamplingOptions
+from tui.engines.local import LocalEngine
+from tui.engines.standard_measure import run_round
+from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Logprobs, Started
+from tui.worker.gguf.convert import convert_gguf
+from tui.worker.gguf.header import read_header
+from tui.worker.gguf.llama_server import LlamaServer
+from tui.worker.gguf.vocabulary import read_chat_format
+from tui.worker.load.loader import open_checkpoint
+
+pytest.importorskip("xllamacpp")
+GREEDY = SamplingOptions(greedy=True)
+LONG = 100_000
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
+    made = LocalEngine(
+        demo_gguf(), "gguf", 1, tmp_path_factory.mktemp("log") / "log", context=2048, batch=2
+    )
+    _loaded[id(made)] = made.load(lambda t_ns, body: None)
+    yield made
+    made.close()
+
+
+_loaded: dict[int, Loaded] = {}
+
+
+def ask(id_: int, text: str, limit: int = 24, sampling: SamplingOptions = GREEDY) -> Request:
+    return Request(id_, (Message("user", text),), limit, sampling)
+
+
+def bodies(engine: LocalEngine, *requests: Request) -> list[Body]:
+    return [body for _, body in engine.answer(requests)]
+
+
+def test_it_loads_as_what_it_is(engine: LocalEngine) -> None:
+    loaded = _loaded[id(engine)]
+    assert (loaded.family, loaded.dtype, loaded.stored) == ("llama", "gguf", "Q4_1")
+    assert loaded.checkpoint_bytes == demo_gguf().stat().st_size
+    assert (loaded.context, loaded.kernels, loaded.device) == (2048, "llama.cpp", "cpu")
+    assert loaded.prompt_format == "template"
+
+
+def test_an_answer_has_the_events_and_figures_of_every_other(engine: LocalEngine) -> None:
+    told = bodies(engine, ask(1, "What is 1 + 1?"))
+    assert "2" in text_of(told)
+    answered = expect(Answered, told[-1])
+    assert isinstance(told[0], Started)
+    assert answered.finish == "stop"
+    assert sum(body.n for body in told if isinstance(body, Delta)) == answered.output_tokens
+    assert answered.prompt_tokens == told[0].prompt_tokens
+    assert answered.ttft_ms is not None and answered.ttft_ms > 0
+    again = bodies(engine, ask(2, "What is 1 + 1?"))
+    assert text_of(again) == text_of(told)
+    assert expect(Answered, again[-1]).reused > 0
+
+
+def test_limits_seeds_and_probabilities(engine: LocalEngine) -> None:
+    cut = bodies(engine, ask(3, "Tell me a long story.", 7))
+    assert (expect(Answered, cut[-1]).finish, expect(Answered, cut[-1]).output_tokens) == (
+        "length",
+        7,
+    )
+    drawn = [
+        text_of(
+            bodies(
+                engine,
+                ask(
+                    4 + n,
+                    "Name a colour.",
+                    12,
+                    SamplingOptions(temperature=1.5, top_k=0, seed=seed),
+                ),
+            )
+        )
+        for n, seed in enumerate((5, 5, 6))
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    steps = [
+        body
+        for body in bodies(engine, ask(8, "Hello", 5, SamplingOptions(greedy=True, logprobs=3)))
+        if isinstance(body, Logprobs)
+    ]
+    assert len(steps) == 5
+    assert all(len(step.top) == 3 and step.logprob == step.top[0][1] for step in steps)
+
+
+def test_two_are_decoded_together_and_one_is_cancelled(engine: LocalEngine) -> None:
+    told: list[Body] = []
+    requests = (ask(10, "Write a very long story.", 1500), ask(11, "What is 1 + 1?", 12))
+    for _, body in engine.answer(requests):
+        told.append(body)
+        if isinstance(body, Answered):
+            engine.cancel((10,))
+    ended = {body.answer: body for body in told if isinstance(body, Answered | Cancelled)}
+    assert isinstance(ended[10], Cancelled)
+    assert expect(Answered, ended[11]).batch == 2
+
+
+def test_a_measure_has_exactly_its_tokens(engine: LocalEngine) -> None:
+    (answered,) = run_round(engine, 64, 9).answers
+    assert (answered.prompt_tokens, answered.output_tokens) == (64, 9)
+    assert (answered.finish, answered.reused) == ("length", 0)
+
+
+def test_what_does_not_fit_is_said(engine: LocalEngine) -> None:
+    failed = expect(Failed, bodies(engine, ask(20, "word " * LONG))[-1])
+    assert failed.cause == "too_long"
+
+
+def test_other_threads_are_taken_before_the_next_answer(engine: LocalEngine) -> None:
+    engine.set_threads(2)
+    started = next(body for body in bodies(engine, ask(21, "Hi", 3)) if isinstance(body, Started))
+    assert started.threads == 2
+
+
+def test_a_small_file_of_many_formats_and_a_broken_one(tmp_path: Path) -> None:
+    engine = LocalEngine(write_gguf(tmp_path / "tiny.gguf"), "gguf", 1, tmp_path / "log")
+    try:
+        engine.load(lambda t_ns, body: None)
+        assert isinstance(bodies(engine, ask(1, "hello", 4))[-1], Answered)
+        broken = write_gguf(tmp_path / "broken.gguf", without=("blk.0.attn_q",))
+    finally:
+        engine.close()
+    engine = LocalEngine(broken, "gguf", 1, tmp_path / "log")
+    with pytest.raises(EngineError, match=r"llama.cpp cannot load broken.gguf"):
+        engine.load(lambda t_ns, body: None)
+
+
+@pytest.mark.parametrize(
+    "text", ["hello 汉字 12 345", "<|im_end|> typed", "  spaces\n\n\ttabs", "é👋🏽"]
+)
+def test_our_template_and_its_tokens_are_those_of_the_converted_file(
+    text: str, both: tuple[Any, Any]
+) -> None:
+    turns = [("system", "Be brief."), ("user", "a"), ("assistant", "b"), ("user", text)]
+    ours, converted = (one.encode_chat(turns).ids for one in both)
+    assert ours == converted
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    """The vocabulary by llama.cpp, and that of the file made into a folder."""
+    path, folder = demo_gguf(), tmp_path_factory.mktemp("converted")
+    server = LlamaServer(path, 256, 1, 1)
+    ours = read_chat_format(server, read_header(path, words=True), 2048)
+    converted = open_checkpoint(convert_gguf(path, lambda done, total: None, folder))
+    return ours.tokenizer, converted.tokenizer

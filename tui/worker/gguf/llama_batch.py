@@ -1,0 +1,287 @@
+"""Answers that llama.cpp makes, as the events of `tui.worker.decode.batch.DecodeBatch`.
+
+Each answer has a thread that waits in llama.cpp; its pieces come through one queue. An answer
+that is cancelled is told of at once, and left by llama.cpp after what it computes then.
+"""
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tui.events import Cancelled, Delta, Logprobs, Started, TimedBody
+from tui.text import repetition
+from tui.worker.control import Control, ForwardAborted
+from tui.worker.decode.detokeniser import AnswerSplitter
+from tui.worker.decode.generate import answered_event, failure_event
+from tui.worker.decode.request import AnswerPlan, plan_answer
+from tui.worker.gguf.llama_server import LlamaServer
+from tui.worker.loaded_model import LoadedModel
+from tui.worker.lost_cores import CoreUsage, StopWatcher, lost_cores, read_usage
+from tui.worker.measure import PeakMemory, major_faults
+from tui.worker_protocol import DecodeRequest
+
+_LOOK_S = 0.02
+"""Seconds after which a step without a token ends, so that orders are heard."""
+_SEEDS = 1 << 32
+
+
+@dataclass(slots=True, eq=False)
+class _Row:
+    """An answer in the making."""
+
+    id: int
+    plan: AnswerPlan
+    splitter: AnswerSplitter
+    major_faults_before: int
+    start_ns: int
+    usage_before: CoreUsage
+    threads: int
+    first_token_ns: int = 0
+    last_token_ns: int = 0
+    reused: int = 0
+    max_batch: int = 1
+    output_tokens: int = 0
+    contended_by: str = ""
+    finish: str = ""
+    repeats_from: int = 0
+    is_left: bool = False
+    pieces: list[int] = field(default_factory=list)
+    """For each piece of text a number that stands for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """What llama.cpp told of a row; ``told`` is None at the end."""
+
+    row: _Row
+    t_ns: int
+    told: Any
+
+
+class LlamaBatch:
+    """See `DecodeBatch`; several of them may share one server, and then ``rows``."""
+
+    can_batch = True
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        control: Control,
+        peak: PeakMemory,
+        loop_stop: bool,
+        watcher: StopWatcher,
+        all_rows: list[_Row],
+    ) -> None:
+        """``all_rows``: those of all batches of this server."""
+        self._loaded, self._control, self._peak, self._watcher = loaded, control, peak, watcher
+        self._server: LlamaServer = loaded.model
+        self._loop_stop = loop_stop
+        self._rows: list[_Row] = []
+        self._all_rows = all_rows
+        self._inbox: queue.SimpleQueue[_Pieces] = queue.SimpleQueue()
+        self._numbers: dict[str, int] = {}
+        self._full_at = 0
+        self.deferred: DecodeRequest | None = None
+        """A request for which there was no room: enter it again."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there was no room for a request, and nobody has left since."""
+        return 0 < self._full_at <= len(self._rows)
+
+    def mark_contended(self) -> None:
+        """Mark the rows as contended: another batch computes beside them."""
+        for row in self._rows:
+            row.contended_by = "question"
+
+    def admit(self, request: DecodeRequest) -> Iterator[TimedBody]:
+        """Give a request to llama.cpp; it is then part of the batch."""
+        self.deferred = None
+        try:
+            yield from self._admit(request)
+        except ForwardAborted:
+            self._control.end(request.answer)
+            yield time.monotonic_ns(), Cancelled(request.answer)
+        except Exception as error:
+            self._control.end(request.answer)
+            yield time.monotonic_ns(), failure_event(error, request.answer)
+
+    def _admit(self, request: DecodeRequest) -> Iterator[TimedBody]:
+        self._control.begin(request.answer)
+        if not self._all_rows and self._control.threads:
+            self._server.set_threads(self._control.threads)
+            self._control.threads = 0
+        planned = plan_answer(self._loaded, request)
+        held = sum(row.plan.max_length for row in self._all_rows)
+        if self._rows and held + planned.max_length > self._server.pool:
+            self.deferred, self._full_at = request, len(self._rows)
+            return
+        self._full_at = 0
+        if not self._rows:
+            self._peak.reset()
+        checkpoint = self._loaded.checkpoint
+        row = _Row(
+            request.answer,
+            planned,
+            AnswerSplitter(checkpoint.split_partial, checkpoint.split_complete),
+            major_faults(),
+            time.monotonic_ns(),
+            self._usage(),
+            self._server.threads,
+        )
+        ids, threads = len(planned.ids), self._server.threads
+        began = Started(row.id, ids, planned.dropped_turns, threads, len(self._rows) + 1)
+        yield row.start_ns, began
+        self._rows.append(row)
+        self._all_rows.append(row)
+        for each in self._rows:
+            each.max_batch = max(each.max_batch, len(self._rows))
+        threading.Thread(target=self._compute, args=(row,), name="answer", daemon=True).start()
+
+    def step(self) -> Iterator[TimedBody]:
+        """What llama.cpp made since; waits a moment where that is nothing."""
+        for row in [row for row in self._rows if self._control.cancelled((row.id,))]:
+            self._drop(row)
+            yield time.monotonic_ns(), Cancelled(row.id)
+        if not self._rows:
+            return
+        with contextlib.suppress(queue.Empty):
+            found = self._inbox.get(timeout=_LOOK_S)
+            self._control.steps += 1
+            if not found.row.is_left:
+                yield from self._take(found)
+
+    def _compute(self, row: _Row) -> None:
+        """Runs in the row's own thread."""
+
+        def take(told: Any) -> bool:
+            self._inbox.put(_Pieces(row, time.monotonic_ns(), told))
+            return row.is_left
+
+        try:
+            self._server.complete(_order(row.plan), take)
+            take(None)
+        except Exception as error:
+            take(error)
+
+    def _take(self, found: _Pieces) -> Iterator[TimedBody]:
+        row, told = found.row, found.told
+        if told is None and row.finish:
+            self._drop(row)
+            yield time.monotonic_ns(), self._answered(row)
+            return
+        if not isinstance(told, dict) or "error" in told:
+            self._drop(row)
+            error = told if isinstance(told, Exception) else RuntimeError(_reason(told))
+            yield time.monotonic_ns(), failure_event(error, row.id)
+            return
+        if "prompt_progress" in told:
+            return
+        timings = told.get("timings") or {}
+        row.reused = int(timings.get("cache_n", row.reused))
+        for choice in told.get("choices") or ():
+            yield from self._take_choice(row, found.t_ns, choice, timings)
+
+    def _take_choice(
+        self, row: _Row, t_ns: int, choice: dict[str, Any], timings: dict[str, Any]
+    ) -> Iterator[TimedBody]:
+        if row.finish:
+            return
+        made = max(row.output_tokens, int(timings.get("predicted_n", 0)))
+        fresh, row.output_tokens = made - row.output_tokens, made
+        text, reason = str(choice.get("text") or ""), choice.get("finish_reason")
+        row.last_token_ns = t_ns
+        row.first_token_ns = row.first_token_ns or t_ns
+        self._peak.sample()
+        if reason:
+            row.finish = "length" if reason == "length" else "stop"
+        elif self._loop_stop and text and not row.plan.ignores_stop_ids:
+            row.pieces.append(self._numbers.setdefault(text, len(self._numbers)))
+            if (first := repetition.TOKENS.begin(row.pieces)) is not None:
+                row.repeats_from, row.finish = first + 1, "repetition"
+        reasoning, shown = row.splitter.push(text, bool(row.finish))
+        if fresh or reasoning or shown:
+            if reasoning:
+                yield t_ns, Delta(row.id, fresh, reasoning, reasoning=True)
+            if shown or not reasoning:
+                yield t_ns, Delta(row.id, 0 if reasoning else fresh, shown)
+        for step in (choice.get("logprobs") or {}).get("content") or ():
+            top = [[one["token"], one["logprob"]] for one in step.get("top_logprobs") or ()]
+            yield t_ns, Logprobs(row.id, step["token"], step["logprob"], top)
+        if row.finish == "repetition":
+            self._drop(row)
+            yield time.monotonic_ns(), self._answered(row)
+
+    def _drop(self, row: _Row) -> None:
+        row.is_left = True
+        self._rows.remove(row)
+        self._all_rows.remove(row)
+        self._full_at = 0
+        self._control.end(row.id)
+
+    def _answered(self, row: _Row) -> Any:
+        self._peak.sample()
+        lost = lost_cores(row.usage_before, self._usage(), row.threads)
+        return answered_event(
+            row.id,
+            row.finish,
+            start_ns=row.start_ns,
+            first_ns=row.first_token_ns,
+            end_ns=row.last_token_ns,
+            prompt_tokens=len(row.plan.ids),
+            output_tokens=row.output_tokens,
+            characters=row.splitter.characters,
+            peak=self._peak,
+            major_faults=major_faults() - row.major_faults_before,
+            reused=row.reused,
+            threads=row.threads,
+            lost=lost.share,
+            contended_by=row.contended_by or lost.by,
+            batch=row.max_batch,
+            repeats_from=row.repeats_from,
+        )
+
+    def _usage(self) -> CoreUsage:
+        usage = read_usage(self._watcher.beat())
+        # This thread only waits: without the kernel's account nothing is known.
+        return replace(usage, waited=usage.waited or 0)
+
+
+def _order(plan: AnswerPlan) -> dict[str, Any]:
+    """What llama.cpp is asked for; the steps of sampling in the order of `Sampler`."""
+    sampling = plan.sampling
+    order: dict[str, Any] = {
+        "prompt": plan.ids,
+        "n_predict": plan.max_new_tokens,
+        "stream": True,
+        "return_progress": True,
+        "timings_per_token": True,
+        "ignore_eos": plan.ignores_stop_ids,
+        "repeat_penalty": sampling.repetition_penalty,
+        "repeat_last_n": plan.max_length,
+        "n_probs": sampling.logprobs,
+    }
+    penalties = ["penalties"] if sampling.repetition_penalty != 1.0 else []
+    if sampling.greedy:
+        return order | {"samplers": [*penalties, "top_k"], "top_k": 1, "temperature": 1.0}
+    return order | {
+        "samplers": [*penalties, "temperature", "top_k", "top_p"],
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        # The highest number would mean a new seed each time.
+        "seed": -1 if sampling.seed is None else sampling.seed % (_SEEDS - 1),
+    }
+
+
+def _reason(told: Any) -> str:
+    error = told.get("error") if isinstance(told, dict) else None
+    text = error.get("message") if isinstance(error, dict) else error
+    return f"llama.cpp: {text or 'ended without a reason'}"

@@ -1,0 +1,136 @@
+"""llama.cpp within this process: one file of weights, its slots, its vocabulary.
+
+Its server listens on an address, always; here that is a socket in a folder that only this user
+can enter, and its name is taken away at once.
+"""
+
+import http.client
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tui.checkpoints.errors import CheckpointError
+from tui.host.errors import first_line
+
+_BATCH_TOKENS = 256
+"""Tokens of a prompt that are computed at a time: a cancelled one is left after as many."""
+_QUIET = -1
+_GPU_TYPES = (1, 2)
+"""Of ``ggml_backend_dev_type``: with memory of its own, and without."""
+_TIMEOUT_S = 60.0
+
+
+class LlamaServer:
+    """A model that llama.cpp loaded. ``pool`` tokens of prompts and answers are held by at most
+    ``slots`` answers."""
+
+    def __init__(self, path: Path, pool: int, slots: int, threads: int) -> None:
+        """Load the file.
+
+        Raises:
+            CheckpointError: llama.cpp cannot compute with it.
+        """
+        self._path, self.pool, self.slots, self.threads = path, pool, slots, threads
+        self._server: Any = None
+        self._client: _Client | None = None
+        self.set_threads(threads)
+
+    def set_threads(self, threads: int) -> None:
+        """Compute with so many threads: the model is loaded anew, which maps the same pages."""
+        import xllamacpp
+
+        if self._server is not None and threads == self.threads:
+            return
+        self.threads, self._server = threads, None
+        if self._client is not None:
+            self._client.free()
+        with tempfile.TemporaryDirectory(prefix="duibi-") as folder:
+            given = xllamacpp.CommonParams()
+            given.model.path = str(self._path)
+            given.hostnames = [f"{folder}/llama.sock"]
+            given.n_ctx, given.n_parallel, given.kv_unified = self.pool, self.slots, True
+            given.n_batch = given.n_ubatch = _BATCH_TOKENS
+            given.cpuparams.n_threads = given.cpuparams_batch.n_threads = threads
+            given.warmup = given.fit_params = given.ui = given.endpoint_slots = False
+            # What does not fit into the slots is computed again, and not kept beside them.
+            given.cache_ram_mib, given.cache_idle_slots = 0, False
+            given.verbosity = _QUIET
+            try:
+                self._server = xllamacpp.Server(given)
+            except RuntimeError as error:
+                raise CheckpointError(
+                    "unsupported",
+                    f"llama.cpp cannot load {self._path.name}: {first_line(error)}",
+                    f"take another file, or convert it: {self._path.name}@int8",
+                ) from None
+            self._client = _Client(f"{folder}/llama.sock")
+
+    @property
+    def device(self) -> str:
+        """Where it computes: ``cpu``, or the first GPU that llama.cpp was built for."""
+        import xllamacpp
+
+        gpus = [one for one in xllamacpp.get_device_info() if one["type"].value in _GPU_TYPES]
+        return str(gpus[0]["name"]).lower() if gpus else "cpu"
+
+    def complete(self, order: dict[str, Any], take: Callable[[Any], bool]) -> None:
+        """Answer an order of llama.cpp's server; ``take`` gets each piece and ends it with True."""
+        self._server.handle_completions(order, take)
+
+    def tokenise(self, text: str, *, special: bool, prefix: bool = False) -> list[int]:
+        """Ids of a text: with ``special`` control tokens are read as such, with ``prefix`` what a
+        text begins with stands before it."""
+        order = {"content": text, "add_special": prefix, "parse_special": special}
+        return [int(id_) for id_ in self._post("/tokenize", order)["tokens"]]
+
+    def detokenise(self, ids: Sequence[int]) -> str:
+        """The text of ids."""
+        return str(self._post("/detokenize", {"tokens": list(ids)})["content"])
+
+    def _post(self, path: str, order: dict[str, Any]) -> Any:
+        assert self._client is not None
+        return self._client.post(path, order)
+
+
+class _Client(http.client.HTTPConnection):
+    """Asks the server behind a socket whose name in the file system is taken away: the kernel
+    still leads to it from what this process has open."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_S)
+        self._node = os.open(path, os.O_PATH | os.O_CLOEXEC)
+
+    def connect(self) -> None:
+        """See the base class."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(f"/proc/self/fd/{self._node}")
+
+    def post(self, path: str, order: dict[str, Any]) -> Any:
+        """The JSON value that the server answers with.
+
+        Raises:
+            RuntimeError: it refuses.
+        """
+        try:
+            answer = self._ask(path, order)
+        except (http.client.HTTPException, ConnectionError):
+            # It ends a connection that was silent for some seconds.
+            self.close()
+            answer = self._ask(path, order)
+        told = json.loads(answer.read())
+        if answer.status != http.client.OK:
+            raise RuntimeError(f"llama.cpp: {str(told)[:200]}")
+        return told
+
+    def _ask(self, path: str, order: dict[str, Any]) -> http.client.HTTPResponse:
+        self.request("POST", path, json.dumps(order).encode(), {"Content-Type": "application/json"})
+        return self.getresponse()
+
+    def free(self) -> None:
+        """Close all of it."""
+        self.close()
+        os.close(self._node)

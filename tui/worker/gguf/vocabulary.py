@@ -1,0 +1,126 @@
+"""The words of a GGUF file as llama.cpp reads them, and its conversations by our template."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tui.checkpoints.errors import CheckpointError
+from tui.text.reasoning import THINK_OPEN, reasoning_splitter, without_reasoning
+from tui.worker.gguf.header import GgufHeader
+from tui.worker.gguf.llama_server import LlamaServer
+from tui.worker.load.chat_template import ChatTemplate
+from tui.worker.load.families import ChatFormat
+from tui.worker.load.families.general import CompletionTokenizer, TemplateTokenizer
+from tui.worker.load.generation_defaults import sampling_defaults
+
+_CONTROL, _USER_DEFINED = 3, 4
+_KEY = "tokenizer.ggml."
+_SAMPLING_KEYS = {
+    "temperature": "temp",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "repetition_penalty": "penalty_repeat",
+}
+"""Our names, and those behind ``general.sampling.`` in a file."""
+_NO_TEMPLATE = "no chat format: the text is completed, not answered"
+
+
+class LlamaVocabulary:
+    """See `tui.worker.load.families.text_tokenizer.ControlTokenizer`."""
+
+    def __init__(self, server: LlamaServer, header: GgufHeader) -> None:
+        self._server = server
+        words, types = (header.metadata.get(_KEY + name) for name in ("tokens", "token_type"))
+        if not isinstance(words, list):
+            raise CheckpointError(
+                "unsupported", "the file holds no vocabulary", "take a whole language model"
+            )
+        types = types if isinstance(types, list) else []
+        self.control_tokens = {
+            word: number
+            for number, (word, kind) in enumerate(zip(words, types, strict=False))
+            if word and kind in (_CONTROL, _USER_DEFINED)
+        }
+        self.prefix_ids = server.tokenise("", special=True, prefix=True)
+
+    def encode_text(self, text: str) -> list[int]:
+        """See `TextTokenizer.encode_text`."""
+        return self._server.tokenise(text, special=False)
+
+    def encode_with_controls(self, text: str) -> list[int]:
+        """See `ControlTokenizer.encode_with_controls`."""
+        return self._server.tokenise(text, special=True)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `TextTokenizer.decode`."""
+        return self._server.detokenise(ids)
+
+
+class _Conversations(TemplateTokenizer):
+    def _ids(self, turns: Sequence[Any]) -> list[int]:
+        """The template's text, with what the vocabulary begins a text with exactly once."""
+        ids, prefix = super()._ids(turns), self._text_tokenizer.prefix_ids
+        return ids if ids[: len(prefix)] == prefix else [*prefix, *ids]
+
+
+def read_chat_format(server: LlamaServer, header: GgufHeader, context: int) -> ChatFormat:
+    """The words, the template and the sampling defaults of a file that was loaded.
+
+    Raises:
+        CheckpointError: there is no vocabulary in it.
+    """
+    vocabulary = LlamaVocabulary(server, header)
+    words = header.metadata[_KEY + "tokens"]
+    source = header.metadata.get("tokenizer.chat_template")
+    defaults = _sampling_defaults(header)
+    if not (isinstance(source, str) and source.strip()):
+        return ChatFormat(
+            tokenizer=CompletionTokenizer(vocabulary, context, len(words)),
+            stop_ids=frozenset(),
+            prompt_format="completion",
+            sampling_defaults=defaults,
+            notes=(_NO_TEMPLATE,),
+        )
+    template = ChatTemplate(source, _named_tokens(header))
+    tokenizer = _Conversations(vocabulary, template, context, len(words))
+    begins_open = tokenizer.generation_prompt().rstrip().endswith(THINK_OPEN)
+    thinks = THINK_OPEN in source or THINK_OPEN in vocabulary.control_tokens
+    partial, complete = (
+        reasoning_splitter(begins_open, complete=whole) if thinks else without_reasoning
+        for whole in (False, True)
+    )
+    return ChatFormat(
+        tokenizer=tokenizer,
+        # llama.cpp knows all tokens that end an answer, and ends it.
+        stop_ids=frozenset(),
+        prompt_format="template",
+        split_partial=partial,
+        split_complete=complete,
+        sampling_defaults=defaults,
+    )
+
+
+def _named_tokens(header: GgufHeader) -> dict[str, str]:
+    words = header.metadata[_KEY + "tokens"]
+    names = {
+        "bos_token": "bos",
+        "eos_token": "eos",
+        "pad_token": "padding",
+        "unk_token": "unknown",
+        "sep_token": "seperator",  # So it is spelt in the format.
+        "cls_token": "cls",
+    }
+    found = {}
+    for name, key in names.items():
+        id_ = header.metadata.get(f"{_KEY}{key}_token_id")
+        if isinstance(id_, int) and 0 <= id_ < len(words):
+            found[name] = words[id_]
+    return found
+
+
+def _sampling_defaults(header: GgufHeader) -> dict[str, Any]:
+    told = {
+        ours: header.metadata.get(f"general.sampling.{theirs}")
+        for ours, theirs in _SAMPLING_KEYS.items()
+    }
+    found = sampling_defaults(told)
+    return found | {"do_sample": True} if found else {}
