@@ -4,13 +4,12 @@ Config keys of the four published families: Qwen-7B-Chat (two generations of key
 ChatGLM3-6B, Baichuan2-7B-Chat, DeepSeek-LLM-7B-Chat as their config.json files have them.
 """
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.native_types import default_sizes, has_native_class, is_known_type
 
 MAX_SIZE = 1 << 24
 """Largest believable value of any size in a config.json (a vocabulary, a context)."""
@@ -39,6 +38,10 @@ class Architecture:
     is_native: bool = True
     is_tied: bool = False
     """Whether the output head is the embeddings, also where both are stored."""
+    is_composite: bool = False
+    """Whether it is the text half of a model that also sees or hears."""
+    predicting_layers: int = 0
+    """Layers behind the last one that only predict more tokens at once."""
 
     @property
     def name(self) -> str:
@@ -60,16 +63,51 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     _refuse_other_modalities(config)
     readers = {"qwen": _qwen, "chatglm": _chatglm3, "baichuan": _baichuan2}
     found = readers[kind](config) if kind in readers else _general(kind, config)
-    return replace(found, is_tied=config.get("tie_word_embeddings") is True)
+    return replace(found, is_tied=states_tied(config) is True)
+
+
+def states_tied(config: Mapping[str, Any]) -> bool | None:
+    """Whether a config.json says that the output head is the embeddings; None where it says
+    nothing. Of a composite checkpoint the whole decides, as in transformers."""
+    key = "tie_word_embeddings"
+    said = config.get(key, text_config(config).get(key))
+    return said if isinstance(said, bool) else None
+
+
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config.json that describes the text model: all of it, but for composite
+    checkpoints."""
+    inner = config.get("text_config")
+    return inner if isinstance(inner, dict) else config
+
+
+_TOWERS = ("vision_config", "visual", "audio_config", "vision_tower", "mm_vision_tower")
+"""Keys of a config.json of what sees or hears."""
+
+
+def _has_text_half(config: Mapping[str, Any]) -> bool:
+    """Whether a composite checkpoint's text half is a model that transformers has a class for."""
+    whole = isinstance(config.get("text_config"), dict) and is_known_type(str(config["model_type"]))
+    return whole and has_native_class(_text_type(config))
+
+
+def _text_type(config: Mapping[str, Any]) -> str:
+    """The model type of a config.json's text model. Where a text half names none it has the name
+    of the whole behind which stands ``_text``."""
+    kind = str(config["model_type"])
+    text = text_config(config)
+    own = f"{kind}_text" if is_known_type(f"{kind}_text") else kind
+    return kind if text is config else str(text.get("model_type") or own)
 
 
 def _refuse_other_modalities(config: Mapping[str, Any]) -> None:
-    for key in ("vision_config", "visual", "audio_config", "vision_tower", "mm_vision_tower"):
-        if config.get(key):
+    for key in _TOWERS:
+        if config.get(key) and not _has_text_half(config):
             raise CheckpointError(
                 "unsupported",
-                f"a model for images or sound ({key} in config.json) is not supported",
-                "use the text-only chat model of the same series",
+                f"a model for images or sound ({key} in config.json) whose text half "
+                "transformers cannot run alone",
+                "use a chat model for text",
             )
     if config.get("is_encoder_decoder"):
         raise CheckpointError("unsupported", "an encoder-decoder model is not a chat model")
@@ -174,8 +212,11 @@ def _baichuan2(config: Mapping[str, Any]) -> Architecture:
 
 
 def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
-    inner = config.get("text_config")
-    text = inner if isinstance(inner, dict) else config
+    text = text_config(config)
+    is_composite = text is not config
+    if is_composite:
+        # Published text halves name only the sizes that differ from their class's.
+        text = {**default_sizes(_text_type(config)), **text}
     hidden = _size(text, "hidden_size", "n_embd", "d_model")
     heads = _size(text, "num_attention_heads", "n_head", default=1)
     return Architecture(
@@ -189,17 +230,12 @@ def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
         intermediate=_size(text, "intermediate_size", "n_inner", default=4 * hidden),
         vocab=_size(text, "vocab_size"),
         context=_size(text, "max_position_embeddings", "n_positions", default=2048),
-        is_native=has_native_class(kind),
+        is_native=has_native_class(_text_type(config)),
+        is_composite=is_composite,
+        predicting_layers=_predicting_layers(text),
     )
 
 
-def has_native_class(model_type: str) -> bool:
-    """Whether the installed transformers has a class of its own for a model type (looked
-    up on the disk: importing transformers takes seconds)."""
-    spec = importlib.util.find_spec("transformers")
-    if spec is None or not spec.submodule_search_locations:
-        return False
-    folder = model_type.replace("-", "_").replace(".", "_")
-    if not folder.isidentifier():
-        return False
-    return any((Path(p) / "models" / folder).is_dir() for p in spec.submodule_search_locations)
+def _predicting_layers(config: Mapping[str, Any]) -> int:
+    value = config.get("num_nextn_predict_layers")
+    return value if isinstance(value, int) and 0 < value <= MAX_SIZE else 0

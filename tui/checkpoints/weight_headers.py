@@ -41,7 +41,7 @@ _STORAGES = {
 }  # fmt: skip
 
 
-_HEADS = ("lm_head.weight", "output_layer.weight", "embed_out.weight")
+HEADS = ("lm_head.weight", "output_layer.weight", "embed_out.weight")
 """Ends of the names of output heads."""
 
 
@@ -321,8 +321,6 @@ def count_parameters(tensors: Sequence[TensorHeader], is_tied: bool) -> int:
     if is_tied:
         shapes = [one.shape for one in counted]
         counted = [
-            one
-            for one in counted
-            if not (one.name.endswith(_HEADS) and shapes.count(one.shape) > 1)
+            one for one in counted if not (one.name.endswith(HEADS) and shapes.count(one.shape) > 1)
         ]
     return sum(one.elements for one in counted)

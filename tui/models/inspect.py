@@ -10,6 +10,7 @@ from typing import Any
 from tui.checkpoints.architecture import Architecture, read_architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import MemoryShape
+from tui.checkpoints.text_half import left_out
 from tui.checkpoints.weight_headers import (
     MAX_HEADER_BYTES,
     TensorHeader,
@@ -77,6 +78,8 @@ class Inspection:
     shards: tuple[Shard, ...] = ()
     problems: tuple[str, ...] = ()
     remote_code: dict[str, str] = field(default_factory=dict)
+    skipped_bytes: int = 0
+    """Size of tensors that a text model has no use for."""
 
     @property
     def shape(self) -> MemoryShape:
@@ -145,7 +148,9 @@ def _with_name(path: Path, error: CheckpointError) -> UserError:
 
 
 def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Inspection:
-    shards, tensors, problems = _shards(path)
+    shards, stored, problems = _shards(path)
+    skipped = left_out((tensor.name for tensor in stored), known)
+    tensors = [tensor for tensor in stored if tensor.name not in skipped]
     names = _TOKENIZERS.get(known.family, _GENERAL_TOKENIZERS)
     tokenizer = next((name for name in names if (path / name).is_file()), "")
     if not tokenizer:
@@ -187,6 +192,7 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
         shards=shards,
         problems=tuple(problems),
         remote_code=code,
+        skipped_bytes=sum(tensor.nbytes for tensor in stored if tensor.name in skipped),
     )
 
 
@@ -268,6 +274,11 @@ def describe(seen: Inspection, prompt: list[int] | None = None) -> list[tuple[st
         ("family", f"{seen.family or 'not recognised'} (model_type {seen.model_type or '?'})"),
         ("parameters", f"{seen.parameters:,}"),
         ("stored as", f"{seen.dtype or '?'}, {seen.checkpoint_bytes / 1e9:.2f} GB"),
+        *(
+            [("left out", f"{seen.skipped_bytes / 1e9:.2f} GB that no text model uses")]
+            if seen.skipped_bytes
+            else []
+        ),
         ("context", f"{seen.context:,} tokens"),
         ("tokenizer", seen.tokenizer or "none"),
         ("weights", f"{len(seen.shards)} files, {len(seen.missing)} missing"),

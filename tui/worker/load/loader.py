@@ -6,9 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints.architecture import Architecture, read_architecture
+from tui.checkpoints.architecture import Architecture, read_architecture, states_tied
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.text_half import left_out
 from tui.checkpoints.weight_headers import (
+    HEADS,
     TensorHeader,
     count_parameters,
     read_json,
@@ -18,17 +20,31 @@ from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.load.families import ChatFormat, Family, family_of
 from tui.worker.load.families.general import read_optional_json
 
+SKIPPED_NOTES = {
+    "tower": "only the text half is loaded, without what sees or hears",
+    "prediction": "the layers that predict several tokens at once are not loaded",
+}
+"""What is said of tensors that are not loaded, by their part."""
+
 _LAYER_MARKERS = (".layers.", ".h.", ".blocks.", ".layer.")
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFolder:
-    """A checkpoint folder whose config and weight headers were read and agree."""
+    """A checkpoint folder whose config and weight headers were read and agree. ``tensors`` are
+    those of the text model, ``skipped`` the names of others and the part each belongs to."""
 
     path: Path
     config: dict[str, Any]
     architecture: Architecture
     tensors: list[TensorHeader]
+    skipped: dict[str, str]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is said of the parts that are not loaded."""
+        parts = set(self.skipped.values())
+        return tuple(said for part, said in SKIPPED_NOTES.items() if part in parts)
 
     @property
     def parameters(self) -> int:
@@ -52,7 +68,9 @@ def open_folder(path: Path) -> CheckpointFolder:
     config = read_json(path / "config.json")
     known = read_architecture(config)
     tensors = read_tensor_headers(path)
-    folder = CheckpointFolder(path, config, known, tensors)
+    skipped = left_out((tensor.name for tensor in tensors), known)
+    kept = [tensor for tensor in tensors if tensor.name not in skipped]
+    folder = CheckpointFolder(path, config, known, kept, skipped)
     _check_sizes(folder)
     return folder
 
@@ -126,7 +144,7 @@ def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) ->
         split_partial=words.split_partial,
         split_complete=words.split_complete,
         sampling_defaults=words.sampling_defaults,
-        notes=words.notes,
+        notes=(*folder.notes, *words.notes),
     )
 
 
@@ -174,7 +192,9 @@ def _family(folder: CheckpointFolder, remote_code: Mapping[str, str]) -> Family:
         "unsupported",
         f"{folder.path.name} is of type {known.model_type[:40]}, which transformers has no class "
         "for",
-        "give --remote-code to run the Python files in its folder, if you trust them",
+        "give --remote-code to run the Python files in its folder, if you trust them"
+        if any(folder.path.glob("*.py"))
+        else "use a model of a type that transformers knows",
     )
 
 
@@ -195,7 +215,7 @@ def build_model(folder: CheckpointFolder, family: Family, dtype: str, progress: 
         raise CheckpointError("unsupported", f"dtype {dtype[:20]!r} is none of bf16, fp16, fp32")
     model_class, config, expected = _model_spec(folder, family)
     tensors: dict[str, Any] = {}
-    stored = shards.open_tensors(folder.path, folder.nbytes, progress)
+    stored = shards.open_tensors(folder.path, folder.nbytes, progress, folder.skipped)
     for name, tensor in shards.rename_tensors(stored, family.rules, folder.architecture, wanted):
         _refuse_shape(name, tensor, expected)
         tensors[name] = tensor
@@ -226,6 +246,8 @@ def _model_spec(
 
     try:
         config = family.native_config(folder.config, folder.architecture, folder.path)
+        if _has_no_head(folder):
+            config.tie_word_embeddings = True
         with torch.device("meta"):
             empty = AutoModelForCausalLM.from_config(
                 config, trust_remote_code=family.is_remote_code
@@ -240,6 +262,15 @@ def _model_spec(
         raise _unusable(error, "fetch config.json again") from None
     shapes = {name: tuple(t.shape) for name, t in empty.state_dict().items()}
     return type(empty), config, shapes
+
+
+def _has_no_head(folder: CheckpointFolder) -> bool:
+    """Whether the files hold the embeddings but no output head, and config.json does not say that
+    there is one: then the embeddings are the head, whatever the class's default is."""
+    said = states_tied(folder.config)
+    embeds = any(tensor.name.endswith("embed_tokens.weight") for tensor in folder.tensors)
+    heads = any(tensor.name.endswith(HEADS) for tensor in folder.tensors)
+    return said is not False and embeds and not heads
 
 
 def _unusable(error: Exception, next_step: str) -> CheckpointError:

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,11 @@ _MAX_CHECKED_WHOLE = 1 << 22
 _PROBES, _PROBE = 4, 1 << 14
 
 
-def open_tensors(folder: Path, total: int, progress: Progress) -> Iterator[tuple[str, Any]]:
-    """Name and tensor of all weights of a checkpoint, mapped copy-on-write from the files.
+def open_tensors(
+    folder: Path, total: int, progress: Progress, skipped: Container[str] = ()
+) -> Iterator[tuple[str, Any]]:
+    """Name and tensor of all weights of a checkpoint but the ``skipped``, mapped copy-on-write
+    from the files.
 
     ``progress`` is told how many of the ``total`` bytes have been handed out and used.
 
@@ -36,6 +39,8 @@ def open_tensors(folder: Path, total: int, progress: Progress) -> Iterator[tuple
         path = folder / name
         try:
             for key, tensor in _safetensors(path) if path.suffix == ".safetensors" else _bin(path):
+                if key in skipped:
+                    continue
                 yield key, tensor
                 done += tensor.numel() * tensor.element_size()
                 progress(done, total)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints.architecture import Architecture
+from tui.checkpoints.architecture import Architecture, states_tied, text_config
 from tui.text.reasoning import THINK_OPEN, reasoning_splitter, without_reasoning
 from tui.worker.load.chat_template import ChatTemplate
 from tui.worker.load.families import ChatFormat, Family, TensorRule, general
@@ -15,10 +15,16 @@ from tui.worker.load.generation_defaults import sampling_defaults
 from tui.worker.load.prompt_fitting import NO_LIMIT
 
 
-def _native_config(config: Mapping[str, Any], _: Architecture, folder: Path) -> Any:
+def _native_config(config: Mapping[str, Any], known: Architecture, folder: Path) -> Any:
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+    made = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+    if not known.is_composite:
+        return made
+    text = made.get_text_config()
+    if (tied := states_tied(config)) is not None:
+        text.tie_word_embeddings = tied
+    return text
 
 
 def read_chat_format(
@@ -29,7 +35,9 @@ def read_chat_format(
     generation = general.read_optional_json(folder / "generation_config.json")
     vocabulary = read_tokenizer(folder)
     named = general.named_special_tokens(folder, tokenizer_config)
-    stops = general.stop_ids(vocabulary.control_tokens, named, generation, config)
+    stops = general.stop_ids(
+        vocabulary.control_tokens, named, generation, config, text_config(config)
+    )
     context = known.context if known else NO_LIMIT
     vocab = known.vocab if known else NO_LIMIT
     source = general.find_chat_template(folder, tokenizer_config)
@@ -62,5 +70,10 @@ FAMILY = Family(
     name="llama",
     native_config=_native_config,
     chat_format=read_chat_format,
-    rules=(TensorRule(r".*rotary_emb\.inv_freq"),),
+    rules=(
+        TensorRule(r".*rotary_emb\.inv_freq"),
+        # The text half of composite checkpoints, by both orders in which they are published.
+        TensorRule(r"(?:model\.)?language_model\.(model|lm_head)\.(.*)", (r"\1.\2",)),
+        TensorRule(r"model\.language_model\.(.*)", (r"model.\1",)),
+    ),
 )

@@ -1,0 +1,124 @@
+"""Checkpoints that also see or hear: their text half is loaded, and says what transformers' own
+class says."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText
+
+from benchmarks.support.tiny import write_llama
+from tui.checkpoints.architecture import read_architecture
+from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.native_types import has_native_class
+from tui.models.inspect import describe, inspect_folder
+from tui.worker.load.loader import SKIPPED_NOTES, open_folder, open_weights
+
+TEXT = {
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.2,
+    "pad_token_id": 0,
+}
+QWEN = {
+    "layer_types": ["linear_attention", "full_attention"],
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "tie_word_embeddings": True,
+}
+VISION = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "depth": 1}
+HEADS = {"num_attention_heads": 2, "num_heads": 2, "patch_size": 2, "image_size": 4}
+WHOLES: dict[str, dict[str, Any]] = {
+    "qwen3_5": {"text_config": TEXT | QWEN, "vision_config": {"out_hidden_size": 32}},
+    "gemma3": {"text_config": TEXT | {"layer_types": ["sliding_attention", "full_attention"]}},
+    "mistral3": {"text_config": TEXT | {"model_type": "mistral"}},
+}
+
+
+def write_whole(folder: Path, kind: str, extra: dict[str, torch.Tensor] | None = None) -> Any:
+    """A checkpoint with a vision tower as transformers writes it; the model itself."""
+    torch.manual_seed(0)
+    sizes = dict(WHOLES[kind])
+    sizes["vision_config"] = VISION | HEADS | sizes.get("vision_config", {})
+    config = AutoConfig.for_model(kind, **sizes)
+    model = AutoModelForImageTextToText.from_config(config).eval()
+    for one in model.parameters():
+        torch.nn.init.normal_(one, 0, 0.2)
+    model.save_pretrained(folder)
+    if extra:
+        from safetensors.torch import load_file, save_file
+
+        file = folder / "model.safetensors"
+        save_file(load_file(file) | extra, file, metadata={"format": "pt"})
+    return model
+
+
+@pytest.mark.parametrize("kind", sorted(WHOLES))
+def test_the_text_half_computes_what_the_whole_does(tmp_path: Path, kind: str) -> None:
+    whole = write_whole(tmp_path, kind, {"mtp.fc.weight": torch.ones(32, 64)})
+    folder, model = open_weights(tmp_path, "fp32")
+    ids = torch.tensor([[3, 17, 5, 80, 2, 44]])
+    with torch.no_grad():
+        expected, found = whole(input_ids=ids).logits, model(input_ids=ids).logits
+    assert (found - expected).abs().max() < 1e-4
+    assert expected.std() > 0.1
+    assert set(folder.notes) == set(SKIPPED_NOTES.values())
+    assert folder.parameters < sum(one.numel() for one in whole.parameters())
+    assert not any("vis" in name for name, _ in model.named_parameters())
+    shown = dict(describe(inspect_folder(tmp_path)))
+    assert "no text model" in shown["left out"]
+
+
+def test_a_text_half_without_a_size_has_its_class_s(tmp_path: Path) -> None:
+    published = {
+        "model_type": "gemma3",
+        "text_config": {"hidden_size": 2560, "num_hidden_layers": 34, "model_type": "gemma3_text"},
+        "vision_config": {"hidden_size": 1152},
+    }
+    known = read_architecture(published)
+    assert (known.vocab, known.heads, known.head_dim, known.is_native) == (262_208, 8, 256, True)
+
+
+def test_layers_that_predict_further_tokens_are_left_out(tmp_path: Path) -> None:
+    write_llama(tmp_path, num_hidden_layers=3)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config |= {"num_hidden_layers": 2, "num_nextn_predict_layers": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    folder, model = open_weights(tmp_path, "fp32")
+    assert len(model.model.layers) == 2
+    assert folder.notes == (SKIPPED_NOTES["prediction"],)
+
+
+@pytest.mark.parametrize("kind", ["gemma3_text", "qwen3_5_text", "llama4_text", "openai-gpt"])
+def test_every_type_with_a_text_class_is_known(kind: str) -> None:
+    assert has_native_class(kind)
+
+
+@pytest.mark.parametrize("kind", ["siglip", "no_such_type", "deprecated", ""])
+def test_what_writes_no_text_is_not(kind: str) -> None:
+    assert not has_native_class(kind)
+
+
+def test_the_tables_are_those_that_transformers_has() -> None:
+    from transformers.models.auto.auto_mappings import CONFIG_MAPPING_NAMES
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    written = set(CONFIG_MAPPING_NAMES) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    assert {kind for kind in written if not has_native_class(kind)} <= {"gpt-sw3"}
+
+
+def test_a_tower_without_a_text_half_is_refused(tmp_path: Path) -> None:
+    config = {"model_type": "clip", "text_config": TEXT, "vision_config": VISION}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="cannot run alone"):
+        open_folder(tmp_path)

@@ -1,0 +1,66 @@
+"""Which model types the installed transformers can run as text models, read from its source:
+importing it takes seconds.
+
+Tables: ``CONFIG_MAPPING_NAMES`` and ``SPECIAL_MODEL_TYPE_TO_MODULE_NAME`` (types, and the module
+of each) and ``MODEL_FOR_CAUSAL_LM_MAPPING_NAMES`` (types with a class that writes text) of
+``transformers/models/auto``.
+"""
+
+import ast
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+def has_native_class(model_type: str) -> bool:
+    """Whether the installed transformers knows a model type and has a class of its own that
+    writes text for it."""
+    return is_known_type(model_type) and model_type in _table("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES")
+
+
+def is_known_type(model_type: str) -> bool:
+    """Whether the installed transformers has a configuration for a model type."""
+    return model_type in _table("CONFIG_MAPPING_NAMES")
+
+
+@cache
+def default_sizes(model_type: str) -> dict[str, Any]:
+    """The values that the configuration class of a type has where a config.json says nothing;
+    only numbers, empty for a type that is not known."""
+    name = _table("CONFIG_MAPPING_NAMES").get(model_type)
+    special = _table("SPECIAL_MODEL_TYPE_TO_MODULE_NAME")
+    module = special.get(model_type, model_type).replace("-", "_").replace(".", "_")
+    source = _source(f"{module}/configuration_{module}.py") if module.isidentifier() else ""
+    found: dict[str, Any] = {}
+    for made in ast.parse(source).body:
+        if isinstance(made, ast.ClassDef) and made.name == name:
+            for line in made.body:
+                if (
+                    isinstance(line, ast.AnnAssign)
+                    and isinstance(line.target, ast.Name)
+                    and isinstance(line.value, ast.Constant)
+                    and type(line.value.value) is int
+                ):
+                    found[line.target.id] = line.value.value
+    return found
+
+
+@cache
+def _table(name: str) -> dict[str, Any]:
+    """The entries of ``NAME = OrderedDict([(key, value), ...])``, empty where there is none."""
+    for file in ("auto/auto_mappings.py", "auto/configuration_auto.py", "auto/modeling_auto.py"):
+        _, found, behind = _source(file).partition(f"\n{name} = OrderedDict(\n")
+        if found:
+            return dict(ast.literal_eval(behind.partition("\n)")[0].strip()))
+    return {}
+
+
+@cache
+def _source(file: str) -> str:
+    spec = importlib.util.find_spec("transformers")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        path = Path(folder) / "models" / file
+        if path.is_file():
+            return path.read_text("utf-8")
+    return ""
