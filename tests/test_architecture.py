@@ -54,6 +54,7 @@ def test_the_floors_are_those_of_the_contract() -> None:
 OWN_FILES = {
     "app/app.py": "the log",
     "checkpoints/build_cache.py": "the cache of built weights, and the kernel's boot id",
+    "checkpoints/native_types.py": "the source of the installed transformers",
     "cli/support/logs.py": "the log",
     "engines/worker_process.py": "the worker's log",
     "host/agreements.py": "what a person agreed to",
