@@ -20,8 +20,8 @@ past is kept for its next turn."""
 
 GGUF_BITS = 4.5
 """Bits of a weight in the smallest common GGUF layout (Q4_0: 18 bytes for 32 weights).
-Headers of GGUF files are not parsed outside the worker, so that their weights are
-counted from the file's size; larger layouts are overestimated."""
+Where a header cannot be read the weights are counted from the file's size; larger layouts are
+overestimated."""
 
 BYTES_PER_WEIGHT = {
     "fp32": 4.0,
@@ -57,7 +57,7 @@ QUANTISED_DTYPES = ("int8", "int4")
 class MemoryShape:
     """What memory depends on besides the weights; zeros where it is not known. ``width`` is
     that of the feed-forward part; ``tied`` that the head is the embeddings; ``stored`` the
-    dtype of the files, bf16 if it is not known."""
+    dtype of the files, bf16 if it is not known; ``file_bytes`` are the tensors of a GGUF file."""
 
     layers: int = 0
     kv_heads: int = 0
@@ -67,6 +67,7 @@ class MemoryShape:
     vocab: int = 0
     tied: bool = False
     stored: str = ""
+    file_bytes: int = 0
 
 
 def predict_peak(
@@ -100,7 +101,7 @@ def weights_bytes(parameters: int, dtype: str, shape: MemoryShape) -> int:
     only a few rows of a mapped file."""
     size, embeddings = BYTES_PER_WEIGHT[dtype], shape.vocab * shape.hidden
     if dtype == PUBLISHED:
-        return int(parameters * size)
+        return shape.file_bytes or int(parameters * size)
     if dtype in QUANTISED_DTYPES:
         head = embeddings * BYTES_PER_WEIGHT["int8"]
         return int(head + (parameters - embeddings * (1 if shape.tied else 2)) * size)

@@ -8,6 +8,8 @@ from typing import Any
 
 from tui.checkpoints import memory_estimate
 from tui.checkpoints.gguf_cache import check_gguf, entry_folder, is_lfs_pointer
+from tui.checkpoints.gguf_header import read_header
+from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
 from tui.host.errors import UserError
 from tui.models import default_dtype, demo
 from tui.models.caches import cached_checkpoints, display_name, list_folders
@@ -52,9 +54,8 @@ class FoundModel:
 
     def predict_memory(self, dtype: str, context: int) -> int:
         """Predicted bytes of memory (`tui.checkpoints.memory_estimate.predict_peak`); for a GGUF
-        file, whose header is not parsed here, an upper bound of the weights without the KV
-        cache; for one
-        that is served its weights as they are with what a server takes to compute."""
+        file whose header cannot be read, an upper bound of the weights without the KV cache; for
+        one that is served its weights as they are with what a server takes to compute."""
         if self.served:
             return round(self.size * _SERVER_OVERHEAD)
         parameters = self.parameters or memory_estimate.max_parameters_in_gguf(self.size)
@@ -64,6 +65,8 @@ class FoundModel:
     @property
     def default_dtype(self) -> str:
         """The format it is loaded in unless another is asked for."""
+        if self.path.suffix.lower() == ".gguf" and self.path != demo.path() and is_installed():
+            return PUBLISHED
         parameters = self.parameters or memory_estimate.max_parameters_in_gguf(self.size)
         return default_dtype.choose_dtype(parameters, self.shape, self.context)
 
@@ -163,16 +166,33 @@ def find_checkpoint(path: Path, reference: str) -> FoundModel | None:
 
 
 def _gguf(path: Path, reference: str) -> FoundModel:
-    """Its own header is for the worker; the config of a copy that was converted is not."""
+    """By the config of a copy that was converted, else by its own header."""
     try:
         found = FoundModel(path, reference, path.stem, "complete", size=check_gguf(path))
         copy = _folder(entry_folder(path), reference)
         if copy is None or copy.state != "complete":
-            return found
+            return _with_header(found)
         return replace(copy, path=path, label=found.label, dtype="", size=found.size)
     except (UserError, OSError) as error:
         state = "lfs" if is_lfs_pointer(path) else "damaged"
         return FoundModel(path, reference, path.stem, state, getattr(error, "message", str(error)))
+
+
+def _with_header(found: FoundModel) -> FoundModel:
+    """What the file's header tells beside its size; a file whose header cannot be read is left to
+    the one who wants to load it."""
+    try:
+        header = read_header(found.path)
+    except UserError:
+        return found
+    return replace(
+        found,
+        family=header.architecture,
+        dtype=header.stored,
+        parameters=header.parameters,
+        context=header.context,
+        shape=header.shape,
+    )
 
 
 def _folder(path: Path, reference: str) -> FoundModel | None:

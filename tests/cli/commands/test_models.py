@@ -11,6 +11,7 @@ from benchmarks.support import tiny
 from benchmarks.support.checkpoints import write_zero_llama
 from benchmarks.support.demo import link_demo
 from tests.support.folders import empty_place
+from tests.support.small_gguf import write_gguf
 from tui.checkpoints import build_cache, gguf_cache, quantised_cache
 from tui.cli import run_command_line as run
 from tui.cli.support import download_progress
@@ -92,6 +93,13 @@ def test_inspect_says_what_is_known_of_a_gguf_file(
     assert "134,515,008" in shown and "can be loaded" in shown
     assert run(["models", "inspect", "demo@int8", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["dtype"] == "Q4_1"
+    small = write_gguf(here / "small.gguf")
+    assert run(["models", "inspect", "./small.gguf"]) == 0
+    shown = capsys.readouterr().out
+    assert "Q4_0 3, Q8_0 3" in shown and "114,752" in shown and "256 tokens" in shown
+    (here / "y.gguf").write_bytes(small.read_bytes()[:2000])
+    assert run(["models", "inspect", "./y.gguf"]) == 2
+    assert "y.gguf is not a whole GGUF file" in capsys.readouterr().out
     (here / "x.gguf").write_bytes(b"GGML" * 9)
     assert run(["models", "inspect", "./x.gguf"]) == 2
     assert "is not a GGUF file" in capsys.readouterr().out

@@ -24,9 +24,9 @@ from tests.support.small_gguf import (
 )
 from tui.checkpoints import build_cache
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_header import read_header
 from tui.worker.gguf import convert as worker_gguf
 from tui.worker.gguf.convert import convert_gguf
-from tui.worker.gguf.header import read_header
 from tui.worker.load.loader import open_checkpoint
 
 

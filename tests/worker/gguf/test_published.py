@@ -9,12 +9,12 @@ import pytest
 from benchmarks.support.demo import demo_gguf
 from tests.support.bodies import expect, text_of
 from tests.support.small_gguf import write_gguf
+from tui.checkpoints.gguf_header import read_header
 from tui.engines.base import EngineError, Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine
 from tui.engines.standard_measure import run_round
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Logprobs, Started
 from tui.worker.gguf.convert import convert_gguf
-from tui.worker.gguf.header import read_header
 from tui.worker.gguf.llama_server import LlamaServer
 from tui.worker.gguf.vocabulary import read_chat_format
 from tui.worker.load.loader import open_checkpoint

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.checkpoints.quantised_cache import entries_of
 from tui.cli.support import quantise, settings_in_force
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
@@ -296,11 +297,17 @@ def _subject(ref: Reference) -> plan.ModelSize:
 
 
 def _inspect_gguf(ref: Reference, json: bool) -> int:
-    """What is known of a GGUF file without its header, which only a worker reads."""
+    """What the header of a GGUF file tells."""
     found = find_demo() if ref.kind == "demo" else find_checkpoint(expand(ref.target), ref.text)
     assert found is not None  # by its ending
+    header = None
+    if found.state == "complete":
+        try:
+            header = read_header(found.path)
+        except UserError as error:
+            found = replace(found, state="damaged", why=error.message)
     if json:
-        print_json(found.to_json())
+        print_json(found.to_json() | ({"mixture": header.mixture} if header else {}))
     else:
         rows = [
             ("file", str(found.path)),
@@ -308,11 +315,25 @@ def _inspect_gguf(ref: Reference, json: bool) -> int:
             ("parameters", f"{found.parameters:,}" if found.parameters else ""),
             ("stored as", ", ".join(filter(None, (found.dtype, format_size(found.size))))),
             ("context", f"{found.context:,} tokens" if found.context else ""),
+            *_header_rows(header),
             ("refused", found.why),
             ("verdict", "can be loaded" if found.state == "complete" else ""),
         ]
         print(table([row for row in rows if row[1]]))
     return 0 if found.state == "complete" else 2
+
+
+def _header_rows(header: GgufHeader | None) -> list[tuple[str, str]]:
+    if header is None:
+        return []
+    told = {name: header.metadata.get(f"general.{name}") for name in ("name", "license")}
+    template = header.metadata.get("tokenizer.chat_template")
+    return [
+        ("name", one_line(str(told["name"] or ""))),
+        ("tensors", header.mixture),
+        ("licence", one_line(str(told["license"] or ""))),
+        ("template", "" if isinstance(template, str) and template.strip() else "none"),
+    ]
 
 
 def _folder_of(ref: Reference) -> Path:

@@ -11,19 +11,17 @@ one file differ only by the type computed in. Where that would take more than
 import errno
 import json
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import torch
-from gguf import LlamaFileType
 from tokenizers import pre_tokenizers
 
 from tui.checkpoints import build_cache, gguf_cache
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
-from tui.worker.gguf.header import GgufHeader, read_header
 from tui.worker.gguf.weights import FLOATS, write_weights
 
 EXACT_BYTES = 8 << 30
@@ -73,20 +71,7 @@ def conversion_remarks(folder: Path) -> list[str]:
 def stored_as(gguf_path: Path) -> str:
     """The format of the weights in a GGUF file that was converted, such as ``Q4_K_M``."""
     told = build_cache.manifest(gguf_cache.entry_folder(gguf_path)).get("stored")
-    return told if isinstance(told, str) else _stored_type(read_header(gguf_path))
-
-
-def _stored_type(header: GgufHeader) -> str:
-    """The file's own word for it, else the type of most of its values."""
-    try:
-        number = int(header.metadata.get("general.file_type", -1))
-        name = str(LlamaFileType(number).name)
-        return name.removeprefix("MOSTLY_").removeprefix("ALL_")
-    except (ValueError, TypeError):
-        sizes: Counter[str] = Counter()
-        for tensor in header.tensors:
-            sizes[tensor.type.name] += tensor.elements
-        return sizes.most_common(1)[0][0] if sizes else ""
+    return told if isinstance(told, str) else read_header(gguf_path).stored
 
 
 def _no_space(path: Path, folder: Path) -> CheckpointError:
@@ -117,7 +102,7 @@ def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> dict[str,
         found.append("weights of the GGUF file rounded to bf16: in fp32 they take too much disk")
     if any(tensor.name == "rope_freqs.weight" for tensor in header.tensors):
         found.append("the file's own RoPE factors are not applied: long contexts may suffer")
-    return {"remarks": found, "stored": _stored_type(header)}
+    return {"remarks": found, "stored": header.stored}
 
 
 def _write_tokenizer(path: Path, header: GgufHeader, folder: Path) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.worker.checkpoint import Checkpoint, Progress
-from tui.worker.gguf.header import GgufHeader, read_header
 from tui.worker.gguf.llama_server import LlamaServer
 from tui.worker.gguf.vocabulary import read_chat_format
 from tui.worker.loaded_model import LoadedModel
@@ -50,7 +50,7 @@ def load_published(
         stop_ids=words.stop_ids,
         context=context,
         prompt_format=words.prompt_format,
-        parameters=sum(tensor.elements for tensor in header.tensors),
+        parameters=header.parameters,
         checkpoint_bytes=size,
         kv_values_per_token=0,
         build=_never_built,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_header import GgufHeader
 from tui.text.reasoning import THINK_OPEN, reasoning_splitter, without_reasoning
-from tui.worker.gguf.header import GgufHeader
 from tui.worker.gguf.llama_server import LlamaServer
 from tui.worker.load.chat_template import ChatTemplate
 from tui.worker.load.families import ChatFormat

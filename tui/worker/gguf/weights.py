@@ -21,9 +21,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers import modeling_gguf_pytorch_utils as stock
 
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_header import GgufHeader, GgufTensor
 from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
-from tui.worker.gguf.header import GgufHeader, GgufTensor
 from tui.worker.quant.aligned_safetensors import SafetensorsWriter, TensorSpecs, nbytes
 
 FLOATS = {Type.F32: torch.float32, Type.F16: torch.float16, Type.BF16: torch.bfloat16}
