@@ -4,7 +4,7 @@ import difflib
 import functools
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,13 @@ class Service:
 
     ``base_url`` ends before ``/chat/completions``; ``key_variable`` names the environment
     variable with the key (empty: none is ever sent), and ``key_required`` whether there is
-    no asking without it; ``concurrency`` is how many questions are asked at once;
-    ``parameters`` are those of `SAMPLING_PARAMETERS` that it accepts; ``body`` is added to every
-    request. The clocks are seconds: to connect, from the request to the first token, and
-    from token to token.
+    no asking without it; ``other_key_variables`` are asked in turn where that one is not set;
+    ``also`` are other names under which people look for it; ``concurrency`` is how many questions
+    are asked at once; ``parameters`` are those of `SAMPLING_PARAMETERS` that it accepts;
+    ``has_model_list`` says whether its list of models can be asked for; ``body`` is added to every
+    request, and with ``think`` (``on`` or ``off``) what ``thinking_on`` or ``thinking_off`` hold:
+    how it is told whether a model shall reason. The clocks are seconds: to connect, from the
+    request to the first token, and from token to token.
     """
 
     name: str
@@ -40,12 +43,18 @@ class Service:
     base_url: str = ""
     base_url_variable: str = ""
     key_variable: str = ""
+    other_key_variables: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     key_required: bool = True
     concurrency: int = 4
     parameters: tuple[str, ...] = SAMPLING_PARAMETERS
     max_tokens_field: str = "max_tokens"
     include_usage: bool = True
+    has_model_list: bool = True
     body: Mapping[str, Any] = field(default_factory=dict)
+    think: str = ""
+    thinking_on: Mapping[str, Any] = field(default_factory=dict)
+    thinking_off: Mapping[str, Any] = field(default_factory=dict)
     connect_s: float = 10.0
     first_token_s: float = 300.0
     stall_s: float = 60.0
@@ -57,6 +66,17 @@ class Service:
     def host(self) -> str:
         """``host:port`` of the address, as it is shown."""
         return urlsplit(self.base_url).netloc.rpartition("@")[2]
+
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """The environment variables that may hold its key, the first that is set counts."""
+        return (self.key_variable, *self.other_key_variables) if self.key_variable else ()
+
+    @property
+    def added_body(self) -> dict[str, Any]:
+        """What is added to every request."""
+        thinking = {"on": self.thinking_on, "off": self.thinking_off}.get(self.think, {})
+        return {**thinking, **self.body}
 
     @property
     def is_loopback(self) -> bool:
@@ -101,7 +121,7 @@ def check_table(user_services: Mapping[str, Any], is_untrusted: bool = False) ->
         UserError: it cannot; names the entry.
     """
     known = known_services(user_services, {})
-    issuers = {s.key_variable: s for s in _built_in().values() if s.base_url and s.key_variable}
+    issuers = {v: s for s in _built_in().values() if s.base_url for v in s.key_variables}
     for name, entry in user_services.items():
         service = known[name]
         if is_untrusted and "base_url_variable" in entry:
@@ -109,12 +129,18 @@ def check_table(user_services: Mapping[str, Any], is_untrusted: bool = False) ->
                 f"services.{name}.base_url_variable would read an address from the environment",
                 "give base_url, or write it into duibi.toml in the config folder",
             )
-        issuer = issuers.get(service.key_variable)
-        if is_untrusted and issuer and service.base_url != issuer.base_url:
+        if is_untrusted and "other_key_variables" in entry:
             raise UserError(
-                f"services.{name} would send {service.key_variable} to {service.host}",
-                "take another key_variable, or write it into duibi.toml in the config folder",
+                f"services.{name}.other_key_variables would read more keys",
+                "take one key_variable, or write it into duibi.toml in the config folder",
             )
+        for variable in service.key_variables if is_untrusted else ():
+            issuer = issuers.get(variable)
+            if issuer and service.base_url != issuer.base_url:
+                raise UserError(
+                    f"services.{name} would send {variable} to {service.host}",
+                    "take another key_variable, or write it into duibi.toml in the config folder",
+                )
 
 
 def find_service(
@@ -136,22 +162,42 @@ def find_service(
         base, _, model = target.partition("#")
         base = _checked_address(base, "the address")
         for service in known.values():
-            if service.base_url == base:
+            if service.base_url == base and service.name not in usual_servers():
                 return service, unquote(model)
         return replace(known["url"], base_url=base, title=urlsplit(base).netloc), unquote(model)
     name, _, model = target.partition(":")
     if name not in known or not known[name].base_url:
-        near = difflib.get_close_matches(name, known, 1)
-        meant = f"did you mean {near[0]}? " if near else ""
+        meant = f"did you mean {near}? " if (near := near_name(name, known)) else ""
         listed = ", ".join(n for n, s in known.items() if s.base_url)
         raise UserError(f"unknown service '{name}'", f"{meant}known: {listed}")
     return known[name], model
+
+
+def near_name(name: str, known: Iterable[str]) -> str:
+    """The known name that a name which is none most likely means; "" if there is none."""
+    names = {**nicknames(), **{one: one for one in known}}
+    near = difflib.get_close_matches(name.lower(), names, 1)
+    return names[near[0]] if near else ""
 
 
 @functools.cache
 def built_in_names() -> tuple[str, ...]:
     """The names of the built-in services, as they stand in a model's reference."""
     return tuple(name for name, service in _built_in().items() if service.base_url)
+
+
+@functools.cache
+def usual_servers() -> tuple[str, ...]:
+    """The built-in services that are a server of this machine at its usual port. Whether it is that
+    server is not known, so that who types the address means just the address."""
+    at_home = [s for s in _built_in().values() if s.is_loopback and not s.base_url_variable]
+    return tuple(service.name for service in at_home)
+
+
+@functools.cache
+def nicknames() -> Mapping[str, str]:
+    """Other names under which people look for the built-in services, and those services' own."""
+    return {also: name for name, service in _built_in().items() for also in service.also}
 
 
 @functools.cache
@@ -171,6 +217,8 @@ def _user_service(name: str, entry: Any, known: Mapping[str, Service]) -> Servic
     if start is None and "like" in entry:
         raise UserError(f"{where}.like: unknown service {like!r}", f"known: {', '.join(known)}")
     base = replace(start, name=name) if start else Service(name, title=name, key_required=False)
+    if "key_variable" in entry:
+        base = replace(base, other_key_variables=())  # they are of the service that it was like
     service = _with_overrides(base, {key: value for key, value in entry.items() if key != "like"})
     if "key_variable" in entry and "key_required" not in entry:
         service = replace(service, key_required=True)
@@ -196,14 +244,21 @@ def _with_overrides(base: Service, entry: Mapping[str, Any]) -> Service:
             meant = f"did you mean {near[0]}? " if near else ""
             raise UserError(f"{where}: unknown field '{key}'", f"{meant}{', '.join(allowed)}")
         values[key] = _checked_field(f"{where}.{key}", key, value, getattr(base, key))
-    variable = values.get("key_variable", "")
-    if variable and not secrets.is_secret(variable):
-        # By these endings it is kept from child processes, and from what lists settings.
+    service = replace(base, **values)
+    for variable in service.key_variables:
+        if not secrets.is_secret(variable):
+            # By these endings it is kept from child processes, and from what lists settings.
+            raise UserError(
+                f"{where}.key_variable is {variable!r}",
+                f"it must end in {', '.join(secrets.SECRET_ENDINGS)}",
+            )
+    wanted = {"on": service.thinking_on, "off": service.thinking_off}.get(service.think, service)
+    if not wanted:
         raise UserError(
-            f"{where}.key_variable is {variable!r}",
-            f"it must end in {', '.join(secrets.SECRET_ENDINGS)}",
+            f"{where}.think: nothing says how {base.name} is told",
+            f"give thinking_{service.think}, a table of fields of the request",
         )
-    return replace(base, **values)
+    return service
 
 
 def _checked_field(where: str, key: str, value: Any, default: Any) -> Any:
@@ -211,7 +266,13 @@ def _checked_field(where: str, key: str, value: Any, default: Any) -> Any:
         if not isinstance(value, list) or not set(map(str, value)) <= set(SAMPLING_PARAMETERS):
             raise UserError(f"{where} is not a list of parameters", ", ".join(SAMPLING_PARAMETERS))
         return tuple(value)
-    if key == "body":
+    if key in ("other_key_variables", "also"):
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise UserError(f"{where} is {value!r}", "it must be a list of texts")
+        return tuple(value)
+    if key == "think" and value not in ("", "on", "off"):
+        raise UserError(f"{where} is {value!r}", 'it must be "on" or "off"')
+    if key in ("body", "thinking_on", "thinking_off"):
         taken = [
             name for name in _RESERVED_BODY_KEYS if isinstance(value, Mapping) and name in value
         ]

@@ -217,9 +217,9 @@ def _session_claims(
     if reference.kind == "url":
         service, _ = services.find_service(reference.target, user_services)
         says = f"would ask {service.base_url}"
-        if os.environ.get(service.key_variable):
-            says += f", with the key in {service.key_variable}"
-        facts = ("address", service.base_url, service.key_variable)
+        if any(os.environ.get(name) for name in service.key_variables):
+            says += f", with the key in {_variables(service)}"
+        facts = ("address", service.base_url, _variables(service))
         if service.name == "url":
             claims.append(Claim("", reference.text, says, facts))
     return claims
@@ -251,13 +251,17 @@ def _service_claims(
 
 
 def _asks_the_same(one: Service, other: Service) -> bool:
-    return (one.base_url, one.key_variable) == (other.base_url, other.key_variable)
+    return (one.base_url, one.key_variables) == (other.base_url, other.key_variables)
+
+
+def _variables(service: Service) -> str:
+    return " or ".join(service.key_variables)
 
 
 def _service_claim(folder: Path, name: str, entry: Mapping[str, Any], service: Service) -> Claim:
-    key = f"with the key in {service.key_variable}" if service.key_variable else "without a key"
+    key = f"with the key in {_variables(service)}" if service.key_variables else "without a key"
     whom = service.host or "each address that is typed"
-    facts = (os.path.realpath(folder), name, service.base_url, service.key_variable)
+    facts = (os.path.realpath(folder), name, service.base_url, _variables(service))
     like = f"{entry['like']}:" if "like" in entry else ""
     return Claim("services", name, f"asks {whom} {key}", facts, like)
 

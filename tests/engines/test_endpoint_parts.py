@@ -121,18 +121,6 @@ def test_any_json_gives_text_or_a_fault(value: object, type_: str) -> None:
 # -- services --------------------------------------------------------------------------------
 
 
-def test_the_known_services_ask_where_they_should() -> None:
-    known = known_services({}, {})
-    assert {n: (s.base_url, s.key_variable) for n, s in known.items() if s.base_url} == {
-        "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
-        "deepseek": ("https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
-        "dashscope": ("https://dashscope.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY"),
-        "modelscope": ("https://api-inference.modelscope.cn/v1", "MODELSCOPE_API_TOKEN"),
-        "ollama": ("http://127.0.0.1:11434/v1", ""),
-    }
-    assert all(s.concurrency == 4 for s in known.values())
-
-
 @pytest.mark.parametrize(
     ("host", "base"),
     [

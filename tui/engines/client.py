@@ -22,10 +22,12 @@ def key_of(service: Service, environ: Mapping[str, str] | None = None) -> Secret
     Raises:
         Fault: ``missing_key`` or ``bad_key``; names the variable, never shows the value.
     """
-    variable = service.key_variable
-    if not variable:
+    if not service.key_variables:
         return Secret()
-    key = Secret((os.environ if environ is None else environ).get(variable, "").strip())
+    environ = os.environ if environ is None else environ
+    found = [(name, environ.get(name, "").strip()) for name in service.key_variables]
+    variable, value = next((one for one in found if one[1]), found[0])
+    key = Secret(value)
     if not key and service.key_required:
         raise ServiceError(
             "missing_key",

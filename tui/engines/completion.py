@@ -96,7 +96,7 @@ def request_body(
         body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
     elif sampling.logprobs:
         given["logprobs"] = sampling.logprobs
-    return body | dict(service.body), [n for n in given if n not in service.parameters]
+    return body | service.added_body, [n for n in given if n not in service.parameters]
 
 
 class Completion:

@@ -195,6 +195,8 @@ class EndpointEngine(EngineDefaults):
         try:
             found = await self._with_retries(attempt, lambda: False, progress, -1)
         except ServiceError as fault:
+            if not self.service.has_model_list and fault.cause in model_list.REACHED_CAUSES:
+                return []
             if fault.cause in model_list.INCONCLUSIVE_CAUSES:
                 return [f"not checked before the first question: {fault.message}"]
             raise

@@ -37,7 +37,7 @@ INCONCLUSIVE_CAUSES = frozenset(
 """Causes that a list of models may fail with while the service still answers questions: not
 every server has such a list."""
 
-_REACHED_CAUSES = (INCONCLUSIVE_CAUSES - {"no_response"}) | {
+REACHED_CAUSES = (INCONCLUSIVE_CAUSES - {"no_response"}) | {
     "quota",
     "redirect",
     "unauthorized",
@@ -80,7 +80,9 @@ async def _probe(service: Service, environ: Mapping[str, str] | None) -> ProbeRe
                 took = (time.monotonic() - started) * 1000
     except ServiceError as fault:
         trouble = fault
-    reachable = trouble is None or trouble.cause in _REACHED_CAUSES
+    reachable = trouble is None or trouble.cause in REACHED_CAUSES
+    if reachable and not service.has_model_list:
+        trouble = None
     return ProbeResult(
         service, bool(key), reachable, took if reachable else None, tuple(found), missing or trouble
     )

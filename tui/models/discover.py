@@ -64,7 +64,9 @@ class FoundModel:
 
     @property
     def default_dtype(self) -> str:
-        """The format it is loaded in unless another is asked for."""
+        """The format it is loaded in unless another is asked for; "" for one that is served."""
+        if self.served:
+            return ""
         if self.path.suffix.lower() == ".gguf" and self.path != demo.path() and is_installed():
             return PUBLISHED
         parameters = self.parameters or memory_estimate.max_parameters_in_gguf(self.size)

@@ -1,4 +1,4 @@
-"""Everything that can be used on this machine: checkpoints on its disks, and Ollama."""
+"""Everything that can be used on this machine: checkpoints on its disks, and servers that run."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +7,7 @@ from typing import Any
 
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.models import ollama
+from tui.models import local_servers
 from tui.models.discover import FoundModel, discover
 from tui.models.reference import parse_reference
 
@@ -16,9 +16,9 @@ def find_models(
     aliases: Mapping[str, str], folders: Sequence[Path], user_services: Mapping[str, Any]
 ) -> list[FoundModel]:
     """What `discover` finds, also at the paths of the settings' ``aliases`` and below their
-    ``model_folders``, and the models of a running Ollama (``user_services`` are their services)."""
+    ``model_folders``, and the models of running servers (``user_services`` are their services)."""
     with ThreadPoolExecutor(1) as pool:
-        served = pool.submit(ollama.served_models, user_services)
+        served = pool.submit(local_servers.served_models, user_services)
         return [*discover(extra=folders, named=_paths(aliases, user_services)), *served.result()]
 
 

@@ -35,7 +35,7 @@ def served_models(user_services: Mapping[str, Any] | None = None) -> list[FoundM
     root = service.base_url.removesuffix("/").removesuffix("/v1")
     if not is_reachable(root, _PROBE_S):
         return []
-    return parse_tags(_fetch(f"{root}/api/tags"))
+    return parse_tags(fetch(f"{root}/api/tags"))
 
 
 def parse_tags(answer: bytes) -> list[FoundModel]:
@@ -48,7 +48,8 @@ def parse_tags(answer: bytes) -> list[FoundModel]:
     return [one for one in found if one is not None]
 
 
-def _fetch(url: str) -> bytes:
+def fetch(url: str) -> bytes:
+    """What a server of this machine answers; empty where it is no success, or too much."""
     import httpx
 
     trusted = tls.client_context() if url.startswith("https:") else False

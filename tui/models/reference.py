@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tui.host.errors import UserError
-from tui.services import built_in_names
+from tui.services import built_in_names, near_name
 
 DTYPES = ("bf16", "fp16", "fp32", "int8", "int4")
 LOCAL_KINDS = ("demo", "folder", "gguf", "modelscope")
@@ -28,6 +28,7 @@ _DTYPE_ALIASES = {
 }
 _MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _SERVICE_MODEL = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,191}", re.ASCII)
+_SCHEME = re.compile(r"[A-Za-z][\w-]{1,30}", re.ASCII)
 _DTYPE_LIKE = re.compile(r"(bf|fp|f|int|i|q|float|bfloat)?\d+(bit)?|half|float", re.ASCII)
 _LONGEST = 4096
 
@@ -78,6 +79,8 @@ def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference
         return Reference(given, "demo", "", dtype)
     if base.lower().endswith(".gguf"):
         return Reference(given, "gguf", base, dtype)
+    if colon and _SCHEME.fullmatch(scheme):
+        raise _unknown(given, base, scheme, user_services)
     if "/" in base or base in (".", "..", "~"):
         return Reference(given, "folder", base, dtype)
     raise _unknown(given, base, scheme if colon else "", user_services)
@@ -168,7 +171,7 @@ def _session(given: str, rest: str) -> Reference:
 def _unknown(given: str, base: str, scheme: str, user_services: Collection[str]) -> UserError:
     if scheme:
         schemes = ("ms", *dict.fromkeys((*built_in_names(), *user_services)), "session", "pasted")
-        near = next(iter(difflib.get_close_matches(scheme.lower(), schemes, 1)), "")
+        near = near_name(scheme, schemes)
         rest = given.partition(":")[2]
         meant = f"did you mean {near}:{rest}? " if near else ""
         return UserError(

@@ -9,6 +9,7 @@ from benchmarks.support.fault_server import FaultServer, good_answer
 from tests.support.endpoints import clear_proxies
 from tui.cli import run_command_line as run
 from tui.host import paths
+from tui.services import known_services
 
 CANARY = "sk-canary-77aa01"
 
@@ -17,9 +18,9 @@ CANARY = "sk-canary-77aa01"
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     clear_proxies(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    for name in ("OPENAI", "DEEPSEEK", "DASHSCOPE"):
-        monkeypatch.delenv(f"{name}_API_KEY", raising=False)
-    monkeypatch.delenv("MODELSCOPE_API_TOKEN", raising=False)
+    for service in known_services({}, {}).values():
+        for variable in service.key_variables:
+            monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
     monkeypatch.setenv("BOX_KEY", CANARY)
 

@@ -68,8 +68,8 @@ def _found_detail(one: FoundModel, free: int, appearance: Appearance, width: int
     if one.reference == "demo" and state == "partial":
         state = "fetch"
     state = appearance.say.word("found", state)
-    cells = [(format_size(one.size), -8), (state, 12)]
-    if one.state == "complete":
+    cells = [(format_size(one.size) if one.size else "", -8), (state, 12)]
+    if one.state == "complete" and (one.size or not one.served):
         cells.append(
             (_need_and_fit(one.predict_memory(one.default_dtype, LISTED_CONTEXT), free), -9)
         )
@@ -131,11 +131,11 @@ def detail_rows(
 
 
 def _needs(subject: ListedModel, free: int, appearance: Appearance) -> list[StyledText]:
+    if isinstance(subject, FoundModel) and not (subject.parameters or subject.size):
+        return []
     if isinstance(subject, FoundModel) and subject.served:
         need = subject.predict_memory(subject.default_dtype, LISTED_CONTEXT)
         return [(appearance.say("models.needs_served", need=format_size(need)), "muted")]
-    if isinstance(subject, FoundModel) and not (subject.parameters or subject.size):
-        return []
     pieces: list[StyledText] = [(appearance.say("models.needs", tokens=LISTED_CONTEXT), "muted")]
     for dtype in _DTYPES:
         need = subject.predict_memory(dtype, LISTED_CONTEXT)

@@ -162,11 +162,7 @@ def _services() -> list[Finding]:
         settings = load()
     except UserError:
         return []  # told above
-    return [
-        _service(found, settings)
-        for found in service_probes.probe_all(settings)
-        if found.reachable or service_probes.is_expected(found, settings)
-    ]
+    return [_service(found, settings) for found in service_probes.worth_telling(settings)]
 
 
 def _service(found: ProbeResult, settings: Settings) -> Finding:

@@ -243,18 +243,19 @@ def _list_available(json: bool, context: int, free: int) -> int:
 
 def _row(one: FoundModel, context: int, free: int) -> tuple[str, ...]:
     need = ""
-    if one.state == "complete":
+    if one.served and one.size:
+        need = _fit_text(one.predict_memory("", context), free)
+    elif one.state == "complete" and not one.served:
         dtype = one.default_dtype
-        need = ("" if one.served else f"{dtype} ") + _fit_text(
-            one.predict_memory(dtype, context), free
-        )
+        need = f"{dtype} {_fit_text(one.predict_memory(dtype, context), free)}"
     state = one.state if one.state == "complete" else f"{one.state}: {one.why}"
     if one.served:
-        state = "running in Ollama"
+        state = "running in Ollama" if one.reference.startswith("ollama:") else "running here"
     kept = ", ".join(
         f"{dtype} {format_size(taken)}" for dtype, taken in _quantised_sizes(one).items()
     )
-    return (one.reference, one.family, one.dtype, format_size(one.size), kept, need, tr(state))
+    size = format_size(one.size) if one.size or not one.served else ""
+    return (one.reference, one.family, one.dtype, size, kept, need, tr(state))
 
 
 def _quantised_sizes(one: FoundModel) -> dict[str, int]:

@@ -9,6 +9,7 @@ from tui import services
 from tui.cli.support import settings_in_force
 from tui.cli.support.printing import heads, print_json, table, tell
 from tui.engines.model_list import ProbeResult, is_listed, probe
+from tui.models.local_servers import reference_to
 from tui.settings import Settings
 
 NOTHING_REACHED = 3
@@ -25,7 +26,7 @@ def usable_services(own: Mapping[str, Any]) -> list[services.Service]:
         if service.base_url
         and (
             name in own
-            or os.environ.get(service.key_variable)
+            or any(os.environ.get(variable) for variable in service.key_variables)
             or os.environ.get(service.base_url_variable)
             or service.is_loopback
         )
@@ -47,6 +48,13 @@ def is_expected(found: ProbeResult, settings: Settings) -> bool:
     return bool(named) or found.key_present
 
 
+def worth_telling(settings: Settings) -> list[ProbeResult]:
+    """Of `probe_all` what a person counts on, and what offers models without that: whatever else
+    listens at a usual port of this machine is no service."""
+    found = probe_all(settings)
+    return [one for one in found if is_expected(one, settings) or not one.fault]
+
+
 def missing_models(found: ProbeResult, settings: Settings) -> list[str]:
     """Models of this service that the settings' aliases name and that it does not list."""
     wanted = [
@@ -61,13 +69,13 @@ def list_services(json: bool) -> int:
     """Print what each service that can be asked offers, as references to name it by; the
     exit code."""
     settings = settings_in_force.load()
-    found = [one for one in probe_all(settings) if one.reachable or is_expected(one, settings)]
+    found = worth_telling(settings)
     code = NOTHING_REACHED if found and not any(one.reachable for one in found) else 0
     if json:
         print_json([_as_json(one) for one in found])
         return code
     rows = [
-        (f"{one.service.name}:{name}", one.service.host) for one in found for name in one.models
+        (reference_to(one.service, name), one.service.host) for one in found for name in one.models
     ]
     if rows:
         print(table([heads("MODEL", "SERVICE"), *rows]))
