@@ -48,7 +48,7 @@ def speeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DUIBI_CACHE_DIR", str(tmp_path_factory.mktemp("speeds")))
-        format_speeds.write(FormatSpeeds("AVX2", "2026-11-29", weights_s))
+        format_speeds.keep(FormatSpeeds("AVX2", "2026-11-29", weights_s))
         return format_speeds.place()
 
 

@@ -33,7 +33,7 @@ def measured(bf16: float, int8: float, int8_of_eight: float | None = None) -> No
     """What was found of the formats: weights a second at one row and at eight."""
     many = 8 * bf16, int8_of_eight or 8 * int8
     found = {"bf16": {1: bf16, 8: many[0]}, "int8": {1: int8, 8: many[1]}}
-    format_speeds.write(FormatSpeeds("AVX2", "2026-11-29", found))
+    format_speeds.keep(FormatSpeeds("AVX2", "2026-11-29", found))
     default_dtype._this_machine.cache_clear()
 
 

@@ -210,7 +210,7 @@ def test_a_batch_that_is_slower_in_sum_is_not_planned(qwen: ResolvedModel) -> No
     key = format_speeds.model_key(qwen.parameters, "bf16")
 
     def size(known: FormatSpeeds, asked: int = 0) -> int:
-        format_speeds.write(known)
+        format_speeds.keep(known)
         return planned(qwen, limit=64, settings=RunOptions(batch=asked)).batch.size
 
     assert size(FormatSpeeds()) == 8

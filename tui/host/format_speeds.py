@@ -83,7 +83,7 @@ def parse(text: str) -> FormatSpeeds:
         raise ValueError(f"no speeds: {error}") from None
 
 
-def write(speeds: FormatSpeeds) -> None:
+def keep(speeds: FormatSpeeds) -> None:
     """Keep it; a cache that cannot be written costs the next measurement."""
     with contextlib.suppress(OSError, UserError):
         kept = place()

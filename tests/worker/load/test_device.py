@@ -26,6 +26,8 @@ TOKEN = 70
 class Fixed:
     """Stands for `Sampler`: there are no values to choose by."""
 
+    likeliest = ()
+
     def __init__(self, sampling: Any, prompt: Any, limit: int, place: str) -> None:
         self._place = place
 

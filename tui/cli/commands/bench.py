@@ -125,7 +125,7 @@ def _keep_batches(model: ResolvedModel, loaded: Loaded, results: Sequence[BenchR
     found = {one.batch: one.all_tok_s for one in results if one.model == model.label}
     known, key = format_speeds.read(), format_speeds.model_key(loaded.parameters, model.dtype)
     batches = {**known.batches, key: {**known.batches.get(key, {}), **found}}
-    format_speeds.write(replace(known, batches=batches))
+    format_speeds.keep(replace(known, batches=batches))
 
 
 def _say_slow_batches(model: ResolvedModel, results: Sequence[BenchResult]) -> None:

@@ -11,7 +11,7 @@ from tui.cli.support.session_files import read_sessions
 from tui.host.errors import UserError
 from tui.reports.document import format_figure
 from tui.reports.run_diff import Figure, ModelDiff, Rule, diff_sessions, is_broken, parse_rule
-from tui.text.sanitise import collapse_line
+from tui.text.sanitise import clean, collapse_line
 from tui.text.translation import tr
 
 app = typer.Typer(add_completion=False)
@@ -81,7 +81,7 @@ def _document(found: ModelDiff) -> dict[str, Any]:
 def _print(found: ModelDiff) -> None:
     names = (found.before,) if found.before == found.after else (found.before, found.after)
     title = " -> ".join(collapse_line(name) for name in names)
-    print(tr(f"{title}: {found.n} of {found.asked} questions complete in both runs"))
+    print(clean(tr(f"{title}: {found.n} of {found.asked} questions complete in both runs")))
     rows = [
         (_named(name), _value(name, f.before), _value(name, f.after), _change(f))
         for name, f in found.figures.items()
@@ -90,9 +90,9 @@ def _print(found: ModelDiff) -> None:
     print(table([heads("FIGURE", "BEFORE", "AFTER", "CHANGE"), *rows]))
     for one in found.changed[:_MAX_LISTED]:
         title = collapse_line(one.title)
-        print(tr(f"question {one.number} ({title}): {one.similarity:.0%} the same"))
+        print(clean(tr(f"question {one.number} ({title}): {one.similarity:.0%} the same")))
     if len(found.changed) > _MAX_LISTED:
-        print(tr(f"{len(found.changed) - _MAX_LISTED} more changed questions"))
+        print(clean(tr(f"{len(found.changed) - _MAX_LISTED} more changed questions")))
     print()
 
 

@@ -106,7 +106,7 @@ def _formats() -> Finding:
     if cores < cpu.cores():
         step = "other programs computed meanwhile: `duibi doctor` on a machine at rest tells more"
         return replace(machine_checks.formats(found), state=NOTE, next_step=step)
-    format_speeds.write(replace(found, batches=known.batches))
+    format_speeds.keep(replace(found, batches=known.batches))
     return machine_checks.formats(found)
 
 
