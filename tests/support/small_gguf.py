@@ -30,6 +30,8 @@ def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(vocab)
     write_words(writer)
+    if "scaling" in changes:
+        writer.add_string(f"{arch}.rope.scaling.type", changes["scaling"])
     if "split" in changes:
         writer.add_uint16("split.count", changes["split"])
     shapes = {"token_embd": (vocab, HIDDEN), "output": (vocab, HIDDEN), "output_norm": (HIDDEN,)}

@@ -245,3 +245,10 @@ def test_an_architecture_that_is_not_read_tensor_by_tensor(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_the_demo_is_exactly_what_the_stock_loader_makes_of_it(tmp_path: Path) -> None:
     assert_same_weights(demo_gguf(), convert(demo_gguf(), tmp_path / "cache"))
+
+
+def test_scaled_positions_are_refused_and_not_dropped(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "tiny.gguf", scaling="yarn")
+    with pytest.raises(CheckpointError, match=r"scales its positions \(yarn\)") as error:
+        convert(path, tmp_path / "cache")
+    assert error.value.cause == "unsupported"

@@ -74,12 +74,33 @@ def stored_as(gguf_path: Path) -> str:
     return told if isinstance(told, str) else read_header(gguf_path).stored
 
 
-def _no_space(path: Path, folder: Path) -> CheckpointError:
+def _no_space(path: Path, folder: Path, arithmetic: str = "") -> CheckpointError:
     return CheckpointError(
         "no_space",
-        f"no space to convert {path.name} in {folder}",
+        f"no space to convert {path.name} in {folder}{arithmetic}",
         "free space there, or set DUIBI_CACHE_DIR to a folder on a larger disk",
     )
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+def _refuse_scaled_positions(path: Path, header: GgufHeader) -> None:
+    """Transformers' reading of the metadata drops how positions are scaled, without which a model
+    answers worse and nobody knows why.
+
+    Raises:
+        CheckpointError: they are scaled.
+    """
+    key = f"{header.architecture}.rope.scaling"
+    kind = header.metadata.get(f"{key}.type")
+    if isinstance(kind, str) and kind not in ("", "none"):
+        raise CheckpointError(
+            "unsupported",
+            f"{path.name} scales its positions ({kind[:20]}), which a converted copy would lose",
+            "leave out the dtype: with the extra gguf the file is computed as published",
+        )
 
 
 def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -91,8 +112,10 @@ def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> dict[str,
     elements = sum(tensor.elements for tensor in header.tensors)
     exact = 4 * elements <= EXACT_BYTES
     quantised = torch.float32 if exact else torch.bfloat16
-    if shutil.disk_usage(folder).free < elements * quantised.itemsize + _SPARE:
-        raise _no_space(path, folder.parent)
+    needed, free = elements * quantised.itemsize + _SPARE, shutil.disk_usage(folder).free
+    if free < needed:
+        raise _no_space(path, folder.parent, f": it takes {_gb(needed)}, {_gb(free)} are free")
+    _refuse_scaled_positions(path, header)
     config = write_weights(path, header, folder / "model.safetensors", quantised, progress)
     config.save_pretrained(folder)
     _write_tokenizer(path, header, folder)

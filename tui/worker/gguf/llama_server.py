@@ -19,6 +19,7 @@ from tui.host.errors import first_line
 _BATCH_TOKENS = 256
 """Tokens of a prompt that are computed at a time: a cancelled one is left after as many."""
 _QUIET = -1
+_INSTRUCTION_SETS = ("AVX512_VNNI", "AVX512", "AVX2", "AVX", "DOTPROD", "NEON")
 _GPU_TYPES = (1, 2)
 """Of ``ggml_backend_dev_type``: with memory of its own, and without."""
 _TIMEOUT_S = 60.0
@@ -76,6 +77,14 @@ class LlamaServer:
 
         gpus = [one for one in xllamacpp.get_device_info() if one["type"].value in _GPU_TYPES]
         return str(gpus[0]["name"]).lower() if gpus else "cpu"
+
+    @property
+    def instruction_set(self) -> str:
+        """The widest that this build of llama.cpp computes with."""
+        import xllamacpp
+
+        told = xllamacpp.get_system_info()
+        return next((name for name in _INSTRUCTION_SETS if f"{name} = 1" in told), "portable")
 
     def complete(self, order: dict[str, Any], take: Callable[[Any], bool]) -> None:
         """Answer an order of llama.cpp's server; ``take`` gets each piece and ends it with True."""

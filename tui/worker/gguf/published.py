@@ -66,8 +66,7 @@ def load_published(
         dtype=PUBLISHED,
         weights_bytes=sum(tensor.size for tensor in header.tensors),
         max_cached_tokens=server.pool,
-        notes=tuple(notes),
-        kernels="llama.cpp",
+        notes=(f"computed as published by llama.cpp ({server.instruction_set})", *notes),
     )
 
 
