@@ -97,7 +97,7 @@ def test_plain_text_is_one_question_a_line(tmp_path: Path) -> None:
         ("a.txt", b"fine\nx\x1b]52;c;AA\x07", "a.txt:2: turn 1: control character U+001B"),
         ("a.txt", "x" * 100_001, "a.txt:1: turn 1: 100001 characters"),
         ("a.txt", "", "a.txt: no questions"),
-        ("a.json", "[]", "a question set is TOML, JSON lines or text"),
+        ("a.json", "[]", "a.json: no questions"),
     ],
 )
 def test_what_is_wrong_is_told_with_file_and_line(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from tui.host.errors import UserError
 from tui.host.paths import expand
-from tui.questions.question_set import Question, QuestionSet
-from tui.questions.readers import read
+from tui.questions.question_set import Question, QuestionSet, Reading
+from tui.questions.readers import SUFFIXES, read
 
-__all__ = ["BUILT_IN", "Question", "QuestionSet", "load"]
+__all__ = ["BUILT_IN", "Question", "QuestionSet", "Reading", "load"]
 
 BUILT_IN: tuple[str, ...] = ("tongji", "english", "smoke")
 _SETS = Path(__file__).with_name("sets")
@@ -28,12 +28,12 @@ def load(name_or_path: str) -> QuestionSet:
     if path.suffix or "/" in name_or_path:
         raise UserError(
             f"there is no file {name_or_path}",
-            f"name a .toml, .jsonl or .txt file, or one of {', '.join(BUILT_IN)}",
+            f"name a file that is there, or one of {', '.join(BUILT_IN)}",
         )
     near = difflib.get_close_matches(name_or_path, BUILT_IN, 1)
     raise UserError(
         f"no question set {name_or_path!r}",
         f"did you mean {near[0]}?"
         if near
-        else f"use {', '.join(BUILT_IN)}, or a .toml, .jsonl or .txt file",
+        else f"use {', '.join(BUILT_IN)}, or a file ({', '.join(SUFFIXES)})",
     )

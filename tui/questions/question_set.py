@@ -6,7 +6,7 @@ both are checked here.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tui.host.errors import UserError
@@ -37,6 +37,15 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How a file was read: its format and encoding, and what each field was taken for."""
+
+    format: str
+    encoding: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionSet:
     """A named list of questions with unique ids; ``language`` is a code such as ``zh``."""
 
@@ -46,6 +55,8 @@ class QuestionSet:
     questions: tuple[Question, ...]
     dimensions: tuple[str | dict[str, str], ...] = ()
     """What answers are judged in (`tui.scoring.dimensions`); empty: the usual ones."""
+    reading: Reading | None = field(default=None, compare=False)
+    """How a file of others was read; no session keeps it."""
 
     def to_json(self) -> dict[str, Any]:
         """The form that stands in a session's header."""

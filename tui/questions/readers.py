@@ -1,46 +1,72 @@
-"""Question sets from files: TOML, JSON lines (our own and MT-Bench's), plain text."""
+"""Question sets from files: TOML, JSON and JSON lines, CSV and TSV, plain text."""
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tui.host import foreign_files, toml_file
+from tui.host import toml_file
 from tui.host.errors import UserError
 from tui.host.toml_file import TomlFile
-from tui.questions.question_set import MAX_QUESTIONS, QUESTION_KEYS, QuestionSet, build_question_set
+from tui.questions.conversations import is_conversation
+from tui.questions.decoding import read_decoded
+from tui.questions.foreign_rows import to_question
+from tui.questions.question_set import (
+    MAX_QUESTIONS,
+    QUESTION_KEYS,
+    QuestionSet,
+    Reading,
+    build_question_set,
+)
+from tui.questions.tables import DELIMITERS, has_header, table_rows
 
 MAX_BYTES = 16 << 20
 MAX_TOML_BYTES = 4 << 20
 """The parser of TOML takes a hundred times the size of what is written to fill the memory."""
+SUFFIXES = (".toml", ".jsonl", ".json", ".csv", ".tsv", ".txt")
 _HEAD_KEYS = ("name", "title", "language", "dimensions", "question")
+_ROW_KEYS = ("questions", "question", "data", "examples", "instances", "rows", "samples", "items")
+"""Where a JSON document keeps its list."""
 _TOO_FAR = "nested too deep, or a number of too many digits"
-_NAME_ONE = "name a .toml, .jsonl or .txt file; `duibi questions show tongji` shows one"
+_MEND = "mend it there: one list of objects, or one object a line"
+_NAME_ONE = "name a .toml, .jsonl, .json, .csv, .tsv or .txt file"
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".et")
 
 
 def read(path: Path) -> QuestionSet:
-    """The question set of a file; the suffix tells the format (``.toml``, ``.jsonl`` or
-    ``.ndjson``, anything else is one question a line).
+    """The question set of a file; the suffix tells the format.
 
     Raises:
-        UserError: it cannot be read or breaks a rule; file and line are named.
+        UserError: it cannot be read, is of no known format or breaks a rule; file and line are
+            named.
     """
-    match path.suffix.lower():
+    suffix = path.suffix.lower()
+    match suffix:
         case ".toml":
             return _toml(path)
         case ".jsonl" | ".ndjson":
-            return _jsonl(_text(path), path)
+            text, encoding = _text(path)
+            is_list = text.lstrip().startswith("[")
+            return (_json if is_list else _json_lines)(text, encoding, path)
         case ".json":
-            raise UserError(
-                f"{path}: a question set is TOML, JSON lines or text",
-                "write one JSON object a line and name it .jsonl",
-            )
-    return _plain(_text(path), path)
+            return _json(*_text(path), path)
+        case ".csv":
+            return _table(*_text(path), path, "CSV")
+        case ".tsv" | ".tab":
+            return _table(*_text(path), path, "TSV", "\t")
+        case "" | ".txt" | ".text":
+            return _plain_or_other(*_text(path), path)
+    if suffix in _SPREADSHEETS:
+        raise UserError(
+            f"{path}: a spreadsheet is not read", "save the sheet as CSV (UTF-8) and name that file"
+        )
+    raise UserError(f"{path}: {suffix!r} is no format of question sets", _NAME_ONE)
 
 
-def _text(path: Path) -> str:
-    return foreign_files.read_text(path, MAX_BYTES, _NAME_ONE).replace("\r\n", "\n")
+def _text(path: Path) -> tuple[str, str]:
+    return read_decoded(path, MAX_BYTES, _NAME_ONE)
 
 
 def _toml(path: Path) -> QuestionSet:
@@ -71,35 +97,110 @@ def _check_keys(
             raise UserError(f"{file.place(*way, key)}: unknown key {key!r}", step)
 
 
-def _jsonl(text: str, path: Path) -> QuestionSet:
+def _plain_or_other(text: str, encoding: str, path: Path) -> QuestionSet:
+    """One question a line, unless the first line shows that it is something else."""
+    first = next(_filled_lines(text), (1, ""))[1]
+    if first.startswith(("{", "[")) and _is_json(text, first):
+        return _json(text, encoding, path)
+    if has_header(first, "\t"):
+        return _table(text, encoding, path, "TSV", "\t")
+    return _plain(text, path)
+
+
+def _is_json(text: str, first: str) -> bool:
+    for piece in (first, text):
+        try:
+            return isinstance(json.loads(piece), dict | list)
+        except (ValueError, RecursionError):
+            continue
+    return False
+
+
+def _json(text: str, encoding: str, path: Path) -> QuestionSet:
+    """A JSON document: a list of questions, one in an object, or one question. JSON lines are
+    read too, for many name them so."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":
+            return _json_lines(text, encoding, path)
+        place = f"{path}:{error.lineno}"
+        raise UserError(f"{place}: not JSON: column {error.colno}", _MEND) from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{path}: not JSON: {_TOO_FAR}", _NAME_ONE) from None
+    return _data(data, encoding, path, "JSON")
+
+
+def _data(data: object, encoding: str, path: Path, format_: str) -> QuestionSet:
+    head: Mapping[str, Any] = {}
+    if isinstance(data, Mapping):
+        key = next((key for key in _ROW_KEYS if _holds_rows(data.get(key))), "")
+        head = {k: data[k] for k in _HEAD_KEYS if key and k != key and data.get(k) is not None}
+        data = data[key] if key else [data]
+    if is_conversation(data):
+        data = [{"messages": data}]
+    rows = data if isinstance(data, list) else []
+    places = (f"{path}: question {number}" for number in range(1, len(rows) + 1))
+    return _foreign(zip(places, rows, strict=True), head, path, Reading(format_, encoding))
+
+
+def _holds_rows(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, Mapping | str) for one in value)
+
+
+def _json_lines(text: str, encoding: str, path: Path) -> QuestionSet:
+    """One object a line; the first may be the head of our own form (``name``, no question)."""
     head: dict[str, Any] = {}
+
+    def rows() -> Iterator[tuple[str, object]]:
+        for number, line in _filled_lines(text):
+            place = f"{path}:{number}"
+            row = _loaded(line, place)
+            if not head and isinstance(row, dict) and _is_head(row):
+                head.update(row)
+                continue
+            yield place, row
+
+    return _foreign(rows(), head, path, Reading("JSON lines", encoding))
+
+
+def _is_head(row: Mapping[str, Any]) -> bool:
+    return "name" in row and row.keys() <= set(_HEAD_KEYS)
+
+
+def _loaded(line: str, place: str) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        reason = f"column {error.colno}" if isinstance(error, json.JSONDecodeError) else _TOO_FAR
+        raise UserError(f"{place}: not JSON: {reason}", "write one object a line") from None
+
+
+def _table(
+    text: str, encoding: str, path: Path, format_: str, delimiters: str = DELIMITERS
+) -> QuestionSet:
+    rows = table_rows(text, str(path), delimiters)
+    return _foreign(rows, {}, path, Reading(format_, encoding))
+
+
+def _foreign(
+    placed: Iterable[tuple[str, object]], head: Mapping[str, Any], path: Path, reading: Reading
+) -> QuestionSet:
+    """The set of records with their places, whatever their fields are called."""
     rows: list[dict[str, Any]] = []
     places: list[str] = []
-    for number, line in _filled_lines(text):
-        place = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            reason = (
-                f"column {error.colno}" if isinstance(error, json.JSONDecodeError) else _TOO_FAR
-            )
-            raise UserError(f"{place}: not JSON: {reason}", "write one object a line") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{place}: not a JSON object", "write one object a line")
-        if not rows and not head and "name" in row and not row.keys() & {"text", "turns"}:
-            head = row
-            continue
+    for place, row in placed:
         _check_room(rows, place)
-        rows.append(_mt_bench(row) if "question_id" in row else row)
+        if isinstance(row, str):
+            row = {"text": row}
+        elif is_conversation(row):
+            row = {"messages": row}
+        if not isinstance(row, Mapping):
+            raise UserError(f"{place}: not a JSON object", "write one object a line")
+        rows.append(to_question(row, place, reading.fields))
         places.append(place)
-    return build_question_set(head, rows, str(path), places, path.stem)
-
-
-def _mt_bench(row: dict[str, Any]) -> dict[str, Any]:
-    """A line of MT-Bench's ``question.jsonl`` (``question_id``, ``category``, ``turns``,
-    ``reference``: lmsys/FastChat, fastchat/llm_judge/data/mt_bench)."""
-    kept = {key: row[key] for key in ("category", "turns", "reference") if row.get(key) is not None}
-    return {"id": row["question_id"], **kept}
+    found = build_question_set(head, rows, str(path), places, path.stem)
+    return replace(found, reading=reading)
 
 
 def _plain(text: str, path: Path) -> QuestionSet:

@@ -7,7 +7,7 @@ import typer
 from tui import questions as sets
 from tui.cli.support.printing import heads, print_json, table, tell
 from tui.host.errors import UserError
-from tui.questions import QuestionSet
+from tui.questions import QuestionSet, Reading
 from tui.text.sanitise import clean, one_line
 from tui.text.translation import tr
 
@@ -56,7 +56,21 @@ def check(files: Annotated[list[str], typer.Argument(metavar="SET...")]) -> int:
         turns = sum(len(question.turns) for question in chosen.questions)
         said = f"{file}: {len(chosen.questions)} questions, {turns} turns: all right"
         print(one_line(tr(said)))
+        if chosen.reading is not None:
+            for line in _reading_lines(chosen, chosen.reading):
+                print(one_line(f"  {line}"))
     return worst
+
+
+def _reading_lines(chosen: QuestionSet, reading: Reading) -> list[str]:
+    """The format of a file, what its fields were taken for, and how many checks that made."""
+    by_meaning: dict[str, list[str]] = {}
+    for name, meaning in reading.fields.items():
+        by_meaning.setdefault(meaning, []).append(name or "(no name)")
+    checks = sum(len(question.checks) for question in chosen.questions)
+    last = [tr(f"{checks} answers are checked by program")] if checks else []
+    fields = [f"{', '.join(names[:20])} -> {tr(says)}" for says, names in by_meaning.items()]
+    return [f"{tr(reading.format)}, {reading.encoding}", *fields, *last]
 
 
 def _summary(chosen: QuestionSet) -> dict[str, str | int]:

@@ -1,0 +1,77 @@
+"""Tables of questions: CSV and TSV with a header line."""
+
+import csv
+import io
+from collections.abc import Iterator
+
+from tui.host.errors import UserError
+from tui.questions.foreign_rows import is_question_name
+
+DELIMITERS = ",;\t|"
+_MMLU = ("question", "A", "B", "C", "D", "answer")
+"""The columns of MMLU's files, which have no header."""
+
+
+def table_rows(
+    text: str, where: str, delimiters: str = DELIMITERS
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows of a table by the names of its header, each with its place (``file:line``).
+
+    Raises:
+        UserError: it has no column of questions, or a row does not fit the header.
+    """
+    delimiter, header = _header(text, where, delimiters)
+    names = _MMLU if _is_mmlu(header) else tuple(name.strip() for name in header)
+    rows = _rows(text, where, delimiter)
+    if names is not _MMLU:
+        next(rows)
+    for place, cells in rows:
+        while len(cells) > len(names) and not cells[-1].strip():
+            cells.pop()
+        if len(cells) > len(names):
+            raise UserError(
+                f"{place}: {len(cells)} cells, {len(names)} in the header",
+                'put a cell that holds the separator in "quotes"',
+            )
+        filled = zip(names, cells, strict=False)
+        yield place, {name: cell.strip() for name, cell in filled if cell.strip()}
+
+
+def has_header(line: str, delimiter: str) -> bool:
+    """Whether a line is the header of a table of questions."""
+    cells = line.split(delimiter)
+    return len(cells) > 1 and any(is_question_name(cell.strip(' "')) for cell in cells)
+
+
+def _header(text: str, where: str, delimiters: str) -> tuple[str, list[str]]:
+    first: list[str] = []
+    for delimiter in delimiters:
+        _, header = next(_rows(text, where, delimiter), ("", []))
+        if any(map(is_question_name, header)) or _is_mmlu(header):
+            return delimiter, header
+        first = first or header
+    seen = ", ".join(repr(name[:40]) for name in first[:8])
+    raise UserError(
+        f"{where}: no column holds the question: {seen}" if first else f"{where}: no questions",
+        "begin with a line of names, one of them question (or query, prompt, text, 题目, 问题)",
+    )
+
+
+def _is_mmlu(header: list[str]) -> bool:
+    return len(header) == len(_MMLU) and header[-1].strip() in tuple("ABCD")
+
+
+def _rows(text: str, where: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    """The rows that are not empty, each with the line where it begins."""
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    begins = 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield f"{where}:{begins}", cells
+            begins = reader.line_num + 1
+    except csv.Error:
+        raise UserError(
+            f"{where}:{begins}: a cell that has no end, or is too long",
+            'close its "quotes", and write a quote in it twice',
+        ) from None
