@@ -27,6 +27,8 @@ one cost seconds and a gigabyte before anything is known to be wrong."""
 LFS_POINTER_PREFIX = b"version https://git-lfs.github.com/spec/v1"
 SAFETENSORS_INDEX = "model.safetensors.index.json"
 BIN_INDEX = "pytorch_model.bin.index.json"
+ADAPTER_CONFIG = "adapter_config.json"
+"""What `peft` writes beside an adapter's weights."""
 
 DTYPE_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
@@ -40,6 +42,9 @@ _STORAGES = {
     "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8", "BoolStorage": "BOOL",
 }  # fmt: skip
 
+
+_NUMBERED = re.compile(r"(.+)-\d+-of-(\d+)")
+_MAX_SHARDS = 10_000
 
 HEADS = ("lm_head.weight", "output_layer.weight", "embed_out.weight")
 """Ends of the names of output heads."""
@@ -66,24 +71,44 @@ class TensorHeader:
 
 
 def shard_names(folder: Path) -> list[str]:
-    """File names of a checkpoint's weights, present or not; safetensors before `.bin`.
+    """File names of a checkpoint's weights, present or not; safetensors before `.bin`. What an
+    index names counts before what lies beside it, and the first way in which all files are there
+    before all others.
 
     Raises:
         CheckpointError: no weights, or an index that is no index.
     """
+    first: list[str] = []
     for single, index in (
         ("model.safetensors", SAFETENSORS_INDEX),
         ("pytorch_model.bin", BIN_INDEX),
     ):
-        if (folder / index).is_file():
-            return _indexed(folder / index)
-        if (folder / single).is_file():
-            return [single]
+        indexed = _indexed(folder / index) if (folder / index).is_file() else []
+        alone = [single] if (folder / single).is_file() else []
+        for names in (indexed, alone, _numbered(folder, Path(single).suffix)):
+            if names and all((folder / name).is_file() for name in names):
+                return names
+            first = first or names
+    if first:
+        return first
     raise CheckpointError(
         "not_found",
         f"{folder.name or folder} holds no model.safetensors and no pytorch_model.bin",
         "point at the folder that holds config.json and the weight files",
     )
+
+
+def _numbered(folder: Path, suffix: str) -> list[str]:
+    """The files of a set that is numbered (``NAME-00001-of-00002.safetensors``) and has no index,
+    present or not."""
+    for file in sorted(folder.glob(f"*-of-*{suffix}")):
+        if found := _NUMBERED.fullmatch(file.stem):
+            name, count = found[1], found[2]
+            if int(count) <= _MAX_SHARDS:
+                width = len(count)
+                every = range(1, int(count) + 1)
+                return [f"{name}-{n:0{width}}-of-{count}{suffix}" for n in every]
+    return []
 
 
 def _indexed(index: Path) -> list[str]:
@@ -126,6 +151,24 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError("damaged", f"{path.name} is not a JSON object")
     return value
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a checkpoint folder.
+
+    Raises:
+        CheckpointError: as `read_json`; or the folder holds an adapter for another model.
+    """
+    if not (folder / "config.json").exists() and (folder / ADAPTER_CONFIG).is_file():
+        said = read_json(folder / ADAPTER_CONFIG)
+        kind, base = str(said.get("peft_type", "?")), said.get("base_model_name_or_path")
+        raise CheckpointError(
+            "unsupported",
+            f"no model but an adapter ({kind[:20]}) for {str(base or 'another one')[:120]}",
+            "merge it into that model (peft: merge_and_unload, then save_pretrained), and give "
+            "the folder of the result",
+        )
+    return read_json(folder / "config.json")
 
 
 def refuse_lfs_pointer(name: str, start: bytes) -> None:

@@ -40,7 +40,9 @@ def modelscope_folder(model: str) -> Path:
     present = Path("models", f"{owner}--{name}", "snapshots", REVISION)
     caches = modelscope_caches()
     for cache in caches:
-        old = (root / owner / name.replace(".", "___") for root in _roots(cache))
+        # The SDK makes a link with dots beside; a copy of a cache may have only that.
+        written = (name.replace(".", "___"), name)
+        old = (root / owner / one for root in _roots(cache) for one in written)
         for folder in (*old, cache / present):
             if _has_content(folder):
                 return folder

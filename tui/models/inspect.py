@@ -15,8 +15,8 @@ from tui.checkpoints.weight_headers import (
     MAX_HEADER_BYTES,
     TensorHeader,
     count_parameters,
+    read_config,
     read_file_headers,
-    read_json,
     shard_names,
 )
 from tui.host import child_process, foreign_files
@@ -106,7 +106,7 @@ def require_loadable(path: Path, remote_code: bool = False) -> Inspection:
     """
     _require_folder(path)
     try:
-        known = read_architecture(read_json(path / "config.json"))
+        known = read_architecture(read_config(path))
     except CheckpointError as error:
         raise _with_name(path, error) from None
     found = _inspect(path, known, remote_code)
@@ -131,7 +131,7 @@ def inspect_folder(path: Path) -> Inspection:
     """
     _require_folder(path)
     try:
-        known = read_architecture(read_json(path / "config.json"))
+        known = read_architecture(read_config(path))
     except CheckpointError as error:
         shards, _, _ = _shards(path)
         return Inspection(path, shards=shards, problems=(error.message,))

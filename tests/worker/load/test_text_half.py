@@ -122,3 +122,19 @@ def test_a_tower_without_a_text_half_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="cannot run alone"):
         open_folder(tmp_path)
+
+
+def test_a_head_that_is_absent_is_the_embeddings(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    write_llama(tmp_path)
+    file = tmp_path / "model.safetensors"
+    kept = {name: one for name, one in load_file(file).items() if name != "lm_head.weight"}
+    save_file(kept, file, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"missing: lm_head"):
+        open_weights(tmp_path, "fp32")
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["tie_word_embeddings"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    model = open_weights(tmp_path, "fp32")[1]
+    assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()

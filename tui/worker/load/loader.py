@@ -13,7 +13,7 @@ from tui.checkpoints.weight_headers import (
     HEADS,
     TensorHeader,
     count_parameters,
-    read_json,
+    read_config,
     read_tensor_headers,
 )
 from tui.worker.checkpoint import Checkpoint, Progress
@@ -65,7 +65,7 @@ def open_folder(path: Path) -> CheckpointFolder:
     """
     if not path.is_dir():
         raise CheckpointError("not_found", f"no folder {path}", "check the path")
-    config = read_json(path / "config.json")
+    config = read_config(path)
     known = read_architecture(config)
     tensors = read_tensor_headers(path)
     skipped = left_out((tensor.name for tensor in tensors), known)
