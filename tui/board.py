@@ -366,8 +366,12 @@ def _apply_answer(board: Board, model: Model, event: Event) -> None:
     if answer is None or answer.model != model.index:
         return
     match event.body:
-        case ev.Delta(n=n, text=text, reasoning=reasoning):
+        case ev.Delta(n=n, text=text, reasoning=reasoning, recast=recast):
             answer.tokens += n
+            if recast:
+                answer.reasoning += answer.chunks
+                answer.reasoning_length += answer.text_length
+                answer.chunks, answer.text_length = [], 0
             if reasoning:
                 answer.reasoning.append(text)
                 answer.reasoning_length += len(text)

@@ -19,9 +19,10 @@ from benchmarks.support.fault_server import (
 )
 from tests.support.bodies import text_of
 from tests.support.endpoints import bodies_of, engine_at, load_engine, patient_engine, request
+from tui.board import Board, Model, fold
 from tui.engines.base import SamplingOptions
 from tui.engines.model_list import is_listed
-from tui.events import Answered, Body, Delta, Failed, Note
+from tui.events import Answered, Asked, Body, Delta, Event, Failed, Note, json_form
 
 
 def piece(text: str = "", finish: str | None = None, **more: Any) -> bytes:
@@ -67,6 +68,7 @@ def fault(bodies: list[Body]) -> Failed:
 
 
 DONE = b"data: [DONE]\n\n"
+DONE_STOP = piece(finish="stop") + b"\n\n"
 STOP_EVERYWHERE = [piece(f"w{n} ", "stop") + b"\n\n" for n in range(5)]
 
 
@@ -208,6 +210,31 @@ def test_thoughts_are_told_apart_however_they_are_sent(delta: dict[str, Any]) ->
     assert whole(bodies) == "Yes."
     thoughts = [b.text for b in bodies if isinstance(b, Delta) and b.reasoning]
     assert "".join(thoughts) == "Hm."
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_thoughts_that_nothing_opened_are_thoughts_once_they_close(size: int) -> None:
+    said = "Hm, 2 < 3 and\n</ so on.\n</think>\n\nYes, </think> is a mark."
+    parts = [said[at : at + size] for at in range(0, len(said), size)]
+    bodies = asked(*[piece(part) + b"\n\n" for part in parts], piece(finish="stop"))
+    board = Board(models=[Model(0, "m", "m")])
+    events = [Asked(0, "q", "hello"), *bodies]
+    fold([Event(n, n, 0, body) for n, body in enumerate(events)], board)
+    answer = board.answers[0]
+    assert answer.state == "answered"
+    assert answer.text == "Yes, </think> is a mark."
+    assert "".join(answer.reasoning) == "Hm, 2 < 3 and\n</ so on.\n"
+    assert (answer.text_length, answer.reasoning_length) == (24, 24)
+    again = [json_form.decode_body(b.kind, json_form.payload(b)) for b in bodies]
+    assert again == bodies
+
+
+def test_who_writes_about_the_marks_does_not_think() -> None:
+    said = "It writes <think> first, then </think>."
+    bodies = asked(*[piece(c) + b"\n\n" for c in said], piece(finish="stop"))
+    assert whole(bodies) == said
+    apart = piece(delta={"reasoning_content": "Hm."}) + b"\n\n"
+    assert whole(asked(apart, piece("a </think> b") + b"\n\n", DONE_STOP)) == "a </think> b"
 
 
 LONG = "This model's maximum context length is 2048 tokens"

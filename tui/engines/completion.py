@@ -37,10 +37,12 @@ _MEANING = {word: finish for finish, words in _FINISHES.items() for word in word
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """Text that arrived, of the answer or of the reasoning before it."""
+    """Text that arrived, of the answer or of the reasoning before it; ``recast`` as in
+    `tui.events.Delta`."""
 
     text: str
     reasoning: bool = False
+    recast: bool = False
 
 
 TokenLogprobs = tuple[str, float, list[list[str | float]]]
@@ -204,6 +206,8 @@ class Completion:
         self.logprobs += read_logprobs(choice.get("logprobs"))
         self._take_usage(choice.get("usage"))
         thought, said = _thought_and_said(choice, is_first=not self.has_begun)
+        if thought:
+            self._reasoning_stream.may_turn = False
         divided = self._reasoning_stream.feed(said) if said else []
         if thought or said:
             self._text_after_finish |= bool(self.finish)
@@ -212,7 +216,11 @@ class Completion:
             # Reasoning or answer is still unknown, but it is the first token.
             self.has_begun = True
             return [TextPiece("")]
-        return self._whole_pieces([(thought, True), *divided])
+        recast: list[TextPiece] = []
+        if said and self._reasoning_stream.turned:
+            self.reasoning_pieces, self.text_pieces = self.text_pieces, []
+            recast = [TextPiece("", reasoning=True, recast=True)]
+        return [*recast, *self._whole_pieces([(thought, True), *divided])]
 
     def _whole_pieces(self, divided: Sequence[tuple[str, bool]]) -> list[TextPiece]:
         pieces = []

@@ -217,7 +217,7 @@ class HttpAttempt:
 
     def _emit_pieces(self, now: int, completion: Completion, pieces: Sequence[TextPiece]) -> None:
         for piece in pieces:
-            self._emit_delta(now, piece.text, piece.reasoning)
+            self._emit_delta(now, piece)
         for token in completion.logprobs:
             self.emit(now, Logprobs(self.answer, *token))
         completion.logprobs.clear()
@@ -242,14 +242,17 @@ class HttpAttempt:
             fault.next_step = f"the address lacks /v1: {address}/v1"
         return fault
 
-    def _emit_delta(self, now: int, text: str, reasoning: bool) -> None:
+    def _emit_delta(self, now: int, piece: TextPiece) -> None:
+        text, reasoning = piece.text, piece.reasoning
         if not self.has_begun:
             self.has_begun, self._first_ns = True, now
         self._estimated_tokens += tokens.estimate(text)
+        if piece.recast:
+            self._visible_tokens = 0.0
         self._visible_tokens += 0 if reasoning else tokens.estimate(text)
         more = max(1, round(self._estimated_tokens)) - self._emitted_tokens
         self._emitted_tokens += more
-        self.emit(now, Delta(self.answer, more, text, reasoning))
+        self.emit(now, Delta(self.answer, more, text, reasoning, piece.recast))
 
     def _repeats(self, pieces: Sequence[TextPiece]) -> bool:
         """Whether the answer has come to repeat itself; from which token on, by the estimate."""

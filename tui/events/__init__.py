@@ -181,13 +181,15 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """``n`` more tokens and the text they made visible (may be empty)."""
+    """``n`` more tokens and the text they made visible (may be empty). With ``recast`` the visible
+    text before it turned out to be reasoning: its closing mark came, which nothing had opened."""
 
     kind: ClassVar[str] = "delta"
     answer: int
     n: int = 1
     text: str = ""
     reasoning: bool = False
+    recast: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class AsciicastPainter:
                 self._asked[asked.answer] = asked
             case ev.Started(answer=id_) if id_ in self._asked:
                 return self._begin(column, self._asked[id_])
+            case ev.Delta(answer=id_, recast=True) if id_ == column.answer:
+                return self._begin(column, self._asked[id_])
             case ev.Delta(answer=id_, text=text, reasoning=False) if id_ == column.answer:
                 return self._write(column, clean(text))
             case ev.Answered(answer=id_) as figures if id_ == column.answer:

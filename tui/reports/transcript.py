@@ -44,6 +44,8 @@ class Transcript:
                 self._answers[id_] = _TranscriptAnswer(event.model, question, text)
             case ev.Started(answer=id_):
                 return self._begin(id_)
+            case ev.Delta(answer=id_, recast=True):
+                return self._recast(id_)
             case ev.Delta(answer=id_, text=text, reasoning=False):
                 return self._begin(id_) + self._append(id_, text)
             case ev.Answered(answer=id_) as figures:
@@ -77,6 +79,14 @@ class Transcript:
             self._waiting.append(id_)
             return ""
         return self._to_front(id_)
+
+    def _recast(self, id_: int) -> str:
+        """What was written of an answer turned out to be reasoning."""
+        if id_ == self._foreground:
+            return self._written(f"\n({tr('so far it was thinking')})\n\n")
+        if id_ in self._answers:
+            self._answers[id_].chunks.clear()
+        return ""
 
     def _append(self, id_: int, text: str) -> str:
         answer = self._answers.get(id_)

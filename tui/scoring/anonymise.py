@@ -78,6 +78,8 @@ class Anonymiser:
     def _bodies(self, body: Body, answer: int) -> Iterator[Body]:
         match body:
             case ev.Delta(text=text, reasoning=reasoning):
+                if body.recast and (rest := self._redactors[answer, False].finish()):
+                    yield ev.Delta(answer, 0, rest)
                 yield replace(body, text=self._redactors[answer, reasoning].feed(text))
             case ev.Answered(finish=finish):
                 yield from self._held_back(answer)

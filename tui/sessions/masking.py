@@ -32,8 +32,9 @@ class AnswerMask:
         beginning of a secret, and what was so held back before the end of its answer."""
         match body:
             case Delta(answer=answer, text=text, reasoning=reasoning) if self._mask:
+                rest = self._finish(answer, False) if body.recast else []
                 stream = self._streams.setdefault((answer, reasoning), StreamMask(self._mask))
-                return [replace(body, text=stream.feed(text))]
+                return [*rest, replace(body, text=stream.feed(text))]
             case Answered() | Failed() | Cancelled():
                 id_ = body.answer
                 return [*self._finish(id_, True), *self._finish(id_, False), body]

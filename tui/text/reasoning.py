@@ -60,14 +60,23 @@ class ReasoningParser:
     """Splits text that arrives in pieces, in one pass, without knowing the prompt. Text that
     was given is never taken back."""
 
+    turned: bool
+    """Whether what `feed` gave last began with the end of a thought that nothing had opened: all
+    text before it is reasoning too."""
+
     def __init__(self) -> None:
+        self.turned = False
+        self._before = ""
+        self.may_turn = True
+        """Whether such an end is looked for."""
+        self._mentions_mark = False
         self._held = ""
         self._state = self._at_start
         self._close = THINK_CLOSE
 
     def feed(self, text: str) -> list[tuple[str, bool]]:
         """The pieces that are certain after ``text``, each with whether it is reasoning."""
-        self._held += text
+        self._held, self.turned = self._held + text, False
         return [piece for piece in self._state() if piece[0]]
 
     def finish(self) -> list[tuple[str, bool]]:
@@ -80,7 +89,7 @@ class ReasoningParser:
         for mark, close in _MARKS.items():
             if body.startswith(mark):
                 self._held, self._close = body[len(mark) :], close
-                self._state = self._before_thought
+                self._state, self.may_turn = self._before_thought, False
                 return self._state()
         could_be = any(mark.startswith(body) for mark in _MARKS)
         if could_be and len(self._held) < _MAX_LEADING:
@@ -111,5 +120,18 @@ class ReasoningParser:
         return self._in_answer()
 
     def _in_answer(self) -> list[tuple[str, bool]]:
-        text, self._held = self._held, ""
-        return [(text, False)]
+        if not self.may_turn:
+            text, self._held = self._held, ""
+            return [(text, False)]
+        text, closed, rest = self._held.partition(THINK_CLOSE)
+        self._mentions_mark |= THINK_OPEN in self._before + text
+        if closed or self._mentions_mark:
+            self.may_turn = False
+            if self._mentions_mark:  # who writes about the marks writes the opening one first
+                return self._in_answer()
+            self.turned, self._held, self._state = True, rest, self._before_answer
+            return [(text, True), *self._state()]
+        sure = _without_start_of(THINK_CLOSE, text)
+        self._held = text[len(sure) :]
+        self._before = (self._before + sure)[-len(THINK_OPEN) :]
+        return [(sure, False)]

@@ -53,6 +53,8 @@ def ask_judge(engine: Engine, prompt: str, max_new_tokens: int = MAX_NEW_TOKENS)
     pieces: list[str] = []
     for _, body in engine.answer([request]):
         match body:
+            case Delta(recast=True):
+                pieces.clear()
             case Delta(text=text, reasoning=False):
                 pieces.append(text)
             case Failed(cause=cause, message=message, next_step=next_step):
