@@ -35,13 +35,17 @@ class ChatTemplate:
         self._head = {"template": source, "variables": dict(variables)}
         self._child: subprocess.Popen[bytes] | None = None
 
-    def render(self, turns: Sequence[Turn]) -> str:
-        """The text of a conversation with the prompt for an answer behind it.
+    def render(self, turns: Sequence[Turn], *, as_parts: bool = False) -> str:
+        """The text of a conversation with the prompt for an answer behind it; ``as_parts``
+        gives each content as a list of one part of text.
 
         Raises:
             ChatTemplateError: the template raised, or exceeded time, memory or size.
         """
-        messages = [{"role": role, "content": content} for role, content in turns]
+        messages = [
+            {"role": role, "content": [{"type": "text", "text": content}] if as_parts else content}
+            for role, content in turns
+        ]
         request = json.dumps({**self._head, "messages": messages}).encode() + b"\n"
         child = self._running()
         assert child.stdin is not None and child.stdout is not None

@@ -154,4 +154,9 @@ def _chat_format(folder: Path, config: Mapping[str, Any], known: Architecture | 
             notes=("no chat format: the text is completed, not answered",),
         )
     codec = general.TemplateTokenizer(vocabulary, ChatTemplate(source, named), context, vocab)
-    return ChatFormat(codec, stops, "template", sampling_defaults=sampling_defaults(generation))
+    return ChatFormat(
+        codec,
+        stops | codec.turn_ends(),
+        "template",
+        sampling_defaults=sampling_defaults(generation),
+    )

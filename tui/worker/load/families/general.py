@@ -11,12 +11,13 @@ from typing import Any
 
 from tui.checkpoints.weight_headers import read_json
 from tui.worker.checkpoint import Turn
-from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
+from tui.worker.load.chat_template import ChatTemplate
 from tui.worker.load.families.text_tokenizer import (
     ControlTokenizer,
     TextChatTokenizer,
     read_tokenizer_file,
 )
+from tui.worker.load.template_style import find_style, turn_ends
 
 
 class TemplateTokenizer(TextChatTokenizer):
@@ -27,6 +28,7 @@ class TemplateTokenizer(TextChatTokenizer):
     ) -> None:
         super().__init__(text_tokenizer, context, vocab)
         self._control_tokenizer, self._template = text_tokenizer, template
+        self._style = find_style(template)
         controls = sorted(text_tokenizer.control_tokens, key=len, reverse=True)
         self._split = (
             re.compile("(" + "|".join(map(re.escape, controls)) + ")") if controls else None
@@ -38,6 +40,13 @@ class TemplateTokenizer(TextChatTokenizer):
         """What the template writes behind the last message to have it answered."""
         text = self._render((("user", "?"),))
         return text.rpartition("?")[2]
+
+    def turn_ends(self) -> frozenset[int]:
+        """The ids that end an answer in the template's own conversations."""
+        controls = self._control_tokenizer.control_tokens
+        return frozenset(
+            controls[token] for token in turn_ends(self._template, self._style, controls)
+        )
 
     def _ids(self, turns: Sequence[Turn]) -> list[int]:
         used = "".join(content for _, content in turns)
@@ -75,14 +84,7 @@ class TemplateTokenizer(TextChatTokenizer):
         return self._starts.sub(lambda match: match[0] + guard, content)
 
     def _render(self, turns: Sequence[Turn]) -> str:
-        try:
-            return self._template.render(turns)
-        except ChatTemplateError as error:
-            if not error.raised_by_template or turns[0][0] != "system" or len(turns) < 2:
-                raise
-        # Some templates know no system role: its words then open the first message.
-        (_, system), (role, content), *rest = turns
-        return self._template.render(((role, f"{system}\n\n{content}"), *rest))
+        return self._style.render(self._template, turns)
 
 
 class CompletionTokenizer(TextChatTokenizer):

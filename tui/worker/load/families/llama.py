@@ -54,7 +54,7 @@ def read_chat_format(
     thinks = THINK_OPEN in source or THINK_OPEN in vocabulary.control_tokens
     return ChatFormat(
         tokenizer=codec,
-        stop_ids=stops,
+        stop_ids=stops | codec.turn_ends(),
         prompt_format="template",
         split_partial=reasoning_splitter(begins_open, complete=False)
         if thinks
