@@ -162,6 +162,13 @@ def test_a_stream_is_one_whatever_its_type_is_called(type_: str) -> None:
     assert whole(asked(piece("a") + b"\n\n", piece(finish="stop") + b"\n\n", type_=type_)) == "a"
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_stream_is_one_however_its_beginning_is_cut(size: int) -> None:
+    body = b"\xef\xbb\xbf\n" + piece("a", "stop") + b"\n\n" + DONE
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    assert whole(asked(*parts, type_="text/plain", end="framed")) == "a"
+
+
 @pytest.mark.parametrize("body", [b"<html>hi</html>", b"hello", b"", b'{"version": 1}'])
 def test_what_is_no_stream_is_named(body: bytes) -> None:
     assert fault(asked(body, type_="text/plain")).cause == "not_streamed"

@@ -18,7 +18,7 @@ from tui.engines.model_list import probe
 from tui.events import Answered, Delta
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.models.local_servers import parse_list
+from tui.models.local_servers import parse_list, served_models
 from tui.models.reference import parse_reference
 from tui.services import Service, check_table, find_service, known_services, usual_servers
 
@@ -261,6 +261,14 @@ def test_a_running_server_is_listed_beside_the_checkpoints(
         (row,) = [line for line in told.splitlines() if "llamacpp:qwen3-4b" in line]
         assert row.split() == ["llamacpp:qwen3-4b", "running", "here"]
         assert f"{server.url}#/m/x.gguf" in told
+
+
+@pytest.mark.parametrize("variable", ["OLLAMA_HOST", "OPENAI_BASE_URL"])
+def test_an_address_that_is_none_keeps_no_model_from_being_listed(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "http://u:p@h:x")
+    assert served_models({}) == []
 
 
 def test_what_a_local_server_lists_can_be_typed() -> None:

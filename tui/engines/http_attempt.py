@@ -40,6 +40,10 @@ _ESTIMATE_SLACK = 64
 _LONGEST_DOCUMENT = 16 * 1024 * 1024
 """Bytes of a whole answer: `LONGEST_ANSWER` in characters of four bytes."""
 _BOM = b"\xef\xbb\xbf"
+_OTHER_FORMS = (b"{", b"[", b"<")
+"""What a body that is no stream begins with."""
+_TOLD_BY = 8
+"""Bytes by which a stream shows what it is, and fewer than its shortest event has."""
 _STREAM = "text/event-stream"
 _STREAM_FIELDS = (b"data", b"event", b"id", b"retry", b"error")
 
@@ -117,7 +121,7 @@ class HttpAttempt:
             head = b""
             async for chunk in chunks:
                 head = (head + chunk).removeprefix(_BOM).lstrip()
-                if head:
+                if head[:1] in _OTHER_FORMS or len(head) >= _TOLD_BY or b"\n" in head:
                     break
             if head[:1] in (b"{", b"["):
                 await self._read_document(head, chunks, completion)

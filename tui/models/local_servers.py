@@ -26,7 +26,10 @@ _LONGEST_NAME = 191
 def served_models(user_services: Mapping[str, Any] | None = None) -> list[FoundModel]:
     """The models of Ollama and of every other local server that answers at once, at its usual
     address or as ``user_services``, the settings' services, say."""
-    known = services.known_services(user_services)
+    try:
+        known = services.known_services(user_services)
+    except UserError:
+        return []  # said where a service is asked for
     usual = [known[name] for name in services.usual_servers()]
     with ThreadPoolExecutor(len(usual) + 1) as pool:
         of_ollama = pool.submit(ollama.served_models, user_services)
