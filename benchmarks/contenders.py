@@ -1,8 +1,10 @@
 """Who is timed in `benchmarks.versus`: duibi's formats, the usual script, llama.cpp."""
 
+import itertools
 import json
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -11,8 +13,11 @@ from typing import Any, Protocol
 
 from tui.engines.local import LocalEngine
 from tui.engines.standard_measure import run_round
-from tui.host import cpu, memory
+from tui.host import cpu, memory, process
 from tui.host.paths import log_file
+
+SLOTS = 8
+"""Answers that llama.cpp decodes together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,17 @@ class Contender(Protocol):
         """Seconds for so many answers, as this contender does them best."""
         ...
 
+    def step(self, prompt: int, new: int, count: int) -> float:
+        """Milliseconds for a token of each of so many answers that are decoded together; 0: it
+        decodes no two together."""
+        ...
+
     def resident(self) -> int:
         """Bytes of memory it holds, mapped files among them."""
+        ...
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU time that it has taken so far, all threads."""
         ...
 
     def close(self) -> None:
@@ -91,14 +105,28 @@ class Duibi:
         """Decoded together."""
         return run_round(self._engine, prompt, new, count).seconds
 
+    def step(self, prompt: int, new: int, count: int) -> float:
+        """See `Contender`: of the answer that waited least for prompts of others."""
+        seen = run_round(self._engine, prompt, new, count).answers
+        return min(one.tpot_ms or 0.0 for one in seen)
+
     def resident(self) -> int:
         """See `Contender`; once it rests."""
         time.sleep(1.0)
         return sum(self._engine.memory())
 
+    def cpu_s(self) -> float:
+        """See `Contender`."""
+        return _cpu_s(self._engine.pid)
+
     def close(self) -> None:
         """See `Contender`."""
         self._engine.close()
+
+
+def _cpu_s(pid: int | None) -> float:
+    seen = process.read_stat(pid) if pid else None
+    return seen.cpu_s if seen else 0.0
 
 
 class Other:
@@ -118,12 +146,20 @@ class Other:
             sys.exit("a contender died")
         return json.loads(line)
 
+    def _asked(self, prompt: int, new: int, count: int) -> list[tuple[float, float]]:
+        assert self._child.stdin is not None
+        print(json.dumps([prompt, new, count]), file=self._child.stdin, flush=True)
+        return [(first, total) for first, total in self._told()]
+
     def ask(self, prompt: int, new: int) -> Answer:
         """See `Contender`."""
-        assert self._child.stdin is not None
-        print(json.dumps([prompt, new]), file=self._child.stdin, flush=True)
-        first, total = self._told()
+        ((first, total),) = self._asked(prompt, new, 1)
         return Answer(first, (total - first) / (new - 1) * 1000)
+
+    def step(self, prompt: int, new: int, count: int) -> float:
+        """See `Contender`."""
+        seen = self._asked(prompt, new, count)
+        return min((total - first) / (new - 1) * 1000 for first, total in seen) if seen else 0.0
 
     def many(self, prompt: int, new: int, count: int) -> float:
         """One after another: all cost the same, so only some are measured."""
@@ -134,17 +170,24 @@ class Other:
         """See `Contender`."""
         return sum(memory.process_memory(self._child.pid))
 
+    def cpu_s(self) -> float:
+        """See `Contender`."""
+        return _cpu_s(self._child.pid)
+
     def close(self) -> None:
         """See `Contender`."""
         self._child.terminate()
         self._child.wait()
 
 
-def serve(load_s: float, answer: Any) -> None:
-    """The child's side: ``answer(prompt, new) -> (s until the first token, s in all)``."""
+def serve(load_s: float, answer: Any, together: Any = lambda *_: []) -> None:
+    """The child's side: ``answer(prompt, new) -> (s until the first token, s in all)``, and
+    ``together(prompt, new, count)`` a list of such."""
     print(load_s, flush=True)
     for line in sys.stdin:
-        print(json.dumps(answer(*json.loads(line))), flush=True)
+        prompt, new, count = json.loads(line)
+        seen = [answer(prompt, new)] if count == 1 else together(prompt, new, count)
+        print(json.dumps(seen), flush=True)
 
 
 def serve_script(folder: str) -> None:
@@ -181,7 +224,7 @@ def serve_script(folder: str) -> None:
 
 
 def serve_llama(gguf: str) -> None:
-    """llama.cpp through llama-cpp-python."""
+    """llama.cpp through llama-cpp-python, compiled for this CPU."""
     import random
 
     from llama_cpp import Llama
@@ -203,6 +246,46 @@ def serve_llama(gguf: str) -> None:
     serve(load_s, answer)
 
 
+def serve_wheel(gguf: str) -> None:
+    """llama.cpp through xllamacpp, whose wheel is compiled for AVX2; by its own clock, which
+    counts neither JSON nor Python."""
+    import random
+    from concurrent.futures import ThreadPoolExecutor
+
+    import xllamacpp
+
+    began = time.perf_counter()
+    given = xllamacpp.CommonParams()
+    given.model.path, given.n_ctx, given.n_parallel, given.kv_unified = gguf, 8192, SLOTS, True
+    given.cpuparams.n_threads = given.cpuparams_batch.n_threads = cpu.cores()
+    given.warmup = given.fit_params = given.ui = given.cache_idle_slots = False
+    given.cache_ram_mib, given.verbosity = 0, -1
+    with tempfile.TemporaryDirectory() as folder:
+        given.hostnames = [f"{folder}/llama.sock"]
+        server = xllamacpp.Server(given)
+    load_s = time.perf_counter() - began
+    order = {"ignore_eos": True, "temperature": 0, "cache_prompt": False}
+
+    def answer(prompt: int, new: int) -> tuple[float, float]:
+        ids = [random.randrange(100, 40000) for _ in range(prompt)]
+        told: list[Any] = []
+
+        def take(piece: Any) -> bool:
+            told.append(piece)
+            return False
+
+        server.handle_completions({**order, "prompt": ids, "n_predict": new}, take)
+        took = told[-1]["timings"]
+        first_s = took["prompt_ms"] / 1000
+        return first_s, first_s + took["predicted_per_token_ms"] * (new - 1) / 1000
+
+    def together(prompt: int, new: int, count: int) -> list[tuple[float, float]]:
+        with ThreadPoolExecutor(count) as pool:
+            return list(pool.map(answer, itertools.repeat(prompt, count), itertools.repeat(new)))
+
+    serve(load_s, answer, together)
+
+
 def quantised(bf16: Path, target: Path, kind: str) -> None:
     """llama.cpp's own quantisation of a GGUF file, by its recipe of that name."""
     import ctypes
@@ -217,5 +300,7 @@ def quantised(bf16: Path, target: Path, kind: str) -> None:
         sys.exit(f"llama.cpp could not make {kind} of {bf16}")
 
 
+SERVERS = {"script": serve_script, "native": serve_llama, "wheel": serve_wheel}
+
 if __name__ == "__main__":
-    (serve_script if sys.argv[1] == "script" else serve_llama)(sys.argv[2])
+    SERVERS[sys.argv[1]](sys.argv[2])

@@ -1,8 +1,9 @@
 """Checkpoints of true shape with random weights, and the same weights as llama.cpp reads them."""
 
 import json
+import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,10 +111,11 @@ _ENDS = {
 }
 
 
-def to_gguf(checkpoint: Path, target: Path) -> None:
-    """The weights of a Llama checkpoint as GGUF in bf16 (norms in float32), words left out."""
+def to_gguf(checkpoint: Path, target: Path, kind: str = "BF16") -> None:
+    """The weights of a Llama checkpoint as GGUF in BF16, Q8_0 or Q4_0 (norms in float32, with
+    Q4_0 embeddings and head in Q8_0), words left out."""
     import gguf
-    import torch
+    import numpy
     from safetensors import safe_open
 
     config = json.loads((checkpoint / "config.json").read_text())
@@ -142,32 +144,31 @@ def to_gguf(checkpoint: Path, target: Path) -> None:
         names = {name: _renamed(name) for name in stored.keys()}  # noqa: SIM118
         for name, other in names.items():
             part = stored.get_slice(name)
-            shape, flat = part.get_shape(), len(part.get_shape()) == 1
-            kind = gguf.GGMLQuantizationType.F32 if flat else gguf.GGMLQuantizationType.BF16
-            size = 4 if flat else 2
-            count = shape[0] * (1 if flat else shape[1])
-            raw = shape if flat else (shape[0], 2 * shape[1])
-            dtype = _numpy("float32" if flat else "uint8")
-            writer.add_tensor_info(other, raw, dtype, size * count, kind)
+            shape, type_ = part.get_shape(), _type(part.get_shape(), other, kind)
+            flat = len(shape) == 1
+            raw = shape if flat else gguf.quant_shape_to_byte_shape(shape, type_)
+            size, dtype = math.prod(raw) * (4 if flat else 1), "float32" if flat else "uint8"
+            writer.add_tensor_info(other, raw, numpy.dtype(dtype), size, type_)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        for name in names:
+        for name, other in names.items():
             tensor = stored.get_tensor(name)
             if name.endswith(("q_proj.weight", "k_proj.weight")):
                 tensor = _interleaved(tensor, heads if "q_proj" in name else kv)
-            if tensor.ndim == 1:
-                writer.write_tensor_data(tensor.float().numpy())
-            else:
-                tensor = tensor.to(torch.bfloat16).contiguous()
-                writer.write_tensor_data(tensor.view(torch.uint8).numpy())
+            type_ = _type(tensor.shape, other, kind)
+            writer.write_tensor_data(gguf.quantize(tensor.float().numpy(), type_))
     writer.close()
 
 
-def _numpy(name: str) -> Any:
-    import numpy
+def _type(shape: Sequence[int], name: str, kind: str) -> Any:
+    """What a tensor is stored as."""
+    import gguf
 
-    return numpy.dtype(name)
+    if len(shape) == 1:
+        return gguf.GGMLQuantizationType.F32
+    is_head = name in ("token_embd.weight", "output.weight")
+    return gguf.GGMLQuantizationType["Q8_0" if is_head and kind == "Q4_0" else kind]
 
 
 def _renamed(name: str) -> str:
