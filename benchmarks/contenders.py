@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from tui.engines.local import LocalEngine
 from tui.engines.standard_measure import run_round
 from tui.host import cpu, memory, process
 from tui.host.paths import log_file
+from tui.worker.process.loop import NICE
 
 SLOTS = 8
 """Answers that llama.cpp decodes together."""
@@ -87,8 +89,8 @@ class Peak:
 class Duibi:
     """A format of ours, through the ordinary worker."""
 
-    def __init__(self, folder: Path, dtype: str, batch: int) -> None:
-        self._engine = LocalEngine(folder, dtype, cpu.cores(), log_file(), batch=batch)
+    def __init__(self, folder: Path, dtype: str, batch: int, threads: int) -> None:
+        self._engine = LocalEngine(folder, dtype, threads, log_file(), batch=batch)
         self._engine.start()
         peak = Peak(self._engine)
         loaded = self._engine.load(lambda t_ns, body: None)
@@ -190,14 +192,14 @@ def serve(load_s: float, answer: Any, together: Any = lambda *_: []) -> None:
         print(json.dumps(seen), flush=True)
 
 
-def serve_script(folder: str) -> None:
+def serve_script(folder: str, threads: int) -> None:
     """The script that people use."""
     from threading import Thread
 
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, TextIteratorStreamer
 
-    torch.set_num_threads(cpu.cores())
+    torch.set_num_threads(threads)
     began = time.perf_counter()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
@@ -223,14 +225,14 @@ def serve_script(folder: str) -> None:
     serve(load_s, answer)
 
 
-def serve_llama(gguf: str) -> None:
+def serve_llama(gguf: str, threads: int) -> None:
     """llama.cpp through llama-cpp-python, compiled for this CPU."""
     import random
 
     from llama_cpp import Llama
 
     began = time.perf_counter()
-    model = Llama(gguf, n_ctx=2048, n_threads=cpu.cores(), verbose=False)
+    model = Llama(gguf, n_ctx=2048, n_threads=threads, verbose=False)
     load_s = time.perf_counter() - began
 
     def answer(prompt: int, new: int) -> tuple[float, float]:
@@ -246,7 +248,7 @@ def serve_llama(gguf: str) -> None:
     serve(load_s, answer)
 
 
-def serve_wheel(gguf: str) -> None:
+def serve_wheel(gguf: str, threads: int) -> None:
     """llama.cpp through xllamacpp, whose wheel is compiled for AVX2; by its own clock, which
     counts neither JSON nor Python."""
     import random
@@ -257,7 +259,7 @@ def serve_wheel(gguf: str) -> None:
     began = time.perf_counter()
     given = xllamacpp.CommonParams()
     given.model.path, given.n_ctx, given.n_parallel, given.kv_unified = gguf, 8192, SLOTS, True
-    given.cpuparams.n_threads = given.cpuparams_batch.n_threads = cpu.cores()
+    given.cpuparams.n_threads = given.cpuparams_batch.n_threads = threads
     given.warmup = given.fit_params = given.ui = given.cache_idle_slots = False
     given.cache_ram_mib, given.verbosity = 0, -1
     with tempfile.TemporaryDirectory() as folder:
@@ -303,4 +305,6 @@ def quantised(bf16: Path, target: Path, kind: str) -> None:
 SERVERS = {"script": serve_script, "native": serve_llama, "wheel": serve_wheel}
 
 if __name__ == "__main__":
-    SERVERS[sys.argv[1]](sys.argv[2])
+    # As duibi's workers are: on a busy machine the nicer process waits for the other.
+    os.nice(NICE)
+    SERVERS[sys.argv[1]](sys.argv[2], int(sys.argv[3]))

@@ -2,8 +2,8 @@
 
     python -m benchmarks.versus [--shape demo|0.5b|1.5b|7b] [--formats bf16 int8 int4]
         [--llama BF16 Q8_0 Q4_0 Q4_K_M] [--llama-cpp native|wheel] [--no-script]
-        [--prompt 256] [--long 1024] [--new 32] [--rounds 5] [--questions 8] [--folder DIR]
-        [--prepare]
+        [--prompt 256] [--long 1024] [--new 32] [--rounds 5] [--questions 8] [--threads 2]
+        [--folder DIR] [--prepare]
 
 The contenders take turns, answer by answer, so that whatever else the machine does meets
 all of them; what is printed are medians with their spread, and the ratios that matter with
@@ -17,7 +17,8 @@ CPU with more: ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2. A step is one t
 decoded together by duibi, one after another by the others: there --one-by-one answers are
 measured and the time multiplied. At 7B they do not fit into memory together: there a few at a
 time take turns (the script and bf16 share a mapped file; int8 and Q8_0; int4, Q4_0 and Q4_K_M).
---folder keeps what was made, --prepare only makes it.
+Where the machine has other work, --threads 1 and the ratios of CPU time are of use: llama.cpp's
+threads spin while they wait for each other. --folder keeps what was made, --prepare only makes it.
 """
 
 import argparse
@@ -36,6 +37,7 @@ import torch
 from benchmarks import random_model
 from benchmarks.contenders import Contender, Duibi, Other, quantised
 from benchmarks.figures import row, spread
+from tui.host import cpu
 from tui.models import demo
 from tui.worker.gguf.convert import convert_gguf
 
@@ -81,6 +83,7 @@ def main() -> None:
     parser.add_argument("--llama", nargs="*", default=["Q8_0", "Q4_0"])
     here = [name for name in ("wheel", "native") if importlib.util.find_spec(MODULES[name])]
     parser.add_argument("--llama-cpp", choices=MODULES, default=here[0] if here else "native")
+    parser.add_argument("--threads", type=int, default=cpu.cores())
     parser.add_argument("--no-script", action="store_true")
     parser.add_argument("--prompt", type=int, default=256)
     parser.add_argument("--long", type=int, default=1024, help="a second prompt; 0: none")
@@ -109,17 +112,21 @@ def run(given: argparse.Namespace, folder: Path) -> None:
     bf16 = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
     batch = max(1, given.questions)
     for dtype in given.formats:
-        first = Duibi(checkpoint, dtype, batch)
+        first = Duibi(checkpoint, dtype, batch, given.threads)
         row(f"{dtype}: first load, packing", f"{first.load_s:.1f} s", "240 s at 7B")
         row("  highest private memory", f"{first.loading_peak / 1e9:.2f} GB")
         first.close()
     makers: dict[str, Callable[[], Contender]] = {}
     if not given.no_script:
-        makers["script"] = partial(Other, "script", str(checkpoint), measured=given.one_by_one)
+        makers["script"] = partial(
+            Other, "script", str(checkpoint), str(given.threads), measured=given.one_by_one
+        )
     for dtype in given.formats:
-        makers[dtype] = partial(Duibi, checkpoint, dtype, batch)
+        makers[dtype] = partial(Duibi, checkpoint, dtype, batch, given.threads)
     for kind, gguf in ggufs.items():
-        makers[kind] = partial(Other, given.llama_cpp, str(gguf), measured=given.one_by_one)
+        makers[kind] = partial(
+            Other, given.llama_cpp, str(gguf), str(given.threads), measured=given.one_by_one
+        )
     found: Found = defaultdict(lambda: defaultdict(list))
     groups = APART if given.shape == "7b" and not given.layers else (tuple(makers),)
     for group in groups:
@@ -175,9 +182,11 @@ def together(
                 long = one.ask(given.long, max(2, given.new // 2))
                 found["decode, long"][name].append(long.token_ms)
             if given.questions > 1 and turn < given.step_rounds:
+                before = one.cpu_s()
                 step = one.step(given.set_prompt, given.new, given.questions)
                 if step:
                     found["step"][name].append(step)
+                    found["cpu, together"][name].append(one.cpu_s() - before)
         # Whoever cuts it short has something.
         paces = {name: round(found["decode"][name][-1], 1) for name in alive}
         print(f"round {turn + 1}, ms/token: {paces}", flush=True)
@@ -199,6 +208,7 @@ def report(found: Found, bf16: int, batch: int, is_demo: bool) -> None:
         "decode, long": ("ms/token", 1.0),
         "prefill": ("s", 1.0),
         "cpu": ("s of CPU time an answer", 1.0),
+        "cpu, together": ("s of CPU time for all answers", 1.0),
         "step": ("ms/token of all", 1.0),
         "set": ("s", 1.0),
         "load": ("s", 1.0),
@@ -208,7 +218,8 @@ def report(found: Found, bf16: int, batch: int, is_demo: bool) -> None:
         for name, values in found[what].items():
             row(f"{what}: {name}", spread([value * scale for value in values], unit))
     print()
-    for what, ours, theirs, least in LIMITS_AVX2 if is_avx2 else LIMITS:
+    by_cpu = tuple((what, *pair, 0.0) for what in ("cpu", "cpu, together") for pair in PAIRS)
+    for what, ours, theirs, least in (*(LIMITS_AVX2 if is_avx2 else LIMITS), *by_cpu):
         mine, other = found[what].get(ours), found[what].get(theirs)
         if mine and other:
             middle = statistics.median(other) / statistics.median(mine)
@@ -216,7 +227,8 @@ def report(found: Found, bf16: int, batch: int, is_demo: bool) -> None:
             text = f"{middle:.2f}x ({low:.2f} to {high:.2f} at the extremes)"
             least = DEMO_DECODE if is_avx2 and is_demo and what == "decode" else least
             where = "" if is_avx2 else " at 7B"
-            row(f"{what}: {ours} against {theirs}", text, f">= {least}x{where}")
+            limit = f">= {least}x{where}" if least else ""
+            row(f"{what}: {ours} against {theirs}", text, limit)
     for name, values in found["step"].items():
         gain = statistics.median(found["decode"][name]) / statistics.median(values)
         row(f"step: {name}, in sum against one answer", f"{gain * batch:.2f}x")

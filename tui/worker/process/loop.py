@@ -42,7 +42,7 @@ HEARTBEAT_S = 0.2
 _LOOKS_PER_HEARTBEAT = 4
 """Looks at the memory between two signs of life while a model loads: its highest use is short."""
 _PROGRESS_S = 0.1
-_NICE = 3
+NICE = 3
 """Niceness of the computing threads; a higher value lets other programs slow decoding down."""
 _TRIM_AFTER_S = 0.5
 """Seconds without an order after which memory is given back."""
@@ -241,4 +241,4 @@ def _lower_priority() -> None:
     thread runs at once: a cancel is heard in 1 ms instead of 5 (`benchmarks/cancel.py`)."""
     own = threading.get_native_id()
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + _NICE)
+        os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + NICE)
