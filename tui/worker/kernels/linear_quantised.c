@@ -108,11 +108,14 @@ INLINE UnpackedGroup unpack_group(const uint8_t *w, int first) {
     return u;
 }
 
-/* As group8. `unpacked`: the group's weights where the registers have room for them, or NULL. */
+/* As group8. `unpacked`: the group's weights, unpacked for all rows, or NULL. */
 INLINE void group4(const uint8_t *w, const UnpackedGroup *unpacked, const QuantisedRows *a,
                    int64_t at, int rows, float *acc) {
     for (int first = 0; first < 2; first += HALVES_AT_ONCE) {
-        const UnpackedGroup u = unpacked ? *unpacked : unpack_group(w, first);
+        UnpackedGroup own;
+        if (!unpacked)
+            own = unpack_group(w, first);
+        const UnpackedGroup *u = unpacked ? unpacked + first / HALVES_AT_ONCE : &own;
         vi d[ROWS_AT_ONCE][HALVES_AT_ONCE];
         for (int r = 0; r < rows; r++)
             for (int h = 0; h < HALVES_AT_ONCE; h++)
@@ -121,14 +124,14 @@ INLINE void group4(const uint8_t *w, const UnpackedGroup *unpacked, const Quanti
             for (int r = 0; r < rows; r++) {
                 const vi x = broadcast4(a->q + (at + r) * DUIBI_GROUP + 4 * s);
                 for (int h = 0; h < HALVES_AT_ONCE; h++)
-                    d[r][h] = dot4(d[r][h], u.q[s][h], x);
+                    d[r][h] = dot4(d[r][h], u->q[s][h], x);
             }
         for (int r = 0; r < rows; r++) {
             /* The sum of x s (q - z) over the group, in units of the row's scale. */
             const vf sum = vf_set1((float)a->sum[at + r]), scale = vf_set1(a->scale[at + r]);
             for (int h = 0; h < HALVES_AT_ONCE; h++) {
                 const vf products = vf_from_int(dot4_end(d[r][h]));
-                const vf p = vf_fms(u.scale[h], products, vf_mul(u.zero[h], sum));
+                const vf p = vf_fms(u->scale[h], products, vf_mul(u->zero[h], sum));
                 float *to = acc + r * DUIBI_TILE + HALF_TILE * (first + h);
                 vf_store(to, vf_fma(scale, p, vf_load(to)));
             }
@@ -146,20 +149,19 @@ INLINE void multiply_group(int bits, int halves, const uint8_t *w, const Unpacke
 }
 
 /* Adds the products of rows `first` to `first + rows`, of `all`, with one tile to
- * acc[rows][32]. */
-INLINE void multiply_tile(int bits, int halves, const uint8_t *w, int64_t groups,
+ * acc[rows][32]. unpack: 4-bit weights are unpacked once for all rows. */
+INLINE void multiply_tile(int bits, int halves, int unpack, const uint8_t *w, int64_t groups,
                           const QuantisedRows *a, int64_t all, int64_t first, int64_t rows,
                           float *acc) {
     const int64_t block = bits == 8 ? DUIBI_INT8_BLOCK : DUIBI_INT4_BLOCK;
     for (int64_t g = 0; g < groups; g++, w += block) {
         for (int64_t i = 0; i < block; i += 64)
             PREFETCH(w + 4096 + i);
-        UnpackedGroup whole;
-        const UnpackedGroup *unpacked = NULL;
-        if (bits == 4 && HALVES_AT_ONCE == 2) {
-            whole = unpack_group(w, 0);
-            unpacked = &whole;
-        }
+        UnpackedGroup whole[2 / HALVES_AT_ONCE];
+        if (unpack)
+            for (int first = 0; first < 2; first += HALVES_AT_ONCE)
+                whole[first / HALVES_AT_ONCE] = unpack_group(w, first);
+        const UnpackedGroup *unpacked = unpack ? whole : NULL;
         const int64_t at = g * all + first;
         const int at_once = bits == 4 && HALVES_AT_ONCE == 2 ? 1 : ROWS_AT_ONCE;
         int64_t r = 0;
@@ -213,12 +215,16 @@ int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t in
                 const int64_t count = rows - first < MAX_ROWS ? rows - first : MAX_ROWS;
                 const uint8_t *w = tiles + t * tile_bytes;
                 memset(acc, 0, (size_t)count * DUIBI_TILE * sizeof(float));
-                if (bits == 4)
-                    multiply_tile(4, HALVES_AT_ONCE, w, groups, &a, rows, first, count, acc);
+                /* Without room for them in the registers, unpacked weights are worth their way
+                 * through memory where they are used often. */
+                if (bits == 4 && (HALVES_AT_ONCE == 2 || count > MEMORY_BOUND_ROWS))
+                    multiply_tile(4, HALVES_AT_ONCE, 1, w, groups, &a, rows, first, count, acc);
+                else if (bits == 4)
+                    multiply_tile(4, HALVES_AT_ONCE, 0, w, groups, &a, rows, first, count, acc);
                 else if (count <= MEMORY_BOUND_ROWS)
-                    multiply_tile(8, 1, w, groups, &a, rows, first, count, acc);
+                    multiply_tile(8, 1, 0, w, groups, &a, rows, first, count, acc);
                 else
-                    multiply_tile(8, HALVES_AT_ONCE, w, groups, &a, rows, first, count, acc);
+                    multiply_tile(8, HALVES_AT_ONCE, 0, w, groups, &a, rows, first, count, acc);
                 for (int64_t r = 0; r < count; r++)
                     for (int offset = 0; offset < DUIBI_TILE; offset += HALF_TILE) {
                         const int64_t o = t * DUIBI_TILE + offset;
