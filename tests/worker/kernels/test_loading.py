@@ -297,7 +297,7 @@ def test_after_a_compiler_that_fails_the_next_is_asked(
 def test_a_compiler_for_another_openmp_is_told_from_one_that_fails(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As clang does, whose OpenMP is not GNU's.
+    # As clang does where it has no OpenMP.
     fake(cache / "bin", "clang", f'exec {GCC} "$@" -fno-openmp')
     monkeypatch.setenv("PATH", f"{cache / 'bin'}:/usr/bin:/bin")
     monkeypatch.setattr(kernel_compiler, "_COMPILERS", ("clang",))

@@ -4,7 +4,7 @@ torch's kernels for quantised weights reach half of what a CPU with AVX-512 VNNI
 one row and less without it, and their 4-bit ones compute in bfloat16. Ours are limited by memory
 bandwidth up to a dozen rows, and multiply bytes above. The library for the best instruction set of
 the CPU is loaded; each computes the same bits. A library comes from the wheel, from the cache, or
-from a C compiler with OpenMP (gcc has it), which takes 2 seconds. Where none is to be had, torch's
+from a C compiler with OpenMP (gcc, clang), which takes 2 seconds. Where none is to be had, torch's
 kernels are used and the user is told why.
 """
 
