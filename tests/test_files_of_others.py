@@ -24,6 +24,11 @@ SETS = {
     ".jsonl": '{"id": "a", "turns": ["x", "y"], "checks": [{"contains": "z"}]}\n'
     '{"question_id": 81, "category": "w", "turns": ["a"], "reference": ["r"]}\n',
     ".txt": "one\ntwo\n",
+    ".csv": "id,question,A,B,answer\n1,x,y,z,B\n2,y,,,\n",
+    ".json": '{"variables": {"a": ["b"]}, "data": [{"query": "{a}", "response": "y"}, '
+    '{"messages": [{"role": "user", "content": "x"}]}]}',
+    ".yaml": "prompts: ['{{a}}']\ntests:\n- vars: {a: [b, c]}\n"
+    "  assert: [{type: equals, value: d}]\n",
 }
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),

@@ -42,7 +42,7 @@ class Settings:
         default="",
         metadata=setting(
             kinds.TEXT,
-            Flag("--questions", "A built-in set, or a .toml, .jsonl, .txt file.", "SET"),
+            Flag("--questions", "A built-in set, or a file (TOML, CSV, JSON, YAML, text).", "SET"),
             effect="none",
             on_resume="compared",
             names_paths=True,

@@ -1,4 +1,4 @@
-"""Question sets from files: TOML, JSON and JSON lines, CSV and TSV, plain text."""
+"""Question sets from files: TOML, JSON and JSON lines, CSV and TSV, YAML, plain text."""
 
 import difflib
 import json
@@ -13,6 +13,7 @@ from tui.host.toml_file import TomlFile
 from tui.questions.conversations import is_conversation
 from tui.questions.decoding import read_decoded
 from tui.questions.foreign_rows import to_question
+from tui.questions.promptfoo import promptfoo_rows
 from tui.questions.question_set import (
     MAX_QUESTIONS,
     QUESTION_KEYS,
@@ -21,17 +22,18 @@ from tui.questions.question_set import (
     build_question_set,
 )
 from tui.questions.tables import DELIMITERS, has_header, table_rows
+from tui.questions.variables import expand
 
 MAX_BYTES = 16 << 20
 MAX_TOML_BYTES = 4 << 20
 """The parser of TOML takes a hundred times the size of what is written to fill the memory."""
-SUFFIXES = (".toml", ".jsonl", ".json", ".csv", ".tsv", ".txt")
-_HEAD_KEYS = ("name", "title", "language", "dimensions", "question")
+SUFFIXES = (".toml", ".jsonl", ".json", ".csv", ".tsv", ".yaml", ".txt")
+_HEAD_KEYS = ("name", "title", "language", "dimensions", "variables", "question")
 _ROW_KEYS = ("questions", "question", "data", "examples", "instances", "rows", "samples", "items")
 """Where a JSON document keeps its list."""
 _TOO_FAR = "nested too deep, or a number of too many digits"
 _MEND = "mend it there: one list of objects, or one object a line"
-_NAME_ONE = "name a .toml, .jsonl, .json, .csv, .tsv or .txt file"
+_NAME_ONE = "name a .toml, .jsonl, .json, .csv, .tsv, .yaml or .txt file"
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".et")
 
 
@@ -56,6 +58,8 @@ def read(path: Path) -> QuestionSet:
             return _table(*_text(path), path, "CSV")
         case ".tsv" | ".tab":
             return _table(*_text(path), path, "TSV", "\t")
+        case ".yaml" | ".yml":
+            return _yaml(path)
         case "" | ".txt" | ".text":
             return _plain_or_other(*_text(path), path)
     if suffix in _SPREADSHEETS:
@@ -79,6 +83,8 @@ def _toml(path: Path) -> QuestionSet:
         if isinstance(row, Mapping):
             _check_keys(file, row, QUESTION_KEYS, "question", i)
     places = [_place(file, i) for i in range(len(listed))]
+    if "variables" in data and isinstance(rows, list):
+        rows, places = expand(data["variables"], rows, places, str(path))
     return build_question_set(data, rows, str(path), places, path.stem)
 
 
@@ -133,6 +139,8 @@ def _json(text: str, encoding: str, path: Path) -> QuestionSet:
 
 def _data(data: object, encoding: str, path: Path, format_: str) -> QuestionSet:
     head: Mapping[str, Any] = {}
+    if isinstance(data, Mapping) and "prompts" in data:
+        return _promptfoo(data, path, Reading("promptfoo", encoding))
     if isinstance(data, Mapping):
         key = next((key for key in _ROW_KEYS if _holds_rows(data.get(key))), "")
         head = {k: data[k] for k in _HEAD_KEYS if key and k != key and data.get(k) is not None}
@@ -146,6 +154,21 @@ def _data(data: object, encoding: str, path: Path, format_: str) -> QuestionSet:
 
 def _holds_rows(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, Mapping | str) for one in value)
+
+
+def _yaml(path: Path) -> QuestionSet:
+    """promptfoo's configuration, or a list of questions as in JSON. Every value is text."""
+    from tui.questions import yaml_file
+
+    text, encoding = read_decoded(path, yaml_file.MAX_BYTES, _NAME_ONE)
+    data = yaml_file.parse(text, path)
+    return _data(data, encoding, path, "YAML")
+
+
+def _promptfoo(data: Mapping[str, Any], path: Path, reading: Reading) -> QuestionSet:
+    rows = promptfoo_rows(data, str(path), reading.fields)
+    title = {"title": data["description"]} if "description" in data else {}
+    return replace(build_question_set(title, rows, str(path), (), path.stem), reading=reading)
 
 
 def _json_lines(text: str, encoding: str, path: Path) -> QuestionSet:
@@ -199,6 +222,8 @@ def _foreign(
             raise UserError(f"{place}: not a JSON object", "write one object a line")
         rows.append(to_question(row, place, reading.fields))
         places.append(place)
+    if head.get("variables") is not None:
+        rows, places = expand(head["variables"], rows, places, str(path))
     found = build_question_set(head, rows, str(path), places, path.stem)
     return replace(found, reading=reading)
 
