@@ -75,6 +75,7 @@ def test_defaults_are_left_out() -> None:
         *[
             LOAD | {"lookup": 1},
             LOAD | {"loop_stop": 0},
+            LOAD | {"chat_template": 1},
             LOAD | {"more": 1},
             {"op": "load", "checkpoint": "/m"},
         ],

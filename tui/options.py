@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tui import setting_kinds as kinds
+from tui.host.paths import portable
 from tui.setting_kinds import Flag, declarations, setting
 
 
@@ -121,6 +122,18 @@ class RunOptions:
             effect="answer",
         ),
     )
+    chat_template: Path | None = field(
+        default=None,
+        metadata=setting(
+            kinds.PATH,
+            Flag(
+                "--chat-template",
+                "Jinja template of local models, instead of the one in their folders.",
+                "FILE",
+            ),
+            effect="answer",
+        ),
+    )
     loop_stop: bool = field(
         default=True,
         metadata=setting(
@@ -187,7 +200,12 @@ class RunOptions:
 
     def header(self) -> dict[str, Any]:
         """What of it shapes the run, for the header of a session; None is left out."""
-        return {name: value for name in HEADER_NAMES if (value := getattr(self, name)) is not None}
+        given = {name: getattr(self, name) for name in HEADER_NAMES}
+        return {
+            name: portable(value) if isinstance(value, Path) else value
+            for name, value in given.items()
+            if value is not None
+        }
 
 
 HEADER_NAMES = tuple(name for name, one in declarations(RunOptions).items() if one.effect != "none")

@@ -37,7 +37,8 @@ class LoadOrder:
     SHA-256 of each Python file of the checkpoint that a person agreed to run; without it none is
     run. At most ``batch`` answers are decoded together, and their prompts and answers hold at most
     ``max_cached_tokens`` tokens (0: any number). ``lookup``: guess tokens from the prompt.
-    ``loop_stop``: end an answer that only repeats itself.
+    ``loop_stop``: end an answer that only repeats itself. ``chat_template`` is a Jinja source in
+    place of the checkpoint's own (empty: its own).
     """
 
     op: ClassVar[str] = "load"
@@ -50,6 +51,7 @@ class LoadOrder:
     max_cached_tokens: int = 0
     lookup: bool = False
     loop_stop: bool = False
+    chat_template: str = ""
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -283,6 +285,7 @@ _IS_VALID: dict[str, Callable[[object], bool]] = {
     "max_cached_tokens": _is_count,
     "lookup": _is_flag,
     "loop_stop": _is_flag,
+    "chat_template": _is_text,
     "requests": _is_requests,
     "answer": _is_int,
     "messages": _is_conversation,

@@ -164,7 +164,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         kind, base = str(said.get("peft_type", "?")), said.get("base_model_name_or_path")
         raise CheckpointError(
             "unsupported",
-            f"no model but an adapter ({kind[:20]}) for {str(base or 'another one')[:120]}",
+            f"no model but an adapter ({kind[:20]}) for {str(base or '?')[:120]}",
             "merge it into that model (peft: merge_and_unload, then save_pretrained), and give "
             "the folder of the result",
         )

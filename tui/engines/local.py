@@ -60,7 +60,8 @@ class LocalEngine:
     once, ``max_cached_tokens`` how many tokens of their prompts and answers it holds at most (0:
     any), ``lookup`` whether tokens are guessed from the prompt
     (`tui.worker.decode.prompt_lookup`), ``loop_stop`` whether an answer that only repeats itself
-    is ended, ``remark`` a line for a person
+    is ended, ``chat_template`` the Jinja source in place of the checkpoint's own (empty: its own),
+    ``remark`` a line for a person
     beside the worker's own when it is loaded."""
 
     uses_local_cores = True
@@ -81,6 +82,7 @@ class LocalEngine:
         max_cached_tokens: int = 0,
         lookup: bool = False,
         loop_stop: bool = False,
+        chat_template: str = "",
         remark: str = "",
     ) -> None:
         self._checkpoint = checkpoint.absolute()
@@ -92,6 +94,7 @@ class LocalEngine:
         self._memory_limits = memory_limits
         self.concurrency, self._max_cached_tokens = batch, max_cached_tokens
         self._lookup, self._loop_stop = lookup, loop_stop
+        self._chat_template = chat_template
         self._remark = remark
         self._thrash_detector = ThrashDetector()
         self._process: WorkerProcess | None = None
@@ -123,6 +126,7 @@ class LocalEngine:
                 max_cached_tokens=self._max_cached_tokens if self.concurrency > 1 else 0,
                 lookup=self._lookup,
                 loop_stop=self._loop_stop,
+                chat_template=self._chat_template,
             )
         )
         for item in _supervised_events(child, busy=False):

@@ -13,7 +13,7 @@ from tui.engines.limiter import Limiter
 from tui.engines.local import LocalEngine, WorkerMemoryLimits
 from tui.engines.pasted import PastedAnswers, PastedEngine, read_pasted
 from tui.engines.recorded import RecordedEngine
-from tui.host import paths
+from tui.host import foreign_files, paths
 from tui.models import default_dtype
 from tui.models.resolve import LOCAL, ResolvedModel
 from tui.options import RunOptions
@@ -21,6 +21,7 @@ from tui.run import plan
 from tui.sessions import reader
 
 _LOG_RETENTION_S = 7 * 86_400
+_MAX_TEMPLATE_BYTES = 1 << 20
 
 
 class EngineFactory:
@@ -47,7 +48,7 @@ class EngineFactory:
         """The engine of a model; one that computes here uses ``threads`` cores.
 
         Raises:
-            UserError: its session cannot be read any more.
+            UserError: its session or its chat template cannot be read.
         """
         return _MAKERS[model.engine](self, model, threads)
 
@@ -67,7 +68,16 @@ class EngineFactory:
             max_cached_tokens=tokens + self._batch.other_tokens(tokens),
             lookup=self._options.lookup,
             loop_stop=self._options.loop_stop,
+            chat_template=self._chat_template(),
             remark=default_dtype.choice_remark(model.dtype) if model.has_default_dtype else "",
+        )
+
+    def _chat_template(self) -> str:
+        path = self._options.chat_template
+        if path is None:
+            return ""
+        return foreign_files.read_text(
+            path, _MAX_TEMPLATE_BYTES, "give a file of a Jinja chat template"
         )
 
     def make_endpoint(self, model: ResolvedModel, threads: int) -> Engine:

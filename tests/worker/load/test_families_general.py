@@ -391,3 +391,19 @@ def test_inspection(tiny: Path) -> None:
     assert "can be loaded" in text
     assert str(ids) in text
     assert json.loads(json.dumps(seen.to_json()))["parameters"] == seen.parameters
+
+
+def test_a_template_given_by_hand_is_the_one_that_is_used(tiny: Path) -> None:
+    given = "{% for m in messages %}[{{ m.content }}]{% endfor %}<|im_start|>"
+    opened = open_checkpoint(tiny, chat_template=given)
+    codec = opened.tokenizer
+    assert codec.decode(codec.encode_chat([("system", "a"), ("user", "b")]).ids) == "[a][b]"
+    assert not opened.notes
+
+
+def test_an_answer_ends_at_the_end_of_a_turn_whatever_the_files_say(tiny: Path) -> None:
+    (tiny / "tokenizer_config.json").write_text(
+        json.dumps({"eos_token": "<|endoftext|>", "chat_template": CHATML})
+    )
+    ends = Tokenizer.from_file(str(tiny / "tokenizer.json")).token_to_id("<|im_end|>")
+    assert ends in open_chat_format(tiny).stop_ids

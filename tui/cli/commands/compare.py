@@ -33,6 +33,7 @@ app = typer.Typer(add_completion=False)
         "batch",
         "lookup",
         "loop_stop",
+        "chat_template",
         "remote_code",
     ),
     *("pasted", "title", "sessions", "mouse", "plain", "yes"),

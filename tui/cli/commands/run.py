@@ -45,6 +45,7 @@ app = typer.Typer(add_completion=False)
         "as_json",
         "lookup",
         "loop_stop",
+        "chat_template",
         "remote_code",
     ),
     *("pasted", "title", "sessions", "yes"),

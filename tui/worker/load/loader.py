@@ -26,6 +26,8 @@ SKIPPED_NOTES = {
 }
 """What is said of tensors that are not loaded, by their part."""
 
+TEMPLATE_NOT_USED = "its chat format is its own: --chat-template is not used"
+
 _LAYER_MARKERS = (".layers.", ".h.", ".blocks.", ".layer.")
 
 
@@ -115,11 +117,14 @@ def open_weights(path: Path, dtype: str) -> tuple[CheckpointFolder, Any]:
     return folder, model
 
 
-def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) -> Checkpoint:
+def open_checkpoint(
+    path: Path, remote_code: Mapping[str, str] | None = None, chat_template: str = ""
+) -> Checkpoint:
     """Everything of a checkpoint folder but its weights, which `Checkpoint.build` maps.
 
     ``remote_code`` holds the SHA-256 of each Python file of the folder that a person has
-    agreed to run; without it nothing of the folder is ever run.
+    agreed to run; without it nothing of the folder is ever run. ``chat_template`` is a Jinja
+    source in place of the folder's own.
 
     Raises:
         CheckpointError: it cannot be used; the message names the reason in one line.
@@ -127,7 +132,12 @@ def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) ->
     folder = open_folder(path)
     family = _family(folder, remote_code or {})
     known = folder.architecture
-    words = family.chat_format(path, folder.config, known)
+    notes = folder.notes
+    if chat_template and family.template_format:
+        words = family.template_format(path, folder.config, known, chat_template)
+    else:
+        words = family.chat_format(path, folder.config, known)
+        notes += (TEMPLATE_NOT_USED,) if chat_template else ()
     return Checkpoint(
         path=path,
         family=family.name,
@@ -144,7 +154,7 @@ def open_checkpoint(path: Path, remote_code: Mapping[str, str] | None = None) ->
         split_partial=words.split_partial,
         split_complete=words.split_complete,
         sampling_defaults=words.sampling_defaults,
-        notes=(*folder.notes, *words.notes),
+        notes=(*notes, *words.notes),
     )
 
 

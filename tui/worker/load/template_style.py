@@ -71,7 +71,7 @@ def find_style(template: ChatTemplate) -> TemplateStyle:
     raise CheckpointError(
         "unsupported",
         "the chat template leaves out the question",
-        "repair chat_template of the checkpoint",
+        "give another one with --chat-template FILE",
     )
 
 

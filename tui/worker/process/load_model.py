@@ -1,7 +1,7 @@
 """From an order of the parent to a model that can decode. Imports torch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from tui.worker.gguf.convert import conversion_remarks, convert_gguf, stored_as
 from tui.worker.gguf.published import load_published
 from tui.worker.kernels import build
 from tui.worker.load.device import gpu_failure, kv_cache_capacity
-from tui.worker.load.loader import open_checkpoint
+from tui.worker.load.loader import TEMPLATE_NOT_USED, open_checkpoint
 from tui.worker.load.prepare import model_nbytes, prepare_model, stored_dtype
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.lost_cores import LostCores
@@ -59,13 +59,15 @@ def load_model(
     """
     torch.set_num_threads(order.threads)
     if order.dtype == PUBLISHED:
-        return load_published(order, progress, reading)
+        loaded = load_published(order, progress, reading)
+        unused = (TEMPLATE_NOT_USED,) if order.chat_template else ()
+        return replace(loaded, notes=(*loaded.notes, *unused))
     path, notes = Path(order.checkpoint), []
     if path.suffix.lower() == ".gguf":
         path = convert_gguf(path, progress("convert"))
         notes += conversion_remarks(path)
     with reading:
-        checkpoint = open_checkpoint(path, order.remote_code)
+        checkpoint = open_checkpoint(path, order.remote_code, order.chat_template)
     if order.dtype not in QUANTISED_DTYPES:
         # The parent bounds this process's memory when it hears of the weights.
         gpu_failure()

@@ -47,7 +47,8 @@ class Family:
     native class, ``rules`` say where published tensors go, and ``chat_format(folder,
     config.json, architecture)`` reads the tokenizer files; architecture None and an empty
     config where a folder holds those only. ``is_remote_code`` is True for the one family whose
-    classes are the checkpoint's own Python code, agreed to by a person.
+    classes are the checkpoint's own Python code, agreed to by a person. ``template_format`` is
+    ``chat_format`` with a given Jinja source, None for a chat format that no template changes.
     """
 
     name: str
@@ -55,6 +56,9 @@ class Family:
     chat_format: Callable[[Path, Mapping[str, Any], Architecture | None], ChatFormat]
     rules: tuple[TensorRule, ...] = ()
     is_remote_code: bool = False
+    template_format: (
+        Callable[[Path, Mapping[str, Any], Architecture | None, str], ChatFormat] | None
+    ) = None
 
 
 def base_config(known: Architecture) -> dict[str, Any]:

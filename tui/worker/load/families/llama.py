@@ -28,9 +28,10 @@ def _native_config(config: Mapping[str, Any], known: Architecture, folder: Path)
 
 
 def read_chat_format(
-    folder: Path, config: Mapping[str, Any], known: Architecture | None
+    folder: Path, config: Mapping[str, Any], known: Architecture | None, template: str = ""
 ) -> ChatFormat:
-    """The checkpoint's own template; without one, its texts are just continued."""
+    """The ``template`` given, else the checkpoint's own; without one, its texts are just
+    continued."""
     tokenizer_config = general.read_optional_json(folder / "tokenizer_config.json")
     generation = general.read_optional_json(folder / "generation_config.json")
     vocabulary = read_tokenizer(folder)
@@ -40,7 +41,7 @@ def read_chat_format(
     )
     context = known.context if known else NO_LIMIT
     vocab = known.vocab if known else NO_LIMIT
-    source = general.find_chat_template(folder, tokenizer_config)
+    source = template or general.find_chat_template(folder, tokenizer_config)
     if source is None:
         return ChatFormat(
             tokenizer=general.CompletionTokenizer(vocabulary, context, vocab),
@@ -70,6 +71,7 @@ FAMILY = Family(
     name="llama",
     native_config=_native_config,
     chat_format=read_chat_format,
+    template_format=read_chat_format,
     rules=(
         TensorRule(r".*rotary_emb\.inv_freq"),
         # The text half of composite checkpoints, by both orders in which they are published.
