@@ -10,7 +10,7 @@ CPU = "https://download.pytorch.org/whl/cpu"
 def commands(*given: str) -> str:
     """What `make run` would do in a fresh clone."""
     done = subprocess.run(
-        ["make", "--dry-run", "run", "VENV=/nowhere/venv", *given],
+        ["make", "--no-print-directory", "--dry-run", "run", "VENV=/nowhere/venv", *given],
         capture_output=True,
         text=True,
         cwd=ROOT,

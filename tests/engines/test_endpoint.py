@@ -201,15 +201,15 @@ def test_a_stopped_iteration_stops_the_asking() -> None:
 
 def test_no_thread_and_no_connection_is_left() -> None:
     with FaultServer(good_answer("x")) as server:
-        before = threading.active_count() - server.connections
+        before = set(threading.enumerate())
         for _ in range(3):
             engine = engine_at(server.url)
             load_engine(engine)
             single_answered(collect_events(engine))
             engine.close()
         until(
-            lambda: not any("endpoint-" in t.name for t in threading.enumerate()),
-            lambda: (before, [t.name for t in threading.enumerate()]),
+            lambda: not any("endpoint-" in t.name for t in set(threading.enumerate()) - before),
+            lambda: [t.name for t in set(threading.enumerate()) - before],
         )
         assert server.connections == 3  # what `load` opened, the answer uses
 

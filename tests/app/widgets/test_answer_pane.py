@@ -83,7 +83,7 @@ async def test_all_that_a_service_does_is_seen(
     with FaultServer(behave) as server:
         async with panes(server.url, tmp_path) as (pilot, screen):
             await pilot.press("enter")
-            shown = await shown_when(pilot, screen, lambda text: "done" in text)
+            shown = await shown_when(pilot, screen, lambda t: "done" in t and "tok/s" in t)
             assert "┊ Let me see" in shown and "┊ It is" not in shown
             assert "It is half past nine" in shown
             assert "HTTP 429: slowly; trying again in 0.05 s (1 of 2)" in shown

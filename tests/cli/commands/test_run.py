@@ -37,7 +37,7 @@ def start(*args: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "DUIBI_LANG": "en"},
         start_new_session=True,
     )
 

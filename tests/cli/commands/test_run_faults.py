@@ -38,7 +38,13 @@ def _once(code: int, **headers: str) -> Behaviour:
 _FAILING = (
     *("headers never", "first token never", "keep-alive comments only", "stall in mid stream"),
     *("cut in mid line", "cut before finish", "closed before finish"),
-    *("HTML 200", "JSON 200 without stream", "invalid JSON line", "invalid UTF-8", "1 MiB line"),
+    *(
+        "HTML 200",
+        "JSON 200 that is not said to be complete",
+        "invalid JSON line",
+        "invalid UTF-8",
+        "1 MiB line",
+    ),
     *("error in mid stream", "401", "404", "429", "redirect"),
 )
 FAULTS: dict[str, ServiceFault] = {

@@ -104,7 +104,7 @@ def _break_position(line: str, width: int, is_ascii: bool) -> int:
     used = best = best_used = 0
     for index, (start, end, cells) in enumerate(spans):
         if used + cells > width and start > 0:
-            if head[start:end] == " ":
+            if head[start:end] == " " and head[:start].strip():
                 return end
             # A run of punctuation that fills rows may begin one: else a row stays almost empty.
             is_run = head[start:end] in NO_LINE_START and best_used < width // 2
