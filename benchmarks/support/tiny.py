@@ -12,6 +12,7 @@ TEMPLATE = (
     "'<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+_PLAIN_TEMPLATE = TEMPLATE.replace(END, "").replace("<|im_start|>", "")
 _CORPUS = ["the quick brown fox jumps over the lazy dog", "hello world, how are you?", "同济大学"]
 
 
@@ -52,13 +53,15 @@ def config(**changes: Any) -> Any:
 
 
 def write_llama(folder: Path, seed: int = 0, stop: int = 2, **changes: Any) -> Path:
-    """The checkpoint folder; ``stop`` is the end-of-sequence id it names."""
+    """The checkpoint folder; ``stop`` is the end-of-sequence id it names. Where that is not the
+    token that ends a turn, the chat template has no control token either: random weights would
+    choose it soon."""
     import torch
     from transformers import LlamaForCausalLM
 
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    LlamaForCausalLM(config(**changes)).save_pretrained(folder)
+    LlamaForCausalLM(config(**{"eos_token_id": stop} | changes)).save_pretrained(folder)
     write_tokenizer(folder, stop)
     return folder
 
@@ -68,8 +71,8 @@ def write_tokenizer(folder: Path, stop: int = 2) -> None:
     tokenizer().save(str(folder / "tokenizer.json"))
     said = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "eos_token": END,
-        "chat_template": TEMPLATE,
+        "eos_token": END if stop == 2 else None,
+        "chat_template": TEMPLATE if stop == 2 else _PLAIN_TEMPLATE,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(said))
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": stop}))

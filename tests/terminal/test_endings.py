@@ -17,7 +17,7 @@ from tui.sessions.reader import read, scan
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("models") / "tiny"
-    return tiny.write_llama(made, stop=319, num_hidden_layers=30, hidden_size=128)
+    return tiny.write_llama(made, stop=5000, num_hidden_layers=30, hidden_size=128)
 
 
 @pytest.fixture
@@ -27,7 +27,17 @@ def folders(tmp_path: Path) -> dict[str, str]:
 
 def answering(checkpoint: Path, folders: dict[str, str], *flags: str) -> Terminal:
     terminal = Terminal(
-        [*DUIBI, str(checkpoint), "--questions", "smoke", "--max-new-tokens", "3000", *flags],
+        # A random model may repeat itself, which would end its answer.
+        [
+            *DUIBI,
+            str(checkpoint),
+            "--questions",
+            "smoke",
+            "--max-new-tokens",
+            "3000",
+            "--no-loop-stop",
+            *flags,
+        ],
         folders,
     )
     terminal.wait("decoding", 90)
@@ -63,7 +73,7 @@ def test_a_killed_screen_leaves_no_worker_and_the_run_goes_on_to_escape_and_ctrl
     assert open_answer.tokens
     before = tokens(folders)
 
-    with Terminal([*DUIBI, "--resume", "last"], folders) as terminal:
+    with Terminal([*DUIBI, "--resume", "last", "--no-loop-stop"], folders) as terminal:
         terminal.wait("decoding", 90)
         workers = psutil.Process(terminal.process.pid).children(recursive=True)
         # The first tokens of a random model may be bytes that make no letter yet.
