@@ -99,7 +99,7 @@ def crowded(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.slow
 def test_lists_show_them_and_do_nothing(crowded: dict[str, str], tmp_path: Path) -> None:
     with Terminal(DUIBI, crowded, 120, 60, cwd=tmp_path) as it:
-        it.wait("hidden")
+        it.wait("Recorded samples")
         until_quiet(it)
         keys(it, *"jjjjjjjjjjjjjjjjjjjjjjjj", "g", "l")
         it.wait("Sessions")

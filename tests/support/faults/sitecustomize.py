@@ -38,7 +38,7 @@ def _eat_unbound(number: int, frame: FrameType | None) -> None:
     _eat(number, frame)
 
 
-if "tui.worker" in getattr(sys, "orig_argv", []):
+if {"tui.worker", "tui.worker.fork_server"} & {*getattr(sys, "orig_argv", [])}:
     signal.signal(signal.SIGUSR1, _wait)
     signal.signal(signal.SIGUSR2, _wait_with_the_lock)
     signal.signal(signal.SIGXCPU, _want_memory)
