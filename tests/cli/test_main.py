@@ -141,6 +141,19 @@ def test_ctrl_c_and_a_reader_that_went_away_are_no_errors(monkeypatch: pytest.Mo
     assert cli.run_command_line([]) == 130
 
 
+@pytest.mark.parametrize("flag", ["--questions", "--pasted"])
+def test_a_run_writes_over_nothing_that_it_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[[question]]\ntext = 'Why?'\n")
+    before = file.read_text()
+    command = ["run", "pasted:x", flag, str(file), "--out", str(file)]
+    assert cli.run_command_line(command) == 2
+    assert "is a file that this command reads" in capsys.readouterr().err
+    assert file.read_text() == before
+
+
 def test_questions_list_and_show_are_data_on_stdout() -> None:
     assert "tongji   8" in duibi("questions", "list").stdout
     assert "他知道我知道你知道他不知道吗" in duibi("questions", "show", "tongji").stdout

@@ -63,7 +63,7 @@ def run(
     yes: options.Yes = False,
 ) -> int:
     if out is not None:
-        check_out(out)
+        check_out(out, (flags.get("questions"), flags.get("pasted")))
     if resume:
         started, settings, past = resume_run(resume, models, flags, yes=yes)
     else:
