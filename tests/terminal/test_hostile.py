@@ -44,7 +44,9 @@ def until_quiet(it: Terminal) -> None:
 def replayed(text: str, folders: Mapping[str, str]) -> bytes:
     """All that a replay writes when every key that shows something is pressed."""
     path = hostile.write_hostile_session(Path(folders["DUIBI_SESSIONS_DIR"]), text)
-    with Terminal([*DUIBI, "replay", str(path), "--speed", "max"], folders, 120, 40) as it:
+    command = [*DUIBI, "replay", str(path), "--speed", "max"]
+    # A report goes into the current folder; what is written is looked at there.
+    with Terminal(command, folders, 120, 40, cwd=path.parent) as it:
         it.wait("the end")
         keys(it, "1", "z", "z", "y", "S", "d", "\x1b", "s", "\x1b", "v", "\x1b", "?", "\x1b")
         keys(it, "c", "\x1b", "\x10", "\x1b", "/", "x\r", "n", "b", "b", "b", "2", "l", "\x1b")
