@@ -1,7 +1,9 @@
+import contextlib
 import io
 import json
 import os
 import pty
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tests.support.small_gguf import write_gguf
 from tui.checkpoints import build_cache, gguf_cache, quantised_cache
 from tui.cli import run_command_line as run
 from tui.cli.support import download_progress
+from tui.engines import fork_server
 from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.models.download_offer import DownloadOffer
@@ -105,6 +108,16 @@ def test_inspect_says_what_is_known_of_a_gguf_file(
     assert "is not a GGUF file" in capsys.readouterr().out
 
 
+@pytest.fixture
+def without_workers() -> None:
+    """What earlier tests of this process left for its next worker takes part of the memory."""
+    for server in fork_server._servers:
+        server.close_if_unused()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server._process.wait(20)
+
+
+@pytest.mark.usefixtures("without_workers")
 def test_fit_compares_with_what_is_free(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,6 +135,7 @@ def test_fit_compares_with_what_is_free(
     assert "models get ms:acme/Unknown" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_workers")
 def test_fit_tells_who_is_held_together_and_who_takes_turns(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
