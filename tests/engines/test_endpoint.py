@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+import json
 import threading
 import time
 
@@ -374,3 +375,20 @@ def test_an_answer_that_only_repeats_itself_is_ended_and_its_connection_closed()
         assert sum(len(b.text) for _, b in events if isinstance(b, Delta)) < 4000
         long = collect_events(engine_at(server.url), request(max_new_tokens=4000))
         assert single_answered(long).finish == "stop"
+
+
+def test_an_attempt_that_failed_leaves_nothing_to_the_next_one() -> None:
+    def behave(reply: Reply, received: Received) -> None:
+        if received.number == 0:
+            error = {"error": {"code": 429, "message": "slowly", "type": "rate_limit_error"}}
+            return reply.whole(200, json.dumps(error).encode())
+        return good_answer("It is ", "half past nine")(reply, received)
+
+    with FaultServer(behave) as server:
+        engine = engine_at(server.url)
+        load_engine(engine)
+        answered = single_answered(collect_events(engine))
+        engine.close()
+    assert server.asked == 2, "the first was refused for now"
+    assert answered.ttft_ms is not None and answered.tpot_ms is not None
+    assert 0 < answered.ttft_ms <= answered.e2e_ms

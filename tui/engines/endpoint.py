@@ -210,10 +210,7 @@ class EndpointEngine(EngineDefaults):
             if left_out:
                 said = f"{self.service.title} does not take {', '.join(left_out)}: left out"
                 emit(time.monotonic_ns(), Note(said, request.answer))
-            exchange = HttpAttempt(
-                *(self._client(), self.service, self.model, self._key, request.answer, emit),
-                loop_stop=self._loop_stop,
-            )
+            made: list[HttpAttempt] = []
 
             async def attempt() -> Answered:
                 # Waiting, for a turn or after a failure, is no latency: each attempt starts
@@ -222,8 +219,15 @@ class EndpointEngine(EngineDefaults):
                     asked = without_fields(body, self._refused)
                     start = time.monotonic_ns()
                     emit(start, Started(request.answer))
+                    made.append(
+                        HttpAttempt(
+                            *(self._client(), self.service, self.model, self._key),
+                            *(request.answer, emit),
+                            loop_stop=self._loop_stop,
+                        )
+                    )
                     try:
-                        return await exchange.run(asked, start)
+                        return await made[-1].run(asked, start)
                     except ServiceError as fault:
                         refused = refused_field(asked, fault)
                         if not refused or refused in self._refused:
@@ -233,7 +237,7 @@ class EndpointEngine(EngineDefaults):
                         emit(time.monotonic_ns(), Note(said, request.answer))
 
             answered = await self._with_retries(
-                attempt, lambda: exchange.has_begun, emit, request.answer
+                attempt, lambda: any(one.has_begun for one in made), emit, request.answer
             )
             self._limiter.succeeded()
             return answered

@@ -86,8 +86,6 @@ class HttpAttempt:
         completion = Completion(self.service.host, self.key)
         limits = (body.get(name) for name in ("max_tokens", "max_completion_tokens"))
         self._most_tokens = next((most for most in limits if most), math.inf)
-        # An attempt before this one, which failed, has ended too.
-        self._finish_ns = 0
         trouble: ServiceError | None = None
         headers_came = is_framed = False
         try:
