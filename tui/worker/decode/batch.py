@@ -18,10 +18,10 @@ from tui.events import Cancelled, Logprobs, Started, TimedBody
 from tui.text import repetition
 from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode import kv_cache
+from tui.worker.decode.answer_row import AnswerRow
 from tui.worker.decode.attention import ATTENTION_NAME
 from tui.worker.decode.detokeniser import AnswerSplitter, Detokeniser
 from tui.worker.decode.generate import (
-    answered_event,
     apply_threads,
     delta_events,
     failure_event,
@@ -30,34 +30,19 @@ from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_ro
 from tui.worker.decode.request import AnswerPlan, plan_answer
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler
 from tui.worker.loaded_model import LoadedModel
-from tui.worker.lost_cores import CoreUsage, StopWatcher, lost_cores, read_usage
-from tui.worker.measure import PeakMemory, major_faults
+from tui.worker.lost_cores import StopWatcher, read_usage
+from tui.worker.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
 
 
-@dataclass(slots=True, eq=False)
-class _Row:
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Row(AnswerRow):
     """An answer in the batch."""
 
-    id: int
-    plan: AnswerPlan
     sampler: Sampler
     detokeniser: Detokeniser
-    splitter: AnswerSplitter
-    major_faults_before: int
-    start_ns: int
-    usage_before: CoreUsage
-    threads: int
-    first_token_ns: int = 0
-    last_token_ns: int = 0
-    reused: int = 0
-    max_batch: int = 1
-    waited_ns: int = 0
-    """Time in which the prompts of other rows were computed."""
     hit_stop_id: bool = False
-    contended_by: str = ""
     prompt_lookup: PromptLookup | None = None
-    repeats_from: int = 0
     output_ids: list[int] = field(default_factory=list)
 
     @property
@@ -194,15 +179,13 @@ class DecodeBatch:
         if not self._rows:
             self._peak.reset()
         row = _Row(
-            request.answer,
-            planned,
-            Sampler(planned.sampling, planned.ids, planned.max_new_tokens, ready.device),
-            Detokeniser(checkpoint.tokenizer.decode),
-            AnswerSplitter(checkpoint.split_partial, checkpoint.split_complete),
-            major_faults(),
-            time.monotonic_ns(),
-            read_usage(self._watcher.beat()),
-            threads,
+            id=request.answer,
+            plan=planned,
+            sampler=Sampler(planned.sampling, planned.ids, planned.max_new_tokens, ready.device),
+            detokeniser=Detokeniser(checkpoint.tokenizer.decode),
+            splitter=AnswerSplitter(checkpoint.split_partial, checkpoint.split_complete),
+            usage_before=read_usage(self._watcher.beat()),
+            threads=threads,
         )
         yield (
             row.start_ns,
@@ -381,26 +364,13 @@ class DecodeBatch:
 
     def _finish_row(self, row: _Row) -> TimedBody:
         self._peak.sample()
-        lost = lost_cores(row.usage_before, read_usage(self._watcher.beat()), row.threads)
-        said = answered_event(
-            row.id,
+        lookup = row.prompt_lookup
+        said = row.answered(
             row.finish,
-            start_ns=row.start_ns,
-            first_ns=row.first_token_ns,
-            end_ns=row.last_token_ns,
-            prompt_tokens=len(row.plan.ids),
-            output_tokens=len(row.output_ids),
-            characters=row.splitter.characters,
-            peak=self._peak,
-            major_faults=major_faults() - row.major_faults_before,
-            reused=row.reused,
-            waited_ns=row.waited_ns,
-            threads=row.threads,
-            lost=lost.share,
-            contended_by=row.contended_by or lost.by,
-            batch=row.max_batch,
-            guessed=row.prompt_lookup.guessed if row.prompt_lookup else 0,
-            accepted=row.prompt_lookup.accepted if row.prompt_lookup else 0,
-            repeats_from=row.repeats_from,
+            len(row.output_ids),
+            read_usage(self._watcher.beat()),
+            self._peak,
+            guessed=lookup.guessed if lookup else 0,
+            accepted=lookup.accepted if lookup else 0,
         )
         return time.monotonic_ns(), said

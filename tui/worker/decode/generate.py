@@ -1,21 +1,18 @@
-"""What belongs to one answer: its ids one by one, its events and figures."""
+"""What belongs to one answer: its ids one by one, and its events."""
 
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from tui.checkpoints.errors import CheckpointError
-from tui.events import Answered, Delta, Failed, TimedBody
+from tui.events import Delta, Failed, TimedBody
 from tui.host.errors import first_line
-from tui.metrics import answer_metrics
 from tui.worker.control import Control
 from tui.worker.decode.attention import new_kv_cache
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler, SamplingParams
-from tui.worker.measure import PeakMemory
 
 
 def failure_event(error: Exception, answer: int = -1) -> Failed:
@@ -82,68 +79,11 @@ def apply_threads(control: Control) -> int:
     return int(torch.get_num_threads())
 
 
-def delta_events(answer: int, now: int, reasoning: str, text: str) -> Iterator[TimedBody]:
-    """One event for an id, two where it ends the reasoning and begins the answer."""
+def delta_events(
+    answer: int, now: int, reasoning: str, text: str, n: int = 1
+) -> Iterator[TimedBody]:
+    """One event for ``n`` ids, two where they end the reasoning and begin the answer."""
     if reasoning:
-        yield now, Delta(answer, 1, reasoning, reasoning=True)
+        yield now, Delta(answer, n, reasoning, reasoning=True)
     if text or not reasoning:
-        yield now, Delta(answer, 0 if reasoning else 1, text)
-
-
-def answered_event(
-    answer: int,
-    finish: str,
-    *,
-    start_ns: int,
-    first_ns: int,
-    end_ns: int,
-    prompt_tokens: int,
-    output_tokens: int,
-    characters: int,
-    peak: PeakMemory,
-    major_faults: int,
-    reused: int = 0,
-    batch: int = 1,
-    guessed: int = 0,
-    accepted: int = 0,
-    repeats_from: int = 0,
-    waited_ns: int = 0,
-    threads: int = 0,
-    lost: float = 0.0,
-    contended_by: str = "",
-) -> Answered:
-    """The figures of a complete answer by the formulas of `tui.metrics`, rounded.
-
-    The stop id took a step like any other, so it counts as a generated token, as in
-    `generate_ids`. ``reused``: prompt tokens whose keys and values were not computed again.
-    """
-    metrics = answer_metrics(
-        start_ns=start_ns,
-        first_ns=first_ns,
-        end_ns=end_ns,
-        prompt_tokens=prompt_tokens,
-        reused=reused,
-        output_tokens=output_tokens,
-        characters=characters,
-        waited_ns=waited_ns,
-    )
-    return Answered(
-        answer,
-        finish,
-        prompt_tokens=prompt_tokens,
-        output_tokens=output_tokens,
-        **asdict(metrics.rounded()),
-        peak_private=peak.private,
-        peak_mapped=peak.mapped,
-        majflt=major_faults,
-        threads=threads or torch.get_num_threads(),
-        batch=batch,
-        guessed=guessed,
-        accepted=accepted,
-        reused=reused,
-        repeats_from=repeats_from,
-        waited_ms=round(waited_ns / 1e6, 3),
-        lost=round(lost, 4),
-        contended=bool(contended_by),
-        contended_by=contended_by,
-    )
+        yield now, Delta(answer, 0 if reasoning else n, text)

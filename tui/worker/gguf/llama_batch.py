@@ -12,16 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tui.events import Cancelled, Delta, Logprobs, Started, TimedBody
+from tui.events import Answered, Cancelled, Logprobs, Started, TimedBody
 from tui.text import repetition
 from tui.worker.control import Control, ForwardAborted
+from tui.worker.decode.answer_row import AnswerRow
 from tui.worker.decode.detokeniser import AnswerSplitter
-from tui.worker.decode.generate import answered_event, failure_event
+from tui.worker.decode.generate import delta_events, failure_event
 from tui.worker.decode.request import AnswerPlan, plan_answer
 from tui.worker.gguf.llama_server import LlamaServer
 from tui.worker.loaded_model import LoadedModel
-from tui.worker.lost_cores import CoreUsage, StopWatcher, lost_cores, read_usage
-from tui.worker.measure import PeakMemory, major_faults
+from tui.worker.lost_cores import CoreUsage, StopWatcher, read_usage
+from tui.worker.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
 
 _LOOK_S = 0.02
@@ -29,25 +30,12 @@ _LOOK_S = 0.02
 _SEEDS = 1 << 32
 
 
-@dataclass(slots=True, eq=False)
-class _Row:
-    """An answer in the making."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Row(AnswerRow):
+    """An answer that llama.cpp makes."""
 
-    id: int
-    plan: AnswerPlan
-    splitter: AnswerSplitter
-    major_faults_before: int
-    start_ns: int
-    usage_before: CoreUsage
-    threads: int
-    first_token_ns: int = 0
-    last_token_ns: int = 0
-    reused: int = 0
-    max_batch: int = 1
     output_tokens: int = 0
-    contended_by: str = ""
     finish: str = ""
-    repeats_from: int = 0
     is_left: bool = False
     pieces: list[int] = field(default_factory=list)
     """For each piece of text a number that stands for it."""
@@ -128,13 +116,11 @@ class LlamaBatch:
             self._peak.reset()
         checkpoint = self._loaded.checkpoint
         row = _Row(
-            request.answer,
-            planned,
-            AnswerSplitter(checkpoint.split_partial, checkpoint.split_complete),
-            major_faults(),
-            time.monotonic_ns(),
-            self._usage(),
-            self._server.threads,
+            id=request.answer,
+            plan=planned,
+            splitter=AnswerSplitter(checkpoint.split_partial, checkpoint.split_complete),
+            usage_before=self._usage(),
+            threads=self._server.threads,
         )
         ids, threads = len(planned.ids), self._server.threads
         began = Started(row.id, ids, planned.dropped_turns, threads, len(self._rows) + 1)
@@ -208,10 +194,7 @@ class LlamaBatch:
                 row.repeats_from, row.finish = first + 1, "repetition"
         reasoning, shown = row.splitter.push(text, bool(row.finish))
         if fresh or reasoning or shown:
-            if reasoning:
-                yield t_ns, Delta(row.id, fresh, reasoning, reasoning=True)
-            if shown or not reasoning:
-                yield t_ns, Delta(row.id, 0 if reasoning else fresh, shown)
+            yield from delta_events(row.id, t_ns, reasoning, shown, fresh)
         for step in (choice.get("logprobs") or {}).get("content") or ():
             top = [[one["token"], one["logprob"]] for one in step.get("top_logprobs") or ()]
             yield t_ns, Logprobs(row.id, step["token"], step["logprob"], top)
@@ -226,27 +209,9 @@ class LlamaBatch:
         self._full_at = 0
         self._control.end(row.id)
 
-    def _answered(self, row: _Row) -> Any:
+    def _answered(self, row: _Row) -> Answered:
         self._peak.sample()
-        lost = lost_cores(row.usage_before, self._usage(), row.threads)
-        return answered_event(
-            row.id,
-            row.finish,
-            start_ns=row.start_ns,
-            first_ns=row.first_token_ns,
-            end_ns=row.last_token_ns,
-            prompt_tokens=len(row.plan.ids),
-            output_tokens=row.output_tokens,
-            characters=row.splitter.characters,
-            peak=self._peak,
-            major_faults=major_faults() - row.major_faults_before,
-            reused=row.reused,
-            threads=row.threads,
-            lost=lost.share,
-            contended_by=row.contended_by or lost.by,
-            batch=row.max_batch,
-            repeats_from=row.repeats_from,
-        )
+        return row.answered(row.finish, row.output_tokens, self._usage(), self._peak)
 
     def _usage(self) -> CoreUsage:
         usage = read_usage(self._watcher.beat())

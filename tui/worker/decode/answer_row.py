@@ -1,0 +1,82 @@
+"""An answer in the making, as far as all ways to decode share it, and its figures."""
+
+import time
+from dataclasses import asdict, dataclass, field
+
+from tui.events import Answered
+from tui.metrics import answer_metrics
+from tui.worker.decode.detokeniser import AnswerSplitter
+from tui.worker.decode.request import AnswerPlan
+from tui.worker.lost_cores import CoreUsage, lost_cores
+from tui.worker.measure import PeakMemory, major_faults
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class AnswerRow:
+    """``usage_before``: of the cores, when it began, by ``threads`` threads; ``waited_ns``: time
+    in which the prompts of other rows were computed; ``reused``: tokens of the prompt whose keys
+    and values were not computed again; ``max_batch``: the most rows it was decoded with."""
+
+    id: int
+    plan: AnswerPlan
+    splitter: AnswerSplitter
+    usage_before: CoreUsage
+    threads: int
+    major_faults_before: int = field(default_factory=major_faults)
+    start_ns: int = field(default_factory=time.monotonic_ns)
+    first_token_ns: int = 0
+    last_token_ns: int = 0
+    reused: int = 0
+    max_batch: int = 1
+    waited_ns: int = 0
+    contended_by: str = ""
+    repeats_from: int = 0
+
+    def answered(
+        self,
+        finish: str,
+        output_tokens: int,
+        usage: CoreUsage,
+        peak: PeakMemory,
+        guessed: int = 0,
+        accepted: int = 0,
+    ) -> Answered:
+        """The figures of the complete answer by the formulas of `tui.metrics`, rounded;
+        ``usage``: of the cores, now.
+
+        The stop id took a step like any other, so it counts as a generated token, as in
+        `generate_ids`.
+        """
+        prompt_tokens = len(self.plan.ids)
+        metrics = answer_metrics(
+            start_ns=self.start_ns,
+            first_ns=self.first_token_ns,
+            end_ns=self.last_token_ns,
+            prompt_tokens=prompt_tokens,
+            reused=self.reused,
+            output_tokens=output_tokens,
+            characters=self.splitter.characters,
+            waited_ns=self.waited_ns,
+        )
+        lost = lost_cores(self.usage_before, usage, self.threads)
+        contended_by = self.contended_by or lost.by
+        return Answered(
+            self.id,
+            finish,
+            prompt_tokens=prompt_tokens,
+            output_tokens=output_tokens,
+            **asdict(metrics.rounded()),
+            peak_private=peak.private,
+            peak_mapped=peak.mapped,
+            majflt=major_faults() - self.major_faults_before,
+            threads=self.threads,
+            batch=self.max_batch,
+            guessed=guessed,
+            accepted=accepted,
+            reused=self.reused,
+            repeats_from=self.repeats_from,
+            waited_ms=round(self.waited_ns / 1e6, 3),
+            lost=round(lost.share, 4),
+            contended=bool(contended_by),
+            contended_by=contended_by,
+        )
