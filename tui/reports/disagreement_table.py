@@ -48,12 +48,7 @@ def _measure(
     conversations = [row.shown_answers(column) for column in merged.columns]
     choices: list[str] = []
     for source in merged.sources:
-        here = {
-            id_
-            for (index, _), ids in row.answer_ids.items()
-            if index == source.index
-            for id_ in ids
-        }
+        here = row.ids_in(source.index)
         ballots = source.board.ballots.items()
         choices += [choice for (_, _, left, right), choice in ballots if {left, right} <= here]
         judged = source.board.judged.values()

@@ -11,7 +11,7 @@ from tui.scoring.checks import (
     CheckResult,
     check_tables,
     parse_checks,
-    run_checks,
+    run_keyed_checks,
 )
 from tui.scoring.overlap import MAX_TEXT, Overlap, Scorer, compute_overlap
 
@@ -31,11 +31,7 @@ def evaluate_checks(merged: MergedSessions) -> tuple[dict[AnswerKey, list[CheckR
             continue
         for key, answer in _complete_answers(merged, row) if checks else ():
             tasks += [(key, c, answer.text) for c in checks if _applies_to(c, answer, row)]
-    results: dict[AnswerKey, list[CheckResult]] = {}
-    done = run_checks([(check, text) for _, check, text in tasks])
-    for (key, _, _), result in zip(tasks, done, strict=True):
-        results.setdefault(key, []).append(result)
-    return results, problems
+    return run_keyed_checks(tasks), problems
 
 
 @dataclass(frozen=True, slots=True)

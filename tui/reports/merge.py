@@ -100,6 +100,12 @@ class QuestionRow:
     data: dict[str, Any]
     answer_ids: dict[tuple[int, int], list[int]]
 
+    def ids_in(self, source: int) -> set[int]:
+        """The ids of all its answers in one session."""
+        return {
+            id_ for (index, _), ids in self.answer_ids.items() if index == source for id_ in ids
+        }
+
     def answers_by_session(self, column: ModelColumn) -> list[tuple[int, bd.Answer]]:
         """All answers of a column to it with the index of their session, oldest first."""
         return [

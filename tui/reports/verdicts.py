@@ -18,12 +18,7 @@ def verdict_lines(merged: MergedSessions, row: QuestionRow, say: ReportMessages)
     """One line per vote and per verdict, each with the lengths of the answers and its reasons."""
     found: list[str] = []
     for source in merged.sources:
-        here = {
-            id_
-            for (index, _), ids in row.answer_ids.items()
-            if index == source.index
-            for id_ in ids
-        }
+        here = row.ids_in(source.index)
         for (rater, _, left, right), choice in source.board.ballots.items():
             if {left, right} <= here:
                 pair = _pair(merged, source, left, right, say)

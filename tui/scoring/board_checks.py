@@ -7,7 +7,7 @@ from tui.scoring.checks import (
     CheckResult,
     check_tables,
     parse_checks,
-    run_checks,
+    run_keyed_checks,
 )
 
 
@@ -30,8 +30,4 @@ def check_board(board: Board) -> dict[int, list[CheckResult]]:
                         for check in checks
                         if answer.turn == (last if check.turn is None else check.turn)
                     ]
-    found: dict[int, list[CheckResult]] = {}
-    results = run_checks([(check, text) for _, check, text in tasks])
-    for (answer_id, _, _), result in zip(tasks, results, strict=True):
-        found.setdefault(answer_id, []).append(result)
-    return found
+    return run_keyed_checks(tasks)

@@ -20,10 +20,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tui.scoring import sandbox
 
+_K = TypeVar("_K")
 MAX_TEXT = 200_000
 """Code points of an answer that checks look at."""
 
@@ -135,6 +136,15 @@ def run_checks(tasks: Sequence[tuple[Check, str]]) -> list[CheckResult]:
         else CheckResult(check, _IN_PROCESS[check.kind](check, text))
         for i, (check, text) in enumerate(tasks)
     ]
+
+
+def run_keyed_checks(tasks: Sequence[tuple[_K, Check, str]]) -> dict[_K, list[CheckResult]]:
+    """As `run_checks`, the results by the key of each task."""
+    found: dict[_K, list[CheckResult]] = {}
+    results = run_checks([(check, text) for _, check, text in tasks])
+    for (key, _, _), result in zip(tasks, results, strict=True):
+        found.setdefault(key, []).append(result)
+    return found
 
 
 def _job(check: Check, text: str) -> sandbox.Job:
