@@ -1,15 +1,21 @@
 """The endpoint engine against a server that behaves: text, figures, order, limits."""
 
 import itertools
+import json
 import os
 import socket
-import json
 import threading
 import time
 
 import pytest
 
-from benchmarks.support.fault_server import FaultServer, Received, Reply, good_answer
+from benchmarks.support.fault_server import (
+    FaultServer,
+    Received,
+    Reply,
+    error_status,
+    good_answer,
+)
 from tests.support.endpoints import (
     collect_events,
     engine_at,
@@ -390,5 +396,23 @@ def test_an_attempt_that_failed_leaves_nothing_to_the_next_one() -> None:
         answered = single_answered(collect_events(engine))
         engine.close()
     assert server.asked == 2, "the first was refused for now"
-    assert answered.ttft_ms is not None and answered.tpot_ms is not None
+    assert answered.ttft_ms and answered.tpot_ms and answered.e2e_ms
     assert 0 < answered.ttft_ms <= answered.e2e_ms
+
+
+def test_several_answers_learn_at_once_what_a_service_refuses() -> None:
+    together = threading.Barrier(3)
+
+    def behave(reply: Reply, received: Received) -> None:
+        if "stream_options" in received.body:
+            together.wait(30)
+            return error_status(400, "Unsupported parameter: stream_options")(reply, received)
+        return good_answer("x")(reply, received)
+
+    with FaultServer(behave) as server:
+        engine = engine_at(server.url)
+        load_engine(engine)
+        said = [body for _, body in engine.answer([request(i) for i in range(3)])]
+        engine.close()
+    ends = [body for body in said if isinstance(body, Answered | Cancelled | Failed)]
+    assert [type(end) for end in ends] == [Answered] * 3

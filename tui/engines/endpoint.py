@@ -216,7 +216,9 @@ class EndpointEngine(EngineDefaults):
                 # Waiting, for a turn or after a failure, is no latency: each attempt starts
                 # the clock anew, and the one that succeeds has the figures.
                 while True:
-                    asked = without_fields(body, self._refused)
+                    # Other answers learn what is refused at the same time.
+                    known = tuple(self._refused)
+                    asked = without_fields(body, known)
                     start = time.monotonic_ns()
                     emit(start, Started(request.answer))
                     made.append(
@@ -230,9 +232,10 @@ class EndpointEngine(EngineDefaults):
                         return await made[-1].run(asked, start)
                     except ServiceError as fault:
                         refused = refused_field(asked, fault)
-                        if not refused or refused in self._refused:
+                        if not refused or refused in known:
                             raise
-                        self._refused.append(refused)
+                        if refused not in self._refused:
+                            self._refused.append(refused)
                         said = f"{self.service.host} refuses {refused}: asked without it"
                         emit(time.monotonic_ns(), Note(said, request.answer))
 
