@@ -116,7 +116,9 @@ class ScriptedRun(EventScript):
         self.calls.append(("save_to", folder))
         return folder / self.path.name
 
-    def ask_all(self, repeats: int = 1, on_view: str | None = None) -> list[int]:
+    def ask_all(
+        self, *, on_view: str | None = None, models: Collection[int] | None = None
+    ) -> list[int]:
         """Write it down."""
         self.calls.append(("ask_all",))
         return []

@@ -182,3 +182,10 @@ def test_it_is_not_measured_where_that_is_not_wanted_or_was_done(stage: RunStage
     run.start()
     assert finished(run).models[0].measures == []
     assert len(answers_of(finished(run))) == 4 and ("measure", 0) not in kinds(watch)
+
+
+def test_all_is_asked_of_the_models_that_are_named(stage: RunStage) -> None:
+    watch: Watch = []
+    run = stage(*(Measurable(watch, n) for n in range(2)))
+    run.ask_all(models=[1])
+    assert {answer.model for answer in finished(run).answers.values()} == {1}

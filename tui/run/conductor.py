@@ -88,9 +88,8 @@ class Run:
         """Begin to load the models and to watch the memory. Idempotent."""
         with self._shared.changed:
             started, self._started = self._started, True
-        if started:
-            return
-        with self._shared.changed:
+            if started:
+                return
             for lane in self._lanes:
                 # In their order, whichever thread is first.
                 self._shared.memory_scheduler.admit(lane.index)
@@ -157,18 +156,24 @@ class Run:
             self._shared.changed.notify_all()
         return ids
 
-    def ask_all(self, repeats: int = 1, on_view: str | None = None) -> list[int]:
-        """Ask, in the background, every turn of every question that has no answer yet,
-        each ``repeats`` times. Every model answers the question ``on_view`` before any goes on
-        with the others."""
+    def ask_all(
+        self,
+        repeats: int = 1,
+        on_view: str | None = None,
+        models: Collection[int] | None = None,
+    ) -> list[int]:
+        """Ask these models (None: all), in the background, every turn of every question that has
+        no answer yet, each ``repeats`` times. Every model answers the question ``on_view`` before
+        any goes on with the others."""
         ids: list[int] = []
         with self._shared.changed:
             if on_view is not None:
                 for lane in self._lanes:
                     lane.queue.view(on_view)
+            lanes = [lane for lane in self._lanes if models is None or lane.index in models]
             for repeat in range(repeats):
                 for question in self._questions.questions:
-                    for lane in self._lanes:
+                    for lane in lanes:
                         todo = self._unanswered(lane, question.id, question.turns, repeat)
                         priority = ON_VIEW if question.id == on_view else BACKGROUND
                         ids += [
@@ -232,8 +237,8 @@ class Run:
             self._recorder.emit(RUN, ev.Joined(index, model.to_json()))
             self._lanes.append(lane)
             self._shared.changed.notify_all()
-        if self._started:
-            lane.start()
+            if self._started:
+                lane.start()
         return index
 
     def cancel(self, model: int, answers: Collection[int] | None = None) -> None:

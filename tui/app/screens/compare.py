@@ -53,9 +53,11 @@ class LiveRun(EventSource, Protocol):
         """Go on in another folder; the new file."""
         ...
 
-    def ask_all(self, repeats: int = 1, on_view: str | None = None) -> object:
-        """Ask everything that has not been asked, in the background, the question ``on_view``
-        first."""
+    def ask_all(
+        self, *, on_view: str | None = None, models: Collection[int] | None = None
+    ) -> object:
+        """Ask everything that has not been asked of these models (None: all), in the background,
+        the question ``on_view`` first."""
         ...
 
     def view(self, question_id: str) -> None:
@@ -180,7 +182,7 @@ class CompareScreen(JudgingScreen):
     def action_ask_all(self) -> None:
         """Ask every question of every model, in the background."""
         try:
-            self.run.ask_all(on_view=self.question)
+            self.run.ask_all(on_view=self.question, models=self._models_not_hidden())
         except UserError as error:
             self.show_error(error)
         else:
@@ -193,8 +195,8 @@ class CompareScreen(JudgingScreen):
         again: bool = False,
         models: list[int] | None = None,
     ) -> bool:
-        if models is None and self.grid is not None and self.grid.hidden:
-            models = [self.model_at(pane) for pane in self.grid.shown]
+        if models is None:
+            models = self._models_not_hidden()
         try:
             asked = self.run.ask(question or None, text=text, models=models, again=again)
         except UserError as error:
@@ -203,6 +205,12 @@ class CompareScreen(JudgingScreen):
         if not asked:
             self.show_notice(self.appearance.say("ask.nothing"), "warning")
         return bool(asked)
+
+    def _models_not_hidden(self) -> list[int] | None:
+        """The models whose panes are not put away; None where none is."""
+        if self.grid is None or not self.grid.hidden:
+            return None
+        return [self.model_at(pane) for pane in self.grid.shown]
 
     def action_cancel(self) -> None:
         """Stop the answer that is on view in the chosen pane, when asked twice: Escape is
@@ -246,12 +254,12 @@ class CompareScreen(JudgingScreen):
             self.run_worker(partial(self._add_in_thread, text), thread=True, exit_on_error=False)
 
     def _add_in_thread(self, text: str) -> None:
-        from tui.models.typed import read_typed
+        from tui.models.typed import read_typed, split_label
 
-        label, equals, name = text.rpartition("=") if "#" not in text else ("", "", text)
+        label, name = split_label(text)
         assert self._add_model is not None
         try:
-            self._add_model(f"{label}{equals}{read_typed(name)}")
+            self._add_model(f"{label}={read_typed(name)}" if label else read_typed(name))
         except UserError as error:
             self.app.call_from_thread(self.show_error, error)
 

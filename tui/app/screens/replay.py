@@ -85,8 +85,8 @@ class ReplayScreen(JudgingScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A model is fetched from here only where the first recording says so."""
-        if action == "fetch":
-            return self._first_model is not None
+        if action == "fetch" and self._first_model is None:
+            return False
         return super().check_action(action, parameters)
 
     def action_fetch(self) -> None:
