@@ -81,3 +81,11 @@ def test_a_folder_that_was_chosen_stays_chosen(tmp_path: Path) -> None:
 def test_without_such_a_disk_it_is_the_home(tmp_path: Path) -> None:
     done = kept(tmp_path, "sessions", "path")
     assert done.stdout.startswith(str(tmp_path / "home")) and done.stderr == ""
+
+
+def test_the_home_of_nobody_is_a_folder_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DUIBI_CACHE_DIR", "~nobody-like-that/x")
+    assert str(paths.cache_dir()) == "~nobody-like-that/x"

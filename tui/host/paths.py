@@ -194,7 +194,7 @@ def _choose_dir(variable: str, there: Path, default: Callable[[str], Path]) -> P
     """The variable's folder, else ``there`` on the disk that survives, else ``default``'s for
     the program; where no home folder is known one that cannot be made."""
     if given := os.environ.get(variable, ""):
-        return Path(given).expanduser()
+        return expand(given)
     folder = persistent_dir()
     if folder is not None:
         return folder / there
