@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tui.text.translation import chinese_texts, find_chinese, speak, tr, translate
+from tui.text.chinese import chinese_texts, find_chinese
+from tui.text.translation import speak, tr, translate
 
 ROOT = Path(__file__).parents[2]
 LISTED = ROOT / "tests" / "data" / "texts_without_chinese.toml"

@@ -4,7 +4,8 @@ from functools import cache
 from pathlib import Path
 
 from tui.host.errors import UserError
-from tui.text.messages import LANGUAGES, Catalogue, Texts, read_texts
+from tui.text.messages import Catalogue, Texts, read_texts
+from tui.text.translation import LANGUAGES
 
 
 class ReportMessages(Catalogue):

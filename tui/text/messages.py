@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-LANGUAGES = ("en", "zh")
 Texts = dict[str, dict[str, str]]
 """Key -> language -> text."""
 

@@ -1,27 +1,13 @@
 """What the program says outside of the screen and of reports, in the language of its user.
 
 Rooms, worker processes and session files say what they have to say in English. Where a person
-reads it, it is translated by ``chinese.toml``, whose keys are the English texts. A key with
-``{placeholders}`` stands for all texts of that form; in the Chinese text ``{name}`` is what stood
-there, and ``{name:text}`` is that translated in turn.
+reads it, it is translated (`tui.text.chinese`).
+
+Every start of the program imports this module: it imports nothing before there is something to
+translate.
 """
 
-import re
-import string
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from pathlib import Path
-from typing import Any
-
-from tui.text.messages import LANGUAGES, read_pairs
-
-_JOINTS = ((" -> ", " -> "), ("; ", "；"), (": ", "："), (", ", "，"))
-"""What stands between texts that were put together, and what stands there in Chinese."""
-_NARROW = {"number": r"[^\s:]*?", "count": r"[^\s:]*?", "word": r"\S+"}
-"""Placeholders that do not stand for just anything."""
-_MOST_KEPT = 4096
-_DEEPEST = 4
+LANGUAGES = ("en", "zh")
 
 _language = "en"
 
@@ -44,108 +30,8 @@ def tr(text: str) -> str:
 
 def translate(text: str, language: str) -> str:
     """An English text of the program in a language, as it is where that has no text for it."""
-    return text if language != "zh" else find_chinese(text) or text
+    if language != "zh":
+        return text
+    from tui.text.chinese import find_chinese
 
-
-@lru_cache(_MOST_KEPT)
-def find_chinese(text: str, deep: int = 0) -> str | None:
-    """The Chinese for an English text of the program, also for several that were put together
-    with ``; `` or `` -> ``, or put behind a name with ``: ``; None if there is none."""
-    found = _catalogue()
-    if (whole := found.texts.get(text)) is not None:
-        return whole
-    if deep > _DEEPEST:
-        return None
-    if (said := _joined(text, deep, all)) is not None:
-        return said
-    for form in found.forms:
-        if (said := form.fill(text, deep)) is not None:
-            return said
-    return _behind_a_name(text, deep) or _joined(text, deep, any)
-
-
-def _joined(text: str, deep: int, enough: Callable[[Iterable[str | None]], bool]) -> str | None:
-    """Several texts that were put together, if ``enough`` of them are known."""
-    for joint, chinese_joint in _JOINTS:
-        parts = text.split(joint)
-        known = [find_chinese(part, deep + 1) for part in parts] if len(parts) > 1 else []
-        if known and enough(known):
-            pairs = zip(known, parts, strict=True)
-            return chinese_joint.join(part if said is None else said for said, part in pairs)
-    return None
-
-
-def _behind_a_name(text: str, deep: int) -> str | None:
-    start = text.find(": ")
-    while start >= 0:
-        if (said := find_chinese(text[start + 2 :], deep + 1)) is not None:
-            return f"{find_chinese(text[:start], deep + 1) or text[:start]}：{said}"
-        start = text.find(": ", start + 2)
-    return None
-
-
-@dataclass(slots=True)
-class _Form:
-    """Texts of one form: ``{count} sessions``. Its pattern is compiled when it is first needed."""
-
-    english: str
-    chinese: str
-    pieces: tuple[str, ...] = ()
-    _pattern: re.Pattern[str] | None = field(default=None, repr=False)
-
-    def fill(self, text: str, deep: int) -> str | None:
-        """The Chinese for a text of this form; None for another text."""
-        if not all(piece in text for piece in self.pieces):
-            return None
-        if self._pattern is None:
-            self._pattern = re.compile(_pattern_of(self.english), re.DOTALL)
-        match = self._pattern.fullmatch(text)
-        if match is None:
-            return None
-        return _Filling(deep).vformat(self.chinese, (), match.groupdict())
-
-
-class _Filling(string.Formatter):
-    """Fills in what stood in a text; ``{name:text}`` is translated."""
-
-    def __init__(self, deep: int) -> None:
-        self._deep = deep
-
-    def format_field(self, value: Any, format_spec: str) -> str:
-        """The value, translated where the placeholder says so."""
-        return str(value) if not format_spec else find_chinese(value, self._deep + 1) or value
-
-
-@dataclass(frozen=True, slots=True)
-class _Catalogue:
-    texts: Mapping[str, str]
-    forms: tuple[_Form, ...]
-
-
-@cache
-def chinese_texts() -> Mapping[str, str]:
-    """The Chinese by the English text or form."""
-    return read_pairs(Path(__file__).with_name("chinese.toml"))
-
-
-@cache
-def _catalogue() -> _Catalogue:
-    texts, forms = {}, []
-    for english, chinese in chinese_texts().items():
-        pieces = tuple(piece for piece, *_ in string.Formatter().parse(english) if piece)
-        if pieces == (english,):
-            texts[english] = chinese
-        else:
-            forms.append(_Form(english, chinese, pieces))
-    # The form with most words of its own is the one that is meant.
-    forms.sort(key=lambda form: -sum(map(len, form.pieces)))
-    return _Catalogue(texts, tuple(forms))
-
-
-def _pattern_of(english: str) -> str:
-    parts = []
-    for piece, name, _, _ in string.Formatter().parse(english):
-        parts.append(re.escape(piece))
-        if name is not None:
-            parts.append(f"(?P<{name}>{_NARROW.get(name, '.*?')})")
-    return "".join(parts)
+    return find_chinese(text) or text

@@ -25,7 +25,7 @@ from tui.host import paths
 from tui.host.errors import UserError
 from tui.options import ScreenOptions
 from tui.run.lane import RELOAD_CAUSES
-from tui.text.messages import LANGUAGES
+from tui.text.translation import LANGUAGES
 
 
 def fields(text: str) -> set[str]:

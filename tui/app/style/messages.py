@@ -3,8 +3,8 @@
 from functools import cache
 from pathlib import Path
 
-from tui.text.messages import LANGUAGES, Catalogue, Texts, read_texts
-from tui.text.translation import translate
+from tui.text.messages import Catalogue, Texts, read_texts
+from tui.text.translation import LANGUAGES, translate
 
 
 class Messages(Catalogue):

@@ -25,11 +25,12 @@ def open_screen(args: Sequence[str]) -> int | None:
     if not (replay or not args) or not is_interactive():
         return None
     splash.show("duibi …")
-    from tui.cli.support import logs, settings_in_force
+    from tui.cli.support import language, logs, settings_in_force
     from tui.host import paths
 
     paths.adopt_persistent_dir()
     logs.configure()
+    language.choose_language(args)
     chosen = settings_in_force.load()
     if chosen.plain or is_dumb(os.environ):
         return None

@@ -4,13 +4,10 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-import typer
-
 from tui import settings
 from tui.host.errors import UserError
 from tui.text import translation
-from tui.text.messages import LANGUAGES
-from tui.text.translation import tr
+from tui.text.translation import LANGUAGES, tr
 
 FLAG = "--lang"
 _VARIABLE = "DUIBI_LANG"
@@ -82,20 +79,21 @@ def _usage_of(get_usage: Callable[[Any], str]) -> Callable[[Any], str]:
 
 def _language_option() -> Any:
     """The flag as Typer makes it of a parameter; no command gets its value."""
+    import typer
+
+    def _take_language(
+        lang: Annotated[
+            str | None,
+            typer.Option(FLAG, metavar="en|zh", help="Language of what is said: en or zh."),
+        ] = None,
+    ) -> None:
+        """Only its parameter is used."""
+
     app = typer.Typer(add_completion=False)
     app.command()(_take_language)
     (option,) = typer.main.get_command(app).params
     option.expose_value = False
     return option
-
-
-def _take_language(
-    lang: Annotated[
-        str | None,
-        typer.Option(FLAG, metavar="en|zh", help="Language of what is said: en or zh."),
-    ] = None,
-) -> None:
-    """Only its parameter is used."""
 
 
 def _flag(args: Sequence[str]) -> str | None:

@@ -37,7 +37,7 @@ def open_start(settings: Settings) -> int:
 def _first_recording(settings: Settings) -> Path | None:
     """What a first start plays, where nothing was recorded yet: a recording in the language of
     the screen."""
-    if library.entries(settings.sessions_dir):
+    if library.session_files(settings.sessions_dir):
         return None
     name = {"zh": "tongji"}.get(settings.screen.lang, "english")
     return paths.bundled("sessions") / f"{name}{SUFFIX}"
