@@ -14,6 +14,7 @@ from tui.app.pane.wrapping import clip
 from tui.app.screens.base import BaseScreen
 from tui.app.screens.board_screen import BoardScreen
 from tui.app.style.appearance import Appearance, StyledText
+from tui.app.widgets.line_widget import ScrolledRows
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.scrolling import scroll_bindings
 from tui.scoring.board_checks import check_board
@@ -24,7 +25,7 @@ from tui.text.sanitise import one_line
 _REFRESH_S = 0.5
 
 
-class DiffView(Widget, can_focus=True):
+class DiffView(ScrolledRows, can_focus=True):
     """Two columns of rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,7 +38,6 @@ class DiffView(Widget, can_focus=True):
         super().__init__(id="diff")
         self.appearance = appearance
         self.comparison = SideBySide([], 1.0)
-        self.top = 0
 
     @property
     def column_width(self) -> int:
@@ -60,23 +60,10 @@ class DiffView(Widget, can_focus=True):
             self.size.width, self.appearance.style("text")
         )
 
-    def action_scroll(self, rows: int) -> None:
-        """Scroll both."""
-        last = max(0, len(self.comparison.rows) - self.size.height)
-        self.top = max(0, min(last, self.top + rows))
-        self.refresh()
-
-    def action_page(self, pages: float) -> None:
-        """Scroll both by pages."""
-        self.action_scroll(int(pages * max(1, self.size.height - 1)))
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel scrolls three rows."""
-        self.action_scroll(3)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """The wheel scrolls three rows."""
-        self.action_scroll(-3)
+    @property
+    def row_count(self) -> int:
+        """Rows of both."""
+        return len(self.comparison.rows)
 
 
 class DifferencesScreen(BaseScreen):

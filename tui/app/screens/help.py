@@ -14,7 +14,7 @@ from tui.app.pane.wrapping import wrap_line
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.terminal import capabilities
 from tui.app.widgets.keys_bar import active_keys
-from tui.app.widgets.line_widget import LineWidget
+from tui.app.widgets.line_widget import LineWidget, ScrolledRows
 from tui.app.widgets.scrolling import scroll_bindings
 
 _GROUPS = {
@@ -55,7 +55,7 @@ def group_of(id_: str) -> str:
     return max(fits)[1] if fits else "program"
 
 
-class Page(LineWidget, can_focus=True):
+class Page(ScrolledRows, LineWidget, can_focus=True):
     """Lines that scroll."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -68,7 +68,7 @@ class Page(LineWidget, can_focus=True):
 
     def __init__(self, appearance: Appearance) -> None:
         super().__init__(id="page")
-        self.appearance, self.top = appearance, 0
+        self.appearance = appearance
         self.rows: Rows = []
 
     def show(self, rows: Rows) -> None:
@@ -83,23 +83,10 @@ class Page(LineWidget, can_focus=True):
         pieces = self.rows[index] if index < len(self.rows) else []
         return self.appearance.strip(pieces, self.size.width)
 
-    def action_scroll(self, rows: int) -> None:
-        """Scroll."""
-        last = max(0, len(self.rows) - self.size.height)
-        self.top = max(0, min(last, self.top + rows))
-        self.refresh()
-
-    def action_page(self, pages: float) -> None:
-        """Scroll by pages."""
-        self.action_scroll(int(pages * max(1, self.size.height - 1)))
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """The wheel scrolls three rows."""
-        self.action_scroll(3)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """The wheel scrolls three rows."""
-        self.action_scroll(-3)
+    @property
+    def row_count(self) -> int:
+        """Lines of the page."""
+        return len(self.rows)
 
 
 class HelpScreen(Screen[None]):

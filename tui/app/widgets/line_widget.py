@@ -2,6 +2,7 @@
 
 from typing import Any, Self
 
+from textual import events
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
@@ -53,6 +54,35 @@ class LineWidget(Widget):
 
     def _line(self, y: int) -> Strip:
         return _filtered(self, self.render_line(y))
+
+
+class ScrolledRows(Widget):
+    """Mixin for a widget that shows those of its rows that fit, from ``top`` on."""
+
+    top: int = 0
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        raise NotImplementedError
+
+    def action_scroll(self, rows: int) -> None:
+        """Scroll."""
+        last = max(0, self.row_count - self.size.height)
+        self.top = max(0, min(last, self.top + rows))
+        self.refresh()
+
+    def action_page(self, pages: float) -> None:
+        """Scroll by pages."""
+        self.action_scroll(int(pages * max(1, self.size.height - 1)))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel scrolls three rows."""
+        self.action_scroll(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel scrolls three rows."""
+        self.action_scroll(-3)
 
 
 class BlankBackground(Widget):
