@@ -22,12 +22,11 @@ from typing import Any
 import torch
 
 from benchmarks.figures import row
-from tui.host import cpu
+from tui.host import cpu, kernel_compiler
 from tui.host.instruction_sets import InstructionSet, supported
 from tui.worker.kernels import abi
 
 KERNELS = Path(abi.__file__).parent
-FLAGS = ("-O3", "-fopenmp", "-fPIC", "-std=gnu11", "-ffp-contract=off", "-shared")
 SHAPES = {
     "demo": ((960, 576), (576, 576), (3072, 576), (576, 1536)),
     "1.5b": ((2048, 1536), (1536, 1536), (17920, 1536), (1536, 8960)),
@@ -41,7 +40,8 @@ def compiled(sources: Path, one: InstructionSet, folder: Path) -> Any:
     """The kernels of a folder."""
     place = folder / f"{len(list(folder.iterdir()))}.so"
     files = [str(path) for path in sorted(sources.glob("*.c"))]
-    subprocess.run(["cc", *FLAGS, *one.flags, *files, "-lm", "-o", str(place)], check=True)
+    flags = (*kernel_compiler.FLAGS, "-shared", *one.flags)
+    subprocess.run(["cc", *flags, *files, "-lm", "-o", str(place)], check=True)
     library = ctypes.CDLL(str(place))
     abi.declare(library)
     return library

@@ -116,9 +116,9 @@ def admit_file(
         # With yes and no exchanged, who refuses agrees. No model needs it: nobody is asked.
         withheld.append(Claim("", "keys", "only from your own file", (os.path.realpath(folder),)))
     before = services.known_services(mine["services"], {})
+    after = services.known_services(admitted["services"], {})
     for name in theirs["services"].keys() & admitted["services"].keys():
-        after = services.known_services(admitted["services"], {})[name]
-        if name not in before or not _asks_the_same(before[name], after):
+        if name not in before or not _asks_the_same(before[name], after[name]):
             admitted["services"][name] = FolderEntry(admitted["services"][name])
     in_force = {name: value for name, value in {**given, **kept}.items() if name != "keys"}
     return admitted, SettingsFile(path, tuple(_names(in_force)), tuple(withheld))

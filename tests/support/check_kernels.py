@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from tests.support.instruction_sets import EVERY, compilers
+from tui.host import kernel_compiler
 
 KERNELS = Path(__file__).parents[2] / "tui" / "worker" / "kernels"
-FLAGS = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fopenmp", "-fPIC")
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 HEADERS = ("duibi.h", "vector.h", "common.h")
 """Those that must compile alone; the others are parts of vector.h."""
@@ -22,7 +22,7 @@ def main() -> int:
         if not found:
             print(f"kernels: {one.name} not checked, there is no C compiler for {one.machine}")
         for compiler in found:
-            command = [compiler, *FLAGS, *WARNINGS, *one.flags]
+            command = [compiler, *kernel_compiler.FLAGS, *WARNINGS, *one.flags]
             for name in HEADERS:
                 failed += run([*command, "-fsyntax-only", "-x", "c-header", str(KERNELS / name)])
             for source in sorted(KERNELS.glob("*.c")):

@@ -250,10 +250,11 @@ class HttpAttempt:
         text, reasoning = piece.text, piece.reasoning
         if not self.has_begun:
             self.has_begun, self._first_ns = True, now
-        self._estimated_tokens += tokens.estimate(text)
+        estimated = tokens.estimate(text)
+        self._estimated_tokens += estimated
         if piece.recast:
             self._visible_tokens = 0.0
-        self._visible_tokens += 0 if reasoning else tokens.estimate(text)
+        self._visible_tokens += 0 if reasoning else estimated
         more = max(1, round(self._estimated_tokens)) - self._emitted_tokens
         self._emitted_tokens += more
         self.emit(now, Delta(self.answer, more, text, reasoning, piece.recast))

@@ -111,8 +111,9 @@ class LocalEngine:
         Raises:
             EngineError: it cannot be loaded, or the worker died of it.
         """
-        cached = page_cache.cached_share(weight_files(self._checkpoint, self._dtype))
         child = self._ensure_process()
+        # While the worker starts, and before it reads.
+        cached = page_cache.cached_share(weight_files(self._checkpoint, self._dtype))
         if self._router:
             self._router.wait_until_idle()
         child.send(

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -19,6 +18,7 @@ from typing import Any
 from tui.host import cpu, kernel_compiler, kernel_library
 from tui.host.errors import UserError
 from tui.host.paths import cache_dir
+from tui.host.save_file import replace_file
 
 BATCH_ROWS = (1, 2, 4, 8)
 """Rows of a product that a step of so many answers needs."""
@@ -88,9 +88,7 @@ def keep(speeds: FormatSpeeds) -> None:
     with contextlib.suppress(OSError, UserError):
         kept = place()
         kept.parent.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=kept.parent, delete=False) as file:
-            json.dump(asdict(speeds), file)
-        Path(file.name).replace(kept)
+        replace_file(kept, json.dumps(asdict(speeds)).encode())
 
 
 def place() -> Path:

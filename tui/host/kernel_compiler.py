@@ -24,7 +24,7 @@ PREBUILT = SOURCES / "prebuilt"
 
 _COMPILERS = ("gcc", "clang", "cc")
 # Contracted products and sums would differ from one compiler to the next.
-_FLAGS = ("-O3", "-fopenmp", "-fPIC", "-std=gnu11", "-ffp-contract=off")
+FLAGS = ("-O3", "-fopenmp", "-fPIC", "-std=gnu11", "-ffp-contract=off")
 _BASELINES = {"x86_64": ("-march=x86-64", "-mtune=generic")}
 """What every CPU of a machine has. A compiler may be set to this one's instructions by default,
 and a home folder be shared with a machine that lacks them."""
@@ -104,7 +104,7 @@ def is_whole(library: bytes) -> bool:
 
 
 def _flags(variant: InstructionSet) -> tuple[str, ...]:
-    return (*_FLAGS, *_BASELINES.get(variant.machine, ()), *variant.flags)
+    return (*FLAGS, *_BASELINES.get(variant.machine, ()), *variant.flags)
 
 
 def _run(command: Sequence[str]) -> None:

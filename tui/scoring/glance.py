@@ -70,10 +70,10 @@ def take_glance(
     loads: Sequence[Loaded],
     answers: Sequence[Answer],
     measured: Sequence[Measured],
-    common: Collection[int] | None = None,
+    common: Collection[int],
 ) -> Glance:
     """The figures of one model. ``common`` are the identities (`id`) of the answers whose questions
-    all compared models have answered (None: all), which text speed is taken from."""
+    all compared models have answered, which text speed is taken from."""
     done = [(a, a.figures) for a in answers if a.figures is not None and a.state == "answered"]
     told = [figures for _, figures in done]
     clean = _clean(measured)
@@ -99,8 +99,6 @@ def take_glance(
         )
     found["chars_s"] = _text_speed(
         [(answer, f) for answer, f in done if f.e2e_ms and id(answer) in common]
-        if common is not None
-        else [(answer, f) for answer, f in done if f in _clean([f for f in told if f.e2e_ms])]
     )
     peak = _highest([*_load_peaks(loads), *map(_peak, told), *map(_peak, measured)])
     load_peak = _highest(_load_peaks(loads))

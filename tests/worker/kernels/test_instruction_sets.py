@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.check_kernels import FLAGS, KERNELS
+from tests.support.check_kernels import KERNELS
 from tests.support.instruction_sets import EVERY, compilers, runner
-from tui.host import cpu
+from tui.host import cpu, kernel_compiler
 from tui.host.instruction_sets import INSTRUCTION_SETS, SCALAR, supported
 
 HERE = Path(__file__).parent
@@ -53,7 +53,7 @@ def test_every_instruction_set_gives_the_same_bits(one: Any, tmp_path: Path) -> 
 def command(compiler: str, one: Any) -> list[str]:
     """What makes the program, on GNU's OpenMP whatever the compiler."""
     sources = [str(path) for path in (HERE / "print_results.c", *sorted(KERNELS.glob("*.c")))]
-    flags, libraries = list(FLAGS), ["-lm"]
+    flags, libraries = list(kernel_compiler.FLAGS), ["-lm"]
     if Path(compiler).name == "clang":
         # Its frontend alone: its linker would take the OpenMP of clang.
         flags = [*(flag for flag in flags if flag != "-fopenmp"), "-Xclang", "-fopenmp"]

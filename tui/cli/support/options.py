@@ -200,9 +200,7 @@ def question_set_name(names: Sequence[str], settings: Settings) -> str:
     """
     if settings.questions:
         return settings.questions
-    meant = (split_label(name)[1] for name in names)
-    own = settings.run.services
-    references = [parse_reference(settings.aliases.get(name, name), own) for name in meant]
+    references = [read_reference(name, settings)[1] for name in names]
     return "english" if any(one.kind == "demo" for one in references) else "tongji"
 
 

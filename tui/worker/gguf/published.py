@@ -1,6 +1,5 @@
 """A GGUF file as it was published: mapped, and computed with by llama.cpp."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,12 +70,11 @@ def load_published(
 
 
 def _context(path: Path, header: GgufHeader) -> int:
-    told = header.metadata.get(f"{header.architecture}.context_length")
-    if not isinstance(told, int) or not 0 < told < math.inf:
+    if not header.context:
         raise CheckpointError(
             "damaged", f"{path.name} tells of no context length", "download the file again"
         )
-    return told
+    return header.context
 
 
 def _never_built(dtype: str, progress: Progress) -> None:

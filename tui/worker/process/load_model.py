@@ -68,9 +68,7 @@ def load_model(
         notes += conversion_remarks(path)
     with reading:
         checkpoint = open_checkpoint(path, order.remote_code, order.chat_template)
-    if order.dtype not in QUANTISED_DTYPES:
-        # The parent bounds this process's memory when it hears of the weights.
-        gpu_failure()
+    # The parent bounds this process's memory when it hears of the weights: a GPU is asked first.
     if order.dtype in QUANTISED_DTYPES or gpu_failure() != "":
         build.prepare(lambda: progress("kernels")(0, 0))
     report = progress("weights")
