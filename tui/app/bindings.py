@@ -11,9 +11,10 @@ from tui.app.screens.replay import ReplayScreen
 from tui.app.screens.start import StartScreen
 from tui.app.widgets.answer_pane import AnswerPane
 from tui.app.widgets.confirm import Confirm
-from tui.app.widgets.judge_bar import StarsBar, VotesBar
 from tui.app.widgets.menu import Menu
 from tui.app.widgets.prompt import PromptInput
+from tui.app.widgets.stars_bar import StarsBar
+from tui.app.widgets.votes_bar import VotesBar
 
 
 def holders() -> tuple[type[DOMNode], ...]:

@@ -20,7 +20,8 @@ from tui.app.screens.compare import CompareScreen
 from tui.app.screens.differences import DifferencesScreen
 from tui.app.screens.judging import JudgingScreen
 from tui.app.screens.replay import ReplayScreen
-from tui.app.widgets.judge_bar import StarsBar, VotesBar
+from tui.app.widgets.stars_bar import StarsBar
+from tui.app.widgets.votes_bar import VotesBar
 from tui.board import fold
 from tui.host import paths
 from tui.options import ScreenOptions

@@ -19,7 +19,9 @@ from tui.text.sanitise import clean, one_line
 
 if TYPE_CHECKING:
     from tui.app.widgets.ask_line import AskLine
-    from tui.app.widgets.judge_bar import JudgeBar, StarsBar, VotesBar
+    from tui.app.widgets.judge_bar import JudgeBar
+    from tui.app.widgets.stars_bar import StarsBar
+    from tui.app.widgets.votes_bar import VotesBar
     from tui.scoring.anonymise import Anonymiser
 
 
@@ -180,7 +182,7 @@ class JudgingScreen(BoardScreen):
     async def action_stars(self) -> None:
         """Give stars."""
         if self.stars is None:
-            from tui.app.widgets.judge_bar import StarsBar
+            from tui.app.widgets.stars_bar import StarsBar
 
             self.stars = StarsBar(self.appearance, self)
         await self._open_bar(self.stars, "judge.nothing")
@@ -188,7 +190,7 @@ class JudgingScreen(BoardScreen):
     async def action_votes(self) -> None:
         """Vote."""
         if self.votes is None:
-            from tui.app.widgets.judge_bar import VotesBar
+            from tui.app.widgets.votes_bar import VotesBar
 
             self.votes = VotesBar(self.appearance, self)
         await self._open_bar(self.votes, "judge.two_needed")
