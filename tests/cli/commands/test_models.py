@@ -1,4 +1,3 @@
-import contextlib
 import io
 import json
 import os
@@ -17,7 +16,6 @@ from tests.support.small_gguf import write_gguf
 from tui.checkpoints import build_cache, gguf_cache, quantised_cache
 from tui.cli import run_command_line as run
 from tui.cli.support import download_progress
-from tui.engines import fork_server
 from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.models.download_offer import DownloadOffer
@@ -108,50 +106,47 @@ def test_inspect_says_what_is_known_of_a_gguf_file(
     assert "is not a GGUF file" in capsys.readouterr().out
 
 
-@pytest.fixture
-def without_workers() -> None:
-    """What earlier tests of this process left for its next worker takes part of the memory."""
-    for server in fork_server._servers:
-        server.close_if_unused()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server._process.wait(20)
+def in_a_process(*args: str) -> "subprocess.CompletedProcess[str]":
+    """A command in a process of its own: what a budget of memory is left counts without what
+    earlier tests of this process hold."""
+    command = [sys.executable, "-m", "tui", "models", "fit", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.usefixtures("without_workers")
-def test_fit_compares_with_what_is_free(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_fit_compares_with_what_is_free(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_zero_llama(here / "good")
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "2G")
-    assert run(["models", "fit", "demo", "./good"]) == 0
-    assert "too much" not in capsys.readouterr().out
-    assert run(["models", "fit", "demo", "ms:qwen/Qwen-7B-Chat", "--json"]) == 4
-    told = json.loads(capsys.readouterr().out)
+    done = in_a_process("demo", "./good")
+    assert done.returncode == 0 and "too much" not in done.stdout
+    done = in_a_process("demo", "ms:qwen/Qwen-7B-Chat", "--json")
+    assert done.returncode == 4
+    told = json.loads(done.stdout)
     assert told["limit"] == 2 << 30
     assert [row["fits"] for row in told["models"]] == [True, False]
     assert told["models"][1]["needs_in"]["fp32"] > 30e9
     assert "ms:qwen/Qwen-7B-Chat needs" in told["refused"]
-    assert run(["models", "fit", "ms:acme/Unknown"]) == 2
-    assert "models get ms:acme/Unknown" in capsys.readouterr().err
+    done = in_a_process("ms:acme/Unknown")
+    assert done.returncode == 2 and "models get ms:acme/Unknown" in done.stderr
 
 
-@pytest.mark.usefixtures("without_workers")
 def test_fit_tells_who_is_held_together_and_who_takes_turns(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "3G")
-    assert run(["models", "fit", "demo", "demo@fp32", "demo@fp32"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    done = in_a_process("demo", "demo@fp32", "demo@fp32")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
     assert lines[-2].startswith("turn 1: demo + demo@fp32: ")
     assert lines[-1].startswith("turn 2: demo@fp32: ")
-    assert run(["models", "fit", "demo", "demo@fp32", "demo@fp32", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    done = in_a_process("demo", "demo@fp32", "demo@fp32", "--json")
+    assert done.returncode == 0
+    told = json.loads(done.stdout)
     assert told["turns"] == [["demo", "demo@fp32"], ["demo@fp32"]]
     assert told["room"] < told["limit"]
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "300M")
-    assert run(["models", "fit", "demo@fp32"]) == 4
-    said = capsys.readouterr().err
-    assert "needs 1." in said and "can be used (DUIBI_MEMORY_LIMIT)" in said
+    done = in_a_process("demo@fp32")
+    assert done.returncode == 4
+    assert "needs 1." in done.stderr and "can be used (DUIBI_MEMORY_LIMIT)" in done.stderr
 
 
 def test_rm_frees_a_cache_and_nothing_of_a_person(
