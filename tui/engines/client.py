@@ -11,7 +11,7 @@ from tui.host import tls
 from tui.services import Service
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 _LONGEST_KEY = 4096
 
@@ -45,42 +45,42 @@ def exposes_key(service: Service, key: Secret) -> bool:
     return bool(key) and service.base_url.startswith("http://") and not service.is_loopback
 
 
-def open_client(service: Service, key: Secret) -> "httpx.AsyncClient":
+def open_client(service: Service, key: Secret) -> "httpx2.AsyncClient":
     """A client for one service. It follows no redirect and retries nothing by itself. Proxies
     of the environment are honoured, except for what runs on this machine.
 
     Raises:
         Fault: ``proxy``: the environment names one that cannot be used.
     """
-    import httpx
+    import httpx2
 
-    for name in ("httpx", "httpcore"):
+    for name in ("httpx2", "httpcore2"):
         # Below this they log addresses and the headers of responses, where a key may be echoed.
         logging.getLogger(name).setLevel(logging.WARNING)
 
-    class Bearer(httpx.Auth):
+    class Bearer(httpx2.Auth):
         def auth_flow(
-            self, request: httpx.Request
-        ) -> Generator[httpx.Request, httpx.Response, None]:
+            self, request: httpx2.Request
+        ) -> Generator[httpx2.Request, httpx2.Response, None]:
             if key:
                 request.headers["Authorization"] = f"Bearer {key.reveal()}"
             yield request
 
     try:
-        return httpx.AsyncClient(
+        return httpx2.AsyncClient(
             auth=Bearer(),
             verify=tls.client_context() if service.base_url.startswith("https:") else False,
             trust_env=not service.is_loopback,
             # No read timeout: `HttpAttempt` times tokens, not bytes.
-            timeout=httpx.Timeout(None, connect=service.connect_s, write=60.0),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
+            timeout=httpx2.Timeout(None, connect=service.connect_s, write=60.0),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=16),
             headers={"Accept-Encoding": "identity", "User-Agent": "duibi"},
         )
     except ImportError:
         raise ServiceError(
             "proxy", "a SOCKS proxy needs a package", "pip install socksio"
         ) from None
-    except (ValueError, httpx.InvalidURL):
+    except (ValueError, httpx2.InvalidURL):
         raise ServiceError(
             "proxy", "a proxy in the environment is no URL that can be used"
         ) from None

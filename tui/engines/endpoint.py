@@ -22,7 +22,7 @@ from tui.events import Answered, Body, Cancelled, Failed, Load, Loaded, Note, St
 from tui.services import Service
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 MAX_RETRIES = 2
 FIRST_BACKOFF_S = 1.0
@@ -60,7 +60,7 @@ class EndpointEngine(EngineDefaults):
         """Fields that the server answers without."""
         self._first_backoff_s = FIRST_BACKOFF_S if first_backoff_s is None else first_backoff_s
         self._key = Secret()
-        self._http: httpx.AsyncClient | None = None
+        self._http: httpx2.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: dict[int, asyncio.Task[Body]] = {}
         self._check_task: asyncio.Task[Any] | None = None
@@ -276,7 +276,7 @@ class EndpointEngine(EngineDefaults):
                 await asyncio.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
-    def _client(self) -> "httpx.AsyncClient":
+    def _client(self) -> "httpx2.AsyncClient":
         if self._http is None:
             self._http = open_client(self.service, self._key)
         return self._http

@@ -249,14 +249,14 @@ def _stated_status(body: Any) -> int:
 
 
 def error_from_exception(error: BaseException, host: str) -> ServiceError:
-    """The fault that an exception of httpx means. Made from its kind, never from its text
+    """The fault that an exception of httpx2 means. Made from its kind, never from its text
     where that could hold a header or a proxy's password."""
-    import httpx
+    import httpx2
 
     chain = list(_chain(error))
-    if isinstance(error, httpx.ProxyError):
+    if isinstance(error, httpx2.ProxyError):
         return ServiceError("proxy", f"the proxy does not connect to {host}")
-    if isinstance(error, httpx.ConnectTimeout):
+    if isinstance(error, httpx2.ConnectTimeout):
         return ServiceError("connect_timeout", f"no connection to {host} in time")
     if any(isinstance(e, ssl.SSLError) for e in chain):
         found = next(e for e in chain if isinstance(e, ssl.SSLError))
@@ -266,11 +266,11 @@ def error_from_exception(error: BaseException, host: str) -> ServiceError:
         return ServiceError("dns", f"the host name {host} cannot be resolved")
     if any(getattr(e, "errno", None) == errno.ECONNREFUSED for e in chain):
         return ServiceError("refused", f"nothing listens at {host}")
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, httpx2.ConnectError):
         number = next((e.errno for e in chain if isinstance(e, OSError) and e.errno), 0)
         reason = errno.errorcode.get(number, "no connection")
         return ServiceError("disconnected", f"{host} cannot be reached: {reason}")
-    if isinstance(error, httpx.TransportError | asyncio.IncompleteReadError | OSError):
+    if isinstance(error, httpx2.TransportError | asyncio.IncompleteReadError | OSError):
         return ServiceError("disconnected", f"{host} closed the connection")
     return ServiceError("internal", f"unexpected {type(error).__name__} while asking {host}")
 

@@ -26,7 +26,7 @@ from tui.services import Service
 from tui.text import repetition
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 GRACE_S = 5.0
 """Seconds that a finished answer's usage may take to follow."""
@@ -56,7 +56,7 @@ class HttpAttempt:
     """One attempt. ``has_begun`` says whether a token arrived, after which nothing is repeated;
     with ``loop_stop`` an answer that only repeats itself is ended."""
 
-    client: "httpx.AsyncClient"
+    client: "httpx2.AsyncClient"
     service: Service
     model: str
     key: Secret
@@ -113,7 +113,7 @@ class HttpAttempt:
         raise self._with_advice(trouble or self._cut_error(completion))
 
     async def _read(
-        self, response: "httpx.Response", completion: Completion, clock: asyncio.Timeout
+        self, response: "httpx2.Response", completion: Completion, clock: asyncio.Timeout
     ) -> None:
         """Read whatever the body is: its first bytes tell, not the type that it is said to have."""
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

@@ -13,14 +13,14 @@ from tui.engines.secret import Secret
 from tui.services import Service
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 _ERROR_BYTES = 64 * 1024
 _ERROR_S = 5.0
 """Seconds that the words of an error may take to follow its status."""
 
 
-async def check_status(response: "httpx.Response", service: Service, key: Secret) -> None:
+async def check_status(response: "httpx2.Response", service: Service, key: Secret) -> None:
     """Return if the response is a success.
 
     Raises:
@@ -36,7 +36,7 @@ async def check_status(response: "httpx.Response", service: Service, key: Secret
 
 
 def error_from_response(
-    response: "httpx.Response", text: str, service: Service, key: Secret
+    response: "httpx2.Response", text: str, service: Service, key: Secret
 ) -> ServiceError:
     """The fault of a response whose status is an error; ``text`` is its body."""
     fault = error_from_status(response.status_code, parse_json(text), text, service.host, key)
@@ -46,7 +46,7 @@ def error_from_response(
     return fault
 
 
-async def _read_error_text(response: "httpx.Response") -> str:
+async def _read_error_text(response: "httpx2.Response") -> str:
     """What an error says: its first bytes, as far as they come soon."""
     got = bytearray()
     # The status is known; that its explanation breaks off must not replace it.
@@ -56,13 +56,13 @@ async def _read_error_text(response: "httpx.Response") -> str:
     return got.decode("utf-8", "replace")
 
 
-async def body_chunks(response: "httpx.Response") -> AsyncGenerator[bytes, None]:
+async def body_chunks(response: "httpx2.Response") -> AsyncGenerator[bytes, None]:
     """The body as it arrives; a generator by type too, so that it can be closed early."""
     async for chunk in response.aiter_bytes():
         yield chunk
 
 
-async def read_into(got: bytearray, response: "httpx.Response", most: int) -> None:
+async def read_into(got: bytearray, response: "httpx2.Response", most: int) -> None:
     """Add the body of a response to ``got``, at most so many bytes."""
     async with aclosing(body_chunks(response)) as chunks:
         async for chunk in chunks:

@@ -19,7 +19,7 @@ from tui.engines.secret import Secret
 from tui.services import Service
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 LIST_TIMEOUT_S = 15.0
 _LONGEST_LIST = 4 * 1024 * 1024
@@ -94,7 +94,7 @@ def is_listed(model: str, listed: Collection[str]) -> bool:
     return not {model, f"{model}:latest", f"models/{model}"}.isdisjoint(listed)
 
 
-async def list_models(http: "httpx.AsyncClient", service: Service, key: Secret) -> list[str]:
+async def list_models(http: "httpx2.AsyncClient", service: Service, key: Secret) -> list[str]:
     """The names of the models that ``GET /models`` lists.
 
     Raises:

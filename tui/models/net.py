@@ -17,7 +17,7 @@ from tui.host import tls
 from tui.host.errors import EXIT_NETWORK, UserError
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 PROBE_S = 3.0
 CONNECT_S = 5.0
@@ -113,21 +113,21 @@ def _certificates(extra: str) -> ssl.SSLContext:
     return context
 
 
-def http_client(cert: str = "") -> "httpx.Client":
+def http_client(cert: str = "") -> "httpx2.Client":
     """An HTTP client with proxies and netrc from the environment.
 
     Raises:
         UserError: the proxy or the certificates in the environment cannot be used.
     """
-    import httpx
+    import httpx2
 
     try:
-        return httpx.Client(
+        return httpx2.Client(
             verify=_certificates(cert),
             follow_redirects=True,
-            timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
+            timeout=httpx2.Timeout(READ_S, connect=CONNECT_S),
         )
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
         raise _proxy_error(error) from None
 
 
@@ -140,7 +140,7 @@ def _proxy_error(error: Exception) -> UserError:
 
 
 def download_file(
-    http: "httpx.Client", url: str, part: Path, size: int, progress: Callable[[int], None]
+    http: "httpx2.Client", url: str, part: Path, size: int, progress: Callable[[int], None]
 ) -> None:
     """Bring ``part`` to exactly ``size`` bytes of ``url``, going on where it ends.
 
@@ -168,12 +168,12 @@ def download_file(
     progress(size)
 
 
-def _stream(http: "httpx.Client", url: str, part: Path, have: int, size: int) -> Iterator[int]:
+def _stream(http: "httpx2.Client", url: str, part: Path, have: int, size: int) -> Iterator[int]:
     parts = urlsplit(url)
     if parts.scheme == "file":
         yield from _copy(Path(unquote(parts.path)), part, size)
         return
-    import httpx
+    import httpx2
 
     headers = {"Accept-Encoding": "identity"}
     if have:
@@ -208,12 +208,12 @@ def _stream(http: "httpx.Client", url: str, part: Path, have: int, size: int) ->
                         )
                     file.write(chunk)
                     yield length
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         reason = str(error) or type(error).__name__
         raise UnreachableError(f"{parts.hostname}: {reason}") from None
 
 
-def _first_byte(response: "httpx.Response") -> int:
+def _first_byte(response: "httpx2.Response") -> int:
     value: str = response.headers.get("Content-Range", "")
     first = value.removeprefix("bytes ").partition("-")[0].strip()
     return int(first) if first.isdigit() else -1

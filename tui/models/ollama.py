@@ -50,19 +50,19 @@ def parse_tags(answer: bytes) -> list[FoundModel]:
 
 def fetch(url: str) -> bytes:
     """What a server of this machine answers; empty where it is no success, or too much."""
-    import httpx
+    import httpx2
 
     trusted = tls.client_context() if url.startswith("https:") else False
     body = bytearray()
     try:
-        with httpx.stream("GET", url, verify=trusted, timeout=_ANSWER_S) as response:
+        with httpx2.stream("GET", url, verify=trusted, timeout=_ANSWER_S) as response:
             if response.status_code != 200:
                 return b""
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > _LARGEST:
                     return b""
-    except (httpx.HTTPError, httpx.InvalidURL, ImportError, ValueError):
+    except (httpx2.HTTPError, httpx2.InvalidURL, ImportError, ValueError):
         return b""
     return bytes(body)
 

@@ -24,7 +24,7 @@ from tui.host.paths import expand
 from tui.models.net import UnreachableError, is_reachable
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 PUBLIC_INDEX = "https://pypi.org/simple"
 _ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
@@ -76,7 +76,7 @@ def parse_pip_settings(listing: str, environment: Mapping[str, str]) -> PipSetti
 
 
 def find_file_url(
-    http: "httpx.Client", pip_settings: PipSettings, project: str, filename: str
+    http: "httpx2.Client", pip_settings: PipSettings, project: str, filename: str
 ) -> str:
     """The URL of a file of a project; local folders first, then each index in turn.
 
@@ -111,13 +111,13 @@ def _with_login(link: str, page: str) -> str:
     return file._replace(netloc=f"{login}@{file.netloc}").geturl()
 
 
-def _links(http: "httpx.Client", page: str) -> tuple[str, list[str]]:
+def _links(http: "httpx2.Client", page: str) -> tuple[str, list[str]]:
     """``(address the links are relative to, links)`` of an index page."""
     if urlsplit(page).scheme == "file":
         return page, _local_links(Path(_local(page)))
     if not is_reachable(page):
         raise UnreachableError(f"{_host(page)} cannot be reached")
-    import httpx
+    import httpx2
 
     try:
         with http.stream("GET", page, headers={"Accept": _ACCEPT}) as response:
@@ -129,7 +129,7 @@ def _links(http: "httpx.Client", page: str) -> tuple[str, list[str]]:
                 if len(body) > _LARGEST_PAGE:
                     raise UnreachableError(f"{_host(page)} sends an endless page")
             kind, base = response.headers.get("Content-Type", ""), str(response.url)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise UnreachableError(f"{_host(page)}: {error or type(error).__name__}") from None
     text = body.decode("utf-8", "replace")
     return base, _json_links(text) if "json" in kind else _html_links(text)
