@@ -134,3 +134,10 @@ def test_what_cannot_be_filled_in_is_refused(
     with pytest.raises(UserError) as caught:
         load(tmp_path, name, text)
     assert told in caught.value.message and "\n" not in caught.value.message
+
+
+def test_too_much_text_is_not_called_too_many_questions(tmp_path: Path) -> None:
+    long = "x" * 90_000
+    many = f"a = {[str(n) for n in range(200)]}".replace("'", '"')
+    with pytest.raises(UserError, match="characters in all questions"):
+        load(tmp_path, "a.toml", f'[variables]\n{many}\n[[question]]\ntext = "{long} {{a}}"\n')

@@ -138,6 +138,8 @@ class Completion:
         Raises:
             Fault: the server reports an error, or sends what is no part of a completion.
         """
+        if event.document is not None:
+            return self.feed_json(event.document, event.type == "error")
         said = event.data.strip()
         if said.strip('"') == DONE_MARK:
             self.end()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 MAX_EVENT_BYTES = 512 * 1024
 """Bytes a line, and the data of one event, may have: far above any token, far below
@@ -24,10 +25,12 @@ class StreamError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """One dispatched event: its type (``message`` where the stream names none) and data."""
+    """One dispatched event: its type (``message`` where the stream names none) and data;
+    ``document`` is the JSON object that the data is, where that was looked at already."""
 
     data: str
     type: str = "message"
+    document: dict[str, Any] | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -119,19 +122,21 @@ class SseParser:
         if self._size > self.max_bytes:
             raise StreamError("oversized", f"an event of more than {self.max_bytes} bytes")
         self._data.append(text)
-        return self._dispatch() if len(self._data) == 1 and _is_json_object(text) else None
+        document = _json_object(text) if len(self._data) == 1 else None
+        return None if document is None else self._dispatch(document)
 
-    def _dispatch(self) -> ServerEvent | None:
+    def _dispatch(self, document: dict[str, Any] | None = None) -> ServerEvent | None:
         data, type_ = self._data, self._type or "message"
         self._data, self._type, self._size = [], "", 0
-        return ServerEvent("\n".join(data), type_) if data else None
+        return ServerEvent("\n".join(data), type_, document) if data else None
 
 
-def _is_json_object(text: str) -> bool:
+def _json_object(text: str) -> dict[str, Any] | None:
+    """The object that a line holds by itself; None where it holds something else."""
     if not text.startswith("{") or not text.rstrip().endswith("}"):
-        return False
+        return None
     try:
-        json.loads(text)
+        found: dict[str, Any] = json.loads(text)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return None
+    return found

@@ -7,8 +7,8 @@ from typing import Any
 
 from tui.host.errors import UserError
 from tui.questions.conversations import is_conversation, read_conversation
-from tui.questions.question_set import MAX_QUESTIONS
-from tui.questions.variables import MAX_TEXT, combinations, fill
+from tui.questions.question_set import check_room
+from tui.questions.variables import combinations, fill
 
 _VARIABLE = re.compile(r"\{\{\s*(\w{1,100})\s*\}\}")
 _OTHER_FILE = re.compile(r"(file://|https?://).*|\S+\.(txt|json|jsonl|csv|ya?ml|md|py|js|ts)", re.I)
@@ -49,8 +49,7 @@ def promptfoo_rows(
                 row = _row(prompt, values, place)
                 row |= _answers([*_asserts(default), *_asserts(test)], values, place, meanings)
                 size += sum(map(len, row["turns"]))
-                if len(rows) >= MAX_QUESTIONS or size > MAX_TEXT:
-                    raise UserError(f"{place}: more than {MAX_QUESTIONS} questions", "split it")
+                check_room(len(rows), place, size)
                 rows.append(row)
     for name in data.keys() - {"prompts", "tests", "defaultTest", "description"}:
         meanings.setdefault(str(name), "not read")

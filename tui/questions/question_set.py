@@ -14,6 +14,8 @@ from tui.host.errors import UserError
 MAX_QUESTIONS = 10_000
 MAX_TURNS = 64
 MAX_CHARACTERS = 100_000
+MAX_MADE = 16 << 20
+"""Characters of all questions that variables make."""
 MAX_NAME = 200
 MAX_DIMENSIONS = 9
 """Dimensions to judge answers in: each has a key of its own."""
@@ -133,6 +135,18 @@ def _dimensions(value: object, where: str) -> tuple[str | dict[str, str], ...]:
         if not (item["id"] if isinstance(item := made[-1], dict) else item).strip():
             raise UserError(f"{where}: one has no name", "give a word, or a table with id and en")
     return tuple(made)
+
+
+def check_room(count: int, place: str, characters: int = 0) -> None:
+    """Check that one more question is allowed after ``count``, ``characters`` of text in all.
+
+    Raises:
+        UserError: there are too many of either.
+    """
+    if count >= MAX_QUESTIONS:
+        raise UserError(f"{place}: more than {MAX_QUESTIONS} questions", "split it")
+    if characters > MAX_MADE:
+        raise UserError(f"{place}: more than {MAX_MADE} characters in all questions", "split it")
 
 
 def checked_line(value: object, where: str) -> str:

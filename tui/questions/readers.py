@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from tui.questions.decoding import read_decoded
 from tui.questions.foreign_rows import to_question
 from tui.questions.promptfoo import promptfoo_rows
 from tui.questions.question_set import (
-    MAX_QUESTIONS,
     QUESTION_KEYS,
     QuestionSet,
     Reading,
     build_question_set,
+    check_room,
 )
 from tui.questions.tables import DELIMITERS, has_header, table_rows
 from tui.questions.variables import expand
@@ -213,7 +213,7 @@ def _foreign(
     rows: list[dict[str, Any]] = []
     places: list[str] = []
     for place, row in placed:
-        _check_room(rows, place)
+        check_room(len(rows), place)
         if isinstance(row, str):
             row = {"text": row}
         elif is_conversation(row):
@@ -233,7 +233,7 @@ def _plain(text: str, path: Path) -> QuestionSet:
     places: list[str] = []
     for number, line in _filled_lines(text):
         place = f"{path}:{number}"
-        _check_room(rows, place)
+        check_room(len(rows), place)
         rows.append({"text": line.strip()})
         places.append(place)
     return build_question_set({}, rows, str(path), places, path.stem)
@@ -251,8 +251,3 @@ def _filled_lines(text: str) -> Iterator[tuple[int, str]]:
         if line := text[start:end].strip():
             yield number, line
         start = end + 1
-
-
-def _check_room(rows: Sized, place: str) -> None:
-    if len(rows) >= MAX_QUESTIONS:
-        raise UserError(f"{place}: more than {MAX_QUESTIONS} questions", "split it")

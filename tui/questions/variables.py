@@ -13,10 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tui.host.errors import UserError
-from tui.questions.question_set import MAX_CHARACTERS, MAX_QUESTIONS
+from tui.questions.question_set import MAX_CHARACTERS, check_room
 
-MAX_TEXT = 16 << 20
-"""Characters of all questions that variables make."""
 _DEEPEST = 4
 """A question > checks > a table > a list of texts."""
 _OWN = re.compile(r"\{([^{}\s]{1,100})\}")
@@ -72,8 +70,7 @@ def expand(
             if names:
                 one["id"] = f"{row['id']}-{choice}"
             size += sum(map(len, _texts(one)))
-            if len(made) >= MAX_QUESTIONS or size > MAX_TEXT:
-                raise UserError(f"{place}: more than {MAX_QUESTIONS} questions", "split it")
+            check_room(len(made), place, size)
             made.append(one)
             made_places.append(place)
     if unused := sorted(known - used):

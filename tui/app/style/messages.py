@@ -22,11 +22,8 @@ class Messages(Catalogue):
         means."""
         said = self.told(message)
         known = said != message or self.language == "en"
-        return said if known else self.word_of_cause(cause).format(message=message)
-
-    def word_of_cause(self, cause: str) -> str:
-        """What a cause means, around ``{message}``."""
-        return self._texts.get(f"cause.{cause}", "{message}")
+        around = self._texts.get(f"cause.{cause}", "{message}")
+        return said if known else around.format(message=message)
 
     def told(self, text: str) -> str:
         """What the program says in English outside of the screen, in the screen's language."""

@@ -11,7 +11,7 @@ import typer
 
 from tui.cli.support import settings_in_force
 from tui.cli.support.open_screens import open_replay
-from tui.cli.support.session_player import make_player, make_watched_player
+from tui.cli.support.session_player import make_player
 from tui.host.errors import UserError
 from tui.host.terminal import discard_output, is_dumb
 from tui.reports.transcript import Transcript
@@ -60,10 +60,10 @@ def replay(
     on_pipe = chosen.plain or not sys.stdout.isatty() or is_dumb(os.environ)
     if follow:
         player: Player = _follower(path, speed, question, max_gap, loop)
-    elif on_pipe:
-        player = make_player(path, _speed(speed), question, max_gap)
     else:
-        player = make_watched_player(path, _speed(speed), question, max_gap, loop)
+        is_watched = not on_pipe
+        loops = loop and is_watched
+        player = make_player(path, _speed(speed), question, max_gap, loops, is_watched)
     return print_replay(player) if on_pipe else open_replay(player, path, chosen)
 
 

@@ -41,8 +41,8 @@ def open_screen(args: Sequence[str]) -> int | None:
 
 def _replay(session: str, settings: "Settings") -> int:
     from tui.cli.support.open_screens import open_replay
-    from tui.cli.support.session_player import make_watched_player
+    from tui.cli.support.session_player import make_player
     from tui.sessions import library
 
     path = library.find(session, settings.sessions_dir)
-    return open_replay(make_watched_player(path), path, settings)
+    return open_replay(make_player(path, is_watched=True), path, settings)

@@ -17,6 +17,7 @@ from tui.host.errors import UserError
 from tui.models.download_offer import DownloadOffer
 from tui.models.reference import Reference, parse_reference
 from tui.models.resolve import (
+    RemoteResolver,
     ResolvedModel,
     existing_path,
     resolve,
@@ -138,11 +139,9 @@ def resolve_models(
     for name in (*(name for _, name in headed), *meant):
         trust.refuse_withheld(settings.folder_file, name)
     references = [parse_reference(name, own) for name in meant]
-    place = settings.sessions or paths.sessions_dir()
-    beyond = partial(remote_models.resolve_remote, user_services=own, sessions=place)
     with ProgressLine(is_agreed=yes) as progress:
         agree = _agree_remote_code if settings.remote_code else None
-        found = resolve_all(references, progress.consent, progress, agree, beyond)
+        found = resolve_all(references, progress.consent, progress, agree, _beyond(settings))
     for (label, _), reference in zip(headed, references, strict=True):
         trust.remember_named(reference, label, own)
     pairs = zip(headed, found, strict=True)
@@ -159,12 +158,15 @@ def resolve_present(text: str, settings: Settings) -> ResolvedModel:
     """
     label, reference = read_reference(text, settings)
     trust.refuse_withheld(settings.folder_file, split_label(text)[1])
-    place = settings.sessions or paths.sessions_dir()
-    beyond = partial(
-        remote_models.resolve_remote, user_services=settings.run.services, sessions=place
-    )
-    found = resolve(reference, _refuse_download, lambda *_: None, None, beyond)
+    found = resolve(reference, _refuse_download, lambda *_: None, None, _beyond(settings))
     return replace(found, label=label or found.label)
+
+
+def _beyond(settings: Settings) -> RemoteResolver:
+    """What finds the models that hold no weights here."""
+    place = settings.sessions or paths.sessions_dir()
+    own = settings.run.services
+    return partial(remote_models.resolve_remote, user_services=own, sessions=place)
 
 
 def _refuse_download(offer: DownloadOffer) -> bool:

@@ -17,8 +17,10 @@ def make_player(
     question: str | None = None,
     max_gap: float | None = None,
     loop: bool = False,
+    is_watched: bool = False,
 ) -> Player:
-    """A player of all events of ``path``, or of those of one question.
+    """A player of all events of ``path``, or of those of one question. Where a person watches
+    (``is_watched``) it begins with the first token, and waits are shortened.
 
     Raises:
         UserError: the file is no session, or has no such question.
@@ -33,23 +35,9 @@ def make_player(
     events = reading.events
     if question is not None:
         events = select_question(events, question)
-    return Player(events, speed=speed, max_gap=max_gap, loop=loop)
-
-
-def make_watched_player(
-    path: Path,
-    speed: float = 1.0,
-    question: str | None = None,
-    max_gap: float | None = None,
-    loop: bool = False,
-) -> Player:
-    """As `make_player`, for a person who watches: from the first token, waits shortened.
-
-    Raises:
-        UserError: as `make_player`.
-    """
-    wait = SHORT_WAIT_S if max_gap is None else max_gap
-    player = make_player(path, speed, question, wait, loop)
-    if not math.isinf(speed):
+    if is_watched and max_gap is None:
+        max_gap = SHORT_WAIT_S
+    player = Player(events, speed=speed, max_gap=max_gap, loop=loop)
+    if is_watched and not math.isinf(speed):
         player.go_to_first_token()
     return player
