@@ -285,6 +285,12 @@ def test_a_path_inside_or_agreed_to_is_in_force(cloned: Path, tmp_path: Path) ->
     assert settings.load().model_folders == (cloned / "../models",)
 
 
+def test_prices_are_ones_own(cloned: Path) -> None:
+    says(cloned, '[prices."openai:*"]\ninput = 0\noutput = 0\n')
+    found = settings.load({}, cloned, {})
+    assert found.run.prices == {} and "prices (only from your own file)" in str(found.folder_file)
+
+
 def test_keys_are_ones_own(cloned: Path) -> None:
     """A folder cannot exchange yes and no."""
     says(cloned, '[keys]\n"confirm.yes" = "n"\n"confirm.no" = "y"\n')

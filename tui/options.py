@@ -28,8 +28,10 @@ class RunOptions:
     ``one-at-a-time`` (one model is held at a time, and makes one answer at a time); ``measure``
     takes the standard measure of each local model; ``dimensions`` are what answers are
     judged in where the question set names none; ``pasted`` is a file with the answers of models
-    that a person pastes (`tui.engines.pasted.read_pasted`); ``services`` maps a name to what
-    `tui.services` says of one; ``title`` is what the session is listed as.
+    that a person pastes (`tui.engines.pasted.read_pasted`); ``budget`` is the most that
+    services may cost, by currency (`tui.run.budget`); ``prices`` maps a model's reference to what
+    `tui.prices` says of one, ``services`` a name to what `tui.services` does; ``title`` is
+    what the session is listed as.
     """
 
     system: str | None = field(
@@ -193,6 +195,18 @@ class RunOptions:
             Flag("--title", "What the session is listed as; #WORDS in it are tags.", "TEXT"),
             effect="run",
         ),
+    )
+    budget: dict[str, float] | None = field(
+        default=None,
+        metadata=setting(
+            kinds.AMOUNTS,
+            Flag("--budget", "The most that services may cost, e.g. 2.00 or 2USD,15CNY.", "MONEY"),
+            effect="run",
+            on_resume="allowed",
+        ),
+    )
+    prices: dict[str, dict[str, Any]] = field(
+        default_factory=dict, metadata=setting(kinds.PRICE_TABLES, effect="none")
     )
     services: dict[str, dict[str, Any]] = field(
         default_factory=dict, metadata=setting(kinds.SERVICE_TABLES, effect="none")

@@ -180,6 +180,12 @@ def near_name(name: str, known: Iterable[str]) -> str:
     return names[near[0]] if near else ""
 
 
+def is_original(service: Service) -> bool:
+    """Whether it is a built-in service at its own address, and not another one in its place."""
+    known = _built_in().get(service.name)
+    return known is not None and bool(known.base_url) and known.base_url == service.base_url
+
+
 @functools.cache
 def built_in_names() -> tuple[str, ...]:
     """The names of the built-in services, as they stand in a model's reference."""

@@ -1,5 +1,6 @@
 """What a setting can be: a checked text, number, path, table ..., from a file or a variable."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -151,6 +152,27 @@ def _read_table_of_tables(value: object) -> dict[str, dict[str, Any]]:
     return dict(value)
 
 
+_AMOUNT = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([A-Za-z]{3})?", re.ASCII)
+
+
+def _read_amounts(value: object) -> dict[str, float]:
+    """Amounts of money by currency ("" without one): 2, "2.00", "2USD, 15CNY", {USD = 2}."""
+    wanted = "an amount of money, e.g. 2.00, or one a currency: 2USD,15CNY"
+    if isinstance(value, dict):
+        pairs = [(str(amount), str(name)) for name, amount in value.items()]
+    else:
+        parts = [_AMOUNT.fullmatch(part.strip()) for part in str(value).split(",")]
+        pairs = [(part[1], part[2] or "") if part else ("", "") for part in parts]
+    found: dict[str, float] = {}
+    for amount, name in pairs:
+        if isinstance(value, bool) or not _AMOUNT.fullmatch(f"{amount}{name}") or name in found:
+            raise InvalidValueError(wanted)
+        found[name.upper()] = float(amount)
+    if "" in found and len(found) > 1:
+        raise InvalidValueError(wanted)
+    return found
+
+
 def _read_dimensions(value: object) -> tuple[str | dict[str, str], ...]:
     wanted = "a list of 1 to 9 names, or of tables with id and en"
     if not isinstance(value, list | tuple) or not 1 <= len(value) <= 9:
@@ -185,4 +207,6 @@ PATH = Kind(_read_path, str, Path, lambda folder, value: folder / value)
 PATHS = Kind(_read_paths, below=lambda folder, value: tuple(folder / path for path in value))
 TEXT_TABLE = Kind(_read_text_table)
 SERVICE_TABLES = Kind(_read_table_of_tables)
+PRICE_TABLES = Kind(_read_table_of_tables)
+AMOUNTS = Kind(_read_amounts, str)
 DIMENSIONS = Kind(_read_dimensions)

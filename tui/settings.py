@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from tui import services, trust
+from tui import prices, services, trust
 from tui import setting_kinds as kinds
 from tui.host import paths, toml_file
 from tui.host.errors import UserError
@@ -195,6 +195,8 @@ def _from_file(file: Path, is_untrusted: bool = False) -> dict[str, Any]:
                 _checked(f"{read.place(name, key)}: {name}", kind.read, {key: entry})
         value = _checked(f"{read.place(name)}: {name}", kind.read, value)
         found[name] = kind.below(file.parent, value)
+        if kind is kinds.PRICE_TABLES:
+            _check_prices(read, found[name])
         if kind is kinds.SERVICE_TABLES:
             _check_services(read, found[name], is_untrusted)
         for word in found[name] if name == "aliases" else ():
@@ -204,6 +206,15 @@ def _from_file(file: Path, is_untrusted: bool = False) -> dict[str, Any]:
                     "take another word",
                 )
     return found
+
+
+def _check_prices(read: TomlFile, own: Mapping[str, Any]) -> None:
+    for name, entry in own.items():
+        try:
+            prices.check_table({name: entry})
+        except UserError as error:
+            place = read.place("prices", name)
+            raise UserError(f"{place}: {error.message}", error.next_step) from None
 
 
 def _check_services(read: TomlFile, user_services: Mapping[str, Any], is_untrusted: bool) -> None:

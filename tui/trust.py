@@ -115,12 +115,17 @@ def admit_file(
     if admitted.pop("keys", None):
         # With yes and no exchanged, who refuses agrees. No model needs it: nobody is asked.
         withheld.append(Claim("", "keys", "only from your own file", (os.path.realpath(folder),)))
+    if admitted.pop("prices", None):
+        # Who sets them decides what a budget lets through.
+        withheld.append(Claim("", "prices", "only from your own file", (os.path.realpath(folder),)))
     before = services.known_services(mine["services"], {})
     after = services.known_services(admitted["services"], {})
     for name in theirs["services"].keys() & admitted["services"].keys():
         if name not in before or not _asks_the_same(before[name], after[name]):
             admitted["services"][name] = FolderEntry(admitted["services"][name])
-    in_force = {name: value for name, value in {**given, **kept}.items() if name != "keys"}
+    in_force = {
+        name: value for name, value in {**given, **kept}.items() if name not in ("keys", "prices")
+    }
     return admitted, SettingsFile(path, tuple(_names(in_force)), tuple(withheld))
 
 

@@ -25,14 +25,14 @@ def found(text: str, sessions: Path = Path("nowhere"), own: dict[str, Any] = OWN
 def test_a_service_says_where_it_is_and_nothing_of_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    one = found("openai:gpt-4o")
+    one = found("openai:gpt-0")
     assert one.to_json() == {
-        "name": "openai:gpt-4o",
-        "label": "openai:gpt-4o",
+        "name": "openai:gpt-0",
+        "label": "openai:gpt-0",
         "engine": "endpoint",
         "service": "openai",
         "base_url": "https://api.openai.com/v1",
-        "model": "gpt-4o",
+        "model": "gpt-0",
         "family": "openai",
     }
     assert CANARY not in repr(one) + json.dumps(one.to_json())

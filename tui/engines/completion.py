@@ -120,6 +120,8 @@ class Completion:
         self.has_begun = False
         self.prompt_tokens: int | None = None
         self.output_tokens: int | None = None
+        self.reused = 0
+        """Tokens of the prompt that the service knew already: the cached ones."""
         self.text_pieces: list[str] = []
         self.reasoning_pieces: list[str] = []
         self.logprobs: list[TokenLogprobs] = []
@@ -265,14 +267,33 @@ class Completion:
         """Take the counts; whether the output was counted."""
         if not isinstance(usage, dict):
             return False
-        prompt = usage.get("prompt_tokens") or usage.get("input_tokens")
-        output = usage.get("completion_tokens") or usage.get("output_tokens")
-        if type(prompt) is int and 0 < prompt < 2**31:
+        prompt = _count(usage, "prompt_tokens", "input_tokens")
+        output = _count(usage, "completion_tokens", "output_tokens")
+        if prompt:
             self.prompt_tokens = prompt
-        if type(output) is int and 0 < output < 2**31:
+            self.reused = min(prompt, _cached_count(usage))
+            # Some count the reasoning in the total alone (Gemini).
+            output = max(output, _count(usage, "total_tokens") - prompt) if output else 0
+        if output:
             self.output_tokens = output
-            return True
-        return False
+        return bool(output)
+
+
+def _count(usage: dict[str, Any], *names: str) -> int:
+    """The first of these counts that is one; 0 without."""
+    counts = (usage.get(name) for name in names)
+    return next((n for n in counts if type(n) is int and 0 < n < 2**31), 0)
+
+
+def _cached_count(usage: dict[str, Any]) -> int:
+    """The tokens of the prompt that were cached, as OpenAI and most (``prompt_tokens_details``),
+    DeepSeek (``prompt_cache_hit_tokens``), Moonshot (``cached_tokens``) and Anthropic
+    (``cache_read_input_tokens``) write it."""
+    for name in ("prompt_tokens_details", "input_tokens_details"):
+        details = usage.get(name)
+        if isinstance(details, dict) and (found := _count(details, "cached_tokens")):
+            return found
+    return _count(usage, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
 
 
 def _thought_and_said(choice: dict[str, Any], is_first: bool) -> tuple[str, str]:

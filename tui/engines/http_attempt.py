@@ -24,6 +24,7 @@ from tui.events import Answered, Body, Delta, Logprobs, Note
 from tui.metrics import answer_metrics
 from tui.services import Service
 from tui.text import repetition
+from tui.text.token_estimate import estimate, estimate_whole
 
 if TYPE_CHECKING:
     import httpx2
@@ -250,7 +251,7 @@ class HttpAttempt:
         text, reasoning = piece.text, piece.reasoning
         if not self.has_begun:
             self.has_begun, self._first_ns = True, now
-        estimated = tokens.estimate(text)
+        estimated = estimate(text)
         self._estimated_tokens += estimated
         if piece.recast:
             self._visible_tokens = 0.0
@@ -266,7 +267,7 @@ class HttpAttempt:
         first = rule.begin(self._said)
         if first is None:
             return False
-        repeated = tokens.estimate_whole(self._said[first:])
+        repeated = estimate_whole(self._said[first:])
         self._repeats_from = max(1, self._emitted_tokens - repeated + 1)
         return True
 
@@ -299,7 +300,8 @@ class HttpAttempt:
     def _answered(self, completion: Completion, start_ns: int) -> Answered:
         """The figures by the formulas of `tui.metrics`; E2E ends at finish_reason.
 
-        A service that reuses a known beginning hides it in its TTFT: ``reused`` is 0.
+        ``reused`` is what the service says that it knew; one that does not say hides it in its
+        TTFT.
         """
         text = "".join(completion.text_pieces)
         output, source = completion.output_tokens, "usage"
@@ -311,7 +313,7 @@ class HttpAttempt:
             first_ns=self._first_ns if self.has_begun and self._is_streamed else None,
             end_ns=self._finish_ns,
             prompt_tokens=prompt,
-            reused=0,
+            reused=completion.reused,
             output_tokens=output,
             characters=len(text),
         )
@@ -321,6 +323,7 @@ class HttpAttempt:
             prompt,
             output,
             token_source=source,
+            reused=completion.reused,
             **asdict(metrics),
             repeats_from=self._repeats_from,
         )

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui.engines import tokens
 from tui.engines.base import EngineDefaults, Request
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded, Started, TimedBody
 from tui.host import toml_file
 from tui.host.errors import UserError
 from tui.host.toml_file import TomlFile
+from tui.text.token_estimate import estimate_whole
 
 LONGEST_FILE = 8 * 1024 * 1024
 _MAX_PENDING = 32
@@ -118,7 +118,7 @@ class PastedEngine(EngineDefaults):
 def _whole_answer(answer: int, text: str) -> Iterator[TimedBody]:
     """The events of an answer that is there as a whole."""
     text = text.encode("utf-8", "replace").decode()
-    count = tokens.estimate_whole(text)
+    count = estimate_whole(text)
     now = time.monotonic_ns()
     yield now, Started(answer)
     yield now, Delta(answer, count, text)

@@ -11,6 +11,8 @@ EXIT_NETWORK = 3
 """What the network or a provider did."""
 EXIT_MEMORY = 4
 """It does not fit in memory."""
+EXIT_BUDGET = 5
+"""Stopped at the budget; what was asked before that is saved."""
 EXIT_INTERRUPTED = 130
 """Stopped by a person or a signal."""
 

@@ -21,6 +21,7 @@ from tui.models.download_offer import AskConsent, FileProgress
 from tui.models.inspect import inspect_folder, require_loadable
 from tui.models.net import StageProgress
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
+from tui.prices import Price
 
 LOCAL = "local"
 """The engine of a model whose weights are here."""
@@ -58,6 +59,8 @@ class ResolvedModel:
     service: str = ""
     base_url: str = ""
     model: str = ""
+    price: Price | None = None
+    """What its service asks for tokens, where that is known."""
 
     def to_json(self) -> dict[str, Any]:
         """The model as it stands in a session's header; never with a key."""
@@ -87,6 +90,7 @@ class ResolvedModel:
             "parameters": self.parameters,
             "checkpoint_bytes": self.checkpoint_bytes,
             "context": self.context,
+            "price": self.price.to_json() if self.price else None,
         }
         given = {name: value for name, value in known.items() if value}
         return {"name": self.name, "label": self.label, "engine": self.engine, **given}

@@ -8,9 +8,12 @@ from tui.reports.contention import describe_contention
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
+from tui.scoring.charges import Charge, price_of, sum_charges
 from tui.scoring.costs import GB, METRICS, METRICS_BY_ID, Metric, Spread
 from tui.scoring.glance import FIGURES, Figure, Glance, common_answers, take_glance
 from tui.text.sanitise import collapse_line
+from tui.text.translation import translate
+from tui.text.units import format_money
 
 Costs = Mapping[str, Spread]
 _SERVICE = "endpoint"
@@ -80,7 +83,70 @@ def _glance_table(
         ]
         rows.append((Cell(collapse_line(column.label)), Cell(_dtype(column)), *cells))
     head = (say("model"), say("dtype"), *(_named(METRICS_BY_ID[m], say) for m in known))
-    return Table(say(title), head, tuple(rows), left=2, notes=tuple(_notes(columns, mine, say)))
+    charges = [charge_of_column(column) for column in columns]
+    notes = [*_notes(columns, mine, say)]
+    if any(charges):
+        head = (*head, say("cost_answer"), say("cost_100"))
+        rows = [(*row, *cells) for row, cells in zip(rows, _money(charges), strict=True)]
+        notes += _price_notes(columns, charges, say)
+    return Table(say(title), head, tuple(rows), left=2, notes=tuple(notes))
+
+
+def charge_of_column(column: ModelColumn) -> Charge | None:
+    """The money for the answers of a column; None where a price of it is not known."""
+    return sum_charges(
+        (
+            price_of(part.head),
+            [
+                answer
+                for answer in part.source.board.answers.values()
+                if answer.model == part.model.index
+            ],
+        )
+        for part in column.parts
+    )
+
+
+def _money(charges: Sequence[Charge | None]) -> list[tuple[Cell, Cell]]:
+    """Of each model the cost of an answer and of 100 questions."""
+    known = [charge for charge in charges if charge]
+    comparable = len({one.currency for one in known}) == 1 and not any(
+        one.is_estimated for one in known
+    )
+    best = best_of([one.per_100_questions for one in known], -1) if comparable else None
+    return [
+        (Cell(format_figure(None)), Cell(format_figure(None)))
+        if one is None
+        else (
+            Cell(money_of(one, one.per_answer)),
+            Cell(
+                money_of(one, one.per_100_questions),
+                best=best is not None and one.per_100_questions == best,
+            ),
+        )
+        for one in charges
+    ]
+
+
+def money_of(charge: Charge, amount: float | None) -> str:
+    """An amount of a charge, with ``~`` where tokens were estimated."""
+    if amount is None:
+        return format_figure(None)
+    return f"{'~' * charge.is_estimated}{format_money(amount, charge.currency)}"
+
+
+def _price_notes(
+    columns: Sequence[ModelColumn], charges: Sequence[Charge | None], say: ReportMessages
+) -> Iterable[str]:
+    for column, charge in zip(columns, charges, strict=True):
+        for price in charge.prices if charge else ():
+            cached = price.input if price.cached_input is None else price.cached_input
+            amounts = {"input": price.input, "cached": cached, "output": price.output}
+            told = {name: format_money(one, price.currency) for name, one in amounts.items()}
+            remark = translate(price.remark, say.language)
+            known = ", ".join(one for one in (price.as_of, price.source, remark) if one)
+            said = say("n_price", model=collapse_line(column.label), **told)
+            yield f"{said} ({collapse_line(known)})" if known else said
 
 
 def _marked(figure: Figure) -> str:

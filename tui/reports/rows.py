@@ -12,6 +12,7 @@ from typing import Any
 from tui import board as bd
 from tui.events import Measured
 from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow, SourceSession
+from tui.scoring.charges import price_of, to_row
 from tui.scoring.dimensions import dimension_name
 from tui.text.sanitise import clean
 from tui.text.translation import translate
@@ -56,6 +57,7 @@ def _object(
         "reasoning": "".join(answer.reasoning),
         "chars": len(answer.text),
         **figures,
+        **to_row(answer, price_of(head)),
         "measured": _measured(source.board.models[answer.model]),
         "stars": _mean_stars(answer),
         "notes": [note.text for note in answer.notes],

@@ -333,24 +333,31 @@ class Lane:
         if isinstance(composed, ev.Failed):
             self._emit(composed)
             return
-        with self.shared.cores.allocate(self.engine, task.is_background) as use:
-            if task.is_cancelled or self.shared.closing.is_set():
+        shared = self.shared
+        request = Request(
+            *(task.answer, composed, shared.max_new_tokens, shared.sampling),
+            *(task.question, task.is_background),
+        )
+        if refusal := shared.budget.hold(self.index, request, partial(self._is_stopped, task)):
+            self._emit(refusal)
+            return
+        last: ev.Body | None = None
+        with shared.cores.allocate(self.engine, task.is_background) as use:
+            if self._is_stopped(task):
                 self._emit(ev.Cancelled(task.answer))
-                return
-            request = Request(
-                task.answer,
-                composed,
-                self.shared.max_new_tokens,
-                self.shared.sampling,
-                task.question,
-                task.is_background,
-            )
-            last = self._stream(request, task, use)
+            else:
+                last = self._stream(request, task, use)
+        with shared.recorder.board() as board:
+            answer = board.answers[task.answer]
+        shared.budget.settle(self.index, answer)
         match last:
             case ev.Answered():
                 self._crashes = 0
             case ev.Failed() if last.cause in RELOAD_CAUSES and not self.shared.closing.is_set():
                 self._after_crash(last, task)
+
+    def _is_stopped(self, task: AnswerTask) -> bool:
+        return task.is_cancelled or self.shared.closing.is_set()
 
     def _stream(self, request: Request, task: AnswerTask, use: CoreAllocation) -> ev.Body:
         told = False

@@ -10,16 +10,21 @@ from tui.engines.errors import ServiceError
 from tui.host.errors import UserError
 from tui.models.reference import Reference
 from tui.models.resolve import ResolvedModel
+from tui.prices import find_price
 from tui.sessions import library, reader
 
 
 def resolve_remote(
-    ref: Reference, user_services: Mapping[str, Any], sessions: Path
+    ref: Reference,
+    user_services: Mapping[str, Any],
+    sessions: Path,
+    own_prices: Mapping[str, Any] | None = None,
 ) -> ResolvedModel:
     """The model of a reference of none of the `LOCAL_KINDS`.
 
-    ``user_services`` is the ``[services]`` table of the settings, ``sessions`` where a session's
-    name is looked up. Nothing is asked over the network, and nothing of a key is kept.
+    ``user_services`` and ``own_prices`` are the ``[services]`` and ``[prices]`` tables of the
+    settings, ``sessions`` is where a session's name is looked up. Nothing is asked over the
+    network, and nothing of a key is kept.
 
     Raises:
         UserError: no such service or session, the session has no such model, or the key that
@@ -41,10 +46,13 @@ def resolve_remote(
     label = short if service.name == "url" else f"{service.name}:{short}"
     if service.name == "url" or service.is_foreign:
         label += f" ({service.host})"
+    names = (ref.text, f"{service.name}:{model}", f"{service.base_url}#{model}")
+    publisher = service.name if services.is_original(service) else ""
     return ResolvedModel(
         name=ref.text,
         label=label,
         engine="endpoint",
+        price=find_price(own_prices or {}, names, publisher, model),
         checkpoint=Path(),
         dtype="",
         family=service.name,

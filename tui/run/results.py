@@ -7,10 +7,14 @@ from typing import Any
 from tui.board import Answer, Board, Model
 from tui.engines.base import EXIT_CODES
 from tui.engines.errors import CAUSES
-from tui.host.errors import EXIT_FAILED
+from tui.host.errors import EXIT_BUDGET, EXIT_FAILED
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
+from tui.prices import Price
+from tui.run import budget
+from tui.scoring import charges
 from tui.scoring.costs import GB, METRICS_BY_ID
 from tui.scoring.glance import Figure, Glance, common_answers, take_glance
+from tui.text.units import format_money
 
 _EXIT_CODES = EXIT_CODES | {word: cause.exit_code for word, cause in CAUSES.items()}
 
@@ -26,10 +30,13 @@ def newest_answers(board: Board) -> list[Answer]:
 
 def exit_code(board: Board) -> int:
     """0 if every answer is there, 1 if some failed; if all did for reasons of one kind, the
-    code of that kind: 2 configuration, 3 network or provider, 4 memory."""
+    code of that kind: 2 configuration, 3 network or provider, 4 memory; 5 if some were not asked
+    for want of money."""
     failed = [answer for answer in newest_answers(board) if answer.state != "answered"]
     if not failed:
         return 0
+    if any(answer.failure and answer.failure.cause == budget.CAUSE for answer in failed):
+        return EXIT_BUDGET
     if len(failed) == len(newest_answers(board)):
         causes = {answer.failure.cause if answer.failure else "" for answer in failed}
         codes = {_EXIT_CODES.get(cause, EXIT_FAILED) for cause in causes}
@@ -57,13 +64,42 @@ def json_document(board: Board, session: str, saved: bool = True) -> dict[str, A
 def table_rows(board: Board) -> list[tuple[str, ...]]:
     """The figures as a table: a head and one row per model. Medians; the first ones are those of
     the standard measure, where there is one (`tui.scoring.glance`)."""
-    return [TABLE_HEAD, *(_row(board, model, glance) for model, glance in glances(board))]
+    charges = {model.index: charge for model in board.models if (charge := charge_of(board, model))}
+    head = (*TABLE_HEAD, *MONEY_HEAD) if charges else TABLE_HEAD
+    rows = []
+    for model, glance in glances(board):
+        row = _row(board, model, glance)
+        rows.append((*row, *_money(charges.get(model.index))) if charges else row)
+    return [head, *rows]
 
 
 TABLE_HEAD = (
     *("MODEL", "ANSWERS", "LOAD s", "TTFT ms", "PREFILL tok/s", "ms/tok", "tok/s"),
     *("E2E s", "chars/s", "RAM GB", "PRIVATE+MAPPED"),
 )
+MONEY_HEAD = ("COST", "COST/ANSWER", "COST/100 QUESTIONS")
+
+
+def charge_of(board: Board, model: Model) -> charges.Charge | None:
+    """The money for a model's answers, every one of them; None where its price is not known."""
+    price = charges.price_of(_head(board, model))
+    mine = [answer for answer in board.answers.values() if answer.model == model.index]
+    return charges.sum_charges([(price, mine)])
+
+
+def _head(board: Board, model: Model) -> dict[str, Any]:
+    return board.header.models[model.index] if board.header else {}
+
+
+def _money(charge: charges.Charge | None) -> tuple[str, ...]:
+    """A row's cells of `MONEY_HEAD`."""
+    if charge is None:
+        return ("-",) * len(MONEY_HEAD)
+    about = "~" * charge.is_estimated
+    amounts = (charge.total, charge.per_answer, charge.per_100_questions)
+    return tuple(
+        "-" if one is None else f"{about}{format_money(one, charge.currency)}" for one in amounts
+    )
 
 
 def table_notes(board: Board) -> list[str]:
@@ -81,11 +117,28 @@ def table_notes(board: Board) -> list[str]:
     if any(figure.is_contended for figure in figures):
         reasons = [_CONTENDED[by] for by in sorted(_contenders(board)) if by in _CONTENDED]
         said.append("; ".join(["* it did not have its cores for itself", *reasons]))
+    said += [note for model in board.models for note in _price_notes(board, model)]
     if any(answer.is_estimated for answer in board.answers.values()):
         said.append("~ from an estimated number of tokens")
     if any(figure.batch > 1 for figure in figures):
         said.append("+ several answers were decoded together; --batch 1 measures single ones")
     return said
+
+
+def _price_notes(board: Board, model: Model) -> list[str]:
+    """By which price a model's answers were charged."""
+    price = charges.price_of(_head(board, model))
+    if price is None:
+        return []
+    asked, cached, answered = (
+        "" if amount is None else format_money(amount, price.currency)
+        for amount in (price.input, price.cached_input, price.output)
+    )
+    told = f"{asked} ({cached} cached) + {answered}" if cached else f"{asked} + {answered}"
+    known = ", ".join(part for part in (price.as_of, price.source) if part)
+    source = f" ({known})" if known else ""
+    said = [f"{model.label}: {told} per million tokens of prompt and answer{source}"]
+    return [*said, f"{model.label}: this price is {price.remark}"] if price.remark else said
 
 
 _CONTENDED = {
@@ -125,7 +178,8 @@ def _flat(answered: Mapping[Hashable, Sequence[Answer]]) -> list[Answer]:
 
 
 def _model(board: Board, model: Model, glance: Glance) -> dict[str, Any]:
-    given = board.header.models[model.index] if board.header else {}
+    given = _head(board, model)
+    charge = charge_of(board, model)
     loaded = model.loaded
     return {
         "name": model.name,
@@ -144,8 +198,14 @@ def _model(board: Board, model: Model, glance: Glance) -> dict[str, Any]:
         "loading_peak_bytes": glance.load_peak.total,
         "measured": asdict(model.measured) if model.measured else None,
         "figures": {name: _figure_json(name, one) for name, one in glance.figures.items()},
+        "price": given.get("price"),
+        "cost": charge.to_json() if charge else None,
         "error": model.failure.message if model.failure else None,
-        "answers": [_answer(a) for a in newest_answers(board) if a.model == model.index],
+        "answers": [
+            _answer(a, charges.price_of(given))
+            for a in newest_answers(board)
+            if a.model == model.index
+        ],
     }
 
 
@@ -162,7 +222,7 @@ def _figure_json(name: str, figure: Figure) -> dict[str, Any]:
     }
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
+def _answer(answer: Answer, price: Price | None) -> dict[str, Any]:
     figures = answer.figures
     names = (
         *("prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
@@ -178,6 +238,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "state": answer.state,
         "finish_reason": figures.finish if figures else None,
         **{name: getattr(figures, name) if figures else None for name in names},
+        **charges.to_row(answer, price),
         "error": answer.failure.message if answer.failure else None,
         "cause": answer.failure.cause if answer.failure else None,
     }

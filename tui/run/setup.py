@@ -1,6 +1,7 @@
 """How a run begins: the plan, the session file with its header, the models' threads."""
 
 import platform
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from tui.options import RunOptions
 from tui.questions import QuestionSet
 from tui.run import plan, prompt_messages
 from tui.run.answer_queue import AnswerTask
+from tui.run.budget import check_budget, make_budget
 from tui.run.conductor import Run
 from tui.run.core_allocator import CoreAllocator
 from tui.run.engine_factory import engine_factory
@@ -150,11 +152,13 @@ def _prepare(
     """The plan of a run, its options with the batch that was planned, and its engines.
 
     Raises:
-        UserError: a model does not fit, or the file of pasted answers cannot be used.
+        UserError: a model does not fit, the budget cannot be kept, or the file of pasted answers
+            cannot be used.
     """
     ids = [question.id for question in questions.questions]
     planned = plan.plan_memory(models, options, memory.read_memory(), questions.questions)
     planned.check()
+    check_budget(options.budget, models)
     options = replace(options, batch=planned.batch.size)
     make = make_engine or engine_factory(models, ids, options, interactive, planned.batch).make
     engines = _make_engines(models, make)
@@ -180,6 +184,10 @@ def _assemble(
     make_engine: EngineMaker | None,
 ) -> Run:
     cores = CoreAllocator(cpu.cores())
+    changed = threading.Condition()
+    with record.board() as board:
+        budget = make_budget(options.budget, [model.price for model in models], board, changed)
+        measured = [bool(model.measures) for model in board.models]
     sampling = requested_sampling(options)
     shared = SharedState(
         recorder=record,
@@ -193,9 +201,9 @@ def _assemble(
         sampling=sampling,
         asked_sampling={k: v for k, v in asdict(sampling).items() if v is not None},
         max_new_tokens=options.max_new_tokens,
+        budget=budget,
+        changed=changed,
     )
-    with record.board() as board:
-        measured = [bool(model.measures) for model in board.models]
     lanes = [
         Lane(i, engine, shared, measure=options.measure and not measured[i])
         for i, engine in enumerate(engines)
@@ -205,6 +213,7 @@ def _assemble(
         added, _, (engine,) = _prepare([model], questions, options, make_engine, interactive)
         shared.memory_scheduler.add(added.needs[0].total)
         shared.labels.append(model.label)
+        budget.prices.append(model.price)
         return Lane(index, engine, shared, measure=options.measure)
 
     watchers = (ResourceMonitor(record, lanes, cores), OomGuard(lanes))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tui import events as ev
 from tui.engines.base import Message, SamplingOptions
 from tui.run.answer_queue import AnswerTask
+from tui.run.budget import Budget
 from tui.run.core_allocator import CoreAllocator
 from tui.run.memory_scheduler import MemoryScheduler
 from tui.run.recorder import Recorder
@@ -27,5 +28,6 @@ class SharedState:
     sampling: SamplingOptions
     max_new_tokens: int
     asked_sampling: dict[str, float]
-    changed: threading.Condition = field(default_factory=threading.Condition)
+    budget: Budget
+    changed: threading.Condition
     closing: threading.Event = field(default_factory=threading.Event)

@@ -1,5 +1,6 @@
 """Formats bytes, durations and rates as short text with a unit."""
 
+import math
 import re
 
 _LONGEST_MS = 1e15
@@ -66,6 +67,20 @@ def parse_clock(text: str) -> int | None:
     for part in text.strip().split(":"):
         total = total * 60 + float(part)
     return round(total * 1e6)
+
+
+_SYMBOLS = {"USD": "$", "CNY": "¥", "EUR": "€", "GBP": "£"}
+
+
+def format_money(amount: float, currency: str) -> str:
+    """An amount with its currency's sign, else its code: ``$1.98``, ``¥0.0042``, ``12.00 CHF``.
+    Less than a tenth is shown to three digits."""
+    if amount >= 0.1 or amount == 0:
+        text = f"{amount:.2f}"
+    else:
+        text = f"{amount:.{2 - math.floor(math.log10(amount))}f}" if amount > 1e-12 else "0.00"
+    sign = _SYMBOLS.get(currency)
+    return f"{sign}{text}" if sign else f"{text} {currency}".rstrip()
 
 
 def format_rate(per_second: float) -> str:

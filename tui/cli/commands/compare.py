@@ -36,7 +36,7 @@ app = typer.Typer(add_completion=False)
         "chat_template",
         "remote_code",
     ),
-    *("pasted", "title", "sessions", "mouse", "plain", "yes"),
+    *("budget", "pasted", "title", "sessions", "mouse", "plain", "yes"),
 )
 def compare(
     flags: dict[str, object],

@@ -48,7 +48,7 @@ app = typer.Typer(add_completion=False)
         "chat_template",
         "remote_code",
     ),
-    *("pasted", "title", "sessions", "yes"),
+    *("budget", "pasted", "title", "sessions", "yes"),
 )
 def run(
     flags: dict[str, object],

@@ -166,7 +166,12 @@ def _beyond(settings: Settings) -> RemoteResolver:
     """What finds the models that hold no weights here."""
     place = settings.sessions or paths.sessions_dir()
     own = settings.run.services
-    return partial(remote_models.resolve_remote, user_services=own, sessions=place)
+    return partial(
+        remote_models.resolve_remote,
+        user_services=own,
+        sessions=place,
+        own_prices=settings.run.prices,
+    )
 
 
 def _refuse_download(offer: DownloadOffer) -> bool:
