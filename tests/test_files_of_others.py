@@ -10,6 +10,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from tui import settings
+from tui.host import paths
 from tui.host.errors import UserError
 from tui.questions.question_set import QuestionSet
 from tui.questions.readers import read
@@ -64,14 +65,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @example(TOML.encode())
 @example(b"\xff")
 def test_any_settings_file(folder: Path, data: bytes) -> None:
-    path = folder / settings.FILE_NAME
-    path.write_bytes(data)
+    mine, theirs = paths.config_dir() / settings.FILE_NAME, folder / settings.FILE_NAME
+    theirs.unlink(missing_ok=True)
+    mine.write_bytes(data)
     try:
         found = settings.load({}, folder, {})
     except UserError as error:
-        one_line(error, path)
+        one_line(error, mine)
     else:
         json.dumps(found.run.header(), allow_nan=False)
+    mine.unlink()
+    theirs.write_bytes(data)
+    found = settings.load({}, folder, {})  # a stranger's file stops nothing
+    json.dumps(found.run.header(), allow_nan=False)
+    assert "\n" not in str(found.folder_file)
 
 
 @how(max_examples=600, deadline=None)

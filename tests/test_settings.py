@@ -58,11 +58,11 @@ def test_tables_and_a_folder_relative_to_its_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_names_file_and_key(tmp_path: Path, text: str, told: str, step: str) -> None:
-    cwd = toml(tmp_path / "here", f"# mine\n\n{text}")
+    mine = toml(paths.config_dir(), f"# mine\n\n{text}")
     with pytest.raises(UserError) as caught:
-        settings.load({}, cwd, {})
+        settings.load({}, tmp_path, {})
     assert told in caught.value.message
-    assert f"{cwd / 'duibi.toml'}:3: " in caught.value.message
+    assert f"{mine / 'duibi.toml'}:3: " in caught.value.message
     assert step in caught.value.next_step
     assert "sk-123" not in caught.value.message + caught.value.next_step
 
@@ -77,10 +77,10 @@ def test_a_mistake_in_a_table_is_told_with_its_own_line(tmp_path: Path) -> None:
         ),
         ('[services.b]\nbase_url = "http://a/v1"\n\nconcurency = 3\n', 4, "'concurency'"),
     ):
-        cwd = toml(tmp_path / "here", text)
+        mine = toml(paths.config_dir(), text)
         with pytest.raises(UserError) as caught:
-            settings.load({}, cwd, {})
-        assert caught.value.message.startswith(f"{cwd / 'duibi.toml'}:{line}: ")
+            settings.load({}, tmp_path, {})
+        assert caught.value.message.startswith(f"{mine / 'duibi.toml'}:{line}: ")
         assert told in caught.value.message
 
 
@@ -110,10 +110,10 @@ def test_services_of_ones_own_but_no_key_for_a_stranger(tmp_path: Path) -> None:
         ('[services.openai]\nbase_url = "http://evil/v1"', "send OPENAI_API_KEY to evil"),
         (f'{box}key_variable = "DEEPSEEK_API_KEY"', "send DEEPSEEK_API_KEY to gpu-box:8000"),
     ):
-        with pytest.raises(UserError) as caught:
-            settings.load({}, toml(tmp_path / "bad", text), {})
-        assert told in caught.value.message
-        assert str(tmp_path / "bad" / "duibi.toml") in caught.value.message
+        found = settings.load({}, toml(tmp_path / "bad", text), {})
+        assert found.run.services == {} and found.folder_file is not None
+        assert told in found.folder_file.fault
+        assert found.folder_file.fault.startswith(str(tmp_path / "bad" / "duibi.toml"))
     # Who writes into the config folder may send any key anywhere.
     toml(paths.config_dir(), f'{box}key_variable = "DEEPSEEK_API_KEY"')
     assert settings.load({}, tmp_path, {}).run.services["gpu-box"]["key_variable"]

@@ -153,9 +153,10 @@ def test_the_start_screen_visits_no_address_of_the_folder(cloned: Path) -> None:
 
 def test_an_address_out_of_the_environment_is_refused(cloned: Path) -> None:
     says(cloned, '[services.evil]\nlike = "openai"\nbase_url_variable = "GITHUB_TOKEN"\n')
-    with pytest.raises(UserError, match="base_url_variable") as caught:
-        settings.load()
-    assert SECRETS["GITHUB_TOKEN"] not in caught.value.message
+    found = settings.load()
+    assert found.run.services == {} and found.folder_file is not None
+    assert "base_url_variable" in found.folder_file.fault
+    assert SECRETS["GITHUB_TOKEN"] not in str(found.folder_file)
 
 
 def test_single_fields_of_a_known_service_are_in_force(cloned: Path) -> None:
@@ -203,11 +204,12 @@ def test_a_label_of_the_folders_service_tells_the_host(
 
 @pytest.mark.parametrize("name", ["demo", "demo@int8", "openai:gpt-4o", "ms:a/b", "./x", "m.gguf"])
 def test_an_alias_shadows_no_name_that_means_a_model_by_itself(name: str, cloned: Path) -> None:
-    for folder in (cloned, paths.config_dir()):
-        says(folder, f'[aliases]\n"{name}" = "./elsewhere"\n')
-        with pytest.raises(UserError, match="means a model already"):
-            settings.load()
-        (folder / "duibi.toml").unlink()
+    says(cloned, f'[aliases]\n"{name}" = "./elsewhere"\n')
+    found = settings.load()
+    assert found.aliases == {} and "means a model already" in str(found.folder_file)
+    says(paths.config_dir(), f'[aliases]\n"{name}" = "./elsewhere"\n')
+    with pytest.raises(UserError, match="means a model already"):
+        settings.load()
 
 
 def test_an_alias_of_the_folder_leads_to_nothing_outside_before_an_agreement(
@@ -254,7 +256,6 @@ def test_an_alias_of_the_folder_leads_to_nothing_outside_before_an_agreement(
         'pasted = "{outside}"',
         'sessions = "{outside}"',
         'sessions = "link"',
-        'model_folders = ["here", "{outside}"]',
     ],
 )
 def test_a_path_of_the_folders_file_stays_inside(
@@ -279,9 +280,9 @@ def test_a_path_inside_or_agreed_to_is_in_force(cloned: Path, tmp_path: Path) ->
     says(cloned, 'questions = "sets/mine.toml"\nsessions = "runs"\nmodel_folders = ["."]\n')
     assert settings.load().questions == "sets/mine.toml"
     says(cloned, 'model_folders = ["../models"]\n')
-    with pytest.raises(trust.UnagreedError) as caught:
-        settings.load()
-    caught.value.claim.agree()
+    assert settings.load().model_folders == ()
+    assert "model_folders (leads out of the folder to " in str(settings.load().folder_file)
+    agree_to_all()
     assert settings.load().model_folders == (cloned / "../models",)
 
 
@@ -291,6 +292,18 @@ def test_prices_are_ones_own(cloned: Path) -> None:
     assert found.run.prices == {} and "prices (only from your own file)" in str(found.folder_file)
 
 
+@pytest.mark.parametrize("line", ['questions = "/etc/passwd"', 'sessions = "/"', 'pasted = "../x"'])
+def test_a_path_outside_stops_only_what_would_use_it(
+    line: str, cloned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    says(cloned, line)
+    assert run(["sessions", "list"]) == 0
+    assert f"not in force, as nobody agreed to it: {line.split()[0]}" in capsys.readouterr().err
+    mine = 'questions = "smoke"\n'
+    (paths.config_dir() / "duibi.toml").write_text(mine)
+    assert settings.load().questions == "smoke"
+
+
 def test_keys_are_ones_own(cloned: Path) -> None:
     """A folder cannot exchange yes and no."""
     says(cloned, '[keys]\n"confirm.yes" = "n"\n"confirm.no" = "y"\n')
@@ -298,7 +311,110 @@ def test_keys_are_ones_own(cloned: Path) -> None:
     assert found.screen.keys == {} and "keys (only from your own file)" in str(found.folder_file)
 
 
+# -- a file that cannot be used --------------------------------------------------------------
+
+NO_USE = {
+    "no TOML": "seed = [",
+    "another address for a known service": '[services.openai]\nbase_url = "http://evil:1/v1"\n',
+    "an unknown key": "sed = 3\n",
+    "a wrong value": 'seed = "three"\n',
+    "no model behind an alias": '[aliases]\nq = "model"\n',
+    "too many aliases": "[aliases]\n" + "".join(f'a{n} = "./m{n}"\n' for n in range(20_000)),
+}
+
+
+@pytest.mark.parametrize("kind", [*NO_USE, "dangling", "folder", "pipe", "unreadable"])
+def test_a_file_that_cannot_be_used_is_passed_over(
+    kind: str, cloned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (paths.config_dir() / "duibi.toml").write_text('seed = 7\n[aliases]\nq = "ms:me/mine"\n')
+    file = cloned / "duibi.toml"
+    if kind == "dangling":
+        file.symlink_to("nowhere")
+    elif kind == "folder":
+        file.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(file)
+    else:
+        says(cloned, NO_USE.get(kind, "seed = 3\n"))
+        file.chmod(0o600 if kind in NO_USE else 0)
+    if kind == "unreadable" and os.access(file, os.R_OK):
+        pytest.skip("root reads every file")
+    assert run(["sessions", "list"]) == 0
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if "duibi.toml" in one]
+    assert line.startswith(f"duibi: passed over: {file}") and len(line) < 400
+    found = settings.load()
+    assert found.run.seed == 7 and found.aliases == {"q": "ms:me/mine"}
+
+
+def test_what_is_told_of_a_file_has_a_bounded_length(cloned: Path) -> None:
+    lines = (f'a{n} = "openai:{"m" * 180}{n}"\n' for n in range(trust.MOST_ENTRIES))
+    says(cloned, "[aliases]\n" + "".join(lines))
+    told = str(settings.load().folder_file)
+    assert len(told) < 2500 and told.endswith(f"; and {trust.MOST_ENTRIES - 10} more")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_names_in_the_folders_file_do_nothing_to_a_terminal(
+    language: str,
+    cloned: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DUIBI_LANG", language)
+    word, target = json.dumps("\x1b]0;x\x07\u202e\ny"), json.dumps("openai:\x1b[2J")
+    for text in (
+        f'[aliases]\n{word} = "openai:m"\n',
+        f"[aliases]\nq = {target}\n",
+        f"{word} = 1\n",
+    ):
+        says(cloned, text)
+        for command in (["sessions", "list"], ["run", "q"], ["doctor"]):
+            run(command)
+            told = capsys.readouterr()
+            assert not set("\x1b\x07\u202e") & set(told.out + told.err)
+            assert len([one for one in told.err.splitlines() if "duibi.toml" in one]) <= 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("run", "q"), ("bench", "q"), ("models", "inspect", "q"), ("models", "fit", "q"),
+     ("models", "get", "q"), ("models", "quantize", "q")],
+)  # fmt: skip
+def test_a_withheld_alias_says_how_to_agree(
+    command: tuple[str, ...], cloned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    says(cloned, '[aliases]\nq = "openai:gpt-4o"\n')
+    assert run([*command]) == 2
+    told = capsys.readouterr().err
+    assert "q: nobody agreed to aliases.q (means openai:gpt-4o)" in told
+    assert "`duibi run q` in a terminal" in told
+
+
+def test_an_alias_that_is_in_force_is_known_to_every_command(
+    cloned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    says(cloned, '[aliases]\nq = "./model"\n')
+    (cloned / "model").mkdir()
+    (cloned / "model" / "config.json").write_text("{}")
+    for command in (["run", "q"], ["models", "fit", "q"], ["models", "inspect", "q"]):
+        assert run(command) == 2
+        told = capsys.readouterr()
+        assert "config.json names no model_type" in told.out + told.err
+        assert "unknown model" not in told.err
+
+
 # -- what is told ----------------------------------------------------------------------------
+
+
+def test_what_is_told_is_in_the_persons_language(
+    cloned: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DUIBI_LANG", "zh")
+    says(cloned, 'lang = "en"\n[aliases]\nx = "openai:gpt-4o"\n')
+    run(["sessions", "list"])
+    told = capsys.readouterr().err
+    assert "duibi.toml 设置了 lang；未生效，因为没有人同意：aliases.x（指 openai:gpt-4o）" in told
 
 
 def test_what_is_in_force_is_told_once(cloned: Path, capsys: pytest.CaptureFixture[str]) -> None:

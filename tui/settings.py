@@ -10,7 +10,7 @@ commands need it. Its name is the same in a file, as ``DUIBI_NAME`` and here.
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from tui import setting_kinds as kinds
 from tui.host import paths, toml_file
 from tui.host.errors import UserError
 from tui.host.toml_file import TomlFile
-from tui.models.reference import is_reference
+from tui.models.reference import is_reference, parse_reference
 from tui.options import RunOptions, ScreenOptions
 from tui.setting_kinds import Declaration, Flag, declarations, setting
 from tui.text.width import shorten
@@ -128,27 +128,24 @@ def load(
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """The settings in force. A flag that is None was not given.
+    """The settings in force. A flag that is None was not given. A file of the current folder that
+    cannot be used is passed over: it may be a stranger's (``folder_file`` of the settings tells).
 
     Raises:
-        UserError: an unknown key, a wrong value, a path that leads out of the current
-            folder, or a file that is not TOML; the message names the file (or variable, or
-            flag) and the key.
+        UserError: an unknown key, a wrong value, or the person's own file is not TOML; the message
+            names the file (or variable, or flag) and the key.
     """
     environ = os.environ if environ is None else environ
     own, here = paths.config_dir() / FILE_NAME, (cwd or Path.cwd()) / FILE_NAME
     found = _from_file(own)
-    given = {} if _is_same_file(own, here) else _from_file(here, is_untrusted=True)
     own_file = trust.own_file(own, found) if found else None
+    chosen = {name for name, value in (flags or {}).items() if value is not None}
+    chosen |= {name for name in DECLARATIONS if environ.get(f"DUIBI_{name.upper()}", "")}
     folder_file = None
-    if given:
-        admitted, folder_file = trust.admit_file(here, given, found)
+    if not _is_same_file(own, here):
+        admitted, folder_file = _of_folder(here, found, chosen)
         found.update(admitted)
     found.setdefault("lang", locale_language(environ))
-    chosen = {name for name, value in (flags or {}).items() if value is not None}
-    for name in given.keys() - chosen:
-        if DECLARATIONS[name].names_paths and not environ.get(f"DUIBI_{name.upper()}", ""):
-            _check_inside(here, name, given[name])
     for name, declared in DECLARATIONS.items():
         variable, kind = f"DUIBI_{name.upper()}", declared.kind
         if kind.from_text and (text := environ.get(variable, "")):
@@ -172,11 +169,32 @@ def _is_same_file(own: Path, here: Path) -> bool:
         return False
 
 
-def _check_inside(file: Path, name: str, value: object) -> None:
+def _of_folder(
+    here: Path, own: Mapping[str, Any], chosen: Collection[str]
+) -> tuple[dict[str, Any], trust.SettingsFile | None]:
+    """What is in force of the file of the current folder, and what is to be told of it; nothing
+    where it has a fault. ``chosen`` are the settings that the person gave."""
     try:
-        trust.require_inside(file.parent, name, value)
-    except trust.UnagreedError as error:
-        raise trust.UnagreedError(f"{file}: {error.message}", error.claim) from None
+        given = _from_file(here, is_untrusted=True)
+        if not given:
+            return {}, None
+        wanted = [name for name in given if name not in chosen and DECLARATIONS[name].names_paths]
+        admitted, file = trust.admit_file(here, given, own, wanted)
+        services_of_both = {*own.get("services", {}), *given.get("services", {})}
+        _check_aliases(here, given.get("aliases", {}), services_of_both)
+    except UserError as error:
+        return {}, trust.SettingsFile(here, fault=error.message)
+    return admitted, file
+
+
+def _check_aliases(file: Path, aliases: Mapping[str, str], services: Collection[str]) -> None:
+    for word, target in aliases.items():
+        try:
+            parse_reference(target, services)
+        except UserError as error:
+            raise UserError(
+                f"{file}: aliases.{shorten(word, 80)}: {error.message}", error.next_step
+            ) from None
 
 
 def _from_file(file: Path, is_untrusted: bool = False) -> dict[str, Any]:
@@ -190,6 +208,8 @@ def _from_file(file: Path, is_untrusted: bool = False) -> dict[str, Any]:
         if name not in DECLARATIONS:
             raise _unknown(read.place(name), name)
         kind = DECLARATIONS[name].kind
+        if is_untrusted and isinstance(value, dict) and len(value) > trust.MOST_ENTRIES:
+            raise UserError(f"{file}: {name}: more than {trust.MOST_ENTRIES} entries", "name fewer")
         if isinstance(value, dict):
             for key, entry in value.items():  # so that the line is the entry's
                 _checked(f"{read.place(name, key)}: {name}", kind.read, {key: entry})

@@ -8,7 +8,7 @@ folder is the person's own.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,14 @@ from tui.host.paths import config_dir
 from tui.models.reference import Reference, parse_reference
 from tui.questions import BUILT_IN
 from tui.services import FolderEntry, Service
+from tui.text.width import shorten
 
 _AGREEMENTS = "strangers"
 _TABLES = ("services", "aliases")
 """Tables of which a folder's file may add entries to the person's own."""
+MOST_ENTRIES = 256
+"""Entries of a table of a folder's file: every command looks at each of them."""
+_MOST_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,47 +60,51 @@ class Claim:
         agreements.agree(_AGREEMENTS, self.facts)
 
 
-class UnagreedError(UserError):
-    """A setting of a folder's file that a person must agree to, or replace."""
-
-    def __init__(self, message: str, claim: Claim) -> None:
-        super().__init__(message, f"give it yourself, or write it into {_own_file()}")
-        self.claim = claim
-
-
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A ``duibi.toml``: which settings of it are in force, and what is withheld."""
+    """A ``duibi.toml``: which settings of it are in force, what is withheld, and ``fault``, for
+    which all of it is passed over ("": there is none)."""
 
     path: Path
-    in_force: tuple[str, ...]
-    withheld: tuple[Claim, ...]
+    in_force: tuple[str, ...] = ()
+    withheld: tuple[Claim, ...] = ()
+    fault: str = ""
 
     def __str__(self) -> str:
-        """In one English line."""
-        said = f"{self.path} sets {', '.join(self.in_force) or 'nothing'}"
-        claims = "; ".join(map(str, self.withheld))
+        """In one English line, of a length that a stranger cannot choose."""
+        if self.fault:
+            return f"passed over: {self.fault}"
+        said = f"{self.path} sets {_some(self.in_force, ', ') or 'nothing'}"
+        claims = _some([shorten(str(claim), 160) for claim in self.withheld], "; ")
         return f"{said}; not in force, as nobody agreed to it: {claims}" if claims else said
+
+
+def _some(names: Sequence[str], joint: str) -> str:
+    """The first of some names, and how many more there are."""
+    shown, more = joint.join(names[:_MOST_TOLD]), len(names) - _MOST_TOLD
+    return f"{shown}{joint}and {more:,} more" if more > 0 else shown
 
 
 def own_file(path: Path, given: Mapping[str, Any]) -> SettingsFile:
     """A file of the person's own: all of it is in force."""
-    return SettingsFile(path, tuple(_names(given)), ())
+    return SettingsFile(path, tuple(_names(given)))
 
 
 def admit_file(
-    path: Path, given: Mapping[str, Any], own: Mapping[str, Any]
+    path: Path, given: Mapping[str, Any], own: Mapping[str, Any], wanted: Collection[str]
 ) -> tuple[dict[str, Any], SettingsFile]:
     """The settings of a folder's file that are in force, with the person's ``own`` entries of the
-    same tables, and what is to be told of the file.
+    same tables, and what is to be told of the file. ``wanted`` are those of its settings that name
+    paths and that nothing else decides.
 
     Raises:
-        UserError: the file would send a known service's key to another address.
+        UserError: its services cannot stand beside the person's own.
     """
     folder, mine = path.parent, {table: own.get(table, {}) for table in _TABLES}
     theirs = {table: given.get(table, {}) for table in _TABLES}
     known = {*mine["services"], *theirs["services"]}
     claims = [
+        *(claim for name in wanted for claim in _path_claims(folder, name, given[name])),
         *_service_claims(folder, theirs["services"], mine["services"]),
         *_alias_claims(folder, theirs["aliases"], mine["aliases"], known),
     ]
@@ -111,7 +119,8 @@ def admit_file(
         table: {n: one for n, one in theirs[table].items() if (table, n) not in closed}
         for table in _TABLES
     }
-    admitted = {**given, **{table: mine[table] | kept[table] for table in _TABLES}}
+    single = {name: value for name, value in given.items() if ("", name) not in closed}
+    admitted = {**single, **{table: mine[table] | kept[table] for table in _TABLES}}
     if admitted.pop("keys", None):
         # With yes and no exchanged, who refuses agrees. No model needs it: nobody is asked.
         withheld.append(Claim("", "keys", "only from your own file", (os.path.realpath(folder),)))
@@ -124,26 +133,22 @@ def admit_file(
         if name not in before or not _asks_the_same(before[name], after[name]):
             admitted["services"][name] = FolderEntry(admitted["services"][name])
     in_force = {
-        name: value for name, value in {**given, **kept}.items() if name not in ("keys", "prices")
+        name: value for name, value in {**single, **kept}.items() if name not in ("keys", "prices")
     }
     return admitted, SettingsFile(path, tuple(_names(in_force)), tuple(withheld))
 
 
-def require_inside(folder: Path, name: str, value: Any) -> None:
-    """Check that a setting of a folder's file names no path outside of the folder, a symbolic
-    link included, unless a person agreed to it.
+def require_agreed(file: SettingsFile, claim: Claim) -> None:
+    """Check that a person agreed to a setting of a folder's file that a command would use.
 
     Raises:
-        UnagreedError: it does.
+        UserError: nobody did.
     """
-    if name == "questions" and value in BUILT_IN:
-        return
-    for path in value if isinstance(value, tuple) else (value,):
-        if not _is_inside(folder, str(path)):
-            said = f"leads out of the folder to {path}"
-            claim = Claim("", name, said, (os.path.realpath(folder), name, str(path)))
-            if not claim.is_agreed:
-                raise UnagreedError(f"{name} {said}", claim)
+    if not claim.is_agreed:
+        raise UserError(
+            f"{file.path}: {claim.name} {claim.says}",
+            f"give it yourself, or write it into {_own_file()}",
+        )
 
 
 def needed_claims(file: SettingsFile | None, models: Iterable[str]) -> list[Claim]:
@@ -171,7 +176,8 @@ def refuse_withheld(file: SettingsFile | None, name: str) -> None:
             continue  # it means something without the file
         raise UserError(
             f"{name}: nobody agreed to {claim} of {file.path if file else ''}",
-            f"agree where you can be asked, or write it into {_own_file()}",
+            f"agree where you can be asked: `duibi run {name}` in a terminal; or write it into "
+            f"{_own_file()}",
         )
 
 
@@ -290,6 +296,16 @@ def _stays_here(folder: Path, target: str, user_services: Collection[str]) -> bo
     if reference.kind in ("folder", "gguf"):
         return _is_inside(folder, reference.target)
     return reference.kind in ("demo", "modelscope")
+
+
+def _path_claims(folder: Path, name: str, value: Any) -> Iterator[Claim]:
+    """The paths of a setting that lead out of the folder, by a symbolic link too."""
+    if name == "questions" and value in BUILT_IN:
+        return
+    for path in value if isinstance(value, tuple) else (value,):
+        if not _is_inside(folder, str(path)):
+            says = f"leads out of the folder to {path}"
+            yield Claim("", name, says, (os.path.realpath(folder), name, str(path)))
 
 
 def _is_inside(folder: Path, path: str) -> bool:

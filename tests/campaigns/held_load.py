@@ -47,10 +47,12 @@ FAULT_SHARE = 0.3
 
 @dataclass
 class Cost:
-    """What a call of the program took: seconds, and bytes of memory at most."""
+    """What a call of the program took: seconds, those of them in which it computed, and bytes of
+    memory at most."""
 
     status: int
     seconds: float
+    computed: float
     peak: int
     out: str
 
@@ -69,19 +71,22 @@ def duibi(*args: str) -> Cost:
         out.seek(0)
         said = out.read().decode("utf-8", "replace")
     code = os.waitstatus_to_exitcode(status)
-    return Cost(code, time.monotonic() - began, used.ru_maxrss * 1024, said)
+    computed = used.ru_utime + used.ru_stime
+    return Cost(code, time.monotonic() - began, computed, used.ru_maxrss * 1024, said)
 
 
 def call(name: str, args: tuple[str, ...], most_s: float, most_mib: int) -> Cost:
-    """`duibi` of a call that must succeed within bounds; prints its row."""
+    """`duibi` of a call that must succeed within bounds; prints its row. The bound is on the time
+    in which it computed: others may have the cores meanwhile."""
     cost = duibi(*args)
     row(
         f"{name}, 1 time",
-        f"exit {cost.status}, {cost.seconds:.1f} s, {cost.peak / MIB:.0f} MiB",
+        f"exit {cost.status}, {cost.computed:.1f} of {cost.seconds:.1f} s, "
+        f"{cost.peak / MIB:.0f} MiB",
         f"exit 0, {most_s:g} s, {most_mib} MiB",
     )
     expect(f"{name}, exit code", cost.status, 0)
-    expect(f"{name}, within {most_s:g} s", cost.seconds <= most_s, True)
+    expect(f"{name}, within {most_s:g} s", cost.computed <= most_s, True)
     expect(f"{name}, within {most_mib} MiB", cost.peak <= most_mib * MIB, True)
     return cost
 

@@ -11,7 +11,6 @@ from tui.app.style import themes
 from tui.host.errors import UserError
 
 PLACES: dict[str, tuple[str, ...]] = {
-    "duibi.toml": ("sessions", "list"),
     "set.toml": ("run", "demo", "--questions", "./set.toml"),
     "set.jsonl": ("questions", "check", "./set.jsonl"),
     "set.txt": ("questions", "check", "./set.txt"),

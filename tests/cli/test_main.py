@@ -91,8 +91,8 @@ def test_a_mistake_is_one_line_and_the_next_step(
     assert "Traceback" not in done.stderr
 
 
-def test_settings_of_the_folder_are_read_and_their_mistakes_told(tmp_path: Path) -> None:
-    (tmp_path / "duibi.toml").write_text('quesions = "smoke"')
+def test_settings_are_read_and_their_mistakes_told(tmp_path: Path) -> None:
+    (paths.config_dir() / "duibi.toml").write_text('quesions = "smoke"')
     done = duibi("run", "demo", cwd=tmp_path)
     assert done.returncode == 2
     assert "duibi.toml:1: unknown key 'quesions'" in done.stderr
@@ -172,8 +172,9 @@ def test_the_doctor_sees_the_machine_and_says_what_to_do(
     states = {check["name"]: check["state"] for check in seen["checks"]}
     assert states["demo model"] == "note"
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "300M")
-    (tmp_path / "duibi.toml").write_text("seed = -1")
+    (paths.config_dir() / "duibi.toml").write_text("seed = -1")
     ill = duibi("doctor", cwd=tmp_path)
     assert ill.returncode == 2
     assert "problem: memory -> stop other programs" in ill.stdout
+    assert ill.stdout.count("seed: -1 is not a whole number") == 1
     assert "problem: settings -> give a whole number" in ill.stdout

@@ -6,6 +6,7 @@ import pytest
 
 from tui import questions
 from tui import settings as settings_of
+from tui.host import paths
 from tui.host.errors import UserError
 from tui.options import RunOptions
 from tui.questions import QuestionSet
@@ -38,7 +39,7 @@ def test_what_is_none_is_told(tmp_path: Path, bad: str) -> None:
     file.write_text(f'dimensions = {bad}\n[[question]]\nid = "a"\ntext = "?"\n')
     with pytest.raises(UserError, match="dimensions"):
         questions.load(str(file))
-    (tmp_path / "duibi.toml").write_text(f"dimensions = {bad}\n")
+    (paths.config_dir() / "duibi.toml").write_text(f"dimensions = {bad}\n")
     with pytest.raises(UserError, match="dimensions"):
         settings_of.load({}, cwd=tmp_path, environ={})
 

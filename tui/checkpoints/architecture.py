@@ -59,7 +59,11 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     """
     kind = config.get("model_type")
     if not isinstance(kind, str) or not kind:
-        raise CheckpointError("unsupported", "config.json names no model_type")
+        raise CheckpointError(
+            "unsupported",
+            "config.json names no model_type",
+            "name the folder of a chat model as it was published, or fetch it again",
+        )
     _refuse_other_modalities(config)
     readers = {"qwen": _qwen, "chatglm": _chatglm3, "baichuan": _baichuan2}
     found = readers[kind](config) if kind in readers else _general(kind, config)

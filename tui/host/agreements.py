@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tui.host.errors import UserError
 from tui.host.paths import config_dir
+from tui.host.save_file import replace_file
 
 
 def is_agreed(kind: str, facts: Sequence[Any]) -> bool:
@@ -30,14 +30,11 @@ def agree(kind: str, facts: Sequence[Any]) -> None:
     known, digest = _remembered(path), _digest(facts)
     if digest in known:
         return
-    fresh = Path(f"{path}.{os.getpid()}")
     try:
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(json.dumps([*known, digest]))
-        fresh.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot keep the consent in {path}: {error.strerror or error}") from None
+        replace_file(path, json.dumps([*known, digest]))
+    except UserError as error:
+        step = "choose another configuration folder with DUIBI_CONFIG_DIR"
+        raise UserError(f"the consent is not kept: {error.message}", step) from None
 
 
 def _digest(facts: Sequence[Any]) -> str:

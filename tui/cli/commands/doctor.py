@@ -84,9 +84,12 @@ def _settings() -> list[Finding]:
     own = Finding("settings", OK, str(found.own_file) if found.own_file else "no file of your own")
     if found.folder_file is None:
         return [own, *home]
-    withheld = found.folder_file.withheld
-    step = "name such a model where you can be asked, or move the lines to your own file"
-    state, step = (NOTE, step) if withheld else (OK, "")
+    state, step = OK, ""
+    if found.folder_file.fault:
+        state, step = NOTE, "mend the file, or move it away"
+    elif found.folder_file.withheld:
+        state = NOTE
+        step = "name such a model where you can be asked, or move the lines to your own file"
     return [own, Finding("settings of this folder", state, str(found.folder_file), step), *home]
 
 
@@ -131,8 +134,8 @@ def _memory() -> list[Finding]:
 def _disks() -> tuple[list[DiskInfo], list[Finding]]:
     try:
         found = machine_checks.disks(load().sessions_dir)
-    except UserError as error:
-        return [], [Finding("disks", PROBLEM, error.message, error.next_step)]
+    except UserError:
+        return [], []  # told under settings
     return found, machine_checks.disk_findings(found)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.checkpoints.quantised_cache import entries_of
-from tui.cli.support import quantise, settings_in_force
+from tui.cli.support import options, quantise, settings_in_force
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.cli.support.open_screens import open_models
 from tui.cli.support.options import Yes
@@ -90,7 +90,7 @@ def list_(
 
 @app.command(help="Fetch demo or ms:OWNER/NAME; prints where it is. Goes on where it was cut.")
 def get(model: Model, yes: Yes = False) -> int:
-    ref = parse_reference(model)
+    ref = _reference(model)
     if ref.kind not in FETCHABLE_KINDS:
         meant = f"did you mean ms:{model}? " if is_model_id(model) else ""
         raise UserError(
@@ -114,7 +114,7 @@ def get(model: Model, yes: Yes = False) -> int:
 
 @app.command(help="What a checkpoint is, from its headers, and whether it can be loaded.")
 def inspect(model: Model, json: Json = False) -> int:
-    ref = parse_reference(model)
+    ref = _reference(model)
     if ref.kind in ("demo", "gguf"):
         return _inspect_gguf(ref, json)
     folder = _folder_of(ref)
@@ -143,7 +143,7 @@ def fit(
     context: Context = LISTED_CONTEXT,
 ) -> int:
     reading = memory.read_memory()
-    subjects = [_subject(parse_reference(text)) for text in models or []]
+    subjects = [_subject(_reference(text)) for text in models or []]
     if not models:
         found = [one for one in _found() if one.state == "complete" and not one.served]
         subjects = [plan.size_of_found(one, one.reference, one.default_dtype) for one in found]
@@ -184,7 +184,7 @@ def quantize(
     to: Annotated[str, typer.Option("--to", metavar="int8|int4", help="The format.")] = "int8",
     json: Json = False,
 ) -> int:
-    made = quantise.quantise_model(model, to)
+    made = quantise.quantise_model(model, _reference(model), to)
     if json:
         print_json(made)
     else:
@@ -203,6 +203,11 @@ def rm(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) 
     removal.remove(paths)
     tell(f"{format_size(freed)} freed")
     return 0
+
+
+def _reference(model: str) -> Reference:
+    """The model of a reference or an alias; `rm` takes none: what goes is named itself."""
+    return options.read_reference(model, settings_in_force.load({}, [model]))[1]
 
 
 def _found() -> list[FoundModel]:

@@ -134,15 +134,12 @@ def resolve_models(
     own, pasted = settings.run.services, settings.run.pasted
     if pasted is not None and not pasted.exists():  # said before anything is fetched
         raise UserError(f"{pasted}: No such file or directory", FILE_HINT)
-    headed = [split_label(name) for name in names]
-    meant = [settings.aliases.get(name, name) for _, name in headed]
-    for name in (*(name for _, name in headed), *meant):
-        trust.refuse_withheld(settings.folder_file, name)
-    references = [parse_reference(name, own) for name in meant]
+    headed = [read_reference(name, settings) for name in names]
+    references = [reference for _, reference in headed]
     with ProgressLine(is_agreed=yes) as progress:
         agree = _agree_remote_code if settings.remote_code else None
         found = resolve_all(references, progress.consent, progress, agree, _beyond(settings))
-    for (label, _), reference in zip(headed, references, strict=True):
+    for label, reference in headed:
         trust.remember_named(reference, label, own)
     pairs = zip(headed, found, strict=True)
     return unique_labels(
@@ -157,7 +154,6 @@ def resolve_present(text: str, settings: Settings) -> ResolvedModel:
         UserError: it is not there, or would have to be fetched.
     """
     label, reference = read_reference(text, settings)
-    trust.refuse_withheld(settings.folder_file, split_label(text)[1])
     found = resolve(reference, _refuse_download, lambda *_: None, None, _beyond(settings))
     return replace(found, label=label or found.label)
 
@@ -182,10 +178,14 @@ def read_reference(text: str, settings: Settings) -> tuple[str, Reference]:
     """The name ("" without one) and the model of ``NAME=MODEL``, a reference or an alias.
 
     Raises:
-        UserError: it names no model.
+        UserError: it names no model, or one that the folder's file alone tells of and nobody
+            agreed to.
     """
     label, name = split_label(text)
-    return label, parse_reference(settings.aliases.get(name, name), settings.run.services)
+    meant = settings.aliases.get(name, name)
+    for one in (name, meant):
+        trust.refuse_withheld(settings.folder_file, one)
+    return label, parse_reference(meant, settings.run.services)
 
 
 def check_typed_reference(text: str, settings: Settings) -> None:

@@ -12,7 +12,7 @@ from tui.engines.local import LocalEngine
 from tui.events import Body, Load
 from tui.host import cpu, paths
 from tui.host.errors import UserError
-from tui.models.reference import parse_reference
+from tui.models.reference import Reference
 from tui.models.remove import disk_bytes
 from tui.models.resolve import LOCAL, resolve
 from tui.text.units import format_size
@@ -20,8 +20,9 @@ from tui.text.units import format_size
 _WORKER_EXIT_S = 3.0
 
 
-def quantise_model(model: str, to: str) -> dict[str, Any]:
-    """Make and keep the reduced weights of a model here, with progress on stderr.
+def quantise_model(model: str, reference: Reference, to: str) -> dict[str, Any]:
+    """Make and keep the reduced weights of a model here, which a person called ``model``, with
+    progress on stderr.
 
     What an earlier, interrupted try left is removed, also after an interruption now. Gives
     ``model``, ``dtype``, ``checkpoint_bytes``, ``bytes`` (what was kept), ``seconds``,
@@ -32,7 +33,7 @@ def quantise_model(model: str, to: str) -> dict[str, Any]:
     """
     if to not in QUANTISED_DTYPES:
         raise UserError(f"--to {to!r} is no reduced format", f"use {' or '.join(QUANTISED_DTYPES)}")
-    found = resolve(parse_reference(model), lambda text: False, lambda stage, done, total: None)
+    found = resolve(reference, lambda text: False, lambda stage, done, total: None)
     if found.engine != LOCAL:
         raise UserError(f"{model} holds no weights here", "name a checkpoint folder")
     before = {one.folder for one in quantised_cache.entries()}

@@ -17,29 +17,28 @@ _told: set[str] = set()
 
 def load(flags: Mapping[str, object] | None = None, models: Sequence[str] = ()) -> Settings:
     """The settings in force, as `tui.settings.load`, once a person agreed (or not) to what the
-    folder's file says of ``models`` (references and aliases).
+    folder's file says of ``models`` (references and aliases) and, where there are models, of
+    the settings that the command has ``flags`` for.
 
     Raises:
-        UserError: as `tui.settings.load`, or an agreement cannot be kept.
+        UserError: as `tui.settings.load`; an agreement cannot be kept; nobody agreed to a path that
+            a command with models would use.
     """
-    found = _load(flags)
+    found = settings_of.load(flags)
     file = found.folder_file
     if file is None:
         return found
     if str(file.path) not in _told:
         _say(f"duibi: {file}")
     _told.add(str(file.path))
-    claims = trust.needed_claims(file, [split_label(model)[1] for model in models])
-    return _load(flags) if claims and _agree(claims) else found
-
-
-def _load(flags: Mapping[str, object] | None) -> Settings:
-    try:
+    used = flags if flags and models else ()
+    settings = [one for one in file.withheld if not one.table and one.name in used]
+    claims = [*settings, *trust.needed_claims(file, [split_label(model)[1] for model in models])]
+    if claims and _agree(claims):
         return settings_of.load(flags)
-    except trust.UnagreedError as error:
-        if not _agree([error.claim]):
-            raise
-    return _load(flags)
+    for claim in settings:
+        trust.require_agreed(file, claim)
+    return found
 
 
 def _agree(claims: Sequence[trust.Claim]) -> bool:
