@@ -78,6 +78,11 @@ class Answer:
         return "".join(self.chunks)
 
     @property
+    def is_all_thought(self) -> bool:
+        """Whether it ended with a thought and without anything for the reader."""
+        return self.state == "answered" and self.reasoning_length > 0 and not self.text.strip()
+
+    @property
     def person_note(self) -> str:
         """The newest note of a person; empty if there is none or it was removed."""
         said = [note.text for note in self.notes if note.source == "person"]

@@ -20,6 +20,7 @@ was stopped, the machine was suspended."""
 FORMULAS = {
     "en": {
         "ttft": "TTFT = first generated token - start of the request",
+        "answer_ttft": "TTFT of the answer = first token behind the thought - start of the request",
         "tpot": "TPOT = (E2E - TTFT - wait) / (output tokens - 1), wait = time in which prompts "
         "of other answers of the batch were computed",
         "decode": "decode tok/s = 1 / TPOT",
@@ -28,6 +29,7 @@ FORMULAS = {
     },
     "zh": {
         "ttft": "TTFT = 首个生成 token 的时刻 - 请求开始的时刻",
+        "answer_ttft": "正文首字延迟 = 思考结束后首个 token 的时刻 - 请求开始的时刻",
         "tpot": "TPOT = (E2E - TTFT - 等待) / (输出 token 数 - 1)，"
         "等待 = 计算同批其他回答的提示所占的时间",
         "decode": "解码速度 = 1 / TPOT",
@@ -49,6 +51,7 @@ class AnswerMetrics:
     prefill_tok_s: float | None
     decode_tok_s: float | None
     chars_s: float | None
+    answer_ttft_ms: float | None = None
 
     def rounded(self) -> "AnswerMetrics":
         """Times to 3 digits after the point, rates to 2."""
@@ -59,6 +62,7 @@ class AnswerMetrics:
             _rounded(self.prefill_tok_s, 2),
             _rounded(self.decode_tok_s, 2),
             _rounded(self.chars_s, 2),
+            _rounded(self.answer_ttft_ms, 3),
         )
 
 
@@ -71,14 +75,16 @@ def answer_metrics(
     reused: int,
     output_tokens: int,
     characters: int,
+    answer_ns: int | None = None,
     waited_ns: int = 0,
 ) -> AnswerMetrics:
     """All figures of a complete answer.
 
     Times are nanoseconds of one clock: the start of the request, the first generated token
     (None: no token came, then only E2E is known), the end. ``output_tokens`` counts the stop
-    id if there was one, ``characters`` the code points of the visible text; for ``waited_ns``
-    after the first token the prompts of other answers were computed.
+    id if there was one, ``characters`` the code points of the visible text; at ``answer_ns`` the
+    first token behind the thought came (None: there was only thought); for ``waited_ns`` after
+    the first token the prompts of other answers were computed.
     """
     e2e = elapsed_ms(start_ns, end_ns)
     if first_ns is None:
@@ -92,6 +98,7 @@ def answer_metrics(
         prefill_tok_s=prefill_tok_s(prompt_tokens, reused, ttft),
         decode_tok_s=decode_tok_s(tpot),
         chars_s=chars_s(characters, e2e),
+        answer_ttft_ms=None if answer_ns is None else elapsed_ms(start_ns, answer_ns),
     )
 
 

@@ -12,6 +12,9 @@ from tui import setting_kinds as kinds
 from tui.host.paths import portable
 from tui.setting_kinds import Flag, declarations, setting
 
+THINK = ("on", "off", "low", "medium", "high")
+"""What may be asked of a model's thinking."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
@@ -22,7 +25,9 @@ class RunOptions:
     ``sampling`` is ``model`` (the checkpoint's own way), ``greedy`` or ``sample``;
     ``batch`` is how many answers of a question set a local model decodes together at most
     (None: as many as memory allows, up to 8); ``lookup`` guesses tokens from the prompt (same
-    text, sooner where an answer repeats it); ``loop_stop`` ends an answer that only repeats one
+    text, sooner where an answer repeats it); ``think`` says whether or how much a model thinks
+    before it answers, and ``think_tokens`` after how many tokens a thought is ended (they do not
+    count for ``max_new_tokens``); ``loop_stop`` ends an answer that only repeats one
     token or one short cycle; ``schedule`` is ``auto`` (what fits in memory is held together, and
     the models take turns computing), ``together`` (they compute at the same time) or
     ``one-at-a-time`` (one model is held at a time, and makes one answer at a time); ``measure``
@@ -86,6 +91,26 @@ class RunOptions:
         metadata=setting(
             kinds.whole(0, (1 << 63) - 1),
             Flag("--seed", "For the same draw each time.", "N"),
+            effect="answer",
+        ),
+    )
+    think: str | None = field(
+        default=None,
+        metadata=setting(
+            kinds.one_of(*THINK),
+            Flag(
+                "--think",
+                "Whether, or how much, models think before they answer (by default as they do).",
+                "|".join(THINK),
+            ),
+            effect="answer",
+        ),
+    )
+    think_tokens: int | None = field(
+        default=None,
+        metadata=setting(
+            kinds.whole(0, 1 << 20),
+            Flag("--think-tokens", "End a thought after N tokens; the answer goes on.", "N"),
             effect="answer",
         ),
     )

@@ -34,7 +34,9 @@ class Service:
     are asked at once; ``parameters`` are those of `SAMPLING_PARAMETERS` that it accepts;
     ``has_model_list`` says whether its list of models can be asked for; ``body`` is added to every
     request, and with ``think`` (``on`` or ``off``) what ``thinking_on`` or ``thinking_off`` hold:
-    how it is told whether a model shall reason. The clocks are seconds: to connect, from the
+    how it is told whether a model shall reason. ``effort_field`` takes how much (``low``,
+    ``medium``, ``high``), ``budget_field`` the tokens of reasoning at most; a dot stands before a
+    field of an object. The clocks are seconds: to connect, from the
     request to the first token, and from token to token.
     """
 
@@ -55,6 +57,8 @@ class Service:
     think: str = ""
     thinking_on: Mapping[str, Any] = field(default_factory=dict)
     thinking_off: Mapping[str, Any] = field(default_factory=dict)
+    effort_field: str = ""
+    budget_field: str = ""
     connect_s: float = 10.0
     first_token_s: float = 300.0
     stall_s: float = 60.0
@@ -72,11 +76,24 @@ class Service:
         """The environment variables that may hold its key, the first that is set counts."""
         return (self.key_variable, *self.other_key_variables) if self.key_variable else ()
 
-    @property
-    def added_body(self) -> dict[str, Any]:
-        """What is added to every request."""
-        thinking = {"on": self.thinking_on, "off": self.thinking_off}.get(self.think, {})
-        return {**thinking, **self.body}
+    def added_body(self, think: str = "", budget: int | None = None) -> dict[str, Any]:
+        """What is added to a request that asks for ``think`` (`tui.options.THINK`; "": what the
+        service's own setting says) and for ``budget`` tokens of reasoning at most."""
+        switch = think or self.think or ("on" if budget is not None and self.budget_field else "")
+        found = dict(self.thinking_off if switch == "off" else self.thinking_on if switch else {})
+        if switch not in ("", "on", "off") and self.effort_field:
+            _set_field(found, self.effort_field, switch)
+        if budget is not None and self.budget_field and switch != "off":
+            _set_field(found, self.budget_field, budget)
+        return {**found, **self.body}
+
+    def refused_thinking(self, think: str, budget: int | None) -> list[str]:
+        """Which of the settings of thinking it cannot be told."""
+        can_tell = self.thinking_off if think == "off" else self.thinking_on
+        if think not in ("", "on", "off") and not self.effort_field:
+            can_tell = {}
+        found = ["think"] if think and not can_tell else []
+        return found + (["think_tokens"] if budget is not None and not self.budget_field else [])
 
     @property
     def is_loopback(self) -> bool:
@@ -298,6 +315,17 @@ def _checked_field(where: str, key: str, value: Any, default: Any) -> Any:
         wanted = kinds.get(type(default), "seconds, more than 0")
         raise UserError(f"{where} is {value!r}", f"it must be {wanted}")
     return value
+
+
+def _set_field(body: dict[str, Any], name: str, value: object) -> None:
+    """Set a field of a request; the objects above it are made anew, as they may be shared."""
+    first, _, rest = name.partition(".")
+    if not rest:
+        body[first] = value
+        return
+    inner = body.get(first)
+    body[first] = dict(inner) if isinstance(inner, Mapping) else {}
+    _set_field(body[first], rest, value)
 
 
 def _from_environment(service: Service, environ: Mapping[str, str]) -> Service:

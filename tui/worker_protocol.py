@@ -63,7 +63,9 @@ class DecodeRequest:
     message. ``max_new_tokens`` 0 or less sets no bound of its own; ``sampling`` overrides the
     checkpoint's defaults; ``background``: requests without it go first. ``prompt_tokens`` above 0
     makes it a measure: so many tokens of plain text are the prompt, not the conversation, and the
-    answer has ``max_new_tokens``, whatever the model says."""
+    answer has ``max_new_tokens``, whatever the model says. ``think`` is one of `tui.options.THINK`
+    ("": the model's own way), and a thought is ended after ``think_tokens`` (None: by the model),
+    which do not count for ``max_new_tokens``."""
 
     answer: int
     messages: tuple[tuple[str, str], ...]
@@ -71,6 +73,8 @@ class DecodeRequest:
     sampling: dict[str, float | int | bool | None] = field(default_factory=dict)
     background: bool = False
     prompt_tokens: int = 0
+    think: str = ""
+    think_tokens: int | None = None
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -240,6 +244,10 @@ def _is_count(value: object) -> bool:
     return type(value) is int and value >= 0
 
 
+def _is_bound(value: object) -> bool:
+    return value is None or _is_count(value)
+
+
 def _is_positive(value: object) -> bool:
     return type(value) is int and value >= 1
 
@@ -293,6 +301,8 @@ _IS_VALID: dict[str, Callable[[object], bool]] = {
     "sampling": _is_sampling,
     "background": _is_flag,
     "prompt_tokens": _is_count,
+    "think": _is_text,
+    "think_tokens": _is_bound,
     "answers": _is_answers,
     "steps": _is_count,
 }

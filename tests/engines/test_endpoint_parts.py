@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -389,3 +390,49 @@ def test_only_a_service_that_gives_probabilities_is_asked_for_them() -> None:
     assert (body["logprobs"], body["top_logprobs"], left_out) == (True, 5, [])
     body, left_out = request_body(request, "m", Service("x", parameters=("seed",)))
     assert "logprobs" not in body and left_out == ["logprobs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "think", "budget", "fields", "left_out"),
+    [
+        ("dashscope", "off", None, {"enable_thinking": False}, []),
+        ("dashscope", "", 500, {"enable_thinking": True, "thinking_budget": 500}, []),
+        ("dashscope", "high", None, {"enable_thinking": True}, ["think"]),
+        ("openai", "high", None, {"reasoning_effort": "high"}, []),
+        ("openai", "on", 500, {"reasoning_effort": "medium"}, ["think_tokens"]),
+        (
+            "openrouter",
+            "low",
+            9,
+            {"reasoning": {"enabled": True, "effort": "low", "max_tokens": 9}},
+            [],
+        ),
+        ("anthropic", "on", 2000, {"thinking": {"type": "enabled", "budget_tokens": 2000}}, []),
+        ("minimax", "off", None, {}, ["think"]),
+        ("minimax", "", None, {}, []),
+    ],
+)
+def test_thinking_is_asked_for_in_the_words_of_the_service(
+    name: str, think: str, budget: int | None, fields: dict[str, Any], left_out: list[str]
+) -> None:
+    service = known_services({}, {})[name]
+    plain, _ = request_body(Request(1, (Message("user", "?"),), 100), "m", service)
+    asked = Request(1, (Message("user", "?"),), 100, think=think, think_tokens=budget)
+    body, refused = request_body(asked, "m", service)
+    limit = service.max_tokens_field
+    room = 100 + (budget or 0) if service.budget_field else 100
+    assert body == {**plain, **fields, limit: room}
+    assert refused == left_out
+    # What the table of services holds is not changed by a request.
+    assert request_body(Request(1, (Message("user", "?"),), 100), "m", service)[0] == plain
+
+
+def test_the_thought_of_a_usage_is_counted_apart() -> None:
+    made = Completion("host")
+    usage = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 6}}
+    made.feed_json({"choices": [{"delta": {"content": "Yes"}}], "usage": usage})
+    assert (made.output_tokens, made.thought_tokens) == (9, 6)
+    odd = Completion("host")
+    usage = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 10}}
+    odd.feed_json({"choices": [], "usage": usage})
+    assert odd.thought_tokens is None

@@ -24,6 +24,10 @@ from tui.services import Service, check_table, find_service, known_services, usu
 
 ENABLED: dict[str, Any] = {"thinking": {"type": "enabled"}}
 DISABLED: dict[str, Any] = {"thinking": {"type": "disabled"}}
+TEMPLATE_SWITCH: tuple[dict[str, Any], dict[str, Any]] = (
+    {"chat_template_kwargs": {"enable_thinking": True}},
+    {"chat_template_kwargs": {"enable_thinking": False}},
+)
 SERVICES: dict[str, tuple[str, tuple[str, ...], dict[str, Any], dict[str, Any]]] = {
     # address, variables of the key, fields of a request that shall think, and that shall not
     "openai": (
@@ -71,10 +75,13 @@ SERVICES: dict[str, tuple[str, tuple[str, ...], dict[str, Any], dict[str, Any]]]
         *("https://api.anthropic.com/v1", ("ANTHROPIC_API_KEY",)),
         *({"thinking": {"type": "enabled", "budget_tokens": 1024}}, DISABLED),
     ),
-    "ollama": ("http://127.0.0.1:11434/v1", (), {}, {}),
-    "llamacpp": ("http://127.0.0.1:8080/v1", (), {}, {}),
+    "ollama": (
+        *("http://127.0.0.1:11434/v1", ()),
+        *({"reasoning_effort": "medium"}, {"reasoning_effort": "none"}),
+    ),
+    "llamacpp": ("http://127.0.0.1:8080/v1", (), *TEMPLATE_SWITCH),
     "lmstudio": ("http://127.0.0.1:1234/v1", (), {}, {}),
-    "vllm": ("http://127.0.0.1:8000/v1", (), {}, {}),
+    "vllm": ("http://127.0.0.1:8000/v1", (), *TEMPLATE_SWITCH),
 }
 GONE = "http://127.0.0.1:1/v1"
 COUNTS = {"prompt_tokens": 7, "completion_tokens": 5}

@@ -29,7 +29,7 @@ def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(vocab)
-    write_words(writer)
+    write_words(writer, changes.get("template", tiny.TEMPLATE))
     if "scaling" in changes:
         writer.add_string(f"{arch}.rope.scaling.type", changes["scaling"])
     if "split" in changes:
@@ -58,7 +58,7 @@ def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
     return path
 
 
-def write_words(writer: gguf.GGUFWriter) -> None:
+def write_words(writer: gguf.GGUFWriter, template: str = tiny.TEMPLATE) -> None:
     words = tiny.tokenizer()
     model = json.loads(words.to_str())["model"]
     tokens = sorted(words.get_vocab(), key=words.get_vocab().__getitem__)
@@ -69,7 +69,7 @@ def write_words(writer: gguf.GGUFWriter) -> None:
     writer.add_token_merges([" ".join(m) if isinstance(m, list) else m for m in model["merges"]])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    writer.add_chat_template(tiny.TEMPLATE)
+    writer.add_chat_template(template)
 
 
 def finish(writer: gguf.GGUFWriter) -> None:

@@ -43,6 +43,8 @@ class Request:
     In the ``background`` nobody waits for it: others go first. ``question`` is its id, for
     engines that look answers up (pasted, recorded). ``prompt_tokens`` above 0 makes it a measure
     (`tui.worker_protocol.DecodeRequest`), which only an engine with `can_be_measured` takes.
+    ``think`` is one of `tui.options.THINK` ("": the model's own way); a thought is ended after
+    ``think_tokens`` (None: by the model), which do not count for ``max_new_tokens``.
     """
 
     answer: int
@@ -52,6 +54,8 @@ class Request:
     question: str = ""
     background: bool = False
     prompt_tokens: int = 0
+    think: str = ""
+    think_tokens: int | None = None
 
 
 class EngineError(UserError):

@@ -89,7 +89,8 @@ def request_body(
         "model": model,
         "messages": [{"role": m.role, "content": m.content} for m in request.messages],
         "stream": True,
-        service.max_tokens_field: request.max_new_tokens,
+        service.max_tokens_field: request.max_new_tokens
+        + (request.think_tokens or 0 if service.budget_field else 0),
     }
     if service.include_usage:
         body["stream_options"] = {"include_usage": True}
@@ -98,7 +99,9 @@ def request_body(
         body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
     elif sampling.logprobs:
         given["logprobs"] = sampling.logprobs
-    return body | service.added_body, [n for n in given if n not in service.parameters]
+    refused = [name for name in given if name not in service.parameters]
+    body |= service.added_body(request.think, request.think_tokens)
+    return body, refused + service.refused_thinking(request.think, request.think_tokens)
 
 
 class Completion:
@@ -122,6 +125,7 @@ class Completion:
         self.output_tokens: int | None = None
         self.reused = 0
         """Tokens of the prompt that the service knew already: the cached ones."""
+        self.thought_tokens: int | None = None
         self.text_pieces: list[str] = []
         self.reasoning_pieces: list[str] = []
         self.logprobs: list[TokenLogprobs] = []
@@ -276,6 +280,9 @@ class Completion:
             output = max(output, _count(usage, "total_tokens") - prompt) if output else 0
         if output:
             self.output_tokens = output
+            details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
+            if isinstance(details, dict):
+                self.thought_tokens = min(output, _count(details, "reasoning_tokens")) or None
         return bool(output)
 
 

@@ -69,6 +69,8 @@ class HttpAttempt:
     _is_streamed: bool = True
     _in_grace: bool = False
     _first_ns: int = 0
+    _answer_ns: int = 0
+    """When the first of the visible text came."""
     _finish_ns: int = 0
     _estimated_tokens: float = 0.0
     _visible_tokens: float = 0.0
@@ -251,6 +253,10 @@ class HttpAttempt:
         text, reasoning = piece.text, piece.reasoning
         if not self.has_begun:
             self.has_begun, self._first_ns = True, now
+        if piece.recast:
+            self._answer_ns = 0
+        elif text and not reasoning:
+            self._answer_ns = self._answer_ns or now
         estimated = estimate(text)
         self._estimated_tokens += estimated
         if piece.recast:
@@ -316,6 +322,7 @@ class HttpAttempt:
             reused=completion.reused,
             output_tokens=output,
             characters=len(text),
+            answer_ns=self._answer_ns if self._answer_ns and self._is_streamed else None,
         )
         return Answered(
             self.answer,
@@ -326,7 +333,17 @@ class HttpAttempt:
             reused=completion.reused,
             **asdict(metrics),
             repeats_from=self._repeats_from,
+            thought_tokens=self._thought_tokens(completion, text, output),
         )
+
+    def _thought_tokens(self, completion: Completion, text: str, output: int) -> int:
+        """As the service counted them; where it did not, their share of the tokens by their share
+        of an estimate."""
+        thought = "".join(completion.reasoning_pieces)
+        if completion.thought_tokens or not thought:
+            return completion.thought_tokens or 0
+        inside, visible = estimate(thought), estimate(text)
+        return round(output * inside / (inside + visible))
 
 
 def _begins_stream(head: bytes) -> bool:

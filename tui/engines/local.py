@@ -306,6 +306,8 @@ def _decode_request(request: Request) -> DecodeRequest:
         asdict(request.sampling),
         request.background,
         request.prompt_tokens,
+        request.think,
+        request.think_tokens,
     )
 
 

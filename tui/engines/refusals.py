@@ -9,7 +9,11 @@ from tui.services import SAMPLING_PARAMETERS
 
 _TOGETHER = {"logprobs": ("logprobs", "top_logprobs"), "top_logprobs": ("logprobs", "top_logprobs")}
 _INSTEAD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-_OPTIONAL = ("stream_options", *SAMPLING_PARAMETERS, "top_logprobs")
+_THINKING = (
+    *("reasoning_effort", "enable_thinking", "thinking", "reasoning", "thinking_budget"),
+    *("chat_template_kwargs", "thinking_token_budget"),
+)
+_OPTIONAL = ("stream_options", *SAMPLING_PARAMETERS, "top_logprobs", *_THINKING)
 _REFUSES = re.compile(
     r"unsupported|not support|unknown|unrecogni[sz]ed|unexpected|extra|permitted|not allowed"
     r"|not available|invalid (argument|parameter|field)|不支持"

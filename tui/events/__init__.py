@@ -217,7 +217,9 @@ class Answered:
     ``peak_private`` and ``peak_mapped`` are of the moment when the two together were highest.
     ``lost`` is the share of its cores that it did not get; ``contended``: too much of them, or
     another model computed meanwhile; ``contended_by`` says who had them
-    (`tui.metrics.CONTENDERS`).
+    (`tui.metrics.CONTENDERS`). ``thought_tokens`` of the output are its thought, with the marks
+    around it, ``answer_ttft_ms`` passed until the first one behind it; ``thought_cut``: a budget
+    ended the thought.
     """
 
     kind: ClassVar[str] = "answered"
@@ -245,6 +247,9 @@ class Answered:
     waited_ms: float = 0.0
     lost: float = 0.0
     contended_by: str = ""
+    answer_ttft_ms: float | None = None
+    thought_tokens: int = 0
+    thought_cut: bool = False
 
     @property
     def is_cut(self) -> bool:

@@ -87,7 +87,7 @@ def _card(
         lines.append(say("more", n=more))
     text = clean(answer.text).strip("\n")
     if not text.strip() and answer.state == "answered":
-        text = say("empty")
+        text = say("all_thought" if answer.is_all_thought else "empty")
     return AnswerCard(
         collapse_line(column.label),
         text,
@@ -105,6 +105,10 @@ def _figures(answer: bd.Answer, say: ReportMessages) -> str:
     parts = [f"{about}{f.output_tokens} tok", say("n_chars", n=len(answer.text))]
     if f.ttft_ms is not None:
         parts.append(f"TTFT {format_figure(f.ttft_ms)} ms")
+    if f.thought_tokens:
+        parts.append(say("n_thought", n=f"{about}{f.thought_tokens}"))
+        if f.answer_ttft_ms is not None:
+            parts.append(f"{say('answer_ttft')} {format_figure(f.answer_ttft_ms)} ms")
     if f.tpot_ms is not None:
         parts.append(f"TPOT {about}{format_figure(f.tpot_ms)} ms")
     if f.decode_tok_s is not None:
@@ -140,6 +144,10 @@ def answer_remarks(answer: bd.Answer, say: ReportMessages) -> list[str]:
     if figures is not None:
         if figures.finish == "length":
             found.append(say("truncated"))
+        if answer.is_all_thought:
+            found.append(say("r_all_thought"))
+        if figures.thought_cut:
+            found.append(say("r_thought_cut"))
         if figures.finish == "repetition":
             found.append(say("repetition", token=figures.repeats_from))
         if figures.contended:

@@ -21,7 +21,7 @@ _FIGURES = (
     *("finish", "prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
     *("prefill_tok_s", "decode_tok_s", "chars_s", "peak_private", "peak_mapped", "majflt"),
     *("contended", "threads", "batch", "guessed", "accepted", "reused"),
-    *("waited_ms", "lost", "contended_by"),
+    *("waited_ms", "lost", "contended_by", "answer_ttft_ms", "thought_tokens", "thought_cut"),
 )
 _FORMULA = re.compile(r"\s*['=+\-@＝＋－＠\t\r]")
 """Beginnings that a spreadsheet takes for a formula, full-width forms too, and the quote, so

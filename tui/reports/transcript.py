@@ -166,5 +166,11 @@ def figures_line(figures: ev.Answered) -> str:
         parts.append(f"TTFT {figures.ttft_ms:.0f} ms")
     if figures.decode_tok_s is not None:
         parts.append(f"{figures.decode_tok_s:.1f} tok/s")
+    if figures.thought_tokens:
+        parts.append(tr(f"thought {figures.thought_tokens} tokens"))
+        if figures.answer_ttft_ms is not None:
+            parts.append(tr(f"answer after {figures.answer_ttft_ms:.0f} ms"))
+        else:
+            parts.append(tr("nothing but thought"))
     parts.append(figures.finish)
     return " · ".join(parts)

@@ -67,7 +67,8 @@ class Budget:
         prompt = sum(most_tokens(m.content) + _TOKENS_A_MESSAGE for m in request.messages)
         with self.changed:
             while not is_stopped():
-                most = price.charge(prompt, 0, max(request.max_new_tokens, self._longest))
+                new = request.max_new_tokens + (request.think_tokens or 0)
+                most = price.charge(prompt, 0, max(new, self._longest))
                 held = [one.amount for one in self._held.values() if one.currency == currency]
                 if self.spent.get(currency, 0.0) + sum(held) + most <= self.amounts[currency]:
                     self._held[request.answer] = HeldMoney(currency, most, prompt)

@@ -337,6 +337,8 @@ class Lane:
         request = Request(
             *(task.answer, composed, shared.max_new_tokens, shared.sampling),
             *(task.question, task.is_background),
+            think=shared.think,
+            think_tokens=shared.think_tokens,
         )
         if refusal := shared.budget.hold(self.index, request, partial(self._is_stopped, task)):
             self._emit(refusal)

@@ -238,7 +238,11 @@ def plan_for_sizes(
 
 def planned_tokens(options: RunOptions) -> int:
     """Tokens of prompt and answer together that memory is planned for."""
-    return options.context or PROMPT_TOKENS + options.max_new_tokens
+    return options.context or PROMPT_TOKENS + _new_tokens(options)
+
+
+def _new_tokens(options: RunOptions) -> int:
+    return options.max_new_tokens + (options.think_tokens or 0)
 
 
 def longest_conversation(questions: Sequence[Question], options: RunOptions) -> int:
@@ -250,7 +254,7 @@ def longest_conversation(questions: Sequence[Question], options: RunOptions) -> 
     for question in questions:
         system = question.system if question.system is not None else options.system
         said = sum(len(text.encode()) for text in (system or "", *question.turns))
-        sizes.append(said // 2 + len(question.turns) * (options.max_new_tokens + _TEMPLATE_TOKENS))
+        sizes.append(said // 2 + len(question.turns) * (_new_tokens(options) + _TEMPLATE_TOKENS))
     return max(sizes, default=0)
 
 

@@ -65,18 +65,37 @@ def table_rows(board: Board) -> list[tuple[str, ...]]:
     """The figures as a table: a head and one row per model. Medians; the first ones are those of
     the standard measure, where there is one (`tui.scoring.glance`)."""
     charges = {model.index: charge for model in board.models if (charge := charge_of(board, model))}
-    head = (*TABLE_HEAD, *MONEY_HEAD) if charges else TABLE_HEAD
+    told = glances(board)
+    shown = {
+        name: column
+        for name, column in _COLUMNS.items()
+        if name not in _OF_THOUGHTS or any(one.figures[name].n for _, one in told)
+    }
+    figures = tuple(title for title, _ in shown.values())
+    head = ("MODEL", "ANSWERS", *figures, "RAM GB", "PRIVATE+MAPPED")
+    head = (*head, *MONEY_HEAD) if charges else head
+    digits = {name: count for name, (_, count) in shown.items()}
     rows = []
-    for model, glance in glances(board):
-        row = _row(board, model, glance)
+    for model, glance in told:
+        row = _row(board, model, glance, digits)
         rows.append((*row, *_money(charges.get(model.index))) if charges else row)
     return [head, *rows]
 
 
-TABLE_HEAD = (
-    *("MODEL", "ANSWERS", "LOAD s", "TTFT ms", "PREFILL tok/s", "ms/tok", "tok/s"),
-    *("E2E s", "chars/s", "RAM GB", "PRIVATE+MAPPED"),
-)
+_COLUMNS = {
+    "load": ("LOAD s", 1),
+    "ttft": ("TTFT ms", 0),
+    "thought": ("THOUGHT tok", 0),
+    "answer_ttft": ("ANSWER ms", 0),
+    "prefill": ("PREFILL tok/s", 1),
+    "tpot": ("ms/tok", 1),
+    "decode": ("tok/s", 1),
+    "e2e": ("E2E s", 1),
+    "chars_s": ("chars/s", 1),
+}
+"""Figures of the table with their heads and digits after the point."""
+_OF_THOUGHTS = ("thought", "answer_ttft")
+"""Shown where a model thought before it answered."""
 MONEY_HEAD = ("COST", "COST/ANSWER", "COST/100 QUESTIONS")
 
 
@@ -114,6 +133,12 @@ def table_notes(board: Board) -> list[str]:
         if any((one.prompt_tokens, one.output_tokens) != (prompt, new) for one in measured):
             told.append("of a slow model fewer tokens")
         said.append("; ".join([*told, "E2E and chars/s are of the answers"]))
+    if any(glance.figures["thought"].n for glance in shown):
+        said.append("ANSWER is the time to the first token behind a thought of THOUGHT tokens")
+    if lost := sum(answer.is_all_thought for answer in newest_answers(board)):
+        said.append(
+            f"{lost} answers were nothing but thought: more --max-new-tokens, or --think-tokens"
+        )
     if any(figure.is_contended for figure in figures):
         reasons = [_CONTENDED[by] for by in sorted(_contenders(board)) if by in _CONTENDED]
         said.append("; ".join(["* it did not have its cores for itself", *reasons]))
@@ -228,6 +253,7 @@ def _answer(answer: Answer, price: Price | None) -> dict[str, Any]:
         *("prompt_tokens", "output_tokens", "token_source", "ttft_ms", "tpot_ms", "e2e_ms"),
         *("prefill_tok_s", "decode_tok_s", "chars_s", "threads", "contended"),
         *("batch", "guessed", "accepted", "reused", "waited_ms", "lost", "contended_by"),
+        *("answer_ttft_ms", "thought_tokens", "thought_cut"),
     )
     return {
         "question": answer.question,
@@ -235,6 +261,8 @@ def _answer(answer: Answer, price: Price | None) -> dict[str, Any]:
         "repeat": answer.repeat,
         "prompt": answer.prompt,
         "text": answer.text,
+        "reasoning": "".join(answer.reasoning),
+        "all_thought": answer.is_all_thought,
         "state": answer.state,
         "finish_reason": figures.finish if figures else None,
         **{name: getattr(figures, name) if figures else None for name in names},
@@ -244,10 +272,9 @@ def _answer(answer: Answer, price: Price | None) -> dict[str, Any]:
     }
 
 
-def _row(board: Board, model: Model, glance: Glance) -> tuple[str, ...]:
+def _row(board: Board, model: Model, glance: Glance, digits: Mapping[str, int]) -> tuple[str, ...]:
     mine = [answer for answer in newest_answers(board) if answer.model == model.index]
     done = sum(answer.figures is not None for answer in mine)
-    digits = {"load": 1, "ttft": 0, "prefill": 1, "tpot": 1, "decode": 1, "e2e": 1, "chars_s": 1}
     peak = glance.peak
     return (
         model.label,

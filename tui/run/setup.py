@@ -189,6 +189,7 @@ def _assemble(
         budget = make_budget(options.budget, [model.price for model in models], board, changed)
         measured = [bool(model.measures) for model in board.models]
     sampling = requested_sampling(options)
+    thinking = {"think": options.think, "think_tokens": options.think_tokens}
     shared = SharedState(
         recorder=record,
         cores=cores,
@@ -199,10 +200,12 @@ def _assemble(
         labels=[model.label for model in models],
         build_messages=_message_builder(record, _system_prompts(questions), options.system),
         sampling=sampling,
-        asked_sampling={k: v for k, v in asdict(sampling).items() if v is not None},
+        asked_sampling={k: v for k, v in (asdict(sampling) | thinking).items() if v is not None},
         max_new_tokens=options.max_new_tokens,
         budget=budget,
         changed=changed,
+        think=options.think or "",
+        think_tokens=options.think_tokens,
     )
     lanes = [
         Lane(i, engine, shared, measure=options.measure and not measured[i])

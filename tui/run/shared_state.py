@@ -27,7 +27,9 @@ class SharedState:
     build_messages: Callable[[int, AnswerTask], tuple[Message, ...] | ev.Failed]
     sampling: SamplingOptions
     max_new_tokens: int
-    asked_sampling: dict[str, float]
+    asked_sampling: dict[str, float | str]
+    think: str
+    think_tokens: int | None
     budget: Budget
     changed: threading.Condition
     closing: threading.Event = field(default_factory=threading.Event)

@@ -59,12 +59,14 @@ METRICS = (
     Metric("private", "GB", 0),
     Metric("mapped", "GB", 0),
     Metric("ttft", "ms", -1, is_timed=True),
+    Metric("answer_ttft", "ms", -1, is_timed=True),
     Metric("tpot", "ms", -1, is_timed=True, is_token_based=True),
     Metric("prefill", "tok/s", 1, is_timed=True),
     Metric("decode", "tok/s", 1, is_timed=True, is_token_based=True),
     Metric("chars_s", "chars/s", 1, is_timed=True),
     Metric("e2e", "s", -1, is_timed=True),
     Metric("tokens", "tok", 0, is_token_based=True),
+    Metric("thought", "tok", 0, is_token_based=True),
     Metric("chars", "chars", 0),
 )
 
@@ -81,17 +83,26 @@ _OF_LOAD: dict[str, Callable[[Loaded], float | None]] = {
     "weights": lambda loaded: loaded.weights_bytes / GB or None,
 }
 
+
+def answer_ttft(figures: Answered) -> float | None:
+    """Milliseconds until the answer behind a thought began; None of an answer without a thought,
+    whose TTFT says it."""
+    return figures.answer_ttft_ms if figures.thought_tokens else None
+
+
 _OF_ANSWER: dict[str, Callable[[Answered, Answer], float | None]] = {
     "ram": lambda figures, _: (figures.peak_private + figures.peak_mapped) / GB or None,
     "private": lambda figures, _: figures.peak_private / GB or None,
     "mapped": lambda figures, _: figures.peak_mapped / GB or None,
     "ttft": lambda figures, _: figures.ttft_ms,
+    "answer_ttft": lambda figures, _: answer_ttft(figures),
     "tpot": lambda figures, _: figures.tpot_ms,
     "prefill": lambda figures, _: figures.prefill_tok_s,
     "decode": lambda figures, _: figures.decode_tok_s,
     "chars_s": lambda figures, _: figures.chars_s,
     "e2e": lambda figures, _: None if figures.e2e_ms is None else figures.e2e_ms / 1000,
     "tokens": lambda figures, _: figures.output_tokens,
+    "thought": lambda figures, _: figures.thought_tokens or None,
     "chars": lambda _, answer: len(answer.text),
 }
 

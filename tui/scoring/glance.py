@@ -14,12 +14,12 @@ from typing import TypeVar
 from tui.board import Answer
 from tui.events import Answered, Loaded, Measured
 from tui.metrics import chars_s
-from tui.scoring.costs import GB
+from tui.scoring.costs import GB, answer_ttft
 
 Timed = TypeVar("Timed", Loaded, Answered, Measured)
 
 FIGURES = (
-    *("load", "ttft", "prefill", "tpot", "decode", "e2e", "chars_s"),
+    *("load", "ttft", "answer_ttft", "thought", "prefill", "tpot", "decode", "e2e", "chars_s"),
     *("ram", "load_ram", "checkpoint", "weights"),
 )
 """Ids, as of `tui.scoring.costs.METRICS`, in the order in which they are shown."""
@@ -95,7 +95,7 @@ def take_glance(
                 threads=frozenset(one.threads for one in clean) - {0},
             )
             if values
-            else _of_answers(told, of, is_token_based=name in ("tpot", "decode"))
+            else _of_answers(told, of, is_token_based=name in ("tpot", "decode", "thought"))
         )
     found["chars_s"] = _text_speed(
         [(answer, f) for answer, f in done if f.e2e_ms and id(answer) in common]
@@ -144,6 +144,8 @@ def _is_clean(answer: Answer) -> bool:
 
 _OF_ANSWER: dict[str, Callable[[Answered], float | None]] = {
     "ttft": lambda figures: figures.ttft_ms,
+    "answer_ttft": answer_ttft,
+    "thought": lambda figures: figures.thought_tokens or None,
     "prefill": lambda figures: figures.prefill_tok_s,
     "tpot": lambda figures: figures.tpot_ms,
     "decode": lambda figures: figures.decode_tok_s,

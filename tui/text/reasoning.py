@@ -1,6 +1,4 @@
-"""Splits reasoning (``<think>...</think>``) from the answer."""
-
-from collections.abc import Callable
+"""Splits reasoning (``<think>...</think>``) from the answer that a service streams."""
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 _MARKS = {
@@ -13,42 +11,8 @@ _MARKS = {
 """What services write around the thoughts that they leave in the answer."""
 _MAX_LEADING = 256
 
-ReasoningSplitter = Callable[[str], tuple[str, str]]
 
-
-def without_reasoning(answer: str) -> tuple[str, str]:
-    """The answer of a model that writes no reasoning."""
-    return "", answer
-
-
-def reasoning_splitter(begins_open: bool, *, complete: bool) -> ReasoningSplitter:
-    """A function from a decoded answer to (reasoning, text).
-
-    ``begins_open``: the prompt itself ended in ``<think>``, the answer starts with reasoning.
-    Unless ``complete``, an end that may become part of a tag is held back, so that a longer
-    answer never takes back text that a shorter one gave.
-    """
-
-    def divided(answer: str) -> tuple[str, str]:
-        body = answer.lstrip()
-        if body.startswith(THINK_OPEN):
-            body = body[len(THINK_OPEN) :]
-        elif not begins_open:
-            unsure = not complete and THINK_OPEN.startswith(body)
-            return "", "" if unsure else answer
-        thought, closed, text = body.partition(THINK_CLOSE)
-        if closed:
-            return thought.strip(), text.lstrip()
-        if not complete:
-            if begins_open and THINK_OPEN.startswith(body):
-                return "", ""
-            thought = _without_start_of(THINK_CLOSE, thought)
-        return thought.strip(), ""
-
-    return divided
-
-
-def _without_start_of(tag: str, text: str) -> str:
+def without_start_of(tag: str, text: str) -> str:
     """``text`` without a tail that is the beginning of ``tag``."""
     for length in range(min(len(tag) - 1, len(text)), 0, -1):
         if text.endswith(tag[:length]):
@@ -109,7 +73,7 @@ class ReasoningParser:
         if closed:
             self._held, self._state = rest, self._before_answer
             return [(thought, True), *self._state()]
-        sure = _without_start_of(self._close, thought)
+        sure = without_start_of(self._close, thought)
         self._held = thought[len(sure) :]
         return [(sure, True)]
 
@@ -131,7 +95,7 @@ class ReasoningParser:
                 return self._in_answer()
             self.turned, self._held, self._state = True, rest, self._before_answer
             return [(text, True), *self._state()]
-        sure = _without_start_of(THINK_CLOSE, text)
+        sure = without_start_of(THINK_CLOSE, text)
         self._held = text[len(sure) :]
         self._before = (self._before + sure)[-len(THINK_OPEN) :]
         return [(sure, False)]

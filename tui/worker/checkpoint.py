@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from tui.text.thought import AnswerSplitter, ThoughtFormat
+
 Turn = tuple[str, str]
 """(role, content); roles are ``system``, ``user`` and ``assistant``."""
 Progress = Callable[[int, int], None]
@@ -17,6 +19,10 @@ class Prompt:
 
     ids: list[int]
     dropped_turns: int = 0
+    opens_thought: bool = False
+    """Whether it ends in the mark that opens a thought: the answer begins with one."""
+    note: str = ""
+    """What of the thinking that was asked for could not be told; one line."""
 
 
 class ChatTokenizer(Protocol):
@@ -30,11 +36,14 @@ class ChatTokenizer(Protocol):
         """Text of ids; bytes that do not (yet) make a character become U+FFFD."""
         ...
 
-    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+    def encode_chat(
+        self, turns: Sequence[Turn], max_new_tokens: int = 0, think: str = ""
+    ) -> Prompt:
         """The prompt of a conversation that ends in a user turn.
 
         The oldest turns are left out where prompt and ``max_new_tokens`` together
-        exceed the context.
+        exceed the context. ``think`` is one of `tui.options.THINK`, or "" for the model's own
+        way.
 
         Raises:
             CheckpointError: not even the last turn fits.
@@ -50,10 +59,9 @@ class Checkpoint:
     ``sampling_defaults`` holds the model's own defaults (``temperature``, ``top_p``, ``top_k``,
     ``repetition_penalty``, ``do_sample``, ``max_new_tokens`` where given);
     ``prompt_format`` is a word for people (``chatml``, ``chatglm3``, ``template``,
-    ``completion``); ``split_partial`` turns the decoded answer into (reasoning, text) as a
-    reader should see it, and must be monotonic: given more, it never takes back what it
-    gave, except a tail that `decode` marked as unfinished. ``split_complete`` is the same for an
-    answer that is complete: what `split_partial` held back in doubt is in it.
+    ``completion``); ``new_splitter(opens_thought)`` makes what tells thought and answer apart in
+    one decoded answer; ``thought`` is how a thought is written (None: there is none), and
+    ``thought_ending`` the ids that end one early.
     """
 
     path: Path
@@ -73,7 +81,8 @@ class Checkpoint:
     model_spec: Callable[[], tuple[Any, Any, dict[str, tuple[int, ...]]]] | None = None
     """``model_spec() -> (class, its configuration, shapes of its parameters)`` without
     memory; None where the class is not of transformers."""
-    split_partial: Callable[[str], tuple[str, str]] = lambda text: ("", text)
-    split_complete: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    new_splitter: Callable[[bool], AnswerSplitter] = lambda _: AnswerSplitter()
+    thought: ThoughtFormat | None = None
+    thought_ending: tuple[int, ...] = ()
     sampling_defaults: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
 from benchmarks.support import tiny
-from tui.worker.decode.detokeniser import REPLACEMENT_CHARACTER, AnswerSplitter, Detokeniser
+from tui.worker.decode.detokeniser import REPLACEMENT_CHARACTER, Detokeniser
 
 TOKENIZER = tiny.tokenizer()
 
@@ -78,20 +78,3 @@ def test_the_cost_of_a_token_does_not_grow() -> None:
     ids = TOKENIZER.encode("the quick 汉字 fox " * 200).ids
     assert "".join(pieces(ids, counted)) == "the quick 汉字 fox " * 200
     assert longest <= 64
-
-
-def thinking(text: str) -> tuple[str, str]:
-    inside, closed, rest = text.partition("</think>")
-    return (inside, rest) if closed else (inside, "")
-
-
-def test_reasoning_and_answer_are_told_apart() -> None:
-    visible = AnswerSplitter(thinking, thinking)
-    found = [visible.push(piece) for piece in ("hm", ", so</think>yes", "!")]
-    assert found == [("hm", ""), (", so", "yes"), ("", "!")] or found[0] == ("hm", "")
-    assert visible.characters == len("yes!")
-
-
-def test_what_was_held_in_doubt_is_given_out_at_the_end() -> None:
-    visible = AnswerSplitter(lambda t: ("", t.rstrip("<")), lambda t: ("", t))
-    assert [visible.push("a<"), visible.push("", last=True)] == [("", "a"), ("", "<")]

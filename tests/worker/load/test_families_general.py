@@ -22,7 +22,6 @@ from tui.models.inspect import (
     python_files,
     require_loadable,
 )
-from tui.text.reasoning import reasoning_splitter
 from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
 from tui.worker.load.loader import open_chat_format, open_checkpoint
 
@@ -212,28 +211,12 @@ def test_template_child_is_replaced_after_a_failure() -> None:
     assert template.render([("user", "1")]) == "a"
 
 
-def test_divides_reasoning_from_answer() -> None:
-    for begins_open, answer in [
-        (False, "<think>\nwhy <b>\n</think>\n\nbecause"),
-        (True, "why <b></think>because"),
-    ]:
-        final = reasoning_splitter(begins_open, complete=True)(answer)
-        assert final == ("why <b>", "because")
-        thought = text = ""
-        growing = reasoning_splitter(begins_open, complete=False)
-        for end in range(len(answer) + 1):
-            now = growing(answer[:end])
-            assert now[0].startswith(thought) and now[1].startswith(text)
-            thought, text = now
-        assert (thought, text) == final
-    assert reasoning_splitter(False, complete=False)("<thi") == ("", "")
-    assert reasoning_splitter(False, complete=True)("<thi") == ("", "<thi")
-    assert reasoning_splitter(False, complete=False)("plain") == ("", "plain")
-
-
 def test_prompt_that_opens_the_reasoning(tmp_path: Path) -> None:
     write_words(tmp_path, CHATML.replace("assistant\n{%", "assistant\n<think>\n{%"))
-    assert open_chat_format(tmp_path).split_partial("so</think>yes") == ("so", "yes")
+    words = open_chat_format(tmp_path)
+    prompt = words.tokenizer.encode_chat([("user", "x")])
+    assert prompt.opens_thought
+    assert words.new_splitter(True).push("so</think>yes") == ("so", "yes")
 
 
 def test_ids_beyond_the_embedding_are_refused(tiny: Path) -> None:

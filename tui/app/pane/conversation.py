@@ -19,6 +19,7 @@ from tui.board import Answer, Board, Model, last_characters
 from tui.events import TORCH, Failed, Load, Loaded
 from tui.scoring.dimensions import dimension_name
 from tui.text.sanitise import clean, one_line
+from tui.text.units import format_milliseconds
 
 StyledRow = list[StyledText]
 
@@ -180,6 +181,13 @@ class TurnBlock:
                 rows.add(say("pane.repetition", token=answer.figures.repeats_from), "warn")
             elif not answer.chunks and not answer.reasoning:
                 rows.add(say("pane.empty"), "muted")
+            if answer.is_all_thought:
+                rows.add(say("pane.all_thought"), "warn")
+            elif answer.figures.thought_tokens and answer.figures.answer_ttft_ms is not None:
+                key = "pane.thought_cut" if answer.figures.thought_cut else "pane.thought"
+                tokens = answer.figures.thought_tokens
+                after = format_milliseconds(answer.figures.answer_ttft_ms)
+                rows.add(say(key, tokens=tokens, time=after), "muted")
         for text in dict.fromkeys(say.told(n.text) for n in answer.notes if n.source != "person"):
             rows.add(text, "muted")
         if answer.person_note:

@@ -65,6 +65,8 @@ def state_text(board: Board, model: Model, answer: Answer | None, appearance: Ap
         return appearance.say("state.prefill_for", time=waited)
     if state == "queued" and model.engine == "pasted":
         return appearance.say("state.paste")
+    if state == "decoding" and answer and answer.reasoning_length and not answer.text_length:
+        return appearance.say("state.thinking")
     at_work = board.current_answer(model.index)
     if state in ("ready", "answered", "cancelled") and at_work and at_work.is_open:
         ids = [question.id for question in board.questions]

@@ -32,6 +32,8 @@ app = typer.Typer(add_completion=False)
         "lang",
         "batch",
         "lookup",
+        "think",
+        "think_tokens",
         "loop_stop",
         "chat_template",
         "remote_code",

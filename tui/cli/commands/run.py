@@ -44,6 +44,8 @@ app = typer.Typer(add_completion=False)
         "out",
         "as_json",
         "lookup",
+        "think",
+        "think_tokens",
         "loop_stop",
         "chat_template",
         "remote_code",

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 
 from tui.events import Answered
 from tui.metrics import answer_metrics
-from tui.worker.decode.detokeniser import AnswerSplitter
+from tui.text.thought import AnswerSplitter
 from tui.worker.decode.request import AnswerPlan
 from tui.worker.lost_cores import CoreUsage, lost_cores
 from tui.worker.measure import PeakMemory, major_faults
@@ -15,7 +15,11 @@ from tui.worker.measure import PeakMemory, major_faults
 class AnswerRow:
     """``usage_before``: of the cores, when it began, by ``threads`` threads; ``waited_ns``: time
     in which the prompts of other rows were computed; ``reused``: tokens of the prompt whose keys
-    and values were not computed again; ``max_batch``: the most rows it was decoded with."""
+    and values were not computed again; ``max_batch``: the most rows it was decoded with.
+
+    A thought is always the beginning of an answer: ``thought_tokens`` are those up to its end,
+    ``answer_ns`` is when the first one behind it came, ``thought_cut`` that its budget ended it.
+    """
 
     id: int
     plan: AnswerPlan
@@ -31,6 +35,34 @@ class AnswerRow:
     waited_ns: int = 0
     contended_by: str = ""
     repeats_from: int = 0
+    thought_tokens: int = 0
+    answer_ns: int = 0
+    thought_cut: bool = False
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens it may have, as far as that is known: a thought that ended early leaves
+        the rest of its budget to nobody."""
+        plan = self.plan
+        if plan.think_tokens is None or self.splitter.is_thinking:
+            return plan.max_new_tokens
+        found = self.thought_tokens + plan.answer_tokens
+        # A thought may end some tokens behind its budget, where those of a character came together.
+        return found if self.thought_cut else min(plan.max_new_tokens, found)
+
+    def split(
+        self, piece: str, tokens: int, last: bool, is_forced: bool = False
+    ) -> tuple[str, str, bool]:
+        """Thought and text in what the newest token, number ``tokens``, made visible, and whether
+        it belongs to the thought; ``is_forced``: it ends that, as its budget is used up."""
+        was_thinking = self.splitter.is_thinking or is_forced
+        thought, text = self.splitter.push(piece, last)
+        is_thought = was_thinking or self.splitter.is_thinking
+        if is_thought:
+            self.thought_tokens = tokens
+        elif not self.answer_ns:
+            self.answer_ns = self.last_token_ns
+        return thought, text, is_thought
 
     def answered(
         self,
@@ -56,6 +88,7 @@ class AnswerRow:
             reused=self.reused,
             output_tokens=output_tokens,
             characters=self.splitter.characters,
+            answer_ns=self.answer_ns or None,
             waited_ns=self.waited_ns,
         )
         lost = lost_cores(self.usage_before, usage, self.threads)
@@ -79,4 +112,6 @@ class AnswerRow:
             lost=round(lost.share, 4),
             contended=bool(contended_by),
             contended_by=contended_by,
+            thought_tokens=self.thought_tokens,
+            thought_cut=self.thought_cut,
         )

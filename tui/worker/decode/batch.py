@@ -8,19 +8,20 @@ alone (up to the rounding of products of another shape).
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from tui.events import Cancelled, Logprobs, Started, TimedBody
+from tui.events import Cancelled, Logprobs, Note, Started, TimedBody
 from tui.text import repetition
 from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode import kv_cache
 from tui.worker.decode.answer_row import AnswerRow
 from tui.worker.decode.attention import ATTENTION_NAME
-from tui.worker.decode.detokeniser import AnswerSplitter, Detokeniser
+from tui.worker.decode.detokeniser import Detokeniser
 from tui.worker.decode.generate import (
     apply_threads,
     delta_events,
@@ -44,6 +45,8 @@ class _Row(AnswerRow):
     hit_stop_id: bool = False
     prompt_lookup: PromptLookup | None = None
     output_ids: list[int] = field(default_factory=list)
+    forced: deque[int] = field(default_factory=deque)
+    """Tokens that come next whatever the model says: they end its thought."""
 
     @property
     def cached_tokens(self) -> int:
@@ -53,7 +56,7 @@ class _Row(AnswerRow):
     @property
     def is_done(self) -> bool:
         """Whether the newest token is the last one."""
-        is_full = len(self.output_ids) == self.plan.max_new_tokens
+        is_full = len(self.output_ids) >= self.max_tokens
         return self.hit_stop_id or self.repeats_from > 0 or is_full
 
     @property
@@ -183,7 +186,7 @@ class DecodeBatch:
             plan=planned,
             sampler=Sampler(planned.sampling, planned.ids, planned.max_new_tokens, ready.device),
             detokeniser=Detokeniser(checkpoint.tokenizer.decode),
-            splitter=AnswerSplitter(checkpoint.split_partial, checkpoint.split_complete),
+            splitter=checkpoint.new_splitter(planned.opens_thought),
             usage_before=read_usage(self._watcher.beat()),
             threads=threads,
         )
@@ -191,6 +194,10 @@ class DecodeBatch:
             row.start_ns,
             Started(row.id, len(planned.ids), planned.dropped_turns, threads, len(self._rows) + 1),
         )
+        if planned.note:
+            yield time.monotonic_ns(), Note(planned.note, row.id)
+        if planned.opens_thought and planned.think_tokens == 0:
+            self._end_thought(row)
         self._control.is_preemptible = request.background
         try:
             token, cache = self._prefill(row)
@@ -227,7 +234,19 @@ class DecodeBatch:
         given = torch.tensor([ids[row.reused :]], dtype=torch.long, device=self._loaded.device)
         out = model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
         self._control.check()
-        return row.sampler(out.logits[:, -1]), cache
+        return self._choose(row, out.logits[:, -1]), cache
+
+    def _choose(self, row: _Row, logits: torch.Tensor) -> int:
+        """The next token of a row.
+
+        Raises:
+            NonFiniteLogitsError: see `Sampler`.
+        """
+        return row.sampler.force(row.forced[0]) if row.forced else row.sampler(logits)
+
+    def _end_thought(self, row: _Row) -> None:
+        row.forced.extend(self._loaded.checkpoint.thought_ending)
+        row.thought_cut = True
 
     def _reusable_cache(self, ids: Sequence[int]) -> tuple[Any, int]:
         """A cache for a prompt and how much of it that holds already: as much as it has in
@@ -270,9 +289,9 @@ class DecodeBatch:
         """Tokens that may follow. Only of an answer that is alone: where several share a
         pass, its weights are read for more than one token already."""
         row = self._rows[0]
-        if len(self._rows) > 1 or row.prompt_lookup is None:
+        if len(self._rows) > 1 or row.prompt_lookup is None or row.forced:
             return []
-        left = row.plan.max_new_tokens - len(row.output_ids) - 1
+        left = row.max_tokens - len(row.output_ids) - 1
         return row.prompt_lookup.guess(min(left, MAX_GUESSED))
 
     def _accept_tokens(
@@ -287,10 +306,10 @@ class DecodeBatch:
         try:
             for number, wanted in enumerate([*guess, None]):
                 kept = number
-                token = row.sampler(logits[number : number + 1])
+                token = self._choose(row, logits[number : number + 1])
                 right = number + (token == wanted)
                 yield from self._record_token(row, token)
-                if row.is_done or token != wanted:
+                if row.is_done or row.forced or token != wanted:
                     break
         finally:
             if row.prompt_lookup is not None and guess:
@@ -348,14 +367,26 @@ class DecodeBatch:
         if row.prompt_lookup is not None:
             row.prompt_lookup.push(token)
         stops = () if row.plan.ignores_stop_ids else self._loaded.checkpoint.stop_ids
-        row.hit_stop_id = token in stops
+        is_forced = bool(row.forced)
+        if is_forced:
+            row.forced.popleft()
+        row.hit_stop_id = token in stops and not is_forced
         if self._loop_stop and not (row.hit_stop_id or row.plan.ignores_stop_ids):
             first = repetition.TOKENS.begin(row.output_ids)
             row.repeats_from = 0 if first is None else first + 1
         piece = "" if row.hit_stop_id else row.detokeniser.push(token)
-        if row.is_done:
+        if is_last := row.is_done:
             piece += row.detokeniser.finish()
-        yield from delta_events(row.id, row.last_token_ns, *row.splitter.push(piece, row.is_done))
+        parts = row.split(piece, len(row.output_ids), is_last, is_forced)
+        yield from delta_events(row.id, row.last_token_ns, *parts)
+        budget = row.plan.think_tokens
+        if (
+            budget is not None
+            and row.splitter.is_thinking
+            and not (row.forced or is_forced or is_last)
+            and row.thought_tokens >= budget
+        ):
+            self._end_thought(row)
         if row.sampler.likeliest:
             (_, logprob), *top = row.sampler.likeliest
             text_of = self._loaded.checkpoint.tokenizer.decode

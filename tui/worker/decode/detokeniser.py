@@ -2,9 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-SplitFunction = Callable[[str], tuple[str, str]]
-"""Decoded answer to (reasoning, text)."""
-
 REPLACEMENT_CHARACTER = "�"
 _CONTEXT_IDS = 8
 """Ids kept as context for the next decode; no character needs more."""
@@ -63,30 +60,3 @@ class Detokeniser:
             if len(self._ids) < _MAX_WINDOW:
                 return
         self._ids, self._emitted = kept, len(tail)
-
-
-class AnswerSplitter:
-    """Splits what is streamed into reasoning and answer, giving out only what is new."""
-
-    def __init__(self, split_partial: SplitFunction, split_complete: SplitFunction) -> None:
-        self._split_partial, self._split_complete = split_partial, split_complete
-        self._raw = ""
-        self._reasoning = 0
-        self._text = 0
-
-    def push(self, piece: str, last: bool = False) -> tuple[str, str]:
-        """New (reasoning, text) after ``piece`` was decoded; ``last`` gives out what was
-        held back in doubt."""
-        if not piece and not last:
-            return "", ""
-        self._raw += piece
-        reasoning, text = (self._split_complete if last else self._split_partial)(self._raw)
-        fresh = reasoning[self._reasoning :], text[self._text :]
-        self._reasoning = max(self._reasoning, len(reasoning))
-        self._text = max(self._text, len(text))
-        return fresh
-
-    @property
-    def characters(self) -> int:
-        """Code points of the visible answer given so far, without the reasoning."""
-        return self._text

@@ -80,10 +80,11 @@ def apply_threads(control: Control) -> int:
 
 
 def delta_events(
-    answer: int, now: int, reasoning: str, text: str, n: int = 1
+    answer: int, now: int, reasoning: str, text: str, is_thought: bool, n: int = 1
 ) -> Iterator[TimedBody]:
-    """One event for ``n`` ids, two where they end the reasoning and begin the answer."""
-    if reasoning:
+    """One event for ``n`` ids, of which ``is_thought`` says whether they belong to a thought; two
+    where they end the reasoning and begin the answer."""
+    if reasoning or is_thought:
         yield now, Delta(answer, n, reasoning, reasoning=True)
-    if text or not reasoning:
-        yield now, Delta(answer, 0 if reasoning else n, text)
+    if text or not (reasoning or is_thought):
+        yield now, Delta(answer, 0 if reasoning or is_thought else n, text)

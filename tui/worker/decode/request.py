@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from tui.checkpoints.errors import CheckpointError
+from tui.worker.checkpoint import Prompt
 from tui.worker.decode.sampler import SamplingParams, resolve_sampling
 from tui.worker.loaded_model import LoadedModel
 from tui.worker_protocol import DecodeRequest
 
 _DEFAULT_MAX_NEW_TOKENS = 4096
 """New tokens at most where neither the request nor the checkpoint sets a bound."""
+NO_BUDGET = "nothing marks a thought in its chat format: --think-tokens has no effect"
 _FILLER_TEXT = (
     "the keeper of the old lighthouse wrote down what the sea had brought that night and "
 )
@@ -17,13 +19,22 @@ _FILLER_TEXT = (
 @dataclass(frozen=True, slots=True)
 class AnswerPlan:
     """A request against a checkpoint: the prompt's ids, turns left out of it, new tokens at
-    most, how they are chosen, and whether no token ends the answer."""
+    most, how they are chosen, and whether no token ends the answer.
+
+    ``opens_thought``: the prompt ends in the mark that opens a thought. A thought has at most
+    ``think_tokens`` (None: no bound of its own), and the answer behind it ``answer_tokens``;
+    ``note`` is what could not be told of the thinking that was asked for.
+    """
 
     ids: list[int]
     dropped_turns: int
     max_new_tokens: int
     sampling: SamplingParams
     ignores_stop_ids: bool = False
+    opens_thought: bool = False
+    think_tokens: int | None = None
+    answer_tokens: int = 0
+    note: str = ""
 
     @property
     def max_length(self) -> int:
@@ -40,14 +51,18 @@ def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
     checkpoint = loaded.checkpoint
     if request.prompt_tokens:
         return _plan_measure(loaded, request)
-    # The tokenizer fits the conversation into the checkpoint's own context: reserve what is
-    # above our bound.
-    reserved = max(0, checkpoint.context - loaded.context) if loaded.context else 0
-    prompt = checkpoint.tokenizer.encode_chat(
-        request.messages, max(0, request.max_new_tokens) + reserved
-    )
+    budget = request.think_tokens if checkpoint.thought else None
+    ending = len(checkpoint.thought_ending)
+    prompt = _fitted_prompt(loaded, request, 0 if budget is None else budget + ending)
     room = loaded.context - len(prompt.ids) if loaded.context else _DEFAULT_MAX_NEW_TOKENS
-    limit = min(request.max_new_tokens, room) if request.max_new_tokens > 0 else room
+    answer = min(request.max_new_tokens, room) if request.max_new_tokens > 0 else room
+    if budget is None:
+        limit = answer
+    else:
+        # Where all does not fit, the answer goes before the thought.
+        budget = max(0, min(budget, room - ending - answer))
+        answer = max(1, min(answer, room - ending - budget))
+        limit = min(room, budget + ending + answer)
     if not prompt.ids or limit < 1:
         raise CheckpointError(
             "too_long",
@@ -56,7 +71,38 @@ def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
             "ask a shorter question",
         )
     sampling = resolve_sampling(checkpoint.sampling_defaults, request.sampling)
-    return AnswerPlan(prompt.ids, prompt.dropped_turns, limit, sampling)
+    note = prompt.note or (NO_BUDGET if request.think_tokens is not None and budget is None else "")
+    return AnswerPlan(
+        prompt.ids,
+        prompt.dropped_turns,
+        limit,
+        sampling,
+        opens_thought=prompt.opens_thought,
+        think_tokens=budget,
+        answer_tokens=answer,
+        note=note,
+    )
+
+
+def _fitted_prompt(loaded: LoadedModel, request: DecodeRequest, thought: int) -> Prompt:
+    """The prompt, with room for the answer and a thought of so many tokens; only for the answer
+    where both do not fit.
+
+    Raises:
+        CheckpointError: as `ChatTokenizer.encode_chat`.
+    """
+    checkpoint = loaded.checkpoint
+    # The tokenizer fits the conversation into the checkpoint's own context: reserve what is
+    # above our bound.
+    reserved = max(0, checkpoint.context - loaded.context) if loaded.context else 0
+    answer = max(0, request.max_new_tokens) + reserved
+    encode = checkpoint.tokenizer.encode_chat
+    try:
+        return encode(request.messages, answer + thought, request.think)
+    except CheckpointError as error:
+        if error.cause != "too_long" or not thought:
+            raise
+        return encode(request.messages, answer, request.think)
 
 
 def _plan_measure(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:

@@ -141,6 +141,14 @@ class Sampler:
             top = logs.topk(min(self._told, len(logs)))
             pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
             self.likeliest = [(best, float(logs[best])), *pairs]
-        self._ids[0, self._length] = best
+        return self._remember(best)
+
+    def force(self, token: int) -> int:
+        """Take ``token``, whatever the model says."""
+        self.likeliest = []
+        return self._remember(token)
+
+    def _remember(self, token: int) -> int:
+        self._ids[0, self._length] = token
         self._length += 1
-        return best
+        return token

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tui.events import Answered, Cancelled, Logprobs, Started, TimedBody
+from tui.events import Answered, Cancelled, Logprobs, Note, Started, TimedBody
 from tui.text import repetition
+from tui.text.thought import ThoughtFormat
 from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode.answer_row import AnswerRow
-from tui.worker.decode.detokeniser import AnswerSplitter
 from tui.worker.decode.generate import delta_events, failure_event
 from tui.worker.decode.request import AnswerPlan, plan_answer
 from tui.worker.gguf.llama_server import LlamaServer
@@ -37,8 +37,18 @@ class _Row(AnswerRow):
     output_tokens: int = 0
     finish: str = ""
     is_left: bool = False
+    is_full: bool = False
+    """Whether it has all tokens it may have, while llama.cpp would go on."""
     pieces: list[int] = field(default_factory=list)
     """For each piece of text a number that stands for it."""
+    raw: list[str] = field(default_factory=list)
+    """The text as it came, while a thought may have to be ended."""
+    part: int = 0
+    """How often llama.cpp was asked to go on with it."""
+    given: list[int] = field(default_factory=list)
+    """What stands behind the prompt where it went on last."""
+    earlier_tokens: int = 0
+    """Tokens that it had there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,7 @@ class _Pieces:
     """What llama.cpp told of a row; ``told`` is None at the end."""
 
     row: _Row
+    part: int
     t_ns: int
     told: Any
 
@@ -118,18 +129,23 @@ class LlamaBatch:
         row = _Row(
             id=request.answer,
             plan=planned,
-            splitter=AnswerSplitter(checkpoint.split_partial, checkpoint.split_complete),
+            splitter=checkpoint.new_splitter(planned.opens_thought),
             usage_before=self._usage(),
             threads=self._server.threads,
         )
         ids, threads = len(planned.ids), self._server.threads
         began = Started(row.id, ids, planned.dropped_turns, threads, len(self._rows) + 1)
         yield row.start_ns, began
+        if planned.note:
+            yield time.monotonic_ns(), Note(planned.note, row.id)
         self._rows.append(row)
         self._all_rows.append(row)
         for each in self._rows:
             each.max_batch = max(each.max_batch, len(self._rows))
-        threading.Thread(target=self._compute, args=(row,), name="answer", daemon=True).start()
+        if planned.opens_thought and planned.think_tokens == 0:
+            yield from self._end_thought(row, time.monotonic_ns())
+        else:
+            self._start(row)
 
     def step(self) -> Iterator[TimedBody]:
         """What llama.cpp made since; waits a moment where that is nothing."""
@@ -141,18 +157,39 @@ class LlamaBatch:
         with contextlib.suppress(queue.Empty):
             found = self._inbox.get(timeout=_LOOK_S)
             self._control.steps += 1
-            if not found.row.is_left:
+            if not found.row.is_left and found.part == found.row.part:
                 yield from self._take(found)
 
-    def _compute(self, row: _Row) -> None:
-        """Runs in the row's own thread."""
+    def _start(self, row: _Row) -> None:
+        """Have llama.cpp go on with what a row has."""
+        order = _order(row.plan, self._loaded.checkpoint.thought)
+        order["prompt"] = [*row.plan.ids, *row.given]
+        order["n_predict"] = row.max_tokens - row.output_tokens
+        threading.Thread(
+            target=self._compute, args=(row, row.part, order), name="answer", daemon=True
+        ).start()
+
+    def _end_thought(self, row: _Row, t_ns: int) -> Iterator[TimedBody]:
+        """Leave what llama.cpp writes, and have it go on behind the end of the thought."""
+        checkpoint = self._loaded.checkpoint
+        assert checkpoint.thought is not None
+        ending, raw = checkpoint.thought.ending, "".join(row.raw)
+        row.thought_cut, row.part = True, row.part + 1
+        row.given = self._server.tokenise(raw + ending, special=True)
+        row.earlier_tokens = row.output_tokens = row.output_tokens + len(checkpoint.thought_ending)
+        parts = row.split(ending, row.output_tokens, False, is_forced=True)
+        yield from delta_events(row.id, t_ns, *parts, len(checkpoint.thought_ending))
+        self._start(row)
+
+    def _compute(self, row: _Row, part: int, order: dict[str, Any]) -> None:
+        """Runs in a thread of its own."""
 
         def take(told: Any) -> bool:
-            self._inbox.put(_Pieces(row, time.monotonic_ns(), told))
-            return row.is_left
+            self._inbox.put(_Pieces(row, part, time.monotonic_ns(), told))
+            return row.is_left or row.part != part
 
         try:
-            self._server.complete(_order(row.plan), take)
+            self._server.complete(order, take)
             take(None)
         except Exception as error:
             take(error)
@@ -171,7 +208,8 @@ class LlamaBatch:
         if "prompt_progress" in told:
             return
         timings = told.get("timings") or {}
-        row.reused = int(timings.get("cache_n", row.reused))
+        if not row.part:
+            row.reused = int(timings.get("cache_n", row.reused))
         for choice in told.get("choices") or ():
             yield from self._take_choice(row, found.t_ns, choice, timings)
 
@@ -180,7 +218,8 @@ class LlamaBatch:
     ) -> Iterator[TimedBody]:
         if row.finish:
             return
-        made = max(row.output_tokens, int(timings.get("predicted_n", 0)))
+        made = row.earlier_tokens + int(timings.get("predicted_n", 0))
+        made = max(row.output_tokens, made)
         fresh, row.output_tokens = made - row.output_tokens, made
         text, reason = str(choice.get("text") or ""), choice.get("finish_reason")
         row.last_token_ns = t_ns
@@ -192,13 +231,20 @@ class LlamaBatch:
             row.pieces.append(self._numbers.setdefault(text, len(self._numbers)))
             if (first := repetition.TOKENS.begin(row.pieces)) is not None:
                 row.repeats_from, row.finish = first + 1, "repetition"
-        reasoning, shown = row.splitter.push(text, bool(row.finish))
+        budget = row.plan.think_tokens
+        if not row.finish and budget is not None and made >= row.max_tokens:
+            row.finish, row.is_full = "length", True
+        reasoning, shown, is_thought = row.split(text, made, bool(row.finish))
         if fresh or reasoning or shown:
-            yield from delta_events(row.id, t_ns, reasoning, shown, fresh)
+            yield from delta_events(row.id, t_ns, reasoning, shown, is_thought, fresh)
         for step in (choice.get("logprobs") or {}).get("content") or ():
             top = [[one["token"], one["logprob"]] for one in step.get("top_logprobs") or ()]
             yield t_ns, Logprobs(row.id, step["token"], step["logprob"], top)
-        if row.finish == "repetition":
+        if budget is not None and not row.thought_cut:
+            row.raw.append(text)
+            if row.splitter.is_thinking and made >= budget and not row.finish:
+                yield from self._end_thought(row, t_ns)
+        if row.finish == "repetition" or row.is_full:
             self._drop(row)
             yield time.monotonic_ns(), self._answered(row)
 
@@ -219,12 +265,10 @@ class LlamaBatch:
         return replace(usage, waited=usage.waited or 0)
 
 
-def _order(plan: AnswerPlan) -> dict[str, Any]:
+def _order(plan: AnswerPlan, thought: ThoughtFormat | None) -> dict[str, Any]:
     """What llama.cpp is asked for; the steps of sampling in the order of `Sampler`."""
     sampling = plan.sampling
     order: dict[str, Any] = {
-        "prompt": plan.ids,
-        "n_predict": plan.max_new_tokens,
         "stream": True,
         "return_progress": True,
         "timings_per_token": True,
@@ -233,6 +277,8 @@ def _order(plan: AnswerPlan) -> dict[str, Any]:
         "repeat_last_n": plan.max_length,
         "n_probs": sampling.logprobs,
     }
+    if thought is not None:
+        order["preserved_tokens"] = list(thought.marks)
     penalties = ["penalties"] if sampling.repetition_penalty != 1.0 else []
     if sampling.greedy:
         return order | {"samplers": [*penalties, "top_k"], "top_k": 1, "temperature": 1.0}

@@ -53,8 +53,9 @@ def load_published(
         checkpoint_bytes=size,
         kv_values_per_token=0,
         build=_never_built,
-        split_partial=words.split_partial,
-        split_complete=words.split_complete,
+        new_splitter=words.new_splitter,
+        thought=words.thought,
+        thought_ending=words.thought_ending,
         sampling_defaults=words.sampling_defaults,
     )
     return LoadedModel(

@@ -1,15 +1,18 @@
 """The words of a GGUF file as llama.cpp reads them, and its conversations by our template."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import GgufHeader
-from tui.text.reasoning import THINK_OPEN, reasoning_splitter, without_reasoning
 from tui.worker.gguf.llama_server import LlamaServer
 from tui.worker.load.chat_template import ChatTemplate
 from tui.worker.load.families import ChatFormat
-from tui.worker.load.families.general import CompletionTokenizer, TemplateTokenizer
+from tui.worker.load.families.general import (
+    CompletionTokenizer,
+    TemplateTokenizer,
+    template_format,
+)
 from tui.worker.load.generation_defaults import sampling_defaults
 
 _CONTROL, _USER_DEFINED = 3, 4
@@ -50,15 +53,18 @@ class LlamaVocabulary:
         """See `ControlTokenizer.encode_with_controls`."""
         return self._server.tokenise(text, special=True)
 
+    def show(self, tokens: Collection[str]) -> None:
+        """See `ControlTokenizer.show`: llama.cpp gives the text of all tokens here."""
+
     def decode(self, ids: Sequence[int]) -> str:
         """See `TextTokenizer.decode`."""
         return self._server.detokenise(ids)
 
 
 class _Conversations(TemplateTokenizer):
-    def _ids(self, turns: Sequence[Any]) -> list[int]:
+    def _ids(self, turns: Sequence[Any], think: str = "") -> list[int]:
         """The template's text, with what the vocabulary begins a text with exactly once."""
-        ids, prefix = super()._ids(turns), self._text_tokenizer.prefix_ids
+        ids, prefix = super()._ids(turns, think), self._text_tokenizer.prefix_ids
         return ids if ids[: len(prefix)] == prefix else [*prefix, *ids]
 
 
@@ -82,21 +88,8 @@ def read_chat_format(server: LlamaServer, header: GgufHeader, context: int) -> C
         )
     template = ChatTemplate(source, _named_tokens(header))
     tokenizer = _Conversations(vocabulary, template, context, len(words))
-    begins_open = tokenizer.generation_prompt().rstrip().endswith(THINK_OPEN)
-    thinks = THINK_OPEN in source or THINK_OPEN in vocabulary.control_tokens
-    partial, complete = (
-        reasoning_splitter(begins_open, complete=whole) if thinks else without_reasoning
-        for whole in (False, True)
-    )
-    return ChatFormat(
-        tokenizer=tokenizer,
-        # llama.cpp knows all tokens that end an answer, and ends it.
-        stop_ids=frozenset(),
-        prompt_format="template",
-        split_partial=partial,
-        split_complete=complete,
-        sampling_defaults=defaults,
-    )
+    # llama.cpp knows all tokens that end an answer, and ends it.
+    return template_format(tokenizer, vocabulary.control_tokens, frozenset(), defaults)
 
 
 def _named_tokens(header: GgufHeader) -> dict[str, str]:

@@ -32,12 +32,20 @@ class ChatTemplate:
     """
 
     def __init__(self, source: str, variables: Mapping[str, str]) -> None:
-        self._head = {"template": source, "variables": dict(variables)}
+        self.source = source
+        self._variables = dict(variables)
         self._child: subprocess.Popen[bytes] | None = None
 
-    def render(self, turns: Sequence[Turn], *, as_parts: bool = False) -> str:
+    def render(
+        self,
+        turns: Sequence[Turn],
+        *,
+        as_parts: bool = False,
+        variables: Mapping[str, object] | None = None,
+    ) -> str:
         """The text of a conversation with the prompt for an answer behind it; ``as_parts``
-        gives each content as a list of one part of text.
+        gives each content as a list of one part of text, ``variables`` are more that the template
+        sees.
 
         Raises:
             ChatTemplateError: the template raised, or exceeded time, memory or size.
@@ -46,7 +54,9 @@ class ChatTemplate:
             {"role": role, "content": [{"type": "text", "text": content}] if as_parts else content}
             for role, content in turns
         ]
-        request = json.dumps({**self._head, "messages": messages}).encode() + b"\n"
+        given = {**self._variables, **(variables or {})}
+        asked = {"template": self.source, "variables": given, "messages": messages}
+        request = json.dumps(asked).encode() + b"\n"
         child = self._running()
         assert child.stdin is not None and child.stdout is not None
         try:

@@ -151,8 +151,9 @@ def open_checkpoint(
         kv_values_per_token=2 * known.layers * known.kv_heads * known.head_dim,
         build=partial(build_model, folder, family),
         model_spec=None if family.is_remote_code else partial(_model_spec, folder, family),
-        split_partial=words.split_partial,
-        split_complete=words.split_complete,
+        new_splitter=words.new_splitter,
+        thought=words.thought,
+        thought_ending=words.thought_ending,
         sampling_defaults=words.sampling_defaults,
         notes=(*notes, *words.notes),
     )

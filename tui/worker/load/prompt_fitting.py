@@ -3,10 +3,11 @@ context."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tui.checkpoints.errors import CheckpointError
 from tui.worker.checkpoint import Prompt, Turn
+from tui.worker.load.template_thinking import NO_SWITCH
 
 NO_LIMIT = 1 << 62
 """A context or vocabulary that nothing exceeds: where only tokenizer files are there."""
@@ -109,17 +110,28 @@ class FittedTokenizer(ABC):
     def __init__(self, context: int, vocab: int) -> None:
         self._context, self._vocab = context, vocab
 
-    def encode_chat(self, turns: Sequence[Turn], max_new_tokens: int = 0) -> Prompt:
+    def encode_chat(
+        self, turns: Sequence[Turn], max_new_tokens: int = 0, think: str = ""
+    ) -> Prompt:
         """See `ChatTokenizer.encode_chat`."""
         rounds = ChatRounds.from_turns(turns)
-        return fit_prompt(
+        found = fit_prompt(
             rounds,
-            self._ids,
+            self._encoder(think),
             self._context,
             self._max_prompt_tokens(max_new_tokens),
             self._vocab,
             self._rounds_outside_window(rounds),
         )
+        return replace(found, note=self._thinking_note(think))
+
+    def _encoder(self, think: str) -> Callable[[Sequence[Turn]], list[int]]:
+        """What makes a conversation's ids, with ``think`` told if that can be told."""
+        return self._ids
+
+    def _thinking_note(self, think: str) -> str:
+        """What of ``think`` is not told."""
+        return NO_SWITCH if think else ""
 
     @abstractmethod
     def _ids(self, turns: Sequence[Turn]) -> list[int]:

@@ -9,7 +9,7 @@ import atexit
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,7 @@ class RemoteCodeTokenizer:
             known.setdefault(str(token), tokenizer.convert_tokens_to_ids(token))
         self.control_tokens = known
         self.prefix_ids: list[int] = []
+        self._skipped_ids = set(tokenizer.all_special_ids)
 
     def encode_text(self, text: str) -> list[int]:
         # Such a tokenizer may turn markers into ids wherever they stand: cut within each.
@@ -122,8 +123,12 @@ class RemoteCodeTokenizer:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return ids
 
+    def show(self, tokens: Collection[str]) -> None:
+        self._skipped_ids -= {self.control_tokens.get(token, -1) for token in tokens}
+
     def decode(self, ids: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+        kept = [number for number in ids if number not in self._skipped_ids]
+        return str(self._tokenizer.decode(kept, skip_special_tokens=False))
 
 
 def _chat_format(folder: Path, config: Mapping[str, Any], known: Architecture | None) -> ChatFormat:
@@ -154,9 +159,7 @@ def _chat_format(folder: Path, config: Mapping[str, Any], known: Architecture | 
             notes=("no chat format: the text is completed, not answered",),
         )
     codec = general.TemplateTokenizer(vocabulary, ChatTemplate(source, named), context, vocab)
-    return ChatFormat(
-        codec,
-        stops | codec.turn_ends(),
-        "template",
-        sampling_defaults=sampling_defaults(generation),
+    controls = vocabulary.control_tokens
+    return general.template_format(
+        codec, controls, stops | codec.turn_ends(), sampling_defaults(generation)
     )

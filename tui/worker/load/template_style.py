@@ -6,7 +6,7 @@ model is asked must not depend on that.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tui.checkpoints.errors import CheckpointError
@@ -29,8 +29,13 @@ class TemplateStyle:
     as_parts: bool = False
     merges_system: bool = False
 
-    def render(self, template: ChatTemplate, turns: Sequence[Turn]) -> str:
-        """The text of a conversation.
+    def render(
+        self,
+        template: ChatTemplate,
+        turns: Sequence[Turn],
+        variables: Mapping[str, object] | None = None,
+    ) -> str:
+        """The text of a conversation; ``variables`` are more that the template sees.
 
         Raises:
             ChatTemplateError: see `ChatTemplate.render`.
@@ -38,7 +43,7 @@ class TemplateStyle:
         if self.merges_system and turns[0][0] == "system" and len(turns) > 1:
             (_, system), (role, content), *rest = turns
             turns = ((role, f"{system}\n\n{content}"), *rest)
-        return template.render(turns, as_parts=self.as_parts)
+        return template.render(turns, as_parts=self.as_parts, variables=variables)
 
 
 def find_style(template: ChatTemplate) -> TemplateStyle:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
+from tui.text.thought import AnswerSplitter, ThoughtFormat
 from tui.worker.checkpoint import ChatTokenizer
 
 
@@ -33,8 +34,9 @@ class ChatFormat:
     tokenizer: ChatTokenizer
     stop_ids: frozenset[int]
     prompt_format: str
-    split_partial: Callable[[str], tuple[str, str]] = lambda text: ("", text)
-    split_complete: Callable[[str], tuple[str, str]] = lambda text: ("", text)
+    new_splitter: Callable[[bool], AnswerSplitter] = lambda _: AnswerSplitter()
+    thought: ThoughtFormat | None = None
+    thought_ending: tuple[int, ...] = ()
     sampling_defaults: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

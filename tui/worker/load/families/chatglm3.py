@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture
+from tui.text.thought import FunctionSplitter
 from tui.worker.checkpoint import Turn
 from tui.worker.load.families import (
     ChatFormat,
@@ -150,8 +151,7 @@ def _chat_format(folder: Path, _: Mapping[str, Any], known: Architecture | None)
         tokenizer=codec,
         stop_ids=frozenset({EOS, ROLES["user"], OBSERVATION}),
         prompt_format="chatglm3",
-        split_partial=split_partial,
-        split_complete=split_complete,
+        new_splitter=lambda _: FunctionSplitter(split_partial, split_complete),
         sampling_defaults={**DEFAULT_SAMPLING, **sampling_defaults(generation)},
     )
 

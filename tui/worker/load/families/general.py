@@ -5,19 +5,27 @@ above all what a person typed, as plain text.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.weight_headers import read_json
-from tui.worker.checkpoint import Turn
-from tui.worker.load.chat_template import ChatTemplate
+from tui.text.thought import ThoughtFormat, find_format, new_splitter
+from tui.worker.checkpoint import Prompt, Turn
+from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
+from tui.worker.load.families import ChatFormat
 from tui.worker.load.families.text_tokenizer import (
     ControlTokenizer,
     TextChatTokenizer,
     read_tokenizer_file,
 )
 from tui.worker.load.template_style import find_style, turn_ends
+from tui.worker.load.template_thinking import find_switch
+
+_TAIL_IDS = 16
+"""Ids at the end of a prompt in which a mark that opens a thought is looked for."""
 
 
 class TemplateTokenizer(TextChatTokenizer):
@@ -29,6 +37,8 @@ class TemplateTokenizer(TextChatTokenizer):
         super().__init__(text_tokenizer, context, vocab)
         self._control_tokenizer, self._template = text_tokenizer, template
         self._style = find_style(template)
+        self.switch = find_switch(template.source, self._rendered)
+        self._thought: ThoughtFormat | None = None
         controls = sorted(text_tokenizer.control_tokens, key=len, reverse=True)
         self._split = (
             re.compile("(" + "|".join(map(re.escape, controls)) + ")") if controls else None
@@ -36,10 +46,47 @@ class TemplateTokenizer(TextChatTokenizer):
         starts = "".join(sorted({re.escape(c[0]) for c in controls}))
         self._starts = re.compile(f"[{starts}]") if starts else None
 
-    def generation_prompt(self) -> str:
-        """What the template writes behind the last message to have it answered."""
-        text = self._render((("user", "?"),))
-        return text.rpartition("?")[2]
+    @property
+    def source(self) -> str:
+        """The Jinja source of the template."""
+        return self._template.source
+
+    def use_thought(self, form: ThoughtFormat) -> tuple[int, ...]:
+        """Have the marks of this format in decoded text; the ids that end a thought early."""
+        self._thought = form
+        self._control_tokenizer.show(form.marks)
+        return tuple(self._control_tokenizer.encode_with_controls(form.ending))
+
+    def encode_chat(
+        self, turns: Sequence[Turn], max_new_tokens: int = 0, think: str = ""
+    ) -> Prompt:
+        """See `ChatTokenizer.encode_chat`."""
+        found = super().encode_chat(turns, max_new_tokens, think)
+        return replace(found, opens_thought=self._opens_thought(found.ids))
+
+    def _opens_thought(self, ids: Sequence[int]) -> bool:
+        if self._thought is None or self._thought.has_channels:
+            return False
+        return self.decode(ids[-_TAIL_IDS:]).rstrip().endswith(self._thought.open)
+
+    def _encoder(self, think: str) -> Callable[[Sequence[Turn]], list[int]]:
+        return partial(self._ids, think=think)
+
+    def _thinking_note(self, think: str) -> str:
+        return self.switch.note(think)
+
+    def _rendered(self, turns: Sequence[Turn], variables: Mapping[str, object]) -> str | None:
+        try:
+            return self._style.render(self._template, turns, variables)
+        except ChatTemplateError as error:
+            if error.raised_by_template:
+                return None
+            raise
+
+    def remark(self) -> str:
+        """What the model does with thinking where nothing is said; may be empty."""
+        asked = self.encode_chat((("user", "?"),))
+        return self.switch.remark(asked.opens_thought)
 
     def turn_ends(self) -> frozenset[int]:
         """The ids that end an answer in the template's own conversations."""
@@ -48,7 +95,7 @@ class TemplateTokenizer(TextChatTokenizer):
             controls[token] for token in turn_ends(self._template, self._style, controls)
         )
 
-    def _ids(self, turns: Sequence[Turn]) -> list[int]:
+    def _ids(self, turns: Sequence[Turn], think: str = "") -> list[int]:
         used = "".join(content for _, content in turns)
         # A character that no text has (a noncharacter) behind each possible beginning of
         # a control token makes all of them in the contents inert until they are cut out.
@@ -56,7 +103,9 @@ class TemplateTokenizer(TextChatTokenizer):
         guarded = tuple(
             (role, self._guard_control_tokens(content, guard)) for role, content in turns
         )
-        text = self._render(guarded)
+        text = self._style.render(
+            self._template, self.switch.turns(guarded, think), self.switch.variables(think)
+        )
         pieces = [piece.replace(guard, "") for piece in self._pieces(text)]
         whole = "".join(pieces)
         if pieces == self._pieces(whole):
@@ -83,8 +132,28 @@ class TemplateTokenizer(TextChatTokenizer):
             return content
         return self._starts.sub(lambda match: match[0] + guard, content)
 
-    def _render(self, turns: Sequence[Turn]) -> str:
-        return self._style.render(self._template, turns)
+
+def template_format(
+    codec: TemplateTokenizer,
+    controls: Mapping[str, int],
+    stop_ids: frozenset[int],
+    sampling_defaults: dict[str, Any],
+) -> ChatFormat:
+    """The text side of a checkpoint with a chat template: how its thoughts are written is found
+    in the template and the control tokens."""
+    thought = find_format(codec.source, controls)
+    ending = codec.use_thought(thought) if thought else ()
+    remark = codec.remark()
+    return ChatFormat(
+        tokenizer=codec,
+        stop_ids=stop_ids,
+        prompt_format="template",
+        new_splitter=partial(new_splitter, thought),
+        thought=thought,
+        thought_ending=ending,
+        sampling_defaults=sampling_defaults,
+        notes=(remark,) if remark else (),
+    )
 
 
 class CompletionTokenizer(TextChatTokenizer):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import Architecture, states_tied, text_config
-from tui.text.reasoning import THINK_OPEN, reasoning_splitter, without_reasoning
 from tui.worker.load.chat_template import ChatTemplate
 from tui.worker.load.families import ChatFormat, Family, TensorRule, general
 from tui.worker.load.families.text_tokenizer import read_tokenizer
@@ -51,19 +50,9 @@ def read_chat_format(
             notes=("no chat format: the text is completed, not answered",),
         )
     codec = general.TemplateTokenizer(vocabulary, ChatTemplate(source, named), context, vocab)
-    begins_open = codec.generation_prompt().rstrip().endswith(THINK_OPEN)
-    thinks = THINK_OPEN in source or THINK_OPEN in vocabulary.control_tokens
-    return ChatFormat(
-        tokenizer=codec,
-        stop_ids=stops | codec.turn_ends(),
-        prompt_format="template",
-        split_partial=reasoning_splitter(begins_open, complete=False)
-        if thinks
-        else without_reasoning,
-        split_complete=reasoning_splitter(begins_open, complete=True)
-        if thinks
-        else without_reasoning,
-        sampling_defaults=sampling_defaults(generation),
+    controls = vocabulary.control_tokens
+    return general.template_format(
+        codec, controls, stops | codec.turn_ends(), sampling_defaults(generation)
     )
 
 

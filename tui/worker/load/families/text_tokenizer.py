@@ -1,7 +1,7 @@
 """Text to ids and back, and the part of a chat tokenizer that does only that."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -39,6 +39,10 @@ class ControlTokenizer(TextTokenizer, Protocol):
 
     def encode_with_controls(self, text: str) -> list[int]:
         """Ids of text, where control tokens are read as such."""
+        ...
+
+    def show(self, tokens: Collection[str]) -> None:
+        """Have these control tokens in decoded text."""
         ...
 
 
@@ -85,6 +89,9 @@ class FastTokenizer:
     def encode_with_controls(self, text: str) -> list[int]:
         self._tokenizer.encode_special_tokens = False
         return self._ids(text)
+
+    def show(self, tokens: Collection[str]) -> None:
+        self._skipped_ids -= {self.control_tokens.get(token, -1) for token in tokens}
 
     def decode(self, ids: Sequence[int]) -> str:
         kept = [number for number in ids if number not in self._skipped_ids]
