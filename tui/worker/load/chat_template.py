@@ -1,16 +1,10 @@
-"""Chat templates are untrusted programs: they are rendered in a child process with limits."""
+"""The chat template of a checkpoint, rendered apart from this process."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from tui.checkpoints.errors import CheckpointError
-from tui.host import child_process
+from tui.host.sandboxed_template import SandboxedTemplate, TemplateFailedError
 from tui.worker.checkpoint import Turn
-
-_CHILD = Path(__file__).with_name("chat_template_child.py")
 
 
 class ChatTemplateError(CheckpointError):
@@ -25,16 +19,13 @@ class ChatTemplateError(CheckpointError):
 
 
 class ChatTemplate:
-    """One Jinja template in a child process of its own (limits: `chat_template_child`).
-
-    The child ends with this process or when a rendering exceeds its limits; the next
-    `render` starts another.
-    """
+    """One Jinja chat template (`tui.host.sandboxed_template`) with the ``variables`` that it is
+    always given."""
 
     def __init__(self, source: str, variables: Mapping[str, str]) -> None:
         self.source = source
         self._variables = dict(variables)
-        self._child: subprocess.Popen[bytes] | None = None
+        self._template = SandboxedTemplate(source)
 
     def render(
         self,
@@ -54,41 +45,16 @@ class ChatTemplate:
             {"role": role, "content": [{"type": "text", "text": content}] if as_parts else content}
             for role, content in turns
         ]
-        given = {**self._variables, **(variables or {})}
-        asked = {"template": self.source, "variables": given, "messages": messages}
-        request = json.dumps(asked).encode() + b"\n"
-        child = self._running()
-        assert child.stdin is not None and child.stdout is not None
+        given = {"add_generation_prompt": True, "tools": None, "documents": None}
         try:
-            child.stdin.write(request)
-            child.stdin.flush()
-            line = child.stdout.readline()
-        except BrokenPipeError:
-            line = b""
-        if not line.endswith(b"\n"):
-            self.close()
-            raise ChatTemplateError("takes too long or too much memory", raised_by_template=False)
-        reply = json.loads(line)
-        if "error" in reply:
-            raise ChatTemplateError(reply["error"], raised_by_template=True)
-        return str(reply["text"])
+            return self._template.render(
+                {**given, **self._variables, **(variables or {}), "messages": messages}
+            )
+        except TemplateFailedError as error:
+            raise ChatTemplateError(
+                str(error), raised_by_template=error.raised_by_template
+            ) from None
 
     def close(self) -> None:
-        """End the child. Idempotent; `render` starts a new one."""
-        if self._child is not None:
-            self._child.kill()
-            self._child.communicate()
-            self._child = None
-
-    def __del__(self) -> None:
-        self.close()
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._child is None or self._child.poll() is not None:
-            self._child = child_process.start(
-                [sys.executable, str(_CHILD)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-        return self._child
+        """End what renders it. Idempotent; `render` starts it again."""
+        self._template.close()

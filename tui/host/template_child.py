@@ -1,10 +1,10 @@
-"""The child of `tui.worker.load.chat_template`: renders chat templates within limits.
+"""The child of `tui.host.sandboxed_template`: renders templates of others within limits.
 
-Run as a script. One JSON object a line on standard input, ``template``, ``variables``
-and ``messages``; one line back, ``{"text": ...}`` or ``{"error": ...}``. The environment
-is what transformers gives a template (`chat_template_utils`): an immutable sandbox,
-trimmed blocks, ``raise_exception``, ``strftime_now``, ``tojson``, loop controls and the
-``generation`` block. Imports nothing of this program, so that it starts in a tenth of a second.
+Run as a script. One JSON object a line on standard input, ``template``, ``variables`` and
+``is_marked``; one line back, ``{"text": ...}`` or ``{"error": ...}``. The environment is what
+transformers gives a chat template (`chat_template_utils`): an immutable sandbox, trimmed blocks,
+``raise_exception``, ``strftime_now``, ``tojson``, loop controls and the ``generation`` block.
+Imports nothing of this program, so that it starts in a tenth of a second.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 from datetime import datetime
 from typing import Any
 
-from jinja2 import TemplateError, nodes
+from jinja2 import StrictUndefined, TemplateError, Undefined, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -27,6 +27,11 @@ MAX_MEMORY_BYTES = 512 << 20
 
 MAX_CHARACTERS = 8 << 20
 """Longest text that is handed back."""
+
+VALUE, END_OF_VALUE = "\ue002", "\ue003"
+"""What stands around each value in a marked text; the values sent have no such characters."""
+BLOCK, END_OF_BLOCK = "\ue000", "\ue001"
+"""What stands around the number of a block that a value refers to."""
 
 
 class GenerationTag(Extension):
@@ -48,10 +53,24 @@ def _json(value: Any, **options: Any) -> str:
     return json.dumps(value, ensure_ascii=False, **options)
 
 
-def environment() -> ImmutableSandboxedEnvironment:
-    """The sandbox of templates, with the functions that `transformers` gives them."""
+def mark(value: Any) -> str:
+    """A value between marks and on one line, so that nothing in it is taken for a line of the
+    template; what holds marks already, as a block or a captured text does, stays."""
+    text = str(value)
+    if any(sign in text for sign in (VALUE, BLOCK)):
+        return text
+    return f"{VALUE}{' '.join(text.split())}{END_OF_VALUE}"
+
+
+def environment(is_marked: bool = False) -> ImmutableSandboxedEnvironment:
+    """The sandbox of templates, with the functions that `transformers` gives them. ``is_marked``:
+    each value is put between marks (`mark`), and a name that is not known is an error."""
     made = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols]
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=[GenerationTag, loopcontrols],
+        finalize=mark if is_marked else None,
+        undefined=StrictUndefined if is_marked else Undefined,
     )
     made.filters["tojson"] = _json
     made.globals["raise_exception"] = _raise
@@ -61,15 +80,9 @@ def environment() -> ImmutableSandboxedEnvironment:
 
 def render(request: dict[str, Any]) -> str:
     """The text of one request."""
-    template = environment().from_string(request["template"])
+    template = environment(request["is_marked"]).from_string(request["template"])
     pieces, length = [], 0
-    for piece in template.generate(
-        messages=request["messages"],
-        add_generation_prompt=True,
-        tools=None,
-        documents=None,
-        **request["variables"],
-    ):
+    for piece in template.generate(**request["variables"]):
         length += len(piece)
         if length > MAX_CHARACTERS:
             raise TemplateError(f"writes more than {MAX_CHARACTERS >> 20} million characters")
