@@ -94,6 +94,8 @@ endif
 	$(INSTALL) --editable .
 	@$(INSTALL) --only-binary :all: --editable '.[gguf]' \
 	  || echo "no llama.cpp for this machine: GGUF files are converted before they are computed"
+	@$(INSTALL) --only-binary :all: --editable '.[docx]' \
+	  || echo "no Word documents and no PNG on this machine: reports are written as HTML and Markdown"
 	$(BIN)/python -m compileall -q tui
 	touch $@
 

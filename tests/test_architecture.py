@@ -74,6 +74,7 @@ OWN_FILES = {
     "models/package_index.py": "a file:// that the user's pip names",
     "models/hub.py": "the log",
     "reports/html.py": "comes with the program",
+    "reports/pdf.py": "the page and the PDF in a folder of its own",
     "prices.py": "comes with the program",
     "services.py": "comes with the program",
     "sessions/staging.py": "the local copy of a session",

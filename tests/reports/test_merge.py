@@ -170,16 +170,19 @@ def test_a_session_without_any_answer_is_a_report_too(tmp_path: Path) -> None:
 
 def test_pictures_stand_under_their_question(tmp_path: Path) -> None:
     from tui.reports import html, markdown
+    from tui.reports.pictures import picture_files
 
     path = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), answers)
     picture = (
         '<svg xmlns="http://www.w3.org/2000/svg"><script>bad()</script><text>pane</text></svg>'
     )
     document = build_report([reader.read(path)], "en", {"two": picture})
-    assert document.sections[0].picture == ""
-    assert "pane" in document.sections[1].picture and "bad" not in document.sections[1].picture
-    assert document.sections[1].picture in html.render(document)
-    assert document.sections[1].picture in markdown.render(document)
+    assert document.sections[0].picture is None and (found := document.sections[1].picture)
+    assert "pane" in found.svg and "bad" not in found.svg
+    assert found.svg in html.render(document)
+    assert picture_files(document, "svg")["panes-2.svg"] == found.svg
+    assert "](beside/panes-2.svg)" in markdown.render(document, "beside")
+    assert "panes-2" not in markdown.render(document), "without a folder there are none"
 
 
 def test_an_unknown_language_is_told(tmp_path: Path) -> None:

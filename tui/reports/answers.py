@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tui import board as bd
 from tui import events as ev
 from tui.reports.contention import describe_contention
-from tui.reports.document import AnswerCard, QuestionSection, QuestionTurn, format_figure
+from tui.reports.document import AnswerCard, Figure, QuestionSection, QuestionTurn, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow
 from tui.reports.messages import ReportMessages
 from tui.reports.run_tables import describe_verdict
@@ -23,11 +23,9 @@ def build_sections(
     dimensions: Sequence[Dimension],
     check_line: CheckLine,
     pictures: Mapping[str, str],
-    images: Mapping[str, str],
     say: ReportMessages,
 ) -> tuple[QuestionSection, ...]:
-    """One section per question that was asked; ``pictures`` are SVG and ``images``
-    addresses of PNG, by question id."""
+    """One section per question that was asked; ``pictures`` are SVG by question id."""
     found = []
     for number, row in enumerate(merged.rows, 1):
         if not row.answer_ids:
@@ -35,14 +33,18 @@ def build_sections(
         category = row.category or (say("typed") if row.is_typed else "")
         found.append(
             QuestionSection(
+                number,
                 f"{number}. {collapse_line(category or row.id)}",
                 _turns(row, merged.columns, dimensions, check_line, say),
-                pictures.get(row.id, ""),
-                images.get(row.id, ""),
+                _picture(number, pictures.get(row.id, ""), say),
                 verdict_lines(merged, row, say),
             )
         )
     return tuple(found)
+
+
+def _picture(number: int, svg: str, say: ReportMessages) -> Figure | None:
+    return Figure(f"panes-{number}", say("picture"), svg=svg, role="panes") if svg else None
 
 
 def _turns(

@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import Any
 
-from tui.reports.document import Chart
+from tui.reports.document import Figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.reports.svg import make_inert
@@ -34,7 +34,7 @@ _HELD_S = 1.0
 """Memory is told when it changes: after so long without a word it was what it had been."""
 
 
-def draw_charts(merged: MergedSessions, say: ReportMessages) -> tuple[Chart, ...]:
+def draw_charts(merged: MergedSessions, say: ReportMessages) -> tuple[Figure, ...]:
     """All charts that there are data for."""
     columns = merged.columns
     found = [
@@ -147,7 +147,7 @@ def _latencies(
 
 def _lines(
     title: str, x_title: str, unit: str, series: list[tuple[str, Points]], say: ReportMessages
-) -> Chart | None:
+) -> Figure | None:
     if not any(len(points) > 1 for _, points in series):
         return None
 
@@ -162,12 +162,12 @@ def _lines(
             chart.add(_short(label), points, stroke_style=style)
         return chart
 
-    return Chart(say(title), "", _render(title, draw))
+    return Figure(title, say(title), svg=_render(title, draw))
 
 
 def _boxes(
     title: str, unit: str, series: list[tuple[str, list[float]]], say: ReportMessages
-) -> Chart | None:
+) -> Figure | None:
     if not any(len(values) > 1 for _, values in series):
         return None
 
@@ -180,7 +180,7 @@ def _boxes(
             chart.add(_short(series[i][0]), series[i][1])
         return chart
 
-    return Chart(say(title), say("chart_box"), _render(title, draw))
+    return Figure(title, say(title), say("chart_box"), _render(title, draw))
 
 
 def _short(label: str) -> str:

@@ -1,6 +1,14 @@
-"""The parts of a report before it is Markdown or HTML; all text in them is sanitised."""
+"""A report before it is written in a format; all text in it is sanitised.
+
+A `Document` holds the parts that the data give, and its `blocks`: what a template made of them, in
+order. Every writer (Markdown, HTML, Word, LaTeX) writes the blocks and nothing else.
+"""
 
 from dataclasses import dataclass
+
+TITLE_LEVEL = 1
+"""The level of the title; sections have the next one."""
+DEEPEST_LEVEL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +32,76 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """A picture of figures: ``svg`` is one whole, inert ``<svg>`` element."""
+class Figure:
+    """A picture: ``svg`` is one whole, inert ``<svg>`` element, or empty where it lies as PNG at
+    ``image``: a ``data:`` URL or a path beside the report. ``name`` is unique in the report and
+    fit for a file's name. ``role`` is ``chart`` or ``panes`` (of the terminal)."""
+
+    name: str
+    title: str
+    caption: str = ""
+    svg: str = ""
+    image: str = ""
+    role: str = "chart"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """The heading of a section, of level 2 to `DEEPEST_LEVEL`; ``id`` is unique in the report."""
+
+    level: int
+    text: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """One paragraph; ``is_small``: a remark."""
+
+    text: str
+    is_small: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A list. ``is_small``: remarks."""
+
+    lines: tuple[str, ...]
+    is_small: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A marked place for a person's own words: ``hint`` says what belongs there, ``text`` is the
+    Markdown that a person wrote, empty before, and ``latex`` what stands there in a LaTeX report
+    in its place. ``id`` is unique in the report: ASCII letters, digits, ``.`` and ``-``."""
+
+    id: str
+    hint: str
+    text: str = ""
+    latex: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TitlePage:
+    """What stands on the first page: ``facts`` are names and values (author, course, date ...), an
+    empty value is a line to fill in by hand."""
 
     title: str
-    caption: str
-    svg: str
+    subtitle: str
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The table of contents, under its title."""
+
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageBreak:
+    """What follows begins on a new page, where the format has pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +126,47 @@ class QuestionTurn:
 
 @dataclass(frozen=True, slots=True)
 class QuestionSection:
-    """One question with all its turns; ``picture`` is a screenshot as an ``<svg>`` element, or
-    ``image`` where it lies as PNG: a ``data:`` URL or a path beside the report. ``verdicts`` are
-    a person's votes and a judge's verdicts on it, in words."""
+    """One question with all its turns; ``picture`` is a screenshot. ``verdicts`` are a person's
+    votes and a judge's verdicts on it, in words. ``number`` counts from 1."""
 
+    number: int
     title: str
     turns: tuple[QuestionTurn, ...]
-    picture: str = ""
-    image: str = ""
+    picture: Figure | None = None
     verdicts: tuple[str, ...] = ()
+
+
+Block = (
+    TitlePage
+    | Contents
+    | Heading
+    | Paragraph
+    | Items
+    | Table
+    | Figure
+    | QuestionTurn
+    | Place
+    | PageBreak
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole report in one language."""
+    """A whole report in one language: its parts, and ``blocks``, what is written."""
 
     lang: str
     title: str
     subtitle: str
-    headings: dict[str, str]
+    words: dict[str, str]
+    title_page: TitlePage
     run: tuple[Table, ...]
     comparison: tuple[Table, ...]
-    charts: tuple[Chart, ...]
+    charts: tuple[Figure, ...]
     sections: tuple[QuestionSection, ...]
     troubles: tuple[str, ...]
     conclusion: tuple[str, ...]
     footnotes: tuple[str, ...]
+    blocks: tuple[Block, ...] = ()
 
 
 def format_figure(value: float | None) -> str:

@@ -9,10 +9,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from tui.reports.document import Document
-
-_MAX_FORMATTED = 50_000
-"""Code points of an answer that is shown formatted; a longer one is shown as it is."""
+from tui.reports.document import Block, Document
+from tui.reports.paper_tables import narrow
+from tui.reports.rich_text import MAX_FORMATTED, make_parser
 
 
 def render(document: Document) -> str:
@@ -24,7 +23,13 @@ def render(document: Document) -> str:
     environment.filters["formatted"] = formatted
     # Charts and pictures are the only markup from outside; `svg.make_inert` has cleaned them.
     environment.filters["picture"] = Markup
-    return environment.from_string(template).render(d=document, h=document.headings)
+    environment.filters["kind"] = _kind
+    environment.filters["narrow"] = narrow
+    return environment.from_string(template).render(d=document, h=document.words)
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__
 
 
 def formatted(text: str) -> Markup:
@@ -32,16 +37,14 @@ def formatted(text: str) -> Markup:
 
     Whatever the answer says, no HTML, links, images or headings come from it.
     """
-    if len(text) > _MAX_FORMATTED:
+    if len(text) > MAX_FORMATTED:
         return Markup("<pre>{}</pre>").format(text)
     return Markup(_markdown().render(text))
 
 
 @cache
 def _markdown() -> MarkdownIt:
-    made = MarkdownIt("commonmark", {"html": False, "breaks": True, "xhtmlOut": False})
-    made.enable("table").disable(["link", "image", "autolink", "reference", "html_block"])
-    made.disable(["html_inline", "entity"])
+    made = make_parser()
     made.add_render_rule("heading_open", _heading_open)
     made.add_render_rule("heading_close", _heading_close)
     made.add_render_rule("fence", _fence)

@@ -1,11 +1,28 @@
-"""A report as Markdown (GitHub's flavour): tables aligned, answers inside fences."""
+"""A report as Markdown (GitHub's flavour): tables aligned, answers inside fences, pictures linked.
+
+A place for a person's own words stands between two comments (`tui.reports.own_words`).
+"""
 
 import re
 from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 
-from tui.reports.document import AnswerCard, Cell, Document, QuestionSection, Table
+from tui.reports import own_words
+from tui.reports.document import (
+    AnswerCard,
+    Block,
+    Cell,
+    Document,
+    Figure,
+    Heading,
+    Items,
+    Paragraph,
+    Place,
+    QuestionTurn,
+    Table,
+    TitlePage,
+)
 
 _SPECIAL = re.compile(
     r"([\\`*\[\]<|~&$])|(_)(?![^\W_])|(?<![^\W_])(_)|^([-+=>#])|^(\d+)(?=[.)](?:\s|$))"
@@ -15,31 +32,56 @@ _SPECIAL = re.compile(
 """Characters that can start markup or turn a bare address into a link."""
 
 
-def render(document: Document) -> str:
-    """The whole report; the charts are inline SVG."""
-    h = document.headings
-    blocks: list[str] = [f"# {escape(document.title)}", escape(document.subtitle)]
-    blocks.append(f"## {h['run']}")
-    blocks += _tables(document.run)
-    blocks.append(f"## {h['comparison']}")
-    blocks += _tables(document.comparison)
-    if document.charts:
-        blocks.append(f"## {h['charts']}")
-        for chart in document.charts:
-            blocks.append(f"### {escape(chart.title)}")
-            blocks.append(f"<figure>\n{chart.svg}\n</figure>")
-            if chart.caption:
-                blocks.append(escape(chart.caption))
-    blocks.append(f"## {h['answers']}")
-    for section in document.sections:
-        blocks += _section(section, h)
-    blocks.append(f"## {h['troubles']}")
-    blocks.append(_list(document.troubles or (h["none"],)))
-    blocks.append(f"## {h['conclusion']}")
-    blocks.append(_list(document.conclusion))
-    blocks.append(f"## {h['footnotes']}")
-    blocks.append(_list(document.footnotes))
+def render(document: Document, pictures: str = "", ending: str = "svg") -> str:
+    """The whole report. ``pictures`` is the address of the folder, from where the report lies, that
+    holds its pictures as files with this ``ending``; without it there are none in the text."""
+    blocks: list[str] = []
+    for block in document.blocks:
+        blocks += _block(block, document.words, pictures, ending)
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _block(block: Block, words: dict[str, str], pictures: str, ending: str) -> list[str]:
+    match block:
+        case TitlePage():
+            return _title_page(block)
+        case Heading(level=level, text=text):
+            return [f"{'#' * level} {escape(text)}"]
+        case Paragraph(text=text):
+            return [escape(text)]
+        case Items(lines=lines):
+            return [_list(lines)]
+        case Table():
+            return _table(block)
+        case Figure():
+            return _figure(block, pictures, ending)
+        case QuestionTurn(prompt=prompt, cards=cards):
+            return [fenced_block(prompt), *(part for card in cards for part in _card(card, words))]
+        case Place():
+            return [_place(block)]
+    return []  # pages are none of Markdown's business, and contents are listed by who shows it
+
+
+def _title_page(page: TitlePage) -> list[str]:
+    to_fill_in = "\\_" * 12
+    facts = [f"- {escape(name)}: {escape(value) or to_fill_in}" for name, value in page.facts]
+    return [f"# {escape(page.title)}", escape(page.subtitle), "\n".join(facts)]
+
+
+def _figure(figure: Figure, pictures: str, ending: str) -> list[str]:
+    address = figure.image or (f"{pictures}/{figure.name}.{ending}" if pictures else "")
+    if not address:
+        return []
+    title = escape(figure.title)
+    found = [f"### {title}"] if figure.role == "chart" else []
+    return [*found, f"![{title}]({address})", escape(figure.caption)]
+
+
+def _place(place: Place) -> str:
+    # What a person wrote is Markdown already.
+    text = place.text or f"*{escape(place.hint)}*"
+    begin, end = own_words.marks(place, text)
+    return f"<!-- {begin} -->\n\n{text}\n\n<!-- {end} -->"
 
 
 def escape(text: str) -> str:
@@ -86,33 +128,15 @@ def _line(cells: Sequence[str], widths: Sequence[int], is_left: Sequence[bool]) 
     return f"| {' | '.join(padded)} |"
 
 
-def _tables(tables: Iterable[Table]) -> list[str]:
-    blocks = []
-    for table in tables:
-        blocks.append(f"### {escape(table.title)}")
-        if table.rows:
-            blocks.append(format_table(table))
-        blocks += [escape(note) for note in table.notes]
-    return blocks
+def _table(table: Table) -> list[str]:
+    blocks = [f"### {escape(table.title)}"]
+    if table.rows:
+        blocks.append(format_table(table))
+    return blocks + [escape(note) for note in table.notes]
 
 
 def _list(lines: Iterable[str]) -> str:
     return "\n".join(f"- {escape(line)}" for line in lines)
-
-
-def _section(section: QuestionSection, headings: dict[str, str]) -> list[str]:
-    blocks = [f"### {escape(section.title)}"]
-    for turn in section.turns:
-        blocks.append(fenced_block(turn.prompt))
-        for card in turn.cards:
-            blocks += _card(card, headings)
-    if section.verdicts:
-        blocks.append(_list(section.verdicts))
-    if section.picture:
-        blocks.append(f"<figure>\n{section.picture}\n</figure>")
-    if section.image:
-        blocks.append(f"![{headings['picture']}]({section.image})")
-    return blocks
 
 
 def _card(card: AnswerCard, headings: dict[str, str]) -> list[str]:

@@ -11,9 +11,10 @@ from tui.reports.charts import draw_charts
 from tui.reports.conclusion import build_conclusion
 from tui.reports.cost_tables import build_cost_tables
 from tui.reports.disagreement_table import disagreement_table
-from tui.reports.document import Document, Table
+from tui.reports.document import Document, Table, TitlePage
 from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
 from tui.reports.judge_tables import judge_name, judge_tables
+from tui.reports.layout import SHIPPED, Template, find_template, lay_out
 from tui.reports.merge import MergedSessions, QuestionRow, dimensions_of, merge_sessions
 from tui.reports.messages import ReportMessages, report_messages
 from tui.reports.parting import parting_table
@@ -26,10 +27,11 @@ from tui.scoring.overlap import Scorer
 from tui.sessions.reader import RecordedSession
 from tui.text.sanitise import collapse_line
 
-_HEADINGS = (
+_WORDS = (
     *("contents", "run", "comparison", "charts", "answers", "troubles", "conclusion"),
-    *("footnotes", "none", "reasoning", "picture"),
+    *("footnotes", "none", "reasoning", "picture", "author"),
 )
+"""What a template and the writers can say."""
 _FOOTNOTES = ("f_times", "f_spread", "f_bytes", "f_tokens", "f_rank")
 
 _FOOTNOTE_VALUES = {
@@ -43,32 +45,33 @@ def build_report(
     sessions: Sequence[RecordedSession],
     lang: str,
     pictures: Mapping[str, str] | None = None,
-    images: Mapping[str, str] | None = None,
     scorer: Scorer | None = None,
+    template: Template | None = None,
+    own_words: Mapping[str, str] | None = None,
 ) -> Document:
-    """The report of sessions of the same questions.
+    """The report of sessions of the same questions, laid out by a template (the first of the
+    shipped ones by default).
 
-    ``pictures`` are screenshots as SVG by question id, ``images`` addresses of them as PNG,
-    which are shown in their place; ``scorer`` computes BERTScore.
+    ``pictures`` are screenshots as SVG by question id; ``scorer`` computes BERTScore;
+    ``own_words`` are what a person wrote, by the id of its place.
 
     Raises:
-        UserError: the sessions asked different questions, there is no such language, or
-            ``scorer`` cannot score.
+        UserError: the sessions asked different questions, there is no such language,
+            ``scorer`` cannot score, or the template cannot be rendered.
     """
     say = report_messages(lang)
-    images = images or {}
-    safe = {q: make_inert(svg) for q, svg in (pictures or {}).items() if q not in images}
-    return build_document(merge_sessions(sessions), say, safe, images, scorer)
+    safe = {question: make_inert(svg) for question, svg in (pictures or {}).items()}
+    document = build_document(merge_sessions(sessions), say, safe, scorer)
+    return lay_out(document, template or find_template(SHIPPED[0]), own_words or {})
 
 
 def build_document(
     merged: MergedSessions,
     say: ReportMessages,
     pictures: Mapping[str, str],
-    images: Mapping[str, str],
     scorer: Scorer | None = None,
 ) -> Document:
-    """The report of what was merged."""
+    """The parts of the report of what was merged."""
     table = {column.key: compute_costs(column.loads, column.answers) for column in merged.columns}
     checked, problems = evaluate_checks(merged)
     dims = dimensions_of(merged)
@@ -93,13 +96,12 @@ def build_document(
         lang=say.language,
         title=_title(merged, say),
         subtitle=_subtitle(merged, say),
-        headings={key: say(key) for key in _HEADINGS},
+        words={key: say(key) for key in _WORDS},
+        title_page=TitlePage(_title(merged, say), _subtitle(merged, say)),
         run=build_run_tables(merged, say),
         comparison=tuple(found for found in scored if isinstance(found, Table)),
         charts=draw_charts(merged, say),
-        sections=build_sections(
-            merged, dims, _check_line(merged, checked, say), pictures, images, say
-        ),
+        sections=build_sections(merged, dims, _check_line(merged, checked, say), pictures, say),
         troubles=(*list_problems(merged, say), *(f"{say('checks')}: {p}" for p in problems)),
         conclusion=build_conclusion(merged, checked, votes, judged, panel, dims, say),
         footnotes=tuple(

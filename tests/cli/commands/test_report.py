@@ -93,11 +93,11 @@ def test_the_panes_of_each_question_are_drawn(path: Path, tmp_path: Path) -> Non
     out = tmp_path / "report.html"
     assert cli.run_command_line(["report", str(path), "--out", str(out), "--lang", "zh"]) == 0
     page = out.read_text("utf-8")
-    assert page.count('<details class="picture">') == 2 and "<img" not in page
-    first, second = page.split('<details class="picture">')[1:]
+    assert page.count('<figure class="panes">') == 2 and "<img" not in page
+    first, second = page.split('<figure class="panes">')[1:]
     assert "0-0" in first and "1-0" in first and "0-1" in second and "1-1" in second
     assert cli.run_command_line(["report", str(path), "--out", str(out), "--no-pictures"]) == 0
-    assert '<details class="picture">' not in out.read_text("utf-8")
+    assert '<figure class="panes">' not in out.read_text("utf-8")
 
 
 def test_pictures_as_png_within_html_and_beside_markdown(
@@ -105,15 +105,16 @@ def test_pictures_as_png_within_html_and_beside_markdown(
 ) -> None:
     out = tmp_path / "the report.html"
     assert cli.run_command_line(["report", str(path), "--out", str(out), "--png"]) == 0
-    held = re.findall(r'<img src="data:image/png;base64,([^"]+)"', out.read_text("utf-8"))
+    panes = r'<img src="data:image/png;base64,([^"]+)" alt="The panes'
+    held = re.findall(panes, out.read_text("utf-8"))
     pngs = [base64.b64decode(text) for text in held]
     assert len(pngs) == 2 and pngs[0] != pngs[1]
     assert all(size_of(png)[0] == 1600 and size_of(png)[1] > 500 for png in pngs)
     html5lib.HTMLParser(strict=True).parse(out.read_text("utf-8"))
     out = tmp_path / "the report.md"
     assert cli.run_command_line(["report", str(path), "--out", str(out), "--png"]) == 0
-    assert "](the%20report-pictures/2.png)" in out.read_text("utf-8")
-    assert [p.read_bytes() for p in sorted(tmp_path.glob("*-pictures/*.png"))] == pngs
+    assert "](the%20report-pictures/panes-2.png)" in out.read_text("utf-8")
+    assert [p.read_bytes() for p in sorted(tmp_path.glob("*-pictures/panes-*.png"))] == pngs
     assert cli.run_command_line(["report", str(path), "--format", "md", "--png"]) == 2
     assert "--out" in capsys.readouterr().err
 

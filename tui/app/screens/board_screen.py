@@ -255,7 +255,7 @@ class BoardScreen(BaseScreen):
         if self.appearance.pictures == "svg":
             self._save_file(f"{stem}.svg", picture, "screenshot.done")
             return
-        from tui.app.terminal.png_picture import svg_to_png
+        from tui.reports.png_picture import svg_to_png
 
         def draw() -> None:
             # In a thread: looking for the fonts of a machine takes a moment.

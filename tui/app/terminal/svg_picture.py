@@ -5,15 +5,13 @@ from html import escape, unescape
 
 from rich.cells import cell_len, split_graphemes
 
+from tui.reports.png_picture import FONTS
+
 _FACES = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 _FAMILY = re.compile(r"font-family: Fira Code, monospace")
 _TEXT = re.compile(
     r'<text class="(?P<cls>[^"]*)" x="(?P<x>[\d.]+)" y="(?P<y>[\d.]+)" '
     r'textLength="(?P<len>[\d.]+)"(?P<rest>[^>]*)>(?P<text>[^<]*)</text>'
-)
-FONTS = (
-    "'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, "
-    "'Noto Sans Mono CJK SC', 'PingFang SC', 'Microsoft YaHei', monospace"
 )
 
 

@@ -1,11 +1,10 @@
 """``duibi report``: sessions as a document to hand in, or as data."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,9 +18,11 @@ from tui.host.errors import UserError
 from tui.host.save_file import replace_file
 from tui.host.secrets import redact_secrets
 from tui.host.terminal import write_utf8
-from tui.scoring.overlap import Scorer
 from tui.sessions.reader import RecordedSession
 from tui.text.sanitise import one_line
+
+if TYPE_CHECKING:
+    from tui.reports.layout import Template
 
 app = typer.Typer(add_completion=False)
 
@@ -31,11 +32,16 @@ class Format(StrEnum):
 
     md = "md"
     html = "html"
+    docx = "docx"
+    pdf = "pdf"
+    tex = "tex"
     csv = "csv"
     jsonl = "jsonl"
     cast = "cast"
 
 
+DOCUMENTS = (Format.md, Format.html, Format.docx, Format.pdf, Format.tex)
+"""Formats to be read, which a template lays out; the others are data."""
 MAX_PICTURES = 40
 PRINT_THEME = "duibi-light"
 """The theme of pictures, unless one is chosen: a report is printed."""
@@ -64,7 +70,15 @@ def report(
             f"{MAX_PICTURES} questions.",
         ),
     ] = None,
-    png: Annotated[bool, typer.Option("--png", help="These pictures as PNG, not SVG.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Pictures as PNG, not SVG.")] = False,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="course (the whole, to hand in), brief (one page), data (tables and charts), or a "
+            "Jinja file of yours.",
+        ),
+    ] = None,
     theme: Annotated[str | None, typer.Option(help="Of the pictures.")] = None,
     encoder: EncoderFolder = None,
     encoder_layer: EncoderLayer = 0,
@@ -74,25 +88,40 @@ def report(
         {"sessions": sessions, "lang": lang, "theme": theme or PRINT_THEME}
     )
     chosen = format or _format_of(out)
+    laid_out = _find_template(template) if template else None
     if out is not None:
-        check_out(out)
+        check_out(out, [template])
+    elif chosen in (Format.docx, Format.pdf):
+        raise UserError(f"a report as {chosen} is written to a file", "name it with --out")
     bert = scorer(encoder, encoder_layer) if encoder else None
     found = read_sessions(session, settings.sessions_dir)
+    if chosen not in DOCUMENTS:
+        return _write_data(_data(found, chosen, settings.screen.lang), chosen, out)
     svgs: dict[str, str] = {}
-    if chosen in (Format.md, Format.html) and _wants_pictures(found, pictures, png):
+    if _wants_pictures(found, pictures, png):
         from tui.app.session_pictures import session_pictures
 
         svgs = session_pictures(settings.screen, [one.path for one in found], settings.sessions_dir)
-    images = _png_addresses(svgs, chosen, out) if png or settings.screen.pictures == "png" else {}
-    text = render(found, chosen, settings.screen.lang, svgs, images, bert)
+    from tui.reports import writing
+    from tui.reports.report import build_report
+
+    document = build_report(found, settings.screen.lang, svgs, bert, laid_out)
+    as_png = png or settings.screen.pictures == "png"
+    if writing.has_missing_letters(document, chosen, as_png):
+        tell("letters are missing: install fonts-dejavu and fonts-noto-cjk")
     if out is None:
-        write_utf8()
-        sys.stdout.write(redact_secrets(text))
-        return 0
-    # Spreadsheets take a file for UTF-8 only with a byte order mark.
-    replace_file(out, text, "utf-8-sig" if chosen is Format.csv else "utf-8")
+        if chosen is Format.md and png:
+            raise UserError("pictures lie beside a Markdown report", "say where with --out")
+        return _print(str(writing.render(document, chosen, as_png=as_png).content))
+    writing.write_report(document, chosen, out, as_png)
     print(one_line(str(out)), file=sys.stderr)
     return 0
+
+
+def _find_template(wanted: str) -> "Template":
+    from tui.reports.layout import find_template
+
+    return find_template(wanted)
 
 
 def _wants_pictures(found: Sequence[RecordedSession], pictures: bool | None, png: bool) -> bool:
@@ -105,66 +134,34 @@ def _wants_pictures(found: Sequence[RecordedSession], pictures: bool | None, png
     return 0 < questions <= MAX_PICTURES
 
 
-def _png_addresses(svgs: Mapping[str, str], format: Format, out: Path | None) -> dict[str, str]:
-    """Addresses of the pictures as PNG: within an HTML file, in a folder beside a Markdown one.
+def _data(found: Sequence[RecordedSession], format: Format, lang: str) -> str:
+    """What was read as rows or as a recording.
 
     Raises:
-        UserError: they cannot be drawn or written.
-    """
-    from tui.app.reporting import data_uris
-    from tui.app.terminal.png_picture import lacks_glyphs, svg_to_png
-
-    drawn = {question: svg_to_png(svg) for question, svg in svgs.items()}
-    if any(map(lacks_glyphs, svgs.values())):
-        tell("letters are missing: install fonts-dejavu and fonts-noto-cjk")
-    if format is Format.html or not drawn:
-        return data_uris(drawn)
-    if out is None:
-        raise UserError("PNG pictures lie beside a Markdown report", "say where with --out")
-    folder = out.with_name(f"{out.stem}-pictures")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {folder}: {error.strerror}", "choose another --out") from None
-    addresses = {}
-    for number, (question, data) in enumerate(drawn.items(), 1):
-        replace_file(folder / f"{number}.png", data)
-        addresses[question] = quote(f"{folder.name}/{number}.png")
-    return addresses
-
-
-def render(
-    found: Sequence[RecordedSession],
-    format: Format,
-    lang: str,
-    pictures: Mapping[str, str] | None = None,
-    images: Mapping[str, str] | None = None,
-    bert: Scorer | None = None,
-) -> str:
-    """The report of what was read, as the text of one file; for ``pictures``, ``images`` and
-    ``bert`` see `tui.reports.report.build_report`.
-
-    Raises:
-        UserError: the sessions asked different questions, or there is no such language.
+        UserError: the sessions asked different questions, or several are to be one recording.
     """
     if format is Format.cast:
         return _cast(found)
-    if format is Format.csv or format is Format.jsonl:
-        from tui.reports import rows
-        from tui.reports.merge import merge_sessions
+    from tui.reports import rows
+    from tui.reports.merge import merge_sessions
 
-        merged = merge_sessions(found)
-        return rows.to_csv(merged, lang) if format is Format.csv else rows.to_jsonl(merged)
-    from tui.reports.report import build_report
+    merged = merge_sessions(found)
+    return rows.to_csv(merged, lang) if format is Format.csv else rows.to_jsonl(merged)
 
-    document = build_report(found, lang, pictures, images, bert)
-    if format is Format.html:
-        from tui.reports import html
 
-        return html.render(document)
-    from tui.reports import markdown
+def _write_data(text: str, format: Format, out: Path | None) -> int:
+    if out is None:
+        return _print(text)
+    # Spreadsheets take a file for UTF-8 only with a byte order mark.
+    replace_file(out, text, "utf-8-sig" if format is Format.csv else "utf-8")
+    print(one_line(str(out)), file=sys.stderr)
+    return 0
 
-    return markdown.render(document)
+
+def _print(text: str) -> int:
+    write_utf8()
+    sys.stdout.write(redact_secrets(text))
+    return 0
 
 
 def _cast(found: Sequence[RecordedSession]) -> str:

@@ -1,11 +1,15 @@
-"""Pictures of the screen as PNG: drawn by resvg, an extra (``pip install 'duibi[png]'``)."""
+"""Pictures as PNG: drawn by resvg, an extra (``pip install 'duibi[png]'``)."""
 
 import re
 from functools import cache
 
-from tui.app.terminal.svg_picture import FONTS
 from tui.host.errors import UserError
 
+FONTS = (
+    "'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, "
+    "'Noto Sans Mono CJK SC', 'PingFang SC', 'Microsoft YaHei', monospace"
+)
+"""Of pictures of the screen."""
 WIDTH = 1600
 """Pixels: sharp on paper, and some 200 kB a picture."""
 _CHINESE = re.compile(r"[\u3400-\u9fff]")
