@@ -81,14 +81,13 @@ def speed_text(model: Model, answer: Answer | None, appearance: Appearance) -> s
     if answer is None:
         return measured_text(model, appearance)
     ttft, speed = answer.ttft_ms, answer.decode_tok_s
-    is_guess = answer.is_estimated or (answer.is_open and model.engine == "endpoint")
     if ttft is None:
         return ""
     if speed is None:
         return appearance.say("pane.ttft", ttft=format_milliseconds(ttft))
     known = answer.figures or answer.started
     name = "pane.ttft_speed_batch" if known and known.batch > 1 else "pane.ttft_speed"
-    told = ("~" if is_guess else "") + format_rate(speed)
+    told = _marked_rate(model, answer, speed)
     return appearance.say(
         name, ttft=format_milliseconds(ttft), speed=told, rows=known.batch if known else 1
     )
@@ -105,8 +104,13 @@ def _figures(
         return ""
     if (speed := answer.decode_tok_s) is None:
         return whole
+    return appearance.say("pane.speed", speed=_marked_rate(model, answer, speed))
+
+
+def _marked_rate(model: Model, answer: Answer, speed: float) -> str:
+    """A speed, marked where its tokens are estimated, or a service may still tell others."""
     is_guess = answer.is_estimated or (answer.is_open and model.engine == "endpoint")
-    return appearance.say("pane.speed", speed=("~" if is_guess else "") + format_rate(speed))
+    return ("~" if is_guess else "") + format_rate(speed)
 
 
 def measured_text(model: Model, appearance: Appearance) -> str:
