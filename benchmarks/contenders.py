@@ -248,15 +248,10 @@ def serve_llama(gguf: str, threads: int) -> None:
     serve(load_s, answer)
 
 
-def serve_wheel(gguf: str, threads: int) -> None:
-    """llama.cpp through xllamacpp, whose wheel is compiled for AVX2; by its own clock, which
-    counts neither JSON nor Python."""
-    import random
-    from concurrent.futures import ThreadPoolExecutor
-
+def llama_server(gguf: str, threads: int) -> Any:
+    """xllamacpp's server as it is by default, but for its warm-up, with `SLOTS` slots."""
     import xllamacpp
 
-    began = time.perf_counter()
     given = xllamacpp.CommonParams()
     given.model.path, given.n_ctx, given.n_parallel, given.kv_unified = gguf, 8192, SLOTS, True
     given.cpuparams.n_threads = given.cpuparams_batch.n_threads = threads
@@ -264,7 +259,17 @@ def serve_wheel(gguf: str, threads: int) -> None:
     given.cache_ram_mib, given.verbosity = 0, -1
     with tempfile.TemporaryDirectory() as folder:
         given.hostnames = [f"{folder}/llama.sock"]
-        server = xllamacpp.Server(given)
+        return xllamacpp.Server(given)
+
+
+def serve_wheel(gguf: str, threads: int) -> None:
+    """llama.cpp through xllamacpp, whose wheel is compiled for AVX2; by its own clock, which
+    counts neither JSON nor Python."""
+    import random
+    from concurrent.futures import ThreadPoolExecutor
+
+    began = time.perf_counter()
+    server = llama_server(gguf, threads)
     load_s = time.perf_counter() - began
     order = {"ignore_eos": True, "temperature": 0, "cache_prompt": False}
 
