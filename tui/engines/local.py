@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.weight_files import weight_files
 from tui.engines.base import EngineError, Request
 from tui.engines.event_router import EventRouter
@@ -124,7 +125,10 @@ class LocalEngine:
                 context=self._context or 0,
                 remote_code=self._remote_code,
                 batch=self.concurrency,
-                max_cached_tokens=self._max_cached_tokens if self.concurrency > 1 else 0,
+                # llama.cpp takes the memory of all of them at once.
+                max_cached_tokens=self._max_cached_tokens
+                if self.concurrency > 1 or self._dtype == PUBLISHED
+                else 0,
                 lookup=self._lookup,
                 loop_stop=self._loop_stop,
                 chat_template=self._chat_template,

@@ -8,8 +8,10 @@ Reads one JSON list from standard input and prints one of the same length:
     encode PATH                    texts as message content -> ids
     decode PATH                    lists of ids -> texts
     chat PATH                      lists of messages -> the prompt's ids
+    preview PATH                   lists of messages -> the prompt's text, and its ids
 
-PATH is a checkpoint folder; for the last three it may hold the tokenizer files only.
+PATH is a checkpoint folder; for the last four it may hold the tokenizer files only, or be a GGUF
+file.
 """
 
 import argparse
@@ -21,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_parts import is_gguf
 from tui.worker.checkpoint import Turn
+from tui.worker.load.families import ChatFormat
 from tui.worker.load.loader import CheckpointFolder, open_chat_format, open_folder, open_weights
 
 
@@ -129,17 +133,31 @@ def _greedy(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
 def _encode(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
     if not all(isinstance(row, str) for row in rows):
         raise _unsupported("a row is not a text")
-    codec = open_chat_format(options.path).tokenizer
+    codec = _open_words(options.path).tokenizer
     return [codec.encode(row) for row in rows]
 
 
 def _decode(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
-    codec = open_chat_format(options.path).tokenizer
+    codec = _open_words(options.path).tokenizer
     return [codec.decode(_ids(row)) for row in rows]
 
 
+def _preview(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
+    codec = _open_words(options.path).tokenizer
+    prompts = [codec.encode_chat(_parse_messages(row)).ids for row in rows]
+    return [[codec.decode(ids), ids] for ids in prompts]
+
+
+def _open_words(path: Path) -> ChatFormat:
+    if is_gguf(path):
+        from tui.worker.gguf.published import open_words
+
+        return open_words(path)
+    return open_chat_format(path)
+
+
 def _chat(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
-    codec = open_chat_format(options.path).tokenizer
+    codec = _open_words(options.path).tokenizer
     return [codec.encode_chat(_parse_messages(row)).ids for row in rows]
 
 
@@ -149,6 +167,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace, list[Any]], list[Any]]] = {
     "encode": _encode,
     "decode": _decode,
     "chat": _chat,
+    "preview": _preview,
 }
 
 

@@ -1,7 +1,8 @@
 """Answers that llama.cpp makes, as the events of `tui.worker.decode.batch.DecodeBatch`.
 
 Each answer has a thread that waits in llama.cpp; its pieces come through one queue. An answer
-that is cancelled is told of at once, and left by llama.cpp after what it computes then.
+that is cancelled is told of at once, and left by llama.cpp after what it computes then. llama.cpp
+computes all of them at once, those that a person waits for and the others: they share one batch.
 """
 
 import contextlib
@@ -34,6 +35,9 @@ _SEEDS = 1 << 32
 class _Row(AnswerRow):
     """An answer that llama.cpp makes."""
 
+    is_background: bool = False
+    computing: list[threading.Thread] = field(default_factory=list)
+    """Threads that wait in llama.cpp for it."""
     output_tokens: int = 0
     finish: str = ""
     is_left: bool = False
@@ -50,6 +54,11 @@ class _Row(AnswerRow):
     earlier_tokens: int = 0
     """Tokens that it had there."""
 
+    @property
+    def is_computing(self) -> bool:
+        """Whether llama.cpp may still hold it."""
+        return any(thread.is_alive() for thread in self.computing)
+
 
 @dataclass(frozen=True, slots=True)
 class _Pieces:
@@ -62,7 +71,7 @@ class _Pieces:
 
 
 class LlamaBatch:
-    """See `DecodeBatch`; several of them may share one server, and then ``rows``."""
+    """See `DecodeBatch`."""
 
     can_batch = True
 
@@ -73,14 +82,13 @@ class LlamaBatch:
         peak: PeakMemory,
         loop_stop: bool,
         watcher: StopWatcher,
-        all_rows: list[_Row],
     ) -> None:
-        """``all_rows``: those of all batches of this server."""
         self._loaded, self._control, self._peak, self._watcher = loaded, control, peak, watcher
         self._server: LlamaServer = loaded.model
         self._loop_stop = loop_stop
         self._rows: list[_Row] = []
-        self._all_rows = all_rows
+        self._leaving: list[_Row] = []
+        """Rows that are over, of which llama.cpp may not know yet."""
         self._inbox: queue.SimpleQueue[_Pieces] = queue.SimpleQueue()
         self._numbers: dict[str, int] = {}
         self._full_at = 0
@@ -96,9 +104,13 @@ class LlamaBatch:
         return 0 < self._full_at <= len(self._rows)
 
     def mark_contended(self) -> None:
-        """Mark the rows as contended: another batch computes beside them."""
+        """Mark the rows that nobody waits for as contended: what a person asked computes beside
+        them."""
+        if all(row.is_background for row in self._rows):
+            return
         for row in self._rows:
-            row.contended_by = "question"
+            if row.is_background:
+                row.contended_by = "question"
 
     def admit(self, request: DecodeRequest) -> Iterator[TimedBody]:
         """Give a request to llama.cpp; it is then part of the batch."""
@@ -114,14 +126,16 @@ class LlamaBatch:
 
     def _admit(self, request: DecodeRequest) -> Iterator[TimedBody]:
         self._control.begin(request.answer)
-        if not self._all_rows and self._control.threads:
-            self._server.set_threads(self._control.threads)
-            self._control.threads = 0
         planned = plan_answer(self._loaded, request)
-        held = sum(row.plan.max_length for row in self._all_rows)
+        self._leaving = [row for row in self._leaving if row.is_computing]
+        held = sum(row.plan.max_length for row in (*self._rows, *self._leaving))
         if self._rows and held + planned.max_length > self._server.pool:
             self.deferred, self._full_at = request, len(self._rows)
             return
+        if not self._rows:
+            self._wait_for_leaving()
+            threads, self._control.threads = self._control.threads, 0
+            self._server.adapt(threads or self._server.threads, planned.max_length)
         self._full_at = 0
         if not self._rows:
             self._peak.reset()
@@ -132,6 +146,7 @@ class LlamaBatch:
             splitter=checkpoint.new_splitter(planned.opens_thought),
             usage_before=self._usage(),
             threads=self._server.threads,
+            is_background=request.background,
         )
         ids, threads = len(planned.ids), self._server.threads
         began = Started(row.id, ids, planned.dropped_turns, threads, len(self._rows) + 1)
@@ -139,13 +154,19 @@ class LlamaBatch:
         if planned.note:
             yield time.monotonic_ns(), Note(planned.note, row.id)
         self._rows.append(row)
-        self._all_rows.append(row)
         for each in self._rows:
             each.max_batch = max(each.max_batch, len(self._rows))
+        self.mark_contended()
         if planned.opens_thought and planned.think_tokens == 0:
             yield from self._end_thought(row, time.monotonic_ns())
         else:
             self._start(row)
+
+    def _wait_for_leaving(self) -> None:
+        """Until llama.cpp computes nothing."""
+        for thread in (one for row in self._leaving for one in row.computing):
+            thread.join()
+        self._leaving.clear()
 
     def step(self) -> Iterator[TimedBody]:
         """What llama.cpp made since; waits a moment where that is nothing."""
@@ -165,9 +186,11 @@ class LlamaBatch:
         order = _order(row.plan, self._loaded.checkpoint.thought)
         order["prompt"] = [*row.plan.ids, *row.given]
         order["n_predict"] = row.max_tokens - row.output_tokens
-        threading.Thread(
+        thread = threading.Thread(
             target=self._compute, args=(row, row.part, order), name="answer", daemon=True
-        ).start()
+        )
+        row.computing.append(thread)
+        thread.start()
 
     def _end_thought(self, row: _Row, t_ns: int) -> Iterator[TimedBody]:
         """Leave what llama.cpp writes, and have it go on behind the end of the thought."""
@@ -251,7 +274,7 @@ class LlamaBatch:
     def _drop(self, row: _Row) -> None:
         row.is_left = True
         self._rows.remove(row)
-        self._all_rows.remove(row)
+        self._leaving.append(row)
         self._full_at = 0
         self._control.end(row.id)
 

@@ -27,26 +27,46 @@ _TIMEOUT_S = 60.0
 
 class LlamaServer:
     """A model that llama.cpp loaded. ``pool`` tokens of prompts and answers are held by at most
-    ``slots`` answers."""
+    ``slots`` answers. ``for_words``: only its vocabulary is of use, and nothing is prepared."""
 
-    def __init__(self, path: Path, pool: int, slots: int, threads: int) -> None:
-        """Load the file.
+    def __init__(
+        self, path: Path, pool: int, slots: int, threads: int, for_words: bool = False
+    ) -> None:
+        """Load the file, of a split model the first.
 
         Raises:
             CheckpointError: llama.cpp cannot compute with it.
         """
         self._path, self.pool, self.slots, self.threads = path, pool, slots, threads
+        self._for_words = for_words
         self._server: Any = None
         self._client: _Client | None = None
-        self.set_threads(threads)
+        self._load()
 
-    def set_threads(self, threads: int) -> None:
-        """Compute with so many threads: the model is loaded anew, which maps the same pages."""
+    def adapt(self, threads: int, pool: int) -> None:
+        """Compute with so many threads, and have room for at least ``pool`` tokens: where that is
+        another number, the model is loaded anew, which maps the same pages. Nothing may be
+        computed meanwhile.
+
+        Raises:
+            CheckpointError: there is no memory for it.
+        """
+        if threads == self.threads and pool <= self.pool:
+            return
+        before = self.threads, self.pool
+        self.threads, self.pool = threads, max(pool, self.pool)
+        try:
+            self._load()
+        except CheckpointError:
+            self.threads, self.pool = before
+            self._load()
+            raise
+
+    def _load(self) -> None:
         import xllamacpp
 
-        if self._server is not None and threads == self.threads:
-            return
-        self.threads, self._server = threads, None
+        # The memory of the one before is given back first.
+        self._server = None
         if self._client is not None:
             self._client.free()
         with tempfile.TemporaryDirectory(prefix="duibi-") as folder:
@@ -55,10 +75,11 @@ class LlamaServer:
             given.hostnames = [f"{folder}/llama.sock"]
             given.n_ctx, given.n_parallel, given.kv_unified = self.pool, self.slots, True
             given.n_batch = given.n_ubatch = _BATCH_TOKENS
-            given.cpuparams.n_threads = given.cpuparams_batch.n_threads = threads
+            given.cpuparams.n_threads = given.cpuparams_batch.n_threads = self.threads
             given.warmup = given.fit_params = given.ui = given.endpoint_slots = False
             # What does not fit into the slots is computed again, and not kept beside them.
             given.cache_ram_mib, given.cache_idle_slots = 0, False
+            given.no_extra_bufts = self._for_words
             given.verbosity = _QUIET
             try:
                 self._server = xllamacpp.Server(given)

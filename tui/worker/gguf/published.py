@@ -5,17 +5,30 @@ from pathlib import Path
 
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import GgufHeader, read_header
+from tui.checkpoints.gguf_parts import size_of
 from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.gguf.llama_server import LlamaServer
 from tui.worker.gguf.vocabulary import read_chat_format
+from tui.worker.load.families import ChatFormat
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.measure import Stopwatch
 from tui.worker_protocol import LoadOrder
 
-_DEFAULT_CONTEXT = 8192
-"""Tokens for which there is room where nobody asked for a number: llama.cpp takes the memory of
-all keys and values when it loads."""
+_FIRST_POOL = 2048
+"""Tokens of prompts and answers for which there is room at first: llama.cpp takes the memory of all
+keys and values when it loads, and is loaded anew for an answer that needs more."""
+
+
+def open_words(path: Path) -> ChatFormat:
+    """The text side of a GGUF file, by llama.cpp.
+
+    Raises:
+        CheckpointError: the file cannot be used.
+    """
+    header = read_header(path, words=True)
+    server = LlamaServer(header.files[0], _FIRST_POOL // 8, 1, 1, for_words=True)
+    return read_chat_format(server, header, _context(path, header))
 
 
 def load_published(
@@ -29,18 +42,19 @@ def load_published(
     path = Path(order.checkpoint)
     with reading:
         header = read_header(path, words=True)
-    size, own = path.stat().st_size, _context(path, header)
-    context = min(own, order.context or _DEFAULT_CONTEXT)
+    size, own = size_of(path), _context(path, header)
+    context = min(own, order.context or own)
     progress("weights")(0, size)
-    # One more than those of a set: a person may ask meanwhile.
+    pool = min(context, _FIRST_POOL)
+    # One more than those of a set, with room of its own: a person may ask meanwhile.
     server = LlamaServer(
-        path, max(context, order.max_cached_tokens), order.batch + 1, order.threads
+        header.files[0],
+        max(pool, order.max_cached_tokens) + (pool if order.batch > 1 else 0),
+        order.batch + 1,
+        order.threads,
     )
     progress("weights")(size, size)
-    words = read_chat_format(server, header, context)
-    notes = list(words.notes)
-    if context < own and not order.context:
-        notes.append(f"answers and prompts of up to {context} tokens; --context {own} for more")
+    words = read_chat_format(server, header, context, order.chat_template)
     checkpoint = Checkpoint(
         path=path,
         family="gguf",
@@ -65,8 +79,7 @@ def load_published(
         context=context,
         dtype=PUBLISHED,
         weights_bytes=sum(tensor.size for tensor in header.tensors),
-        max_cached_tokens=server.pool,
-        notes=(f"computed as published by llama.cpp ({server.instruction_set})", *notes),
+        notes=(f"computed as published by llama.cpp ({server.instruction_set})", *words.notes),
     )
 
 

@@ -24,6 +24,7 @@ _SAMPLING_KEYS = {
     "repetition_penalty": "penalty_repeat",
 }
 """Our names, and those behind ``general.sampling.`` in a file."""
+
 _NO_TEMPLATE = "no chat format: the text is completed, not answered"
 
 
@@ -68,26 +69,27 @@ class _Conversations(TemplateTokenizer):
         return ids if ids[: len(prefix)] == prefix else [*prefix, *ids]
 
 
-def read_chat_format(server: LlamaServer, header: GgufHeader, context: int) -> ChatFormat:
-    """The words, the template and the sampling defaults of a file that was loaded.
+def read_chat_format(
+    server: LlamaServer, header: GgufHeader, context: int, template: str = ""
+) -> ChatFormat:
+    """The words and the sampling defaults of a file that was loaded, and its conversations by the
+    ``template`` given, else by its own; without one its texts are just continued.
 
     Raises:
         CheckpointError: there is no vocabulary in it.
     """
-    vocabulary = LlamaVocabulary(server, header)
-    words = header.metadata[_KEY + "tokens"]
-    source = header.metadata.get("tokenizer.chat_template")
-    defaults = _sampling_defaults(header)
-    if not (isinstance(source, str) and source.strip()):
+    vocabulary, defaults = LlamaVocabulary(server, header), _sampling_defaults(header)
+    words = len(header.metadata[_KEY + "tokens"])
+    if not (source := template or header.template):
         return ChatFormat(
-            tokenizer=CompletionTokenizer(vocabulary, context, len(words)),
+            tokenizer=CompletionTokenizer(vocabulary, context, words),
             stop_ids=frozenset(),
             prompt_format="completion",
             sampling_defaults=defaults,
             notes=(_NO_TEMPLATE,),
         )
-    template = ChatTemplate(source, _named_tokens(header))
-    tokenizer = _Conversations(vocabulary, template, context, len(words))
+    made = ChatTemplate(source, _named_tokens(header))
+    tokenizer = _Conversations(vocabulary, made, context, words)
     # llama.cpp knows all tokens that end an answer, and ends it.
     return template_format(tokenizer, vocabulary.control_tokens, frozenset(), defaults)
 

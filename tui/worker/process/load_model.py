@@ -1,11 +1,12 @@
 """From an order of the parent to a model that can decode. Imports torch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from tui.checkpoints.gguf_parts import is_gguf, size_of
 from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.events import Loaded
@@ -19,7 +20,7 @@ from tui.worker.gguf.convert import conversion_remarks, convert_gguf, stored_as
 from tui.worker.gguf.published import load_published
 from tui.worker.kernels import build
 from tui.worker.load.device import gpu_failure, kv_cache_capacity
-from tui.worker.load.loader import TEMPLATE_NOT_USED, open_checkpoint
+from tui.worker.load.loader import open_checkpoint
 from tui.worker.load.prepare import model_nbytes, prepare_model, stored_dtype
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.lost_cores import LostCores
@@ -59,11 +60,9 @@ def load_model(
     """
     torch.set_num_threads(order.threads)
     if order.dtype == PUBLISHED:
-        loaded = load_published(order, progress, reading)
-        unused = (TEMPLATE_NOT_USED,) if order.chat_template else ()
-        return replace(loaded, notes=(*loaded.notes, *unused))
+        return load_published(order, progress, reading)
     path, notes = Path(order.checkpoint), []
-    if path.suffix.lower() == ".gguf":
+    if is_gguf(path):
         path = convert_gguf(path, progress("convert"))
         notes += conversion_remarks(path)
     with reading:
@@ -115,7 +114,7 @@ def loaded_event(loaded: LoadedModel, given: Path, figures: LoadFigures) -> Load
         parameters=checkpoint.parameters,
         stored=stored_as(given) if given.is_file() else stored_dtype(checkpoint),
         # Of a file that was converted, the file as it was given.
-        checkpoint_bytes=given.stat().st_size if given.is_file() else checkpoint.checkpoint_bytes,
+        checkpoint_bytes=size_of(given) if given.is_file() else checkpoint.checkpoint_bytes,
         weights_bytes=loaded.weights_bytes,
         context=loaded.context,
         threads=torch.get_num_threads(),

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -161,11 +160,8 @@ class Worker:
         """Answer with this model from now on."""
         self._max_batch_size = order.batch
         if isinstance(loaded.model, LlamaServer):
-            rows: list[Any] = []
-            self._interactive_batch, self._background_batch = (
-                LlamaBatch(loaded, self._control, self._peak, order.loop_stop, self._watcher, rows)
-                for _ in range(2)
-            )
+            batch = LlamaBatch(loaded, self._control, self._peak, order.loop_stop, self._watcher)
+            self._interactive_batch = self._background_batch = batch
             return
         prefix_cache, most = PrefixCache(), loaded.max_cached_tokens
         self._interactive_batch, self._background_batch = (
@@ -212,18 +208,22 @@ class Worker:
         interactive requests go before background ones."""
         if self._interactive_batch is None or self._background_batch is None:
             return
-        if self._interactive_queue or self._interactive_batch:
+        size = self._max_batch_size
+        if self._interactive_batch is self._background_batch:
+            # Of one batch for both a person has a place that nobody else takes.
+            is_asked = bool(self._interactive_queue)
+            line = self._interactive_queue if is_asked else self._background_queue
+            self._serve(self._interactive_batch, line, size + is_asked)
+        elif self._interactive_queue or self._interactive_batch:
             self._background_batch.mark_contended()
-            self._serve(self._interactive_batch, self._interactive_queue)
+            self._serve(self._interactive_batch, self._interactive_queue, size)
         else:
-            self._serve(self._background_batch, self._background_queue)
+            self._serve(self._background_batch, self._background_queue, size)
 
-    def _serve(self, batch: DecodeBatch | LlamaBatch, line: deque[DecodeRequest]) -> None:
-        if (
-            line
-            and not batch.is_full
-            and len(batch) < (self._max_batch_size if batch.can_batch else 1)
-        ):
+    def _serve(
+        self, batch: DecodeBatch | LlamaBatch, line: deque[DecodeRequest], size: int
+    ) -> None:
+        if line and not batch.is_full and len(batch) < (size if batch.can_batch else 1):
             # One at a time: an order may have come meanwhile.
             self._send_events(batch.admit(line.popleft()))
             if batch.deferred:
