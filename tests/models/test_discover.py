@@ -11,6 +11,7 @@ from benchmarks.support.checkpoints import (
     write_zero_llama,
     zero_safetensors,
 )
+from tests.support.small_gguf import write_gguf
 from tui.models.catalogue import suggestions
 from tui.models.discover import FoundModel, discover
 from tui.models.reference import parse_reference
@@ -69,7 +70,7 @@ def test_every_layout_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (workspace / "again").symlink_to(workspace / "Qwen-7B-Chat")
     (workspace / "notes").mkdir()
     write_zero_llama(Path.cwd() / "clone")
-    (Path.cwd() / "tiny.gguf").write_bytes(b"GGUF" + bytes(100))
+    write_gguf(Path.cwd() / "tiny.gguf")
     found = {one.reference: one for one in discover((Path.cwd(), workspace))}
     assert set(found) == {
         "ms:acme/New-Chat",

@@ -7,6 +7,7 @@ from benchmarks.support.checkpoints import LFS_POINTER, write_zero_llama
 from benchmarks.support.demo import link_demo
 from tests.support.consent import never_asked, quiet
 from tests.support.folders import empty_place
+from tests.support.small_gguf import write_gguf
 from tui.host.errors import UserError
 from tui.host.paths import cache_dir
 from tui.models import demo
@@ -48,12 +49,13 @@ def test_a_folder_is_inspected_and_bf16_by_default(here: Path) -> None:
     assert json.loads(json.dumps(one.to_json()))["checkpoint"] == str(folder)
 
 
-def test_a_gguf_is_looked_at_no_further_than_its_magic(here: Path) -> None:
-    (here / "tiny.gguf").write_bytes(b"GGUF" + b"\xff" * 60)
+def test_a_gguf_is_known_by_its_header(here: Path) -> None:
+    size = write_gguf(here / "tiny.gguf").stat().st_size
     one = resolved("tiny.gguf@bf16")
     assert (one.checkpoint, one.label, one.checkpoint_bytes) == (
-        here / "tiny.gguf", "tiny@bf16", 64,
+        here / "tiny.gguf", "tiny@bf16", size,
     )  # fmt: skip
+    assert (one.family, one.parameters, one.context) == ("llama", 114_752, 256)
     (here / "in-folder").mkdir()
     (here / "tiny.gguf").rename(here / "in-folder" / "tiny.gguf")
     assert resolved("./in-folder").checkpoint == here / "in-folder" / "tiny.gguf"

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.support import checkpoints
-from tui.checkpoints import gguf_cache
-from tui.checkpoints.memory_estimate import MemoryShape
+from tests.support.small_gguf import write_gguf
 from tui.host import format_speeds
 from tui.host.errors import UserError
 from tui.host.format_speeds import FormatSpeeds
@@ -122,21 +120,19 @@ def test_a_gguf_is_never_underestimated_by_its_file(tmp_path: Path) -> None:
     assert plan.memory_need(plan.size_of_model(gguf), 2048).weights >= 1_000_004 * 8 / 4.5 * 2 - 2
 
 
-def test_the_demo_and_a_converted_gguf_are_known_exactly(tmp_path: Path) -> None:
+def test_the_demo_and_a_gguf_are_known_exactly(tmp_path: Path) -> None:
     of_demo = ResolvedModel(
         "demo", "demo@fp32", "local", demo.path(), "fp32", "llama", demo.PARAMETERS
     )
     assert (
         plan.memory_need(plan.size_of_model(of_demo), 2048).kv_cache == 2 * 30 * 3 * 64 * 2048 * 4
     )
-    file = tmp_path / "own.gguf"
-    file.write_bytes(b"GGUF" + bytes(100))
-    checkpoints.write_zero_llama(gguf_cache.entry_folder(file))
+    file = write_gguf(tmp_path / "own.gguf")
     own = ResolvedModel("own", "own@fp32", "local", file, "fp32")
     known = plan.size_of_model(own)
-    shape = MemoryShape(1, 2, 4, hidden=8, width=16, vocab=32, stored="bf16")
-    assert (known.shape, known.context, known.parameters) == (shape, 128, 1176)
-    assert plan.memory_need(plan.size_of_model(own), 2048).context == 128
+    assert (known.shape.layers, known.shape.hidden, known.shape.kv_heads) == (2, 64, 2)
+    assert (known.context, known.parameters) == (256, 114_752)
+    assert plan.memory_need(known, 2048).context == 256
 
 
 def test_a_worker_may_take_what_the_longest_conversation_could(qwen: ResolvedModel) -> None:

@@ -15,13 +15,19 @@ KINDS = (Type.Q4_0, Type.Q8_0, Type.Q5_1, Type.F16, Type.BF16, Type.F32, Type.Q4
 
 
 def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
-    """A small Llama with a byte-level tokenizer and every tensor in another format."""
-    random = np.random.default_rng(0)
+    """A small model with a byte-level tokenizer and every tensor in another format.
+
+    ``changes``: ``layers`` that the metadata tells of; ``without`` names of tensors; ``scaling``
+    of positions; ``parts`` of a split model, whose first is given back; ``head``: ``own``, ``none``
+    or ``repeated`` (the embeddings in another format); ``biases``; ``kinds`` of tensors;
+    ``metadata``: further keys; ``template``, empty for none; ``seed`` of the values.
+    """
+    random = np.random.default_rng(changes.get("seed", 0))
     vocab = tiny.tokenizer().get_vocab_size()
     writer = gguf.GGUFWriter(path, arch)
     writer.add_name("tiny")
     writer.add_block_count(changes.get("layers", LAYERS))
-    writer.add_context_length(256)
+    writer.add_context_length(changes.get("context", 256))
     writer.add_embedding_length(HIDDEN)
     writer.add_feed_forward_length(WIDTH)
     writer.add_head_count(HEADS)
@@ -29,12 +35,44 @@ def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(vocab)
-    write_words(writer, changes.get("template", tiny.TEMPLATE))
+    write_words(writer, changes.get("template", tiny.TEMPLATE), changes.get("pre", "smollm"))
     if "scaling" in changes:
         writer.add_string(f"{arch}.rope.scaling.type", changes["scaling"])
-    if "split" in changes:
-        writer.add_uint16("split.count", changes["split"])
-    shapes = {"token_embd": (vocab, HIDDEN), "output": (vocab, HIDDEN), "output_norm": (HIDDEN,)}
+        writer.add_float32(f"{arch}.rope.scaling.factor", 4.0)
+    for key, value in changes.get("metadata", {}).items():
+        writer.add_key_value(key, value, _value_type(value))
+    values = {
+        f"{name}.weight": random.standard_normal(shape, dtype=np.float32) * changes.get("scale", 1)
+        for name, shape in _shapes(vocab, changes.get("head", "own") == "own").items()
+        if name not in changes.get("without", ())
+    }
+    if changes.get("biases"):
+        for name, width in (
+            ("q", HIDDEN),
+            ("k", HIDDEN * KV // HEADS),
+            ("v", HIDDEN * KV // HEADS),
+        ):
+            for n in range(LAYERS):
+                bias = random.standard_normal(width, dtype=np.float32)
+                values[f"blk.{n}.attn_{name}.bias"] = bias
+    if changes.get("head") == "repeated":
+        values["output.weight"] = values["token_embd.weight"]
+    kinds = changes.get("kinds", KINDS)
+    for number, (name, value) in enumerate(values.items()):
+        kind = Type.F32 if value.ndim == 1 else kinds[number % len(kinds)]
+        if name == "output.weight" and changes.get("head") == "repeated":
+            kind = Type.Q8_0
+        raw = value if kind == Type.F32 else gguf.quantize(value, kind)
+        writer.add_tensor(name, raw, raw_dtype=kind)
+    finish(writer)
+    return _split(path, changes["parts"]) if "parts" in changes else path
+
+
+def _shapes(vocab: int, has_head: bool) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {"token_embd": (vocab, HIDDEN)}
+    if has_head:
+        shapes["output"] = (vocab, HIDDEN)
+    shapes["output_norm"] = (HIDDEN,)
     for n in range(LAYERS):
         shapes |= {
             f"blk.{n}.attn_q": (HIDDEN, HIDDEN),
@@ -47,29 +85,55 @@ def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
             f"blk.{n}.attn_norm": (HIDDEN,),
             f"blk.{n}.ffn_norm": (HIDDEN,),
         }
-    for left_out in changes.get("without", ()):
-        del shapes[left_out]
-    for number, (name, shape) in enumerate(shapes.items()):
-        values = random.standard_normal(shape, dtype=np.float32)
-        kind = Type.F32 if len(shape) == 1 else KINDS[number % len(KINDS)]
-        raw = values if kind == Type.F32 else gguf.quantize(values, kind)
-        writer.add_tensor(f"{name}.weight", raw, raw_dtype=kind)
-    finish(writer)
-    return path
+    return shapes
 
 
-def write_words(writer: gguf.GGUFWriter, template: str = tiny.TEMPLATE) -> None:
+def _value_type(value: Any) -> gguf.GGUFValueType:
+    if isinstance(value, bool):
+        return gguf.GGUFValueType.BOOL
+    if isinstance(value, int):
+        return gguf.GGUFValueType.UINT32
+    return gguf.GGUFValueType.STRING if isinstance(value, str) else gguf.GGUFValueType.FLOAT32
+
+
+def _split(path: Path, count: int) -> Path:
+    """The same model in ``count`` files as llama-gguf-split makes them; gives the first."""
+    reader = gguf.GGUFReader(path)
+    stem, each = path.stem, -(-len(reader.tensors) // count)
+    names = [path.with_name(f"{stem}-{n + 1:05}-of-{count:05}.gguf") for n in range(count)]
+    for number, name in enumerate(names):
+        writer = gguf.GGUFWriter(name, str(reader.fields["general.architecture"].contents()))
+        if number == 0:
+            for field in reader.fields.values():
+                if not field.name.startswith("GGUF.") and field.name != "general.architecture":
+                    kind = field.types[0]
+                    sub_type = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
+                    writer.add_key_value(field.name, field.contents(), kind, sub_type)
+        writer.add_uint16("split.no", number)
+        writer.add_uint16("split.count", count)
+        writer.add_int32("split.tensors.count", len(reader.tensors))
+        for tensor in reader.tensors[number * each : (number + 1) * each]:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+        finish(writer)
+    path.unlink()
+    return names[0]
+
+
+def write_words(
+    writer: gguf.GGUFWriter, template: str = tiny.TEMPLATE, pre: str = "smollm"
+) -> None:
     words = tiny.tokenizer()
     model = json.loads(words.to_str())["model"]
     tokens = sorted(words.get_vocab(), key=words.get_vocab().__getitem__)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
+    writer.add_tokenizer_pre(pre)
     writer.add_token_list(tokens)
     writer.add_token_types([3 if t.startswith("<|") else 1 for t in tokens])
     writer.add_token_merges([" ".join(m) if isinstance(m, list) else m for m in model["merges"]])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    writer.add_chat_template(template)
+    if template:
+        writer.add_chat_template(template)
 
 
 def finish(writer: gguf.GGUFWriter) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from tui.checkpoints.gguf_parts import all_parts
 from tui.host import foreign_files
 
 _FINGERPRINTED_SUFFIXES = (
@@ -47,7 +48,7 @@ def fingerprint(checkpoint: Path) -> str:
 
 def _files(checkpoint: Path) -> list[Path]:
     if not checkpoint.is_dir():
-        return [checkpoint]
+        return list(all_parts(checkpoint))
     files = (
         file for file in checkpoint.iterdir() if file.suffix.lower() in _FINGERPRINTED_SUFFIXES
     )

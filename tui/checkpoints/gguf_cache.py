@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints import build_cache
+from tui.checkpoints import build_cache, gguf_parts
 from tui.checkpoints.weight_headers import LFS_POINTER_PREFIX
 from tui.host import foreign_files
 from tui.host.errors import UserError
 from tui.host.paths import cache_dir
 
-GGUF_MAGIC = b"GGUF"
 _MAX_POINTER_BYTES = 1024
 _MIN_GGUF_BYTES = 24
 _CONVERSION_VERSION = 1
@@ -83,7 +82,9 @@ def ensure(folder: Path, gguf: Path, make: Callable[[Path], dict[str, Any]]) -> 
 
 
 def _slug(gguf: Path) -> str:
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in gguf.stem)[:64]
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in gguf_parts.display_stem(gguf))[
+        :64
+    ]
 
 
 def is_lfs_pointer(file: Path) -> bool:
@@ -98,9 +99,8 @@ def is_lfs_pointer(file: Path) -> bool:
 
 
 def check_gguf(file: Path) -> int:
-    """The size in bytes of a ``.gguf`` file that is one by its first bytes.
-
-    Nothing more of it is read in this process.
+    """The size in bytes of a GGUF file, of all parts where it is split. It is one by its first
+    bytes; nothing more of it is read.
 
     Raises:
         UserError: it is not there, cannot be read, was not pulled, or is something else.
@@ -112,10 +112,10 @@ def check_gguf(file: Path) -> int:
         )
     try:
         with foreign_files.open_binary(file) as opened:
-            magic = opened.read(len(GGUF_MAGIC))
-        size = file.stat().st_size
+            magic = opened.read(len(gguf_parts.MAGIC))
+        size = gguf_parts.size_of(file)
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}") from None
-    if magic != GGUF_MAGIC or size < _MIN_GGUF_BYTES:
+    if magic != gguf_parts.MAGIC or size < _MIN_GGUF_BYTES:
         raise UserError(f"{file} is not a GGUF file", "fetch it again; it may be cut off")
     return size

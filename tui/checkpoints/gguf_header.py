@@ -7,13 +7,15 @@ little endian).
 import mmap
 import struct
 from collections import Counter
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
 
+from tui.checkpoints import gguf_parts, tied_head
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.ggml_types import BLOCKS, FILE_TYPES, GgmlType
 from tui.checkpoints.memory_estimate import MemoryShape
 from tui.host import foreign_files
 
@@ -33,137 +35,38 @@ _SCALARS = {
 }
 _STRING, _ARRAY = 8, 9
 _WORDS = "tokenizer.ggml.tokens"
+_HEAD, _EMBEDDINGS = "output.weight", "token_embd.weight"
 _NO_WEIGHTS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
+_OTHER_FILES = {
+    "adapter": "an adapter (LoRA), which is no whole model",
+    "mmproj": "the part of another model that sees or hears",
+    "imatrix": "a matrix of importances, which is no model",
+    "vocab": "a vocabulary alone, without weights",
+}
+"""``general.type`` of files that hold no model."""
+_OTHER_MODELS = (
+    *("bert", "modern-bert", "neo-bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2"),
+    *("jina-bert-v3", "eurobert", "gemma-embedding", "t5encoder", "clip", "wavtokenizer-dec"),
+)
+"""Architectures that llama.cpp reads and that write no text."""
 _HIGHEST = 1 << 40
+_MOST_KEPT = 4096
+"""Numbers of an array that are kept where nobody asked for the vocabulary, to which all longer ones
+belong."""
 _MOST_KEYS, _MOST_TENSORS, _MOST_ITEMS, _LONGEST_STRING = 65_536, 1_000_000, 16_000_000, 1 << 26
-
-
-class GgmlType(IntEnum):
-    """Formats of tensors, by the numbers that stand for them in a file (ggml.h)."""
-
-    F32 = 0
-    F16 = 1
-    Q4_0 = 2
-    Q4_1 = 3
-    Q5_0 = 6
-    Q5_1 = 7
-    Q8_0 = 8
-    Q8_1 = 9
-    Q2_K = 10
-    Q3_K = 11
-    Q4_K = 12
-    Q5_K = 13
-    Q6_K = 14
-    Q8_K = 15
-    IQ2_XXS = 16
-    IQ2_XS = 17
-    IQ3_XXS = 18
-    IQ1_S = 19
-    IQ4_NL = 20
-    IQ3_S = 21
-    IQ2_S = 22
-    IQ4_XS = 23
-    I8 = 24
-    I16 = 25
-    I32 = 26
-    I64 = 27
-    F64 = 28
-    IQ1_M = 29
-    BF16 = 30
-    TQ1_0 = 34
-    TQ2_0 = 35
-    MXFP4 = 39
-    NVFP4 = 40
-    Q1_0 = 41
-
-
-_BLOCKS = {
-    GgmlType.F32: (1, 4),
-    GgmlType.F16: (1, 2),
-    GgmlType.Q4_0: (32, 18),
-    GgmlType.Q4_1: (32, 20),
-    GgmlType.Q5_0: (32, 22),
-    GgmlType.Q5_1: (32, 24),
-    GgmlType.Q8_0: (32, 34),
-    GgmlType.Q8_1: (32, 40),
-    GgmlType.Q2_K: (256, 84),
-    GgmlType.Q3_K: (256, 110),
-    GgmlType.Q4_K: (256, 144),
-    GgmlType.Q5_K: (256, 176),
-    GgmlType.Q6_K: (256, 210),
-    GgmlType.Q8_K: (256, 292),
-    GgmlType.IQ2_XXS: (256, 66),
-    GgmlType.IQ2_XS: (256, 74),
-    GgmlType.IQ3_XXS: (256, 98),
-    GgmlType.IQ1_S: (256, 50),
-    GgmlType.IQ4_NL: (32, 18),
-    GgmlType.IQ3_S: (256, 110),
-    GgmlType.IQ2_S: (256, 82),
-    GgmlType.IQ4_XS: (256, 136),
-    GgmlType.I8: (1, 1),
-    GgmlType.I16: (1, 2),
-    GgmlType.I32: (1, 4),
-    GgmlType.I64: (1, 8),
-    GgmlType.F64: (1, 8),
-    GgmlType.IQ1_M: (256, 56),
-    GgmlType.BF16: (1, 2),
-    GgmlType.TQ1_0: (256, 54),
-    GgmlType.TQ2_0: (256, 66),
-    GgmlType.MXFP4: (32, 17),
-    GgmlType.NVFP4: (64, 36),
-    GgmlType.Q1_0: (128, 18),
-}
-"""Values of a block, and its bytes."""
-_FILE_TYPES = {
-    0: "F32",
-    1: "F16",
-    2: "Q4_0",
-    3: "Q4_1",
-    7: "Q8_0",
-    8: "Q5_0",
-    9: "Q5_1",
-    10: "Q2_K",
-    11: "Q3_K_S",
-    12: "Q3_K_M",
-    13: "Q3_K_L",
-    14: "Q4_K_S",
-    15: "Q4_K_M",
-    16: "Q5_K_S",
-    17: "Q5_K_M",
-    18: "Q6_K",
-    19: "IQ2_XXS",
-    20: "IQ2_XS",
-    21: "Q2_K_S",
-    22: "IQ3_XS",
-    23: "IQ3_XXS",
-    24: "IQ1_S",
-    25: "IQ4_NL",
-    26: "IQ3_S",
-    27: "IQ3_M",
-    28: "IQ2_S",
-    29: "IQ2_M",
-    30: "IQ4_XS",
-    31: "IQ1_M",
-    32: "BF16",
-    36: "TQ1_0",
-    37: "TQ2_0",
-    38: "MXFP4_MOE",
-    39: "NVFP4",
-    40: "Q1_0",
-    1024: "GUESSED",
-}
-"""``general.file_type`` (llama.h): what a file calls its mixture of formats."""
 
 
 @dataclass(frozen=True, slots=True)
 class GgufTensor:
-    """Where a tensor lies. ``shape`` in the order of torch (slowest first), bytes."""
+    """Where a tensor lies. ``shape`` in the order of torch (slowest first), bytes; ``part``: in
+    which of the model's files."""
 
     name: str
     shape: tuple[int, ...]
     type: GgmlType
     start: int
     size: int
+    part: int = 0
 
     @property
     def elements(self) -> int:
@@ -173,11 +76,15 @@ class GgufTensor:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """``metadata`` holds numbers, strings and arrays of numbers; of an array of strings
-    only how many there are, unless its words were asked for."""
+    """``metadata`` holds numbers, strings and arrays of numbers; of an array of strings, and of a
+    long one of numbers, only how many there are, unless the words were asked for. ``files`` are
+    all parts of the model, ``is_tied``: the output head is the embeddings, also where the file
+    holds both."""
 
     metadata: dict[str, Any]
     tensors: tuple[GgufTensor, ...]
+    files: tuple[Path, ...] = ()
+    is_tied: bool = False
 
     @property
     def architecture(self) -> str:
@@ -186,8 +93,37 @@ class GgufHeader:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the weights have; tied ones are in the file once."""
-        return sum(one.elements for one in self.tensors if one.name not in _NO_WEIGHTS)
+        """How many numbers the weights have, tied ones once."""
+        left_out = (*_NO_WEIGHTS, _HEAD) if self.is_tied else _NO_WEIGHTS
+        return sum(one.elements for one in self.tensors if one.name not in left_out)
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes of the weights that a step reads: all but an embedding that is not the head."""
+        has_head = any(one.name == _HEAD for one in self.tensors)
+        left_out = (*_NO_WEIGHTS, _EMBEDDINGS) if has_head else _NO_WEIGHTS
+        return sum(one.size for one in self.tensors if one.name not in left_out)
+
+    @property
+    def template(self) -> str:
+        """The Jinja source of its chat template; empty where there is none."""
+        told = self.metadata.get("tokenizer.chat_template")
+        return told if isinstance(told, str) and told.strip() else ""
+
+    def text(self, key: str) -> str:
+        """A text of the metadata; empty where there is none."""
+        told = self.metadata.get(key)
+        return told if isinstance(told, str) else ""
+
+    @property
+    def why_not_chat(self) -> str:
+        """Why it is nothing that answers, in words; empty where it may be a language model."""
+        kind = self.text("general.type")
+        if kind in _OTHER_FILES:
+            return _OTHER_FILES[kind]
+        if self.architecture in _OTHER_MODELS:
+            return f"a model of the kind {self.architecture}, which writes no text"
+        return ""
 
     @property
     def context(self) -> int:
@@ -198,8 +134,8 @@ class GgufHeader:
     def stored(self) -> str:
         """The file's own word for its mixture of formats, else the format of most values."""
         told = self.metadata.get("general.file_type")
-        if isinstance(told, int) and told in _FILE_TYPES:
-            return _FILE_TYPES[told]
+        if isinstance(told, int) and told in FILE_TYPES:
+            return FILE_TYPES[told]
         sizes: Counter[str] = Counter()
         for tensor in self.tensors:
             sizes[tensor.type.name] += tensor.elements
@@ -223,9 +159,14 @@ class GgufHeader:
             hidden=hidden,
             width=self.number("feed_forward_length"),
             vocab=words if isinstance(words, int) else len(words),
-            tied=all(tensor.name != "output.weight" for tensor in self.tensors),
+            tied=self.is_tied,
             file_bytes=sum(tensor.size for tensor in self.tensors),
         )
+
+    def number_of(self, key: str) -> int:
+        """A positive whole number of the metadata; 0 where there is none."""
+        told = self.metadata.get(key)
+        return told if type(told) is int and 0 < told < _HIGHEST else 0
 
     def number(self, key: str) -> int:
         """A positive whole number of the architecture; the highest of a list, one for each layer;
@@ -236,12 +177,44 @@ class GgufHeader:
 
 
 def read_header(path: Path, words: bool = False) -> GgufHeader:
-    """The header of the file, with ``words`` the vocabulary's too; every tensor it tells of lies
-    within the file.
+    """The header of the model that a file is, or is a part of; with ``words`` the vocabulary's too.
+    Every tensor it tells of lies within its file.
 
     Raises:
         CheckpointError: ``not_found``, ``damaged`` or ``unsupported``.
     """
+    parts = gguf_parts.all_parts(path)
+    try:
+        state = tuple((s.st_mtime_ns, s.st_size) for s in (part.stat() for part in parts))
+    except OSError:
+        return _read_model(path, words)
+    return _read_once(path, words, state)
+
+
+@lru_cache(maxsize=32)
+def _read_once(path: Path, words: bool, _state: tuple[tuple[int, int], ...]) -> GgufHeader:
+    return _read_model(path, words)
+
+
+def _read_model(path: Path, words: bool) -> GgufHeader:
+    first = _read_file(gguf_parts.first_part(path), words)
+    count = first.number_of("split.count")
+    if count < 2:
+        return replace(first, files=(path,))
+    files = gguf_parts.check_parts(path, count)
+    tensors = list(first.tensors)
+    for number, file in enumerate(files[1:], 1):
+        tensors += (replace(one, part=number) for one in _read_file(file, False).tensors)
+    told = first.number_of("split.tensors.count")
+    if told not in (0, len(tensors)):
+        raise _damaged(path, f"tells of {told} tensors, its parts hold {len(tensors)}")
+    # Tables that lie in two files are not compared: a head of its own is the rule there.
+    has_head = any(one.name == _HEAD for one in tensors)
+    tied = first.is_tied and not has_head
+    return replace(first, tensors=tuple(tensors), files=files, is_tied=tied)
+
+
+def _read_file(path: Path, words: bool) -> GgufHeader:
     try:
         with foreign_files.open_binary(path) as file:
             blob = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -256,7 +229,7 @@ def read_header(path: Path, words: bool = False) -> GgufHeader:
         raise CheckpointError(
             error.cause, f"{path.name} {error.message}", error.next_step
         ) from None
-    except (struct.error, ValueError, IndexError, KeyError, OverflowError) as error:
+    except (struct.error, ValueError, IndexError, KeyError, OverflowError, TypeError) as error:
         raise _damaged(path, f"is not a whole GGUF file ({error})") from None
 
 
@@ -281,19 +254,26 @@ class _Reader:
         metadata = {}
         for _ in range(keys):
             key = self._string()
-            metadata[key] = self._value(self._unpack("<I")[0], self._words and key == _WORDS)
-        if int(metadata.get("split.count", 0)) > 1:
-            raise CheckpointError(
-                "unsupported",
-                "is one part of a split model",
-                "join the parts with llama.cpp's llama-gguf-split --merge",
-            )
+            metadata[key] = self._value(self._unpack("<I")[0], key)
         found = [self._tensor() for _ in range(tensors)]
         alignment = int(metadata.get("general.alignment", 32))
         if not 0 < alignment <= 1 << 20:
             raise ValueError(f"alignment {alignment}")
         base = -(-self._at // alignment) * alignment
-        return GgufHeader(metadata, tuple(self._placed(tensor, base) for tensor in found))
+        placed = {one[0]: self._placed(one, base) for one in found}
+        if len(placed) < len(found):
+            raise ValueError("two tensors of one name")
+        return GgufHeader(metadata, tuple(placed.values()), is_tied=self._is_tied(placed))
+
+    def _is_tied(self, tensors: dict[str, GgufTensor]) -> bool:
+        head, embeddings = tensors.get(_HEAD), tensors.get(_EMBEDDINGS)
+        if head is None or embeddings is None:
+            return head is None
+        if head.shape != embeddings.shape or len(head.shape) != 2:
+            return False
+        rows, width = head.shape
+        tables = ((one.type, one.start, width) for one in (head, embeddings))
+        return tied_head.is_repeated(self._blob, rows, *tables)
 
     def _unpack(self, form: str) -> tuple[Any, ...]:
         values = struct.unpack_from(form, self._blob, self._at)
@@ -308,7 +288,7 @@ class _Reader:
         self._at += length
         return raw.decode("utf-8", "replace")
 
-    def _value(self, kind: int, keep_strings: bool) -> Any:
+    def _value(self, kind: int, key: str) -> Any:
         if kind in _SCALARS:
             return self._unpack("<" + _SCALARS[kind])[0]
         if kind == _STRING:
@@ -319,16 +299,21 @@ class _Reader:
         if count > _MOST_ITEMS:
             raise ValueError(f"an array of {count} items")
         if item in _SCALARS:
-            return list(self._unpack(f"<{count}{_SCALARS[item]}"))
+            form = f"<{count}{_SCALARS[item]}"
+            if count > _MOST_KEPT and not self._words:
+                self._at += struct.calcsize(form)
+                return count
+            return list(self._unpack(form))
         if item != _STRING:
             raise ValueError(f"an array of type {item}")
-        if keep_strings:
+        if self._words and key == _WORDS:
             return [self._string() for _ in range(count)]
         at, end, blob, length_at = self._at, len(self._blob), self._blob, _LENGTH.unpack_from
+        # Of 300,000 words every check counts; what leads out of the file fails at the next word.
         for _ in range(count):
             at += 8 + length_at(blob, at)[0]
-            if at > end:
-                raise ValueError("a string that ends behind the file")
+        if at > end:
+            raise ValueError("a string that ends behind the file")
         self._at = at
         return count
 
@@ -350,7 +335,7 @@ class _Reader:
             raise CheckpointError(
                 "unsupported", f"holds {name} in the unknown format {number}"
             ) from None
-        block, block_bytes = _BLOCKS[kind]
+        block, block_bytes = BLOCKS[kind]
         if not shape or 0 in shape or shape[-1] % block:
             raise ValueError(f"{name} has the shape {shape}")
         made = GgufTensor(name, shape, kind, base + offset, prod(shape) // block * block_bytes)

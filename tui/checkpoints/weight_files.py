@@ -5,21 +5,22 @@ from pathlib import Path
 
 from tui.checkpoints import gguf_cache, quantised_cache
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_parts import all_parts
 from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.weight_headers import shard_names
 
 
 def weight_files(checkpoint: Path, dtype: str) -> list[Path]:
-    """Those of a folder or .gguf file: what is kept in the format, where it is kept already, else
+    """Those of a folder or GGUF file: what is kept in the format, where it is kept already, else
     what it is made of; none where it cannot be read."""
     path, files = checkpoint, []
     with contextlib.suppress(OSError, CheckpointError):
         if path.is_file():
             if dtype == PUBLISHED:
-                return [path]
+                return list(all_parts(path))
             made = gguf_cache.entry_folder(path)
             if not made.is_dir():
-                return [path]
+                return list(all_parts(path))
             path = made
         files = [path / name for name in shard_names(path)]
     mine = [k.folder for k in quantised_cache.entries_of(path, dtype) if not k.is_outdated]

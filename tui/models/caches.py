@@ -66,6 +66,18 @@ def cached_checkpoints() -> Iterator[tuple[Path, str]]:
                 yield folder, str(folder)
 
 
+def gguf_folders() -> list[Path]:
+    """Where LM Studio (now and before 0.3) and llama.cpp's tools (``LLAMA_CACHE``) keep the GGUF
+    files that they fetch."""
+    home = paths.home()
+    known = (
+        [home / ".lmstudio" / "models", home / ".cache" / "lm-studio" / "models"] if home else []
+    )
+    if given := os.environ.get("LLAMA_CACHE", ""):
+        return [*known, paths.expand(given)]
+    return [*known, home / ".cache" / "llama.cpp"] if home else known
+
+
 def display_name(folder: Path) -> str:
     """What a checkpoint folder is called, also within the caches."""
     if folder.parent.name == "snapshots":

@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tui.checkpoints import memory_estimate
-from tui.checkpoints.gguf_cache import check_gguf, entry_folder, is_lfs_pointer
+from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_cache import check_gguf, is_lfs_pointer
 from tui.checkpoints.gguf_header import read_header
+from tui.checkpoints.gguf_parts import display_stem, is_gguf
 from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
 from tui.host.errors import UserError
-from tui.models import default_dtype, demo
-from tui.models.caches import cached_checkpoints, display_name, list_folders
+from tui.models import default_dtype, demo, gguf_choice, ollama_files
+from tui.models.caches import cached_checkpoints, display_name, gguf_folders, list_folders
 from tui.models.inspect import Inspection, inspect_folder
 
 CLONE_FOLDERS = (Path("/mnt/workspace"), Path("/mnt/data"))
@@ -22,6 +24,8 @@ LISTED_CONTEXT = 2048
 """Tokens of prompt and answer for which lists of models say how much memory is needed."""
 _SERVER_OVERHEAD = 1.1
 """A server's memory over the size of the weights it holds, roughly."""
+_STATE_OF_CAUSE = {"unsupported": "unsupported", "not_found": "partial"}
+"""States of a GGUF file by the cause why it cannot be read."""
 _DEPTH = 2
 _FOLDERS_AT_MOST = 2000
 _SECONDS_AT_MOST = 5.0
@@ -35,7 +39,8 @@ class FoundModel:
     ``lfs`` (git-lfs pointers in place of weights), ``damaged`` or ``unsupported``, and
     ``why`` one line where it is not complete. ``size`` is bytes of weights on disk.
     Where a header tells: ``family``, ``dtype`` as stored, ``parameters``, ``context``
-    and ``shape``, what memory depends on; empty and 0 where it does not.
+    and ``shape``, what memory depends on; empty and 0 where it does not. Of a GGUF file also
+    ``mixture``, how many tensors are stored how, and ``licence``.
     """
 
     path: Path
@@ -49,8 +54,15 @@ class FoundModel:
     size: int = 0
     context: int = 0
     shape: memory_estimate.MemoryShape = field(default_factory=memory_estimate.MemoryShape)
+    mixture: str = ""
+    licence: str = ""
     served: bool = False
     """Whether a server holds it; then ``path`` is empty and its weights stay as they are."""
+
+    @property
+    def is_gguf(self) -> bool:
+        """Whether it is a GGUF file."""
+        return not self.served and is_gguf(self.path)
 
     def predict_memory(self, dtype: str, context: int) -> int:
         """Predicted bytes of memory (`tui.checkpoints.memory_estimate.predict_peak`); for a GGUF
@@ -67,7 +79,7 @@ class FoundModel:
         """The format it is loaded in unless another is asked for; "" for one that is served."""
         if self.served:
             return ""
-        if self.path.suffix.lower() == ".gguf" and self.path != demo.path() and is_installed():
+        if self.is_gguf and is_installed():
             return PUBLISHED
         parameters = self.parameters or memory_estimate.max_parameters_in_gguf(self.size)
         return default_dtype.choose_dtype(parameters, self.shape, self.context)
@@ -80,9 +92,9 @@ class FoundModel:
 def discover(
     roots: Iterable[Path] | None = None, extra: Iterable[Path] = (), named: Iterable[Path] = ()
 ) -> list[FoundModel]:
-    """Every checkpoint in the hubs' caches, at the paths ``named``, and below ``roots`` (by
-    default the current folder and `CLONE_FOLDERS`) and ``extra``, each once, in the order of their
-    references.
+    """Every checkpoint in the hubs' caches, among the files that Ollama, LM Studio and llama.cpp
+    keep, at the paths ``named``, and below ``roots`` (by default the current folder and
+    `CLONE_FOLDERS`) and ``extra``, each once, in the order of their references.
 
     Only headers are read. What cannot be read is left out; looking stops after
     5 seconds or 2000 folders, so that a network disk cannot hold it up for long.
@@ -99,11 +111,14 @@ def discover(
 
 
 def _candidates(roots: Iterable[Path], named: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    yield from cached_checkpoints()
+    for folder, reference in cached_checkpoints():
+        yield from _cached(folder, reference)
+    for one in ollama_files.find_all():
+        yield one.blob, f"{ollama_files.SCHEME}:{one.name}"
     yield from ((path, _as_typed(path)) for path in named if path.exists())
     ends = time.monotonic() + _SECONDS_AT_MOST
     budget = _FOLDERS_AT_MOST
-    for root in roots:
+    for root in (*roots, *gguf_folders()):
         for folder in _walk(root, _DEPTH):
             budget -= 1
             if budget < 0 or time.monotonic() > ends:
@@ -112,6 +127,16 @@ def _candidates(roots: Iterable[Path], named: Iterable[Path]) -> Iterator[tuple[
                 yield folder, _as_typed(folder)
             for file in _ggufs(folder):
                 yield file, _as_typed(file)
+
+
+def _cached(folder: Path, reference: str) -> Iterator[tuple[Path, str]]:
+    """What a folder of a hub's cache holds: a checkpoint, or GGUF files."""
+    files = [] if (folder / "config.json").is_file() else gguf_choice.files_in(folder)
+    if not files:
+        yield folder, reference
+    short = gguf_choice.short_names([str(file.relative_to(folder)) for file in files])
+    for file, name in zip(files, short.values(), strict=True):
+        yield file, f"{reference}#{name}" if reference.startswith("ms:") else str(file)
 
 
 def _walk(root: Path, depth: int) -> Iterator[Path]:
@@ -128,10 +153,10 @@ def _walk(root: Path, depth: int) -> Iterator[Path]:
 
 def _ggufs(folder: Path) -> list[Path]:
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".gguf")
+        names = [path.name for path in folder.iterdir() if path.is_file()]
     except OSError:
         return []
-    return [path for path in files if path.is_file()]
+    return [folder / name for name in gguf_choice.models_among(names)]
 
 
 def _as_typed(path: Path) -> str:
@@ -162,38 +187,38 @@ def find_demo() -> FoundModel:
 
 def find_checkpoint(path: Path, reference: str) -> FoundModel | None:
     """What is at a path; None where it is no checkpoint at all."""
-    if path.suffix.lower() == ".gguf":
+    if is_gguf(path):
         return _gguf(path, reference)
     return _folder(path, reference)
 
 
 def _gguf(path: Path, reference: str) -> FoundModel:
-    """By the config of a copy that was converted, else by its own header."""
+    label = display_stem(path)
+    if reference.startswith(f"{ollama_files.SCHEME}:"):
+        label = reference.partition(":")[2]
+    size = 0
     try:
-        found = FoundModel(path, reference, path.stem, "complete", size=check_gguf(path))
-        copy = _folder(entry_folder(path), reference)
-        if copy is None or copy.state != "complete":
-            return _with_header(found)
-        return replace(copy, path=path, label=found.label, dtype="", size=found.size)
-    except (UserError, OSError) as error:
-        state = "lfs" if is_lfs_pointer(path) else "damaged"
-        return FoundModel(path, reference, path.stem, state, getattr(error, "message", str(error)))
-
-
-def _with_header(found: FoundModel) -> FoundModel:
-    """What the file's header tells beside its size; a file whose header cannot be read is left to
-    the one who wants to load it."""
-    try:
-        header = read_header(found.path)
-    except UserError:
-        return found
-    return replace(
-        found,
+        size = check_gguf(path)
+        header = read_header(path)
+    except UserError as error:
+        cause = error.cause if isinstance(error, CheckpointError) else ""
+        state = "lfs" if is_lfs_pointer(path) else _STATE_OF_CAUSE.get(cause, "damaged")
+        return FoundModel(path, reference, label, state, error.message, size=size)
+    why = header.why_not_chat
+    return FoundModel(
+        path,
+        reference,
+        label,
+        "unsupported" if why else "complete",
+        why,
+        size=size,
         family=header.architecture,
         dtype=header.stored,
         parameters=header.parameters,
         context=header.context,
         shape=header.shape,
+        mixture=header.mixture,
+        licence=header.text("general.license"),
     )
 
 

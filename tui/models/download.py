@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.architecture import read_architecture
+from tui.checkpoints.gguf_parts import all_parts
 from tui.checkpoints.weight_headers import read_json
 from tui.host import filesystem
 from tui.host.errors import EXIT_NETWORK, UserError
 from tui.models import hub
 from tui.models.caches import REVISION, modelscope_folder
 from tui.models.download_offer import AskConsent, DownloadOffer, FileProgress
+from tui.models.gguf_choice import choose
 from tui.models.net import StageProgress, is_reachable
 from tui.text.units import format_size
 
@@ -31,6 +33,10 @@ _SMALL_FILES = re.compile(
 _SHARDS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?", re.ASCII)
 _BIN_SHARDS = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?", re.ASCII)
 _WEIGHTS = (".safetensors", ".bin")
+_GGUF_NAME = re.compile(
+    r"(?:[A-Za-z0-9_][\w.+-]{0,199}/)?[A-Za-z0-9_][\w.+-]{0,199}\.gguf", re.ASCII | re.IGNORECASE
+)
+"""Also in a folder of its own, as split models are published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +50,14 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True)
 class DownloadPlan:
-    """What a download would do. ``present_bytes`` counts bytes that need not be fetched again."""
+    """What a download would do. ``present_bytes`` counts bytes that need not be fetched again;
+    ``gguf`` is the path of the GGUF file that is meant in the folder, of a split one the first."""
 
     model: str
     folder: Path
     files: tuple[HubFile, ...]
     present_bytes: int
+    gguf: str = ""
 
     @property
     def total(self) -> int:
@@ -63,8 +71,10 @@ def fetch_model(
     progress: StageProgress,
     file_progress: FileProgress | None = None,
     stop: threading.Event | None = None,
+    gguf: str = "",
 ) -> Path:
-    """The checkpoint folder of ``OWNER/NAME``, downloaded into ModelScope's own cache.
+    """The checkpoint folder of ``OWNER/NAME``, downloaded into ModelScope's own cache; of a
+    repository of GGUF files the one that ``gguf`` means (`tui.models.gguf_choice`).
 
     Asks ``consent`` with size and place before the first large file; ``progress`` hears
     bytes in all, ``file_progress`` the bytes of every file, ``stop`` ends it. What was fetched
@@ -83,8 +93,9 @@ def fetch_model(
             EXIT_NETWORK,
         )
     progress("asking ModelScope", 0, 0)
-    plan = plan_download(model, _list_files(model, stop))
-    _check_supported(plan, stop)
+    plan = plan_download(model, _list_files(model, stop), gguf)
+    if not plan.gguf:
+        _check_supported(plan, stop)
     if not consent(make_offer(plan)):
         raise UserError(
             f"{model} was not downloaded", "say yes, or --yes where nobody can be asked"
@@ -99,7 +110,7 @@ def fetch_model(
         )
     _fetch(plan, progress, file_progress or (lambda files: None), stop)
     verify_files(plan)
-    return plan.folder
+    return plan.folder / plan.gguf
 
 
 def make_offer(plan: DownloadPlan) -> DownloadOffer:
@@ -115,18 +126,28 @@ def make_offer(plan: DownloadPlan) -> DownloadOffer:
     )
 
 
-def plan_download(model: str, files: Iterable[HubFile]) -> DownloadPlan:
+def plan_download(model: str, files: Iterable[HubFile], gguf: str = "") -> DownloadPlan:
     """Which files of a listing are needed, and what of them is here.
 
     Raises:
-        UserError: there are no weights among them.
+        UserError: there are no weights among them, or several GGUF files that could be meant.
     """
-    folder = modelscope_folder(model)
+    folder, files = modelscope_folder(model), list(files)
     chosen = needed_files(files)
-    if not any(file.path.endswith(_WEIGHTS) for file in chosen):
+    has_weights = any(file.path.endswith(_WEIGHTS) for file in chosen)
+    ggufs = {file.path: file for file in files if _GGUF_NAME.fullmatch(file.path)}
+    if gguf or (ggufs and not has_weights):
+        first = choose(ggufs, gguf, f"ms:{model}")
+        parts = [str(part) for part in all_parts(Path(first))]
+        if missing := [part for part in parts if part not in ggufs]:
+            raise UserError(f"{model} holds {first} without {missing[0]}", "choose another file")
+        chosen = tuple(ggufs[part] for part in parts)
+        here = sum(_present_bytes(folder, file) for file in chosen)
+        return DownloadPlan(model, folder, chosen, here, first)
+    if not has_weights:
         raise UserError(
-            f"{model} holds no safetensors and no pytorch_model weights",
-            "choose the repository with the original weights, not a converted one",
+            f"{model} holds no safetensors, pytorch_model or GGUF weights",
+            "choose the repository with the original weights, or one with GGUF files",
         )
     return DownloadPlan(model, folder, chosen, sum(_present_bytes(folder, file) for file in chosen))
 
@@ -158,7 +179,7 @@ def verify_files(plan: DownloadPlan) -> None:
             raise UserError(
                 f"{plan.model} is not complete: {file.path} "
                 f"{'is missing' if length < 0 else f'has {length} of {file.size} bytes'}",
-                f"again: duibi models get ms:{plan.model}",
+                f"again: duibi models get ms:{plan.model}{f'#{plan.gguf}' if plan.gguf else ''}",
                 EXIT_NETWORK,
             )
 
@@ -197,6 +218,7 @@ def _fetch(
     at = {file.path: _present_bytes(plan.folder, file) for file in plan.files}
     stage = f"fetching {plan.model}"
     try:
+        (plan.folder / plan.gguf).parent.mkdir(parents=True, exist_ok=True)
         plan.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(

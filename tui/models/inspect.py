@@ -9,6 +9,8 @@ from typing import Any
 
 from tui.checkpoints.architecture import Architecture, read_architecture
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_header import read_header
+from tui.checkpoints.llama_cpp import is_installed
 from tui.checkpoints.memory_estimate import MemoryShape
 from tui.checkpoints.text_half import left_out
 from tui.checkpoints.weight_headers import (
@@ -250,6 +252,20 @@ def preview_prompt(path: Path) -> list[int]:
     """
     asked = [[{"role": role, "content": content} for role, content in PREVIEW_TURNS]]
     return list(_run_worker_check("chat", path, asked)[0])
+
+
+def preview_gguf(path: Path) -> tuple[str, list[int]]:
+    """The prompt of `PREVIEW_TURNS` by the template of a GGUF file, and its ids by llama.cpp;
+    both empty where there is no template, or llama.cpp is not installed.
+
+    Raises:
+        UserError: the template cannot be used, or llama.cpp cannot read the file.
+    """
+    if not (read_header(path).template and is_installed()):
+        return "", []
+    asked = [[{"role": role, "content": content} for role, content in PREVIEW_TURNS]]
+    text, ids = _run_worker_check("preview", path, asked)[0]
+    return str(text), list(ids)
 
 
 def _run_worker_check(verb: str, path: Path, rows: list[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from tui.host.errors import UserError
 from tui.services import built_in_names, near_name
 
 DTYPES = ("bf16", "fp16", "fp32", "int8", "int4")
-LOCAL_KINDS = ("demo", "folder", "gguf", "modelscope")
+LOCAL_KINDS = ("demo", "folder", "gguf", "modelscope", "ollama")
 FORMS = "demo, ./FOLDER, ./FILE.gguf, ms:OWNER/NAME, openai:NAME, http://HOST:PORT/v1#NAME"
 
 _DTYPE_ALIASES = {
@@ -37,16 +37,18 @@ _LONGEST = 4096
 class Reference:
     """A model as a person named it.
 
-    ``kind`` is ``demo``, ``folder``, ``gguf``, ``modelscope``, ``service``, ``url``,
+    ``kind`` is ``demo``, ``folder``, ``gguf``, ``modelscope``, ``ollama``, ``service``, ``url``,
     ``session`` or ``pasted``; ``target`` is what the kind needs (a path, ``OWNER/NAME``,
     ``openai:gpt-4o``, a URL with its ``#NAME``, ``FILE#NAME``, a name; empty for the
-    demo); ``dtype`` is one of `DTYPES`, or empty where none was asked for.
+    demo); ``dtype`` is one of `DTYPES`, or empty where none was asked for; ``file`` which GGUF
+    file of a hub's repository is meant (``ms:OWNER/NAME#q4_k_m``).
     """
 
     text: str
     kind: str
     target: str
     dtype: str = ""
+    file: str = ""
 
 
 def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference:
@@ -74,7 +76,10 @@ def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference
         return Reference(given, "pasted", rest.strip())
     base, dtype = _split_dtype(given)
     if colon and scheme == "ms":
-        return Reference(given, "modelscope", model_id(base.partition(":")[2]), dtype)
+        model, _, file = base.partition(":")[2].partition("#")
+        return Reference(given, "modelscope", model_id(model), dtype, file.strip())
+    if colon and scheme == "ollama-file":
+        return Reference(given, "ollama", _ollama_name(given, base.partition(":")[2]), dtype)
     if base == "demo":
         return Reference(given, "demo", "", dtype)
     if base.lower().endswith(".gguf"):
@@ -131,6 +136,12 @@ def _split_dtype(text: str) -> tuple[str, str]:
     raise UserError(f"unknown dtype '{suffix}'", f"{meant}one of {', '.join(DTYPES)}")
 
 
+def _ollama_name(given: str, name: str) -> str:
+    if not _SERVICE_MODEL.fullmatch(name):
+        raise UserError(f"'{given}' names no model of Ollama", "e.g. ollama-file:qwen3:4b")
+    return name
+
+
 def _service(given: str, provider: str, model: str) -> Reference:
     if not _SERVICE_MODEL.fullmatch(model):
         raise UserError(f"'{given}' does not name a model of {provider}", f"{provider}:MODEL")
@@ -170,7 +181,13 @@ def _session(given: str, rest: str) -> Reference:
 
 def _unknown(given: str, base: str, scheme: str, user_services: Collection[str]) -> UserError:
     if scheme:
-        schemes = ("ms", *dict.fromkeys((*built_in_names(), *user_services)), "session", "pasted")
+        schemes = (
+            "ms",
+            "ollama-file",
+            *dict.fromkeys((*built_in_names(), *user_services)),
+            "session",
+            "pasted",
+        )
         near = near_name(scheme, schemes)
         rest = given.partition(":")[2]
         meant = f"did you mean {near}:{rest}? " if near else ""

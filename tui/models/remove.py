@@ -4,11 +4,13 @@ import shutil
 from pathlib import Path
 
 from tui.checkpoints import gguf_cache
+from tui.checkpoints.gguf_parts import all_parts, is_gguf
 from tui.checkpoints.quantised_cache import entries, entries_of
 from tui.host.errors import UserError
 from tui.host.paths import expand
-from tui.models import demo
+from tui.models import demo, ollama_files
 from tui.models.caches import model_entry, modelscope_folder
+from tui.models.gguf_choice import cached_gguf
 from tui.models.reference import LOCAL_KINDS, Reference
 
 
@@ -39,8 +41,8 @@ def _of_caches(ref: Reference) -> list[Path]:
     if ref.kind == "demo":
         folder = demo.path().parent
         found = [folder, *gguf_cache.entries_of(demo.path())] if folder.is_dir() else []
-    elif ref.kind == "gguf":
-        found = [*_files_of_cache(path), *gguf_cache.entries_of(path)]
+    elif (file := _gguf_of(ref)) is not None:
+        found = [*_files_of_cache(file), *gguf_cache.entries_of(file)]
     else:
         folder = modelscope_folder(ref.target) if ref.kind == "modelscope" else path
         entry = model_entry(folder)
@@ -59,12 +61,9 @@ def _is_entry_of(entry: Path, model: str) -> bool:
 
 def _one_format(ref: Reference) -> list[Path]:
     path = expand(ref.target)
-    sources = {
-        "demo": lambda: gguf_cache.entries_of(demo.path()),
-        "gguf": lambda: gguf_cache.entries_of(path),
-        "modelscope": lambda: [modelscope_folder(ref.target)],
-        "folder": lambda: [path],
-    }[ref.kind]()
+    file = demo.path() if ref.kind == "demo" else _gguf_of(ref)
+    folder = modelscope_folder(ref.target) if ref.kind == "modelscope" else path
+    sources = [folder] if file is None else gguf_cache.entries_of(file)
     found = [one.folder for source in sources for one in entries_of(source, ref.dtype)]
     if not found:
         raise UserError(
@@ -74,12 +73,29 @@ def _one_format(ref: Reference) -> list[Path]:
     return found
 
 
+def _gguf_of(ref: Reference) -> Path | None:
+    """The GGUF file of a reference; None where it means something else."""
+    match ref.kind:
+        case "gguf":
+            return expand(ref.target)
+        case "ollama":
+            return ollama_files.find(ref.target).blob
+        case "modelscope":
+            return cached_gguf(modelscope_folder(ref.target), ref.file, ref.text)
+        case "folder" if is_gguf(expand(ref.target)):
+            return expand(ref.target)
+    return None
+
+
 def _files_of_cache(gguf: Path) -> list[Path]:
-    """A file of a model's entry in a cache, and what it links to in there."""
-    entry = model_entry(gguf.parent)
-    if entry is None or not gguf.resolve().is_relative_to(entry):
-        return []
-    return [gguf, gguf.resolve()]
+    """The files of a model's entry in a cache, and what they link to in there."""
+    # Published files may lie in a folder for each quantisation.
+    entry = model_entry(gguf.parent) or model_entry(gguf.parent.parent)
+    found = []
+    for part in all_parts(gguf):
+        if entry is not None and part.resolve().is_relative_to(entry):
+            found += [part, part.resolve()]
+    return found
 
 
 def remove(paths: list[Path]) -> None:

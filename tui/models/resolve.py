@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints import llama_cpp
+from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.fingerprint import fingerprint
 from tui.checkpoints.gguf_cache import check_gguf
-from tui.checkpoints.memory_estimate import MemoryShape, max_parameters_in_gguf
+from tui.checkpoints.gguf_header import read_header
+from tui.checkpoints.gguf_parts import display_stem, has_magic
 from tui.host.errors import UserError
 from tui.host.paths import expand, portable
-from tui.models import default_dtype, demo, download
+from tui.models import default_dtype, demo, download, ollama_files
 from tui.models.caches import display_name, modelscope_folder
 from tui.models.consent import require_consent
 from tui.models.discover import checkpoint_state
 from tui.models.download_offer import AskConsent, FileProgress
+from tui.models.gguf_choice import cached_gguf, files_in
 from tui.models.inspect import inspect_folder, require_loadable
 from tui.models.net import StageProgress
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
@@ -34,7 +37,7 @@ class ResolvedModel:
     """A model that can be loaded.
 
     ``name`` is the reference as given, ``label`` what its pane is headed with, ``engine``
-    what runs it, ``checkpoint`` a folder as published or a ``.gguf`` file.
+    what runs it, ``checkpoint`` a folder as published or a GGUF file (of a split model the first).
     ``parameters``, ``context`` (tokens) and ``family`` are 0 and empty where only the
     loaded model can tell; ``checkpoint_bytes`` is the size of the weights on disk.
 
@@ -122,14 +125,16 @@ def resolve(
             raise _remote_only(ref)
         return resolve_remote(ref)
     if ref.kind == "demo":
-        dtype = ref.dtype or default_dtype.choose_dtype(demo.PARAMETERS, demo.SHAPE, demo.CONTEXT)
+        is_published = not ref.dtype and llama_cpp.is_installed()
+        dtype = llama_cpp.PUBLISHED if is_published else ref.dtype
+        dtype = dtype or default_dtype.choose_dtype(demo.PARAMETERS, demo.SHAPE, demo.CONTEXT)
         return ResolvedModel(
             name=ref.text,
-            label=f"demo@{dtype}",
+            label="demo" if is_published else f"demo@{dtype}",
             engine=LOCAL,
             checkpoint=fetch(ref, consent, progress),
             dtype=dtype,
-            has_default_dtype=not ref.dtype,
+            has_default_dtype=not (ref.dtype or is_published),
             family=demo.FAMILY,
             parameters=demo.PARAMETERS,
             checkpoint_bytes=demo.SIZE,
@@ -137,9 +142,15 @@ def resolve(
         )
     if ref.kind == "gguf":
         return _gguf(ref, existing_path(ref))
+    if ref.kind == "ollama":
+        found = ollama_files.find(ref.target)
+        return _gguf(ref, found.blob, found.name)
     if ref.kind == "folder":
         return _folder(ref, existing_path(ref), allow_code)
-    return _folder(ref, fetch(ref, consent, progress), allow_code)
+    place = fetch(ref, consent, progress)
+    if place.is_file():
+        return _gguf(ref, place)
+    return _folder(ref, place, allow_code)
 
 
 def fetch(
@@ -149,18 +160,40 @@ def fetch(
     file_progress: FileProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Path:
-    """Where the model of one of the `FETCHABLE_KINDS` kinds is: as it is where it is complete, else
-    downloaded.
+    """Where the model of one of the `FETCHABLE_KINDS` kinds is, a folder or a GGUF file: as it is
+    where it is complete, else downloaded.
 
     Raises:
-        UserError: as `tui.models.download.fetch_model` and `tui.models.demo.fetch`.
+        UserError: as `tui.models.download.fetch_model` and `tui.models.demo.fetch`, or several GGUF
+            files could be meant.
     """
     if ref.kind == "demo":
         return demo.fetch(consent, progress, stop)
     folder = modelscope_folder(ref.target)
-    if folder.is_dir() and checkpoint_state(inspect_folder(folder))[0] == "complete":
+    is_whole = folder.is_dir() and checkpoint_state(inspect_folder(folder))[0] == "complete"
+    if is_whole and not ref.file:
         return folder
-    return download.fetch_model(ref.target, consent, progress, file_progress, stop)
+    if (file := _whole_gguf(folder, ref)) is not None:
+        return file
+    return download.fetch_model(ref.target, consent, progress, file_progress, stop, ref.file)
+
+
+def _whole_gguf(folder: Path, ref: Reference) -> Path | None:
+    """The GGUF file that a reference means, where a folder holds it with all its parts.
+
+    Raises:
+        UserError: none is named, and several are here.
+    """
+    try:
+        file = cached_gguf(folder, ref.file, ref.text)
+    except UserError:
+        if not ref.file:
+            raise
+        return None
+    try:
+        return read_header(file).files[0] if file else None
+    except CheckpointError:
+        return None
 
 
 def resolve_all(
@@ -195,43 +228,53 @@ def unique_labels(models: Sequence[ResolvedModel]) -> list[ResolvedModel]:
     return result
 
 
-def _gguf(ref: Reference, file: Path) -> ResolvedModel:
+def _gguf(ref: Reference, file: Path, name: str = "") -> ResolvedModel:
+    """The model of a file, or of all parts of a split one; ``name``: what it is called, by default
+    the file's name."""
     size = check_gguf(file)
-    if not ref.dtype and llama_cpp.is_installed():
-        return ResolvedModel(
-            name=ref.text,
-            label=file.stem,
-            engine=LOCAL,
-            checkpoint=file,
-            dtype=llama_cpp.PUBLISHED,
-            checkpoint_bytes=size,
+    header = read_header(file)
+    if header.why_not_chat:
+        raise UserError(
+            f"{file.name} cannot answer: it is {header.why_not_chat}", "take a whole language model"
         )
-    dtype = ref.dtype or default_dtype.choose_dtype(max_parameters_in_gguf(size), MemoryShape())
+    is_published = not ref.dtype and llama_cpp.is_installed()
+    if is_published:
+        dtype, suffix = llama_cpp.PUBLISHED, ""
+    else:
+        dtype = ref.dtype or default_dtype.choose_dtype(
+            header.parameters, header.shape, header.context
+        )
+        suffix = f"@{dtype}"
     return ResolvedModel(
         name=ref.text,
-        label=f"{file.stem}@{dtype}",
+        label=f"{name or display_stem(file)}{suffix}",
         engine=LOCAL,
-        checkpoint=file,
+        checkpoint=header.files[0],
         dtype=dtype,
-        has_default_dtype=not ref.dtype,
+        has_default_dtype=not ref.dtype and not is_published,
+        family=header.architecture,
+        parameters=header.parameters,
         checkpoint_bytes=size,
+        context=header.context,
     )
 
 
 def _folder(
     ref: Reference, folder: Path, allow_code: Callable[[str], bool] | None = None
 ) -> ResolvedModel:
+    if has_magic(folder):
+        return _gguf(ref, folder)
     if not folder.is_dir():
         raise UserError(
             f"{ref.target} is a file, not a checkpoint folder",
             "name the folder that holds config.json and the weights, or a .gguf file",
         )
     if not (folder / "config.json").exists():
-        files = sorted(folder.glob("*.gguf"))
+        files = files_in(folder)
         if len(files) == 1:
             return _gguf(ref, files[0])
         if files:
-            names = ", ".join(file.name for file in files[:4])
+            names = ", ".join(str(file.relative_to(folder)) for file in files[:4])
             raise UserError(
                 f"{ref.target} holds {len(files)} GGUF files", f"name one of them: {names}"
             )

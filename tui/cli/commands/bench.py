@@ -11,6 +11,8 @@ import typer
 
 from tui.checkpoints.architecture import read_architecture
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_header import read_header
+from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.weight_files import weight_files
 from tui.checkpoints.weight_headers import read_json
 from tui.cli.support import machine_speed, options, settings_in_force
@@ -241,10 +243,16 @@ def _measure(
         file_cache=loaded.file_cache,
         peak_private=seen.peak_private,
         peak_mapped=seen.peak_mapped,
-        bytes_read=round(_BYTES_READ_PER_WEIGHT[model.dtype] * _weights_per_step(model, loaded)),
+        bytes_read=_bytes_per_step(model, loaded),
         read_bytes_s=limit,
         notes=loaded.notes,
     )
+
+
+def _bytes_per_step(model: ResolvedModel, loaded: Loaded) -> int:
+    if model.dtype == PUBLISHED:
+        return read_header(model.checkpoint).bytes_per_token
+    return round(_BYTES_READ_PER_WEIGHT[model.dtype] * _weights_per_step(model, loaded))
 
 
 def _weights_per_step(model: ResolvedModel, loaded: Loaded) -> int:

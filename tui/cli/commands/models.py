@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from tui.checkpoints.gguf_header import GgufHeader, read_header
+from tui.checkpoints.gguf_parts import is_gguf
+from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.quantised_cache import entries_of
 from tui.cli.support import options, quantise, settings_in_force
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
@@ -18,11 +20,19 @@ from tui.host import memory
 from tui.host.errors import EXIT_INTERRUPTED, UserError
 from tui.host.paths import expand
 from tui.host.terminal import is_interactive
+from tui.models import ollama_files
 from tui.models import remove as removal
 from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
 from tui.models.discover import LISTED_CONTEXT, FoundModel, find_checkpoint, find_demo
-from tui.models.inspect import describe, inspect_folder, preview_prompt
+from tui.models.gguf_choice import cached_gguf
+from tui.models.inspect import (
+    PREVIEW_TURNS,
+    describe,
+    inspect_folder,
+    preview_gguf,
+    preview_prompt,
+)
 from tui.models.inspect import require_loadable as inspected
 from tui.models.inventory import find_models
 from tui.models.reference import DTYPES, Reference, is_model_id, parse_reference
@@ -95,7 +105,8 @@ def get(model: Model, yes: Yes = False) -> int:
         meant = f"did you mean ms:{model}? " if is_model_id(model) else ""
         raise UserError(
             f"{model} is nothing that can be fetched",
-            f"{meant}demo or ms:OWNER/NAME; `duibi models list --available` shows some",
+            f"{meant}demo, ms:OWNER/NAME or ms:OWNER/NAME#FILE; "
+            "`duibi models list --available` shows some",
         )
     try:
         with ProgressLine(is_agreed=yes) as progress:
@@ -106,7 +117,7 @@ def get(model: Model, yes: Yes = False) -> int:
             f"go on: duibi models get {model}",
             EXIT_INTERRUPTED,
         ) from None
-    if ref.kind == "modelscope":
+    if place.is_dir():
         inspected(place)
     print(path_text(place))
     return 0
@@ -115,8 +126,8 @@ def get(model: Model, yes: Yes = False) -> int:
 @app.command(help="What a checkpoint is, from its headers, and whether it can be loaded.")
 def inspect(model: Model, json: Json = False) -> int:
     ref = _reference(model)
-    if ref.kind in ("demo", "gguf"):
-        return _inspect_gguf(ref, json)
+    if (found := _gguf_of(ref)) is not None:
+        return _inspect_gguf(found, json)
     folder = _folder_of(ref)
     seen = inspect_folder(folder)
     prompt: list[int] | None = None
@@ -148,8 +159,14 @@ def fit(
         found = [one for one in _found() if one.state == "complete" and not one.served]
         subjects = [plan.size_of_found(one, one.reference, one.default_dtype) for one in found]
     made = plan.plan_for_sizes(subjects, "auto" if models else "one-at-a-time", context, reading)
+    published = [PUBLISHED] if any(one.dtype == PUBLISHED for one in subjects) else []
+    shown = (*SHOWN_DTYPES, *published)
     needs = [
-        {dtype: plan.memory_need(subject, context, dtype).total for dtype in SHOWN_DTYPES}
+        {
+            dtype: plan.memory_need(subject, context, dtype).total
+            for dtype in shown
+            if dtype != PUBLISHED or subject.dtype == PUBLISHED
+        }
         for subject in subjects
     ]
     if json:
@@ -159,10 +176,13 @@ def fit(
         print_json(told)
     else:
         cells = [
-            (subject.label, *(_fit_text(each[dtype], reading.available) for dtype in SHOWN_DTYPES))
+            (
+                subject.label,
+                *(_fit_text(each[d], reading.available) if d in each else "" for d in shown),
+            )
             for subject, each in zip(subjects, needs, strict=True)
         ]
-        print(table([heads("MODEL", *SHOWN_DTYPES), *cells]))
+        print(table([heads("MODEL", *shown), *cells]))
         if models and made.refused is None:
             print("\n".join(one_line(tr(line)) for line in made.lines))
         tell(
@@ -281,7 +301,8 @@ def _fit_text(need: int, free: int) -> str:
 
 
 def _needs_by_dtype(one: FoundModel, context: int) -> dict[str, int]:
-    return {dtype: one.predict_memory(dtype, context) for dtype in SHOWN_DTYPES}
+    dtypes = (*SHOWN_DTYPES, PUBLISHED) if one.default_dtype == PUBLISHED else SHOWN_DTYPES
+    return {dtype: one.predict_memory(dtype, context) for dtype in dtypes}
 
 
 def _subject(ref: Reference) -> plan.ModelSize:
@@ -289,7 +310,7 @@ def _subject(ref: Reference) -> plan.ModelSize:
         return plan.size_of_found(find_demo(), ref.text, ref.dtype or find_demo().default_dtype)
     if ref.kind == "modelscope":
         folder = modelscope_folder(ref.target)
-        here = find_checkpoint(folder, ref.text) if folder.is_dir() else None
+        here = _gguf_of(ref) or (find_checkpoint(folder, ref.text) if folder.is_dir() else None)
         if here and here.parameters:
             return plan.size_of_found(here, ref.text, ref.dtype or here.default_dtype)
         for one in suggestions():
@@ -302,18 +323,30 @@ def _subject(ref: Reference) -> plan.ModelSize:
     return replace(plan.size_of_model(resolved), label=ref.text)
 
 
-def _inspect_gguf(ref: Reference, json: bool) -> int:
-    """What the header of a GGUF file tells."""
-    found = find_demo() if ref.kind == "demo" else find_checkpoint(expand(ref.target), ref.text)
-    assert found is not None  # by its ending
-    header = None
+def _gguf_of(ref: Reference) -> FoundModel | None:
+    """What is known of the GGUF file of a reference; None where it means something else."""
+    if ref.kind == "demo":
+        return find_demo()
+    if ref.kind == "ollama":
+        return find_checkpoint(ollama_files.find(ref.target).blob, ref.text)
+    if ref.kind == "modelscope":
+        file = cached_gguf(modelscope_folder(ref.target), ref.file, ref.text)
+        return find_checkpoint(file, ref.text) if file else None
+    path = expand(ref.target)
+    return find_checkpoint(path, ref.text) if ref.kind == "gguf" or is_gguf(path) else None
+
+
+def _inspect_gguf(found: FoundModel, json: bool) -> int:
+    """What the header of a GGUF file tells, and the prompt that its template makes."""
+    header, prompt = None, ("", [0][:0])
     if found.state == "complete":
+        header = read_header(found.path)
         try:
-            header = read_header(found.path)
+            prompt = preview_gguf(found.path)
         except UserError as error:
             found = replace(found, state="damaged", why=error.message)
     if json:
-        print_json(found.to_json() | ({"mixture": header.mixture} if header else {}))
+        print_json(found.to_json() | {"prompt": prompt[0], "prompt_ids": prompt[1]})
     else:
         rows = [
             ("file", str(found.path)),
@@ -321,24 +354,26 @@ def _inspect_gguf(ref: Reference, json: bool) -> int:
             ("parameters", f"{found.parameters:,}" if found.parameters else ""),
             ("stored as", ", ".join(filter(None, (found.dtype, format_size(found.size))))),
             ("context", f"{found.context:,} tokens" if found.context else ""),
-            *_header_rows(header),
+            *_header_rows(header, prompt),
             ("refused", found.why),
             ("verdict", "can be loaded" if found.state == "complete" else ""),
         ]
-        print(table([row for row in rows if row[1]]))
+        print(table([(tr(name), one_line(tr(value))) for name, value in rows if value], gap=" "))
     return 0 if found.state == "complete" else 2
 
 
-def _header_rows(header: GgufHeader | None) -> list[tuple[str, str]]:
+def _header_rows(header: GgufHeader | None, prompt: tuple[str, list[int]]) -> list[tuple[str, str]]:
     if header is None:
         return []
-    told = {name: header.metadata.get(f"general.{name}") for name in ("name", "license")}
-    template = header.metadata.get("tokenizer.chat_template")
+    text, ids = prompt
+    parts = f"{len(header.files)} files" if len(header.files) > 1 else ""
     return [
-        ("name", one_line(str(told["name"] or ""))),
+        ("name", header.text("general.name")),
+        ("parts", parts),
         ("tensors", header.mixture),
-        ("licence", one_line(str(told["license"] or ""))),
-        ("template", "" if isinstance(template, str) and template.strip() else "none"),
+        ("licence", header.text("general.license")),
+        ("template", repr(text) if text else "" if header.template else "none"),
+        ("prompt", f"for {PREVIEW_TURNS[0][1]!r}: {ids}" if ids else ""),
     ]
 
 

@@ -1,0 +1,76 @@
+"""What the header of a GGUF file tells, whole and split."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.small_gguf import write_gguf
+from tui.checkpoints import gguf_parts
+from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.gguf_header import read_header
+
+WHOLE = 114_752
+
+
+@pytest.mark.parametrize("head", ["own", "none", "repeated"])
+def test_a_tied_head_is_counted_once(tmp_path: Path, head: str) -> None:
+    header = read_header(write_gguf(tmp_path / "a.gguf", head=head))
+    (embeddings,) = (one for one in header.tensors if one.name == "token_embd.weight")
+    assert header.is_tied is (head != "own")
+    assert header.parameters == WHOLE - (embeddings.elements if head != "own" else 0)
+    read_at_each_step = sum(one.size for one in header.tensors)
+    if head != "none":
+        read_at_each_step -= embeddings.size
+    assert header.bytes_per_token == read_at_each_step
+
+
+def test_a_split_model_is_known_by_any_of_its_parts(tmp_path: Path) -> None:
+    whole = read_header(write_gguf(tmp_path / "whole.gguf"))
+    first = write_gguf(tmp_path / "tiny.gguf", parts=3)
+    parts = gguf_parts.all_parts(first)
+    assert [part.name for part in parts] == [f"tiny-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
+    for part in parts:
+        header = read_header(part)
+        assert header.files == parts
+        assert (header.parameters, header.mixture) == (whole.parameters, whole.mixture)
+        assert (header.context, header.architecture) == (256, "llama")
+        assert {one.part for one in header.tensors} == {0, 1, 2}
+    assert gguf_parts.display_stem(parts[1]) == "tiny"
+    assert gguf_parts.size_of(parts[1]) == sum(part.stat().st_size for part in parts)
+
+
+def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
+    first = write_gguf(tmp_path / "tiny.gguf", parts=3)
+    gguf_parts.all_parts(first)[1].unlink()
+    with pytest.raises(CheckpointError, match="1 of 3 parts are missing: tiny-00002") as caught:
+        read_header(first)
+    assert caught.value.cause == "not_found"
+
+
+def test_a_part_under_another_name_says_how_it_should_be_called(tmp_path: Path) -> None:
+    first = write_gguf(tmp_path / "tiny.gguf", parts=2)
+    with pytest.raises(CheckpointError, match="one of 2 parts") as caught:
+        read_header(first.rename(tmp_path / "mine.gguf"))
+    assert "NAME-00001-of-00002.gguf" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("metadata", "says"),
+    [
+        ({"general.type": "adapter"}, "an adapter"),
+        ({"general.type": "mmproj"}, "sees or hears"),
+        ({"general.type": "model"}, ""),
+    ],
+)
+def test_what_is_no_language_model_is_said(
+    tmp_path: Path, metadata: dict[str, object], says: str
+) -> None:
+    told = read_header(write_gguf(tmp_path / "a.gguf", metadata=metadata)).why_not_chat
+    assert says in told and bool(says) == bool(told)
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "a.gguf")
+    assert read_header(path) is read_header(path)
+    write_gguf(path, context=128)
+    assert read_header(path).context == 128
