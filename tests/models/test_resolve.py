@@ -73,7 +73,7 @@ def test_labels_differ_in_a_run(here: Path) -> None:
     link_demo(cache_dir())
     write_zero_llama(here / "a" / "Tiny")
     write_zero_llama(here / "b" / "Tiny")
-    texts = ["demo", "demo@fp32", "demo@bf16", "demo", "./a/Tiny", "./b/Tiny"]
+    texts = ["demo@bf16", "demo@fp32", "demo@bf16", "demo@bf16", "./a/Tiny", "./b/Tiny"]
     references = [parse_reference(text) for text in texts]
     labels = [one.label for one in resolve_all(references, never_asked, quiet)]
     assert labels == [

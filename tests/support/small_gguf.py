@@ -92,7 +92,7 @@ def _value_type(value: Any) -> gguf.GGUFValueType:
     if isinstance(value, bool):
         return gguf.GGUFValueType.BOOL
     if isinstance(value, int):
-        return gguf.GGUFValueType.UINT32
+        return gguf.GGUFValueType.UINT32 if value >= 0 else gguf.GGUFValueType.INT32
     return gguf.GGUFValueType.STRING if isinstance(value, str) else gguf.GGUFValueType.FLOAT32
 
 

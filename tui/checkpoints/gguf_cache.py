@@ -14,8 +14,12 @@ from tui.host.paths import cache_dir
 
 _MAX_POINTER_BYTES = 1024
 _MIN_GGUF_BYTES = 24
-_CONVERSION_VERSION = 1
+_CONVERSION_VERSION = 2
 """Counts up when the same file would be converted differently."""
+WORDS = "words"
+FORMS = (WORDS, "fp32", "bf16", "fp16")
+"""What a GGUF file is converted into: a checkpoint whose quantised weights are stored in a dtype,
+or all but the weights, of which reduced ones were made."""
 _HASHED_BYTES = 1 << 20
 _REST = r"(?:\.lock|\.\d+\.part)?"
 """What stands behind an entry's name where it is its lock, or is not finished."""
@@ -26,8 +30,14 @@ def root() -> Path:
     return cache_dir() / "converted"
 
 
-def entry_folder(gguf: Path, folder: Path | None = None) -> Path:
-    """The folder that a GGUF file is converted into, in ``folder`` (default: `root`).
+def form_of(dtype: str) -> str:
+    """The form (`FORMS`) that a GGUF file is converted into to be computed in ``dtype``."""
+    return dtype if dtype in FORMS else WORDS
+
+
+def entry_folder(gguf: Path, form: str, folder: Path | None = None) -> Path:
+    """The folder that a GGUF file is converted into in one of the `FORMS`, in ``folder`` (default:
+    `root`).
 
     Its name is made of the file's name, size, time and first megabyte: hashing all of it would
     read gigabytes at each start, and a change in the middle of the file changes its time.
@@ -39,27 +49,32 @@ def entry_folder(gguf: Path, folder: Path | None = None) -> Path:
     with foreign_files.open_binary(gguf) as file:
         head = file.read(_HASHED_BYTES)
     told = f"{_CONVERSION_VERSION} {stat.st_size} {stat.st_mtime_ns} ".encode() + head
-    name = f"{_slug(gguf)}-{hashlib.sha256(told).hexdigest()[:16]}"
+    name = f"{_slug(gguf)}-{hashlib.sha256(told).hexdigest()[:16]}-{form}"
     return (folder or root()) / name
 
 
 def entries_of(gguf: Path) -> list[Path]:
-    """All that was converted of this file, also before it changed, with locks and unfinished
-    copies; of a file that is gone, all of its name."""
+    """All that was converted of this file, in every form, also before it changed, with locks and
+    unfinished copies; of a file that is gone, all of its name."""
     try:
-        now = entry_folder(gguf).name
+        now = entry_folder(gguf, WORDS).name.removesuffix(WORDS)
     except OSError:
         now = ""
-    here, form = (
+    forms = "|".join(FORMS)
+    here, entry_name = (
         str(gguf.resolve()),
-        re.compile(rf"(?P<name>{re.escape(_slug(gguf))}-[0-9a-f]{{16}}){_REST}"),
+        re.compile(rf"(?P<name>{re.escape(_slug(gguf))}-[0-9a-f]{{16}}(?:-(?:{forms}))?){_REST}"),
     )
     found = []
     for path in sorted(root().iterdir()) if root().is_dir() else ():
-        if (entry := form.fullmatch(path.name)) is None:
+        if (entry := entry_name.fullmatch(path.name)) is None:
             continue
         name = entry["name"]
-        if not now or name == now or build_cache.manifest(root() / name).get("path") == here:
+        if (
+            not now
+            or name.startswith(now)
+            or build_cache.manifest(root() / name).get("path") == here
+        ):
             found.append(path)
     return found
 

@@ -16,7 +16,7 @@ from typing import Any
 from tui.checkpoints import gguf_parts, tied_head
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.ggml_types import BLOCKS, FILE_TYPES, GgmlType
-from tui.checkpoints.memory_estimate import MemoryShape
+from tui.checkpoints.memory_estimate import BYTES_PER_WEIGHT, MemoryShape
 from tui.host import foreign_files
 
 _LENGTH = struct.Struct("<Q")
@@ -35,7 +35,7 @@ _SCALARS = {
 }
 _STRING, _ARRAY = 8, 9
 _WORDS = "tokenizer.ggml.tokens"
-_HEAD, _EMBEDDINGS = "output.weight", "token_embd.weight"
+HEAD, EMBEDDINGS = "output.weight", "token_embd.weight"
 _NO_WEIGHTS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 _OTHER_FILES = {
     "adapter": "an adapter (LoRA), which is no whole model",
@@ -50,6 +50,7 @@ _OTHER_MODELS = (
 )
 """Architectures that llama.cpp reads and that write no text."""
 _HIGHEST = 1 << 40
+_SPARE_BYTES = 64 << 20
 _MOST_KEPT = 4096
 """Numbers of an array that are kept where nobody asked for the vocabulary, to which all longer ones
 belong."""
@@ -94,14 +95,14 @@ class GgufHeader:
     @property
     def parameters(self) -> int:
         """How many numbers the weights have, tied ones once."""
-        left_out = (*_NO_WEIGHTS, _HEAD) if self.is_tied else _NO_WEIGHTS
+        left_out = (*_NO_WEIGHTS, HEAD) if self.is_tied else _NO_WEIGHTS
         return sum(one.elements for one in self.tensors if one.name not in left_out)
 
     @property
     def bytes_per_token(self) -> int:
         """Bytes of the weights that a step reads: all but an embedding that is not the head."""
-        has_head = any(one.name == _HEAD for one in self.tensors)
-        left_out = (*_NO_WEIGHTS, _EMBEDDINGS) if has_head else _NO_WEIGHTS
+        has_head = any(one.name == HEAD for one in self.tensors)
+        left_out = (*_NO_WEIGHTS, EMBEDDINGS) if has_head else _NO_WEIGHTS
         return sum(one.size for one in self.tensors if one.name not in left_out)
 
     @property
@@ -176,6 +177,13 @@ class GgufHeader:
         return most if type(most) is int and 0 < most < _HIGHEST else 0
 
 
+def conversion_bytes(header: GgufHeader, dtype: str) -> int:
+    """Bytes on the disk that a copy takes with its quantised weights in ``dtype`` (fp32, bf16,
+    fp16), and a little more."""
+    values = sum(one.elements for one in header.tensors)
+    return round(values * BYTES_PER_WEIGHT[dtype]) + _SPARE_BYTES
+
+
 def read_header(path: Path, words: bool = False) -> GgufHeader:
     """The header of the model that a file is, or is a part of; with ``words`` the vocabulary's too.
     Every tensor it tells of lies within its file.
@@ -209,7 +217,7 @@ def _read_model(path: Path, words: bool) -> GgufHeader:
     if told not in (0, len(tensors)):
         raise _damaged(path, f"tells of {told} tensors, its parts hold {len(tensors)}")
     # Tables that lie in two files are not compared: a head of its own is the rule there.
-    has_head = any(one.name == _HEAD for one in tensors)
+    has_head = any(one.name == HEAD for one in tensors)
     tied = first.is_tied and not has_head
     return replace(first, tensors=tuple(tensors), files=files, is_tied=tied)
 
@@ -266,7 +274,7 @@ class _Reader:
         return GgufHeader(metadata, tuple(placed.values()), is_tied=self._is_tied(placed))
 
     def _is_tied(self, tensors: dict[str, GgufTensor]) -> bool:
-        head, embeddings = tensors.get(_HEAD), tensors.get(_EMBEDDINGS)
+        head, embeddings = tensors.get(HEAD), tensors.get(EMBEDDINGS)
         if head is None or embeddings is None:
             return head is None
         if head.shape != embeddings.shape or len(head.shape) != 2:

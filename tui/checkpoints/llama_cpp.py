@@ -1,13 +1,26 @@
 """Whether GGUF files can be computed as they are published (the extra ``gguf``)."""
 
+import os
 from importlib.util import find_spec
+from pathlib import Path
+
+from tui.host.paths import expand
 
 PUBLISHED = "gguf"
 """The dtype of a GGUF file whose blocks are computed with as they are."""
 MODULE = "xllamacpp"
 """Carries llama.cpp in process."""
+VARIABLE = "DUIBI_LLAMA_CPP"
+"""Names a folder that holds another build of `MODULE`, such as one compiled for this CPU."""
 
 
 def is_installed() -> bool:
     """Whether llama.cpp can be loaded; nothing is imported."""
-    return find_spec(MODULE) is not None
+    return named_build() is not None or find_spec(MODULE) is not None
+
+
+def named_build() -> Path | None:
+    """The folder of the build that a person named, where it holds one."""
+    given = os.environ.get(VARIABLE, "")
+    folder = expand(given).absolute() if given else None
+    return folder if folder is not None and (folder / MODULE).is_dir() else None

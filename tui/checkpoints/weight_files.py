@@ -13,16 +13,16 @@ from tui.checkpoints.weight_headers import shard_names
 def weight_files(checkpoint: Path, dtype: str) -> list[Path]:
     """Those of a folder or GGUF file: what is kept in the format, where it is kept already, else
     what it is made of; none where it cannot be read."""
-    path, files = checkpoint, []
+    path, files, form = checkpoint, list[Path](), ""
     with contextlib.suppress(OSError, CheckpointError):
         if path.is_file():
             if dtype == PUBLISHED:
                 return list(all_parts(path))
-            made = gguf_cache.entry_folder(path)
-            if not made.is_dir():
-                return list(all_parts(path))
-            path = made
-        files = [path / name for name in shard_names(path)]
+            form = gguf_cache.form_of(dtype)
+            files, made = list(all_parts(path)), gguf_cache.entry_folder(path, form)
+            path = made if made.is_dir() else path
+        if path.is_dir() and (not files or form != gguf_cache.WORDS):
+            files = [path / name for name in shard_names(path)]
     mine = [k.folder for k in quantised_cache.entries_of(path, dtype) if not k.is_outdated]
     kept = [file for folder in mine for file in sorted(folder.glob("*.safetensors"))]
     return kept or [file for file in files if file.is_file()]

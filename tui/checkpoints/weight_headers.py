@@ -25,6 +25,9 @@ MAX_HEADER_BYTES = 16 << 20
 one cost seconds and a gigabyte before anything is known to be wrong."""
 
 LFS_POINTER_PREFIX = b"version https://git-lfs.github.com/spec/v1"
+WEIGHTS_ELSEWHERE = "weights.json"
+"""In a folder that was made of a GGUF file: the names, dtypes and shapes of weights that are made
+of the file when they are needed (`tui.worker.gguf.convert`)."""
 SAFETENSORS_INDEX = "model.safetensors.index.json"
 BIN_INDEX = "pytorch_model.bin.index.json"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -91,6 +94,8 @@ def shard_names(folder: Path) -> list[str]:
             first = first or names
     if first:
         return first
+    if (folder / WEIGHTS_ELSEWHERE).is_file():
+        return [WEIGHTS_ELSEWHERE]
     raise CheckpointError(
         "not_found",
         f"{folder.name or folder} holds no model.safetensors and no pytorch_model.bin",
@@ -215,6 +220,8 @@ def read_file_headers(path: Path) -> list[TensorHeader]:
             file.seek(0)
             if path.suffix == ".safetensors":
                 return _read_safetensors(path, file, size)
+            if path.name == WEIGHTS_ELSEWHERE:
+                return _read_list(path)
             return _read_bin(path, file)
     except OSError as error:
         raise CheckpointError("damaged", f"{path.name}: {error.strerror or error}") from None
@@ -260,6 +267,20 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[TensorHeade
             "fetch the file again",
         )
     return tensors
+
+
+def _read_list(path: Path) -> list[TensorHeader]:
+    """The tensors that a folder tells of and does not hold."""
+    found = []
+    for name, told in read_json(path).items():
+        match told:
+            case {"dtype": str(dtype), "shape": list(shape)} if dtype in DTYPE_BYTES and all(
+                type(n) is int and n > 0 for n in shape
+            ):
+                found.append(TensorHeader(name, dtype, tuple(shape), path))
+            case _:
+                raise CheckpointError("damaged", f"{path.name}: {name[:80]} has no shape")
+    return found
 
 
 @dataclass(slots=True)

@@ -68,7 +68,8 @@ def find(name: str) -> OllamaFile:
                 return OllamaFile(wanted, blob)
             raise UserError(f"the file of {wanted} is not here", f"ollama pull {wanted}")
     names = [one.name for one in find_all()]
-    near = difflib.get_close_matches(wanted, names, 1, 0.5)
+    same = [known for known in names if known.startswith(f"{wanted.rpartition(':')[0]}:")]
+    near = same or difflib.get_close_matches(wanted, names, 1, 0.5)
     raise UserError(
         f"Ollama keeps no model {wanted} on this machine",
         f"did you mean {SCHEME}:{near[0]}?"

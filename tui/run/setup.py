@@ -17,6 +17,7 @@ from tui.events import RUN, VERSION, Event, Session
 from tui.host import cpu, memory
 from tui.host.errors import UserError
 from tui.host.secrets import environment_mask
+from tui.models.conversion import disk_remark
 from tui.models.resolve import LOCAL, ResolvedModel
 from tui.options import RunOptions
 from tui.questions import QuestionSet
@@ -57,8 +58,9 @@ def begin(
     file of the question set, for the header ("": not known).
 
     Raises:
-        UserError: a model does not fit in memory even alone (exit code 4), the session
-            file cannot be made, or the file of pasted answers cannot be used.
+        UserError: a model does not fit in memory even alone (exit code 4), what is made of it does
+            not fit on the disk, the session file cannot be made, or the file of pasted answers
+            cannot be used.
     """
     planned, options, engines = _prepare(models, questions, options, make_engine, interactive)
     header = Session(
@@ -71,9 +73,10 @@ def begin(
         settings=options.header(),
     )
     header = mask_body(header, environment_mask())
+    remarks = _remarks(models, planned)
     record = Recorder(Journal.create(sessions_dir, header), header)
-    if planned.remark:
-        record.emit(RUN, ev.Note(planned.remark))
+    for remark in remarks:
+        record.emit(RUN, ev.Note(remark))
     return _assemble(models, questions, options, record, planned, engines, interactive, make_engine)
 
 
@@ -98,12 +101,18 @@ def resume(
         raise UserError(f"{path}: no header", f"`duibi sessions verify {path}` says more")
     questions = QuestionSet.from_json(board.header.questions, str(path))
     planned, options, engines = _prepare(models, questions, options, make_engine, interactive)
+    remarks = ("the run was taken up again", *_remarks(models, planned))
     record = Recorder(Journal.reopen(path), board.header, list(events))
     for answer in board.open_answers():
         record.emit(answer.model, ev.Cancelled(answer.id))
-    for remark in filter(None, ("the run was taken up again", planned.remark)):
+    for remark in remarks:
         record.emit(RUN, ev.Note(remark))
     return _assemble(models, questions, options, record, planned, engines, interactive, make_engine)
+
+
+def _remarks(models: Sequence[ResolvedModel], planned: plan.MemoryPlan) -> list[str]:
+    """What a person should know before anything is loaded."""
+    return [line for line in (planned.remark, *map(disk_remark, models)) if line]
 
 
 def requested_sampling(options: RunOptions) -> SamplingOptions:

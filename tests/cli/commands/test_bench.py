@@ -96,9 +96,12 @@ def test_a_cold_load_counts_the_files_it_reads_not_those_they_were_made_of(
     gguf = tmp_path / "m.gguf"
     gguf.write_bytes(b"GGUF" + bytes(60))
     assert weight_files(gguf, "int8") == [gguf]
-    made = gguf_cache.entry_folder(gguf)
-    shutil.copytree(model, made)
-    assert weight_files(gguf, "int8") == [made / "model.safetensors"]
+    shutil.copytree(model, gguf_cache.entry_folder(gguf, "bf16"))
+    plain = gguf_cache.entry_folder(gguf, "bf16") / "model.safetensors"
+    assert weight_files(gguf, "bf16") == [plain]
+    made = gguf_cache.entry_folder(gguf, "words")
+    made.mkdir()
+    assert weight_files(gguf, "int8") == [gguf]
     kept = quantised_cache.root() / f"k-int8-{quantised_cache.QUANTISER_VERSION}"
     kept.mkdir(parents=True)
     (kept / "model.safetensors").write_bytes(b"x")

@@ -133,15 +133,15 @@ def test_fit_tells_who_is_held_together_and_who_takes_turns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "3G")
-    done = in_a_process("demo", "demo@fp32", "demo@fp32")
+    done = in_a_process("demo@bf16", "demo@fp32", "demo@fp32")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert lines[-2].startswith("turn 1: demo + demo@fp32: ")
+    assert lines[-2].startswith("turn 1: demo@bf16 + demo@fp32: ")
     assert lines[-1].startswith("turn 2: demo@fp32: ")
-    done = in_a_process("demo", "demo@fp32", "demo@fp32", "--json")
+    done = in_a_process("demo@bf16", "demo@fp32", "demo@fp32", "--json")
     assert done.returncode == 0
     told = json.loads(done.stdout)
-    assert told["turns"] == [["demo", "demo@fp32"], ["demo@fp32"]]
+    assert told["turns"] == [["demo@bf16", "demo@fp32"], ["demo@fp32"]]
     assert told["room"] < told["limit"]
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "300M")
     done = in_a_process("demo@fp32")
@@ -181,7 +181,7 @@ def test_rm_of_a_path_in_a_cache_stays_in_it(tmp_path: Path, here: Path) -> None
 
 def test_rm_of_the_demo_takes_its_conversion_along(capsys: pytest.CaptureFixture[str]) -> None:
     link_demo(cache_dir())
-    conversion = gguf_cache.entry_folder(demo.path())
+    conversion = gguf_cache.entry_folder(demo.path(), "words")
     conversion.mkdir(parents=True)
     assert run(["models", "rm", "demo", "--yes"]) == 0
     assert not demo.is_present() and not conversion.exists()
@@ -207,8 +207,8 @@ def test_rm_takes_no_conversion_of_a_file_by_another_name(here: Path) -> None:
         path = here / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"GGUF" + os.urandom(64))
-        gguf_cache.ensure(gguf_cache.entry_folder(path), path, lambda folder: {})
-        return gguf_cache.entry_folder(path)
+        gguf_cache.ensure(gguf_cache.entry_folder(path, "bf16"), path, lambda folder: {})
+        return gguf_cache.entry_folder(path, "bf16")
 
     mine, longer, twin = file("a.gguf"), file("a-b.gguf"), file("other/a.gguf")
     (here / "a.gguf").write_bytes(b"GGUF" + os.urandom(64))  # changed since it was converted

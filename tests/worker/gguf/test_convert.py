@@ -22,12 +22,15 @@ from tests.support.small_gguf import (
     write_gguf,
     write_words,
 )
-from tui.checkpoints import build_cache
+from tui.checkpoints import build_cache, gguf_cache, quantised_cache
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import read_header
+from tui.engines.local import LocalEngine
+from tui.models import remove as removal
+from tui.models.reference import parse_reference
 from tui.worker.gguf import convert as worker_gguf
 from tui.worker.gguf.convert import convert_gguf
-from tui.worker.load.loader import open_checkpoint
+from tui.worker.load.loader import open_checkpoint, open_folder
 
 
 @pytest.fixture
@@ -49,6 +52,7 @@ def stock_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def assert_same_weights(path: Path, folder: Path) -> None:
+    """Those of the stock loader; it may give a tied head a second time."""
     stored, stock = load_file(folder / "model.safetensors"), stock_weights(path)
     assert set(stored) == set(stock)
     for name, value in stored.items():
@@ -76,16 +80,72 @@ def test_the_folder_is_a_checkpoint_that_loads(small: Path, tmp_path: Path) -> N
     assert 2 in checkpoint.stop_ids
 
 
-def test_a_large_model_is_stored_in_bf16_and_says_so(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_quantised_values_are_stored_in_the_dtype_that_is_asked_for(
+    small: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(worker_gguf, "EXACT_BYTES", 1000)
-    folder = convert(small, tmp_path / "cache")
-    assert "rounded to bf16" in worker_gguf.conversion_remarks(folder)[0]
-    stock = stock_weights(small)
-    for name, value in load_file(folder / "model.safetensors").items():
-        if value.dtype == torch.bfloat16:
-            assert torch.equal(value, stock[name].bfloat16())
+    exact = load_file(convert(small, tmp_path / "cache") / "model.safetensors")
+    folder = convert_gguf(small, lambda done, total: None, tmp_path / "cache", "bf16")
+    found = load_file(folder / "model.safetensors")
+    assert torch.float32 in {value.dtype for value in exact.values() if value.ndim == 2}
+    for name, value in found.items():
+        assert value.ndim == 1 or value.dtype in (torch.bfloat16, torch.float16)
+        assert torch.equal(value.float(), exact[name].to(value.dtype).float())
+
+
+def test_all_but_the_weights_tells_what_they_are(small: Path, tmp_path: Path) -> None:
+    whole = open_folder(convert(small, tmp_path / "cache"))
+    words = convert_gguf(small, lambda done, total: None, tmp_path / "cache", gguf_cache.WORDS)
+    told = open_folder(words)
+    assert told.parameters == whole.parameters
+    assert {t.name: t.shape for t in told.tensors} == {t.name: t.shape for t in whole.tensors}
+    assert sum(file.stat().st_size for file in words.iterdir()) < 200_000
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        open_checkpoint(words).build("fp32", lambda done, total: None)
+
+
+def test_a_split_model_is_converted_like_a_whole_one(small: Path, tmp_path: Path) -> None:
+    whole = load_file(convert(small, tmp_path / "cache") / "model.safetensors")
+    first = write_gguf(tmp_path / "parts.gguf", parts=3)
+    split = load_file(convert(first, tmp_path / "cache") / "model.safetensors")
+    assert set(split) == set(whole)
+    assert all(torch.equal(split[name], whole[name]) for name in whole)
+
+
+@pytest.mark.parametrize("head", ["none", "repeated"])
+def test_a_tied_head_is_stored_once(tmp_path: Path, head: str) -> None:
+    kinds = (Type.Q4_0,)
+    file = write_gguf(tmp_path / "tied.gguf", head=head, kinds=kinds)
+    folder = convert(file, tmp_path / "cache")
+    stored = load_file(folder / "model.safetensors")
+    assert "lm_head.weight" not in stored
+    assert json.loads((folder / "config.json").read_text())["tie_word_embeddings"] is True
+    # Of two copies the finer one is taken.
+    coarse = load_file(
+        convert(write_gguf(tmp_path / "c.gguf", head="none", kinds=kinds), tmp_path / "cache")
+        / "model.safetensors"
+    )["model.embed_tokens.weight"]
+    is_coarse = torch.equal(stored["model.embed_tokens.weight"], coarse)
+    assert is_coarse is (head == "none")
+
+
+def test_reduced_weights_leave_no_copy_between_and_are_freed_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUIBI_CACHE_DIR", str(tmp_path / "cache"))
+    file = write_gguf(tmp_path / "tiny.gguf", kinds=(Type.Q8_0,))
+    engine = LocalEngine(file, "int8", 1, tmp_path / "log")
+    try:
+        engine.load(lambda t_ns, body: None)
+    finally:
+        engine.close()
+    assert [
+        path.name.rpartition("-")[2] for path in gguf_cache.root().iterdir() if path.is_dir()
+    ] == [gguf_cache.WORDS]
+    assert [one.dtype for one in quantised_cache.entries()] == ["int8"]
+    removal.remove(removal.removable_paths(parse_reference(str(file))))
+    assert not list(quantised_cache.entries())
+    assert not [path for path in gguf_cache.root().iterdir() if path.is_dir()]
+    assert file.exists()
 
 
 def test_it_is_converted_once(small: Path, tmp_path: Path) -> None:
@@ -179,7 +239,7 @@ def test_any_byte_of_the_header_may_lie(small: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"split": 2}, "unsupported"),
+        ({"pre": "deepseek-llm"}, "unsupported"),
         ({"arch": "nonsense"}, "unsupported"),
         ({"without": ["blk.1.ffn_up"]}, "unsupported"),
         ({"layers": 1_000_000}, "damaged"),

@@ -1,6 +1,8 @@
 """A GGUF file as published, through a worker: llama.cpp computes, the events are ours."""
 
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,82 @@ def test_other_threads_are_taken_before_the_next_answer(engine: LocalEngine) -> 
     engine.set_threads(2)
     started = next(body for body in bodies(engine, ask(21, "Hi", 3)) if isinstance(body, Started))
     assert started.threads == 2
+
+
+def test_answers_that_do_not_fit_together_come_one_after_the_other(tmp_path: Path) -> None:
+    """The pool holds 2048 tokens at first, and a person's question has room of its own."""
+    made = LocalEngine(
+        demo_gguf(), "gguf", 1, tmp_path / "log", context=4096, batch=2, max_cached_tokens=64
+    )
+    try:
+        made.load(lambda t_ns, body: None)
+        long = "word " * 1500
+        requests = [ask(n, f"{n} {long}", 1600) for n in (1, 2)]
+        told, done = [], set()
+        for _, body in made.answer(requests):
+            told.append(body)
+            if isinstance(body, Delta) and body.answer not in done:
+                done.add(body.answer)
+                made.cancel((body.answer,))
+        began = [body.answer for body in told if isinstance(body, Started)]
+        assert sorted(began) == [1, 2]
+        first_end = next(n for n, body in enumerate(told) if isinstance(body, Cancelled))
+        second = next(
+            n for n, b in enumerate(told) if isinstance(b, Started) and b.answer == began[1]
+        )
+        assert first_end < second
+        # More than the pool held: it grew.
+        assert expect(Answered, bodies(made, ask(3, "1 + 1?", 3000))[-1]).output_tokens > 0
+    finally:
+        made.close()
+
+
+def test_a_persons_question_is_answered_beside_a_set(engine: LocalEngine) -> None:
+    background = [replace(ask(30 + n, f"Tell story {n}.", 400), background=True) for n in (0, 1)]
+    ends: list[tuple[str, int]] = []
+
+    def set_of_questions() -> None:
+        for _, body in engine.answer(background):
+            if isinstance(body, Started):
+                is_busy.set()
+            if isinstance(body, Answered | Cancelled):
+                ends.append((type(body).__name__, body.answer))
+
+    is_busy = threading.Event()
+    thread = threading.Thread(target=set_of_questions)
+    thread.start()
+    assert is_busy.wait(60)
+    asked = bodies(engine, ask(40, "What is 1 + 1?", 8))
+    ends.append(("asked", 40))
+    engine.cancel((30, 31))
+    thread.join(60)
+    assert isinstance(asked[-1], Answered)
+    assert ends[0][0] == "asked"
+
+
+def test_a_template_by_hand_is_used(tmp_path: Path) -> None:
+    told = []
+    for template in ("", "{% for m in messages %}Q: {{ m.content }}\nA:{% endfor %}"):
+        made = LocalEngine(demo_gguf(), "gguf", 1, tmp_path / "log", chat_template=template)
+        try:
+            made.load(lambda t_ns, body: None)
+            started = next(b for b in bodies(made, ask(1, "Hi", 2)) if isinstance(b, Started))
+            told.append(started.prompt_tokens)
+        finally:
+            made.close()
+    assert told[0] > told[1]
+
+
+def test_a_split_model_answers_as_the_whole_one(tmp_path: Path) -> None:
+    said = []
+    for file in (write_gguf(tmp_path / "a.gguf"), write_gguf(tmp_path / "b.gguf", parts=3)):
+        made = LocalEngine(file, "gguf", 1, tmp_path / "log")
+        try:
+            loaded = made.load(lambda t_ns, body: None)
+            said.append((loaded.parameters, text_of(bodies(made, ask(1, "hello", 8)))))
+        finally:
+            made.close()
+    assert said[0] == said[1]
 
 
 def test_a_small_file_of_many_formats_and_a_broken_one(tmp_path: Path) -> None:

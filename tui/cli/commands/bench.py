@@ -24,6 +24,7 @@ from tui.engines.standard_measure import MeasureStopped
 from tui.events import Failed, Loaded
 from tui.host import cpu, format_speeds, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
+from tui.models.conversion import disk_remark
 from tui.models.resolve import LOCAL, ResolvedModel
 from tui.text.translation import tr
 from tui.text.units import format_size
@@ -96,6 +97,8 @@ def bench(
     for model in found:
         if cold:
             page_cache.drop(weight_files(model.checkpoint, model.dtype))
+        if told := disk_remark(model):
+            tell(told)
         tell(f"{model.label}: loading")
         with _loaded_engine(model, cores, max(sizes), bool(flags["lookup"])) as (engine, loaded):
             if told := load_line(loaded):

@@ -36,6 +36,7 @@ def doctor(
         *machine_checks.processor(),
         _formats(),
         machine_checks.gpu(),
+        machine_checks.llama_cpp(),
         *_memory(),
         *of_disks,
     ]

@@ -8,7 +8,7 @@ import typer
 
 from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.checkpoints.gguf_parts import is_gguf
-from tui.checkpoints.llama_cpp import PUBLISHED
+from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
 from tui.checkpoints.quantised_cache import entries_of
 from tui.cli.support import options, quantise, settings_in_force
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
@@ -301,7 +301,7 @@ def _fit_text(need: int, free: int) -> str:
 
 
 def _needs_by_dtype(one: FoundModel, context: int) -> dict[str, int]:
-    dtypes = (*SHOWN_DTYPES, PUBLISHED) if one.default_dtype == PUBLISHED else SHOWN_DTYPES
+    dtypes = (*SHOWN_DTYPES, PUBLISHED) if one.is_gguf and is_installed() else SHOWN_DTYPES
     return {dtype: one.predict_memory(dtype, context) for dtype in dtypes}
 
 

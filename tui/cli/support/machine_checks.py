@@ -1,6 +1,7 @@
 """What `duibi doctor` looks at outside the program: processor, disks, terminal, GPU."""
 
 import curses
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tui.checkpoints import llama_cpp as llama
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.events import TORCH
 from tui.host import child_process, cpu, filesystem, instruction_sets, kernel_library, paths
@@ -17,6 +19,7 @@ from tui.host.format_speeds import BATCH_ROWS, PROMPT_ROWS, FormatSpeeds
 from tui.host.terminal import locale_not_utf8
 from tui.models.caches import huggingface_cache, modelscope_caches
 from tui.models.discover import CLONE_FOLDERS
+from tui.text.sanitise import one_line
 from tui.text.units import format_size
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -72,6 +75,37 @@ def kernels(flags: frozenset[str]) -> Finding:
     if instruction_sets.supported(flags):
         step = "our own, which are faster, need a C compiler (apt install gcc)"
     return Finding("kernels", NOTE, "torch's", step)
+
+
+def llama_cpp() -> Finding:
+    """Which llama.cpp computes GGUF files as published, and whether a better one could."""
+    name = "llama.cpp"
+    if not llama.is_installed():
+        step = "GGUF files are converted first; `pip install xllamacpp` computes them as they are"
+        return Finding(name, NOTE, "not installed", step)
+    done = child_process.run(
+        child_process.module_command("tui.worker.gguf.llama_build"),
+        child_process.with_own_modules(child_process.environment()),
+        capture_output=True,
+    )
+    try:
+        told = json.loads(done.stdout)
+        version, kernels = str(told["version"]), str(told["kernels"])
+        device = str(told["device"])
+    except (ValueError, KeyError, TypeError):
+        step = "install it again: pip install --force-reinstall xllamacpp"
+        return Finding(name, PROBLEM, "it is installed and does not start", step)
+    named = llama.named_build()
+    seen = f"xllamacpp {version}: kernels for {kernels}, on {device}"
+    if named is not None:
+        seen = f"xllamacpp {version} in {named}: kernels for {kernels}, on {device}"
+    if "avx512f" in cpu.flags() and not kernels.startswith("AVX512"):
+        step = (
+            f"this CPU has AVX-512: a build compiled here is faster, and {llama.VARIABLE} names "
+            "its folder"
+        )
+        return Finding(name, NOTE, one_line(seen), step)
+    return Finding(name, OK, one_line(seen))
 
 
 def formats(speeds: FormatSpeeds) -> Finding:

@@ -7,11 +7,13 @@ from typing import Any
 from tui.checkpoints import build_cache, gguf_cache, quantised_cache
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.cli.support.download_progress import ProgressLine
+from tui.cli.support.printing import tell
 from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
 from tui.events import Body, Load
 from tui.host import cpu, paths
 from tui.host.errors import UserError
+from tui.models.conversion import disk_remark
 from tui.models.reference import Reference
 from tui.models.remove import disk_bytes
 from tui.models.resolve import LOCAL, resolve
@@ -36,6 +38,8 @@ def quantise_model(model: str, reference: Reference, to: str) -> dict[str, Any]:
     found = resolve(reference, lambda text: False, lambda stage, done, total: None)
     if found.engine != LOCAL:
         raise UserError(f"{model} holds no weights here", "name a checkpoint folder")
+    if told := disk_remark(found):
+        tell(told)
     before = {one.folder for one in quantised_cache.entries()}
     began = time.monotonic()
     engine = LocalEngine(

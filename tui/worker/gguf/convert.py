@@ -1,11 +1,9 @@
 """GGUF files as plain checkpoints: converted once, then loaded like any other.
 
-The stored type is chosen so that nothing is lost: floats stay as they are in the file,
-quantised values become fp32, in which every format's arithmetic is done (a scale times an
-integer plus a minimum has more bits than bf16 keeps), so that ``@fp32`` and ``@bf16`` of
-one file differ only by the type computed in. Where that would take more than
-`EXACT_BYTES` on disk, quantised values are stored as bf16: half the size, and a rounding of
-2^-9 beside the far coarser one of the file itself; `conversion_remarks` says so.
+Floats stay as they are in the file; quantised values become the dtype that is asked for. In fp32
+nothing is lost: every format's arithmetic is done in it (a scale times an integer plus a minimum
+has more bits than bf16 keeps). Weights to be reduced again to int8 or int4 are only needed while
+that is done: what stays then is the form `gguf_cache.WORDS`, a folder with all but the weights.
 """
 
 import errno
@@ -16,35 +14,44 @@ from typing import Any
 
 import torch
 from tokenizers import pre_tokenizers
+from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
 
 from tui.checkpoints import build_cache, gguf_cache
 from tui.checkpoints.errors import CheckpointError
-from tui.checkpoints.gguf_header import GgufHeader, read_header
+from tui.checkpoints.gguf_header import GgufHeader, conversion_bytes, read_header
+from tui.checkpoints.weight_headers import WEIGHTS_ELSEWHERE
 from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
-from tui.worker.gguf.weights import FLOATS, write_weights
+from tui.worker.gguf.weights import write_shapes, write_weights
 
-EXACT_BYTES = 8 << 30
-"""A checkpoint larger than this in fp32 is stored in bf16."""
-_SPARE = 64 << 20
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_PLAIN_CUTS = ("gpt-2", "phi-2", "olmo", "mpt", "jais")
+"""``tokenizer.ggml.pre`` of vocabularies whose texts are cut by GPT-2's rule (llama-vocab.cpp)."""
+_DIGIT_CUTS = ("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b")
+"""The same with every digit by itself before (llama-vocab.cpp)."""
+_OWN_RULE_KINDS = ("gpt2",)
+"""``tokenizer.ggml.model`` of vocabularies whose texts are cut by such a rule at all."""
 _MOST_LAYERS = 1024
 
 
-def convert_gguf(gguf_path: Path, progress: Progress, root: Path | None = None) -> Path:
+def convert_gguf(
+    gguf_path: Path, progress: Progress, root: Path | None = None, form: str = "fp32"
+) -> Path:
     """The checkpoint folder (config.json, generation_config.json, model.safetensors,
-    tokenizer files) made of a GGUF file, in ``root`` (default: `gguf_cache.root`);
+    tokenizer files) made of a GGUF file, in ``root`` (default: `gguf_cache.root`), with quantised
+    values in the dtype ``form``; with `gguf_cache.WORDS` weights.json in place of the weights.
     ``progress(done, total)`` counts bytes written.
 
     Raises:
         CheckpointError: ``not_found``, ``damaged``, ``unsupported`` or ``no_space``.
     """
     try:
-        entry = gguf_cache.entry_folder(gguf_path, root)
+        entry = gguf_cache.entry_folder(gguf_path, form, root)
     except OSError as error:
         raise CheckpointError("not_found", f"cannot read {gguf_path}: {error.strerror}") from None
     try:
         return gguf_cache.ensure(
-            entry, gguf_path, lambda folder: _write_checkpoint(gguf_path, folder, progress)
+            entry, gguf_path, lambda folder: _write_checkpoint(gguf_path, folder, form, progress)
         )
     except (CheckpointError, MemoryError):
         raise
@@ -68,12 +75,6 @@ def conversion_remarks(folder: Path) -> list[str]:
     return [str(line) for line in said] if isinstance(said, list) else []
 
 
-def stored_as(gguf_path: Path) -> str:
-    """The format of the weights in a GGUF file that was converted, such as ``Q4_K_M``."""
-    told = build_cache.manifest(gguf_cache.entry_folder(gguf_path)).get("stored")
-    return told if isinstance(told, str) else read_header(gguf_path).stored
-
-
 def _no_space(path: Path, folder: Path, arithmetic: str = "") -> CheckpointError:
     return CheckpointError(
         "no_space",
@@ -86,57 +87,62 @@ def _gb(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
-def _refuse_scaled_positions(path: Path, header: GgufHeader) -> None:
-    """Transformers' reading of the metadata drops how positions are scaled, without which a model
-    answers worse and nobody knows why.
+def _refuse_what_would_be_lost(path: Path, header: GgufHeader) -> None:
+    """Transformers' reading of the metadata drops how positions are scaled, and cuts texts by
+    GPT-2's rule where it does not know the file's own. Without these a model answers worse, and
+    nobody knows why.
 
     Raises:
-        CheckpointError: they are scaled.
+        CheckpointError: the file says such a thing.
     """
-    key = f"{header.architecture}.rope.scaling"
-    kind = header.metadata.get(f"{key}.type")
-    if isinstance(kind, str) and kind not in ("", "none"):
-        raise CheckpointError(
-            "unsupported",
-            f"{path.name} scales its positions ({kind[:20]}), which a converted copy would lose",
-            "leave out the dtype: with the extra gguf the file is computed as published",
-        )
+    kind = header.text(f"{header.architecture}.rope.scaling.type")
+    has_factors = any(one.name.startswith("rope_f") for one in header.tensors)
+    cut = header.text("tokenizer.ggml.pre")
+    known = ("", "default", *_PLAIN_CUTS, *_DIGIT_CUTS, *GGUF_PRE_TOKENIZER_SPLITS)
+    why = ""
+    if kind not in ("", "none") or has_factors:
+        scaled = kind[:20] or "by factors"
+        why = f"{path.name} scales its positions ({scaled}), which a converted copy would lose"
+    elif header.text("tokenizer.ggml.model") in _OWN_RULE_KINDS and cut not in known:
+        why = f"{path.name} cuts its texts as {cut[:20]}, which a converted copy would lose"
+    if why:
+        step = "leave out the dtype: with the extra gguf the file is computed as published"
+        raise CheckpointError("unsupported", why, step)
 
 
-def _write_checkpoint(path: Path, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Fill ``folder``; gives ``remarks`` for a person, and what the weights are ``stored`` as."""
+def _write_checkpoint(path: Path, folder: Path, form: str, progress: Progress) -> dict[str, Any]:
+    """Fill ``folder``; gives ``remarks`` for a person."""
     header = read_header(path)
     layers = header.metadata.get(f"{header.architecture}.block_count", 1)
     if not isinstance(layers, int) or not 0 < layers <= _MOST_LAYERS:
         raise CheckpointError("damaged", f"{path.name} tells of {layers} layers")
-    elements = sum(tensor.elements for tensor in header.tensors)
-    exact = 4 * elements <= EXACT_BYTES
-    quantised = torch.float32 if exact else torch.bfloat16
-    needed, free = elements * quantised.itemsize + _SPARE, shutil.disk_usage(folder).free
-    if free < needed:
-        raise _no_space(path, folder.parent, f": it takes {_gb(needed)}, {_gb(free)} are free")
-    _refuse_scaled_positions(path, header)
-    config = write_weights(path, header, folder / "model.safetensors", quantised, progress)
+    _refuse_what_would_be_lost(path, header)
+    if form == gguf_cache.WORDS:
+        config = write_shapes(path, header, folder / WEIGHTS_ELSEWHERE)
+    else:
+        needed, free = conversion_bytes(header, form), shutil.disk_usage(folder).free
+        if free < needed:
+            arithmetic = f": it takes {_gb(needed)}, {_gb(free)} are free"
+            raise _no_space(path, folder.parent, arithmetic)
+        config = write_weights(path, header, folder / "model.safetensors", DTYPES[form], progress)
     config.save_pretrained(folder)
-    _write_tokenizer(path, header, folder)
+    _write_tokenizer(header, folder)
     _write_generation_config(header, folder)
-    found = []
-    if not exact and any(tensor.type not in FLOATS for tensor in header.tensors):
-        found.append("weights of the GGUF file rounded to bf16: in fp32 they take too much disk")
-    if any(tensor.name == "rope_freqs.weight" for tensor in header.tensors):
-        found.append("the file's own RoPE factors are not applied: long contexts may suffer")
-    return {"remarks": found, "stored": header.stored}
+    is_told = header.text("tokenizer.ggml.pre") not in ("", "default")
+    is_cut = header.text("tokenizer.ggml.model") in _OWN_RULE_KINDS
+    guessed = "the file does not tell by which rule its texts are cut: GPT-2's is taken"
+    return {"remarks": [] if is_told or not is_cut else [guessed]}
 
 
-def _write_tokenizer(path: Path, header: GgufHeader, folder: Path) -> None:
+def _write_tokenizer(header: GgufHeader, folder: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
+    path = header.files[0]
     tokenizer = PreTrainedTokenizerFast.from_pretrained(
         path.parent, gguf_file=path.name, local_files_only=True
     )
-    if header.metadata.get("tokenizer.ggml.pre") in ("smollm", "starcoder", "refact", "command-r"):
-        # llama.cpp (llama-vocab.cpp) splits off every digit for these before GPT-2's rule;
-        # transformers has no entry for them and would let a space join the first digit.
+    if header.text("tokenizer.ggml.pre") in _DIGIT_CUTS:
+        # Transformers has no entry for them and would let a space join the first digit.
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.Digits(individual_digits=True),

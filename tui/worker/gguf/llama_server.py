@@ -15,13 +15,11 @@ from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
 from tui.host.errors import first_line
+from tui.worker.gguf import llama_build
 
 _BATCH_TOKENS = 256
 """Tokens of a prompt that are computed at a time: a cancelled one is left after as many."""
 _QUIET = -1
-_INSTRUCTION_SETS = ("AVX512_VNNI", "AVX512", "AVX2", "AVX", "DOTPROD", "NEON")
-_GPU_TYPES = (1, 2)
-"""Of ``ggml_backend_dev_type``: with memory of its own, and without."""
 _TIMEOUT_S = 60.0
 
 
@@ -63,8 +61,7 @@ class LlamaServer:
             raise
 
     def _load(self) -> None:
-        import xllamacpp
-
+        xllamacpp = llama_build.module()
         # The memory of the one before is given back first.
         self._server = None
         if self._client is not None:
@@ -90,22 +87,6 @@ class LlamaServer:
                     f"take another file, or convert it: {self._path.name}@int8",
                 ) from None
             self._client = _Client(f"{folder}/llama.sock")
-
-    @property
-    def device(self) -> str:
-        """Where it computes: ``cpu``, or the first GPU that llama.cpp was built for."""
-        import xllamacpp
-
-        gpus = [one for one in xllamacpp.get_device_info() if one["type"].value in _GPU_TYPES]
-        return str(gpus[0]["name"]).lower() if gpus else "cpu"
-
-    @property
-    def instruction_set(self) -> str:
-        """The widest that this build of llama.cpp computes with."""
-        import xllamacpp
-
-        told = xllamacpp.get_system_info()
-        return next((name for name in _INSTRUCTION_SETS if f"{name} = 1" in told), "portable")
 
     def complete(self, order: dict[str, Any], take: Callable[[Any], bool]) -> None:
         """Answer an order of llama.cpp's server; ``take`` gets each piece and ends it with True."""

@@ -8,6 +8,7 @@ from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.checkpoints.gguf_parts import size_of
 from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.worker.checkpoint import Checkpoint, Progress
+from tui.worker.gguf import llama_build
 from tui.worker.gguf.llama_server import LlamaServer
 from tui.worker.gguf.vocabulary import read_chat_format
 from tui.worker.load.families import ChatFormat
@@ -54,6 +55,7 @@ def load_published(
         order.threads,
     )
     progress("weights")(size, size)
+    kernels = llama_build.instruction_set()
     words = read_chat_format(server, header, context, order.chat_template)
     checkpoint = Checkpoint(
         path=path,
@@ -75,11 +77,14 @@ def load_published(
     return LoadedModel(
         checkpoint,
         server,
-        server.device,
+        llama_build.device(),
         context=context,
         dtype=PUBLISHED,
         weights_bytes=sum(tensor.size for tensor in header.tensors),
-        notes=(f"computed as published by llama.cpp ({server.instruction_set})", *words.notes),
+        notes=(
+            f"computed as published by llama.cpp ({kernels})",
+            *words.notes,
+        ),
     )
 
 

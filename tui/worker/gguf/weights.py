@@ -6,10 +6,11 @@ library. Its tables of names, its undoing of llama.cpp's permutations and its re
 the metadata are used as they are.
 """
 
+import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers import modeling_gguf_pytorch_utils as stock
 
 from tui.checkpoints.errors import CheckpointError
-from tui.checkpoints.gguf_header import GgufHeader, GgufTensor
+from tui.checkpoints.gguf_header import EMBEDDINGS, HEAD, GgufHeader, GgufTensor
 from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
 from tui.worker.quant.aligned_safetensors import SafetensorsWriter, TensorSpecs, nbytes
@@ -68,6 +69,23 @@ class _TargetModel:
         keys = getattr(self.model, "_tied_weights_keys", None) or ()
         return set(keys) if self.config.tie_word_embeddings else set()
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The tensors that are stored."""
+        state = self.model.state_dict().items()
+        return {name: tuple(value.shape) for name, value in state if name not in self.tied}
+
+    @property
+    def is_one_to_one(self) -> bool:
+        """Whether each tensor is made of one of the file."""
+        return type(self.processor) in _ONE_TO_ONE_PROCESSORS
+
+    def named_config(self, dtype: torch.dtype) -> Any:
+        """The configuration with the class and the dtype that it is of."""
+        self.config.architectures = [type(self.model).__name__]
+        self.config.dtype = dtype
+        return self.config
+
 
 def write_weights(
     path: Path, header: GgufHeader, target: Path, quantised_dtype: torch.dtype, progress: Progress
@@ -79,25 +97,42 @@ def write_weights(
         CheckpointError: ``unsupported``, or ``damaged`` where shapes contradict the config.
     """
     made = _build_target(path, header)
-    if type(made.processor) in _ONE_TO_ONE_PROCESSORS:
+    if len(header.files) > 1 and not made.is_one_to_one:
+        raise CheckpointError(
+            "unsupported",
+            f"{path.name} is split, and an architecture whose tensors are merged",
+            "leave out the dtype: with the extra gguf the file is computed as published",
+        )
+    if made.is_one_to_one:
         specs, tensors = _one_by_one(path, header, made, quantised_dtype)
     else:
         specs, tensors = _all_at_once(path, made, quantised_dtype)
-    wanted = {name: tuple(value.shape) for name, value in made.model.state_dict().items()}
-    if missing := sorted(set(wanted) - set(specs) - made.tied):
+    wanted = made.shapes
+    if missing := sorted(set(wanted) - set(specs)):
         raise CheckpointError(
             "unsupported",
             f"{path.name} has no weights for {', '.join(missing[:3])}",
             "download the file again, or take the model's safetensors checkpoint",
         )
     for name, (_, shape) in specs.items():
-        if shape != wanted.get(name):
+        if name not in made.tied and shape != wanted.get(name):
             said = f"{name} has the shape {shape}, its config makes it {wanted.get(name)}"
             raise CheckpointError("damaged", f"{path.name}: {said}", "download the file again")
     _write(target, specs, tensors, progress)
-    made.config.architectures = [type(made.model).__name__]
-    made.config.dtype = quantised_dtype
-    return made.config
+    return made.named_config(quantised_dtype)
+
+
+def write_shapes(path: Path, header: GgufHeader, target: Path) -> Any:
+    """Write the names and shapes of the weights to ``target``, as
+    `tui.checkpoints.weight_headers` reads them; return the config of transformers.
+
+    Raises:
+        CheckpointError: ``unsupported``.
+    """
+    made = _build_target(path, header)
+    told = {name: {"dtype": "BF16", "shape": list(shape)} for name, shape in made.shapes.items()}
+    target.write_text(json.dumps(told), encoding="utf-8")
+    return made.named_config(torch.bfloat16)
 
 
 _TensorStream = tuple[TensorSpecs, Iterator[torch.Tensor]]
@@ -107,6 +142,7 @@ _TensorStream = tuple[TensorSpecs, Iterator[torch.Tensor]]
 def _build_target(path: Path, header: GgufHeader) -> _TargetModel:
     try:
         fields = _config_fields(header)
+        fields["tie_word_embeddings"] = header.is_tied
         config = AutoConfig.for_model(**fields)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
@@ -126,16 +162,28 @@ def _one_by_one(
 ) -> _TensorStream:
     state = made.model.state_dict()
     names = stock.get_gguf_hf_weights_map(_WeightsMapSource(made.config, state), made.processor)
-    chosen = [tensor for tensor in header.tensors if tensor.name in names]
+    chosen = [tensor for tensor in _without_a_copy(header) if tensor.name in names]
     specs = {names[t.name]: (FLOATS.get(t.type, quantised), t.shape) for t in chosen}
-    blob = np.memmap(path, mode="r", dtype=np.uint8)
+    blobs = [np.memmap(file, mode="r", dtype=np.uint8) for file in header.files]
 
     def values(tensor: GgufTensor) -> torch.Tensor:
-        raw = _dequantised(blob, tensor)
+        raw = _dequantised(blobs[tensor.part], tensor)
         plain = made.processor.process(weights=raw, name=tensor.name).weights
         return torch.from_numpy(np.ascontiguousarray(plain)).to(specs[names[tensor.name]][0])
 
     return specs, _prefetch(values, chosen)
+
+
+def _without_a_copy(header: GgufHeader) -> list[GgufTensor]:
+    """The tensors; of embeddings that a file holds a second time as the head the finer ones, under
+    the name of the embeddings."""
+    tensors = {one.name: one for one in header.tensors}
+    head, embeddings = tensors.get(HEAD), tensors.get(EMBEDDINGS)
+    if header.is_tied and head and embeddings:
+        del tensors[HEAD]
+        if head.size > embeddings.size:
+            tensors[EMBEDDINGS] = replace(head, name=EMBEDDINGS)
+    return list(tensors.values())
 
 
 def _all_at_once(path: Path, made: _TargetModel, quantised: torch.dtype) -> _TensorStream:
@@ -143,6 +191,7 @@ def _all_at_once(path: Path, made: _TargetModel, quantised: torch.dtype) -> _Ten
     found = stock.load_gguf_checkpoint(
         str(path), return_tensors=True, model_to_load=made.model, torch_dtype=quantised
     )["tensors"]
+    found = {name: value for name, value in found.items() if name not in made.tied}
     specs = {name: (value.dtype, tuple(value.shape)) for name, value in found.items()}
     return specs, iter(found.values())
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from tui.checkpoints.architecture import Architecture
 from tui.checkpoints.errors import CheckpointError
-from tui.checkpoints.weight_headers import shard_names
+from tui.checkpoints.weight_headers import WEIGHTS_ELSEWHERE, shard_names
 from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
 from tui.worker.load.families import TensorRule
@@ -37,6 +37,8 @@ def open_tensors(
     done = 0
     for name in shard_names(folder):
         path = folder / name
+        if name == WEIGHTS_ELSEWHERE:
+            raise CheckpointError("damaged", f"{folder.name} holds no weights, only what they are")
         try:
             for key, tensor in _safetensors(path) if path.suffix == ".safetensors" else _bin(path):
                 if key in skipped:

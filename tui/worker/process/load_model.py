@@ -1,11 +1,16 @@
 """From an order of the parent to a model that can decode. Imports torch."""
 
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from tui.checkpoints.gguf_cache import entry_folder, form_of
+from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.gguf_parts import is_gguf, size_of
 from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
@@ -16,7 +21,7 @@ from tui.worker.control import Control, install_stop_hooks
 from tui.worker.decode.attention import attach, supports_model
 from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
 from tui.worker.decode.sampler import resolve_sampling
-from tui.worker.gguf.convert import conversion_remarks, convert_gguf, stored_as
+from tui.worker.gguf.convert import conversion_remarks, convert_gguf
 from tui.worker.gguf.published import load_published
 from tui.worker.kernels import build
 from tui.worker.load.device import gpu_failure, kv_cache_capacity
@@ -27,6 +32,9 @@ from tui.worker.lost_cores import LostCores
 from tui.worker.measure import Stopwatch
 from tui.worker.quant.choose_format import kernels_of
 from tui.worker_protocol import LoadOrder
+
+_BETWEEN = "bf16"
+"""The form of a GGUF file's weights that int8 and int4 are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +70,24 @@ def load_model(
     if order.dtype == PUBLISHED:
         return load_published(order, progress, reading)
     path, notes = Path(order.checkpoint), []
-    if is_gguf(path):
-        path = convert_gguf(path, progress("convert"))
+    file = path if is_gguf(path) else None
+    has_between = file is not None and entry_folder(file, _BETWEEN).is_dir()
+    if file is not None:
+        path = convert_gguf(file, progress("convert"), form=form_of(order.dtype))
         notes += conversion_remarks(path)
     with reading:
         checkpoint = open_checkpoint(path, order.remote_code, order.chat_template)
+    if file is not None and order.dtype in QUANTISED_DTYPES:
+        checkpoint = replace(checkpoint, build=partial(_build_of_file, file, progress("convert")))
     # The parent bounds this process's memory when it hears of the weights: a GPU is asked first.
     if order.dtype in QUANTISED_DTYPES or gpu_failure() != "":
         build.prepare(lambda: progress("kernels")(0, 0))
     report = progress("weights")
     report(0, checkpoint.checkpoint_bytes)
     model, device, remarks = prepare_model(checkpoint, order.dtype, report, reading)
+    if file is not None and order.dtype in QUANTISED_DTYPES and not has_between:
+        # Where it is still mapped its disk is given back with the last mapping.
+        shutil.rmtree(entry_folder(file, _BETWEEN), ignore_errors=True)
     trim_heap()
     install_stop_hooks(model, control)
     if (flag := build.stop_flag()) is not None:
@@ -98,6 +113,13 @@ def load_model(
     )
 
 
+def _build_of_file(file: Path, progress: Progress, dtype: str, told: Progress) -> Any:
+    """The model of a GGUF file, of whose weights a copy in bf16 is made first: they are reduced
+    layer by layer, and the pages of a file can be let go meanwhile."""
+    folder = convert_gguf(file, progress, form=_BETWEEN)
+    return open_checkpoint(folder).build(dtype, told)
+
+
 def loaded_event(loaded: LoadedModel, given: Path, figures: LoadFigures) -> Loaded:
     """What the parent is told of a model that was made of the folder or file ``given``, with
     what was measured while it loaded."""
@@ -112,7 +134,7 @@ def loaded_event(loaded: LoadedModel, given: Path, figures: LoadFigures) -> Load
         dtype=loaded.dtype,
         device=loaded.device,
         parameters=checkpoint.parameters,
-        stored=stored_as(given) if given.is_file() else stored_dtype(checkpoint),
+        stored=read_header(given).stored if given.is_file() else stored_dtype(checkpoint),
         # Of a file that was converted, the file as it was given.
         checkpoint_bytes=size_of(given) if given.is_file() else checkpoint.checkpoint_bytes,
         weights_bytes=loaded.weights_bytes,

@@ -1,0 +1,62 @@
+"""What a GGUF file takes of the disk when it is computed in a format of ours: told before it is
+written."""
+
+from pathlib import Path
+
+from tui.checkpoints import gguf_cache, quantised_cache
+from tui.checkpoints.gguf_header import conversion_bytes, read_header
+from tui.checkpoints.gguf_parts import is_gguf
+from tui.checkpoints.llama_cpp import PUBLISHED
+from tui.checkpoints.memory_estimate import QUANTISED_DTYPES, weights_bytes
+from tui.host import filesystem
+from tui.host.errors import UserError
+from tui.models.resolve import LOCAL, ResolvedModel
+from tui.text.units import format_size
+
+_WORTH_TELLING = 500_000_000
+"""Bytes that a person wants to know of."""
+
+
+def disk_remark(model: ResolvedModel) -> str:
+    """A line about what the first load of a model will write; empty where that is nothing, or
+    little.
+
+    Raises:
+        UserError: the disk has no room for it.
+    """
+    file = model.checkpoint
+    if model.engine != LOCAL or model.dtype == PUBLISHED or not is_gguf(file):
+        return ""
+    written, kept = conversion_sizes(file, model.dtype)
+    folder = gguf_cache.root()
+    if written and (free := filesystem.free_bytes(folder)) < written:
+        raise UserError(
+            f"no space to convert {file.name} in {folder}: "
+            f"it takes {format_size(written)}, {format_size(free)} are free",
+            "free space there, or set DUIBI_CACHE_DIR to a folder on a larger disk",
+        )
+    if written < _WORTH_TELLING:
+        return ""
+    return (
+        f"{model.label}: the first load writes {format_size(written)} of disk, "
+        f"{format_size(kept)} of it stay; `duibi models rm` of the file frees them"
+    )
+
+
+def conversion_sizes(file: Path, dtype: str) -> tuple[int, int]:
+    """Bytes that the first load of a GGUF file in ``dtype`` writes at most, and that stay; zeros
+    where it is done.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    made = gguf_cache.entry_folder(file, gguf_cache.form_of(dtype))
+    header = read_header(file)
+    if dtype not in QUANTISED_DTYPES:
+        size = 0 if made.is_dir() else conversion_bytes(header, dtype)
+        return size, size
+    if quantised_cache.entries_of(made, dtype):
+        return 0, 0
+    kept = weights_bytes(header.parameters, dtype, header.shape)
+    # Embeddings that are not the head stay in bf16.
+    return conversion_bytes(header, "bf16") + kept, kept

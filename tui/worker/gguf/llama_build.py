@@ -1,0 +1,55 @@
+"""The build of llama.cpp in this process: which one it is, and what it computes with.
+
+``python -m tui.worker.gguf.llama_build`` prints that as a JSON object, for `duibi doctor`.
+"""
+
+import json
+import os
+import sys
+from importlib import import_module, metadata
+from typing import Any
+
+from tui.checkpoints.llama_cpp import MODULE, named_build
+
+_INSTRUCTION_SETS = ("AVX512_VNNI", "AVX512", "AVX2", "AVX", "DOTPROD", "NEON")
+_GPU_TYPES = (1, 2)
+"""Of ``ggml_backend_dev_type``: with memory of its own, and without."""
+
+
+def module() -> Any:
+    """The Python module of llama.cpp, of the build that a person named where there is one.
+
+    Raises:
+        ImportError: there is none.
+    """
+    if (folder := named_build()) is not None and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    return import_module(MODULE)
+
+
+def instruction_set() -> str:
+    """The widest that it computes with."""
+    told = module().get_system_info()
+    return next((name for name in _INSTRUCTION_SETS if f"{name} = 1" in told), "portable")
+
+
+def device() -> str:
+    """Where it computes: ``cpu``, or the first GPU that it was built for."""
+    gpus = [one for one in module().get_device_info() if one["type"].value in _GPU_TYPES]
+    return str(gpus[0]["name"]).lower() if gpus else "cpu"
+
+
+def version() -> str:
+    """Its version; empty where the build tells none."""
+    folder = named_build()
+    path = sys.path if folder is None else [str(folder)]
+    found = next(iter(metadata.distributions(name=MODULE, path=path)), None)
+    return found.version if found else ""
+
+
+if __name__ == "__main__":
+    # What llama.cpp itself prints is no part of the answer.
+    out = os.dup(1)
+    os.dup2(2, 1)
+    said = {"version": version(), "kernels": instruction_set(), "device": device()}
+    os.write(out, json.dumps(said).encode())
