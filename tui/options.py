@@ -33,9 +33,10 @@ class RunOptions:
     ``one-at-a-time`` (one model is held at a time, and makes one answer at a time); ``measure``
     takes the standard measure of each local model; ``dimensions`` are what answers are
     judged in where the question set names none; ``pasted`` is a file with the answers of models
-    that a person pastes (`tui.engines.pasted.read_pasted`); ``budget`` is the most that
-    services may cost, by currency (`tui.run.budget`); ``prices`` maps a model's reference to what
-    `tui.prices` says of one, ``services`` a name to what `tui.services` does; ``title`` is
+    that a person pastes (`tui.engines.pasted.read_pasted`); ``concurrency`` is how many questions
+    at most each address of a service gets at once (None: as its entry says); ``budget`` is the most
+    that services may cost, by currency (`tui.run.budget`); ``prices`` maps a model's reference to
+    what `tui.prices` says of one, ``services`` a name to what `tui.services` does; ``title`` is
     what the session is listed as.
     """
 
@@ -219,6 +220,19 @@ class RunOptions:
             kinds.TEXT,
             Flag("--title", "What the session is listed as; #WORDS in it are tags.", "TEXT"),
             effect="run",
+        ),
+    )
+    concurrency: int | None = field(
+        default=None,
+        metadata=setting(
+            kinds.whole(1, 256),
+            Flag(
+                "--concurrency",
+                "Most questions at once of each address of a service; how many it takes is found.",
+                "N",
+            ),
+            effect="run",
+            on_resume="allowed",
         ),
     )
     budget: dict[str, float] | None = field(

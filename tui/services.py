@@ -27,12 +27,13 @@ _TABLE = Path(__file__).with_name("services.toml")
 class Service:
     """One service, or one server.
 
-    ``base_url`` ends before ``/chat/completions``; ``key_variable`` names the environment
-    variable with the key (empty: none is ever sent), and ``key_required`` whether there is
-    no asking without it; ``other_key_variables`` are asked in turn where that one is not set;
-    ``also`` are other names under which people look for it; ``concurrency`` is how many questions
-    are asked at once; ``parameters`` are those of `SAMPLING_PARAMETERS` that it accepts;
-    ``has_model_list`` says whether its list of models can be asked for; ``body`` is added to every
+    ``base_url`` ends before ``/chat/completions``; ``other_base_urls`` serve the same models;
+    ``key_variable`` names the environment variable with the key (empty: none is ever sent), and
+    ``key_required`` whether there is no asking without it; ``other_key_variables`` are asked in
+    turn where that one is not set; ``also`` are other names under which people look for it;
+    ``concurrency`` is how many questions each address is asked at once; ``parameters`` are those of
+    `SAMPLING_PARAMETERS` that it takes; ``has_model_list`` says whether its list of models can be
+    asked for; ``body`` is added to every
     request, and with ``think`` (``on`` or ``off``) what ``thinking_on`` or ``thinking_off`` hold:
     how it is told whether a model shall reason. ``effort_field`` takes how much (``low``,
     ``medium``, ``high``), ``budget_field`` the tokens of reasoning at most; a dot stands before a
@@ -43,6 +44,7 @@ class Service:
     name: str
     title: str = ""
     base_url: str = ""
+    other_base_urls: tuple[str, ...] = ()
     base_url_variable: str = ""
     key_variable: str = ""
     other_key_variables: tuple[str, ...] = ()
@@ -72,6 +74,20 @@ class Service:
         return urlsplit(self.base_url).netloc.rpartition("@")[2]
 
     @property
+    def base_urls(self) -> tuple[str, ...]:
+        """All its addresses."""
+        return (self.base_url, *self.other_base_urls)
+
+    @property
+    def address_text(self) -> str:
+        """All its addresses as they stand in a reference: with commas between."""
+        return ",".join(self.base_urls)
+
+    def at(self, base_url: str) -> "Service":
+        """The same at one of its addresses."""
+        return replace(self, base_url=base_url, other_base_urls=())
+
+    @property
     def key_variables(self) -> tuple[str, ...]:
         """The environment variables that may hold its key, the first that is set counts."""
         return (self.key_variable, *self.other_key_variables) if self.key_variable else ()
@@ -97,14 +113,18 @@ class Service:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it runs on this machine."""
-        host = urlsplit(self.base_url).hostname or ""
-        return (
-            host == "localhost"
-            or host.endswith(".localhost")
-            or host == "::1"
-            or (host.startswith("127.") and host.replace(".", "").isdigit())
-        )
+        """Whether all of it runs on this machine."""
+        return all(map(_is_loopback, self.base_urls))
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    return (
+        host == "localhost"
+        or host.endswith(".localhost")
+        or host == "::1"
+        or (host.startswith("127.") and host.replace(".", "").isdigit())
+    )
 
 
 class FolderEntry(dict[str, Any]):
@@ -146,6 +166,11 @@ def check_table(user_services: Mapping[str, Any], is_untrusted: bool = False) ->
                 f"services.{name}.base_url_variable would read an address from the environment",
                 "give base_url, or write it into duibi.toml in the config folder",
             )
+        if is_untrusted and "other_base_urls" in entry:
+            raise UserError(
+                f"services.{name}.other_base_urls would ask more servers",
+                "take one base_url, or write it into duibi.toml in the config folder",
+            )
         if is_untrusted and "other_key_variables" in entry:
             raise UserError(
                 f"services.{name}.other_key_variables would read more keys",
@@ -176,18 +201,34 @@ def find_service(
     """
     known = known_services(user_services, environ)
     if target.partition(":")[0].lower() in ("http", "https"):
-        base, _, model = target.partition("#")
-        base = _checked_address(base, "the address")
+        given, _, model = target.partition("#")
+        base, *others = (_checked_address(one, "the address") for one in split_addresses(given))
         for service in known.values():
-            if service.base_url == base and service.name not in usual_servers():
+            if service.base_urls == (base, *others) and service.name not in usual_servers():
                 return service, unquote(model)
-        return replace(known["url"], base_url=base, title=urlsplit(base).netloc), unquote(model)
+        title = urlsplit(base).netloc
+        here = replace(known["url"], base_url=base, other_base_urls=tuple(others), title=title)
+        return here, unquote(model)
     name, _, model = target.partition(":")
     if name not in known or not known[name].base_url:
         meant = f"did you mean {near}? " if (near := near_name(name, known)) else ""
         listed = ", ".join(n for n, s in known.items() if s.base_url)
         raise UserError(f"unknown service '{name}'", f"{meant}known: {listed}")
     return known[name], model
+
+
+def split_addresses(given: str) -> list[str]:
+    """The addresses of ``http://box1:8000/v1,box2:8000``: what a later one leaves out, scheme and
+    path, it has in common with the first."""
+    first, *others = dict.fromkeys(part.strip() for part in given.split(","))
+    scheme, _, rest = first.partition("://")
+    _, slash, path = rest.partition("/")
+    found = [first]
+    for one in others:
+        one = one if "://" in one else f"{scheme}://{one}"
+        host = one.partition("://")[2]
+        found.append(one if "/" in host or not host else f"{one}{slash}{path}")
+    return found
 
 
 def near_name(name: str, known: Iterable[str]) -> str:
@@ -248,9 +289,13 @@ def _user_service(name: str, entry: Any, known: Mapping[str, Service]) -> Servic
     if not service.base_url and name != "url":
         raise UserError(f"{where} has no base_url", 'e.g. base_url = "http://gpu-box:8000/v1"')
     if "base_url" in entry:
-        # What the file says of an address is meant for it, not for what a variable names.
+        # What the file says of an address is meant for it, not for what a variable names, nor for
+        # the addresses of the service that it was like.
         service = replace(
-            service, base_url=_checked_address(service.base_url, where), base_url_variable=""
+            service,
+            base_url=_checked_address(service.base_url, where),
+            other_base_urls=service.other_base_urls if "other_base_urls" in entry else (),
+            base_url_variable="",
         )
     if isinstance(entry, FolderEntry):
         service = replace(service, title=name, is_foreign=True)
@@ -289,9 +334,11 @@ def _checked_field(where: str, key: str, value: Any, default: Any) -> Any:
         if not isinstance(value, list) or not set(map(str, value)) <= set(SAMPLING_PARAMETERS):
             raise UserError(f"{where} is not a list of parameters", ", ".join(SAMPLING_PARAMETERS))
         return tuple(value)
-    if key in ("other_key_variables", "also"):
+    if key in ("other_key_variables", "other_base_urls", "also"):
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise UserError(f"{where} is {value!r}", "it must be a list of texts")
+        if key == "other_base_urls":
+            return tuple(_checked_address(one, where) for one in value)
         return tuple(value)
     if key == "think" and value not in ("", "on", "off"):
         raise UserError(f"{where} is {value!r}", 'it must be "on" or "off"')
@@ -338,6 +385,7 @@ def _from_environment(service: Service, environ: Mapping[str, str]) -> Service:
     return replace(
         service,
         base_url=_checked_address(given, service.base_url_variable),
+        other_base_urls=(),
         key_required=False,
         parameters=SAMPLING_PARAMETERS,
         max_tokens_field="max_tokens",

@@ -227,10 +227,10 @@ def _session_claims(
         claims.append(Claim("", reference.text, says, ("session", reference.target)))
     if reference.kind == "url":
         service, _ = services.find_service(reference.target, user_services)
-        says = f"would ask {service.base_url}"
+        says = f"would ask {service.address_text}"
         if any(os.environ.get(name) for name in service.key_variables):
             says += f", with the key in {_variables(service)}"
-        facts = ("address", service.base_url, _variables(service))
+        facts = ("address", service.address_text, _variables(service))
         if service.name == "url":
             claims.append(Claim("", reference.text, says, facts))
     return claims
@@ -262,7 +262,7 @@ def _service_claims(
 
 
 def _asks_the_same(one: Service, other: Service) -> bool:
-    return (one.base_url, one.key_variables) == (other.base_url, other.key_variables)
+    return (one.base_urls, one.key_variables) == (other.base_urls, other.key_variables)
 
 
 def _variables(service: Service) -> str:
@@ -272,7 +272,7 @@ def _variables(service: Service) -> str:
 def _service_claim(folder: Path, name: str, entry: Mapping[str, Any], service: Service) -> Claim:
     key = f"with the key in {_variables(service)}" if service.key_variables else "without a key"
     whom = service.host or "each address that is typed"
-    facts = (os.path.realpath(folder), name, service.base_url, _variables(service))
+    facts = (os.path.realpath(folder), name, service.address_text, _variables(service))
     like = f"{entry['like']}:" if "like" in entry else ""
     return Claim("services", name, f"asks {whom} {key}", facts, like)
 

@@ -323,7 +323,7 @@ async def test_a_place_is_given_in_order_and_given_back() -> None:
     limiter, order = Limiter(2), []
 
     async def use(number: int) -> None:
-        async with limiter:
+        async with limiter.turn():
             order.append(number)
             await asyncio.sleep(0.01)
 
@@ -333,25 +333,25 @@ async def test_a_place_is_given_in_order_and_given_back() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     assert order == [0, 1, 2, 4, 5]
     for _ in range(2):  # both places are free again
-        await asyncio.wait_for(limiter.__aenter__(), 60)
+        await asyncio.wait_for(limiter.take(), 60)
 
 
 async def test_a_place_given_to_one_who_leaves_goes_to_the_next() -> None:
     limiter = Limiter(1)
-    await limiter.__aenter__()
-    second = asyncio.create_task(limiter.__aenter__())
-    third = asyncio.create_task(limiter.__aenter__())
+    place = await limiter.take()
+    second = asyncio.create_task(limiter.take())
+    third = asyncio.create_task(limiter.take())
     await asyncio.sleep(0)
-    await limiter.__aexit__(None, None, None)  # the place is now the second's
+    limiter.give_back(place)  # the place is now the second's
     second.cancel()
     await asyncio.wait_for(third, 60)
 
 
 async def test_a_pause_holds_everyone() -> None:
     limiter, loop = Limiter(8), asyncio.get_running_loop()
-    limiter.slow_down(0.1)
+    limiter.slow_down(limiter.places[0], 0.1)
     began = loop.time()
-    await asyncio.gather(*(limiter.__aenter__() for _ in range(4)))
+    await asyncio.gather(*(limiter.take() for _ in range(4)))
     assert loop.time() - began > 0.09
     assert limiter.limit == 4
 

@@ -88,6 +88,9 @@ class Engine(Protocol):
     has_process: bool
     """Whether it runs in a process of its own, which can be lost or has to be ended."""
 
+    can_ask_elsewhere: bool
+    """Whether another server can give an answer that broke off at one."""
+
     can_be_measured: bool
     """Whether the standard measure (`tui.engines.standard_measure`) can be taken of it."""
 
@@ -157,6 +160,7 @@ class EngineDefaults:
     concurrency: int = 1
     interactive_slots: int = 0
     has_process: bool = False
+    can_ask_elsewhere: bool = False
     can_be_measured: bool = False
     pid: int | None = None
     trouble: str = ""

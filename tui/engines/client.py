@@ -73,7 +73,7 @@ def open_client(service: Service, key: Secret) -> "httpx2.AsyncClient":
             trust_env=not service.is_loopback,
             # No read timeout: `HttpAttempt` times tokens, not bytes.
             timeout=httpx2.Timeout(None, connect=service.connect_s, write=60.0),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=16),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
             headers={"Accept-Encoding": "identity", "User-Agent": "duibi"},
         )
     except ImportError:

@@ -13,9 +13,9 @@ from tui.engines import model_list
 from tui.engines.base import EngineDefaults, Request
 from tui.engines.client import exposes_key, key_of, open_client
 from tui.engines.completion import request_body
-from tui.engines.errors import ServiceError, error_from_exception
+from tui.engines.errors import GONE_CAUSES, LEFT_CAUSES, ServiceError, error_from_exception
 from tui.engines.http_attempt import Emit, HttpAttempt
-from tui.engines.limiter import Limiter
+from tui.engines.limiter import Limiter, Place
 from tui.engines.refusals import refused_field, without_fields
 from tui.engines.secret import Secret
 from tui.events import Answered, Body, Cancelled, Failed, Load, Loaded, Note, Started, TimedBody
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import httpx2
 
 MAX_RETRIES = 2
+MAX_MOVES = 8
+"""So often an answer goes on to another address, which is no repetition at the same one."""
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 60.0
 _T = TypeVar("_T")
@@ -52,15 +54,17 @@ class EndpointEngine(EngineDefaults):
         loop_stop: bool = False,
     ) -> None:
         self.service, self.model = service, model
-        self.concurrency = service.concurrency
-        self._limiter = limiter or Limiter(service.concurrency)
+        self._limiter = limiter or Limiter(service.concurrency, urls=service.base_urls)
+        self.concurrency = self._limiter.most
+        self.can_ask_elsewhere = len(service.base_urls) > 1
         self._environ = environ
         self._loop_stop = loop_stop
         self._refused: list[str] = []
         """Fields that the server answers without."""
         self._first_backoff_s = FIRST_BACKOFF_S if first_backoff_s is None else first_backoff_s
         self._key = Secret()
-        self._http: httpx2.AsyncClient | None = None
+        self._clients: dict[str, httpx2.AsyncClient] = {}
+        """By address."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: dict[int, asyncio.Task[Body]] = {}
         self._check_task: asyncio.Task[Any] | None = None
@@ -87,7 +91,7 @@ class EndpointEngine(EngineDefaults):
         return Loaded(
             load_s=(time.monotonic_ns() - started) / 1e9,
             family=self.service.name,
-            device=self.service.host,
+            device=", ".join(self.service.at(url).host for url in self.service.base_urls),
             prompt_format="the service's own",
             notes=notes,
         )
@@ -179,107 +183,157 @@ class EndpointEngine(EngineDefaults):
             open_.append(self._check_task)
         if open_:
             await asyncio.wait(open_)
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
         await asyncio.get_running_loop().shutdown_asyncgens()
 
     # -- one answer ---------------------------------------------------------------------
 
     async def _check_service(self, progress: Callable[[int, Body], None]) -> list[str]:
-        """Open the client and see what the service offers; the remarks of it."""
-
-        async def attempt() -> list[str]:
-            return await model_list.list_models(self._client(), self.service, self._key)
-
-        try:
-            found = await self._with_retries(attempt, lambda: False, progress, -1)
-        except ServiceError as fault:
-            if not self.service.has_model_list and fault.cause in model_list.REACHED_CAUSES:
-                return []
-            if fault.cause in model_list.INCONCLUSIVE_CAUSES:
+        """Open the clients and see what each address offers; the remarks of it."""
+        if not self.can_ask_elsewhere:
+            try:
+                return await self._with_retries(self._check_place, lambda: False, progress, -1)
+            except ServiceError as fault:
+                if fault.cause not in model_list.INCONCLUSIVE_CAUSES:
+                    raise
                 return [f"not checked before the first question: {fault.message}"]
+        found: list[str] = []
+        faults: list[ServiceError] = []
+        places = self._limiter.places
+        checked = await asyncio.gather(*map(self._check_place, places), return_exceptions=True)
+        for place, told in zip(places, checked, strict=True):
+            if isinstance(told, ServiceError) and told.cause in GONE_CAUSES:
+                self._limiter.leave(place)
+                faults.append(told)
+            elif isinstance(told, ServiceError) and told.cause in model_list.INCONCLUSIVE_CAUSES:
+                found.append(f"not checked before the first question: {told.message}")
+            elif isinstance(told, BaseException):
+                raise told
+            else:
+                found += told
+        if len(faults) == len(places):
+            raise faults[0]
+        return [*(f"left out for now: {fault.message}" for fault in faults), *found]
+
+    async def _check_place(self, place: Place) -> list[str]:
+        """The remarks of what one address offers.
+
+        Raises:
+            ServiceError: it cannot be asked.
+        """
+        service = self._service_at(place)
+        try:
+            found = await model_list.list_models(self._client(service), service, self._key)
+        except ServiceError as fault:
+            if not service.has_model_list and fault.cause in model_list.REACHED_CAUSES:
+                return []
             raise
         if found and not model_list.is_listed(self.model, found):
-            return [f"{self.model} is not in the list of models that {self.service.host} offers"]
+            return [f"{self.model} is not in the list of models that {service.host} offers"]
         return []
 
     async def _answer(self, request: Request, emit: Emit) -> Body:
         body, left_out = request_body(request, self.model, self.service)
-        async with self._limiter:
-            if left_out:
+        made: list[HttpAttempt] = []
+
+        async def attempt(place: Place) -> Answered:
+            # Waiting, for a turn or after a failure, is no latency: each attempt starts
+            # the clock anew, and the one that succeeds has the figures.
+            if left_out and not made:
                 said = f"{self.service.title} does not take {', '.join(left_out)}: left out"
                 emit(time.monotonic_ns(), Note(said, request.answer))
-            made: list[HttpAttempt] = []
-
-            async def attempt() -> Answered:
-                # Waiting, for a turn or after a failure, is no latency: each attempt starts
-                # the clock anew, and the one that succeeds has the figures.
-                while True:
-                    # Other answers learn what is refused at the same time.
-                    known = tuple(self._refused)
-                    asked = without_fields(body, known)
-                    start = time.monotonic_ns()
-                    emit(start, Started(request.answer))
-                    made.append(
-                        HttpAttempt(
-                            *(self._client(), self.service, self.model, self._key),
-                            *(request.answer, emit),
-                            loop_stop=self._loop_stop,
-                        )
+            service = self._service_at(place)
+            while True:
+                # Other answers learn what is refused at the same time.
+                known = tuple(self._refused)
+                asked = without_fields(body, known)
+                start = time.monotonic_ns()
+                emit(start, Started(request.answer))
+                made.append(
+                    HttpAttempt(
+                        *(self._client(service), service, self.model, self._key),
+                        *(request.answer, emit),
+                        loop_stop=self._loop_stop,
                     )
-                    try:
-                        return await made[-1].run(asked, start)
-                    except ServiceError as fault:
-                        refused = refused_field(asked, fault)
-                        if not refused or refused in known:
-                            raise
-                        if refused not in self._refused:
-                            self._refused.append(refused)
-                        said = f"{self.service.host} refuses {refused}: asked without it"
-                        emit(time.monotonic_ns(), Note(said, request.answer))
+                )
+                try:
+                    return await made[-1].run(asked, start)
+                except ServiceError as fault:
+                    refused = refused_field(asked, fault)
+                    if not refused or refused in known:
+                        raise
+                    if refused not in self._refused:
+                        self._refused.append(refused)
+                    said = f"{service.host} refuses {refused}: asked without it"
+                    emit(time.monotonic_ns(), Note(said, request.answer))
 
-            answered = await self._with_retries(
-                attempt, lambda: any(one.has_begun for one in made), emit, request.answer
-            )
-            self._limiter.succeeded()
-            return answered
+        return await self._with_retries(
+            attempt, lambda: any(one.has_begun for one in made), emit, request.answer
+        )
 
     async def _with_retries(
         self,
-        attempt: Callable[[], Coroutine[Any, Any, _T]],
+        attempt: Callable[[Place], Coroutine[Any, Any, _T]],
         began: Callable[[], bool],
         emit: Emit,
         answer: int,
     ) -> _T:
-        """The result of an attempt, repeated at most `MAX_RETRIES` times, each said in a note,
-        and never once a token arrived.
+        """The result of an attempt in its turn, repeated at most `MAX_RETRIES` times, and at other
+        addresses where one is lost; each repetition is said in a note, and none is made once a
+        token arrived.
 
         Raises:
-            Fault: of the last attempt.
+            ServiceError: of the last attempt.
         """
-        for again in range(MAX_RETRIES + 1):
+        again = moved = 0
+        while True:
+            place = await self._limiter.take(first=again + moved > 0)
             try:
-                return await attempt()
+                found = await attempt(place)
             except ServiceError as fault:
-                asked = fault.retry_after_s
-                wait = self._first_backoff_s * 4**again if asked is None else asked
-                wait = min(wait, MAX_BACKOFF_S) if math.isfinite(wait) else MAX_BACKOFF_S
-                if fault.cause == "rate_limited":
-                    self._limiter.slow_down(wait)
-                if again == MAX_RETRIES or not fault.is_retryable or began():
+                wait = self._backoff_s(fault, again)
+                if fault.is_busy:
+                    self._limiter.slow_down(place, wait)
+                if fault.cause in LEFT_CAUSES:
+                    self._limiter.leave(place)
+                if began():
                     raise
-                said = (
-                    f"{fault.message}; trying again in {wait:.3g} s ({again + 1} of {MAX_RETRIES})"
-                )
+                is_gone = fault.cause in GONE_CAUSES
+                if is_gone and moved < MAX_MOVES and self._limiter.has_other(place):
+                    moved += 1
+                    wait, said = 0.0, f"{fault.message}; asking another address"
+                elif again == MAX_RETRIES or not fault.is_retryable:
+                    raise
+                else:
+                    again += 1
+                    said = (
+                        f"{fault.message}; trying again in {wait:.3g} s ({again} of {MAX_RETRIES})"
+                    )
                 emit(time.monotonic_ns(), Note(said, answer))
-                await asyncio.sleep(wait)
-        raise AssertionError("the last attempt returns or raises")
+            else:
+                waited_ms = found.ttft_ms if isinstance(found, Answered) else None
+                self._limiter.succeeded(place, (waited_ms or 0.0) / 1000)
+                return found
+            finally:
+                self._limiter.give_back(place)
+            await asyncio.sleep(wait)
 
-    def _client(self) -> "httpx2.AsyncClient":
-        if self._http is None:
-            self._http = open_client(self.service, self._key)
-        return self._http
+    def _backoff_s(self, fault: ServiceError, again: int) -> float:
+        """How long to wait before the next attempt, after ``again`` repetitions."""
+        asked = fault.retry_after_s
+        wait = self._first_backoff_s * 4**again if asked is None else asked
+        return min(wait, MAX_BACKOFF_S) if math.isfinite(wait) else MAX_BACKOFF_S
+
+    def _service_at(self, place: Place) -> Service:
+        """The service at one of its addresses."""
+        return self.service.at(place.url) if place.url else self.service
+
+    def _client(self, service: Service) -> "httpx2.AsyncClient":
+        if service.base_url not in self._clients:
+            self._clients[service.base_url] = open_client(service, self._key)
+        return self._clients[service.base_url]
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:

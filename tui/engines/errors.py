@@ -81,6 +81,8 @@ class ServiceError(Exception):
         self.next_step = next_step or CAUSES[cause].next_step
         self.is_retryable = CAUSES[cause].is_retryable if is_retryable is None else is_retryable
         self.retry_after_s = retry_after_s
+        self.is_busy = cause == "rate_limited"
+        """Whether it has too many requests: fewer at once may help."""
 
     def to_failed(self, answer: int) -> Failed:
         """The event of an answer that this ends."""
@@ -112,7 +114,20 @@ def error_from_status(
     page = text.lstrip()[:1] == "<"
     said = quote_text(said or ("" if page else text), secret)
     line = f"{host} answers HTTP {status}" + (f": {said}" if said else "")
-    return ServiceError(cause_from_status(status, code, said), line)
+    fault = ServiceError(cause_from_status(status, code, said), line)
+    fault.is_busy |= status in _BUSY
+    return fault
+
+
+_BUSY = (503, 529)
+"""Beside 429: overloaded, as HTTP and as Anthropic say it."""
+
+GONE_CAUSES = frozenset(("refused", "dns", "connect_timeout", "disconnected", "tls"))
+"""Causes by which an address is lost, as long as no token came from it."""
+LEFT_CAUSES = GONE_CAUSES | {"cut", "stalled"}
+"""Causes after which an address is left for a while, where there are others."""
+BROKEN_CAUSES = GONE_CAUSES | {"cut", "stalled", "no_response", "no_first_token", "server_error"}
+"""Causes of a failed answer that another address of the same model might give."""
 
 
 def cause_from_status(status: int, code: str, said: str) -> str:

@@ -69,6 +69,7 @@ class LocalEngine:
     interactive_slots = 1
     has_process = True
     can_be_measured = True
+    can_ask_elsewhere = False
 
     def __init__(
         self,

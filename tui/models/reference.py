@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tui.host.errors import UserError
-from tui.services import built_in_names, near_name
+from tui.services import built_in_names, near_name, split_addresses
 
 DTYPES = ("bf16", "fp16", "fp32", "int8", "int4")
 LOCAL_KINDS = ("demo", "folder", "gguf", "modelscope", "ollama")
@@ -155,19 +155,21 @@ def _service(given: str, provider: str, model: str) -> Reference:
 
 def _url(given: str) -> Reference:
     example = "e.g. http://localhost:8000/v1#NAME"
-    try:
-        parts = urlsplit(given)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise UserError(f"'{given}' is not a URL: {error}", example) from None
-    if not host:
-        raise UserError(f"'{given}' names no host", example)
-    if parts.username is not None or parts.password is not None:
-        raise UserError(
-            "a URL with a user name or password in it would be written into the session",
-            "put the key into DUIBI_API_KEY and leave it out of the URL",
-        )
-    if not parts.fragment:
+    addresses, _, model = given.partition("#")
+    for address in split_addresses(addresses):
+        try:
+            parts = urlsplit(address)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise UserError(f"'{given}' is not a URL: {error}", example) from None
+        if not host:
+            raise UserError(f"'{given}' names no host", example)
+        if parts.username is not None or parts.password is not None:
+            raise UserError(
+                "a URL with a user name or password in it would be written into the session",
+                "put the key into DUIBI_API_KEY and leave it out of the URL",
+            )
+    if not model:
         raise UserError(f"'{given}' does not say which model", f"add #NAME: {given}#NAME")
     return Reference(given, "url", given)
 

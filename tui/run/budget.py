@@ -129,13 +129,18 @@ def check_budget(amounts: Mapping[str, float] | None, models: Iterable[ResolvedM
     for model in models:
         if model.price is not None:
             prices.append(model.price)
-        elif model.engine == "endpoint" and not Service("", base_url=model.base_url).is_loopback:
+        elif model.engine == "endpoint" and not _is_here(model):
             raise UserError(
                 f"what {model.name} costs is not known: no budget can be kept",
                 f'write [prices."{model.name}"] with input and output, for a million tokens, '
                 "into your duibi.toml",
             )
     _by_currency(amounts, prices)
+
+
+def _is_here(model: ResolvedModel) -> bool:
+    base, *others = model.base_url.split(",")
+    return Service("", base_url=base, other_base_urls=tuple(others)).is_loopback
 
 
 def _by_currency(amounts: Mapping[str, float], prices: Iterable[Price]) -> dict[str, float]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from tui import events as ev
+from tui.board import Answer
+from tui.engines.errors import BROKEN_CAUSES
 from tui.events import RUN, Event
 from tui.host.errors import UserError
 from tui.models.resolve import ResolvedModel
@@ -197,16 +199,29 @@ class Run:
                 lane.queue.view(question_id)
             self._shared.changed.notify_all()
 
-    def ask_missing(self) -> list[int]:
+    def ask_broken_off(self) -> list[int]:
+        """Ask again, in the background, what broke off at one server of a model that has others,
+        and what could not be asked after it."""
+        causes = BROKEN_CAUSES | {"earlier_turn"}
+        return self.ask_missing(
+            lambda answer: (
+                answer.failure is not None
+                and answer.failure.cause in causes
+                and self._lanes[answer.model].engine.can_ask_elsewhere
+            )
+        )
+
+    def ask_missing(self, is_meant: Callable[[Answer], bool] = lambda _: True) -> list[int]:
         """Ask again, in the background, what was asked before and has no answer: of a run
-        that was taken up again."""
+        that was taken up again. ``is_meant`` may choose among the newest answers."""
         ids: list[int] = []
         with self._shared.changed:
             with self._recorder.board() as board:
                 newest = {
                     (a.model, a.question, a.turn, a.repeat): a for a in board.answers.values()
                 }
-                kept = [a for a in newest.values() if not a.is_open and a.state != "answered"]
+                lost = [a for a in newest.values() if not a.is_open and a.state != "answered"]
+                kept = [answer for answer in lost if is_meant(answer)]
                 turns = {question.id: question.turns for question in board.questions}
             for answer in kept:
                 known = turns.get(answer.question, ())

@@ -20,6 +20,9 @@ from tui.options import RunOptions
 from tui.run import plan
 from tui.sessions import reader
 
+MOST_OF_SEVERAL = 16
+"""Questions at once up to which each of several addresses is tried: whoever names several has a
+cluster of their own."""
 _LOG_RETENTION_S = 7 * 86_400
 _MAX_TEMPLATE_BYTES = 1 << 20
 
@@ -83,10 +86,16 @@ class EngineFactory:
     def make_endpoint(self, model: ResolvedModel, threads: int) -> Engine:
         """A connection to a service."""
         known = services.known_services(self._options.services)[model.service]
-        service = replace(known, base_url=model.base_url)
+        base, *others = model.base_url.split(",")
+        service = replace(known, base_url=base, other_base_urls=tuple(others))
         if not known.base_url:
             service = replace(service, title=service.host)
-        limiter = self._limiters.setdefault(service.base_url, Limiter(service.concurrency))
+        most = self._options.concurrency or max(
+            service.concurrency, MOST_OF_SEVERAL if others else 0
+        )
+        limiter = self._limiters.setdefault(
+            model.base_url, Limiter(service.concurrency, most, service.base_urls)
+        )
         return EndpointEngine(service, model.model, limiter, loop_stop=self._options.loop_stop)
 
     def make_recorded(self, model: ResolvedModel, threads: int) -> Engine:

@@ -45,8 +45,9 @@ def resolve_remote(
     short = PurePosixPath(model).name or model if model.startswith("/") else model
     label = short if service.name == "url" else f"{service.name}:{short}"
     if service.name == "url" or service.is_foreign:
-        label += f" ({service.host})"
-    names = (ref.text, f"{service.name}:{model}", f"{service.base_url}#{model}")
+        others = len(service.other_base_urls)
+        label += f" ({service.host} +{others})" if others else f" ({service.host})"
+    names = (ref.text, f"{service.name}:{model}", f"{service.address_text}#{model}")
     publisher = service.name if services.is_original(service) else ""
     return ResolvedModel(
         name=ref.text,
@@ -57,7 +58,7 @@ def resolve_remote(
         dtype="",
         family=service.name,
         service=service.name,
-        base_url=service.base_url,
+        base_url=service.address_text,
         model=model,
     )
 

@@ -38,7 +38,7 @@ app = typer.Typer(add_completion=False)
         "chat_template",
         "remote_code",
     ),
-    *("budget", "pasted", "title", "sessions", "mouse", "plain", "yes"),
+    *("concurrency", "budget", "pasted", "title", "sessions", "mouse", "plain", "yes"),
 )
 def compare(
     flags: dict[str, object],

@@ -17,6 +17,7 @@ from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.out_file import check_out
 from tui.cli.support.printing import heads, load_line, print_json, table, tell
 from tui.cli.support.resume_run import resume_run
+from tui.cli.support.run_progress import RunProgress
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
 from tui.host.errors import UserError
 from tui.host.save_file import replace_file
@@ -50,7 +51,7 @@ app = typer.Typer(add_completion=False)
         "chat_template",
         "remote_code",
     ),
-    *("budget", "pasted", "title", "sessions", "yes"),
+    *("concurrency", "budget", "pasted", "title", "sessions", "yes"),
 )
 def run(
     flags: dict[str, object],
@@ -112,14 +113,17 @@ class _ProgressPrinter:
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
         self._shown = ""
+        self._progress = RunProgress()
 
     def __call__(self, events: Sequence[Event], board: Board) -> None:
         for event in events:
+            self._progress.feed((event,))
             ends = isinstance(event.body, Answered | Failed | Cancelled) and not self._live
-            for line in (_end_line(board, event),) if ends else _note_lines(board, event):
+            lines = [_end_line(board, event, self._progress)] if ends else _note_lines(board, event)
+            for line in lines:
                 self._print(one_line(tr(line)))
         if self._live:
-            self._redraw(one_line(_state_text(board)))
+            self._redraw(one_line(f"{tr(str(self._progress))}  {_state_text(board)}"))
 
     def _print(self, line: str) -> None:
         """A line that stays."""
@@ -144,11 +148,6 @@ class _ProgressPrinter:
             self._shown = text
 
 
-def _count_text(board: Board) -> str:
-    asked = results.newest_answers(board)
-    return f"{sum(not a.is_open for a in asked)}/{len(asked)}"
-
-
 def _state_text(board: Board) -> str:
     parts = []
     for model in board.models:
@@ -158,7 +157,7 @@ def _state_text(board: Board) -> str:
             parts.append(tr(f"{model.label}: {answer.question} {answer.tokens} tokens{speed}"))
         else:
             parts.append(tr(f"{model.label}: {model.load.stage if model.load else model.state}"))
-    return f"{_count_text(board)}  " + " | ".join(parts)
+    return " | ".join(parts)
 
 
 def _label(board: Board, event: Event) -> str:
@@ -179,10 +178,11 @@ def _note_lines(board: Board, event: Event) -> list[str]:
     return []
 
 
-def _end_line(board: Board, event: Event) -> str:
+def _end_line(board: Board, event: Event, progress: RunProgress) -> str:
     label = _label(board, event)
     answer = board.answers.get(answer_of(event.body))
-    what = f"{_count_text(board)} {label} {answer.question if answer else ''}".rstrip()
+    count = f"{progress.done}/{progress.total}"
+    what = f"{count} {label} {answer.question if answer else ''}".rstrip()
     match event.body:
         case Answered() as figures:
             about = "~" if figures.token_source == "estimate" else ""

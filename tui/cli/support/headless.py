@@ -21,6 +21,8 @@ from tui.run.results import exit_code
 from tui.sessions.save_fallback import ensure_saved
 
 TICK_S = 0.1
+MAX_ROUNDS = 3
+"""So often what broke off at one server is asked of another."""
 
 ShowEvents = Callable[[Sequence[Event], Board], None]
 """Gets the new events and the board with them on it, ten times a second."""
@@ -54,8 +56,14 @@ class HeadlessRun:
         try:
             self._run.ask_all(repeats)
             self._run.start()
-            while not self._stops and not self._run.wait(TICK_S):
-                self._show_new_events()
+            rounds = 0
+            while not self._stops:
+                if not self._run.wait(TICK_S):
+                    self._show_new_events()
+                elif rounds < MAX_ROUNDS and self._run.ask_broken_off():
+                    rounds += 1
+                else:
+                    break
             status = "interrupted" if self._stops else "done"
         finally:
             self._run.close(status)
