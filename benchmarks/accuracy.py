@@ -176,7 +176,8 @@ def made(checkpoint: Checkpoint, recipe: Recipe, weighed: bool) -> tuple[Any, fl
             size += sum(aligned_safetensors.nbytes(dtype, shape) for dtype, shape in parts)
         linear_groups.replace_linears(model, unit, layer)
 
-    calibrate.calibrate_groups(model, checkpoint.tokenizer, [unit.members for unit in units], take)
+    layers = calibrate.Layers(model, [unit.members for unit in units])
+    calibrate.calibrate_groups(layers, checkpoint.tokenizer, take)
     return model, size * 8 / count
 
 

@@ -94,3 +94,19 @@ def test_it_is_said_and_a_named_format_is_kept(machine: pytest.MonkeyPatch, tmp_
         "bf16"
     )
     assert (named.dtype, named.label, named.has_default_dtype) == ("fp32", "tiny@fp32", False)
+
+
+@pytest.mark.parametrize(
+    ("stored", "dtype"),
+    [("gptq-int4", "int4"), ("awq-int4", "int4"), ("compressed-int4", "int4"), ("mxfp4", "int8"),
+     ("gptq-act-order-int4", "int8"), ("fp8", "int8"), ("gptq-int8", "int8")],
+)  # fmt: skip
+def test_reduced_weights_are_computed_as_they_are_stored(
+    machine: pytest.MonkeyPatch, stored: str, dtype: str
+) -> None:
+    shape = MemoryShape(32, 32, 128, 4096, 11008, 151936, False, stored)
+    assert default_dtype.choose_dtype(7_000_000_000, shape) == dtype
+    assert default_dtype.choose_dtype(100_000_000, shape) == dtype, "small ones too"
+    assert stored in default_dtype.choice_remark(dtype, stored)
+    machine.setattr(default_dtype, "has_gpu", lambda: True)
+    assert default_dtype.choose_dtype(7_000_000_000, shape) == "bf16"

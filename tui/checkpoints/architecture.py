@@ -10,6 +10,7 @@ from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.native_types import default_sizes, has_native_class, is_known_type
+from tui.checkpoints.stored_quantisation import StoredQuantisation, read_quantisation
 
 MAX_SIZE = 1 << 24
 """Largest believable value of any size in a config.json (a vocabulary, a context)."""
@@ -42,6 +43,8 @@ class Architecture:
     """Whether it is the text half of a model that also sees or hears."""
     predicting_layers: int = 0
     """Layers behind the last one that only predict more tokens at once."""
+    quantisation: StoredQuantisation | None = None
+    """How the files hold reduced weights; None where they hold whole ones."""
 
     @property
     def name(self) -> str:
@@ -67,7 +70,9 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     _refuse_other_modalities(config)
     readers = {"qwen": _qwen, "chatglm": _chatglm3, "baichuan": _baichuan2}
     found = readers[kind](config) if kind in readers else _general(kind, config)
-    return replace(found, is_tied=states_tied(config) is True)
+    return replace(
+        found, is_tied=states_tied(config) is True, quantisation=read_quantisation(config)
+    )
 
 
 def states_tied(config: Mapping[str, Any]) -> bool | None:
@@ -115,13 +120,6 @@ def _refuse_other_modalities(config: Mapping[str, Any]) -> None:
             )
     if config.get("is_encoder_decoder"):
         raise CheckpointError("unsupported", "an encoder-decoder model is not a chat model")
-    if quantised := config.get("quantization_config"):
-        method = quantised.get("quant_method", "?") if isinstance(quantised, dict) else "?"
-        raise CheckpointError(
-            "unsupported",
-            f"already quantised ({str(method)[:20]}), which needs kernels not used here",
-            "use the original checkpoint",
-        )
 
 
 def _size(config: Mapping[str, Any], *keys: str, default: int | None = None) -> int:
@@ -158,6 +156,10 @@ def _qwen(config: Mapping[str, Any]) -> Architecture:
 
 def _chatglm3(config: Mapping[str, Any]) -> Architecture:
     name = str(config.get("_name_or_path", "")).lower()
+    if config.get("quantization_bit"):
+        raise CheckpointError(
+            "unsupported", "quantised by ChatGLM's own code, which is not read", "use ChatGLM3-6B"
+        )
     if "position_encoding_2d" in config or "inner_hidden_size" in config:
         raise CheckpointError(
             "unsupported", "ChatGLM (the first) is not supported", "use ChatGLM3-6B"

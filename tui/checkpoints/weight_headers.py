@@ -35,9 +35,12 @@ ADAPTER_CONFIG = "adapter_config.json"
 
 DTYPE_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
-    "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
+    "U16": 2, "U32": 4, "U64": 8, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
 }  # fmt: skip
 """Bytes of one element by the dtype names of the safetensors format."""
+
+PLAIN_DTYPES = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
+"""What this program calls the dtypes of weights that are not reduced."""
 
 _STORAGES = {
     "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16",
@@ -55,12 +58,14 @@ HEADS = ("lm_head.weight", "output_layer.weight", "embed_out.weight")
 
 @dataclass(frozen=True, slots=True)
 class TensorHeader:
-    """One stored tensor: its name, dtype (safetensors' word), shape and file."""
+    """One stored tensor: its name, dtype (safetensors' word), shape and file; ``stored_bytes`` of
+    one that is stored in several parts (`tui.checkpoints.stored_quantisation`)."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     file: Path
+    stored_bytes: int | None = None
 
     @property
     def elements(self) -> int:
@@ -70,6 +75,8 @@ class TensorHeader:
     @property
     def nbytes(self) -> int:
         """Its size in bytes."""
+        if self.stored_bytes is not None:
+            return self.stored_bytes
         return self.elements * DTYPE_BYTES[self.dtype]
 
 
@@ -388,3 +395,13 @@ def count_parameters(tensors: Sequence[TensorHeader], is_tied: bool) -> int:
             one for one in counted if not (one.name.endswith(HEADS) and shapes.count(one.shape) > 1)
         ]
     return sum(one.elements for one in counted)
+
+
+def commonest_dtype(tensors: Iterable[TensorHeader]) -> str:
+    """What most of the values of some tensors are stored as: a word of `PLAIN_DTYPES` or the
+    label of a quantisation; empty where there are none."""
+    sizes: dict[str, int] = {}
+    for one in tensors:
+        sizes[one.dtype] = sizes.get(one.dtype, 0) + one.elements
+    most = max(sizes, key=lambda name: sizes[name], default="")
+    return PLAIN_DTYPES.get(most, most.lower())

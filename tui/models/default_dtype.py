@@ -5,6 +5,7 @@ from importlib import metadata
 from pathlib import Path
 
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES, MemoryShape, predict_peak
+from tui.checkpoints.stored_quantisation import has_levels, stored_bits
 from tui.host import cpu, format_speeds, kernel_library, memory
 from tui.host.format_speeds import BATCH_ROWS, FormatSpeeds
 
@@ -23,15 +24,23 @@ _NVIDIA = Path("/dev/nvidiactl")
 def choose_dtype(parameters: int, shape: MemoryShape, context: int = 0) -> str:
     """What is fastest at a KL divergence from fp32 of 0.01 (`benchmarks/accuracy.py`): bf16 on a
     GPU, else int8 where it is faster than bf16. A model below `LARGE_MODEL` that decodes quickly in
-    bf16 stays in it: small ones suffer most from fewer bits. Where that does not fit in memory,
-    the next smaller format that does."""
+    bf16 stays in it: small ones suffer most from fewer bits. What is stored reduced is computed as
+    it is: int4 holds the levels of 4 bits, int8 all else. Where that does not fit in memory, the
+    next smaller format that does."""
     if has_gpu():
         return "bf16"
     tokens = min(CONTEXT, context) if context else CONTEXT
-    formats = _DTYPES[_prefers_int8(parameters) :]
+    formats = _DTYPES[_first_format(parameters, shape.stored) :]
     room = memory.read_memory().available
     fitting = (f for f in formats if predict_peak(parameters, f, shape, tokens) <= room)
     return next(fitting, formats[0])
+
+
+def _first_format(parameters: int, stored: str) -> int:
+    """The number of the widest format that is worth having."""
+    if stored_bits(stored) < 16:
+        return 2 if has_levels(stored) else 1
+    return int(_prefers_int8(parameters))
 
 
 def _prefers_int8(parameters: int) -> bool:
@@ -55,10 +64,12 @@ def _this_machine() -> tuple[FormatSpeeds, bool]:
     return format_speeds.read(), not has_own and "avx512_bf16" in cpu.flags()
 
 
-def choice_remark(dtype: str) -> str:
-    """What a person is told of a format that was chosen for them."""
+def choice_remark(dtype: str, stored: str = "") -> str:
+    """What a person is told of a format that was chosen for them for weights ``stored`` so."""
     if dtype == "bf16":
         return ""
+    if stored_bits(stored) < 16:
+        return f"the weights are stored as {stored}: computed in {dtype}, @bf16 widens them"
     return f"{dtype} was chosen for this machine; @bf16 computes with the weights as published"
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,12 @@ from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.llama_cpp import is_installed
 from tui.checkpoints.memory_estimate import MemoryShape
+from tui.checkpoints.stored_quantisation import weights_of_parts
 from tui.checkpoints.text_half import left_out
 from tui.checkpoints.weight_headers import (
     MAX_HEADER_BYTES,
     TensorHeader,
+    commonest_dtype,
     count_parameters,
     read_config,
     read_file_headers,
@@ -24,8 +25,6 @@ from tui.checkpoints.weight_headers import (
 from tui.host import child_process, foreign_files
 from tui.host.errors import UserError
 from tui.models.caches import display_name
-
-_DTYPE_NAMES = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
 
 _TOKENIZERS = {
     "qwen": ("qwen.tiktoken",),
@@ -52,12 +51,12 @@ class Shard:
 class Inspection:
     """A checkpoint folder seen from outside.
 
-    ``parameters`` counts stored values, ``dtype`` is the commonest of them (``bf16``,
-    ``fp16``, ``fp32`` ...), ``checkpoint_bytes`` the size of all tensors, ``context``
-    the longest prompt plus answer in tokens. ``tokenizer`` is the name of the file the
-    words come from, empty where there is none. ``problems`` are lines that say why it
-    cannot be loaded; empty means it can. ``remote_code`` maps the Python files that only
-    a model without a native class needs to their SHA-256.
+    ``parameters`` counts weights, ``dtype`` is what most of them are stored as (``bf16``,
+    ``fp16``, ``fp32`` ..., or the label of a `StoredQuantisation`), ``checkpoint_bytes`` the
+    size of all tensors, ``context`` the longest prompt plus answer in tokens. ``tokenizer`` is
+    the name of the file the words come from, empty where there is none. ``problems`` are lines
+    that say why it cannot be loaded; empty means it can. ``remote_code`` maps the Python files
+    that only a model without a native class needs to their SHA-256.
     """
 
     path: Path
@@ -153,6 +152,10 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
     shards, stored, problems = _shards(path)
     skipped = left_out((tensor.name for tensor in stored), known)
     tensors = [tensor for tensor in stored if tensor.name not in skipped]
+    try:
+        tensors = weights_of_parts(tensors, known.quantisation)
+    except CheckpointError as error:
+        problems.append(error.message)
     names = _TOKENIZERS.get(known.family, _GENERAL_TOKENIZERS)
     tokenizer = next((name for name in names if (path / name).is_file()), "")
     if not tokenizer:
@@ -171,16 +174,12 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
     for what, size in (("hidden size", known.hidden), ("vocabulary", known.vocab)):
         if tensors and not problems and size not in dimensions:
             problems.append(f"config.json says {what} {size}, no tensor has that size")
-    dtypes = Counter[str]()
-    for tensor in tensors:
-        dtypes[tensor.dtype] += tensor.elements
-    common = dtypes.most_common(1)[0][0] if dtypes else ""
     return Inspection(
         path=path,
         family=known.family,
         model_type=known.model_type,
         parameters=count_parameters(tensors, known.is_tied),
-        dtype=_DTYPE_NAMES.get(common, common.lower()),
+        dtype=commonest_dtype(tensors),
         checkpoint_bytes=sum(tensor.nbytes for tensor in tensors),
         context=known.context,
         layers=known.layers,

@@ -59,6 +59,8 @@ class ResolvedModel:
     """SHA-256 of each Python file of the checkpoint that a person agreed to run."""
     has_default_dtype: bool = False
     """Whether ``dtype`` is this program's choice (`tui.models.default_dtype`)."""
+    stored: str = ""
+    """What the files hold most weights as, where that is known (`tui.models.inspect`)."""
     service: str = ""
     base_url: str = ""
     model: str = ""
@@ -297,6 +299,7 @@ def _folder(
         checkpoint_bytes=seen.checkpoint_bytes,
         context=seen.context,
         remote_code=code,
+        stored=seen.dtype,
     )
 
 

@@ -72,7 +72,9 @@ class EngineFactory:
             lookup=self._options.lookup,
             loop_stop=self._options.loop_stop,
             chat_template=self._chat_template(),
-            remark=default_dtype.choice_remark(model.dtype) if model.has_default_dtype else "",
+            remark=default_dtype.choice_remark(model.dtype, model.stored)
+            if model.has_default_dtype
+            else "",
         )
 
     def _chat_template(self) -> str:

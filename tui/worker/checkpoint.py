@@ -52,6 +52,17 @@ class ChatTokenizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A class of transformers, its configuration, the shapes of its parameters, and ``empty``, a
+    model of it without memory."""
+
+    model_class: Any
+    config: Any
+    shapes: dict[str, tuple[int, ...]]
+    empty: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """An opened checkpoint: everything but the weights. ``family`` is the name of the module that
     reads it, ``architecture`` what the checkpoint calls itself.
@@ -78,9 +89,17 @@ class Checkpoint:
     build: Callable[[str, Progress], Any]
     """``build(dtype, progress) -> torch.nn.Module`` in eval mode on the CPU; dtype is
     ``bf16``, ``fp16`` or ``fp32``; ``progress(done, total)`` counts bytes."""
-    model_spec: Callable[[], tuple[Any, Any, dict[str, tuple[int, ...]]]] | None = None
-    """``model_spec() -> (class, its configuration, shapes of its parameters)`` without
-    memory; None where the class is not of transformers."""
+    build_deferred: Callable[[str, Progress], Any]
+    """The same as a `tui.worker.load.deferred.DeferredModel`: experts, and what the files hold
+    reduced, are not read yet."""
+    stored: str = "bf16"
+    """What the files hold most of their weights as: ``bf16``, ``fp16``, ``fp32``, or the label of
+    a `StoredQuantisation`."""
+    plain_dtype: str = "bf16"
+    """What the files hold most of those weights as that are not reduced: in it these stay views
+    of the mapped files."""
+    model_spec: Callable[[], ModelSpec] | None = None
+    """What the model is before it has weights; None where the class is not of transformers."""
     new_splitter: Callable[[bool], AnswerSplitter] = lambda _: AnswerSplitter()
     thought: ThoughtFormat | None = None
     thought_ending: tuple[int, ...] = ()

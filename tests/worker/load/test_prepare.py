@@ -166,7 +166,7 @@ def test_every_layer_is_handed_over_once_with_what_its_inputs_weigh(folder: Path
         assert number not in seen
         seen[number] = importance
 
-    calibrate.calibrate_groups(model, checkpoint.tokenizer, groups, take)
+    calibrate.calibrate_groups(calibrate.Layers(model, groups), checkpoint.tokenizer, take)
     assert sorted(seen) == list(range(len(groups)))
     for number, names in enumerate(groups):
         importance = seen[number]
@@ -188,7 +188,7 @@ def test_a_failure_while_packing_is_not_lost(folder: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        calibrate.calibrate_groups(model, checkpoint.tokenizer, groups, take)
+        calibrate.calibrate_groups(calibrate.Layers(model, groups), checkpoint.tokenizer, take)
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "int8", "int4"])

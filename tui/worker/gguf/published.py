@@ -69,6 +69,7 @@ def load_published(
         checkpoint_bytes=size,
         kv_values_per_token=0,
         build=_never_built,
+        build_deferred=_never_built,
         new_splitter=words.new_splitter,
         thought=words.thought,
         thought_ending=words.thought_ending,

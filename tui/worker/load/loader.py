@@ -4,21 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tui.checkpoints.architecture import Architecture, read_architecture, states_tied
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.stored_quantisation import weights_of_parts
 from tui.checkpoints.text_half import left_out
 from tui.checkpoints.weight_headers import (
     HEADS,
+    PLAIN_DTYPES,
     TensorHeader,
+    commonest_dtype,
     count_parameters,
     read_config,
     read_tensor_headers,
 )
-from tui.worker.checkpoint import Checkpoint, Progress
+from tui.worker.checkpoint import Checkpoint, ModelSpec, Progress
 from tui.worker.load.families import ChatFormat, Family, family_of
 from tui.worker.load.families.general import read_optional_json
+
+if TYPE_CHECKING:
+    from tui.worker.load.deferred import DeferredModel
 
 SKIPPED_NOTES = {
     "tower": "only the text half is loaded, without what sees or hears",
@@ -34,7 +40,8 @@ _LAYER_MARKERS = (".layers.", ".h.", ".blocks.", ".layer.")
 @dataclass(frozen=True, slots=True)
 class CheckpointFolder:
     """A checkpoint folder whose config and weight headers were read and agree. ``tensors`` are
-    those of the text model, ``skipped`` the names of others and the part each belongs to."""
+    the weights of the text model, ``skipped`` the names of other tensors and the part each
+    belongs to."""
 
     path: Path
     config: dict[str, Any]
@@ -52,6 +59,11 @@ class CheckpointFolder:
     def parameters(self) -> int:
         """How many numbers the weights have, tied ones once."""
         return count_parameters(self.tensors, self.architecture.is_tied)
+
+    @property
+    def plain_dtype(self) -> str:
+        """The commonest dtype of the weights that are not reduced."""
+        return commonest_dtype(one for one in self.tensors if one.dtype in PLAIN_DTYPES) or "bf16"
 
     @property
     def nbytes(self) -> int:
@@ -72,7 +84,8 @@ def open_folder(path: Path) -> CheckpointFolder:
     tensors = read_tensor_headers(path)
     skipped = left_out((tensor.name for tensor in tensors), known)
     kept = [tensor for tensor in tensors if tensor.name not in skipped]
-    folder = CheckpointFolder(path, config, known, kept, skipped)
+    weights = weights_of_parts(kept, known.quantisation)
+    folder = CheckpointFolder(path, config, known, weights, skipped)
     _check_sizes(folder)
     return folder
 
@@ -150,6 +163,9 @@ def open_checkpoint(
         checkpoint_bytes=folder.nbytes,
         kv_values_per_token=2 * known.layers * known.kv_heads * known.head_dim,
         build=partial(build_model, folder, family),
+        build_deferred=partial(build_deferred, folder, family),
+        stored=commonest_dtype(folder.tensors) or "bf16",
+        plain_dtype=folder.plain_dtype,
         model_spec=None if family.is_remote_code else partial(_model_spec, folder, family),
         new_splitter=words.new_splitter,
         thought=words.thought,
@@ -217,41 +233,64 @@ def build_model(folder: CheckpointFolder, family: Family, dtype: str, progress: 
         CheckpointError: tensors that are missing, left over, of another shape, or not
             numbers.
     """
+    return _build(folder, family, dtype, progress, is_deferred=False).model
+
+
+def build_deferred(
+    folder: CheckpointFolder, family: Family, dtype: str, progress: Progress
+) -> "DeferredModel":
+    """As `build_model`, without experts and without what the files hold reduced.
+
+    Raises:
+        CheckpointError: as `build_model`.
+    """
+    return _build(folder, family, dtype, progress, is_deferred=True)
+
+
+def _build(
+    folder: CheckpointFolder, family: Family, dtype: str, progress: Progress, is_deferred: bool
+) -> "DeferredModel":
     import torch
 
-    from tui.worker.load import shards
+    from tui.worker.load import deferred, shards
+    from tui.worker.quant.stored_matrix import join_parts
 
     wanted = shards.DTYPES.get(dtype)
     if wanted is None:
         raise CheckpointError("unsupported", f"dtype {dtype[:20]!r} is none of bf16, fp16, fp32")
-    model_class, config, expected = _model_spec(folder, family)
-    tensors: dict[str, Any] = {}
+    spec = _model_spec(folder, family)
     stored = shards.open_tensors(folder.path, folder.nbytes, progress, folder.skipped)
-    for name, tensor in shards.rename_tensors(stored, family.rules, folder.architecture, wanted):
-        _refuse_shape(name, tensor, expected)
-        tensors[name] = tensor
-    if broken := shards.first_not_finite(tensors):
+    weights = join_parts(stored, folder.architecture.quantisation)
+    sorting = deferred.Deferral(spec.empty, wanted)
+    tensors: dict[str, Any] = {}
+    for name, weight in shards.rename_tensors(weights, family.rules, folder.architecture, wanted):
+        _refuse_shape(name, weight, spec.shapes)
+        if folder.architecture.quantisation and sorting.is_empty_bias(name, weight):
+            continue
+        tensor = sorting.take(name, weight) if is_deferred else sorting.read(name, weight)
+        if tensor is not None:
+            tensors[name] = tensor
+    zeros, experts = sorting.finish()
+    if broken := shards.first_not_finite({**tensors, **sorting.scales()}):
         raise CheckpointError(
             "damaged", f"{broken} holds values that are not numbers", "fetch the weights again"
         )
     with torch.no_grad():
-        model, info = model_class.from_pretrained(
+        model, info = spec.model_class.from_pretrained(
             None,
-            config=config,
-            state_dict=tensors,
+            config=spec.config,
+            state_dict=tensors | zeros,
             dtype=wanted,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             use_safetensors=None,
         )
     _refuse_incomplete(info)
-    return model.eval()
+    return deferred.DeferredModel(model.eval(), sorting.matrices, experts)
 
 
-def _model_spec(
-    folder: CheckpointFolder, family: Family
-) -> tuple[Any, Any, dict[str, tuple[int, ...]]]:
-    """The class, its configuration and the shapes of its parameters, without memory."""
+def _model_spec(folder: CheckpointFolder, family: Family) -> ModelSpec:
+    """What the model is, without memory."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -259,6 +298,8 @@ def _model_spec(
         config = family.native_config(folder.config, folder.architecture, folder.path)
         if _has_no_head(folder):
             config.tie_word_embeddings = True
+        # Reduced weights are read by this program, not by transformers.
+        config.__dict__.pop("quantization_config", None)
         with torch.device("meta"):
             empty = AutoModelForCausalLM.from_config(
                 config, trust_remote_code=family.is_remote_code
@@ -272,7 +313,7 @@ def _model_spec(
     except Exception as error:  # config classes can raise any exception
         raise _unusable(error, "fetch config.json again") from None
     shapes = {name: tuple(t.shape) for name, t in empty.state_dict().items()}
-    return type(empty), config, shapes
+    return ModelSpec(type(empty), config, shapes, empty)
 
 
 def _has_no_head(folder: CheckpointFolder) -> bool:
@@ -291,7 +332,7 @@ def _unusable(error: Exception, next_step: str) -> CheckpointError:
 
 def _refuse_shape(name: str, view: Any, expected: Mapping[str, tuple[int, ...]]) -> None:
     wanted = expected.get(name)
-    if wanted is not None and tuple(view.shape) != wanted:
+    if wanted is not None and not isinstance(view, list) and tuple(view.shape) != wanted:
         raise CheckpointError(
             "damaged",
             f"{name} has shape {list(view.shape)}, config.json makes it {list(wanted)}",

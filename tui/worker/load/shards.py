@@ -16,6 +16,7 @@ from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
 from tui.worker.load.families import TensorRule
 from tui.worker.quant import aligned_safetensors
+from tui.worker.quant.stored_matrix import StoredMatrix
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -78,7 +79,8 @@ def rename_tensors(
     """
     compiled = [(re.compile(rule.source), rule) for rule in rules]
     for name, stored in tensors:
-        tensor = stored.to(dtype) if stored.is_floating_point() else stored
+        is_plain = isinstance(stored, torch.Tensor)
+        tensor = stored.to(dtype) if is_plain and stored.is_floating_point() else stored
         if tensor is not stored:
             aligned_safetensors.release_pages([stored])
         for pattern, rule in compiled:
@@ -96,6 +98,8 @@ def _split_by_rule(
     name: str, tensor: Any, rule: TensorRule, architecture: Architecture
 ) -> Sequence[Any]:
     if rule.normalise_rows:
+        if isinstance(tensor, StoredMatrix):
+            tensor = tensor.to(torch.float32)
         # As upstream, in the dtype of the computation. A copy: the file stays as it is.
         return [torch.nn.functional.normalize(tensor, dim=-1)]
     parts = len(rule.targets)

@@ -26,7 +26,7 @@ from tui.worker.gguf.published import load_published
 from tui.worker.kernels import build
 from tui.worker.load.device import gpu_failure, kv_cache_capacity
 from tui.worker.load.loader import open_checkpoint
-from tui.worker.load.prepare import model_nbytes, prepare_model, stored_dtype
+from tui.worker.load.prepare import model_nbytes, prepare_model
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.lost_cores import LostCores
 from tui.worker.measure import Stopwatch
@@ -134,7 +134,7 @@ def loaded_event(loaded: LoadedModel, given: Path, figures: LoadFigures) -> Load
         dtype=loaded.dtype,
         device=loaded.device,
         parameters=checkpoint.parameters,
-        stored=read_header(given).stored if given.is_file() else stored_dtype(checkpoint),
+        stored=read_header(given).stored if given.is_file() else checkpoint.stored,
         # Of a file that was converted, the file as it was given.
         checkpoint_bytes=size_of(given) if given.is_file() else checkpoint.checkpoint_bytes,
         weights_bytes=loaded.weights_bytes,

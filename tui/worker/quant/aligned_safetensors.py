@@ -70,7 +70,8 @@ class SafetensorsWriter:
                 "shape": list(shape),
                 "data_offsets": [start, end],
             }
-        self._unwritten = {name: entry["data_offsets"] for name, entry in header.items()}
+        self._offsets = {name: entry["data_offsets"] for name, entry in header.items()}
+        self._unwritten, self._items = dict(self._offsets), dict[str, int]()
         if metadata:
             header = {"__metadata__": dict(metadata)} | header
         text = json.dumps(header, separators=(",", ":")).encode()
@@ -92,6 +93,24 @@ class SafetensorsWriter:
         if (tensor.dtype, tuple(tensor.shape)) != (dtype, tuple(shape)):
             raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}")
         start, _ = self._unwritten.pop(name)
+        self._put(start, tensor)
+
+    def write_item(self, name: str, number: int, tensor: torch.Tensor) -> None:
+        """Write one item of a tensor, all of which lie along its first dimension.
+
+        Raises:
+            ValueError: it has not the type and shape that were announced.
+        """
+        dtype, shape = self._shapes[name]
+        if (tensor.dtype, tuple(tensor.shape)) != (dtype, tuple(shape[1:])):
+            raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}")
+        start, _ = self._offsets[name]
+        self._put(start + number * tensor.nbytes, tensor)
+        self._items[name] = self._items.get(name, 0) + 1
+        if self._items[name] == shape[0]:
+            del self._unwritten[name]
+
+    def _put(self, start: int, tensor: torch.Tensor) -> None:
         self._file.seek(self._data_start + start)
         flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
         self._file.write(memoryview(flat.numpy()))

@@ -11,6 +11,7 @@ from tui.worker.quant import native_linear, torch_linear
 from tui.worker.quant.fused_linear import unsliced
 from tui.worker.quant.linear_format import LinearFormat
 from tui.worker.quant.linear_groups import LinearGroup
+from tui.worker.quant.stored_matrix import Stacked
 
 _NATIVE = (
     native_linear.NativeBf16Linear,
@@ -50,6 +51,12 @@ def quantised_format(group: LinearGroup, dtype: str) -> type[LinearFormat]:
     return (
         torch_linear.TorchInt8Linear if torch_linear.has_vnni() else torch_linear.WidenedInt8Linear
     )
+
+
+def keeps_levels(kind: type[LinearFormat], weight: Stacked) -> bool:
+    """Whether a format holds the levels of a weight of 4 bits as they are stored."""
+    group = weight.level_group
+    return kind is native_linear.NativeInt4Linear and group > 0 and group % native_linear.GROUP == 0
 
 
 def kernels_of(model: Any) -> tuple[str, str]:

@@ -6,6 +6,8 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from tui.worker.quant.stored_matrix import Matrix
+
 PackedTensors = Mapping[str, torch.Tensor]
 """What a file holds of a layer, by name."""
 TensorSpec = tuple[torch.dtype, tuple[int, ...]]
@@ -22,7 +24,7 @@ class LinearFormat(Protocol):
 
     @staticmethod
     def pack(
-        weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
+        weight: Matrix, bias: torch.Tensor | None, importance: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """The packed tensors of a weight (rows, columns) and its bias (rows).
 

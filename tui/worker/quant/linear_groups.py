@@ -11,6 +11,8 @@ from tui.worker.quant.fused_linear import slice_linear
 
 _SHARED_INPUT_NAMES = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Layers with one input: computed as one they cost one call and one pass over it."""
+_ROUTER_NAMES = ("gate", "wg", "router", "shared_expert_gate")
+"""Layers that choose experts: they are small, and a rounded one chooses others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,14 @@ class LinearGroup:
 
 
 def linear_groups(model: Any) -> Iterator[LinearGroup]:
-    """Every linear layer of a model, those that share an input together."""
+    """Every linear layer of a model but routers, those that share an input together."""
     head = model.get_output_embeddings()
     for path, module in model.named_modules():
-        linear = {name: part for name, part in module.named_children() if type(part) is nn.Linear}
+        linear = {
+            name: part
+            for name, part in module.named_children()
+            if type(part) is nn.Linear and name not in _ROUTER_NAMES
+        }
         for group in [*_SHARED_INPUT_NAMES, *((name,) for name in linear)]:
             if not all(name in linear for name in group):
                 continue

@@ -13,6 +13,7 @@ from torch import nn
 
 from tui.worker.kernels import abi, build
 from tui.worker.quant.linear_format import PackedTensors, TensorSpec
+from tui.worker.quant.stored_matrix import Levels, Matrix, Stacked
 
 TILE, GROUP = abi.constant("TILE"), abi.constant("GROUP")
 _PACKED_ROWS = 1024
@@ -112,7 +113,7 @@ class _NativeQuantisedLinear(nn.Module):  # type: ignore[misc]
 
     @classmethod
     def pack(
-        cls, weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
+        cls, weight: Matrix, bias: torch.Tensor | None, importance: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """What a file holds of such a layer. ``importance`` (columns): the mean square of
         each input, where it is known; 8 bits have no use for it."""
@@ -159,3 +160,60 @@ class NativeInt4Linear(_NativeQuantisedLinear):
     """4 bits in groups of 32 inputs, with a scale and a zero point of 8 bits each."""
 
     bits, block_bytes = 4, abi.constant("INT4_BLOCK")
+
+    @classmethod
+    def pack_levels(cls, weight: Stacked, bias: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        """As `pack`, of a weight that is stored in 4 bits: the levels stay what they are, only
+        their scales are rounded."""
+        rows, columns = weight.shape
+        shapes = cls.packed_specs(rows, columns, bias is not None)
+        made = {name: torch.zeros(shape, dtype=dtype) for name, (dtype, shape) in shapes.items()}
+        for start in range(0, rows, _PACKED_ROWS):
+            stop = min(start + _PACKED_ROWS, rows)
+            tiles, scale = _tiles_of_levels(weight.levels(start, stop))
+            made["weight"][start // TILE :][: len(tiles)] = tiles
+            made["scale"][start:][: len(scale)] = scale
+        if bias is not None:
+            made["bias"] = bias.float()
+        return made
+
+
+_MAX_SCALE = 2.0 - 1 / 32
+"""The largest scale of a group in units of its row's (``duibi.h``)."""
+
+
+def _tiles_of_levels(levels: Levels) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tiles (tiles, bytes) and scales of rows, as ``duibi.h`` says how they lie."""
+    rows, columns = levels.codes.shape
+    each = levels.group // GROUP
+    # A negative scale is a positive one with the levels the other way round.
+    negative = levels.scales < 0
+    codes = levels.codes.unflatten(1, (-1, levels.group))
+    codes = torch.where(negative[:, :, None], 15 - codes, codes).flatten(1)
+    zeros = torch.where(negative, 15 - levels.zeros, levels.zeros)
+    scales = levels.scales.abs()
+    unit = scales.amax(1) / _MAX_SCALE
+    fill = -rows % TILE
+    pad = torch.nn.functional.pad
+    codes = pad(codes, (0, 0, 0, fill))
+    of_groups = torch.stack(
+        (
+            _scale_codes(scales / unit.clamp_min(torch.finfo(torch.float32).tiny)[:, None]),
+            (zeros * 16).round_().clamp_(0, 255).to(torch.uint8),
+        )
+    ).repeat_interleave(each, 2)
+    of_groups = pad(of_groups, (0, 0, 0, fill))
+    tiles, groups = (rows + fill) // TILE, columns // GROUP
+    # Tile, half, output, group, high or low bits, step, input.
+    steps = codes.reshape(tiles, 2, TILE // 2, groups, 2, 4, 4)
+    pairs = (steps[:, :, :, :, 0] | steps[:, :, :, :, 1] << 4).permute(0, 3, 1, 4, 2, 5)
+    packed = pairs.reshape(tiles, groups, GROUP * TILE // 2)
+    both = of_groups.reshape(2, tiles, TILE, groups).permute(1, 3, 0, 2).flatten(2)
+    return torch.cat((packed, both), 2).flatten(1), pad(unit, (0, fill))
+
+
+def _scale_codes(scales: torch.Tensor) -> torch.Tensor:
+    """Scales as three bits of exponent and five of fraction (``encode_scale`` of ``pack.c``)."""
+    fraction, exponent = torch.frexp(scales)
+    codes = (exponent + 6) * 32 + ((fraction * 2 - 1) * 32).round_().int()
+    return codes.clamp_(0, 255).to(torch.uint8)

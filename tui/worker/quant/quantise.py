@@ -2,6 +2,8 @@
 
 import torch
 
+from tui.worker.quant.stored_matrix import Matrix
+
 GROUP = 32
 """Weights of a row that share a scale and a zero point in int4. Smaller groups than 32
 the kernel has not; larger ones cost accuracy (64: 10 points of top-1 on a 135M model)."""
@@ -15,7 +17,7 @@ _BLOCK = 1 << 18
 """Weights worked on at a time, so that temporaries stay in the cache of the CPU."""
 
 
-def quantise_int8_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def quantise_int8_rows(weight: Matrix) -> tuple[torch.Tensor, torch.Tensor]:
     """``(q, scale)``: int8 of the same shape and a float32 scale per row, symmetric, so
     that ``q * scale[:, None]`` is the matrix."""
     rows, columns = weight.shape
@@ -31,7 +33,7 @@ def quantise_int8_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
 
 
 def quantise_int4_groups(
-    weight: torch.Tensor, importance: torch.Tensor | None = None
+    weight: Matrix, importance: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """``(q, scales)``: int32 of the same shape with values 0 to 15, and bfloat16 scales and
     zeros of shape (columns / 32, rows, 2), as `torch._weight_int4pack_mm_for_cpu` takes

@@ -11,6 +11,7 @@ from torch import nn
 
 from tui.worker.quant import quantise
 from tui.worker.quant.linear_format import PackedTensors, TensorSpec
+from tui.worker.quant.stored_matrix import Matrix
 
 _HIGH_PRECISION_ROWS = 16
 """Up to so many rows activations are given 16 bits, as two rows of 8: reading the weights
@@ -59,7 +60,7 @@ class TorchInt8Linear(nn.Module):  # type: ignore[misc]
 
     @staticmethod
     def pack(
-        weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
+        weight: Matrix, bias: torch.Tensor | None, importance: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """What a file holds of such a layer; 8 bits have no use for ``importance``."""
         q, scale = quantise.quantise_int8_rows(weight)
@@ -168,7 +169,7 @@ class TorchInt4Linear(nn.Module):  # type: ignore[misc]
 
     @staticmethod
     def pack(
-        weight: torch.Tensor, bias: torch.Tensor | None, importance: torch.Tensor | None = None
+        weight: Matrix, bias: torch.Tensor | None, importance: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """What a file holds of such a layer; the order of the weights is this CPU's."""
         q, scales = quantise.quantise_int4_groups(weight, importance)

@@ -1,0 +1,209 @@
+"""Checkpoints that are published reduced: every weight is what the layout says, in every format
+they are loaded in, and what is not read is refused by its name."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from benchmarks.support import tiny
+from tests.support.kernels import needs_kernels
+from tests.support.stored_quantisation import LAYOUTS, label_of, reduce_folder
+from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.stored_quantisation import has_levels, read_quantisation
+from tui.models.inspect import inspect_folder
+from tui.worker.kernels import build
+from tui.worker.load import prepare
+from tui.worker.load.loader import open_checkpoint, open_folder
+from tui.worker.quant import native_linear
+
+PROMPT = [5, 17, 200, 31, 8, 99] * 4
+QUICK = ("gptq", "gptq-act-order", "awq", "w8a8", "fp8-blocks")
+EVERY = [
+    pytest.param(layout, marks=() if layout in QUICK else pytest.mark.slow) for layout in LAYOUTS
+]
+_UNUSED_SCALES = 4 * 7 * 4
+"""Bytes of the scales of activations: four layers of seven matrices."""
+NOTHING = lambda done, total: None  # noqa: E731
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_llama(tmp_path_factory.mktemp("whole"), attention_bias=True, dtype="float16")
+
+
+@pytest.fixture(scope="module")
+def reduced(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """``reduced(layout)``: the folder, and what its weights are."""
+    root, made = tmp_path_factory.mktemp("reduced"), {}
+
+    def find(layout: str) -> tuple[Path, dict[str, torch.Tensor]]:
+        if layout not in made:
+            made[layout] = root / layout, reduce_folder(whole, root / layout, layout)
+        found: tuple[Path, dict[str, torch.Tensor]] = made[layout]
+        return found
+
+    return find
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.inference_mode():
+        found: torch.Tensor = model(torch.tensor([PROMPT])).logits[0].float()
+    return found
+
+
+def divergence(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    """The mean Kullback-Leibler divergence of the next tokens."""
+    p, q = wanted.log_softmax(-1), found.log_softmax(-1)
+    return float((p.exp() * (p - q)).sum(-1).mean())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_weight_is_what_its_layout_says(reduced: Any, layout: str) -> None:
+    folder, wanted = reduced(layout)
+    for dtype, most in (("fp32", 1e-6), ("bf16", 2.0**-8)):
+        model = open_checkpoint(folder).build(dtype, NOTHING)
+        for name, weight in wanted.items():
+            found = model.get_parameter(name).detach().float()
+            assert float((found - weight).norm()) <= most * float(weight.norm()), name
+
+
+@pytest.mark.parametrize("layout", EVERY)
+def test_a_model_answers_as_its_weights_say(reduced: Any, layout: str) -> None:
+    folder, _ = reduced(layout)
+    checkpoint = open_checkpoint(folder)
+    assert checkpoint.stored == label_of(layout)
+    expected = logits(checkpoint.build("fp32", NOTHING))
+    # int4 keeps the levels of 4 bits where our kernels are; what it has to round anew it rounds
+    # as it would the whole model, which then is 0.27 off.
+    keeps = has_levels(checkpoint.stored) and not build.unavailable_reason()
+    for dtype, most in (("bf16", 0.001), ("int8", 0.02), ("int4", 0.01 if keeps else 0.54)):
+        made, _, _ = prepare.prepare_model(checkpoint, dtype, NOTHING)
+        assert divergence(logits(made), expected) < most, dtype
+
+
+@needs_kernels
+@pytest.mark.parametrize("layout", ["gptq", "awq", "w4a16", "w4a16-asymmetric"])
+def test_levels_of_four_bits_stay_what_they_are(reduced: Any, layout: str) -> None:
+    folder, wanted = reduced(layout)
+    made, _, _ = prepare.prepare_model(open_checkpoint(folder), "int4", NOTHING)
+    layer = made.model.layers[1].mlp.down_proj
+    assert type(layer) is native_linear.NativeInt4Linear
+    weight = wanted["model.layers.1.mlp.down_proj.weight"]
+    found = layer(torch.eye(weight.shape[1]).bfloat16()).float().t()
+    # Scales are rounded to five bits of fraction, products to bfloat16.
+    assert (found - weight).abs().max() <= weight.abs().max() / 40
+    assert float((found - weight).norm() / weight.norm()) < 0.01
+
+
+def test_a_checkpoint_says_what_it_holds(reduced: Any, whole: Path) -> None:
+    for layout in LAYOUTS:
+        seen = inspect_folder(reduced(layout)[0])
+        assert not seen.problems
+        assert seen.dtype == label_of(layout)
+        assert seen.parameters == inspect_folder(whole).parameters
+        assert (
+            seen.checkpoint_bytes
+            == sum(tensor.nbytes for tensor in load_file(seen.path / "model.safetensors").values())
+            - (layout == "fp8-whole") * _UNUSED_SCALES
+        )
+
+
+def test_the_first_qwen_is_read_from_its_int4(tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "data" / "qwen-tiny-a" / "checkpoint"
+    wanted = reduce_folder(source, tmp_path / "int4", "gptq-symmetric")
+    stored = load_file(tmp_path / "int4" / "model.safetensors")
+    # As AutoGPTQ wrote it: a bias of zeros for every layer.
+    stored |= {
+        name.replace("qweight", "bias"): torch.zeros(words.shape[1], dtype=torch.float16)
+        for name, words in stored.items()
+        if name.endswith("qweight") and name.replace("qweight", "bias") not in stored
+    }
+    save_file(stored, tmp_path / "int4" / "model.safetensors")
+    from tui.worker.load.loader import open_weights
+
+    _, model = open_weights(tmp_path / "int4", "fp32")
+    block = "transformer.h.0."
+    layer = model.model.layers[0]
+    q, _, v = wanted[block + "attn.c_attn.weight"].chunk(3)
+    for found, one in (
+        (layer.self_attn.q_proj, q),
+        (layer.self_attn.v_proj, v),
+        (layer.mlp.up_proj, wanted[block + "mlp.w1.weight"]),
+        (layer.mlp.down_proj, wanted[block + "mlp.c_proj.weight"]),
+    ):
+        assert torch.allclose(found.weight, one, atol=1e-6)
+
+
+REFUSED = [
+    ({"load_in_4bit": True}, "bitsandbytes"),
+    ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bitsandbytes"),
+    ({"quant_method": "exl2", "bits": 4.0}, "exl2"),
+    ({"quant_method": "hqq"}, "hqq"),
+    ({"quant_method": "aqlm"}, "aqlm"),
+    ({"quant_method": "gptq", "bits": 3}, "gptq with 3 bits"),
+    ({"quant_method": "gptq", "bits": 4, "checkpoint_format": "marlin"}, "marlin"),
+    ({"quant_method": "awq", "bits": 4, "version": "gemv"}, "gemv"),
+    ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "NVFP4"),
+    (
+        {
+            "quant_method": "compressed-tensors",
+            "format": "nvfp4-pack-quantized",
+            "config_groups": {"a": {"weights": {"num_bits": 4, "type": "float"}}},
+        },
+        "nvfp4-pack-quantized",
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "name"), REFUSED)
+def test_what_is_not_read_is_refused_by_its_name(said: dict[str, Any], name: str) -> None:
+    with pytest.raises(CheckpointError, match=name) as raised:
+        read_quantisation({"quantization_config": said})
+    assert raised.value.cause == "unsupported"
+
+
+@pytest.mark.parametrize("lost", ["scales", "qweight"])
+def test_a_weight_without_all_of_its_parts_is_damaged(
+    reduced: Any, tmp_path: Path, lost: str
+) -> None:
+    folder = shutil.copytree(reduced("gptq")[0], tmp_path / "torn")
+    stored = load_file(folder / "model.safetensors")
+    del stored[f"model.layers.2.mlp.up_proj.{lost}"]
+    save_file(stored, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"layers\.2\.mlp\.up_proj\.weight has no"):
+        open_folder(folder)
+    assert "has no" in inspect_folder(folder).problems[0]
+
+
+def test_parts_of_other_sizes_are_damaged(reduced: Any, tmp_path: Path) -> None:
+    for layout, part in (("gptq", "scales"), ("fp8-blocks", "weight_scale_inv")):
+        folder = shutil.copytree(reduced(layout)[0], tmp_path / layout)
+        stored = load_file(folder / "model.safetensors")
+        name = f"model.layers.2.mlp.up_proj.{part}"
+        stored[name] = stored[name][:, 1:].contiguous()
+        save_file(stored, folder / "model.safetensors")
+        with pytest.raises(CheckpointError, match=r"layers\.2\.mlp\.up_proj"):
+            open_checkpoint(folder).build("bf16", NOTHING)
+
+
+def test_scales_that_are_no_numbers_are_damaged(reduced: Any, tmp_path: Path) -> None:
+    folder = shutil.copytree(reduced("awq")[0], tmp_path / "nan")
+    stored = load_file(folder / "model.safetensors")
+    stored["model.layers.1.mlp.up_proj.scales"][0, 0] = float("nan")
+    save_file(stored, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="not numbers"):
+        prepare.prepare_model(open_checkpoint(folder), "int4", NOTHING)
+
+
+def test_a_config_says_more_than_the_folder_needs(reduced: Any) -> None:
+    """What transformers would make of it is not asked for."""
+    config = json.loads((reduced("gptq")[0] / "config.json").read_text())
+    assert config["quantization_config"]["quant_method"] == "gptq"
+    checkpoint = open_checkpoint(reduced("gptq")[0])
+    assert checkpoint.model_spec is not None
+    assert not hasattr(checkpoint.model_spec().config, "quantization_config")

@@ -1,0 +1,184 @@
+"""A model most of whose weights are not read yet: experts, and what its files hold reduced.
+
+In their places stands one repeated zero, which takes no memory. They are read a few rows at a
+time when they are made into what is computed with (`tui.worker.load.prepare`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import (
+    Concatenate,
+    MergeModulelist,
+    WeightConverter,
+    WeightRenaming,
+    rename_source_key,
+)
+
+from tui.checkpoints.errors import CheckpointError
+from tui.worker.quant.experts import ExpertGroup, ExpertWeights, expert_groups, slice_experts
+from tui.worker.quant.stored_matrix import Matrix, Stacked, StoredMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class DeferredModel:
+    """A model in eval mode, and what is not read yet of it: ``matrices`` the weights of linear
+    layers by the names of their parameters, ``experts`` those of experts by their module's."""
+
+    model: Any
+    matrices: Mapping[str, Matrix] = field(default_factory=dict)
+    experts: Mapping[str, ExpertWeights] = field(default_factory=dict)
+
+
+class _Names:
+    """Where the tensors of a checkpoint go in a model, by transformers' own rules."""
+
+    def __init__(self, empty: Any) -> None:
+        conversions = get_model_conversion_mapping(empty)
+        self._renamings = [one for one in conversions if isinstance(one, WeightRenaming)]
+        self._converters = [one for one in conversions if isinstance(one, WeightConverter)]
+        self._prefix, self.parameters = empty.base_model_prefix, empty.state_dict()
+
+    def place(self, name: str) -> tuple[str, WeightConverter | None, int]:
+        """The parameter a tensor goes to; which converter makes it of several tensors, if any, and
+        as which of its sources."""
+        place, pattern = rename_source_key(
+            name, self._renamings, self._converters, self._prefix, self.parameters
+        )
+        if place not in self.parameters and name in self.parameters:
+            return name, None, 0
+        for converter in self._converters if pattern else ():
+            if pattern in converter.source_patterns:
+                return place, converter, converter.source_patterns.index(pattern)
+        return place, None, 0
+
+    def keeps(self, name: str) -> bool:
+        """Whether a parameter's own name leads to it."""
+        return self.place(name)[:2] == (name, None)
+
+
+def _merges_experts(converter: WeightConverter) -> bool:
+    """Whether a converter only puts experts into a list, and gate above up."""
+    steps = [(type(step), step.dim) for step in converter.operations if hasattr(step, "dim")]
+    merged = [(MergeModulelist, 0), (Concatenate, 1)]
+    return len(steps) == len(converter.operations) and steps in (merged, merged[:1])
+
+
+class Deferral:
+    """Sorts the tensors of a checkpoint: what is read now, and what is not."""
+
+    def __init__(self, empty: Any, dtype: torch.dtype) -> None:
+        self._names, self._empty = _Names(empty), empty
+        self._groups: list[ExpertGroup] = list(expert_groups(empty))
+        self._linear = {
+            f"{path}.weight" for path, module in empty.named_modules() if type(module) is nn.Linear
+        }
+        self._zero = torch.zeros(1, dtype=dtype)
+        self._dtype = dtype
+        self._experts: dict[str, dict[int, dict[int, Any]]] = {
+            part.members[0]: {} for group in self._groups for part in (group.up, group.down)
+        }
+        self.matrices: dict[str, Matrix] = {}
+
+    def take(self, name: str, weight: Any) -> Any:
+        """What stands for a weight in the model, None where nothing does before `finish`."""
+        if not self._experts and not isinstance(weight, StoredMatrix):
+            return weight
+        place, converter, source = self._names.place(name)
+        if place in self._experts and self._take_expert(place, converter, source, name, weight):
+            return None
+        if isinstance(weight, StoredMatrix) and converter is None and place in self._linear:
+            self.matrices[place] = weight
+            return self._zero.expand(weight.shape)
+        return self.read(name, weight)
+
+    def read(self, name: str, weight: Any) -> Any:
+        """A weight as a tensor, whatever it is stored as."""
+        if isinstance(weight, StoredMatrix):
+            return weight.to(self._dtype)
+        if not isinstance(weight, list):
+            return weight
+        whole = torch.stack([one.to(self._dtype) for one in weight])
+        place = self._names.place(name)[0].rpartition(".")[0]
+        is_transposed = getattr(self._empty.get_submodule(place), "is_transposed", False)
+        return whole.transpose(1, 2).contiguous() if is_transposed else whole
+
+    def is_empty_bias(self, name: str, weight: Any) -> bool:
+        """Whether a tensor is a bias of zeros for a layer that has none: AutoGPTQ's first versions
+        wrote one for every layer."""
+        place = self._names.place(name)[0]
+        is_known = not place.endswith(".bias") or place in self._names.parameters
+        return not is_known and isinstance(weight, torch.Tensor) and not bool(weight.any())
+
+    def scales(self) -> dict[str, torch.Tensor]:
+        """The scales of what was not read, by name."""
+        return {
+            name: one.scales for name, one in self.matrices.items() if isinstance(one, StoredMatrix)
+        }
+
+    def _take_expert(
+        self, place: str, converter: WeightConverter | None, source: int, name: str, weight: Any
+    ) -> bool:
+        found = self._experts[place]
+        if not self._names.keeps(place):
+            return False
+        if converter is None:
+            module = self._empty.get_submodule(place.rpartition(".")[0])
+            whole = isinstance(weight, list)
+            each = [Stacked([one]) for one in weight] if whole else slice_experts(module, weight)
+            found.update({number: {0: one} for number, one in enumerate(each)})
+        elif _merges_experts(converter):
+            numbers = [int(word) for word in name.split(".") if word.isdigit()]
+            found.setdefault(numbers[-1], {})[source] = weight
+        else:
+            return False
+        return True
+
+    def finish(self) -> tuple[dict[str, Any], dict[str, ExpertWeights]]:
+        """What stands for the experts in the model, and their weights by module.
+
+        Raises:
+            CheckpointError: an expert is missing or of another shape.
+        """
+        state: dict[str, Any] = {}
+        experts: dict[str, ExpertWeights] = {}
+        for group in self._groups:
+            parts = [self._experts[one.members[0]] for one in (group.up, group.down)]
+            if not any(parts):
+                continue
+            weights = [
+                [self._expert(one.members[0], found, number, (one.rows[0], one.columns))
+                 for number in range(group.count)]
+                for one, found in zip((group.up, group.down), parts, strict=True)
+            ]  # fmt: skip
+            experts[group.name] = ExpertWeights(*weights)
+            for one in (group.up, group.down):
+                name = one.members[0]
+                state[name] = self._zero.expand(self._empty.get_parameter(name).shape)
+        return state, experts
+
+    @staticmethod
+    def _expert(
+        name: str, found: Mapping[int, Mapping[int, Any]], number: int, shape: tuple[int, int]
+    ) -> Stacked:
+        parts = found.get(number)
+        if not parts:
+            raise CheckpointError(
+                "damaged", f"{name}: expert {number} is missing", "fetch the model again"
+            )
+        if isinstance(parts[min(parts)], Stacked):
+            made: Stacked = parts[min(parts)]
+        else:
+            made = Stacked([parts[source] for source in sorted(parts)])
+        if tuple(made.shape) != shape:
+            raise CheckpointError(
+                "damaged",
+                f"{name}: expert {number} has shape {list(made.shape)}, config.json makes it "
+                f"{list(shape)}",
+                "fetch config.json and the weight files of the same model again",
+            )
+        return made
