@@ -44,21 +44,24 @@ def times(noise: random.Random, n: int, effect: float) -> list[Comparison]:
 
 def votes(noise: random.Random, n: int, effect: float) -> list[Comparison]:
     """One vote a question, every fifth a tie."""
-    return _vote(noise, n, effect, 1)
+    return _vote(noise, n, effect)
 
 
 def repeated_votes(noise: random.Random, n: int, effect: float) -> list[Comparison]:
     """Five votes a question that mostly say the same."""
-    return _vote(noise, n, effect, 5)
+    return _vote(noise, n, effect, repeats=5)
 
 
-def _vote(noise: random.Random, n: int, effect: float, repeats: int) -> list[Comparison]:
+def _vote(
+    noise: random.Random, n: int, effect: float, repeats: int = 1, ties: float = 0.2
+) -> list[Comparison]:
+    """``repeats`` duels a question, of which a share of ``ties`` has no winner."""
     duels = []
     for q in range(n):
         opinion = noise.random() < 0.5 + effect
         for _ in range(repeats):
             is_left = opinion if repeats == 1 or noise.random() < 0.85 else not opinion
-            result = "tie" if noise.random() < 0.2 else "left" if is_left else "right"
+            result = "tie" if noise.random() < ties else "left" if is_left else "right"
             duels.append(Duel(f"{q:03}", "a", "b", result))
     return rank.compare_pairs(rank.pair_duels(duels), by_wins=True)
 
@@ -66,12 +69,7 @@ def _vote(noise: random.Random, n: int, effect: float, repeats: int) -> list[Com
 def judge(noise: random.Random, n: int, effect: float) -> list[Comparison]:
     """Verdicts in both orders of a judge that prefers the first place in a third of all pairs;
     those count as ties."""
-    duels = []
-    for q in range(n):
-        is_left = noise.random() < 0.5 + effect
-        result = "tie" if noise.random() < 1 / 3 else "left" if is_left else "right"
-        duels.append(Duel(f"{q:03}", "a", "b", result))
-    return rank.compare_pairs(rank.pair_duels(duels), by_wins=True)
+    return _vote(noise, n, effect, ties=1 / 3)
 
 
 def repeated_stars(noise: random.Random, n: int, effect: float) -> list[Comparison]:

@@ -22,7 +22,6 @@ class Again:
         self.loads: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self.measures: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self.answers: dict[int, dict[str, Any]] = {}
-        self.order: list[int] = []
         for line in path.read_bytes().decode().split("\n")[:-1]:
             _, _, model, kind, payload = json.loads(line.rpartition("\t")[0])
             if kind == "session":

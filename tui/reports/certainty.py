@@ -9,6 +9,7 @@ from tui.scoring import paired
 from tui.scoring.rank import Comparison
 
 _LARGEST_LOG = 700.0
+"""Its power of e is still a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,13 @@ class Scale:
     write_size: Callable[[float], str]
 
 
+def ratio_of(log: float) -> float:
+    """The ratio whose logarithm this is, no larger and no smaller than a float can be."""
+    return math.exp(max(-_LARGEST_LOG, min(_LARGEST_LOG, log)))
+
+
 def _times(log: float) -> str:
-    return f"×{math.exp(max(-_LARGEST_LOG, min(_LARGEST_LOG, log))):.3g}"
+    return f"×{ratio_of(log):.3g}"
 
 
 STARS = Scale(lambda x: f"{x:+.2f}", lambda x: f"{abs(x):.2f}")

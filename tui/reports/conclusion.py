@@ -1,6 +1,5 @@
 """Sentences that sum up the figures, each over common questions and with its certainty."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -8,7 +7,7 @@ from statistics import fmean, median
 
 from tui.reports import evidence
 from tui.reports.caveats import describe_caveats
-from tui.reports.certainty import POINTS, RATIO, SHARE, STARS, Scale, describe_certainty
+from tui.reports.certainty import POINTS, RATIO, SHARE, STARS, Scale, describe_certainty, ratio_of
 from tui.reports.cost_tables import glances_of
 from tui.reports.document import format_figure
 from tui.reports.evidence import Checked
@@ -110,12 +109,8 @@ def _spoilt(merged: MergedSessions, say: ReportMessages) -> list[str]:
 
 def _median_seconds(found: Comparison) -> tuple[str, str]:
     sides = zip(*found.pairs, strict=True)
-    left, right = (format_figure(median(map(_exp, side))) for side in sides)
+    left, right = (format_figure(median(map(ratio_of, side))) for side in sides)
     return left, right
-
-
-def _exp(log: float) -> float:
-    return math.exp(min(log, 700.0))
 
 
 def _text_speeds(merged: MergedSessions) -> Headline:

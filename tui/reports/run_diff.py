@@ -10,6 +10,7 @@ from statistics import fmean, median
 from tui.board import Answer
 from tui.host.errors import UserError
 from tui.reports import evidence
+from tui.reports.certainty import ratio_of
 from tui.reports.evaluate import evaluate_checks
 from tui.reports.merge import (
     MergedSessions,
@@ -220,7 +221,7 @@ def _ratio(pairs: Pairs, value: Callable[[Answer], float | None]) -> Figure:
     if not before:
         return Figure(None, None, None, is_ratio=True)
     logs = fmean(math.log(b) - math.log(a) for a, b in zip(before, after, strict=True))
-    return Figure(median(before), median(after), math.exp(min(logs, 700.0)), is_ratio=True)
+    return Figure(median(before), median(after), ratio_of(logs), is_ratio=True)
 
 
 def _sum(side: Conversation, value: Callable[[Answer], float | None]) -> float | None:

@@ -1,7 +1,7 @@
 """``duibi bench``: what a model costs on this machine, measured on the ordinary path."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -110,9 +110,10 @@ def bench(
                 made = _measure(model, loaded, limit, engine, (prompt, new), answers, repeat)
                 tell(f"{model.label}: batch {answers} measured")
                 results.append(made)
-        _say_slow_batches(model, results)
+        speeds = {one.batch: one.all_tok_s for one in results if one.model == model.label}
+        _say_slow_batches(model, speeds)
         if cores == cpu.cores() and loaded.device == "cpu":
-            _keep_batches(model, loaded, results)
+            _keep_batches(model, loaded, speeds)
     if as_json:
         rows = [asdict(one) | {"bandwidth_share": one.bandwidth_share} for one in results]
         print_json({"results": rows})
@@ -125,17 +126,15 @@ def bench(
     return 0
 
 
-def _keep_batches(model: ResolvedModel, loaded: Loaded, results: Sequence[BenchResult]) -> None:
+def _keep_batches(model: ResolvedModel, loaded: Loaded, found: Mapping[int, float]) -> None:
     """Keep how fast batches of a model are on a machine at rest, for the plans of runs."""
-    found = {one.batch: one.all_tok_s for one in results if one.model == model.label}
     known, key = format_speeds.read(), format_speeds.model_key(loaded.parameters, model.dtype)
     batches = {**known.batches, key: {**known.batches.get(key, {}), **found}}
     format_speeds.keep(replace(known, batches=batches))
 
 
-def _say_slow_batches(model: ResolvedModel, results: Sequence[BenchResult]) -> None:
-    """Say which batches of a model are of no use."""
-    found = {one.batch: one.all_tok_s for one in results if one.model == model.label}
+def _say_slow_batches(model: ResolvedModel, found: Mapping[int, float]) -> None:
+    """Say which batches of a model are of no use; ``found``: tokens a second of each."""
     for size in found:
         if size > 1 and found[size] < found.get(1, 0.0):
             told = f"{size} answers together take longer than one after another: use --batch 1"

@@ -13,7 +13,7 @@ from typing import Any
 
 from tui.checkpoints import llama_cpp as llama
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
-from tui.events import TORCH
+from tui.cli.support.printing import kernels_words
 from tui.host import child_process, cpu, filesystem, instruction_sets, kernel_library, paths
 from tui.host.format_speeds import BATCH_ROWS, PROMPT_ROWS, FormatSpeeds
 from tui.host.terminal import locale_not_utf8
@@ -121,8 +121,7 @@ def formats(speeds: FormatSpeeds) -> Finding:
             f"@{dtype} against @bf16: {alone}x alone, {together}x eight together, "
             f"{prompt}x in prompts"
         )
-    whose = "torch's kernels" if speeds.kernels == TORCH else f"own kernels, {speeds.kernels}"
-    parts.append(f"measured {speeds.measured} with {whose}")
+    parts.append(f"measured {speeds.measured} with {kernels_words(speeds.kernels)}")
     return Finding("formats", OK, "; ".join(parts))
 
 

@@ -34,9 +34,14 @@ def load_line(loaded: Loaded) -> str:
     where that is not known, or no CPU computes."""
     if not loaded.kernels:
         return ""
-    whose = "torch's kernels" if loaded.kernels == TORCH else f"own kernels, {loaded.kernels}"
+    whose = kernels_words(loaded.kernels)
     note = f" ({loaded.kernels_note})" if loaded.kernels_note else ""
     return f"{loaded.dtype}, {whose}{note}"
+
+
+def kernels_words(kernels: str) -> str:
+    """Whose kernels compute, in words; ``kernels`` as in `tui.events.Loaded`."""
+    return "torch's kernels" if kernels == TORCH else f"own kernels, {kernels}"
 
 
 def tell(text: str) -> None:
