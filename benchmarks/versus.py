@@ -8,7 +8,8 @@
 The contenders take turns, answer by answer, so that whatever else the machine does meets
 all of them; what is printed are medians with their spread, and the ratios that matter with
 theirs. ``demo`` is the real small model; the other shapes are random weights in the form of
-Llama (a token of noise costs what a token of sense does). The script is
+Llama (a token of noise costs what a token of sense does; --layers N: of fewer layers than
+the shape has). The script is
 `from_pretrained(dtype=bfloat16)` and `generate` with a streamer. llama.cpp takes part where
 llama-cpp-python (native: compiled for this CPU, it quantises the same weights itself) or
 xllamacpp (wheel: AVX2, without Q4_K_M, the `gguf` package quantises) can be imported; AVX2 on a
@@ -128,7 +129,7 @@ def run(given: argparse.Namespace, folder: Path) -> None:
             Other, given.llama_cpp, str(gguf), str(given.threads), measured=given.one_by_one
         )
     found: Found = defaultdict(lambda: defaultdict(list))
-    groups = APART if given.shape == "7b" and not given.layers else (tuple(makers),)
+    groups = APART if given.shape == "7b" else (tuple(makers),)
     for group in groups:
         together(found, {name: makers[name] for name in group if name in makers}, given)
     report(found, bf16, batch, given.shape == "demo")
