@@ -156,13 +156,21 @@ static void print_operations(void) {
         memset(ones, sign * 127, 64);
         for (int w = 1; w <= 255; w += 127) {
             memset(bytes, w, 64);
-            print_integers("dot8",
-                           dot8(dot8_begin(sign * 127 * 4), dot8_weights(bytes), vi_load(ones)));
-            const vi nibbles = dot4_high(dot4_low(vi_load(bytes)));
-            vi sum = dot4(vi_zero(), nibbles, vi_load(ones));
-            for (int s = 1; s < 8; s++)
-                sum = dot4(sum, s % 2 ? dot4_low(vi_load(bytes)) : nibbles, vi_load(ones));
-            print_integers("dot4", dot4_end(sum));
+            int32_t eight[16], four[16];
+            for (int p = 0; p < PARTS; p++) {
+                const ipart x = ipart_load(ones), pairs = ipart_load(bytes + 64 / PARTS * p);
+                const ipart nibbles = dot4_high(dot4_low(pairs));
+                ipart sum = dot8(dot8_begin(sign * 127 * 4),
+                                 dot8_weights(bytes + 64 / PARTS * p), x);
+                memcpy(eight + 16 / PARTS * p, &sum, sizeof sum);
+                sum = dot4(ipart_zero(), nibbles, x);
+                for (int s = 1; s < 8; s++)
+                    sum = dot4(sum, s % 2 ? dot4_low(pairs) : nibbles, x);
+                sum = dot4_end(sum);
+                memcpy(four + 16 / PARTS * p, &sum, sizeof sum);
+            }
+            print_integers("dot8", vi_load(eight));
+            print_integers("dot4", vi_load(four));
         }
     }
 }

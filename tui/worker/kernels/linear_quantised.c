@@ -7,11 +7,20 @@
  */
 #include "common.h"
 
-enum { MAX_ROWS = 128, HALF_TILE = DUIBI_TILE / 2 };
-/* Rows and halves of a tile that are computed together, as the registers allow. Up to
- * MEMORY_BOUND_ROWS, where reading the weights takes the time, halves of 8 bits are computed one
- * by one, in the order in which they lie in memory. */
-enum { ROWS_AT_ONCE = 4, HALVES_AT_ONCE = VECTOR_REGISTERS < 32 ? 1 : 2, MEMORY_BOUND_ROWS = 8 };
+enum { MAX_ROWS = 128, HALF_TILE = DUIBI_TILE / 2, REGISTERS = VECTOR_REGISTERS * PARTS };
+/* A tile has so many columns, each of as many outputs as a register has sums of. */
+enum { COLUMNS = 2 * PARTS, OUTPUTS = HALF_TILE / PARTS };
+/* Rows and columns that are computed together, as the registers allow. Up to MEMORY_BOUND_ROWS,
+ * where reading the weights takes the time, 8 bits are computed in the order in which they lie in
+ * memory: no more columns than half a tile has. */
+enum {
+    ROWS_AT_ONCE = REGISTERS < 32 ? 8 : 4,
+    COLUMNS_AT_ONCE = REGISTERS < 32 ? 1 : PARTS == 1 ? 2 : 4,
+    FEW_COLUMNS = COLUMNS_AT_ONCE < PARTS ? COLUMNS_AT_ONCE : PARTS,
+    MEMORY_BOUND_ROWS = 8
+};
+/* Where registers hold all columns, a group's 4-bit weights stay in them, row after row. */
+enum { KEEPS_WEIGHTS = REGISTERS >= 32 && PARTS == 1 };
 
 /* Non-zero: skip the remaining tiles, the forward pass was aborted. */
 _Atomic int duibi_stop = 0;
@@ -21,9 +30,11 @@ typedef struct {
     int8_t *q;    /* [groups][rows][32] */
     float *scale; /* [groups][rows] */
     int32_t *sum; /* [groups][rows]: of a group's q */
+    float *float_sum; /* [groups][rows]: the same */
 } QuantisedRows;
 
-static void quantise_group(const uint16_t *x, int8_t *q, float *scale, int32_t *sum) {
+/* The 32 values of a row in a group, as number `at` of all. */
+static void quantise_group(const uint16_t *x, const QuantisedRows *to, int64_t at) {
     vf a = load(x, 0, DUIBI_BF16), b = load(x, 16, DUIBI_BF16);
     /* Compared as integers, a NaN is larger than any number, so it is not lost. */
     vi magnitude = vi_max_unsigned(vi_and(vf_bits(a), vi_set1(0x7fffffff)),
@@ -31,13 +42,14 @@ static void quantise_group(const uint16_t *x, int8_t *q, float *scale, int32_t *
     uint32_t bits = vi_reduce_max_unsigned(magnitude);
     float max_abs;
     memcpy(&max_abs, &bits, 4);
-    *scale = bits >= 0x7f800000u ? __builtin_nanf("") : max_abs / 127.0f;
+    to->scale[at] = bits >= 0x7f800000u ? __builtin_nanf("") : max_abs / 127.0f;
     vf inverse = vf_set1(max_abs > 1e-30f && bits < 0x7f800000u ? 127.0f / max_abs : 0.0f);
     vi qa = vf_to_int(vf_mul(a, inverse));
     vi qb = vf_to_int(vf_mul(b, inverse));
-    *sum = vi_reduce_add(vi_add(qa, qb));
-    vi_store8_signed(q, qa);
-    vi_store8_signed(q + 16, qb);
+    to->sum[at] = vi_reduce_add(vi_add(qa, qb));
+    to->float_sum[at] = (float)to->sum[at];
+    vi_store8_signed(to->q + at * DUIBI_GROUP, qa);
+    vi_store8_signed(to->q + at * DUIBI_GROUP + 16, qb);
 }
 
 /* Three bits of exponent and five of fraction, from 2^-7 to 2 - 2^-5. */
@@ -53,130 +65,153 @@ static inline vf decode_zeros(const uint8_t *codes) {
     return vf_mul(vf_from_int(whole), vf_set1(1.0f / 16));
 }
 
-static inline vi broadcast4(const int8_t *q) {
+/* Four inputs of a row, from step `s` of its group on, for each output. */
+INLINE ipart inputs(const QuantisedRows *a, int64_t at, int s) {
     int32_t word;
-    memcpy(&word, q, 4);
-    return vi_set1(word);
+    memcpy(&word, a->q + at * DUIBI_GROUP + 4 * s, 4);
+    return ipart_set1(word);
 }
 
-/* Adds the products of one group with `rows` rows from `at` on to acc[rows][32]. rows and halves
- * are compile-time constants after inlining. */
-INLINE void group8(const uint8_t *w, const QuantisedRows *a, int64_t at, int rows, int halves,
-                   float *acc) {
-    for (int first = 0; first < 2; first += halves) {
-        vi d[ROWS_AT_ONCE][HALVES_AT_ONCE];
-        for (int r = 0; r < rows; r++)
-            for (int h = 0; h < halves; h++)
-                d[r][h] = dot8_begin(a->sum[at + r]);
-        for (int s = 0; s < 8; s++) {
-            vi v[HALVES_AT_ONCE];
-            for (int h = 0; h < halves; h++)
-                v[h] = dot8_weights(w + 512 * (first + h) + 64 * s);
-            for (int r = 0; r < rows; r++) {
-                const vi x = broadcast4(a->q + (at + r) * DUIBI_GROUP + 4 * s);
-                for (int h = 0; h < halves; h++)
-                    d[r][h] = dot8(d[r][h], v[h], x);
-            }
+/* Where a column lies in a half of `half_bytes`, after its step 0. */
+INLINE const uint8_t *column_weights(const uint8_t *w, int column, int half_bytes) {
+    return w + column / PARTS * half_bytes + column % PARTS * (64 / PARTS);
+}
+
+/* Adds the products of one group with `rows` rows from `at` on, in `columns` columns, to
+ * acc[rows][32]. rows and columns are compile-time constants after inlining. */
+INLINE void group8(const uint8_t *w, const QuantisedRows *a, int64_t at, int rows, int column,
+                   int columns, float *acc) {
+    ipart d[ROWS_AT_ONCE][COLUMNS_AT_ONCE];
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c++)
+            d[r][c] = dot8_begin(a->sum[at + r]);
+    for (int s = 0; s < 8; s++) {
+        ipart v[COLUMNS_AT_ONCE];
+        for (int c = 0; c < columns; c++)
+            v[c] = dot8_weights(column_weights(w, column + c, 512) + 64 * s);
+        for (int r = 0; r < rows; r++) {
+            const ipart x = inputs(a, at + r, s);
+            for (int c = 0; c < columns; c++)
+                d[r][c] = dot8(d[r][c], v[c], x);
         }
-        for (int r = 0; r < rows; r++)
-            for (int h = 0; h < halves; h++) {
-                float *to = acc + r * DUIBI_TILE + HALF_TILE * (first + h);
-                const vf scale = vf_set1(a->scale[at + r]);
-                vf_store(to, vf_fma(scale, vf_from_int(d[r][h]), vf_load(to)));
-            }
     }
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c++) {
+            float *to = acc + r * DUIBI_TILE + OUTPUTS * (column + c);
+            const part scale = part_set1(a->scale[at + r]);
+            part_store(to, part_fma(scale, part_from_int(d[r][c]), part_load(to)));
+        }
 }
 
-/* 4-bit weights of a group, a byte each, with their scales s and s * z. */
+/* What 4-bit weights of a group have in common: scales s, and s * z. */
 typedef struct {
-    vi q[8][HALVES_AT_ONCE];
-    vf scale[HALVES_AT_ONCE], zero[HALVES_AT_ONCE];
+    part scale[COLUMNS], zero[COLUMNS];
+} GroupScales;
+
+INLINE GroupScales group_scales(const uint8_t *w) {
+    GroupScales found;
+    for (int h = 0; h < 2; h++) {
+        const uint8_t *codes = w + DUIBI_INT4_WEIGHTS + HALF_TILE * h;
+        const vf scale = decode_scales(codes);
+        vf_to_parts(scale, found.scale + h * PARTS);
+        vf_to_parts(vf_mul(scale, decode_zeros(codes + DUIBI_TILE)), found.zero + h * PARTS);
+    }
+    return found;
+}
+
+/* 4-bit weights of a group, a byte each. */
+typedef struct {
+    ipart q[8][COLUMNS_AT_ONCE];
 } UnpackedGroup;
 
-INLINE UnpackedGroup unpack_group(const uint8_t *w, int first) {
-    UnpackedGroup u;
-    for (int h = 0; h < HALVES_AT_ONCE; h++) {
-        for (int s = 0; s < 4; s++) {
-            const vi pairs = vi_load(w + 256 * (first + h) + 64 * s);
-            u.q[s][h] = dot4_low(pairs);
-            u.q[s + 4][h] = dot4_high(pairs);
-        }
-        const uint8_t *codes = w + DUIBI_INT4_WEIGHTS + HALF_TILE * (first + h);
-        u.scale[h] = decode_scales(codes);
-        u.zero[h] = vf_mul(u.scale[h], decode_zeros(codes + DUIBI_TILE));
+/* Steps s and s + 4 of `columns` columns. */
+INLINE void unpack_steps(const uint8_t *w, int column, int columns, int s, UnpackedGroup *to) {
+    for (int c = 0; c < columns; c++) {
+        const ipart pairs = ipart_load(column_weights(w, column + c, 256) + 64 * s);
+        to->q[s][c] = dot4_low(pairs);
+        to->q[s + 4][c] = dot4_high(pairs);
     }
-    return u;
 }
 
-/* As group8. `unpacked`: the group's weights, unpacked for all rows, or NULL. */
-INLINE void group4(const uint8_t *w, const UnpackedGroup *unpacked, const QuantisedRows *a,
-                   int64_t at, int rows, float *acc) {
-    for (int first = 0; first < 2; first += HALVES_AT_ONCE) {
+/* As group8. `kept`: the weights, where they are in registers for all rows, or NULL. */
+INLINE void group4(const uint8_t *w, const UnpackedGroup *kept, const GroupScales *scales,
+                   const QuantisedRows *a, int64_t at, int rows, int column, int columns,
+                   float *acc) {
+    ipart d[ROWS_AT_ONCE][COLUMNS_AT_ONCE];
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns; c++)
+            d[r][c] = ipart_zero();
+    for (int s = 0; s < 4; s++) {
         UnpackedGroup own;
-        if (!unpacked)
-            own = unpack_group(w, first);
-        const UnpackedGroup *u = unpacked ? unpacked + first / HALVES_AT_ONCE : &own;
-        vi d[ROWS_AT_ONCE][HALVES_AT_ONCE];
-        for (int r = 0; r < rows; r++)
-            for (int h = 0; h < HALVES_AT_ONCE; h++)
-                d[r][h] = vi_zero();
-        for (int s = 0; s < 8; s++)
+        if (!kept)
+            unpack_steps(w, column, columns, s, &own);
+        const UnpackedGroup *u = kept ? kept : &own;
+        for (int step = s; step < 8; step += 4)
             for (int r = 0; r < rows; r++) {
-                const vi x = broadcast4(a->q + (at + r) * DUIBI_GROUP + 4 * s);
-                for (int h = 0; h < HALVES_AT_ONCE; h++)
-                    d[r][h] = dot4(d[r][h], u->q[s][h], x);
+                const ipart x = inputs(a, at + r, step);
+                for (int c = 0; c < columns; c++)
+                    d[r][c] = dot4(d[r][c], u->q[step][c], x);
             }
-        for (int r = 0; r < rows; r++) {
-            /* The sum of x s (q - z) over the group, in units of the row's scale. */
-            const vf sum = vf_set1((float)a->sum[at + r]), scale = vf_set1(a->scale[at + r]);
-            for (int h = 0; h < HALVES_AT_ONCE; h++) {
-                const vf products = vf_from_int(dot4_end(d[r][h]));
-                const vf p = vf_fms(u->scale[h], products, vf_mul(u->zero[h], sum));
-                float *to = acc + r * DUIBI_TILE + HALF_TILE * (first + h);
-                vf_store(to, vf_fma(scale, p, vf_load(to)));
-            }
+    }
+    for (int r = 0; r < rows; r++) {
+        /* The sum of x s (q - z) over the group, in units of the row's scale. */
+        const part sum = part_set1(a->float_sum[at + r]), scale = part_set1(a->scale[at + r]);
+        for (int c = 0; c < columns; c++) {
+            const part products = part_from_int(dot4_end(d[r][c]));
+            const part p = part_fms(scales->scale[column + c], products,
+                                    part_mul(scales->zero[column + c], sum));
+            float *to = acc + r * DUIBI_TILE + OUTPUTS * (column + c);
+            part_store(to, part_fma(scale, p, part_load(to)));
         }
     }
 }
 
-/* `bits`, `halves` and `rows` are compile-time constants after inlining. */
-INLINE void multiply_group(int bits, int halves, const uint8_t *w, const UnpackedGroup *unpacked,
-                           const QuantisedRows *a, int64_t at, int rows, float *acc) {
-    if (bits == 8)
-        group8(w, a, at, rows, halves, acc);
-    else
-        group4(w, unpacked, a, at, rows, acc);
+/* All columns of a group, with `rows` rows. `bits`, `columns` and `rows` are compile-time
+ * constants after inlining. */
+INLINE void multiply_group(int bits, int columns, const uint8_t *w, const UnpackedGroup *kept,
+                           const GroupScales *scales, const QuantisedRows *a, int64_t at,
+                           int rows, float *acc) {
+    for (int column = 0; column < COLUMNS; column += columns)
+        if (bits == 8)
+            group8(w, a, at, rows, column, columns, acc);
+        else
+            group4(w, kept, scales, a, at, rows, column, columns, acc);
 }
 
 /* Adds the products of rows `first` to `first + rows`, of `all`, with one tile to
- * acc[rows][32]. unpack: 4-bit weights are unpacked once for all rows. */
-INLINE void multiply_tile(int bits, int halves, int unpack, const uint8_t *w, int64_t groups,
+ * acc[rows][32]. */
+INLINE void multiply_tile(int bits, int columns, const uint8_t *w, int64_t groups,
                           const QuantisedRows *a, int64_t all, int64_t first, int64_t rows,
                           float *acc) {
     const int64_t block = bits == 8 ? DUIBI_INT8_BLOCK : DUIBI_INT4_BLOCK;
+    const int keeps = bits == 4 && KEEPS_WEIGHTS, at_once = keeps ? 1 : ROWS_AT_ONCE;
     for (int64_t g = 0; g < groups; g++, w += block) {
         for (int64_t i = 0; i < block; i += 64)
             PREFETCH(w + 4096 + i);
-        UnpackedGroup whole[2 / HALVES_AT_ONCE];
-        if (unpack)
-            for (int first = 0; first < 2; first += HALVES_AT_ONCE)
-                whole[first / HALVES_AT_ONCE] = unpack_group(w, first);
-        const UnpackedGroup *unpacked = unpack ? whole : NULL;
+        UnpackedGroup weights;
+        GroupScales scales;
+        if (bits == 4)
+            scales = group_scales(w);
+        if (keeps)
+            for (int s = 0; s < 4; s++)
+                unpack_steps(w, 0, columns, s, &weights);
+        const UnpackedGroup *kept = keeps ? &weights : NULL;
         const int64_t at = g * all + first;
-        const int at_once = bits == 4 && HALVES_AT_ONCE == 2 ? 1 : ROWS_AT_ONCE;
         int64_t r = 0;
         for (; r + at_once <= rows; r += at_once)
-            multiply_group(bits, halves, w, unpacked, a, at + r, at_once, acc + r * DUIBI_TILE);
-        switch (rows - r) {
-        case 3:
-            multiply_group(bits, halves, w, unpacked, a, at + r, 3, acc + r * DUIBI_TILE);
-            break;
-        case 2:
-            multiply_group(bits, halves, w, unpacked, a, at + r, 2, acc + r * DUIBI_TILE);
-            break;
-        case 1:
-            multiply_group(bits, halves, w, unpacked, a, at + r, 1, acc + r * DUIBI_TILE);
+            multiply_group(bits, columns, w, kept, &scales, a, at + r, at_once,
+                           acc + r * DUIBI_TILE);
+        if (at_once > 4 && r + 4 <= rows) {
+            multiply_group(bits, columns, w, kept, &scales, a, at + r, 4, acc + r * DUIBI_TILE);
+            r += 4;
         }
+        float *to = acc + r * DUIBI_TILE;
+        if (at_once > 1 && rows - r == 3)
+            multiply_group(bits, columns, w, kept, &scales, a, at + r, 3, to);
+        else if (at_once > 1 && rows - r == 2)
+            multiply_group(bits, columns, w, kept, &scales, a, at + r, 2, to);
+        else if (at_once > 1 && rows - r == 1)
+            multiply_group(bits, columns, w, kept, &scales, a, at + r, 1, to);
     }
 }
 
@@ -186,26 +221,24 @@ int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t in
     const int64_t groups = inputs / DUIBI_GROUP;
     const int64_t tile_count = (outputs + DUIBI_TILE - 1) / DUIBI_TILE;
     const int64_t tile_bytes = groups * (bits == 8 ? DUIBI_INT8_BLOCK : DUIBI_INT4_BLOCK);
-    int8_t *buffer = scratch((size_t)(rows * groups) * (DUIBI_GROUP + 8));
+    int8_t *buffer = scratch((size_t)(rows * groups) * (DUIBI_GROUP + 12));
     if (!buffer)
         return 1;
-    QuantisedRows a = {buffer, (float *)(buffer + rows * inputs), NULL};
-    a.sum = (int32_t *)(a.scale + rows * groups);
+    QuantisedRows a = {buffer, (float *)(buffer + rows * inputs), NULL, NULL};
+    a.float_sum = a.scale + rows * groups;
+    a.sum = (int32_t *)(a.float_sum + rows * groups);
     const int single = rows == 1;
     if (single)
         for (int64_t g = 0; g < groups; g++)
-            quantise_group(x + g * DUIBI_GROUP, a.q + g * DUIBI_GROUP, a.scale + g, a.sum + g);
+            quantise_group(x + g * DUIBI_GROUP, &a, g);
 #pragma omp parallel
     {
         float acc[MAX_ROWS * DUIBI_TILE] __attribute__((aligned(64)));
         if (!single) {
 #pragma omp for schedule(static)
             for (int64_t r = 0; r < rows; r++)
-                for (int64_t g = 0; g < groups; g++) {
-                    int64_t at = g * rows + r;
-                    quantise_group(x + r * inputs + g * DUIBI_GROUP, a.q + at * DUIBI_GROUP,
-                                   a.scale + at, a.sum + at);
-                }
+                for (int64_t g = 0; g < groups; g++)
+                    quantise_group(x + r * inputs + g * DUIBI_GROUP, &a, g * rows + r);
         }
 #pragma omp for schedule(static) collapse(2)
         for (int64_t first = 0; first < rows; first += MAX_ROWS)
@@ -215,16 +248,12 @@ int duibi_linear_quantised(int bits, const uint16_t *x, int64_t rows, int64_t in
                 const int64_t count = rows - first < MAX_ROWS ? rows - first : MAX_ROWS;
                 const uint8_t *w = tiles + t * tile_bytes;
                 memset(acc, 0, (size_t)count * DUIBI_TILE * sizeof(float));
-                /* Without room for them in the registers, unpacked weights are worth their way
-                 * through memory where they are used often. */
-                if (bits == 4 && (HALVES_AT_ONCE == 2 || count > MEMORY_BOUND_ROWS))
-                    multiply_tile(4, HALVES_AT_ONCE, 1, w, groups, &a, rows, first, count, acc);
-                else if (bits == 4)
-                    multiply_tile(4, HALVES_AT_ONCE, 0, w, groups, &a, rows, first, count, acc);
+                if (bits == 4)
+                    multiply_tile(4, COLUMNS_AT_ONCE, w, groups, &a, rows, first, count, acc);
                 else if (count <= MEMORY_BOUND_ROWS)
-                    multiply_tile(8, 1, 0, w, groups, &a, rows, first, count, acc);
+                    multiply_tile(8, FEW_COLUMNS, w, groups, &a, rows, first, count, acc);
                 else
-                    multiply_tile(8, HALVES_AT_ONCE, 0, w, groups, &a, rows, first, count, acc);
+                    multiply_tile(8, COLUMNS_AT_ONCE, w, groups, &a, rows, first, count, acc);
                 for (int64_t r = 0; r < count; r++)
                     for (int offset = 0; offset < DUIBI_TILE; offset += HALF_TILE) {
                         const int64_t o = t * DUIBI_TILE + offset;

@@ -9,6 +9,7 @@ typedef struct {
 
 enum { VECTOR_REGISTERS = 8, PARTS = 2 };
 typedef __m256 part;
+typedef __m256i ipart;
 
 /* One instruction for each half. */
 #define VF2(op) (vf){op(x.a, y.a), op(x.b, y.b)}
@@ -111,13 +112,18 @@ INLINE vf vf_odd(vf x, vf y) {
 }
 
 INLINE part part_zero(void) { return _mm256_setzero_ps(); }
+INLINE part part_set1(float x) { return _mm256_set1_ps(x); }
 INLINE part part_load(const float *p) {
     part x = _mm256_loadu_ps(p);
     /* Kept in a register: compilers load it again for each use, and loads are what limits. */
     __asm__("" : "+x"(x));
     return x;
 }
+INLINE void part_store(float *p, part x) { _mm256_storeu_ps(p, x); }
+INLINE part part_mul(part x, part y) { return _mm256_mul_ps(x, y); }
 INLINE part part_fma(part x, part y, part z) { return _mm256_fmadd_ps(x, y, z); }
+INLINE part part_fms(part x, part y, part z) { return _mm256_fmsub_ps(x, y, z); }
+INLINE part part_from_int(ipart x) { return _mm256_cvtepi32_ps(x); }
 INLINE part part_load_even(const uint16_t *p) {
     const __m256i v = _mm256_loadu_si256((const __m256i *)p);
     return _mm256_castsi256_ps(_mm256_slli_epi32(v, 16));
@@ -127,6 +133,7 @@ INLINE part part_load_odd(const uint16_t *p) {
     return _mm256_castsi256_ps(_mm256_and_si256(v, _mm256_set1_epi32((int)0xffff0000)));
 }
 INLINE vf vf_of_parts(const part *p) { return (vf){p[0], p[1]}; }
+INLINE void vf_to_parts(vf x, part *p) { p[0] = x.a, p[1] = x.b; }
 
 INLINE vi vi_set1(int32_t x) { return (vi){_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 INLINE vi vi_zero(void) { return vi_set1(0); }
@@ -191,53 +198,45 @@ INLINE void vi_store8_signed(int8_t *p, vi x) {
     _mm_storeu_si128((__m128i *)p, _mm_packs_epi16(low, high));
 }
 
+INLINE ipart ipart_zero(void) { return _mm256_setzero_si256(); }
+INLINE ipart ipart_set1(int32_t x) { return _mm256_set1_epi32(x); }
+INLINE ipart ipart_load(const void *p) { return _mm256_loadu_si256(p); }
+
 #ifdef __AVXVNNI__
 
-INLINE vi dot8_begin(int32_t sum_of_x) { return vi_set1(-128 * sum_of_x); }
-INLINE vi dot8_weights(const uint8_t *p) { return vi_load(p); }
-INLINE vi dot8(vi sum, vi weights, vi x) {
-    return (vi){_mm256_dpbusd_avx_epi32(sum.a, weights.a, x.a),
-                _mm256_dpbusd_avx_epi32(sum.b, weights.b, x.b)};
+INLINE ipart dot8_begin(int32_t sum_of_x) { return ipart_set1(-128 * sum_of_x); }
+INLINE ipart dot8_weights(const uint8_t *p) { return ipart_load(p); }
+INLINE ipart dot8(ipart sum, ipart weights, ipart x) {
+    return _mm256_dpbusd_avx_epi32(sum, weights, x);
 }
-INLINE vi dot4(vi sum, vi weights, vi x) { return dot8(sum, weights, x); }
-INLINE vi dot4_end(vi sum) { return sum; }
+INLINE ipart dot4(ipart sum, ipart weights, ipart x) { return dot8(sum, weights, x); }
+INLINE ipart dot4_end(ipart sum) { return sum; }
 
 #else
 
 INLINE __m256i add_pairs(__m256i sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
 
+INLINE ipart dot8_begin(int32_t sum_of_x) {
+    (void)sum_of_x;
+    return ipart_zero();
+}
+INLINE ipart dot8_weights(const uint8_t *p) {
+    return _mm256_xor_si256(ipart_load(p), _mm256_set1_epi8((char)0x80));
+}
 /* _mm256_maddubs_epi16 adds pairs of products in 16 bits and saturates: with unsigned bytes up to
  * 255 they do not fit. With |w|, and x with the sign of w, they do: 2 * 127 * 127 < 2^15. */
-INLINE __m256i dot8_half(__m256i sum, __m256i w, __m256i x) {
+INLINE ipart dot8(ipart sum, ipart w, ipart x) {
     const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
     return _mm256_add_epi32(sum, add_pairs(pairs));
 }
-INLINE vi dot8_begin(int32_t sum_of_x) {
-    (void)sum_of_x;
-    return vi_zero();
-}
-INLINE vi dot8_weights(const uint8_t *p) {
-    const __m256i top = _mm256_set1_epi8((char)0x80);
-    const vi w = vi_load(p);
-    return (vi){_mm256_xor_si256(w.a, top), _mm256_xor_si256(w.b, top)};
-}
-INLINE vi dot8(vi sum, vi w, vi x) {
-    return (vi){dot8_half(sum.a, w.a, x.a), dot8_half(sum.b, w.b, x.b)};
-}
 
 /* Here even sums of eight fit: 8 * 2 * 15 * 127 < 2^15. */
-INLINE vi dot4(vi sum, vi w, vi x) {
-    return (vi){_mm256_add_epi16(sum.a, _mm256_maddubs_epi16(w.a, x.a)),
-                _mm256_add_epi16(sum.b, _mm256_maddubs_epi16(w.b, x.b))};
+INLINE ipart dot4(ipart sum, ipart w, ipart x) {
+    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x));
 }
-INLINE vi dot4_end(vi sum) { return (vi){add_pairs(sum.a), add_pairs(sum.b)}; }
+INLINE ipart dot4_end(ipart sum) { return add_pairs(sum); }
 
 #endif
 
-INLINE vi dot4_low(vi pairs) {
-    const __m256i low = _mm256_set1_epi8(15);
-    return vi_and(pairs, (vi){low, low});
-}
-INLINE vi dot4_high(vi pairs) {
-    return dot4_low((vi){_mm256_srli_epi16(pairs.a, 4), _mm256_srli_epi16(pairs.b, 4)});
-}
+INLINE ipart dot4_low(ipart pairs) { return _mm256_and_si256(pairs, _mm256_set1_epi8(15)); }
+INLINE ipart dot4_high(ipart pairs) { return dot4_low(_mm256_srli_epi16(pairs, 4)); }

@@ -5,9 +5,10 @@ typedef __m512i vi;
 /* Vectors that fit in the registers. */
 enum { VECTOR_REGISTERS = 32 };
 
-/* The registers of a vector, for loops that need all of them. */
+/* The registers of a vector, for loops that need all of them: of floats, and of integers. */
 enum { PARTS = 1 };
 typedef __m512 part;
+typedef __m512i ipart;
 
 INLINE __mmask16 lane_mask(int64_t count) {
     return count < 16 ? (__mmask16)((1u << count) - 1) : 0xffff;
@@ -69,8 +70,13 @@ INLINE vf vf_odd(vf x, vf y) {
 }
 
 INLINE part part_zero(void) { return _mm512_setzero_ps(); }
+INLINE part part_set1(float x) { return _mm512_set1_ps(x); }
 INLINE part part_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void part_store(float *p, part x) { _mm512_storeu_ps(p, x); }
+INLINE part part_mul(part x, part y) { return _mm512_mul_ps(x, y); }
 INLINE part part_fma(part x, part y, part z) { return _mm512_fmadd_ps(x, y, z); }
+INLINE part part_fms(part x, part y, part z) { return _mm512_fmsub_ps(x, y, z); }
+INLINE part part_from_int(ipart x) { return _mm512_cvtepi32_ps(x); }
 /* The bfloat16 at even places, and those at odd ones. */
 INLINE part part_load_even(const uint16_t *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16));
@@ -80,6 +86,7 @@ INLINE part part_load_odd(const uint16_t *p) {
     return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), upper));
 }
 INLINE vf vf_of_parts(const part *p) { return p[0]; }
+INLINE void vf_to_parts(vf x, part *p) { p[0] = x; }
 
 INLINE vi vi_zero(void) { return _mm512_setzero_si512(); }
 INLINE vi vi_set1(int32_t x) { return _mm512_set1_epi32(x); }
@@ -112,14 +119,22 @@ INLINE void vi_store8_signed(int8_t *p, vi x) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(x));
 }
 
+INLINE ipart ipart_zero(void) { return _mm512_setzero_si512(); }
+INLINE ipart ipart_set1(int32_t x) { return _mm512_set1_epi32(x); }
+INLINE ipart ipart_load(const void *p) { return _mm512_loadu_si512(p); }
+
 /* Sums of products of 8-bit weights, stored as w + 128, with signed bytes of -127 to 127, four for
- * each of 16 outputs. dot8_begin subtracts what the 128 adds. */
-INLINE vi dot8_begin(int32_t sum_of_x) { return _mm512_set1_epi32(-128 * sum_of_x); }
-INLINE vi dot8_weights(const uint8_t *p) { return _mm512_loadu_si512(p); }
-INLINE vi dot8(vi sum, vi weights, vi x) { return _mm512_dpbusd_epi32(sum, weights, x); }
+ * each of the outputs of a part. dot8_begin subtracts what the 128 adds. */
+INLINE ipart dot8_begin(int32_t sum_of_x) { return _mm512_set1_epi32(-128 * sum_of_x); }
+INLINE ipart dot8_weights(const uint8_t *p) { return ipart_load(p); }
+INLINE ipart dot8(ipart sum, ipart weights, ipart x) {
+    return _mm512_dpbusd_epi32(sum, weights, x);
+}
 
 /* The same for weights of 0 to 15, two in a byte; at most eight dot4 before dot4_end. */
-INLINE vi dot4_low(vi pairs) { return _mm512_and_si512(pairs, _mm512_set1_epi8(15)); }
-INLINE vi dot4_high(vi pairs) { return dot4_low(_mm512_srli_epi16(pairs, 4)); }
-INLINE vi dot4(vi sum, vi weights, vi x) { return _mm512_dpbusd_epi32(sum, weights, x); }
-INLINE vi dot4_end(vi sum) { return sum; }
+INLINE ipart dot4_low(ipart pairs) { return _mm512_and_si512(pairs, _mm512_set1_epi8(15)); }
+INLINE ipart dot4_high(ipart pairs) { return dot4_low(_mm512_srli_epi16(pairs, 4)); }
+INLINE ipart dot4(ipart sum, ipart weights, ipart x) {
+    return _mm512_dpbusd_epi32(sum, weights, x);
+}
+INLINE ipart dot4_end(ipart sum) { return sum; }

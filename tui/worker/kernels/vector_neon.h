@@ -11,6 +11,7 @@ typedef struct {
 
 enum { VECTOR_REGISTERS = 8, PARTS = 4 };
 typedef float32x4_t part;
+typedef int32x4_t ipart;
 
 #define EACH(statement)         \
     for (int i = 0; i < 4; i++) \
@@ -156,8 +157,13 @@ INLINE vf vf_odd(vf x, vf y) {
 }
 
 INLINE part part_zero(void) { return vdupq_n_f32(0); }
+INLINE part part_set1(float x) { return vdupq_n_f32(x); }
 INLINE part part_load(const float *p) { return vld1q_f32(p); }
+INLINE void part_store(float *p, part x) { vst1q_f32(p, x); }
+INLINE part part_mul(part x, part y) { return vmulq_f32(x, y); }
 INLINE part part_fma(part x, part y, part z) { return vfmaq_f32(z, x, y); }
+INLINE part part_fms(part x, part y, part z) { return vfmaq_f32(vnegq_f32(z), x, y); }
+INLINE part part_from_int(ipart x) { return vcvtq_f32_s32(x); }
 INLINE part part_load_even(const uint16_t *p) {
     return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_u16(vld1q_u16(p)), 16));
 }
@@ -166,6 +172,7 @@ INLINE part part_load_odd(const uint16_t *p) {
     return vreinterpretq_f32_u32(vandq_u32(v, vdupq_n_u32(0xffff0000)));
 }
 INLINE vf vf_of_parts(const part *p) { return (vf){{p[0], p[1], p[2], p[3]}}; }
+INLINE void vf_to_parts(vf x, part *p) { EACH(p[i] = x.v[i]); }
 
 INLINE vi vi_set1(int32_t x) {
     const int32x4_t v = vdupq_n_s32(x);
@@ -237,23 +244,25 @@ INLINE void vi_store8_signed(int8_t *p, vi x) {
     vst1q_s8(p, vqmovn_high_s16(vqmovn_s16(low), high));
 }
 
+INLINE ipart ipart_zero(void) { return vdupq_n_s32(0); }
+INLINE ipart ipart_set1(int32_t x) { return vdupq_n_s32(x); }
+INLINE ipart ipart_load(const void *p) { return vreinterpretq_s32_u8(vld1q_u8(p)); }
+
 /* Products of signed bytes: the weights lose their 128 first. */
-INLINE vi dot8_begin(int32_t sum_of_x) {
+INLINE ipart dot8_begin(int32_t sum_of_x) {
     (void)sum_of_x;
-    return vi_zero();
+    return ipart_zero();
 }
-INLINE vi dot8_weights(const uint8_t *p) {
-    vi x;
-    EACH(x.v[i] = vreinterpretq_s32_u8(veorq_u8(vld1q_u8(p + 16 * i), vdupq_n_u8(128))));
-    return x;
+INLINE ipart dot8_weights(const uint8_t *p) {
+    return vreinterpretq_s32_u8(veorq_u8(vld1q_u8(p), vdupq_n_u8(128)));
 }
-INLINE vi dot8(vi sum, vi weights, vi x) {
-    EACH(sum.v[i] = vdotq_s32(sum.v[i], vreinterpretq_s8_s32(weights.v[i]),
-                              vreinterpretq_s8_s32(x.v[i])));
-    return sum;
+INLINE ipart dot8(ipart sum, ipart weights, ipart x) {
+    return vdotq_s32(sum, vreinterpretq_s8_s32(weights), vreinterpretq_s8_s32(x));
 }
 
-INLINE vi dot4_low(vi pairs) { return vi_and(pairs, vi_set1(0x0f0f0f0f)); }
-INLINE vi dot4_high(vi pairs) { return dot4_low(vi_shift_right(pairs, 4)); }
-INLINE vi dot4(vi sum, vi weights, vi x) { return dot8(sum, weights, x); }
-INLINE vi dot4_end(vi sum) { return sum; }
+INLINE ipart dot4_low(ipart pairs) { return vandq_s32(pairs, vdupq_n_s32(0x0f0f0f0f)); }
+INLINE ipart dot4_high(ipart pairs) {
+    return dot4_low(AS_SIGNED(vshrq_n_u32(AS_UNSIGNED(pairs), 4)));
+}
+INLINE ipart dot4(ipart sum, ipart weights, ipart x) { return dot8(sum, weights, x); }
+INLINE ipart dot4_end(ipart sum) { return sum; }

@@ -12,6 +12,7 @@ typedef struct {
 
 enum { VECTOR_REGISTERS = 8, PARTS = 1 };
 typedef vf part;
+typedef vi ipart;
 
 #define EACH(statement)          \
     for (int i = 0; i < 16; i++) \
@@ -137,8 +138,13 @@ INLINE vi vi_set1(int32_t x) {
     return y;
 }
 INLINE part part_zero(void) { return vf_zero(); }
+INLINE part part_set1(float x) { return vf_set1(x); }
 INLINE part part_load(const float *p) { return vf_load(p); }
+INLINE void part_store(float *p, part x) { vf_store(p, x); }
+INLINE part part_mul(part x, part y) { return vf_mul(x, y); }
 INLINE part part_fma(part x, part y, part z) { return vf_fma(x, y, z); }
+INLINE part part_fms(part x, part y, part z) { return vf_fms(x, y, z); }
+INLINE part part_from_int(ipart x) { return vf_from_int(x); }
 INLINE part part_load_even(const uint16_t *p) {
     vi y;
     EACH(y.v[i] = (int32_t)((uint32_t)p[2 * i] << 16));
@@ -146,6 +152,7 @@ INLINE part part_load_even(const uint16_t *p) {
 }
 INLINE part part_load_odd(const uint16_t *p) { return part_load_even(p + 1); }
 INLINE vf vf_of_parts(const part *p) { return p[0]; }
+INLINE void vf_to_parts(vf x, part *p) { p[0] = x; }
 
 INLINE vi vi_zero(void) { return vi_set1(0); }
 INLINE vi vi_load(const void *p) {
@@ -205,9 +212,13 @@ INLINE void vi_store8_signed(int8_t *p, vi x) {
     EACH(p[i] = (int8_t)(x.v[i] < -128 ? -128 : x.v[i] > 127 ? 127 : x.v[i]));
 }
 
-INLINE vi dot8_begin(int32_t sum_of_x) { return vi_set1(-128 * sum_of_x); }
-INLINE vi dot8_weights(const uint8_t *p) { return vi_load(p); }
-INLINE vi dot8(vi sum, vi weights, vi x) {
+INLINE ipart ipart_zero(void) { return vi_zero(); }
+INLINE ipart ipart_set1(int32_t x) { return vi_set1(x); }
+INLINE ipart ipart_load(const void *p) { return vi_load(p); }
+
+INLINE ipart dot8_begin(int32_t sum_of_x) { return vi_set1(-128 * sum_of_x); }
+INLINE ipart dot8_weights(const uint8_t *p) { return vi_load(p); }
+INLINE ipart dot8(ipart sum, ipart weights, ipart x) {
     uint8_t w[64];
     int8_t b[64];
     memcpy(w, &weights, 64);
@@ -217,7 +228,7 @@ INLINE vi dot8(vi sum, vi weights, vi x) {
     return sum;
 }
 
-INLINE vi dot4_low(vi pairs) { return vi_and(pairs, vi_set1(0x0f0f0f0f)); }
-INLINE vi dot4_high(vi pairs) { return dot4_low(vi_shift_right(pairs, 4)); }
-INLINE vi dot4(vi sum, vi weights, vi x) { return dot8(sum, weights, x); }
-INLINE vi dot4_end(vi sum) { return sum; }
+INLINE ipart dot4_low(ipart pairs) { return vi_and(pairs, vi_set1(0x0f0f0f0f)); }
+INLINE ipart dot4_high(ipart pairs) { return dot4_low(vi_shift_right(pairs, 4)); }
+INLINE ipart dot4(ipart sum, ipart weights, ipart x) { return dot8(sum, weights, x); }
+INLINE ipart dot4_end(ipart sum) { return sum; }
