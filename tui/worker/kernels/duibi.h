@@ -24,6 +24,8 @@
 /* Values in a vector: rows of the fused layers are multiples of it. */
 #define DUIBI_LANES 16
 #define DUIBI_MAX_HEAD_DIM 512
+/* Up to so many rows reading the weights takes the time of a product in bfloat16. */
+#define DUIBI_FEW_ROWS 16
 /* Outputs in a tile, inputs in a group. */
 #define DUIBI_TILE 32
 #define DUIBI_GROUP 32
@@ -134,6 +136,10 @@ void duibi_pack_quantised(int bits, const float *w, const float *importance, int
  * side. inputs: a multiple of 32. */
 int duibi_linear_bf16(const float *x, int64_t rows, int64_t inputs,
                       const duibi_bf16_matrix *matrices, int64_t count, float *y);
+
+/* The same, for more than DUIBI_FEW_ROWS rows: where computing takes longer than reading. */
+int duibi_linear_bf16_many(const float *x, int64_t rows, int64_t inputs,
+                           const duibi_bf16_matrix *matrices, int64_t count, float *y);
 
 /* y[rows][k] = weight * (x / sqrt(mean(x^2) + eps)); weight: float[k]. */
 void duibi_rms_norm(const void *x, int64_t rows, int64_t k, const float *weight, float eps,

@@ -11,12 +11,11 @@
 /* Outputs and rows at a time: their sums leave registers for weights and activations. Of one row
  * it is LONG_OUTPUTS, if its inputs are many. */
 enum { OUTPUTS_AT_ONCE = VECTOR_REGISTERS < 32 ? 2 : 4, ROWS_AT_ONCE = OUTPUTS_AT_ONCE };
-enum { INPUTS_AT_ONCE = 32, CHUNK_INPUTS = 1024, MEMORY_BOUND_ROWS = 16, MAX_ROWS = 128 };
-/* Outputs that a thread takes at a time; what it needs again soon stays in its nearest cache.
- * Of many rows those are ROWS_AT_ONCE rows of a chunk, for all these outputs. Of few rows they
- * are SLICE_FLOATS activations of all rows: sums are set aside between such slices. */
+enum { INPUTS_AT_ONCE = 32 };
+/* Outputs that a thread takes at a time. What it needs again soon, SLICE_FLOATS activations of all
+ * rows, stays in its nearest cache: sums are set aside between such slices. */
 enum { LONG_OUTPUTS = 4, BLOCK_OUTPUTS = 16, SLICE_FLOATS = 4096 };
-/* How far ahead to prefetch, in bytes, where rows are few and have no more than SHORT_INPUTS:
+/* How far ahead to prefetch, in bytes, where rows have no more than SHORT_INPUTS:
  * otherwise the processor waits for memory at the start of each row. Up to STREAM_ROWS, where
  * weights are read faster than anything else happens, it is best to read such rows one after the
  * other. Of longer rows it predicts by itself what comes next, and prefetching only slows it
@@ -81,92 +80,78 @@ INLINE void multiply_block(const uint16_t *const *w, const float *x, int64_t pit
                 memcpy(sums.vectors[row + r][output + o], acc[r][o], sizeof acc[r][o]);
 }
 
-/* `rows` rows from `row` on with up to `at_once` outputs; at_once, rows_at_once and ahead are
- * compile-time constants after inlining. */
+/* All rows with up to `at_once` outputs; at_once, rows_at_once and ahead are compile-time
+ * constants after inlining. */
 INLINE void multiply_outputs(const uint16_t *const *w, const float *x, int64_t pitch, Slice slice,
-                             int64_t row, int64_t rows, int64_t output, int outputs, int at_once,
+                             int64_t rows, int64_t output, int outputs, int at_once,
                              int rows_at_once, int ahead, Sums sums) {
-    x += row * pitch;
     if (outputs < at_once) {
         for (int64_t r = 0; r < rows; r++)
             for (int o = 0; o < outputs; o++)
-                multiply_block(w + o, x + r * pitch, pitch, slice, 1, 1, 0, sums, row + r,
-                               output + o);
+                multiply_block(w + o, x + r * pitch, pitch, slice, 1, 1, 0, sums, r, output + o);
         return;
     }
-    for (; rows >= rows_at_once; rows -= rows_at_once, row += rows_at_once) {
+    int64_t row = 0;
+    for (; rows - row >= rows_at_once; row += rows_at_once) {
         multiply_block(w, x, pitch, slice, rows_at_once, at_once, ahead, sums, row, output);
         x += rows_at_once * pitch;
     }
-    if (rows == 3 && rows_at_once > 3)
+    if (rows - row == 3 && rows_at_once > 3)
         multiply_block(w, x, pitch, slice, 3, at_once, ahead, sums, row, output);
-    else if (rows == 2 && rows_at_once > 2)
+    else if (rows - row == 2 && rows_at_once > 2)
         multiply_block(w, x, pitch, slice, 2, at_once, ahead, sums, row, output);
-    else if (rows == 1 && rows_at_once > 1)
+    else if (rows - row == 1 && rows_at_once > 1)
         multiply_block(w, x, pitch, slice, 1, at_once, ahead, sums, row, output);
 }
 
-/* All rows of a chunk of `size` inputs with up to BLOCK_OUTPUTS outputs, whose weights lie
- * `inputs` apart. */
+/* All rows with up to BLOCK_OUTPUTS outputs. */
 static void multiply_outputs_block(const uint16_t *weight, int64_t inputs, const float *x,
-                                   int64_t size, int64_t rows, int outputs,
-                                   float (*floats)[BLOCK_OUTPUTS]) {
+                                   int64_t rows, int outputs, float (*floats)[BLOCK_OUTPUTS]) {
     enum { OUTPUTS = OUTPUTS_AT_ONCE, ROWS = ROWS_AT_ONCE };
-    part vectors[MEMORY_BOUND_ROWS][BLOCK_OUTPUTS][PARTS];
+    part vectors[DUIBI_FEW_ROWS][BLOCK_OUTPUTS][PARTS];
     const Sums sums = {vectors, floats};
-    const int few = rows <= MEMORY_BOUND_ROWS, is_short = inputs <= SHORT_INPUTS;
-    const int stream = rows <= STREAM_ROWS && is_short;
+    const int is_short = inputs <= SHORT_INPUTS, stream = rows <= STREAM_ROWS && is_short;
     const int at_once = stream ? 1 : rows == 1 ? LONG_OUTPUTS : OUTPUTS;
-    const int64_t together = few ? rows : ROWS;
-    const int sliced = few && rows > STREAM_ROWS && rows * size > 2 * SLICE_FLOATS;
-    const int64_t length = sliced ? SLICE_FLOATS / rows / INPUTS_AT_ONCE * INPUTS_AT_ONCE : size;
+    const int sliced = rows > STREAM_ROWS && rows * inputs > 2 * SLICE_FLOATS;
+    const int64_t length = sliced ? SLICE_FLOATS / rows / INPUTS_AT_ONCE * INPUTS_AT_ONCE : inputs;
     const int64_t ahead = stream ? STREAM_BYTES : sliced ? OUTPUTS * inputs * 2 : PREFETCH_BYTES;
-    for (int64_t start = 0; start < size; start += length) {
-        const int64_t rest = size - start < length ? size - start : length;
-        const Slice slice = {rest / INPUTS_AT_ONCE, start == 0, start + rest == size, ahead};
+    for (int64_t start = 0; start < inputs; start += length) {
+        const int64_t rest = inputs - start < length ? inputs - start : length;
+        const Slice slice = {rest / INPUTS_AT_ONCE, start == 0, start + rest == inputs, ahead};
         const float *from = x + start;
-        for (int64_t r = 0; r < rows; r += together) {
-            const int64_t some = rows - r < together ? rows - r : together;
-            for (int o = 0; o < outputs; o += at_once) {
-                const int count = outputs - o < at_once ? outputs - o : at_once;
-                const uint16_t *w[LONG_OUTPUTS];
-                for (int n = 0; n < at_once; n++)
-                    w[n] = weight + (o + (n < count ? n : 0)) * inputs + start;
-                if (few && !sliced && !stream)
-                    for (int n = 0; n < count; n++)
-                        PREFETCH_L2(w[n] + 4 * inputs);
-                if (stream)
-                    multiply_outputs(w, from, size, slice, r, some, o, count, 1, 2, 1, sums);
-                else if (rows == 1)
-                    multiply_outputs(w, from, size, slice, r, 1, o, count, LONG_OUTPUTS, 1, 0,
-                                     sums);
-                else if (few && (sliced || is_short))
-                    multiply_outputs(w, from, size, slice, r, some, o, count, OUTPUTS, ROWS, 1,
-                                     sums);
-                else
-                    multiply_outputs(w, from, size, slice, r, some, o, count, OUTPUTS, ROWS, 0,
-                                     sums);
-            }
+        for (int o = 0; o < outputs; o += at_once) {
+            const int count = outputs - o < at_once ? outputs - o : at_once;
+            const uint16_t *w[LONG_OUTPUTS];
+            for (int n = 0; n < at_once; n++)
+                w[n] = weight + (o + (n < count ? n : 0)) * inputs + start;
+            if (!sliced && !stream)
+                for (int n = 0; n < count; n++)
+                    PREFETCH_L2(w[n] + 4 * inputs);
+            if (stream)
+                multiply_outputs(w, from, inputs, slice, rows, o, count, 1, 2, 1, sums);
+            else if (rows == 1)
+                multiply_outputs(w, from, inputs, slice, 1, o, count, LONG_OUTPUTS, 1, 0, sums);
+            else if (sliced || is_short)
+                multiply_outputs(w, from, inputs, slice, rows, o, count, OUTPUTS, ROWS, 1, sums);
+            else
+                multiply_outputs(w, from, inputs, slice, rows, o, count, OUTPUTS, ROWS, 0, sums);
         }
     }
 }
 
-/* Row r of x, even places before odd ones in each 32 inputs, chunk by chunk:
- * to[chunks][rows][inputs of a chunk]. */
-static void deinterleave(const float *x, int64_t rows, int64_t inputs, int64_t chunk, int64_t r,
-                         float *to) {
+/* A row of x, even places before odd ones in each 32 inputs. */
+static void deinterleave(const float *x, int64_t inputs, float *to) {
     for (int64_t i = 0; i < inputs; i += INPUTS_AT_ONCE) {
-        const int64_t c = i / chunk, rest = inputs - c * chunk, size = rest < chunk ? rest : chunk;
-        float *at = to + c * chunk * rows + r * size + (i - c * chunk);
-        const vf a = vf_load(x + r * inputs + i), b = vf_load(x + r * inputs + i + 16);
-        vf_store(at, vf_even(a, b));
-        vf_store(at + 16, vf_odd(a, b));
+        const vf a = vf_load(x + i), b = vf_load(x + i + 16);
+        vf_store(to + i, vf_even(a, b));
+        vf_store(to + i + 16, vf_odd(a, b));
     }
 }
 
-/* As duibi_linear_bf16, of at most MAX_ROWS rows. */
-static int multiply_rows(const float *x, int64_t rows, int64_t inputs,
-                         const duibi_bf16_matrix *matrices, int64_t count, float *y) {
+int duibi_linear_bf16(const float *x, int64_t rows, int64_t inputs,
+                      const duibi_bf16_matrix *matrices, int64_t count, float *y) {
+    if (rows > DUIBI_FEW_ROWS)
+        return duibi_linear_bf16_many(x, rows, inputs, matrices, count, y);
     int64_t blocks = 0, all_outputs = 0;
     for (int64_t m = 0; m < count; m++) {
         blocks += (matrices[m].outputs + BLOCK_OUTPUTS - 1) / BLOCK_OUTPUTS;
@@ -175,59 +160,38 @@ static int multiply_rows(const float *x, int64_t rows, int64_t inputs,
     float *ordered = scratch((size_t)(rows * inputs) * sizeof(float));
     if (!ordered)
         return 1;
-    /* Chunks of inputs are the outermost loop: one chunk of all rows stays in the L2 cache. */
-    const int64_t chunk = rows > MEMORY_BOUND_ROWS ? CHUNK_INPUTS : inputs;
     if (rows == 1)
-        deinterleave(x, 1, inputs, chunk, 0, ordered);
+        deinterleave(x, inputs, ordered);
 #pragma omp parallel
     {
         if (rows > 1) {
 #pragma omp for schedule(static)
             for (int64_t r = 0; r < rows; r++)
-                deinterleave(x, rows, inputs, chunk, r, ordered);
+                deinterleave(x + r * inputs, inputs, ordered + r * inputs);
         }
-        float sums[MAX_ROWS][BLOCK_OUTPUTS];
-        for (int64_t start = 0; start < inputs; start += chunk) {
-            const int64_t size = inputs - start < chunk ? inputs - start : chunk;
-            const float *from = ordered + start * rows;
-#pragma omp for schedule(static) nowait
-            for (int64_t n = 0; n < blocks; n++) {
-                if (stopped())
-                    continue;
-                const duibi_bf16_matrix *m = matrices;
-                int64_t first = n * BLOCK_OUTPUTS, column = 0;
-                for (int64_t padded;; m++) {
-                    padded = (m->outputs + BLOCK_OUTPUTS - 1) / BLOCK_OUTPUTS * BLOCK_OUTPUTS;
-                    if (first < padded)
-                        break;
-                    first -= padded;
-                    column += m->outputs;
-                }
-                const int64_t rest = m->outputs - first;
-                const int outputs = rest < BLOCK_OUTPUTS ? (int)rest : BLOCK_OUTPUTS;
-                multiply_outputs_block(m->weight + first * inputs + start, inputs, from, size,
-                                       rows, outputs, sums);
-                for (int64_t r = 0; r < rows; r++)
-                    for (int o = 0; o < outputs; o++) {
-                        float *to = y + r * all_outputs + column + first + o;
-                        const float before = start ? *to : m->bias ? m->bias[first + o] : 0;
-                        *to = before + sums[r][o];
-                    }
+        float sums[DUIBI_FEW_ROWS][BLOCK_OUTPUTS];
+#pragma omp for schedule(static)
+        for (int64_t n = 0; n < blocks; n++) {
+            if (stopped())
+                continue;
+            const duibi_bf16_matrix *m = matrices;
+            int64_t first = n * BLOCK_OUTPUTS, column = 0;
+            for (int64_t padded;; m++) {
+                padded = (m->outputs + BLOCK_OUTPUTS - 1) / BLOCK_OUTPUTS * BLOCK_OUTPUTS;
+                if (first < padded)
+                    break;
+                first -= padded;
+                column += m->outputs;
             }
+            const int64_t rest = m->outputs - first;
+            const int outputs = rest < BLOCK_OUTPUTS ? (int)rest : BLOCK_OUTPUTS;
+            multiply_outputs_block(m->weight + first * inputs, inputs, ordered, rows, outputs,
+                                   sums);
+            for (int64_t r = 0; r < rows; r++)
+                for (int o = 0; o < outputs; o++)
+                    y[r * all_outputs + column + first + o] =
+                        (m->bias ? m->bias[first + o] : 0) + sums[r][o];
         }
-    }
-    return 0;
-}
-
-int duibi_linear_bf16(const float *x, int64_t rows, int64_t inputs,
-                      const duibi_bf16_matrix *matrices, int64_t count, float *y) {
-    int64_t outputs = 0;
-    for (int64_t m = 0; m < count; m++)
-        outputs += matrices[m].outputs;
-    for (int64_t r = 0; r < rows; r += MAX_ROWS) {
-        const int64_t some = rows - r < MAX_ROWS ? rows - r : MAX_ROWS;
-        if (multiply_rows(x + r * inputs, some, inputs, matrices, count, y + r * outputs))
-            return 1;
     }
     return 0;
 }
