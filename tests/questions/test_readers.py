@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tui import questions
 from tui.host.errors import UserError
 from tui.questions import QuestionSet
+from tui.scoring.checks import parse_checks, run_keyed_checks
 
 
 def write(folder: Path, name: str, text: str | bytes) -> str:
@@ -21,6 +23,7 @@ def test_built_in_sets_are_whole_and_survive_the_session_header() -> None:
     sets = {name: questions.load(name) for name in questions.BUILT_IN}
     assert {name: len(s.questions) for name, s in sets.items()} == {
         "tongji": 8,
+        "fifty": 50,
         "english": 8,
         "smoke": 3,
     }
@@ -140,3 +143,25 @@ def test_an_unknown_set_names_the_nearest() -> None:
 def test_a_foreign_header_is_checked_too() -> None:
     with pytest.raises(UserError, match="old session: question 1"):
         QuestionSet.from_json({"name": "x", "questions": [{"id": "a"}]}, "old session")
+
+
+def test_the_fifty_questions_cover_six_dimensions_and_their_answers_pass_their_checks() -> None:
+    chosen = questions.load("fifty")
+    assert len(chosen.questions) == 50
+    assert set(Counter(one.category for one in chosen.questions).values()) <= {8, 9}
+    tasks = [
+        (one.id, check, one.reference[0])
+        for one in chosen.questions
+        for check in parse_checks(one.checks)
+    ]
+    assert len({id_ for id_, _, _ in tasks}) >= 48 and all(q.reference for q in chosen.questions)
+    failed = [
+        (id_, str(result.check), result.reason)
+        for id_, results in run_keyed_checks(tasks).items()
+        for result in results
+        if not result.passed
+    ]
+    assert failed == []
+    # Nothing, and the question itself, pass few of them.
+    empty = run_keyed_checks([(id_, check, "") for id_, check, _ in tasks])
+    assert not [id_ for id_, results in empty.items() if all(one.passed for one in results)]

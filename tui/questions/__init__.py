@@ -10,7 +10,7 @@ from tui.questions.readers import SUFFIXES, read
 
 __all__ = ["BUILT_IN", "Question", "QuestionSet", "Reading", "load"]
 
-BUILT_IN: tuple[str, ...] = ("tongji", "english", "smoke")
+BUILT_IN: tuple[str, ...] = ("tongji", "fifty", "english", "smoke")
 _SETS = Path(__file__).with_name("sets")
 
 
