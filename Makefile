@@ -38,6 +38,8 @@ campaigns: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.campaigns.worker_faults --times 5
 	$(BIN)/python -m tests.campaigns.fuzz_sessions --runs 20000
 	$(BIN)/python -m tests.campaigns.endpoints
+	@if test -d $(VENV)/peers/xllamacpp; then $(BIN)/python -m tests.campaigns.cluster; \
+	else echo "left out: cluster, as make slow has not installed its servers"; fi
 	$(BIN)/python -m tests.campaigns.held_load
 	@if $(BIN)/python -c 'import atheris' 2>/dev/null; \
 	then $(BIN)/python -m tests.campaigns.fuzz_atheris --runs 20000; \
