@@ -113,9 +113,10 @@ def test_two_are_decoded_together_and_one_is_cancelled(engine: LocalEngine) -> N
 
 
 def test_a_measure_has_exactly_its_tokens(engine: LocalEngine) -> None:
-    (answered,) = run_round(engine, 64, 9).answers
-    assert (answered.prompt_tokens, answered.output_tokens) == (64, 9)
-    assert (answered.finish, answered.reused) == ("length", 0)
+    for _ in range(2):
+        (answered,) = run_round(engine, 64, 9).answers
+        assert (answered.prompt_tokens, answered.output_tokens) == (64, 9)
+        assert (answered.finish, answered.reused) == ("length", 0)
 
 
 def test_what_does_not_fit_is_said(engine: LocalEngine) -> None:

@@ -227,7 +227,10 @@ class DecodeBatch:
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _prefill(self, row: _Row) -> tuple[int, Any]:
         model, ids = self._loaded.model, row.plan.ids
-        cache, row.reused = self._reusable_cache(ids)
+        if row.plan.is_measure:
+            cache, row.reused = kv_cache.new_kv_cache(model), 0
+        else:
+            cache, row.reused = self._reusable_cache(ids)
         if not self._rows:
             # Free the stored prefix first: at most two caches are held at a time.
             self._prefix_cache.clear()
@@ -366,12 +369,12 @@ class DecodeBatch:
         row.output_ids.append(token)
         if row.prompt_lookup is not None:
             row.prompt_lookup.push(token)
-        stops = () if row.plan.ignores_stop_ids else self._loaded.checkpoint.stop_ids
+        stops = () if row.plan.is_measure else self._loaded.checkpoint.stop_ids
         is_forced = bool(row.forced)
         if is_forced:
             row.forced.popleft()
         row.hit_stop_id = token in stops and not is_forced
-        if self._loop_stop and not (row.hit_stop_id or row.plan.ignores_stop_ids):
+        if self._loop_stop and not (row.hit_stop_id or row.plan.is_measure):
             first = repetition.TOKENS.begin(row.output_ids)
             row.repeats_from = 0 if first is None else first + 1
         piece = "" if row.hit_stop_id else row.detokeniser.push(token)

@@ -19,7 +19,8 @@ _FILLER_TEXT = (
 @dataclass(frozen=True, slots=True)
 class AnswerPlan:
     """A request against a checkpoint: the prompt's ids, turns left out of it, new tokens at
-    most, how they are chosen, and whether no token ends the answer.
+    most, and how they are chosen. ``is_measure``: no token ends the answer, and nothing that was
+    computed for another one is used again.
 
     ``opens_thought``: the prompt ends in the mark that opens a thought. A thought has at most
     ``think_tokens`` (None: no bound of its own), and the answer behind it ``answer_tokens``;
@@ -30,7 +31,7 @@ class AnswerPlan:
     dropped_turns: int
     max_new_tokens: int
     sampling: SamplingParams
-    ignores_stop_ids: bool = False
+    is_measure: bool = False
     opens_thought: bool = False
     think_tokens: int | None = None
     answer_tokens: int = 0
@@ -106,15 +107,15 @@ def _fitted_prompt(loaded: LoadedModel, request: DecodeRequest, thought: int) ->
 
 
 def _plan_measure(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
-    """A prompt of exactly so many tokens, or as many as the context holds. Its first words are its
-    own, so that nothing of an earlier one is used again."""
+    """A prompt of exactly so many tokens, or as many as the context holds."""
     encode = loaded.checkpoint.tokenizer.encode
     new_tokens = max(1, request.max_new_tokens)
     room = loaded.context - new_tokens if loaded.context else request.prompt_tokens
     wanted = max(1, min(request.prompt_tokens, room))
-    ids = encode(f"{request.answer * 7919} ")
+    # Prompts that differ, so that answers of one batch are not the same text.
+    ids = encode(f"{request.answer} ")
     filler = encode(_FILLER_TEXT) or ids
     while len(ids) < wanted:
         ids += filler
     sampling = SamplingParams(greedy=True)
-    return AnswerPlan(ids[:wanted], 0, new_tokens, sampling, ignores_stop_ids=True)
+    return AnswerPlan(ids[:wanted], 0, new_tokens, sampling, is_measure=True)

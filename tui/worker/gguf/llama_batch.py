@@ -250,7 +250,7 @@ class LlamaBatch:
         self._peak.sample()
         if reason:
             row.finish = "length" if reason == "length" else "stop"
-        elif self._loop_stop and text and not row.plan.ignores_stop_ids:
+        elif self._loop_stop and text and not row.plan.is_measure:
             row.pieces.append(self._numbers.setdefault(text, len(self._numbers)))
             if (first := repetition.TOKENS.begin(row.pieces)) is not None:
                 row.repeats_from, row.finish = first + 1, "repetition"
@@ -295,7 +295,8 @@ def _order(plan: AnswerPlan, thought: ThoughtFormat | None) -> dict[str, Any]:
         "stream": True,
         "return_progress": True,
         "timings_per_token": True,
-        "ignore_eos": plan.ignores_stop_ids,
+        "ignore_eos": plan.is_measure,
+        "cache_prompt": not plan.is_measure,
         "repeat_penalty": sampling.repetition_penalty,
         "repeat_last_n": plan.max_length,
         "n_probs": sampling.logprobs,
