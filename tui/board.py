@@ -80,7 +80,17 @@ class Answer:
     @property
     def is_all_thought(self) -> bool:
         """Whether it ended with a thought and without anything for the reader."""
-        return self.state == "answered" and self.reasoning_length > 0 and not self.text.strip()
+        return self.state == "answered" and self.reasoning_length > 0 and not self.has_text
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything of it can be read: an answer may end without a word."""
+        return any(chunk and not chunk.isspace() for chunk in self.chunks)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it ended as it should, and said nothing."""
+        return self.state == "answered" and not self.has_text
 
     @property
     def person_note(self) -> str:

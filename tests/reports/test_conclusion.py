@@ -114,7 +114,10 @@ def test_no_verdict_below_six_questions(tmp_path: Path, questions: int) -> None:
     made.votes(0, 1, ["left"] * questions)
     found = made.conclusion()
     for text in (sentence(found, "Most stars: "), sentence(found, "In votes")):
-        assert f"no verdict from {questions} questions, it takes 6 at least" in text
+        assert (
+            f"no verdict from {questions} question{'s' * (questions > 1)}, it takes 6 at least"
+            in text
+        )
 
 
 def test_only_what_both_have_is_compared(tmp_path: Path) -> None:
@@ -125,6 +128,32 @@ def test_only_what_both_have_is_compared(tmp_path: Path) -> None:
     text = sentence(made.conclusion(), "Most stars: beta")
     assert "with 4.00 on average, against 3.00 of alpha, over 6 common questions" in text
     assert "a clear difference (+1.00" in text
+
+
+def test_a_dimension_is_named_only_where_the_difference_in_it_is_clear(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=10).all_answered()
+    made.stars(0, [5, 4, 5, 4, 5, 4, 5, 4, 5, 4], "回答逻辑")
+    made.stars(1, [3, 2, 3, 2, 3, 2, 3, 3, 3, 2], "回答逻辑")
+    # A higher mean of more questions, and less on those that both have.
+    made.stars(0, [3, 3, 3, 3, 3, 3, 3, 5, 5, 5], "幽默感")
+    made.stars(1, [3, 4, 3, 3, 3, 3, 3, None, None, None], "幽默感")
+    document = made.document()
+    text = sentence(document.conclusion, "Clear by dimension (of 2; p corrected for all 2 com")
+    # Gaps of 2 on nine questions and 1 on one: 2 of 2^10 signs, for two dimensions.
+    assert "Logic, alpha 4.50 against 2.60 of beta over 10 common questions (95 %" in text
+    assert "p = 0.0039)" in text and "Humour" not in text
+    (table,) = [t for t in document.comparison if t.title.startswith("Stars per model")]
+    at = table.head.index("Humour")
+    assert not any(row[at].best for row in table.rows)
+    assert table.rows[0][table.head.index("Logic")].best
+    assert table.notes[0].startswith("Not all models were rated on the same questions")
+
+
+def test_one_is_said_in_the_singular(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=1).all_answered()
+    made.stars(0, [5])
+    made.stars(1, [4])
+    assert "over 1 common question: no verdict from 1 question, it" in made.conclusion()[-1]
 
 
 def test_ties_are_level(tmp_path: Path) -> None:
@@ -341,7 +370,7 @@ def test_where_they_differ_is_listed_the_most_different_first(tmp_path: Path) ->
         ["2. q1", "1.00", "0%", "×1.00", "×1.00"],
     ]
     assert table.notes == (
-        "On 1 questions the complete answers, and what was said of them, are the same.",
+        "On 1 more question the complete answers, and what was said of them, are the same.",
     )
 
 

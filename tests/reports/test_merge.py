@@ -116,7 +116,7 @@ def test_trouble_is_told(tmp_path: Path) -> None:
         "torn: 9 bytes",
         "one at a time",
         "a@bf16, Question 1: cut at the token limit; contended: it did not have its cores for "
-        "itself; token count estimated; decoded with 4 questions in one batch; 2 oldest turns",
+        "itself; token count estimated; 2 oldest turns",
         "a@bf16, Question 3: cancelled",
         "b@bf16, Question 3: failed: killed: out of memory",
         "b@bf16: the model failed: the worker died",
@@ -126,7 +126,8 @@ def test_trouble_is_told(tmp_path: Path) -> None:
     free = document.sections[2].turns[0]
     assert free.prompt == "自由提问" and [c.text for c in free.cards] == ["half", ""]
     assert document.conclusion[0] == (
-        "a@bf16 completed 3 of 4 answers (1 cut short, 0 failed, 1 cancelled or broken off)."
+        "a@bf16 completed 3 of 4 answers "
+        "(1 cut short, 0 empty, 0 failed, 1 cancelled or broken off)."
     )
 
 

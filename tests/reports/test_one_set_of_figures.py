@@ -28,7 +28,6 @@ from tui.reports.merge import merge_sessions
 from tui.reports.messages import report_messages
 from tui.reports.report import build_report
 from tui.run import results
-from tui.scoring.costs import compute_costs
 from tui.sessions import reader
 
 QUESTIONS = [{"id": f"q{i}", "category": "c", "turns": [f"{i}?"]} for i in range(4)]
@@ -148,8 +147,7 @@ def shown(value: float | None) -> str:
 
 def glance_tables(path: Path, lang: str = "en") -> list[Table]:
     merged, say = merge_sessions([reader.read(path)]), report_messages(lang)
-    costs = {c.key: compute_costs(c.loads, c.answers) for c in merged.columns}
-    return build_cost_tables(merged, costs, say)
+    return build_cost_tables(merged, glances_of(merged), say)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -207,6 +205,47 @@ def test_what_limits_a_figure_is_said_with_it(tmp_path: Path) -> None:
     notes = "\n".join(table.notes)
     assert "256 tokens of prompt, 64 of answer" in notes and "three@int4 was not measured" in notes
     assert "*: contended" in notes and "decoded with 4 questions" in notes
+
+
+def test_every_figure_has_those_of_the_standard_measure_and_of_the_answers(tmp_path: Path) -> None:
+    *_, table = glance_tables(clean_session(tmp_path))
+    rows = {(row[0].text, row[0].detail): row[1:] for row in table.rows}
+    standard = rows["TPOT, ms", "standard measure"]
+    assert [cell.text for cell in standard] == ["12.5", "7.00*", "–"]
+    assert standard[0].detail == "median of 3 rounds"
+    assert rows["TPOT, ms", "of the answers"][2].text != "–"
+    assert "Peak RAM, GB" not in {name for name, _ in rows}, "one name for one figure"
+    assert ("Peak RAM while answering, GB", "") in rows
+
+
+def test_where_all_is_disturbed_every_figure_is_marked_and_there(tmp_path: Path) -> None:
+    header = recorded_header(LABELS[:1], [])
+    marked = {"contended": True, "contended_by": "programs", "lost": 0.3}
+    extra = [(0, body) for body in answered(91, 50.0, **marked)]
+    *_, table = glance_tables(record_session(tmp_path, header, lambda m, q: "", extra))
+    cells = {row[0].text: row[1] for row in table.rows}
+    assert cells["E2E, s"].text == "0.050*" and cells["E2E, s"].detail == "0.050–0.050, n 1"
+
+
+def test_an_empty_answer_has_no_seconds_and_no_length(tmp_path: Path) -> None:
+    header = recorded_header(LABELS[:2], QUESTIONS)
+    path = record_session(tmp_path, header, lambda m, q: "" if q < 2 and not m else "ab" * 40)
+    (here, every), again = glance_tables(path), Again(path)
+    at = [name.rpartition(",")[0] for name in here.head]
+    for name, id_ in (("E2E", "e2e"), ("Text speed", "chars_s")):
+        assert here.rows[0][at.index(name)].text == shown(again.figures(0)[id_])
+    rows = {row[0].text: row[1:] for row in every.rows}
+    assert rows["Answer length, chars"][0].detail == "80–80, n 2"
+    document = build_report([reader.read(path)], "en")
+    assert "completed 4 of 4 answers (0 cut short, 2 empty" in document.conclusion[0]
+    assert sum("empty: it ended without any text" in line for line in document.troubles) == 2
+    (fastest,) = [s for s in document.conclusion if "to a whole answer" in s]
+    assert "over 2 common questions" in fast_words(fastest)
+    assert "empty answers: two@int8 0/4, one@bf16 2/4" in fastest
+
+
+def fast_words(sentence: str) -> str:
+    return sentence.partition(". Beware")[0]
 
 
 def test_services_stand_apart(tmp_path: Path) -> None:

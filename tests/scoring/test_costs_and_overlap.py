@@ -36,6 +36,8 @@ def test_contended_values_are_left_out_of_times_only_and_counted() -> None:
     assert (found["checkpoint"].n, found["checkpoint"].median) == (1, 1)
     assert (found["private"].n, found["private"].high) == (2, 2)
     assert (found["tpot"].n, found["tpot"].median) == (0, None)
+    alone = compute_costs((), [answers[2]])["ttft"]
+    assert (alone.n, alone.median, alone.contended, alone.is_contended) == (1, 9000, 0, True)
 
 
 def test_overlap_knows_chinese_and_misleads_as_told() -> None:

@@ -30,7 +30,9 @@ class Again:
                 key = payload["question"], payload.get("turn", 0)
                 self.answers[payload["answer"]] = {"model": model, "key": key, "text": ""}
             elif kind == "delta" and not payload.get("reasoning"):
-                self.answers[payload["answer"]]["text"] += payload.get("text", "")
+                mine = self.answers[payload["answer"]]
+                before = "" if payload.get("recast") else mine["text"]
+                mine["text"] = before + payload.get("text", "")
             elif kind == "answered":
                 self.answers[payload["answer"]]["figures"] = payload
             elif kind == "loaded":
@@ -49,7 +51,7 @@ class Again:
         for name, of in (names | {"decode": "decode_tok_s"}).items():
             standard = [p[of] for p in clean(measures) if of in p]
             found[name] = middle(standard or values(told, of))
-        seconds = values(told, "e2e_ms")
+        seconds = values([a["figures"] for a in self._answered(model) if has_text(a)], "e2e_ms")
         found["e2e"] = middle([ms / 1000 for ms in seconds])
         found["chars_s"] = self._text_speed(model)
         peaks = [(p.get("peak_private", 0), p.get("peak_mapped", 0)) for p in (*told, *measures)]
@@ -86,9 +88,14 @@ class Again:
         return None
 
 
+def has_text(answer: dict[str, Any]) -> bool:
+    """Whether there is anything to read."""
+    return bool(answer["text"].strip())
+
+
 def is_timed(answer: dict[str, Any]) -> bool:
-    """Whether it took a time that is known."""
-    return bool(answer["figures"].get("e2e_ms"))
+    """Whether it has a text, and took a time that is known."""
+    return has_text(answer) and bool(answer["figures"].get("e2e_ms"))
 
 
 def is_clean(answer: dict[str, Any]) -> bool:

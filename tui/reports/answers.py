@@ -137,11 +137,21 @@ def _told(text: str, say: ReportMessages) -> str:
 
 def answer_remarks(answer: bd.Answer, say: ReportMessages) -> list[str]:
     """Remarks that limit how far an answer or its figures can be trusted."""
+    found = _troubles(answer, say)
+    if answer.figures is not None and answer.figures.batch > 1:
+        found.append(say("batched", n=answer.figures.batch))
+    return found
+
+
+def _troubles(answer: bd.Answer, say: ReportMessages) -> list[str]:
+    """What did not go as it should."""
     found = []
     if answer.state == "failed" and answer.failure:
         found.append(say("failed", message=_told(answer.failure.message, say)))
     elif answer.state != "answered":
         found.append(say("prefill_state" if answer.state == "prefill" else answer.state))
+    if answer.is_empty:
+        found.append(say("is_empty"))
     figures = answer.figures
     if figures is not None:
         if figures.finish == "length":
@@ -156,8 +166,6 @@ def answer_remarks(answer: bd.Answer, say: ReportMessages) -> list[str]:
             found.append(describe_contention(figures.contended_by, figures.lost, say))
         if figures.token_source == "estimate":
             found.append(say("estimate"))
-        if figures.batch > 1:
-            found.append(say("batched", n=figures.batch))
     if answer.started is not None and answer.started.dropped_turns:
         found.append(say("dropped_turns", n=answer.started.dropped_turns))
     return found
@@ -186,7 +194,7 @@ def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...
             ]
         for number, row in enumerate(merged.rows, 1):
             for answer in row.answers(column):
-                if listed := answer_remarks(answer, say):
+                if listed := _troubles(answer, say):
                     found.append(f"{label}, {say('question')} {number}: {'; '.join(listed)}")
     if not any(a.stars for column in merged.columns for a in column.answers):
         found.append(say("not_rated"))

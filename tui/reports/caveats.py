@@ -17,7 +17,12 @@ def describe_caveats(
     conditions. ``is_timed``: also what only changes speeds."""
     both = (a, b)
     answers = [_common_answers(column, both, merged) for column in both]
-    found = [_answer_rates(answers, say), _cuts(both, answers, say), _thinking(both, answers, say)]
+    found = [
+        _answer_rates(answers, say),
+        _empty(both, answers, say),
+        _cuts(both, answers, say),
+        _thinking(both, answers, say),
+    ]
     found.append(_differ("k_sampling", both, partial(_sampling, say=say), say))
     if is_timed:
         found += [
@@ -52,6 +57,16 @@ def _answer_rates(answers: Sequence[Sequence[bd.Answer]], say: ReportMessages) -
     if done == asked:
         return ""
     return say("k_rates", a=f"{done[0]}/{asked[0]}", b=f"{done[1]}/{asked[1]}")
+
+
+def _empty(
+    both: Sequence[ModelColumn], answers: Sequence[Sequence[bd.Answer]], say: ReportMessages
+) -> str:
+    empty = [sum(a.is_empty for a in found) for found in answers]
+    (a, b), (m, n) = _names(both), (len(found) for found in answers)
+    if not any(empty):
+        return ""
+    return say("k_empty", a=a, m=f"{empty[0]}/{m}", b=b, n=f"{empty[1]}/{n}")
 
 
 def _cuts(

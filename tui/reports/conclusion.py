@@ -7,8 +7,17 @@ from statistics import fmean, median
 
 from tui.reports import evidence
 from tui.reports.caveats import describe_caveats
-from tui.reports.certainty import POINTS, RATIO, SHARE, STARS, Scale, describe_certainty, ratio_of
-from tui.reports.cost_tables import glances_of
+from tui.reports.certainty import (
+    POINTS,
+    RATIO,
+    SHARE,
+    STARS,
+    Scale,
+    describe_certainty,
+    format_p,
+    ratio_of,
+)
+from tui.reports.cost_tables import Glances
 from tui.reports.document import format_figure
 from tui.reports.evidence import Checked
 from tui.reports.merge import MergedSessions, ModelColumn
@@ -16,7 +25,7 @@ from tui.reports.messages import ReportMessages
 from tui.scoring import rank
 from tui.scoring.costs import GB
 from tui.scoring.dimensions import Dimension
-from tui.scoring.rank import Comparison, Duel
+from tui.scoring.rank import Comparison, Duel, Samples
 from tui.text.sanitise import collapse_line
 
 Headline = Callable[[Comparison], tuple[str, str]]
@@ -39,6 +48,7 @@ class Topic:
 
 def build_conclusion(
     merged: MergedSessions,
+    glances: Glances,
     checked: Checked,
     votes: Sequence[Duel],
     judged: Mapping[str, Sequence[Duel]],
@@ -51,7 +61,7 @@ def build_conclusion(
     if not any(a.state == "answered" for column in merged.columns for a in column.answers):
         return (*found, say("c_nothing"))
     found += _speed(merged, say)
-    found += _memory(merged, say)
+    found += _memory(merged, glances, say)
     passed = rank.compare_pairs(rank.pair_models(evidence.check_samples(merged, checked)))
     found += _lead(passed, Topic("c_checks", "checks", POINTS, _mean_passed), merged, say)
     found += _stars(merged, dimensions, say)
@@ -66,7 +76,9 @@ def _completions(merged: MergedSessions, say: ReportMessages) -> list[str]:
     """One sentence if every answer is complete and uncut, else one per model."""
     asked = [column for column in merged.columns if column.answers]
     answers = [a for column in asked for a in column.answers]
-    if len(asked) > 1 and all(a.figures and not a.figures.is_cut for a in answers):
+    if len(asked) > 1 and all(
+        a.figures and not a.figures.is_cut and not a.is_empty for a in answers
+    ):
         return [say("c_all", models=len(asked), asked=len(answers))]
     return [_completion(column, say) for column in asked]
 
@@ -81,6 +93,7 @@ def _completion(column: ModelColumn, say: ReportMessages) -> str:
         done=len(done),
         asked=len(answers),
         cut=sum(a.figures is not None and a.figures.is_cut for a in done),
+        empty=sum(a.is_empty for a in done),
         failed=failed,
         stopped=len(answers) - len(done) - failed,
     )
@@ -139,10 +152,9 @@ def column_of(merged: MergedSessions, label: str) -> ModelColumn:
     return next(column for column in merged.columns if column.label == label)
 
 
-def _memory(merged: MergedSessions, say: ReportMessages) -> list[str]:
+def _memory(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[str]:
     """Who needs least memory, private and mapped together at their highest, loading included;
     nothing is tested here."""
-    glances = glances_of(merged)
     peaks = {
         column.label: peak for column in merged.columns if (peak := glances[column.key].peak.total)
     }
@@ -157,11 +169,11 @@ def _memory(merged: MergedSessions, say: ReportMessages) -> list[str]:
 def _stars(
     merged: MergedSessions, dimensions: Sequence[Dimension], say: ReportMessages
 ) -> list[str]:
-    found = rank.compare_pairs(rank.pair_models(evidence.star_samples(merged)))
-    best = _best_by_dimension(merged, dimensions, say) if found else ""
+    samples = evidence.star_samples(merged)
+    found = rank.compare_pairs(rank.pair_models(samples))
     return [
         *_lead(found, Topic("c_stars", "c_stars_topic", STARS, _mean_stars), merged, say),
-        *([say("c_dimensions", best=best)] if best else []),
+        *_dimensions(samples, dimensions, say),
     ]
 
 
@@ -226,27 +238,51 @@ def _ring(ring: Sequence[str], topic: str, say: ReportMessages) -> list[str]:
     return [say("c_ring", topic=topic, ring=" > ".join(names))]
 
 
-def _best_by_dimension(
-    merged: MergedSessions, dimensions: Sequence[Dimension], say: ReportMessages
-) -> str:
-    """The model with most stars in each dimension, over the questions that all who were rated in
-    it have in common."""
-    samples = evidence.star_samples(merged)
-    found = []
-    for dimension in dimensions:
-        rated = {label: evidence.in_dimension(s, dimension.id) for label, s in samples.items()}
-        rated = {label: s for label, s in rated.items() if s}
-        common = set.intersection(*(set(s) for s in rated.values())) if rated else set()
-        means = {
-            label: evidence.mean_stars({question: s[question] for question in common})
-            for label, s in rated.items()
-        }
-        kept = {label: mean for label, mean in means.items() if mean is not None}
-        if len(kept) > 1:
-            most = max(kept.values())
-            who = ", ".join(collapse_line(label) for label, mean in kept.items() if mean == most)
-            found.append(f"{collapse_line(dimension.name(say.language))} {who} ({most:.2f})")
-    return say("sep").join(found)
+def _dimensions(
+    samples: Mapping[str, Samples], dimensions: Sequence[Dimension], say: ReportMessages
+) -> list[str]:
+    """In which dimensions a difference in stars is clear; all pairs of models in all dimensions
+    are corrected together."""
+    by_dimension = {
+        d: pairs
+        for d in dimensions
+        if (
+            pairs := rank.pair_models(
+                {label: evidence.in_dimension(s, d.id) for label, s in samples.items()}
+            )
+        )
+    }
+    if len(by_dimension) < 2:
+        return []
+    tables = rank.compare_tables(by_dimension)
+    count = sum(map(len, tables.values()))
+    clear = [
+        _in_dimension(d.name(say.language), c if c.verdict == "better" else c.flipped(), say)
+        for d, found in tables.items()
+        for c in found
+        if c.verdict in ("better", "worse")
+    ]
+    if not clear:
+        least = min(c.n for found in tables.values() for c in found)
+        return [say("c_no_dimension", n=len(tables), count=count, least=least)]
+    return [say("c_dimensions", n=len(tables), count=count, clear=say("sep").join(clear))]
+
+
+def _in_dimension(name: str, found: Comparison, say: ReportMessages) -> str:
+    assert found.interval is not None, "a clear difference has one"
+    values, (low, high) = _mean_stars(found), map(STARS.write, found.interval)
+    return say(
+        "c_dimension",
+        dimension=collapse_line(name),
+        model=collapse_line(found.left),
+        value=values[0],
+        other=collapse_line(found.right),
+        other_value=values[1],
+        n=found.n,
+        low=low,
+        high=high,
+        p=format_p(found.p),
+    )
 
 
 def _duels(

@@ -9,24 +9,22 @@ from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring.charges import Charge, price_of, sum_charges
-from tui.scoring.costs import GB, METRICS, METRICS_BY_ID, Metric, Spread
+from tui.scoring.costs import GB, METRICS, METRICS_BY_ID, Metric, Spread, compute_costs
 from tui.scoring.glance import FIGURES, Figure, Glance, common_answers, take_glance
 from tui.text.sanitise import collapse_line
 from tui.text.translation import translate
 from tui.text.units import format_money
 
-Costs = Mapping[str, Spread]
+Glances = Mapping[str, Glance]
+"""The figures that stand for each model, by the key of its column."""
 _SERVICE = "endpoint"
 _RECORDED = "recorded"
 _COLD_SHARE = 0.01
 
 
-def build_cost_tables(
-    merged: MergedSessions, costs: Mapping[str, Costs], say: ReportMessages
-) -> list[Table]:
+def build_cost_tables(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[Table]:
     """The tables at a glance (one line per model; what is computed here, by services, and what was
     recorded earlier apart, as they cannot be compared) and the one with every figure."""
-    glances = glances_of(merged)
     groups: dict[str, list[ModelColumn]] = {}
     for column in merged.columns:
         groups.setdefault(_place(column), []).append(column)
@@ -35,11 +33,11 @@ def build_cost_tables(
         for title in ("costs", "costs_services", "costs_recorded")
         if title in groups
     ]
-    return [*found, _details_table(merged.columns, costs, say)]
+    return [*found, _details_table(merged.columns, glances, say)]
 
 
 def glances_of(merged: MergedSessions) -> dict[str, Glance]:
-    """The figures that stand for each model, by the key of its column."""
+    """The `Glances` of all columns."""
     answered: list[dict[Hashable, list[Answer]]] = []
     for column in merged.columns:
         mine: dict[Hashable, list[Answer]] = {}
@@ -65,7 +63,7 @@ def _named(metric: Metric, say: ReportMessages) -> str:
 
 
 def _glance_table(
-    title: str, columns: Sequence[ModelColumn], glances: Mapping[str, Glance], say: ReportMessages
+    title: str, columns: Sequence[ModelColumn], glances: Glances, say: ReportMessages
 ) -> Table:
     mine = [glances[column.key] for column in columns]
     # Leave out columns that are empty for every model.
@@ -75,7 +73,7 @@ def _glance_table(
     for column, glance in zip(columns, mine, strict=True):
         cells = [
             Cell(
-                _marked(glance.figures[m]),
+                show_figure(glance.figures[m]),
                 _glance_detail(m, glance, say),
                 best=best[m] is not None and glance.figures[m].value == best[m],
             )
@@ -149,7 +147,7 @@ def _price_notes(
             yield f"{said} ({collapse_line(known)})" if known else said
 
 
-def _marked(figure: Figure) -> str:
+def show_figure(figure: Figure) -> str:
     """A figure with its marks: ``~`` estimated, ``*`` contended, ``+`` of a batch."""
     if figure.value is None:
         return format_figure(None)
@@ -230,21 +228,34 @@ def _best(figures: Sequence[Figure], metric: Metric) -> float | None:
     known = [figure for figure in figures if figure.value is not None]
     if any(figure.is_contended or figure.is_estimated for figure in known):
         return None
-    if metric.is_timed and len({(f.threads, f.batch, f.is_standard) for f in known}) > 1:
+    if metric.is_timed and len({(f.threads, f.batch, f.is_standard, f.work) for f in known}) > 1:
         return None
     return best_of([figure.value for figure in known], metric.direction)
 
 
-def _details_table(
-    columns: Sequence[ModelColumn], costs: Mapping[str, Costs], say: ReportMessages
-) -> Table:
+def _details_table(columns: Sequence[ModelColumn], glances: Glances, say: ReportMessages) -> Table:
+    costs = [compute_costs(column.loads, column.answers) for column in columns]
     rows = []
     for metric in METRICS:
-        spreads = [costs[column.key][metric.id] for column in columns]
-        if any(spread.n or spread.contended for spread in spreads):
-            rows.append((Cell(_named(metric, say)), *(_spread(metric, s, say) for s in spreads)))
+        name = _named(metric, say)
+        standard = [_of_measure(glances[c.key], metric, say) for c in columns]
+        if any(standard):
+            cells = (cell or Cell(format_figure(None)) for cell in standard)
+            rows.append((Cell(name, say("of_measure")), *cells))
+        spreads = [of_column[metric.id] for of_column in costs]
+        if any(spread.n for spread in spreads):
+            detail = say("of_answers") if any(standard) else ""
+            rows.append((Cell(name, detail), *(_spread(metric, s, say) for s in spreads)))
     head = (say("figure"), *(collapse_line(column.label) for column in columns))
     return Table(say("details"), head, tuple(rows))
+
+
+def _of_measure(glance: Glance, metric: Metric, say: ReportMessages) -> Cell | None:
+    """A figure of the standard measure; None where it has none, or is one of loading."""
+    figure = glance.figures.get(metric.id)
+    if figure is None or not figure.is_standard or metric.id == "load":
+        return None
+    return Cell(show_figure(figure), say("of_rounds", n=glance.measured[-1].rounds))
 
 
 def _spread(metric: Metric, spread: Spread, say: ReportMessages) -> Cell:
@@ -257,8 +268,8 @@ def _spread(metric: Metric, spread: Spread, say: ReportMessages) -> Cell:
         details.append(say("left_out", n=spread.contended))
     if spread.estimated:
         details.append(say("estimated", n=spread.estimated))
-    about = "~" if spread.estimated else ""
-    return Cell(f"{about}{_value(metric, spread.median)}", "; ".join(details))
+    about, mark = "~" * bool(spread.estimated), "*" * spread.is_contended
+    return Cell(f"{about}{_value(metric, spread.median)}{mark}", "; ".join(details))
 
 
 def _value(metric: Metric, value: float | None) -> str:

@@ -150,7 +150,7 @@ def _time_samples(
 ) -> Samples:
     def of_answer(answer: bd.Answer) -> Iterable[tuple[Hashable, float]]:
         f = clean_figures(answer)
-        if f is not None and (value := figure(f)) and value > 0:
+        if f is not None and answer.has_text and (value := figure(f)) and value > 0:
             yield (answer.turn, f.threads if by_threads else 0), math.log(value)
 
     return _samples_of(column, merged, of_answer)

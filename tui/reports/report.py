@@ -9,7 +9,7 @@ from tui.reports import evidence, score_tables
 from tui.reports.answers import build_sections, list_problems
 from tui.reports.charts import draw_charts
 from tui.reports.conclusion import build_conclusion
-from tui.reports.cost_tables import build_cost_tables
+from tui.reports.cost_tables import build_cost_tables, glances_of
 from tui.reports.disagreement_table import disagreement_table
 from tui.reports.document import Document, Table, TitlePage
 from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
@@ -22,7 +22,6 @@ from tui.reports.run_tables import build_run_tables
 from tui.reports.svg import make_inert
 from tui.scoring import paired
 from tui.scoring.checks import CheckResult
-from tui.scoring.costs import compute_costs
 from tui.scoring.overlap import Scorer
 from tui.sessions.reader import RecordedSession
 from tui.text.sanitise import collapse_line
@@ -72,7 +71,7 @@ def build_document(
     scorer: Scorer | None = None,
 ) -> Document:
     """The parts of the report of what was merged."""
-    table = {column.key: compute_costs(column.loads, column.answers) for column in merged.columns}
+    glances = glances_of(merged)
     checked, problems = evaluate_checks(merged)
     dims = dimensions_of(merged)
     votes = evidence.vote_duels(merged)
@@ -82,9 +81,9 @@ def build_document(
     }
     panel = evidence.panel_duels(merged, by_judge)
     scored = (
-        score_tables.stars_table(merged, dims, table, say),
+        score_tables.stars_table(merged, dims, glances, say),
         score_tables.star_pairs_table(merged, say),
-        *build_cost_tables(merged, table, say),
+        *build_cost_tables(merged, glances, say),
         score_tables.duel_table(say("votes"), votes, merged, say),
         *judge_tables(merged, say),
         score_tables.checks_table(merged, checked, say),
@@ -103,7 +102,7 @@ def build_document(
         charts=draw_charts(merged, say),
         sections=build_sections(merged, dims, _check_line(merged, checked, say), pictures, say),
         troubles=(*list_problems(merged, say), *(f"{say('checks')}: {p}" for p in problems)),
-        conclusion=build_conclusion(merged, checked, votes, judged, panel, dims, say),
+        conclusion=build_conclusion(merged, glances, checked, votes, judged, panel, dims, say),
         footnotes=tuple(
             say(key, **_FOOTNOTE_VALUES, **FORMULAS[say.language]) for key in _FOOTNOTES
         ),

@@ -6,27 +6,27 @@ from statistics import median
 
 from tui.reports import evidence
 from tui.reports.certainty import SHARE, STARS, Scale, format_p
-from tui.reports.cost_tables import best_of
-from tui.reports.document import Cell, Table, format_figure
+from tui.reports.cost_tables import Glances, best_of, show_figure
+from tui.reports.document import Cell, Table
 from tui.reports.evaluate import OverlapResults
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring import rank
 from tui.scoring.checks import CheckResult
-from tui.scoring.costs import Spread
 from tui.scoring.dimensions import MAX_STARS, Dimension
-from tui.scoring.rank import Comparison, Duel
+from tui.scoring.rank import Comparison, Duel, Samples
 from tui.text.sanitise import collapse_line
 
 
 def stars_table(
     merged: MergedSessions,
     dimensions: Sequence[Dimension],
-    costs: Mapping[str, Mapping[str, Spread]],
+    glances: Glances,
     say: ReportMessages,
 ) -> Table | None:
-    """Mean stars per model and dimension, each question counted once, with the measured speed and
-    how many answers are complete; None without stars."""
+    """Mean stars per model and dimension, each question counted once, with the text speed and
+    how many answers are complete; None without stars. The best is marked where all were rated on
+    the same questions."""
     samples = evidence.star_samples(merged)
     if not samples:
         return None
@@ -36,7 +36,11 @@ def stars_table(
         for c in merged.columns
         for d in wanted
     }
-    best = {d: best_of([means[c.label, d] for c in merged.columns], 1) for d in wanted}
+    is_even = {d: len({frozenset(s) for s in _rated(samples, d)}) < 2 for d in wanted}
+    best = {
+        d: best_of([means[c.label, d] for c in merged.columns], 1) if is_even[d] else None
+        for d in wanted
+    }
     rows = []
     for column in merged.columns:
         cells = []
@@ -46,12 +50,24 @@ def stars_table(
             detail = "" if mean is None else _draw_stars(mean, _count_ratings(column, d))
             cells.append(Cell(text, detail, mean is not None and mean == best[d]))
         done = sum(answer.state == "answered" for answer in column.answers)
-        speed = format_figure(costs[column.key]["chars_s"].median)
-        rate = f"{done}/{len(column.answers)}"
-        rows.append((Cell(collapse_line(column.label)), *cells, Cell(speed), Cell(rate)))
+        empty = sum(answer.is_empty for answer in column.answers)
+        speed = show_figure(glances[column.key].figures["chars_s"])
+        rate = Cell(f"{done}/{len(column.answers)}", say("n_empty", n=empty) if empty else "")
+        rows.append((Cell(collapse_line(column.label)), *cells, Cell(speed), rate))
     names = (collapse_line(d.name(say.language)) for d in dimensions)
     head = (say("model"), *names, say("mean"), say("speed"), say("answer_rate"))
-    return Table(say("stars"), head, tuple(rows), notes=_rater_notes(merged, say))
+    notes = _rater_notes(merged, say)
+    if not all(is_even.values()):
+        notes = (say("n_uneven"), *notes)
+    return Table(say("stars"), head, tuple(rows), notes=notes)
+
+
+def _rated(samples: Mapping[str, Samples], dimension: str | None) -> Iterator[Samples]:
+    """What each model was given in a dimension, or in all, where it was given any."""
+    for of_model in samples.values():
+        found = of_model if dimension is None else evidence.in_dimension(of_model, dimension)
+        if found:
+            yield found
 
 
 def _count_ratings(column: ModelColumn, dimension: str | None) -> int:

@@ -1,11 +1,11 @@
 """What a model costs: each figure with its number of values, median and range.
 
 The formulas are those of `tui.metrics`. Values measured while another model computed on the
-same cores (contended) are left out and counted.
+same cores (contended) are left out and counted, where there are others.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TypeVar
 
@@ -23,7 +23,8 @@ class Spread:
     """``n`` values with their median and range (None where there are none);
     ``contended`` counts those that were left out, ``estimated`` those of the ``n`` that rest
     on an estimated number of tokens, ``batched`` those that were taken while several answers
-    of the model were decoded together."""
+    of the model were decoded together. ``is_contended``: there were no others than contended
+    ones, and the figures are theirs."""
 
     n: int
     median: float | None
@@ -32,6 +33,7 @@ class Spread:
     contended: int = 0
     estimated: int = 0
     batched: int = 0
+    is_contended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ class Metric:
     is_token_based: bool = False
 
 
+PEAK_RAM = Metric("ram", "GB", -1)
+"""Private and mapped memory together at their highest, whatever the model did."""
+TEXT_SPEED = Metric("chars_s", "chars/s", 1, is_timed=True)
+"""The sum of characters over the sum of time, of the questions that all models answered."""
+
 METRICS = (
     Metric("load", "s", -1, is_timed=True),
     Metric("import", "s", -1, is_timed=True),
@@ -55,7 +62,7 @@ METRICS = (
     Metric("checkpoint", "GB", -1),
     Metric("weights", "GB", -1),
     Metric("load_ram", "GB", -1),
-    Metric("ram", "GB", -1),
+    Metric("answer_ram", "GB", -1),
     Metric("private", "GB", 0),
     Metric("mapped", "GB", 0),
     Metric("ttft", "ms", -1, is_timed=True),
@@ -63,14 +70,16 @@ METRICS = (
     Metric("tpot", "ms", -1, is_timed=True, is_token_based=True),
     Metric("prefill", "tok/s", 1, is_timed=True),
     Metric("decode", "tok/s", 1, is_timed=True, is_token_based=True),
-    Metric("chars_s", "chars/s", 1, is_timed=True),
+    Metric("answer_chars_s", "chars/s", 1, is_timed=True),
     Metric("e2e", "s", -1, is_timed=True),
     Metric("tokens", "tok", 0, is_token_based=True),
     Metric("thought", "tok", 0, is_token_based=True),
     Metric("chars", "chars", 0),
 )
 
-METRICS_BY_ID = {metric.id: metric for metric in METRICS}
+"""Those with a spread: over loads, or over answers."""
+
+METRICS_BY_ID = {metric.id: metric for metric in (*METRICS, PEAK_RAM, TEXT_SPEED)}
 
 _OF_LOAD: dict[str, Callable[[Loaded], float | None]] = {
     # For pasted answers nothing is loaded.
@@ -91,7 +100,7 @@ def answer_ttft(figures: Answered) -> float | None:
 
 
 _OF_ANSWER: dict[str, Callable[[Answered, Answer], float | None]] = {
-    "ram": lambda figures, _: (figures.peak_private + figures.peak_mapped) / GB or None,
+    "answer_ram": lambda figures, _: (figures.peak_private + figures.peak_mapped) / GB or None,
     "private": lambda figures, _: figures.peak_private / GB or None,
     "mapped": lambda figures, _: figures.peak_mapped / GB or None,
     "ttft": lambda figures, _: figures.ttft_ms,
@@ -99,50 +108,57 @@ _OF_ANSWER: dict[str, Callable[[Answered, Answer], float | None]] = {
     "tpot": lambda figures, _: figures.tpot_ms,
     "prefill": lambda figures, _: figures.prefill_tok_s,
     "decode": lambda figures, _: figures.decode_tok_s,
-    "chars_s": lambda figures, _: figures.chars_s,
-    "e2e": lambda figures, _: None if figures.e2e_ms is None else figures.e2e_ms / 1000,
-    "tokens": lambda figures, _: figures.output_tokens,
+    "answer_chars_s": lambda figures, answer: figures.chars_s if answer.has_text else None,
+    "e2e": lambda figures, answer: (
+        figures.e2e_ms / 1000 if answer.has_text and figures.e2e_ms is not None else None
+    ),
+    "tokens": lambda figures, answer: figures.output_tokens if answer.has_text else None,
     "thought": lambda figures, _: figures.thought_tokens or None,
-    "chars": lambda _, answer: len(answer.text),
+    "chars": lambda _, answer: len(answer.text) if answer.has_text else None,
 }
 
 
-def summarise(
-    values: Iterable[float], contended: int = 0, estimated: int = 0, batched: int = 0
-) -> Spread:
+def _spread(values: Iterable[float]) -> Spread:
     """Number, median and range of ``values``."""
     found = sorted(values)
     if not found:
-        return Spread(0, None, None, None, contended)
-    return Spread(len(found), median(found), found[0], found[-1], contended, estimated, batched)
+        return Spread(0, None, None, None)
+    return Spread(len(found), median(found), found[0], found[-1])
 
 
 def compute_costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Spread]:
     """The spread of each of `METRICS`, from every load and every complete answer.
 
-    Failed and cancelled answers have no figures and do not count; memory of 0 bytes means
-    that it was not measured (a model that is held elsewhere).
+    Failed and cancelled answers have no figures and do not count, nor do empty ones where a
+    figure is one of text; memory of 0 bytes means that it was not measured (a model that is
+    held elsewhere).
     """
     done = [(a.figures, a) for a in answers if a.figures is not None and a.state == "answered"]
     table: dict[str, Spread] = {}
     for metric in METRICS:
         if of_load := _OF_LOAD.get(metric.id):
             told = [(load, v) for load in loads if (v := of_load(load)) is not None]
-            clean = _uncontended(metric, told)
-            table[metric.id] = summarise((v for _, v in clean), len(told) - len(clean))
+            table[metric.id] = _of_clean(metric, told)[0]
             continue
         of_answer = _OF_ANSWER[metric.id]
         pairs = [(figures, v) for figures, a in done if (v := of_answer(figures, a)) is not None]
-        kept = _uncontended(metric, pairs)
-        guessed = sum(f.token_source == "estimate" for f, _ in kept) if metric.is_token_based else 0
-        batched = sum(f.batch > 1 for f, _ in kept) if metric.is_timed else 0
-        left_out = len(pairs) - len(kept)
-        table[metric.id] = summarise((v for _, v in kept), left_out, guessed, batched)
+        found, kept = _of_clean(metric, pairs)
+        guessed = sum(f.token_source == "estimate" for f in kept) if metric.is_token_based else 0
+        batched = sum(f.batch > 1 for f in kept) if metric.is_timed else 0
+        table[metric.id] = replace(found, estimated=guessed, batched=batched)
     return table
 
 
-def _uncontended(
-    metric: Metric, pairs: Iterable[tuple[Measured, float]]
-) -> list[tuple[Measured, float]]:
-    """The values that were measured without contention."""
-    return [(one, v) for one, v in pairs if not (metric.is_timed and one.contended)]
+def _of_clean(
+    metric: Metric, pairs: Sequence[tuple[Measured, float]]
+) -> tuple[Spread, list[Measured]]:
+    """The spread of the values that were measured without contention, of all where there are no
+    others, and what they are of."""
+    clean = [pair for pair in pairs if not (metric.is_timed and pair[0].contended)]
+    kept = clean or pairs
+    found = replace(
+        _spread(value for _, value in kept),
+        contended=len(pairs) - len(kept),
+        is_contended=bool(pairs) and not clean,
+    )
+    return found, [one for one, _ in kept]

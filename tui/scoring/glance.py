@@ -3,7 +3,7 @@
 Times and speeds of the standard measure are the model's (`tui.events.Measured`); where there is
 none, as of a service, they are medians over its answers. Seconds an answer and text speed are
 those of the answers. Memory is that of the moment when private and mapped memory together were
-highest, loading included.
+highest, loading included. An answer without any text counts for neither seconds nor text speed.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
@@ -25,11 +25,15 @@ FIGURES = (
 """Ids, as of `tui.scoring.costs.METRICS`, in the order in which they are shown."""
 
 
+_TOKEN_BASED = ("tpot", "decode", "thought")
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A value and what limits it. ``n`` values are behind it. ``is_standard``: of the standard
     measure. ``is_contended``: all that there is was spoilt by contention. ``is_estimated``:
-    tokens were estimated. ``batch``: so many answers were decoded together at most."""
+    tokens were estimated. ``batch``: so many answers were decoded together at most. ``work``: the
+    tokens of prompt and answer of the standard measure."""
 
     value: float | None = None
     n: int = 0
@@ -38,6 +42,7 @@ class Figure:
     is_estimated: bool = False
     batch: int = 1
     threads: frozenset[int] = frozenset()
+    work: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ def take_glance(
         "decode": [one.decode_tok_s for one in clean],
     }
     found: dict[str, Figure] = {"load": _load(loads, measured)}
+    with_text = [figures for answer, figures in done if answer.has_text]
     for name, of in _OF_ANSWER.items():
         values = [value for value in standard.get(name, ()) if value is not None]
         found[name] = (
@@ -93,9 +99,12 @@ def take_glance(
                 is_standard=True,
                 is_contended=all(one.contended for one in measured),
                 threads=frozenset(one.threads for one in clean) - {0},
+                work=frozenset((one.prompt_tokens, one.output_tokens) for one in clean),
             )
             if values
-            else _of_answers(told, of, is_token_based=name in ("tpot", "decode", "thought"))
+            else _of_answers(
+                with_text if name == "e2e" else told, of, is_token_based=name in _TOKEN_BASED
+            )
         )
     found["chars_s"] = _text_speed(
         [(answer, f) for answer, f in done if f.e2e_ms and id(answer) in common]
@@ -135,7 +144,8 @@ def _flat(model: Mapping[Hashable, Sequence[Answer]]) -> Iterable[Answer]:
 
 
 def _is_timed(answer: Answer) -> bool:
-    return answer.state == "answered" and bool(answer.figures and answer.figures.e2e_ms)
+    has_time = answer.figures is not None and bool(answer.figures.e2e_ms)
+    return answer.state == "answered" and has_time and answer.has_text
 
 
 def _is_clean(answer: Answer) -> bool:

@@ -7,11 +7,13 @@ is (`tui.scoring.paired`), and whether the leads go round in a ring.
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
+from typing import TypeVar
 
 from tui.scoring import paired
 
 Samples = Mapping[str, Mapping[Hashable, float]]
 """Of one model: question -> part of it (a turn, a dimension) -> value."""
+Key = TypeVar("Key", bound=Hashable)
 QuestionPairs = dict[str, tuple[float, float]]
 """Of two models: question -> the values of both, over the parts that both have."""
 
@@ -163,24 +165,36 @@ def compare_pairs(
     pairs: Mapping[tuple[str, str], QuestionPairs], by_wins: bool = False
 ) -> list[Comparison]:
     """Compare every two models of one table: by the mean of their differences, or ``by_wins``."""
-    gaps = {
-        models: [left - right for _, (left, right) in sorted(found.items())]
-        for models, found in pairs.items()
-    }
+    return compare_tables({"": pairs}, by_wins)[""]
+
+
+def compare_tables(
+    tables: Mapping[Key, Mapping[tuple[str, str], QuestionPairs]], by_wins: bool = False
+) -> dict[Key, list[Comparison]]:
+    """`compare_pairs` of several tables, as of dimensions: all pairs of all tables are corrected
+    together."""
     test = _wins_p if by_wins else paired.sign_flip_p
-    corrected = paired.holm([test(found) for found in gaps.values()])
-    return [
-        Comparison(
-            *models,
-            tuple(sorted(pairs[models])),
-            tuple(both for _, both in sorted(pairs[models].items())),
-            p,
-            len(pairs),
-            by_wins,
-            _verdict(gaps[models], p, len(pairs), by_wins),
-        )
-        for models, p in zip(pairs, corrected, strict=True)
+    rows = [
+        (key, models, sorted(pairs.items()))
+        for key, table in tables.items()
+        for models, pairs in table.items()
     ]
+    gaps = [[left - right for _, (left, right) in pairs] for _, _, pairs in rows]
+    corrected = paired.holm([test(one) for one in gaps])
+    found: dict[Key, list[Comparison]] = {key: [] for key in tables}
+    for (key, models, pairs), mine, p in zip(rows, gaps, corrected, strict=True):
+        found[key].append(
+            Comparison(
+                *models,
+                tuple(question for question, _ in pairs),
+                tuple(both for _, both in pairs),
+                p,
+                len(rows),
+                by_wins,
+                _verdict(mine, p, len(rows), by_wins),
+            )
+        )
+    return found
 
 
 def _wins_p(gaps: Sequence[float]) -> float:

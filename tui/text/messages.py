@@ -1,5 +1,6 @@
 """Texts in several languages, from a TOML file."""
 
+import string
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,20 @@ from typing import Any
 
 Texts = dict[str, dict[str, str]]
 """Key -> language -> text."""
+
+
+class _Filling(string.Formatter):
+    """Fills in placeholders, and chooses between the singular and the plural of a word."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """The value; of ``one|many`` the word that goes with it."""
+        one, bar, many = format_spec.partition("|")
+        if not bar:
+            return str(super().format_field(value, format_spec))
+        return one if str(value) == "1" else many
+
+
+_FILLING = _Filling()
 
 
 class Catalogue:
@@ -18,9 +33,10 @@ class Catalogue:
         self._texts = {key: by_language[language] for key, by_language in texts.items()}
 
     def __call__(self, key: str, /, **values: object) -> str:
-        """The text of a key with its ``{placeholders}`` filled in; KeyError if there is none."""
+        """The text of a key with its ``{placeholders}`` filled in, where ``{n:answer|answers}`` is
+        the first word for 1 and the second for all else; KeyError if there is none."""
         text = self._texts[key]
-        return text.format(**values) if values else text
+        return _FILLING.vformat(text, (), values) if values else text
 
     def knows(self, key: str) -> bool:
         """Whether there is a text of that key."""

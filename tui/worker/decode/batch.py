@@ -20,7 +20,7 @@ from tui.text import repetition
 from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode import kv_cache
 from tui.worker.decode.answer_row import AnswerRow
-from tui.worker.decode.attention import ATTENTION_NAME
+from tui.worker.decode.attention import ATTENTION_NAME, new_kv_cache
 from tui.worker.decode.detokeniser import Detokeniser
 from tui.worker.decode.generate import (
     apply_threads,
@@ -228,7 +228,7 @@ class DecodeBatch:
     def _prefill(self, row: _Row) -> tuple[int, Any]:
         model, ids = self._loaded.model, row.plan.ids
         if row.plan.is_measure:
-            cache, row.reused = kv_cache.new_kv_cache(model), 0
+            cache, row.reused = new_kv_cache(model), 0
         else:
             cache, row.reused = self._reusable_cache(ids)
         if not self._rows:
