@@ -51,6 +51,9 @@ class Again:
         for name, of in (names | {"decode": "decode_tok_s"}).items():
             standard = [p[of] for p in clean(measures) if of in p]
             found[name] = middle(standard or values(told, of))
+        thinking = [p for p in told if p.get("thought_tokens")]
+        found["answer_ttft"] = middle(values(thinking, "answer_ttft_ms"))
+        found["thought"] = middle(values(thinking, "thought_tokens"))
         seconds = values([a["figures"] for a in self._answered(model) if has_text(a)], "e2e_ms")
         found["e2e"] = middle([ms / 1000 for ms in seconds])
         found["chars_s"] = self._text_speed(model)

@@ -150,7 +150,7 @@ def _troubles(answer: bd.Answer, say: ReportMessages) -> list[str]:
         found.append(say("failed", message=_told(answer.failure.message, say)))
     elif answer.state != "answered":
         found.append(say("prefill_state" if answer.state == "prefill" else answer.state))
-    if answer.is_empty:
+    if answer.is_empty and not answer.is_all_thought:
         found.append(say("is_empty"))
     figures = answer.figures
     if figures is not None:

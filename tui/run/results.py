@@ -135,10 +135,14 @@ def table_notes(board: Board) -> list[str]:
         said.append("; ".join([*told, "E2E and chars/s are of the answers"]))
     if any(glance.figures["thought"].n for glance in shown):
         said.append("ANSWER is the time to the first token behind a thought of THOUGHT tokens")
-    if lost := sum(answer.is_all_thought for answer in newest_answers(board)):
+    newest = newest_answers(board)
+    if lost := sum(answer.is_all_thought for answer in newest):
         said.append(
-            f"{lost} answers were nothing but thought: more --max-new-tokens, or --think-tokens"
+            f"answers that were nothing but thought: {lost}; more --max-new-tokens, or "
+            "--think-tokens"
         )
+    if empty := sum(answer.is_empty for answer in newest):
+        said.append(f"answers without any text: {empty}; they count for no E2E and no chars/s")
     if any(figure.is_contended for figure in figures):
         reasons = [_CONTENDED[by] for by in sorted(_contenders(board)) if by in _CONTENDED]
         said.append("; ".join(["* it did not have its cores for itself", *reasons]))
