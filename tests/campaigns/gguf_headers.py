@@ -10,6 +10,7 @@ cause `crashed`, and the next file is loaded by a new worker.
 """
 
 import argparse
+import logging
 import random
 import sys
 import tempfile
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kinds", nargs="+", default=["bytes", "values"])
     given = parser.parse_args()
+    logging.getLogger("gguf.gguf_writer").setLevel(logging.ERROR)
     chance, wrong = random.Random(given.seed), 0
     with tempfile.TemporaryDirectory() as folder:
         for kind in given.kinds:
@@ -51,6 +53,8 @@ def main() -> None:
                 what, path = make(Path(folder), chance)
                 end = ended_as(path, Path(folder) / "log")
                 found[end.partition(":")[0]] += 1
+                if end in ("hung", "crashed"):
+                    print(f"{kind} {number}: {what}: {end}", flush=True)
                 if end.startswith("wrong"):
                     wrong += 1
                     print(f"{kind} {number}: {what}: {end}")

@@ -57,6 +57,10 @@ class ResolvedModel:
     context: int = 0
     remote_code: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each Python file of the checkpoint that a person agreed to run."""
+    mixture: str = ""
+    """Of a GGUF file, how many tensors are stored how (`GgufHeader.mixture`)."""
+    licence: str = ""
+    """What a GGUF file says of it."""
     has_default_dtype: bool = False
     """Whether ``dtype`` is this program's choice (`tui.models.default_dtype`)."""
     stored: str = ""
@@ -82,6 +86,8 @@ class ResolvedModel:
             "checkpoint_bytes": self.checkpoint_bytes,
             "context": self.context,
             "fingerprint": fingerprint(self.checkpoint),
+            **({"mixture": self.mixture} if self.mixture else {}),
+            **({"licence": self.licence} if self.licence else {}),
         }
 
     def _remote_json(self) -> dict[str, Any]:
@@ -258,6 +264,8 @@ def _gguf(ref: Reference, file: Path, name: str = "") -> ResolvedModel:
         parameters=header.parameters,
         checkpoint_bytes=size,
         context=header.context,
+        mixture=header.mixture,
+        licence=header.text("general.license"),
     )
 
 

@@ -110,7 +110,8 @@ def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:
 
 def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
     keys = (
-        *("model", "reference", "family", "dtype", "stored", "parameters", "checkpoint", "context"),
+        *("model", "reference", "family", "dtype", "stored", "mixture", "parameters"),
+        *("checkpoint", "context", "licence"),
         *("prompt_format", "sampling", "threads", "kernels", "hash"),
     )
     rows = [tuple(_facts(column, say)[key] for key in keys) for column in columns]
@@ -137,6 +138,8 @@ def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
         "family": (loaded.family if loaded else "") or str(head.get("family", "")),
         "dtype": (loaded.dtype if loaded else "") or str(head.get("dtype", "")),
         "stored": loaded.stored if loaded else "",
+        "mixture": str(head.get("mixture", "")),
+        "licence": str(head.get("licence", "")),
         "parameters": f"{parameters / 1e6:,.0f} M" if parameters else "",
         "checkpoint": f"{format_figure(size / GB)} GB" if size else "",
         "context": str(context or ""),

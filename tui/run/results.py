@@ -216,6 +216,8 @@ def _model(board: Board, model: Model, glance: Glance) -> dict[str, Any]:
         "dtype": loaded.dtype if loaded and loaded.dtype else given.get("dtype", ""),
         "family": loaded.family if loaded and loaded.family else given.get("family", ""),
         "stored": loaded.stored if loaded else "",
+        "mixture": given.get("mixture", ""),
+        "licence": given.get("licence", ""),
         "parameters": (loaded.parameters if loaded else 0) or given.get("parameters", 0),
         "checkpoint_bytes": (loaded.checkpoint_bytes if loaded else 0)
         or given.get("checkpoint_bytes", 0),
