@@ -10,6 +10,8 @@ from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES, weights_bytes
 from tui.host import filesystem
 from tui.host.errors import UserError
+from tui.models.reference import DTYPES
+from tui.models.remove import disk_bytes
 from tui.models.resolve import LOCAL, ResolvedModel
 from tui.text.units import format_size
 
@@ -41,6 +43,18 @@ def disk_remark(model: ResolvedModel) -> str:
         f"{model.label}: the first load writes {format_size(written)} of disk, "
         f"{format_size(kept)} of it stay; `duibi models rm` of the file frees them"
     )
+
+
+def kept_sizes(checkpoint: Path) -> dict[str, int]:
+    """Bytes on the disk of the weights that were made of a folder or GGUF file and are kept, by
+    format."""
+    if not is_gguf(checkpoint):
+        return {one.dtype: disk_bytes(one.folder) for one in quantised_cache.entries_of(checkpoint)}
+    folders = [path for path in gguf_cache.entries_of(checkpoint) if path.is_dir()]
+    forms = {path.name.rpartition("-")[2]: path for path in folders}
+    found = {form: disk_bytes(path) for form, path in forms.items() if form in DTYPES}
+    reduced = [one for path in folders for one in quantised_cache.entries_of(path)]
+    return found | {one.dtype: disk_bytes(one.folder) for one in reduced}
 
 
 def conversion_sizes(file: Path, dtype: str) -> tuple[int, int]:

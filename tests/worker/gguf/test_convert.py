@@ -27,6 +27,7 @@ from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import read_header
 from tui.engines.local import LocalEngine
 from tui.models import remove as removal
+from tui.models.conversion import conversion_sizes, kept_sizes
 from tui.models.reference import parse_reference
 from tui.worker.gguf import convert as worker_gguf
 from tui.worker.gguf.convert import convert_gguf
@@ -143,6 +144,9 @@ def test_reduced_weights_leave_no_copy_between_and_are_freed_with_the_file(
         path.name.rpartition("-")[2] for path in gguf_cache.root().iterdir() if path.is_dir()
     ] == [gguf_cache.WORDS]
     assert [one.dtype for one in quantised_cache.entries()] == ["int8"]
+    assert set(kept_sizes(file)) == {"int8"}
+    assert conversion_sizes(file, "int8") == (0, 0)
+    assert conversion_sizes(file, "bf16")[0] > 0
     removal.remove(removal.removable_paths(parse_reference(str(file))))
     assert not list(quantised_cache.entries())
     assert not [path for path in gguf_cache.root().iterdir() if path.is_dir()]

@@ -130,30 +130,36 @@ def test_other_threads_are_taken_before_the_next_answer(engine: LocalEngine) -> 
     assert started.threads == 2
 
 
-def test_answers_that_do_not_fit_together_come_one_after_the_other(tmp_path: Path) -> None:
-    """The pool holds 2048 tokens at first, and a person's question has room of its own."""
-    made = LocalEngine(
-        demo_gguf(), "gguf", 1, tmp_path / "log", context=4096, batch=2, max_cached_tokens=64
-    )
+def test_answers_that_do_not_fit_together_wait_for_each_other(tmp_path: Path) -> None:
+    """There is room for 512 tokens: two answers of 250, and not for the third."""
+    made = LocalEngine(write_gguf(tmp_path / "tiny.gguf"), "gguf", 1, tmp_path / "log", batch=3)
     try:
         made.load(lambda t_ns, body: None)
-        long = "word " * 1500
-        requests = [ask(n, f"{n} {long}", 1600) for n in (1, 2)]
-        told, done = [], set()
-        for _, body in made.answer(requests):
+        requests = [
+            Request(n, (), 240, GREEDY, background=True, prompt_tokens=10) for n in (1, 2, 3)
+        ]
+        told = bodies(made, *requests)
+    finally:
+        made.close()
+    ends = [n for n, body in enumerate(told) if isinstance(body, Answered)]
+    begins = [n for n, body in enumerate(told) if isinstance(body, Started)]
+    assert len(ends) == len(begins) == 3
+    assert begins[1] < ends[0] < begins[2]
+    assert all(expect(Answered, told[n]).output_tokens == 240 for n in ends)
+
+
+def test_there_is_room_for_an_answer_that_is_longer_than_others(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "tiny.gguf", context=4096)
+    made = LocalEngine(file, "gguf", 1, tmp_path / "log")
+    try:
+        made.load(lambda t_ns, body: None)
+        told: list[Body] = []
+        for _, body in made.answer([Request(1, (), 3000, GREEDY, prompt_tokens=16)]):
             told.append(body)
-            if isinstance(body, Delta) and body.answer not in done:
-                done.add(body.answer)
-                made.cancel((body.answer,))
-        began = [body.answer for body in told if isinstance(body, Started)]
-        assert sorted(began) == [1, 2]
-        first_end = next(n for n, body in enumerate(told) if isinstance(body, Cancelled))
-        second = next(
-            n for n, b in enumerate(told) if isinstance(b, Started) and b.answer == began[1]
-        )
-        assert first_end < second
-        # More than the pool held: it grew.
-        assert expect(Answered, bodies(made, ask(3, "1 + 1?", 3000))[-1]).output_tokens > 0
+            if isinstance(body, Delta):
+                made.cancel((1,))
+        assert isinstance(told[-1], Cancelled)
+        assert isinstance(bodies(made, ask(2, "hello", 4))[-1], Answered)
     finally:
         made.close()
 

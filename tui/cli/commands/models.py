@@ -9,7 +9,6 @@ import typer
 from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.checkpoints.gguf_parts import is_gguf
 from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
-from tui.checkpoints.quantised_cache import entries_of
 from tui.cli.support import options, quantise, settings_in_force
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.cli.support.open_screens import open_models
@@ -24,6 +23,7 @@ from tui.models import ollama_files
 from tui.models import remove as removal
 from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
+from tui.models.conversion import kept_sizes
 from tui.models.discover import LISTED_CONTEXT, FoundModel, find_checkpoint, find_demo
 from tui.models.gguf_choice import cached_gguf
 from tui.models.inspect import (
@@ -284,10 +284,8 @@ def _row(one: FoundModel, context: int, free: int) -> tuple[str, ...]:
 
 
 def _quantised_sizes(one: FoundModel) -> dict[str, int]:
-    """Bytes of the reduced weights that were made of it, by format."""
-    if one.served:
-        return {}
-    return {each.dtype: removal.disk_bytes(each.folder) for each in entries_of(one.path)}
+    """Bytes of the weights that were made of it and are kept, by format."""
+    return {} if one.served else kept_sizes(one.path)
 
 
 def _as_json(one: FoundModel, context: int, free: int) -> dict[str, Any]:
