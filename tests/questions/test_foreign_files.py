@@ -129,7 +129,7 @@ def test_lists_of_questions_in_any_wrapping(name: str, text: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.xlsx", b"PK\x03\x04", "a spreadsheet is not read"),
+        ("a.xls", b"\xd0\xcf\x11\xe0", "a spreadsheet is not read"),
         ("a.parquet", b"PAR1", "'.parquet' is no format"),
         ("a.md", "# Questions\n", "'.md' is no format"),
         ("a.csv", "who,what\nx,y\n", "no column holds the question: 'who', 'what'"),

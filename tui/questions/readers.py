@@ -1,4 +1,4 @@
-"""Question sets from files: TOML, JSON and JSON lines, CSV and TSV, YAML, plain text."""
+"""Question sets from files: TOML, JSON and JSON lines, CSV and TSV, Excel, YAML, plain text."""
 
 import difflib
 import json
@@ -27,14 +27,14 @@ from tui.questions.variables import expand
 MAX_BYTES = 16 << 20
 MAX_TOML_BYTES = 4 << 20
 """The parser of TOML takes a hundred times the size of what is written to fill the memory."""
-SUFFIXES = (".toml", ".jsonl", ".json", ".csv", ".tsv", ".yaml", ".txt")
+SUFFIXES = (".toml", ".jsonl", ".json", ".csv", ".tsv", ".xlsx", ".yaml", ".txt")
 _HEAD_KEYS = ("name", "title", "language", "dimensions", "variables", "question")
 _ROW_KEYS = ("questions", "question", "data", "examples", "instances", "rows", "samples", "items")
 """Where a JSON document keeps its list."""
 _TOO_FAR = "nested too deep, or a number of too many digits"
 _MEND = "mend it there: one list of objects, or one object a line"
-_NAME_ONE = "name a .toml, .jsonl, .json, .csv, .tsv, .yaml or .txt file"
-_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".et")
+_NAME_ONE = "name a .toml, .jsonl, .json, .csv, .tsv, .xlsx, .yaml or .txt file"
+_SPREADSHEETS = (".xls", ".xlsb", ".ods", ".numbers", ".et")
 
 
 def read(path: Path) -> QuestionSet:
@@ -60,6 +60,8 @@ def read(path: Path) -> QuestionSet:
             return _table(*_text(path), path, "TSV", "\t")
         case ".yaml" | ".yml":
             return _yaml(path)
+        case ".xlsx" | ".xlsm":
+            return _spreadsheet(path)
         case "" | ".txt" | ".text":
             return _plain_or_other(*_text(path), path)
     if suffix in _SPREADSHEETS:
@@ -204,6 +206,12 @@ def _table(
 ) -> QuestionSet:
     rows = table_rows(text, str(path), delimiters)
     return _foreign(rows, {}, path, Reading(format_, encoding))
+
+
+def _spreadsheet(path: Path) -> QuestionSet:
+    from tui.questions.spreadsheet import spreadsheet_rows
+
+    return _foreign(spreadsheet_rows(path), {}, path, Reading("Excel", "UTF-8"))
 
 
 def _foreign(

@@ -21,10 +21,23 @@ def table_rows(
         UserError: it has no column of questions, or a row does not fit the header.
     """
     delimiter, header = _header(text, where, delimiters)
-    names = _MMLU if _is_mmlu(header) else tuple(name.strip() for name in header)
     rows = _rows(text, where, delimiter)
-    if names is not _MMLU:
+    if _is_mmlu(header):
+        header = list(_MMLU)
+    else:
         next(rows)
+    yield from named_rows(header, rows)
+
+
+def named_rows(
+    header: list[str], rows: Iterator[tuple[str, list[str]]]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows, each with its place, by the names of a header; empty cells are left out.
+
+    Raises:
+        UserError: a row has more cells than the header.
+    """
+    names = [name.strip() for name in header]
     for place, cells in rows:
         while len(cells) > len(names) and not cells[-1].strip():
             cells.pop()
@@ -37,6 +50,11 @@ def table_rows(
         yield place, {name: cell.strip() for name, cell in filled if cell.strip()}
 
 
+def has_questions(header: list[str]) -> bool:
+    """Whether one of these names is that of a column of questions."""
+    return any(map(is_question_name, header))
+
+
 def has_header(line: str, delimiter: str) -> bool:
     """Whether a line is the header of a table of questions."""
     cells = line.split(delimiter)
@@ -47,7 +65,7 @@ def _header(text: str, where: str, delimiters: str) -> tuple[str, list[str]]:
     first: list[str] = []
     for delimiter in delimiters:
         _, header = next(_rows(text, where, delimiter), ("", []))
-        if any(map(is_question_name, header)) or _is_mmlu(header):
+        if has_questions(header) or _is_mmlu(header):
             return delimiter, header
         first = first or header
     seen = ", ".join(repr(name[:40]) for name in first[:8])
