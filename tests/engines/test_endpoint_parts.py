@@ -435,4 +435,4 @@ def test_the_thought_of_a_usage_is_counted_apart() -> None:
     odd = Completion("host")
     usage = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 10}}
     odd.feed_json({"choices": [], "usage": usage})
-    assert odd.thought_tokens is None
+    assert odd.thought_tokens == 9
