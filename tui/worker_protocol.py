@@ -38,7 +38,8 @@ class LoadOrder:
     run. At most ``batch`` answers are decoded together, and their prompts and answers hold at most
     ``max_cached_tokens`` tokens (0: any number). ``lookup``: guess tokens from the prompt.
     ``loop_stop``: end an answer that only repeats itself. ``chat_template`` is a Jinja source in
-    place of the checkpoint's own (empty: its own).
+    place of the checkpoint's own (empty: its own), ``adapter`` the folder of a LoRA adapter to be
+    merged into the weights (empty: none).
     """
 
     op: ClassVar[str] = "load"
@@ -52,6 +53,7 @@ class LoadOrder:
     lookup: bool = False
     loop_stop: bool = False
     chat_template: str = ""
+    adapter: str = ""
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -294,6 +296,7 @@ _IS_VALID: dict[str, Callable[[object], bool]] = {
     "lookup": _is_flag,
     "loop_stop": _is_flag,
     "chat_template": _is_text,
+    "adapter": _is_text,
     "requests": _is_requests,
     "answer": _is_int,
     "messages": _is_conversation,

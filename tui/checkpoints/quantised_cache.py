@@ -1,7 +1,7 @@
 """The cache of quantised weights (int8, int4), and the checkpoints they were made of."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,15 +35,19 @@ def root() -> Path:
     return cache_dir() / "formats"
 
 
-def entry_folder(checkpoint: Path, dtype: str, variant: str) -> Path:
+def entry_folder(
+    checkpoint: Path, dtype: str, variant: str, adapter_files: Sequence[Path] = ()
+) -> Path:
     """Where the quantised weights of a checkpoint folder belong. ``variant`` names what else
-    their bytes depend on, such as the order in which a CPU wants them.
+    their bytes depend on, such as the order in which a CPU wants them; ``adapter_files`` are those
+    of an adapter that is merged into them.
 
     The key is made of the names, sizes and times of the weight files, their first and
     middle bytes, and config.json: hashing 15 GB at each start would take longer than it saves.
     """
     digest = hashlib.sha256(f"{QUANTISER_VERSION} {variant} ".encode())
-    for path in [checkpoint / "config.json", *(checkpoint / n for n in shard_names(checkpoint))]:
+    own = [checkpoint / "config.json", *(checkpoint / n for n in shard_names(checkpoint))]
+    for path in (*own, *adapter_files):
         stat = path.stat()
         digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns} ".encode())
         with foreign_files.open_binary(path) as file:

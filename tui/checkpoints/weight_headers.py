@@ -177,8 +177,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             "unsupported",
             f"no model but an adapter ({kind[:20]}) for {str(base or '?')[:120]}",
-            "merge it into that model (peft: merge_and_unload, then save_pretrained), and give "
-            "the folder of the result",
+            "name it with its base: ./ADAPTER+./BASE",
         )
     return read_json(folder / "config.json")
 

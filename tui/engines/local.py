@@ -62,8 +62,8 @@ class LocalEngine:
     any), ``lookup`` whether tokens are guessed from the prompt
     (`tui.worker.decode.prompt_lookup`), ``loop_stop`` whether an answer that only repeats itself
     is ended, ``chat_template`` the Jinja source in place of the checkpoint's own (empty: its own),
-    ``remark`` a line for a person
-    beside the worker's own when it is loaded."""
+    ``remark`` a line for a person beside the worker's own when it is loaded, ``adapter`` the folder
+    of a LoRA adapter that is merged into the weights."""
 
     uses_local_cores = True
     interactive_slots = 1
@@ -86,6 +86,7 @@ class LocalEngine:
         loop_stop: bool = False,
         chat_template: str = "",
         remark: str = "",
+        adapter: Path | None = None,
     ) -> None:
         self._checkpoint = checkpoint.absolute()
         self._dtype = dtype
@@ -98,6 +99,7 @@ class LocalEngine:
         self._lookup, self._loop_stop = lookup, loop_stop
         self._chat_template = chat_template
         self._remark = remark
+        self._adapter = "" if adapter is None else str(adapter.absolute())
         self._thrash_detector = ThrashDetector()
         self._process: WorkerProcess | None = None
         self._router: EventRouter | None = None
@@ -133,6 +135,7 @@ class LocalEngine:
                 lookup=self._lookup,
                 loop_stop=self._loop_stop,
                 chat_template=self._chat_template,
+                adapter=self._adapter,
             )
         )
         for item in _supervised_events(child, busy=False):

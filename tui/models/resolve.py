@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints import llama_cpp
+from tui.checkpoints.adapter import is_adapter, read_adapter, read_matrices
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.fingerprint import fingerprint
 from tui.checkpoints.gguf_cache import check_gguf
@@ -16,6 +17,7 @@ from tui.checkpoints.gguf_parts import display_stem, has_magic
 from tui.host.errors import UserError
 from tui.host.paths import expand, portable
 from tui.models import default_dtype, demo, download, ollama_files
+from tui.models.adapters import base_folder, split_base
 from tui.models.caches import display_name, modelscope_folder
 from tui.models.consent import require_consent
 from tui.models.discover import checkpoint_state
@@ -70,6 +72,8 @@ class ResolvedModel:
     model: str = ""
     price: Price | None = None
     """What its service asks for tokens, where that is known."""
+    adapter: Path | None = None
+    """The folder of a LoRA adapter that is merged into the weights of ``checkpoint``."""
 
     def to_json(self) -> dict[str, Any]:
         """The model as it stands in a session's header; never with a key."""
@@ -88,7 +92,14 @@ class ResolvedModel:
             "fingerprint": fingerprint(self.checkpoint),
             **({"mixture": self.mixture} if self.mixture else {}),
             **({"licence": self.licence} if self.licence else {}),
+            **self._adapter_json(),
         }
+
+    def _adapter_json(self) -> dict[str, Any]:
+        if self.adapter is None:
+            return {}
+        told = fingerprint(self.adapter)
+        return {"adapter": portable(self.adapter), "adapter_fingerprint": told}
 
     def _remote_json(self) -> dict[str, Any]:
         known: dict[str, Any] = {
@@ -154,7 +165,11 @@ def resolve(
         found = ollama_files.find(ref.target)
         return _gguf(ref, found.blob, found.name)
     if ref.kind == "folder":
-        return _folder(ref, existing_path(ref), allow_code)
+        target, base = split_base(ref.target)
+        folder = existing_path(replace(ref, target=target))
+        if is_adapter(folder) or base:
+            return _with_adapter(ref, folder, base, allow_code)
+        return _folder(ref, folder, allow_code)
     place = fetch(ref, consent, progress)
     if place.is_file():
         return _gguf(ref, place)
@@ -309,6 +324,28 @@ def _folder(
         remote_code=code,
         stored=seen.dtype,
     )
+
+
+def _with_adapter(
+    ref: Reference, folder: Path, base: str, allow_code: Callable[[str], bool] | None
+) -> ResolvedModel:
+    """A base with the LoRA adapter of a folder merged into it.
+
+    Raises:
+        UserError: it is no adapter, of a kind that is refused, or its base is not here.
+    """
+    target = split_base(ref.target)[0]
+    if not is_adapter(folder):
+        raise UserError(f"{target} is no LoRA adapter", f"leave it at {target}")
+    adapter = read_adapter(folder)
+    read_matrices(adapter)
+    found = _folder(ref, base_folder(adapter, base, target), allow_code)
+    if found.checkpoint.is_file():
+        raise UserError(
+            f"{found.checkpoint.name} is a GGUF file: no adapter is merged into one",
+            "name the folder of its base as published",
+        )
+    return replace(found, label=f"{display_name(folder)}@{found.dtype}", adapter=folder)
 
 
 def existing_path(ref: Reference) -> Path:

@@ -75,6 +75,7 @@ class EngineFactory:
             remark=default_dtype.choice_remark(model.dtype, model.stored)
             if model.has_default_dtype
             else "",
+            adapter=model.adapter,
         )
 
     def _chat_template(self) -> str:

@@ -105,3 +105,5 @@ class Checkpoint:
     thought_ending: tuple[int, ...] = ()
     sampling_defaults: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    adapter: Path | None = None
+    """The folder of a LoRA adapter that is merged into the weights."""

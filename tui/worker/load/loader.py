@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui.checkpoints.adapter import Adapter, read_adapter
 from tui.checkpoints.architecture import Architecture, read_architecture, states_tied
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.stored_quantisation import weights_of_parts
@@ -21,7 +22,7 @@ from tui.checkpoints.weight_headers import (
 )
 from tui.worker.checkpoint import Checkpoint, ModelSpec, Progress
 from tui.worker.load.families import ChatFormat, Family, family_of
-from tui.worker.load.families.general import read_optional_json
+from tui.worker.load.families.general import find_own_template, read_optional_json
 
 if TYPE_CHECKING:
     from tui.worker.load.deferred import DeferredModel
@@ -41,13 +42,14 @@ _LAYER_MARKERS = (".layers.", ".h.", ".blocks.", ".layer.")
 class CheckpointFolder:
     """A checkpoint folder whose config and weight headers were read and agree. ``tensors`` are
     the weights of the text model, ``skipped`` the names of other tensors and the part each
-    belongs to."""
+    belongs to, ``adapter`` what is merged into them."""
 
     path: Path
     config: dict[str, Any]
     architecture: Architecture
     tensors: list[TensorHeader]
     skipped: dict[str, str]
+    adapter: Adapter | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -71,8 +73,9 @@ class CheckpointFolder:
         return sum(t.nbytes for t in self.tensors)
 
 
-def open_folder(path: Path) -> CheckpointFolder:
-    """Read and check everything that can be known without the weights.
+def open_folder(path: Path, adapter: Path | None = None) -> CheckpointFolder:
+    """Read and check everything that can be known without the weights; ``adapter`` is the folder of
+    a LoRA adapter to be merged into them.
 
     Raises:
         CheckpointError: no checkpoint, damaged, or of a kind that is refused.
@@ -85,7 +88,8 @@ def open_folder(path: Path) -> CheckpointFolder:
     skipped = left_out((tensor.name for tensor in tensors), known)
     kept = [tensor for tensor in tensors if tensor.name not in skipped]
     weights = weights_of_parts(kept, known.quantisation)
-    folder = CheckpointFolder(path, config, known, weights, skipped)
+    merged = read_adapter(adapter) if adapter else None
+    folder = CheckpointFolder(path, config, known, weights, skipped, merged)
     _check_sizes(folder)
     return folder
 
@@ -131,23 +135,28 @@ def open_weights(path: Path, dtype: str) -> tuple[CheckpointFolder, Any]:
 
 
 def open_checkpoint(
-    path: Path, remote_code: Mapping[str, str] | None = None, chat_template: str = ""
+    path: Path,
+    remote_code: Mapping[str, str] | None = None,
+    chat_template: str = "",
+    adapter: Path | None = None,
 ) -> Checkpoint:
     """Everything of a checkpoint folder but its weights, which `Checkpoint.build` maps.
 
     ``remote_code`` holds the SHA-256 of each Python file of the folder that a person has
     agreed to run; without it nothing of the folder is ever run. ``chat_template`` is a Jinja
-    source in place of the folder's own.
+    source in place of the folder's own, ``adapter`` the folder of a LoRA adapter to be merged;
+    a chat template that it has goes before the base's.
 
     Raises:
         CheckpointError: it cannot be used; the message names the reason in one line.
     """
-    folder = open_folder(path)
+    folder = open_folder(path, adapter)
     family = _family(folder, remote_code or {})
     known = folder.architecture
     notes = folder.notes
-    if chat_template and family.template_format:
-        words = family.template_format(path, folder.config, known, chat_template)
+    template = chat_template or (find_own_template(adapter) if adapter else "")
+    if template and family.template_format:
+        words = family.template_format(path, folder.config, known, template)
     else:
         words = family.chat_format(path, folder.config, known)
         notes += (TEMPLATE_NOT_USED,) if chat_template else ()
@@ -172,6 +181,7 @@ def open_checkpoint(
         thought_ending=words.thought_ending,
         sampling_defaults=words.sampling_defaults,
         notes=(*notes, *words.notes),
+        adapter=adapter,
     )
 
 
@@ -253,6 +263,7 @@ def _build(
     import torch
 
     from tui.worker.load import deferred, shards
+    from tui.worker.load.adapter_weights import AdapterWeights
     from tui.worker.quant.stored_matrix import join_parts
 
     wanted = shards.DTYPES.get(dtype)
@@ -261,15 +272,21 @@ def _build(
     spec = _model_spec(folder, family)
     stored = shards.open_tensors(folder.path, folder.nbytes, progress, folder.skipped)
     weights = join_parts(stored, folder.architecture.quantisation)
+    adapter = AdapterWeights(folder.adapter) if folder.adapter else None
+    if adapter:
+        weights = adapter.merge(weights)
+    named = shards.rename_tensors(weights, family.rules, folder.architecture, wanted)
     sorting = deferred.Deferral(spec.empty, wanted)
     tensors: dict[str, Any] = {}
-    for name, weight in shards.rename_tensors(weights, family.rules, folder.architecture, wanted):
+    for name, weight in adapter.merge(named) if adapter else named:
         _refuse_shape(name, weight, spec.shapes)
         if folder.architecture.quantisation and sorting.is_empty_bias(name, weight):
             continue
         tensor = sorting.take(name, weight) if is_deferred else sorting.read(name, weight)
         if tensor is not None:
             tensors[name] = tensor
+    if adapter:
+        adapter.require_used()
     zeros, experts = sorting.finish()
     if broken := shards.first_not_finite({**tensors, **sorting.scales()}):
         raise CheckpointError(

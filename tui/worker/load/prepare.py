@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from tui.checkpoints import quantised_cache
+from tui.checkpoints.adapter import read_adapter
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.worker.checkpoint import Checkpoint, Progress
@@ -197,7 +198,8 @@ def _prepare_quantised(
     remarks = _quantised_remarks(dtype)
     source = checkpoint.path.resolve()
     order = "tiles" if not build.unavailable_reason() else torch.backends.cpu.get_cpu_capability()
-    place = quantised_cache.entry_folder(source, dtype, order)
+    merged = read_adapter(checkpoint.adapter).files if checkpoint.adapter else ()
+    place = quantised_cache.entry_folder(source, dtype, order, merged)
     before, made = place.exists(), False
 
     def make(folder: Path) -> None:

@@ -41,7 +41,7 @@ def open_tensors(
         if name == WEIGHTS_ELSEWHERE:
             raise CheckpointError("damaged", f"{folder.name} holds no weights, only what they are")
         try:
-            for key, tensor in _safetensors(path) if path.suffix == ".safetensors" else _bin(path):
+            for key, tensor in read_tensors(path):
                 if key in skipped:
                     continue
                 yield key, tensor
@@ -51,6 +51,11 @@ def open_tensors(
             raise CheckpointError(
                 "damaged", f"{name}: {first_line(error, 120)}", "fetch the file again"
             ) from None
+
+
+def read_tensors(path: Path) -> Iterator[tuple[str, Any]]:
+    """Name and tensor of all weights of one file; raises what the format's own reader raises."""
+    return _safetensors(path) if path.suffix == ".safetensors" else _bin(path)
 
 
 def _safetensors(path: Path) -> Iterator[tuple[str, Any]]:

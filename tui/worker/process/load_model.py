@@ -76,7 +76,8 @@ def load_model(
         path = convert_gguf(file, progress("convert"), form=form_of(order.dtype))
         notes += conversion_remarks(path)
     with reading:
-        checkpoint = open_checkpoint(path, order.remote_code, order.chat_template)
+        adapter = Path(order.adapter) if order.adapter else None
+        checkpoint = open_checkpoint(path, order.remote_code, order.chat_template, adapter)
     if file is not None and order.dtype in QUANTISED_DTYPES:
         checkpoint = replace(checkpoint, build=partial(_build_of_file, file, progress("convert")))
     # The parent bounds this process's memory when it hears of the weights: a GPU is asked first.

@@ -188,6 +188,12 @@ def find_chat_template(folder: Path, tokenizer_config: Mapping[str, Any]) -> str
     return found if isinstance(found, str) and found.strip() else None
 
 
+def find_own_template(folder: Path) -> str:
+    """The chat template among a folder's tokenizer files, "" where there is none."""
+    tokenizer_config = read_optional_json(folder / "tokenizer_config.json")
+    return find_chat_template(folder, tokenizer_config) or ""
+
+
 def named_special_tokens(folder: Path, tokenizer_config: Mapping[str, Any]) -> dict[str, str]:
     """The named special tokens (``bos_token`` ...) that a template may write."""
     given = {**read_optional_json(folder / "special_tokens_map.json"), **tokenizer_config}

@@ -1,0 +1,207 @@
+"""A LoRA adapter in its base is what peft makes of them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from benchmarks.support import tiny
+from tui.checkpoints.adapter import read_adapter, read_matrices
+from tui.checkpoints.errors import CheckpointError
+from tui.cli import run_command_line
+from tui.host.errors import UserError
+from tui.models.reference import parse_reference
+from tui.models.resolve import resolve
+from tui.worker.load.adapter_weights import AdapterWeights
+from tui.worker.load.loader import open_checkpoint
+
+
+def logits(folder: Path, adapter: Path | None = None, dtype: str = "fp32") -> Any:
+    model = open_checkpoint(folder, adapter=adapter).build(dtype, lambda done, total: None)
+    with torch.inference_mode():
+        return model(input_ids=torch.arange(3, 40)[None]).logits[0].float()
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_llama(tmp_path_factory.mktemp("models") / "Tiny-Base")
+
+
+LAYERS = ["q_proj", "v_proj", "down_proj"]
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {"r": 4, "lora_alpha": 12, "target_modules": LAYERS},
+    "rank-stabilised": {"r": 4, "lora_alpha": 6, "use_rslora": True, "target_modules": LAYERS},
+    "patterns": {
+        "r": 4,
+        "lora_alpha": 8,
+        "target_modules": LAYERS,
+        "rank_pattern": {"down_proj": 2},
+        "alpha_pattern": {"v_proj": 20, "layers.1.self_attn.q_proj": 3},
+    },
+    "embedding and head": {
+        "r": 3,
+        "lora_alpha": 9,
+        "target_modules": ["embed_tokens", "o_proj"],
+        "modules_to_save": ["lm_head"],
+    },
+}
+
+
+def trained(base: Path, folder: Path, **config: Any) -> Any:
+    """Write an adapter with random matrices by peft; the model that peft merges."""
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    wrapped = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **config))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in wrapped.named_parameters():
+            if "lora_" in name or "modules_to_save" in name:
+                parameter.copy_(torch.randn_like(parameter) * 0.3)
+    wrapped.save_pretrained(folder)
+    return wrapped.merge_and_unload().eval()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_are_those_of_the_model_that_peft_merges(
+    base: Path, tmp_path: Path, kind: str
+) -> None:
+    merged = trained(base, tmp_path / "lora", **KINDS[kind])
+    with torch.inference_mode():
+        wanted = merged(input_ids=torch.arange(3, 40)[None]).logits[0]
+    found = logits(base, tmp_path / "lora")
+    assert (found - wanted).abs().max() < 1e-4
+    assert (found - logits(base)).abs().max() > 1e-2
+
+
+def write_adapter(folder: Path, tensors: dict[str, Any], **config: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    said = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "base_model_name_or_path": "Tiny-Base"}
+    (folder / "adapter_config.json").write_text(json.dumps(said | config))
+    save_file(
+        {f"base_model.model.{name}": tensor for name, tensor in tensors.items()},
+        folder / "adapter_model.safetensors",
+    )
+    return folder
+
+
+def pair(module: str, outputs: int, inputs: int, rank: int = 2) -> dict[str, Any]:
+    return {
+        f"{module}.lora_A.weight": torch.randn(rank, inputs),
+        f"{module}.lora_B.weight": torch.randn(outputs, rank),
+    }
+
+
+QUERY = "model.layers.0.self_attn.q_proj"
+
+
+def test_weights_that_are_stored_transposed(tmp_path: Path) -> None:
+    """As of GPT-2: (inputs, outputs)."""
+    folder = write_adapter(tmp_path / "a", pair("h.0.c_attn", 6, 4), fan_in_fan_out=True)
+    stored = load_file(folder / "adapter_model.safetensors")
+    weight = torch.randn(4, 6)
+    weights = AdapterWeights(read_adapter(folder))
+    ((_, merged),) = weights.merge(iter([("h.0.c_attn.weight", weight)]))
+    weights.require_used()
+    a, b = (stored[f"base_model.model.h.0.c_attn.lora_{m}.weight"] for m in "AB")
+    assert torch.allclose(merged, weight + 2 * (b @ a).T, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"use_dora": True}, "DoRA"),
+        ({"peft_type": "IA3"}, "IA3"),
+        ({"peft_type": "PREFIX_TUNING"}, "PREFIX_TUNING"),
+        ({"layer_replication": [[0, 2]]}, "layer_replication"),
+        ({"lora_bias": True}, "lora_bias"),
+        ({"alpha_pattern": {"(a+)+$": 3}}, "alpha_pattern"),
+        ({"r": 0}, "r cannot be 0"),
+        ({"lora_alpha": "x" * 99}, "lora_alpha cannot be"),
+    ],
+)
+def test_other_adapters_are_refused_by_their_name(
+    tmp_path: Path, config: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        read_adapter(write_adapter(tmp_path / "a", pair(QUERY, 64, 64), **config))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.pop(f"{QUERY}.lora_A.weight"),
+        lambda t: t.update({f"{QUERY}.lora_A.weight": torch.randn(3, 64)}),
+        lambda t: t.update({f"{QUERY}.lora_magnitude_vector": torch.randn(64)}),
+        lambda t: t.clear(),
+    ],
+)
+def test_half_an_adapter_is_one_line(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    tensors = pair(QUERY, 64, 64)
+    change(tensors)
+    with pytest.raises(CheckpointError):
+        read_matrices(read_adapter(write_adapter(tmp_path / "a", tensors)))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        (pair("model.layers.99.self_attn.q_proj", 64, 64), "parts that its base has not"),
+        (pair(QUERY, 64, 32), r"q_proj.*\[64, 32\], its base has \[64, 64\]"),
+        ({"lm_head.weight": torch.randn(9, 64)}, r"\[9, 64\], its base has \[320, 64\]"),
+    ],
+)
+def test_an_adapter_of_another_base_is_said_to_be_that(
+    base: Path, tmp_path: Path, tensors: dict[str, Any], said: str
+) -> None:
+    folder = write_adapter(tmp_path / "a", tensors)
+    with pytest.raises(CheckpointError, match=said):
+        logits(base, folder)
+
+
+def test_adapter_and_base_side_by_side_in_one_command(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_adapter(base.parent / "tuned", pair(QUERY, 64, 64))
+    (tmp_path / "q.txt").write_text("hi\n")
+    asked = ("--max-new-tokens", "6", "--greedy", "--json", "--no-measure")
+    models = (f"{base}@fp32", f"{folder}@fp32")
+    code = run_command_line(["run", *models, "--questions", str(tmp_path / "q.txt"), *asked])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    document = json.loads(out)
+    labels = [model["label"] for model in document["models"]]
+    assert labels == ["Tiny-Base@fp32", "tuned@fp32"]
+    texts = [model["answers"][0]["text"] for model in document["models"]]
+    assert texts[0] != texts[1]
+
+
+def test_the_base_is_named_or_found_by_its_name(base: Path, tmp_path: Path) -> None:
+    folder = write_adapter(tmp_path / "tuned", pair(QUERY, 64, 64))
+    with pytest.raises(UserError, match="not found here"):
+        resolve(parse_reference(str(folder)), lambda _: False, lambda *_: None)
+    named = resolve(parse_reference(f"{folder}+{base}@int8"), lambda _: False, lambda *_: None)
+    assert (named.checkpoint, named.adapter, named.dtype) == (base, folder, "int8")
+    beside = write_adapter(base.parent / "beside", pair(QUERY, 64, 64))
+    found = resolve(parse_reference(f"{beside}@fp32"), lambda _: False, lambda *_: None)
+    assert (found.checkpoint, found.label) == (base, "beside@fp32")
+    assert found.to_json()["adapter_fingerprint"] != named.to_json()["adapter_fingerprint"]
+
+
+def test_a_base_that_is_not_here_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_adapter(
+        tmp_path / "tuned", pair(QUERY, 64, 64), base_model_name_or_path="/data/Qwen-7B-Chat"
+    )
+    assert run_command_line(["run", str(folder), "--questions", "smoke"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "LoRA adapter for /data/Qwen-7B-Chat" in said
+    assert f"{folder}+./BASE" in said

@@ -1,0 +1,65 @@
+"""The base model of a LoRA adapter: named beside it, or found by its name on this machine."""
+
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from tui.checkpoints.adapter import Adapter
+from tui.host.errors import UserError
+from tui.host.paths import expand
+from tui.models.caches import cached_checkpoints, display_name, list_folders, modelscope_folder
+from tui.models.reference import model_id
+
+_BASE = re.compile(r"\+(?=\.{0,2}/|~|ms:)")
+"""Before the base in ``./ADAPTER+./BASE``: a plus sign in front of a path."""
+
+
+def split_base(target: str) -> tuple[str, str]:
+    """An adapter and its base in the target of a reference, the latter "" where it names none."""
+    found = list(_BASE.finditer(target))
+    if not found:
+        return target, ""
+    return target[: found[-1].start()], target[found[-1].end() :]
+
+
+def base_folder(adapter: Adapter, named: str, shown: str) -> Path:
+    """The folder of the base: the one ``named``, else the one on this machine that has the name
+    by which the adapter calls it. ``shown`` is what a person calls the adapter.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    if named:
+        is_hub = named.startswith("ms:")
+        folder = modelscope_folder(model_id(named[3:])) if is_hub else expand(named)
+        if not folder.is_dir():
+            step = f"duibi models get {named}" if is_hub else "check the path"
+            raise UserError(f"the base {named} is not here", step)
+        return folder.resolve()
+    wanted = base_name(adapter.base)
+    called = adapter.base[:120] or "a model it names not"
+    said = f"{adapter.folder.name} is a LoRA adapter for {called}"
+    found = _folders_called(wanted, adapter.folder) if wanted else []
+    if not found:
+        raise UserError(f"{said}, which is not found here", f"name its base: {shown}+./BASE")
+    if len(found) > 1:
+        listed = ", ".join(map(str, found[:3]))
+        raise UserError(f"{said}, of which there are {len(found)} here", f"name one: {listed}")
+    return found[0]
+
+
+def base_name(called: str) -> str:
+    """The last part of a hub's name, or of a path of whatever system."""
+    return PureWindowsPath(PurePosixPath(called.rstrip("/\\")).name).name
+
+
+def _folders_called(name: str, adapter: Path) -> list[Path]:
+    """Checkpoint folders of this name: beside the adapter, in this folder, in the hubs' caches."""
+    near = [*list_folders(adapter.parent), *list_folders(Path.cwd())]
+    cached = [path for path, _ in cached_checkpoints()]
+    named = [
+        folder.resolve()
+        for folder in (*near, *cached)
+        if display_name(folder).rpartition("/")[2].lower() == name.lower()
+        and (folder / "config.json").is_file()
+    ]
+    return list(dict.fromkeys(named))
