@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from tests.support.kernels import needs_kernels
 from tests.support.mixtures import KINDS, write_mixture
 from tui.checkpoints.errors import CheckpointError
 from tui.worker.load import prepare
@@ -87,6 +88,24 @@ def test_bf16_experts_lie_where_the_file_does(tmp_path: Path) -> None:
     # One repeated zero stands in the model meanwhile.
     place = read.model.model.layers[0].mlp.experts.gate_up_proj
     assert place.untyped_storage().nbytes() == 2
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", ["bf16", "int8", "int4"])
+def test_the_kernel_computes_what_its_experts_do_one_by_one(dtype: str, tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(write_mixture(tmp_path, "qwen3_moe", num_hidden_layers=1))
+    experts = prepare.prepare_model(checkpoint, dtype, NOTHING)[0].model.layers[0].mlp.experts
+    assert experts._fused is not None
+    for rows in (1, 3, 40):
+        x = torch.randn(rows, 64).to(torch.float32 if dtype == "bf16" else torch.bfloat16)
+        chosen = torch.stack([torch.randperm(8)[:2] for _ in range(rows)])
+        chosen[0, 1] = 8  # stands for no expert
+        shares = torch.rand(rows, 2)
+        wanted = apply_experts(x, chosen, shares, 8, experts._compute)
+        found = experts(x, chosen, shares)
+        assert found.dtype == x.dtype
+        most = 2.0**-7 * wanted.abs().max() if dtype != "bf16" else 1e-4
+        assert (found.float() - wanted).abs().max() <= most
 
 
 def test_only_chosen_experts_are_computed() -> None:

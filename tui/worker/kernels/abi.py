@@ -93,12 +93,23 @@ class Step(ctypes.Structure):
     ]
 
 
+class ExpertLayers(ctypes.Structure):
+    """``duibi_experts``."""
+
+    _fields_: ClassVar[Fields] = [
+        *_fields("up down", _POINTER),
+        ("count", _INT),
+        ("dtype", ctypes.c_int32),
+    ]
+
+
 _STRUCTURES: tuple[type[ctypes.Structure], ...] = (
     Bf16Matrix,
     RopeArgs,
     AttentionArgs,
     DecoderLayer,
     Step,
+    ExpertLayers,
 )
 """In the order of ``duibi_struct_size``."""
 
@@ -118,6 +129,7 @@ _SIGNATURES: dict[str, tuple[list[Any], Any]] = {
     "duibi_qkv_rope": ([_POINTER], None),
     "duibi_attention": ([_POINTER], ctypes.c_int),
     "duibi_decoder_layer_forward": ([_POINTER, _POINTER], ctypes.c_int),
+    "duibi_experts_forward": ([*[_POINTER] * 2, *[_INT] * 2, *[_POINTER] * 3], ctypes.c_int),
     "duibi_struct_size": ([ctypes.c_int], ctypes.c_size_t),
 }
 

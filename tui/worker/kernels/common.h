@@ -43,4 +43,12 @@ static inline void *scratch(size_t need) {
     return buffer;
 }
 
+/* A linear layer in whatever format it is; 1: no memory. */
+static inline int apply_linear(const duibi_linear *l, const void *x, int64_t rows, void *y) {
+    if (l->bits == 16)
+        return duibi_linear_bf16(x, rows, l->inputs, l->matrices, l->count, y);
+    return duibi_linear_quantised(l->bits, x, rows, l->inputs, l->outputs, l->tiles, l->scale,
+                                  l->bias, y);
+}
+
 #endif

@@ -4,13 +4,6 @@
  */
 #include "common.h"
 
-static int linear(const duibi_linear *l, const void *x, int64_t rows, void *y) {
-    if (l->bits == 16)
-        return duibi_linear_bf16(x, rows, l->inputs, l->matrices, l->count, y);
-    return duibi_linear_quantised(l->bits, x, rows, l->inputs, l->outputs, l->tiles, l->scale,
-                                  l->bias, y);
-}
-
 static void add(const void *x, const void *y, int64_t count, void *to, duibi_dtype dtype) {
     for (int64_t i = 0; i < count; i += DUIBI_LANES)
         store(to, i, vf_add(load(x, i, dtype), load(y, i, dtype)), dtype);
@@ -79,16 +72,16 @@ int duibi_decoder_layer_forward(const duibi_decoder_layer *layer, const duibi_st
     char *gate_up = out + BYTES(attended), *gated = gate_up + BYTES(2 * inner);
 #undef BYTES
     duibi_rms_norm(step->x, rows, hidden, l->input_norm, l->input_eps, normed, dtype);
-    if (linear(&l->qkv, normed, rows, qkv) || attend(l, step, qkv, query, out) ||
-        linear(&l->o, out, rows, part))
+    if (apply_linear(&l->qkv, normed, rows, qkv) || attend(l, step, qkv, query, out) ||
+        apply_linear(&l->o, out, rows, part))
         return 1;
     add(step->x, part, rows * hidden, step->y, dtype);
     duibi_rms_norm(step->y, rows, hidden, l->post_attention_norm, l->post_attention_eps, normed,
                    dtype);
-    if (linear(&l->gate_up, normed, rows, gate_up))
+    if (apply_linear(&l->gate_up, normed, rows, gate_up))
         return 1;
     duibi_swiglu(gate_up, rows, inner, gated, dtype);
-    if (linear(&l->down, gated, rows, part))
+    if (apply_linear(&l->down, gated, rows, part))
         return 1;
     add(step->y, part, rows * hidden, step->y, dtype);
     return 0;

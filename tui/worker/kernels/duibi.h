@@ -108,6 +108,14 @@ typedef struct {
     int64_t batch, new_tokens, position_stride, tokens, buffered, capacity;
 } duibi_step;
 
+/* The experts of a layer: `count` linear layers (gate above up), and as many behind the gate.
+ * dtype: as in duibi_decoder_layer. */
+typedef struct {
+    const duibi_linear *up, *down;
+    int64_t count;
+    int32_t dtype;
+} duibi_experts;
+
 /* Not 0: products are left unfinished, the forward pass was aborted. Another thread writes it. */
 extern _Atomic int duibi_stop;
 _Static_assert(sizeof(_Atomic int) == sizeof(int), "Python writes it as a plain int");
@@ -115,7 +123,7 @@ _Static_assert(sizeof(_Atomic int) == sizeof(int), "Python writes it as a plain 
 static inline int stopped(void) { return atomic_load_explicit(&duibi_stop, memory_order_relaxed); }
 
 /* sizeof(duibi_bf16_matrix), (duibi_rope_args), (duibi_attention_args), (duibi_decoder_layer),
- * (duibi_step) for 0 to 4; else 0. */
+ * (duibi_step), (duibi_experts) for 0 to 5; else 0. */
 size_t duibi_struct_size(int which);
 
 /* Functions that return int: 0, or 1 where there was no memory. */
@@ -157,5 +165,11 @@ int duibi_attention(const duibi_attention_args *args);
 
 /* A decoder layer of the Llama kind: x + attention of its norm, then that + SwiGLU of its norm. */
 int duibi_decoder_layer_forward(const duibi_decoder_layer *layer, const duibi_step *step);
+
+/* y[rows][hidden] = the sum of what the experts chosen[row][each] make of x[rows][hidden], weighed
+ * by shares[row][each]: down(silu(gate) * up). A number that stands for no expert is left out.
+ * hidden and the width behind the gate: multiples of DUIBI_LANES. */
+int duibi_experts_forward(const duibi_experts *experts, const void *x, int64_t rows, int64_t each,
+                          const int64_t *chosen, const float *shares, void *y);
 
 #endif

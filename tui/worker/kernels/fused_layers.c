@@ -21,6 +21,8 @@ size_t duibi_struct_size(int which) {
         return sizeof(duibi_decoder_layer);
     case 4:
         return sizeof(duibi_step);
+    case 5:
+        return sizeof(duibi_experts);
     }
     return 0;
 }

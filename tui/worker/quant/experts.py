@@ -5,15 +5,22 @@ transformers holds the experts of a layer as parameters of three dimensions (`ga
 `up_proj`, and `down_proj`) in modules that `use_experts_implementation` marks with how these lie.
 """
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from transformers.activations import SiLUActivation
+from transformers.integrations.moe import _default_apply_gate
 
+from tui.worker.kernels import abi, build
 from tui.worker.quant.linear_groups import LinearGroup
-from tui.worker.quant.stored_matrix import Matrix, Stacked
+from tui.worker.quant.native_linear import NativeBf16Linear, NativeInt4Linear, NativeInt8Linear
+from tui.worker.quant.stored_matrix import Stacked
+
+_SILU = (nn.SiLU, SiLUActivation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,7 @@ class Experts(nn.Module):  # type: ignore[misc]
             setattr(theirs, name, None)
         # In a list, which nn.Module does not register as a submodule.
         self._theirs = [theirs]
+        self._fused = _fused(theirs, up, down)
 
     def _compute(self, expert: int, x: torch.Tensor) -> torch.Tensor:
         theirs = self._theirs[0]
@@ -135,11 +143,66 @@ class Experts(nn.Module):  # type: ignore[misc]
         self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
     ) -> torch.Tensor:
         """``hidden_states`` (rows, width) through the experts ``top_k_index`` (rows, k), weighed
-        by ``top_k_weights``."""
+        by ``top_k_weights``.
+
+        Raises:
+            MemoryError: no room for what the experts make.
+        """
+        if self._fused is not None and hidden_states.dtype == self._fused.dtype:
+            return self._fused.forward(hidden_states, top_k_index, top_k_weights)
         found = apply_experts(
             hidden_states, top_k_index, top_k_weights, self.num_experts, self._compute
         )
         return found.to(hidden_states.dtype)
+
+
+class _FusedExperts:
+    """All experts of a layer by one call of our own kernel (``kernels/experts.c``)."""
+
+    def __init__(self, up: Sequence[Any], down: Sequence[Any]) -> None:
+        count = len(up)
+        # The addresses are those of what the layers hold.
+        self._up = (abi.Linear * count)(*(layer.descriptor() for layer in up))
+        self._down = (abi.Linear * count)(*(layer.descriptor() for layer in down))
+        self.dtype = torch.float32 if self._up[0].bits == 16 else torch.bfloat16
+        self._experts = abi.ExpertLayers(
+            ctypes.addressof(self._up),
+            ctypes.addressof(self._down),
+            count,
+            abi.DTYPE_CODES[self.dtype],
+        )
+        self._kernel = build.library().duibi_experts_forward
+
+    def forward(
+        self, hidden: torch.Tensor, chosen: torch.Tensor, shares: torch.Tensor
+    ) -> torch.Tensor:
+        """As `Experts.forward`."""
+        x, y = hidden.contiguous(), torch.empty(hidden.shape, dtype=hidden.dtype)
+        numbers, weights = chosen.long().contiguous(), shares.float().contiguous()
+        rows, each = numbers.shape
+        if self._kernel(
+            *(ctypes.byref(self._experts), x.data_ptr(), rows, each),
+            *(numbers.data_ptr(), weights.data_ptr(), y.data_ptr()),
+        ):
+            raise MemoryError("not enough memory for the experts of a layer")
+        return y
+
+
+def _fused(theirs: Any, up: Sequence[Any], down: Sequence[Any]) -> _FusedExperts | None:
+    """The kernel for a layer's experts, where it computes their gate and their formats."""
+    gates = theirs.has_gate and type(theirs)._apply_gate is _default_apply_gate
+    is_silu = type(getattr(theirs, "act_fn", None)) in _SILU
+    layers = [*up, *down]
+    native = (NativeBf16Linear, NativeInt8Linear, NativeInt4Linear)
+    if not (gates and is_silu) or theirs.has_post_expert_norm:
+        return None
+    if not all(isinstance(layer, native) for layer in layers):
+        return None
+    if len({isinstance(layer, NativeBf16Linear) for layer in layers}) > 1:
+        return None
+    if (down[0].outputs | (up[0].outputs // 2)) % abi.constant("LANES"):
+        return None
+    return _FusedExperts(up, down)
 
 
 def replace_experts(model: Any, group: ExpertGroup, up: Sequence[Any], down: Sequence[Any]) -> None:
@@ -147,8 +210,3 @@ def replace_experts(model: Any, group: ExpertGroup, up: Sequence[Any], down: Seq
     path, _, last = group.name.rpartition(".")
     parent = model.get_submodule(path)
     setattr(parent, last, Experts(getattr(parent, last), up, down))
-
-
-def matrices_of(weights: Sequence[Matrix]) -> list[Any]:
-    """The tensors and stored matrices that weights are made of."""
-    return [part for one in weights for part in (one.parts if isinstance(one, Stacked) else [one])]
