@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from tui.checkpoints.memory_estimate import (
     loading_peak,
     max_parameters_in_gguf,
     predict_peak,
+    reached_share,
 )
 
 PARAMETERS = 7_721_324_544
@@ -31,6 +34,18 @@ def test_the_cache_counts_for_every_answer_decoded_together() -> None:
     one = predict_peak(PARAMETERS, "bf16", QWEN_7B, 1000)
     eight = predict_peak(PARAMETERS, "bf16", QWEN_7B, 1000, other_tokens=7000)
     assert eight - one == pytest.approx(7 * 2 * 32 * 32 * 128 * 1000 * 4 * 1.5 * 1.04, abs=2)
+
+
+def test_experts_that_are_not_reduced_count_in_16_bits() -> None:
+    """Qwen3-30B-A3B, if its experts were not reached."""
+    parameters, experts = 30_532_122_624, 48 * 128 * 3 * 2048 * 768
+    reached = MemoryShape(48, 4, 128, 2048, 6144, 151936, stored="bf16")
+    kept = replace(reached, kept_wide=experts)
+    assert reached_share(parameters, reached) == 1
+    assert reached_share(parameters, kept) == pytest.approx(0.04, abs=0.01)
+    assert predict_peak(parameters, "int4", reached, 2048) < 20e9
+    assert predict_peak(parameters, "int4", kept, 2048) > 58e9
+    assert loading_peak(parameters, "int4", kept) > 58e9 > loading_peak(parameters, "int4", reached)
 
 
 @given(

@@ -9,7 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
-from tui.checkpoints.native_types import default_sizes, has_native_class, is_known_type
+from tui.checkpoints.native_types import (
+    default_sizes,
+    has_native_class,
+    is_known_type,
+    reaches_experts,
+)
 from tui.checkpoints.stored_quantisation import StoredQuantisation, read_quantisation
 
 MAX_SIZE = 1 << 24
@@ -43,6 +48,8 @@ class Architecture:
     """Whether it is the text half of a model that also sees or hears."""
     predicting_layers: int = 0
     """Layers behind the last one that only predict more tokens at once."""
+    reaches_experts: bool = True
+    """Whether int8 and int4 reach the experts, if it has some."""
     quantisation: StoredQuantisation | None = None
     """How the files hold reduced weights; None where they hold whole ones."""
 
@@ -237,6 +244,7 @@ def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
         vocab=_size(text, "vocab_size"),
         context=_size(text, "max_position_embeddings", "n_positions", default=2048),
         is_native=has_native_class(_text_type(config)),
+        reaches_experts=reaches_experts(_text_type(config)),
         is_composite=is_composite,
         predicting_layers=_predicting_layers(text),
     )

@@ -57,7 +57,8 @@ QUANTISED_DTYPES = ("int8", "int4")
 class MemoryShape:
     """What memory depends on besides the weights; zeros where it is not known. ``width`` is
     that of the feed-forward part; ``tied`` that the head is the embeddings; ``stored`` the
-    dtype of the files, bf16 if it is not known; ``file_bytes`` are the tensors of a GGUF file."""
+    dtype of the files, bf16 if it is not known; ``file_bytes`` are the tensors of a GGUF file;
+    ``kept_wide`` counts the weights that int8 and int4 do not reach: they stay in 16 bits."""
 
     layers: int = 0
     kv_heads: int = 0
@@ -68,6 +69,7 @@ class MemoryShape:
     tied: bool = False
     stored: str = ""
     file_bytes: int = 0
+    kept_wide: int = 0
 
 
 def predict_peak(
@@ -104,7 +106,8 @@ def weights_bytes(parameters: int, dtype: str, shape: MemoryShape) -> int:
         return shape.file_bytes or int(parameters * size)
     if dtype in QUANTISED_DTYPES:
         head = embeddings * BYTES_PER_WEIGHT["int8"]
-        return int(head + (parameters - embeddings * (1 if shape.tied else 2)) * size)
+        layers = parameters - embeddings * (1 if shape.tied else 2) - shape.kept_wide
+        return int(head + layers * size + shape.kept_wide * BYTES_PER_WEIGHT["bf16"])
     if shape.tied or _is_converted(dtype, shape):
         return int(parameters * size)
     return int((parameters - embeddings) * size)
@@ -115,7 +118,15 @@ def loading_peak(parameters: int, dtype: str, shape: MemoryShape) -> int:
     is made anew, everything else is mapped. The files' own pages, which are let go as they
     are read, come on top where nobody else wants the memory."""
     made = weights_bytes(parameters, dtype, shape) if _is_converted(dtype, shape) else 0
+    # Experts that only transformers can put together are copied, whatever is made of the rest.
+    made = max(made, int(shape.kept_wide * BYTES_PER_WEIGHT["bf16"]))
     return round((_PRIVATE_BASE_BYTES + made) * (1 + ALLOCATOR_SHARE))
+
+
+def reached_share(parameters: int, shape: MemoryShape) -> float:
+    """The share of a model's weights that int8 and int4 reach, embeddings not counted."""
+    layers = parameters - shape.vocab * shape.hidden
+    return 1 - shape.kept_wide / layers if layers > 0 else 1.0
 
 
 def _is_converted(dtype: str, shape: MemoryShape) -> bool:

@@ -25,12 +25,20 @@ def is_known_type(model_type: str) -> bool:
 
 
 @cache
+def reaches_experts(model_type: str) -> bool:
+    """Whether int8 and int4 reach the experts of a mixture of this type: those whose modules
+    transformers marks with how their weights lie (``use_experts_implementation``)."""
+    module = _module(model_type)
+    source = _source(f"{module}/modeling_{module}.py") if module.isidentifier() else ""
+    return "use_experts_implementation" in source
+
+
+@cache
 def default_sizes(model_type: str) -> dict[str, Any]:
     """The values that the configuration class of a type has where a config.json says nothing;
     only numbers, empty for a type that is not known."""
     name = _table("CONFIG_MAPPING_NAMES").get(model_type)
-    special = _table("SPECIAL_MODEL_TYPE_TO_MODULE_NAME")
-    module = special.get(model_type, model_type).replace("-", "_").replace(".", "_")
+    module = _module(model_type)
     source = _source(f"{module}/configuration_{module}.py") if module.isidentifier() else ""
     found: dict[str, Any] = {}
     for made in ast.parse(source).body:
@@ -44,6 +52,12 @@ def default_sizes(model_type: str) -> dict[str, Any]:
                 ):
                     found[line.target.id] = line.value.value
     return found
+
+
+def _module(model_type: str) -> str:
+    """The folder of a type's module."""
+    special = _table("SPECIAL_MODEL_TYPE_TO_MODULE_NAME")
+    return str(special.get(model_type, model_type)).replace("-", "_").replace(".", "_")
 
 
 @cache

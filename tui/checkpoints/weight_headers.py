@@ -404,3 +404,8 @@ def commonest_dtype(tensors: Iterable[TensorHeader]) -> str:
         sizes[one.dtype] = sizes.get(one.dtype, 0) + one.elements
     most = max(sizes, key=lambda name: sizes[name], default="")
     return PLAIN_DTYPES.get(most, most.lower())
+
+
+def count_expert_weights(tensors: Iterable[TensorHeader]) -> int:
+    """How many of the weights are those of experts that a router chooses from."""
+    return sum(one.elements for one in tensors if ".experts." in one.name or len(one.shape) == 3)

@@ -10,13 +10,14 @@ from tui.checkpoints.architecture import Architecture, read_architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.llama_cpp import is_installed
-from tui.checkpoints.memory_estimate import MemoryShape
+from tui.checkpoints.memory_estimate import MemoryShape, reached_share
 from tui.checkpoints.stored_quantisation import weights_of_parts
 from tui.checkpoints.text_half import left_out
 from tui.checkpoints.weight_headers import (
     MAX_HEADER_BYTES,
     TensorHeader,
     commonest_dtype,
+    count_expert_weights,
     count_parameters,
     read_config,
     read_file_headers,
@@ -32,6 +33,8 @@ _TOKENIZERS = {
     "baichuan2": ("tokenizer.model",),
 }
 _GENERAL_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+
+_NEARLY_ALL = 0.9
 
 PREVIEW_TURNS = (("user", "你好"),)
 """The conversation whose prompt `preview_prompt` shows."""
@@ -81,12 +84,14 @@ class Inspection:
     remote_code: dict[str, str] = field(default_factory=dict)
     skipped_bytes: int = 0
     """Size of tensors that a text model has no use for."""
+    kept_wide: int = 0
+    """Weights that int8 and int4 do not reach."""
 
     @property
     def shape(self) -> MemoryShape:
         """What its memory depends on."""
         sizes = (self.layers, self.kv_heads, self.head_dim, self.hidden, self.width, self.vocab)
-        return MemoryShape(*sizes, self.tied, self.dtype)
+        return MemoryShape(*sizes, self.tied, self.dtype, kept_wide=self.kept_wide)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -193,6 +198,7 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
         shards=shards,
         problems=tuple(problems),
         remote_code=code,
+        kept_wide=0 if known.reaches_experts else count_expert_weights(tensors),
         skipped_bytes=sum(tensor.nbytes for tensor in stored if tensor.name in skipped),
     )
 
@@ -282,6 +288,14 @@ def _run_worker_check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
     return result
 
 
+def reach_of(parameters: int, shape: MemoryShape) -> str:
+    """What is said where int8 and int4 leave much of a model as it is; else empty."""
+    share = reached_share(parameters, shape)
+    if share > _NEARLY_ALL:
+        return ""
+    return f"int8 and int4 reach {share:.0%} of this model: its experts stay in 16 bits"
+
+
 def describe(seen: Inspection, prompt: list[int] | None = None) -> list[tuple[str, str]]:
     """What `duibi models inspect` prints: a name and a text for each fact."""
     rows = [
@@ -294,6 +308,7 @@ def describe(seen: Inspection, prompt: list[int] | None = None) -> list[tuple[st
             if seen.skipped_bytes
             else []
         ),
+        *([("int8, int4", reach)] if (reach := reach_of(seen.parameters, seen.shape)) else []),
         ("context", f"{seen.context:,} tokens"),
         ("tokenizer", seen.tokenizer or "none"),
         ("weights", f"{len(seen.shards)} files, {len(seen.missing)} missing"),

@@ -9,6 +9,7 @@ import typer
 from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.checkpoints.gguf_parts import is_gguf
 from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
+from tui.checkpoints.memory_estimate import reached_share
 from tui.cli.support import options, quantise, settings_in_force
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.cli.support.open_screens import open_models
@@ -32,6 +33,7 @@ from tui.models.inspect import (
     inspect_folder,
     preview_gguf,
     preview_prompt,
+    reach_of,
 )
 from tui.models.inspect import require_loadable as inspected
 from tui.models.inventory import find_models
@@ -171,8 +173,9 @@ def fit(
     ]
     if json:
         told = made.to_json()
-        for row, each in zip(told["models"], needs, strict=True):
+        for row, each, subject in zip(told["models"], needs, subjects, strict=True):
             row["needs_in"] = each
+            row["reduced_share"] = round(reached_share(subject.parameters, subject.shape), 3)
         print_json(told)
     else:
         cells = [
@@ -185,6 +188,9 @@ def fit(
         print(table([heads("MODEL", *shown), *cells]))
         if models and made.refused is None:
             print("\n".join(one_line(tr(line)) for line in made.lines))
+        for subject in subjects:
+            if said := reach_of(subject.parameters, subject.shape):
+                tell(f"{subject.label}: {said}")
         tell(
             f"at {context} tokens; {format_size(reading.available)} of "
             f"{format_size(reading.limit)} can be used ({reading.source})"
