@@ -89,8 +89,9 @@ def noise() -> bytes:
     return (numpy.float32(0.02) * values).view("<u4").__rshift__(16).astype("<u2").tobytes()
 
 
-def put(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]]) -> int:
-    """Write a safetensors file of bf16 tensors, one block of noise over and over; their bytes."""
+def put(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]], is_sparse: bool = False) -> int:
+    """Write a safetensors file of bf16 tensors, one block of noise over and over, or zeros that
+    take no room; their bytes."""
     header, end = {}, 0
     for key, shape in shapes:
         stop = end + 2 * elements(shape)
@@ -101,6 +102,9 @@ def put(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]]) -> int:
     block = noise()
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
+        if is_sparse:
+            file.truncate(8 + len(text) + end)
+            return end
         for start in range(0, end, BLOCK):
             file.write(block[: min(BLOCK, end - start)])
     return end

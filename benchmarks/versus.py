@@ -35,7 +35,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import random_model
+from benchmarks import random_mixture, random_model
 from benchmarks.contenders import Contender, Duibi, Other, quantised
 from benchmarks.figures import row, spread
 from tui.host import cpu
@@ -78,7 +78,9 @@ DEMO_DECODE = 0.8
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", choices=("demo", *random_model.SHAPES), default="demo")
+    parser.add_argument(
+        "--shape", choices=("demo", *random_model.SHAPES, random_mixture.NAME), default="demo"
+    )
     parser.add_argument("--layers", type=int, default=0, help="fewer than the shape has")
     parser.add_argument("--formats", nargs="*", default=["bf16", "int8", "int4"])
     parser.add_argument("--llama", nargs="*", default=["Q8_0", "Q4_0"])
@@ -143,7 +145,10 @@ def made(given: argparse.Namespace, folder: Path) -> tuple[Path, dict[str, Path]
     if given.shape != "demo":
         checkpoint = folder / "checkpoint"
         if not (checkpoint / "config.json").exists():
-            random_model.write(checkpoint, given.shape, words, given.layers)
+            if given.shape == random_mixture.NAME:
+                random_mixture.write(checkpoint, words, given.layers)
+            else:
+                random_model.write(checkpoint, given.shape, words, given.layers)
     if importlib.util.find_spec(MODULES[given.llama_cpp]) is None and given.llama:
         print(INSTALL)
         return checkpoint, {}
@@ -155,7 +160,9 @@ def made(given: argparse.Namespace, folder: Path) -> tuple[Path, dict[str, Path]
     for kind in missing:
         began = time.monotonic()
         part = folder / f"{kind}.part"
-        if given.llama_cpp == "wheel":
+        if given.shape == random_mixture.NAME:
+            random_mixture.to_gguf(part, given.layers, kind)
+        elif given.llama_cpp == "wheel":
             random_model.to_gguf(checkpoint, part, kind)
         else:
             quantised(whole, part, kind)

@@ -283,3 +283,26 @@ def reduce_folder(source: Path, target: Path, layout: str) -> dict[str, torch.Te
     config = json.loads((target / "config.json").read_text())
     (target / "config.json").write_text(json.dumps(config | {"quantization_config": said}))
     return wanted
+
+
+def reduce_experts(source: Path, target: Path) -> dict[str, torch.Tensor]:
+    """Write a copy of a gpt-oss checkpoint as it is published: its experts in MXFP4, the other way
+    round than in the whole one; what each tensor is by that, in float32."""
+    target.mkdir(parents=True, exist_ok=True)
+    for file in filter(Path.is_file, source.iterdir()):
+        if file.suffix != ".safetensors":
+            (target / file.name).write_bytes(file.read_bytes())
+    made: dict[str, torch.Tensor] = {}
+    wanted: dict[str, torch.Tensor] = {}
+    for name, tensor in load_file(source / "model.safetensors").items():
+        if not name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            made[name], wanted[name] = tensor, tensor.float()
+            continue
+        parts = mxfp4(tensor.float().numpy().swapaxes(1, 2))
+        wanted[name] = torch.from_numpy(read_mxfp4(parts)).transpose(1, 2)
+        made |= dict(tensor_of(name + part, array) for part, array in parts.items())
+    save_file(made, target / "model.safetensors")
+    said = {"quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": []}}
+    config = json.loads((target / "config.json").read_text())
+    (target / "config.json").write_text(json.dumps(config | said))
+    return wanted

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.support import tiny
 from tests.support.kernels import needs_kernels
-from tests.support.stored_quantisation import LAYOUTS, label_of, reduce_folder
+from tests.support.mixtures import write_mixture
+from tests.support.stored_quantisation import LAYOUTS, label_of, reduce_experts, reduce_folder
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.stored_quantisation import has_levels, read_quantisation
 from tui.models.inspect import inspect_folder
@@ -207,3 +208,32 @@ def test_a_config_says_more_than_the_folder_needs(reduced: Any) -> None:
     checkpoint = open_checkpoint(reduced("gptq")[0])
     assert checkpoint.model_spec is not None
     assert not hasattr(checkpoint.model_spec().config, "quantization_config")
+
+
+def test_experts_in_mxfp4_are_what_their_layout_says(tmp_path: Path) -> None:
+    source = write_mixture(tmp_path / "whole", "gpt_oss")
+    wanted = reduce_experts(source, tmp_path / "mxfp4")
+    checkpoint = open_checkpoint(tmp_path / "mxfp4")
+    assert checkpoint.stored == "mxfp4"
+    assert checkpoint.parameters == open_checkpoint(source).parameters
+    model = checkpoint.build("fp32", NOTHING)
+    for name, weight in wanted.items():
+        assert torch.equal(model.get_parameter(name), weight), name
+    expected = logits(model)
+    for dtype, most in (("bf16", 0.001), ("int8", 0.25)):
+        made, _, _ = prepare.prepare_model(checkpoint, dtype, NOTHING)
+        assert divergence(logits(made), expected) < most, dtype
+
+
+@pytest.mark.parametrize("layout", ["fp8-blocks", pytest.param("awq", marks=pytest.mark.slow)])
+def test_experts_that_are_stored_reduced_are_read_one_by_one(layout: str, tmp_path: Path) -> None:
+    source = write_mixture(tmp_path / "whole", "qwen3_moe")
+    reduce_folder(source, tmp_path / "made", layout)
+    checkpoint = open_checkpoint(tmp_path / "made")
+    read = checkpoint.build_deferred("bf16", NOTHING)
+    assert len(read.experts) == 3 and len(read.matrices) == 12
+    expected = logits(checkpoint.build("fp32", NOTHING))
+    keeps = has_levels(checkpoint.stored) and not build.unavailable_reason()
+    for dtype, most in (("bf16", 0.001), ("int8", 0.05), ("int4", 0.05 if keeps else 1.2)):
+        made, _, _ = prepare.prepare_model(checkpoint, dtype, NOTHING)
+        assert divergence(logits(made), expected) < most, dtype

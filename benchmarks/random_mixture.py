@@ -1,0 +1,145 @@
+"""A mixture of experts of true shape with random weights, and the same shape for llama.cpp."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.random_model import WORDS_FILES
+from benchmarks.true_shape import noise, put
+
+SHAPE: dict[str, Any] = {
+    "model_type": "qwen3_moe",
+    "architectures": ["Qwen3MoeForCausalLM"],
+    "hidden_size": 2048,
+    "intermediate_size": 6144,
+    "moe_intermediate_size": 768,
+    "num_experts": 128,
+    "num_experts_per_tok": 8,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "vocab_size": 151936,
+    "max_position_embeddings": 40960,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1000000.0,
+    "norm_topk_prob": True,
+    "decoder_sparse_step": 1,
+    "mlp_only_layers": [],
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16",
+}
+"""That of Qwen3-30B-A3B but for its 48 layers."""
+
+NAME = "30b-a3b"
+_HIDDEN, _WIDTH = SHAPE["hidden_size"], SHAPE["moe_intermediate_size"]
+_QUERIES = SHAPE["num_attention_heads"] * SHAPE["head_dim"]
+_KEYS = SHAPE["num_key_value_heads"] * SHAPE["head_dim"]
+
+_LAYER: dict[str, tuple[str, tuple[int, ...]]] = {
+    "input_layernorm": ("attn_norm", (_HIDDEN,)),
+    "post_attention_layernorm": ("ffn_norm", (_HIDDEN,)),
+    "self_attn.q_norm": ("attn_q_norm", (SHAPE["head_dim"],)),
+    "self_attn.k_norm": ("attn_k_norm", (SHAPE["head_dim"],)),
+    "self_attn.q_proj": ("attn_q", (_QUERIES, _HIDDEN)),
+    "self_attn.k_proj": ("attn_k", (_KEYS, _HIDDEN)),
+    "self_attn.v_proj": ("attn_v", (_KEYS, _HIDDEN)),
+    "self_attn.o_proj": ("attn_output", (_HIDDEN, _QUERIES)),
+    "mlp.gate": ("ffn_gate_inp", (SHAPE["num_experts"], _HIDDEN)),
+}
+_EXPERT: dict[str, tuple[str, tuple[int, ...]]] = {
+    "gate_proj": ("ffn_gate_exps", (_WIDTH, _HIDDEN)),
+    "up_proj": ("ffn_up_exps", (_WIDTH, _HIDDEN)),
+    "down_proj": ("ffn_down_exps", (_HIDDEN, _WIDTH)),
+}
+_ENDS = {
+    "model.embed_tokens": ("token_embd", (SHAPE["vocab_size"], _HIDDEN)),
+    "lm_head": ("output", (SHAPE["vocab_size"], _HIDDEN)),
+    "model.norm": ("output_norm", (_HIDDEN,)),
+}
+
+
+def _tensors(layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and shapes as Qwen publishes them."""
+    for name, (_, shape) in _ENDS.items():
+        yield f"{name}.weight", shape
+    for number in range(layers):
+        block = f"model.layers.{number}."
+        for name, (_, shape) in _LAYER.items():
+            yield f"{block}{name}.weight", shape
+        for expert in range(SHAPE["num_experts"]):
+            for name, (_, shape) in _EXPERT.items():
+                yield f"{block}mlp.experts.{expert}.{name}.weight", shape
+
+
+def write(folder: Path, words: Path, layers: int, is_sparse: bool = False) -> None:
+    """A checkpoint in bf16 with the words of another. ``is_sparse``: of zeros that take no room
+    on the disk, for what only counts memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in WORDS_FILES:
+        if (words / name).exists():
+            shutil.copy(words / name, folder / name)
+    put(folder / "model.safetensors", _tensors(layers), is_sparse)
+    config = json.loads((words / "config.json").read_text()) | SHAPE
+    config.pop("rope_parameters", None)
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": layers}))
+
+
+def to_gguf(target: Path, layers: int, kind: str) -> None:
+    """The same shape as GGUF in BF16, Q8_0 or Q4_0, words left out: the values, which change
+    nothing of what a token costs, are one piece of noise for all tensors of a shape."""
+    import gguf
+    import numpy
+
+    writer = gguf.GGUFWriter(str(target), "qwen3moe")
+    writer.add_context_length(SHAPE["max_position_embeddings"])
+    writer.add_embedding_length(_HIDDEN)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(SHAPE["intermediate_size"])
+    writer.add_expert_feed_forward_length(_WIDTH)
+    writer.add_expert_count(SHAPE["num_experts"])
+    writer.add_expert_used_count(SHAPE["num_experts_per_tok"])
+    writer.add_head_count(SHAPE["num_attention_heads"])
+    writer.add_head_count_kv(SHAPE["num_key_value_heads"])
+    writer.add_key_length(SHAPE["head_dim"])
+    writer.add_value_length(SHAPE["head_dim"])
+    writer.add_rope_freq_base(SHAPE["rope_theta"])
+    writer.add_layer_norm_rms_eps(SHAPE["rms_norm_eps"])
+    vocab = SHAPE["vocab_size"]
+    writer.add_vocab_size(vocab)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([f"<{n}>" for n in range(vocab)])
+    writer.add_token_scores([0.0] * vocab)
+    writer.add_token_types([gguf.TokenType.NORMAL] * vocab)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    random = numpy.frombuffer(noise(), "<u2").astype("<u4").__lshift__(16).view("<f4")
+    made: dict[tuple[Any, ...], Any] = {}
+
+    def values(shape: tuple[int, ...], type_: Any) -> Any:
+        rows = numpy.resize(random, (min(shape[0], 1024), *shape[1:]))
+        if (shape, type_) not in made:
+            packed = gguf.quantize(rows, type_)
+            made[shape, type_] = numpy.resize(packed, (shape[0], *packed.shape[1:]))
+        return made[shape, type_]
+
+    types = gguf.GGMLQuantizationType
+    wide = types["Q8_0" if kind == "Q4_0" else kind]
+    for name, shape in _ENDS.values():
+        type_ = types.F32 if len(shape) == 1 else wide
+        writer.add_tensor(f"{name}.weight", values(shape, type_), raw_dtype=type_)
+    for number in range(layers):
+        for name, shape in _LAYER.values():
+            type_ = types.F32 if len(shape) == 1 or name == "ffn_gate_inp" else types[kind]
+            writer.add_tensor(f"blk.{number}.{name}.weight", values(shape, type_), raw_dtype=type_)
+        for name, shape in _EXPERT.values():
+            one = values(shape, types[kind])
+            all_ = numpy.broadcast_to(one, (SHAPE["num_experts"], *one.shape))
+            writer.add_tensor(f"blk.{number}.{name}.weight", all_, raw_dtype=types[kind])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
