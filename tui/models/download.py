@@ -175,7 +175,7 @@ def verify_files(plan: DownloadPlan) -> None:
     for file in plan.files:
         target = plan.folder / file.path
         length = target.stat().st_size if target.is_file() else -1
-        if length != file.size or target.with_name(f"{file.path}.incomplete").exists():
+        if length != file.size or target.with_name(f"{target.name}.incomplete").exists():
             raise UserError(
                 f"{plan.model} is not complete: {file.path} "
                 f"{'is missing' if length < 0 else f'has {length} of {file.size} bytes'}",
@@ -242,7 +242,7 @@ def _get_request(model: str, files: Iterable[HubFile], folder: str) -> dict[str,
 
 def _present_bytes(folder: Path, file: HubFile) -> int:
     target = folder / file.path
-    for path in (target, target.with_name(f"{file.path}.incomplete")):
+    for path in (target, target.with_name(f"{target.name}.incomplete")):
         try:
             return min(path.stat().st_size, file.size)
         except OSError:

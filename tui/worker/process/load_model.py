@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,7 +15,7 @@ from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.events import Loaded
 from tui.host.memory import trim_heap
-from tui.worker.checkpoint import Progress
+from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.control import Control, install_stop_hooks
 from tui.worker.decode.attention import attach, supports_model
 from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
@@ -79,7 +78,12 @@ def load_model(
         adapter = Path(order.adapter) if order.adapter else None
         checkpoint = open_checkpoint(path, order.remote_code, order.chat_template, adapter)
     if file is not None and order.dtype in QUANTISED_DTYPES:
-        checkpoint = replace(checkpoint, build=partial(_build_of_file, file, progress("convert")))
+        convert = partial(_reducible, file, progress("convert"))
+        checkpoint = replace(
+            checkpoint,
+            build=lambda dtype, told: convert().build(dtype, told),
+            build_deferred=lambda dtype, told: convert().build_deferred(dtype, told),
+        )
     # The parent bounds this process's memory when it hears of the weights: a GPU is asked first.
     if order.dtype in QUANTISED_DTYPES or gpu_failure() != "":
         build.prepare(lambda: progress("kernels")(0, 0))
@@ -114,11 +118,10 @@ def load_model(
     )
 
 
-def _build_of_file(file: Path, progress: Progress, dtype: str, told: Progress) -> Any:
-    """The model of a GGUF file, of whose weights a copy in bf16 is made first: they are reduced
-    layer by layer, and the pages of a file can be let go meanwhile."""
-    folder = convert_gguf(file, progress, form=_BETWEEN)
-    return open_checkpoint(folder).build(dtype, told)
+def _reducible(file: Path, progress: Progress) -> Checkpoint:
+    """A copy of a GGUF file in bf16: weights are reduced layer by layer, and the pages of a file
+    can be let go meanwhile."""
+    return open_checkpoint(convert_gguf(file, progress, form=_BETWEEN))
 
 
 def loaded_event(loaded: LoadedModel, given: Path, figures: LoadFigures) -> Loaded:
