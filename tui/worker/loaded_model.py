@@ -26,3 +26,6 @@ class LoadedModel:
     notes: tuple[str, ...] = ()
     kernels: str = ""
     kernels_note: str = ""
+    can_pad: bool = False
+    """Whether rows that are padded on their left can be decoded together, where the attention is
+    the class's own (`tui.worker.decode.padded_batch`)."""

@@ -27,6 +27,7 @@ from tui.worker.decode.generate import (
     delta_events,
     failure_event,
 )
+from tui.worker.decode.padded_batch import padded_inputs
 from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_rows_alike
 from tui.worker.decode.request import AnswerPlan, plan_answer
 from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler
@@ -103,6 +104,11 @@ class DecodeBatch:
     @property
     def can_batch(self) -> bool:
         """Whether answers can be decoded together here."""
+        return self._has_own_attention or self._loaded.can_pad
+
+    @property
+    def _has_own_attention(self) -> bool:
+        """Whether attention and cache are ours: rows can be taken out of the cache and cropped."""
         return bool(self._loaded.model.config._attn_implementation == ATTENTION_NAME)
 
     @property
@@ -255,7 +261,7 @@ class DecodeBatch:
         """A cache for a prompt and how much of it that holds already: as much as it has in
         common with an answer that is being made, or with the last conversation."""
         cache, reused = self._prefix_cache.restore(self._loaded.model, ids)
-        for number, row in enumerate(self._rows if self.can_batch else ()):
+        for number, row in enumerate(self._rows if self._has_own_attention else ()):
             known = [*row.plan.ids, *row.output_ids[:-1]]
             shared = kv_cache.shared_prefix_length(known, ids[:-1])
             if shared >= max(kv_cache.MIN_SHARED_TOKENS, reused + 1):
@@ -324,6 +330,8 @@ class DecodeBatch:
         device = self._loaded.device
         held = torch.tensor([[row.cached_tokens] for row in self._rows], device=device)
         length = self._cache.get_seq_length() + 1
+        if not self._has_own_attention:
+            return padded_inputs(held, length)
         seen = torch.arange(length, device=device)[None] >= length - 1 - held
         return {"position_ids": held, "attention_mask": seen[:, None, None]}
 
@@ -343,9 +351,11 @@ class DecodeBatch:
             self._store_prefix(row, self._cache)
             self._cache = None
             return
-        self._store_prefix(
-            row, kv_cache.extract_row(self._loaded.model, self._cache, number, row.cached_tokens)
-        )
+        if self._has_own_attention:
+            row_cache = kv_cache.extract_row(
+                self._loaded.model, self._cache, number, row.cached_tokens
+            )
+            self._store_prefix(row, row_cache)
         kv_cache.remove_row(self._cache, number, max(each.cached_tokens for each in self._rows))
 
     def _drop_all_rows(self) -> list[_Row]:
@@ -357,7 +367,7 @@ class DecodeBatch:
         return rows
 
     def _store_prefix(self, row: _Row, cache: Any) -> None:
-        if self.can_batch:
+        if self._has_own_attention:
             self._prefix_cache.store([*row.plan.ids, *row.output_ids[:-1]], cache)
 
     def _cancel_row(self, row: _Row) -> TimedBody:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from tui.worker.decode.attention import new_kv_cache
 from tui.worker.decode.buffered_cache import BufferedCacheLayer
@@ -52,8 +52,12 @@ def append_row(batch: Any, row: Any) -> Any:
     if batch is None:
         return row
     for old, new in zip(batch.layers, row.layers, strict=True):
-        old.flush()
-        new.flush()
+        if not new.is_initialized:  # It shares those of another layer.
+            continue
+        _flush(old)
+        _flush(new)
+        if isinstance(old, DynamicSlidingWindowLayer):
+            old.cumulative_length = max(old.cumulative_length, new.cumulative_length)
         length = max(old.keys.shape[-2], new.keys.shape[-2])
         old.keys = torch.cat((_pad_left(old.keys, length), _pad_left(new.keys, length)))
         old.values = torch.cat((_pad_left(old.values, length), _pad_left(new.values, length)))
@@ -64,7 +68,11 @@ def append_row(batch: Any, row: Any) -> Any:
 def remove_row(batch: Any, row: int, longest: int) -> None:
     """Remove a row, and the padding that the longest of the others does not need."""
     for layer in batch.layers:
-        layer.flush()
+        if not layer.is_initialized:
+            continue
+        _flush(layer)
+        if isinstance(layer, DynamicSlidingWindowLayer):
+            layer.cumulative_length = longest
         stay = [n for n in range(layer.keys.shape[0]) if n != row]
         layer.keys = layer.keys[stay][..., -longest:, :].contiguous()
         layer.values = layer.values[stay][..., -longest:, :].contiguous()
@@ -91,6 +99,11 @@ def extract_row(
 def can_crop(cache: Any) -> bool:
     """Whether the newest tokens can be taken back, as guessed ones must be."""
     return all(type(layer) in (BufferedCacheLayer, DynamicLayer) for layer in cache.layers)
+
+
+def _flush(layer: Any) -> None:
+    if isinstance(layer, BufferedCacheLayer):
+        layer.flush()
 
 
 def _is_buffered(cache: Any) -> bool:

@@ -18,6 +18,7 @@ from tui.host.memory import trim_heap
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.control import Control, install_stop_hooks
 from tui.worker.decode.attention import attach, supports_model
+from tui.worker.decode.padded_batch import SLOW_REMARK, can_pad, keeps_state
 from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
 from tui.worker.decode.sampler import resolve_sampling
 from tui.worker.gguf.convert import conversion_remarks, convert_gguf
@@ -99,8 +100,13 @@ def load_model(
         control.share_stop_flag(flag)
     weights_bytes = model_nbytes(model)
     kernels, kernels_note = kernels_of(model) if device == "cpu" else ("", "")
+    padded = False
     if supports_model(model):
         attach(model)
+    elif keeps_state(model):
+        remarks.append(SLOW_REMARK)
+    elif order.batch > 1:
+        padded = can_pad(model)
     if order.lookup and not rounds_rows_alike(model):
         remarks.append(LOOKUP_OFF_REMARK)
     capacity = kv_cache_capacity(model, checkpoint.kv_values_per_token, device)
@@ -115,6 +121,7 @@ def load_model(
         notes=(*notes, *remarks, *checkpoint.notes),
         kernels=kernels,
         kernels_note=kernels_note,
+        can_pad=padded,
     )
 
 

@@ -1,0 +1,153 @@
+"""Models whose attention is not ours are decoded together by what they can, not by their names."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
+
+from benchmarks.support import tiny
+from tui.events import Answered, Delta
+from tui.worker.control import Control
+from tui.worker.decode import kv_cache, padded_batch
+from tui.worker.decode.attention import supports_model
+from tui.worker.decode.batch import DecodeBatch
+from tui.worker.load.loader import open_checkpoint
+from tui.worker.loaded_model import LoadedModel
+from tui.worker.measure import PeakMemory
+from tui.worker_protocol import DecodeRequest
+
+SIZES = {
+    "vocab_size": 320,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+WINDOW = 8
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "a sliding window": ("mistral", {"sliding_window": WINDOW}),
+    "windows by turns and soft caps": ("gemma2", {"sliding_window": WINDOW, "head_dim": 16}),
+    "a part of each head is rotated": ("stablelm", {"partial_rotary_factor": 0.25}),
+    "fused projections": ("phi3", {}),
+    "norms behind the layers": ("glm4", {"head_dim": 16}),
+    "latent attention": (
+        "deepseek_v3",
+        {
+            "q_lora_rank": 16,
+            "kv_lora_rank": 16,
+            "qk_rope_head_dim": 8,
+            "qk_nope_head_dim": 8,
+            "v_head_dim": 16,
+            "n_routed_experts": 4,
+            "n_group": 1,
+            "topk_group": 1,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 32,
+            "first_k_dense_replace": 2,
+            "num_key_value_heads": 4,
+        },
+    ),
+}
+
+
+def made(kind: str, more: dict[str, Any]) -> Any:
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, **SIZES | more)
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_rows_of_standard_attention_share_a_batch(name: str) -> None:
+    model = made(*KINDS[name])
+    assert not supports_model(model)
+    assert padded_batch.can_pad(model)
+    assert not padded_batch.keeps_state(model)
+
+
+def test_a_state_in_place_of_keys_is_decoded_row_by_row() -> None:
+    model = made(
+        "qwen3_next",
+        {
+            "layer_types": ["linear_attention", "full_attention"] * 2,
+            "head_dim": 16,
+            "linear_num_key_heads": 2,
+            "linear_num_value_heads": 2,
+            "num_experts": 0,
+            "linear_key_head_dim": 16,
+            "linear_value_head_dim": 16,
+        },
+    )
+    assert padded_batch.keeps_state(model)
+    assert not padded_batch.can_pad(model)
+
+
+def test_a_model_that_sees_its_padding_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = made(*KINDS["fused projections"])
+
+    def without_mask(held: torch.Tensor, length: int) -> dict[str, torch.Tensor]:
+        return {"position_ids": held}
+
+    monkeypatch.setattr(padded_batch, "padded_inputs", without_mask)
+    assert not padded_batch.can_pad(model)
+
+
+@pytest.mark.parametrize("name", ["a sliding window", "latent attention"])
+def test_texts_are_those_of_answers_made_alone(name: str, tmp_path: Path) -> None:
+    model = made(*KINDS[name])
+    model.save_pretrained(tmp_path)
+    tiny.write_tokenizer(tmp_path, stop=319)
+    checkpoint = dataclasses.replace(open_checkpoint(tmp_path), stop_ids=frozenset())
+    built = checkpoint.build("fp32", lambda done, total: None)
+    ready = LoadedModel(checkpoint, built, "cpu", 512, can_pad=padded_batch.can_pad(built))
+    asked = ["hi", "the quick brown fox " * 3, "lazy dog", "hello world, how are you?"]
+    # The longest comes late and leaves first, then the others grow beyond the window.
+    jobs = [
+        DecodeRequest(n, (("user", text),), limit)
+        for n, (text, limit) in enumerate(zip(asked, (30, 6, 20, 25), strict=True))
+    ]
+    alone: dict[int, list[str]] = {}
+    for job in jobs:
+        run(DecodeBatch(ready, Control(), PeakMemory()), [job], alone)
+    together: dict[int, list[str]] = {}
+    batch = DecodeBatch(ready, Control(), PeakMemory())
+    assert batch.can_batch
+    assert run(batch, jobs, together) == 3
+    assert together == alone
+
+
+def run(batch: DecodeBatch, jobs: list[DecodeRequest], texts: dict[int, list[str]]) -> int:
+    """Decode at most three at a time; the most that were decoded together."""
+    line, most = list(jobs), 0
+    while line or batch:
+        events = list(batch.admit(line.pop(0))) if line and len(batch) < 3 else []
+        for _, body in (*events, *batch.step()):
+            if isinstance(body, Delta):
+                texts.setdefault(body.answer, []).append(body.text)
+            elif isinstance(body, Answered):
+                most = max(most, body.batch)
+    return most
+
+
+def test_a_cache_without_a_row_is_that_of_the_others() -> None:
+    model = made(*KINDS["a sliding window"])
+    with torch.inference_mode():
+        caches = []
+        for length in (20, 5):
+            cache = DynamicCache(config=model.config)
+            model(input_ids=torch.arange(length)[None], past_key_values=cache, use_cache=True)
+            caches.append(cache)
+        wanted = [layer.keys.clone() for layer in caches[1].layers]
+        batch = kv_cache.append_row(caches[0], caches[1])
+        kv_cache.remove_row(batch, 0, 5)
+    assert batch.get_seq_length() == 5
+    for layer, keys in zip(batch.layers, wanted, strict=True):
+        assert torch.equal(layer.keys, keys)
