@@ -22,6 +22,8 @@ def module() -> Any:
     Raises:
         ImportError: there is none.
     """
+    # At an assertion ggml would start a debugger on this process, and wait for it for ever.
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     if (folder := named_build()) is not None and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     return import_module(MODULE)
