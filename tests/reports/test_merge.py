@@ -1,5 +1,7 @@
 """Several sessions in one report, and what it says of trouble."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from tui.host.errors import UserError
 from tui.reports.merge import MergedSessions, merge_sessions
 from tui.reports.report import build_report
 from tui.sessions import reader
+from tui.sessions.journal import Journal
 
 QUESTIONS = [
     {"id": "one", "category": "甲", "turns": ["第一题"]},
@@ -20,6 +23,12 @@ QUESTIONS = [
 
 def answers(model: int, question: int) -> str:
     return f"{model}-{question} 回答" * 4
+
+
+def at(second: int, labels: list[str]) -> ev.Session:
+    """The header of a run of its own."""
+    header = recorded_header(labels, QUESTIONS)
+    return replace(header, started=f"2026-11-22T05:00:{second:02}Z")
 
 
 def merged_of(*paths: Path) -> MergedSessions:
@@ -38,9 +47,7 @@ def test_models_of_different_days_stand_in_one_table(tmp_path: Path) -> None:
 
 
 def test_the_same_model_again_is_the_same_column_with_more_answers(tmp_path: Path) -> None:
-    paths = [
-        record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), answers) for _ in range(3)
-    ]
+    paths = [record_session(tmp_path, at(second, ["a@bf16"]), answers) for second in range(3)]
     merged = merged_of(*paths)
     (column,) = merged.columns
     assert len(column.answers) == 6 and len(column.loads) == 3
@@ -68,6 +75,31 @@ def test_one_model_twice_in_a_run_stays_two_columns(tmp_path: Path) -> None:
     assert len(merged_of(path, path).columns) == 2
 
 
+def test_files_of_one_run_count_once_and_all_that_was_judged_counts(tmp_path: Path) -> None:
+    shared: list[tuple[int, ev.Body]] = [(RUN, ev.Rated(0, "d", 2, "li"))]
+    first = record_session(tmp_path, at(0, ["a@bf16", "b@bf16"]), answers, shared)
+    copy = tmp_path / "copy.duibi"
+    shutil.copy(first, copy)
+    for path, body in (
+        (first, ev.Rated(0, "d", 3, "li")),
+        (copy, ev.Rated(0, "d", 5, "wang")),
+        (copy, ev.Voted("one", 0, 2, "left", "wang")),
+    ):
+        journal = Journal.reopen(path)
+        journal.append(journal.last_us, RUN, body)
+        journal.close()
+    other = record_session(tmp_path, at(9, ["a@bf16", "b@bf16"]), answers)
+    for order in ((first, copy, other), (copy, first, other)):
+        merged = merged_of(*order)
+        assert [len(column.answers) for column in merged.columns] == [4, 4]
+        board = merged.sources[0].board
+        assert board.answers[0].ratings == {("li", "d"): 3, ("wang", "d"): 5}
+        assert list(board.ballots.values()) == ["left"]
+    document = build_report([reader.read(p) for p in (first, copy, other)], "en")
+    (said,) = [line for line in document.troubles if "of the same run as" in line]
+    assert first.name in said and "copy.duibi" in said
+
+
 def test_other_questions_are_refused_by_name(tmp_path: Path) -> None:
     first = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), answers)
     second = record_session(tmp_path, recorded_header(["b@bf16"], QUESTIONS[:1]), answers)
@@ -82,8 +114,8 @@ def test_votes_of_several_sessions_on_a_question_are_one_unit(tmp_path: Path) ->
         for choice in ("bad", "right", "left")
     ]
     paths = [
-        record_session(tmp_path, recorded_header(["a@bf16", "b@bf16"], QUESTIONS), answers, vote)
-        for vote in votes
+        record_session(tmp_path, at(second, ["a@bf16", "b@bf16"]), answers, vote)
+        for second, vote in enumerate(votes)
     ]
     document = build_report([reader.read(p) for p in paths], "en")
     (table,) = [t for t in document.comparison if t.title.startswith("Votes")]

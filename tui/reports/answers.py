@@ -203,7 +203,15 @@ def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...
 
 def _between_sessions(merged: MergedSessions, say: ReportMessages) -> list[str]:
     headers = [source.recorded.header for source in merged.sources]
-    found = []
+    found = [
+        say(
+            "copies",
+            file=collapse_line(source.name),
+            copies=", ".join(map(collapse_line, source.copies)),
+        )
+        for source in merged.sources
+        if source.copies
+    ]
     if any(h.settings != headers[0].settings for h in headers):
         found.append(say("settings_differ"))
     if any(h.host.get("cpu") != headers[0].host.get("cpu") for h in headers):

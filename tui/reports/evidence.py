@@ -205,6 +205,11 @@ class JudgeKey(NamedTuple):
     judge: str
     plain_text: bool
 
+    @property
+    def label(self) -> str:
+        """The judge's name, and how it was shown the answers, for a terminal and JSON."""
+        return self.judge + (", without Markdown" if self.plain_text else "")
+
 
 JudgeVerdicts = Sequence[tuple[int, ev.Judged]]
 """Verdicts with the index of their session."""

@@ -13,6 +13,7 @@ from tui import board as bd
 from tui import events as ev
 from tui.host.errors import UserError
 from tui.options import RunOptions
+from tui.reports.copies import unite_copies
 from tui.scoring.dimensions import Dimension, configured_dimensions, resolve_dimensions
 from tui.sessions.reader import RecordedSession
 from tui.setting_kinds import declarations
@@ -28,11 +29,13 @@ _MODEL_KEYS = ("engine", "name", "family", "dtype", "revision", "checkpoint_byte
 
 @dataclass(frozen=True, slots=True)
 class SourceSession:
-    """One session: ``index`` among all, what was read of it, and its state at the end."""
+    """One session: ``index`` among all, what was read of it, its state at the end, and the names
+    of other files of the same run."""
 
     index: int
     recorded: RecordedSession
     board: bd.Board
+    copies: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -150,13 +153,16 @@ class MergedSessions:
 
 
 def merge_sessions(sessions: Sequence[RecordedSession]) -> MergedSessions:
-    """Put sessions of the same questions together.
+    """Put sessions of the same questions together; several files of one run are one session.
 
     Raises:
         UserError: they asked different questions.
     """
     require_same_questions(sessions)
-    sources = [SourceSession(i, r, bd.fold(r.events)) for i, r in enumerate(sessions)]
+    sources = [
+        SourceSession(i, one.recorded, bd.fold(one.recorded.events), one.copies)
+        for i, one in enumerate(unite_copies(sessions))
+    ]
     columns: dict[str, ModelColumn] = {}
     for source in sources:
         tracks = _tracks(source)

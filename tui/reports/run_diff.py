@@ -12,6 +12,7 @@ from tui.host.errors import UserError
 from tui.reports import evidence
 from tui.reports.certainty import ratio_of
 from tui.reports.evaluate import evaluate_checks
+from tui.reports.evidence import Checked
 from tui.reports.merge import (
     MergedSessions,
     ModelColumn,
@@ -19,7 +20,6 @@ from tui.reports.merge import (
     merge_sessions,
     require_same_questions,
 )
-from tui.scoring.checks import CheckResult
 from tui.scoring.differences import similarity
 from tui.scoring.dimensions import MAX_STARS
 from tui.sessions.reader import RecordedSession
@@ -76,7 +76,9 @@ RATIOS: dict[str, Callable[[Answer], float | None]] = {
     "length": lambda answer: float(len(answer.text)),
 }
 """Figures that are compared as a ratio, question by question; times only where clean."""
-FIGURES = ("changed", "similarity", "incomplete", "cut", "checks", "stars", *RATIOS, "memory")
+COUNTS = ("changed", "incomplete", "cut", "empty")
+SHARES = ("similarity", "checks")
+FIGURES = (*COUNTS, *SHARES, "stars", *RATIOS, "memory")
 """The names of all figures."""
 
 
@@ -106,9 +108,6 @@ def _matched(one: MergedSessions, two: MergedSessions) -> list[tuple[ModelColumn
     return [(c, by_label[c.label]) for c in one.columns if c.label in by_label]
 
 
-Checked = Mapping[tuple[int, int], Sequence[CheckResult]]
-
-
 def _diff(
     a: ModelColumn,
     b: ModelColumn,
@@ -131,6 +130,7 @@ def _diff(
         "similarity": Figure(None, None, fmean(same) if same else None),
         "incomplete": _difference(*(_count(side, _is_incomplete) for side in _sides(both))),
         "cut": _difference(*(_count(side, _is_cut) for side in _sides(both))),
+        "empty": _difference(*(_count(side, _is_empty) for side in _sides(both))),
         "checks": _difference(*map(_share_passed, _sides(done), checked)),
         "stars": _stars_difference(done),
         **{name: _ratio(done, value) for name, value in RATIOS.items()},
@@ -165,6 +165,10 @@ def _is_complete(conversation: Conversation) -> bool:
 
 def _is_incomplete(answer: Answer) -> bool:
     return answer.state != "answered"
+
+
+def _is_empty(answer: Answer) -> bool:
+    return answer.is_empty
 
 
 def _is_cut(answer: Answer) -> bool:

@@ -46,6 +46,18 @@ class SessionEntry:
     """Answers that the run was to have: of each model, turn and repetition."""
     title: str = ""
     """What a person calls it; words with ``#`` in it are tags."""
+    status: str = ""
+    """How it was closed, as in `tui.events.End`; empty where it was not."""
+
+    @property
+    def outcome(self) -> str:
+        """The verdict on the file, but of a whole file with less than all answers how the run
+        ended: ``failed`` (no answer is there), ``partly failed`` or ``ended early``."""
+        if self.verdict != "complete" or self.answers >= self.expected:
+            return self.verdict
+        if self.status in ("failed", "crashed") or (self.status == "done" and not self.answers):
+            return "failed"
+        return "partly failed" if self.status == "done" else "ended early"
 
     @property
     def name(self) -> str:
@@ -120,6 +132,7 @@ def _entry(path: Path, fd: int) -> SessionEntry:
         size,
         expected=_expected_answers(header),
         title=title,
+        status=closing.status if closing else "",
     )
 
 

@@ -1,6 +1,7 @@
 """``duibi diff``: what changed between two runs, and rules that fail."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,9 @@ def test_what_changed_is_told(runs: list[str], capsys: pytest.CaptureFixture[str
     out = capsys.readouterr().out
     assert "a@bf16: 4 of 4 questions complete in both runs" in out
     assert "question 3 (第2类)" in out and "% the same" in out
+    assert re.search(r"^cut +answers cut short +0 +0 +0$", out, re.MULTILINE)
+    assert re.search(r"^checks +checks passed +100% +50% +-50%$", out, re.MULTILINE)
+    assert re.search(r"^changed +changed answers +- +- +2$", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,7 @@ def test_rules_decide_the_exit_code(
 @pytest.mark.parametrize(
     ("more", "wanted"),
     [
-        (["--fail-if", "speed>1"], "one of changed, similarity"),
+        (["--fail-if", "speed>1"], "one of changed, incomplete"),
         (["--fail-if", "e2e"], "no rule: 'e2e'"),
         (["--fail-if", "stars<0"], "stars of b@int8 is not known in both runs"),
     ],

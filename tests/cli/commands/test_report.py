@@ -13,6 +13,7 @@ from pathlib import Path
 import html5lib
 import pytest
 
+from benchmarks.support import tiny
 from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import cli
 from tui import events as ev
@@ -196,7 +197,7 @@ def test_rank_says_that_one_vote_decides_nothing(
 ) -> None:
     assert cli.run_command_line(["rank", str(path)]) == 0
     out = capsys.readouterr().out
-    few = "a@bf16 against b@fp32: no verdict from 1 questions, it takes 6 at least"
+    few = "a@bf16 against b@fp32: no verdict from 1 question, it takes 6 at least"
     assert out.count(few) == 3 and "met on less than 6 questions" in out
     assert cli.run_command_line(["rank", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -213,6 +214,23 @@ def test_rank_without_any_judgement_says_how_to_get_one(
     path = record_session(tmp_path, recorded_header(["a@bf16"], QUESTIONS), lambda m, q: "x")
     assert cli.run_command_line(["rank", str(path)]) == 2
     assert "duibi rate" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_judge_without_any_readable_verdict_is_said_and_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A random model writes no verdict."""
+    judge = tiny.write_llama(tmp_path / "judge", max_position_embeddings=8192)
+    asked = [{"id": f"q{i}", "turns": ["?"]} for i in range(3)]
+    header = recorded_header(["a@bf16", "b@bf16"], asked)
+    # An answer without a text is not judged.
+    session = record_session(tmp_path / "s", header, lambda m, q: ["yes", "", "no"][q])
+    args = ["score", str(session), "--judge", str(judge), "--max-new-tokens", "3"]
+    assert cli.run_command_line([*args, "--sessions", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "1/2 " in err and "no readable verdict on a@bf16 and b@bf16" in err
+    assert "gave no readable verdict on 2 of 2 pairs; those do not count" in err
 
 
 def test_judge_with_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.support.recorded_sessions import recorded_header
 from benchmarks.support.sessions import HEADER, write_session
 from tui import events as ev
 from tui.cli.commands import replay as replay_cli
@@ -70,10 +71,40 @@ def test_list(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert head.startswith("SESSION")
     assert row.startswith(session.stem)
     assert "4/8" in row
-    assert "complete" in row
+    assert "partly failed" in row
     assert run("list", "--json") == 0
     (entry,) = json.loads(capsys.readouterr().out)
     assert (entry["name"], entry["verdict"]) == (session.stem, "complete")
+
+
+@pytest.mark.parametrize(
+    ("status", "answered", "outcome"),
+    [
+        ("done", 2, "complete"),
+        ("done", 1, "partly failed"),
+        ("done", 0, "failed"),
+        ("failed", 0, "failed"),
+        ("closed", 1, "ended early"),
+        ("interrupted", 1, "ended early"),
+    ],
+)
+def test_list_says_how_a_run_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], status: str, answered: int, outcome: str
+) -> None:
+    questions = [{"id": f"q{i}", "turns": ["?"]} for i in range(2)]
+    header = recorded_header(["a@bf16"], questions)
+    journal = Journal.create(tmp_path, header)
+    for id_ in range(answered):
+        journal.append(0, 0, ev.Asked(id_, f"q{id_}", "?"))
+        journal.append(0, 0, ev.Answered(id_, "stop"))
+    journal.close(status)
+    assert run("list", "--sessions", str(tmp_path)) == 0
+    assert f" {answered}/2 " in (out := capsys.readouterr().out) and f" {outcome} " in out
+    for command in (["list"], ["show", str(journal.path)]):
+        assert run(*command, "--json", "--sessions", str(tmp_path)) == 0
+        found = json.loads(capsys.readouterr().out)
+        one = found[0] if isinstance(found, list) else found
+        assert (one["verdict"], one["outcome"]) == ("complete", outcome)
 
 
 def test_list_with_a_search(session: Path, capsys: pytest.CaptureFixture[str]) -> None:

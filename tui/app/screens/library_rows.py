@@ -25,16 +25,15 @@ def session_text(entry: SessionEntry, appearance: Appearance) -> str:
         appearance.say(
             "library.progress", done=entry.answers, wanted=max(entry.expected, entry.answers)
         ),
-        appearance.say(f"verdict.{shown_verdict(entry)}"),
+        verdict_text(entry, appearance),
         format_clock(int(entry.duration_s * 1e6)),
     ]
     return "  ".join(part for part in parts if part)
 
 
-def shown_verdict(entry: SessionEntry) -> str:
-    """The verdict on the file, but a whole file with less than all answers is only closed."""
-    is_part = entry.answers < entry.expected
-    return "closed" if entry.verdict == "complete" and is_part else entry.verdict
+def verdict_text(entry: SessionEntry, appearance: Appearance) -> str:
+    """How the run of a session ended."""
+    return appearance.say(f"verdict.{entry.outcome.replace(' ', '_')}")
 
 
 def session_title(entry: SessionEntry) -> str:

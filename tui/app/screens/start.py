@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from tui.app.screens.base import BaseScreen
-from tui.app.screens.library_rows import session_title, shown_verdict
+from tui.app.screens.library_rows import session_title, verdict_text
 from tui.app.screens.navigation import (
     FirstModel,
     Introduction,
@@ -214,9 +214,8 @@ class StartScreen(BaseScreen):
         title = session_title(entry)
         if sample:
             title = f"{one_line(entry.name)}  {title}"
-        verdict = shown_verdict(entry)
         parts = [
-            say(f"verdict.{verdict}") if verdict != "complete" else "",
+            verdict_text(entry, self.appearance) if entry.outcome != "complete" else "",
             one_line(entry.question_set),
             say("start.answers", count=entry.answers),
             format_clock(int(entry.duration_s * 1e6)),

@@ -10,7 +10,16 @@ from tui.cli.support.printing import heads, print_json, table, tell
 from tui.cli.support.session_files import read_sessions
 from tui.host.errors import UserError
 from tui.reports.document import format_figure
-from tui.reports.run_diff import Figure, ModelDiff, Rule, diff_sessions, is_broken, parse_rule
+from tui.reports.run_diff import (
+    COUNTS,
+    SHARES,
+    Figure,
+    ModelDiff,
+    Rule,
+    diff_sessions,
+    is_broken,
+    parse_rule,
+)
 from tui.text.sanitise import clean, collapse_line
 from tui.text.translation import tr
 
@@ -18,7 +27,22 @@ app = typer.Typer(add_completion=False)
 
 EXIT_BROKEN_RULE = 1
 _MAX_LISTED = 10
-_UNITS = {"e2e": "ms", "ttft": "ms", "tpot": "ms", "chars_s": "chars/s", "length": "chars"}
+_WORDS = {
+    "changed": "changed answers",
+    "similarity": "text in common",
+    "incomplete": "answers not complete",
+    "cut": "answers cut short",
+    "empty": "answers without text",
+    "checks": "checks passed",
+    "stars": "stars",
+    "e2e": "time to a whole answer, ms",
+    "ttft": "time to the first token, ms",
+    "tpot": "time per token, ms",
+    "chars_s": "text speed, chars/s",
+    "length": "length, chars",
+    "memory": "peak memory while answering, GB",
+}
+"""What the figures are that rules name."""
 
 
 @app.command(
@@ -52,7 +76,7 @@ def diff(
         for one in found:
             _print(one)
     for rule, one in broken:
-        change = _change(one.figures[rule.figure])
+        change = _change(rule.figure, one.figures[rule.figure])
         tell(f"{rule.text} holds for {one.after}: {change}")
     return EXIT_BROKEN_RULE if broken else 0
 
@@ -83,11 +107,11 @@ def _print(found: ModelDiff) -> None:
     title = " -> ".join(collapse_line(name) for name in names)
     print(clean(tr(f"{title}: {found.n} of {found.asked} questions complete in both runs")))
     rows = [
-        (_named(name), _value(name, f.before), _value(name, f.after), _change(f))
+        (name, tr(_WORDS[name]), _value(name, f.before), _value(name, f.after), _change(name, f))
         for name, f in found.figures.items()
         if f.change is not None
     ]
-    print(table([heads("FIGURE", "BEFORE", "AFTER", "CHANGE"), *rows]))
+    print(table([heads("RULE", "FIGURE", "BEFORE", "AFTER", "CHANGE"), *rows]))
     for one in found.changed[:_MAX_LISTED]:
         title = collapse_line(one.title)
         print(clean(tr(f"question {one.number} ({title}): {one.similarity:.0%} the same")))
@@ -96,25 +120,26 @@ def _print(found: ModelDiff) -> None:
     print()
 
 
-def _named(name: str) -> str:
-    unit = "GB" if name == "memory" else _UNITS.get(name, "")
-    return f"{name}, {unit}" if unit else name
-
-
 def _value(name: str, value: float | None) -> str:
     if value is None:
         return "-"
-    if name == "checks":
+    if name in SHARES:
         return f"{value:.0%}"
+    if name in COUNTS:
+        return f"{value:.0f}"
     return format_figure(value / 1e9 if name == "memory" else value)
 
 
-def _change(figure: Figure) -> str:
+def _change(name: str, figure: Figure) -> str:
+    """With its sign where there is a before and an after; else the figure itself."""
     change = figure.change
     assert change is not None
     if figure.is_ratio:
         return f"×{change:.3g}"
-    return f"{change:+.3g}" if figure.before is not None else f"{change:.3g}"
+    text = _value(name, abs(change))
+    if figure.before is None:
+        return text
+    return f"{'-' if change < 0 else '+'}{text}" if change else "0"
 
 
 command = typer.main.get_command(app)

@@ -64,8 +64,7 @@ def _evidence(merged: MergedSessions) -> dict[str, list[Comparison]]:
     }
     by_judge = evidence.verdicts_by_judge(merged)
     for key, verdicts in by_judge.items():
-        name = f"judge {key.judge}" + (", without Markdown" if key.plain_text else "")
-        found[name] = _compare(evidence.judge_duels(merged, verdicts))
+        found[f"judge {key.label}"] = _compare(evidence.judge_duels(merged, verdicts))
     found["panel"] = _compare(evidence.panel_duels(merged, by_judge))
     return {by: comparisons for by, comparisons in found.items() if comparisons}
 

@@ -16,7 +16,7 @@ from tui.cli.support.options import Yes
 from tui.cli.support.printing import heads, print_json, table, tell
 from tui.events import RUN
 from tui.host import foreign_files
-from tui.host.errors import UserError
+from tui.host.errors import EXIT_FAILED, UserError
 from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
 from tui.reports.evidence import verdicts_by_judge
 from tui.reports.merge import (
@@ -31,7 +31,6 @@ from tui.scoring.agreement import compute_agreement
 from tui.scoring.overlap import Scorer
 from tui.sessions import library, reader
 from tui.sessions.journal import Journal
-from tui.settings import Settings
 from tui.text.sanitise import clean
 from tui.text.translation import tr
 
@@ -79,9 +78,14 @@ def score(
     settings = settings_in_force.load({"lang": lang, "sessions": sessions}, judge or ())
     bert = scorer(encoder, encoder_layer) if encoder else None
     path = library.find(session, settings.sessions_dir)
-    for reference_ in judge or ():
-        _judge_all(path, reference_, _rubric(rubric), plain_text, max_new_tokens, settings, yes)
     merged = merge_sessions([reader.read(path)])
+    unread = False
+    if judge:
+        job = _JudgeJob(path, merged, _rubric(rubric), plain_text, settings.screen.lang)
+        for reference_ in judge:
+            with judge_model(reference_, settings, max_new_tokens, tell, yes) as model:
+                unread = not _judge_all(job, *model) or unread
+        merged = merge_sessions([reader.read(path)])
     found: dict[str, Any] = {"session": path.name}
     everything = not (checks or reference or encoder or judge)
     if checks or everything:
@@ -94,7 +98,7 @@ def score(
         print_json(found)
     else:
         _print(found, merged)
-    return 0
+    return EXIT_FAILED if unread else 0
 
 
 def _rubric(file: Path | None) -> str:
@@ -103,60 +107,80 @@ def _rubric(file: Path | None) -> str:
     return clean(foreign_files.read_text(file, _MAX_RUBRIC, "give a text file"))[:5000].strip()
 
 
-def _judge_all(
-    path: Path,
-    reference: str,
-    rubric: str,
-    plain_text: bool,
-    max_new_tokens: int,
-    settings: Settings,
-    yes: bool,
-) -> None:
-    """Judge every pair of complete answers and append each verdict as soon as it is there."""
-    merged = merge_sessions([reader.read(path)])
-    pairs = list(_pairs(merged))
-    if not pairs:
-        raise UserError(
-            f"{path.name} holds no question with two complete answers", "compare two models first"
-        )
-    lang = settings.screen.lang
-    # A rubric of one's own stands in the place of the dimensions.
-    dimensions = () if rubric else [(d.id, d.name(lang)) for d in dimensions_of(merged)]
-    journal = Journal.reopen(path)
+class _JudgeJob:
+    """What every judge is asked: all pairs of complete answers of a session, in one way."""
+
+    def __init__(
+        self, path: Path, merged: MergedSessions, rubric: str, plain_text: bool, lang: str
+    ) -> None:
+        """Raises:
+        UserError: there is no pair.
+        """
+        self.path, self.rubric, self.plain_text, self.lang = path, rubric, plain_text, lang
+        self.pairs = list(_pairs(merged))
+        # A rubric of one's own stands in the place of the dimensions.
+        known = () if rubric else dimensions_of(merged)
+        self.dimensions = [(d.id, d.name(lang)) for d in known]
+        if not self.pairs:
+            raise UserError(
+                f"{path.name} holds no question with two complete answers",
+                "compare two models first",
+            )
+
+
+def _judge_all(job: _JudgeJob, label: str, family: str, ask: judging.Ask) -> bool:
+    """Have a judge judge all pairs and append each verdict as soon as it is there; whether any
+    could be read."""
+    journal = Journal.reopen(job.path)
+    unread = 0
     try:
-        with judge_model(reference, settings, max_new_tokens, _print_progress, yes) as (
-            label,
-            family,
-            ask,
-        ):
-            for done, (row, a, b) in enumerate(pairs, 1):
-                left, right = row.shown_answers(a), row.shown_answers(b)
-                judgement = judging.judge_pair(
-                    ask,
-                    "\n\n".join(answer.prompt for answer in left),
-                    _conversation(left),
-                    _conversation(right),
-                    rubric,
-                    lang,
-                    dimensions,
-                    plain_text,
-                )
-                kin = judging.is_same_family(family, (_family(a), _family(b)))
-                event = judgement.event(row.id, left[-1].id, right[-1].id, label, kin)
-                journal.append(journal.last_us, RUN, event)
-                _print_progress(
-                    f"{done}/{len(pairs)} {row.id}: {a.label} | {b.label}: {event.choice}"
-                )
+        for done, (row, a, b) in enumerate(job.pairs, 1):
+            left, right = row.shown_answers(a), row.shown_answers(b)
+            judgement = judging.judge_pair(
+                ask,
+                "\n\n".join(answer.prompt for answer in left),
+                _conversation(left),
+                _conversation(right),
+                job.rubric,
+                job.lang,
+                job.dimensions,
+                job.plain_text,
+            )
+            kin = judging.is_same_family(family, (_family(a), _family(b)))
+            event = judgement.event(row.id, left[-1].id, right[-1].id, label, kin)
+            journal.append(journal.last_us, RUN, event)
+            unread += event.choice == judging.NONE
+            place = f"{done}/{len(job.pairs)} {row.id}"
+            tell(_progress_line(place, event.choice, a.label, b.label))
     finally:
         journal.close()
+    if unread:
+        tell(
+            f"{label} gave no readable verdict on {unread} of {len(job.pairs)} pairs; those do "
+            "not count"
+        )
+        tell("  -> a larger judge, or more --max-new-tokens; what it said is in the report")
+    return unread < len(job.pairs)
+
+
+def _progress_line(place: str, choice: str, left: str, right: str) -> str:
+    if choice in (judging.LEFT, judging.RIGHT):
+        better, worse = (left, right) if choice == judging.LEFT else (right, left)
+        return f"{place}: {better} before {worse}"
+    if choice == judging.TIE:
+        return f"{place}: a tie of {left} and {right}"
+    return f"{place}: no readable verdict on {left} and {right}"
 
 
 def _pairs(merged: MergedSessions) -> Iterator[tuple[QuestionRow, ModelColumn, ModelColumn]]:
+    """Pairs of models that both have a complete answer with a text."""
     for row in merged.rows:
         ready = [
             column
             for column in merged.columns
-            if (shown := row.shown_answers(column)) and shown[-1].state == "answered"
+            if (shown := row.shown_answers(column))
+            and shown[-1].state == "answered"
+            and shown[-1].has_text
         ]
         for a, b in combinations(ready, 2):
             yield row, a, b
@@ -171,10 +195,6 @@ def _conversation(answers: list[Answer]) -> str:
 def _family(column: ModelColumn) -> str:
     loads = column.loads
     return (loads[-1].family if loads else "") or str(column.parts[0].head.get("family", ""))
-
-
-def _print_progress(text: str) -> None:
-    tell(text)
 
 
 def _checks(merged: MergedSessions) -> dict[str, Any]:
@@ -221,7 +241,7 @@ def _agreement(merged: MergedSessions) -> dict[str, Any]:
         for key, verdicts in verdicts_by_judge(merged).items()
     }
     return {
-        key.judge + (", without Markdown" if key.plain_text else ""): {
+        key.label: {
             "n": a.n,
             "same": a.same,
             "opposite": a.opposite,
@@ -246,7 +266,7 @@ def _print(found: dict[str, Any], merged: MergedSessions) -> None:
             else tr("no question has checks")
         )
         for problem in found["checks"]["problems"]:
-            _print_progress(f"question {problem}")
+            tell(f"question {problem}")
     if "overlap" in found:
         keys = ["bleu", "chrf"]
         if any(r["bertscore_f1"] is not None for r in found["overlap"]):

@@ -232,7 +232,7 @@ def _row(entry: SessionEntry) -> tuple[str, ...]:
         ", ".join(entry.labels),
         entry.question_set,
         f"{entry.answers}/{max(entry.expected, entry.answers)}",
-        tr(entry.verdict),
+        tr(entry.outcome),
         format_duration(entry.duration_s),
         format_size(entry.size),
     )
@@ -249,6 +249,7 @@ def _entry_json(entry: SessionEntry) -> dict[str, Any]:
         "answers": entry.answers,
         "expected": entry.expected,
         "verdict": entry.verdict,
+        "outcome": entry.outcome,
         "duration_s": entry.duration_s,
         "size": entry.size,
         "problem": entry.problem,
@@ -257,6 +258,7 @@ def _entry_json(entry: SessionEntry) -> dict[str, Any]:
 
 def _summary(reading: reader.RecordedSession) -> dict[str, Any]:
     header = reading.header
+    entry = library.entry_of(reading.path)
     running = reading.verdict == "interrupted" and storage.is_live(reading.path)
     return {
         "session": reading.path.name.removesuffix(lines.SUFFIX),
@@ -266,6 +268,7 @@ def _summary(reading: reader.RecordedSession) -> dict[str, Any]:
         "models": ", ".join(header.labels),
         "question_set": header.title,
         "verdict": "running" if running else reading.verdict,
+        "outcome": entry.outcome if reading.verdict == "complete" else reading.verdict,
         "events": len(reading.events),
         "bytes_dropped": reading.bytes_dropped,
         "duration_s": max(event.t_us for event in reading.events) / 1e6,

@@ -17,7 +17,7 @@ from tui.host import paths
 from tui.host.errors import EXIT_FAILED, EXIT_INTERRUPTED
 from tui.host.terminal import discard_output
 from tui.run.conductor import Run
-from tui.run.results import exit_code
+from tui.run.results import exit_code, newest_answers
 from tui.sessions.save_fallback import ensure_saved
 
 TICK_S = 0.1
@@ -64,7 +64,10 @@ class HeadlessRun:
                     rounds += 1
                 else:
                     break
-            status = "interrupted" if self._stops else "done"
+            self._show_new_events()
+            newest = newest_answers(self.board)
+            is_failed = newest and not any(one.state == "answered" for one in newest)
+            status = "interrupted" if self._stops else "failed" if is_failed else "done"
         finally:
             self._run.close(status)
             for number, action in restored.items():
