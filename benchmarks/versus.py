@@ -19,7 +19,8 @@ decoded together by duibi, one after another by the others: there --one-by-one a
 measured and the time multiplied. At 7B they do not fit into memory together: there a few at a
 time take turns (the script and bf16 share a mapped file; int8 and Q8_0; int4, Q4_0 and Q4_K_M).
 Where the machine has other work, --threads 1 and the ratios of CPU time are of use: llama.cpp's
-threads spin while they wait for each other. --folder keeps what was made, --prepare only makes it.
+threads spin while they wait for each other. --folder keeps what was made and packed, --prepare
+only makes it.
 """
 
 import argparse
@@ -108,8 +109,6 @@ def main() -> None:
 def run(given: argparse.Namespace, folder: Path) -> None:
     """Make the checkpoint, pack it, and have the contenders take turns."""
     checkpoint, ggufs = made(given, folder)
-    if given.prepare:
-        return
     # What is packed here is no use to anybody afterwards.
     os.environ["DUIBI_CACHE_DIR"] = str(folder / "cache")
     bf16 = sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
@@ -119,6 +118,8 @@ def run(given: argparse.Namespace, folder: Path) -> None:
         row(f"{dtype}: first load, packing", f"{first.load_s:.1f} s", "240 s at 7B")
         row("  highest private memory", f"{first.loading_peak / 1e9:.2f} GB")
         first.close()
+    if given.prepare:
+        return
     makers: dict[str, Callable[[], Contender]] = {}
     if not given.no_script:
         makers["script"] = partial(
