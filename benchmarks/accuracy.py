@@ -1,12 +1,12 @@
 """What each format changes in the demo model's judgement, against fp32.
 
     python -m benchmarks.accuracy [--model FOLDER] [--formats bf16 int8 int4] [--tokens 1024]
-        [--recipes]
+        [--step 8] [--recipes]
 
 Over fixed text (the two built-in question sets with their references, in order; the weights
 are calibrated on another text): the mean KL divergence of the next-token distributions from
 those of fp32 (nats), the share of positions with the same most likely token, and the
-perplexity, of passes of 8 tokens at a time, as decoding is, and of the whole text at once.
+perplexity, of passes of --step tokens at a time, as decoding is, and of the whole text at once.
 
 The demo is published with 4 bits in groups of 32 itself, so that @int4 finds a grid that is
 there already. Each figure is therefore given for the *shuffled* demo too: its channels are
@@ -19,6 +19,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,6 @@ from tui.worker.quant import (
     torch_linear,
 )
 
-_STEP = 8
 Recipe = Callable[[linear_groups.LinearGroup, torch.Tensor, Any, Any], Any]
 
 
@@ -62,11 +62,11 @@ def at_once(model: Any, ids: torch.Tensor) -> torch.Tensor:
     return model(input_ids=ids).logits[0].float().log_softmax(-1)
 
 
-def in_steps(model: Any, ids: torch.Tensor) -> torch.Tensor:
-    """The same, a few tokens a pass."""
+def in_steps(model: Any, ids: torch.Tensor, step: int) -> torch.Tensor:
+    """The same, ``step`` tokens a pass."""
     cache, found = new_kv_cache(model), []
-    for start in range(0, ids.shape[1], _STEP):
-        out = model(input_ids=ids[:, start : start + _STEP], past_key_values=cache, use_cache=True)
+    for start in range(0, ids.shape[1], step):
+        out = model(input_ids=ids[:, start : start + step], past_key_values=cache, use_cache=True)
         found.append(out.logits[0].float().log_softmax(-1))
     return torch.cat(found)
 
@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--formats", nargs="*", default=["bf16", "int8", "int4"])
     parser.add_argument("--tokens", type=int, default=1024)
+    parser.add_argument("--step", type=int, default=8)
     parser.add_argument("--recipes", action="store_true")
     given = parser.parse_args()
     folder = given.model or convert_gguf(demo.fetch(lambda _: True, quiet), quiet)
@@ -203,7 +204,10 @@ def report(folder: Path, given: argparse.Namespace, said: str) -> None:
     ids = torch.tensor([checkpoint.tokenizer.encode(text())[: given.tokens]])
     exact = at_once(checkpoint.build("fp32", quiet), ids)
     row(said, f"{ids.shape[1]} tokens, perplexity in fp32 {perplexity(exact, ids):.2f}")
-    ways = {"decoding": in_steps, "prompt": at_once}
+    ways: dict[str, Callable[[Any, torch.Tensor], torch.Tensor]] = {
+        "decoding": partial(in_steps, step=given.step),
+        "prompt": at_once,
+    }
     for dtype in given.formats:
         model, _, _ = prepare.prepare_model(checkpoint, dtype, quiet)
         if supports_model(model):

@@ -20,7 +20,6 @@ from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.measure import PeakMemory
-from tui.worker.quant import torch_linear
 from tui.worker_protocol import DecodeRequest
 
 TEXT = "the quick brown fox jumps over the lazy dog, " * 6
@@ -182,7 +181,7 @@ def test_tokens_are_guessed_where_several_rows_are_rounded_like_one(
     if not compiled:
         monkeypatch.setattr(build, "unavailable_reason", lambda: "not wanted here")
     model, exact = made(folder, dtype, ours=False).model, ["fp32"]
-    if not build.unavailable_reason() or not torch_linear.has_bf16():
+    if not build.unavailable_reason():
         exact.append("bf16")
     assert rounds_rows_alike(model) == (dtype in exact)
     attach(model)

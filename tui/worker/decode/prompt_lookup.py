@@ -42,14 +42,15 @@ def rounds_rows_alike(model: Any) -> bool:
     where our kernels compute all of it, each row as if it were alone; torch's take another
     order of sums for another number of rows.
     """
+    modules = list(model.modules())
+    layers = [fused_linear.unsliced(module) for module in modules]
     if model.config.dtype == torch.float32:
-        return True
+        # That of the activations: products of a few rows may be rounded to less.
+        return not any(isinstance(layer, torch_linear.WidenedBf16Linear) for layer in layers)
     if build.unavailable_reason() or model.device.type != "cpu":
         return False
     if model.config._attn_implementation != ATTENTION_NAME:
         return False
-    modules = list(model.modules())
-    layers = map(fused_linear.unsliced, modules)
     return not any(isinstance(layer, _ROW_DEPENDENT_LAYERS) for layer in layers) and all(
         getattr(module, "head_dim", LANES) % LANES == 0 for module in modules
     )

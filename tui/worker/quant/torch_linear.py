@@ -17,6 +17,9 @@ _HIGH_PRECISION_ROWS = 16
 """Up to so many rows activations are given 16 bits, as two rows of 8: reading the weights
 is what takes the time there, and a second row is nearly free."""
 _MAX_LEVEL = 127
+_PLAIN_ROWS = 4
+"""Up to so many rows torch's own product of bfloat16 is sooner done than the weights are widened;
+each further row costs it as much again."""
 _BLOCK = 256
 """Outputs whose weights are widened at a time: they stay in the cache of a core."""
 
@@ -131,7 +134,8 @@ class WidenedInt8Linear(nn.Module):  # type: ignore[misc]
 
 
 class WidenedBf16Linear(nn.Module):  # type: ignore[misc]
-    """bfloat16 weights where the file's pages lie, float32 for all else, as `NativeBf16Linear`."""
+    """bfloat16 weights where the file's pages lie, float32 for all else, as `NativeBf16Linear`;
+    but inputs and products of a few rows are rounded to bfloat16."""
 
     def __init__(self, *matrices: tuple[torch.Tensor, torch.Tensor | None]) -> None:
         super().__init__()
@@ -147,7 +151,12 @@ class WidenedBf16Linear(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x @ weight.T + bias`` in float32."""
-        y = _product_in_blocks(x, self._weights)
+        if x.numel() <= _PLAIN_ROWS * x.shape[-1]:
+            given = x.to(torch.bfloat16)
+            parts = [nn.functional.linear(given, weight) for weight in self._weights]
+            y = torch.cat(parts, -1).float()
+        else:
+            y = _product_in_blocks(x, self._weights)
         return y if self._bias is None else y.add_(self._bias)
 
 
