@@ -28,6 +28,7 @@ def duibi(*args: str, **environ: str) -> str:
 def test_help_is_chinese_throughout(command: str) -> None:
     said = duibi(*command.split(), "--help", "--lang", "zh")
     told = [line for line in said.splitlines() if "用法" not in line and "duibi " not in line]
+    assert "[OPTIONS]" not in said and "[ARGS]" not in said
     assert "选项" in said and not [line for line in told if _SENTENCE.search(line)]
     assert "…" not in said.replace("……", ""), "a long text is folded, not cut off"
 

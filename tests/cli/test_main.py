@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import tui
+from benchmarks.support.sessions import write_session
 from tui import cli
 from tui.cli.support import logs
 from tui.host import paths
@@ -89,6 +90,15 @@ def test_a_mistake_is_one_line_and_the_next_step(
     assert first.startswith("duibi: ") and message in first
     assert step in rest
     assert "Traceback" not in done.stderr
+
+
+def test_a_session_by_itself_is_played_and_is_no_model(tmp_path: Path) -> None:
+    path = write_session(tmp_path, tokens=5)
+    alone, named = duibi(str(path), cwd=tmp_path), duibi("replay", str(path), cwd=tmp_path)
+    assert alone.returncode == 0 and alone.stdout == named.stdout != ""
+    done = duibi("run", "demo", path.name, cwd=tmp_path)
+    assert done.returncode == 2 and f"{path.name} is a recorded session" in done.stderr
+    assert f"session:{path.name}#NAME" in done.stderr
 
 
 def test_settings_are_read_and_their_mistakes_told(tmp_path: Path) -> None:

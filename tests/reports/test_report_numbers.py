@@ -272,6 +272,16 @@ def test_rows_hold_the_figures_as_measured(path: Path) -> None:
         ]
 
 
+def test_a_csv_is_headed_in_the_language_asked_for(path: Path) -> None:
+    merged = merge_sessions([reader.read(path)])
+    for lang, wanted in (("en", ("model", "stars: Logic")), ("zh", ("模型", "星级：回答逻辑"))):
+        table = list(csv.reader(io.StringIO(rows.to_csv(merged, lang).lstrip("\ufeff"))))
+        assert set(wanted) <= set(table[0]), table[0]
+    assert not [head for head in table[0] if re.search("[a-z]_[a-z]", head)]
+    values = {cell for row in table[1:] for cell in row}
+    assert not values & {"answered", "stop", "tokenizer", "usage", "estimate", "model", "programs"}
+
+
 def flips_p(gaps: list[float]) -> float:
     """Of a mean of zero, every combination of signs written out."""
     signs = list(itertools.product((1, -1), repeat=len(gaps)))

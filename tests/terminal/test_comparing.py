@@ -29,7 +29,8 @@ def test_two_models_are_asked_also_a_typed_question_and_the_terminal_is_as_befor
     folders: Mapping[str, str],
 ) -> None:
     with Terminal(COMPARE, folders) as terminal:
-        terminal.wait("1/3")
+        terminal.wait(lambda text: "1/3" in text and text.count("Enter asks this") == 2, 60)
+        assert not fold(read(session_of(folders)).events).answers, "nobody asked yet"
         terminal.send("\r")
         terminal.wait(lambda text: text.count("Paris") >= 2, 60)
         terminal.send("n")

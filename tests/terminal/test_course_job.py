@@ -41,8 +41,9 @@ def test_the_course_job_takes_few_keys_and_none_is_lost(tmp_path: Path) -> None:
     references = [f"session:{old}#{label}" for label in MODELS]
     with Terminal([*DUIBI, *references], folders, 100, 30, tmp_path) as it:
         keys = CountedKeys(it)
-        it.wait("回答 0，模型 2。")
+        it.wait("Enter asks this question")
         keys.press("a")
+        it.wait("回答 0，模型 2。")
         it.wait(lambda text: "8✓" in text)
         keys.press("s")
         it.wait("question 1: 1 of 3")

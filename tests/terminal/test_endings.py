@@ -40,6 +40,8 @@ def answering(checkpoint: Path, folders: dict[str, str], *flags: str) -> Termina
         ],
         folders,
     )
+    terminal.wait("1/3", 90)
+    terminal.send("\r")
     terminal.wait("decoding", 90)
     return terminal
 

@@ -101,6 +101,8 @@ def test_keys_are_left_nowhere_and_a_crash_ends_the_run_whole(tmp_path: Path) ->
         flags = ["--questions", "smoke", "--max-new-tokens", "3000"]
         command = [sys.executable, "-c", CRASHING, *models, *flags]
         with Terminal(command, env, cwd=tmp_path) as terminal:
+            terminal.wait("1/3", 60)
+            terminal.send("\r")
             terminal.wait(lambda text: "Paris" in text and "what is Bearer ***?" in text, 120)
             terminal.wait(lambda _: local_tokens(tmp_path) > 20, 120)
             program = psutil.Process(terminal.process.pid)

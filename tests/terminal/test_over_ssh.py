@@ -20,6 +20,7 @@ async def test_a_comparison_over_ssh_outlives_its_line(folders: Mapping[str, str
     program = Program(DEMO, folders)
     async with connected(program) as (client, connection):
         await client.wait("1/8")
+        client.send("\r")
         await client.wait("decoding", 60)
         client.send("n")
         await client.wait("2/8")

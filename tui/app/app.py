@@ -16,6 +16,7 @@ from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.notifications import Notify
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
 from textual.theme import Theme as TextualTheme
@@ -105,19 +106,19 @@ class DuibiApp(TerminalWriterApp):
         if self._custom_keys:
             self.set_keymap(self._custom_keys)
         await self.push_screen(self._first_screen())
+        remarks: list[str] = []
         if self._custom_keys:
             from tui.app import bindings
 
             holders = (type(self), *bindings.holders())
-            for remark in keymap.problems(self._custom_keys, holders, self.appearance):
-                self._show_notice(remark, "warning")
-        for error in self._themes.errors:
-            self._show_notice(error.message, "warning")
-        for remark in capabilities.limitations(os.environ, self.appearance):
-            self._show_notice(remark, "warning")
+            remarks += keymap.problems(self._custom_keys, holders, self.appearance)
+        remarks += [error.message for error in self._themes.errors]
+        remarks += capabilities.limitations(os.environ, self.appearance)
+        if remarks:
+            self._show_notice("\n".join(remarks), "warning", NOTICE_S)
         self.set_interval(_THEME_POLL_S, self._reload_changed_themes)
         self.set_interval(_CLEAR_WIDTHS_S, _clear_width_cache)
-        if folder := paths.adopt_persistent_dir():
+        if not remarks and (folder := paths.adopt_persistent_dir()):
             self._show_notice(self.appearance.say("start.settled", folder=str(folder)))
         self.call_after_refresh(_freeze_startup_objects)
 
@@ -129,6 +130,14 @@ class DuibiApp(TerminalWriterApp):
         self, text: str, severity: Any = "information", timeout: float | None = None
     ) -> None:
         self.notify(clean(text), severity=severity, timeout=timeout, markup=False)
+
+    def on_notify(self, event: Notify) -> None:
+        """A new notice takes the place of the one before; only an error stays beside it."""
+        for old in list(self._notifications):
+            if old.severity != "error" or event.notification.severity == "error":
+                self._unnotify(old, refresh=False)
+        if isinstance(self.screen, BaseScreen):
+            self.screen.place_notices()
 
     def _show_error(self, error: UserError) -> None:
         self._show_notice(error_notice(error, self.appearance.say), "error", NOTICE_S)
@@ -263,7 +272,6 @@ class DuibiApp(TerminalWriterApp):
         after = [name for name in names if name > self.appearance.theme.name]
         theme = self._themes.themes[(after or names)[0]]
         self._use_theme(theme)
-        self.clear_notifications()
         self._show_notice(self.appearance.say("theme.now", name=theme.name))
 
     def _use_theme(self, theme: Theme) -> None:

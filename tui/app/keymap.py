@@ -21,7 +21,7 @@ def problems(
     """What is wrong with a keymap: ids that no binding of ``holders`` has, keys that no terminal
     sends, a key given to what has another action in the same place. The program's own bindings
     may share a key where only one of them acts at a time."""
-    bound = {holder: _default_keys(holder) for holder in holders}
+    bound = {holder: default_keys(holder) for holder in holders}
     known = {id_ for ids in bound.values() for id_ in ids}
     found = []
     for id_, wanted in keys.items():
@@ -55,7 +55,7 @@ def _names(keys: str) -> list[str]:
     return [key.strip() or key for key in keys.split(",")] if keys != "," else [keys]
 
 
-def _default_keys(holder: type[DOMNode]) -> dict[str, str]:
+def default_keys(holder: type[DOMNode]) -> dict[str, str]:
     """Id -> default keys of all bindings of a class and its bases."""
     return {
         binding.id: binding.key

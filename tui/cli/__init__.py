@@ -38,6 +38,8 @@ COMMANDS = {
 """Name -> one line; the module is ``tui.cli.commands.NAME`` with a click ``command`` in it."""
 
 COMPARE = "compare"
+_SESSION = ".duibi"
+"""As `tui.sessions.lines.SUFFIX`, whose import takes time that `--version` has not."""
 _HELP = ("-h", "--help")
 
 
@@ -91,6 +93,8 @@ def _dispatch(args: list[str]) -> int:
         print(_help())
         return 0
     _require_folder()
+    if first.endswith(_SESSION):  # a recorded session is played
+        first, args = "replay", ["replay", *args]
     if (code := fast_path.open_screen(args)) is not None:
         return code
     if first in COMMANDS:
@@ -159,6 +163,7 @@ _HELP_BEFORE = (
     "",
     "usage: duibi [MODEL...] [OPTIONS]   compare models in the screen",
     "       duibi                        the start screen: recordings, models, questions",
+    "       duibi FILE.duibi             a recorded session is played",
     "       duibi COMMAND ...",
     "",
     "commands:",

@@ -82,6 +82,11 @@ def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference
         return Reference(given, "ollama", _ollama_name(given, base.partition(":")[2]), dtype)
     if base == "demo":
         return Reference(given, "demo", "", dtype)
+    if base.endswith(".duibi"):
+        raise UserError(
+            f"{given} is a recorded session",
+            f"`duibi replay {base}` plays it; session:{base}#NAME is a model of it",
+        )
     if base.lower().endswith(".gguf"):
         return Reference(given, "gguf", base, dtype)
     if colon and _SCHEME.fullmatch(scheme):

@@ -11,9 +11,15 @@ from typing import Any
 
 from tui import board as bd
 from tui.events import Measured
-from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow, SourceSession
+from tui.reports.merge import (
+    MergedSessions,
+    ModelColumn,
+    QuestionRow,
+    SourceSession,
+    dimensions_of,
+)
 from tui.scoring.charges import price_of, to_row
-from tui.scoring.dimensions import dimension_name
+from tui.scoring.dimensions import Dimension
 from tui.text.sanitise import clean
 from tui.text.translation import translate
 
@@ -95,19 +101,23 @@ def to_csv(merged: MergedSessions, lang: str = "en") -> str:
     head and the program's own words are in a language. Text that a spreadsheet would take for a
     formula begins with an apostrophe."""
     listed = list(answer_rows(merged))
-    dimensions = sorted({d for row in listed for d in row["stars"]})
+    rated = {d for row in listed for d in row["stars"]}
+    known = [one for one in dimensions_of(merged) if one.id in rated]
+    others = sorted(rated - {one.id for one in known})
+    dimensions = [*known, *map(Dimension, others)]
     apart = ("measured", "stars", "notes")
     names = [name for name in (listed[0] if listed else {}) if name not in apart]
     measures = [f.name for f in fields(Measured)] if any(r["measured"] for r in listed) else []
     out = io.StringIO(newline="")
     writer = csv.writer(out)
-    more = [f"measured: {name}" for name in measures]
-    more += [f"stars: {dimension_name(d, lang)}" for d in dimensions]
-    writer.writerow([csv_cell(_head(name, lang)) for name in (*names, *more, "notes")])
+    heads = [_head(name, lang) for name in names]
+    heads += [_head(f"measured: {_head(name, lang)}", lang) for name in measures]
+    heads += [_head(f"stars: {one.name(lang)}", lang) for one in dimensions]
+    writer.writerow([csv_cell(head) for head in (*heads, _head("notes", lang))])
     for row in listed:
         values = [_in_words(name, row[name], lang) for name in names]
         values += [(row["measured"] or {}).get(name) for name in measures]
-        values += [row["stars"].get(d) for d in dimensions]
+        values += [row["stars"].get(one.id) for one in dimensions]
         writer.writerow(
             [
                 csv_cell(v)
@@ -124,6 +134,8 @@ def _head(name: str, lang: str) -> str:
 
 def _in_words(name: str, value: Any, lang: str) -> Any:
     """What the program says of an answer in a language; what others said as it is."""
+    if name in ("contended_by", "token_source") and value:
+        return translate(f"{name} {value}", lang).removeprefix(f"{name} ")
     return translate(value, lang) if name in ("state", "failure", "finish") and value else value
 
 

@@ -2,13 +2,21 @@
 
 from collections.abc import Mapping
 
+from tui.board import Answer, Board
 from tui.events import Note, Rated, Voted
-from tui.scoring.dimensions import MAX_STARS
+from tui.scoring.dimensions import (
+    MAX_STARS,
+    Dimension,
+    configured_dimensions,
+    resolve_dimensions,
+)
 
 VOTE_CHOICES = ("left", "right", "tie", "bad", "none")
 """Of a vote; ``none`` takes it back."""
 MAX_NOTE = 2000
 """Characters of a person's note; the rest is cut off."""
+Stars = tuple[tuple[Dimension, int], ...]
+"""Dimensions and the stars in each."""
 
 
 def make_rating(answer: int, dimension: str, stars: int, rater: str = "") -> Rated:
@@ -54,3 +62,10 @@ def mirrored(choice: str) -> str:
 def make_note(answer: int, text: str) -> Note:
     """The event of a person's note on an answer."""
     return Note(text[:MAX_NOTE], answer, "person")
+
+
+def stars_of(board: Board, answer: Answer) -> Stars:
+    """The stars of an answer, in the order of the dimensions."""
+    configured = None if board.header is None else configured_dimensions(board.header)
+    ordered = resolve_dimensions(configured, answer.stars)
+    return tuple((one, n) for one in ordered if (n := answer.stars.get(one.id, 0)))

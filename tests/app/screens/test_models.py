@@ -14,7 +14,7 @@ from tests.support.file_server import FileServer, serving
 from tests.support.folders import empty_place, find_models_here
 from tests.support.hub import MODEL, WEIGHTS, FakeHub, tiny_chat, use_hub
 from tests.support.index import GGUF, using_index
-from tests.support.stage import Stage
+from tests.support.stage import Stage, until_shown
 from tui.app.main import make_app, start_screen
 from tui.app.model_survey import survey_models
 from tui.app.screens import models as models_screen
@@ -321,6 +321,23 @@ async def test_from_the_start_screen_and_back_while_it_goes_on(
         await it.shows("Tiny-Chat")
         await it.press("escape")
         await it.shows("New comparison", "Tiny-Chat")
+
+
+async def test_what_a_first_start_fetched_is_opened(
+    served: tuple[FakeHub, FileServer], tmp_path: Path
+) -> None:
+    app = make_app(
+        ScreenOptions(),
+        lambda look: ModelsScreen(
+            look, lambda: survey_models(find_models_here()), "tongji", fetch=f"ms:{MODEL}"
+        ),
+    )
+    async with app.run_test(size=(110, 34)) as pilot:
+        it = ModelsStage(app, pilot)
+        await it.shows("Fetch acme/Tiny-Chat?")
+        await it.press("y")
+        await until_shown(pilot, lambda: app.return_value)
+    assert app.return_value == ModelSelection((f"ms:{MODEL}",), "tongji")
 
 
 async def test_hostile_names_are_only_text(here: Path) -> None:

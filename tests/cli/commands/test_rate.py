@@ -9,7 +9,10 @@ import pytest
 from benchmarks.support.recorded_sessions import record_session, recorded_header
 from benchmarks.support.terminal import DUIBI, Terminal
 from tui import cli
+from tui.app.bindings import holders
+from tui.app.keymap import default_keys
 from tui.board import fold
+from tui.cli.support.rating_steps import KEYS, KeyTable
 from tui.sessions import reader
 
 LABELS = ["Qwen-7B-Chat@int4", "demo@bf16"]
@@ -39,11 +42,13 @@ def test_stars_notes_votes_with_keys_only(path: Path) -> None:
         row = next(row for row in terminal.text().splitlines() if row.startswith(LABELS[0]))
         assert row.endswith(f"│ {LABELS[1]}"), "side by side"
         press(terminal, "5", "回答逻辑 ☆☆☆☆☆ ?")
-        press(terminal, "x", "1-5 打分，0 撤销，回车保持")
+        press(terminal, "x", "1-5 打分，0 不打分，→ 保持，← 返回，u 撤销，c 备注")
         press(terminal, "4", "幽默感 ☆☆☆☆☆ ?")
-        press(terminal, "b", "回答逻辑 ★★★★☆ ?")
+        press(terminal, "\x1b[D", "回答逻辑 ★★★★☆ ?")
         press(terminal, "2", "幽默感 ☆☆☆☆☆ ?")
-        press(terminal, "n", "备注：")
+        press(terminal, "3", "输出流畅性 ☆☆☆☆☆ ?")
+        press(terminal, "u", "幽默感 ☆☆☆☆☆ ?")
+        press(terminal, "c", "备注：")
         press(terminal, "好笑\n", "幽默感 ☆☆☆☆☆ ?")
         press(terminal, "\x1b[A", "1-5 打分")
         press(terminal, "\r", "输出流畅性 ☆☆☆☆☆ ?")
@@ -51,9 +56,11 @@ def test_stars_notes_votes_with_keys_only(path: Path) -> None:
         for key, wanted in (("1", "回答逻辑"), ("1", "幽默感"), ("1", "输出流畅性")):
             press(terminal, key, f"{wanted} ☆☆☆☆☆ ?")
         press(terminal, "1", f"{LABELS[0]} | {LABELS[1]} ?")
-        press(terminal, "l", "-- 回车：继续")
+        press(terminal, "l", "幽默感 ☆☆☆☆☆ ?")  # what was passed over
         terminal.send("q")
         assert terminal.wait_exit() == 0
+        said = "".join(terminal.text().split())
+        assert f"已评8/18，均已保存；`duibirate{path}`接着评" in said
         assert b"\x1b[2J" not in terminal.raw
     reading = reader.read(path)
     board = fold(reading.events)
@@ -62,6 +69,31 @@ def test_stars_notes_votes_with_keys_only(path: Path) -> None:
     assert [n.text for n in board.answers[0].notes] == ["好笑"]
     assert set(board.answers[2].stars.values()) == {1}
     assert board.votes == {("q0", 0, 2): "left"}
+
+
+def test_a_sitting_begins_at_what_is_not_judged_and_undoes_only_its_own(path: Path) -> None:
+    for key, first in (("5", "Understanding ☆☆☆☆☆ ?"), ("4", "Logic ☆☆☆☆☆ ?")):
+        with Terminal([*DUIBI, "rate", str(path)], columns=80, rows=24) as terminal:
+            terminal.wait(first)
+            press(terminal, "u", "nothing was judged in this sitting yet")
+            press(terminal, key, "☆☆☆☆☆ ?")
+            press(terminal, "n", "2/2 逻辑")
+            terminal.send("\x1b")  # as on the screen; q says the same
+            assert terminal.wait_exit() == 0
+    answer = fold(reader.read(path).events).answers[0]
+    assert answer.stars == {"语言理解": 5, "回答逻辑": 4}
+
+
+def test_the_keys_are_those_of_the_screen() -> None:
+    there = {id_: keys for kind in holders() for id_, keys in default_keys(kind).items()}
+    assert {id_: there[id_] for id_ in KEYS} == KEYS
+    table = KeyTable({"votes.left": "a", "judge.undo": "ctrl+u,z"})
+    assert [table.action(key, "votes") for key in "alz0"] == [
+        *("votes.left", "", "judge.undo", "votes.none")
+    ]
+    assert [table.action(key, "stars") for key in ("3", "right", "left", "l")] == [
+        *("stars.3", "stars.next", "stars.previous", "")
+    ]
 
 
 def test_each_rater_sees_the_own_stars_only(path: Path) -> None:

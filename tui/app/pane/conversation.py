@@ -17,7 +17,7 @@ from tui.app.style.appearance import Appearance, StyledText
 from tui.app.style.bars import progress_bar
 from tui.board import Answer, Board, Model, last_characters
 from tui.events import TORCH, Failed, Load, Loaded
-from tui.scoring.dimensions import dimension_name
+from tui.scoring.stars import Stars, stars_of
 from tui.text.sanitise import clean, one_line
 from tui.text.units import format_milliseconds
 
@@ -111,10 +111,12 @@ class TurnBlock:
             and answer.prompt == self.answer.prompt
         )
 
-    def update(self, answer: Answer, votes: Sequence[str], may_reflow: bool) -> int | None:
+    def update(
+        self, answer: Answer, stars: Stars, votes: Sequence[str], may_reflow: bool
+    ) -> int | None:
         """Take in what is new; returns the first row that changed, None if none did.
-        ``votes`` are those on it in words; ``may_reflow``: the reader is not scrolled back, so
-        rows above may change."""
+        ``stars`` are its own, ``votes`` those on it in words; ``may_reflow``: the reader is not
+        scrolled back, so rows above may change."""
         self.answer = answer
         changed: list[int] = []
         if new := last_characters(answer.reasoning, answer.reasoning_length - self._thought):
@@ -126,11 +128,10 @@ class TurnBlock:
             self._shown = answer.text_length
             at = self.text.append(new)
             changed.append(len(self.prompt) + len(self.reasoning) + at)
-        stars = tuple(answer.stars.items())
         mark = (answer.state, answer.figures, answer.failure, len(answer.notes), stars, votes)
         if mark != self._mark:
             self._mark = mark
-            self.closing = self._closing_rows(votes)
+            self.closing = self._closing_rows(stars, votes)
             changed.append(len(self) - len(self.closing))
         if may_reflow and self.is_unformatted and self._lay_out():
             changed.append(len(self.prompt) + len(self.reasoning))
@@ -164,7 +165,7 @@ class TurnBlock:
             index -= len(section)
         return self.closing[index]
 
-    def _closing_rows(self, votes: Sequence[str]) -> list[StyledRow]:
+    def _closing_rows(self, stars: Stars, votes: Sequence[str]) -> list[StyledRow]:
         say, answer, rows = self._appearance.say, self.answer, _RowBuilder(self._width)
         if answer.started and answer.started.dropped_turns:
             rows.add(say("pane.dropped_turns", count=answer.started.dropped_turns), "muted")
@@ -192,9 +193,8 @@ class TurnBlock:
             rows.add(text, "muted")
         if answer.person_note:
             rows.add(f"✎ {answer.person_note}", "accent")
-        if answer.stars:
-            names = {id_: dimension_name(id_, say.language) for id_ in answer.stars}
-            given = [f"{one_line(names[id_])} {'★' * n}" for id_, n in answer.stars.items()]
+        if stars:
+            given = [f"{one_line(one.name(say.language))} {'★' * n}" for one, n in stars]
             rows.add_pieces(given, "warn")
         for vote in votes:
             rows.add(vote, "accent")
@@ -271,7 +271,8 @@ class Conversation:
                 self._blocks.append(TurnBlock(answer, model, self.view, self._appearance))
                 changed.append(start)
             votes = vote_texts(board, answer, self._appearance) if board.votes else ()
-            at = self._blocks[index].update(answer, votes, may_reflow)
+            stars = stars_of(board, answer) if answer.stars else ()
+            at = self._blocks[index].update(answer, stars, votes, may_reflow)
             if at is not None:
                 changed.append(start + at)
             self._ends[index : index + 1] = [start + len(self._blocks[index])]
@@ -294,9 +295,9 @@ class Conversation:
             rows.add(say("pane.waiting"), "muted")
         else:
             # What is said of the model leaves its pane to the answer.
+            if self.view.is_raw and model.loaded and model.loaded.kernels:
+                rows.add(f"· {one_line(kernels_text(model.loaded, self._appearance))}", "muted")
             if self.view.is_raw or not any(answer.chunks for answer in answers):
-                if model.loaded and model.loaded.kernels:
-                    rows.add(f"· {one_line(kernels_text(model.loaded, self._appearance))}", "muted")
                 for note in dict.fromkeys(model.loaded.notes if model.loaded else ()):
                     rows.add(f"· {one_line(self._appearance.say.told(note))}", "muted")
             if not answers:

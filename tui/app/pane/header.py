@@ -3,7 +3,8 @@
 from rich.cells import cell_len
 
 from tui.app.pane.conversation import loading_text
-from tui.app.pane.wrapping import clip, clip_middle
+from tui.app.pane.short_names import short_label
+from tui.app.pane.wrapping import clip
 from tui.app.style.appearance import Appearance, StyledText
 from tui.board import Answer, Board, Model
 from tui.text.sanitise import one_line
@@ -133,7 +134,7 @@ def pane_header(
     name = one_line(model.label)
     right = clip(one_line(search), width // 2)
     right = right or _figures(model, answer, appearance, width, name)
-    label = clip_middle(name, max(8, width - cell_len(right) - 6))
+    label = short_label(board, model.index, max(8, width - cell_len(right) - 6))
     room = width - cell_len(label) - cell_len(right) - 7
     words = one_line(state_text(board, model, answer, appearance))
     words = clip(words, room) if room >= _WORD_CELLS else ""

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from textual import events
+from textual.geometry import Spacing
 from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.app.style.appearance import Appearance
 from tui.app.style.messages import Messages
+from tui.app.terminal.notice_compositor import NoticeCompositor
 from tui.app.widgets.keys_bar import KeysBar
 from tui.app.widgets.line_widget import BlankBackground
 from tui.app.widgets.lines import Lines
@@ -30,6 +32,7 @@ class BaseScreen(BlankBackground, Screen[Any]):
 
     def __init__(self, appearance: Appearance) -> None:
         super().__init__()
+        self._compositor = NoticeCompositor()
         self.appearance = appearance
         self.too_small = Lines(appearance, id="too-small")
         self.keys_bar = KeysBar(appearance)
@@ -53,6 +56,18 @@ class BaseScreen(BlankBackground, Screen[Any]):
         if tiny:
             words = self.appearance.say("screen.too_small", width=width, height=height)
             self.too_small.show([[(words, "warn")]])
+
+    def rows_below(self) -> int:
+        """The rows at the bottom that no notice covers: what stands below the main part."""
+        main = next(iter(self.query("#panes, Menu, Page, DiffView")), None)
+        return self.size.height - main.region.bottom if main and main.region else 1
+
+    def place_notices(self) -> None:
+        """Keep them above what one types into and what says how things stand."""
+        for rack in self.query("ToastRack"):
+            wanted = Spacing(0, 0, self.rows_below(), 0)
+            if rack.styles.margin != wanted:
+                rack.styles.margin = wanted
 
     def reason_to_stay(self) -> str:
         """What leaving would lose or stop, as a sentence; empty: nothing."""

@@ -122,6 +122,7 @@ class BoardScreen(BaseScreen):
             self.call_after_refresh(self.show)
         if changed:
             self.show()
+        self.place_notices()
 
     def _drain(self) -> bool:
         reset, events = self.source.drain()

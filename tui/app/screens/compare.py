@@ -213,12 +213,14 @@ class CompareScreen(JudgingScreen):
         return [self.model_at(pane) for pane in self.grid.shown]
 
     def action_cancel(self) -> None:
-        """Stop the answer that is on view in the chosen pane, when asked twice: Escape is
-        pressed for many things."""
+        """Stop the answer on view in the chosen pane, or where none is open there those in the
+        other panes on view, when asked twice: Escape is pressed for many things."""
         if self.grid is None:
             return
-        shown = self.board.conversation(self.chosen_model, self.question)
-        found = [answer.id for answer in shown if answer.is_open]
+        panes = [pane.index for pane in self.grid.visible_panes()]
+        open_ = {pane: self._open_answers(self.model_at(pane)) for pane in panes}
+        stopped = [self.grid.chosen] if open_[self.grid.chosen] else [p for p in panes if open_[p]]
+        found = [answer for pane in stopped for answer in open_[pane]]
         asked, at = self._stop_asked
         now = asyncio.get_running_loop().time()
         if not found:
@@ -226,11 +228,16 @@ class CompareScreen(JudgingScreen):
                 self.show_notice(self.appearance.say("stop.none_here", count=running))
         elif found == asked and now - at < _STOP_AGAIN_S:
             self._stop_asked = ([], 0.0)
-            self.run.cancel(self.chosen_model, found)
+            for pane in stopped:
+                self.run.cancel(self.model_at(pane), open_[pane])
         else:
             self._stop_asked = (found, now)
-            label = self.visible_board.models[self.grid.chosen].label
+            label = ", ".join(self.visible_board.models[pane].label for pane in stopped)
             self.show_notice(self.appearance.say("stop.again", label=label))
+
+    def _open_answers(self, model: int) -> list[int]:
+        """The open answers of a model to the question on view."""
+        return [a.id for a in self.board.conversation(model, self.question) if a.is_open]
 
     def action_stop_all(self) -> None:
         """Stop all that runs or waits, of every model."""

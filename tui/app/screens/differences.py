@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import ClassVar
 
+from rich.cells import cell_len, set_cell_size
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.app.pane.short_names import short_label
 from tui.app.pane.side_by_side import SideBySide, side_by_side
 from tui.app.pane.wrapping import clip
 from tui.app.screens.base import BaseScreen
@@ -20,7 +22,6 @@ from tui.app.widgets.scrolling import scroll_bindings
 from tui.scoring.board_checks import check_board
 from tui.scoring.disagreement import FILTERS, Results, chosen_questions
 from tui.scoring.parting import describe_top, find_parting
-from tui.text.sanitise import one_line
 
 _REFRESH_S = 0.5
 
@@ -157,11 +158,11 @@ class DifferencesScreen(BaseScreen):
         self._show_heading(one, two, made.similarity)
 
     def _show_heading(self, one: int, two: int, same: float) -> None:
-        models, column = self._board_screen.visible_board.models, self.diff.column_width
+        board, column = self._board_screen.visible_board, self.diff.column_width
         share = self.appearance.say("differences.same", percent=round(same * 100))
         right = f"{share}  {self._where()} "
-        left_label = clip(one_line(models[one].label), column).ljust(column)
-        right_label = clip(one_line(models[two].label), max(4, column - len(right) - 2))
+        left_label = set_cell_size(short_label(board, one, column), column)
+        right_label = short_label(board, two, max(4, column - cell_len(right) - 2))
         line = [
             (f" {left_label} │ ", "bold"),
             (right_label, "bold"),

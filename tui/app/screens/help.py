@@ -13,6 +13,7 @@ from textual.strip import Strip
 from tui.app.pane.wrapping import wrap_line
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.terminal import capabilities
+from tui.app.terminal.notice_compositor import NoticeCompositor
 from tui.app.widgets.keys_bar import active_keys
 from tui.app.widgets.line_widget import LineWidget, ScrolledRows
 from tui.app.widgets.scrolling import scroll_bindings
@@ -100,6 +101,7 @@ class HelpScreen(Screen[None]):
 
     def __init__(self, appearance: Appearance, screen: Screen[object]) -> None:
         super().__init__()
+        self._compositor = NoticeCompositor()
         self.appearance = appearance
         self._keys = _merged_digits(active_keys(screen))
         self._colours = capabilities.colour_support(screen.app.console, os.environ, appearance)

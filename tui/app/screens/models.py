@@ -198,6 +198,9 @@ class ModelsScreen(BaseScreen):
         status = download.status
         say = self.appearance.say
         if status.state == "done":
+            if status.reference == self._fetch and not self.downloads.running:
+                self._compare(status.reference)  # who fetched it at a first start wants to ask it
+                return
             self.show_notice(say("models.done", name=status.reference))
         elif status.state == "stopped":
             self.show_notice(say("models.stopped", name=status.reference))

@@ -1,17 +1,26 @@
 """What the screen says, in English and Chinese: whole sentences from ``messages.toml``."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from tui.app.style.key_hints import KeyHints
 from tui.text.messages import Catalogue, Texts, read_texts
 from tui.text.translation import LANGUAGES, translate
 
 
 class Messages(Catalogue):
-    """The messages of the screen in one language, English where there is no such one."""
+    """The messages of the screen in one language, English where there is no such one. ``keys``
+    are the person's own, by the ids of bindings; a message names a key as ``{k[answer.ask]}``."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, keys: Mapping[str, str] | None = None) -> None:
         super().__init__(catalogue(), language if language in LANGUAGES else "en")
+        self._hints = KeyHints(keys)
+
+    def __call__(self, key: str, /, **values: object) -> str:
+        """The text of a key with its ``{placeholders}`` and keys filled in; KeyError if there is
+        none."""
+        return super().__call__(key, k=self._hints, **values)
 
     def word(self, group: str, name: str) -> str:
         """The word a group has for a name, or the name itself."""

@@ -28,10 +28,8 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
 from textual.driver import Driver
-from textual.geometry import Region
 from textual.screen import Screen
 from textual.strip import Strip
-from textual.widgets._toast import Toast
 
 from tui.app.terminal.cell_diff import CellBuffer, TerminalCell, split_cells
 from tui.app.terminal.driver import TerminalDriver
@@ -115,12 +113,6 @@ class TerminalWriter:
             case ChopsUpdate():
                 for x, y, strip in _changed_strips(update):
                     self._draw_strips(x, y, (strip,), colours)
-
-    def draw_lines(self, region: Region, lines: Iterable[Strip], console: Console) -> None:
-        """Take in the whole lines of a widget."""
-        colours = console._color_system or ColorSystem.TRUECOLOR
-        for y, strip in enumerate(lines, region.y):
-            self._draw_strips(region.x, y, (strip,), colours)
 
     def _draw_strips(self, x: int, y: int, strips: Iterable[Strip], colours: ColorSystem) -> None:
         cells: list[TerminalCell] = []
@@ -230,12 +222,6 @@ class TerminalWriterApp(App[Any]):
             # The conditions of what is overridden.
             if not self._batch_count and self._running and not self._closed:
                 writer.draw(renderable, self.screen.outer_size, self.console)
-                if self._notifications:
-                    # Textual cuts their lines where panes below them end: a wide character
-                    # there would be lost.
-                    for toast in screen.query(Toast):
-                        lines = toast.render_lines(toast.outer_size.region)
-                        writer.draw_lines(toast.region, lines, self.console)
                 self._write_frame()
         finally:
             self.post_display_hook()

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 from textual.binding import Binding, BindingType
 
 from tui.app.pane.header import judged_answer
-from tui.app.pane.wrapping import clip
+from tui.app.pane.short_names import short_label
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.pane_grid import PaneGrid
@@ -18,7 +18,6 @@ from tui.app.widgets.scrolling import scroll_bindings
 from tui.board import Board
 from tui.events import Note, Rated, Voted
 from tui.scoring.dimensions import Dimension
-from tui.text.sanitise import one_line
 
 
 class JudgingHost(Protocol):
@@ -183,7 +182,7 @@ class JudgeBar(Lines, can_focus=True):
 
     def label(self, pane_index: int, room: int) -> str:
         """What a pane is headed with."""
-        return clip(one_line(self.host.visible_board.models[pane_index].label), room)
+        return short_label(self.host.visible_board, pane_index, room)
 
     def action_leave(self) -> None:
         """Close the bar."""

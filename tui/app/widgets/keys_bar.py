@@ -6,36 +6,8 @@ from rich.cells import cell_len
 from textual.screen import Screen
 
 from tui.app.style.appearance import Appearance, StyledText
+from tui.app.style.key_names import key_name
 from tui.app.widgets.lines import Lines
-
-_NAMES = {
-    "enter": "Enter",
-    "escape": "Esc",
-    "tab": "Tab",
-    "space": "Space",
-    "question_mark": "?",
-    "slash": "/",
-    "equals_sign": "=",
-    "asterisk": "*",
-    "number_sign": "#",
-    "left": "←",
-    "right": "→",
-    "up": "↑",
-    "down": "↓",
-    "full_stop": ".",
-    "comma": ",",
-    "colon": ":",
-    "less_than_sign": "<",
-    "greater_than_sign": ">",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "pagedown": "PgDn",
-    "pageup": "PgUp",
-    "backspace": "Backspace",
-    "home": "Home",
-    "end": "End",
-    "f3": "F3",
-}
 
 _ORDER = (
     "confirm.yes",
@@ -94,13 +66,6 @@ _ORDER = (
 """The footer, most useful first."""
 _ALWAYS = ("app.help", "app.quit")
 """What the footer ends with, however narrow it is."""
-
-
-def key_name(key: str) -> str:
-    """A key as a person reads it: ``Ctrl+P``, ``?``, ``S``."""
-    *modifiers, last = key.split("+") if key != "+" else ["+"]
-    name = _NAMES.get(last, last.upper() if modifiers and len(last) == 1 else last)
-    return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
 
 
 def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:

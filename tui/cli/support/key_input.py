@@ -7,15 +7,17 @@ import termios
 import tty
 
 _END_KEYS = ("", "\x04", "\x03")
+_SEQUENCES = {b"[D": "left", b"OD": "left", b"[C": "right", b"OC": "right"}
 _REST_S = 0.02
 """How long the rest of an escape sequence may take."""
 
 
 def read_key() -> str:
-    """The next key: a character, ``enter``, ``backspace``, or empty at the end of input.
+    """The next key: a character, ``enter``, ``backspace``, ``left``, ``right``, ``escape``, or
+    empty at the end of input.
 
-    Escape sequences (arrows and the like) are swallowed and give ``other``. Without a
-    terminal the characters of stdin are the keys.
+    Other escape sequences are swallowed and give ``other``. Without a terminal the characters of
+    stdin are the keys.
     """
     fd = sys.stdin.fileno()
     if not os.isatty(fd):
@@ -25,12 +27,18 @@ def read_key() -> str:
         tty.setcbreak(fd, termios.TCSANOW)
         key = _character(fd)
         if key == "\x1b":
-            while select.select([fd], [], [], _REST_S)[0] and os.read(fd, 32):
-                pass
-            return "other"
+            return _escape_sequence(fd)
         return _key_name(key)
     finally:
         termios.tcsetattr(fd, termios.TCSANOW, saved)
+
+
+def _escape_sequence(fd: int) -> str:
+    """The key of what follows an escape, which alone is a key too."""
+    rest = b""
+    while select.select([fd], [], [], _REST_S)[0] and (more := os.read(fd, 32)):
+        rest += more
+    return _SEQUENCES.get(rest, "other") if rest else "escape"
 
 
 def _character(fd: int) -> str:

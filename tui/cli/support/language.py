@@ -74,7 +74,13 @@ def _translate_texts(command: Any) -> None:
 
 
 def _usage_of(get_usage: Callable[[Any], str]) -> Callable[[Any], str]:
-    return lambda context: get_usage(context).replace("Usage: ", tr("Usage: "), 1)
+    def translated(context: Any) -> str:
+        said = get_usage(context)
+        for word in ("Usage: ", "[OPTIONS]", "COMMAND", "[ARGS]"):
+            said = said.replace(word, tr(word), 1)
+        return said
+
+    return translated
 
 
 def _language_option() -> Any:

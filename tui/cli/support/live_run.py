@@ -33,7 +33,7 @@ def compare_models(models: list[str], settings: Settings, yes: bool = False) -> 
         interactive=True,
         source=source,
     )
-    return _show_run(run, settings, lambda: run.ask(chosen.questions[0].id))
+    return _show_run(run, settings)
 
 
 def resume_session(session: str, settings: Settings) -> int:
@@ -60,7 +60,8 @@ def resume(
     return _show_run(run, settings, run.ask_missing)
 
 
-def _show_run(run: Run, settings: Settings, ask: Callable[[], object]) -> int:
+def _show_run(run: Run, settings: Settings, ask: Callable[[], object] = lambda: None) -> int:
+    """Show a run that waits for its person, but for what ``ask`` asks."""
     with _closed_by_signals(run):
         # The workers import their libraries while this process imports Textual.
         run.start()

@@ -56,6 +56,12 @@ def in_words(text: str) -> str:
     return mark + tr(text.removeprefix(mark))
 
 
+def about(name: str, text: str) -> str:
+    """A text of the program, in the language of its reader, behind the name that it is about:
+    translated apart, as a name may hold anything."""
+    return f"{name}{tr(': ')}{tr(text)}" if name else tr(text)
+
+
 def heads(*names: str) -> tuple[str, ...]:
     """The first row of a table, in the language of its reader."""
     return tuple(map(tr, names))
