@@ -219,8 +219,10 @@ async def test_there_must_be_something_to_judge(tmp_path: Path) -> None:
     header = ev.Session(1, "0", "2026-11-22T08:30:00Z", [{"name": "one"}], HEADER.questions)
     path = write_session(tmp_path, models=1, header=header)
     async with judging(path) as it:
-        await it.press("v", "d")
-        assert "two finished answers" in it.notice_text() and "Two answers" in it.notice_text()
+        await it.press("v")
+        assert "two finished answers" in it.notice_text()
+        await it.press("d")
+        assert "Two answers" in it.notice_text()
     assert said(path, ev.Rated) == []
 
 
