@@ -56,7 +56,7 @@ def test_stars_notes_votes_with_keys_only(path: Path) -> None:
         for key, wanted in (("1", "回答逻辑"), ("1", "幽默感"), ("1", "输出流畅性")):
             press(terminal, key, f"{wanted} ☆☆☆☆☆ ?")
         press(terminal, "1", f"{LABELS[0]} | {LABELS[1]} ?")
-        press(terminal, "l", "幽默感 ☆☆☆☆☆ ?")  # what was passed over
+        press(terminal, "l", "-- 任意键：继续，q：暂停 --")
         terminal.send("q")
         assert terminal.wait_exit() == 0
         said = "".join(terminal.text().split())

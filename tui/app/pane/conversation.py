@@ -300,8 +300,8 @@ class Conversation:
             if self.view.is_raw or not any(answer.chunks for answer in answers):
                 for note in dict.fromkeys(model.loaded.notes if model.loaded else ()):
                     rows.add(f"· {one_line(self._appearance.say.told(note))}", "muted")
-            if not answers:
-                rows.add(self._hint, "muted")
+        if not answers and model.failure is None:
+            rows.add(self._hint, "muted")
         for text in list(dict.fromkeys(note.text for note in model.notes))[-_MAX_NOTES:]:
             rows.add(f"· {one_line(self._appearance.say.told(text))}", "muted")
         return rows.rows
