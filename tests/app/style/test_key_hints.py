@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from textual.dom import DOMNode
 
 from benchmarks.support.scripted_run import ScriptedRun
 from tests.support.stage import comparing
@@ -16,7 +17,8 @@ _KEY = re.compile(r"(?<![\w{\[.])(Esc|Enter|Tab|Space)(?![\w\]])|\(\w\)|(?<=按 
 
 
 def test_every_hint_is_of_a_binding_and_no_key_is_named_otherwise() -> None:
-    known = {id_ for kind in (DuibiApp, *holders()) for id_ in default_keys(kind)}
+    kinds: tuple[type[DOMNode], ...] = (DuibiApp, *holders())
+    known = {id_ for kind in kinds for id_ in default_keys(kind)}
     for key, texts in catalogue().items():
         for text in texts.values():
             assert set(_HINT.findall(text)) <= known, key
