@@ -18,7 +18,7 @@ SAMPLING_PARAMETERS = (
     "logprobs",
 )
 """What a service may accept besides the conversation; ``logprobs`` are told, not chosen by."""
-_RESERVED_NAMES = ("ms", "session", "pasted", "http", "https", "demo")
+_RESERVED_NAMES = ("ms", "hf", "session", "pasted", "http", "https", "demo")
 _RESERVED_BODY_KEYS = ("model", "messages", "stream", "stream_options", "n")
 _TABLE = Path(__file__).with_name("services.toml")
 

@@ -18,7 +18,7 @@ from tui import services
 from tui.host import agreements
 from tui.host.errors import UserError
 from tui.host.paths import config_dir
-from tui.models.reference import Reference, parse_reference
+from tui.models.reference import HUB_SCHEMES, Reference, parse_reference
 from tui.questions import BUILT_IN
 from tui.services import FolderEntry, Service
 from tui.text.width import shorten
@@ -295,7 +295,7 @@ def _stays_here(folder: Path, target: str, user_services: Collection[str]) -> bo
         return True  # it means nothing: told when it is used
     if reference.kind in ("folder", "gguf"):
         return _is_inside(folder, reference.target)
-    return reference.kind in ("demo", "modelscope")
+    return reference.kind in ("demo", *HUB_SCHEMES.values())
 
 
 def _path_claims(folder: Path, name: str, value: Any) -> Iterator[Claim]:

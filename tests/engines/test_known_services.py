@@ -290,3 +290,24 @@ def test_what_a_local_server_lists_can_be_typed() -> None:
     ]
     for answer in (b"", b"[]", b'{"data": 3}', b'{"data": [3]}', b"<html>"):
         assert parse_list(answer, service) == []
+
+
+@pytest.mark.parametrize("page", ["services.md", "services.zh.md"])
+def test_the_table_of_services_says_what_is_asked_where(page: str) -> None:
+    """Its address, the variables of its key, and how it is told whether to think."""
+    text = (Path(__file__).parents[2] / "docs" / page).read_text("utf-8")
+    rows = {line.partition("`")[2].partition(":")[0]: line for line in text.splitlines()}
+    for name, service in known_services({}, {}).items():
+        if not service.base_url:
+            continue
+        row = rows[name]
+        assert f"`{service.base_url}`" in row
+        assert all(f"`{variable}`" in row for variable in service.key_variables), name
+        *_, on, off, _ = row.split("|")
+        for told, fields in ((on, service.thinking_on), (off, service.thinking_off)):
+            assert told.strip(" `") == (_plain(fields) if fields else "–"), name
+
+
+def _plain(fields: Any) -> str:
+    """Fields of a request as the page writes them."""
+    return json.dumps(dict(fields)).replace('"', "")[1:-1]

@@ -1,4 +1,4 @@
-"""Downloading a checkpoint from ModelScope: only what is needed, checked, resumable."""
+"""Downloading a checkpoint from a hub: only what is needed, checked, resumable."""
 
 import re
 import tempfile
@@ -13,10 +13,10 @@ from tui.checkpoints.gguf_parts import all_parts
 from tui.checkpoints.weight_headers import read_json
 from tui.host import filesystem
 from tui.host.errors import EXIT_NETWORK, UserError
-from tui.models import hub
-from tui.models.caches import REVISION, modelscope_folder
 from tui.models.download_offer import AskConsent, DownloadOffer, FileProgress
 from tui.models.gguf_choice import choose
+from tui.models.hub import error_from_cause
+from tui.models.hubs import HUBS, Hub
 from tui.models.net import StageProgress, is_reachable
 from tui.text.units import format_size
 
@@ -58,6 +58,7 @@ class DownloadPlan:
     files: tuple[HubFile, ...]
     present_bytes: int
     gguf: str = ""
+    hub: Hub = HUBS["modelscope"]
 
     @property
     def total(self) -> int:
@@ -72,8 +73,9 @@ def fetch_model(
     file_progress: FileProgress | None = None,
     stop: threading.Event | None = None,
     gguf: str = "",
+    hub: Hub = HUBS["modelscope"],
 ) -> Path:
-    """The checkpoint folder of ``OWNER/NAME``, downloaded into ModelScope's own cache; of a
+    """The checkpoint folder of ``OWNER/NAME``, downloaded into the hub's own cache; of a
     repository of GGUF files the one that ``gguf`` means (`tui.models.gguf_choice`).
 
     Asks ``consent`` with size and place before the first large file; ``progress`` hears
@@ -86,14 +88,14 @@ def fetch_model(
             an unsupported model (told before the weights are fetched), wrong files.
     """
     stop = stop or threading.Event()
-    if not is_reachable(hub.hub_url()):
+    if not is_reachable(hub.url()):
         raise UserError(
-            f"ModelScope ({hub.hub_url()}) cannot be reached",
+            f"{hub.title} ({hub.url()}) cannot be reached",
             "check the network or HTTPS_PROXY; a checkpoint folder copied here works too",
             EXIT_NETWORK,
         )
-    progress("asking ModelScope", 0, 0)
-    plan = plan_download(model, _list_files(model, stop), gguf)
+    progress(f"asking {hub.title}", 0, 0)
+    plan = plan_download(model, _list_files(hub, model, stop), gguf, hub)
     if not plan.gguf:
         _check_supported(plan, stop)
     if not consent(make_offer(plan)):
@@ -106,7 +108,7 @@ def fetch_model(
         raise UserError(
             f"no space for {model}: {format_size(plan.total - plan.present_bytes)} needed, "
             f"{format_size(free)} free in {plan.folder}",
-            "free some, or set MODELSCOPE_CACHE to a folder on another disk",
+            f"free some, or set {hub.cache_variable} to a folder on another disk",
         )
     _fetch(plan, progress, file_progress or (lambda files: None), stop)
     verify_files(plan)
@@ -117,7 +119,7 @@ def make_offer(plan: DownloadPlan) -> DownloadOffer:
     """What a person is asked before the download."""
     return DownloadOffer(
         name=plan.model,
-        source="ModelScope",
+        source=plan.hub.title,
         files=len(plan.files),
         total=plan.total,
         present_bytes=plan.present_bytes,
@@ -126,30 +128,33 @@ def make_offer(plan: DownloadPlan) -> DownloadOffer:
     )
 
 
-def plan_download(model: str, files: Iterable[HubFile], gguf: str = "") -> DownloadPlan:
+def plan_download(
+    model: str, files: Iterable[HubFile], gguf: str = "", hub: Hub = HUBS["modelscope"]
+) -> DownloadPlan:
     """Which files of a listing are needed, and what of them is here.
 
     Raises:
         UserError: there are no weights among them, or several GGUF files that could be meant.
     """
-    folder, files = modelscope_folder(model), list(files)
+    folder, files = hub.folder(model), list(files)
     chosen = needed_files(files)
     has_weights = any(file.path.endswith(_WEIGHTS) for file in chosen)
     ggufs = {file.path: file for file in files if _GGUF_NAME.fullmatch(file.path)}
     if gguf or (ggufs and not has_weights):
-        first = choose(ggufs, gguf, f"ms:{model}")
+        first = choose(ggufs, gguf, f"{hub.scheme}:{model}")
         parts = [str(part) for part in all_parts(Path(first))]
         if missing := [part for part in parts if part not in ggufs]:
             raise UserError(f"{model} holds {first} without {missing[0]}", "choose another file")
         chosen = tuple(ggufs[part] for part in parts)
         here = sum(_present_bytes(folder, file) for file in chosen)
-        return DownloadPlan(model, folder, chosen, here, first)
+        return DownloadPlan(model, folder, chosen, here, first, hub)
     if not has_weights:
         raise UserError(
             f"{model} holds no safetensors, pytorch_model or GGUF weights",
             "choose the repository with the original weights, or one with GGUF files",
         )
-    return DownloadPlan(model, folder, chosen, sum(_present_bytes(folder, file) for file in chosen))
+    here = sum(_present_bytes(folder, file) for file in chosen)
+    return DownloadPlan(model, folder, chosen, here, hub=hub)
 
 
 def needed_files(files: Iterable[HubFile]) -> tuple[HubFile, ...]:
@@ -179,16 +184,17 @@ def verify_files(plan: DownloadPlan) -> None:
             raise UserError(
                 f"{plan.model} is not complete: {file.path} "
                 f"{'is missing' if length < 0 else f'has {length} of {file.size} bytes'}",
-                f"again: duibi models get ms:{plan.model}{f'#{plan.gguf}' if plan.gguf else ''}",
+                f"again: duibi models get {plan.hub.scheme}:{plan.model}"
+                f"{f'#{plan.gguf}' if plan.gguf else ''}",
                 EXIT_NETWORK,
             )
 
 
-def _list_files(model: str, stop: threading.Event) -> list[HubFile]:
-    request = {"do": "list", "id": model, "revision": REVISION}
+def _list_files(hub: Hub, model: str, stop: threading.Event) -> list[HubFile]:
+    request = {"do": "list", "id": model, "revision": hub.revision}
     files = next((reply.get("files") for reply in list(hub.ask(model, request, stop))), None)
     if not isinstance(files, list):
-        raise hub.error_from_cause(model, "unexpected", "no list of files came")
+        raise error_from_cause(model, "unexpected", "no list of files came")
     return [file for entry in files if (file := _hub_file(entry))]
 
 
@@ -206,7 +212,7 @@ def _check_supported(plan: DownloadPlan, stop: threading.Event) -> None:
     if not config:
         raise UserError(f"{plan.model} has no config.json", "choose another repository")
     with tempfile.TemporaryDirectory(prefix="duibi-") as folder:
-        for _ in hub.ask(plan.model, _get_request(plan.model, config, folder), stop):
+        for _ in plan.hub.ask(plan.model, _get_request(plan, config, folder), stop):
             pass
         read_architecture(read_json(Path(folder) / "config.json"))
 
@@ -223,10 +229,10 @@ def _fetch(
     except OSError as error:
         raise UserError(
             f"cannot make {plan.folder}: {error.strerror or error}",
-            "set MODELSCOPE_CACHE to a folder that can be written",
+            f"set {plan.hub.cache_variable} to a folder that can be written",
         ) from None
-    request = _get_request(plan.model, plan.files, str(plan.folder))
-    for reply in hub.ask(plan.model, request, stop):
+    request = _get_request(plan, plan.files, str(plan.folder))
+    for reply in plan.hub.ask(plan.model, request, stop):
         if isinstance(reply.get("at"), dict):
             at.update({name: count for name, count in reply["at"].items() if name in sizes})
             progress(stage, min(sum(at.values()), plan.total), plan.total)
@@ -235,9 +241,10 @@ def _fetch(
     file_progress({name: (size, size) for name, size in sizes.items()})
 
 
-def _get_request(model: str, files: Iterable[HubFile], folder: str) -> dict[str, Any]:
+def _get_request(plan: DownloadPlan, files: Iterable[HubFile], folder: str) -> dict[str, Any]:
     listed = [{**asdict(file), "sha256": file.sha256 or None} for file in files]
-    return {"do": "get", "id": model, "revision": REVISION, "files": listed, "folder": folder}
+    wanted = {"id": plan.model, "revision": plan.hub.revision, "files": listed}
+    return {"do": "get", "folder": folder, **wanted}
 
 
 def _present_bytes(folder: Path, file: HubFile) -> int:

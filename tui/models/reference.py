@@ -10,8 +10,10 @@ from tui.host.errors import UserError
 from tui.services import built_in_names, near_name, split_addresses
 
 DTYPES = ("bf16", "fp16", "fp32", "int8", "int4")
-LOCAL_KINDS = ("demo", "folder", "gguf", "modelscope", "ollama")
-FORMS = "demo, ./FOLDER, ./FILE.gguf, ms:OWNER/NAME, openai:NAME, http://HOST:PORT/v1#NAME"
+LOCAL_KINDS = ("demo", "folder", "gguf", "modelscope", "huggingface", "ollama")
+HUB_SCHEMES = {"ms": "modelscope", "hf": "huggingface"}
+"""Kind of the references to a hub's models."""
+FORMS = "demo, ./FOLDER, ./FILE.gguf, ms:OWNER/NAME, hf:OWNER/NAME, openai:NAME, http://HOST:PORT/v1#NAME"
 
 _DTYPE_ALIASES = {
     "bfloat16": "bf16",
@@ -37,10 +39,10 @@ _LONGEST = 4096
 class Reference:
     """A model as a person named it.
 
-    ``kind`` is ``demo``, ``folder``, ``gguf``, ``modelscope``, ``ollama``, ``service``, ``url``,
-    ``session`` or ``pasted``; ``target`` is what the kind needs (a path, ``OWNER/NAME``,
-    ``openai:gpt-4o``, a URL with its ``#NAME``, ``FILE#NAME``, a name; empty for the
-    demo); ``dtype`` is one of `DTYPES`, or empty where none was asked for; ``file`` which GGUF
+    ``kind`` is ``demo``, ``folder``, ``gguf``, ``modelscope``, ``huggingface``, ``ollama``,
+    ``service``, ``url``, ``session`` or ``pasted``; ``target`` is what the kind needs (a path,
+    ``OWNER/NAME``, ``openai:gpt-4o``, a URL with its ``#NAME``, ``FILE#NAME``, a name; empty for
+    the demo); ``dtype`` is one of `DTYPES`, or empty where none was asked for; ``file`` which GGUF
     file of a hub's repository is meant (``ms:OWNER/NAME#q4_k_m``).
     """
 
@@ -75,9 +77,9 @@ def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference
             raise UserError(f"'{given}' needs a name of 1 to 96 characters", "e.g. pasted:GPT-5")
         return Reference(given, "pasted", rest.strip())
     base, dtype = _split_dtype(given)
-    if colon and scheme == "ms":
+    if colon and scheme in HUB_SCHEMES:
         model, _, file = base.partition(":")[2].partition("#")
-        return Reference(given, "modelscope", model_id(model), dtype, file.strip())
+        return Reference(given, HUB_SCHEMES[scheme], model_id(model, scheme), dtype, file.strip())
     if colon and scheme == "ollama-file":
         return Reference(given, "ollama", _ollama_name(given, base.partition(":")[2]), dtype)
     if base == "demo":
@@ -112,7 +114,7 @@ def is_model_id(text: str) -> bool:
     return _MODEL_ID.fullmatch(text) is not None
 
 
-def model_id(text: str) -> str:
+def model_id(text: str, scheme: str = "ms") -> str:
     """A hub's ``OWNER/NAME``, checked: it becomes a URL and a folder name.
 
     Raises:
@@ -120,7 +122,7 @@ def model_id(text: str) -> str:
     """
     if not is_model_id(text):
         raise UserError(
-            f"'{text}' is not a model id of the form OWNER/NAME", "e.g. ms:qwen/Qwen-7B-Chat"
+            f"'{text}' is not a model id of the form OWNER/NAME", f"e.g. {scheme}:qwen/Qwen-7B-Chat"
         )
     return text
 
@@ -189,7 +191,7 @@ def _session(given: str, rest: str) -> Reference:
 def _unknown(given: str, base: str, scheme: str, user_services: Collection[str]) -> UserError:
     if scheme:
         schemes = (
-            "ms",
+            *HUB_SCHEMES,
             "ollama-file",
             *dict.fromkeys((*built_in_names(), *user_services)),
             "session",

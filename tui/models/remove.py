@@ -9,8 +9,9 @@ from tui.checkpoints.quantised_cache import entries, entries_of
 from tui.host.errors import UserError
 from tui.host.paths import expand
 from tui.models import demo, ollama_files
-from tui.models.caches import model_entry, modelscope_folder
+from tui.models.caches import model_entry
 from tui.models.gguf_choice import cached_gguf
+from tui.models.hubs import HUBS
 from tui.models.reference import LOCAL_KINDS, Reference
 
 
@@ -44,9 +45,9 @@ def _of_caches(ref: Reference) -> list[Path]:
     elif (file := _gguf_of(ref)) is not None:
         found = [*_files_of_cache(file), *gguf_cache.entries_of(file)]
     else:
-        folder = modelscope_folder(ref.target) if ref.kind == "modelscope" else path
+        folder = HUBS[ref.kind].folder(ref.target) if ref.kind in HUBS else path
         entry = model_entry(folder)
-        if entry and ref.kind == "modelscope" and not _is_entry_of(entry, ref.target):
+        if entry and ref.kind in HUBS and not _is_entry_of(entry, ref.target):
             entry = None
         # A folder of the user's own stays: only our quantised copies of it are removed.
         found = [entry] if entry else [one.folder for one in entries_of(path)]
@@ -56,13 +57,14 @@ def _of_caches(ref: Reference) -> list[Path]:
 
 def _is_entry_of(entry: Path, model: str) -> bool:
     """Not another model's, whose entry is called like a name in a folder (``models/a--b``)."""
-    return "--" not in entry.name or entry.name == model.replace("/", "--")
+    name = entry.name.removeprefix("models--")
+    return "--" not in name or name == model.replace("/", "--")
 
 
 def _one_format(ref: Reference) -> list[Path]:
     path = expand(ref.target)
     file = demo.path() if ref.kind == "demo" else _gguf_of(ref)
-    folder = modelscope_folder(ref.target) if ref.kind == "modelscope" else path
+    folder = HUBS[ref.kind].folder(ref.target) if ref.kind in HUBS else path
     sources = [folder] if file is None else gguf_cache.entries_of(file)
     found = [one.folder for source in sources for one in entries_of(source, ref.dtype)]
     if not found:
@@ -80,8 +82,8 @@ def _gguf_of(ref: Reference) -> Path | None:
             return expand(ref.target)
         case "ollama":
             return ollama_files.find(ref.target).blob
-        case "modelscope":
-            return cached_gguf(modelscope_folder(ref.target), ref.file, ref.text)
+        case kind if kind in HUBS:
+            return cached_gguf(HUBS[kind].folder(ref.target), ref.file, ref.text)
         case "folder" if is_gguf(expand(ref.target)):
             return expand(ref.target)
     return None

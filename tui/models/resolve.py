@@ -18,11 +18,12 @@ from tui.host.errors import UserError
 from tui.host.paths import expand, portable
 from tui.models import default_dtype, demo, download, ollama_files
 from tui.models.adapters import base_folder, split_base
-from tui.models.caches import display_name, modelscope_folder
+from tui.models.caches import display_name
 from tui.models.consent import require_consent
 from tui.models.discover import checkpoint_state
 from tui.models.download_offer import AskConsent, FileProgress
 from tui.models.gguf_choice import cached_gguf, files_in
+from tui.models.hubs import HUBS
 from tui.models.inspect import inspect_folder, require_loadable
 from tui.models.net import StageProgress
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
@@ -30,7 +31,7 @@ from tui.prices import Price
 
 LOCAL = "local"
 """The engine of a model whose weights are here."""
-FETCHABLE_KINDS = ("demo", "modelscope")
+FETCHABLE_KINDS = ("demo", *HUBS)
 """Kinds of references that may have to be fetched."""
 
 
@@ -192,13 +193,14 @@ def fetch(
     """
     if ref.kind == "demo":
         return demo.fetch(consent, progress, stop)
-    folder = modelscope_folder(ref.target)
+    hub = HUBS[ref.kind]
+    folder = hub.folder(ref.target)
     is_whole = folder.is_dir() and checkpoint_state(inspect_folder(folder))[0] == "complete"
     if is_whole and not ref.file:
         return folder
     if (file := _whole_gguf(folder, ref)) is not None:
         return file
-    return download.fetch_model(ref.target, consent, progress, file_progress, stop, ref.file)
+    return download.fetch_model(ref.target, consent, progress, file_progress, stop, ref.file, hub)
 
 
 def _whole_gguf(folder: Path, ref: Reference) -> Path | None:

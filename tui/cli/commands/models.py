@@ -22,11 +22,11 @@ from tui.host.paths import expand
 from tui.host.terminal import is_interactive
 from tui.models import ollama_files
 from tui.models import remove as removal
-from tui.models.caches import modelscope_folder
 from tui.models.catalogue import suggestions
 from tui.models.conversion import kept_sizes
 from tui.models.discover import LISTED_CONTEXT, FoundModel, find_checkpoint, find_demo
 from tui.models.gguf_choice import cached_gguf
+from tui.models.hubs import HUBS
 from tui.models.inspect import (
     PREVIEW_TURNS,
     describe,
@@ -312,17 +312,17 @@ def _needs_by_dtype(one: FoundModel, context: int) -> dict[str, int]:
 def _subject(ref: Reference) -> plan.ModelSize:
     if ref.kind == "demo":
         return plan.size_of_found(find_demo(), ref.text, ref.dtype or find_demo().default_dtype)
-    if ref.kind == "modelscope":
-        folder = modelscope_folder(ref.target)
+    if ref.kind in HUBS:
+        folder = HUBS[ref.kind].folder(ref.target)
         here = _gguf_of(ref) or (find_checkpoint(folder, ref.text) if folder.is_dir() else None)
         if here and here.parameters:
             return plan.size_of_found(here, ref.text, ref.dtype or here.default_dtype)
         for one in suggestions():
-            if one.reference.lower() == f"ms:{ref.target}".lower():
+            if one.reference.lower() == f"{HUBS[ref.kind].scheme}:{ref.target}".lower():
                 return plan.ModelSize(
                     ref.text, ref.dtype or one.default_dtype, one.parameters, one.shape
                 )
-        raise UserError(f"{ref.text} is not here", f"duibi models get ms:{ref.target}")
+        raise UserError(f"{ref.text} is not here", f"duibi models get {ref.text}")
     resolved = resolve(ref, lambda text: False, lambda stage, done, total: None)
     return replace(plan.size_of_model(resolved), label=ref.text)
 
@@ -333,8 +333,8 @@ def _gguf_of(ref: Reference) -> FoundModel | None:
         return find_demo()
     if ref.kind == "ollama":
         return find_checkpoint(ollama_files.find(ref.target).blob, ref.text)
-    if ref.kind == "modelscope":
-        file = cached_gguf(modelscope_folder(ref.target), ref.file, ref.text)
+    if ref.kind in HUBS:
+        file = cached_gguf(HUBS[ref.kind].folder(ref.target), ref.file, ref.text)
         return find_checkpoint(file, ref.text) if file else None
     path = expand(ref.target)
     return find_checkpoint(path, ref.text) if ref.kind == "gguf" or is_gguf(path) else None
@@ -384,7 +384,7 @@ def _header_rows(header: GgufHeader | None, prompt: tuple[str, list[int]]) -> li
 def _folder_of(ref: Reference) -> Path:
     if ref.kind == "folder":
         return expand(ref.target)
-    if ref.kind == "modelscope" and (folder := modelscope_folder(ref.target)).is_dir():
+    if ref.kind in HUBS and (folder := HUBS[ref.kind].folder(ref.target)).is_dir():
         return folder
     raise UserError(f"{ref.text} is not a checkpoint folder here", "duibi models list")
 

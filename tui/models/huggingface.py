@@ -1,0 +1,180 @@
+"""Speaking with Hugging Face, or with a mirror of it (``HF_ENDPOINT``), over plain HTTP.
+
+The interface is the hub's documented one: ``GET /api/models/ID/revision/main?blobs=true`` lists the
+files, ``GET /ID/resolve/main/PATH`` sends one. Requests and replies have the form of
+`tui.models.hub_child`.
+"""
+
+import difflib
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from tui.host.errors import EXIT_INTERRUPTED, EXIT_NETWORK, UserError
+from tui.models.caches import huggingface_cache
+from tui.models.net import READ_S, UnreachableError, download_file, http_client
+from tui.text.sanitise import one_line
+
+if TYPE_CHECKING:
+    import httpx2
+
+PUBLIC_HUB = "https://huggingface.co"
+REVISION = "main"
+_TOKEN = "HF_TOKEN"
+_NEAR = 0.6
+_Replies = queue.SimpleQueue[dict[str, Any] | BaseException | None]
+
+
+def hub_url() -> str:
+    """The hub's URL: ``HF_ENDPOINT``, else the public one."""
+    given = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or PUBLIC_HUB
+    return given if "://" in given else f"https://{given}"
+
+
+def model_folder(model: str) -> Path:
+    """Where ``OWNER/NAME`` is, or will be, in Hugging Face's own cache: the revision that its tools
+    took for ``main``, else a folder of that name."""
+    entry = huggingface_cache() / f"models--{model.replace('/', '--')}"
+    named = REVISION
+    try:
+        told = (entry / "refs" / REVISION).read_text(encoding="ascii")[:64].strip()
+        named = told if told.isalnum() and (entry / "snapshots" / told).is_dir() else REVISION
+    except (OSError, ValueError):
+        pass
+    return entry / "snapshots" / named
+
+
+def ask(model: str, request: Mapping[str, Any], stop: threading.Event) -> Iterator[dict[str, Any]]:
+    """The replies to a request; it ends with the iteration.
+
+    Raises:
+        UserError: the hub or the network failed, or ``stop`` was set.
+    """
+    replies: _Replies = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            with http_client() as http:
+                if token := os.environ.get(_TOKEN, "").strip():
+                    # Not sent on to where the files lie: another host gets no such header.
+                    http.headers["Authorization"] = f"Bearer {token}"
+                if request["do"] == "list":
+                    replies.put({"files": _list(http, model)})
+                else:
+                    _get(http, model, request, stop, replies)
+            replies.put(None)
+        except BaseException as error:
+            replies.put(error)
+
+    thread = threading.Thread(target=work, name="download", daemon=True)
+    thread.start()
+    while (reply := replies.get()) is not None:
+        if isinstance(reply, BaseException):
+            raise _told(model, reply) from None
+        yield reply
+
+
+def _list(http: "httpx2.Client", model: str) -> list[dict[str, Any]]:
+    answer = http.get(f"{hub_url()}/api/models/{model}/revision/{REVISION}?blobs=true")
+    if answer.status_code in (401, 403) and os.environ.get(_TOKEN):
+        raise _not_allowed(model)
+    if answer.status_code in (401, 403, 404):  # what is private is not told from what is not there
+        near = _near_name(http, model)
+        step = f"check the spelling at {PUBLIC_HUB}/models; for a gated one set {_TOKEN}"
+        raise UserError(
+            f"Hugging Face has no model {model}, or does not show it to you",
+            f"did you mean hf:{near}? {step}" if near else step,
+        )
+    if answer.status_code != 200:
+        raise UnreachableError(f"the hub answers HTTP {answer.status_code}")
+    found = []
+    for one in answer.json()["siblings"]:
+        lfs = one.get("lfs") or {}
+        size = one.get("size", lfs.get("size"))
+        found.append({"path": one["rfilename"], "size": size, "sha256": lfs.get("sha256")})
+    return found
+
+
+def _near_name(http: "httpx2.Client", model: str) -> str:
+    """A model's name that is like this one; "" without one."""
+    try:
+        words = quote(model.partition("/")[2])
+        found = http.get(f"{hub_url()}/api/models?search={words}&limit=20").json()
+        names = [one["id"] for one in found if isinstance(one.get("id"), str)]
+    except (ValueError, LookupError, TypeError, AttributeError, OSError):
+        return ""
+    near = difflib.get_close_matches(model, names, 1, _NEAR)
+    return one_line(near[0]) if near else ""
+
+
+def _get(
+    http: "httpx2.Client",
+    model: str,
+    request: Mapping[str, Any],
+    stop: threading.Event,
+    replies: _Replies,
+) -> None:
+    folder = Path(request["folder"])
+    for file in request["files"]:
+        name, size, wanted = file["path"], file["size"], file["sha256"]
+        target = folder / name
+        if target.is_file() and target.stat().st_size == size:
+            continue
+        part = target.with_name(f"{target.name}.incomplete")
+
+        def heard(length: int, name: str = name) -> None:
+            if stop.is_set():
+                raise UserError(
+                    f"the download of {model} was stopped; what came is kept",
+                    f"go on: duibi models get hf:{model}",
+                    EXIT_INTERRUPTED,
+                )
+            replies.put({"at": {name: length}})
+
+        target.parent.mkdir(parents=True, exist_ok=True)
+        url = f"{hub_url()}/{model}/resolve/{REVISION}/{quote(name)}"
+        download_file(http, url, part, size, heard)
+        if wanted and _sha256(part) != wanted:
+            part.unlink()
+            raise UserError(
+                f"{model}: wrong content was sent: {name}",
+                f"again: duibi models get hf:{model}",
+                EXIT_NETWORK,
+            )
+        part.touch()  # an empty file is never fetched
+        part.replace(target)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _not_allowed(model: str) -> UserError:
+    return UserError(
+        f"Hugging Face does not let you read {model}",
+        f"accept its terms on the site, and check {_TOKEN}",
+        EXIT_NETWORK,
+    )
+
+
+def _told(model: str, error: BaseException) -> BaseException:
+    """What a person is told of what went wrong."""
+    import httpx2
+
+    again = f"again: duibi models get hf:{model} (goes on where it was)"
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, UnreachableError) and ("401" in str(error) or "403" in str(error)):
+        return _not_allowed(model)
+    if isinstance(error, httpx2.TimeoutException):
+        return UserError(f"{model} cannot be fetched: no answer in {READ_S:g} s", again, 3)
+    if isinstance(error, UnreachableError | httpx2.HTTPError | ValueError | LookupError | OSError):
+        said = one_line(str(error) or type(error).__name__)[:200]
+        return UserError(f"{model} cannot be fetched: {said}", again, EXIT_NETWORK)
+    return error
