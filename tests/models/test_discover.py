@@ -178,4 +178,10 @@ def test_the_short_list_can_be_typed_and_sized() -> None:
         assert parse_reference(one.reference).kind == "modelscope"
         assert one.parameters * 1.9 < one.download_bytes < one.parameters * 3
         assert one.predict_memory("bf16", 2048) > one.parameters * 2
-    assert sum(one.parameters > 5e9 for one in listed) == 4
+        assert one.licence and one.note and one.note_zh
+    assert {one.reference for one in listed if "comparison task" in one.note} == {
+        "ms:ZhipuAI/chatglm3-6b",
+        "ms:deepseek-ai/deepseek-llm-7b-chat",
+        "ms:baichuan-inc/Baichuan2-7B-Chat",
+        "ms:qwen/Qwen-7B-Chat",
+    }

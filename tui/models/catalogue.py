@@ -10,7 +10,8 @@ from tui.models.default_dtype import choose_dtype
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A model that can be fetched. Bytes are bytes; ``languages`` are ISO 639-1 codes."""
+    """A model that can be fetched. Bytes are bytes; ``languages`` are ISO 639-1 codes,
+    ``licence`` is what its publisher calls it."""
 
     reference: str
     title: str
@@ -20,6 +21,7 @@ class Suggestion:
     layers: int
     kv_heads: int
     head_dim: int
+    licence: str = ""
     note: str = ""
     note_zh: str = ""
 

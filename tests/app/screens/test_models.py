@@ -80,7 +80,7 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Fa
 
 @asynccontextmanager
 async def looking(
-    size: tuple[int, int] = (110, 34), questions: str = "tongji", **options: Any
+    size: tuple[int, int] = (110, 50), questions: str = "tongji", **options: Any
 ) -> AsyncIterator[ModelsStage]:
     app = make_app(
         ScreenOptions(**options),
@@ -261,7 +261,7 @@ async def test_a_model_that_does_not_fit_is_marked(
     write_zero_llama(here / "Whole")
     monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "200M")
     async with looking() as it:
-        assert "✗" in it.row("Whole") and "✗" in it.row("Qwen 7B Chat")
+        assert "✗" in it.row("Whole") and "✗" in it.row("Qwen2.5 0.5B Instruct")
 
 
 async def test_marked_models_are_opened_together(here: Path) -> None:

@@ -249,6 +249,7 @@ def _list_available(json: bool, context: int, free: int) -> int:
                 "model": one.reference,
                 "title": one.title,
                 "languages": one.languages,
+                "licence": one.licence,
                 "parameters": one.parameters,
                 "download_bytes": one.download_bytes,
                 "needs": {dtype: one.predict_memory(dtype, context) for dtype in SHOWN_DTYPES},
@@ -257,12 +258,13 @@ def _list_available(json: bool, context: int, free: int) -> int:
         ]
         print_json(rows)
         return 0
-    head = heads("MODEL", "DOWNLOAD", "NEEDS", "")
+    head = heads("MODEL", "DOWNLOAD", "NEEDS", "LICENCE", "")
     rows_ = [
         (
             one.reference,
             format_size(one.download_bytes),
             f"{(dtype := one.default_dtype)} {_fit_text(one.predict_memory(dtype, context), free)}",
+            one.licence,
             one.note_in(language()),
         )
         for one in listed
