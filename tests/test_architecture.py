@@ -68,6 +68,7 @@ OWN_FILES = {
     "host/save_file.py": "a new file",
     "host/terminal.py": "/dev/null",
     "models/catalogue.py": "comes with the program",
+    "models/families.py": "comes with the program",
     "models/consent.py": "what this program remembers",
     "models/demo.py": "what was downloaded here",
     "models/net.py": "what is downloaded here, and a file:// that the user's pip names",

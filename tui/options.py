@@ -307,3 +307,6 @@ class ScreenOptions:
     keys: dict[str, str] = field(
         default_factory=dict, metadata=setting(kinds.TEXT_TABLE, effect="none")
     )
+    report: dict[str, str] = field(
+        default_factory=dict, metadata=setting(kinds.REPORT_TABLE, effect="none")
+    )

@@ -201,11 +201,26 @@ def _number_from_text(text: str) -> object:
     return text
 
 
+REPORT_FACTS = (
+    *("title", "university", "department", "course", "author", "number", "teacher", "date"),
+    "abstract",
+)
+"""What a person says of a report beside its figures, by the names in ``[report]``."""
+
+
+def _read_report_facts(value: object) -> dict[str, str]:
+    found = _read_text_table(value)
+    if not set(found) <= set(REPORT_FACTS):
+        raise InvalidValueError(f"a table of texts named {', '.join(REPORT_FACTS)}")
+    return found
+
+
 TEXT = Kind(_read_text, str)
 FLAG = Kind(_read_flag, _flag_from_text, bool)
 PATH = Kind(_read_path, str, Path, lambda folder, value: folder / value)
 PATHS = Kind(_read_paths, below=lambda folder, value: tuple(folder / path for path in value))
 TEXT_TABLE = Kind(_read_text_table)
+REPORT_TABLE = Kind(_read_report_facts)
 SERVICE_TABLES = Kind(_read_table_of_tables)
 PRICE_TABLES = Kind(_read_table_of_tables)
 AMOUNTS = Kind(_read_amounts, str)

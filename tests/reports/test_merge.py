@@ -147,10 +147,12 @@ def test_trouble_is_told(tmp_path: Path) -> None:
     for wanted in (
         "torn: 9 bytes",
         "one at a time",
-        "a@bf16, Question 1: cut at the token limit; contended: it did not have its cores for "
-        "itself; token count estimated; 2 oldest turns",
-        "a@bf16, Question 3: cancelled",
-        "b@bf16, Question 3: failed: killed: out of memory",
+        "a@bf16: cut at the token limit (answers: 1; questions 1)",
+        "a@bf16: contended: it did not have its cores for itself (answers: 1; questions 1)",
+        "a@bf16: token count estimated (answers: 1; questions 1)",
+        "a@bf16: 2 oldest turns did not fit the context (answers: 1; questions 1)",
+        "a@bf16: cancelled, as far as it came (answers: 1; questions 3)",
+        "b@bf16: failed: killed: out of memory (answers: 1; questions 3)",
         "b@bf16: the model failed: the worker died",
         "No answer was rated",
     ):

@@ -56,6 +56,8 @@ def test_the_course_job_takes_few_keys_and_none_is_lost(tmp_path: Path) -> None:
         keys.press("\x1b")
         it.wait("a ask all")
         keys.press("e")
+        it.wait("The whole, to hand in")
+        keys.press("\r")
         it.wait("-report.html")
         keys.press("q")
         assert it.wait_exit() == 0

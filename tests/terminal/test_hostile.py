@@ -51,7 +51,7 @@ def replayed(text: str, folders: Mapping[str, str]) -> bytes:
         keys(it, "1", "z", "z", "y", "S", "d", "\x1b", "s", "\x1b", "v", "\x1b", "?", "\x1b")
         keys(it, "c", "\x1b", "\x10", "\x1b", "/", "x\r", "n", "b", "b", "b", "2", "l", "\x1b")
         it.resize(80, 24)
-        keys(it, "1", "\t", "e")
+        keys(it, "1", "\t", "e", "\r")
         it.wait("report", 60)
         until_quiet(it)
         keys(it, "q")

@@ -138,6 +138,8 @@ def test_library_replay_and_all_that_is_exported_there(stranger: Path) -> None:
         it.send("S")
         it.wait("A picture of the screen is in")
         it.send("e")
+        it.wait("The whole, to hand in")
+        it.send("\r")
         it.wait("The report is in")
         it.send("?")
         it.wait("answer.copy")

@@ -5,10 +5,10 @@ import gc
 import os
 import signal
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.cells import cached_cell_len
 from rich.text import Text
@@ -43,6 +43,9 @@ from tui.host import paths, save_file, secrets
 from tui.host.errors import EXIT_INTERRUPTED, UserError
 from tui.text.sanitise import clean
 
+if TYPE_CHECKING:
+    from tui.app.screens.report_choice import ReportKind
+
 _CONFIRM_LEAVE_S = 5.0
 _THEME_POLL_S = 1.0
 """How often the user's own theme files are checked for changes."""
@@ -72,12 +75,15 @@ class DuibiApp(TerminalWriterApp):
         first_screen: Callable[[], Screen[Any]],
         custom_keys: dict[str, str],
         stock_output: bool = False,
+        report_facts: Mapping[str, str] | None = None,
     ) -> None:
         self.appearance, self._themes, self._first_screen = appearance, themes, first_screen
         super().__init__(stock_output, ansi_color=True)
         self.animation_level = "none"
         self._custom_keys = custom_keys
         self._leave_asked_at = -_CONFIRM_LEAVE_S
+        self._last_report: ReportKind | None = None
+        self._report_facts = dict(report_facts or {})
         self.reports: list[Path] = []
         """The files of the reports that were written."""
         self.ended_by: signal.Signals | None = None
@@ -205,6 +211,18 @@ class DuibiApp(TerminalWriterApp):
 
     @on(ExportReport)
     def _export_report(self, message: ExportReport) -> None:
+        """Ask once what it is to be, and write it."""
+        from tui.app.screens.report_choice import KINDS, ReportChoice
+
+        def write(kind: "ReportKind | None") -> None:
+            if kind is not None:
+                self._last_report = kind
+                self._write_report(message, kind)
+
+        last = self._last_report or KINDS[0]
+        self.push_screen(ReportChoice(self.appearance, last), write)
+
+    def _write_report(self, message: ExportReport, kind: "ReportKind") -> None:
         """Write the report in a thread; a notice says where it is, or why it is not."""
         say, as_png = self.appearance.say, self.appearance.pictures == "png"
         here = Path.cwd()
@@ -215,7 +233,13 @@ class DuibiApp(TerminalWriterApp):
 
             try:
                 written = write_reports(
-                    message.paths, folder, say.language, message.pictures, as_png
+                    message.paths,
+                    folder,
+                    say.language,
+                    message.pictures,
+                    kind,
+                    as_png,
+                    self._report_facts,
                 )
             except UserError as error:
                 self.call_from_thread(self._show_error, error)

@@ -8,6 +8,7 @@ from tui.app.screens.help import HelpScreen, Page
 from tui.app.screens.library import LibraryScreen, SearchLine
 from tui.app.screens.models import ModelsScreen
 from tui.app.screens.replay import ReplayScreen
+from tui.app.screens.report_choice import ReportChoice
 from tui.app.screens.start import StartScreen
 from tui.app.widgets.answer_pane import AnswerPane
 from tui.app.widgets.confirm import Confirm
@@ -27,6 +28,7 @@ def holders() -> tuple[type[DOMNode], ...]:
         LibraryScreen,
         ModelsScreen,
         HelpScreen,
+        ReportChoice,
         AnswerPane,
         PromptInput,
         SearchLine,

@@ -225,6 +225,7 @@ def make_app(
         lambda: first_screen(appearance),
         options.keys,
         options.output == "stock",
+        options.report,
     )
 
 

@@ -8,11 +8,15 @@ from tui.reports.contention import describe_contention
 from tui.reports.document import AnswerCard, Figure, QuestionSection, QuestionTurn, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow
 from tui.reports.messages import ReportMessages
+from tui.reports.place_ids import place_id
 from tui.reports.run_tables import describe_verdict
 from tui.reports.verdicts import verdict_lines
 from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.text.sanitise import clean, collapse_line
 from tui.text.translation import translate
+
+_MAX_RUNS = 20
+"""Questions, or ranges of them, that are listed for a cause."""
 
 CheckLine = Callable[[QuestionRow, bd.Answer], str]
 """Says in words how an answer did in its question's checks; empty without checks."""
@@ -38,6 +42,7 @@ def build_sections(
                 _turns(row, merged.columns, dimensions, check_line, say),
                 _picture(number, pictures.get(row.id, ""), say),
                 verdict_lines(merged, row, say),
+                place_id("question", row.id),
             )
         )
     return tuple(found)
@@ -137,43 +142,46 @@ def _told(text: str, say: ReportMessages) -> str:
 
 def answer_remarks(answer: bd.Answer, say: ReportMessages) -> list[str]:
     """Remarks that limit how far an answer or its figures can be trusted."""
-    found = _troubles(answer, say)
+    found = [text for _, text in _troubles(answer, say)]
     if answer.figures is not None and answer.figures.batch > 1:
         found.append(say("batched", n=answer.figures.batch))
     return found
 
 
-def _troubles(answer: bd.Answer, say: ReportMessages) -> list[str]:
-    """What did not go as it should."""
-    found = []
-    if answer.state == "failed" and answer.failure:
-        found.append(say("failed", message=_told(answer.failure.message, say)))
-    elif answer.state != "answered":
-        found.append(say("prefill_state" if answer.state == "prefill" else answer.state))
-    if answer.is_empty and not answer.is_all_thought:
-        found.append(say("is_empty"))
+def _troubles(answer: bd.Answer, say: ReportMessages) -> list[tuple[str, str]]:
+    """What did not go as it should, each with its cause, which is the same for all of a kind."""
+    found: list[tuple[str, str]] = []
     figures = answer.figures
+    if answer.state == "failed" and answer.failure:
+        message = _told(answer.failure.message, say)
+        found.append((f"failed {message}", say("failed", message=message)))
+    elif answer.state != "answered":
+        key = "prefill_state" if answer.state == "prefill" else answer.state
+        found.append((key, say(key)))
+    if answer.is_empty and not answer.is_all_thought:
+        found.append(("is_empty", say("is_empty")))
     if figures is not None:
         if figures.finish == "length":
-            found.append(say("truncated"))
+            found.append(("truncated", say("truncated")))
         if answer.is_all_thought:
-            found.append(say("r_all_thought"))
+            found.append(("r_all_thought", say("r_all_thought")))
         if figures.thought_cut:
-            found.append(say("r_thought_cut"))
+            found.append(("r_thought_cut", say("r_thought_cut")))
         if figures.finish == "repetition":
-            found.append(say("repetition", token=figures.repeats_from))
+            found.append(("repetition", say("repetition", token=figures.repeats_from)))
         if figures.contended:
-            found.append(describe_contention(figures.contended_by, figures.lost, say))
+            told = describe_contention(figures.contended_by, figures.lost, say)
+            found.append((f"contended {figures.contended_by}", told))
         if figures.token_source == "estimate":
-            found.append(say("estimate"))
+            found.append(("estimate", say("estimate")))
     if answer.started is not None and answer.started.dropped_turns:
-        found.append(say("dropped_turns", n=answer.started.dropped_turns))
+        found.append(("dropped_turns", say("dropped_turns", n=answer.started.dropped_turns)))
     return found
 
 
 def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...]:
-    """Everything that did not go as it should, file by file, model by model, answer by
-    answer; with what the program noted while running."""
+    """Everything that did not go as it should, file by file, model by model, the answers of a
+    model together by their cause; with what the program noted while running."""
     found = []
     for source in merged.sources:
         if source.recorded.verdict != "complete":
@@ -192,13 +200,43 @@ def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...
                 and isinstance(event.body, ev.Failed)
                 and event.body.answer == -1
             ]
-        for number, row in enumerate(merged.rows, 1):
-            for answer in row.answers(column):
-                if listed := _troubles(answer, say):
-                    found.append(f"{label}, {say('question')} {number}: {'; '.join(listed)}")
+        found += _by_cause(merged, column, say)
     if not any(a.stars for column in merged.columns for a in column.answers):
         found.append(say("not_rated"))
     return tuple(found)
+
+
+def _by_cause(merged: MergedSessions, column: ModelColumn, say: ReportMessages) -> list[str]:
+    """A line for each cause, with the questions of the answers that it befell."""
+    texts: dict[str, set[str]] = {}
+    numbers: dict[str, list[int]] = {}
+    for number, row in enumerate(merged.rows, 1):
+        for answer in row.answers(column):
+            for cause, text in _troubles(answer, say):
+                texts.setdefault(cause, set()).add(text)
+                numbers.setdefault(cause, []).append(number)
+    label = collapse_line(column.label)
+    found = []
+    for cause, told in texts.items():
+        # The longest is the one with the largest number in it.
+        text = max(told, key=lambda one: (len(one), one))
+        if len(told) > 1:
+            text = say("at_worst", what=text)
+        asked = numbers[cause]
+        found.append(say("t_cause", model=label, what=text, n=len(asked), questions=_runs(asked)))
+    return found
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """Numbers of questions, those that follow each other as a range."""
+    parts: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    texts = [str(p[0]) if len(p) == 1 else f"{p[0]}–{p[-1]}" for p in parts]
+    return ", ".join(texts[:_MAX_RUNS]) + (" …" if len(texts) > _MAX_RUNS else "")
 
 
 def _between_sessions(merged: MergedSessions, say: ReportMessages) -> list[str]:

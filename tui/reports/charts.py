@@ -4,27 +4,22 @@ pygal draws them; its script, links, tooltips and comments are taken out, its id
 stable, so that the picture of the same session is the same text each time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby, pairwise
 from statistics import median
 from typing import Any
 
+from tui.reports.chart_style import COLOURS, draw_chart, short_label
 from tui.reports.document import Figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
-from tui.reports.svg import make_inert
 from tui.scoring.costs import GB
-from tui.text.sanitise import collapse_line
-from tui.text.width import shorten
 
 Points = list[tuple[float, float | None]]
 """Where a line goes; None: nothing is known there, and none is drawn."""
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette: told apart by colour-blind readers, too."""
 _DASHES = ("", "8,4", "2,4", "10,4,2,4", "1,5", "14,5")
 """Dash patterns, so that lines differ in black and white too."""
-_MAX_LABEL = 28
 _MIN_MS, _MAX_MS = 1e-6, 1e12
 """Other times (a clock tick, 30 years) are no measurement, and cannot be drawn."""
 _MIN_BUCKET = 16
@@ -40,8 +35,6 @@ def draw_charts(merged: MergedSessions, say: ReportMessages) -> tuple[Figure, ..
     found = [
         _lines("chart_decode", "chart_decode_x", "tok/s", _speeds(columns), say),
         _lines("chart_private", "chart_time_x", "GB", _memory(columns, 0), say),
-        _lines("chart_mapped", "chart_time_x", "GB", _memory(columns, 1), say),
-        _boxes("chart_ttft", "ms", _latencies(columns, "ttft_ms", 1), say),
         _boxes("chart_e2e", "s", _latencies(columns, "e2e_ms", 1000), say),
     ]
     return tuple(chart for chart in found if chart is not None)
@@ -159,10 +152,10 @@ def _lines(
         for i, (label, points) in enumerate(series):
             dash = _DASHES[i % len(_DASHES)]
             style = {"width": 2, **({"dasharray": dash} if dash else {})}
-            chart.add(_short(label), points, stroke_style=style)
+            chart.add(short_label(label), points, stroke_style=style)
         return chart
 
-    return Figure(title, say(title), svg=_render(title, draw))
+    return Figure(title, say(title), svg=draw_chart(title, draw))
 
 
 def _boxes(
@@ -175,59 +168,9 @@ def _boxes(
         chart = pygal.Box(box_mode="extremes", y_title=unit, **options)
         # pygal draws an empty distribution as zero.
         known = [i for i, (_, values) in enumerate(series) if values]
-        options["style"].colors = tuple(_COLOURS[i % len(_COLOURS)] for i in known)
+        options["style"].colors = tuple(COLOURS[i % len(COLOURS)] for i in known)
         for i in known:
-            chart.add(_short(series[i][0]), series[i][1])
+            chart.add(short_label(series[i][0]), series[i][1])
         return chart
 
-    return Figure(title, say(title), say("chart_box"), _render(title, draw))
-
-
-def _short(label: str) -> str:
-    return shorten(collapse_line(label), _MAX_LABEL)
-
-
-def _render(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
-    import pygal
-    from pygal.style import Style
-
-    fonts = '"Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Helvetica Neue", sans-serif'
-    style = Style(
-        background="transparent",
-        plot_background="#ffffff",
-        foreground="#333333",
-        foreground_strong="#111111",
-        foreground_subtle="#999999",
-        colors=_COLOURS,
-        font_family=fonts,
-        label_font_size=13,
-        major_label_font_size=13,
-        legend_font_size=14,
-        title_font_size=16,
-        opacity=".85",
-        stroke_width="2",
-        guide_stroke_color="#e1e5ea",
-        guide_stroke_dasharray="0",
-        major_guide_stroke_color="#e1e5ea",
-        major_guide_stroke_dasharray="0",
-    )
-    chart = draw(
-        pygal,
-        {
-            "style": style,
-            "js": [],
-            "width": 860,
-            "height": 380,
-            "legend_at_bottom": True,
-            "margin_bottom": 30,
-            "legend_at_bottom_columns": 3,
-            "truncate_legend": -1,
-            "disable_xml_declaration": True,
-            "include_x_axis": True,
-            "min_scale": 4,
-            "max_scale": 8,
-            "value_formatter": lambda value: f"{value:g}",
-        },
-    )
-    chart.uuid = name
-    return make_inert(chart.render())
+    return Figure(title, say(title), say("chart_box"), draw_chart(title, draw))

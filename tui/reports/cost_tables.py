@@ -225,12 +225,18 @@ def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:
 
 def _best(figures: Sequence[Figure], metric: Metric) -> float | None:
     """The best value, where the figures can be compared; None if they are all equal or unknown."""
+    if not are_comparable(figures, metric):
+        return None
+    return best_of([figure.value for figure in figures], metric.direction)
+
+
+def are_comparable(figures: Sequence[Figure], metric: Metric) -> bool:
+    """Whether the known ones of these figures were taken in the same way, and none was spoilt."""
     known = [figure for figure in figures if figure.value is not None]
     if any(figure.is_contended or figure.is_estimated for figure in known):
-        return None
-    if metric.is_timed and len({(f.threads, f.batch, f.is_standard, f.work) for f in known}) > 1:
-        return None
-    return best_of([figure.value for figure in known], metric.direction)
+        return False
+    how = {(f.threads, f.batch, f.is_standard, f.work) for f in known}
+    return not metric.is_timed or len(how) <= 1
 
 
 def _details_table(columns: Sequence[ModelColumn], glances: Glances, say: ReportMessages) -> Table:

@@ -127,13 +127,27 @@ class QuestionTurn:
 @dataclass(frozen=True, slots=True)
 class QuestionSection:
     """One question with all its turns; ``picture`` is a screenshot. ``verdicts`` are a person's
-    votes and a judge's verdicts on it, in words. ``number`` counts from 1."""
+    votes and a judge's verdicts on it, in words. ``number`` counts from 1; ``place`` is the id of
+    the place for a person's analysis."""
 
     number: int
     title: str
     turns: tuple[QuestionTurn, ...]
     picture: Figure | None = None
     verdicts: tuple[str, ...] = ()
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSketch:
+    """What the figures say for a model, against it, and neither; ``place`` is the id of the place
+    for what a person says of it."""
+
+    label: str
+    place: str
+    strengths: tuple[str, ...]
+    weaknesses: tuple[str, ...]
+    traits: tuple[str, ...]
 
 
 Block = (
@@ -152,20 +166,26 @@ Block = (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole report in one language: its parts, and ``blocks``, what is written."""
+    """A whole report in one language: its parts, and ``blocks``, what is written. ``counts`` says
+    how many models, questions, answers, stars and votes it is made of."""
 
     lang: str
     title: str
     subtitle: str
     words: dict[str, str]
     title_page: TitlePage
+    abstract: tuple[str, ...]
     run: tuple[Table, ...]
+    overview: tuple[Table, ...]
     comparison: tuple[Table, ...]
     charts: tuple[Figure, ...]
     sections: tuple[QuestionSection, ...]
     troubles: tuple[str, ...]
+    models: tuple[ModelSketch, ...]
     conclusion: tuple[str, ...]
+    uses: tuple[str, ...]
     footnotes: tuple[str, ...]
+    counts: dict[str, int]
     blocks: tuple[Block, ...] = ()
 
 

@@ -115,7 +115,9 @@ class _Maker:
             "subtitle": _plain(d.subtitle),
             "title_page": self.refer(d.title_page),
             "contents": self.refer(Contents(d.words["contents"])),
+            "abstract": self.refer(*map(Paragraph, d.abstract)),
             "run": self.refer(*d.run),
+            "overview": self.refer(*d.overview),
             "comparison": self.refer(*d.comparison),
             "charts": self.refer(*d.charts),
             "questions": [
@@ -125,11 +127,24 @@ class _Maker:
                     "answers": self.refer(*section.turns),
                     "verdicts": self.refer(_items(section.verdicts, is_small=True)),
                     "picture": self.refer(section.picture),
+                    "place": self.refer(Place(section.place, d.words["p_analysis"])),
                 }
                 for section in d.sections
             ],
+            "models": [
+                {
+                    "label": _plain(model.label),
+                    "strengths": self.refer(*_listed(d.words["st_good"], model.strengths)),
+                    "weaknesses": self.refer(*_listed(d.words["st_bad"], model.weaknesses)),
+                    "traits": self.refer(*_listed(d.words["st_traits"], model.traits)),
+                    "place": self.refer(Place(model.place, d.words["p_strengths"])),
+                }
+                for model in d.models
+            ],
+            "key_tables": self.refer(*d.comparison[:2]),
             "troubles": self.refer(_items(d.troubles)),
             "conclusion": self.refer(_items(d.conclusion)),
+            "uses": self.refer(_items(d.uses)),
             "footnotes": self.refer(_items(d.footnotes, is_small=True)),
         }
 
@@ -186,6 +201,10 @@ class _Maker:
 
 def _items(lines: Sequence[str], is_small: bool = False) -> Items | None:
     return Items(tuple(lines), is_small) if lines else None
+
+
+def _listed(title: str, lines: Sequence[str]) -> tuple[Block, ...]:
+    return (Paragraph(title), Items(tuple(lines))) if lines else ()
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ from tui.host import foreign_files
 from tui.host.errors import UserError
 from tui.host.save_file import replace_file
 from tui.reports.document import Document, Place
+from tui.reports.messages import ReportMessages
 from tui.text.sanitise import clean
 
 _PREFIX = "duibi:"
@@ -111,7 +112,30 @@ def gather(out: Path, older: Path | None = None) -> OwnWords:
     return OwnWords(texts, counts)
 
 
-def keep(out: Path, document: Document, words: OwnWords, counts: Mapping[str, int]) -> None:
+def describe(words: OwnWords, document: Document, say: ReportMessages) -> list[str]:
+    """In sentences what was kept, and what the report has more or less than the last one."""
+    found = []
+    if words.written:
+        found.append(say("w_kept", n=words.written))
+    if gone := _without_place(words, document):
+        found.append(say("w_gone", places=", ".join(gone)))
+    if words.counts is not None:
+        gaps = {name: n - words.counts.get(name, 0) for name, n in document.counts.items()}
+        changed = [f"{say(f'w_{name}')} {gap:+}" for name, gap in gaps.items() if gap]
+        found.append(say("w_since", what=say("sep").join(changed) or say("w_same")))
+    return found
+
+
+def _without_place(words: OwnWords, document: Document) -> dict[str, str]:
+    known = {block.id for block in document.blocks if isinstance(block, Place)}
+    return {
+        id_: text
+        for id_, text in words.texts.items()
+        if text and id_.removesuffix(OF_LATEX) not in known
+    }
+
+
+def keep(out: Path, document: Document, words: OwnWords) -> None:
     """Write the file beside a report: every place of it, and words whose place is gone.
 
     Raises:
@@ -120,13 +144,14 @@ def keep(out: Path, document: Document, words: OwnWords, counts: Mapping[str, in
     places = [block for block in document.blocks if isinstance(block, Place)]
     if not places and not words.written:
         return
-    known = {place.id for place in places}
-    rest = {id_: text for id_, text in words.texts.items() if id_ not in known and text}
-    parts = [document.words["own_words"], f"<!-- {_PREFIX}state {json.dumps(dict(counts))} -->"]
+    rest = _without_place(words, document)
+    rest |= {f"{place.id}{OF_LATEX}": place.latex for place in places if place.latex}
+    state = json.dumps(document.counts)
+    parts = [document.words["own_words"], f"<!-- {_PREFIX}state {state} -->"]
     for place in places:
         shown = place.text or f"*{place.hint}*"
         begin, end = marks(place, shown)
-        parts.append(f"## {place.hint}\n\n<!-- {begin} -->\n\n{shown}\n\n<!-- {end} -->")
+        parts.append(f"## {place.id}\n\n<!-- {begin} -->\n\n{shown}\n\n<!-- {end} -->")
     for id_, text in rest.items():
         begin, end = marks(Place(id_, "", text), text)
         parts.append(f"## {id_}\n\n<!-- {begin} -->\n\n{text}\n\n<!-- {end} -->")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import tui
 from tui import board as bd
 from tui.metrics import FORMULAS
 from tui.reports import evidence, score_tables
@@ -11,15 +10,20 @@ from tui.reports.charts import draw_charts
 from tui.reports.conclusion import build_conclusion
 from tui.reports.cost_tables import build_cost_tables, glances_of
 from tui.reports.disagreement_table import disagreement_table
-from tui.reports.document import Document, Table, TitlePage
+from tui.reports.document import Document, Table
 from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
 from tui.reports.judge_tables import judge_name, judge_tables
 from tui.reports.layout import SHIPPED, Template, find_template, lay_out
 from tui.reports.merge import MergedSessions, QuestionRow, dimensions_of, merge_sessions
 from tui.reports.messages import ReportMessages, report_messages
+from tui.reports.overview import build_overview
 from tui.reports.parting import parting_table
 from tui.reports.run_tables import build_run_tables
+from tui.reports.score_charts import draw_score_charts
+from tui.reports.strengths import sketch_models
 from tui.reports.svg import make_inert
+from tui.reports.title_page import build_title_page
+from tui.reports.uses import recommend
 from tui.scoring import paired
 from tui.scoring.checks import CheckResult
 from tui.scoring.overlap import Scorer
@@ -28,9 +32,13 @@ from tui.text.sanitise import collapse_line
 
 _WORDS = (
     *("contents", "run", "comparison", "charts", "answers", "troubles", "conclusion"),
-    *("footnotes", "none", "reasoning", "picture", "author"),
+    *("footnotes", "none", "reasoning", "picture", "author", "own_words"),
+    *("abstract", "strengths", "overview", "lessons", "thanks", "uses"),
+    *("p_abstract", "p_setup", "p_analysis", "p_strengths", "p_conclusion", "p_difficulties"),
+    *("p_improvements", "p_thanks", "st_good", "st_bad", "st_traits", "st_note"),
 )
 """What a template and the writers can say."""
+MAX_CHARTS = 6
 _FOOTNOTES = ("f_times", "f_spread", "f_bytes", "f_tokens", "f_rank")
 
 _FOOTNOTE_VALUES = {
@@ -47,12 +55,14 @@ def build_report(
     scorer: Scorer | None = None,
     template: Template | None = None,
     own_words: Mapping[str, str] | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> Document:
     """The report of sessions of the same questions, laid out by a template (the first of the
     shipped ones by default).
 
     ``pictures`` are screenshots as SVG by question id; ``scorer`` computes BERTScore;
-    ``own_words`` are what a person wrote, by the id of its place.
+    ``own_words`` are what a person wrote, by the id of its place; ``facts`` what a person says of
+    the report (`tui.setting_kinds.REPORT_FACTS`).
 
     Raises:
         UserError: the sessions asked different questions, there is no such language,
@@ -60,7 +70,7 @@ def build_report(
     """
     say = report_messages(lang)
     safe = {question: make_inert(svg) for question, svg in (pictures or {}).items()}
-    document = build_document(merge_sessions(sessions), say, safe, scorer)
+    document = build_document(merge_sessions(sessions), say, safe, scorer, facts or {})
     return lay_out(document, template or find_template(SHIPPED[0]), own_words or {})
 
 
@@ -68,10 +78,12 @@ def build_document(
     merged: MergedSessions,
     say: ReportMessages,
     pictures: Mapping[str, str],
-    scorer: Scorer | None = None,
+    scorer: Scorer | None,
+    facts: Mapping[str, str],
 ) -> Document:
     """The parts of the report of what was merged."""
     glances = glances_of(merged)
+    page = build_title_page(merged, facts, say)
     checked, problems = evaluate_checks(merged)
     dims = dimensions_of(merged)
     votes = evidence.vote_duels(merged)
@@ -91,33 +103,50 @@ def build_document(
         parting_table(merged, say),
         score_tables.overlap_table(merged, evaluate_overlaps(merged, scorer), say),
     )
+    charts = (*draw_score_charts(merged, glances, checked, dims, say), *draw_charts(merged, say))
     return Document(
         lang=say.language,
-        title=_title(merged, say),
-        subtitle=_subtitle(merged, say),
+        title=page.title,
+        subtitle=page.subtitle,
         words={key: say(key) for key in _WORDS},
-        title_page=TitlePage(_title(merged, say), _subtitle(merged, say)),
+        title_page=page,
+        abstract=_abstract(merged, facts, say),
         run=build_run_tables(merged, say),
+        overview=build_overview(merged.columns, say),
         comparison=tuple(found for found in scored if isinstance(found, Table)),
-        charts=draw_charts(merged, say),
+        charts=charts[:MAX_CHARTS],
         sections=build_sections(merged, dims, _check_line(merged, checked, say), pictures, say),
         troubles=(*list_problems(merged, say), *(f"{say('checks')}: {p}" for p in problems)),
+        models=sketch_models(merged, glances, checked, dims, say),
+        uses=recommend(merged, glances, checked, votes, say),
         conclusion=build_conclusion(merged, glances, checked, votes, judged, panel, dims, say),
         footnotes=tuple(
             say(key, **_FOOTNOTE_VALUES, **FORMULAS[say.language]) for key in _FOOTNOTES
         ),
+        counts=_counts(merged),
     )
 
 
-def _title(merged: MergedSessions, say: ReportMessages) -> str:
-    name = collapse_line(merged.sources[0].recorded.header.title or "duibi")
-    key = "title_one" if len(merged.columns) == 1 else "title"
-    return say(key, set=name, n=len(merged.columns))
+def _abstract(
+    merged: MergedSessions, facts: Mapping[str, str], say: ReportMessages
+) -> tuple[str, ...]:
+    """What was compared, and before it what a person says of it in the settings."""
+    names = say("and").join(collapse_line(column.label) for column in merged.columns)
+    counts = _counts(merged)
+    told = say("a_what", n=counts["questions"], models=names, answers=counts["answers"])
+    own = collapse_line(facts.get("abstract", ""))
+    return (own, told) if own else (told,)
 
 
-def _subtitle(merged: MergedSessions, say: ReportMessages) -> str:
-    days = sorted({source.recorded.header.started[:10] for source in merged.sources})
-    return say("made", dates=collapse_line(", ".join(days)), version=tui.__version__)
+def _counts(merged: MergedSessions) -> dict[str, int]:
+    answers = [answer for column in merged.columns for answer in column.answers]
+    return {
+        "models": len(merged.columns),
+        "questions": len(merged.rows),
+        "answers": len(answers),
+        "stars": sum(len(answer.ratings) for answer in answers),
+        "votes": sum(len(source.board.ballots) for source in merged.sources),
+    }
 
 
 def _check_line(

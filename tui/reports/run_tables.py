@@ -1,6 +1,7 @@
 """The tables that say what was run: machine, versions, settings, models."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tui.events import Loaded, Session
@@ -125,24 +126,50 @@ def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """What is known of a model's size, as its last load told it, else the session's header: bytes,
+    tokens of context; zeros and empty where nobody knows. ``weights_bytes`` are those in memory, in
+    the format ``dtype``."""
+
+    family: str
+    dtype: str
+    parameters: int
+    file_bytes: int
+    weights_bytes: int
+    context: int
+
+
+def model_size(column: ModelColumn) -> ModelSize:
+    """The size of a model of the report."""
+    head, loads = column.parts[0].head, column.loads
+    loaded = loads[-1] if loads else None
+    return ModelSize(
+        (loaded.family if loaded else "") or str(head.get("family", "")),
+        (loaded.dtype if loaded else "") or str(head.get("dtype", "")),
+        (loaded.parameters if loaded else 0) or _number(head.get("parameters")),
+        (loaded.checkpoint_bytes if loaded else 0) or _number(head.get("checkpoint_bytes")),
+        loaded.weights_bytes if loaded else 0,
+        (loaded.context if loaded else 0) or _number(head.get("context")),
+    )
+
+
 def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
     head, loads = column.parts[0].head, column.loads
     loaded = loads[-1] if loads else None
-    parameters = (loaded.parameters if loaded else 0) or _number(head.get("parameters"))
-    size = (loaded.checkpoint_bytes if loaded else 0) or _number(head.get("checkpoint_bytes"))
-    context = (loaded.context if loaded else 0) or _number(head.get("context"))
+    size = model_size(column)
     threads = sorted({a.figures.threads for a in column.answers if a.figures} - {0})
     return {
         "model": column.label,
         "reference": str(head.get("name", "")),
-        "family": (loaded.family if loaded else "") or str(head.get("family", "")),
-        "dtype": (loaded.dtype if loaded else "") or str(head.get("dtype", "")),
+        "family": size.family,
+        "dtype": size.dtype,
         "stored": loaded.stored if loaded else "",
         "mixture": str(head.get("mixture", "")),
         "licence": str(head.get("licence", "")),
-        "parameters": f"{parameters / 1e6:,.0f} M" if parameters else "",
-        "checkpoint": f"{format_figure(size / GB)} GB" if size else "",
-        "context": str(context or ""),
+        "parameters": f"{size.parameters / 1e6:,.0f} M" if size.parameters else "",
+        "checkpoint": f"{format_figure(size.file_bytes / GB)} GB" if size.file_bytes else "",
+        "context": str(size.context or ""),
         "prompt_format": _prompt_format(loaded.prompt_format if loaded else "", say),
         "sampling": describe_settings(_sampling(column), say),
         "threads": ", ".join(map(str, threads)),

@@ -17,6 +17,9 @@ from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.scoring.rank import Comparison, Duel, Samples
 from tui.text.sanitise import collapse_line
 
+SPEED_WORDS = ((40.0, "r_fast"), (15.0, "r_medium"), (5.0, "r_slow"), (0.0, "r_very_slow"))
+"""From how many characters a second on a speed is called what; a reader of Chinese takes 5 to 8."""
+
 
 def stars_table(
     merged: MergedSessions,
@@ -51,12 +54,13 @@ def stars_table(
             cells.append(Cell(text, detail, mean is not None and mean == best[d]))
         done = sum(answer.state == "answered" for answer in column.answers)
         empty = sum(answer.is_empty for answer in column.answers)
-        speed = show_figure(glances[column.key].figures["chars_s"])
+        chars_s = glances[column.key].figures["chars_s"]
         rate = Cell(f"{done}/{len(column.answers)}", say("n_empty", n=empty) if empty else "")
-        rows.append((Cell(collapse_line(column.label)), *cells, Cell(speed), rate))
+        speeds = (Cell(show_figure(chars_s)), rate, Cell(_speed_in_words(chars_s.value, say)))
+        rows.append((Cell(collapse_line(column.label)), *cells, *speeds))
     names = (collapse_line(d.name(say.language)) for d in dimensions)
-    head = (say("model"), *names, say("mean"), say("speed"), say("answer_rate"))
-    notes = _rater_notes(merged, say)
+    head = (say("model"), *names, say("mean"), say("speed"), say("answer_rate"), say("r_speed"))
+    notes = (*_rater_notes(merged, say), _limits(say))
     if not all(is_even.values()):
         notes = (say("n_uneven"), *notes)
     return Table(say("stars"), head, tuple(rows), notes=notes)
@@ -68,6 +72,18 @@ def _rated(samples: Mapping[str, Samples], dimension: str | None) -> Iterator[Sa
         found = of_model if dimension is None else evidence.in_dimension(of_model, dimension)
         if found:
             yield found
+
+
+def _speed_in_words(chars_s: float | None, say: ReportMessages) -> str:
+    """A speed as a person who reads along has it."""
+    if chars_s is None:
+        return "–"
+    return say(next(key for limit, key in SPEED_WORDS if chars_s >= limit))
+
+
+def _limits(say: ReportMessages) -> str:
+    parts = [f"{say(key)} ≥ {limit:g}" for limit, key in SPEED_WORDS if limit]
+    return say("r_limits", limits=say("sep").join(parts))
 
 
 def _count_ratings(column: ModelColumn, dimension: str | None) -> int:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 _SVG = "{http://www.w3.org/2000/svg}"
 _SHAPES = ("rect", "path", "circle", "line", "polyline", "polygon", "ellipse", "clipPath")
 _ALLOWED = {_SVG + tag for tag in ("svg", "g", "defs", "style", "title", "text", "tspan", *_SHAPES)}
-_SCRIPT_CLASSES = {"tooltip", "tooltip-overlay", "text-overlay"}
+_SCRIPT_CLASSES = {"tooltip", "tooltip-overlay"}
 """Classes of what pygal draws for its script alone."""
 
 

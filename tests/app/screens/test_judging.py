@@ -431,6 +431,8 @@ async def test_e_writes_the_report_next_to_the_session(tmp_path: Path) -> None:
     path = write_session(folder)
     async with judging(path, size=(120, 30), lang="zh") as it:
         await it.press("s", "5", "escape", "e")
+        await it.until(lambda: "完整报告，可直接上交" in it.text())
+        await it.press("enter")
         await it.until(lambda: "报告已保存在" in it.notice_text())
         assert str(tmp_path) in it.notice_text() and it.screen.question == "q1"
     (markdown,), (html,) = tmp_path.glob("*-report.md"), tmp_path.glob("*-report.html")
@@ -447,7 +449,7 @@ async def test_pictures_are_png_where_the_settings_say_so(tmp_path: Path) -> Non
         await it.until(lambda: "A picture of the screen is in" in it.notice_text())
         (picture,) = folder.glob("*.png")
         assert picture.read_bytes().startswith(b"\x89PNG") and not list(folder.glob("*.svg"))
-        await it.press("e")
+        await it.press("e", "1")
         await it.until(lambda: "-report.html" in it.notice_text())
     (markdown,), (html,) = tmp_path.glob("*-report.md"), tmp_path.glob("*-report.html")
     for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", markdown.read_text()):

@@ -32,7 +32,7 @@ _GROUPS = {
     "play": ("replay.",),
     "judge": ("judge.", "stars.", "votes."),
     "save": ("session.", "answer.copy", "screen.screenshot"),
-    "list": ("library.", "models.", "start.", "menu.", "search.", "confirm."),
+    "list": ("library.", "models.", "start.", "menu.", "search.", "confirm.", "export."),
     "move": ("question.", "pane.", "screen.focus", "help."),
     "program": ("app.",),
 }

@@ -102,10 +102,13 @@ def report(
         from tui.app.session_pictures import session_pictures
 
         svgs = session_pictures(settings.screen, [one.path for one in found], settings.sessions_dir)
-    from tui.reports import writing
+    from tui.reports import own_words, writing
+    from tui.reports.messages import report_messages
     from tui.reports.report import build_report
 
-    document = build_report(found, settings.screen.lang, svgs, bert, laid_out)
+    words = own_words.gather(out) if out else own_words.OwnWords({})
+    options = settings.screen
+    document = build_report(found, options.lang, svgs, bert, laid_out, words.texts, options.report)
     as_png = png or settings.screen.pictures == "png"
     if writing.has_missing_letters(document, chosen, as_png):
         tell("letters are missing: install fonts-dejavu and fonts-noto-cjk")
@@ -114,6 +117,9 @@ def report(
             raise UserError("pictures lie beside a Markdown report", "say where with --out")
         return _print(str(writing.render(document, chosen, as_png=as_png).content))
     writing.write_report(document, chosen, out, as_png)
+    own_words.keep(out, document, words)
+    for sentence in own_words.describe(words, document, report_messages(options.lang)):
+        tell(sentence)
     print(one_line(str(out)), file=sys.stderr)
     return 0
 

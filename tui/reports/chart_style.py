@@ -1,0 +1,69 @@
+"""How every chart of a report looks, and what draws it: pygal, made inert.
+
+Its script, links, tooltips and comments are taken out, its ids made stable, so that the picture of
+the same session is the same text each time.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from tui.reports.svg import make_inert
+from tui.text.sanitise import collapse_line
+from tui.text.width import shorten
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette: told apart by colour-blind readers, too."""
+_MAX_LABEL = 28
+
+
+def short_label(label: str) -> str:
+    """A model's name as the legend has room for it."""
+    return shorten(collapse_line(label), _MAX_LABEL)
+
+
+def draw_chart(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
+    """The chart ``name`` as SVG; ``draw`` makes it of pygal and its options."""
+    import pygal
+    from pygal.style import Style
+
+    fonts = '"Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Helvetica Neue", sans-serif'
+    style = Style(
+        background="transparent",
+        plot_background="#ffffff",
+        foreground="#333333",
+        foreground_strong="#111111",
+        foreground_subtle="#999999",
+        colors=COLOURS,
+        font_family=fonts,
+        label_font_size=13,
+        major_label_font_size=13,
+        legend_font_size=14,
+        title_font_size=16,
+        value_label_font_size=13,
+        opacity=".85",
+        stroke_width="2",
+        guide_stroke_color="#e1e5ea",
+        guide_stroke_dasharray="0",
+        major_guide_stroke_color="#e1e5ea",
+        major_guide_stroke_dasharray="0",
+    )
+    chart = draw(
+        pygal,
+        {
+            "style": style,
+            "js": [],
+            "width": 860,
+            "height": 380,
+            "legend_at_bottom": True,
+            "margin_bottom": 30,
+            "legend_at_bottom_columns": 3,
+            "truncate_legend": -1,
+            "disable_xml_declaration": True,
+            "include_x_axis": True,
+            "min_scale": 4,
+            "max_scale": 8,
+            "value_formatter": lambda value: f"{value:g}",
+        },
+    )
+    chart.uuid = name
+    return make_inert(chart.render())

@@ -1,0 +1,151 @@
+"""What the figures say for and against each model, in short clauses.
+
+These are descriptions: which value is the best or the last of a table. Whether a difference is
+clear is said in the conclusion (`tui.reports.conclusion`), and only there.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+
+from tui import board as bd
+from tui.reports import evidence
+from tui.reports.cost_tables import Glances, are_comparable
+from tui.reports.document import ModelSketch, format_figure
+from tui.reports.merge import MergedSessions, ModelColumn
+from tui.reports.messages import ReportMessages
+from tui.reports.place_ids import place_id
+from tui.scoring.costs import METRICS_BY_ID
+from tui.scoring.dimensions import Dimension
+from tui.text.sanitise import collapse_line
+
+_FIGURES = ("e2e", "tpot", "load", "ram", "checkpoint")
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """A figure of all models: what it is called, its values by the key of the model, as printed,
+    and whether less of it is better."""
+
+    name: str
+    unit: str
+    values: Mapping[str, float]
+    is_less_better: bool = False
+    is_share: bool = False
+
+    def write(self, key: str) -> str:
+        value = self.values[key]
+        text = f"{value:.0%}" if self.is_share else format_figure(value)
+        return f"{self.name} {text}{f' {self.unit}' if self.unit else ''}"
+
+    def place(self, key: str) -> int:
+        """1 for the best, -1 for the last, 0 for one between or where all print the same."""
+        if key not in self.values or len({self.write(one) for one in self.values}) < 2:
+            return 0
+        order = sorted(self.values.values(), reverse=not self.is_less_better)
+        if self.values[key] == order[0] and order[0] != order[1]:
+            return 1
+        return -1 if self.values[key] == order[-1] and order[-1] != order[-2] else 0
+
+
+def sketch_models(
+    merged: MergedSessions,
+    glances: Glances,
+    checked: evidence.Checked,
+    dimensions: Sequence[Dimension],
+    say: ReportMessages,
+) -> tuple[ModelSketch, ...]:
+    """One sketch per model, from the figures of all."""
+    scales = list(_scales(merged, glances, checked, say))
+    return tuple(
+        ModelSketch(
+            collapse_line(column.label),
+            place_id("model", column.label),
+            tuple(_placed(scales, column, 1, say)),
+            tuple(_placed(scales, column, -1, say) + _mishaps(column, say)),
+            (*_traits(merged, column, say), *_best_dimension(merged, column, dimensions, say)),
+        )
+        for column in merged.columns
+    )
+
+
+def _scales(
+    merged: MergedSessions, glances: Glances, checked: evidence.Checked, say: ReportMessages
+) -> Iterable[_Scale]:
+    for name in _FIGURES:
+        metric = METRICS_BY_ID[name]
+        found = {key: glance.figures[name] for key, glance in glances.items()}
+        known = {key: f.value for key, f in found.items() if f.value is not None}
+        if len(known) > 1 and are_comparable(list(found.values()), metric):
+            yield _Scale(say(name), metric.unit, known, metric.direction < 0)
+    for key, samples in (
+        ("st_stars", evidence.star_samples(merged)),
+        ("st_checks", evidence.check_samples(merged, checked)),
+    ):
+        means = {label: evidence.mean_stars(one) for label, one in samples.items()}
+        known = {
+            column.key: mean
+            for column in merged.columns
+            if (mean := means.get(column.label)) is not None
+        }
+        if len(known) > 1:
+            yield _Scale(say(key), "", known, is_share=key == "st_checks")
+
+
+def _placed(
+    scales: Sequence[_Scale], column: ModelColumn, place: int, say: ReportMessages
+) -> list[str]:
+    key = "st_best" if place > 0 else "st_last"
+    return [
+        say(key, figure=scale.write(column.key), n=len(scale.values))
+        for scale in scales
+        if scale.place(column.key) == place
+    ]
+
+
+def _best_dimension(
+    merged: MergedSessions,
+    column: ModelColumn,
+    dimensions: Sequence[Dimension],
+    say: ReportMessages,
+) -> list[str]:
+    samples = evidence.star_samples(merged).get(column.label, {})
+    means = [(evidence.mean_stars(samples, d.id), d) for d in dimensions]
+    known = [(mean, d) for mean, d in means if mean is not None]
+    if len(known) < 2:
+        return []
+    mean, best = max(known, key=lambda one: one[0])
+    return [say("st_dimension", dimension=best.name(say.language), mean=f"{mean:.2f}")]
+
+
+def _mishaps(column: ModelColumn, say: ReportMessages) -> list[str]:
+    counts = {
+        "st_failed": sum(a.state == "failed" for a in column.answers),
+        "st_cut": sum(_is_cut(a) for a in column.answers),
+        "st_stopped": sum(a.state in ("cancelled", "decoding", "prefill") for a in column.answers),
+    }
+    return [say(key, n=n, of=len(column.answers)) for key, n in counts.items() if n]
+
+
+def _is_cut(answer: bd.Answer) -> bool:
+    return answer.figures is not None and answer.figures.is_cut
+
+
+def _traits(merged: MergedSessions, column: ModelColumn, say: ReportMessages) -> Iterable[str]:
+    """What is neither good nor bad: how long its answers are, how many it completed."""
+    lengths = {
+        one.key: [len(a.text) for a in one.answers if a.state == "answered"]
+        for one in merged.columns
+    }
+    mine = lengths[column.key]
+    if mine:
+        middle = median(mine)
+        others = [median(found) for key, found in lengths.items() if found and key != column.key]
+        key = "st_length"
+        if others and middle < min(others):
+            key = "st_shortest"
+        elif others and middle > max(others):
+            key = "st_longest"
+        yield say(key, n=f"{middle:.0f}", mean=f"{fmean(mine):.0f}")
+    done = sum(answer.state == "answered" for answer in column.answers)
+    yield say("st_done", done=done, of=len(column.answers))

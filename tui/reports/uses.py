@@ -1,0 +1,67 @@
+"""For which use which model: only what a test over questions, or a size, bears out."""
+
+from collections.abc import Sequence
+
+from tui.reports import evidence
+from tui.reports.cost_tables import Glances
+from tui.reports.document import format_figure
+from tui.reports.merge import MergedSessions
+from tui.reports.messages import ReportMessages
+from tui.scoring import rank
+from tui.scoring.rank import Comparison, Duel
+from tui.text.sanitise import collapse_line
+
+
+def recommend(
+    merged: MergedSessions,
+    glances: Glances,
+    checked: evidence.Checked,
+    votes: Sequence[Duel],
+    say: ReportMessages,
+) -> tuple[str, ...]:
+    """A sentence each on quality, speed and memory; that the data do not say is one, too."""
+    if len(merged.columns) < 2:
+        return ()
+    labels = [column.label for column in merged.columns]
+    judged = {
+        "c_stars_topic": rank.compare_pairs(rank.pair_models(evidence.star_samples(merged))),
+        "c_votes_topic": rank.compare_pairs(rank.pair_duels(votes), by_wins=True),
+        "checks": rank.compare_pairs(rank.pair_models(evidence.check_samples(merged, checked))),
+    }
+    found: list[str] = []
+    for topic, comparisons in judged.items():
+        if leader := clear_leader(comparisons, labels):
+            found.append(say("u_quality", model=collapse_line(leader), topic=say(topic)))
+    if not found:
+        found.append(say("u_quality_open"))
+    times = rank.compare_pairs(evidence.pair_times(merged, evidence.seconds_of))
+    fastest = clear_leader(times, labels, -1)
+    found.append(say("u_speed", model=collapse_line(fastest)) if fastest else say("u_speed_open"))
+    return (*found, *_memory(merged, glances, say))
+
+
+def clear_leader(
+    comparisons: Sequence[Comparison], labels: Sequence[str], direction: int = 1
+) -> str:
+    """The model that a test says is ahead of every other one; empty if there is none."""
+    if not comparisons:
+        return ""
+    leader, *others = rank.rank_models(comparisons, labels, direction)
+    for other in others:
+        one = rank.find_comparison(comparisons, leader, other)
+        if one is None or one.verdict not in ("better", "worse") or one.lead * direction <= 0:
+            return ""
+    return leader if others else ""
+
+
+def _memory(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[str]:
+    peaks = {
+        column.label: value
+        for column in merged.columns
+        if (value := glances[column.key].figures["ram"].value) is not None
+    }
+    order = sorted(peaks, key=lambda label: peaks[label])
+    if len(order) < 2 or format_figure(peaks[order[0]]) == format_figure(peaks[order[1]]):
+        return []
+    least = format_figure(peaks[order[0]])
+    return [say("u_memory", model=collapse_line(order[0]), value=least)]
