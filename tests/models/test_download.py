@@ -19,7 +19,7 @@ from tests.support.file_server import FileServer, serving
 from tests.support.hub import MODEL, WEIGHTS, FakeHub, use_hub
 from tui.cli import run_command_line as run
 from tui.host.errors import UserError
-from tui.models import download, hub
+from tui.models import arrival, download, hub
 from tui.models.caches import modelscope_folder
 from tui.models.download import HubFile, needed_files
 from tui.models.download_offer import FileCounts
@@ -58,6 +58,9 @@ def test_a_model_comes_whole_and_without_what_is_not_needed(
     total = sum(len(served[0].files[p.name]) for p in folder.iterdir())
     assert heard[-1][1:] == (total, total)
     assert each[-1]["model.safetensors"] == (len(WEIGHTS), len(WEIGHTS))
+    told = arrival.recall(folder)
+    assert told is not None and told["bytes"] == total and told["seconds"] >= 0
+    assert arrival.recall(tmp_path) is None
     assert "3 files" in asked[0] and str(folder) in asked[0] and "free" in asked[0]
     assert set(fetched(served[1])) == {"config.json", "model.safetensors", "tokenizer.json"}
 

@@ -3,6 +3,7 @@
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from tui.checkpoints.gguf_parts import all_parts
 from tui.checkpoints.weight_headers import read_json
 from tui.host import filesystem
 from tui.host.errors import EXIT_NETWORK, UserError
+from tui.models import arrival
 from tui.models.download_offer import AskConsent, DownloadOffer, FileProgress
 from tui.models.gguf_choice import choose
 from tui.models.hub import error_from_cause
@@ -110,9 +112,12 @@ def fetch_model(
             f"{format_size(free)} free in {plan.folder}",
             f"free some, or set {hub.cache_variable} to a folder on another disk",
         )
+    began = time.monotonic()
     _fetch(plan, progress, file_progress or (lambda files: None), stop)
     verify_files(plan)
-    return plan.folder / plan.gguf
+    kept = plan.folder / plan.gguf
+    arrival.note(kept, plan.total - plan.present_bytes, time.monotonic() - began)
+    return kept
 
 
 def make_offer(plan: DownloadPlan) -> DownloadOffer:

@@ -16,7 +16,7 @@ from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.gguf_parts import display_stem, has_magic
 from tui.host.errors import UserError
 from tui.host.paths import expand, portable
-from tui.models import default_dtype, demo, download, ollama_files
+from tui.models import arrival, default_dtype, demo, download, ollama_files
 from tui.models.adapters import base_folder, split_base
 from tui.models.caches import display_name
 from tui.models.consent import require_consent
@@ -94,6 +94,7 @@ class ResolvedModel:
             **({"mixture": self.mixture} if self.mixture else {}),
             **({"licence": self.licence} if self.licence else {}),
             **self._adapter_json(),
+            **({"fetched": fetched} if (fetched := arrival.recall(self.checkpoint)) else {}),
         }
 
     def _adapter_json(self) -> dict[str, Any]:

@@ -26,10 +26,12 @@ def build_sections(
     merged: MergedSessions,
     dimensions: Sequence[Dimension],
     check_line: CheckLine,
+    difference_of: Callable[[QuestionRow], str],
     pictures: Mapping[str, str],
     say: ReportMessages,
 ) -> tuple[QuestionSection, ...]:
-    """One section per question that was asked; ``pictures`` are SVG by question id."""
+    """One section per question that was asked; ``difference_of`` says how the models part on it,
+    ``pictures`` are SVG by question id."""
     found = []
     for number, row in enumerate(merged.rows, 1):
         if not row.answer_ids:
@@ -43,6 +45,7 @@ def build_sections(
                 _picture(number, pictures.get(row.id, ""), say),
                 verdict_lines(merged, row, say),
                 place_id("question", row.id),
+                difference_of(row),
             )
         )
     return tuple(found)

@@ -8,6 +8,7 @@ from tui.scoring.disagreement import Disagreement, measure
 from tui.text.sanitise import collapse_line
 
 _MAX_ROWS = 20
+_HEAD = ("question", "d_stars", "d_verdicts", "d_checks", "d_length", "d_time")
 
 
 def disagreement_table(
@@ -27,17 +28,28 @@ def disagreement_table(
         (Cell(f"{number}. {collapse_line(row.category or row.id)}"), *_cells(one))
         for number, row, one in differing[:_MAX_ROWS]
     ]
-    head = ("question", "d_stars", "d_verdicts", "d_checks", "d_length", "d_time")
-    kept = [i for i in range(len(head)) if any(row[i].text != "–" for row in rows)]
+    kept = [i for i in range(len(_HEAD)) if any(row[i].text != "–" for row in rows)]
     notes = [say("d_same", n=len(found) - len(differing))] if len(found) > len(differing) else []
     if len(differing) > _MAX_ROWS:
         notes.append(say("and_more", n=len(differing) - _MAX_ROWS))
     return Table(
         say("d_title"),
-        tuple(say(head[i]) for i in kept),
+        tuple(say(_HEAD[i]) for i in kept),
         tuple(tuple(row[i] for i in kept) for row in rows),
         notes=tuple(notes),
     )
+
+
+def describe_differences(
+    merged: MergedSessions, row: QuestionRow, checked: Checked, say: ReportMessages
+) -> str:
+    """How the models part on one question, in the words of the table; empty where they do not."""
+    found = _measure(merged, row, checked)
+    if not found.is_differing:
+        return ""
+    told = zip(_HEAD[1:], _cells(found), strict=True)
+    parts = [f"{say(key)} {cell.text}" for key, cell in told if cell.text not in ("–", "0")]
+    return say("d_here", what=say("sep").join(parts)) if parts else ""
 
 
 def _measure(

@@ -128,7 +128,7 @@ class QuestionTurn:
 class QuestionSection:
     """One question with all its turns; ``picture`` is a screenshot. ``verdicts`` are a person's
     votes and a judge's verdicts on it, in words. ``number`` counts from 1; ``place`` is the id of
-    the place for a person's analysis."""
+    the place for a person's analysis, ``difference`` says how the models part on it."""
 
     number: int
     title: str
@@ -136,6 +136,7 @@ class QuestionSection:
     picture: Figure | None = None
     verdicts: tuple[str, ...] = ()
     place: str = ""
+    difference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

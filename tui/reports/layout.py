@@ -126,6 +126,7 @@ class _Maker:
                     "title": _plain(section.title),
                     "answers": self.refer(*section.turns),
                     "verdicts": self.refer(_items(section.verdicts, is_small=True)),
+                    "difference": _plain(section.difference),
                     "picture": self.refer(section.picture),
                     "place": self.refer(Place(section.place, d.words["p_analysis"])),
                 }

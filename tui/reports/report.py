@@ -9,7 +9,7 @@ from tui.reports.answers import build_sections, list_problems
 from tui.reports.charts import draw_charts
 from tui.reports.conclusion import build_conclusion
 from tui.reports.cost_tables import build_cost_tables, glances_of
-from tui.reports.disagreement_table import disagreement_table
+from tui.reports.disagreement_table import describe_differences, disagreement_table
 from tui.reports.document import Document, Table
 from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
 from tui.reports.judge_tables import judge_name, judge_tables
@@ -115,7 +115,14 @@ def build_document(
         overview=build_overview(merged.columns, say),
         comparison=tuple(found for found in scored if isinstance(found, Table)),
         charts=charts[:MAX_CHARTS],
-        sections=build_sections(merged, dims, _check_line(merged, checked, say), pictures, say),
+        sections=build_sections(
+            merged,
+            dims,
+            _check_line(merged, checked, say),
+            lambda row: describe_differences(merged, row, checked, say),
+            pictures,
+            say,
+        ),
         troubles=(*list_problems(merged, say), *(f"{say('checks')}: {p}" for p in problems)),
         models=sketch_models(merged, glances, checked, dims, say),
         uses=recommend(merged, glances, checked, votes, say),

@@ -16,7 +16,10 @@ from tui.scoring.checks import CheckResult
 from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.scoring.rank import Comparison, Duel, Samples
 from tui.text.sanitise import collapse_line
+from tui.text.width import shorten
 
+_MAX_NOTES, _MAX_NOTE = 3, 60
+"""Notes, and code points of each, that a table shows; all stand with the answers."""
 SPEED_WORDS = ((40.0, "r_fast"), (15.0, "r_medium"), (5.0, "r_slow"), (0.0, "r_very_slow"))
 """From how many characters a second on a speed is called what; a reader of Chinese takes 5 to 8."""
 
@@ -59,11 +62,23 @@ def stars_table(
         speeds = (Cell(show_figure(chars_s)), rate, Cell(_speed_in_words(chars_s.value, say)))
         rows.append((Cell(collapse_line(column.label)), *cells, *speeds))
     names = (collapse_line(d.name(say.language)) for d in dimensions)
-    head = (say("model"), *names, say("mean"), say("speed"), say("answer_rate"), say("r_speed"))
+    head = [say("model"), *names, say("mean"), say("speed"), say("answer_rate"), say("r_speed")]
+    noted = [_notes_of(column, say) for column in merged.columns]
+    if any(noted):
+        head.append(say("note"))
+        rows = [(*row, Cell(note or "–")) for row, note in zip(rows, noted, strict=True)]
     notes = (*_rater_notes(merged, say), _limits(say))
     if not all(is_even.values()):
         notes = (say("n_uneven"), *notes)
-    return Table(say("stars"), head, tuple(rows), notes=notes)
+    return Table(say("stars"), tuple(head), tuple(rows), notes=notes)
+
+
+def _notes_of(column: ModelColumn, say: ReportMessages) -> str:
+    """What a person noted on a model's answers, the first of it."""
+    noted = [answer.person_note for answer in column.answers if answer.person_note]
+    more = [say("and_more", n=len(noted) - _MAX_NOTES)] if len(noted) > _MAX_NOTES else []
+    kept = [shorten(collapse_line(text), _MAX_NOTE) for text in noted[:_MAX_NOTES]]
+    return say("sep").join([*kept, *more])
 
 
 def _rated(samples: Mapping[str, Samples], dimension: str | None) -> Iterator[Samples]:

@@ -449,7 +449,9 @@ async def test_pictures_are_png_where_the_settings_say_so(tmp_path: Path) -> Non
         await it.until(lambda: "A picture of the screen is in" in it.notice_text())
         (picture,) = folder.glob("*.png")
         assert picture.read_bytes().startswith(b"\x89PNG") and not list(folder.glob("*.svg"))
-        await it.press("e", "1")
+        await it.press("e")
+        await it.until(lambda: "The whole, to hand in" in it.text())
+        await it.press("1")
         await it.until(lambda: "-report.html" in it.notice_text())
     (markdown,), (html,) = tmp_path.glob("*-report.md"), tmp_path.glob("*-report.html")
     for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", markdown.read_text()):

@@ -224,7 +224,9 @@ async def test_a_report_of_the_marked_sessions(tmp_path: Path) -> None:
     session(tmp_path, "2026-11-20T09:00:00Z")
     session(tmp_path, "2026-11-22T10:00:00Z")
     async with looking(tmp_path) as it:
-        await it.press("space", "down", "space", "e", "enter")
+        await it.press("space", "down", "space", "e")
+        await it.until(lambda: "The whole, to hand in" in it.text())
+        await it.press("enter")
         await it.until(lambda: "-and-more-report.html" in it.notice_text())
     (markdown,) = tmp_path.glob("*-report.md")
     assert "demo@bf16" in markdown.read_text()
