@@ -57,3 +57,16 @@ def test_a_browser_shows_all_of_it_and_complains_of_nothing(
     look(page, f"--screenshot={picture}", "--window-size=1280,2000")
     data = picture.read_bytes()
     assert data.startswith(b"\x89PNG") and len(data) > 50_000, "an empty page is far smaller"
+
+
+def test_a_pdf_is_printed_and_holds_nothing_active(tmp_path: Path) -> None:
+    questions = [{"id": "q", "category": "语言理解", "turns": ["第 1 题"]}]
+    head = recorded_header(["a@bf16", "b@int8"], questions)
+    path = record_session(tmp_path / "s", head, lambda m, q: ANSWER)
+    out = tmp_path / "report.pdf"
+    command = ["report", str(path), "--out", str(out), "--lang", "zh", "--no-pictures"]
+    assert cli.run_command_line(command) == 0
+    data = out.read_bytes()
+    assert data.startswith(b"%PDF") and len(data) > 50_000
+    assert not re.search(rb"/(JavaScript|JS|Launch|URI|EmbeddedFile)\b", data)
+    assert out.stat().st_mode & 0o077 == 0
