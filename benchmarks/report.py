@@ -40,7 +40,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         path = make(Path(name))
         print(f"{ANSWERS} answers of {len(TEXT)} characters, {path.stat().st_size / 1e6:.1f} MB")
-        for format_ in ("md", "html", "csv", "jsonl"):
+        for format_ in ("md", "html", "docx", "tex", "csv", "jsonl"):
             out = Path(name) / f"report.{format_}"
             times = []
             for _ in range(3):

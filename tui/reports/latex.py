@@ -110,8 +110,9 @@ def _block(block: Block, words: dict[str, str], pictures: str) -> Iterable[str]:
         case Figure():
             yield _figure(block, pictures)
         case QuestionTurn(prompt=prompt, cards=cards):
-            framed = f"\\parbox{{0.96\\linewidth}}{{{escape(prompt)}}}"
-            yield f"\\fcolorbox{{gray}}{{gray!8}}{{{framed}}}"
+            # No box: a question may be longer than a page.
+            yield "\\rule{\\linewidth}{0.4pt}\\nopagebreak"
+            yield _indented(escape(prompt), 1, "", "\\bfseries")
             for card in cards:
                 yield from _card(card, words)
         case Place():
