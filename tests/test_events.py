@@ -14,6 +14,7 @@ EXAMPLES = [
     ev.Session(1, "0.1.0", "2026-11-22T00:00:00Z", [{"name": "demo"}], {"name": "q"}),
     ev.Load("weights", 1, 2),
     ev.Loaded(1.5, family="llama", notes=["a"]),
+    ev.Measuring(),
     ev.Asked(0, "q1", "你好"),
     ev.Started(0, prompt_tokens=3),
     ev.Delta(0, text="\u2028<\t>\\"),

@@ -144,6 +144,8 @@ class Model:
     """Every load, oldest first."""
     measures: list[ev.Measured] = field(default_factory=list)
     """Every standard measure, oldest first."""
+    is_measuring: bool = False
+    """Whether its standard measure is being taken."""
     failure: ev.Failed | None = None
     engine: str = ""
     notes: list[ev.Note] = field(default_factory=list)
@@ -272,6 +274,8 @@ def _apply_run(board: Board, event: Event) -> None:
             _add_model(board, joined)
         case ev.End() as end:
             board.end = end
+            for model in board.models:
+                model.is_measuring = False
 
 
 def _add_memory_sample(board: Board, step: int) -> None:
@@ -328,6 +332,9 @@ def _apply_rating(board: Board, rated: ev.Rated) -> None:
 
 
 def _apply_model(board: Board, model: Model, event: Event) -> None:
+    if not isinstance(event.body, ev.Memory | ev.Asked | ev.Rated):
+        # Whatever else a model does, it is no longer measured.
+        model.is_measuring = isinstance(event.body, ev.Measuring)
     match event.body:
         case ev.Delta() | ev.Started() | ev.Logprobs() | ev.Answered() | ev.Cancelled():
             _apply_answer(board, model, event)

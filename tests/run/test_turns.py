@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engines import EchoEngine
-from tests.support.runs import MB, RunStage, answers_of, finished
+from tests.support.runs import MB, RunStage, answers_of, board_of, finished
 from tests.support.waiting import until
 from tui import events as ev
 from tui.engines.base import Request
@@ -133,6 +133,7 @@ def test_a_person_ends_a_measure_that_is_taken_again(tmp_path: Path, stage: RunS
     engines = [Measurable(watch, 0, hold=True), Measurable(watch, 1, hold=True)]
     run = stage(*engines)
     until(lambda: ("measure", 0) in kinds(watch))
+    until(lambda: board_of(run).models[0].is_measuring)
     (answer,) = run.ask("b", models=[1])
     until(lambda: ("answer", 1) in kinds(watch))
     assert not engines[0].measured, "it was left for somebody of another model"
@@ -140,6 +141,7 @@ def test_a_person_ends_a_measure_that_is_taken_again(tmp_path: Path, stage: RunS
         engine.hold.set()
     board = finished(run)
     assert board.answers[answer].state == "answered"
+    assert not any(model.is_measuring for model in board.models)
     assert all([x.contended for x in m.measures] == [False] for m in board.models)
     assert not [m.notes for m in board.models if m.notes]
 

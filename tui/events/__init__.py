@@ -116,6 +116,14 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Measuring:
+    """The standard measure of a model began. It ends with `Measured` or a note, or is left for
+    whatever the model does next."""
+
+    kind: ClassVar[str] = "measuring"
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """The standard measure of a model: one answer at a time, alone on the cores, with as many
     tokens for every model. Medians over ``rounds``. Milliseconds, tokens per second, bytes.
@@ -391,6 +399,7 @@ Body = (
     Session
     | Load
     | Loaded
+    | Measuring
     | Measured
     | Asked
     | Started

@@ -204,7 +204,7 @@ def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...
                 and event.body.answer == -1
             ]
         found += _by_cause(merged, column, say)
-    if not any(a.stars for column in merged.columns for a in column.answers):
+    if not any(a.ratings for column in merged.columns for a in column.answers):
         found.append(say("not_rated"))
     return tuple(found)
 

@@ -270,5 +270,5 @@ def dimensions_of(merged: MergedSessions) -> tuple[Dimension, ...]:
     given: Any = None
     for source in merged.sources:
         given = given or configured_dimensions(source.recorded.header)
-    rated = (d for column in merged.columns for a in column.answers for d in a.stars)
+    rated = (d for column in merged.columns for a in column.answers for (_, d) in a.ratings)
     return resolve_dimensions(given, rated)

@@ -318,6 +318,7 @@ class Lane:
     def _measure(self) -> None:
         """Take the standard measure, again later where it was stopped."""
         assert self._measuring
+        self._emit(ev.Measuring())
         try:
             found = take_measure(self.engine, self._loaded, self._measuring, self.shared)
             if found is not None:

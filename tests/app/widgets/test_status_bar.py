@@ -7,7 +7,7 @@ from benchmarks.support.scripted_run import EventScript
 from tests.support.stage import comparing
 from tui.app.widgets.status_bar import memory_bars, time_left_us
 from tui.board import MEMORY_SAMPLES, Board, fold
-from tui.events import RUN, Answered, Asked, Memory
+from tui.events import RUN, Answered, Asked, Measured, Measuring, Memory
 
 
 def test_time_left_is_that_of_the_slowest_model_by_its_answers_so_far() -> None:
@@ -76,3 +76,17 @@ async def test_the_memory_of_two_models_can_be_read_in_80_columns(
         said = it.screen.status_bar.text
         for part in (*labels, "536 MB + 104 MB mapped", "memory 13 GB of 24 GB", "to go"):
             assert part in said, said
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "measuring its speed"), ("zh", "测速中")])
+async def test_a_model_that_is_measured_says_so_in_its_pane_and_below(
+    lang: str, words: str
+) -> None:
+    async with comparing("demo@bf16", "demo@fp32", size=(160, 30), lang=lang) as it:
+        it.run.say(0, Measuring())
+        await it.beat()
+        assert it.screen.status_bar.text.count(words) == 1
+        assert [words in it.pane(index)[0] for index in (0, 1)] == [True, False]
+        it.run.say(0, Measured(256, 64, ttft_ms=400.0, decode_tok_s=20.0))
+        await it.beat()
+        assert words not in it.screen.status_bar.text

@@ -270,8 +270,8 @@ class Conversation:
                 del self._blocks[index:], self._ends[index:]
                 self._blocks.append(TurnBlock(answer, model, self.view, self._appearance))
                 changed.append(start)
-            votes = vote_texts(board, answer, self._appearance) if board.votes else ()
-            stars = stars_of(board, answer) if answer.stars else ()
+            votes = vote_texts(board, answer, self._appearance) if board.ballots else ()
+            stars = stars_of(board, answer) if answer.ratings else ()
             at = self._blocks[index].update(answer, stars, votes, may_reflow)
             if at is not None:
                 changed.append(start + at)

@@ -15,12 +15,14 @@ _STATE_STYLE = {
     "prefill": "warn",
     "queued": "muted",
     "loading": "warn",
+    "measuring": "accent",
     "failed": "bad",
     "cancelled": "warn",
 }
 STATE_SIGNS = {
     "waiting": "○",
     "loading": "◔",
+    "measuring": "◔",
     "ready": "○",
     "unloaded": "○",
     "queued": "◌",
@@ -51,6 +53,8 @@ def judged_answer(board: Board, pane_index: int, question: str) -> Answer | None
 
 def pane_state(model: Model, answer: Answer | None) -> str:
     """How a pane stands: the answer's state, or the model's where it matters more."""
+    if model.is_measuring and not (answer and answer.is_open):
+        return "measuring"
     if model.state == "failed" or (model.state != "ready" and (not answer or answer.is_open)):
         return model.state
     return answer.state if answer else "ready"

@@ -117,7 +117,8 @@ class JudgingScreen(BoardScreen):
         """What stars are given in: of the question set or the settings."""
         header = self.board.header
         given = None if header is None else configured_dimensions(header)
-        return resolve_dimensions(given, (d for a in self.board.answers.values() for d in a.stars))
+        rated = (d for a in self.board.answers.values() for (_, d) in a.ratings)
+        return resolve_dimensions(given, rated)
 
     def judge(self, body: Rated | Voted | Note) -> bool:
         """Record it and show it; `action_undo` takes it back."""
@@ -299,10 +300,10 @@ class JudgingScreen(BoardScreen):
         """Questions with complete answers of which none has stars or a vote."""
         from tui.scoring.rating_queue import build_rating_queue
 
-        voted = {question for (question, _, _), c in self.board.votes.items() if c != "none"}
+        voted = {question for (_, question, _, _) in self.board.ballots}
         return sum(
             item.question not in voted
-            and not any(contender.answers[-1].stars for contender in item.contenders)
+            and not any(contender.answers[-1].ratings for contender in item.contenders)
             for item in build_rating_queue(self.board).items
         )
 

@@ -4,7 +4,6 @@ A bar goes on by itself, over panes and questions, to what is not judged yet, an
 Escape, also when all is judged.
 """
 
-from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 from textual.binding import Binding, BindingType
@@ -71,9 +70,9 @@ class JudgeBar(Lines, can_focus=True):
         is any."""
         self._is_done = False
         if not self.judgeable_panes():
-            if not (found := self._questions_after(self._has_unjudged)):
+            if not (found := self._next_unjudged()):
                 return False
-            self.host.go_to(found[0])
+            self.host.go_to(found)
         self.begin()
         self.resume()
         return True
@@ -127,17 +126,17 @@ class JudgeBar(Lines, can_focus=True):
         """Whether anything on a question is not judged."""
         raise NotImplementedError
 
-    def _questions_after(self, is_wanted: Callable[[str], bool]) -> list[str]:
-        """The other questions that are wanted, from this one on, round and round."""
+    def _next_unjudged(self) -> str | None:
+        """The next of the other questions with anything that is not judged, round and round."""
         ids = [question.id for question in self.host.visible_board.questions]
         at = ids.index(self.host.question) + 1 if self.host.question in ids else 0
         others = [*ids[at:], *ids[: max(0, at - 1)]]
-        return [question for question in others if is_wanted(question)]
+        return next(filter(self._has_unjudged, others), None)
 
     def _go_on_elsewhere(self) -> None:
         """To the next question that is not judged; where there is none, say so and stay."""
-        if found := self._questions_after(self._has_unjudged):
-            self.host.go_to(found[0])
+        if found := self._next_unjudged():
+            self.host.go_to(found)
         else:
             self._is_done = True
             self.show_judging()

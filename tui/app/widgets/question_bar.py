@@ -44,14 +44,13 @@ def is_judged(board: Board, question: str) -> bool:
     found = [board.conversation(model.index, question) for model in board.models]
     last = [conversation[-1] for conversation in found if conversation]
     pairs = len(last) * (len(last) - 1) // 2
-    votes = sum(at == question and choice != "none" for (at, _, _), choice in board.votes.items())
-    return bool(last) and (all(answer.stars for answer in last) or 0 < pairs <= votes)
+    voted = {(left, right) for (_, at, left, right) in board.ballots if at == question}
+    return bool(last) and (all(answer.ratings for answer in last) or 0 < pairs <= len(voted))
 
 
 def is_any_judged(board: Board) -> bool:
     """Whether a person has begun to judge."""
-    voted = any(choice != "none" for choice in board.votes.values())
-    return voted or any(answer.stars for answer in board.answers.values())
+    return bool(board.ballots) or any(answer.ratings for answer in board.answers.values())
 
 
 class QuestionBar(Lines):
@@ -70,10 +69,10 @@ class QuestionBar(Lines):
         """Show a question of the board and the marks of all of them."""
         width, height = self.size.width, self.app.size.height
         is_judging = is_judging or is_any_judged(board)
-        states = tuple((a.state, bool(a.stars)) for a in board.answers.values())
+        states = tuple((a.state, bool(a.ratings)) for a in board.answers.values())
         mark = (
             (id(board), current, len(board.questions), width, height),
-            (self.appearance.revision, states, tuple(board.votes.items()), is_judging),
+            (self.appearance.revision, states, tuple(board.ballots), is_judging),
         )
         if mark == self._mark:
             return

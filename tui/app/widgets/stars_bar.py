@@ -57,7 +57,7 @@ class StarsBar(JudgeBar):
     def _unjudged_panes(self, question: str) -> list[int]:
         board = self.host.visible_board
         found = [(p, judged_answer(board, p, question)) for p in self.judgeable_panes(question)]
-        return [pane for pane, answer in found if answer and not answer.stars]
+        return [pane for pane, answer in found if answer and not answer.ratings]
 
     def _has_unjudged(self, question: str) -> bool:
         return bool(self._unjudged_panes(question))

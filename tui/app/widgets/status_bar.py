@@ -110,7 +110,7 @@ class StatusBar(Lines):
         """Show the board's figures; ``save_status`` says how the session file stands."""
         at_work = [board.current_answer(model.index) for model in board.models]
         states = (
-            *(model.state for model in board.models),
+            *((model.state, model.is_measuring) for model in board.models),
             *(answer.state for answer in at_work if answer),
         )
         mark = (board.now_us // _EVERY_US, states, question, save_status, self.size.width)

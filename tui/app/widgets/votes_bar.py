@@ -50,26 +50,24 @@ class VotesBar(JudgeBar):
         self._is_done = False
         if isinstance(body, Voted):
             wanted = {body.left, body.right}
-            pairs = range(len(self.pairs))
-            found = (i for i in pairs if set(self._answer_ids(self._question, i)) == wanted)
-            self.pair_index = next(found, self.pair_index)
+            pairs = enumerate(self._answer_pairs(self._question))
+            self.pair_index = next((i for i, ids in pairs if set(ids) == wanted), self.pair_index)
         self.show_judging()
 
-    def _answer_ids(self, question: str, pair_index: int) -> tuple[int, int]:
-        pairs = list(combinations(self.judgeable_panes(question), 2))
-        if not pair_index < len(pairs):
-            return (-1, -1)
-        board = self.host.visible_board
-        left, right = (judged_answer(board, pane, question) for pane in pairs[pair_index])
-        return (left.id, right.id) if left and right else (-1, -1)
-
-    def _vote_on(self, question: str, pair_index: int) -> str:
-        ids = self._answer_ids(question, pair_index)
-        return recorded_vote(self.host.visible_board.votes, question, *ids)
+    def _answer_pairs(self, question: str) -> list[tuple[int, int]]:
+        """The ids of the answers of every two panes, in the order of `pairs`."""
+        board, panes = self.host.visible_board, self.judgeable_panes(question)
+        answers = (judged_answer(board, pane, question) for pane in panes)
+        return list(combinations([answer.id for answer in answers if answer], 2))
 
     def _unjudged_pairs(self, question: str) -> list[int]:
-        count = len(list(combinations(self.judgeable_panes(question), 2)))
-        return [index for index in range(count) if self._vote_on(question, index) == "none"]
+        """Places in `_answer_pairs` of those without a vote."""
+        votes = self.host.visible_board.votes
+        return [
+            index
+            for index, ids in enumerate(self._answer_pairs(question))
+            if recorded_vote(votes, question, *ids) == "none"
+        ]
 
     def _has_unjudged(self, question: str) -> bool:
         return bool(self._unjudged_pairs(question))
@@ -80,7 +78,8 @@ class VotesBar(JudgeBar):
         self.pair_index = min(self.pair_index, len(pairs) - 1)
         one, two = pairs[self.pair_index]
         room = max(8, self.size.width // 4)
-        given = self._vote_on(self._question, self.pair_index)
+        ids = self._answer_pairs(self._question)[self.pair_index]
+        given = recorded_vote(self.host.visible_board.votes, self._question, *ids)
         styles = ["bold good" if given in (side, "tie") else "bold" for side in ("left", "right")]
         words = self.appearance.say(f"vote.{given}")
         return [
@@ -98,9 +97,10 @@ class VotesBar(JudgeBar):
 
     def action_vote(self, choice: str) -> None:
         """Vote on the pair; the next one without a vote follows."""
-        left, right = self._answer_ids(self._question, self.pair_index)
-        if left < 0 or self._is_done:
+        pairs = self._answer_pairs(self._question)
+        if self._is_done or self.pair_index >= len(pairs):
             return
+        left, right = pairs[self.pair_index]
         if self.host.judge(make_vote(self._question, left, right, choice)):
             self._go_on()
 

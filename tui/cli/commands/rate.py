@@ -75,7 +75,7 @@ def rate(
         tell("no complete answers to judge")
         return 0
     given = configured_dimensions(reading.header) or settings.run.dimensions
-    known = resolve_dimensions(given, (d for a in board.answers.values() for d in a.stars))
+    known = resolve_dimensions(given, (d for a in board.answers.values() for (_, d) in a.ratings))
     who = one_line(rater).strip()[:MAX_RATER]
     journal = Journal.reopen(path)
     sitting = _Sitting(journal, board, plan, known, who, KeyTable(settings.screen.keys))
