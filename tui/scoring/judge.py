@@ -34,8 +34,8 @@ _PROMPT = {
         "[Question {mark}]\n{question}\n[End of the question {mark}]\n\n"
         "[Answer A {mark}]\n{first}\n[End of answer A {mark}]\n\n"
         "[Answer B {mark}]\n{second}\n[End of answer B {mark}]\n\n"
-        "Give your reasons in a few sentences.{dimensions} Then end with exactly one of [[A]] (A "
-        "is better), [[B]] (B is better) or [[C]] (tie)."
+        "Call the answers A and B. Give your reasons in two sentences at most.{dimensions} Then "
+        "end with exactly one of [[A]] (A is better), [[B]] (B is better) or [[C]] (tie)."
     ),
     "zh": (
         "请比较同一问题的两个回答。\n{rubric}\n"
@@ -43,7 +43,7 @@ _PROMPT = {
         "[问题 {mark}]\n{question}\n[问题结束 {mark}]\n\n"
         "[回答 A {mark}]\n{first}\n[回答 A 结束 {mark}]\n\n"
         "[回答 B {mark}]\n{second}\n[回答 B 结束 {mark}]\n\n"
-        "请用几句话说明理由。{dimensions}最后单独写出结论，"
+        "请把两个回答称为 A 和 B，最多用两句话说明理由。{dimensions}最后单独写出结论，"
         "三者选一：[[A]]（A 更好）、[[B]]（B 更好）或 [[C]]（平局）。"
     ),
 }

@@ -88,7 +88,7 @@ async def test_a_session_gets_a_title_with_tags_and_is_found_by_them(tmp_path: P
 async def test_a_file_that_is_whole_with_few_answers_is_not_called_complete(tmp_path: Path) -> None:
     write_session(tmp_path, header=HEADER, models=1)
     async with looking(tmp_path) as it:
-        assert "answers  ended early" in it.text() and "complete" not in it.text()
+        assert "answers  partly failed" in it.text() and "complete" not in it.text()
 
 
 async def test_search_as_one_types_finds_answers_and_questions(tmp_path: Path) -> None:
