@@ -127,9 +127,9 @@ def test_library_replay_and_all_that_is_exported_there(stranger: Path) -> None:
     with in_terminal(stranger, "replay", str(stranger), "--speed", "max") as it:
         it.wait("the end")
         it.send("l")
-        it.wait("1 sessions")
+        it.wait("1 session")
         it.send("/PWN")
-        it.wait("Found in 1 sessions")
+        it.wait("Found in 1 session")
         it.send("\r")
         it.wait("Enter open")
         it.send("\r")

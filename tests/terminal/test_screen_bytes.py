@@ -44,9 +44,9 @@ def test_watching_needs_no_model_library(session: Path, tmp_path: Path) -> None:
     with replaying(session, *flags, **absent) as it:
         it.wait("the end")
         it.send("l")
-        it.wait("1 sessions")
+        it.wait("1 session")
         it.send("/word1")
-        it.wait("Found in 1 sessions")
+        it.wait("Found in 1 session")
         it.send("\r")
         it.wait("Enter open")
         it.send("\r")

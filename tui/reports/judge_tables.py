@@ -1,6 +1,6 @@
 """The tables of judges, each with what limits how far it can be trusted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from statistics import median
 
@@ -18,6 +18,7 @@ from tui.scoring.agreement import compute_agreement, correct_share
 from tui.scoring.dimensions import dimension_name
 from tui.scoring.judge import LEFT, RIGHT, agreed, is_flipped, read_verdicts
 from tui.scoring.plain_text import count_markdown
+from tui.scoring.rank import Duel
 from tui.text.sanitise import collapse_line
 
 _MAX_LISTED = 20
@@ -29,20 +30,26 @@ def judge_name(key: JudgeKey, say: ReportMessages) -> str:
     return say("judge_plain", judge=name) if key.plain_text else name
 
 
-def judge_tables(merged: MergedSessions, say: ReportMessages) -> list[Table]:
-    """One table per judge, and one of the panel where there are several."""
-    by_judge = evidence.verdicts_by_judge(merged)
+def judge_tables(
+    merged: MergedSessions,
+    by_judge: Mapping[JudgeKey, JudgeVerdicts],
+    judged: Mapping[str, Sequence[Duel]],
+    panel: Sequence[Duel],
+    say: ReportMessages,
+) -> list[Table]:
+    """One table per judge, and one of the panel where there are several; ``judged`` are the
+    verdicts as duels by `judge_name`, ``panel`` those of the panel."""
     tables = []
     for key, found in by_judge.items():
-        title = say("judged", judge=judge_name(key, say))
-        table = duel_table(title, evidence.judge_duels(merged, found), merged, say)
+        name = judge_name(key, say)
+        title = say("judged", judge=name)
+        table = duel_table(title, judged[name], merged, say)
         table = table or Table(title, (), ())
         notes = tuple(note for note in _notes(key, found, merged, say) if note)
         tables.append(Table(table.title, table.head, table.rows, table.left, notes))
-    if duels := evidence.panel_duels(merged, by_judge):
-        title = say("panel", n=len(evidence.panel_of(by_judge)))
-        if table := duel_table(title, duels, merged, say):
-            tables.append(table)
+    title = say("panel", n=len(evidence.panel_of(by_judge)))
+    if panel and (table := duel_table(title, panel, merged, say)):
+        tables.append(table)
     return tables
 
 

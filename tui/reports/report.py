@@ -97,7 +97,7 @@ def build_document(
         score_tables.star_pairs_table(merged, say),
         *build_cost_tables(merged, glances, say),
         score_tables.duel_table(say("votes"), votes, merged, say),
-        *judge_tables(merged, say),
+        *judge_tables(merged, by_judge, judged, panel, say),
         score_tables.checks_table(merged, checked, say),
         disagreement_table(merged, checked, say),
         parting_table(merged, say),

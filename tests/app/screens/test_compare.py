@@ -104,7 +104,7 @@ async def test_escape_stops_only_what_is_on_view_and_only_when_pressed_again() -
         it.run.say(0, ev.Cancelled(0))
         await it.beat()
         await it.press("escape", "escape")
-        assert len(it.run.calls) == 1 and "1 answers are on their way" in it.notices()[-1]
+        assert len(it.run.calls) == 1 and "1 answer is on its way" in it.notices()[-1]
         await it.press("X")
         assert it.run.calls[1:] == [("cancel", 0, None)]
 

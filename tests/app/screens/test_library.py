@@ -77,7 +77,7 @@ async def test_a_session_gets_a_title_with_tags_and_is_found_by_them(tmp_path: P
         await it.until(lambda: "09:00  week #course" in it.text())
         assert "demo@bf16  demo@fp32  Two questions" in it.text()
         await it.press("slash", *"course")
-        await it.until(lambda: "Found in 1 sessions" in it.text())
+        await it.until(lambda: "Found in 1 session" in it.text())
         await it.press("escape", "T")
         await it.press(*"two", "enter")
         await it.until(lambda: "09:00  two" in it.text())
@@ -96,7 +96,7 @@ async def test_search_as_one_types_finds_answers_and_questions(tmp_path: Path) -
     session(tmp_path, "2026-11-21T09:00:00Z", text="上海有多少座桥？")
     async with looking(tmp_path) as it:
         await it.press("slash", *"桥")
-        await it.until(lambda: "Found in 1 sessions" in it.text())
+        await it.until(lambda: "Found in 1 session" in it.text())
         assert "2026-11-21 09:00" in it.text() and "多少座桥" in it.text()
         await it.press("escape")
         assert "2026-11-20" in it.text() and len(it.screen.menu.items) == 2
@@ -203,7 +203,7 @@ async def test_deleting_is_undone(tmp_path: Path) -> None:
         await it.press("D")
         assert not path.exists() and "0 sessions" in it.text() and library.trashed(tmp_path)
         await it.press("u")
-        assert path.read_bytes() == content and "1 sessions" in it.text()
+        assert path.read_bytes() == content and "1 session" in it.text()
         await it.press("D")
     async with looking(tmp_path) as it:
         await it.press("u")
