@@ -42,7 +42,9 @@ class RunOptions:
 
     system: str | None = field(
         default=None,
-        metadata=setting(kinds.TEXT, Flag("--system", "System prompt.", "TEXT"), effect="answer"),
+        metadata=setting(
+            kinds.TEXT, Flag("--system", "System prompt.", "TEXT"), effect="answer", per_column=True
+        ),
     )
     max_new_tokens: int = field(
         default=512,
@@ -50,6 +52,7 @@ class RunOptions:
             kinds.whole(1, 1 << 20),
             Flag("--max-new-tokens", "Tokens of an answer.", "N"),
             effect="answer",
+            per_column=True,
         ),
     )
     context: int | None = field(
@@ -67,6 +70,7 @@ class RunOptions:
             Flag("--sample", "Draw tokens at random.", value="sample"),
             Flag("--greedy", "Take the likeliest token, always.", value="greedy"),
             effect="answer",
+            per_column=True,
         ),
     )
     temperature: float | None = field(
@@ -75,17 +79,20 @@ class RunOptions:
             kinds.number(0, 10),
             Flag("--temperature", "Instead of the model's.", "X"),
             effect="answer",
+            per_column=True,
         ),
     )
     top_p: float | None = field(
         default=None,
-        metadata=setting(kinds.number(0, 1), Flag("--top-p", "Likewise.", "X"), effect="answer"),
+        metadata=setting(
+            kinds.number(0, 1), Flag("--top-p", "Likewise.", "X"), effect="answer", per_column=True
+        ),
     )
     top_k: int | None = field(
-        default=None, metadata=setting(kinds.whole(0, 1 << 20), effect="answer")
+        default=None, metadata=setting(kinds.whole(0, 1 << 20), effect="answer", per_column=True)
     )
     repetition_penalty: float | None = field(
-        default=None, metadata=setting(kinds.number(0.01, 10), effect="answer")
+        default=None, metadata=setting(kinds.number(0.01, 10), effect="answer", per_column=True)
     )
     seed: int | None = field(
         default=None,
@@ -93,6 +100,7 @@ class RunOptions:
             kinds.whole(0, (1 << 63) - 1),
             Flag("--seed", "For the same draw each time.", "N"),
             effect="answer",
+            per_column=True,
         ),
     )
     think: str | None = field(
@@ -105,6 +113,7 @@ class RunOptions:
                 "|".join(THINK),
             ),
             effect="answer",
+            per_column=True,
         ),
     )
     think_tokens: int | None = field(
@@ -113,6 +122,7 @@ class RunOptions:
             kinds.whole(0, 1 << 20),
             Flag("--think-tokens", "End a thought after N tokens; the answer goes on.", "N"),
             effect="answer",
+            per_column=True,
         ),
     )
     logprobs: int | None = field(

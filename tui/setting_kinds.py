@@ -50,13 +50,14 @@ class Flag:
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """All that is known of a setting beside its name, type and default. ``names_paths`` says that
-    its value is a path, or may be one."""
+    its value is a path, or may be one, ``per_column`` that a column may have its own value."""
 
     kind: Kind
     flags: tuple[Flag, ...]
     effect: Effect
     on_resume: OnResume
     names_paths: bool
+    per_column: bool = False
 
 
 def setting(
@@ -65,11 +66,12 @@ def setting(
     effect: Effect,
     on_resume: OnResume = "refused",
     names_paths: bool | None = None,
+    per_column: bool = False,
 ) -> dict[str, Declaration]:
     """The metadata of a dataclass's field that is a setting; every value of the kinds `PATH` and
     `PATHS` is a path (``names_paths``)."""
     is_path = kind in (PATH, PATHS) if names_paths is None else names_paths
-    return {"setting": Declaration(kind, flags, effect, on_resume, is_path)}
+    return {"setting": Declaration(kind, flags, effect, on_resume, is_path, per_column)}
 
 
 def declarations(group: type[Any]) -> dict[str, Declaration]:

@@ -18,7 +18,12 @@ from tui import services
 from tui.host import agreements
 from tui.host.errors import UserError
 from tui.host.paths import config_dir
-from tui.models.reference import HUB_SCHEMES, Reference, parse_reference
+from tui.models.reference import (
+    HUB_SCHEMES,
+    Reference,
+    parse_reference,
+    settings_start,
+)
 from tui.questions import BUILT_IN
 from tui.services import FolderEntry, Service
 from tui.text.width import shorten
@@ -289,6 +294,8 @@ def _alias_claims(
 
 
 def _stays_here(folder: Path, target: str, user_services: Collection[str]) -> bool:
+    if settings_start(target) >= 0:
+        return False  # they could name any file
     try:
         reference = parse_reference(target, user_services)
     except UserError:

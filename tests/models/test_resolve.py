@@ -12,7 +12,7 @@ from tui.host.errors import UserError
 from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.models.reference import parse_reference
-from tui.models.resolve import ResolvedModel, resolve, resolve_all
+from tui.models.resolve import ResolvedModel, resolve, resolve_all, unique_labels
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,8 @@ def test_labels_differ_in_a_run(here: Path) -> None:
     write_zero_llama(here / "b" / "Tiny")
     texts = ["demo@bf16", "demo@fp32", "demo@bf16", "demo@bf16", "./a/Tiny", "./b/Tiny"]
     references = [parse_reference(text) for text in texts]
-    labels = [one.label for one in resolve_all(references, never_asked, quiet)]
+    found = resolve_all(references, never_asked, quiet)
+    labels = [one.label for one in unique_labels(found)]
     assert labels == [
         "demo@bf16", "demo@fp32", "demo@bf16 #2", "demo@bf16 #3", "Tiny@bf16", "Tiny@bf16 #2",
     ]  # fmt: skip

@@ -1,6 +1,7 @@
 """A worker that the kernel really kills for memory, in a control group of our own."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,9 @@ def test_a_worker_that_the_kernel_kills_for_memory_dies_alone_and_is_named(
 
 
 def _strike(model: Path, sessions: Path, folder: Path) -> None:
-    models = [ResolvedModel(name, name, "local", model, "fp32") for name in ("first", "second")]
+    # Two folders: columns of one checkpoint would share a worker.
+    folders = {"first": model, "second": shutil.copytree(model, model.parent / "copy")}
+    models = [ResolvedModel(name, name, "local", at, "fp32") for name, at in folders.items()]
     settings = RunOptions(sampling="greedy", max_new_tokens=160, schedule="together")
     run = setup.begin(models, QUESTIONS, settings, sessions)
 

@@ -1,6 +1,7 @@
 """Real workers under a budget that does not hold them all: by turns, and never past it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,13 @@ from tui.sessions import reader
 @pytest.mark.slow
 def test_three_models_answer_everything_by_turns_within_the_budget(tmp_path: Path) -> None:
     checkpoint = tiny.write_llama(tmp_path / "tiny", stop=319, num_hidden_layers=8)
+    folders = [checkpoint, tmp_path / "second", tmp_path / "third"]
+    for copy in folders[1:]:
+        shutil.copytree(checkpoint, copy)
     limit = 900 << 20
     told = subprocess.run(
         [
-            *(sys.executable, "-m", "tui", "run", *[f"{checkpoint}@fp32"] * 3),
+            *(sys.executable, "-m", "tui", "run", *[f"{folder}@fp32" for folder in folders]),
             *("--questions", "smoke", "--max-new-tokens", "8", "--greedy"),
         ],
         capture_output=True,

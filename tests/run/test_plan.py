@@ -144,7 +144,7 @@ def test_a_worker_may_take_what_the_longest_conversation_could(qwen: ResolvedMod
 
 
 def test_residents_come_and_go_in_line() -> None:
-    rooms = MemoryScheduler([6, 6, 3], budget=10)
+    rooms = MemoryScheduler({0: 6, 1: 6, 2: 3}, budget=10)
     assert rooms.admit(0) and not rooms.admit(1) and not rooms.admit(2)
     assert rooms.must_unload(0), "who is idle leaves for the first in line"
     rooms.release(0)
@@ -156,7 +156,7 @@ def test_residents_come_and_go_in_line() -> None:
 
 
 def test_only_as_many_leave_as_make_room() -> None:
-    rooms = MemoryScheduler([4, 4, 4], budget=8)
+    rooms = MemoryScheduler({0: 4, 1: 4, 2: 4}, budget=8)
     assert rooms.admit(0) and rooms.admit(1) and not rooms.admit(2)
     assert rooms.must_unload(0)
     assert not rooms.must_unload(1)
@@ -166,7 +166,7 @@ def test_only_as_many_leave_as_make_room() -> None:
 
 
 def test_one_alone_may_always_try() -> None:
-    assert MemoryScheduler([20], budget=10).admit(0)
+    assert MemoryScheduler({0: 20}, budget=10).admit(0)
 
 
 def test_as_many_answers_are_decoded_together_as_leave_every_model_its_place(

@@ -30,7 +30,7 @@ MB = 1_000_000
 
 def resolved(label: str, parameters: int = MB, dtype: str = "bf16") -> ResolvedModel:
     """A local model without files."""
-    return ResolvedModel(label, label, "local", Path("nowhere"), dtype, "llama", parameters)
+    return ResolvedModel(label, label, "local", Path("nowhere") / label, dtype, "llama", parameters)
 
 
 class RunStage:

@@ -41,7 +41,7 @@ CompareModels = Callable[[list[str], str], int]
 CheckReference = Callable[[str], object]
 """Raises `UserError` where a text that was typed names no model."""
 
-AddModel = Callable[[str], object]
+AddModel = Callable[[str], int]
 """Adds the model of a text that was typed to a run; raises `UserError`. Takes up to seconds."""
 
 ResumeSession = Callable[[str], int]

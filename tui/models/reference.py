@@ -33,6 +33,7 @@ _SERVICE_MODEL = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,191}", re.ASCII)
 _SCHEME = re.compile(r"[A-Za-z][\w-]{1,30}", re.ASCII)
 _DTYPE_LIKE = re.compile(r"(bf|fp|f|int|i|q|float|bfloat)?\d+(bit)?|half|float", re.ASCII)
 _LONGEST = 4096
+_COLUMN_SETTINGS = re.compile(r"\?[A-Za-z][A-Za-z_-]*=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,16 @@ class Reference:
     file: str = ""
 
 
+def settings_start(text: str) -> int:
+    """Where the settings of a column (`tui.models.column`) begin in a text, at their ``?``; -1:
+    there are none. In a URL they stand after its ``#``."""
+    is_url = "://" in text
+    if text.startswith(("session:", "pasted:")) or (is_url and "#" not in text):
+        return -1
+    found = _COLUMN_SETTINGS.search(text, text.find("#") + 1 if is_url else 0)
+    return found.start() if found else -1
+
+
 def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference:
     """The reference a text stands for. Looks at no file and no network. ``user_services`` are the
     names of services that the settings add to the built-in ones.
@@ -65,6 +76,10 @@ def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference
         raise UserError("an empty model name", f"name a model: {FORMS}")
     if len(given) > _LONGEST or any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 for c in given):
         raise UserError("a model name with control characters, or far too long", FORMS)
+    if (end := settings_start(given)) >= 0:
+        raise UserError(
+            f"'{given}': settings of a column have no meaning here", f"leave it at {given[:end]}"
+        )
     scheme, colon, rest = given.partition(":")
     if colon and scheme.lower() in ("http", "https"):
         return _url(given)

@@ -75,11 +75,22 @@ class ResolvedModel:
     """What its service asks for tokens, where that is known."""
     adapter: Path | None = None
     """The folder of a LoRA adapter that is merged into the weights of ``checkpoint``."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of this column alone (`tui.models.column`), by name."""
+
+    @property
+    def weights_key(self) -> tuple[object, ...] | None:
+        """The same for models that one worker can answer for; None: it holds no weights here."""
+        if self.engine != LOCAL:
+            return None
+        code = tuple(sorted(self.remote_code.items()))
+        return self.checkpoint, self.dtype, self.adapter, code
 
     def to_json(self) -> dict[str, Any]:
         """The model as it stands in a session's header; never with a key."""
+        own = {"settings": self.settings} if self.settings else {}
         if self.engine != LOCAL:
-            return self._remote_json()
+            return self._remote_json() | own
         return {
             "name": self.name,
             "label": self.label,
@@ -95,6 +106,7 @@ class ResolvedModel:
             **({"licence": self.licence} if self.licence else {}),
             **self._adapter_json(),
             **({"fetched": fetched} if (fetched := arrival.recall(self.checkpoint)) else {}),
+            **own,
         }
 
     def _adapter_json(self) -> dict[str, Any]:
@@ -229,7 +241,7 @@ def resolve_all(
     allow_code: Callable[[str], bool] | None = None,
     resolve_remote: RemoteResolver | None = None,
 ) -> list[ResolvedModel]:
-    """`resolve` for all models of a run, with labels that differ from each other.
+    """`resolve` for all models of a run.
 
     What needs no fetching comes first, so that nothing is fetched for a run that a
     misspelt name ends at once.
@@ -237,7 +249,7 @@ def resolve_all(
     done: dict[int, ResolvedModel] = {}
     for n in sorted(range(len(refs)), key=lambda n: refs[n].kind in FETCHABLE_KINDS):
         done[n] = resolve(refs[n], consent, progress, allow_code, resolve_remote)
-    return unique_labels([done[n] for n in range(len(refs))])
+    return [done[n] for n in range(len(refs))]
 
 
 def unique_labels(models: Sequence[ResolvedModel]) -> list[ResolvedModel]:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tui.models.reference import is_model_id
+from tui.models.reference import is_model_id, settings_start
 
 _HUB_PAGE = re.compile(r"https?://(?:www\.)?modelscope\.cn/models/([^/?#\s]+/[^/?#\s]+)")
 
@@ -12,6 +12,8 @@ def read_typed(text: str) -> str:
     """The reference that is meant: quotes are taken off, ``ms:`` given twice counts once, a page
     of ModelScope or a plain OWNER/NAME is a model there, and what exists here is a path."""
     typed = text.strip().strip("'\"").strip()
+    if (start := settings_start(typed)) >= 0:
+        return read_typed(typed[:start]) + typed[start:]
     if page := _HUB_PAGE.match(typed):
         return f"ms:{page[1]}"
     while typed.lower().startswith("ms:ms:"):

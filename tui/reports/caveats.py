@@ -116,7 +116,8 @@ def _place(column: ModelColumn) -> str:
 
 def _sampling(column: ModelColumn, say: ReportMessages) -> str:
     """How tokens were chosen: what the run asked for, else the checkpoint's own way."""
-    settings = column.parts[0].source.recorded.header.settings
+    part = column.parts[0]
+    settings = part.source.recorded.header.settings_of(part.head)
     asked = {
         name: settings[name]
         for name in ("sampling", "temperature", "top_p", "top_k", "repetition_penalty")

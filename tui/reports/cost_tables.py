@@ -191,6 +191,8 @@ def _notes(
             yield say("n_not_measured", model=collapse_line(column.label))
     if any(figure.value is not None for glance in glances for figure in [glance.figures["ram"]]):
         yield say("n_ram")
+    if shared := [collapse_line(column.label) for column in columns if column.shares_weights]:
+        yield say("n_shared", models=say("sep").join(shared))
     if not measured and any(_place(column) == "costs_services" for column in columns):
         yield say("n_services")
     of_answers = (m for m in FIGURES if METRICS_BY_ID[m].is_timed and m != "load")

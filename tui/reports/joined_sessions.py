@@ -79,10 +79,13 @@ def _joined_models(sessions: Sequence[RecordedSession]) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
     used: set[str] = set()
     for reading in sessions:
+        first = len(made)
         for model, label in zip(reading.header.models, reading.header.labels, strict=True):
             if labels.count(label) > 1:
                 label = f"{label} {reading.header.started[5:16].replace('T', ' ')}"
             unique = unused_name(label, used, "{} #{}")
             used.add(unique)
-            made.append({**model, "label": unique})
+            shared = model.get("weights_of")
+            moved = {"weights_of": shared + first} if isinstance(shared, int) else {}
+            made.append({**model, **moved, "label": unique})
     return made

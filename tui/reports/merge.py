@@ -72,6 +72,14 @@ class ModelColumn:
     parts: list[ColumnPart]
 
     @property
+    def shares_weights(self) -> bool:
+        """Whether another model's worker made all of its answers."""
+        return all(
+            part.model.index in part.source.recorded.header.columns_that_share
+            for part in self.parts
+        )
+
+    @property
     def loads(self) -> list[ev.Loaded]:
         """Every load, oldest first."""
         return [load for part in self.parts for load in part.model.loads]
@@ -170,7 +178,7 @@ def merge_sessions(sessions: Sequence[RecordedSession]) -> MergedSessions:
         for model, head, track in zip(
             source.board.models, source.recorded.header.models, tracks, strict=True
         ):
-            key = _column_key(head, source.recorded.header.settings)
+            key = _column_key(head, source.recorded.header.settings_of(head))
             # The same model twice in one run gets two columns.
             seen[key] = seen.get(key, 0) + 1
             if seen[key] > 1:

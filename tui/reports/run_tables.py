@@ -112,7 +112,7 @@ def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:
 def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
     keys = (
         *("model", "reference", "family", "dtype", "stored", "mixture", "parameters"),
-        *("checkpoint", "context", "licence"),
+        *("checkpoint", "context", "licence", "own_settings"),
         *("prompt_format", "sampling", "threads", "kernels", "hash"),
     )
     rows = [tuple(_facts(column, say)[key] for key in keys) for column in columns]
@@ -170,12 +170,18 @@ def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
         "parameters": f"{size.parameters / 1e6:,.0f} M" if size.parameters else "",
         "checkpoint": f"{format_figure(size.file_bytes / GB)} GB" if size.file_bytes else "",
         "context": str(size.context or ""),
+        "own_settings": _own_settings(head, say),
         "prompt_format": _prompt_format(loaded.prompt_format if loaded else "", say),
         "sampling": describe_settings(_sampling(column), say),
         "threads": ", ".join(map(str, threads)),
         "kernels": _kernels(loaded),
         "hash": next((str(head[key]) for key in _HASHES if head.get(key)), ""),
     }
+
+
+def _own_settings(head: Mapping[str, Any], say: ReportMessages) -> str:
+    own = head.get("settings")
+    return describe_settings(own, say) if isinstance(own, Mapping) else ""
 
 
 def _kernels(loaded: Loaded | None) -> str:

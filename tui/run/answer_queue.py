@@ -10,23 +10,28 @@ INTERACTIVE, ON_VIEW, BACKGROUND = 0, 1, 2
 
 @dataclass(slots=True)
 class AnswerTask:
-    """One answer to be made. ``is_scripted``: a turn of a question set, which makes sense
-    only after the turns before it. ``is_background``: nobody waits for it; known once it is
-    taken from the queue."""
+    """One answer to be made for the column ``model``. ``is_scripted``: a turn of a question set,
+    which makes sense only after the turns before it. ``is_background``: nobody waits for it; known
+    once it is taken from the queue."""
 
     answer: int
     question: str
     turn: int
     text: str
+    model: int = 0
     repeat: int = 0
     is_scripted: bool = True
     is_cancelled: bool = False
     is_background: bool = False
 
     @property
-    def conversation(self) -> tuple[str, int]:
+    def conversation(self) -> tuple[int, str, int]:
         """What its turns have in common: each is asked once the one before is answered."""
-        return self.question, self.repeat
+        return self.model, self.question, self.repeat
+
+    def is_among(self, answers: Container[int] | None, model: int | None = None) -> bool:
+        """Whether it is one of these answers (None: any) of a column (None: of any)."""
+        return (answers is None or self.answer in answers) and model in (None, self.model)
 
 
 @dataclass(slots=True)
@@ -47,7 +52,7 @@ class AnswerQueue:
 
     def pop(
         self,
-        busy: Container[tuple[str, int]] = (),
+        busy: Container[tuple[int, str, int]] = (),
         allowed: Container[int] = (INTERACTIVE, ON_VIEW, BACKGROUND),
     ) -> AnswerTask | None:
         """The next one of the ``allowed`` priorities whose conversation is not ``busy``; None
@@ -74,13 +79,14 @@ class AnswerQueue:
         """Whether a person waits for something in it."""
         return bool(self._heap) and self._heap[0][0] == INTERACTIVE
 
-    def promote(self, question: str) -> list[int]:
-        """Move what is queued of a question to the front; the answer ids."""
-        self._heap = [
-            (INTERACTIVE if row[2].question == question else row[0], *row[1:]) for row in self._heap
-        ]
+    def promote(self, question: str, model: int) -> list[int]:
+        """Move what is queued of a column's question to the front; the answer ids."""
+        found = {
+            row[1] for row in self._heap if (row[2].model, row[2].question) == (model, question)
+        }
+        self._heap = [(INTERACTIVE if row[1] in found else row[0], *row[1:]) for row in self._heap]
         heapq.heapify(self._heap)
-        return sorted(row[2].answer for row in self._heap if row[2].question == question)
+        return sorted(found)
 
     def view(self, question: str) -> None:
         """This is the question on view: what is queued of it goes before the background."""
@@ -90,9 +96,11 @@ class AnswerQueue:
         ]
         heapq.heapify(self._heap)
 
-    def take(self, answers: Container[int] | None = None) -> list[AnswerTask]:
-        """Take these answers out, or everything, in order."""
+    def take(
+        self, answers: Container[int] | None = None, model: int | None = None
+    ) -> list[AnswerTask]:
+        """Take these answers out, or everything, in order; only of one column with ``model``."""
         rows = sorted(self._heap, key=lambda row: row[:2])
-        is_meant = [answers is None or row[1] in answers for row in rows]
+        is_meant = [row[2].is_among(answers, model) for row in rows]
         self._heap = [row for row, meant in zip(rows, is_meant, strict=True) if not meant]
         return [row[2] for row, meant in zip(rows, is_meant, strict=True) if meant]

@@ -51,6 +51,7 @@ class Run:
         self._recorder = recorder
         self._lanes = lanes
         """Also the watchers look at this list."""
+        self._lane_of = {column: lane for lane in lanes for column in lane.columns}
         self._make_lane = make_lane
         self._watchers = tuple(watchers)
         self._questions = questions
@@ -142,19 +143,18 @@ class Run:
             else:
                 turns = self._turns(question_id)
             ids: list[int] = []
-            chosen = range(len(self._lanes)) if models is None else models
-            for lane in (self._lanes[i] for i in chosen):
-                promoted = lane.queue.promote(question_id)
+            for model in sorted(self._lane_of) if models is None else models:
+                promoted = self._lane_of[model].queue.promote(question_id, model)
                 if text is not None:
-                    turn = self._next_turn(lane, question_id)
-                    ids.append(self._enqueue(lane, question_id, turn, text, scripted=False))
+                    turn = self._next_turn(model, question_id)
+                    ids.append(self._enqueue(model, question_id, turn, text, scripted=False))
                 elif again:
-                    ids += self._ask_again(lane, question_id, turns)
+                    ids += self._ask_again(model, question_id, turns)
                 elif promoted:
                     ids += promoted
                 else:
-                    todo = self._unanswered(lane, question_id, turns)[:1]
-                    ids += [self._enqueue(lane, question_id, turn, turns[turn]) for turn in todo]
+                    todo = self._unanswered(model, question_id, turns)[:1]
+                    ids += [self._enqueue(model, question_id, turn, turns[turn]) for turn in todo]
             self._shared.changed.notify_all()
         return ids
 
@@ -172,15 +172,15 @@ class Run:
             if on_view is not None:
                 for lane in self._lanes:
                     lane.queue.view(on_view)
-            lanes = [lane for lane in self._lanes if models is None or lane.index in models]
+            chosen = [n for n in sorted(self._lane_of) if models is None or n in models]
             for repeat in range(repeats):
                 for question in self._questions.questions:
-                    for lane in lanes:
-                        todo = self._unanswered(lane, question.id, question.turns, repeat)
+                    for model in chosen:
+                        todo = self._unanswered(model, question.id, question.turns, repeat)
                         priority = ON_VIEW if question.id == on_view else BACKGROUND
                         ids += [
                             self._enqueue(
-                                lane,
+                                model,
                                 question.id,
                                 turn,
                                 question.turns[turn],
@@ -226,9 +226,9 @@ class Run:
             for answer in kept:
                 known = turns.get(answer.question, ())
                 scripted = answer.turn < len(known) and known[answer.turn] == answer.prompt
-                lane, where = self._lanes[answer.model], (answer.question, answer.turn)
+                where = answer.model, answer.question, answer.turn
                 prompt, repeat = answer.prompt, answer.repeat
-                ids.append(self._enqueue(lane, *where, prompt, repeat, scripted, BACKGROUND))
+                ids.append(self._enqueue(*where, prompt, repeat, scripted, BACKGROUND))
             self._shared.changed.notify_all()
         return ids
 
@@ -243,30 +243,37 @@ class Run:
                 raise UserError("the run has ended", "begin another one")
             with self._recorder.board() as board:
                 known = [one.label for one in board.models]
-            index, label, number = len(self._lanes), model.label, 1
+            index, label, number = len(self._lane_of), model.label, 1
             while label in known:
                 number += 1
                 label = f"{model.label} #{number}"
             model = replace(model, label=label)
             lane = self._make_lane(model, index)
-            self._recorder.emit(RUN, ev.Joined(index, model.to_json()))
-            self._lanes.append(lane)
+            described = model.to_json()
+            if lane in self._lanes:
+                described["weights_of"] = lane.index
+            self._recorder.emit(RUN, ev.Joined(index, described))
+            self._lane_of[index] = lane
+            if lane in self._lanes:
+                lane.add_column(index)
+            else:
+                self._lanes.append(lane)
+                if self._started:
+                    lane.start()
             self._shared.changed.notify_all()
-            if self._started:
-                lane.start()
         return index
 
     def cancel(self, model: int, answers: Collection[int] | None = None) -> None:
         """Stop these answers of a model; without them all that are open, queued ones too."""
-        self._lanes[model].cancel(answers)
+        self._lane_of[model].cancel(answers, model)
 
     def pending_pastes(self) -> frozenset[int]:
         """The answers that a person is asked to paste."""
-        return frozenset(answer for lane in self._lanes for answer in lane.pending_pastes())
+        return frozenset(answer for lane in self._lanes for answer in lane.engine.pending_pastes())
 
     def paste(self, answer: int, text: str) -> bool:
         """Give the answer that a person pasted; whether it was waited for, and has a text."""
-        return any(lane.paste(answer, text) for lane in self._lanes)
+        return any(lane.engine.paste(answer, text) for lane in self._lanes)
 
     def judge(self, body: ev.Rated | ev.Voted | ev.Note) -> None:
         """Record what a person says of an answer; `drain` hands it out like all else."""
@@ -274,7 +281,7 @@ class Run:
 
     def reload(self, model: int) -> None:
         """Load a model anew, as after a failure."""
-        self._lanes[model].reload()
+        self._lane_of[model].reload()
 
     def close(self, status: str = "closed") -> None:
         """End the run: what is open is cancelled, the models are given back, the end is
@@ -313,7 +320,7 @@ class Run:
 
     def _enqueue(
         self,
-        lane: Lane,
+        model: int,
         question: str,
         turn: int,
         text: str,
@@ -321,39 +328,41 @@ class Run:
         scripted: bool = True,
         priority: int = INTERACTIVE,
     ) -> int:
+        lane, column = self._lane_of[model], self._shared.columns[model]
         if lane.engine.uses_local_cores:
             for each in self._lanes:
                 each.give_way()
         answer = self._next_answer
         self._next_answer += 1
-        sampling = dict(self._shared.asked_sampling)
-        self._recorder.emit(lane.index, ev.Asked(answer, question, text, turn, repeat, sampling))
-        lane.queue.push(AnswerTask(answer, question, turn, text, repeat, scripted), priority)
+        sampling = dict(column.asked)
+        self._recorder.emit(model, ev.Asked(answer, question, text, turn, repeat, sampling))
+        lane.queue.push(AnswerTask(answer, question, turn, text, model, repeat, scripted), priority)
         return answer
 
-    def _ask_again(self, lane: Lane, question: str, turns: Sequence[str]) -> list[int]:
+    def _ask_again(self, model: int, question: str, turns: Sequence[str]) -> list[int]:
+        lane = self._lane_of[model]
         with self._recorder.board() as board:
-            made = board.conversation(lane.index, question)
+            made = board.conversation(model, question)
         if not made:
-            return [self._enqueue(lane, question, 0, turns[0])]
+            return [self._enqueue(model, question, 0, turns[0])]
         if made[-1].is_open:
             if not lane.is_stuck:
                 return []
             lane.engine.cancel([made[-1].id])
         scripted = made[-1].turn < len(turns) and turns[made[-1].turn] == made[-1].prompt
-        return [self._enqueue(lane, question, made[-1].turn, made[-1].prompt, scripted=scripted)]
+        return [self._enqueue(model, question, made[-1].turn, made[-1].prompt, scripted=scripted)]
 
-    def _next_turn(self, lane: Lane, question: str) -> int:
+    def _next_turn(self, model: int, question: str) -> int:
         with self._recorder.board() as board:
-            made = board.conversation(lane.index, question)
+            made = board.conversation(model, question)
         return made[-1].turn + 1 if made else 0
 
     def _unanswered(
-        self, lane: Lane, question: str, turns: Sequence[str], repeat: int = 0
+        self, model: int, question: str, turns: Sequence[str], repeat: int = 0
     ) -> list[int]:
         """The turns of a question that have neither an answer nor one on its way."""
         with self._recorder.board() as board:
-            ids = board.answer_ids.get((lane.index, question), ())
+            ids = board.answer_ids.get((model, question), ())
             done = {
                 answer.turn
                 for answer in (board.answers[id_] for id_ in ids)

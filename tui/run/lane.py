@@ -6,7 +6,7 @@ Whatever goes wrong with one model ends here, as an event, and touches no other.
 import logging
 import threading
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,9 +15,9 @@ from tui.engines.base import Engine, EngineError, Request
 from tui.engines.standard_measure import StopSwitch
 from tui.host.errors import UserError
 from tui.run.answer_queue import BACKGROUND, INTERACTIVE, ON_VIEW, AnswerQueue, AnswerTask
-from tui.run.core_allocator import CoreAllocation
 from tui.run.measuring import take_measure
 from tui.run.shared_state import SharedState
+from tui.run.stream_answer import stream_answer
 from tui.run.turns import PRELOAD
 
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class WorkItem:
 
 
 class Lane:
-    """A model of the run and all that is asked of it.
+    """One model's weights and all that is asked of its columns.
 
     As many answers are asked for at once as the engine's ``concurrency`` and
     ``interactive_slots`` say, each by a thread of its own; loading and unloading are done
@@ -46,10 +46,11 @@ class Lane:
     """
 
     def __init__(
-        self, index: int, engine: Engine, shared: SharedState, measure: bool = False
+        self, columns: Sequence[int], engine: Engine, shared: SharedState, measure: bool = False
     ) -> None:
-        """``measure``: take the standard measure of the model once, if that can be done."""
-        self.index = index
+        """``columns``: the models of the run that it answers for, by number. ``measure``: take the
+        standard measure once, if that can be done."""
+        self.columns = list(columns)
         self.engine = engine
         self.queue = AnswerQueue()
         self.shared = shared
@@ -66,10 +67,22 @@ class Lane:
         self._background_slots = engine.concurrency
         self._interactive_slots = engine.interactive_slots
         self._threads = [
-            threading.Thread(target=self._run, name=f"model-{index}-{n}", daemon=True)
+            threading.Thread(target=self._run, name=f"model-{self.index}-{n}", daemon=True)
             for n in range(self._background_slots + self._interactive_slots)
         ]
         shared.turns.takers.append(self)
+
+    @property
+    def index(self) -> int:
+        """The number of its first column, which stands for it where memory is shared out."""
+        return self.columns[0]
+
+    def add_column(self, index: int) -> None:
+        """Answer for one more column, with the weights that are there. To be called under
+        ``changed``."""
+        self.columns.append(index)
+        if self._is_loaded and self._loaded:
+            self.shared.recorder.emit(index, self._loaded)
 
     def start(self) -> None:
         """Begin to load."""
@@ -121,16 +134,16 @@ class Lane:
         if switch := self._measuring:
             switch.stop()
 
-    def cancel(self, answers: Container[int] | None = None) -> None:
-        """Cancel these answers, or all that run or are queued. `Cancelled` is recorded at once,
-        unless the worker does not respond: then when the answer ends."""
+    def cancel(self, answers: Container[int] | None = None, model: int | None = None) -> None:
+        """Cancel these answers, or all that run or are queued, of the column ``model`` (None: of
+        all). `Cancelled` is recorded at once, unless the worker does not respond: then when the
+        answer ends."""
         with self.shared.changed:
-            ended = [task.answer for task in self.queue.take(answers)]
-            running = self._stop_running(answers)
-            for answer in ended if self.is_stuck else [*running, *ended]:
-                self.shared.recorder.emit(self.index, ev.Cancelled(answer))
-        if running:
-            self.engine.cancel(running)
+            ended = self.queue.take(answers, model)
+            running = self._stop_running(answers, model)
+            for task in ended if self.is_stuck else [*running, *ended]:
+                self._emit(ev.Cancelled(task.answer), task)
+        self._cancel_running(running)
 
     @property
     def is_stuck(self) -> bool:
@@ -144,26 +157,21 @@ class Lane:
             self._crashes = 0
             self.give_way()
             running = self._stop_running()
-        if running:
-            self.engine.cancel(running)
+        self._cancel_running(running)
 
-    def _stop_running(self, answers: Container[int] | None = None) -> list[int]:
+    def _stop_running(
+        self, answers: Container[int] | None = None, model: int | None = None
+    ) -> list[AnswerTask]:
         """Mark these of what runs, or all, as cancelled; which. To be asked under ``changed``."""
-        found = [
-            task for task in self._running.values() if answers is None or task.answer in answers
-        ]
+        found = [task for task in self._running.values() if task.is_among(answers, model)]
         for task in found:
             task.is_cancelled = True
         self.shared.changed.notify_all()
-        return [task.answer for task in found]
+        return found
 
-    def paste(self, answer: int, text: str) -> bool:
-        """Give the answer that a person pasted; whether it was waited for."""
-        return self.engine.paste(answer, text)
-
-    def pending_pastes(self) -> tuple[int, ...]:
-        """The answers that a person is asked to paste, oldest first."""
-        return self.engine.pending_pastes()
+    def _cancel_running(self, running: Sequence[AnswerTask]) -> None:
+        if running:
+            self.engine.cancel([task.answer for task in running])
 
     def join(self, timeout: float) -> bool:
         """Wait for the threads' end; whether it came."""
@@ -225,7 +233,7 @@ class Lane:
                     return WorkItem(self._measure)
                 elif shared.memory_scheduler.stop_waiting(self.index):
                     self._waiting_for = None
-                    shared.recorder.emit(self.index, ev.Unloaded("nothing to answer"))
+                    self._emit(ev.Unloaded("nothing to answer"))
                     shared.changed.notify_all()
                 elif not self._running and shared.memory_scheduler.must_unload(self.index):
                     self._is_exclusive = True
@@ -270,7 +278,7 @@ class Lane:
     def _report_waiting(self) -> None:
         blockers = tuple(self.shared.memory_scheduler.blockers(self.index))
         if self._waiting_for is None:
-            names = ", ".join(self.shared.labels[i] for i in blockers) or "another model"
+            names = ", ".join(self._label(i) for i in blockers) or "another model"
             self._emit(ev.Load(f"waiting for memory: after {names}"))
             # Wake idle lanes so that they can unload.
             self.shared.changed.notify_all()
@@ -282,7 +290,7 @@ class Lane:
         with self.shared.changed:
             heir = self.shared.memory_scheduler.next_waiting
             self.shared.memory_scheduler.release(self.index)
-        name = "" if heir is None else f" for {self.shared.labels[heir]}"
+        name = "" if heir is None else f" for {self._label(heir)}"
         self._emit(ev.Unloaded(f"memory given back{name}"))
 
     def _after_idle_exit(self, failed: ev.Failed) -> None:
@@ -302,9 +310,7 @@ class Lane:
             if self.shared.closing.is_set():
                 return
             try:
-                loaded = self.engine.load(
-                    lambda t_ns, body: self.shared.recorder.emit(self.index, body, t_ns)
-                )
+                loaded = self.engine.load(lambda t_ns, body: self._emit(body, t_ns=t_ns))
             except EngineError as error:
                 if self.shared.closing.is_set():
                     return
@@ -330,29 +336,30 @@ class Lane:
             self._measuring = None
 
     def _answer(self, task: AnswerTask) -> None:
-        composed = self.shared.build_messages(self.index, task)
+        composed = self.shared.build_messages(task.model, task)
         if isinstance(composed, ev.Failed):
-            self._emit(composed)
+            self._emit(composed, task)
             return
         shared = self.shared
+        column = shared.columns[task.model]
         request = Request(
-            *(task.answer, composed, shared.max_new_tokens, shared.sampling),
+            *(task.answer, composed, column.max_new_tokens, column.sampling),
             *(task.question, task.is_background),
-            think=shared.think,
-            think_tokens=shared.think_tokens,
+            think=column.think,
+            think_tokens=column.think_tokens,
         )
-        if refusal := shared.budget.hold(self.index, request, partial(self._is_stopped, task)):
-            self._emit(refusal)
+        if refusal := shared.budget.hold(task.model, request, partial(self._is_stopped, task)):
+            self._emit(refusal, task)
             return
         last: ev.Body | None = None
         with shared.cores.allocate(self.engine, task.is_background) as use:
             if self._is_stopped(task):
-                self._emit(ev.Cancelled(task.answer))
+                self._emit(ev.Cancelled(task.answer), task)
             else:
-                last = self._stream(request, task, use)
+                last = stream_answer(self.engine, request, task, use, self._emit)
         with shared.recorder.board() as board:
             answer = board.answers[task.answer]
-        shared.budget.settle(self.index, answer)
+        shared.budget.settle(task.model, answer)
         match last:
             case ev.Answered():
                 self._crashes = 0
@@ -361,24 +368,6 @@ class Lane:
 
     def _is_stopped(self, task: AnswerTask) -> bool:
         return task.is_cancelled or self.shared.closing.is_set()
-
-    def _stream(self, request: Request, task: AnswerTask, use: CoreAllocation) -> ev.Body:
-        told = False
-        last: ev.Body | None = None
-        for t_ns, body in self.engine.answer([request]):
-            if isinstance(body, ev.Answered) and use.contended:
-                body = replace(body, contended=True, contended_by="model")
-            self.shared.recorder.emit(self.index, body, t_ns)
-            if isinstance(body, ev.Answered | ev.Failed | ev.Cancelled):
-                last = body
-            # A cancel that came before the engine knew the answer is told again.
-            if task.is_cancelled and not told:
-                told = True
-                self.engine.cancel([task.answer])
-        if last is None:
-            last = ev.Failed("crashed", "the answer broke off", "ask again", task.answer)
-            self._emit(last)
-        return last
 
     def _after_crash(self, failed: ev.Failed, task: AnswerTask) -> None:
         """The worker may be gone: the next question loads the model anew, a few times."""
@@ -396,13 +385,18 @@ class Lane:
             self._crashes = 0
             tasks = ([task] if task else []) + self.queue.take()
             with self.shared.recorder.board() as board:
-                still_open = {answer.id for answer in board.open_answers(self.index)}
+                still_open = {answer.id for answer in board.open_answers()}
             self._emit(failed)
             for each in tasks:
                 if each.answer in still_open:
-                    self._emit(replace(failed, answer=each.answer))
+                    self._emit(replace(failed, answer=each.answer), each)
             self.shared.memory_scheduler.release(self.index)
             self.shared.changed.notify_all()
 
-    def _emit(self, body: ev.Body) -> None:
-        self.shared.recorder.emit(self.index, body, time.monotonic_ns())
+    def _label(self, column: int) -> str:
+        return self.shared.columns[column].label
+
+    def _emit(self, body: ev.Body, task: AnswerTask | None = None, t_ns: int | None = None) -> None:
+        """Record what happened to a task, or (None) to the model, which all its columns show."""
+        for column in [task.model] if task else list(self.columns):
+            self.shared.recorder.emit(column, body, t_ns or time.monotonic_ns())

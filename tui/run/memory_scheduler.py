@@ -1,11 +1,12 @@
 """Which models are in memory together, and whose turn is next."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class MemoryScheduler:
-    """Room for models by their predicted bytes. Not locked: its owner does that.
+    """Room for models by their predicted bytes, each by its number. Not locked: its owner does
+    that.
 
     A model that needs no bytes is always admitted and blocks nobody. ``budget`` None
     holds everything at once; ``max_resident`` bounds how many are held together.
@@ -14,18 +15,18 @@ class MemoryScheduler:
     """
 
     def __init__(
-        self, needs: Sequence[int], budget: int | None, max_resident: int | None = None
+        self, needs: Mapping[int, int], budget: int | None, max_resident: int | None = None
     ) -> None:
-        self._needs = list(needs)
+        self._needs = dict(needs)
         self._budget = budget
         self._max_resident = max_resident
         self._resident: list[int] = []
         self._unloading: set[int] = set()
         self._waiting: deque[int] = deque()
 
-    def add(self, need: int) -> None:
+    def add(self, model: int, need: int) -> None:
         """One more model, which needs so many bytes."""
-        self._needs.append(need)
+        self._needs[model] = need
 
     def admit(self, model: int) -> bool:
         """Whether the model may be (or is) in memory now; if not, it waits in line."""

@@ -67,4 +67,5 @@ class ResourceMonitor(MonitorThread):
         # Always report the drop to zero.
         if change >= MODEL_CHANGE_BYTES or (change and not private and not mapped):
             self._models[lane.index] = private, mapped
-            self._recorder.emit(lane.index, Memory(private, mapped), now)
+            for column in lane.columns:
+                self._recorder.emit(column, Memory(private, mapped), now)

@@ -143,6 +143,9 @@ def table_notes(board: Board) -> list[str]:
         )
     if empty := sum(answer.is_empty for answer in newest):
         said.append(f"answers without any text: {empty}; they count for no E2E and no chars/s")
+    if board.header and (sharing := board.header.columns_that_share):
+        labels = [board.models[i].label for i in sharing]
+        said.append(f"{', '.join(labels)} use the weights of a model before them, in one worker")
     if any(figure.is_contended for figure in figures):
         reasons = [_CONTENDED[by] for by in sorted(_contenders(board)) if by in _CONTENDED]
         said.append("; ".join(["* it did not have its cores for itself", *reasons]))
@@ -218,6 +221,8 @@ def _model(board: Board, model: Model, glance: Glance) -> dict[str, Any]:
         "stored": loaded.stored if loaded else "",
         "mixture": given.get("mixture", ""),
         "licence": given.get("licence", ""),
+        "settings": given.get("settings", {}),
+        "weights_of": given.get("weights_of"),
         "parameters": (loaded.parameters if loaded else 0) or given.get("parameters", 0),
         "checkpoint_bytes": (loaded.checkpoint_bytes if loaded else 0)
         or given.get("checkpoint_bytes", 0),

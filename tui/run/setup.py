@@ -3,7 +3,7 @@
 import platform
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import tui
 from tui import events as ev
 from tui.board import fold
-from tui.engines.base import Engine, Message, SamplingOptions
+from tui.engines.base import Engine, Message
 from tui.events import RUN, VERSION, Event, Session
 from tui.host import cpu, memory
 from tui.host.errors import UserError
@@ -24,6 +24,13 @@ from tui.questions import QuestionSet
 from tui.run import plan, prompt_messages
 from tui.run.answer_queue import AnswerTask
 from tui.run.budget import check_budget, make_budget
+from tui.run.columns import (
+    ColumnOptions,
+    column_options,
+    columns_by_weights,
+    describe_models,
+    longest_options,
+)
 from tui.run.conductor import Run
 from tui.run.core_allocator import CoreAllocator
 from tui.run.engine_factory import engine_factory
@@ -67,7 +74,7 @@ def begin(
         v=VERSION,
         program=tui.__version__,
         started=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        models=[model.to_json() for model in models],
+        models=describe_models(models),
         questions=questions.to_json() | ({SOURCE_KEY: portable_source(source)} if source else {}),
         host=describe_host(planned.memory.limit),
         settings=options.header(),
@@ -115,20 +122,6 @@ def _remarks(models: Sequence[ResolvedModel], planned: plan.MemoryPlan) -> list[
     return [line for line in (planned.remark, *map(disk_remark, models)) if line]
 
 
-def requested_sampling(options: RunOptions) -> SamplingOptions:
-    """How tokens are to be chosen. ``sample`` leaves temperature and the like to the
-    checkpoint where they are not given."""
-    return SamplingOptions(
-        greedy={"greedy": True, "sample": False}.get(options.sampling),
-        temperature=options.temperature,
-        top_p=options.top_p,
-        top_k=options.top_k,
-        repetition_penalty=options.repetition_penalty,
-        seed=options.seed,
-        logprobs=options.logprobs,
-    )
-
-
 def describe_host(limit: int) -> dict[str, Any]:
     """The machine and the versions, for the head of a session; no name of host or user."""
     return {
@@ -165,21 +158,23 @@ def _prepare(
             cannot be used.
     """
     ids = [question.id for question in questions.questions]
-    planned = plan.plan_memory(models, options, memory.read_memory(), questions.questions)
+    holders = [models[first] for first, *_ in columns_by_weights(models)]
+    longest = longest_options(models, options)
+    planned = plan.plan_memory(holders, longest, memory.read_memory(), questions.questions)
     planned.check()
     check_budget(options.budget, models)
-    options = replace(options, batch=planned.batch.size)
-    make = make_engine or engine_factory(models, ids, options, interactive, planned.batch).make
-    engines = _make_engines(models, make)
+    longest = replace(longest, batch=planned.batch.size)
+    make = make_engine or engine_factory(holders, ids, longest, interactive, planned.batch).make
+    engines = _make_engines(holders, make)
     memory.use_one_malloc_arena()
-    return planned, options, engines
+    return planned, replace(options, batch=planned.batch.size), engines
 
 
-def _make_engines(models: Sequence[ResolvedModel], make: EngineMaker) -> list[Engine]:
+def _make_engines(holders: Sequence[ResolvedModel], make: EngineMaker) -> list[Engine]:
     """The engines; those that compute here begin with an equal share of the cores."""
-    here = sum(model.engine == LOCAL for model in models)
+    here = sum(model.engine == LOCAL for model in holders)
     share = max(1, cpu.cores() // max(1, here))
-    return [make(model, share) for model in models]
+    return [make(model, share) for model in holders]
 
 
 def _assemble(
@@ -197,36 +192,40 @@ def _assemble(
     with record.board() as board:
         budget = make_budget(options.budget, [model.price for model in models], board, changed)
         measured = [bool(model.measures) for model in board.models]
-    sampling = requested_sampling(options)
-    thinking = {"think": options.think, "think_tokens": options.think_tokens}
+    groups = columns_by_weights(models)
+    columns = [column_options(model, options) for model in models]
     shared = SharedState(
         recorder=record,
         cores=cores,
         memory_scheduler=MemoryScheduler(
-            [one.total for one in planned.needs], planned.budget, planned.max_resident
+            {group[0]: one.total for group, one in zip(groups, planned.needs, strict=True)},
+            planned.budget,
+            planned.max_resident,
         ),
         turns=ComputingTurns(options.schedule == "together", measures_early=not interactive),
-        labels=[model.label for model in models],
-        build_messages=_message_builder(record, _system_prompts(questions), options.system),
-        sampling=sampling,
-        asked_sampling={k: v for k, v in (asdict(sampling) | thinking).items() if v is not None},
-        max_new_tokens=options.max_new_tokens,
+        columns=columns,
+        build_messages=_message_builder(
+            record, columns, _system_prompts(questions), options.system
+        ),
         budget=budget,
         changed=changed,
-        think=options.think or "",
-        think_tokens=options.think_tokens,
     )
     lanes = [
-        Lane(i, engine, shared, measure=options.measure and not measured[i])
-        for i, engine in enumerate(engines)
+        Lane(group, engine, shared, measure=options.measure and not measured[group[0]])
+        for group, engine in zip(groups, engines, strict=True)
     ]
+    held = {models[lane.index].weights_key or lane.index: lane for lane in lanes}
 
     def make_lane(model: ResolvedModel, index: int) -> Lane:
-        added, _, (engine,) = _prepare([model], questions, options, make_engine, interactive)
-        shared.memory_scheduler.add(added.needs[0].total)
-        shared.labels.append(model.label)
+        lane = held.get(model.weights_key or index)
+        if lane is None:
+            added, _, (engine,) = _prepare([model], questions, options, make_engine, interactive)
+            shared.memory_scheduler.add(index, added.needs[0].total)
+            lane = Lane([index], engine, shared, measure=options.measure)
+            held[model.weights_key or index] = lane
+        columns.append(column_options(model, options))
         budget.prices.append(model.price)
-        return Lane(index, engine, shared, measure=options.measure)
+        return lane
 
     watchers = (ResourceMonitor(record, lanes, cores), OomGuard(lanes))
     return Run(record, lanes, watchers, questions, make_lane)
@@ -237,13 +236,18 @@ def _system_prompts(questions: QuestionSet) -> Mapping[str, str]:
 
 
 def _message_builder(
-    record: Recorder, systems: Mapping[str, str], default: str | None
+    record: Recorder,
+    columns: Sequence[ColumnOptions],
+    systems: Mapping[str, str],
+    default: str | None,
 ) -> Callable[[int, AnswerTask], tuple[Message, ...] | ev.Failed]:
     def compose(model: int, task: AnswerTask) -> tuple[Message, ...] | ev.Failed:
         with record.board() as board:
             gap = prompt_messages.missing_turn(board, model, task)
             if gap is None:
-                system = systems.get(task.question, default)
+                system = columns[model].system
+                if system is None:
+                    system = systems.get(task.question, default)
                 return prompt_messages.build_messages(board, model, task, system)
         message = f"turn {gap + 1} before it has no answer"
         return ev.Failed("earlier_turn", message, "ask that turn again first", task.answer)

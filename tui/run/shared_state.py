@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tui import events as ev
-from tui.engines.base import Message, SamplingOptions
+from tui.engines.base import Message
 from tui.run.answer_queue import AnswerTask
 from tui.run.budget import Budget
+from tui.run.columns import ColumnOptions
 from tui.run.core_allocator import CoreAllocator
 from tui.run.memory_scheduler import MemoryScheduler
 from tui.run.recorder import Recorder
@@ -23,13 +24,8 @@ class SharedState:
     cores: CoreAllocator
     memory_scheduler: MemoryScheduler
     turns: ComputingTurns
-    labels: list[str]
+    columns: list[ColumnOptions]
     build_messages: Callable[[int, AnswerTask], tuple[Message, ...] | ev.Failed]
-    sampling: SamplingOptions
-    max_new_tokens: int
-    asked_sampling: dict[str, float | str]
-    think: str
-    think_tokens: int | None
     budget: Budget
     changed: threading.Condition
     closing: threading.Event = field(default_factory=threading.Event)

@@ -166,11 +166,12 @@ async def test_a_model_that_joins_gets_a_pane_and_is_asked() -> None:
     async with comparing("one", "two", size=(120, 30)) as it:
         added: list[str] = []
 
-        def add(text: str) -> None:
+        def add(text: str) -> int:
             if text == "openai:x":
                 raise UserError("no key", "set it")
             added.append(text)
             it.run.say(RUN, ev.Joined(2, {"name": text, "label": "three"}))
+            return 2
 
         it.screen._add_model = add
         await it.press("M")
@@ -189,6 +190,25 @@ async def test_a_model_that_joins_gets_a_pane_and_is_asked() -> None:
         assert it.screen.chosen_model == 2
         await it.press("tab", "tab", "h")
         assert [pane.index for pane in it.screen.grid.visible_panes()] == [1, 2]  # type: ignore[union-attr]
+
+
+async def test_a_pane_is_asked_with_other_settings_in_a_pane_of_its_own() -> None:
+    async with comparing("one", "two", size=(120, 30)) as it:
+        added: list[str] = []
+
+        def add(text: str) -> int:
+            added.append(text)
+            it.run.say(RUN, ev.Joined(2, {"name": "two", "label": "two seed=3"}))
+            return 2
+
+        it.screen._add_model = add
+        await it.press("tab", "o")
+        await it.until(lambda: it.screen._ask_line and it.screen._ask_line.display)
+        await it.press(*"seed=3", "enter")
+        await it.until(lambda: it.screen.grid and len(it.screen.grid.panes) == 3)
+        await it.until(lambda: it.run.calls[-1][0] == "ask")
+        assert added == ["two?seed=3"]
+        assert it.run.calls[-1] == ("ask", it.screen.question, None, [2], False)
 
 
 async def test_pasted_lines_stay_lines_whatever_ends_them() -> None:

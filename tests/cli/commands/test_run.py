@@ -65,6 +65,30 @@ def two_models(
     return json.loads(printed), told, out
 
 
+def test_columns_of_one_checkpoint_are_one_worker(checkpoint: Path, tmp_path: Path) -> None:
+    vary = ("--vary", "max_new_tokens=5,9", "--vary", "seed=1,2")
+    folder = ("--sessions", str(tmp_path))
+    code, printed, told = result(
+        start("run", f"{checkpoint}@bf16", *vary, *SHORT[:2], "--json", *folder)
+    )
+    assert code == 0, told
+    models = json.loads(printed)["models"]
+    assert [model["weights_of"] for model in models] == [None, 0, 0, 0]
+    assert [model["settings"]["seed"] for model in models] == [1, 2, 1, 2]
+    assert {a["output_tokens"] for a in models[0]["answers"]} == {5}
+    assert {a["output_tokens"] for a in models[3]["answers"]} == {9}
+    assert len({model["load_s"] for model in models}) == 1, "it was loaded once"
+    assert "use the weights of a model before them" in told
+    (file,) = tmp_path.glob("*.duibi")
+    report = tmp_path / "report.md"
+    code, _, told = result(start("report", str(file), "--format", "md", "--out", str(report)))
+    assert code == 0, told
+    assert "holds the weights once" in report.read_text()
+    assert report.read_text().count("max_new_tokens=9 seed=2") > 1
+    code, _, told = result(start("run", f"{checkpoint}?temprature=1", *folder))
+    assert code == 2 and "did you mean temperature?" in told
+
+
 def test_two_models_as_a_json_document_and_a_session(
     two_models: tuple[dict[str, Any], str, Path],
 ) -> None:

@@ -99,6 +99,7 @@ class CompareScreen(JudgingScreen):
         Binding("i", "prompt(False)", "key.prompt", id="prompt.focus", priority=True),
         Binding("f", "prompt(True)", "key.free", show=False, id="prompt.free", priority=True),
         Binding("M", "add_model", "key.add_model", show=False, id="model.add"),
+        Binding("o", "column", "key.column", show=False, id="model.column"),
         Binding("L", "reload", "key.reload", show=False, id="model.reload"),
         Binding("W", "elsewhere", "key.elsewhere", show=False, id="session.elsewhere"),
     ]
@@ -108,7 +109,7 @@ class CompareScreen(JudgingScreen):
         appearance: Appearance,
         run: LiveRun,
         sessions_dir: Path,
-        add_model: Callable[[str], object] | None = None,
+        add_model: Callable[[str], int] | None = None,
     ) -> None:
         super().__init__(appearance, run, run.path, sessions_dir, appearance.say("pane.hint_live"))
         self.run, self._add_model = run, add_model
@@ -260,15 +261,40 @@ class CompareScreen(JudgingScreen):
         if text.strip():
             self.run_worker(partial(self._add_in_thread, text), thread=True, exit_on_error=False)
 
-    def _add_in_thread(self, text: str) -> None:
+    def action_column(self) -> None:
+        """Type other settings for the chosen model: a column of its own answers the question on
+        view with them."""
+        if self.is_blind or self._add_model is None or self.grid is None:
+            self.show_notice(self.appearance.say("add.not_now"), "warning")
+            return
+        from tui.models.column import write_settings
+
+        header = self.board.header
+        head = header.models[self.chosen_model] if header else {}
+        settings = header.settings_of(head) if header else {}
+        label = self.visible_board.models[self.grid.chosen].label
+        title = self.appearance.say("add.column", model=label)
+        ask = partial(self._add_column, str(head.get("name", "")), self.question)
+        self.ask_for_text(title, write_settings(settings), ask)
+
+    def _add_column(self, model: str, question: str, settings: str) -> None:
+        if settings.strip():
+            text = f"{model}?{settings.strip()}"
+            add = partial(self._add_in_thread, text, question)
+            self.run_worker(add, thread=True, exit_on_error=False)
+
+    def _add_in_thread(self, text: str, question: str = "") -> None:
         from tui.models.typed import read_typed, split_label
 
         label, name = split_label(text)
         assert self._add_model is not None
         try:
-            self._add_model(f"{label}={read_typed(name)}" if label else read_typed(name))
+            added = self._add_model(f"{label}={read_typed(name)}" if label else read_typed(name))
         except UserError as error:
             self.app.call_from_thread(self.show_error, error)
+        else:
+            if question:
+                self.app.call_from_thread(self._ask, question, models=[added])
 
     def action_reload(self) -> None:
         """Load the chosen model again."""

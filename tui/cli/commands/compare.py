@@ -11,6 +11,7 @@ from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.open_screens import open_start
 from tui.host.errors import UserError
 from tui.host.terminal import is_dumb
+from tui.models import column
 from tui.reports.transcript import Transcript
 from tui.run.setup import begin
 from tui.settings import Settings
@@ -23,6 +24,7 @@ app = typer.Typer(add_completion=False)
     *("questions", "system", "max_new_tokens", "context", "sampling", "temperature", "top_p"),
     *(
         "seed",
+        "vary",
         "logprobs",
         "schedule",
         "measure",
@@ -43,12 +45,14 @@ app = typer.Typer(add_completion=False)
 def compare(
     flags: dict[str, object],
     models: options.Models = None,
+    vary: options.Vary = None,
     resume: options.Resume = None,
     yes: options.Yes = False,
 ) -> int:
     if resume:
-        return live_run.resume(resume, models, flags, yes)
-    settings = settings_in_force.load(flags, models or ())
+        return live_run.resume(resume, models or vary, flags, yes)
+    models = column.vary(models or (), vary or ())
+    settings = settings_in_force.load(flags, models)
     on_pipe = settings.plain or not sys.stdout.isatty() or is_dumb(os.environ)
     if models and on_pipe:
         return _run_plain(models, settings, yes)

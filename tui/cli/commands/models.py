@@ -233,7 +233,7 @@ def rm(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) 
 
 def _reference(model: str) -> Reference:
     """The model of a reference or an alias; `rm` takes none: what goes is named itself."""
-    return options.read_reference(model, settings_in_force.load({}, [model]))[1]
+    return options.read_reference(model, settings_in_force.load({}, [model]))
 
 
 def _found() -> list[FoundModel]:

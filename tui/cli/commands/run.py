@@ -21,6 +21,7 @@ from tui.cli.support.run_progress import RunProgress
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
 from tui.host.errors import UserError
 from tui.host.save_file import replace_file
+from tui.models import column
 from tui.run import results, setup
 from tui.run.conductor import Run
 from tui.settings import Settings
@@ -36,6 +37,7 @@ app = typer.Typer(add_completion=False)
     *("questions", "system", "max_new_tokens", "context", "sampling", "temperature", "top_p"),
     *(
         "seed",
+        "vary",
         "logprobs",
         "schedule",
         "measure",
@@ -56,6 +58,7 @@ app = typer.Typer(add_completion=False)
 def run(
     flags: dict[str, object],
     models: options.Models = None,
+    vary: options.Vary = None,
     resume: options.Resume = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the JSON document there as well.")
@@ -68,9 +71,9 @@ def run(
     if out is not None:
         check_out(out, (flags.get("questions"), flags.get("pasted")))
     if resume:
-        started, settings, past = resume_run(resume, models, flags, yes=yes)
+        started, settings, past = resume_run(resume, models or vary, flags, yes=yes)
     else:
-        started, settings, past = _begin(models, flags, yes)
+        started, settings, past = _begin(column.vary(models or (), vary or ()), flags, yes)
     with _progress_printer() as show:
         headless = HeadlessRun(started, show, past)
         code = headless.run_to_end(settings.run.repeat)
@@ -86,7 +89,7 @@ def run(
 
 
 def _begin(
-    models: Sequence[str] | None, flags: Mapping[str, object], yes: bool
+    models: Sequence[str], flags: Mapping[str, object], yes: bool
 ) -> tuple[Run, Settings, int]:
     if not models:
         raise UserError("which models?", "e.g. `duibi run demo --questions tongji`")

@@ -67,10 +67,8 @@ def _show_run(run: Run, settings: Settings, ask: Callable[[], object] = lambda: 
         run.start()
         ask()
 
-        def add_model(text: str) -> str:
-            found = options.resolve_present(text, settings)
-            run.add_model(found)
-            return found.label
+        def add_model(text: str) -> int:
+            return run.add_model(options.resolve_present(text, settings))
 
         return screens.show_run(settings.screen, run, settings.sessions_dir, add_model)
 

@@ -14,6 +14,12 @@ from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.engines.pasted import FILE_HINT
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.models.column import (
+    ColumnText,
+    column_labels,
+    read_settings,
+    split_column,
+)
 from tui.models.download_offer import DownloadOffer
 from tui.models.reference import Reference, parse_reference
 from tui.models.resolve import (
@@ -24,7 +30,6 @@ from tui.models.resolve import (
     resolve_all,
     unique_labels,
 )
-from tui.models.typed import split_label
 from tui.run import remote_models
 from tui.setting_kinds import Flag
 from tui.settings import DECLARATIONS, Settings
@@ -40,6 +45,13 @@ Models = Annotated[
 ]
 Resume = Annotated[
     str | None, typer.Option(metavar="SESSION", help="Ask what is missing in a broken-off run.")
+]
+
+Vary = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=A,B", help="A column of each model for each value; system=FILE,FILE too."
+    ),
 ]
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Fetch what is not here, unasked.")]
@@ -121,10 +133,13 @@ def _flag_value(given: Mapping[Flag, Any]) -> object:
 
 
 def resolve_models(
-    names: Sequence[str], settings: Settings, yes: bool = False
+    names: Sequence[str],
+    settings: Settings,
+    yes: bool = False,
+    recorded: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[ResolvedModel]:
-    """The models of references and aliases; what must be fetched is asked for (not with ``yes``)
-    and fetched. ``NAME=MODEL`` heads the model's column with NAME.
+    """The models of columns (`tui.models.column`); what must be fetched is asked for (not with
+    ``yes``) and fetched. ``recorded`` are the settings of each column where a session has them.
 
     With ``settings.remote_code`` a person is asked before a checkpoint's own Python may be run.
 
@@ -134,28 +149,37 @@ def resolve_models(
     own, pasted = settings.run.services, settings.run.pasted
     if pasted is not None and not pasted.exists():  # said before anything is fetched
         raise UserError(f"{pasted}: No such file or directory", FILE_HINT)
-    headed = [read_reference(name, settings) for name in names]
-    references = [reference for _, reference in headed]
+    columns = [read_column(name, settings) for name in names]
+    of_columns = [read_settings(one.settings) for one in columns] if recorded is None else recorded
+    references = [parse_reference(one.model, own) for one in columns]
     with ProgressLine(is_agreed=yes) as progress:
         agree = _agree_remote_code if settings.remote_code else None
         found = resolve_all(references, progress.consent, progress, agree, _beyond(settings))
-    for label, reference in headed:
-        trust.remember_named(reference, label, own)
-    pairs = zip(headed, found, strict=True)
+    for column, reference in zip(columns, references, strict=True):
+        trust.remember_named(reference, column.label, own)
+    labels = column_labels([model.label for model in found], of_columns)
     return unique_labels(
-        [replace(model, label=label or model.label) for (label, _), model in pairs]
+        [
+            replace(model, label=column.label or label, settings=dict(own_settings))
+            for column, label, model, own_settings in zip(
+                columns, labels, found, of_columns, strict=True
+            )
+        ]
     )
 
 
 def resolve_present(text: str, settings: Settings) -> ResolvedModel:
-    """The model of one ``NAME=MODEL``, reference or alias, without asking or fetching.
+    """The model of one column, without asking or fetching.
 
     Raises:
         UserError: it is not there, or would have to be fetched.
     """
-    label, reference = read_reference(text, settings)
+    column = read_column(text, settings)
+    own = read_settings(column.settings)
+    reference = parse_reference(column.model, settings.run.services)
     found = resolve(reference, _refuse_download, lambda *_: None, None, _beyond(settings))
-    return replace(found, label=label or found.label)
+    (label,) = column_labels([found.label], [own])
+    return replace(found, label=column.label or label, settings=own)
 
 
 def _beyond(settings: Settings) -> RemoteResolver:
@@ -174,18 +198,29 @@ def _refuse_download(offer: DownloadOffer) -> bool:
     raise UserError(f"{offer.name} is not on this machine", "fetch it first: `duibi models`")
 
 
-def read_reference(text: str, settings: Settings) -> tuple[str, Reference]:
-    """The name ("" without one) and the model of ``NAME=MODEL``, a reference or an alias.
+def read_column(text: str, settings: Settings) -> ColumnText:
+    """What a person wrote of a column, with what an alias stands for; its own settings go before
+    those of the alias.
+
+    Raises:
+        UserError: a setting that a column does not have, or a model that the folder's file alone
+            tells of and nobody agreed to.
+    """
+    given = split_column(text)
+    meant = split_column(settings.aliases.get(given.model, given.model))
+    for one in (given.model, meant.model):
+        trust.refuse_withheld(settings.folder_file, one)
+    return ColumnText(given.label or meant.label, meant.model, meant.settings | given.settings)
+
+
+def read_reference(text: str, settings: Settings) -> Reference:
+    """The model of a column, a reference or an alias.
 
     Raises:
         UserError: it names no model, or one that the folder's file alone tells of and nobody
             agreed to.
     """
-    label, name = split_label(text)
-    meant = settings.aliases.get(name, name)
-    for one in (name, meant):
-        trust.refuse_withheld(settings.folder_file, one)
-    return label, parse_reference(meant, settings.run.services)
+    return parse_reference(read_column(text, settings).model, settings.run.services)
 
 
 def check_typed_reference(text: str, settings: Settings) -> None:
@@ -194,7 +229,7 @@ def check_typed_reference(text: str, settings: Settings) -> None:
     Raises:
         UserError: it names no model, or a folder or file that is not there.
     """
-    _, reference = read_reference(text, settings)
+    reference = read_reference(text, settings)
     if reference.kind in ("folder", "gguf"):
         existing_path(reference)
 
@@ -207,7 +242,7 @@ def question_set_name(names: Sequence[str], settings: Settings) -> str:
     """
     if settings.questions:
         return settings.questions
-    references = [read_reference(name, settings)[1] for name in names]
+    references = [read_reference(name, settings) for name in names]
     return "english" if any(one.kind == "demo" for one in references) else "tongji"
 
 

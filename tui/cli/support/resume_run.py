@@ -8,6 +8,7 @@ from tui import settings as settings_of
 from tui import trust
 from tui.cli.support import options, settings_in_force
 from tui.host.errors import UserError
+from tui.models import column
 from tui.models.reference import parse_reference
 from tui.models.resolve import LOCAL
 from tui.options import HEADER_NAMES
@@ -52,7 +53,8 @@ def resume_run(
     # A name in the file is a model's own: an alias is none, and could lead elsewhere.
     settings = replace(settings_in_force.load(kept | anew, names), aliases={})
     _agree_to_models(names, [""] * len(names), settings, name)
-    found = options.resolve_models(names, settings, yes)
+    own = [column.check_settings(one) for one in map(_own_settings, reading.header.models)]
+    found = options.resolve_models(names, settings, yes, recorded=own)
     resume_check.check_models(reading.header.models, found, name)
     labels = resume_check.other_labels(reading.header.models, found)
     _agree_to_models([model.name for model in found], labels, settings, name)
@@ -62,10 +64,16 @@ def resume_run(
 
 def _reference(model: Mapping[str, Any]) -> str:
     """A model of a header with the format that it had: chosen again it might be another."""
-    name, dtype = str(model.get("name", "")), str(model.get("dtype", ""))
+    name, dtype = column.split_column(str(model.get("name", ""))).model, str(model.get("dtype", ""))
     if model.get("engine") != LOCAL or name.endswith(f"@{dtype}"):
         return name
     return f"{name}@{dtype}"
+
+
+def _own_settings(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A column's settings as they were when it was begun: files may have changed since."""
+    own = model.get("settings")
+    return own if isinstance(own, dict) else {}
 
 
 def _agree_to_models(

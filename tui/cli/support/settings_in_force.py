@@ -8,7 +8,7 @@ from tui import trust
 from tui.cli.support.download_progress import ask_yes_no, can_ask
 from tui.cli.support.printing import tell
 from tui.host import splash
-from tui.models.typed import split_label
+from tui.models.column import split_column
 from tui.settings import Settings
 
 _told: set[str] = set()
@@ -33,7 +33,8 @@ def load(flags: Mapping[str, object] | None = None, models: Sequence[str] = ()) 
     _told.add(str(file.path))
     used = flags if flags and models else ()
     settings = [one for one in file.withheld if not one.table and one.name in used]
-    claims = [*settings, *trust.needed_claims(file, [split_label(model)[1] for model in models])]
+    named = [split_column(model).model for model in models]
+    claims = [*settings, *trust.needed_claims(file, named)]
     if claims and _agree(claims):
         return settings_of.load(flags)
     for claim in settings:

@@ -1,0 +1,86 @@
+"""Several columns of one model in a run: one worker, each with settings of its own."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.support.engines import EchoEngine
+from tests.support.runs import QUESTIONS, answers_of, finished, resolved
+from tui import events as ev
+from tui.models.resolve import ResolvedModel
+from tui.options import RunOptions
+from tui.run import setup
+from tui.run.conductor import Run
+from tui.sessions.reader import read
+
+
+def column(label: str, **settings: Any) -> ResolvedModel:
+    """A column of the one model that there is."""
+    return replace(resolved("one"), label=label, settings=settings)
+
+
+def begin(folder: Path, engines: list[EchoEngine], *models: ResolvedModel) -> Run:
+    """A run whose engines are kept in ``engines``."""
+
+    def make(model: ResolvedModel, threads: int) -> EchoEngine:
+        engines.append(EchoEngine())
+        return engines[-1]
+
+    run = setup.begin(models, QUESTIONS, RunOptions(temperature=1.0), folder, make)
+    run.start()
+    return run
+
+
+def test_columns_of_one_model_share_its_engine(tmp_path: Path) -> None:
+    engines: list[EchoEngine] = []
+    cold, warm = column("cold", temperature=0.0), column("warm", system="be kind", seed=3)
+    run = begin(tmp_path, engines, cold, resolved("two"), warm)
+    try:
+        run.ask_all()
+        board = finished(run)
+    finally:
+        run.close("done")
+    assert len(engines) == 2 and engines[0].loads == 1
+    assert [model.state for model in board.models] == ["ready"] * 3
+    assert all(len(answers_of(board, model)) == 4 for model in range(3))
+    asked = {
+        (one.sampling.temperature, one.sampling.seed, one.messages[0].content)
+        for one in engines[0].requests
+        if one.question == "b"
+    }
+    assert asked == {(0.0, None, "only b"), (1.0, 3, "be kind")}
+    header = read(run.path).header
+    assert [model.get("weights_of") for model in header.models] == [None, None, 0]
+    assert header.settings_of(header.models[2])["seed"] == 3
+    asked_with = [e.body.sampling for e in read(run.path).events if isinstance(e.body, ev.Asked)]
+    assert {"temperature": 0.0} in asked_with and {"temperature": 1.0, "seed": 3} in asked_with
+
+
+def test_a_column_is_stopped_without_its_neighbour(tmp_path: Path) -> None:
+    engines: list[EchoEngine] = []
+    run = begin(tmp_path, engines, column("cold"), column("warm", seed=1))
+    try:
+        run.ask_all()
+        run.cancel(1)
+        board = finished(run)
+    finally:
+        run.close("done")
+    assert {a.state for a in answers_of(board, 0)} == {"answered"}
+    assert "cancelled" in {a.state for a in answers_of(board, 1)}
+
+
+def test_a_column_that_joins_needs_no_second_load(tmp_path: Path) -> None:
+    engines: list[EchoEngine] = []
+    run = begin(tmp_path, engines, column("cold"))
+    try:
+        run.ask("b")
+        finished(run)
+        assert run.add_model(column("warm", seed=9)) == 1
+        run.ask("b", models=[1])
+        board = finished(run)
+    finally:
+        run.close("done")
+    assert len(engines) == 1 and engines[0].loads == 1
+    assert board.models[1].state == "ready"
+    assert engines[0].requests[-1].sampling.seed == 9
+    assert read(run.path).header.models[1]["weights_of"] == 0
