@@ -140,10 +140,11 @@ def test_the_header_of_a_session_holds_the_options_of_the_run_in_one_order() -> 
         system="s", context=64, temperature=1.0, top_p=1.0, top_k=1, repetition_penalty=1.0, seed=0,
         logprobs=5, batch=2, dimensions=("a",), pasted=Path("p"), services={"box": {}}, title="t",
         chat_template=Path("t.jinja"), budget={"USD": 2.0}, concurrency=9,
+        think="on", think_tokens=9,
     )  # fmt: skip
     assert " ".join(full.header()) == (
         "system max_new_tokens context sampling temperature top_p top_k repetition_penalty seed "
-        "logprobs repeat batch lookup chat_template loop_stop schedule measure blind dimensions "
+        "think think_tokens logprobs repeat batch lookup chat_template loop_stop schedule measure blind dimensions "
         "title concurrency budget"
     )
     assert tuple(full.header()) == HEADER_NAMES
