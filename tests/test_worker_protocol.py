@@ -146,6 +146,5 @@ def test_it_imports_neither_torch_nor_a_wing() -> None:
         "print(sorted(m for m in sys.modules if m.startswith('tui.') or m == 'torch'))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.strip() == "['tui.events', 'tui.events.json_form', 'tui.worker_protocol']", (
-        done.stderr
-    )
+    loaded = ["tui.events", "tui.events.json_form", "tui.events.session", "tui.worker_protocol"]
+    assert done.stdout.strip() == str(loaded), done.stderr
