@@ -144,8 +144,8 @@ def test_the_header_of_a_session_holds_the_options_of_the_run_in_one_order() -> 
     )  # fmt: skip
     assert " ".join(full.header()) == (
         "system max_new_tokens context sampling temperature top_p top_k repetition_penalty seed "
-        "think think_tokens logprobs repeat batch lookup chat_template loop_stop schedule measure blind dimensions "
-        "title concurrency budget"
+        "think think_tokens logprobs repeat batch lookup chat_template loop_stop schedule "
+        "measure blind dimensions title concurrency budget"
     )
     assert tuple(full.header()) == HEADER_NAMES
     shaping = {name for name, one in settings.DECLARATIONS.items() if one.effect != "none"}

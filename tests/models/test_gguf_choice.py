@@ -33,7 +33,7 @@ def test_a_quantisation_or_a_name_means_one_file(wanted: str, file: int) -> None
 
 @pytest.mark.parametrize(
     ("wanted", "says"),
-    [("", "holds 4 GGUF files"), ("q8", "no GGUF file"), ("q5_k_m", "no GGUF file")],
+    [("", "holds 4 GGUF files"), ("q3", "no GGUF file"), ("q5_k_m", "no GGUF file")],
 )
 def test_what_means_none_or_several_lists_them(wanted: str, says: str) -> None:
     with pytest.raises(UserError, match=says) as caught:

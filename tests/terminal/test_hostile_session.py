@@ -170,6 +170,8 @@ def test_as_a_model_of_a_new_run(stranger: Path) -> None:
     plain.write_bytes(stranger.read_bytes())
     args = (f"session:{plain}#m", "--questions", str(questions))
     with in_terminal(stranger, *args) as it:
+        it.wait(lambda text: "PWN" in text and "Enter ask" in text)
+        it.send("\r")
         it.wait(lambda text: "PWN" in text and "done" in text)
         harmless(bytes(it.raw))
         it.send("q")

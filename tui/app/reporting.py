@@ -34,8 +34,8 @@ def write_reports(
     template = find_template(kind.template)
     written = []
     for format in kind.formats:
-        first = folder / f"{stem}-report.{format}"
-        older = max(folder.glob(f"{stem}-report*.{format}"), key=_written_at, default=None)
+        first = folder / save_file.safe_name(f"{stem}-report.{format}")
+        older = max(folder.glob(f"{first.stem}*.{format}"), key=_written_at, default=None)
         words = own_words.gather(first, older)
         document = build_report(
             read, lang, pictures, template=template, own_words=words.texts, facts=facts

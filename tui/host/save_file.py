@@ -11,6 +11,13 @@ from tui.host.errors import UserError
 from tui.host.secrets import redact_secrets
 
 
+def safe_name(name: str) -> str:
+    """A file's name in which whatever cannot stand in one became ``_``; its ending stays."""
+    stem, dot, suffix = name.rpartition(".")
+    stem = re.sub(r"[^\w.@+-]+", "_", stem).strip("._")[:120] or "duibi"
+    return stem + dot + suffix
+
+
 def write_new_file(folder: Path, name: str, content: str | bytes) -> Path:
     """Write ``content`` to a new file (mode 0600) in ``folder``, never over another one.
 
@@ -19,8 +26,7 @@ def write_new_file(folder: Path, name: str, content: str | bytes) -> Path:
     Raises:
         UserError: the file cannot be written.
     """
-    stem, dot, suffix = name.rpartition(".")
-    stem = re.sub(r"[^\w.@+-]+", "_", stem).strip("._")[:120] or "duibi"
+    stem, dot, suffix = safe_name(name).rpartition(".")
     data = _encoded(content)
     for number in range(1, 1000):
         path = folder / f"{stem}{f'-{number}' if number > 1 else ''}{dot}{suffix}"

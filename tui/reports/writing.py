@@ -71,7 +71,7 @@ def write_report(document: Document, format: str, out: Path, as_png: bool = Fals
     made = render(document, format, folder.name, as_png)
     if made.pictures:
         try:
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(0o700, exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"cannot make {folder}: {error.strerror}", "choose another --out"

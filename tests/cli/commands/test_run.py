@@ -124,7 +124,8 @@ def test_a_default_run_ends_in_a_full_cost_table(
         assert (measured["prompt_tokens"], measured["output_tokens"]) == (256, 64)
         assert measured["contended_by"] in ("", "programs"), "the other model did not compute"
         figures = {name: one["value"] for name, one in model["figures"].items()}
-        assert figures == pytest.approx(again.figures(number)) and all(figures.values())
+        assert figures == pytest.approx(again.figures(number))
+        assert {name for name, value in figures.items() if not value} <= {"answer_ttft", "thought"}
         assert {a["contended_by"] for a in model["answers"]} <= {"", "programs"}
     for lang in ("en", "zh"):
         document = build_report([reader.read(path)], lang)

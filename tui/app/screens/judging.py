@@ -10,6 +10,7 @@ from tui.app.pane.header import judged_answer
 from tui.app.screens.board_screen import BoardScreen, EventSource
 from tui.app.screens.navigation import ExportReport, OpenDifferences
 from tui.app.style.appearance import Appearance
+from tui.app.widgets.ask_line import AskLine
 from tui.board import Board
 from tui.events import Event, Note, Rated, Session, Voted
 from tui.host.errors import UserError
@@ -18,7 +19,6 @@ from tui.scoring.stars import make_note
 from tui.text.sanitise import clean, one_line
 
 if TYPE_CHECKING:
-    from tui.app.widgets.ask_line import AskLine
     from tui.app.widgets.judge_bar import JudgeBar
     from tui.app.widgets.stars_bar import StarsBar
     from tui.app.widgets.votes_bar import VotesBar
@@ -73,8 +73,6 @@ class JudgingScreen(BoardScreen):
         """Let a person type one line, beginning with ``text``; the first key typed takes the
         place of a suggestion."""
         if self._ask_line is None:
-            from tui.app.widgets.ask_line import AskLine
-
             self._ask_line = AskLine(self.appearance, self._leave_line)
             self.mount(self._ask_line, before=self.status_bar)
         self._suspended = self._open_judge_bar

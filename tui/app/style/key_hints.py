@@ -16,10 +16,13 @@ class KeyHints:
         self._wanted, self._known = wanted or {}, dict[str, str]()
 
     def __getitem__(self, id_: str) -> str:
-        """The first of its keys; KeyError where no class that is loaded has such a binding."""
+        """The first of its keys; the id itself where no class that is loaded has such a binding:
+        no hint ends the screen."""
         if id_ not in self._known:
             self._known |= {one.id: one.key for one in _loaded_bindings() if one.id}
-        keys = self._wanted.get(id_) or self._known[id_]
+        keys = self._wanted.get(id_) or self._known.get(id_)
+        if not keys:
+            return id_
         return key_name(keys.split(",")[0].strip() or keys)
 
 
