@@ -47,8 +47,8 @@ def test_version_and_help_list_what_there_is() -> None:
         (("run", "demo", "--questions", "./x"), "there is no file ./x", "tongji"),
         (("run", "demo", "--questions", "x.jsonl"), "there is no file x.jsonl", "tongji"),
         (
-            ("report", "x", "--format", "pdf"),
-            "Invalid value for '--format': 'pdf' is not one of 'md',",
+            ("report", "x", "--format", "odt"),
+            "Invalid value for '--format': 'odt' is not one of 'md',",
             "duibi report --help",
         ),
         (
@@ -70,7 +70,7 @@ def test_version_and_help_list_what_there_is() -> None:
         (("sessions", "list", "--sessions", "/proc/x"), "cannot make the folder", "--sessions DIR"),
         ((), "which models?", "duibi --help"),
         (("run", "foo"), "unknown model 'foo'", "`duibi --help` lists the commands"),
-        (("report", "x", "--out", "x.pdf"), "a report is not written as .pdf", ".html"),
+        (("report", "x", "--out", "x.odt"), "a report is not written as .odt", ".html"),
         (("report", "x", "--out", "/dev/null"), "--out /dev/null is no file", "stdout"),
         (("run", "demo", "--out", "x.duibi"), "--out x.duibi is a session", "another file"),
         (("run", "demo", "--max-new-tokens", "x"), "'--max-new-tokens': it is a whole number", ""),

@@ -62,7 +62,7 @@ class ReportChoice(BaseScreen):
         say, rows = self.appearance.say, MenuRows()
         for number, kind in enumerate(KINDS):
             if number == 0 or kind.template != KINDS[number - 1].template:
-                rows += [None, MenuHeading(say(f"export.{kind.template}"))]
+                rows += [None, MenuHeading(say(f"export.template_{kind.template}"))]
             title = " + ".join(_NAMES[one] for one in kind.formats)
             endings = ", ".join(f".{one}" for one in kind.formats)
             rows.append(MenuItem(title, endings, kind))
