@@ -264,10 +264,11 @@ def test_the_demo_model_judges_end_to_end(path: Path, tmp_path: Path) -> None:
         "--max-new-tokens",
         "16",
     ]
-    assert cli.run_command_line(args) == 0
+    code = cli.run_command_line(args)
     reading = reader.read(path)
     judged = [e.body for e in reading.events[before:] if isinstance(e.body, ev.Judged)]
     assert reading.verdict == "complete" and len(judged) == 2
+    assert code == all(event.choice == "none" for event in judged), "it fails without any verdict"
     for event in judged:
         assert event.judge == "demo@bf16" and len(event.verdicts) == 2
         assert event.choice in ("left", "right", "tie", "none") and all(event.reasons)
