@@ -28,6 +28,7 @@ from tui.models.inspect import inspect_folder, require_loadable
 from tui.models.net import StageProgress
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
 from tui.prices import Price
+from tui.text.unused_name import unused_name
 
 LOCAL = "local"
 """The engine of a model whose weights are here."""
@@ -257,10 +258,7 @@ def unique_labels(models: Sequence[ResolvedModel]) -> list[ResolvedModel]:
     used: set[str] = set()
     result = []
     for model in models:
-        label, number = model.label, 1
-        while label in used:
-            number += 1
-            label = f"{model.label} #{number}"
+        label = unused_name(model.label, used)
         used.add(label)
         result.append(replace(model, label=label))
     return result

@@ -6,8 +6,9 @@ from typing import Any
 
 from tui import events as ev
 from tui.events import RUN, Body, Event
-from tui.reports.merge import require_same_questions, unused_name
+from tui.reports.merge import require_same_questions
 from tui.sessions.reader import RecordedSession
+from tui.text.unused_name import unused_name
 
 _FIRST_SESSION_ONLY = (ev.Session, ev.Memory, ev.End, ev.Unknown)
 """Events of the run, kept from the first session only; those of the others are dropped."""
@@ -57,7 +58,7 @@ class _IdShift:
         for body in asked:
             if body.question not in known and body.question not in self._questions:
                 name = free.setdefault(
-                    body.text, unused_name(body.question, {*free.values(), *known})
+                    body.text, unused_name(body.question, {*free.values(), *known}, "{} ({})")
                 )
                 self._questions[body.question] = name
 
@@ -83,7 +84,7 @@ def _joined_models(sessions: Sequence[RecordedSession]) -> list[dict[str, Any]]:
         for model, label in zip(reading.header.models, reading.header.labels, strict=True):
             if labels.count(label) > 1:
                 label = f"{label} {reading.header.started[5:16].replace('T', ' ')}"
-            unique = unused_name(label, used, "{} #{}")
+            unique = unused_name(label, used)
             used.add(unique)
             shared = model.get("weights_of")
             moved = {"weights_of": shared + first} if isinstance(shared, int) else {}

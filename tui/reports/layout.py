@@ -28,8 +28,8 @@ from tui.reports.document import (
     Paragraph,
     Place,
 )
-from tui.reports.merge import unused_name
 from tui.reports.own_words import OF_LATEX, without_hint
+from tui.text.unused_name import unused_name
 
 SHIPPED = ("course", "brief", "data")
 """The templates that come with the program, the first one by default."""

@@ -5,7 +5,7 @@ in two sessions is one column with more answers, under other settings it is anot
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from tui.reports.copies import unite_copies
 from tui.scoring.dimensions import Dimension, configured_dimensions, resolve_dimensions
 from tui.sessions.reader import RecordedSession
 from tui.setting_kinds import declarations
+from tui.text.unused_name import unused_name
 
 _SETTINGS_WITHOUT_EFFECT = {
     name for name, one in declarations(RunOptions).items() if one.effect == "run"
@@ -221,17 +222,8 @@ def _column_key(head: dict[str, Any], settings: dict[str, Any]) -> str:
 def _make_labels_unique(columns: list[ModelColumn]) -> None:
     used: set[str] = set()
     for column in columns:
-        column.label = unused_name(column.label, used)
+        column.label = unused_name(column.label, used, "{} ({})")
         used.add(column.label)
-
-
-def unused_name(wanted: str, taken: Collection[str], numbered: str = "{} ({})") -> str:
-    """``wanted``, or with the first number from 2 on that makes it a name not ``taken``."""
-    name, number = wanted, 1
-    while name in taken:
-        number += 1
-        name = numbered.format(wanted, number)
-    return name
 
 
 def _tracks(source: SourceSession) -> list[ModelTimeline]:

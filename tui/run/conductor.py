@@ -18,6 +18,7 @@ from tui.run.answer_queue import BACKGROUND, INTERACTIVE, ON_VIEW, AnswerTask
 from tui.run.lane import Lane
 from tui.run.recorder import Recorder
 from tui.sessions.journal import SaveState
+from tui.text.unused_name import unused_name
 
 CLOSE_TIMEOUT_S = 0.9
 """What closing may take in all; what has not ended by then is left to the operating system."""
@@ -243,18 +244,14 @@ class Run:
                 raise UserError("the run has ended", "begin another one")
             with self._recorder.board() as board:
                 known = [one.label for one in board.models]
-            index, label, number = len(self._lane_of), model.label, 1
-            while label in known:
-                number += 1
-                label = f"{model.label} #{number}"
-            model = replace(model, label=label)
+            index = len(self._lane_of)
+            model = replace(model, label=unused_name(model.label, known))
             lane = self._make_lane(model, index)
-            described = model.to_json()
-            if lane in self._lanes:
-                described["weights_of"] = lane.index
+            shares = lane in self._lanes
+            described = model.to_json() | ({"weights_of": lane.index} if shares else {})
             self._recorder.emit(RUN, ev.Joined(index, described))
             self._lane_of[index] = lane
-            if lane in self._lanes:
+            if shares:
                 lane.add_column(index)
             else:
                 self._lanes.append(lane)
