@@ -10,6 +10,7 @@ from tui import events as ev
 from tui.models.resolve import ResolvedModel
 from tui.options import RunOptions
 from tui.run import setup
+from tui.run.columns import longest_options
 from tui.run.conductor import Run
 from tui.sessions.reader import read
 
@@ -54,6 +55,13 @@ def test_columns_of_one_model_share_its_engine(tmp_path: Path) -> None:
     assert header.settings_of(header.models[2])["seed"] == 3
     asked_with = [e.body.sampling for e in read(run.path).events if isinstance(e.body, ev.Asked)]
     assert {"temperature": 0.0} in asked_with and {"temperature": 1.0, "seed": 3} in asked_with
+
+
+def test_memory_is_planned_for_the_longest_texts_of_the_columns() -> None:
+    models = [column("short", max_new_tokens=5, think_tokens=90), column("long", system="be kind")]
+    planned = longest_options(models, RunOptions(max_new_tokens=40, system="be"))
+    assert (planned.max_new_tokens, planned.think_tokens) == (40, 90)
+    assert planned.system == "be kind"
 
 
 def test_a_column_is_stopped_without_its_neighbour(tmp_path: Path) -> None:

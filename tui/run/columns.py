@@ -48,6 +48,7 @@ def longest_options(models: Sequence[ResolvedModel], options: RunOptions) -> Run
     return replace(
         options,
         max_new_tokens=max(one.max_new_tokens for one in own),
+        think_tokens=max((one.think_tokens for one in own if one.think_tokens), default=None),
         system=max((one.system for one in own if one.system), key=len, default=None),
     )
 
