@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.random_model import WORDS_FILES
+from benchmarks.random_model import WORDS_FILES, add_vocabulary
 from benchmarks.true_shape import noise, put
 
 SHAPE: dict[str, Any] = {
@@ -108,15 +108,8 @@ def to_gguf(target: Path, layers: int, kind: str) -> None:
     writer.add_value_length(SHAPE["head_dim"])
     writer.add_rope_freq_base(SHAPE["rope_theta"])
     writer.add_layer_norm_rms_eps(SHAPE["rms_norm_eps"])
-    vocab = SHAPE["vocab_size"]
-    writer.add_vocab_size(vocab)
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list([f"<{n}>" for n in range(vocab)])
-    writer.add_token_scores([0.0] * vocab)
-    writer.add_token_types([gguf.TokenType.NORMAL] * vocab)
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    random = numpy.frombuffer(noise(), "<u2").astype("<u4").__lshift__(16).view("<f4")
+    add_vocabulary(writer, SHAPE["vocab_size"])
+    random = (numpy.frombuffer(noise(), "<u2").astype("<u4") << 16).view("<f4")
     made: dict[tuple[Any, ...], Any] = {}
 
     def values(shape: tuple[int, ...], type_: Any) -> Any:

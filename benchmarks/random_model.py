@@ -111,6 +111,19 @@ _ENDS = {
 }
 
 
+def add_vocabulary(writer: Any, size: int) -> None:
+    """Tokens without a meaning, ``size`` of them, for a GGUF file that is only computed with."""
+    import gguf
+
+    writer.add_vocab_size(size)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([f"<{n}>" for n in range(size)])
+    writer.add_token_scores([0.0] * size)
+    writer.add_token_types([gguf.TokenType.NORMAL] * size)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+
+
 def to_gguf(checkpoint: Path, target: Path, kind: str = "BF16") -> None:
     """The weights of a Llama checkpoint as GGUF in BF16, Q8_0 or Q4_0 (norms in float32, with
     Q4_0 embeddings and head in Q8_0), words left out."""
@@ -132,13 +145,7 @@ def to_gguf(checkpoint: Path, target: Path, kind: str = "BF16") -> None:
     theta = config.get("rope_theta") or (config.get("rope_parameters") or {}).get("rope_theta")
     writer.add_rope_freq_base(theta or 10000.0)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_vocab_size(vocab)
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list([f"<{n}>" for n in range(vocab)])
-    writer.add_token_scores([0.0] * vocab)
-    writer.add_token_types([gguf.TokenType.NORMAL] * vocab)
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
+    add_vocabulary(writer, vocab)
     (file,) = checkpoint.glob("*.safetensors")
     with safe_open(str(file), framework="pt") as stored:
         names = {name: _renamed(name) for name in stored.keys()}  # noqa: SIM118
