@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.support import tiny
 from tests.support.figures_again import Again
+from tests.support.small_gguf import write_gguf
 from tests.support.waiting import process_gone
 from tests.support.waiting import until as wait_until
 from tui.host import paths
@@ -63,6 +64,19 @@ def two_models(
     )
     assert code == 0, told
     return json.loads(printed), told, out
+
+
+def test_a_run_of_a_published_gguf_file_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    file = write_gguf(tmp_path / "tiny.gguf")
+    folder = ("--sessions", str(tmp_path / "s"))
+    code, printed, told = result(start("run", str(file), *SHORT, "--no-measure", *folder))
+    assert code == 0, told
+    session = json.loads(printed)["session"]
+    code, printed, told = result(start("run", "--resume", session, "--json"))
+    assert code == 0, told
+    (model,) = json.loads(printed)["models"]
+    assert model["name"] == str(file) and len(model["answers"]) == 3
 
 
 def test_columns_of_one_checkpoint_are_one_worker(checkpoint: Path, tmp_path: Path) -> None:

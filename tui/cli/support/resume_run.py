@@ -9,7 +9,7 @@ from tui import trust
 from tui.cli.support import options, settings_in_force
 from tui.host.errors import UserError
 from tui.models import column
-from tui.models.reference import parse_reference
+from tui.models.reference import DTYPES, parse_reference
 from tui.models.resolve import LOCAL
 from tui.options import HEADER_NAMES
 from tui.run import resume_check, setup
@@ -63,9 +63,10 @@ def resume_run(
 
 
 def _reference(model: Mapping[str, Any]) -> str:
-    """A model of a header with the format that it had: chosen again it might be another."""
+    """A model of a header with the format that it had: chosen again it might be another. One that
+    is computed as published has none behind its name."""
     name, dtype = column.split_column(str(model.get("name", ""))).model, str(model.get("dtype", ""))
-    if model.get("engine") != LOCAL or name.endswith(f"@{dtype}"):
+    if model.get("engine") != LOCAL or dtype not in DTYPES or name.endswith(f"@{dtype}"):
         return name
     return f"{name}@{dtype}"
 
