@@ -28,6 +28,7 @@ def test_an_entry_tells_the_session(tmp_path: Path) -> None:
         1.7,
         path.stat().st_size,
         expected=8,
+        status="done",
     )
 
 
