@@ -24,7 +24,8 @@ def main() -> int:
         for compiler in found:
             command = [compiler, *kernel_compiler.FLAGS, *WARNINGS, *one.flags]
             for name in HEADERS:
-                failed += run([*command, "-fsyntax-only", "-x", "c-header", str(KERNELS / name)])
+                alone = ("-fsyntax-only", "-Wno-unused-function", "-x", "c-header")
+                failed += run([*command, *alone, str(KERNELS / name)])
             for source in sorted(KERNELS.glob("*.c")):
                 failed += run([*command, "-c", str(source), "-o", "/dev/null"])
             print(f"kernels: {Path(compiler).name}, {one.name}")
