@@ -68,6 +68,7 @@ def test_arm_and_x86_are_told_apart_by_their_flags() -> None:
     neon = [one.name for one in supported(frozenset({"fp", "asimd", "asimddp", "i8mm"}))]
     assert neon == ["NEON dotprod"]
     assert [one.name for one in supported(frozenset({"avx2", "fma", "f16c"}))] == ["AVX2"]
+    assert [one.name for one in supported(frozenset({"avx2", "fma"}))] == ["AVX2"]
     # Fused products and sums cannot be had exactly without their instruction.
     assert supported(frozenset({"avx2", "f16c"})) == []
     assert SCALAR not in INSTRUCTION_SETS
