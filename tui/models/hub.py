@@ -40,7 +40,8 @@ def ask(model: str, request: dict[str, Any], stop: threading.Event) -> Iterator[
             reply = json.loads(line)
             if "error" in reply:
                 raise error_from_cause(model, str(reply["error"]), str(reply.get("message", "")))
-            finished = "at" not in reply
+            # A last count of bytes may come after the end.
+            finished = finished or "at" not in reply
             yield reply
         if stop.is_set():
             raise UserError(
