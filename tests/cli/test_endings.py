@@ -33,7 +33,7 @@ def duibi(
         ["bash", "-c", f'exec "$@" {how}', "bash", *call],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=170,
         env={name: value for name, value in env.items() if value},
     )
 

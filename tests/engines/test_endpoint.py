@@ -267,8 +267,10 @@ def test_waiting_for_a_turn_is_no_latency() -> None:
 
 
 def test_several_threads_may_ask_one_engine() -> None:
+    four = threading.Barrier(4)  # none is answered before as many are open as may be
+
     def behave(reply: Reply, received: Received) -> None:
-        time.sleep(0.02)
+        four.wait(60)
         good_answer(received.body["messages"][0]["content"])(reply, received)
 
     with FaultServer(behave) as server:
@@ -285,7 +287,7 @@ def test_several_threads_may_ask_one_engine() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         engine.close()
         assert server.most_open == engine.concurrency == 4
     assert got == {i: f"text {i}" for i in range(12)}
