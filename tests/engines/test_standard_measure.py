@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -88,6 +89,15 @@ def test_a_slow_model_computes_fewer_tokens() -> None:
     assert sm.affordable_tokens(seen(320, 500)) == (256, 34)
     assert sm.affordable_tokens(seen(9e5, 9e5)) == (32, 8), "some at least"
     assert sm.affordable_tokens(seen(0, 0)) == (256, 64)
+
+
+@pytest.mark.parametrize("times", [[(100, 50)], [(100, 50), (300, 10)], [(1, 9), (2, 4), (9, 1)]])
+def test_speeds_follow_from_times(times: list[tuple[float, float]]) -> None:
+    rounds = [replace(seen(*each), prefill_tok_s=1.0, decode_tok_s=1.0) for each in times]
+    told = sm.summarise(rounds, None)
+    assert told.ttft_ms and told.tpot_ms and told.prefill_tok_s and told.decode_tok_s
+    assert told.prefill_tok_s * told.ttft_ms / 1000 == pytest.approx(told.prompt_tokens)
+    assert told.decode_tok_s * told.tpot_ms / 1000 == pytest.approx(1)
 
 
 def stop_for(pid: int, seconds: float) -> None:

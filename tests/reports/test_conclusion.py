@@ -74,11 +74,14 @@ class Made:
         return list(self.document(lang).conclusion)
 
     def document(self, lang: str = "en") -> Document:
+        return build_report([self.read()], lang)
+
+    def read(self) -> reader.RecordedSession:
         journal = Journal.create(self.folder, self.header)
         for i, (model, body) in enumerate(self.events):
             journal.append(i * 1000, model, body)
         journal.close("done")
-        return build_report([reader.read(journal.path)], lang)
+        return reader.read(journal.path)
 
 
 def sentence(found: Sequence[str], start: str) -> str:
@@ -238,6 +241,59 @@ def test_what_was_not_the_same_is_said_in_the_sentence(tmp_path: Path) -> None:
         assert "alpha thought before it answered, beta did not" in text
     assert "answers decoded together (alpha: 8; beta: 1)" in sentence(found, "Fastest")
     assert "decoded together" not in sentence(found, "Most stars: ")
+
+
+def test_recommendations_and_memory_say_what_was_not_the_same(tmp_path: Path) -> None:
+    """Two sessions of the same questions, on two machines."""
+    sessions = []
+    for model, cpu in enumerate(("AMD EPYC", "Intel Xeon")):
+        made = Made(tmp_path / str(model), models=2)
+        made.header.models[:] = [made.header.models[model]]
+        made.header.host["cpu"] = {"model": cpu, "cores": 2}
+        for q in range(8):
+            made.answer(0, q, 1.0 + model, batch=8 - 7 * model, peak_private=10**9 * (1 + model))
+        sessions.append(made.read())
+    document = build_report(sessions, "en")
+    said = [*document.uses, *document.conclusion]
+    for start in ("Where time counts: alpha", "Where memory is short: alpha", "Least memory"):
+        text = sentence(said, start)
+        assert ". Beware: they ran on different machines (alpha: AMD EPYC, 2 cores;" in text
+    assert "answers decoded together (alpha: 8; beta: 1)" in sentence(said, "Where time counts")
+    (table,) = [t for t in document.comparison if t.title.startswith("Cost and speed")]
+    at = [name.rpartition(",")[0] for name in table.head].index("E2E")
+    assert not any(row[at].best for row in table.rows)
+    assert any(note.startswith("Not all models ran on the same machine") for note in table.notes)
+    assert not any(
+        "E2E" in text for one in document.models for text in (*one.strengths, *one.weaknesses)
+    )
+
+
+def test_where_they_ran_is_said_in_words(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    made.header.models[1]["engine"] = "endpoint"
+    text = sentence(made.conclusion("zh"), "总耗时")
+    assert "运行位置不同（alpha：运行所在的机器；beta：在线服务）" in text
+
+
+def test_what_is_of_other_questions_is_no_strength(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        made.answer(0, q, 9.0, text="")
+        made.answer(0, q, 1.0 + q, repeat=1, text="long")
+        if q < 5:
+            made.answer(1, q, 3.0)
+    made.stars(0, [3] * 8)
+    made.stars(1, [4] * 5)
+    document = made.document()
+    alpha, beta = document.models
+    told = [*alpha.strengths, *alpha.weaknesses, *beta.strengths, *beta.weaknesses]
+    assert not any("Stars" in text or "E2E" in text for text in told)
+    assert "8 of 16 answers are empty" in alpha.weaknesses
+    assert "answers of 4 characters (median; mean 4)" in alpha.traits
+    (table,) = [t for t in document.comparison if t.title.startswith("Cost and speed")]
+    at = [name.rpartition(",")[0] for name in table.head].index("E2E")
+    assert not any(row[at].best for row in table.rows)
+    assert any(note.startswith("The models have not as many timed") for note in table.notes)
 
 
 def test_other_threads_are_another_measurement(tmp_path: Path) -> None:

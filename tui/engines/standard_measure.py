@@ -11,7 +11,12 @@ from dataclasses import dataclass
 
 from tui.engines.base import Engine, Request, SamplingOptions
 from tui.events import Answered, Cancelled, Failed, Loaded, Measured
-from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
+from tui.metrics import (
+    STANDARD_NEW_TOKENS,
+    STANDARD_PROMPT_TOKENS,
+    decode_tok_s,
+    prefill_tok_s,
+)
 
 FIRST_MEASURE_ID = 1 << 40
 """Ids of measures: above those of all answers of a run."""
@@ -138,18 +143,21 @@ def affordable_tokens(seen: Answered, limit_s: float = LIMIT_S) -> tuple[int, in
 
 
 def summarise(answers: Iterable[Answered], loaded: Loaded | None) -> Measured:
-    """The medians of the answers, of memory the moment with most, and what the load took."""
+    """The medians of the answers, of memory the moment with most, and what the load took. Speeds
+    are those of the median times, so that the one follows from the other."""
     seen = list(answers)
+    ttft, tpot = _median(one.ttft_ms for one in seen), _median(one.tpot_ms for one in seen)
+    computed = seen[0].prompt_tokens, seen[0].reused
     peak = max(seen, key=lambda one: one.peak_private + one.peak_mapped)
     spoilt = max(seen, key=lambda one: (one.contended, one.lost))
     return Measured(
         prompt_tokens=seen[0].prompt_tokens,
         output_tokens=seen[0].output_tokens,
         rounds=len(seen),
-        ttft_ms=_median(one.ttft_ms for one in seen),
-        tpot_ms=_median(one.tpot_ms for one in seen),
-        prefill_tok_s=_median(one.prefill_tok_s for one in seen),
-        decode_tok_s=_median(one.decode_tok_s for one in seen),
+        ttft_ms=ttft,
+        tpot_ms=tpot,
+        prefill_tok_s=None if ttft is None else prefill_tok_s(*computed, ttft),
+        decode_tok_s=decode_tok_s(tpot),
         threads=min(one.threads for one in seen),
         load_s=loaded.load_s if loaded else None,
         load_contended=loaded.contended if loaded else False,

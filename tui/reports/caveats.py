@@ -6,7 +6,7 @@ from functools import partial
 from tui import board as bd
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
-from tui.reports.run_tables import describe_settings, describe_value
+from tui.reports.run_tables import describe_cpu, describe_settings
 from tui.text.sanitise import collapse_line
 
 
@@ -26,11 +26,25 @@ def describe_caveats(
     found.append(_differ("k_sampling", both, partial(_sampling, say=say), say))
     if is_timed:
         found += [
-            _differ("k_machines", both, _machine, say),
-            _differ("k_engines", both, _place, say),
+            _differ("k_machines", both, partial(machine_of, say=say), say),
+            _differ("k_engines", both, partial(_place_name, say=say), say),
             _numbers("k_batches", both, [[_batch(x) for x in found] for found in answers], say),
             _numbers("k_threads", both, [[_threads(x) for x in found] for found in answers], say),
         ]
+    return _beware(found, say)
+
+
+def describe_machines(a: ModelColumn, b: ModelColumn, say: ReportMessages) -> str:
+    """As `describe_caveats`, but only where two models ran: for what is not of answers."""
+    both = (a, b)
+    found = [
+        _differ("k_machines", both, partial(machine_of, say=say), say),
+        _differ("k_engines", both, partial(_place_name, say=say), say),
+    ]
+    return _beware(found, say)
+
+
+def _beware(found: Sequence[str], say: ReportMessages) -> str:
     kept = [text for text in found if text]
     return say("k_beware", what=say("sep").join(kept)) if kept else ""
 
@@ -102,16 +116,23 @@ def _differ(
     return say(key, a=a, x=x, b=b, y=y)
 
 
-def _machine(column: ModelColumn) -> str:
-    """The processors that it ran on; nothing for a service, whose machine nobody knows."""
+def machine_of(column: ModelColumn, say: ReportMessages) -> str:
+    """The processors that a model ran on; nothing for a service, whose machine nobody knows."""
     if _place(column) != "local":
         return ""
-    found = {describe_value(part.source.recorded.header.host.get("cpu")) for part in column.parts}
+    found = {
+        describe_cpu(part.source.recorded.header.host.get("cpu", ""), say) for part in column.parts
+    }
     return " / ".join(sorted(found))
 
 
 def _place(column: ModelColumn) -> str:
     return str(column.parts[0].head.get("engine", ""))
+
+
+def _place_name(column: ModelColumn, say: ReportMessages) -> str:
+    key = f"v_engine_{_place(column)}"
+    return say(key) if say.knows(key) else _place(column)
 
 
 def _sampling(column: ModelColumn, say: ReportMessages) -> str:

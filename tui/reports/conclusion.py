@@ -6,7 +6,7 @@ from itertools import combinations
 from statistics import fmean, median
 
 from tui.reports import evidence
-from tui.reports.caveats import describe_caveats
+from tui.reports.caveats import describe_caveats, describe_machines
 from tui.reports.certainty import (
     POINTS,
     RATIO,
@@ -130,7 +130,7 @@ def _text_speeds(merged: MergedSessions) -> Headline:
     """The characters of all common questions over their seconds, of both."""
 
     def headline(found: Comparison) -> tuple[str, str]:
-        both = [column_of(merged, label) for label in (found.left, found.right)]
+        both = [merged.labelled(label) for label in (found.left, found.right)]
         totals = [[0.0, 0.0], [0.0, 0.0]]
         for row in merged.rows:
             answers = [[a for a in row.answers(c) if evidence.clean_figures(a)] for c in both]
@@ -147,11 +147,6 @@ def _text_speeds(merged: MergedSessions) -> Headline:
     return headline
 
 
-def column_of(merged: MergedSessions, label: str) -> ModelColumn:
-    """The column of a label."""
-    return next(column for column in merged.columns if column.label == label)
-
-
 def _memory(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[str]:
     """Who needs least memory, private and mapped together at their highest, loading included;
     nothing is tested here."""
@@ -162,8 +157,17 @@ def _memory(merged: MergedSessions, glances: Glances, say: ReportMessages) -> li
     values = [format_figure(peaks[label] / GB) for label in order[:2]]
     if len(order) < 2 or values[0] == values[1]:
         return []
-    names = [collapse_line(label) for label in order]
-    return [say("c_memory", model=names[0], value=values[0], other=names[1], other_value=values[1])]
+    both = merged.labelled(order[0]), merged.labelled(order[1])
+    return [
+        say(
+            "c_memory",
+            model=collapse_line(order[0]),
+            value=values[0],
+            other=collapse_line(order[1]),
+            other_value=values[1],
+            beware=describe_machines(*both, say),
+        )
+    ]
 
 
 def _stars(
@@ -207,7 +211,7 @@ def _lead(
         found, values = found.flipped(), values[::-1]
     is_borne_out = _gap(values) * found.lead > 0
     clear = describe_certainty(found, topic.scale, say, is_contradicted=not is_borne_out)
-    both = column_of(merged, found.left), column_of(merged, found.right)
+    both = merged.labelled(found.left), merged.labelled(found.right)
     return [
         say(
             topic.key if _gap(values) else "c_level",
@@ -303,7 +307,7 @@ def _duels(
             continue
         score = c.score
         clear = describe_certainty(c, SHARE, say)
-        both = column_of(merged, a), column_of(merged, b)
+        both = merged.labelled(a), merged.labelled(b)
         found.append(
             say(
                 key,

@@ -4,12 +4,21 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from tui.board import Answer
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
+from tui.reports.caveats import machine_of
 from tui.reports.contention import describe_contention
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring.charges import Charge, price_of, sum_charges
-from tui.scoring.costs import GB, METRICS, METRICS_BY_ID, Metric, Spread, compute_costs
+from tui.scoring.costs import (
+    GB,
+    METRICS,
+    METRICS_BY_ID,
+    TEXT_SPEED,
+    Metric,
+    Spread,
+    compute_costs,
+)
 from tui.scoring.glance import FIGURES, Figure, Glance, common_answers, take_glance
 from tui.text.sanitise import collapse_line
 from tui.text.translation import translate
@@ -68,7 +77,10 @@ def _glance_table(
     mine = [glances[column.key] for column in columns]
     # Leave out columns that are empty for every model.
     known = [m for m in FIGURES if any(glance.figures[m].value is not None for glance in mine)]
-    best = {m: _best([glance.figures[m] for glance in mine], METRICS_BY_ID[m]) for m in known}
+    machines = [machine_of(column, say) for column in columns]
+    best = {
+        m: _best([glance.figures[m] for glance in mine], METRICS_BY_ID[m], machines) for m in known
+    }
     rows = []
     for column, glance in zip(columns, mine, strict=True):
         cells = [
@@ -195,9 +207,17 @@ def _notes(
         yield say("n_shared", models=say("sep").join(shared))
     if not measured and any(_place(column) == "costs_services" for column in columns):
         yield say("n_services")
-    of_answers = (m for m in FIGURES if METRICS_BY_ID[m].is_timed and m != "load")
-    if any(len({g.figures[m].threads for g in glances} - {frozenset()}) > 1 for m in of_answers):
+    timed = [METRICS_BY_ID[m] for m in FIGURES if METRICS_BY_ID[m].is_timed]
+    if any(
+        len({g.figures[m.id].threads for g in glances} - {frozenset()}) > 1
+        for m in timed
+        if m.id != "load"
+    ):
         yield say("n_threads")
+    if len({machine_of(column, say) for column in columns}) > 1:
+        yield say("n_machines")
+    if any(_is_uneven([g.figures[m.id] for g in glances], m) for m in timed):
+        yield say("n_unequal")
     if any(figure.is_estimated for figure in figures):
         yield f"~: {say('estimate')}"
     if any(figure.is_contended for figure in figures):
@@ -225,20 +245,29 @@ def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:
     ]
 
 
-def _best(figures: Sequence[Figure], metric: Metric) -> float | None:
+def _best(figures: Sequence[Figure], metric: Metric, machines: Sequence[str]) -> float | None:
     """The best value, where the figures can be compared; None if they are all equal or unknown."""
-    if not are_comparable(figures, metric):
+    if not are_comparable(figures, metric, machines):
         return None
     return best_of([figure.value for figure in figures], metric.direction)
 
 
-def are_comparable(figures: Sequence[Figure], metric: Metric) -> bool:
-    """Whether the known ones of these figures were taken in the same way, and none was spoilt."""
-    known = [figure for figure in figures if figure.value is not None]
-    if any(figure.is_contended or figure.is_estimated for figure in known):
+def are_comparable(figures: Sequence[Figure], metric: Metric, machines: Sequence[str]) -> bool:
+    """Whether the known ones of these figures were taken in the same way, and none was spoilt.
+    ``machines``: what each was taken on (`machine_of`)."""
+    known = [(f, m) for f, m in zip(figures, machines, strict=True) if f.value is not None]
+    if any(figure.is_contended or figure.is_estimated for figure, _ in known):
         return False
-    how = {(f.threads, f.batch, f.is_standard, f.work) for f in known}
-    return not metric.is_timed or len(how) <= 1
+    how = {(f.threads, f.batch, f.is_standard, f.work, m) for f, m in known}
+    return not metric.is_timed or (len(how) <= 1 and not _is_uneven(figures, metric))
+
+
+def _is_uneven(figures: Sequence[Figure], metric: Metric) -> bool:
+    """Whether it is a median over answers of which one model has more than another: those to
+    other questions. Text speed is one over common questions anyway."""
+    known = [f for f in figures if f.value is not None]
+    of_answers = metric.id not in ("load", TEXT_SPEED.id) and not all(f.is_standard for f in known)
+    return metric.is_timed and of_answers and len({f.n for f in known}) > 1
 
 
 def _details_table(columns: Sequence[ModelColumn], glances: Glances, say: ReportMessages) -> Table:

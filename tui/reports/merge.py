@@ -148,6 +148,10 @@ class MergedSessions:
     columns: tuple[ModelColumn, ...]
     rows: tuple[QuestionRow, ...]
 
+    def labelled(self, label: str) -> ModelColumn:
+        """The column of a label."""
+        return next(column for column in self.columns if column.label == label)
+
     def column_of(self, source: int, model: int) -> ModelColumn | None:
         """The column that a model of a session went into."""
         return next(

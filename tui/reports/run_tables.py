@@ -68,7 +68,7 @@ def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> T
         (say("started"), header.started),
         (say("state"), describe_verdict(source, say)),
         (say("question_set"), _question_set(header, say)),
-        (say("cpu"), _cpu(host.get("cpu", ""), say)),
+        (say("cpu"), describe_cpu(host.get("cpu", ""), say)),
         (
             say("memory_limit"),
             f"{format_figure(limit / GB)} GB"
@@ -94,7 +94,7 @@ def _question_set(header: Session, say: ReportMessages) -> str:
     return say("n_questions", title=header.title or "?", n=len(header.listed_questions))
 
 
-def _cpu(found: Any, say: ReportMessages) -> str:
+def describe_cpu(found: Any, say: ReportMessages) -> str:
     """The processor as text; `tui.host` records model and cores, other programs anything."""
     if isinstance(found, Mapping) and set(found) == {"model", "cores"}:
         return (

@@ -10,6 +10,7 @@ from statistics import fmean, median
 
 from tui import board as bd
 from tui.reports import evidence
+from tui.reports.caveats import machine_of
 from tui.reports.cost_tables import Glances, are_comparable
 from tui.reports.document import ModelSketch, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
@@ -72,11 +73,12 @@ def sketch_models(
 def _scales(
     merged: MergedSessions, glances: Glances, checked: evidence.Checked, say: ReportMessages
 ) -> Iterable[_Scale]:
+    machines = [machine_of(column, say) for column in merged.columns]
     for name in _FIGURES:
         metric = METRICS_BY_ID[name]
         found = {key: glance.figures[name] for key, glance in glances.items()}
         known = {key: f.value for key, f in found.items() if f.value is not None}
-        if len(known) > 1 and are_comparable(list(found.values()), metric):
+        if len(known) > 1 and are_comparable(list(found.values()), metric, machines):
             yield _Scale(say(name), metric.unit, known, metric.direction < 0)
     for key, samples in (
         ("st_stars", evidence.star_samples(merged)),
@@ -88,7 +90,9 @@ def _scales(
             for column in merged.columns
             if (mean := means.get(column.label)) is not None
         }
-        if len(known) > 1:
+        # Means over other questions do not say who is better.
+        is_even = len({frozenset(one) for one in samples.values()}) == 1
+        if len(known) > 1 and is_even:
             yield _Scale(say(key), "", known, is_share=key == "st_checks")
 
 
@@ -121,6 +125,7 @@ def _best_dimension(
 def _mishaps(column: ModelColumn, say: ReportMessages) -> list[str]:
     counts = {
         "st_failed": sum(a.state == "failed" for a in column.answers),
+        "st_empty": sum(a.is_empty for a in column.answers),
         "st_cut": sum(_is_cut(a) for a in column.answers),
         "st_stopped": sum(a.state in ("cancelled", "decoding", "prefill") for a in column.answers),
     }
@@ -134,7 +139,7 @@ def _is_cut(answer: bd.Answer) -> bool:
 def _traits(merged: MergedSessions, column: ModelColumn, say: ReportMessages) -> Iterable[str]:
     """What is neither good nor bad: how long its answers are, how many it completed."""
     lengths = {
-        one.key: [len(a.text) for a in one.answers if a.state == "answered"]
+        one.key: [len(a.text) for a in one.answers if a.state == "answered" and a.has_text]
         for one in merged.columns
     }
     mine = lengths[column.key]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tui.reports import evidence
+from tui.reports.caveats import describe_caveats, describe_machines
 from tui.reports.cost_tables import Glances
 from tui.reports.document import format_figure
 from tui.reports.merge import MergedSessions
@@ -28,16 +29,39 @@ def recommend(
         "c_votes_topic": rank.compare_pairs(rank.pair_duels(votes), by_wins=True),
         "checks": rank.compare_pairs(rank.pair_models(evidence.check_samples(merged, checked))),
     }
-    found: list[str] = []
-    for topic, comparisons in judged.items():
-        if leader := clear_leader(comparisons, labels):
-            found.append(say("u_quality", model=collapse_line(leader), topic=say(topic)))
-    if not found:
-        found.append(say("u_quality_open"))
+    leaders = {topic: clear_leader(found, labels) for topic, found in judged.items()}
+    told = [
+        say(
+            "u_quality",
+            model=collapse_line(leader),
+            topic=say(topic),
+            beware=_beware(leader, labels, merged, False, say),
+        )
+        for topic, leader in leaders.items()
+        if leader
+    ]
+    told = told or [say("u_quality_open")]
     times = rank.compare_pairs(evidence.pair_times(merged, evidence.seconds_of))
-    fastest = clear_leader(times, labels, -1)
-    found.append(say("u_speed", model=collapse_line(fastest)) if fastest else say("u_speed_open"))
-    return (*found, *_memory(merged, glances, say))
+    if fastest := clear_leader(times, labels, -1):
+        beware = _beware(fastest, labels, merged, True, say)
+        told.append(say("u_speed", model=collapse_line(fastest), beware=beware))
+    else:
+        told.append(say("u_speed_open"))
+    return (*told, *_memory(merged, glances, say))
+
+
+def _beware(
+    leader: str,
+    labels: Sequence[str],
+    merged: MergedSessions,
+    is_timed: bool,
+    say: ReportMessages,
+) -> str:
+    """What the leader did not have in common with each of the others."""
+    mine = merged.labelled(leader)
+    others = (merged.labelled(label) for label in labels if label != leader)
+    told = (describe_caveats(mine, other, merged, is_timed, say) for other in others)
+    return "".join(dict.fromkeys(told))
 
 
 def clear_leader(
@@ -64,4 +88,6 @@ def _memory(merged: MergedSessions, glances: Glances, say: ReportMessages) -> li
     if len(order) < 2 or format_figure(peaks[order[0]]) == format_figure(peaks[order[1]]):
         return []
     least = format_figure(peaks[order[0]])
-    return [say("u_memory", model=collapse_line(order[0]), value=least)]
+    first, *others = (merged.labelled(label) for label in order)
+    told = dict.fromkeys(describe_machines(first, other, say) for other in others)
+    return [say("u_memory", model=collapse_line(first.label), value=least, beware="".join(told))]
