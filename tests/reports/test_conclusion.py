@@ -236,7 +236,7 @@ def test_what_was_not_the_same_is_said_in_the_sentence(tmp_path: Path) -> None:
     found = made.conclusion()
     for start in ("Fastest", "Most stars: "):
         text = sentence(found, start)
-        assert "Beware: complete answers 8/8 against 8/9" in text
+        assert "Beware: answers given 8/8 against 8/9" in text
         assert "cut short: alpha 0/8, beta 3/9" in text
         assert "alpha thought before it answered, beta did not" in text
     assert "answers decoded together (alpha: 8; beta: 1)" in sentence(found, "Fastest")
@@ -273,6 +273,19 @@ def test_where_they_ran_is_said_in_words(tmp_path: Path) -> None:
     made.header.models[1]["engine"] = "endpoint"
     text = sentence(made.conclusion("zh"), "总耗时")
     assert "运行位置不同（alpha：运行所在的机器；beta：在线服务）" in text
+
+
+def test_answers_that_repeat_themselves_are_told_by_the_earliest(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=3)
+    for q in range(3):
+        made.answer(0, q, finish="repetition", repeats_from=(40, 9, 120)[q])
+        made.answer(1, q, contended=True, contended_by="programs", lost=(0.5, 0.09, 0.2)[q])
+    troubles = made.document().troubles
+    assert sentence(troubles, "alpha") == (
+        "alpha: stopped: it repeats itself, since token 9 at the earliest "
+        "(answers: 3; questions 1–3)"
+    )
+    assert "other programs took 50% of its cores, at worst" in sentence(troubles, "beta")
 
 
 def test_what_is_of_other_questions_is_no_strength(tmp_path: Path) -> None:

@@ -160,8 +160,7 @@ def test_trouble_is_told(tmp_path: Path) -> None:
     free = document.sections[2].turns[0]
     assert free.prompt == "自由提问" and [c.text for c in free.cards] == ["half", ""]
     assert document.conclusion[0] == (
-        "a@bf16 completed 3 of 4 answers "
-        "(1 cut short, 0 empty, 0 failed, 1 cancelled or broken off)."
+        "a@bf16 gave 3 of 4 answers (1 cut short, 0 empty, 0 failed, 1 cancelled or broken off)."
     )
 
 

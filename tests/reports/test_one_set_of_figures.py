@@ -25,9 +25,11 @@ from tui.reports import html, markdown, rows
 from tui.reports.cost_tables import build_cost_tables, glances_of
 from tui.reports.document import Table
 from tui.reports.merge import merge_sessions
-from tui.reports.messages import report_messages
+from tui.reports.messages import ReportMessages, report_messages
 from tui.reports.report import build_report
 from tui.run import results
+from tui.scoring.costs import METRICS_BY_ID, Metric
+from tui.scoring.glance import FIGURES
 from tui.sessions import reader
 
 QUESTIONS = [{"id": f"q{i}", "category": "c", "turns": [f"{i}?"]} for i in range(4)]
@@ -95,7 +97,29 @@ def unevenly_disturbed_session(folder: Path) -> Path:
     return record_session(folder, header, lambda m, q: "", extra)
 
 
-@pytest.fixture(params=[clean_session, disturbed_session, unevenly_disturbed_session])
+def thinking_session(folder: Path) -> Path:
+    """Two columns of one model's weights, the first of which thinks, and a service with a price."""
+    header = recorded_header(["one@int8", "one@int8 (think=off)", "svc:big"], QUESTIONS)
+    header.models[1] |= {"weights_of": 0, "settings": {"think": "off"}}
+    price = {"input": 2.0, "output": 8.0, "cached_input": 0.5, "currency": "CNY"}
+    header.models[2] |= {"engine": "endpoint", "dtype": "", "price": price}
+    extra: list[tuple[int, ev.Body]] = [(model, measured(11.0)) for model in (0, 1)]
+    for model, first in ((0, 70), (2, 80)):
+        for number in range(3):
+            id_, last = first + number, 700.0 + 100 * number
+            thought = {"thought_tokens": 40 + number, "answer_ttft_ms": last, "reused": 5}
+            asked, started, delta, end = answered(id_, 3 * last, **thought)
+            reasoning = ev.Delta(id_, 40, "hm" * 99, reasoning=True)
+            extra += [(model, body) for body in (asked, started, reasoning, delta, end)]
+    extra += [(0, body) for body in answered(73, 99.0, thought_tokens=9, contended=True)]
+    extra += [(2, ev.Asked(89, "q0", "?", repeat=1)), (2, ev.Failed("refused", "no", answer=89))]
+    return record_session(folder, header, lambda m, q: "字" * (7 + 5 * m + 3 * q), extra)
+
+
+SESSIONS = [clean_session, disturbed_session, unevenly_disturbed_session, thinking_session]
+
+
+@pytest.fixture(params=SESSIONS)
 def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     make: Callable[[Path], Path] = request.param
     return make(tmp_path)
@@ -108,15 +132,37 @@ def test_the_script_shares_no_line_with_the_program() -> None:
     assert names <= {"json", "sys", "collections", "pathlib", "statistics", "typing"}
 
 
+def approx_of(costs: dict[str, float] | None) -> Any:
+    """The money in the form of JSON."""
+    if costs is None:
+        return None
+    told = {name: pytest.approx(value) for name, value in costs.items()}
+    return {"currency": "CNY", **told, "estimated": False}
+
+
 def test_json_holds_them(path: Path) -> None:
     again, board = Again(path), fold(reader.read(path).events)
     made = results.json_document(board, str(path), True)["models"]
     for model, row in enumerate(made):
         wanted = again.figures(model)
         assert {name: one["value"] for name, one in row["figures"].items()} == pytest.approx(wanted)
+        assert row["cost"] == (approx_of(again.costs(model)))
         assert row["peak_ram_bytes"] == pytest.approx((wanted["ram"] or 0) * 1e9)
         told = again.measured(model)
         assert (row["measured"] or {}).get("tpot_ms") == (told[-1]["tpot_ms"] if told else None)
+
+
+MONEY = ("COST", "COST/ANSWER", "COST/100 QUESTIONS")
+
+
+def money_in(cell: str) -> float | None:
+    """An amount as it is shown."""
+    return None if cell in ("-", "–") else float(cell.lstrip("~¥"))
+
+
+def about(amount: float | None) -> Any:
+    """The same to the digits that are shown: three, or cents."""
+    return amount if amount is None else pytest.approx(amount, rel=6e-3, abs=5e-3 * (amount > 1))
 
 
 def digits(value: float | None, places: int) -> str:
@@ -132,8 +178,15 @@ def test_the_table_on_the_terminal_shows_them(path: Path) -> None:
             *(("load", "LOAD s", 1), ("ttft", "TTFT ms", 0), ("prefill", "PREFILL tok/s", 1)),
             *(("tpot", "ms/tok", 1), ("decode", "tok/s", 1), ("e2e", "E2E s", 1)),
             *(("chars_s", "chars/s", 1), ("ram", "RAM GB", 2)),
+            *(("thought", "THOUGHT tok", 0), ("answer_ttft", "ANSWER ms", 0)),
         ):
+            if name in ("thought", "answer_ttft") and column not in cells:
+                assert not any(again.figures(m)[name] for m in range(len(lines)))
+                continue
             assert cells[column].rstrip("*+") == digits(wanted[name], places), (model, name)
+        money = again.costs(model) or {}
+        for name, column in zip(("total", "per_answer", "per_100_questions"), MONEY, strict=True):
+            assert money_in(cells.get(column, "-")) == about(money.get(name)), (model, column)
         parts = re.findall(r"[0-9.]+", cells["PRIVATE+MAPPED"])
         assert sum(map(float, parts)) == pytest.approx(wanted["ram"] or 0.0, abs=0.011)
 
@@ -153,20 +206,47 @@ def glance_tables(path: Path, lang: str = "en") -> list[Table]:
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_reports_show_them(path: Path, lang: str) -> None:
     again, document = Again(path), build_report([reader.read(path)], lang)
-    table = glance_tables(path, lang)[0]
-    assert table in document.comparison
+    *tables, every = glance_tables(path, lang)
+    assert {*tables, every} <= set(document.comparison)
     say = report_messages(lang)
     plain = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", markdown.render(document))
     page = html.render(document)
-    for model, row in enumerate(table.rows):
-        wanted = again.figures(model)
-        for title, cell in zip(table.head[2:], row[2:], strict=True):
-            (name,) = [n for n in wanted if title.rpartition(",")[0] in (say(n), say(n).strip())]
-            assert cell.text.strip("~*+") == shown(wanted[name]), (model, name)
-            assert cell.text in plain and cell.text in page
-            if name == "ram":
-                parts = [float(part) for part in cell.detail.split(" + ")]
-                assert sum(parts) == pytest.approx(wanted[name], abs=0.011)
+    shown_models = []
+    for table in tables:
+        ids = [metric_of(title, say) for title in table.head[2:]]
+        for row in table.rows:
+            model = again.labels.index(row[0].text)
+            shown_models.append(model)
+            wanted, money = again.figures(model), again.costs(model) or {}
+            for name, cell in zip(ids, row[2:], strict=True):
+                assert cell.text in plain and cell.text in page
+                if name in MONEY_WORDS:
+                    assert money_in(cell.text) == about(money.get(MONEY_WORDS[name]))
+                    continue
+                assert cell.text.strip("~*+") == shown(wanted[name]), (model, name)
+                if name == "ram" and wanted[name]:
+                    parts = [float(part) for part in cell.detail.split(" + ")]
+                    assert sum(parts) == pytest.approx(wanted[name], abs=0.011)
+            missing = wanted.keys() - set(ids)
+            assert not any(wanted[name] for name in missing), "none is left out"
+    assert sorted(shown_models) == list(range(len(again.labels)))
+
+
+MONEY_WORDS = {"cost_answer": "per_answer", "cost_100": "per_100_questions"}
+
+
+def metric_of(title: str, say: ReportMessages) -> str:
+    """Which figure stands under a head."""
+    ids = {
+        say("of_unit", name=say(name), unit=unit_of(METRICS_BY_ID[name], say)): name
+        for name in FIGURES
+    }
+    ids |= {say(name): name for name in MONEY_WORDS}
+    return ids[title]
+
+
+def unit_of(metric: Metric, say: ReportMessages) -> str:
+    return say(f"unit_{metric.unit}") if metric.unit.startswith("chars") else metric.unit
 
 
 def test_rows_hold_what_was_measured(path: Path) -> None:
@@ -178,7 +258,31 @@ def test_rows_hold_what_was_measured(path: Path) -> None:
         told = again.measured(again.labels.index(one["model"]))
         assert (one["measured"] or {}).get("ttft_ms") == (told[-1]["ttft_ms"] if told else None)
         assert other.get("measured: tpot_ms", "") == (str(told[-1]["tpot_ms"]) if told else "")
-        assert other["contended_by"] == one["contended_by"]
+        assert other["contended_by"] == (one["contended_by"] or "")
+        ids = [id_ for id_, mine in again.answers.items() if is_of(one, mine, again)]
+        mine = [again.answers[id_].get("figures", {}) for id_ in ids]
+        for name in ("ttft_ms", "tpot_ms", "e2e_ms", "answer_ttft_ms", "thought_tokens"):
+            assert (one[name] or 0) in [told.get(name, 0) for told in mine]
+            assert other[name] == ("" if one[name] is None else repr(one[name]))
+        costs = [again.money(id_) for id_ in ids]
+        assert one["cost"] is None if None in costs else one["cost"] == AnyOf(costs)
+        assert other["cost"] == ("" if one["cost"] is None else repr(one["cost"]))
+
+
+def is_of(row: dict[str, Any], answer: dict[str, Any], again: Again) -> bool:
+    """Whether an answer of the file can be the one of a row."""
+    same = again.labels[answer["model"]] == row["model"] and answer["text"] == row["text"]
+    return same and answer["asked"][1] == row["repeat"]
+
+
+class AnyOf:
+    """Equal to one of some amounts."""
+
+    def __init__(self, amounts: list[float | None]) -> None:
+        self.amounts = amounts
+
+    def __eq__(self, other: object) -> bool:
+        return any(other == pytest.approx(amount) for amount in self.amounts)
 
 
 def test_the_screen_shows_them_where_there_is_no_answer(path: Path) -> None:
@@ -188,7 +292,10 @@ def test_the_screen_shows_them_where_there_is_no_answer(path: Path) -> None:
     for model in board.models:
         text = speed_text(model, None, appearance)
         told = again.measured(model.index)
-        assert text == "" if not told else f"{told[0]['decode_tok_s']:.0f}"[:2] in text
+        assert bool(text) == bool(told)
+        for one in told:
+            numbers = [float(number) for number in re.findall(r"[0-9.]+[0-9]|[0-9]", text)]
+            assert pytest.approx(one["decode_tok_s"], abs=0.51) in numbers, text
 
 
 def test_what_limits_a_figure_is_said_with_it(tmp_path: Path) -> None:
@@ -237,7 +344,7 @@ def test_an_empty_answer_has_no_seconds_and_no_length(tmp_path: Path) -> None:
     rows = {row[0].text: row[1:] for row in every.rows}
     assert rows["Answer length, chars"][0].detail == "80–80, n 2"
     document = build_report([reader.read(path)], "en")
-    assert "completed 4 of 4 answers (0 cut short, 2 empty" in document.conclusion[0]
+    assert "gave 4 of 4 answers (0 cut short, 2 empty" in document.conclusion[0]
     (empty,) = [s for s in document.troubles if "empty: it ended without any text" in s]
     assert "answers: 2" in empty
     (fastest,) = [s for s in document.conclusion if "to a whole answer" in s]

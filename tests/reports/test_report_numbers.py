@@ -308,7 +308,7 @@ def test_conclusion_names_the_fastest_and_how_sure_that_is(path: Path) -> None:
     else:
         # 15 pairs: even 8 of 8 would be p = 0.12.
         assert "no verdict from 8 questions, it takes 10 at least" in fast
-    assert sentences[0].startswith(f"{labels(n)[0]} completed 9 of 9 answers (1 cut")
+    assert sentences[0].startswith(f"{labels(n)[0]} gave 9 of 9 answers (1 cut")
 
 
 def test_speed_over_the_answer_is_tokens_over_time() -> None:

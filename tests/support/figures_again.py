@@ -19,6 +19,7 @@ class Again:
 
     def __init__(self, path: Path) -> None:
         self.labels: list[str] = []
+        self.prices: list[dict[str, Any] | None] = []
         self.loads: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self.measures: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self.answers: dict[int, dict[str, Any]] = {}
@@ -26,9 +27,12 @@ class Again:
             _, _, model, kind, payload = json.loads(line.rpartition("\t")[0])
             if kind == "session":
                 self.labels = [m.get("label") or m["name"] for m in payload["models"]]
+                self.prices = [m.get("price") for m in payload["models"]]
             elif kind == "asked":
                 key = payload["question"], payload.get("turn", 0)
-                self.answers[payload["answer"]] = {"model": model, "key": key, "text": ""}
+                asked = payload["question"], payload.get("repeat", 0)
+                new = {"model": model, "key": key, "asked": asked, "text": ""}
+                self.answers[payload["answer"]] = new
             elif kind == "delta" and not payload.get("reasoning"):
                 mine = self.answers[payload["answer"]]
                 before = "" if payload.get("recast") else mine["text"]
@@ -73,6 +77,31 @@ class Again:
     def measured(self, model: int) -> list[dict[str, Any]]:
         """The standard measure that counts, in a list; an empty one where there is none."""
         return clean(self.measures[model])[-1:]
+
+    def money(self, id_: int) -> float | None:
+        """What an answer costs whose tokens were counted; 0 where it has none."""
+        answer = self.answers[id_]
+        price, told = self.prices[answer["model"]], answer.get("figures")
+        if price is None or told is None:
+            return None if price is None else 0.0
+        known = told.get("reused", 0)
+        cached = known * price.get("cached_input", price["input"])
+        asked = (told["prompt_tokens"] - known) * price["input"] + cached
+        return float(asked + told["output_tokens"] * price["output"]) / 1e6
+
+    def costs(self, model: int) -> dict[str, float] | None:
+        """The money for a model's answers; None where it has no price."""
+        if self.prices[model] is None:
+            return None
+        mine = [(id_, a) for id_, a in self.answers.items() if a["model"] == model]
+        total = sum(self.money(id_) or 0.0 for id_, _ in mine)
+        done = [a for _, a in mine if "figures" in a]
+        asked = {a["asked"] for a in done}
+        return {
+            "total": total,
+            "per_answer": total / len(done),
+            "per_100_questions": 100 * total / len(asked),
+        }
 
     def _answered(self, model: int) -> list[dict[str, Any]]:
         return [a for a in self.answers.values() if a["model"] == model and "figures" in a]

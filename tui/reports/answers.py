@@ -1,6 +1,7 @@
 """Each question's answers side by side, and the list of failed, cut and disturbed answers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from tui import board as bd
 from tui import events as ev
@@ -17,6 +18,7 @@ from tui.text.translation import translate
 
 _MAX_RUNS = 20
 """Questions, or ranges of them, that are listed for a cause."""
+_REPETITION = "repetition"
 
 CheckLine = Callable[[QuestionRow, bd.Answer], str]
 """Says in words how an answer did in its question's checks; empty without checks."""
@@ -145,40 +147,49 @@ def _told(text: str, say: ReportMessages) -> str:
 
 def answer_remarks(answer: bd.Answer, say: ReportMessages) -> list[str]:
     """Remarks that limit how far an answer or its figures can be trusted."""
-    found = [text for _, text in _troubles(answer, say)]
+    found = [trouble.text for trouble in _troubles(answer, say)]
     if answer.figures is not None and answer.figures.batch > 1:
         found.append(say("batched", n=answer.figures.batch))
     return found
 
 
-def _troubles(answer: bd.Answer, say: ReportMessages) -> list[tuple[str, str]]:
-    """What did not go as it should, each with its cause, which is the same for all of a kind."""
-    found: list[tuple[str, str]] = []
+class _Trouble(NamedTuple):
+    """What did not go as it should: its ``cause``, the same for all of a kind, in words, and how
+    bad it was among those of its kind."""
+
+    cause: str
+    text: str
+    weight: float = 0.0
+
+
+def _troubles(answer: bd.Answer, say: ReportMessages) -> list[_Trouble]:
+    found: list[_Trouble] = []
     figures = answer.figures
     if answer.state == "failed" and answer.failure:
         message = _told(answer.failure.message, say)
-        found.append((f"failed {message}", say("failed", message=message)))
+        found.append(_Trouble(f"failed {message}", say("failed", message=message)))
     elif answer.state != "answered":
         key = "prefill_state" if answer.state == "prefill" else answer.state
-        found.append((key, say(key)))
+        found.append(_Trouble(key, say(key)))
     if answer.is_empty and not answer.is_all_thought:
-        found.append(("is_empty", say("is_empty")))
+        found.append(_Trouble("is_empty", say("is_empty")))
     if figures is not None:
         if figures.finish == "length":
-            found.append(("truncated", say("truncated")))
+            found.append(_Trouble("truncated", say("truncated")))
         if answer.is_all_thought:
-            found.append(("r_all_thought", say("r_all_thought")))
+            found.append(_Trouble("r_all_thought", say("r_all_thought")))
         if figures.thought_cut:
-            found.append(("r_thought_cut", say("r_thought_cut")))
+            found.append(_Trouble("r_thought_cut", say("r_thought_cut")))
         if figures.finish == "repetition":
-            found.append(("repetition", say("repetition", token=figures.repeats_from)))
+            token = figures.repeats_from
+            found.append(_Trouble(_REPETITION, say(_REPETITION, token=token), -token))
         if figures.contended:
             told = describe_contention(figures.contended_by, figures.lost, say)
-            found.append((f"contended {figures.contended_by}", told))
+            found.append(_Trouble(f"contended {figures.contended_by}", told, figures.lost))
         if figures.token_source == "estimate":
-            found.append(("estimate", say("estimate")))
-    if answer.started is not None and answer.started.dropped_turns:
-        found.append(("dropped_turns", say("dropped_turns", n=answer.started.dropped_turns)))
+            found.append(_Trouble("estimate", say("estimate")))
+    if answer.started is not None and (dropped := answer.started.dropped_turns):
+        found.append(_Trouble("dropped_turns", say("dropped_turns", n=dropped), dropped))
     return found
 
 
@@ -211,26 +222,37 @@ def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...
 
 def _by_cause(merged: MergedSessions, column: ModelColumn, say: ReportMessages) -> list[str]:
     """A line for each cause, with the questions of the answers that it befell."""
-    texts: dict[str, set[str]] = {}
+    seen: dict[str, list[_Trouble]] = {}
     numbers: dict[str, list[int]] = {}
     for number, row in enumerate(merged.rows, 1):
         for answer in row.answers(column):
-            for cause, text in _troubles(answer, say):
-                texts.setdefault(cause, set()).add(text)
-                numbers.setdefault(cause, []).append(number)
+            for trouble in _troubles(answer, say):
+                seen.setdefault(trouble.cause, []).append(trouble)
+                numbers.setdefault(trouble.cause, []).append(number)
     label = collapse_line(column.label)
-    found = []
-    for cause, told in texts.items():
-        # The longest is the one with the largest number in it.
-        text = max(told, key=lambda one: (len(one), one))
-        if len(told) > 1:
-            text = say("at_worst", what=text)
-        asked = numbers[cause]
-        found.append(say("t_cause", model=label, what=text, n=len(asked), questions=_runs(asked)))
-    return found
+    return [
+        say(
+            "t_cause",
+            model=label,
+            what=_worst(troubles, say),
+            n=len(numbers[cause]),
+            questions=_runs(numbers[cause], say),
+        )
+        for cause, troubles in seen.items()
+    ]
 
 
-def _runs(numbers: Sequence[int]) -> str:
+def _worst(troubles: Sequence[_Trouble], say: ReportMessages) -> str:
+    """Those of one cause in words, by the worst of them."""
+    worst = max(troubles, key=lambda one: one.weight)
+    if len({one.text for one in troubles}) == 1:
+        return worst.text
+    if worst.cause == _REPETITION:
+        return say("repetition_first", token=f"{-worst.weight:.0f}")
+    return say("at_worst", what=worst.text)
+
+
+def _runs(numbers: Sequence[int], say: ReportMessages) -> str:
     """Numbers of questions, those that follow each other as a range."""
     parts: list[list[int]] = []
     for number in sorted(set(numbers)):
@@ -239,7 +261,7 @@ def _runs(numbers: Sequence[int]) -> str:
         else:
             parts.append([number])
     texts = [str(p[0]) if len(p) == 1 else f"{p[0]}–{p[-1]}" for p in parts]
-    return ", ".join(texts[:_MAX_RUNS]) + (" …" if len(texts) > _MAX_RUNS else "")
+    return say("and").join(texts[:_MAX_RUNS]) + (" …" if len(texts) > _MAX_RUNS else "")
 
 
 def _between_sessions(merged: MergedSessions, say: ReportMessages) -> list[str]:

@@ -117,7 +117,7 @@ def _spoilt(merged: MergedSessions, say: ReportMessages) -> list[str]:
         if any(a.figures and a.figures.contended for a in column.answers)
         and not any(map(evidence.clean_figures, column.answers))
     ]
-    return [say("c_contended", models=", ".join(spoilt))] if spoilt else []
+    return [say("c_contended", models=say("and").join(spoilt))] if spoilt else []
 
 
 def _median_seconds(found: Comparison) -> tuple[str, str]:

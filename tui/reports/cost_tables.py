@@ -68,7 +68,7 @@ def _place(column: ModelColumn) -> str:
 
 def _named(metric: Metric, say: ReportMessages) -> str:
     unit = say(f"unit_{metric.unit}") if metric.unit.startswith("chars") else metric.unit
-    return f"{say(metric.id)}, {unit}"
+    return say("of_unit", name=say(metric.id), unit=unit)
 
 
 def _glance_table(

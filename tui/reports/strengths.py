@@ -151,6 +151,6 @@ def _traits(merged: MergedSessions, column: ModelColumn, say: ReportMessages) ->
             key = "st_shortest"
         elif others and middle > max(others):
             key = "st_longest"
-        yield say(key, n=f"{middle:.0f}", mean=f"{fmean(mine):.0f}")
+        yield say(key, n=f"{middle:.1f}".removesuffix(".0"), mean=f"{fmean(mine):.0f}")
     done = sum(answer.state == "answered" for answer in column.answers)
     yield say("st_done", done=done, of=len(column.answers))
