@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from tui import board as bd
 from tui.reports.merge import MergedSessions, ModelColumn
@@ -10,38 +11,56 @@ from tui.reports.run_tables import describe_cpu, describe_settings
 from tui.text.sanitise import collapse_line
 
 
+class Side(NamedTuple):
+    """One of two models that are compared: what it is called there, and its answers to what was
+    put to both."""
+
+    column: ModelColumn
+    name: str
+    answers: Sequence[bd.Answer] = ()
+
+
+Sides = tuple[Side, Side]
+
+
 def describe_caveats(
     a: ModelColumn, b: ModelColumn, merged: MergedSessions, is_timed: bool, say: ReportMessages
 ) -> str:
     """In words, with a separator in front; empty where both did the same under the same
     conditions. ``is_timed``: also what only changes speeds."""
     both = (a, b)
-    answers = [_common_answers(column, both, merged) for column in both]
+    one, two = (Side(c, c.label, _common_answers(c, both, merged)) for c in both)
+    return describe_sides((one, two), is_timed, say)
+
+
+def describe_sides(both: Sides, is_timed: bool, say: ReportMessages) -> str:
+    """`describe_caveats` of two models wherever they are from."""
     found = [
-        _answer_rates(answers, say),
-        _empty(both, answers, say),
-        _cuts(both, answers, say),
-        _thinking(both, answers, say),
+        _answer_rates(both, say),
+        _empty(both, say),
+        _cuts(both, say),
+        _thinking(both, say),
+        _differ("k_sampling", both, partial(_sampling, say=say), say),
     ]
-    found.append(_differ("k_sampling", both, partial(_sampling, say=say), say))
     if is_timed:
+        found += _places(both, say)
         found += [
-            _differ("k_machines", both, partial(machine_of, say=say), say),
-            _differ("k_engines", both, partial(_place_name, say=say), say),
-            _numbers("k_batches", both, [[_batch(x) for x in found] for found in answers], say),
-            _numbers("k_threads", both, [[_threads(x) for x in found] for found in answers], say),
+            _numbers("k_batches", both, _batch, say),
+            _numbers("k_threads", both, _threads, say),
         ]
     return _beware(found, say)
 
 
 def describe_machines(a: ModelColumn, b: ModelColumn, say: ReportMessages) -> str:
     """As `describe_caveats`, but only where two models ran: for what is not of answers."""
-    both = (a, b)
-    found = [
+    return _beware(_places((Side(a, a.label), Side(b, b.label)), say), say)
+
+
+def _places(both: Sides, say: ReportMessages) -> list[str]:
+    return [
         _differ("k_machines", both, partial(machine_of, say=say), say),
         _differ("k_engines", both, partial(_place_name, say=say), say),
     ]
-    return _beware(found, say)
 
 
 def _beware(found: Sequence[str], say: ReportMessages) -> str:
@@ -61,55 +80,47 @@ def _common_answers(
     ]
 
 
-def _names(both: Sequence[ModelColumn]) -> list[str]:
-    return [collapse_line(column.label) for column in both]
+def _names(both: Sides) -> list[str]:
+    return [collapse_line(side.name) for side in both]
 
 
-def _answer_rates(answers: Sequence[Sequence[bd.Answer]], say: ReportMessages) -> str:
-    done = [sum(a.state == "answered" for a in found) for found in answers]
-    asked = [len(found) for found in answers]
+def _answer_rates(both: Sides, say: ReportMessages) -> str:
+    done = [sum(a.state == "answered" for a in side.answers) for side in both]
+    asked = [len(side.answers) for side in both]
     if done == asked:
         return ""
     return say("k_rates", a=f"{done[0]}/{asked[0]}", b=f"{done[1]}/{asked[1]}")
 
 
-def _empty(
-    both: Sequence[ModelColumn], answers: Sequence[Sequence[bd.Answer]], say: ReportMessages
+def _empty(both: Sides, say: ReportMessages) -> str:
+    return _counted("k_empty", both, lambda answer: answer.is_empty, say)
+
+
+def _cuts(both: Sides, say: ReportMessages) -> str:
+    return _counted("k_cut", both, lambda a: a.figures is not None and a.figures.is_cut, say)
+
+
+def _counted(
+    key: str, both: Sides, is_counted: Callable[[bd.Answer], bool], say: ReportMessages
 ) -> str:
-    empty = [sum(a.is_empty for a in found) for found in answers]
-    (a, b), (m, n) = _names(both), (len(found) for found in answers)
-    if not any(empty):
+    counts = [sum(map(is_counted, side.answers)) for side in both]
+    if not any(counts):
         return ""
-    return say("k_empty", a=a, m=f"{empty[0]}/{m}", b=b, n=f"{empty[1]}/{n}")
+    m, n = (f"{c}/{len(side.answers)}" for c, side in zip(counts, both, strict=True))
+    a, b = _names(both)
+    return say(key, a=a, m=m, b=b, n=n)
 
 
-def _cuts(
-    both: Sequence[ModelColumn], answers: Sequence[Sequence[bd.Answer]], say: ReportMessages
-) -> str:
-    cut = [sum(a.figures is not None and a.figures.is_cut for a in x) for x in answers]
-    (a, b), (m, n) = _names(both), (len(found) for found in answers)
-    if not any(cut):
-        return ""
-    return say("k_cut", a=a, m=f"{cut[0]}/{m}", b=b, n=f"{cut[1]}/{n}")
-
-
-def _thinking(
-    both: Sequence[ModelColumn], answers: Sequence[Sequence[bd.Answer]], say: ReportMessages
-) -> str:
-    thought = [any(a.reasoning_length for a in found) for found in answers]
+def _thinking(both: Sides, say: ReportMessages) -> str:
+    thought = [any(a.reasoning_length for a in side.answers) for side in both]
     if thought[0] == thought[1]:
         return ""
     names = _names(both)
     return say("k_thinking", a=names[thought.index(True)], b=names[thought.index(False)])
 
 
-def _differ(
-    key: str,
-    both: Sequence[ModelColumn],
-    fact: Callable[[ModelColumn], str],
-    say: ReportMessages,
-) -> str:
-    facts = [collapse_line(fact(column)) for column in both]
+def _differ(key: str, both: Sides, fact: Callable[[ModelColumn], str], say: ReportMessages) -> str:
+    facts = [collapse_line(fact(side.column)) for side in both]
     if facts[0] == facts[1] or not all(facts):
         return ""
     (a, b), (x, y) = _names(both), facts
@@ -148,13 +159,8 @@ def _sampling(column: ModelColumn, say: ReportMessages) -> str:
     return describe_settings({**own, **asked}, say)
 
 
-def _numbers(
-    key: str,
-    both: Sequence[ModelColumn],
-    numbers: Sequence[Sequence[int]],
-    say: ReportMessages,
-) -> str:
-    x, y = (sorted({n for n in found if n > 0}) for found in numbers)
+def _numbers(key: str, both: Sides, number: Callable[[bd.Answer], int], say: ReportMessages) -> str:
+    x, y = (sorted({n for a in side.answers if (n := number(a)) > 0}) for side in both)
     if x == y or not x or not y:
         return ""
     a, b = _names(both)

@@ -10,6 +10,7 @@ from statistics import fmean, median
 from tui.board import Answer
 from tui.host.errors import UserError
 from tui.reports import evidence
+from tui.reports.caveats import Side, describe_sides
 from tui.reports.certainty import ratio_of
 from tui.reports.evaluate import evaluate_checks
 from tui.reports.evidence import Checked
@@ -20,6 +21,7 @@ from tui.reports.merge import (
     merge_sessions,
     require_same_questions,
 )
+from tui.reports.messages import ReportMessages
 from tui.scoring.differences import similarity
 from tui.scoring.dimensions import MAX_STARS
 from tui.sessions.reader import RecordedSession
@@ -49,7 +51,7 @@ class QuestionChange:
 class ModelDiff:
     """One model in both runs: ``figures`` by the names that rules use, over the ``n`` questions
     that both completed (of all that were ``asked``), and the changed questions, the most changed
-    first."""
+    first. ``beware`` says what was not the same in both runs, with a separator in front."""
 
     before: str
     after: str
@@ -57,6 +59,7 @@ class ModelDiff:
     asked: int
     figures: Mapping[str, Figure]
     changed: tuple[QuestionChange, ...]
+    beware: str = ""
 
 
 def _timed(name: str) -> Callable[[Answer], float | None]:
@@ -68,21 +71,23 @@ def _timed(name: str) -> Callable[[Answer], float | None]:
     return value
 
 
-RATIOS: dict[str, Callable[[Answer], float | None]] = {
+TIMES = {
     "e2e": _timed("e2e_ms"),
     "ttft": _timed("ttft_ms"),
     "tpot": _timed("tpot_ms"),
     "chars_s": _timed("chars_s"),
-    "length": lambda answer: float(len(answer.text)),
 }
-"""Figures that are compared as a ratio, question by question; times only where clean."""
+"""Figures that are compared as a ratio, question by question, where they are clean and of as many
+threads."""
 COUNTS = ("changed", "incomplete", "cut", "empty")
 SHARES = ("similarity", "checks")
-FIGURES = (*COUNTS, *SHARES, "stars", *RATIOS, "memory")
+FIGURES = (*COUNTS, *SHARES, "stars", *TIMES, "length", "memory")
 """The names of all figures."""
 
 
-def diff_sessions(first: RecordedSession, second: RecordedSession) -> list[ModelDiff]:
+def diff_sessions(
+    first: RecordedSession, second: RecordedSession, say: ReportMessages
+) -> list[ModelDiff]:
     """The models of both runs, matched by label, or the only one of each.
 
     Raises:
@@ -98,7 +103,7 @@ def diff_sessions(first: RecordedSession, second: RecordedSession) -> list[Model
             "give two runs with a model in common, or with one model each",
         )
     checked = evaluate_checks(one)[0], evaluate_checks(two)[0]
-    return [_diff(a, b, one, two, checked) for a, b in pairs]
+    return [_diff(a, b, _matched_rows(one, two), checked, say) for a, b in pairs]
 
 
 def _matched(one: MergedSessions, two: MergedSessions) -> list[tuple[ModelColumn, ModelColumn]]:
@@ -111,11 +116,10 @@ def _matched(one: MergedSessions, two: MergedSessions) -> list[tuple[ModelColumn
 def _diff(
     a: ModelColumn,
     b: ModelColumn,
-    one: MergedSessions,
-    two: MergedSessions,
+    rows: Sequence[tuple[QuestionRow, QuestionRow]],
     checked: tuple[Checked, Checked],
+    say: ReportMessages,
 ) -> ModelDiff:
-    rows = _matched_rows(one, two)
     both = [(r.shown_answers(a), s.shown_answers(b)) for r, s in rows]
     done = [(x, y) for x, y in both if _is_complete(x) and _is_complete(y)]
     changed = [
@@ -133,10 +137,16 @@ def _diff(
         "empty": _difference(*(_count(side, _is_empty) for side in _sides(both))),
         "checks": _difference(*map(_share_passed, _sides(done), checked)),
         "stars": _stars_difference(done),
-        **{name: _ratio(done, value) for name, value in RATIOS.items()},
+        **{name: _ratio(_alike(done), value) for name, value in TIMES.items()},
+        "length": _ratio(done, lambda answer: float(len(answer.text))),
         "memory": _ratio_of(_peak(a), _peak(b)),
     }
-    return ModelDiff(a.label, b.label, len(done), len(rows), figures, tuple(changed))
+    sides = (
+        Side(a, say("before"), [answer for row, _ in rows for answer in row.answers(a)]),
+        Side(b, say("after"), [answer for _, row in rows for answer in row.answers(b)]),
+    )
+    beware = describe_sides(sides, True, say)
+    return ModelDiff(a.label, b.label, len(done), len(rows), figures, tuple(changed), beware)
 
 
 def _matched_rows(
@@ -186,6 +196,15 @@ def _count(side: Sequence[Conversation], is_counted: Callable[[Answer], bool]) -
 def _share_passed(side: Sequence[Conversation], checked: Checked) -> float | None:
     found = [r.passed for c in side for a in c for r in checked.get((0, a.id), ())]
     return fmean(found) if found else None
+
+
+def _alike(pairs: Pairs) -> list[tuple[Conversation, Conversation]]:
+    """Those whose answers had as many threads in both runs."""
+    return [(x, y) for x, y in pairs if _threads(x) == _threads(y)]
+
+
+def _threads(conversation: Conversation) -> list[int]:
+    return [answer.figures.threads for answer in conversation if answer.figures]
 
 
 def _difference(before: float | None, after: float | None) -> Figure:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,23 @@ def test_one_model_each_is_compared_whatever_it_is_called(
     assert cli.run_command_line(["diff", *both]) == 0
     out = capsys.readouterr().out
     assert out.startswith("demo@bf16 -> demo@int8: 4 of 4") and "similarity" in out
+
+
+def test_what_was_not_the_same_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Another machine, other sampling, one cut answer, and other threads in one question."""
+    head = recorded_header(["a@bf16"], QUESTIONS)
+    before = record_session(tmp_path / "b", head, text)
+    other = replace(head, host={"cpu": {"model": "Xeon", "cores": 9}}, settings={"temperature": 1})
+    cut = ev.Answered(0, "length", 30, 9, ttft_ms=1.0, e2e_ms=1.0, threads=7, chars_s=9.0)
+    after = record_session(tmp_path / "a", other, text, [(0, cut)])
+    both = [str(before), str(after)]
+    assert cli.run_command_line(["diff", *both]) == 0
+    out = capsys.readouterr().out
+    assert "complete in both runs. Beware: answers cut short: before 0/4, after 1/4; tokens" in out
+    assert "different machines (before: AMD EPYC, 2 cores; after: Xeon, 9 cores)" in out
+    assert "threads (before: 2; after: 2, 7)" in out
+    assert cli.run_command_line(["diff", *both, "--json"]) == 0
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    assert model["beware"].startswith("Beware: answers cut short")
+    # The first answer is the only one with other times, and its threads are others.
+    assert model["figures"]["ttft"]["change"] == model["figures"]["e2e"]["change"] == 1

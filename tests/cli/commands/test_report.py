@@ -208,6 +208,25 @@ def test_rank_says_that_one_vote_decides_nothing(
     }  # fmt: skip
 
 
+def test_rank_says_what_was_not_the_same_and_names_a_ring(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [{"id": f"q{i}", "turns": ["?"]} for i in range(8)]
+    header = recorded_header(["a@bf16", "b@fp32", "c@int8"], asked)
+    header.models[0]["settings"] = {"temperature": 0.9}
+    votes = [
+        (RUN, ev.Voted(f"q{q}", 8 * left + q, 8 * right + q, "left"))
+        for left, right in ((0, 1), (1, 2), (2, 0))
+        for q in range(8)
+    ]
+    path = record_session(tmp_path, header, lambda m, q: "x", votes)
+    assert cli.run_command_line(["rank", str(path), "--lang", "zh"]) == 0
+    out = capsys.readouterr().out
+    assert "人工投票：排不出名次，胜负成环" in out
+    told = [line for line in out.splitlines() if " 对 " in line]
+    assert sum("。注意：采样设置不同（" in line for line in told) == 2 and len(told) == 3
+
+
 def test_rank_without_any_judgement_says_how_to_get_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

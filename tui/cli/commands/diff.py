@@ -10,6 +10,7 @@ from tui.cli.support.printing import heads, print_json, table, tell
 from tui.cli.support.session_files import read_sessions
 from tui.host.errors import UserError
 from tui.reports.document import format_figure
+from tui.reports.messages import report_messages
 from tui.reports.run_diff import (
     COUNTS,
     SHARES,
@@ -68,7 +69,7 @@ def diff(
     read = read_sessions([first, second], settings.sessions_dir)
     if len(read) < 2:
         raise UserError(f"{first} and {second} are the same run", "give two runs")
-    found = diff_sessions(*read)
+    found = diff_sessions(read[0], read[1], report_messages(settings.screen.lang))
     broken = [(rule, one) for one in found for rule in rules if is_broken(rule, one)]
     if as_json:
         print_json({"models": [_document(one) for one in found], "broken": _told(broken)})
@@ -91,6 +92,7 @@ def _document(found: ModelDiff) -> dict[str, Any]:
         "after": found.after,
         "questions": found.n,
         "asked": found.asked,
+        "beware": found.beware.lstrip(".。 "),
         "figures": {
             name: {"before": f.before, "after": f.after, "change": f.change}
             for name, f in found.figures.items()
@@ -105,7 +107,8 @@ def _document(found: ModelDiff) -> dict[str, Any]:
 def _print(found: ModelDiff) -> None:
     names = (found.before,) if found.before == found.after else (found.before, found.after)
     title = " -> ".join(collapse_line(name) for name in names)
-    print(clean(tr(f"{title}: {found.n} of {found.asked} questions complete in both runs")))
+    said = tr(f"{title}: {found.n} of {found.asked} questions complete in both runs")
+    print(clean(f"{said}{found.beware}"))
     rows = [
         (name, tr(_WORDS[name]), _value(name, f.before), _value(name, f.after), _change(name, f))
         for name, f in found.figures.items()

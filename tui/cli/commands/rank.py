@@ -12,6 +12,7 @@ from tui.cli.support.printing import heads, print_json, table
 from tui.cli.support.session_files import read_sessions
 from tui.host.errors import UserError
 from tui.reports import evidence
+from tui.reports.caveats import describe_caveats
 from tui.reports.certainty import SHARE, STARS, describe_certainty
 from tui.reports.merge import MergedSessions, merge_sessions
 from tui.reports.messages import ReportMessages, report_messages
@@ -51,7 +52,7 @@ def rank_(
         print_json({by: _document(found[by], labels) for by in found})
     else:
         for by, comparisons in found.items():
-            _print_ranking(by, comparisons, labels, say)
+            _print_ranking(by, comparisons, merged, say)
     return 0
 
 
@@ -116,20 +117,27 @@ def _pairs(comparisons: Sequence[Comparison], order: Sequence[str]) -> list[Comp
 
 
 def _print_ranking(
-    by: str, comparisons: Sequence[Comparison], labels: Sequence[str], say: ReportMessages
+    by: str, comparisons: Sequence[Comparison], merged: MergedSessions, say: ReportMessages
 ) -> None:
-    found = _document(comparisons, labels)
+    found = _document(comparisons, [column.label for column in merged.columns])
     head = heads(f"BY {by.upper()}", "WINS", "TIES", "LOSSES", "SHARE", "RATING", "95 %")
     rows = [(m["model"], *_cells(m)) for m in found["models"]]
     print(table([head, *rows]))
     scale = STARS if by == "stars" else SHARE
     for c in _pairs(comparisons, [m["model"] for m in found["models"]]):
-        clear = describe_certainty(c, scale, say)
+        both = merged.labelled(c.left), merged.labelled(c.right)
+        clear = describe_certainty(c, scale, say) + describe_caveats(*both, merged, False, say)
         print(clean(say("r_pair", a=c.left, b=c.right, clear=clear)))
     if ring := found["ring"]:
-        print(clean(say("c_ring", topic=by, ring=" > ".join([*ring, ring[0]]))))
+        print(clean(say("c_ring", topic=_topic(by, say), ring=" > ".join([*ring, ring[0]]))))
     print(say(_ON_RATINGS[found["ratings"]], n=bradley_terry.MIN_QUESTIONS))
     print()
+
+
+def _topic(by: str, say: ReportMessages) -> str:
+    """In words what a ranking goes by."""
+    kind, _, judge = by.partition(" ")
+    return say(f"c_{kind}_topic", judge=judge)
 
 
 def _cells(m: dict[str, Any]) -> tuple[str, ...]:
