@@ -320,6 +320,9 @@ def test_every_figure_has_those_of_the_standard_measure_and_of_the_answers(tmp_p
     standard = rows["TPOT, ms", "standard measure"]
     assert [cell.text for cell in standard] == ["12.5", "7.00*", "–"]
     assert standard[0].detail == "median of 3 rounds"
+    page = html.render(build_report([reader.read(clean_session(tmp_path / "again"))], "en"))
+    for told in ("standard measure", "of the answers"):
+        assert f'<th scope="row">TPOT, ms<span class="detail">{told}</span></th>' in page
     assert rows["TPOT, ms", "of the answers"][2].text != "–"
     assert "Peak RAM, GB" not in {name for name, _ in rows}, "one name for one figure"
     assert ("Peak RAM while answering, GB", "") in rows
@@ -354,6 +357,18 @@ def test_an_empty_answer_has_no_seconds_and_no_length(tmp_path: Path) -> None:
 
 def fast_words(sentence: str) -> str:
     return sentence.partition(". Beware")[0]
+
+
+def test_a_conversion_is_said_to_be_part_of_the_load(tmp_path: Path) -> None:
+    header = recorded_header(LABELS[:2], QUESTIONS)
+    extra: list[tuple[int, ev.Body]] = [
+        (0, ev.Load("convert")),
+        (1, ev.Load("convert", 5, 10)),
+        (1, ev.Loaded(9.0)),
+    ]
+    (table, *_) = glance_tables(record_session(tmp_path, header, lambda m, q: "x", extra))
+    (note,) = [note for note in table.notes if "conversion" in note]
+    assert note.startswith("two@int8: load and peak memory hold")
 
 
 def test_services_stand_apart(tmp_path: Path) -> None:

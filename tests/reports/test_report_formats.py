@@ -56,6 +56,7 @@ def path(tmp_path: Path) -> Path:
         (RUN, ev.Rated(2, "幽默感", 2)),
         (RUN, ev.Voted("one", 0, 2, "left")),
         (RUN, ev.Note("看着顺眼", 0, "person")),
+        (0, ev.Measured(256, 64, ttft_ms=400.0, tpot_ms=9.0, prefill_tok_s=640.0)),
     ]
     return record_session(tmp_path / "s", recorded_header(LABELS, QUESTIONS), answer, extra)
 

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from tui.board import Answer
+from tui.events import Load
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
 from tui.reports.caveats import machine_of
 from tui.reports.contention import describe_contention
@@ -203,6 +204,8 @@ def _notes(
             yield say("n_not_measured", model=collapse_line(column.label))
     if any(figure.value is not None for glance in glances for figure in [glance.figures["ram"]]):
         yield say("n_ram")
+    if converted := [collapse_line(c.label) for c in columns if _was_converted(c)]:
+        yield say("n_converted", models=say("and").join(converted))
     if shared := [collapse_line(column.label) for column in columns if column.shares_weights]:
         yield say("n_shared", models=say("sep").join(shared))
     if not measured and any(_place(column) == "costs_services" for column in columns):
@@ -224,6 +227,16 @@ def _notes(
         yield f"*: {'; '.join(_reasons(columns, say))}"
     if batch := max((figure.batch for figure in figures), default=1) - 1:
         yield f"+: {say('batched', n=batch + 1)}"
+
+
+def _was_converted(column: ModelColumn) -> bool:
+    """Whether a file was converted while it loaded, and not only looked up among those kept."""
+    return any(
+        isinstance(event.body, Load) and event.body.stage == "convert" and event.body.total > 0
+        for part in column.parts
+        for event in part.source.recorded.events
+        if event.model == part.model.index
+    )
 
 
 def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:
