@@ -272,7 +272,7 @@ def test_rows_hold_what_was_measured(path: Path) -> None:
 def is_of(row: dict[str, Any], answer: dict[str, Any], again: Again) -> bool:
     """Whether an answer of the file can be the one of a row."""
     same = again.labels[answer["model"]] == row["model"] and answer["text"] == row["text"]
-    return same and answer["asked"][1] == row["repeat"]
+    return bool(same and answer["asked"][1] == row["repeat"])
 
 
 class AnyOf:

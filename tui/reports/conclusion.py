@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import partial
+from itertools import chain, combinations
 from statistics import fmean, median
 
+from tui.board import Answer
+from tui.metrics import chars_s
 from tui.reports import evidence
 from tui.reports.caveats import describe_caveats, describe_machines
 from tui.reports.certainty import (
@@ -105,7 +108,9 @@ def _speed(merged: MergedSessions, say: ReportMessages) -> list[str]:
         return _spoilt(merged, say)
     speeds = rank.compare_pairs(evidence.pair_times(merged, evidence.text_speed_of))
     fastest = Topic("c_fast", "c_fast_topic", RATIO, _median_seconds, -1, is_timed=True)
-    most_text = Topic("c_chars", "c_chars_topic", RATIO, _text_speeds(merged), is_timed=True)
+    most_text = Topic(
+        "c_chars", "c_chars_topic", RATIO, partial(_text_speeds, merged), is_timed=True
+    )
     return _lead(times, fastest, merged, say) + _lead(speeds, most_text, merged, say)
 
 
@@ -126,25 +131,22 @@ def _median_seconds(found: Comparison) -> tuple[str, str]:
     return left, right
 
 
-def _text_speeds(merged: MergedSessions) -> Headline:
+def _text_speeds(merged: MergedSessions, found: Comparison) -> tuple[str, str]:
     """The characters of all common questions over their seconds, of both."""
+    both = [merged.labelled(label) for label in (found.left, found.right)]
+    rows = [[list(filter(_has_clean_text, row.answers(c))) for c in both] for row in merged.rows]
+    sides = zip(*(answers for answers in rows if all(answers)), strict=True)
+    left, right = (format_figure(_text_speed(list(chain(*side)))) for side in sides)
+    return left, right
 
-    def headline(found: Comparison) -> tuple[str, str]:
-        both = [merged.labelled(label) for label in (found.left, found.right)]
-        totals = [[0.0, 0.0], [0.0, 0.0]]
-        for row in merged.rows:
-            answers = [[a for a in row.answers(c) if evidence.clean_figures(a)] for c in both]
-            if all(answers):
-                for total, mine in zip(totals, answers, strict=True):
-                    for a in mine:
-                        f = a.figures
-                        if f is not None and f.e2e_ms is not None:
-                            total[0] += len(a.text)
-                            total[1] += f.e2e_ms / 1000
-        left, right = (format_figure(chars / s if s else None) for chars, s in totals)
-        return left, right
 
-    return headline
+def _has_clean_text(answer: Answer) -> bool:
+    return answer.has_text and evidence.clean_figures(answer) is not None
+
+
+def _text_speed(answers: Sequence[Answer]) -> float | None:
+    timed = [(a, a.figures.e2e_ms) for a in answers if a.figures and a.figures.e2e_ms is not None]
+    return chars_s(sum(len(a.text) for a, _ in timed), sum(ms for _, ms in timed))
 
 
 def _memory(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[str]:

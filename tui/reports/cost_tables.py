@@ -10,6 +10,7 @@ from tui.reports.contention import describe_contention
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
+from tui.reports.run_tables import describe_dtype, model_size
 from tui.scoring.charges import Charge, price_of, sum_charges
 from tui.scoring.costs import (
     GB,
@@ -92,7 +93,7 @@ def _glance_table(
             )
             for m in known
         ]
-        rows.append((Cell(collapse_line(column.label)), Cell(_dtype(column)), *cells))
+        rows.append((Cell(collapse_line(column.label)), Cell(_dtype(column, say)), *cells))
     head = (say("model"), say("dtype"), *(_named(METRICS_BY_ID[m], say) for m in known))
     charges = [charge_of_column(column) for column in columns]
     notes = [*_notes(columns, mine, say)]
@@ -337,8 +338,5 @@ def best_of(values: Sequence[float | None], better: int) -> float | None:
     return max(found) if better > 0 else min(found)
 
 
-def _dtype(column: ModelColumn) -> str:
-    loads = column.loads
-    return collapse_line(
-        (loads[-1].dtype if loads else "") or str(column.parts[0].head.get("dtype", ""))
-    )
+def _dtype(column: ModelColumn, say: ReportMessages) -> str:
+    return collapse_line(describe_dtype(model_size(column).dtype, say))

@@ -1,7 +1,7 @@
 """The questions on which models differ most, as a table."""
 
 from tui.reports.document import Cell, Table, format_figure
-from tui.reports.evidence import Checked
+from tui.reports.evidence import Checked, results_by_answer
 from tui.reports.merge import MergedSessions, QuestionRow
 from tui.reports.messages import ReportMessages
 from tui.scoring.disagreement import Disagreement, measure
@@ -65,12 +65,8 @@ def _measure(
         choices += [choice for (_, _, left, right), choice in ballots if {left, right} <= here]
         judged = source.board.judged.values()
         choices += [j.choice for j in judged if {j.left, j.right} <= here]
-    by_answer = {
-        id(answer): checked.get((source, answer.id), ())
-        for column in merged.columns
-        for source, answer in row.answers_by_session(column)
-    }
-    return measure(conversations, choices, lambda answer: by_answer[id(answer)])
+    by_answer = results_by_answer(merged, checked)
+    return measure(conversations, choices, lambda answer: by_answer.get(id(answer), ()))
 
 
 def _cells(found: Disagreement) -> tuple[Cell, ...]:

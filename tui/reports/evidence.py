@@ -4,7 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import partial
+from itertools import chain, combinations
 from statistics import fmean
 from typing import NamedTuple
 
@@ -25,32 +26,34 @@ DECIDING = ("left", "right", "tie", "bad")
 
 def star_samples(merged: MergedSessions) -> dict[str, Samples]:
     """The stars of each model that has any, by question, turn, dimension and rater."""
+    return _samples(merged, _stars_of)
 
-    def of_answer(answer: bd.Answer) -> Iterable[tuple[Hashable, float]]:
-        for (rater, dimension), stars in answer.ratings.items():
-            if 1 <= stars <= MAX_STARS:
-                yield (answer.turn, dimension, rater), stars
 
-    found = {c.label: _samples_of(c, merged, of_answer) for c in merged.columns}
-    return {label: samples for label, samples in found.items() if samples}
+def _stars_of(answer: bd.Answer) -> Iterable[tuple[Hashable, float]]:
+    for (rater, dimension), stars in answer.ratings.items():
+        if 1 <= stars <= MAX_STARS:
+            yield (answer.turn, dimension, rater), stars
+
+
+def results_by_answer(merged: MergedSessions, checked: Checked) -> dict[int, Sequence[CheckResult]]:
+    """The results of checks by the identity (`id`) of their answer."""
+    return {
+        id(merged.sources[source].board.answers[answer]): results
+        for (source, answer), results in checked.items()
+    }
 
 
 def check_samples(merged: MergedSessions, checked: Checked) -> dict[str, Samples]:
     """Of each model whose answers were checked: 1 for a check passed, 0 for one failed, by
     question, turn and check."""
-    by_answer = {
-        id(source.board.answers[answer]): results
-        for source in merged.sources
-        for (index, answer), results in checked.items()
-        if index == source.index
-    }
+    return _samples(merged, partial(_passed_of, results_by_answer(merged, checked)))
 
-    def of_answer(answer: bd.Answer) -> Iterable[tuple[Hashable, float]]:
-        for number, result in enumerate(by_answer.get(id(answer), ())):
-            yield (answer.turn, number), float(result.passed)
 
-    found = {c.label: _samples_of(c, merged, of_answer) for c in merged.columns}
-    return {label: samples for label, samples in found.items() if samples}
+def _passed_of(
+    results: Mapping[int, Sequence[CheckResult]], answer: bd.Answer
+) -> Iterable[tuple[Hashable, float]]:
+    for number, result in enumerate(results.get(id(answer), ())):
+        yield (answer.turn, number), float(result.passed)
 
 
 def mean_stars(samples: Samples, dimension: str | None = None) -> float | None:
@@ -148,12 +151,15 @@ def _has_threads(column: ModelColumn) -> bool:
 def _time_samples(
     column: ModelColumn, merged: MergedSessions, figure: Figure, by_threads: bool
 ) -> Samples:
-    def of_answer(answer: bd.Answer) -> Iterable[tuple[Hashable, float]]:
-        f = clean_figures(answer)
-        if f is not None and answer.has_text and (value := figure(f)) and value > 0:
-            yield (answer.turn, f.threads if by_threads else 0), math.log(value)
+    return _samples_of(column, merged, partial(_time_of, figure, by_threads))
 
-    return _samples_of(column, merged, of_answer)
+
+def _time_of(
+    figure: Figure, by_threads: bool, answer: bd.Answer
+) -> Iterable[tuple[Hashable, float]]:
+    f = clean_figures(answer)
+    if f is not None and answer.has_text and (value := figure(f)) and value > 0:
+        yield (answer.turn, f.threads if by_threads else 0), math.log(value)
 
 
 def clean_figures(answer: bd.Answer) -> ev.Answered | None:
@@ -164,6 +170,12 @@ def clean_figures(answer: bd.Answer) -> ev.Answered | None:
 
 Values = Callable[[bd.Answer], Iterable[tuple[Hashable, float]]]
 """The values of an answer by what they are of."""
+
+
+def _samples(merged: MergedSessions, values: Values) -> dict[str, Samples]:
+    """Those of each model that has any."""
+    found = {column.label: _samples_of(column, merged, values) for column in merged.columns}
+    return {label: samples for label, samples in found.items() if samples}
 
 
 def _samples_of(column: ModelColumn, merged: MergedSessions, values: Values) -> Samples:
@@ -266,19 +278,15 @@ def panel_duels(merged: MergedSessions, by_judge: Mapping[JudgeKey, JudgeVerdict
     """The majority of `panel_of` on each pair that more than one judged; a tie where there is
     none."""
     said: dict[tuple[int, int, int], list[str]] = {}
-    for found in panel_of(by_judge).values():
-        for source, j in found:
-            low, high = sorted((j.left, j.right))
-            choice = j.choice if j.left == low else mirrored(j.choice)
-            if choice in DECIDING:
-                said.setdefault((source, low, high), []).append(choice)
+    for source, j in chain.from_iterable(panel_of(by_judge).values()):
+        low, high = sorted((j.left, j.right))
+        choice = j.choice if j.left == low else mirrored(j.choice)
+        if choice in DECIDING:
+            said.setdefault((source, low, high), []).append(choice)
     places = places_of(merged)
-    return [
-        duel
-        for (source, left, right), choices in said.items()
-        if len(choices) > 1
-        for duel in _duel(places, source, left, right, _majority(choices))
-    ]
+    several = [(pair, choices) for pair, choices in said.items() if len(choices) > 1]
+    duels = (_duel(places, *pair, _majority(choices)) for pair, choices in several)
+    return list(chain.from_iterable(duels))
 
 
 def _majority(choices: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from tui.models.reference import Reference, parse_reference
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import ModelColumn
 from tui.reports.messages import ReportMessages
-from tui.reports.run_tables import model_size
+from tui.reports.run_tables import describe_dtype, model_size
 from tui.scoring.costs import GB
 from tui.text.sanitise import collapse_line
 
@@ -53,20 +53,26 @@ def _arrivals(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
     rows = []
     for column in columns:
         head = column.parts[0].head
-        loads = [load.load_s for load in column.loads if load.load_s]
+        loads = [
+            f"{format_figure(load.load_s)}{'*' * load.contended}"
+            for load in column.loads
+            if load.load_s
+        ]
         fetched = head.get("fetched")
         size = model_size(column).file_bytes
         texts = (
             _command(str(head.get("name", "")), say),
             f"{format_figure(size / GB)} GB" if size else "–",
             _fetched(fetched, say),
-            ", ".join(map(format_figure, loads)) or "–",
+            say("and").join(loads) or "–",
         )
         rows.append((Cell(collapse_line(column.label)), *map(Cell, map(collapse_line, texts))))
     keys: tuple[str, ...] = ("model", "o_command", "checkpoint", "o_fetched", "o_load")
     if all(row[3].text == "–" for row in rows):
         keys, rows = (*keys[:3], keys[4]), [(*row[:3], row[4]) for row in rows]
-    return Table(say("o_arrivals"), tuple(map(say, keys)), tuple(rows), left=len(keys))
+    is_spoilt = any(load.contended for column in columns for load in column.loads)
+    notes = (f"*: {say('contended')}",) if is_spoilt else ()
+    return Table(say("o_arrivals"), tuple(map(say, keys)), tuple(rows), left=len(keys), notes=notes)
 
 
 def _fetched(told: object, say: ReportMessages) -> str:
@@ -108,7 +114,7 @@ def _sizes(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
         if not size.parameters:
             continue
         planned = (size.parameters * BYTES_PER_WEIGHT[dtype] / GB for dtype in _FORMATS)
-        held = f"{size.dtype} {format_figure(size.weights_bytes / GB)}"
+        held = f"{format_figure(size.weights_bytes / GB)} ({describe_dtype(size.dtype, say)})"
         rows.append(
             (
                 Cell(collapse_line(column.label)),

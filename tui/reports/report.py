@@ -1,6 +1,7 @@
 """One or several sessions as a document to hand in."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from tui import board as bd
 from tui.metrics import FORMULAS
@@ -118,7 +119,7 @@ def build_document(
         sections=build_sections(
             merged,
             dims,
-            _check_line(merged, checked, say),
+            partial(_check_line, evidence.results_by_answer(merged, checked)),
             lambda row: describe_differences(merged, row, checked, say),
             pictures,
             say,
@@ -157,23 +158,11 @@ def _counts(merged: MergedSessions) -> dict[str, int]:
 
 
 def _check_line(
-    merged: MergedSessions,
-    checked: Mapping[tuple[int, int], Sequence[CheckResult]],
-    say: ReportMessages,
-) -> Callable[[QuestionRow, bd.Answer], str]:
-    by_answer = {
-        id(source.board.answers[answer]): results
-        for source in merged.sources
-        for (index, answer), results in checked.items()
-        if index == source.index
-    }
-
-    def line(_: QuestionRow, answer: bd.Answer) -> str:
-        results = by_answer.get(id(answer), ())
-        return " · ".join(
-            f"{'✓' if r.passed else '✗'} {collapse_line(r.check)}"
-            + (f" ({r.reason})" if r.reason else "")
-            for r in results
-        )
-
-    return line
+    results: Mapping[int, Sequence[CheckResult]], _: QuestionRow, answer: bd.Answer
+) -> str:
+    """How an answer did in its checks, by the `id` of the answer; empty without any."""
+    return " · ".join(
+        f"{'✓' if r.passed else '✗'} {collapse_line(r.check)}"
+        + (f" ({r.reason})" if r.reason else "")
+        for r in results.get(id(answer), ())
+    )

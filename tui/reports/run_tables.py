@@ -154,6 +154,12 @@ def model_size(column: ModelColumn) -> ModelSize:
     )
 
 
+def describe_dtype(dtype: str, say: ReportMessages) -> str:
+    """The format that a model is computed in, in words where it has no name of its own."""
+    key = f"v_dtype_{dtype}"
+    return say(key) if say.knows(key) else dtype
+
+
 def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
     head, loads = column.parts[0].head, column.loads
     loaded = loads[-1] if loads else None
@@ -163,7 +169,7 @@ def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
         "model": column.label,
         "reference": str(head.get("name", "")),
         "family": size.family,
-        "dtype": size.dtype,
+        "dtype": describe_dtype(size.dtype, say),
         "stored": loaded.stored if loaded else "",
         "mixture": str(head.get("mixture", "")),
         "licence": str(head.get("licence", "")),
