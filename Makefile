@@ -93,7 +93,7 @@ else
 	else echo "torch comes from the index that pip is set to"; \
 	  $(INSTALL) torch; fi
 endif
-	$(INSTALL) --editable .
+	$(INSTALL) --editable '.[local]'
 	@$(INSTALL) --only-binary :all: --editable '.[gguf]' \
 	  || echo "no llama.cpp for this machine: GGUF files are converted before they are computed"
 	@$(INSTALL) --only-binary :all: --editable '.[docx]' \

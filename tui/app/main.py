@@ -310,7 +310,7 @@ def start_screen(
     )
 
 
-def _find_first_model() -> "FirstModel":
+def _find_first_model() -> "FirstModel | None":
     from tui.app import model_survey
 
     return model_survey.find_first_model()

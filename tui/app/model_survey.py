@@ -9,7 +9,8 @@ from tui.app.screens.model_rows import ModelSurvey
 from tui.app.screens.navigation import FirstModel
 from tui.app.screens.start import ModelOffer
 from tui.app.style.messages import Messages
-from tui.host import filesystem, memory
+from tui.checkpoints import llama_cpp
+from tui.host import extras, filesystem, memory
 from tui.models import demo
 from tui.models.caches import modelscope_caches
 from tui.models.catalogue import suggestions
@@ -24,9 +25,13 @@ _COMMON_BYTES_S = 10e6
 """What a common line to a hub or an index brings."""
 
 
-def find_first_model() -> FirstModel:
-    """The model to begin with: a small one of ModelScope where that answers, else the demo."""
-    if is_reachable(hub_url()):
+def find_first_model() -> FirstModel | None:
+    """The model to begin with: a small one of ModelScope where that answers, else the demo; None
+    where nothing is installed that computes it."""
+    if extras.missing(extras.LOCAL):
+        if not llama_cpp.is_installed():
+            return None
+    elif is_reachable(hub_url()):
         one = next(one for one in suggestions() if one.reference == FIRST_MODEL)
         return _first_model(one.reference, one.title, one.download_bytes)
     return _first_model("demo", demo.TITLE, demo.WHEEL_SIZE)

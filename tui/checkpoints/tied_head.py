@@ -33,8 +33,11 @@ def _row(blob: Any, table: _Table, number: int) -> bytes:
 
 
 def _are_alike(head: _Table, embeddings: _Table, pairs: Sequence[tuple[bytes, bytes]]) -> bool:
-    import gguf
-    import numpy as np
+    try:
+        import gguf
+        import numpy as np
+    except ImportError:
+        return False  # nothing is installed that computes with either
 
     def values(raw: bytes, kind: GgmlType) -> Any:
         told = np.frombuffer(raw, dtype=np.uint8).reshape(1, -1)

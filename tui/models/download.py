@@ -12,7 +12,7 @@ from typing import Any
 from tui.checkpoints.architecture import read_architecture
 from tui.checkpoints.gguf_parts import all_parts
 from tui.checkpoints.weight_headers import read_json
-from tui.host import filesystem
+from tui.host import extras, filesystem
 from tui.host.errors import EXIT_NETWORK, UserError
 from tui.models import arrival
 from tui.models.download_offer import AskConsent, DownloadOffer, FileProgress
@@ -99,6 +99,7 @@ def fetch_model(
     progress(f"asking {hub.title}", 0, 0)
     plan = plan_download(model, _list_files(hub, model, stop), gguf, hub)
     if not plan.gguf:
+        extras.require(extras.LOCAL)
         _check_supported(plan, stop)
     if not consent(make_offer(plan)):
         raise UserError(

@@ -14,6 +14,7 @@ from tui.checkpoints.fingerprint import fingerprint
 from tui.checkpoints.gguf_cache import check_gguf
 from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.gguf_parts import display_stem, has_magic
+from tui.host import extras
 from tui.host.errors import UserError
 from tui.host.paths import expand, portable
 from tui.models import arrival, default_dtype, demo, download, ollama_files
@@ -161,6 +162,7 @@ def resolve(
     if ref.kind == "demo":
         is_published = not ref.dtype and llama_cpp.is_installed()
         dtype = llama_cpp.PUBLISHED if is_published else ref.dtype
+        _require_gguf(dtype)
         dtype = dtype or default_dtype.choose_dtype(demo.PARAMETERS, demo.SHAPE, demo.CONTEXT)
         return ResolvedModel(
             name=ref.text,
@@ -185,6 +187,8 @@ def resolve(
         if is_adapter(folder) or base:
             return _with_adapter(ref, folder, base, allow_code)
         return _folder(ref, folder, allow_code)
+    if not llama_cpp.is_installed():
+        extras.require(extras.LOCAL)
     place = fetch(ref, consent, progress)
     if place.is_file():
         return _gguf(ref, place)
@@ -277,6 +281,7 @@ def _gguf(ref: Reference, file: Path, name: str = "") -> ResolvedModel:
     if is_published:
         dtype, suffix = llama_cpp.PUBLISHED, ""
     else:
+        _require_gguf(ref.dtype)
         dtype = ref.dtype or default_dtype.choose_dtype(
             header.parameters, header.shape, header.context
         )
@@ -295,6 +300,14 @@ def _gguf(ref: Reference, file: Path, name: str = "") -> ResolvedModel:
         mixture=header.mixture,
         licence=header.text("general.license"),
     )
+
+
+def _require_gguf(dtype: str) -> None:
+    """Raise `UserError` where nothing is installed that computes a GGUF file in this format ("":
+    whichever there is)."""
+    if dtype == llama_cpp.PUBLISHED or not extras.missing(extras.LOCAL):
+        return
+    extras.require(extras.LOCAL if dtype else extras.GGUF)
 
 
 def _folder(
@@ -316,6 +329,7 @@ def _folder(
             raise UserError(
                 f"{ref.target} holds {len(files)} GGUF files", f"name one of them: {names}"
             )
+    extras.require(extras.LOCAL)
     seen = require_loadable(folder, remote_code=allow_code is not None)
     code = require_consent(seen, allow_code) if allow_code else {}
     # A model with code of its own is only loaded as that code has it.

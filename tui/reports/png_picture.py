@@ -3,6 +3,7 @@
 import re
 from functools import cache
 
+from tui.host import extras
 from tui.host.errors import UserError
 
 FONTS = (
@@ -21,13 +22,9 @@ def svg_to_png(svg: str) -> bytes:
     Raises:
         UserError: the extra is not installed, or the picture cannot be drawn.
     """
+    extras.require(extras.PNG)
     try:
         return _rasterise(svg, WIDTH)
-    except ImportError:
-        raise UserError(
-            "no PNG without resvg-py, which is not installed",
-            "`pip install resvg-py`, or take SVG, which every browser shows",
-        ) from None
     except ValueError as error:
         raise UserError(f"the picture cannot be drawn: {error}", "take SVG") from None
 

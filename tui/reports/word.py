@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from tui.host.errors import UserError
+from tui.host import extras
 from tui.host.secrets import redact_secrets
 from tui.reports import own_words
 from tui.reports.document import (
@@ -54,15 +54,11 @@ def render(document: Document, png_of: DrawPng, author: str = "") -> bytes:
     """The file's bytes.
 
     Raises:
-        UserError: python-docx is not installed.
+        UserError: the extra is not installed.
     """
-    try:
-        import docx
-    except ImportError:
-        raise UserError(
-            "no Word document without python-docx, which is not installed",
-            "`pip install python-docx`, or take html or md",
-        ) from None
+    extras.require(extras.DOCX)
+    import docx
+
     made = docx.Document()
     _set_up(made, document, author)
     writer = _Writer(made, document, png_of)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tui.worker.measure import process_age_s
-from tui.worker.process.loop import Worker
+from tui.worker.process.loop import Worker, import_libraries
 from tui.worker.process.wire import Channel, exit_process
 
 _SWITCH_S = 0.0005
@@ -19,6 +19,7 @@ _SWITCH_S = 0.0005
 
 def main() -> None:
     """Serve the parent through the socket that the command line names."""
+    import_libraries()
     run_worker(int(sys.argv[1]), process_age_s())
 
 

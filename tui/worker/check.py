@@ -120,7 +120,7 @@ def _greedy(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
 
     from tui.worker.control import Control
     from tui.worker.decode.generate import generate_ids
-    from tui.worker.decode.sampler import SamplingParams
+    from tui.worker.decode.sampling import SamplingParams
 
     _, model = open_weights(options.path, options.dtype)
     sampling = SamplingParams(greedy=True, repetition_penalty=options.repetition_penalty)

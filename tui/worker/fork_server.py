@@ -34,6 +34,9 @@ def main() -> None:
     with _ended_with(control):
         try:
             from tui.worker.__main__ import run_worker
+            from tui.worker.process.loop import import_libraries
+
+            import_libraries()
         except BaseException:
             # Ending the interpreter takes a second with what is imported already.
             traceback.print_exc()

@@ -127,7 +127,7 @@ def test_without_the_extra_png_says_how_to_get_it(
     out = tmp_path / "report.html"
     assert cli.run_command_line(["report", str(path), "--out", str(out), "--png"]) == 2
     err = capsys.readouterr().err
-    assert "pip install resvg-py" in err and "Traceback" not in err and not out.exists()
+    assert "pip install 'duibi[png]'" in err and "Traceback" not in err and not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tui.worker.decode.attention import attach, supports_model
 from tui.worker.decode.batch import DecodeBatch
 from tui.worker.decode.buffered_cache import BUFFER_TOKENS
 from tui.worker.decode.generate import generate_ids
-from tui.worker.decode.sampler import SamplingParams
+from tui.worker.decode.sampling import SamplingParams
 from tui.worker.kernels import build
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.loaded_model import LoadedModel

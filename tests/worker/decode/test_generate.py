@@ -15,7 +15,7 @@ from tui.events import Answered, Cancelled, Delta, Failed, Started, TimedBody
 from tui.worker.control import Control, ForwardAborted, install_stop_hooks
 from tui.worker.decode.batch import DecodeBatch
 from tui.worker.decode.generate import generate_ids
-from tui.worker.decode.sampler import SamplingParams, resolve_sampling
+from tui.worker.decode.sampling import SamplingParams, resolve_sampling
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.measure import PeakMemory

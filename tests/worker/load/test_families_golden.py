@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tui.checkpoints.architecture import read_architecture
 from tui.worker.control import Control
 from tui.worker.decode.generate import generate_ids
-from tui.worker.decode.sampler import SamplingParams
+from tui.worker.decode.sampling import SamplingParams
 from tui.worker.load.loader import open_weights
 
 DATA = Path(__file__).parents[2] / "data"

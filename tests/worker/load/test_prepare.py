@@ -14,7 +14,7 @@ from tests.support.kernels import needs_bf16, needs_kernels, needs_vnni
 from tui.checkpoints import build_cache, quantised_cache
 from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode.generate import generate_ids
-from tui.worker.decode.sampler import SamplingParams
+from tui.worker.decode.sampling import SamplingParams
 from tui.worker.kernels import build
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint

@@ -38,7 +38,7 @@ class Introduction:
     """Of the recording that a first start plays: what looks for a model to begin with (for seconds
     where the network is silent), and what fetches it by its reference."""
 
-    find_model: Callable[[], FirstModel]
+    find_model: Callable[[], FirstModel | None]
     fetch: Callable[[str], None]
 
 

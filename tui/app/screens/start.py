@@ -96,7 +96,7 @@ class StartScreen(BaseScreen):
         survey_models: Callable[[], "ModelSurvey"],
         check_reference: CheckReference,
         first_recording: Path | None = None,
-        find_first_model: Callable[[], FirstModel] | None = None,
+        find_first_model: Callable[[], FirstModel | None] | None = None,
     ) -> None:
         """``first_recording`` is played above this screen at a first start, and says that its key
         fetches what ``find_first_model`` gives."""

@@ -22,7 +22,7 @@ from tui.engines.base import EngineError
 from tui.engines.local import LocalEngine
 from tui.engines.standard_measure import MeasureStopped
 from tui.events import Failed, Loaded
-from tui.host import cpu, format_speeds, page_cache, paths
+from tui.host import cpu, extras, format_speeds, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.conversion import disk_remark
 from tui.models.resolve import LOCAL, ResolvedModel
@@ -41,7 +41,8 @@ class BenchResult:
     """Medians over the repeats. Tokens per second, milliseconds, bytes, seconds.
 
     ``file_cache`` is the part (0 to 1) of the weights' files that was in memory when the load
-    began, None if not known; ``read_bytes_s`` is what the device reads from its memory at best.
+    began, None if not known; ``read_bytes_s`` is what the device reads from its memory at best,
+    None if not known.
     ``decode_tok_s`` is of one answer, ``all_tok_s`` of all answers of the batch together,
     prefill included; ``bytes_read`` are the weights that every step reads, once for all.
     """
@@ -62,12 +63,15 @@ class BenchResult:
     peak_private: int
     peak_mapped: int
     bytes_read: int
-    read_bytes_s: float
+    read_bytes_s: float | None
     notes: list[str]
 
     @property
-    def bandwidth_share(self) -> float:
-        """Bytes of weights read per second in decoding over what the device reads at best."""
+    def bandwidth_share(self) -> float | None:
+        """Bytes of weights read per second in decoding over what the device reads at best; None
+        where that is not known."""
+        if self.read_bytes_s is None:
+            return None
         return self.decode_tok_s * self.bytes_read / self.read_bytes_s
 
 
@@ -92,7 +96,7 @@ def bench(
     found = options.resolve_models(models, settings_in_force.load({}, models), yes)
     if elsewhere := next((one for one in found if one.engine != LOCAL), None):
         raise UserError(f"{elsewhere.label} is not computed here", "name a model of this machine")
-    limits: dict[str, float] = {}
+    limits: dict[str, float | None] = {}
     results, cores = [], machine_speed.free_cores()
     for model in found:
         if cold:
@@ -104,7 +108,11 @@ def bench(
             if told := load_line(loaded):
                 tell(f"{model.label}: {told}")
             if loaded.device not in limits:
-                limits[loaded.device] = machine_speed.bandwidth(cores, loaded.device)
+                # torch measures it; llama.cpp computes without.
+                has_torch = not extras.missing(extras.LOCAL)
+                limits[loaded.device] = (
+                    machine_speed.bandwidth(cores, loaded.device) if has_torch else None
+                )
             limit = limits[loaded.device]
             for answers in sizes:
                 made = _measure(model, loaded, limit, engine, (prompt, new), answers, repeat)
@@ -120,7 +128,8 @@ def bench(
     else:
         print(table([heads(*_HEAD), *map(_row, results)]))
         for device, limit in limits.items():
-            tell(f"this machine reads {limit / 1e9:.1f} GB/s ({device})")
+            if limit is not None:
+                tell(f"this machine reads {limit / 1e9:.1f} GB/s ({device})")
         for note in dict.fromkeys(f"{one.model}: {n}" for one in results for n in one.notes):
             tell(note)
     return 0
@@ -165,7 +174,7 @@ def _row(one: BenchResult) -> tuple[str, ...]:
         *(
             format_size(one.peak_private),
             format_size(one.peak_mapped),
-            f"{one.bandwidth_share:.0%}",
+            "-" if one.bandwidth_share is None else f"{one.bandwidth_share:.0%}",
         ),
     )
 
@@ -212,7 +221,7 @@ def _loaded_engine(
 def _measure(
     model: ResolvedModel,
     loaded: Loaded,
-    limit: float,
+    limit: float | None,
     engine: LocalEngine,
     tokens: tuple[int, int],
     answers: int,

@@ -12,7 +12,7 @@ from tui.cli.support import machine_checks, machine_speed, service_probes
 from tui.cli.support.machine_checks import NOTE, OK, PROBLEM, DiskInfo, Finding
 from tui.cli.support.printing import print_json, table, tell
 from tui.engines.model_list import ProbeResult
-from tui.host import cpu, format_speeds, memory, paths
+from tui.host import cpu, extras, format_speeds, memory, paths
 from tui.host.errors import UserError
 from tui.models import default_dtype, demo
 from tui.run.setup import REPORTED_PACKAGES, package_versions
@@ -63,9 +63,13 @@ def doctor(
 def _software() -> list[Finding]:
     versions = package_versions()
     missing = [name for name in REPORTED_PACKAGES if name not in versions]
+    left_out = extras.lack(extras.LOCAL)
     shown = ", ".join(f"{name} {version}" for name, version in versions.items())
     packages = Finding("packages", OK, shown)
-    if missing:
+    if left_out:
+        step = extras.install_step(extras.LOCAL)
+        packages = Finding("packages", NOTE, f"{shown}; {left_out}", step)
+    elif missing:
         step = "install duibi again into this environment: pip install ."
         packages = Finding("packages", PROBLEM, f"missing: {', '.join(missing)}", step)
     python = f"duibi {tui.__version__}, Python {platform.python_version()}"
@@ -99,6 +103,9 @@ def _formats() -> Finding:
     if default_dtype.has_gpu():
         return Finding("formats", OK, "@bf16 is computed by the GPU")
     known = format_speeds.read()
+    if extras.missing(extras.LOCAL):
+        step = extras.install_step(extras.LOCAL)
+        return Finding("formats", NOTE, "not measured without torch", step)
     if known.weights_s:
         return machine_checks.formats(known)
     tell("measuring how fast each format is computed, some ten seconds, once")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tui.engines.worker_process import worker_environment
-from tui.host import child_process, cpu
+from tui.host import child_process, cpu, extras
 from tui.host.errors import UserError
 from tui.scoring.overlap import BertScores, Scorer
 from tui.text.sanitise import one_line
@@ -30,8 +30,10 @@ def scorer(folder: Path, layer: int = 0) -> Scorer:
     0: three quarters up).
 
     Raises:
-        UserError: there is no encoder; the scorer raises it where none can be loaded.
+        UserError: the extra is not installed, or there is no encoder; the scorer raises it where
+            none can be loaded.
     """
+    extras.require(extras.LOCAL)
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} holds no encoder: no config.json", _NEXT_STEP)
 

@@ -14,7 +14,7 @@ from typing import Any
 from tui.checkpoints import llama_cpp as llama
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
 from tui.cli.support.printing import kernels_words
-from tui.host import child_process, cpu, filesystem, instruction_sets, kernel_library, paths
+from tui.host import child_process, cpu, extras, filesystem, instruction_sets, kernel_library, paths
 from tui.host.format_speeds import BATCH_ROWS, PROMPT_ROWS, FormatSpeeds
 from tui.host.terminal import locale_not_utf8
 from tui.models.caches import huggingface_cache, modelscope_caches
@@ -81,7 +81,8 @@ def llama_cpp() -> Finding:
     """Which llama.cpp computes GGUF files as published, and whether a better one could."""
     name = "llama.cpp"
     if not llama.is_installed():
-        step = "GGUF files are converted first; `pip install xllamacpp` computes them as they are"
+        command = extras.install_step(extras.GGUF)
+        step = f"GGUF files are converted first; `{command}` computes them as they are"
         return Finding(name, NOTE, "not installed", step)
     done = child_process.run(
         child_process.module_command("tui.worker.gguf.llama_build"),

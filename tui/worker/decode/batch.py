@@ -19,18 +19,16 @@ from tui.events import Cancelled, Logprobs, Note, Started, TimedBody
 from tui.text import repetition
 from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode import kv_cache
+from tui.worker.decode.answer_events import delta_events, failure_event
 from tui.worker.decode.answer_row import AnswerRow
 from tui.worker.decode.attention import ATTENTION_NAME, new_kv_cache
 from tui.worker.decode.detokeniser import Detokeniser
-from tui.worker.decode.generate import (
-    apply_threads,
-    delta_events,
-    failure_event,
-)
+from tui.worker.decode.generate import apply_threads
 from tui.worker.decode.padded_batch import padded_inputs
 from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_rows_alike
 from tui.worker.decode.request import AnswerPlan, plan_answer
-from tui.worker.decode.sampler import NonFiniteLogitsError, Sampler
+from tui.worker.decode.sampler import Sampler
+from tui.worker.decode.sampling import NonFiniteLogitsError
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.lost_cores import StopWatcher, read_usage
 from tui.worker.measure import PeakMemory

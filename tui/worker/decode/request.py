@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tui.checkpoints.errors import CheckpointError
 from tui.worker.checkpoint import Prompt
-from tui.worker.decode.sampler import SamplingParams, resolve_sampling
+from tui.worker.decode.sampling import SamplingParams, resolve_sampling
 from tui.worker.loaded_model import LoadedModel
 from tui.worker_protocol import DecodeRequest
 

@@ -17,8 +17,8 @@ from tui.events import Answered, Cancelled, Logprobs, Note, Started, TimedBody
 from tui.text import repetition
 from tui.text.thought import ThoughtFormat
 from tui.worker.control import Control, ForwardAborted
+from tui.worker.decode.answer_events import delta_events, failure_event
 from tui.worker.decode.answer_row import AnswerRow
-from tui.worker.decode.generate import delta_events, failure_event
 from tui.worker.decode.request import AnswerPlan, plan_answer
 from tui.worker.gguf.llama_server import LlamaServer
 from tui.worker.loaded_model import LoadedModel

@@ -2,33 +2,27 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from tui.checkpoints.gguf_cache import entry_folder, form_of
-from tui.checkpoints.gguf_header import read_header
-from tui.checkpoints.gguf_parts import is_gguf, size_of
-from tui.checkpoints.llama_cpp import PUBLISHED
+from tui.checkpoints.gguf_parts import is_gguf
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
-from tui.events import Loaded
 from tui.host.memory import trim_heap
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.control import Control, install_stop_hooks
 from tui.worker.decode.attention import attach, supports_model
 from tui.worker.decode.padded_batch import SLOW_REMARK, can_pad, keeps_state
 from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
-from tui.worker.decode.sampler import resolve_sampling
 from tui.worker.gguf.convert import conversion_remarks, convert_gguf
-from tui.worker.gguf.published import load_published
 from tui.worker.kernels import build
 from tui.worker.load.device import gpu_failure, kv_cache_capacity
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.load.prepare import model_nbytes, prepare_model
 from tui.worker.loaded_model import LoadedModel
-from tui.worker.lost_cores import LostCores
 from tui.worker.measure import Stopwatch
 from tui.worker.quant.choose_format import kernels_of
 from tui.worker_protocol import LoadOrder
@@ -37,28 +31,14 @@ _BETWEEN = "bf16"
 """The form of a GGUF file's weights that int8 and int4 are made of."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadFigures:
-    """What was measured while a model loaded: seconds in all, and of those for importing
-    libraries, for reading files, and for making of these what is computed with; private and
-    mapped bytes at the end and when they were highest; the cores that were lost."""
-
-    load_s: float
-    import_s: float
-    read_s: float
-    prepare_s: float
-    memory: tuple[int, int]
-    peak: tuple[int, int]
-    lost: LostCores
-
-
 def load_model(
     order: LoadOrder,
     control: Control,
     progress: Callable[[str], Progress],
     reading: Stopwatch,
 ) -> LoadedModel:
-    """The model of an order, which ``control`` can stop; sets the number of torch's threads.
+    """The model of an order, which ``control`` can stop, computed by torch. Sets for the calling
+    thread how many threads torch takes, and that it keeps no gradients.
 
     ``progress(stage)`` gives what is told of that stage (``convert``, ``weights``): bytes done and
     bytes in all. What is spent in reading files is added to ``reading``.
@@ -67,8 +47,7 @@ def load_model(
         CheckpointError: the checkpoint cannot be used.
     """
     torch.set_num_threads(order.threads)
-    if order.dtype == PUBLISHED:
-        return load_published(order, progress, reading)
+    torch.set_grad_enabled(False)
     path, notes = Path(order.checkpoint), []
     file = path if is_gguf(path) else None
     has_between = file is not None and entry_folder(file, _BETWEEN).is_dir()
@@ -129,41 +108,6 @@ def _reducible(file: Path, progress: Progress) -> Checkpoint:
     """A copy of a GGUF file in bf16: weights are reduced layer by layer, and the pages of a file
     can be let go meanwhile."""
     return open_checkpoint(convert_gguf(file, progress, form=_BETWEEN))
-
-
-def loaded_event(loaded: LoadedModel, given: Path, figures: LoadFigures) -> Loaded:
-    """What the parent is told of a model that was made of the folder or file ``given``, with
-    what was measured while it loaded."""
-    checkpoint = loaded.checkpoint
-    max_new_tokens = checkpoint.sampling_defaults.get("max_new_tokens")
-    return Loaded(
-        load_s=figures.load_s,
-        import_s=figures.import_s,
-        read_s=round(figures.read_s, 3),
-        prepare_s=round(figures.prepare_s, 3),
-        family=checkpoint.architecture,
-        dtype=loaded.dtype,
-        device=loaded.device,
-        parameters=checkpoint.parameters,
-        stored=read_header(given).stored if given.is_file() else checkpoint.stored,
-        # Of a file that was converted, the file as it was given.
-        checkpoint_bytes=size_of(given) if given.is_file() else checkpoint.checkpoint_bytes,
-        weights_bytes=loaded.weights_bytes,
-        context=loaded.context,
-        threads=torch.get_num_threads(),
-        prompt_format=checkpoint.prompt_format,
-        sampling=resolve_sampling(checkpoint.sampling_defaults, {}).to_json()
-        | ({"max_new_tokens": max_new_tokens} if max_new_tokens else {}),
-        private=figures.memory[0],
-        mapped=figures.memory[1],
-        peak_private=figures.peak[0],
-        peak_mapped=figures.peak[1],
-        notes=list(loaded.notes),
-        kernels=loaded.kernels,
-        kernels_note=loaded.kernels_note,
-        contended=bool(figures.lost.by),
-        contended_by=figures.lost.by,
-    )
 
 
 def _min_bound(*bounds: int) -> int:

@@ -7,23 +7,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.events import Body, Load
+from tui.host import extras
 from tui.host.memory import trim_heap
 from tui.worker.checkpoint import Progress
 from tui.worker.control import Control
-from tui.worker.decode.batch import DecodeBatch
-from tui.worker.decode.generate import failure_event
-from tui.worker.decode.kv_cache import PrefixCache
-from tui.worker.gguf.llama_batch import LlamaBatch
-from tui.worker.gguf.llama_server import LlamaServer
-from tui.worker.loaded_model import LoadedModel
+from tui.worker.decode.answer_events import failure_event
 from tui.worker.lost_cores import StopWatcher, lost_cores, read_usage
 from tui.worker.measure import PeakMemory, Stopwatch
-from tui.worker.process.load_model import LoadFigures, load_model, loaded_event
+from tui.worker.process.loaded_event import LoadFigures, loaded_event
 from tui.worker.process.wire import Channel, exit_process
 from tui.worker_protocol import (
     Alive,
@@ -36,6 +33,10 @@ from tui.worker_protocol import (
     ThreadsOrder,
 )
 
+if TYPE_CHECKING:
+    from tui.worker.decode.batch import DecodeBatch
+    from tui.worker.gguf.llama_batch import LlamaBatch
+
 HEARTBEAT_S = 0.2
 """Seconds between two signs of life, each with a look at the memory held."""
 _LOOKS_PER_HEARTBEAT = 4
@@ -45,6 +46,22 @@ NICE = 3
 """Niceness of the computing threads; a higher value lets other programs slow decoding down."""
 _TRIM_AFTER_S = 0.5
 """Seconds without an order after which memory is given back."""
+_BY_TORCH, _BY_LLAMA = (f"tui.worker.process.{name}_model" for name in ("torch", "llama"))
+
+
+def import_libraries() -> None:
+    """Import what most models are computed by, where it is installed: an order to load needs
+    not wait for it, and workers that are forked share it."""
+    if not extras.missing(extras.LOCAL):
+        import_module(_BY_TORCH)
+
+
+def _computed_by(dtype: str) -> Any:
+    """The module whose ``load`` makes a model in this format."""
+    if dtype == PUBLISHED:
+        return import_module(_BY_LLAMA)
+    extras.require(extras.LOCAL)
+    return import_module(_BY_TORCH)
 
 
 class Worker:
@@ -71,7 +88,6 @@ class Worker:
         self._channel.listen(self._handle_order)
         threading.Thread(target=self._send_heartbeats, name="alive", daemon=True).start()
         _lower_priority()
-        torch.set_grad_enabled(False)
         while True:
             if (found := self._next_order()) is None:
                 self._advance()
@@ -134,8 +150,10 @@ class Worker:
         self._is_loading, usage = True, read_usage(self._watcher.beat())
         try:
             reading, began = Stopwatch(), time.monotonic()
-            loaded = load_model(order, self._control, self._progress, reading)
-            self._serve_with(loaded, order)
+            loaded, self._interactive_batch, self._background_batch = _computed_by(
+                order.dtype
+            ).load(order, self._control, self._peak, self._watcher, self._progress, reading)
+            self._max_batch_size = order.batch
             memory, now = self._peak.sample(), time.monotonic()
             figures = LoadFigures(
                 load_s=self._import_s + now - arrived,
@@ -145,6 +163,7 @@ class Worker:
                 memory=memory,
                 peak=(self._peak.private, self._peak.mapped),
                 lost=lost_cores(usage, read_usage(self._watcher.beat()), order.threads),
+                threads=order.threads,
             )
             event = loaded_event(loaded, Path(order.checkpoint), figures)
         except Exception as error:
@@ -155,28 +174,6 @@ class Worker:
             self._is_loading = False
         self._channel.send(event)
         self._import_s = 0.0
-
-    def _serve_with(self, loaded: LoadedModel, order: LoadOrder) -> None:
-        """Answer with this model from now on."""
-        self._max_batch_size = order.batch
-        if isinstance(loaded.model, LlamaServer):
-            batch = LlamaBatch(loaded, self._control, self._peak, order.loop_stop, self._watcher)
-            self._interactive_batch = self._background_batch = batch
-            return
-        prefix_cache, most = PrefixCache(), loaded.max_cached_tokens
-        self._interactive_batch, self._background_batch = (
-            DecodeBatch(
-                loaded,
-                self._control,
-                self._peak,
-                order.lookup,
-                prefix_cache,
-                most,
-                order.loop_stop,
-                self._watcher,
-            )
-            for _ in range(2)
-        )
 
     def _progress(self, stage: str) -> Progress:
         """A function of (done, total) that tells the parent, ten times a second at most."""
@@ -221,7 +218,7 @@ class Worker:
             self._serve(self._background_batch, self._background_queue, size)
 
     def _serve(
-        self, batch: DecodeBatch | LlamaBatch, line: deque[DecodeRequest], size: int
+        self, batch: "DecodeBatch | LlamaBatch", line: deque[DecodeRequest], size: int
     ) -> None:
         if line and not batch.is_full and len(batch) < (size if batch.can_batch else 1):
             # One at a time: an order may have come meanwhile.

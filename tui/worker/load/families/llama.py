@@ -9,7 +9,7 @@ from typing import Any
 from tui.checkpoints.architecture import Architecture, states_tied, text_config
 from tui.worker.load.chat_template import ChatTemplate
 from tui.worker.load.families import ChatFormat, Family, TensorRule, general
-from tui.worker.load.families.text_tokenizer import read_tokenizer
+from tui.worker.load.families.fast_tokenizer import read_tokenizer
 from tui.worker.load.generation_defaults import sampling_defaults
 from tui.worker.load.prompt_fitting import NO_LIMIT
 

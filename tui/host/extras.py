@@ -1,0 +1,66 @@
+"""Parts of this program whose packages are installed only where they are wanted."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from tui.host.errors import UserError
+
+LOCAL, GGUF, DOCX, PNG = "local", "gguf", "docx", "png"
+"""The extras' names in pyproject.toml."""
+
+_MODULES = {
+    LOCAL: {
+        "torch": "torch",
+        "transformers": "transformers",
+        "tokenizers": "tokenizers",
+        "safetensors": "safetensors",
+        "sentencepiece": "sentencepiece",
+        "gguf": "gguf",
+    },
+    GGUF: {"xllamacpp": "xllamacpp"},
+    DOCX: {"docx": "python-docx", "resvg_py": "resvg-py"},
+    PNG: {"resvg_py": "resvg-py"},
+}
+"""Extra -> module -> package that has it."""
+
+
+def missing(extra: str) -> list[str]:
+    """The packages of an extra that are not installed; nothing is imported."""
+    return [package for module, package in _MODULES[extra].items() if find_spec(module) is None]
+
+
+def lack(extra: str) -> str:
+    """What cannot be done without the packages of an extra that are missing; "" where none is."""
+    names = ", ".join(missing(extra))
+    if not names:
+        return ""
+    match extra:
+        case "local":
+            return f"models of this machine need what is not installed: {names}"
+        case "gguf":
+            return f"GGUF files need what is not installed: {names}"
+        case "docx":
+            return f"Word documents need what is not installed: {names}"
+        case _:
+            return f"PNG pictures need what is not installed: {names}"
+
+
+def require(extra: str) -> None:
+    """Go on only where an extra is installed.
+
+    Raises:
+        UserError: it is not.
+    """
+    if sentence := lack(extra):
+        raise UserError(sentence, install_step(extra))
+
+
+def install_step(extra: str) -> str:
+    """The command that adds an extra to the environment that this program runs in."""
+    parts = Path(sys.prefix).parts
+    if "pipx" in parts:
+        return f"pipx runpip duibi install 'duibi[{extra}]'"
+    if "uv" in parts and "tools" in parts:
+        return f"uv pip install --python {sys.executable} 'duibi[{extra}]'"
+    return f"pip install 'duibi[{extra}]'"
