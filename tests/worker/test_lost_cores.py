@@ -1,6 +1,7 @@
 """Lost cores are found from what the kernel counts."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def test_the_kernel_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert abs(read.suspended - lc.read_usage().suspended) < S
     nothing = lc.read_usage(root=tmp_path / "none")
     assert (nothing.waited, nothing.stolen) == (None, 0)
+
+
+def test_a_thread_that_only_waits_for_those_that_compute_has_lost_nothing(tmp_path: Path) -> None:
+    for number, waited in ((threading.get_native_id(), 300), (1 << 30, 4000)):
+        task = tmp_path / f"proc/self/task/{number}"
+        task.mkdir(parents=True)
+        (task / "schedstat").write_text(f"77 {waited} 5\n")
+    assert lc.read_usage(root=tmp_path).waited == 4300
+    assert lc.read_usage(root=tmp_path, computes=False).waited == 4000
 
 
 def test_a_process_that_computes_without_a_beat_was_not_stopped(

@@ -61,14 +61,14 @@ class StopWatcher:
             return self.stopped_ns
 
 
-def read_usage(stopped_ns: int = 0, root: Path = ROOT) -> CoreUsage:
+def read_usage(stopped_ns: int = 0, root: Path = ROOT, computes: bool = True) -> CoreUsage:
     """The totals so far, from ``/proc/self/task/*/schedstat`` (its second number, kernel's
-    sched-stats.rst) and ``/proc/stat``. Of Python's threads only the calling one counts, which
-    computes, with those of OpenMP."""
+    sched-stats.rst) and ``/proc/stat``. Of Python's threads only the calling one counts, and
+    only where it ``computes``, with those of libraries."""
     clock = time.monotonic_ns()
     return CoreUsage(
         clock,
-        _waited_ns(root),
+        _waited_ns(root, computes),
         time.thread_time_ns(),
         round(cpu.stolen_seconds(root) * 1e9),
         stopped_ns,
@@ -97,9 +97,11 @@ def lost_cores(before: CoreUsage, after: CoreUsage, threads: int) -> LostCores:
     return LostCores(share, by)
 
 
-def _waited_ns(root: Path) -> int | None:
+def _waited_ns(root: Path, computes: bool) -> int | None:
     total: int | None = None
-    others = {thread.native_id for thread in threading.enumerate()} - {threading.get_native_id()}
+    others = {thread.native_id for thread in threading.enumerate()}
+    if computes:
+        others.discard(threading.get_native_id())
     with contextlib.suppress(OSError):
         for task in os.scandir(root / "proc/self/task"):
             if int(task.name) not in others:

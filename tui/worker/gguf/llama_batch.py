@@ -283,8 +283,9 @@ class LlamaBatch:
         return row.answered(row.finish, row.output_tokens, self._usage(), self._peak)
 
     def _usage(self) -> CoreUsage:
-        usage = read_usage(self._watcher.beat())
-        # This thread only waits: without the kernel's account nothing is known.
+        # This thread only waits for llama.cpp's, also for the cores that they have: that is no
+        # loss. Without the kernel's account nothing is known.
+        usage = read_usage(self._watcher.beat(), computes=False)
         return replace(usage, waited=usage.waited or 0)
 
 
