@@ -243,7 +243,8 @@ def fold(events: Iterable[Event], board: Board | None = None) -> Board:
     """
     board = Board() if board is None else board
     for event in events:
-        board.now_us = max(board.now_us, event.t_us)
+        if event.t_us > board.now_us:
+            board.now_us = event.t_us
         if event.model == RUN:
             _apply_run(board, event)
         elif 0 <= event.model < len(board.models):
@@ -332,11 +333,15 @@ def _apply_rating(board: Board, rated: ev.Rated) -> None:
 
 
 def _apply_model(board: Board, model: Model, event: Event) -> None:
+    if type(event.body) is ev.Delta:  # nearly all events are
+        model.is_measuring = False
+        _apply_answer(board, model, event)
+        return
     if not isinstance(event.body, ev.Memory | ev.Asked | ev.Rated):
         # Whatever else a model does, it is no longer measured.
         model.is_measuring = isinstance(event.body, ev.Measuring)
     match event.body:
-        case ev.Delta() | ev.Started() | ev.Logprobs() | ev.Answered() | ev.Cancelled():
+        case ev.Started() | ev.Logprobs() | ev.Answered() | ev.Cancelled():
             _apply_answer(board, model, event)
         case ev.Memory(private=private, mapped=mapped):
             model.private, model.mapped = private, mapped

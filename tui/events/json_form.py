@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from tui.events import Body, Event, JsonObject, Unknown
+from tui.events import Body, Delta, Event, JsonObject, Unknown
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
@@ -60,27 +60,25 @@ def decode_body(kind: str, data: Mapping[str, Any]) -> Body:
     made = _KINDS.get(kind)
     if made is None:
         return Unknown(kind, dict(data))
-    checks = _CHECKS[made]
-    known: dict[str, Any] = {}
+    checks, unknown = _CHECKS[made], False
     for name, value in data.items():
-        if wanted := checks.get(name):
-            # By exact type: JSON gives no other types, and a bool must not pass as a number.
-            found = type(value)
-            if found not in wanted or (found is not str and not _in_range(value)):
-                raise EventError(f"{kind}.{name} is of another type, or out of range")
-            known[name] = value
+        if name not in checks:
+            unknown = True
+            continue
+        # By exact type: JSON gives no other types, and a bool must not pass as a number.
+        found = type(value)
+        if found not in checks[name] or (
+            not _LEAST <= value <= _MOST
+            if found is int
+            else found is float and not math.isfinite(value)
+        ):
+            raise EventError(f"{kind}.{name} is of another type, or out of range")
+    known = {name: data[name] for name in data if name in checks} if unknown else data
     try:
         return typing.cast(Body, made(**known))
     except TypeError:
         lacks = ", ".join(name for name in _REQUIRED[made] if name not in known)
         raise EventError(f"{kind} lacks {lacks}") from None
-
-
-def _in_range(value: Any) -> bool:
-    """Whether a number can be shown and computed with: finite, an int of 64 bits."""
-    if type(value) is int:
-        return _LEAST <= value <= _MOST
-    return type(value) is not float or math.isfinite(value)
 
 
 def encode(event: Event) -> str:
@@ -119,4 +117,9 @@ def decode_row(row: Any) -> Event:
         or not (_LEAST <= seq <= _MOST and _LEAST <= t_us <= _MOST and _LEAST <= model <= _MOST)
     ):
         raise EventError("not [seq, t_us, model, kind, payload]")
+    if kind == Delta.kind and len(data) == 2:
+        # Nearly all lines are an answer's next token: its number, and its text.
+        answer, text = data.get("answer"), data.get("text")
+        if type(answer) is int and type(text) is str and _LEAST <= answer <= _MOST:
+            return Event(seq, t_us, model, Delta(answer, text=text))
     return Event(seq, t_us, model, decode_body(kind, data))

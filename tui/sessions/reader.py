@@ -12,8 +12,9 @@ import contextlib
 import gc
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 from zlib import crc32
@@ -27,6 +28,7 @@ from tui.sessions.migrations import UPCASTERS, Upcaster, migrate
 
 MAX_MODELS = 64
 _COPIED = 1 << 20
+_BATCH_BYTES = 1 << 18
 ALLOWED_AFTER_END = (ev.Rated, ev.Voted, ev.Judged, ev.Note)
 """What is appended to a closed session without opening it again."""
 
@@ -180,27 +182,38 @@ def _lines_of_file(file: BinaryIO) -> Iterator[bytes]:
 
 
 class _Pieces:
-    """The lines of a session one by one; ``current`` is the last that was asked for."""
+    """The lines of a session, a batch at a time; ``at`` is the line of the ``batch`` that was
+    reached."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
-        self.first = self.current = next(pieces, b"")
+        self.first = next(pieces, b"")
+        self.batch = [self.first] if self.first else []
+        self.at = 0
         self._pieces = pieces
 
-    def __iter__(self) -> Iterator[bytes]:
-        if self.first:
-            yield self.first
+    def batches(self) -> Iterator[list[bytes]]:
+        """Lists of lines, the header's alone; a few hundred kilobytes, or one line."""
+        while self.batch:
+            yield self.batch
+            self.at = 0
+            self.batch = list(self._take())
+
+    def _take(self) -> Iterator[bytes]:
+        size = 0
         for piece in self._pieces:
-            self.current = piece
             yield piece
+            size += len(piece)
+            if size > _BATCH_BYTES:
+                return
 
     def has_valid_line(self) -> bool:
-        """Whether the current line or a later one is whole and its checksum holds."""
-        begins, line = True, self.current
-        while line:
+        """Whether the line reached or a later one is whole and its checksum holds."""
+        begins = True
+        for line in chain(self.batch[self.at :], self._pieces):
             if begins and lines.has_valid_crc(line):
                 return True
             # A piece of a longer line is no line.
-            begins, line = line.endswith(b"\n"), next(self._pieces, b"")
+            begins = line.endswith(b"\n")
         return False
 
 
@@ -250,22 +263,30 @@ def _shown(version: int) -> str:
     return str(version) if version < 1 << 63 else "of too many digits"
 
 
-def _rows(pieces: Iterable[bytes], result: ScanResult) -> Iterator[list[Any]]:
+def _rows(pieces: _Pieces, result: ScanResult) -> Iterator[list[Any]]:
     """The rows of the good lines; moves ``result`` on *before* the next is asked for."""
-    row_of = lines.decode_line
-    for line in pieces:
-        if not line.endswith(b"\n"):
-            long = len(line) >= lines.MAX_LINE
-            result.problem = "longer than a line may be" if long else "cut off"
-            return
-        try:
-            row = row_of(line)
-        except LineError as error:
-            result.problem = str(error)
-            return
-        yield row
-        result.good_bytes += len(line)
-        result.crc = crc32(line, result.crc)
+    for batch in pieces.batches():
+        rows = lines.decode_lines(batch)
+        for at, line in enumerate(batch):
+            pieces.at = at
+            if rows is None:
+                try:
+                    row = _row(line)
+                except LineError as error:
+                    result.problem = str(error)
+                    return
+            else:
+                row = rows[at]
+            yield row
+            result.good_bytes += len(line)
+            result.crc = crc32(line, result.crc)
+
+
+def _row(line: bytes) -> list[Any]:
+    if not line.endswith(b"\n"):
+        long = len(line) >= lines.MAX_LINE
+        raise LineError("longer than a line may be" if long else "cut off")
+    return lines.decode_line(line)
 
 
 def _collect_events(rows: Iterator[list[Any]], result: ScanResult, keeps_events: bool) -> None:
@@ -276,10 +297,11 @@ def _collect_events(rows: Iterator[list[Any]], result: ScanResult, keeps_events:
             if event.seq != seq:
                 raise LineError(f"numbered {event.seq} where {seq} is due")
             kind = type(event.body)
-            if seq == 0:
-                check_header(event)
-            elif kind is ev.Session:
-                raise LineError("a second header")
+            if kind is not ev.Delta:  # nearly all events are
+                if seq == 0:
+                    check_header(event)
+                elif kind is ev.Session:
+                    raise LineError("a second header")
             if keeps_events or seq == 0:
                 events.append(event)
             result.count = seq + 1
