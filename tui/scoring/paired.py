@@ -16,7 +16,7 @@ import math
 import operator
 import random
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from statistics import NormalDist, fmean, stdev
 
 ALPHA = 0.05
@@ -87,8 +87,12 @@ def sign_flip_p(gaps: Sequence[float]) -> float:
     Exact (all 2^n signs) up to `EXACT_UP_TO` differences; above, of `DRAWS` drawn combinations,
     with the observed one counted among them (B. Phipson, G. K. Smyth, 2010).
     """
-    if not gaps:
-        return 1.0
+    # A report asks of the same differences for its tables, its conclusion and its advice.
+    return _sign_flip_p(tuple(gaps)) if gaps else 1.0
+
+
+@lru_cache(maxsize=256)
+def _sign_flip_p(gaps: tuple[float, ...]) -> float:
     # Sums that differ only by rounding are equal.
     bound = abs(math.fsum(gaps)) - 1e-9 * math.fsum(map(abs, gaps))
     if len(gaps) <= EXACT_UP_TO:
