@@ -33,7 +33,8 @@ _IN_LATEX = re.compile(rf"^% {_BEGIN}$(.*?)^% {_END}$", re.DOTALL | re.MULTILINE
 _IN_WORD = re.compile(_BEGIN)
 _STATE = re.compile(rf"<!-- {_PREFIX}state (\{{.*?\}}) -->")
 _MOST_BYTES = 1 << 28
-_BODY = "word/document.xml"
+BODY = "word/document.xml"
+"""Where the text is in a Word file."""
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _NEXT_STEP = "move the file away, or name another one with --out"
 
@@ -210,7 +211,7 @@ def _in_report(report: Path) -> dict[str, _Found]:
 def _in_word(report: Path) -> dict[str, _Found]:
     try:
         data = foreign_files.read_bytes(report, _MOST_BYTES)
-        with zipfile.ZipFile(BytesIO(data)) as package, package.open(_BODY) as file:
+        with zipfile.ZipFile(BytesIO(data)) as package, package.open(BODY) as file:
             xml = file.read(_MOST_BYTES + 1)
         if len(xml) > _MOST_BYTES or b"<!DOCTYPE" in xml:
             raise ValueError("no document of a Word file")

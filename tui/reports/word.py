@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from tui.host import extras
 from tui.host.secrets import redact_secrets
@@ -64,14 +65,22 @@ def render(document: Document, png_of: DrawPng, author: str = "") -> bytes:
     writer = _Writer(made, document, png_of)
     for block in document.blocks:
         writer.add(block)
-    from docx.oxml.parser import parse_xml
-
-    body = parse_xml(f'<w:body xmlns:w="{_W}">{redact_secrets("".join(writer.xml))}</w:body>')
-    section = made.element.body.sectPr
-    for child in list(body):
-        section.addprevious(child)
     out = BytesIO()
     made.save(out)
+    return _with_body(out, redact_secrets("".join(writer.xml)))
+
+
+def _with_body(package: BytesIO, xml: str) -> bytes:
+    """The package with blocks before the properties of its section, the only thing in its body.
+    To have them parsed and written once more would take longer than to make them."""
+    out = BytesIO()
+    with ZipFile(package) as empty, ZipFile(out, "w", ZIP_DEFLATED) as whole:
+        for entry in empty.infolist():
+            data = empty.read(entry)
+            if entry.filename == own_words.BODY:
+                head, section, tail = data.partition(b"<w:sectPr")
+                data = head + xml.encode() + section + tail
+            whole.writestr(entry, data, ZIP_DEFLATED)
     return out.getvalue()
 
 
