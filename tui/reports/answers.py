@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from tui import board as bd
-from tui import events as ev
 from tui.reports.contention import describe_contention
 from tui.reports.document import AnswerCard, Figure, QuestionSection, QuestionTurn, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, QuestionRow
@@ -208,11 +207,8 @@ def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...
         label = collapse_line(column.label)
         for part in column.parts:
             found += [
-                f"{label}: {say('model_failed', message=_told(event.body.message, say))}"
-                for event in part.source.recorded.events
-                if event.model == part.model.index
-                and isinstance(event.body, ev.Failed)
-                and event.body.answer == -1
+                f"{label}: {say('model_failed', message=_told(message, say))}"
+                for message in part.track.failures
             ]
         found += _by_cause(merged, column, say)
     if not any(a.ratings for column in merged.columns for a in column.answers):

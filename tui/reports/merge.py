@@ -5,6 +5,7 @@ in two sessions is one column with more answers, under other settings it is anot
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,11 +48,12 @@ class SourceSession:
 @dataclass(slots=True)
 class ModelTimeline:
     """What happened over time with one model of one session: its memory (session time in
-    microseconds, private and mapped bytes), and per answer the arrival of tokens (session time,
-    number)."""
+    microseconds, private and mapped bytes), per answer the arrival of tokens (session time,
+    number), and why it could not be loaded, oldest first."""
 
     memory: list[tuple[int, int, int]] = field(default_factory=list)
     arrivals: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,14 +234,19 @@ def _make_labels_unique(columns: list[ModelColumn]) -> None:
 
 def _tracks(source: SourceSession) -> list[ModelTimeline]:
     tracks = [ModelTimeline() for _ in source.board.models]
+    arrivals = [defaultdict[int, list[tuple[int, int]]](list) for _ in tracks]
     for event in source.recorded.events:
-        if not 0 <= event.model < len(tracks):
+        body, model = event.body, event.model
+        if not 0 <= model < len(tracks):
             continue
-        body, track = event.body, tracks[event.model]
         if type(body) is ev.Delta:
-            track.arrivals.setdefault(body.answer, []).append((event.t_us, body.n))
+            arrivals[model][body.answer].append((event.t_us, body.n))
         elif type(body) is ev.Memory:
-            track.memory.append((event.t_us, body.private, body.mapped))
+            tracks[model].memory.append((event.t_us, body.private, body.mapped))
+        elif type(body) is ev.Failed and body.answer == -1:
+            tracks[model].failures.append(body.message)
+    for track, found in zip(tracks, arrivals, strict=True):
+        track.arrivals.update(found)
     return tracks
 
 
