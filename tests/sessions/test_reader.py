@@ -156,6 +156,32 @@ def test_a_header_that_displays_could_not_bear_is_none(
         reader.read(path)
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        [b'[1,0,-1,"note",{"text":"a"}],[2', b'0,-1,"note",{"text":"b"}]'],
+        [b'[1,0,-1,"note",{"text":"a', b'b"}]'],
+        [b'[1,0,-1,"note",{"text":"a"}],[2,0,-1,"note",{"text":"b"}]', b""],
+        [b' [1,0,-1,"note",{"text":"a"}]', b'[2,0,-1,"note",{"text":"b"}]'],
+    ],
+)
+def test_no_value_goes_from_one_line_to_the_next(real: bytes, broken: list[bytes]) -> None:
+    header = split(real)[0]
+    found = scan(header + b"".join(map(lines.add_crc, broken)))
+    assert found.count == 1
+    assert found.problem
+    assert found.verdict == "damaged"
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(alphabet='[]{}",:0 a\\\t\u00e9', max_size=12), min_size=1, max_size=4))
+def test_lines_read_together_are_what_they_are_alone(bodies: list[str]) -> None:
+    batch = [lines.add_crc(body.encode()) for body in bodies]
+    together = lines.decode_lines(batch)
+    if together is not None:
+        assert together == [lines.decode_line(line) for line in batch]
+
+
 def test_unknown_kinds_are_kept(tmp_path: Path) -> None:
     journal = Journal.create(tmp_path, HEADER)
     later = journal.append(1, 0, ev.Unknown("hologram", {"depth": [1, None]}))
