@@ -46,6 +46,7 @@ def test_version_and_help_list_what_there_is() -> None:
         (("run", "demo", "--questions", "./x.toml"), "there is no file ./x.toml", "tongji"),
         (("run", "demo", "--questions", "./x"), "there is no file ./x", "tongji"),
         (("run", "demo", "--questions", "x.jsonl"), "there is no file x.jsonl", "tongji"),
+        (("report", "x", "--out", "-"), "--out - is no file", "without --out it goes to stdout"),
         (
             ("report", "x", "--format", "odt"),
             "Invalid value for '--format': 'odt' is not one of 'md',",

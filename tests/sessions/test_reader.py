@@ -159,6 +159,7 @@ def test_a_header_that_displays_could_not_bear_is_none(
 @pytest.mark.parametrize(
     "broken",
     [
+        [b'[1,0,-1,"note",{"text":"a"}],[2,0,-1,"other",{"x":[[1]', b"[2]]}]"],
         [b'[1,0,-1,"note",{"text":"a"}],[2', b'0,-1,"note",{"text":"b"}]'],
         [b'[1,0,-1,"note",{"text":"a', b'b"}]'],
         [b'[1,0,-1,"note",{"text":"a"}],[2,0,-1,"note",{"text":"b"}]', b""],

@@ -21,12 +21,13 @@ def check_out(path: Path, inputs: Iterable[object] = ()) -> None:
     if not path.absolute().parent.is_dir():
         raise UserError(f"--out: there is no folder {path.absolute().parent}", "make it first")
     try:
-        is_file = not path.exists() or stat.S_ISREG(path.stat().st_mode)
-        is_input = path.exists() and any(
+        is_there = path.exists()
+        is_file = str(path) != "-" and (not is_there or stat.S_ISREG(path.stat().st_mode))
+        is_input = is_there and any(
             isinstance(one, str | Path) and Path(one).exists() and path.samefile(one)
             for one in inputs
         )
-        is_session = path.suffix == lines.SUFFIX or (path.exists() and is_file and _holds(path))
+        is_session = path.suffix == lines.SUFFIX or (is_there and is_file and _holds(path))
     except OSError as error:
         raise UserError(f"--out {path}: {error.strerror or error}", "name another file") from None
     if not is_file:
