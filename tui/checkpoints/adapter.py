@@ -23,6 +23,8 @@ from tui.checkpoints.weight_headers import (
 WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 _PREFIX = "base_model.model."
 _MATRICES = ("lora_A.weight", "lora_B.weight", "lora_embedding_A", "lora_embedding_B")
+_LARGEST = 1 << 20
+"""Of a rank and of an alpha."""
 _PLAIN_NAME = re.compile(r"[\w.]{1,200}")
 _REFUSED = {
     "use_dora": "DoRA",
@@ -112,14 +114,14 @@ def _is_alpha(entry: tuple[Any, Any]) -> bool:
         isinstance(name, str)
         and _PLAIN_NAME.fullmatch(name) is not None
         and type(alpha) in (int, float)
-        and math.isfinite(alpha)
+        and abs(alpha) <= _LARGEST
     )
 
 
 def _number(said: Mapping[str, Any], key: str, whole: bool = False) -> Any:
     value: Any = said.get(key)
     allowed = (int,) if whole else (int, float)
-    if type(value) not in allowed or not 0 < value <= 1 << 20:
+    if type(value) not in allowed or not 0 < value <= _LARGEST:
         raise CheckpointError(
             "damaged",
             f"{ADAPTER_CONFIG}: {key} cannot be {json.dumps(value)[:40]}",

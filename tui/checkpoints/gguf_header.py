@@ -54,7 +54,9 @@ _SPARE_BYTES = 64 << 20
 _MOST_KEPT = 4096
 """Numbers of an array that are kept where nobody asked for the vocabulary, to which all longer ones
 belong."""
-_MOST_KEYS, _MOST_TENSORS, _MOST_ITEMS, _LONGEST_STRING = 65_536, 1_000_000, 16_000_000, 1 << 26
+_MOST_KEYS, _MOST_TENSORS, _MOST_ITEMS, _MOST_TEXT = 65_536, 1_000_000, 16_000_000, 1 << 26
+"""Of a whole header: a file with holes may be as long as it likes, and tells of as many items as
+it has zeros. ``_MOST_TEXT`` are bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,7 @@ class _Reader:
     def __init__(self, blob: Any, words: bool) -> None:
         self._blob, self._words = blob, words
         self._at = 0
+        self._items_left, self._text_left = _MOST_ITEMS, _MOST_TEXT
 
     def header(self) -> GgufHeader:
         if bytes(self._blob[:4]) != b"GGUF":
@@ -290,7 +293,8 @@ class _Reader:
 
     def _string(self) -> str:
         (length,) = self._unpack("<Q")
-        if length > _LONGEST_STRING or self._at + length > len(self._blob):
+        self._text_left -= length
+        if self._text_left < 0 or self._at + length > len(self._blob):
             raise ValueError(f"a string of {length} bytes")
         raw = bytes(self._blob[self._at : self._at + length])
         self._at += length
@@ -304,7 +308,8 @@ class _Reader:
         if kind != _ARRAY:
             raise ValueError(f"a value of type {kind}")
         item, count = self._unpack("<IQ")
-        if count > _MOST_ITEMS:
+        self._items_left -= count
+        if self._items_left < 0:
             raise ValueError(f"an array of {count} items")
         if item in _SCALARS:
             form = f"<{count}{_SCALARS[item]}"

@@ -27,6 +27,7 @@ _SUPPORTED = (
     "FP8, AWQ, GPTQ, compressed-tensors and MXFP4 are read; use one of these or the original"
 )
 _WORD_BITS = 32
+_LARGEST_BLOCK = 1 << 20
 SCALED_DTYPES = ("F8_E4M3", "F8_E5M2", "I8")
 """What a weight that has a scale of its own is stored as."""
 _UNUSED = (
@@ -184,7 +185,9 @@ def _compressed(said: Mapping[str, Any]) -> StoredQuantisation:
         form = str(group.get("format") or said.get("format") or "?")
         kind, bits = str(weights.get("type", "int")), weights.get("num_bits", 8)
         has_order |= weights.get("actorder") in ("group", True)
-        kinds.add((form, kind, bits, tuple(weights.get("block_structure") or (128, 128))))
+        if type(bits) is not int:
+            raise CheckpointError("damaged", "config.json: num_bits is no number")
+        kinds.add((form, kind, bits, _block(weights, "block_structure")))
     if len(kinds) > 1:
         raise _unread("compressed-tensors in several formats at once")
     form, kind, bits, block = kinds.pop()
@@ -198,10 +201,17 @@ def _compressed(said: Mapping[str, Any]) -> StoredQuantisation:
 
 
 def _fp8(said: Mapping[str, Any]) -> StoredQuantisation:
-    block = said.get("weight_block_size") or (128, 128)
-    if len(block) != 2 or not all(isinstance(n, int) and n > 0 for n in block):
-        raise CheckpointError("damaged", "config.json: weight_block_size is no pair of sizes")
-    return StoredQuantisation("fp8", 8, (block[0], block[1]))
+    return StoredQuantisation("fp8", 8, _block(said, "weight_block_size"))
+
+
+def _block(said: Mapping[str, Any], key: str) -> tuple[int, int]:
+    """The rows and columns that share a scale."""
+    match said.get(key) or [128, 128]:
+        case [rows, columns] if all(
+            type(n) is int and 0 < n <= _LARGEST_BLOCK for n in (rows, columns)
+        ):
+            return rows, columns
+    raise CheckpointError("damaged", f"config.json: {key} is no pair of sizes")
 
 
 def _modelopt(said: Mapping[str, Any]) -> StoredQuantisation:

@@ -1,22 +1,20 @@
 """Names, shapes and dtypes of a checkpoint's tensors, read from the files' headers.
 
 Nothing here loads a tensor, imports torch or runs a byte of the checkpoint: safetensors
-headers are JSON, and the pickle inside a `.bin` file is read by an unpickler that knows
-four harmless constructors and refuses everything else.
+headers are JSON, and the pickle inside a `.bin` file is read by `tui.checkpoints.pickled_headers`.
 """
 
+import contextlib
 import json
-import pickle
 import re
 import struct
-import zipfile
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tui.checkpoints import pickled_headers
 from tui.checkpoints.errors import CheckpointError
 from tui.host import foreign_files
 
@@ -42,15 +40,9 @@ DTYPE_BYTES = {
 PLAIN_DTYPES = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 """What this program calls the dtypes of weights that are not reduced."""
 
-_STORAGES = {
-    "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16",
-    "BFloat16Storage": "BF16", "LongStorage": "I64", "IntStorage": "I32",
-    "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8", "BoolStorage": "BOOL",
-}  # fmt: skip
-
-
 _NUMBERED = re.compile(r"(.+)-\d+-of-(\d+)")
 _MAX_SHARDS = 10_000
+_MAX_DIMENSIONS = 16
 
 HEADS = ("lm_head.weight", "output_layer.weight", "embed_out.weight")
 """Ends of the names of output heads."""
@@ -249,8 +241,8 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[TensorHeade
         header.pop("__metadata__", None)
         entries: list[tuple[str, str, tuple[int, ...], int, int]] = []
         for name, entry in header.items():
-            first, last = map(int, entry["data_offsets"])
-            shape = tuple(map(int, entry["shape"]))
+            first, last = checked_shape(entry["data_offsets"])
+            shape = checked_shape(entry["shape"])
             entries.append((name, str(entry["dtype"]), shape, first, last))
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise CheckpointError(
@@ -262,7 +254,7 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[TensorHeade
         tensor = TensorHeader(name, dtype, shape, path)
         if dtype not in DTYPE_BYTES:
             raise CheckpointError("unsupported", f"{path.name}: {name} is stored as {dtype[:20]}")
-        if min(first, *shape) < 0 or tensor.nbytes != last - first:
+        if tensor.nbytes != last - first:
             raise CheckpointError("damaged", f"{path.name}: {name} has not the size it says")
         end = max(end, last)
         tensors.append(tensor)
@@ -275,108 +267,40 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[TensorHeade
     return tensors
 
 
+def checked_shape(told: Any) -> tuple[int, ...]:
+    """A shape, or another few numbers that are not negative, out of a file.
+
+    Raises:
+        ValueError: it is none. One of a million numbers would be multiplied for minutes.
+    """
+    if not isinstance(told, list) or len(told) > _MAX_DIMENSIONS:
+        raise ValueError("no list of a few numbers")
+    if not all(type(n) is int and 0 <= n < 1 << 48 for n in told):
+        raise ValueError("a size that cannot be")
+    return tuple(told)
+
+
 def _read_list(path: Path) -> list[TensorHeader]:
     """The tensors that a folder tells of and does not hold."""
     found = []
     for name, told in read_json(path).items():
         match told:
-            case {"dtype": str(dtype), "shape": list(shape)} if dtype in DTYPE_BYTES and all(
-                type(n) is int and n > 0 for n in shape
-            ):
-                found.append(TensorHeader(name, dtype, tuple(shape), path))
-            case _:
-                raise CheckpointError("damaged", f"{path.name}: {name[:80]} has no shape")
+            case {"dtype": str(dtype), "shape": list(shape)} if dtype in DTYPE_BYTES:
+                with contextlib.suppress(ValueError):
+                    found.append(TensorHeader(name, dtype, checked_shape(shape), path))
+                    continue
+        raise CheckpointError("damaged", f"{path.name}: {name[:80]} has no shape")
     return found
 
 
-@dataclass(slots=True)
-class _PickledTensor:
-    """Stand-in for a tensor while a `.bin` header is read."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    key: str
-
-
-def _rebuild(storage: Any, offset: int, shape: Iterable[int], *_: Any) -> _PickledTensor:
-    dtype, key = storage
-    return _PickledTensor(dtype, tuple(int(n) for n in shape), key)
-
-
-def _return_first(value: Any, *_: Any) -> Any:
-    return value
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads the layout that `torch.save` writes for a dict of tensors, and nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return _return_first
-        if module == "torch" and name in _STORAGES:
-            return _STORAGES[name]
-        raise CheckpointError(
-            "unsupported",
-            f"asks to run {module[:40]}.{name[:40]} when opened: refused",
-            "use a safetensors copy of this model",
-        )
-
-    def persistent_load(self, pid: Any) -> Any:
-        _, dtype, key, *_rest = pid
-        return dtype, str(key)
-
-
 def _read_bin(path: Path, file: BinaryIO) -> list[TensorHeader]:
-    try:
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        raise CheckpointError(
-            "damaged",
-            f"{path.name} is cut short or not a file that torch.save wrote since 2020",
-            "fetch the file again",
-        ) from None
-    with archive:
-        sizes = {info.filename: info.file_size for info in archive.infolist()}
-        inner = next((name for name in sizes if re.fullmatch(r"[^/]+/data\.pkl", name)), None)
-        if inner is None or sizes[inner] > MAX_HEADER_BYTES:
-            raise CheckpointError("damaged", f"{path.name} has no readable list of tensors")
-        try:
-            with archive.open(inner) as stream:
-                loaded = _Unpickler(stream).load()
-        except CheckpointError as error:
-            raise CheckpointError(
-                error.cause, f"{path.name} {error.message}", error.next_step
-            ) from None
-        except Exception as error:  # a pickle's opcodes can raise anything
-            raise CheckpointError(
-                "damaged", f"{path.name}: broken list of tensors ({type(error).__name__})"
-            ) from None
-        root = inner.rpartition("/")[0]
-        return [
-            _checked(path, str(name), stored, sizes, root)
-            for name, stored in _entries(path, loaded)
-        ]
-
-
-def _entries(path: Path, loaded: Any) -> list[tuple[Any, _PickledTensor]]:
-    if not isinstance(loaded, dict) or not all(
-        isinstance(v, _PickledTensor) for v in loaded.values()
-    ):
-        raise CheckpointError("unsupported", f"{path.name} holds more than named tensors")
-    return list(loaded.items())
-
-
-def _checked(
-    path: Path, name: str, stored: _PickledTensor, sizes: dict[str, int], root: str
-) -> TensorHeader:
-    tensor = TensorHeader(name, stored.dtype, stored.shape, path)
-    if tensor.nbytes > sizes.get(f"{root}/data/{stored.key}", 0):
-        raise CheckpointError("damaged", f"{path.name}: {name} has not the size it says")
-    return tensor
+    tensors = []
+    for name, stored, size in pickled_headers.read_pickled(file, path.name):
+        tensor = TensorHeader(name, stored.dtype, stored.shape, path)
+        if tensor.nbytes > size:
+            raise CheckpointError("damaged", f"{path.name}: {name} has not the size it says")
+        tensors.append(tensor)
+    return tensors
 
 
 def _abbreviate(names: list[str], limit: int = 3) -> str:
