@@ -94,7 +94,7 @@ class _Bounded:
 
     def read(self, size: int = -1) -> bytes:
         if size > _MAX_READ:
-            raise ValueError("its list of files is too long")
+            raise ValueError("no size")
         return self._file.read(min(size, _MAX_READ) if size >= 0 else _MAX_READ)
 
 
@@ -156,7 +156,7 @@ class _Unpickler(_InPython):  # type: ignore[misc]
     def _add(self, items: list[Any]) -> None:
         names, table = items[::2], self.stack[-1]
         if not isinstance(table, dict) or not all(isinstance(name, str | int) for name in names):
-            raise ValueError("no table of names")
+            raise ValueError("no names")
         table.update(zip(names, items[1::2], strict=True))
 
     def _leave_state(self) -> None:

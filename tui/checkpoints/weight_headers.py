@@ -274,9 +274,9 @@ def checked_shape(told: Any) -> tuple[int, ...]:
         ValueError: it is none. One of a million numbers would be multiplied for minutes.
     """
     if not isinstance(told, list) or len(told) > _MAX_DIMENSIONS:
-        raise ValueError("no list of a few numbers")
+        raise ValueError("no shape")
     if not all(type(n) is int and 0 <= n < 1 << 48 for n in told):
-        raise ValueError("a size that cannot be")
+        raise ValueError("no size")
     return tuple(told)
 
 
