@@ -10,8 +10,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class KnownFamily:
-    """A family of models: who made it, under which licence, in which sizes. ``names`` is what its
-    names look like; ``languages`` are ISO 639-1 codes."""
+    """A family of models: who made it, under which licence, in which sizes, for how many tokens of
+    ``context``. ``names`` is what its names look like; ``languages`` are ISO 639-1 codes;
+    ``source`` is the page that says so."""
 
     title: str
     names: str
@@ -20,7 +21,8 @@ class KnownFamily:
     licence: str
     languages: list[str]
     sizes: str
-    home: str
+    context: str
+    source: str
 
     def developer_in(self, language: str) -> str:
         """The developer's name in English or Chinese."""
