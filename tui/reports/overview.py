@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tui.checkpoints.memory_estimate import BYTES_PER_WEIGHT
 from tui.host.errors import UserError
-from tui.models.families import find_family
+from tui.models.families import KnownFamily, find_family
 from tui.models.reference import Reference, parse_reference
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import ModelColumn
@@ -15,7 +15,7 @@ from tui.text.sanitise import collapse_line
 
 _FORMATS = ("fp16", "int8", "int4")
 """Formats whose size is told; bf16 is as large as fp16."""
-_LANGUAGES = {"zh": "中文", "en": "English"}
+LANGUAGES = {"zh": "中文", "en": "English"}
 
 
 def build_overview(columns: Sequence[ModelColumn], say: ReportMessages) -> tuple[Table, ...]:
@@ -28,24 +28,52 @@ def _published(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
     """What is known of the families, beside what each checkpoint says of itself."""
     rows = []
     for column in columns:
-        head = column.parts[0].head
-        names = (head.get("name"), head.get("label"), head.get("checkpoint"), head.get("model"))
-        family = find_family(str(name) for name in names if name)
-        size = model_size(column)
-        own = str(head.get("licence", ""))
+        family, size = _family_of(column), model_size(column)
+        own = str(column.parts[0].head.get("licence", ""))
         if family is None:
-            told = ("–", "–", own or "–", "–")
+            told, published = ("–", "–", own or "–", "–"), ""
         else:
-            languages = ", ".join(_LANGUAGES[code] for code in family.languages)
+            languages = ", ".join(LANGUAGES[code] for code in family.languages)
             developer = family.developer_in(say.language)
             told = (developer, languages, own or family.licence, family.sizes)
+            published = family.context
         parameters = f"{size.parameters / 1e9:.2f} B" if size.parameters else "–"
-        context = str(size.context) if size.context else "–"
+        context = str(size.context) if size.context else published or "–"
         texts = (size.family or "–", parameters, context, *told)
         rows.append((Cell(collapse_line(column.label)), *map(Cell, map(collapse_line, texts))))
     keys = ("model", "family", "parameters", "context", "developer", "languages", "licence")
     head_row = (*map(say, keys), say("published_sizes"))
-    return Table(say("o_published"), head_row, tuple(rows), left=len(head_row))
+    notes = _shared(head_row, rows, say)
+    return Table(say("o_published"), head_row, tuple(rows), left=len(head_row), notes=notes)
+
+
+def _shared(
+    head: Sequence[str], rows: Sequence[Sequence[Cell]], say: ReportMessages
+) -> tuple[str, ...]:
+    """What all models have in common, in words."""
+    told = [
+        f"{name} {values[0]}"
+        for name, *values in zip(
+            head[1:], *([c.text for c in row[1:]] for row in rows), strict=True
+        )
+        if len(rows) > 1 and len(set(values)) == 1 and values[0] != "–"
+    ]
+    return (say("o_shared", what=say("sep").join(told)),) if told else ()
+
+
+def list_links(columns: Sequence[ModelColumn]) -> tuple[str, ...]:
+    """Where each model is described by who made it, one line each."""
+    found: dict[str, None] = {}
+    for column in columns:
+        if family := _family_of(column):
+            found[f"{family.title}: {family.source}"] = None
+    return tuple(found)
+
+
+def _family_of(column: ModelColumn) -> KnownFamily | None:
+    head = column.parts[0].head
+    names = (head.get("name"), head.get("label"), head.get("checkpoint"), head.get("model"))
+    return find_family(str(name) for name in names if name)
 
 
 def _arrivals(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
@@ -114,13 +142,14 @@ def _sizes(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
         if not size.parameters:
             continue
         planned = (size.parameters * BYTES_PER_WEIGHT[dtype] / GB for dtype in _FORMATS)
-        held = f"{format_figure(size.weights_bytes / GB)} ({describe_dtype(size.dtype, say)})"
         rows.append(
             (
                 Cell(collapse_line(column.label)),
                 Cell(format_figure(size.file_bytes / GB) if size.file_bytes else "–"),
                 *(Cell(format_figure(value)) for value in planned),
-                Cell(collapse_line(held) if size.weights_bytes else "–"),
+                Cell(format_figure(size.weights_bytes / GB), describe_dtype(size.dtype, say))
+                if size.weights_bytes
+                else Cell("–"),
             )
         )
     head = (say("model"), say("checkpoint"), "bf16 / fp16", "int8", "int4", say("weights"))

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.events import Loaded, Session
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, SourceSession
@@ -27,14 +29,16 @@ def describe_verdict(source: SourceSession, say: ReportMessages) -> str:
     return say(source.recorded.verdict, n=source.recorded.bytes_dropped)
 
 
-def describe_value(value: Any) -> str:
+def describe_value(value: Any, say: ReportMessages) -> str:
     """Nested data of a header as one readable line."""
     if isinstance(value, Mapping):
         return ", ".join(
-            f"{k} {describe_value(v)}" for k, v in value.items() if v not in (None, "", {})
+            f"{k} {describe_value(v, say)}" for k, v in value.items() if v not in (None, "", {})
         )
     if isinstance(value, list | tuple):
-        return ", ".join(describe_value(v) for v in value)
+        return ", ".join(describe_value(v, say) for v in value)
+    if isinstance(value, bool):
+        return say("yes" if value else "no")
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
@@ -52,10 +56,7 @@ def describe_settings(settings: Mapping[str, Any], say: ReportMessages) -> str:
         key = f"v_{name}"
         named = say(key) if say.knows(key) else name
         word = f"v_{name}_{value}"
-        if isinstance(value, bool):
-            told = say("yes" if value else "no")
-        else:
-            told = say(word) if say.knows(word) else describe_value(value)
+        told = say(word) if say.knows(word) else describe_value(value, say)
         found.append(f"{named} {told}" if say.language == "en" else f"{named}：{told}")
     return (", " if say.language == "en" else "；").join(found)
 
@@ -65,7 +66,7 @@ def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> T
     limit = host.get("memory_limit")
     rows = [
         (say("session"), source.name),
-        (say("started"), header.started),
+        (say("started"), _time(header.started)),
         (say("state"), describe_verdict(source, say)),
         (say("question_set"), _question_set(header, say)),
         (say("cpu"), describe_cpu(host.get("cpu", ""), say)),
@@ -75,12 +76,12 @@ def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> T
             if isinstance(limit, int | float) and limit > 0
             else "",
         ),
-        (say("platform"), describe_value(host.get("platform", ""))),
-        (say("packages"), describe_value(_versions(header.program, host))),
+        (say("platform"), describe_value(host.get("platform", ""), say)),
+        (say("packages"), describe_value(_versions(header.program, host), say)),
         (say("settings"), describe_settings(header.settings, say)),
     ]
     known = {"cpu", "memory_limit", "platform", "python", "packages"}
-    rows += [(str(k), describe_value(v)) for k, v in host.items() if k not in known]
+    rows += [(str(k), describe_value(v, say)) for k, v in host.items() if k not in known]
     title = f"{say('machine')}: {source.name}" if named else say("machine")
     return Table(
         collapse_line(title),
@@ -90,6 +91,15 @@ def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> T
     )
 
 
+def _time(started: str) -> str:
+    """A time in UTC as people write it; anything else as it is."""
+    try:
+        told = datetime.strptime(started, "%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        return started
+    return f"{told:%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _question_set(header: Session, say: ReportMessages) -> str:
     return say("n_questions", title=header.title or "?", n=len(header.listed_questions))
 
@@ -97,10 +107,9 @@ def _question_set(header: Session, say: ReportMessages) -> str:
 def describe_cpu(found: Any, say: ReportMessages) -> str:
     """The processor as text; `tui.host` records model and cores, other programs anything."""
     if isinstance(found, Mapping) and set(found) == {"model", "cores"}:
-        return (
-            f"{describe_value(found['model'])}, {say('n_cores', n=describe_value(found['cores']))}"
-        )
-    return describe_value(found)
+        cores = say("n_cores", n=describe_value(found["cores"], say))
+        return f"{describe_value(found['model'], say)}, {cores}"
+    return describe_value(found, say)
 
 
 def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,10 +139,11 @@ def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
 class ModelSize:
     """What is known of a model's size, as its last load told it, else the session's header: bytes,
     tokens of context; zeros and empty where nobody knows. ``weights_bytes`` are those in memory, in
-    the format ``dtype``."""
+    the format ``dtype``, of a file that holds them as ``stored``."""
 
     family: str
     dtype: str
+    stored: str
     parameters: int
     file_bytes: int
     weights_bytes: int
@@ -144,9 +154,12 @@ def model_size(column: ModelColumn) -> ModelSize:
     """The size of a model of the report."""
     head, loads = column.parts[0].head, column.loads
     loaded = loads[-1] if loads else None
+    families = (loaded.family if loaded else "", str(head.get("family", "")))
     return ModelSize(
-        (loaded.family if loaded else "") or str(head.get("family", "")),
+        # Of a file that is computed as published, older sessions tell its kind in this place.
+        next((family for family in families if family not in ("", PUBLISHED)), ""),
         (loaded.dtype if loaded else "") or str(head.get("dtype", "")),
+        loaded.stored if loaded else "",
         (loaded.parameters if loaded else 0) or _number(head.get("parameters")),
         (loaded.checkpoint_bytes if loaded else 0) or _number(head.get("checkpoint_bytes")),
         loaded.weights_bytes if loaded else 0,
@@ -170,7 +183,7 @@ def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
         "reference": str(head.get("name", "")),
         "family": size.family,
         "dtype": describe_dtype(size.dtype, say),
-        "stored": loaded.stored if loaded else "",
+        "stored": size.stored,
         "mixture": str(head.get("mixture", "")),
         "licence": str(head.get("licence", "")),
         "parameters": f"{size.parameters / 1e6:,.0f} M" if size.parameters else "",
