@@ -186,8 +186,14 @@ class Document:
     conclusion: tuple[str, ...]
     uses: tuple[str, ...]
     footnotes: tuple[str, ...]
+    links: tuple[str, ...]
     counts: dict[str, int]
     blocks: tuple[Block, ...] = ()
+
+    @property
+    def has_cover(self) -> bool:
+        """Whether the title page is a page of its own: only before a table of contents."""
+        return {TitlePage, Contents} <= {type(block) for block in self.blocks}
 
 
 def format_figure(value: float | None) -> str:

@@ -27,6 +27,7 @@ from tui.reports.document import (
     PageBreak,
     Paragraph,
     Place,
+    TitlePage,
 )
 from tui.reports.own_words import OF_LATEX, without_hint
 from tui.text.unused_name import unused_name
@@ -73,8 +74,17 @@ def lay_out(document: Document, template: Template, own_words: Mapping[str, str]
     """
     maker = _Maker()
     text = _render(template, maker.context(document))
-    blocks = _with_words(maker.read(text, template.name), own_words)
-    return replace(document, blocks=tuple(blocks))
+    blocks = tuple(_with_words(maker.read(text, template.name), own_words))
+    if not any(isinstance(block, Contents) for block in blocks):
+        blocks = tuple(map(_without_blanks, blocks))
+    return replace(document, blocks=blocks)
+
+
+def _without_blanks(block: Block) -> Block:
+    """A title that is no page of its own has no room for lines to fill in by hand."""
+    if not isinstance(block, TitlePage):
+        return block
+    return replace(block, facts=tuple(fact for fact in block.facts if fact[1]))
 
 
 def _render(template: Template, context: Mapping[str, Any]) -> str:
@@ -142,10 +152,11 @@ class _Maker:
                 }
                 for model in d.models
             ],
-            "key_tables": self.refer(*d.comparison[:2]),
+            "key_table": self.refer(*d.comparison[:1]),
             "troubles": self.refer(_items(d.troubles)),
             "conclusion": self.refer(_items(d.conclusion)),
             "uses": self.refer(_items(d.uses)),
+            "links": self.refer(_items(d.links)),
             "footnotes": self.refer(_items(d.footnotes, is_small=True)),
         }
 

@@ -13,11 +13,12 @@ from tui.reports.cost_tables import build_cost_tables, glances_of
 from tui.reports.disagreement_table import describe_differences, disagreement_table
 from tui.reports.document import Document, Table
 from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
+from tui.reports.form_tables import ability_table, form_table
 from tui.reports.judge_tables import judge_name, judge_tables
 from tui.reports.layout import SHIPPED, Template, find_template, lay_out
 from tui.reports.merge import MergedSessions, QuestionRow, dimensions_of, merge_sessions
 from tui.reports.messages import ReportMessages, report_messages
-from tui.reports.overview import build_overview
+from tui.reports.overview import build_overview, list_links
 from tui.reports.parting import parting_table
 from tui.reports.run_tables import build_run_tables
 from tui.reports.score_charts import draw_score_charts
@@ -33,10 +34,20 @@ from tui.text.sanitise import collapse_line
 
 _WORDS = (
     *("contents", "run", "comparison", "charts", "answers", "troubles", "conclusion"),
-    *("footnotes", "none", "reasoning", "picture", "author", "own_words"),
+    *("footnotes", "none", "reasoning", "colon", "picture", "author", "own_words"),
     *("abstract", "strengths", "overview", "lessons", "thanks", "uses"),
     *("p_abstract", "p_setup", "p_analysis", "p_strengths", "p_conclusion", "p_difficulties"),
-    *("p_improvements", "p_thanks", "st_good", "st_bad", "st_traits", "st_note"),
+    *(
+        "p_improvements",
+        "p_thanks",
+        "p_published",
+        "p_appendix",
+        "appendix",
+        "st_good",
+        "st_bad",
+        "st_traits",
+        "st_note",
+    ),
 )
 """What a template and the writers can say."""
 MAX_CHARTS = 6
@@ -100,6 +111,8 @@ def build_document(
         score_tables.duel_table(say("votes"), votes, merged, say),
         *judge_tables(merged, by_judge, judged, panel, say),
         score_tables.checks_table(merged, checked, say),
+        ability_table(merged, checked, say),
+        form_table(merged, say),
         disagreement_table(merged, checked, say),
         parting_table(merged, say),
         score_tables.overlap_table(merged, evaluate_overlaps(merged, scorer), say),
@@ -131,6 +144,7 @@ def build_document(
         footnotes=tuple(
             say(key, **_FOOTNOTE_VALUES, **FORMULAS[say.language]) for key in _FOOTNOTES
         ),
+        links=list_links(merged.columns),
         counts=_counts(merged),
     )
 
