@@ -22,6 +22,7 @@ from tui.events import RUN
 from tui.reports import html, markdown, rows
 from tui.reports.charts import speed_points
 from tui.reports.merge import merge_sessions
+from tui.reports.paper_tables import MAX_COLUMNS
 from tui.reports.report import build_report
 from tui.sessions import reader
 
@@ -158,6 +159,10 @@ def tables(path: Path) -> dict[str, list[list[str]]]:
         elif line.startswith("| ") and not set(line) <= set("|-: "):
             cells = [re.sub(r"\\(.)|\*\*", r"\1", c).strip() for c in line.strip("|").split(" | ")]
             found.setdefault(title, []).append(cells)
+    for table in found.values():
+        # A table of many columns stands there with its rows as columns.
+        if table[0][0] == "Model" and table[0][1] in labels(9) and len(table) > MAX_COLUMNS:
+            table[:] = map(list, zip(*table, strict=True))
     return found
 
 

@@ -1,5 +1,7 @@
-"""A report as Markdown (GitHub's flavour): tables aligned, answers inside fences, pictures linked.
+"""A report as Markdown (GitHub's flavour): tables aligned, answers as quotations, pictures linked.
 
+An answer's paragraphs, lists, code and tables are written anew, all else in it escaped. In a fence,
+which does not wrap, a Chinese paragraph would be one line without an end.
 A place for a person's own words stands between two comments (`tui.reports.own_words`).
 """
 
@@ -23,6 +25,8 @@ from tui.reports.document import (
     Table,
     TitlePage,
 )
+from tui.reports.paper_tables import narrow
+from tui.reports.rich_text import Span, TextBlock, parse
 
 _SPECIAL = re.compile(
     r"([\\`*\[\]<|~&$])|(_)(?![^\W_])|(?<![^\W_])(_)|^([-+=>#])|^(\d+)(?=[.)](?:\s|$))"
@@ -44,27 +48,28 @@ def render(document: Document, pictures: str = "", ending: str = "svg") -> str:
 def _block(block: Block, words: dict[str, str], pictures: str, ending: str) -> list[str]:
     match block:
         case TitlePage():
-            return _title_page(block)
+            return _title_page(block, words["colon"])
         case Heading(level=level, text=text):
             return [f"{'#' * level} {escape(text)}"]
         case Paragraph(text=text):
             return [escape(text)]
         case Items(lines=lines):
-            return [_list(lines)]
+            # With another sign than the lines of an answer: it is a list of its own.
+            return [_list(lines, "*")]
         case Table():
             return _table(block)
         case Figure():
             return _figure(block, pictures, ending)
         case QuestionTurn(prompt=prompt, cards=cards):
-            return [fenced_block(prompt), *(part for card in cards for part in _card(card, words))]
+            return [quote(prompt), *(part for card in cards for part in _card(card, words))]
         case Place():
             return [_place(block)]
     return []  # pages are none of Markdown's business, and contents are listed by who shows it
 
 
-def _title_page(page: TitlePage) -> list[str]:
+def _title_page(page: TitlePage, colon: str) -> list[str]:
     to_fill_in = "\\_" * 12
-    facts = [f"- {escape(name)}: {escape(value) or to_fill_in}" for name, value in page.facts]
+    facts = [f"- {escape(name)}{colon}{escape(value) or to_fill_in}" for name, value in page.facts]
     return [f"# {escape(page.title)}", escape(page.subtitle), "\n".join(facts)]
 
 
@@ -101,6 +106,53 @@ def fenced_block(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
+def quote(text: str) -> str:
+    """What a model or a person wrote, as a quotation."""
+    parts: list[str] = []
+    was_item = False
+    for block in parse(text):
+        is_item = bool(block.marker)
+        # Between items of a list there is no empty line.
+        parts.append("\n" if is_item and was_item else "\n\n")
+        parts.append(_text_block(block))
+        was_item = is_item
+    return "\n".join(f"> {line}".rstrip() for line in "".join(parts).strip("\n").split("\n"))
+
+
+def _text_block(block: TextBlock) -> str:
+    """A block within its lists: four columns a level hold the text of any marker."""
+    indent = " " * 4 * block.depth
+    match block.kind:
+        case "code":
+            made = fenced_block("".join(span.text for span in block.spans))
+        case "table":
+            made = _text_table(block.rows)
+        case "rule":
+            made = "\\---"
+        case _:
+            lines = "".join(span.text for span in block.spans).split("\n")
+            made = "\\\n".join(found for line in lines if (found := escape(line)))
+    if block.is_quote:
+        made = "\n".join(f"> {line}" for line in made.split("\n"))
+    made = "\n".join(f"{indent}{line}" if line else "" for line in made.split("\n"))
+    if not block.marker:
+        return made
+    marker = block.marker.replace("•", "-")
+    # A fence or a table begins on a line of its own, below the marker.
+    first = f"{indent[4:]}{marker} "
+    return f"{first}\n\n{made}" if block.kind in ("code", "table") else first + made.lstrip(" ")
+
+
+def _text_table(rows: Sequence[Sequence[Sequence[Span]]]) -> str:
+    texts = [["".join(span.text for span in cell) for cell in row] for row in rows]
+    width = max(map(len, texts), default=0)
+    if not width:
+        return ""
+    filled = [tuple(row) + ("",) * (width - len(row)) for row in texts]
+    cells = tuple(tuple(map(Cell, row)) for row in filled[1:])
+    return format_table(Table("", filled[0], cells, left=width))
+
+
 def format_table(table: Table) -> str:
     """A table whose columns line up in a terminal, wide characters counted as two cells."""
     rows = [[escape(name) for name in table.head]]
@@ -131,12 +183,12 @@ def _line(cells: Sequence[str], widths: Sequence[int], is_left: Sequence[bool]) 
 def _table(table: Table) -> list[str]:
     blocks = [f"### {escape(table.title)}"]
     if table.rows:
-        blocks.append(format_table(table))
+        blocks.append(format_table(narrow(table)))
     return blocks + [escape(note) for note in table.notes]
 
 
-def _list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {escape(line)}" for line in lines)
+def _list(lines: Iterable[str], sign: str = "-") -> str:
+    return "\n".join(f"{sign} {escape(line)}" for line in lines)
 
 
 def _card(card: AnswerCard, headings: dict[str, str]) -> list[str]:
@@ -144,9 +196,9 @@ def _card(card: AnswerCard, headings: dict[str, str]) -> list[str]:
     if card.remarks:
         blocks.append("; ".join(f"**{escape(remark)}**" for remark in card.remarks))
     if card.reasoning:
-        blocks += [f"{headings['reasoning']}:", fenced_block(card.reasoning)]
+        blocks += [f"{headings['reasoning']}{headings['colon']}", quote(card.reasoning)]
     if card.text:
-        blocks.append(fenced_block(card.text))
+        blocks.append(quote(card.text))
     if card.lines:
         blocks.append(_list(card.lines))
     return blocks
