@@ -23,14 +23,16 @@ from tui.reports.document import (
     Table,
     TitlePage,
 )
-from tui.reports.paper_tables import narrow
+from tui.reports.paper_tables import column_shares, narrow
 from tui.reports.rich_text import Span, TextBlock, parse
 
 _PREAMBLE = r"""% xelatex, twice
 \documentclass[UTF8,a4paper,OPTIONS]{ctexart}
 \usepackage[margin=2.2cm]{geometry}
 \usepackage{amssymb,array,graphicx,longtable,xcolor}
-\xeCJKDeclareCharClass{CJK}{"2190 -> "21FF, "2460 -> "24FF, "25A0 -> "26FF}
+\xeCJKDeclareCharClass{CJK}{"2190 -> "22FF, "2460 -> "24FF, "25A0 -> "26FF}
+% A title stays with the first lines of its table.
+\newcommand{\together}{\par\vskip0pt plus6\baselineskip\penalty-100\vskip0pt plus-6\baselineskip}
 \setcounter{secnumdepth}{0}
 \setcounter{tocdepth}{2}
 \setlength{\parindent}{0pt}
@@ -76,7 +78,10 @@ def render(document: Document, pictures: str) -> str:
     options = "zihao=-4" if document.lang == "zh" else "11pt,scheme=plain"
     parts = [_PREAMBLE.replace("OPTIONS", options)]
     for block in document.blocks:
-        parts += _block(block, document.words, pictures)
+        if isinstance(block, TitlePage):
+            parts.append(_title_page(block, document.has_cover))
+        else:
+            parts += _block(block, document.words, pictures)
     return "\n\n".join([*parts, "\\end{document}\n"])
 
 
@@ -96,8 +101,6 @@ def escape(text: str, is_code: bool = False) -> str:
 
 def _block(block: Block, words: dict[str, str], pictures: str) -> Iterable[str]:
     match block:
-        case TitlePage():
-            yield _title_page(block)
         case Heading(level=level, text=text):
             yield f"\\{_SECTIONS[level]}{{{escape(text)}}}"
         case Paragraph(text=text, is_small=small):
@@ -123,22 +126,25 @@ def _block(block: Block, words: dict[str, str], pictures: str) -> Iterable[str]:
             yield "\\clearpage\n\\tableofcontents"
 
 
-def _title_page(page: TitlePage) -> str:
+def _title_page(page: TitlePage, is_cover: bool) -> str:
     rows = (
         f"{{}}{escape(name)} & {escape(value) if value else _BLANK} \\\\[6pt]"
         for name, value in page.facts
     )
     facts = "\n".join(rows)
-    table = f"\\begin{{tabular}}{{r@{{\\quad}}p{{8cm}}}}\n{facts}\n\\end{{tabular}}"
+    table = (
+        f"\\begin{{tabular}}{{r@{{\\quad}}p{{8cm}}}}\n{facts}\n\\end{{tabular}}" if facts else ""
+    )
+    kind, above, below = ("titlepage", 5, 3) if is_cover else ("center", 0, 1)
     return (
-        "\\begin{titlepage}\n\\centering\n\\vspace*{5cm}\n"
+        f"\\begin{{{kind}}}\n\\centering\n\\vspace*{{{above}cm}}\n"
         f"{{\\LARGE\\bfseries {escape(page.title)}\\par}}\n\\vspace{{1cm}}\n"
-        f"{{{escape(page.subtitle)}\\par}}\n\\vspace{{3cm}}\n{table}\n\\end{{titlepage}}"
+        f"{{{escape(page.subtitle)}\\par}}\n\\vspace{{{below}cm}}\n{table}\n\\end{{{kind}}}"
     )
 
 
 def _table(table: Table) -> Iterable[str]:
-    yield f"\\textbf{{{escape(table.title)}}}"
+    yield f"\\together\\textbf{{{escape(table.title)}}}\\nopagebreak"
     if table.rows:
         yield _grid(narrow(table))
     for note in table.notes:
@@ -147,10 +153,11 @@ def _table(table: Table) -> Iterable[str]:
 
 def _grid(table: Table) -> str:
     n = len(table.head)
-    width = f"p{{\\dimexpr(\\linewidth-{2 * n}\\tabcolsep)/{n}\\relax}}"
+    sides = ("raggedright" if i < table.left else "raggedleft" for i in range(n))
     columns = "".join(
-        f">{{\\{'raggedright' if i < table.left else 'raggedleft'}\\arraybackslash}}{width}"
-        for i in range(n)
+        f">{{\\{side}\\arraybackslash}}"
+        f"p{{{share:.4f}\\dimexpr\\linewidth-{2 * n}\\tabcolsep\\relax}}"
+        for side, share in zip(sides, column_shares(table), strict=True)
     )
     head = _row(f"\\textbf{{{escape(name)}}}" for name in table.head)
     rows = "\n".join(_row(map(_cell, row)) for row in table.rows)
@@ -167,7 +174,7 @@ def _row(cells: Iterable[str]) -> str:
 
 def _cell(cell: Cell) -> str:
     text = f"\\textbf{{{escape(cell.text)}}}" if cell.best else escape(cell.text)
-    return f"{text}{_LINE}{{\\color{{gray}}{escape(cell.detail)}}}" if cell.detail else text
+    return f"{text}\\par {{\\color{{darkgray}}{escape(cell.detail)}}}" if cell.detail else text
 
 
 def _figure(figure: Figure, pictures: str) -> str:
@@ -234,7 +241,7 @@ def _indented(text: str, depth: int, marker: str, style: str) -> str:
 
 
 def _small(text: str) -> str:
-    return f"{{\\small\\color{{gray}} {text}\\par}}"
+    return f"{{\\small\\color{{darkgray}} {text}\\par}}"
 
 
 def _place(place: Place) -> str:

@@ -30,7 +30,7 @@ from tui.reports.document import (
     Table,
     TitlePage,
 )
-from tui.reports.paper_tables import narrow
+from tui.reports.paper_tables import column_shares, narrow
 from tui.reports.rich_text import Span, TextBlock, parse
 
 DrawPng = Callable[[Figure], bytes]
@@ -109,6 +109,9 @@ def _set_up(made: Any, document: Document, author: str) -> None:
         for slot, font in (("ascii", latin), ("hAnsi", latin), ("eastAsia", eastern)):
             fonts.set(qn(f"w:{slot}"), font)
         style.font.color.rgb = RGBColor(0, 0, 0)
+    for language in made.styles.element.iter(qn("w:lang")):
+        # Without it the fonts that stand in for missing ones may be Japanese or traditional.
+        language.set(qn("w:eastAsia"), "zh-CN")
     made.styles["Normal"].font.size = Pt(10.5)
     made.styles["Normal"].paragraph_format.space_after = Pt(6)
     for name in ("Title", "Subtitle"):
@@ -148,12 +151,13 @@ class _Writer:
                 self._contents(block.title)
 
     def _title_page(self, page: TitlePage) -> None:
-        self.xml += ["<w:p/>"] * 6
+        is_cover = self._document.has_cover
+        self.xml += ["<w:p/>"] * (6 if is_cover else 0)
         self.xml.append(_paragraph(_run(page.title), _style("Title")))
         self.xml.append(_paragraph(_run(page.subtitle), _style("Subtitle")))
-        self.xml += ["<w:p/>"] * 3
+        self.xml += ["<w:p/>"] * (3 if is_cover else 0)
         for name, value in page.facts:
-            line = _run(f"{name}: " if self._document.lang == "en" else f"{name}：")
+            line = _run(f"{name}{self._document.words['colon']}")
             shown = _run(value) if value else _run("\u00a0" * 32, '<w:u w:val="single"/>')
             self.xml.append(_paragraph(line + shown, '<w:ind w:left="2600"/>'))
 
@@ -304,7 +308,8 @@ def _grid(table: Table) -> str:
         _row([_cell(_figure_cell(cell, i, table, size), 0) for i, cell in enumerate(row)])
         for row in table.rows
     ]
-    return _frame([0] * columns, rows)
+    widths = [int(_TEXT_WIDTH * share) for share in column_shares(table)]
+    return _frame(widths, rows, is_fixed=False)
 
 
 def _figure_cell(cell: Cell, column: int, table: Table, size: str) -> str:
@@ -318,12 +323,12 @@ def _side(column: int, table: Table) -> str:
     return '<w:spacing w:after="0"/>' + ("" if column < table.left else '<w:jc w:val="right"/>')
 
 
-def _frame(widths: Sequence[int], rows: Iterable[str]) -> str:
+def _frame(widths: Sequence[int], rows: Iterable[str], is_fixed: bool = True) -> str:
     borders = "".join(
         f'<w:{side} w:val="single" w:sz="4" w:space="0" w:color="999999"/>'
         for side in ("top", "left", "bottom", "right", "insideH", "insideV")
     )
-    layout = '<w:tblLayout w:type="fixed"/>' if all(widths) else ""
+    layout = '<w:tblLayout w:type="fixed"/>' if is_fixed and all(widths) else ""
     margins = "".join(f'<w:{side} w:w="80" w:type="dxa"/>' for side in ("left", "right"))
     columns = "".join(f'<w:gridCol w:w="{w or _TEXT_WIDTH // len(widths)}"/>' for w in widths)
     return (
