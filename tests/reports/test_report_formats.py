@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from html import unescape
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +286,22 @@ def test_the_facts_of_the_settings_stand_on_the_title_page(path: Path, tmp_path:
     assert "姓名：李 <雷>" in in_word(out.read_bytes())
     config.write_text('[report]\nautor = "x"\n', "utf-8")
     assert report(path, out) == 2
+
+
+def test_what_was_answered_for_the_title_page_is_asked_for_once(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "r.md"
+    call = ["report", str(path), "--out", str(out), "--lang", "zh"]
+    monkeypatch.setattr("sys.stdin", StringIO("我的 --> 标题\n\n2024001\n"))
+    assert cli.run_command_line([*call, "--ask"]) == 0
+    for format in ("md", "html"):
+        assert cli.run_command_line([*call, "--format", format]) == 0
+        text = out.read_text("utf-8")
+        assert "2024001" in text and re.search(r"我的 --(\\>|&gt;|>) 标题", text), format
+    monkeypatch.setattr("sys.stdin", StringIO("\n\n\n软件工程\n"))
+    assert cli.run_command_line([*call, "--ask"]) == 0
+    assert "2024001" in out.read_text("utf-8") and "课程：软件工程" in out.read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", SHIPPED)

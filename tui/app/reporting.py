@@ -38,7 +38,12 @@ def write_reports(
         older = max(folder.glob(f"{first.stem}*.{format}"), key=_written_at, default=None)
         words = own_words.gather(first, older)
         document = build_report(
-            read, lang, pictures, template=template, own_words=words.texts, facts=facts
+            read,
+            lang,
+            pictures,
+            template=template,
+            own_words=words.texts,
+            facts={**(facts or {}), **words.facts},
         )
         out = save_file.write_new_file(folder, first.name, "")
         try:

@@ -4,7 +4,7 @@ In Markdown and LaTeX two comments stand around a place, in Word a content contr
 first of them. A mark holds a checksum of what the program put there, so that what a person changed
 is known from what was only written again. ``NAME.words.md`` beside the report holds all words in
 the form of a Markdown report: there they can be written for formats that nobody edits (HTML, PDF),
-and there they stay for the report's other formats.
+and there they stay for the report's other formats, with what was answered for the title page.
 """
 
 import json
@@ -12,9 +12,10 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from tui.host import foreign_files
@@ -22,6 +23,7 @@ from tui.host.errors import UserError
 from tui.host.save_file import replace_file
 from tui.reports.document import Document, Place
 from tui.reports.messages import ReportMessages
+from tui.setting_kinds import REPORT_FACTS
 from tui.text.sanitise import clean
 
 _PREFIX = "duibi:"
@@ -32,6 +34,7 @@ _IN_MARKDOWN = re.compile(rf"<!-- {_BEGIN} -->(.*?)<!-- {_END} -->", re.DOTALL)
 _IN_LATEX = re.compile(rf"^% {_BEGIN}$(.*?)^% {_END}$", re.DOTALL | re.MULTILINE)
 _IN_WORD = re.compile(_BEGIN)
 _STATE = re.compile(rf"<!-- {_PREFIX}state (\{{.*?\}}) -->")
+_FACTS = re.compile(rf"<!-- {_PREFIX}facts (\{{.*?\}}) -->")
 _MOST_BYTES = 1 << 28
 BODY = "word/document.xml"
 """Where the text is in a Word file."""
@@ -45,10 +48,12 @@ OF_LATEX = ".tex"
 @dataclass(frozen=True, slots=True)
 class OwnWords:
     """What a person wrote, by the id of its place, and the counts (answers, models ...) of the
-    report that it was written into; None where there was none."""
+    report that it was written into; None where there was none. ``facts`` were answered for its
+    title page, by the names of `tui.setting_kinds.REPORT_FACTS`."""
 
     texts: Mapping[str, str]
     counts: Mapping[str, int] | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def written(self) -> int:
@@ -102,15 +107,16 @@ def gather(out: Path, older: Path | None = None) -> OwnWords:
     """
     kept: dict[str, _Found] = {}
     counts: Mapping[str, int] | None = None
+    facts: Mapping[str, str] = {}
     beside, report = words_file(out), older or out
     if beside.exists():
         text = foreign_files.read_text(beside, _MOST_BYTES, _NEXT_STEP)
-        kept, counts = _in_text(_IN_MARKDOWN, text), _counts(text)
+        kept, counts, facts = _in_text(_IN_MARKDOWN, text), _counts(text), _facts(text)
         if text.strip() and not kept and counts is None:
             raise UserError(f"{beside} holds no words of a report", "move it away")
     found = _in_report(report) if report.is_file() else {}
     texts = {id_: _joined(kept.get(id_), found.get(id_)) for id_ in {**kept, **found}}
-    return OwnWords(texts, counts)
+    return OwnWords(texts, counts, facts)
 
 
 def describe(words: OwnWords, document: Document, say: ReportMessages) -> list[str]:
@@ -143,12 +149,16 @@ def keep(out: Path, document: Document, words: OwnWords) -> None:
         UserError: it cannot be written.
     """
     places = [block for block in document.blocks if isinstance(block, Place)]
-    if not places and not words.written:
+    if not (places or words.written or words.facts):
         return
     rest = _without_place(words, document)
     rest |= {f"{place.id}{OF_LATEX}": place.latex for place in places if place.latex}
     state = json.dumps(document.counts)
     parts = [document.words["own_words"], f"<!-- {_PREFIX}state {state} -->"]
+    if words.facts:
+        # Nothing in it may end the comment.
+        told = json.dumps(dict(words.facts), ensure_ascii=False).replace(">", "\\u003e")
+        parts.append(f"<!-- {_PREFIX}facts {told} -->")
     for place in places:
         shown = place.text or f"*{place.hint}*"
         begin, end = marks(place, shown)
@@ -174,14 +184,23 @@ def _joined(kept: _Found | None, found: _Found | None) -> str:
 
 
 def _counts(text: str) -> Mapping[str, int] | None:
-    match = _STATE.search(text)
+    told = _json(_STATE, text)
+    return None if told is None else {name: n for name, n in told.items() if type(n) is int}
+
+
+def _facts(text: str) -> Mapping[str, str]:
+    told = _json(_FACTS, text) or {}
+    return {name: fact for name, fact in told.items() if type(fact) is str and name in REPORT_FACTS}
+
+
+def _json(pattern: re.Pattern[str], text: str) -> dict[str, Any] | None:
+    match = pattern.search(text)
     if not match:
         return None
     try:
-        told = json.loads(match[1])
+        return dict(json.loads(match[1]))
     except ValueError:
         return None
-    return {str(name): n for name, n in told.items() if type(n) is int}
 
 
 def _in_text(pattern: re.Pattern[str], text: str) -> dict[str, _Found]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,6 +80,10 @@ def report(
             "Jinja file of yours.",
         ),
     ] = None,
+    ask: Annotated[
+        bool,
+        typer.Option("--ask", help="Ask for title, author, course and date of the title page."),
+    ] = False,
     theme: Annotated[str | None, typer.Option(help="Of the pictures.")] = None,
     encoder: EncoderFolder = None,
     encoder_layer: EncoderLayer = 0,
@@ -108,7 +113,15 @@ def report(
 
     words = own_words.gather(out) if out else own_words.OwnWords({})
     options = settings.screen
-    document = build_report(found, options.lang, svgs, bert, laid_out, words.texts, options.report)
+    if ask:
+        from tui.cli.support.title_page_facts import ask_facts
+
+        asked = ask_facts({**options.report, **words.facts}, report_messages(options.lang))
+        words = replace(words, facts={**words.facts, **asked})
+    facts = {**options.report, **words.facts}
+    document = build_report(found, options.lang, svgs, bert, laid_out, words.texts, facts)
+    if out and not facts and document.has_cover:
+        tell("the title page has blanks: --ask asks for them, [report] in duibi.toml keeps them")
     as_png = png or settings.screen.pictures == "png"
     if writing.has_missing_letters(document, chosen, as_png):
         tell("letters are missing: install fonts-dejavu and fonts-noto-cjk")
