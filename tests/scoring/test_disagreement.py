@@ -72,3 +72,12 @@ def test_absurd_times_are_no_difference() -> None:
     for answer, ms in ((0, 1e308), (1, 0.0)):
         script.say(0 if answer == 0 else 1, ev.Answered(answer, "stop", e2e_ms=ms))
     assert of_board(board_of(script), "same", {}).time is None
+
+
+def test_times_of_other_threads_are_no_difference() -> None:
+    script = made()
+    for threads, wanted in (((2, 2), 3), ((2, 1), None), ((2, 0), 3)):
+        for model, n in enumerate(threads):
+            done = ev.Answered(model, "stop", e2e_ms=1000.0 * (1 + 2 * model), threads=n)
+            script.say(model, done)
+        assert of_board(board_of(script), "same", {}).time == wanted

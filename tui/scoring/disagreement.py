@@ -70,7 +70,7 @@ def measure(
         fmean(said) if said else None,
         _gap([_passed(conversation, results_of) for conversation in answered]),
         _ratio([float(sum(map(len, text))) for text in texts]),
-        _ratio([_seconds(conversation) for conversation in answered]),
+        _ratio([_seconds(c) for c in answered]) if _has_equal_threads(answered) else None,
         all(text == texts[0] for text in texts),
     )
 
@@ -92,6 +92,12 @@ def _seconds(conversation: Sequence[Answer]) -> float | None:
     times = [a.figures.e2e_ms for a in conversation if a.figures and not a.figures.contended]
     known = [time for time in times if time is not None]
     return sum(known) if len(known) == len(conversation) else None
+
+
+def _has_equal_threads(conversations: Sequence[Sequence[Answer]]) -> bool:
+    """Whether all answers had as many threads, as far as these are known: a service tells none."""
+    told = [[a.figures.threads for a in answers if a.figures] for answers in conversations]
+    return len({n for threads in told for n in threads} - {0}) < 2
 
 
 def _gap(values: Sequence[float | None]) -> float | None:
