@@ -18,8 +18,6 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.notifications import Notify
 from textual.screen import Screen
-from textual.theme import BUILTIN_THEMES
-from textual.theme import Theme as TextualTheme
 
 from tui.app import keymap
 from tui.app.screens.base import NOTICE_S, BaseScreen, error_notice
@@ -33,8 +31,9 @@ from tui.app.screens.navigation import (
     OpenReplay,
 )
 from tui.app.style.appearance import Appearance
+from tui.app.style.textual_theme import css_variables, textual_theme
 from tui.app.style.theme_folder import ThemeFolders
-from tui.app.style.themes import ROLES, Theme
+from tui.app.style.themes import Theme
 from tui.app.terminal import capabilities
 from tui.app.terminal.terminal_writer import TerminalWriterApp
 from tui.app.widgets.keys_bar import active_keys
@@ -92,14 +91,14 @@ class DuibiApp(TerminalWriterApp):
         """What ended the screen, where a person can put it right."""
         appearance.set_colourless(self.no_color)
         for theme in themes.themes.values():
-            self.register_theme(_textual_theme(theme))
+            self.register_theme(textual_theme(theme))
         # As an assignment would do it after the first paint, by parsing every style anew.
         self.set_reactive(App.theme, appearance.theme.name)
         self.stylesheet.set_variables(self.get_css_variables())
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The variables of the style sheet, for before a theme is in use."""
-        return _css_variables(self.appearance.theme)
+        return css_variables(self.appearance.theme)
 
     async def on_mount(self) -> None:
         """Listen to signals, set the keys, show the first screen."""
@@ -315,7 +314,7 @@ class DuibiApp(TerminalWriterApp):
             if error.message not in told:
                 self._show_notice(error.message, "warning")
         for theme in self._themes.themes.values():
-            self.register_theme(_textual_theme(theme))
+            self.register_theme(textual_theme(theme))
         now = self._themes.themes.get(self.appearance.theme.name)
         if now is not None and now != self.appearance.theme:
             self._use_theme(now)
@@ -375,37 +374,3 @@ def _action_runner(app: DuibiApp, action: str, node: DOMNode) -> Callable[[], An
         await app.run_action(action, node)
 
     return run
-
-
-def _css_variables(theme: Theme) -> dict[str, str]:
-    return {f"duibi-{role.replace('_', '-')}": theme.css(role) for role in ROLES}
-
-
-def _textual_theme(theme: Theme) -> TextualTheme:
-    """The theme for Textual's own widgets: prompt, palette, notices. Its style sheets need
-    the variables of its themes for native terminal colours."""
-    given = BUILTIN_THEMES["ansi-dark" if theme.dark else "ansi-light"].variables
-    plain = {role: theme.css(role) for role in ROLES}
-    return TextualTheme(
-        name=theme.name,
-        dark=theme.dark,
-        primary=plain["accent"],
-        secondary=plain["accent"],
-        accent=plain["accent"],
-        warning=plain["warn"],
-        error=plain["bad"],
-        success=plain["good"],
-        foreground=plain["text"],
-        background=plain["background"],
-        surface=plain["panel"],
-        panel=plain["panel"],
-        variables=given
-        | _css_variables(theme)
-        | {
-            "block-cursor-background": plain["cursor"],
-            "block-cursor-foreground": plain["cursor_text"],
-            "input-cursor-background": plain["accent"],
-            "input-selection-background": plain["cursor"],
-        },
-        ansi=True,
-    )
