@@ -312,6 +312,7 @@ def test_what_limits_a_figure_is_said_with_it(tmp_path: Path) -> None:
     notes = "\n".join(table.notes)
     assert "256 tokens of prompt, 64 of answer" in notes and "three@int4 was not measured" in notes
     assert "*: contended" in notes and "decoded with 4 questions" in notes
+    assert "its process was stopped for a while" in notes and "a while, at worst" not in notes
 
 
 def test_every_figure_has_those_of_the_standard_measure_and_of_the_answers(tmp_path: Path) -> None:

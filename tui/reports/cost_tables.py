@@ -225,7 +225,7 @@ def _notes(
     if any(figure.is_estimated for figure in figures):
         yield f"~: {say('estimate')}"
     if any(figure.is_contended for figure in figures):
-        yield f"*: {'; '.join(_reasons(columns, say))}"
+        yield f"*: {say('sep').join(_reasons(columns, say))}"
     if batch := max((figure.batch for figure in figures), default=1) - 1:
         yield f"+: {say('batched', n=batch + 1)}"
 
@@ -253,7 +253,7 @@ def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:
         for by, share in told:
             lost[by] = max(lost.get(by, 0.0), share)
     return [
-        say("at_worst", what=told) if share else told
+        say("at_worst", what=told) if by == "programs" and share else told
         for by, share in sorted(lost.items())
         for told in [describe_contention(by, share, say)]
     ]
@@ -320,7 +320,7 @@ def _spread(metric: Metric, spread: Spread, say: ReportMessages) -> Cell:
     if spread.estimated:
         details.append(say("estimated", n=spread.estimated))
     about, mark = "~" * bool(spread.estimated), "*" * spread.is_contended
-    return Cell(f"{about}{_value(metric, spread.median)}{mark}", "; ".join(details))
+    return Cell(f"{about}{_value(metric, spread.median)}{mark}", say("sep").join(details))
 
 
 def _value(metric: Metric, value: float | None) -> str:
