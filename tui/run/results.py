@@ -16,6 +16,9 @@ from tui.scoring.costs import GB, METRICS_BY_ID
 from tui.scoring.glance import Figure, Glance, common_answers, take_glance
 from tui.text.units import format_money
 
+DISTURBED_NOTE = "* it did not have its cores for itself"
+BATCHED_NOTE = "+ several answers were decoded together; --batch 1 measures single ones"
+
 _EXIT_CODES = EXIT_CODES | {word: cause.exit_code for word, cause in CAUSES.items()}
 
 
@@ -148,12 +151,12 @@ def table_notes(board: Board) -> list[str]:
         said.append(f"{', '.join(labels)} use the weights of a model before them, in one worker")
     if any(figure.is_contended for figure in figures):
         reasons = [_CONTENDED[by] for by in sorted(_contenders(board)) if by in _CONTENDED]
-        said.append("; ".join(["* it did not have its cores for itself", *reasons]))
+        said.append("; ".join([DISTURBED_NOTE, *reasons]))
     said += [note for model in board.models for note in _price_notes(board, model)]
     if any(answer.is_estimated for answer in board.answers.values()):
         said.append("~ from an estimated number of tokens")
     if any(figure.batch > 1 for figure in figures):
-        said.append("+ several answers were decoded together; --batch 1 measures single ones")
+        said.append(BATCHED_NOTE)
     return said
 
 

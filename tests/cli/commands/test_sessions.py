@@ -20,6 +20,7 @@ from tui.host import paths
 from tui.host.errors import UserError
 from tui.sessions import lines, reader
 from tui.sessions.journal import Journal
+from tui.text import translation
 
 HOSTILE = "\x1b]52;c;aGk=\x07\x9b31m[/foo]\u202e\x7f"
 
@@ -75,6 +76,24 @@ def test_list(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list", "--json") == 0
     (entry,) = json.loads(capsys.readouterr().out)
     assert (entry["name"], entry["verdict"]) == (session.stem, "complete")
+
+
+def test_show_marks_what_was_disturbed_or_of_a_batch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal.create(tmp_path, recorded_header(["a@bf16"], [{"id": "q", "turns": ["?"]}]))
+    journal.append(0, 0, ev.Asked(0, "q", "?"))
+    told = {"ttft_ms": 12.0, "decode_tok_s": 9.0, "contended": True, "batch": 2}
+    journal.append(0, 0, ev.Answered(0, "stop", **told))  # type: ignore[arg-type]
+    journal.close("done")
+    assert run("show", str(journal.path)) == 0
+    out, err = capsys.readouterr()
+    assert "TTFT 12 ms*+  9.0 tok/s*+" in out
+    assert err.startswith("* it did not have its cores for itself\n+ several answers were decoded")
+    translation.speak("zh")
+    assert run("show", str(journal.path)) == 0
+    out, err = capsys.readouterr()
+    assert "运行结果    完整" in out and "outcome" not in out and "* 未能独占" in err
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tui.cli.support.download_progress import ProgressLine
 from tui.cli.support.printing import heads, path_text, print_json, table, tell
 from tui.events import json_form
 from tui.host.errors import UserError
+from tui.run.results import BATCHED_NOTE, DISTURBED_NOTE
 from tui.scoring.stars import stars_of
 from tui.sessions import library, lines, reader, storage
 from tui.sessions.library import SessionEntry
@@ -72,6 +73,11 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
         ]
         if rows:
             print(table(rows))
+    figures = [answer.figures for answer in board.answers.values() if answer.figures]
+    if any(one.contended for one in figures):
+        tell(DISTURBED_NOTE)
+    if any(one.batch > 1 for one in figures):
+        tell(BATCHED_NOTE)
     return 0
 
 
@@ -272,17 +278,18 @@ def _summary(reading: reader.RecordedSession) -> dict[str, Any]:
         "outcome": entry.outcome if reading.verdict == "complete" else reading.verdict,
         "events": len(reading.events),
         "bytes_dropped": reading.bytes_dropped,
-        "duration_s": max(event.t_us for event in reading.events) / 1e6,
+        "duration_s": round(max(event.t_us for event in reading.events) / 1e6, 3),
     }
 
 
 def _figures(board: board_of.Board, answer: board_of.Answer) -> tuple[str, ...]:
-    ttft, speed = answer.ttft_ms, answer.decode_tok_s
+    ttft, speed, told = answer.ttft_ms, answer.decode_tok_s, answer.figures
+    marks = "*" * told.contended + "+" * (told.batch > 1) if told else ""
     return (
         tr(answer.state if answer.figures is None else answer.figures.finish),
         tr(f"{answer.tokens} tokens"),
-        "" if ttft is None else tr(f"TTFT {ttft:.0f} ms"),
-        "" if speed is None else f"{speed:.1f} tok/s",
+        "" if ttft is None else tr(f"TTFT {ttft:.0f} ms") + marks,
+        "" if speed is None else f"{speed:.1f} tok/s{marks}",
         " ".join(f"{one.name(language())} {'★' * min(n, 5)}" for one, n in stars_of(board, answer)),
     )
 
