@@ -288,6 +288,19 @@ def test_answers_that_repeat_themselves_are_told_by_the_earliest(tmp_path: Path)
     assert "other programs took 50% of its cores, at worst" in sentence(troubles, "beta")
 
 
+def test_what_happened_to_an_answer_several_times_is_one_line(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=1).all_answered()
+    for text in ("the worker makes no progress", "the worker answers again") * 3:
+        made.events.append((0, ev.Note(text, 0)))
+    made.events.append((0, ev.Note("once", 0)))
+    (turn,) = made.document().sections[0].turns
+    assert [line for line in turn.cards[0].lines if line.startswith("Note")] == [
+        "Note: the worker makes no progress (×3)",
+        "Note: the worker answers again (×3)",
+        "Note: once",
+    ]
+
+
 def test_what_is_of_other_questions_is_no_strength(tmp_path: Path) -> None:
     made = Made(tmp_path)
     for q in range(8):

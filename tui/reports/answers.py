@@ -1,5 +1,6 @@
 """Each question's answers side by side, and the list of failed, cut and disturbed answers."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -90,8 +91,12 @@ def _card(
     lines = [
         line for line in (_figures(answer, say), _stars(answer, dimensions, say), checks) if line
     ]
-    told = (note.text for note in answer.notes if note.source != "person")
-    notes = [translate(text, say.language) for text in told]
+    # What happened several times, as a worker without progress, is one line.
+    told = Counter(note.text for note in answer.notes if note.source != "person")
+    notes = [
+        translate(text, say.language) + (f" (×{count})" if count > 1 else "")
+        for text, count in told.items()
+    ]
     notes += [answer.person_note] if answer.person_note else []
     lines += [f"{say('note')}: {collapse_line(text)}" for text in notes]
     if more:

@@ -142,14 +142,14 @@ def _sizes(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
         if not size.parameters:
             continue
         planned = (size.parameters * BYTES_PER_WEIGHT[dtype] / GB for dtype in _FORMATS)
+        dtype = collapse_line(describe_dtype(size.dtype, say))
+        held = Cell(format_figure(size.weights_bytes / GB), dtype)
         rows.append(
             (
                 Cell(collapse_line(column.label)),
                 Cell(format_figure(size.file_bytes / GB) if size.file_bytes else "–"),
                 *(Cell(format_figure(value)) for value in planned),
-                Cell(format_figure(size.weights_bytes / GB), describe_dtype(size.dtype, say))
-                if size.weights_bytes
-                else Cell("–"),
+                held if size.weights_bytes else Cell("–"),
             )
         )
     head = (say("model"), say("checkpoint"), "bf16 / fp16", "int8", "int4", say("weights"))
