@@ -395,6 +395,18 @@ def test_a_judge_with_flips_and_a_panel(tmp_path: Path) -> None:
     assert "decided on question 1 (alpha, beta); question 2 (alpha, beta)." in listed
 
 
+def test_a_judge_that_nobody_could_read_concludes_nothing(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    for q in range(8):
+        both = (made.id(0, q), made.id(1, q))
+        made.events.append((RUN, ev.Judged(f"q{q}", *both, "none", "j", ["none"] * 2)))
+    document = made.document()
+    (table,) = [t for t in document.comparison if "judge" in t.title]
+    assert table.rows == () and table.notes == ("No verdict could be read, so none counts: 8.",)
+    assert not any("judge" in text for text in document.conclusion)
+    assert not [t for t in document.comparison if t.title.startswith("Where they differ")]
+
+
 def test_verdicts_of_any_type_end_in_words(tmp_path: Path) -> None:
     made = Made(tmp_path, questions=4).all_answered()
     odd: list[list[object]] = [[1, {}], [["left"], None], [], [{"a": 1}, "left", 3]]

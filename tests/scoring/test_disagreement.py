@@ -81,3 +81,11 @@ def test_times_of_other_threads_are_no_difference() -> None:
             done = ev.Answered(model, "stop", e2e_ms=1000.0 * (1 + 2 * model), threads=n)
             script.say(model, done)
         assert of_board(board_of(script), "same", {}).time == wanted
+
+
+def test_a_verdict_that_nobody_could_read_says_nothing() -> None:
+    script = made()
+    script.say(RUN, ev.Judged("same", 0, 1, "none", "j"))
+    assert of_board(board_of(script), "same", {}).verdicts is None
+    script.say(RUN, ev.Judged("same", 0, 1, "tie", "k"))
+    assert of_board(board_of(script), "same", {}).verdicts == 0

@@ -59,11 +59,14 @@ def _notes(
     events = [event for _, event in found]
     readable = [(source, j) for source, j in found if j.choice != "none"]
     flips = [(s, j) for s, j in readable if is_flipped(read_verdicts(j.verdicts))]
+    if not readable:
+        yield say("none_readable", n=len(events))
+        return
     yield say(
         "flips",
         flips=len(flips),
         n=len(readable),
-        rate=SHARE.write(len(flips) / len(readable)) if readable else "–",
+        rate=SHARE.write(len(flips) / len(readable)),
         unread=len(events) - len(readable),
     )
     yield _style_note(found, merged, say)
@@ -80,7 +83,7 @@ def _notes(
         if (column := merged.column_of(source, answer.model))
     }
     if kin:
-        models = ", ".join(sorted(collapse_line(label) for label in kin))
+        models = say("and").join(sorted(collapse_line(label) for label in kin))
         yield say("same_family", judge=collapse_line(key.judge), models=models)
 
 

@@ -15,6 +15,8 @@ _LARGE_RATIO = 4.0
 FILTERS = ("all", "differing", "unrated", "failed")
 """Which questions to step through."""
 
+_SAID = ("left", "right", "tie", "bad")
+
 Results = Mapping[int, Sequence[CheckResult]]
 """The results of checks by answer."""
 
@@ -62,7 +64,8 @@ def measure(
     votes and verdicts on them, and the results of an answer's checks."""
     answered = [c for c in conversations if c and all(a.state == "answered" for a in c)]
     texts = [[a.text for a in conversation] for conversation in answered]
-    said = [choice in ("left", "right") for choice in choices]
+    # A verdict that nobody could read says nothing.
+    said = [choice in ("left", "right") for choice in choices if choice in _SAID]
     if len(answered) < 2:
         return Disagreement()
     return Disagreement(
