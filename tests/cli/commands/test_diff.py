@@ -51,7 +51,7 @@ def test_what_changed_is_told(runs: list[str], capsys: pytest.CaptureFixture[str
     assert b["figures"]["stars"]["change"] is None
     assert cli.run_command_line(["diff", *runs]) == 0
     out = capsys.readouterr().out
-    assert "a@bf16: 4 of 4 questions complete in both runs" in out
+    assert "a@bf16: 4 of 4 questions answered in both runs" in out
     assert "question 3 (第2类)" in out and "% the same" in out
     assert re.search(r"^cut +answers cut short +0 +0 +0$", out, re.MULTILINE)
     assert re.search(r"^checks +checks passed +100% +50% +-50%$", out, re.MULTILINE)
@@ -128,7 +128,7 @@ def test_what_was_not_the_same_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     both = [str(before), str(after)]
     assert cli.run_command_line(["diff", *both]) == 0
     out = capsys.readouterr().out
-    assert "complete in both runs. Beware: answers cut short: before 0/4, after 1/4; tokens" in out
+    assert "answered in both runs. Beware: answers cut short: before 0/4, after 1/4; tokens" in out
     assert "different machines (before: AMD EPYC, 2 cores; after: Xeon, 9 cores)" in out
     assert "threads (before: 2; after: 2, 7)" in out
     assert cli.run_command_line(["diff", *both, "--json"]) == 0

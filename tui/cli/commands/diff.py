@@ -31,7 +31,7 @@ _MAX_LISTED = 10
 _WORDS = {
     "changed": "changed answers",
     "similarity": "text in common",
-    "incomplete": "answers not complete",
+    "incomplete": "answers failed or broken off",
     "cut": "answers cut short",
     "empty": "answers without text",
     "checks": "checks passed",
@@ -107,7 +107,7 @@ def _document(found: ModelDiff) -> dict[str, Any]:
 def _print(found: ModelDiff) -> None:
     names = (found.before,) if found.before == found.after else (found.before, found.after)
     title = " -> ".join(collapse_line(name) for name in names)
-    said = tr(f"{title}: {found.n} of {found.asked} questions complete in both runs")
+    said = tr(f"{title}: {found.n} of {found.asked} questions answered in both runs")
     print(clean(f"{said}{found.beware}"))
     rows = [
         (name, tr(_WORDS[name]), _value(name, f.before), _value(name, f.after), _change(name, f))
