@@ -1,5 +1,6 @@
 """Every key of the live screen, driven by a scripted run."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,6 +32,28 @@ async def test_answers_stream_into_their_panes() -> None:
         await it.beat()
         assert "done" in it.pane(0)[0] and "TTFT 412 ms  27.0 tok/s" in it.pane(0)[0]
         assert "1/3  逻辑推理" in it.screen.question_bar.text
+
+
+@pytest.mark.parametrize(
+    ("by", "lost", "told"),
+    [
+        ("programs", 0.72, "* Other programs took 72% of its cores."),
+        ("model", 0.0, "* Another model was computing meanwhile."),
+        ("", 0.0, "* It did not have its cores for itself."),
+        ("", 0.0, ""),
+    ],
+)
+async def test_a_disturbed_answer_is_marked_and_says_why(by: str, lost: float, told: str) -> None:
+    async with comparing() as it:
+        it.run.asked(0, 0, "logic", "谁说真话？")
+        it.run.tokens(0, 0, ["乙"])
+        figures = ev.Answered(0, "stop", 20, 3, ttft_ms=412.0, decode_tok_s=27.0)
+        spoilt = replace(figures, contended=bool(told), contended_by=by, lost=lost)
+        it.run.say(0, spoilt)
+        await it.beat()
+        header, *rows = it.pane(0)
+        assert ("27.0* tok/s" in header) == bool(told)
+        assert [row.strip() for row in rows if "* " in row] == ([told] if told else [])
 
 
 async def test_an_answer_is_pasted_where_it_is_waited_for() -> None:

@@ -52,7 +52,7 @@ def test_every_message_that_is_used_exists_and_every_one_is_used() -> None:
     assert said <= known
     groups = (
         *("state.", "verdict.", "stage.", "vote.", "found.", "fetch.", "cause.", "help.group_"),
-        *("differences.filter_", "export.template_"),
+        *("differences.filter_", "export.template_", "contended."),
     )
     composed = {key for key in known if key.startswith(groups)}
     assert known - used - composed == set()

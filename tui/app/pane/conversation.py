@@ -16,7 +16,8 @@ from tui.app.pane.wrapping import WrappedText
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.style.bars import progress_bar
 from tui.board import Answer, Board, Model, last_characters
-from tui.events import TORCH, Failed, Load, Loaded
+from tui.events import TORCH, Answered, Failed, Load, Loaded
+from tui.metrics import CONTENDERS
 from tui.scoring.stars import Stars, stars_of
 from tui.text.sanitise import clean, one_line
 from tui.text.units import format_milliseconds
@@ -189,6 +190,8 @@ class TurnBlock:
                 tokens = answer.figures.thought_tokens
                 after = format_milliseconds(answer.figures.answer_ttft_ms)
                 rows.add(say(key, tokens=tokens, time=after), "muted")
+            if answer.figures.contended:
+                rows.add(contention_text(answer.figures, self._appearance), "muted")
         for text in dict.fromkeys(say.told(n.text) for n in answer.notes if n.source != "person"):
             rows.add(text, "muted")
         if answer.person_note:
@@ -199,6 +202,13 @@ class TurnBlock:
         for vote in votes:
             rows.add(vote, "accent")
         return [*rows.rows, []] if rows.rows else []
+
+
+def contention_text(figures: Answered, appearance: Appearance) -> str:
+    """Why the figures of an answer, marked with ``*``, are not those of the model alone."""
+    by, lost = figures.contended_by, figures.lost
+    is_told = by in CONTENDERS and (by != "programs" or lost > 0)
+    return appearance.say(f"contended.{by if is_told else 'unknown'}", lost=f"{lost:.0%}")
 
 
 class _RowBuilder:

@@ -82,7 +82,8 @@ def state_text(board: Board, model: Model, answer: Answer | None, appearance: Ap
 
 def speed_text(model: Model, answer: Answer | None, appearance: Appearance) -> str:
     """TTFT and speed of an answer, as far as they are known; ``~`` before a speed says that
-    its tokens are estimated, as those of a service are until it has told their number."""
+    its tokens are estimated, as those of a service are until it has told their number, ``*``
+    behind it that it did not have its cores for itself."""
     if answer is None:
         return measured_text(model, appearance)
     ttft, speed = answer.ttft_ms, answer.decode_tok_s
@@ -113,9 +114,11 @@ def _figures(
 
 
 def _marked_rate(model: Model, answer: Answer, speed: float) -> str:
-    """A speed, marked where its tokens are estimated, or a service may still tell others."""
+    """A speed, marked where its tokens are estimated, or a service may still tell others, and
+    where it was disturbed."""
     is_guess = answer.is_estimated or (answer.is_open and model.engine == "endpoint")
-    return ("~" if is_guess else "") + format_rate(speed)
+    is_spoilt = answer.figures is not None and answer.figures.contended
+    return "~" * is_guess + format_rate(speed) + "*" * is_spoilt
 
 
 def measured_text(model: Model, appearance: Appearance) -> str:
@@ -124,7 +127,7 @@ def measured_text(model: Model, appearance: Appearance) -> str:
     if told is None or told.ttft_ms is None or told.decode_tok_s is None:
         return ""
     ttft, speed = format_milliseconds(told.ttft_ms), format_rate(told.decode_tok_s)
-    return appearance.say("pane.measured", ttft=ttft, speed=speed)
+    return appearance.say("pane.measured", ttft=ttft, speed=speed + "*" * told.contended)
 
 
 def pane_header(
