@@ -89,9 +89,9 @@ SAID = {
     "by ability (C, E)": ["按能力对比"],
     "checks, instructions followed in % (D)": ["程序检查", "检查通过 "],
     "memory, load, ms a token, size of weights (D)": [
-        *("内存峰值, GB", "加载时间, s", "每 token 耗时 TPOT, ms", "载入后权重"),
+        *("内存峰值（GB）", "加载时间（s）", "每 token 耗时 TPOT（ms）", "载入后权重"),
     ],
-    "seconds an answer, with their range (D, E)": ["总耗时 E2E, s", "中位数、范围与样本数"],
+    "seconds an answer, with their range (D, E)": ["总耗时 E2E（s）", "中位数、范围与样本数"],
     "votes, and a judge (issue)": ["人工两两投票", "评审模型 demo@bf16"],
     "content, amount, form of the answers (B)": ["回答形式", "字符数中位数", "含列表"],
     "where the answers differ (B)": ["差异所在"],
