@@ -52,6 +52,7 @@ check: $(VENV)/.ready-dev check-kernels
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin tui
 	$(BIN)/lint-imports
 
 # Every instruction set, whatever this CPU has; with clang too where it is installed.

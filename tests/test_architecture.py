@@ -66,6 +66,7 @@ OWN_FILES = {
     "host/owned_file.py": "what was compiled here, after it was checked",
     "host/page_cache.py": "asks the kernel about what the opener has seen",
     "host/save_file.py": "a new file",
+    "host/system.py": "a socket of our own",
     "host/terminal.py": "/dev/null",
     "models/catalogue.py": "comes with the program",
     "models/families.py": "comes with the program",

@@ -1,5 +1,6 @@
 """Programs that run as on a machine where packages are not installed."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,4 +46,5 @@ def without(folder: Path, packages: Sequence[str]) -> dict[str, str]:
     installed; what does that is written to ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sitecustomize.py").write_text(_HIDE.format(hidden=set(packages)), "utf-8")
-    return {"PYTHONPATH": str(folder)}
+    given = os.environ.get("PYTHONPATH", "")
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), given)))}

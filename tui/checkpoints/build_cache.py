@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tui.host import system
+
 MANIFEST = "duibi.json"
 """The file of a folder that says what it was made of, and lists its files."""
 _SMALL = 16 << 20
@@ -63,7 +65,7 @@ def remove_unfinished(root: Path) -> bool:
     left = False
     for folder in root.glob("*.part") if root.is_dir() else ():
         maker = folder.name.split(".")[-2]
-        if maker.isdigit() and Path(f"/proc/{maker}").exists():
+        if maker.isdigit() and system.is_running(int(maker)):
             left = True
         else:
             shutil.rmtree(folder, ignore_errors=True)

@@ -3,11 +3,9 @@
 import contextlib
 import os
 import queue
-import resource
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -17,7 +15,7 @@ from pathlib import Path
 from tui.engines.fork_server import ForkedProcess, fork_worker
 from tui.engines.watchdog import ProcessUsage, process_usage
 from tui.events import Failed, Load, TimedBody
-from tui.host import cgroup, child_process, memory
+from tui.host import cgroup, child_process, memory, system
 from tui.host.save_file import open_log
 from tui.worker_protocol import (
     Alive,
@@ -28,8 +26,6 @@ from tui.worker_protocol import (
     encode_order,
 )
 
-_CAN_FORK: bool = sys.platform == "linux"
-"""Elsewhere system libraries do not survive a fork."""
 _OPENMP_SPIN_COUNT = "20000"
 """How often a thread of GNU OpenMP looks for work before it sleeps (libgomp's manual). Its own
 300,000 and more keep cores from a busy neighbour's threads and from each other's: beside one
@@ -152,9 +148,7 @@ class WorkerProcess:
         pid = self.process.pid
         held = cgroup.read_table(Path(f"/proc/{pid}/status")).get("VmData", 0)
         if held:
-            with contextlib.suppress(OSError, ValueError):
-                _, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
-                resource.prlimit(pid, resource.RLIMIT_DATA, (held + nbytes, hard))
+            system.limit_data(pid, held + nbytes)
 
     def kill(self, why: Failed | None = None) -> None:
         """End it at once, whatever it is doing."""
@@ -223,7 +217,7 @@ class WorkerProcess:
 def _start(
     environment: Mapping[str, str], channel: int, output: int
 ) -> "subprocess.Popen[bytes] | ForkedProcess":
-    if _CAN_FORK:
+    if system.HAS_FORK_SERVER:
         return fork_worker(environment, channel, output)
     return child_process.start(
         child_process.module_command("tui.worker", str(channel)),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tui.host import cgroup, process
+from tui.host import cgroup, process, system
 from tui.host.cgroup import ROOT
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -54,6 +54,8 @@ class OtherProcesses:
     def _busy_seconds(self) -> float:
         """Seconds that the cores we may use have computed (proc_stat(5)): user, nice, system,
         irq and softirq; not what another virtual machine took."""
+        if self._root == ROOT and not system.HAS_PROC:
+            return system.busy_seconds()
         affinity = getattr(os, "sched_getaffinity", None)
         allowed = affinity(0) if affinity else range(os.cpu_count() or 1)
         names, ticks = {f"cpu{n}" for n in allowed}, 0
@@ -109,6 +111,8 @@ def model_name(root: Path = ROOT) -> str:
 
 def flags(root: Path = ROOT) -> frozenset[str]:
     """The instruction sets that the kernel tells of."""
+    if root == ROOT and not system.HAS_PROC:
+        return system.cpu_flags()
     for line in (cgroup.read_text(root / "proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("flags", "Features"):

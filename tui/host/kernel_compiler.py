@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tui.host import child_process
+from tui.host import child_process, system
 from tui.host.instruction_sets import INSTRUCTION_SETS, InstructionSet
 
 SOURCES = Path(__file__).parents[1] / "worker" / "kernels"
@@ -42,7 +42,7 @@ class CompilerTimeoutError(CompilerError):
 def compilers() -> list[str]:
     """Paths of the C compilers of this machine, the one to try first first."""
     found: dict[Path, str] = {}
-    for name in _COMPILERS:
+    for name in _COMPILERS if system.HAS_OWN_KERNELS else ():
         if path := child_process.find_program(name):
             found.setdefault(Path(path).resolve(), path)
     return list(found.values())

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui.host import cgroup, process
+from tui.host import cgroup, process, system
 from tui.host.cgroup import ROOT
 from tui.host.errors import UserError
 
@@ -128,6 +128,8 @@ def find_gauge(root: Path = ROOT) -> Gauge:
 def process_memory(pid: int, root: Path = ROOT) -> tuple[int, int]:
     """Private (anonymous, swapped out too) and mapped (file and shared) bytes of a
     process, from ``/proc/PID/status``; (0, 0) once it is gone."""
+    if root == ROOT and not system.HAS_PROC:
+        return system.process_memory(pid)
     status = cgroup.read_table(root / f"proc/{pid}/status")
     private = status.get("RssAnon", 0) + status.get("VmSwap", 0)
     return private, status.get("RssFile", 0) + status.get("RssShmem", 0)
@@ -200,6 +202,9 @@ def _group_v1(folder: Path) -> int | None:
 
 
 def _machine(root: Path) -> Gauge:
+    if root == ROOT and not system.HAS_PROC:
+        return Gauge(system.machine_memory()[0], "machine", lambda: system.machine_memory()[1])
+
     def in_use() -> int:
         info = _meminfo(root)
         total = info.get("MemTotal", 0)

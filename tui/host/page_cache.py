@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from tui.host import system
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
 _LIBC.mmap.argtypes = [
@@ -36,7 +38,7 @@ def drop(paths: Iterable[Path]) -> None:
         with path.open("rb") as file:
             # Pages that are still to be written stay.
             os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            system.drop_cached(file.fileno())
 
 
 def _resident(path: Path) -> tuple[int, int]:

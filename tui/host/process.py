@@ -1,10 +1,11 @@
 """What the kernel tells of a process."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui.host import cgroup
+from tui.host import cgroup, system
 from tui.host.cgroup import ROOT
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -25,7 +26,11 @@ class ProcessStat:
 
 
 def read_stat(pid: int, root: Path = ROOT) -> ProcessStat | None:
-    """From ``/proc/PID/stat`` (proc_pid_stat(5)); None once the process is gone."""
+    """From ``/proc/PID/stat`` (proc_pid_stat(5)) where there is one; None once the process is
+    gone."""
+    if root == ROOT and not system.HAS_PROC:
+        facts = system.process_facts(pid)
+        return facts and ProcessStat(*facts[:3], 0, *facts[3:])
     text = cgroup.read_text(root / f"proc/{pid}/stat")
     if not text:
         return None
@@ -45,10 +50,18 @@ def read_stat(pid: int, root: Path = ROOT) -> ProcessStat | None:
 def process_tree(pid: int, root: Path = ROOT) -> list[int]:
     """``pid`` and all its descendants."""
     children: dict[int, list[int]] = {}
-    for entry in (root / "proc").iterdir():
-        if entry.name.isdigit() and (stat := read_stat(int(entry.name), root)):
-            children.setdefault(stat.parent, []).append(int(entry.name))
+    for one in _process_ids(root):
+        if stat := read_stat(one, root):
+            children.setdefault(stat.parent, []).append(one)
     found = [pid]
     for one in found:
         found += children.get(one, ())
     return found
+
+
+def _process_ids(root: Path) -> Iterator[int]:
+    if root == ROOT and not system.HAS_PROC:
+        yield from system.process_ids()
+    else:
+        names = (entry.name for entry in (root / "proc").iterdir())
+        yield from (int(name) for name in names if name.isdigit())

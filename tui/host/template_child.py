@@ -4,20 +4,24 @@ Run as a script. One JSON object a line on standard input, ``template``, ``varia
 ``is_marked``; one line back, ``{"text": ...}`` or ``{"error": ...}``. The environment is what
 transformers gives a chat template (`chat_template_utils`): an immutable sandbox, trimmed blocks,
 ``raise_exception``, ``strftime_now``, ``tojson``, loop controls and the ``generation`` block.
-Imports nothing of this program, so that it starts in a tenth of a second.
+Imports of this program what differs between systems only, so that it starts in a tenth of a second.
 """
 
 import json
-import resource
 import signal
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, Undefined, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[2]))
+from tui.host import system
 
 TIMEOUT_S = 2.0
 """Wall-clock limit of one rendering; the alarm ends the process, whatever it is doing."""
@@ -105,8 +109,8 @@ def main() -> None:
     """Render what comes on stdin, a JSON line each, within limits of memory and time."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    system.limit_address_space(MAX_MEMORY_BYTES)
+    system.forbid_core_files()
     for line in sys.stdin.buffer:
         signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S)
         answer = json.dumps(reply(line)).encode() + b"\n"

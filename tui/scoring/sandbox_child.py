@@ -1,14 +1,18 @@
 """The child process of `tui.scoring.sandbox`: one JSON request a line, one answer a line.
 
-It runs isolated (``-I -S``), so it imports nothing of ours.
+It runs isolated (``-I -S``): of ours it imports only what differs between systems.
 """
 
 import ast
 import json
 import re
-import resource
 import sys
 import warnings
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[2]))
+from tui.host import system
 
 MAX_MEMORY = 1 << 29
 PASSED, NOT_PASSED, BROKEN = "passed", "not passed", "broken"
@@ -28,7 +32,7 @@ def _outcome(kind: str, pattern: str, text: str) -> str:
 
 
 def _serve() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    system.limit_address_space(MAX_MEMORY)
     warnings.simplefilter("ignore")
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NoReturn
 
+from tui.host import system
 from tui.worker.measure import process_age_s
 from tui.worker.process.wire import exit_process
 
@@ -111,7 +112,7 @@ def _ended_with(control: socket.socket) -> Iterator[None]:
 
     def watch() -> None:
         waiting = select.poll()
-        waiting.register(control, select.POLLRDHUP)
+        waiting.register(control, system.HANG_UP)
         waiting.register(stop_reading, select.POLLIN)
         if waiting.poll()[0][0] == control.fileno():
             os._exit(0)

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui.host import cgroup, cpu
+from tui.host import cgroup, cpu, system
 from tui.host.cgroup import ROOT
 from tui.metrics import MAX_LOST_SHARE
 
@@ -72,7 +72,7 @@ def read_usage(stopped_ns: int = 0, root: Path = ROOT, computes: bool = True) ->
         time.thread_time_ns(),
         round(cpu.stolen_seconds(root) * 1e9),
         stopped_ns,
-        time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC),
+        system.boot_clock_ns() - time.clock_gettime_ns(time.CLOCK_MONOTONIC),
     )
 
 

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
+from tui.host import system
 from tui.host.errors import first_line
 from tui.worker.gguf import llama_build
 
 _BATCH_TOKENS = 256
 """Tokens of a prompt that are computed at a time: a cancelled one is left after as many."""
 _QUIET = -1
+_SOCKET = "llama.sock"
 _TIMEOUT_S = 60.0
 
 
@@ -66,27 +68,27 @@ class LlamaServer:
         self._server = None
         if self._client is not None:
             self._client.free()
-        with tempfile.TemporaryDirectory(prefix="duibi-") as folder:
-            given = xllamacpp.CommonParams()
-            given.model.path = str(self._path)
-            given.hostnames = [f"{folder}/llama.sock"]
-            given.n_ctx, given.n_parallel, given.kv_unified = self.pool, self.slots, True
-            given.n_batch = given.n_ubatch = _BATCH_TOKENS
-            given.cpuparams.n_threads = given.cpuparams_batch.n_threads = self.threads
-            given.warmup = given.fit_params = given.ui = given.endpoint_slots = False
-            # What does not fit into the slots is computed again, and not kept beside them.
-            given.cache_ram_mib, given.cache_idle_slots = 0, False
-            given.no_extra_bufts = self._for_words
-            given.verbosity = _QUIET
-            try:
-                self._server = xllamacpp.Server(given)
-            except RuntimeError as error:
-                raise CheckpointError(
-                    "unsupported",
-                    f"llama.cpp cannot load {self._path.name}: {first_line(error)}",
-                    f"take another file, or convert it: {self._path.name}@int8",
-                ) from None
-            self._client = _Client(f"{folder}/llama.sock")
+        folder = tempfile.TemporaryDirectory(prefix="duibi-")
+        given = xllamacpp.CommonParams()
+        given.model.path = str(self._path)
+        given.hostnames = [str(Path(folder.name, _SOCKET))]
+        given.n_ctx, given.n_parallel, given.kv_unified = self.pool, self.slots, True
+        given.n_batch = given.n_ubatch = _BATCH_TOKENS
+        given.cpuparams.n_threads = given.cpuparams_batch.n_threads = self.threads
+        given.warmup = given.fit_params = given.ui = given.endpoint_slots = False
+        # What does not fit into the slots is computed again, and not kept beside them.
+        given.cache_ram_mib, given.cache_idle_slots = 0, False
+        given.no_extra_bufts = self._for_words
+        given.verbosity = _QUIET
+        try:
+            self._server = xllamacpp.Server(given)
+        except RuntimeError as error:
+            raise CheckpointError(
+                "unsupported",
+                f"llama.cpp cannot load {self._path.name}: {first_line(error)}",
+                f"take another file, or convert it: {self._path.name}@int8",
+            ) from None
+        self._client = _Client(folder)
 
     def complete(self, order: dict[str, Any], take: Callable[[Any], bool]) -> None:
         """Answer an order of llama.cpp's server; ``take`` gets each piece and ends it with True."""
@@ -108,17 +110,22 @@ class LlamaServer:
 
 
 class _Client(http.client.HTTPConnection):
-    """Asks the server behind a socket whose name in the file system is taken away: the kernel
-    still leads to it from what this process has open."""
+    """Asks the server behind a socket in ``folder``, whose name in the file system is taken away:
+    Linux still leads to it from what this process has open. Elsewhere it stays until `free`."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, folder: tempfile.TemporaryDirectory[str]) -> None:
         super().__init__("localhost", timeout=_TIMEOUT_S)
-        self._node = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        self._folder, place = folder, Path(folder.name, _SOCKET)
+        self._node = system.open_node(place)
+        self._address = str(place)
+        if self._node >= 0:
+            self._address = f"/proc/self/fd/{self._node}"
+            folder.cleanup()
 
     def connect(self) -> None:
         """See the base class."""
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(f"/proc/self/fd/{self._node}")
+        self.sock.connect(self._address)
 
     def post(self, path: str, order: dict[str, Any]) -> Any:
         """The JSON value that the server answers with.
@@ -144,4 +151,6 @@ class _Client(http.client.HTTPConnection):
     def free(self) -> None:
         """Close all of it."""
         self.close()
-        os.close(self._node)
+        if self._node >= 0:
+            os.close(self._node)
+        self._folder.cleanup()

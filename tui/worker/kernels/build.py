@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from tui.host import cpu, kernel_compiler
+from tui.host import cgroup, cpu, kernel_compiler, system
 from tui.host.errors import UserError
 from tui.host.instruction_sets import InstructionSet, supported
 from tui.host.kernel_compiler import CompilerError, CompilerTimeoutError
@@ -151,7 +151,7 @@ def _load_variant(variant: InstructionSet) -> Any:
 
 def _share_openmp() -> None:
     """Let libraries that are loaded from now on find the OpenMP that torch has loaded."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
+    for line in (cgroup.read_text(Path("/proc/self/maps")) or "").splitlines():
         path = "/" + line.partition("/")[2]
         if "libgomp" in path:
             with contextlib.suppress(OSError):
@@ -196,7 +196,7 @@ def _own_folder(folder: Path) -> Iterator[int]:
     except (OSError, NotOwnedError) as error:
         raise _CacheUnusableError(_clause(error, folder)) from None
     try:
-        if os.fstatvfs(fd).f_flag & os.ST_NOEXEC:
+        if system.runs_no_programs(fd):
             raise _CacheUnusableError(f"{folder} is on a disk that runs no programs (noexec)")
         with contextlib.suppress(OSError):  # Not every network disk has locks.
             fcntl.flock(fd, fcntl.LOCK_EX)
