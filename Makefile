@@ -59,11 +59,14 @@ check: $(VENV)/.ready-dev check-kernels
 check-kernels: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.check_kernels
 
-# Two wheels: one with the kernels compiled for this kind of machine, one for all others.
+# The source, and two wheels: one with the kernels compiled for this kind of machine, one for all
+# others. The same source gives the same bytes: what is in them is as old as the commit.
+dist: export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
 dist: $(VENV)/.ready
 	rm -rf dist
-	DUIBI_PREBUILT=0 $(PIP) wheel --quiet --no-deps --wheel-dir dist .
-	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	$(INSTALL) hatchling
+	DUIBI_PREBUILT=0 $(BIN)/python -m hatchling build -d dist -t wheel
+	$(BIN)/python -m hatchling build -d dist -t sdist -t wheel
 	ls dist
 
 format: $(VENV)/.ready-dev

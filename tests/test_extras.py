@@ -101,16 +101,19 @@ def test_a_gguf_file_is_answered_without_torch(tmp_path: Path) -> None:
     assert json.loads(figures)["results"][0]["bandwidth_share"] is None
 
 
-def test_the_step_is_that_of_what_installed_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = {}
-    for prefix in ("/srv/venv", "/home/u/.local/share/pipx/venvs/duibi", "/h/uv/tools/duibi"):
-        monkeypatch.setattr(sys, "prefix", prefix)
-        steps[prefix] = extras.install_step("local").split("'", maxsplit=1)[0]
-    assert [step.split()[:2] for step in steps.values()] == [
-        ["pip", "install"],
-        ["pipx", "runpip"],
-        ["uv", "pip"],
-    ]
+def test_the_step_is_that_of_what_installed_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(extras, "_NVIDIA", ())
+    by_pip = extras.install_step("local")
+    assert by_pip.startswith("pip install 'duibi[local]' --extra-index-url https://")
+    (tmp_path / "uv-receipt.toml").touch()
+    assert extras.install_step("local").startswith("uv pip install --python ")
+    (tmp_path / "pipx_metadata.json").touch()
+    assert extras.install_step("png") == "pipx runpip duibi install 'duibi[png]'"
+    monkeypatch.setattr(extras, "_NVIDIA", (tmp_path,))
+    assert "--extra-index-url" not in extras.install_step("local")
 
 
 def test_every_package_that_an_extra_is_told_by_is_declared_there() -> None:

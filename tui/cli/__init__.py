@@ -34,10 +34,14 @@ COMMANDS = {
     "models": "find, fetch and inspect models",
     "questions": "list, show and check question sets",
     "doctor": "what this machine can run, and what is wrong",
+    "help": "pages of the documentation: models, services, formats",
+    "completion": "what bash, zsh or fish reads to complete words",
 }
 """Name -> one line; the module is ``tui.cli.commands.NAME`` with a click ``command`` in it."""
 
 COMPARE = "compare"
+_COMPLETE = "complete"
+"""Asked by the script of a shell (`tui.cli.support.completion`)."""
 _SESSION = ".duibi"
 """As `tui.sessions.lines.SUFFIX`, whose import takes time that `--version` has not."""
 _HELP = ("-h", "--help")
@@ -86,7 +90,19 @@ def run_command_line(args: list[str]) -> int:
 def _dispatch(args: list[str]) -> int:
     first = args[0] if args else ""
     if first in ("--version", "-V"):
-        print(f"duibi {tui.__version__}")
+        if "--json" in args:
+            from tui.cli.support.printing import print_json
+            from tui.run.setup import versions
+
+            print_json(versions())
+        else:
+            print(f"duibi {tui.__version__}")
+        return 0
+    if first == _COMPLETE:
+        from tui.cli.support import completion
+
+        words = args[2:] if args[1:2] == ["--"] else args[1:]
+        print("\n".join(completion.candidates(words, COMMANDS)))
         return 0
     if first in _HELP:
         _choose_language(args)

@@ -9,6 +9,7 @@ from tui.host.errors import UserError
 LOCAL, GGUF, DOCX, PNG = "local", "gguf", "docx", "png"
 """The extras' names in pyproject.toml."""
 
+_NVIDIA = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 _MODULES = {
     LOCAL: {
         "torch": "torch",
@@ -58,9 +59,12 @@ def require(extra: str) -> None:
 
 def install_step(extra: str) -> str:
     """The command that adds an extra to the environment that this program runs in."""
-    parts = Path(sys.prefix).parts
-    if "pipx" in parts:
-        return f"pipx runpip duibi install 'duibi[{extra}]'"
-    if "uv" in parts and "tools" in parts:
-        return f"uv pip install --python {sys.executable} 'duibi[{extra}]'"
-    return f"pip install 'duibi[{extra}]'"
+    what = f"'duibi[{extra}]'"
+    if extra == LOCAL and sys.platform == "linux" and not any(map(Path.exists, _NVIDIA)):
+        # Builds for the CPU; the usual index has those of several gigabytes for CUDA.
+        what += " --extra-index-url https://download.pytorch.org/whl/cpu"
+    if Path(sys.prefix, "pipx_metadata.json").exists():
+        return f"pipx runpip duibi install {what}"
+    if Path(sys.prefix, "uv-receipt.toml").exists():
+        return f"uv pip install --python {sys.executable} {what}"
+    return f"pip install {what}"

@@ -124,9 +124,15 @@ def _remarks(models: Sequence[ResolvedModel], planned: plan.MemoryPlan) -> list[
 
 def describe_host(limit: int) -> dict[str, Any]:
     """The machine and the versions, for the head of a session; no name of host or user."""
+    told = versions()
+    del told["duibi"]  # stands in the header by itself
+    return {"cpu": cpu.describe(), "memory_limit": limit, **told}
+
+
+def versions() -> dict[str, Any]:
+    """The program's version, the system's and those of packages that matter."""
     return {
-        "cpu": cpu.describe(),
-        "memory_limit": limit,
+        "duibi": tui.__version__,
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": package_versions(),

@@ -8,7 +8,7 @@ import typer
 
 import tui
 from tui.checkpoints.memory_estimate import ALLOCATOR_SHARE, BASE_BYTES, BYTES_PER_WEIGHT
-from tui.cli.support import machine_checks, machine_speed, service_probes
+from tui.cli.support import fault_report, machine_checks, machine_speed, service_probes
 from tui.cli.support.machine_checks import NOTE, OK, PROBLEM, DiskInfo, Finding
 from tui.cli.support.printing import print_json, table, tell
 from tui.engines.model_list import ProbeResult
@@ -29,6 +29,9 @@ app = typer.Typer(add_completion=False)
 )
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="For a report of a fault: Markdown without secrets.")
+    ] = False,
 ) -> int:
     disks, of_disks = _disks()
     findings = [
@@ -51,6 +54,8 @@ def doctor(
         }
         checks = [asdict(found) for found in findings]
         print_json({"ok": not worst, **machine, "checks": checks})
+    elif report:
+        print(fault_report.render(findings))
     else:
         print(table([(tr(one.state), tr(one.name), tr(one.seen)) for one in findings]))
         for found in findings:

@@ -10,6 +10,7 @@ from tui.cli.support import settings_in_force
 from tui.cli.support.download_progress import ProgressLine
 from tui.cli.support.printing import heads, path_text, print_json, table, tell
 from tui.events import json_form
+from tui.host import paths
 from tui.host.errors import UserError
 from tui.run.results import BATCHED_NOTE, DISTURBED_NOTE
 from tui.scoring.stars import stars_of
@@ -43,6 +44,9 @@ def list_(
     if search is not None:
         return _search(folder, search, json)
     found = library.entries(folder)
+    if not json:
+        samples = library.session_files(paths.bundled("sessions"))
+        tell(f"these came with duibi: {', '.join(sorted(path.stem for path in samples))}")
     if json:
         print_json([_entry_json(entry) for entry in found])
         return 0

@@ -1,0 +1,118 @@
+"""What a shell completes, the pages of `duibi help`, versions as JSON and reports of faults."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tui
+from benchmarks.support import tiny
+from benchmarks.support.sessions import write_session
+from tui import cli
+from tui.cli.support import completion, help_pages
+from tui.questions import BUILT_IN
+
+FAKE_KEY = "sk-" + "abcdefgh12345678" * 2
+
+
+def completed(*words: str) -> list[str]:
+    return completion.candidates(words, cli.COMMANDS)
+
+
+def test_commands_models_and_options_are_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny.write_llama(tmp_path / "tiny")
+    assert {"run", "demo", "./tiny", "openai:"} <= set(completed(""))
+    assert completed("ru") == ["run"]
+    assert completed("run", "./ti") == ["./tiny"]
+    assert {"--questions", "--lang", "--help"} <= set(completed("run", "--"))
+    assert completed("run", "demo", "--questions", "tong") == ["tongji"]
+    assert set(completed("questions", "show", "")) >= set(BUILT_IN)
+    assert "get" in completed("models", "") and "--yes" in completed("models", "get", "--y")
+    assert completed("run", "nothing-like-it") == []
+    assert completed("help", "serv") == ["services"]
+
+
+def test_sessions_are_completed_own_ones_and_bundled_ones(tmp_path: Path) -> None:
+    folder = Path(os.environ["DUIBI_SESSIONS_DIR"])
+    mine = write_session(folder)
+    assert set(completed("replay", "")) == {"last", mine.stem, "english", "tongji"}
+    assert completed("replay", "eng") == ["english"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell_completes(shell: str, tmp_path: Path) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    assert (
+        subprocess.run([program, "-n"], input=completion.SCRIPTS[shell], text=True).returncode == 0
+    )
+    if shell != "bash":
+        return
+    root = str(Path(tui.__file__).parent.parent)
+    duibi = tmp_path / "bin" / "duibi"
+    duibi.parent.mkdir()
+    duibi.write_text(f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} -m tui "$@"\n')
+    duibi.chmod(0o755)
+    typed = {"duibi rep": "replay report", "duibi run open": "ai: router:", "duibi run openai:": ""}
+    for line, wanted in typed.items():
+        # As bash does: a colon is a word of its own.
+        words = line.replace(":", " : ").split()
+        ask = (
+            f"COMP_LINE={line!r} COMP_POINT={len(line)} COMP_WORDS=({' '.join(words)}) "
+            f'COMP_CWORD={len(words) - 1}; _duibi; printf "%s\\n" "${{COMPREPLY[@]}}"'
+        )
+        done = subprocess.run(
+            [program, "-c", f"{completion.SCRIPTS['bash']}\n{ask}"],
+            env=os.environ | {"PATH": f"{duibi.parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+        if line == "duibi run open":
+            assert {"openai:", "openrouter:"} == set(done.stdout.split()), done.stderr
+        else:
+            assert done.stdout.split() == wanted.split(), done.stderr
+
+
+def test_pages_are_printed_in_both_languages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command_line(["help"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in ("formats", "services", "installing", "readme"))
+    assert cli.run_command_line(["help", "services"]) == 0
+    english = capsys.readouterr().out
+    assert cli.run_command_line(["help", "services", "--lang", "zh"]) == 0
+    chinese = capsys.readouterr().out
+    assert english == help_pages.read(help_pages.find("en")["services"]).rstrip() + "\n"
+    assert chinese != english and "服务" in chinese
+    assert cli.run_command_line(["help", "nothing", "--lang", "en"]) == 2
+    assert "there is no page" in capsys.readouterr().err
+
+
+def test_versions_are_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command_line(["--version", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["duibi"] == tui.__version__ and told["packages"]["textual"]
+
+
+def test_a_report_of_a_fault_holds_no_secret_and_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home-of-zhangsan"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    monkeypatch.setenv("OPENAI_API_KEY", FAKE_KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:1/{FAKE_KEY}")
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(home / "ms"))
+    monkeypatch.setenv("DUIBI_MEMORY_LIMIT", FAKE_KEY)
+    cli.run_command_line(["doctor", "--report"])
+    said = capsys.readouterr().out
+    assert "## duibi doctor" in said and f"duibi {tui.__version__}" in said
+    assert FAKE_KEY not in said and "zhangsan" not in said and "~/ms" in said
