@@ -61,6 +61,8 @@ def test_an_unreadable_verdict_is_none_and_no_flip() -> None:
         ("A", "left"),
         ("**B**.", "right"),
         ("A is better than B", "none"),
+        ("[[A]]（A 更好）\n[[B]]（B 更好）\n[[C]]（平局）", "none"),
+        ("not [[a]], so [[C]], yes [[C]]", "tie"),
         ("", "none"),
     ],
 )

@@ -193,11 +193,13 @@ _BY_LETTER = {"A": LEFT, "B": RIGHT, "C": TIE}
 
 def parse_verdict(reply: str) -> str:
     """``left`` for A, ``right`` for B, ``tie`` for C, by the last mark in a reply; or by a
-    reply that is nothing but the letter; else ``none``."""
+    reply that is nothing but the letter; else ``none``, also where all three marks stand there:
+    a small judge may only repeat what it was asked."""
     marks = re.findall(r"\[\[\s*([ABC])\s*\]\]", reply, flags=re.IGNORECASE)
     if not marks:
         marks = re.findall(r"^\W*([ABC])\W*$", reply.strip(), flags=re.IGNORECASE)
-    return _BY_LETTER[marks[-1].upper()] if marks else NONE
+    letters = [mark.upper() for mark in marks]
+    return _BY_LETTER[letters[-1]] if 0 < len(set(letters)) < len(_BY_LETTER) else NONE
 
 
 def parse_dimension(reply: str, name: str) -> str:
