@@ -35,7 +35,8 @@ class Settings:
 
     ``questions`` is a question set ("": one in a language of the models); ``sessions`` is where
     runs are recorded (None: the usual folder); ``model_folders`` are further folders below which
-    checkpoints are looked for; ``aliases`` maps a word to a model reference.
+    checkpoints are looked for; ``aliases`` maps a word to a model reference, in the person's own
+    file with settings of a column too.
     """
 
     questions: str = field(

@@ -15,6 +15,7 @@ from tests.support.small_gguf import write_gguf
 from tui.models.catalogue import suggestions
 from tui.models.discover import FoundModel, discover
 from tui.models.reference import parse_reference
+from tui.models.remove import removable_paths
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama": LLAMA,
@@ -63,6 +64,7 @@ def test_every_layout_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     snapshot.mkdir(parents=True)
     for file in real.iterdir():
+        # What is not what ``main`` means there is named by its path.
         (snapshot / file.name).symlink_to(file.rename(blobs / file.name))
     workspace = tmp_path / "workspace"
     write_zero_llama(workspace / "Qwen-7B-Chat")
@@ -185,3 +187,15 @@ def test_the_short_list_can_be_typed_and_sized() -> None:
         "ms:baichuan-inc/Baichuan2-7B-Chat",
         "ms:qwen/Qwen-7B-Chat",
     }
+
+
+def test_what_hugging_face_calls_main_is_named_by_its_reference(tmp_path: Path) -> None:
+    entry = tmp_path / "hf" / "models--acme--Tiny"
+    folder = write_zero_llama(entry / "snapshots" / "abc")
+    write_zero_llama(entry / "snapshots" / "old")
+    (entry / "refs").mkdir()
+    (entry / "refs" / "main").write_text("abc")
+    found = by_reference()
+    assert set(found) == {"hf:acme/Tiny", str(entry / "snapshots" / "old")}
+    assert found["hf:acme/Tiny"].path == folder
+    assert removable_paths(parse_reference("hf:acme/Tiny")) == [entry]

@@ -8,6 +8,8 @@ from tui.host import paths
 
 REVISION = "master"
 """ModelScope's branch that is fetched."""
+HUGGINGFACE_REVISION = "main"
+"""Hugging Face's branch that is fetched."""
 
 _NO_OWNERS = ("models", "hub", "datasets", "snapshots")
 _CONFIGS = ("config.json", "configuration.json")
@@ -49,6 +51,19 @@ def modelscope_folder(model: str) -> Path:
     return caches[0] / present
 
 
+def huggingface_folder(model: str) -> Path:
+    """Where ``OWNER/NAME`` is, or will be, in Hugging Face's own cache: the revision that its tools
+    took for ``main``, else a folder of that name."""
+    entry = huggingface_cache() / f"models--{model.replace('/', '--')}"
+    named = HUGGINGFACE_REVISION
+    try:
+        told = (entry / "refs" / named).read_text(encoding="ascii")[:64].strip()
+        named = told if told.isalnum() and (entry / "snapshots" / told).is_dir() else named
+    except (OSError, ValueError):
+        pass
+    return entry / "snapshots" / named
+
+
 def cached_checkpoints() -> Iterator[tuple[Path, str]]:
     """``(folder, reference)`` of every model in both caches, complete or not."""
     for root in (root for cache in modelscope_caches() for root in _roots(cache)):
@@ -62,8 +77,10 @@ def cached_checkpoints() -> Iterator[tuple[Path, str]]:
                         yield model, f"ms:{entry.name}/{display_name(model)}"
     for entry in list_folders(huggingface_cache()):
         if entry.name.startswith("models--"):
+            name = entry.name.removeprefix("models--").replace("--", "/", 1)
+            meant = huggingface_folder(name)
             for folder in _revisions(entry):
-                yield folder, str(folder)
+                yield folder, f"hf:{name}" if folder == meant else str(folder)
 
 
 def gguf_folders() -> list[Path]:

@@ -16,6 +16,7 @@ from tui.host.errors import UserError
 from tui.models import default_dtype, demo, gguf_choice, ollama_files
 from tui.models.caches import cached_checkpoints, display_name, gguf_folders, list_folders
 from tui.models.inspect import Inspection, inspect_folder
+from tui.models.reference import HUB_PREFIXES
 
 CLONE_FOLDERS = (Path("/mnt/workspace"), Path("/mnt/data"))
 """Where people clone to in a ModelScope notebook: the disk that stays."""
@@ -136,7 +137,7 @@ def _cached(folder: Path, reference: str) -> Iterator[tuple[Path, str]]:
         yield folder, reference
     short = gguf_choice.short_names([str(file.relative_to(folder)) for file in files])
     for file, name in zip(files, short.values(), strict=True):
-        yield file, f"{reference}#{name}" if reference.startswith("ms:") else str(file)
+        yield file, f"{reference}#{name}" if reference.startswith(HUB_PREFIXES) else str(file)
 
 
 def _walk(root: Path, depth: int) -> Iterator[Path]:
@@ -227,7 +228,7 @@ def _folder(path: Path, reference: str) -> FoundModel | None:
         seen = inspect_folder(path)
     except (UserError, OSError):
         return None
-    if not seen.family and not seen.shards and not reference.startswith("ms:"):
+    if not seen.family and not seen.shards and not reference.startswith(HUB_PREFIXES):
         return None
     state, why = checkpoint_state(seen)
     return FoundModel(

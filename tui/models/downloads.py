@@ -129,7 +129,7 @@ class Downloads:
         self._all: list[Download] = []
 
     def begin(self, reference: str) -> Download:
-        """Begin a download of ``demo`` or ``ms:OWNER/NAME``, or give the one under way.
+        """Begin a download of ``demo`` or a hub's model, or give the one under way.
 
         Raises:
             UserError: the reference is none of these.
@@ -137,7 +137,8 @@ class Downloads:
         ref = parse_reference(reference)
         if ref.kind not in FETCHABLE_KINDS:
             raise UserError(
-                f"{reference} is nothing that can be fetched", "give demo or ms:OWNER/NAME"
+                f"{reference} is nothing that can be fetched",
+                "give demo, ms:OWNER/NAME or hf:OWNER/NAME",
             )
         for known in self.running:
             if known.status.reference == reference:

@@ -30,8 +30,8 @@ HUBS = {
         *(hub.hub_url, caches.modelscope_folder, hub.ask),
     ),
     "huggingface": Hub(
-        *("hf", "Hugging Face", huggingface.REVISION, "HF_HUB_CACHE"),
-        *(huggingface.hub_url, huggingface.model_folder, huggingface.ask),
+        *("hf", "Hugging Face", caches.HUGGINGFACE_REVISION, "HF_HUB_CACHE"),
+        *(huggingface.hub_url, caches.huggingface_folder, huggingface.ask),
     ),
 }
 """By the kind of a reference."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tui.host.errors import EXIT_INTERRUPTED, EXIT_NETWORK, UserError
-from tui.models.caches import huggingface_cache
+from tui.models.caches import HUGGINGFACE_REVISION as REVISION
 from tui.models.net import READ_S, UnreachableError, download_file, http_client
 from tui.text.sanitise import one_line
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import httpx2
 
 PUBLIC_HUB = "https://huggingface.co"
-REVISION = "main"
 _TOKEN = "HF_TOKEN"
 _NEAR = 0.6
 _Replies = queue.SimpleQueue[dict[str, Any] | BaseException | None]
@@ -34,19 +33,6 @@ def hub_url() -> str:
     """The hub's URL: ``HF_ENDPOINT``, else the public one."""
     given = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/") or PUBLIC_HUB
     return given if "://" in given else f"https://{given}"
-
-
-def model_folder(model: str) -> Path:
-    """Where ``OWNER/NAME`` is, or will be, in Hugging Face's own cache: the revision that its tools
-    took for ``main``, else a folder of that name."""
-    entry = huggingface_cache() / f"models--{model.replace('/', '--')}"
-    named = REVISION
-    try:
-        told = (entry / "refs" / REVISION).read_text(encoding="ascii")[:64].strip()
-        named = told if told.isalnum() and (entry / "snapshots" / told).is_dir() else REVISION
-    except (OSError, ValueError):
-        pass
-    return entry / "snapshots" / named
 
 
 def ask(model: str, request: Mapping[str, Any], stop: threading.Event) -> Iterator[dict[str, Any]]:

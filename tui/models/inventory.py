@@ -8,6 +8,7 @@ from typing import Any
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.models import local_servers
+from tui.models.column import split_column
 from tui.models.discover import FoundModel, discover
 from tui.models.reference import parse_reference
 
@@ -26,7 +27,7 @@ def _paths(aliases: Mapping[str, str], user_services: Mapping[str, Any]) -> list
     found = []
     for target in aliases.values():
         try:
-            ref = parse_reference(target, user_services)
+            ref = parse_reference(split_column(target).model, user_services)
         except UserError:
             continue  # told when the alias is used
         if ref.kind in ("folder", "gguf"):

@@ -13,6 +13,8 @@ DTYPES = ("bf16", "fp16", "fp32", "int8", "int4")
 LOCAL_KINDS = ("demo", "folder", "gguf", "modelscope", "huggingface", "ollama")
 HUB_SCHEMES = {"ms": "modelscope", "hf": "huggingface"}
 """Kind of the references to a hub's models."""
+HUB_PREFIXES = tuple(f"{scheme}:" for scheme in HUB_SCHEMES)
+"""How the references to hubs' models begin."""
 FORMS = "demo, ./FOLDER, ./FILE.gguf, ms:OWNER/NAME, hf:OWNER/NAME, openai:NAME, http://HOST:PORT/v1#NAME"
 
 _DTYPE_ALIASES = {

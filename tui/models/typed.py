@@ -5,19 +5,25 @@ from pathlib import Path
 
 from tui.models.reference import is_model_id, settings_start
 
-_HUB_PAGE = re.compile(r"https?://(?:www\.)?modelscope\.cn/models/([^/?#\s]+/[^/?#\s]+)")
+_HUB_PAGES = {
+    "ms": re.compile(r"https?://(?:www\.)?modelscope\.cn/models/([^/?#\s]+/[^/?#\s]+)"),
+    "hf": re.compile(r"https?://(?:huggingface\.co|hf-mirror\.com)/([^/?#\s]+/[^/?#\s]+)"),
+}
+_TWICE = re.compile(r"ms:(?=(?:ms|hf):)", re.IGNORECASE)
 
 
 def read_typed(text: str) -> str:
-    """The reference that is meant: quotes are taken off, ``ms:`` given twice counts once, a page
-    of ModelScope or a plain OWNER/NAME is a model there, and what exists here is a path."""
+    """The reference that is meant: quotes are taken off, ``ms:`` before another hub's name counts
+    for nothing, a hub's page is its model, a plain OWNER/NAME one of ModelScope, and what exists
+    here is a path."""
     typed = text.strip().strip("'\"").strip()
     if (start := settings_start(typed)) >= 0:
         return read_typed(typed[:start]) + typed[start:]
-    if page := _HUB_PAGE.match(typed):
-        return f"ms:{page[1]}"
-    while typed.lower().startswith("ms:ms:"):
+    while _TWICE.match(typed):
         typed = typed[3:]
+    for hub, page in _HUB_PAGES.items():
+        if found := page.match(typed):
+            return f"{hub}:{found[1]}"
     if ":" in typed or typed.startswith((".", "/", "~")):
         return typed
     base = typed.partition("@")[0]

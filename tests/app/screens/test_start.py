@@ -101,6 +101,8 @@ async def test_choosing_models_under_a_question_set() -> None:
         ("https://www.modelscope.cn/models/Qwen/Qwen3-0.6B/files", "ms:Qwen/Qwen3-0.6B"),
         (" 'Qwen/Qwen3-0.6B' ", "ms:Qwen/Qwen3-0.6B"),
         ("http://127.0.0.1:1/v1#m", "http://127.0.0.1:1/v1#m"),
+        ("ms:hf:Qwen/Qwen3-0.6B", "hf:Qwen/Qwen3-0.6B"),
+        ("https://huggingface.co/Qwen/Qwen3-0.6B/tree/main", "hf:Qwen/Qwen3-0.6B"),
         ("demo", "demo"),
     ],
 )

@@ -22,14 +22,14 @@ from tui.host.errors import UserError
 from tui.models import remove as removal
 from tui.models.discover import FoundModel
 from tui.models.downloads import Download, Downloads
-from tui.models.reference import parse_reference
+from tui.models.reference import HUB_PREFIXES, parse_reference
 from tui.models.typed import read_typed
 from tui.text.units import format_size
 
 TICK_S = 0.2
 """How often the downloads are looked at."""
 _CONFIRM_S = 5.0
-_DOWNLOADABLE = ("demo", "ms:")
+_DOWNLOADABLE = ("demo", *HUB_PREFIXES)
 
 
 class ModelsScreen(BaseScreen):
@@ -229,7 +229,7 @@ class ModelsScreen(BaseScreen):
 
     def _get_typed(self, text: str) -> None:
         name = read_typed(text)
-        if not name or name == "ms:":
+        if not name or name in HUB_PREFIXES:
             return
         try:
             self._check_reference(name)

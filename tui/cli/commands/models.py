@@ -54,7 +54,9 @@ SHOWN_DTYPES = tuple(dtype for dtype in DTYPES if dtype != "fp16")
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Context = Annotated[int, typer.Option(min=1, metavar="TOKENS", help="Prompt and answer.")]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="demo, ms:OWNER/NAME or a path.")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="demo, ms:OWNER/NAME, hf:OWNER/NAME or a path.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -100,14 +102,14 @@ def list_(
     return 0
 
 
-@app.command(help="Fetch demo or ms:OWNER/NAME; prints where it is. Goes on where it was cut.")
+@app.command(help="Fetch demo, ms: or hf:OWNER/NAME; prints where it is. Goes on where it was cut.")
 def get(model: Model, yes: Yes = False) -> int:
     ref = _reference(model)
     if ref.kind not in FETCHABLE_KINDS:
         meant = f"did you mean ms:{model}? " if is_model_id(model) else ""
         raise UserError(
             f"{model} is nothing that can be fetched",
-            f"{meant}demo, ms:OWNER/NAME or ms:OWNER/NAME#FILE; "
+            f"{meant}demo, ms:OWNER/NAME, hf:OWNER/NAME or either with #FILE; "
             "`duibi models list --available` shows some",
         )
     try:

@@ -9,6 +9,7 @@ from tui import services
 from tui.cli.support import settings_in_force
 from tui.cli.support.printing import heads, print_json, table, tell
 from tui.engines.model_list import ProbeResult, is_listed, probe
+from tui.models.column import split_column
 from tui.models.local_servers import reference_to
 from tui.settings import Settings
 
@@ -59,7 +60,7 @@ def missing_models(found: ProbeResult, settings: Settings) -> list[str]:
     """Models of this service that the settings' aliases name and that it does not list."""
     wanted = [
         target.partition(":")[2]
-        for target in settings.aliases.values()
+        for target in (split_column(alias).model for alias in settings.aliases.values())
         if target.partition(":")[0] == found.service.name
     ]
     return [name for name in wanted if found.models and not is_listed(name, found.models)]
