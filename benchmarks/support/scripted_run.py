@@ -82,6 +82,8 @@ class ScriptedRun(EventScript):
         self.save_state = SaveState(saved=True, error="", pending=0)
         self.refuse: UserError | None = None
         self.status = ""
+        self.is_idle = True
+        self.broken_off: list[int] = []
         self.next_answer = 0
         self._free = 0
 
@@ -122,6 +124,11 @@ class ScriptedRun(EventScript):
         """Write it down."""
         self.calls.append(("ask_all",))
         return []
+
+    def ask_broken_off(self) -> list[int]:
+        """What the test says broke off, once."""
+        found, self.broken_off = self.broken_off, []
+        return found
 
     def view(self, question_id: str) -> None:
         """Nothing waits here."""

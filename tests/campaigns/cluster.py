@@ -159,7 +159,7 @@ def _campaign(
     first.end()
     row("the run was killed after", f"{first.told} answers")
     (path,) = sessions.glob("*.duibi")
-    before = _answered(fold(reader.read(path).events))
+    before = answered(fold(reader.read(path).events))
     servers[1].start()
     second = WatchedRun("--resume", str(path), *flags, home=folder)
     code = second.end()
@@ -167,7 +167,7 @@ def _campaign(
 
     reading = reader.read(path)
     board = fold(reading.events)
-    answers = _answered(board)
+    answers = answered(board)
     requests = sum(isinstance(event.body, Started) for event in reading.events)
     moved = sum("asking another address" in n.text for a in board.answers.values() for n in a.notes)
     broken = sum(a.failure is not None for a in board.answers.values())
@@ -195,7 +195,7 @@ def _campaign(
     expect("verdict", reading.verdict, "complete")
 
 
-def _answered(board: Board) -> Counter[str]:
+def answered(board: Board) -> Counter[str]:
     """Complete answers by question."""
     return Counter(a.question for a in board.answers.values() if a.state == "answered")
 

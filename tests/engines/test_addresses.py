@@ -166,3 +166,37 @@ def test_an_answer_that_breaks_off_is_asked_of_another(
     board = fold(reader.read(path).events)
     assert len(board.answers) == 30 + broken
     assert sum(a.failure is not None for a in board.answers.values()) == broken
+
+
+def test_an_answer_that_breaks_off_behind_a_balancer_is_asked_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def balancing(reply: Reply, received: Received) -> None:
+        if received.number != 3:
+            good_answer("whole")(reply, received)
+            return
+        reply.head()
+        reply.token("half")
+        hang_up(reply)
+
+    Path("many.txt").write_text("".join(f"{n}?\n" for n in range(12)))
+    with FaultServer(balancing) as one:
+        code = run(["run", f"{one.url}#m", "--questions", "many.txt", "--json"])
+        assert one.asked == 13
+    assert code == 0
+    (made,) = json.loads(capsys.readouterr().out)["models"]
+    assert [a["text"] for a in made["answers"]] == ["whole"] * 12
+
+
+def test_a_server_that_only_breaks_off_is_not_asked_for_ever(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def breaking(reply: Reply, received: Received) -> None:
+        reply.head()
+        reply.token("half")
+        hang_up(reply)
+
+    with FaultServer(breaking) as one:
+        code = run(["run", f"{one.url}#m", "--question", "1?", "--json"])
+        assert one.asked == 1
+    assert code == 3

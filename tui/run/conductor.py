@@ -22,6 +22,9 @@ from tui.text.unused_name import unused_name
 
 CLOSE_TIMEOUT_S = 0.9
 """What closing may take in all; what has not ended by then is left to the operating system."""
+MAX_ROUNDS = 3
+"""So often what broke off is asked again."""
+_ASKED_AGAIN = BROKEN_CAUSES | {"earlier_turn"}
 _FREE_QUESTION_PREFIX = "free-"
 
 
@@ -58,6 +61,8 @@ class Run:
         self._questions = questions
         self._shared = lanes[0].shared
         self._next_free_number = 1
+        self._rounds = 0
+        """So often `ask_broken_off` asked since a person did."""
         with recorder.board() as board:
             self._next_answer = max(board.answers, default=-1) + 1
         self._closing = threading.Lock()
@@ -137,6 +142,7 @@ class Run:
             raise UserError("nothing to ask", "type a question")
         if question_id is None and text is None:
             raise UserError("nothing to ask", "choose a question or type one")
+        self._rounds = 0
         with self._shared.changed:
             turns: tuple[str, ...] = ()
             if question_id is None:
@@ -169,6 +175,7 @@ class Run:
         no answer yet, each ``repeats`` times. Every model answers the question ``on_view`` before
         any goes on with the others."""
         ids: list[int] = []
+        self._rounds = 0
         with self._shared.changed:
             if on_view is not None:
                 for lane in self._lanes:
@@ -201,16 +208,26 @@ class Run:
             self._shared.changed.notify_all()
 
     def ask_broken_off(self) -> list[int]:
-        """Ask again, in the background, what broke off at one server of a model that has others,
-        and what could not be asked after it."""
-        causes = BROKEN_CAUSES | {"earlier_turn"}
-        return self.ask_missing(
-            lambda answer: (
-                answer.failure is not None
-                and answer.failure.cause in causes
-                and self._lanes[answer.model].engine.can_ask_elsewhere
-            )
-        )
+        """Ask again, in the background, what broke off at a server while others of its model, or
+        the balancer before them, go on answering, and what could not be asked after it. So often
+        as `MAX_ROUNDS` since a person asked; the ids of the answers."""
+        if self._rounds >= MAX_ROUNDS:
+            return []
+        with self._recorder.board() as board:
+            latest: dict[int, int] = {}
+            for answer in board.answers.values():
+                if answer.state == "answered" and answer.started_us is not None:
+                    latest[answer.model] = max(latest.get(answer.model, 0), answer.started_us)
+
+        def is_meant(answer: Answer) -> bool:
+            if answer.failure is None or answer.failure.cause not in _ASKED_AGAIN:
+                return False
+            goes_on = latest.get(answer.model, -1) > (answer.started_us or answer.asked_us)
+            return goes_on or self._lane_of[answer.model].engine.can_ask_elsewhere
+
+        ids = self.ask_missing(is_meant)
+        self._rounds += bool(ids)
+        return ids
 
     def ask_missing(self, is_meant: Callable[[Answer], bool] = lambda _: True) -> list[int]:
         """Ask again, in the background, what was asked before and has no answer: of a run

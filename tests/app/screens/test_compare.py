@@ -678,3 +678,14 @@ async def test_whose_kernels_compute_is_said_with_the_raw_text_only(
         assert sum(said in row for row in it.pane(0)) == 1, it.pane(0)
         await it.press("w")
         assert not any("·" in row for row in it.pane(0)), it.pane(0)
+
+
+async def test_what_broke_off_is_asked_again_when_all_is_done() -> None:
+    async with comparing() as it:
+        it.run.is_idle = False
+        await it.beat()
+        it.run.broken_off = [4, 5]
+        it.run.is_idle = True
+        await it.beat()
+        await until_shown(it.pilot, lambda: any("broke off" in one for one in it.notices()))
+        assert it.run.broken_off == []

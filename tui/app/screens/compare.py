@@ -60,6 +60,15 @@ class LiveRun(EventSource, Protocol):
         the question ``on_view`` first."""
         ...
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is loading, queued or being answered."""
+        ...
+
+    def ask_broken_off(self) -> list[int]:
+        """Ask again what broke off at a server while others go on; the ids of the answers."""
+        ...
+
     def view(self, question_id: str) -> None:
         """A person looks at this question."""
         ...
@@ -116,6 +125,7 @@ class CompareScreen(JudgingScreen):
         self.prompt = PromptInput(appearance.say("prompt.placeholder"))
         self._new_question = False
         self._known_questions = 0
+        self._was_idle = True
         self._stop_asked: tuple[list[int], float] = ([], 0.0)
 
     def extra_widgets(self) -> Iterable[Widget]:
@@ -152,9 +162,17 @@ class CompareScreen(JudgingScreen):
     def tick(self) -> None:
         """Also without events the save state may change."""
         super().tick()
+        self._ask_broken_off()
         if self.grid is not None and not self.has_class("-tiny"):
             self.status_bar.show_status(self.visible_board, self.question, self.save_status())
             self._show_placeholder()
+
+    def _ask_broken_off(self) -> None:
+        """When all is done, ask again what broke off, as a run without a screen does."""
+        was_idle, self._was_idle = self._was_idle, self.run.is_idle
+        if self._was_idle and not was_idle and (asked := self.run.ask_broken_off()):
+            self._was_idle = False
+            self.show_notice(self.appearance.say("ask.broken_off", count=len(asked)))
 
     def after_events(self) -> None:
         """A free question that was just asked is gone to."""

@@ -21,8 +21,6 @@ from tui.run.results import exit_code, newest_answers
 from tui.sessions.save_fallback import ensure_saved
 
 TICK_S = 0.1
-MAX_ROUNDS = 3
-"""So often what broke off at one server is asked of another."""
 
 ShowEvents = Callable[[Sequence[Event], Board], None]
 """Gets the new events and the board with them on it, ten times a second."""
@@ -56,13 +54,10 @@ class HeadlessRun:
         try:
             self._run.ask_all(repeats)
             self._run.start()
-            rounds = 0
             while not self._stops:
                 if not self._run.wait(TICK_S):
                     self._show_new_events()
-                elif rounds < MAX_ROUNDS and self._run.ask_broken_off():
-                    rounds += 1
-                else:
+                elif not self._run.ask_broken_off():
                     break
             self._show_new_events()
             newest = newest_answers(self.board)
