@@ -25,6 +25,7 @@ CONTROLS = {
     "deepseek-r1-distill": ("<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"),
     "gpt-oss": ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>"),
     "nemotron-nano-v2": ("<SPECIAL_10>", "<SPECIAL_11>", "<SPECIAL_12>"),
+    "minicpm5": ("<|im_start|>", "<|im_end|>"),
 }
 # Levels that stand behind each other: no others, and none that turns thinking off.
 TWO_LEVELS = (
@@ -99,6 +100,7 @@ def published(name: str) -> tuple[str, tuple[str, ...]]:
         ("deepseek-r1-distill", ThinkingSwitch()),
         ("gpt-oss", ThinkingSwitch((), ("low", "medium", "high"), by_default=True)),
         ("nemotron-nano-v2", ThinkingSwitch(word_role="system", by_default=True)),
+        ("minicpm5", ThinkingSwitch(("enable_thinking",), by_default=None)),
     ],
 )
 def test_what_a_published_template_understands(
@@ -117,6 +119,15 @@ def test_thinking_is_turned_off_as_published(opened: Open, name: str) -> None:
     assert (off.rstrip().endswith("</think>"), opens, note) == (True, False, "")
     assert ASKED[0][1] in off
     assert prompt(codec, "high")[2] == ON_AND_OFF
+
+
+def test_a_template_that_leaves_thinking_to_its_model_says_so(opened: Open) -> None:
+    codec = opened(*published("minicpm5"))
+    assert "decides itself" in codec.remark()
+    plain, opens, _ = prompt(codec, "")
+    assert (plain.endswith("<|im_start|>assistant\n"), opens) == (True, False)
+    assert prompt(codec, "on") == (plain + "<think>\n", True, "")
+    assert prompt(codec, "off") == (plain + "<think>\n\n</think>\n\n", False, "")
 
 
 def test_a_template_that_opens_the_thought_says_so(opened: Open) -> None:
@@ -160,6 +171,7 @@ def test_a_model_that_was_not_taught_thoughts_says_nothing_of_them(opened: Open)
         # What ends one message of an answer does not end it; generation_config.json names the end.
         ("gpt-oss", set()),
         ("nemotron-nano-v2", {"<SPECIAL_12>"}),
+        ("minicpm5", {"<|im_end|>"}),
     ],
 )
 def test_an_answer_ends_where_the_published_template_ends_a_turn(name: str, ends: set[str]) -> None:

@@ -83,6 +83,8 @@ class ThinkingSwitch:
             return "it thinks before it answers: --think off has it answer at once"
         if can_switch and self.by_default is False:
             return "it answers at once: --think on has it think first"
+        if can_switch and not self.levels and not opens_thought:
+            return "it decides itself whether to think: --think on or --think off says it"
         if self.levels:
             return "it thinks before it answers: as much as --think low, medium or high says"
         if opens_thought:
@@ -98,14 +100,16 @@ def find_switch(source: str, render: Render) -> ThinkingSwitch:
         return render(asked, variables)
 
     base = shown()
-    flags = [
-        (name, on)
+    flags = {
+        name: (on, off)
         for name in FLAGS
-        if name in source and (on := shown(**{name: True})) != shown(**{name: False})
-    ]
+        if name in source and (on := shown(**{name: True})) != (off := shown(**{name: False}))
+    }
     levels, thinks_by_level = _levels(source, base, lambda level: shown(**{EFFORT: level}))
     if flags:
-        return ThinkingSwitch(tuple(name for name, _ in flags), levels, "", flags[0][1] == base)
+        on, off = next(iter(flags.values()))
+        by_default = True if base == on else False if base == off else None
+        return ThinkingSwitch(tuple(flags), levels, "", by_default)
     if levels:
         return ThinkingSwitch((), levels, "", thinks_by_level)
     if _WORDS[False] in source:
