@@ -12,15 +12,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.activations import SiLUActivation
-from transformers.integrations.moe import _default_apply_gate
 
 from tui.worker.kernels import abi, build
 from tui.worker.quant.linear_groups import LinearGroup
+from tui.worker.quant.matrix import Stacked
 from tui.worker.quant.native_linear import NativeBf16Linear, NativeInt4Linear, NativeInt8Linear
-from tui.worker.quant.stored_matrix import Stacked
 
-_SILU = (nn.SiLU, SiLUActivation)
+_PROBE = 32
+"""Values that are sent through the gate of a mixture, to see what it computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +189,9 @@ class _FusedExperts:
 
 def _fused(theirs: Any, up: Sequence[Any], down: Sequence[Any]) -> _FusedExperts | None:
     """The kernel for a layer's experts, where it computes their gate and their formats."""
-    gates = theirs.has_gate and type(theirs)._apply_gate is _default_apply_gate
-    is_silu = type(getattr(theirs, "act_fn", None)) in _SILU
     layers = [*up, *down]
     native = (NativeBf16Linear, NativeInt8Linear, NativeInt4Linear)
-    if not (gates and is_silu) or theirs.has_post_expert_norm:
+    if not _gates_by_silu(theirs) or theirs.has_post_expert_norm:
         return None
     if not all(isinstance(layer, native) for layer in layers):
         return None
@@ -203,6 +200,21 @@ def _fused(theirs: Any, up: Sequence[Any], down: Sequence[Any]) -> _FusedExperts
     if (down[0].outputs | (up[0].outputs // 2)) % abi.constant("LANES"):
         return None
     return _FusedExperts(up, down)
+
+
+def _gates_by_silu(theirs: Any) -> bool:
+    """Whether ``silu(gate) * up`` stands between the two matrices, as in the kernel: told by what
+    comes out, for a class may compute it in its own way and under any name."""
+    if not theirs.has_gate:
+        return False
+    probe = torch.linspace(-40, 40, _PROBE).roll(_PROBE // 4)[None]
+    gate, up = probe.chunk(2, -1)
+    try:
+        made = theirs._apply_gate(probe)
+    except (RuntimeError, IndexError):  # it wants the width of the model: another gate
+        return False
+    expected = nn.functional.silu(gate) * up
+    return bool(made.shape == expected.shape and torch.allclose(made, expected, atol=1e-4))
 
 
 def replace_experts(model: Any, group: ExpertGroup, up: Sequence[Any], down: Sequence[Any]) -> None:
