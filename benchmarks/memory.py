@@ -30,7 +30,7 @@ from tui.engines.local import LocalEngine
 from tui.events import Answered, Failed
 from tui.host import memory
 from tui.models import demo
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.run import plan
 
 NEW = 64

@@ -79,7 +79,7 @@ OWN_FILES = {
     "reports/html.py": "comes with the program",
     "reports/pdf.py": "the page and the PDF in a folder of its own",
     "prices.py": "comes with the program",
-    "services.py": "comes with the program",
+    "services/__init__.py": "comes with the program",
     "sessions/staging.py": "the local copy of a session",
     "sessions/storage.py": "new files, and folders",
     "text/messages.py": "comes with the program",

@@ -41,7 +41,7 @@ from tests.campaigns.promises import expect, expect_counts
 from tests.support import control_group
 from tui.board import Answer, Board, fold
 from tui.events import Failed, Note
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.options import RunOptions
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question

@@ -12,7 +12,8 @@ from tui.host.errors import UserError
 from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.models.reference import parse_reference
-from tui.models.resolve import ResolvedModel, resolve, resolve_all, unique_labels
+from tui.models.resolve import resolve, resolve_all, unique_labels
+from tui.models.resolved import ResolvedModel
 
 
 @pytest.fixture(autouse=True)

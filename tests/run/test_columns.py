@@ -7,7 +7,7 @@ from typing import Any
 from tests.support.engines import EchoEngine
 from tests.support.runs import QUESTIONS, answers_of, finished, resolved
 from tui import events as ev
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.options import RunOptions
 from tui.run import setup
 from tui.run.columns import longest_options

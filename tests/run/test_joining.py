@@ -7,7 +7,7 @@ from tests.support.runs import QUESTIONS, answers_of, finished, resolved
 from tui import events as ev
 from tui.board import fold
 from tui.engines.base import Engine
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.options import RunOptions
 from tui.run import setup
 from tui.sessions.reader import read

@@ -13,7 +13,7 @@ from tests.support import control_group
 from tests.support.waiting import until
 from tui.board import Answer, Board, fold
 from tui.host import cgroup
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.options import RunOptions
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question

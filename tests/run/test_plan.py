@@ -13,7 +13,7 @@ from tui.host.errors import UserError
 from tui.host.format_speeds import FormatSpeeds
 from tui.host.memory import MemoryReading
 from tui.models import demo
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.options import RunOptions
 from tui.questions.question_set import Question
 from tui.run import plan

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui.host.errors import UserError
 from tui.models.reference import parse_reference
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.run import remote_models
 
 CANARY = "sk-canary-0b1d2c"

@@ -7,7 +7,7 @@ from tests.support.engines import EchoEngine
 from tui.board import Answer, Board, fold
 from tui.engines.base import Request
 from tui.events import Body, Failed, Loaded, TimedBody
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.options import RunOptions
 from tui.questions import QuestionSet
 from tui.questions.question_set import Question

@@ -12,7 +12,7 @@ from tui.host import filesystem
 from tui.host.errors import UserError
 from tui.models.reference import DTYPES
 from tui.models.remove import disk_bytes
-from tui.models.resolve import LOCAL, ResolvedModel
+from tui.models.resolved import LOCAL, ResolvedModel
 from tui.text.units import format_size
 
 _WORTH_TELLING = 500_000_000

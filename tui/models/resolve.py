@@ -3,21 +3,19 @@
 import difflib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tui.checkpoints import llama_cpp
 from tui.checkpoints.adapter import is_adapter, read_adapter, read_matrices
 from tui.checkpoints.errors import CheckpointError
-from tui.checkpoints.fingerprint import fingerprint
 from tui.checkpoints.gguf_cache import check_gguf
 from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.gguf_parts import display_stem, has_magic
 from tui.host import extras
 from tui.host.errors import UserError
-from tui.host.paths import expand, portable
-from tui.models import arrival, default_dtype, demo, download, ollama_files
+from tui.host.paths import expand
+from tui.models import default_dtype, demo, download, ollama_files
 from tui.models.adapters import base_folder, split_base
 from tui.models.caches import display_name
 from tui.models.consent import require_consent
@@ -28,110 +26,11 @@ from tui.models.hubs import HUBS
 from tui.models.inspect import inspect_folder, require_loadable
 from tui.models.net import StageProgress
 from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
-from tui.prices import Price
+from tui.models.resolved import LOCAL, ResolvedModel
 from tui.text.unused_name import unused_name
 
-LOCAL = "local"
-"""The engine of a model whose weights are here."""
 FETCHABLE_KINDS = ("demo", *HUBS)
 """Kinds of references that may have to be fetched."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedModel:
-    """A model that can be loaded.
-
-    ``name`` is the reference as given, ``label`` what its pane is headed with, ``engine``
-    what runs it, ``checkpoint`` a folder as published or a GGUF file (of a split model the first).
-    ``parameters``, ``context`` (tokens) and ``family`` are 0 and empty where only the
-    loaded model can tell; ``checkpoint_bytes`` is the size of the weights on disk.
-
-    A model that holds no weights here has an ``engine`` of its own: ``endpoint``
-    (``service``, ``base_url`` and the ``model``'s name there), ``recorded`` (``checkpoint``
-    is the session, ``model`` the label there) or ``pasted`` (``model`` is its name).
-    """
-
-    name: str
-    label: str
-    engine: str
-    checkpoint: Path
-    dtype: str
-    family: str = ""
-    parameters: int = 0
-    checkpoint_bytes: int = 0
-    context: int = 0
-    remote_code: dict[str, str] = field(default_factory=dict)
-    """SHA-256 of each Python file of the checkpoint that a person agreed to run."""
-    mixture: str = ""
-    """Of a GGUF file, how many tensors are stored how (`GgufHeader.mixture`)."""
-    licence: str = ""
-    """What a GGUF file says of it."""
-    has_default_dtype: bool = False
-    """Whether ``dtype`` is this program's choice (`tui.models.default_dtype`)."""
-    stored: str = ""
-    """What the files hold most weights as, where that is known (`tui.models.inspect`)."""
-    service: str = ""
-    base_url: str = ""
-    model: str = ""
-    price: Price | None = None
-    """What its service asks for tokens, where that is known."""
-    adapter: Path | None = None
-    """The folder of a LoRA adapter that is merged into the weights of ``checkpoint``."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """Settings of this column alone (`tui.models.column`), by name."""
-
-    @property
-    def weights_key(self) -> tuple[object, ...] | None:
-        """The same for models that one worker can answer for; None: it holds no weights here."""
-        if self.engine != LOCAL:
-            return None
-        code = tuple(sorted(self.remote_code.items()))
-        return self.checkpoint, self.dtype, self.adapter, code
-
-    def to_json(self) -> dict[str, Any]:
-        """The model as it stands in a session's header; never with a key."""
-        own = {"settings": self.settings} if self.settings else {}
-        if self.engine != LOCAL:
-            return self._remote_json() | own
-        return {
-            "name": self.name,
-            "label": self.label,
-            "engine": self.engine,
-            "checkpoint": portable(self.checkpoint),
-            "dtype": self.dtype,
-            "family": self.family,
-            "parameters": self.parameters,
-            "checkpoint_bytes": self.checkpoint_bytes,
-            "context": self.context,
-            "fingerprint": fingerprint(self.checkpoint),
-            **({"mixture": self.mixture} if self.mixture else {}),
-            **({"licence": self.licence} if self.licence else {}),
-            **self._adapter_json(),
-            **({"fetched": fetched} if (fetched := arrival.recall(self.checkpoint)) else {}),
-            **own,
-        }
-
-    def _adapter_json(self) -> dict[str, Any]:
-        if self.adapter is None:
-            return {}
-        told = fingerprint(self.adapter)
-        return {"adapter": portable(self.adapter), "adapter_fingerprint": told}
-
-    def _remote_json(self) -> dict[str, Any]:
-        known: dict[str, Any] = {
-            "service": self.service,
-            "base_url": self.base_url,
-            "model": self.model,
-            "session": portable(self.checkpoint) if self.engine == "recorded" else "",
-            "dtype": self.dtype,
-            "family": self.family,
-            "parameters": self.parameters,
-            "checkpoint_bytes": self.checkpoint_bytes,
-            "context": self.context,
-            "price": self.price.to_json() if self.price else None,
-        }
-        given = {name: value for name, value in known.items() if value}
-        return {"name": self.name, "label": self.label, "engine": self.engine, **given}
 
 
 RemoteResolver = Callable[[Reference], ResolvedModel]

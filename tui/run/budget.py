@@ -12,7 +12,7 @@ from tui.board import Answer, Board
 from tui.engines.base import Request
 from tui.events import Failed
 from tui.host.errors import UserError
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.prices import Price
 from tui.scoring.charges import charge_of, price_of
 from tui.services import Service

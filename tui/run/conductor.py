@@ -12,7 +12,7 @@ from tui.board import Answer
 from tui.engines.errors import BROKEN_CAUSES
 from tui.events import RUN, Event
 from tui.host.errors import UserError
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.questions import QuestionSet
 from tui.run.answer_queue import BACKGROUND, INTERACTIVE, ON_VIEW, AnswerTask
 from tui.run.lane import Lane
@@ -289,7 +289,7 @@ class Run:
         """Give the answer that a person pasted; whether it was waited for, and has a text."""
         return any(lane.engine.paste(answer, text) for lane in self._lanes)
 
-    def judge(self, body: ev.Rated | ev.Voted | ev.Note) -> None:
+    def judge(self, body: ev.Judgement) -> None:
         """Record what a person says of an answer; `drain` hands it out like all else."""
         self._recorder.emit(RUN, body)
 

@@ -15,7 +15,7 @@ from tui.engines.pasted import PastedAnswers, PastedEngine, read_pasted
 from tui.engines.recorded import RecordedEngine
 from tui.host import foreign_files, paths
 from tui.models import default_dtype
-from tui.models.resolve import LOCAL, ResolvedModel
+from tui.models.resolved import LOCAL, ResolvedModel
 from tui.options import RunOptions
 from tui.run import plan
 from tui.sessions import reader

@@ -20,7 +20,7 @@ from tui.host.memory import MemoryReading
 from tui.models import demo
 from tui.models.discover import FoundModel, find_checkpoint, find_demo
 from tui.models.reference import DTYPES
-from tui.models.resolve import LOCAL, ResolvedModel
+from tui.models.resolved import LOCAL, ResolvedModel
 from tui.options import RunOptions
 from tui.questions.question_set import Question
 from tui.text.units import format_gigabytes as _gb

@@ -9,7 +9,7 @@ from tui.engines.client import key_of
 from tui.engines.errors import ServiceError
 from tui.host.errors import UserError
 from tui.models.reference import Reference
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.prices import find_price
 from tui.sessions import library, reader
 

@@ -18,7 +18,7 @@ from tui.host import cpu, memory
 from tui.host.errors import UserError
 from tui.host.secrets import environment_mask
 from tui.models.conversion import disk_remark
-from tui.models.resolve import LOCAL, ResolvedModel
+from tui.models.resolved import LOCAL, ResolvedModel
 from tui.options import RunOptions
 from tui.questions import QuestionSet
 from tui.run import plan, prompt_messages

@@ -25,7 +25,7 @@ from tui.events import Failed, Loaded
 from tui.host import cpu, extras, format_speeds, page_cache, paths
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.models.conversion import disk_remark
-from tui.models.resolve import LOCAL, ResolvedModel
+from tui.models.resolved import LOCAL, ResolvedModel
 from tui.text.translation import tr
 from tui.text.units import format_size
 

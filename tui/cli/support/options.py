@@ -22,14 +22,8 @@ from tui.models.column import (
 )
 from tui.models.download_offer import DownloadOffer
 from tui.models.reference import Reference, parse_reference
-from tui.models.resolve import (
-    RemoteResolver,
-    ResolvedModel,
-    existing_path,
-    resolve,
-    resolve_all,
-    unique_labels,
-)
+from tui.models.resolve import RemoteResolver, existing_path, resolve, resolve_all, unique_labels
+from tui.models.resolved import ResolvedModel
 from tui.run import remote_models
 from tui.setting_kinds import Flag
 from tui.settings import DECLARATIONS, Settings

@@ -16,7 +16,8 @@ from tui.host.errors import UserError
 from tui.models.conversion import disk_remark
 from tui.models.reference import Reference
 from tui.models.remove import disk_bytes
-from tui.models.resolve import LOCAL, resolve
+from tui.models.resolve import resolve
+from tui.models.resolved import LOCAL
 from tui.text.units import format_size
 
 _WORKER_EXIT_S = 3.0

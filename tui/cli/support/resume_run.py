@@ -10,7 +10,7 @@ from tui.cli.support import options, settings_in_force
 from tui.host.errors import UserError
 from tui.models import column
 from tui.models.reference import DTYPES, parse_reference
-from tui.models.resolve import LOCAL
+from tui.models.resolved import LOCAL
 from tui.options import HEADER_NAMES
 from tui.run import resume_check, setup
 from tui.run.conductor import Run

@@ -21,7 +21,7 @@ from transformers.core_model_loading import (
 
 from tui.checkpoints.errors import CheckpointError
 from tui.worker.quant.experts import ExpertGroup, ExpertWeights, expert_groups, slice_experts
-from tui.worker.quant.stored_matrix import Matrix, Stacked, StoredMatrix
+from tui.worker.quant.matrix import Matrix, Stacked, StoredMatrix
 
 
 @dataclass(frozen=True, slots=True)

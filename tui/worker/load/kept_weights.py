@@ -34,7 +34,7 @@ from tui.worker.quant.experts import (
 )
 from tui.worker.quant.linear_format import PackedTensors, TensorSpec
 from tui.worker.quant.linear_groups import LinearGroup, linear_groups, replace_linears
-from tui.worker.quant.stored_matrix import Stacked
+from tui.worker.quant.matrix import Stacked
 
 _SPARE = 64 << 20
 _OUTLIER_INPUT_NAMES = ("down_proj", "o_proj")

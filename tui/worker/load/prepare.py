@@ -34,7 +34,7 @@ from tui.worker.quant import (
 from tui.worker.quant.experts import ExpertGroup, biases_of, expert_groups, replace_experts
 from tui.worker.quant.fused_linear import weight_tensors
 from tui.worker.quant.linear_groups import concatenate, linear_groups, replace_linears
-from tui.worker.quant.stored_matrix import Matrix
+from tui.worker.quant.matrix import Matrix
 
 _WEIGHTS_FILE = "model.safetensors"
 _MAX_UNCOVERED_SHARE = 0.05

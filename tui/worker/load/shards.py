@@ -16,7 +16,7 @@ from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
 from tui.worker.load.families import TensorRule
 from tui.worker.quant import aligned_safetensors
-from tui.worker.quant.stored_matrix import StoredMatrix
+from tui.worker.quant.matrix import StoredMatrix
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 

@@ -20,7 +20,7 @@ import torch
 from tui.worker.checkpoint import ChatTokenizer
 from tui.worker.quant import torch_linear
 from tui.worker.quant.experts import ExpertWeights, apply_experts
-from tui.worker.quant.stored_matrix import Matrix, Stacked
+from tui.worker.quant.matrix import Matrix, Stacked
 
 TOKENS = 512
 _FLOOR = 0.01

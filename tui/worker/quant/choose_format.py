@@ -11,7 +11,7 @@ from tui.worker.quant import native_linear, torch_linear
 from tui.worker.quant.fused_linear import unsliced
 from tui.worker.quant.linear_format import LinearFormat
 from tui.worker.quant.linear_groups import LinearGroup
-from tui.worker.quant.stored_matrix import Stacked
+from tui.worker.quant.matrix import Stacked
 
 _NATIVE = (
     native_linear.NativeBf16Linear,

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from tui.worker.quant.stored_matrix import Matrix
+from tui.worker.quant.matrix import Matrix
 
 PackedTensors = Mapping[str, torch.Tensor]
 """What a file holds of a layer, by name."""

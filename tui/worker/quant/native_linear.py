@@ -13,7 +13,7 @@ from torch import nn
 
 from tui.worker.kernels import abi, build
 from tui.worker.quant.linear_format import PackedTensors, TensorSpec
-from tui.worker.quant.stored_matrix import Levels, Matrix, Stacked
+from tui.worker.quant.matrix import Levels, Matrix, Stacked
 
 TILE, GROUP = abi.constant("TILE"), abi.constant("GROUP")
 _PACKED_ROWS = 1024

@@ -2,7 +2,7 @@
 
 import torch
 
-from tui.worker.quant.stored_matrix import Matrix
+from tui.worker.quant.matrix import Matrix
 
 GROUP = 32
 """Weights of a row that share a scale and a zero point in int4. Smaller groups than 32

@@ -11,7 +11,7 @@ from torch import nn
 
 from tui.worker.quant import quantise
 from tui.worker.quant.linear_format import PackedTensors, TensorSpec
-from tui.worker.quant.stored_matrix import Matrix
+from tui.worker.quant.matrix import Matrix
 
 _HIGH_PRECISION_ROWS = 16
 """Up to so many rows activations are given 16 bits, as two rows of 8: reading the weights
