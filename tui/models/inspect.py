@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tui.checkpoints.adapter import Adapter, read_matrices
 from tui.checkpoints.architecture import Architecture, read_architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import read_header
@@ -26,6 +27,7 @@ from tui.checkpoints.weight_headers import (
 from tui.host import child_process, foreign_files
 from tui.host.errors import UserError
 from tui.models.caches import display_name
+from tui.models.default_dtype import choose_dtype
 
 _TOKENIZERS = {
     "qwen": ("qwen.tiktoken",),
@@ -249,14 +251,24 @@ def python_files(path: Path) -> dict[str, str]:
     return found
 
 
-def preview_prompt(path: Path) -> list[int]:
-    """The prompt's ids of `PREVIEW_TURNS`, made by the worker's own code in a child process.
+@dataclass(frozen=True, slots=True)
+class PromptPreview:
+    """The prompt's ids of `PREVIEW_TURNS`, and what the chat format remarks: how the model thinks,
+    for one."""
+
+    ids: list[int]
+    remarks: list[str] = field(default_factory=list)
+
+
+def preview_prompt(path: Path) -> PromptPreview:
+    """The prompt of `PREVIEW_TURNS`, made by the worker's own code in a child process.
 
     Raises:
         UserError: the checkpoint's tokenizer or chat template cannot be used.
     """
     asked = [[{"role": role, "content": content} for role, content in PREVIEW_TURNS]]
-    return list(_run_worker_check("chat", path, asked)[0])
+    ids, remarks = _run_worker_check("remarks", path, asked)[0]
+    return PromptPreview(list(ids), [str(one) for one in remarks])
 
 
 def preview_gguf(path: Path) -> tuple[str, list[int]]:
@@ -296,7 +308,15 @@ def reach_of(parameters: int, shape: MemoryShape) -> str:
     return f"int8 and int4 reach {share:.0%} of this model: its experts stay in 16 bits"
 
 
-def describe(seen: Inspection, prompt: list[int] | None = None) -> list[tuple[str, str]]:
+def treatment_of(seen: Inspection) -> str:
+    """What is done with a folder that can be loaded."""
+    if seen.remote_code:
+        return "computed in bf16 by the Python code in its folder"
+    dtype = choose_dtype(seen.parameters, seen.shape, seen.context)
+    return f"computed in {dtype}, unless another format is named"
+
+
+def describe(seen: Inspection, preview: PromptPreview | None = None) -> list[tuple[str, str]]:
     """What `duibi models inspect` prints: a name and a text for each fact."""
     rows = [
         ("folder", str(seen.path)),
@@ -315,10 +335,33 @@ def describe(seen: Inspection, prompt: list[int] | None = None) -> list[tuple[st
     ]
     rows += [("  missing", name) for name in seen.missing[:8]]
     rows += [("  code", f"{name} {digest}") for name, digest in seen.remote_code.items()]
-    if prompt is not None:
-        rows.append(("prompt", f"for {PREVIEW_TURNS[0][1]!r}: {prompt}"))
+    if preview is not None:
+        rows += [("chat", remark) for remark in preview.remarks]
+        rows.append(("prompt", f"for {PREVIEW_TURNS[0][1]!r}: {preview.ids}"))
     if seen.problems:
         rows += [("refused", problem) for problem in seen.problems]
     else:
-        rows.append(("verdict", "can be loaded"))
+        rows += [("load", treatment_of(seen)), ("verdict", "can be loaded")]
     return rows
+
+
+def describe_adapter(adapter: Adapter, base: Path) -> list[tuple[str, str]]:
+    """The same of a LoRA adapter and the folder of its base.
+
+    Raises:
+        CheckpointError: its weight file is missing or damaged.
+    """
+    changed, replaced = read_matrices(adapter)
+    scale = "alpha / sqrt(rank)" if adapter.is_rank_stabilised else "alpha / rank"
+    whole = f", {len(replaced)} replaced" if replaced else ""
+    return [
+        ("folder", str(adapter.folder)),
+        ("family", "a LoRA adapter"),
+        ("of", adapter.base or "?"),
+        (
+            "layers",
+            f"{len(changed)} changed{whole}; rank {adapter.rank}, alpha {adapter.alpha:g}, {scale}",
+        ),
+        ("base", str(base)),
+        ("load", "merged into its base while the weights are read"),
+    ]

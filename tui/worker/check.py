@@ -9,8 +9,9 @@ Reads one JSON list from standard input and prints one of the same length:
     decode PATH                    lists of ids -> texts
     chat PATH                      lists of messages -> the prompt's ids
     preview PATH                   lists of messages -> the prompt's text, and its ids
+    remarks PATH                   lists of messages -> the prompt's ids, and what is said of them
 
-PATH is a checkpoint folder; for the last four it may hold the tokenizer files only, or be a GGUF
+PATH is a checkpoint folder; for the last five it may hold the tokenizer files only, or be a GGUF
 file.
 """
 
@@ -161,6 +162,12 @@ def _chat(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
     return [codec.encode_chat(_parse_messages(row)).ids for row in rows]
 
 
+def _remarks(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
+    words = _open_words(options.path)
+    prompts = [words.tokenizer.encode_chat(_parse_messages(row)).ids for row in rows]
+    return [[ids, list(words.notes)] for ids in prompts]
+
+
 _VERBS: dict[str, Callable[[argparse.Namespace, list[Any]], list[Any]]] = {
     "logits": _logits,
     "greedy": _greedy,
@@ -168,6 +175,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace, list[Any]], list[Any]]] = {
     "decode": _decode,
     "chat": _chat,
     "preview": _preview,
+    "remarks": _remarks,
 }
 
 

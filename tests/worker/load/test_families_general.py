@@ -368,9 +368,10 @@ def test_inspection(tiny: Path) -> None:
     assert (seen.family, seen.dtype, seen.context) == ("llama", "bf16", 128)
     assert (seen.kv_heads, seen.head_dim, seen.layers) == (2, 8, 2)
     assert seen.tokenizer == "tokenizer.json"
-    ids = preview_prompt(tiny)
+    preview = preview_prompt(tiny)
+    ids = preview.ids
     assert ids == open_chat_format(tiny).tokenizer.encode_chat([("user", "你好")]).ids
-    text = "\n".join(map(" ".join, describe(seen, ids)))
+    text = "\n".join(map(" ".join, describe(seen, preview)))
     assert "can be loaded" in text
     assert str(ids) in text
     assert json.loads(json.dumps(seen.to_json()))["parameters"] == seen.parameters

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from tui.checkpoints.gguf_header import GgufHeader, read_header
+from tui.checkpoints.adapter import is_adapter
 from tui.checkpoints.gguf_parts import is_gguf
 from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
 from tui.checkpoints.memory_estimate import reached_share
 from tui.cli.support import options, quantise, settings_in_force
+from tui.cli.support.checkpoint_details import inspect_adapter, inspect_gguf
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.cli.support.open_screens import open_models
 from tui.cli.support.options import Yes
@@ -22,18 +23,19 @@ from tui.host.paths import expand
 from tui.host.terminal import is_interactive
 from tui.models import ollama_files
 from tui.models import remove as removal
+from tui.models.adapters import split_base
 from tui.models.catalogue import suggestions
 from tui.models.conversion import kept_sizes
 from tui.models.discover import LISTED_CONTEXT, FoundModel, find_checkpoint, find_demo
 from tui.models.gguf_choice import cached_gguf
 from tui.models.hubs import HUBS
 from tui.models.inspect import (
-    PREVIEW_TURNS,
+    PromptPreview,
     describe,
     inspect_folder,
-    preview_gguf,
     preview_prompt,
     reach_of,
+    treatment_of,
 )
 from tui.models.inspect import require_loadable as inspected
 from tui.models.inventory import find_models
@@ -131,17 +133,20 @@ def get(model: Model, yes: Yes = False) -> int:
 def inspect(model: Model, json: Json = False) -> int:
     ref = _reference(model)
     if (found := _gguf_of(ref)) is not None:
-        return _inspect_gguf(found, json)
+        return inspect_gguf(found, json)
+    if ref.kind == "folder" and is_adapter(expand(split_base(ref.target)[0])):
+        return inspect_adapter(ref, json)
     folder = _folder_of(ref)
     seen = inspect_folder(folder)
-    prompt: list[int] | None = None
+    prompt: PromptPreview | None = None
     if not seen.problems:
         try:
             prompt = preview_prompt(folder)
         except UserError as error:
             seen = replace(seen, problems=(error.message,))
     if json:
-        print_json({**seen.to_json(), "prompt_ids": prompt})
+        told = {"prompt_ids": prompt and prompt.ids, "remarks": prompt and prompt.remarks}
+        print_json(seen.to_json() | told | {"load": "" if seen.problems else treatment_of(seen)})
     else:
         rows = [(tr(name), tr(value)) for name, value in describe(seen, prompt)]
         print(table(rows, gap=" "))
@@ -342,47 +347,6 @@ def _gguf_of(ref: Reference) -> FoundModel | None:
         return find_checkpoint(file, ref.text) if file else None
     path = expand(ref.target)
     return find_checkpoint(path, ref.text) if ref.kind == "gguf" or is_gguf(path) else None
-
-
-def _inspect_gguf(found: FoundModel, json: bool) -> int:
-    """What the header of a GGUF file tells, and the prompt that its template makes."""
-    header, prompt = None, ("", [0][:0])
-    if found.state == "complete":
-        header = read_header(found.path)
-        try:
-            prompt = preview_gguf(found.path)
-        except UserError as error:
-            found = replace(found, state="damaged", why=error.message)
-    if json:
-        print_json(found.to_json() | {"prompt": prompt[0], "prompt_ids": prompt[1]})
-    else:
-        rows = [
-            ("file", str(found.path)),
-            ("family", found.family),
-            ("parameters", f"{found.parameters:,}" if found.parameters else ""),
-            ("stored as", ", ".join(filter(None, (found.dtype, format_size(found.size))))),
-            ("context", f"{found.context:,} tokens" if found.context else ""),
-            *_header_rows(header, prompt),
-            ("refused", found.why),
-            ("verdict", "can be loaded" if found.state == "complete" else ""),
-        ]
-        print(table([(tr(name), one_line(tr(value))) for name, value in rows if value], gap=" "))
-    return 0 if found.state == "complete" else 2
-
-
-def _header_rows(header: GgufHeader | None, prompt: tuple[str, list[int]]) -> list[tuple[str, str]]:
-    if header is None:
-        return []
-    text, ids = prompt
-    parts = f"{len(header.files)} files" if len(header.files) > 1 else ""
-    return [
-        ("name", header.text("general.name")),
-        ("parts", parts),
-        ("tensors", header.mixture),
-        ("licence", header.text("general.license")),
-        ("template", repr(text) if text else "" if header.template else "none"),
-        ("prompt", f"for {PREVIEW_TURNS[0][1]!r}: {ids}" if ids else ""),
-    ]
 
 
 def _folder_of(ref: Reference) -> Path:
