@@ -1,8 +1,11 @@
 """The board: one fold gives the same picture live, in replay and after a crash."""
 
+from benchmarks.support.scripted_run import EventScript
 from tui import events as ev
 from tui.board import Board, fold, last_characters
 from tui.events import RUN, Body, Event
+from tui.run.results import newest_answers
+from tui.scoring.repeated_answers import Place, place_of, repeats
 
 HEADER = ev.Session(
     1,
@@ -187,3 +190,30 @@ def test_ten_thousands_of_typed_questions_are_folded_in_a_moment() -> None:
     board = fold([ev.Event(0, 0, RUN, header), *asked])
     assert len(board.questions) == 50_000
     assert [q.id for q in board.questions[:3]] == ["q5", "q0", "q1"]
+
+
+def asked_twice() -> Board:
+    script = EventScript("a", "b")
+    for answer, text in enumerate(("first", "second", "first")):
+        script.asked(0, answer, "logic")
+        script.tokens(0, answer, [text])
+        script.say(0, ev.Answered(answer, "stop"))
+    return fold(script.all)
+
+
+def test_of_several_answers_the_newest_counts_until_one_is_chosen() -> None:
+    board = asked_twice()
+    assert [one.id for one in board.conversation(0, "logic")] == [2]
+    fold([Event(90, 0, RUN, ev.Chosen(1))], board)
+    assert [one.id for one in board.conversation(0, "logic")] == [1]
+    assert [one.id for one in newest_answers(board)] == [1]
+    assert place_of(board, board.answers[1]) == Place(2, 3, 2)
+    assert [one.id for one in repeats(board, board.answers[1])] == [0, 1, 2]
+    fold([Event(91, 0, 0, ev.Asked(3, "logic", "?"))], board)
+    assert [one.id for one in board.conversation(0, "logic")] == [3] and not board.chosen
+
+
+def test_a_choice_of_an_answer_that_is_not_known_does_nothing() -> None:
+    board = asked_twice()
+    fold([Event(90, 0, RUN, ev.Chosen(77))], board)
+    assert [one.id for one in board.conversation(0, "logic")] == [2]

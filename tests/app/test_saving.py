@@ -14,7 +14,7 @@ from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
 from tui.board import fold
 from tui.host import filesystem
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.options import RunOptions, ScreenOptions
 from tui.questions import Question, QuestionSet
 from tui.run import setup

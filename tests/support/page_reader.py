@@ -13,7 +13,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "session-format.md"
 VERSION = 1
 DEEPEST = 100
 LONGEST_LINE = 2**24
-BEHIND_THE_END = ("rated", "voted", "judged", "note")
+BEHIND_THE_END = ("rated", "voted", "chosen", "judged", "note")
 
 
 class BadLineError(Exception):

@@ -50,6 +50,8 @@ def _apply_run(board: Board, event: Event) -> None:
             _apply_note(board, note)
         case ev.Rated() as rated:
             _apply_rating(board, rated)
+        case ev.Chosen(answer=id_):
+            _apply_chosen(board, id_)
         case ev.Joined() as joined:
             _add_model(board, joined)
         case ev.End() as end:
@@ -101,6 +103,15 @@ def _apply_note(board: Board, note: ev.Note) -> None:
         return
     answer = board.answers.get(note.answer)
     (board.notes if answer is None else answer.notes).append(note)
+
+
+def _apply_chosen(board: Board, id_: int) -> None:
+    if answer := board.answers.pop(id_, None):
+        board.answers[id_] = answer
+        board.chosen[answer.model, answer.question, answer.turn] = id_
+        ids = board.answer_ids[answer.model, answer.question]
+        ids.remove(id_)
+        ids.append(id_)
 
 
 def _apply_rating(board: Board, rated: ev.Rated) -> None:
@@ -162,6 +173,7 @@ def _apply_asked(board: Board, event: Event, asked: ev.Asked) -> None:
         asked.repeat,
     )
     board.answer_ids.setdefault((event.model, asked.question), []).append(asked.answer)
+    board.chosen.pop((event.model, asked.question, asked.turn), None)
     if asked.question not in board.question_ids:
         board.question_ids.add(asked.question)
         board.questions.append(BoardQuestion(asked.question, (asked.text,), is_typed=True))

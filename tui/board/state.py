@@ -174,7 +174,10 @@ class Board:
     """The ids of ``questions``: a session may have tens of thousands that were typed."""
     answers: dict[int, Answer] = field(default_factory=dict)
     answer_ids: dict[tuple[int, str], list[int]] = field(default_factory=dict)
-    """Answer ids of a (model, question) in the order asked."""
+    """Answer ids of a (model, question) in the order asked, but a chosen one after the others:
+    of each turn the last one counts."""
+    chosen: dict[tuple[int, str, int], int] = field(default_factory=dict)
+    """The answer that a person chose of a (model, question, turn), until it is asked again."""
     ballots: dict[tuple[str, str, int, int], str] = field(default_factory=dict)
     """Votes by rater, question and the two answers, the newest last."""
     judged: dict[tuple[str, bool, int, int], ev.Judged] = field(default_factory=dict)
@@ -206,7 +209,7 @@ class Board:
         }
 
     def conversation(self, model: int, question: str) -> list[Answer]:
-        """The newest answer of each turn, oldest turn first."""
+        """The answer that counts of each turn: the chosen or the newest one; oldest turn first."""
         newest: dict[int, Answer] = {}
         for id_ in self.answer_ids.get((model, question), ()):
             newest[self.answers[id_].turn] = self.answers[id_]

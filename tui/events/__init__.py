@@ -283,6 +283,15 @@ class Voted:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """Of several answers of a model to one turn, the one that counts from now on, until it is
+    asked again or another one is chosen. Without this it is the newest one."""
+
+    kind: ClassVar[str] = "chosen"
+    answer: int
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """A judge model's verdict on two answers to the same question.
 
@@ -371,6 +380,7 @@ Body = (
     | Memory
     | Rated
     | Voted
+    | Chosen
     | Judged
     | Note
     | Joined
@@ -378,6 +388,9 @@ Body = (
     | End
     | Unknown
 )
+
+Judgement = Rated | Voted | Note | Chosen
+"""What a person says of answers."""
 
 TimedBody = tuple[int, Body]
 """When it happened (`time.monotonic_ns`, measured where it happened) and what."""

@@ -8,7 +8,7 @@ from tui import events as ev
 from tui.events import RUN, Event
 from tui.sessions.reader import RecordedSession
 
-_JUDGEMENTS = (ev.Rated, ev.Voted, ev.Judged)
+_JUDGEMENTS = (ev.Rated, ev.Voted, ev.Chosen, ev.Judged)
 
 
 @dataclass(frozen=True, slots=True)

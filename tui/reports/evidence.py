@@ -180,7 +180,7 @@ def _samples(merged: MergedSessions, values: Values) -> dict[str, Samples]:
 
 def _samples_of(column: ModelColumn, merged: MergedSessions, values: Values) -> Samples:
     by_question = {
-        row_key(number): _mean_parts(row.answers(column), values)
+        row_key(number): _mean_parts(row.scored_answers(column), values)
         for number, row in enumerate(merged.rows)
     }
     return {question: parts for question, parts in by_question.items() if parts}

@@ -132,6 +132,18 @@ class QuestionRow:
         """All answers of a column to it, oldest first."""
         return [answer for _, answer in self.answers_by_session(column)]
 
+    def scored_answers(self, column: ModelColumn) -> list[bd.Answer]:
+        """Its answers, but where a person chose the one of a turn that counts only that."""
+        found = []
+        for part in column.parts:
+            board = part.source.board
+            for id_ in self.answer_ids.get((part.source.index, part.model.index), ()):
+                answer = board.answers[id_]
+                key = answer.model, answer.question, answer.turn
+                if board.chosen.get(key, id_) == id_:
+                    found.append(answer)
+        return found
+
     def shown_answers(self, column: ModelColumn) -> list[bd.Answer]:
         """One answer per turn, the newest complete one, else the newest."""
         best: dict[int, bd.Answer] = {}

@@ -8,7 +8,7 @@ from tui import questions as question_sets
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.host.secrets import environment_mask
-from tui.models.resolve import ResolvedModel
+from tui.models.resolved import ResolvedModel
 from tui.questions import BUILT_IN, QuestionSet
 from tui.sessions.masking import mask_value
 

@@ -64,7 +64,7 @@ class Anonymiser:
                 self._redactors[body.answer, reasoning] = blind.Redactor(self._names)
         answer = ev.answer_of(body)
         if event.model == RUN:
-            if isinstance(body, ev.Rated | ev.Voted | ev.Memory | ev.End):
+            if isinstance(body, ev.Rated | ev.Voted | ev.Chosen | ev.Memory | ev.End):
                 yield event
             elif isinstance(body, ev.Note) and answer in self._questions:
                 yield replace(event, body=self._note(body))

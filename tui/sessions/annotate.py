@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 MAX_TITLE = 200
 """Characters of a session's title; the rest is cut off."""
 
-Annotation = ev.Rated | ev.Voted | ev.Note
-
 
 class AnnotatedPlayer:
     """A player's events, with the judgements made since it was opened.
@@ -42,14 +40,14 @@ class AnnotatedPlayer:
         reset, events = self.player.drain()
         if reset:
             self._asked.clear()
-        if reset or any(isinstance(event.body, Annotation) for event in events):
+        if reset or any(isinstance(event.body, ev.Judgement) for event in events):
             self._due = list(self._added)
         self._asked.update(e.body.answer for e in events if isinstance(e.body, ev.Asked))
         now = [event for event in self._due if _answers_of(event.body) <= self._asked]
         self._due = [event for event in self._due if event not in now]
         return reset, events + now
 
-    def judge(self, body: Annotation) -> None:
+    def judge(self, body: ev.Judgement) -> None:
         """Append it to the file; the next `drain` gives it.
 
         Raises:

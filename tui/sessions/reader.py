@@ -29,7 +29,7 @@ from tui.sessions.migrations import UPCASTERS, Upcaster, migrate
 MAX_MODELS = 64
 _COPIED = 1 << 20
 _BATCH_BYTES = 1 << 18
-ALLOWED_AFTER_END = (ev.Rated, ev.Voted, ev.Judged, ev.Note)
+ALLOWED_AFTER_END = (ev.Rated, ev.Voted, ev.Chosen, ev.Judged, ev.Note)
 """What is appended to a closed session without opening it again."""
 
 

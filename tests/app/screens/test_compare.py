@@ -689,3 +689,35 @@ async def test_what_broke_off_is_asked_again_when_all_is_done() -> None:
         await it.beat()
         await until_shown(it.pilot, lambda: any("broke off" in one for one in it.notices()))
         assert it.run.broken_off == []
+
+
+async def test_an_earlier_answer_is_gone_back_to_and_counts() -> None:
+    async with comparing() as it:
+        for answer, text in enumerate(("乙说真话", "丙说真话", "乙说真话")):
+            it.run.asked(0, answer, "logic", "谁说真话？")
+            it.run.tokens(0, answer, [text])
+            it.run.answered(0, answer)
+        await it.beat()
+        assert any("Answer 3 of 3" in row and "2 of 3 alike" in row for row in it.pane(0))
+        await it.press("left_square_bracket")
+        await it.beat()
+        assert any("丙说真话" in row for row in it.pane(0))
+        assert any("Answer 2 of 3" in row for row in it.pane(0))
+        assert it.run.all[-1].body == ev.Chosen(1)
+        await it.press("right_square_bracket")
+        await it.beat()
+        assert any("Answer 3 of 3" in row for row in it.pane(0))
+        await it.press("u")
+        await it.beat()
+        assert any("Answer 2 of 3" in row for row in it.pane(0))
+
+
+async def test_one_answer_has_none_beside_it() -> None:
+    async with comparing() as it:
+        it.run.asked(0, 0, "logic", "谁说真话？")
+        it.run.answered(0, 0)
+        await it.beat()
+        await it.press("left_square_bracket")
+        await it.beat()
+        assert "one answer here" in it.notices()[-1]
+        assert not any(isinstance(event.body, ev.Chosen) for event in it.run.all)

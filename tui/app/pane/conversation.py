@@ -18,6 +18,7 @@ from tui.app.style.bars import progress_bar
 from tui.board import Answer, Board, Model, last_characters
 from tui.events import TORCH, Answered, Failed, Load, Loaded
 from tui.metrics import CONTENDERS
+from tui.scoring.repeated_answers import Place, place_of
 from tui.scoring.stars import Stars, stars_of
 from tui.text.sanitise import clean, one_line
 from tui.text.units import format_milliseconds
@@ -113,11 +114,16 @@ class TurnBlock:
         )
 
     def update(
-        self, answer: Answer, stars: Stars, votes: Sequence[str], may_reflow: bool
+        self,
+        answer: Answer,
+        stars: Stars,
+        votes: Sequence[str],
+        place: Place | None,
+        may_reflow: bool,
     ) -> int | None:
         """Take in what is new; returns the first row that changed, None if none did.
-        ``stars`` are its own, ``votes`` those on it in words; ``may_reflow``: the reader is not
-        scrolled back, so rows above may change."""
+        ``stars`` are its own, ``votes`` those on it in words, ``place`` its among several answers
+        to its turn; ``may_reflow``: the reader is not scrolled back, so rows above may change."""
         self.answer = answer
         changed: list[int] = []
         if new := last_characters(answer.reasoning, answer.reasoning_length - self._thought):
@@ -129,10 +135,18 @@ class TurnBlock:
             self._shown = answer.text_length
             at = self.text.append(new)
             changed.append(len(self.prompt) + len(self.reasoning) + at)
-        mark = (answer.state, answer.figures, answer.failure, len(answer.notes), stars, votes)
+        mark = (
+            answer.state,
+            answer.figures,
+            answer.failure,
+            len(answer.notes),
+            stars,
+            votes,
+            place,
+        )
         if mark != self._mark:
             self._mark = mark
-            self.closing = self._closing_rows(stars, votes)
+            self.closing = self._closing_rows(stars, votes, place)
             changed.append(len(self) - len(self.closing))
         if may_reflow and self.is_unformatted and self._lay_out():
             changed.append(len(self.prompt) + len(self.reasoning))
@@ -166,7 +180,9 @@ class TurnBlock:
             index -= len(section)
         return self.closing[index]
 
-    def _closing_rows(self, stars: Stars, votes: Sequence[str]) -> list[StyledRow]:
+    def _closing_rows(
+        self, stars: Stars, votes: Sequence[str], place: Place | None
+    ) -> list[StyledRow]:
         say, answer, rows = self._appearance.say, self.answer, _RowBuilder(self._width)
         if answer.started and answer.started.dropped_turns:
             rows.add(say("pane.dropped_turns", count=answer.started.dropped_turns), "muted")
@@ -201,6 +217,10 @@ class TurnBlock:
             rows.add_pieces(given, "warn")
         for vote in votes:
             rows.add(vote, "accent")
+        if place is not None:
+            said = say("pane.place", number=place.number, count=place.count)
+            alike = say("pane.alike", alike=place.alike, count=place.count) if place.alike else ""
+            rows.add(f"{said} {alike}".rstrip(), "muted")
         return [*rows.rows, []] if rows.rows else []
 
 
@@ -282,7 +302,8 @@ class Conversation:
                 changed.append(start)
             votes = vote_texts(board, answer, self._appearance) if board.ballots else ()
             stars = stars_of(board, answer) if answer.ratings else ()
-            at = self._blocks[index].update(answer, stars, votes, may_reflow)
+            place = place_of(board, answer)
+            at = self._blocks[index].update(answer, stars, votes, place, may_reflow)
             if at is not None:
                 changed.append(start + at)
             self._ends[index : index + 1] = [start + len(self._blocks[index])]

@@ -14,7 +14,7 @@ from tui.app.screens.board_screen import EventSource
 from tui.app.screens.judging import JudgingScreen
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.prompt import PromptInput
-from tui.events import Note, Rated, Voted
+from tui.events import Judgement
 from tui.host import paths
 from tui.host.errors import UserError
 
@@ -45,7 +45,7 @@ class LiveRun(EventSource, Protocol):
         """Put a question to models (all by default); the ids of the answers."""
         ...
 
-    def judge(self, body: Rated | Voted | Note) -> None:
+    def judge(self, body: Judgement) -> None:
         """Record what a person says of an answer."""
         ...
 
@@ -101,6 +101,16 @@ class CompareScreen(JudgingScreen):
         Binding("enter", "ask", "key.ask", id="answer.ask"),
         Binding("r", "ask_again", "key.ask_again", id="answer.again"),
         Binding("R", "ask_again_here", "key.ask_again_here", show=False, id="answer.again_here"),
+        Binding(
+            "left_square_bracket",
+            "choose(-1)",
+            "key.choose_previous",
+            show=False,
+            id="answer.previous",
+        ),
+        Binding(
+            "right_square_bracket", "choose(1)", "key.choose_next", show=False, id="answer.next"
+        ),
         Binding("a", "ask_all", "key.ask_all", id="answer.all"),
         Binding("escape", "cancel", "key.cancel", id="answer.cancel"),
         Binding("X", "stop_all", "key.stop_all", show=False, id="answer.stop_all"),
@@ -322,7 +332,7 @@ class CompareScreen(JudgingScreen):
             except UserError as error:
                 self.show_error(error)
 
-    def record(self, body: Rated | Voted | Note) -> None:
+    def record(self, body: Judgement) -> None:
         """Into the run's own file."""
         self.run.judge(body)
 

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from tui.app.pane.header import judged_answer
+from tui.app.pane.header import judged_answer, shown_answer
 from tui.app.screens.board_screen import BoardScreen, EventSource
 from tui.app.screens.navigation import ExportReport, OpenDifferences
 from tui.app.style.appearance import Appearance
 from tui.app.widgets.ask_line import AskLine
 from tui.board import Board
-from tui.events import Event, Note, Rated, Session, Voted
+from tui.events import Chosen, Event, Judgement, Note, Rated, Session, Voted
 from tui.host.errors import UserError
 from tui.scoring.dimensions import Dimension, configured_dimensions, resolve_dimensions
+from tui.scoring.repeated_answers import counting, repeats
 from tui.scoring.stars import make_note
 from tui.text.sanitise import clean, one_line
 
@@ -62,7 +63,7 @@ class JudgingScreen(BoardScreen):
         self.votes: VotesBar | None = None
         self._ask_line: AskLine | None = None
         self._suspended: JudgeBar | None = None
-        self._undo: list[Rated | Voted | Note] = []
+        self._undo: list[Judgement] = []
         """What takes back the judgements of this sitting, newest last."""
         self._anonymiser: Anonymiser | None = None
         self._is_reveal_asked = self._is_blind_checked = False
@@ -101,7 +102,7 @@ class JudgingScreen(BoardScreen):
             return False
         return not self.is_judging or action in _WHILE_JUDGING
 
-    def record(self, body: Rated | Voted | Note) -> None:
+    def record(self, body: Judgement) -> None:
         """Append it to the session.
 
         Raises:
@@ -118,7 +119,7 @@ class JudgingScreen(BoardScreen):
         rated = (d for a in self.board.answers.values() for (_, d) in a.ratings)
         return resolve_dimensions(given, rated)
 
-    def judge(self, body: Rated | Voted | Note) -> bool:
+    def judge(self, body: Judgement) -> bool:
         """Record it and show it; `action_undo` takes it back."""
         back = self._make_inverse(body)
         if self._record_and_show(body):
@@ -126,7 +127,7 @@ class JudgingScreen(BoardScreen):
             return True
         return False
 
-    def _record_and_show(self, body: Rated | Voted | Note) -> bool:
+    def _record_and_show(self, body: Judgement) -> bool:
         try:
             self.record(body)
         except UserError as error:
@@ -136,7 +137,7 @@ class JudgingScreen(BoardScreen):
         self.show()
         return True
 
-    def _make_inverse(self, body: Rated | Voted | Note) -> Rated | Voted | Note:
+    def _make_inverse(self, body: Judgement) -> Judgement:
         """What brings back what was said before."""
         match body:
             case Rated(answer=id_, dimension=dimension):
@@ -144,6 +145,8 @@ class JudgingScreen(BoardScreen):
             case Voted(question=question, left=left, right=right):
                 before = self.board.votes.get((question, left, right), "none")
                 return Voted(question, left, right, before)
+            case Chosen(answer=id_):
+                return Chosen(counting(self.board, self.board.answers[id_]).id)
             case Note(answer=id_):
                 return make_note(id_, self.board.answers[id_].person_note)
 
@@ -217,6 +220,17 @@ class JudgingScreen(BoardScreen):
                 self.judge(make_note(true.id, text))
 
         self.ask_for_text(title, answer.person_note, done)
+
+    def action_choose(self, step: int) -> None:
+        """Show another of the answers of the chosen pane to its last turn; it counts from then on,
+        here, in reports and as what a further turn goes on from."""
+        place = self.grid.chosen if self.grid else 0
+        shown = shown_answer(self.visible_board, place, self.question) if self.grid else None
+        if shown is None or len(found := repeats(self.board, self.board.answers[shown.id])) < 2:
+            self.show_notice(self.appearance.say("judge.asked_once"), "warning")
+            return
+        at = [one.id for one in found].index(shown.id)
+        self.judge(Chosen(found[(at + step) % len(found)].id))
 
     # Search.
 

@@ -17,7 +17,7 @@ from tui.app.screens.navigation import FirstModel, Introduction, OpenLibrary
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.transport import TransportBar
-from tui.events import Note, Rated, Voted
+from tui.events import Judgement
 from tui.host.errors import UserError
 from tui.sessions.annotate import AnnotatedPlayer
 from tui.sessions.player import SPEEDS, Player
@@ -42,6 +42,16 @@ class ReplayScreen(JudgingScreen):
         Binding("right_square_bracket", "mark(1)", "key.seek_next", show=False, id="replay.next"),
         Binding(
             "left_square_bracket", "mark(-1)", "key.seek_previous", show=False, id="replay.previous"
+        ),
+        Binding(
+            "left_curly_bracket",
+            "choose(-1)",
+            "key.choose_previous",
+            show=False,
+            id="answer.previous",
+        ),
+        Binding(
+            "right_curly_bracket", "choose(1)", "key.choose_next", show=False, id="answer.next"
         ),
         Binding("greater_than_sign", "faster(1)", "key.faster", id="replay.faster"),
         Binding("less_than_sign", "faster(-1)", "key.slower", id="replay.slower"),
@@ -115,7 +125,7 @@ class ReplayScreen(JudgingScreen):
         """Which recording this is."""
         return one_line(self.path.name), "muted"
 
-    def record(self, body: Rated | Voted | Note) -> None:
+    def record(self, body: Judgement) -> None:
         """Appended to the recording."""
         if self._joined:
             raise UserError(self.appearance.say("judge.one_session"))

@@ -15,7 +15,7 @@ from tui.app.widgets.lines import Lines
 from tui.app.widgets.pane_grid import PaneGrid
 from tui.app.widgets.scrolling import scroll_bindings
 from tui.board import Board
-from tui.events import Note, Rated, Voted
+from tui.events import Judgement
 from tui.scoring.dimensions import Dimension
 
 
@@ -30,7 +30,7 @@ class JudgingHost(Protocol):
         """What stars are given in."""
         ...
 
-    def judge(self, body: Rated | Voted | Note) -> bool:
+    def judge(self, body: Judgement) -> bool:
         """Record it; whether that was possible."""
         ...
 
@@ -118,7 +118,7 @@ class JudgeBar(Lines, can_focus=True):
         """The first thing on this question that is not judged."""
         self._question = self.host.question
 
-    def point_at(self, body: Rated | Voted | Note) -> None:
+    def point_at(self, body: Judgement) -> None:
         """Go to what a judgement on this question is about."""
         raise NotImplementedError
 

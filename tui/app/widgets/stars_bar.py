@@ -10,7 +10,7 @@ from tui.app.pane.wrapping import clip
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.judge_bar import JudgeBar, JudgingHost
 from tui.board import Answer
-from tui.events import Note, Rated, Voted
+from tui.events import Judgement, Rated, Voted
 from tui.scoring.dimensions import MAX_STARS
 from tui.scoring.stars import make_rating
 from tui.text.sanitise import one_line
@@ -41,7 +41,7 @@ class StarsBar(JudgeBar):
             chosen = grid.chosen if grid.chosen in places else places[0]
             self.choose_pane(next(iter(self._unjudged_panes(self._question)), chosen))
 
-    def point_at(self, body: Rated | Voted | Note) -> None:
+    def point_at(self, body: Judgement) -> None:
         """The pane and the dimension of stars."""
         self._is_done = False
         board = self.host.visible_board

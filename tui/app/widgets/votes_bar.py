@@ -9,7 +9,7 @@ from tui.app.pane.header import judged_answer
 from tui.app.pane.wrapping import clip
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.judge_bar import JudgeBar, JudgingHost
-from tui.events import Note, Rated, Voted
+from tui.events import Judgement, Voted
 from tui.scoring.stars import make_vote, recorded_vote
 
 
@@ -45,7 +45,7 @@ class VotesBar(JudgeBar):
         super().begin()
         self.pair_index = next(iter(self._unjudged_pairs(self._question)), 0)
 
-    def point_at(self, body: Rated | Voted | Note) -> None:
+    def point_at(self, body: Judgement) -> None:
         """The pair of a vote."""
         self._is_done = False
         if isinstance(body, Voted):
