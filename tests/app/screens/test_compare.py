@@ -683,7 +683,7 @@ async def test_whose_kernels_compute_is_said_with_the_raw_text_only(
 async def test_what_broke_off_is_asked_again_when_all_is_done() -> None:
     async with comparing() as it:
         it.run.is_idle = False
-        await it.beat()
+        await it.until(lambda: not it.screen._was_idle)
         it.run.broken_off = [4, 5]
         it.run.is_idle = True
         await it.beat()
