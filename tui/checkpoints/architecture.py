@@ -240,7 +240,7 @@ def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
         heads=heads,
         kv_heads=_size(text, "num_key_value_heads", default=heads),
         head_dim=_size(text, "head_dim", default=max(1, hidden // heads)),
-        intermediate=_size(text, "intermediate_size", "n_inner", default=4 * hidden),
+        intermediate=_size(_widest(text), "intermediate_size", "n_inner", default=4 * hidden),
         vocab=_size(text, "vocab_size"),
         context=_size(text, "max_position_embeddings", "n_positions", default=2048),
         is_native=has_native_class(_text_type(config)),
@@ -248,6 +248,14 @@ def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
         is_composite=is_composite,
         predicting_layers=_predicting_layers(text),
     )
+
+
+def _widest(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A configuration with the width of the widest layer where each has its own (Gemma 3n)."""
+    widths = config.get("intermediate_size")
+    if isinstance(widths, list) and widths and all(type(one) is int for one in widths):
+        return {**config, "intermediate_size": max(widths)}
+    return config
 
 
 def _predicting_layers(config: Mapping[str, Any]) -> int:

@@ -12,11 +12,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+SAME_OF_TEXT = {"glm4v_text": "glm4", "glm4v_moe_text": "glm4_moe"}
+"""Text halves that have no class to write text with, and the type whose class computes the same:
+the parts of a head are turned by different positions where an image is seen, and by one in a text.
+"""
+
 
 def has_native_class(model_type: str) -> bool:
-    """Whether the installed transformers knows a model type and has a class of its own that
-    writes text for it."""
-    return is_known_type(model_type) and model_type in _table("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES")
+    """Whether the installed transformers knows a model type and has a class that writes text for
+    it."""
+    written = SAME_OF_TEXT.get(model_type, model_type)
+    return is_known_type(model_type) and written in _table("MODEL_FOR_CAUSAL_LM_MAPPING_NAMES")
 
 
 def is_known_type(model_type: str) -> bool:

@@ -38,9 +38,30 @@ QWEN = {
 }
 VISION = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "depth": 1}
 HEADS = {"num_attention_heads": 2, "num_heads": 2, "patch_size": 2, "image_size": 4}
+TURNED = {
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "mrope_section": [1, 1, 0],
+        "partial_rotary_factor": 0.5,
+    },
+}
+EXPERTS = {
+    "moe_intermediate_size": 16,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+}
 WHOLES: dict[str, dict[str, Any]] = {
     "qwen3_5": {"text_config": TEXT | QWEN, "vision_config": {"out_hidden_size": 32}},
     "gemma3": {"text_config": TEXT | {"layer_types": ["sliding_attention", "full_attention"]}},
+    "glm4v": {"text_config": TEXT | TURNED, "vision_config": {"out_hidden_size": 32}},
+    "glm4v_moe": {
+        "text_config": TEXT | TURNED | EXPERTS,
+        "vision_config": {"out_hidden_size": 32},
+    },
     "mistral3": {"text_config": TEXT | {"model_type": "mistral"}},
 }
 

@@ -1,0 +1,146 @@
+"""Every kind of model that people compared in 2026, tiny and random: the same numbers as the class
+of transformers, and an answer in every format."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from benchmarks.support import tiny
+from tui.cli import run_command_line as run
+from tui.worker.load.loader import open_weights
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 320,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+LINEAR = {
+    "layer_types": ["linear_attention", "full_attention"] * 2,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 2,
+    "linear_key_head_dim": 16,
+    "linear_value_head_dim": 16,
+}
+EXPERTS = {
+    "moe_intermediate_size": 32,
+    "shared_expert_intermediate_size": 32,
+    "num_experts": 4,
+    "n_routed_experts": 4,
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+    "n_shared_experts": 1,
+}
+LATENT = {
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 16,
+    "num_key_value_heads": 4,
+}
+PLAIN = (
+    *("qwen2", "qwen3", "glm4", "internlm3", "hunyuan_v1_dense", "ernie4_5", "seed_oss", "smollm3"),
+    *("phi3", "granite", "olmo3", "exaone4", "ministral3", "llama", "gemma3_text", "gemma4_text"),
+    "gemma4_unified_text",
+)
+TYPES: dict[str, dict[str, Any]] = {kind: {} for kind in PLAIN} | {
+    "qwen3_moe": EXPERTS | {"decoder_sparse_step": 1},
+    "qwen3_next": LINEAR | EXPERTS,
+    "qwen3_5_text": LINEAR,
+    "qwen3_5_moe_text": LINEAR | EXPERTS,
+    "qwen4_exp_text": LINEAR
+    | EXPERTS
+    | {
+        "ple_embed_dim": 16,
+        "ple_layer_ids": [1],
+        "ngram_vocab_size_base": 64,
+        "make_ngram_vocab_size_divisible_by": 8,
+        "split_ngram_parts": 2,
+        "heads_per_ngram": 2,
+        "hc_lowrank": 8,
+        "indexer_n_heads": 2,
+        "indexer_kv_heads": 1,
+        "indexer_head_dim": 16,
+        "indexer_budget": 16,
+        "indexer_compress_ratio": 4,
+    },
+    "glm4_moe": EXPERTS,
+    "glm4_moe_lite": EXPERTS | LATENT,
+    "deepseek_v2": EXPERTS | LATENT | {"moe_layer_freq": 1},
+    "deepseek_v3": EXPERTS | LATENT | {"head_dim": 8},
+    "deepseek_v4": EXPERTS,
+    "minicpm3": LATENT,
+    "hunyuan_v1_moe": EXPERTS | {"moe_topk": 2},
+    "hy_v3": EXPERTS,
+    "ernie4_5_moe": EXPERTS | {"moe_num_experts": 4, "moe_k": 2, "moe_layer_start_index": 1},
+    "gpt_oss": EXPERTS | {"layer_types": ["sliding_attention", "full_attention"] * 2},
+    "minimax_m2": EXPERTS,
+    "mimo_v2_flash": EXPERTS,
+    "llama4_text": EXPERTS | {"intermediate_size_mlp": 96},
+    "dots1": EXPERTS,
+    "youtu": LATENT | {"head_dim": 8},
+    "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
+    "falcon_h1": {
+        "mamba_d_ssm": 64,
+        "mamba_n_heads": 4,
+        "mamba_d_head": 16,
+        "mamba_n_groups": 1,
+        "mamba_d_state": 16,
+    },
+    "gemma3n_text": {
+        "num_kv_shared_layers": 0,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "laurel_rank": 8,
+        "hidden_size_per_layer_input": 16,
+        "vocab_size_per_layer_input": 320,
+        "activation_sparsity_pattern": [0.0] * 4,
+        "altup_num_inputs": 2,
+    },
+    "openai-gpt": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 512},
+}
+
+
+def write(folder: Path, kind: str) -> Any:
+    """A checkpoint of a type as transformers writes it; the model itself."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **SIZES | TYPES[kind]))
+    model.save_pretrained(folder)
+    tiny.write_tokenizer(folder)
+    return model.float().eval()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", TYPES)
+def test_it_computes_what_its_class_does_and_answers_in_every_format(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = write(tmp_path / kind, kind)
+    _, ours = open_weights(tmp_path / kind, "fp32")
+    ids = torch.tensor([[3, 17, 5, 80, 2, 44]])
+    with torch.no_grad():
+        expected, found = theirs(input_ids=ids).logits, ours(input_ids=ids).logits
+    assert expected.std() > 0.1
+    assert (found - expected).abs().max() < 1e-4
+    del theirs, ours
+    models = [f"{tmp_path / kind}@{dtype}" for dtype in ("bf16", "int8", "int4")]
+    code = run(["run", *models, "--question", "hello", "--max-new-tokens", "4", "--json"])
+    told = json.loads(capsys.readouterr().out)["models"]
+    assert [one["error"] for one in told] == [None] * 3
+    assert [answer["state"] for one in told for answer in one["answers"]] == ["answered"] * 3
+    assert code == 0
