@@ -197,6 +197,7 @@ def test_a_server_that_only_breaks_off_is_not_asked_for_ever(
         hang_up(reply)
 
     with FaultServer(breaking) as one:
-        code = run(["run", f"{one.url}#m", "--question", "1?", "--json"])
+        Path("one.txt").write_text("1?\n")
+        code = run(["run", f"{one.url}#m", "--questions", "one.txt", "--json"])
         assert one.asked == 1
     assert code == 3

@@ -139,7 +139,9 @@ def test_it_computes_what_its_class_does_and_answers_in_every_format(
     assert (found - expected).abs().max() < 1e-4
     del theirs, ours
     models = [f"{tmp_path / kind}@{dtype}" for dtype in ("bf16", "int8", "int4")]
-    code = run(["run", *models, "--question", "hello", "--max-new-tokens", "4", "--json"])
+    (tmp_path / "asked.txt").write_text("hello\n")
+    asked = ["--questions", str(tmp_path / "asked.txt"), "--max-new-tokens", "4"]
+    code = run(["run", *models, *asked, "--json"])
     told = json.loads(capsys.readouterr().out)["models"]
     assert [one["error"] for one in told] == [None] * 3
     assert [answer["state"] for one in told for answer in one["answers"]] == ["answered"] * 3
