@@ -75,6 +75,7 @@ OWN_FILES = {
     "models/net.py": "what is downloaded here, and a file:// that the user's pip names",
     "models/package_index.py": "a file:// that the user's pip names",
     "models/hub.py": "the log",
+    "models/caches.py": "which revision a hub's own tools took",
     "models/huggingface.py": "what was downloaded, and which revision that is",
     "reports/html.py": "comes with the program",
     "reports/pdf.py": "the page and the PDF in a folder of its own",

@@ -353,15 +353,18 @@ def describe_adapter(adapter: Adapter, base: Path) -> list[tuple[str, str]]:
     """
     changed, replaced = read_matrices(adapter)
     scale = "alpha / sqrt(rank)" if adapter.is_rank_stabilised else "alpha / rank"
-    whole = f", {len(replaced)} replaced" if replaced else ""
+    rank, alpha = adapter.rank, f"{adapter.alpha:g}"
+    changes = f"{len(changed)} layers; rank {rank}, alpha {alpha}, {scale}"
+    if replaced:
+        changes = (
+            f"{len(changed)} layers and {len(replaced)} whole tensors; "
+            f"rank {rank}, alpha {alpha}, {scale}"
+        )
     return [
         ("folder", str(adapter.folder)),
         ("family", "a LoRA adapter"),
         ("of", adapter.base or "?"),
-        (
-            "layers",
-            f"{len(changed)} changed{whole}; rank {adapter.rank}, alpha {adapter.alpha:g}, {scale}",
-        ),
+        ("changes", changes),
         ("base", str(base)),
         ("load", "merged into its base while the weights are read"),
     ]
