@@ -3,7 +3,6 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 from tui.board import Answer
-from tui.events import Load
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
 from tui.reports.caveats import machine_of
 from tui.reports.contention import describe_contention
@@ -231,13 +230,7 @@ def _notes(
 
 
 def _was_converted(column: ModelColumn) -> bool:
-    """Whether a file was converted while it loaded, and not only looked up among those kept."""
-    return any(
-        isinstance(event.body, Load) and event.body.stage == "convert" and event.body.total > 0
-        for part in column.parts
-        for event in part.source.recorded.events
-        if event.model == part.model.index
-    )
+    return any(part.track.was_converted for part in column.parts)
 
 
 def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:

@@ -1,7 +1,7 @@
 """The questions on which models differ most, as a table."""
 
 from tui.reports.document import Cell, Table, format_figure
-from tui.reports.evidence import Checked, results_by_answer
+from tui.reports.evidence import Checked
 from tui.reports.merge import MergedSessions, QuestionRow
 from tui.reports.messages import ReportMessages
 from tui.scoring.disagreement import Disagreement, measure
@@ -65,7 +65,13 @@ def _measure(
         choices += [choice for (_, _, left, right), choice in ballots if {left, right} <= here]
         judged = source.board.judged.values()
         choices += [j.choice for j in judged if {j.left, j.right} <= here]
-    by_answer = results_by_answer(merged, checked)
+    # Of this question alone: those of all, for each question, would be gone through as often.
+    by_answer = {
+        id(answer): checked[source, answer.id]
+        for column in merged.columns
+        for source, answer in row.answers_by_session(column)
+        if (source, answer.id) in checked
+    }
     return measure(conversations, choices, lambda answer: by_answer.get(id(answer), ()))
 
 

@@ -49,11 +49,13 @@ class SourceSession:
 class ModelTimeline:
     """What happened over time with one model of one session: its memory (session time in
     microseconds, private and mapped bytes), per answer the arrival of tokens (session time,
-    number), and why it could not be loaded, oldest first."""
+    number), why it could not be loaded, oldest first, and whether a file was converted while it
+    loaded, and not only looked up among those kept."""
 
     memory: list[tuple[int, int, int]] = field(default_factory=list)
     arrivals: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    was_converted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +259,8 @@ def _tracks(source: SourceSession) -> list[ModelTimeline]:
             tracks[model].memory.append((event.t_us, body.private, body.mapped))
         elif type(body) is ev.Failed and body.answer == -1:
             tracks[model].failures.append(body.message)
+        elif type(body) is ev.Load and body.stage == "convert" and body.total > 0:
+            tracks[model].was_converted = True
     for track, found in zip(tracks, arrivals, strict=True):
         track.arrivals.update(found)
     return tracks
