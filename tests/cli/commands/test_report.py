@@ -14,6 +14,7 @@ import html5lib
 import pytest
 
 from benchmarks.support import tiny
+from benchmarks.support.fault_server import FaultServer, good_answer
 from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import cli
 from tui import events as ev
@@ -250,6 +251,26 @@ def test_a_judge_without_any_readable_verdict_is_said_and_fails(
     err = capsys.readouterr().err
     assert "1/2 " in err and "no readable verdict on a@bf16 and b@bf16" in err
     assert "gave no readable verdict on 2 of 2 pairs; those do not count" in err
+
+
+def test_what_a_judge_decided_is_told_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A judge that prefers the first answer: every verdict changes with the order."""
+    asked = [{"id": f"q{i}", "turns": ["?"]} for i in range(3)]
+    header = recorded_header(["a@bf16", "b@bf16"], asked)
+    session = record_session(tmp_path / "s", header, lambda m, q: f"{m} {q}")
+    with FaultServer(good_answer("[[", "A]]")) as server:
+        args = ["score", str(session), "--judge", f"{server.url}#j", "--sessions", str(tmp_path)]
+        assert cli.run_command_line([*args, "--lang", "zh"]) == 0
+        out = capsys.readouterr().out
+        assert [line.split()[-5:] for line in out.splitlines()] == [
+            ["模型", "对手", "胜", "平", "负"],
+            ["a@bf16", "b@bf16", "0", "3", "0"],
+        ]
+        assert cli.run_command_line([*args, "--json"]) == 0
+        (told,) = json.loads(capsys.readouterr().out)["judged"]
+    assert (told["left"], told["wins"], told["ties"], told["losses"]) == ("a@bf16", 0, 3, 0)
 
 
 def test_judge_with_nothing_to_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from tui.events import RUN
 from tui.host import foreign_files
 from tui.host.errors import EXIT_FAILED, UserError
 from tui.reports.evaluate import evaluate_checks, evaluate_overlaps
-from tui.reports.evidence import verdicts_by_judge
+from tui.reports.evidence import judge_duels, verdicts_by_judge
 from tui.reports.merge import (
     MergedSessions,
     ModelColumn,
@@ -27,6 +27,7 @@ from tui.reports.merge import (
     merge_sessions,
 )
 from tui.scoring import judge as judging
+from tui.scoring import rank
 from tui.scoring.agreement import compute_agreement
 from tui.scoring.overlap import Scorer
 from tui.sessions import library, reader
@@ -93,6 +94,7 @@ def score(
     if reference or encoder or everything:
         found["overlap"] = _overlap(merged, bert)
     if judge:
+        found["judged"] = _judged(merged)
         found["agreement"] = _agreement(merged)
     if as_json:
         print_json(found)
@@ -234,6 +236,22 @@ def _overlap(merged: MergedSessions, bert: Scorer | None) -> list[dict[str, Any]
     ]
 
 
+def _judged(merged: MergedSessions) -> list[dict[str, Any]]:
+    """The questions that each judge gave to each of two models."""
+    return [
+        {
+            "judge": key.label,
+            "left": c.left,
+            "right": c.right,
+            "wins": c.score.wins,
+            "ties": c.score.ties,
+            "losses": c.score.losses,
+        }
+        for key, verdicts in verdicts_by_judge(merged).items()
+        for c in rank.compare_pairs(rank.pair_duels(judge_duels(merged, verdicts)), by_wins=True)
+    ]
+
+
 def _agreement(merged: MergedSessions) -> dict[str, Any]:
     board = merged.sources[0].board
     found = {
@@ -278,7 +296,13 @@ def _print(found: dict[str, Any], merged: MergedSessions) -> None:
         ]
         head = heads("MODEL", *(key.replace("_", " ").upper() for key in keys))
         print(table([head, *scored]) if scored else tr("no question has a reference answer"))
+    if judged := found.get("judged"):
+        keys = ("judge", "left", "right", "wins", "ties", "losses")
+        head = heads("JUDGE", "MODEL", "AGAINST", "WINS", "TIES", "LOSSES")
+        print(table([head, *(tuple(str(row[key]) for key in keys) for row in judged)]))
     for judge, a in found.get("agreement", {}).items():
+        if not a["n"]:
+            continue
         kappa = "-" if a["kappa"] is None else f"{a['kappa']:.2f}"
         said = f"{judge} and people agree on {a['same']} of {a['n']} pairs, kappa {kappa}"
         print(clean(tr(said)))
