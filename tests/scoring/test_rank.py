@@ -124,6 +124,12 @@ def test_ratings_recover_the_odds() -> None:
     assert found["a"].value + found["b"].value == pytest.approx(2000)
 
 
+def test_ties_alone_do_not_say_how_sure_a_rating_is() -> None:
+    ties = [Duel(f"q{i}", "a", "b", "tie") for i in range(8)]
+    found = bradley_terry.fit_ratings(rank.compare_pairs(rank.pair_duels(ties), by_wins=True))
+    assert {one.value for one in found.values()} == {1000} and found["a"].interval is None
+
+
 def test_ratings_are_those_of_evalica() -> None:
     noise = random.Random(4)
     strength = {"a": 3.0, "b": 2.0, "c": 1.0, "d": 0.5}

@@ -17,6 +17,8 @@ from tui.scoring.rank import Comparison
 
 MIN_QUESTIONS = 6
 """On which each pair of models that met has to have met."""
+_NO_SPREAD = 1e-6
+"""Points of a rating. Where all questions say the same, nothing says how sure it is."""
 _TOLERANCE = 1e-12
 _MAX_ROUNDS = 10_000
 
@@ -27,7 +29,7 @@ Wins = dict[tuple[str, str], float]
 @dataclass(frozen=True, slots=True)
 class Rating:
     """On Elo's scale (400 points: odds of ten to one), 1000 on average; ``interval`` is None
-    where a single question holds the models together."""
+    where a single question holds the models together, and where all say the same."""
 
     value: float
     interval: tuple[float, float] | None
@@ -129,6 +131,8 @@ def _jackknife(
         values = [fitted[model] for fitted in without]
         mean = fmean(values)
         error = math.sqrt((n - 1) / n * math.fsum((value - mean) ** 2 for value in values))
+        if error < _NO_SPREAD:
+            continue
         half = paired.t_quantile(paired.ALPHA, n - 1) * error
         found[model] = (whole[model] - half, whole[model] + half)
     return found

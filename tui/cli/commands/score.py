@@ -297,9 +297,9 @@ def _print(found: dict[str, Any], merged: MergedSessions) -> None:
         head = heads("MODEL", *(key.replace("_", " ").upper() for key in keys))
         print(table([head, *scored]) if scored else tr("no question has a reference answer"))
     if judged := found.get("judged"):
-        keys = ("judge", "left", "right", "wins", "ties", "losses")
-        head = heads("JUDGE", "MODEL", "AGAINST", "WINS", "TIES", "LOSSES")
-        print(table([head, *(tuple(str(row[key]) for key in keys) for row in judged)]))
+        names = ("judge", "left", "right", "wins", "ties", "losses")
+        titles = heads("JUDGE", "MODEL", "AGAINST", "WINS", "TIES", "LOSSES")
+        print(table([titles, *(tuple(str(row[name]) for name in names) for row in judged)]))
     for judge, a in found.get("agreement", {}).items():
         if not a["n"]:
             continue
