@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -228,8 +229,11 @@ def test_an_alias_of_the_folder_leads_to_nothing_outside_before_an_agreement(
             "file": f"{tmp_path}/m.gguf",
             "session": "session:last#demo",
             "mine": "./other",
+            "adapter": "./adapter+/etc/model",
+            "adapter_at_home": "./adapter+~/model",
         }
         here = {"small": "./model", "hub": "ms:a/b", "d": "demo@int8", "f": "models/m.gguf"}
+        here |= {"lora": "./adapter+./model", "lora_of_hub": "./adapter+ms:a/b"}
         lines = "".join(f'{k} = "{v}"\n' for k, v in (outside | here).items())
         says(cloned, f"[aliases]\n{lines}")
         found = settings.load()
@@ -241,6 +245,13 @@ def test_an_alias_of_the_folder_leads_to_nothing_outside_before_an_agreement(
         agree_to_all()
         assert settings.load().aliases == {**here, **outside}
         assert run(["run", "address", "--questions", "smoke"]) == 0
+
+
+@pytest.mark.parametrize("target", ["gpt-4o=./model", "GPT-4o =ms:a/b", "./model?name=gpt-4o"])
+def test_an_alias_of_the_folder_gives_no_model_another_name(target: str, cloned: Path) -> None:
+    says(cloned, f'[aliases]\nq = "{target}"\n')
+    found = settings.load()
+    assert found.aliases == {} and found.folder_file is not None
 
 
 # -- paths -----------------------------------------------------------------------------------
@@ -290,6 +301,26 @@ def test_prices_are_ones_own(cloned: Path) -> None:
     says(cloned, '[prices."openai:*"]\ninput = 0\noutput = 0\n')
     found = settings.load({}, cloned, {})
     assert found.run.prices == {} and "prices (only from your own file)" in str(found.folder_file)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "is_in_force"),
+    [
+        ("1000", False),
+        ("2.5", False),
+        ("1CNY", False),
+        ("2USD,1CNY", False),
+        ("2", True),
+        ("1", True),
+    ],
+)
+def test_a_budget_is_never_raised(theirs: str, is_in_force: bool, cloned: Path) -> None:
+    (paths.config_dir() / "duibi.toml").write_text('budget = "2"\n')
+    says(cloned, f'budget = "{theirs}"\nseed = 3\n')
+    found = settings.load()
+    assert found.run.budget == {"": float(theirs)} if is_in_force else {"": 2.0}
+    assert ("budget (more than your own)" in str(found.folder_file)) is not is_in_force
+    assert found.run.seed == 3
 
 
 @pytest.mark.parametrize("line", ['questions = "/etc/passwd"', 'sessions = "/"', 'pasted = "../x"'])
@@ -445,11 +476,19 @@ def test_the_configuration_folder_is_ones_own_also_as_the_current_one(
 # -- a session that was sent -----------------------------------------------------------------
 
 
-def sent_session(folder: Path, name: str, label: str, engine: str = "endpoint") -> Path:
+def sent_session(
+    folder: Path,
+    name: str,
+    label: str,
+    engine: str = "endpoint",
+    settings: dict[str, Any] | None = None,
+) -> Path:
     """A run that broke off, as somebody else wrote it."""
     model = {"name": name, "label": label, "engine": engine}
     questions = {"name": "set", "questions": [{"id": "q", "turns": ["Why?"]}]}
-    header = ev.Session(ev.VERSION, "0", "2026-11-22T00:00:00Z", [model], questions)
+    header = ev.Session(
+        ev.VERSION, "0", "2026-11-22T00:00:00Z", [model], questions, settings=settings or {}
+    )
     journal = Journal.create(folder / "sent", header)
     journal.close()
     return journal.path
@@ -507,6 +546,42 @@ def test_a_session_takes_no_answers_of_another_before_an_agreement(
     assert "my private answer" in "".join(
         event.body.text for event in reader.read(path).events if isinstance(event.body, ev.Delta)
     )
+
+
+def test_a_session_names_no_file_before_an_agreement(
+    cloned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What stands in a chat template is asked, and any file can be named as one."""
+    private = tmp_path / "id_rsa"
+    private.write_text("my private key")
+    with FaultServer(good_answer("because"), models=("m",)) as server:
+        name = f"{server.url}#m"
+        assert run(["run", name, "--questions", "smoke"]) == 0
+        asked = len(server.requests)
+        chosen = {"chat_template": str(private)}
+        path = sent_session(cloned, name, f"m (127.0.0.1:{server.port})", settings=chosen)
+        before = path.read_bytes()
+        assert run(["run", "--resume", str(path)]) == 2
+        assert f"would read the chat template {private}" in capsys.readouterr().err
+        assert len(server.requests) == asked and path.read_bytes() == before
+        # Who asked with it has agreed to it.
+        flags = ["--chat-template", str(private), "--questions", "smoke"]
+        assert run(["run", name, *flags]) == 0
+        assert run(["run", "--resume", str(path)]) == 0
+
+
+def test_a_session_raises_no_budget(cloned: Path) -> None:
+    (paths.config_dir() / "duibi.toml").write_text('budget = "0.01"\n')
+    price = '[prices."*"]\ninput = 1000000\noutput = 1000000\n'
+    with (paths.config_dir() / "duibi.toml").open("a") as file:
+        file.write(price)
+    with FaultServer(good_answer("because"), models=("m",)) as server:
+        name = f"{server.url}#m"
+        run(["run", name, "--questions", "smoke"])  # so that its address is agreed to
+        label = f"m (127.0.0.1:{server.port})"
+        path = sent_session(cloned, name, label, settings={"budget": {"": 1e9}})
+        assert run(["run", "--resume", str(path)]) == 5
+        assert run(["run", "--resume", str(path), "--budget", "999999999"]) == 0
 
 
 def test_a_sessions_name_is_no_alias(cloned: Path) -> None:

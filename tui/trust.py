@@ -17,13 +17,15 @@ from typing import Any
 from tui import services
 from tui.host import agreements
 from tui.host.errors import UserError
-from tui.host.paths import config_dir
+from tui.host.paths import config_dir, portable
+from tui.models.adapters import split_base
 from tui.models.reference import (
     HUB_SCHEMES,
     Reference,
     parse_reference,
     settings_start,
 )
+from tui.models.typed import split_label
 from tui.questions import BUILT_IN
 from tui.services import FolderEntry, Service
 from tui.text.width import shorten
@@ -132,15 +134,24 @@ def admit_file(
     if admitted.pop("prices", None):
         # Who sets them decides what a budget lets through.
         withheld.append(Claim("", "prices", "only from your own file", (os.path.realpath(folder),)))
+    if not is_no_more(given.get("budget"), own.get("budget")):
+        del admitted["budget"]
+        withheld.append(Claim("", "budget", "more than your own", (os.path.realpath(folder),)))
     before = services.known_services(mine["services"], {})
     after = services.known_services(admitted["services"], {})
     for name in theirs["services"].keys() & admitted["services"].keys():
         if name not in before or not _asks_the_same(before[name], after[name]):
             admitted["services"][name] = FolderEntry(admitted["services"][name])
-    in_force = {
-        name: value for name, value in {**single, **kept}.items() if name not in ("keys", "prices")
-    }
+    never = {claim.name for claim in withheld if not claim.table}
+    in_force = {name: value for name, value in {**single, **kept}.items() if name not in never}
     return admitted, SettingsFile(path, tuple(_names(in_force)), tuple(withheld))
+
+
+def is_no_more(budget: Mapping[str, float] | None, own: Mapping[str, float] | None) -> bool:
+    """Whether a stranger's ``budget`` lets nothing through that the person's own would not."""
+    if not budget or not own:
+        return True
+    return budget.keys() == own.keys() and all(budget[name] <= own[name] for name in own)
 
 
 def require_agreed(file: SettingsFile, claim: Claim) -> None:
@@ -192,6 +203,35 @@ def remember_named(reference: Reference, label: str, user_services: Mapping[str,
     for claim in _session_claims(reference, label, user_services):
         with suppress(UserError):  # nothing depends on it now
             claim.agree()
+
+
+def remember_template(path: Path) -> None:
+    """A person asked with the chat template of this file: a session may name it from now on."""
+    with suppress(UserError):  # nothing depends on it now
+        _template_claim(path).agree()
+
+
+def require_template(path: Path, session: str, ask: Callable[[str], bool]) -> None:
+    """Check that a person agreed to the chat template that the file ``session`` names: what stands
+    in it would be asked, and any file could be named.
+
+    Raises:
+        UserError: the person said no, or could not be asked.
+    """
+    claim = _template_claim(path)
+    if claim.is_agreed:
+        return
+    if not ask(f"{session} {claim.says}"):
+        raise UserError(
+            f"{session} {claim.says}, which nobody agreed to",
+            f"agree where you can be asked: `duibi run --resume {session}` in a terminal",
+        )
+    claim.agree()
+
+
+def _template_claim(path: Path) -> Claim:
+    whole = portable(path.expanduser().absolute())
+    return Claim("", "chat_template", f"would read the chat template {whole}", ("template", whole))
 
 
 def require_named(
@@ -294,14 +334,16 @@ def _alias_claims(
 
 
 def _stays_here(folder: Path, target: str, user_services: Collection[str]) -> bool:
-    if settings_start(target) >= 0:
-        return False  # they could name any file
+    if settings_start(target) >= 0 or split_label(target)[0]:
+        return False  # they could name any file, or pass for another model
     try:
         reference = parse_reference(target, user_services)
     except UserError:
         return True  # it means nothing: told when it is used
     if reference.kind in ("folder", "gguf"):
-        return _is_inside(folder, reference.target)
+        one, base = split_base(reference.target)
+        is_here = base.startswith("ms:") or _is_inside(folder, base)
+        return is_here and _is_inside(folder, one)
     return reference.kind in ("demo", *HUB_SCHEMES.values())
 
 

@@ -311,3 +311,11 @@ def test_the_table_of_services_says_what_is_asked_where(page: str) -> None:
 def _plain(fields: Any) -> str:
     """Fields of a request as the page writes them."""
     return json.dumps(dict(fields)).replace('"', "")[1:-1]
+
+
+@pytest.mark.parametrize("field", ["max_tokens_field", "effort_field", "budget_field"])
+@pytest.mark.parametrize("name", ["n", "model", "messages", "stream", "messages.0"])
+def test_no_setting_is_sent_as_what_a_request_is_made_of(field: str, name: str) -> None:
+    """As many tokens as are allowed would be as many answers."""
+    with pytest.raises(UserError, match=field):
+        known_services({"openai": {field: name}}, {})

@@ -109,6 +109,8 @@ def _checked_field(where: str, key: str, value: Any, default: Any) -> Any:
             said = f"sets {taken[0]}" if taken else "is not a table"
             raise UserError(f"{where} {said}", "e.g. body = { enable_thinking = false }")
         return dict(value)
+    if key.endswith("_field") and str(value).partition(".")[0] in _RESERVED_BODY_KEYS:
+        raise UserError(f"{where} is {value!r}", "name the field that the service has for it")
     if isinstance(default, bool | str):
         fits = isinstance(value, type(default))
     elif isinstance(default, int):

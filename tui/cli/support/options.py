@@ -151,6 +151,8 @@ def resolve_models(
         found = resolve_all(references, progress.consent, progress, agree, _beyond(settings))
     for column, reference in zip(columns, references, strict=True):
         trust.remember_named(reference, column.label, own)
+    if recorded is None and settings.run.chat_template is not None:
+        trust.remember_template(settings.run.chat_template)
     labels = column_labels([model.label for model in found], of_columns)
     return unique_labels(
         [

@@ -1,5 +1,6 @@
 """Going on with a run that broke off: the same models, settings and questions."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from tui.options import HEADER_NAMES
 from tui.run import resume_check, setup
 from tui.run.conductor import Run
 from tui.sessions import library, reader
+from tui.setting_kinds import InvalidValueError
 from tui.settings import Settings
 
 
@@ -43,18 +45,24 @@ def resume_run(
             f"--resume goes on as it began, without {(given or ['models'])[0]}",
             f"leave it out: `duibi run --resume {session}`",
         )
-    folder = settings_in_force.load(flags).sessions_dir
+    own = settings_in_force.load(flags)
+    folder = own.sessions_dir
     reading = reader.read(library.find(session, folder))
     name = reading.path.name
     resume_check.check_questions(reading.header.questions, _text(flags.get("questions")), name)
     kept = {k: v for k, v in reading.header.settings.items() if k in HEADER_NAMES}
+    if not trust.is_no_more(_budget(kept), own.run.budget):
+        del kept["budget"]
     anew = {name: value for name, value in flags.items() if rules[name] == "allowed"}
     names = [_reference(model) for model in reading.header.models]
     # A name in the file is a model's own: an alias is none, and could lead elsewhere.
     settings = replace(settings_in_force.load(kept | anew, names), aliases={})
     _agree_to_models(names, [""] * len(names), settings, name)
-    own = [column.check_settings(one) for one in map(_own_settings, reading.header.models)]
-    found = options.resolve_models(names, settings, yes, recorded=own)
+    if settings.run.chat_template is not None:
+        ask = settings_in_force.ask_for_named
+        trust.require_template(settings.run.chat_template, name, ask)
+    of_columns = [column.check_settings(one) for one in map(_own_settings, reading.header.models)]
+    found = options.resolve_models(names, settings, yes, recorded=of_columns)
     resume_check.check_models(reading.header.models, found, name)
     labels = resume_check.other_labels(reading.header.models, found)
     _agree_to_models([model.name for model in found], labels, settings, name)
@@ -85,6 +93,15 @@ def _agree_to_models(
     own, ask = settings.run.services, settings_in_force.ask_for_named
     for name, label in zip(names, labels, strict=True):
         trust.require_named(parse_reference(name, own), label, own, session, ask)
+
+
+def _budget(kept: Mapping[str, Any]) -> Mapping[str, float] | None:
+    """What a header says of a budget, where it says one that can be."""
+    said = kept.get("budget")
+    read = settings_of.DECLARATIONS["budget"].kind.read
+    with contextlib.suppress(InvalidValueError):
+        return None if said is None else read(said)
+    return None
 
 
 def _text(value: object) -> str | None:
