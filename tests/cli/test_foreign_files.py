@@ -18,6 +18,13 @@ PLACES: dict[str, tuple[str, ...]] = {
     "model/config.json": ("run", "./model"),
     "model/model.safetensors": ("models", "inspect", "./model"),
     "model.gguf": ("run", "./model.gguf"),
+    "set.xlsx": ("questions", "check", "./set.xlsx"),
+    "set.yaml": ("questions", "check", "./set.yaml"),
+    "report.jinja": ("report", "english", "--template", "./report.jinja"),
+    "system.txt": ("run", "demo?system=file:./system.txt", "--questions", "smoke"),
+    "adapter/adapter_config.json": ("models", "fit", "./adapter+./model"),
+    "adapter/adapter_model.safetensors": ("models", "fit", "./adapter+./model"),
+    "old.words.md": ("report", "english", "--no-pictures", "--out", "old.html"),
     "a.duibi": ("sessions", "show", "./a.duibi"),
 }
 KINDS: dict[str, Callable[[Path], object]] = {
@@ -42,8 +49,12 @@ def test_what_is_no_file_is_one_line(
     model.mkdir()
     if place != "model/config.json":
         (model / "config.json").write_text('{"model_type": "qwen2"}')
+    (tmp_path / "adapter").mkdir()
+    if place != "adapter/adapter_config.json":
+        said = '{"peft_type": "LORA", "r": 8, "lora_alpha": 8}'
+        (tmp_path / "adapter/adapter_config.json").write_text(said)
     KINDS[kind](tmp_path / place)
-    if place.startswith("model") and kind == "endless" and "config" not in place:
+    if place.startswith(("model", "adapter")) and kind == "endless" and "config" not in place:
         pytest.skip("weights may be of any size")
     status = cli.run_command_line([*PLACES[place]])
     told = capsys.readouterr()

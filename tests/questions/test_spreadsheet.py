@@ -85,6 +85,43 @@ def test_what_fills_the_memory_when_it_is_unpacked_is_refused(
         load(tmp_path, book(sharedStrings=STRINGS + " " * (2 << 20)))
 
 
+def sheet(inner: str) -> bytes:
+    """A book whose first row is a header of questions."""
+    head = '<row r="1"><c r="A1" t="inlineStr"><is><t>question</t></is></c></row>'
+    whole = f"<worksheet {NS}><sheetData>{head}{inner}</sheetData></worksheet>"
+    return book(**{"worksheets/sheet1": whole})
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (sheet("<row>" + "<c/>" * 4_000 + "</row>"), "more than 1,000 cells"),
+        (sheet("<a/>" * 4_000), "more than 1,000 cells"),
+        (
+            book(
+                sharedStrings=f"<!--{' ' * 9_000}--><!DOCTYPE a [<!ENTITY b 'c'>]>" + STRINGS[38:]
+            ),
+            "not a spreadsheet",
+        ),
+    ],
+    ids=["cells", "elements", "definitions behind a comment"],
+)
+def test_what_grows_when_it_is_parsed_is_refused(
+    data: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty-four million bytes of empty cells were 1.5 GB and half a minute."""
+    monkeypatch.setattr(spreadsheet, "_MOST_ELEMENTS", 1_000)
+    with pytest.raises(UserError, match=told):
+        load(tmp_path, data)
+
+
+def test_all_sheets_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spreadsheet, "MAX_PART", 1 << 20)
+    blank = f"<worksheet {NS}><sheetData/></worksheet>{' ' * (700 << 10)}"
+    with pytest.raises(UserError, match="larger than 1 MB unpacked"):
+        load(tmp_path, book(**{"worksheets/sheet1": blank, "worksheets/sheet3": blank}))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sheets")

@@ -330,6 +330,11 @@ def test_a_value_is_never_a_line_of_the_template(document: Document) -> None:
         ("{% for x in %}", "mine"),
         ("{{ title.__class__.__mro__ }}", "unsafe"),
         ("words {{ charts }} words", "within a line"),
+        ("\ue000999\ue001", "no part of the report is called 999"),
+        ("\ue000" + "9" * 5000 + "\ue001", "within a line"),
+        ("{% for i in range(99999) %}{{ comparison }}\n{% endfor %}", "without end"),
+        ("{% for i in range(99999) %}[[place a]] x\n{% endfor %}", "without end"),
+        ("{% for i in range(99999) %}- x\n{% endfor %}", "without end"),
         ("{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}", "mine"),
     ],
 )
@@ -379,9 +384,49 @@ def test_hostile_answers_are_text_and_none_is_lost(
     assert latex.render(document, "p").count("\\end{document}") == 1
 
 
-def test_a_hostile_word_file_gives_no_words(tmp_path: Path) -> None:
+def word_file(text: str, encoding: str = "utf-8") -> bytes:
+    made = BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("word/document.xml", text.encode(encoding))
+    return made.getvalue()
+
+
+def broken(data: bytes) -> bytes:
+    """A file whose packed bytes are no longer what they were."""
+    return data[:60] + bytes(byte ^ 0xFF for byte in data[60:90]) + data[90:]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        word_file('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'),
+        word_file('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "utf-16"),
+        word_file("<a>" + "<b/>" * 4_000 + "</a>"),
+        broken(word_file("<a>" + "words " * 99 + "</a>")),
+        word_file("<a>" + "words " * 99 + "</a>").replace(b"\x08\0", b"\x63\0"),
+    ],
+    ids=["definitions", "definitions in UTF-16", "elements", "damaged", "unknown packing"],
+)
+def test_a_hostile_word_file_gives_no_words(
+    data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_words, "_MOST_MARKS", 2_000)
     out = tmp_path / "r.docx"
-    with zipfile.ZipFile(out, "w") as package:
-        package.writestr("word/document.xml", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>')
+    out.write_bytes(data)
     with pytest.raises(UserError, match="no Word document"):
         own_words.gather(out)
+
+
+@pytest.mark.parametrize(
+    ("name", "mark"),
+    [("r.md", "<!-- duibi:begin a 00000000 -->\n"), ("r.tex", "% duibi:begin a 00000000\n")],
+)
+def test_marks_that_are_never_closed_are_passed_over(name: str, mark: str, tmp_path: Path) -> None:
+    """Each of them was looked for to the end of the file."""
+    end = "<!-- duibi:end -->" if name.endswith("md") else "% duibi:end"
+    out = tmp_path / name
+    out.write_text(mark * 150_000 + f"words\n{end}\n")
+    words = own_words.gather(out)
+    assert [text.strip() for text in words.texts.values()] == ["words"]
+    out.write_text(mark * 150_000)
+    assert own_words.gather(out).texts == {}

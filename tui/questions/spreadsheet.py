@@ -15,7 +15,10 @@ from tui.questions.tables import has_questions, named_rows
 
 MAX_BYTES = 16 << 20
 MAX_PART = 64 << 20
-"""Bytes of one part of the file, unpacked."""
+"""Bytes of all parts of the file that are read, unpacked."""
+_MOST_ELEMENTS = 2_000_000
+"""Elements of one part: each takes more memory than the three bytes that it may be written in."""
+_STRINGS = "xl/sharedStrings.xml"
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/spreadsheetml/main}"
 _COLUMN = re.compile(r"([A-Z]{1,3})\d+")
@@ -48,11 +51,14 @@ def spreadsheet_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _rows_with_questions(book: zipfile.ZipFile, path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    strings = _shared_strings(book, path)
     sheets = sorted(
         (name for name in book.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", name)),
         key=lambda name: (len(name), name),
     )
+    read = [info.file_size for info in book.infolist() if info.filename in {_STRINGS, *sheets}]
+    if sum(read) > MAX_PART:
+        raise UserError(f"{path}: larger than {MAX_PART >> 20} MB unpacked", "split it")
+    strings = _shared_strings(book, path)
     for sheet in sheets:
         rows = _rows(book, sheet, strings, path)
         _, header = next(rows, ("", []))
@@ -71,7 +77,7 @@ def _rows(
     """The rows that are not empty, with their places."""
     with _part(book, sheet, path) as part:
         number = 0
-        for _, element in ElementTree.iterparse(part):
+        for element in _elements(part, path):
             if _local(element) != "row":
                 continue
             number = int(element.get("r") or number + 1)
@@ -83,6 +89,18 @@ def _rows(
             element.clear()
             if any(cell.strip() for cell in cells):
                 yield f"{path}: row {number}", cells
+
+
+def _elements(part: IO[bytes], path: Path) -> Iterator[ElementTree.Element]:
+    """The elements of a part, as each of them ends.
+
+    Raises:
+        UserError: there are too many.
+    """
+    for number, (_, element) in enumerate(ElementTree.iterparse(part)):
+        if number >= _MOST_ELEMENTS:
+            raise UserError(f"{path}: more than {_MOST_ELEMENTS:,} cells", "split it")
+        yield element
 
 
 def _text(cell: ElementTree.Element, strings: list[str]) -> str:
@@ -100,12 +118,11 @@ def _text(cell: ElementTree.Element, strings: list[str]) -> str:
 
 
 def _shared_strings(book: zipfile.ZipFile, path: Path) -> list[str]:
-    name = "xl/sharedStrings.xml"
-    if name not in book.namelist():
+    if _STRINGS not in book.namelist():
         return []
     found: list[str] = []
-    with _part(book, name, path) as part:
-        for _, element in ElementTree.iterparse(part):
+    with _part(book, _STRINGS, path) as part:
+        for element in _elements(part, path):
             if _local(element) == "si":
                 found.append(_joined(element))
                 element.clear()
@@ -148,12 +165,11 @@ def _part(book: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:
     """A part of the file as XML that defines nothing of its own.
 
     Raises:
-        UserError: it is too large, or has definitions, which can stand for more than memory holds.
+        UserError: it has definitions, which can stand for more than memory holds.
     """
-    if book.getinfo(name).file_size > MAX_PART:
-        raise UserError(f"{path}: larger than {MAX_PART >> 20} MB unpacked", "split it")
     with book.open(name) as packed:
         data = packed.read(MAX_PART + 1)
-    if len(data) > MAX_PART or b"<!DOCTYPE" in data[:4096]:
+    # In UTF-16 there are zeros between the letters.
+    if len(data) > MAX_PART or b"<!DOCTYPE" in data.replace(b"\0", b""):
         raise UserError(f"{path}: not a spreadsheet of Office Open XML", _AS_CSV)
     return io.BytesIO(data)

@@ -36,10 +36,14 @@ SHIPPED = ("course", "brief", "data")
 """The templates that come with the program, the first one by default."""
 _FOLDER = Path(__file__).with_name("templates")
 _MAX_BYTES = 1 << 18
+_MOST_OWN_BLOCKS = 10_000
+"""Headings, lists, places and paragraphs that a template adds to the parts of a report."""
+_MOST_TIMES = 4
+"""How often a template may give all of these parts."""
 _MARKS = str.maketrans("", "", BLOCK + END_OF_BLOCK + VALUE + END_OF_VALUE)
 _VALUE = re.compile(f"{VALUE}([^{VALUE}{END_OF_VALUE}]*){END_OF_VALUE}")
-_BLOCKS = re.compile(rf"(?:\s*{BLOCK}\d+{END_OF_BLOCK})+\s*")
-_NUMBER = re.compile(rf"{BLOCK}(\d+){END_OF_BLOCK}")
+_BLOCKS = re.compile(rf"(?:\s*{BLOCK}\d{{1,9}}{END_OF_BLOCK})+\s*")
+_NUMBER = re.compile(rf"{BLOCK}(\d{{1,9}}){END_OF_BLOCK}")
 _HEADING = re.compile(rf"(#{{2,{DEEPEST_LEVEL}}})\s+(.+)")
 _PLACE = re.compile(r"\[\[place ([A-Za-z0-9][A-Za-z0-9.-]{0,29})\]\]\s*(.*)")
 
@@ -164,25 +168,35 @@ class _Maker:
         """The blocks of a rendered template.
 
         Raises:
-            UserError: a part of the report stands within a line.
+            UserError: a part of the report stands within a line, is none, or is repeated too often.
         """
         found: list[Block] = []
         lines: list[str] = []
+        items: list[str] = []
+        most = _MOST_OWN_BLOCKS + _MOST_TIMES * sum(map(len, self.parts))
 
         def close() -> None:
             if lines:
                 found.append(Paragraph(" ".join(lines)))
                 lines.clear()
 
+        def close_list() -> None:
+            if items:
+                found.append(Items(tuple(items)))
+                items.clear()
+
         for line in text.split("\n"):
+            if len(found) + len(items) > most:
+                raise UserError(f"{name}: repeats itself without end", "repeat less in it")
             stripped = line.strip()
+            if stripped and not stripped.startswith("- "):
+                close_list()
             if BLOCK not in stripped:
-                if block := self._block(stripped):
+                if stripped.startswith("- "):
                     close()
-                    previous = found[-1] if found else None
-                    if isinstance(block, Items) and isinstance(previous, Items):
-                        block = Items(previous.lines + block.lines)
-                        found.pop()
+                    items.append(_read_value(stripped[2:]))
+                elif block := self._block(stripped):
+                    close()
                     found.append(block)
                 elif stripped:
                     lines.append(_read_value(stripped))
@@ -190,14 +204,22 @@ class _Maker:
                     close()
             elif _BLOCKS.fullmatch(stripped):
                 close()
-                for number in _NUMBER.findall(stripped):
-                    found += self.parts[int(number)]
+                found += self._parts_of(stripped, name)
             else:
                 raise UserError(
                     f"{name}: a part of the report stands within a line",
                     "tables, answers and charts go on lines of their own",
                 )
         close()
+        close_list()
+        return found
+
+    def _parts_of(self, line: str, name: str) -> list[Block]:
+        found: list[Block] = []
+        for number in map(int, _NUMBER.findall(line)):
+            if number >= len(self.parts):  # the template made the mark itself
+                raise UserError(f"{name}: no part of the report is called {number}", "leave it out")
+            found += self.parts[number]
         return found
 
     def _block(self, line: str) -> Block | None:
@@ -208,7 +230,7 @@ class _Maker:
             return Place(match[1], _read_value(match[2]))
         if line == "[[page]]":
             return PageBreak()
-        return Items((_read_value(line[2:]),)) if line.startswith("- ") else None
+        return None
 
 
 def _items(lines: Sequence[str], is_small: bool = False) -> Items | None:

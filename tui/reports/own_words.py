@@ -30,12 +30,24 @@ _PREFIX = "duibi:"
 _ID = r"[A-Za-z0-9][A-Za-z0-9.-]{0,35}"
 _BEGIN = rf"{_PREFIX}begin ({_ID}) ([0-9a-f]{{8}})( empty)?"
 _END = f"{_PREFIX}end"
-_IN_MARKDOWN = re.compile(rf"<!-- {_BEGIN} -->(.*?)<!-- {_END} -->", re.DOTALL)
-_IN_LATEX = re.compile(rf"^% {_BEGIN}$(.*?)^% {_END}$", re.DOTALL | re.MULTILINE)
+# A mark that is never closed is not looked for beyond the next one: of a million of them each would
+# be looked for to the end of the file.
+_IN_MARKDOWN = re.compile(
+    rf"<!-- {_BEGIN} -->((?:(?!<!-- {_PREFIX}begin ).)*?)<!-- {_END} -->", re.DOTALL
+)
+_IN_LATEX = re.compile(
+    rf"^% {_BEGIN}$((?:(?!^% {_PREFIX}begin ).)*?)^% {_END}$", re.DOTALL | re.MULTILINE
+)
 _IN_WORD = re.compile(_BEGIN)
 _STATE = re.compile(rf"<!-- {_PREFIX}state (\{{.*?\}}) -->")
 _FACTS = re.compile(rf"<!-- {_PREFIX}facts (\{{.*?\}}) -->")
 _MOST_BYTES = 1 << 28
+_MOST_MARKS = 16_000_000
+"""``<`` in the XML of a Word file: each element of it takes a hundred bytes of memory."""
+_NO_WORD_FILE = (
+    *(OSError, KeyError, ValueError, EOFError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, ElementTree.ParseError),
+)
 BODY = "word/document.xml"
 """Where the text is in a Word file."""
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -232,10 +244,12 @@ def _in_word(report: Path) -> dict[str, _Found]:
         data = foreign_files.read_bytes(report, _MOST_BYTES)
         with zipfile.ZipFile(BytesIO(data)) as package, package.open(BODY) as file:
             xml = file.read(_MOST_BYTES + 1)
-        if len(xml) > _MOST_BYTES or b"<!DOCTYPE" in xml:
+        is_whole = len(xml) <= _MOST_BYTES and xml.count(b"<") <= _MOST_MARKS
+        # In UTF-16 there are zeros between the letters.
+        if not is_whole or b"<!DOCTYPE" in xml.replace(b"\0", b""):
             raise ValueError("no document of a Word file")
         body = ElementTree.fromstring(xml)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, ElementTree.ParseError) as error:
+    except _NO_WORD_FILE as error:
         reason = getattr(error, "strerror", None) or "it is no Word document"
         raise UserError(f"{report} cannot be read: {reason}", _NEXT_STEP) from None
     found = {}
