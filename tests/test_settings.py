@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tui import settings
+from tui.cli.support.options import read_column
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.options import HEADER_NAMES, RunOptions, ScreenOptions
@@ -39,6 +40,19 @@ def test_tables_and_a_folder_relative_to_its_file(tmp_path: Path) -> None:
     assert found.screen.keys == {"quit": "x"}
     assert found.sessions_dir == cwd / "runs"
     assert found.sessions_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_alias_of_ones_own_file_may_be_a_column_and_a_stranger_s_may_not(
+    tmp_path: Path,
+) -> None:
+    toml(paths.config_dir(), '[aliases]\nwarm = "demo?temperature=0.9&name=warm"\n')
+    cwd = toml(tmp_path / "here", '[aliases]\nspy = "demo?system=file:/etc/hostname"\n')
+    found = settings.load({}, cwd, {})
+    assert found.aliases == {"warm": "demo?temperature=0.9&name=warm"}
+    assert found.folder_file is not None and "settings of a column" in found.folder_file.fault
+    column = read_column("warm?seed=3", found)
+    assert (column.label, column.model) == ("warm", "demo")
+    assert column.settings == {"temperature": "0.9", "seed": "3"}
 
 
 @pytest.mark.parametrize(
