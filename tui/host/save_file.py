@@ -72,12 +72,12 @@ def replace_file(path: Path, content: str | bytes, encoding: str = "utf-8") -> N
 
 
 def open_log(path: Path) -> int:
-    """A descriptor that appends to a log.
+    """A descriptor that appends to a log; what is written can be read again through it.
 
     Raises:
         OSError: it cannot be opened.
     """
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with contextlib.suppress(OSError):
         os.fchmod(fd, 0o600)  # one of an earlier version
     return fd

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ _TOKENIZERS = {
     "chatglm3": ("tokenizer.model",),
     "baichuan2": ("tokenizer.model",),
 }
+_SAID = "duibi: "
+"""How the worker's checks begin what they say."""
 _GENERAL_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 
 _NEARLY_ALL = 0.9
@@ -287,15 +291,21 @@ def preview_gguf(path: Path) -> tuple[str, list[int]]:
 
 def _run_worker_check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
     variables = child_process.with_own_modules(child_process.environment())
-    done = child_process.run(
-        child_process.module_command("tui.worker.check", verb, str(path)),
-        variables | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"},
-        input=json.dumps(rows),
-        capture_output=True,
-    )
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
+        done = child_process.run(
+            child_process.module_command("tui.worker.check", verb, str(path)),
+            variables | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"},
+            input=json.dumps(rows),
+            stdout=subprocess.PIPE,
+            # A file: why llama.cpp refuses one is read back from it.
+            stderr=errors,
+        )
+        errors.seek(0)
+        lines = errors.read().splitlines()
     if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise UserError(lines[0].removeprefix("duibi: ") if lines else f"{verb} failed")
+        # Libraries may have spoken before.
+        said = next((line for line in lines if line.startswith(_SAID)), f"{verb} failed")
+        raise UserError(said.removeprefix(_SAID))
     result: list[Any] = json.loads(done.stdout)
     return result
 

@@ -244,3 +244,13 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     ours = read_chat_format(server, read_header(path, words=True), 2048)
     converted = open_checkpoint(convert_gguf(path, lambda done, total: None, folder))
     return ours.tokenizer, converted.tokenizer
+
+
+def test_why_llama_cpp_refuses_a_file_is_said(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "odd.gguf", pre="nonsense")
+    engine = LocalEngine(file, "gguf", 1, tmp_path / "log")
+    with pytest.raises(EngineError) as refused:
+        engine.load(lambda t_ns, body: None)
+    assert refused.value.message == (
+        "llama.cpp cannot load odd.gguf: unknown pre-tokenizer type: 'nonsense'"
+    )

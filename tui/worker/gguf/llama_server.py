@@ -4,9 +4,11 @@ Its server listens on an address, always; here that is a socket in a folder that
 can enter, and its name is taken away at once.
 """
 
+import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,9 +22,13 @@ from tui.worker.gguf import llama_build
 
 _BATCH_TOKENS = 256
 """Tokens of a prompt that are computed at a time: a cancelled one is left after as many."""
-_QUIET = -1
 _SOCKET = "llama.sock"
+_ERRORS_ONLY = 1
+"""How much llama.cpp prints: why it cannot load a file, it says nowhere else."""
+_REASON = re.compile(r" E (?:\w+ +)?\w+: (?:error loading model(?: \w+)?: )*(?P<reason>.+)")
+_NO_MEMORY = re.compile(r"\b(?:re)?alloc|out of memory", re.IGNORECASE)
 _TIMEOUT_S = 60.0
+_STDERR, _MOST_PRINTED = 2, 1 << 16
 
 
 class LlamaServer:
@@ -79,15 +85,12 @@ class LlamaServer:
         # What does not fit into the slots is computed again, and not kept beside them.
         given.cache_ram_mib, given.cache_idle_slots = 0, False
         given.no_extra_bufts = self._for_words
-        given.verbosity = _QUIET
+        given.verbosity = _ERRORS_ONLY
+        begin = _printed()
         try:
             self._server = xllamacpp.Server(given)
         except RuntimeError as error:
-            raise CheckpointError(
-                "unsupported",
-                f"llama.cpp cannot load {self._path.name}: {first_line(error)}",
-                f"take another file, or convert it: {self._path.name}@int8",
-            ) from None
+            raise _failure(self._path, _reason(begin) or first_line(error)) from None
         self._client = _Client(folder)
 
     def complete(self, order: dict[str, Any], take: Callable[[Any], bool]) -> None:
@@ -107,6 +110,30 @@ class LlamaServer:
     def _post(self, path: str, order: dict[str, Any]) -> Any:
         assert self._client is not None
         return self._client.post(path, order)
+
+
+def _printed() -> int:
+    """The end of what standard error holds, where that is a file that can be read: the log."""
+    with contextlib.suppress(OSError):
+        return os.lseek(_STDERR, 0, os.SEEK_END)
+    return 0
+
+
+def _reason(begin: int) -> str:
+    """The first error that llama.cpp printed behind ``begin``; empty where that is not known."""
+    with contextlib.suppress(OSError, AttributeError):  # Windows has no pread
+        told = os.pread(_STDERR, _MOST_PRINTED, begin).decode("utf-8", "replace")
+        if found := _REASON.search(told):
+            return found["reason"].strip()[:200]
+    return ""
+
+
+def _failure(path: Path, reason: str) -> CheckpointError:
+    if _NO_MEMORY.search(reason):
+        step = "close other programs, or take a smaller dtype or model"
+        return CheckpointError("out_of_memory", f"not enough memory: {reason}", step)
+    step = f"take another file, or convert it: {path.name}@int8"
+    return CheckpointError("unsupported", f"llama.cpp cannot load {path.name}: {reason}", step)
 
 
 class _Client(http.client.HTTPConnection):
