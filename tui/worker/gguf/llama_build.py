@@ -3,15 +3,19 @@
 ``python -m tui.worker.gguf.llama_build`` prints that as a JSON object, for `duibi doctor`.
 """
 
+import ctypes
 import json
 import os
 import sys
 from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.llama_cpp import MODULE, named_build
 
 _INSTRUCTION_SETS = ("AVX512_VNNI", "AVX512", "AVX2", "AVX", "DOTPROD", "NEON")
+_OPENMP = "libgomp"
 _GPU_TYPES = (1, 2)
 """Of ``ggml_backend_dev_type``: with memory of its own, and without."""
 
@@ -26,7 +30,23 @@ def module() -> Any:
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     if (folder := named_build()) is not None and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+    try:
+        return import_module(MODULE)
+    except ImportError as error:
+        if _OPENMP not in str(error) or not _load_openmp_of_torch():
+            raise
     return import_module(MODULE)
+
+
+def _load_openmp_of_torch() -> bool:
+    """Its wheels for Linux need the system's GNU OpenMP, which small images lack, and torch's
+    bring one; torch itself is not imported."""
+    found = find_spec("torch")
+    for folder in found.submodule_search_locations or () if found else ():
+        for file in Path(folder).glob(f"lib/{_OPENMP}*"):
+            ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)
+            return True
+    return False
 
 
 def instruction_set() -> str:
