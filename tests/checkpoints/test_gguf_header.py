@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from gguf import GGMLQuantizationType
 
 from tests.support.small_gguf import write_gguf
 from tui.checkpoints import gguf_parts
@@ -74,3 +75,13 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert read_header(path) is read_header(path)
     write_gguf(path, context=128)
     assert read_header(path).context == 128
+
+
+def test_a_name_that_promises_other_bits_than_the_header_is_remarked_upon(tmp_path: Path) -> None:
+    kinds = (GGMLQuantizationType.Q8_0,)
+    names = ("tiny-q4_k_m.gguf", "tiny-Q8_0.gguf", "tiny.gguf", "sha256-f4ab93")
+    told = {
+        name: read_header(write_gguf(tmp_path / name, kinds=kinds)).name_remark for name in names
+    }
+    assert told.pop("tiny-q4_k_m.gguf") == "the name of the file says q4_k_m, its header Q8_0"
+    assert not any(told.values())

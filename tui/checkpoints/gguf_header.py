@@ -5,6 +5,7 @@ little endian).
 """
 
 import mmap
+import re
 import struct
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -50,6 +51,8 @@ _OTHER_MODELS = (
 )
 """Architectures that llama.cpp reads and that write no text."""
 _HIGHEST = 1 << 40
+_BITS = re.compile(r"\d+")
+"""In the name of a format."""
 _SPARE_BYTES = 64 << 20
 _MOST_KEPT = 4096
 """Numbers of an array that are kept where nobody asked for the vocabulary, to which all longer ones
@@ -143,6 +146,16 @@ class GgufHeader:
         for tensor in self.tensors:
             sizes[tensor.type.name] += tensor.elements
         return sizes.most_common(1)[0][0] if sizes else ""
+
+    @property
+    def name_remark(self) -> str:
+        """A line where the file's name promises other bits than its header tells of; else empty.
+        Mixtures of as many bits have several names for one thing."""
+        named = gguf_parts.quantisation_in_name(self.files[0]) if self.files else ""
+        bits, stored = _BITS.search(named), _BITS.search(self.stored)
+        if bits is None or stored is None or bits[0] == stored[0]:
+            return ""
+        return f"the name of the file says {named}, its header {self.stored}"
 
     @property
     def mixture(self) -> str:

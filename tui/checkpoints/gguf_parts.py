@@ -14,6 +14,9 @@ MAGIC = b"GGUF"
 SUFFIX = ".gguf"
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 _MOST_PARTS = 1000
+_QUANTISATION = re.compile(
+    r"(?:^|[-._ ])((?:UD-)?(?:I?Q|TQ|BF|F|FP|MXFP|NVFP)\d\w*)$", re.IGNORECASE | re.ASCII
+)
 
 
 def is_gguf(path: Path) -> bool:
@@ -62,6 +65,13 @@ def display_stem(path: Path) -> str:
     if found and len(all_parts(path)) > 1:
         return found["stem"]
     return path.stem if path.suffix.lower() == SUFFIX else path.name
+
+
+def quantisation_in_name(path: Path) -> str:
+    """What the name of a file says of its formats, such as ``q4_k_m``; empty where it says
+    nothing. A file without suffix is named by its hash, which may look like one."""
+    found = _QUANTISATION.search(display_stem(path))
+    return found[1].lower() if found and path.suffix.lower() == SUFFIX else ""
 
 
 def size_of(path: Path) -> int:

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tui.checkpoints.gguf_parts import SUFFIX, display_stem, is_later_part
+from tui.checkpoints.gguf_parts import (
+    SUFFIX,
+    display_stem,
+    is_later_part,
+    quantisation_in_name,
+)
 from tui.host.errors import UserError
 
-_QUANTISATION = re.compile(
-    r"(?:^|[-._ ])((?:UD-)?(?:I?Q|TQ|BF|F|FP|MXFP|NVFP)\d\w*)$", re.IGNORECASE | re.ASCII
-)
 _OTHERS = ("mmproj", "imatrix")
 """How files are called that lie beside models and are none."""
 
@@ -27,7 +29,7 @@ def models_among(names: Iterable[str]) -> list[str]:
 def short_names(names: Sequence[str]) -> dict[str, str]:
     """For each of `models_among` the shortest text that means it alone: its quantisation, else its
     name without ending."""
-    quantised = {name: _quantisation(name) for name in names}
+    quantised = {name: quantisation_in_name(Path(name)) for name in names}
     told = list(quantised.values())
     return {
         name: kind if kind and told.count(kind) == 1 else display_stem(Path(name))
@@ -60,11 +62,6 @@ def choose(names: Iterable[str], wanted: str, model: str) -> str:
     if not known:
         raise UserError(f"{model} holds no GGUF file", "choose another repository")
     raise UserError(f"{model} holds no GGUF file '{wanted}'", f"name one: {options}")
-
-
-def _quantisation(name: str) -> str:
-    found = _QUANTISATION.search(display_stem(Path(name)))
-    return found[1].lower() if found else ""
 
 
 def _without_ending(name: str) -> str:

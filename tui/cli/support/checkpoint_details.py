@@ -58,12 +58,12 @@ def _header_rows(header: GgufHeader | None, prompt: tuple[str, list[int]]) -> li
     if header is None:
         return []
     text, ids = prompt
-    parts = f"{len(header.files)} files" if len(header.files) > 1 else ""
     return [
         ("name", header.text("general.name")),
-        ("parts", parts),
+        ("parts", str(len(header.files)) if len(header.files) > 1 else ""),
         ("tensors", header.mixture),
-        ("licence", header.text("general.license")),
+        ("remark", header.name_remark),
+        ("licence", header.text("general.license") or "the file names none"),
         ("template", repr(text) if text else "" if header.template else "none"),
         ("prompt", f"for {PREVIEW_TURNS[0][1]!r}: {ids}" if ids else ""),
     ]

@@ -84,6 +84,7 @@ def load_published(
         weights_bytes=sum(tensor.size for tensor in header.tensors),
         notes=(
             f"computed as published by llama.cpp ({kernels})",
+            *filter(None, (header.name_remark,)),
             *words.notes,
         ),
     )
