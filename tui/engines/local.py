@@ -270,7 +270,9 @@ class LocalEngine:
     def _ensure_process(self) -> WorkerProcess:
         with self._lock:
             if self._process is None or not self._process.is_alive:
-                self._process = WorkerProcess(self._threads, self._log)
+                self._process = WorkerProcess(
+                    self._threads, self._log, is_published=self._dtype == PUBLISHED
+                )
             return self._process
 
     def _forget(self, child: WorkerProcess) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.engines.fork_server import ForkedProcess, fork_worker
 from tui.engines.watchdog import ProcessUsage, process_usage
 from tui.events import Failed, Load, TimedBody
@@ -76,9 +77,10 @@ class WorkerExit:
 
 
 class WorkerProcess:
-    """One worker process. `inbox` gets its events in order and, last of all, one `WorkerExit`."""
+    """One worker process. `inbox` gets its events in order and, last of all, one `WorkerExit`.
+    ``is_published``: it computes GGUF files as published, by llama.cpp alone."""
 
-    def __init__(self, threads: int, log: Path) -> None:
+    def __init__(self, threads: int, log: Path, is_published: bool = False) -> None:
         self.inbox: queue.SimpleQueue[TimedBody | WorkerExit] = queue.SimpleQueue()
         self.last_heard = time.monotonic()
         """When the worker last gave a sign of life."""
@@ -99,7 +101,8 @@ class WorkerProcess:
         self._socket, self._log = ours, log
         with theirs, os.fdopen(open_log(log), "ab") as output:
             self._log_start = log.stat().st_size
-            self.process = _start(worker_environment(threads), theirs.fileno(), output.fileno())
+            ends = theirs.fileno(), output.fileno()
+            self.process = _start(worker_environment(threads), *ends, is_published)
         self.inbox.put((time.monotonic_ns(), Load("import")))
         threading.Thread(target=self._read, name="worker events", daemon=True).start()
 
@@ -215,12 +218,14 @@ class WorkerProcess:
 
 
 def _start(
-    environment: Mapping[str, str], channel: int, output: int
+    environment: Mapping[str, str], channel: int, output: int, is_published: bool
 ) -> "subprocess.Popen[bytes] | ForkedProcess":
-    if system.HAS_FORK_SERVER:
+    # What is forked holds torch, which llama.cpp has no use for.
+    if system.HAS_FORK_SERVER and not is_published:
         return fork_worker(environment, channel, output)
+    kind = (PUBLISHED,) if is_published else ()
     return child_process.start(
-        child_process.module_command("tui.worker", str(channel)),
+        child_process.module_command("tui.worker", str(channel), *kind),
         environment,
         pass_fds=(channel,),
         stdin=subprocess.DEVNULL,

@@ -1,5 +1,6 @@
 """``python -m tui.worker FD``: see `tui.worker_protocol`. Where workers can be forked, each is a
-copy of `tui.worker.fork_server` instead."""
+copy of `tui.worker.fork_server` instead; but those of GGUF files as published (``FD gguf``), which
+import no torch and so share nothing."""
 
 import contextlib
 import faulthandler
@@ -10,6 +11,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
+from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.worker.measure import process_age_s
 from tui.worker.process.loop import Worker, import_libraries
 from tui.worker.process.wire import Channel, exit_process
@@ -19,7 +21,8 @@ _SWITCH_S = 0.0005
 
 def main() -> None:
     """Serve the parent through the socket that the command line names."""
-    import_libraries()
+    if sys.argv[2:] != [PUBLISHED]:
+        import_libraries()
     run_worker(int(sys.argv[1]), process_age_s())
 
 

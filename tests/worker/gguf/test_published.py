@@ -56,6 +56,12 @@ def test_it_loads_as_what_it_is(engine: LocalEngine) -> None:
     assert loaded.prompt_format == "template"
 
 
+def test_its_worker_has_no_memory_of_torch(engine: LocalEngine) -> None:
+    mapped = Path(f"/proc/{engine.pid}/maps").read_text(encoding="utf-8")
+    assert "xllamacpp" in mapped
+    assert not [name for name in ("libtorch", "tokenizers", "safetensors") if name in mapped]
+
+
 def test_an_answer_has_the_events_and_figures_of_every_other(engine: LocalEngine) -> None:
     told = bodies(engine, ask(1, "What is 1 + 1?"))
     assert "2" in text_of(told)

@@ -134,6 +134,9 @@ class DecodeBatch:
         for row in self._rows:
             row.contended_by = "question"
 
+    def wake(self) -> None:
+        """Called by another thread, to end a step that waits: none does."""
+
     def step(self) -> Iterator[TimedBody]:
         """One more token for every answer."""
         ids = [row.id for row in self._rows]

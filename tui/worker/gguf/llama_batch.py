@@ -26,8 +26,8 @@ from tui.worker.lost_cores import CoreUsage, StopWatcher, read_usage
 from tui.worker.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
 
-_LOOK_S = 0.02
-"""Seconds after which a step without a token ends, so that orders are heard."""
+_LONGEST_WAIT_S = 1.0
+"""Of a step; an order or a cancel ends it before, see `LlamaBatch.wake`."""
 _SEEDS = 1 << 32
 
 
@@ -89,7 +89,7 @@ class LlamaBatch:
         self._rows: list[_Row] = []
         self._leaving: list[_Row] = []
         """Rows that are over, of which llama.cpp may not know yet."""
-        self._inbox: queue.SimpleQueue[_Pieces] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Pieces | None] = queue.SimpleQueue()
         self._numbers: dict[str, int] = {}
         self._full_at = 0
         self.deferred: DecodeRequest | None = None
@@ -176,10 +176,15 @@ class LlamaBatch:
         if not self._rows:
             return
         with contextlib.suppress(queue.Empty):
-            found = self._inbox.get(timeout=_LOOK_S)
+            if (found := self._inbox.get(timeout=_LONGEST_WAIT_S)) is None:
+                return
             self._control.steps += 1
             if not found.row.is_left and found.part == found.row.part:
                 yield from self._take(found)
+
+    def wake(self) -> None:
+        """Called by another thread: end a step that waits."""
+        self._inbox.put(None)
 
     def _start(self, row: _Row) -> None:
         """Have llama.cpp go on with what a row has."""
@@ -247,7 +252,6 @@ class LlamaBatch:
         text, reason = str(choice.get("text") or ""), choice.get("finish_reason")
         row.last_token_ns = t_ns
         row.first_token_ns = row.first_token_ns or t_ns
-        self._peak.sample()
         if reason:
             row.finish = "length" if reason == "length" else "stop"
         elif self._loop_stop and text and not row.plan.is_measure:

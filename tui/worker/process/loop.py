@@ -121,6 +121,7 @@ class Worker:
         match order:
             case CancelOrder(answers):
                 self._control.cancel(answers)
+                self._wake()
             case ThreadsOrder(threads):
                 self._control.threads = threads
             case CloseOrder():
@@ -130,9 +131,16 @@ class Worker:
                 if not all(request.background for request in requests):
                     self._control.preempt_requested = True
                 self._orders.put((time.monotonic(), order))
+                self._wake()
             case LoadOrder():
                 self._control.threads = order.threads
                 self._orders.put((time.monotonic(), order))
+                self._wake()
+
+    def _wake(self) -> None:
+        """End a step that only waits: there is something to hear."""
+        if (batch := self._interactive_batch) is not None:
+            batch.wake()
 
     def _send_heartbeats(self) -> None:
         looks = 0
