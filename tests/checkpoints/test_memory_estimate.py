@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.checkpoints.memory_estimate import (
     BYTES_PER_WEIGHT,
     MemoryShape,
@@ -68,3 +69,22 @@ def test_more_of_anything_needs_no_less(
 
 def test_a_gguf_holds_no_more_weights_than_its_smallest_layout() -> None:
     assert max_parameters_in_gguf(18) == 32
+
+
+@pytest.mark.parametrize(("context", "measured"), [(2048, 1976e6), (8192, 2152e6)])
+def test_a_file_as_published_needs_what_was_measured(context: int, measured: float) -> None:
+    """Qwen2.5-Coder-1.5B-Instruct as Q4_K_M."""
+    shape = MemoryShape(
+        layers=28,
+        kv_heads=2,
+        head_dim=128,
+        hidden=1536,
+        width=8960,
+        vocab=151936,
+        tied=True,
+        file_bytes=1_111_370_240,
+        repacked_bytes=625_508_352,
+    )
+    need = predict_peak(1_543_714_304, PUBLISHED, shape, context)
+    assert need == pytest.approx(measured, rel=0.06)
+    assert need > measured

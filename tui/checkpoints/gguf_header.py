@@ -50,6 +50,8 @@ _OTHER_MODELS = (
     *("jina-bert-v3", "eurobert", "gemma-embedding", "t5encoder", "clip", "wavtokenizer-dec"),
 )
 """Architectures that llama.cpp reads and that write no text."""
+_REPACKED = (GgmlType.Q4_0, GgmlType.Q4_K, GgmlType.IQ4_NL)
+"""What llama.cpp holds a second time on a CPU of our kind, its rows interleaved."""
 _HIGHEST = 1 << 40
 _BITS = re.compile(r"\d+")
 """In the name of a format."""
@@ -177,6 +179,9 @@ class GgufHeader:
             vocab=words if isinstance(words, int) else len(words),
             tied=self.is_tied,
             file_bytes=sum(tensor.size for tensor in self.tensors),
+            repacked_bytes=sum(
+                one.size for one in self.tensors if one.type in _REPACKED and one.name != EMBEDDINGS
+            ),
         )
 
     def number_of(self, key: str) -> int:

@@ -38,13 +38,20 @@ BYTES_PER_CACHED_VALUE = {"fp32": 4, "bf16": 4, "fp16": 2, "int8": 2, "int4": 2,
 """Keys and values are kept in the dtype of the activations: on a CPU that is float32 for bf16
 weights, and bf16 for quantised ones."""
 
-_BYTES_PER_INTERMEDIATE = {"fp32": 16, "bf16": 16, "fp16": 8, "int8": 8, "int4": 7, PUBLISHED: 7}
+_BYTES_PER_INTERMEDIATE = {"fp32": 16, "bf16": 16, "fp16": 8, "int8": 8, "int4": 7, PUBLISHED: 12}
 _BYTES_PER_HIDDEN = 20
 """Bytes of activations for each token of a prompt while it is read, for each of the
 feed-forward part's and of the hidden values (measured)."""
 
 _QUANTISED_BASE_BYTES = 30_000_000
 """What int8 and int4 take beside that, whatever their size (measured)."""
+
+_PUBLISHED_BASE_BYTES = 52_000_000
+"""The same for llama.cpp in a worker without torch, half of it mapped libraries (measured)."""
+_PUBLISHED_BYTES_PER_WORD = 650
+"""What llama.cpp and the worker hold for each token of the vocabulary (measured)."""
+_PUBLISHED_BATCH = 256
+"""Tokens of a prompt that llama.cpp computes at a time, whatever the context."""
 
 _BYTES_PER_TOKEN_IF_UNKNOWN = 60_000
 """The same where these sizes are not known."""
@@ -57,7 +64,8 @@ QUANTISED_DTYPES = ("int8", "int4")
 class MemoryShape:
     """What memory depends on besides the weights; zeros where it is not known. ``width`` is
     that of the feed-forward part; ``tied`` that the head is the embeddings; ``stored`` the
-    dtype of the files, bf16 if it is not known; ``file_bytes`` are the tensors of a GGUF file;
+    dtype of the files, bf16 if it is not known; ``file_bytes`` are the tensors of a GGUF file, and
+    ``repacked_bytes`` those of them that llama.cpp copies into an order of its own;
     ``kept_wide`` counts the weights that int8 and int4 do not reach: they stay in 16 bits."""
 
     layers: int = 0
@@ -69,6 +77,7 @@ class MemoryShape:
     tied: bool = False
     stored: str = ""
     file_bytes: int = 0
+    repacked_bytes: int = 0
     kept_wide: int = 0
 
 
@@ -81,12 +90,16 @@ def predict_peak(
     (base + `weights_bytes` + 1.5 * KV cache + activations * context) * 1.04, where the KV cache
     is 2 * layers * kv_heads * head_dim * bytes for each token of the context, and of those
     that other answers hold ``other_tokens`` it (keys and values of every layer), and the
-    activations of a token are some bytes for each value of its widest layers.
+    activations of a token are some bytes for each value of its widest layers. llama.cpp takes the
+    KV cache once, and activations for a part of a prompt only.
 
     Raises:
         KeyError: the dtype is not one of `BYTES_PER_WEIGHT`.
     """
     cache = kv_cache_bytes(dtype, shape, context + other_tokens)
+    if dtype == PUBLISHED:
+        needed = weights_bytes(parameters, dtype, shape) + cache + _published_working(shape)
+        return round(needed * (1 + ALLOCATOR_SHARE))
     each = shape.width * _BYTES_PER_INTERMEDIATE[dtype] + shape.hidden * _BYTES_PER_HIDDEN
     working = (
         KV_CACHE_COPIES * cache + (each if shape.width else _BYTES_PER_TOKEN_IF_UNKNOWN) * context
@@ -96,6 +109,12 @@ def predict_peak(
     return round(
         (BASE_BYTES + weights_bytes(parameters, dtype, shape) + working) * (1 + ALLOCATOR_SHARE)
     )
+
+
+def _published_working(shape: MemoryShape) -> int:
+    each = shape.width * _BYTES_PER_INTERMEDIATE[PUBLISHED] + shape.hidden * _BYTES_PER_HIDDEN
+    words = _PUBLISHED_BYTES_PER_WORD * shape.vocab
+    return _PUBLISHED_BASE_BYTES + shape.repacked_bytes + words + _PUBLISHED_BATCH * each
 
 
 def weights_bytes(parameters: int, dtype: str, shape: MemoryShape) -> int:
@@ -117,6 +136,8 @@ def loading_peak(parameters: int, dtype: str, shape: MemoryShape) -> int:
     """Bytes of private memory at the peak of loading: what the files have in another dtype
     is made anew, everything else is mapped. The files' own pages, which are let go as they
     are read, come on top where nobody else wants the memory."""
+    if dtype == PUBLISHED:
+        return round(_published_working(shape) * (1 + ALLOCATOR_SHARE))
     made = weights_bytes(parameters, dtype, shape) if _is_converted(dtype, shape) else 0
     # Experts that only transformers can put together are copied, whatever is made of the rest.
     made = max(made, int(shape.kept_wide * BYTES_PER_WEIGHT["bf16"]))
