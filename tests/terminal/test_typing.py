@@ -66,6 +66,22 @@ def test_an_unmarked_paste_is_text_to_its_last_line(live: Terminal) -> None:
     assert asked(live) == []
 
 
+def test_a_short_unmarked_paste_keeps_its_lines(live: Terminal) -> None:
+    live.send("i")
+    live.wait("Enter send")
+    live.send("first\r  second()\r\rthird\r")
+    live.wait("third")
+    assert "second()" in live.text() and "free question" not in live.text()
+
+    def is_sent() -> bool:
+        live.send("\r")  # behind a paste it is a part of it, for a moment
+        live.read(0.5)
+        return "free question" in live.text()
+
+    until(is_sent)
+    assert [text for text in asked(live) if text] == ["first\n  second()\n\nthird"]
+
+
 def test_twenty_thousand_unmarked_characters_do_not_stall_the_screen(live: Terminal) -> None:
     live.send("i")
     live.wait("Enter send")

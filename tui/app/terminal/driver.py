@@ -14,11 +14,15 @@ from textual import events
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
+from textual.widgets import TextArea
 
 from tui.host import splash
 
 PASTE_KEYS = 64
 """More characters in one read than typing or a slow line can collect: a paste."""
+PASTED_BEHIND_A_BREAK = 4
+"""Characters behind a line break, in one read that reaches a prompt: a paste of lines. Who sends
+a line and goes on with keys is not as fast."""
 _PASTE_GOES_ON_S = 0.2
 _TEXT_KEYS = {"enter": "\n", "tab": "\t", "ctrl+j": "\n"}
 
@@ -85,12 +89,18 @@ class TerminalDriver(LinuxDriver):
     def _forward_keys(self, keys: list[Message]) -> None:
         now = time.monotonic()
         goes_on = now - self._pasted_at < _PASTE_GOES_ON_S and keys
-        if len(keys) >= PASTE_KEYS or goes_on:
+        text = "".join(map(_character, keys))
+        if len(keys) >= PASTE_KEYS or goes_on or self._are_lines(text):
             self._pasted_at = now
-            super().process_message(events.Paste("".join(map(_character, keys))))
+            super().process_message(events.Paste(text))
             return
         for key in keys:
             super().process_message(key)
+
+    def _are_lines(self, text: str) -> bool:
+        """Whether what came in one read are lines pasted into a prompt."""
+        behind = text.strip("\n").partition("\n")[2]
+        return len(behind) >= PASTED_BEHIND_A_BREAK and isinstance(self._app.focused, TextArea)
 
 
 def _character(message: Message) -> str:
