@@ -33,8 +33,8 @@ STATE_SIGNS = {
     "cancelled": "■",
 }
 """One cell that says how a pane stands, also where there is no room for the word."""
-_WORD_CELLS = 4
-"""Cells below which a state's word says nothing any more."""
+_WORD_CELLS = 8
+"""Cells below which a state in words is shown whole or not at all: its sign says it, too."""
 _LABEL_CELLS = 20
 """Cells of a name that figures do not take."""
 
@@ -144,7 +144,7 @@ def pane_header(
     label = short_label(board, model.index, max(8, width - cell_len(right) - 6))
     room = width - cell_len(label) - cell_len(right) - 7
     words = one_line(state_text(board, model, answer, appearance))
-    words = clip(words, room) if room >= _WORD_CELLS else ""
+    words = clip(words, room) if room >= min(_WORD_CELLS, cell_len(words)) else ""
     gap = width - cell_len(label) - cell_len(words) - cell_len(right) - 6
     return [
         (f" {STATE_SIGNS.get(state, ' ')} ", style),
