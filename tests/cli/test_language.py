@@ -1,13 +1,18 @@
 """One flag, one variable, one file or the locale: every command speaks the same language."""
 
+import importlib
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.support.terminal import DUIBI
+from tui.cli import COMMANDS
+from tui.text.chinese import chinese_texts
 
 _SENTENCE = re.compile(r"[a-z]{3,} [a-z]{2,} [a-z]{2,}")
 
@@ -24,13 +29,31 @@ def duibi(*args: str, **environ: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "run", "models", "report", "doctor"])
+@pytest.mark.parametrize("command", ["", "run", "models", "report", "doctor", "bench", "rate"])
 def test_help_is_chinese_throughout(command: str) -> None:
     said = duibi(*command.split(), "--help", "--lang", "zh")
     told = [line for line in said.splitlines() if "用法" not in line and "duibi " not in line]
     assert "[OPTIONS]" not in said and "[ARGS]" not in said
     assert "选项" in said and not [line for line in told if _SENTENCE.search(line)]
+    assert not re.search(r"<(bool|str|list|path)|\[default|\[required|MODEL|SESSION", said)
     assert "…" not in said.replace("……", ""), "a long text is folded, not cut off"
+
+
+def help_texts(command: Any) -> Iterator[str]:
+    """What ``--help`` says of a command, of its options and of those below it."""
+    yield command.help or ""
+    yield from (param.help or "" for param in command.params)
+    for subcommand in getattr(command, "commands", {}).values():
+        yield from help_texts(subcommand)
+
+
+def test_every_text_of_help_is_in_the_catalogue_itself() -> None:
+    """Not put together from forms of other texts, which leaves English words in it."""
+    modules = [importlib.import_module(f"tui.cli.commands.{name}") for name in COMMANDS]
+    said = {text for module in modules for text in help_texts(module.command) if text}
+    numbered = {re.sub(r"\d+", "{count}", text) for text in said} & chinese_texts().keys()
+    left = {text for text in said if re.sub(r"\d+", "{count}", text) not in numbered}
+    assert not left - chinese_texts().keys()
 
 
 def test_the_language_comes_from_flag_variable_file_or_locale(tmp_path: Path) -> None:

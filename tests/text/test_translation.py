@@ -121,3 +121,19 @@ def test_the_language_is_chosen_once_for_the_process() -> None:
     finally:
         speak("en")
     assert tr("which models?") == "which models?"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "f.yaml: 'x.txt' is another file, which is not read",
+        "no space to convert a.gguf in /tmp: it takes 2 GB, 1 GB are free",
+        "cannot write to stdout: No space left on device",
+        "int8, own kernels, AVX2",
+        "e.g. `e2e>1.2`; one of changed, e2e, with < <= > >=",
+    ],
+)
+def test_a_form_of_many_words_is_meant_before_parts_of_it(text: str) -> None:
+    said = find_chinese(text) or text
+    names = "yaml|txt|gguf|tmp|int8|e2e|changed|with x"
+    assert not re.search(r"[a-z]{2,}", re.sub(names, "", said)), said

@@ -161,9 +161,9 @@ def render_transcript(events: Iterable[Event]) -> str:
 
 def figures_line(figures: ev.Answered) -> str:
     """What an answer cost, on one line."""
-    parts = [f"{figures.output_tokens} tokens"]
+    parts = [tr(f"{figures.output_tokens} tokens")]
     if figures.ttft_ms is not None:
-        parts.append(f"TTFT {figures.ttft_ms:.0f} ms")
+        parts.append(tr(f"TTFT {figures.ttft_ms:.0f} ms"))
     if figures.decode_tok_s is not None:
         parts.append(f"{figures.decode_tok_s:.1f} tok/s")
     if figures.thought_tokens:
@@ -172,5 +172,5 @@ def figures_line(figures: ev.Answered) -> str:
             parts.append(tr(f"answer after {figures.answer_ttft_ms:.0f} ms"))
         else:
             parts.append(tr("nothing but thought"))
-    parts.append(figures.finish)
+    parts.append(tr(figures.finish))
     return " · ".join(parts)

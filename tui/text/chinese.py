@@ -9,7 +9,7 @@ import re
 import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ _NARROW = {"number": r"[^\s:]*?", "count": r"[^\s:]*?", "word": r"\S+"}
 """Placeholders that do not stand for just anything."""
 _MOST_KEPT = 4096
 _DEEPEST = 4
+_TELLING = 24
+"""Characters of its own from which on a form is surely meant, also where its parts are texts."""
 
 
 @lru_cache(_MOST_KEPT)
@@ -32,6 +34,9 @@ def find_chinese(text: str, deep: int = 0) -> str | None:
         return whole
     if deep > _DEEPEST:
         return None
+    for form in found.telling:
+        if (said := form.fill(text, deep)) is not None:
+            return said
     if (said := _joined(text, deep, all)) is not None:
         return said
     for form in found.forms:
@@ -92,10 +97,20 @@ class _Filling(string.Formatter):
         return str(value) if not format_spec else find_chinese(value, self._deep + 1) or value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Catalogue:
     texts: Mapping[str, str]
     forms: tuple[_Form, ...]
+
+    @cached_property
+    def telling(self) -> tuple[_Form, ...]:
+        """The forms of many words that hold a joint themselves."""
+        joints = [joint for joint, _ in _JOINTS]
+        return tuple(
+            form
+            for form in self.forms
+            if sum(map(len, form.pieces)) >= _TELLING and any(j in form.english for j in joints)
+        )
 
 
 @cache

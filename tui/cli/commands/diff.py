@@ -51,8 +51,10 @@ _WORDS = {
     "times, memory. With --fail-if the exit code is 1 where a rule holds."
 )
 def diff(
-    first: Annotated[str, typer.Argument(help="The run before: a file, a name, its beginning.")],
-    second: Annotated[str, typer.Argument(help="The run after, or `last`.")],
+    first: Annotated[
+        str, typer.Argument(metavar="BEFORE", help="The run before: a file, a name, its beginning.")
+    ],
+    second: Annotated[str, typer.Argument(metavar="AFTER", help="The run after, or `last`.")],
     fail_if: Annotated[
         list[str] | None,
         typer.Option(

@@ -79,8 +79,18 @@ def screen(context: typer.Context) -> int:
 )
 def list_(
     json: Json = False,
-    available: bool = False,
-    services: bool = False,
+    available: Annotated[
+        bool,
+        typer.Option(
+            "--available/--no-available", help="Those worth fetching instead.", show_default=False
+        ),
+    ] = False,
+    services: Annotated[
+        bool,
+        typer.Option(
+            "--services/--no-services", help="Those of services instead.", show_default=False
+        ),
+    ] = False,
     context: Context = LISTED_CONTEXT,
 ) -> int:
     if services:
@@ -158,7 +168,10 @@ def inspect(model: Model, json: Json = False) -> int:
     "held in memory together and who takes turns. Exit code 4: one does not fit as named."
 )
 def fit(
-    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL...]")] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODEL", help="demo, a folder ...; without one all that are here."),
+    ] = None,
     json: Json = False,
     context: Context = LISTED_CONTEXT,
 ) -> int:
@@ -226,7 +239,10 @@ def quantize(
 
 
 @app.command(help="Remove a fetched model from its cache; asks, and says what that frees.")
-def rm(model: Model, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> int:
+def rm(
+    model: Model,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it unasked.")] = False,
+) -> int:
     paths = removal.removable_paths(parse_reference(model))
     for path in paths:
         tell(f"{format_size(removal.disk_bytes(path)):>9}  {path_text(path)}")

@@ -43,7 +43,9 @@ def show(set_: Set, json: Json = False) -> int:
 
 
 @app.command(help="Say whether files are question sets; of each the first error with its line.")
-def check(files: Annotated[list[str], typer.Argument(metavar="SET...")]) -> int:
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="SET", help="A built-in set or a file.")],
+) -> int:
     worst = 0
     for file in files:
         try:

@@ -32,10 +32,11 @@ _ON_RATINGS = {"ok": "r_ratings", "few": "r_few", "apart": "r_apart"}
 )
 def rank_(
     session: Annotated[
-        list[str], typer.Argument(help="Files, names, beginnings of one, or `last`.")
+        list[str],
+        typer.Argument(metavar="SESSION", help="Files, names, beginnings of one, or `last`."),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    lang: Annotated[str | None, typer.Option(help="en or zh.")] = None,
+    lang: Annotated[str | None, typer.Option(metavar="en|zh", help="en or zh.")] = None,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
     settings = settings_in_force.load({"lang": lang, "sessions": sessions})

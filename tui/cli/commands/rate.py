@@ -53,7 +53,8 @@ class _QuitError(Exception):
 )
 def rate(
     session: Annotated[
-        str, typer.Argument(help="A file, a name, the beginning of one, or `last`.")
+        str,
+        typer.Argument(metavar="SESSION", help="A file, a name, the beginning of one, or `last`."),
     ],
     blind: Annotated[
         bool, typer.Option("--blind", help="Hide names, and shuffle the answers per question.")
@@ -61,7 +62,7 @@ def rate(
     rater: Annotated[
         str, typer.Option(metavar="NAME", help="Who judges; each one has stars and votes apart.")
     ] = "",
-    lang: Annotated[str | None, typer.Option(help="en or zh.")] = None,
+    lang: Annotated[str | None, typer.Option(metavar="en|zh", help="en or zh.")] = None,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
 ) -> int:
     settings = settings_in_force.load({"lang": lang, "sessions": sessions})

@@ -30,8 +30,9 @@ def replay(
     session: Annotated[
         str | None,
         typer.Argument(
+            metavar="SESSION",
             help="A file, a name, the beginning of one, a sample, or `last`; with --follow by "
-            "default what is being recorded now."
+            "default what is being recorded now.",
         ),
     ] = None,
     speed: Annotated[str, typer.Option(metavar="1|2|4|8|max", help="max: all at once.")] = "1",

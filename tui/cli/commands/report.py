@@ -56,13 +56,19 @@ _SUFFIXES = {".htm": "html", ".markdown": "md", ".txt": "md", ".json": "jsonl"}
 def report(
     session: Annotated[
         list[str],
-        typer.Argument(help="Files, names, beginnings of one, samples, or `last`."),
+        typer.Argument(
+            metavar="SESSION", help="Files, names, beginnings of one, samples, or `last`."
+        ),
     ],
     format: Annotated[
         Format | None, typer.Option(help="By default as the name of --out ends, else md.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The file to write; else stdout.")] = None,
-    lang: Annotated[str | None, typer.Option(help="en or zh; by default the settings'.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to write; else stdout.")
+    ] = None,
+    lang: Annotated[
+        str | None, typer.Option(metavar="en|zh", help="en or zh; by default the settings'.")
+    ] = None,
     pictures: Annotated[
         bool | None,
         typer.Option(
@@ -84,7 +90,7 @@ def report(
         bool,
         typer.Option("--ask", help="Ask for title, author, course and date of the title page."),
     ] = False,
-    theme: Annotated[str | None, typer.Option(help="Of the pictures.")] = None,
+    theme: Annotated[str | None, typer.Option(metavar="NAME", help="Of the pictures.")] = None,
     encoder: EncoderFolder = None,
     encoder_layer: EncoderLayer = 0,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,

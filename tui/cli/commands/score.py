@@ -47,7 +47,8 @@ _MAX_RUBRIC = 1 << 20
 )
 def score(
     session: Annotated[
-        str, typer.Argument(help="A file, a name, the beginning of one, or `last`.")
+        str,
+        typer.Argument(metavar="SESSION", help="A file, a name, the beginning of one, or `last`."),
     ],
     checks: Annotated[bool, typer.Option("--checks", help="The questions' checks.")] = False,
     reference: Annotated[
@@ -72,7 +73,9 @@ def score(
         int, typer.Option(metavar="N", min=1, help="Tokens of a verdict with its reasons.")
     ] = MAX_NEW_TOKENS,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    lang: Annotated[str | None, typer.Option(help="Of the judge's prompt: en or zh.")] = None,
+    lang: Annotated[
+        str | None, typer.Option(metavar="en|zh", help="Of the judge's prompt: en or zh.")
+    ] = None,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,
     yes: Yes = False,
 ) -> int:

@@ -23,7 +23,10 @@ from tui.text.units import format_duration, format_size
 app = typer.Typer(add_completion=False, help="List, check, repair and delete recorded sessions.")
 
 Name = Annotated[
-    str, typer.Argument(help="A file, a name, the beginning of one, a sample, or `last`.")
+    str,
+    typer.Argument(
+        metavar="SESSION", help="A file, a name, the beginning of one, a sample, or `last`."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Dir = Annotated[Path | None, typer.Option("--sessions", metavar="DIR", help="Look there.")]
@@ -90,7 +93,10 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
     "complete or interrupted (whole so far); 2: one is torn, damaged, refused, or no session."
 )
 def verify(
-    sessions_: Annotated[list[str], typer.Argument(metavar="SESSION...")],
+    sessions_: Annotated[
+        list[str],
+        typer.Argument(metavar="SESSION", help="Files, names, beginnings of one, or `last`."),
+    ],
     json: Json = False,
     sessions: Dir = None,
 ) -> int:
@@ -157,7 +163,10 @@ def repair(session: Name, json: Json = False, sessions: Dir = None) -> int:
 
 @app.command(help="Move sessions to the trash; --undo brings the last one back.")
 def rm(
-    sessions_: Annotated[list[str] | None, typer.Argument(metavar="SESSION...")] = None,
+    sessions_: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SESSION", help="Files, names, beginnings of one, or `last`."),
+    ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Bring back what was deleted last.")] = False,
     empty: Annotated[bool, typer.Option("--empty-trash", help="Delete it for good.")] = False,
     json: Json = False,
@@ -189,7 +198,10 @@ def rm(
 
 @app.command(help="The path of a session, or of the folder of all.")
 def path(
-    session: Annotated[str | None, typer.Argument()] = None,
+    session: Annotated[
+        str | None,
+        typer.Argument(metavar="SESSION", help="A file, a name, the beginning of one, or `last`."),
+    ] = None,
     json: Json = False,
     sessions: Dir = None,
 ) -> int:

@@ -43,7 +43,8 @@ def add_language_flag(command: Any) -> None:
 
 
 def translate_help(command: Any) -> None:
-    """Put what ``--help`` says of a command, and of those below it, into the language chosen."""
+    """Put what ``--help`` says of a command, and of those below it, into the language chosen, and
+    leave out the types of Python: a flag takes no value, an argument has its word."""
     import rich.columns
     import typer.rich_utils
     from rich.table import Table
@@ -60,6 +61,8 @@ def translate_help(command: Any) -> None:
         setattr(module, "Table", FoldingTable)  # noqa: B010 - a type, for the type checker
     for title in ("ARGUMENTS", "OPTIONS", "COMMANDS"):
         setattr(typer.rich_utils, f"{title}_PANEL_TITLE", tr(title.capitalize()))
+    typer.rich_utils.REQUIRED_LONG_STRING = tr("[required]")
+    typer.rich_utils.DEFAULT_STRING = tr("[default: {value}]").replace("{value}", "{}")
     _translate_texts(command)
 
 
@@ -67,10 +70,19 @@ def _translate_texts(command: Any) -> None:
     with command.make_context(command.name, [], resilient_parsing=True) as context:
         for param in command.get_params(context):
             param.help = tr(param.help or "")
+            if param.metavar:
+                key = f"placeholder {param.metavar}"
+                param.metavar = param.metavar if (word := tr(key)) == key else word
+            if param.param_type_name == "argument" or getattr(param, "is_flag", False):
+                param.display_type_rich = _no_type
     command.help = command.short_help = tr(command.help or "")
     command.get_usage = _usage_of(command.get_usage)
     for subcommand in getattr(command, "commands", {}).values():
         _translate_texts(subcommand)
+
+
+def _no_type(ctx: Any) -> None:
+    """What stands for the type of a value where there is none to tell."""
 
 
 def _usage_of(get_usage: Callable[[Any], str]) -> Callable[[Any], str]:
