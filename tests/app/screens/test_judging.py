@@ -375,12 +375,14 @@ async def test_judging_a_live_run_goes_through_the_run(tmp_path: Path) -> None:
             run.asked(model, model, "logic")
             run.tokens(model, model, ["so ", "it is"])
         await pilot.pause(BEAT)
-        await it.press("s")
-        assert "no finished answer" in it.notice_text()
+        await it.press("v", "enter", "l")  # too early: l is a vote here, not the list of sessions
+        assert "two finished answers" in it.votes.text and app.screen is screen
+        await it.press("escape", "s", "2")
+        assert "no finished answer" in it.stars.text
         for model in (0, 1):
             run.answered(model, model)
-        await pilot.pause(BEAT)
-        await it.press("s", "4", "escape", "v", "t")
+        await it.until(lambda: "question 1: 1 of 2" in it.stars.text)
+        await it.press("4", "escape", "v", "t")
         assert screen.board.answers[0].stars == {"语言理解": 4}
         assert screen.board.votes == {("logic", 0, 1): "tie"}
 

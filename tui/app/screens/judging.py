@@ -187,7 +187,7 @@ class JudgingScreen(BoardScreen):
             from tui.app.widgets.stars_bar import StarsBar
 
             self.stars = StarsBar(self.appearance, self)
-        await self._open_bar(self.stars, "judge.nothing")
+        await self._open_bar(self.stars)
 
     async def action_votes(self) -> None:
         """Vote."""
@@ -195,15 +195,15 @@ class JudgingScreen(BoardScreen):
             from tui.app.widgets.votes_bar import VotesBar
 
             self.votes = VotesBar(self.appearance, self)
-        await self._open_bar(self.votes, "judge.two_needed")
+        await self._open_bar(self.votes)
 
-    async def _open_bar(self, bar: "JudgeBar", message_if_empty: str) -> None:
+    async def _open_bar(self, bar: "JudgeBar") -> None:
         if self.grid is None:
             return
         if not bar.is_attached:
             await self.mount(bar, after=self.grid)
         if not bar.open():
-            self.show_notice(self.appearance.say(message_if_empty), "warning")
+            self.show_notice(self.appearance.say(bar.empty_message), "warning")
 
     def action_note(self) -> None:
         """Write a remark on the answer of the chosen pane, or change it."""

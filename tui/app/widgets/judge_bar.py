@@ -1,7 +1,8 @@
 """What the bars for stars and votes share; they hold the focus while the panes stay visible.
 
 A bar goes on by itself, over panes and questions, to what is not judged yet, and stays until
-Escape, also when all is judged.
+Escape, also when all is judged, and when nothing can be judged yet: who presses a key too early
+types no other command with the next one.
 """
 
 from typing import ClassVar, Protocol
@@ -51,6 +52,9 @@ class JudgeBar(Lines, can_focus=True):
     """Base: two lines above the status, and keys that scroll and change the pane."""
 
     base_style = "panel"
+    least_models = 1
+    """Fewer can never be judged."""
+    empty_message = "judge.nothing"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "key.leave", id="judge.leave"),
         *scroll_bindings("judge"),
@@ -66,12 +70,12 @@ class JudgeBar(Lines, can_focus=True):
         self._is_done = False
 
     def open(self) -> bool:
-        """Take the keys, on this question or the first with anything to judge; whether there
-        is any."""
+        """Take the keys, on this question or the first with anything to judge, or to wait for
+        it; whether there can be any."""
+        if len(self.host.visible_board.models) < self.least_models:
+            return False
         self._is_done = False
-        if not self.judgeable_panes():
-            if not (found := self._next_unjudged()):
-                return False
+        if not self.judgeable_panes() and (found := self._next_unjudged()):
             self.host.go_to(found)
         self.begin()
         self.resume()
@@ -137,7 +141,7 @@ class JudgeBar(Lines, can_focus=True):
         """To the next question that is not judged; where there is none, say so and stay."""
         if found := self._next_unjudged():
             self.host.go_to(found)
-        else:
+        elif self.judgeable_panes():
             self._is_done = True
             self.show_judging()
 
@@ -159,7 +163,8 @@ class JudgeBar(Lines, can_focus=True):
             words = self.appearance.say("judge.all_done")
             self.show([[(f" {words}", "bold good")], self.keys_line()])
         elif not self.judgeable_panes():
-            words = self.appearance.say("judge.nothing")
+            self._question = ""  # begins anew when there is something
+            words = self.appearance.say(self.empty_message)
             self.show([[(f" {words}", "warn")], self.keys_line()])
         else:
             self.show([self.state_line(), self.keys_line()])

@@ -26,6 +26,9 @@ class VotesBar(JudgeBar):
         Binding("backspace", "pair(-1)", "key.previous_pair", show=False, id="votes.previous"),
     ]
 
+    least_models = 2
+    empty_message = "judge.two_needed"
+
     def __init__(self, appearance: Appearance, host: JudgingHost) -> None:
         super().__init__(appearance, host, id="votes")
         self.pair_index = 0
