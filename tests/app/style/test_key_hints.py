@@ -10,6 +10,7 @@ from tests.support.stage import comparing
 from tui.app.app import DuibiApp
 from tui.app.bindings import holders
 from tui.app.keymap import default_keys
+from tui.app.style.key_names import key_name
 from tui.app.style.messages import Messages, catalogue
 
 _HINT = re.compile(r"\{k\[([^\]]+)\]\}")
@@ -31,6 +32,7 @@ def test_a_rebound_key_is_named(lang: str) -> None:
     say = Messages(lang, {"answer.ask": "space,enter", "pane.show_all": "ctrl+h"})
     assert "Space" in say("pane.hint_live") and "Enter" not in say("pane.hint_live")
     assert "Ctrl+H" in say("pane.hidden", label="x")
+    assert [key_name(key) for key in ("insert", "f5", "dollar_sign")] == ["Insert", "F5", "$"]
 
 
 async def test_the_screen_names_rebound_keys() -> None:

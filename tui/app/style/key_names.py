@@ -1,10 +1,9 @@
 """Keys as a person reads them."""
 
+import unicodedata
+
 _NAMES = {
-    "enter": "Enter",
     "escape": "Esc",
-    "tab": "Tab",
-    "space": "Space",
     "question_mark": "?",
     "slash": "/",
     "equals_sign": "=",
@@ -23,15 +22,21 @@ _NAMES = {
     "right_square_bracket": "]",
     "pagedown": "PgDn",
     "pageup": "PgUp",
-    "backspace": "Backspace",
-    "home": "Home",
-    "end": "End",
-    "f3": "F3",
 }
 
 
 def key_name(key: str) -> str:
-    """A key as a person reads it: ``Ctrl+P``, ``?``, ``S``."""
+    """A key as a person reads it: ``Ctrl+P``, ``?``, ``S``, ``Insert``, ``$``."""
     *modifiers, last = key.split("+") if key != "+" else ["+"]
-    name = _NAMES.get(last, last.upper() if modifiers and len(last) == 1 else last)
+    name = _NAMES.get(last) or _character_of(last) or last.capitalize()
+    if len(last) == 1:
+        name = last.upper() if modifiers else last
     return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
+
+
+def _character_of(name: str) -> str:
+    """The character of a key that is called by it: ``dollar_sign``; "" for other keys."""
+    try:
+        return unicodedata.lookup(name.replace("_", " ").upper()) if "_" in name else ""
+    except KeyError:
+        return ""
