@@ -81,7 +81,9 @@ class LlamaServer:
         given.n_ctx, given.n_parallel, given.kv_unified = self.pool, self.slots, True
         given.n_batch = given.n_ubatch = _BATCH_TOKENS
         given.cpuparams.n_threads = given.cpuparams_batch.n_threads = self.threads
-        given.warmup = given.fit_params = given.ui = given.endpoint_slots = False
+        given.warmup = given.ui = given.endpoint_slots = False
+        # Of a GPU's memory it may take what is left: what does not fit stays with the CPU.
+        given.fit_params = not self._for_words and llama_build.device() != "cpu"
         # What does not fit into the slots is computed again, and not kept beside them.
         given.cache_ram_mib, given.cache_idle_slots = 0, False
         given.no_extra_bufts = self._for_words
