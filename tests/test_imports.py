@@ -109,3 +109,16 @@ def test_every_package_that_the_program_imports_is_declared() -> None:
         if name in owners and not declared & {_project_name(owner) for owner in owners[name]}
     }
     assert undeclared == {}
+
+
+def test_every_package_of_the_core_and_of_extras_has_a_use_and_bounds() -> None:
+    """Nothing is declared that the program does not import, but for what brings a command."""
+    path = Path(__file__).parent.parent / "pyproject.toml"
+    project = tomllib.loads(path.read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["local"], *extras["gguf"], *extras["docx"]]
+    owners = metadata.packages_distributions()
+    used = {_project_name(one) for name in foreign_packages() for one in owners.get(name, ())}
+    unused = {_project_name(one) for one in declared} - used
+    assert unused <= {"modelscope", "xllamacpp"}, unused
+    assert [one for one in declared if ">=" not in one] == []
