@@ -62,6 +62,30 @@ def test_one_wheel_is_for_every_platform_and_one_carries_the_kernels(
     assert f"tui/worker/kernels/prebuilt/{best}" in names[1]
 
 
+def test_the_same_source_makes_the_same_bytes(
+    wheels: dict[str, Path], python: Path, tmp_path: Path
+) -> None:
+    given = ("wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT))
+    pip(python, *given, DUIBI_PREBUILT="1")
+    assert (tmp_path / wheels["1"].name).read_bytes() == wheels["1"].read_bytes()
+
+
+def test_an_installed_wheel_replays_its_recordings_from_another_folder(
+    wheels: dict[str, Path], python: Path, tmp_path: Path
+) -> None:
+    pip(python, "install", "--quiet", "--no-deps", "--force-reinstall", str(wheels["0"]))
+    for line, wanted in {
+        "replay english --plain --speed max": "tok/s",
+        "sessions list": "english, tongji",
+        "help services --lang zh": "服务",
+        "help readme": "# duibi",
+    }.items():
+        command = [str(python), "-P", "-m", "tui", *line.split()]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert wanted in done.stdout + done.stderr
+
+
 def test_an_installed_wheel_computes_by_its_kernels_and_calls_no_compiler(
     wheels: dict[str, Path], python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
