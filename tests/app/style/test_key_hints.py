@@ -12,6 +12,7 @@ from tui.app.bindings import holders
 from tui.app.keymap import default_keys
 from tui.app.style.key_names import key_name
 from tui.app.style.messages import Messages, catalogue
+from tui.app.widgets.keys_bar import active_keys
 
 _HINT = re.compile(r"\{k\[([^\]]+)\]\}")
 _KEY = re.compile(r"(?<![\w{\[.])(Esc|Enter|Tab|Space)(?![\w\]])|\(\w\)|(?<=按 )[A-Za-z?](?= )")
@@ -47,3 +48,10 @@ async def test_the_screen_names_rebound_keys() -> None:
         await it.press("F")
         assert "F lays it out" in it.notices()[-1]
     assert isinstance(it.run, ScriptedRun)
+
+
+async def test_a_rebound_key_keeps_its_place_in_the_help() -> None:
+    async with comparing() as it:
+        usual = [id_ for id_, *_ in active_keys(it.screen)]
+    async with comparing(keys={"prompt.focus": "insert", "answer.ask": "ctrl+t"}) as it:
+        assert [id_ for id_, *_ in active_keys(it.screen)] == usual

@@ -1,10 +1,13 @@
 """The last line: the keys that apply now, most useful first, as many as fit."""
 
+from itertools import chain
 from typing import Any
 
 from rich.cells import cell_len
+from textual.dom import DOMNode
 from textual.screen import Screen
 
+from tui.app.keymap import default_keys
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.style.key_names import key_name
 from tui.app.widgets.lines import Lines
@@ -69,15 +72,21 @@ _ALWAYS = ("app.help", "app.quit")
 
 
 def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:
-    """What can be pressed now: (id, keys as read, description key), in binding order."""
+    """What can be pressed now: (id, keys as read, description key), in the order of the
+    bindings, which a rebound key would leave."""
     found: dict[str, tuple[list[str], str]] = {}
+    order: dict[type[DOMNode], list[str]] = {}
     for active in screen.active_bindings.values():
         binding = active.binding
         if not binding.id or not active.enabled:
             continue
         keys, _ = found.setdefault(binding.id, ([], binding.description))
         keys.append(key_name(binding.key))
-    return [(id_, " ".join(keys), description) for id_, (keys, description) in found.items()]
+        order.setdefault(type(active.node), list(default_keys(type(active.node))))
+    ordered = list(chain.from_iterable(order.values()))
+    places = {id_: ordered.index(id_) for id_ in ordered}
+    ids = sorted(found, key=lambda id_: places.get(id_, len(places)))
+    return [(id_, " ".join(found[id_][0]), found[id_][1]) for id_ in ids]
 
 
 class KeysBar(Lines):
