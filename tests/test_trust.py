@@ -612,4 +612,4 @@ def test_commands_read_their_settings_where_agreements_are_asked_for() -> None:
         r"settings_of\.load\(|\bsettings\.load\(|from tui\.settings import .*\bload\b"
     )
     found = {path.stem for path in program.rglob("*.py") if uses.search(path.read_text("utf-8"))}
-    assert found == {"settings_in_force", "doctor", "language"}
+    assert found == {"settings_in_force", "doctor", "language", "completion"}
