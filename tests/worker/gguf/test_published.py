@@ -260,3 +260,26 @@ def test_why_llama_cpp_refuses_a_file_is_said(tmp_path: Path) -> None:
     assert refused.value.message == (
         "llama.cpp cannot load odd.gguf: unknown pre-tokenizer type: 'nonsense'"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("block_count", 2**31 - 1, "tells of 2147483647 layers"),
+        ("block_count", 0, "tells of 0 layers"),
+        ("expert_count", 7, "tells of 7 experts, and holds none"),
+        ("context_length", 1, "tells of a context of 1 tokens"),
+        ("context_length", 2**32 - 1, "tells of a context of 4294967295 tokens"),
+        ("rope.scaling.type", "", "which nobody knows"),
+        ("rope.scaling.type", "nonsense", "scales its positions by nonsense, which nobody knows"),
+    ],
+)
+def test_values_that_end_llama_cpp_are_refused_before(
+    tmp_path: Path, key: str, value: int | str, told: str
+) -> None:
+    file = write_gguf(tmp_path / "odd.gguf", metadata={f"llama.{key}": value})
+    engine = LocalEngine(file, "gguf", 1, tmp_path / "log")
+    with pytest.raises(EngineError) as refused:
+        engine.load(lambda t_ns, body: None)
+    assert (refused.value.cause, told in refused.value.message) == ("damaged", True)
+    engine.close()

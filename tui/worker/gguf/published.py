@@ -21,6 +21,13 @@ _FIRST_POOL = 2048
 keys and values when it loads, and is loaded anew for an answer that needs more."""
 
 
+_MOST_LAYERS, _LEAST_CONTEXT, _MOST_CONTEXT = 1024, 16, 1 << 28
+_SCALINGS = ("none", "linear", "yarn", "longrope")
+"""All that llama.cpp knows (llama-model.cpp)."""
+_EXPERTS = ("ffn_gate_inp", "_exps")
+"""In the names of tensors of a mixture of experts."""
+
+
 def open_words(path: Path) -> ChatFormat:
     """The text side of a GGUF file, by llama.cpp.
 
@@ -28,8 +35,9 @@ def open_words(path: Path) -> ChatFormat:
         CheckpointError: the file cannot be used.
     """
     header = read_header(path, words=True)
+    context = _context(path, header)
     server = LlamaServer(header.files[0], _FIRST_POOL // 8, 1, 1, for_words=True)
-    return read_chat_format(server, header, _context(path, header))
+    return read_chat_format(server, header, context)
 
 
 def load_published(
@@ -91,10 +99,23 @@ def load_published(
 
 
 def _context(path: Path, header: GgufHeader) -> int:
+    """The context, of a header that llama.cpp survives: it ends the process at some numbers."""
+    layers, experts = header.number("block_count"), header.number("expert_count")
+    has_experts = any(mark in one.name for one in header.tensors for mark in _EXPERTS)
+    scaling = header.metadata.get(f"{header.architecture}.rope.scaling.type", "none")
+    why = ""
     if not header.context:
-        raise CheckpointError(
-            "damaged", f"{path.name} tells of no context length", "download the file again"
-        )
+        why = "tells of no context length"
+    elif not _LEAST_CONTEXT <= header.context <= _MOST_CONTEXT:
+        why = f"tells of a context of {header.context} tokens"
+    elif scaling not in _SCALINGS:
+        why = f"scales its positions by {str(scaling)[:20]}, which nobody knows"
+    elif not 0 < layers <= _MOST_LAYERS:
+        why = f"tells of {layers} layers"
+    elif experts and not has_experts:
+        why = f"tells of {experts} experts, and holds none"
+    if why:
+        raise CheckpointError("damaged", f"{path.name} {why}", "download the file again")
     return header.context
 
 
