@@ -17,6 +17,7 @@ from tests.support.endpoints import clear_proxies
 from tui import events as ev
 from tui import settings, trust
 from tui.cli import run_command_line as run
+from tui.cli.support.completion import candidates
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.models.inventory import find_models
@@ -435,6 +436,30 @@ def test_an_alias_that_is_in_force_is_known_to_every_command(
         assert "unknown model" not in told.err
 
 
+@pytest.mark.parametrize(
+    "name", ["a;id", "$(id)", "`id`", "a b", "a&id", "a|id", "a\\nid", "a>b", "#a"]
+)
+def test_a_shell_completes_no_word_that_it_would_run(name: str, cloned: Path) -> None:
+    """bash puts what is completed into the line as it is."""
+    says(cloned, f'[aliases]\nplain = "./model"\n{json.dumps(name)} = "./model"\n')
+    session = cloned / "runs" / f"{name}.duibi"
+    session.parent.mkdir()
+    session.write_text("")
+    with (cloned / "duibi.toml").open("r+") as file:
+        text = file.read()
+        file.seek(0)
+        file.write(f'sessions = "runs"\n{text}')
+    offered = {
+        word
+        for words in (["run", ""], ["replay", ""])
+        for word in candidates(words, ["run", "replay"])
+    }
+    assert "plain" in offered and "demo" in offered
+    assert not [
+        word for word in offered if set(word) & set(";$`& |\n><()'\"\\*?[]{}!") or word[0] == "#"
+    ]
+
+
 # -- what is told ----------------------------------------------------------------------------
 
 
@@ -606,7 +631,8 @@ def test_a_person_agrees_to_a_sessions_address_on_a_terminal(cloned: Path) -> No
 
 
 def test_commands_read_their_settings_where_agreements_are_asked_for() -> None:
-    """`doctor` tells of the file itself, and the language is known before anything is said."""
+    """`doctor` tells of the file itself, the language is known before anything is said, and what
+    completes words in a shell says nothing."""
     program = Path(tui.__file__).parent / "cli"
     uses = re.compile(
         r"settings_of\.load\(|\bsettings\.load\(|from tui\.settings import .*\bload\b"

@@ -6,13 +6,13 @@ last word is the one that is being typed. Nothing is asked of the network, and n
 
 import contextlib
 import importlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tui.cli.support import help_pages, language
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.text.sanitise import one_line
 
 SCRIPTS = {
     # A reference holds colons, at which bash cuts words: it is given what stands behind them.
@@ -45,6 +45,9 @@ complete -c duibi -a '(duibi complete -- (commandline -opc)[2..] (commandline -c
 }
 """Shell -> its script."""
 
+# bash puts a word into the line as it is, and a stranger's alias, file or session may be called
+# `$(...)`. What a shell would read as more than a word is typed by hand, or completed as a path.
+_PLAIN = re.compile(r"[\w./:@+=,%-][\w./:@+=,%#-]*")
 _BY_OPTION: dict[str, str] = {"--questions": "sets", "--judge": "models", "--lang": "languages"}
 _BY_COMMAND = {
     "compare": "models", "run": "models", "bench": "models", "models": "models",
@@ -68,7 +71,7 @@ def candidates(words: Sequence[str], commands: Iterable[str]) -> list[str]:
         found = [*names, *_words("models")]
     else:
         found = [*_subcommands(command, before), *_words(_BY_COMMAND.get(command, ""))]
-    return [one_line(word) for word in dict.fromkeys(found) if word.startswith(typed)]
+    return [one for one in dict.fromkeys(found) if one.startswith(typed) and _PLAIN.fullmatch(one)]
 
 
 def _click(command: str, before: Sequence[str]) -> Any:
