@@ -658,9 +658,9 @@ async def test_nothing_is_repainted_when_nothing_happens() -> None:
     ("kernels", "note", "lang", "said"),
     [
         ("AVX2", "", "en", "· int8, own kernels, AVX2"),
-        ("AVX2", "", "zh", "· int8，由 duibi 的 AVX2 内核计算"),
+        ("AVX2", "", "zh", "· int8，由 duibi 的 AVX2 计算内核计算"),
         ("torch", "no compiler", "en", "· int8, torch's kernels (no compiler)"),
-        ("torch", "", "zh", "· int8，由 torch 的内核计算"),
+        ("torch", "", "zh", "· int8，由 torch 的计算内核计算"),
     ],
 )
 async def test_whose_kernels_compute_is_said_with_the_raw_text_only(

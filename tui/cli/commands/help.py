@@ -23,7 +23,7 @@ def help_(
         return 0
     if topic not in pages:
         raise UserError(f"there is no page {topic!r}", f"there are {', '.join(pages)}")
-    print(clean(help_pages.read(pages[topic])).rstrip())
+    print(clean(help_pages.read(pages[topic]).rstrip()))
     return 0
 
 
