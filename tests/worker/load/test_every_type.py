@@ -11,7 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.support import tiny
 from tui.cli import run_command_line as run
-from tui.worker.load.loader import open_weights
+from tui.worker.load.loader import open_checkpoint, open_weights
+from tui.worker.load.prepare import prepare_model
 
 SIZES: dict[str, Any] = {
     "vocab_size": 320,
@@ -146,3 +147,14 @@ def test_it_computes_what_its_class_does_and_answers_in_every_format(
     assert [one["error"] for one in told] == [None] * 3
     assert [answer["state"] for one in told for answer in one["answers"]] == ["answered"] * 3
     assert code == 0
+
+
+def test_reduced_weights_keep_the_biases_of_a_router(tmp_path: Path) -> None:
+    theirs = write(tmp_path / "model", "glm4_moe")
+    router = "model.layers.1.mlp.gate.e_score_correction_bias"
+    theirs.get_buffer(router).copy_(torch.tensor([0.5, -1.0, 2.0, 0.25]))
+    theirs.save_pretrained(tmp_path / "model")
+    for _ in range(2):  # made, then loaded as it was kept
+        checkpoint = open_checkpoint(tmp_path / "model")
+        ours, _, _ = prepare_model(checkpoint, "int8", lambda done, total: None)
+        assert ours.get_buffer(router).float().equal(theirs.get_buffer(router).float())

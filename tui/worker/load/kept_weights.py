@@ -193,6 +193,12 @@ def _packed_specs(group: LinearGroup, dtype: str) -> dict[str, TensorSpec]:
     return {f"{group.name}.{part}": shape for part, shape in shapes.items()}
 
 
+def kept_buffers(model: Any) -> list[str]:
+    """The names of the buffers that a checkpoint of a model holds."""
+    held = model.state_dict(keep_vars=True)
+    return [name for name, _ in model.named_buffers() if name in held]
+
+
 def write_reduced(
     checkpoint: Checkpoint, read: DeferredModel, path: Path, dtype: str, progress: Progress
 ) -> None:
@@ -208,6 +214,9 @@ def write_reduced(
     reduced |= {name for group in experts for name in group.parameters}
     rest = {name: one for name, one in read.model.named_parameters() if name not in reduced}
     shapes = {name: (torch.bfloat16, tuple(one.shape)) for name, one in rest.items()}
+    # Whole numbers, and biases of a router that must be exact.
+    buffers = {name: read.model.get_buffer(name) for name in kept_buffers(read.model)}
+    shapes |= {name: (one.dtype, tuple(one.shape)) for name, one in buffers.items()}
     for unit in linear:
         shapes |= _packed_specs(unit, dtype)
     for group in experts:
@@ -219,8 +228,8 @@ def write_reduced(
     writer = aligned_safetensors.SafetensorsWriter(path, shapes)
     if shutil.disk_usage(path.parent).free < writer.size + _SPARE:
         raise OSError(None, f"no space for {writer.size / 1e9:.1f} GB in {quantised_cache.root()}")
-    for name, parameter in rest.items():
-        writer.write(name, parameter.detach().to(torch.bfloat16))
+    for name, tensor in (rest | buffers).items():
+        writer.write(name, tensor.detach().to(shapes[name][0]))
 
     def take_linear(group: LinearGroup, parts: PackedTensors) -> None:
         for part, tensor in parts.items():

@@ -199,7 +199,9 @@ def _prepare_quantised(
     source = checkpoint.path.resolve()
     order = "tiles" if not build.unavailable_reason() else torch.backends.cpu.get_cpu_capability()
     merged = read_adapter(checkpoint.adapter).files if checkpoint.adapter else ()
-    place = quantised_cache.entry_folder(source, dtype, order, merged)
+    # Files of models without buffers stay valid.
+    buffers = " buffers" if kept_weights.kept_buffers(checkpoint.model_spec().empty) else ""
+    place = quantised_cache.entry_folder(source, dtype, order + buffers, merged)
     before, made = place.exists(), False
 
     def make(folder: Path) -> None:

@@ -26,7 +26,9 @@ _DTYPE_NAMES = {
     torch.bfloat16: "BF16",
     torch.float16: "F16",
     torch.float32: "F32",
+    torch.int32: "I32",
     torch.int64: "I64",
+    torch.bool: "BOOL",
 }
 
 TensorSpecs = Mapping[str, tuple[torch.dtype, tuple[int, ...]]]
