@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ _REASON = re.compile(r" E (?:\w+ +)?\w+: (?:error loading model(?: \w+)?: )*(?P<
 _NO_MEMORY = re.compile(r"\b(?:re)?alloc|out of memory", re.IGNORECASE)
 _TIMEOUT_S = 60.0
 _STDERR, _MOST_PRINTED = 2, 1 << 16
+_PRINTED_WITHIN_S = 2.0
+"""A thread of llama.cpp prints, perhaps after the error has come."""
 
 
 class LlamaServer:
@@ -123,10 +126,13 @@ def _printed() -> int:
 
 def _reason(begin: int) -> str:
     """The first error that llama.cpp printed behind ``begin``; empty where that is not known."""
+    end = time.monotonic() + _PRINTED_WITHIN_S
     with contextlib.suppress(OSError, AttributeError):  # Windows has no pread
-        told = os.pread(_STDERR, _MOST_PRINTED, begin).decode("utf-8", "replace")
-        if found := _REASON.search(told):
-            return found["reason"].strip()[:200]
+        while time.monotonic() < end:
+            told = os.pread(_STDERR, _MOST_PRINTED, begin).decode("utf-8", "replace")
+            if found := _REASON.search(told):
+                return found["reason"].strip()[:200]
+            time.sleep(0.02)
     return ""
 
 
