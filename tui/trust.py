@@ -18,12 +18,12 @@ from tui import services
 from tui.host import agreements
 from tui.host.errors import UserError
 from tui.host.paths import config_dir, portable
-from tui.models.adapters import split_base
 from tui.models.reference import (
     HUB_SCHEMES,
     Reference,
     parse_reference,
     settings_start,
+    split_base,
 )
 from tui.models.typed import split_label
 from tui.questions import BUILT_IN

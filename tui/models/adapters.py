@@ -1,6 +1,5 @@
 """The base model of a LoRA adapter: named beside it, or found by its name on this machine."""
 
-import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tui.checkpoints.adapter import Adapter
@@ -8,17 +7,6 @@ from tui.host.errors import UserError
 from tui.host.paths import expand
 from tui.models.caches import cached_checkpoints, display_name, list_folders, modelscope_folder
 from tui.models.reference import model_id
-
-_BASE = re.compile(r"\+(?=\.{0,2}/|~|ms:)")
-"""Before the base in ``./ADAPTER+./BASE``: a plus sign in front of a path."""
-
-
-def split_base(target: str) -> tuple[str, str]:
-    """An adapter and its base in the target of a reference, the latter "" where it names none."""
-    found = list(_BASE.finditer(target))
-    if not found:
-        return target, ""
-    return target[: found[-1].start()], target[found[-1].end() :]
 
 
 def base_folder(adapter: Adapter, named: str, shown: str) -> Path:

@@ -36,6 +36,8 @@ _SCHEME = re.compile(r"[A-Za-z][\w-]{1,30}", re.ASCII)
 _DTYPE_LIKE = re.compile(r"(bf|fp|f|int|i|q|float|bfloat)?\d+(bit)?|half|float", re.ASCII)
 _LONGEST = 4096
 _COLUMN_SETTINGS = re.compile(r"\?[A-Za-z][A-Za-z_-]*=")
+_BASE = re.compile(r"\+(?=\.{0,2}/|~|ms:)")
+"""Before the base in ``./ADAPTER+./BASE``: a plus sign in front of a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,14 @@ def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference
     if "/" in base or base in (".", "..", "~"):
         return Reference(given, "folder", base, dtype)
     raise _unknown(given, base, scheme if colon else "", user_services)
+
+
+def split_base(target: str) -> tuple[str, str]:
+    """An adapter and its base in the target of a reference, the latter "" where it names none."""
+    found = list(_BASE.finditer(target))
+    if not found:
+        return target, ""
+    return target[: found[-1].start()], target[found[-1].end() :]
 
 
 def is_reference(text: str) -> bool:

@@ -16,7 +16,7 @@ from tui.host import extras
 from tui.host.errors import UserError
 from tui.host.paths import expand
 from tui.models import default_dtype, demo, download, ollama_files
-from tui.models.adapters import base_folder, split_base
+from tui.models.adapters import base_folder
 from tui.models.caches import display_name
 from tui.models.consent import require_consent
 from tui.models.discover import checkpoint_state
@@ -25,7 +25,7 @@ from tui.models.gguf_choice import cached_gguf, files_in
 from tui.models.hubs import HUBS
 from tui.models.inspect import inspect_folder, require_loadable
 from tui.models.net import StageProgress
-from tui.models.reference import LOCAL_KINDS, Reference, is_model_id
+from tui.models.reference import LOCAL_KINDS, Reference, is_model_id, split_base
 from tui.models.resolved import LOCAL, ResolvedModel
 from tui.text.unused_name import unused_name
 

@@ -23,7 +23,6 @@ from tui.host.paths import expand
 from tui.host.terminal import is_interactive
 from tui.models import ollama_files
 from tui.models import remove as removal
-from tui.models.adapters import split_base
 from tui.models.catalogue import suggestions
 from tui.models.conversion import kept_sizes
 from tui.models.discover import LISTED_CONTEXT, FoundModel, find_checkpoint, find_demo
@@ -39,7 +38,7 @@ from tui.models.inspect import (
 )
 from tui.models.inspect import require_loadable as inspected
 from tui.models.inventory import find_models
-from tui.models.reference import DTYPES, Reference, is_model_id, parse_reference
+from tui.models.reference import DTYPES, Reference, is_model_id, parse_reference, split_base
 from tui.models.resolve import FETCHABLE_KINDS, fetch, resolve
 from tui.run import plan
 from tui.text.sanitise import one_line

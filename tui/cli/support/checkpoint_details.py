@@ -7,10 +7,10 @@ from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.cli.support.printing import print_json, table
 from tui.host.errors import UserError
 from tui.host.paths import expand
-from tui.models.adapters import base_folder, split_base
+from tui.models.adapters import base_folder
 from tui.models.discover import FoundModel
 from tui.models.inspect import PREVIEW_TURNS, describe_adapter, preview_gguf
-from tui.models.reference import Reference
+from tui.models.reference import Reference, split_base
 from tui.text.sanitise import one_line
 from tui.text.translation import tr
 from tui.text.units import format_size
