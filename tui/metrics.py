@@ -17,6 +17,13 @@ CONTENDERS = ("model", "question", "programs", "threads", "stopped", "suspended"
 for went first, other programs took cores, the number of threads changed meanwhile, the process
 was stopped, the machine was suspended."""
 
+
+def known_contender(by: str, lost: float) -> str:
+    """``by`` where it is one of `CONTENDERS` of whom something can be told, else "";
+    ``lost`` is the share of the cores."""
+    return by if by in CONTENDERS and (by != "programs" or lost > 0) else ""
+
+
 FORMULAS = {
     "en": {
         "ttft": "TTFT = first generated token - start of the request",

@@ -17,7 +17,7 @@ from tui.app.style.appearance import Appearance, StyledText
 from tui.app.style.bars import progress_bar
 from tui.board import Answer, Board, Model, last_characters
 from tui.events import TORCH, Answered, Failed, Load, Loaded
-from tui.metrics import CONTENDERS
+from tui.metrics import known_contender
 from tui.scoring.repeated_answers import Place, place_of
 from tui.scoring.stars import Stars, stars_of
 from tui.text.sanitise import clean, one_line
@@ -226,9 +226,8 @@ class TurnBlock:
 
 def contention_text(figures: Answered, appearance: Appearance) -> str:
     """Why the figures of an answer, marked with ``*``, are not those of the model alone."""
-    by, lost = figures.contended_by, figures.lost
-    is_told = by in CONTENDERS and (by != "programs" or lost > 0)
-    return appearance.say(f"contended.{by if is_told else 'unknown'}", lost=f"{lost:.0%}")
+    by = known_contender(figures.contended_by, figures.lost) or "unknown"
+    return appearance.say(f"contended.{by}", lost=f"{figures.lost:.0%}")
 
 
 class _RowBuilder:
