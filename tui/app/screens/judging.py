@@ -33,6 +33,14 @@ _WHILE_JUDGING = frozenset(
 typed a moment too late does nothing else."""
 
 
+def choose_bindings(previous: str, following: str) -> list[Binding]:
+    """Bindings of these keys for the action ``choose(step)``; each screen has others free."""
+    return [
+        Binding(previous, "choose(-1)", "key.choose_previous", show=False, id="answer.previous"),
+        Binding(following, "choose(1)", "key.choose_next", show=False, id="answer.next"),
+    ]
+
+
 class JudgingScreen(BoardScreen):
     """Stars, votes, notes, blind mode, the differences view, and the report."""
 
