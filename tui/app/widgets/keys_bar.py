@@ -83,10 +83,8 @@ def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:
         keys, _ = found.setdefault(binding.id, ([], binding.description))
         keys.append(key_name(binding.key))
         order.setdefault(type(active.node), list(default_keys(type(active.node))))
-    ordered = list(chain.from_iterable(order.values()))
-    places = {id_: ordered.index(id_) for id_ in ordered}
-    ids = sorted(found, key=lambda id_: places.get(id_, len(places)))
-    return [(id_, " ".join(found[id_][0]), found[id_][1]) for id_ in ids]
+    ids = dict.fromkeys(chain(*order.values(), found))
+    return [(id_, " ".join(found[id_][0]), found[id_][1]) for id_ in ids if id_ in found]
 
 
 class KeysBar(Lines):

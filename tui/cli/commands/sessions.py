@@ -47,12 +47,11 @@ def list_(
     if search is not None:
         return _search(folder, search, json)
     found = library.entries(folder)
-    if not json:
-        samples = library.session_files(paths.bundled("sessions"))
-        tell(f"these came with duibi: {', '.join(sorted(path.stem for path in samples))}")
     if json:
         print_json([_entry_json(entry) for entry in found])
         return 0
+    samples = library.session_files(paths.bundled("sessions"))
+    tell(f"these came with duibi: {', '.join(sorted(path.stem for path in samples))}")
     if not found:
         tell(f"no sessions in {folder}")
         return 0

@@ -13,6 +13,7 @@ from typing import Any
 from tui.cli.support import help_pages, language
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.text.translation import LANGUAGES
 
 SCRIPTS = {
     # A reference holds colons, at which bash cuts words: it is given what stands behind them.
@@ -98,7 +99,7 @@ def _words(kind: str) -> list[str]:
         "sets": _sets,
         "pages": lambda: help_pages.find("en"),
         "shells": lambda: SCRIPTS,
-        "languages": lambda: ("en", "zh"),
+        "languages": lambda: LANGUAGES,
     }.get(kind)
     # A shell that completes has no place for what is wrong.
     with contextlib.suppress(UserError, OSError):
