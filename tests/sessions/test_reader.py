@@ -156,6 +156,16 @@ def test_a_header_that_displays_could_not_bear_is_none(
         reader.read(path)
 
 
+@pytest.mark.parametrize("body", [ev.Delta(0, text="a"), ev.Cancelled(0)])
+def test_a_session_that_begins_with_another_event_has_no_header(
+    tmp_path: Path, body: ev.Body
+) -> None:
+    path = tmp_path / "x.duibi"
+    path.write_bytes(lines.encode_line(ev.Event(0, 0, 0, body))[1])
+    with pytest.raises(UserError, match="no session header"):
+        reader.read(path)
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -297,11 +297,10 @@ def _collect_events(rows: Iterator[list[Any]], result: ScanResult, keeps_events:
             if event.seq != seq:
                 raise LineError(f"numbered {event.seq} where {seq} is due")
             kind = type(event.body)
-            if kind is not ev.Delta:  # nearly all events are
-                if seq == 0:
-                    check_header(event)
-                elif kind is ev.Session:
-                    raise LineError("a second header")
+            if seq == 0:
+                check_header(event)
+            elif kind is ev.Session:
+                raise LineError("a second header")
             if keeps_events or seq == 0:
                 events.append(event)
             result.count = seq + 1
