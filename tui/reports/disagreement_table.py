@@ -1,10 +1,9 @@
 """The questions on which models differ most, as a table."""
 
 from tui.reports.document import Cell, Table, format_figure
-from tui.reports.evidence import Checked
 from tui.reports.merge import MergedSessions, QuestionRow
 from tui.reports.messages import ReportMessages
-from tui.scoring.disagreement import Disagreement, measure
+from tui.scoring.disagreement import Disagreement, Results, measure
 from tui.text.sanitise import collapse_line
 
 _MAX_ROWS = 20
@@ -12,13 +11,12 @@ _HEAD = ("question", "d_stars", "d_verdicts", "d_checks", "d_length", "d_time")
 
 
 def disagreement_table(
-    merged: MergedSessions,
-    checked: Checked,
-    say: ReportMessages,
+    merged: MergedSessions, results: Results, say: ReportMessages
 ) -> Table | None:
-    """The most different questions first; None where nothing differs, or for one model."""
+    """The most different questions first; None where nothing differs, or for one model.
+    ``results`` are those of `tui.reports.evidence.results_by_answer`."""
     found = [
-        (number, row, _measure(merged, row, checked)) for number, row in enumerate(merged.rows, 1)
+        (number, row, _measure(merged, row, results)) for number, row in enumerate(merged.rows, 1)
     ]
     differing = [one for one in found if one[2].is_differing]
     if not differing:
@@ -41,10 +39,10 @@ def disagreement_table(
 
 
 def describe_differences(
-    merged: MergedSessions, row: QuestionRow, checked: Checked, say: ReportMessages
+    merged: MergedSessions, row: QuestionRow, results: Results, say: ReportMessages
 ) -> str:
     """How the models part on one question, in the words of the table; empty where they do not."""
-    found = _measure(merged, row, checked)
+    found = _measure(merged, row, results)
     if not found.is_differing:
         return ""
     told = zip(_HEAD[1:], _cells(found), strict=True)
@@ -52,11 +50,7 @@ def describe_differences(
     return say("d_here", what=say("sep").join(parts)) if parts else ""
 
 
-def _measure(
-    merged: MergedSessions,
-    row: QuestionRow,
-    checked: Checked,
-) -> Disagreement:
+def _measure(merged: MergedSessions, row: QuestionRow, results: Results) -> Disagreement:
     conversations = [row.shown_answers(column) for column in merged.columns]
     choices: list[str] = []
     for source in merged.sources:
@@ -65,14 +59,7 @@ def _measure(
         choices += [choice for (_, _, left, right), choice in ballots if {left, right} <= here]
         judged = source.board.judged.values()
         choices += [j.choice for j in judged if {j.left, j.right} <= here]
-    # Of this question alone: those of all, for each question, would be gone through as often.
-    by_answer = {
-        id(answer): checked[source, answer.id]
-        for column in merged.columns
-        for source, answer in row.answers_by_session(column)
-        if (source, answer.id) in checked
-    }
-    return measure(conversations, choices, lambda answer: by_answer.get(id(answer), ()))
+    return measure(conversations, choices, lambda answer: results.get(id(answer), ()))
 
 
 def _cells(found: Disagreement) -> tuple[Cell, ...]:

@@ -97,6 +97,7 @@ def build_document(
     glances = glances_of(merged)
     page = build_title_page(merged, facts, say)
     checked, problems = evaluate_checks(merged)
+    results = evidence.results_by_answer(merged, checked)
     dims = dimensions_of(merged)
     votes = evidence.vote_duels(merged)
     by_judge = evidence.verdicts_by_judge(merged)
@@ -113,7 +114,7 @@ def build_document(
         score_tables.checks_table(merged, checked, say),
         ability_table(merged, checked, say),
         form_table(merged, say),
-        disagreement_table(merged, checked, say),
+        disagreement_table(merged, results, say),
         parting_table(merged, say),
         score_tables.overlap_table(merged, evaluate_overlaps(merged, scorer), say),
     )
@@ -132,8 +133,8 @@ def build_document(
         sections=build_sections(
             merged,
             dims,
-            partial(_check_line, evidence.results_by_answer(merged, checked)),
-            lambda row: describe_differences(merged, row, checked, say),
+            partial(_check_line, results),
+            lambda row: describe_differences(merged, row, results, say),
             pictures,
             say,
         ),
