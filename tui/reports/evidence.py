@@ -16,12 +16,10 @@ from tui.scoring.agreement import krippendorff_alpha, person_choice
 from tui.scoring.checks import CheckResult
 from tui.scoring.dimensions import MAX_STARS
 from tui.scoring.rank import Duel, QuestionPairs, Samples, pair_samples
-from tui.scoring.stars import mirrored
+from tui.scoring.stars import DECIDING, mirrored
 
 Checked = Mapping[tuple[int, int], Sequence[CheckResult]]
 """The results of checks by session and answer."""
-
-DECIDING = ("left", "right", "tie", "bad")
 
 
 def star_samples(merged: MergedSessions) -> dict[str, Samples]:

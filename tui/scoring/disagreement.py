@@ -8,14 +8,13 @@ from statistics import fmean
 from tui.board import Answer, Board
 from tui.scoring.checks import CheckResult
 from tui.scoring.dimensions import MAX_STARS
+from tui.scoring.stars import DECIDING
 
 _LARGE_RATIO = 4.0
 """A ratio of lengths or times from which on a question differs as far as can be."""
 
 FILTERS = ("all", "differing", "unrated", "failed")
 """Which questions to step through."""
-
-_SAID = ("left", "right", "tie", "bad")
 
 Results = Mapping[int, Sequence[CheckResult]]
 """The results of checks by answer."""
@@ -65,7 +64,7 @@ def measure(
     answered = [c for c in conversations if c and all(a.state == "answered" for a in c)]
     texts = [[a.text for a in conversation] for conversation in answered]
     # A verdict that nobody could read says nothing.
-    said = [choice in ("left", "right") for choice in choices if choice in _SAID]
+    said = [choice in ("left", "right") for choice in choices if choice in DECIDING]
     if len(answered) < 2:
         return Disagreement()
     return Disagreement(

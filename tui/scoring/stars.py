@@ -11,7 +11,9 @@ from tui.scoring.dimensions import (
     resolve_dimensions,
 )
 
-VOTE_CHOICES = ("left", "right", "tie", "bad", "none")
+DECIDING = ("left", "right", "tie", "bad")
+"""Choices of a vote or of a judge that say something of the two answers."""
+VOTE_CHOICES = (*DECIDING, "none")
 """Of a vote; ``none`` takes it back."""
 MAX_NOTE = 2000
 """Characters of a person's note; the rest is cut off."""
