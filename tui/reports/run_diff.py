@@ -103,7 +103,8 @@ def diff_sessions(
             "give two runs with a model in common, or with one model each",
         )
     checked = evaluate_checks(one)[0], evaluate_checks(two)[0]
-    return [_diff(a, b, _matched_rows(one, two), checked, say) for a, b in pairs]
+    rows = _matched_rows(one, two)
+    return [_diff(a, b, rows, checked, say) for a, b in pairs]
 
 
 def _matched(one: MergedSessions, two: MergedSessions) -> list[tuple[ModelColumn, ModelColumn]]:
@@ -122,6 +123,7 @@ def _diff(
 ) -> ModelDiff:
     both = [(r.shown_answers(a), s.shown_answers(b)) for r, s in rows]
     done = [(x, y) for x, y in both if _is_complete(x) and _is_complete(y)]
+    alike = [(x, y) for x, y in done if _threads(x) == _threads(y)]
     changed = [
         QuestionChange(number, row.category or row.id, similarity(_text(x), _text(y)))
         for number, ((row, _), (x, y)) in enumerate(zip(rows, both, strict=True), 1)
@@ -137,7 +139,7 @@ def _diff(
         "empty": _difference(*(_count(side, _is_empty) for side in _sides(both))),
         "checks": _difference(*map(_share_passed, _sides(done), checked)),
         "stars": _stars_difference(done),
-        **{name: _ratio(_alike(done), value) for name, value in TIMES.items()},
+        **{name: _ratio(alike, value) for name, value in TIMES.items()},
         "length": _ratio(done, lambda answer: float(len(answer.text))),
         "memory": _ratio_of(_peak(a), _peak(b)),
     }
@@ -196,11 +198,6 @@ def _count(side: Sequence[Conversation], is_counted: Callable[[Answer], bool]) -
 def _share_passed(side: Sequence[Conversation], checked: Checked) -> float | None:
     found = [r.passed for c in side for a in c for r in checked.get((0, a.id), ())]
     return fmean(found) if found else None
-
-
-def _alike(pairs: Pairs) -> list[tuple[Conversation, Conversation]]:
-    """Those whose answers had as many threads in both runs."""
-    return [(x, y) for x, y in pairs if _threads(x) == _threads(y)]
 
 
 def _threads(conversation: Conversation) -> list[int]:
