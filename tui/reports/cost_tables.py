@@ -95,7 +95,7 @@ def _glance_table(
         rows.append((Cell(collapse_line(column.label)), Cell(_dtype(column, say)), *cells))
     head = (say("model"), say("dtype"), *(_named(METRICS_BY_ID[m], say) for m in known))
     charges = [charge_of_column(column) for column in columns]
-    notes = [*_notes(columns, mine, say)]
+    notes = [*_notes(columns, mine, machines, say)]
     if any(charges):
         head = (*head, say("cost_answer"), say("cost_100"))
         rows = [(*row, *cells) for row, cells in zip(rows, _money(charges), strict=True)]
@@ -182,7 +182,10 @@ def _glance_detail(metric: str, glance: Glance, say: ReportMessages) -> str:
 
 
 def _notes(
-    columns: Sequence[ModelColumn], glances: Sequence[Glance], say: ReportMessages
+    columns: Sequence[ModelColumn],
+    glances: Sequence[Glance],
+    machines: Sequence[str],
+    say: ReportMessages,
 ) -> Iterable[str]:
     """What has to be known of a table's figures."""
     figures = [figure for glance in glances for figure in glance.figures.values()]
@@ -217,7 +220,7 @@ def _notes(
         if m.id != "load"
     ):
         yield say("n_threads")
-    if len({machine_of(column, say) for column in columns}) > 1:
+    if len(set(machines)) > 1:
         yield say("n_machines")
     if any(_is_uneven([g.figures[m.id] for g in glances], m) for m in timed):
         yield say("n_unequal")
