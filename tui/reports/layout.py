@@ -79,9 +79,8 @@ def lay_out(document: Document, template: Template, own_words: Mapping[str, str]
     maker = _Maker()
     text = _render(template, maker.context(document))
     blocks = tuple(_with_words(maker.read(text, template.name), own_words))
-    if not any(isinstance(block, Contents) for block in blocks):
-        blocks = tuple(map(_without_blanks, blocks))
-    return replace(document, blocks=blocks)
+    laid = replace(document, blocks=blocks)
+    return laid if laid.has_cover else replace(laid, blocks=tuple(map(_without_blanks, blocks)))
 
 
 def _without_blanks(block: Block) -> Block:
