@@ -20,13 +20,12 @@ from tui.reports.certainty import (
     format_p,
     ratio_of,
 )
-from tui.reports.cost_tables import Glances
+from tui.reports.cost_tables import Glances, least_memory
 from tui.reports.document import format_figure
 from tui.reports.evidence import Checked
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring import rank
-from tui.scoring.costs import GB
 from tui.scoring.dimensions import Dimension
 from tui.scoring.rank import Comparison, Duel, Samples
 from tui.text.sanitise import collapse_line
@@ -152,22 +151,18 @@ def _text_speed(answers: Sequence[Answer]) -> float | None:
 def _memory(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[str]:
     """Who needs least memory, private and mapped together at their highest, loading included;
     nothing is tested here."""
-    peaks = {
-        column.label: peak for column in merged.columns if (peak := glances[column.key].peak.total)
-    }
-    order = sorted(peaks, key=lambda label: peaks[label])
-    values = [format_figure(peaks[label] / GB) for label in order[:2]]
-    if len(order) < 2 or values[0] == values[1]:
+    order = least_memory(merged.columns, glances)
+    if not order:
         return []
-    both = merged.labelled(order[0]), merged.labelled(order[1])
+    (first, value), (second, other_value), *_ = order
     return [
         say(
             "c_memory",
-            model=collapse_line(order[0]),
-            value=values[0],
-            other=collapse_line(order[1]),
-            other_value=values[1],
-            beware=describe_machines(*both, say),
+            model=collapse_line(first.label),
+            value=value,
+            other=collapse_line(second.label),
+            other_value=other_value,
+            beware=describe_machines(first, second, say),
         )
     ]
 

@@ -62,6 +62,15 @@ def glances_of(merged: MergedSessions) -> dict[str, Glance]:
     }
 
 
+def least_memory(columns: Sequence[ModelColumn], glances: Glances) -> list[tuple[ModelColumn, str]]:
+    """The columns whose highest memory is known, with its GB, the least first; empty where the
+    first two cannot be told apart."""
+    known = [c for c in columns if glances[c.key].peak.total]
+    known.sort(key=lambda column: glances[column.key].peak.total)
+    found = [(c, format_figure(glances[c.key].peak.total / GB)) for c in known]
+    return found if len(found) > 1 and found[0][1] != found[1][1] else []
+
+
 def _place(column: ModelColumn) -> str:
     engine = str(column.parts[0].head.get("engine", ""))
     return {_SERVICE: "costs_services", _RECORDED: "costs_recorded"}.get(engine, "costs")

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from tui.reports import evidence
 from tui.reports.caveats import describe_caveats, describe_machines
-from tui.reports.cost_tables import Glances
-from tui.reports.document import format_figure
+from tui.reports.cost_tables import Glances, least_memory
 from tui.reports.merge import MergedSessions
 from tui.reports.messages import ReportMessages
 from tui.scoring import rank
@@ -79,15 +78,9 @@ def clear_leader(
 
 
 def _memory(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[str]:
-    peaks = {
-        column.label: value
-        for column in merged.columns
-        if (value := glances[column.key].figures["ram"].value) is not None
-    }
-    order = sorted(peaks, key=lambda label: peaks[label])
-    if len(order) < 2 or format_figure(peaks[order[0]]) == format_figure(peaks[order[1]]):
+    order = least_memory(merged.columns, glances)
+    if not order:
         return []
-    least = format_figure(peaks[order[0]])
-    first, *others = (merged.labelled(label) for label in order)
-    told = dict.fromkeys(describe_machines(first, other, say) for other in others)
+    (first, least), *others = order
+    told = dict.fromkeys(describe_machines(first, other, say) for other, _ in others)
     return [say("u_memory", model=collapse_line(first.label), value=least, beware="".join(told))]
