@@ -84,6 +84,11 @@ class Answer:
         return self.state == "answered" and not self.has_text
 
     @property
+    def is_cut(self) -> bool:
+        """Whether it was ended before the model ended it."""
+        return self.figures is not None and self.figures.is_cut
+
+    @property
     def person_note(self) -> str:
         """The newest note of a person; empty if there is none or it was removed."""
         said = [note.text for note in self.notes if note.source == "person"]

@@ -97,7 +97,7 @@ def _empty(both: Sides, say: ReportMessages) -> str:
 
 
 def _cuts(both: Sides, say: ReportMessages) -> str:
-    return _counted("k_cut", both, lambda a: a.figures is not None and a.figures.is_cut, say)
+    return _counted("k_cut", both, lambda answer: answer.is_cut, say)
 
 
 def _counted(

@@ -94,7 +94,7 @@ def _completion(column: ModelColumn, say: ReportMessages) -> str:
         model=collapse_line(column.label),
         done=len(done),
         asked=len(answers),
-        cut=sum(a.figures is not None and a.figures.is_cut for a in done),
+        cut=sum(a.is_cut for a in done),
         empty=sum(a.is_empty for a in done),
         failed=failed,
         stopped=len(answers) - len(done) - failed,

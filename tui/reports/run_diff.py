@@ -184,7 +184,7 @@ def _is_empty(answer: Answer) -> bool:
 
 
 def _is_cut(answer: Answer) -> bool:
-    return answer.figures is not None and answer.figures.is_cut
+    return answer.is_cut
 
 
 def _text(conversation: Conversation) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from tui import board as bd
 from tui.reports import evidence
 from tui.reports.caveats import machine_of
 from tui.reports.cost_tables import Glances, are_comparable
@@ -126,14 +125,10 @@ def _mishaps(column: ModelColumn, say: ReportMessages) -> list[str]:
     counts = {
         "st_failed": sum(a.state == "failed" for a in column.answers),
         "st_empty": sum(a.is_empty for a in column.answers),
-        "st_cut": sum(_is_cut(a) for a in column.answers),
+        "st_cut": sum(a.is_cut for a in column.answers),
         "st_stopped": sum(a.state in ("cancelled", "decoding", "prefill") for a in column.answers),
     }
     return [say(key, n=n, of=len(column.answers)) for key, n in counts.items() if n]
-
-
-def _is_cut(answer: bd.Answer) -> bool:
-    return answer.figures is not None and answer.figures.is_cut
 
 
 def _traits(merged: MergedSessions, column: ModelColumn, say: ReportMessages) -> Iterable[str]:
