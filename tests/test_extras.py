@@ -1,8 +1,6 @@
 """The core without torch, and what is said of an extra that is not installed."""
 
 import json
-import os
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 
 from benchmarks.support import tiny
 from benchmarks.support.fault_server import FaultServer, good_answer
-from tests.support.commands import in_one_process, outputs
+from tests.support.commands import run_with
 from tests.support.lacking import EXTRAS, TORCH, without
 from tests.support.small_gguf import write_gguf
 from tui.host import extras, paths
@@ -22,17 +20,9 @@ ENGLISH = str(paths.bundled("sessions") / "english.duibi")
 
 def run_without(
     packages: tuple[str, ...], folder: Path, *lines: list[str]
-) -> list[tuple[int, str, str]]:
-    """Exit status, stdout and stderr of commands where packages are not installed."""
-    done = subprocess.run(
-        in_one_process(*lines),
-        env=os.environ | without(folder / "hiding", packages) | {"PYTHONUNBUFFERED": "1"},
-        cwd=folder,
-        capture_output=True,
-        timeout=170,
-    )
-    told = [(status, said.decode(), "") for status, said in outputs(done.stdout)]
-    return [(status, said, done.stderr.decode()) for status, said, _ in told]
+) -> tuple[list[int], list[str], str]:
+    """Exit statuses and stdout of commands where packages are not installed, and their stderr."""
+    return run_with(without(folder / "hiding", packages), folder, *lines)
 
 
 def test_the_core_replays_rates_reports_and_looks_at_the_machine(tmp_path: Path) -> None:
@@ -46,19 +36,19 @@ def test_the_core_replays_rates_reports_and_looks_at_the_machine(tmp_path: Path)
         ["models", "list"],
         ["doctor"],
     ]
-    told = run_without(EXTRAS, tmp_path, *lines)
-    assert [status for status, _, _ in told] == [0] * len(lines), told[-1][2]
-    assert "torch, transformers" in told[-1][1] and "pip install 'duibi[local]'" in told[-1][1]
+    statuses, said, err = run_without(EXTRAS, tmp_path, *lines)
+    assert statuses == [0] * len(lines), err
+    assert "torch, transformers" in said[-1] and "pip install 'duibi[local]'" in said[-1]
     assert (tmp_path / "report.html").stat().st_size > 10_000
-    assert "Traceback" not in told[0][2]
+    assert "Traceback" not in err
 
 
 def test_the_core_compares_services(tmp_path: Path) -> None:
     with FaultServer(good_answer("Paris", ".")) as server:
-        ((status, said, err),) = run_without(
+        statuses, (said,), err = run_without(
             EXTRAS, tmp_path, ["run", f"{server.url}#m", "--questions", "smoke", "--json"]
         )
-    assert status == 0, err
+    assert statuses == [0], err
     assert json.loads(said)["status"] == "done"
 
 
@@ -80,10 +70,10 @@ def test_a_missing_extra_is_one_sentence_with_the_command(extra: str, tmp_path: 
         "docx": [["report", ENGLISH, "--out", "report.docx"]],
         "png": [["report", ENGLISH, "--out", "report.md", "--png"]],
     }[extra]
-    told = run_without(EXTRAS, tmp_path, *lines)
-    assert [status for status, _, _ in told] == [2] * len(lines), told[-1][2]
-    said = [line for line in told[-1][2].splitlines() if line.startswith(("duibi:", "  ->"))]
-    assert len(said) == 2 * len(lines), told[-1][2]
+    statuses, _, err = run_without(EXTRAS, tmp_path, *lines)
+    assert statuses == [2] * len(lines), err
+    said = [line for line in err.splitlines() if line.startswith(("duibi:", "  ->"))]
+    assert len(said) == 2 * len(lines), err
     assert all("not installed" in line for line in said[::2])
     assert all(f"pip install 'duibi[{extra}]'" in line for line in said[1::2])
 
@@ -95,8 +85,8 @@ def test_a_gguf_file_is_answered_without_torch(tmp_path: Path) -> None:
         ["run", file, "--questions", "smoke", "--max-new-tokens", "4", "--json"],
         ["bench", file, "--prompt", "16", "--new", "2", "--repeat", "1", "--json"],
     ]
-    (ran, said, err), (benched, figures, _) = run_without(TORCH, tmp_path, *lines)
-    assert (ran, benched) == (0, 0), err
+    statuses, (said, figures), err = run_without(TORCH, tmp_path, *lines)
+    assert statuses == [0, 0], err
     assert json.loads(said)["status"] == "done"
     assert json.loads(figures)["results"][0]["bandwidth_share"] is None
 

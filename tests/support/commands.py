@@ -1,9 +1,12 @@
 """Several commands of the program in one process: to start it costs more than most of them."""
 
 import json
+import os
 import re
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 _RUN = """
 import json, sys
@@ -26,3 +29,29 @@ def outputs(printed: bytes) -> list[tuple[int, bytes]]:
     *parts, rest = _STATUS.split(printed)
     assert not rest, rest
     return [(int(status), said) for said, status in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def run_with(
+    environ: Mapping[str, str], folder: Path, *lines: Sequence[str]
+) -> tuple[list[int], list[str], str]:
+    """The exit statuses and the stdout of commands that run in ``folder`` with these variables,
+    and the stderr of all."""
+    done = subprocess.run(
+        in_one_process(*lines),
+        env={**os.environ, **environ},
+        cwd=folder,
+        capture_output=True,
+        timeout=170,
+    )
+    told = outputs(done.stdout)
+    statuses, said = [status for status, _ in told], [text.decode() for _, text in told]
+    return statuses, said, done.stderr.decode()
+
+
+def with_site_code(folder: Path, code: str) -> dict[str, str]:
+    """The variables for a program, and for all that it starts, in which Python runs ``code``
+    first; it is written to ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sitecustomize.py").write_text(code, "utf-8")
+    given = os.environ.get("PYTHONPATH", "")
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), given)))}

@@ -1,8 +1,9 @@
 """Programs that run as on a machine where packages are not installed."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
+
+from tests.support.commands import with_site_code
 
 _HIDE = """
 import sys
@@ -44,7 +45,4 @@ EXTRAS = (*TORCH, "gguf", "xllamacpp", "docx", "python_docx", "resvg_py")
 def without(folder: Path, packages: Sequence[str]) -> dict[str, str]:
     """The variables for a program, and for all that it starts, in which these packages are not
     installed; what does that is written to ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sitecustomize.py").write_text(_HIDE.format(hidden=set(packages)), "utf-8")
-    given = os.environ.get("PYTHONPATH", "")
-    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), given)))}
+    return with_site_code(folder, _HIDE.format(hidden=set(packages)))

@@ -1,7 +1,8 @@
 """Programs that run as on a system without what only Linux has."""
 
-import os
 from pathlib import Path
+
+from tests.support.commands import with_site_code
 
 _TAKE_AWAY = """
 import io, os, pathlib, platform, resource, select, sys, time
@@ -53,7 +54,4 @@ def lesser_system(folder: Path) -> dict[str, str]:
     """The variables for a program, and for all that it starts, on a system without ``/proc``,
     control groups, a limit of the address space and Linux's own calls; what does that is written
     to ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sitecustomize.py").write_text(_TAKE_AWAY, "utf-8")
-    given = os.environ.get("PYTHONPATH", "")
-    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), given)))}
+    return with_site_code(folder, _TAKE_AWAY)
