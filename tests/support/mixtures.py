@@ -4,27 +4,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.support import tiny
+from tests.support.random_models import random_model
 
 SIZES: dict[str, Any] = {
-    "vocab_size": 320,
-    "hidden_size": 64,
-    "intermediate_size": 96,
     "moe_intermediate_size": 96,
     "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
     "head_dim": 16,
     "num_experts": 8,
     "num_local_experts": 8,
     "n_routed_experts": 8,
     "num_experts_per_tok": 2,
-    "max_position_embeddings": 512,
     "tie_word_embeddings": False,
-    "initializer_range": 0.2,
-    "eos_token_id": 2,
-    "bos_token_id": 1,
-    "pad_token_id": 0,
 }
+"""What they take beside the sizes of every type."""
 _LATENT = {
     "q_lora_rank": 32,
     "kv_lora_rank": 32,
@@ -59,12 +51,9 @@ KINDS: dict[str, dict[str, Any]] = {
 def write_mixture(folder: Path, kind: str, dtype: str = "bfloat16", **changes: Any) -> Path:
     """A checkpoint of a type with random weights, as published."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
 
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, **(SIZES | KINDS[kind] | changes))
-    model = AutoModelForCausalLM.from_config(config)
+    model = random_model(kind, **(SIZES | KINDS[kind] | changes))
     with torch.no_grad():
         for name, one in model.named_parameters():
             # Routers decide at once, so that rounding changes no choice.

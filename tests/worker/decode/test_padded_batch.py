@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
+from transformers import DynamicCache
 
 from benchmarks.support import tiny
+from tests.support.random_models import LATENT, LINEAR, random_model
 from tui.events import Answered, Delta
 from tui.worker.control import Control
 from tui.worker.decode import kv_cache, padded_batch
@@ -19,19 +20,6 @@ from tui.worker.loaded_model import LoadedModel
 from tui.worker.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
 
-SIZES = {
-    "vocab_size": 320,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 512,
-    "initializer_range": 0.2,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
 WINDOW = 8
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "a sliding window": ("mistral", {"sliding_window": WINDOW}),
@@ -41,57 +29,40 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "norms behind the layers": ("glm4", {"head_dim": 16}),
     "latent attention": (
         "deepseek_v3",
-        {
-            "q_lora_rank": 16,
-            "kv_lora_rank": 16,
-            "qk_rope_head_dim": 8,
-            "qk_nope_head_dim": 8,
-            "v_head_dim": 16,
+        LATENT
+        | {
             "n_routed_experts": 4,
             "n_group": 1,
             "topk_group": 1,
             "num_experts_per_tok": 2,
             "moe_intermediate_size": 32,
             "first_k_dense_replace": 2,
-            "num_key_value_heads": 4,
         },
     ),
 }
 
 
-def made(kind: str, more: dict[str, Any]) -> Any:
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(kind, **SIZES | more)
-    return AutoModelForCausalLM.from_config(config).eval()
+def made(name: str) -> Any:
+    kind, more = KINDS[name]
+    return random_model(kind, **more)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_rows_of_standard_attention_share_a_batch(name: str) -> None:
-    model = made(*KINDS[name])
+    model = made(name)
     assert not supports_model(model)
     assert padded_batch.can_pad(model)
     assert not padded_batch.keeps_state(model)
 
 
 def test_a_state_in_place_of_keys_is_decoded_row_by_row() -> None:
-    model = made(
-        "qwen3_next",
-        {
-            "layer_types": ["linear_attention", "full_attention"] * 2,
-            "head_dim": 16,
-            "linear_num_key_heads": 2,
-            "linear_num_value_heads": 2,
-            "num_experts": 0,
-            "linear_key_head_dim": 16,
-            "linear_value_head_dim": 16,
-        },
-    )
+    model = random_model("qwen3_next", **LINEAR, head_dim=16, num_experts=0)
     assert padded_batch.keeps_state(model)
     assert not padded_batch.can_pad(model)
 
 
 def test_a_model_that_sees_its_padding_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = made(*KINDS["fused projections"])
+    model = made("fused projections")
 
     def without_mask(held: torch.Tensor, length: int) -> dict[str, torch.Tensor]:
         return {"position_ids": held}
@@ -102,7 +73,7 @@ def test_a_model_that_sees_its_padding_is_found_out(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["a sliding window", "latent attention"])
 def test_texts_are_those_of_answers_made_alone(name: str, tmp_path: Path) -> None:
-    model = made(*KINDS[name])
+    model = made(name)
     model.save_pretrained(tmp_path)
     tiny.write_tokenizer(tmp_path, stop=319)
     checkpoint = dataclasses.replace(open_checkpoint(tmp_path), stop_ids=frozenset())
@@ -138,7 +109,7 @@ def run(batch: DecodeBatch, jobs: list[DecodeRequest], texts: dict[int, list[str
 
 
 def test_a_cache_without_a_row_is_that_of_the_others() -> None:
-    model = made(*KINDS["a sliding window"])
+    model = made("a sliding window")
     with torch.inference_mode():
         caches = []
         for length in (20, 5):

@@ -7,34 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.support import tiny
+from tests.support.random_models import LATENT, LINEAR, random_model
 from tui.cli import run_command_line as run
 from tui.worker.load.loader import open_checkpoint, open_weights
 from tui.worker.load.prepare import prepare_model
 
-SIZES: dict[str, Any] = {
-    "vocab_size": 320,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-    "max_position_embeddings": 512,
-    "initializer_range": 0.2,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-LINEAR = {
-    "layer_types": ["linear_attention", "full_attention"] * 2,
-    "linear_num_key_heads": 2,
-    "linear_num_value_heads": 2,
-    "linear_key_head_dim": 16,
-    "linear_value_head_dim": 16,
-}
 EXPERTS = {
     "moe_intermediate_size": 32,
     "shared_expert_intermediate_size": 32,
@@ -46,14 +25,6 @@ EXPERTS = {
     "topk_group": 1,
     "first_k_dense_replace": 1,
     "n_shared_experts": 1,
-}
-LATENT = {
-    "q_lora_rank": 16,
-    "kv_lora_rank": 16,
-    "qk_rope_head_dim": 8,
-    "qk_nope_head_dim": 8,
-    "v_head_dim": 16,
-    "num_key_value_heads": 4,
 }
 PLAIN = (
     *("qwen2", "qwen3", "glm4", "internlm3", "hunyuan_v1_dense", "ernie4_5", "seed_oss", "smollm3"),
@@ -119,11 +90,10 @@ TYPES: dict[str, dict[str, Any]] = {kind: {} for kind in PLAIN} | {
 
 def write(folder: Path, kind: str) -> Any:
     """A checkpoint of a type as transformers writes it; the model itself."""
-    torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **SIZES | TYPES[kind]))
+    model = random_model(kind, **({"head_dim": 16} | TYPES[kind]))
     model.save_pretrained(folder)
     tiny.write_tokenizer(folder)
-    return model.float().eval()
+    return model.float()
 
 
 @pytest.mark.slow
