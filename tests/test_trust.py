@@ -441,14 +441,11 @@ def test_an_alias_that_is_in_force_is_known_to_every_command(
 )
 def test_a_shell_completes_no_word_that_it_would_run(name: str, cloned: Path) -> None:
     """bash puts what is completed into the line as it is."""
-    says(cloned, f'[aliases]\nplain = "./model"\n{json.dumps(name)} = "./model"\n')
+    aliases = f'[aliases]\nplain = "./model"\n{json.dumps(name)} = "./model"\n'
+    says(cloned, f'sessions = "runs"\n{aliases}')
     session = cloned / "runs" / f"{name}.duibi"
     session.parent.mkdir()
     session.write_text("")
-    with (cloned / "duibi.toml").open("r+") as file:
-        text = file.read()
-        file.seek(0)
-        file.write(f'sessions = "runs"\n{text}')
     offered = {
         word
         for words in (["run", ""], ["replay", ""])
@@ -596,10 +593,8 @@ def test_a_session_names_no_file_before_an_agreement(
 
 
 def test_a_session_raises_no_budget(cloned: Path) -> None:
-    (paths.config_dir() / "duibi.toml").write_text('budget = "0.01"\n')
     price = '[prices."*"]\ninput = 1000000\noutput = 1000000\n'
-    with (paths.config_dir() / "duibi.toml").open("a") as file:
-        file.write(price)
+    says(paths.config_dir(), f'budget = "0.01"\n{price}')
     with FaultServer(good_answer("because"), models=("m",)) as server:
         name = f"{server.url}#m"
         run(["run", name, "--questions", "smoke"])  # so that its address is agreed to

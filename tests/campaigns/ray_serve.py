@@ -12,17 +12,19 @@ import argparse
 import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from benchmarks.figures import row
 from tests.campaigns import promises
 from tests.campaigns.cluster import WatchedRun, answered
 from tests.campaigns.promises import expect
+from tests.support.endpoints import clear_proxies, free_port
 from tui.board import fold
 from tui.events import Started
 from tui.sessions import reader
@@ -39,10 +41,8 @@ def main() -> None:
     parser.add_argument("--gguf", type=Path, required=True)
     parser.add_argument("--questions", type=int, default=200)
     given = parser.parse_args()
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
-        os.environ.pop(name, None)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    clear_proxies(pytest.MonkeyPatch())
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="duibi-ray-") as name:
         folder = Path(name)
         with (folder / "ray.log").open("wb") as log:

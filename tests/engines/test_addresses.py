@@ -41,6 +41,13 @@ def engine_of(*urls: str, limiter: Limiter | None = None) -> EndpointEngine:
     return EndpointEngine(service, "m", limiter, environ={}, first_backoff_s=0.02)
 
 
+def break_off(reply: Reply, received: Received) -> None:
+    """Half an answer."""
+    reply.head()
+    reply.token("half")
+    hang_up(reply)
+
+
 async def taken(limiter: Limiter, count: int) -> list[str]:
     return [(await asyncio.wait_for(limiter.take(), 60)).url for _ in range(count)]
 
@@ -148,13 +155,8 @@ def test_one_that_dies_in_mid_run_loses_no_answer() -> None:
 def test_an_answer_that_breaks_off_is_asked_of_another(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def breaking(reply: Reply, received: Received) -> None:
-        reply.head()
-        reply.token("half")
-        hang_up(reply)
-
     Path("many.txt").write_text("".join(f"{n}?\n" for n in range(30)))
-    with FaultServer(breaking) as one, FaultServer(good_answer("whole")) as two:
+    with FaultServer(break_off) as one, FaultServer(good_answer("whole")) as two:
         model = f"{one.url},127.0.0.1:{two.port}#m"
         code = run(["run", model, "--questions", "many.txt", "--concurrency", "2", "--json"])
         broken = one.asked
@@ -172,12 +174,7 @@ def test_an_answer_that_breaks_off_behind_a_balancer_is_asked_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def balancing(reply: Reply, received: Received) -> None:
-        if received.number != 3:
-            good_answer("whole")(reply, received)
-            return
-        reply.head()
-        reply.token("half")
-        hang_up(reply)
+        (break_off if received.number == 3 else good_answer("whole"))(reply, received)
 
     Path("many.txt").write_text("".join(f"{n}?\n" for n in range(12)))
     with FaultServer(balancing) as one:
@@ -191,12 +188,7 @@ def test_an_answer_that_breaks_off_behind_a_balancer_is_asked_again(
 def test_a_server_that_only_breaks_off_is_not_asked_for_ever(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def breaking(reply: Reply, received: Received) -> None:
-        reply.head()
-        reply.token("half")
-        hang_up(reply)
-
-    with FaultServer(breaking) as one:
+    with FaultServer(break_off) as one:
         Path("one.txt").write_text("1?\n")
         code = run(["run", f"{one.url}#m", "--questions", "one.txt", "--json"])
         assert one.asked == 1

@@ -252,12 +252,18 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     return ours.tokenizer, converted.tokenizer
 
 
-def test_why_llama_cpp_refuses_a_file_is_said(tmp_path: Path) -> None:
-    file = write_gguf(tmp_path / "odd.gguf", pre="nonsense")
-    engine = LocalEngine(file, "gguf", 1, tmp_path / "log")
+def refusal(file: Path) -> EngineError:
+    """Why a file is not loaded."""
+    engine = LocalEngine(file, "gguf", 1, file.with_name("log"))
     with pytest.raises(EngineError) as refused:
         engine.load(lambda t_ns, body: None)
-    assert refused.value.message == (
+    engine.close()
+    return refused.value
+
+
+def test_why_llama_cpp_refuses_a_file_is_said(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "odd.gguf", pre="nonsense")
+    assert refusal(file).message == (
         "llama.cpp cannot load odd.gguf: unknown pre-tokenizer type: 'nonsense'"
     )
 
@@ -278,8 +284,5 @@ def test_values_that_end_llama_cpp_are_refused_before(
     tmp_path: Path, key: str, value: int | str, told: str
 ) -> None:
     file = write_gguf(tmp_path / "odd.gguf", metadata={f"llama.{key}": value})
-    engine = LocalEngine(file, "gguf", 1, tmp_path / "log")
-    with pytest.raises(EngineError) as refused:
-        engine.load(lambda t_ns, body: None)
-    assert (refused.value.cause, told in refused.value.message) == ("damaged", True)
-    engine.close()
+    refused = refusal(file)
+    assert (refused.cause, told in refused.message) == ("damaged", True)
