@@ -83,8 +83,8 @@ def test_show_marks_what_was_disturbed_or_of_a_batch(
 ) -> None:
     journal = Journal.create(tmp_path, recorded_header(["a@bf16"], [{"id": "q", "turns": ["?"]}]))
     journal.append(0, 0, ev.Asked(0, "q", "?"))
-    told = {"ttft_ms": 12.0, "decode_tok_s": 9.0, "contended": True, "batch": 2}
-    journal.append(0, 0, ev.Answered(0, "stop", **told))  # type: ignore[arg-type]
+    told = ev.Answered(0, "stop", ttft_ms=12.0, decode_tok_s=9.0, contended=True, batch=2)
+    journal.append(0, 0, told)
     journal.close("done")
     assert run("show", str(journal.path)) == 0
     out, err = capsys.readouterr()
