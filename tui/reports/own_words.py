@@ -45,7 +45,7 @@ _MOST_BYTES = 1 << 28
 _MOST_MARKS = 16_000_000
 """``<`` in the XML of a Word file: each element of it takes a hundred bytes of memory."""
 _NO_WORD_FILE = (
-    *(OSError, KeyError, ValueError, EOFError, RuntimeError, NotImplementedError),
+    *(OSError, KeyError, ValueError, EOFError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error, ElementTree.ParseError),
 )
 BODY = "word/document.xml"
