@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.tensor_shape import checked_shape
 
 _MAX_BYTES = 4 << 20
 """Of the list of tensors; that of ten thousand tensors has one or two million."""
 _MAX_READ = 16 << 20
 """Bytes that are read of an archive at once: its list of files, in which the size of that list is
 only told."""
-_MAX_DIMENSIONS = 16
 _STORAGES = {
     "DoubleStorage": "F64", "FloatStorage": "F32", "HalfStorage": "F16",
     "BFloat16Storage": "BF16", "LongStorage": "I64", "IntStorage": "I32",
@@ -100,10 +100,7 @@ class _Bounded:
 
 def _rebuild(storage: Any, _offset: Any, shape: Any, *_: Any) -> PickledTensor:
     dtype, key = storage
-    is_shape = isinstance(shape, tuple) and len(shape) <= _MAX_DIMENSIONS
-    if not is_shape or not all(type(n) is int and 0 <= n < 1 << 48 for n in shape):
-        raise ValueError("no shape")
-    return PickledTensor(dtype, shape, key)
+    return PickledTensor(dtype, checked_shape(shape, tuple), key)
 
 
 def _new_table() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from tui.checkpoints import pickled_headers
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.tensor_shape import checked_shape
 from tui.host import foreign_files
 
 MAX_HEADER_BYTES = 16 << 20
@@ -42,7 +43,6 @@ PLAIN_DTYPES = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 
 _NUMBERED = re.compile(r"(.+)-\d+-of-(\d+)")
 _MAX_SHARDS = 10_000
-_MAX_DIMENSIONS = 16
 
 HEADS = ("lm_head.weight", "output_layer.weight", "embed_out.weight")
 """Ends of the names of output heads."""
@@ -265,19 +265,6 @@ def _read_safetensors(path: Path, file: BinaryIO, size: int) -> list[TensorHeade
             "fetch the file again",
         )
     return tensors
-
-
-def checked_shape(told: Any) -> tuple[int, ...]:
-    """A shape, or another few numbers that are not negative, out of a file.
-
-    Raises:
-        ValueError: it is none. One of a million numbers would be multiplied for minutes.
-    """
-    if not isinstance(told, list) or len(told) > _MAX_DIMENSIONS:
-        raise ValueError("no shape")
-    if not all(type(n) is int and 0 <= n < 1 << 48 for n in told):
-        raise ValueError("no size")
-    return tuple(told)
 
 
 def _read_list(path: Path) -> list[TensorHeader]:
