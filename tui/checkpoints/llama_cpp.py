@@ -10,6 +10,9 @@ PUBLISHED = "gguf"
 """The dtype of a GGUF file whose blocks are computed with as they are."""
 MODULE = "xllamacpp"
 """Carries llama.cpp in process."""
+BATCH_TOKENS = 256
+"""Tokens of a prompt that are computed at a time, whatever the context: a cancelled one is left
+after as many, and activations take memory for as many."""
 VARIABLE = "DUIBI_LLAMA_CPP"
 """Names a folder that holds another build of `MODULE`, such as one compiled for this CPU."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tui.checkpoints.llama_cpp import PUBLISHED
+from tui.checkpoints.llama_cpp import BATCH_TOKENS, PUBLISHED
 
 BASE_BYTES = 390_000_000
 """Bytes a worker takes without weights: torch, transformers and a tokenizer (measured); a
@@ -50,8 +50,6 @@ _PUBLISHED_BASE_BYTES = 52_000_000
 """The same for llama.cpp in a worker without torch, half of it mapped libraries (measured)."""
 _PUBLISHED_BYTES_PER_WORD = 650
 """What llama.cpp and the worker hold for each token of the vocabulary (measured)."""
-_PUBLISHED_BATCH = 256
-"""Tokens of a prompt that llama.cpp computes at a time, whatever the context."""
 
 _BYTES_PER_TOKEN_IF_UNKNOWN = 60_000
 """The same where these sizes are not known."""
@@ -114,7 +112,7 @@ def predict_peak(
 def _published_working(shape: MemoryShape) -> int:
     each = shape.width * _BYTES_PER_INTERMEDIATE[PUBLISHED] + shape.hidden * _BYTES_PER_HIDDEN
     words = _PUBLISHED_BYTES_PER_WORD * shape.vocab
-    return _PUBLISHED_BASE_BYTES + shape.repacked_bytes + words + _PUBLISHED_BATCH * each
+    return _PUBLISHED_BASE_BYTES + shape.repacked_bytes + words + BATCH_TOKENS * each
 
 
 def weights_bytes(parameters: int, dtype: str, shape: MemoryShape) -> int:

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.llama_cpp import BATCH_TOKENS
 from tui.host import system
 from tui.host.errors import first_line
 from tui.worker.gguf import llama_build
 
-_BATCH_TOKENS = 256
-"""Tokens of a prompt that are computed at a time: a cancelled one is left after as many."""
 _SOCKET = "llama.sock"
 _ERRORS_ONLY = 1
 """How much llama.cpp prints: why it cannot load a file, it says nowhere else."""
@@ -82,7 +81,7 @@ class LlamaServer:
         given.model.path = str(self._path)
         given.hostnames = [str(Path(folder.name, _SOCKET))]
         given.n_ctx, given.n_parallel, given.kv_unified = self.pool, self.slots, True
-        given.n_batch = given.n_ubatch = _BATCH_TOKENS
+        given.n_batch = given.n_ubatch = BATCH_TOKENS
         given.cpuparams.n_threads = given.cpuparams_batch.n_threads = self.threads
         given.warmup = given.ui = given.endpoint_slots = False
         # Of a GPU's memory it may take what is left: what does not fit stays with the CPU.
