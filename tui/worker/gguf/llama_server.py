@@ -126,7 +126,7 @@ def _printed() -> int:
 def _reason(begin: int) -> str:
     """The first error that llama.cpp printed behind ``begin``; empty where that is not known."""
     end = time.monotonic() + _PRINTED_WITHIN_S
-    with contextlib.suppress(OSError, AttributeError):  # Windows has no pread
+    with contextlib.suppress(OSError):
         while time.monotonic() < end:
             told = os.pread(_STDERR, _MOST_PRINTED, begin).decode("utf-8", "replace")
             if found := _REASON.search(told):
