@@ -3,10 +3,11 @@
     python -m benchmarks.cpu_classes [--models demo ...] [--prompt 64] [--new 32] [--repeat 3]
 
 The classes: the CPU as it is; AVX2 alone, its other instructions hidden (ATEN_CPU_CAPABILITY,
-ONEDNN_MAX_CPU_ISA); the same by torch's kernels, without a compiler (and in a checkout, which has
-no library of ours). Each is measured by `duibi bench` on the ordinary path: prompts, one answer,
-and eight answers together with their prompts, in tokens a second. A CPU that has AVX-512 may run
-AVX2 at another clock than one that has not. ``--models`` takes references without a format.
+ONEDNN_MAX_CPU_ISA, DUIBI_HIDE_CPU_FLAGS); the same by torch's kernels, without a compiler (and in
+a checkout, which has no library of ours). Each is measured by `duibi bench` on the ordinary path:
+prompts, one answer, and eight answers together with their prompts, in tokens a second. A CPU that
+has AVX-512 may run AVX2 at another clock than one that has not. ``--models`` takes
+references without a format.
 """
 
 import argparse
@@ -21,7 +22,11 @@ from typing import Any
 from tui.host import cpu, paths
 
 FORMATS = ("bf16", "int8", "int4")
-HIDDEN = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+HIDDEN = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "DUIBI_HIDE_CPU_FLAGS": "avx_vnni",
+}
 CLASSES: dict[str, dict[str, str]] = {
     "as it is": {},
     "AVX2": HIDDEN,

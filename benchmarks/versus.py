@@ -13,7 +13,8 @@ the shape has). The script is
 `from_pretrained(dtype=bfloat16)` and `generate` with a streamer. llama.cpp takes part where
 llama-cpp-python (native: compiled for this CPU, it quantises the same weights itself) or
 xllamacpp (wheel: AVX2, without Q4_K_M, the `gguf` package quantises) can be imported; AVX2 on a
-CPU with more: ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2. A step is one token for each of
+CPU with more: ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 DUIBI_HIDE_CPU_FLAGS=avx_vnni (of
+the latter, our kernels alone). A step is one token for each of
 --questions answers that are decoded together, also by xllamacpp. A set of questions is
 decoded together by duibi, one after another by the others: there --one-by-one answers are
 measured and the time multiplied. At 7B they do not fit into memory together: there a few at a

@@ -87,7 +87,7 @@ def limited() -> Iterator[Callable[[int], None]]:
 
 
 _KERNELS = pytest.StashKey[set[str]]()
-_HIDING = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA")
+_HIDING = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DUIBI_HIDE_CPU_FLAGS")
 """What can keep a CPU from the instructions that it has."""
 
 

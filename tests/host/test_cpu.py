@@ -48,3 +48,13 @@ def test_a_core_that_others_use_is_left_to_them() -> None:
 def test_without_the_kernels_files_nobody_takes_anything(tmp_path: Path) -> None:
     others = cpu.OtherProcesses(tmp_path)
     assert [others.cores_used([1]), others.cores_used([1])] == [0, 0]
+
+
+def test_flags_that_are_hidden_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text("processor : 0\nflags : avx2 fma avx_vnni\n")
+    assert cpu.flags(tmp_path) == {"avx2", "fma", "avx_vnni"}
+    monkeypatch.setenv("DUIBI_HIDE_CPU_FLAGS", "avx_vnni, avx512_vnni")
+    assert cpu.flags(tmp_path) == {"avx2", "fma"}

@@ -110,7 +110,13 @@ def model_name(root: Path = ROOT) -> str:
 
 
 def flags(root: Path = ROOT) -> frozenset[str]:
-    """The instruction sets that the kernel tells of."""
+    """The instruction sets that the kernel tells of, without those that DUIBI_HIDE_CPU_FLAGS names
+    (with commas between): a CPU then computes as one that has not got them."""
+    hidden = os.environ.get("DUIBI_HIDE_CPU_FLAGS", "").split(",")
+    return _flags(root).difference(name.strip() for name in hidden)
+
+
+def _flags(root: Path) -> frozenset[str]:
     if root == ROOT and not system.HAS_PROC:
         return system.cpu_flags()
     for line in (cgroup.read_text(root / "proc/cpuinfo") or "").splitlines():
