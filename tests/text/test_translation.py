@@ -6,9 +6,15 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
+from benchmarks.support.recorded_sessions import record_session, recorded_header
+from tui.events import RUN, Note
+from tui.reports.merge import merge_sessions
+from tui.reports.rows import to_csv
+from tui.sessions import reader
 from tui.text.chinese import chinese_texts, find_chinese
 from tui.text.translation import speak, tr, translate
 
@@ -105,6 +111,43 @@ def test_both_languages_fill_in_the_same() -> None:
 def test_texts_are_known_by_their_form(english: str, chinese: str) -> None:
     assert translate(english, "zh") == chinese
     assert translate(english, "en") == english
+
+
+@pytest.mark.parametrize("typed", ["cold", "stop, x", "'no model; cold: failed'"])
+def test_words_of_others_stay_as_they_were_typed(typed: str) -> None:
+    """Whatever a text of the program tells: names, paths and labels may be words that it uses."""
+    changed = {}
+    for english, chinese in chinese_texts().items():
+        filled = {name for _, name, *_ in Formatter().parse(english) if name}
+        translated = {name for _, name, spec, _ in Formatter().parse(chinese) if spec}
+        told = {name for _, name, spec, _ in Formatter().parse(chinese) if name and not spec}
+        values = {name: "no connection" if name in translated else typed for name in filled}
+        # Of these a form takes only what has no space in it.
+        values |= dict.fromkeys(filled & {"number", "count", "word"}, "7")
+        text = english.replace(":text}", "}").format(**values)
+        if typed in [values[name] for name in told] and typed not in (find_chinese(text) or ""):
+            changed[text] = find_chinese(text)
+    # One form has hardly a word of its own.
+    assert set(changed) <= {f"{typed} left"}
+
+
+def test_a_text_that_another_one_follows_does_not_take_it_for_its_own() -> None:
+    rest, wrong = "a machine at rest is faster", {}
+    for english in chinese_texts():
+        filled = {name: "7" for _, name, *_ in Formatter().parse(english) if name}
+        text = english.replace(":text}", "}").format(**filled)
+        if " " in text and "; " not in text and (alone := find_chinese(text)) is not None:
+            both = find_chinese(f"{text}; {rest}") or ""
+            if both != f"{alone}；{find_chinese(rest)}":
+                wrong[text] = both
+    assert wrong == {}
+
+
+def test_a_note_of_a_person_is_not_translated(tmp_path: Path) -> None:
+    header = recorded_header(["cold"], [{"id": "q", "turns": ["?"]}])
+    extra = [(RUN, Note("cold", 0, "person")), (RUN, Note("stopped", 0))]
+    path = record_session(tmp_path, header, lambda m, q: "hi", extra)
+    assert to_csv(merge_sessions([reader.read(path)]), "zh").endswith("cold / 已停止\r\n")
 
 
 @pytest.mark.parametrize(

@@ -34,16 +34,17 @@ _FORMULA = re.compile(r"\s*['=+\-@＝＋－＠\t\r]")
 that a cell that begins with one differs from a cell that was quoted."""
 
 
-def answer_rows(merged: MergedSessions) -> Iterator[dict[str, Any]]:
-    """One object per answer, in the order of the report; figures as they were measured."""
+def answer_rows(merged: MergedSessions, lang: str = "en") -> Iterator[dict[str, Any]]:
+    """One object per answer, in the order of the report; figures as they were measured, the
+    program's notes in a language."""
     for row in merged.rows:
         for column in merged.columns:
             for source, answer in row.answers_by_session(column):
-                yield _object(merged.sources[source], row, column, answer)
+                yield _object(merged.sources[source], row, column, answer, lang)
 
 
 def _object(
-    source: SourceSession, row: QuestionRow, column: ModelColumn, answer: bd.Answer
+    source: SourceSession, row: QuestionRow, column: ModelColumn, answer: bd.Answer, lang: str
 ) -> dict[str, Any]:
     head = source.recorded.header.models[answer.model]
     figures = {name: getattr(answer.figures, name) if answer.figures else None for name in _FIGURES}
@@ -66,7 +67,10 @@ def _object(
         **to_row(answer, price_of(head)),
         "measured": _measured(source.board.models[answer.model]),
         "stars": _mean_stars(answer),
-        "notes": [note.text for note in answer.notes],
+        "notes": [
+            note.text if note.source == "person" else translate(note.text, lang)
+            for note in answer.notes
+        ],
     }
 
 
@@ -100,7 +104,7 @@ def to_csv(merged: MergedSessions, lang: str = "en") -> str:
     """A table with a column per figure of the standard measure and per dimension of stars; its
     head and the program's own words are in a language. Text that a spreadsheet would take for a
     formula begins with an apostrophe."""
-    listed = list(answer_rows(merged))
+    listed = list(answer_rows(merged, lang))
     rated = {d for row in listed for d in row["stars"]}
     known = [one for one in dimensions_of(merged) if one.id in rated]
     others = sorted(rated - {one.id for one in known})
@@ -118,12 +122,7 @@ def to_csv(merged: MergedSessions, lang: str = "en") -> str:
         values = [_in_words(name, row[name], lang) for name in names]
         values += [(row["measured"] or {}).get(name) for name in measures]
         values += [row["stars"].get(one.id) for one in dimensions]
-        writer.writerow(
-            [
-                csv_cell(v)
-                for v in (*values, " / ".join(translate(note, lang) for note in row["notes"]))
-            ]
-        )
+        writer.writerow([csv_cell(v) for v in (*values, " / ".join(row["notes"]))])
     return out.getvalue()
 
 

@@ -17,8 +17,13 @@ from tui.text.messages import read_pairs
 
 _JOINTS = ((" -> ", " -> "), ("; ", "；"), (": ", "："), (", ", "，"))
 """What stands between texts that were put together, and what stands there in Chinese."""
+_WIDE_JOINTS = (" -> ", "; ")
+"""Those that stand between whole sentences."""
 _NARROW = {"number": r"[^\s:]*?", "count": r"[^\s:]*?", "word": r"\S+"}
 """Placeholders that do not stand for just anything."""
+_QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|`[^`]*`")
+_ANYTHING = f"(?:{_QUOTED.pattern}|(?!{_QUOTED.pattern}).)*?"
+"""What is within quotes stays together."""
 _MOST_KEPT = 4096
 _DEEPEST = 4
 _TELLING = 24
@@ -34,8 +39,10 @@ def find_chinese(text: str, deep: int = 0) -> str | None:
         return whole
     if deep > _DEEPEST:
         return None
+    counts = [len(_split(text, joint)) - 1 for joint in _WIDE_JOINTS]
     for form in found.telling:
-        if (said := form.fill(text, deep)) is not None:
+        # A text that others follow is not swallowed with them.
+        if form.joint_counts == counts and (said := form.fill(text, deep)) is not None:
             return said
     if (said := _joined(text, deep, all)) is not None:
         return said
@@ -46,22 +53,42 @@ def find_chinese(text: str, deep: int = 0) -> str | None:
 
 
 def _joined(text: str, deep: int, enough: Callable[[Iterable[str | None]], bool]) -> str | None:
-    """Several texts that were put together, if ``enough`` of them are known."""
+    """Several texts that were put together, if ``enough`` of them are known. What stands between
+    two that are not stays, too: they may be a name of both."""
     for joint, chinese_joint in _JOINTS:
-        parts = text.split(joint)
-        known = [find_chinese(part, deep + 1) for part in parts] if len(parts) > 1 else []
+        parts = _split(text, joint)
+        known = [_find_part(part, deep) for part in parts] if len(parts) > 1 else []
         if known and enough(known):
-            pairs = zip(known, parts, strict=True)
-            return chinese_joint.join(part if said is None else said for said, part in pairs)
+            made = known[0] or parts[0]
+            for before, said, part in zip(known, known[1:], parts[1:], strict=False):
+                made += (chinese_joint if before or said else joint) + (said or part)
+            return made
     return None
 
 
+def _split(text: str, joint: str) -> list[str]:
+    """The parts between the joints, but for those within quotes: these hold words of others."""
+    covered = [match.span() for match in _QUOTED.finditer(text)]
+    parts, start, at = [], 0, text.find(joint)
+    while at >= 0:
+        if not any(low < at < high for low, high in covered):
+            parts.append(text[start:at])
+            start = at + len(joint)
+        at = text.find(joint, at + len(joint))
+    return [*parts, text[start:]]
+
+
+def _find_part(text: str, deep: int) -> str | None:
+    """The Chinese for a part of a text. One word alone may be a name that a person gave."""
+    return find_chinese(text, deep + 1) if " " in text else None
+
+
 def _behind_a_name(text: str, deep: int) -> str | None:
-    start = text.find(": ")
-    while start >= 0:
-        if (said := find_chinese(text[start + 2 :], deep + 1)) is not None:
-            return f"{find_chinese(text[:start], deep + 1) or text[:start]}：{said}"
-        start = text.find(": ", start + 2)
+    parts = _split(text, ": ")
+    for number in range(1, len(parts)):
+        name, said = (": ".join(some) for some in (parts[:number], parts[number:]))
+        if (chinese := find_chinese(said, deep + 1)) is not None:
+            return f"{_find_part(name, deep) or name}：{chinese}"
     return None
 
 
@@ -73,6 +100,11 @@ class _Form:
     chinese: str
     pieces: tuple[str, ...] = ()
     _pattern: re.Pattern[str] | None = field(default=None, repr=False)
+
+    @property
+    def joint_counts(self) -> list[int]:
+        """How many of each of `_WIDE_JOINTS` it has itself."""
+        return [self.english.count(joint) for joint in _WIDE_JOINTS]
 
     def fill(self, text: str, deep: int) -> str | None:
         """The Chinese for a text of this form; None for another text."""
@@ -138,5 +170,5 @@ def _pattern_of(english: str) -> str:
     for piece, name, _, _ in string.Formatter().parse(english):
         parts.append(re.escape(piece))
         if name is not None:
-            parts.append(f"(?P<{name}>{_NARROW.get(name, '.*?')})")
+            parts.append(f"(?P<{name}>{_NARROW.get(name, _ANYTHING)})")
     return "".join(parts)
