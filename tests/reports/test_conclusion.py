@@ -11,9 +11,11 @@ import pytest
 
 from benchmarks.support.recorded_sessions import recorded_header
 from tui import events as ev
+from tui.board import fold
 from tui.events import RUN, Body
 from tui.reports.document import Document
 from tui.reports.report import build_report
+from tui.run.results import json_document
 from tui.sessions import reader
 from tui.sessions.journal import Journal
 
@@ -241,6 +243,39 @@ def test_what_was_not_the_same_is_said_in_the_sentence(tmp_path: Path) -> None:
         assert "alpha thought before it answered, beta did not" in text
     assert "answers decoded together (alpha: 8; beta: 1)" in sentence(found, "Fastest")
     assert "decoded together" not in sentence(found, "Most stars: ")
+
+
+def test_text_speed_is_of_the_answers_that_are_tested(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        made.answer(0, q, 1.0, text="x" * 50, chars_s=50.0)
+        made.answer(1, q, 1.0, text="x" * 20, chars_s=20.0)
+    # Asked once more, and not chosen; disturbed; on other threads: none of these is compared.
+    for repeat, told in enumerate(({}, {"contended": True}, {"threads": 1}), 1):
+        made.answer(1, repeat, 0.01, repeat, text="x" * 999, chars_s=99900.0, **told)
+    made.events.append((RUN, ev.Chosen(made.id(1, 1))))
+    text = sentence(made.conclusion(), "Most text per second: alpha")
+    assert "with 50.0 chars/s, against 20.0 chars/s of beta" in text and "a clear" in text
+
+
+def test_each_column_says_how_its_own_tokens_were_chosen(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    del made.header.settings["sampling"]
+    made.header.models[1]["settings"] = {"temperature": 0.9}
+    way = {"greedy": True, "repetition_penalty": 1.0}
+    made.events += [(model, ev.Loaded(1.0, sampling=way)) for model in range(2)]
+    made.all_answered().stars(0, [5] * 8)
+    made.stars(1, [3] * 8)
+    greedy, drawn = "greedy, repetition penalty 1", "drawn at random, repetition penalty 1"
+    document = made.document()
+    text = sentence(document.conclusion, "Most stars: alpha")
+    assert f"(alpha: {greedy}; beta: {drawn}, temperature 0.9)" in text
+    table = next(t for t in document.run if "Sampling" in t.head)
+    at = table.head.index("Sampling")
+    assert [row[at].text for row in table.rows] == [greedy, f"{drawn}, temperature 0.9"]
+    models = json_document(fold(made.read().events), "")["models"]
+    assert [one["sampling"].get("temperature") for one in models] == [None, 0.9]
+    assert [one["sampling"]["greedy"] for one in models] == [True, False]
 
 
 def test_recommendations_and_memory_say_what_was_not_the_same(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def describe_sides(both: Sides, is_timed: bool, say: ReportMessages) -> str:
         _empty(both, say),
         _cuts(both, say),
         _thinking(both, say),
-        _differ("k_sampling", both, partial(_sampling, say=say), say),
+        _differ("k_sampling", both, lambda c: describe_settings(c.sampling, say), say),
     ]
     if is_timed:
         found += _places(both, say)
@@ -144,19 +144,6 @@ def _place(column: ModelColumn) -> str:
 def _place_name(column: ModelColumn, say: ReportMessages) -> str:
     key = f"v_engine_{_place(column)}"
     return say(key) if say.knows(key) else _place(column)
-
-
-def _sampling(column: ModelColumn, say: ReportMessages) -> str:
-    """How tokens were chosen: what the run asked for, else the checkpoint's own way."""
-    part = column.parts[0]
-    settings = part.source.recorded.header.settings_of(part.head)
-    asked = {
-        name: settings[name]
-        for name in ("sampling", "temperature", "top_p", "top_k", "repetition_penalty")
-        if settings.get(name) is not None
-    }
-    own = column.loads[-1].sampling if column.loads and asked.get("sampling") != "greedy" else {}
-    return describe_settings({**own, **asked}, say)
 
 
 def _numbers(key: str, both: Sides, number: Callable[[bd.Answer], int], say: ReportMessages) -> str:

@@ -16,6 +16,7 @@ from tui.host.errors import UserError
 from tui.options import RunOptions
 from tui.reports.copies import unite_copies
 from tui.scoring.dimensions import Dimension, configured_dimensions, resolve_dimensions
+from tui.scoring.sampling import sampling_of
 from tui.sessions.reader import RecordedSession
 from tui.setting_kinds import declarations
 from tui.text.unused_name import unused_name
@@ -88,6 +89,13 @@ class ModelColumn:
     def loads(self) -> list[ev.Loaded]:
         """Every load, oldest first."""
         return [load for part in self.parts for load in part.model.loads]
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """How its tokens were chosen (`tui.scoring.sampling`)."""
+        part = self.parts[0]
+        own = self.loads[-1].sampling if self.loads else {}
+        return sampling_of(part.source.recorded.header.settings_of(part.head), own)
 
     @property
     def measures(self) -> list[ev.Measured]:

@@ -191,7 +191,7 @@ def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
         "context": str(size.context or ""),
         "own_settings": _own_settings(head, say),
         "prompt_format": _prompt_format(loaded.prompt_format if loaded else "", say),
-        "sampling": describe_settings(_sampling(column), say),
+        "sampling": describe_settings(column.sampling, say),
         "threads": ", ".join(map(str, threads)),
         "kernels": _kernels(loaded),
         "hash": next((str(head[key]) for key in _HASHES if head.get(key)), ""),
@@ -212,11 +212,6 @@ def _kernels(loaded: Loaded | None) -> str:
 def _prompt_format(word: str, say: ReportMessages) -> str:
     key = f"v_prompt_{word}"
     return say(key) if say.knows(key) else word
-
-
-def _sampling(column: ModelColumn) -> Mapping[str, Any]:
-    """As the last load reported it; what the run asked for is among the settings."""
-    return column.loads[-1].sampling if column.loads else {}
 
 
 def _number(value: Any) -> int:

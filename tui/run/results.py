@@ -14,6 +14,7 @@ from tui.run import budget
 from tui.scoring import charges
 from tui.scoring.costs import GB, METRICS_BY_ID
 from tui.scoring.glance import Figure, Glance, common_answers, take_glance
+from tui.scoring.sampling import sampling_of
 from tui.text.units import format_money
 
 DISTURBED_NOTE = "* it did not have its cores for itself"
@@ -225,6 +226,7 @@ def _model(board: Board, model: Model, glance: Glance) -> dict[str, Any]:
         "mixture": given.get("mixture", ""),
         "licence": given.get("licence", ""),
         "settings": given.get("settings", {}),
+        "sampling": _sampling(board, model),
         "weights_of": given.get("weights_of"),
         "parameters": (loaded.parameters if loaded else 0) or given.get("parameters", 0),
         "checkpoint_bytes": (loaded.checkpoint_bytes if loaded else 0)
@@ -246,6 +248,11 @@ def _model(board: Board, model: Model, glance: Glance) -> dict[str, Any]:
             if a.model == model.index
         ],
     }
+
+
+def _sampling(board: Board, model: Model) -> dict[str, Any]:
+    own = model.loaded.sampling if model.loaded else {}
+    return sampling_of(board.header.settings_of(_head(board, model)), own) if board.header else {}
 
 
 def _figure_json(name: str, figure: Figure) -> dict[str, Any]:
