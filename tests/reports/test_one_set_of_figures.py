@@ -116,7 +116,27 @@ def thinking_session(folder: Path) -> Path:
     return record_session(folder, header, lambda m, q: "字" * (7 + 5 * m + 3 * q), extra)
 
 
-SESSIONS = [clean_session, disturbed_session, unevenly_disturbed_session, thinking_session]
+def uneven_session(folder: Path) -> Path:
+    """Each model failed at another question, and a person chose the slower of two answers."""
+    extra: list[tuple[int, ev.Body]] = []
+    for model in (0, 1):
+        for question in range(4):
+            id_ = 70 + 10 * model + question
+            _, *answer = answered(id_, 1000.0 * 3**question + model)
+            asked = ev.Asked(id_, f"q{question}", f"{question}?", repeat=1)
+            failed = [ev.Failed("refused", "no", answer=id_)]
+            extra += [(model, asked), *((model, b) for b in answer[:1])]
+            extra += [(model, b) for b in (failed if question == 3 * model else answer[1:])]
+    again = [ev.Asked(91, "q1", "1?", repeat=2), *answered(91, 5.0)[1:]]
+    extra += [(0, body) for body in again]
+    extra.append((ev.RUN, ev.Chosen(71)))
+    return record_session(folder, recorded_header(LABELS[:2], []), lambda m, q: "", extra)
+
+
+SESSIONS = [
+    *(clean_session, disturbed_session, unevenly_disturbed_session, thinking_session),
+    uneven_session,
+]
 
 
 @pytest.fixture(params=SESSIONS)

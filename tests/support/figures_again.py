@@ -23,6 +23,7 @@ class Again:
         self.loads: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self.measures: dict[int, list[dict[str, Any]]] = defaultdict(list)
         self.answers: dict[int, dict[str, Any]] = {}
+        self.chosen: dict[tuple[int, Any], int] = {}
         for line in path.read_bytes().decode().split("\n")[:-1]:
             _, _, model, kind, payload = json.loads(line.rpartition("\t")[0])
             if kind == "session":
@@ -30,6 +31,7 @@ class Again:
                 self.prices = [m.get("price") for m in payload["models"]]
             elif kind == "asked":
                 key = payload["question"], payload.get("turn", 0)
+                self.chosen.pop((model, key), None)
                 asked = payload["question"], payload.get("repeat", 0)
                 new = {"model": model, "key": key, "asked": asked, "text": ""}
                 self.answers[payload["answer"]] = new
@@ -37,6 +39,9 @@ class Again:
                 mine = self.answers[payload["answer"]]
                 before = "" if payload.get("recast") else mine["text"]
                 mine["text"] = before + payload.get("text", "")
+            elif kind == "chosen":
+                mine = self.answers[payload["answer"]]
+                self.chosen[mine["model"], mine["key"]] = payload["answer"]
             elif kind == "answered":
                 self.answers[payload["answer"]]["figures"] = payload
             elif kind == "loaded":
@@ -48,17 +53,19 @@ class Again:
         """The value of each figure, None where there is none."""
         loads, measures = self.loads[model], self.measured(model)
         told = [a["figures"] for a in self._answered(model)]
+        answers = self._common(model) or self._answered(model)
+        timed = [a["figures"] for a in answers]
         found: dict[str, float | None] = {
             "load": middle([p["load_s"] for p in clean(loads) if p["load_s"]])
         }
         names = {"ttft": "ttft_ms", "prefill": "prefill_tok_s", "tpot": "tpot_ms"}
         for name, of in (names | {"decode": "decode_tok_s"}).items():
             standard = [p[of] for p in clean(measures) if of in p]
-            found[name] = middle(standard or values(told, of))
-        thinking = [p for p in told if p.get("thought_tokens")]
-        found["answer_ttft"] = middle(values(thinking, "answer_ttft_ms"))
-        found["thought"] = middle(values(thinking, "thought_tokens"))
-        seconds = values([a["figures"] for a in self._answered(model) if has_text(a)], "e2e_ms")
+            found[name] = middle(standard or values(timed, of))
+        thinking = [[p for p in some if p.get("thought_tokens")] for some in (told, timed)]
+        found["thought"] = middle(values(thinking[0], "thought_tokens"))
+        found["answer_ttft"] = middle(values(thinking[1], "answer_ttft_ms"))
+        seconds = values([a["figures"] for a in answers if has_text(a)], "e2e_ms")
         found["e2e"] = middle([ms / 1000 for ms in seconds])
         found["chars_s"] = self._text_speed(model)
         peaks = [(p.get("peak_private", 0), p.get("peak_mapped", 0)) for p in (*told, *measures)]
@@ -106,18 +113,28 @@ class Again:
     def _answered(self, model: int) -> list[dict[str, Any]]:
         return [a for a in self.answers.values() if a["model"] == model and "figures" in a]
 
-    def _text_speed(self, model: int) -> float | None:
-        """Characters over seconds, of the questions that every model has answered undisturbed;
-        where there are none, that every model has answered."""
-        everyone = [m for m in range(len(self.labels)) if any(map(is_timed, self._answered(m)))]
+    def _scored(self, model: int) -> list[dict[str, Any]]:
+        """Its answers, but where a person chose the one of a turn only that."""
+        chosen = self.chosen
+        mine = [(id_, a) for id_, a in self.answers.items() if a in self._answered(model)]
+        return [a for id_, a in mine if chosen.get((model, a["key"]), id_) == id_]
+
+    def _common(self, model: int) -> list[dict[str, Any]]:
+        """Its answers to the questions that every model has answered undisturbed; where there are
+        none, that every model has answered."""
+        everyone = [m for m in range(len(self.labels)) if any(map(is_timed, self._scored(m)))]
         for usable in (is_clean, is_timed):
-            asked = [{a["key"] for a in self._answered(m) if usable(a)} for m in everyone]
+            asked = [{a["key"] for a in self._scored(m) if usable(a)} for m in everyone]
             common = set.intersection(*asked) if asked else set()
             if common:
-                mine = [a for a in self._answered(model) if usable(a) and a["key"] in common]
-                ms = sum(a["figures"]["e2e_ms"] for a in mine)
-                return sum(len(a["text"]) for a in mine) / ms * 1000 if ms else None
-        return None
+                return [a for a in self._scored(model) if usable(a) and a["key"] in common]
+        return []
+
+    def _text_speed(self, model: int) -> float | None:
+        """Characters over seconds."""
+        mine = self._common(model)
+        ms = sum(a["figures"]["e2e_ms"] for a in mine)
+        return sum(len(a["text"]) for a in mine) / ms * 1000 if ms else None
 
 
 def has_text(answer: dict[str, Any]) -> bool:

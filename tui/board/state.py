@@ -224,6 +224,12 @@ class Board:
         """The texts of `conversation`, with an empty line between."""
         return "\n\n".join(answer.text for answer in self.conversation(model, question))
 
+    def is_scored(self, answer: Answer) -> bool:
+        """Whether it counts in figures and scores: where a person chose one of a turn, only that
+        one does."""
+        key = answer.model, answer.question, answer.turn
+        return self.chosen.get(key, answer.id) == answer.id
+
     def open_answers(self, model: int | None = None) -> list[Answer]:
         """The answers that are queued or running, of one model or of all."""
         return [a for a in self.answers.values() if a.is_open and model in (None, a.model)]

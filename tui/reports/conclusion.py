@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, combinations
+from itertools import combinations
 from statistics import fmean, median
 
 from tui.board import Answer
@@ -131,16 +131,9 @@ def _median_seconds(found: Comparison) -> tuple[str, str]:
 
 
 def _text_speeds(merged: MergedSessions, found: Comparison) -> tuple[str, str]:
-    """The characters of all common questions over their seconds, of both."""
-    both = [merged.labelled(label) for label in (found.left, found.right)]
-    rows = [[list(filter(_has_clean_text, row.answers(c))) for c in both] for row in merged.rows]
-    sides = zip(*(answers for answers in rows if all(answers)), strict=True)
-    left, right = (format_figure(_text_speed(list(chain(*side)))) for side in sides)
-    return left, right
-
-
-def _has_clean_text(answer: Answer) -> bool:
-    return answer.has_text and evidence.clean_figures(answer) is not None
+    """The characters of the compared answers over their seconds, of both."""
+    left, right = map(_text_speed, evidence.compared_answers(merged, found))
+    return format_figure(left), format_figure(right)
 
 
 def _text_speed(answers: Sequence[Answer]) -> float | None:

@@ -52,7 +52,7 @@ def glances_of(merged: MergedSessions) -> dict[str, Glance]:
     for column in merged.columns:
         mine: dict[Hashable, list[Answer]] = {}
         for number, row in enumerate(merged.rows):
-            for answer in row.answers(column):
+            for answer in row.scored_answers(column):
                 mine.setdefault((number, answer.turn), []).append(answer)
         answered.append(mine)
     common = common_answers(answered)
@@ -229,6 +229,8 @@ def _notes(
         if m.id != "load"
     ):
         yield say("n_threads")
+    if more := [c for c, glance in zip(columns, glances, strict=True) if glance.uncommon]:
+        yield say("n_common", models=say("and").join(collapse_line(c.label) for c in more))
     if len(set(machines)) > 1:
         yield say("n_machines")
     if any(_is_uneven([g.figures[m.id] for g in glances], m) for m in timed):
@@ -290,7 +292,7 @@ def _is_uneven(figures: Sequence[Figure], metric: Metric) -> bool:
 
 
 def _details_table(columns: Sequence[ModelColumn], glances: Glances, say: ReportMessages) -> Table:
-    costs = [compute_costs(column.loads, column.answers) for column in columns]
+    costs = [compute_costs(c.loads, c.answers, glances[c.key].common) for c in columns]
     rows = []
     for metric in METRICS:
         name = _named(metric, say)

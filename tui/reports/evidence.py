@@ -15,7 +15,7 @@ from tui.reports.merge import MergedSessions, ModelColumn
 from tui.scoring.agreement import krippendorff_alpha, person_choice
 from tui.scoring.checks import CheckResult
 from tui.scoring.dimensions import MAX_STARS
-from tui.scoring.rank import Duel, QuestionPairs, Samples, pair_samples
+from tui.scoring.rank import Comparison, Duel, QuestionPairs, Samples, pair_samples
 from tui.scoring.stars import DECIDING, mirrored
 
 Checked = Mapping[tuple[int, int], Sequence[CheckResult]]
@@ -134,12 +134,41 @@ def pair_times(merged: MergedSessions, figure: Figure) -> dict[tuple[str, str], 
     """
     found = {}
     for a, b in combinations(merged.columns, 2):
-        # A service does not say how many threads it has.
-        by_threads = all(_has_threads(column) for column in (a, b))
+        by_threads = _is_by_threads(a, b)
         both = (_time_samples(column, merged, figure, by_threads) for column in (a, b))
         if pairs := pair_samples(*both):
             found[a.label, b.label] = pairs
     return found
+
+
+def compared_answers(
+    merged: MergedSessions, found: Comparison
+) -> tuple[list[bd.Answer], list[bd.Answer]]:
+    """The answers of both models that a comparison of their times (`pair_times`) is about."""
+    columns = merged.labelled(found.left), merged.labelled(found.right)
+    by_threads = _is_by_threads(*columns)
+    both: tuple[list[bd.Answer], list[bd.Answer]] = ([], [])
+    for number, row in enumerate(merged.rows):
+        if row_key(number) not in found.questions:
+            continue
+        timed = [
+            [a for a in row.scored_answers(c) if clean_figures(a) and a.has_text] for c in columns
+        ]
+        parts = [{_timed_part(a, by_threads) for a in answers} for answers in timed]
+        for side, answers in zip(both, timed, strict=True):
+            side += [a for a in answers if _timed_part(a, by_threads) in parts[0] & parts[1]]
+    return both
+
+
+def _is_by_threads(a: ModelColumn, b: ModelColumn) -> bool:
+    """Whether only answers on equal threads are compared: a service does not say how many it
+    has."""
+    return _has_threads(a) and _has_threads(b)
+
+
+def _timed_part(answer: bd.Answer, by_threads: bool) -> Hashable:
+    threads = answer.figures.threads if answer.figures else 0
+    return answer.turn, threads if by_threads else 0
 
 
 def _has_threads(column: ModelColumn) -> bool:
@@ -157,7 +186,7 @@ def _time_of(
 ) -> Iterable[tuple[Hashable, float]]:
     f = clean_figures(answer)
     if f is not None and answer.has_text and (value := figure(f)) and value > 0:
-        yield (answer.turn, f.threads if by_threads else 0), math.log(value)
+        yield _timed_part(answer, by_threads), math.log(value)
 
 
 def clean_figures(answer: bd.Answer) -> ev.Answered | None:

@@ -144,15 +144,12 @@ class QuestionRow:
 
     def scored_answers(self, column: ModelColumn) -> list[bd.Answer]:
         """Its answers, but where a person chose the one of a turn that counts only that."""
-        found = []
-        for part in column.parts:
-            board = part.source.board
-            for id_ in self.answer_ids.get((part.source.index, part.model.index), ()):
-                answer = board.answers[id_]
-                key = answer.model, answer.question, answer.turn
-                if board.chosen.get(key, id_) == id_:
-                    found.append(answer)
-        return found
+        return [
+            answer
+            for part in column.parts
+            for id_ in self.answer_ids.get((part.source.index, part.model.index), ())
+            if part.source.board.is_scored(answer := part.source.board.answers[id_])
+        ]
 
     def shown_answers(self, column: ModelColumn) -> list[bd.Answer]:
         """One answer per turn, the newest complete one, else the newest."""

@@ -1,6 +1,6 @@
 """What came of a run: an exit code, a JSON document, a table."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -137,6 +137,8 @@ def table_notes(board: Board) -> list[str]:
         if any((one.prompt_tokens, one.output_tokens) != (prompt, new) for one in measured):
             told.append("of a slow model fewer tokens")
         said.append("; ".join([*told, "E2E and chars/s are of the answers"]))
+    if any(glance.uncommon for glance in shown):
+        said.append("times of answers are of the questions that all models answered")
     if any(glance.figures["thought"].n for glance in shown):
         said.append("ANSWER is the time to the first token behind a thought of THOUGHT tokens")
     newest = newest_answers(board)
@@ -199,18 +201,15 @@ def _contenders(board: Board) -> set[str]:
 def glances(board: Board) -> list[tuple[Model, Glance]]:
     """Each model with the figures that stand for it."""
     answered: list[dict[Hashable, list[Answer]]] = [{} for _ in board.models]
-    for answer in board.answers.values():
+    for answer in filter(board.is_scored, board.answers.values()):
         answered[answer.model].setdefault((answer.question, answer.turn), []).append(answer)
     common = common_answers(answered)
     found = []
-    for model, mine in zip(board.models, answered, strict=True):
+    for model in board.models:
         measured = [model.measured] if model.measured else []
-        found.append((model, take_glance(model.loads, _flat(mine), measured, common)))
+        mine = [answer for answer in board.answers.values() if answer.model == model.index]
+        found.append((model, take_glance(model.loads, mine, measured, common)))
     return found
-
-
-def _flat(answered: Mapping[Hashable, Sequence[Answer]]) -> list[Answer]:
-    return [answer for answers in answered.values() for answer in answers]
 
 
 def _model(board: Board, model: Model, glance: Glance) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The formulas are those of `tui.metrics`. Values measured while another model com
 same cores (contended) are left out and counted, where there are others.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import TypeVar
@@ -126,8 +126,11 @@ def _spread(values: Iterable[float]) -> Spread:
     return Spread(len(found), median(found), found[0], found[-1])
 
 
-def compute_costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[str, Spread]:
-    """The spread of each of `METRICS`, from every load and every complete answer.
+def compute_costs(
+    loads: Sequence[Loaded], answers: Sequence[Answer], common: Collection[int] = ()
+) -> dict[str, Spread]:
+    """The spread of each of `METRICS`, from every load and every complete answer; times only from
+    the ``common`` answers (`tui.scoring.glance.common_answers`), if there are any.
 
     Failed and cancelled answers have no figures and do not count, nor do empty ones where a
     figure is one of text; memory of 0 bytes means that it was not measured (a model that is
@@ -141,11 +144,21 @@ def compute_costs(loads: Sequence[Loaded], answers: Sequence[Answer]) -> dict[st
             table[metric.id] = _of_clean(metric, told)[0]
             continue
         of_answer = _OF_ANSWER[metric.id]
-        pairs = [(figures, v) for figures, a in done if (v := of_answer(figures, a)) is not None]
+        timed = [pair for pair in done if id(pair[1]) in common] if metric.is_timed else []
+        pairs = [
+            (figures, v) for figures, a in timed or done if (v := of_answer(figures, a)) is not None
+        ]
         found, kept = _of_clean(metric, pairs)
+        left_out = sum(
+            f.contended and of_answer(f, a) is not None
+            for f, a in done
+            if timed and id(a) not in common
+        )
         guessed = sum(f.token_source == "estimate" for f in kept) if metric.is_token_based else 0
         batched = sum(f.batch > 1 for f in kept) if metric.is_timed else 0
-        table[metric.id] = replace(found, estimated=guessed, batched=batched)
+        table[metric.id] = replace(
+            found, contended=found.contended + left_out, estimated=guessed, batched=batched
+        )
     return table
 
 

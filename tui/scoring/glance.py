@@ -2,8 +2,10 @@
 
 Times and speeds of the standard measure are the model's (`tui.events.Measured`); where there is
 none, as of a service, they are medians over its answers. Seconds an answer and text speed are
-those of the answers. Memory is that of the moment when private and mapped memory together were
-highest, loading included. An answer without any text counts for neither seconds nor text speed.
+those of the answers. Times and speeds of answers are those of the questions that all models have
+answered: one that failed at a long question is not the faster for it. Memory is that of the
+moment when private and mapped memory together were highest, loading included. An answer without
+any text counts for neither seconds nor text speed.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
@@ -14,7 +16,7 @@ from typing import TypeVar
 from tui.board import Answer
 from tui.events import Answered, Loaded, Measured
 from tui.metrics import chars_s
-from tui.scoring.costs import GB, answer_ttft
+from tui.scoring.costs import GB, METRICS_BY_ID, answer_ttft
 
 Timed = TypeVar("Timed", Loaded, Answered, Measured)
 
@@ -62,13 +64,17 @@ class PeakMemory:
 class Glance:
     """A model's figures by their id, and the two moments of most memory: of all, and of loading.
     ``file_cache`` is the part of the weights' files that was in memory when the load began that
-    ``load`` is of (None: not known), ``measured`` the standard measures behind the figures."""
+    ``load`` is of (None: not known), ``measured`` the standard measures behind the figures.
+    ``common``: the answers that times are taken from (`common_answers`); ``uncommon``: how many
+    questions these leave out that were answered undisturbed, as not all models answered them."""
 
     figures: Mapping[str, Figure]
     peak: PeakMemory
     load_peak: PeakMemory
     file_cache: float | None = None
     measured: tuple[Measured, ...] = ()
+    common: frozenset[int] = frozenset()
+    uncommon: int = 0
 
 
 def take_glance(
@@ -78,9 +84,10 @@ def take_glance(
     common: Collection[int],
 ) -> Glance:
     """The figures of one model. ``common`` are the identities (`id`) of the answers whose questions
-    all compared models have answered, which text speed is taken from."""
+    all compared models have answered (`common_answers`)."""
     done = [(a, a.figures) for a in answers if a.figures is not None and a.state == "answered"]
     told = [figures for _, figures in done]
+    timed = [pair for pair in done if id(pair[0]) in common] or done
     clean = _clean(measured)
     standard = {
         "ttft": [one.ttft_ms for one in clean],
@@ -89,7 +96,6 @@ def take_glance(
         "decode": [one.decode_tok_s for one in clean],
     }
     found: dict[str, Figure] = {"load": _load(loads, measured)}
-    with_text = [figures for answer, figures in done if answer.has_text]
     for name, of in _OF_ANSWER.items():
         values = [value for value in standard.get(name, ()) if value is not None]
         found[name] = (
@@ -103,7 +109,7 @@ def take_glance(
             )
             if values
             else _of_answers(
-                with_text if name == "e2e" else told, of, is_token_based=name in _TOKEN_BASED
+                timed if METRICS_BY_ID[name].is_timed else done, of, name in _TOKEN_BASED
             )
         )
     found["chars_s"] = _text_speed(
@@ -120,7 +126,14 @@ def take_glance(
         found[name] = Figure(sizes[-1] / GB or None if sizes else None, min(1, len(sizes)))
     kept = _clean(loads)
     cached = kept[-1].file_cache if kept else None
-    return Glance({name: found[name] for name in FIGURES}, peak, load_peak, cached, tuple(measured))
+    shown = {name: found[name] for name in FIGURES}
+    uncommon = len(_asked(done) - _asked(timed))
+    return Glance(shown, peak, load_peak, cached, tuple(measured), frozenset(common), uncommon)
+
+
+def _asked(done: Sequence[tuple[Answer, Answered]]) -> set[Hashable]:
+    """What was answered undisturbed."""
+    return {(a.question, a.turn) for a, _ in done if _is_clean(a)}
 
 
 def common_answers(models: Sequence[Mapping[Hashable, Sequence[Answer]]]) -> frozenset[int]:
@@ -152,23 +165,28 @@ def _is_clean(answer: Answer) -> bool:
     return _is_timed(answer) and not (answer.figures and answer.figures.contended)
 
 
-_OF_ANSWER: dict[str, Callable[[Answered], float | None]] = {
-    "ttft": lambda figures: figures.ttft_ms,
-    "answer_ttft": answer_ttft,
-    "thought": lambda figures: figures.thought_tokens or None,
-    "prefill": lambda figures: figures.prefill_tok_s,
-    "tpot": lambda figures: figures.tpot_ms,
-    "decode": lambda figures: figures.decode_tok_s,
-    "e2e": lambda figures: None if figures.e2e_ms is None else figures.e2e_ms / 1000,
+_OfAnswer = Callable[[Answered, Answer], float | None]
+
+_OF_ANSWER: dict[str, _OfAnswer] = {
+    "ttft": lambda figures, _: figures.ttft_ms,
+    "answer_ttft": lambda figures, _: answer_ttft(figures),
+    "thought": lambda figures, _: figures.thought_tokens or None,
+    "prefill": lambda figures, _: figures.prefill_tok_s,
+    "tpot": lambda figures, _: figures.tpot_ms,
+    "decode": lambda figures, _: figures.decode_tok_s,
+    "e2e": lambda figures, answer: (
+        figures.e2e_ms / 1000 if answer.has_text and figures.e2e_ms is not None else None
+    ),
 }
 
 
 def _of_answers(
-    told: Sequence[Answered], of: Callable[[Answered], float | None], is_token_based: bool
+    done: Sequence[tuple[Answer, Answered]], of: _OfAnswer, is_token_based: bool
 ) -> Figure:
-    kept = _clean([figures for figures in told if of(figures) is not None])
-    values = [value for figures in kept if (value := of(figures)) is not None]
-    return replace(_marks(kept, is_token_based), value=median(values) if values else None)
+    told = [(f, value) for answer, f in done if (value := of(f, answer)) is not None]
+    kept = [pair for pair in told if not pair[0].contended] or told
+    marks = _marks([figures for figures, _ in kept], is_token_based)
+    return replace(marks, value=median(value for _, value in kept) if kept else None)
 
 
 def _text_speed(done: Sequence[tuple[Answer, Answered]]) -> Figure:
