@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui.reports.charts import downsample, draw_charts, memory_points, speed_points
+from tui.reports.cost_tables import glances_of
 from tui.reports.merge import merge_sessions
 from tui.reports.messages import report_messages
 from tui.sessions import reader
@@ -50,8 +51,9 @@ def test_an_empty_distribution_is_not_drawn_as_zero(tmp_path: Path) -> None:
     merged = merge_sessions([reader.read(path)])
     for answer in merged.columns[1].answers:
         answer.state = "failed"
-    charts = {chart.title: chart.svg for chart in draw_charts(merged, report_messages("en"))}
-    boxes = [svg for title, svg in charts.items() if title.startswith("Spread of")]
+    drawn = draw_charts(merged, glances_of(merged), report_messages("en"))
+    boxes = [chart for chart in drawn if chart.title.startswith("Spread of")]
     assert len(boxes) == 1
-    for svg in boxes:
-        assert set(re.findall(r">([^<>]*@[^<>]*)<", svg)) == {"one@bf16"}
+    for chart in boxes:
+        assert set(re.findall(r">([^<>]*@[^<>]*)<", chart.svg)) == {"one@bf16"}
+        assert chart.caption.endswith("Nothing to draw of two@int8.")

@@ -4,9 +4,11 @@ Its script, links, tooltips and comments are taken out, its ids made stable, so 
 the same session is the same text each time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from tui.reports.merge import ModelColumn
+from tui.reports.messages import ReportMessages
 from tui.reports.svg import make_inert
 from tui.text.sanitise import collapse_line
 from tui.text.width import shorten
@@ -67,3 +69,11 @@ def draw_chart(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
     )
     chart.uuid = name
     return make_inert(chart.render())
+
+
+def say_left_out(
+    drawn: Collection[str], columns: Sequence[ModelColumn], say: ReportMessages
+) -> str:
+    """The models, by their label, that a chart has nothing of; empty where it has all."""
+    names = [collapse_line(column.label) for column in columns if column.label not in drawn]
+    return say("chart_left_out", models=say("and").join(names)) if names else ""

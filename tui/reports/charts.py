@@ -9,7 +9,8 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import Any
 
-from tui.reports.chart_style import COLOURS, draw_chart, short_label
+from tui.reports.chart_style import COLOURS, draw_chart, say_left_out, short_label
+from tui.reports.cost_tables import Glances
 from tui.reports.document import Figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
@@ -29,13 +30,15 @@ _HELD_S = 1.0
 """Memory is told when it changes: after so long without a word it was what it had been."""
 
 
-def draw_charts(merged: MergedSessions, say: ReportMessages) -> tuple[Figure, ...]:
+def draw_charts(
+    merged: MergedSessions, glances: Glances, say: ReportMessages
+) -> tuple[Figure, ...]:
     """All charts that there are data for."""
     columns = merged.columns
     found = [
-        _lines("chart_decode", "chart_decode_x", "tok/s", _speeds(columns), say),
-        _lines("chart_private", "chart_time_x", "GB", _memory(columns, 0), say),
-        _boxes("chart_e2e", "s", _latencies(columns, "e2e_ms", 1000), say),
+        _lines("chart_decode", "chart_decode_x", "tok/s", _speeds(columns), columns, say),
+        _lines("chart_private", "chart_time_x", "GB", _memory(columns, 0), columns, say),
+        _boxes("chart_e2e", "s", _seconds(columns, glances), columns, say),
     ]
     return tuple(chart for chart in found if chart is not None)
 
@@ -120,26 +123,29 @@ def _memory(columns: Sequence[ModelColumn], which: int) -> list[tuple[str, Point
     return found
 
 
-def _latencies(
-    columns: Sequence[ModelColumn], name: str, divisor: float
-) -> list[tuple[str, list[float]]]:
-    return [
-        (
-            column.label,
-            [
-                value / divisor
-                for a in column.answers
-                if a.state == "answered" and a.figures and not a.figures.contended
-                if (value := getattr(a.figures, name)) is not None
-                if _MIN_MS < value < _MAX_MS
-            ],
+def _seconds(columns: Sequence[ModelColumn], glances: Glances) -> list[tuple[str, list[float]]]:
+    """Seconds an answer, undisturbed, of the questions that all models answered."""
+    found = []
+    for column in columns:
+        common = glances[column.key].common
+        timed = [a for a in column.answers if id(a) in common] or column.answers
+        times = (
+            a.figures.e2e_ms
+            for a in timed
+            if a.has_text and a.state == "answered" and a.figures and not a.figures.contended
         )
-        for column in columns
-    ]
+        known = [ms / 1000 for ms in times if ms is not None and _MIN_MS < ms < _MAX_MS]
+        found.append((column.label, known))
+    return found
 
 
 def _lines(
-    title: str, x_title: str, unit: str, series: list[tuple[str, Points]], say: ReportMessages
+    title: str,
+    x_title: str,
+    unit: str,
+    series: list[tuple[str, Points]],
+    columns: Sequence[ModelColumn],
+    say: ReportMessages,
 ) -> Figure | None:
     if not any(len(points) > 1 for _, points in series):
         return None
@@ -155,11 +161,16 @@ def _lines(
             chart.add(short_label(label), points, stroke_style=style)
         return chart
 
-    return Figure(title, say(title), svg=draw_chart(title, draw))
+    drawn = [label for label, points in series if len(points) > 1]
+    return Figure(title, say(title), say_left_out(drawn, columns, say), draw_chart(title, draw))
 
 
 def _boxes(
-    title: str, unit: str, series: list[tuple[str, list[float]]], say: ReportMessages
+    title: str,
+    unit: str,
+    series: list[tuple[str, list[float]]],
+    columns: Sequence[ModelColumn],
+    say: ReportMessages,
 ) -> Figure | None:
     if not any(len(values) > 1 for _, values in series):
         return None
@@ -173,4 +184,6 @@ def _boxes(
             chart.add(short_label(series[i][0]), series[i][1])
         return chart
 
-    return Figure(title, say(title), say("chart_box"), draw_chart(title, draw))
+    drawn = [label for label, values in series if values]
+    caption = f"{say('chart_box')} {say_left_out(drawn, columns, say)}".rstrip()
+    return Figure(title, say(title), caption, draw_chart(title, draw))

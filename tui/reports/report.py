@@ -118,7 +118,10 @@ def build_document(
         parting_table(merged, say),
         score_tables.overlap_table(merged, evaluate_overlaps(merged, scorer), say),
     )
-    charts = (*draw_score_charts(merged, glances, checked, dims, say), *draw_charts(merged, say))
+    charts = (
+        *draw_score_charts(merged, glances, checked, dims, say),
+        *draw_charts(merged, glances, say),
+    )
     return Document(
         lang=say.language,
         title=page.title,

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from tui.reports import evidence
-from tui.reports.chart_style import draw_chart, short_label
+from tui.reports.chart_style import draw_chart, say_left_out, short_label
 from tui.reports.cost_tables import Glances
 from tui.reports.document import Figure
 from tui.reports.merge import MergedSessions, ModelColumn
@@ -48,7 +48,7 @@ def _stars(
     if not bars:
         return None
     names = [collapse_line(dimension.name(say.language)) for dimension in dimensions]
-    return _bars("chart_stars", names, bars, {"range": (0, MAX_STARS)}, say)
+    return _bars("chart_stars", names, bars, merged, {"range": (0, MAX_STARS)}, say)
 
 
 def _seconds(merged: MergedSessions, say: ReportMessages) -> Figure | None:
@@ -70,13 +70,15 @@ def _seconds(merged: MergedSessions, say: ReportMessages) -> Figure | None:
         return None
     names = [str(number) for number, row in enumerate(merged.rows, 1) if row.answer_ids]
     more = {"x_title": say("question"), "y_title": "s"}
-    return _bars("chart_seconds", names, bars, more, say)
+    known = {label: values for label, values in bars.items() if any(v is not None for v in values)}
+    return _bars("chart_seconds", names, known, merged, more, say)
 
 
 def _bars(
     name: str,
     names: Sequence[str],
     bars: Mapping[str, Sequence[float | None]],
+    merged: MergedSessions,
     more: Mapping[str, Any],
     say: ReportMessages,
 ) -> Figure:
@@ -88,7 +90,7 @@ def _bars(
             chart.add(short_label(label), list(values))
         return chart
 
-    return Figure(name, say(name), svg=draw_chart(name, draw))
+    return Figure(name, say(name), say_left_out(bars, merged.columns, say), draw_chart(name, draw))
 
 
 def _trade_off(
@@ -127,4 +129,5 @@ def _trade_off(
             chart.add(short_label(label), [{"value": point, "label": short_label(label)}])
         return chart
 
-    return Figure(name, say(name), say("chart_trade_off"), draw_chart(name, draw))
+    caption = f"{say('chart_trade_off')} {say_left_out(points, merged.columns, say)}".rstrip()
+    return Figure(name, say(name), caption, draw_chart(name, draw))
