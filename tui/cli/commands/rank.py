@@ -124,6 +124,8 @@ def _print_ranking(
     head = heads(f"BY {by.upper()}", "WINS", "TIES", "LOSSES", "SHARE", "RATING", "95 %")
     rows = [(m["model"], *_cells(m)) for m in found["models"]]
     print(table([head, *rows]))
+    if any(m["ties"] for m in found["models"]):
+        print(clean(say("r_share")))
     scale = STARS if by == "stars" else SHARE
     for c in _pairs(comparisons, [m["model"] for m in found["models"]]):
         both = merged.labelled(c.left), merged.labelled(c.right)
