@@ -7,7 +7,7 @@ from benchmarks.support.scripted_run import EventScript
 from tests.support.stage import comparing
 from tui.app.widgets.status_bar import memory_bars, time_left_us
 from tui.board import MEMORY_SAMPLES, Board, fold
-from tui.events import RUN, Answered, Asked, Measured, Measuring, Memory
+from tui.events import RUN, Answered, Asked, Measured, Measuring, Memory, Started
 
 
 def test_time_left_is_that_of_the_slowest_model_by_its_answers_so_far() -> None:
@@ -20,6 +20,35 @@ def test_time_left_is_that_of_the_slowest_model_by_its_answers_so_far() -> None:
     run.say(0, Asked(2, "code", "?"), us=0)
     run.say(1, Asked(3, "code", "?"), Asked(4, "poem", "?"), us=0)
     assert time_left_us(fold(run.all)) == 1_800_000
+
+
+def test_what_waits_is_answered_as_many_together_as_now() -> None:
+    run = EventScript("a")
+    run.asked(0, 0, "logic")
+    run.say(0, Answered(0, "stop", 5, 5, e2e_ms=60_000.0))
+    for number in range(1, 6):
+        run.say(0, Asked(number, f"q{number}", "?"), us=0)
+    run.say(0, Started(1), Started(2), us=0)
+    assert time_left_us(fold(run.all)) == 60_000_000 + 2 * 60_000_000, "three wait for two places"
+    run.t_us += 70_000_000
+    run.say(RUN, Memory(used=1, limit=2), us=0)
+    assert time_left_us(fold(run.all)) == 2 * 60_000_000, "late, but not done in no time"
+
+
+def test_less_than_a_second_is_not_said() -> None:
+    run = EventScript("a")
+    run.asked(0, 0, "logic")
+    run.answered(0, 0)  # 900 ms
+    run.say(0, Asked(1, "code", "?"), us=0)
+    assert time_left_us(fold(run.all)) is None
+
+
+async def test_the_standard_measure_is_said_at_any_width() -> None:
+    async with comparing("demo@bf16", "demo@fp32", size=(80, 24)) as it:
+        it.run.ready(1)
+        it.run.say(1, Measuring())
+        await it.beat()
+        assert "measuring demo@fp32" in it.screen.status_bar.text
 
 
 def test_without_an_answer_to_go_by_nothing_is_promised() -> None:

@@ -1,7 +1,7 @@
 """How far a run is: counts and the time that is left."""
 
 from tui.cli.support.run_progress import RunProgress
-from tui.events import Answered, Asked, Body, Event, Failed
+from tui.events import Answered, Asked, Body, Event, Failed, Started
 
 
 def feed(progress: RunProgress, second: float, *bodies: Body) -> None:
@@ -28,4 +28,13 @@ def test_the_rest_takes_as_long_at_the_pace_of_late() -> None:
     for n in range(100, 300):
         feed(progress, 100 + n, Answered(n, "stop"))
     feed(progress, 1000, *(Answered(n, "stop") for n in range(300, 310)))
-    assert progress.seconds_left == 0.0  # ten at once, and nothing before for minutes
+    # Ten at once, and nothing before for minutes: these took all of that time.
+    assert progress.seconds_left == 90 * 601 / 10
+
+
+def test_the_first_batch_took_the_time_since_it_began() -> None:
+    progress = RunProgress()
+    feed(progress, 0, *(Asked(n, str(n), "?") for n in range(16)))
+    feed(progress, 5, *(Started(n, batch=8) for n in range(8)))
+    feed(progress, 45, *(Answered(n, "stop") for n in range(8)))
+    assert str(progress) == "8/16 40s left"

@@ -1,6 +1,7 @@
 """The last line but one: each model's memory and speed, the machine's, and what is saved."""
 
 from dataclasses import dataclass
+from statistics import fmean
 
 from rich.cells import cell_len
 
@@ -66,22 +67,31 @@ def _ram(model: Model, appearance: Appearance, tight: bool) -> str:
 
 def time_left_us(board: Board) -> int | None:
     """Microseconds until all that was asked is answered, if every open answer takes as long
-    as its model's answers took so far; None where one of them has answered nothing yet, or
-    where no model has an answer waiting."""
+    as its model's answers took so far, and those that wait are answered as many together as now;
+    None where one of them has answered nothing yet, where no model has an answer waiting, and
+    where they are longer at it than that: nobody knows then."""
     took: dict[int, list[float]] = {}
     for answer in board.answers.values():
         if answer.figures and answer.figures.e2e_ms:
             took.setdefault(answer.model, []).append(answer.figures.e2e_ms * 1000)
-    left: dict[int, float] = {}
-    waiting = False
+    running: dict[int, list[float]] = {}
+    waiting: dict[int, int] = {}
     for answer in board.open_answers():
         if not (before := took.get(answer.model)):
             return None
-        worked = board.now_us - answer.started_us if answer.started_us is not None else 0
-        waiting = waiting or answer.state == "queued"
-        to_go = max(0.0, sum(before) / len(before) - worked)
-        left[answer.model] = left.get(answer.model, 0.0) + to_go
-    return int(max(left.values())) if left and waiting else None
+        if answer.state == "queued" or answer.started_us is None:
+            waiting[answer.model] = waiting.get(answer.model, 0) + 1
+        else:
+            to_go = fmean(before) - (board.now_us - answer.started_us)
+            running.setdefault(answer.model, []).append(to_go)
+    if not waiting:
+        return None
+    left: list[float] = []
+    for model in {*running, *waiting}:
+        together = running.get(model, [0.0])
+        rounds = -(-waiting.get(model, 0) // len(together))
+        left.append(max(0.0, *together) + rounds * fmean(took[model]))
+    return int(max(left)) if max(left) >= _EVERY_US else None
 
 
 def memory_bars(board: Board) -> str:
@@ -147,6 +157,9 @@ class StatusBar(Lines):
                 name, used=format_memory(board.memory_used), limit=format_memory(board.memory_limit)
             )
             right = [(words, "bad" if low else ""), ("  ", "")]
+        if fit.brevity < 3 and (measured := [m for m in board.models if m.is_measuring]):
+            name = short_label(board, measured[0].index, fit.label_cells)
+            right += [(self.appearance.say("status.measuring", model=name), "accent"), ("  ", "")]
         if fit.brevity < 3 and (left_us := time_left_us(board)) is not None:
             right += [
                 (self.appearance.say("status.left", time=format_clock(left_us)), "accent"),

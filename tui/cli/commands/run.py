@@ -156,7 +156,9 @@ def _state_text(board: Board) -> str:
     for model in board.models:
         answer = board.current_answer(model.index)
         if answer and answer.is_open:
-            speed = f" {answer.decode_tok_s:.1f} tok/s" if answer.decode_tok_s else ""
+            batch = answer.started.batch if answer.started else 1
+            rate = answer.decode_tok_s
+            speed = f" {rate:.1f}{'+' * (batch > 1)} tok/s" if rate else ""
             said = f"{answer.question} {tr(f'{answer.tokens} tokens')}{speed}"
             parts.append(about(model.label, said))
         else:
@@ -190,7 +192,9 @@ def _end_line(board: Board, event: Event, progress: RunProgress) -> str:
     match event.body:
         case Answered() as figures:
             guess = "~" if figures.token_source == "estimate" else ""
-            speed = f", {guess}{figures.decode_tok_s:.1f} tok/s" if figures.decode_tok_s else ""
+            marks = "*" * figures.contended + "+" * (figures.batch > 1)
+            rate = figures.decode_tok_s
+            speed = f", {guess}{rate:.1f}{marks} tok/s" if rate else ""
             return about(what, f"{figures.finish}, {guess}{figures.output_tokens} tokens{speed}")
         case Failed(message=message, next_step=next_step):
             said = about(about(what, "failed"), message)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tui.events import Answered, Asked, Cancelled, Event, Failed
+from tui.events import Answered, Asked, Cancelled, Event, Failed, Started
 from tui.text.units import format_duration
 
 _WINDOW_US = 120_000_000
@@ -25,7 +25,7 @@ class RunProgress:
     _open: dict[Place, int] = field(default_factory=dict)
     _seen: set[Place] = field(default_factory=set)
     _ends: deque[tuple[int, int]] = field(default_factory=deque)
-    """Session time of the latest ends, and how many had ended by then."""
+    """Session time of the beginning or the latest ends, and how many had ended by then."""
     _ended: int = 0
 
     def feed(self, events: Iterable[Event]) -> None:
@@ -45,8 +45,11 @@ class RunProgress:
                     del self._open[place_]
                 self._ended += 1
                 self._ends.append((event.t_us, self._ended))
-                while event.t_us - self._ends[0][0] > _WINDOW_US:
+                # What ended last before the window stays: a batch may take longer than it.
+                while len(self._ends) > 1 and event.t_us - self._ends[1][0] > _WINDOW_US:
                     self._ends.popleft()
+            elif isinstance(body, Started) and not self._ends:
+                self._ends.append((event.t_us, 0))
 
     @property
     def total(self) -> int:
@@ -61,7 +64,7 @@ class RunProgress:
     @property
     def seconds_left(self) -> float | None:
         """Until the last one ends, at the pace of late; None while no pace is known."""
-        if len(self._ends) < _LEAST_ENDED or not self._open:
+        if len(self._ends) <= _LEAST_ENDED or not self._open:
             return None
         (first_us, first), (last_us, last) = self._ends[0], self._ends[-1]
         return len(self._open) * (last_us - first_us) / 1e6 / max(1, last - first)
@@ -69,4 +72,6 @@ class RunProgress:
     def __str__(self) -> str:
         """``40/200``, and the time that the rest takes."""
         left = self.seconds_left
-        return f"{self.done}/{self.total}" + (f" {format_duration(left)} left" if left else "")
+        return f"{self.done}/{self.total}" + (
+            f" {format_duration(left)} left" if left and left >= 1 else ""
+        )
