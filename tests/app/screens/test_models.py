@@ -252,6 +252,7 @@ async def test_what_is_wrong_with_a_model_stands_under_the_list(here: Path) -> N
             assert state in it.row(title)
             assert why in it.screen.detail.text and f"./{title}" in it.screen.detail.text
         assert "bf16" in it.row("Whole") and "llama" in it.row("Whole")
+        assert re.search(r"bf16 \d+ MB ✓", it.row("Whole")), "its memory in the format it opens in"
         assert re.search(r"bf16 \d+ MB ✓", it.screen.detail.text)
 
 

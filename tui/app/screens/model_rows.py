@@ -70,11 +70,9 @@ def _found_detail(one: FoundModel, free: int, appearance: Appearance, width: int
     state = appearance.say.word("found", state)
     cells = [(format_size(one.size) if one.size else "", -8), (state, 12)]
     if one.state == "complete" and (one.size or not one.served):
-        cells.append(
-            (_need_and_fit(one.predict_memory(one.default_dtype, LISTED_CONTEXT), free), -9)
-        )
+        cells.append((_default_need(one, free), -14))
     else:
-        cells.append(("", 9))
+        cells.append(("", 14))
     if width >= _WIDE:
         cells = [(one.family, 10), (one.dtype, 7), *cells]
     return " ".join(_pad(one_line(text), wide) for text, wide in cells)
@@ -84,11 +82,17 @@ def _suggestion_detail(one: Suggestion, free: int, appearance: Appearance, width
     cells = [
         (format_size(one.download_bytes), -8),
         (appearance.say("found.fetch"), 12),
-        (_need_and_fit(one.predict_memory(one.default_dtype, LISTED_CONTEXT), free), -9),
+        (_default_need(one, free), -14),
     ]
     if width >= _WIDE:
         cells = [("  ".join(one.languages), 10), ("", 7), *cells]
     return " ".join(_pad(text, wide) for text, wide in cells)
+
+
+def _default_need(one: ListedModel, free: int) -> str:
+    """The format that it is opened in, and its memory in that."""
+    need = one.predict_memory(one.default_dtype, LISTED_CONTEXT)
+    return f"{one.default_dtype} {_need_and_fit(need, free)}".lstrip()
 
 
 def _need_and_fit(need: int, free: int) -> str:
@@ -137,7 +141,7 @@ def _needs(subject: ListedModel, free: int, appearance: Appearance) -> list[Styl
         need = subject.predict_memory(subject.default_dtype, LISTED_CONTEXT)
         return [(appearance.say("models.needs_served", need=format_size(need)), "muted")]
     pieces: list[StyledText] = [(appearance.say("models.needs", tokens=LISTED_CONTEXT), "muted")]
-    for dtype in _DTYPES:
+    for dtype in dict.fromkeys((*_DTYPES, subject.default_dtype)):
         need = subject.predict_memory(dtype, LISTED_CONTEXT)
         pieces.append((f"  {dtype} {_need_and_fit(need, free)}", "good" if need <= free else "bad"))
     return pieces
