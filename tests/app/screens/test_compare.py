@@ -267,12 +267,24 @@ async def test_the_question_stands_once_and_whole_above_the_panes() -> None:
         await it.press("4")
         shown = " ".join(it.screen.question_bar.text.split())
         assert long.strip() in shown and it.pane(0)[1] == " None."
-        longer = "And what of this? " * 60
+        longer = "And what of this? " * 300
         it.run.say(0, ev.Asked(1, "free-2", longer), ev.Started(1), ev.Delta(1, 1, "None."))
         await it.beat()
         await it.press("5", "g")
-        assert it.screen.question_bar.text.rstrip().endswith("…")
-        assert it.pane(0)[1].startswith(" › And what of this?"), "whole in the panes"
+        assert "… Q: whole" in it.screen.question_bar.text
+        assert it.pane(0)[1] == " None.", "and never in the panes"
+        read: list[str] = []
+        hints: list[str] = []
+        while not hints or "whole" not in hints[-1]:
+            await it.press("Q")
+            *rows, last = it.screen.question_bar.text.strip().split("\n")[1:]
+            assert it.screen.prompt.region.bottom <= 24 and len(it.pane(0)) > 2
+            hints.append(last.strip())
+            read += rows if "whole" not in last else []
+        assert "".join("".join(read).split()) == "".join(longer.split())
+        assert hints[:-1] == [*["Q: further"] * (len(hints) - 2), "Q: shorter"]
+        await it.press("4", "Q")
+        assert "whole question is shown" in it.notice_text()
 
 
 async def test_a_refused_question_is_told_with_its_next_step() -> None:

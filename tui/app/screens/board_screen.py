@@ -48,6 +48,7 @@ class BoardScreen(BaseScreen):
             "shift+tab", "next_focus(-1)", "key.focus_back", show=False, id="screen.focus_back"
         ),
         Binding("z", "zoom", "key.zoom", id="screen.zoom"),
+        Binding("Q", "whole_question", "key.whole_question", show=False, id="question.whole"),
         Binding("w", "raw", "key.raw", show=False, id="pane.raw"),
         Binding("h", "hide_pane", "key.hide_pane", show=False, id="pane.hide"),
         Binding("H", "show_panes", "key.show_panes", show=False, id="pane.show_all"),
@@ -161,8 +162,13 @@ class BoardScreen(BaseScreen):
             self.visible_board, self.current_question(), self.is_judging
         )
         if self.grid is not None:
-            self.grid.show(self.visible_board, self.question, self.question_bar.whole_text)
+            self.grid.show(self.visible_board, self.question, self._prompt_above())
         self.status_bar.show_status(self.visible_board, self.question, self.save_status())
+
+    def _prompt_above(self) -> str:
+        """What stands above the panes, and so not in them."""
+        current = self.current_question()
+        return "".join(current.turns[:1]) if current else ""
 
     def current_question(self) -> BoardQuestion | None:
         """The question on the screen."""
@@ -209,6 +215,14 @@ class BoardScreen(BaseScreen):
             self.grid.toggle_zoom()
             self.call_after_refresh(self.show)
             self.grid.choose(self.grid.chosen)
+
+    def action_whole_question(self) -> None:
+        """All of a question that is cut, page by page, and cut again."""
+        if self.question_bar.open_further():
+            self.call_after_refresh(self.show)
+            self.show()
+        else:
+            self.show_notice(self.appearance.say("questions.is_whole"))
 
     def action_raw(self) -> None:
         """The chosen pane as the text came, with all that was noted of its model; and back."""

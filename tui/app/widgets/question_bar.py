@@ -21,6 +21,8 @@ _SHARE = 4
 """The text of a question takes at most this part of the screen's rows."""
 _LOW = 16
 """Rows of a screen below which none is left empty."""
+_ROWS_BESIDE = 10
+"""Rows that an opened question leaves to the panes and the bars."""
 
 
 def question_state(board: Board, question: str, is_judging: bool = False) -> str:
@@ -54,14 +56,15 @@ def is_any_judged(board: Board) -> bool:
 
 
 class QuestionBar(Lines):
-    """Position, category and marks; then the question's text, whole where a quarter of the
-    screen is enough for it."""
+    """Position, category and marks; then the question's text. One that takes more than a quarter
+    of the screen is cut, until a person opens it, page by page where it is longer than that."""
 
     def __init__(self, appearance: Appearance, *, id: str | None = None) -> None:
         super().__init__(appearance, id=id)
         self._mark: tuple[object, ...] = ()
-        self.whole_text = ""
-        """The text of the question, where all of it is shown."""
+        self._question_text = ""
+        self._opened: int | None = None
+        """The first row that is shown of an opened question."""
 
     def show_question(
         self, board: Board, current: BoardQuestion | None, is_judging: bool = False
@@ -72,12 +75,11 @@ class QuestionBar(Lines):
         states = tuple((a.state, bool(a.ratings)) for a in board.answers.values())
         mark = (
             (id(board), current, len(board.questions), width, height),
-            (self.appearance.revision, states, tuple(board.ballots), is_judging),
+            (self.appearance.revision, states, tuple(board.ballots), is_judging, self._opened),
         )
         if mark == self._mark:
             return
         self._mark = mark
-        self.whole_text = ""
         if current is None:
             self._show_rows([[(" ", ""), (self.appearance.say("questions.none"), "muted")], []])
             return
@@ -91,19 +93,42 @@ class QuestionBar(Lines):
         room = width - cell_len(left) - sum(cell_len(text) for text, _ in marks) - 5
         category = clip(category, room)
         gap = " " * max(1, room - cell_len(category) + 2)
-        text = "".join(current.turns[:1])
-        rows = _wrapped(text, width - 2)
-        most = max(1, height // _SHARE - (height < _LOW))
-        if len(rows) <= most:
-            self.whole_text = text
-        else:
-            rows = [*rows[: most - 1], clip(rows[most - 1] + " …" * width, width - 2)]
+        rows = self._text_rows(current, width - 2, height)
         self._show_rows(
             [
                 [(" ", ""), (left, "bold"), ("  ", ""), (category, "accent"), (gap, ""), *marks],
-                *([(" ", ""), (row, "text")] for row in rows),
+                *([(" ", ""), *row] for row in rows),
             ]
         )
+
+    def open_further(self) -> bool:
+        """Show the whole question, its next page, or after the last one its beginning again;
+        whether there is more of it than is shown at first."""
+        width, height = self.size.width - 2, self.app.size.height
+        count = len(_wrapped(self._question_text, width))
+        if count <= _most_rows(height):
+            return False
+        start = 0 if self._opened is None else self._opened + _page_rows(height)
+        self._opened = start if start < count else None
+        return True
+
+    def _text_rows(self, current: BoardQuestion, width: int, height: int) -> list[list[StyledText]]:
+        text = "".join(current.turns[:1])
+        if text != self._question_text:
+            self._question_text, self._opened = text, None
+        rows, most = _wrapped(text, width), _most_rows(height)
+        if len(rows) <= most:
+            return [[(row, "text")] for row in rows]
+        if self._opened is None:
+            hint = f" {self.appearance.say('questions.whole')}"
+            last = clip(rows[most - 1] + " …" * width, max(0, width - cell_len(hint)))
+            return [
+                *([(row, "text")] for row in rows[: most - 1]),
+                [(last, "text"), (hint, "muted")],
+            ]
+        end = self._opened + _page_rows(height)
+        hint = self.appearance.say("questions.more" if end < len(rows) else "questions.close")
+        return [*([(row, "text")] for row in rows[self._opened : end]), [(hint, "muted")]]
 
     def _show_rows(self, rows: list[list[StyledText]]) -> None:
         """Take as much room as they need, and an empty row where there is room for it."""
@@ -124,6 +149,16 @@ class QuestionBar(Lines):
             style = "cursor bold" if number == position else _MARK_STYLES[state]
             pieces += [(f"{number}{_MARKS[state]}", style), (" ", "")]
         return pieces
+
+
+def _most_rows(height: int) -> int:
+    """Rows that a question takes unasked."""
+    return max(1, height // _SHARE - (height < _LOW))
+
+
+def _page_rows(height: int) -> int:
+    """Rows of an opened question that are shown at a time."""
+    return max(_most_rows(height), height - _ROWS_BESIDE)
 
 
 def _wrapped(text: str, width: int) -> list[str]:
