@@ -224,8 +224,7 @@ class DuibiApp(TerminalWriterApp):
     def _write_report(self, message: ExportReport, kind: "ReportKind") -> None:
         """Write the report in a thread; a notice says where it is, or why it is not."""
         say, as_png = self.appearance.say, self.appearance.pictures == "png"
-        here = Path.cwd()
-        folder = here if os.access(here, os.W_OK) else message.folder
+        folder = save_file.folder_to_hand_in(message.folder)
 
         def work() -> None:
             from tui.app.reporting import write_reports

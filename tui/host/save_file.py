@@ -18,6 +18,13 @@ def safe_name(name: str) -> str:
     return stem + dot + suffix
 
 
+def folder_to_hand_in(otherwise: Path) -> Path:
+    """Where reports and pictures go, which a person takes away: the current folder, or
+    ``otherwise`` where that cannot be written."""
+    here = Path.cwd()
+    return here if os.access(here, os.W_OK) else otherwise
+
+
 def write_new_file(folder: Path, name: str, content: str | bytes) -> Path:
     """Write ``content`` to a new file (mode 0600) in ``folder``, never over another one.
 

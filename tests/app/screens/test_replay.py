@@ -54,6 +54,18 @@ async def replaying(
         yield ReplayStage(app, pilot, screen, clock)
 
 
+async def test_escape_ends_a_search_before_it_leaves(tmp_path: Path) -> None:
+    async with replaying(tmp_path) as it:
+        await it.wait(100.0)
+        await it.press("slash", *"word", "enter")
+        assert it.screen.grid is not None and it.screen.grid.pane.search_query == "word"
+        await it.press("escape")
+        assert it.app.screen is it.screen and not it.screen.grid.pane.search_query
+        await it.press("escape")
+        await it.pilot.pause(BEAT)
+        assert it.app.screen is not it.screen or not it.app.is_running
+
+
 async def test_it_plays_in_time_and_follows_the_question(tmp_path: Path) -> None:
     async with replaying(tmp_path, tokens=100) as it:
         assert "waiting" in it.pane(0)

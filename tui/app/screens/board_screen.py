@@ -247,6 +247,13 @@ class BoardScreen(BaseScreen):
             self.grid.show_all()
             self.call_after_refresh(self.show)
 
+    def end_search(self) -> bool:
+        """End the search of the chosen pane; whether there was one: Escape leaves that first."""
+        if self.grid is None or not self.grid.pane.search_query:
+            return False
+        self.grid.pane.find("")
+        return True
+
     def action_copy(self) -> None:
         """The answer of the chosen pane: to the clipboard, and always to a file."""
         model = self.visible_board.models[self.grid.chosen] if self.grid else None
@@ -258,17 +265,17 @@ class BoardScreen(BaseScreen):
         text = clean(answer.text)
         self.app.copy_to_clipboard(text)
         name = f"{self.path.stem}-{self.question}-{model.label}.txt"
-        self._save_file(name, text, "copy.done")
+        self._save_file(self._sessions_dir, name, text, "copy.done")
 
     def action_screenshot(self) -> None:
-        """A picture (SVG, or PNG where the settings say so) of the screen, next to the
-        sessions."""
+        """A picture (SVG, or PNG where the settings say so) of the screen, where reports go."""
         from tui.app.terminal.svg_picture import repair_svg
 
         picture = repair_svg(self.app.export_screenshot(title="duibi"))
         stem = f"{self.path.stem}-{self.question}"
+        folder = save_file.folder_to_hand_in(self._sessions_dir)
         if self.appearance.pictures == "svg":
-            self._save_file(f"{stem}.svg", picture, "screenshot.done")
+            self._save_file(folder, f"{stem}.svg", picture, "screenshot.done")
             return
         from tui.reports.png_picture import svg_to_png
 
@@ -279,7 +286,8 @@ class BoardScreen(BaseScreen):
             except UserError as error:
                 self.app.call_from_thread(self.show_error, error)
             else:
-                self.app.call_from_thread(self._save_file, f"{stem}.png", drawn, "screenshot.done")
+                told = (folder, f"{stem}.png", drawn, "screenshot.done")
+                self.app.call_from_thread(self._save_file, *told)
 
         self.run_worker(draw, thread=True, exit_on_error=False)
 
@@ -296,9 +304,9 @@ class BoardScreen(BaseScreen):
         self.go_to(was)
         return taken
 
-    def _save_file(self, name: str, content: str | bytes, message: str) -> None:
+    def _save_file(self, folder: Path, name: str, content: str | bytes, message: str) -> None:
         try:
-            path = save_file.write_new_file(self._sessions_dir, name, content)
+            path = save_file.write_new_file(folder, name, content)
         except UserError as error:
             self.show_error(error)
         else:

@@ -233,9 +233,10 @@ class CompareScreen(JudgingScreen):
         return [self.model_at(pane) for pane in self.grid.shown]
 
     def action_cancel(self) -> None:
-        """Stop the answer on view in the chosen pane, or where none is open there those in the
-        other panes on view, when asked twice: Escape is pressed for many things."""
-        if self.grid is None:
+        """End a search; else stop the answer on view in the chosen pane, or where none is open
+        there those in the other panes on view, when asked twice: Escape is pressed for many
+        things."""
+        if self.grid is None or self.end_search():
             return
         panes = [pane.index for pane in self.grid.visible_panes()]
         open_ = {pane: self._open_answers(self.model_at(pane)) for pane in panes}

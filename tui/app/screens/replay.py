@@ -284,5 +284,6 @@ class ReplayScreen(JudgingScreen):
         self.post_message(OpenLibrary(self._sessions_dir))
 
     def action_leave(self) -> None:
-        """Close this screen."""
-        self.go_back()
+        """End a search, else close this screen."""
+        if not self.end_search():
+            self.go_back()
