@@ -358,6 +358,17 @@ def test_what_is_of_other_questions_is_no_strength(tmp_path: Path) -> None:
     assert any("answered besides these: more by alpha." in note for note in table.notes)
 
 
+def test_greedy_answers_that_are_not_alike_are_explained(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        for repeat in range(2):
+            made.answer(0, q, repeat=repeat, text=f"text {repeat if q in (2, 3) else 0}")
+            made.answer(1, q, repeat=repeat)
+    (told,) = [line for line in made.document().troubles if "greedy answers" in line]
+    assert told.startswith("alpha: greedy answers") and "(2 questions: 3–4)" in told
+    assert "--batch 1" in told
+
+
 def test_other_threads_are_another_measurement(tmp_path: Path) -> None:
     made = Made(tmp_path)
     for q in range(8):

@@ -326,6 +326,16 @@ def test_what_limits_a_figure_is_said_with_it(tmp_path: Path) -> None:
     assert "its process was stopped for a while" in notes and "a while, at worst" not in notes
 
 
+def test_threads_are_told_with_the_figures(tmp_path: Path) -> None:
+    header = recorded_header(LABELS[:1], QUESTIONS)
+    same = record_session(tmp_path, header, lambda m, q: "hi there")
+    assert "All times were taken on 2 threads." in glance_tables(same)[0].notes
+    extra = [(0, measured(9.0, threads=1))]
+    other = glance_tables(record_session(tmp_path, header, lambda m, q: "hi there", extra))
+    (told,) = [note for note in other[0].notes if note.startswith("Threads of one@bf16: ")]
+    assert told.count(" on 1") == told.count(" on 2") == 1 and "TPOT, " in told.split(" on 1")[0]
+
+
 def test_every_figure_has_those_of_the_standard_measure_and_of_the_answers(tmp_path: Path) -> None:
     *_, table = glance_tables(clean_session(tmp_path))
     rows = {(row[0].text, row[0].detail): row[1:] for row in table.rows}

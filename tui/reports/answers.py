@@ -216,6 +216,7 @@ def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...
                 for message in part.track.failures
             ]
         found += _by_cause(merged, column, say)
+        found += _unequal_repeats(merged, column, say)
     if not any(a.ratings for column in merged.columns for a in column.answers):
         found.append(say("not_rated"))
     return tuple(found)
@@ -241,6 +242,22 @@ def _by_cause(merged: MergedSessions, column: ModelColumn, say: ReportMessages) 
         )
         for cause, troubles in seen.items()
     ]
+
+
+def _unequal_repeats(merged: MergedSessions, column: ModelColumn, say: ReportMessages) -> list[str]:
+    """That greedy answers to one question are not all the same text, which a reader may wonder
+    about."""
+    if column.sampling.get("greedy") is not True:
+        return []
+    numbers = []
+    for number, row in enumerate(merged.rows, 1):
+        first = [a for a in row.answers(column) if a.turn == 0 and a.state == "answered"]
+        if len({(a.prompt, a.text) for a in first}) > len({a.prompt for a in first}):
+            numbers.append(number)
+    if not numbers:
+        return []
+    label = collapse_line(column.label)
+    return [say("unequal_repeats", model=label, n=len(numbers), questions=_runs(numbers, say))]
 
 
 def _worst(troubles: Sequence[_Trouble], say: ReportMessages) -> str:

@@ -10,6 +10,7 @@ from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.reports.run_tables import describe_dtype, model_size
+from tui.reports.thread_notes import describe_threads
 from tui.scoring.charges import Charge, price_of, sum_charges
 from tui.scoring.costs import (
     GB,
@@ -229,6 +230,7 @@ def _notes(
         if m.id != "load"
     ):
         yield say("n_threads")
+    yield from describe_threads(columns, glances, say)
     if more := [c for c, glance in zip(columns, glances, strict=True) if glance.uncommon]:
         yield say("n_common", models=say("and").join(collapse_line(c.label) for c in more))
     if len(set(machines)) > 1:
