@@ -37,3 +37,25 @@ def test_a_model_is_found_by_its_name(name: str, title: str) -> None:
 )
 def test_models_of_other_facts_are_not_taken_for_it(name: str) -> None:
     assert find_family([name]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "licence", "context"),
+    [
+        ("Qwen2.5-Coder-1.5B-Instruct-Q4_K_M.gguf", "Apache-2.0", "32K"),
+        ("ms:Qwen/Qwen2.5-Coder-3B-Instruct", "Qwen Research", "32K"),
+        ("ollama:qwen2.5:72b", "Qwen", "128K"),
+        ("qwen2_5-7b-instruct", "Apache-2.0", "128K"),
+        ("ms:Qwen/Qwen-14B-Chat", "Tongyi Qianwen", "8K"),
+        ("ms:Qwen/Qwen-7B-Chat", "Tongyi Qianwen", "32K"),
+        (
+            "ms:ZhipuAI/chatglm3-6b",
+            "ChatGLM3-6B Model License",
+            "8K; 32K and 128K as models of their own",
+        ),
+        ("demo", "Apache-2.0", "8K"),
+    ],
+)
+def test_of_a_size_only_its_own_facts_are_told(name: str, licence: str, context: str) -> None:
+    found = find_family([name])
+    assert found is not None and (found.licence, found.context) == (licence, context)
