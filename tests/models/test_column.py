@@ -61,6 +61,9 @@ def test_values_have_their_types_and_files_are_read(tmp_path: Path) -> None:
     assert split_column(f"demo?{write_settings(values)}").settings == {
         "temperature": "0", "seed": "7", "system": "You teach.",
     }  # fmt: skip
+    assert write_settings({"sampling": "model", "seed": 7}) == "seed=7", (
+        "what is usual is not asked"
+    )
     with pytest.raises(UserError, match="nowhere"):
         read_settings({"system": "file:/nowhere"})
 

@@ -116,11 +116,13 @@ def check_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_settings(values: Mapping[str, Any]) -> str:
-    """Those of some settings that a column may have, as a person would write them."""
+    """Those of some settings that a column may have and that are not what they are anyway, as a
+    person would write them."""
+    usual = RunOptions()
     written = {
         name: f"{value:g}" if isinstance(value, float) else str(value)
         for name, value in values.items()
-        if name in COLUMN_SETTINGS
+        if name in COLUMN_SETTINGS and value != getattr(usual, name)
     }
     return "&".join(f"{name}={quote(value, safe=_PLAIN)}" for name, value in written.items())
 
