@@ -248,6 +248,8 @@ async def test_a_pane_shows_the_text_as_it_came_and_what_was_noted() -> None:
     async with comparing() as it:
         it.run.say(0, ev.Loaded(load_s=1.0, notes=["by the slow way"]))
         it.run.asked(0, 0, "logic", "甲乙丙三人中只有一人说真话，谁？")
+        await it.beat()
+        assert not any("slow way" in row for row in it.pane(0)), "not before the first token either"
         it.run.tokens(0, 0, ["**so**\n", "it is"])
         it.run.answered(0, 0)
         await it.until(lambda: it.pane(0)[1:3] == [" so", " it is"])

@@ -324,12 +324,14 @@ class Conversation:
         elif model.state == "waiting":
             rows.add(say("pane.waiting"), "muted")
         else:
-            # What is said of the model leaves its pane to the answer.
-            if self.view.is_raw and model.loaded and model.loaded.kernels:
-                rows.add(f"· {one_line(kernels_text(model.loaded, self._appearance))}", "muted")
-            if self.view.is_raw or not any(answer.chunks for answer in answers):
-                for note in dict.fromkeys(model.loaded.notes if model.loaded else ()):
-                    rows.add(f"· {one_line(self._appearance.say.told(note))}", "muted")
+            # A pane is for the answer: how the model is computed stands there only where asked.
+            # Where nothing is computed here the notes say what a person has to do.
+            loaded, is_raw = model.loaded, self.view.is_raw
+            if is_raw and loaded and loaded.kernels:
+                rows.add(f"· {one_line(kernels_text(loaded, self._appearance))}", "muted")
+            if loaded and (is_raw or not (loaded.load_s or any(a.chunks for a in answers))):
+                for note in dict.fromkeys(loaded.notes):
+                    rows.add(f"· {one_line(say.told(note))}", "muted")
         if not answers and model.failure is None:
             rows.add(self._hint, "muted")
         for text in list(dict.fromkeys(note.text for note in model.notes))[-_MAX_NOTES:]:
