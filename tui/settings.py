@@ -43,7 +43,11 @@ class Settings:
         default="",
         metadata=setting(
             kinds.TEXT,
-            Flag("--questions", "A built-in set, or a file (TOML, CSV, JSON, YAML, text).", "SET"),
+            Flag(
+                "--questions",
+                "A built-in set, or a file (TOML, JSON, CSV, xlsx, YAML, text).",
+                "SET",
+            ),
             effect="none",
             on_resume="compared",
             names_paths=True,

@@ -180,3 +180,16 @@ def test_a_form_of_many_words_is_meant_before_parts_of_it(text: str) -> None:
     said = find_chinese(text) or text
     names = "yaml|txt|gguf|tmp|int8|e2e|changed|with x"
     assert not re.search(r"[a-z]{2,}", re.sub(names, "", said)), said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one (one, 1 questions)", "one (one, 1 question)"),
+        ("1 answers are checked by program", "1 answer is checked by program"),
+        ("1/1 files, 21 tokens", "1/1 files, 21 tokens"),
+        ("http://127.0.0.1 answers", "http://127.0.0.1 answers"),
+    ],
+)
+def test_one_thing_is_not_told_as_several(text: str, said: str) -> None:
+    assert translate(text, "en") == said

@@ -31,7 +31,11 @@ def tr(text: str) -> str:
 def translate(text: str, language: str) -> str:
     """An English text of the program in a language, as it is where that has no text for it."""
     if language != "zh":
-        return text
+        if "1 " not in text:
+            return text
+        from tui.text.singular import in_singular
+
+        return in_singular(text)
     from tui.text.chinese import find_chinese
 
     return find_chinese(text) or text
