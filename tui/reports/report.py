@@ -169,7 +169,7 @@ def _counts(merged: MergedSessions) -> dict[str, int]:
     return {
         "models": len(merged.columns),
         "questions": len(merged.rows),
-        "answers": len(answers),
+        "answers": sum(answer.state == "answered" for answer in answers),
         "stars": sum(len(answer.ratings) for answer in answers),
         "votes": sum(len(source.board.ballots) for source in merged.sources),
     }

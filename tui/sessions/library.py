@@ -119,7 +119,7 @@ def _entry(path: Path, fd: int) -> SessionEntry:
     elif closing is not None:
         verdict = "complete"
     else:
-        verdict = "running" if storage.is_live(path) else "interrupted"
+        verdict = storage.state_of(path, "interrupted")
     return SessionEntry(
         path,
         header.started,

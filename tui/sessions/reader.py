@@ -6,6 +6,8 @@ The verdict says how far the file can be trusted:
     interrupted  all lines are good, but it was never closed
     torn         a bad tail with nothing valid after it was left out
     damaged      something in the middle is wrong: only what comes before it is given
+
+Whether a process still writes an interrupted file is `storage.state_of`.
 """
 
 import contextlib

@@ -97,6 +97,12 @@ def is_live(path: Path) -> bool:
         os.close(fd)
 
 
+def state_of(path: Path, verdict: str) -> str:
+    """The verdict of `reader` on this file, but ``running`` where it only has no end yet because a
+    process is writing it."""
+    return "running" if verdict == "interrupted" and is_live(path) else verdict
+
+
 def sync_folder(folder: Path) -> None:
     """fsync a folder, so that a new file name survives a power failure; errors are ignored."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -20,6 +20,7 @@ from tui import cli
 from tui import events as ev
 from tui.events import RUN
 from tui.sessions import reader
+from tui.sessions.journal import Journal
 
 QUESTIONS = [
     {
@@ -43,6 +44,39 @@ def path(tmp_path: Path) -> Path:
     ]
     head = recorded_header(["a@bf16", "b@fp32"], QUESTIONS)
     return record_session(tmp_path / "s", head, lambda m, q: f"{m}-{q} 回答" * 4, extra)
+
+
+def test_a_session_that_is_still_written_is_running(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal.create(tmp_path, recorded_header(["a@bf16"], QUESTIONS))
+    journal.append(1, 0, ev.Asked(0, "one", "第一题"))
+    journal.append(2, 0, ev.Delta(0, 1, "正"))
+    command = ["report", str(journal.path), "--lang", "zh", "--no-pictures"]
+    assert cli.run_command_line(command) == 0
+    assert "进行中：会话仍在录制" in (shown := capsys.readouterr().out) and "中断" not in shown
+    assert cli.run_command_line(["sessions", "verify", str(journal.path)]) == 0
+    assert ": running, 3 events" in capsys.readouterr().out
+    journal.close()
+    assert cli.run_command_line(command) == 0
+    assert "中断，未正常结束" in capsys.readouterr().out
+
+
+def test_a_question_that_was_asked_again_is_one_question(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a run broke off and was resumed: 26 questions are drawn, 41 asked would not be."""
+    questions = [{"id": f"q{i}", "turns": ["？"]} for i in range(26)]
+    again: list[tuple[int, ev.Body]] = []
+    for number in range(15):
+        again += [(0, ev.Asked(100 + number, f"q{number}", "？"))]
+        again += [(0, ev.Cancelled(100 + number))]
+    head = recorded_header(["a@bf16"], questions)
+    path = record_session(tmp_path, head, lambda m, q: "好", again)
+    assert cli.run_command_line(["report", str(path), "--lang", "en", "--template", "brief"]) == 0
+    assert "no pictures" not in capsys.readouterr().err
+    assert cli.run_command_line(["report", str(path), "--lang", "en", "--no-pictures"]) == 0
+    assert "Compared on 26 questions: a@bf16; 26 answers in all" in capsys.readouterr().out
 
 
 def test_each_format_by_the_name_of_the_file(path: Path, tmp_path: Path) -> None:

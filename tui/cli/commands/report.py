@@ -153,7 +153,7 @@ def _wants_pictures(found: Sequence[RecordedSession], pictures: bool | None, png
     """Whether the panes are to be drawn: by default no pictures above MAX_PICTURES questions."""
     if pictures is not None or png:
         return pictures is not False
-    questions = sum(isinstance(e.body, Asked) and e.model == 0 for r in found for e in r.events)
+    questions = len({e.body.question for r in found for e in r.events if type(e.body) is Asked})
     if questions > MAX_PICTURES:
         tell(f"no pictures of {questions} questions; --pictures draws them")
     return 0 < questions <= MAX_PICTURES

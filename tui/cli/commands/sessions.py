@@ -89,7 +89,8 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
 
 @app.command(
     help="Read every byte and say whether it can be trusted. Exit code 0: every session is "
-    "complete or interrupted (whole so far); 2: one is torn, damaged, refused, or no session."
+    "complete, running or interrupted (whole so far); 2: one is torn, damaged, refused, or no "
+    "session."
 )
 def verify(
     sessions_: Annotated[
@@ -108,12 +109,13 @@ def verify(
             worst = 2
             _print_refused(name, error, json)
             continue
-        if scanned.verdict not in ("complete", "interrupted"):
+        state = storage.state_of(path, scanned.verdict)
+        if state not in ("complete", "running", "interrupted"):
             worst = 2
         if json:
             result = {
                 "file": str(path),
-                "verdict": scanned.verdict,
+                "verdict": state,
                 "events": scanned.count,
                 "bytes_dropped": scanned.dropped_bytes,
                 "answers": scanned.answers,
@@ -124,7 +126,7 @@ def verify(
             continue
         why = f"; line {scanned.line}: {scanned.problem}" if scanned.line else ""
         said = (
-            f"{path}: {scanned.verdict}, {scanned.count} events, {scanned.answers} answers, "
+            f"{path}: {state}, {scanned.count} events, {scanned.answers} answers, "
             f"{scanned.dropped_bytes} bytes left out{why}"
         )
         print(one_line(tr(said)))
@@ -281,7 +283,7 @@ def _entry_json(entry: SessionEntry) -> dict[str, Any]:
 def _summary(reading: reader.RecordedSession) -> dict[str, Any]:
     header = reading.header
     entry = library.entry_of(reading.path)
-    running = reading.verdict == "interrupted" and storage.is_live(reading.path)
+    state = storage.state_of(reading.path, reading.verdict)
     return {
         "session": reading.path.name.removesuffix(lines.SUFFIX),
         "file": str(reading.path),
@@ -289,8 +291,8 @@ def _summary(reading: reader.RecordedSession) -> dict[str, Any]:
         "program": header.program,
         "models": ", ".join(header.labels),
         "question_set": header.title,
-        "verdict": "running" if running else reading.verdict,
-        "outcome": entry.outcome if reading.verdict == "complete" else reading.verdict,
+        "verdict": state,
+        "outcome": entry.outcome if state == "complete" else state,
         "events": len(reading.events),
         "bytes_dropped": reading.bytes_dropped,
         "duration_s": round(max(event.t_us for event in reading.events) / 1e6, 3),
