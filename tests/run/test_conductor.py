@@ -15,7 +15,7 @@ from tui.board import fold
 from tui.host import cpu, memory
 from tui.host.errors import UserError
 from tui.options import RunOptions
-from tui.run import results, setup
+from tui.run import remaining, results, setup
 from tui.sessions import lines
 from tui.sessions.reader import read
 
@@ -340,6 +340,25 @@ def test_a_resumed_run_asks_only_what_is_missing(stage: RunStage) -> None:
     times = [event.t_us for event in events]
     assert times[len(reading.events)] >= reading.events[-1].t_us
     assert len(board.answers) == 5
+
+
+def test_a_resumed_run_loads_no_model_that_has_nothing_left_to_answer(stage: RunStage) -> None:
+    """Its load would be timed anew, and stand for the model in the report."""
+    first = stage(EchoEngine(), EchoEngine(crash_after=2))
+    first.ask_all()
+    assert first.wait(60)
+    first.close("done")
+    engines = [EchoEngine(), EchoEngine()]
+    models, waiting = [resolved("m0"), resolved("m1")], list(engines)
+    events = read(first.path).events
+    run = setup.resume(first.path, events, models, RunOptions(), lambda *_: waiting.pop(0))
+    stage.runs.append(run)
+    run.ask_all()
+    run.start()
+    board = finished(run)
+    assert remaining.is_complete(board, 1) and not remaining.is_complete(board, 2)
+    assert engines[0].requests == [] and engines[1].requests
+    assert [len(model.loads) for model in board.models] == [1, 2]
 
 
 def test_a_resumed_screen_asks_only_what_was_asked_and_not_answered(stage: RunStage) -> None:

@@ -17,6 +17,7 @@ from tui.questions import QuestionSet
 from tui.run.answer_queue import BACKGROUND, INTERACTIVE, ON_VIEW, AnswerTask
 from tui.run.lane import Lane
 from tui.run.recorder import Recorder
+from tui.run.remaining import lost_answers, unanswered_turns
 from tui.sessions.journal import SaveState
 from tui.text.unused_name import unused_name
 
@@ -101,7 +102,8 @@ class Run:
                 return
             for lane in self._lanes:
                 # In their order, whichever thread is first.
-                self._shared.memory_scheduler.admit(lane.index)
+                if not lane.is_idle:
+                    self._shared.memory_scheduler.admit(lane.index)
                 lane.start()
         for watcher in self._watchers:
             watcher.start()
@@ -235,11 +237,7 @@ class Run:
         ids: list[int] = []
         with self._shared.changed:
             with self._recorder.board() as board:
-                newest = {
-                    (a.model, a.question, a.turn, a.repeat): a for a in board.answers.values()
-                }
-                lost = [a for a in newest.values() if not a.is_open and a.state != "answered"]
-                kept = [answer for answer in lost if is_meant(answer)]
+                kept = [answer for answer in lost_answers(board) if is_meant(answer)]
                 turns = {question.id: question.turns for question in board.questions}
             for answer in kept:
                 known = turns.get(answer.question, ())
@@ -374,15 +372,8 @@ class Run:
     def _unanswered(
         self, model: int, question: str, turns: Sequence[str], repeat: int = 0
     ) -> list[int]:
-        """The turns of a question that have neither an answer nor one on its way."""
         with self._recorder.board() as board:
-            ids = board.answer_ids.get((model, question), ())
-            done = {
-                answer.turn
-                for answer in (board.answers[id_] for id_ in ids)
-                if answer.repeat == repeat and (answer.is_open or answer.state == "answered")
-            }
-        return [turn for turn in range(len(turns)) if turn not in done]
+            return unanswered_turns(board, model, question, turns, repeat)
 
     def _turns(self, question_id: str) -> tuple[str, ...]:
         if found := self._questions.find(question_id):

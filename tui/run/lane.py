@@ -46,10 +46,15 @@ class Lane:
     """
 
     def __init__(
-        self, columns: Sequence[int], engine: Engine, shared: SharedState, measure: bool = False
+        self,
+        columns: Sequence[int],
+        engine: Engine,
+        shared: SharedState,
+        measure: bool = False,
+        preload: bool = True,
     ) -> None:
         """``columns``: the models of the run that it answers for, by number. ``measure``: take the
-        standard measure once, if that can be done."""
+        standard measure once, if that can be done. ``preload``: load before anything is asked."""
         self.columns = list(columns)
         self.engine = engine
         self.queue = AnswerQueue()
@@ -60,7 +65,7 @@ class Lane:
         self._loaded: ev.Loaded | None = None
         self._measure_wanted = measure and engine.can_be_measured
         self._measuring: StopSwitch | None = None
-        self._load_wanted = True
+        self._load_wanted = preload
         self._reload_wanted = False
         self._waiting_for: tuple[int, ...] | None = None
         self._crashes = 0

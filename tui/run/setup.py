@@ -114,7 +114,11 @@ def resume(
         record.emit(answer.model, ev.Cancelled(answer.id))
     for remark in remarks:
         record.emit(RUN, ev.Note(remark))
-    return _assemble(models, questions, options, record, planned, engines, interactive, make_engine)
+    # Without a person a model that has nothing left to answer is not loaded once more.
+    return _assemble(
+        *(models, questions, options, record, planned, engines, interactive, make_engine),
+        preload=interactive,
+    )
 
 
 def _remarks(models: Sequence[ResolvedModel], planned: plan.MemoryPlan) -> list[str]:
@@ -196,6 +200,7 @@ def _assemble(
     cores = CoreAllocator(cpu.cores())
     changed = threading.Condition()
     with record.board() as board:
+    preload: bool = True,
         budget = make_budget(options.budget, [model.price for model in models], board, changed)
         measured = [bool(model.measures) for model in board.models]
     groups = columns_by_weights(models)
@@ -217,7 +222,7 @@ def _assemble(
         changed=changed,
     )
     lanes = [
-        Lane(group, engine, shared, measure=options.measure and not measured[group[0]])
+        Lane(group, engine, shared, options.measure and not measured[group[0]], preload)
         for group, engine in zip(groups, engines, strict=True)
     ]
     held = {models[lane.index].weights_key or lane.index: lane for lane in lanes}

@@ -17,6 +17,7 @@ from tests.support.figures_again import Again
 from tests.support.small_gguf import write_gguf
 from tests.support.waiting import process_gone
 from tests.support.waiting import until as wait_until
+from tui import cli
 from tui.host import paths
 from tui.host.process import process_tree
 from tui.reports.messages import report_messages
@@ -77,6 +78,18 @@ def test_a_run_of_a_published_gguf_file_goes_on(tmp_path: Path) -> None:
     assert code == 0, told
     (model,) = json.loads(printed)["models"]
     assert model["name"] == str(file) and len(model["answers"]) == 3
+
+
+def test_a_complete_run_has_nothing_to_go_on_with(
+    two_models: tuple[dict[str, Any], str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made, _, _ = two_models
+    before = Path(made["session"]).read_bytes()
+    assert cli.run_command_line(["run", "--resume", made["session"], "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == made
+    assert "every answer is there; nothing to do, nothing changed" in told.err
+    assert Path(made["session"]).read_bytes() == before
 
 
 def test_columns_of_one_checkpoint_are_one_worker(checkpoint: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tui.cli.support import options, settings_in_force
 from tui.cli.support.headless import HeadlessRun
 from tui.cli.support.out_file import check_out
 from tui.cli.support.printing import about, heads, load_line, print_json, table, tell
-from tui.cli.support.resume_run import resume_run
+from tui.cli.support.resume_run import read_begun, resume_run
 from tui.cli.support.run_progress import RunProgress
 from tui.events import Answered, Cancelled, Event, Failed, Loaded, Note, answer_of
 from tui.host.errors import UserError
@@ -71,21 +71,32 @@ def run(
     if out is not None:
         check_out(out, (flags.get("questions"), flags.get("pasted")))
     if resume:
-        started, settings, past = resume_run(resume, models or vary, flags, yes=yes)
+        begun = read_begun(resume, models or vary, flags)
+        if begun.is_complete:
+            tell(f"duibi: {begun.nothing_to_do}")
+            return _print_results(begun.board, begun.reading.path, True, as_json, out)
+        started, settings, past = resume_run(begun, yes=yes)
     else:
         started, settings, past = _begin(column.vary(models or (), vary or ()), flags, yes)
     with _progress_printer() as show:
         headless = HeadlessRun(started, show, past)
         code = headless.run_to_end(settings.run.repeat)
-    made = results.json_document(headless.board, str(started.path), started.save_state.saved)
+    is_saved = started.save_state.saved
+    return _print_results(headless.board, started.path, is_saved, as_json, out) or code
+
+
+def _print_results(
+    board: Board, path: Path, is_saved: bool, as_json: bool, out: Path | None
+) -> int:
+    made = results.json_document(board, str(path), is_saved)
     if as_json:
         print_json(made)
     else:
-        print(_table(headless.board))
-    _print_footnotes(headless.board, started.path)
+        print(_table(board))
+    _print_footnotes(board, path)
     if out is not None:  # last: its folder may be gone by now
         replace_file(out, json.dumps(made, ensure_ascii=False, indent=1) + "\n")
-    return code
+    return 0
 
 
 def _begin(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from tui import questions as question_sets
 from tui.app import main as screens
 from tui.cli.support import options
-from tui.cli.support.resume_run import resume_run
+from tui.cli.support.resume_run import read_begun, resume_run
 from tui.host.errors import EXIT_INTERRUPTED, UserError
 from tui.run.conductor import Run
 from tui.run.setup import begin
@@ -40,7 +40,7 @@ def resume_session(session: str, settings: Settings) -> int:
     """Open the screen on a run that broke off, and ask again what has no answer yet.
 
     Raises:
-        UserError: as `tui.cli.support.resume_run.resume_run`.
+        UserError: as `tui.cli.support.resume_run.resume_run`, or nothing of it is missing.
     """
     kept = [name for name, one in DECLARATIONS.items() if one.on_resume == "allowed"]
     return resume(session, None, {name: settings.value_of(name) for name in kept})
@@ -52,11 +52,14 @@ def resume(
     """As `resume_session`, with ``flags`` of the command line in place of settings.
 
     Raises:
-        UserError: there is no terminal, or as `tui.cli.support.resume_run.resume_run`.
+        UserError: there is no terminal, or as `resume_session`.
     """
     if flags.get("plain") or not sys.stdout.isatty():
         raise UserError("--resume needs the screen here", f"`duibi run --resume {session}`")
-    run, settings, _ = resume_run(session, models, flags, interactive=True, yes=yes)
+    begun = read_begun(session, models, flags)
+    if begun.is_complete:
+        raise UserError(begun.nothing_to_do, f"`duibi replay {session}` shows it")
+    run, settings, _ = resume_run(begun, interactive=True, yes=yes)
     return _show_run(run, settings, run.ask_missing)
 
 

@@ -2,37 +2,53 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tui import settings as settings_of
 from tui import trust
+from tui.board import Board, fold
 from tui.cli.support import options, settings_in_force
 from tui.host.errors import UserError
 from tui.models import column
 from tui.models.reference import DTYPES, parse_reference
 from tui.models.resolved import LOCAL
 from tui.options import HEADER_NAMES
-from tui.run import resume_check, setup
+from tui.run import remaining, resume_check, setup
 from tui.run.conductor import Run
 from tui.sessions import library, reader
+from tui.sessions.reader import RecordedSession
 from tui.setting_kinds import InvalidValueError
 from tui.settings import Settings
 
 
-def resume_run(
-    session: str,
-    models: Sequence[str] | None,
-    flags: Mapping[str, object],
-    interactive: bool = False,
-    yes: bool = False,
-) -> tuple[Run, Settings, int]:
-    """The run of a session file, its settings, and how many events it has already. With ``yes``
-    models are fetched unasked.
+@dataclass(frozen=True, slots=True)
+class BegunRun:
+    """A session that is to go on: what its file holds, the settings, and its models as named."""
+
+    reading: RecordedSession
+    board: Board
+    settings: Settings
+    names: Sequence[str]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it was closed, and nothing of it has no answer."""
+        is_closed = self.reading.verdict == "complete"
+        return is_closed and remaining.is_complete(self.board, self.settings.run.repeat)
+
+    @property
+    def nothing_to_do(self) -> str:
+        """What is said where it is complete."""
+        return f"{self.reading.path.name}: every answer is there; nothing to do, nothing changed"
+
+
+def read_begun(session: str, models: Sequence[str] | None, flags: Mapping[str, object]) -> BegunRun:
+    """What a session file says of its run.
 
     Raises:
-        UserError: there is no such session, it cannot be gone on with, it was asked to
-            go on in another way than it began, or a model or a question changed since.
+        UserError: there is no such session, it was asked to go on in another way than it began,
+            or a question changed since.
     """
     rules = {name: one.on_resume for name, one in settings_of.DECLARATIONS.items()}
     given = [
@@ -57,6 +73,21 @@ def resume_run(
     names = [_reference(model) for model in reading.header.models]
     # A name in the file is a model's own: an alias is none, and could lead elsewhere.
     settings = replace(settings_in_force.load(kept | anew, names), aliases={})
+    return BegunRun(reading, fold(reading.events), settings, names)
+
+
+def resume_run(
+    begun: BegunRun, interactive: bool = False, yes: bool = False
+) -> tuple[Run, Settings, int]:
+    """The run of a session, its settings, and how many events it has already. With ``yes``
+    models are fetched unasked.
+
+    Raises:
+        UserError: nobody agreed to what the session asks for, it cannot be gone on with, or a
+            model changed since.
+    """
+    reading, settings, names = begun.reading, begun.settings, begun.names
+    name = reading.path.name
     _agree_to_models(names, [""] * len(names), settings, name)
     if settings.run.chat_template is not None:
         ask = settings_in_force.ask_for_named
