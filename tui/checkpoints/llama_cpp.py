@@ -1,6 +1,8 @@
 """Whether GGUF files can be computed as they are published (the extra ``gguf``)."""
 
 import os
+import sys
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,3 +29,11 @@ def named_build() -> Path | None:
     given = os.environ.get(VARIABLE, "")
     folder = expand(given).absolute() if given else None
     return folder if folder is not None and (folder / MODULE).is_dir() else None
+
+
+def version() -> str:
+    """The version of the build; empty where there is none, or it tells none."""
+    folder = named_build()
+    path = sys.path if folder is None else [str(folder)]
+    found = next(iter(metadata.distributions(name=MODULE, path=path)), None)
+    return found.version if found else ""

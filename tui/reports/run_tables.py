@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tui.checkpoints.llama_cpp import PUBLISHED
+from tui.checkpoints.llama_cpp import MODULE, PUBLISHED
 from tui.events import Loaded, Session
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, SourceSession
@@ -117,7 +117,11 @@ def describe_cpu(found: Any, say: ReportMessages) -> str:
 def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:
     packages = host.get("packages", {})
     found = {"duibi": program, "Python": host.get("python", "")}
-    return found | (dict(packages) if isinstance(packages, Mapping) else {})
+    if not isinstance(packages, Mapping):
+        return found
+    # Few readers know the module that carries it.
+    names = {MODULE: f"llama.cpp ({MODULE})"}
+    return found | {names.get(name, name): version for name, version in packages.items()}
 
 
 def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:

@@ -12,6 +12,7 @@ from typing import Any
 import tui
 from tui import events as ev
 from tui.board import fold
+from tui.checkpoints import llama_cpp
 from tui.engines.base import Engine, Message
 from tui.events import RUN, VERSION, Event, Session
 from tui.host import cpu, memory
@@ -49,6 +50,7 @@ EngineMaker = Callable[[ResolvedModel, int], Engine]
 """From a model and a number of threads to what runs it."""
 
 REPORTED_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "textual")
+"""Needed to compute here and to draw; told with their versions, as is llama.cpp's module."""
 
 
 def begin(
@@ -151,6 +153,8 @@ def package_versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+    if version := llama_cpp.version():
+        found[llama_cpp.MODULE] = version
     return found
 
 
@@ -196,11 +200,11 @@ def _assemble(
     engines: Sequence[Engine],
     interactive: bool,
     make_engine: EngineMaker | None,
+    preload: bool = True,
 ) -> Run:
     cores = CoreAllocator(cpu.cores())
     changed = threading.Condition()
     with record.board() as board:
-    preload: bool = True,
         budget = make_budget(options.budget, [model.price for model in models], board, changed)
         measured = [bool(model.measures) for model in board.models]
     groups = columns_by_weights(models)

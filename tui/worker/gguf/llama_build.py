@@ -7,12 +7,12 @@ import ctypes
 import json
 import os
 import sys
-from importlib import import_module, metadata
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints.llama_cpp import MODULE, named_build
+from tui.checkpoints.llama_cpp import MODULE, named_build, version
 
 _INSTRUCTION_SETS = ("AVX512_VNNI", "AVX512", "AVX2", "AVX", "DOTPROD", "NEON")
 _OPENMP = "libgomp"
@@ -59,14 +59,6 @@ def device() -> str:
     """Where it computes: ``cpu``, or the first GPU that it was built for."""
     gpus = [one for one in module().get_device_info() if one["type"].value in _GPU_TYPES]
     return str(gpus[0]["name"]).lower() if gpus else "cpu"
-
-
-def version() -> str:
-    """Its version; empty where the build tells none."""
-    folder = named_build()
-    path = sys.path if folder is None else [str(folder)]
-    found = next(iter(metadata.distributions(name=MODULE, path=path)), None)
-    return found.version if found else ""
 
 
 if __name__ == "__main__":
