@@ -1,9 +1,17 @@
 """Charts draw what was measured, and nothing where nothing was."""
 
+import itertools
 import re
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from rich.cells import cell_len
 
 from benchmarks.support.recorded_sessions import record_session, recorded_header
+from tui.reports.chart_labels import Box, spread_labels
+from tui.reports.chart_style import draw_chart
 from tui.reports.charts import downsample, draw_charts, memory_points, speed_points
 from tui.reports.cost_tables import glances_of
 from tui.reports.merge import merge_sessions
@@ -57,3 +65,30 @@ def test_an_empty_distribution_is_not_drawn_as_zero(tmp_path: Path) -> None:
     for chart in boxes:
         assert set(re.findall(r">([^<>]*@[^<>]*)<", chart.svg)) == {"one@bf16"}
         assert chart.caption.endswith("Nothing to draw of two@int8.")
+
+
+@pytest.mark.parametrize("at", [(50.0, 4.0), (99.0, 4.97), (1.0, 0.02)])
+def test_names_of_close_points_lie_over_no_other(at: tuple[float, float]) -> None:
+    points = {f"Qwen2.5-Coder 通义 {n}": (at[0] + n / 9, at[1] + n / 200) for n in range(6)}
+
+    def draw(pygal: Any, options: dict[str, Any]) -> Any:
+        options |= {"xrange": (0, 100), "range": (0, 5), "dots_size": 7, "print_labels": True}
+        chart = pygal.XY(stroke=False, **options)
+        for label, point in points.items():
+            chart.add(label, [{"value": point, "label": label}])
+        return chart
+
+    root = ElementTree.fromstring(spread_labels(draw_chart("x", draw)))
+    names = [node for node in root.iter() if node.get("class") == "label"]
+    boxes = []
+    for name in names:
+        width = cell_len(name.text or "") * 6.6
+        x, y = float(name.get("x", 0)), float(name.get("y", 0)) - 11
+        boxes.append(Box(x - (width if name.get("text-anchor") == "end" else 0), y, width, 12.0))
+    dots = [node for node in root.iter() if "dot" in node.get("class", "").split()]
+    boxes += [Box(float(d.get("cx", 0)) - 5, float(d.get("cy", 0)) - 5, 10, 10) for d in dots]
+    assert {name.text for name in names} == set(points)
+    for one, other in itertools.combinations(boxes[: len(names)], 2):
+        assert not one.meets(other)
+    assert not any(name.meets(dot) for name in boxes[:6] for dot in boxes[6:])
+    assert all(box.x >= 0 and box.x + box.width < 860 for box in boxes)

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from tui.reports import evidence
+from tui.reports.chart_labels import spread_labels
 from tui.reports.chart_style import draw_chart, say_left_out, short_label
 from tui.reports.cost_tables import Glances
 from tui.reports.document import Figure
@@ -130,4 +131,4 @@ def _trade_off(
         return chart
 
     caption = f"{say('chart_trade_off')} {say_left_out(points, merged.columns, say)}".rstrip()
-    return Figure(name, say(name), caption, draw_chart(name, draw))
+    return Figure(name, say(name), caption, spread_labels(draw_chart(name, draw)))
