@@ -57,6 +57,7 @@ PLACES = {
     "aims in own words (A, B, C)": "abstract",
     "steps of the set-up, pictures, scripts (A, B, C, E)": "setup",
     "published scores (D)": "published",
+    "context kept, in own words (D)": "context",
     "judgement of each question (C)": "question-q0",
     "style of each model in a phrase (A, E)": "model-chatglm3-6b",
     "own conclusion (all)": "conclusion",

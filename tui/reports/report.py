@@ -9,6 +9,7 @@ from tui.reports import evidence, score_tables
 from tui.reports.answers import build_sections, list_problems
 from tui.reports.charts import draw_charts
 from tui.reports.conclusion import build_conclusion
+from tui.reports.context_table import context_table
 from tui.reports.cost_tables import build_cost_tables, glances_of
 from tui.reports.disagreement_table import describe_differences, disagreement_table
 from tui.reports.document import Document, Table
@@ -39,6 +40,7 @@ _WORDS = (
     *("p_abstract", "p_setup", "p_analysis", "p_strengths", "p_conclusion", "p_difficulties"),
     *(
         "p_improvements",
+        "p_context",
         "p_thanks",
         "p_published",
         "p_appendix",
@@ -113,6 +115,7 @@ def build_document(
         *judge_tables(merged, by_judge, judged, panel, say),
         score_tables.checks_table(merged, checked, say),
         ability_table(merged, checked, say),
+        context_table(merged, checked, say),
         form_table(merged, say),
         disagreement_table(merged, results, say),
         parting_table(merged, say),
