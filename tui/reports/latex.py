@@ -132,8 +132,10 @@ def _title_page(page: TitlePage, is_cover: bool) -> str:
         for name, value in page.facts
     )
     facts = "\n".join(rows)
+    begin, end = own_words.marks_of_title(facts)
+    marked = f"% {begin}\n{facts}\n% {end}"
     table = (
-        f"\\begin{{tabular}}{{r@{{\\quad}}p{{8cm}}}}\n{facts}\n\\end{{tabular}}" if facts else ""
+        f"\\begin{{tabular}}{{r@{{\\quad}}p{{8cm}}}}\n{marked}\n\\end{{tabular}}" if facts else ""
     )
     kind, above, below = ("titlepage", 5, 3) if is_cover else ("center", 0, 1)
     return (

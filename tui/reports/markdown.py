@@ -70,7 +70,12 @@ def _block(block: Block, words: dict[str, str], pictures: str, ending: str) -> l
 def _title_page(page: TitlePage, colon: str) -> list[str]:
     to_fill_in = "\\_" * 12
     facts = [f"- {escape(name)}{colon}{escape(value) or to_fill_in}" for name, value in page.facts]
-    return [f"# {escape(page.title)}", escape(page.subtitle), "\n".join(facts)]
+    found = [f"# {escape(page.title)}", escape(page.subtitle)]
+    if facts:
+        lines = "\n".join(facts)
+        begin, end = own_words.marks_of_title(lines)
+        found.append(f"<!-- {begin} -->\n\n{lines}\n\n<!-- {end} -->")
+    return found
 
 
 def _figure(figure: Figure, pictures: str, ending: str) -> list[str]:

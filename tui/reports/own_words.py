@@ -4,7 +4,8 @@ In Markdown and LaTeX two comments stand around a place, in Word a content contr
 first of them. A mark holds a checksum of what the program put there, so that what a person changed
 is known from what was only written again. ``NAME.words.md`` beside the report holds all words in
 the form of a Markdown report: there they can be written for formats that nobody edits (HTML, PDF),
-and there they stay for the report's other formats, with what was answered for the title page.
+and there they stay for the report's other formats, with what was answered for the title page. Its
+lines stand between two marks as well (`tui.reports.title_facts`).
 """
 
 import json
@@ -21,9 +22,9 @@ from xml.etree import ElementTree
 from tui.host import foreign_files
 from tui.host.errors import UserError
 from tui.host.save_file import replace_file
-from tui.reports.document import Document, Place
+from tui.reports import title_facts
+from tui.reports.document import Document, Place, TitlePage
 from tui.reports.messages import ReportMessages
-from tui.setting_kinds import REPORT_FACTS
 from tui.text.sanitise import clean
 
 _PREFIX = "duibi:"
@@ -61,7 +62,8 @@ OF_LATEX = ".tex"
 class OwnWords:
     """What a person wrote, by the id of its place, and the counts (answers, models ...) of the
     report that it was written into; None where there was none. ``facts`` were answered for its
-    title page, by the names of `tui.setting_kinds.REPORT_FACTS`."""
+    title page or written there, by the names of `tui.setting_kinds.REPORT_FACTS` or by what a
+    person calls them."""
 
     texts: Mapping[str, str]
     counts: Mapping[str, int] | None = None
@@ -97,6 +99,11 @@ def marks(place: Place, shown: str) -> tuple[str, str]:
     return f"{_PREFIX}begin {place.id} {_checksum(shown)}{empty}", _END
 
 
+def marks_of_title(shown: str) -> tuple[str, str]:
+    """As `marks`, of the lines on the title page."""
+    return marks(Place(title_facts.PLACE, "", shown), shown)
+
+
 def without_hint(text: str, hint: str) -> str:
     """What a person wrote before or behind a hint that was left standing."""
     for shown in (f"*{hint}*", hint):
@@ -127,6 +134,10 @@ def gather(out: Path, older: Path | None = None) -> OwnWords:
         if text.strip() and not kept and counts is None:
             raise UserError(f"{beside} holds no words of a report", "move it away")
     found = _in_report(report) if report.is_file() else {}
+    for place in (title_facts.PLACE, f"{title_facts.PLACE}{OF_LATEX}"):
+        for lines in (kept.pop(place, None), found.pop(place, None)):
+            if lines and lines.is_changed:
+                facts = title_facts.read(lines.text, facts)
     texts = {id_: _joined(kept.get(id_), found.get(id_)) for id_ in {**kept, **found}}
     return OwnWords(texts, counts, facts)
 
@@ -171,6 +182,11 @@ def keep(out: Path, document: Document, words: OwnWords) -> None:
         # Nothing in it may end the comment.
         told = json.dumps(dict(words.facts), ensure_ascii=False).replace(">", "\\u003e")
         parts.append(f"<!-- {_PREFIX}facts {told} -->")
+    for page in (block for block in document.blocks if isinstance(block, TitlePage)):
+        told = title_facts.shown(page, document.words["colon"]).replace("<", "\\<")
+        lines = "\n".join(f"- {line}" for line in told.split("\n") if line)
+        begin, end = marks_of_title(lines)
+        parts.append(f"## {title_facts.PLACE}\n\n<!-- {begin} -->\n\n{lines}\n\n<!-- {end} -->")
     for place in places:
         shown = place.text or f"*{place.hint}*"
         begin, end = marks(place, shown)
@@ -202,7 +218,8 @@ def _counts(text: str) -> Mapping[str, int] | None:
 
 def _facts(text: str) -> Mapping[str, str]:
     told = _json(_FACTS, text) or {}
-    return {name: fact for name, fact in told.items() if type(fact) is str and name in REPORT_FACTS}
+    kept = {clean(name): fact for name, fact in told.items() if type(fact) is str}
+    return dict(list(kept.items())[: title_facts.MOST_FACTS])
 
 
 def _json(pattern: re.Pattern[str], text: str) -> dict[str, Any] | None:

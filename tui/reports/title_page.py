@@ -17,7 +17,8 @@ _ELSEWHERE = ("title", "abstract")
 def build_title_page(
     merged: MergedSessions, facts: Mapping[str, str], say: ReportMessages
 ) -> TitlePage:
-    """The page of these sessions; ``facts`` as of `tui.setting_kinds.REPORT_FACTS`."""
+    """The page of these sessions; ``facts`` by the names of `tui.setting_kinds.REPORT_FACTS`, or
+    by what a person calls them."""
     days = sorted({source.recorded.header.started[:10] for source in merged.sources})
     known = {name: collapse_line(text) for name, text in facts.items() if text.strip()}
     listed = [
@@ -25,6 +26,8 @@ def build_title_page(
         for name in REPORT_FACTS
         if name not in _ELSEWHERE and (name in known or name in _ALWAYS)
     ]
+    own = [name for name in known if name not in REPORT_FACTS]
+    listed += [(collapse_line(name), known[name]) for name in own]
     dates = collapse_line(", ".join(days))
     return TitlePage(
         known.get("title") or _title(merged, say),

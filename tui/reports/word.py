@@ -14,7 +14,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from tui.host import extras
 from tui.host.secrets import redact_secrets
-from tui.reports import own_words
+from tui.reports import own_words, title_facts
 from tui.reports.document import (
     AnswerCard,
     Block,
@@ -156,10 +156,14 @@ class _Writer:
         self.xml.append(_paragraph(_run(page.title), _style("Title")))
         self.xml.append(_paragraph(_run(page.subtitle), _style("Subtitle")))
         self.xml += ["<w:p/>"] * (3 if is_cover else 0)
+        lines, colon = [], self._document.words["colon"]
         for name, value in page.facts:
-            line = _run(f"{name}{self._document.words['colon']}")
             shown = _run(value) if value else _run("\u00a0" * 32, '<w:u w:val="single"/>')
-            self.xml.append(_paragraph(line + shown, '<w:ind w:left="2600"/>'))
+            line = _paragraph(_run(f"{name}{colon}") + shown, '<w:ind w:left="2600"/>')
+            lines.append(line)
+        if lines:
+            begin, _ = own_words.marks_of_title(title_facts.shown(page, colon))
+            self.xml.append(_control(page.title, begin, "".join(lines)))
 
     def _heading(self, level: int, text: str, id_: str) -> None:
         self._bookmarks += 1
@@ -242,10 +246,14 @@ def _place(place: Place) -> str:
         inner = "".join(_paragraph(_run(part)) for part in place.text.split("\n\n"))
     else:
         inner = _paragraph(_run(text, '<w:i/><w:color w:val="808080"/>'))
-    showing = "" if place.text else "<w:showingPlcHdr/>"
+    return _control(place.hint, begin, inner, "" if place.text else "<w:showingPlcHdr/>")
+
+
+def _control(name: str, tag: str, inner: str, more: str = "") -> str:
+    """A content control around paragraphs."""
     return (
-        f"<w:sdt><w:sdtPr><w:alias w:val={quoteattr(_legal(place.hint)[:60])}/>"
-        f"<w:tag w:val={quoteattr(begin)}/>{showing}</w:sdtPr>"
+        f"<w:sdt><w:sdtPr><w:alias w:val={quoteattr(_legal(name)[:60])}/>"
+        f"<w:tag w:val={quoteattr(tag)}/>{more}</w:sdtPr>"
         f"<w:sdtContent>{inner}</w:sdtContent></w:sdt>"
     )
 
