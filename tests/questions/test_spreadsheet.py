@@ -59,6 +59,56 @@ def test_the_first_sheet_with_questions_is_read(
     assert "Excel" in told and "题目 -> question" in told and "答案 -> reference answer" in told
 
 
+LISTED = f"""<workbook {NS} xmlns:r="http://o/rel"><sheets>
+<sheet name="Notes" sheetId="1" r:id="r1"/><sheet name="逻辑" sheetId="2" r:id="r3"/>
+<sheet name="Trap" state="hidden" sheetId="3" r:id="r2"/><sheet name="知识" sheetId="4" r:id="r4"/>
+</sheets></workbook>"""
+RELATIONS = (
+    "<Relationships>"
+    + "".join(
+        f'<Relationship Id="r{n}" Target="{"/xl/" if n == 4 else ""}worksheets/sheet{n}.xml"/>'
+        for n in range(1, 5)
+    )
+    + "</Relationships>"
+)
+
+
+def small_sheet(*rows: tuple[str, ...]) -> str:
+    cells = (
+        "".join(f'<c t="inlineStr"><is><t>{text}</t></is></c>' for text in row) for row in rows
+    )
+    lines = "".join(f"<row>{line}</row>" for line in cells)
+    return f"<worksheet {NS}><sheetData>{lines}</sheetData></worksheet>"
+
+
+def test_every_sheet_with_questions_is_read_and_the_others_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = {
+        "workbook": LISTED,
+        "worksheets/sheet2": small_sheet(("id", "question"), ("9", "hidden")),
+        "worksheets/sheet3": small_sheet(("id", "题目"), ("1", "甲"), ("2", "乙")),
+        "worksheets/sheet4": small_sheet(("id", "问题"), ("1", "丙"), ("3", "丁")),
+    }
+    data = io.BytesIO(book(**parts))
+    with zipfile.ZipFile(data, "a") as made:
+        made.writestr("xl/_rels/workbook.xml.rels", RELATIONS)
+    found = load(tmp_path, data.getvalue()).questions
+    assert [(one.id, one.turns[0]) for one in found] == [
+        ("1", "甲"),
+        ("2", "乙"),
+        ("知识-1", "丙"),
+        ("3", "丁"),
+    ]
+    file = str(tmp_path / "set.xlsx")
+    assert run(["questions", "check", file, f"{file}#知识", f"{file}#Trap", f"{file}#Lost"]) == 2
+    told = capsys.readouterr()
+    for line in ("sheet 逻辑: 2 rows", "sheet Notes: not read", "sheet Trap: not read"):
+        assert line in told.out
+    assert f"{file}#知识: 2 questions" in told.out and f"{file}#Trap: 1 questions" in told.out
+    assert "no sheet is called Lost" in told.err and "take one of Notes, 逻辑, Trap" in told.err
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [

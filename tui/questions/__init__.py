@@ -6,7 +6,7 @@ from pathlib import Path
 from tui.host.errors import UserError
 from tui.host.paths import expand
 from tui.questions.question_set import Question, QuestionSet, Reading
-from tui.questions.readers import SUFFIXES, read
+from tui.questions.readers import SHEET_SUFFIXES, SUFFIXES, read
 
 __all__ = ["BUILT_IN", "Question", "QuestionSet", "Reading", "load"]
 
@@ -25,6 +25,9 @@ def load(name_or_path: str) -> QuestionSet:
     path = expand(name_or_path)
     if path.exists():
         return read(path)
+    file, _, sheet = name_or_path.rpartition("#")
+    if file.lower().endswith(SHEET_SUFFIXES) and expand(file).exists():
+        return read(expand(file), sheet)
     if path.suffix or "/" in name_or_path:
         raise UserError(
             f"there is no file {name_or_path}",

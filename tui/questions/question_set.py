@@ -40,11 +40,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a file was read: its format and encoding, and what each field was taken for."""
+    """How a file was read: its format and encoding, what each field was taken for, and what was
+    read of its ``parts``, a line each."""
 
     format: str
     encoding: str
     fields: dict[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

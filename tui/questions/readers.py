@@ -23,6 +23,7 @@ from tui.questions.question_set import (
 )
 from tui.questions.tables import DELIMITERS, has_header, table_rows
 from tui.questions.variables import expand
+from tui.text.unused_name import unused_name
 
 MAX_BYTES = 16 << 20
 MAX_TOML_BYTES = 4 << 20
@@ -34,11 +35,13 @@ _ROW_KEYS = ("questions", "question", "data", "examples", "instances", "rows", "
 _TOO_FAR = "nested too deep, or a number of too many digits"
 _MEND = "mend it there: one list of objects, or one object a line"
 _NAME_ONE = "name a .toml, .jsonl, .json, .csv, .tsv, .xlsx, .yaml or .txt file"
+SHEET_SUFFIXES = (".xlsx", ".xlsm")
 _SPREADSHEETS = (".xls", ".xlsb", ".ods", ".numbers", ".et")
 
 
-def read(path: Path) -> QuestionSet:
-    """The question set of a file; the suffix tells the format.
+def read(path: Path, sheet: str = "") -> QuestionSet:
+    """The question set of a file; the suffix tells the format. ``sheet`` is the one of a
+    spreadsheet that is meant; all of them without it.
 
     Raises:
         UserError: it cannot be read, is of no known format or breaks a rule; file and line are
@@ -60,8 +63,8 @@ def read(path: Path) -> QuestionSet:
             return _table(*_text(path), path, "TSV", "\t")
         case ".yaml" | ".yml":
             return _yaml(path)
-        case ".xlsx" | ".xlsm":
-            return _spreadsheet(path)
+        case suffix if suffix in SHEET_SUFFIXES:
+            return _spreadsheet(path, sheet)
         case "" | ".txt" | ".text":
             return _plain_or_other(*_text(path), path)
     if suffix in _SPREADSHEETS:
@@ -208,16 +211,48 @@ def _table(
     return _foreign(rows, {}, path, Reading(format_, encoding))
 
 
-def _spreadsheet(path: Path) -> QuestionSet:
-    from tui.questions.spreadsheet import spreadsheet_rows
+def _spreadsheet(path: Path, sheet: str) -> QuestionSet:
+    """The questions of all sheets, or of one. Sheets count their questions each from 1: an id that
+    another sheet has too gets the name of its sheet before it."""
+    from tui.questions.spreadsheet import SheetsRead, spreadsheet_rows
 
-    return _foreign(spreadsheet_rows(path), {}, path, Reading("Excel", "UTF-8"))
+    told, sheets = SheetsRead(), list[str]()
+
+    def placed() -> Iterator[tuple[str, object]]:
+        for place, name, row in spreadsheet_rows(path, sheet, told):
+            sheets.append(name)
+            yield place, row
+
+    reading = Reading("Excel", "UTF-8")
+    rows, places = _records(placed(), reading)
+    owners: dict[str, str] = {}
+    for row, name in zip(rows, sheets, strict=True):
+        id_ = str(row.get("id", ""))
+        if id_ and owners.setdefault(id_, name) != name:
+            row["id"] = unused_name(f"{name}-{id_}", owners)
+            owners[row["id"]] = name
+    made = build_question_set({}, rows, str(path), places, path.stem)
+    parts = [f"sheet {name}: {count} rows" for name, count in told.rows.items()]
+    parts += [f"sheet {name}: not read" for name in told.left_out]
+    return replace(made, reading=replace(reading, parts=tuple(parts)))
 
 
 def _foreign(
     placed: Iterable[tuple[str, object]], head: Mapping[str, Any], path: Path, reading: Reading
 ) -> QuestionSet:
     """The set of records with their places, whatever their fields are called."""
+    rows, places = _records(placed, reading)
+    if head.get("variables") is not None:
+        rows, places = expand(head["variables"], rows, places, str(path))
+    found = build_question_set(head, rows, str(path), places, path.stem)
+    return replace(found, reading=reading)
+
+
+def _records(
+    placed: Iterable[tuple[str, object]], reading: Reading
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Records as questions, and their places; what their fields were taken for goes into
+    ``reading``."""
     rows: list[dict[str, Any]] = []
     places: list[str] = []
     for place, row in placed:
@@ -230,10 +265,7 @@ def _foreign(
             raise UserError(f"{place}: not a JSON object", "write one object a line")
         rows.append(to_question(row, place, reading.fields))
         places.append(place)
-    if head.get("variables") is not None:
-        rows, places = expand(head["variables"], rows, places, str(path))
-    found = build_question_set(head, rows, str(path), places, path.stem)
-    return replace(found, reading=reading)
+    return rows, places
 
 
 def _plain(text: str, path: Path) -> QuestionSet:

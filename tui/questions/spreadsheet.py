@@ -1,10 +1,12 @@
 """The rows of a spreadsheet in Office Open XML (ECMA-376, part 1, "SpreadsheetML"): .xlsx."""
 
 import io
+import posixpath
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
@@ -12,6 +14,7 @@ from xml.etree import ElementTree
 from tui.host import foreign_files
 from tui.host.errors import UserError
 from tui.questions.tables import has_questions, named_rows
+from tui.text.sanitise import collapse_line
 
 MAX_BYTES = 16 << 20
 MAX_PART = 64 << 20
@@ -19,6 +22,8 @@ MAX_PART = 64 << 20
 _MOST_ELEMENTS = 2_000_000
 """Elements of one part: each takes more memory than the three bytes that it may be written in."""
 _STRINGS = "xl/sharedStrings.xml"
+_BOOK, _RELATIONS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
+_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/spreadsheetml/main}"
 _COLUMN = re.compile(r"([A-Z]{1,3})\d+")
@@ -28,12 +33,33 @@ _OLE = b"\xd0\xcf\x11\xe0"
 _AS_CSV = "save the sheet as CSV (UTF-8) and name that file"
 
 
-def spreadsheet_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of the first sheet that has a column of questions, by the names in its first row,
-    each with its place (``file: row 7``).
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A sheet by its name and its part of the file; what is hidden is not read unasked."""
+
+    name: str
+    part: str
+    is_hidden: bool = False
+
+
+@dataclass(slots=True)
+class SheetsRead:
+    """What was read from where: ``rows`` counts by the name of a sheet, ``left_out`` are sheets
+    that are hidden or have no column of questions."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+
+def spreadsheet_rows(
+    path: Path, wanted: str, told: SheetsRead
+) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """The rows of every sheet that has a column of questions, or of the one that is ``wanted``, by
+    the names in its first row, each with its place (``file: Sheet1, row 7``) and its sheet.
 
     Raises:
-        UserError: it is no such file, no sheet has questions, or a part is larger than `MAX_PART`.
+        UserError: it is no such file, no sheet has questions, there is none of this name, or a
+            part is larger than `MAX_PART`.
     """
     try:
         data = foreign_files.read_bytes(path, MAX_BYTES)
@@ -43,39 +69,70 @@ def spreadsheet_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         raise UserError(f"{path}: an old or protected spreadsheet is not read", _AS_CSV)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as book:
-            yield from _rows_with_questions(book, path)
+            yield from _rows_with_questions(book, path, wanted, told)
     except (zipfile.BadZipFile, zlib.error, ElementTree.ParseError, NotImplementedError, OSError):
         raise UserError(f"{path}: not a spreadsheet of Office Open XML", _AS_CSV) from None
     except (RuntimeError, LookupError, ValueError, EOFError):
         raise UserError(f"{path}: a damaged or encrypted spreadsheet", _AS_CSV) from None
 
 
-def _rows_with_questions(book: zipfile.ZipFile, path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    sheets = sorted(
-        (name for name in book.namelist() if re.fullmatch(r"xl/worksheets/[^/]+\.xml", name)),
-        key=lambda name: (len(name), name),
-    )
-    read = [info.file_size for info in book.infolist() if info.filename in {_STRINGS, *sheets}]
+def _rows_with_questions(
+    book: zipfile.ZipFile, path: Path, wanted: str, told: SheetsRead
+) -> Iterator[tuple[str, str, dict[str, str]]]:
+    sheets = _sheets(book, path)
+    parts = {_STRINGS, *(sheet.part for sheet in sheets)}
+    read = [info.file_size for info in book.infolist() if info.filename in parts]
     if sum(read) > MAX_PART:
         raise UserError(f"{path}: larger than {MAX_PART >> 20} MB unpacked", "split it")
     strings = _shared_strings(book, path)
-    for sheet in sheets:
+    chosen = [one for one in sheets if one.name == wanted] if wanted else sheets
+    if not chosen:
+        names = ", ".join(one.name for one in sheets)
+        raise UserError(f"{path}: no sheet is called {wanted}", f"take one of {names}")
+    for sheet in chosen:
         rows = _rows(book, sheet, strings, path)
         _, header = next(rows, ("", []))
-        if has_questions(header):
-            yield from named_rows(header, rows)
-            return
-    raise UserError(
-        f"{path}: no sheet has a column of questions",
-        "begin one with a row of names, one of them question (or query, prompt, text, 题目, 问题)",
-    )
+        if not has_questions(header) or (sheet.is_hidden and not wanted):
+            told.left_out.append(sheet.name)
+            continue
+        told.rows[sheet.name] = 0
+        for place, row in named_rows(header, rows):
+            told.rows[sheet.name] += 1
+            yield place, sheet.name, row
+    if not told.rows:
+        raise UserError(
+            f"{path}: no sheet has a column of questions",
+            "begin one with a row of names, one of them question (or query, prompt, text, 题目, "
+            "问题)",
+        )
+
+
+def _sheets(book: zipfile.ZipFile, path: Path) -> list[Sheet]:
+    """The sheets in the order in which they are shown; where the book does not list them, its
+    parts by their own names."""
+    names = set(book.namelist())
+    found: list[Sheet] = []
+    if {_BOOK, _RELATIONS} <= names:
+        with _part(book, _RELATIONS, path) as part:
+            targets = {e.get("Id", ""): e.get("Target", "") for e in _elements(part, path)}
+        with _part(book, _BOOK, path) as part:
+            listed = [e.attrib for e in _elements(part, path) if _local(e) == "sheet"]
+        for one in listed:
+            id_ = next((v for k, v in one.items() if k.endswith("}id")), "")
+            part_name = posixpath.normpath(posixpath.join("/xl", targets.get(id_, ""))).lstrip("/")
+            is_hidden = one.get("state", "visible") != "visible"
+            if part_name in names:
+                found.append(Sheet(collapse_line(one.get("name", "")), part_name, is_hidden))
+    parts = (name for name in names if _SHEET.fullmatch(name))
+    ordered = sorted(parts, key=lambda name: (len(name), name))
+    return found or [Sheet(name.rpartition("/")[2].removesuffix(".xml"), name) for name in ordered]
 
 
 def _rows(
-    book: zipfile.ZipFile, sheet: str, strings: list[str], path: Path
+    book: zipfile.ZipFile, sheet: Sheet, strings: list[str], path: Path
 ) -> Iterator[tuple[str, list[str]]]:
     """The rows that are not empty, with their places."""
-    with _part(book, sheet, path) as part:
+    with _part(book, sheet.part, path) as part:
         number = 0
         for element in _elements(part, path):
             if _local(element) != "row":
@@ -88,7 +145,7 @@ def _rows(
                 cells.append(_text(cell, strings))
             element.clear()
             if any(cell.strip() for cell in cells):
-                yield f"{path}: row {number}", cells
+                yield f"{path}: {sheet.name}, row {number}", cells
 
 
 def _elements(part: IO[bytes], path: Path) -> Iterator[ElementTree.Element]:

@@ -72,7 +72,7 @@ def _reading_lines(chosen: QuestionSet, reading: Reading) -> list[str]:
     checks = sum(len(question.checks) for question in chosen.questions)
     last = [tr(f"{checks} answers are checked by program")] if checks else []
     fields = [f"{', '.join(names[:20])} -> {tr(says)}" for says, names in by_meaning.items()]
-    return [f"{tr(reading.format)}, {reading.encoding}", *fields, *last]
+    return [f"{tr(reading.format)}, {reading.encoding}", *map(tr, reading.parts), *fields, *last]
 
 
 def _summary(chosen: QuestionSet) -> dict[str, str | int]:
