@@ -121,7 +121,7 @@ def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:
         return found
     # Few readers know the module that carries it.
     names = {MODULE: f"llama.cpp ({MODULE})"}
-    return found | {names.get(name, name): version for name, version in packages.items()}
+    return found | {names.get(str(name), str(name)): version for name, version in packages.items()}
 
 
 def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
