@@ -287,7 +287,7 @@ class ScreenOptions:
     theme: str = field(
         default="duibi-dark",
         metadata=setting(
-            kinds.TEXT, Flag("--theme", "Colours.", "NAME"), effect="none", on_resume="allowed"
+            kinds.TEXT, Flag("--theme", "Colours.", "THEME"), effect="none", on_resume="allowed"
         ),
     )
     lang: str = field(

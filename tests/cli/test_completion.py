@@ -39,6 +39,44 @@ def test_commands_models_and_options_are_completed(
     assert completed("help", "serv") == ["services"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("report x --template ", ["course", "brief", "data"]),
+        ("report x --template b", ["brief"]),
+        ("report x --format ", ["md", "html", "docx", "pdf", "tex", "csv", "jsonl", "cast"]),
+        ("report --format=h", ["--format=html"]),
+        ("report x --out ", []),
+        ("run demo --vary temp", ["temperature="]),
+        ("run demo --think ", ["on", "off", "low", "medium", "high"]),
+        ("run --system ", []),
+        ("run --resume eng", ["english"]),
+        ("demo --lang ", ["en", "zh"]),
+        ("demo --theme duibi-d", ["duibi-dark"]),
+        ("models quantize demo --to ", ["int8", "int4"]),
+        ("models list ", []),
+        ("models rm dem", ["demo"]),
+        ("sessions list ", []),
+        ("sessions sh", ["show"]),
+        ("replay english ", []),
+        ("diff english tong", ["tongji"]),
+        ("diff english tongji ", []),
+        ("questions ", ["list", "show", "check"]),
+        ("completion z", ["zsh"]),
+    ],
+)
+def test_the_value_that_is_meant_is_completed_and_nothing_else(
+    typed: str, wanted: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert completed(*typed.split(" ")) == wanted
+
+
+def test_a_command_with_others_below_it_takes_no_model_itself() -> None:
+    found = completed("models", "")
+    assert "get" in found and not {"demo", "openai:"} & set(found)
+
+
 def test_sessions_are_completed_own_ones_and_bundled_ones(tmp_path: Path) -> None:
     folder = Path(os.environ["DUIBI_SESSIONS_DIR"])
     mine = write_session(folder)
@@ -62,6 +100,8 @@ def test_the_script_of_a_shell_completes(shell: str, tmp_path: Path) -> None:
         ("duibi rep", {"replay", "report"}),
         ("duibi run open", {"openai:", "openrouter:"}),
         ("duibi run openai:", set()),
+        ("duibi report x --format=", {"md", "html"}),
+        ("duibi run demo --vary temp", {"temperature="}),
     ],
 )
 def test_bash_completes_what_is_typed(line: str, wanted: set[str], tmp_path: Path) -> None:
@@ -72,7 +112,7 @@ def test_bash_completes_what_is_typed(line: str, wanted: set[str], tmp_path: Pat
     duibi.write_text(f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} -m tui "$@"\n')
     duibi.chmod(0o755)
     # As bash does: a colon is a word of its own.
-    words = line.replace(":", " : ").split()
+    words = line.replace(":", " : ").replace("=", " = ").split()
     ask = (
         f"COMP_LINE={line!r} COMP_POINT={len(line)} COMP_WORDS=({' '.join(words)}) "
         f'COMP_CWORD={len(words) - 1}; _duibi; printf "%s\\n" "${{COMPREPLY[@]}}"'

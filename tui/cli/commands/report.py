@@ -61,7 +61,10 @@ def report(
         ),
     ],
     format: Annotated[
-        Format | None, typer.Option(help="By default as the name of --out ends, else md.")
+        Format | None,
+        typer.Option(
+            metavar="|".join(Format), help="By default as the name of --out ends, else md."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The file to write; else stdout.")
@@ -81,7 +84,7 @@ def report(
     template: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|FILE",
+            metavar="course|brief|data|FILE",
             help="course (the whole, to hand in), brief (one page), data (tables and charts), or a "
             "Jinja file of yours.",
         ),
@@ -90,7 +93,7 @@ def report(
         bool,
         typer.Option("--ask", help="Ask for title, author, course and date of the title page."),
     ] = False,
-    theme: Annotated[str | None, typer.Option(metavar="NAME", help="Of the pictures.")] = None,
+    theme: Annotated[str | None, typer.Option(metavar="THEME", help="Of the pictures.")] = None,
     encoder: EncoderFolder = None,
     encoder_layer: EncoderLayer = 0,
     sessions: Annotated[Path | None, typer.Option(metavar="DIR", help="Look there.")] = None,

@@ -13,20 +13,19 @@ from typing import Any
 from tui.cli.support import help_pages, language
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.text.translation import LANGUAGES
 
 SCRIPTS = {
-    # A reference holds colons, at which bash cuts words: it is given what stands behind them.
+    # bash cuts words at colons and equals signs: it is given what stands behind them.
     "bash": """\
 # duibi in bash: eval "$(duibi completion bash)"
 _duibi() {
     local line=${COMP_LINE:0:COMP_POINT} words cut
     read -ra words <<< "$line"
     [[ $line == *[[:space:]] ]] && words+=("")
-    cut=${words[-1]%"${COMP_WORDS[COMP_CWORD]#:}"}
+    cut=${words[-1]%"${COMP_WORDS[COMP_CWORD]#[:=]}"}
     mapfile -t COMPREPLY < <(duibi complete -- "${words[@]:1}" 2>/dev/null)
     COMPREPLY=("${COMPREPLY[@]#"$cut"}")
-    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == */ ]] && compopt -o nospace
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *[/=:] ]] && compopt -o nospace
 }
 complete -o default -F _duibi duibi
 """,
@@ -49,13 +48,13 @@ complete -c duibi -a '(duibi complete -- (commandline -opc)[2..] (commandline -c
 # bash puts a word into the line as it is, and a stranger's alias, file or session may be called
 # `$(...)`. What a shell would read as more than a word is typed by hand, or completed as a path.
 _PLAIN = re.compile(r"[\w./:@+=,%-][\w./:@+=,%#-]*")
-_BY_OPTION: dict[str, str] = {"--questions": "sets", "--judge": "models", "--lang": "languages"}
-_BY_COMMAND = {
-    "compare": "models", "run": "models", "bench": "models", "models": "models",
-    "replay": "sessions", "sessions": "sessions", "report": "sessions", "rate": "sessions",
-    "score": "sessions", "rank": "sessions", "diff": "sessions",
-    "questions": "sets", "help": "pages", "completion": "shells",
+_BY_METAVAR = {
+    "MODEL": "models", "SESSION": "sessions", "BEFORE": "sessions", "AFTER": "sessions",
+    "SET": "sets", "TOPIC": "pages", "SHELL": "shells", "THEME": "themes", "NAME=A,B": "settings",
 }  # fmt: skip
+"""What an argument or the value of an option is, by the word that help shows for it; lower-case
+words between bars, as in ``md|html|FILE``, stand for themselves."""
+_CHOICE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 def candidates(words: Sequence[str], commands: Iterable[str]) -> list[str]:
@@ -63,33 +62,51 @@ def candidates(words: Sequence[str], commands: Iterable[str]) -> list[str]:
     *before, typed = words or [""]
     names = list(commands)
     command = before[0] if before and before[0] in names else "compare"
-    found: list[str] = []
-    if typed.startswith("-"):
-        found = _options(command, before)
-    elif before and before[-1] in _BY_OPTION:
-        found = _words(_BY_OPTION[before[-1]])
-    elif not before:
+    if not before and not typed.startswith("-"):
         found = [*names, *_words("models")]
     else:
-        found = [*_subcommands(command, before), *_words(_BY_COMMAND.get(command, ""))]
+        given = before[1:] if before and before[0] == command else before
+        found = _of_command(command, given, typed)
     return [one for one in dict.fromkeys(found) if one.startswith(typed) and _PLAIN.fullmatch(one)]
 
 
-def _click(command: str, before: Sequence[str]) -> Any:
-    """The command as the parser has it, or the one below it that was typed."""
+def _of_command(command: str, given: Sequence[str], typed: str) -> list[str]:
+    """What may follow the words ``given`` behind a command."""
     made = importlib.import_module(f"tui.cli.commands.{command}").command
     language.add_language_flag(made)
     below = getattr(made, "commands", {})
-    return next((below[word] for word in before[1:] if word in below), made)
+    if below and given and given[0] in below:
+        made, given, below = below[given[0]], given[1:], {}
+    valued = {name: one for one in made.params for name in one.opts if _takes_value(one)}
+    option, equals, _ = typed.partition("=")
+    if equals and option in valued:
+        return [f"{option}={word}" for word in _values(valued[option])]
+    if typed.startswith("-"):
+        return ["--help", *(name for one in made.params for name in one.opts if name[:2] == "--")]
+    if given and given[-1] in valued:
+        return _values(valued[given[-1]])
+    if below:
+        return list(below)
+    count = sum(
+        not word.startswith("-") and (at == 0 or given[at - 1] not in valued)
+        for at, word in enumerate(given)
+    )
+    arguments = [one for one in made.params if not one.opts[0].startswith("-")]
+    if count >= len(arguments) and not (arguments and arguments[-1].nargs < 0):
+        return []
+    return _values(arguments[min(count, len(arguments) - 1)])
 
 
-def _options(command: str, before: Sequence[str]) -> list[str]:
-    params = _click(command, before).params
-    return ["--help", *(name for one in params for name in one.opts if name.startswith("--"))]
+def _takes_value(param: Any) -> bool:
+    return param.opts[0].startswith("-") and not param.is_flag
 
 
-def _subcommands(command: str, before: Sequence[str]) -> list[str]:
-    return list(getattr(_click(command, before), "commands", {}))
+def _values(param: Any) -> list[str]:
+    told = param.metavar or ""
+    if told in _BY_METAVAR:
+        return _words(_BY_METAVAR[told])
+    parts = told.split("|")
+    return [part for part in parts if _CHOICE.fullmatch(part)] if len(parts) > 1 else []
 
 
 def _words(kind: str) -> list[str]:
@@ -99,7 +116,8 @@ def _words(kind: str) -> list[str]:
         "sets": _sets,
         "pages": lambda: help_pages.find("en"),
         "shells": lambda: SCRIPTS,
-        "languages": lambda: LANGUAGES,
+        "themes": _themes,
+        "settings": _settings,
     }.get(kind)
     # A shell that completes has no place for what is wrong.
     with contextlib.suppress(UserError, OSError):
@@ -130,3 +148,14 @@ def _sets() -> list[str]:
     from tui import questions
 
     return list(questions.BUILT_IN)
+
+
+def _themes() -> list[str]:
+    folders = (paths.bundled("themes"), paths.config_dir() / "themes")
+    return [file.stem for folder in folders for file in sorted(folder.glob("*.toml"))]
+
+
+def _settings() -> list[str]:
+    from tui.models.column import COLUMN_SETTINGS
+
+    return [f"{name}=" for name in COLUMN_SETTINGS]
