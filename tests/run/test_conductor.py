@@ -358,7 +358,8 @@ def test_a_resumed_run_loads_no_model_that_has_nothing_left_to_answer(stage: Run
     board = finished(run)
     assert remaining.is_complete(board, 1) and not remaining.is_complete(board, 2)
     assert engines[0].requests == [] and engines[1].requests
-    assert [len(model.loads) for model in board.models] == [1, 2]
+    assert [engine.loads for engine in engines] == [0, 1]
+    assert len(board.models[0].loads) == 1
 
 
 def test_a_resumed_screen_asks_only_what_was_asked_and_not_answered(stage: RunStage) -> None:
