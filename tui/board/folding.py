@@ -125,7 +125,9 @@ def _apply_rating(board: Board, rated: ev.Rated) -> None:
 def _apply_model(board: Board, model: Model, event: Event) -> None:
     if type(event.body) is ev.Delta:  # nearly all events are
         model.is_measuring = False
-        _apply_answer(board, model, event)
+        answer = board.answers.get(event.body.answer)
+        if answer is not None and answer.model == model.index:
+            _apply_delta(answer, event.t_us, event.body)
         return
     if not isinstance(event.body, ev.Memory | ev.Asked | ev.Rated):
         # Whatever else a model does, it is no longer measured.
@@ -184,21 +186,6 @@ def _apply_answer(board: Board, model: Model, event: Event) -> None:
     if answer is None or answer.model != model.index:
         return
     match event.body:
-        case ev.Delta(n=n, text=text, reasoning=reasoning, recast=recast):
-            answer.tokens += n
-            if recast:
-                answer.reasoning += answer.chunks
-                answer.reasoning_length += answer.text_length
-                answer.chunks, answer.text_length = [], 0
-            if reasoning:
-                answer.reasoning.append(text)
-                answer.reasoning_length += len(text)
-            else:
-                answer.chunks.append(text)
-                answer.text_length += len(text)
-            if answer.first_us is None:
-                answer.first_us = event.t_us
-            answer.last_us, answer.state = event.t_us, "decoding"
         case ev.Logprobs() as said:
             answer.logprobs.append(said)
         case ev.Started() as started:
@@ -214,6 +201,24 @@ def _apply_answer(board: Board, model: Model, event: Event) -> None:
         case ev.Cancelled():
             answer.state = "cancelled"
             _join_pieces(answer)
+
+
+def _apply_delta(answer: Answer, t_us: int, delta: ev.Delta) -> None:
+    text = delta.text
+    answer.tokens += delta.n
+    if delta.recast:
+        answer.reasoning += answer.chunks
+        answer.reasoning_length += answer.text_length
+        answer.chunks, answer.text_length = [], 0
+    if delta.reasoning:
+        answer.reasoning.append(text)
+        answer.reasoning_length += len(text)
+    else:
+        answer.chunks.append(text)
+        answer.text_length += len(text)
+    if answer.first_us is None:
+        answer.first_us = t_us
+    answer.last_us, answer.state = t_us, "decoding"
 
 
 def _join_pieces(answer: Answer) -> None:
