@@ -241,7 +241,16 @@ def test_every_word_is_used() -> None:
     source = "".join(p.read_text("utf-8") for p in [*folder.glob("*.py"), *folder.glob("*.html")])
     source += (folder.parent / "scoring" / "costs.py").read_text("utf-8")
     source += (folder.parent / "cli" / "commands" / "rank.py").read_text("utf-8")
-    dynamic = {"complete", "interrupted", "torn", "damaged", "queued", "cancelled", "decoding"}
+    dynamic = {
+        "complete",
+        "running",
+        "interrupted",
+        "torn",
+        "damaged",
+        "queued",
+        "cancelled",
+        "decoding",
+    }
     dynamic |= {"better", "worse", "unclear", "few", "unit_chars", "unit_chars/s"}
     dynamic |= set(REPORT_FACTS)
     source = source.replace("'", '"')
