@@ -207,10 +207,21 @@ def test_of_several_answers_the_newest_counts_until_one_is_chosen() -> None:
     fold([Event(90, 0, RUN, ev.Chosen(1))], board)
     assert [one.id for one in board.conversation(0, "logic")] == [1]
     assert [one.id for one in newest_answers(board)] == [1]
-    assert place_of(board, board.answers[1]) == Place(2, 3, 2)
+    assert place_of(board, board.answers[1]) == Place(2, 3, 2, True)
+    assert place_of(board, board.answers[2]) == Place(3, 3, 2, False)
     assert [one.id for one in repeats(board, board.answers[1])] == [0, 1, 2]
     fold([Event(91, 0, 0, ev.Asked(3, "logic", "?"))], board)
     assert [one.id for one in board.conversation(0, "logic")] == [3] and not board.chosen
+
+
+def test_an_answer_on_view_does_not_count_and_is_left_when_the_conversation_goes_on() -> None:
+    board = asked_twice()
+    board.on_view[0, "logic", 0] = 0
+    assert [one.id for one in board.conversation(0, "logic")] == [0]
+    assert [one.id for one in board.counting_answers(0, "logic")] == [2]
+    assert [one.id for one in newest_answers(board)] == [2]
+    fold([Event(91, 0, 0, ev.Asked(3, "logic", "further", 1))], board)
+    assert [one.id for one in board.conversation(0, "logic")] == [2, 3]
 
 
 def test_a_choice_of_an_answer_that_is_not_known_does_nothing() -> None:

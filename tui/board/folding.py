@@ -109,6 +109,7 @@ def _apply_chosen(board: Board, id_: int) -> None:
     if answer := board.answers.pop(id_, None):
         board.answers[id_] = answer
         board.chosen[answer.model, answer.question, answer.turn] = id_
+        board.on_view.pop((answer.model, answer.question, answer.turn), None)
         ids = board.answer_ids[answer.model, answer.question]
         ids.remove(id_)
         ids.append(id_)
@@ -176,6 +177,8 @@ def _apply_asked(board: Board, event: Event, asked: ev.Asked) -> None:
     )
     board.answer_ids.setdefault((event.model, asked.question), []).append(asked.answer)
     board.chosen.pop((event.model, asked.question, asked.turn), None)
+    for key in [key for key in board.on_view if key[:2] == (event.model, asked.question)]:
+        del board.on_view[key]
     if asked.question not in board.question_ids:
         board.question_ids.add(asked.question)
         board.questions.append(BoardQuestion(asked.question, (asked.text,), is_typed=True))

@@ -183,6 +183,9 @@ class Board:
     of each turn the last one counts."""
     chosen: dict[tuple[int, str, int], int] = field(default_factory=dict)
     """The answer that a person chose of a (model, question, turn), until it is asked again."""
+    on_view: dict[tuple[int, str, int], int] = field(default_factory=dict)
+    """The answer of a (model, question, turn) that a person looks at in place of the one that
+    counts, until the conversation goes on. No event sets it: it is a screen's own."""
     ballots: dict[tuple[str, str, int, int], str] = field(default_factory=dict)
     """Votes by rater, question and the two answers, the newest last."""
     judged: dict[tuple[str, bool, int, int], ev.Judged] = field(default_factory=dict)
@@ -213,12 +216,20 @@ class Board:
             if who == rater
         }
 
-    def conversation(self, model: int, question: str) -> list[Answer]:
+    def counting_answers(self, model: int, question: str) -> list[Answer]:
         """The answer that counts of each turn: the chosen or the newest one; oldest turn first."""
         newest: dict[int, Answer] = {}
         for id_ in self.answer_ids.get((model, question), ()):
             newest[self.answers[id_].turn] = self.answers[id_]
         return [newest[turn] for turn in sorted(newest)]
+
+    def conversation(self, model: int, question: str) -> list[Answer]:
+        """As `counting_answers`, but of a turn the answer `on_view` where there is one."""
+        made = self.counting_answers(model, question)
+        if not self.on_view:
+            return made
+        viewed = (self.on_view.get((model, question, one.turn), one.id) for one in made)
+        return [self.answers[id_] for id_ in viewed]
 
     def conversation_text(self, model: int, question: str) -> str:
         """The texts of `conversation`, with an empty line between."""

@@ -23,7 +23,7 @@ def check_board(board: Board) -> dict[int, list[CheckResult]]:
             continue
         last = next((len(q.turns) - 1 for q in board.questions if q.id == id_), 0)
         for model in board.models if checks else ():
-            for answer in board.conversation(model.index, id_):
+            for answer in board.counting_answers(model.index, id_):
                 if answer.state == "answered":
                     tasks += [
                         (answer.id, check, answer.text)

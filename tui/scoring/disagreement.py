@@ -116,7 +116,7 @@ def _ratio(values: Sequence[float | None]) -> float | None:
 
 def of_board(board: Board, question: str, results: Results) -> Disagreement:
     """The disagreement on a question of a board."""
-    conversations = [board.conversation(m.index, question) for m in board.models]
+    conversations = [board.counting_answers(m.index, question) for m in board.models]
     ids = {answer.id for conversation in conversations for answer in conversation}
     choices = [
         choice for (_, _, left, right), choice in board.ballots.items() if {left, right} <= ids
@@ -140,7 +140,7 @@ def chosen_questions(
 def _is_wanted(board: Board, question: str, found: Disagreement, wanted: str) -> bool:
     if wanted == "differing":
         return found.is_differing
-    conversations = [board.conversation(m.index, question) for m in board.models]
+    conversations = [board.counting_answers(m.index, question) for m in board.models]
     if wanted == "failed":
         return any(c[-1].state in ("failed", "cancelled") for c in conversations if c)
     if wanted == "unrated":

@@ -66,7 +66,7 @@ def build_rating_queue(board: Board, seed: str | None = None) -> RatingQueue:
             indices = blind.shuffled_order(len(indices), question.id, seed)
         found: list[Contender] = []
         for index in indices:
-            conversation = tuple(board.conversation(index, question.id))
+            conversation = tuple(board.counting_answers(index, question.id))
             if conversation and conversation[-1].state == "answered":
                 label = board.models[index].label
                 shown = label if seed is None else blind.letter_of(len(found))

@@ -8,12 +8,13 @@ from tui.board import Answer, Board
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which of how many answers one is, from 1 in the order asked, and how many of the complete
-    ones say the same as most do (0: no two do)."""
+    """Which of how many answers one is, from 1 in the order asked, how many of the complete ones
+    say the same as most do (0: no two do), and whether it is the one that counts."""
 
     number: int
     count: int
     alike: int
+    counts: bool
 
 
 def repeats(board: Board, answer: Answer) -> list[Answer]:
@@ -24,7 +25,7 @@ def repeats(board: Board, answer: Answer) -> list[Answer]:
 
 def counting(board: Board, answer: Answer) -> Answer:
     """The one of `repeats` that counts now."""
-    made = board.conversation(answer.model, answer.question)
+    made = board.counting_answers(answer.model, answer.question)
     return next(one for one in made if one.turn == answer.turn)
 
 
@@ -39,4 +40,5 @@ def place_of(board: Board, answer: Answer) -> Place | None:
     texts = Counter(" ".join(one.text.split()) for one in found if one.state == "answered")
     most = max(texts.values(), default=0)
     number = [one.id for one in found].index(answer.id) + 1
-    return Place(number, len(found), most if most > 1 else 0)
+    counts = counting(board, answer).id == answer.id
+    return Place(number, len(found), most if most > 1 else 0, counts)

@@ -705,7 +705,7 @@ async def test_what_broke_off_is_asked_again_when_all_is_done() -> None:
         assert it.run.broken_off == []
 
 
-async def test_an_earlier_answer_is_gone_back_to_and_counts() -> None:
+async def test_an_earlier_answer_is_looked_at_and_counts_when_it_is_pinned() -> None:
     async with comparing() as it:
         for answer, text in enumerate(("乙说真话", "丙说真话", "乙说真话")):
             it.run.asked(0, answer, "logic", "谁说真话？")
@@ -716,14 +716,21 @@ async def test_an_earlier_answer_is_gone_back_to_and_counts() -> None:
         await it.press("left_square_bracket")
         await it.beat()
         assert any("丙说真话" in row for row in it.pane(0))
-        assert any("Answer 2 of 3" in row for row in it.pane(0))
+        assert any("Answer 2 of 3; P makes it the one" in row for row in it.pane(0))
+        assert not any(isinstance(event.body, ev.Chosen) for event in it.run.all)
+        await it.press("P")
+        await it.beat()
+        assert any("Answer 2 of 3: the one that counts" in row for row in it.pane(0))
         assert it.run.all[-1].body == ev.Chosen(1)
         await it.press("right_square_bracket")
         await it.beat()
-        assert any("Answer 3 of 3" in row for row in it.pane(0))
+        assert any("Answer 3 of 3; P makes" in row for row in it.pane(0))
+        assert it.run.all[-1].body == ev.Chosen(1)
         await it.press("u")
         await it.beat()
-        assert any("Answer 2 of 3" in row for row in it.pane(0))
+        assert any("Answer 3 of 3: the one that counts" in row for row in it.pane(0))
+        await it.press("P")
+        assert "is the one that counts" in it.notices()[-1]
 
 
 async def test_one_answer_has_none_beside_it() -> None:

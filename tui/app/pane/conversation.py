@@ -218,7 +218,8 @@ class TurnBlock:
         for vote in votes:
             rows.add(vote, "accent")
         if place is not None:
-            said = say("pane.place", number=place.number, count=place.count)
+            key = "pane.place_counts" if place.counts else "pane.place"
+            said = say(key, number=place.number, count=place.count)
             alike = say("pane.alike", alike=place.alike, count=place.count) if place.alike else ""
             rows.add(f"{said} {alike}".rstrip(), "muted")
         return [*rows.rows, []] if rows.rows else []

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from tui.app.screens.board_screen import EventSource
-from tui.app.screens.judging import JudgingScreen, choose_bindings
+from tui.app.screens.judging import JudgingScreen, view_bindings
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.prompt import PromptInput
 from tui.events import Judgement
@@ -101,7 +101,7 @@ class CompareScreen(JudgingScreen):
         Binding("enter", "ask", "key.ask", id="answer.ask"),
         Binding("r", "ask_again", "key.ask_again", id="answer.again"),
         Binding("R", "ask_again_here", "key.ask_again_here", show=False, id="answer.again_here"),
-        *choose_bindings("left_square_bracket", "right_square_bracket"),
+        *view_bindings("left_square_bracket", "right_square_bracket"),
         Binding("a", "ask_all", "key.ask_all", id="answer.all"),
         Binding("escape", "cancel", "key.cancel", id="answer.cancel"),
         Binding("X", "stop_all", "key.stop_all", show=False, id="answer.stop_all"),

@@ -11,7 +11,7 @@ from tui.app.screens.board_screen import BoardScreen, EventSource
 from tui.app.screens.navigation import ExportReport, OpenDifferences
 from tui.app.style.appearance import Appearance
 from tui.app.widgets.ask_line import AskLine
-from tui.board import Board
+from tui.board import Answer, Board
 from tui.events import Chosen, Event, Judgement, Note, Rated, Session, Voted
 from tui.host.errors import UserError
 from tui.scoring.dimensions import Dimension, configured_dimensions, resolve_dimensions
@@ -33,11 +33,11 @@ _WHILE_JUDGING = frozenset(
 typed a moment too late does nothing else."""
 
 
-def choose_bindings(previous: str, following: str) -> list[Binding]:
-    """Bindings of these keys for the action ``choose(step)``; each screen has others free."""
+def view_bindings(previous: str, following: str) -> list[Binding]:
+    """Bindings of these keys for the action ``view_answer(step)``; each screen has others free."""
     return [
-        Binding(previous, "choose(-1)", "key.choose_previous", show=False, id="answer.previous"),
-        Binding(following, "choose(1)", "key.choose_next", show=False, id="answer.next"),
+        Binding(previous, "view_answer(-1)", "key.view_previous", show=False, id="answer.previous"),
+        Binding(following, "view_answer(1)", "key.view_next", show=False, id="answer.next"),
     ]
 
 
@@ -48,6 +48,7 @@ class JudgingScreen(BoardScreen):
         Binding("s", "stars", "key.stars", id="judge.stars"),
         Binding("v", "votes", "key.votes", id="judge.votes"),
         Binding("c", "note", "key.note", show=False, id="judge.note"),
+        Binding("P", "pin", "key.pin", show=False, id="answer.pin"),
         Binding("u", "undo", "key.undo", show=False, id="judge.undo"),
         Binding("b", "blind", "key.blind", show=False, id="judge.blind"),
         Binding("d", "differences", "key.differences", id="view.differences"),
@@ -229,16 +230,40 @@ class JudgingScreen(BoardScreen):
 
         self.ask_for_text(title, answer.person_note, done)
 
-    def action_choose(self, step: int) -> None:
-        """Show another of the answers of the chosen pane to its last turn; it counts from then on,
-        here, in reports and as what a further turn goes on from."""
+    def _repeats_on_view(self) -> tuple[Answer, list[Answer]] | None:
+        """The answer of the chosen pane to its last turn, and all answers to that; None, and said
+        so, where there is only one."""
         place = self.grid.chosen if self.grid else 0
         shown = shown_answer(self.visible_board, place, self.question) if self.grid else None
         if shown is None or len(found := repeats(self.board, self.board.answers[shown.id])) < 2:
             self.show_notice(self.appearance.say("judge.asked_once"), "warning")
+            return None
+        return shown, found
+
+    def action_view_answer(self, step: int) -> None:
+        """Show another of the answers of the chosen pane to its last turn; which one counts stays
+        as it is."""
+        if (both := self._repeats_on_view()) is None:
             return
+        shown, found = both
         at = [one.id for one in found].index(shown.id)
-        self.judge(Chosen(found[(at + step) % len(found)].id))
+        wanted = found[(at + step) % len(found)].id
+        for board in (self.board, self.visible_board):
+            # While names are hidden, a model has another place on the board that is shown.
+            if answer := board.answers.get(wanted):
+                board.on_view[answer.model, answer.question, answer.turn] = wanted
+        self.show()
+
+    def action_pin(self) -> None:
+        """Have the answer on view count: here, in reports and as what a further turn goes on
+        from."""
+        if (both := self._repeats_on_view()) is None:
+            return
+        shown = self.board.answers[both[0].id]
+        if counting(self.board, shown) is shown:
+            self.show_notice(self.appearance.say("judge.counts_already"))
+        else:
+            self.judge(Chosen(shown.id))
 
     # Search.
 

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from tui.app.pane.conversation import MARKDOWN
 from tui.app.screens import board_screen
-from tui.app.screens.judging import JudgingScreen, choose_bindings
+from tui.app.screens.judging import JudgingScreen, view_bindings
 from tui.app.screens.navigation import FirstModel, Introduction, OpenLibrary
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.lines import Lines
@@ -43,7 +43,7 @@ class ReplayScreen(JudgingScreen):
         Binding(
             "left_square_bracket", "mark(-1)", "key.seek_previous", show=False, id="replay.previous"
         ),
-        *choose_bindings("left_curly_bracket", "right_curly_bracket"),
+        *view_bindings("left_curly_bracket", "right_curly_bracket"),
         Binding("greater_than_sign", "faster(1)", "key.faster", id="replay.faster"),
         Binding("less_than_sign", "faster(-1)", "key.slower", id="replay.slower"),
         Binding("full_stop", "token(1)", "key.token", show=False, id="replay.token"),
