@@ -4,6 +4,7 @@ A run ends with what it computed with and what it could not test: a green one on
 not one on another.
 """
 
+import gc
 import os
 import resource
 import subprocess
@@ -23,6 +24,11 @@ from tui.text import translation
 # Several processes of tests share the cores with the programs that they start: threads that
 # spin while they wait would take the cores from those that compute. Read when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
+# Also where the environment forbids it: hundreds of programs would compile the same modules.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# Until all tests are collected: what their modules import stays.
+gc.disable()
 # The standard measure of each model would take longer than most tests: those that are about it
 # ask for it.
 os.environ.setdefault("DUIBI_MEASURE", "false")
@@ -93,6 +99,11 @@ _HIDING = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DUIBI_HIDE_CPU_FLAGS")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_KERNELS] = set()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
