@@ -34,6 +34,8 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with _ended_with(control):
         try:
+            # What is imported stays: to look through it again and again takes half a second.
+            gc.disable()
             from tui.worker.__main__ import run_worker
             from tui.worker.process.loop import import_libraries
 
@@ -46,6 +48,7 @@ def main() -> None:
     # does not write to memory that the workers share.
     gc.collect()
     gc.freeze()
+    gc.enable()
     serve(control, partial(run_worker, import_s=process_age_s()))
 
 
