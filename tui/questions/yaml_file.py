@@ -1,5 +1,6 @@
 """YAML of others as plain data: texts, lists and tables."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,14 +32,21 @@ def parse(text: str, path: Path) -> object:
 
 def _refuse_repetition(data: object, path: Path) -> None:
     """An alias within an alias can stand for more than any memory holds, or for itself."""
-    size = 0
-    left = [data]
-    while left:
-        one = left.pop()
-        size += len(one) + 1 if isinstance(one, str) else 1
-        if size > _MAX_WRITTEN_OUT:
-            raise UserError(f"{path}: its aliases repeat too much", "write the texts out")
-        if isinstance(one, Mapping):
-            left += [*one, *one.values()]
-        elif isinstance(one, list):
-            left += one
+    if _written_out(data, {}) > _MAX_WRITTEN_OUT:
+        raise UserError(f"{path}: its aliases repeat too much", "write the texts out")
+
+
+def _written_out(one: object, known: dict[int, float]) -> float:
+    """Characters and nodes without aliases; each node is looked at once, however often it is
+    meant. ``known``: of the nodes so far, by identity."""
+    if isinstance(one, str):
+        return len(one) + 1
+    if id(one) in known:
+        return known[id(one)]
+    known[id(one)] = math.inf  # as an alias within itself stands for
+    size = 1.0
+    parts = [*one, *one.values()] if isinstance(one, Mapping) else one
+    for part in parts if isinstance(parts, list) else ():
+        size += _written_out(part, known)
+    known[id(one)] = size
+    return size
