@@ -12,6 +12,7 @@ import pytest
 import tui
 from benchmarks.support import tiny
 from benchmarks.support.sessions import write_session
+from benchmarks.support.terminal import Terminal
 from tui import cli
 from tui.cli.support import completion, help_pages
 from tui.questions import BUILT_IN
@@ -94,6 +95,24 @@ def test_the_script_of_a_shell_completes(shell: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.fixture
+def called(tmp_path: Path) -> dict[str, str]:
+    """The variables of a shell that finds `duibi`, in an empty folder."""
+    place, here = tmp_path / "bin", tmp_path / "here"
+    place.mkdir()
+    here.mkdir()
+    duibi = place / "duibi"
+    root = str(Path(tui.__file__).parent.parent)
+    duibi.write_text(f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} -m tui "$@"\n')
+    duibi.chmod(0o755)
+    return {
+        **os.environ,
+        "PATH": f"{place}:{os.environ['PATH']}",
+        "HOME": str(here),
+        "XDG_DATA_HOME": str(here / "data"),
+    }
+
+
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
@@ -104,13 +123,9 @@ def test_the_script_of_a_shell_completes(shell: str, tmp_path: Path) -> None:
         ("duibi run demo --vary temp", {"temperature="}),
     ],
 )
-def test_bash_completes_what_is_typed(line: str, wanted: set[str], tmp_path: Path) -> None:
+def test_bash_completes_what_is_typed(line: str, wanted: set[str], called: dict[str, str]) -> None:
     bash = shutil.which("bash")
     assert bash
-    root = str(Path(tui.__file__).parent.parent)
-    duibi = tmp_path / "duibi"
-    duibi.write_text(f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} -m tui "$@"\n')
-    duibi.chmod(0o755)
     # As bash does: a colon is a word of its own.
     words = line.replace(":", " : ").replace("=", " = ").split()
     ask = (
@@ -119,11 +134,60 @@ def test_bash_completes_what_is_typed(line: str, wanted: set[str], tmp_path: Pat
     )
     done = subprocess.run(
         [bash, "-c", f"{completion.SCRIPTS['bash']}\n{ask}"],
-        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        env=called,
         capture_output=True,
         text=True,
     )
     assert sorted(done.stdout.split()) == sorted(wanted), done.stderr
+
+
+def test_fish_completes_what_is_typed_and_files_where_nothing_else_fits(
+    called: dict[str, str],
+) -> None:
+    fish = shutil.which("fish")
+    if fish is None:
+        pytest.skip("fish is not installed")
+    wanted = {
+        "duibi rep": {"replay", "report"},
+        "duibi run open": {"openai:", "openrouter:"},
+        "duibi models ge": {"get", "gemini:"},
+        "duibi report ./my": {"./my answers.txt"},
+    }
+    here = Path(called["HOME"])
+    for name in ("my answers.txt", "replaced.txt"):
+        (here / name).touch()
+    asked = "; ".join(f"complete -C '{line}'; echo end" for line in wanted)
+    done = subprocess.run(
+        [fish, "--no-config", "-c", f"{completion.SCRIPTS['fish']}\n{asked}"],
+        env=called,
+        cwd=here,
+        capture_output=True,
+        text=True,
+    )
+    found = [set(part.split("\n")) - {""} for part in done.stdout.split("end\n")[:-1]]
+    assert found == [*wanted.values()], done.stderr
+
+
+def test_zsh_completes_what_is_typed(called: dict[str, str]) -> None:
+    zsh = shutil.which("zsh")
+    if zsh is None:
+        pytest.skip("zsh is not installed")
+    (Path(called["HOME"]) / "my answers.txt").touch()
+    # The prompt is one that no output holds.
+    variables = {**called, "PS1": "now> "}
+    with Terminal([zsh, "-f", "-i"], variables, 100, 30, cwd=Path(called["HOME"])) as terminal:
+        terminal.send('autoload -Uz compinit && compinit -D; eval "$(duibi completion zsh)"\r')
+        terminal.send("echo set up: $_comps[duibi]\r")
+        terminal.wait("set up: _duibi")
+        for typed, shown in {
+            "duibi repl\t": "now> duibi replay",
+            "duibi replay engl\t": "now> duibi replay english",
+            "duibi run openr\t": "now> duibi run openrouter:",
+            "duibi report my\t": "now> duibi report my\\ answers.txt",
+            "duibi rep\t\t": "replay  report",
+        }.items():
+            terminal.send(f"\x15\x0c{typed}")
+            terminal.wait(shown)
 
 
 def test_pages_are_printed_in_both_languages(capsys: pytest.CaptureFixture[str]) -> None:

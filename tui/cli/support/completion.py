@@ -40,7 +40,15 @@ compdef _duibi duibi
 """,
     "fish": """\
 # duibi in fish: duibi completion fish > ~/.config/fish/completions/duibi.fish
-complete -c duibi -a '(duibi complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+function __duibi
+    set -l found (duibi complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)
+    if test -n "$found"
+        printf '%s\\n' $found
+    else
+        __fish_complete_path (commandline -ct)
+    end
+end
+complete -c duibi -f -a '(__duibi)'
 """,
 }
 """Shell -> its script."""
