@@ -1,6 +1,7 @@
 # make run        the program: a recording at the first start, then what there is to compare
 # make test       the tests
 # make screens    draw the pictures of tests/screens anew
+# make versions   the tests of the core with other Pythons and other versions of its packages
 # make campaigns  faults and hostile input by the thousand
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,7 +17,7 @@ TORCH ?= fetched
 # it started. Each takes up to a gigabyte. Those at rest take tests over from the others.
 PARALLEL := --numprocesses 4 --dist worksteal
 
-.PHONY: run test slow screens campaigns check check-kernels dist format clean
+.PHONY: run test slow versions screens campaigns check check-kernels dist format clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.ready
@@ -27,6 +28,11 @@ test: $(VENV)/.ready-dev
 
 slow: $(VENV)/.ready-dev $(VENV)/.peers
 	$(BIN)/python -m pytest -m slow --timeout 900
+
+# Of the packages of the core the lowest and the newest, with every Python that is at hand.
+versions: $(VENV)/.ready-dev
+	$(INSTALL) uv
+	$(BIN)/python -m tests.support.versions $(VENV)/versions
 
 screens: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.support.pictures
