@@ -1,16 +1,12 @@
 """One flag, one variable, one file or the locale: every command speaks the same language."""
 
 import importlib
-import os
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from benchmarks.support.terminal import DUIBI
+from tests.support.commands import run_with
 from tui.cli import COMMANDS
 from tui.text.chinese import chinese_texts
 
@@ -18,25 +14,22 @@ _SENTENCE = re.compile(r"[a-z]{3,} [a-z]{2,} [a-z]{2,}")
 
 
 def duibi(*args: str, **environ: str) -> str:
-    """What a command says, on stdout and stderr."""
-    done = subprocess.run(
-        [*DUIBI, *args],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "LC_ALL": "C.UTF-8"} | environ,
-        check=False,
-    )
-    return done.stdout + done.stderr
+    """What a command says, on stdout and stderr, in a process of its own: a command is put into
+    another language for good."""
+    _, (printed,), told = run_with({"LC_ALL": "C.UTF-8"} | environ, Path.cwd(), args)
+    return printed + told
 
 
-@pytest.mark.parametrize("command", ["", "run", "models", "report", "doctor", "bench", "rate"])
-def test_help_is_chinese_throughout(command: str) -> None:
-    said = duibi(*command.split(), "--help", "--lang", "zh")
-    told = [line for line in said.splitlines() if "用法" not in line and "duibi " not in line]
-    assert "[OPTIONS]" not in said and "[ARGS]" not in said
-    assert "选项" in said and not [line for line in told if _SENTENCE.search(line)]
-    assert not re.search(r"<(bool|str|list|path)|\[default|\[required|MODEL|SESSION", said)
-    assert "…" not in said.replace("……", ""), "a long text is folded, not cut off"
+def test_help_is_chinese_throughout(tmp_path: Path) -> None:
+    commands = ("", "run", "models", "report", "doctor", "bench", "rate")
+    lines = [[*command.split(), "--help", "--lang", "zh"] for command in commands]
+    _, printed, _ = run_with({"LC_ALL": "C.UTF-8"}, tmp_path, *lines)
+    for command, said in zip(commands, printed, strict=True):
+        told = [line for line in said.splitlines() if "用法" not in line and "duibi " not in line]
+        assert "[OPTIONS]" not in said and "[ARGS]" not in said, command
+        assert "选项" in said and not [line for line in told if _SENTENCE.search(line)], command
+        assert not re.search(r"<(bool|str|list|path)|\[default|\[required|MODEL|SESSION", said)
+        assert "…" not in said.replace("……", ""), "a long text is folded, not cut off"
 
 
 def help_texts(command: Any) -> Iterator[str]:
@@ -69,7 +62,9 @@ def test_the_language_comes_from_flag_variable_file_or_locale(tmp_path: Path) ->
 
 
 def test_every_command_takes_the_flag_and_no_other_language() -> None:
-    for command in ("bench", "sessions list", "questions list", "models list", "rank"):
-        assert "--lang" not in duibi(*command.split(), "--lang", "zh")
+    commands = ("bench", "sessions list", "questions list", "models list", "rank")
+    lines = [[*command.split(), "--lang", "zh"] for command in commands]
+    _, printed, told = run_with({"LC_ALL": "C.UTF-8"}, Path.cwd(), *lines)
+    assert "--lang" not in told + "".join(printed)
     said = duibi("doctor", "--lang", "fr")
     assert "--lang: 'fr' is not one of en, zh" in said and "use --lang en or --lang zh" in said

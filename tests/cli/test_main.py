@@ -10,6 +10,7 @@ import pytest
 
 import tui
 from benchmarks.support.sessions import write_session
+from tests.support.commands import in_this_process
 from tui import cli
 from tui.cli.support import logs
 from tui.host import paths
@@ -26,6 +27,13 @@ def duibi(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[st
         cwd=cwd,
         stdin=subprocess.DEVNULL,
     )
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: an empty one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def test_version_and_help_list_what_there_is() -> None:
@@ -82,32 +90,37 @@ def test_version_and_help_list_what_there_is() -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_the_next_step(
-    tmp_path: Path, args: tuple[str, ...], message: str, step: str
+    here: Path, args: tuple[str, ...], message: str, step: str
 ) -> None:
-    done = duibi(*args, cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    first, _, rest = done.stderr.partition("\n")
+    status, printed, told = in_this_process(*args)
+    assert (status, printed) == (2, ""), told
+    first, _, rest = told.partition("\n")
     assert first.startswith("duibi: ") and message in first
     assert step in rest
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in told
 
 
-def test_a_session_by_itself_is_played_and_is_no_model(tmp_path: Path) -> None:
-    path = write_session(tmp_path, tokens=5)
-    alone, named = duibi(str(path), cwd=tmp_path), duibi("replay", str(path), cwd=tmp_path)
-    assert alone.returncode == 0 and alone.stdout == named.stdout != ""
-    done = duibi("run", "demo", path.name, cwd=tmp_path)
-    assert done.returncode == 2 and f"{path.name} is a recorded session" in done.stderr
-    assert f"session:{path.name}#NAME" in done.stderr
+def test_a_mistake_ends_the_program_so_too(tmp_path: Path) -> None:
+    done = duibi("run", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("duibi: which models?") and "Traceback" not in done.stderr
 
 
-def test_settings_are_read_and_their_mistakes_told(tmp_path: Path) -> None:
+def test_a_session_by_itself_is_played_and_is_no_model(here: Path) -> None:
+    path = write_session(here, tokens=5)
+    alone, named = in_this_process(str(path)), in_this_process("replay", str(path))
+    assert alone[0] == 0 and alone[1] == named[1] != ""
+    status, _, told = in_this_process("run", "demo", path.name)
+    assert status == 2 and f"{path.name} is a recorded session" in told
+    assert f"session:{path.name}#NAME" in told
+
+
+def test_settings_are_read_and_their_mistakes_told(here: Path) -> None:
     (paths.config_dir() / "duibi.toml").write_text('quesions = "smoke"')
-    done = duibi("run", "demo", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "duibi.toml:1: unknown key 'quesions'" in done.stderr
-    assert "did you mean 'questions'?" in done.stderr
+    status, _, told = in_this_process("run", "demo")
+    assert status == 2
+    assert "duibi.toml:1: unknown key 'quesions'" in told
+    assert "did you mean 'questions'?" in told
 
 
 def test_the_unexpected_is_one_line_and_a_traceback_in_the_log(
@@ -166,9 +179,9 @@ def test_a_run_writes_over_nothing_that_it_reads(
 
 
 def test_questions_list_and_show_are_data_on_stdout() -> None:
-    assert "tongji   8" in duibi("questions", "list").stdout
-    assert "他知道我知道你知道他不知道吗" in duibi("questions", "show", "tongji").stdout
-    assert '"id": "capital"' in duibi("questions", "show", "smoke", "--json").stdout
+    assert "tongji   8" in in_this_process("questions", "list")[1]
+    assert "他知道我知道你知道他不知道吗" in in_this_process("questions", "show", "tongji")[1]
+    assert '"id": "capital"' in in_this_process("questions", "show", "smoke", "--json")[1]
 
 
 def test_the_doctor_sees_the_machine_and_says_what_to_do(

@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.support import tiny
+from tests.support.commands import in_this_process
 from tui import events as ev
 from tui import questions as question_sets
 from tui.checkpoints.fingerprint import fingerprint
@@ -55,15 +54,8 @@ def session(tmp_path: Path, checkpoint: Path, mine: Path) -> Path:
 
 
 def go_on(session: Path, *flags: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tui", "run", "--resume", str(session), *flags],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    return done.returncode, done.stderr
+    code, _, told = in_this_process("run", "--resume", str(session), *flags)
+    return code, told
 
 
 def refused(session: Path, *flags: str) -> str:

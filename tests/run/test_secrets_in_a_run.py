@@ -65,19 +65,23 @@ def in_an_error(status: int) -> Callable[[Reply, Received], None]:
     return answer
 
 
-@pytest.mark.parametrize(
-    "behaviour",
-    [in_pieces(1), in_pieces(3), in_pieces(11), in_pieces(500), in_an_error(302), in_an_error(400)],
+BEHAVIOURS = (
+    *(in_pieces(size) for size in (1, 3, 11, 500)),
+    *(in_an_error(status) for status in (302, 400)),
 )
-def test_nothing_of_a_key_is_left(
-    behaviour: Callable[[Reply, Received], None],
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+
+
+def each_in_turn(reply: Reply, received: Received) -> None:
+    BEHAVIOURS[received.number % len(BEHAVIOURS)](reply, received)
+
+
+def test_nothing_of_a_key_is_left(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     models = (*KEYS.values(), "m")
-    Path("set.txt").write_text(f"Is {KEYS['OPENAI_API_KEY']} a key?\nWhy?\n")
-    with FaultServer(behaviour, models=models) as server:
-        assert run(["run", f"{server.url}#m", "--questions", "set.txt"]) in (0, 3)
+    asked = [f"Is {KEYS['OPENAI_API_KEY']} a key?", *(f"Why {n}?" for n in range(11))]
+    Path("set.txt").write_text("\n".join(asked))
+    with FaultServer(each_in_turn, models=models) as server:
+        assert run(["run", f"{server.url}#m", "--questions", "set.txt"]) == 1
+        assert server.asked >= len(asked)
     (session,) = paths.sessions_dir().glob("*.duibi")
     for kind in ("md", "html", "csv", "jsonl", "cast"):
         assert run(["report", str(session), "--out", f"report.{kind}"]) == 0

@@ -1,5 +1,8 @@
-"""Several commands of the program in one process: to start it costs more than most of them."""
+"""Commands of the program in this process, or several in one other: to start the program costs
+more than most of them, and to start one that computes here costs three seconds of a CPU."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -7,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tui.cli import run_command_line
 
 _RUN = """
 import json, sys
@@ -17,6 +22,16 @@ for line in json.loads(sys.argv[1]):
     print(f"\\n=== exit status {status}", flush=True)
 """
 _STATUS = re.compile(rb"\r?\n=== exit status (\d+)\r?\n")
+
+
+def in_this_process(*args: str) -> tuple[int, str, str]:
+    """The exit status of a command, its stdout and its stderr, neither of them a terminal. Its
+    workers are copies of what this process has imported once for all tests."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = run_command_line([*args])
+    printed, told = (stream.buffer.getvalue().decode() for stream in (out, err))
+    return status, printed, told
 
 
 def in_one_process(*lines: Sequence[str]) -> list[str]:

@@ -27,6 +27,12 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(folder)
 
 
+@pytest.fixture
+def known_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the memory of this machine does is not measured again."""
+    monkeypatch.setattr(machine_speed, "bandwidth", lambda threads, device: 20e9)
+
+
 def test_figures_of_each_batch_as_json(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--prompt", "100", "--new", "12", "--repeat", "2", "--batch", "1,3", "--json"]
     assert run(["bench", f"{model}@int8", *given]) == 0
@@ -53,6 +59,7 @@ def test_figures_of_each_batch_as_json(model: str, capsys: pytest.CaptureFixture
         assert each["file_cache"] == 1
 
 
+@pytest.mark.usefixtures("known_bandwidth")
 def test_a_cold_load_is_from_the_disk_and_said(
     model: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -121,6 +128,7 @@ def test_cores_that_others_use_are_left_to_them_and_said(
     assert (machine_speed.free_cores(), capsys.readouterr().err) == (8, "")
 
 
+@pytest.mark.usefixtures("known_bandwidth")
 def test_a_batch_that_is_slower_in_sum_is_said(
     model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

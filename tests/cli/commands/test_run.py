@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.support import tiny
+from tests.support.commands import in_this_process
 from tests.support.figures_again import Again
 from tests.support.small_gguf import write_gguf
 from tests.support.waiting import process_gone
@@ -60,8 +61,8 @@ def two_models(
     place = tmp_path_factory.mktemp("two")
     out = place / "result.json"
     models = (f"{checkpoint}@bf16", f"{checkpoint}@fp32")
-    code, printed, told = result(
-        start("run", *models, *SHORT, "--measure", "--out", str(out), "--sessions", str(place))
+    code, printed, told = in_this_process(
+        "run", *models, *SHORT, "--measure", "--out", str(out), "--sessions", str(place)
     )
     assert code == 0, told
     return json.loads(printed), told, out
@@ -71,10 +72,10 @@ def test_a_run_of_a_published_gguf_file_goes_on(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     file = write_gguf(tmp_path / "tiny.gguf")
     folder = ("--sessions", str(tmp_path / "s"))
-    code, printed, told = result(start("run", str(file), *SHORT, "--no-measure", *folder))
+    code, printed, told = in_this_process("run", str(file), *SHORT, "--no-measure", *folder)
     assert code == 0, told
     session = json.loads(printed)["session"]
-    code, printed, told = result(start("run", "--resume", session, "--json"))
+    code, printed, told = in_this_process("run", "--resume", session, "--json")
     assert code == 0, told
     (model,) = json.loads(printed)["models"]
     assert model["name"] == str(file) and len(model["answers"]) == 3
@@ -95,8 +96,8 @@ def test_a_complete_run_has_nothing_to_go_on_with(
 def test_columns_of_one_checkpoint_are_one_worker(checkpoint: Path, tmp_path: Path) -> None:
     vary = ("--vary", "max_new_tokens=5,9", "--vary", "seed=1,2")
     folder = ("--sessions", str(tmp_path))
-    code, printed, told = result(
-        start("run", f"{checkpoint}@bf16", *vary, *SHORT[:2], "--json", *folder)
+    code, printed, told = in_this_process(
+        "run", f"{checkpoint}@bf16", *vary, *SHORT[:2], "--json", *folder
     )
     assert code == 0, told
     models = json.loads(printed)["models"]
@@ -108,11 +109,11 @@ def test_columns_of_one_checkpoint_are_one_worker(checkpoint: Path, tmp_path: Pa
     assert "use the weights of a model before them" in told
     (file,) = tmp_path.glob("*.duibi")
     report = tmp_path / "report.md"
-    code, _, told = result(start("report", str(file), "--format", "md", "--out", str(report)))
+    code, _, told = in_this_process("report", str(file), "--format", "md", "--out", str(report))
     assert code == 0, told
     assert "holds the weights once" in report.read_text()
     assert report.read_text().count("max_new_tokens=9 seed=2") > 1
-    code, _, told = result(start("run", f"{checkpoint}?temprature=1", *folder))
+    code, _, told = in_this_process("run", f"{checkpoint}?temprature=1", *folder)
     assert code == 2 and "did you mean temperature?" in told
 
 
@@ -170,7 +171,7 @@ def test_a_batch_says_so_and_says_the_same(
 ) -> None:
     together, told, _ = two_models
     assert "decoded together" in told
-    code, printed, told = result(start("run", f"{checkpoint}@fp32", *SHORT, "--batch", "1"))
+    code, printed, told = in_this_process("run", f"{checkpoint}@fp32", *SHORT, "--batch", "1")
     assert code == 0, told
     assert "decoded together" not in told
     (alone,) = json.loads(printed)["models"]
@@ -205,7 +206,7 @@ def test_a_stop_saves_what_came_and_the_rest_is_asked_later(checkpoint: Path) ->
     before = reader.read(path)
     assert before.verdict == "complete"
 
-    code, printed, told = result(start("run", "--resume", answered[0], "--json"))
+    code, printed, told = in_this_process("run", "--resume", answered[0], "--json")
     assert code == 0, told
     answers = json.loads(printed)["models"][0]["answers"]
     assert [a["state"] for a in answers] == ["answered"] * 3

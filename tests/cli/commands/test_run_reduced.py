@@ -1,29 +1,17 @@
 """`duibi run` on a checkpoint that is published reduced, and on a mixture of experts."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.support import tiny
+from tests.support.commands import in_this_process
 from tests.support.mixtures import write_mixture
 from tests.support.stored_quantisation import reduce_folder
 
 OPTIONS = ("--questions", "smoke", "--max-new-tokens", "5", "--greedy", "--json")
-
-
-def run_program(*args: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tui", *args],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "DUIBI_LANG": "en"},
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +24,7 @@ def reduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_reduced_and_mixed_models_answer(reduced: Path, tmp_path: Path) -> None:
     mixture = write_mixture(tmp_path / "mixture", "qwen3_moe")
-    status, out, err = run_program("run", str(reduced), f"{mixture}@int4", *OPTIONS)
+    status, out, err = in_this_process("run", str(reduced), f"{mixture}@int4", *OPTIONS)
     assert status == 0, err
     models: list[dict[str, Any]] = json.loads(out)["models"]
     assert [one["dtype"] for one in models] == ["int4", "int4"], "4 bits are computed in 4 bits"
@@ -55,6 +43,6 @@ def test_a_quantiser_that_is_not_read_is_named(reduced: Path, tmp_path: Path) ->
     (folder / "config.json").unlink()
     config["quantization_config"] = {"quant_method": "hqq"}
     (folder / "config.json").write_text(json.dumps(config))
-    status, _, err = run_program("run", str(folder), *OPTIONS)
+    status, _, err = in_this_process("run", str(folder), *OPTIONS)
     assert status == 2
     assert "quantised by hqq, which is not read" in err and "Traceback" not in err
