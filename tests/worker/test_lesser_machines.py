@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,8 @@ from benchmarks.support import tiny
 from tests.support import disks
 from tests.support.bodies import text_of
 from tests.support.kernels import needs_kernels
+from tests.support.waiting import until
+from tui.engines import fork_server
 from tui.engines.worker_process import WorkerExit, WorkerProcess
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Loaded
 from tui.worker.kernels import build
@@ -29,14 +33,22 @@ OLDEST = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 NO_COMPILER = {"PATH": "/nowhere", "DUIBI_CACHE_DIR": "empty"}
 """Nor a cache in which kernels were compiled before."""
 ACCURACY = """
+import os, sys
 import torch
 from tui.worker.quant import torch_linear as tl
-torch.manual_seed(0)
-weight, x = 1 + torch.rand(64, 256) / 8, 1 + torch.rand(24, 256) / 8
-kind = tl.TorchInt8Linear if tl.has_vnni() else tl.WidenedInt8Linear
-layer = kind(kind.pack(weight, None))
-print(max(float((layer(part) - part @ weight.T).norm() / (part @ weight.T).norm())
-          for part in (x, x[:3])))
+for isa in sys.argv[1:]:
+    # oneDNN reads it when it first computes, which is in the copy of this process.
+    if pid := os.fork():
+        assert os.waitpid(pid, 0)[1] == 0, isa
+        continue
+    os.environ["ONEDNN_MAX_CPU_ISA"] = isa
+    torch.manual_seed(0)
+    weight, x = 1 + torch.rand(64, 256) / 8, 1 + torch.rand(24, 256) / 8
+    kind = tl.TorchInt8Linear if tl.has_vnni() else tl.WidenedInt8Linear
+    layer = kind(kind.pack(weight, None))
+    print(max(float((layer(part) - part @ weight.T).norm() / (part @ weight.T).norm())
+              for part in (x, x[:3])), flush=True)
+    os._exit(0)
 """
 
 
@@ -74,9 +86,24 @@ class Worker:
         self._process.close()
 
 
-def without(less: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in less.items():
-        monkeypatch.setenv(name, str(tmp_path / value) if value == "empty" else value)
+@pytest.fixture
+def take_away(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], None]]:
+    """Sets variables for the workers that are started from now on. They get a fork server of their
+    own, which is gone afterwards, and the other tests keep theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def take(less: dict[str, str]) -> None:
+            patch.setattr(fork_server, "_servers", [])
+            for name, value in less.items():
+                patch.setenv(name, str(tmp_path / value) if value == "empty" else value)
+
+        yield take
+        until(lambda: all(is_closed(server) for server in fork_server._servers))
+
+
+def is_closed(server: Any) -> bool:
+    server.close_if_unused()
+    return bool(server.is_gone)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +119,11 @@ def test_a_cpu_with_less_answers_and_it_is_said(
     less: dict[str, str],
     said: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    take_away: Callable[[dict[str, str]], None],
 ) -> None:
-    without(less, tmp_path, monkeypatch)
+    take_away(less)
     with closing(Worker(tmp_path / "log")) as worker:
+        texts = {}
         for dtype in ("bf16", "int8", "int4"):
             loaded, bodies = worker.answered(folder, dtype)
             assert (loaded.kernels, loaded.kernels_note) == ("torch", said)
@@ -104,15 +132,22 @@ def test_a_cpu_with_less_answers_and_it_is_said(
             assert len(loaded.notes) == int(slow)
             end = bodies[-1]
             assert isinstance(end, Answered) and end.output_tokens == 6, dtype
+            texts[dtype] = text_of(bodies)
+        if less is not OLDEST:
+            # What rounds several tokens unlike one guesses none, and says so.
+            loaded, bodies = worker.answered(folder, "int8", lookup=True)
+            assert len([note for note in loaded.notes if "--lookup" in note]) == 1
+            assert text_of(bodies) == texts["int8"] != ""
 
 
 @needs_kernels
 def test_avx2_is_enough_for_our_kernels_and_for_the_same_words(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, take_away: Callable[[dict[str, str]], None]
 ) -> None:
     found = []
     for less in ({}, AVX2):
-        without(less, tmp_path, monkeypatch)
+        if less:
+            take_away(less)
         with closing(Worker(tmp_path / "log")) as worker:
             for dtype in ("bf16", "int8", "int4"):
                 loaded, bodies = worker.answered(folder, dtype, lookup=bool(less))
@@ -123,30 +158,16 @@ def test_avx2_is_enough_for_our_kernels_and_for_the_same_words(
     assert all(text for _, text in found)
 
 
-def test_what_rounds_several_tokens_unlike_one_guesses_none_and_says_so(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    without(AVX2 | NO_COMPILER, tmp_path, monkeypatch)
-    said, found = [], []
-    with closing(Worker(tmp_path / "log")) as worker:
-        for lookup in (False, True):
-            loaded, bodies = worker.answered(folder, "int8", lookup)
-            said.append([note for note in loaded.notes if "--lookup" in note])
-            found.append(text_of(bodies))
-    assert [len(notes) for notes in said] == [0, 1]
-    assert found[0] == found[1] != ""
-
-
-@pytest.mark.parametrize("isa", ["DEFAULT", "AVX512_CORE", "AVX2", "SSE41"])
-def test_sums_of_bytes_do_not_overflow_whatever_onednn_may_use(isa: str) -> None:
+def test_sums_of_bytes_do_not_overflow_whatever_onednn_may_use() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ACCURACY],
+        [sys.executable, "-c", ACCURACY, "DEFAULT", "AVX512_CORE", "AVX2", "SSE41"],
         capture_output=True,
         text=True,
-        env=os.environ | AVX2 | {"ONEDNN_MAX_CPU_ISA": isa, "OMP_NUM_THREADS": "1"},
+        env=os.environ | AVX2 | {"OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 0.02
+    errors = [float(line) for line in done.stdout.splitlines()]
+    assert len(errors) == 4 and max(errors) < 0.02
 
 
 def test_a_full_disk_costs_the_next_load_and_nothing_else(

@@ -39,6 +39,22 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     build._try_load.cache_clear()
 
 
+@pytest.fixture
+def one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the sources is all: how they are compiled is the question, not what they compute."""
+    place = tmp_path / "sources"
+    place.mkdir()
+    for path in (*kernel_compiler.SOURCES.glob("*.h"), kernel_compiler.SOURCES / "pack.c"):
+        shutil.copy2(path, place)
+    monkeypatch.setattr(kernel_compiler, "SOURCES", place)
+
+
+@pytest.fixture
+def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It need not make the best of them."""
+    monkeypatch.setattr(kernel_compiler, "FLAGS", ("-O0", *kernel_compiler.FLAGS[1:]))
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library for the best instruction set, compiled once."""
@@ -95,7 +111,8 @@ def test_the_first_load_compiles_says_so_and_keeps_it(cache: Path, compiled: lis
     assert (build.variant_name(), build.remark()) == (HERE[0].name, "")
 
 
-def test_what_is_compiled_can_be_written_by_its_user_only(made: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("one_source")
+def test_what_is_compiled_can_be_written_by_its_user_only(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         place = tmp_path / "open.so"
@@ -214,6 +231,7 @@ print(len({{line.split()[-1] for line in maps if "libgomp" in line or "libomp" i
     assert done.stdout.split() == ["1"]
 
 
+@pytest.mark.usefixtures("one_source")
 def test_a_compiler_that_is_set_to_this_cpu_makes_the_same_bytes(tmp_path: Path) -> None:
     """Two machines may share one home folder, and the compiler of one be told -march=native."""
     native = tmp_path / "gcc"
@@ -255,6 +273,7 @@ def test_of_another_version_it_is_not_taken(
 
 
 @needs_two
+@pytest.mark.usefixtures("quick_compiler")
 def test_a_compiler_that_is_too_old_for_the_best_gets_the_next(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +292,7 @@ def fake(folder: Path, name: str, script: str) -> None:
     (folder / name).chmod(0o755)
 
 
+@pytest.mark.usefixtures("quick_compiler")
 def test_after_a_compiler_that_fails_the_next_is_asked(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +314,7 @@ def test_after_a_compiler_that_fails_the_next_is_asked(
         build._load_library()
 
 
+@pytest.mark.usefixtures("one_source")
 def test_a_compiler_for_another_openmp_is_told_from_one_that_fails(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
