@@ -70,7 +70,7 @@ class BothOutputs:
 
 
 async def stream_frames(
-    kind: type[BothOutputs], patch: pytest.MonkeyPatch, steps: int = 220
+    kind: type[BothOutputs], patch: pytest.MonkeyPatch, steps: int = 120
 ) -> BothOutputs:
     """A long stream into four panes with help, palette, notices, dialogs, themes and sizes
     over it; its frames are given to a pair of a kind."""
@@ -97,8 +97,8 @@ async def stream_frames(
                 run.tokens(model, model, [dice.choice(WORDS) for _ in range(dice.randrange(5))])
             if (key := KEYS[(step // 4) % len(KEYS)]) and step % 4 == 0:
                 await pilot.press(key)
-            if step % 50 == 49:
-                await pilot.resize_terminal(*SIZES[step // 50 % len(SIZES)])
+            if step % 25 == 24:
+                await pilot.resize_terminal(*SIZES[step // 25 % len(SIZES)])
             await pilot.pause(0.01)
         for model in range(4):
             run.answered(model, model)

@@ -55,7 +55,7 @@ async def test_xterm_shows_the_same_and_keeps_to_its_columns(
     modules: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pair = await stream_frames(Recorded, monkeypatch)
+    pair = await stream_frames(Recorded, monkeypatch, steps=220)
     assert isinstance(pair, Recorded)
     frames = tmp_path / "frames.jsonl"
     frames.write_text("\n".join(pair.lines), "utf-8")
