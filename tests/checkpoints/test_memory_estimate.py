@@ -4,15 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.checkpoints.llama_cpp import PUBLISHED
+from tui.checkpoints.llama_cpp import FIRST_POOL, PUBLISHED
 from tui.checkpoints.memory_estimate import (
     BYTES_PER_WEIGHT,
+    USUAL_OTHERS,
     MemoryShape,
+    kv_cache_bytes,
     loading_peak,
     max_parameters_in_gguf,
     predict_peak,
     reached_share,
 )
+from tui.models import demo
 
 PARAMETERS = 7_721_324_544
 QWEN_7B = MemoryShape(32, 32, 128, 4096, 11008, 151936, stored="bf16")
@@ -88,3 +91,28 @@ def test_a_file_as_published_needs_what_was_measured(context: int, measured: flo
     need = predict_peak(1_543_714_304, PUBLISHED, shape, context)
     assert need == pytest.approx(measured, rel=0.06)
     assert need > measured
+
+
+@pytest.mark.parametrize(
+    ("parameters", "shape", "measured"),
+    [
+        (demo.PARAMETERS, demo.SHAPE, (376e6, 400e6)),
+        (494_032_768, MemoryShape(24, 2, 64, 896, 4864, 151936, True, "", 485_452_288, 29_417_472),
+         (794e6, 886e6)),
+        (1_543_714_304, MemoryShape(28, 2, 128, 1536, 8960, 151936, True, "", 1_111_370_240,
+         625_508_352), (2172e6, 2243e6)),
+    ],
+)  # fmt: skip
+def test_a_run_of_a_file_as_published_takes_what_is_planned(
+    parameters: int, shape: MemoryShape, measured: tuple[float, float]
+) -> None:
+    """`duibi run MODEL --questions smoke` on two cores, several times: all keys and values are
+    taken at once, also those of a person who may ask."""
+    others = USUAL_OTHERS
+    low, high = measured
+    need = predict_peak(parameters, PUBLISHED, shape, 2048, others)
+    assert 0.9 * low < need < 1.1 * high
+    alone = predict_peak(parameters, PUBLISHED, shape, 2048)
+    assert need - alone == pytest.approx(
+        1.04 * kv_cache_bytes(PUBLISHED, shape, others + FIRST_POOL), abs=2
+    )

@@ -15,6 +15,9 @@ MODULE = "xllamacpp"
 BATCH_TOKENS = 256
 """Tokens of a prompt that are computed at a time, whatever the context: a cancelled one is left
 after as many, and activations take memory for as many."""
+FIRST_POOL = 2048
+"""Tokens of prompts and answers for which there is room at first: llama.cpp takes the memory of all
+keys and values when it loads, and is loaded anew for an answer that needs more."""
 VARIABLE = "DUIBI_LLAMA_CPP"
 """Names a folder that holds another build of `MODULE`, such as one compiled for this CPU."""
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tui.checkpoints.llama_cpp import BATCH_TOKENS, PUBLISHED
+from tui.checkpoints.llama_cpp import BATCH_TOKENS, FIRST_POOL, PUBLISHED
 
 BASE_BYTES = 390_000_000
 """Bytes a worker takes without weights: torch, transformers and a tokenizer (measured); a
@@ -17,6 +17,12 @@ ALLOCATOR_SHARE = 0.04
 KV_CACHE_COPIES = 1.5
 """Parts of the key-value cache are copied when tokens are joined to it, and a conversation's
 past is kept for its next turn."""
+
+USUAL_TOKENS = 640
+"""Of an answer of a set and its question, where no set is known: with as many new tokens as an
+answer may have unasked."""
+USUAL_OTHERS = 7 * USUAL_TOKENS
+"""Tokens of those that are decoded beside one answer of a set."""
 
 GGUF_BITS = 4.5
 """Bits of a weight in the smallest common GGUF layout (Q4_0: 18 bytes for 32 weights).
@@ -89,12 +95,12 @@ def predict_peak(
     is 2 * layers * kv_heads * head_dim * bytes for each token of the context, and of those
     that other answers hold ``other_tokens`` it (keys and values of every layer), and the
     activations of a token are some bytes for each value of its widest layers. llama.cpp takes the
-    KV cache once, and activations for a part of a prompt only.
+    KV cache once (`held_tokens`), and activations for a part of a prompt only.
 
     Raises:
         KeyError: the dtype is not one of `BYTES_PER_WEIGHT`.
     """
-    cache = kv_cache_bytes(dtype, shape, context + other_tokens)
+    cache = kv_cache_bytes(dtype, shape, held_tokens(dtype, context, other_tokens))
     if dtype == PUBLISHED:
         needed = weights_bytes(parameters, dtype, shape) + cache + _published_working(shape)
         return round(needed * (1 + ALLOCATOR_SHARE))
@@ -107,6 +113,13 @@ def predict_peak(
     return round(
         (BASE_BYTES + weights_bytes(parameters, dtype, shape) + working) * (1 + ALLOCATOR_SHARE)
     )
+
+
+def held_tokens(dtype: str, context: int, other_tokens: int) -> int:
+    """Tokens whose keys and values are held: those of an answer and of the others beside it; by
+    llama.cpp, which takes all room when it loads, also those of a person who asks meanwhile."""
+    held = context + other_tokens
+    return held + FIRST_POOL if dtype == PUBLISHED and other_tokens else held
 
 
 def _published_working(shape: MemoryShape) -> int:

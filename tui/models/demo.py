@@ -44,6 +44,7 @@ SHAPE = MemoryShape(
     vocab=49152,
     tied=True,
     stored="fp32",
+    file_bytes=96_576_768,
 )
 
 WHEEL_VARIABLE = "DUIBI_DEMO_WHEEL"

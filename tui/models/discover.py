@@ -73,7 +73,9 @@ class FoundModel:
             return round(self.size * _SERVER_OVERHEAD)
         parameters = self.parameters or memory_estimate.max_parameters_in_gguf(self.size)
         tokens = min(context, self.context) if self.context else context
-        return memory_estimate.predict_peak(parameters, dtype, self.shape, tokens)
+        # llama.cpp takes the room of all answers of a set when it loads.
+        others = memory_estimate.USUAL_OTHERS if dtype == PUBLISHED else 0
+        return memory_estimate.predict_peak(parameters, dtype, self.shape, tokens, others)
 
     @property
     def default_dtype(self) -> str:

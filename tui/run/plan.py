@@ -8,6 +8,7 @@ from tui.checkpoints.memory_estimate import (
     BASE_BYTES,
     BYTES_PER_WEIGHT,
     MemoryShape,
+    held_tokens,
     kv_cache_bytes,
     loading_peak,
     max_parameters_in_gguf,
@@ -195,14 +196,22 @@ def plan_memory(
     if options.batch:
         batch = BatchLimits(options.batch, each)
         return plan_for_sizes(subjects, options.schedule, tokens, memory, batch)
-    single = plan_for_sizes(subjects, options.schedule, tokens, memory)
-    if options.schedule == "one-at-a-time":
+    return plan_batches(subjects, options.schedule, tokens, each, memory)
+
+
+def plan_batches(
+    subjects: Sequence[ModelSize], schedule: str, tokens: int, each: int, memory: MemoryReading
+) -> MemoryPlan:
+    """Plan for models with as many answers together as is of use (`BATCH_SIZES`), ``each`` of so
+    many tokens (0: as many as one alone)."""
+    single = plan_for_sizes(subjects, schedule, tokens, memory)
+    if schedule == "one-at-a-time":
         return single
     speeds = format_speeds.read()
     for size in BATCH_SIZES:
         if any(speeds.is_slower_together(_key(one), one.dtype, size) for one in subjects):
             continue
-        made = plan_for_sizes(subjects, options.schedule, tokens, memory, BatchLimits(size, each))
+        made = plan_for_sizes(subjects, schedule, tokens, memory, BatchLimits(size, each))
         fits = all(
             sum(made.needs[i].total for i in turn) <= memory.available for turn in made.groups
         )
@@ -270,7 +279,7 @@ def memory_need(
     beside = batch.other_tokens(tokens)
     total = predict_peak(size.parameters, dtype, shape, tokens, beside)
     held = weights_bytes(size.parameters, dtype, shape)
-    cache = kv_cache_bytes(dtype, shape, tokens + beside)
+    cache = kv_cache_bytes(dtype, shape, held_tokens(dtype, tokens, beside))
     load = loading_peak(size.parameters, dtype, shape)
     return MemoryNeed(size.label, dtype, held, cache, load, max(total, load), tokens)
 

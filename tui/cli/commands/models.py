@@ -9,7 +9,7 @@ import typer
 from tui.checkpoints.adapter import is_adapter
 from tui.checkpoints.gguf_parts import is_gguf
 from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
-from tui.checkpoints.memory_estimate import reached_share
+from tui.checkpoints.memory_estimate import USUAL_TOKENS, reached_share
 from tui.cli.support import options, quantise, settings_in_force
 from tui.cli.support.checkpoint_details import inspect_adapter, inspect_gguf
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
@@ -179,12 +179,13 @@ def fit(
     if not models:
         found = [one for one in _found() if one.state == "complete" and not one.served]
         subjects = [plan.size_of_found(one, one.reference, one.default_dtype) for one in found]
-    made = plan.plan_for_sizes(subjects, "auto" if models else "one-at-a-time", context, reading)
+    schedule = "auto" if models else "one-at-a-time"
+    made = plan.plan_batches(subjects, schedule, context, USUAL_TOKENS, reading)
     published = [PUBLISHED] if any(one.dtype == PUBLISHED for one in subjects) else []
     shown = (*SHOWN_DTYPES, *published)
     needs = [
         {
-            dtype: plan.memory_need(subject, context, dtype).total
+            dtype: plan.memory_need(subject, context, dtype, made.batch).total
             for dtype in shown
             if dtype != PUBLISHED or subject.dtype == PUBLISHED
         }
@@ -210,10 +211,11 @@ def fit(
         for subject in subjects:
             if said := reach_of(subject.parameters, subject.shape):
                 tell(f"{subject.label}: {said}")
-        tell(
+        room = (
             f"at {context} tokens; {format_size(reading.available)} of "
             f"{format_size(reading.limit)} can be used ({reading.source})"
         )
+        tell(f"{made.batch.size} answers together; {room}" if made.batch.size > 1 else room)
     if not models or made.refused is None:
         return 0
     if not json:

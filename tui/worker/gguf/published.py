@@ -6,7 +6,7 @@ from pathlib import Path
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.checkpoints.gguf_parts import size_of
-from tui.checkpoints.llama_cpp import PUBLISHED
+from tui.checkpoints.llama_cpp import FIRST_POOL, PUBLISHED
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.gguf import llama_build
 from tui.worker.gguf.llama_server import LlamaServer
@@ -15,11 +15,6 @@ from tui.worker.load.families import ChatFormat
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.measure import Stopwatch
 from tui.worker_protocol import LoadOrder
-
-_FIRST_POOL = 2048
-"""Tokens of prompts and answers for which there is room at first: llama.cpp takes the memory of all
-keys and values when it loads, and is loaded anew for an answer that needs more."""
-
 
 _MOST_LAYERS, _LEAST_CONTEXT, _MOST_CONTEXT = 1024, 16, 1 << 28
 _SCALINGS = ("none", "linear", "yarn", "longrope")
@@ -36,7 +31,7 @@ def open_words(path: Path) -> ChatFormat:
     """
     header = read_header(path, words=True)
     context = _context(path, header)
-    server = LlamaServer(header.files[0], _FIRST_POOL // 8, 1, 1, for_words=True)
+    server = LlamaServer(header.files[0], FIRST_POOL // 8, 1, 1, for_words=True)
     return read_chat_format(server, header, context)
 
 
@@ -54,7 +49,7 @@ def load_published(
     size, own = size_of(path), _context(path, header)
     context = min(own, order.context or own)
     progress("weights")(0, size)
-    pool = min(context, _FIRST_POOL)
+    pool = min(context, FIRST_POOL)
     # One more than those of a set, with room of its own: a person may ask meanwhile.
     server = LlamaServer(
         header.files[0],
