@@ -25,6 +25,7 @@ _GROUPS = {
         "pane.raw",
         "pane.hide",
         "pane.show_all",
+        "question.whole",
         "screen.zoom",
         "view.",
         "diff.",
