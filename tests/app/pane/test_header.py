@@ -10,6 +10,7 @@ from tui.app.style import themes
 from tui.app.style.appearance import Appearance
 from tui.app.style.messages import Messages
 from tui.board import fold
+from tui.events import Answered, Asked, Started
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -27,3 +28,17 @@ def test_a_state_is_said_whole_or_long_enough_to_be_read(language: str) -> None:
     ]
     said = {pieces[3][0] for pieces in headers}
     assert said == {"", whole}
+
+
+def test_a_speed_of_a_batch_is_marked_at_any_width() -> None:
+    script = EventScript("Qwen2.5-Coder-0.5B")
+    script.ready(0)
+    script.say(0, Asked(1, "logic", "?"), Started(1, batch=4))
+    script.say(0, Answered(1, "stop", ttft_ms=9.0, decode_tok_s=38.0, batch=4))
+    board = fold(script.drain()[1])
+    theme = themes.load(Path(themes.__file__).parents[3] / "themes" / "duibi-dark.toml")
+    appearance = Appearance(theme, Messages("en"))
+    narrow, wide = (
+        pane_header(board, board.models[0], "logic", appearance, cells)[-1][0] for cells in (39, 90)
+    )
+    assert narrow == "38.0+ tok/s" and "38.0 tok/s (batch 4)" in wide

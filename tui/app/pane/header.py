@@ -110,7 +110,9 @@ def _figures(
         return ""
     if (speed := answer.decode_tok_s) is None:
         return whole
-    return appearance.say("pane.speed", speed=_marked_rate(model, answer, speed))
+    known = answer.figures or answer.started
+    mark = "+" * (known is not None and known.batch > 1)
+    return appearance.say("pane.speed", speed=_marked_rate(model, answer, speed) + mark)
 
 
 def _marked_rate(model: Model, answer: Answer, speed: float) -> str:
