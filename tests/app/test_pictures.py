@@ -2,9 +2,11 @@
 
 import difflib
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from tests.support.pictures import FOLDER, SAMPLES, SIZES, empty_machine, runs, screens
 
@@ -64,3 +66,16 @@ def test_what_a_readme_shows_exists(readme: str) -> None:
     text = (ROOT / readme).read_text("utf-8")
     linked = re.findall(r"\]\(((?:tests|sessions)/[^)]+)\)", text)
     assert len(linked) > 8 and all((ROOT / path).exists() for path in linked)
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.svg")), ids=lambda file: file.stem)
+def test_every_character_of_a_picture_has_the_cells_of_its_width(file: Path) -> None:
+    drawn = re.findall(
+        r'x="[\d.]+" y="[^"]*" textLength="([\d.]+)"[^>]*>([^<]+)</text>', file.read_text("utf-8")
+    )
+    wrong = [text for length, text in drawn if abs(float(length) - 12.2 * cells(text)) > 0.1]
+    assert drawn and not wrong, "wide characters would be drawn over each other"
+
+
+def cells(text: str) -> int:
+    return cell_len(unescape(text))

@@ -28,11 +28,8 @@ def repair_svg(svg: str) -> str:
 
 
 def _cell_width(svg: str) -> float:
-    for match in _TEXT.finditer(svg):
-        text = unescape(match["text"])
-        if text.isascii() and len(text) > 1:
-            return float(match["len"]) / len(text)
-    return 0.0
+    match = _TEXT.search(svg)
+    return float(match["len"]) / len(unescape(match["text"])) if match and match["text"] else 0.0
 
 
 def _runs(match: re.Match[str], cell: float) -> str:
