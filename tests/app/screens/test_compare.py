@@ -285,6 +285,8 @@ async def test_the_question_stands_once_and_whole_above_the_panes() -> None:
             read += rows if "whole" not in last else []
         assert "".join("".join(read).split()) == "".join(longer.split())
         assert hints[:-1] == [*["Q: further"] * (len(hints) - 2), "Q: shorter"]
+        await it.press("Q", "enter")
+        await it.until(lambda: "Q: whole" in it.screen.question_bar.text)  # room for the answers
         await it.press("4", "Q")
         assert "whole question is shown" in it.notice_text()
 

@@ -215,6 +215,7 @@ class CompareScreen(JudgingScreen):
         again: bool = False,
         models: list[int] | None = None,
     ) -> bool:
+        self.question_bar.close()
         if models is None:
             models = self._models_not_hidden()
         try:

@@ -112,6 +112,10 @@ class QuestionBar(Lines):
         self._opened = start if start < count else None
         return True
 
+    def close(self) -> None:
+        """Show no more of a question than at first."""
+        self._opened = None
+
     def _text_rows(self, current: BoardQuestion, width: int, height: int) -> list[list[StyledText]]:
         text = "".join(current.turns[:1])
         if text != self._question_text:
