@@ -201,6 +201,50 @@ def test_a_label_of_the_folders_service_tells_the_host(
     assert found.label == f"{name}:gpt-4o (api.deepseek.com)"
 
 
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("openai", "body = { max_completion_tokens = 100000 }"),
+        ("openai", 'body = { service_tier = "priority" }'),
+        ("openai", "body = { web_search_options = {} }"),
+        ("openai", 'body = { temperature = { "$ref" = 1 } }'),
+        ("quick", 'like = "dashscope"\nbody = { enable_search = true }'),
+        ("quick", 'like = "dashscope"\nthink = "on"\nthinking_on = { thinking_budget = 99999 }'),
+        ("dashscope", 'max_tokens_field = "unheard_of"'),
+        ("dashscope", "include_usage = false"),
+        ("dashscope", 'budget_field = "max_tokens"'),
+        ("openrouter", 'effort_field = "service_tier"'),
+        ("box", 'base_url = "http://box:1/v1"\nkey_variable = "BOX_KEY"'),
+    ],
+)
+def test_requests_that_cost_more_are_made_after_an_agreement_that_shows_them(
+    name: str, entry: str, cloned: Path
+) -> None:
+    """The last one takes away the limit that the person's own entry names."""
+    own = service("http://box:1/v1", "BOX_KEY", "box") + 'max_tokens_field = "num_predict"\n'
+    (paths.config_dir() / "duibi.toml").write_text(own)
+    says(cloned, f"[services.{name}]\n{entry}\n")
+    found = settings.load()
+    assert found.folder_file is not None
+    (claim,) = trust.needed_claims(found.folder_file, [f"{name}:m"])
+    field = "max_tokens_field" if name == "box" else re.findall(r"(\w+) = ", entry)[-1]
+    assert f'{field}": ' in claim.says or "$ref" in claim.says
+    kept = {"box": {"base_url", "key_variable", "max_tokens_field"}}.get(name, set())
+    assert set(found.run.services.get(name, ())) == kept
+    claim.agree()
+    assert name in settings.load().run.services
+    # What else it adds is another matter.
+    says(cloned, f"[services.{name}]\n{entry}\nthinking_off = {{ more = true }}\n")
+    assert trust.needed_claims(settings.load().folder_file, [f"{name}:m"])
+
+
+def test_an_agreement_shows_all_of_a_request_or_says_that_it_does_not(cloned: Path) -> None:
+    fields = ", ".join(f'a{n} = "x"' for n in range(100))
+    says(cloned, f'[services.openai]\nbody = {{ {fields}, service_tier = "priority" }}\n')
+    (claim,) = trust.needed_claims(settings.load().folder_file, ["openai:m"])
+    assert "more than can be shown in requests" in claim.says
+
+
 # -- aliases ---------------------------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ from tui.models.reference import (
 )
 from tui.models.typed import split_label
 from tui.questions import BUILT_IN
-from tui.services import FolderEntry, Service
+from tui.services import FolderEntry, Service, request_fields
 from tui.text.width import shorten
 
 _AGREEMENTS = "strangers"
@@ -36,6 +36,8 @@ _TABLES = ("services", "aliases")
 MOST_ENTRIES = 256
 """Entries of a table of a folder's file: every command looks at each of them."""
 _MOST_TOLD = 10
+_MOST_SHOWN = 400
+"""Characters of what is added to requests: an agreement shows all of it, or says that it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,15 +296,20 @@ def _service_claims(
     folder: Path, theirs: Mapping[str, Any], mine: Mapping[str, Any]
 ) -> list[Claim]:
     """The services of a folder's file that would ask somebody else than the services that are
-    known without it, or with another key."""
+    known without it, or with another key, or for what may cost more."""
     before = services.known_services(mine, {})
     after = services.known_services({**mine, **theirs}, {})
     claims: list[Claim] = []
     for name, entry in theirs.items():
         same = [before[name]] if name in before else list(before.values())
-        is_known = any(_asks_the_same(one, after[name]) for one in same)
+        is_known = any(
+            _asks_the_same(one, after[name])
+            and request_fields.beyond_harmless(one) == request_fields.beyond_harmless(after[name])
+            for one in same
+        )
         if not is_known or entry.get("like") in {claim.name for claim in claims}:
-            claims.append(_service_claim(folder, name, entry, after[name]))
+            base = before.get(entry.get("like", name)) or Service(name)
+            claims.append(_service_claim(folder, name, entry, after[name], base))
     return claims
 
 
@@ -314,12 +321,22 @@ def _variables(service: Service) -> str:
     return " or ".join(service.key_variables)
 
 
-def _service_claim(folder: Path, name: str, entry: Mapping[str, Any], service: Service) -> Claim:
+def _service_claim(
+    folder: Path, name: str, entry: Mapping[str, Any], service: Service, base: Service
+) -> Claim:
+    """The claim of an entry; ``base`` is what it changes."""
     key = f"with the key in {_variables(service)}" if service.key_variables else "without a key"
     whom = service.host or "each address that is typed"
-    facts = (os.path.realpath(folder), name, service.address_text, _variables(service))
+    facts: tuple[str, ...] = (
+        *(os.path.realpath(folder), name, service.address_text, _variables(service)),
+    )
     like = f"{entry['like']}:" if "like" in entry else ""
-    return Claim("services", name, f"asks {whom} {key}", facts, like)
+    says, usual = f"asks {whom} {key}", request_fields.beyond_harmless(base)
+    fields = request_fields.beyond_harmless(service).items()
+    if sent := request_fields.written({k: one for k, one in fields if usual.get(k) != one}):
+        shown = sent if len(sent) <= _MOST_SHOWN else "more than can be shown"
+        says, facts = f"{says}, with {shown} in requests", (*facts, sent)
+    return Claim("services", name, says, facts, like)
 
 
 def _alias_claims(

@@ -11,7 +11,9 @@ from benchmarks.support.fault_server import FaultServer, Received, Reply
 from tests.support.bodies import text_of
 from tests.support.endpoints import collect_events, load_engine, request
 from tui.cli import run_command_line
+from tui.engines.base import Message, Request
 from tui.engines.client import key_of
+from tui.engines.completion import request_body
 from tui.engines.endpoint import EndpointEngine
 from tui.engines.errors import ServiceError
 from tui.engines.model_list import probe
@@ -20,6 +22,7 @@ from tui.host import paths
 from tui.host.errors import UserError
 from tui.models.local_servers import parse_list, served_models
 from tui.models.reference import parse_reference
+from tui.run.remote_models import resolve_remote
 from tui.services import Service, check_table, find_service, known_services, usual_servers
 
 ENABLED: dict[str, Any] = {"thinking": {"type": "enabled"}}
@@ -319,3 +322,38 @@ def test_no_setting_is_sent_as_what_a_request_is_made_of(field: str, name: str) 
     """As many tokens as are allowed would be as many answers."""
     with pytest.raises(UserError, match=field):
         known_services({"openai": {field: name}}, {})
+
+
+@pytest.mark.parametrize("name", ["n", "best_of", "candidate_count"])
+def test_no_request_asks_for_answers_that_nobody_sees(name: str) -> None:
+    with pytest.raises(UserError, match=f"sets {name}"):
+        known_services({"openai": {"body": {name: 4}}}, {})
+
+
+@pytest.mark.parametrize("table", ["body", "thinking_on"])
+@pytest.mark.parametrize("value", [100_000, -1, "all", 7])
+@pytest.mark.parametrize("limit", ["max_tokens", "num_predict"])
+def test_no_entry_allows_an_answer_more_than_the_settings(
+    table: str, value: object, limit: str
+) -> None:
+    fields = {"max_tokens": value, "max_completion_tokens": value, "num_predict": value}
+    entry = {"base_url": "http://box:1/v1", table: fields, "max_tokens_field": limit, "think": "on"}
+    entry.setdefault("thinking_on", {"think": True})
+    service = known_services({"box": entry}, {})["box"]
+    body, _ = request_body(Request(1, (Message("user", "?"),), 100), "m", service)
+    most = 7 if value == 7 else 100
+    assert body["max_completion_tokens"] == body[limit] == body["max_tokens"] == most
+
+
+def test_a_published_price_is_none_for_requests_that_are_paid_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So that no budget is kept with it; a price of one's own is."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-of-a-price")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    ref = parse_reference("openai:gpt-5.5")
+    assert resolve_remote(ref, {}, tmp_path).price is not None
+    own = {"openai": {"body": {"service_tier": "priority"}}}
+    assert resolve_remote(ref, own, tmp_path).price is None
+    mine = {"openai:gpt-5.5": {"input": 2.0, "output": 20.0}}
+    assert resolve_remote(ref, own, tmp_path, mine).price is not None

@@ -10,6 +10,7 @@ from tui.engines.errors import ServiceError, error_within_success, is_error, quo
 from tui.engines.secret import NO_SECRET, Secret
 from tui.engines.sse import ServerEvent
 from tui.services import Service
+from tui.services.request_fields import within_limit
 from tui.text.reasoning import ReasoningParser
 
 DONE_MARK = "[DONE]"
@@ -85,12 +86,12 @@ def request_body(
     if sampling.greedy:
         wanted |= {"temperature": 0, "top_p": None, "top_k": None}
     given = {name: value for name, value in wanted.items() if value is not None}
+    most = request.max_new_tokens + (request.think_tokens or 0 if service.budget_field else 0)
     body: dict[str, Any] = {
         "model": model,
         "messages": [{"role": m.role, "content": m.content} for m in request.messages],
         "stream": True,
-        service.max_tokens_field: request.max_new_tokens
-        + (request.think_tokens or 0 if service.budget_field else 0),
+        service.max_tokens_field: most,
     }
     if service.include_usage:
         body["stream_options"] = {"include_usage": True}
@@ -100,7 +101,7 @@ def request_body(
     elif sampling.logprobs:
         given["logprobs"] = sampling.logprobs
     refused = [name for name in given if name not in service.parameters]
-    body |= service.added_body(request.think, request.think_tokens)
+    body |= within_limit(service.added_body(request.think, request.think_tokens), service, most)
     return body, refused + service.refused_thinking(request.think, request.think_tokens)
 
 

@@ -11,6 +11,7 @@ from tui.host.errors import UserError
 from tui.models.reference import Reference
 from tui.models.resolved import ResolvedModel
 from tui.prices import find_price
+from tui.services.request_fields import are_paid_apart
 from tui.sessions import library, reader
 
 
@@ -48,7 +49,8 @@ def resolve_remote(
         others = len(service.other_base_urls)
         label += f" ({service.host} +{others})" if others else f" ({service.host})"
     names = (ref.text, f"{service.name}:{model}", f"{service.address_text}#{model}")
-    publisher = service.name if services.is_original(service) else ""
+    is_published = services.is_original(service) and not are_paid_apart(service)
+    publisher = service.name if is_published else ""
     return ResolvedModel(
         name=ref.text,
         label=label,

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tui.host import secrets
 from tui.host.errors import UserError
+from tui.services.request_fields import ANSWERS
 from tui.services.service import SAMPLING_PARAMETERS, Service
 
 _RESERVED_NAMES = ("ms", "hf", "session", "pasted", "http", "https", "demo")
 
-_RESERVED_BODY_KEYS = ("model", "messages", "stream", "stream_options", "n")
+_RESERVED_BODY_KEYS = ("model", "messages", "stream", "stream_options", *ANSWERS)
 
 
 class FolderEntry(dict[str, Any]):
