@@ -2,8 +2,10 @@
 sessions only their owner reads them (mode 0600), and no secret of the environment is in them."""
 
 import contextlib
+import errno
 import os
 import re
+import stat
 import tempfile
 from pathlib import Path
 
@@ -54,16 +56,15 @@ def write_new_file(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def replace_file(path: Path, content: str | bytes, encoding: str = "utf-8") -> None:
-    """Write a file whole or not at all, in place of an older one; a device is written to.
+    """Write a file whole or not at all, in place of an older one; a link is replaced, never
+    followed.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written, or what is there is no file.
     """
     data = _encoded(content, encoding)
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)
-            return
+        _refuse_other_kinds(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -76,6 +77,33 @@ def replace_file(path: Path, content: str | bytes, encoding: str = "utf-8") -> N
         raise UserError(
             f"cannot write {path}: {error.strerror or error}", "choose another place with --out"
         ) from None
+
+
+def make_real_folder(folder: Path) -> None:
+    """Make a folder (mode 0700) for files beside others, where it does not exist yet.
+
+    Raises:
+        OSError: it cannot be made, or a link stands in its place: what is written into it, or
+            deleted from it, would lie elsewhere.
+    """
+    folder.mkdir(0o700, exist_ok=True)
+    if not is_real_folder(folder):
+        raise OSError(errno.ELOOP, "a link, not a folder", str(folder))
+
+
+def is_real_folder(folder: Path) -> bool:
+    """Whether there is a folder, and no link to one."""
+    return folder.is_dir() and not folder.is_symlink()
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """A pipe would be waited for, and a device be written to."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+        raise OSError(errno.EINVAL, "no file", str(path))
 
 
 def open_log(path: Path) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tui.host.errors import UserError
-from tui.host.save_file import replace_file
+from tui.host.save_file import make_real_folder, replace_file
 from tui.host.secrets import redact_secrets
 from tui.reports import html, latex, markdown, pdf, word
 from tui.reports.document import Document
@@ -71,7 +71,7 @@ def write_report(document: Document, format: str, out: Path, as_png: bool = Fals
     made = render(document, format, folder.name, as_png)
     if made.pictures:
         try:
-            folder.mkdir(0o700, exist_ok=True)
+            make_real_folder(folder)
         except OSError as error:
             raise UserError(
                 f"cannot make {folder}: {error.strerror}", "choose another --out"

@@ -14,6 +14,7 @@ from tui import events as ev
 from tui.events import Event
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.host.save_file import is_real_folder, make_real_folder
 from tui.sessions import lines, reader, staging, storage
 from tui.sessions.lines import SUFFIX, LineError
 
@@ -266,7 +267,7 @@ def trash(path: Path) -> Path:
         raise UserError(f"{path.name} is being written", "end that run first")
     bin_ = path.parent / TRASH
     try:
-        bin_.mkdir(mode=0o700, exist_ok=True)
+        make_real_folder(bin_)
         gone = bin_ / f"{time.time_ns():019d}-{path.name}"
         path.rename(gone)
     except OSError as error:
@@ -279,7 +280,9 @@ def trash(path: Path) -> Path:
 
 def trashed(folder: Path) -> list[Path]:
     """The files in the trash of a folder, newest first."""
-    return sorted((folder / TRASH).glob(f"[0-9]*-*{SUFFIX}"), reverse=True)
+    bin_ = folder / TRASH
+    found = bin_.glob(f"[0-9]*-*{SUFFIX}") if is_real_folder(bin_) else ()
+    return sorted(found, reverse=True)
 
 
 def restore(path_in_trash: Path) -> Path:
