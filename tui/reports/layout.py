@@ -30,6 +30,7 @@ from tui.reports.document import (
     TitlePage,
 )
 from tui.reports.own_words import OF_LATEX, without_hint
+from tui.text.sanitise import one_line
 from tui.text.unused_name import unused_name
 
 SHIPPED = ("course", "brief", "data")
@@ -187,7 +188,7 @@ class _Maker:
         for line in text.split("\n"):
             if len(found) + len(items) > most:
                 raise UserError(f"{name}: repeats itself without end", "repeat less in it")
-            stripped = line.strip()
+            stripped = one_line(line).strip()
             if stripped and not stripped.startswith("- "):
                 close_list()
             if BLOCK not in stripped:

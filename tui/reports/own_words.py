@@ -218,7 +218,7 @@ def _counts(text: str) -> Mapping[str, int] | None:
 
 def _facts(text: str) -> Mapping[str, str]:
     told = _json(_FACTS, text) or {}
-    kept = {clean(name): fact for name, fact in told.items() if type(fact) is str}
+    kept = {clean(name): clean(fact) for name, fact in told.items() if type(fact) is str}
     return dict(list(kept.items())[: title_facts.MOST_FACTS])
 
 
