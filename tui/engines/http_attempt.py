@@ -39,7 +39,12 @@ LONGEST_REASONING = 131_072
 takes as a budget."""
 _ESTIMATE_SLACK = 64
 _LONGEST_DOCUMENT = 16 * 1024 * 1024
-"""Bytes of a whole answer: `LONGEST_ANSWER` in characters of four bytes."""
+"""Bytes of a whole answer: `LONGEST_ANSWER` in characters of four bytes. As many a server may send
+besides the tokens: white space, comments, events without text."""
+_BYTES_A_TOKEN = 64 * 1024
+"""Bytes that a server may send for each token: far above one with its likeliest others."""
+_LONGEST_ANSWER_S = 86_400.0
+"""Seconds that an answer may take, however steadily it comes."""
 _BOM = b"\xef\xbb\xbf"
 _OTHER_FORMS = (b"{", b"[", b"<")
 """What a body that is no stream begins with."""
@@ -68,6 +73,7 @@ class HttpAttempt:
     _parser: SseParser = field(default_factory=SseParser)
     _is_streamed: bool = True
     _in_grace: bool = False
+    _is_too_long: bool = False
     _first_ns: int = 0
     _answer_ns: int = 0
     """When the first of the visible text came."""
@@ -120,7 +126,7 @@ class HttpAttempt:
     ) -> None:
         """Read whatever the body is: its first bytes tell, not the type that it is said to have."""
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        async with aclosing(body_chunks(response)) as chunks:
+        async with aclosing(self._bounded_chunks(response)) as chunks:
             head = b""
             async for chunk in chunks:
                 head = (head + chunk).removeprefix(_BOM).lstrip()
@@ -133,6 +139,18 @@ class HttpAttempt:
             else:
                 await self._read_stream(head, chunks, completion, clock)
 
+    async def _bounded_chunks(self, response: "httpx2.Response") -> AsyncGenerator[bytes, None]:
+        """The body as it arrives, as long as the bytes stand in a relation to the tokens."""
+        size = 0
+        async with aclosing(body_chunks(response)) as chunks:
+            async for chunk in chunks:
+                size += len(chunk)
+                most = _LONGEST_DOCUMENT + _BYTES_A_TOKEN * self._emitted_tokens
+                if size > most:
+                    said = f"{self.service.host} sends more than {most:,} bytes for this answer"
+                    raise ServiceError("oversized", said)
+                yield chunk
+
     async def _read_document(
         self, head: bytes, chunks: AsyncGenerator[bytes, None], completion: Completion
     ) -> None:
@@ -140,9 +158,6 @@ class HttpAttempt:
         got = bytearray(head)
         async for chunk in chunks:
             got += chunk
-            if len(got) > _LONGEST_DOCUMENT:
-                said = f"{self.service.host} sends a line of more than {_LONGEST_DOCUMENT} bytes"
-                raise ServiceError("oversized", said)
         now, self._is_streamed = time.monotonic_ns(), False
         document = parse_json(got.decode("utf-8", "replace"))
         if document is None:
@@ -203,7 +218,8 @@ class HttpAttempt:
                 self._in_grace = True
                 clock.reschedule(loop.time() + GRACE_S)
             elif pieces and not is_finished:
-                clock.reschedule(loop.time() + self.service.stall_s)
+                self._is_too_long = now - self._first_ns > _LONGEST_ANSWER_S * 1e9
+                clock.reschedule(loop.time() + (not self._is_too_long) * self.service.stall_s)
             if not is_finished and self._is_endless():
                 completion.finish, completion.is_over, self._finish_ns = "length", True, now
                 said = f"{self.service.host} goes on behind max_new_tokens: cut off"
@@ -293,6 +309,9 @@ class HttpAttempt:
         if not completion.has_begun:
             seconds = service.first_token_s
             return ServiceError("no_first_token", f"{host} sent no token in {seconds:g} s")
+        if self._is_too_long:
+            said = f"{host} was still answering after {_LONGEST_ANSWER_S / 3600:g} hours: cut off"
+            return ServiceError("stalled", said)
         return ServiceError("stalled", f"{host} sent no further token in {service.stall_s:g} s")
 
     def _stream_error(self, error: Exception, headers_came: bool) -> ServiceError:
