@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -654,6 +655,30 @@ def test_a_sessions_name_is_no_alias(cloned: Path) -> None:
         path = sent_session(cloned, "q", "q")
         assert run(["run", "--resume", str(path)]) == 2
         assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http://127.0.0.1:9/v1?system=x#m",
+        "http://127.0.0.1:9/v1?system=x",
+        "openai:gpt-4o?bogus=1",
+        "nosuch:thing",
+        "",
+    ],
+)
+def test_a_session_with_a_model_that_cannot_be_named_is_told_by_its_name(
+    name: str, cloned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = replace(
+        recorded_header(["x"], []), models=[{"name": name, "label": "x", "engine": "endpoint"}]
+    )
+    journal = Journal.create(cloned, head)
+    journal.close()
+    assert run(["run", "--resume", str(journal.path)]) == 2
+    told = capsys.readouterr().err
+    assert f"duibi: {journal.path.name} names a model that cannot be asked: " in told
+    assert told.endswith("-> begin a new session with `duibi run`\n")
 
 
 def test_a_person_agrees_to_a_sessions_address_on_a_terminal(cloned: Path) -> None:

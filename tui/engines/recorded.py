@@ -6,7 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import accumulate, count, pairwise
 
 from tui.engines.base import EngineDefaults, Request
 from tui.events import (
@@ -23,6 +23,7 @@ from tui.events import (
     Started,
     TimedBody,
 )
+from tui.events.waits import LONGEST_WAIT_S
 
 
 @dataclass(slots=True)
@@ -45,8 +46,8 @@ class RecordedEngine(EngineDefaults):
 
     ``events`` are the session's, header included; ``model`` is the index there. A question
     is known by its id, its turn and its text; one that was asked several times gives its
-    complete answers in turn. With ``timing`` the events come at their original pace,
-    otherwise at once; the figures are those of then either way.
+    complete answers in turn. With ``timing`` the events come at their original pace, with waits of
+    at most `LONGEST_WAIT_S`, otherwise at once; the figures are those of then either way.
     """
 
     uses_local_cores = False
@@ -140,12 +141,23 @@ class RecordedEngine(EngineDefaults):
             return [(0, failed)]
         recording = whole[self._times_given[key] % len(whole)]
         self._times_given[key] += 1
-        events = [(t_us, _with_answer_id(body, request.answer)) for t_us, body in recording.events]
+        times = _played_times([t_us for t_us, _ in recording.events])
+        events = [
+            (t_us, _with_answer_id(body, request.answer))
+            for t_us, (_, body) in zip(times, recording.events, strict=True)
+        ]
         if recording.ending is None:
             last = events[-1][0] if events else 0
             failed = Failed("cut", "the recording breaks off here", answer=request.answer)
             events.append((last, failed))
         return events
+
+
+def _played_times(times_us: Sequence[int]) -> list[int]:
+    """The same with long waits shortened."""
+    longest = round(LONGEST_WAIT_S * 1e6)
+    waits = [min(max(0, now - before), longest) for before, now in pairwise([0, *times_us])]
+    return list(accumulate(waits))
 
 
 def _with_answer_id(body: Body, answer: int) -> Body:

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from tui import events as ev
 from tui.events import RUN, Event
+from tui.events.waits import LONGEST_WAIT_S
 from tui.reports.transcript import figures_line
 from tui.text.sanitise import clean, collapse_line
 from tui.text.width import char_width
@@ -136,7 +137,7 @@ def asciicast_lines(
     events: Sequence[Event],
     cols: int = 120,
     rows: int = 36,
-    max_gap: float | None = None,
+    max_gap: float = LONGEST_WAIT_S,
 ) -> Iterator[str]:
     """The lines of the asciicast, without newlines.
 
@@ -165,17 +166,16 @@ def asciicast_lines(
     yield _json([(last - now) / 1e6, "x", "0"])
 
 
-def _head(header: ev.Session, cols: int, rows: int, max_gap: float | None) -> dict[str, object]:
+def _head(header: ev.Session, cols: int, rows: int, max_gap: float) -> dict[str, object]:
     head: dict[str, object] = {
         "version": 3,
         "term": {"cols": cols, "rows": rows, "type": "xterm-256color"},
+        "idle_time_limit": max_gap,
         "title": clean(header.title),
     }
     # The time is optional, and the session's may not be valid.
     with contextlib.suppress(ValueError, OverflowError):
         head["timestamp"] = math.floor(datetime.fromisoformat(header.started).timestamp())
-    if max_gap is not None:
-        head["idle_time_limit"] = max_gap
     return head
 
 

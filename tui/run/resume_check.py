@@ -1,10 +1,11 @@
 """Whether a run that goes on would still ask the same questions of the same models."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tui import questions as question_sets
+from tui.events import Event
 from tui.host import paths
 from tui.host.errors import UserError
 from tui.host.secrets import environment_mask
@@ -14,6 +15,8 @@ from tui.sessions.masking import mask_value
 
 SOURCE_KEY = "source"
 """Where a header says which set was asked: a built-in one's name, or a file."""
+_LATEST = 1 << 52
+"""Half of what the format counts up to; in microseconds it is 142 years."""
 _IDENTITY_FIELDS = {
     "engine": "the engine",
     "dtype": "the dtype",
@@ -33,6 +36,21 @@ def portable_source(name_or_path: str) -> str:
     if name_or_path in BUILT_IN:
         return name_or_path
     return paths.portable(paths.expand(name_or_path).absolute())
+
+
+def check_room(events: Iterable[Event], name: str) -> None:
+    """The times and ids that ``name`` has leave room for more: what lay beyond what a session can
+    hold would be written, and not be read again.
+
+    Raises:
+        UserError: they do not, as in no session that a run made.
+    """
+    for event in events:
+        if max(event.t_us, getattr(event.body, "answer", 0)) > _LATEST:
+            raise UserError(
+                f"{name} has times or ids near the end of what can be counted",
+                "begin a new session with `duibi run`",
+            )
 
 
 def check_models(

@@ -48,7 +48,8 @@ def replay(
         typer.Option(
             metavar="S",
             min=0,
-            help="Shorten waits to S seconds (1 on the screen; inf: as they were).",
+            help="Shorten waits to S seconds (by default 1 on the screen, 60 on a pipe; inf: as "
+            "they were).",
         ),
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end.")] = False,

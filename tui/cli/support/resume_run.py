@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tui import services, trust
 from tui import settings as settings_of
-from tui import trust
 from tui.board import Board, fold
 from tui.cli.support import options, settings_in_force
 from tui.host.errors import UserError
@@ -65,12 +65,13 @@ def read_begun(session: str, models: Sequence[str] | None, flags: Mapping[str, o
     folder = own.sessions_dir
     reading = reader.read(library.find(session, folder))
     name = reading.path.name
+    resume_check.check_room(reading.events, name)
     resume_check.check_questions(reading.header.questions, _text(flags.get("questions")), name)
     kept = {k: v for k, v in reading.header.settings.items() if k in HEADER_NAMES}
     if not trust.is_no_more(_budget(kept), own.run.budget):
         del kept["budget"]
     anew = {name: value for name, value in flags.items() if rules[name] == "allowed"}
-    names = [_reference(model) for model in reading.header.models]
+    names = _references(reading.header.models, own.run.services, name)
     # A name in the file is a model's own: an alias is none, and could lead elsewhere.
     settings = replace(settings_in_force.load(kept | anew, names), aliases={})
     return BegunRun(reading, fold(reading.events), settings, names)
@@ -99,6 +100,28 @@ def resume_run(
     _agree_to_models([model.name for model in found], labels, settings, name)
     run = setup.resume(reading.path, reading.events, found, settings.run, interactive=interactive)
     return run, settings, len(reading.events)
+
+
+def _references(
+    models: Sequence[Mapping[str, Any]], own_services: Mapping[str, Any], session: str
+) -> list[str]:
+    """The models of a header, as they are named to be asked again.
+
+    Raises:
+        UserError: one cannot be asked by its name there; says of which session.
+    """
+    try:
+        names = [_reference(model) for model in models]
+        for name in names:
+            reference = parse_reference(name, own_services)
+            if reference.kind == "url":
+                services.find_service(reference.target, own_services)
+    except UserError as error:
+        raise UserError(
+            f"{session} names a model that cannot be asked: {error.message}",
+            "begin a new session with `duibi run`",
+        ) from None
+    return names
 
 
 def _reference(model: Mapping[str, Any]) -> str:

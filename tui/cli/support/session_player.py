@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from tui.cli.support.printing import tell
+from tui.events.waits import LONGEST_WAIT_S
 from tui.host import splash
 from tui.sessions import reader
 from tui.sessions.player import SHORT_WAIT_S, Player
@@ -20,7 +21,7 @@ def make_player(
     is_watched: bool = False,
 ) -> Player:
     """A player of all events of ``path``, or of those of one question. Where a person watches
-    (``is_watched``) it begins with the first token, and waits are shortened.
+    (``is_watched``) it begins with the first token. ``max_gap``: the longest wait in seconds.
 
     Raises:
         UserError: the file is no session, or has no such question.
@@ -35,8 +36,8 @@ def make_player(
     events = reading.events
     if question is not None:
         events = select_question(events, question)
-    if is_watched and max_gap is None:
-        max_gap = SHORT_WAIT_S
+    if max_gap is None:
+        max_gap = SHORT_WAIT_S if is_watched else LONGEST_WAIT_S
     player = Player(events, speed=speed, max_gap=max_gap, loop=loop)
     if is_watched and not math.isinf(speed):
         player.go_to_first_token()
