@@ -143,6 +143,40 @@ def test_a_program_is_not_the_one_of_the_current_folder(hostile_folder: Path) ->
         assert found is None or Path(found).is_absolute()
 
 
+def test_a_search_path_leads_into_no_folder_of_a_stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However PATH writes it; the interpreter's own folder and those of the home folder stay."""
+    home, clone = tmp_path / "home", tmp_path / "home" / "clone"
+    programs, inner, own = home / "bin", clone / "tools" / "bin", clone / ".venv"
+    for folder in (programs, inner, own / "bin", own / "src" / "theirs"):
+        folder.mkdir(parents=True)
+        (folder / "gcc").write_text("#!/bin/sh\n")
+        (folder / "gcc").chmod(0o755)
+    (clone / "gcc").symlink_to(inner / "gcc")
+    (tmp_path / "link").symlink_to(clone)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(sys, "prefix", str(own))
+
+    def found(*path: Path | str) -> str | None:
+        monkeypatch.setenv("PATH", os.pathsep.join(map(str, path)))
+        kept = child_process.environment()["PATH"]
+        assert (child_process.find_program("gcc") is None) == (not kept)
+        return kept or None
+
+    monkeypatch.chdir(clone)
+    strangers = (clone, f"{clone}/", f"{clone}/tools/..", tmp_path / "link", inner, "", ".")
+    assert found(*strangers, tmp_path / "link" / "tools" / "bin") is None
+    assert found(own / "bin") == str(own / "bin")
+    assert found(programs, clone) == str(programs)
+    monkeypatch.chdir(own / "src" / "theirs")
+    assert found(own / "src" / "theirs") is None
+    monkeypatch.chdir(home)
+    assert found(home, programs) == str(programs)
+    monkeypatch.chdir("/")
+    assert found("/", programs) == str(programs)
+
+
 def test_a_child_gets_what_is_listed_and_no_secret() -> None:
     given = {
         "PATH": "/bin::relative:/usr/bin",

@@ -2,7 +2,10 @@
 take their modules.
 
 The current folder may hold a ``pip.py`` or a ``gcc`` of somebody else. So an interpreter never
-looks for modules there (``PYTHONSAFEPATH``), and search paths lose their relative entries. A child
+looks for modules there (``PYTHONSAFEPATH``), and search paths lose their relative entries, and
+those that name the current folder or one inside it. What stays is where this interpreter itself
+lies, as a virtual environment in a project's folder; and where the home folder or the system lies
+in the current folder, the folders inside it are the person's. A child
 gets the variables that are listed here, not all but some: what a variable holds that nobody thought
 of is no child's business.
 """
@@ -51,7 +54,7 @@ def environment(
     made = {name: value for name, value in given.items() if name in also or _is_allowed(name)}
     for name in _SEARCH_PATHS:
         if name in made:
-            made[name] = _without_relative(made[name])
+            made[name] = _without_strangers(made[name])
     return made | {"PYTHONSAFEPATH": "1"}
 
 
@@ -69,7 +72,7 @@ def with_own_modules(variables: Mapping[str, str]) -> dict[str, str]:
 
 def find_program(name: str) -> str | None:
     """Where a program of this name lies in PATH; never one of the current folder."""
-    return shutil.which(name, path=_without_relative(os.environ.get("PATH", os.defpath)))
+    return shutil.which(name, path=_without_strangers(os.environ.get("PATH", os.defpath)))
 
 
 def start(
@@ -112,7 +115,35 @@ def _is_allowed(name: str) -> bool:
     return (name in _NAMES or name.startswith(_PREFIXES)) and not is_secret(name)
 
 
-def _without_relative(search_path: str) -> str:
+def _without_strangers(search_path: str) -> str:
     """A search path without the entries that mean the current folder or one below it."""
     parts = search_path.split(os.pathsep)
-    return os.pathsep.join(part for part in parts if os.path.isabs(part))  # noqa: PTH117
+    whole = [part for part in parts if os.path.isabs(part)]  # noqa: PTH117
+    try:
+        here = os.path.realpath(os.getcwd())  # noqa: PTH109
+    except OSError:
+        return os.pathsep.join(whole)  # it is gone, and so is what was in it
+    # Of these folders a stranger made none of those inside.
+    roots = [os.path.realpath(one) for one in (sys.base_prefix, os.path.expanduser("~"))]  # noqa: PTH111
+    is_wide = any(_is_within(root, here) for root in roots)
+    return os.pathsep.join(part for part in whole if not _is_strangers(part, here, is_wide))
+
+
+def _is_strangers(entry: str, here: str, is_wide: bool) -> bool:
+    place = os.path.realpath(entry)
+    if any(_is_within(place, own) for own in _own_folders()):
+        return False
+    return place == here or (not is_wide and _is_within(place, here))
+
+
+def _own_folders() -> list[str]:
+    """Where this interpreter and its libraries lie."""
+    return [
+        os.path.realpath(Path(prefix, name))
+        for prefix in (sys.prefix, sys.base_prefix)
+        for name in ("bin", "lib", "lib64", "include")
+    ]
+
+
+def _is_within(place: str, folder: str) -> bool:
+    return place == folder or place.startswith(folder.rstrip("/") + "/")
