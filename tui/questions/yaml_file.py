@@ -1,6 +1,5 @@
 """YAML of others as plain data: texts, lists and tables."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,9 @@ from tui.host.errors import UserError
 MAX_BYTES = 256 << 10
 """The parser takes seconds for it."""
 _MAX_WRITTEN_OUT = 16 << 20
+_MAX_PARTS = 1 << 18
+"""Lists, tables and texts, each as often as it is repeated: more than a file of `MAX_BYTES` holds
+by itself."""
 
 
 def parse(text: str, path: Path) -> object:
@@ -32,21 +34,15 @@ def parse(text: str, path: Path) -> object:
 
 def _refuse_repetition(data: object, path: Path) -> None:
     """An alias within an alias can stand for more than any memory holds, or for itself."""
-    if _written_out(data, {}) > _MAX_WRITTEN_OUT:
-        raise UserError(f"{path}: its aliases repeat too much", "write the texts out")
-
-
-def _written_out(one: object, known: dict[int, float]) -> float:
-    """Characters and nodes without aliases; each node is looked at once, however often it is
-    meant. ``known``: of the nodes so far, by identity."""
-    if isinstance(one, str):
-        return len(one) + 1
-    if id(one) in known:
-        return known[id(one)]
-    known[id(one)] = math.inf  # as an alias within itself stands for
-    size = 1.0
-    parts = [*one, *one.values()] if isinstance(one, Mapping) else one
-    for part in parts if isinstance(parts, list) else ():
-        size += _written_out(part, known)
-    known[id(one)] = size
-    return size
+    size = parts = 0
+    left = [data]
+    while left:
+        one = left.pop()
+        parts += 1
+        size += len(one) if isinstance(one, str) else 0
+        if size > _MAX_WRITTEN_OUT or parts > _MAX_PARTS:
+            raise UserError(f"{path}: its aliases repeat too much", "write the texts out")
+        if isinstance(one, Mapping):
+            left += [*one, *one.values()]
+        elif isinstance(one, list):
+            left += one
