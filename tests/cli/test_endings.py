@@ -42,9 +42,9 @@ def duibi(
 @pytest.mark.parametrize(
     ("how", "status"),
     [
-        (">&-", 0),
+        (">&-", 2),
         ("2>&-", 0),
-        ("<&- >&- 2>&-", 0),
+        ("<&- >&- 2>&-", 2),
         ("2>/dev/full", 0),
         (">/dev/full", 2),
         (">/dev/full 2>/dev/full", 2),
@@ -60,11 +60,54 @@ def test_a_run_is_saved_whatever_its_streams_are(how: str, status: int) -> None:
     assert reader.read(session).verdict == "complete"
 
 
-@pytest.mark.parametrize("args", [("--version",), ("questions", "show", "smoke")])
-def test_an_output_that_is_full_is_one_line(args: tuple[str, ...]) -> None:
-    done = duibi(*args, how=">/dev/full")
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 2 and "cannot write to stdout" in done.stderr
+PRINTING = [
+    ("--version",),
+    ("--version", "--json"),
+    ("--help",),
+    ("run", "--help"),
+    ("help", "services"),
+    ("questions", "show", "smoke"),
+    ("sessions", "show", "english"),
+    ("sessions", "list", "--json"),
+    ("report", "english", "--format", "csv"),
+    ("report", "english", "--no-pictures"),
+    ("replay", "english", "--speed", "max"),
+    ("diff", "english", "english"),
+    ("completion", "bash"),
+    ("complete", "--", "run", ""),
+    ("doctor", "--report"),
+]
+"""Each way to write to stdout."""
+CLOSED = """
+import os, sys
+from tui import cli
+from tui.host import terminal
+words = iter(sys.argv[1:])
+for line in sys.argv[1:]:
+    if os.fork() == 0:
+        cli.main(line.split())
+    _, status = os.wait()
+    print(line, os.waitstatus_to_exitcode(status), sep="\\t", file=sys.stderr, flush=True)
+sys.exit()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "why", "asked"),
+    [
+        (">&-", "it is closed", PRINTING),
+        (">/dev/full", "No space left on device", PRINTING[:1] + PRINTING[5:6]),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_line(
+    how: str, why: str, asked: list[tuple[str, ...]]
+) -> None:
+    """Of every command, in processes that share the imports."""
+    done = duibi(*map(" ".join, asked), how=how, code=CLOSED)
+    told = [line for line in done.stderr.splitlines() if "stdout" in line or "\t" in line]
+    for args, said, status in zip(asked, told[::2], told[1::2], strict=True):
+        assert said == f"duibi: cannot write to stdout: {why}", args
+        assert status == f"{' '.join(args)}\t2"
 
 
 def test_a_folder_that_is_gone_is_one_line(here: Path) -> None:

@@ -59,7 +59,8 @@ codecs.register_error(_NEVER_FAIL, _escape)
 def guard_streams() -> None:
     """Make the standard streams safe to use, whatever the caller made of them.
 
-    A closed one becomes /dev/null: the next file that is opened must not take its place. What
+    A closed one becomes /dev/null: the next file that is opened must not take its place; a closed
+    stdout one that cannot be written, as who asked for output must hear that there is none. What
     stdout cannot take is a `UserError`, and a character outside of its encoding is escaped; what
     stderr cannot take is dropped, for words about a run must not end it. Streams that a test has
     replaced stay as they are.
@@ -68,7 +69,8 @@ def guard_streams() -> None:
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+            # Takes the lowest free number.
+            os.open(os.devnull, os.O_RDONLY if fd == 1 else os.O_RDWR)
     if sys.stdin is None:
         sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc] # noqa: SIM115
     if sys.stdout is sys.__stdout__:
@@ -95,8 +97,9 @@ class _Stdout(io.FileIO):
             if error.errno in (errno.EPIPE, errno.EIO):  # the reader or the terminal has gone
                 raise BrokenPipeError(error.errno, error.strerror) from None
             discard_output(self.fileno())
+            why = "it is closed" if error.errno == errno.EBADF else error.strerror
             raise UserError(
-                f"cannot write to stdout: {error.strerror}", "send it to a file or a pipe with room"
+                f"cannot write to stdout: {why}", "send it to a file or a pipe with room"
             ) from None
 
 
