@@ -7,6 +7,7 @@ files, ``GET /ID/resolve/main/PATH`` sends one. Requests and replies have the fo
 
 import difflib
 import hashlib
+import json
 import os
 import queue
 import threading
@@ -17,7 +18,7 @@ from urllib.parse import quote
 
 from tui.host.errors import EXIT_INTERRUPTED, EXIT_NETWORK, UserError
 from tui.models.caches import HUGGINGFACE_REVISION as REVISION
-from tui.models.net import READ_S, UnreachableError, download_file, http_client
+from tui.models.net import READ_S, UnreachableError, download_file, http_client, read_body
 from tui.text.sanitise import one_line
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PUBLIC_HUB = "https://huggingface.co"
 _TOKEN = "HF_TOKEN"
 _NEAR = 0.6
+_LARGEST_LIST = 16 << 20
 _Replies = queue.SimpleQueue[dict[str, Any] | BaseException | None]
 
 
@@ -66,34 +68,56 @@ def ask(model: str, request: Mapping[str, Any], stop: threading.Event) -> Iterat
 
 
 def _list(http: "httpx2.Client", model: str) -> list[dict[str, Any]]:
-    answer = http.get(f"{hub_url()}/api/models/{model}/revision/{REVISION}?blobs=true")
-    if answer.status_code in (401, 403) and os.environ.get(_TOKEN):
+    status, listed = _get_json(http, f"/api/models/{model}/revision/{REVISION}?blobs=true")
+    if status in (401, 403) and os.environ.get(_TOKEN):
         raise _not_allowed(model)
-    if answer.status_code in (401, 403, 404):  # what is private is not told from what is not there
+    if status in (401, 403, 404):  # what is private is not told from what is not there
         near = _near_name(http, model)
         step = f"check the spelling at {PUBLIC_HUB}/models; for a gated one set {_TOKEN}"
         raise UserError(
             f"Hugging Face has no model {model}, or does not show it to you",
             f"did you mean hf:{near}? {step}" if near else step,
         )
-    if answer.status_code != 200:
-        raise UnreachableError(f"the hub answers HTTP {answer.status_code}")
-    found = []
-    for one in answer.json()["siblings"]:
-        lfs = one.get("lfs") or {}
-        size = one.get("size", lfs.get("size"))
-        found.append({"path": one["rfilename"], "size": size, "sha256": lfs.get("sha256")})
-    return found
+    if status != 200:
+        raise UnreachableError(f"the hub answers HTTP {status}")
+    files = listed.get("siblings") if isinstance(listed, dict) else None
+    if not isinstance(files, list):
+        raise UnreachableError("the hub gives no list of files")
+    return [found for one in files if (found := _file(one))]
+
+
+def _file(said: Any) -> dict[str, Any] | None:
+    """A file of a listing; None where it is no form of one."""
+    if not isinstance(said, dict):
+        return None
+    lfs = said.get("lfs")
+    lfs = lfs if isinstance(lfs, dict) else {}
+    size = said.get("size", lfs.get("size"))
+    return {"path": said.get("rfilename"), "size": size, "sha256": lfs.get("sha256")}
+
+
+def _get_json(http: "httpx2.Client", path: str) -> tuple[int, Any]:
+    """The status and the JSON value of an answer of the hub; None where it is none."""
+    with http.stream("GET", f"{hub_url()}{path}") as response:
+        body = read_body(response, _LARGEST_LIST)
+    try:
+        return response.status_code, json.loads(body)
+    except (ValueError, RecursionError):
+        return response.status_code, None
 
 
 def _near_name(http: "httpx2.Client", model: str) -> str:
     """A model's name that is like this one; "" without one."""
+    import httpx2
+
+    words = quote(model.partition("/")[2])
     try:
-        words = quote(model.partition("/")[2])
-        found = http.get(f"{hub_url()}/api/models?search={words}&limit=20").json()
-        names = [one["id"] for one in found if isinstance(one.get("id"), str)]
-    except (ValueError, LookupError, TypeError, AttributeError, OSError):
+        _, found = _get_json(http, f"/api/models?search={words}&limit=20")
+    except (UnreachableError, httpx2.HTTPError, OSError):
         return ""
+    listed = found if isinstance(found, list) else []
+    ids = [one.get("id") for one in listed if isinstance(one, dict)]
+    names = [one for one in ids if isinstance(one, str)]
     near = difflib.get_close_matches(model, names, 1, _NEAR)
     return one_line(near[0]) if near else ""
 

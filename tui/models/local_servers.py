@@ -7,6 +7,7 @@
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -58,8 +59,7 @@ def parse_list(answer: bytes, service: Service) -> list[FoundModel]:
             state="complete",
             served=True,
         )
-        for name in names
-        if _is_name(name)
+        for name in islice(filter(_is_name, names), ollama.MOST_LISTED)
     ]
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PROBE_S = 3.0
 CONNECT_S = 5.0
 READ_S = 20.0
+ANSWER_S = 60.0
+"""Seconds that a list or a page may take as a whole."""
 TRIES_WITHOUT_PROGRESS = 3
 _CHUNK = 1 << 18
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -137,6 +139,27 @@ def _proxy_error(error: Exception) -> UserError:
         "set HTTPS_PROXY to an http:// proxy, or unset it",
         EXIT_NETWORK,
     )
+
+
+def read_body(response: "httpx2.Response", most: int, seconds: float = ANSWER_S) -> bytes:
+    """The body of a response that is a list or a page: at most ``most`` bytes, which came within
+    ``seconds``, however steadily more would follow.
+
+    Raises:
+        Unreachable: it is larger, or slower.
+    """
+    body, end = bytearray(), time.monotonic() + seconds
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > most:
+            raise UnreachableError(
+                f"{response.url.host} sends more than {most:,} bytes", is_retryable=False
+            )
+        if time.monotonic() > end:
+            raise UnreachableError(
+                f"{response.url.host} was still answering after {seconds:g} s", is_retryable=False
+            )
+    return bytes(body)
 
 
 def download_file(

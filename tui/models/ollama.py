@@ -8,6 +8,7 @@ quantization_level.
 import json
 import re
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from tui import services
 from tui.host import tls
 from tui.host.errors import UserError
 from tui.models.discover import FoundModel
-from tui.models.net import is_reachable
+from tui.models.net import UnreachableError, is_reachable, read_body
 
 _PROBE_S = 0.5
 _ANSWER_S = 3.0
 _LARGEST = 4 << 20
+_LARGEST_MODEL = 1 << 50
+MOST_LISTED = 1000
+"""Models of one server that are listed."""
 _COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMBT]?)", re.ASCII)
 _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 _WORD = re.compile(r"[\w.+-]{1,40}")
@@ -44,32 +48,27 @@ def parse_tags(answer: bytes) -> list[FoundModel]:
         listed = json.loads(answer)["models"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return []
-    found = [_model(entry) for entry in listed] if isinstance(listed, list) else []
-    return [one for one in found if one is not None]
+    found = map(_model, listed if isinstance(listed, list) else [])
+    return list(islice((one for one in found if one is not None), MOST_LISTED))
 
 
 def fetch(url: str) -> bytes:
-    """What a server of this machine answers; empty where it is no success, or too much."""
+    """What a server of this machine answers; empty where it is no success, too much or too slow."""
     import httpx2
 
     trusted = tls.client_context() if url.startswith("https:") else False
-    body = bytearray()
     try:
         with httpx2.stream("GET", url, verify=trusted, timeout=_ANSWER_S) as response:
-            if response.status_code != 200:
-                return b""
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > _LARGEST:
-                    return b""
-    except (httpx2.HTTPError, httpx2.InvalidURL, ImportError, ValueError):
+            return read_body(response, _LARGEST, _ANSWER_S) if response.status_code == 200 else b""
+    except (httpx2.HTTPError, httpx2.InvalidURL, UnreachableError, ImportError, ValueError):
         return b""
-    return bytes(body)
 
 
 def _model(entry: Any) -> FoundModel | None:
     match entry:
-        case {"name": str(name), "size": int(size)} if size >= 0 and name.isprintable():
+        case {"name": str(name), "size": int(size)} if (
+            0 <= size < _LARGEST_MODEL and name.isprintable()
+        ):
             details = entry.get("details")
             told = details if isinstance(details, dict) else {}
             return FoundModel(
@@ -91,5 +90,5 @@ def _word(value: Any) -> str:
 
 
 def _count(value: Any) -> int:
-    match = _COUNT.fullmatch(value.strip()) if isinstance(value, str) else None
+    match = _COUNT.fullmatch(value.strip()) if isinstance(value, str) and len(value) < 20 else None
     return int(float(match[1]) * _UNITS[match[2]]) if match else 0

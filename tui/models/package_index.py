@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tui.host import child_process
 from tui.host.paths import expand
-from tui.models.net import UnreachableError, is_reachable
+from tui.models.net import UnreachableError, is_reachable, read_body
 
 if TYPE_CHECKING:
     import httpx2
@@ -123,11 +123,7 @@ def _links(http: "httpx2.Client", page: str) -> tuple[str, list[str]]:
         with http.stream("GET", page, headers={"Accept": _ACCEPT}) as response:
             if response.status_code != 200:
                 raise UnreachableError(f"{_host(page)} answers HTTP {response.status_code}")
-            body = bytearray()
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > _LARGEST_PAGE:
-                    raise UnreachableError(f"{_host(page)} sends an endless page")
+            body = read_body(response, _LARGEST_PAGE)
             kind, base = response.headers.get("Content-Type", ""), str(response.url)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise UnreachableError(f"{_host(page)}: {error or type(error).__name__}") from None
