@@ -90,6 +90,25 @@ def test_what_counts_as_a_secret(name: str, value: str, text: str, masked: str) 
     assert environment_mask({name: value}).redact(text).endswith(masked)
 
 
+@pytest.mark.parametrize(
+    ("address", "secret"),
+    [
+        ("http://me:s3cret-password@proxy:8080", "s3cret-password"),
+        ("https://ghp_0123456789@index/simple https://b:pa55word%2Fx@other", "pa55word/x"),
+        ("https://ghp_0123456789@index/simple", "ghp_0123456789"),
+        ("socks5h://me:s3cret-password@[::1", "s3cret-password"),
+    ],
+)
+def test_the_password_in_any_address_of_the_environment_is_masked(
+    address: str, secret: str
+) -> None:
+    mask = environment_mask({"ANY_ADDRESS": address})
+    assert mask.redact(f"x {secret} y") == f"x {MASK} y"
+    assert secret not in mask.redact(address)
+    honest = "the proxy of the index is simple, and me@host is no login"
+    assert mask.redact(honest) == honest
+
+
 def test_an_error_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", OTHER)
     error = UserError(f"no such host: {OTHER}", f"not {OTHER[3:14]}")

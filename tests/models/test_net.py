@@ -22,6 +22,7 @@ def test_a_proxy_of_an_impossible_port_is_told(monkeypatch: pytest.MonkeyPatch) 
         net.is_reachable("https://example.com/")
     monkeypatch.delenv("HTTPS_PROXY")
     assert not net.is_reachable("https://example.com:65536/")
+    assert not net.is_reachable("http://[::1")
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])

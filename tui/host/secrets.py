@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from urllib.parse import unquote
 
 SECRET_ENDINGS = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 """What the name of a variable with a service's key ends in, in capitals or not."""
@@ -21,6 +22,7 @@ _MIN_LENGTH = 6
 _WORD = re.compile(r"[^\W\d_]{1,15}")
 """A plain word is no key (`EMPTY`, `password`), and stands in honest text."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
+_LOGIN = re.compile(r"://([^\s/@?#]+)@")
 _PROBE = 4
 _HELD = range(PART - 1, _PROBE - 1, -1)
 
@@ -131,12 +133,22 @@ class StreamMask:
 def environment_mask(environ: Mapping[str, str] | None = None) -> Mask:
     """The mask of what the environment (this program's own by default) keeps secret."""
     given = os.environ if environ is None else environ
-    return _mask(tuple(value for name, value in given.items() if is_secret(name)))
+    found: list[str] = []
+    for name, value in given.items():
+        found += [value] if is_secret(name) else _logins(value)
+    return _mask(tuple(found))
 
 
 def redact_secrets(text: str) -> str:
     """``text`` with the secrets of the environment masked."""
     return environment_mask().redact(text)
+
+
+def _logins(value: str) -> list[str]:
+    """The passwords of the addresses in a variable's value, as a proxy's; of one without a user
+    name what stands in the place of both. As they are written, and as they are meant."""
+    given = [login.rpartition(":")[2] for login in _LOGIN.findall(value)] if "@" in value else []
+    return [form for one in given for form in dict.fromkeys((one, unquote(one)))]
 
 
 @lru_cache(maxsize=8)

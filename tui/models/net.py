@@ -49,7 +49,10 @@ def is_reachable(url: str, seconds: float = PROBE_S) -> bool:
     Raises:
         UserError: the proxy of the environment is none.
     """
-    proxy = _proxy(url)
+    try:
+        proxy = _proxy(url)
+    except ValueError:
+        return False
     try:
         parts = urlsplit(proxy or url)
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme, 443)
