@@ -246,6 +246,18 @@ def test_an_agreement_shows_all_of_a_request_or_says_that_it_does_not(cloned: Pa
     assert "more than can be shown in requests" in claim.says
 
 
+@pytest.mark.parametrize(
+    "host", ["\u0430pi.openai.com", "api.openai.com\u2024x", "api openai", "a)b"]
+)
+def test_no_host_looks_like_another_one(host: str, cloned: Path) -> None:
+    """In what a person is asked to agree to; the first one begins with a Cyrillic letter."""
+    says(cloned, service(f"https://{host}/v1", "GITHUB_TOKEN"))
+    found = settings.load().folder_file
+    assert found is not None and "ASCII" in found.fault
+    with pytest.raises(UserError):
+        resolve_remote(parse_reference(f"https://{host}/v1#m"), {}, cloned)
+
+
 # -- aliases ---------------------------------------------------------------------------------
 
 
@@ -671,7 +683,8 @@ def test_a_session_with_a_model_that_cannot_be_named_is_told_by_its_name(
     name: str, cloned: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     head = replace(
-        recorded_header(["x"], []), models=[{"name": name, "label": "x", "engine": "endpoint"}]
+        recorded_header(["x"], [{"id": "one", "turns": ["?"]}]),
+        models=[{"name": name, "label": "x", "engine": "endpoint"}],
     )
     journal = Journal.create(cloned, head)
     journal.close()

@@ -72,7 +72,6 @@ PRINTING = [
     ("report", "english", "--format", "csv"),
     ("report", "english", "--no-pictures"),
     ("replay", "english", "--speed", "max"),
-    ("diff", "english", "english"),
     ("completion", "bash"),
     ("complete", "--", "run", ""),
     ("doctor", "--report"),

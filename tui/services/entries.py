@@ -1,6 +1,7 @@
 """Entries of tables of services, checked."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -11,6 +12,7 @@ from tui.host.errors import UserError
 from tui.services.request_fields import ANSWERS
 from tui.services.service import SAMPLING_PARAMETERS, Service
 
+_HOST = re.compile(r"[\w.:\[\]%-]+", re.ASCII)
 _RESERVED_NAMES = ("ms", "hf", "session", "pasted", "http", "https", "demo")
 
 _RESERVED_BODY_KEYS = ("model", "messages", "stream", "stream_options", *ANSWERS)
@@ -142,5 +144,8 @@ def checked_address(given: str, where: str) -> str:
         raise UserError(f"{where}: a user name or password in the URL", "use a key variable")
     if parts.scheme not in ("http", "https") or not host or parts.query:
         raise UserError(f"{where}: '{given}' is not the base address of a service", example)
+    if not _HOST.fullmatch(parts.netloc):
+        # Letters of other scripts look like those of a host that one knows.
+        raise UserError(f"{where}: a host is written in ASCII", "take its form with xn--")
     path = parts.path.rstrip("/").removesuffix("/chat/completions")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
