@@ -2,6 +2,7 @@
 way of answering, spoken by a stand-in on this machine."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -328,6 +329,12 @@ def test_no_setting_is_sent_as_what_a_request_is_made_of(field: str, name: str) 
 def test_no_request_asks_for_answers_that_nobody_sees(name: str) -> None:
     with pytest.raises(UserError, match=f"sets {name}"):
         known_services({"openai": {"body": {name: 4}}}, {})
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")], {"a": date(2026, 1, 1)}])
+def test_what_no_request_can_hold_is_told_before_one(value: object) -> None:
+    with pytest.raises(UserError, match="holds what no request can"):
+        known_services({"openai": {"body": {"x": value}}}, {})
 
 
 @pytest.mark.parametrize("table", ["body", "thinking_on"])

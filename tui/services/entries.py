@@ -1,6 +1,7 @@
 """Entries of tables of services, checked."""
 
 import difflib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -111,6 +112,12 @@ def _checked_field(where: str, key: str, value: Any, default: Any) -> Any:
         if not isinstance(value, Mapping) or taken:
             said = f"sets {taken[0]}" if taken else "is not a table"
             raise UserError(f"{where} {said}", "e.g. body = { enable_thinking = false }")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{where} holds what no request can", "write a date as a text, and no nan or inf"
+            ) from None
         return dict(value)
     if key.endswith("_field") and str(value).partition(".")[0] in _RESERVED_BODY_KEYS:
         raise UserError(f"{where} is {value!r}", "name the field that the service has for it")
