@@ -7,6 +7,8 @@ import pytest
 
 from benchmarks.support.recorded_sessions import record_session, recorded_header
 from tui import cli
+from tui.app.reporting import write_reports
+from tui.app.screens.report_choice import ReportKind
 from tui.host import save_file
 from tui.host.errors import UserError
 from tui.sessions import library
@@ -62,6 +64,18 @@ def test_a_file_that_is_written_replaces_a_link(
     assert report(recording, out, "--no-pictures") == 0
     assert everything(outside) == {"kept.svg": MINE}
     assert not out.is_symlink() and out.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_report_out_of_the_screen_follows_no_link(
+    recording: Path, outside: Path, tmp_path: Path
+) -> None:
+    """Neither one that leads nowhere in the place of an older report, nor one for its words."""
+    stem = f"{recording.stem}-report"
+    (tmp_path / f"{stem}.md").symlink_to(tmp_path / "nowhere")
+    (tmp_path / f"{stem}.words.md").symlink_to(outside / "kept.svg")
+    (out,) = write_reports([recording], tmp_path, "en", {}, ReportKind("brief", ("md",)))
+    assert out.name == f"{stem}-2.md" and not (tmp_path / "nowhere").exists()
+    assert everything(outside) == {"kept.svg": MINE}
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device"])

@@ -57,4 +57,4 @@ def write_reports(
 
 
 def _written_at(path: Path) -> float:
-    return path.stat().st_mtime
+    return path.lstat().st_mtime  # also of a link that leads nowhere
