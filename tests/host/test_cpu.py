@@ -1,6 +1,7 @@
 """What others take of the cores, read from files like those of the kernel."""
 
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,24 @@ def test_without_the_kernels_files_nobody_takes_anything(tmp_path: Path) -> None
 def test_flags_that_are_hidden_are_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_text("processor : 0\nflags : avx2 fma avx_vnni\n")
     assert cpu.flags(tmp_path) == {"avx2", "fma", "avx_vnni"}
     monkeypatch.setenv("DUIBI_HIDE_CPU_FLAGS", "avx_vnni, avx512_vnni")
     assert cpu.flags(tmp_path) == {"avx2", "fma"}
+
+
+def test_flags_of_another_machine_are_none_of_an_emulated_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container for ARM on a PC, whose instructions its kernels must not use."""
+    (tmp_path / "proc").mkdir()
+    cpuinfo = tmp_path / "proc/cpuinfo"
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    cpuinfo.write_text("flags : avx2 fma avx_vnni\n")
+    assert cpu.flags(tmp_path) == frozenset()
+    cpuinfo.write_text("Features : asimd asimddp\n")
+    assert cpu.flags(tmp_path) == {"asimd", "asimddp"}
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    assert cpu.flags(tmp_path) == frozenset()

@@ -119,9 +119,11 @@ def flags(root: Path = ROOT) -> frozenset[str]:
 def _flags(root: Path) -> frozenset[str]:
     if root == ROOT and not system.HAS_PROC:
         return system.cpu_flags()
+    # Under an emulator, as in a container of another machine, the file may tell of the real CPU.
+    wanted = "Features" if platform.machine() == "aarch64" else "flags"
     for line in (cgroup.read_text(root / "proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
-        if key.strip() in ("flags", "Features"):
+        if key.strip() == wanted:
             return frozenset(value.split())
     return frozenset()
 
