@@ -119,7 +119,7 @@ def called(tmp_path: Path) -> dict[str, str]:
         ("duibi rep", {"replay", "report"}),
         ("duibi run open", {"openai:", "openrouter:"}),
         ("duibi run openai:", set()),
-        ("duibi report x --format=", {"md", "html"}),
+        ("duibi report x --format=h", {"html"}),
         ("duibi run demo --vary temp", {"temperature="}),
     ],
 )
@@ -150,7 +150,7 @@ def test_fish_completes_what_is_typed_and_files_where_nothing_else_fits(
     wanted = {
         "duibi rep": {"replay", "report"},
         "duibi run open": {"openai:", "openrouter:"},
-        "duibi models ge": {"get", "gemini:"},
+        "duibi models ge": {"get"},
         "duibi report ./my": {"./my answers.txt"},
     }
     here = Path(called["HOME"])

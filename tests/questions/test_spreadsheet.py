@@ -105,7 +105,7 @@ def test_every_sheet_with_questions_is_read_and_the_others_are_named(
     told = capsys.readouterr()
     for line in ("sheet 逻辑: 2 rows", "sheet Notes: not read", "sheet Trap: not read"):
         assert line in told.out
-    assert f"{file}#知识: 2 questions" in told.out and f"{file}#Trap: 1 questions" in told.out
+    assert f"{file}#知识: 2 questions" in told.out and f"{file}#Trap: 1 question," in told.out
     assert "no sheet is called Lost" in told.err and "take one of Notes, 逻辑, Trap" in told.err
 
 

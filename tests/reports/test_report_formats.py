@@ -189,7 +189,7 @@ def test_words_written_into_markdown_stay_and_go_into_other_formats(
     for _ in range(2):
         assert report(path, out) == 0
         told = capsys.readouterr().err
-        assert "Own words in 1 places are kept" in told and "nothing new" in told
+        assert "Own words in 1 place are kept" in told and "nothing new" in told
         assert "Mine: **two** lines\nof *words*." in out.read_text("utf-8")
     assert report(path, tmp_path / "r.html") == 0
     assert "Mine: <strong>two</strong>" in (tmp_path / "r.html").read_text("utf-8")

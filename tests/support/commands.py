@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tui.cli import run_command_line
+from tui.text import translation
 
 _RUN = """
 import json, sys
@@ -27,6 +28,7 @@ _STATUS = re.compile(rb"\r?\n=== exit status (\d+)\r?\n")
 def in_this_process(*args: str) -> tuple[int, str, str]:
     """The exit status of a command, its stdout and its stderr, neither of them a terminal. Its
     workers are copies of what this process has imported once for all tests."""
+    translation.speak("en")  # as a new process does
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = run_command_line([*args])

@@ -116,7 +116,7 @@ def test_a_fault_ends_as_documented(name: str, capsys: pytest.CaptureFixture[str
     else:
         assert answer.state == "answered" and answer.failure is None
     if name == "missing usage":
-        assert answer.is_estimated and "~1 tokens" in told and "~ from an estimated" in told
+        assert answer.is_estimated and "~1 token\n" in told and "~ from an estimated" in told
 
 
 @contextmanager
