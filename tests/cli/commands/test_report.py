@@ -248,6 +248,7 @@ def test_rank_says_what_was_not_the_same_and_names_a_ring(
 ) -> None:
     asked = [{"id": f"q{i}", "turns": ["?"]} for i in range(8)]
     header = recorded_header(["a@bf16", "b@fp32", "c@int8"], asked)
+    header.settings["sampling"] = "sample"  # without it a temperature has no effect
     header.models[0]["settings"] = {"temperature": 0.9}
     votes = [
         (RUN, ev.Voted(f"q{q}", 8 * left + q, 8 * right + q, "left"))
