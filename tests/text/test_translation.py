@@ -99,6 +99,7 @@ def test_both_languages_fill_in_the_same() -> None:
     ("english", "chinese"),
     [
         ("which models?", "要用哪些模型？"),
+        ("medians; which models?", "中位数；要用哪些模型？"),
         ("e.g. `duibi run demo`", "例如 `duibi run demo`"),
         ("a/b.toml: question 3: is empty", "a/b.toml：第 3 题：为空"),
         ("--top-p: 7 is not a number from 0 to 1", "--top-p：7 不是0 到 1 的数"),

@@ -57,7 +57,8 @@ def _joined(text: str, deep: int, enough: Callable[[Iterable[str | None]], bool]
     two that are not stays, too: they may be a name of both."""
     for joint, chinese_joint in _JOINTS:
         parts = _split(text, joint)
-        known = [_find_part(part, deep) for part in parts] if len(parts) > 1 else []
+        is_whole = enough is all and joint in _WIDE_JOINTS
+        known = [_find_part(part, deep, is_whole) for part in parts] if len(parts) > 1 else []
         if known and enough(known):
             made = known[0] or parts[0]
             for before, said, part in zip(known, known[1:], parts[1:], strict=False):
@@ -78,9 +79,10 @@ def _split(text: str, joint: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _find_part(text: str, deep: int) -> str | None:
-    """The Chinese for a part of a text. One word alone may be a name that a person gave."""
-    return find_chinese(text, deep + 1) if " " in text else None
+def _find_part(text: str, deep: int, is_whole: bool = False) -> str | None:
+    """The Chinese for a part of a text. One word alone may be a name that a person gave, but
+    where it is one of several sentences (``is_whole``)."""
+    return find_chinese(text, deep + 1) if is_whole or " " in text else None
 
 
 def _behind_a_name(text: str, deep: int) -> str | None:
