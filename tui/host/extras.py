@@ -15,7 +15,6 @@ _MODULES = {
         "torch": "torch",
         "transformers": "transformers",
         "tokenizers": "tokenizers",
-        "safetensors": "safetensors",
         "sentencepiece": "sentencepiece",
         "gguf": "gguf",
     },

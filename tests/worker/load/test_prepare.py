@@ -18,6 +18,7 @@ from tui.worker.decode.sampling import SamplingParams
 from tui.worker.kernels import build
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint
+from tui.worker.load.mapped_file import map_tensors
 from tui.worker.quant import (
     aligned_safetensors,
     calibrate,
@@ -299,7 +300,7 @@ def kept(folder: Path) -> Path:
 
 def test_what_is_kept_is_aligned_and_named_after_its_checkpoint(folder: Path) -> None:
     prepare.prepare_model(open_checkpoint(folder), "int4", NOTHING)
-    for name, tensor in aligned_safetensors.map_tensors(kept(folder)):
+    for name, tensor in map_tensors(kept(folder)):
         assert tensor.data_ptr() % 64 == 0, name
     (one,) = quantised_cache.entries()
     assert (one.source, one.dtype) == (folder.resolve(), "int4")
@@ -407,5 +408,5 @@ def test_a_header_is_a_whole_number_of_pages(tmp_path: Path) -> None:
     header = json.loads((tmp_path / "f").read_bytes()[8:begin])
     assert header["even"]["data_offsets"] == [0, 512]
     assert header["__metadata__"] == {"format": "pt"}
-    found = dict(aligned_safetensors.map_tensors(tmp_path / "f"))
+    found = dict(map_tensors(tmp_path / "f"))
     assert all(torch.equal(found[name], values[name]) for name in values)

@@ -16,6 +16,7 @@ from tui.checkpoints import quantised_cache
 from tui.checkpoints.errors import CheckpointError
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.load.deferred import DeferredModel
+from tui.worker.load.mapped_file import map_tensors
 from tui.worker.load.shards import DTYPES
 from tui.worker.quant import (
     aligned_safetensors,
@@ -245,7 +246,7 @@ def write_reduced(
 
 def load_reduced(checkpoint: Checkpoint, path: Path, dtype: str, progress: Progress) -> Any:
     """The model around the tensors of a file of ours."""
-    tensors = dict(aligned_safetensors.map_tensors(path))
+    tensors = dict(map_tensors(path))
     model = _empty_model(checkpoint, tensors)
     linear, total = list(linear_groups(model)), checkpoint.checkpoint_bytes
     experts = list(expert_groups(model))

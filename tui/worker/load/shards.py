@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from tui.checkpoints.architecture import Architecture
 from tui.checkpoints.errors import CheckpointError
@@ -15,6 +14,7 @@ from tui.checkpoints.weight_headers import WEIGHTS_ELSEWHERE, shard_names
 from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
 from tui.worker.load.families import TensorRule
+from tui.worker.load.mapped_file import map_tensors
 from tui.worker.quant import aligned_safetensors
 from tui.worker.quant.matrix import StoredMatrix
 
@@ -47,7 +47,7 @@ def open_tensors(
                 yield key, tensor
                 done += tensor.numel() * tensor.element_size()
                 progress(done, total)
-        except (SafetensorError, RuntimeError, OSError, ValueError, EOFError) as error:
+        except (RuntimeError, OSError, ValueError, KeyError, EOFError) as error:
             raise CheckpointError(
                 "damaged", f"{name}: {first_line(error, 120)}", "fetch the file again"
             ) from None
@@ -55,13 +55,7 @@ def open_tensors(
 
 def read_tensors(path: Path) -> Iterator[tuple[str, Any]]:
     """Name and tensor of all weights of one file; raises what the format's own reader raises."""
-    return _safetensors(path) if path.suffix == ".safetensors" else _bin(path)
-
-
-def _safetensors(path: Path) -> Iterator[tuple[str, Any]]:
-    with safe_open(str(path), framework="pt", device="cpu") as file:
-        for name in file.keys():  # noqa: SIM118 (the handle is no mapping)
-            yield name, file.get_tensor(name)
+    return map_tensors(path) if path.suffix == ".safetensors" else _bin(path)
 
 
 def _bin(path: Path) -> Iterator[tuple[str, Any]]:

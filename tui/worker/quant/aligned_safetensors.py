@@ -9,12 +9,11 @@ but the few whose size is odd.
 import ctypes
 import json
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 
 PAGE = 4096
 _CACHE_LINE = 64
@@ -121,10 +120,3 @@ class SafetensorsWriter:
         """All of it is written."""
         self._file.close()
         assert not self._unwritten, f"{len(self._unwritten)} tensors were never written"
-
-
-def map_tensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Name and tensor of all that a file holds, as views of the map."""
-    with safe_open(str(path), framework="pt", device="cpu") as file:
-        for name in file.keys():  # noqa: SIM118 (the handle is no mapping)
-            yield name, file.get_tensor(name)
