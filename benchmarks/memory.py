@@ -1,6 +1,7 @@
 """Predicted memory beside measured: models of three sizes, each in several dtypes.
 
-    python -m benchmarks.memory [--models demo 0.5B 1.5B 7B] [--dtypes bf16 fp32 int8 int4]
+    python -m benchmarks.memory [--models demo 0.5B 1.5B 7B 30B-A3B] [--layers 48]
+        [--dtypes bf16 fp32 int8 int4]
 
 The demo is the real one; the others are random checkpoints of published shapes (Qwen2.5 as
 Llama, bf16, written to a temporary folder or to --folder). Each is loaded by a worker and
@@ -8,18 +9,20 @@ answers two prompts of 1,440 words (a token each of the demo, two and four of th
 only from the second on everything is mapped when the prompt is read. Measured is the highest
 sum of private and mapped memory of the worker (/proc/PID/status, each 10 ms) from the end of
 the load on, against the prediction for a context of so many tokens; and the highest private
-memory while loading against its own. Formats that are made once are made before anything is
-measured.
+memory while loading against its own, of formats that are made once also while they are made.
+30B-A3B is the shape of Qwen3-30B-A3B; its experts are zeros that take no room on the disk.
 """
 
 import argparse
 import contextlib
 import json
+import random
 import tempfile
 import threading
 import time
 from pathlib import Path
 
+from benchmarks import random_mixture
 from benchmarks.figures import row
 from benchmarks.random_model import Size
 from benchmarks.support import tiny
@@ -35,6 +38,11 @@ from tui.run import plan
 
 NEW = 64
 PROMPTS = ("word " * 1440, "more " * 1440)
+MANY_TOKENS = tuple(
+    "".join(map(chr, random.Random(seed).choices(range(0x4E00, 0x9FA5), k=160)))
+    for seed in range(2)
+)
+"""Prompts for which a mixture chooses all of its experts."""
 VOCAB = 151936
 CONFIG = {
     "architectures": ["LlamaForCausalLM"],
@@ -52,13 +60,20 @@ SIZES = {
 }
 
 
-def write(folder: Path, size: Size) -> Path:
+MIXTURE = "30B-A3B"
+
+
+def write(folder: Path, name: str, layers: int) -> Path:
     """The checkpoint folder, unless it is there."""
     if (folder / "tokenizer.json").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    put(folder / "model.safetensors", size.tensors())
-    (folder / "config.json").write_text(json.dumps(CONFIG | size.config()))
+    if name == MIXTURE:
+        stops = {"eos_token_id": CONFIG["eos_token_id"]}
+        random_mixture.write_weights(folder, layers, stops, is_sparse=True)
+    else:
+        put(folder / "model.safetensors", SIZES[name].tensors())
+        (folder / "config.json").write_text(json.dumps(CONFIG | SIZES[name].config()))
     tiny.write_tokenizer(folder, stop=VOCAB - 1)
     return folder
 
@@ -83,15 +98,23 @@ def measure(name: str, checkpoint: Path, dtype: str, log: Path) -> None:
     subject = plan.size_of_model(ResolvedModel(name, name, "local", checkpoint, dtype))
     if dtype in QUANTISED_DTYPES or checkpoint.suffix == ".gguf":
         once = LocalEngine(checkpoint, dtype, 2, log)
+        making = Highest(once)
         with contextlib.suppress(EngineError):
             once.load(lambda t_ns, body: None)
         once.close()
+        needed = plan.memory_need(subject, NEW)
+        row(
+            f"{name}@{dtype}, making it",
+            f"predicted {needed.load_peak / 1e6:.0f} MB, highest private memory "
+            f"{making.private / 1e6:.0f} MB",
+            "less than 1 GB above",
+        )
     engine = LocalEngine(checkpoint, dtype, 2, log)
     highest = Highest(engine)
     try:
         engine.load(lambda t_ns, body: None)
         loading, highest.private, highest.both = highest.private, 0, 0
-        for number, prompt in enumerate(PROMPTS):
+        for number, prompt in enumerate(MANY_TOKENS if name == MIXTURE else PROMPTS):
             request = Request(number, (Message("user", prompt),), NEW, SamplingOptions(greedy=True))
             last = [body for _, body in engine.answer([request])][-1]
     except EngineError as error:
@@ -124,6 +147,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["demo", "0.5B", "1.5B"])
     parser.add_argument("--dtypes", nargs="+", default=["bf16", "fp32", "int8", "int4"])
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--layers", type=int, default=48, help=f"of {MIXTURE}")
     given = parser.parse_args()
     row("memory of the machine", f"{memory.limit() / 1e9:.1f} GB")
     with tempfile.TemporaryDirectory() as temporary:
@@ -132,7 +156,7 @@ def main() -> None:
             if name == "demo":
                 checkpoint = demo.fetch(lambda text: True, lambda stage, done, total: None)
             else:
-                checkpoint = write(place / name, SIZES[name])
+                checkpoint = write(place / name, name, given.layers)
             for dtype in given.dtypes:
                 measure(name, checkpoint, dtype, Path(temporary) / "log")
 

@@ -75,17 +75,23 @@ def _tensors(layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
                 yield f"{block}mlp.experts.{expert}.{name}.weight", shape
 
 
-def write(folder: Path, words: Path, layers: int, is_sparse: bool = False) -> None:
-    """A checkpoint in bf16 with the words of another. ``is_sparse``: of zeros that take no room
-    on the disk, for what only counts memory."""
+def write(folder: Path, words: Path, layers: int) -> None:
+    """A checkpoint in bf16 with the words of another."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in WORDS_FILES:
         if (words / name).exists():
             shutil.copy(words / name, folder / name)
-    put(folder / "model.safetensors", _tensors(layers), is_sparse)
-    config = json.loads((words / "config.json").read_text()) | SHAPE
+    config = json.loads((words / "config.json").read_text())
     config.pop("rope_parameters", None)
-    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": layers}))
+    write_weights(folder, layers, config)
+
+
+def write_weights(folder: Path, layers: int, more: dict[str, Any], is_sparse: bool = False) -> None:
+    """Its weights, and a config.json that says ``more`` than the shape. ``is_sparse``: the experts
+    are zeros that take no room on the disk, for what only counts memory."""
+    put(folder / "model.safetensors", _tensors(layers), ".experts." if is_sparse else "")
+    config = more | SHAPE | {"num_hidden_layers": layers}
+    (folder / "config.json").write_text(json.dumps(config))
 
 
 def to_gguf(target: Path, layers: int, kind: str) -> None:

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.figures import row
 from tui.host import memory
@@ -27,6 +28,8 @@ from tui.host import memory
 HIDDEN, HEADS, FFN, VOCAB = 4096, 32, 11008, 151936
 SHARD = 2_000_000_000
 BLOCK = 16 << 20
+_STRIDE = 2 * 104_729
+"""Bytes by which the noise of a tensor begins behind that of the one before."""
 
 CONFIG = {
     "architectures": ["QWenLMHeadModel"],
@@ -89,10 +92,12 @@ def noise() -> bytes:
     return (numpy.float32(0.02) * values).view("<u4").__rshift__(16).astype("<u2").tobytes()
 
 
-def put(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]], is_sparse: bool = False) -> int:
-    """Write a safetensors file of bf16 tensors, one block of noise over and over, or zeros that
-    take no room; their bytes."""
-    header, end = {}, 0
+def put(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]], zeros: str = "") -> int:
+    """Write a safetensors file of bf16 tensors, one block of noise over and over; their bytes. Each
+    begins elsewhere in it, so that a router's rows are no layer norm's weights. Tensors with
+    ``zeros`` in their names are zeros that take no room on the disk."""
+    header: dict[str, Any] = {}
+    end = 0
     for key, shape in shapes:
         stop = end + 2 * elements(shape)
         header[key] = {"dtype": "BF16", "shape": shape, "data_offsets": [end, stop]}
@@ -102,11 +107,16 @@ def put(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]], is_sparse: bo
     block = noise()
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        if is_sparse:
-            file.truncate(8 + len(text) + end)
-            return end
-        for start in range(0, end, BLOCK):
-            file.write(block[: min(BLOCK, end - start)])
+        for number, (key, one) in enumerate(header.items()):
+            start, stop = one["data_offsets"]
+            if zeros and zeros in key:
+                file.seek(stop - start, os.SEEK_CUR)
+                continue
+            shift = number * _STRIDE % BLOCK
+            turned = block[shift:] + block[:shift] if shift else block
+            for at in range(start, stop, BLOCK):
+                file.write(turned[: min(BLOCK, stop - at)])
+        file.truncate(8 + len(text) + end)
     return end
 
 

@@ -14,6 +14,7 @@ import torch
 
 from tui.checkpoints import quantised_cache
 from tui.checkpoints.errors import CheckpointError
+from tui.host.memory import trim_heap
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.load.deferred import DeferredModel
 from tui.worker.load.mapped_file import map_tensors
@@ -116,6 +117,8 @@ def reduce_model(
                 bias = biases and biases[expert]
                 on_expert(part, expert, work.pack(part, weight, bias, weighs))
                 took(weight)
+        # Thousands of small matrices leave the allocator a heap of holes.
+        trim_heap()
 
     if dtype == "int4" and not _all_exact(work):
         calibrate.calibrate_groups(
