@@ -55,6 +55,16 @@ class Adapter:
     fan_in_fan_out: bool = False
 
     @property
+    def kind(self) -> str:
+        """What it is called."""
+        return "a LoRA adapter"
+
+    @property
+    def method(self) -> str:
+        """The same in a word."""
+        return "LoRA"
+
+    @property
     def weights(self) -> Path:
         """Its weight file."""
         return next(
@@ -76,7 +86,7 @@ class Adapter:
         return alpha / (math.sqrt(rank) if self.is_rank_stabilised else rank)
 
 
-def is_adapter(folder: Path) -> bool:
+def is_lora_folder(folder: Path) -> bool:
     """Whether a folder holds an adapter and no model."""
     return (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").exists()
 

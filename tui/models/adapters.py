@@ -1,15 +1,38 @@
-"""The base model of a LoRA adapter: named beside it, or found by its name on this machine."""
+"""What changes a base model (a LoRA adapter, a learned prefix), and where that base is: named
+beside it, or found by its name on this machine."""
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from tui.checkpoints.adapter import Adapter
+from tui.checkpoints.adapter import Adapter, is_lora_folder, read_adapter, read_matrices
+from tui.checkpoints.learned_prefix import LearnedPrefix, is_prefix_folder, read_learned_prefix
 from tui.host.errors import UserError
 from tui.host.paths import expand
 from tui.models.caches import cached_checkpoints, display_name, list_folders, modelscope_folder
 from tui.models.reference import model_id
 
+Change = Adapter | LearnedPrefix
+"""What a folder makes of a base."""
 
-def base_folder(adapter: Adapter, named: str, shown: str) -> Path:
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds what changes a base, and no model of its own."""
+    return is_lora_folder(folder) or is_prefix_folder(folder)
+
+
+def read_change(folder: Path) -> Change:
+    """What a folder that `is_adapter` holds, from its headers.
+
+    Raises:
+        CheckpointError: it is damaged, or of a kind that is refused.
+    """
+    if not is_lora_folder(folder):
+        return read_learned_prefix(folder)
+    adapter = read_adapter(folder)
+    read_matrices(adapter)
+    return adapter
+
+
+def base_folder(adapter: Change, named: str, shown: str) -> Path:
     """The folder of the base: the one ``named``, else the one on this machine that has the name
     by which the adapter calls it. ``shown`` is what a person calls the adapter.
 
@@ -25,7 +48,7 @@ def base_folder(adapter: Adapter, named: str, shown: str) -> Path:
         return folder.resolve()
     wanted = base_name(adapter.base)
     called = adapter.base[:120] or "a model it names not"
-    said = f"{adapter.folder.name} is a LoRA adapter for {called}"
+    said = f"{adapter.folder.name} is {adapter.kind} for {called}"
     found = _folders_called(wanted, adapter.folder) if wanted else []
     if not found:
         raise UserError(f"{said}, which is not found here", f"name its base: {shown}+./BASE")

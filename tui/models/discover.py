@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tui.checkpoints import memory_estimate
+from tui.checkpoints.adapter import is_lora_folder
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_cache import check_gguf, is_lfs_pointer
 from tui.checkpoints.gguf_header import read_header
@@ -14,6 +15,7 @@ from tui.checkpoints.gguf_parts import display_stem, is_gguf
 from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
 from tui.host.errors import UserError
 from tui.models import default_dtype, demo, gguf_choice, ollama_files
+from tui.models.adapters import base_folder, is_adapter, read_change
 from tui.models.caches import cached_checkpoints, display_name, gguf_folders, list_folders
 from tui.models.inspect import Inspection, inspect_folder
 from tui.models.reference import HUB_PREFIXES
@@ -126,7 +128,7 @@ def _candidates(roots: Iterable[Path], named: Iterable[Path]) -> Iterator[tuple[
             budget -= 1
             if budget < 0 or time.monotonic() > ends:
                 return
-            if (folder / "config.json").is_file():
+            if (folder / "config.json").is_file() or is_lora_folder(folder):
                 yield folder, _as_typed(folder)
             for file in _ggufs(folder):
                 yield file, _as_typed(file)
@@ -192,6 +194,8 @@ def find_checkpoint(path: Path, reference: str) -> FoundModel | None:
     """What is at a path; None where it is no checkpoint at all."""
     if is_gguf(path):
         return _gguf(path, reference)
+    if is_adapter(path):
+        return _adapter(path, reference)
     return _folder(path, reference)
 
 
@@ -222,6 +226,33 @@ def _gguf(path: Path, reference: str) -> FoundModel:
         shape=header.shape,
         mixture=header.mixture,
         licence=header.text("general.license"),
+    )
+
+
+def _adapter(path: Path, reference: str) -> FoundModel:
+    """What changes a base: complete where that base is here, in whose memory it is computed."""
+    label = display_name(path)
+    try:
+        change = read_change(path)
+    except CheckpointError as error:
+        state = _STATE_OF_CAUSE.get(error.cause, "damaged")
+        return FoundModel(path, reference, label, state, error.message)
+    size = sum(map(_file_size, change.files))
+    try:
+        base = base_folder(change, "", reference)
+    except UserError as error:
+        why = f"{error.message}: {error.next_step}"
+        return FoundModel(path, reference, label, "partial", why, change.method, size=size)
+    name = display_name(base)
+    found = _folder(base, name) or FoundModel(base, name, name, "partial", "it is no checkpoint")
+    return replace(
+        found,
+        path=path,
+        reference=reference,
+        label=label,
+        family=f"{change.method}, {name}",
+        size=size,
+        why=f"{name}: {found.why}" if found.why else "",
     )
 
 

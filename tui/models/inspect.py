@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints.adapter import Adapter, read_matrices
+from tui.checkpoints import tokenizer_files
 from tui.checkpoints.architecture import Architecture, read_architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.llama_cpp import is_installed
-from tui.checkpoints.memory_estimate import MemoryShape, reached_share
+from tui.checkpoints.memory_estimate import MemoryShape
 from tui.checkpoints.stored_quantisation import weights_of_parts
 from tui.checkpoints.text_half import left_out
 from tui.checkpoints.weight_headers import (
@@ -29,7 +29,6 @@ from tui.checkpoints.weight_headers import (
 from tui.host import child_process, foreign_files
 from tui.host.errors import UserError
 from tui.models.caches import display_name
-from tui.models.default_dtype import choose_dtype
 
 _TOKENIZERS = {
     "qwen": ("qwen.tiktoken",),
@@ -38,9 +37,6 @@ _TOKENIZERS = {
 }
 _SAID = "duibi: "
 """How the worker's checks begin what they say."""
-_GENERAL_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
-
-_NEARLY_ALL = 0.9
 
 PREVIEW_TURNS = (("user", "你好"),)
 """The conversation whose prompt `preview_prompt` shows."""
@@ -167,7 +163,7 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
         tensors = weights_of_parts(tensors, known.quantisation)
     except CheckpointError as error:
         problems.append(error.message)
-    names = _TOKENIZERS.get(known.family, _GENERAL_TOKENIZERS)
+    names = _TOKENIZERS.get(known.family, tokenizer_files.EVERY)
     tokenizer = next((name for name in names if (path / name).is_file()), "")
     if not tokenizer:
         problems.append(f"no tokenizer ({names[0]})")
@@ -308,73 +304,3 @@ def _run_worker_check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
         raise UserError(said.removeprefix(_SAID))
     result: list[Any] = json.loads(done.stdout)
     return result
-
-
-def reach_of(parameters: int, shape: MemoryShape) -> str:
-    """What is said where int8 and int4 leave much of a model as it is; else empty."""
-    share = reached_share(parameters, shape)
-    if share > _NEARLY_ALL:
-        return ""
-    return f"int8 and int4 reach {share:.0%} of this model: its experts stay in 16 bits"
-
-
-def treatment_of(seen: Inspection) -> str:
-    """What is done with a folder that can be loaded."""
-    if seen.remote_code:
-        return "computed in bf16 by the Python code in its folder"
-    dtype = choose_dtype(seen.parameters, seen.shape, seen.context)
-    return f"computed in {dtype}, unless another format is named"
-
-
-def describe(seen: Inspection, preview: PromptPreview | None = None) -> list[tuple[str, str]]:
-    """What `duibi models inspect` prints: a name and a text for each fact."""
-    rows = [
-        ("folder", str(seen.path)),
-        ("family", f"{seen.family or 'not recognised'} (model_type {seen.model_type or '?'})"),
-        ("parameters", f"{seen.parameters:,}"),
-        ("stored as", f"{seen.dtype or '?'}, {seen.checkpoint_bytes / 1e9:.2f} GB"),
-        *(
-            [("left out", f"{seen.skipped_bytes / 1e9:.2f} GB that no text model uses")]
-            if seen.skipped_bytes
-            else []
-        ),
-        *([("int8, int4", reach)] if (reach := reach_of(seen.parameters, seen.shape)) else []),
-        ("context", f"{seen.context:,} tokens"),
-        ("tokenizer", seen.tokenizer or "none"),
-        ("weights", f"{len(seen.shards)} files, {len(seen.missing)} missing"),
-    ]
-    rows += [("  missing", name) for name in seen.missing[:8]]
-    rows += [("  code", f"{name} {digest}") for name, digest in seen.remote_code.items()]
-    if preview is not None:
-        rows += [("chat", remark) for remark in preview.remarks]
-        rows.append(("prompt", f"for {PREVIEW_TURNS[0][1]!r}: {preview.ids}"))
-    if seen.problems:
-        rows += [("refused", problem) for problem in seen.problems]
-    else:
-        rows += [("load", treatment_of(seen)), ("verdict", "can be loaded")]
-    return rows
-
-
-def describe_adapter(adapter: Adapter, base: Path) -> list[tuple[str, str]]:
-    """The same of a LoRA adapter and the folder of its base.
-
-    Raises:
-        CheckpointError: its weight file is missing or damaged.
-    """
-    changed, replaced = read_matrices(adapter)
-    scale = "alpha / sqrt(rank)" if adapter.is_rank_stabilised else "alpha / rank"
-    rank, alpha = adapter.rank, f"{adapter.alpha:g}"
-    changes = f"{len(changed)} layers; rank {rank}, alpha {alpha}, {scale}"
-    if replaced:
-        changes = (
-            f"{len(changed)} layers and {len(replaced)} whole tensors; "
-            f"rank {rank}, alpha {alpha}, {scale}"
-        )
-    return [
-        ("folder", str(adapter.folder)),
-        ("family", "a LoRA adapter"),
-        ("of", adapter.base or "?"),
-        ("changes", changes),
-        ("base", str(base)),
-        ("load", "merged into its base while the weights are read"),
-    ]

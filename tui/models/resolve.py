@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from tui.checkpoints import llama_cpp
-from tui.checkpoints.adapter import is_adapter, read_adapter, read_matrices
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_cache import check_gguf
 from tui.checkpoints.gguf_header import read_header
@@ -16,7 +15,7 @@ from tui.host import extras
 from tui.host.errors import UserError
 from tui.host.paths import expand
 from tui.models import default_dtype, demo, download, ollama_files
-from tui.models.adapters import base_folder
+from tui.models.adapters import base_folder, is_adapter, read_change
 from tui.models.caches import display_name
 from tui.models.consent import require_consent
 from tui.models.discover import checkpoint_state
@@ -255,7 +254,7 @@ def _folder(
 def _with_adapter(
     ref: Reference, folder: Path, base: str, allow_code: Callable[[str], bool] | None
 ) -> ResolvedModel:
-    """A base with the LoRA adapter of a folder merged into it.
+    """A base with what a folder makes of it: a LoRA adapter, a learned prefix.
 
     Raises:
         UserError: it is no adapter, of a kind that is refused, or its base is not here.
@@ -263,9 +262,7 @@ def _with_adapter(
     target = split_base(ref.target)[0]
     if not is_adapter(folder):
         raise UserError(f"{target} is no LoRA adapter", f"leave it at {target}")
-    adapter = read_adapter(folder)
-    read_matrices(adapter)
-    found = _folder(ref, base_folder(adapter, base, target), allow_code)
+    found = _folder(ref, base_folder(read_change(folder), base, target), allow_code)
     if found.checkpoint.is_file():
         raise UserError(
             f"{found.checkpoint.name} is a GGUF file: no adapter is merged into one",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from tui.checkpoints.learned_prefix import LearnedPrefix
 from tui.text.thought import AnswerSplitter, ThoughtFormat
 
 Turn = tuple[str, str]
@@ -107,3 +108,5 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     adapter: Path | None = None
     """The folder of a LoRA adapter that is merged into the weights."""
+    prefix: LearnedPrefix | None = None
+    """What is learned to stand before every conversation."""

@@ -1,9 +1,12 @@
 """A model in memory and what belongs to it."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tui.worker.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from tui.worker.load.prefix_states import PrefixStates
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +32,10 @@ class LoadedModel:
     can_pad: bool = False
     """Whether rows that are padded on their left can be decoded together, where the attention is
     the class's own (`tui.worker.decode.padded_batch`)."""
+    prefix: "PrefixStates | None" = None
+    """Keys and values with which every conversation's cache begins."""
+
+    @property
+    def prefix_tokens(self) -> int:
+        """Tokens of it."""
+        return self.prefix.tokens if self.prefix else 0

@@ -13,7 +13,8 @@ from benchmarks.support.tiny import write_llama
 from tui.checkpoints.architecture import read_architecture
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.native_types import has_native_class
-from tui.models.inspect import describe, inspect_folder
+from tui.models.describe import describe
+from tui.models.inspect import inspect_folder
 from tui.worker.load.loader import SKIPPED_NOTES, open_folder, open_weights
 
 TEXT = {

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tui.checkpoints.adapter import is_adapter
 from tui.checkpoints.gguf_parts import is_gguf
 from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
 from tui.checkpoints.memory_estimate import USUAL_TOKENS, reached_share
@@ -23,19 +22,14 @@ from tui.host.paths import expand
 from tui.host.terminal import is_interactive
 from tui.models import ollama_files
 from tui.models import remove as removal
+from tui.models.adapters import is_adapter
 from tui.models.catalogue import suggestions
 from tui.models.conversion import kept_sizes
+from tui.models.describe import describe, reach_of, treatment_of
 from tui.models.discover import LISTED_CONTEXT, FoundModel, find_checkpoint, find_demo
 from tui.models.gguf_choice import cached_gguf
 from tui.models.hubs import HUBS
-from tui.models.inspect import (
-    PromptPreview,
-    describe,
-    inspect_folder,
-    preview_prompt,
-    reach_of,
-    treatment_of,
-)
+from tui.models.inspect import PromptPreview, inspect_folder, preview_prompt
 from tui.models.inspect import require_loadable as inspected
 from tui.models.inventory import find_models
 from tui.models.reference import DTYPES, Reference, is_model_id, parse_reference, split_base

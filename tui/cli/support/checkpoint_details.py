@@ -1,15 +1,15 @@
-"""What `duibi models inspect` says of a LoRA folder and of a GGUF file."""
+"""What `duibi models inspect` says of an adapter's folder and of a GGUF file."""
 
 from dataclasses import replace
 
-from tui.checkpoints.adapter import read_adapter
 from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.cli.support.printing import print_json, table
 from tui.host.errors import UserError
 from tui.host.paths import expand
-from tui.models.adapters import base_folder
+from tui.models.adapters import base_folder, read_change
+from tui.models.describe import describe_adapter
 from tui.models.discover import FoundModel
-from tui.models.inspect import PREVIEW_TURNS, describe_adapter, preview_gguf
+from tui.models.inspect import PREVIEW_TURNS, preview_gguf
 from tui.models.reference import Reference, split_base
 from tui.text.sanitise import one_line
 from tui.text.translation import tr
@@ -17,9 +17,9 @@ from tui.text.units import format_size
 
 
 def inspect_adapter(ref: Reference, json: bool) -> int:
-    """What a LoRA folder says of itself, and whether its base is here."""
+    """What an adapter's folder says of itself, and whether its base is here."""
     target, named = split_base(ref.target)
-    adapter = read_adapter(expand(target))
+    adapter = read_change(expand(target))
     rows = describe_adapter(adapter, base_folder(adapter, named, target))
     if json:
         print_json(dict(rows))

@@ -79,13 +79,14 @@ class AnswerRow:
         The stop id took a step like any other, so it counts as a generated token, as in
         `generate_ids`.
         """
-        prompt_tokens = len(self.plan.ids)
+        prompt_tokens = len(self.plan.text_ids)
+        reused = max(0, self.reused - self.plan.virtual_tokens)
         metrics = answer_metrics(
             start_ns=self.start_ns,
             first_ns=self.first_token_ns,
             end_ns=self.last_token_ns,
             prompt_tokens=prompt_tokens,
-            reused=self.reused,
+            reused=reused,
             output_tokens=output_tokens,
             characters=self.splitter.characters,
             answer_ns=self.answer_ns or None,
@@ -106,7 +107,7 @@ class AnswerRow:
             batch=self.max_batch,
             guessed=guessed,
             accepted=accepted,
-            reused=self.reused,
+            reused=reused,
             repeats_from=self.repeats_from,
             waited_ms=round(self.waited_ns / 1e6, 3),
             lost=round(lost.share, 4),

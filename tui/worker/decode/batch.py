@@ -191,7 +191,9 @@ class DecodeBatch:
         row = _Row(
             id=request.answer,
             plan=planned,
-            sampler=Sampler(planned.sampling, planned.ids, planned.max_new_tokens, ready.device),
+            sampler=Sampler(
+                planned.sampling, planned.text_ids, planned.max_new_tokens, ready.device
+            ),
             detokeniser=Detokeniser(checkpoint.tokenizer.decode),
             splitter=checkpoint.new_splitter(planned.opens_thought),
             usage_before=read_usage(self._watcher.beat()),
@@ -199,7 +201,9 @@ class DecodeBatch:
         )
         yield (
             row.start_ns,
-            Started(row.id, len(planned.ids), planned.dropped_turns, threads, len(self._rows) + 1),
+            Started(
+                row.id, len(planned.text_ids), planned.dropped_turns, threads, len(self._rows) + 1
+            ),
         )
         if planned.note:
             yield time.monotonic_ns(), Note(planned.note, row.id)
@@ -211,7 +215,7 @@ class DecodeBatch:
         finally:
             self._control.is_preemptible = False
         if self._uses_prompt_lookup and kv_cache.can_crop(cache):
-            row.prompt_lookup = PromptLookup(planned.ids)
+            row.prompt_lookup = PromptLookup(planned.text_ids)
         yield from self._record_token(row, token)
         row.first_token_ns = row.last_token_ns
         for other in self._rows:
@@ -238,6 +242,8 @@ class DecodeBatch:
             cache, row.reused = new_kv_cache(model), 0
         else:
             cache, row.reused = self._reusable_cache(ids)
+        if self._loaded.prefix and not row.reused:
+            row.reused = self._loaded.prefix.begin(cache)
         if not self._rows:
             # Free the stored prefix first: at most two caches are held at a time.
             self._prefix_cache.clear()

@@ -11,6 +11,9 @@ from tui.worker_protocol import DecodeRequest
 _DEFAULT_MAX_NEW_TOKENS = 4096
 """New tokens at most where neither the request nor the checkpoint sets a bound."""
 NO_BUDGET = "nothing marks a thought in its chat format: --think-tokens has no effect"
+VIRTUAL_ID = -1
+"""In the place of a token of a learned prefix. No token has it, and no model is given it: the cache
+begins with what it stands for."""
 _FILLER_TEXT = (
     "the keeper of the old lighthouse wrote down what the sea had brought that night and "
 )
@@ -32,6 +35,8 @@ class AnswerPlan:
     max_new_tokens: int
     sampling: SamplingParams
     is_measure: bool = False
+    virtual_tokens: int = 0
+    """Of the ids, those of a learned prefix: they stand for no text (`VIRTUAL_ID`)."""
     opens_thought: bool = False
     think_tokens: int | None = None
     answer_tokens: int = 0
@@ -41,6 +46,11 @@ class AnswerPlan:
     def max_length(self) -> int:
         """Tokens of prompt and answer at most."""
         return len(self.ids) + self.max_new_tokens
+
+    @property
+    def text_ids(self) -> list[int]:
+        """The ids of the prompt without a learned prefix."""
+        return self.ids[self.virtual_tokens :]
 
 
 def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
@@ -53,9 +63,10 @@ def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
     if request.prompt_tokens:
         return _plan_measure(loaded, request)
     budget = request.think_tokens if checkpoint.thought else None
-    ending = len(checkpoint.thought_ending)
+    ending, virtual = len(checkpoint.thought_ending), loaded.prefix_tokens
     prompt = _fitted_prompt(loaded, request, 0 if budget is None else budget + ending)
-    room = loaded.context - len(prompt.ids) if loaded.context else _DEFAULT_MAX_NEW_TOKENS
+    held = virtual + len(prompt.ids)
+    room = loaded.context - held if loaded.context else _DEFAULT_MAX_NEW_TOKENS
     answer = min(request.max_new_tokens, room) if request.max_new_tokens > 0 else room
     if budget is None:
         limit = answer
@@ -74,10 +85,11 @@ def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
     sampling = resolve_sampling(checkpoint.sampling_defaults, request.sampling)
     note = prompt.note or (NO_BUDGET if request.think_tokens is not None and budget is None else "")
     return AnswerPlan(
-        prompt.ids,
+        [VIRTUAL_ID] * virtual + prompt.ids,
         prompt.dropped_turns,
         limit,
         sampling,
+        virtual_tokens=virtual,
         opens_thought=prompt.opens_thought,
         think_tokens=budget,
         answer_tokens=answer,
@@ -96,6 +108,7 @@ def _fitted_prompt(loaded: LoadedModel, request: DecodeRequest, thought: int) ->
     # The tokenizer fits the conversation into the checkpoint's own context: reserve what is
     # above our bound.
     reserved = max(0, checkpoint.context - loaded.context) if loaded.context else 0
+    reserved += loaded.prefix_tokens
     answer = max(0, request.max_new_tokens) + reserved
     encode = checkpoint.tokenizer.encode_chat
     try:
@@ -109,8 +122,8 @@ def _fitted_prompt(loaded: LoadedModel, request: DecodeRequest, thought: int) ->
 def _plan_measure(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
     """A prompt of exactly so many tokens, or as many as the context holds."""
     encode = loaded.checkpoint.tokenizer.encode
-    new_tokens = max(1, request.max_new_tokens)
-    room = loaded.context - new_tokens if loaded.context else request.prompt_tokens
+    new_tokens, virtual = max(1, request.max_new_tokens), loaded.prefix_tokens
+    room = loaded.context - new_tokens - virtual if loaded.context else request.prompt_tokens
     wanted = max(1, min(request.prompt_tokens, room))
     # Prompts that differ, so that answers of one batch are not the same text.
     ids = encode(f"{request.answer} ")
@@ -118,4 +131,5 @@ def _plan_measure(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
     while len(ids) < wanted:
         ids += filler
     sampling = SamplingParams(greedy=True)
-    return AnswerPlan(ids[:wanted], 0, new_tokens, sampling, is_measure=True)
+    ids = [VIRTUAL_ID] * virtual + ids[:wanted]
+    return AnswerPlan(ids, 0, new_tokens, sampling, is_measure=True, virtual_tokens=virtual)

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Any
 from tui.checkpoints.adapter import Adapter, read_adapter
 from tui.checkpoints.architecture import Architecture, read_architecture, states_tied
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.learned_prefix import (
+    LearnedPrefix,
+    check_fits,
+    is_prefix_folder,
+    prefix_among,
+    read_learned_prefix,
+)
 from tui.checkpoints.stored_quantisation import weights_of_parts
 from tui.checkpoints.text_half import left_out
 from tui.checkpoints.weight_headers import (
@@ -42,7 +49,8 @@ _LAYER_MARKERS = (".layers.", ".h.", ".blocks.", ".layer.")
 class CheckpointFolder:
     """A checkpoint folder whose config and weight headers were read and agree. ``tensors`` are
     the weights of the text model, ``skipped`` the names of other tensors and the part each
-    belongs to, ``adapter`` what is merged into them."""
+    belongs to, ``adapter`` what is merged into them, ``prefix`` what stands before
+    conversations."""
 
     path: Path
     config: dict[str, Any]
@@ -50,12 +58,18 @@ class CheckpointFolder:
     tensors: list[TensorHeader]
     skipped: dict[str, str]
     adapter: Adapter | None = None
+    prefix: LearnedPrefix | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is said of the parts that are not loaded."""
+        """What is said of the parts that are not loaded, and of a learned prefix."""
         parts = set(self.skipped.values())
-        return tuple(said for part, said in SKIPPED_NOTES.items() if part in parts)
+        said = [said for part, said in SKIPPED_NOTES.items() if part in parts]
+        if self.prefix:
+            said.append(
+                f"a learned prefix of {self.prefix.tokens} tokens stands before all it reads"
+            )
+        return tuple(said)
 
     @property
     def parameters(self) -> int:
@@ -75,7 +89,7 @@ class CheckpointFolder:
 
 def open_folder(path: Path, adapter: Path | None = None) -> CheckpointFolder:
     """Read and check everything that can be known without the weights; ``adapter`` is the folder of
-    a LoRA adapter to be merged into them.
+    a LoRA adapter to be merged into them, or of a learned prefix.
 
     Raises:
         CheckpointError: no checkpoint, damaged, or of a kind that is refused.
@@ -88,10 +102,22 @@ def open_folder(path: Path, adapter: Path | None = None) -> CheckpointFolder:
     skipped = left_out((tensor.name for tensor in tensors), known)
     kept = [tensor for tensor in tensors if tensor.name not in skipped]
     weights = weights_of_parts(kept, known.quantisation)
-    merged = read_adapter(adapter) if adapter else None
-    folder = CheckpointFolder(path, config, known, weights, skipped, merged)
+    folder = CheckpointFolder(path, config, known, weights, skipped, *_changes(adapter, tensors))
+    if folder.prefix:
+        check_fits(folder.prefix, known)
     _check_sizes(folder)
     return folder
+
+
+def _changes(
+    adapter: Path | None, tensors: list[TensorHeader]
+) -> tuple[Adapter | None, LearnedPrefix | None]:
+    """What an adapter's folder makes of a base: matrices to be merged, or a prefix in place of the
+    one that may be among its own ``tensors``."""
+    if adapter and is_prefix_folder(adapter):
+        return None, read_learned_prefix(adapter)
+    own = prefix_among(tensors, tensors[0].file.parent) if tensors else None
+    return (read_adapter(adapter) if adapter else None), own
 
 
 def _check_sizes(folder: CheckpointFolder) -> None:
@@ -144,8 +170,8 @@ def open_checkpoint(
 
     ``remote_code`` holds the SHA-256 of each Python file of the folder that a person has
     agreed to run; without it nothing of the folder is ever run. ``chat_template`` is a Jinja
-    source in place of the folder's own, ``adapter`` the folder of a LoRA adapter to be merged;
-    a chat template that it has goes before the base's.
+    source in place of the folder's own, ``adapter`` the folder of a LoRA adapter to be merged or
+    of a learned prefix; a chat template that it has goes before the base's.
 
     Raises:
         CheckpointError: it cannot be used; the message names the reason in one line.
@@ -181,7 +207,8 @@ def open_checkpoint(
         thought_ending=words.thought_ending,
         sampling_defaults=words.sampling_defaults,
         notes=(*notes, *words.notes),
-        adapter=adapter,
+        adapter=adapter if folder.adapter else None,
+        prefix=folder.prefix,
     )
 
 

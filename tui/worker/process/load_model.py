@@ -21,6 +21,7 @@ from tui.worker.gguf.convert import conversion_remarks, convert_gguf
 from tui.worker.kernels import build
 from tui.worker.load.device import gpu_failure, kv_cache_capacity
 from tui.worker.load.loader import open_checkpoint
+from tui.worker.load.prefix_states import prefix_states
 from tui.worker.load.prepare import model_nbytes, prepare_model
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.measure import Stopwatch
@@ -101,6 +102,7 @@ def load_model(
         kernels=kernels,
         kernels_note=kernels_note,
         can_pad=padded,
+        prefix=prefix_states(checkpoint.prefix, model) if checkpoint.prefix else None,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import tokenizers
 
+from tui.checkpoints import tokenizer_files
 from tui.checkpoints.errors import CheckpointError
 from tui.worker.load.families.text_tokenizer import read_tokenizer_file, split_control_tokens
 
@@ -76,7 +77,7 @@ def read_tokenizer(folder: Path) -> FastTokenizer:
     Raises:
         CheckpointError: there is none, or it cannot be read.
     """
-    path = folder / "tokenizer.json"
+    path = folder / tokenizer_files.FAST
     try:
         if path.is_file():
             return FastTokenizer(tokenizers.Tokenizer.from_buffer(read_tokenizer_file(path)))
@@ -89,8 +90,7 @@ def read_tokenizer(folder: Path) -> FastTokenizer:
 
 
 def _convert_slow_tokenizer(folder: Path) -> tokenizers.Tokenizer:
-    known = ("tokenizer.model", "vocab.json", "spiece.model", "vocab.txt", "tiktoken.model")
-    if not any((folder / name).is_file() for name in known):
+    if not any((folder / name).is_file() for name in tokenizer_files.CONVERTED):
         raise CheckpointError(
             "not_found",
             f"{folder.name} holds no tokenizer (tokenizer.json)",

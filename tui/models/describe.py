@@ -1,0 +1,89 @@
+"""What `duibi models inspect` prints of a checkpoint folder and of what changes a base."""
+
+from pathlib import Path
+
+from tui.checkpoints.adapter import Adapter, read_matrices
+from tui.checkpoints.learned_prefix import LearnedPrefix
+from tui.checkpoints.memory_estimate import MemoryShape, reached_share
+from tui.models.default_dtype import choose_dtype
+from tui.models.inspect import PREVIEW_TURNS, Inspection, PromptPreview
+
+_NEARLY_ALL = 0.9
+
+
+def reach_of(parameters: int, shape: MemoryShape) -> str:
+    """What is said where int8 and int4 leave much of a model as it is; else empty."""
+    share = reached_share(parameters, shape)
+    if share > _NEARLY_ALL:
+        return ""
+    return f"int8 and int4 reach {share:.0%} of this model: the rest stays in 16 bits"
+
+
+def treatment_of(seen: Inspection) -> str:
+    """What is done with a folder that can be loaded."""
+    if seen.remote_code:
+        return "computed in bf16 by the Python code in its folder"
+    dtype = choose_dtype(seen.parameters, seen.shape, seen.context)
+    return f"computed in {dtype}, unless another format is named"
+
+
+def describe(seen: Inspection, preview: PromptPreview | None = None) -> list[tuple[str, str]]:
+    """What `duibi models inspect` prints: a name and a text for each fact."""
+    rows = [
+        ("folder", str(seen.path)),
+        ("family", f"{seen.family or 'not recognised'} (model_type {seen.model_type or '?'})"),
+        ("parameters", f"{seen.parameters:,}"),
+        ("stored as", f"{seen.dtype or '?'}, {seen.checkpoint_bytes / 1e9:.2f} GB"),
+        *(
+            [("left out", f"{seen.skipped_bytes / 1e9:.2f} GB that no text model uses")]
+            if seen.skipped_bytes
+            else []
+        ),
+        *([("int8, int4", reach)] if (reach := reach_of(seen.parameters, seen.shape)) else []),
+        ("context", f"{seen.context:,} tokens"),
+        ("tokenizer", seen.tokenizer or "none"),
+        ("weights", f"{len(seen.shards)} files, {len(seen.missing)} missing"),
+    ]
+    rows += [("  missing", name) for name in seen.missing[:8]]
+    rows += [("  code", f"{name} {digest}") for name, digest in seen.remote_code.items()]
+    if preview is not None:
+        rows += [("chat", remark) for remark in preview.remarks]
+        rows.append(("prompt", f"for {PREVIEW_TURNS[0][1]!r}: {preview.ids}"))
+    if seen.problems:
+        rows += [("refused", problem) for problem in seen.problems]
+    else:
+        rows += [("load", treatment_of(seen)), ("verdict", "can be loaded")]
+    return rows
+
+
+def describe_adapter(adapter: Adapter | LearnedPrefix, base: Path) -> list[tuple[str, str]]:
+    """The same of what changes a base, and the folder of that base.
+
+    Raises:
+        CheckpointError: its weight file is missing or damaged.
+    """
+    if isinstance(adapter, LearnedPrefix):
+        changes = f"{adapter.tokens} learned tokens before every conversation"
+        how = "its keys and values stand in the cache before what the base reads"
+    else:
+        changes, how = _changes(adapter), "merged into its base while the weights are read"
+    return [
+        ("folder", str(adapter.folder)),
+        ("family", adapter.kind),
+        ("of", adapter.base or "?"),
+        ("changes", changes),
+        ("base", str(base)),
+        ("load", how),
+    ]
+
+
+def _changes(adapter: Adapter) -> str:
+    changed, replaced = read_matrices(adapter)
+    scale = "alpha / sqrt(rank)" if adapter.is_rank_stabilised else "alpha / rank"
+    rank, alpha = adapter.rank, f"{adapter.alpha:g}"
+    if replaced:
+        return (
+            f"{len(changed)} layers and {len(replaced)} whole tensors; "
+            f"rank {rank}, alpha {alpha}, {scale}"
+        )
+    return f"{len(changed)} layers; rank {rank}, alpha {alpha}, {scale}"
