@@ -14,6 +14,8 @@ from tui.checkpoints.native_types import (
     has_native_class,
     is_known_type,
     reaches_experts,
+    reaches_layers,
+    transposes_experts,
 )
 from tui.checkpoints.stored_quantisation import StoredQuantisation, read_quantisation
 
@@ -50,6 +52,10 @@ class Architecture:
     """Layers behind the last one that only predict more tokens at once."""
     reaches_experts: bool = True
     """Whether int8 and int4 reach the experts, if it has some."""
+    reaches_layers: bool = True
+    """The same of all layers."""
+    transposes_experts: bool = False
+    """Whether the experts are stored as (inputs, outputs)."""
     quantisation: StoredQuantisation | None = None
     """How the files hold reduced weights; None where they hold whole ones."""
 
@@ -245,6 +251,8 @@ def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
         context=_size(text, "max_position_embeddings", "n_positions", default=2048),
         is_native=has_native_class(_text_type(config)),
         reaches_experts=reaches_experts(_text_type(config)),
+        reaches_layers=reaches_layers(_text_type(config)),
+        transposes_experts=transposes_experts(_text_type(config)),
         is_composite=is_composite,
         predicting_layers=_predicting_layers(text),
     )

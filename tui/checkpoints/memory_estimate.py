@@ -70,7 +70,8 @@ class MemoryShape:
     that of the feed-forward part; ``tied`` that the head is the embeddings; ``stored`` the
     dtype of the files, bf16 if it is not known; ``file_bytes`` are the tensors of a GGUF file, and
     ``repacked_bytes`` those of them that llama.cpp copies into an order of its own;
-    ``kept_wide`` counts the weights that int8 and int4 do not reach: they stay in 16 bits."""
+    ``kept_wide`` counts the weights that int8 and int4 do not reach: they stay in 16 bits;
+    ``transposed`` those of experts that are stored as (inputs, outputs)."""
 
     layers: int = 0
     kv_heads: int = 0
@@ -83,6 +84,7 @@ class MemoryShape:
     file_bytes: int = 0
     repacked_bytes: int = 0
     kept_wide: int = 0
+    transposed: int = 0
 
 
 def predict_peak(
@@ -150,8 +152,10 @@ def loading_peak(parameters: int, dtype: str, shape: MemoryShape) -> int:
     if dtype == PUBLISHED:
         return round(_published_working(shape) * (1 + ALLOCATOR_SHARE))
     made = weights_bytes(parameters, dtype, shape) if _is_converted(dtype, shape) else 0
-    # Experts that only transformers can put together are copied, whatever is made of the rest.
-    made = max(made, int(shape.kept_wide * BYTES_PER_WEIGHT["bf16"]))
+    # Experts that only transformers can put together are copied, whatever is made of the rest, and
+    # for bf16 those that lie the other way round.
+    turned = shape.transposed if dtype == "bf16" else 0
+    made = max(made, int(max(shape.kept_wide, turned) * BYTES_PER_WEIGHT["bf16"]))
     return round((_PRIVATE_BASE_BYTES + made) * (1 + ALLOCATOR_SHARE))
 
 

@@ -34,9 +34,27 @@ def is_known_type(model_type: str) -> bool:
 def reaches_experts(model_type: str) -> bool:
     """Whether int8 and int4 reach the experts of a mixture of this type: those whose modules
     transformers marks with how their weights lie (``use_experts_implementation``)."""
+    return "use_experts_implementation" in _modeling(model_type)
+
+
+@cache
+def reaches_layers(model_type: str) -> bool:
+    """Whether int8 and int4 reach the layers of this type: those of GPT-2's time are no linear ones
+    to torch."""
+    return " Conv1D(" not in _modeling(model_type)
+
+
+@cache
+def transposes_experts(model_type: str) -> bool:
+    """Whether experts of this type are stored as (inputs, outputs): they are copied to be computed
+    in bf16, where other weights lie in the mapped file."""
+    return "is_transposed=True" in _modeling(model_type)
+
+
+def _modeling(model_type: str) -> str:
+    """The source of a type's classes, empty where there is none."""
     module = _module(model_type)
-    source = _source(f"{module}/modeling_{module}.py") if module.isidentifier() else ""
-    return "use_experts_implementation" in source
+    return _source(f"{module}/modeling_{module}.py") if module.isidentifier() else ""
 
 
 @cache

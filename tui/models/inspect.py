@@ -87,13 +87,16 @@ class Inspection:
     skipped_bytes: int = 0
     """Size of tensors that a text model has no use for."""
     kept_wide: int = 0
+    transposed: int = 0
     """Weights that int8 and int4 do not reach."""
 
     @property
     def shape(self) -> MemoryShape:
         """What its memory depends on."""
         sizes = (self.layers, self.kv_heads, self.head_dim, self.hidden, self.width, self.vocab)
-        return MemoryShape(*sizes, self.tied, self.dtype, kept_wide=self.kept_wide)
+        return MemoryShape(
+            *sizes, self.tied, self.dtype, kept_wide=self.kept_wide, transposed=self.transposed
+        )
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -200,9 +203,19 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
         shards=shards,
         problems=tuple(problems),
         remote_code=code,
-        kept_wide=0 if known.reaches_experts else count_expert_weights(tensors),
-        skipped_bytes=sum(tensor.nbytes for tensor in stored if tensor.name in skipped),
+        kept_wide=_kept_wide(tensors, known),
+        transposed=count_expert_weights(tensors) if known.transposes_experts else 0,
+        skipped_bytes=sum(
+            tensor.nbytes for tensor in stored if skipped.get(tensor.name, "prefix") != "prefix"
+        ),
     )
+
+
+def _kept_wide(tensors: list[TensorHeader], known: Architecture) -> int:
+    """How many of the weights int8 and int4 do not reach."""
+    if not known.reaches_layers:
+        return sum(one.elements for one in tensors if known.vocab not in one.shape)
+    return 0 if known.reaches_experts else count_expert_weights(tensors)
 
 
 def _is_tied(tensors: list[TensorHeader], known: Architecture) -> bool:

@@ -1,5 +1,6 @@
 """Mixtures of experts: the experts are read one by one, computed in every format, and kept."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ from transformers import AutoModelForCausalLM
 
 from tests.support.kernels import needs_kernels
 from tests.support.mixtures import KINDS, write_mixture
+from tests.support.random_models import random_model
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.memory_estimate import loading_peak
+from tui.models.describe import reach_of
+from tui.models.inspect import inspect_folder
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint
 from tui.worker.quant import choose_format
@@ -56,6 +61,27 @@ def test_a_mixture_says_in_every_format_what_its_class_says(kind: str, tmp_path:
         assert any(isinstance(module, Experts) for module in model.modules())
         one = logits(model, PROMPT[:1])
         assert divergence(one, logits(checkpoint.build("fp32", NOTHING), PROMPT[:1])) < most
+
+
+def test_experts_that_are_copied_for_bf16_are_in_the_plan(tmp_path: Path) -> None:
+    turned = inspect_folder(write_mixture(tmp_path / "turned", "gpt_oss"))
+    assert turned.transposed >= 3 * 8 * 3 * 64 * 96
+    in_place = replace(turned.shape, transposed=0)
+    more = [
+        loading_peak(turned.parameters, dtype, turned.shape)
+        - loading_peak(turned.parameters, dtype, in_place)
+        for dtype in ("bf16", "int4")
+    ]
+    assert more == [pytest.approx(2 * turned.transposed * 1.04, abs=2), 0]
+    assert inspect_folder(write_mixture(tmp_path / "in-place", "qwen3_moe")).transposed == 0
+
+
+def test_layers_of_gpt_2_are_said_not_to_be_reached(tmp_path: Path) -> None:
+    sizes = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64}
+    random_model("gpt2", **sizes).save_pretrained(tmp_path)
+    seen = inspect_folder(tmp_path)
+    assert seen.parameters - seen.kept_wide == 320 * 64
+    assert reach_of(seen.parameters, seen.shape).startswith("int8 and int4 reach")
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int4"])
