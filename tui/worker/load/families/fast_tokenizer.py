@@ -13,13 +13,18 @@ from tui.worker.load.families.text_tokenizer import read_tokenizer_file, split_c
 _MARKUP = re.compile(r"<.+>|\[[^\]\s]+\]|<[｜|].*[｜|]>", re.DOTALL)
 
 
+def is_markup(token: str) -> bool:
+    """Whether a token looks like what only a program writes (``<|im_end|>``, ``[INST]``)."""
+    return _MARKUP.fullmatch(token) is not None
+
+
 class FastTokenizer:
     """A `tokenizer.json`, read by the tokenizers library."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
         self._tokenizer = tokenizer
         added = sorted(tokenizer.get_added_tokens_decoder().items())
-        control = [(n, t) for n, t in added if t.special or _MARKUP.fullmatch(t.content)]
+        control = [(n, t) for n, t in added if t.special or is_markup(t.content)]
         self.control_tokens = {token.content: number for number, token in control}
         self.prefix_ids = _prefix(tokenizer, set(self.control_tokens.values()))
         self._skipped_ids = {number for number, token in control if token.special}

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tui.checkpoints import tokenizer_files
 from tui.checkpoints.architecture import Architecture, states_tied, text_config
 from tui.checkpoints.native_types import SAME_OF_TEXT
 from tui.worker.load.chat_template import ChatTemplate
-from tui.worker.load.families import ChatFormat, Family, TensorRule, general
+from tui.worker.load.families import ChatFormat, Family, TensorRule, general, sentencepiece_text
 from tui.worker.load.families.fast_tokenizer import read_tokenizer
+from tui.worker.load.families.text_tokenizer import ControlTokenizer
 from tui.worker.load.generation_defaults import sampling_defaults
 from tui.worker.load.prompt_fitting import NO_LIMIT
 
@@ -46,7 +48,7 @@ def read_chat_format(
     continued."""
     tokenizer_config = general.read_optional_json(folder / "tokenizer_config.json")
     generation = general.read_optional_json(folder / "generation_config.json")
-    vocabulary = read_tokenizer(folder)
+    vocabulary = _vocabulary(folder)
     named = general.named_special_tokens(folder, tokenizer_config)
     stops = general.stop_ids(
         vocabulary.control_tokens, named, generation, config, text_config(config)
@@ -67,6 +69,12 @@ def read_chat_format(
     return general.template_format(
         codec, controls, stops | codec.turn_ends(), sampling_defaults(generation)
     )
+
+
+def _vocabulary(folder: Path) -> ControlTokenizer:
+    has_fast = (folder / tokenizer_files.FAST).is_file()
+    pieces = None if has_fast else sentencepiece_text.find_file(folder)
+    return sentencepiece_text.read_tokenizer(pieces) if pieces else read_tokenizer(folder)
 
 
 FAMILY = Family(
