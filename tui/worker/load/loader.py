@@ -78,8 +78,9 @@ class CheckpointFolder:
 
     @property
     def plain_dtype(self) -> str:
-        """The commonest dtype of the weights that are not reduced."""
-        return commonest_dtype(one for one in self.tensors if one.dtype in PLAIN_DTYPES) or "bf16"
+        """The commonest dtype of the weights that are not reduced, as far as it is computed in."""
+        found = commonest_dtype(one for one in self.tensors if one.dtype in PLAIN_DTYPES)
+        return "fp32" if found == "fp64" else found or "bf16"
 
     @property
     def nbytes(self) -> int:
@@ -371,6 +372,8 @@ def _has_no_head(folder: CheckpointFolder) -> bool:
 
 def _unusable(error: Exception, next_step: str) -> CheckpointError:
     reason = " ".join(str(error).split())[:160] or type(error).__name__
+    if isinstance(error, KeyError):  # a kind of position scaling, of activation ...
+        reason = f"transformers has no rule for {reason}"
     return CheckpointError("unsupported", f"config.json makes no text model: {reason}", next_step)
 
 
