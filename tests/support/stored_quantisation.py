@@ -45,7 +45,10 @@ def _words(values: Array, axis: int, places: list[int] | None = None) -> Array:
     return np.moveaxis(found, -1, axis).view(np.int32)
 
 
-def gptq(weight: Array, act_order: bool = False, symmetric: bool = False) -> dict[str, Array]:
+def gptq(
+    weight: Array, act_order: bool = False, symmetric: bool = False, first_zero: int = 1
+) -> dict[str, Array]:
+    """``first_zero``: what a stored zero point of 0 means, 1 in the first version, 0 in v2."""
     columns = weight.shape[1]
     order = np.arange(columns) // GROUP
     if act_order:
@@ -57,13 +60,13 @@ def gptq(weight: Array, act_order: bool = False, symmetric: bool = False) -> dic
     back[:, places] = codes
     return {
         "qweight": _words(back.T, 0),
-        "qzeros": _words(zero.T - 1, 1),
+        "qzeros": _words(zero.T - first_zero, 1),
         "scales": scale.T,
         "g_idx": order.astype(np.int32),
     }
 
 
-def read_gptq(parts: dict[str, Array]) -> Array:
+def read_gptq(parts: dict[str, Array], first_zero: int = 1) -> Array:
     inputs, outputs = 8 * parts["qweight"].shape[0], parts["qweight"].shape[1]
     found = np.empty((outputs, inputs), np.float32)
     for column in range(inputs):
@@ -72,7 +75,7 @@ def read_gptq(parts: dict[str, Array]) -> Array:
         group = parts["g_idx"][column]
         for row in range(outputs):
             packed = int(parts["qzeros"][group].view(np.uint32)[row // 8])
-            zero = ((packed >> (4 * (row % 8))) & 15) + 1
+            zero = ((packed >> (4 * (row % 8))) & 15) + first_zero
             found[row, column] = np.float32(parts["scales"][group, row]) * (int(code[row]) - zero)
     return found
 
@@ -100,9 +103,17 @@ def read_awq(parts: dict[str, Array]) -> Array:
     return found
 
 
-def compressed(weight: Array, symmetric: bool = True) -> dict[str, Array]:
-    codes, scale, zero = _grid(weight, GROUP, symmetric)
+def compressed(weight: Array, symmetric: bool = True, act_order: bool = False) -> dict[str, Array]:
+    order = np.arange(weight.shape[1]) // GROUP
+    if act_order:
+        order = np.random.default_rng(weight.shape[1]).permutation(order)
+    places = np.argsort(order, kind="stable")
+    sorted_codes, scale, zero = _grid(weight[:, places], GROUP, symmetric)
+    codes = np.empty_like(sorted_codes)
+    codes[:, places] = sorted_codes
     more = {} if symmetric else {"weight_zero_point": _words(zero, 0)}
+    if act_order:
+        more["weight_g_idx"] = order.astype(np.int32)
     return {
         "weight_packed": _words(codes, 1),
         "weight_scale": scale,
@@ -119,6 +130,8 @@ def read_compressed(parts: dict[str, Array]) -> Array:
             word = int(parts["weight_packed"].view(np.uint32)[row, column // 8])
             value = ((word >> (4 * (column % 8))) & 15) - 8
             zero, group = 0, column // GROUP
+            if "weight_g_idx" in parts:
+                group = parts["weight_g_idx"][column]
             if "weight_zero_point" in parts:
                 word = int(parts["weight_zero_point"].view(np.uint32)[row // 8, group])
                 zero = ((word >> (4 * (row % 8))) & 15) - 8
@@ -212,11 +225,21 @@ LAYOUTS: dict[str, tuple[dict[str, Any], Callable[[Array], dict[str, Array]], An
     "gptq": (GPTQ, gptq, read_gptq),
     "gptq-act-order": (GPTQ | {"desc_act": True}, lambda w: gptq(w, act_order=True), read_gptq),
     "gptq-symmetric": (GPTQ | {"sym": True}, lambda w: gptq(w, symmetric=True), read_gptq),
+    "gptq-v2": (
+        GPTQ | {"checkpoint_format": "gptq_v2"},
+        lambda w: gptq(w, first_zero=0),
+        lambda parts: read_gptq(parts, first_zero=0),
+    ),
     "awq": ({"quant_method": "awq", "bits": 4, "version": "gemm"}, awq, read_awq),
     "w4a16": (_ct("pack-quantized", "int", 4), compressed, read_compressed),
     "w4a16-asymmetric": (
         _ct("pack-quantized", "int", 4, symmetric=False),
         lambda w: compressed(w, symmetric=False),
+        read_compressed,
+    ),
+    "w4a16-act-order": (
+        _ct("pack-quantized", "int", 4, actorder="group"),
+        lambda w: compressed(w, act_order=True),
         read_compressed,
     ),
     "w8a8": (_ct("int-quantized", "int", 8), int8_rows, read_int8),
@@ -233,6 +256,7 @@ LABELS = {
     "gptq-act-order": "gptq-act-order-int4",
     "gptq": "gptq-int4",
     "awq": "awq-int4",
+    "w4a16-act-order": "compressed-act-order-int4",
     "w4a16": "compressed-int4",
     "w8a8": "compressed-int8",
 }
