@@ -201,7 +201,8 @@ def library(folder: Path) -> None:
         write_session(place, models=2, tokens=20)
     where = ("--sessions", str(place))
     cost = call("list 500 sessions", ("sessions", "list", *where), 10, 150)
-    expect("rows", len(cost.out.splitlines()), 501)
+    listed = [line for line in cost.out.splitlines() if "-" in line.partition(" ")[0]]
+    expect("sessions listed", len(listed), 500)
     call("find the last of 500", ("sessions", "verify", "last", *where), 10, 150)
     call("search 500, first", ("sessions", "list", "--search", "plus", *where), 60, 200)
 
