@@ -286,3 +286,16 @@ def test_values_that_end_llama_cpp_are_refused_before(
     file = write_gguf(tmp_path / "odd.gguf", metadata={f"llama.{key}": value})
     refused = refusal(file)
     assert (refused.cause, told in refused.message) == ("damaged", True)
+
+
+def test_a_vocabulary_that_ends_llama_cpp_is_refused_before(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "odd.gguf")
+    seven, eight = (b"\1" + bytes(7) + digit for digit in (b"7", b"8"))
+    raw = file.read_bytes()
+    assert raw.count(seven) == raw.count(eight) == 1
+    file.write_bytes(raw.replace(seven, eight))
+    refused = refusal(file)
+    assert (refused.cause, refused.message) == (
+        "damaged",
+        "odd.gguf has the same token twice in its vocabulary",
+    )

@@ -19,6 +19,7 @@ from tui.worker_protocol import LoadOrder
 _MOST_LAYERS, _LEAST_CONTEXT, _MOST_CONTEXT = 1024, 16, 1 << 28
 _SCALINGS = ("none", "linear", "yarn", "longrope")
 """All that llama.cpp knows (llama-model.cpp)."""
+_WORDS, _NO_UTF8 = "tokenizer.ggml.tokens", "\ufffd"
 _EXPERTS = ("ffn_gate_inp", "_exps")
 """In the names of tensors of a mixture of experts."""
 
@@ -109,9 +110,18 @@ def _context(path: Path, header: GgufHeader) -> int:
         why = f"tells of {layers} layers"
     elif experts and not has_experts:
         why = f"tells of {experts} experts, and holds none"
+    elif _has_equal_words(header):
+        why = "has the same token twice in its vocabulary"
     if why:
         raise CheckpointError("damaged", f"{path.name} {why}", "download the file again")
     return header.context
+
+
+def _has_equal_words(header: GgufHeader) -> bool:
+    """llama.cpp numbers empty ones, and those that are no UTF-8 look alike only here."""
+    words = header.metadata.get(_WORDS)
+    known = [w for w in words if w and _NO_UTF8 not in w] if isinstance(words, list) else []
+    return len(set(known)) < len(known)
 
 
 def _never_built(dtype: str, progress: Progress) -> None:
