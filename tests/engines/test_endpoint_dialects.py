@@ -251,6 +251,10 @@ ERRORS = {
     "a list of one": ([{"error": {"code": 400, "message": LONG}}], LONG),
     "base_resp": ({"choices": None, "base_resp": {"status_code": 2013, "status_msg": LONG}}, LONG),
     "detail": ({"detail": LONG}, LONG),
+    "a list of details": (
+        {"detail": [{"loc": ["body", "messages"], "msg": LONG, "type": "x"}]},
+        f"body.messages: {LONG}",
+    ),
     "code and message": ({"code": "InvalidParameter", "message": LONG, "request_id": "x"}, LONG),
     "error_code": ({"error_code": 336003, "error_msg": LONG}, LONG),
     "in the choice": ({"choices": [{"delta": {}, "error": {"message": LONG}}]}, LONG),
@@ -316,6 +320,13 @@ def test_a_reason_in_other_words_means_the_same(reason: str, finish: str) -> Non
         assert whole(bodies, finish) == "a"
     else:
         assert fault(bodies).cause == finish
+
+
+@pytest.mark.parametrize("reason", ["tool_calls", "function_call", "TOOL_USE"])
+def test_a_server_that_wants_a_tool_is_said_to(reason: str) -> None:
+    bodies = asked(piece(finish=reason) + b"\n\n", DONE)
+    assert fault(bodies).message.endswith("asks for a tool in place of an answer")
+    assert fault(bodies).next_step == "ask without tools, or another model"
 
 
 @pytest.mark.parametrize("status", [200, 404])

@@ -53,6 +53,9 @@ FAULTS: dict[str, ServiceFault] = {
     "keep-alives in mid stream": ServiceFault(
         in_order(send_head, send_token, keep_alive), "stalled", kept="half"
     ),
+    "packed, but not": ServiceFault(
+        in_order(lambda r: r.whole(200, b"words", Content_Encoding="gzip")), "malformed"
+    ),
     "cut in mid line": ServiceFault(
         in_order(send_head, send_token, lambda r: r.chunk(b'data: {"choices": [{"del'), hang_up),
         "cut",

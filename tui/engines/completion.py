@@ -34,6 +34,7 @@ _FINISHES = {
 }
 _MEANING = {word: finish for finish, words in _FINISHES.items() for word in words}
 """What a finish_reason means, in lower case; "" means that there is none yet."""
+_TOOLS = ("tool_calls", "tool_call", "tool_use", "function_call")
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +265,9 @@ class Completion:
             self.finish = meaning
         elif meaning == "content_filter":
             self.fault = ServiceError("content_filter", f"{self._host} withheld the answer")
+        elif finish.lower() in _TOOLS:
+            told = f"{self._host} asks for a tool in place of an answer"
+            self.fault = ServiceError("unfinished", told, "ask without tools, or another model")
         elif meaning:
             reason = quote_text(finish, self._secret)
             self.fault = ServiceError("unfinished", f"{self._host} stopped the answer: {reason}")

@@ -233,11 +233,21 @@ def code_and_message(body: Any) -> tuple[str, str]:
     inner = _inner_error(body)
     if isinstance(inner, str) and isinstance(body, dict) and _first(body, ("message", "msg")):
         return inner, _first(body, ("message", "msg"))
+    if isinstance(inner, list):
+        return "", "; ".join(_complaint(one) for one in inner[:9])
     if not isinstance(inner, dict):
         return "", str(inner or "")
     codes = [inner.get(name) for name in _CODES]
     said = [str(code) for code in codes if isinstance(code, str | int) and code not in _NO_CODE]
     return " ".join(dict.fromkeys(said)), _first(inner, _SAID)
+
+
+def _complaint(one: Any) -> str:
+    """One of several faults of a request, as FastAPI lists them (``loc``, ``msg``)."""
+    said = _first(one, _SAID) if isinstance(one, dict) else ""
+    where = one.get("loc") if said else None
+    place = ".".join(map(str, where)) if isinstance(where, list) else ""
+    return f"{place}: {said}" if place else said or str(one)
 
 
 def _inner_error(body: Any) -> Any:
@@ -285,6 +295,8 @@ def error_from_exception(error: BaseException, host: str) -> ServiceError:
         number = next((e.errno for e in chain if isinstance(e, OSError) and e.errno), 0)
         reason = errno.errorcode.get(number, "no connection")
         return ServiceError("disconnected", f"{host} cannot be reached: {reason}")
+    if isinstance(error, httpx2.DecodingError):
+        return ServiceError("malformed", f"{host} sends what cannot be unpacked")
     if isinstance(error, httpx2.TransportError | asyncio.IncompleteReadError | OSError):
         return ServiceError("disconnected", f"{host} closed the connection")
     return ServiceError("internal", f"unexpected {type(error).__name__} while asking {host}")
