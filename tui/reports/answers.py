@@ -1,7 +1,7 @@
 """Each question's answers side by side, and the list of failed, cut and disturbed answers."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import NamedTuple
 
 from tui import board as bd
@@ -34,7 +34,7 @@ def build_sections(
 ) -> tuple[QuestionSection, ...]:
     """One section per question that was asked; ``difference_of`` says how the models part on it,
     ``pictures`` are SVG by question id."""
-    found = []
+    found, under_way = [], merged.under_way
     for number, row in enumerate(merged.rows, 1):
         if not row.answer_ids:
             continue
@@ -43,7 +43,7 @@ def build_sections(
             QuestionSection(
                 number,
                 f"{number}. {collapse_line(category or row.id)}",
-                _turns(row, merged.columns, dimensions, check_line, say),
+                _turns(row, merged.columns, dimensions, check_line, under_way, say),
                 _picture(number, pictures.get(row.id, ""), say),
                 verdict_lines(merged, row, say),
                 place_id("question", row.id),
@@ -62,6 +62,7 @@ def _turns(
     columns: Sequence[ModelColumn],
     dimensions: Sequence[Dimension],
     check_line: CheckLine,
+    under_way: Container[int],
     say: ReportMessages,
 ) -> tuple[QuestionTurn, ...]:
     by_column = [{a.turn: a for a in row.shown_answers(column)} for column in columns]
@@ -72,7 +73,8 @@ def _turns(
         for column, shown in zip(columns, by_column, strict=True):
             if answer := shown.get(turn):
                 more = sum(a.turn == turn for a in row.answers(column)) - 1
-                card = _card(column, answer, dimensions, more, check_line(row, answer), say)
+                checks = check_line(row, answer)
+                card = _card(column, answer, dimensions, more, checks, under_way, say)
             else:
                 card = AnswerCard(collapse_line(column.label), "", remarks=(say("no_answer"),))
             cards.append(card)
@@ -86,6 +88,7 @@ def _card(
     dimensions: Sequence[Dimension],
     more: int,
     checks: str,
+    under_way: Container[int],
     say: ReportMessages,
 ) -> AnswerCard:
     lines = [
@@ -109,7 +112,7 @@ def _card(
         text,
         clean("".join(answer.reasoning)).strip("\n"),
         tuple(lines),
-        tuple(answer_remarks(answer, say)),
+        tuple(answer_remarks(answer, say, under_way)),
     )
 
 
@@ -149,9 +152,12 @@ def _told(text: str, say: ReportMessages) -> str:
     return collapse_line(translate(text, say.language))
 
 
-def answer_remarks(answer: bd.Answer, say: ReportMessages) -> list[str]:
-    """Remarks that limit how far an answer or its figures can be trusted."""
-    found = [trouble.text for trouble in _troubles(answer, say)]
+def answer_remarks(
+    answer: bd.Answer, say: ReportMessages, under_way: Container[int] = ()
+) -> list[str]:
+    """Remarks that limit how far an answer or its figures can be trusted; ``under_way`` as of
+    `MergedSessions`."""
+    found = [trouble.text for trouble in _troubles(answer, say, under_way)]
     if answer.figures is not None and answer.figures.batch > 1:
         found.append(say("batched", n=answer.figures.batch))
     return found
@@ -166,7 +172,7 @@ class _Trouble(NamedTuple):
     weight: float = 0.0
 
 
-def _troubles(answer: bd.Answer, say: ReportMessages) -> list[_Trouble]:
+def _troubles(answer: bd.Answer, say: ReportMessages, under_way: Container[int]) -> list[_Trouble]:
     found: list[_Trouble] = []
     figures = answer.figures
     if answer.state == "failed" and answer.failure:
@@ -174,6 +180,7 @@ def _troubles(answer: bd.Answer, say: ReportMessages) -> list[_Trouble]:
         found.append(_Trouble(f"failed {message}", say("failed", message=message)))
     elif answer.state != "answered":
         key = "prefill_state" if answer.state == "prefill" else answer.state
+        key = "under_way" if id(answer) in under_way else key
         found.append(_Trouble(key, say(key)))
     if answer.is_empty and not answer.is_all_thought:
         found.append(_Trouble("is_empty", say("is_empty")))
@@ -224,11 +231,12 @@ def list_problems(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...
 
 def _by_cause(merged: MergedSessions, column: ModelColumn, say: ReportMessages) -> list[str]:
     """A line for each cause, with the questions of the answers that it befell."""
+    under_way = merged.under_way
     seen: dict[str, list[_Trouble]] = {}
     numbers: dict[str, list[int]] = {}
     for number, row in enumerate(merged.rows, 1):
         for answer in row.answers(column):
-            for trouble in _troubles(answer, say):
+            for trouble in _troubles(answer, say, under_way):
                 seen.setdefault(trouble.cause, []).append(trouble)
                 numbers.setdefault(trouble.cause, []).append(number)
     label = collapse_line(column.label)

@@ -17,6 +17,7 @@ from tui.options import RunOptions
 from tui.reports.copies import unite_copies
 from tui.scoring.dimensions import Dimension, configured_dimensions, resolve_dimensions
 from tui.scoring.sampling import sampling_of
+from tui.sessions import storage
 from tui.sessions.reader import RecordedSession
 from tui.setting_kinds import declarations
 from tui.text.unused_name import unused_name
@@ -44,6 +45,11 @@ class SourceSession:
     def name(self) -> str:
         """The file's name."""
         return self.recorded.path.name
+
+    @property
+    def state(self) -> str:
+        """How far it could be read, or that it is still written (`storage.state_of`)."""
+        return storage.state_of(self.recorded.path, self.recorded.verdict)
 
 
 @dataclass(slots=True)
@@ -168,6 +174,12 @@ class MergedSessions:
     sources: tuple[SourceSession, ...]
     columns: tuple[ModelColumn, ...]
     rows: tuple[QuestionRow, ...]
+
+    @property
+    def under_way(self) -> frozenset[int]:
+        """The identities (`id`) of answers that are still coming, in sessions still written."""
+        running = (source.board for source in self.sources if source.state == "running")
+        return frozenset(id(answer) for board in running for answer in board.open_answers())
 
     def labelled(self, label: str) -> ModelColumn:
         """The column of a label."""

@@ -11,7 +11,6 @@ from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, SourceSession
 from tui.reports.messages import ReportMessages
 from tui.scoring.costs import GB
-from tui.sessions import storage
 from tui.text.sanitise import collapse_line
 
 _HASHES = ("revision", "sha256", "hash")
@@ -27,8 +26,7 @@ def build_run_tables(merged: MergedSessions, say: ReportMessages) -> tuple[Table
 
 def describe_verdict(source: SourceSession, say: ReportMessages) -> str:
     """In words how far the session's file could be read, or that it is still written."""
-    recorded = source.recorded
-    return say(storage.state_of(recorded.path, recorded.verdict), n=recorded.bytes_dropped)
+    return say(source.state, n=source.recorded.bytes_dropped)
 
 
 def describe_value(value: Any, say: ReportMessages) -> str:

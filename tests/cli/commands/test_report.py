@@ -54,12 +54,13 @@ def test_a_session_that_is_still_written_is_running(
     journal.append(2, 0, ev.Delta(0, 1, "正"))
     command = ["report", str(journal.path), "--lang", "zh", "--no-pictures"]
     assert cli.run_command_line(command) == 0
-    assert "进行中：会话仍在录制" in (shown := capsys.readouterr().out) and "中断" not in shown
+    assert "进行中：会话仍在录制" in (shown := capsys.readouterr().out)
+    assert "**仍在回答**" in shown and "中断" not in shown
     assert cli.run_command_line(["sessions", "verify", str(journal.path)]) == 0
     assert ": running, 3 events" in capsys.readouterr().out
     journal.close()
     assert cli.run_command_line(command) == 0
-    assert "中断，未正常结束" in capsys.readouterr().out
+    assert "中断，未正常结束" in (shown := capsys.readouterr().out) and "中途中断" in shown
 
 
 def test_a_question_that_was_asked_again_is_one_question(
