@@ -67,6 +67,27 @@ def test_an_empty_distribution_is_not_drawn_as_zero(tmp_path: Path) -> None:
         assert chart.caption.endswith("Nothing to draw of two@int8.")
 
 
+def test_lines_and_boxes_are_told_apart_without_colours(tmp_path: Path) -> None:
+    header = recorded_header(["one@bf16", "two@int8", "three@int4"], QUESTIONS)
+    path = record_session(tmp_path, header, lambda m, q: "words" * (9 + q + m))
+    merged = merge_sessions([reader.read(path)])
+    charts = draw_charts(merged, glances_of(merged), report_messages("en"))
+    lines = [chart for chart in charts if "series" in chart.svg and "Spread" not in chart.title]
+    assert len(lines) == 2
+    for chart in lines:
+        root = ElementTree.fromstring(chart.svg)
+        legend = [node for node in root.iter() if "legend" in node.get("class", "").split()]
+        lines_of = [[part for part in one if part.tag.endswith("line")] for one in legend]
+        shown = [[line.get("stroke-dasharray") for line in one] for one in lines_of]
+        assert shown == [[None], ["8,4"], ["2,4"]]
+        drawn = chart.svg.replace(" ", "")
+        assert all(f"stroke-dasharray:{dash}" in drawn for dash in ("8,4", "2,4"))
+        # On a dark page the letters of a picture without a ground could not be read.
+        assert "background-color:#ffffff" in drawn
+    (boxes,) = [chart for chart in charts if chart.title.startswith("Spread of")]
+    assert [boxes.svg.count(f">{name}<") for name in header.labels] == [2, 2, 2]
+
+
 @pytest.mark.parametrize("at", [(50.0, 4.0), (99.0, 4.97), (1.0, 0.02)])
 def test_names_of_close_points_lie_over_no_other(at: tuple[float, float]) -> None:
     points = {f"Qwen2.5-Coder 通义 {n}": (at[0] + n / 9, at[1] + n / 200) for n in range(6)}

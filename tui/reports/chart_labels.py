@@ -1,6 +1,7 @@
-"""Names beside the points of a chart, moved apart where points are close."""
+"""What tells the models of a chart apart without colours: names beside points, moved apart where
+those are close, and lines in the legend as they are drawn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -50,6 +51,26 @@ def spread_labels(svg: str) -> str:
         name.set("y", f"{box.y + _LINE * 0.75:.1f}")
         if abs(box.y + _LINE / 2 - _at(dot)[1]) > 1:
             group.append(_leader(_at(dot), box))
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def show_dashes(svg: str, dashes: Sequence[str]) -> str:
+    """The chart, in its legend a piece of each line in place of a square; ``dashes`` by series,
+    empty for a whole line."""
+    ElementTree.register_namespace("", _SVG[1:-1])
+    root = ElementTree.fromstring(svg)
+    for entry, dash in zip(_with_class(root, "legend"), dashes, strict=False):
+        square = entry.find(f"{_SVG}rect")
+        if square is None:
+            continue
+        x, y, size = (float(square.get(name, 0)) for name in ("x", "y", "width"))
+        ends = {"x1": x - size, "x2": x + size, "y1": y + size / 2, "y2": y + size / 2}
+        line = {name: f"{value:.1f}" for name, value in ends.items()}
+        line |= {"class": square.get("class", ""), "style": "stroke-width: 2.5"}
+        if dash:
+            line["stroke-dasharray"] = dash
+        entry.insert(list(entry).index(square), Element(f"{_SVG}line", line))
+        entry.remove(square)
     return ElementTree.tostring(root, encoding="unicode")
 
 

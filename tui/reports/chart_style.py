@@ -30,7 +30,7 @@ def draw_chart(name: str, draw: Callable[[Any, dict[str, Any]], Any]) -> str:
 
     fonts = '"Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "Helvetica Neue", sans-serif'
     style = Style(
-        background="transparent",
+        background="#ffffff",
         plot_background="#ffffff",
         foreground="#333333",
         foreground_strong="#111111",

@@ -9,6 +9,7 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import Any
 
+from tui.reports.chart_labels import show_dashes
 from tui.reports.chart_style import COLOURS, draw_chart, say_left_out, short_label
 from tui.reports.cost_tables import Glances
 from tui.reports.document import Figure
@@ -150,19 +151,21 @@ def _lines(
     if not any(len(points) > 1 for _, points in series):
         return None
 
+    dashes = [_DASHES[i % len(_DASHES)] for i in range(len(series))]
+
     def draw(pygal: Any, options: dict[str, Any]) -> Any:
         top = max(y or 0.0 for _, points in series for _, y in points)
         # Room above the highest line, which would otherwise lie on the edge.
         options |= {"range": (0, top * 1.05 or 1), "allow_interruptions": True}
         chart = pygal.XY(show_dots=False, x_title=say(x_title), y_title=unit, **options)
-        for i, (label, points) in enumerate(series):
-            dash = _DASHES[i % len(_DASHES)]
+        for (label, points), dash in zip(series, dashes, strict=True):
             style = {"width": 2, **({"dasharray": dash} if dash else {})}
             chart.add(short_label(label), points, stroke_style=style)
         return chart
 
     drawn = [label for label, points in series if len(points) > 1]
-    return Figure(title, say(title), say_left_out(drawn, columns, say), draw_chart(title, draw))
+    svg = show_dashes(draw_chart(title, draw), dashes)
+    return Figure(title, say(title), say_left_out(drawn, columns, say), svg)
 
 
 def _boxes(
@@ -180,6 +183,8 @@ def _boxes(
         # pygal draws an empty distribution as zero.
         known = [i for i, (_, values) in enumerate(series) if values]
         options["style"].colors = tuple(COLOURS[i % len(COLOURS)] for i in known)
+        # The legend tells boxes apart by their colours alone.
+        chart.x_labels = [short_label(series[i][0]) for i in known]
         for i in known:
             chart.add(short_label(series[i][0]), series[i][1])
         return chart
