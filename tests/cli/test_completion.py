@@ -119,7 +119,7 @@ def called(tmp_path: Path) -> dict[str, str]:
         ("duibi rep", {"replay", "report"}),
         ("duibi run open", {"openai:", "openrouter:"}),
         ("duibi run openai:", set()),
-        ("duibi report x --format=h", {"html"}),
+        ("duibi report x --format=", {"md", "html", "docx", "pdf", "tex", "csv", "jsonl", "cast"}),
         ("duibi run demo --vary temp", {"temperature="}),
     ],
 )
