@@ -183,3 +183,12 @@ def test_what_was_read_from_where_is_said(
         "  response -> 参考答案",
         "  note -> 未读取",
     ]
+
+
+def test_of_two_columns_of_one_name_the_first_is_read_and_the_other_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (found,) = load(tmp_path, "two.csv", "question,question,answer\na?,b?,c\n")
+    assert (found.turns, found.reference) == (("a?",), ("c",))
+    assert cli.run_command_line(["questions", "check", str(tmp_path / "two.csv")]) == 0
+    assert "question (2) -> not read" in capsys.readouterr().out

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tui.host.errors import UserError
 from tui.questions.foreign_rows import is_question_name
+from tui.text.unused_name import unused_name
 
 DELIMITERS = ",;\t|"
 _MMLU = ("question", "A", "B", "C", "D", "answer")
@@ -32,12 +33,15 @@ def table_rows(
 def named_rows(
     header: list[str], rows: Iterator[tuple[str, list[str]]]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows, each with its place, by the names of a header; empty cells are left out.
+    """Rows, each with its place, by the names of a header; empty cells are left out. Of columns of
+    one name the later ones are numbered: none is lost without a word.
 
     Raises:
         UserError: a row has more cells than the header.
     """
-    names = [name.strip() for name in header]
+    names: list[str] = []
+    for name in map(str.strip, header):
+        names.append(unused_name(name, names, "{} ({})") if name else name)
     for place, cells in rows:
         while len(cells) > len(names) and not cells[-1].strip():
             cells.pop()
