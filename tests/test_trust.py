@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 import tui
-from benchmarks.support.fault_server import FaultServer, good_answer
+from benchmarks.support.fault_server import (
+    FaultServer,
+    Received,
+    Reply,
+    error_status,
+    good_answer,
+)
 from benchmarks.support.recorded_sessions import record_session, recorded_header
 from benchmarks.support.terminal import DUIBI, Terminal
 from tests.support.endpoints import clear_proxies
@@ -604,10 +610,14 @@ def test_a_sessions_label_does_not_pass_for_a_known_service(
 
 
 def test_a_name_that_a_person_gave_is_kept(cloned: Path) -> None:
-    with FaultServer(good_answer("because"), models=("m",)) as server:
+    def moody(reply: Reply, received: Received) -> None:
+        (error_status(400, "no") if received.number == 1 else good_answer("yes"))(reply, received)
+
+    with FaultServer(moody, models=("m",)) as server:
         mine = [f"small={server.url}#m", f"{server.url}#m"]
-        assert run(["run", *mine, "--questions", "smoke"]) == 0
+        assert run(["run", *mine, "--questions", "smoke"]) == 1
         assert run(["run", "--resume", "last"]) == 0
+        assert server.asked == 7
 
 
 def test_a_session_takes_no_answers_of_another_before_an_agreement(
