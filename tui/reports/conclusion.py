@@ -1,6 +1,6 @@
 """Sentences that sum up the figures, each over common questions and with its certainty."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -82,11 +82,11 @@ def _completions(merged: MergedSessions, say: ReportMessages) -> list[str]:
         a.figures and not a.figures.is_cut and not a.is_empty for a in answers
     ):
         return [say("c_all", models=len(asked), asked=len(answers))]
-    return [_completion(column, say) for column in asked]
+    return [_completion(column, merged.under_way, say) for column in asked]
 
 
-def _completion(column: ModelColumn, say: ReportMessages) -> str:
-    answers = column.answers
+def _completion(column: ModelColumn, under_way: Container[int], say: ReportMessages) -> str:
+    answers = [answer for answer in column.answers if id(answer) not in under_way]
     done = [a for a in answers if a.state == "answered"]
     failed = sum(a.state == "failed" for a in answers)
     return say(

@@ -4,7 +4,7 @@ These are descriptions: which value is the best or the last of a table. Whether 
 clear is said in the conclusion (`tui.reports.conclusion`), and only there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
@@ -62,7 +62,7 @@ def sketch_models(
             collapse_line(column.label),
             place_id("model", column.label),
             tuple(_placed(scales, column, 1, say)),
-            tuple(_placed(scales, column, -1, say) + _mishaps(column, say)),
+            tuple(_placed(scales, column, -1, say) + _mishaps(column, merged.under_way, say)),
             (*_traits(merged, column, say), *_best_dimension(merged, column, dimensions, say)),
         )
         for column in merged.columns
@@ -121,12 +121,13 @@ def _best_dimension(
     return [say("st_dimension", dimension=best.name(say.language), mean=f"{mean:.2f}")]
 
 
-def _mishaps(column: ModelColumn, say: ReportMessages) -> list[str]:
+def _mishaps(column: ModelColumn, under_way: Container[int], say: ReportMessages) -> list[str]:
+    stopped = [a for a in column.answers if a.state in ("cancelled", "decoding", "prefill")]
     counts = {
         "st_failed": sum(a.state == "failed" for a in column.answers),
         "st_empty": sum(a.is_empty for a in column.answers),
         "st_cut": sum(a.is_cut for a in column.answers),
-        "st_stopped": sum(a.state in ("cancelled", "decoding", "prefill") for a in column.answers),
+        "st_stopped": sum(id(answer) not in under_way for answer in stopped),
     }
     return [say(key, n=n, of=len(column.answers)) for key, n in counts.items() if n]
 
