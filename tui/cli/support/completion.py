@@ -110,7 +110,8 @@ def _takes_value(param: Any) -> bool:
 
 
 def _values(param: Any) -> list[str]:
-    told = param.metavar or ""
+    # As it was declared: help translates the one of the parameter.
+    told = param.type_descriptor.parameter_info.metavar or ""
     if told in _BY_METAVAR:
         return _words(_BY_METAVAR[told])
     parts = told.split("|")
