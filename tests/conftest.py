@@ -71,7 +71,9 @@ def own_folders(
         monkeypatch.setenv(f"DUIBI_{name}_DIR", str(tmp_path / f"duibi-{name.lower()}"))
     # COLUMNS and LINES: pytest-xdist sets them, and a terminal has a size of its own.
     for name in ("NO_COLOR", "COLUMNS", "LINES", *_CHOICES):
-        monkeypatch.delenv(name, raising=False)
+        # Set first: what a command sets is taken back after the test, also where nothing was.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     cache = tmp_path / "duibi-cache"
     cache.mkdir(mode=0o700)
     (cache / "kernels").symlink_to(kernels)

@@ -102,7 +102,7 @@ ELEMENTS = {
 }
 ATTRIBUTES = re.compile(
     r"class|id|lang|charset|name|content|http-equiv|scope|aria-label|start|style|viewBox|type|"
-    r"transform|d|x|y|x1|x2|y1|y2|cx|cy|r|rx|ry|width|height|fill|stroke[-\w]*|text-anchor|xmlns|href"
+    r"text-anchor|transform|d|x|y|x1|x2|y1|y2|cx|cy|r|rx|ry|width|height|fill|stroke[-\w]*|text-anchor|xmlns|href"
 )
 
 
