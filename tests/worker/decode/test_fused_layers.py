@@ -21,12 +21,22 @@ SIZES = tiny.config().to_dict() | {
     "num_hidden_layers": 2,
     "pad_token_id": 0,
 }
-MODELS = {
+EXPERTS: dict[str, Any] = {
+    "num_experts": 4,
+    "num_experts_per_tok": 4,
+    "moe_intermediate_size": 128,
+    "mlp_only_layers": [1],
+}
+MODELS: dict[str, dict[str, Any]] = {
     # Heads of 64, of 16, and of 48, for which there is no whole number of pairs of registers.
     "llama": {},
     "qwen2": {"num_attention_heads": 16, "num_key_value_heads": 16},
     "qwen3": {"head_dim": 48},
     "glm": {"head_dim": 64},
+    # All experts are chosen, or there is one: a rounding must not choose others.
+    "qwen3_moe": EXPERTS | {"head_dim": 48},
+    "qwen2_moe": EXPERTS | {"shared_expert_intermediate_size": 128},
+    "mixtral": {"num_local_experts": 1, "num_experts_per_tok": 1},
 }
 
 
@@ -44,7 +54,7 @@ def pair(kind: str, dtype: torch.dtype, native: Any = None) -> tuple[Any, Any]:
     own = ("architectures", "model_type", "head_dim")
     given = {name: value for name, value in SIZES.items() if name not in own} | MODELS[kind]
     config = AutoConfig.for_model(kind, **given)
-    config.attention_bias = kind != "qwen3"
+    config.attention_bias = kind not in ("qwen3", "qwen3_moe")
     theirs = AutoModelForCausalLM.from_config(config).eval()
     for parameter in theirs.parameters():
         # Norms of ones and biases of zeros would hide a mistake.
@@ -105,9 +115,8 @@ def test_logits_are_those_of_the_models_own_class(
         off = (found - wanted)[:, part].norm() / wanted[:, part].norm()
         assert float(off) < most
     # The pairs that a GLM turns lie side by side: its attention module stays.
-    kinds = {fused_layers.RMSNorm, fused_layers.SwiGLU} | (
-        {attention.FusedAttention} if kind != "glm" else set()
-    )
+    kinds = {fused_layers.RMSNorm, fused_layers.SwiGLU, attention.FusedAttention}
+    kinds -= {"glm": {attention.FusedAttention}, "mixtral": {fused_layers.SwiGLU}}.get(kind, set())
     assert kinds <= {type(module).__mro__[1] for module in ours.modules()}
 
 

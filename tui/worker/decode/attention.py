@@ -21,10 +21,11 @@ from tui.worker.kernels import abi, build
 from tui.worker.quant import fused_linear
 
 ATTENTION_NAME = "duibi"
-_SUPPORTED_MODELS = ("LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM", "GlmForCausalLM")
+_ROTATE_HALF = ("Llama", "Qwen2", "Qwen3", "Mixtral", "Qwen2Moe", "Qwen3Moe")
+_SUPPORTED_MODELS = tuple(f"{name}ForCausalLM" for name in (*_ROTATE_HALF, "Glm"))
 """Classes whose attention hands keys and values from the cache straight to the attention
 function and sees the whole cache in every layer."""
-_ROTATE_HALF_MODULES = ("LlamaAttention", "Qwen2Attention", "Qwen3Attention")
+_ROTATE_HALF_MODULES = tuple(f"{name}Attention" for name in _ROTATE_HALF)
 """Attention classes with rotate-half RoPE over the whole head."""
 
 

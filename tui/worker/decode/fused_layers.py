@@ -103,6 +103,7 @@ class SwiGLU(nn.Module):  # type: ignore[misc]
         return found
 
 
-_FUSED_CLASSES: dict[str, Any] = dict.fromkeys(
-    ("LlamaRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm", "GlmRMSNorm"), RMSNorm
-) | dict.fromkeys(("LlamaMLP", "Qwen2MLP", "Qwen3MLP", "GlmMLP"), SwiGLU)
+_NAMES = ("Llama", "Qwen2", "Qwen3", "Glm", "Mixtral", "Qwen2Moe", "Qwen3Moe")
+_FUSED_CLASSES: dict[str, Any] = {f"{name}RMSNorm": RMSNorm for name in _NAMES} | {
+    f"{name}MLP": SwiGLU for name in _NAMES
+}
