@@ -111,3 +111,12 @@ def test_every_package_that_an_extra_is_told_by_is_declared_there() -> None:
     for extra, modules in extras._MODULES.items():
         declared = " ".join(project["optional-dependencies"][extra])
         assert [name for name in modules.values() if name not in declared] == []
+
+
+def test_addresses_of_the_project_are_real_ones_or_none() -> None:
+    """No address is known where the project lives, so none is given: an invented one would send
+    people and what went wrong for them to strangers. Where there is one, all of these are meant."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    urls = project.get("urls", {})
+    assert not urls or {"Homepage", "Documentation", "Issues", "Changelog"} <= urls.keys()
+    assert all(url.startswith("https://") and "example" not in url for url in urls.values())
