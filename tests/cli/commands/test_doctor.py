@@ -136,12 +136,13 @@ def test_damaged_figures_are_as_none(text: str) -> None:
 
 
 def test_a_gpu_that_this_torch_cannot_use_has_a_step(
-    alone: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = alone / "nvidia-smi"
+    # Not below the current folder, whose programs are not run.
+    program = tmp_path_factory.mktemp("bin") / "nvidia-smi"
     program.write_text(f"#!{sys.executable}\nprint('NVIDIA A10, 23028 MiB')\n")
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(alone))
+    monkeypatch.setenv("PATH", str(program.parent))
     version = "tui.cli.support.machine_checks.metadata.version"
     monkeypatch.setattr(version, lambda name: "2.13.0+cpu")
     found = machine_checks.gpu()
