@@ -164,7 +164,11 @@ class _Calibration:
 
         def apply(expert: int, x: torch.Tensor, name: str, weight: Stacked) -> torch.Tensor:
             bias = getattr(module, f"{name}_bias")[expert] if module.has_bias else None
-            return self._product(x, weight, None if bias is None else bias.to(self._quick))
+            # oneDNN keeps code for every number of rows: for thousands of experts half a gigabyte.
+            rows = 1 << (len(x) - 1).bit_length()
+            filled = torch.nn.functional.pad(x, (0, 0, 0, rows - len(x)))
+            made = self._product(filled, weight, None if bias is None else bias.to(self._quick))
+            return made[: len(x)]
 
         def compute(expert: int, x: torch.Tensor) -> torch.Tensor:
             name = "gate_up_proj" if module.has_gate else "up_proj"
