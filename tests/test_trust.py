@@ -376,6 +376,7 @@ def test_prices_are_ones_own(cloned: Path) -> None:
         ("2USD,1CNY", False),
         ("2", True),
         ("1", True),
+        ("0", True),
     ],
 )
 def test_a_budget_is_never_raised(theirs: str, is_in_force: bool, cloned: Path) -> None:
@@ -385,6 +386,22 @@ def test_a_budget_is_never_raised(theirs: str, is_in_force: bool, cloned: Path) 
     assert found.run.budget == {"": float(theirs)} if is_in_force else {"": 2.0}
     assert ("budget (more than your own)" in str(found.folder_file)) is not is_in_force
     assert found.run.seed == 3
+
+
+def test_a_budget_that_is_higher_stops_no_command(
+    cloned: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is asked about it: one's own counts. Nothing at all is less in every currency, and an
+    amount of no currency is no budget."""
+    (paths.config_dir() / "duibi.toml").write_text('budget = "0.0001USD"\n')
+    says(cloned, 'budget = "9USD"\n')
+    with FaultServer(good_answer("Paris"), models=("m",)) as server:
+        assert run(["run", f"{server.url}#m", "--questions", "smoke"]) == 0
+    assert "budget (more than your own)" in capsys.readouterr().err
+    says(cloned, 'budget = "0"\n')
+    assert settings.load().run.budget == {"USD": 0.0}
+    says(cloned, "budget = {}\n")
+    assert settings.load().run.budget == {"USD": 0.0001}
 
 
 @pytest.mark.parametrize("line", ['questions = "/etc/passwd"', 'sessions = "/"', 'pasted = "../x"'])

@@ -170,7 +170,7 @@ def _read_amounts(value: object) -> dict[str, float]:
         if isinstance(value, bool) or not _AMOUNT.fullmatch(f"{amount}{name}") or name in found:
             raise InvalidValueError(wanted)
         found[name.upper()] = float(amount)
-    if "" in found and len(found) > 1:
+    if not found or ("" in found and len(found) > 1):
         raise InvalidValueError(wanted)
     return found
 

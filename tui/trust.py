@@ -44,7 +44,8 @@ _MOST_SHOWN = 400
 class Claim:
     """What of a folder's file, or of a session, needs an agreement: ``name`` of an entry of a
     ``table``, or of a setting ("" as table); ``says`` is what it would do, ``facts`` what the
-    agreement is about, ``leads_to`` the model or service that it refers to in turn."""
+    agreement is about (none: nobody is asked, it stays without effect), ``leads_to`` the model or
+    service that it refers to in turn."""
 
     table: str
     name: str
@@ -132,13 +133,14 @@ def admit_file(
     admitted = {**single, **{table: mine[table] | kept[table] for table in _TABLES}}
     if admitted.pop("keys", None):
         # With yes and no exchanged, who refuses agrees. No model needs it: nobody is asked.
-        withheld.append(Claim("", "keys", "only from your own file", (os.path.realpath(folder),)))
+        withheld.append(Claim("", "keys", "only from your own file", ()))
     if admitted.pop("prices", None):
         # Who sets them decides what a budget lets through.
-        withheld.append(Claim("", "prices", "only from your own file", (os.path.realpath(folder),)))
-    if not is_no_more(given.get("budget"), own.get("budget")):
-        del admitted["budget"]
-        withheld.append(Claim("", "budget", "more than your own", (os.path.realpath(folder),)))
+        withheld.append(Claim("", "prices", "only from your own file", ()))
+    if "budget" in given:
+        admitted["budget"] = lesser_budget(given["budget"], own.get("budget"))
+        if admitted["budget"] is own.get("budget"):
+            withheld.append(Claim("", "budget", "more than your own", ()))
     before = services.known_services(mine["services"], {})
     after = services.known_services(admitted["services"], {})
     for name in theirs["services"].keys() & admitted["services"].keys():
@@ -149,11 +151,17 @@ def admit_file(
     return admitted, SettingsFile(path, tuple(_names(in_force)), tuple(withheld))
 
 
-def is_no_more(budget: Mapping[str, float] | None, own: Mapping[str, float] | None) -> bool:
-    """Whether a stranger's ``budget`` lets nothing through that the person's own would not."""
-    if not budget or not own:
-        return True
-    return budget.keys() == own.keys() and all(budget[name] <= own[name] for name in own)
+def lesser_budget(
+    theirs: Mapping[str, float] | None, own: Mapping[str, float] | None
+) -> Mapping[str, float] | None:
+    """The budget in force: a stranger's where it lets nothing through that the person's ``own``
+    would not, else the person's. None: there is none."""
+    if not theirs or not own:
+        return own or theirs
+    if not any(theirs.values()):
+        return dict.fromkeys(own, 0.0)
+    is_less = theirs.keys() == own.keys() and all(theirs[name] <= own[name] for name in own)
+    return theirs if is_less else own
 
 
 def require_agreed(file: SettingsFile, claim: Claim) -> None:

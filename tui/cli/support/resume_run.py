@@ -68,8 +68,8 @@ def read_begun(session: str, models: Sequence[str] | None, flags: Mapping[str, o
     resume_check.check_room(reading.events, name)
     resume_check.check_questions(reading.header.questions, _text(flags.get("questions")), name)
     kept = {k: v for k, v in reading.header.settings.items() if k in HEADER_NAMES}
-    if not trust.is_no_more(_budget(kept), own.run.budget):
-        del kept["budget"]
+    if budget := _budget(kept):
+        kept["budget"] = trust.lesser_budget(budget, own.run.budget)
     anew = {name: value for name, value in flags.items() if rules[name] == "allowed"}
     names = _references(reading.header.models, own.run.services, name)
     # A name in the file is a model's own: an alias is none, and could lead elsewhere.

@@ -32,7 +32,7 @@ def load(flags: Mapping[str, object] | None = None, models: Sequence[str] = ()) 
         _say(f"duibi: {file}")
     _told.add(str(file.path))
     used = flags if flags and models else ()
-    settings = [one for one in file.withheld if not one.table and one.name in used]
+    settings = [one for one in file.withheld if one.facts and not one.table and one.name in used]
     named = [split_column(model).model for model in models]
     claims = [*settings, *trust.needed_claims(file, named)]
     if claims and _agree(claims):
