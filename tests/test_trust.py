@@ -285,6 +285,10 @@ def test_an_alias_of_the_folder_leads_to_nothing_outside_before_an_agreement(
     with FaultServer(good_answer("x")) as server:
         outside = {
             "service": "openai:gpt-4o",
+            "server": "ollama:qwen3",
+            "kept_by_ollama": "ollama-file:qwen3",
+            "page": "https://huggingface.co/a/b#m",
+            "other_hub": "hf:a/b@int8",
             "address": f"{server.url}#m",
             "folder": "/etc/model",
             "up": "../model",

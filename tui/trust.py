@@ -369,7 +369,7 @@ def _stays_here(folder: Path, target: str, user_services: Collection[str]) -> bo
         one, base = split_base(reference.target)
         is_here = base.startswith("ms:") or _is_inside(folder, base)
         return is_here and _is_inside(folder, one)
-    return reference.kind in ("demo", *HUB_SCHEMES.values())
+    return reference.kind in ("demo", HUB_SCHEMES["ms"])
 
 
 def _path_claims(folder: Path, name: str, value: Any) -> Iterator[Claim]:
