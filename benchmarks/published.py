@@ -153,13 +153,15 @@ def same_answers(given: argparse.Namespace) -> None:
 def screen(given: argparse.Namespace) -> None:
     """The program's own CPU time while the worker decodes, of the time of both."""
     with tempfile.TemporaryDirectory() as folder:
-        file, asked = Path(folder) / "q.txt", "Count from one to a thousand in words."
+        file, asked = Path(folder) / "q.txt", "Write a binary tree in Python and explain each line."
         file.write_text(f"{asked}\n", encoding="utf-8")
         options = ("--questions", str(file), "--max-new-tokens", str(NEW_SCREEN_TOKENS))
         more = ("--no-measure", "--sessions", folder, "--greedy")
         with Terminal([*DUIBI, str(given.file), *options, *more]) as terminal:
             began: tuple[float, float] | None = None
             ours, worker = 0.0, 0.0
+            terminal.wait("1/1")
+            terminal.send("a")
             while not (files := list(Path(folder).glob("*.duibi"))) or not _is_over(files[0]):
                 terminal.read(0.1)
                 pids = [terminal.process.pid, *_below(terminal.process.pid)]
