@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 from zlib import crc32
 
+from tui import events as ev
 from tui.events import Event, json_form
+from tui.sessions.bounded_lines import LongLineError, bound_lines
 
 SUFFIX = ".duibi"
 MAX_LINE = 16 << 20
@@ -144,7 +146,7 @@ def _is_too_deep(body: bytes, row: list[Any]) -> bool:
 
 
 def decode_event(row: list[Any]) -> Event:
-    """The event of a row; a time outside 0 to 2**53 microseconds is none.
+    """The event of a row, its lines bounded; a time outside 0 to 2**53 microseconds is none.
 
     Raises:
         LineError: it is no event.
@@ -155,7 +157,15 @@ def decode_event(row: list[Any]) -> Event:
         raise LineError(str(error)) from None
     if not 0 <= event.t_us < 1 << 53:
         raise LineError("a time out of range")
-    return event
+    if type(event.body) not in _WITH_LINES:
+        return event
+    try:
+        return bound_lines(event)
+    except LongLineError as error:
+        raise LineError(str(error)) from None
+
+
+_WITH_LINES = frozenset((ev.Session, ev.Joined, ev.Note))
 
 
 class _NumberError(ValueError):

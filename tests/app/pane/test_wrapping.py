@@ -70,6 +70,18 @@ def test_names_are_cut_in_their_middle(text: str, width: int, expected: str) -> 
     assert wrapping.clip_middle(text, width) == expected
 
 
+def test_a_long_name_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+
+    def counted(text: str) -> int:
+        measured.append(len(text))
+        return cell_len(text)
+
+    monkeypatch.setattr(wrapping, "cell_len", counted)
+    assert wrapping.clip_middle("a" * 100_000 + "z", 9) == "aaaa…aaaz"
+    assert sum(measured) < 200_000
+
+
 def test_indentation_of_code_is_kept() -> None:
     assert WrappedText(20, "def f():\n\treturn 1").rows == ["def f():", "    return 1"]
 

@@ -130,7 +130,7 @@ def clip_middle(text: str, width: int) -> str:
     if width < 5 or cell_len(text) <= width:
         return clip(text, width)
     left = set_cell_size(text, (width - 1) // 2).rstrip(" ")
-    right = text
+    right = text[-4 * width :]  # each step measures all that is left; some take no cell
     while cell_len(right) > width - 1 - cell_len(left):
         right = right[1:]
     return f"{left}…{right}"
