@@ -252,6 +252,25 @@ def test_an_agreement_shows_all_of_a_request_or_says_that_it_does_not(cloned: Pa
     assert "more than can be shown in requests" in claim.says
 
 
+def test_an_agreement_names_the_host_that_is_asked(
+    cloned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable of the environment says where a known service is; elsewhere is another matter."""
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9872/ok/v1")
+    says(cloned, '[services.openai]\nbody = { service_tier = "priority" }\n')
+    (claim,) = trust.needed_claims(settings.load().folder_file, ["openai:m"])
+    assert claim.says.startswith("asks 127.0.0.1:9872 with the key in OPENAI_API_KEY")
+    claim.agree()
+    assert "openai" in settings.load().run.services
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9873/v1")
+    (claim,) = trust.needed_claims(settings.load().folder_file, ["openai:m"])
+    assert claim.says.startswith("asks 127.0.0.1:9873 ")
+    # Past that address to the usual one is elsewhere, too.
+    says(cloned, '[services.openai]\nbase_url = "https://api.openai.com/v1"\n')
+    (claim,) = trust.needed_claims(settings.load().folder_file, ["openai:m"])
+    assert claim.says.startswith("asks api.openai.com ")
+
+
 @pytest.mark.parametrize(
     "host", ["\u0430pi.openai.com", "api.openai.com\u2024x", "api openai", "a)b"]
 )

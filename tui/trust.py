@@ -141,8 +141,8 @@ def admit_file(
         admitted["budget"] = lesser_budget(given["budget"], own.get("budget"))
         if admitted["budget"] is own.get("budget"):
             withheld.append(Claim("", "budget", "more than your own", ()))
-    before = services.known_services(mine["services"], {})
-    after = services.known_services(admitted["services"], {})
+    before = services.known_services(mine["services"])
+    after = services.known_services(admitted["services"])
     for name in theirs["services"].keys() & admitted["services"].keys():
         if name not in before or not _asks_the_same(before[name], after[name]):
             admitted["services"][name] = FolderEntry(admitted["services"][name])
@@ -305,8 +305,8 @@ def _service_claims(
 ) -> list[Claim]:
     """The services of a folder's file that would ask somebody else than the services that are
     known without it, or with another key, or for what may cost more."""
-    before = services.known_services(mine, {})
-    after = services.known_services({**mine, **theirs}, {})
+    before = services.known_services(mine)
+    after = services.known_services({**mine, **theirs})
     claims: list[Claim] = []
     for name, entry in theirs.items():
         same = [before[name]] if name in before else list(before.values())
