@@ -100,6 +100,8 @@ def test_both_languages_fill_in_the_same() -> None:
     [
         ("which models?", "要用哪些模型？"),
         ("medians; which models?", "中位数；要用哪些模型？"),
+        ("length, 12 tokens, 3.1 tok/s", "达到 token 上限，12 token, 3.1 tok/s"),
+        ("  missing", "  缺少"),
         ("e.g. `duibi run demo`", "例如 `duibi run demo`"),
         ("a/b.toml: question 3: is empty", "a/b.toml：第 3 题：为空"),
         ("--top-p: 7 is not a number from 0 to 1", "--top-p：7 不是0 到 1 的数"),
@@ -181,6 +183,32 @@ def test_a_form_of_many_words_is_meant_before_parts_of_it(text: str) -> None:
     said = find_chinese(text) or text
     names = "yaml|txt|gguf|tmp|int8|e2e|changed|with x"
     assert not re.search(r"[a-z]{2,}", re.sub(names, "", said)), said
+
+
+def test_a_text_is_rendered_whole_or_left_whole() -> None:
+    """Also behind a word: a form of few words does not take parts of a sentence as its names."""
+    prose, mixed = re.compile(r"[A-Za-z][a-z]+,? [a-z]{2,}"), {}
+    for english in chinese_texts():
+        filled = {name: "7" for _, name, *_ in Formatter().parse(english) if name}
+        text = english.replace(":text}", "}").format(**filled)
+        alone = find_chinese(text) if " " in text else None
+        if alone and not prose.search(alone) and " " not in english.partition("}")[0]:
+            said = find_chinese(f"unsupported: {text}") or ""
+            if prose.search(_COMMAND.sub("", said)):
+                mixed[text] = said
+    assert mixed == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'NativeInt8Linear' object has no attribute 'weight'",
+        "the frobnicator is not of the kind that we like",
+        "some odd thing, no connection",
+    ],
+)
+def test_a_sentence_of_others_stays_whole(text: str) -> None:
+    assert translate(text, "zh") == text
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def _adapter(path: Path, reference: str) -> FoundModel:
     try:
         base = base_folder(change, "", reference)
     except UserError as error:
-        why = f"{error.message}: {error.next_step}"
+        why = f"{error.message} -> {error.next_step}"
         return FoundModel(path, reference, label, "partial", why, change.method, size=size)
     name = display_name(base)
     found = _folder(base, name) or FoundModel(base, name, name, "partial", "it is no checkpoint")

@@ -28,6 +28,12 @@ _MOST_KEPT = 4096
 _DEEPEST = 4
 _TELLING = 24
 """Characters of its own from which on a form is surely meant, also where its parts are texts."""
+_PROSE = re.compile(r"(?<![\w.'-])[A-Za-z][a-z]+,? [a-z]{2,}(?!\w|[.'-]\w)")
+"""Two English words in a row: a part of a sentence, not a name."""
+_NO_PROSE = frozenset(
+    ("command", "error", "example", "message", "one", "other", "said", "text", "title", "why")
+)
+"""Placeholders of commands, and of what others say in whatever words."""
 
 
 @lru_cache(_MOST_KEPT)
@@ -46,6 +52,9 @@ def find_chinese(text: str, deep: int = 0) -> str | None:
             return said
     if (said := _joined(text, deep, all)) is not None:
         return said
+    name, rest = _split(text, ": ")[0], ": ".join(_split(text, ": ")[1:])
+    if len(rest) >= _TELLING and rest in found.texts:
+        return f"{_find_part(name, deep) or name}：{found.texts[rest]}"
     for form in found.forms:
         if (said := form.fill(text, deep)) is not None:
             return said
@@ -59,6 +68,10 @@ def _joined(text: str, deep: int, enough: Callable[[Iterable[str | None]], bool]
         parts = _split(text, joint)
         is_whole = enough is all and joint in _WIDE_JOINTS
         known = [_find_part(part, deep, is_whole) for part in parts] if len(parts) > 1 else []
+        if joint == ", " and any(
+            said is None and _is_prose(part) for said, part in zip(known, parts, strict=False)
+        ):
+            continue  # A comma within a sentence joins nothing.
         if known and enough(known):
             made = known[0] or parts[0]
             for before, said, part in zip(known, known[1:], parts[1:], strict=False):
@@ -117,7 +130,26 @@ class _Form:
         match = self._pattern.fullmatch(text)
         if match is None:
             return None
-        return _Filling(deep).vformat(self.chinese, (), match.groupdict())
+        values = match.groupdict()
+        if not self.is_telling and any(self._is_half(*one, deep) for one in values.items()):
+            return None
+        return _Filling(deep).vformat(self.chinese, (), values)
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether it has so many words of its own that it is surely meant."""
+        return sum(map(len, self.pieces)) >= _TELLING
+
+    def _is_half(self, name: str, value: str, deep: int) -> bool:
+        """Whether a placeholder would put English words of the program into the Chinese: then
+        the text is of another form, which only looks like this one."""
+        if name in _NO_PROSE or not _is_prose(value):
+            return False
+        return f"{{{name}:text}}" not in self.chinese or find_chinese(value, deep + 1) is None
+
+
+def _is_prose(text: str) -> bool:
+    return _PROSE.search(_QUOTED.sub("qq", text)) is not None
 
 
 class _Filling(string.Formatter):
@@ -143,7 +175,7 @@ class _Catalogue:
         return tuple(
             form
             for form in self.forms
-            if sum(map(len, form.pieces)) >= _TELLING and any(j in form.english for j in joints)
+            if form.is_telling and any(j in form.english for j in joints)
         )
 
 

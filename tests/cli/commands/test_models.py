@@ -2,6 +2,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from tui.cli.support import download_progress
 from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.models.download_offer import DownloadOffer
+from tui.text import translation
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +48,39 @@ def test_list_shows_what_is_here_and_what_is_wrong(
     rows = {row["reference"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["./good"]["fits"]["bf16"] is True
     assert rows["./good"]["needs"]["fp32"] > 240e6
+
+
+def test_list_and_inspect_say_a_state_whole_in_chinese(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd: dict[str, dict[str, object]] = {
+        "bnb": {"quantization_config": {"quant_method": "bitsandbytes"}},
+        "gemv": {"quantization_config": {"quant_method": "awq", "version": "gemv"}},
+        "t5": {"model_type": "t5", "is_encoder_decoder": True},
+        "odd": {"model_type": "qwen9"},
+        "vl": {"model_type": "qwen3_vl", "vision_config": {}},
+    }
+    for name, changes in odd.items():
+        write_zero_llama(here / name, **changes)
+    (write_zero_llama(here / "gone") / "model.safetensors").unlink()
+    (write_zero_llama(here / "cut") / "model.safetensors").write_bytes(b"x")
+    (write_zero_llama(here / "notok") / "tokenizer.json").unlink()
+    (here / "lora").mkdir()
+    lora = {"peft_type": "LORA", "base_model_name_or_path": "acme/Nothing-7B", "r": 4}
+    (here / "lora" / "adapter_config.json").write_text(json.dumps(lora))
+    (here / "lora" / "adapter_model.safetensors").write_bytes(b"")
+    monkeypatch.setenv("DUIBI_LANG", "zh")
+    try:
+        assert run(["models", "list"]) == 0
+        said = capsys.readouterr().out
+        for name in odd:
+            run(["models", "inspect", f"./{name}"])
+        said += capsys.readouterr().out
+    finally:
+        translation.speak("en")
+    mixed = r"(partial|damaged|unsupported|complete)[:：]|[a-z]+,? [a-z]{2,} [a-z]+"
+    assert "不支持：" in said and "不完整：" in said
+    assert not re.findall(mixed, said)
 
 
 def test_list_available_is_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -299,14 +299,16 @@ def _row(one: FoundModel, context: int, free: int) -> tuple[str, ...]:
     elif one.state == "complete" and not one.served:
         dtype = one.default_dtype
         need = f"{dtype} {_fit_text(one.predict_memory(dtype, context), free)}"
-    state = one.state if one.state == "complete" else f"{one.state}: {one.why}"
+    state = tr(one.state)
+    if one.state != "complete":
+        state = f"{state}{tr(': ')}{tr(one.why)}"
     if one.served:
-        state = "running in Ollama" if one.reference.startswith("ollama:") else "running here"
+        state = tr("running in Ollama" if one.reference.startswith("ollama:") else "running here")
     kept = ", ".join(
         f"{dtype} {format_size(taken)}" for dtype, taken in _quantised_sizes(one).items()
     )
     size = format_size(one.size) if one.size or not one.served else ""
-    return (one.reference, one.family, one.dtype, size, kept, need, tr(state))
+    return (one.reference, one.family, one.dtype, size, kept, need, state)
 
 
 def _quantised_sizes(one: FoundModel) -> dict[str, int]:

@@ -75,10 +75,15 @@ def conversion_remarks(folder: Path) -> list[str]:
     return [str(line) for line in said] if isinstance(said, list) else []
 
 
-def _no_space(path: Path, folder: Path, arithmetic: str = "") -> CheckpointError:
+def _no_space(path: Path, folder: Path, sizes: tuple[str, str] | None = None) -> CheckpointError:
+    """``sizes``: what it takes, and what is free, where that is known."""
+    said = f"no space to convert {path.name} in {folder}"
+    if sizes:
+        needed, free = sizes
+        said = f"no space to convert {path.name} in {folder}: it takes {needed}, {free} are free"
     return CheckpointError(
         "no_space",
-        f"no space to convert {path.name} in {folder}{arithmetic}",
+        said,
         "free space there, or set DUIBI_CACHE_DIR to a folder on a larger disk",
     )
 
@@ -122,8 +127,7 @@ def _write_checkpoint(path: Path, folder: Path, form: str, progress: Progress) -
     else:
         needed, free = conversion_bytes(header, form), shutil.disk_usage(folder).free
         if free < needed:
-            arithmetic = f": it takes {_gb(needed)}, {_gb(free)} are free"
-            raise _no_space(path, folder.parent, arithmetic)
+            raise _no_space(path, folder.parent, (_gb(needed), _gb(free)))
         config = write_weights(path, header, folder / "model.safetensors", DTYPES[form], progress)
     config.save_pretrained(folder)
     _write_tokenizer(header, folder)
