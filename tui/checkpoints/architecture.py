@@ -241,7 +241,7 @@ def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
     return Architecture(
         family="llama" if kind == "llama" else "general",
         model_type=kind,
-        layers=_size(text, "num_hidden_layers", "n_layer", "num_layers"),
+        layers=_size(_counted(text), "num_hidden_layers", "n_layer", "num_layers"),
         hidden=hidden,
         heads=heads,
         kv_heads=_size(text, "num_key_value_heads", default=heads),
@@ -264,6 +264,12 @@ def _widest(config: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(widths, list) and widths and all(type(one) is int for one in widths):
         return {**config, "intermediate_size": max(widths)}
     return config
+
+
+def _counted(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A configuration with the number of its layers where it lists their kinds (Nemotron-H)."""
+    kinds = config.get("layers_block_type")
+    return {"num_hidden_layers": len(kinds), **config} if isinstance(kinds, list) else config
 
 
 def _predicting_layers(config: Mapping[str, Any]) -> int:

@@ -116,6 +116,23 @@ def next_tokens(folder: Path, dtype: str) -> torch.Tensor:
         )
 
 
+@pytest.mark.parametrize("dtype", ["bf16", "int8"])
+@pytest.mark.parametrize("kind", ["mamba", "mamba2"])
+def test_code_that_reads_the_weight_of_a_layer_finds_it(
+    kind: str, dtype: str, tmp_path: Path
+) -> None:
+    sizes = {"num_heads": 8, "head_dim": 16, "state_size": 16, "n_groups": 1}
+    changes = {"num_hidden_layers": 1} | (sizes if kind == "mamba2" else {})
+    random_model(kind, **changes).save_pretrained(tmp_path)
+    tiny.write_tokenizer(tmp_path)
+    exact = open_checkpoint(tmp_path).build("fp32", lambda done, total: None)
+    for _ in range(2):  # made, then loaded as it was kept
+        found = next_tokens(tmp_path, dtype)
+        with torch.inference_mode():
+            wanted = exact(input_ids=torch.tensor([[3, 17, 5, 80, 2, 44] * 4])).logits
+        assert (found - wanted.log_softmax(-1)).abs().mean() < 0.1 * wanted.std()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", TYPES)
 def test_it_computes_what_its_class_does_and_answers_in_every_format(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import (
     Concatenate,
@@ -21,6 +20,7 @@ from transformers.core_model_loading import (
 
 from tui.checkpoints.errors import CheckpointError
 from tui.worker.quant.experts import ExpertGroup, ExpertWeights, expert_groups, slice_experts
+from tui.worker.quant.linear_groups import linear_groups
 from tui.worker.quant.matrix import Matrix, Stacked, StoredMatrix
 
 
@@ -75,7 +75,7 @@ class Deferral:
         self._names, self._empty = _Names(empty), empty
         self._groups: list[ExpertGroup] = list(expert_groups(empty))
         self._linear = {
-            f"{path}.weight" for path, module in empty.named_modules() if type(module) is nn.Linear
+            f"{name}.weight" for group in linear_groups(empty) for name in group.members
         }
         self._zero = torch.zeros(1, dtype=dtype)
         self._dtype = dtype

@@ -36,6 +36,11 @@ class LinearSlice(nn.Module):  # type: ignore[misc]
         """What computes the common product."""
         return self._shared.layer
 
+    @property
+    def weight(self) -> torch.Tensor:
+        """See `ReducedLinear`."""
+        return self.layer.weight
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """This layer's columns of the common product."""
         return self._shared.product(x, self._last)[..., self._start : self._stop]

@@ -1,7 +1,10 @@
 """The linear layers of a model, those with a common input together as one matrix."""
 
+import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -13,6 +16,12 @@ _SHARED_INPUT_NAMES = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Layers with one input: computed as one they cost one call and one pass over it."""
 _ROUTER_NAMES = ("gate", "wg", "router", "shared_expert_gate")
 """Layers that choose experts: they are small, and a rounded one chooses others."""
+
+_READ = re.compile(r"self\.(\w+)\.(?:weight|bias)\b(?!\.(?:dtype|device|shape)\b|\[)")
+"""Where a module computes with the numbers of a layer of its own, and not by calling it. Rows cut
+out of it are Bloom's, whose code for several devices is never run."""
+_NOT_RUN = re.compile(r"__init__|_?init_|cuda_")
+"""Beginnings of the names of methods that no answer by the CPU runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +41,15 @@ class LinearGroup:
 
 
 def linear_groups(model: Any) -> Iterator[LinearGroup]:
-    """Every linear layer of a model but routers, those that share an input together."""
+    """Every linear layer of a model but routers and those whose numbers its code reads; those that
+    share an input together."""
     head = model.get_output_embeddings()
     for path, module in model.named_modules():
+        kind: Any = type(module)
         linear = {
             name: part
             for name, part in module.named_children()
-            if type(part) is nn.Linear and name not in _ROUTER_NAMES
+            if type(part) is nn.Linear and name not in _ROUTER_NAMES and name not in _read_by(kind)
         }
         for group in [*_SHARED_INPUT_NAMES, *((name,) for name in linear)]:
             if not all(name in linear for name in group):
@@ -56,6 +67,23 @@ def linear_groups(model: Any) -> Iterator[LinearGroup]:
                 parts[0].bias is not None,
                 parts[0] is head,
             )
+
+
+@cache
+def _read_by(kind: Any) -> frozenset[str]:
+    """The layers of a class of modules whose weights its own methods compute with (the step of
+    Mamba's states): in another format there are none to read."""
+    methods = [one for name, one in inspect.getmembers(kind, inspect.isfunction)
+               if one.__module__ == kind.__module__ and not _NOT_RUN.match(name)]  # fmt: skip
+    sources = (_source(one) for one in methods)
+    return frozenset(found for source in sources for found in _READ.findall(source))
+
+
+def _source(method: Any) -> str:
+    try:
+        return inspect.getsource(method)
+    except (OSError, TypeError):  # no file, or none that can be read
+        return ""
 
 
 def concatenate(model: Any, group: LinearGroup) -> tuple[torch.Tensor, torch.Tensor | None]:

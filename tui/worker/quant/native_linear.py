@@ -9,11 +9,11 @@ import ctypes
 from typing import ClassVar
 
 import torch
-from torch import nn
 
 from tui.worker.kernels import abi, build
 from tui.worker.quant.linear_format import PackedTensors, TensorSpec
 from tui.worker.quant.matrix import Levels, Matrix, Stacked
+from tui.worker.quant.reduced_linear import ReducedLinear
 
 TILE, GROUP = abi.constant("TILE"), abi.constant("GROUP")
 _PACKED_ROWS = 1024
@@ -27,10 +27,12 @@ def supports_columns(columns: int) -> bool:
     return columns % GROUP == 0
 
 
-class NativeBf16Linear(nn.Module):  # type: ignore[misc]
+class NativeBf16Linear(ReducedLinear):
     """bfloat16 weights, float32 for all else: the weights' rounding is the only one. Reading
     the weights takes longer than computing in float32, up to 8 rows or so. ``matrices``,
     weights with their biases, stand one below the other as if they were one."""
+
+    computes_in = torch.float32
 
     def __init__(self, *matrices: tuple[torch.Tensor, torch.Tensor | None]) -> None:
         super().__init__()
@@ -70,7 +72,7 @@ class NativeBf16Linear(nn.Module):  # type: ignore[misc]
         return y
 
 
-class _NativeQuantisedLinear(nn.Module):  # type: ignore[misc]
+class _NativeQuantisedLinear(ReducedLinear):
     """``x @ weight.T + bias`` over tiles of 32 outputs; activations have 8 bits and a scale
     for each row and 32 inputs."""
 

@@ -12,6 +12,7 @@ from torch import nn
 from tui.worker.quant import quantise
 from tui.worker.quant.linear_format import PackedTensors, TensorSpec
 from tui.worker.quant.matrix import Matrix
+from tui.worker.quant.reduced_linear import ReducedLinear
 
 _HIGH_PRECISION_ROWS = 16
 """Up to so many rows activations are given 16 bits, as two rows of 8: reading the weights
@@ -24,7 +25,7 @@ _BLOCK = 256
 """Outputs whose weights are widened at a time: they stay in the cache of a core."""
 
 
-class TorchBf16Linear(nn.Module):  # type: ignore[misc]
+class TorchBf16Linear(ReducedLinear):
     """bfloat16 in the order in which oneDNN reads it; plain calls reorder it each time."""
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
@@ -38,7 +39,7 @@ class TorchBf16Linear(nn.Module):  # type: ignore[misc]
         return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
 
 
-class TorchInt8Linear(nn.Module):  # type: ignore[misc]
+class TorchInt8Linear(ReducedLinear):
     """int8 weights with a scale per row, times 8-bit activations with a scale per row of
     theirs (two such rows for one where rows are few, or ``high_precision``), in oneDNN's kernel.
     Without VNNI that adds pairs of products in 16 bits, which overflow: see `has_vnni`."""
@@ -106,7 +107,7 @@ class TorchInt8Linear(nn.Module):  # type: ignore[misc]
         )
 
 
-class WidenedInt8Linear(nn.Module):  # type: ignore[misc]
+class WidenedInt8Linear(ReducedLinear):
     """What `TorchInt8Linear` is made of, computed in float32 from the mapped file: only the
     weights and the result are rounded."""
 
@@ -133,9 +134,11 @@ class WidenedInt8Linear(nn.Module):  # type: ignore[misc]
         return y.to(x.dtype)
 
 
-class WidenedBf16Linear(nn.Module):  # type: ignore[misc]
+class WidenedBf16Linear(ReducedLinear):
     """bfloat16 weights where the file's pages lie, float32 for all else, as `NativeBf16Linear`;
     but inputs and products of a few rows are rounded to bfloat16."""
+
+    computes_in = torch.float32
 
     def __init__(self, *matrices: tuple[torch.Tensor, torch.Tensor | None]) -> None:
         super().__init__()
@@ -160,7 +163,7 @@ class WidenedBf16Linear(nn.Module):  # type: ignore[misc]
         return y if self._bias is None else y.add_(self._bias)
 
 
-class TorchInt4Linear(nn.Module):  # type: ignore[misc]
+class TorchInt4Linear(ReducedLinear):
     """4-bit weights in groups of 32 with scale and zero point, times bfloat16."""
 
     def __init__(self, parts: PackedTensors) -> None:
