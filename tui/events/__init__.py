@@ -186,8 +186,8 @@ class Answered:
     ``lost`` is the share of its cores that it did not get; ``contended``: too much of them, or
     another model computed meanwhile; ``contended_by`` says who had them
     (`tui.metrics.CONTENDERS`). ``thought_tokens`` of the output are its thought, with the marks
-    around it, ``answer_ttft_ms`` passed until the first one behind it; ``thought_cut``: a budget
-    ended the thought.
+    around it that the model wrote, without those by which a budget ended it; ``answer_ttft_ms``
+    passed until the first one behind it; ``thought_cut``: a budget ended the thought.
     """
 
     kind: ClassVar[str] = "answered"

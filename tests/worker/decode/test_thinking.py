@@ -20,6 +20,7 @@ from tui.worker.decode.attention import attach
 from tui.worker.decode.batch import DecodeBatch
 from tui.worker.decode.request import NO_BUDGET, plan_answer
 from tui.worker.load.loader import open_checkpoint
+from tui.worker.load.template_thinking import NO_SWITCH
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.measure import PeakMemory
 from tui.worker_protocol import DecodeRequest
@@ -84,8 +85,9 @@ def test_a_thought_ends_at_its_budget_alone_and_in_a_batch(
                 assert (told.output_tokens, told.thought_tokens) == (ANSWER, ANSWER)
                 assert (told.answer_ttft_ms, told.thought_cut) == (None, False)
             else:
-                assert told.thought_tokens == one.think_tokens + ending
-                assert told.output_tokens == told.thought_tokens + ANSWER
+                # The model's own: what its end was forced with is no thought of it.
+                assert told.thought_tokens == one.think_tokens
+                assert told.output_tokens == told.thought_tokens + ending + ANSWER
                 assert (told.finish, told.thought_cut) == ("length", True)
                 assert told.answer_ttft_ms is not None and told.ttft_ms is not None
                 assert told.ttft_ms < told.answer_ttft_ms
@@ -128,6 +130,8 @@ def test_a_budget_without_thoughts_is_said_to_have_no_effect(tmp_path: Path) -> 
     told = figures(events)[1]
     assert (told.output_tokens, told.thought_tokens) == (ANSWER, 0)
     assert told.answer_ttft_ms == told.ttft_ms
+    both = plan_answer(ready, dataclasses.replace(job(1, THINK), think="high"))
+    assert both.note == f"{NO_SWITCH}; {NO_BUDGET}", "one does not hide the other"
 
 
 def test_a_gguf_file_as_published_keeps_the_budget_too(tmp_path: Path) -> None:
@@ -154,10 +158,10 @@ def test_a_gguf_file_as_published_keeps_the_budget_too(tmp_path: Path) -> None:
             if told.finish == "stop":
                 continue  # Random weights may choose the end of the answer.
             assert told.thought_cut
-            forced = told.thought_tokens - (one.think_tokens or 0)
             # llama.cpp gives the pieces of a character together.
-            assert 0 < forced <= len(ending) + 4
-            assert told.output_tokens == told.thought_tokens + ANSWER
+            assert 0 <= told.thought_tokens - (one.think_tokens or 0) <= 4
+            forced = told.output_tokens - told.thought_tokens - ANSWER
+            assert 0 < forced <= len(ending)
             assert told.answer_ttft_ms is not None
             assert "</think>" not in text_of(mine)
     finally:

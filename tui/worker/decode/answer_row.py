@@ -18,7 +18,8 @@ class AnswerRow:
     and values were not computed again; ``max_batch``: the most rows it was decoded with.
 
     A thought is always the beginning of an answer: ``thought_tokens`` are those up to its end,
-    ``answer_ns`` is when the first one behind it came, ``thought_cut`` that its budget ended it.
+    ``forced_tokens`` of them those that ended it where its budget was used up, ``answer_ns`` is
+    when the first one behind it came, ``thought_cut`` that its budget ended it.
     """
 
     id: int
@@ -36,6 +37,7 @@ class AnswerRow:
     contended_by: str = ""
     repeats_from: int = 0
     thought_tokens: int = 0
+    forced_tokens: int = 0
     answer_ns: int = 0
     thought_cut: bool = False
 
@@ -59,6 +61,7 @@ class AnswerRow:
         thought, text = self.splitter.push(piece, last)
         is_thought = was_thinking or self.splitter.is_thinking
         if is_thought:
+            self.forced_tokens += is_forced * (tokens - self.thought_tokens)
             self.thought_tokens = tokens
         elif not self.answer_ns:
             self.answer_ns = self.last_token_ns
@@ -113,6 +116,7 @@ class AnswerRow:
             lost=round(lost.share, 4),
             contended=bool(contended_by),
             contended_by=contended_by,
-            thought_tokens=self.thought_tokens,
+            # What was put in by the program is no thought of the model.
+            thought_tokens=self.thought_tokens - self.forced_tokens,
             thought_cut=self.thought_cut,
         )

@@ -83,7 +83,7 @@ def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
             "ask a shorter question",
         )
     sampling = resolve_sampling(checkpoint.sampling_defaults, request.sampling)
-    note = prompt.note or (NO_BUDGET if request.think_tokens is not None and budget is None else "")
+    lost = NO_BUDGET if request.think_tokens is not None and budget is None else ""
     return AnswerPlan(
         [VIRTUAL_ID] * virtual + prompt.ids,
         prompt.dropped_turns,
@@ -93,7 +93,7 @@ def plan_answer(loaded: LoadedModel, request: DecodeRequest) -> AnswerPlan:
         opens_thought=prompt.opens_thought,
         think_tokens=budget,
         answer_tokens=answer,
-        note=note,
+        note="; ".join(filter(None, (prompt.note, lost))),
     )
 
 
