@@ -214,7 +214,8 @@ def test_a_label_of_the_folders_service_tells_the_host(
         ("openai", "body = { max_completion_tokens = 100000 }"),
         ("openai", 'body = { service_tier = "priority" }'),
         ("openai", "body = { web_search_options = {} }"),
-        ("openai", 'body = { temperature = { "$ref" = 1 } }'),
+        ("openai", 'think = "on"'),
+        ("quick", 'like = "dashscope"\nbody = { enable_thinking = true }'),
         ("quick", 'like = "dashscope"\nbody = { enable_search = true }'),
         ("quick", 'like = "dashscope"\nthink = "on"\nthinking_on = { thinking_budget = 99999 }'),
         ("dashscope", 'max_tokens_field = "unheard_of"'),
@@ -235,7 +236,7 @@ def test_requests_that_cost_more_are_made_after_an_agreement_that_shows_them(
     assert found.folder_file is not None
     (claim,) = trust.needed_claims(found.folder_file, [f"{name}:m"])
     field = "max_tokens_field" if name == "box" else re.findall(r"(\w+) = ", entry)[-1]
-    assert f'{field}": ' in claim.says or "$ref" in claim.says
+    assert f'{field}": ' in claim.says
     kept = {"box": {"base_url", "key_variable", "max_tokens_field"}}.get(name, set())
     assert set(found.run.services.get(name, ())) == kept
     claim.agree()
@@ -425,6 +426,43 @@ def test_a_budget_that_is_higher_stops_no_command(
     assert settings.load().run.budget == {"USD": 0.0}
     says(cloned, "budget = {}\n")
     assert settings.load().run.budget == {"USD": 0.0001}
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "is_in_force"),
+    [
+        ("", 'think = "high"', False),
+        ("", 'think = "low"', False),
+        ("", 'think = "on"', False),
+        ('think = "off"', 'think = "low"', False),
+        ('think = "high"', 'think = "medium"', True),
+        ('think = "on"', 'think = "off"', True),
+        ("", "think_tokens = 9", False),
+        ("think_tokens = 9", "think_tokens = 8", True),
+        ("", "logprobs = 20", False),
+        ("logprobs = 3", "logprobs = 2", True),
+    ],
+)
+def test_no_more_is_asked_of_a_model_than_by_oneself(
+    own: str, theirs: str, is_in_force: bool, cloned: Path
+) -> None:
+    (paths.config_dir() / "duibi.toml").write_text(own)
+    mine = settings.load()
+    says(cloned, f"seed = 3\n{theirs}\n")
+    found, name = settings.load(), theirs.partition(" ")[0]
+    assert (found.value_of(name) == mine.value_of(name)) is not is_in_force
+    assert (f"{name} (more than your own)" in str(found.folder_file)) is not is_in_force
+    assert found.run.seed == 3
+
+
+def test_a_service_that_thinks_less_is_in_force(cloned: Path) -> None:
+    box = service("http://box:1/v1", "BOX_KEY", "box") + 'thinking_on = { a = 1 }\nthink = "on"\n'
+    (paths.config_dir() / "duibi.toml").write_text(box)
+    says(cloned, box.replace('"on"', '"off"') + "thinking_off = { a = 0 }\n")
+    found = settings.load().folder_file
+    assert found is not None and found.withheld  # it adds a field that nobody knows
+    says(cloned, box.replace('"on"', '""'))
+    assert settings.load().run.services["box"]["think"] == ""
 
 
 @pytest.mark.parametrize("line", ['questions = "/etc/passwd"', 'sessions = "/"', 'pasted = "../x"'])

@@ -76,7 +76,7 @@ class RunOptions:
     temperature: float | None = field(
         default=None,
         metadata=setting(
-            kinds.number(0, 10),
+            kinds.SAMPLING_KINDS["temperature"],
             Flag("--temperature", "Instead of the model's.", "X"),
             effect="answer",
             per_column=True,
@@ -85,19 +85,26 @@ class RunOptions:
     top_p: float | None = field(
         default=None,
         metadata=setting(
-            kinds.number(0, 1), Flag("--top-p", "Likewise.", "X"), effect="answer", per_column=True
+            kinds.SAMPLING_KINDS["top_p"],
+            Flag("--top-p", "Likewise.", "X"),
+            effect="answer",
+            per_column=True,
         ),
     )
     top_k: int | None = field(
-        default=None, metadata=setting(kinds.whole(0, 1 << 20), effect="answer", per_column=True)
+        default=None,
+        metadata=setting(kinds.SAMPLING_KINDS["top_k"], effect="answer", per_column=True),
     )
     repetition_penalty: float | None = field(
-        default=None, metadata=setting(kinds.number(0.01, 10), effect="answer", per_column=True)
+        default=None,
+        metadata=setting(
+            kinds.SAMPLING_KINDS["repetition_penalty"], effect="answer", per_column=True
+        ),
     )
     seed: int | None = field(
         default=None,
         metadata=setting(
-            kinds.whole(0, (1 << 63) - 1),
+            kinds.SAMPLING_KINDS["seed"],
             Flag("--seed", "For the same draw each time.", "N"),
             effect="answer",
             per_column=True,

@@ -227,3 +227,11 @@ SERVICE_TABLES = Kind(_read_table_of_tables)
 PRICE_TABLES = Kind(_read_table_of_tables)
 AMOUNTS = Kind(_read_amounts, str)
 DIMENSIONS = Kind(_read_dimensions)
+SAMPLING_KINDS = {
+    "temperature": number(0, 10),
+    "top_p": number(0, 1),
+    "top_k": whole(0, 1 << 20),
+    "repetition_penalty": number(0.01, 10),
+    "seed": whole(0, (1 << 63) - 1),
+}
+"""What chooses among the tokens of an answer, by the name of the setting."""

@@ -35,6 +35,7 @@ _TABLES = ("services", "aliases")
 """Tables of which a folder's file may add entries to the person's own."""
 MOST_ENTRIES = 256
 """Entries of a table of a folder's file: every command looks at each of them."""
+_MORE = "more than your own"
 _MOST_TOLD = 10
 _MOST_SHOWN = 400
 """Characters of what is added to requests: an agreement shows all of it, or says that it cannot."""
@@ -140,7 +141,11 @@ def admit_file(
     if "budget" in given:
         admitted["budget"] = lesser_budget(given["budget"], own.get("budget"))
         if admitted["budget"] is own.get("budget"):
-            withheld.append(Claim("", "budget", "more than your own", ()))
+            withheld.append(Claim("", "budget", _MORE, ()))
+    for name, is_no_more in _EFFORT.items():
+        if name in given and not is_no_more(given[name], own.get(name)):
+            del admitted[name]
+            withheld.append(Claim("", name, _MORE, ()))
     before = services.known_services(mine["services"])
     after = services.known_services(admitted["services"])
     for name in theirs["services"].keys() & admitted["services"].keys():
@@ -162,6 +167,26 @@ def lesser_budget(
         return dict.fromkeys(own, 0.0)
     is_less = theirs.keys() == own.keys() and all(theirs[name] <= own[name] for name in own)
     return theirs if is_less else own
+
+
+def _thinks_no_more(theirs: str, own: str | None) -> bool:
+    levels = ("off", "low", "medium", "high")
+    if theirs in ("off", own):
+        return True
+    return theirs in levels and own in levels and levels.index(theirs) <= levels.index(own)
+
+
+def _is_no_more(theirs: int, own: int | None) -> bool:
+    return own is not None and theirs <= own
+
+
+_EFFORT: Mapping[str, Callable[[Any, Any], bool]] = {
+    "think": _thinks_no_more,
+    "think_tokens": _is_no_more,
+    "logprobs": _is_no_more,
+}
+"""Settings that ask a model or a service for more than an answer, and which values of a stranger
+are none that the person's own does not ask for."""
 
 
 def require_agreed(file: SettingsFile, claim: Claim) -> None:
@@ -311,8 +336,7 @@ def _service_claims(
     for name, entry in theirs.items():
         same = [before[name]] if name in before else list(before.values())
         is_known = any(
-            _asks_the_same(one, after[name])
-            and request_fields.beyond_harmless(one) == request_fields.beyond_harmless(after[name])
+            _asks_the_same(one, after[name]) and request_fields.asks_no_more(after[name], one)
             for one in same
         )
         if not is_known or entry.get("like") in {claim.name for claim in claims}:

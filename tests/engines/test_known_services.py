@@ -2,6 +2,7 @@
 way of answering, spoken by a stand-in on this machine."""
 
 import json
+import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -364,3 +365,25 @@ def test_a_published_price_is_none_for_requests_that_are_paid_apart(
     assert resolve_remote(ref, own, tmp_path).price is None
     mine = {"openai:gpt-5.5": {"input": 2.0, "output": 20.0}}
     assert resolve_remote(ref, own, tmp_path, mine).price is not None
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "temperature = 'x'",
+        "temperature = { '$ref' = 1 }",
+        "top_p = 1e308",
+        "top_k = 1.5",
+        "min_p = -1",
+        "seed = 99999999999999999999",
+        "enable_thinking = 'yes'",
+    ],
+)
+def test_a_field_that_chooses_among_tokens_is_one_that_can_be(field: str) -> None:
+    """It is told before anything is asked, in one's own file too."""
+    name = field.partition(" ")[0]
+    for table in ("body", "thinking_off"):
+        entry = tomllib.loads(f"[openai]\n{table} = {{ {field} }}")
+        with pytest.raises(UserError, match=rf"services.openai.{table}.{name} is .*"):
+            check_table(entry)
+    check_table({"openai": {"body": {"top_k": -1, "seed": 3, "presence_penalty": 1.5}}})

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tui.host import secrets
 from tui.host.errors import UserError
-from tui.services.request_fields import ANSWERS
+from tui.services.request_fields import ANSWERS, check_sampling
 from tui.services.service import SAMPLING_PARAMETERS, Service
 
 _HOST = re.compile(r"[\w.:\[\]%-]+", re.ASCII)
@@ -118,6 +118,7 @@ def _checked_field(where: str, key: str, value: Any, default: Any) -> Any:
             raise UserError(
                 f"{where} holds what no request can", "write a date as a text, and no nan or inf"
             ) from None
+        check_sampling(where, value)
         return dict(value)
     if key.endswith("_field") and str(value).partition(".")[0] in _RESERVED_BODY_KEYS:
         raise UserError(f"{where} is {value!r}", "name the field that the service has for it")

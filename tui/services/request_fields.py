@@ -5,19 +5,25 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tui.host.errors import UserError
 from tui.services.service import Service
+from tui.setting_kinds import FLAG, SAMPLING_KINDS, InvalidValueError, Kind, number, whole
+from tui.text.width import shorten
 
 _TABLES = ("body", "thinking_on", "thinking_off")
 _NAMES = ("max_tokens_field", "effort_field", "budget_field")
-_HARMLESS = frozenset(
-    (
-        *("temperature", "top_p", "top_k", "min_p", "typical_p", "seed", "repetition_penalty"),
-        *("presence_penalty", "frequency_penalty", "enable_thinking"),
-    )
-)
-"""Fields that choose among tokens, or switch what ``think`` switches: an answer has no more of them
-for it than --max-new-tokens, --think-tokens and --budget allow."""
-_LONGEST_TEXT = 64
+THINKS = "enable_thinking"
+"""A field that is true where a model shall think: a stranger has it true in ``thinking_on`` alone,
+which is sent where the person, or an agreement, wants that."""
+SAMPLING: Mapping[str, Kind] = {
+    **{name: SAMPLING_KINDS[name] for name in ("temperature", "top_p", "repetition_penalty")},
+    "top_k": whole(-1, 1 << 20),  # -1: servers' word for none
+    "seed": whole(-1, (1 << 63) - 1),
+    **dict.fromkeys(("min_p", "typical_p"), number(0, 1)),
+    **dict.fromkeys(("presence_penalty", "frequency_penalty"), number(-10, 10)),
+}
+"""Fields that choose among tokens, and what each takes. They do no harm: an answer has no more
+tokens for them than --max-new-tokens, --think-tokens and --budget allow."""
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
 """Fields that say how many tokens an answer may have, as services call them."""
 ANSWERS = ("n", "best_of", "num_return_sequences", "candidate_count")
@@ -37,10 +43,32 @@ def beyond_harmless(service: Service) -> dict[str, Any]:
         found |= {
             f"{table}.{name}": value
             for name, value in fields.items()
-            if name not in _HARMLESS or not _is_small(value)
+            if not (name in SAMPLING or (name == THINKS and value is (table == "thinking_on")))
         }
     found |= {name: getattr(service, name) for name in _NAMES}
+    found |= {"think": "on"} if service.think == "on" else {}
     return found | {"include_usage": service.include_usage}
+
+
+def asks_no_more(service: Service, known: Service) -> bool:
+    """Whether the service's entry has requests ask for nothing that may cost more than those of
+    the ``known`` one; not to think is less."""
+    new, usual = beyond_harmless(service), beyond_harmless(known)
+    return new == usual or {"think": "on"} | new == usual
+
+
+def check_sampling(where: str, fields: Mapping[str, Any]) -> None:
+    """Check the fields of a table of an entry that choose among tokens or switch thinking.
+
+    Raises:
+        UserError: one has a value that no server takes; begins with ``where``.
+    """
+    for name, kind in (*SAMPLING.items(), (THINKS, FLAG)):
+        try:
+            kind.read(fields.get(name)) if name in fields else None
+        except InvalidValueError as wanted:
+            said = shorten(repr(fields[name]), 80)
+            raise UserError(f"{where}.{name} is {said}", f"it must be {wanted}") from None
 
 
 def written(fields: Mapping[str, Any]) -> str:
@@ -63,9 +91,3 @@ def within_limit(fields: Mapping[str, Any], service: Service, most: int) -> dict
 
 def _bounded(value: Any, most: int) -> int:
     return min(value, most) if type(value) is int and value > 0 else most
-
-
-def _is_small(value: Any) -> bool:
-    if isinstance(value, str):
-        return len(value) <= _LONGEST_TEXT
-    return isinstance(value, bool | int | float)
