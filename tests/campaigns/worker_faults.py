@@ -22,6 +22,7 @@ import argparse
 import contextlib
 import os
 import random
+import shutil
 import re
 import signal
 import statistics
@@ -255,12 +256,14 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a checkpoint folder or .gguf file")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    # The faults are put on the path of the workers alone.
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, (str(FAULTS), os.environ.get("PYTHONPATH")))
-    )
     chance = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as name:
+        # The faults are put on the path of the workers alone, from outside the current folder:
+        # what lies in that is no module for a child.
+        faults = shutil.copytree(FAULTS, Path(name) / "faults")
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            filter(None, (str(faults), os.environ.get("PYTHONPATH")))
+        )
         os.environ["DUIBI_CACHE_DIR"] = os.environ.get("DUIBI_CACHE_DIR", str(Path(name) / "cache"))
         model = given.model
         if model is None:
