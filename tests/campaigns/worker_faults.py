@@ -22,8 +22,8 @@ import argparse
 import contextlib
 import os
 import random
-import shutil
 import re
+import shutil
 import signal
 import statistics
 import tempfile

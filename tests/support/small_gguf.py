@@ -40,6 +40,8 @@ def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
         writer.add_string(f"{arch}.rope.scaling.type", changes["scaling"])
         writer.add_float32(f"{arch}.rope.scaling.factor", 4.0)
     for key, value in changes.get("metadata", {}).items():
+        for known in writer.kv_data:
+            known.pop(key, None)  # Some versions refuse a key that is written twice.
         writer.add_key_value(key, value, _value_type(value))
     values = {
         f"{name}.weight": random.standard_normal(shape, dtype=np.float32) * changes.get("scale", 1)
