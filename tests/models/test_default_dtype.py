@@ -29,10 +29,14 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     default_dtype._this_machine.cache_clear()
 
 
-def measured(bf16: float, int8: float, int8_of_eight: float | None = None) -> None:
-    """What was found of the formats: weights a second at one row and at eight."""
+def measured(
+    bf16: float, int8: float, int8_of_eight: float | None = None, in_prompts: float = 1.0
+) -> None:
+    """What was found of the formats: weights a second at one row and at eight, and how many times
+    as fast int8 is in prompts."""
     many = 8 * bf16, int8_of_eight or 8 * int8
-    found = {"bf16": {1: bf16, 8: many[0]}, "int8": {1: int8, 8: many[1]}}
+    found = {"bf16": {1: bf16, 8: many[0], 256: 1e9}, "int8": {1: int8, 8: many[1]}}
+    found["int8"][256] = in_prompts * 1e9
     format_speeds.keep(FormatSpeeds("AVX2", "2026-11-29", found))
     default_dtype._this_machine.cache_clear()
 
@@ -63,6 +67,9 @@ def test_what_was_measured_decides(machine: pytest.MonkeyPatch) -> None:
     assert default_dtype.choose_dtype(*QWEN) == "bf16"
     measured(10e9, 5e9, 200e9)
     assert default_dtype.choose_dtype(*QWEN) == "int8"
+    # What it loses in prompts is more than what it gains alone.
+    measured(10e9, 18e9, 64e9, in_prompts=0.3)
+    assert default_dtype.choose_dtype(*QWEN) == "bf16"
     machine.setattr(kernel_library, "expected_variant", lambda: None)
     assert format_speeds.read() == FormatSpeeds(), "with other kernels nothing is known"
 

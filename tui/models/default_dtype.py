@@ -7,7 +7,7 @@ from pathlib import Path
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES, MemoryShape, predict_peak
 from tui.checkpoints.stored_quantisation import has_levels, stored_bits
 from tui.host import cpu, format_speeds, kernel_library, memory
-from tui.host.format_speeds import BATCH_ROWS, FormatSpeeds
+from tui.host.format_speeds import BATCH_ROWS, PROMPT_ROWS, FormatSpeeds
 
 LARGE_MODEL = 1_000_000_000
 """From this size on, decoding on a CPU is bound by reading the weights."""
@@ -44,14 +44,15 @@ def _first_format(parameters: int, stored: str) -> int:
 
 
 def _prefers_int8(parameters: int) -> bool:
-    """By what was measured here, alone and in a batch. Where nothing was, int8 is the faster one,
-    but for torch's kernels on a CPU that multiplies bfloat16."""
+    """By what was measured here: alone, in a batch and in prompts, each as much as the others.
+    Where nothing was, int8 is the faster one, but for torch's kernels on a CPU that multiplies
+    bfloat16."""
     speeds, multiplies_bf16 = _this_machine()
     alone, together = (speeds.ratio("int8", "bf16", rows) for rows in (1, BATCH_ROWS[-1]))
     if alone is None or together is None:
         is_faster = not multiplies_bf16
     else:
-        is_faster = alone * together > 1
+        is_faster = alone * together * (speeds.ratio("int8", "bf16", PROMPT_ROWS) or 1.0) > 1
     bf16 = speeds.weights_s.get("bf16", {}).get(1, _ASSUMED_BF16)
     return is_faster and (parameters >= LARGE_MODEL or bf16 / parameters < QUICK_TOK_S)
 

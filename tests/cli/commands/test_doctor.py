@@ -11,6 +11,7 @@ from tui.cli import run_command_line as run
 from tui.cli.support import machine_checks
 from tui.host import cpu, format_speeds, kernel_compiler, paths
 from tui.host.instruction_sets import INSTRUCTION_SETS
+from tui.text.translation import translate
 
 NEEDS = "our own, which are faster, need AVX2 with FMA, or NEON with dot products"
 VNNI = {"avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_vnni"}
@@ -106,6 +107,16 @@ def test_the_best_format_is_named_with_what_was_kept_of_it(
     said = seen(capsys)["formats"]
     assert said.startswith("ok @int4 is the fastest; @int8 against @bf16: 2.0x alone, ")
     assert "3.0x in prompts; measured 2026-11-29 with own kernels, AVX2" in said
+
+
+def test_a_format_is_called_the_fastest_in_what_was_measured() -> None:
+    rates = {"bf16": {1: 1.0, 8: 8.0, 256: 9.0}, "int8": {1: 1.5, 8: 9.0, 256: 4.0}}
+    rates["int4"] = {1: 1.8, 8: 4.8, 256: 2.7}
+    said = machine_checks.formats(format_speeds.FormatSpeeds("torch", "2026-11-29", rates)).seen
+    best = "fastest: @int4 for one answer, @int8 for eight together, @bf16 in prompts; "
+    assert said.startswith(best)
+    best = "最快的：单独回答用 @int4，八题一起用 @int8，读提示用 @bf16；"
+    assert translate(said, "zh").startswith(best)
 
 
 @pytest.mark.slow

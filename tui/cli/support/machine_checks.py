@@ -109,14 +109,26 @@ def llama_cpp() -> Finding:
     return Finding(name, OK, one_line(seen))
 
 
+_WORKS = (1, BATCH_ROWS[-1], PROMPT_ROWS)
+"""Rows of one answer alone, of several together, of a prompt."""
+
+
+def _best_format(speeds: FormatSpeeds, rows: int) -> str:
+    return max(("bf16", *QUANTISED_DTYPES), key=lambda one: speeds.ratio(one, "bf16", rows) or 0.0)
+
+
+def _fastest(alone: str, together: str, prompt: str) -> str:
+    if alone == together == prompt:
+        return f"@{alone} is the fastest"
+    return f"fastest: @{alone} for one answer, @{together} for eight together, @{prompt} in prompts"
+
+
 def formats(speeds: FormatSpeeds) -> Finding:
     """Which format is best here and by how much, as it was measured."""
-    best = max(("bf16", *QUANTISED_DTYPES), key=lambda one: speeds.ratio(one, "bf16", 1) or 0.0)
-    parts = [f"@{best} is the fastest"]
+    parts = [_fastest(*(_best_format(speeds, rows) for rows in _WORKS))]
     for dtype in QUANTISED_DTYPES:
         alone, together, prompt = (
-            f"{speeds.ratio(dtype, 'bf16', rows) or 0.0:.1f}"
-            for rows in (1, BATCH_ROWS[-1], PROMPT_ROWS)
+            f"{speeds.ratio(dtype, 'bf16', rows) or 0.0:.1f}" for rows in _WORKS
         )
         parts.append(
             f"@{dtype} against @bf16: {alone}x alone, {together}x eight together, "
