@@ -41,6 +41,14 @@ def book(**changed: str) -> bytes:
     return out.getvalue()
 
 
+def without_sheets() -> bytes:
+    """A workbook alone."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as made:
+        made.writestr("xl/workbook.xml", f"<!DOCTYPE a><workbook {NS}></workbook>")
+    return packed.getvalue()
+
+
 def load(folder: Path, data: bytes) -> questions.QuestionSet:
     path = folder / "set.xlsx"
     path.write_bytes(data)
@@ -116,7 +124,8 @@ def test_every_sheet_with_questions_is_read_and_the_others_are_named(
         (b"question,answer\na,b\n", "not a spreadsheet"),
         (book(**{"worksheets/sheet2": EMPTY}), "no sheet has a column of questions"),
         (book(sharedStrings=f"<sst {NS}></sst>"), "damaged"),
-        (book(sharedStrings="<!DOCTYPE a [<!ENTITY b 'c'>]>" + STRINGS[38:]), "not a spreadsheet"),
+        (book(sharedStrings="<!DOCTYPE a [<!ENTITY b 'c'>]>" + STRINGS[38:]), "has a DOCTYPE"),
+        (without_sheets(), "a spreadsheet without a sheet"),
         (book(**{"worksheets/sheet2": SHEET[:400]}), "not a spreadsheet"),
         (book()[:700], "not a spreadsheet"),
     ],

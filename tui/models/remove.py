@@ -32,7 +32,7 @@ def removable_paths(ref: Reference) -> list[Path]:
             f"{ref.target} is no model of a cache, but a folder of yours",
             f"remove it yourself if you are sure: rm -r {ref.target}",
         )
-    if not found:
+    if not any(map(_holds_files, found)):
         raise UserError(f"nothing of {ref.text} is here", "duibi models list shows what is")
     return found
 
@@ -53,6 +53,11 @@ def _of_caches(ref: Reference) -> list[Path]:
         found = [entry] if entry else [one.folder for one in entries_of(path)]
     copies = _quantised_copies(found)
     return [path for path in dict.fromkeys([*found, *copies]) if path.exists()]
+
+
+def _holds_files(path: Path) -> bool:
+    """A download that was refused leaves an empty folder."""
+    return not path.is_dir() or any(not one.is_dir() for one in path.rglob("*"))
 
 
 def _is_entry_of(entry: Path, model: str) -> bool:

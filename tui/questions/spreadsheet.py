@@ -86,6 +86,8 @@ def _rows_with_questions(
         raise UserError(f"{path}: larger than {MAX_PART >> 20} MB unpacked", "split it")
     strings = _shared_strings(book, path)
     chosen = [one for one in sheets if one.name == wanted] if wanted else sheets
+    if not sheets:
+        raise UserError(f"{path}: a spreadsheet without a sheet", _AS_CSV)
     if not chosen:
         names = ", ".join(one.name for one in sheets)
         raise UserError(f"{path}: no sheet is called {wanted}", f"take one of {names}")
@@ -227,6 +229,8 @@ def _part(book: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:
     with book.open(name) as packed:
         data = packed.read(MAX_PART + 1)
     # In UTF-16 there are zeros between the letters.
-    if len(data) > MAX_PART or b"<!DOCTYPE" in data.replace(b"\0", b""):
-        raise UserError(f"{path}: not a spreadsheet of Office Open XML", _AS_CSV)
+    if len(data) > MAX_PART:
+        raise UserError(f"{path}: larger than {MAX_PART >> 20} MB unpacked", "split it")
+    if b"<!DOCTYPE" in data.replace(b"\0", b""):
+        raise UserError(f"{path}: not a spreadsheet: it has a DOCTYPE, as none has", _AS_CSV)
     return io.BytesIO(data)

@@ -222,6 +222,14 @@ def test_rm_of_the_demo_takes_its_conversion_along(capsys: pytest.CaptureFixture
     assert not demo.is_present() and not conversion.exists()
 
 
+def test_rm_of_an_empty_folder_says_that_nothing_is_here(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    demo.path().parent.mkdir(parents=True)
+    assert run(["models", "rm", "demo", "--yes"]) == 2
+    assert "nothing of demo is here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("root", [".", "models", "hub", "hub/models", "models/acme--Tiny/.."])
 def test_rm_takes_no_folder_of_several_models(
     root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
