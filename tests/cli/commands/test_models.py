@@ -164,6 +164,21 @@ def test_fit_compares_with_what_is_free(here: Path, monkeypatch: pytest.MonkeyPa
     assert done.returncode == 2 and "models get ms:acme/Unknown" in done.stderr
 
 
+def test_fit_plans_the_others_beside_one_that_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_zero_llama(here / "good")
+    write_zero_llama(here / "odd", model_type="qwen9")
+    assert run(["models", "fit", "./odd", "./good", "--context", "100000"]) == 2
+    told = capsys.readouterr()
+    assert "./good" in told.out and "./odd" not in told.out
+    assert "duibi: ./odd: " in told.err and "no class for the type qwen9" in told.err
+    assert "./good: at its limit of " in told.err
+    assert run(["models", "fit", "./odd", "./nowhere", "--json"]) == 2
+    unusable = json.loads(capsys.readouterr().out)["unusable"]
+    assert [one["model"] for one in unusable] == ["./odd", "./nowhere"]
+
+
 def test_fit_tells_who_is_held_together_and_who_takes_turns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from tui.checkpoints.gguf_parts import is_gguf
 from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
 from tui.checkpoints.memory_estimate import USUAL_TOKENS, reached_share
 from tui.cli.support import options, quantise, settings_in_force
@@ -14,26 +13,25 @@ from tui.cli.support.checkpoint_details import inspect_adapter, inspect_gguf
 from tui.cli.support.download_progress import ProgressLine, ask_yes_no
 from tui.cli.support.open_screens import open_models
 from tui.cli.support.options import Yes
-from tui.cli.support.printing import heads, path_text, print_json, table, tell
+from tui.cli.support.planned_models import gguf_of, read_subjects
+from tui.cli.support.printing import about, heads, path_text, print_json, table, tell
 from tui.cli.support.service_probes import list_services
 from tui.host import memory
-from tui.host.errors import EXIT_INTERRUPTED, UserError
+from tui.host.errors import EXIT_INTERRUPTED, EXIT_MEMORY, UserError
 from tui.host.paths import expand
 from tui.host.terminal import is_interactive
-from tui.models import ollama_files
 from tui.models import remove as removal
 from tui.models.adapters import is_adapter
 from tui.models.catalogue import suggestions
 from tui.models.conversion import kept_sizes
 from tui.models.describe import describe, reach_of, treatment_of
-from tui.models.discover import LISTED_CONTEXT, FoundModel, find_checkpoint, find_demo
-from tui.models.gguf_choice import cached_gguf
+from tui.models.discover import LISTED_CONTEXT, FoundModel
 from tui.models.hubs import HUBS
 from tui.models.inspect import PromptPreview, inspect_folder, preview_prompt
 from tui.models.inspect import require_loadable as inspected
 from tui.models.inventory import find_models
 from tui.models.reference import DTYPES, Reference, is_model_id, parse_reference, split_base
-from tui.models.resolve import FETCHABLE_KINDS, fetch, resolve
+from tui.models.resolve import FETCHABLE_KINDS, fetch
 from tui.run import plan
 from tui.text.sanitise import one_line
 from tui.text.translation import language, tr
@@ -135,7 +133,7 @@ def get(model: Model, yes: Yes = False) -> int:
 @app.command(help="What a checkpoint is, from its headers, and whether it can be loaded.")
 def inspect(model: Model, json: Json = False) -> int:
     ref = _reference(model)
-    if (found := _gguf_of(ref)) is not None:
+    if (found := gguf_of(ref)) is not None:
         return inspect_gguf(found, json)
     if ref.kind == "folder" and is_adapter(expand(split_base(ref.target)[0])):
         return inspect_adapter(ref, json)
@@ -158,7 +156,8 @@ def inspect(model: Model, json: Json = False) -> int:
 
 @app.command(
     help="The plan of a run, without running it: what each model needs, in each dtype, who is "
-    "held in memory together and who takes turns. Exit code 4: one does not fit as named."
+    "held in memory together and who takes turns. Exit code 4: one does not fit as named; "
+    "2: one cannot be used, the others are planned."
 )
 def fit(
     models: Annotated[
@@ -169,7 +168,7 @@ def fit(
     context: Context = LISTED_CONTEXT,
 ) -> int:
     reading = memory.read_memory()
-    subjects = [_subject(_reference(text)) for text in models or []]
+    subjects, unusable = read_subjects(models or [], _reference)
     if not models:
         found = [one for one in _found() if one.state == "complete" and not one.served]
         subjects = [plan.size_of_found(one, one.reference, one.default_dtype) for one in found]
@@ -190,6 +189,10 @@ def fit(
         for row, each, subject in zip(told["models"], needs, subjects, strict=True):
             row["needs_in"] = each
             row["reduced_share"] = round(reached_share(subject.parameters, subject.shape), 3)
+        told["unusable"] = [
+            {"model": name, "message": error.message, "next_step": error.next_step}
+            for name, error in unusable
+        ]
         print_json(told)
     else:
         cells = [
@@ -205,16 +208,21 @@ def fit(
         for subject in subjects:
             if said := reach_of(subject.parameters, subject.shape):
                 tell(f"{subject.label}: {said}")
+            if subject.context and subject.context < context:
+                tell(about(subject.label, f"at its limit of {subject.context} tokens"))
+        for name, error in unusable:
+            tell(f"duibi: {about(name, error.message)}")
+            tell(f"  -> {error.next_step}")
         room = (
             f"at {context} tokens; {format_size(reading.available)} of "
             f"{format_size(reading.limit)} can be used ({reading.source})"
         )
         tell(f"{made.batch.size} answers together; {room}" if made.batch.size > 1 else room)
-    if not models or made.refused is None:
-        return 0
-    if not json:
-        made.check()
-    return 4
+    if models and made.refused is not None:
+        if not json:
+            made.check()
+        return EXIT_MEMORY
+    return unusable[0][1].exit_code if unusable else 0
 
 
 @app.command(
@@ -329,37 +337,6 @@ def _fit_text(need: int, free: int) -> str:
 def _needs_by_dtype(one: FoundModel, context: int) -> dict[str, int]:
     dtypes = (*SHOWN_DTYPES, PUBLISHED) if one.is_gguf and is_installed() else SHOWN_DTYPES
     return {dtype: one.predict_memory(dtype, context) for dtype in dtypes}
-
-
-def _subject(ref: Reference) -> plan.ModelSize:
-    if ref.kind == "demo":
-        return plan.size_of_found(find_demo(), ref.text, ref.dtype or find_demo().default_dtype)
-    if ref.kind in HUBS:
-        folder = HUBS[ref.kind].folder(ref.target)
-        here = _gguf_of(ref) or (find_checkpoint(folder, ref.text) if folder.is_dir() else None)
-        if here and here.parameters:
-            return plan.size_of_found(here, ref.text, ref.dtype or here.default_dtype)
-        for one in suggestions():
-            if one.reference.lower() == f"{HUBS[ref.kind].scheme}:{ref.target}".lower():
-                return plan.ModelSize(
-                    ref.text, ref.dtype or one.default_dtype, one.parameters, one.shape
-                )
-        raise UserError(f"{ref.text} is not here", f"duibi models get {ref.text}")
-    resolved = resolve(ref, lambda text: False, lambda stage, done, total: None)
-    return replace(plan.size_of_model(resolved), label=ref.text)
-
-
-def _gguf_of(ref: Reference) -> FoundModel | None:
-    """What is known of the GGUF file of a reference; None where it means something else."""
-    if ref.kind == "demo":
-        return find_demo()
-    if ref.kind == "ollama":
-        return find_checkpoint(ollama_files.find(ref.target).blob, ref.text)
-    if ref.kind in HUBS:
-        file = cached_gguf(HUBS[ref.kind].folder(ref.target), ref.file, ref.text)
-        return find_checkpoint(file, ref.text) if file else None
-    path = expand(ref.target)
-    return find_checkpoint(path, ref.text) if ref.kind == "gguf" or is_gguf(path) else None
 
 
 def _folder_of(ref: Reference) -> Path:
