@@ -62,6 +62,33 @@ def test_of_a_key_that_streams_in_at_most_three_characters_are_seen(size: int) -
     assert before in [f"the key is {KEY[:n]}" for n in range(4)]
 
 
+@pytest.mark.parametrize("sign", ["\u200b", "\u200d", "\u00ad", "\ufe0f", "\u2060\ufeff"])
+def test_invisible_characters_hide_no_key(sign: str) -> None:
+    text = f"the key is {sign.join(KEY)}, use it"
+    assert Mask([KEY]).redact(text) == f"the key is {MASK}, use it"
+    for size in (1, 2, 5, 40):
+        stream = StreamMask(Mask([KEY]))
+        pieces = [text[i : i + size] for i in range(0, len(text), size)]
+        shown = ("".join(map(stream.feed, pieces)) + stream.finish()).replace(sign, "")
+        for one in sign:
+            shown = shown.replace(one, "")
+        before, mask, _ = shown.partition(MASK)
+        assert mask and not leaks(shown)
+        assert before in [f"the key is {KEY[:n]}" for n in range(4)]
+
+
+def test_invisible_characters_without_end_are_not_held() -> None:
+    stream = StreamMask(Mask([KEY]))
+    pieces = [KEY[:6], *["\u200b" * 5000] * 20, KEY[6:], "."]
+    assert "".join(map(stream.feed, pieces)) + stream.finish() == f"{MASK}."
+
+
+def test_invisible_characters_of_honest_text_stay() -> None:
+    text = "می\u200cخواهم 👩\u200d👧 sk-c\u00adare \u2764\ufe0f"
+    stream = StreamMask(Mask([KEY]))
+    assert Mask([KEY]).redact(text) == text == "".join(map(stream.feed, text)) + stream.finish()
+
+
 def test_text_that_is_none_is_passed_on_at_once() -> None:
     stream = StreamMask(Mask([KEY]))
     assert [stream.feed(piece) for piece in ("巴黎", "。", " Paris", " is it")] == [

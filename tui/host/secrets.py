@@ -25,6 +25,14 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 _LOGIN = re.compile(r"://([^\s/@?#]+)@")
 _PROBE = 4
 _HELD = range(PART - 1, _PROBE - 1, -1)
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e01ef]"
+)
+"""Characters without a shape: a secret with them between its letters looks as it is."""
+_MOST_HELD = 4096
+"""Characters that a stream holds back with all of their invisible ones."""
 
 
 @lru_cache(maxsize=1024)
@@ -66,7 +74,14 @@ class Mask:
         return "".join((*out, text[at:]))
 
     def find(self, text: str) -> list[tuple[int, int]]:
-        """Where something to mask begins and ends, in order, without overlaps."""
+        """Where something to mask begins and ends, in order, without overlaps; invisible
+        characters within it hide nothing."""
+        if (places := _visible_places(text)) is None:
+            return self._find(text)
+        spans = self._find(_INVISIBLE.sub("", text))
+        return [(places[first], places[last - 1] + 1) for first, last in spans]
+
+    def _find(self, text: str) -> list[tuple[int, int]]:
         found = []
         # Every stretch of PART characters holds one of these probes whole.
         for at in range(0, len(text) - _PROBE + 1, PART - _PROBE + 1) if self._parts else ():
@@ -85,6 +100,12 @@ class Mask:
     def length_held(self, text: str) -> int:
         """How many characters at the end of ``text`` may be the beginning of something to
         mask."""
+        if (places := _visible_places(text)) is None:
+            return self._length_held(text)
+        held = self._length_held(_INVISIBLE.sub("", text))
+        return len(text) - places[-held] if held else 0
+
+    def _length_held(self, text: str) -> int:
         return next((n for n in _HELD if text[-n:] in self._beginnings[n]), 0)
 
 
@@ -126,7 +147,9 @@ class StreamMask:
         out.append(text[at:end])
         if end > start:
             self._ends_masked = bool(found) and found[-1][1] == end
-        self._seen, self._held = text[max(0, end - PART + 1) : end], text[end:]
+        self._seen, self._held = _INVISIBLE.sub("", text[:end])[1 - PART :], text[end:]
+        if len(self._held) > _MOST_HELD:
+            self._held = _INVISIBLE.sub("", self._held)
         return "".join(out)
 
 
@@ -163,6 +186,13 @@ def _is_harmless(value: str) -> bool:
     return value.startswith(("/", "~", "./")) and os.path.lexists(
         os.path.expanduser(value)  # noqa: PTH111 - raises nothing
     )
+
+
+def _visible_places(text: str) -> list[int] | None:
+    """Where the visible characters stand; None: all of them are."""
+    if text.isascii() or not _INVISIBLE.search(text):
+        return None
+    return [at for at, char in enumerate(text) if not _INVISIBLE.match(char)]
 
 
 def _pieces(text: str, length: int) -> set[str]:
