@@ -122,6 +122,8 @@ def strike(watch: Watch, number: signal.Signals, chance: random.Random) -> tuple
     goal = chance.randrange(5, TOKENS // 2)
     while watch.newest(0).tokens < goal:
         watch.look()
+        if not watch.newest(0).is_open:
+            raise SystemExit(f"an answer ended before its token {goal}")
         time.sleep(0.002)
     os.kill(pid_of(watch.run, 0), number)
     struck = time.monotonic()
@@ -142,8 +144,13 @@ def expect_within_a_second(what: str, took: list[float]) -> None:
 
 
 def workers(folder: Path, kind: str, times: int, model: Path, chance: random.Random) -> None:
+    # Two folders: columns of one checkpoint would share a worker.
+    other = folder / "copy"
+    if model.is_dir() and not other.exists():
+        shutil.copytree(model, other)
+    folders = {"first": model, "second": other if model.is_dir() else model}
     # In fp32 the text does not depend on how many threads compute.
-    models = [ResolvedModel(name, name, "local", model, "fp32") for name in ("first", "second")]
+    models = [ResolvedModel(name, name, "local", at, "fp32") for name, at in folders.items()]
     # Together: in a small group they would take turns.
     settings = RunOptions(sampling="greedy", max_new_tokens=TOKENS, schedule="together")
     run = setup.begin(models, SET, settings, folder)
