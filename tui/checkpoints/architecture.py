@@ -13,6 +13,7 @@ from tui.checkpoints.native_types import (
     default_sizes,
     has_native_class,
     is_known_type,
+    may_be_encoder,
     reaches_experts,
     reaches_layers,
     transposes_experts,
@@ -133,6 +134,24 @@ def _refuse_other_modalities(config: Mapping[str, Any]) -> None:
             )
     if config.get("is_encoder_decoder"):
         raise CheckpointError("unsupported", "an encoder-decoder model is not a chat model")
+    named = config.get("architectures")
+    classes = [str(one) for one in named] if isinstance(named, list) else []
+    if classes and all(_writes_no_text(one, config) for one in classes):
+        raise CheckpointError(
+            "unsupported",
+            f"{classes[0][:60]} writes no text: it is not a chat model",
+            "use a chat model",
+        )
+
+
+_NO_WRITERS = ("ForMaskedLM", "Classification", "ForQuestionAnswering", "ForMultipleChoice")
+"""Ends of the names of classes with another head than one that writes text."""
+
+
+def _writes_no_text(name: str, config: Mapping[str, Any]) -> bool:
+    """Whether a class that a config.json names reads texts and writes none."""
+    is_encoder = config.get("is_decoder") is not True and may_be_encoder(str(config["model_type"]))
+    return name.endswith(_NO_WRITERS) or (is_encoder and name.endswith("Model"))
 
 
 def _size(config: Mapping[str, Any], *keys: str, default: int | None = None) -> int:

@@ -51,6 +51,15 @@ def transposes_experts(model_type: str) -> bool:
     return "is_transposed=True" in _modeling(model_type)
 
 
+@cache
+def may_be_encoder(model_type: str) -> bool:
+    """Whether models of this type write text only where their configuration says so
+    (``is_decoder``): BERT and its like."""
+    module = _module(model_type)
+    source = _source(f"{module}/configuration_{module}.py") if module.isidentifier() else ""
+    return "is_decoder:" in source
+
+
 def _modeling(model_type: str) -> str:
     """The source of a type's classes, empty where there is none."""
     module = _module(model_type)

@@ -9,10 +9,11 @@ Reads one JSON list from standard input and prints one of the same length:
     decode PATH                    lists of ids -> texts
     chat PATH                      lists of messages -> the prompt's ids
     preview PATH                   lists of messages -> the prompt's text, and its ids
-    remarks PATH                   lists of messages -> the prompt's ids, and what is said of them
+    remarks PATH                   lists of messages -> the prompt's ids, and what is said of them;
+                                   an error where tensors are missing
 
-PATH is a checkpoint folder; for the last five it may hold the tokenizer files only, or be a GGUF
-file.
+PATH is a checkpoint folder; for all verbs between ``greedy`` and ``remarks`` it may hold the
+tokenizer files only, or be a GGUF file.
 """
 
 import argparse
@@ -164,6 +165,10 @@ def _chat(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
 
 def _remarks(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
     words = _open_words(options.path)
+    if not is_gguf(options.path):
+        from tui.worker.load.missing_tensors import require_all_tensors
+
+        require_all_tensors(options.path)
     prompts = [words.tokenizer.encode_chat(_parse_messages(row)).ids for row in rows]
     return [[ids, list(words.notes)] for ids in prompts]
 

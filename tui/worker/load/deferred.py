@@ -4,7 +4,8 @@ In their places stands one repeated zero, which takes no memory. They are read a
 time when they are made into what is computed with (`tui.worker.load.prepare`).
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +60,22 @@ class _Names:
     def keeps(self, name: str) -> bool:
         """Whether a parameter's own name leads to it."""
         return self.place(name)[:2] == (name, None)
+
+
+def missing_names(empty: Any, names: Iterable[str]) -> list[str]:
+    """The parameters of a model without memory that tensors of these (native) names leave without
+    numbers."""
+    rules = _Names(empty)
+    placed = {rules.place(name)[0] for name in names}
+    tied = getattr(empty, "all_tied_weights_keys", None) or {}
+    computed = [re.compile(one) for one in empty._keys_to_ignore_on_load_missing or ()]
+    return [
+        name
+        for name, _ in empty.named_parameters()
+        if name not in placed
+        and tied.get(name) not in placed
+        and not any(one.search(name) for one in computed)
+    ]
 
 
 def _merges_experts(converter: WeightConverter) -> bool:

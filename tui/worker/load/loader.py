@@ -202,7 +202,7 @@ def open_checkpoint(
         build_deferred=partial(build_deferred, folder, family),
         stored=commonest_dtype(folder.tensors) or "bf16",
         plain_dtype=folder.plain_dtype,
-        model_spec=None if family.is_remote_code else partial(_model_spec, folder, family),
+        model_spec=None if family.is_remote_code else partial(model_spec_of, folder, family),
         new_splitter=words.new_splitter,
         thought=words.thought,
         thought_ending=words.thought_ending,
@@ -297,7 +297,7 @@ def _build(
     wanted = shards.DTYPES.get(dtype)
     if wanted is None:
         raise CheckpointError("unsupported", f"dtype {dtype[:20]!r} is none of bf16, fp16, fp32")
-    spec = _model_spec(folder, family)
+    spec = model_spec_of(folder, family)
     stored = shards.open_tensors(folder.path, folder.nbytes, progress, folder.skipped)
     weights = join_parts(stored, folder.architecture.quantisation)
     adapter = AdapterWeights(folder.adapter) if folder.adapter else None
@@ -330,12 +330,16 @@ def _build(
             ignore_mismatched_sizes=True,
             use_safetensors=None,
         )
-    _refuse_incomplete(info)
+    refuse_incomplete(info)
     return deferred.DeferredModel(model.eval(), sorting.matrices, experts)
 
 
-def _model_spec(folder: CheckpointFolder, family: Family) -> ModelSpec:
-    """What the model is, without memory."""
+def model_spec_of(folder: CheckpointFolder, family: Family) -> ModelSpec:
+    """What the model is, without memory.
+
+    Raises:
+        CheckpointError: config.json makes none.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -387,7 +391,12 @@ def _refuse_shape(name: str, view: Any, expected: Mapping[str, tuple[int, ...]])
         )
 
 
-def _refuse_incomplete(info: Mapping[str, Any]) -> None:
+def refuse_incomplete(info: Mapping[str, Any]) -> None:
+    """Raise what is said of transformers' account of a load.
+
+    Raises:
+        CheckpointError: tensors are missing, left over or of another shape.
+    """
     for key, said in (
         ("missing_keys", "are missing"),
         ("unexpected_keys", "belong to no part of the model"),

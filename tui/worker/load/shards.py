@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,15 @@ def rename_tensors(
                 break
         else:
             yield name, tensor
+
+
+def native_names(names: Iterable[str], rules: Sequence[TensorRule]) -> Iterator[str]:
+    """The names that `rename_tensors` gives to tensors."""
+    compiled = [(re.compile(rule.source), rule) for rule in rules]
+    for name in names:
+        matches = ((pattern.fullmatch(name), rule) for pattern, rule in compiled)
+        found = next(((match, rule) for match, rule in matches if match), None)
+        yield from [found[0].expand(one) for one in found[1].targets] if found else [name]
 
 
 def _split_by_rule(
