@@ -29,21 +29,21 @@ def treatment_of(seen: Inspection) -> str:
 
 def describe(seen: Inspection, preview: PromptPreview | None = None) -> list[tuple[str, str]]:
     """What `duibi models inspect` prints: a name and a text for each fact."""
-    rows = [
+    kind = f" (model_type {seen.model_type})" if seen.model_type else ""
+    size = f"{seen.checkpoint_bytes / 1e9:.2f} GB" if seen.checkpoint_bytes else ""
+    skipped = f"{seen.skipped_bytes / 1e9:.2f} GB that no text model uses"
+    facts = [
         ("folder", str(seen.path)),
-        ("family", f"{seen.family or 'not recognised'} (model_type {seen.model_type or '?'})"),
-        ("parameters", f"{seen.parameters:,}"),
-        ("stored as", f"{seen.dtype or '?'}, {seen.checkpoint_bytes / 1e9:.2f} GB"),
-        *(
-            [("left out", f"{seen.skipped_bytes / 1e9:.2f} GB that no text model uses")]
-            if seen.skipped_bytes
-            else []
-        ),
-        *([("int8, int4", reach)] if (reach := reach_of(seen.parameters, seen.shape)) else []),
-        ("context", f"{seen.context:,} tokens"),
-        ("tokenizer", seen.tokenizer or "none"),
+        ("family", f"{seen.family or 'not recognised'}{kind}"),
+        ("parameters", f"{seen.parameters:,}" if seen.parameters else ""),
+        ("stored as", ", ".join(filter(None, (seen.dtype, size)))),
+        ("left out", skipped if seen.skipped_bytes else ""),
+        ("int8, int4", reach_of(seen.parameters, seen.shape) if seen.layers else ""),
+        ("context", f"{seen.context:,} tokens" if seen.context else ""),
+        ("tokenizer", seen.tokenizer),
         ("weights", f"{len(seen.shards)} files, {len(seen.missing)} missing"),
     ]
+    rows = [(name, value) for name, value in facts if value]
     rows += [("  missing", name) for name in seen.missing[:8]]
     rows += [("  code", f"{name} {digest}") for name, digest in seen.remote_code.items()]
     if preview is not None:

@@ -4,12 +4,18 @@ import hashlib
 import json
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tui.checkpoints import tokenizer_files
-from tui.checkpoints.architecture import Architecture, read_architecture
+from tui.checkpoints.architecture import (
+    MAX_SIZE,
+    Architecture,
+    read_architecture,
+    text_config,
+)
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.llama_cpp import is_installed
@@ -37,6 +43,12 @@ _TOKENIZERS = {
 }
 _SAID = "duibi: "
 """How the worker's checks begin what they say."""
+
+_FACTS = (
+    *("family", "model_type", "parameters", "dtype", "checkpoint_bytes", "context", "layers"),
+    *("hidden", "kv_heads", "head_dim", "vocab", "width", "tokenizer"),
+)
+"""What every model has: where nothing stands there, it is not known."""
 
 PREVIEW_TURNS = (("user", "你好"),)
 """The conversation whose prompt `preview_prompt` shows."""
@@ -104,8 +116,10 @@ class Inspection:
         return tuple(shard.name for shard in self.shards if not shard.present)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object of `duibi models inspect --json`."""
-        return {**asdict(self), "path": str(self.path), "problems": list(self.problems)}
+        """The JSON object of `duibi models inspect --json`; null is what is not known."""
+        told = asdict(self) | {"path": str(self.path), "problems": list(self.problems)}
+        unknown = [name for name in _FACTS if not told[name]]
+        return told | dict.fromkeys(unknown, None)
 
 
 def require_loadable(path: Path, remote_code: bool = False) -> Inspection:
@@ -144,9 +158,37 @@ def inspect_folder(path: Path) -> Inspection:
     try:
         known = read_architecture(read_config(path))
     except CheckpointError as error:
-        shards, _, _ = _shards(path)
-        return Inspection(path, shards=shards, problems=(error.message,))
+        return _refused(path, error.message)
     return _inspect(path, known)
+
+
+def _refused(path: Path, why: str) -> Inspection:
+    """What the files of a folder say that is refused by its config.json."""
+    shards, tensors, _ = _shards(path)
+    try:
+        config = dict(read_config(path))
+    except CheckpointError:
+        config = {}
+    text = text_config(config)
+    places = [text.get(key) for key in ("max_position_embeddings", "n_positions", "seq_length")]
+    context = next((n for n in places if type(n) is int and 0 < n <= MAX_SIZE), 0)
+    kind = config.get("model_type")
+    return Inspection(
+        path=path,
+        model_type=kind if isinstance(kind, str) else "",
+        # Of reduced weights several numbers lie in one.
+        parameters=0 if config.get("quantization_config") else count_parameters(tensors, False),
+        dtype="" if config.get("quantization_config") else commonest_dtype(tensors),
+        checkpoint_bytes=sum(tensor.nbytes for tensor in tensors),
+        context=context,
+        tokenizer=_tokenizer(path, tokenizer_files.EVERY),
+        shards=shards,
+        problems=(why,),
+    )
+
+
+def _tokenizer(path: Path, names: Iterable[str]) -> str:
+    return next((name for name in names if (path / name).is_file()), "")
 
 
 def _require_folder(path: Path) -> None:
@@ -167,7 +209,7 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
     except CheckpointError as error:
         problems.append(error.message)
     names = _TOKENIZERS.get(known.family, tokenizer_files.EVERY)
-    tokenizer = next((name for name in names if (path / name).is_file()), "")
+    tokenizer = _tokenizer(path, names)
     if not tokenizer:
         problems.append(f"no tokenizer ({names[0]})")
     code: dict[str, str] = {}

@@ -118,6 +118,20 @@ def test_inspect_says_whether_it_can_be_loaded(
     assert run(["models", "inspect", "./nowhere"]) == 2
 
 
+def test_of_a_refused_folder_what_its_files_say_is_told_and_no_zeros(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny.write_llama(here / "refused")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"is_encoder_decoder": True}))
+    assert run(["models", "inspect", "./refused"]) == 2
+    shown = capsys.readouterr().out
+    assert "model_type llama" in shown and "tokenizer.json" in shown and "4,096" in shown
+    assert run(["models", "inspect", "./refused", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told["parameters"] > 0 and told["family"] is told["layers"] is None
+
+
 def test_inspect_says_what_is_known_of_a_gguf_file(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,7 +146,7 @@ def test_inspect_says_what_is_known_of_a_gguf_file(
     small = write_gguf(here / "small.gguf")
     assert run(["models", "inspect", "./small.gguf"]) == 0
     shown = capsys.readouterr().out
-    assert "Q4_0 3, Q8_0 3" in shown and "114,752" in shown and "256 tokens" in shown
+    assert "Q4_0 3, Q8_0 3" in shown and "114,752" in shown and "4,096" in shown
     (here / "y.gguf").write_bytes(small.read_bytes()[:2000])
     assert run(["models", "inspect", "./y.gguf"]) == 2
     assert "y.gguf is not a whole GGUF file" in capsys.readouterr().out
