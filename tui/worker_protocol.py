@@ -22,6 +22,9 @@ from tui.events.json_form import EventError, decode_body, payload
 
 _T = TypeVar("_T")
 
+LOG_STEP = "the log has the details"
+"""The next step of what went wrong in the worker; its parent, which keeps the log, adds where."""
+
 
 class ProtocolError(ValueError):
     """An order or a report whose form is not the one described here."""

@@ -1,6 +1,7 @@
 """A real worker process from load to death."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -165,6 +166,7 @@ def test_a_killed_worker_fails_the_answer_at_once_and_is_started_anew(
     ends = [b for b in found if isinstance(b, Failed)]
     assert [(b.answer, b.cause) for b in ends] == [(1, "crashed"), (2, "crashed")]
     assert "SIGKILL" in ends[0].message
+    assert re.fullmatch(r"the log has the details: \S+/\S+", ends[0].next_step)
     assert loaded.memory() == (0, 0)
     assert expect(Failed, bodies(loaded, ask(3))[-1]).cause == "not_loaded"
     again = loaded.load(lambda t_ns, body: None)

@@ -98,6 +98,14 @@ def test_what_is_not_there_names_the_nearest(here: Path) -> None:
     assert "did you mean ./weights.gguf?" in refused("weigths.gguf")
 
 
+def test_a_base_without_its_folder_sign_is_shown_with_it(here: Path) -> None:
+    write_zero_llama(here / "m" / "base")
+    (here / "m" / "lora").mkdir()
+    (here / "m" / "lora" / "adapter_config.json").write_text("{}")
+    (here / "m" / "lora" / "adapter_model.safetensors").write_bytes(b"")
+    assert refused("m/lora+m/base").endswith("-> did you mean m/lora+./m/base?")
+
+
 def test_what_cannot_be_used_says_why(here: Path) -> None:
     (here / "empty").mkdir()
     (write_zero_llama(here / "none") / "model.safetensors").unlink()

@@ -9,16 +9,19 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.engines.fork_server import ForkedProcess, fork_worker
 from tui.engines.watchdog import ProcessUsage, process_usage
 from tui.events import Failed, Load, TimedBody
 from tui.host import cgroup, child_process, memory, system
+from tui.host.paths import shown
 from tui.host.save_file import open_log
 from tui.worker_protocol import (
+    LOG_STEP,
     Alive,
     CloseOrder,
     Order,
@@ -27,6 +30,7 @@ from tui.worker_protocol import (
     encode_order,
 )
 
+_T = TypeVar("_T")
 _OPENMP_SPIN_COUNT = "20000"
 """How often a thread of GNU OpenMP looks for work before it sleeps (libgomp's manual). Its own
 300,000 and more keep cores from a busy neighbour's threads and from each other's: beside one
@@ -194,7 +198,7 @@ class WorkerProcess:
         if isinstance(body, Alive):
             self.steps = body.steps
         else:
-            self.inbox.put((t_ns, body))
+            self.inbox.put((t_ns, self._with_log(body)))
 
     def _post_mortem(self) -> Failed | None:
         try:
@@ -205,9 +209,16 @@ class WorkerProcess:
         if self._closing:
             return None
         if self.kill_reason:
-            return self.kill_reason
+            return self._with_log(self.kill_reason)
         by_kernel = code == -signal.SIGKILL and _kills.claim(self._kills_before)
-        return explain_exit(code, by_kernel, max(self._last_memory), self._log_tail())
+        memory_bytes = max(self._last_memory)
+        return self._with_log(explain_exit(code, by_kernel, memory_bytes, self._log_tail()))
+
+    def _with_log(self, body: _T) -> _T:
+        """An event, with the place of the log where it sends a person there."""
+        if isinstance(body, Failed) and body.next_step == LOG_STEP:
+            return replace(body, next_step=f"{LOG_STEP}: {shown(self._log)}")
+        return body
 
     def _log_tail(self) -> str:
         """The end of what it wrote to the log."""
@@ -274,5 +285,5 @@ def oom_kills() -> int:
     return cgroup.read_table(found.folders[0] / name).get("oom_kill", 0)
 
 
-def _failed(cause: str, message: str, next_step: str = "the log has the details") -> Failed:
+def _failed(cause: str, message: str, next_step: str = LOG_STEP) -> Failed:
     return Failed(cause, message, next_step)

@@ -112,8 +112,18 @@ def model_name(root: Path = ROOT) -> str:
 def flags(root: Path = ROOT) -> frozenset[str]:
     """The instruction sets that the kernel tells of, without those that DUIBI_HIDE_CPU_FLAGS names
     (with commas between): a CPU then computes as one that has not got them."""
-    hidden = os.environ.get("DUIBI_HIDE_CPU_FLAGS", "").split(",")
-    return _flags(root).difference(name.strip() for name in hidden)
+    return _flags(root).difference(_hidden())
+
+
+def hidden_flags(root: Path = ROOT) -> tuple[list[str], list[str]]:
+    """What DUIBI_HIDE_CPU_FLAGS hides, and what it names that this CPU has not got."""
+    found, named = _flags(root), _hidden()
+    return sorted(found & named), sorted(named - found)
+
+
+def _hidden() -> frozenset[str]:
+    names = os.environ.get("DUIBI_HIDE_CPU_FLAGS", "").split(",")
+    return frozenset(name.strip() for name in names if name.strip())
 
 
 def _flags(root: Path) -> frozenset[str]:

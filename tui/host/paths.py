@@ -75,6 +75,12 @@ def home() -> Path | None:
     return found if found.is_absolute() else None
 
 
+def shown(path: Path) -> str:
+    """A path as a person types it: with ``~`` for the home folder, which names nobody."""
+    place = home()
+    return f"~/{path.relative_to(place)}" if place and path.is_relative_to(place) else str(path)
+
+
 def expand(path: str | Path) -> Path:
     """``path`` with the home folder for ``~``, as far as there is such a user."""
     try:

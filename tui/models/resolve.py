@@ -289,6 +289,12 @@ def existing_path(ref: Reference) -> Path:
 
 def _missing(ref: Reference, path: Path) -> UserError:
     wanted = "file" if ref.kind == "gguf" else "folder"
+    adapter, _, base = ref.target.partition("+")
+    if base and is_adapter(expand(adapter)) and expand(base).is_dir():
+        return UserError(
+            f"there is no {wanted} {ref.target}",
+            f"did you mean {adapter}+./{base}?",
+        )
     parent = path.parent
     if parent.is_dir():
         names = sorted(entry.name for entry in parent.iterdir() if not entry.name.startswith("."))

@@ -119,6 +119,14 @@ def test_a_format_is_called_the_fastest_in_what_was_measured() -> None:
     assert translate(said, "zh").startswith(best)
 
 
+def test_hidden_instructions_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine_checks.hidden_instructions() == []
+    known = min(cpu.flags())
+    monkeypatch.setenv("DUIBI_HIDE_CPU_FLAGS", f"{known}, nonsense")
+    (found,) = machine_checks.hidden_instructions()
+    assert found.seen == known and found.next_step.endswith("has not got: nonsense")
+
+
 @pytest.mark.slow
 def test_formats_are_measured_once(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -52,6 +52,7 @@ def processor() -> list[Finding]:
     return [
         Finding("cores", OK, f"{cores} of {os.cpu_count()} usable{limit}: {cpu.model_name()}"),
         instructions(cpu.flags()),
+        *hidden_instructions(),
         kernels(cpu.flags()),
     ]
 
@@ -63,6 +64,17 @@ def instructions(flags: frozenset[str]) -> Finding:
         return Finding("instructions", OK, " ".join(known))
     step = "no AVX2: answers will be very slow, choose another instance"
     return Finding("instructions", NOTE, " ".join(known) or "none known", step)
+
+
+def hidden_instructions() -> list[Finding]:
+    """What DUIBI_HIDE_CPU_FLAGS keeps the kernels from, where it is set."""
+    hidden, unknown = cpu.hidden_flags()
+    if not hidden and not unknown:
+        return []
+    step = ""
+    if unknown:
+        step = f"DUIBI_HIDE_CPU_FLAGS names what this CPU has not got: {', '.join(unknown)}"
+    return [Finding("hidden instructions", NOTE, one_line(" ".join(hidden) or "none"), step)]
 
 
 def kernels(flags: frozenset[str]) -> Finding:

@@ -8,6 +8,7 @@ from tui.checkpoints.errors import CheckpointError
 from tui.events import Delta, Failed, TimedBody
 from tui.host.errors import UserError, first_line
 from tui.worker.decode.sampling import NonFiniteLogitsError
+from tui.worker_protocol import LOG_STEP
 
 
 def failure_event(error: Exception, answer: int = -1) -> Failed:
@@ -37,7 +38,7 @@ def failure_event(error: Exception, answer: int = -1) -> Failed:
     traceback.print_exception(error)
     sys.stderr.flush()
     name = type(error).__name__
-    return Failed("crashed", f"{name}: {text}", "the log has the details", answer)
+    return Failed("crashed", f"{name}: {text}", LOG_STEP, answer)
 
 
 def delta_events(
