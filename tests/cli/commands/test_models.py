@@ -146,7 +146,7 @@ def test_inspect_says_what_is_known_of_a_gguf_file(
     small = write_gguf(here / "small.gguf")
     assert run(["models", "inspect", "./small.gguf"]) == 0
     shown = capsys.readouterr().out
-    assert "Q4_0 3, Q8_0 3" in shown and "114,752" in shown and "4,096" in shown
+    assert "Q4_0 3, Q8_0 3" in shown and "114,752" in shown and "256 tokens" in shown
     (here / "y.gguf").write_bytes(small.read_bytes()[:2000])
     assert run(["models", "inspect", "./y.gguf"]) == 2
     assert "y.gguf is not a whole GGUF file" in capsys.readouterr().out
