@@ -53,6 +53,10 @@ class Adapter:
     alphas: Mapping[str, float] = field(default_factory=dict)
     is_rank_stabilised: bool = False
     fan_in_fan_out: bool = False
+    has_ranks: bool = False
+    """Whether modules have other ranks than ``rank`` (``rank_pattern``)."""
+    targets: tuple[str, ...] = ()
+    """The ends of the names of the modules that it changes; none where they are told otherwise."""
 
     @property
     def kind(self) -> str:
@@ -115,7 +119,14 @@ def read_adapter(folder: Path) -> Adapter:
         {str(name): float(alpha) for name, alpha in alphas.items()},
         said.get("use_rslora") is True,
         said.get("fan_in_fan_out") is True,
+        bool(said.get("rank_pattern")),
+        _targets(said.get("target_modules")),
     )
+
+
+def _targets(said: object) -> tuple[str, ...]:
+    names = said if isinstance(said, list) else []
+    return tuple(one for one in names if isinstance(one, str))
 
 
 def _is_alpha(entry: tuple[Any, Any]) -> bool:
@@ -184,6 +195,14 @@ def read_matrices(adapter: Adapter) -> tuple[dict[str, dict[str, str]], dict[str
         first, second = (by_name[found[key]] for key in sorted(found))
         if not _fit(first, second):
             raise _damaged(adapter, f"the matrices of {module} do not fit each other")
+        rank = first.shape[0]
+        if rank != adapter.rank and not adapter.has_ranks:
+            raise _damaged(
+                adapter,
+                f"{module} has rank {rank}, {ADAPTER_CONFIG} says {adapter.rank}",
+            )
+        if adapter.targets and not any(f".{module}".endswith(f".{t}") for t in adapter.targets):
+            raise _damaged(adapter, f"it changes {module}, which {ADAPTER_CONFIG} does not name")
     if not pairs and not replaced:
         raise _damaged(adapter, "there is nothing in it")
     return pairs, replaced

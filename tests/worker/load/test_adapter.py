@@ -133,6 +133,21 @@ def test_other_adapters_are_refused_by_their_name(
 
 
 @pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"r": 8}, "q_proj has rank 2, adapter_config.json says 8"),
+        ({"target_modules": ["v_proj"]}, "it changes .*q_proj, which .* does not name"),
+    ],
+)
+def test_a_config_that_contradicts_the_matrices_is_refused(
+    tmp_path: Path, config: dict[str, Any], said: str
+) -> None:
+    adapter = read_adapter(write_adapter(tmp_path / "a", pair(QUERY, 64, 64), **config))
+    with pytest.raises(CheckpointError, match=said):
+        read_matrices(adapter)
+
+
+@pytest.mark.parametrize(
     "change",
     [
         lambda t: t.pop(f"{QUERY}.lora_A.weight"),
