@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
 from tui.engines.errors import ServiceError
+from tui.engines.header_bound import bound_headers
 from tui.engines.secret import Secret
 from tui.host import tls
 from tui.services import Service
@@ -74,6 +75,7 @@ def open_client(service: Service, key: Secret) -> "httpx2.AsyncClient":
             # No read timeout: `HttpAttempt` times tokens, not bytes.
             timeout=httpx2.Timeout(None, connect=service.connect_s, write=60.0),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
+            event_hooks={"request": [bound_headers(service.host)]},
             headers={"Accept-Encoding": "identity", "User-Agent": "duibi"},
         )
     except ImportError:

@@ -111,6 +111,8 @@ async def list_models(http: "httpx2.AsyncClient", service: Service, key: Secret)
         raise ServiceError(
             "no_response", f"{host} did not answer in {LIST_TIMEOUT_S:g} s"
         ) from None
+    except ServiceError:
+        raise
     except Exception as error:
         raise error_from_exception(error, host) from None
     text = got.decode("utf-8", "replace")
