@@ -48,6 +48,23 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
     assert caught.value.cause == "not_found"
 
 
+def test_a_whole_file_by_the_name_of_a_part_is_said_to_be_whole(tmp_path: Path) -> None:
+    header = read_header(write_gguf(tmp_path / "tiny-00001-of-00002.gguf"))
+    assert header.name_remark == (
+        "the name of the file says one of 2 parts, but it is a whole model"
+    )
+    assert not read_header(write_gguf(tmp_path / "whole.gguf")).name_remark
+
+
+def test_a_file_that_is_cut_says_so_in_plain_words(tmp_path: Path) -> None:
+    whole = write_gguf(tmp_path / "whole.gguf").read_bytes()
+    for length in (6, 40, 300, 2000):
+        (tmp_path / "cut.gguf").write_bytes(whole[:length])
+        with pytest.raises(CheckpointError) as caught:
+            read_header(tmp_path / "cut.gguf")
+        assert "unpack" not in caught.value.message and "buffer" not in caught.value.message
+
+
 def test_a_part_under_another_name_says_how_it_should_be_called(tmp_path: Path) -> None:
     first = write_gguf(tmp_path / "tiny.gguf", parts=2)
     with pytest.raises(CheckpointError, match="one of 2 parts") as caught:

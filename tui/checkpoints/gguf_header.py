@@ -151,8 +151,11 @@ class GgufHeader:
 
     @property
     def name_remark(self) -> str:
-        """A line where the file's name promises other bits than its header tells of; else empty.
-        Mixtures of as many bits have several names for one thing."""
+        """A line where the file's name promises other bits than its header tells of, or further
+        parts; else empty. Mixtures of as many bits have several names for one thing."""
+        parts = len(gguf_parts.all_parts(self.files[0])) if self.files else 1
+        if parts != len(self.files) and parts > 1:
+            return f"the name of the file says one of {parts} parts, but it is a whole model"
         named = gguf_parts.quantisation_in_name(self.files[0]) if self.files else ""
         bits, stored = _BITS.search(named), _BITS.search(self.stored)
         if bits is None or stored is None or bits[0] == stored[0]:
@@ -257,7 +260,9 @@ def _read_file(path: Path, words: bool) -> GgufHeader:
         raise CheckpointError(
             error.cause, f"{path.name} {error.message}", error.next_step
         ) from None
-    except (struct.error, ValueError, IndexError, KeyError, OverflowError, TypeError) as error:
+    except struct.error:
+        raise _damaged(path, "is not a whole GGUF file (it ends before its header does)") from None
+    except (ValueError, IndexError, KeyError, OverflowError, TypeError) as error:
         raise _damaged(path, f"is not a whole GGUF file ({error})") from None
 
 
