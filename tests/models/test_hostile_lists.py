@@ -90,6 +90,22 @@ def test_an_answer_without_end_is_left(
     assert response.sent <= 11_000 and response.at < 100
 
 
+def test_headers_without_end_are_left() -> None:
+    def many(exchange: FileExchange) -> None:
+        for _ in range(100):
+            exchange.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+        exchange.answer(200, b"{}", "application/json")
+
+    with serving(many) as server:
+        assert ollama.fetch(server.url) == b""
+        with (
+            net.http_client() as http,
+            pytest.raises(net.UnreachableError, match="more than 262,144 bytes of headers"),
+            http.stream("GET", server.url),
+        ):
+            pass
+
+
 @pytest.mark.parametrize(
     "entry",
     [

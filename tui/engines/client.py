@@ -6,9 +6,8 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
 from tui.engines.errors import ServiceError
-from tui.engines.header_bound import bound_headers
 from tui.engines.secret import Secret
-from tui.host import tls
+from tui.host import header_bound, tls
 from tui.services import Service
 
 if TYPE_CHECKING:
@@ -67,6 +66,16 @@ def open_client(service: Service, key: Secret) -> "httpx2.AsyncClient":
                 request.headers["Authorization"] = f"Bearer {key.reveal()}"
             yield request
 
+    def too_many_headers() -> ServiceError:
+        most = header_bound.MOST_BYTES
+        return ServiceError(
+            "oversized", f"{service.host} sends more than {most:,} bytes of headers"
+        )
+
+    async def bound_headers(request: httpx2.Request) -> None:
+        trace = header_bound.bounding_async_trace(too_many_headers)
+        request.extensions = {**request.extensions, "trace": trace}
+
     try:
         return httpx2.AsyncClient(
             auth=Bearer(),
@@ -75,7 +84,7 @@ def open_client(service: Service, key: Secret) -> "httpx2.AsyncClient":
             # No read timeout: `HttpAttempt` times tokens, not bytes.
             timeout=httpx2.Timeout(None, connect=service.connect_s, write=60.0),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64),
-            event_hooks={"request": [bound_headers(service.host)]},
+            event_hooks={"request": [bound_headers]},
             headers={"Accept-Encoding": "identity", "User-Agent": "duibi"},
         )
     except ImportError:

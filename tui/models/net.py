@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from tui.host import tls
+from tui.host import header_bound, tls
 from tui.host.errors import EXIT_NETWORK, UserError
 
 if TYPE_CHECKING:
@@ -126,14 +126,24 @@ def http_client(cert: str = "") -> "httpx2.Client":
     """
     import httpx2
 
+    def bound_headers(request: httpx2.Request) -> None:
+        request.extensions = {**request.extensions, "trace": headers_trace(request.url.host)}
+
     try:
         return httpx2.Client(
+            event_hooks={"request": [bound_headers]},
             verify=_certificates(cert),
             follow_redirects=True,
             timeout=httpx2.Timeout(READ_S, connect=CONNECT_S),
         )
     except (ImportError, ValueError, httpx2.InvalidURL) as error:
         raise _proxy_error(error) from None
+
+
+def headers_trace(host: str) -> header_bound.Trace:
+    """The ``trace`` of a request whose response has headers without end: `UnreachableError`."""
+    said = f"{host} sends more than {header_bound.MOST_BYTES:,} bytes of headers"
+    return header_bound.bounding_trace(lambda: UnreachableError(said, is_retryable=False))
 
 
 def _proxy_error(error: Exception) -> UserError:

@@ -16,7 +16,7 @@ from tui import services
 from tui.host import tls
 from tui.host.errors import UserError
 from tui.models.discover import FoundModel
-from tui.models.net import UnreachableError, is_reachable, read_body
+from tui.models.net import UnreachableError, headers_trace, is_reachable, read_body
 
 _PROBE_S = 0.5
 _ANSWER_S = 3.0
@@ -58,7 +58,10 @@ def fetch(url: str) -> bytes:
 
     trusted = tls.client_context() if url.startswith("https:") else False
     try:
-        with httpx2.stream("GET", url, verify=trusted, timeout=_ANSWER_S) as response:
+        with (
+            httpx2.Client(verify=trusted, timeout=_ANSWER_S) as http,
+            http.stream("GET", url, extensions={"trace": headers_trace(url)}) as response,
+        ):
             return read_body(response, _LARGEST, _ANSWER_S) if response.status_code == 200 else b""
     except (httpx2.HTTPError, httpx2.InvalidURL, UnreachableError, ImportError, ValueError):
         return b""
