@@ -100,7 +100,8 @@ def test_both_languages_fill_in_the_same() -> None:
     [
         ("which models?", "要用哪些模型？"),
         ("medians; which models?", "中位数；要用哪些模型？"),
-        ("length, 12 tokens, 3.1 tok/s", "达到 token 上限，12 token, 3.1 tok/s"),
+        ("use tongji, fifty, or a file (.toml)", "请用 tongji, fifty，或文件（.toml）"),
+        ("length, 12 tokens, 3.1 tok/s", "达到 token 上限，12 token，3.1 tok/s"),
         ("  missing", "  缺少"),
         ("e.g. `duibi run demo`", "例如 `duibi run demo`"),
         ("a/b.toml: question 3: is empty", "a/b.toml：第 3 题：为空"),

@@ -28,7 +28,7 @@ _MOST_KEPT = 4096
 _DEEPEST = 4
 _TELLING = 24
 """Characters of its own from which on a form is surely meant, also where its parts are texts."""
-_PROSE = re.compile(r"(?<![\w.'-])[A-Za-z][a-z]+,? [a-z]{2,}(?!\w|[.'-]\w)")
+_PROSE = re.compile(r"(?<![\w.'-])[A-Za-z][a-z]+ [a-z]{2,}(?!\w|[.'-]\w)")
 """Two English words in a row: a part of a sentence, not a name."""
 _NO_PROSE = frozenset(
     ("command", "error", "example", "message", "one", "other", "said", "text", "title", "why")

@@ -81,6 +81,7 @@ def test_list_and_inspect_say_a_state_whole_in_chinese(
     mixed = r"(partial|damaged|unsupported|complete)[:：]|[a-z]+,? [a-z]{2,} [a-z]+"
     assert "不支持：" in said and "不完整：" in said
     assert not re.findall(mixed, said)
+    assert " 0 B" not in said, "a size that is not known is not told as one of nothing"
 
 
 def test_list_available_is_data(capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,7 +188,7 @@ def test_fit_plans_the_others_beside_one_that_is_refused(
     told = capsys.readouterr()
     assert "./good" in told.out and "./odd" not in told.out
     assert "duibi: ./odd: " in told.err and "no class for the type qwen9" in told.err
-    assert "./good: at its limit of " in told.err
+    assert "./good: at its limit of " in told.err and "at 100000 tokens" not in told.err
     assert run(["models", "fit", "./odd", "./nowhere", "--json"]) == 2
     unusable = json.loads(capsys.readouterr().out)["unusable"]
     assert [one["model"] for one in unusable] == ["./odd", "./nowhere"]

@@ -60,7 +60,7 @@ def doctor(
         print(table([(tr(one.state), tr(one.name), tr(one.seen)) for one in findings]))
         for found in findings:
             if found.next_step:
-                about = f"{tr(found.state)}: {tr(found.name)}"
+                about = f"{tr(found.state)}{tr(': ')}{tr(found.name)}"
                 print(one_line(f"{about} -> {tr(found.next_step)}"))
     return 2 if worst else 0
 

@@ -213,8 +213,9 @@ def fit(
         for name, error in unusable:
             tell(f"duibi: {about(name, error.message)}")
             tell(f"  -> {error.next_step}")
+        planned = max((min(context, one.context or context) for one in subjects), default=context)
         room = (
-            f"at {context} tokens; {format_size(reading.available)} of "
+            f"at {planned} tokens; {format_size(reading.available)} of "
             f"{format_size(reading.limit)} can be used ({reading.source})"
         )
         tell(f"{made.batch.size} answers together; {room}" if made.batch.size > 1 else room)
@@ -315,7 +316,7 @@ def _row(one: FoundModel, context: int, free: int) -> tuple[str, ...]:
     kept = ", ".join(
         f"{dtype} {format_size(taken)}" for dtype, taken in _quantised_sizes(one).items()
     )
-    size = format_size(one.size) if one.size or not one.served else ""
+    size = format_size(one.size) if one.size else ""
     return (one.reference, one.family, one.dtype, size, kept, need, state)
 
 

@@ -44,7 +44,7 @@ def inspect_gguf(found: FoundModel, json: bool) -> int:
             ("file", str(found.path)),
             ("family", found.family),
             ("parameters", f"{found.parameters:,}" if found.parameters else ""),
-            ("stored as", ", ".join(filter(None, (found.dtype, format_size(found.size))))),
+            ("stored as", _stored_as(found)),
             ("context", f"{found.context:,} tokens" if found.context else ""),
             *_header_rows(header, prompt),
             ("refused", found.why),
@@ -52,6 +52,11 @@ def inspect_gguf(found: FoundModel, json: bool) -> int:
         ]
         print(table([(tr(name), one_line(tr(value))) for name, value in rows if value], gap=" "))
     return 0 if found.state == "complete" else 2
+
+
+def _stored_as(found: FoundModel) -> str:
+    size = format_size(found.size) if found.size else ""
+    return ", ".join(filter(None, (found.dtype, size)))
 
 
 def _header_rows(header: GgufHeader | None, prompt: tuple[str, list[int]]) -> list[tuple[str, str]]:
