@@ -46,6 +46,8 @@ _MAX_SHARDS = 10_000
 
 HEADS = ("lm_head.weight", "output_layer.weight", "embed_out.weight")
 """Ends of the names of output heads."""
+_TABLES = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embeddings.weight")
+"""Ends of the names of embeddings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,9 +311,13 @@ def count_parameters(tensors: Sequence[TensorHeader], is_tied: bool) -> int:
 
 def commonest_dtype(tensors: Iterable[TensorHeader]) -> str:
     """What most of the values of some tensors are stored as: a word of `PLAIN_DTYPES` or the
-    label of a quantisation; empty where there are none."""
+    label of a quantisation; empty where there are none. Where some are reduced, that of the layers:
+    tables of words are left whole, and are much of a small model."""
+    known = list(tensors)
+    if any(one.dtype not in DTYPE_BYTES for one in known):
+        known = [one for one in known if not one.name.endswith((*HEADS, *_TABLES))]
     sizes: dict[str, int] = {}
-    for one in tensors:
+    for one in known:
         sizes[one.dtype] = sizes.get(one.dtype, 0) + one.elements
     most = max(sizes, key=lambda name: sizes[name], default="")
     return PLAIN_DTYPES.get(most, most.lower())

@@ -16,6 +16,7 @@ from tests.support.mixtures import write_mixture
 from tests.support.stored_quantisation import LAYOUTS, label_of, reduce_experts, reduce_folder
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.stored_quantisation import has_levels, read_quantisation
+from tui.checkpoints.weight_headers import TensorHeader, commonest_dtype
 from tui.models.inspect import inspect_folder
 from tui.worker.kernels import build
 from tui.worker.load import prepare
@@ -237,3 +238,19 @@ def test_experts_that_are_stored_reduced_are_read_one_by_one(layout: str, tmp_pa
     for dtype, most in (("bf16", 0.001), ("int8", 0.05), ("int4", 0.05 if keeps else 1.2)):
         made, _, _ = prepare.prepare_model(checkpoint, dtype, NOTHING)
         assert divergence(logits(made), expected) < most, dtype
+
+
+def test_a_table_of_words_is_not_what_layers_are_stored_as() -> None:
+    table = TensorHeader("model.embed_tokens.weight", "BF16", (900, 8), Path("w"))
+    layer = TensorHeader("model.layers.0.mlp.up_proj.weight", "fp8", (8, 8), Path("w"))
+    assert commonest_dtype([table, layer]) == "fp8"
+    assert commonest_dtype([table]) == "bf16"
+
+
+def test_a_config_that_promises_reduced_weights_over_whole_ones_is_told(tmp_path: Path) -> None:
+    folder = tiny.write_llama(tmp_path / "m")
+    assert not open_folder(folder).notes
+    config = json.loads((folder / "config.json").read_text())
+    said = {"quant_method": "awq", "bits": 4, "version": "gemm"}
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": said}))
+    assert open_folder(folder).notes == ("config.json says awq-int4, the files hold whole weights",)

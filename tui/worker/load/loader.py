@@ -65,6 +65,9 @@ class CheckpointFolder:
         """What is said of the parts that are not loaded, and of a learned prefix."""
         parts = set(self.skipped.values())
         said = [said for part, said in SKIPPED_NOTES.items() if part in parts]
+        told = self.architecture.quantisation
+        if told and all(one.dtype != told.label for one in self.tensors):
+            said.append(f"config.json says {told.label}, the files hold whole weights")
         if self.prefix:
             said.append(
                 f"a learned prefix of {self.prefix.tokens} tokens stands before all it reads"
