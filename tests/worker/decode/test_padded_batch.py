@@ -122,3 +122,15 @@ def test_a_cache_without_a_row_is_that_of_the_others() -> None:
     assert batch.get_seq_length() == 5
     for layer, keys in zip(batch.layers, wanted, strict=True):
         assert torch.equal(layer.keys, keys)
+
+
+def test_a_state_beside_keys_and_values_is_seen() -> None:
+    model = random_model(
+        "falcon_h1",
+        num_hidden_layers=1,
+        mamba_d_ssm=64,
+        mamba_n_heads=4,
+        mamba_d_head=16,
+        mamba_d_state=16,
+    )
+    assert padded_batch.keeps_state(model)

@@ -9,7 +9,11 @@ from typing import Any
 
 import torch
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import (
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionCacheLayerMixin,
+)
 
 from tui.worker.decode import kv_cache
 
@@ -23,8 +27,12 @@ SLOW_REMARK = (
 
 
 def keeps_state(model: Any) -> bool:
-    """Whether some layers hold a state in place of keys and values (linear attention, Mamba)."""
-    return any(not isinstance(layer, DynamicLayer) for layer in _layers(model))
+    """Whether some layers hold a state in place of keys and values (linear attention, Mamba), or
+    beside them (Falcon-H1)."""
+    return any(
+        isinstance(layer, LinearAttentionCacheLayerMixin) or not isinstance(layer, DynamicLayer)
+        for layer in _layers(model)
+    )
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
