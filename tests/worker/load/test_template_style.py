@@ -97,3 +97,14 @@ def test_what_ends_a_turn_ends_an_answer(
 ) -> None:
     made.append(ChatTemplate(source, {}))
     assert turn_ends(made[0], find_style(made[0]), CONTROLS) == ends
+
+
+def test_a_template_that_leaves_out_the_system_text_is_said_to(made: list[ChatTemplate]) -> None:
+    loop = "{% for m in messages %}IF{{ m.content }}\n{% endfor %}"
+    sources = (
+        loop.replace("IF", ""),
+        loop.replace("\n{", "{% endif %}\n{", 1).replace("IF", "{% if m.role != 'system' %}"),
+    )
+    made += [ChatTemplate(source, {}) for source in sources]
+    plain, leaving = (find_style(one).remark for one in made)
+    assert (plain, "no system text" in leaving) == ("", True)

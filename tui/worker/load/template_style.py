@@ -29,6 +29,12 @@ class TemplateStyle:
     as_parts: bool = False
     merges_system: bool = False
 
+    @property
+    def remark(self) -> str:
+        """What is said of it to a person; may be empty."""
+        said = "the chat template takes no system text: one is put before the first question"
+        return said if self.merges_system else ""
+
     def render(
         self,
         template: ChatTemplate,

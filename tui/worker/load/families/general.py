@@ -51,6 +51,11 @@ class TemplateTokenizer(TextChatTokenizer):
         """The Jinja source of the template."""
         return self._template.source
 
+    @property
+    def style_remark(self) -> str:
+        """What is done where the template leaves out the system text; may be empty."""
+        return self._style.remark
+
     def use_thought(self, form: ThoughtFormat) -> tuple[int, ...]:
         """Have the marks of this format in decoded text; the ids that end a thought early."""
         self._thought = form
@@ -143,7 +148,7 @@ def template_format(
     in the template and the control tokens."""
     thought = find_format(codec.source, controls)
     ending = codec.use_thought(thought) if thought else ()
-    remark = codec.remark()
+    remarks = codec.remark(), codec.style_remark
     return ChatFormat(
         tokenizer=codec,
         stop_ids=stop_ids,
@@ -152,7 +157,7 @@ def template_format(
         thought=thought,
         thought_ending=ending,
         sampling_defaults=sampling_defaults,
-        notes=(remark,) if remark else (),
+        notes=tuple(filter(None, remarks)),
     )
 
 
