@@ -113,7 +113,7 @@ def test_services_of_ones_own_but_no_key_for_a_stranger(tmp_path: Path) -> None:
     toml(paths.config_dir(), mine)
     found = settings.load({}, tmp_path, {})
     assert found.run.services["gpu-box"]["concurrency"] == 2
-    # The same of a folder has no effect before an agreement (tests/test_trust.py).
+    # The same of a folder has no effect before an agreement (tests/trust).
     (paths.config_dir() / "duibi.toml").unlink()
     found = settings.load({}, toml(tmp_path / "here", mine), {})
     assert found.run.services == {}
