@@ -150,11 +150,12 @@ def test_a_default_run_ends_in_a_full_cost_table(
     for number, model in enumerate(made["models"]):
         measured = model["measured"]
         assert (measured["prompt_tokens"], measured["output_tokens"]) == (256, 64)
-        assert measured["contended_by"] in ("", "programs"), "the other model did not compute"
+        # Other programs may take cores, and threads then change; the other model computes not.
+        assert measured["contended_by"] not in ("model", "question")
         figures = {name: one["value"] for name, one in model["figures"].items()}
         assert figures == pytest.approx(again.figures(number))
         assert {name for name, value in figures.items() if not value} <= {"answer_ttft", "thought"}
-        assert {a["contended_by"] for a in model["answers"]} <= {"", "programs"}
+        assert {a["contended_by"] for a in model["answers"]}.isdisjoint(("model", "question"))
     for lang in ("en", "zh"):
         document = build_report([reader.read(path)], lang)
         title = report_messages(lang)("costs")
