@@ -183,7 +183,7 @@ def _download_line(status: DownloadStatus, appearance: Appearance, width: int) -
         (words, style),
     ]
     if status.state == "failed" and status.error is not None:
-        return [*name, (f"  {one_line(status.error.message)}", "bad")]
+        return [*name, (f"  {say.told(one_line(status.error.message))}", "bad")]
     if status.state != "working":
         return name
     stage = say.word("fetch", status.stage.partition(" ")[0])
