@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tui.host import child_process, system
+from tui.host import child_process, cpu, system
 from tui.host.instruction_sets import INSTRUCTION_SETS, InstructionSet
 
 SOURCES = Path(__file__).parents[1] / "worker" / "kernels"
@@ -58,7 +58,7 @@ def library_file_name(variant: InstructionSet) -> str:
 
 
 def compile_library(compiler: str, place: Path, variant: InstructionSet) -> None:
-    """Compile the sources, all at once, and link them to ``place``; objects stay beside it.
+    """Compile the sources, one on each core, and link them to ``place``; objects stay beside it.
 
     Raises:
         CompilerError: it fails; what it says goes to stderr.
@@ -66,7 +66,8 @@ def compile_library(compiler: str, place: Path, variant: InstructionSet) -> None
     """
     flags, sources = _flags(variant), sorted(SOURCES.glob("*.c"))
     objects = [str(place.with_name(f"{source.stem}.o")) for source in sources]
-    with ThreadPoolExecutor(len(sources)) as pool:
+    # A compiler takes 50 MB, which count as the run's own: no more of them than of cores.
+    with ThreadPoolExecutor(min(len(sources), cpu.cores())) as pool:
         commands = [
             [compiler, *flags, "-c", str(source), "-o", made]
             for source, made in zip(sources, objects, strict=True)

@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -328,6 +329,26 @@ def test_a_compiler_for_another_openmp_is_told_from_one_that_fails(
         build._load_library()
 
 
+def test_no_more_compilers_run_than_there_are_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def pool(workers: int) -> ThreadPoolExecutor:
+        asked.append(workers)
+        return ThreadPoolExecutor(workers)
+
+    def compiled(command: Sequence[str]) -> None:
+        (tmp_path / "made.so").write_bytes(b"GOMP_parallel")
+
+    monkeypatch.setattr(kernel_compiler, "ThreadPoolExecutor", pool)
+    monkeypatch.setattr(kernel_compiler, "_run", compiled)
+    for cores, most in ((2, 2), (64, len(list(kernel_compiler.SOURCES.glob("*.c"))))):
+        monkeypatch.setattr(cpu, "cores", lambda cores=cores: cores)
+        kernel_compiler.compile_library("gcc", tmp_path / "made.so", HERE[0])
+        assert asked.pop() == most
+
+
 def test_a_compiler_that_hangs_is_waited_for_once(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +363,6 @@ def test_a_compiler_that_hangs_is_waited_for_once(
     monkeypatch.setattr(child_process, "run", hang)
     with pytest.raises(build.KernelsUnavailableError, match="took too long"):
         build._load_library()
-    # All sources are compiled at the same time.
+    # What was not begun when the first took too long is left.
     assert len(waited) <= len(list(kernel_compiler.SOURCES.glob("*.c")))
     assert len({command[0] for command in waited}) == 1
