@@ -1,5 +1,7 @@
 """The prompt, help, leaving and keys of one's own on the live screen."""
 
+import pytest
+
 from tests.support.stage import comparing
 from tui.app.screens.compare import CompareScreen
 from tui.app.screens.help import HelpScreen
@@ -114,24 +116,17 @@ async def test_help_lists_the_keys_with_their_names() -> None:
         assert isinstance(it.app.screen, CompareScreen)
 
 
-async def test_quitting_asks_once_while_answers_run() -> None:
+@pytest.mark.parametrize(("key", "code"), [("q", 0), ("ctrl+c", 130)])
+async def test_leaving_asks_once_while_answers_run_and_ctrl_c_says_interrupted(
+    key: str, code: int
+) -> None:
     async with comparing() as it:
         it.run.asked(0, 0, "logic")
         await it.beat()
-        await it.press("q")
+        await it.press(key)
         assert it.app.is_running and "still running" in it.notices()[0]
-        await it.press("q")
-        assert it.app.return_value == 0
-
-
-async def test_ctrl_c_twice_in_mid_stream_says_that_it_was_interrupted() -> None:
-    async with comparing() as it:
-        it.run.asked(0, 0, "logic")
-        await it.beat()
-        await it.press("ctrl+c")
-        assert it.app.is_running and "still running" in it.notices()[0]
-        await it.press("ctrl+c")
-        assert it.app.return_value == 130
+        await it.press(key)
+        assert it.app.return_value == code
 
 
 async def test_ctrl_c_leaves_from_the_prompt() -> None:
