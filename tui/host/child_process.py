@@ -126,14 +126,15 @@ def _without_strangers(search_path: str) -> str:
     # Of these folders a stranger made none of those inside.
     roots = [os.path.realpath(one) for one in (sys.base_prefix, os.path.expanduser("~"))]  # noqa: PTH111
     is_wide = any(_is_within(root, here) for root in roots)
-    return os.pathsep.join(part for part in whole if not _is_strangers(part, here, is_wide))
+    own_folders = _own_folders()
 
+    def is_strangers(entry: str) -> bool:
+        place = os.path.realpath(entry)
+        if any(_is_within(place, own) for own in own_folders):
+            return False
+        return place == here or (not is_wide and _is_within(place, here))
 
-def _is_strangers(entry: str, here: str, is_wide: bool) -> bool:
-    place = os.path.realpath(entry)
-    if any(_is_within(place, own) for own in _own_folders()):
-        return False
-    return place == here or (not is_wide and _is_within(place, here))
+    return os.pathsep.join(part for part in whole if not is_strangers(part))
 
 
 def _own_folders() -> list[str]:
