@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.weight_headers import (
@@ -46,6 +46,10 @@ class Adapter:
     weights of the base are stored as (inputs, outputs).
     """
 
+    kind: ClassVar[str] = "a LoRA adapter"
+    """What it is called."""
+    method: ClassVar[str] = "LoRA"
+    """The same in a word."""
     folder: Path
     base: str
     rank: int
@@ -57,16 +61,6 @@ class Adapter:
     """Whether modules have other ranks than ``rank`` (``rank_pattern``)."""
     targets: tuple[str, ...] = ()
     """The ends of the names of the modules that it changes; none where they are told otherwise."""
-
-    @property
-    def kind(self) -> str:
-        """What it is called."""
-        return "a LoRA adapter"
-
-    @property
-    def method(self) -> str:
-        """The same in a word."""
-        return "LoRA"
 
     @property
     def weights(self) -> Path:

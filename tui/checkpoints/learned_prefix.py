@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from tui.checkpoints.architecture import Architecture
 from tui.checkpoints.errors import CheckpointError
@@ -28,21 +29,15 @@ class LearnedPrefix:
     """What a folder says of its prefix: ``tokens`` of ``values`` values each. ``base`` is what it
     calls its base model, "" where it names none."""
 
+    kind: ClassVar[str] = "a learned prefix (P-tuning)"
+    """What it is called."""
+    method: ClassVar[str] = "P-tuning"
+    """The same in a word."""
     folder: Path
     base: str
     tokens: int
     values: int
     is_projected: bool
-
-    @property
-    def kind(self) -> str:
-        """What it is called."""
-        return "a learned prefix (P-tuning)"
-
-    @property
-    def method(self) -> str:
-        """The same in a word."""
-        return "P-tuning"
 
     @property
     def files(self) -> tuple[Path, ...]:
