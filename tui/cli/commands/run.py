@@ -74,7 +74,8 @@ def run(
         begun = read_begun(resume, models or vary, flags)
         if begun.is_complete:
             tell(f"duibi: {begun.nothing_to_do}")
-            return _print_results(begun.board, begun.reading.path, True, as_json, out)
+            _print_results(begun.board, begun.reading.path, True, as_json, out)
+            return 0
         started, settings, past = resume_run(begun, yes=yes)
     else:
         started, settings, past = _begin(column.vary(models or (), vary or ()), flags, yes)
@@ -82,12 +83,13 @@ def run(
         headless = HeadlessRun(started, show, past)
         code = headless.run_to_end(settings.run.repeat)
     is_saved = started.save_state.saved
-    return _print_results(headless.board, started.path, is_saved, as_json, out) or code
+    _print_results(headless.board, started.path, is_saved, as_json, out)
+    return code
 
 
 def _print_results(
     board: Board, path: Path, is_saved: bool, as_json: bool, out: Path | None
-) -> int:
+) -> None:
     made = results.json_document(board, str(path), is_saved)
     if as_json:
         print_json(made)
@@ -96,7 +98,6 @@ def _print_results(
     _print_footnotes(board, path)
     if out is not None:  # last: its folder may be gone by now
         replace_file(out, json.dumps(made, ensure_ascii=False, indent=1) + "\n")
-    return 0
 
 
 def _begin(
