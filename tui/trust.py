@@ -359,16 +359,15 @@ def _service_claim(
     """The claim of an entry; ``base`` is what it changes."""
     key = f"with the key in {_variables(service)}" if service.key_variables else "without a key"
     whom = service.host or "each address that is typed"
-    facts: tuple[str, ...] = (
-        *(os.path.realpath(folder), name, service.address_text, _variables(service)),
-    )
+    facts = [os.path.realpath(folder), name, service.address_text, _variables(service)]
     like = f"{entry['like']}:" if "like" in entry else ""
     says, usual = f"asks {whom} {key}", request_fields.beyond_harmless(base)
     fields = request_fields.beyond_harmless(service).items()
     if sent := request_fields.written({k: one for k, one in fields if usual.get(k) != one}):
         shown = sent if len(sent) <= _MOST_SHOWN else "more than can be shown"
-        says, facts = f"{says}, with {shown} in requests", (*facts, sent)
-    return Claim("services", name, says, facts, like)
+        says = f"{says}, with {shown} in requests"
+        facts.append(sent)
+    return Claim("services", name, says, tuple(facts), like)
 
 
 def _alias_claims(
