@@ -22,6 +22,7 @@ from tui.engines.base import EngineError, Message, Request, SamplingOptions
 from tui.engines.local import LocalEngine, WorkerMemoryLimits
 from tui.engines.worker_process import explain_exit, worker_environment
 from tui.events import Answered, Body, Cancelled, Delta, Failed, Load, Note, Started
+from tui.host import cpu
 from tui.worker_protocol import CancelOrder, Order
 
 _with_model: dict[int, int | None] = {}
@@ -326,6 +327,25 @@ def test_no_secret_reaches_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen["HF_HUB_OFFLINE"] == "1"
 
 
+def test_threads_of_llama_cpp_sleep_soon_where_others_compute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    shorter, longer = (int(worker_environment(2, on)["GOMP_SPINCOUNT"]) for on in (False, True))
+    assert shorter < longer < 300_000
+    monkeypatch.setenv("GOMP_SPINCOUNT", "77")
+    assert worker_environment(2, True)["GOMP_SPINCOUNT"] == "77", "what a person sets is kept"
+    endless = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(endless) as neighbour:
+        try:
+            assert not child_module._cores_are_free()
+        finally:
+            neighbour.kill()
+    used = iter((0.0, 0.1))
+    monkeypatch.setattr(cpu.OtherProcesses, "cores_used", lambda *_: next(used))
+    assert child_module._cores_are_free()
+
+
 def test_why_a_worker_died() -> None:
     killed = explain_exit(-9, True, 3 << 30, "")
     assert (killed.cause, killed.message) == (
@@ -358,7 +378,7 @@ def test_a_worker_that_cannot_start_tells_its_last_words(
     (tmp_path / "torch.py").write_text("raise ImportError('this torch is broken')")
     given = worker_environment(1)
     given["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{given['PYTHONPATH']}"
-    monkeypatch.setattr(child_module, "worker_environment", lambda threads: given)
+    monkeypatch.setattr(child_module, "worker_environment", lambda *_: given)
     engine = LocalEngine(checkpoint, "fp32", 1, tmp_path / "log")
     with pytest.raises(EngineError, match="exit code 1: ImportError: this torch is broken"):
         engine.load(lambda t_ns, body: None)

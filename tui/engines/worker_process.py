@@ -17,7 +17,7 @@ from tui.checkpoints.llama_cpp import PUBLISHED
 from tui.engines.fork_server import ForkedProcess, fork_worker
 from tui.engines.watchdog import ProcessUsage, process_usage
 from tui.events import Failed, Load, TimedBody
-from tui.host import cgroup, child_process, memory, system
+from tui.host import cgroup, child_process, cpu, memory, system
 from tui.host.paths import shown
 from tui.host.save_file import open_log
 from tui.worker_protocol import (
@@ -34,7 +34,14 @@ _T = TypeVar("_T")
 _OPENMP_SPIN_COUNT = "20000"
 """How often a thread of GNU OpenMP looks for work before it sleeps (libgomp's manual). Its own
 300,000 and more keep cores from a busy neighbour's threads and from each other's: beside one
-busy process a small model then makes 5 tokens a second instead of 29, and none fewer alone."""
+busy process a small model then makes 5 tokens a second instead of 29."""
+_LLAMA_CPP_SPIN_COUNT = "100000"
+"""The same where nobody else computes. llama.cpp's threads meet ten times a layer and wait for the
+sampler after each token; a core that sleeps meanwhile wakes late in a virtual machine: with the
+lower count a model of half a billion weights loses a twentieth of its tokens a second."""
+_FREE_CORES = 0.25
+"""Others that use no more cores than this are nobody."""
+_LOOK_S = 0.1
 _LIBRARY_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -106,7 +113,8 @@ class WorkerProcess:
         with theirs, os.fdopen(open_log(log), "ab") as output:
             self._log_start = log.stat().st_size
             ends = theirs.fileno(), output.fileno()
-            self.process = _start(worker_environment(threads), *ends, is_published)
+            environment = worker_environment(threads, is_published and _cores_are_free())
+            self.process = _start(environment, *ends, is_published)
         self.inbox.put((time.monotonic_ns(), Load("import")))
         threading.Thread(target=self._read, name="worker events", daemon=True).start()
 
@@ -269,11 +277,21 @@ def explain_exit(code: int, oom_killed: bool, memory_bytes: int, log_tail: str) 
     return _failed("crashed", f"the worker ended with exit code {code}{said}")
 
 
-def worker_environment(threads: int) -> dict[str, str]:
-    """What the worker sees: no secret, no network, nothing that writes to the terminal."""
+def worker_environment(threads: int, spins_long: bool = False) -> dict[str, str]:
+    """What the worker sees: no secret, no network, nothing that writes to the terminal. With
+    ``spins_long`` its threads wait for each other awake, as llama.cpp's need it on free cores."""
     kept = child_process.with_own_modules(child_process.environment())
     own = {"OMP_NUM_THREADS": str(threads)}
-    return {"GOMP_SPINCOUNT": _OPENMP_SPIN_COUNT} | kept | _LIBRARY_ENVIRONMENT | own
+    spins = _LLAMA_CPP_SPIN_COUNT if spins_long else _OPENMP_SPIN_COUNT
+    return {"GOMP_SPINCOUNT": spins} | kept | _LIBRARY_ENVIRONMENT | own
+
+
+def _cores_are_free() -> bool:
+    """Whether other processes leave the cores to the worker that is to start."""
+    others, own = cpu.OtherProcesses(), (os.getpid(),)
+    others.cores_used(own)
+    time.sleep(_LOOK_S)
+    return others.cores_used(own) <= _FREE_CORES
 
 
 def oom_kills() -> int:
