@@ -1,6 +1,7 @@
 """What the header of a GGUF file tells, whole and split."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gguf import GGMLQuantizationType
@@ -25,6 +26,16 @@ def test_a_tied_head_is_counted_once(tmp_path: Path, head: str) -> None:
     assert header.bytes_per_token == read_at_each_step
 
 
+@pytest.mark.parametrize("parts", [3, 21])
+def test_a_tied_head_is_counted_once_in_any_part(tmp_path: Path, parts: int) -> None:
+    whole = read_header(write_gguf(tmp_path / "whole.gguf", head="repeated"))
+    first = write_gguf(tmp_path / "tiny.gguf", head="repeated", parts=parts)
+    header = read_header(first)
+    assert (header.is_tied, header.parameters) == (True, whole.parameters)
+    own = read_header(write_gguf(tmp_path / "own.gguf", parts=parts))
+    assert (own.is_tied, own.parameters) == (False, WHOLE)
+
+
 def test_a_split_model_is_known_by_any_of_its_parts(tmp_path: Path) -> None:
     whole = read_header(write_gguf(tmp_path / "whole.gguf"))
     first = write_gguf(tmp_path / "tiny.gguf", parts=3)
@@ -46,6 +57,47 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="1 of 3 parts are missing: tiny-00002") as caught:
         read_header(first)
     assert caught.value.cause == "not_found"
+
+
+def test_parts_that_do_not_belong_together_are_told_of(tmp_path: Path) -> None:
+    def model(name: str, **changes: Any) -> list[Path]:
+        (tmp_path / name).mkdir()
+        first = write_gguf(tmp_path / name / "tiny.gguf", parts=3, **changes)
+        return list(gguf_parts.all_parts(first))
+
+    def refusal(part: Path) -> str:
+        with pytest.raises(CheckpointError) as caught:
+            read_header(part)
+        assert caught.value.cause == "damaged" and "of one model" in caught.value.next_step
+        return caught.value.message
+
+    swapped = model("swapped")
+    swapped[1].rename(tmp_path / "aside")
+    swapped[2].rename(swapped[1])
+    (tmp_path / "aside").rename(swapped[2])
+    told = "tiny-00002-of-00003.gguf is part 3 of 3 by its header, and 2 of 3 by its name"
+    assert {refusal(part) for part in swapped} == {told}
+    larger = model("larger", biases=True)
+    mixed = model("mixed")
+    larger[1].rename(mixed[1])
+    told = "tiny-00002-of-00003.gguf is a part of another model: of 27 tensors, and tiny-00001-of-"
+    assert refusal(mixed[0]).startswith(told)
+    fewer = model("fewer")
+    other = model("other", seed=1)
+    other[2].rename(fewer[1])
+    raw = fewer[1].read_bytes()
+    fewer[1].write_bytes(raw.replace(b"split.no\2\0\0\0\2", b"split.no\2\0\0\0\1"))
+    assert "has blk.1.attn_v.weight in two of its parts" in refusal(fewer[0])
+    whole = model("whole")
+    write_gguf(whole[2])
+    assert refusal(whole[1]) == "tiny-00003-of-00003.gguf is a whole file and not part 3 of 3"
+
+
+def test_a_whole_model_by_the_name_of_a_later_part_is_read_as_itself(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "tiny-00001-of-00002.gguf", context=64)
+    second = write_gguf(tmp_path / "tiny-00002-of-00002.gguf", context=128)
+    header = read_header(second)
+    assert (header.files, header.context) == ((second,), 128)
 
 
 def test_a_whole_file_by_the_name_of_a_part_is_said_to_be_whole(tmp_path: Path) -> None:

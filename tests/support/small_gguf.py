@@ -9,6 +9,7 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 
 from benchmarks.support import tiny
+from tests.support.split_gguf import split_gguf
 
 LAYERS, HIDDEN, HEADS, KV, WIDTH = 2, 64, 4, 2, 128
 KINDS = (Type.Q4_0, Type.Q8_0, Type.Q5_1, Type.F16, Type.BF16, Type.F32, Type.Q4_1)
@@ -67,7 +68,11 @@ def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
         raw = value if kind == Type.F32 else gguf.quantize(value, kind)
         writer.add_tensor(name, raw, raw_dtype=kind)
     finish(writer)
-    return _split(path, changes["parts"]) if "parts" in changes else path
+    if "parts" not in changes:
+        return path
+    parts = split_gguf(path, changes["parts"], path.parent)
+    path.unlink()
+    return parts[0]
 
 
 def _shapes(vocab: int, has_head: bool) -> dict[str, tuple[int, ...]]:
@@ -96,29 +101,6 @@ def _value_type(value: Any) -> gguf.GGUFValueType:
     if isinstance(value, int):
         return gguf.GGUFValueType.UINT32 if value >= 0 else gguf.GGUFValueType.INT32
     return gguf.GGUFValueType.STRING if isinstance(value, str) else gguf.GGUFValueType.FLOAT32
-
-
-def _split(path: Path, count: int) -> Path:
-    """The same model in ``count`` files as llama-gguf-split makes them; gives the first."""
-    reader = gguf.GGUFReader(path)
-    stem, each = path.stem, -(-len(reader.tensors) // count)
-    names = [path.with_name(f"{stem}-{n + 1:05}-of-{count:05}.gguf") for n in range(count)]
-    for number, name in enumerate(names):
-        writer = gguf.GGUFWriter(name, str(reader.fields["general.architecture"].contents()))
-        if number == 0:
-            for field in reader.fields.values():
-                if not field.name.startswith("GGUF.") and field.name != "general.architecture":
-                    kind = field.types[0]
-                    sub_type = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
-                    writer.add_key_value(field.name, field.contents(), kind, sub_type)
-        writer.add_uint16("split.no", number)
-        writer.add_uint16("split.count", count)
-        writer.add_int32("split.tensors.count", len(reader.tensors))
-        for tensor in reader.tensors[number * each : (number + 1) * each]:
-            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
-        finish(writer)
-    path.unlink()
-    return names[0]
 
 
 def write_words(

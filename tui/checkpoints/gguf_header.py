@@ -228,21 +228,40 @@ def _read_once(path: Path, words: bool, _state: tuple[tuple[int, int], ...]) -> 
 
 
 def _read_model(path: Path, words: bool) -> GgufHeader:
-    first = _read_file(gguf_parts.first_part(path), words)
+    start = gguf_parts.first_part(path)
+    first = _read_file(start, words)
+    if first.number_of("split.count") < 2 and start != path:
+        # What is named as a later part may be a whole model as well.
+        start, first = path, _read_file(path, words)
     count = first.number_of("split.count")
     if count < 2:
-        return replace(first, files=(path,))
+        return _with_tie(replace(first, files=(start,)))
     files = gguf_parts.check_parts(path, count)
-    tensors = list(first.tensors)
-    for number, file in enumerate(files[1:], 1):
-        tensors += (replace(one, part=number) for one in _read_file(file, False).tensors)
-    told = first.number_of("split.tensors.count")
-    if told not in (0, len(tensors)):
-        raise _damaged(path, f"tells of {told} tensors, its parts hold {len(tensors)}")
-    # Tables that lie in two files are not compared: a head of its own is the rule there.
-    has_head = any(one.name == HEAD for one in tensors)
-    tied = first.is_tied and not has_head
-    return replace(first, tensors=tuple(tensors), files=files, is_tied=tied)
+    parts = [_read_file(file, words and not number) for number, file in enumerate(files)]
+    tensors = tuple(
+        replace(one, part=number) for number, part in enumerate(parts) for one in part.tensors
+    )
+    metadata = [part.metadata for part in parts]
+    gguf_parts.check_contents(files, metadata, [one.name for one in tensors])
+    return _with_tie(replace(parts[0], tensors=tensors, files=files))
+
+
+def _with_tie(header: GgufHeader) -> GgufHeader:
+    tables = {one.name: one for one in header.tensors if one.name in (HEAD, EMBEDDINGS)}
+    head, embeddings = tables.get(HEAD), tables.get(EMBEDDINGS)
+    if head is None or embeddings is None:
+        return replace(header, is_tied=head is None)
+    if head.shape != embeddings.shape or len(head.shape) != 2:
+        return header
+    rows, width = head.shape
+    first, second = (
+        tied_head.Table(header.files[one.part], one.type, one.start, width)
+        for one in (head, embeddings)
+    )
+    try:
+        return replace(header, is_tied=tied_head.is_repeated(rows, first, second))
+    except OSError as error:
+        raise _damaged(header.files[0], f"cannot be read: {error}") from None
 
 
 def _read_file(path: Path, words: bool) -> GgufHeader:
@@ -297,17 +316,7 @@ class _Reader:
         placed = {one[0]: self._placed(one, base) for one in found}
         if len(placed) < len(found):
             raise ValueError("two tensors of one name")
-        return GgufHeader(metadata, tuple(placed.values()), is_tied=self._is_tied(placed))
-
-    def _is_tied(self, tensors: dict[str, GgufTensor]) -> bool:
-        head, embeddings = tensors.get(HEAD), tensors.get(EMBEDDINGS)
-        if head is None or embeddings is None:
-            return head is None
-        if head.shape != embeddings.shape or len(head.shape) != 2:
-            return False
-        rows, width = head.shape
-        tables = ((one.type, one.start, width) for one in (head, embeddings))
-        return tied_head.is_repeated(self._blob, rows, *tables)
+        return GgufHeader(metadata, tuple(placed.values()))
 
     def _unpack(self, form: str) -> tuple[Any, ...]:
         values = struct.unpack_from(form, self._blob, self._at)

@@ -4,8 +4,10 @@ Names as llama.cpp's ``llama-gguf-split`` makes them: ``NAME-00001-of-00003.gguf
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tui.checkpoints.errors import CheckpointError
 from tui.host import foreign_files
@@ -104,6 +106,38 @@ def check_parts(path: Path, told: int) -> tuple[Path, ...]:
             f"fetch them into {path.parent}",
         )
     return parts
+
+
+def check_contents(
+    files: Sequence[Path], metadata: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> None:
+    """Whether the parts of a model belong together and stand in order: by the ``metadata`` of each
+    and the ``names`` of all their tensors. Two quantisations of one model may be cut alike, which
+    nothing tells.
+
+    Raises:
+        CheckpointError: they do not.
+    """
+    count, total = len(files), metadata[0].get("split.tensors.count")
+    for number, (file, keys) in enumerate(zip(files, metadata, strict=True), 1):
+        place, of, told = (keys.get(f"split.{name}") for name in ("no", "count", "tensors.count"))
+        if type(place) is not int or type(of) is not int:
+            raise _mixed(file, f"is a whole file and not part {number} of {count}")
+        if (place + 1, of) != (number, count):
+            what = f"is part {place + 1} of {of} by its header, and {number} of {count} by its name"
+            raise _mixed(file, what)
+        if told != total:
+            what = f"is a part of another model: of {told} tensors, and {files[0].name} of {total}"
+            raise _mixed(file, what)
+    if total not in (None, len(names)):
+        raise _mixed(files[0], f"tells of {total} tensors, its parts hold {len(names)}")
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise _mixed(files[0], f"has {twice[0]} in two of its parts")
+
+
+def _mixed(file: Path, what: str) -> CheckpointError:
+    step = "take all parts of one model, by the names they were published with"
+    return CheckpointError("damaged", f"{file.name} {what}", step)
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -2,37 +2,54 @@
 of a model a second time, in a format of its own."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tui.checkpoints.ggml_types import BLOCKS, GgmlType
+from tui.host import foreign_files
 
 _ROWS = 4
 _ALIKE = 0.9
 """Cosine of rows above which one is the other in another format: quantising to 2 bits leaves
 0.95, and different tables have nothing in common."""
 
-_Table = tuple[GgmlType, int, int]
-"""Format, first byte, and values of a row."""
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Where a table of rows of ``width`` values lies: in ``file``, from byte ``start`` on."""
+
+    file: Path
+    kind: GgmlType
+    start: int
+    width: int
 
 
-def is_repeated(blob: Any, rows: int, head: _Table, embeddings: _Table) -> bool:
-    """Whether rows here and there of two tables of ``rows`` rows each in the bytes ``blob`` are
-    the same, but for how they are rounded."""
+def is_repeated(rows: int, head: Table, embeddings: Table) -> bool:
+    """Whether rows here and there of two tables of ``rows`` rows each are the same, but for how
+    they are rounded.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
     chosen = sorted({rows * number // _ROWS for number in range(_ROWS)} | {rows - 1})
-    pairs = [(_row(blob, head, n), _row(blob, embeddings, n)) for n in chosen]
-    if head[0] == embeddings[0]:
+    pairs = list(zip(_read(head, chosen), _read(embeddings, chosen), strict=True))
+    if head.kind == embeddings.kind:
         return all(one == other for one, other in pairs)
-    return _are_alike(head, embeddings, pairs)
+    return _are_alike(head.kind, embeddings.kind, pairs)
 
 
-def _row(blob: Any, table: _Table, number: int) -> bytes:
-    kind, start, width = table
-    block, block_bytes = BLOCKS[kind]
-    size = width // block * block_bytes
-    return bytes(blob[start + number * size : start + (number + 1) * size])
+def _read(table: Table, numbers: Sequence[int]) -> list[bytes]:
+    block, block_bytes = BLOCKS[table.kind]
+    size, found = table.width // block * block_bytes, []
+    with foreign_files.open_binary(table.file) as file:
+        for number in numbers:
+            file.seek(table.start + number * size)
+            found.append(file.read(size))
+    return found
 
 
-def _are_alike(head: _Table, embeddings: _Table, pairs: Sequence[tuple[bytes, bytes]]) -> bool:
+def _are_alike(head: GgmlType, embeddings: GgmlType, pairs: Sequence[tuple[bytes, bytes]]) -> bool:
     try:
         import gguf
         import numpy as np
@@ -46,7 +63,7 @@ def _are_alike(head: _Table, embeddings: _Table, pairs: Sequence[tuple[bytes, by
     products = []
     try:
         for first, second in pairs:
-            one, other = values(first, head[0]), values(second, embeddings[0])
+            one, other = values(first, head), values(second, embeddings)
             length = float(np.linalg.norm(one) * np.linalg.norm(other))
             # A row of zeros, of a token that was never seen, tells nothing.
             if length > 0:
