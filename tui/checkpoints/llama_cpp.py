@@ -6,6 +6,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from tui.checkpoints.errors import CheckpointError
 from tui.host.paths import expand
 
 PUBLISHED = "gguf"
@@ -23,15 +24,29 @@ VARIABLE = "DUIBI_LLAMA_CPP"
 
 
 def is_installed() -> bool:
-    """Whether llama.cpp can be loaded; nothing is imported."""
+    """Whether there is a build of llama.cpp, or one was named; nothing is imported."""
     return named_build() is not None or find_spec(MODULE) is not None
 
 
 def named_build() -> Path | None:
-    """The folder of the build that a person named, where it holds one."""
+    """The folder that a person named, whatever it holds; None where none is."""
     given = os.environ.get(VARIABLE, "")
-    folder = expand(given).absolute() if given else None
-    return folder if folder is not None and (folder / MODULE).is_dir() else None
+    return expand(given).absolute() if given else None
+
+
+def require_build() -> None:
+    """Go on only where the folder that a person named, if any, holds a build.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    folder = named_build()
+    if folder is not None and not (folder / MODULE).is_dir():
+        raise CheckpointError(
+            "unsupported",
+            f"{VARIABLE} names {folder}, which holds no {MODULE}",
+            f"name the folder that `pip install --target` filled, or unset {VARIABLE}",
+        )
 
 
 def version() -> str:

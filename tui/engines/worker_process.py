@@ -267,6 +267,9 @@ def explain_exit(code: int, oom_killed: bool, memory_bytes: int, log_tail: str) 
         # std::bad_alloc aborts after printing this.
         if any(words in line for words in _OOM_MARKERS):
             return _failed("out_of_memory", f"not enough memory: {line[:200]}", SMALLER_MODEL_HINT)
+    if code == -signal.SIGILL:
+        said = "the worker has instructions that this CPU has not: it was built for another"
+        return _failed("crashed", said, "`duibi doctor` tells which builds compute here")
     if code < 0:
         try:
             name = signal.Signals(-code).name

@@ -176,13 +176,10 @@ def _gguf(ref: Reference, file: Path, name: str = "") -> ResolvedModel:
             f"{file.name} cannot answer: it is {header.why_not_chat}", "take a whole language model"
         )
     is_published = not ref.dtype and llama_cpp.is_installed()
-    if is_published:
-        dtype, suffix = llama_cpp.PUBLISHED, ""
-    else:
-        _require_gguf(ref.dtype)
-        dtype = ref.dtype or default_dtype.choose_dtype(
-            header.parameters, header.shape, header.context
-        )
+    dtype, suffix = llama_cpp.PUBLISHED if is_published else ref.dtype, ""
+    _require_gguf(dtype)
+    if not is_published:
+        dtype = dtype or default_dtype.choose_dtype(header.parameters, header.shape, header.context)
         suffix = f"@{dtype}"
     return ResolvedModel(
         name=ref.text,
@@ -203,7 +200,10 @@ def _gguf(ref: Reference, file: Path, name: str = "") -> ResolvedModel:
 def _require_gguf(dtype: str) -> None:
     """Raise `UserError` where nothing is installed that computes a GGUF file in this format ("":
     whichever there is)."""
-    if dtype == llama_cpp.PUBLISHED or not extras.missing(extras.LOCAL):
+    if dtype == llama_cpp.PUBLISHED:
+        llama_cpp.require_build()
+        return
+    if not extras.missing(extras.LOCAL):
         return
     extras.require(extras.LOCAL if dtype else extras.GGUF)
 

@@ -174,6 +174,22 @@ def test_a_gpu_that_this_torch_cannot_use_has_a_step(
     assert machine_checks.gpu().seen == "none: the CPU computes"
 
 
+def test_a_llama_cpp_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(said: str, status: int = 0) -> machine_checks.Finding:
+        return machine_checks.llama_cpp_build(said, status, frozenset({"avx2"}))
+
+    monkeypatch.delenv("DUIBI_LLAMA_CPP", raising=False)
+    found = told("", -4)
+    assert found.state == "problem" and "built for another" in found.seen
+    assert "--force-reinstall xllamacpp" in found.next_step
+    monkeypatch.setenv("DUIBI_LLAMA_CPP", "/opt/llama")
+    assert told("", 1).next_step.endswith("or unset DUIBI_LLAMA_CPP")
+    found = told('{"error": "it does not start", "next_step": "build it"}')
+    assert (found.seen, found.next_step) == ("it does not start", "build it")
+    found = told('{"version": "2026.10.1", "kernels": "AVX2", "device": "cpu"}')
+    assert found.state == "ok" and found.seen.endswith("in /opt/llama: kernels for AVX2, on cpu")
+
+
 @pytest.mark.parametrize(
     ("env", "wanted"),
     [

@@ -4,6 +4,7 @@ import curses
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -101,18 +102,30 @@ def llama_cpp() -> Finding:
         child_process.with_own_modules(child_process.environment()),
         capture_output=True,
     )
+    return llama_cpp_build(done.stdout, done.returncode, cpu.flags())
+
+
+def llama_cpp_build(said: str, status: int, flags: frozenset[str]) -> Finding:
+    """The build of llama.cpp that told of itself in JSON, or ended with a status."""
+    name, folder = "llama.cpp", llama.named_build()
     try:
-        told = json.loads(done.stdout)
+        told = json.loads(said)
+        if "error" in told:
+            return Finding(name, PROBLEM, one_line(str(told["error"])), str(told["next_step"]))
         version, kernels = str(told["version"]), str(told["kernels"])
         device = str(told["device"])
     except (ValueError, KeyError, TypeError):
         step = "install it again: pip install --force-reinstall xllamacpp"
-        return Finding(name, PROBLEM, "it is installed and does not start", step)
-    named = llama.named_build()
+        if folder is not None:
+            step = f"build it for this Python and CPU, or unset {llama.VARIABLE}"
+        seen = "it is installed and does not start"
+        if status == -signal.SIGILL:
+            seen = "it has instructions that this CPU has not: it was built for another"
+        return Finding(name, PROBLEM, seen, step)
     seen = f"xllamacpp {version}: kernels for {kernels}, on {device}"
-    if named is not None:
-        seen = f"xllamacpp {version} in {named}: kernels for {kernels}, on {device}"
-    if "avx512f" in cpu.flags() and not kernels.startswith("AVX512"):
+    if folder is not None:
+        seen = f"xllamacpp {version} in {folder}: kernels for {kernels}, on {device}"
+    if "avx512f" in flags and not kernels.startswith("AVX512"):
         step = (
             f"this CPU has AVX-512: a build compiled here is faster, and {llama.VARIABLE} names "
             "its folder"

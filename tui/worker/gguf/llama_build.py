@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints.llama_cpp import MODULE, named_build, version
+from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.llama_cpp import MODULE, VARIABLE, named_build, require_build, version
+from tui.host.errors import first_line
 
 _INSTRUCTION_SETS = ("AVX512_VNNI", "AVX512", "AVX2", "AVX", "DOTPROD", "NEON")
 _OPENMP = "libgomp"
@@ -24,12 +26,35 @@ def module() -> Any:
     """The Python module of llama.cpp, of the build that a person named where there is one.
 
     Raises:
-        ImportError: there is none.
+        CheckpointError: there is none, or it does not start.
     """
+    require_build()
     # At an assertion ggml would start a debugger on this process, and wait for it for ever.
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     if (folder := named_build()) is not None and str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+    try:
+        return _imported()
+    except ImportError as error:
+        raise failure(error) from None
+
+
+def failure(error: Exception) -> CheckpointError:
+    """The error, with a step that mends it, that a build does not start (an `ImportError`) or lacks
+    what this program asks of it."""
+    folder = named_build()
+    where = f"llama.cpp ({MODULE})" if folder is None else f"the {MODULE} in {folder}"
+    step = f"install it again: pip install --force-reinstall {MODULE}"
+    if folder is not None:
+        step = f"build it for this Python and CPU, or unset {VARIABLE}"
+    why = first_line(error)
+    what = f"{where} cannot be used: {why}"
+    if not isinstance(error, ImportError):
+        what = f"{where} is of version {version() or '?'}, which does not fit ({why})"
+    return CheckpointError("unsupported", what, step)
+
+
+def _imported() -> Any:
     try:
         return import_module(MODULE)
     except ImportError as error:
@@ -65,5 +90,8 @@ if __name__ == "__main__":
     # What llama.cpp itself prints is no part of the answer.
     out = os.dup(1)
     os.dup2(2, 1)
-    said = {"version": version(), "kernels": instruction_set(), "device": device()}
+    try:
+        said = {"version": version(), "kernels": instruction_set(), "device": device()}
+    except CheckpointError as error:
+        said = {"error": error.message, "next_step": error.next_step}
     os.write(out, json.dumps(said).encode())

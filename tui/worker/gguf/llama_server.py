@@ -77,9 +77,21 @@ class LlamaServer:
         if self._client is not None:
             self._client.free()
         folder = tempfile.TemporaryDirectory(prefix="duibi-")
-        given = xllamacpp.CommonParams()
+        try:
+            given = self._parameters(xllamacpp.CommonParams(), Path(folder.name, _SOCKET))
+        except AttributeError as error:
+            raise llama_build.failure(error) from None
+        begin = _printed()
+        try:
+            self._server = xllamacpp.Server(given)
+        except RuntimeError as error:
+            raise _failure(self._path, _reason(begin) or first_line(error)) from None
+        self._client = _Client(folder)
+
+    def _parameters(self, given: Any, address: Path) -> Any:
+        """``given``, filled."""
         given.model.path = str(self._path)
-        given.hostnames = [str(Path(folder.name, _SOCKET))]
+        given.hostnames = [str(address)]
         given.n_ctx, given.n_parallel, given.kv_unified = self.pool, self.slots, True
         given.n_batch = given.n_ubatch = BATCH_TOKENS
         given.cpuparams.n_threads = given.cpuparams_batch.n_threads = self.threads
@@ -90,12 +102,7 @@ class LlamaServer:
         given.cache_ram_mib, given.cache_idle_slots = 0, False
         given.no_extra_bufts = self._for_words
         given.verbosity = _ERRORS_ONLY
-        begin = _printed()
-        try:
-            self._server = xllamacpp.Server(given)
-        except RuntimeError as error:
-            raise _failure(self._path, _reason(begin) or first_line(error)) from None
-        self._client = _Client(folder)
+        return given
 
     def complete(self, order: dict[str, Any], take: Callable[[Any], bool]) -> None:
         """Answer an order of llama.cpp's server; ``take`` gets each piece and ends it with True."""
