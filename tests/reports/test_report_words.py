@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +65,19 @@ def test_nothing_stands_raw_in_a_report(session: reader.RecordedSession, lang: s
     assert not RAW.findall(told)
     assert "qwen2" in told and "Q4_K_M" in told
     assert report_messages(lang)("v_prompt_template") in told
+
+
+@pytest.mark.parametrize(
+    ("devices", "told"), [(("cpu", "cpu"), False), (("cuda0+cpu", "cpu"), True), (("", ""), False)]
+)
+def test_what_a_gpu_computed_is_told_where_there_is_one(
+    tmp_path: Path, devices: tuple[str, str], told: bool
+) -> None:
+    head = recorded_header(["A@bf16", "B@bf16"], [{"id": "q", "category": "", "turns": ["?"]}])
+    loads = [(n, ev.Loaded(1.0, device=device)) for n, device in enumerate(devices)]
+    path = record_session(tmp_path, head, lambda m, q: "回答", loads)
+    shown = markdown.render(build_report([reader.read(path)], "en"))
+    assert ("Computed on" in shown, "cuda0+cpu" in shown) == (told, told)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)

@@ -25,6 +25,11 @@ _MODULES = {
 """Extra -> module -> package that has it."""
 
 
+def has_nvidia() -> bool:
+    """Whether there is a GPU by NVIDIA, whatever is installed for it."""
+    return any(map(Path.exists, _NVIDIA))
+
+
 def missing(extra: str) -> list[str]:
     """The packages of an extra that are not installed; nothing is imported."""
     return [package for module, package in _MODULES[extra].items() if find_spec(module) is None]
@@ -59,7 +64,7 @@ def require(extra: str) -> None:
 def install_step(extra: str) -> str:
     """The command that adds an extra to the environment that this program runs in."""
     what = f"'duibi[{extra}]'"
-    if extra == LOCAL and sys.platform == "linux" and not any(map(Path.exists, _NVIDIA)):
+    if extra == LOCAL and sys.platform == "linux" and not has_nvidia():
         # Builds for the CPU; the usual index has those of several gigabytes for CUDA.
         what += " --extra-index-url https://download.pytorch.org/whl/cpu"
     if Path(sys.prefix, "pipx_metadata.json").exists():

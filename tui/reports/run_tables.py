@@ -7,12 +7,14 @@ from typing import Any
 
 from tui.checkpoints.llama_cpp import MODULE, PUBLISHED
 from tui.events import Loaded, Session
+from tui.models.resolved import LOCAL
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn, SourceSession
 from tui.reports.messages import ReportMessages
 from tui.scoring.costs import GB
 from tui.text.sanitise import collapse_line
 
+_CPU = "cpu"
 _HASHES = ("revision", "sha256", "hash")
 
 
@@ -126,9 +128,12 @@ def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
     keys = (
         *("model", "reference", "family", "dtype", "stored", "mixture", "parameters"),
         *("checkpoint", "context", "licence", "own_settings"),
-        *("prompt_format", "sampling", "threads", "kernels", "hash"),
+        *("prompt_format", "sampling", "threads", "device", "kernels", "hash"),
     )
-    rows = [tuple(_facts(column, say)[key] for key in keys) for column in columns]
+    facts = [_facts(column, say) for column in columns]
+    if {one["device"] for one in facts} <= {"", _CPU}:
+        keys = tuple(key for key in keys if key != "device")
+    rows = [tuple(one[key] for key in keys) for one in facts]
     # Leave out columns that are empty for every model, such as unknown hashes.
     kept = [i for i in range(len(keys)) if any(row[i] for row in rows)]
     return Table(
@@ -197,6 +202,7 @@ def _facts(column: ModelColumn, say: ReportMessages) -> dict[str, str]:
         "prompt_format": _prompt_format(loaded.prompt_format if loaded else "", say),
         "sampling": describe_settings(column.sampling, say),
         "threads": ", ".join(map(str, threads)),
+        "device": loaded.device if loaded and head.get("engine") == LOCAL else "",
         "kernels": _kernels(loaded),
         "hash": next((str(head[key]) for key in _HASHES if head.get(key)), ""),
     }

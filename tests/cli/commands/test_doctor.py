@@ -191,6 +191,24 @@ def test_a_llama_cpp_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
+    ("device", "flags", "has_nvidia", "state", "step"),
+    [
+        ("cpu", {"avx2"}, True, "note", "this build leaves the GPU idle; `pip install"),
+        ("cpu", {"avx2", "avx512f"}, False, "note", "this CPU has AVX-512"),
+        ("CUDA0 (NVIDIA A10)", {"avx2", "avx512f"}, True, "ok", ""),
+        ("cpu", {"avx2"}, False, "ok", ""),
+    ],
+)
+def test_what_llama_cpp_computes_on_is_told(
+    device: str, flags: set[str], has_nvidia: bool, state: str, step: str
+) -> None:
+    said = json.dumps({"version": "2026.10.1", "kernels": "AVX2", "device": device})
+    found = machine_checks.llama_cpp_build(said, 0, frozenset(flags), has_nvidia)
+    assert (found.state, found.next_step[: len(step)]) == (state, step)
+    assert bool(found.next_step) == bool(step) and found.seen.endswith(f"on {device}")
+
+
+@pytest.mark.parametrize(
     ("env", "wanted"),
     [
         ({"COLORTERM": "truecolor"}, ("ok    terminal", "120x36", "all colours", "mouse off")),

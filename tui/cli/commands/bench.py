@@ -34,6 +34,7 @@ app = typer.Typer(add_completion=False)
 _BYTES_READ_PER_WEIGHT = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5625}
 """Bytes of memory read for each weight and token."""
 _COLD_SHARE = 0.01
+_TORCH_DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,8 @@ def bench(
             if told := load_line(loaded):
                 tell(f"{model.label}: {told}")
             if loaded.device not in limits:
-                # torch measures it; llama.cpp computes without.
-                has_torch = not extras.missing(extras.LOCAL)
+                # torch measures it; llama.cpp computes without, and on GPUs with names of its own.
+                has_torch = not extras.missing(extras.LOCAL) and loaded.device in _TORCH_DEVICES
                 limits[loaded.device] = (
                     machine_speed.bandwidth(cores, loaded.device) if has_torch else None
                 )

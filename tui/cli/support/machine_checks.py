@@ -32,6 +32,10 @@ _ORIGINS = {
     "cache": "our own for {name}, compiled before",
     "": "our own for {name}, compiled at first use",
 }
+_CUDA_BUILD = (
+    "pip install --force-reinstall xllamacpp "
+    "--index-url https://xorbitsai.github.io/xllamacpp/whl/cu128"
+)
 _LOW_SPACE = 20 << 30
 """Bytes that a 7B model's download takes, and a little more."""
 
@@ -102,10 +106,12 @@ def llama_cpp() -> Finding:
         child_process.with_own_modules(child_process.environment()),
         capture_output=True,
     )
-    return llama_cpp_build(done.stdout, done.returncode, cpu.flags())
+    return llama_cpp_build(done.stdout, done.returncode, cpu.flags(), extras.has_nvidia())
 
 
-def llama_cpp_build(said: str, status: int, flags: frozenset[str]) -> Finding:
+def llama_cpp_build(
+    said: str, status: int, flags: frozenset[str], has_nvidia: bool = False
+) -> Finding:
     """The build of llama.cpp that told of itself in JSON, or ended with a status."""
     name, folder = "llama.cpp", llama.named_build()
     try:
@@ -125,7 +131,10 @@ def llama_cpp_build(said: str, status: int, flags: frozenset[str]) -> Finding:
     seen = f"xllamacpp {version}: kernels for {kernels}, on {device}"
     if folder is not None:
         seen = f"xllamacpp {version} in {folder}: kernels for {kernels}, on {device}"
-    if "avx512f" in flags and not kernels.startswith("AVX512"):
+    if has_nvidia and device == "cpu":
+        step = f"this build leaves the GPU idle; `{_CUDA_BUILD}` brings one for it"
+        return Finding(name, NOTE, one_line(seen), step)
+    if "avx512f" in flags and device == "cpu" and not kernels.startswith("AVX512"):
         step = (
             f"this CPU has AVX-512: a build compiled here is faster, and {llama.VARIABLE} names "
             "its folder"

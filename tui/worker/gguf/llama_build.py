@@ -15,6 +15,7 @@ from typing import Any
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.llama_cpp import MODULE, VARIABLE, named_build, require_build, version
 from tui.host.errors import first_line
+from tui.worker.gguf.gpu_layers import Gpu
 
 _INSTRUCTION_SETS = ("AVX512_VNNI", "AVX512", "AVX2", "AVX", "DOTPROD", "NEON")
 _OPENMP = "libgomp"
@@ -80,10 +81,14 @@ def instruction_set() -> str:
     return next((name for name in _INSTRUCTION_SETS if f"{name} = 1" in told), "portable")
 
 
-def device() -> str:
-    """Where it computes: ``cpu``, or the first GPU that it was built for."""
-    gpus = [one for one in module().get_device_info() if one["type"].value in _GPU_TYPES]
-    return str(gpus[0]["name"]).lower() if gpus else "cpu"
+def gpu() -> Gpu | None:
+    """The first GPU that it computes with; None where there is none, or it was built for none. A
+    driver takes memory of this process when it is first asked."""
+    found = [one for one in module().get_device_info() if one["type"].value in _GPU_TYPES]
+    if not found:
+        return None
+    name = str(found[0]["name"])
+    return Gpu(name, str(found[0].get("description") or name))
 
 
 if __name__ == "__main__":
@@ -91,7 +96,10 @@ if __name__ == "__main__":
     out = os.dup(1)
     os.dup2(2, 1)
     try:
-        said = {"version": version(), "kernels": instruction_set(), "device": device()}
+        found = gpu()
+        said = {"version": version(), "kernels": instruction_set()} | {
+            "device": "cpu" if found is None else f"{found.name} ({found.title})"
+        }
     except CheckpointError as error:
         said = {"error": error.message, "next_step": error.next_step}
     os.write(out, json.dumps(said).encode())

@@ -21,14 +21,17 @@ from tui.checkpoints.llama_cpp import BATCH_TOKENS
 from tui.host import system
 from tui.host.errors import first_line
 from tui.worker.gguf import llama_build
+from tui.worker.gguf.gpu_layers import Gpu, Placement, layers_line, read_placement
 
 _SOCKET = "llama.sock"
 _ERRORS_ONLY = 1
 """How much llama.cpp prints: why it cannot load a file, it says nowhere else."""
+_LAYERS_TOO = 4
+"""Where it put the layers, too: that it says nowhere else either."""
 _REASON = re.compile(r" E (?:\w+ +)?\w+: (?:error loading model(?: \w+)?: )*(?P<reason>.+)")
 _NO_MEMORY = re.compile(r"\b(?:re)?alloc|out of memory", re.IGNORECASE)
 _TIMEOUT_S = 60.0
-_STDERR, _MOST_PRINTED = 2, 1 << 16
+_STDERR, _MOST_PRINTED = 2, 1 << 18
 _PRINTED_WITHIN_S = 2.0
 """A thread of llama.cpp prints, perhaps after the error has come."""
 
@@ -46,7 +49,10 @@ class LlamaServer:
             CheckpointError: llama.cpp cannot compute with it.
         """
         self._path, self.pool, self.slots, self.threads = path, pool, slots, threads
+        self._gpu = None if for_words else llama_build.gpu()
         self._for_words = for_words
+        self.placement = Placement()
+        """Which of its layers a GPU holds."""
         self._server: Any = None
         self._client: _Client | None = None
         self._load()
@@ -71,6 +77,18 @@ class LlamaServer:
             raise
 
     def _load(self) -> None:
+        if self._gpu is not None:
+            try:
+                self._load_to(self._gpu)
+                return
+            except CheckpointError as error:
+                refused = error.message
+        self._load_to(None)
+        if self._gpu is not None:
+            self.placement = Placement(refused=refused)
+
+    def _load_to(self, gpu: Gpu | None) -> None:
+        """Load what fits onto a GPU, or all to the CPU."""
         xllamacpp = llama_build.module()
         # The memory of the one before is given back first.
         self._server = None
@@ -78,17 +96,21 @@ class LlamaServer:
             self._client.free()
         folder = tempfile.TemporaryDirectory(prefix="duibi-")
         try:
-            given = self._parameters(xllamacpp.CommonParams(), Path(folder.name, _SOCKET))
+            given = self._parameters(xllamacpp.CommonParams(), Path(folder.name, _SOCKET), gpu)
         except AttributeError as error:
             raise llama_build.failure(error) from None
         begin = _printed()
         try:
             self._server = xllamacpp.Server(given)
         except RuntimeError as error:
-            raise _failure(self._path, _reason(begin) or first_line(error)) from None
+            why = _printed_after(begin, _reason) or first_line(error)
+            raise _failure(self._path, why) from None
         self._client = _Client(folder)
+        self.placement = Placement()
+        if gpu is not None:
+            self.placement = read_placement(gpu, _printed_after(begin, layers_line))
 
-    def _parameters(self, given: Any, address: Path) -> Any:
+    def _parameters(self, given: Any, address: Path, gpu: Gpu | None) -> Any:
         """``given``, filled."""
         given.model.path = str(self._path)
         given.hostnames = [str(address)]
@@ -97,11 +119,13 @@ class LlamaServer:
         given.cpuparams.n_threads = given.cpuparams_batch.n_threads = self.threads
         given.warmup = given.ui = given.endpoint_slots = False
         # Of a GPU's memory it may take what is left: what does not fit stays with the CPU.
-        given.fit_params = not self._for_words and llama_build.device() != "cpu"
+        given.fit_params = gpu is not None
+        if gpu is None and llama_build.gpu() is not None:
+            given.n_gpu_layers, given.no_kv_offload, given.no_op_offload = 0, True, True
         # What does not fit into the slots is computed again, and not kept beside them.
         given.cache_ram_mib, given.cache_idle_slots = 0, False
         given.no_extra_bufts = self._for_words
-        given.verbosity = _ERRORS_ONLY
+        given.verbosity = _ERRORS_ONLY if gpu is None else _LAYERS_TOO
         return given
 
     def complete(self, order: dict[str, Any], take: Callable[[Any], bool]) -> None:
@@ -130,16 +154,23 @@ def _printed() -> int:
     return 0
 
 
-def _reason(begin: int) -> str:
-    """The first error that llama.cpp printed behind ``begin``; empty where that is not known."""
+def _printed_after(begin: int, find: Callable[[str], str]) -> str:
+    """What ``find`` makes of what llama.cpp printed behind ``begin``; empty where it finds
+    nothing in time."""
     end = time.monotonic() + _PRINTED_WITHIN_S
     with contextlib.suppress(OSError):
         while time.monotonic() < end:
             told = os.pread(_STDERR, _MOST_PRINTED, begin).decode("utf-8", "replace")
-            if found := _REASON.search(told):
-                return found["reason"].strip()[:200]
+            if found := find(told):
+                return found
             time.sleep(0.02)
     return ""
+
+
+def _reason(printed: str) -> str:
+    """The first error."""
+    found = _REASON.search(printed)
+    return found["reason"].strip()[:200] if found else ""
 
 
 def _failure(path: Path, reason: str) -> CheckpointError:

@@ -49,6 +49,8 @@ def load_published(
         header = read_header(path, words=True)
     size, own = size_of(path), _context(path, header)
     context = min(own, order.context or own)
+    # The parent bounds this process's memory when it hears of the weights: a GPU is asked first.
+    llama_build.gpu()
     progress("weights")(0, size)
     pool = min(context, FIRST_POOL)
     # One more than those of a set, with room of its own: a person may ask meanwhile.
@@ -82,13 +84,13 @@ def load_published(
     return LoadedModel(
         checkpoint,
         server,
-        llama_build.device(),
+        server.placement.device,
         context=context,
         dtype=PUBLISHED,
         weights_bytes=sum(tensor.size for tensor in header.tensors),
         notes=(
             f"computed as published by llama.cpp ({kernels})",
-            *filter(None, (header.name_remark,)),
+            *filter(None, (server.placement.remark, header.name_remark)),
             *words.notes,
         ),
     )
