@@ -90,3 +90,42 @@ def test_what_is_no_chat_model_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         resolve(parse_reference("./lora.gguf"), never_asked, quiet)
     assert run(["models", "inspect", "./lora.gguf"]) == 2
     assert "an adapter (LoRA)" in capsys.readouterr().out
+
+
+def test_a_file_of_a_hubs_cache_may_be_named_by_its_path(tmp_path: Path) -> None:
+    """There it is a link to what is called by its hash, in another folder than its other parts."""
+    snapshot, blobs = tmp_path / "snapshots" / "main", tmp_path / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    first = write_gguf(tmp_path / "Tiny-Q8_0.gguf", parts=2)
+    for number, part in enumerate(sorted(first.parent.glob("Tiny-Q8_0-*"))):
+        part.rename(blobs / f"{number:064x}")
+        (snapshot / part.name).symlink_to(f"../../blobs/{number:064x}")
+    for part in snapshot.iterdir():
+        made = resolve(parse_reference(str(part)), never_asked, quiet)
+        assert (made.label, made.checkpoint) == ("Tiny-Q8_0", snapshot / first.name)
+        assert made.parameters == 114_752
+
+
+def test_odd_names_and_links_hide_nothing(tmp_path: Path) -> None:
+    here = Path.cwd()
+    (here / "loop").symlink_to("loop")
+    (here / "gone.gguf").symlink_to("/nowhere/else.gguf")
+    (here / "below").mkdir()
+    write_gguf(here / "below" / "same.gguf")
+    write_gguf(here / "plain.gguf", seed=1).rename(here / "nosuffix")
+    (here / "notes").write_text("no model")
+    found = {one.reference: one for one in discover([here])}
+    assert {"./below/same.gguf", "./nosuffix"} == set(found)
+    assert found["./nosuffix"].label == "nosuffix" and found["./nosuffix"].state == "complete"
+    for name in ("./gone.gguf", "./loop"):
+        with pytest.raises(UserError, match=r"is a link to .*, where nothing is"):
+            resolve(parse_reference(name), never_asked, quiet)
+
+
+def test_a_file_of_another_machine_is_told_of_as_that(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "big.gguf")
+    raw = file.read_bytes()
+    file.write_bytes(raw[:4] + raw[4:8][::-1] + raw[8:])
+    with pytest.raises(UserError, match=r"^big.gguf is big endian: "):
+        resolve(parse_reference(str(file)), never_asked, quiet)

@@ -300,6 +300,8 @@ class _Reader:
             raise ValueError("it does not begin with GGUF")
         self._at = 4
         version, tensors, keys = self._unpack("<IQQ")
+        if version in (2 << 24, 3 << 24):
+            raise CheckpointError("unsupported", "is big endian: it was made for another machine")
         if version not in (2, 3):
             raise CheckpointError("unsupported", f"is GGUF version {version}, not 2 or 3")
         if keys > _MOST_KEYS or tensors > _MOST_TENSORS:

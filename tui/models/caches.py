@@ -137,9 +137,17 @@ def list_folders(root: Path) -> list[Path]:
     left out, and links are followed."""
     try:
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
-        return [Path(e.path) for e in entries if not e.name.startswith(".") and e.is_dir()]
     except OSError:
         return []
+    return [Path(one.path) for one in entries if not one.name.startswith(".") and _is_dir(one)]
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder: a link that leads to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _has_content(folder: Path) -> bool:

@@ -11,7 +11,7 @@ from tui.checkpoints.adapter import is_lora_folder
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_cache import check_gguf, is_lfs_pointer
 from tui.checkpoints.gguf_header import read_header
-from tui.checkpoints.gguf_parts import display_stem, is_gguf
+from tui.checkpoints.gguf_parts import display_stem, has_magic, is_gguf
 from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
 from tui.host.errors import UserError
 from tui.models import default_dtype, demo, gguf_choice, ollama_files
@@ -157,11 +157,13 @@ def _walk(root: Path, depth: int) -> Iterator[Path]:
 
 
 def _ggufs(folder: Path) -> list[Path]:
+    """The GGUF files of a folder, also those whose name has no ending."""
     try:
-        names = [path.name for path in folder.iterdir() if path.is_file()]
+        files = [path for path in sorted(folder.iterdir()) if path.is_file()]
     except OSError:
         return []
-    return [folder / name for name in gguf_choice.models_among(names)]
+    named = [folder / name for name in gguf_choice.models_among(file.name for file in files)]
+    return [*named, *(file for file in files if not file.suffix and has_magic(file))]
 
 
 def _as_typed(path: Path) -> str:

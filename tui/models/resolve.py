@@ -280,7 +280,9 @@ def existing_path(ref: Reference) -> Path:
     path = expand(ref.target)
     try:
         if path.exists():
-            return path.resolve()
+            # A file of a hub's cache is a link: what it links to has no name, and its other parts
+            # lie beside the link.
+            return path.resolve() if path.is_dir() else path.absolute()
         raise _missing(ref, path)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -289,6 +291,11 @@ def existing_path(ref: Reference) -> Path:
 
 def _missing(ref: Reference, path: Path) -> UserError:
     wanted = "file" if ref.kind == "gguf" else "folder"
+    if path.is_symlink():
+        return UserError(
+            f"{ref.target} is a link to {path.readlink()}, where nothing is",
+            "mend the link, or name what it should lead to",
+        )
     adapter, _, base = ref.target.partition("+")
     if base and is_adapter(expand(adapter)) and expand(base).is_dir():
         return UserError(
