@@ -190,3 +190,22 @@ def test_this_machine() -> None:
     assert 0 < memory.used() < memory.limit()
     assert 1 <= cpu.cores() <= (os.cpu_count() or 1)
     assert cpu.describe()["model"]
+
+
+def test_a_few_rows_are_read_as_the_whole_table_is(tmp_path: Path) -> None:
+    file = tmp_path / "stat"
+    file.write_text("Name:\tx RssAnon: 1\nRssAnonHuge: 7 kB\nRssAnon:\t   12 kB\nnone: max\nlast 5")
+    table = cgroup.read_table(file)
+    names = ("RssAnon", "RssAnonHuge", "last", "none", "absent")
+    assert cgroup.read_rows(file, *names) == tuple(table.get(name, 0) for name in names)
+    assert cgroup.read_rows(tmp_path / "absent", "last") == (0,)
+    for path in (Path("/proc/self/status"), Path("/proc/meminfo")):
+        table = cgroup.read_table(path)
+        names = tuple(name for name in table if name.startswith(("Swap", "Threads", "MemTotal")))
+        assert cgroup.read_rows(path, *names) == tuple(table[name] for name in names)
+
+
+def test_a_budget_is_found_again_sooner_than_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = memory.find_gauge().renewed_after_s
+    monkeypatch.setenv("DUIBI_MEMORY_LIMIT", "1 GiB")
+    assert memory.find_gauge().renewed_after_s < limit

@@ -74,6 +74,25 @@ def read_table(path: Path) -> dict[str, int]:
     return found
 
 
+def read_rows(path: Path, *names: str) -> tuple[int, ...]:
+    """The numbers of these rows of a `read_table` file, 0 for one that it has not: a file that is
+    read many times a second is not taken apart for a few of its rows."""
+    text = f"\n{read_text(path) or ''}\n"
+    return tuple(_row(text, name) for name in names)
+
+
+def _row(text: str, name: str) -> int:
+    at = text.find(f"\n{name}")
+    while at >= 0:
+        start = at + 1 + len(name)
+        if text[start] in ": \t":
+            parts = text[start : text.index("\n", start)].replace(":", " ").split()
+            is_number = bool(parts) and parts[0].isdigit()
+            return int(parts[0]) * (1024 if parts[1:] == ["kB"] else 1) if is_number else 0
+        at = text.find(f"\n{name}", start)
+    return 0
+
+
 def _own(root: Path) -> Iterator[tuple[str, str]]:
     for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
         _, _, rest = line.partition(":")

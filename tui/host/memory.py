@@ -22,6 +22,7 @@ _UNLIMITED = 1 << 60
 _MIN_RESERVE = 512 << 20
 _RESERVE_SHARE = 0.03
 _M_ARENA_MAX = -8
+_BUDGET_RENEWED_S, _LIMIT_RENEWED_S = 1.0, 5.0
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -61,6 +62,12 @@ class Gauge:
     limit: int
     source: str
     used: Callable[[], int]
+
+    @property
+    def renewed_after_s(self) -> float:
+        """Seconds after which it is to be found again: limits change seldom, but a budget counts
+        the processes that there are."""
+        return _BUDGET_RENEWED_S if self.source == LIMIT_VARIABLE else _LIMIT_RENEWED_S
 
     def read(self) -> MemoryReading:
         """What is used now. Of a budget: by the processes there were when it was found."""
@@ -130,9 +137,9 @@ def process_memory(pid: int, root: Path = ROOT) -> tuple[int, int]:
     process, from ``/proc/PID/status``; (0, 0) once it is gone."""
     if root == ROOT and not system.HAS_PROC:
         return system.process_memory(pid)
-    status = cgroup.read_table(root / f"proc/{pid}/status")
-    private = status.get("RssAnon", 0) + status.get("VmSwap", 0)
-    return private, status.get("RssFile", 0) + status.get("RssShmem", 0)
+    names = ("RssAnon", "VmSwap", "RssFile", "RssShmem")
+    anonymous, swapped, file, shared = cgroup.read_rows(root / f"proc/{pid}/status", *names)
+    return anonymous + swapped, file + shared
 
 
 def pressure(root: Path = ROOT) -> float | None:
@@ -179,8 +186,8 @@ def _container(root: Path) -> Gauge | None:
     def in_use() -> int:
         current = "memory.current" if found.version == 2 else "memory.usage_in_bytes"
         prefix = "" if found.version == 2 else "total_"
-        stat = cgroup.read_table(folder / "memory.stat")
-        cached = stat.get(f"{prefix}active_file", 0) + stat.get(f"{prefix}inactive_file", 0)
+        names = (f"{prefix}active_file", f"{prefix}inactive_file")
+        cached = sum(cgroup.read_rows(folder / "memory.stat", *names))
         return max(0, (cgroup.read_int(folder / current) or 0) - cached)
 
     return Gauge(bound, f"cgroup v{found.version}", in_use)

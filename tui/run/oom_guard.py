@@ -17,7 +17,6 @@ _log = logging.getLogger(__name__)
 
 CHECK_INTERVAL_S = 0.075
 """Short enough that the reserve (`MemoryReading.reserve`) is rarely used up between two checks."""
-_GAUGE_REFRESH_S = 1.0
 _KILL_COOLDOWN_S = 1.0
 """What a worker held is not free the moment it is killed."""
 
@@ -41,8 +40,7 @@ class OomGuard(MonitorThread):
         killed = renewed - _KILL_COOLDOWN_S
         while not self._stop.wait(CHECK_INTERVAL_S):
             now = time.monotonic()
-            if now - renewed >= _GAUGE_REFRESH_S:
-                # Limits change seldom, but processes come and go.
+            if now - renewed >= gauge.renewed_after_s:
                 with contextlib.suppress(UserError):
                     gauge = memory.find_gauge()
                 renewed = now

@@ -27,6 +27,7 @@ class ResourceMonitor(MonitorThread):
         self._recorder = recorder
         self._lanes = lanes
         self._cores, self._other_processes, self._cores_taken = cores, cpu.OtherProcesses(), 0.0
+        self._gauge, self._renewed_s = memory.find_gauge(), time.monotonic()
         self._models: dict[int, tuple[int, int]] = {}
         self._container = (0, 0)
 
@@ -46,7 +47,9 @@ class ResourceMonitor(MonitorThread):
 
     def _read_container(self) -> None:
         now = time.monotonic_ns()
-        seen = memory.read_memory()
+        if time.monotonic() - self._renewed_s >= self._gauge.renewed_after_s:
+            self._gauge, self._renewed_s = memory.find_gauge(), time.monotonic()
+        seen = self._gauge.read()
         used, limit = self._container
         if abs(seen.used - used) >= RUN_CHANGE_BYTES or seen.limit != limit:
             self._container = seen.used, seen.limit

@@ -7,12 +7,13 @@ from textual import events
 from textual.geometry import Spacing
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets._toast import ToastRack
 
 from tui.app.style.appearance import Appearance
 from tui.app.style.messages import Messages
 from tui.app.terminal.notice_compositor import NoticeCompositor
 from tui.app.widgets.keys_bar import KeysBar
-from tui.app.widgets.line_widget import BlankBackground
+from tui.app.widgets.line_widget import BlankBackground, MainPart
 from tui.app.widgets.lines import Lines
 from tui.host.errors import UserError
 from tui.text.sanitise import clean
@@ -59,12 +60,13 @@ class BaseScreen(BlankBackground, Screen[Any]):
 
     def rows_below(self) -> int:
         """The rows at the bottom that no notice covers: what stands below the main part."""
-        main = next(iter(self.query("#panes, Menu, Page, DiffView")), None)
+        main = next((one for one in self.children if isinstance(one, MainPart)), None)
         return self.size.height - main.region.bottom if main and main.region else 1
 
     def place_notices(self) -> None:
         """Keep them above what one types into and what says how things stand."""
-        for rack in self.query("ToastRack"):
+        # Eight times a second: selectors would be matched against every widget.
+        for rack in [one for one in self.children if isinstance(one, ToastRack)]:
             wanted = Spacing(0, 0, self.rows_below(), 0)
             if rack.styles.margin != wanted:
                 rack.styles.margin = wanted

@@ -123,7 +123,11 @@ class BoardScreen(BaseScreen):
             self.call_after_refresh(self.show)
         if changed:
             self.show()
-        self.place_notices()
+        else:
+            self.show_unchanged()
+        if self.app._notifications:
+            # Widgets may have grown below one.
+            self.place_notices()
 
     def _drain(self) -> bool:
         reset, events = self.source.drain()
@@ -153,6 +157,9 @@ class BoardScreen(BaseScreen):
 
     def after_events(self) -> None:
         """Something happened; the board is up to date."""
+
+    def show_unchanged(self) -> None:
+        """Show what may change without an event."""
 
     def show(self) -> None:
         """Bring every visible widget up to the board; each repaints only what changed."""

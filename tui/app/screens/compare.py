@@ -13,6 +13,7 @@ from textual.widget import Widget
 from tui.app.screens.board_screen import EventSource
 from tui.app.screens.judging import JudgingScreen, view_bindings
 from tui.app.style.appearance import Appearance, StyledText
+from tui.app.style.messages import Messages
 from tui.app.widgets.prompt import PromptInput
 from tui.events import Judgement
 from tui.host import paths
@@ -127,6 +128,8 @@ class CompareScreen(JudgingScreen):
         self._new_question = False
         self._known_questions = 0
         self._was_idle = True
+        self._placeholder: tuple[str, Messages] | None = None
+        """What the placeholder of the prompt was made of."""
         self._stop_asked: tuple[list[int], float] = ([], 0.0)
 
     def extra_widgets(self) -> Iterable[Widget]:
@@ -165,8 +168,12 @@ class CompareScreen(JudgingScreen):
         super().tick()
         self._ask_broken_off()
         if self.grid is not None and not self.has_class("-tiny"):
-            self.status_bar.show_status(self.visible_board, self.question, self.save_status())
             self._show_placeholder()
+
+    def show_unchanged(self) -> None:
+        """See the base class: how the file stands."""
+        if self.grid is not None and not self.has_class("-tiny"):
+            self.status_bar.show_status(self.visible_board, self.question, self.save_status())
 
     def _ask_broken_off(self) -> None:
         """When all is done, ask again what broke off, as a run without a screen does."""
@@ -368,8 +375,10 @@ class CompareScreen(JudgingScreen):
         key = "prompt.placeholder_free" if self._new_question else "prompt.placeholder"
         if not self._new_question and self._wanted_paste() is not None:
             key = "prompt.placeholder_paste"
-        if (said := self.appearance.say(key)) != self.prompt.placeholder:
-            self.prompt.placeholder = said
+        # Eight times a second: to fill in a text costs more than to compare what it depends on.
+        if (mark := (key, self.appearance.say)) != self._placeholder:
+            self._placeholder = mark
+            self.prompt.placeholder = self.appearance.say(key)
 
     @on(PromptInput.Submitted)
     def _sent(self, event: PromptInput.Submitted) -> None:

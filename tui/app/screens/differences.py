@@ -16,7 +16,7 @@ from tui.app.pane.wrapping import clip
 from tui.app.screens.base import BaseScreen
 from tui.app.screens.board_screen import BoardScreen
 from tui.app.style.appearance import Appearance, StyledText
-from tui.app.widgets.line_widget import ScrolledRows
+from tui.app.widgets.line_widget import MainPart, ScrolledRows
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.scrolling import scroll_bindings
 from tui.scoring.board_checks import check_board
@@ -26,7 +26,7 @@ from tui.scoring.parting import describe_top, find_parting
 _REFRESH_S = 0.5
 
 
-class DiffView(ScrolledRows, can_focus=True):
+class DiffView(ScrolledRows, MainPart, can_focus=True):
     """Two columns of rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -15,7 +15,7 @@ from tui.app.style.appearance import Appearance, StyledText
 from tui.app.terminal import capabilities
 from tui.app.terminal.notice_compositor import NoticeCompositor
 from tui.app.widgets.keys_bar import active_keys
-from tui.app.widgets.line_widget import LineWidget, ScrolledRows
+from tui.app.widgets.line_widget import LineWidget, MainPart, ScrolledRows
 from tui.app.widgets.scrolling import scroll_bindings
 
 _GROUPS = {
@@ -57,7 +57,7 @@ def group_of(id_: str) -> str:
     return max(fits)[1] if fits else "program"
 
 
-class Page(ScrolledRows, LineWidget, can_focus=True):
+class Page(ScrolledRows, LineWidget, MainPart, can_focus=True):
     """Lines that scroll."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

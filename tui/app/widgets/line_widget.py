@@ -56,6 +56,10 @@ class LineWidget(Widget):
         return _filtered(self, self.render_line(y))
 
 
+class MainPart(Widget):
+    """Mixin for what a screen is about: notices may cover it, and nothing below it."""
+
+
 class ScrolledRows(Widget):
     """Mixin for a widget that shows those of its rows that fit, from ``top`` on."""
 

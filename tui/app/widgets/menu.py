@@ -11,7 +11,7 @@ from textual.strip import Strip
 
 from tui.app.pane.wrapping import clip
 from tui.app.style.appearance import Appearance, StyledText
-from tui.app.widgets.line_widget import LineWidget
+from tui.app.widgets.line_widget import LineWidget, MainPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ MenuRows = list[MenuItem | MenuHeading | None]
 """The lines of a menu; None is an empty one."""
 
 
-class Menu(LineWidget, can_focus=True):
+class Menu(LineWidget, MainPart, can_focus=True):
     """Arrows move, Enter or a digit chooses. The first nine entries without a key of their own
     are numbered."""
 

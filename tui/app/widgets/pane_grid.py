@@ -12,7 +12,7 @@ from tui.app.pane.header import STATE_SIGNS, pane_state, shown_answer
 from tui.app.pane.short_names import short_label
 from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.answer_pane import AnswerPane
-from tui.app.widgets.line_widget import BlankBackground
+from tui.app.widgets.line_widget import BlankBackground, MainPart
 from tui.app.widgets.lines import Lines
 from tui.board import Board, last_characters
 from tui.text.sanitise import one_line
@@ -88,7 +88,7 @@ def _clip_start(text: str, room: int) -> str:
     return "…" + text
 
 
-class PaneGrid(BlankBackground, Container):
+class PaneGrid(BlankBackground, MainPart, Container):
     """Holds the panes and decides where they are; knows which one is meant."""
 
     def __init__(self, count: int, appearance: Appearance, hint: str) -> None:
