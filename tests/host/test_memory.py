@@ -196,7 +196,7 @@ def test_a_few_rows_are_read_as_the_whole_table_is(tmp_path: Path) -> None:
     file = tmp_path / "stat"
     file.write_text("Name:\tx RssAnon: 1\nRssAnonHuge: 7 kB\nRssAnon:\t   12 kB\nnone: max\nlast 5")
     table = cgroup.read_table(file)
-    names = ("RssAnon", "RssAnonHuge", "last", "none", "absent")
+    names: tuple[str, ...] = ("RssAnon", "RssAnonHuge", "last", "none", "absent")
     assert cgroup.read_rows(file, *names) == tuple(table.get(name, 0) for name in names)
     assert cgroup.read_rows(tmp_path / "absent", "last") == (0,)
     for path in (Path("/proc/self/status"), Path("/proc/meminfo")):

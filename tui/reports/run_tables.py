@@ -125,7 +125,7 @@ def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _models_table(columns: Sequence[ModelColumn], say: ReportMessages) -> Table:
-    keys = (
+    keys: tuple[str, ...] = (
         *("model", "reference", "family", "dtype", "stored", "mixture", "parameters"),
         *("checkpoint", "context", "licence", "own_settings"),
         *("prompt_format", "sampling", "threads", "device", "kernels", "hash"),

@@ -93,7 +93,7 @@ def test_a_model_that_a_gpu_refuses_is_computed_by_the_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = llama_build.module()
-    file, tried = write_gguf(tmp_path / "tiny.gguf"), []
+    file, tried = write_gguf(tmp_path / "tiny.gguf"), list[tuple[bool, int]]()
 
     class Refusing:
         CommonParams, get_device_info = real.CommonParams, real.get_device_info

@@ -54,7 +54,7 @@ def a_build(folder: Path, source: str) -> Path:
 
 
 OTHER_MACHINE = b"\x7fELF\x01\x01\x01" + bytes(9) + b"\x03\x00\x28\x00" + bytes(4096)
-STATES = {
+STATES: dict[str, tuple[str | None, str]] = {
     "missing": (None, "which holds no xllamacpp"),
     "no module of this machine": (
         f"import ctypes, pathlib\nfile = pathlib.Path(__file__).with_name('x.so')\n"

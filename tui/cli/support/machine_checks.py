@@ -32,10 +32,7 @@ _ORIGINS = {
     "cache": "our own for {name}, compiled before",
     "": "our own for {name}, compiled at first use",
 }
-_CUDA_BUILD = (
-    "pip install --force-reinstall xllamacpp "
-    "--index-url https://xorbitsai.github.io/xllamacpp/whl/cu128"
-)
+_CUDA_WHEELS = "https://xorbitsai.github.io/xllamacpp/whl/cu128"
 _LOW_SPACE = 20 << 30
 """Bytes that a 7B model's download takes, and a little more."""
 
@@ -132,7 +129,10 @@ def llama_cpp_build(
     if folder is not None:
         seen = f"xllamacpp {version} in {folder}: kernels for {kernels}, on {device}"
     if has_nvidia and device == "cpu":
-        step = f"this build leaves the GPU idle; `{_CUDA_BUILD}` brings one for it"
+        step = (
+            "this build leaves the GPU idle; `pip install --force-reinstall xllamacpp --index-url "
+            f"{_CUDA_WHEELS}` brings one for it"
+        )
         return Finding(name, NOTE, one_line(seen), step)
     if "avx512f" in flags and device == "cpu" and not kernels.startswith("AVX512"):
         step = (

@@ -47,8 +47,8 @@ class Placement:
             return f"computed by the GPU ({self.gpu.title}), how much of it is not known"
         if self.there == self.layers:
             return f"computed by the GPU ({self.gpu.title})"
-        of = f"{self.there} of {self.layers} layers"
-        return f"{of} are computed by the GPU ({self.gpu.title}), the others by the CPU"
+        there, count, title = self.there, self.layers, self.gpu.title
+        return f"{there} of {count} layers are computed by the GPU ({title}), the others by the CPU"
 
 
 def layers_line(printed: str) -> str:
@@ -60,5 +60,7 @@ def layers_line(printed: str) -> str:
 
 def read_placement(gpu: Gpu, line: str) -> Placement:
     """Where the layers are, by a `layers_line`."""
-    numbers = [int(number) for number in re.findall(r"\d+", line)]
-    return Placement(gpu, *numbers) if numbers else Placement(gpu, None)
+    if not line:
+        return Placement(gpu, None)
+    there, layers = (int(number) for number in re.findall(r"\d+", line))
+    return Placement(gpu, there, layers)

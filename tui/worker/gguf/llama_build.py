@@ -43,15 +43,16 @@ def module() -> Any:
 def failure(error: Exception) -> CheckpointError:
     """The error, with a step that mends it, that a build does not start (an `ImportError`) or lacks
     what this program asks of it."""
-    folder = named_build()
-    where = f"llama.cpp ({MODULE})" if folder is None else f"the {MODULE} in {folder}"
-    step = f"install it again: pip install --force-reinstall {MODULE}"
+    folder, why, told = named_build(), first_line(error), version() or "?"
+    step = "install it again: pip install --force-reinstall xllamacpp"
+    what = f"llama.cpp (xllamacpp) cannot be used: {why}"
+    if not isinstance(error, ImportError):
+        what = f"llama.cpp (xllamacpp) is of version {told}, which does not fit ({why})"
     if folder is not None:
         step = f"build it for this Python and CPU, or unset {VARIABLE}"
-    why = first_line(error)
-    what = f"{where} cannot be used: {why}"
-    if not isinstance(error, ImportError):
-        what = f"{where} is of version {version() or '?'}, which does not fit ({why})"
+        what = f"the xllamacpp in {folder} cannot be used: {why}"
+        if not isinstance(error, ImportError):
+            what = f"the xllamacpp in {folder} is of version {told}, which does not fit ({why})"
     return CheckpointError("unsupported", what, step)
 
 
