@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tui.checkpoints.config_numbers import check_numbers
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.native_types import (
     default_sizes,
@@ -84,6 +85,7 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     _refuse_other_modalities(config)
     readers = {"qwen": _qwen, "chatglm": _chatglm3, "baichuan": _baichuan2}
     found = readers[kind](config) if kind in readers else _general(kind, config)
+    check_numbers(config)
     return replace(
         found, is_tied=states_tied(config) is True, quantisation=read_quantisation(config)
     )
