@@ -6,9 +6,10 @@ from tui.checkpoints.adapter import Adapter, read_matrices
 from tui.checkpoints.learned_prefix import LearnedPrefix
 from tui.checkpoints.memory_estimate import MemoryShape, reached_share
 from tui.models.default_dtype import choose_dtype
-from tui.models.inspect import PREVIEW_TURNS, Inspection, PromptPreview
+from tui.models.inspect import Inspection
+from tui.models.preview import PREVIEW_TURNS, PromptPreview
 
-_NEARLY_ALL = 0.9
+_WHOLE_BITS = 16
 
 
 def reach_of(parameters: int, shape: MemoryShape) -> str:

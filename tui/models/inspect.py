@@ -17,8 +17,6 @@ from tui.checkpoints.architecture import (
     text_config,
 )
 from tui.checkpoints.errors import CheckpointError
-from tui.checkpoints.gguf_header import read_header
-from tui.checkpoints.llama_cpp import is_installed
 from tui.checkpoints.memory_estimate import MemoryShape
 from tui.checkpoints.stored_quantisation import weights_of_parts
 from tui.checkpoints.text_half import left_out
@@ -32,7 +30,7 @@ from tui.checkpoints.weight_headers import (
     read_file_headers,
     shard_names,
 )
-from tui.host import child_process, foreign_files
+from tui.host import foreign_files
 from tui.host.errors import UserError
 from tui.models.caches import display_name
 
@@ -49,9 +47,6 @@ _FACTS = (
     *("hidden", "kv_heads", "head_dim", "vocab", "width", "tokenizer"),
 )
 """What every model has: where nothing stands there, it is not known."""
-
-PREVIEW_TURNS = (("user", "你好"),)
-"""The conversation whose prompt `preview_prompt` shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,58 +299,3 @@ def python_files(path: Path) -> dict[str, str]:
             raise UserError(f"{file}: {error.strerror or error}", "remove it") from None
         found[file.name] = hashlib.sha256(content).hexdigest()
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class PromptPreview:
-    """The prompt's ids of `PREVIEW_TURNS`, and what the chat format remarks: how the model thinks,
-    for one."""
-
-    ids: list[int]
-    remarks: list[str] = field(default_factory=list)
-
-
-def preview_prompt(path: Path) -> PromptPreview:
-    """The prompt of `PREVIEW_TURNS`, made by the worker's own code in a child process.
-
-    Raises:
-        UserError: the checkpoint's tokenizer or chat template cannot be used.
-    """
-    asked = [[{"role": role, "content": content} for role, content in PREVIEW_TURNS]]
-    ids, remarks = _run_worker_check("remarks", path, asked)[0]
-    return PromptPreview(list(ids), [str(one) for one in remarks])
-
-
-def preview_gguf(path: Path) -> tuple[str, list[int]]:
-    """The prompt of `PREVIEW_TURNS` by the template of a GGUF file, and its ids by llama.cpp;
-    both empty where there is no template, or llama.cpp is not installed.
-
-    Raises:
-        UserError: the template cannot be used, or llama.cpp cannot read the file.
-    """
-    if not (read_header(path).template and is_installed()):
-        return "", []
-    asked = [[{"role": role, "content": content} for role, content in PREVIEW_TURNS]]
-    text, ids = _run_worker_check("preview", path, asked)[0]
-    return str(text), list(ids)
-
-
-def _run_worker_check(verb: str, path: Path, rows: list[Any]) -> list[Any]:
-    variables = child_process.with_own_modules(child_process.environment())
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
-        done = child_process.run(
-            child_process.module_command("tui.worker.check", verb, str(path)),
-            variables | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"},
-            input=json.dumps(rows),
-            stdout=subprocess.PIPE,
-            # A file: why llama.cpp refuses one is read back from it.
-            stderr=errors,
-        )
-        errors.seek(0)
-        lines = errors.read().splitlines()
-    if done.returncode:
-        # Libraries may have spoken before.
-        said = next((line for line in lines if line.startswith(_SAID)), f"{verb} failed")
-        raise UserError(said.removeprefix(_SAID))
-    result: list[Any] = json.loads(done.stdout)
-    return result

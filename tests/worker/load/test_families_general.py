@@ -16,7 +16,8 @@ from tui.engines.local import LocalEngine
 from tui.host.errors import UserError
 from tui.models import consent
 from tui.models.describe import describe
-from tui.models.inspect import inspect_folder, preview_prompt, python_files, require_loadable
+from tui.models.inspect import inspect_folder, python_files, require_loadable
+from tui.models.preview import preview_prompt
 from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
 from tui.worker.load.loader import open_chat_format, open_checkpoint
 

@@ -27,9 +27,10 @@ from tui.models.conversion import kept_sizes
 from tui.models.describe import describe, reach_of, treatment_of
 from tui.models.discover import LISTED_CONTEXT, FoundModel
 from tui.models.hubs import HUBS
-from tui.models.inspect import PromptPreview, inspect_folder, preview_prompt
+from tui.models.inspect import inspect_folder
 from tui.models.inspect import require_loadable as inspected
 from tui.models.inventory import find_models
+from tui.models.preview import PromptPreview, preview_prompt
 from tui.models.reference import DTYPES, Reference, is_model_id, parse_reference, split_base
 from tui.models.resolve import FETCHABLE_KINDS, fetch
 from tui.run import plan

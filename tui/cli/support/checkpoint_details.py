@@ -9,7 +9,7 @@ from tui.host.paths import expand
 from tui.models.adapters import base_folder, read_change
 from tui.models.describe import describe_adapter
 from tui.models.discover import FoundModel
-from tui.models.inspect import PREVIEW_TURNS, preview_gguf
+from tui.models.preview import PREVIEW_TURNS, preview_gguf
 from tui.models.reference import Reference, split_base
 from tui.text.sanitise import one_line
 from tui.text.translation import tr
