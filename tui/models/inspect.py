@@ -207,6 +207,9 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
     tokenizer = _tokenizer(path, names)
     if not tokenizer:
         problems.append(f"no tokenizer ({names[0]})")
+    elif known.family not in _TOKENIZERS and (lacking := tokenizer_files.missing_file(path)):
+        problems.append(f"no tokenizer ({lacking})")
+        tokenizer = ""
     code: dict[str, str] = {}
     if not known.is_native:
         code = python_files(path)

@@ -8,8 +8,10 @@ import tokenizers
 
 from tui.checkpoints import tokenizer_files
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.weight_headers import read_json
 from tui.worker.load.families.text_tokenizer import read_tokenizer_file, split_control_tokens
 
+_COPY = "copy tokenizer.json of the model into the folder"
 _MARKUP = re.compile(r"<.+>|\[[^\]\s]+\]|<[｜|].*[｜|]>", re.DOTALL)
 
 
@@ -91,22 +93,55 @@ def read_tokenizer(folder: Path) -> FastTokenizer:
         raise
     except Exception as error:  # the library raises plain Exception for a broken file
         reason = " ".join(str(error).split())[:120]
-        raise CheckpointError("damaged", f"the tokenizer cannot be read: {reason}") from None
+        raise CheckpointError("damaged", f"the tokenizer cannot be read: {reason}", _COPY) from None
 
 
 def _convert_slow_tokenizer(folder: Path) -> tokenizers.Tokenizer:
-    if not any((folder / name).is_file() for name in tokenizer_files.CONVERTED):
+    if lacking := tokenizer_files.missing_file(folder):
         raise CheckpointError(
             "not_found",
-            f"{folder.name} holds no tokenizer (tokenizer.json)",
-            "copy tokenizer.json of the model into the folder",
+            f"{folder.name} holds no tokenizer ({lacking})",
+            f"copy {lacking} of the model into the folder",
         )
     from transformers import AutoTokenizer
 
-    made = AutoTokenizer.from_pretrained(
-        str(folder), trust_remote_code=False, local_files_only=True
-    )
+    found = next(name for name in tokenizer_files.CONVERTED if (folder / name).is_file())
+    try:
+        made = AutoTokenizer.from_pretrained(
+            str(folder), trust_remote_code=False, local_files_only=True
+        )
+    except ValueError as error:
+        if "instantiate the backend tokenizer" in str(error):
+            raise _other_words(folder, found) from None
+        raise
     backend = getattr(made, "backend_tokenizer", None)
     if not isinstance(backend, tokenizers.Tokenizer):
         raise CheckpointError("unsupported", f"{folder.name}: a tokenizer of an unknown kind")
+    _require_words(folder, backend)
     return backend
+
+
+def _require_words(folder: Path, made: tokenizers.Tokenizer) -> None:
+    """Refuse what was made without the words in the files: transformers' class of a type that has
+    them in other files knows a few special ones only."""
+    for name, count in (
+        ("vocab.json", _json_words),
+        ("vocab.txt", _lines),
+        (tokenizer_files.TIKTOKEN, _lines),
+    ):
+        if (folder / name).is_file() and made.get_vocab_size() < count(folder / name):
+            raise _other_words(folder, name)
+
+
+def _other_words(folder: Path, name: str) -> CheckpointError:
+    return CheckpointError(
+        "unsupported", f"{folder.name}: models of this type have other words than {name}", _COPY
+    )
+
+
+def _json_words(path: Path) -> int:
+    return len(read_json(path))
+
+
+def _lines(path: Path) -> int:
+    return sum(bool(line.strip()) for line in read_tokenizer_file(path).splitlines())

@@ -3,6 +3,7 @@ config.json and tensor names are native already, the words come from tokenizer.j
 the chat template."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def read_chat_format(
     tokenizer_config = general.read_optional_json(folder / "tokenizer_config.json")
     generation = general.read_optional_json(folder / "generation_config.json")
     vocabulary = _vocabulary(folder)
+    remarks = tuple(filter(None, [tokenizer_files.remark(folder)]))
     named = general.named_special_tokens(folder, tokenizer_config)
     stops = general.stop_ids(
         vocabulary.control_tokens, named, generation, config, text_config(config)
@@ -62,13 +64,14 @@ def read_chat_format(
             stop_ids=stops,
             prompt_format="completion",
             sampling_defaults=sampling_defaults(generation),
-            notes=("no chat format: the text is completed, not answered",),
+            notes=("no chat format: the text is completed, not answered", *remarks),
         )
     codec = general.TemplateTokenizer(vocabulary, ChatTemplate(source, named), context, vocab)
     controls = vocabulary.control_tokens
-    return general.template_format(
+    words = general.template_format(
         codec, controls, stops | codec.turn_ends(), sampling_defaults(generation)
     )
+    return replace(words, notes=(*words.notes, *remarks))
 
 
 def _vocabulary(folder: Path) -> ControlTokenizer:
