@@ -1,9 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.random_models import LATENT, LINEAR, random_model
 from tui.checkpoints.llama_cpp import FIRST_POOL, PUBLISHED
 from tui.checkpoints.memory_estimate import (
     BYTES_PER_WEIGHT,
@@ -16,6 +19,7 @@ from tui.checkpoints.memory_estimate import (
     reached_share,
 )
 from tui.models import demo
+from tui.models.inspect import inspect_folder
 
 PARAMETERS = 7_721_324_544
 QWEN_7B = MemoryShape(32, 32, 128, 4096, 11008, 151936, stored="bf16")
@@ -116,3 +120,28 @@ def test_a_run_of_a_file_as_published_takes_what_is_planned(
     assert need - alone == pytest.approx(
         1.04 * kv_cache_bytes(PUBLISHED, shape, others + FIRST_POOL), abs=2
     )
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["deepseek_v3", "glm4_moe_lite", "minicpm3", "youtu", "qwen3_5_text", "qwen3"],
+)
+def test_the_cache_that_is_planned_is_what_transformers_holds(kind: str, tmp_path: Path) -> None:
+    import torch
+    from transformers import DynamicCache
+
+    changes: dict[str, Any] = {"head_dim": 16} if "qwen" in kind else LATENT | {"v_head_dim": 24}
+    changes |= LINEAR if kind == "qwen3_5_text" else {}
+    model = random_model(kind, **changes)
+    model.save_pretrained(tmp_path)
+    tokens, cache = 50, DynamicCache(config=model.config)
+    with torch.inference_mode():
+        model(input_ids=torch.arange(tokens)[None], past_key_values=cache, use_cache=True)
+    held = sum(
+        one.numel()
+        for layer in cache.layers
+        for one in (getattr(layer, "keys", None), getattr(layer, "values", None))
+        if one is not None
+    )
+    planned = kv_cache_bytes("bf16", inspect_folder(tmp_path).shape, tokens)
+    assert planned == pytest.approx(4 * held, rel=0.03)

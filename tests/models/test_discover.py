@@ -140,6 +140,66 @@ def test_a_missing_shard_is_told_in_every_family(family: str) -> None:
     assert "model-2.safetensors" in found.why
 
 
+def write_indexed(folder: Path, files: dict[str, list[str]], **changes: Any) -> Path:
+    """A Llama whose tensors lie in ``files``, all of them named in the index."""
+    write_zero_llama(folder, **changes)
+    (folder / "model.safetensors").unlink()
+    shapes = llama_shapes(LLAMA | changes)
+    placed = {name: file for file, names in files.items() for name in names}
+    rest = "model-00001-of-00002.safetensors"
+    index = {name: placed.get(name, rest) for name in shapes}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    for file in sorted({*index.values()}):
+        own = {name: shape for name, shape in shapes.items() if index[name] == file}
+        (folder / file).write_bytes(zero_safetensors(own))
+    return folder
+
+
+def test_a_tensor_that_the_index_promises_is_missed() -> None:
+    lost = "model.layers.0.mlp.up_proj.weight"
+    folder = write_indexed(Path.cwd() / "lacking", {"model-00002-of-00002.safetensors": [lost]})
+    assert by_reference(Path.cwd())["./lacking"].state == "complete"
+    (folder / "model-00002-of-00002.safetensors").write_bytes(zero_safetensors({"other": (2, 2)}))
+    found = by_reference(Path.cwd())["./lacking"]
+    assert (found.state, found.why) == (
+        "partial",
+        f"no file holds 1 of the tensors in the index: {lost}",
+    )
+
+
+def test_an_index_that_names_another_set_of_files_is_looked_up() -> None:
+    folder = write_indexed(
+        Path.cwd() / "other", {"model-00003-of-00003.safetensors": ["model.norm.weight"]}
+    )
+    (folder / "model-00003-of-00003.safetensors").unlink()
+    (folder / "model-00002-of-00002.safetensors").write_bytes(zero_safetensors({"a": (2, 2)}))
+    found = by_reference(Path.cwd())["./other"]
+    assert found.state == "partial" and "model.norm.weight" in found.why
+
+
+def test_what_the_model_does_not_need_is_not_missed() -> None:
+    folder = write_indexed(Path.cwd() / "whole", {}, tie_word_embeddings=True)
+    index = folder / "model.safetensors.index.json"
+    said = json.loads(index.read_text())["weight_map"]
+    said |= dict.fromkeys(("model.layers.0.self_attn.rotary_emb.inv_freq",), next(iter(said)))
+    shapes = {n: s for n, s in llama_shapes().items() if n != "lm_head.weight"}
+    files = set(said.values()) - {next(iter(said))}
+    index.write_text(json.dumps({"weight_map": dict.fromkeys(said, files.pop())}))
+    (folder / "model-00001-of-00002.safetensors").write_bytes(zero_safetensors(shapes))
+    assert by_reference(Path.cwd())["./whole"].state == "complete"
+
+
+def test_fewer_layers_than_config_says_are_missed() -> None:
+    write_zero_llama(Path.cwd() / "short")
+    config = Path.cwd() / "short" / "config.json"
+    config.write_text(json.dumps(LLAMA | {"num_hidden_layers": 4}))
+    found = by_reference(Path.cwd())["./short"]
+    assert (found.state, found.why) == (
+        "partial",
+        "config.json says layers 4, the weight files say 1",
+    )
+
+
 def test_other_states(tmp_path: Path) -> None:
     here = Path.cwd()
     cut = write_zero_llama(here / "cut") / "model.safetensors"

@@ -230,7 +230,11 @@ LAYOUTS: dict[str, tuple[dict[str, Any], Callable[[Array], dict[str, Array]], An
         lambda w: gptq(w, first_zero=0),
         lambda parts: read_gptq(parts, first_zero=0),
     ),
-    "awq": ({"quant_method": "awq", "bits": 4, "version": "gemm"}, awq, read_awq),
+    "awq": (
+        {"quant_method": "awq", "bits": 4, "version": "gemm", "group_size": GROUP},
+        awq,
+        read_awq,
+    ),
     "w4a16": (_ct("pack-quantized", "int", 4), compressed, read_compressed),
     "w4a16-asymmetric": (
         _ct("pack-quantized", "int", 4, symmetric=False),

@@ -15,8 +15,7 @@ from tui.checkpoints.native_types import (
     has_native_class,
     is_known_type,
     may_be_encoder,
-    reaches_experts,
-    reaches_layers,
+    text_model_class,
     transposes_experts,
 )
 from tui.checkpoints.stored_quantisation import StoredQuantisation, read_quantisation
@@ -50,12 +49,15 @@ class Architecture:
     """Whether the output head is the embeddings, also where both are stored."""
     is_composite: bool = False
     """Whether it is the text half of a model that also sees or hears."""
+    text_model: str = ""
+    """``MODULE.CLASS`` of transformers' text model, where it has no class that writes text of the
+    text half's type."""
     predicting_layers: int = 0
     """Layers behind the last one that only predict more tokens at once."""
-    reaches_experts: bool = True
-    """Whether int8 and int4 reach the experts, if it has some."""
-    reaches_layers: bool = True
-    """The same of all layers."""
+    cached_layers: int = 0
+    """Layers that hold keys and values of every token; 0: all of them."""
+    text_type: str = ""
+    """The model type of the text model; empty for a family with code of ours."""
     transposes_experts: bool = False
     """Whether the experts are stored as (inputs, outputs)."""
     quantisation: StoredQuantisation | None = None
@@ -83,9 +85,9 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
             "name the folder of a chat model as it was published, or fetch it again",
         )
     _refuse_other_modalities(config)
+    check_numbers(config)
     readers = {"qwen": _qwen, "chatglm": _chatglm3, "baichuan": _baichuan2}
     found = readers[kind](config) if kind in readers else _general(kind, config)
-    check_numbers(config)
     return replace(
         found, is_tied=states_tied(config) is True, quantisation=read_quantisation(config)
     )
@@ -106,23 +108,47 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner if isinstance(inner, dict) else config
 
 
-_TOWERS = ("vision_config", "visual", "audio_config", "vision_tower", "mm_vision_tower")
+_TOWERS = (
+    *("vision_config", "visual", "audio_config", "vision_tower", "mm_vision_tower"),
+    "thinker_config",
+)
 """Keys of a config.json of what sees or hears."""
+
+
+def _is_composite(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is that of a text half with others. The first ones of Qwen2-VL have
+    what is said of the text beside the other halves."""
+    is_flat = any(config.get(key) for key in _TOWERS) and _own_text_type(config)
+    return text_config(config) is not config or bool(is_flat)
 
 
 def _has_text_half(config: Mapping[str, Any]) -> bool:
     """Whether a composite checkpoint's text half is a model that transformers has a class for."""
-    whole = isinstance(config.get("text_config"), dict) and is_known_type(str(config["model_type"]))
-    return whole and has_native_class(_text_type(config))
+    return _is_composite(config) and is_known_type(str(config["model_type"])) and _is_native(config)
+
+
+def _is_native(config: Mapping[str, Any]) -> bool:
+    return has_native_class(_text_type(config)) or bool(_text_model(config))
+
+
+def _text_model(config: Mapping[str, Any]) -> str:
+    is_whole = _is_composite(config)
+    return text_model_class(str(config["model_type"]), _text_type(config)) if is_whole else ""
+
+
+def _own_text_type(config: Mapping[str, Any]) -> str:
+    """The type that transformers names after the whole's (``KIND_text``); empty without one."""
+    names = (f"{config['model_type']}{end}" for end in ("_text", "_text_model"))
+    return next((name for name in names if is_known_type(name)), "")
 
 
 def _text_type(config: Mapping[str, Any]) -> str:
     """The model type of a config.json's text model. Where a text half names none it has the name
     of the whole behind which stands ``_text``."""
-    kind = str(config["model_type"])
-    text = text_config(config)
-    own = f"{kind}_text" if is_known_type(f"{kind}_text") else kind
-    return kind if text is config else str(text.get("model_type") or own)
+    kind, text = str(config["model_type"]), text_config(config)
+    if text is config:
+        return (_own_text_type(config) or kind) if _is_composite(config) else kind
+    return str(text.get("model_type") or _own_text_type(config) or kind)
 
 
 def _refuse_other_modalities(config: Mapping[str, Any]) -> None:
@@ -253,7 +279,7 @@ def _baichuan2(config: Mapping[str, Any]) -> Architecture:
 
 def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
     text = text_config(config)
-    is_composite = text is not config
+    is_composite = _is_composite(config)
     if is_composite:
         # Published text halves name only the sizes that differ from their class's.
         text = {**default_sizes(_text_type(config)), **text}
@@ -265,18 +291,44 @@ def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
         layers=_size(_counted(text), "num_hidden_layers", "n_layer", "num_layers"),
         hidden=hidden,
         heads=heads,
-        kv_heads=_size(text, "num_key_value_heads", default=heads),
-        head_dim=_size(text, "head_dim", default=max(1, hidden // heads)),
+        kv_heads=1 if _is_latent(text) else _size(text, "num_key_value_heads", default=heads),
+        head_dim=_latent_width(text)
+        if _is_latent(text)
+        else _size(text, "head_dim", default=max(1, hidden // heads)),
         intermediate=_size(_widest(text), "intermediate_size", "n_inner", default=4 * hidden),
         vocab=_size(text, "vocab_size"),
         context=_size(text, "max_position_embeddings", "n_positions", default=2048),
-        is_native=has_native_class(_text_type(config)),
-        reaches_experts=reaches_experts(_text_type(config)),
-        reaches_layers=reaches_layers(_text_type(config)),
+        is_native=_is_native(config),
+        text_type=_text_type(config),
         transposes_experts=transposes_experts(_text_type(config)),
         is_composite=is_composite,
+        text_model=_text_model(config),
         predicting_layers=_predicting_layers(text),
+        cached_layers=_cached_layers(text),
     )
+
+
+def _is_latent(config: Mapping[str, Any]) -> bool:
+    """Whether attention is latent (MLA)."""
+    return all(config.get(key) for key in ("kv_lora_rank", "qk_nope_head_dim", "v_head_dim"))
+
+
+def _latent_width(config: Mapping[str, Any]) -> int:
+    """Half of the values that latent attention caches of a token: what keys and values of all heads
+    are made of, and the turned part of keys."""
+    return -(-(_size(config, "kv_lora_rank") + _size(config, "qk_rope_head_dim", default=1)) // 2)
+
+
+def _cached_layers(config: Mapping[str, Any]) -> int:
+    """Layers whose cache grows with each token where others hold a state; 0 where all do, or
+    nothing is said."""
+    kinds, every = config.get("layer_types"), config.get("full_attention_interval")
+    if isinstance(kinds, list) and any("linear" in str(kind) for kind in kinds):
+        return sum("linear" not in str(kind) for kind in kinds)
+    layers = config.get("num_hidden_layers")
+    if type(every) is int and type(layers) is int and 0 < every <= layers:
+        return layers // every
+    return 0
 
 
 def _widest(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -71,7 +71,8 @@ class MemoryShape:
     dtype of the files, bf16 if it is not known; ``file_bytes`` are the tensors of a GGUF file, and
     ``repacked_bytes`` those of them that llama.cpp copies into an order of its own;
     ``kept_wide`` counts the weights that int8 and int4 do not reach: they stay in 16 bits;
-    ``transposed`` those of experts that are stored as (inputs, outputs)."""
+    ``transposed`` those of experts that are stored as (inputs, outputs), ``tables`` those of tables
+    beside the embeddings of which only rows are read."""
 
     layers: int = 0
     kv_heads: int = 0
@@ -85,6 +86,7 @@ class MemoryShape:
     repacked_bytes: int = 0
     kept_wide: int = 0
     transposed: int = 0
+    tables: int = 0
 
 
 def predict_peak(
@@ -131,18 +133,18 @@ def _published_working(shape: MemoryShape) -> int:
 
 
 def weights_bytes(parameters: int, dtype: str, shape: MemoryShape) -> int:
-    """Bytes of the weights that an answer reads: of embeddings that are not the head too,
-    only a few rows of a mapped file."""
+    """Bytes of the weights that an answer reads: of embeddings that are not the head too, and of
+    further tables, only a few rows of a mapped file."""
     size, embeddings = BYTES_PER_WEIGHT[dtype], shape.vocab * shape.hidden
     if dtype == PUBLISHED:
         return shape.file_bytes or int(parameters * size)
     if dtype in QUANTISED_DTYPES:
         head = embeddings * BYTES_PER_WEIGHT["int8"]
-        layers = parameters - embeddings * (1 if shape.tied else 2) - shape.kept_wide
+        layers = parameters - embeddings * (1 if shape.tied else 2) - shape.kept_wide - shape.tables
         return int(head + layers * size + shape.kept_wide * BYTES_PER_WEIGHT["bf16"])
-    if shape.tied or _is_converted(dtype, shape):
+    if _is_converted(dtype, shape):
         return int(parameters * size)
-    return int((parameters - embeddings) * size)
+    return int((parameters - shape.tables - (0 if shape.tied else embeddings)) * size)
 
 
 def loading_peak(parameters: int, dtype: str, shape: MemoryShape) -> int:
@@ -161,7 +163,7 @@ def loading_peak(parameters: int, dtype: str, shape: MemoryShape) -> int:
 
 def reached_share(parameters: int, shape: MemoryShape) -> float:
     """The share of a model's weights that int8 and int4 reach, embeddings not counted."""
-    layers = parameters - shape.vocab * shape.hidden
+    layers = parameters - shape.vocab * shape.hidden - shape.tables
     return 1 - shape.kept_wide / layers if layers > 0 else 1.0
 
 

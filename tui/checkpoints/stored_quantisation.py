@@ -28,6 +28,7 @@ _SUPPORTED = (
 )
 _WORD_BITS = 32
 _LARGEST_BLOCK = 1 << 20
+_MXFP4_GROUP = 32
 SCALED_DTYPES = ("F8_E4M3", "F8_E5M2", "I8")
 """What a weight that has a scale of its own is stored as."""
 _UNUSED = (
@@ -59,7 +60,8 @@ class StoredQuantisation:
 
     ``method`` is ``gptq``, ``awq``, ``compressed-tensors``, ``fp8`` or ``mxfp4``; ``bits`` those
     of a weight. ``block`` are the rows and columns of a matrix that share a scale where it is
-    scaled by blocks. ``zeros_start_at_one``: a stored zero point is one less than it means
+    scaled by blocks. ``group`` are the inputs that share a scale, 0 where config.json tells none:
+    all of a row, or blocks. ``zeros_start_at_one``: a stored zero point is one less than it means
     (GPTQ's first version). ``has_order``: inputs that share a scale do not lie side by side.
     """
 
@@ -68,6 +70,7 @@ class StoredQuantisation:
     block: tuple[int, int] = (128, 128)
     zeros_start_at_one: bool = False
     has_order: bool = False
+    group: int = 0
 
     @property
     def label(self) -> str:
@@ -140,6 +143,16 @@ def _bits(said: Mapping[str, Any], method: str, known: Sequence[int]) -> int:
     return int(bits)
 
 
+def _group(said: Mapping[str, Any]) -> int:
+    """The inputs that share a scale; 0 where all of a row do."""
+    value = said.get("group_size", said.get("q_group_size"))
+    if value in (None, -1):
+        return 0
+    if type(value) is not int or not 0 < value <= _LARGEST_BLOCK:
+        raise CheckpointError("damaged", f"config.json: group_size cannot be {str(value)[:40]}")
+    return int(value)
+
+
 def _gptq(said: Mapping[str, Any]) -> StoredQuantisation:
     form = str(said.get("checkpoint_format") or "gptq").lower()
     if form not in ("gptq", "gptq_v2"):
@@ -149,6 +162,7 @@ def _gptq(said: Mapping[str, Any]) -> StoredQuantisation:
         _bits(said, "gptq", (2, 4, 8)),
         zeros_start_at_one=form == "gptq",
         has_order=bool(said.get("desc_act")),
+        group=_group(said),
     )
 
 
@@ -156,7 +170,7 @@ def _awq(said: Mapping[str, Any]) -> StoredQuantisation:
     version = str(said.get("version") or "gemm").lower()
     if version != "gemm":
         raise _unread(f"awq in the format {version}")
-    return StoredQuantisation("awq", _bits(said, "awq", (4,)))
+    return StoredQuantisation("awq", _bits(said, "awq", (4,)), group=_group(said))
 
 
 def _auto_round(said: Mapping[str, Any]) -> StoredQuantisation:
@@ -177,7 +191,7 @@ def _compressed(said: Mapping[str, Any]) -> StoredQuantisation:
         raise _unread(f"compressed-tensors with sparse weights ({sparse['format']})")
     if said.get("transform_config"):
         raise _unread("compressed-tensors with transformed weights")
-    kinds, has_order = set(), False
+    kinds, has_order, inputs = set(), False, 0
     for group in groups.values():
         weights = group.get("weights") if isinstance(group, dict) else None
         if not isinstance(weights, dict):
@@ -188,11 +202,12 @@ def _compressed(said: Mapping[str, Any]) -> StoredQuantisation:
         if type(bits) is not int:
             raise CheckpointError("damaged", "config.json: num_bits is no number")
         kinds.add((form, kind, bits, _block(weights, "block_structure")))
+        inputs = max(inputs, _group(weights))
     if len(kinds) > 1:
         raise _unread("compressed-tensors in several formats at once")
     form, kind, bits, block = kinds.pop()
     if form == "pack-quantized" and kind == "int" and bits in (4, 8):
-        return StoredQuantisation("compressed-tensors", bits, has_order=has_order)
+        return StoredQuantisation("compressed-tensors", bits, has_order=has_order, group=inputs)
     if form in ("int-quantized", "float-quantized", "naive-quantized") and bits == 8:
         if kind == "int":
             return StoredQuantisation("compressed-tensors", 8)
@@ -201,7 +216,10 @@ def _compressed(said: Mapping[str, Any]) -> StoredQuantisation:
 
 
 def _fp8(said: Mapping[str, Any]) -> StoredQuantisation:
-    return StoredQuantisation("fp8", 8, _block(said, "weight_block_size"))
+    block = _block(said, "weight_block_size")
+    return StoredQuantisation(
+        "fp8", 8, block, group=block[1] if said.get("weight_block_size") else 0
+    )
 
 
 def _block(said: Mapping[str, Any], key: str) -> tuple[int, int]:
@@ -229,7 +247,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], StoredQuantisation]] = {
     "fp8": _fp8,
     "fbgemm_fp8": _fp8,
     "modelopt": _modelopt,
-    "mxfp4": lambda said: StoredQuantisation("mxfp4", 4),
+    "mxfp4": lambda said: StoredQuantisation("mxfp4", 4, group=_MXFP4_GROUP),
 }
 
 

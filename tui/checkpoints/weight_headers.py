@@ -46,7 +46,7 @@ _MAX_SHARDS = 10_000
 
 HEADS = ("lm_head.weight", "output_layer.weight", "embed_out.weight")
 """Ends of the names of output heads."""
-_TABLES = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embeddings.weight")
+TABLES = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embeddings.weight")
 """Ends of the names of embeddings."""
 
 
@@ -117,15 +117,31 @@ def _numbered(folder: Path, suffix: str) -> list[str]:
     return []
 
 
-def _indexed(index: Path) -> list[str]:
+def _weight_map(index: Path) -> dict[str, Any]:
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError("damaged", f"{index.name} has no weight_map")
-    names = sorted({str(name) for name in weight_map.values()})
+    return weight_map
+
+
+def _indexed(index: Path) -> list[str]:
+    names = sorted({str(name) for name in _weight_map(index).values()})
     for name in names:
         if Path(name).name != name or not name.endswith((".safetensors", ".bin")):
             raise CheckpointError("damaged", f"{index.name} names a file outside: {name[:80]!r}")
     return names
+
+
+def promised_names(folder: Path, files: Iterable[str]) -> set[str]:
+    """The tensors that the index beside a checkpoint's weight ``files`` names; empty where there is
+    no index.
+
+    Raises:
+        CheckpointError: as `shard_names`.
+    """
+    is_pickled = any(name.endswith(".bin") for name in files)
+    index = folder / (BIN_INDEX if is_pickled else SAFETENSORS_INDEX)
+    return set(_weight_map(index)) if index.is_file() else set()
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -315,7 +331,7 @@ def commonest_dtype(tensors: Iterable[TensorHeader]) -> str:
     tables of words are left whole, and are much of a small model."""
     known = list(tensors)
     if any(one.dtype not in DTYPE_BYTES for one in known):
-        known = [one for one in known if not one.name.endswith((*HEADS, *_TABLES))]
+        known = [one for one in known if not one.name.endswith((*HEADS, *TABLES))]
     sizes: dict[str, int] = {}
     for one in known:
         sizes[one.dtype] = sizes.get(one.dtype, 0) + one.elements

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from tui.checkpoints.adapter import Adapter, read_matrices
 from tui.checkpoints.learned_prefix import LearnedPrefix
-from tui.checkpoints.memory_estimate import MemoryShape, reached_share
+from tui.checkpoints.memory_estimate import QUANTISED_DTYPES, MemoryShape, reached_share
+from tui.checkpoints.reach import reach_remark
+from tui.checkpoints.stored_quantisation import has_levels, stored_bits
 from tui.models.default_dtype import choose_dtype
 from tui.models.inspect import Inspection
 from tui.models.preview import PREVIEW_TURNS, PromptPreview
@@ -14,10 +16,7 @@ _WHOLE_BITS = 16
 
 def reach_of(parameters: int, shape: MemoryShape) -> str:
     """What is said where int8 and int4 leave much of a model as it is; else empty."""
-    share = reached_share(parameters, shape)
-    if share > _NEARLY_ALL:
-        return ""
-    return f"int8 and int4 reach {share:.0%} of this model: the rest stays in 16 bits"
+    return reach_remark(reached_share(parameters, shape))
 
 
 def treatment_of(seen: Inspection) -> str:
@@ -25,7 +24,30 @@ def treatment_of(seen: Inspection) -> str:
     if seen.remote_code:
         return "computed in bf16 by the Python code in its folder"
     dtype = choose_dtype(seen.parameters, seen.shape, seen.context)
+    if stored_bits(seen.dtype) < _WHOLE_BITS and dtype in QUANTISED_DTYPES:
+        if dtype == "int4" and has_levels(seen.dtype):
+            return (
+                f"computed in {dtype}, which holds the levels as they are stored; @bf16 widens it"
+            )
+        return f"computed in {dtype}, which is made of what is stored; @bf16 widens it"
     return f"computed in {dtype}, unless another format is named"
+
+
+def quantisation_of(seen: Inspection) -> str:
+    """How a folder's weights were reduced before they were published; empty where they were not."""
+    told = seen.quantisation
+    if told is None:
+        return ""
+    if stored_bits(seen.dtype) >= _WHOLE_BITS:
+        return f"config.json says {told.label}, the files hold whole weights"
+    method, bits, (rows, columns) = told.method, told.bits, told.block
+    if method != "fp8" and told.group:
+        return f"{method}, {bits} bits, a scale for each {told.group} inputs"
+    if method != "fp8":
+        return f"{method}, {bits} bits, a scale for each row"
+    if told.group:
+        return f"{method}, {bits} bits, a scale for each block of {rows} x {columns}"
+    return f"{method}, {bits} bits, a scale for each row or the whole"
 
 
 def describe(seen: Inspection, preview: PromptPreview | None = None) -> list[tuple[str, str]]:
@@ -38,6 +60,7 @@ def describe(seen: Inspection, preview: PromptPreview | None = None) -> list[tup
         ("family", f"{seen.family or 'not recognised'}{kind}"),
         ("parameters", f"{seen.parameters:,}" if seen.parameters else ""),
         ("stored as", ", ".join(filter(None, (seen.dtype, size)))),
+        ("quantised", quantisation_of(seen)),
         ("left out", skipped if seen.skipped_bytes else ""),
         ("int8, int4", reach_of(seen.parameters, seen.shape) if seen.layers else ""),
         ("context", f"{seen.context:,} tokens" if seen.context else ""),

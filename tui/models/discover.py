@@ -295,7 +295,7 @@ def checkpoint_state(seen: Inspection) -> tuple[str, str]:
     why = seen.problems[0]
     if any(shard.problem for shard in seen.shards):
         return "damaged", why
-    if seen.missing or (seen.family and not (seen.shards and seen.tokenizer)):
+    if seen.missing or seen.lacking or (seen.family and not (seen.shards and seen.tokenizer)):
         return "partial", why
     return "unsupported", why
 

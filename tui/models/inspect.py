@@ -1,9 +1,6 @@
 """What a checkpoint folder is, from its config.json and the headers of its weight files."""
 
 import hashlib
-import json
-import subprocess
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,14 +15,17 @@ from tui.checkpoints.architecture import (
 )
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import MemoryShape
-from tui.checkpoints.stored_quantisation import weights_of_parts
-from tui.checkpoints.text_half import left_out
+from tui.checkpoints.reach import count_unreached
+from tui.checkpoints.stored_quantisation import StoredQuantisation, is_unused, weights_of_parts
+from tui.checkpoints.text_half import count_layers, left_out
 from tui.checkpoints.weight_headers import (
+    HEADS,
     MAX_HEADER_BYTES,
     TensorHeader,
     commonest_dtype,
     count_expert_weights,
     count_parameters,
+    promised_names,
     read_config,
     read_file_headers,
     shard_names,
@@ -39,8 +39,11 @@ _TOKENIZERS = {
     "chatglm3": ("tokenizer.model",),
     "baichuan2": ("tokenizer.model",),
 }
-_SAID = "duibi: "
-"""How the worker's checks begin what they say."""
+_COMPUTED = (
+    *("inv_freq", ".attn.bias", ".attention.bias", "masked_bias", "position_ids"),
+    *("cos_cached", "sin_cached"),
+)
+"""Ends of the names of what models compute by themselves, though files may hold it."""
 
 _FACTS = (
     *("family", "model_type", "parameters", "dtype", "checkpoint_bytes", "context", "layers"),
@@ -94,15 +97,31 @@ class Inspection:
     skipped_bytes: int = 0
     """Size of tensors that a text model has no use for."""
     kept_wide: int = 0
-    transposed: int = 0
     """Weights that int8 and int4 do not reach."""
+    transposed: int = 0
+    """Weights of experts that are stored as (inputs, outputs)."""
+    cached_layers: int = 0
+    """Layers that hold keys and values of every token; 0: all."""
+    tables: int = 0
+    """Weights of tables beside the embeddings of which only rows are read."""
+    quantisation: StoredQuantisation | None = None
+    """What config.json says of reduced weights; None where it says nothing."""
+    lacking: tuple[str, ...] = ()
+    """What is in none of the weight files, though all are there: tensors that the index names,
+    else ``layers``."""
 
     @property
     def shape(self) -> MemoryShape:
         """What its memory depends on."""
-        sizes = (self.layers, self.kv_heads, self.head_dim, self.hidden, self.width, self.vocab)
+        layers = self.cached_layers or self.layers
+        sizes = (layers, self.kv_heads, self.head_dim, self.hidden, self.width, self.vocab)
         return MemoryShape(
-            *sizes, self.tied, self.dtype, kept_wide=self.kept_wide, transposed=self.transposed
+            *sizes,
+            self.tied,
+            self.dtype,
+            kept_wide=self.kept_wide,
+            transposed=self.transposed,
+            tables=self.tables,
         )
 
     @property
@@ -207,8 +226,8 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
     tokenizer = _tokenizer(path, names)
     if not tokenizer:
         problems.append(f"no tokenizer ({names[0]})")
-    elif known.family not in _TOKENIZERS and (lacking := tokenizer_files.missing_file(path)):
-        problems.append(f"no tokenizer ({lacking})")
+    elif known.family not in _TOKENIZERS and (absent := tokenizer_files.missing_file(path)):
+        problems.append(f"no tokenizer ({absent})")
         tokenizer = ""
     code: dict[str, str] = {}
     if not known.is_native:
@@ -220,6 +239,11 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
                 f"the type {known.model_type[:40]} needs the Python code in its folder: "
                 "give --remote-code, if you trust it"
             )
+    lacking: tuple[str, ...] = ()
+    if not problems:
+        lacking, said = _lacking(path, stored, known)
+        problems += said
+    kept_wide, tables = count_unreached(tensors, known)
     dimensions = {n for tensor in tensors for n in tensor.shape}
     for what, size in (("hidden size", known.hidden), ("vocabulary", known.vocab)):
         if tensors and not problems and size not in dimensions:
@@ -233,6 +257,7 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
         checkpoint_bytes=sum(tensor.nbytes for tensor in tensors),
         context=known.context,
         layers=known.layers,
+        cached_layers=known.cached_layers,
         hidden=known.hidden,
         kv_heads=known.kv_heads,
         head_dim=known.head_dim,
@@ -243,19 +268,49 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
         shards=shards,
         problems=tuple(problems),
         remote_code=code,
-        kept_wide=_kept_wide(tensors, known),
-        transposed=count_expert_weights(tensors) if known.transposes_experts else 0,
+        kept_wide=kept_wide,
+        tables=tables,
+        transposed=count_expert_weights(tensors) if _turns_experts(tensors, known) else 0,
         skipped_bytes=sum(
             tensor.nbytes for tensor in stored if skipped.get(tensor.name, "prefix") != "prefix"
         ),
+        quantisation=known.quantisation,
+        lacking=lacking,
     )
 
 
-def _kept_wide(tensors: list[TensorHeader], known: Architecture) -> int:
-    """How many of the weights int8 and int4 do not reach."""
-    if not known.reaches_layers:
-        return sum(one.elements for one in tensors if known.vocab not in one.shape)
-    return 0 if known.reaches_experts else count_expert_weights(tensors)
+def _turns_experts(tensors: list[TensorHeader], known: Architecture) -> bool:
+    """Whether the experts are stored as (inputs, outputs): what reads the hidden values tells."""
+    upper = [one for one in tensors if one.name.endswith((".gate_up_proj", ".experts.up_proj"))]
+    return known.transposes_experts or any(
+        len(one.shape) == 3 and one.shape[1] == known.hidden != one.shape[2] for one in upper
+    )
+
+
+def _lacking(
+    path: Path, stored: list[TensorHeader], known: Architecture
+) -> tuple[tuple[str, ...], list[str]]:
+    """What of the text model is in none of the files, and a line that says so."""
+    here = {tensor.name for tensor in stored}
+    promised = promised_names(path, {tensor.file.name for tensor in stored}) - here
+    others = left_out(promised | here, known)
+    needed = sorted(
+        name
+        for name in promised
+        if name not in others
+        and not name.endswith(_COMPUTED)
+        and not is_unused(name)
+        and not (known.is_tied and name.endswith(HEADS))
+    )
+    if needed:
+        shown = ", ".join(needed[:3]) + (", ..." if len(needed) > 3 else "")
+        return tuple(needed), [f"no file holds {len(needed)} of the tensors in the index: {shown}"]
+    layers = count_layers(name for name in here if name not in others)
+    if 0 < layers < known.layers:
+        return ("layers",), [
+            f"config.json says layers {known.layers}, the weight files say {layers}"
+        ]
+    return (), []
 
 
 def _is_tied(tensors: list[TensorHeader], known: Architecture) -> bool:

@@ -3,6 +3,7 @@ they are loaded in, and what is not read is refused by its name."""
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from tests.support.kernels import needs_kernels
 from tests.support.mixtures import write_mixture
 from tests.support.stored_quantisation import LAYOUTS, label_of, reduce_experts, reduce_folder
 from tui.checkpoints.errors import CheckpointError
-from tui.checkpoints.stored_quantisation import has_levels, read_quantisation
+from tui.checkpoints.stored_quantisation import StoredQuantisation, has_levels, read_quantisation
 from tui.checkpoints.weight_headers import TensorHeader, commonest_dtype
+from tui.models.describe import describe, quantisation_of
 from tui.models.inspect import inspect_folder
+from tui.text import translation
 from tui.worker.kernels import build
 from tui.worker.load import prepare
 from tui.worker.load.loader import open_checkpoint, open_folder
@@ -113,6 +116,41 @@ def test_a_checkpoint_says_what_it_holds(reduced: Any, whole: Path) -> None:
             == sum(tensor.nbytes for tensor in load_file(seen.path / "model.safetensors").values())
             - (layout == "fp8-whole") * _UNUSED_SCALES
         )
+
+
+@pytest.mark.parametrize(
+    ("layout", "quantised", "load"),
+    [
+        ("gptq", "gptq, 4 bits, a scale for each 32 inputs", "int4, which holds the levels"),
+        ("awq", "awq, 4 bits, a scale for each 32 inputs", "int4, which holds the levels"),
+        ("w8a8", "compressed-tensors, 8 bits, a scale for each row", "int8, which is made of"),
+        ("fp8-blocks", "fp8, 8 bits, a scale for each block of 48 x 48", "int8, which is made of"),
+    ],
+)
+def test_it_is_said_how_weights_were_reduced_and_what_is_done(
+    reduced: Any, layout: str, quantised: str, load: str
+) -> None:
+    shown = dict(describe(inspect_folder(reduced(layout)[0])))
+    assert shown["quantised"] == quantised
+    assert shown["load"].startswith(f"computed in {load}")
+    translation.speak("zh")
+    try:
+        for value in (shown["quantised"], shown["load"]):
+            assert "scale" not in translation.tr(value) and "computed" not in translation.tr(value)
+    finally:
+        translation.speak("en")
+
+
+@pytest.mark.parametrize("size", [0, -2, "128", 2**40])
+def test_a_group_that_cannot_be_is_one_sentence(size: Any) -> None:
+    said = {"quant_method": "gptq", "bits": 4, "group_size": size}
+    with pytest.raises(CheckpointError, match=r"config\.json: group_size cannot be"):
+        read_quantisation({"quantization_config": said})
+
+
+def test_whole_weights_that_are_said_to_be_reduced_are_told_as_whole(whole: Path) -> None:
+    seen = replace(inspect_folder(whole), quantisation=StoredQuantisation("gptq", 4))
+    assert quantisation_of(seen) == "config.json says gptq-int4, the files hold whole weights"
 
 
 def test_the_first_qwen_is_read_from_its_int4(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from benchmarks.support.tiny import write_llama
 from tui.checkpoints.architecture import read_architecture
 from tui.checkpoints.errors import CheckpointError
-from tui.checkpoints.native_types import has_native_class
+from tui.checkpoints.native_types import has_native_class, text_model_class
 from tui.models.describe import describe
 from tui.models.inspect import inspect_folder
 from tui.worker.load.loader import SKIPPED_NOTES, open_folder, open_weights
@@ -55,6 +55,10 @@ EXPERTS = {
     "topk_group": 1,
     "first_k_dense_replace": 1,
 }
+MROPE = {
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+}
+DEEP = {"out_hidden_size": 32, "deepstack_visual_indexes": [0], "num_position_embeddings": 16}
 WHOLES: dict[str, dict[str, Any]] = {
     "qwen3_5": {"text_config": TEXT | QWEN, "vision_config": {"out_hidden_size": 32}},
     "gemma3": {"text_config": TEXT | {"layer_types": ["sliding_attention", "full_attention"]}},
@@ -64,7 +68,16 @@ WHOLES: dict[str, dict[str, Any]] = {
         "vision_config": {"out_hidden_size": 32},
     },
     "mistral3": {"text_config": TEXT | {"model_type": "mistral"}},
+    "qwen2_vl": {"text_config": TEXT | MROPE, "vision_config": {"embed_dim": 16}},
+    "qwen2_5_vl": {"text_config": TEXT | MROPE, "vision_config": {"out_hidden_size": 32}},
+    "qwen3_vl": {"text_config": TEXT | MROPE, "vision_config": DEEP},
+    "qwen3_vl_moe": {
+        "text_config": TEXT | MROPE | EXPERTS | {"num_experts": 4, "decoder_sparse_step": 1},
+        "vision_config": DEEP,
+    },
 }
+"""Tiny sizes of types that also see; where transformers has no class that writes text of the type
+of the text half, a head of ours is over its text model."""
 
 
 def write_whole(folder: Path, kind: str, extra: dict[str, torch.Tensor] | None = None) -> Any:
@@ -99,6 +112,49 @@ def test_the_text_half_computes_what_the_whole_does(tmp_path: Path, kind: str) -
     assert not any("vis" in name for name, _ in model.named_parameters())
     shown = dict(describe(inspect_folder(tmp_path)))
     assert "no text model" in shown["left out"]
+
+
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_the_whole_says_whether_its_head_is_the_embeddings(tmp_path: Path, is_tied: bool) -> None:
+    WHOLES["qwen3_vl"]["tie_word_embeddings"] = is_tied
+    try:
+        whole = write_whole(tmp_path, "qwen3_vl")
+    finally:
+        del WHOLES["qwen3_vl"]["tie_word_embeddings"]
+    _, model = open_weights(tmp_path, "fp32")
+    ids = torch.tensor([[3, 17, 5, 80, 2, 44]])
+    with torch.no_grad():
+        assert (whole(input_ids=ids).logits - model(input_ids=ids).logits).abs().max() < 1e-4
+    same = model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
+    assert same is is_tied
+
+
+def test_what_is_said_of_the_text_beside_the_tower_is_its_text_half(tmp_path: Path) -> None:
+    """As Qwen2-VL was first published: no text_config, and names without a prefix."""
+    from safetensors.torch import load_file, save_file
+
+    whole = write_whole(tmp_path, "qwen2_vl")
+    file = tmp_path / "model.safetensors"
+    short = {name.replace("model.language_model.", "model.").replace("model.visual.", "visual."): t
+             for name, t in load_file(file).items()}  # fmt: skip
+    save_file(short, file, metadata={"format": "pt"})
+    config = json.loads((tmp_path / "config.json").read_text())
+    text = config.pop("text_config")
+    text["rope_scaling"] = {"type": "mrope", "mrope_section": [2, 1, 1]}
+    text.pop("rope_parameters")
+    (tmp_path / "config.json").write_text(json.dumps(text | config | {"rope_theta": 10000.0}))
+    _, model = open_weights(tmp_path, "fp32")
+    ids = torch.tensor([[3, 17, 5, 80, 2, 44]])
+    with torch.no_grad():
+        assert (whole(input_ids=ids).logits - model(input_ids=ids).logits).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("whole", "text"),
+    [("gemma3n", "gemma3n_text"), ("granite_docling", "granite_docling_text"), ("clip", "clip")],
+)
+def test_no_head_is_put_where_more_is_done_to_the_logits(whole: str, text: str) -> None:
+    assert text_model_class(whole, text) == ""
 
 
 def test_a_text_half_without_a_size_has_its_class_s(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import (
     Concatenate,
     MergeModulelist,
+    Transpose,
     WeightConverter,
     WeightRenaming,
     rename_source_key,
@@ -53,7 +54,7 @@ class _Names:
         if place not in self.parameters and name in self.parameters:
             return name, None, 0
         for converter in self._converters if pattern else ():
-            if pattern in converter.source_patterns:
+            if pattern in converter.source_patterns and not _only_turns(converter):
                 return place, converter, converter.source_patterns.index(pattern)
         return place, None, 0
 
@@ -78,6 +79,13 @@ def missing_names(empty: Any, names: Iterable[str]) -> list[str]:
     ]
 
 
+def _only_turns(converter: WeightConverter) -> bool:
+    """Whether a converter only lays experts the other way round, where they do not lie as in the
+    model (Qwen3-VL's mixtures)."""
+    steps = converter.operations
+    return len(steps) == 1 and isinstance(steps[0], Transpose) and steps[0].check_dims
+
+
 def _merges_experts(converter: WeightConverter) -> bool:
     """Whether a converter only puts experts into a list, and gate above up."""
     steps = [(type(step), step.dim) for step in converter.operations if hasattr(step, "dim")]
@@ -100,6 +108,14 @@ class Deferral:
             part.members[0]: {} for group in self._groups for part in (group.up, group.down)
         }
         self.matrices: dict[str, Matrix] = {}
+
+    def turned(self, name: str, weight: Any) -> Any:
+        """A weight as it lies in the model: experts that lie the other way round as a view."""
+        place = self._names.place(name)[0]
+        if place not in self._experts or not isinstance(weight, torch.Tensor) or weight.dim() != 3:
+            return weight
+        is_turned = tuple(weight.shape) != tuple(self._names.parameters[place].shape)
+        return weight.transpose(1, 2) if is_turned else weight
 
     def take(self, name: str, weight: Any) -> Any:
         """What stands for a weight in the model, None where nothing does before `finish`."""

@@ -17,7 +17,7 @@ from tui.checkpoints.learned_prefix import (
     read_learned_prefix,
 )
 from tui.checkpoints.stored_quantisation import weights_of_parts
-from tui.checkpoints.text_half import left_out
+from tui.checkpoints.text_half import count_layers, left_out
 from tui.checkpoints.weight_headers import (
     HEADS,
     PLAIN_DTYPES,
@@ -41,8 +41,6 @@ SKIPPED_NOTES = {
 """What is said of tensors that are not loaded, by their part."""
 
 TEMPLATE_NOT_USED = "its chat format is its own: --chat-template is not used"
-
-_LAYER_MARKERS = (".layers.", ".h.", ".blocks.", ".layer.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,12 @@ def open_folder(path: Path, adapter: Path | None = None) -> CheckpointFolder:
     tensors = read_tensor_headers(path)
     skipped = left_out((tensor.name for tensor in tensors), known)
     kept = [tensor for tensor in tensors if tensor.name not in skipped]
+    if known.is_composite and count_layers(tensor.name for tensor in kept) == 0:
+        raise CheckpointError(
+            "unsupported",
+            "its tensors have no names by which a text half is known",
+            "use a chat model for text",
+        )
     weights = weights_of_parts(kept, known.quantisation)
     folder = CheckpointFolder(path, config, known, weights, skipped, *_changes(adapter, tensors))
     if folder.prefix:
@@ -127,16 +131,10 @@ def _changes(
 def _check_sizes(folder: CheckpointFolder) -> None:
     """Compare the sizes of config.json with the files, before memory is allocated by them."""
     known = folder.architecture
-    numbers = {
-        int(part)
-        for tensor in folder.tensors
-        for word in _LAYER_MARKERS
-        for part in [tensor.name.partition(word)[2].partition(".")[0]]
-        if part.isdigit()
-    }
+    layers = count_layers(tensor.name for tensor in folder.tensors)
     # Extra layers (for predicting several tokens) are the native class's to judge.
-    if numbers and len(numbers) < known.layers:
-        _raise_size_mismatch("layers", known.layers, len(numbers))
+    if 0 < layers < known.layers:
+        _raise_size_mismatch("layers", known.layers, layers)
     dimensions = {n for tensor in folder.tensors for n in tensor.shape}
     for what, size in (("hidden size", known.hidden), ("vocabulary", known.vocab)):
         if size not in dimensions:
@@ -200,7 +198,10 @@ def open_checkpoint(
         prompt_format=words.prompt_format,
         parameters=folder.parameters,
         checkpoint_bytes=folder.nbytes,
-        kv_values_per_token=2 * known.layers * known.kv_heads * known.head_dim,
+        kv_values_per_token=2
+        * (known.cached_layers or known.layers)
+        * known.kv_heads
+        * known.head_dim,
         build=partial(build_model, folder, family),
         build_deferred=partial(build_deferred, folder, family),
         stored=commonest_dtype(folder.tensors) or "bf16",
@@ -309,7 +310,8 @@ def _build(
     named = shards.rename_tensors(weights, family.rules, folder.architecture, wanted)
     sorting = deferred.Deferral(spec.empty, wanted)
     tensors: dict[str, Any] = {}
-    for name, weight in adapter.merge(named) if adapter else named:
+    for name, lying in adapter.merge(named) if adapter else named:
+        weight = sorting.turned(name, lying)
         _refuse_shape(name, weight, spec.shapes)
         if folder.architecture.quantisation and sorting.is_empty_bias(name, weight):
             continue
@@ -346,6 +348,8 @@ def model_spec_of(folder: CheckpointFolder, family: Family) -> ModelSpec:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from tui.worker.load.text_model import causal_class
+
     try:
         config = family.native_config(folder.config, folder.architecture, folder.path)
         if _has_no_head(folder):
@@ -353,9 +357,12 @@ def model_spec_of(folder: CheckpointFolder, family: Family) -> ModelSpec:
         # Reduced weights are read by this program, not by transformers.
         config.__dict__.pop("quantization_config", None)
         with torch.device("meta"):
-            empty = AutoModelForCausalLM.from_config(
-                config, trust_remote_code=family.is_remote_code
-            )
+            if name := folder.architecture.text_model:
+                empty = causal_class(name, folder.architecture.model_type)._from_config(config)
+            else:
+                empty = AutoModelForCausalLM.from_config(
+                    config, trust_remote_code=family.is_remote_code
+                )
     except CheckpointError:
         raise
     except ImportError as error:

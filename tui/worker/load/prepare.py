@@ -20,6 +20,7 @@ from tui.checkpoints import quantised_cache
 from tui.checkpoints.adapter import read_adapter
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import QUANTISED_DTYPES
+from tui.checkpoints.reach import reach_remark
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.kernels import build
 from tui.worker.load import device, kept_weights
@@ -197,12 +198,15 @@ def _prepare_quantised(
         raise CheckpointError(
             "unsupported", f"{dtype} is not made of a model with code of its own", "try @bf16"
         )
-    remarks = _quantised_remarks(dtype)
+    empty = checkpoint.model_spec().empty
+    reached, every = reached_weights(empty)
+    remarks = [*_quantised_remarks(dtype)]
+    remarks += filter(None, [reach_remark(reached / max(1, every))])
     source = checkpoint.path.resolve()
     order = "tiles" if not build.unavailable_reason() else torch.backends.cpu.get_cpu_capability()
     merged = read_adapter(checkpoint.adapter).files if checkpoint.adapter else ()
     # Files of models without buffers stay valid.
-    buffers = " buffers" if kept_weights.kept_buffers(checkpoint.model_spec().empty) else ""
+    buffers = " buffers" if kept_weights.kept_buffers(empty) else ""
     place = quantised_cache.entry_folder(source, dtype, order + buffers, merged)
     before, made = place.exists(), False
 
@@ -228,6 +232,16 @@ def _prepare_quantised(
     with reading:
         model = kept_weights.load_reduced(checkpoint, folder / _WEIGHTS_FILE, dtype, progress)
     return model, "cpu", remarks
+
+
+def reached_weights(empty: Any) -> tuple[int, int]:
+    """How many of a model's weights belong to linear layers and experts, and how many it has;
+    tables of rows are not counted."""
+    tables = {id(m.weight) for m in empty.modules() if isinstance(m, nn.Embedding)}
+    sizes = {name: p.numel() for name, p in empty.named_parameters() if id(p) not in tables}
+    names = {f"{name}.weight" for group in linear_groups(empty) for name in group.members}
+    names |= {name for group in expert_groups(empty) for name in group.parameters}
+    return sum(sizes[name] for name in names & sizes.keys()), sum(sizes.values())
 
 
 def _quantised_remarks(dtype: str) -> list[str]:

@@ -1,7 +1,6 @@
 """The linear layers of a model, those with a common input together as one matrix."""
 
 import inspect
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -10,18 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from tui.checkpoints.native_types import NOT_RUN, READ
+from tui.checkpoints.reach import ROUTER_NAMES
 from tui.worker.quant.fused_linear import slice_linear
 
 _SHARED_INPUT_NAMES = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Layers with one input: computed as one they cost one call and one pass over it."""
-_ROUTER_NAMES = ("gate", "wg", "router", "shared_expert_gate")
-"""Layers that choose experts: they are small, and a rounded one chooses others."""
-
-_READ = re.compile(r"self\.(\w+)\.(?:weight|bias)\b(?!\.(?:dtype|device|shape)\b|\[)")
-"""Where a module computes with the numbers of a layer of its own, and not by calling it. Rows cut
-out of it are Bloom's, whose code for several devices is never run."""
-_NOT_RUN = re.compile(r"__init__|_?init_|cuda_")
-"""Beginnings of the names of methods that no answer by the CPU runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +42,7 @@ def linear_groups(model: Any) -> Iterator[LinearGroup]:
         linear = {
             name: part
             for name, part in module.named_children()
-            if type(part) is nn.Linear and name not in _ROUTER_NAMES and name not in _read_by(kind)
+            if type(part) is nn.Linear and name not in ROUTER_NAMES and name not in _read_by(kind)
         }
         for group in [*_SHARED_INPUT_NAMES, *((name,) for name in linear)]:
             if not all(name in linear for name in group):
@@ -74,9 +67,9 @@ def _read_by(kind: Any) -> frozenset[str]:
     """The layers of a class of modules whose weights its own methods compute with (the step of
     Mamba's states): in another format there are none to read."""
     methods = [one for name, one in inspect.getmembers(kind, inspect.isfunction)
-               if one.__module__ == kind.__module__ and not _NOT_RUN.match(name)]  # fmt: skip
+               if one.__module__ == kind.__module__ and not NOT_RUN.match(name)]  # fmt: skip
     sources = (_source(one) for one in methods)
-    return frozenset(found for source in sources for found in _READ.findall(source))
+    return frozenset(found for source in sources for found in READ.findall(source))
 
 
 def _source(method: Any) -> str:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tui.checkpoints import tokenizer_files
-from tui.checkpoints.architecture import Architecture, states_tied, text_config
-from tui.checkpoints.native_types import SAME_OF_TEXT
+from tui.checkpoints.architecture import Architecture, text_config
 from tui.worker.load.chat_template import ChatTemplate
 from tui.worker.load.families import ChatFormat, Family, TensorRule, general, sentencepiece_text
 from tui.worker.load.families.fast_tokenizer import read_tokenizer
@@ -25,21 +24,10 @@ def _native_config(config: Mapping[str, Any], known: Architecture, folder: Path)
     if not known.is_composite:
         return made
     text = made.get_text_config()
-    if written := SAME_OF_TEXT.get(text.model_type):
-        text = _as_type(text, written)
-    if (tied := states_tied(config)) is not None:
+    # The whole decides whether the head is the embeddings, also by its class's default.
+    if isinstance(tied := getattr(made, "tie_word_embeddings", None), bool):
         text.tie_word_embeddings = tied
     return text
-
-
-def _as_type(text: Any, written: str) -> Any:
-    """The configuration of a text half as that of the type that computes the same."""
-    from transformers import AutoConfig
-
-    given = {name: value for name, value in text.to_dict().items() if name != "model_type"}
-    turned = {k: v for k, v in text.rope_parameters.items() if k != "mrope_section"}
-    given["rope_parameters"] = {"partial_rotary_factor": 1.0} | turned
-    return AutoConfig.for_model(written, **given)
 
 
 def read_chat_format(
@@ -88,7 +76,7 @@ FAMILY = Family(
     rules=(
         TensorRule(r".*rotary_emb\.inv_freq"),
         # The text half of composite checkpoints, by both orders in which they are published.
-        TensorRule(r"(?:model\.)?language_model\.(model|lm_head)\.(.*)", (r"\1.\2",)),
-        TensorRule(r"model\.language_model\.(.*)", (r"model.\1",)),
+        TensorRule(r"(?:model\.)?(?:language|text)_model\.(model|lm_head)\.(.*)", (r"\1.\2",)),
+        TensorRule(r"model\.(?:language|text)_model\.(.*)", (r"model.\1",)),
     ),
 )
