@@ -12,6 +12,7 @@ from benchmarks.support import tiny
 from tests.support.kernels import needs_kernels
 from tui.worker.decode import attention, fused_layers
 from tui.worker.kernels import build
+from tui.worker.load.text_model import causal_class
 from tui.worker.quant import linear_groups, native_linear
 
 pytestmark = needs_kernels
@@ -36,6 +37,7 @@ MODELS: dict[str, dict[str, Any]] = {
     # All experts are chosen, or there is one: a rounding must not choose others.
     "qwen3_moe": EXPERTS | {"head_dim": 48},
     "qwen2_moe": EXPERTS | {"shared_expert_intermediate_size": 128},
+    "qwen3_vl_text": {"head_dim": 48},
     "mixtral": {"num_local_experts": 1, "num_experts_per_tok": 1},
 }
 
@@ -54,8 +56,8 @@ def pair(kind: str, dtype: torch.dtype, native: Any = None) -> tuple[Any, Any]:
     own = ("architectures", "model_type", "head_dim")
     given = {name: value for name, value in SIZES.items() if name not in own} | MODELS[kind]
     config = AutoConfig.for_model(kind, **given)
-    config.attention_bias = kind not in ("qwen3", "qwen3_moe")
-    theirs = AutoModelForCausalLM.from_config(config).eval()
+    config.attention_bias = kind not in ("qwen3", "qwen3_moe", "qwen3_vl_text")
+    theirs = _of(config).eval()
     for parameter in theirs.parameters():
         # Norms of ones and biases of zeros would hide a mistake.
         parameter.add_(torch.randn_like(parameter) * 0.05)
@@ -66,6 +68,13 @@ def pair(kind: str, dtype: torch.dtype, native: Any = None) -> tuple[Any, Any]:
         linear_groups.replace_linears(ours, unit, linear(weight, bias, dtype, native))
     attention.attach(ours)
     return theirs, ours
+
+
+def _of(config: Any) -> Any:
+    """The model of a configuration; of a text half without a class the one that is made for it."""
+    if config.model_type == "qwen3_vl_text":
+        return causal_class("qwen3_vl.Qwen3VLTextModel", "qwen3_vl")._from_config(config)
+    return AutoModelForCausalLM.from_config(config)
 
 
 def linear(
@@ -120,7 +129,7 @@ def test_logits_are_those_of_the_models_own_class(
     assert kinds <= {type(module).__mro__[1] for module in ours.modules()}
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "qwen3_vl_text"])
 @pytest.mark.parametrize(
     ("native", "dtype"),
     [

@@ -21,7 +21,7 @@ from tui.worker.kernels import abi, build
 from tui.worker.quant import fused_linear
 
 ATTENTION_NAME = "duibi"
-_ROTATE_HALF = ("Llama", "Qwen2", "Qwen3", "Mixtral", "Qwen2Moe", "Qwen3Moe")
+_ROTATE_HALF = ("Llama", "Qwen2", "Qwen3", "Mixtral", "Qwen2Moe", "Qwen3Moe", "Qwen3VLText")
 _SUPPORTED_MODELS = tuple(f"{name}ForCausalLM" for name in (*_ROTATE_HALF, "Glm"))
 """Classes whose attention hands keys and values from the cache straight to the attention
 function and sees the whole cache in every layer."""

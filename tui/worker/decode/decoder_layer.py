@@ -122,6 +122,7 @@ class FusedDecoderLayer(nn.Module):  # type: ignore[misc]
 
 
 CLASSES = dict.fromkeys(
-    ("LlamaDecoderLayer", "Qwen2DecoderLayer", "Qwen3DecoderLayer"), FusedDecoderLayer
+    (f"{name}DecoderLayer" for name in ("Llama", "Qwen2", "Qwen3", "Qwen3VLText")),
+    FusedDecoderLayer,
 )
 """Modules that are computed here, by the names of their classes."""

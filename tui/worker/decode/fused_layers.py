@@ -103,7 +103,7 @@ class SwiGLU(nn.Module):  # type: ignore[misc]
         return found
 
 
-_NAMES = ("Llama", "Qwen2", "Qwen3", "Glm", "Mixtral", "Qwen2Moe", "Qwen3Moe")
+_NAMES = ("Llama", "Qwen2", "Qwen3", "Glm", "Mixtral", "Qwen2Moe", "Qwen3Moe", "Qwen3VLText")
 _FUSED_CLASSES: dict[str, Any] = {f"{name}RMSNorm": RMSNorm for name in _NAMES} | {
     f"{name}MLP": SwiGLU for name in _NAMES
 }
