@@ -38,6 +38,8 @@ NAME = "30b-a3b"
 _HIDDEN, _WIDTH = SHAPE["hidden_size"], SHAPE["moe_intermediate_size"]
 _QUERIES = SHAPE["num_attention_heads"] * SHAPE["head_dim"]
 _KEYS = SHAPE["num_key_value_heads"] * SHAPE["head_dim"]
+_TOKENS = 320
+"""Those of `benchmarks/support/tiny.py`, whose words such a checkpoint has."""
 
 _LAYER: dict[str, tuple[str, tuple[int, ...]]] = {
     "input_layernorm": ("attn_norm", (_HIDDEN,)),
@@ -88,10 +90,28 @@ def write(folder: Path, words: Path, layers: int) -> None:
 
 def write_weights(folder: Path, layers: int, more: dict[str, Any], is_sparse: bool = False) -> None:
     """Its weights, and a config.json that says ``more`` than the shape. ``is_sparse``: the experts
-    are zeros that take no room on the disk, for what only counts memory."""
-    put(folder / "model.safetensors", _tensors(layers), ".experts." if is_sparse else "")
+    are zeros that take no room on the disk, and all of them are chosen, for what only counts
+    memory."""
+    zeros, given = (".experts.", _choosers()) if is_sparse else ("", {})
+    put(folder / "model.safetensors", _tensors(layers), zeros, given)
     config = more | SHAPE | {"num_hidden_layers": layers}
     (folder / "config.json").write_text(json.dumps(config))
+
+
+def _choosers() -> dict[str, bytes]:
+    """A router that sends each token to experts of its own, and the norm before it. As the experts
+    add nothing, what it sees is nearly the token's embedding: an expert has the sum of the
+    embeddings of those tokens that choose it, every sixteenth."""
+    import numpy
+
+    known = (numpy.frombuffer(noise(), "<u2").astype("<u4") << 16).view("<f4")
+    words = known.reshape(-1, _HIDDEN)[:_TOKENS]
+    each = SHAPE["num_experts_per_tok"]
+    groups = SHAPE["num_experts"] // each
+    rows = numpy.stack([words[group::groups].sum(0) for group in range(groups)]).repeat(each, 0)
+    ones = numpy.ones(_HIDDEN, "<f4")
+    router, norm = ((one.view("<u4") >> 16).astype("<u2").tobytes() for one in (rows, ones))
+    return {"mlp.gate.weight": router, "post_attention_layernorm.weight": norm}
 
 
 def to_gguf(target: Path, layers: int, kind: str) -> None:

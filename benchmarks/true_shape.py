@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,16 @@ def noise() -> bytes:
     return (numpy.float32(0.02) * values).view("<u4").__rshift__(16).astype("<u2").tobytes()
 
 
-def put(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]], zeros: str = "") -> int:
+def put(
+    path: Path,
+    shapes: Iterable[tuple[str, tuple[int, ...]]],
+    zeros: str = "",
+    given: Mapping[str, bytes] = {},
+) -> int:
     """Write a safetensors file of bf16 tensors, one block of noise over and over; their bytes. Each
-    begins elsewhere in it, so that a router's rows are no layer norm's weights. Tensors with
-    ``zeros`` in their names are zeros that take no room on the disk."""
+    begins elsewhere in it, the first at its beginning, so that a router's rows are no layer norm's
+    weights. Tensors with ``zeros`` in their names are zeros that take no room on the disk;
+    ``given`` are those of tensors by the end of their names."""
     header: dict[str, Any] = {}
     end = 0
     for key, shape in shapes:
@@ -111,6 +117,9 @@ def put(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]], zeros: str = 
             start, stop = one["data_offsets"]
             if zeros and zeros in key:
                 file.seek(stop - start, os.SEEK_CUR)
+                continue
+            if own := next((one for end, one in given.items() if key.endswith(end)), None):
+                file.write(own)
                 continue
             shift = number * _STRIDE % BLOCK
             turned = block[shift:] + block[:shift] if shift else block
