@@ -6,13 +6,18 @@ a second one, two thread pools would spin on the same cores, each while the othe
 
 import contextlib
 import hashlib
+import os
 import platform
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tui.host import child_process, cpu, system
@@ -29,6 +34,10 @@ _BASELINES = {"x86_64": ("-march=x86-64", "-mtune=generic")}
 """What every CPU of a machine has. A compiler may be set to this one's instructions by default,
 and a home folder be shared with a machine that lacks them."""
 _TIMEOUT_S = 120
+"""For all sources together."""
+_LOOK_S = 0.5
+_MOST_SAID = 2000
+"""Bytes of what a failing compiler says that go to the log."""
 
 
 class CompilerError(Exception):
@@ -65,6 +74,7 @@ def compile_library(compiler: str, place: Path, variant: InstructionSet) -> None
         CompilerTimeoutError: it takes too long.
     """
     flags, sources = _flags(variant), sorted(SOURCES.glob("*.c"))
+    until = time.monotonic() + _TIMEOUT_S
     objects = [str(place.with_name(f"{source.stem}.o")) for source in sources]
     # A compiler takes 50 MB, which count as the run's own: no more of them than of cores.
     with ThreadPoolExecutor(min(len(sources), cpu.cores())) as pool:
@@ -72,8 +82,8 @@ def compile_library(compiler: str, place: Path, variant: InstructionSet) -> None
             [compiler, *flags, "-c", str(source), "-o", made]
             for source, made in zip(sources, objects, strict=True)
         ]
-        list(pool.map(_run, commands))
-    _run([compiler, "-shared", *objects, "-Wl,-z,now", "-lm", "-o", str(place)])
+        list(pool.map(partial(_run, until), commands))
+    _run(until, [compiler, "-shared", *objects, "-Wl,-z,now", "-lm", "-o", str(place)])
     made = place.read_bytes()
     if b"GOMP_parallel" not in made:
         raise CompilerError(f"{Path(compiler).name} compiles for another OpenMP than torch's")
@@ -108,13 +118,47 @@ def _flags(variant: InstructionSet) -> tuple[str, ...]:
     return (*FLAGS, *_BASELINES.get(variant.machine, ()), *variant.flags)
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(until: float, command: Sequence[str]) -> None:
+    """Run a compiler, at most ``until`` a time of the monotonic clock, with what it starts."""
     try:
-        done = child_process.run(command, capture_output=True, timeout=_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        raise CompilerTimeoutError("the C compiler took too long") from None
+        child = child_process.start(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            process_group=0,
+        )
     except OSError as error:
         raise CompilerError(f"{Path(command[0]).name} does not start ({error})") from None
-    if done.returncode:
-        print(done.stderr[-2000:], file=sys.stderr, flush=True)
+    with child:
+        said = _last_words(child, until)
+        if said is None:
+            with contextlib.suppress(OSError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise CompilerTimeoutError("the C compiler took too long")
+    if child.returncode:
+        print(said.decode(errors="replace"), file=sys.stderr, flush=True)
         raise CompilerError(f"{Path(command[0]).name} could not compile them, the log says why")
+
+
+def _last_words(child: "subprocess.Popen[bytes]", until: float) -> bytes | None:
+    """The end of what a compiler says, which may have no end; None: it does not finish."""
+    assert child.stderr
+    poll, said = select.poll(), b""
+    poll.register(child.stderr, select.POLLIN)
+    while (left := until - time.monotonic()) > 0:
+        if poll.poll(min(left, _LOOK_S) * 1000):
+            part = os.read(child.stderr.fileno(), 65536)
+            if not part:
+                return said if _ends(child, until) else None
+            said = (said + part)[-_MOST_SAID:]
+        elif child.poll() is not None:
+            return said  # what it left running may hold the other end
+    return None
+
+
+def _ends(child: "subprocess.Popen[bytes]", until: float) -> bool:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(max(0.0, until - time.monotonic()))
+        return True
+    return False

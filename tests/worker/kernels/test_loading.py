@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,16 +17,14 @@ import torch
 
 from tests.support import disks
 from tests.support.kernels import needs_kernels
-from tui.host import child_process, cpu, kernel_compiler
+from tests.support.waiting import process_gone, until
+from tui.host import cpu, kernel_compiler
 from tui.host.instruction_sets import INSTRUCTION_SETS, SCALAR
 from tui.worker.kernels import build
 
 pytestmark = needs_kernels
 
 HERE = [one for one in INSTRUCTION_SETS if one.needs <= cpu.flags()]
-needs_two = pytest.mark.skipif(
-    len(HERE) < 2, reason="comparing kernels needs a CPU with two of their instruction sets"
-)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
 GCC = shutil.which("gcc") or "gcc"
 
@@ -193,6 +192,43 @@ def test_a_cache_that_runs_no_programs_is_left_alone_and_said(
         assert list(disk.iterdir()) == [] and len(compiled) == 1
 
 
+def test_a_cache_that_cannot_be_written_gives_what_it_has(
+    cache: Path, made: Path, compiled: list[Path]
+) -> None:
+    with disks.mounted("-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs") as disk:
+        if disk is None:
+            pytest.skip("a file system cannot be mounted here")
+        (cache / "kernels").symlink_to(disk)
+        shutil.copy2(made, disk)
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        found = build._load_library()
+        assert (found.uncached, compiled) == ("", [])
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        (disk / made.name).rename(disk / "other.so")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        found = build._load_library()
+        assert found.uncached == f"{cache}/kernels cannot be used (Read-only file system)"
+        assert len(compiled) == 1
+
+
+def test_of_two_that_come_together_one_compiles(
+    cache: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def copy(compiler: str, place: Path, variant: Any) -> None:
+        compiled.append(place)
+        time.sleep(0.3)
+        shutil.copy2(made, place)
+
+    monkeypatch.setattr(kernel_compiler, "compile_library", copy)
+    with ThreadPoolExecutor(2) as pool:
+        # Each has its own descriptor of the folder, as two processes have.
+        waits = [pool.submit(build._cached_library, cache / "kernels", HERE[0]) for _ in range(2)]
+        assert all(isinstance(one.result(), ctypes.CDLL) for one in waits)
+    assert len(compiled) == 1
+
+
 def test_a_cache_that_cannot_be_made_is_said(cache: Path, compiled: list[Path]) -> None:
     (cache / "kernels").write_text("")
     assert "cannot be used (" in build._load_library().uncached
@@ -273,18 +309,18 @@ def test_of_another_version_it_is_not_taken(
     assert mapped(build._load_library()) == str(cache / "kernels" / made.name)
 
 
-@needs_two
 @pytest.mark.usefixtures("quick_compiler")
+@pytest.mark.skipif(HERE[-1].name != "AVX2", reason="a CPU of another kind")
 def test_a_compiler_that_is_too_old_for_the_best_gets_the_next(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = cache / "bin" / "gcc"
-    old.parent.mkdir()
-    flag = next(flag for flag in HERE[0].flags if flag not in HERE[1].flags)
-    old.write_text(f'#!/bin/sh\ncase "$*" in *{flag}*) exit 1;; esac\nexec {GCC} "$@"\n')
-    old.chmod(0o755)
+    fake(old.parent, "gcc", f'case "$*" in *-mavx512*|*-mavxvnni*) exit 1;; esac; exec {GCC} "$@"')
+    # What cannot be compiled is not loaded: this CPU need not have it.
+    every = frozenset().union(*(one.needs for one in INSTRUCTION_SETS if one.machine == "x86_64"))
+    monkeypatch.setattr(cpu, "flags", lambda: every)
     monkeypatch.setattr(kernel_compiler, "_COMPILERS", (str(old),))
-    assert build._load_library().variant == HERE[1].name
+    assert build._load_library().variant == "AVX2"
 
 
 def fake(folder: Path, name: str, script: str) -> None:
@@ -338,7 +374,7 @@ def test_no_more_compilers_run_than_there_are_cores(
         asked.append(workers)
         return ThreadPoolExecutor(workers)
 
-    def compiled(command: Sequence[str]) -> None:
+    def compiled(_until: float, command: Sequence[str]) -> None:
         (tmp_path / "made.so").write_bytes(b"GOMP_parallel")
 
     monkeypatch.setattr(kernel_compiler, "ThreadPoolExecutor", pool)
@@ -349,20 +385,39 @@ def test_no_more_compilers_run_than_there_are_cores(
         assert asked.pop() == most
 
 
-def test_a_compiler_that_hangs_is_waited_for_once(
+def test_a_compiler_that_hangs_is_waited_for_once_and_leaves_nothing(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waited = []
-
-    def hang(command: list[str], **_: Any) -> Any:
-        waited.append(command)
-        raise subprocess.TimeoutExpired(command, 120)
-
+    left = cache / "left"
+    # As gcc does, it waits for another program.
+    fake(cache / "bin", "gcc", f"sleep 1000 & echo $! >> {left}; wait")
     every = frozenset().union(*(one.needs for one in INSTRUCTION_SETS))
     monkeypatch.setattr(cpu, "flags", lambda: every)
-    monkeypatch.setattr(child_process, "run", hang)
+    monkeypatch.setattr(kernel_compiler, "_TIMEOUT_S", 1)
+    monkeypatch.setenv("PATH", f"{cache / 'bin'}:/usr/bin:/bin")
     with pytest.raises(build.KernelsUnavailableError, match="took too long"):
         build._load_library()
-    # What was not begun when the first took too long is left.
-    assert len(waited) <= len(list(kernel_compiler.SOURCES.glob("*.c")))
-    assert len({command[0] for command in waited}) == 1
+    started = [int(line) for line in left.read_text().split()]
+    # Not for each instruction set and compiler again.
+    assert 0 < len(started) <= len(list(kernel_compiler.SOURCES.glob("*.c")))
+    until(lambda: all(process_gone(pid) for pid in started))
+
+
+@pytest.mark.usefixtures("one_source", "quick_compiler")
+def test_a_compiler_may_say_anything_and_leave_a_program_behind(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake(
+        cache / "bin",
+        "gcc",
+        f"yes 'warning \\377' | head -c 8000000 >&2; sleep 4 & exec {GCC} \"$@\"",
+    )
+    monkeypatch.setenv("PATH", f"{cache / 'bin'}:/usr/bin:/bin")
+    place = cache / "made.so"
+    kernel_compiler.compile_library(str(cache / "bin" / "gcc"), place, HERE[-1])
+    assert kernel_compiler.is_whole(place.read_bytes())
+    fake(cache / "bin", "gcc", "head -c 8000000 /dev/zero >&2; echo the end >&2; exit 1")
+    with pytest.raises(kernel_compiler.CompilerError, match="the log says why"):
+        kernel_compiler.compile_library(str(cache / "bin" / "gcc"), place, HERE[-1])
+    said = capfd.readouterr().err
+    assert said.endswith("the end\n\n") and len(said) < 10_000
