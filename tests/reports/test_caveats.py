@@ -1,0 +1,111 @@
+"""What two models did not have in common is said where they are compared."""
+
+from pathlib import Path
+
+from tests.support.made_session import Made, sentence
+from tui import events as ev
+from tui.board import fold
+from tui.reports.report import build_report
+from tui.run.results import json_document
+
+
+def test_what_was_not_the_same_is_said_in_the_sentence(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        made.answer(0, q, 1.0, batch=8, threads=2)
+        made.events.insert(-1, (0, ev.Delta(q, 1, "hm", reasoning=True)))
+        made.answer(1, q, 2.0, finish="length" if q < 3 else "stop", threads=2)
+    made.events.append((1, ev.Asked(900, "q0", "question 0", repeat=1)))
+    made.events.append((1, ev.Failed("crashed", "died", answer=900)))
+    made.stars(0, [5] * 8)
+    made.stars(1, [3] * 8)
+    found = made.conclusion()
+    for start in ("Fastest", "Most stars: "):
+        text = sentence(found, start)
+        assert "Beware: answers given 8/8 against 8/9" in text
+        assert "cut short: alpha 0/8, beta 3/9" in text
+        assert "alpha thought before it answered, beta did not" in text
+    assert "answers decoded together (alpha: 8; beta: 1)" in sentence(found, "Fastest")
+    assert "decoded together" not in sentence(found, "Most stars: ")
+
+
+def test_each_column_says_how_its_own_tokens_were_chosen(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    del made.header.settings["sampling"]
+    made.header.models[1]["settings"] = {"temperature": 0.9}
+    way = {"greedy": True, "repetition_penalty": 1.0}
+    made.events += [(model, ev.Loaded(1.0, sampling=way)) for model in range(2)]
+    made.all_answered().stars(0, [5] * 8)
+    made.stars(1, [3] * 8)
+    greedy, drawn = "greedy, repetition penalty 1", "drawn at random, repetition penalty 1"
+    document = made.document()
+    text = sentence(document.conclusion, "Most stars: alpha")
+    assert f"(alpha: {greedy}; beta: {drawn}, temperature 0.9)" in text
+    table = next(t for t in document.run if "Sampling" in t.head)
+    at = table.head.index("Sampling")
+    assert [row[at].text for row in table.rows] == [greedy, f"{drawn}, temperature 0.9"]
+    models = json_document(fold(made.read().events), "")["models"]
+    assert [one["sampling"].get("temperature") for one in models] == [None, 0.9]
+    assert [one["sampling"]["greedy"] for one in models] == [True, False]
+
+
+def test_recommendations_and_memory_say_what_was_not_the_same(tmp_path: Path) -> None:
+    """Two sessions of the same questions, on two machines."""
+    sessions = []
+    for model, cpu in enumerate(("AMD EPYC", "Intel Xeon")):
+        made = Made(tmp_path / str(model), models=2)
+        made.header.models[:] = [made.header.models[model]]
+        made.header.host["cpu"] = {"model": cpu, "cores": 2}
+        for q in range(8):
+            made.answer(0, q, 1.0 + model, batch=8 - 7 * model, peak_private=10**9 * (1 + model))
+        sessions.append(made.read())
+    document = build_report(sessions, "en")
+    said = [*document.uses, *document.conclusion]
+    for start in ("Where time counts: alpha", "Where memory is short: alpha", "Least memory"):
+        text = sentence(said, start)
+        assert ". Beware: they ran on different machines (alpha: AMD EPYC, 2 cores;" in text
+    assert "answers decoded together (alpha: 8; beta: 1)" in sentence(said, "Where time counts")
+    (table,) = [t for t in document.comparison if t.title.startswith("Cost and speed")]
+    at = [name.rpartition(",")[0] for name in table.head].index("E2E")
+    assert not any(row[at].best for row in table.rows)
+    assert any(note.startswith("Not all models ran on the same machine") for note in table.notes)
+    assert not any(
+        "E2E" in text for one in document.models for text in (*one.strengths, *one.weaknesses)
+    )
+
+
+def test_where_they_ran_is_said_in_words(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    made.header.models[1]["engine"] = "endpoint"
+    text = sentence(made.conclusion("zh"), "总耗时")
+    assert "运行位置不同（alpha：运行所在的机器；beta：在线服务）" in text
+
+
+def test_what_is_of_other_questions_is_no_strength(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        made.answer(0, q, 9.0, text="")
+        made.answer(0, q, 1.0 + q, repeat=1, text="long")
+        if q < 5:
+            made.answer(1, q, 3.0)
+    made.stars(0, [3] * 8)
+    made.stars(1, [4] * 5)
+    document = made.document()
+    alpha, beta = document.models
+    told = [*alpha.strengths, *alpha.weaknesses, *beta.strengths, *beta.weaknesses]
+    assert not any("Stars" in text or "E2E" in text for text in told)
+    assert "8 of 16 answers are empty" in alpha.weaknesses
+    assert "answers of 4 characters (median; mean 4)" in alpha.traits
+    (table,) = [t for t in document.comparison if t.title.startswith("Cost and speed")]
+    at = [name.rpartition(",")[0] for name in table.head].index("E2E")
+    assert [row[at].text for row in table.rows] == ["3.00", "3.00"], "of the five that both have"
+    assert any("answered besides these: more by alpha." in note for note in table.notes)
+
+
+def test_other_threads_are_another_measurement(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        made.answer(0, q, 1.0, threads=1 if q < 2 else 2)
+        made.answer(1, q, 2.0, threads=2)
+    text = sentence(made.conclusion(), "Fastest")
+    assert "over 6 common questions" in text and "threads (alpha: 1, 2; beta: 2)" in text
