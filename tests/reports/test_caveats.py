@@ -109,3 +109,46 @@ def test_other_threads_are_another_measurement(tmp_path: Path) -> None:
         made.answer(1, q, 2.0, threads=2)
     text = sentence(made.conclusion(), "Fastest")
     assert "over 6 common questions" in text and "threads (alpha: 1, 2; beta: 2)" in text
+
+
+def test_other_settings_are_said_where_answers_are_compared(tmp_path: Path) -> None:
+    """Both think, one of them more, and only one has a system prompt and fewer tokens."""
+    made = Made(tmp_path)
+    made.header.models[0]["settings"] = {"think": "low"}
+    made.header.models[1]["settings"] = {"think": "high", "max_new_tokens": 64, "system": "be wry"}
+    made.all_answered().stars(0, [5] * 8)
+    made.stars(1, [3] * 8)
+    for text in (sentence(made.conclusion(), "Most stars"), sentence(made.conclusion(), "Time to")):
+        assert "Beware: they were asked under other settings (alpha: tokens of an ans" in text
+        assert "at most 128, thinking low; beta: system prompt be wry, " in text
+    assert "思考：高" in sentence(made.conclusion("zh"), "人工评分最高")
+    del made.header.models[0]["settings"], made.header.models[1]["settings"]
+    assert not any("Beware" in text for text in made.conclusion())
+
+
+def test_what_was_recorded_earlier_may_be_of_different_machines(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for model, head in enumerate(made.header.models):
+        head |= {"engine": "recorded", "session": f"{model}.duibi"}
+    for q in range(8):
+        made.answer(0, q, 1.0, threads=0)
+        made.answer(1, q, 2.0 + q / 9, threads=0)
+    document = made.document()
+    said = "they were recorded earlier, perhaps on different machines"
+    assert said in sentence(document.conclusion, "Fastest")
+    assert said in sentence(document.uses, "Where time counts")
+    (table,) = [t for t in document.comparison if t.title.startswith("Recorded earlier")]
+    assert not any(cell.best for row in table.rows for cell in row)
+    made.header.models[1]["session"] = "0.duibi"
+    assert said not in sentence(made.conclusion(), "Fastest")
+
+
+def test_memory_of_many_answers_at_once_says_so(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        made.answer(0, q, batch=8, peak_private=3 * 10**9)
+        made.answer(1, q, batch=1, peak_private=2 * 10**9)
+    document = made.document()
+    for said in (document.conclusion, document.uses):
+        (text,) = [one for one in said if "emory" in one]
+        assert text.endswith("Beware: answers decoded together (beta: 1; alpha: 8).")

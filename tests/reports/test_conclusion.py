@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def test_ties_are_level(tmp_path: Path) -> None:
     found = made.conclusion()
     text = sentence(found, "Stars: alpha and beta are level at 3.00 over 8 common questions")
     assert "not clear (+0.00" in text and "8 questions can show a gap of 2.68 at best" in text
+    times = sentence(found, "Time to a whole answer: alpha and beta are level at 1.00 s over 8")
+    assert times.endswith("p = 1); level on every question.")
     assert "won 0 and lost 0 of 8" in sentence(found, "In votes")
     assert "none of 8 questions was decided" in sentence(found, "In votes")
 
@@ -136,6 +139,88 @@ def test_a_headline_that_the_questions_do_not_bear_out_is_no_verdict(tmp_path: P
         made.answer(1, q, b)
     text = sentence(made.conclusion(), "Fastest to a whole answer: beta, median 8.00 s")
     assert "against 9.00 s of alpha" in text and "a clear difference" not in text
+
+
+def timed(folder: Path, *seconds: Sequence[float]) -> Made:
+    """Each model with its seconds to the questions, at the same number of characters."""
+    made = Made(folder, len(seconds), len(seconds[0]))
+    for model, of_model in enumerate(seconds):
+        for question, taken in enumerate(of_model):
+            made.answer(model, question, taken, text="x" * 40, chars_s=40 / taken)
+    return made
+
+
+def test_a_use_is_recommended_only_where_the_conclusion_says_so(tmp_path: Path) -> None:
+    """Alpha is faster on 14 of 15 questions, and has the higher median."""
+    mine, other = [1.0] * 7 + [9.0] + [30.0] * 7, [2.0] * 7 + [8.0] + [50.0] * 7
+    document = timed(tmp_path, mine, other).document()
+    text = sentence(document.conclusion, "Fastest to a whole answer: beta, median 8.00 s")
+    assert "no verdict, the paired differences do not bear these values out (×1.74" in text
+    assert not any("clearly faster to a whole" in said for said in document.uses)
+    assert sentence(document.uses, "Where time counts, the data do not say")
+
+
+def test_the_first_of_three_is_so_by_the_values_that_are_printed(tmp_path: Path) -> None:
+    """Alpha leads on most questions, and gamma has the lowest median of all."""
+    alpha, beta = [1.0] * 4 + [9.0] + [30.0] * 4, [2.0] * 4 + [8.0] + [30.1] * 4
+    gamma = [3.0] * 4 + [7.0] + [60.0] * 4
+    found = timed(tmp_path, alpha, beta, gamma).conclusion()
+    text = sentence(
+        found, "Fastest to a whole answer: gamma, median 7.00 s, against 8.00 s of beta"
+    )
+    assert "a clear difference" not in text
+
+
+def test_what_prints_the_same_is_no_difference(tmp_path: Path) -> None:
+    document = timed(tmp_path, [1.001] * 8, [1.0] * 8).document()
+    text = sentence(
+        document.conclusion, "Time to a whole answer: alpha and beta are level at 1.00 s"
+    )
+    assert "no verdict, the difference is too small to be seen in these values (×1" in text
+    assert not any("clearly faster to a whole" in said for said in document.uses)
+    assert not [cell for t in document.comparison for row in t.rows for cell in row if cell.best]
+    assert "of its own" not in str(document.models)
+
+
+def test_a_gap_that_prints_as_none_is_not_said_to_need_questions(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=400).all_answered()
+    made.stars(0, [3] * 399 + [4])
+    made.stars(1, [3] * 400)
+    text = sentence(made.conclusion(), "Stars: alpha and beta are level at 3.00 over 400")
+    assert "would show" not in text and "at best" not in text and text.endswith("p = 1).")
+
+
+def test_models_without_times_to_compare_are_named(tmp_path: Path) -> None:
+    made = Made(tmp_path, models=3)
+    for q in range(8):
+        made.answer(0, q, 1.0)
+        made.answer(1, q, 2.0)
+        made.answer(2, q, 0.1, contended=True, contended_by="model")
+    assert sentence(made.conclusion(), "No times to compare of gamma: on no question")
+    apart = Made(tmp_path / "apart")
+    for q in range(8):
+        apart.answer(0, q, 1.0, threads=1)
+        apart.answer(1, q, 2.0, threads=2)
+    assert sentence(apart.conclusion(), "No times to compare of alpha, beta: on no question")
+
+
+def test_only_those_that_were_asked_completed_their_answers(tmp_path: Path) -> None:
+    made = Made(tmp_path, models=3)
+    for q in range(8):
+        made.answer(0, q)
+        made.answer(1, q)
+    made.events.append((2, ev.Failed("memory", "it does not fit")))
+    assert made.conclusion()[0].startswith("All 2 models that were asked completed all of their 16")
+
+
+def test_values_of_averaged_answers_say_so(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    for q in range(8):
+        for repeat in range(2):
+            made.answer(0, q, 1.0 + repeat, repeat=repeat)
+            made.answer(1, q, 3.0 + repeat, repeat=repeat)
+    text = sentence(made.conclusion(), "Fastest to a whole answer: alpha, median 1.41 s")
+    assert "over 8 common questions, the answers to each averaged first: a clear" in text
 
 
 def test_four_models_of_one_kind_are_corrected_together(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_ring_is_found_whichever_way_the_pairs_are_written() -> None:
     assert sorted(ring) == ["a", "b", "c"]
     at = ring.index("a")
     assert [*ring[at:], *ring[:at]] == ["a", "b", "c"]
-    back = rank.find_ring(found, direction=-1)
+    back = rank.find_ring(found, lambda c: -c.lead)
     assert [*back[(at := back.index("a")) :], *back[:at]] == ["a", "c", "b"]
 
 

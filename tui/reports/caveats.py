@@ -5,10 +5,14 @@ from functools import partial
 from typing import NamedTuple
 
 from tui import board as bd
+from tui.options import RunOptions
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.reports.run_tables import describe_cpu, describe_settings
+from tui.scoring.sampling import SAMPLING_SETTINGS
+from tui.setting_kinds import declarations
 from tui.text.sanitise import collapse_line
+from tui.text.width import shorten
 
 
 class Side(NamedTuple):
@@ -21,6 +25,14 @@ class Side(NamedTuple):
 
 
 Sides = tuple[Side, Side]
+_ASKED = tuple(
+    name
+    for name, one in declarations(RunOptions).items()
+    if one.effect == "answer" and name not in SAMPLING_SETTINGS
+)
+"""Settings that change answers by something else than how tokens are chosen."""
+_LONGEST = 80
+"""Code points of settings in a sentence: a system prompt may be a page."""
 
 
 def describe_caveats(
@@ -41,6 +53,7 @@ def describe_sides(both: Sides, is_timed: bool, say: ReportMessages) -> str:
         _cuts(both, say),
         _thinking(both, say),
         _differ("k_sampling", both, lambda c: describe_settings(c.sampling, say), say),
+        _asked(both, say),
     ]
     if is_timed:
         found += _places(both, say)
@@ -51,16 +64,54 @@ def describe_sides(both: Sides, is_timed: bool, say: ReportMessages) -> str:
     return _beware(found, say)
 
 
-def describe_machines(a: ModelColumn, b: ModelColumn, say: ReportMessages) -> str:
-    """As `describe_caveats`, but only where two models ran: for what is not of answers."""
-    return _beware(_places((Side(a, a.label), Side(b, b.label)), say), say)
+def describe_memory_caveats(a: ModelColumn, b: ModelColumn, say: ReportMessages) -> str:
+    """As `describe_caveats`, of what changes how much memory a model takes: where it ran, and how
+    many answers it held at once."""
+    both = Side(a, a.label, a.answers), Side(b, b.label, b.answers)
+    return _beware([*_places(both, say), _numbers("k_batches", both, _batch, say)], say)
 
 
 def _places(both: Sides, say: ReportMessages) -> list[str]:
-    return [
+    found = [
         _differ("k_machines", both, partial(machine_of, say=say), say),
         _differ("k_engines", both, partial(_place_name, say=say), say),
     ]
+    if all(_place(side.column) == "recorded" for side in both):
+        a, b = (recording_of(side.column) for side in both)
+        found += [] if a == b else [say("k_recorded")]
+    return found
+
+
+def recording_of(column: ModelColumn) -> str:
+    """Which recording its answers are of; its own key where that is not known."""
+    return str(column.parts[0].head.get("session") or column.key)
+
+
+def where_measured(column: ModelColumn, say: ReportMessages) -> str:
+    """What has to be the same where times are compared: the machine, or the recording."""
+    return recording_of(column) if _place(column) == "recorded" else machine_of(column, say)
+
+
+def _asked(both: Sides, say: ReportMessages) -> str:
+    """What only one of them was asked, or both in another way. How tokens were chosen is told
+    apart; what an earlier session or a person asked is not known."""
+    if not all(_place(side.column) in ("local", "endpoint") for side in both):
+        return ""
+    asked = [
+        part.source.recorded.header.settings_of(part.head)
+        for part in (side.column.parts[0] for side in both)
+    ]
+    differing = [
+        name for name in _ASKED if (asked[0].get(name) or None) != (asked[1].get(name) or None)
+    ]
+    if not differing:
+        return ""
+    x, y = (
+        shorten(collapse_line(describe_settings({n: one.get(n) for n in differing}, say)), _LONGEST)
+        for one in asked
+    )
+    a, b = _names(both)
+    return say("k_asked", a=a, x=x or say("k_unset"), b=b, y=y or say("k_unset"))
 
 
 def _beware(found: Sequence[str], say: ReportMessages) -> str:

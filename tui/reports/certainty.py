@@ -41,12 +41,12 @@ def format_p(p: float) -> str:
 
 
 def describe_certainty(
-    found: Comparison, scale: Scale, say: ReportMessages, is_contradicted: bool = False
+    found: Comparison, scale: Scale, say: ReportMessages, doubt: str = ""
 ) -> str:
     """The clause after a headline: clear or not, how large, and what would make it clear.
 
-    ``is_contradicted``: the headline and the test point to different sides, or the printed
-    values are equal; then there is no verdict.
+    ``doubt`` is ``contradicted`` where the headline and the test point to different sides, and
+    ``level`` where the printed values are equal; then there is no verdict.
     """
     if found.verdict == "few":
         least = paired.least_questions(found.among)
@@ -58,7 +58,7 @@ def describe_certainty(
     low, high = (scale.write(x) for x in interval)
     key = "s_unclear"
     if found.verdict in ("better", "worse"):
-        key = "s_clear" if not is_contradicted else "s_contradicted"
+        key = f"s_{doubt or 'clear'}"
     text = say(
         key,
         gap=scale.write(found.gap),
@@ -67,7 +67,9 @@ def describe_certainty(
         p=format_p(found.p),
         pairs=_pairs(found, say),
     )
-    return text if key == "s_clear" else say("sep").join([text, _outlook(found, scale, say)])
+    if key == "s_clear":
+        return text
+    return say("sep").join(part for part in (text, _outlook(found, scale, say)) if part)
 
 
 def _pairs(found: Comparison, say: ReportMessages) -> str:
@@ -76,11 +78,17 @@ def _pairs(found: Comparison, say: ReportMessages) -> str:
 
 def _outlook(found: Comparison, scale: Scale, say: ReportMessages) -> str:
     """What this number of questions can show, and how many would show the gap that is seen."""
+    if not any(found.gaps):
+        return say("s_alike")
+    nothing = scale.write_size(0.0)
     reach = paired.half_width(found.deviation, found.n, paired.ALPHA / found.among)
-    parts = [say("s_reach", n=found.n, reach=scale.write_size(reach))]
-    if found.gap:
+    gap, parts = scale.write_size(found.gap), []
+    # What prints as no difference at all says nothing to a reader.
+    if (least := scale.write_size(reach)) != nothing:
+        parts.append(say("s_reach", n=found.n, reach=least))
+    if gap != nothing:
         needed = paired.questions_for_gap(found.gap, found.deviation, found.among)
-        parts.append(_needed(needed, found.n, scale.write_size(found.gap), say))
+        parts.append(_needed(needed, found.n, gap, say))
     return say("sep").join(part for part in parts if part)
 
 

@@ -1,51 +1,27 @@
 """Sentences that sum up the figures, each over common questions and with its certainty."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Container, Mapping, Sequence
 from itertools import combinations
-from statistics import fmean, median
 
-from tui.board import Answer
-from tui.metrics import chars_s
 from tui.reports import evidence
-from tui.reports.caveats import describe_caveats, describe_machines
-from tui.reports.certainty import (
-    POINTS,
-    RATIO,
-    SHARE,
-    STARS,
-    Scale,
-    describe_certainty,
-    format_p,
-    ratio_of,
-)
+from tui.reports.caveats import describe_caveats, describe_memory_caveats
+from tui.reports.certainty import SHARE, STARS, describe_certainty, format_p
 from tui.reports.cost_tables import Glances, least_memory
-from tui.reports.document import format_figure
 from tui.reports.evidence import Checked
+from tui.reports.headlines import (
+    CHECKS_TOPIC,
+    STARS_TOPIC,
+    Topic,
+    mean_stars,
+    text_speed_topic,
+    time_topic,
+)
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring import rank
 from tui.scoring.dimensions import Dimension
 from tui.scoring.rank import Comparison, Duel, Samples
 from tui.text.sanitise import collapse_line
-
-Headline = Callable[[Comparison], tuple[str, str]]
-"""The two printed values of a comparison."""
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """What a sentence is about: the ``key`` of its text and the one of its ``name``, how
-    differences are written, and the values of its headline. ``direction`` is -1 where less is
-    better."""
-
-    key: str
-    name: str
-    scale: Scale
-    headline: Headline
-    direction: int = 1
-    is_timed: bool = False
 
 
 def build_conclusion(
@@ -65,7 +41,7 @@ def build_conclusion(
     found += _speed(merged, say)
     found += _memory(merged, glances, say)
     passed = rank.compare_pairs(rank.pair_models(evidence.check_samples(merged, checked)))
-    found += _lead(passed, Topic("c_checks", "checks", POINTS, _mean_passed), merged, say)
+    found += _lead(passed, CHECKS_TOPIC, merged, say)
     found += _stars(merged, dimensions, say)
     found += _duels("c_votes", "c_votes_topic", votes, merged, say)
     for judge, duels in judged.items():
@@ -81,7 +57,8 @@ def _completions(merged: MergedSessions, say: ReportMessages) -> list[str]:
     if len(asked) > 1 and all(
         a.figures and not a.figures.is_cut and not a.is_empty for a in answers
     ):
-        return [say("c_all", models=len(asked), asked=len(answers))]
+        key = "c_all" if len(asked) == len(merged.columns) else "c_all_asked"
+        return [say(key, models=len(asked), asked=len(answers))]
     return [_completion(column, merged.under_way, say) for column in asked]
 
 
@@ -103,14 +80,30 @@ def _completion(column: ModelColumn, under_way: Container[int], say: ReportMessa
 
 def _speed(merged: MergedSessions, say: ReportMessages) -> list[str]:
     times = rank.compare_pairs(evidence.pair_times(merged, evidence.seconds_of))
-    if not times:
-        return _spoilt(merged, say)
     speeds = rank.compare_pairs(evidence.pair_times(merged, evidence.text_speed_of))
-    fastest = Topic("c_fast", "c_fast_topic", RATIO, _median_seconds, -1, is_timed=True)
-    most_text = Topic(
-        "c_chars", "c_chars_topic", RATIO, partial(_text_speeds, merged), is_timed=True
-    )
-    return _lead(times, fastest, merged, say) + _lead(speeds, most_text, merged, say)
+    return [
+        *_lead(times, time_topic(merged), merged, say),
+        *_lead(speeds, text_speed_topic(merged), merged, say),
+        *_not_timed(times, merged, say),
+    ]
+
+
+def _not_timed(
+    times: Sequence[Comparison], merged: MergedSessions, say: ReportMessages
+) -> list[str]:
+    """Which models that were timed have nothing to be compared with, and why."""
+    measured = [
+        column
+        for column in merged.columns
+        if any(a.figures and a.figures.e2e_ms for a in column.answers)
+    ]
+    compared = {label for c in times for label in (c.left, c.right)}
+    left_out = [collapse_line(c.label) for c in measured if c.label not in compared]
+    if len(measured) < 2 or not left_out:
+        return []
+    if not times and (spoilt := _spoilt(merged, say)):
+        return spoilt
+    return [say("c_untimed", models=say("and").join(left_out))]
 
 
 def _spoilt(merged: MergedSessions, say: ReportMessages) -> list[str]:
@@ -122,23 +115,6 @@ def _spoilt(merged: MergedSessions, say: ReportMessages) -> list[str]:
         and not any(map(evidence.clean_figures, column.answers))
     ]
     return [say("c_contended", models=say("and").join(spoilt))] if spoilt else []
-
-
-def _median_seconds(found: Comparison) -> tuple[str, str]:
-    sides = zip(*found.pairs, strict=True)
-    left, right = (format_figure(median(map(ratio_of, side))) for side in sides)
-    return left, right
-
-
-def _text_speeds(merged: MergedSessions, found: Comparison) -> tuple[str, str]:
-    """The characters of the compared answers over their seconds, of both."""
-    left, right = map(_text_speed, evidence.compared_answers(merged, found))
-    return format_figure(left), format_figure(right)
-
-
-def _text_speed(answers: Sequence[Answer]) -> float | None:
-    timed = [(a, a.figures.e2e_ms) for a in answers if a.figures and a.figures.e2e_ms is not None]
-    return chars_s(sum(len(a.text) for a, _ in timed), sum(ms for _, ms in timed))
 
 
 def _memory(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[str]:
@@ -155,7 +131,7 @@ def _memory(merged: MergedSessions, glances: Glances, say: ReportMessages) -> li
             value=value,
             other=collapse_line(second.label),
             other_value=other_value,
-            beware=describe_machines(first, second, say),
+            beware=describe_memory_caveats(first, second, say),
         )
     ]
 
@@ -166,19 +142,9 @@ def _stars(
     samples = evidence.star_samples(merged)
     found = rank.compare_pairs(rank.pair_models(samples))
     return [
-        *_lead(found, Topic("c_stars", "c_stars_topic", STARS, _mean_stars), merged, say),
+        *_lead(found, STARS_TOPIC, merged, say),
         *_dimensions(samples, dimensions, say),
     ]
-
-
-def _mean_stars(found: Comparison) -> tuple[str, str]:
-    left, right = (f"{fmean(side):.2f}" for side in zip(*found.pairs, strict=True))
-    return left, right
-
-
-def _mean_passed(found: Comparison) -> tuple[str, str]:
-    left, right = (f"{fmean(side):.0%}" for side in zip(*found.pairs, strict=True))
-    return left, right
 
 
 def _lead(
@@ -187,25 +153,26 @@ def _lead(
     """The sentence on the two first models, and on a ring if there is one."""
     if not comparisons:
         return []
-    order = rank.rank_models(
-        comparisons, [column.label for column in merged.columns], topic.direction
-    )
+    # The headline goes by its own values, and the test must bear it out.
+    order = topic.rank(comparisons, [column.label for column in merged.columns])
     found = rank.find_comparison(comparisons, order[0], order[1])
-    ring = rank.find_ring(comparisons, topic.direction)
+    ring = topic.ring(comparisons)
     said = _ring(ring, say(topic.name), say)
     if found is None or order[0] in ring:
         return said
-    values = topic.headline(found)
-    if _gap(values) * topic.direction < 0:
-        # The headline goes by its own values, and the test must bear it out.
-        found, values = found.flipped(), values[::-1]
-    is_borne_out = _gap(values) * found.lead > 0
-    clear = describe_certainty(found, topic.scale, say, is_contradicted=not is_borne_out)
+    if topic.gap(found) < 0:
+        # Two that led as often as each other.
+        found = found.flipped()
+    values, gap = topic.headline(found), topic.gap(found)
+    doubt = "" if topic.is_borne_out(found) else "contradicted" if gap else "level"
+    clear = describe_certainty(found, topic.scale, say, doubt)
     both = merged.labelled(found.left), merged.labelled(found.right)
     return [
         say(
-            topic.key if _gap(values) else "c_level",
+            topic.key if gap else "c_level",
             topic=say(topic.name),
+            unit=say(topic.unit) if topic.unit else "",
+            averaged=say("c_averaged") if topic.is_averaged(found) else "",
             model=collapse_line(found.left),
             value=values[0],
             other=collapse_line(found.right),
@@ -215,14 +182,6 @@ def _lead(
         ),
         *said,
     ]
-
-
-def _gap(values: tuple[str, str]) -> float:
-    """The difference of two printed values; 0 where one of them is not known."""
-    try:
-        return float(values[0].rstrip("%")) - float(values[1].rstrip("%"))
-    except ValueError:
-        return 0.0
 
 
 def _ring(ring: Sequence[str], topic: str, say: ReportMessages) -> list[str]:
@@ -264,7 +223,7 @@ def _dimensions(
 
 def _in_dimension(name: str, found: Comparison, say: ReportMessages) -> str:
     assert found.interval is not None, "a clear difference has one"
-    values, (low, high) = _mean_stars(found), map(STARS.write, found.interval)
+    values, (low, high) = mean_stars(found), map(STARS.write, found.interval)
     return say(
         "c_dimension",
         dimension=collapse_line(name),

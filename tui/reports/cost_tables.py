@@ -1,10 +1,10 @@
 """The tables of what each model costs."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 from tui.board import Answer
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
-from tui.reports.caveats import machine_of
+from tui.reports.caveats import where_measured
 from tui.reports.contention import describe_contention
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
@@ -21,7 +21,14 @@ from tui.scoring.costs import (
     Spread,
     compute_costs,
 )
-from tui.scoring.glance import FIGURES, Figure, Glance, common_answers, take_glance
+from tui.scoring.glance import (
+    FIGURES,
+    Figure,
+    Glance,
+    cache_state,
+    common_answers,
+    take_glance,
+)
 from tui.text.sanitise import collapse_line
 from tui.text.translation import translate
 from tui.text.units import format_money
@@ -30,7 +37,8 @@ Glances = Mapping[str, Glance]
 """The figures that stand for each model, by the key of its column."""
 _SERVICE = "endpoint"
 _RECORDED = "recorded"
-_COLD_SHARE = 0.01
+_OF_WORKER = ("load", "ram", "load_ram", "checkpoint", "weights")
+"""Figures that columns have in common where one worker answers for them."""
 
 
 def build_cost_tables(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[Table]:
@@ -64,9 +72,9 @@ def glances_of(merged: MergedSessions) -> dict[str, Glance]:
 
 
 def least_memory(columns: Sequence[ModelColumn], glances: Glances) -> list[tuple[ModelColumn, str]]:
-    """The columns whose highest memory is known, with its GB, the least first; empty where the
-    first two cannot be told apart."""
-    known = [c for c in columns if glances[c.key].peak.total]
+    """The columns whose highest memory is known, with its GB, the least first, those with one
+    worker once; empty where the first two cannot be told apart."""
+    known = [c for c in columns if glances[c.key].peak.total and not c.shares_weights]
     known.sort(key=lambda column: glances[column.key].peak.total)
     found = [(c, format_figure(glances[c.key].peak.total / GB)) for c in known]
     return found if len(found) > 1 and found[0][1] != found[1][1] else []
@@ -88,24 +96,21 @@ def _glance_table(
     mine = [glances[column.key] for column in columns]
     # Leave out columns that are empty for every model.
     known = [m for m in FIGURES if any(glance.figures[m].value is not None for glance in mine)]
-    machines = [machine_of(column, say) for column in columns]
-    best = {
-        m: _best([glance.figures[m] for glance in mine], METRICS_BY_ID[m], machines) for m in known
-    }
+    best = {m: _best(columns, glances, METRICS_BY_ID[m], say) for m in known}
     rows = []
     for column, glance in zip(columns, mine, strict=True):
         cells = [
             Cell(
                 show_figure(glance.figures[m]),
                 _glance_detail(m, glance, say),
-                best=best[m] is not None and glance.figures[m].value == best[m],
+                best=format_figure(glance.figures[m].value) == best[m],
             )
             for m in known
         ]
         rows.append((Cell(collapse_line(column.label)), Cell(_dtype(column, say)), *cells))
     head = (say("model"), say("dtype"), *(_named(METRICS_BY_ID[m], say) for m in known))
     charges = [charge_of_column(column) for column in columns]
-    notes = [*_notes(columns, mine, machines, say)]
+    notes = [*_notes(columns, mine, say)]
     if any(charges):
         head = (*head, say("cost_answer"), say("cost_100"))
         rows = [(*row, *cells) for row, cells in zip(rows, _money(charges), strict=True)]
@@ -134,7 +139,10 @@ def _money(charges: Sequence[Charge | None]) -> list[tuple[Cell, Cell]]:
     comparable = len({one.currency for one in known}) == 1 and not any(
         one.is_estimated for one in known
     )
-    best = best_of([one.per_100_questions for one in known], -1) if comparable else None
+    best = None
+    if comparable:
+        amounts = [one.per_100_questions for one in known]
+        best = best_of(amounts, -1, lambda amount: format_money(amount, known[0].currency))
     return [
         (Cell(format_figure(None)), Cell(format_figure(None)))
         if one is None
@@ -142,7 +150,7 @@ def _money(charges: Sequence[Charge | None]) -> list[tuple[Cell, Cell]]:
             Cell(money_of(one, one.per_answer)),
             Cell(
                 money_of(one, one.per_100_questions),
-                best=best is not None and one.per_100_questions == best,
+                best=money_of(one, one.per_100_questions) == best,
             ),
         )
         for one in charges
@@ -179,12 +187,10 @@ def show_figure(figure: Figure) -> str:
 
 
 def _glance_detail(metric: str, glance: Glance, say: ReportMessages) -> str:
-    if metric == "load" and glance.file_cache is not None:
-        if glance.file_cache < _COLD_SHARE:
-            return say("cold")
-        if glance.file_cache > 1 - _COLD_SHARE:
-            return say("warm")
-        return say("partly_cached", share=f"{glance.file_cache:.0%}")
+    if metric == "load":
+        states = ((cache_state(share), share) for share in glance.file_caches)
+        told = (say(state, share=f"{share:.0%}") for state, share in states if state)
+        return " / ".join(dict.fromkeys(told))
     peaks = {"ram": glance.peak, "load_ram": glance.load_peak}
     if (peak := peaks.get(metric)) and peak.total:
         return f"{format_figure(peak.private / GB)} + {format_figure(peak.mapped / GB)}"
@@ -194,7 +200,6 @@ def _glance_detail(metric: str, glance: Glance, say: ReportMessages) -> str:
 def _notes(
     columns: Sequence[ModelColumn],
     glances: Sequence[Glance],
-    machines: Sequence[str],
     say: ReportMessages,
 ) -> Iterable[str]:
     """What has to be known of a table's figures."""
@@ -233,7 +238,7 @@ def _notes(
     yield from describe_threads(columns, glances, say)
     if more := [c for c, glance in zip(columns, glances, strict=True) if glance.uncommon]:
         yield say("n_common", models=say("and").join(collapse_line(c.label) for c in more))
-    if len(set(machines)) > 1:
+    if len({where_measured(column, say) for column in columns}) > 1:
         yield say("n_machines")
     if any(_is_uneven([g.figures[m.id] for g in glances], m) for m in timed):
         yield say("n_unequal")
@@ -268,29 +273,55 @@ def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:
     ]
 
 
-def _best(figures: Sequence[Figure], metric: Metric, machines: Sequence[str]) -> float | None:
-    """The best value, where the figures can be compared; None if they are all equal or unknown."""
-    if not are_comparable(figures, metric, machines):
-        return None
-    return best_of([figure.value for figure in figures], metric.direction)
+def _best(
+    columns: Sequence[ModelColumn], glances: Glances, metric: Metric, say: ReportMessages
+) -> str | None:
+    """The best as it is printed; None where figures cannot be compared, or print the same."""
+    found = comparable_figures(columns, glances, metric, say)
+    return best_of([figure.value for figure in found.values()], metric.direction)
 
 
-def are_comparable(figures: Sequence[Figure], metric: Metric, machines: Sequence[str]) -> bool:
-    """Whether the known ones of these figures were taken in the same way, and none was spoilt.
-    ``machines``: what each was taken on (`machine_of`)."""
-    known = [(f, m) for f, m in zip(figures, machines, strict=True) if f.value is not None]
-    if any(figure.is_contended or figure.is_estimated for figure, _ in known):
-        return False
-    how = {(f.threads, f.batch, f.is_standard, f.work, m) for f, m in known}
-    return not metric.is_timed or (len(how) <= 1 and not _is_uneven(figures, metric))
+def comparable_figures(
+    columns: Sequence[ModelColumn], glances: Glances, metric: Metric, say: ReportMessages
+) -> dict[str, Figure]:
+    """The known figures of some columns by their keys, if all were taken in the same way and none
+    was spoilt; else nothing. Of columns with one worker only the first has its figures."""
+    kept = [
+        (column, figure)
+        for column in columns
+        if (figure := glances[column.key].figures[metric.id]).value is not None
+        if not (metric.id in _OF_WORKER and column.shares_weights)
+    ]
+    if any(figure.is_contended or figure.is_estimated for _, figure in kept):
+        return {}
+    how = {_how(column, figure, glances[column.key], metric, say) for column, figure in kept}
+    if len(how) > 1 or _is_uneven([figure for _, figure in kept], metric):
+        return {}
+    return {column.key: figure for column, figure in kept}
+
+
+def _how(
+    column: ModelColumn, figure: Figure, glance: Glance, metric: Metric, say: ReportMessages
+) -> Hashable:
+    """What has to be the same where a figure of two models is compared."""
+    told: list[Hashable] = []
+    if metric.is_timed:
+        told += [figure.threads, figure.batch, figure.is_standard, figure.work]
+        told.append(where_measured(column, say))
+    if metric.id in ("load", "ram", "load_ram"):
+        # A file is converted once: that says nothing of later loads.
+        told.append(_was_converted(column))
+    if metric.id == "load":
+        told.append(frozenset(map(cache_state, glance.file_caches)))
+    return tuple(told)
 
 
 def _is_uneven(figures: Sequence[Figure], metric: Metric) -> bool:
     """Whether it is a median over answers of which one model has more than another: those to
     other questions. Text speed is one over common questions anyway."""
-    known = [f for f in figures if f.value is not None]
-    of_answers = metric.id not in ("load", TEXT_SPEED.id) and not all(f.is_standard for f in known)
-    return metric.is_timed and of_answers and len({f.n for f in known}) > 1
+    if not metric.is_timed or metric.id in ("load", TEXT_SPEED.id):
+        return False
+    return len({f.n for f in figures if f.value is not None and not f.is_standard}) > 1
 
 
 def _details_table(columns: Sequence[ModelColumn], glances: Glances, say: ReportMessages) -> Table:
@@ -339,12 +370,14 @@ def _value(metric: Metric, value: float | None) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def best_of(values: Sequence[float | None], better: int) -> float | None:
-    """The best of the values; None if they are all equal or unknown."""
-    found = {v for v in values if v is not None}
-    if not better or len(found) < 2:
+def best_of(
+    values: Sequence[float | None], better: int, write: Callable[[float], str] = format_figure
+) -> str | None:
+    """The best of the values as it is printed; None if all print the same, or are unknown."""
+    found = [value for value in values if value is not None]
+    if not better or len(set(map(write, found))) < 2:
         return None
-    return max(found) if better > 0 else min(found)
+    return write(max(found) if better > 0 else min(found))
 
 
 def _dtype(column: ModelColumn, say: ReportMessages) -> str:

@@ -64,6 +64,12 @@ def mean_stars(samples: Samples, dimension: str | None = None) -> float | None:
     return fmean(means) if means else None
 
 
+def rated_parts(samples: Samples) -> frozenset[tuple[str, Hashable]]:
+    """What the values of one model are of: questions with their parts. Means are compared where
+    these are the same."""
+    return frozenset((question, part) for question, parts in samples.items() for part in parts)
+
+
 def in_dimension(samples: Samples, dimension: str) -> Samples:
     """The part of `star_samples` of one model that is of a dimension."""
     found = {

@@ -32,7 +32,7 @@ def stars_table(
 ) -> Table | None:
     """Mean stars per model and dimension, each question counted once, with the text speed and
     how many answers are complete; None without stars. The best is marked where all were rated on
-    the same questions."""
+    the same questions, in the same dimensions, by the same people."""
     samples = evidence.star_samples(merged)
     if not samples:
         return None
@@ -42,9 +42,11 @@ def stars_table(
         for c in merged.columns
         for d in wanted
     }
-    is_even = {d: len({frozenset(s) for s in _rated(samples, d)}) < 2 for d in wanted}
+    is_even = {d: len(set(map(evidence.rated_parts, _rated(samples, d)))) < 2 for d in wanted}
     best = {
-        d: best_of([means[c.label, d] for c in merged.columns], 1) if is_even[d] else None
+        d: best_of([means[c.label, d] for c in merged.columns], 1, _write_mean)
+        if is_even[d]
+        else None
         for d in wanted
     }
     rows = []
@@ -52,9 +54,9 @@ def stars_table(
         cells = []
         for d in wanted:
             mean = means[column.label, d]
-            text = "–" if mean is None else f"{mean:.2f}"
+            text = "–" if mean is None else _write_mean(mean)
             detail = "" if mean is None else _draw_stars(mean, _count_ratings(column, d))
-            cells.append(Cell(text, detail, mean is not None and mean == best[d]))
+            cells.append(Cell(text, detail, text == best[d]))
         done = sum(answer.state == "answered" for answer in column.answers)
         empty = sum(answer.is_empty for answer in column.answers)
         chars_s = glances[column.key].figures["chars_s"]
@@ -71,6 +73,10 @@ def stars_table(
     if not all(is_even.values()):
         notes = (say("n_uneven"), *notes)
     return Table(say("stars"), tuple(head), tuple(rows), notes=notes)
+
+
+def _write_mean(mean: float) -> str:
+    return f"{mean:.2f}"
 
 
 def _notes_of(column: ModelColumn, say: ReportMessages) -> str:

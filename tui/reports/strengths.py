@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from tui.reports import evidence
-from tui.reports.caveats import machine_of
-from tui.reports.cost_tables import Glances, are_comparable
+from tui.reports.cost_tables import Glances, comparable_figures
 from tui.reports.document import ModelSketch, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
@@ -39,13 +38,15 @@ class _Scale:
         return f"{self.name} {text}{f' {self.unit}' if self.unit else ''}"
 
     def place(self, key: str) -> int:
-        """1 for the best, -1 for the last, 0 for one between or where all print the same."""
-        if key not in self.values or len({self.write(one) for one in self.values}) < 2:
+        """1 for the best, -1 for the last, 0 for one between; 0 also where another one prints the
+        same."""
+        if key not in self.values:
             return 0
-        order = sorted(self.values.values(), reverse=not self.is_less_better)
-        if self.values[key] == order[0] and order[0] != order[1]:
-            return 1
-        return -1 if self.values[key] == order[-1] and order[-1] != order[-2] else 0
+        order = sorted(self.values, key=lambda one: self.values[one])
+        order = order if self.is_less_better else order[::-1]
+        if [self.write(one) for one in order].count(self.write(key)) > 1:
+            return 0
+        return 1 if key == order[0] else -1 if key == order[-1] else 0
 
 
 def sketch_models(
@@ -72,12 +73,11 @@ def sketch_models(
 def _scales(
     merged: MergedSessions, glances: Glances, checked: evidence.Checked, say: ReportMessages
 ) -> Iterable[_Scale]:
-    machines = [machine_of(column, say) for column in merged.columns]
     for name in _FIGURES:
         metric = METRICS_BY_ID[name]
-        found = {key: glance.figures[name] for key, glance in glances.items()}
+        found = comparable_figures(merged.columns, glances, metric, say)
         known = {key: f.value for key, f in found.items() if f.value is not None}
-        if len(known) > 1 and are_comparable(list(found.values()), metric, machines):
+        if len(known) > 1:
             yield _Scale(say(name), metric.unit, known, metric.direction < 0)
     for key, samples in (
         ("st_stars", evidence.star_samples(merged)),
@@ -90,7 +90,7 @@ def _scales(
             if (mean := means.get(column.label)) is not None
         }
         # Means over other questions do not say who is better.
-        is_even = len({frozenset(one) for one in samples.values()}) == 1
+        is_even = len(set(map(evidence.rated_parts, samples.values()))) == 1
         if len(known) > 1 and is_even:
             yield _Scale(say(key), "", known, is_share=key == "st_checks")
 
@@ -114,11 +114,12 @@ def _best_dimension(
 ) -> list[str]:
     samples = evidence.star_samples(merged).get(column.label, {})
     means = [(evidence.mean_stars(samples, d.id), d) for d in dimensions]
-    known = [(mean, d) for mean, d in means if mean is not None]
-    if len(known) < 2:
+    known = [(f"{mean:.2f}", d) for mean, d in means if mean is not None]
+    most = max((mean for mean, _ in known), default="")
+    best = [d for mean, d in known if mean == most]
+    if len(known) < 2 or len(best) > 1:
         return []
-    mean, best = max(known, key=lambda one: one[0])
-    return [say("st_dimension", dimension=best.name(say.language), mean=f"{mean:.2f}")]
+    return [say("st_dimension", dimension=best[0].name(say.language), mean=most)]
 
 
 def _mishaps(column: ModelColumn, under_way: Container[int], say: ReportMessages) -> list[str]:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from tui.reports import evidence
-from tui.reports.caveats import describe_caveats, describe_machines
+from tui.reports.caveats import describe_caveats, describe_memory_caveats
 from tui.reports.cost_tables import Glances, least_memory
+from tui.reports.headlines import CHECKS_TOPIC, STARS_TOPIC, VOTES_TOPIC, time_topic
 from tui.reports.merge import MergedSessions
 from tui.reports.messages import ReportMessages
 from tui.scoring import rank
-from tui.scoring.rank import Comparison, Duel
+from tui.scoring.rank import Duel
 from tui.text.sanitise import collapse_line
 
 
@@ -24,11 +25,11 @@ def recommend(
         return ()
     labels = [column.label for column in merged.columns]
     judged = {
-        "c_stars_topic": rank.compare_pairs(rank.pair_models(evidence.star_samples(merged))),
-        "c_votes_topic": rank.compare_pairs(rank.pair_duels(votes), by_wins=True),
-        "checks": rank.compare_pairs(rank.pair_models(evidence.check_samples(merged, checked))),
+        STARS_TOPIC: rank.compare_pairs(rank.pair_models(evidence.star_samples(merged))),
+        VOTES_TOPIC: rank.compare_pairs(rank.pair_duels(votes), by_wins=True),
+        CHECKS_TOPIC: rank.compare_pairs(rank.pair_models(evidence.check_samples(merged, checked))),
     }
-    leaders = {topic: clear_leader(found, labels) for topic, found in judged.items()}
+    leaders = {topic.name: topic.clear_leader(found, labels) for topic, found in judged.items()}
     told = [
         say(
             "u_quality",
@@ -41,7 +42,7 @@ def recommend(
     ]
     told = told or [say("u_quality_open")]
     times = rank.compare_pairs(evidence.pair_times(merged, evidence.seconds_of))
-    if fastest := clear_leader(times, labels, -1):
+    if fastest := time_topic(merged).clear_leader(times, labels):
         beware = _beware(fastest, labels, merged, True, say)
         told.append(say("u_speed", model=collapse_line(fastest), beware=beware))
     else:
@@ -63,24 +64,10 @@ def _beware(
     return "".join(dict.fromkeys(told))
 
 
-def clear_leader(
-    comparisons: Sequence[Comparison], labels: Sequence[str], direction: int = 1
-) -> str:
-    """The model that a test says is ahead of every other one; empty if there is none."""
-    if not comparisons:
-        return ""
-    leader, *others = rank.rank_models(comparisons, labels, direction)
-    for other in others:
-        one = rank.find_comparison(comparisons, leader, other)
-        if one is None or one.verdict not in ("better", "worse") or one.lead * direction <= 0:
-            return ""
-    return leader if others else ""
-
-
 def _memory(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[str]:
     order = least_memory(merged.columns, glances)
     if not order:
         return []
     (first, least), *others = order
-    told = dict.fromkeys(describe_machines(first, other, say) for other, _ in others)
+    told = dict.fromkeys(describe_memory_caveats(first, other, say) for other, _ in others)
     return [say("u_memory", model=collapse_line(first.label), value=least, beware="".join(told))]

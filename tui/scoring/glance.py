@@ -47,6 +47,17 @@ class Figure:
     work: frozenset[tuple[int, int]] = frozenset()
 
 
+_UNCACHED, _CACHED = 0.01, 0.99
+
+
+def cache_state(file_cache: float | None) -> str:
+    """Whether a load read its files from the disk (``cold``) or found them in memory (``warm``) or
+    in part (``partly``); empty where nobody knows."""
+    if file_cache is None:
+        return ""
+    return "cold" if file_cache < _UNCACHED else "warm" if file_cache > _CACHED else "partly"
+
+
 @dataclass(frozen=True, slots=True)
 class PeakMemory:
     """Bytes of one moment."""
@@ -63,15 +74,16 @@ class PeakMemory:
 @dataclass(frozen=True, slots=True)
 class Glance:
     """A model's figures by their id, and the two moments of most memory: of all, and of loading.
-    ``file_cache`` is the part of the weights' files that was in memory when the load began that
-    ``load`` is of (None: not known), ``measured`` the standard measures behind the figures.
+    ``file_caches`` are the parts of the weights' files that were in memory when each of the loads
+    began that ``load`` is of (None: not known), ``measured`` the standard measures behind the
+    figures.
     ``common``: the answers that times are taken from (`common_answers`); ``uncommon``: how many
     questions these leave out that were answered undisturbed, as not all models answered them."""
 
     figures: Mapping[str, Figure]
     peak: PeakMemory
     load_peak: PeakMemory
-    file_cache: float | None = None
+    file_caches: tuple[float | None, ...] = ()
     measured: tuple[Measured, ...] = ()
     common: frozenset[int] = frozenset()
     uncommon: int = 0
@@ -124,11 +136,10 @@ def take_glance(
         ("weights", [one.weights_bytes for one in loads]),
     ):
         found[name] = Figure(sizes[-1] / GB or None if sizes else None, min(1, len(sizes)))
-    kept = _clean(loads)
-    cached = kept[-1].file_cache if kept else None
+    caches = tuple(load.file_cache for load in _kept_loads(loads))
     shown = {name: found[name] for name in FIGURES}
     uncommon = len(_asked(done) - _asked(timed))
-    return Glance(shown, peak, load_peak, cached, tuple(measured), frozenset(common), uncommon)
+    return Glance(shown, peak, load_peak, caches, tuple(measured), frozenset(common), uncommon)
 
 
 def _asked(done: Sequence[tuple[Answer, Answered]]) -> set[Hashable]:
@@ -211,9 +222,13 @@ def _clean(values: Sequence[Timed]) -> list[Timed]:
     return [one for one in values if not one.contended] or list(values)
 
 
-def _load(loads: Sequence[Loaded], measured: Sequence[Measured]) -> Figure:
+def _kept_loads(loads: Sequence[Loaded]) -> list[Loaded]:
     # Nothing is loaded for pasted answers.
-    kept = _clean([one for one in loads if one.load_s])
+    return _clean([one for one in loads if one.load_s])
+
+
+def _load(loads: Sequence[Loaded], measured: Sequence[Measured]) -> Figure:
+    kept = _kept_loads(loads)
     return Figure(
         median(one.load_s for one in kept) if kept else None,
         len(kept),

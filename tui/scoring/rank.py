@@ -4,7 +4,7 @@ All pairs of one table are compared together (`compare_pairs`): which of two lea
 is (`tui.scoring.paired`), and whether the leads go round in a ring.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import TypeVar
@@ -116,6 +116,10 @@ class Comparison:
         verdict = {"better": "worse", "worse": "better"}.get(self.verdict, self.verdict)
         pairs = tuple((right, left) for left, right in self.pairs)
         return replace(self, left=self.right, right=self.left, pairs=pairs, verdict=verdict)
+
+
+Lead = Callable[[Comparison], float]
+"""Above 0 where the left one leads, below where the right one does."""
 
 
 def _score(gaps: Sequence[float]) -> Score:
@@ -230,16 +234,15 @@ def find_comparison(comparisons: Iterable[Comparison], a: str, b: str) -> Compar
 
 
 def rank_models(
-    comparisons: Sequence[Comparison], models: Sequence[str], direction: int = 1
+    comparisons: Sequence[Comparison], models: Sequence[str], lead: Lead = lambda c: c.lead
 ) -> list[str]:
     """The models by how many others they lead, less how many lead them (A. H. Copeland, 1951),
-    then by their leads in sum; those that met nobody come last. ``direction``: -1 where less
-    leads."""
+    then by their leads in sum; those that met nobody come last."""
     met = {model for c in comparisons for model in (c.left, c.right)}
     seen = [one for c in comparisons for one in (c, c.flipped())]
 
     def key(model: str) -> tuple[bool, float, float]:
-        leads = [direction * c.lead for c in seen if c.left == model]
+        leads = [lead(c) for c in seen if c.left == model]
         return model not in met, -sum((x > 0) - (x < 0) for x in leads), -sum(leads)
 
     return sorted(models, key=key)
@@ -254,13 +257,13 @@ def overall_scores(comparisons: Iterable[Comparison]) -> dict[str, Score]:
     return found
 
 
-def find_ring(comparisons: Iterable[Comparison], direction: int = 1) -> list[str]:
+def find_ring(comparisons: Iterable[Comparison], lead: Lead = lambda c: c.lead) -> list[str]:
     """The shortest ring of models each of which leads the next one, and the last the first;
-    empty where the leads give an order. ``direction`` as in `rank_models`."""
+    empty where the leads give an order."""
     leads: dict[str, list[str]] = {}
     for c in comparisons:
-        if c.lead:
-            first, second = (c.left, c.right)[:: 1 if direction * c.lead > 0 else -1]
+        if by := lead(c):
+            first, second = (c.left, c.right)[:: 1 if by > 0 else -1]
             leads.setdefault(first, []).append(second)
     rings = (_way_back(model, leads) for model in leads)
     return min((ring for ring in rings if ring), key=len, default=[])

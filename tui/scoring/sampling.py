@@ -6,6 +6,8 @@ from typing import Any
 _DRAWN = ("temperature", "top_p", "top_k")
 """What has an effect where tokens are drawn at random only."""
 _ASKED = (*_DRAWN, "repetition_penalty", "seed")
+SAMPLING_SETTINGS = frozenset({"sampling", *_ASKED})
+"""The names of the settings that say how tokens are chosen."""
 
 
 def sampling_of(settings: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
