@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tests.support.made_session import Made, sentence
 from tui import events as ev
+from tui.reports.report import build_report
 
 
 def test_where_they_differ_is_listed_the_most_different_first(tmp_path: Path) -> None:
@@ -87,3 +88,42 @@ def test_greedy_answers_that_are_not_alike_are_explained(tmp_path: Path) -> None
     (told,) = [line for line in made.document().troubles if "greedy answers" in line]
     assert told.startswith("alpha: greedy answers") and "(2 questions: 3–4)" in told
     assert "--batch 1" in told
+
+
+def test_times_that_are_not_alike_make_no_difference(tmp_path: Path) -> None:
+    """Other batches, no text, another machine."""
+    made = Made(tmp_path, questions=3)
+    for q in range(3):
+        made.answer(0, q, 1.0, text="" if q == 1 else "some", batch=4 if q == 0 else 1)
+        made.answer(1, q, 3.0, text="other")
+    (table,) = [t for t in made.document().comparison if t.title.startswith("Where they differ")]
+    at = table.head.index("Slowest to fastest")
+    assert {row[0].text: row[at].text for row in table.rows} == {
+        "1. q0": "–",
+        "2. q1": "–",
+        "3. q2": "×3.00",
+    }
+    sessions = []
+    for model, cpu in enumerate(("AMD EPYC", "Intel Xeon")):
+        one = Made(tmp_path / str(model), questions=3)
+        one.header.models[:] = [one.header.models[model]]
+        one.header.host["cpu"] = {"model": cpu, "cores": 2}
+        for q in range(3):
+            one.answer(0, q, 1.0 + model, text=f"text {model}")
+        sessions.append(one.read())
+    merged = build_report(sessions, "en").comparison
+    (table,) = [t for t in merged if t.title.startswith("Where they differ")]
+    assert table.head == ("Question", "Longest to shortest")
+
+
+def test_questions_that_one_model_completed_are_not_called_the_same(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=4)
+    for q in range(4):
+        made.answer(0, q)
+        if q < 2:
+            made.answer(1, q, text="same" if q else "other")
+        else:
+            failed = ev.Failed("crashed", "it died", answer=made.id(1, q))
+            made.events += [(1, ev.Asked(made.id(1, q), f"q{q}", "?")), (1, failed)]
+    (table,) = [t for t in made.document().comparison if t.title.startswith("Where they differ")]
+    assert len(table.rows) == 1 and table.notes[0].startswith("On 1 more question the")

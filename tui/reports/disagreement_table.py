@@ -1,5 +1,8 @@
 """The questions on which models differ most, as a table."""
 
+from dataclasses import replace
+
+from tui.reports.caveats import where_measured
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, QuestionRow
 from tui.reports.messages import ReportMessages
@@ -15,25 +18,29 @@ def disagreement_table(
 ) -> Table | None:
     """The most different questions first; None where nothing differs, or for one model.
     ``results`` are those of `tui.reports.evidence.results_by_answer`."""
-    found = [
-        (number, row, _measure(merged, row, results)) for number, row in enumerate(merged.rows, 1)
-    ]
+    rows = enumerate(merged.rows, 1)
+    measured = [(number, row, _measure(merged, row, results, say)) for number, row in rows]
+    found = [one for one in measured if one[2].is_compared]
     differing = [one for one in found if one[2].is_differing]
     if not differing:
         return None
     differing.sort(key=lambda one: -one[2].score)
-    rows = [
+    cells = [
         (Cell(f"{number}. {collapse_line(row.category or row.id)}"), *_cells(one))
         for number, row, one in differing[:_MAX_ROWS]
     ]
-    kept = [i for i in range(len(_HEAD)) if any(row[i].text != "–" for row in rows)]
+    kept = [
+        i
+        for i, key in enumerate(_HEAD)
+        if key == "d_length" or any(row[i].text != "–" for row in cells)
+    ]
     notes = [say("d_same", n=len(found) - len(differing))] if len(found) > len(differing) else []
     if len(differing) > _MAX_ROWS:
         notes.append(say("and_more", n=len(differing) - _MAX_ROWS))
     return Table(
         say("d_title"),
         tuple(say(_HEAD[i]) for i in kept),
-        tuple(tuple(row[i] for i in kept) for row in rows),
+        tuple(tuple(row[i] for i in kept) for row in cells),
         notes=tuple(notes),
     )
 
@@ -42,7 +49,7 @@ def describe_differences(
     merged: MergedSessions, row: QuestionRow, results: Results, say: ReportMessages
 ) -> str:
     """How the models part on one question, in the words of the table; empty where they do not."""
-    found = _measure(merged, row, results)
+    found = _measure(merged, row, results, say)
     if not found.is_differing:
         return ""
     told = zip(_HEAD[1:], _cells(found), strict=True)
@@ -50,7 +57,10 @@ def describe_differences(
     return say("d_here", what=say("sep").join(parts)) if parts else ""
 
 
-def _measure(merged: MergedSessions, row: QuestionRow, results: Results) -> Disagreement:
+def _measure(
+    merged: MergedSessions, row: QuestionRow, results: Results, say: ReportMessages
+) -> Disagreement:
+    """Times only where all were taken on the same machine."""
     conversations = [row.shown_answers(column) for column in merged.columns]
     choices: list[str] = []
     for source in merged.sources:
@@ -59,7 +69,10 @@ def _measure(merged: MergedSessions, row: QuestionRow, results: Results) -> Disa
         choices += [choice for (_, _, left, right), choice in ballots if {left, right} <= here]
         judged = source.board.judged.values()
         choices += [j.choice for j in judged if {j.left, j.right} <= here]
-    return measure(conversations, choices, lambda answer: results.get(id(answer), ()))
+    found = measure(conversations, choices, lambda answer: results.get(id(answer), ()))
+    asked = [c for c, said in zip(merged.columns, conversations, strict=True) if said]
+    is_one_place = len({where_measured(column, say) for column in asked}) < 2
+    return found if is_one_place else replace(found, time=None)
 
 
 def _cells(found: Disagreement) -> tuple[Cell, ...]:

@@ -1,8 +1,9 @@
 """Where models differ: each question measured by stars, verdicts, checks, length and time."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean
 
 from tui.board import Answer, Board
@@ -24,10 +25,10 @@ Results = Mapping[int, Sequence[CheckResult]]
 class Disagreement:
     """How far models part on one question; None where it cannot be told.
 
-    ``stars`` is the gap between the highest and the lowest mean, ``verdicts`` the share of votes
+    ``stars`` is the largest gap of two means, ``verdicts`` the share of votes
     and verdicts of judges that prefer one side, ``checks`` the gap between the shares of checks
     passed, ``length`` and ``time`` the ratio of the largest to the smallest. ``same_text``: all
-    answers are the same, letter by letter.
+    answers are the same, letter by letter. ``is_compared``: at least two models completed it.
     """
 
     stars: float | None = None
@@ -36,6 +37,7 @@ class Disagreement:
     length: float | None = None
     time: float | None = None
     same_text: bool = True
+    is_compared: bool = False
 
     @property
     def score(self) -> float:
@@ -68,18 +70,34 @@ def measure(
     if len(answered) < 2:
         return Disagreement()
     return Disagreement(
-        _gap([_stars(conversation) for conversation in answered]),
+        _largest_gap([_stars(conversation) for conversation in answered]),
         fmean(said) if said else None,
         _gap([_passed(conversation, results_of) for conversation in answered]),
         _ratio([float(sum(map(len, text))) for text in texts]),
-        _ratio([_seconds(c) for c in answered]) if _has_equal_threads(answered) else None,
+        _ratio([_seconds(c) for c in answered]) if _were_timed_alike(answered) else None,
         all(text == texts[0] for text in texts),
+        is_compared=True,
     )
 
 
-def _stars(conversation: Sequence[Answer]) -> float | None:
-    given = [n for a in conversation for n in a.ratings.values() if 1 <= n <= MAX_STARS]
-    return fmean(given) if given else None
+def _stars(conversation: Sequence[Answer]) -> dict[Hashable, int]:
+    """By turn, rater and dimension."""
+    return {
+        (a.turn, *by): stars
+        for a in conversation
+        for by, stars in a.ratings.items()
+        if 1 <= stars <= MAX_STARS
+    }
+
+
+def _largest_gap(rated: Sequence[Mapping[Hashable, int]]) -> float | None:
+    """Between the means of two, over what the same people gave to both in the same dimension."""
+    gaps = [
+        abs(fmean(a[key] - b[key] for key in common))
+        for a, b in combinations(rated, 2)
+        if (common := a.keys() & b.keys())
+    ]
+    return max(gaps, default=None)
 
 
 def _passed(
@@ -90,16 +108,18 @@ def _passed(
 
 
 def _seconds(conversation: Sequence[Answer]) -> float | None:
-    """Of all turns; None where one was not measured, or contended."""
-    times = [a.figures.e2e_ms for a in conversation if a.figures and not a.figures.contended]
+    """Of all turns; None where one was not measured, or contended, or has no text."""
+    clean = [a.figures for a in conversation if a.figures and not a.figures.contended]
+    times = [f.e2e_ms for f in clean] if all(a.has_text for a in conversation) else []
     known = [time for time in times if time is not None]
     return sum(known) if len(known) == len(conversation) else None
 
 
-def _has_equal_threads(conversations: Sequence[Sequence[Answer]]) -> bool:
-    """Whether all answers had as many threads, as far as these are known: a service tells none."""
-    told = [[a.figures.threads for a in answers if a.figures] for answers in conversations]
-    return len({n for threads in told for n in threads} - {0}) < 2
+def _were_timed_alike(conversations: Sequence[Sequence[Answer]]) -> bool:
+    """Whether all answers had as many threads, as far as these are known (a service tells none),
+    and as many beside them in a batch."""
+    told = [a.figures for answers in conversations for a in answers if a.figures]
+    return len({f.threads for f in told} - {0}) < 2 and len({f.batch for f in told}) < 2
 
 
 def _gap(values: Sequence[float | None]) -> float | None:
