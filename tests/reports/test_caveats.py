@@ -5,8 +5,10 @@ from pathlib import Path
 from tests.support.made_session import Made, sentence
 from tui import events as ev
 from tui.board import fold
+from tui.events import RUN
 from tui.reports.report import build_report
-from tui.run.results import json_document
+from tui.run.results import json_document, table_notes
+from tui.text.translation import translate
 
 
 def test_what_was_not_the_same_is_said_in_the_sentence(tmp_path: Path) -> None:
@@ -152,3 +154,44 @@ def test_memory_of_many_answers_at_once_says_so(tmp_path: Path) -> None:
     for said in (document.conclusion, document.uses):
         (text,) = [one for one in said if "emory" in one]
         assert text.endswith("Beware: answers decoded together (beta: 1; alpha: 8).")
+
+
+def taken_up(folder: Path, on: str) -> Made:
+    """Alpha answered before the run broke off, beta partly on the machine that it went on with."""
+    made = Made(folder)
+    made.header.host["cpu"] = {"model": "AMD EPYC", "cores": 2}
+    for q in range(8):
+        made.answer(0, q, 1.0)
+    for q in range(8):
+        if q == 3:
+            made.events.append((RUN, ev.Resumed({"cpu": {"model": on, "cores": 2}})))
+        made.answer(1, q, 2.0 + q / 9)
+    return made
+
+
+def test_a_run_that_went_on_elsewhere_is_of_two_machines(tmp_path: Path) -> None:
+    made = taken_up(tmp_path, "Intel Xeon")
+    document = made.document()
+    said = "ran on different machines (alpha: AMD EPYC, 2 cores; beta: AMD EPYC, 2 cores / Intel"
+    assert said in sentence(document.conclusion, "Fastest")
+    assert said in sentence(document.uses, "Where time counts")
+    (table,) = [t for t in document.comparison if t.title.startswith("Cost and speed")]
+    assert not any(cell.best for row in table.rows for cell in row)
+    rows = {row[0].text: row[1].text for row in document.run[0].rows}
+    assert rows["Continued with"] == "Intel Xeon, 2 cores"
+    notes = table_notes(fold(made.read().events))
+    (note,) = [one for one in notes if "same processor" in one]
+    assert note.endswith("AMD EPYC (2); Intel Xeon (2)") and translate(note, "zh") != note
+
+
+def test_a_run_that_went_on_where_it_was_has_no_other_machine(tmp_path: Path) -> None:
+    document = taken_up(tmp_path, "AMD EPYC").document()
+    assert "machines" not in sentence(document.conclusion, "Fastest")
+    assert "Continued with" not in {row[0].text for row in document.run[0].rows}
+
+
+def test_a_machine_is_said_in_words(tmp_path: Path) -> None:
+    made = Made(tmp_path).all_answered()
+    made.header.host["cpu"] = {"model": "AMD EPYC", "cores": 4, "quota": 1.5}
+    for lang, words in (("en", "4 cores, limited to the time of 1.5 cores"), ("zh", "4 核, 限用")):
+        assert words in str(made.document(lang).run[0].rows)

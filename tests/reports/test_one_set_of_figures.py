@@ -31,6 +31,7 @@ from tui.run import results
 from tui.scoring.costs import METRICS_BY_ID, Metric
 from tui.scoring.glance import FIGURES
 from tui.sessions import reader
+from tui.text.translation import translate
 
 QUESTIONS = [{"id": f"q{i}", "category": "c", "turns": [f"{i}?"]} for i in range(4)]
 LABELS = ["one@bf16", "two@int8", "three@int4"]
@@ -324,6 +325,25 @@ def test_what_limits_a_figure_is_said_with_it(tmp_path: Path) -> None:
     assert "256 tokens of prompt, 64 of answer" in notes and "three@int4 was not measured" in notes
     assert "*: contended" in notes and "decoded with 4 questions" in notes
     assert "its process was stopped for a while" in notes and "a while, at worst" not in notes
+
+
+def test_the_terminal_says_where_a_load_found_its_files_and_who_was_not_measured(
+    tmp_path: Path,
+) -> None:
+    header = recorded_header(LABELS, QUESTIONS)
+    extra: list[tuple[int, ev.Body]] = [
+        (0, ev.Loaded(9.0, file_cache=0.0)),
+        (1, ev.Loaded(2.0, file_cache=1.0)),
+        (0, measured(9.0)),
+        (1, measured(9.0)),
+    ]
+    path = record_session(tmp_path, header, lambda m, q: "hello", extra)
+    notes = results.table_notes(fold(reader.read(path).events))
+    assert "LOAD read the files from the disk: one@bf16" in notes
+    assert "LOAD found the files in memory: two@int8" in notes
+    assert "not measured by itself, all is of its answers: three@int4" in notes
+    for note in notes:
+        assert translate(note, "zh") != note, note
 
 
 def test_threads_are_told_with_the_figures(tmp_path: Path) -> None:

@@ -339,6 +339,8 @@ def test_a_resumed_run_asks_only_what_is_missing(stage: RunStage) -> None:
     assert [event.seq for event in events] == list(range(len(events)))
     times = [event.t_us for event in events]
     assert times[len(reading.events)] >= reading.events[-1].t_us
+    (resumed,) = [event.body for event in events if isinstance(event.body, ev.Resumed)]
+    assert resumed.host["cpu"]["cores"] and board.hosts == [reading.header.host, resumed.host]
     assert len(board.answers) == 5
 
 

@@ -54,6 +54,8 @@ def _apply_run(board: Board, event: Event) -> None:
             _apply_chosen(board, id_)
         case ev.Joined() as joined:
             _add_model(board, joined)
+        case ev.Resumed(host=host):
+            board.hosts.append(host)
         case ev.End() as end:
             board.end = end
             for model in board.models:
@@ -70,7 +72,7 @@ def _add_memory_sample(board: Board, step: int) -> None:
 
 
 def _apply_header(board: Board, header: ev.Session) -> None:
-    board.header = header
+    board.header, board.hosts = header, [header.host]
     board.title = header.own_title
     board.models = [
         Model(i, str(m.get("name", "?")), label, engine=str(m.get("engine", "")))
@@ -133,6 +135,8 @@ def _apply_model(board: Board, model: Model, event: Event) -> None:
     if not isinstance(event.body, ev.Memory | ev.Asked | ev.Rated):
         # Whatever else a model does, it is no longer measured.
         model.is_measuring = isinstance(event.body, ev.Measuring)
+    if isinstance(event.body, ev.Loaded | ev.Measured | ev.Started | ev.Answered):
+        model.host_numbers.add(max(0, len(board.hosts) - 1))
     match event.body:
         case ev.Started() | ev.Logprobs() | ev.Answered() | ev.Cancelled():
             _apply_answer(board, model, event)

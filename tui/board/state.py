@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tui import events as ev
 from tui import metrics
@@ -150,6 +151,8 @@ class Model:
     mapped: int = 0
     current_answer_id: int | None = None
     """Id of the answer it works on, or worked on last."""
+    host_numbers: set[int] = field(default_factory=set)
+    """Which of `Board.hosts` it loaded, was measured or answered on."""
 
     @property
     def measured(self) -> ev.Measured | None:
@@ -173,6 +176,8 @@ class Board:
     """All state of a run, from its events alone."""
 
     header: ev.Session | None = None
+    hosts: list[dict[str, Any]] = field(default_factory=list)
+    """The machine of the header, and of each time that the run was taken up again."""
     models: list[Model] = field(default_factory=list)
     questions: list[BoardQuestion] = field(default_factory=list)
     question_ids: set[str] = field(default_factory=set)
@@ -215,6 +220,11 @@ class Board:
             for (who, question, left, right), choice in self.ballots.items()
             if who == rater
         }
+
+    def hosts_of(self, model: Model) -> list[dict[str, Any]]:
+        """The machines that a model loaded, was measured or answered on; the header's before it
+        did."""
+        return [self.hosts[number] for number in sorted(model.host_numbers)] or self.hosts[:1]
 
     def counting_answers(self, model: int, question: str) -> list[Answer]:
         """The answer that counts of each turn: the chosen or the newest one; oldest turn first."""

@@ -338,6 +338,14 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """The run was taken up again, on the machine that ``host`` describes as the header does."""
+
+    kind: ClassVar[str] = "resumed"
+    host: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Unloaded:
     """A model's memory was given back."""
 
@@ -384,6 +392,7 @@ Body = (
     | Judged
     | Note
     | Joined
+    | Resumed
     | Unloaded
     | End
     | Unknown

@@ -73,7 +73,7 @@ def describe_memory_caveats(a: ModelColumn, b: ModelColumn, say: ReportMessages)
 
 def _places(both: Sides, say: ReportMessages) -> list[str]:
     found = [
-        _differ("k_machines", both, partial(machine_of, say=say), say),
+        _different_machines(both, say),
         _differ("k_engines", both, partial(_place_name, say=say), say),
     ]
     if all(_place(side.column) == "recorded" for side in both):
@@ -82,14 +82,27 @@ def _places(both: Sides, say: ReportMessages) -> list[str]:
     return found
 
 
+def _different_machines(both: Sides, say: ReportMessages) -> str:
+    """Of the same two machines each may have made other answers."""
+    x, y = (machine_of(side.column, say) for side in both)
+    if not x or not y or where_measured(both[0].column, say) == where_measured(both[1].column, say):
+        return ""
+    a, b = _names(both)
+    return say("k_machines", a=a, x=x, b=b, y=y)
+
+
 def recording_of(column: ModelColumn) -> str:
     """Which recording its answers are of; its own key where that is not known."""
     return str(column.parts[0].head.get("session") or column.key)
 
 
 def where_measured(column: ModelColumn, say: ReportMessages) -> str:
-    """What has to be the same where times are compared: the machine, or the recording."""
-    return recording_of(column) if _place(column) == "recorded" else machine_of(column, say)
+    """What has to be the same where times are compared: the machine, or the recording. A model that
+    ran on several machines is like no other."""
+    if _place(column) == "recorded":
+        return recording_of(column)
+    machines = _machines(column, say)
+    return column.key if len(machines) > 1 else "".join(machines)
 
 
 def _asked(both: Sides, say: ReportMessages) -> str:
@@ -180,12 +193,14 @@ def _differ(key: str, both: Sides, fact: Callable[[ModelColumn], str], say: Repo
 
 def machine_of(column: ModelColumn, say: ReportMessages) -> str:
     """The processors that a model ran on; nothing for a service, whose machine nobody knows."""
+    return " / ".join(_machines(column, say))
+
+
+def _machines(column: ModelColumn, say: ReportMessages) -> list[str]:
     if _place(column) != "local":
-        return ""
-    found = {
-        describe_cpu(part.source.recorded.header.host.get("cpu", ""), say) for part in column.parts
-    }
-    return " / ".join(sorted(found))
+        return []
+    hosts = (host for part in column.parts for host in part.source.board.hosts_of(part.model))
+    return sorted({describe_cpu(host.get("cpu", ""), say) for host in hosts})
 
 
 def _place(column: ModelColumn) -> str:

@@ -72,6 +72,7 @@ def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> T
         (say("state"), describe_verdict(source, say)),
         (say("question_set"), _question_set(header, say)),
         (say("cpu"), describe_cpu(host.get("cpu", ""), say)),
+        (say("resumed_on"), _other_machines(source, say)),
         (
             say("memory_limit"),
             f"{format_figure(limit / GB)} GB"
@@ -93,6 +94,12 @@ def _session_table(source: SourceSession, named: bool, say: ReportMessages) -> T
     )
 
 
+def _other_machines(source: SourceSession, say: ReportMessages) -> str:
+    """The processors that the run went on with, where these are others."""
+    first, *later = (describe_cpu(host.get("cpu", ""), say) for host in source.board.hosts)
+    return " / ".join(dict.fromkeys(cpu for cpu in later if cpu and cpu != first))
+
+
 def _time(started: str) -> str:
     """A time in UTC as people write it; anything else as it is."""
     try:
@@ -107,11 +114,15 @@ def _question_set(header: Session, say: ReportMessages) -> str:
 
 
 def describe_cpu(found: Any, say: ReportMessages) -> str:
-    """The processor as text; `tui.host` records model and cores, other programs anything."""
-    if isinstance(found, Mapping) and set(found) == {"model", "cores"}:
-        cores = say("n_cores", n=describe_value(found["cores"], say))
-        return f"{describe_value(found['model'], say)}, {cores}"
-    return describe_value(found, say)
+    """The processor as text; `tui.host` records model, cores and perhaps a quota of them, other
+    programs anything."""
+    if not isinstance(found, Mapping) or not {"model", "cores"} <= set(found):
+        return describe_value(found, say)
+    parts = [describe_value(found["model"], say)]
+    parts.append(say("n_cores", n=describe_value(found["cores"], say)))
+    if (share := found.get("quota")) is not None:
+        parts.append(say("n_quota", n=describe_value(share, say)))
+    return ", ".join(parts)
 
 
 def _versions(program: str, host: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What came of a run: an exit code, a JSON document, a table."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,7 @@ from tui.prices import Price
 from tui.run import budget
 from tui.scoring import charges
 from tui.scoring.costs import GB, METRICS_BY_ID
-from tui.scoring.glance import Figure, Glance, common_answers, take_glance
+from tui.scoring.glance import Figure, Glance, cache_state, common_answers, take_glance
 from tui.scoring.sampling import sampling_of
 from tui.text.units import format_money
 
@@ -60,6 +60,7 @@ def json_document(board: Board, session: str, saved: bool = True) -> dict[str, A
         "status": board.end.status if board.end else "",
         "question_set": header.questions.get("name", "") if header else "",
         "host": header.host if header else {},
+        "resumed_on": board.hosts[1:],
         "settings": header.settings if header else {},
         "models": [_model(board, model, glance) for model, glance in glances(board)],
     }
@@ -127,7 +128,8 @@ def _money(charge: charges.Charge | None) -> tuple[str, ...]:
 
 def table_notes(board: Board) -> list[str]:
     """What has to be known of the table's figures, one line each."""
-    shown = [glance for _, glance in glances(board)]
+    told_of = glances(board)
+    shown = [glance for _, glance in told_of]
     figures = [figure for glance in shown for figure in glance.figures.values()]
     said = ["medians; RAM is private and mapped memory together at their highest, loading included"]
     if measured := [one for glance in shown for one in glance.measured]:
@@ -137,9 +139,12 @@ def table_notes(board: Board) -> list[str]:
         if any((one.prompt_tokens, one.output_tokens) != (prompt, new) for one in measured):
             told.append("of a slow model fewer tokens")
         said.append("; ".join([*told, "E2E and chars/s are of the answers"]))
+    said += _measure_notes(told_of)
+    if len(cpus := dict.fromkeys(map(_cpu_text, board.hosts))) > 1:
+        said.append(f"not all of it ran on the same processor: {'; '.join(cpus)}")
     if any(glance.uncommon for glance in shown):
         said.append("times of answers are of the questions that all models answered")
-    if any(glance.figures["thought"].n for glance in shown):
+    if any(glance.figures["answer_ttft"].n for glance in shown):
         said.append("ANSWER is the time to the first token behind a thought of THOUGHT tokens")
     newest = newest_answers(board)
     if lost := sum(answer.is_all_thought for answer in newest):
@@ -160,6 +165,37 @@ def table_notes(board: Board) -> list[str]:
         said.append("~ from an estimated number of tokens")
     if any(figure.batch > 1 for figure in figures):
         said.append(BATCHED_NOTE)
+    return said
+
+
+def _cpu_text(host: Mapping[str, Any]) -> str:
+    """The processor of a header; another program may have written anything there."""
+    cpu = host.get("cpu")
+    return f"{cpu.get('model', '?')} ({cpu.get('cores', '?')})" if isinstance(cpu, dict) else "?"
+
+
+_LOADED = {
+    "cold": "LOAD read the files from the disk",
+    "warm": "LOAD found the files in memory",
+    "partly": "LOAD found the files partly in memory",
+}
+
+
+def _measure_notes(told_of: Sequence[tuple[Model, Glance]]) -> list[str]:
+    """Where a load found its files, and whose figures are those of its answers, by model."""
+    said = []
+    for state, words in _LOADED.items():
+        labels = [
+            model.label
+            for model, glance in told_of
+            if state in map(cache_state, glance.file_caches)
+        ]
+        if labels:
+            said.append(f"{words}: {', '.join(labels)}")
+    local = [(model, glance) for model, glance in told_of if model.engine == "local"]
+    unmeasured = [model.label for model, glance in local if not glance.measured]
+    if unmeasured and len(unmeasured) < len(local):
+        said.append(f"not measured by itself, all is of its answers: {', '.join(unmeasured)}")
     return said
 
 

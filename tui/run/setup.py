@@ -112,6 +112,7 @@ def resume(
     planned, options, engines = _prepare(models, questions, options, make_engine, interactive)
     remarks = ("the run was taken up again", *_remarks(models, planned))
     record = Recorder(Journal.reopen(path), board.header, list(events))
+    record.emit(RUN, ev.Resumed(describe_host(planned.memory.limit)))
     for answer in board.open_answers():
         record.emit(answer.model, ev.Cancelled(answer.id))
     for remark in remarks:

@@ -39,6 +39,8 @@ def bound_lines(event: Event) -> Event:
         return replace(event, body=bounded)
     if isinstance(body, ev.Joined):
         return replace(event, body=replace(body, model=_model(body.model)))
+    if isinstance(body, ev.Resumed):
+        return replace(event, body=replace(body, host=_bounded(body.host, MAX_NAME)))
     if isinstance(body, ev.Note) and body.source == "title" and len(body.text) > MAX_LINE:
         return replace(event, body=replace(body, text=shorten(body.text, MAX_LINE)))
     return event

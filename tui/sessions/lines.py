@@ -165,7 +165,7 @@ def decode_event(row: list[Any]) -> Event:
         raise LineError(str(error)) from None
 
 
-_WITH_LINES = frozenset((ev.Session, ev.Joined, ev.Note))
+_WITH_LINES = frozenset((ev.Session, ev.Joined, ev.Resumed, ev.Note))
 
 
 class _NumberError(ValueError):

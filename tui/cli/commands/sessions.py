@@ -317,6 +317,7 @@ def _session_json(reading: reader.RecordedSession, board: board_of.Board) -> dic
         "models": header.models,
         "questions": header.questions,
         "host": header.host,
+        "resumed_on": board.hosts[1:],
         "settings": header.settings,
         "answers": [
             {
