@@ -127,3 +127,18 @@ def test_equal_means_of_a_model_have_no_first(tmp_path: Path) -> None:
     alpha, beta = made.document().models
     assert not any("of its own" in text for text in alpha.traits)
     assert "most stars of its own in Humour: 4.00" in beta.traits
+
+
+@pytest.mark.parametrize(("threads", "is_said"), [(1, True), (2, False)])
+def test_charts_of_what_was_not_measured_alike_say_so(
+    tmp_path: Path, threads: int, is_said: bool
+) -> None:
+    made = Made(tmp_path)
+    for model in (0, 1):
+        for q in range(8):
+            made.answer(model, q, 1.0 + model, tpot_ms=10.0, threads=2 if model else threads)
+        made.stars(model, [3 + model] * 8)
+    captions = {chart.name: chart.caption for chart in made.document().charts}
+    for name in ("chart_speed", "chart_seconds", "chart_e2e"):
+        assert ("Not all of these were measured" in captions[name]) is is_said, name
+    assert "Not all" not in captions["chart_stars"]

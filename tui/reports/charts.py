@@ -11,7 +11,7 @@ from typing import Any
 
 from tui.reports.chart_labels import show_dashes
 from tui.reports.chart_style import COLOURS, draw_chart, say_left_out, short_label
-from tui.reports.cost_tables import Glances
+from tui.reports.comparable import Glances, say_uneven
 from tui.reports.document import Figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
@@ -39,7 +39,11 @@ def draw_charts(
     found = [
         _lines("chart_decode", "chart_decode_x", "tok/s", _speeds(columns), columns, say),
         _lines("chart_private", "chart_time_x", "GB", _memory(columns, 0), columns, say),
-        _boxes("chart_e2e", "s", _seconds(columns, glances), columns, say),
+        _boxes(
+            *("chart_e2e", "s", _seconds(columns, glances), columns),
+            say_uneven("e2e", columns, glances, say),
+            say,
+        ),
     ]
     return tuple(chart for chart in found if chart is not None)
 
@@ -173,6 +177,7 @@ def _boxes(
     unit: str,
     series: list[tuple[str, list[float]]],
     columns: Sequence[ModelColumn],
+    uneven: str,
     say: ReportMessages,
 ) -> Figure | None:
     if not any(len(values) > 1 for _, values in series):
@@ -190,5 +195,6 @@ def _boxes(
         return chart
 
     drawn = [label for label, values in series if values]
-    caption = f"{say('chart_box')} {say_left_out(drawn, columns, say)}".rstrip()
+    told = (say("chart_box"), uneven, say_left_out(drawn, columns, say))
+    caption = " ".join(part for part in told if part)
     return Figure(title, say(title), caption, draw_chart(title, draw))

@@ -6,7 +6,8 @@ from itertools import combinations
 from tui.reports import evidence
 from tui.reports.caveats import describe_caveats, describe_memory_caveats
 from tui.reports.certainty import SHARE, STARS, describe_certainty, format_p
-from tui.reports.cost_tables import Glances, least_memory
+from tui.reports.comparable import Glances
+from tui.reports.cost_tables import least_memory
 from tui.reports.evidence import Checked
 from tui.reports.headlines import (
     CHECKS_TOPIC,

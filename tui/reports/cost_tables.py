@@ -1,10 +1,11 @@
 """The tables of what each model costs."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from tui.board import Answer
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
 from tui.reports.caveats import where_measured
+from tui.reports.comparable import Glances, best_of, comparable_figures, is_uneven, was_converted
 from tui.reports.contention import describe_contention
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
@@ -16,7 +17,6 @@ from tui.scoring.costs import (
     GB,
     METRICS,
     METRICS_BY_ID,
-    TEXT_SPEED,
     Metric,
     Spread,
     compute_costs,
@@ -33,12 +33,8 @@ from tui.text.sanitise import collapse_line
 from tui.text.translation import translate
 from tui.text.units import format_money
 
-Glances = Mapping[str, Glance]
-"""The figures that stand for each model, by the key of its column."""
 _SERVICE = "endpoint"
 _RECORDED = "recorded"
-_OF_WORKER = ("load", "ram", "load_ram", "checkpoint", "weights")
-"""Figures that columns have in common where one worker answers for them."""
 
 
 def build_cost_tables(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[Table]:
@@ -222,7 +218,7 @@ def _notes(
             yield say("n_not_measured", model=collapse_line(column.label))
     if any(figure.value is not None for glance in glances for figure in [glance.figures["ram"]]):
         yield say("n_ram")
-    if converted := [collapse_line(c.label) for c in columns if _was_converted(c)]:
+    if converted := [collapse_line(c.label) for c in columns if was_converted(c)]:
         yield say("n_converted", models=say("and").join(converted))
     if shared := [collapse_line(column.label) for column in columns if column.shares_weights]:
         yield say("n_shared", models=say("sep").join(shared))
@@ -240,7 +236,7 @@ def _notes(
         yield say("n_common", models=say("and").join(collapse_line(c.label) for c in more))
     if len({where_measured(column, say) for column in columns}) > 1:
         yield say("n_machines")
-    if any(_is_uneven([g.figures[m.id] for g in glances], m) for m in timed):
+    if any(is_uneven([g.figures[m.id] for g in glances], m) for m in timed):
         yield say("n_unequal")
     if any(figure.is_estimated for figure in figures):
         yield f"~: {say('estimate')}"
@@ -248,10 +244,6 @@ def _notes(
         yield f"*: {say('sep').join(_reasons(columns, say))}"
     if batch := max((figure.batch for figure in figures), default=1) - 1:
         yield f"+: {say('batched', n=batch + 1)}"
-
-
-def _was_converted(column: ModelColumn) -> bool:
-    return any(part.track.was_converted for part in column.parts)
 
 
 def _reasons(columns: Sequence[ModelColumn], say: ReportMessages) -> list[str]:
@@ -279,49 +271,6 @@ def _best(
     """The best as it is printed; None where figures cannot be compared, or print the same."""
     found = comparable_figures(columns, glances, metric, say)
     return best_of([figure.value for figure in found.values()], metric.direction)
-
-
-def comparable_figures(
-    columns: Sequence[ModelColumn], glances: Glances, metric: Metric, say: ReportMessages
-) -> dict[str, Figure]:
-    """The known figures of some columns by their keys, if all were taken in the same way and none
-    was spoilt; else nothing. Of columns with one worker only the first has its figures."""
-    kept = [
-        (column, figure)
-        for column in columns
-        if (figure := glances[column.key].figures[metric.id]).value is not None
-        if not (metric.id in _OF_WORKER and column.shares_weights)
-    ]
-    if any(figure.is_contended or figure.is_estimated for _, figure in kept):
-        return {}
-    how = {_how(column, figure, glances[column.key], metric, say) for column, figure in kept}
-    if len(how) > 1 or _is_uneven([figure for _, figure in kept], metric):
-        return {}
-    return {column.key: figure for column, figure in kept}
-
-
-def _how(
-    column: ModelColumn, figure: Figure, glance: Glance, metric: Metric, say: ReportMessages
-) -> Hashable:
-    """What has to be the same where a figure of two models is compared."""
-    told: list[Hashable] = []
-    if metric.is_timed:
-        told += [figure.threads, figure.batch, figure.is_standard, figure.work]
-        told.append(where_measured(column, say))
-    if metric.id in ("load", "ram", "load_ram"):
-        # A file is converted once: that says nothing of later loads.
-        told.append(_was_converted(column))
-    if metric.id == "load":
-        told.append(frozenset(map(cache_state, glance.file_caches)))
-    return tuple(told)
-
-
-def _is_uneven(figures: Sequence[Figure], metric: Metric) -> bool:
-    """Whether it is a median over answers of which one model has more than another: those to
-    other questions. Text speed is one over common questions anyway."""
-    if not metric.is_timed or metric.id in ("load", TEXT_SPEED.id):
-        return False
-    return len({f.n for f in figures if f.value is not None and not f.is_standard}) > 1
 
 
 def _details_table(columns: Sequence[ModelColumn], glances: Glances, say: ReportMessages) -> Table:
@@ -368,16 +317,6 @@ def _value(metric: Metric, value: float | None) -> str:
     if value is None or metric.unit not in ("tok", "chars"):
         return format_figure(value)
     return f"{value:.1f}".removesuffix(".0")
-
-
-def best_of(
-    values: Sequence[float | None], better: int, write: Callable[[float], str] = format_figure
-) -> str | None:
-    """The best of the values as it is printed; None if all print the same, or are unknown."""
-    found = [value for value in values if value is not None]
-    if not better or len(set(map(write, found))) < 2:
-        return None
-    return write(max(found) if better > 0 else min(found))
 
 
 def _dtype(column: ModelColumn, say: ReportMessages) -> str:

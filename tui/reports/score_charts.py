@@ -8,7 +8,7 @@ from typing import Any
 from tui.reports import evidence
 from tui.reports.chart_labels import spread_labels
 from tui.reports.chart_style import draw_chart, say_left_out, short_label
-from tui.reports.cost_tables import Glances
+from tui.reports.comparable import Glances, say_uneven
 from tui.reports.document import Figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
@@ -33,7 +33,7 @@ def draw_score_charts(
         _stars(merged, dimensions, say),
         _trade_off("chart_speed", "tpot", merged, glances, checked, say),
         _trade_off("chart_ram", "ram", merged, glances, checked, say),
-        _seconds(merged, say),
+        _seconds(merged, glances, say),
     )
     return [chart for chart in found if chart is not None]
 
@@ -52,7 +52,7 @@ def _stars(
     return _bars("chart_stars", names, bars, merged, {"range": (0, MAX_STARS)}, say)
 
 
-def _seconds(merged: MergedSessions, say: ReportMessages) -> Figure | None:
+def _seconds(merged: MergedSessions, glances: Glances, say: ReportMessages) -> Figure | None:
     """Seconds to a whole answer of each question, by the answers that nothing disturbed."""
     rows = [row for row in merged.rows if row.answer_ids]
     if not 1 < len(rows) <= _MOST_QUESTIONS or len(merged.columns) < 2:
@@ -72,7 +72,8 @@ def _seconds(merged: MergedSessions, say: ReportMessages) -> Figure | None:
     names = [str(number) for number, row in enumerate(merged.rows, 1) if row.answer_ids]
     more = {"x_title": say("question"), "y_title": "s"}
     known = {label: values for label, values in bars.items() if any(v is not None for v in values)}
-    return _bars("chart_seconds", names, known, merged, more, say)
+    uneven = say_uneven("e2e", merged.columns, glances, say)
+    return _bars("chart_seconds", names, known, merged, more, say, uneven)
 
 
 def _bars(
@@ -82,6 +83,7 @@ def _bars(
     merged: MergedSessions,
     more: Mapping[str, Any],
     say: ReportMessages,
+    caption: str = "",
 ) -> Figure:
     def draw(pygal: Any, options: dict[str, Any]) -> Any:
         options["style"].colors = _BARS
@@ -91,7 +93,8 @@ def _bars(
             chart.add(short_label(label), list(values))
         return chart
 
-    return Figure(name, say(name), say_left_out(bars, merged.columns, say), draw_chart(name, draw))
+    caption = f"{caption} {say_left_out(bars, merged.columns, say)}".strip()
+    return Figure(name, say(name), caption, draw_chart(name, draw))
 
 
 def _trade_off(
@@ -130,5 +133,10 @@ def _trade_off(
             chart.add(short_label(label), [{"value": point, "label": short_label(label)}])
         return chart
 
-    caption = f"{say('chart_trade_off')} {say_left_out(points, merged.columns, say)}".rstrip()
+    told = (
+        say("chart_trade_off"),
+        say_uneven(figure, [c for c in merged.columns if c.label in points], glances, say),
+        say_left_out(points, merged.columns, say),
+    )
+    caption = " ".join(part for part in told if part)
     return Figure(name, say(name), caption, spread_labels(draw_chart(name, draw)))

@@ -6,7 +6,8 @@ from statistics import median
 
 from tui.reports import evidence
 from tui.reports.certainty import SHARE, STARS, Scale, format_p
-from tui.reports.cost_tables import Glances, best_of, show_figure
+from tui.reports.comparable import Glances, best_of
+from tui.reports.cost_tables import show_figure
 from tui.reports.document import Cell, Table
 from tui.reports.evaluate import OverlapResults
 from tui.reports.merge import MergedSessions, ModelColumn

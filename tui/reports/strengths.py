@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from tui.reports import evidence
-from tui.reports.cost_tables import Glances, comparable_figures
+from tui.reports.comparable import Glances, comparable_figures
 from tui.reports.document import ModelSketch, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from tui.reports import evidence
 from tui.reports.caveats import describe_caveats, describe_memory_caveats
-from tui.reports.cost_tables import Glances, least_memory
+from tui.reports.comparable import Glances
+from tui.reports.cost_tables import least_memory
 from tui.reports.headlines import CHECKS_TOPIC, STARS_TOPIC, VOTES_TOPIC, time_topic
 from tui.reports.merge import MergedSessions
 from tui.reports.messages import ReportMessages

@@ -1,0 +1,83 @@
+"""Which figures of several models may be compared: those that were taken in the same way."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+
+from tui.reports.caveats import where_measured
+from tui.reports.document import format_figure
+from tui.reports.merge import ModelColumn
+from tui.reports.messages import ReportMessages
+from tui.scoring.costs import METRICS_BY_ID, TEXT_SPEED, Metric
+from tui.scoring.glance import Figure, Glance, cache_state
+
+Glances = Mapping[str, Glance]
+"""The figures that stand for each model, by the key of its column."""
+_OF_WORKER = ("load", "ram", "load_ram", "checkpoint", "weights")
+"""Figures that columns have in common where one worker answers for them."""
+
+
+def comparable_figures(
+    columns: Sequence[ModelColumn], glances: Glances, metric: Metric, say: ReportMessages
+) -> dict[str, Figure]:
+    """The known figures of some columns by their keys, if all were taken in the same way and none
+    was spoilt; else nothing. Of columns with one worker only the first has its figures."""
+    kept = [
+        (column, figure)
+        for column in columns
+        if (figure := glances[column.key].figures[metric.id]).value is not None
+        if not (metric.id in _OF_WORKER and column.shares_weights)
+    ]
+    if any(figure.is_contended or figure.is_estimated for _, figure in kept):
+        return {}
+    how = {_how(column, figure, glances[column.key], metric, say) for column, figure in kept}
+    if len(how) > 1 or is_uneven([figure for _, figure in kept], metric):
+        return {}
+    return {column.key: figure for column, figure in kept}
+
+
+def say_uneven(
+    metric: str, columns: Sequence[ModelColumn], glances: Glances, say: ReportMessages
+) -> str:
+    """That a chart shows figures side by side that were not taken in the same way; empty where they
+    were."""
+    known = [c for c in columns if glances[c.key].figures[metric].value is not None]
+    found = comparable_figures(known, glances, METRICS_BY_ID[metric], say)
+    return say("chart_uneven") if len(known) > 1 and not found else ""
+
+
+def _how(
+    column: ModelColumn, figure: Figure, glance: Glance, metric: Metric, say: ReportMessages
+) -> Hashable:
+    """What has to be the same where a figure of two models is compared."""
+    told: list[Hashable] = []
+    if metric.is_timed:
+        told += [figure.threads, figure.batch, figure.is_standard, figure.work]
+        told.append(where_measured(column, say))
+    if metric.id in ("load", "ram", "load_ram"):
+        # A file is converted once: that says nothing of later loads.
+        told.append(was_converted(column))
+    if metric.id == "load":
+        told.append(frozenset(map(cache_state, glance.file_caches)))
+    return tuple(told)
+
+
+def is_uneven(figures: Sequence[Figure], metric: Metric) -> bool:
+    """Whether it is a median over answers of which one model has more than another: those to
+    other questions. Text speed is one over common questions anyway."""
+    if not metric.is_timed or metric.id in ("load", TEXT_SPEED.id):
+        return False
+    return len({f.n for f in figures if f.value is not None and not f.is_standard}) > 1
+
+
+def was_converted(column: ModelColumn) -> bool:
+    """Whether a file was converted while it loaded, in any of its sessions."""
+    return any(part.track.was_converted for part in column.parts)
+
+
+def best_of(
+    values: Sequence[float | None], better: int, write: Callable[[float], str] = format_figure
+) -> str | None:
+    """The best of the values as it is printed; None if all print the same, or are unknown."""
+    found = [value for value in values if value is not None]
+    if not better or len(set(map(write, found))) < 2:
+        return None
+    return write(max(found) if better > 0 else min(found))
