@@ -3,6 +3,7 @@
 ``python -m benchmarks.false_verdicts [--runs N]`` plays sessions whose right answer is known and
 prints, by number of questions, the share in which a verdict was given. Stars, times, votes, a
 judge and repeats of equal models: at most 6 % everywhere (5 % and the noise of the simulation).
+Signs are flipped by numpy (`benchmarks.support.sign_flips`), which takes minutes and not hours.
 """
 
 import argparse
@@ -10,7 +11,8 @@ import math
 import random
 from collections.abc import Callable
 
-from tui.scoring import rank
+from benchmarks.support import sign_flips
+from tui.scoring import paired, rank
 from tui.scoring.rank import Comparison, Duel, QuestionPairs
 
 QUESTIONS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 15, 20, 25, 30)
@@ -117,17 +119,18 @@ def verdict_rate(draw: Draw, n: int, effect: float, runs: int, seed: int = 1) ->
 def main() -> None:
     """Print both tables; the exit code is 1 if a rate of equal models is above the bound."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=4000, help="of equal models; power: a tenth")
+    parser.add_argument("--runs", type=int, default=4000, help="sessions of each number")
     parser.add_argument("--kind", choices=[*KINDS], help="only this one")
     args = parser.parse_args()
     worst = 0.0
+    paired.sign_flip_p = sign_flips.sign_flip_p
     for title, is_equal in (("equal models", True), ("a real difference", False)):
-        runs = args.runs if is_equal else args.runs // 10
-        print(f"verdicts in % of {runs} sessions, {title}")
+        print(f"verdicts in % of {args.runs} sessions, {title}")
         print(f"{'questions':>18}" + "".join(f"{n:>6}" for n in QUESTIONS))
         for name in [args.kind] if args.kind else KINDS:
             draw, effect = KINDS[name]
-            rates = [verdict_rate(draw, n, 0 if is_equal else effect, runs) for n in QUESTIONS]
+            effect = 0 if is_equal else effect
+            rates = [verdict_rate(draw, n, effect, args.runs) for n in QUESTIONS]
             worst = max(worst, *rates) if is_equal else worst
             print(f"{name:>18}" + "".join(f"{100 * rate:6.1f}" for rate in rates), flush=True)
         print()

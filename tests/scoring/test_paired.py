@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 import pytest
 from scipy import stats
 
+from benchmarks.support import sign_flips
 from tui.scoring import paired
 
 
@@ -112,3 +113,10 @@ def test_the_recommended_number_finds_the_gap_in_four_of_five_runs() -> None:
     assert paired.questions_for_gap(0, 1) is None and paired.questions_for_share(0.5) is None
     assert paired.questions_for_gap(1e-300, 1) is None
     assert paired.questions_for_gap(1.0, 0) == 6, "never fewer than a verdict needs"
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 14, 15, 16, 20, 23, 30])
+def test_the_simulation_flips_signs_as_the_program_does(n: int) -> None:
+    noise = random.Random(n)
+    for gaps in ([noise.gauss(0.3, 1) for _ in range(n)], [float(noise.randint(-2, 3))] * n):
+        assert sign_flips.sign_flip_p(gaps) == pytest.approx(paired.sign_flip_p(gaps), abs=1e-12)
