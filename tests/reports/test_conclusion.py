@@ -93,6 +93,7 @@ def test_ties_are_level(tmp_path: Path) -> None:
     assert "not clear (+0.00" in text and "8 questions can show a gap of 2.68 at best" in text
     times = sentence(found, "Time to a whole answer: alpha and beta are level at 1.00 s over 8")
     assert times.endswith("p = 1); level on every question.")
+    assert sentence(found, "Text per second: alpha and beta are level at 4.00 chars/s over 8")
     assert "won 0 and lost 0 of 8" in sentence(found, "In votes")
     assert "none of 8 questions was decided" in sentence(found, "In votes")
 

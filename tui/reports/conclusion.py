@@ -172,7 +172,7 @@ def _lead(
         say(
             topic.key if gap else "c_level",
             topic=say(topic.name),
-            unit=say(topic.unit) if topic.unit else "",
+            unit=f" {say(topic.unit)}" if topic.unit else "",
             averaged=say("c_averaged") if topic.is_averaged(found) else "",
             model=collapse_line(found.left),
             value=values[0],

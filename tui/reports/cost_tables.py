@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 from tui.board import Answer
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
-from tui.reports.caveats import where_measured
+from tui.reports.caveats import machine_of, where_measured
 from tui.reports.comparable import Glances, best_of, comparable_figures, is_uneven, was_converted
 from tui.reports.contention import describe_contention
 from tui.reports.document import Cell, Table, format_figure
@@ -234,7 +234,9 @@ def _notes(
     yield from describe_threads(columns, glances, say)
     if more := [c for c, glance in zip(columns, glances, strict=True) if glance.uncommon]:
         yield say("n_common", models=say("and").join(collapse_line(c.label) for c in more))
-    if len({where_measured(column, say) for column in columns}) > 1:
+    # Where earlier sessions were recorded nobody knows: the title says so.
+    local = [column for column in columns if machine_of(column, say)]
+    if len({where_measured(column, say) for column in local}) > 1:
         yield say("n_machines")
     if any(is_uneven([g.figures[m.id] for g in glances], m) for m in timed):
         yield say("n_unequal")
