@@ -174,24 +174,26 @@ def _cpu_text(host: Mapping[str, Any]) -> str:
     return f"{cpu.get('model', '?')} ({cpu.get('cores', '?')})" if isinstance(cpu, dict) else "?"
 
 
-_LOADED = {
-    "cold": "LOAD read the files from the disk",
-    "warm": "LOAD found the files in memory",
-    "partly": "LOAD found the files partly in memory",
-}
+def _load_note(state: str, names: str) -> str:
+    """Where the loads of some models found their files (`tui.scoring.glance.cache_state`)."""
+    if state == "cold":
+        return f"LOAD read the files from the disk: {names}"
+    if state == "warm":
+        return f"LOAD found the files in memory: {names}"
+    return f"LOAD found the files partly in memory: {names}"
 
 
 def _measure_notes(told_of: Sequence[tuple[Model, Glance]]) -> list[str]:
     """Where a load found its files, and whose figures are those of its answers, by model."""
     said = []
-    for state, words in _LOADED.items():
+    for state in ("cold", "warm", "partly"):
         labels = [
             model.label
             for model, glance in told_of
             if state in map(cache_state, glance.file_caches)
         ]
         if labels:
-            said.append(f"{words}: {', '.join(labels)}")
+            said.append(_load_note(state, ", ".join(labels)))
     local = [(model, glance) for model, glance in told_of if model.engine == "local"]
     unmeasured = [model.label for model, glance in local if not glance.measured]
     if unmeasured and len(unmeasured) < len(local):
