@@ -99,7 +99,7 @@ def _render(template: Template, context: Mapping[str, Any]) -> str:
     try:
         return made.render(context)
     except TemplateFailedError as error:
-        step = "mend the template; docs/report-templates.md lists what it can use"
+        step = "mend the template; `duibi help report-templates` lists what it can use"
         raise UserError(f"{template.name}: {error}", step) from None
     finally:
         made.close()

@@ -1,5 +1,6 @@
 """``duibi help TOPIC``: the pages of docs/ that came with the program."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from tui.cli.support.printing import table
 from tui.host.errors import UserError
 from tui.text import translation
 from tui.text.sanitise import clean
+from tui.text.translation import tr
 
 app = typer.Typer(add_completion=False)
 
@@ -19,12 +21,18 @@ def help_(
 ) -> int:
     pages = help_pages.find(translation.language())
     if not topic:
-        print(table([(name, help_pages.title(path)) for name, path in pages.items()]))
+        print(table([(name, tr(_title(path))) for name, path in pages.items()]))
         return 0
     if topic not in pages:
         raise UserError(f"there is no page {topic!r}", f"there are {', '.join(pages)}")
     print(clean(help_pages.read(pages[topic]).rstrip()))
     return 0
+
+
+def _title(page: Path) -> str:
+    title = help_pages.title(page)
+    is_other = translation.language() == "zh" and not page.name.endswith(".zh.md")
+    return f"{title} (in English)" if is_other else title
 
 
 command = typer.main.get_command(app)
