@@ -53,7 +53,7 @@ def test_the_floors_are_those_of_the_contract() -> None:
 
 OWN_FILES = {
     "app/app.py": "the log",
-    "checkpoints/build_cache.py": "the cache of built weights, and the kernel's boot id",
+    "checkpoints/build_cache.py": "the cache of built weights",
     "checkpoints/native_types.py": "the source of the installed transformers",
     "cli/support/logs.py": "the log",
     "engines/worker_process.py": "the worker's log",
@@ -66,7 +66,7 @@ OWN_FILES = {
     "host/owned_file.py": "what was compiled here, after it was checked",
     "host/page_cache.py": "asks the kernel about what the opener has seen",
     "host/save_file.py": "a new file",
-    "host/system.py": "a socket of our own",
+    "host/system.py": "the kernel's, and a socket of our own",
     "host/terminal.py": "/dev/null",
     "models/catalogue.py": "comes with the program",
     "models/families.py": "comes with the program",
@@ -120,3 +120,34 @@ def test_every_other_module_opens_files_by_the_one_opener() -> None:
         if any(map(opens_a_file, ast.walk(ast.parse(path.read_text("utf-8")))))
     }
     assert found <= set(OWN_FILES), "open it with tui.host.foreign_files"
+
+
+def asks_which_system(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return (node.value.id, node.attr) in {("sys", "platform"), ("os", "name"), ("os", "uname")}
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+        owner = node.args[0]
+        return node.func.id in ("getattr", "hasattr") and ast.unparse(owner) in LIBRARIES
+    return False
+
+
+LIBRARIES = ("os", "resource", "select", "signal", "socket", "time")
+"""What has parts on some systems only."""
+
+
+def is_a_path_of_the_kernel(node: ast.AST) -> bool:
+    text = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(text, str) and text.lstrip("/").startswith(("proc/", "sys/"))
+
+
+def test_what_differs_between_systems_stands_in_one_module() -> None:
+    """What reads the kernel's files stands beside it, and is told there whether they are."""
+    root = ROOT / "tui"
+    asking, reading = set(), set()
+    for path in root.rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        asking |= {str(path.relative_to(root)) for node in nodes if asks_which_system(node)}
+        reading |= {path.parent.name for node in nodes if is_a_path_of_the_kernel(node)}
+    # The first module says that there is no Windows, before it imports another.
+    assert asking == {"__init__.py", "host/system.py"}
+    assert reading == {"host"}

@@ -1,5 +1,6 @@
 """What is done where a system has not what Linux has."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,13 +8,23 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.support import tiny
 from benchmarks.support.fault_server import FaultServer, good_answer
 from tests.support.commands import run_with
-from tests.support.lesser_system import lesser_system
+from tests.support.lesser_system import lesser_system, on_a_lesser_system
 from tests.support.small_gguf import write_gguf
 from tui.host import memory, paths, process, system
+from tui.scoring import sandbox
 
 ENGLISH = str(paths.bundled("sessions") / "english.duibi")
+
+
+def run_on_a_lesser_system(folder: Path, *lines: list[str]) -> tuple[list[int], list[str], str]:
+    """As `run_with`; what takes Linux's parts away lies outside of the current folder, out of
+    which children would not take it."""
+    here = folder / "here"
+    here.mkdir()
+    return run_with(lesser_system(folder / "lesser"), here, *lines)
 
 
 def test_the_core_runs_without_what_only_linux_has(tmp_path: Path) -> None:
@@ -26,19 +37,22 @@ def test_the_core_runs_without_what_only_linux_has(tmp_path: Path) -> None:
             ["sessions", "verify", "last"],
             ["doctor"],
         ]
-        statuses, said, err = run_with(lesser_system(tmp_path / "lesser"), tmp_path, *lines)
+        statuses, said, err = run_on_a_lesser_system(tmp_path, *lines)
     assert statuses == [0] * len(lines), f"{said}\n{err}"
     assert "torch's" in said[-1] and "Traceback" not in err
 
 
-def test_sandboxes_need_no_limit_of_the_address_space(tmp_path: Path) -> None:
+def test_the_sandbox_of_templates_needs_no_limit_of_the_address_space(tmp_path: Path) -> None:
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     code = (
         "import resource, sys\n"
-        "from tui.scoring.sandbox import run_jobs\n"
-        "from tui.host.sandboxed_template import SandboxedTemplate\n"
+        "from tui.host.sandboxed_template import SandboxedTemplate, TemplateFailedError\n"
         "assert sys.platform == 'darwin'\n"
-        "print(run_jobs([('regex', 'Par[i]s', 'Paris'), ('python', '', 'x = 1')]))\n"
         "print(SandboxedTemplate('{{ a }}!').render({'a': 'well'}))\n"
+        "try:\n"
+        f"    SandboxedTemplate({endless!r}).render({{}})\n"
+        "except TemplateFailedError as error:\n"
+        "    print(error)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -47,14 +61,41 @@ def test_sandboxes_need_no_limit_of_the_address_space(tmp_path: Path) -> None:
         text=True,
         timeout=100,
     )
-    assert done.stdout.splitlines() == ["['passed', 'passed']", "well!"], done.stderr
+    said = ["well!", "takes too long or too much memory"]
+    assert done.stdout.splitlines() == said, done.stderr
+
+
+def test_the_sandbox_of_patterns_needs_no_limit_of_the_address_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [
+        ("regex", "Par[i]s", "Paris"),
+        ("regex", "(a+)+$", "a" * 40 + "!"),
+        ("python", "", "x = 1"),
+        ("python", "", "(" * 100_000),
+    ]
+    # It has no variables that say what Python runs first.
+    monkeypatch.setattr(sandbox, "_CHILD", on_a_lesser_system(sandbox._CHILD, tmp_path))
+    ended = [sandbox.PASSED, sandbox.TIMED_OUT, sandbox.PASSED, sandbox.NOT_PASSED]
+    assert sandbox.run_jobs(jobs) == ended
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "int8"])
+def test_a_checkpoint_answers_without_what_only_linux_has(dtype: str, tmp_path: Path) -> None:
+    model = f"{tiny.write_llama(tmp_path / 'tiny')}@{dtype}"
+    line = ["bench", model, "--prompt", "16", "--new", "4", "--repeat", "1", "--json"]
+    statuses, (said,), err = run_on_a_lesser_system(tmp_path, line)
+    assert statuses == [0], f"{said}\n{err}"
+    found = json.loads(said)["results"][0]
+    # By psutil, as there is no other to tell.
+    assert found["kernels"] == "torch" and found["peak_private"] > 1 << 20
 
 
 def test_a_gguf_file_answers_without_what_only_linux_has(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     file = str(write_gguf(tmp_path / "tiny.gguf"))
     line = ["run", file, "--questions", "smoke", "--max-new-tokens", "4"]
-    statuses, said, err = run_with(lesser_system(tmp_path / "lesser"), tmp_path, line)
+    statuses, said, err = run_on_a_lesser_system(tmp_path, line)
     assert statuses == [0], f"{said}\n{err}"
 
 

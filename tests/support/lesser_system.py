@@ -5,9 +5,10 @@ from pathlib import Path
 from tests.support.commands import with_site_code
 
 _TAKE_AWAY = """
-import io, os, pathlib, platform, resource, select, sys, time
+import contextlib, io, os, pathlib, platform, resource, select, sys, time
 import sysconfig, urllib.request
-import psutil
+with contextlib.suppress(ImportError):  # A sandbox sees no packages.
+    import psutil
 
 # What has parts for each system was imported above, for the one there is.
 sysconfig.get_config_vars()
@@ -55,3 +56,13 @@ def lesser_system(folder: Path) -> dict[str, str]:
     control groups, a limit of the address space and Linux's own calls; what does that is written
     to ``folder``."""
     return with_site_code(folder, _TAKE_AWAY)
+
+
+def on_a_lesser_system(script: Path, folder: Path) -> Path:
+    """A script in ``folder`` that does what another does, on such a system: for what Python starts
+    without heeding the variables of `lesser_system`."""
+    made = folder / script.name
+    made.write_text(
+        f"{_TAKE_AWAY}\nimport runpy\nrunpy.run_path({str(script)!r}, None, '__main__')\n"
+    )
+    return made

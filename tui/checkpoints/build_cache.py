@@ -35,7 +35,7 @@ def ensure(folder: Path, make: Callable[[Path], dict[str, Any]]) -> Path:
             temporary.mkdir(mode=0o700)
             said = make(temporary)
             sums = {p.name: [p.stat().st_size, checksum(p)] for p in sorted(temporary.iterdir())}
-            _write_manifest(temporary, {**said, "files": sums, "boot": _boot()})
+            _write_manifest(temporary, {**said, "files": sums, "boot": system.boot_id()})
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
         finally:
@@ -92,7 +92,9 @@ def _is_whole(folder: Path) -> bool:
     files = said.get("files")
     if not isinstance(files, dict) or not files:
         return False
-    new_boot = said.get("boot") != _boot()
+    # Another machine that shares the folder has another one too.
+    boot = system.boot_id()
+    new_boot = said.get("boot") != boot
     try:
         for name, (size, crc) in files.items():
             path = folder / Path(name).name
@@ -101,7 +103,7 @@ def _is_whole(folder: Path) -> bool:
             if (new_boot or size <= _SMALL) and checksum(path) != crc:
                 return False
         if new_boot:
-            _write_manifest(folder, {**said, "boot": _boot()})
+            _write_manifest(folder, {**said, "boot": boot})
     except (OSError, ValueError, TypeError):
         return False
     return True
@@ -111,14 +113,6 @@ def _write_manifest(folder: Path, said: dict[str, Any]) -> None:
     fresh = folder / f".{MANIFEST}.{os.getpid()}"
     fresh.write_text(json.dumps(said, indent=1), encoding="utf-8")
     fresh.replace(folder / MANIFEST)
-
-
-def _boot() -> str:
-    """Names this boot of this machine; another machine that shares the folder differs."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
 
 
 @contextlib.contextmanager

@@ -160,10 +160,7 @@ class WorkerProcess:
         Counted as RLIMIT_DATA does (getrlimit(2)): reserved, not only touched, and
         mapped files that are private and writable, as weights are, too.
         """
-        pid = self.process.pid
-        held = cgroup.read_table(Path(f"/proc/{pid}/status")).get("VmData", 0)
-        if held:
-            system.limit_data(pid, held + nbytes)
+        system.limit_data_growth(self.process.pid, nbytes)
 
     def kill(self, why: Failed | None = None) -> None:
         """End it at once, whatever it is doing."""

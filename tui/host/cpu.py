@@ -1,10 +1,11 @@
 """How many cores this process may really use, and what they are."""
 
+import contextlib
 import math
 import os
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from tui.host import cgroup, process, system
@@ -16,8 +17,7 @@ _NEGLIGIBLE = 0.25
 
 def cores() -> int:
     """Whole cores by affinity and control group quota, at least 1."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    allowed = len(affinity(0)) if affinity else (os.cpu_count() or 1)
+    allowed = len(system.allowed_cores())
     share = quota()
     # Rounded down: threads above the quota are throttled all at once and spin meanwhile.
     return max(1, allowed if share is None else min(allowed, int(share)))
@@ -56,9 +56,7 @@ class OtherProcesses:
         irq and softirq; not what another virtual machine took."""
         if self._root == ROOT and not system.HAS_PROC:
             return system.busy_seconds()
-        affinity = getattr(os, "sched_getaffinity", None)
-        allowed = affinity(0) if affinity else range(os.cpu_count() or 1)
-        names, ticks = {f"cpu{n}" for n in allowed}, 0
+        names, ticks = {f"cpu{n}" for n in system.allowed_cores()}, 0
         for line in (cgroup.read_text(self._root / "proc/stat") or "").splitlines():
             name, *fields = line.split()
             if name in names:
@@ -74,14 +72,27 @@ class OtherProcesses:
 def stolen_seconds(root: Path = ROOT) -> float:
     """Seconds that the host of this virtual machine took from each of the cores we may use since
     the start (steal of proc_stat(5)), on average; 0 where it is not told."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    allowed = affinity(0) if affinity else range(os.cpu_count() or 1)
-    names, ticks = {f"cpu{n}" for n in allowed}, 0
+    names, ticks = {f"cpu{n}" for n in system.allowed_cores()}, 0
     for line in (cgroup.read_text(root / "proc/stat") or "").splitlines():
         name, *fields = line.split()
         if name in names and len(fields) > 7:
             ticks += int(fields[7])
     return ticks / _TICKS / max(1, len(names))
+
+
+def waited_ns(others: Container[int | None], root: Path = ROOT) -> int | None:
+    """Nanoseconds that the threads of this process but ``others``, by the system's numbers, have
+    waited for a core (the second number of ``schedstat``, the kernel's sched-stats.rst); None
+    where that is not told."""
+    total: int | None = None
+    with contextlib.suppress(OSError):
+        for task in os.scandir(root / "proc/self/task"):
+            if int(task.name) not in others:
+                # A thread may have ended meanwhile.
+                told = (cgroup.read_text(Path(task) / "schedstat") or "").split()
+                if len(told) > 1:
+                    total = (total or 0) + int(told[1])
+    return total
 
 
 def free_cores(others: float) -> int:

@@ -4,6 +4,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from tui.host import system
 from tui.host.errors import UserError
 
 LOCAL, GGUF, DOCX, PNG = "local", "gguf", "docx", "png"
@@ -64,7 +65,7 @@ def require(extra: str) -> None:
 def install_step(extra: str) -> str:
     """The command that adds an extra to the environment that this program runs in."""
     what = f"'duibi[{extra}]'"
-    if extra == LOCAL and sys.platform == "linux" and not has_nvidia():
+    if extra == LOCAL and system.TORCH_BRINGS_CUDA and not has_nvidia():
         # Builds for the CPU; the usual index has those of several gigabytes for CUDA.
         what += " --extra-index-url https://download.pytorch.org/whl/cpu"
     if Path(sys.prefix, "pipx_metadata.json").exists():

@@ -12,7 +12,7 @@ import resource
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 HAS_FORK_SERVER: bool = sys.platform == "linux"
@@ -21,8 +21,17 @@ HAS_OWN_KERNELS: bool = sys.platform == "linux"
 """Whether our kernels can be built: macOS's clang has no OpenMP, so torch's compute there."""
 HAS_PROC: bool = sys.platform == "linux"
 """Whether processes are files below ``/proc`` (proc(5))."""
+TORCH_BRINGS_CUDA: bool = sys.platform == "linux"
+"""Whether the torch of the usual package index is the one for CUDA, of several gigabytes."""
 HANG_UP: int = getattr(select, "POLLRDHUP", 0)
 """The event of poll(2) for another end that is closed; Linux's."""
+
+
+def allowed_cores() -> Collection[int]:
+    """The cores that this process may use, by their numbers; all where a process has no such
+    bound."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return affinity(0) if affinity else range(os.cpu_count() or 1)  # type: ignore[no-any-return,unused-ignore]
 
 
 def boot_clock_ns() -> int:
@@ -43,14 +52,40 @@ def forbid_core_files() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def limit_data(pid: int, nbytes: int) -> None:
-    """Bound the private memory that a process may reserve (RLIMIT_DATA), where one process can
-    bound another."""
+def limit_data_growth(pid: int, nbytes: int) -> None:
+    """Let a process reserve so much more private memory than it has (RLIMIT_DATA), where one
+    process can bound another."""
     prlimit = getattr(resource, "prlimit", None)
     if prlimit is not None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+            held = int(status.partition("VmData:")[2].split()[0]) << 10
             _, hard = prlimit(pid, resource.RLIMIT_DATA)
-            prlimit(pid, resource.RLIMIT_DATA, (nbytes, hard))
+            prlimit(pid, resource.RLIMIT_DATA, (held + nbytes, hard))
+
+
+def be_killed_first() -> None:
+    """When memory runs out, let the kernel end this process and not its parent, where it asks."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def boot_id() -> str:
+    """Names this boot of this machine; "" where the kernel names none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def mapped_files() -> list[str]:
+    """The paths of the files that this process has mapped, libraries among them; none where the
+    kernel does not tell."""
+    try:
+        lines = Path("/proc/self/maps").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    return [f"/{path}" for _, slash, path in (line.partition("/") for line in lines) if slash]
 
 
 def drop_cached(fd: int) -> None:
@@ -80,6 +115,11 @@ def open_node(path: Path) -> int:
     """A descriptor that leads to a file whose name goes away (O_PATH); -1 where there is none."""
     node = getattr(os, "O_PATH", None)
     return -1 if node is None else os.open(path, node | os.O_CLOEXEC)
+
+
+def path_of_open(fd: int) -> Path:
+    """A path to what this process has open, also where it has no name any more."""
+    return Path(f"/proc/self/fd/{fd}")
 
 
 def machine_memory() -> tuple[int, int]:

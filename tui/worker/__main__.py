@@ -8,10 +8,10 @@ import os
 import signal
 import sys
 import traceback
-from pathlib import Path
 from typing import NoReturn
 
 from tui.checkpoints.llama_cpp import PUBLISHED
+from tui.host import system
 from tui.worker.measure import process_age_s
 from tui.worker.process.loop import Worker, import_libraries
 from tui.worker.process.wire import Channel, exit_process
@@ -36,9 +36,7 @@ def run_worker(channel: int, import_s: float) -> NoReturn:
     # The parent handles Ctrl+C and a closed terminal.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with contextlib.suppress(OSError):
-        # When memory runs out, the kernel must kill this process and not the parent.
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    system.be_killed_first()
     with contextlib.suppress(OSError):
         os.setsid()
     try:

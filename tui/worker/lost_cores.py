@@ -1,13 +1,11 @@
 """How much of its cores this process did not get, and to whom they went."""
 
-import contextlib
-import os
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui.host import cgroup, cpu, system
+from tui.host import cpu, system
 from tui.host.cgroup import ROOT
 from tui.metrics import MAX_LOST_SHARE
 
@@ -62,9 +60,8 @@ class StopWatcher:
 
 
 def read_usage(stopped_ns: int = 0, root: Path = ROOT, computes: bool = True) -> CoreUsage:
-    """The totals so far, from ``/proc/self/task/*/schedstat`` (its second number, kernel's
-    sched-stats.rst) and ``/proc/stat``. Of Python's threads only the calling one counts, and
-    only where it ``computes``, with those of libraries."""
+    """The totals so far. Of Python's threads only the calling one counts, and only where it
+    ``computes``, with those of libraries."""
     clock = time.monotonic_ns()
     return CoreUsage(
         clock,
@@ -98,15 +95,7 @@ def lost_cores(before: CoreUsage, after: CoreUsage, threads: int) -> LostCores:
 
 
 def _waited_ns(root: Path, computes: bool) -> int | None:
-    total: int | None = None
     others = {thread.native_id for thread in threading.enumerate()}
     if computes:
         others.discard(threading.get_native_id())
-    with contextlib.suppress(OSError):
-        for task in os.scandir(root / "proc/self/task"):
-            if int(task.name) not in others:
-                # A thread may have ended meanwhile.
-                told = (cgroup.read_text(Path(task) / "schedstat") or "").split()
-                if len(told) > 1:
-                    total = (total or 0) + int(told[1])
-    return total
+    return cpu.waited_ns(others, root)

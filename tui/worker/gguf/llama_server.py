@@ -191,7 +191,7 @@ class _Client(http.client.HTTPConnection):
         self._node = system.open_node(place)
         self._address = str(place)
         if self._node >= 0:
-            self._address = f"/proc/self/fd/{self._node}"
+            self._address = str(system.path_of_open(self._node))
             folder.cleanup()
 
     def connect(self) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from tui.host import cgroup, cpu, kernel_compiler, system
+from tui.host import cpu, kernel_compiler, system
 from tui.host.errors import UserError
 from tui.host.instruction_sets import InstructionSet, supported
 from tui.host.kernel_compiler import CompilerError, CompilerTimeoutError
@@ -151,8 +151,7 @@ def _load_variant(variant: InstructionSet) -> Any:
 
 def _share_openmp() -> None:
     """Let libraries that are loaded from now on find the OpenMP that torch has loaded."""
-    for line in (cgroup.read_text(Path("/proc/self/maps")) or "").splitlines():
-        path = "/" + line.partition("/")[2]
+    for path in system.mapped_files():
         if "libgomp" in path:
             with contextlib.suppress(OSError):
                 ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL | os.RTLD_NOLOAD)
@@ -213,10 +212,11 @@ def _kept_library(folder_fd: int, name: str) -> Any:
     except (OSError, NotOwnedError):
         return None
     with contextlib.suppress(OSError):
-        if kernel_compiler.is_whole(Path(f"/proc/self/fd/{fd}").read_bytes()):
+        opened = system.path_of_open(fd)
+        if kernel_compiler.is_whole(opened.read_bytes()):
             # The descriptor stays open: the loader knows a library by its path, and another file
             # under the same number would be taken for this one.
-            return ctypes.CDLL(f"/proc/self/fd/{fd}")
+            return ctypes.CDLL(str(opened))
     os.close(fd)
     return None
 
