@@ -216,7 +216,10 @@ def test_a_report_of_a_fault_holds_no_secret_and_no_name(
     home = tmp_path / "home-of-zhangsan"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("LOGNAME", "zhangsan")
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    monkeypatch.setenv("DUIBI_SESSIONS_DIR", str(tmp_path / "zhangsan" / "sessions_of_zhangsan"))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://zhangsan:{FAKE_KEY}@127.0.0.1:1")
     monkeypatch.setenv("OPENAI_API_KEY", FAKE_KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:1/{FAKE_KEY}")
     monkeypatch.setenv("MODELSCOPE_CACHE", str(home / "ms"))
@@ -224,4 +227,12 @@ def test_a_report_of_a_fault_holds_no_secret_and_no_name(
     cli.run_command_line(["doctor", "--report"])
     said = capsys.readouterr().out
     assert "## duibi doctor" in said and f"duibi {tui.__version__}" in said
-    assert FAKE_KEY not in said and "zhangsan" not in said and "~/ms" in said
+    assert FAKE_KEY not in said
+    assert "zhangsan" not in said and "~/ms" in said and "USER/sessions_of_USER" in said
+    # A key in a file is refused, and not repeated.
+    settings = Path(os.environ["DUIBI_CONFIG_DIR"]) / "duibi.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(f'api_key = "{FAKE_KEY[::-1]}"\n')
+    cli.run_command_line(["doctor", "--report"])
+    said = capsys.readouterr().out
+    assert "does not belong into a file" in said and FAKE_KEY[::-1] not in said

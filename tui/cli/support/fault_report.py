@@ -1,7 +1,9 @@
 """What a report of a fault needs to hold: versions, the machine, what is wrong; no secret, no name
 of a person or a computer, no path of a home folder."""
 
+import os
 import platform
+import re
 from collections.abc import Sequence
 
 from tui.cli.support.machine_checks import Finding
@@ -9,6 +11,8 @@ from tui.host import paths
 from tui.host.secrets import redact_secrets
 from tui.run.setup import versions
 from tui.text.sanitise import one_line
+
+_PATH = re.compile(r"[^\s|]*/[^\s|]*")
 
 
 def render(findings: Sequence[Finding]) -> str:
@@ -37,8 +41,15 @@ def render(findings: Sequence[Finding]) -> str:
 
 
 def _without_names(text: str) -> str:
-    """``text`` with ``~`` for the home folder and without the name of this computer."""
+    """``text`` with ``~`` for the home folder, and without the names of its user and of this
+    computer."""
+    users = {os.environ.get(name, "") for name in ("USER", "LOGNAME", "SUDO_USER")}
     if (home := paths.home()) is not None and home.name:
         text = text.replace(str(home), "~")
+        users.add(home.name)
+    if names := "|".join(map(re.escape, sorted(users - {"", "root"}))):
+        # In paths only: elsewhere a short name is a word like others.
+        own = re.compile(rf"(?<![^\W_])(?:{names})(?![^\W_])")
+        text = _PATH.sub(lambda path: own.sub("USER", path[0]), text)
     node = platform.node()
     return text.replace(node, "HOST") if len(node) > 3 else text
