@@ -1,9 +1,13 @@
 """The core without torch, and what is said of an extra that is not installed."""
 
+import ast
 import json
+import re
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +115,40 @@ def test_every_package_that_an_extra_is_told_by_is_declared_there() -> None:
     for extra, modules in extras._MODULES.items():
         declared = " ".join(project["optional-dependencies"][extra])
         assert [name for name in modules.values() if name not in declared] == []
+
+
+def test_every_package_is_declared_and_used() -> None:
+    """None comes only because another one needs it today, and none is installed for nothing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extra = [line for name in ("local", *EXTRA_NAMES) for line in _declared(project, name)]
+    core = [re.split(r"[<>=]", line)[0] for line in project["dependencies"]]
+    assert set(core) | set(extra) == {
+        *(_package(module) for module in _imported() - set(sys.stdlib_module_names)),
+        # By its name, and by its command, which fills the cache that is shared with others.
+        *("xllamacpp", "modelscope"),
+    }
+
+
+EXTRA_NAMES = ("gguf", "png", "docx")
+
+
+def _declared(project: dict[str, Any], extra: str) -> list[str]:
+    return [re.split(r"[<>=]", line)[0] for line in project["optional-dependencies"][extra]]
+
+
+def _package(module: str) -> str:
+    return packages_distributions()[module][0].lower().replace("_", "-")
+
+
+def _imported() -> set[str]:
+    found = set()
+    for path in (ROOT / "tui").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - {"tui"}
 
 
 def test_addresses_of_the_project_are_real_ones_or_none() -> None:
