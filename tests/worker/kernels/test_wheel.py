@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -68,6 +70,28 @@ def test_the_same_source_makes_the_same_bytes(
     given = ("wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT))
     pip(python, *given, DUIBI_PREBUILT="1")
     assert (tmp_path / wheels["1"].name).read_bytes() == wheels["1"].read_bytes()
+
+
+def test_the_source_holds_what_is_kept_under_version_control_and_nothing_else(
+    python: Path, tmp_path: Path
+) -> None:
+    """Names of ours in a folder of others, which lies beside them, are not ours."""
+    copy = tmp_path / "copy"
+    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if kept.returncode:
+        pytest.skip("not a clone of the source")
+    files = kept.stdout.splitlines()
+    for name in (*files, *(f"elsewhere/{name}" for name in ("README.md", "tui/a.py", "docs/b.md"))):
+        place = copy / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name if name in files else ROOT / "README.md", place)
+    pip(python, "install", "--quiet", "hatchling")
+    build = [str(python), "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path / "made")]
+    subprocess.run(build, check=True, cwd=copy)
+    (made,) = (tmp_path / "made").iterdir()
+    with tarfile.open(made) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    assert held ^ set(files) == {"PKG-INFO"}
 
 
 def test_an_installed_wheel_replays_its_recordings_from_another_folder(
