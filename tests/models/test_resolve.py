@@ -39,6 +39,7 @@ def test_the_demo_is_its_file() -> None:
     assert (one.checkpoint, one.dtype, one.label) == (path, "fp32", "demo@fp32")
     assert (one.family, one.context, one.checkpoint_bytes) == ("llama", 8192, demo.SIZE)
     assert one.engine == "local"
+    assert (one.mixture, one.licence) == ("Q4_1 210, F32 61, Q8_0 1", "apache-2.0")
 
 
 def test_a_folder_is_inspected_and_bf16_by_default(here: Path) -> None:

@@ -62,17 +62,21 @@ def resolve(
         dtype = llama_cpp.PUBLISHED if is_published else ref.dtype
         _require_gguf(dtype)
         dtype = dtype or default_dtype.choose_dtype(demo.PARAMETERS, demo.SHAPE, demo.CONTEXT)
+        file = fetch(ref, consent, progress)
+        header = read_header(file)
         return ResolvedModel(
             name=ref.text,
             label="demo" if is_published else f"demo@{dtype}",
             engine=LOCAL,
-            checkpoint=fetch(ref, consent, progress),
+            checkpoint=file,
             dtype=dtype,
             has_default_dtype=not (ref.dtype or is_published),
             family=demo.FAMILY,
             parameters=demo.PARAMETERS,
             checkpoint_bytes=demo.SIZE,
             context=demo.CONTEXT,
+            mixture=header.mixture,
+            licence=header.text("general.license"),
         )
     if ref.kind == "gguf":
         return _gguf(ref, existing_path(ref))
