@@ -49,4 +49,5 @@ def _module_of(name: str) -> str:
 def _is_reached(tensor: TensorHeader, module: str, names: ModuleNames) -> bool:
     if ".experts." in tensor.name and (names.marks_experts or names.fuses_experts):
         return names.marks_experts
-    return module not in ROUTER_NAMES and module not in names.others
+    # Routers stay as they are, too, and are next to nothing.
+    return module in ROUTER_NAMES or module not in names.others

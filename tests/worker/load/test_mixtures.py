@@ -80,7 +80,7 @@ def test_layers_of_gpt_2_are_said_not_to_be_reached(tmp_path: Path) -> None:
     sizes = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64}
     random_model("gpt2", **sizes).save_pretrained(tmp_path)
     seen = inspect_folder(tmp_path)
-    assert (seen.kept_wide, seen.tables) == (2 * 12 * 64 * 64, 64 * 64)
+    assert (seen.kept_wide, seen.tables) == (4 * 12 * 64 * 64, 512 * 64)
     assert reach_of(seen.parameters, seen.shape).startswith("int8 and int4 reach")
 
 
