@@ -23,8 +23,8 @@ def test_a_text_half_says_what_the_whole_says_or_is_refused(kind: str, tmp_path:
         with torch.no_grad():
             wanted = whole(input_ids=IDS).logits
         whole.save_pretrained(tmp_path)
-    except Exception as error:
-        pytest.skip(f"no tiny one: {' '.join(str(error).split())[:100]}")
+    except Exception:
+        pytest.skip("no tiny one of this type can be made")
     tiny.write_tokenizer(tmp_path)
     try:
         _, ours = open_weights(tmp_path, "fp32")
