@@ -40,5 +40,6 @@ def test_every_test_of_what_strangers_may_is_on_the_page() -> None:
 
 
 def test_other_pages_lead_there() -> None:
-    for page in ("README.md", "README.zh.md", "ARCHITECTURE.md"):
-        assert "docs/security.md" in (ROOT / page).read_text(encoding="utf-8"), page
+    pages = {"README.md": "security.md", "README.zh.md": "security.zh.md"}
+    for page, there in (pages | {"ARCHITECTURE.md": "security.md"}).items():
+        assert f"docs/{there}" in (ROOT / page).read_text(encoding="utf-8"), page

@@ -252,6 +252,8 @@ def test_every_word_is_used() -> None:
         "decoding",
     }
     dynamic |= {"better", "worse", "unclear", "few", "unit_chars", "unit_chars/s"}
+    # What memory held of a checkpoint when it was loaded.
+    dynamic |= {"cold", "warm", "partly"}
     dynamic |= set(REPORT_FACTS)
     source = source.replace("'", '"')
     # Keys that are put together, as f"v_{name}".
