@@ -39,8 +39,6 @@ _LLAMA_CPP_SPIN_COUNT = "100000"
 """The same where nobody else computes. llama.cpp's threads meet ten times a layer and wait for the
 sampler after each token; a core that sleeps meanwhile wakes late in a virtual machine: with the
 lower count a model of half a billion weights loses a twentieth of its tokens a second."""
-_FREE_CORES = 0.25
-"""Others that use no more cores than this are nobody."""
 _LOOK_S = 0.1
 _LIBRARY_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -288,10 +286,7 @@ def worker_environment(threads: int, spins_long: bool = False) -> dict[str, str]
 
 def _cores_are_free() -> bool:
     """Whether other processes leave the cores to the worker that is to start."""
-    others, own = cpu.OtherProcesses(), (os.getpid(),)
-    others.cores_used(own)
-    time.sleep(_LOOK_S)
-    return others.cores_used(own) <= _FREE_CORES
+    return cpu.sample_others(_LOOK_S) <= cpu.NEGLIGIBLE
 
 
 def oom_kills() -> int:

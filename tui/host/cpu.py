@@ -12,7 +12,8 @@ from tui.host import cgroup, process, system
 from tui.host.cgroup import ROOT
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_NEGLIGIBLE = 0.25
+NEGLIGIBLE = 0.25
+"""Others that take no more cores than this leave all of them."""
 
 
 def cores() -> int:
@@ -69,6 +70,14 @@ class OtherProcesses:
         return stat.cpu_s if stat else 0.0
 
 
+def sample_others(seconds: float) -> float:
+    """Cores' worth of time that other processes take, within so many seconds from now."""
+    others, own = OtherProcesses(), (os.getpid(),)
+    others.cores_used(own)
+    time.sleep(seconds)
+    return others.cores_used(own)
+
+
 def stolen_seconds(root: Path = ROOT) -> float:
     """Seconds that the host of this virtual machine took from each of the cores we may use since
     the start (steal of proc_stat(5)), on average; 0 where it is not told."""
@@ -99,7 +108,7 @@ def free_cores(others: float) -> int:
     """Whole cores left beside others that take so much, at least 1. Threads of one product
     wait for each other: one that waits for a core holds up all of them, so that a core of
     which others take a quarter is better left to them."""
-    return max(1, cores() - max(0, math.ceil(others - _NEGLIGIBLE)))
+    return max(1, cores() - max(0, math.ceil(others - NEGLIGIBLE)))
 
 
 def describe(root: Path = ROOT) -> dict[str, str | int | float]:

@@ -1,8 +1,6 @@
 """What is measured of this machine itself, in a process of its own: memory, formats, free cores."""
 
 import json
-import os
-import time
 
 from tui.cli.support.printing import tell
 from tui.engines.worker_process import worker_environment
@@ -33,10 +31,7 @@ def measure_formats(threads: int) -> FormatSpeeds:
 
 def free_cores() -> int:
     """Those that other programs leave; a person is told where these are not all."""
-    others = cpu.OtherProcesses()
-    others.cores_used([os.getpid()])
-    time.sleep(_LOAD_SAMPLE_S)
-    taken = others.cores_used([os.getpid()])
+    taken = cpu.sample_others(_LOAD_SAMPLE_S)
     if (left := cpu.free_cores(taken)) < cpu.cores():
         told = f"other programs use {taken:.1f} of {cpu.cores()} cores: measured with {left}"
         tell(f"{told}; a machine at rest is faster")
