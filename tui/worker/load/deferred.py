@@ -111,8 +111,11 @@ class Deferral:
 
     def turned(self, name: str, weight: Any) -> Any:
         """A weight as it lies in the model: experts that lie the other way round as a view."""
+        # Few tensors have three dimensions; to find the place of each takes all rules.
+        if not self._experts or not isinstance(weight, torch.Tensor) or weight.dim() != 3:
+            return weight
         place = self._names.place(name)[0]
-        if place not in self._experts or not isinstance(weight, torch.Tensor) or weight.dim() != 3:
+        if place not in self._experts:
             return weight
         is_turned = tuple(weight.shape) != tuple(self._names.parameters[place].shape)
         return weight.transpose(1, 2) if is_turned else weight
