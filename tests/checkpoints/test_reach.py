@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.random_models import LATENT, LINEAR, random_model
+from tests.support.random_models import LATENT, LINEAR, ROUTED, random_model
 from tui.checkpoints.memory_estimate import MemoryShape, reached_share, weights_bytes
 from tui.checkpoints.reach import count_unreached, reach_remark
 from tui.models.inspect import inspect_folder
@@ -13,26 +13,15 @@ from tui.worker.load.families import family_of
 from tui.worker.load.loader import model_spec_of, open_checkpoint, open_folder
 from tui.worker.load.prepare import prepare_model, reached_weights
 
-EXPERTS = {
-    "moe_intermediate_size": 32,
-    "num_experts": 4,
-    "n_routed_experts": 4,
-    "num_local_experts": 4,
-    "num_experts_per_tok": 2,
-    "n_group": 1,
-    "topk_group": 1,
-    "first_k_dense_replace": 1,
-    "n_shared_experts": 1,
-}
 KINDS: dict[str, dict[str, Any]] = {
     "llama": {},
     "gpt2": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64},
     "bloom": {"n_layer": 2, "n_head": 4},
-    "qwen3_moe": EXPERTS | {"decoder_sparse_step": 1},
-    "qwen3_next": LINEAR | EXPERTS | {"shared_expert_intermediate_size": 32},
-    "deepseek_v3": EXPERTS | LATENT | {"head_dim": 8},
-    "gpt_oss": EXPERTS | {"layer_types": ["sliding_attention", "full_attention"] * 2},
-    "llama4_text": EXPERTS | {"intermediate_size_mlp": 96},
+    "qwen3_moe": ROUTED | {"decoder_sparse_step": 1},
+    "qwen3_next": LINEAR | ROUTED | {"shared_expert_intermediate_size": 32},
+    "deepseek_v3": ROUTED | LATENT | {"head_dim": 8},
+    "gpt_oss": ROUTED | {"layer_types": ["sliding_attention", "full_attention"] * 2},
+    "llama4_text": ROUTED | {"intermediate_size_mlp": 96},
     "mamba": {"num_hidden_layers": 2},
     "mamba2": {
         "num_hidden_layers": 2,
@@ -49,7 +38,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "mamba_d_state": 16,
     },
     "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
-    "granitemoe": EXPERTS,
+    "granitemoe": ROUTED,
     "rwkv": {"num_hidden_layers": 2, "attention_hidden_size": 64},
 }
 

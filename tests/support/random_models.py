@@ -31,6 +31,17 @@ LATENT = {
     "v_head_dim": 16,
     "num_key_value_heads": 4,
 }
+ROUTED = {
+    "moe_intermediate_size": 32,
+    "num_experts": 4,
+    "n_routed_experts": 4,
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+    "n_shared_experts": 1,
+}
 
 
 def random_model(kind: str, **changes: Any) -> Any:

@@ -10,23 +10,12 @@ import pytest
 import torch
 
 from benchmarks.support import tiny
-from tests.support.random_models import LATENT, LINEAR, random_model
+from tests.support.random_models import LATENT, LINEAR, ROUTED, random_model
 from tui.cli import run_command_line as run
 from tui.worker.load.loader import open_checkpoint, open_weights
 from tui.worker.load.prepare import prepare_model
 
-EXPERTS = {
-    "moe_intermediate_size": 32,
-    "shared_expert_intermediate_size": 32,
-    "num_experts": 4,
-    "n_routed_experts": 4,
-    "num_local_experts": 4,
-    "num_experts_per_tok": 2,
-    "n_group": 1,
-    "topk_group": 1,
-    "first_k_dense_replace": 1,
-    "n_shared_experts": 1,
-}
+EXPERTS = ROUTED | {"shared_expert_intermediate_size": 32}
 PLAIN = (
     *("qwen2", "qwen3", "glm4", "internlm3", "hunyuan_v1_dense", "ernie4_5", "seed_oss", "smollm3"),
     *("phi3", "granite", "olmo3", "exaone4", "ministral3", "llama", "gemma3_text", "gemma4_text"),
