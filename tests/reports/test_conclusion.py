@@ -10,7 +10,9 @@ import pytest
 
 from tests.support.made_session import Made, sentence
 from tui import events as ev
+from tui.board import fold
 from tui.events import RUN
+from tui.run import results
 
 
 def test_a_winner_in_stars(tmp_path: Path) -> None:
@@ -220,8 +222,34 @@ def test_values_of_averaged_answers_say_so(tmp_path: Path) -> None:
         for repeat in range(2):
             made.answer(0, q, 1.0 + repeat, repeat=repeat)
             made.answer(1, q, 3.0 + repeat, repeat=repeat)
-    text = sentence(made.conclusion(), "Fastest to a whole answer: alpha, median 1.41 s")
+    document = made.document()
+    text = sentence(document.conclusion, "Fastest to a whole answer: alpha, median 1.50 s")
     assert "over 8 common questions, the answers to each averaged first: a clear" in text
+
+
+def test_the_sentence_and_every_table_have_one_time_where_questions_repeat(tmp_path: Path) -> None:
+    """Once the long answers are repeated they are most of all, and still one question of three."""
+    made = Made(tmp_path, questions=3)
+    for model, faster in enumerate((1.0, 2.0)):
+        for q, (seconds, times) in enumerate(((1.0, 1), (2.0, 1), (30.0, 5))):
+            for repeat in range(times):
+                made.answer(model, q, (seconds + 0.25 * (repeat - times // 2)) * faster, repeat)
+    document, board = made.document(), fold(made.read().events)
+    sentence(document.conclusion, "Fastest to a whole answer: alpha, median 2.00 s, against 4.00 s")
+    assert [glance.figures["e2e"].value for _, glance in results.glances(board)] == [2.0, 4.0]
+    assert "of several answers to one question the mean counts, once" in results.table_notes(board)
+    costs, details = (
+        next(t for t in document.comparison if t.title.startswith(title))
+        for title in ("Cost and speed at a glance", "Every figure")
+    )
+    at = costs.head.index("E2E, s")
+    assert [row[at].text for row in costs.rows] == ["2.00", "4.00"]
+    assert any(note.startswith("Of several answers to one question") for note in costs.notes)
+    (spread,) = [row for row in details.rows if row[0].text == "E2E, s"]
+    assert [(cell.text, cell.detail) for cell in spread[1:]] == [
+        ("2.00", "1.00–30.0, n 3 from 7 answers"),
+        ("4.00", "2.00–60.0, n 3 from 7 answers"),
+    ]
 
 
 def test_four_models_of_one_kind_are_corrected_together(tmp_path: Path) -> None:

@@ -134,9 +134,23 @@ def uneven_session(folder: Path) -> Path:
     return record_session(folder, recorded_header(LABELS[:2], []), lambda m, q: "", extra)
 
 
+def repeated_session(folder: Path) -> Path:
+    """Questions of one and of two turns, asked one to three times, of one model more often."""
+    extra: list[tuple[int, ev.Body]] = []
+    for model, times in ((0, 3), (1, 2)):
+        for question in range(4):
+            for turn in range(1 + question % 2):
+                for repeat in range(1 if question == 2 else times):
+                    id_ = 100 * (model + 1) + 30 * repeat + 10 * turn + question
+                    _, *answer = answered(id_, 1000.0 * (1 + question + 7 * repeat + 5 * turn))
+                    asked = ev.Asked(id_, f"q{question}", f"{question}?", turn=turn, repeat=repeat)
+                    extra += [(model, body) for body in (asked, *answer)]
+    return record_session(folder, recorded_header(LABELS[:2], []), lambda m, q: "", extra)
+
+
 SESSIONS = [
     *(clean_session, disturbed_session, unevenly_disturbed_session, thinking_session),
-    uneven_session,
+    *(uneven_session, repeated_session),
 ]
 
 

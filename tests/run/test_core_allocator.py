@@ -134,7 +134,7 @@ def test_each_that_ends_gives_its_cores_to_those_that_still_answer(
     own = [a for a in it.board().answers.values() if a.model == 0]
     assert it.most == 4, "never more threads than cores"
     # What was measured beside others is left out of the table, and counted.
-    ttft = compute_costs((), own)["ttft"]
+    ttft = compute_costs((), own, {id(a): (a.id, 0) for a in own})["ttft"]
     assert (ttft.n, ttft.contended, len(own)) == (1, 1, 2)
 
 

@@ -26,7 +26,8 @@ def test_contended_values_are_left_out_of_times_only_and_counted() -> None:
         answer(6, state="cancelled"),
     ]
     loads = [ev.Loaded(2.0, checkpoint_bytes=10**9), ev.Loaded(4.0)]
-    found = compute_costs([*loads, ev.Loaded(9.0, contended=True)], answers)
+    places = {id(a): (a.id, 0) for a in answers}
+    found = compute_costs([*loads, ev.Loaded(9.0, contended=True)], answers, places)
     assert found.keys() == {metric.id for metric in METRICS}
     ttft = found["ttft"]
     assert (ttft.n, ttft.median, ttft.low, ttft.high, ttft.contended) == (2, 200, 100, 300, 1)
@@ -36,7 +37,7 @@ def test_contended_values_are_left_out_of_times_only_and_counted() -> None:
     assert (found["checkpoint"].n, found["checkpoint"].median) == (1, 1)
     assert (found["private"].n, found["private"].high) == (2, 2)
     assert (found["tpot"].n, found["tpot"].median) == (0, None)
-    alone = compute_costs((), [answers[2]])["ttft"]
+    alone = compute_costs((), [answers[2]], places)["ttft"]
     assert (alone.n, alone.median, alone.contended, alone.is_contended) == (1, 9000, 0, True)
 
 

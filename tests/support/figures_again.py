@@ -8,7 +8,7 @@ import json
 import sys
 from collections import defaultdict
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 GB = 1e9
@@ -54,18 +54,18 @@ class Again:
         loads, measures = self.loads[model], self.measured(model)
         told = [a["figures"] for a in self._answered(model)]
         answers = self._common(model) or self._answered(model)
-        timed = [a["figures"] for a in answers]
         found: dict[str, float | None] = {
             "load": middle([p["load_s"] for p in clean(loads) if p["load_s"]])
         }
         names = {"ttft": "ttft_ms", "prefill": "prefill_tok_s", "tpot": "tpot_ms"}
         for name, of in (names | {"decode": "decode_tok_s"}).items():
             standard = [p[of] for p in clean(measures) if of in p]
-            found[name] = middle(standard or values(timed, of))
-        thinking = [[p for p in some if p.get("thought_tokens")] for some in (told, timed)]
+            found[name] = middle(standard or values(answers, of))
+        everything = self._answered(model)
+        thinking = [list(filter(has_thought, some)) for some in (everything, answers)]
         found["thought"] = middle(values(thinking[0], "thought_tokens"))
         found["answer_ttft"] = middle(values(thinking[1], "answer_ttft_ms"))
-        seconds = values([a["figures"] for a in answers if has_text(a)], "e2e_ms")
+        seconds = values(list(filter(has_text, answers)), "e2e_ms")
         found["e2e"] = middle([ms / 1000 for ms in seconds])
         found["chars_s"] = self._text_speed(model)
         peaks = [(p.get("peak_private", 0), p.get("peak_mapped", 0)) for p in (*told, *measures)]
@@ -142,6 +142,11 @@ def has_text(answer: dict[str, Any]) -> bool:
     return bool(answer["text"].strip())
 
 
+def has_thought(answer: dict[str, Any]) -> bool:
+    """Whether it thought before it answered."""
+    return bool(answer["figures"].get("thought_tokens"))
+
+
 def is_timed(answer: dict[str, Any]) -> bool:
     """Whether it has a text, and took a time that is known."""
     return has_text(answer) and bool(answer["figures"].get("e2e_ms"))
@@ -157,9 +162,15 @@ def clean(payloads: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [p for p in payloads if not p.get("contended")] or payloads
 
 
-def values(payloads: list[dict[str, Any]], name: str) -> list[float]:
-    """The values of a field where it was measured."""
-    return [p[name] for p in clean([p for p in payloads if p.get(name) is not None])]
+def values(answers: list[dict[str, Any]], name: str) -> list[float]:
+    """The values of a field where it was measured, one of each question: the mean over its turns of
+    the mean of their answers."""
+    known = [a for a in answers if a["figures"].get(name) is not None]
+    turns: dict[Any, dict[Any, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for a in [a for a in known if not a["figures"].get("contended")] or known:
+        question, turn = a["key"]
+        turns[question][turn].append(a["figures"][name])
+    return [fmean(map(fmean, of_turns.values())) for of_turns in turns.values()]
 
 
 def middle(found: list[float]) -> float | None:

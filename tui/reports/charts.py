@@ -130,18 +130,14 @@ def _memory(columns: Sequence[ModelColumn], which: int) -> list[tuple[str, Point
 
 def _seconds(columns: Sequence[ModelColumn], glances: Glances) -> list[tuple[str, list[float]]]:
     """Seconds an answer, undisturbed, of the questions that all models answered."""
-    found = []
-    for column in columns:
-        common = glances[column.key].common
-        timed = [a for a in column.answers if id(a) in common] or column.answers
-        times = (
-            a.figures.e2e_ms
-            for a in timed
-            if a.has_text and a.state == "answered" and a.figures and not a.figures.contended
-        )
-        known = [ms / 1000 for ms in times if ms is not None and _MIN_MS < ms < _MAX_MS]
-        found.append((column.label, known))
-    return found
+    return [
+        (column.label, [s for s in glances[column.key].seconds(column.answers) if _can_draw(s)])
+        for column in columns
+    ]
+
+
+def _can_draw(seconds: float) -> bool:
+    return _MIN_MS < seconds * 1000 < _MAX_MS
 
 
 def _lines(

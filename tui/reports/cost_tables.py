@@ -1,6 +1,6 @@
 """The tables of what each model costs."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from tui.board import Answer
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
@@ -18,6 +18,7 @@ from tui.scoring.costs import (
     METRICS,
     METRICS_BY_ID,
     Metric,
+    Place,
     Spread,
     compute_costs,
 )
@@ -53,16 +54,18 @@ def build_cost_tables(merged: MergedSessions, glances: Glances, say: ReportMessa
 
 def glances_of(merged: MergedSessions) -> dict[str, Glance]:
     """The `Glances` of all columns."""
-    answered: list[dict[Hashable, list[Answer]]] = []
+    answered: list[dict[Place, list[Answer]]] = []
+    places: dict[int, Place] = {}
     for column in merged.columns:
-        mine: dict[Hashable, list[Answer]] = {}
+        mine: dict[Place, list[Answer]] = {}
         for number, row in enumerate(merged.rows):
+            places |= {id(a): (number, a.turn) for a in row.answers(column)}
             for answer in row.scored_answers(column):
                 mine.setdefault((number, answer.turn), []).append(answer)
         answered.append(mine)
     common = common_answers(answered)
     return {
-        column.key: take_glance(column.loads, column.answers, column.measures, common)
+        column.key: take_glance(column.loads, column.answers, column.measures, places, common)
         for column in merged.columns
     }
 
@@ -232,6 +235,8 @@ def _notes(
     ):
         yield say("n_threads")
     yield from describe_threads(columns, glances, say)
+    if any(glance.is_averaged for glance in glances):
+        yield say("n_averaged")
     if more := [c for c, glance in zip(columns, glances, strict=True) if glance.uncommon]:
         yield say("n_common", models=say("and").join(collapse_line(c.label) for c in more))
     # Where earlier sessions were recorded nobody knows: the title says so.
@@ -276,7 +281,8 @@ def _best(
 
 
 def _details_table(columns: Sequence[ModelColumn], glances: Glances, say: ReportMessages) -> Table:
-    costs = [compute_costs(c.loads, c.answers, glances[c.key].common) for c in columns]
+    told = ((c, glances[c.key]) for c in columns)
+    costs = [compute_costs(c.loads, c.answers, g.places, g.common) for c, g in told]
     rows = []
     for metric in METRICS:
         name = _named(metric, say)
@@ -303,7 +309,10 @@ def _of_measure(glance: Glance, metric: Metric, say: ReportMessages) -> Cell | N
 def _spread(metric: Metric, spread: Spread, say: ReportMessages) -> Cell:
     details = []
     if spread.n:
-        details.append(f"{_value(metric, spread.low)}–{_value(metric, spread.high)}, n {spread.n}")
+        n = str(spread.n)
+        if spread.answers > spread.n:
+            n = say("of_n_answers", n=n, answers=spread.answers)
+        details.append(f"{_value(metric, spread.low)}–{_value(metric, spread.high)}, n {n}")
     if spread.batched:
         details.append(say("of_batches", n=spread.batched))
     if spread.contended:

@@ -14,6 +14,7 @@ from tui import events as ev
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.scoring.agreement import krippendorff_alpha, person_choice
 from tui.scoring.checks import CheckResult
+from tui.scoring.costs import mean, question_means
 from tui.scoring.dimensions import MAX_STARS
 from tui.scoring.rank import Comparison, Duel, QuestionPairs, Samples, pair_samples
 from tui.scoring.stars import DECIDING, mirrored
@@ -133,17 +134,31 @@ def text_speed_of(figures: ev.Answered) -> float | None:
     return figures.chars_s
 
 
+def text_lengths(column: ModelColumn, merged: MergedSessions) -> list[float]:
+    """Characters of the complete answers of a column that say anything, one value of each
+    question."""
+    return question_means(
+        ((number, a.turn), float(len(a.text)))
+        for number, row in enumerate(merged.rows)
+        for a in row.answers(column)
+        if a.state == "answered" and a.has_text
+    )
+
+
 def pair_times(merged: MergedSessions, figure: Figure) -> dict[tuple[str, str], QuestionPairs]:
-    """The logarithms of a figure of every two models by question, contended answers left out.
+    """The logarithms of a figure of every two models by question, contended answers left out: of
+    several answers to a question the logarithm of their mean.
 
     Answers on different numbers of threads are not compared.
     """
     found = {}
     for a, b in combinations(merged.columns, 2):
         by_threads = _is_by_threads(a, b)
-        both = (_time_samples(column, merged, figure, by_threads) for column in (a, b))
+        both = (time_samples(column, merged, figure, by_threads) for column in (a, b))
         if pairs := pair_samples(*both):
-            found[a.label, b.label] = pairs
+            found[a.label, b.label] = {
+                question: (math.log(x), math.log(y)) for question, (x, y) in pairs.items()
+            }
     return found
 
 
@@ -181,9 +196,11 @@ def _has_threads(column: ModelColumn) -> bool:
     return any(a.figures is not None and a.figures.threads > 0 for a in column.answers)
 
 
-def _time_samples(
-    column: ModelColumn, merged: MergedSessions, figure: Figure, by_threads: bool
+def time_samples(
+    column: ModelColumn, merged: MergedSessions, figure: Figure, by_threads: bool = False
 ) -> Samples:
+    """A figure of the undisturbed answers of a column; ``by_threads``: each number of threads is a
+    part of its own."""
     return _samples_of(column, merged, partial(_time_of, figure, by_threads))
 
 
@@ -192,7 +209,7 @@ def _time_of(
 ) -> Iterable[tuple[Hashable, float]]:
     f = clean_figures(answer)
     if f is not None and answer.has_text and (value := figure(f)) and value > 0:
-        yield _timed_part(answer, by_threads), math.log(value)
+        yield _timed_part(answer, by_threads), value
 
 
 def clean_figures(answer: bd.Answer) -> ev.Answered | None:
@@ -230,7 +247,7 @@ def _mean_parts(answers: Sequence[bd.Answer], values: Values) -> dict[Hashable, 
     for answer in answers:
         for part, value in values(answer):
             parts.setdefault(part, []).append(value)
-    return {part: fmean(found) for part, found in parts.items()}
+    return {part: mean(found) for part, found in parts.items()}
 
 
 def vote_duels(merged: MergedSessions) -> list[Duel]:

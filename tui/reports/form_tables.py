@@ -28,11 +28,12 @@ def form_table(merged: MergedSessions, say: ReportMessages) -> Table | None:
     rows = []
     for column in merged.columns:
         texts = [answer.text for answer in column.answers if answer.has_text]
-        length = median(map(len, texts)) if texts else None
+        lengths = evidence.text_lengths(column, merged)
+        length = median(lengths) if lengths else None
         counts = (sum(bool(form.search(text)) for text in texts) for form in _FORMS.values())
         cells = (Cell(f"{count}/{len(texts)}" if texts else "–") for count in counts)
         rows.append((Cell(collapse_line(column.label)), Cell(format_figure(length)), *cells))
-    if all(row[1].text == "–" for row in rows):
+    if all(row[2].text == "–" for row in rows):
         return None
     head = (say("model"), say("fo_length"), *map(say, _FORMS))
     return Table(say("fo_title"), head, tuple(rows))

@@ -111,8 +111,13 @@ def text_speed_topic(merged: MergedSessions) -> Topic:
 
 def _median_seconds(found: Comparison) -> tuple[str, str]:
     sides = zip(*found.pairs, strict=True)
-    left, right = (format_figure(median(map(ratio_of, side))) for side in sides)
+    left, right = (format_figure(median(map(_seconds_of, side))) for side in sides)
     return left, right
+
+
+def _seconds_of(log: float) -> float:
+    """What stands in the tables: the way over a logarithm shall not change a digit."""
+    return float(f"{ratio_of(log):.12g}")
 
 
 def _has_several_answers(merged: MergedSessions, found: Comparison) -> bool:

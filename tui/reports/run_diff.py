@@ -12,6 +12,7 @@ from tui.host.errors import UserError
 from tui.reports import evidence
 from tui.reports.caveats import Side, describe_sides
 from tui.reports.certainty import ratio_of
+from tui.reports.cost_tables import glances_of
 from tui.reports.evaluate import evaluate_checks
 from tui.reports.evidence import Checked
 from tui.reports.merge import (
@@ -22,6 +23,7 @@ from tui.reports.merge import (
     require_same_questions,
 )
 from tui.reports.messages import ReportMessages
+from tui.scoring.costs import mean
 from tui.scoring.differences import similarity
 from tui.scoring.dimensions import MAX_STARS
 from tui.sessions.reader import RecordedSession
@@ -62,9 +64,9 @@ class ModelDiff:
     beware: str = ""
 
 
-def _timed(name: str) -> Callable[[Answer], float | None]:
+def _timed(name: str, of_text: bool = False) -> Callable[[Answer], float | None]:
     def value(answer: Answer) -> float | None:
-        figures = evidence.clean_figures(answer)
+        figures = evidence.clean_figures(answer) if answer.has_text or not of_text else None
         found: float | None = getattr(figures, name) if figures else None
         return found
 
@@ -72,10 +74,10 @@ def _timed(name: str) -> Callable[[Answer], float | None]:
 
 
 TIMES = {
-    "e2e": _timed("e2e_ms"),
+    "e2e": _timed("e2e_ms", of_text=True),
     "ttft": _timed("ttft_ms"),
     "tpot": _timed("tpot_ms"),
-    "chars_s": _timed("chars_s"),
+    "chars_s": _timed("chars_s", of_text=True),
 }
 """Figures that are compared as a ratio, question by question, where they are clean and of as many
 threads."""
@@ -104,7 +106,11 @@ def diff_sessions(
         )
     checked = evaluate_checks(one)[0], evaluate_checks(two)[0]
     rows = _matched_rows(one, two)
-    return [_diff(a, b, rows, checked, say) for a, b in pairs]
+    before, after = glances_of(one), glances_of(two)
+    return [
+        _diff(a, b, rows, checked, (before[a.key].peak.total, after[b.key].peak.total), say)
+        for a, b in pairs
+    ]
 
 
 def _matched(one: MergedSessions, two: MergedSessions) -> list[tuple[ModelColumn, ModelColumn]]:
@@ -119,11 +125,13 @@ def _diff(
     b: ModelColumn,
     rows: Sequence[tuple[QuestionRow, QuestionRow]],
     checked: tuple[Checked, Checked],
+    peaks: tuple[float, float],
     say: ReportMessages,
 ) -> ModelDiff:
     both = [(r.shown_answers(a), s.shown_answers(b)) for r, s in rows]
     done = [(x, y) for x, y in both if _is_complete(x) and _is_complete(y)]
-    alike = [(x, y) for x, y in done if _threads(x) == _threads(y)]
+    repeats = [(r.scored_answers(a), s.scored_answers(b)) for r, s in rows]
+    alike = [(x, y) for x, y in repeats if _threads(x) == _threads(y)]
     changed = [
         QuestionChange(number, row.category or row.id, similarity(_text(x), _text(y)))
         for number, ((row, _), (x, y)) in enumerate(zip(rows, both, strict=True), 1)
@@ -140,8 +148,8 @@ def _diff(
         "checks": _difference(*map(_share_passed, _sides(done), checked)),
         "stars": _stars_difference(done),
         **{name: _ratio(alike, value) for name, value in TIMES.items()},
-        "length": _ratio(done, lambda answer: float(len(answer.text))),
-        "memory": _ratio_of(_peak(a), _peak(b)),
+        "length": _ratio(repeats, lambda answer: float(len(answer.text))),
+        "memory": _ratio_of(*peaks),
     }
     sides = (
         Side(a, say("before"), [answer for row, _ in rows for answer in row.answers(a)]),
@@ -200,8 +208,8 @@ def _share_passed(side: Sequence[Conversation], checked: Checked) -> float | Non
     return fmean(found) if found else None
 
 
-def _threads(conversation: Conversation) -> list[int]:
-    return [answer.figures.threads for answer in conversation if answer.figures]
+def _threads(answers: Sequence[Answer]) -> set[int]:
+    return {answer.figures.threads for answer in answers if answer.figures}
 
 
 def _difference(before: float | None, after: float | None) -> Figure:
@@ -231,35 +239,34 @@ def _stars(conversation: Conversation) -> dict[tuple[int, str, str], int]:
 
 
 def _ratio(pairs: Pairs, value: Callable[[Answer], float | None]) -> Figure:
-    """The medians over questions of both, and the geometric mean of the ratios per question."""
+    """The medians over questions of both, and the geometric mean of the ratios per question. Of a
+    question the turns count that have a value in both."""
     before, after = [], []
     for x, y in pairs:
-        one, two = (_sum(side, value) for side in (x, y))
-        if one and two:
-            before.append(one)
-            after.append(two)
+        one, two = (_values(side, value) for side in (x, y))
+        turns = one.keys() & two.keys()
+        if turns:
+            before.append(mean([one[turn] for turn in turns]))
+            after.append(mean([two[turn] for turn in turns]))
     if not before:
         return Figure(None, None, None, is_ratio=True)
     logs = fmean(math.log(b) - math.log(a) for a, b in zip(before, after, strict=True))
     return Figure(median(before), median(after), ratio_of(logs), is_ratio=True)
 
 
-def _sum(side: Conversation, value: Callable[[Answer], float | None]) -> float | None:
-    found = [value(answer) for answer in side]
-    known = [one for one in found if one is not None and one > 0 and math.isfinite(one)]
-    return fmean(known) if len(known) == len(found) and known else None
+def _values(answers: Sequence[Answer], value: Callable[[Answer], float | None]) -> dict[int, float]:
+    """By turn the mean over its complete answers."""
+    found: dict[int, list[float]] = {}
+    for answer in answers:
+        one = value(answer) if answer.state == "answered" else None
+        if one is not None and one > 0:
+            found.setdefault(answer.turn, []).append(one)
+    return {turn: mean(known) for turn, known in found.items()}
 
 
 def _ratio_of(before: float, after: float) -> Figure:
     known = before > 0 and after > 0
     return Figure(before or None, after or None, after / before if known else None, is_ratio=True)
-
-
-def _peak(column: ModelColumn) -> float:
-    """Bytes of private and mapped memory together, at their highest."""
-    return float(
-        max((f.peak_private + f.peak_mapped for a in column.answers if (f := a.figures)), default=0)
-    )
 
 
 @dataclass(frozen=True, slots=True)

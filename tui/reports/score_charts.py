@@ -2,7 +2,6 @@
 dimension, seconds per question."""
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
 from tui.reports import evidence
@@ -12,6 +11,7 @@ from tui.reports.comparable import Glances, say_uneven
 from tui.reports.document import Figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
+from tui.scoring.costs import mean
 from tui.scoring.dimensions import MAX_STARS, Dimension
 from tui.text.sanitise import collapse_line
 
@@ -53,18 +53,15 @@ def _stars(
 
 
 def _seconds(merged: MergedSessions, glances: Glances, say: ReportMessages) -> Figure | None:
-    """Seconds to a whole answer of each question, by the answers that nothing disturbed."""
+    """Seconds to a whole answer of each question, the mean of those that nothing disturbed."""
     rows = [row for row in merged.rows if row.answer_ids]
     if not 1 < len(rows) <= _MOST_QUESTIONS or len(merged.columns) < 2:
         return None
 
     def seconds(column: ModelColumn) -> list[float | None]:
-        told: list[float | None] = []
-        for row in rows:
-            figures = (evidence.clean_figures(answer) for answer in row.answers(column))
-            times = [t for f in figures if f and (t := evidence.seconds_of(f)) is not None]
-            told.append(median(times) if times else None)
-        return told
+        samples = evidence.time_samples(column, merged, evidence.seconds_of)
+        keys = [evidence.row_key(i) for i, row in enumerate(merged.rows) if row.answer_ids]
+        return [mean([*samples[key].values()]) if key in samples else None for key in keys]
 
     bars = {column.label: seconds(column) for column in merged.columns}
     if not any(value is not None for values in bars.values() for value in values):

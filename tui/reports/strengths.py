@@ -135,10 +135,7 @@ def _mishaps(column: ModelColumn, under_way: Container[int], say: ReportMessages
 
 def _traits(merged: MergedSessions, column: ModelColumn, say: ReportMessages) -> Iterable[str]:
     """What is neither good nor bad: how long its answers are, how many it completed."""
-    lengths = {
-        one.key: [len(a.text) for a in one.answers if a.state == "answered" and a.has_text]
-        for one in merged.columns
-    }
+    lengths = {one.key: evidence.text_lengths(one, merged) for one in merged.columns}
     mine = lengths[column.key]
     if mine:
         middle = median(mine)

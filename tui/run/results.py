@@ -1,6 +1,6 @@
 """What came of a run: an exit code, a JSON document, a table."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,7 @@ from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
 from tui.prices import Price
 from tui.run import budget
 from tui.scoring import charges
-from tui.scoring.costs import GB, METRICS_BY_ID
+from tui.scoring.costs import GB, METRICS_BY_ID, Place
 from tui.scoring.glance import Figure, Glance, cache_state, common_answers, take_glance
 from tui.scoring.sampling import sampling_of
 from tui.text.units import format_money
@@ -67,8 +67,8 @@ def json_document(board: Board, session: str, saved: bool = True) -> dict[str, A
 
 
 def table_rows(board: Board) -> list[tuple[str, ...]]:
-    """The figures as a table: a head and one row per model. Medians; the first ones are those of
-    the standard measure, where there is one (`tui.scoring.glance`)."""
+    """The figures as a table: a head and one row per model. Medians over questions; the first ones
+    are those of the standard measure, where there is one (`tui.scoring.glance`)."""
     charges = {model.index: charge for model in board.models if (charge := charge_of(board, model))}
     told = glances(board)
     shown = {
@@ -142,6 +142,8 @@ def table_notes(board: Board) -> list[str]:
     said += _measure_notes(told_of)
     if len(cpus := dict.fromkeys(map(_cpu_text, board.hosts))) > 1:
         said.append(f"not all of it ran on the same processor: {'; '.join(cpus)}")
+    if any(glance.is_averaged for glance in shown):
+        said.append("of several answers to one question the mean counts, once")
     if any(glance.uncommon for glance in shown):
         said.append("times of answers are of the questions that all models answered")
     if any(glance.figures["answer_ttft"].n for glance in shown):
@@ -238,15 +240,16 @@ def _contenders(board: Board) -> set[str]:
 
 def glances(board: Board) -> list[tuple[Model, Glance]]:
     """Each model with the figures that stand for it."""
-    answered: list[dict[Hashable, list[Answer]]] = [{} for _ in board.models]
+    answered: list[dict[Place, list[Answer]]] = [{} for _ in board.models]
+    places: dict[int, Place] = {id(a): (a.question, a.turn) for a in board.answers.values()}
     for answer in filter(board.is_scored, board.answers.values()):
-        answered[answer.model].setdefault((answer.question, answer.turn), []).append(answer)
+        answered[answer.model].setdefault(places[id(answer)], []).append(answer)
     common = common_answers(answered)
     found = []
     for model in board.models:
         measured = [model.measured] if model.measured else []
         mine = [answer for answer in board.answers.values() if answer.model == model.index]
-        found.append((model, take_glance(model.loads, mine, measured, common)))
+        found.append((model, take_glance(model.loads, mine, measured, places, common)))
     return found
 
 
@@ -274,8 +277,7 @@ def _model(board: Board, model: Model, glance: Glance) -> dict[str, Any]:
         "peak_private_bytes": glance.peak.private,
         "peak_mapped_bytes": glance.peak.mapped,
         "loading_peak_bytes": glance.load_peak.total,
-        "measured": asdict(model.measured) if model.measured else None,
-        "figures": {name: _figure_json(name, one) for name, one in glance.figures.items()},
+        **_figures(model, glance),
         "price": given.get("price"),
         "cost": charge.to_json() if charge else None,
         "error": model.failure.message if model.failure else None,
@@ -284,6 +286,19 @@ def _model(board: Board, model: Model, glance: Glance) -> dict[str, Any]:
             for a in newest_answers(board)
             if a.model == model.index
         ],
+    }
+
+
+def model_figures(board: Board) -> list[dict[str, Any]]:
+    """Of each model of a session its standard measure and the figures that stand for it, as in
+    `json_document`."""
+    return [{"model": m.label, **_figures(m, glance)} for m, glance in glances(board)]
+
+
+def _figures(model: Model, glance: Glance) -> dict[str, Any]:
+    return {
+        "measured": asdict(model.measured) if model.measured else None,
+        "figures": {name: _figure_json(name, one) for name, one in glance.figures.items()},
     }
 
 

@@ -1,12 +1,14 @@
 """What a model costs: each figure with its number of values, median and range.
 
 The formulas are those of `tui.metrics`. Values measured while another model computed on the
-same cores (contended) are left out and counted, where there are others.
+same cores (contended) are left out and counted, where there are others. A question gives one
+value: the mean over its answers.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import fmean, median
 from typing import TypeVar
 
 from tui.board import Answer
@@ -17,19 +19,42 @@ Measured = TypeVar("Measured", Loaded, Answered)
 GB = 1e9
 """Bytes in the GB that figures are given in."""
 
+Place = tuple[Hashable, int]
+"""What an answer is to: a question, and a turn of it."""
+Places = Mapping[int, Place]
+"""The places of answers by their identity (`id`)."""
+
+
+def mean(values: Sequence[float]) -> float:
+    """Their arithmetic mean, also where their sum is no float any more."""
+    try:
+        return fmean(values)
+    except OverflowError:
+        return math.fsum(value / len(values) for value in values)
+
+
+def question_means(values: Iterable[tuple[Place, float]]) -> list[float]:
+    """One value of each question: the mean over its turns, of each turn the mean of its answers.
+    So a question that was asked ten times counts as one asked once."""
+    by_question: dict[Hashable, dict[int, list[float]]] = {}
+    for (question, turn), value in values:
+        by_question.setdefault(question, {}).setdefault(turn, []).append(value)
+    return [mean([mean(found) for found in turns.values()]) for turns in by_question.values()]
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """``n`` values with their median and range (None where there are none);
-    ``contended`` counts those that were left out, ``estimated`` those of the ``n`` that rest
-    on an estimated number of tokens, ``batched`` those that were taken while several answers
-    of the model were decoded together. ``is_contended``: there were no others than contended
-    ones, and the figures are theirs."""
+    """``n`` values with their median and range (None where there are none), which are the means
+    (`question_means`) of ``answers`` answers, or of as many loads. Of these ``contended`` counts
+    those that were left out, ``estimated`` those that rest on an estimated number of tokens,
+    ``batched`` those that were taken while several answers of the model were decoded together.
+    ``is_contended``: there were no others than contended ones, and the figures are theirs."""
 
     n: int
     median: float | None
     low: float | None
     high: float | None
+    answers: int = 0
     contended: int = 0
     estimated: int = 0
     batched: int = 0
@@ -127,7 +152,10 @@ def _spread(values: Iterable[float]) -> Spread:
 
 
 def compute_costs(
-    loads: Sequence[Loaded], answers: Sequence[Answer], common: Collection[int] = ()
+    loads: Sequence[Loaded],
+    answers: Sequence[Answer],
+    places: Places,
+    common: Collection[int] = (),
 ) -> dict[str, Spread]:
     """The spread of each of `METRICS`, from every load and every complete answer; times only from
     the ``common`` answers (`tui.scoring.glance.common_answers`), if there are any.
@@ -140,15 +168,21 @@ def compute_costs(
     table: dict[str, Spread] = {}
     for metric in METRICS:
         if of_load := _OF_LOAD.get(metric.id):
-            told = [(load, v) for load in loads if (v := of_load(load)) is not None]
+            told = [
+                (load, (number, 0), v)
+                for number, load in enumerate(loads)
+                if (v := of_load(load)) is not None
+            ]
             table[metric.id] = _of_clean(metric, told)[0]
             continue
         of_answer = _OF_ANSWER[metric.id]
         timed = [pair for pair in done if id(pair[1]) in common] if metric.is_timed else []
-        pairs = [
-            (figures, v) for figures, a in timed or done if (v := of_answer(figures, a)) is not None
+        values = [
+            (figures, places[id(a)], v)
+            for figures, a in timed or done
+            if (v := of_answer(figures, a)) is not None
         ]
-        found, kept = _of_clean(metric, pairs)
+        found, kept = _of_clean(metric, values)
         left_out = sum(
             f.contended and of_answer(f, a) is not None
             for f, a in done
@@ -163,15 +197,16 @@ def compute_costs(
 
 
 def _of_clean(
-    metric: Metric, pairs: Sequence[tuple[Measured, float]]
+    metric: Metric, values: Sequence[tuple[Measured, Place, float]]
 ) -> tuple[Spread, list[Measured]]:
     """The spread of the values that were measured without contention, of all where there are no
     others, and what they are of."""
-    clean = [pair for pair in pairs if not (metric.is_timed and pair[0].contended)]
-    kept = clean or pairs
+    clean = [one for one in values if not (metric.is_timed and one[0].contended)]
+    kept = clean or values
     found = replace(
-        _spread(value for _, value in kept),
-        contended=len(pairs) - len(kept),
-        is_contended=bool(pairs) and not clean,
+        _spread(question_means((place, value) for _, place, value in kept)),
+        answers=len(kept),
+        contended=len(values) - len(kept),
+        is_contended=bool(values) and not clean,
     )
-    return found, [one for one, _ in kept]
+    return found, [one for one, _, _ in kept]

@@ -1,22 +1,24 @@
 """The figures that stand for a model: the same everywhere they are shown.
 
 Times and speeds of the standard measure are the model's (`tui.events.Measured`); where there is
-none, as of a service, they are medians over its answers. Seconds an answer and text speed are
-those of the answers. Times and speeds of answers are those of the questions that all models have
-answered: one that failed at a long question is not the faster for it. Memory is that of the
+none, as of a service, they are those of its answers. Seconds an answer and text speed are
+those of the answers. Figures of answers are medians over questions, of each question the mean of
+its answers (`tui.scoring.costs.question_means`). Times and speeds of answers are those of the
+questions that all models have answered: one that failed at a long question is not the faster for
+it. Memory is that of the
 moment when private and mapped memory together were highest, loading included. An answer without
 any text counts for neither seconds nor text speed.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TypeVar
 
 from tui.board import Answer
 from tui.events import Answered, Loaded, Measured
 from tui.metrics import chars_s
-from tui.scoring.costs import GB, METRICS_BY_ID, answer_ttft
+from tui.scoring.costs import GB, METRICS_BY_ID, Place, Places, answer_ttft, question_means
 
 Timed = TypeVar("Timed", Loaded, Answered, Measured)
 
@@ -32,10 +34,10 @@ _TOKEN_BASED = ("tpot", "decode", "thought")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A value and what limits it. ``n`` values are behind it. ``is_standard``: of the standard
-    measure. ``is_contended``: all that there is was spoilt by contention. ``is_estimated``:
-    tokens were estimated. ``batch``: so many answers were decoded together at most. ``work``: the
-    tokens of prompt and answer of the standard measure."""
+    """A value and what limits it. ``n`` values are behind it: of questions, loads or standard
+    measures. ``is_standard``: of the standard measure. ``is_contended``: all that there is was
+    spoilt by contention. ``is_estimated``: tokens were estimated. ``batch``: so many answers were
+    decoded together at most. ``work``: the tokens of prompt and answer of the standard measure."""
 
     value: float | None = None
     n: int = 0
@@ -78,7 +80,9 @@ class Glance:
     began that ``load`` is of (None: not known), ``measured`` the standard measures behind the
     figures.
     ``common``: the answers that times are taken from (`common_answers`); ``uncommon``: how many
-    questions these leave out that were answered undisturbed, as not all models answered them."""
+    questions these leave out that were answered undisturbed, as not all models answered them.
+    ``places`` are those of all answers. ``is_averaged``: some questions have several answers that
+    times are taken from."""
 
     figures: Mapping[str, Figure]
     peak: PeakMemory
@@ -87,12 +91,23 @@ class Glance:
     measured: tuple[Measured, ...] = ()
     common: frozenset[int] = frozenset()
     uncommon: int = 0
+    places: Places = field(default_factory=dict)
+    is_averaged: bool = False
+
+    def seconds(self, answers: Iterable[Answer]) -> list[float]:
+        """Seconds to a whole answer, undisturbed, one value of each question: what E2E is the
+        median of. ``answers`` are the model's."""
+        mine = list(answers)
+        timed = [a for a in mine if id(a) in self.common] or mine
+        told = [(self.places[id(a)], v) for a in timed if _is_clean(a) if (v := _seconds_of(a))]
+        return question_means(told)
 
 
 def take_glance(
     loads: Sequence[Loaded],
     answers: Sequence[Answer],
     measured: Sequence[Measured],
+    places: Places,
     common: Collection[int],
 ) -> Glance:
     """The figures of one model. ``common`` are the identities (`id`) of the answers whose questions
@@ -121,11 +136,11 @@ def take_glance(
             )
             if values
             else _of_answers(
-                timed if METRICS_BY_ID[name].is_timed else done, of, name in _TOKEN_BASED
+                timed if METRICS_BY_ID[name].is_timed else done, of, places, name in _TOKEN_BASED
             )
         )
     found["chars_s"] = _text_speed(
-        [(answer, f) for answer, f in done if f.e2e_ms and id(answer) in common]
+        [(answer, f) for answer, f in done if f.e2e_ms and id(answer) in common], places
     )
     peak = _highest([*_load_peaks(loads), *map(_peak, told), *map(_peak, measured)])
     load_peak = _highest(_load_peaks(loads))
@@ -138,16 +153,20 @@ def take_glance(
         found[name] = Figure(sizes[-1] / GB or None if sizes else None, min(1, len(sizes)))
     caches = tuple(load.file_cache for load in _kept_loads(loads))
     shown = {name: found[name] for name in FIGURES}
-    uncommon = len(_asked(done) - _asked(timed))
-    return Glance(shown, peak, load_peak, caches, tuple(measured), frozenset(common), uncommon)
+    uncommon = len(_asked(done, places) - _asked(timed, places))
+    is_averaged = len(timed) > len({places[id(a)][0] for a, _ in timed})
+    return Glance(
+        *(shown, peak, load_peak, caches, tuple(measured)),
+        *(frozenset(common), uncommon, places, is_averaged),
+    )
 
 
-def _asked(done: Sequence[tuple[Answer, Answered]]) -> set[Hashable]:
+def _asked(done: Sequence[tuple[Answer, Answered]], places: Places) -> set[Place]:
     """What was answered undisturbed."""
-    return {(a.question, a.turn) for a, _ in done if _is_clean(a)}
+    return {places[id(a)] for a, _ in done if _is_clean(a)}
 
 
-def common_answers(models: Sequence[Mapping[Hashable, Sequence[Answer]]]) -> frozenset[int]:
+def common_answers(models: Sequence[Mapping[Place, Sequence[Answer]]]) -> frozenset[int]:
     """The identities of the answers to compare: each model's by question and turn, and of these
     only those that every model with an answer has answered, without contention where it can be."""
     for usable in (_is_clean, _is_timed):
@@ -163,7 +182,7 @@ def common_answers(models: Sequence[Mapping[Hashable, Sequence[Answer]]]) -> fro
     return frozenset()
 
 
-def _flat(model: Mapping[Hashable, Sequence[Answer]]) -> Iterable[Answer]:
+def _flat(model: Mapping[Place, Sequence[Answer]]) -> Iterable[Answer]:
     return (answer for answers in model.values() for answer in answers)
 
 
@@ -176,6 +195,12 @@ def _is_clean(answer: Answer) -> bool:
     return _is_timed(answer) and not (answer.figures and answer.figures.contended)
 
 
+def _seconds_of(answer: Answer) -> float | None:
+    """Of a whole answer with a text."""
+    f = answer.figures
+    return f.e2e_ms / 1000 if f and f.e2e_ms is not None and answer.has_text else None
+
+
 _OfAnswer = Callable[[Answered, Answer], float | None]
 
 _OF_ANSWER: dict[str, _OfAnswer] = {
@@ -185,31 +210,31 @@ _OF_ANSWER: dict[str, _OfAnswer] = {
     "prefill": lambda figures, _: figures.prefill_tok_s,
     "tpot": lambda figures, _: figures.tpot_ms,
     "decode": lambda figures, _: figures.decode_tok_s,
-    "e2e": lambda figures, answer: (
-        figures.e2e_ms / 1000 if answer.has_text and figures.e2e_ms is not None else None
-    ),
+    "e2e": lambda _, answer: _seconds_of(answer),
 }
 
 
 def _of_answers(
-    done: Sequence[tuple[Answer, Answered]], of: _OfAnswer, is_token_based: bool
+    done: Sequence[tuple[Answer, Answered]], of: _OfAnswer, places: Places, is_token_based: bool
 ) -> Figure:
-    told = [(f, value) for answer, f in done if (value := of(f, answer)) is not None]
-    kept = [pair for pair in told if not pair[0].contended] or told
-    marks = _marks([figures for figures, _ in kept], is_token_based)
-    return replace(marks, value=median(value for _, value in kept) if kept else None)
+    told = [(f, places[id(a)], value) for a, f in done if (value := of(f, a)) is not None]
+    kept = [one for one in told if not one[0].contended] or told
+    means = question_means((place, value) for _, place, value in kept)
+    marks = _marks([figures for figures, _, _ in kept], is_token_based)
+    return replace(marks, n=len(means), value=median(means) if means else None)
 
 
-def _text_speed(done: Sequence[tuple[Answer, Answered]]) -> Figure:
+def _text_speed(done: Sequence[tuple[Answer, Answered]], places: Places) -> Figure:
     """The sum of characters over the sum of time, so that every second counts the same."""
     seconds = sum(figures.e2e_ms or 0.0 for _, figures in done)
     characters = sum(len(answer.text) for answer, _ in done)
-    return replace(_marks([f for _, f in done], False), value=chars_s(characters, seconds))
+    questions = {places[id(answer)][0] for answer, _ in done}
+    marks = _marks([f for _, f in done], False)
+    return replace(marks, n=len(questions), value=chars_s(characters, seconds))
 
 
 def _marks(kept: Sequence[Answered], is_token_based: bool) -> Figure:
     return Figure(
-        n=len(kept),
         is_contended=any(one.contended for one in kept),
         is_estimated=is_token_based and any(one.token_source == "estimate" for one in kept),
         batch=max((one.batch for one in kept), default=1),

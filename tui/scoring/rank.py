@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 from typing import TypeVar
 
 from tui.scoring import paired
+from tui.scoring.costs import mean
 
 Samples = Mapping[str, Mapping[Hashable, float]]
 """Of one model: question -> part of it (a turn, a dimension) -> value."""
@@ -133,8 +134,8 @@ def pair_samples(left: Samples, right: Samples) -> QuestionPairs:
     for question in left.keys() & right.keys():
         parts = left[question].keys() & right[question].keys()
         if parts:
-            both = (fmean(side[question][part] for part in parts) for side in (left, right))
-            found[question] = (next(both), next(both))
+            one, other = ([side[question][part] for part in parts] for side in (left, right))
+            found[question] = (mean(one), mean(other))
     return found
 
 

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.support.recorded_sessions import record_session, recorded_header
+from tests.support.made_session import Made
 from tui import cli
 from tui import events as ev
+from tui.board import fold
 from tui.events import RUN
+from tui.run import results
 
 QUESTIONS = [
     {"id": f"q{i}", "category": f"第{i}类", "turns": [f"题 {i}"], "checks": [{"contains": "好"}]}
@@ -136,3 +139,25 @@ def test_what_was_not_the_same_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert model["beware"].startswith("Beware: answers cut short")
     # The first answer is the only one with other times, and its threads are others.
     assert model["figures"]["ttft"]["change"] == model["figures"]["e2e"]["change"] == 1
+
+
+def test_times_and_memory_are_those_of_the_reports_where_questions_repeat(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of each question the mean of its answers, and memory with that of loading."""
+    runs = []
+    for factor in (1.0, 2.0):
+        made = Made(tmp_path, models=1, questions=3)
+        made.events.append((0, ev.Loaded(1.0, peak_private=int(3e9 * factor), peak_mapped=10**9)))
+        for question, seconds in enumerate((1.0, 2.0, 30.0)):
+            for repeat in range(3):
+                made.answer(0, question, factor * seconds * (1 + repeat), repeat)
+        runs.append(made.read())
+    assert cli.run_command_line(["diff", *(str(run.path) for run in runs), "--json"]) == 0
+    (model,) = json.loads(capsys.readouterr().out)["models"]
+    e2e, memory = (model["figures"][name] for name in ("e2e", "memory"))
+    assert (e2e["before"], e2e["after"], e2e["change"]) == pytest.approx((4000, 8000, 2))
+    assert (memory["before"], memory["after"], memory["change"]) == (4e9, 7e9, 1.75)
+    for run, figure in zip(runs, (e2e["before"], e2e["after"]), strict=True):
+        ((_, glance),) = results.glances(fold(run.events))
+        assert glance.figures["e2e"].value == pytest.approx(figure / 1000)

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks.support.recorded_sessions import recorded_header
+from benchmarks.support.recorded_sessions import record_session, recorded_header
 from benchmarks.support.sessions import HEADER, write_session
 from tui import events as ev
+from tui.board import fold
 from tui.cli.commands import replay as replay_cli
 from tui.cli.commands import sessions as sessions_cli
 from tui.host import paths
 from tui.host.errors import UserError
+from tui.run import results
 from tui.sessions import lines, reader
 from tui.sessions.journal import Journal
 from tui.text import translation
@@ -89,11 +91,42 @@ def test_show_marks_what_was_disturbed_or_of_a_batch(
     assert run("show", str(journal.path)) == 0
     out, err = capsys.readouterr()
     assert "TTFT 12 ms*+  9.0 tok/s*+" in out
-    assert err.startswith("* it did not have its cores for itself\n+ several answers were decoded")
+    assert "\n* it did not have its cores for itself" in err
+    assert "\n+ several answers were decoded" in err
     translation.speak("zh")
     assert run("show", str(journal.path)) == 0
     out, err = capsys.readouterr()
     assert "运行结果    完整" in out and "outcome" not in out and "* 未能独占" in err
+
+
+def test_show_has_the_table_and_the_notes_of_a_run_with_the_standard_measure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = recorded_header(["a@bf16"], [{"id": "q", "turns": ["?"]}])
+    measured = ev.Measured(256, 64, rounds=3, ttft_ms=400.0, tpot_ms=12.5, decode_tok_s=80.0)
+    disturbed = ev.Answered(1, "stop", e2e_ms=9000.0, contended=True)
+    extra: list[tuple[int, ev.Body]] = [
+        (0, measured),
+        (0, ev.Asked(1, "q", "?", repeat=1)),
+        (0, disturbed),
+    ]
+    path = record_session(tmp_path, header, lambda m, q: "ab" * 5, extra)
+    board = fold(reader.read(path).events)
+    assert run("show", str(path)) == 0
+    out, err = capsys.readouterr()
+    head, row = (line.split() for line in out.split("\n\n")[1].splitlines())
+    assert "12.5" in row and "80.0" in row
+    assert [" ".join(cells.split()) for cells in map(" ".join, results.table_rows(board))] == [
+        " ".join(head),
+        " ".join(row),
+    ]
+    assert "LOAD to tok/s are of the standard measure (256 + 64 tokens" in err
+    assert err.count("* it did not have its cores") == 1, "of an answer that counts for no figure"
+    assert run("show", str(path), "--json") == 0
+    (figures,) = json.loads(capsys.readouterr().out)["figures"]
+    assert (figures["model"], figures["measured"]["tpot_ms"]) == ("a@bf16", 12.5)
+    told = figures["figures"]["tpot"]
+    assert (told["value"], told["standard_measure"]) == (12.5, True)
 
 
 @pytest.mark.parametrize(

@@ -37,11 +37,11 @@ _WORDS = {
     "checks": "checks passed",
     "stars": "stars",
     "e2e": "time to a whole answer, ms",
-    "ttft": "time to the first token, ms",
-    "tpot": "time per token, ms",
+    "ttft": "time to the first token of the answers, ms",
+    "tpot": "time per token of the answers, ms",
     "chars_s": "text speed, chars/s",
     "length": "length, chars",
-    "memory": "peak memory while answering, GB",
+    "memory": "peak memory, loading included, GB",
 }
 """What the figures are that rules name."""
 

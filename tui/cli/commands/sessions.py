@@ -12,7 +12,7 @@ from tui.cli.support.printing import heads, path_text, print_json, table, tell
 from tui.events import json_form
 from tui.host import paths
 from tui.host.errors import UserError
-from tui.run.results import BATCHED_NOTE, DISTURBED_NOTE
+from tui.run import results
 from tui.scoring.stars import stars_of
 from tui.sessions import library, lines, reader, storage
 from tui.sessions.library import SessionEntry
@@ -60,7 +60,10 @@ def list_(
     return 0
 
 
-@app.command(help="What a session holds: models, questions, answers and their figures.")
+@app.command(
+    help="What a session holds: the figures of its models as `duibi run` prints them, questions, "
+    "answers and their figures."
+)
 def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
     reading = reader.read(library.find(session, _folder(sessions)))
     board = board_of.fold(reading.events)
@@ -69,6 +72,8 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
         return 0
     header = reading.header
     print(table([(tr(key), tr(str(value))) for key, value in _summary(reading).items()]))
+    head, *of_models = results.table_rows(board)
+    print(f"\n{table([heads(*head), *of_models])}")
     for question in board.questions:
         print(f"\n{one_line(question.id)}  {one_line(question.category)}")
         print(clean(question.turns[0]))
@@ -79,12 +84,21 @@ def show(session: Name, json: Json = False, sessions: Dir = None) -> int:
         ]
         if rows:
             print(table(rows))
-    figures = [answer.figures for answer in board.answers.values() if answer.figures]
-    if any(one.contended for one in figures):
-        tell(DISTURBED_NOTE)
-    if any(one.batch > 1 for one in figures):
-        tell(BATCHED_NOTE)
+    for note in _notes(board):
+        tell(note)
     return 0
+
+
+def _notes(board: board_of.Board) -> list[str]:
+    """What has to be known of the figures: of the models, and of answers that count for none."""
+    told = results.table_notes(board)
+    figures = [answer.figures for answer in board.answers.values() if answer.figures]
+    marks = {
+        results.DISTURBED_NOTE: any(one.contended for one in figures),
+        results.BATCHED_NOTE: any(one.batch > 1 for one in figures),
+    }
+    more = [n for n, is_met in marks.items() if is_met and not any(t.startswith(n) for t in told)]
+    return told + more
 
 
 @app.command(
@@ -319,6 +333,7 @@ def _session_json(reading: reader.RecordedSession, board: board_of.Board) -> dic
         "host": header.host,
         "resumed_on": board.hosts[1:],
         "settings": header.settings,
+        "figures": results.model_figures(board),
         "answers": [
             {
                 "answer": answer.id,
