@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.support.made_session import Made, sentence
+from tests.support.made_session import Made, made_apart, sentence
 from tui import events as ev
 from tui.board import fold
 from tui.events import RUN
@@ -54,10 +54,7 @@ def test_each_column_says_how_its_own_tokens_were_chosen(tmp_path: Path) -> None
 def test_recommendations_and_memory_say_what_was_not_the_same(tmp_path: Path) -> None:
     """Two sessions of the same questions, on two machines."""
     sessions = []
-    for model, cpu in enumerate(("AMD EPYC", "Intel Xeon")):
-        made = Made(tmp_path / str(model), models=2)
-        made.header.models[:] = [made.header.models[model]]
-        made.header.host["cpu"] = {"model": cpu, "cores": 2}
+    for model, made in enumerate(made_apart(tmp_path)):
         for q in range(8):
             made.answer(0, q, 1.0 + model, batch=8 - 7 * model, peak_private=10**9 * (1 + model))
         sessions.append(made.read())

@@ -8,9 +8,11 @@ from typing import Any
 
 from textual.pilot import Pilot
 
+from benchmarks.support.scripted_run import ScriptedRun
 from tests.support.stage import BEAT, Stage
 from tui.app.app import DuibiApp
 from tui.app.main import make_app
+from tui.app.screens.compare import CompareScreen
 from tui.app.screens.judging import JudgingScreen
 from tui.app.screens.replay import ReplayScreen
 from tui.app.widgets.stars_bar import StarsBar
@@ -61,6 +63,18 @@ async def judging(
         it = JudgingStage(app, screen, pilot)
         await it.press("1")
         yield it
+
+
+@asynccontextmanager
+async def judging_run(
+    run: ScriptedRun, folder: Path, size: tuple[int, int] = (120, 30)
+) -> AsyncIterator[JudgingStage]:
+    """A run on the live screen."""
+    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, run, folder))
+    async with app.run_test(size=size) as pilot:
+        screen = app.screen
+        assert isinstance(screen, CompareScreen)
+        yield JudgingStage(app, screen, pilot)
 
 
 def said(path: Path, kind: type) -> list[Any]:

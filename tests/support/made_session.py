@@ -79,6 +79,17 @@ class Made:
         return reader.read(journal.path)
 
 
+def made_apart(folder: Path, questions: int = 8) -> list[Made]:
+    """A session of each of two models, on a machine of its own."""
+    found = []
+    for model, cpu in enumerate(("AMD EPYC", "Intel Xeon")):
+        made = Made(folder / str(model), questions=questions)
+        made.header.models[:] = [made.header.models[model]]
+        made.header.host["cpu"] = {"model": cpu, "cores": 2}
+        found.append(made)
+    return found
+
+
 def sentence(found: Sequence[str], start: str) -> str:
     """The only one of them that begins so."""
     (one,) = [s for s in found if s.startswith(start)]

@@ -6,14 +6,11 @@ import pytest
 
 from benchmarks.support.scripted_run import ScriptedRun
 from benchmarks.support.sessions import HEADER, write_session
-from tests.support.judging_stage import JudgingStage, judging, said
+from tests.support.judging_stage import judging, judging_run, said
 from tests.support.stage import BEAT
 from tui import events as ev
-from tui.app.main import make_app
-from tui.app.screens.compare import CompareScreen
 from tui.board import fold
 from tui.host import paths
-from tui.options import ScreenOptions
 from tui.sessions.journal import Journal, SaveState
 from tui.sessions.reader import read
 
@@ -198,37 +195,29 @@ async def test_judging_a_session_that_is_being_written_is_refused(tmp_path: Path
 
 async def test_judging_a_live_run_goes_through_the_run(tmp_path: Path) -> None:
     run = ScriptedRun()
-    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, run, tmp_path))
-    async with app.run_test(size=(80, 24)) as pilot:
-        screen = app.screen
-        assert isinstance(screen, CompareScreen)
-        it = JudgingStage(app, screen, pilot)
+    async with judging_run(run, tmp_path, size=(80, 24)) as it:
         for model in (0, 1):
             run.ready(model)
             run.asked(model, model, "logic")
             run.tokens(model, model, ["so ", "it is"])
-        await pilot.pause(BEAT)
+        await it.pilot.pause(BEAT)
         await it.press("v", "enter", "l")  # too early: l is a vote here, not the list of sessions
-        assert "two finished answers" in it.votes.text and app.screen is screen
+        assert "two finished answers" in it.votes.text and it.app.screen is it.screen
         await it.press("escape", "s", "2")
         assert "no finished answer" in it.stars.text
         for model in (0, 1):
             run.answered(model, model)
         await it.until(lambda: "question 1: 1 of 2" in it.stars.text)
         await it.press("4", "escape", "v", "t")
-        assert screen.board.answers[0].stars == {"语言理解": 4}
-        assert screen.board.votes == {("logic", 0, 1): "tie"}
+        assert it.screen.board.answers[0].stars == {"语言理解": 4}
+        assert it.screen.board.votes == {("logic", 0, 1): "tie"}
 
 
 async def test_saving_elsewhere_when_the_disk_is_full(tmp_path: Path) -> None:
     run = ScriptedRun()
-    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, run, tmp_path))
-    async with app.run_test(size=(120, 30)) as pilot:
-        screen = app.screen
-        assert isinstance(screen, CompareScreen)
-        it = JudgingStage(app, screen, pilot)
+    async with judging_run(run, tmp_path) as it:
         run.save_state = SaveState(False, "no space left on the disk", 7)
-        await pilot.pause(BEAT)
+        await it.pilot.pause(BEAT)
         assert "NOT SAVED: no space left on the disk (W: elsewhere)" in it.text()
         await it.press("W")
         await it.until(lambda: "another folder" in it.text())

@@ -6,14 +6,11 @@ import pytest
 
 from benchmarks.support.scripted_run import ScriptedRun
 from benchmarks.support.sessions import HEADER, write_session
-from tests.support.judging_stage import JudgingStage, judging
+from tests.support.judging_stage import judging, judging_run
 from tests.support.stage import BEAT
 from tui import events as ev
-from tui.app.main import make_app
-from tui.app.screens.compare import CompareScreen
 from tui.app.screens.differences import DifferencesScreen
 from tui.host import paths
-from tui.options import ScreenOptions
 from tui.scoring import blind
 from tui.sessions.journal import Journal
 
@@ -100,21 +97,17 @@ async def test_a_session_begun_blind_opens_blind_and_streams_blind(tmp_path: Pat
     header = run.all[0].body
     assert isinstance(header, ev.Session)
     header.settings["blind"] = True
-    app = make_app(ScreenOptions(), lambda look: CompareScreen(look, run, tmp_path))
-    async with app.run_test(size=(120, 30)) as pilot:
-        screen = app.screen
-        assert isinstance(screen, CompareScreen)
-        it = JudgingStage(app, screen, pilot)
+    async with judging_run(run, tmp_path) as it:
         for model in (0, 1):
             run.ready(model)
             run.asked(model, model, "logic")
         for piece in ("I am Qw", "en-7", "B, and I go on ", "talking"):
             run.tokens(1, 1, [piece])
-            await pilot.pause(BEAT)
+            await it.pilot.pause(BEAT)
             assert not leaks(it.text())
         assert "go on talking" in it.text() and blind.REDACTED in it.text()
         place = blind.shuffled_order(2, "logic", header.started).index(1)
-        assert screen.grid is not None
-        screen.grid.choose(place)
+        assert it.screen.grid is not None
+        it.screen.grid.choose(place)
         await it.press("escape", "escape")
         assert run.calls == [("cancel", 1, [1])]
