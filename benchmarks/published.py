@@ -137,7 +137,7 @@ def same_answers(given: argparse.Namespace) -> None:
             if isinstance(body, Delta):
                 text += body.text
             # llama.cpp does not tell of the token that ends an answer in its chats.
-            if isinstance(body, Logprobs) and body.token:
+            if isinstance(body, Logprobs) and body.token and body.logprob is not None:
                 steps.append(body.logprob)
         equal += text == theirs[number][0]
         if text != theirs[number][0]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tui.engines import tokens
 from tui.engines.base import Message, Request, SamplingOptions
-from tui.engines.completion import Completion, read_logprobs, request_body
+from tui.engines.completion import Completion, request_body
 from tui.engines.errors import CAUSES, ServiceError, quote_text
 from tui.engines.http_response import parse_retry_after
 from tui.engines.limiter import Limiter
@@ -359,7 +359,7 @@ async def test_a_pause_holds_everyone() -> None:
 # -- probabilities ---------------------------------------------------------------------------
 
 
-def test_probabilities_are_read_as_openai_sends_them() -> None:
+def test_probabilities_of_tokens_are_taken_where_a_service_tells_them() -> None:
     completion = Completion("host")
     said = {
         "content": [
@@ -368,7 +368,6 @@ def test_probabilities_are_read_as_openai_sends_them() -> None:
                 "logprob": -0.5,
                 "top_logprobs": [{"token": "好", "logprob": -0.5}, {"token": "吗", "logprob": -2}],
             },
-            {"token": "odd", "logprob": "x"},
             {"token": "!", "logprob": -1.0, "top_logprobs": [None, {"token": 3}]},
         ]
     }
@@ -378,9 +377,15 @@ def test_probabilities_are_read_as_openai_sends_them() -> None:
         ("好", -0.5, [["好", -0.5], ["吗", -2.0]]),
         ("!", -1.0, []),
     ]
-    odd: object
-    for odd in (None, [], {"content": 3}, {"content": [3, {"token": "a", "logprob": 1e400}]}):
-        assert read_logprobs(odd) == []
+
+
+def test_behind_an_item_that_is_no_token_none_is_taken_also_not_of_later_pieces() -> None:
+    """The places of tokens are compared: one left out would move all that follow."""
+    completion = Completion("host")
+    for content in ([{"token": "a", "logprob": -1}, 3, {"token": "b"}], [{"token": "c"}]):
+        choice = {"index": 0, "delta": {"content": "x"}, "logprobs": {"content": content}}
+        completion.feed(ServerEvent(json.dumps({"choices": [choice]})))
+    assert [token for token, _, _ in completion.logprobs] == ["a"]
 
 
 def test_only_a_service_that_gives_probabilities_is_asked_for_them() -> None:

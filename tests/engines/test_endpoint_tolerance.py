@@ -21,7 +21,7 @@ from benchmarks.support.fault_server import (
 )
 from tests.support.bodies import text_of
 from tests.support.endpoints import bodies_of, collect_events, patient_engine, request
-from tui.events import Answered, Body, Failed, Note
+from tui.events import Answered, Body, Event, Failed, Logprobs, Note, json_form
 
 
 def answered(behave: Behaviour) -> tuple[Answered, list[Body], FaultServer]:
@@ -156,3 +156,21 @@ def test_a_server_that_never_stops_is_stopped(monkeypatch: pytest.MonkeyPatch) -
         bodies = [body for _, body in collect_events(patient_engine(server.url), asked)]
     assert isinstance(bodies[-1], Failed) and bodies[-1].cause == "oversized"
     assert len(text_of(bodies)) == 1000
+
+
+def test_senseless_probabilities_cost_no_answer_and_can_be_recorded() -> None:
+    told = [
+        *({"token": "a", "logprob": one} for one in (None, "x", float("nan"), -9999, -(10**400))),
+        {"token": "\x1b[2J", "top_logprobs": [{"token": "b" * 300, "logprob": -1}] * 1000},
+        *({"token": "lost", "logprob": -1} if place else "no token" for place in (0, 1)),
+    ]
+    choice = {"index": 0, "delta": {"content": "half"}, "logprobs": {"content": told}}
+    last, bodies, _ = answered(
+        in_order(send_head, lambda reply: reply.data({"choices": [choice]}), Reply.finish)
+    )
+    said = [body for body in bodies if isinstance(body, Logprobs)]
+    assert last.finish == "stop" and text_of(bodies) == "half"
+    assert [one.token for one in said] == ["a"] * 5 + ["\x1b[2J"]
+    lines = [json_form.encode(Event(0, 0, 0, one)) for one in said]
+    assert [json_form.decode(line).body for line in lines] == said
+    assert max(map(len, lines)) < 10_000

@@ -3,8 +3,9 @@
 import math
 from pathlib import Path
 
-from tests.support.made_session import Made, sentence
+from tests.support.made_session import Made, made_apart, sentence
 from tui import events as ev
+from tui.reports import html, markdown
 from tui.reports.report import build_report
 
 
@@ -46,11 +47,35 @@ def test_where_a_format_changes_the_answer_both_choices_are_shown(tmp_path: Path
     (table,) = [t for t in made.document().comparison if t.title.startswith("Where a format")]
     (row,) = [[cell.text for cell in row] for row in table.rows]
     assert row == [
-        *("2. q1", "2", "the", "alpha", "“cat” 60.0%, “cow” 25.0%"),
-        *("beta", "“dog” 60.0%, “cow” 25.0%"),
+        *("2. q1", "2", "the", "alpha", "“ cat” 60.0%, “ cow” 25.0%"),
+        *("beta", "“ dog” 60.0%, “ cow” 25.0%"),
     ]
-    made.header.models[1]["name"] = "another@int8"
-    assert not [t for t in made.document().comparison if t.title.startswith("Where a format")]
+    assert table.notes == ()
+    second = made.header.models[1]
+    # Another checkpoint, the same format, another question: not the format alone.
+    for other in ({"name": "another@int8"}, {"dtype": "alpha"}, {"settings": {"system": "Hm"}}):
+        made.header.models[1] = second | other
+        assert not [t for t in made.document().comparison if t.title.startswith("Where a format")]
+
+
+def test_odd_probabilities_are_shown_as_far_as_they_make_sense(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=1).all_answered()
+    made.header.settings["sampling"] = "sample"
+    for head in made.header.models:
+        head["name"] = f"demo@{head['dtype']}"
+    odd: list[object] = [["\x1b[2J|", -9999.0], ["<b>", -(10**400)], ["\n", math.nan], None]
+    for model, token in enumerate(("a", "b")):
+        made.events.append((model, ev.Logprobs(made.id(model, 0), token, None, odd)))
+    for lang, chosen, chance in (
+        ("en", "chosen: “b”", "at random"),
+        ("zh", "实际选择：“b”", "随机"),
+    ):
+        document = made.document(lang)
+        (table,) = [t for t in document.comparison if "token" in t.title]
+        assert table.rows[0][6].text == "“␛[2J|” 0.0%, “<b>” 0.0%"
+        assert table.rows[0][6].detail == chosen and chance in table.notes[0]
+        assert "&lt;b&gt;” 0.0%" in html.render(document)
+        assert "\x1b" not in html.render(document) + markdown.render(document)
 
 
 def test_answers_that_repeat_themselves_are_told_by_the_earliest(tmp_path: Path) -> None:
@@ -104,10 +129,7 @@ def test_times_that_are_not_alike_make_no_difference(tmp_path: Path) -> None:
         "3. q2": "×3.00",
     }
     sessions = []
-    for model, cpu in enumerate(("AMD EPYC", "Intel Xeon")):
-        one = Made(tmp_path / str(model), questions=3)
-        one.header.models[:] = [one.header.models[model]]
-        one.header.host["cpu"] = {"model": cpu, "cores": 2}
+    for model, one in enumerate(made_apart(tmp_path, questions=3)):
         for q in range(3):
             one.answer(0, q, 1.0 + model, text=f"text {model}")
         sessions.append(one.read())

@@ -12,6 +12,7 @@ from tui.engines.sse import ServerEvent
 from tui.services import Service
 from tui.services.request_fields import within_limit
 from tui.text.reasoning import ReasoningParser
+from tui.text.token_logprobs import TokenLogprobs, read_logprobs
 
 DONE_MARK = "[DONE]"
 LONGEST_ANSWER = 4 * 1024 * 1024
@@ -45,31 +46,6 @@ class TextPiece:
     text: str
     reasoning: bool = False
     recast: bool = False
-
-
-TokenLogprobs = tuple[str, float, list[list[str | float]]]
-"""A token's text, the logarithm of its probability, and the likeliest ones as [text, logarithm]."""
-
-
-def read_logprobs(said: Any) -> list[TokenLogprobs]:
-    """What a choice tells of its tokens (OpenAI's form); whatever else it holds is left out."""
-    content = said.get("content") if isinstance(said, dict) else None
-    found: list[TokenLogprobs] = []
-    for item in content if isinstance(content, list) else ():
-        if pair := _token_pair(item):
-            top = item.get("top_logprobs")
-            others = [_token_pair(one) for one in top] if isinstance(top, list) else []
-            found.append((pair[0], pair[1], [[*one] for one in others if one]))
-    return found
-
-
-def _token_pair(item: Any) -> tuple[str, float] | None:
-    if not isinstance(item, dict):
-        return None
-    token, log = item.get("token"), item.get("logprob")
-    if not isinstance(token, str) or not isinstance(log, int | float) or not -1e9 < log <= 0:
-        return None
-    return token.encode("utf-8", "replace").decode(), float(log)
 
 
 def request_body(
@@ -132,6 +108,7 @@ class Completion:
         self.reasoning_pieces: list[str] = []
         self.logprobs: list[TokenLogprobs] = []
         """What was told of the tokens, and not yet taken."""
+        self._tells_tokens = True
         self._host, self._secret = host, secret
         self._pieces = self._finished_pieces = 0
         self._text_after_finish = self._usage_is_last = False
@@ -213,7 +190,9 @@ class Completion:
             return []
         if choice.get("error"):
             raise error_within_success(choice, self._host, self._secret)
-        self.logprobs += read_logprobs(choice.get("logprobs"))
+        if self._tells_tokens:
+            found, self._tells_tokens = read_logprobs(choice.get("logprobs"))
+            self.logprobs += found
         self._take_usage(choice.get("usage"))
         thought, said = _thought_and_said(choice, is_first=not self.has_begun)
         if thought:

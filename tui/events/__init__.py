@@ -163,12 +163,13 @@ class Delta:
 @dataclass(frozen=True, slots=True)
 class Logprobs:
     """One token of an answer as it was chosen, where that was asked for: its text, the natural
-    logarithm of its probability, and in ``top`` the likeliest tokens as [text, logarithm]."""
+    logarithm of its probability (None: the service told none), and in ``top`` the likeliest tokens
+    as [text, logarithm]."""
 
     kind: ClassVar[str] = "logprobs"
     answer: int
     token: str
-    logprob: float = 0.0
+    logprob: float | None = 0.0
     top: list[Any] = field(default_factory=list)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tui import board as bd
 from tui.options import RunOptions
@@ -105,18 +105,21 @@ def where_measured(column: ModelColumn, say: ReportMessages) -> str:
     return column.key if len(machines) > 1 else "".join(machines)
 
 
+def asked_settings(column: ModelColumn) -> dict[str, Any]:
+    """With what a column was asked that changes answers, but for how tokens are chosen (that is
+    `ModelColumn.sampling`)."""
+    part = column.parts[0]
+    settings = part.source.recorded.header.settings_of(part.head)
+    return {name: settings.get(name) or None for name in _ASKED}
+
+
 def _asked(both: Sides, say: ReportMessages) -> str:
     """What only one of them was asked, or both in another way. How tokens were chosen is told
     apart; what an earlier session or a person asked is not known."""
     if not all(_place(side.column) in ("local", "endpoint") for side in both):
         return ""
-    asked = [
-        part.source.recorded.header.settings_of(part.head)
-        for part in (side.column.parts[0] for side in both)
-    ]
-    differing = [
-        name for name in _ASKED if (asked[0].get(name) or None) != (asked[1].get(name) or None)
-    ]
+    asked = [asked_settings(side.column) for side in both]
+    differing = [name for name in _ASKED if asked[0][name] != asked[1][name]]
     if not differing:
         return ""
     x, y = (

@@ -74,9 +74,9 @@ async def test_where_two_formats_part_both_choices_are_shown(tmp_path: Path) -> 
     for event in events[1:]:
         body = event.body
         if isinstance(body, ev.Answered) and body.answer in (0, 1):
-            for token in ("same", ("cat", "dog")[body.answer]):
-                top: list[object] = [[token, math.log(0.6)], ["cow", math.log(0.3)]]
-                said = ev.Logprobs(body.answer, token, math.log(0.6), top)
+            for token in ("same", ("猫", "\x1b[2J")[body.answer]):
+                top: list[object] = [["牛", math.log(0.3)], ["猫", math.log(0.6)], ["x", "y"]]
+                said = ev.Logprobs(body.answer, token, None, top)
                 journal.append(event.t_us, event.model, said)
         if not isinstance(body, ev.End):
             journal.append(event.t_us, event.model, body)
@@ -84,7 +84,8 @@ async def test_where_two_formats_part_both_choices_are_shown(tmp_path: Path) -> 
     async with judging(journal.path, size=(118, 30)) as it:
         await it.press("d")
         assert "They part at token 2" in it.text()
-        assert "“cat” 60.0%, “cow” 30.0%" in it.text() and "“dog” 60.0%" in it.text()
+        assert "“猫” 60.0%, “牛” 30.0%  " in it.text()
+        assert "│ chosen: “␛[2J”; “猫” 60.0%, “牛” 30.0%" in it.text()
         await it.press("n")
         assert "part at token" not in it.text()
 

@@ -19,9 +19,10 @@ from tui.app.style.appearance import Appearance, StyledText
 from tui.app.widgets.line_widget import MainPart, ScrolledRows
 from tui.app.widgets.lines import Lines
 from tui.app.widgets.scrolling import scroll_bindings
+from tui.events import Logprobs
 from tui.scoring.board_checks import check_board
 from tui.scoring.disagreement import FILTERS, Results, chosen_questions
-from tui.scoring.parting import describe_top, find_parting
+from tui.scoring.parting import describe_step, find_parting
 
 _REFRESH_S = 0.5
 
@@ -182,10 +183,17 @@ class DifferencesScreen(BaseScreen):
             if (at := find_parting(a.logprobs, b.logprobs)) is not None:
                 words = self.appearance.say("differences.part", number=at + 1)
                 width = self.diff.column_width
-                tops = (describe_top(answer.logprobs[at]) for answer in (a, b))
-                cells = [clip(top, width).ljust(width) for top in tops]
+                told = (self._step_words(answer.logprobs[at]) for answer in (a, b))
+                cells = [set_cell_size(clip(one, width), width) for one in told]
                 return [[(f" {words}", "muted")], [(f" {cells[0]} │ {cells[1]}", "warn")]]
         return []
+
+    def _step_words(self, said: Logprobs) -> str:
+        """The likeliest tokens, and before them the chosen one where it was another."""
+        say = self.appearance.say
+        step = describe_step(said, say("differences.part_nothing"))
+        chosen = [] if step.is_first else [say("differences.part_chosen", token=step.chosen)]
+        return "; ".join([*chosen, step.likeliest] if step.likeliest else chosen)
 
     def _where(self) -> str:
         """The place of the question among those that are stepped through, and which these are."""

@@ -22,7 +22,7 @@ from tui.worker.decode import kv_cache
 from tui.worker.decode.answer_events import delta_events, failure_event
 from tui.worker.decode.answer_row import AnswerRow
 from tui.worker.decode.attention import ATTENTION_NAME, new_kv_cache
-from tui.worker.decode.detokeniser import Detokeniser
+from tui.worker.decode.detokeniser import REPLACEMENT_CHARACTER, Detokeniser
 from tui.worker.decode.generate import apply_threads
 from tui.worker.decode.padded_batch import padded_inputs
 from tui.worker.decode.prompt_lookup import MAX_GUESSED, PromptLookup, rounds_rows_alike
@@ -409,9 +409,14 @@ class DecodeBatch:
             self._end_thought(row)
         if row.sampler.likeliest:
             (_, logprob), *top = row.sampler.likeliest
-            text_of = self._loaded.checkpoint.tokenizer.decode
-            told = [[text_of([id_]), log] for id_, log in top if math.isfinite(log)]
-            yield row.last_token_ns, Logprobs(row.id, text_of([token]), logprob, told)
+            told = [[self._text_of(id_), log] for id_, log in top if math.isfinite(log)]
+            yield row.last_token_ns, Logprobs(row.id, self._text_of(token), logprob, told)
+
+    def _text_of(self, token: int) -> str:
+        """The text of a token; the number of one that is only a part of a character, as other parts
+        look the same."""
+        text = self._loaded.checkpoint.tokenizer.decode([token])
+        return f"<#{token}>" if REPLACEMENT_CHARACTER in text else text
 
     def _finish_row(self, row: _Row) -> TimedBody:
         self._peak.sample()

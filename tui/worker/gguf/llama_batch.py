@@ -16,6 +16,7 @@ from typing import Any
 from tui.events import Answered, Cancelled, Logprobs, Note, Started, TimedBody
 from tui.text import repetition
 from tui.text.thought import ThoughtFormat
+from tui.text.token_logprobs import read_logprobs
 from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode.answer_events import delta_events, failure_event
 from tui.worker.decode.answer_row import AnswerRow
@@ -264,9 +265,8 @@ class LlamaBatch:
         reasoning, shown, is_thought = row.split(text, made, bool(row.finish))
         if fresh or reasoning or shown:
             yield from delta_events(row.id, t_ns, reasoning, shown, is_thought, fresh)
-        for step in (choice.get("logprobs") or {}).get("content") or ():
-            top = [[one["token"], one["logprob"]] for one in step.get("top_logprobs") or ()]
-            yield t_ns, Logprobs(row.id, step["token"], step["logprob"], top)
+        for token in read_logprobs(choice.get("logprobs"))[0]:
+            yield t_ns, Logprobs(row.id, *token)
         if budget is not None and not row.thought_cut:
             row.raw.append(text)
             if row.splitter.is_thinking and made >= budget and not row.finish:
