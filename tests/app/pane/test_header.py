@@ -42,3 +42,16 @@ def test_a_speed_of_a_batch_is_marked_at_any_width() -> None:
         pane_header(board, board.models[0], "logic", appearance, cells)[-1][0] for cells in (39, 90)
     )
     assert narrow == "38.0+ tok/s" and "38.0 tok/s (batch 4)" in wide
+
+
+def test_a_disturbed_time_is_marked_also_without_a_speed() -> None:
+    """An answer of one token has no speed that could carry the mark."""
+    script = EventScript("Qwen2.5-Coder-0.5B")
+    script.ready(0)
+    script.say(0, Asked(1, "logic", "?"), Started(1))
+    script.say(0, Answered(1, "stop", ttft_ms=9.0, contended=True))
+    board = fold(script.drain()[1])
+    theme = themes.load(Path(themes.__file__).parents[3] / "themes" / "duibi-dark.toml")
+    appearance = Appearance(theme, Messages("en"))
+    header = pane_header(board, board.models[0], "logic", appearance, 90)
+    assert "9 ms*" in header[-1][0]

@@ -89,8 +89,9 @@ def speed_text(model: Model, answer: Answer | None, appearance: Appearance) -> s
     ttft, speed = answer.ttft_ms, answer.decode_tok_s
     if ttft is None:
         return ""
+    is_spoilt = answer.figures is not None and answer.figures.contended
     if speed is None:
-        return appearance.say("pane.ttft", ttft=format_milliseconds(ttft))
+        return appearance.say("pane.ttft", ttft=format_milliseconds(ttft) + "*" * is_spoilt)
     known = answer.figures or answer.started
     name = "pane.ttft_speed_batch" if known and known.batch > 1 else "pane.ttft_speed"
     told = _marked_rate(model, answer, speed)
