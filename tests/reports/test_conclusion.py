@@ -93,7 +93,9 @@ def test_ties_are_level(tmp_path: Path) -> None:
     found = made.conclusion()
     text = sentence(found, "Stars: alpha and beta are level at 3.00 over 8 common questions")
     assert "not clear (+0.00" in text and "8 questions can show a gap of 2.68 at best" in text
-    times = sentence(found, "Time to a whole answer: alpha and beta are level at 1.00 s over 8")
+    times = sentence(
+        found, "Time to the end of an answer: alpha and beta are level at 1.00 s over 8"
+    )
     assert times.endswith("p = 1); level on every question.")
     assert sentence(found, "Text per second: alpha and beta are level at 4.00 chars/s over 8")
     assert "won 0 and lost 0 of 8" in sentence(found, "In votes")
@@ -117,7 +119,7 @@ def test_repeats_are_one_unit(tmp_path: Path) -> None:
     for repeat in range(1, 12):
         made.answer(0, 0, seconds=1.0, repeat=repeat)
         made.answer(1, 0, seconds=2.0, repeat=repeat)
-    text = sentence(made.conclusion(), "Time to a whole answer: alpha and beta are level")
+    text = sentence(made.conclusion(), "Time to the end of an answer: alpha and beta are level")
     assert "over 3 common questions: no verdict from 3 questions" in text
 
 
@@ -128,7 +130,7 @@ def test_times_are_compared_on_a_logarithmic_scale(tmp_path: Path) -> None:
     for q, (s, r) in enumerate(zip(seconds, ratios, strict=True)):
         made.answer(0, q, s)
         made.answer(1, q, s * r)
-    text = sentence(made.conclusion(), "Fastest to a whole answer: alpha, median 4.50 s")
+    text = sentence(made.conclusion(), "Fastest to the end of an answer: alpha, median 4.50 s")
     ratio = math.exp(-sum(map(math.log, ratios)) / 8)
     assert f"a clear difference (×{ratio:.3g}" in text and "p = 0.0078" in text
 
@@ -140,7 +142,7 @@ def test_a_headline_that_the_questions_do_not_bear_out_is_no_verdict(tmp_path: P
     for q, (a, b) in enumerate(zip(mine, other, strict=True)):
         made.answer(0, q, a)
         made.answer(1, q, b)
-    text = sentence(made.conclusion(), "Fastest to a whole answer: beta, median 8.00 s")
+    text = sentence(made.conclusion(), "Fastest to the end of an answer: beta, median 8.00 s")
     assert "against 9.00 s of alpha" in text and "a clear difference" not in text
 
 
@@ -157,7 +159,7 @@ def test_a_use_is_recommended_only_where_the_conclusion_says_so(tmp_path: Path) 
     """Alpha is faster on 14 of 15 questions, and has the higher median."""
     mine, other = [1.0] * 7 + [9.0] + [30.0] * 7, [2.0] * 7 + [8.0] + [50.0] * 7
     document = timed(tmp_path, mine, other).document()
-    text = sentence(document.conclusion, "Fastest to a whole answer: beta, median 8.00 s")
+    text = sentence(document.conclusion, "Fastest to the end of an answer: beta, median 8.00 s")
     assert "no verdict, the paired differences do not bear these values out (×1.74" in text
     assert not any("clearly faster to a whole" in said for said in document.uses)
     assert sentence(document.uses, "Where time counts, the data do not say")
@@ -169,7 +171,7 @@ def test_the_first_of_three_is_so_by_the_values_that_are_printed(tmp_path: Path)
     gamma = [3.0] * 4 + [7.0] + [60.0] * 4
     found = timed(tmp_path, alpha, beta, gamma).conclusion()
     text = sentence(
-        found, "Fastest to a whole answer: gamma, median 7.00 s, against 8.00 s of beta"
+        found, "Fastest to the end of an answer: gamma, median 7.00 s, against 8.00 s of beta"
     )
     assert "a clear difference" not in text
 
@@ -177,7 +179,7 @@ def test_the_first_of_three_is_so_by_the_values_that_are_printed(tmp_path: Path)
 def test_what_prints_the_same_is_no_difference(tmp_path: Path) -> None:
     document = timed(tmp_path, [1.001] * 8, [1.0] * 8).document()
     text = sentence(
-        document.conclusion, "Time to a whole answer: alpha and beta are level at 1.00 s"
+        document.conclusion, "Time to the end of an answer: alpha and beta are level at 1.00 s"
     )
     assert "no verdict, the difference is too small to be seen in these values (×1" in text
     assert not any("clearly faster to a whole" in said for said in document.uses)
@@ -223,7 +225,7 @@ def test_values_of_averaged_answers_say_so(tmp_path: Path) -> None:
             made.answer(0, q, 1.0 + repeat, repeat=repeat)
             made.answer(1, q, 3.0 + repeat, repeat=repeat)
     document = made.document()
-    text = sentence(document.conclusion, "Fastest to a whole answer: alpha, median 1.50 s")
+    text = sentence(document.conclusion, "Fastest to the end of an answer: alpha, median 1.50 s")
     assert "over 8 common questions, the answers to each averaged first: a clear" in text
 
 
@@ -235,8 +237,14 @@ def test_the_sentence_and_every_table_have_one_time_where_questions_repeat(tmp_p
             for repeat in range(times):
                 made.answer(model, q, (seconds + 0.25 * (repeat - times // 2)) * faster, repeat)
     document, board = made.document(), fold(made.read().events)
-    sentence(document.conclusion, "Fastest to a whole answer: alpha, median 2.00 s, against 4.00 s")
-    assert [glance.figures["e2e"].value for _, glance in results.glances(board)] == [2.0, 4.0]
+    sentence(
+        document.conclusion, "Fastest to the end of an answer: alpha, median 2.00 s, against 4.00 s"
+    )
+    told = [glance for _, glance in results.glances(board)]
+    assert [glance.figures["e2e"].value for glance in told] == [2.0, 4.0]
+    answers = board.answers.values()
+    drawn = [one.seconds([a for a in answers if a.model == m]) for m, one in enumerate(told)]
+    assert drawn == [[1.0, 2.0, 30.0], [2.0, 4.0, 60.0]], "of the box of E2E"
     assert "of several answers to one question the mean counts, once" in results.table_notes(board)
     costs, details = (
         next(t for t in document.comparison if t.title.startswith(title))

@@ -23,7 +23,7 @@ def test_two_raters_are_told_apart_and_compared(tmp_path: Path) -> None:
     assert "with 4.25 on average, against 2.75 of beta, over 8 common questions" in text
     assert "a clear difference (+1.50" in text
     (table,) = [t for t in document.comparison if t.title.startswith("Stars per model")]
-    assert table.notes[0] == "Raters: 李, wang."
+    assert table.notes[0] == "Raters: 李 (16 answers), wang (16 answers)."
     # krippendorff 0.9.0, ordinal, of both raters' sixteen stars
     assert table.notes[1].startswith("Krippendorff's alpha of the stars: 0.80 over 16")
     assert document.sections[0].verdicts == (
@@ -62,7 +62,8 @@ def test_a_judge_that_nobody_could_read_concludes_nothing(tmp_path: Path) -> Non
     document = made.document()
     (table,) = [t for t in document.comparison if "judge" in t.title]
     assert table.rows == () and table.notes == ("No verdict could be read, so none counts: 8.",)
-    assert not any("judge" in text for text in document.conclusion)
+    told = [text for text in document.conclusion if "judge" in text]
+    assert told == ["The judge j gave no verdict that could be read on 8 pairs of answers."]
     assert not [t for t in document.comparison if t.title.startswith("Where they differ")]
 
 

@@ -406,7 +406,7 @@ def test_an_empty_answer_has_no_seconds_and_no_length(tmp_path: Path) -> None:
     assert "gave 4 of 4 answers (0 cut short, 2 empty" in document.conclusion[0]
     (empty,) = [s for s in document.troubles if "empty: it ended without any text" in s]
     assert "answers: 2" in empty
-    (fastest,) = [s for s in document.conclusion if "to a whole answer" in s]
+    (fastest,) = [s for s in document.conclusion if "to the end of an answer" in s]
     assert "over 2 common questions" in fast_words(fastest)
     assert "empty answers: two@int8 0/4, one@bf16 2/4" in fastest
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import pytest
@@ -81,10 +81,12 @@ class Again:
         self.stars: dict[tuple[int, str], list[int]] = defaultdict(list)
         texts: dict[int, str] = defaultdict(str)
         owner: dict[int, int] = {}
+        self.questions: dict[int, str] = {}
         for line in path.read_bytes().decode().split("\n")[:-1]:
             _, _, model, kind, payload = json.loads(line.rpartition("\t")[0])
             if kind == "asked":
                 owner[payload["answer"]] = model
+                self.questions[payload["answer"]] = payload["question"]
             elif kind == "delta":
                 texts[payload["answer"]] += payload.get("text", "")
             elif kind == "answered":
@@ -132,19 +134,26 @@ class Again:
             sums = (sum(p.get(name, 0) for name in names) for p in self.figures[model])
             return [found / 1e9 for found in sums if found], 0
         if metric == "Answer length, tok":
-            return [p["output_tokens"] for p in self.figures[model]], 0
+            return self.by_question(model, [p["output_tokens"] for p in self.figures[model]]), 0
         if metric == "Answer length, chars":
-            return list(self.lengths[model]), 0
+            return self.by_question(model, self.lengths[model]), 0
         kept = [p for p in self.figures[model] if not p.get("contended") and timed[metric] in p]
         by = 1000 if metric == "E2E" else 1
         return [p[timed[metric]] / by for p in kept], sum(
             p.get("contended", False) for p in self.figures[model]
         )
 
+    def by_question(self, model: int, values: list[int]) -> list[float]:
+        """Of each question the mean of its answers."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for payload, value in zip(self.figures[model], values, strict=True):
+            found[self.questions[payload["answer"]]].append(value)
+        return [fmean(one) for one in found.values()]
+
 
 def shown(value: float, name: str = "") -> str:
     if name.startswith("Answer"):
-        return str(value) if value % 1 else f"{value:.0f}"
+        return f"{value:.1f}".removesuffix(".0")
     digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
     return f"{value:.{digits}f}"
 
@@ -175,7 +184,10 @@ def test_every_cost_figure(path: Path) -> None:
         for model in range(n):
             values, left_out = again.values(model, name)
             middle, low, high = (shown(f(values), name) for f in (median, min, max))
-            wanted = f"{middle} ({low}–{high}, n {len(values)}" + (
+            answers = len(again.figures[model])
+            repeated = name.startswith("Answer") and answers > len(values)
+            n_values = f"{len(values)} from {answers} answers" if repeated else len(values)
+            wanted = f"{middle} ({low}–{high}, n {n_values}" + (
                 f"; {left_out} contended left out)" if left_out else ")"
             )
             assert row[1 + model] == wanted, (name, model)
@@ -219,7 +231,7 @@ def test_stars_are_means_with_their_numbers(path: Path) -> None:
 
 
 def test_votes_are_counted(path: Path) -> None:
-    (row,) = tables(path)["Votes of a person, pair by pair"][1:]
+    (row,) = tables(path)["Votes of people, pair by pair"][1:]
     # left 4, right 2, tie 2; R: binom.test(4, 6)
     assert row == [*labels(2), "4", "2", "2", "67% (22%–96%)", "0.69", "no clear difference"]
 

@@ -7,7 +7,7 @@ from tui.reports.document import format_figure
 from tui.reports.merge import ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring.costs import METRICS_BY_ID, TEXT_SPEED, Metric
-from tui.scoring.glance import Figure, Glance, cache_state
+from tui.scoring.glance import Figure, Glance, cache_state, is_apart
 
 Glances = Mapping[str, Glance]
 """The figures that stand for each model, by the key of its column."""
@@ -27,6 +27,9 @@ def comparable_figures(
         if not (metric.id in _OF_WORKER and column.shares_weights)
     ]
     if any(figure.is_contended or figure.is_estimated for _, figure in kept):
+        return {}
+    is_of_answers = metric.is_timed and not all(figure.is_standard for _, figure in kept)
+    if is_of_answers and metric.id != "load" and is_apart(glances[c.key] for c, _ in kept):
         return {}
     how = {_how(column, figure, glances[column.key], metric, say) for column, figure in kept}
     if len(how) > 1 or is_uneven([figure for _, figure in kept], metric):

@@ -7,7 +7,7 @@ from tui.reports import evidence
 from tui.reports.caveats import describe_caveats, describe_memory_caveats
 from tui.reports.certainty import SHARE, STARS, describe_certainty, format_p
 from tui.reports.comparable import Glances
-from tui.reports.cost_tables import least_memory
+from tui.reports.cost_tables import least_memory, show_figure, unit_of
 from tui.reports.evidence import Checked
 from tui.reports.headlines import (
     CHECKS_TOPIC,
@@ -20,9 +20,14 @@ from tui.reports.headlines import (
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.scoring import rank
+from tui.scoring.costs import METRICS_BY_ID
 from tui.scoring.dimensions import Dimension
 from tui.scoring.rank import Comparison, Duel, Samples
 from tui.text.sanitise import collapse_line
+from tui.text.translation import translate
+
+_ALONE = ("e2e", "chars_s", "ttft", "tpot", "load", "ram")
+"""Figures that are told of a model without another."""
 
 
 def build_conclusion(
@@ -31,14 +36,17 @@ def build_conclusion(
     checked: Checked,
     votes: Sequence[Duel],
     judged: Mapping[str, Sequence[Duel]],
+    unread: Mapping[str, int],
     panel: Sequence[Duel],
     dimensions: Sequence[Dimension],
     say: ReportMessages,
 ) -> tuple[str, ...]:
-    """The sentences: completed answers, speed, memory, checks, stars, votes, judges."""
+    """The sentences: completed answers, speed, memory, checks, stars, votes, judges. ``unread`` are
+    how many verdicts of each judge say nothing."""
     found = _completions(merged, say)
     if not any(a.state == "answered" for column in merged.columns for a in column.answers):
         return (*found, say("c_nothing"))
+    found += _alone(merged, glances, say)
     found += _speed(merged, say)
     found += _memory(merged, glances, say)
     passed = rank.compare_pairs(rank.pair_models(evidence.check_samples(merged, checked)))
@@ -47,6 +55,8 @@ def build_conclusion(
     found += _duels("c_votes", "c_votes_topic", votes, merged, say)
     for judge, duels in judged.items():
         found += _duels("c_judge", "c_judge_topic", duels, merged, say, judge=judge)
+        if not duels and (pairs := unread[judge]):
+            found.append(say("c_unread", judge=judge, n=pairs))
     found += _duels("c_panel", "c_panel_topic", panel, merged, say)
     return tuple(found)
 
@@ -55,12 +65,40 @@ def _completions(merged: MergedSessions, say: ReportMessages) -> list[str]:
     """One sentence if every answer is complete and uncut, else one per model."""
     asked = [column for column in merged.columns if column.answers]
     answers = [a for column in asked for a in column.answers]
-    if len(asked) > 1 and all(
-        a.figures and not a.figures.is_cut and not a.is_empty for a in answers
-    ):
+    said = [_completion(column, merged.under_way, say) for column in asked]
+    if asked and all(a.figures and not a.figures.is_cut and not a.is_empty for a in answers):
         key = "c_all" if len(asked) == len(merged.columns) else "c_all_asked"
-        return [say(key, models=len(asked), asked=len(answers))]
-    return [_completion(column, merged.under_way, say) for column in asked]
+        key = key if len(asked) > 1 else "c_all_one"
+        model = collapse_line(asked[0].label)
+        said = [say(key, model=model, models=len(asked), asked=len(answers))]
+    return said + [_silence(column, say) for column in merged.columns if not column.answers]
+
+
+def _silence(column: ModelColumn, say: ReportMessages) -> str:
+    """Why a model has no answer at all, not even a failed one."""
+    failures = [message for part in column.parts for message in part.track.failures]
+    model = collapse_line(column.label)
+    if not failures:
+        return say("c_not_asked", model=model)
+    message = collapse_line(translate(failures[-1], say.language)).rstrip(".。")
+    return say("c_failed", model=model, message=message)
+
+
+def _alone(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[str]:
+    """The figures of a model that there is no other to compare with."""
+    if len(merged.columns) != 1:
+        return []
+    (column,) = merged.columns
+    figures = glances[column.key].figures
+    told = [
+        f"{say(name)} {show_figure(figures[name])} {unit_of(METRICS_BY_ID[name], say)}"
+        for name in _ALONE
+        if figures[name].value is not None
+    ]
+    stars = evidence.mean_stars(evidence.star_samples(merged).get(column.label, {}))
+    told += [f"{say('st_stars')} {stars:.2f}"] if stars is not None else []
+    model = collapse_line(column.label)
+    return [say("c_alone", model=model, figures=say("sep").join(told))] if told else []
 
 
 def _completion(column: ModelColumn, under_way: Container[int], say: ReportMessages) -> str:

@@ -1,6 +1,7 @@
 """The tables of what each model costs."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from tui.board import Answer
 from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
@@ -28,14 +29,15 @@ from tui.scoring.glance import (
     Glance,
     cache_state,
     common_answers,
+    is_apart,
     take_glance,
 )
 from tui.text.sanitise import collapse_line
 from tui.text.translation import translate
 from tui.text.units import format_money
 
-_SERVICE = "endpoint"
-_RECORDED = "recorded"
+_GROUPS = {"endpoint": "costs_services", "recorded": "costs_recorded", "pasted": ""}
+"""The title of the table of a kind of engine that is no local one; empty: it has no costs."""
 
 
 def build_cost_tables(merged: MergedSessions, glances: Glances, say: ReportMessages) -> list[Table]:
@@ -44,12 +46,20 @@ def build_cost_tables(merged: MergedSessions, glances: Glances, say: ReportMessa
     groups: dict[str, list[ModelColumn]] = {}
     for column in merged.columns:
         groups.setdefault(_place(column), []).append(column)
+    pasted = groups.pop("", [])
     found = [
         _glance_table(title, groups[title], glances, say)
         for title in ("costs", "costs_services", "costs_recorded")
         if title in groups
     ]
-    return [*found, _details_table(merged.columns, glances, say)]
+    found = [
+        table for table in (*found, _details_table(merged.columns, glances, say)) if table.rows
+    ]
+    if found and pasted:
+        names = say("and").join(collapse_line(column.label) for column in pasted)
+        notes = (*found[0].notes, say("n_pasted", models=names))
+        found[0] = replace(found[0], notes=notes)
+    return found
 
 
 def glances_of(merged: MergedSessions) -> dict[str, Glance]:
@@ -80,18 +90,26 @@ def least_memory(columns: Sequence[ModelColumn], glances: Glances) -> list[tuple
 
 
 def _place(column: ModelColumn) -> str:
-    engine = str(column.parts[0].head.get("engine", ""))
-    return {_SERVICE: "costs_services", _RECORDED: "costs_recorded"}.get(engine, "costs")
+    return _GROUPS.get(str(column.parts[0].head.get("engine", "")), "costs")
+
+
+def unit_of(metric: Metric, say: ReportMessages) -> str:
+    """The unit of a figure in words."""
+    return say(f"unit_{metric.unit}") if say.knows(f"unit_{metric.unit}") else metric.unit
 
 
 def _named(metric: Metric, say: ReportMessages) -> str:
-    unit = say(f"unit_{metric.unit}") if metric.unit.startswith("chars") else metric.unit
+    unit = unit_of(metric, say) if metric.unit.startswith("chars") else metric.unit
     return say("of_unit", name=say(metric.id), unit=unit)
 
 
 def _glance_table(
-    title: str, columns: Sequence[ModelColumn], glances: Glances, say: ReportMessages
+    title: str,
+    columns: Sequence[ModelColumn],
+    glances: Glances,
+    say: ReportMessages,
 ) -> Table:
+    """Without rows where nothing is known."""
     mine = [glances[column.key] for column in columns]
     # Leave out columns that are empty for every model.
     known = [m for m in FIGURES if any(glance.figures[m].value is not None for glance in mine)]
@@ -109,6 +127,8 @@ def _glance_table(
         rows.append((Cell(collapse_line(column.label)), Cell(_dtype(column, say)), *cells))
     head = (say("model"), say("dtype"), *(_named(METRICS_BY_ID[m], say) for m in known))
     charges = [charge_of_column(column) for column in columns]
+    if not known and not any(charges):
+        return Table(say(title), (), ())
     notes = [*_notes(columns, mine, say)]
     if any(charges):
         head = (*head, say("cost_answer"), say("cost_100"))
@@ -238,7 +258,10 @@ def _notes(
     if any(glance.is_averaged for glance in glances):
         yield say("n_averaged")
     if more := [c for c, glance in zip(columns, glances, strict=True) if glance.uncommon]:
-        yield say("n_common", models=say("and").join(collapse_line(c.label) for c in more))
+        names = say("and").join(collapse_line(c.label) for c in more)
+        yield say("n_common", n=glances[0].common_questions, models=names)
+    if is_apart(glances):
+        yield say("n_apart")
     # Where earlier sessions were recorded nobody knows: the title says so.
     local = [column for column in columns if machine_of(column, say)]
     if len({where_measured(column, say) for column in local}) > 1:

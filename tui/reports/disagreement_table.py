@@ -1,5 +1,6 @@
 """The questions on which models differ most, as a table."""
 
+import math
 from dataclasses import replace
 
 from tui.reports.caveats import where_measured
@@ -26,7 +27,7 @@ def disagreement_table(
         return None
     differing.sort(key=lambda one: -one[2].score)
     cells = [
-        (Cell(f"{number}. {collapse_line(row.category or row.id)}"), *_cells(one))
+        (Cell(f"{number}. {collapse_line(row.category or row.id)}"), *_cells(one, say))
         for number, row, one in differing[:_MAX_ROWS]
     ]
     kept = [
@@ -52,7 +53,7 @@ def describe_differences(
     found = _measure(merged, row, results, say)
     if not found.is_differing:
         return ""
-    told = zip(_HEAD[1:], _cells(found), strict=True)
+    told = zip(_HEAD[1:], _cells(found, say), strict=True)
     parts = [f"{say(key)} {cell.text}" for key, cell in told if cell.text not in ("–", "0")]
     return say("d_here", what=say("sep").join(parts)) if parts else ""
 
@@ -75,9 +76,13 @@ def _measure(
     return found if is_one_place else replace(found, time=None)
 
 
-def _cells(found: Disagreement) -> tuple[Cell, ...]:
+def _cells(found: Disagreement, say: ReportMessages) -> tuple[Cell, ...]:
     share = "–" if found.verdicts is None else f"{found.verdicts:.0%}"
     checks = "–" if found.checks is None else f"{found.checks:.0%}"
-    ratios = ("–" if r is None else f"×{format_figure(r)}" for r in (found.length, found.time))
-    texts = (format_figure(found.stars), share, checks, *ratios)
+    length = say("d_empty") if found.length == math.inf else _times(found.length)
+    texts = (format_figure(found.stars), share, checks, length, _times(found.time))
     return tuple(Cell(text) for text in texts)
+
+
+def _times(ratio: float | None) -> str:
+    return "–" if ratio is None else f"×{format_figure(ratio)}"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tui import board as bd
 from tui import events as ev
+from tui.metrics import chars_s
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.scoring.agreement import krippendorff_alpha, person_choice
 from tui.scoring.checks import CheckResult
@@ -86,10 +87,12 @@ def _dimension(part: Hashable) -> Hashable:
 
 @dataclass(frozen=True, slots=True)
 class RaterAgreement:
-    """Who rated, and Krippendorff's alpha of stars (by answer and dimension) and of votes (by
-    pair), each over ``n_*`` that several rated; None where it is not defined."""
+    """Who rated how many answers, and voted on how many pairs, and Krippendorff's alpha of stars
+    (by answer and dimension) and of votes (by pair), each over ``n_*`` that several rated; None
+    where it is not defined."""
 
-    raters: tuple[str, ...]
+    raters: Mapping[str, int]
+    voters: Mapping[str, int]
     stars: float | None
     n_stars: int
     votes: float | None
@@ -98,21 +101,23 @@ class RaterAgreement:
 
 def rater_agreement(merged: MergedSessions) -> RaterAgreement:
     """How far people agree with each other, over all sessions."""
-    raters: dict[str, None] = {}
+    raters: Counter[str] = Counter()
+    voters: Counter[str] = Counter()
     stars: dict[Hashable, list[int]] = {}
     votes: dict[Hashable, list[int]] = {}
     for source in merged.sources:
         for answer in source.board.answers.values():
-            for (rater, dimension), given in answer.ratings.items():
-                raters[rater] = None
+            raters.update({rater for rater, _ in answer.ratings})
+            for (_, dimension), given in answer.ratings.items():
                 stars.setdefault((source.index, answer.id, dimension), []).append(given)
         for (rater, *pair), choice in source.board.ballots.items():
-            raters[rater] = None
+            voters[rater] += 1
             if choice in DECIDING:
                 votes.setdefault((source.index, *pair), []).append(DECIDING.index(choice))
     several = [[v for v in found.values() if len(v) > 1] for found in (stars, votes)]
     return RaterAgreement(
-        tuple(raters),
+        raters,
+        voters,
         krippendorff_alpha(several[0], is_ordinal=True),
         len(several[0]),
         krippendorff_alpha(several[1], is_ordinal=False),
@@ -120,18 +125,20 @@ def rater_agreement(merged: MergedSessions) -> RaterAgreement:
     )
 
 
-Figure = Callable[[ev.Answered], float | None]
-"""A time or a speed of an answer, above 0; None where it was not measured."""
+Figure = Callable[[bd.Answer], float | None]
+"""A time or a speed of a complete answer, above 0; None where it was not measured."""
 
 
-def seconds_of(figures: ev.Answered) -> float | None:
+def seconds_of(answer: bd.Answer) -> float | None:
     """From the start of an answer to its end (E2E)."""
-    return None if figures.e2e_ms is None else figures.e2e_ms / 1000
+    e2e_ms = answer.figures.e2e_ms if answer.figures else None
+    return None if e2e_ms is None else e2e_ms / 1000
 
 
-def text_speed_of(figures: ev.Answered) -> float | None:
+def text_speed_of(answer: bd.Answer) -> float | None:
     """Characters of text per second."""
-    return figures.chars_s
+    e2e_ms = answer.figures.e2e_ms if answer.figures else None
+    return None if e2e_ms is None else chars_s(len(answer.text), e2e_ms)
 
 
 def text_lengths(column: ModelColumn, merged: MergedSessions) -> list[float]:
@@ -207,8 +214,7 @@ def time_samples(
 def _time_of(
     figure: Figure, by_threads: bool, answer: bd.Answer
 ) -> Iterable[tuple[Hashable, float]]:
-    f = clean_figures(answer)
-    if f is not None and answer.has_text and (value := figure(f)) and value > 0:
+    if clean_figures(answer) and answer.has_text and (value := figure(answer)) and value > 0:
         yield _timed_part(answer, by_threads), value
 
 

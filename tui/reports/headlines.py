@@ -93,7 +93,7 @@ VOTES_TOPIC = Topic("c_votes", "c_votes_topic", POINTS, _questions_won)
 
 
 def time_topic(merged: MergedSessions) -> Topic:
-    """Seconds to a whole answer: medians over questions."""
+    """Seconds to the end of an answer: medians over questions."""
     return Topic(
         *("c_fast", "c_fast_topic", RATIO, _median_seconds),
         direction=-1,

@@ -106,12 +106,16 @@ def build_document(
     judged = {
         judge_name(key, say): evidence.judge_duels(merged, found) for key, found in by_judge.items()
     }
+    unread = {
+        judge_name(key, say): sum(j.choice == "none" for _, j in found)
+        for key, found in by_judge.items()
+    }
     panel = evidence.panel_duels(merged, by_judge)
     scored = (
         score_tables.stars_table(merged, dims, glances, say),
         score_tables.star_pairs_table(merged, say),
         *build_cost_tables(merged, glances, say),
-        score_tables.duel_table(say("votes"), votes, merged, say),
+        score_tables.votes_table(votes, merged, say),
         *judge_tables(merged, by_judge, judged, panel, say),
         score_tables.checks_table(merged, checked, say),
         ability_table(merged, checked, say),
@@ -146,8 +150,10 @@ def build_document(
         ),
         troubles=(*list_problems(merged, say), *(f"{say('checks')}: {p}" for p in problems)),
         models=sketch_models(merged, glances, checked, dims, say),
-        uses=recommend(merged, glances, checked, votes, say),
-        conclusion=build_conclusion(merged, glances, checked, votes, judged, panel, dims, say),
+        uses=recommend(merged, glances, checked, votes, judged, say),
+        conclusion=build_conclusion(
+            merged, glances, checked, votes, judged, unread, panel, dims, say
+        ),
         footnotes=tuple(
             say(key, **_FOOTNOTE_VALUES, **FORMULAS[say.language]) for key in _FOOTNOTES
         ),
@@ -161,8 +167,16 @@ def _abstract(
 ) -> tuple[str, ...]:
     """What was compared, and before it what a person says of it in the settings."""
     names = say("and").join(collapse_line(column.label) for column in merged.columns)
-    counts = _counts(merged)
-    told = say("a_what", n=counts["questions"], models=names, answers=counts["answers"])
+    asked = sum(bool(row.answer_ids) for row in merged.rows)
+    done = [c for c in merged.columns if any(a.state == "answered" for a in c.answers)]
+    key = "a_what" if len(done) > 1 else "a_only" if done else "a_nothing"
+    told = say(
+        "a_one" if len(merged.columns) == 1 and done else key,
+        n=say("n_of", n=asked, of=len(merged.rows)) if asked < len(merged.rows) else asked,
+        models=names,
+        model=collapse_line(done[0].label) if done else "",
+        answers=_counts(merged)["answers"],
+    )
     own = collapse_line(facts.get("abstract", ""))
     return (own, told) if own else (told,)
 

@@ -53,7 +53,7 @@ def _stars(
 
 
 def _seconds(merged: MergedSessions, glances: Glances, say: ReportMessages) -> Figure | None:
-    """Seconds to a whole answer of each question, the mean of those that nothing disturbed."""
+    """Seconds to the end of an answer of each question, the mean of the undisturbed ones."""
     rows = [row for row in merged.rows if row.answer_ids]
     if not 1 < len(rows) <= _MOST_QUESTIONS or len(merged.columns) < 2:
         return None

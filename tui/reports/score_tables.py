@@ -1,6 +1,7 @@
 """The tables of judgements: stars, votes, a judge, checks, overlap with references."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from statistics import median
 
@@ -123,16 +124,35 @@ def _draw_stars(mean: float, n: int) -> str:
 
 
 def _rater_notes(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...]:
-    """Who rated, and how far several raters agree."""
+    """Who rated how many answers, and how far several raters agree."""
     found = evidence.rater_agreement(merged)
     if len(found.raters) < 2:
         return ()
-    notes = [say("raters", names=", ".join(collapse_line(name) or "–" for name in found.raters))]
+    notes = [say("raters", names=_persons("rater_of", found.raters, say))]
     if found.stars is not None:
         notes.append(say("alpha_stars", alpha=f"{found.stars:.2f}", n=found.n_stars))
+    return tuple(notes)
+
+
+def _voter_notes(merged: MergedSessions, say: ReportMessages) -> tuple[str, ...]:
+    found = evidence.rater_agreement(merged)
+    if len(found.voters) < 2:
+        return ()
+    notes = [say("voters", names=_persons("voter_of", found.voters, say))]
     if found.votes is not None:
         notes.append(say("alpha_votes", alpha=f"{found.votes:.2f}", n=found.n_votes))
     return tuple(notes)
+
+
+def _persons(key: str, counts: Mapping[str, int], say: ReportMessages) -> str:
+    told = (say(key, name=collapse_line(who) or "–", n=n) for who, n in counts.items())
+    return say("and").join(told)
+
+
+def votes_table(votes: Sequence[Duel], merged: MergedSessions, say: ReportMessages) -> Table | None:
+    """The `duel_table` of people's votes, with who voted and how far several agree."""
+    table = duel_table(say("votes"), votes, merged, say)
+    return table and replace(table, notes=_voter_notes(merged, say))
 
 
 def star_pairs_table(merged: MergedSessions, say: ReportMessages) -> Table | None:

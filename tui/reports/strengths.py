@@ -10,6 +10,7 @@ from statistics import fmean, median
 
 from tui.reports import evidence
 from tui.reports.comparable import Glances, comparable_figures
+from tui.reports.cost_tables import unit_of
 from tui.reports.document import ModelSketch, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
@@ -17,6 +18,7 @@ from tui.reports.place_ids import place_id
 from tui.scoring.costs import METRICS_BY_ID
 from tui.scoring.dimensions import Dimension
 from tui.text.sanitise import collapse_line
+from tui.text.translation import translate
 
 _FIGURES = ("e2e", "tpot", "load", "ram", "checkpoint")
 
@@ -78,7 +80,7 @@ def _scales(
         found = comparable_figures(merged.columns, glances, metric, say)
         known = {key: f.value for key, f in found.items() if f.value is not None}
         if len(known) > 1:
-            yield _Scale(say(name), metric.unit, known, metric.direction < 0)
+            yield _Scale(say(name), unit_of(metric, say), known, metric.direction < 0)
     for key, samples in (
         ("st_stars", evidence.star_samples(merged)),
         ("st_checks", evidence.check_samples(merged, checked)),
@@ -123,6 +125,10 @@ def _best_dimension(
 
 
 def _mishaps(column: ModelColumn, under_way: Container[int], say: ReportMessages) -> list[str]:
+    if not column.answers:
+        failures = [message for part in column.parts for message in part.track.failures]
+        said = [translate(message, say.language) for message in failures[-1:]]
+        return [say("model_failed", message=collapse_line(message)) for message in said]
     stopped = [a for a in column.answers if a.state in ("cancelled", "decoding", "prefill")]
     counts = {
         "st_failed": sum(a.state == "failed" for a in column.answers),
@@ -146,5 +152,8 @@ def _traits(merged: MergedSessions, column: ModelColumn, say: ReportMessages) ->
         elif others and middle > max(others):
             key = "st_longest"
         yield say(key, n=f"{middle:.1f}".removesuffix(".0"), mean=f"{fmean(mine):.0f}")
+    if not column.answers:
+        yield say("st_not_asked")
+        return
     done = sum(answer.state == "answered" for answer in column.answers)
     yield say("st_done", done=done, of=len(column.answers))

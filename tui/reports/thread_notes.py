@@ -25,7 +25,7 @@ def describe_threads(
             told=say("sep").join(
                 say(
                     "on_threads",
-                    figures=", ".join(map(say, names)),
+                    figures=say("and").join(map(say, names)),
                     threads=", ".join(map(str, sorted(threads))),
                 )
                 for threads, names in found.items()

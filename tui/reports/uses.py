@@ -1,6 +1,6 @@
 """For which use which model: only what a test over questions, or a size, bears out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tui.reports import evidence
 from tui.reports.caveats import describe_caveats, describe_memory_caveats
@@ -19,11 +19,18 @@ def recommend(
     glances: Glances,
     checked: evidence.Checked,
     votes: Sequence[Duel],
+    verdicts: Mapping[str, Sequence[Duel]],
     say: ReportMessages,
 ) -> tuple[str, ...]:
-    """A sentence each on quality, speed and memory; that the data do not say is one, too."""
+    """A sentence each on quality, speed and memory; that the data do not say is one, too.
+    ``verdicts`` are those of each judge."""
     if len(merged.columns) < 2:
         return ()
+    answering = [column for column in merged.columns if any(a.has_text for a in column.answers)]
+    if not answering:
+        return (say("u_none"),)
+    if len(answering) == 1:
+        return (say("u_alone", model=collapse_line(answering[0].label)),)
     labels = [column.label for column in merged.columns]
     judged = {
         STARS_TOPIC: rank.compare_pairs(rank.pair_models(evidence.star_samples(merged))),
@@ -41,7 +48,7 @@ def recommend(
         for topic, leader in leaders.items()
         if leader
     ]
-    told = told or [say("u_quality_open")]
+    told = told or [say("u_quality_open"), *_by_judges(verdicts, merged, say)]
     times = rank.compare_pairs(evidence.pair_times(merged, evidence.seconds_of))
     if fastest := time_topic(merged).clear_leader(times, labels):
         beware = _beware(fastest, labels, merged, True, say)
@@ -49,6 +56,21 @@ def recommend(
     else:
         told.append(say("u_speed_open"))
     return (*told, *_memory(merged, glances, say))
+
+
+def _by_judges(
+    verdicts: Mapping[str, Sequence[Duel]], merged: MergedSessions, say: ReportMessages
+) -> list[str]:
+    """Where only a judge says who is ahead, that it is a judge."""
+    labels = [column.label for column in merged.columns]
+    told = []
+    for judge, duels in verdicts.items():
+        found = rank.compare_pairs(rank.pair_duels(duels), by_wins=True)
+        if leader := VOTES_TOPIC.clear_leader(found, labels):
+            beware = _beware(leader, labels, merged, False, say)
+            model = collapse_line(leader)
+            told.append(say("u_quality_judge", judge=judge, model=model, beware=beware))
+    return told
 
 
 def _beware(

@@ -13,7 +13,14 @@ from tui.prices import Price
 from tui.run import budget
 from tui.scoring import charges
 from tui.scoring.costs import GB, METRICS_BY_ID, Place
-from tui.scoring.glance import Figure, Glance, cache_state, common_answers, take_glance
+from tui.scoring.glance import (
+    Figure,
+    Glance,
+    cache_state,
+    common_answers,
+    is_apart,
+    take_glance,
+)
 from tui.scoring.sampling import sampling_of
 from tui.text.units import format_money
 
@@ -144,8 +151,10 @@ def table_notes(board: Board) -> list[str]:
         said.append(f"not all of it ran on the same processor: {'; '.join(cpus)}")
     if any(glance.is_averaged for glance in shown):
         said.append("of several answers to one question the mean counts, once")
-    if any(glance.uncommon for glance in shown):
-        said.append("times of answers are of the questions that all models answered")
+    if any(glance.uncommon for glance in shown) and (n := shown[0].common_questions):
+        said.append(f"times of answers are of the questions that all models answered: {n}")
+    if is_apart(shown):
+        said.append("no question was answered by all models: times are of each one's own questions")
     if any(glance.figures["answer_ttft"].n for glance in shown):
         said.append("ANSWER is the time to the first token behind a thought of THOUGHT tokens")
     newest = newest_answers(board)
@@ -163,7 +172,8 @@ def table_notes(board: Board) -> list[str]:
         reasons = [_CONTENDED[by] for by in sorted(_contenders(board)) if by in _CONTENDED]
         said.append("; ".join([DISTURBED_NOTE, *reasons]))
     said += [note for model in board.models for note in _price_notes(board, model)]
-    if any(answer.is_estimated for answer in board.answers.values()):
+    spent = [charge for model in board.models if (charge := charge_of(board, model))]
+    if any(f.is_estimated for f in figures) or any(one.is_estimated for one in spent):
         said.append("~ from an estimated number of tokens")
     if any(figure.batch > 1 for figure in figures):
         said.append(BATCHED_NOTE)

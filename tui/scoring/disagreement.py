@@ -27,7 +27,8 @@ class Disagreement:
 
     ``stars`` is the largest gap of two means, ``verdicts`` the share of votes
     and verdicts of judges that prefer one side, ``checks`` the gap between the shares of checks
-    passed, ``length`` and ``time`` the ratio of the largest to the smallest. ``same_text``: all
+    passed, ``length`` and ``time`` the ratio of the largest to the smallest (a length is infinite
+    where one answer of several is empty). ``same_text``: all
     answers are the same, letter by letter. ``is_compared``: at least two models completed it.
     """
 
@@ -73,7 +74,7 @@ def measure(
         _largest_gap([_stars(conversation) for conversation in answered]),
         fmean(said) if said else None,
         _gap([_passed(conversation, results_of) for conversation in answered]),
-        _ratio([float(sum(map(len, text))) for text in texts]),
+        _length_ratio([sum(map(len, text)) for text in texts]),
         _ratio([_seconds(c) for c in answered]) if _were_timed_alike(answered) else None,
         all(text == texts[0] for text in texts),
         is_compared=True,
@@ -125,6 +126,12 @@ def _were_timed_alike(conversations: Sequence[Sequence[Answer]]) -> bool:
 def _gap(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return max(known) - min(known) if len(known) > 1 else None
+
+
+def _length_ratio(lengths: Sequence[int]) -> float | None:
+    if 0 in lengths:
+        return math.inf if any(lengths) else None
+    return _ratio([float(length) for length in lengths])
 
 
 def _ratio(values: Sequence[float | None]) -> float | None:

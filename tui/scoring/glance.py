@@ -94,13 +94,25 @@ class Glance:
     places: Places = field(default_factory=dict)
     is_averaged: bool = False
 
+    @property
+    def common_questions(self) -> int:
+        """How many questions the times of answers are of, where they are of common ones."""
+        return len({self.places[id_][0] for id_ in self.common})
+
     def seconds(self, answers: Iterable[Answer]) -> list[float]:
-        """Seconds to a whole answer, undisturbed, one value of each question: what E2E is the
+        """Seconds to the end of an answer, undisturbed, one value of each question: what E2E is the
         median of. ``answers`` are the model's."""
         mine = list(answers)
         timed = [a for a in mine if id(a) in self.common] or mine
         told = [(self.places[id(a)], v) for a in timed if _is_clean(a) if (v := _seconds_of(a))]
         return question_means(told)
+
+
+def is_apart(glances: Iterable[Glance]) -> bool:
+    """Whether several models were timed, and no question is common to all: their times are of other
+    questions each."""
+    timed = [one for one in glances if one.figures["e2e"].value is not None]
+    return len(timed) > 1 and not any(one.common for one in timed)
 
 
 def take_glance(

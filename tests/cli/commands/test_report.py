@@ -78,7 +78,7 @@ def test_a_question_that_was_asked_again_is_one_question(
     assert cli.run_command_line(["report", str(path), "--lang", "en", "--template", "brief"]) == 0
     assert "no pictures" not in capsys.readouterr().err
     assert cli.run_command_line(["report", str(path), "--lang", "en", "--no-pictures"]) == 0
-    assert "Compared on 26 questions: a@bf16; 26 answers in all" in capsys.readouterr().out
+    assert "a@bf16 was asked 26 questions; 26 answers in all" in capsys.readouterr().out
 
 
 def test_each_format_by_the_name_of_the_file(path: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ _WORDS = {
     "empty": "answers without text",
     "checks": "checks passed",
     "stars": "stars",
-    "e2e": "time to a whole answer, ms",
+    "e2e": "time to the end of an answer, ms",
     "ttft": "time to the first token of the answers, ms",
     "tpot": "time per token of the answers, ms",
     "chars_s": "text speed, chars/s",
