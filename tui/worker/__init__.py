@@ -2,3 +2,7 @@
 
 `tui.worker_protocol` says what it is told and what it reports.
 """
+
+from tui.worker import lean_imports
+
+lean_imports.install()

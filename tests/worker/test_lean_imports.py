@@ -1,0 +1,39 @@
+"""What transformers brings along and no worker uses is not loaded, and is there when asked for."""
+
+import json
+import subprocess
+import sys
+
+PROGRAM = """
+import json, sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from pathlib import Path
+from tui.worker.process.loop import import_libraries
+
+import_libraries()
+import torch, transformers
+from transformers.utils import import_utils
+
+loaded = sorted(sys.modules)
+models = Path(transformers.__file__).parent / "models"
+spec = PathFinder.find_spec(import_utils.__name__, transformers.utils.__path__)
+usual = module_from_spec(spec)
+spec.loader.exec_module(usual)
+same = import_utils.define_import_structure(models) == usual.define_import_structure(models)
+compiled = torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2)).tolist()
+print(json.dumps([loaded, same, compiled, torch._dynamo.is_compiling()]))
+"""
+LEFT_OUT = {"scipy", "sympy", "torch._dynamo.convert_frame", "torch.distributed.tensor"}
+
+
+def test_a_worker_loads_no_compiler_before_one_is_asked_for() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=170
+    )
+    assert done.returncode == 0, done.stderr
+    loaded, same, compiled, is_compiling = json.loads(done.stdout.splitlines()[-1])
+    assert {"torch", "transformers.modeling_utils"} <= set(loaded)
+    assert LEFT_OUT & set(loaded) == set()
+    assert same, "the names in the files of transformers, read once"
+    assert (compiled, is_compiling) == ([2.0, 2.0], False)
