@@ -1,6 +1,7 @@
 """The keys of ``[keys]`` in duibi.toml: binding id -> keys."""
 
 import difflib
+import functools
 import unicodedata
 from collections.abc import Mapping, Sequence
 
@@ -55,7 +56,8 @@ def _names(keys: str) -> list[str]:
     return [key.strip() or key for key in keys.split(",")] if keys != "," else [keys]
 
 
-def default_keys(holder: type[DOMNode]) -> dict[str, str]:
+@functools.cache
+def default_keys(holder: type[DOMNode]) -> Mapping[str, str]:
     """Id -> default keys of all bindings of a class and its bases."""
     return {
         binding.id: binding.key
