@@ -16,6 +16,9 @@ TORCH ?= fetched
 # Four processes of tests, also on two cores: half of the time a test waits for a program that
 # it started. Each takes up to a gigabyte. Those at rest take tests over from the others.
 PARALLEL := --numprocesses 4 --dist worksteal
+# Each file of slow tests in one process: what a file's tests share takes longest there, and each
+# process may take gigabytes.
+APART := --numprocesses 2 --dist loadscope
 
 .PHONY: run test slow versions screens campaigns check check-kernels dist format clean
 .DELETE_ON_ERROR:
@@ -27,7 +30,7 @@ test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
 
 slow: $(VENV)/.ready-dev $(VENV)/.peers
-	$(BIN)/python -m pytest -m slow --timeout 900
+	$(BIN)/python -m pytest $(APART) -m slow --timeout 900
 
 # Of the packages of the core the lowest and the newest, with every Python that is at hand.
 versions: $(VENV)/.ready-dev
