@@ -1,5 +1,6 @@
 """Sessions for tests of what is made from sessions: written by the real journal."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from tui.events import Body
 from tui.sessions.journal import Journal
 
 Answer = Callable[[int, int], str]
+_MOST_PIECES = 2000
 
 
 def recorded_header(
@@ -55,8 +57,8 @@ def record_session(
     status: str = "done",
 ) -> Path:
     """A whole run, one model after the other: each answer of ``answer(model, question)``
-    arrives in pieces of two characters at ``speeds[model]`` tokens per second, with figures
-    that follow from the times; ``extra`` events come at the end."""
+    arrives in pieces of two characters, a long one in `_MOST_PIECES`, at ``speeds[model]`` tokens
+    per second, with figures that follow from the times; ``extra`` events come at the end."""
     journal = Journal.create(folder, head)
     now, number = 0, 0
     for model in range(len(head.models)):
@@ -105,7 +107,8 @@ def _answer(
     journal.append(now, model, ask)
     journal.append(now, model, ev.Started(number, prompt_tokens=30 + number, threads=2))
     start, first = now, now + 100_000 + 10_000 * number
-    pieces = [text[i : i + 2] for i in range(0, len(text), 2)] or [""]
+    size = max(2, math.ceil(len(text) / _MOST_PIECES))
+    pieces = [text[i : i + size] for i in range(0, len(text), size)] or [""]
     for i, piece in enumerate(pieces):
         now = first + round(i * 1e6 / speed)
         journal.append(now, model, ev.Delta(number, 1, piece))

@@ -86,9 +86,11 @@ class Terminal:
         """
         seen = wanted if callable(wanted) else lambda text: wanted in text
         until = time.monotonic() + seconds
+        shown = self.text()
         while time.monotonic() < until:
-            self.read(0.02)
-            if seen(self.text()):
+            if self.read(0.02):
+                shown = self.text()
+            if seen(shown):
                 return time.monotonic() - self.started
             if not self.process.isalive():
                 self.read(0.2)

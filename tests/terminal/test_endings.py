@@ -9,9 +9,10 @@ import pytest
 
 from benchmarks.support import tiny
 from benchmarks.support.terminal import DUIBI, Terminal
+from tests.support.streamed import streamed
 from tests.support.waiting import process_gone, until
 from tui.board import Board, fold
-from tui.sessions.reader import read, scan
+from tui.sessions.reader import read
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +53,6 @@ def board_of(folders: dict[str, str]) -> tuple[str, Board]:
     return reading.verdict, fold(reading.events)
 
 
-def tokens(folders: dict[str, str]) -> int:
-    """How many tokens stand in the session."""
-    # The file may be seen before a line stands in it.
-    files = Path(folders["DUIBI_SESSIONS_DIR"]).glob("*.duibi")
-    events = [event for file in files for event in scan(file.read_bytes(), "").events]
-    return sum(answer.tokens for answer in fold(events).answers.values())
-
-
 def test_a_killed_screen_leaves_no_worker_and_the_run_goes_on_to_escape_and_ctrl_c_twice(
     checkpoint: Path, folders: dict[str, str]
 ) -> None:
@@ -73,13 +66,14 @@ def test_a_killed_screen_leaves_no_worker_and_the_run_goes_on_to_escape_and_ctrl
     assert verdict in ("interrupted", "torn")
     (open_answer,) = board.answers.values()
     assert open_answer.tokens
-    before = tokens(folders)
+    sessions = Path(folders["DUIBI_SESSIONS_DIR"])
+    before = streamed(sessions)
 
     with Terminal([*DUIBI, "--resume", "last", "--no-loop-stop"], folders) as terminal:
         terminal.wait("decoding", 90)
         workers = psutil.Process(terminal.process.pid).children(recursive=True)
         # The first tokens of a random model may be bytes that make no letter yet.
-        terminal.wait(lambda _: tokens(folders) > before + 20)
+        terminal.wait(lambda _: streamed(sessions) > before + 20)
         terminal.send("\x1b")
         terminal.wait("Esc again")
         terminal.send("\x1b")
@@ -128,7 +122,7 @@ def test_a_run_without_a_screen_outlives_its_terminal(
 ) -> None:
     command = (*DUIBI, "run", str(checkpoint), "--questions", "smoke", "--max-new-tokens", "100")
     terminal = Terminal(command, folders)
-    terminal.wait(lambda _: tokens(folders) > 0, 90)
+    terminal.wait(lambda _: streamed(Path(folders["DUIBI_SESSIONS_DIR"])) > 0, 90)
     me = psutil.Process(terminal.process.pid)
     terminal.hang_up()
     until(lambda: process_gone(me.pid))

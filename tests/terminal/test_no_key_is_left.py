@@ -15,8 +15,9 @@ from benchmarks.support import tiny
 from benchmarks.support.fault_server import FaultServer, Received, Reply, error_status, good_answer
 from benchmarks.support.terminal import Terminal
 from tests.support.commands import in_one_process, outputs
+from tests.support.streamed import streamed
 from tui.board import fold
-from tui.sessions.reader import read, scan
+from tui.sessions.reader import read
 
 CANARY = "sk-canary-c0ffee-5d41402abc4b2a76"
 KEYS = ("DUIBI_API_KEY", "OPENAI_API_KEY", "DEEPSEEK_API_KEY", "DASHSCOPE_API_KEY", "BOX_TOKEN")
@@ -63,13 +64,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def local_tokens(tmp_path: Path) -> int:
-    """How many tokens of the model here stand in the session."""
-    files = (tmp_path / "sessions").glob("*.duibi")
-    events = [event for file in files for event in scan(file.read_bytes(), "").events]
-    return sum(answer.tokens for answer in fold(events).answers.values() if answer.model == 0)
-
-
 def commands(env: Mapping[str, str], *lines: tuple[str, ...]) -> str:
     """All that some commands print."""
     done = subprocess.run(
@@ -104,7 +98,7 @@ def test_keys_are_left_nowhere_and_a_crash_ends_the_run_whole(tmp_path: Path) ->
             terminal.wait("1/3", 60)
             terminal.send("\r")
             terminal.wait(lambda text: "Paris" in text and "what is Bearer ***?" in text, 120)
-            terminal.wait(lambda _: local_tokens(tmp_path) > 20, 120)
+            terminal.wait(lambda _: streamed(tmp_path / "sessions", model=0) > 20, 120)
             program = psutil.Process(terminal.process.pid)
             workers = program.children(recursive=True)
             for process in (program, *workers):

@@ -113,8 +113,8 @@ def test_clip(text: str, width: int, expected: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["x", "语", "word 词 "])
-def test_a_line_of_megabytes_is_wrapped_piece_by_piece(piece: str) -> None:
-    line = piece * (1_000_000 // len(piece))
+def test_a_very_long_line_is_wrapped_piece_by_piece(piece: str) -> None:
+    line = piece * (300_000 // len(piece))
     spans = wrapping.wrap_spans(line, 10)
     assert spans[0][0] == 0 and spans[-1][1] == len(line)
     assert all(cell_len(line[start:end]) <= 10 for start, end in spans[:1000])

@@ -50,17 +50,23 @@ def result(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint for what is only computed."""
+    return tiny.write_llama(tmp_path_factory.mktemp("models") / "small", stop=319)
+
+
 SHORT = ("--questions", "smoke", "--max-new-tokens", "20", "--greedy", "--json")
 
 
 @pytest.fixture(scope="module")
 def two_models(
-    checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+    small: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[str, Any], str, Path]:
     """A run of two models: its JSON, what it told, and the file it was asked to write."""
     place = tmp_path_factory.mktemp("two")
     out = place / "result.json"
-    models = (f"{checkpoint}@bf16", f"{checkpoint}@fp32")
+    models = (f"{small}@bf16", f"{small}@fp32")
     code, printed, told = in_this_process(
         "run", *models, *SHORT, "--measure", "--out", str(out), "--sessions", str(place)
     )
@@ -93,11 +99,11 @@ def test_a_complete_run_has_nothing_to_go_on_with(
     assert Path(made["session"]).read_bytes() == before
 
 
-def test_columns_of_one_checkpoint_are_one_worker(checkpoint: Path, tmp_path: Path) -> None:
+def test_columns_of_one_checkpoint_are_one_worker(small: Path, tmp_path: Path) -> None:
     vary = ("--vary", "max_new_tokens=5,9", "--vary", "seed=1,2")
     folder = ("--sessions", str(tmp_path))
     code, printed, told = in_this_process(
-        "run", f"{checkpoint}@bf16", *vary, *SHORT[:2], "--json", *folder
+        "run", f"{small}@bf16", *vary, *SHORT[:2], "--json", *folder
     )
     assert code == 0, told
     models = json.loads(printed)["models"]
@@ -113,7 +119,7 @@ def test_columns_of_one_checkpoint_are_one_worker(checkpoint: Path, tmp_path: Pa
     assert code == 0, told
     assert "holds the weights once" in report.read_text()
     assert report.read_text().count("max_new_tokens=9 seed=2") > 1
-    code, _, told = in_this_process("run", f"{checkpoint}?temprature=1", *folder)
+    code, _, told = in_this_process("run", f"{small}?temprature=1", *folder)
     assert code == 2 and "did you mean temperature?" in told
 
 
@@ -168,11 +174,11 @@ def test_a_default_run_ends_in_a_full_cost_table(
 
 
 def test_a_batch_says_so_and_says_the_same(
-    checkpoint: Path, two_models: tuple[dict[str, Any], str, Path]
+    small: Path, two_models: tuple[dict[str, Any], str, Path]
 ) -> None:
     together, told, _ = two_models
     assert "decoded together" in told
-    code, printed, told = in_this_process("run", f"{checkpoint}@fp32", *SHORT, "--batch", "1")
+    code, printed, told = in_this_process("run", f"{small}@fp32", *SHORT, "--batch", "1")
     assert code == 0, told
     assert "decoded together" not in told
     (alone,) = json.loads(printed)["models"]

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from benchmarks.support.fault_server import FaultServer, Received, Reply, error_status, good_answer
+from tests.support.commands import run_with
 from tests.support.endpoints import clear_proxies
 from tests.support.waiting import until
 from tui.board import fold
@@ -231,11 +232,11 @@ def test_a_key_is_left_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         assert all(r.headers["authorization"] == f"Bearer {CANARY}" for r in server.requests)
         shown += [out, err]
     (path,) = paths.sessions_dir().glob("*.duibi")
-    for format_ in ("md", "html", "csv", "jsonl"):
-        process = Watched("report", str(path), "--format", format_, "--out", f"r.{format_}")
-        code, out, err = process.end()
-        assert code == 0, err
-        shown += [out, err]
+    formats = ("md", "html", "csv", "jsonl")
+    reports = [["report", str(path), "--format", one, "--out", f"r.{one}"] for one in formats]
+    codes, outs, err = run_with({}, tmp_path, *reports)
+    assert codes == [0] * len(formats), err
+    shown += [*outs, err]
     assert CANARY not in "".join(shown)
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert path in files and len(files) >= 5

@@ -48,7 +48,8 @@ def made(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # With so small weights it soon repeats itself, and guesses are right.
-    return tiny.write_llama(tmp_path_factory.mktemp("tiny"), initializer_range=0.06)
+    made = tmp_path_factory.mktemp("tiny")
+    return tiny.write_llama(made, initializer_range=0.06, num_hidden_layers=2)
 
 
 FORMATS = ["fp32", "bf16", "int8", "int4"]
@@ -97,13 +98,14 @@ def test_the_text_is_the_same_in_every_format(ready: LoadedModel, sampling: dict
 
 
 def test_the_bound_of_new_tokens_holds_within_a_guess(ready: LoadedModel) -> None:
+    is_guessing = rounds_rows_alike(ready.model)
     accepted = 0
-    for new in range(40, 40 + MAX_GUESSED):
+    for new in range(40, 40 + (MAX_GUESSED if is_guessing else 1)):
         plain, _ = answer(ready, False, new)
         guessed, bodies = answer(ready, True, new)
         assert (guessed, figures(bodies).output_tokens) == (plain, new)
         accepted += figures(bodies).accepted
-    assert bool(accepted) is rounds_rows_alike(ready.model)
+    assert bool(accepted) is is_guessing
 
 
 def test_a_stop_token_within_a_guess_ends_the_answer_there(ready: LoadedModel) -> None:
