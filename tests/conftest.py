@@ -20,7 +20,10 @@ from tests.support.run_folder import run_folder
 from tui.host import format_speeds, kernel_compiler
 from tui.host.format_speeds import FormatSpeeds
 from tui.text import translation
+from tui.worker import lean_imports
 
+# Before a test imports transformers by itself.
+lean_imports.install()
 # Several processes of tests share the cores with the programs that they start: threads that
 # spin while they wait would take the cores from those that compute. Read when torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "0")

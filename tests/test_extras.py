@@ -122,8 +122,12 @@ def test_every_package_is_declared_and_used() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extra = [line for name in ("local", *EXTRA_NAMES) for line in _declared(project, name)]
     core = [re.split(r"[<>=]", line)[0] for line in project["dependencies"]]
+    owners = packages_distributions()
     assert set(core) | set(extra) == {
-        *(_package(module) for module in _imported() - set(sys.stdlib_module_names)),
+        *(
+            owners[module][0].lower().replace("_", "-")
+            for module in _imported() - set(sys.stdlib_module_names)
+        ),
         # By its name, and by its command, which fills the cache that is shared with others.
         *("xllamacpp", "modelscope"),
     }
@@ -134,10 +138,6 @@ EXTRA_NAMES = ("gguf", "png", "docx")
 
 def _declared(project: dict[str, Any], extra: str) -> list[str]:
     return [re.split(r"[<>=]", line)[0] for line in project["optional-dependencies"][extra]]
-
-
-def _package(module: str) -> str:
-    return packages_distributions()[module][0].lower().replace("_", "-")
 
 
 def _imported() -> set[str]:

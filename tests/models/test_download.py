@@ -98,7 +98,7 @@ def test_it_ends_with_a_parent_that_is_killed(served: tuple[FakeHub, FileServer]
             pass
         (child,) = psutil.Process(parent.pid).children()
         parent.kill()
-    child.wait(5)
+    child.wait(60)
     served[0].stall_after = None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from benchmarks.support.scripted_run import ScriptedRun
-from tests.support.waiting import DEADLINE_S
+from tests.support.waiting import DEADLINE_S, pauses
 from tui.app.app import DuibiApp
 from tui.app.main import make_app
 from tui.app.screens.compare import CompareScreen
@@ -27,9 +27,11 @@ async def until_shown(
 ) -> None:
     """`waiting.until`, while the app goes on."""
     deadline = time.monotonic() + DEADLINE_S
-    while not condition():
+    for pause_s in pauses(0.02, 0.1):
+        if condition():
+            return
         assert time.monotonic() < deadline, f"not within {DEADLINE_S:.0f} s: {describe()}"
-        await pilot.pause(0.02)
+        await pilot.pause(pause_s)
 
 
 def pane_rows(grid: PaneGrid | None, index: int) -> list[str]:

@@ -175,7 +175,7 @@ def test_as_a_model_of_a_new_run(stranger: Path) -> None:
         it.wait(lambda text: "PWN" in text and "done" in text)
         harmless(bytes(it.raw))
         it.send("q")
-        assert it.wait_exit(30) == 0
+        assert it.wait_exit() == 0
     for flags in ((), ("--json",)):
         with in_terminal(stranger, "run", *args, *flags) as it:
             assert it.wait_exit(60) == 0

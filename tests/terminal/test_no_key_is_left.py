@@ -104,9 +104,9 @@ def test_keys_are_left_nowhere_and_a_crash_ends_the_run_whole(tmp_path: Path) ->
             for process in (program, *workers):
                 arguments += process.cmdline()
             terminal.send("S")
-            terminal.wait("picture", 30)
+            terminal.wait("picture")
             terminal.send("W")
-            assert terminal.wait_exit(30) == 1 and terminal.is_restored()
+            assert terminal.wait_exit() == 1 and terminal.is_restored()
             shown = bytes(terminal.raw)
             assert workers and psutil.wait_procs(workers, timeout=60)[1] == []
         asked = [r.headers["authorization"] for r in server.requests]

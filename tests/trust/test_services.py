@@ -72,7 +72,7 @@ def test_a_person_is_asked_on_a_terminal_once(cloned: Path) -> None:
             terminal.wait("Agree?", 60)
             assert "with the key in GITHUB_TOKEN" in terminal.text()
             terminal.send("n\r")
-            assert terminal.wait_exit(30) == 2
+            assert terminal.wait_exit() == 2
         assert server.requests == []
         with Terminal(command, {"no_proxy": "*"}, cwd=cloned) as terminal:
             terminal.wait("Agree?", 60)
