@@ -56,11 +56,11 @@ def quick_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library for the best instruction set, compiled once."""
-    place = tmp_path_factory.mktemp("made") / kernel_compiler.library_file_name(HERE[0])
-    kernel_compiler.compile_library(GCC, place, HERE[0])
-    return place
+def made(kernels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library for the best instruction set, as it was compiled for all tests."""
+    assert build._cached_library(kernels, HERE[0])
+    name = kernel_compiler.library_file_name(HERE[0])
+    return Path(shutil.copy2(kernels / name, tmp_path_factory.mktemp("made")))
 
 
 @pytest.fixture
