@@ -49,8 +49,7 @@ def answer(model: int, question: int) -> str:
     return f"**{model}-{question}** 的回答。\n\n1. 一\n2. `x = 100%_{{}}`\n\n```\n  y = \\x\n```\n"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
+def recorded(folder: Path) -> Path:
     extra: list[tuple[int, ev.Body]] = [
         (RUN, ev.Rated(0, "幽默感", 5)),
         (RUN, ev.Rated(2, "幽默感", 2)),
@@ -58,14 +57,23 @@ def path(tmp_path: Path) -> Path:
         (RUN, ev.Note("看着顺眼", 0, "person")),
         (0, ev.Measured(256, 64, ttft_ms=400.0, tpot_ms=9.0, prefill_tok_s=640.0)),
     ]
-    return record_session(tmp_path / "s", recorded_header(LABELS, QUESTIONS), answer, extra)
+    return record_session(folder, recorded_header(LABELS, QUESTIONS), answer, extra)
 
 
-@pytest.fixture(params=["en", "zh"])
-def document(path: Path, request: pytest.FixtureRequest) -> Document:
-    return build_report(
-        [reader.read(path)], request.param, {"one": "<svg xmlns='http://www.w3.org/2000/svg'/>"}
-    )
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return recorded(tmp_path / "s")
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> reader.RecordedSession:
+    return reader.read(recorded(tmp_path_factory.mktemp("recorded")))
+
+
+@pytest.fixture(scope="module", params=["en", "zh"])
+def document(session: reader.RecordedSession, request: pytest.FixtureRequest) -> Document:
+    picture = "<svg xmlns='http://www.w3.org/2000/svg'/>"
+    return build_report([session], request.param, {"one": picture})
 
 
 def word_of(document: Document) -> bytes:

@@ -8,6 +8,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import fmean, median
@@ -21,6 +22,7 @@ from tui import events as ev
 from tui.events import RUN
 from tui.reports import html, markdown, rows
 from tui.reports.charts import speed_points
+from tui.reports.document import Document
 from tui.reports.merge import merge_sessions
 from tui.reports.paper_tables import MAX_COLUMNS
 from tui.reports.report import build_report
@@ -43,8 +45,8 @@ def stars(answer: int, dimension: str) -> int:
     return 1 + (answer * 7 + DIMENSIONS.index(dimension) * 3) % 5
 
 
-@pytest.fixture(params=[2, 6])
-def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+@pytest.fixture(scope="module", params=[2, 6])
+def path(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     n = request.param
     extra: list[tuple[int, ev.Body]] = [
         (RUN, ev.Rated(a, d, stars(a, d))) for a in range(8 * n) for d in DIMENSIONS
@@ -68,7 +70,14 @@ def path(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     )
     extra += [(0, ev.Asked(900, "q0", "第 0 题？", repeat=1)), (0, ev.Started(900))]
     extra += [(0, ev.Delta(900, 7, "受干扰。")), (0, spoilt)]
-    return record_session(tmp_path, recorded_header(labels(n), QUESTIONS), text, extra)
+    folder = tmp_path_factory.mktemp("recorded")
+    return record_session(folder, recorded_header(labels(n), QUESTIONS), text, extra)
+
+
+@cache
+def document_of(path: Path, lang: str = "en") -> Document:
+    """The report of a session, built once for all tests."""
+    return build_report([reader.read(path)], lang)
 
 
 class Again:
@@ -162,7 +171,7 @@ def tables(path: Path) -> dict[str, list[list[str]]]:
     """The tables of the Markdown report by title, parsed by hand."""
     found: dict[str, list[list[str]]] = {}
     title = ""
-    for line in markdown.render(build_report([reader.read(path)], "en")).split("\n"):
+    for line in markdown.render(document_of(path)).split("\n"):
         if line.startswith("### "):
             title = line[4:]
         elif line.startswith("| ") and not set(line) <= set("|-: "):
@@ -259,7 +268,7 @@ class Text(HTMLParser):
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_html_and_markdown_show_the_same_figures(path: Path, lang: str) -> None:
-    document = build_report([reader.read(path)], lang)
+    document = document_of(path, lang)
     parser = Text()
     parser.feed(html.render(document))
     cells = {" ".join(cell.split()) for cell in parser.cells}
@@ -309,7 +318,7 @@ def flips_p(gaps: list[float]) -> float:
 def test_conclusion_names_the_fastest_and_how_sure_that_is(path: Path) -> None:
     again = Again(path)
     n = len(again.figures)
-    sentences = build_report([reader.read(path)], "en").conclusion
+    sentences = document_of(path).conclusion
     medians = {labels(n)[m]: median(again.values(m, "E2E")[0]) for m in range(n)}
     (fast,) = [s for s in sentences if s.startswith("Fastest")]
     best, other = re.findall(r"model\d@int\d", fast)[:2]
@@ -356,7 +365,7 @@ def test_the_judge_is_shown_with_its_weaknesses(tmp_path: Path) -> None:
             (RUN, ev.Judged(f"q{q}", q, 8 + q, choice, "judge", said, ["r", "r"], kin)),
         ]
     path = record_session(tmp_path, recorded_header(labels(2), QUESTIONS), text, extra)
-    document = build_report([reader.read(path)], "en")
+    document = document_of(path)
     (table,) = [t for t in document.comparison if t.title.startswith("Verdicts")]
     assert [cell.text for cell in table.rows[0][2:5]] == ["1", "1", "1"]
     gaps = [len(text(0, 0)) - len(text(1, 0)), len(text(1, 2)) - len(text(0, 2))]
@@ -380,7 +389,7 @@ def test_what_was_said_of_a_question_stands_under_it(tmp_path: Path) -> None:
         (RUN, ev.Judged("q2", 2, 10, "none", "j", ["none", "left"], ["", ""])),
     ]
     path = record_session(tmp_path, recorded_header(labels(2), QUESTIONS), text, extra)
-    sections = build_report([reader.read(path)], "en").sections
+    sections = document_of(path).sections
     a, b = labels(2)
     assert sections[0].verdicts == ()
     vote, verdict, *reasons = sections[1].verdicts
@@ -397,7 +406,7 @@ def test_what_was_said_of_a_question_stands_under_it(tmp_path: Path) -> None:
 def test_the_figures_under_an_answer_are_its_own(path: Path) -> None:
     again = Again(path)
     n = len(again.figures)
-    for q, section in enumerate(build_report([reader.read(path)], "en").sections):
+    for q, section in enumerate(document_of(path).sections):
         for model, card in enumerate(section.turns[0].cards):
             # Of the first model's first question the newest answer is the spoilt one.
             p = again.figures[model][8 if (q, model) == (0, 0) else q]
@@ -415,14 +424,14 @@ def test_the_figures_under_an_answer_are_its_own(path: Path) -> None:
 
 
 def card_labels(path: Path) -> set[str]:
-    sections = build_report([reader.read(path)], "en").sections
+    sections = document_of(path).sections
     return {card.label for section in sections for card in section.turns[0].cards}
 
 
 def test_sentences_on_stars_and_speed_hold(path: Path) -> None:
     again = Again(path)
     n = len(again.figures)
-    sentences = build_report([reader.read(path)], "en").conclusion
+    sentences = document_of(path).conclusion
     said = {s.split(":")[0]: s for s in sentences}
     pairs = 4 * n * (n - 1) // 2
     wanted = f"In none of 4 dimensions are the stars clearly different (p corrected for all {pairs}"
