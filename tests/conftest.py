@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.support.run_folder import run_folder
@@ -30,6 +31,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 # Also where the environment forbids it: hundreds of programs would compile the same modules.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# No test fails because the machine was busy with something else.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 # Until all tests are collected: what their modules import stays.
 gc.disable()
 # The standard measure of each model would take longer than most tests: those that are about it

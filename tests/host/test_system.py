@@ -83,7 +83,8 @@ def test_the_sandbox_of_patterns_needs_no_limit_of_the_address_space(
 def test_a_checkpoint_answers_without_what_only_linux_has(tmp_path: Path) -> None:
     model = tiny.write_llama(tmp_path / "tiny")
     models = [f"{model}@{dtype}" for dtype in ("bf16", "int8")]
-    line = ["bench", *models, "--prompt", "16", "--new", "4", "--repeat", "1", "--json"]
+    sizes = ["--prompt", "16", "--new", "4", "--repeat", "1", "--batch", "1"]
+    line = ["bench", *models, *sizes, "--json"]
     statuses, (said,), err = run_on_a_lesser_system(tmp_path, line)
     assert statuses == [0], f"{said}\n{err}"
     results = json.loads(said)["results"]
