@@ -9,8 +9,9 @@ from tests.support.random_models import LATENT, LINEAR, ROUTED, random_model
 from tui.checkpoints.memory_estimate import MemoryShape, reached_share, weights_bytes
 from tui.checkpoints.reach import count_unreached, reach_remark
 from tui.models.inspect import inspect_folder
+from tui.worker.load.checkpoint_folder import open_folder
 from tui.worker.load.families import family_of
-from tui.worker.load.loader import model_spec_of, open_checkpoint, open_folder
+from tui.worker.load.loader import model_spec_of, open_checkpoint
 from tui.worker.load.prepare import prepare_model, reached_weights
 
 KINDS: dict[str, dict[str, Any]] = {

@@ -27,8 +27,9 @@ from typing import Any
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_parts import is_gguf
 from tui.worker.checkpoint import Turn
+from tui.worker.load.checkpoint_folder import CheckpointFolder, open_folder
 from tui.worker.load.families import ChatFormat
-from tui.worker.load.loader import CheckpointFolder, open_chat_format, open_folder, open_weights
+from tui.worker.load.loader import open_chat_format, open_weights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

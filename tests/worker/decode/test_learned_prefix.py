@@ -21,7 +21,8 @@ from tui.worker.checkpoint import Prompt
 from tui.worker.control import Control
 from tui.worker.decode.attention import attach
 from tui.worker.decode.batch import DecodeBatch
-from tui.worker.load.loader import open_folder, open_weights
+from tui.worker.load.checkpoint_folder import open_folder
+from tui.worker.load.loader import open_weights
 from tui.worker.load.prefix_states import prefix_states
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.measure import PeakMemory

@@ -31,7 +31,8 @@ from tui.models.conversion import conversion_sizes, kept_sizes
 from tui.models.reference import parse_reference
 from tui.worker.gguf import convert as worker_gguf
 from tui.worker.gguf.convert import convert_gguf
-from tui.worker.load.loader import open_checkpoint, open_folder
+from tui.worker.load.checkpoint_folder import open_folder
+from tui.worker.load.loader import open_checkpoint
 
 
 @pytest.fixture

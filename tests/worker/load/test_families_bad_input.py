@@ -19,7 +19,8 @@ from tests.support.cpu_time import cpu_seconds
 from tui.checkpoints.errors import CheckpointError
 from tui.host.errors import UserError
 from tui.models.inspect import inspect_folder, require_loadable
-from tui.worker.load.loader import open_chat_format, open_folder, open_weights
+from tui.worker.load.checkpoint_folder import open_folder
+from tui.worker.load.loader import open_chat_format, open_weights
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -23,7 +23,8 @@ from tui.models.inspect import inspect_folder
 from tui.text import translation
 from tui.worker.kernels import build
 from tui.worker.load import prepare
-from tui.worker.load.loader import open_checkpoint, open_folder
+from tui.worker.load.checkpoint_folder import open_folder
+from tui.worker.load.loader import open_checkpoint
 from tui.worker.quant import native_linear
 
 PROMPT = [5, 17, 200, 31, 8, 99] * 4

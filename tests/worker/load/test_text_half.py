@@ -15,7 +15,8 @@ from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.native_types import has_native_class, text_model_class
 from tui.models.describe import describe
 from tui.models.inspect import inspect_folder
-from tui.worker.load.loader import SKIPPED_NOTES, open_folder, open_weights
+from tui.worker.load.checkpoint_folder import SKIPPED_NOTES, open_folder
+from tui.worker.load.loader import open_weights
 
 TEXT = {
     "vocab_size": 96,

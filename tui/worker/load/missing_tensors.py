@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from tui.worker.load.checkpoint_folder import open_folder
 from tui.worker.load.deferred import missing_names
 from tui.worker.load.families import family_of
-from tui.worker.load.loader import model_spec_of, open_folder, refuse_incomplete
+from tui.worker.load.loader import model_spec_of, refuse_incomplete
 from tui.worker.load.shards import native_names
 
 
