@@ -1,9 +1,10 @@
 """GGUF files whose headers lie: each ends in an answer or in one typed error.
 
-    python -m tests.campaigns.gguf_headers [--times 200] [--seed 1] [--kinds bytes values]
+    python -m tests.campaigns.gguf_headers [--times 200] [--seed 1] [--kinds bytes values kinds]
 
 `bytes` changes a few bytes of the header of a small model, `values` sets one key of its metadata
-to another value (zero, one, huge, negative, of another type). Counted are answers and the causes of
+to another value (zero, one, huge, negative, of another type), `kinds` one of a model of any of some
+architectures. Counted are answers and the causes of
 errors, by what was changed; an error without a cause, a traceback or a worker that does not come
 back is a failure. llama.cpp may end its process at a file that it was not made for: that is the
 cause `crashed`, and the next file is loaded by a new worker.
@@ -18,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.figures import row
+from tests.support.small_architectures import ARCHITECTURES, write_architecture
 from tests.support.small_gguf import write_gguf
 from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.llama_cpp import PUBLISHED
@@ -33,6 +35,12 @@ KEYS = (
     *("attention.key_length", "rope.dimension_count", "rope.freq_base", "rope.scaling.factor"),
     *("rope.scaling.type", "vocab_size", "expert_count", "attention.sliding_window"),
 )
+OTHER_KEYS = (
+    *("expert_used_count", "expert_feed_forward_length", "expert_shared_count"),
+    *("leading_dense_block_count", "attention.q_lora_rank", "attention.kv_lora_rank"),
+    *("attention.value_length", "attn_logit_softcapping", "final_logit_softcapping"),
+    *("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank"),
+)
 WORDS = ("model", "pre", "bos_token_id", "eos_token_id", "padding_token_id", "add_bos_token")
 
 
@@ -41,13 +49,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kinds", nargs="+", default=["bytes", "values"])
+    parser.add_argument("--kinds", nargs="+", default=list(MAKERS))
     given = parser.parse_args()
     logging.getLogger("gguf.gguf_writer").setLevel(logging.ERROR)
     chance, wrong = random.Random(given.seed), 0
     with tempfile.TemporaryDirectory() as folder:
         for kind in given.kinds:
-            make = {"bytes": _with_other_bytes, "values": _with_another_value}[kind]
+            make = MAKERS[kind]
             found: Counter[str] = Counter()
             for number in range(given.times):
                 what, path = make(Path(folder), chance)
@@ -103,6 +111,18 @@ def _with_another_value(folder: Path, chance: random.Random) -> tuple[str, Path]
     value = chance.choice(VALUES)
     return f"{key} = {value!r}", write_gguf(folder / "values.gguf", metadata={key: value})
 
+
+def _of_another_architecture(folder: Path, chance: random.Random) -> tuple[str, Path]:
+    name, value = chance.choice(sorted(ARCHITECTURES)), chance.choice(VALUES)
+    key = f"{name.partition(' ')[0]}.{chance.choice((*KEYS, *OTHER_KEYS))}"
+    return f"{key} = {value!r}", write_architecture(folder / "kinds.gguf", name, **{key: value})
+
+
+MAKERS = {
+    "bytes": _with_other_bytes,
+    "values": _with_another_value,
+    "kinds": _of_another_architecture,
+}
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,7 @@
 """Small GGUF files with every tensor in another format."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +12,34 @@ from gguf import GGMLQuantizationType as Type
 from benchmarks.support import tiny
 from tests.support.split_gguf import split_gguf
 
-LAYERS, HIDDEN, HEADS, KV, WIDTH = 2, 64, 4, 2, 128
+LAYERS, HIDDEN, HEADS, KV, TIMES = 2, 64, 4, 2, 2
 KINDS = (Type.Q4_0, Type.Q8_0, Type.Q5_1, Type.F16, Type.BF16, Type.F32, Type.Q4_1)
 
 
 def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
     """A small model with a byte-level tokenizer and every tensor in another format.
 
-    ``changes``: ``layers`` that the metadata tells of; ``without`` names of tensors; ``scaling``
-    of positions; ``parts`` of a split model, whose first is given back; ``head``: ``own``, ``none``
-    or ``repeated`` (the embeddings in another format); ``biases``; ``kinds`` of tensors;
-    ``metadata``: further keys; ``template``, empty for none; ``seed`` of the values.
+    ``changes``: ``hidden`` size; ``layers`` that the metadata tells of; ``without`` names of
+    tensors; ``scaling`` of positions; ``parts`` of a split model, whose first is given back;
+    ``head``: ``own``, ``none`` or ``repeated`` (the embeddings in another format); ``biases``;
+    ``kinds`` of tensors; ``more`` tensors in fp32, their shapes by their whole names; ``metadata``:
+    further keys; ``template``, empty for none; ``renamed`` words; ``seed`` of the values.
     """
     random = np.random.default_rng(changes.get("seed", 0))
-    vocab = tiny.tokenizer().get_vocab_size()
+    vocab, hidden = tiny.tokenizer().get_vocab_size(), changes.get("hidden", HIDDEN)
     writer = gguf.GGUFWriter(path, arch)
     writer.add_name("tiny")
     writer.add_block_count(changes.get("layers", LAYERS))
     writer.add_context_length(changes.get("context", 256))
-    writer.add_embedding_length(HIDDEN)
-    writer.add_feed_forward_length(WIDTH)
+    writer.add_embedding_length(hidden)
+    writer.add_feed_forward_length(TIMES * hidden)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KV)
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(vocab)
-    write_words(writer, changes.get("template", tiny.TEMPLATE), changes.get("pre", "smollm"))
+    template, pre = changes.get("template", tiny.TEMPLATE), changes.get("pre", "smollm")
+    write_words(writer, template, pre, changes.get("renamed", {}))
     if "scaling" in changes:
         writer.add_string(f"{arch}.rope.scaling.type", changes["scaling"])
         writer.add_float32(f"{arch}.rope.scaling.factor", 4.0)
@@ -46,7 +49,7 @@ def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
         writer.add_key_value(key, value, _value_type(value))
     values = {
         f"{name}.weight": random.standard_normal(shape, dtype=np.float32) * changes.get("scale", 1)
-        for name, shape in _shapes(vocab, changes.get("head", "own") == "own").items()
+        for name, shape in _shapes(vocab, hidden, changes.get("head", "own") == "own").items()
         if name not in changes.get("without", ())
     }
     if changes.get("biases"):
@@ -65,8 +68,10 @@ def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
         kind = Type.F32 if value.ndim == 1 else kinds[number % len(kinds)]
         if name == "output.weight" and changes.get("head") == "repeated":
             kind = Type.Q8_0
-        raw = value if kind == Type.F32 else gguf.quantize(value, kind)
+        raw = value if kind == Type.F32 else _quantised(value, kind)
         writer.add_tensor(name, raw, raw_dtype=kind)
+    for name, shape in changes.get("more", {}).items():
+        writer.add_tensor(name, random.standard_normal(shape, dtype=np.float32))
     finish(writer)
     if "parts" not in changes:
         return path
@@ -75,22 +80,31 @@ def write_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
     return parts[0]
 
 
-def _shapes(vocab: int, has_head: bool) -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {"token_embd": (vocab, HIDDEN)}
+def _quantised(value: Any, kind: Type) -> Any:
+    """The values in a format; zeros in one that the package does not write."""
+    try:
+        return gguf.quantize(value, kind)
+    except NotImplementedError:
+        block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+        return np.zeros((len(value), value.shape[-1] // block * block_bytes), dtype=np.uint8)
+
+
+def _shapes(vocab: int, hidden: int, has_head: bool) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {"token_embd": (vocab, hidden)}
     if has_head:
-        shapes["output"] = (vocab, HIDDEN)
-    shapes["output_norm"] = (HIDDEN,)
+        shapes["output"] = (vocab, hidden)
+    shapes["output_norm"] = (hidden,)
     for n in range(LAYERS):
         shapes |= {
-            f"blk.{n}.attn_q": (HIDDEN, HIDDEN),
-            f"blk.{n}.attn_k": (HIDDEN * KV // HEADS, HIDDEN),
-            f"blk.{n}.attn_v": (HIDDEN * KV // HEADS, HIDDEN),
-            f"blk.{n}.attn_output": (HIDDEN, HIDDEN),
-            f"blk.{n}.ffn_gate": (WIDTH, HIDDEN),
-            f"blk.{n}.ffn_up": (WIDTH, HIDDEN),
-            f"blk.{n}.ffn_down": (HIDDEN, WIDTH),
-            f"blk.{n}.attn_norm": (HIDDEN,),
-            f"blk.{n}.ffn_norm": (HIDDEN,),
+            f"blk.{n}.attn_q": (hidden, hidden),
+            f"blk.{n}.attn_k": (hidden * KV // HEADS, hidden),
+            f"blk.{n}.attn_v": (hidden * KV // HEADS, hidden),
+            f"blk.{n}.attn_output": (hidden, hidden),
+            f"blk.{n}.ffn_gate": (TIMES * hidden, hidden),
+            f"blk.{n}.ffn_up": (TIMES * hidden, hidden),
+            f"blk.{n}.ffn_down": (hidden, TIMES * hidden),
+            f"blk.{n}.attn_norm": (hidden,),
+            f"blk.{n}.ffn_norm": (hidden,),
         }
     return shapes
 
@@ -104,14 +118,17 @@ def _value_type(value: Any) -> gguf.GGUFValueType:
 
 
 def write_words(
-    writer: gguf.GGUFWriter, template: str = tiny.TEMPLATE, pre: str = "smollm"
+    writer: gguf.GGUFWriter,
+    template: str = tiny.TEMPLATE,
+    pre: str = "smollm",
+    renamed: Mapping[str, str] = {},
 ) -> None:
     words = tiny.tokenizer()
     model = json.loads(words.to_str())["model"]
     tokens = sorted(words.get_vocab(), key=words.get_vocab().__getitem__)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
-    writer.add_token_list(tokens)
+    writer.add_token_list([renamed.get(token, token) for token in tokens])
     writer.add_token_types([3 if t.startswith("<|") else 1 for t in tokens])
     writer.add_token_merges([" ".join(m) if isinstance(m, list) else m for m in model["merges"]])
     writer.add_bos_token_id(1)
