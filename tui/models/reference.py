@@ -36,6 +36,9 @@ _SCHEME = re.compile(r"[A-Za-z][\w-]{1,30}", re.ASCII)
 _DTYPE_LIKE = re.compile(r"(bf|fp|f|int|i|q|float|bfloat)?\d+(bit)?|half|float", re.ASCII)
 _LONGEST = 4096
 _COLUMN_SETTINGS = re.compile(r"\?[A-Za-z][A-Za-z_-]*=")
+_GGUF = ".gguf"
+_GGUF_NAME = re.compile(r"\.gguf(?=(?:@\w+)?(?:\?|$))", re.ASCII | re.IGNORECASE)
+"""Where the name of a GGUF file may end: it may hold a question mark itself."""
 _BASE = re.compile(r"\+(?=\.{0,2}/|~|ms:)")
 """Before the base in ``./ADAPTER+./BASE``: a plus sign in front of a path."""
 
@@ -64,8 +67,12 @@ def settings_start(text: str) -> int:
     is_url = "://" in text
     if text.startswith(("session:", "pasted:")) or (is_url and "#" not in text):
         return -1
-    found = _COLUMN_SETTINGS.search(text, text.find("#") + 1 if is_url else 0)
-    return found.start() if found else -1
+    name_end = max((found.end() for found in _GGUF_NAME.finditer(text)), default=0)
+    for found in _COLUMN_SETTINGS.finditer(text, text.find("#") + 1 if is_url else 0):
+        at = found.start()
+        if at >= name_end or text[max(0, at - len(_GGUF)) : at].lower() == _GGUF:
+            return at
+    return -1
 
 
 def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference:
@@ -108,7 +115,7 @@ def parse_reference(text: str, user_services: Collection[str] = ()) -> Reference
             f"{given} is a recorded session",
             f"`duibi replay {base}` plays it; session:{base}#NAME is a model of it",
         )
-    if base.lower().endswith(".gguf"):
+    if base.lower().endswith(_GGUF):
         return Reference(given, "gguf", base, dtype)
     if colon and _SCHEME.fullmatch(scheme):
         raise _unknown(given, base, scheme, user_services)
