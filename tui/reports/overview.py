@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tui.checkpoints.memory_estimate import BYTES_PER_WEIGHT
 from tui.host.errors import UserError
 from tui.models.families import KnownFamily, find_family
-from tui.models.reference import Reference, parse_reference
+from tui.models.reference import HUB_SCHEMES, Reference, parse_reference
 from tui.reports.document import Cell, Table, format_figure
 from tui.reports.merge import ModelColumn
 from tui.reports.messages import ReportMessages
@@ -15,6 +15,7 @@ from tui.text.sanitise import collapse_line
 
 _FORMATS = ("fp16", "int8", "int4")
 """Formats whose size is told; bf16 is as large as fp16."""
+_SCHEMES = {kind: scheme for scheme, kind in HUB_SCHEMES.items()}
 LANGUAGES = {"zh": "中文", "en": "English"}
 
 
@@ -120,8 +121,10 @@ def _command(name: str, say: ReportMessages) -> str:
     except UserError:
         return name
     match reference:
-        case Reference(kind="modelscope", target=target):
-            return f"duibi models get ms:{target}"
+        case Reference(kind=kind, target=target, file=file) if kind in _SCHEMES:
+            return f"duibi models get {_SCHEMES[kind]}:{target}{'#' if file else ''}{file}"
+        case Reference(kind="ollama", target=target):
+            return f"ollama pull {target}"
         case Reference(kind="demo"):
             return "duibi models get demo"
         case Reference(kind="folder" | "gguf"):
