@@ -10,6 +10,7 @@ from tests.support.small_gguf import write_gguf
 from tui.checkpoints import gguf_parts
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import read_header
+from tui.checkpoints.gguf_use import require_usable
 
 WHOLE = 114_752
 
@@ -130,12 +131,17 @@ def test_a_part_under_another_name_says_how_it_should_be_called(tmp_path: Path) 
         ({"general.type": "adapter"}, "an adapter"),
         ({"general.type": "mmproj"}, "sees or hears"),
         ({"general.type": "model"}, ""),
+        ({"tokenizer.ggml.model": "none"}, "without a vocabulary"),
     ],
 )
 def test_what_is_no_language_model_is_said(
     tmp_path: Path, metadata: dict[str, object], says: str
 ) -> None:
-    told = read_header(write_gguf(tmp_path / "a.gguf", metadata=metadata)).why_not_chat
+    told = ""
+    try:
+        require_usable("a", read_header(write_gguf(tmp_path / "a.gguf", metadata=metadata)))
+    except CheckpointError as error:
+        told = error.message
     assert says in told and bool(says) == bool(told)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.support.hub import FakeHub, use_hub
 from tests.support.small_gguf import write_gguf
 from tui.cli import run_command_line as run
 from tui.host.errors import UserError
+from tui.models.column import split_column
 from tui.models.discover import discover
 from tui.models.reference import parse_reference
 from tui.models.resolve import fetch, resolve
@@ -90,6 +92,37 @@ def test_what_is_no_chat_model_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         resolve(parse_reference("./lora.gguf"), never_asked, quiet)
     assert run(["models", "inspect", "./lora.gguf"]) == 2
     assert "an adapter (LoRA)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"arch": "dream"}, "unsupported"),
+        ({"metadata": {"tokenizer.ggml.model": "none"}}, "unsupported"),
+        ({"metadata": {"llama.block_count": 0}}, "damaged"),
+        ({"metadata": {"general.alignment": "x"}}, "damaged"),
+    ],
+)
+def test_the_list_and_a_run_say_the_same_of_a_file(
+    tmp_path: Path, changes: dict[str, Any], state: str
+) -> None:
+    file = write_gguf(Path.cwd() / "odd.gguf", **changes)
+    (found,) = discover([file.parent])
+    with pytest.raises(UserError) as refused:
+        resolve(parse_reference("./odd.gguf"), never_asked, quiet)
+    assert (found.state, found.why) == (state, refused.value.message)
+
+
+def test_a_file_of_any_name_is_used_by_the_name_it_is_listed_by() -> None:
+    names = ("q?x=1", "q?temperature=1", "a#b", "a@int8", "two words", "模型", "-dash", "a=b", "😀")
+    for name in names:
+        write_gguf(Path.cwd() / f"{name}.gguf")
+    found = discover([Path.cwd()])
+    assert len(found) == len(names)
+    for one in found:
+        column = split_column(one.reference)
+        made = resolve(parse_reference(column.model), never_asked, quiet)
+        assert (made.checkpoint, made.label) == (one.path, one.label) and not column.settings
 
 
 def test_a_file_of_a_hubs_cache_may_be_named_by_its_path(tmp_path: Path) -> None:

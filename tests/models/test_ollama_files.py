@@ -72,6 +72,17 @@ def test_they_are_listed_and_loaded_as_local_files(
     assert "Ollama keeps no model" in capsys.readouterr().err
 
 
+def test_a_file_of_two_names_is_listed_by_both(folder: Path) -> None:
+    blob = keep(folder, "registry.ollama.ai/library/qwen3/4b")
+    manifest = folder / "manifests" / "registry.ollama.ai" / "library" / "qwen3" / "4b"
+    manifest.with_name("latest").write_bytes(manifest.read_bytes())
+    names = ["ollama-file:qwen3:4b", "ollama-file:qwen3:latest"]
+    assert [one.reference for one in discover((), named=[blob])] == names
+    made = [resolve(parse_reference(name), lambda _: False, lambda *_: None) for name in names]
+    assert [one.label for one in made] == ["qwen3:4b", "qwen3:latest"]
+    assert made[0].weights_key == made[1].weights_key
+
+
 def test_what_only_ollama_can_put_together_is_refused(folder: Path) -> None:
     keep(folder, "registry.ollama.ai/library/tuned/latest", "model", "adapter")
     with pytest.raises(UserError, match="with an adapter") as caught:

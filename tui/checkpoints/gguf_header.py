@@ -9,7 +9,7 @@ import re
 import struct
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -38,18 +38,6 @@ _STRING, _ARRAY = 8, 9
 _WORDS = "tokenizer.ggml.tokens"
 HEAD, EMBEDDINGS = "output.weight", "token_embd.weight"
 _NO_WEIGHTS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
-_OTHER_FILES = {
-    "adapter": "an adapter (LoRA), which is no whole model",
-    "mmproj": "the part of another model that sees or hears",
-    "imatrix": "a matrix of importances, which is no model",
-    "vocab": "a vocabulary alone, without weights",
-}
-"""``general.type`` of files that hold no model."""
-_OTHER_MODELS = (
-    *("bert", "modern-bert", "neo-bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2"),
-    *("jina-bert-v3", "eurobert", "gemma-embedding", "t5encoder", "clip", "wavtokenizer-dec"),
-)
-"""Architectures that llama.cpp reads and that write no text."""
 _REPACKED = (GgmlType.Q4_0, GgmlType.Q4_K, GgmlType.IQ4_NL)
 """What llama.cpp holds a second time on a CPU of our kind, its rows interleaved."""
 _HIGHEST = 1 << 40
@@ -82,17 +70,35 @@ class GgufTensor:
         return prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GgufHeader:
     """``metadata`` holds numbers, strings and arrays of numbers; of an array of strings, and of a
     long one of numbers, only how many there are, unless the words were asked for. ``files`` are
-    all parts of the model, ``is_tied``: the output head is the embeddings, also where the file
-    holds both."""
+    all parts of the model."""
 
     metadata: dict[str, Any]
     tensors: tuple[GgufTensor, ...]
     files: tuple[Path, ...] = ()
-    is_tied: bool = False
+
+    @cached_property
+    def is_tied(self) -> bool:
+        """Whether the output head is the embeddings, also where the file holds both: then some of
+        their rows are compared."""
+        tables = {one.name: one for one in self.tensors if one.name in (HEAD, EMBEDDINGS)}
+        head, embeddings = tables.get(HEAD), tables.get(EMBEDDINGS)
+        if head is None or embeddings is None:
+            return head is None
+        if head.shape != embeddings.shape or len(head.shape) != 2:
+            return False
+        rows, width = head.shape
+        first, second = (
+            tied_head.Table(self.files[one.part], one.type, one.start, width)
+            for one in (head, embeddings)
+        )
+        try:
+            return tied_head.is_repeated(rows, first, second)
+        except OSError:
+            return False  # it is gone meanwhile
 
     @property
     def architecture(self) -> str:
@@ -122,16 +128,6 @@ class GgufHeader:
         """A text of the metadata; empty where there is none."""
         told = self.metadata.get(key)
         return told if isinstance(told, str) else ""
-
-    @property
-    def why_not_chat(self) -> str:
-        """Why it is nothing that answers, in words; empty where it may be a language model."""
-        kind = self.text("general.type")
-        if kind in _OTHER_FILES:
-            return _OTHER_FILES[kind]
-        if self.architecture in _OTHER_MODELS:
-            return f"a model of the kind {self.architecture}, which writes no text"
-        return ""
 
     @property
     def context(self) -> int:
@@ -235,7 +231,7 @@ def _read_model(path: Path, words: bool) -> GgufHeader:
         start, first = path, _read_file(path, words)
     count = first.number_of("split.count")
     if count < 2:
-        return _with_tie(replace(first, files=(start,)))
+        return replace(first, files=(start,))
     files = gguf_parts.check_parts(path, count)
     parts = [_read_file(file, words and not number) for number, file in enumerate(files)]
     tensors = tuple(
@@ -243,25 +239,7 @@ def _read_model(path: Path, words: bool) -> GgufHeader:
     )
     metadata = [part.metadata for part in parts]
     gguf_parts.check_contents(files, metadata, [one.name for one in tensors])
-    return _with_tie(replace(parts[0], tensors=tensors, files=files))
-
-
-def _with_tie(header: GgufHeader) -> GgufHeader:
-    tables = {one.name: one for one in header.tensors if one.name in (HEAD, EMBEDDINGS)}
-    head, embeddings = tables.get(HEAD), tables.get(EMBEDDINGS)
-    if head is None or embeddings is None:
-        return replace(header, is_tied=head is None)
-    if head.shape != embeddings.shape or len(head.shape) != 2:
-        return header
-    rows, width = head.shape
-    first, second = (
-        tied_head.Table(header.files[one.part], one.type, one.start, width)
-        for one in (head, embeddings)
-    )
-    try:
-        return replace(header, is_tied=tied_head.is_repeated(rows, first, second))
-    except OSError as error:
-        raise _damaged(header.files[0], f"cannot be read: {error}") from None
+    return replace(parts[0], tensors=tensors, files=files)
 
 
 def _read_file(path: Path, words: bool) -> GgufHeader:
@@ -311,9 +289,9 @@ class _Reader:
             key = self._string()
             metadata[key] = self._value(self._unpack("<I")[0], key)
         found = [self._tensor() for _ in range(tensors)]
-        alignment = int(metadata.get("general.alignment", 32))
-        if not 0 < alignment <= 1 << 20:
-            raise ValueError(f"alignment {alignment}")
+        alignment = metadata.get("general.alignment", 32)
+        if type(alignment) is not int or not 0 < alignment <= 1 << 20:
+            raise ValueError(f"alignment {str(alignment)[:20]}")
         base = -(-self._at // alignment) * alignment
         placed = {one[0]: self._placed(one, base) for one in found}
         if len(placed) < len(found):

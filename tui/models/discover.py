@@ -12,6 +12,7 @@ from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_cache import check_gguf, is_lfs_pointer
 from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.gguf_parts import display_stem, has_magic, is_gguf
+from tui.checkpoints.gguf_use import require_usable
 from tui.checkpoints.llama_cpp import PUBLISHED, is_installed
 from tui.host.errors import UserError
 from tui.models import default_dtype, demo, gguf_choice, ollama_files
@@ -28,7 +29,7 @@ LISTED_CONTEXT = 2048
 _SERVER_OVERHEAD = 1.1
 """A server's memory over the size of the weights it holds, roughly."""
 _STATE_OF_CAUSE = {"unsupported": "unsupported", "not_found": "partial"}
-"""States of a GGUF file by the cause why it cannot be read."""
+"""States of a GGUF file by the cause why it cannot be used."""
 _DEPTH = 2
 _FOLDERS_AT_MOST = 2000
 _SECONDS_AT_MOST = 5.0
@@ -99,19 +100,24 @@ def discover(
 ) -> list[FoundModel]:
     """Every checkpoint in the hubs' caches, among the files that Ollama, LM Studio and llama.cpp
     keep, at the paths ``named``, and below ``roots`` (by default the current folder and
-    `CLONE_FOLDERS`) and ``extra``, each once, in the order of their references.
+    `CLONE_FOLDERS`) and ``extra``, each once, but by all names that Ollama gives it, in the order
+    of their references.
 
     Only headers are read. What cannot be read is left out; looking stops after
     5 seconds or 2000 folders, so that a network disk cannot hold it up for long.
     """
-    found: dict[Path, FoundModel] = {}
+    found: dict[tuple[Path, str], FoundModel] = {}
+    places: set[Path] = set()
     if demo.is_present():
-        found[demo.path().resolve()] = find_demo()
+        places.add(demo.path().resolve())
+        found[demo.path(), "demo"] = find_demo()
     starts = [*((Path.cwd(), *CLONE_FOLDERS) if roots is None else roots), *extra]
     for path, reference in _candidates(starts, named):
         where = path.resolve()
-        if where not in found and (seen := find_checkpoint(path, reference)):
-            found[where] = seen
+        is_new = where not in places or reference.startswith(f"{ollama_files.SCHEME}:")
+        if is_new and (seen := find_checkpoint(path, reference)):
+            found[where, reference] = seen
+            places.add(where)
     return sorted(found.values(), key=lambda one: (one.reference != "demo", one.reference.lower()))
 
 
@@ -210,15 +216,18 @@ def _gguf(path: Path, reference: str) -> FoundModel:
         size = check_gguf(path)
         header = read_header(path)
     except UserError as error:
-        cause = error.cause if isinstance(error, CheckpointError) else ""
-        state = "lfs" if is_lfs_pointer(path) else _STATE_OF_CAUSE.get(cause, "damaged")
+        state = "lfs" if is_lfs_pointer(path) else _state_of(error)
         return FoundModel(path, reference, label, state, error.message, size=size)
-    why = header.why_not_chat
+    state, why = "complete", ""
+    try:
+        require_usable(path.name, header)
+    except CheckpointError as error:
+        state, why = _state_of(error), error.message
     return FoundModel(
         path,
         reference,
         label,
-        "unsupported" if why else "complete",
+        state,
         why,
         size=size,
         family=header.architecture,
@@ -231,14 +240,18 @@ def _gguf(path: Path, reference: str) -> FoundModel:
     )
 
 
+def _state_of(error: UserError) -> str:
+    cause = error.cause if isinstance(error, CheckpointError) else ""
+    return _STATE_OF_CAUSE.get(cause, "damaged")
+
+
 def _adapter(path: Path, reference: str) -> FoundModel:
     """What changes a base: complete where that base is here, in whose memory it is computed."""
     label = display_name(path)
     try:
         change = read_change(path)
     except CheckpointError as error:
-        state = _STATE_OF_CAUSE.get(error.cause, "damaged")
-        return FoundModel(path, reference, label, state, error.message)
+        return FoundModel(path, reference, label, _state_of(error), error.message)
     size = sum(map(_file_size, change.files))
     try:
         base = base_folder(change, "", reference)

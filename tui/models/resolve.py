@@ -11,6 +11,7 @@ from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_cache import check_gguf
 from tui.checkpoints.gguf_header import read_header
 from tui.checkpoints.gguf_parts import display_stem, has_magic
+from tui.checkpoints.gguf_use import require_usable
 from tui.host import extras
 from tui.host.errors import UserError
 from tui.host.paths import expand
@@ -175,10 +176,7 @@ def _gguf(ref: Reference, file: Path, name: str = "") -> ResolvedModel:
     the file's name."""
     size = check_gguf(file)
     header = read_header(file)
-    if header.why_not_chat:
-        raise UserError(
-            f"{file.name} cannot answer: it is {header.why_not_chat}", "take a whole language model"
-        )
+    require_usable(file.name, header)
     is_published = not ref.dtype and llama_cpp.is_installed()
     dtype, suffix = llama_cpp.PUBLISHED if is_published else ref.dtype, ""
     _require_gguf(dtype)

@@ -105,9 +105,8 @@ def test_a_model_that_a_gpu_refuses_is_computed_by_the_cpu(
                 raise RuntimeError("CUDA error: out of memory")
             return real.Server(given)
 
-    monkeypatch.setattr(llama_build, "gpu", lambda: GPU)
     monkeypatch.setattr(llama_build, "module", lambda: Refusing)
-    server = LlamaServer(file, 256, 1, 1)
+    server = LlamaServer(file, 256, 1, 1, gpu=GPU)
     assert server.placement.device == "cpu" and tried[1] == (False, 0)
     assert server.placement.remark.startswith("the GPU cannot be used (")
     assert "out of memory" in server.placement.remark
@@ -117,4 +116,4 @@ def test_a_model_that_a_gpu_refuses_is_computed_by_the_cpu(
     assert tried[-1] == (False, 0)
     broken = write_gguf(tmp_path / "broken.gguf", pre="nonsense")
     with pytest.raises(UserError, match=r"llama.cpp cannot load broken.gguf"):
-        LlamaServer(broken, 256, 1, 1)
+        LlamaServer(broken, 256, 1, 1, gpu=GPU)

@@ -21,7 +21,7 @@ from tui.worker.control import Control, ForwardAborted
 from tui.worker.decode.answer_events import delta_events, failure_event
 from tui.worker.decode.answer_row import AnswerRow
 from tui.worker.decode.request import AnswerPlan, plan_answer
-from tui.worker.gguf.llama_server import LlamaServer
+from tui.worker.gguf.llama_server import LlamaServer, failure_reason
 from tui.worker.loaded_model import LoadedModel
 from tui.worker.lost_cores import CoreUsage, StopWatcher, read_usage
 from tui.worker.measure import PeakMemory
@@ -231,7 +231,7 @@ class LlamaBatch:
             return
         if not isinstance(told, dict) or "error" in told:
             self._drop(row)
-            error = told if isinstance(told, Exception) else RuntimeError(_reason(told))
+            error = told if isinstance(told, Exception) else RuntimeError(failure_reason(told))
             yield time.monotonic_ns(), failure_event(error, row.id)
             return
         if "prompt_progress" in told:
@@ -319,9 +319,3 @@ def _order(plan: AnswerPlan, thought: ThoughtFormat | None) -> dict[str, Any]:
         # The highest number would mean a new seed each time.
         "seed": -1 if sampling.seed is None else sampling.seed % (_SEEDS - 1),
     }
-
-
-def _reason(told: Any) -> str:
-    error = told.get("error") if isinstance(told, dict) else None
-    text = error.get("message") if isinstance(error, dict) else error
-    return f"llama.cpp: {text or 'ended without a reason'}"

@@ -38,10 +38,18 @@ _PRINTED_WITHIN_S = 2.0
 
 class LlamaServer:
     """A model that llama.cpp loaded. ``pool`` tokens of prompts and answers are held by at most
-    ``slots`` answers. ``for_words``: only its vocabulary is of use, and nothing is prepared."""
+    ``slots`` answers, layers by the ``gpu`` where there is one. ``for_words``: only its vocabulary
+    is of use, and nothing is prepared."""
 
     def __init__(
-        self, path: Path, pool: int, slots: int, threads: int, for_words: bool = False
+        self,
+        path: Path,
+        pool: int,
+        slots: int,
+        threads: int,
+        *,
+        gpu: Gpu | None = None,
+        for_words: bool = False,
     ) -> None:
         """Load the file, of a split model the first.
 
@@ -49,8 +57,7 @@ class LlamaServer:
             CheckpointError: llama.cpp cannot compute with it.
         """
         self._path, self.pool, self.slots, self.threads = path, pool, slots, threads
-        self._gpu = None if for_words else llama_build.gpu()
-        self._for_words = for_words
+        self._gpu, self._for_words = gpu, for_words
         self.placement = Placement()
         """Which of its layers a GPU holds."""
         self._server: Any = None
@@ -106,6 +113,8 @@ class LlamaServer:
             why = _printed_after(begin, _reason) or first_line(error)
             raise _failure(self._path, why) from None
         self._client = _Client(folder)
+        # To end a server that does not listen yet would take for ever.
+        self._client.post("/tokenize", {"content": ""})
         self.placement = Placement()
         if gpu is not None:
             self.placement = read_placement(gpu, _printed_after(begin, layers_line))
@@ -118,9 +127,12 @@ class LlamaServer:
         given.n_batch = given.n_ubatch = BATCH_TOKENS
         given.cpuparams.n_threads = given.cpuparams_batch.n_threads = self.threads
         given.warmup = given.ui = given.endpoint_slots = False
+        # Conversations are written by our templates. The file's own would be tried out for its
+        # server's, without a limit, and a file whose template it cannot read be refused.
+        given.chat_template = "chatml"
         # Of a GPU's memory it may take what is left: what does not fit stays with the CPU.
         given.fit_params = gpu is not None
-        if gpu is None and llama_build.gpu() is not None:
+        if gpu is None:
             given.n_gpu_layers, given.no_kv_offload, given.no_op_offload = 0, True, True
         # What does not fit into the slots is computed again, and not kept beside them.
         given.cache_ram_mib, given.cache_idle_slots = 0, False
@@ -132,10 +144,10 @@ class LlamaServer:
         """Answer an order of llama.cpp's server; ``take`` gets each piece and ends it with True."""
         self._server.handle_completions(order, take)
 
-    def tokenise(self, text: str, *, special: bool, prefix: bool = False) -> list[int]:
-        """Ids of a text: with ``special`` control tokens are read as such, with ``prefix`` what a
-        text begins with stands before it."""
-        order = {"content": text, "add_special": prefix, "parse_special": special}
+    def tokenise(self, text: str, *, special: bool, whole: bool = False) -> list[int]:
+        """Ids of a text: with ``special`` control tokens are read as such, with ``whole`` what
+        texts begin and end with stands around it."""
+        order = {"content": text, "add_special": whole, "parse_special": special}
         return [int(id_) for id_ in self._post("/tokenize", order)["tokens"]]
 
     def detokenise(self, ids: Sequence[int]) -> str:
@@ -145,6 +157,13 @@ class LlamaServer:
     def _post(self, path: str, order: dict[str, Any]) -> Any:
         assert self._client is not None
         return self._client.post(path, order)
+
+
+def failure_reason(told: Any) -> str:
+    """Why llama.cpp refuses an order, of what it told."""
+    error = told.get("error") if isinstance(told, dict) else None
+    text = error.get("message") if isinstance(error, dict) else error
+    return f"llama.cpp: {text or 'ended without a reason'}"
 
 
 def _printed() -> int:
@@ -213,7 +232,7 @@ class _Client(http.client.HTTPConnection):
             answer = self._ask(path, order)
         told = json.loads(answer.read())
         if answer.status != http.client.OK:
-            raise RuntimeError(f"llama.cpp: {str(told)[:200]}")
+            raise RuntimeError(failure_reason(told))
         return told
 
     def _ask(self, path: str, order: dict[str, Any]) -> http.client.HTTPResponse:

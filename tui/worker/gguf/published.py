@@ -6,6 +6,7 @@ from pathlib import Path
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.gguf_header import GgufHeader, read_header
 from tui.checkpoints.gguf_parts import size_of
+from tui.checkpoints.gguf_use import require_usable
 from tui.checkpoints.llama_cpp import FIRST_POOL, PUBLISHED
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.gguf import llama_build
@@ -16,12 +17,7 @@ from tui.worker.loaded_model import LoadedModel
 from tui.worker.measure import Stopwatch
 from tui.worker_protocol import LoadOrder
 
-_MOST_LAYERS, _LEAST_CONTEXT, _MOST_CONTEXT = 1024, 16, 1 << 28
-_SCALINGS = ("none", "linear", "yarn", "longrope")
-"""All that llama.cpp knows (llama-model.cpp)."""
 _WORDS, _NO_UTF8 = "tokenizer.ggml.tokens", "\ufffd"
-_EXPERTS = ("ffn_gate_inp", "_exps")
-"""In the names of tensors of a mixture of experts."""
 
 
 def open_words(path: Path) -> ChatFormat:
@@ -30,10 +26,9 @@ def open_words(path: Path) -> ChatFormat:
     Raises:
         CheckpointError: the file cannot be used.
     """
-    header = read_header(path, words=True)
-    context = _context(path, header)
+    header = _readable_header(path)
     server = LlamaServer(header.files[0], FIRST_POOL // 8, 1, 1, for_words=True)
-    return read_chat_format(server, header, context)
+    return read_chat_format(server, header, header.context)
 
 
 def load_published(
@@ -46,11 +41,11 @@ def load_published(
     """
     path = Path(order.checkpoint)
     with reading:
-        header = read_header(path, words=True)
-    size, own = size_of(path), _context(path, header)
-    context = min(own, order.context or own)
+        header = _readable_header(path)
+    size = size_of(path)
+    context = min(header.context, order.context or header.context)
     # The parent bounds this process's memory when it hears of the weights: a GPU is asked first.
-    llama_build.gpu()
+    gpu = llama_build.gpu()
     progress("weights")(0, size)
     pool = min(context, FIRST_POOL)
     # One more than those of a set, with room of its own: a person may ask meanwhile.
@@ -59,6 +54,7 @@ def load_published(
         max(pool, order.max_cached_tokens) + (pool if order.batch > 1 else 0),
         order.batch + 1,
         order.threads,
+        gpu=gpu,
     )
     progress("weights")(size, size)
     kernels = llama_build.instruction_set()
@@ -96,27 +92,14 @@ def load_published(
     )
 
 
-def _context(path: Path, header: GgufHeader) -> int:
-    """The context, of a header that llama.cpp survives: it ends the process at some numbers."""
-    layers, experts = header.number("block_count"), header.number("expert_count")
-    has_experts = any(mark in one.name for one in header.tensors for mark in _EXPERTS)
-    scaling = header.metadata.get(f"{header.architecture}.rope.scaling.type", "none")
-    why = ""
-    if not header.context:
-        why = "tells of no context length"
-    elif not _LEAST_CONTEXT <= header.context <= _MOST_CONTEXT:
-        why = f"tells of a context of {header.context} tokens"
-    elif scaling not in _SCALINGS:
-        why = f"scales its positions by {str(scaling)[:20]}, which nobody knows"
-    elif not 0 < layers <= _MOST_LAYERS:
-        why = f"tells of {layers} layers"
-    elif experts and not has_experts:
-        why = f"tells of {experts} experts, and holds none"
-    elif _has_equal_words(header):
-        why = "has the same token twice in its vocabulary"
-    if why:
-        raise CheckpointError("damaged", f"{path.name} {why}", "download the file again")
-    return header.context
+def _readable_header(path: Path) -> GgufHeader:
+    """The header with its words, of a file that llama.cpp survives."""
+    header = read_header(path, words=True)
+    require_usable(path.name, header)
+    if _has_equal_words(header):
+        what = f"{path.name} has the same token twice in its vocabulary"
+        raise CheckpointError("damaged", what, "download the file again")
+    return header
 
 
 def _has_equal_words(header: GgufHeader) -> bool:

@@ -25,6 +25,7 @@ _SAMPLING_KEYS = {
 }
 """Our names, and those behind ``general.sampling.`` in a file."""
 
+_ANY_TEXT = "a"
 _NO_TEMPLATE = "no chat format: the text is completed, not answered"
 
 
@@ -33,18 +34,19 @@ class LlamaVocabulary:
 
     def __init__(self, server: LlamaServer, header: GgufHeader) -> None:
         self._server = server
-        words, types = (header.metadata.get(_KEY + name) for name in ("tokens", "token_type"))
-        if not isinstance(words, list):
-            raise CheckpointError(
-                "unsupported", "the file holds no vocabulary", "take a whole language model"
-            )
+        words, types = header.metadata[_KEY + "tokens"], header.metadata.get(_KEY + "token_type")
         types = types if isinstance(types, list) else []
         self.control_tokens = {
             word: number
             for number, (word, kind) in enumerate(zip(words, types, strict=False))
             if word and kind in (_CONTROL, _USER_DEFINED)
         }
-        self.prefix_ids = server.tokenise("", special=True, prefix=True)
+        try:
+            self.prefix_ids = _prefix_ids(server)
+        except RuntimeError as error:
+            # Some vocabularies lack the words that every text can be written with.
+            what = f"the vocabulary of {header.files[0].name} cannot be used: {error}"
+            raise CheckpointError("damaged", what, "download the file again") from None
 
     def encode_text(self, text: str) -> list[int]:
         """See `TextTokenizer.encode_text`."""
@@ -62,6 +64,13 @@ class LlamaVocabulary:
         return self._server.detokenise(ids)
 
 
+def _prefix_ids(server: LlamaServer) -> list[int]:
+    """What the vocabulary begins a text with; some also end one with a token."""
+    whole, text = (server.tokenise(_ANY_TEXT, special=False, whole=it) for it in (True, False))
+    starts = range(len(whole) - len(text) + 1)
+    return whole[: next((n for n in starts if whole[n : n + len(text)] == text), 0)]
+
+
 class _Conversations(TemplateTokenizer):
     def _ids(self, turns: Sequence[Any], think: str = "") -> list[int]:
         """The template's text, with what the vocabulary begins a text with exactly once."""
@@ -76,7 +85,7 @@ def read_chat_format(
     ``template`` given, else by its own; without one its texts are just continued.
 
     Raises:
-        CheckpointError: there is no vocabulary in it.
+        CheckpointError: its vocabulary or its template cannot be used.
     """
     vocabulary, defaults = LlamaVocabulary(server, header), _sampling_defaults(header)
     words = len(header.metadata[_KEY + "tokens"])

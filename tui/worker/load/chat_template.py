@@ -13,7 +13,7 @@ class ChatTemplateError(CheckpointError):
 
     def __init__(self, message: str, *, raised_by_template: bool) -> None:
         super().__init__(
-            "unsupported", f"chat template: {message}", "repair chat_template of the checkpoint"
+            "unsupported", f"chat template: {message}", "give another one with --chat-template FILE"
         )
         self.raised_by_template = raised_by_template
 

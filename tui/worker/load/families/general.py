@@ -24,6 +24,9 @@ from tui.worker.load.families.text_tokenizer import (
 from tui.worker.load.template_style import find_style, turn_ends
 from tui.worker.load.template_thinking import find_switch
 
+_CHATML = "<|im_start|>"
+_GUESSED = "the chat template writes <|im_start|>, no control token here: it may be a guess"
+"""Programs that convert or merge models write this template where they know none."""
 _TAIL_IDS = 16
 """Ids at the end of a prompt in which a mark that opens a thought is looked for."""
 
@@ -148,7 +151,8 @@ def template_format(
     in the template and the control tokens."""
     thought = find_format(codec.source, controls)
     ending = codec.use_thought(thought) if thought else ()
-    remarks = codec.remark(), codec.style_remark
+    is_guess = _CHATML in codec.source and _CHATML not in controls
+    remarks = codec.remark(), codec.style_remark, _GUESSED if is_guess else ""
     return ChatFormat(
         tokenizer=codec,
         stop_ids=stop_ids,
