@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui.checkpoints.gguf_header import read_header
-from tui.checkpoints.llama_cpp import is_installed
 from tui.host import child_process
 from tui.host.errors import UserError
 
@@ -20,36 +18,24 @@ _SAID = "duibi: "
 
 @dataclass(frozen=True, slots=True)
 class PromptPreview:
-    """The prompt's ids of `PREVIEW_TURNS`, and what the chat format remarks: how the model thinks,
-    for one."""
+    """The prompt of `PREVIEW_TURNS`, its ids, and what the chat format remarks: how the model
+    thinks, for one."""
 
+    text: str
     ids: list[int]
     remarks: list[str] = field(default_factory=list)
 
 
 def preview_prompt(path: Path) -> PromptPreview:
-    """The prompt of `PREVIEW_TURNS`, made by the worker's own code in a child process.
+    """The prompt of `PREVIEW_TURNS`, made by the worker's own code in a child process: of a folder,
+    or by llama.cpp of a GGUF file.
 
     Raises:
-        UserError: the checkpoint's tokenizer or chat template cannot be used.
+        UserError: the tokenizer or the chat template cannot be used.
     """
     asked = [[{"role": role, "content": content} for role, content in PREVIEW_TURNS]]
-    ids, remarks = _run_worker_check("remarks", path, asked)[0]
-    return PromptPreview(list(ids), [str(one) for one in remarks])
-
-
-def preview_gguf(path: Path) -> tuple[str, list[int]]:
-    """The prompt of `PREVIEW_TURNS` by the template of a GGUF file, and its ids by llama.cpp;
-    both empty where there is no template, or llama.cpp is not installed.
-
-    Raises:
-        UserError: the template cannot be used, or llama.cpp cannot read the file.
-    """
-    if not (read_header(path).template and is_installed()):
-        return "", []
-    asked = [[{"role": role, "content": content} for role, content in PREVIEW_TURNS]]
-    text, ids = _run_worker_check("preview", path, asked)[0]
-    return str(text), list(ids)
+    text, ids, remarks = _run_worker_check("preview", path, asked)[0]
+    return PromptPreview(str(text), list(ids), [str(one) for one in remarks])
 
 
 def _run_worker_check(verb: str, path: Path, rows: list[Any]) -> list[Any]:

@@ -8,12 +8,11 @@ Reads one JSON list from standard input and prints one of the same length:
     encode PATH                    texts as message content -> ids
     decode PATH                    lists of ids -> texts
     chat PATH                      lists of messages -> the prompt's ids
-    preview PATH                   lists of messages -> the prompt's text, and its ids
-    remarks PATH                   lists of messages -> the prompt's ids, and what is said of them;
-                                   an error where tensors are missing
+    preview PATH                   lists of messages -> the prompt's text, its ids, and what is
+                                   said of them; an error where tensors are missing
 
-PATH is a checkpoint folder; for all verbs between ``greedy`` and ``remarks`` it may hold the
-tokenizer files only, or be a GGUF file.
+PATH is a checkpoint folder, or for all verbs behind ``greedy`` a GGUF file; for those before
+``preview`` a folder may hold the tokenizer files only.
 """
 
 import argparse
@@ -145,12 +144,6 @@ def _decode(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
     return [codec.decode(_ids(row)) for row in rows]
 
 
-def _preview(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
-    codec = _open_words(options.path).tokenizer
-    prompts = [codec.encode_chat(_parse_messages(row)).ids for row in rows]
-    return [[codec.decode(ids), ids] for ids in prompts]
-
-
 def _open_words(path: Path) -> ChatFormat:
     if is_gguf(path):
         from tui.worker.gguf.published import open_words
@@ -164,14 +157,14 @@ def _chat(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
     return [codec.encode_chat(_parse_messages(row)).ids for row in rows]
 
 
-def _remarks(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
+def _preview(options: argparse.Namespace, rows: list[Any]) -> list[Any]:
     words = _open_words(options.path)
     if not is_gguf(options.path):
         from tui.worker.load.missing_tensors import require_all_tensors
 
         require_all_tensors(options.path)
     prompts = [words.tokenizer.encode_chat(_parse_messages(row)).ids for row in rows]
-    return [[ids, list(words.notes)] for ids in prompts]
+    return [[words.tokenizer.decode(ids), ids, list(words.notes)] for ids in prompts]
 
 
 _VERBS: dict[str, Callable[[argparse.Namespace, list[Any]], list[Any]]] = {
@@ -181,7 +174,6 @@ _VERBS: dict[str, Callable[[argparse.Namespace, list[Any]], list[Any]]] = {
     "decode": _decode,
     "chat": _chat,
     "preview": _preview,
-    "remarks": _remarks,
 }
 
 

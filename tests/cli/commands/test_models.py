@@ -16,10 +16,11 @@ from tests.support.folders import empty_place
 from tests.support.small_gguf import write_gguf
 from tui.checkpoints import build_cache, gguf_cache, quantised_cache
 from tui.cli import run_command_line as run
-from tui.cli.support import download_progress
+from tui.cli.support import checkpoint_details, download_progress
 from tui.host.paths import cache_dir
 from tui.models import demo
 from tui.models.download_offer import DownloadOffer
+from tui.models.preview import PromptPreview
 from tui.text import translation
 
 
@@ -154,6 +155,29 @@ def test_inspect_says_what_is_known_of_a_gguf_file(
     (here / "x.gguf").write_bytes(b"GGML" * 9)
     assert run(["models", "inspect", "./x.gguf"]) == 2
     assert "is not a GGUF file" in capsys.readouterr().out
+
+
+def test_what_the_header_of_a_gguf_file_tells_is_printed_before_its_prompt_is_made(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = []
+
+    def preview(path: Path) -> PromptPreview:
+        before.append(capsys.readouterr().out)
+        return PromptPreview("Q: 你好", [4, 5], ["it may be a guess"])
+
+    monkeypatch.setattr(checkpoint_details, "preview_prompt", preview)
+    monkeypatch.setattr(checkpoint_details, "is_installed", lambda: True)
+    write_gguf(here / "small.gguf")
+    assert run(["models", "inspect", "./small.gguf"]) == 0
+    assert "114,752" in before[0] and "template" not in before[0]
+    after = capsys.readouterr().out.splitlines()
+    assert after == [
+        "template   'Q: 你好'",
+        "prompt     for '你好': [4, 5]",
+        "remark     it may be a guess",
+        "verdict    can be loaded",
+    ]
 
 
 def in_a_process(*args: str) -> "subprocess.CompletedProcess[str]":

@@ -249,6 +249,8 @@ def test_any_byte_of_the_header_may_lie(small: Path, tmp_path: Path) -> None:
         ({"arch": "nonsense"}, "unsupported"),
         ({"without": ["blk.1.ffn_up"]}, "unsupported"),
         ({"layers": 1_000_000}, "damaged"),
+        ({"metadata": {"llama.vocab_size": 300}}, "damaged"),
+        ({"kinds": (Type.Q8_0, Type.Q8_1)}, "unsupported"),
     ],
 )
 def test_what_cannot_be_converted_says_why(

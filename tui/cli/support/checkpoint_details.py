@@ -1,19 +1,22 @@
 """What `duibi models inspect` says of an adapter's folder and of a GGUF file."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tui.checkpoints.gguf_header import GgufHeader, read_header
+from tui.checkpoints.llama_cpp import is_installed
 from tui.cli.support.printing import print_json, table
 from tui.host.errors import UserError
 from tui.host.paths import expand
 from tui.models.adapters import base_folder, read_change
 from tui.models.describe import describe_adapter
 from tui.models.discover import FoundModel
-from tui.models.preview import PREVIEW_TURNS, preview_gguf
+from tui.models.preview import PREVIEW_TURNS, PromptPreview, preview_prompt
 from tui.models.reference import Reference, split_base
 from tui.text.sanitise import one_line
 from tui.text.translation import tr
 from tui.text.units import format_size
+from tui.text.width import text_width
 
 
 def inspect_adapter(ref: Reference, json: bool) -> int:
@@ -29,46 +32,62 @@ def inspect_adapter(ref: Reference, json: bool) -> int:
 
 
 def inspect_gguf(found: FoundModel, json: bool) -> int:
-    """What the header of a GGUF file tells, and the prompt that its template makes."""
-    header, prompt = None, ("", [0][:0])
-    if found.state == "complete":
-        header = read_header(found.path)
+    """What the header of a GGUF file tells, at once, and then the prompt that its template makes,
+    for which llama.cpp reads the vocabulary."""
+    header = read_header(found.path) if found.state == "complete" else None
+    facts = _shown([*_facts(found), *(_header_rows(header) if header else ())])
+    if not json:
+        print(table(facts, gap=" "), flush=True)
+    prompt: PromptPreview | None = None
+    if header and is_installed():
         try:
-            prompt = preview_gguf(found.path)
+            prompt = preview_prompt(found.path)
         except UserError as error:
             found = replace(found, state="damaged", why=error.message)
     if json:
-        print_json(found.to_json() | {"prompt": prompt[0], "prompt_ids": prompt[1]})
+        made = prompt or PromptPreview("", [])
+        told = {"prompt": made.text, "prompt_ids": made.ids, "remarks": made.remarks}
+        print_json(found.to_json() | told)
     else:
         rows = [
-            ("file", str(found.path)),
-            ("family", found.family),
-            ("parameters", f"{found.parameters:,}" if found.parameters else ""),
-            ("stored as", _stored_as(found)),
-            ("context", f"{found.context:,} tokens" if found.context else ""),
-            *_header_rows(header, prompt),
+            *(_prompt_rows(header, prompt) if header and prompt else ()),
             ("refused", found.why),
             ("verdict", "can be loaded" if found.state == "complete" else ""),
         ]
-        print(table([(tr(name), one_line(tr(value))) for name, value in rows if value], gap=" "))
+        width = max(text_width(name) for name, _ in facts)
+        print(table(_shown(rows), gap=" ", first=width))
     return 0 if found.state == "complete" else 2
 
 
-def _stored_as(found: FoundModel) -> str:
+def _shown(rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(tr(name), one_line(tr(value))) for name, value in rows if value]
+
+
+def _facts(found: FoundModel) -> list[tuple[str, str]]:
     size = format_size(found.size) if found.size else ""
-    return ", ".join(filter(None, (found.dtype, size)))
+    return [
+        ("file", str(found.path)),
+        ("family", found.family),
+        ("parameters", f"{found.parameters:,}" if found.parameters else ""),
+        ("stored as", ", ".join(filter(None, (found.dtype, size)))),
+        ("context", f"{found.context:,} tokens" if found.context else ""),
+    ]
 
 
-def _header_rows(header: GgufHeader | None, prompt: tuple[str, list[int]]) -> list[tuple[str, str]]:
-    if header is None:
-        return []
-    text, ids = prompt
+def _header_rows(header: GgufHeader) -> list[tuple[str, str]]:
     return [
         ("name", header.text("general.name")),
         ("parts", str(len(header.files)) if len(header.files) > 1 else ""),
         ("tensors", header.mixture),
         ("remark", header.name_remark),
         ("licence", header.text("general.license") or "the file names none"),
-        ("template", repr(text) if text else "" if header.template else "none"),
-        ("prompt", f"for {PREVIEW_TURNS[0][1]!r}: {ids}" if ids else ""),
+        ("template", "" if header.template else "none"),
+    ]
+
+
+def _prompt_rows(header: GgufHeader, prompt: PromptPreview) -> list[tuple[str, str]]:
+    return [
+        ("template", repr(prompt.text) if header.template else ""),
+        ("prompt", f"for {PREVIEW_TURNS[0][1]!r}: {prompt.ids}"),
+        *(("remark", remark) for remark in prompt.remarks),
     ]

@@ -72,10 +72,12 @@ def path_text(path: Path) -> str:
     return one_line(str(path)) if sys.stdout.isatty() else str(path)
 
 
-def table(rows: Sequence[Sequence[str]], gap: str = "  ") -> str:
-    """Rows as aligned columns, one line each, cells cleaned; wide characters count two."""
+def table(rows: Sequence[Sequence[str]], gap: str = "  ", first: int = 0) -> str:
+    """Rows as aligned columns, one line each, cells cleaned; wide characters count two. ``first``:
+    how wide the first column is at least."""
     lines = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(text_width, column)) for column in zip(*lines, strict=True)]
+    widths[:1] = [max(first, *widths[:1])]
     return "\n".join(
         gap.join(
             cell + " " * (cells - text_width(cell)) for cell, cells in zip(row, widths, strict=True)

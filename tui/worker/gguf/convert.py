@@ -22,7 +22,7 @@ from tui.checkpoints.gguf_header import GgufHeader, conversion_bytes, read_heade
 from tui.checkpoints.weight_headers import WEIGHTS_ELSEWHERE
 from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
-from tui.worker.gguf.weights import write_shapes, write_weights
+from tui.worker.gguf.weights import can_read, write_shapes, write_weights
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PLAIN_CUTS = ("gpt-2", "phi-2", "olmo", "mpt", "jais")
@@ -95,7 +95,7 @@ def _gb(size: int) -> str:
 def _refuse_what_would_be_lost(path: Path, header: GgufHeader) -> None:
     """Transformers' reading of the metadata drops how positions are scaled, and cuts texts by
     GPT-2's rule where it does not know the file's own. Without these a model answers worse, and
-    nobody knows why.
+    nobody knows why. Some formats only llama.cpp reads.
 
     Raises:
         CheckpointError: the file says such a thing.
@@ -103,6 +103,7 @@ def _refuse_what_would_be_lost(path: Path, header: GgufHeader) -> None:
     kind = header.text(f"{header.architecture}.rope.scaling.type")
     has_factors = any(one.name.startswith("rope_f") for one in header.tensors)
     cut = header.text("tokenizer.ggml.pre")
+    unread = sorted({one.type.name for one in header.tensors if not can_read(one.type)})
     known = ("", "default", *_PLAIN_CUTS, *_DIGIT_CUTS, *GGUF_PRE_TOKENIZER_SPLITS)
     why = ""
     if kind not in ("", "none") or has_factors:
@@ -110,6 +111,8 @@ def _refuse_what_would_be_lost(path: Path, header: GgufHeader) -> None:
         why = f"{path.name} scales its positions ({scaled}), which a converted copy would lose"
     elif header.text("tokenizer.ggml.model") in _OWN_RULE_KINDS and cut not in known:
         why = f"{path.name} cuts its texts as {cut[:20]}, which a converted copy would lose"
+    elif unread:
+        why = f"{path.name} holds tensors as {', '.join(unread)}, which only llama.cpp reads"
     if why:
         step = "leave out the dtype: with the extra gguf the file is computed as published"
         raise CheckpointError("unsupported", why, step)

@@ -22,6 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers import modeling_gguf_pytorch_utils as stock
 
 from tui.checkpoints.errors import CheckpointError
+from tui.checkpoints.ggml_types import BLOCKS, GgmlType
 from tui.checkpoints.gguf_header import EMBEDDINGS, HEAD, GgufHeader, GgufTensor
 from tui.host.errors import first_line
 from tui.worker.checkpoint import Progress
@@ -85,6 +86,17 @@ class _TargetModel:
         self.config.architectures = [type(self.model).__name__]
         self.config.dtype = dtype
         return self.config
+
+
+def can_read(kind: GgmlType) -> bool:
+    """Whether tensors of a format can be unpacked."""
+    if kind in FLOATS:
+        return True
+    try:
+        gguf.dequantize(np.zeros(BLOCKS[kind][1], dtype=np.uint8), Type(kind))
+    except (NotImplementedError, ValueError):
+        return False
+    return True
 
 
 def write_weights(
