@@ -344,8 +344,10 @@ def _needs_by_dtype(one: FoundModel, context: int) -> dict[str, int]:
 def _folder_of(ref: Reference) -> Path:
     if ref.kind == "folder":
         return expand(ref.target)
-    if ref.kind in HUBS and (folder := HUBS[ref.kind].folder(ref.target)).is_dir():
-        return folder
+    if ref.kind in HUBS:
+        if (folder := HUBS[ref.kind].folder(ref.target)).is_dir():
+            return folder
+        raise UserError(f"{ref.text} is not here", f"duibi models get {ref.text}")
     raise UserError(f"{ref.text} is not a checkpoint folder here", "duibi models list")
 
 
