@@ -1,6 +1,6 @@
 """How fast each kernel is by itself, for every instruction set of this CPU.
 
-    python -m benchmarks.kernels [--sets AVX2 ...] [--shapes demo 1.5b] [--rows 1 8 256]
+    python -m benchmarks.kernels [--sets AVX2 ...] [--shapes demo 1.5b 7b] [--rows 1 8 256]
         [--formats 8 4 16] [--threads 1] [--rounds 7] [--sources DIR ...]
 
 The products of a layer of each shape, best and median of some rounds, in CPU time of the thread
@@ -30,6 +30,7 @@ KERNELS = Path(abi.__file__).parent
 SHAPES = {
     "demo": ((960, 576), (576, 576), (3072, 576), (576, 1536)),
     "1.5b": ((2048, 1536), (1536, 1536), (17920, 1536), (1536, 8960)),
+    "7b": ((12288, 4096), (4096, 4096), (22016, 4096), (4096, 11008)),
 }
 """Outputs and inputs of the products of one layer."""
 UNCACHED = 64 << 20
@@ -86,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     usable = {one.name: one for one in supported(cpu.flags())}
     parser.add_argument("--sets", nargs="*", choices=list(usable), default=list(usable))
-    parser.add_argument("--shapes", nargs="*", choices=list(SHAPES), default=list(SHAPES))
+    parser.add_argument("--shapes", nargs="*", choices=list(SHAPES), default=["demo", "1.5b"])
     parser.add_argument("--rows", nargs="*", type=int, default=[1, 8, 256])
     parser.add_argument("--formats", nargs="*", type=int, choices=(4, 8, 16), default=[8, 4, 16])
     parser.add_argument("--threads", type=int, default=1)

@@ -9,8 +9,9 @@
 #include "common.h"
 
 /* Outputs and rows at a time: their sums leave registers for weights and activations. Of one row
- * it is LONG_OUTPUTS, if its inputs are many. */
+ * it is LONG_OUTPUTS, if its inputs are many, and MIDDLE_OUTPUTS up to LONG_INPUTS. */
 enum { OUTPUTS_AT_ONCE = VECTOR_REGISTERS < 32 ? 2 : 4, ROWS_AT_ONCE = OUTPUTS_AT_ONCE };
+enum { MIDDLE_OUTPUTS = VECTOR_REGISTERS < 32 ? 1 : 4, LONG_INPUTS = 4096 };
 enum { INPUTS_AT_ONCE = 32 };
 /* Outputs that a thread takes at a time. What it needs again soon, SLICE_FLOATS activations of all
  * rows, stays in its nearest cache: sums are set aside between such slices. */
@@ -18,9 +19,10 @@ enum { LONG_OUTPUTS = 4, BLOCK_OUTPUTS = 16, SLICE_FLOATS = 4096 };
 /* How far ahead to prefetch, in bytes, where rows have no more than SHORT_INPUTS:
  * otherwise the processor waits for memory at the start of each row. Up to STREAM_ROWS, where
  * weights are read faster than anything else happens, it is best to read such rows one after the
- * other. Of longer rows it predicts by itself what comes next, and prefetching only slows it
- * down. */
+ * other. Of longer rows it predicts by itself what comes next, and prefetching far ahead only slows
+ * it down; LONG_BYTES help it over the ends of pages where several rows are read at once. */
 enum { PREFETCH_BYTES = 4608, STREAM_BYTES = 2304, SHORT_INPUTS = 1792, STREAM_ROWS = 2 };
+enum { LONG_BYTES = 512 };
 
 /* Sums of some rows with some outputs: vectors of which a slice of the inputs is missing, and
  * floats. */
@@ -107,14 +109,19 @@ INLINE void multiply_outputs(const uint16_t *const *w, const float *x, int64_t p
 /* All rows with up to BLOCK_OUTPUTS outputs. */
 static void multiply_outputs_block(const uint16_t *weight, int64_t inputs, const float *x,
                                    int64_t rows, int outputs, float (*floats)[BLOCK_OUTPUTS]) {
-    enum { OUTPUTS = OUTPUTS_AT_ONCE, ROWS = ROWS_AT_ONCE };
+    enum { OUTPUTS = OUTPUTS_AT_ONCE, ROWS = ROWS_AT_ONCE, LONG = LONG_OUTPUTS };
+    enum { MIDDLE = MIDDLE_OUTPUTS };
     part vectors[DUIBI_FEW_ROWS][BLOCK_OUTPUTS][PARTS];
     const Sums sums = {vectors, floats};
     const int is_short = inputs <= SHORT_INPUTS, stream = rows <= STREAM_ROWS && is_short;
-    const int at_once = stream ? 1 : rows == 1 ? LONG_OUTPUTS : OUTPUTS;
+    const int is_long = rows == 1 && inputs > LONG_INPUTS, is_middle = rows == 1 && !is_long;
+    const int at_once = stream ? 1 : is_long ? LONG : is_middle ? MIDDLE : OUTPUTS;
     const int sliced = rows > STREAM_ROWS && rows * inputs > 2 * SLICE_FLOATS;
     const int64_t length = sliced ? SLICE_FLOATS / rows / INPUTS_AT_ONCE * INPUTS_AT_ONCE : inputs;
-    const int64_t ahead = stream ? STREAM_BYTES : sliced ? OUTPUTS * inputs * 2 : PREFETCH_BYTES;
+    const int64_t ahead = stream    ? STREAM_BYTES
+                          : is_long ? LONG_BYTES
+                          : sliced  ? OUTPUTS * inputs * 2
+                                    : PREFETCH_BYTES;
     for (int64_t start = 0; start < inputs; start += length) {
         const int64_t rest = inputs - start < length ? inputs - start : length;
         const Slice slice = {rest / INPUTS_AT_ONCE, start == 0, start + rest == inputs, ahead};
@@ -124,13 +131,15 @@ static void multiply_outputs_block(const uint16_t *weight, int64_t inputs, const
             const uint16_t *w[LONG_OUTPUTS];
             for (int n = 0; n < at_once; n++)
                 w[n] = weight + (o + (n < count ? n : 0)) * inputs + start;
-            if (!sliced && !stream)
+            if (!sliced && at_once > 1)
                 for (int n = 0; n < count; n++)
                     PREFETCH_L2(w[n] + 4 * inputs);
             if (stream)
                 multiply_outputs(w, from, inputs, slice, rows, o, count, 1, 2, 1, sums);
-            else if (rows == 1)
-                multiply_outputs(w, from, inputs, slice, 1, o, count, LONG_OUTPUTS, 1, 0, sums);
+            else if (is_long)
+                multiply_outputs(w, from, inputs, slice, 1, o, count, LONG, 1, 1, sums);
+            else if (is_middle)
+                multiply_outputs(w, from, inputs, slice, 1, o, count, MIDDLE, 1, 0, sums);
             else if (sliced || is_short)
                 multiply_outputs(w, from, inputs, slice, rows, o, count, OUTPUTS, ROWS, 1, sums);
             else
