@@ -327,7 +327,7 @@ def test_no_secret_reaches_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen["HF_HUB_OFFLINE"] == "1"
 
 
-def test_threads_of_llama_cpp_sleep_soon_where_others_compute(
+def test_threads_sleep_soon_where_others_compute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)

@@ -1,6 +1,7 @@
 """A worker process seen from outside: started, spoken to, watched, and ended."""
 
 import contextlib
+import functools
 import os
 import queue
 import signal
@@ -31,14 +32,14 @@ from tui.worker_protocol import (
 )
 
 _T = TypeVar("_T")
-_OPENMP_SPIN_COUNT = "20000"
+_SHORT_SPIN_COUNT = "20000"
 """How often a thread of GNU OpenMP looks for work before it sleeps (libgomp's manual). Its own
 300,000 and more keep cores from a busy neighbour's threads and from each other's: beside one
 busy process a small model then makes 5 tokens a second instead of 29."""
-_LLAMA_CPP_SPIN_COUNT = "100000"
-"""The same where nobody else computes. llama.cpp's threads meet ten times a layer and wait for the
-sampler after each token; a core that sleeps meanwhile wakes late in a virtual machine: with the
-lower count a model of half a billion weights loses a twentieth of its tokens a second."""
+_LONG_SPIN_COUNT = "100000"
+"""The same where nobody else computes. Threads meet several times a layer and wait for the sampler
+after each token; a core that sleeps meanwhile wakes late in a virtual machine: with the lower count
+a model of less than half a billion weights loses up to a tenth of its tokens a second."""
 _LOOK_S = 0.1
 _LIBRARY_ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -111,7 +112,8 @@ class WorkerProcess:
         with theirs, os.fdopen(open_log(log), "ab") as output:
             self._log_start = log.stat().st_size
             ends = theirs.fileno(), output.fileno()
-            environment = worker_environment(threads, is_published and _cores_are_free())
+            is_free = _cores_are_free() if is_published else _cores_were_free()
+            environment = worker_environment(threads, is_free)
             self.process = _start(environment, *ends, is_published)
         self.inbox.put((time.monotonic_ns(), Load("import")))
         threading.Thread(target=self._read, name="worker events", daemon=True).start()
@@ -277,16 +279,23 @@ def explain_exit(code: int, oom_killed: bool, memory_bytes: int, log_tail: str) 
 
 def worker_environment(threads: int, spins_long: bool = False) -> dict[str, str]:
     """What the worker sees: no secret, no network, nothing that writes to the terminal. With
-    ``spins_long`` its threads wait for each other awake, as llama.cpp's need it on free cores."""
+    ``spins_long`` its threads wait for each other awake, which is of use on free cores."""
     kept = child_process.with_own_modules(child_process.environment())
     own = {"OMP_NUM_THREADS": str(threads)}
-    spins = _LLAMA_CPP_SPIN_COUNT if spins_long else _OPENMP_SPIN_COUNT
+    spins = _LONG_SPIN_COUNT if spins_long else _SHORT_SPIN_COUNT
     return {"GOMP_SPINCOUNT": spins} | kept | _LIBRARY_ENVIRONMENT | own
 
 
 def _cores_are_free() -> bool:
     """Whether other processes leave the cores to the worker that is to start."""
     return cpu.sample_others(_LOOK_S) <= cpu.NEGLIGIBLE
+
+
+@functools.cache
+def _cores_were_free() -> bool:
+    """The same when the first worker of our own kernels started: those that are forked from one
+    process have its OpenMP, which reads its settings once."""
+    return _cores_are_free()
 
 
 def oom_kills() -> int:
