@@ -234,3 +234,25 @@ def test_columns_of_one_name_are_told_apart_everywhere(tmp_path: Path) -> None:
         assert names <= {row[0].text for row in one.rows} | {*one.head, one.rows[0][1].text} or (
             one.title.startswith("Where they differ")
         )
+
+
+def test_a_length_is_written_alike_wherever_it_stands(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=2)
+    made.answer(0, 0, text="x" * 300)
+    made.answer(0, 1, text="x" * 431)
+    made.answer(1, 0)
+    made.answer(1, 1)
+    document = made.document()
+    form, every = table(document, "What the answers"), table(document, "Every figure")
+    (length,) = [row[1].text for row in every.rows if row[0].text == "Answer length, chars"]
+    assert form.rows[0][1].text == length == "365.5"
+    assert "the longest answers: 365.5 characters" in document.models[0].traits[0]
+
+
+def test_a_standard_measure_of_one_round_has_no_median(tmp_path: Path) -> None:
+    made = Made(tmp_path, questions=2).all_answered()
+    for model, rounds in enumerate((1, 3)):
+        measured = ev.Measured(256, 64, rounds=rounds, ttft_ms=400.0, tpot_ms=12.0)
+        made.events.append((model, measured))
+    row = table(made.document(), "Every figure").rows[0]
+    assert [cell.detail for cell in row[1:]] == ["one round", "median of 3 rounds"]

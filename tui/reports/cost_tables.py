@@ -8,7 +8,7 @@ from tui.metrics import STANDARD_NEW_TOKENS, STANDARD_PROMPT_TOKENS
 from tui.reports.caveats import machine_of, where_measured
 from tui.reports.comparable import Glances, best_of, comparable_figures, is_uneven, was_converted
 from tui.reports.contention import describe_contention
-from tui.reports.document import Cell, Table, format_figure
+from tui.reports.document import Cell, Table, format_count, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.reports.run_tables import describe_dtype, model_size
@@ -326,7 +326,8 @@ def _of_measure(glance: Glance, metric: Metric, say: ReportMessages) -> Cell | N
     figure = glance.figures.get(metric.id)
     if figure is None or not figure.is_standard or metric.id == "load":
         return None
-    return Cell(show_figure(figure), say("of_rounds", n=glance.measured[-1].rounds))
+    rounds = glance.measured[-1].rounds
+    return Cell(show_figure(figure), say("of_rounds" if rounds > 1 else "of_round", n=rounds))
 
 
 def _spread(metric: Metric, spread: Spread, say: ReportMessages) -> Cell:
@@ -348,9 +349,7 @@ def _spread(metric: Metric, spread: Spread, say: ReportMessages) -> Cell:
 
 def _value(metric: Metric, value: float | None) -> str:
     """Counts are shown whole, everything else to three digits."""
-    if value is None or metric.unit not in ("tok", "chars"):
-        return format_figure(value)
-    return f"{value:.1f}".removesuffix(".0")
+    return format_count(value) if metric.unit in ("tok", "chars") else format_figure(value)
 
 
 def _dtype(column: ModelColumn, say: ReportMessages) -> str:

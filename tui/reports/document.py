@@ -203,3 +203,8 @@ def format_figure(value: float | None) -> str:
     size = abs(value)
     digits = 0 if size >= 100 or value == 0 else 1 if size >= 10 else 2 if size >= 1 else 3
     return f"{value:.{digits}f}"
+
+
+def format_count(value: float | None) -> str:
+    """A number of things, or a median of such, to a half; a dash where there is none."""
+    return "–" if value is None else f"{value:.1f}".removesuffix(".0")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from tui.reports import evidence
-from tui.reports.document import Cell, Table, format_figure
+from tui.reports.document import Cell, Table, format_count
 from tui.reports.merge import MergedSessions
 from tui.reports.messages import ReportMessages
 from tui.scoring.rank import Samples
@@ -32,7 +32,7 @@ def form_table(merged: MergedSessions, say: ReportMessages) -> Table | None:
         length = median(lengths) if lengths else None
         counts = (sum(bool(form.search(text)) for text in texts) for form in _FORMS.values())
         cells = (Cell(f"{count}/{len(texts)}" if texts else "–") for count in counts)
-        rows.append((Cell(collapse_line(column.label)), Cell(format_figure(length)), *cells))
+        rows.append((Cell(collapse_line(column.label)), Cell(format_count(length)), *cells))
     if all(row[2].text == "–" for row in rows):
         return None
     head = (say("model"), say("fo_length"), *map(say, _FORMS))

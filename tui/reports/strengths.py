@@ -11,7 +11,7 @@ from statistics import fmean, median
 from tui.reports import evidence
 from tui.reports.comparable import Glances, comparable_figures
 from tui.reports.cost_tables import unit_of
-from tui.reports.document import ModelSketch, format_figure
+from tui.reports.document import ModelSketch, format_count, format_figure
 from tui.reports.merge import MergedSessions, ModelColumn
 from tui.reports.messages import ReportMessages
 from tui.reports.place_ids import place_id
@@ -151,7 +151,7 @@ def _traits(merged: MergedSessions, column: ModelColumn, say: ReportMessages) ->
             key = "st_shortest"
         elif others and middle > max(others):
             key = "st_longest"
-        yield say(key, n=f"{middle:.1f}".removesuffix(".0"), mean=f"{fmean(mine):.0f}")
+        yield say(key, n=format_count(middle), mean=f"{fmean(mine):.0f}")
     if not column.answers:
         yield say("st_not_asked")
         return
