@@ -38,6 +38,14 @@ def test_memory_is_held_until_it_changes_and_gone_without_a_process() -> None:
     ]
 
 
+def test_memory_that_is_still_held_at_the_end_is_drawn_until_there() -> None:
+    """It is told when it changes: a model that waits changes nothing."""
+    told = [(0, 5 * 10**9, 0), (500_000, 6 * 10**9, 0)]
+    assert memory_points(told, 0, 9_000_000)[-1] == (9.0, 6.0)
+    assert memory_points([*told, (900_000, 0, 0)], 0, 9_000_000)[-1] == (9.0, None)
+    assert memory_points(told, 0, 600_000)[-1] == (0.5, 6.0) and memory_points([], 0, 9) == []
+
+
 def test_few_points_keep_every_peak_and_every_gap() -> None:
     points = [(float(x), None if x == 500 else 99.0 if x == 321 else 1.0) for x in range(1000)]
     found = downsample(points, 50)

@@ -90,15 +90,20 @@ def downsample(points: Points, limit: int = _MAX_POINTS) -> Points:
     return found
 
 
-def memory_points(told: Sequence[tuple[int, int, int]], which: int) -> Points:
+def memory_points(
+    told: Sequence[tuple[int, int, int]], which: int, end_us: int | None = None
+) -> Points:
     """Gigabytes over seconds of one part (0 private, 1 mapped) of what was ``told``: microseconds,
-    private and mapped bytes. A gap while there is no process."""
+    private and mapped bytes. A gap while there is no process; a process that is still there goes on
+    until ``end_us``."""
     points: Points = []
     for t_us, *sizes in told:
         seconds = t_us / 1e6
         if points and seconds - points[-1][0] > _HELD_S:
             points.append((seconds, points[-1][1]))
         points.append((seconds, sizes[which] / GB if any(sizes) else None))
+    if points and end_us is not None and end_us / 1e6 - points[-1][0] > _HELD_S:
+        points.append((end_us / 1e6, points[-1][1]))
     return points
 
 
@@ -122,7 +127,9 @@ def _memory(columns: Sequence[ModelColumn], which: int) -> list[tuple[str, Point
     found = []
     for column in columns:
         for number, part in enumerate(column.parts):
-            points = memory_points(part.track.memory, which)
+            is_gone = part.model.state in ("unloaded", "failed")
+            end_us = None if is_gone else part.source.board.now_us
+            points = memory_points(part.track.memory, which, end_us)
             label = column.label if number == 0 else f"{column.label} · {number + 1}"
             found.append((label, downsample(points) if any(y for _, y in points) else []))
     return found
