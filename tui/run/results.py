@@ -152,7 +152,10 @@ def table_notes(board: Board) -> list[str]:
     if any(glance.is_averaged for glance in shown):
         said.append("of several answers to one question the mean counts, once")
     if any(glance.uncommon for glance in shown) and (n := shown[0].common_questions):
-        said.append(f"times of answers are of the questions that all models answered: {n}")
+        said.append(
+            "times of answers are of the questions that all models answered, undisturbed where "
+            f"that can be: {n}"
+        )
     if is_apart(shown):
         said.append("no question was answered by all models: times are of each one's own questions")
     if any(glance.figures["answer_ttft"].n for glance in shown):
