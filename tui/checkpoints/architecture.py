@@ -55,7 +55,7 @@ class Architecture:
     predicting_layers: int = 0
     """Layers behind the last one that only predict more tokens at once."""
     cached_layers: int = 0
-    """Layers that hold keys and values of every token; 0: all of them."""
+    """Layers that hold keys and values of every token."""
     text_type: str = ""
     """The model type of the text model; empty for a family with code of ours."""
     transposes_experts: bool = False
@@ -89,7 +89,10 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
     readers = {"qwen": _qwen, "chatglm": _chatglm3, "baichuan": _baichuan2}
     found = readers[kind](config) if kind in readers else _general(kind, config)
     return replace(
-        found, is_tied=states_tied(config) is True, quantisation=read_quantisation(config)
+        found,
+        is_tied=states_tied(config) is True,
+        cached_layers=found.cached_layers or found.layers,
+        quantisation=read_quantisation(config),
     )
 
 

@@ -16,8 +16,9 @@ from tui.checkpoints.architecture import (
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.memory_estimate import MemoryShape
 from tui.checkpoints.reach import count_unreached
+from tui.checkpoints.size_check import contradicted_size
 from tui.checkpoints.stored_quantisation import StoredQuantisation, is_unused, weights_of_parts
-from tui.checkpoints.text_half import count_layers, left_out
+from tui.checkpoints.text_half import left_out
 from tui.checkpoints.weight_headers import (
     HEADS,
     MAX_HEADER_BYTES,
@@ -101,7 +102,7 @@ class Inspection:
     transposed: int = 0
     """Weights of experts that are stored as (inputs, outputs)."""
     cached_layers: int = 0
-    """Layers that hold keys and values of every token; 0: all."""
+    """Layers that hold keys and values of every token."""
     tables: int = 0
     """Weights of tables beside the embeddings of which only rows are read."""
     quantisation: StoredQuantisation | None = None
@@ -113,9 +114,9 @@ class Inspection:
     @property
     def shape(self) -> MemoryShape:
         """What its memory depends on."""
-        layers = self.cached_layers or self.layers
-        sizes = (layers, self.kv_heads, self.head_dim, self.hidden, self.width, self.vocab)
+        sizes = (self.kv_heads, self.head_dim, self.hidden, self.width, self.vocab)
         return MemoryShape(
+            self.cached_layers,
             *sizes,
             self.tied,
             self.dtype,
@@ -243,11 +244,10 @@ def _inspect(path: Path, known: Architecture, remote_code: bool = False) -> Insp
     if not problems:
         lacking, said = _lacking(path, stored, known)
         problems += said
+    if tensors and not problems and (contradicted := contradicted_size(tensors, known)):
+        lacking = ("layers",) if contradicted.what == "layers" else ()
+        problems.append(contradicted.line)
     kept_wide, tables = count_unreached(tensors, known)
-    dimensions = {n for tensor in tensors for n in tensor.shape}
-    for what, size in (("hidden size", known.hidden), ("vocabulary", known.vocab)):
-        if tensors and not problems and size not in dimensions:
-            problems.append(f"config.json says {what} {size}, no tensor has that size")
     return Inspection(
         path=path,
         family=known.family,
@@ -305,11 +305,6 @@ def _lacking(
     if needed:
         shown = ", ".join(needed[:3]) + (", ..." if len(needed) > 3 else "")
         return tuple(needed), [f"no file holds {len(needed)} of the tensors in the index: {shown}"]
-    layers = count_layers(name for name in here if name not in others)
-    if 0 < layers < known.layers:
-        return ("layers",), [
-            f"config.json says layers {known.layers}, the weight files say {layers}"
-        ]
     return (), []
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint folder, read and checked as far as that is possible without its weights."""
+"""A checkpoint folder on the disk: all that is known and checked of it without its weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from tui.checkpoints.learned_prefix import (
     prefix_among,
     read_learned_prefix,
 )
+from tui.checkpoints.size_check import contradicted_size
 from tui.checkpoints.stored_quantisation import weights_of_parts
 from tui.checkpoints.text_half import count_layers, left_out
 from tui.checkpoints.weight_headers import (
@@ -102,7 +103,13 @@ def open_folder(path: Path, adapter: Path | None = None) -> CheckpointFolder:
     folder = CheckpointFolder(path, config, known, weights, skipped, *_changes(adapter, tensors))
     if folder.prefix:
         check_fits(folder.prefix, known)
-    _check_sizes(folder)
+    # Memory is allocated by these sizes.
+    if contradicted := contradicted_size(weights, known):
+        raise CheckpointError(
+            "damaged",
+            contradicted.line,
+            "fetch config.json and the weight files of the same model again",
+        )
     return folder
 
 
@@ -115,24 +122,3 @@ def _changes(
         return None, read_learned_prefix(adapter)
     own = prefix_among(tensors, tensors[0].file.parent) if tensors else None
     return (read_adapter(adapter) if adapter else None), own
-
-
-def _check_sizes(folder: CheckpointFolder) -> None:
-    """Compare the sizes of config.json with the files, before memory is allocated by them."""
-    known = folder.architecture
-    layers = count_layers(tensor.name for tensor in folder.tensors)
-    # Extra layers (for predicting several tokens) are the native class's to judge.
-    if 0 < layers < known.layers:
-        _raise_size_mismatch("layers", known.layers, layers)
-    dimensions = {n for tensor in folder.tensors for n in tensor.shape}
-    for what, size in (("hidden size", known.hidden), ("vocabulary", known.vocab)):
-        if size not in dimensions:
-            _raise_size_mismatch(what, size, "no tensor of that size")
-
-
-def _raise_size_mismatch(what: str, said: object, found: object) -> None:
-    raise CheckpointError(
-        "damaged",
-        f"config.json says {what} {said}, the weight files say {found}",
-        "fetch config.json and the weight files of the same model again",
-    )

@@ -68,10 +68,7 @@ def open_checkpoint(
         prompt_format=words.prompt_format,
         parameters=folder.parameters,
         checkpoint_bytes=folder.nbytes,
-        kv_values_per_token=2
-        * (known.cached_layers or known.layers)
-        * known.kv_heads
-        * known.head_dim,
+        kv_values_per_token=2 * known.cached_layers * known.kv_heads * known.head_dim,
         build=partial(build_model, folder, family),
         build_deferred=partial(build_deferred, folder, family),
         stored=commonest_dtype(folder.tensors) or "bf16",
