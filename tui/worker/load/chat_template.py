@@ -1,6 +1,6 @@
 """The chat template of a checkpoint, rendered apart from this process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tui.checkpoints.errors import CheckpointError
 from tui.host.sandboxed_template import SandboxedTemplate, TemplateFailedError
@@ -31,18 +31,21 @@ class ChatTemplate:
         self,
         turns: Sequence[Turn],
         *,
-        as_parts: bool = False,
+        as_parts: Collection[str] = (),
         variables: Mapping[str, object] | None = None,
     ) -> str:
-        """The text of a conversation with the prompt for an answer behind it; ``as_parts``
-        gives each content as a list of one part of text, ``variables`` are more that the template
-        sees.
+        """The text of a conversation with the prompt for an answer behind it; contents
+        of the roles ``as_parts`` are given as a list of one part of text, ``variables`` are more
+        that the template sees.
 
         Raises:
             ChatTemplateError: the template raised, or exceeded time, memory or size.
         """
         messages = [
-            {"role": role, "content": [{"type": "text", "text": content}] if as_parts else content}
+            {
+                "role": role,
+                "content": [{"type": "text", "text": content}] if role in as_parts else content,
+            }
             for role, content in turns
         ]
         given = {"add_generation_prompt": True, "tools": None, "documents": None}

@@ -7,33 +7,49 @@ model is asked must not depend on that.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tui.checkpoints.errors import CheckpointError
 from tui.text.reasoning import THINK_CLOSE, THINK_OPEN
 from tui.worker.checkpoint import Turn
 from tui.worker.load.chat_template import ChatTemplate, ChatTemplateError
 
-_SYSTEM, _QUESTION, _ANSWER = "zqsystemqz", "zqquestionqz", "zqanswerqz"
+_SYSTEM, _QUESTION, _ANSWER, _NEXT = "zqsystemqz", "zqquestionqz", "zqanswerqz", "zqnextqz"
 """Words that no template writes by itself."""
+_ASKED = (("user", _QUESTION),)
+_TOLD = (*_ASKED, ("assistant", _ANSWER), ("user", _NEXT))
 
-_PRINTED_PARTS = re.compile(r"['\"]type['\"]\s*:")
+_PRINTED_PARTS = re.compile(r"['\"]text['\"]\s*:\s*['\"]zq")
 """In the text of a template that prints parts it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateStyle:
-    """How messages are to be given: contents as parts (``[{"type": "text", "text": ...}]``), and
-    the system text at the beginning of the first question."""
+    """How messages are to be given: the roles whose contents are parts
+    (``[{"type": "text", "text": ...}]``); the system text at the beginning of the first question;
+    only the last question, without what went before. ``beginning`` is put behind the text of a
+    template that writes none for an answer."""
 
-    as_parts: bool = False
+    as_parts: frozenset[str] = frozenset()
     merges_system: bool = False
+    asks_alone: bool = False
+    beginning: str = ""
 
     @property
-    def remark(self) -> str:
-        """What is said of it to a person; may be empty."""
-        said = "the chat template takes no system text: one is put before the first question"
-        return said if self.merges_system else ""
+    def remarks(self) -> tuple[str, ...]:
+        """What is said of it to a person."""
+        said = {
+            "the chat template takes no system text: one is put before the first question": (
+                self.merges_system
+            ),
+            "the chat template takes one question only: earlier turns are left out": (
+                self.asks_alone
+            ),
+            "the chat template does not begin an answer: it is begun as earlier ones are": (
+                bool(self.beginning)
+            ),
+        }
+        return tuple(text for text, is_so in said.items() if is_so)
 
     def render(
         self,
@@ -46,44 +62,84 @@ class TemplateStyle:
         Raises:
             ChatTemplateError: see `ChatTemplate.render`.
         """
+        if self.asks_alone:
+            turns = (*(turn for turn in turns[:-1] if turn[0] == "system"), turns[-1])
         if self.merges_system and turns[0][0] == "system" and len(turns) > 1:
             (_, system), (role, content), *rest = turns
             turns = ((role, f"{system}\n\n{content}"), *rest)
-        return template.render(turns, as_parts=self.as_parts, variables=variables)
+        text = template.render(turns, as_parts=self.as_parts, variables=variables)
+        return text + self.beginning
 
 
-def find_style(template: ChatTemplate) -> TemplateStyle:
-    """The style in which a marked system text and question appear in the rendered prompt.
+def find_style(template: ChatTemplate, controls: Collection[str] = ()) -> TemplateStyle:
+    """The style in which a marked system text, questions and an answer appear in the rendered
+    prompt; ``controls`` are the control tokens of the words.
 
     Raises:
         CheckpointError: the question appears in none, or the template raises.
     """
-    failed: ChatTemplateError | None = None
-    for as_parts in (False, True):
-        try:
-            text = template.render((("user", _QUESTION),), as_parts=as_parts)
-        except ChatTemplateError as error:
-            failed = failed or error
+    style = _with_role(template, TemplateStyle(), "user", _ASKED)
+    if style is None:
+        template.render(_ASKED)  # raises what it raises
+        raise CheckpointError(
+            "unsupported",
+            "the chat template leaves out the question",
+            "give another one with --chat-template FILE",
+        )
+    with_system = _with_role(template, style, "system", (("system", _SYSTEM), *_ASKED))
+    style = with_system or replace(style, merges_system=True)
+    with_answer = _with_role(template, style, "assistant", _TOLD)
+    style = with_answer or replace(style, asks_alone=True)
+    return replace(style, beginning=_missing_beginning(template, style, controls))
+
+
+def _with_role(
+    template: ChatTemplate, style: TemplateStyle, role: str, turns: Sequence[Turn]
+) -> TemplateStyle | None:
+    """The style with the contents of a role as they reach the prompt, as a text or as parts; first
+    as those of the user do. None where neither does."""
+    same = replace(style, as_parts=style.as_parts | {role}) if style.as_parts else style
+    for tried in (same, replace(same, as_parts=same.as_parts ^ {role})):
+        shown = _shown(template, tried, turns)
+        if shown is None or _PRINTED_PARTS.search(shown):
             continue
-        if _QUESTION not in text or (as_parts and _PRINTED_PARTS.search(text)):
-            continue
-        turns = (("system", _SYSTEM), ("user", _QUESTION))
-        style = TemplateStyle(as_parts)
-        try:
-            shown = style.render(template, turns)
-        except ChatTemplateError as error:
-            if not error.raised_by_template:
-                raise
-            shown = ""
-        whole = _SYSTEM in shown and _QUESTION in shown
-        return style if whole else TemplateStyle(as_parts, merges_system=True)
-    if failed:
-        raise failed
-    raise CheckpointError(
-        "unsupported",
-        "the chat template leaves out the question",
-        "give another one with --chat-template FILE",
-    )
+        if all(content in shown.lower() for _, content in turns):
+            return tried
+    return None
+
+
+def _shown(
+    template: ChatTemplate,
+    style: TemplateStyle,
+    turns: Sequence[Turn],
+    variables: Mapping[str, object] | None = None,
+) -> str | None:
+    """The text of a conversation, None where the template itself raises."""
+    try:
+        return style.render(template, turns, variables)
+    except ChatTemplateError as error:
+        if not error.raised_by_template:
+            raise
+        return None
+
+
+def _missing_beginning(
+    template: ChatTemplate, style: TemplateStyle, controls: Collection[str]
+) -> str:
+    """What stands between a question and an earlier answer to it and not behind a new question, as
+    far as it holds a control token; empty where the template begins an answer when it is asked to,
+    or always."""
+    begun = _shown(template, style, _ASKED)
+    unasked = _shown(template, style, _ASKED, {"add_generation_prompt": False})
+    told = _shown(template, style, _TOLD)
+    if begun is None or begun != unasked or told is None or _ANSWER not in told:
+        return ""
+    head, _, tail = told.partition(_ANSWER)
+    between, behind = (text.rpartition(_QUESTION)[2] for text in (head, begun))
+    rest = between.removeprefix(behind).partition(THINK_OPEN)[0]
+    is_more = between.startswith(behind) and any(token in rest for token in controls)
+    # What begins a question too says nothing of an answer.
+    return rest if is_more and not tail.partition(_NEXT)[0].endswith(rest) else ""
 
 
 def turn_ends(
@@ -91,21 +147,16 @@ def turn_ends(
 ) -> frozenset[str]:
     """The control token that stands behind an answer in a conversation, if one does; empty where
     an answer consists of several messages of its own (what ends one of them does not end it)."""
-    asked = (("user", _QUESTION),)
-    try:
-        begun = style.render(template, asked)
-        told = style.render(template, (*asked, ("assistant", _ANSWER), *asked))
-    except ChatTemplateError:
-        return frozenset()
-    if not controls or _ANSWER not in told:
+    begun, told = _shown(template, style, _ASKED), _shown(template, style, _TOLD)
+    if not controls or begun is None or told is None or _ANSWER not in told:
         return frozenset()
     split = re.compile("|".join(map(re.escape, sorted(controls, key=len, reverse=True))))
     head, _, behind = told.partition(_ANSWER)
-    opened = begun.rpartition(_QUESTION)[2]
     thoughts = {THINK_OPEN, THINK_CLOSE}
     before, promised = (
-        [token for token in split.findall(text) if token not in thoughts]
-        for text in (head.rpartition(_QUESTION)[2], opened)
+        [token for token in split.findall(text.rpartition(_QUESTION)[2]) if token not in thoughts]
+        for text in (head, begun)
     )
     end = split.match(behind.lstrip())
-    return frozenset([end[0]]) if end and before == promised else frozenset()
+    # The first tokens of a message may differ: one that stands before each is in no beginning.
+    return frozenset([end[0]]) if end and before[-1:] == promised[-1:] else frozenset()

@@ -39,7 +39,7 @@ class TemplateTokenizer(TextChatTokenizer):
     ) -> None:
         super().__init__(text_tokenizer, context, vocab)
         self._control_tokenizer, self._template = text_tokenizer, template
-        self._style = find_style(template)
+        self._style = find_style(template, text_tokenizer.control_tokens)
         self.switch = find_switch(template.source, self._rendered)
         self._thought: ThoughtFormat | None = None
         controls = sorted(text_tokenizer.control_tokens, key=len, reverse=True)
@@ -55,9 +55,9 @@ class TemplateTokenizer(TextChatTokenizer):
         return self._template.source
 
     @property
-    def style_remark(self) -> str:
-        """What is done where the template leaves out the system text; may be empty."""
-        return self._style.remark
+    def style_remarks(self) -> tuple[str, ...]:
+        """What is done where the template leaves something out."""
+        return self._style.remarks
 
     def use_thought(self, form: ThoughtFormat) -> tuple[int, ...]:
         """Have the marks of this format in decoded text; the ids that end a thought early."""
@@ -152,7 +152,7 @@ def template_format(
     thought = find_format(codec.source, controls)
     ending = codec.use_thought(thought) if thought else ()
     is_guess = _CHATML in codec.source and _CHATML not in controls
-    remarks = codec.remark(), codec.style_remark, _GUESSED if is_guess else ""
+    remarks = codec.remark(), *codec.style_remarks, _GUESSED if is_guess else ""
     return ChatFormat(
         tokenizer=codec,
         stop_ids=stop_ids,
