@@ -1,6 +1,7 @@
 """Tiny models of any type that also sees or hears, with random weights: the sizes of the type's own
 configuration, each made small by its name."""
 
+from pathlib import Path
 from typing import Any
 
 SMALL: dict[str, Any] = {
@@ -62,17 +63,33 @@ def small(said: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def random_whole(kind: str) -> Any:
-    """The model of a type; raises whatever transformers raises where sizes do not go together."""
+_LARGEST = 1 << 20
+
+
+def random_whole(kind: str, **text: Any) -> Any:
+    """The model of a type, with changes of its text half's configuration; raises whatever
+    transformers raises where sizes do not go together. What stays large in the other halves is
+    neither filled nor saved (`save_small`)."""
     import torch
     from transformers import AutoConfig, AutoModelForMultimodalLM
+    from transformers.initialization import no_init_weights
 
     torch.manual_seed(0)
     usual = AutoConfig.for_model(kind)
     said = small(usual.to_dict())
     for key in ("model_type", "architectures"):
         said.pop(key, None)
-    model = AutoModelForMultimodalLM.from_config(type(usual)(**said)).eval()
+    if text:
+        said["text_config"] |= text
+    with no_init_weights():
+        model = AutoModelForMultimodalLM.from_config(type(usual)(**said)).eval()
     for one in model.parameters():
-        torch.nn.init.normal_(one, 0, 0.2)
+        if one.numel() <= _LARGEST:
+            torch.nn.init.normal_(one, 0, 0.2)
     return model
+
+
+def save_small(model: Any, folder: Path) -> None:
+    """Write the checkpoint of a model without what is large in it."""
+    held = {name: one for name, one in model.state_dict().items() if one.numel() <= _LARGEST}
+    model.save_pretrained(folder, state_dict=held)

@@ -84,6 +84,8 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture:
             "config.json names no model_type",
             "name the folder of a chat model as it was published, or fetch it again",
         )
+    config = whole_config(config)
+    kind = str(config["model_type"])
     _refuse_other_modalities(config)
     check_numbers(config)
     readers = {"qwen": _qwen, "chatglm": _chatglm3, "baichuan": _baichuan2}
@@ -100,21 +102,28 @@ def states_tied(config: Mapping[str, Any]) -> bool | None:
     """Whether a config.json says that the output head is the embeddings; None where it says
     nothing. Of a composite checkpoint the whole decides, as in transformers."""
     key = "tie_word_embeddings"
-    said = config.get(key, text_config(config).get(key))
+    said = whole_config(config).get(key, text_config(config).get(key))
     return said if isinstance(said, bool) else None
 
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a config.json that describes the text model: all of it, but for composite
     checkpoints."""
-    inner = config.get("text_config")
+    inner = whole_config(config).get("text_config")
     return inner if isinstance(inner, dict) else config
 
 
-_TOWERS = (
-    *("vision_config", "visual", "audio_config", "vision_tower", "mm_vision_tower"),
-    "thinker_config",
-)
+def whole_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A config.json as that of a model that writes text: of one that also speaks (Qwen-Omni) the
+    part that thinks, with what is said of all parts."""
+    thinker = config.get("thinker_config")
+    if not isinstance(thinker, dict):
+        return config
+    rest = {key: value for key, value in config.items() if key != "thinker_config"}
+    return {**rest, "model_type": f"{config['model_type']}_thinker", **thinker}
+
+
+_TOWERS = ("vision_config", "visual", "audio_config", "vision_tower", "mm_vision_tower")
 """Keys of a config.json of what sees or hears."""
 
 
@@ -281,6 +290,13 @@ def _baichuan2(config: Mapping[str, Any]) -> Architecture:
 
 
 def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
+    is_native = _is_native(config)
+    if not is_native and is_known_type(kind) and not config.get("auto_map"):
+        raise CheckpointError(
+            "unsupported",
+            f"transformers has no class of the type {kind[:40]} that writes text by itself",
+            "use a chat model",
+        )
     text = text_config(config)
     is_composite = _is_composite(config)
     if is_composite:
@@ -301,7 +317,7 @@ def _general(kind: str, config: Mapping[str, Any]) -> Architecture:
         intermediate=_size(_widest(text), "intermediate_size", "n_inner", default=4 * hidden),
         vocab=_size(text, "vocab_size"),
         context=_size(text, "max_position_embeddings", "n_positions", default=2048),
-        is_native=_is_native(config),
+        is_native=is_native,
         text_type=_text_type(config),
         transposes_experts=transposes_experts(_text_type(config)),
         is_composite=is_composite,

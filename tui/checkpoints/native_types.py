@@ -30,9 +30,9 @@ def has_native_class(model_type: str) -> bool:
 def text_model_class(whole: str, text: str) -> str:
     """``MODULE.CLASS`` of the text model of a type that also sees or hears, where transformers has
     no class of the text half's own type that writes text: empty where there is none, or where the
-    class of the whole makes more of what the text model says than logits by a linear head."""
+    class of the whole makes more of what the text model says than a `Head` does."""
     config, module = _table("CONFIG_MAPPING_NAMES").get(text), _module(text)
-    if has_native_class(text) or not config or not _has_plain_head(whole):
+    if has_native_class(text) or not config or head_of(whole) is None:
         return ""
     for made in _classes(_modeling(text)):
         if made.name.endswith("TextModel") and config in _configs(made):
@@ -40,9 +40,21 @@ def text_model_class(whole: str, text: str) -> str:
     return ""
 
 
-def _has_plain_head(whole: str) -> bool:
-    """Whether the class of a type computes its logits as ``self.lm_head(...)`` and changes them no
-    more."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How a class makes logits of what its text model says: by a linear head, whose values are
+    multiplied with a number, divided by one, and capped by one, where these names of the text
+    half's configuration are not empty."""
+
+    factor: str = ""
+    divisor: str = ""
+    cap: str = ""
+
+
+@cache
+def head_of(whole: str) -> Head | None:
+    """The head of the class of a type that also sees or hears; None where there is no class, or
+    more is done to the logits than a `Head` says."""
     known = _table(_WHOLES[0]) | _table(_WHOLES[1])
     name = known.get(whole, "")
     # Some types have the class of another.
@@ -58,20 +70,29 @@ def _has_plain_head(whole: str) -> bool:
         ),
         None,
     )
-    if forward is None:
+    steps = (
+        [ast.unparse(step) for step in ast.walk(forward) if _sets_logits(step)] if forward else []
+    )
+    found = _HEAD.fullmatch("\n".join(steps))
+    return Head(*(found[part] or "" for part in ("factor", "divisor", "cap"))) if found else None
+
+
+_NUMBER = r"self\.(?:config\.)?(?:text_config\.)?"
+_HEAD = re.compile(
+    r"logits = self\.lm_head\((?:[^()]|\([^()]*\))*\)"
+    rf"(?:\nlogits = logits \* {_NUMBER}(?P<factor>\w+))?"
+    rf"(?:\nlogits = logits / {_NUMBER}(?P<divisor>\w+))??"
+    rf"(?:\nlogits = logits / {_NUMBER}(?P<cap>\w+)\nlogits = torch\.tanh\(logits\)"
+    rf"\nlogits = logits \* {_NUMBER}(?P=cap))?"
+)
+"""All that is done to the logits, a line each."""
+
+
+def _sets_logits(step: ast.AST) -> bool:
+    if not isinstance(step, ast.Assign | ast.AugAssign):
         return False
-    made = [
-        step.value
-        for step in ast.walk(forward)
-        if isinstance(step, ast.Assign | ast.AugAssign)
-        for place in (step.targets if isinstance(step, ast.Assign) else [step.target])
-        if ast.unparse(place).partition("[")[0] == "logits"
-    ]
-    return len(made) == 1 and _is_head(made[0])
-
-
-def _is_head(value: ast.expr) -> bool:
-    return isinstance(value, ast.Call) and ast.unparse(value.func) == "self.lm_head"
+    places = step.targets if isinstance(step, ast.Assign) else [step.target]
+    return any(ast.unparse(place).partition("[")[0] == "logits" for place in places)
 
 
 def _classes(source: str) -> list[ast.ClassDef]:

@@ -10,8 +10,9 @@ from tui.checkpoints.learned_prefix import PREFIX_ENCODER
 _TEXT = re.compile(r"(?:model\.)?(?:language|text)_model\..*|lm_head\..*")
 """Names of the text half in a composite checkpoint (Gemma 3, Mistral 3, Qwen3.5, Emu3 ...)."""
 
-_PLAIN_TEXT = re.compile(r"model\.(?:layers|embed_tokens|norm)\..*|lm_head\..*")
-"""The same where only the other halves have a prefix (Qwen2-VL)."""
+_PLAIN_TEXT = re.compile(r"(?:thinker\.)?(?:model\.(?:layers|embed_tokens|norm)|lm_head)\..*")
+"""The same where only the other halves have a prefix (Qwen2-VL), or what thinks beside what speaks
+(Qwen-Omni)."""
 
 _PREDICTION = re.compile(r"(?:model\.)?mtp\..*")
 """Layers that predict several tokens at once, by the name Qwen gives them."""

@@ -1,5 +1,6 @@
 """From a folder on the disk to a checkpoint that can be asked, without remote code."""
 
+import contextlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -230,6 +231,7 @@ def model_spec_of(folder: CheckpointFolder, family: Family) -> ModelSpec:
                 empty = AutoModelForCausalLM.from_config(
                     config, trust_remote_code=family.is_remote_code
                 )
+        _refuse_sections(empty)
     except CheckpointError:
         raise
     except ImportError as error:
@@ -240,6 +242,25 @@ def model_spec_of(folder: CheckpointFolder, family: Family) -> ModelSpec:
         raise _unusable(error, "fetch config.json again") from None
     shapes = {name: tuple(t.shape) for name, t in empty.state_dict().items()}
     return ModelSpec(type(empty), config, shapes, empty)
+
+
+def _refuse_sections(empty: Any) -> None:
+    """Refuse sections of a head's values, one for each kind of position, that are not as many
+    together as are turned: known before an answer only by turning some."""
+    import torch
+
+    for module in empty.modules():
+        section = getattr(module, "mrope_section", None)
+        if isinstance(section, list):
+            positions = torch.zeros(max(3, len(section)), 1, 1, dtype=torch.long)
+            try:
+                with contextlib.suppress(TypeError):  # a class that turns layers by their kind
+                    type(module)(empty.config)(torch.zeros(1, 1, 1), positions)
+            except RuntimeError:
+                raise CheckpointError(
+                    "damaged", f"config.json: mrope_section cannot be {section}"
+                ) from None
+            return
 
 
 def _has_no_head(folder: CheckpointFolder) -> bool:

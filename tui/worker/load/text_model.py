@@ -1,6 +1,7 @@
 """The text half of a type that also sees or hears, where transformers has a class of the whole that
 writes text and none of the half: its text model under a head of its own."""
 
+from dataclasses import astuple
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -15,12 +16,15 @@ from transformers.conversion_mapping import (
 from transformers.core_model_loading import WeightConverter
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from tui.checkpoints.native_types import Head, head_of
+
 
 class _CausalTextModel:
     """What a class made by `causal_class` adds to the class that its text model derives from.
     Positions in a text are the same for each part of a head, so the text model counts them."""
 
     text_class: Any
+    head: Head
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)  # type: ignore[call-arg]
@@ -37,10 +41,19 @@ class _CausalTextModel:
     ) -> Any:
         """Logits (rows, tokens, vocabulary) of the last ``logits_to_keep`` tokens, 0: of all."""
         out = self.model(input_ids=input_ids, past_key_values=past_key_values, **more)
-        hidden = out.last_hidden_state[:, -logits_to_keep:]
-        return CausalLMOutputWithPast(
-            logits=self.lm_head(hidden), past_key_values=out.past_key_values
-        )
+        logits = self.lm_head(out.last_hidden_state[:, -logits_to_keep:])
+        factor, divisor, cap = map(self._number, astuple(self.head))
+        if factor is not None:
+            logits = logits * factor
+        if divisor is not None:
+            logits = logits / divisor
+        if cap is not None:
+            logits = torch.tanh(logits / cap) * cap
+        return CausalLMOutputWithPast(logits=logits, past_key_values=out.past_key_values)
+
+    def _number(self, name: str) -> float | None:
+        found: float | None = getattr(self.config, name) if name else None  # type: ignore[attr-defined]
+        return found
 
 
 @cache
@@ -55,6 +68,7 @@ def causal_class(name: str, whole_type: str) -> Any:
         (_CausalTextModel, base),
         {
             "text_class": text,
+            "head": head_of(whole_type) or Head(),
             "config_class": text.config_class,
             "base_model_prefix": "model",
             "_tied_weights_keys": {"lm_head.weight": "model.embed_tokens.weight"},

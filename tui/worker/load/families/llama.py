@@ -24,6 +24,7 @@ def _native_config(config: Mapping[str, Any], known: Architecture, folder: Path)
     if not known.is_composite:
         return made
     text = made.get_text_config()
+    made = getattr(made, "thinker_config", made)
     # The whole decides whether the head is the embeddings, also by its class's default.
     if isinstance(tied := getattr(made, "tie_word_embeddings", None), bool):
         text.tie_word_embeddings = tied
@@ -78,5 +79,6 @@ FAMILY = Family(
         # The text half of composite checkpoints, by both orders in which they are published.
         TensorRule(r"(?:model\.)?(?:language|text)_model\.(model|lm_head)\.(.*)", (r"\1.\2",)),
         TensorRule(r"model\.(?:language|text)_model\.(.*)", (r"model.\1",)),
+        TensorRule(r"thinker\.(.*)", (r"\1",)),
     ),
 )
