@@ -33,8 +33,21 @@ _REFUSED = {
     "target_parameters": "matrices of parameters (target_parameters)",
     "trainable_token_indices": "single trained tokens (trainable_token_indices)",
     "use_qalora": "QALoRA",
+    "use_bdlora": "BD-LoRA",
+    "alora_invocation_tokens": "aLoRA",
+    "arrow_config": "Arrow",
+    "kasa_config": "KaSA",
+    "monteclora_config": "MonteCLoRA",
 }
 """Settings that mean another sum than ``W + scale * B A``, by what they are called."""
+_CHANGED_BASES = {
+    "pissa": "PiSSA",
+    "corda": "CorDA",
+    "olora": "OLoRA",
+    "loftq": "LoftQ",
+    "lora_ga": "LoRA-GA",
+}
+"""Beginnings of ``init_lora_weights`` for which a part of W was taken out before the training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,10 @@ def read_adapter(folder: Path) -> Adapter:
         raise _refused(folder, f"an adapter of the kind {kind[:30]}")
     for key, name in _REFUSED.items():
         if said.get(key):
+            raise _refused(folder, f"a LoRA adapter with {name}")
+    start = str(said.get("init_lora_weights")).lower()
+    for key, name in _CHANGED_BASES.items():
+        if start.startswith(key):
             raise _refused(folder, f"a LoRA adapter with {name}")
     alphas = said.get("alpha_pattern") or {}
     if not isinstance(alphas, dict) or not all(map(_is_alpha, alphas.items())):
@@ -200,6 +217,19 @@ def read_matrices(adapter: Adapter) -> tuple[dict[str, dict[str, str]], dict[str
     if not pairs and not replaced:
         raise _damaged(adapter, "there is nothing in it")
     return pairs, replaced
+
+
+def separates_head(adapter: Adapter, head: str, table: str) -> bool:
+    """Whether an output ``head`` that is the ``table`` of words (names of weights) in the base is
+    another one in the end, as one of them is replaced as a whole.
+
+    Raises:
+        CheckpointError: as `read_matrices`.
+    """
+    pairs, replaced = read_matrices(adapter)
+    return any(
+        one in replaced and one.removesuffix(".weight") not in pairs for one in (head, table)
+    )
 
 
 def _fit(a: TensorHeader, b: TensorHeader) -> bool:

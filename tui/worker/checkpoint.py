@@ -55,12 +55,14 @@ class ChatTokenizer(Protocol):
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A class of transformers, its configuration, the shapes of its parameters, and ``empty``, a
-    model of it without memory."""
+    model of it without memory. ``tied`` are the names of the output head and of the table of words
+    that it is in the files; an adapter may separate them (``config.tie_word_embeddings``)."""
 
     model_class: Any
     config: Any
     shapes: dict[str, tuple[int, ...]]
     empty: Any
+    tied: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A LoRA adapter in its base is what peft makes of them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from tui.cli import run_command_line
 from tui.host.errors import UserError
 from tui.models.reference import parse_reference
 from tui.models.resolve import resolve
+from tui.worker.load import shards
 from tui.worker.load.adapter_weights import AdapterWeights
-from tui.worker.load.loader import open_checkpoint
+from tui.worker.load.checkpoint_folder import open_folder
+from tui.worker.load.families import family_of
+from tui.worker.load.loader import build_model, open_checkpoint
 
 
 def logits(folder: Path, adapter: Path | None = None, dtype: str = "fp32") -> Any:
@@ -28,7 +32,12 @@ def logits(folder: Path, adapter: Path | None = None, dtype: str = "fp32") -> An
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.write_llama(tmp_path_factory.mktemp("models") / "Tiny-Base")
+    return tiny.write_llama(tmp_path_factory.mktemp("models") / "Tiny-Base", attention_bias=True)
+
+
+@pytest.fixture(scope="module")
+def tied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_llama(tmp_path_factory.mktemp("models") / "Tied", tie_word_embeddings=True)
 
 
 LAYERS = ["q_proj", "v_proj", "down_proj"]
@@ -48,7 +57,28 @@ KINDS: dict[str, dict[str, Any]] = {
         "target_modules": ["embed_tokens", "o_proj"],
         "modules_to_save": ["lm_head"],
     },
+    "modules by a pattern, biases trained": {
+        "r": 4,
+        "lora_alpha": 8,
+        "target_modules": r".*layers\.[02]\..*(q|up)_proj",
+        "bias": "all",
+    },
+    "all linear layers of some": {
+        "r": 2,
+        "lora_alpha": 8,
+        "target_modules": "all-linear",
+        "layers_to_transform": [1, 3],
+    },
+    "norms": {"r": 2, "lora_alpha": 8, "target_modules": LAYERS, "modules_to_save": ["norm"]},
 }
+TIED_KINDS: dict[str, dict[str, Any]] = {
+    "words alone": {"target_modules": LAYERS, "modules_to_save": ["embed_tokens"]},
+    "head alone": {"target_modules": LAYERS, "modules_to_save": ["lm_head"]},
+    "both": {"target_modules": LAYERS, "modules_to_save": ["embed_tokens", "lm_head"]},
+    "words by matrices": {"target_modules": ["embed_tokens"]},
+    "head by matrices": {"target_modules": ["lm_head"]},
+}
+"""What an adapter does to a base whose head is its table of words."""
 
 
 def trained(base: Path, folder: Path, **config: Any) -> Any:
@@ -61,7 +91,7 @@ def trained(base: Path, folder: Path, **config: Any) -> Any:
     torch.manual_seed(1)
     with torch.no_grad():
         for name, parameter in wrapped.named_parameters():
-            if "lora_" in name or "modules_to_save" in name:
+            if "lora_" in name or "modules_to_save" in name or name.endswith(".bias"):
                 parameter.copy_(torch.randn_like(parameter) * 0.3)
     wrapped.save_pretrained(folder)
     return wrapped.merge_and_unload().eval()
@@ -71,12 +101,64 @@ def trained(base: Path, folder: Path, **config: Any) -> Any:
 def test_logits_are_those_of_the_model_that_peft_merges(
     base: Path, tmp_path: Path, kind: str
 ) -> None:
-    merged = trained(base, tmp_path / "lora", **KINDS[kind])
+    same_as_merged(base, tmp_path / "lora", KINDS[kind])
+
+
+@pytest.mark.parametrize("kind", TIED_KINDS)
+def test_a_head_that_is_the_table_of_words_is_what_peft_makes_of_it(
+    tied: Path, tmp_path: Path, kind: str
+) -> None:
+    same_as_merged(tied, tmp_path / "lora", {"r": 4, "lora_alpha": 8} | TIED_KINDS[kind])
+
+
+def same_as_merged(base: Path, folder: Path, config: dict[str, Any]) -> None:
+    """Check the logits of an adapter of this kind in its base."""
+    merged = trained(base, folder, **config)
     with torch.inference_mode():
         wanted = merged(input_ids=torch.arange(3, 40)[None]).logits[0]
-    found = logits(base, tmp_path / "lora")
+    found = logits(base, folder)
     assert (found - wanted).abs().max() < 1e-4
     assert (found - logits(base)).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("case", "module"),
+    [
+        ("qwen-tiny-a", "transformer.h.0.attn.c_attn"),
+        ("chatglm3-tiny-a", "transformer.encoder.layers.0.self_attention.query_key_value"),
+        ("baichuan2-tiny-a", "model.layers.0.self_attn.W_pack"),
+    ],
+)
+def test_modules_have_the_names_of_the_code_of_their_families(
+    case: str, module: str, tmp_path: Path
+) -> None:
+    """As trained with the code that was published: a layer that is divided here."""
+    source = Path(__file__).parents[2] / "data" / case / "checkpoint"
+    merged = shutil.copytree(source, tmp_path / "merged")
+    for old in (*merged.glob("*.safetensors"), *merged.glob("*.bin"), *merged.glob("*.index.json")):
+        old.unlink()
+    weights = dict(shards.open_tensors(source, 1, lambda done, total: None))
+    weight = weights[f"{module}.weight"]
+    matrices = pair(module, *weight.shape)
+    a, b = (matrices[f"{module}.lora_{one}.weight"] for one in "AB")
+    changed = {f"{module}.weight": (weight.float() + 2 * b @ a).to(weight.dtype)}
+    whole = {name: one.clone() for name, one in (weights | changed).items()}
+    save_file(whole, merged / "model.safetensors")
+    adapter = write_adapter(tmp_path / "lora", matrices)
+    plain, wanted, found = (
+        without_words(*given) for given in ((source,), (merged,), (source, adapter))
+    )
+    assert torch.allclose(found, wanted, atol=1e-4)
+    assert not torch.allclose(plain, wanted, atol=1e-2)
+
+
+def without_words(base: Path, adapter: Path | None = None) -> Any:
+    """The logits of a folder that holds no tokenizer."""
+    folder = open_folder(base, adapter)
+    family = family_of(folder.architecture.family)
+    model = build_model(folder, family, "fp32", lambda done, total: None)
+    with torch.inference_mode():
+        return model(input_ids=torch.arange(3, 40)[None]).logits[0]
 
 
 def write_adapter(folder: Path, tensors: dict[str, Any], **config: Any) -> Path:
@@ -116,6 +198,12 @@ def test_weights_that_are_stored_transposed(tmp_path: Path) -> None:
     ("config", "said"),
     [
         ({"use_dora": True}, "DoRA"),
+        ({"alora_invocation_tokens": [5, 6]}, "aLoRA"),
+        ({"init_lora_weights": "pissa_niter_4"}, "PiSSA"),
+        ({"init_lora_weights": "olora"}, "OLoRA"),
+        ({"init_lora_weights": "loftq"}, "LoftQ"),
+        ({"target_parameters": ["mlp.experts.gate_up_proj"]}, "target_parameters"),
+        ({"trainable_token_indices": [5]}, "trainable_token_indices"),
         ({"peft_type": "IA3"}, "IA3"),
         ({"peft_type": "PREFIX_TUNING"}, "PREFIX_TUNING"),
         ({"layer_replication": [[0, 2]]}, "layer_replication"),

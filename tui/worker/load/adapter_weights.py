@@ -25,6 +25,13 @@ class AdapterWeights:
         self._pairs, self._replaced = read_matrices(adapter)
         self._tensors = dict(read_tensors(adapter.weights))
 
+    def tie(self, head: str, table: str) -> None:
+        """Have what changes a tied head change the table of words that it is."""
+        module = head.removesuffix(".weight")
+        if module in self._pairs:
+            self._pairs[table.removesuffix(".weight")] = self._pairs.pop(module)
+            self._replaced.pop(head, None)
+
     def merge(self, tensors: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         """The tensors, with those that the adapter changes made anew in their own dtype.
 
@@ -76,6 +83,18 @@ class AdapterWeights:
                 f"give the base that it was made for ({self._adapter.base[:120] or '?'})",
             )
         return new
+
+
+def with_own_head(
+    tensors: Iterator[tuple[str, Any]], head: str, table: str
+) -> Iterator[tuple[str, Any]]:
+    """The tensors of a base whose ``head`` is its ``table`` of words, with the head as one of its
+    own."""
+    for name, tensor in tensors:
+        if name != head:
+            yield name, tensor
+        if name.endswith(table.removeprefix("model.")):
+            yield head, tensor
 
 
 def _dtype(weight: Any) -> torch.dtype:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tui.checkpoints.adapter import separates_head
 from tui.checkpoints.architecture import Architecture, read_architecture, states_tied
 from tui.checkpoints.errors import CheckpointError
 from tui.checkpoints.weight_headers import HEADS, commonest_dtype
@@ -163,7 +164,7 @@ def _build(
     import torch
 
     from tui.worker.load import deferred, shards
-    from tui.worker.load.adapter_weights import AdapterWeights
+    from tui.worker.load.adapter_weights import AdapterWeights, with_own_head
     from tui.worker.quant.stored_matrix import join_parts
 
     wanted = shards.DTYPES.get(dtype)
@@ -174,6 +175,10 @@ def _build(
     weights = join_parts(stored, folder.architecture.quantisation)
     adapter = AdapterWeights(folder.adapter) if folder.adapter else None
     if adapter:
+        if spec.tied and spec.config.tie_word_embeddings:
+            adapter.tie(*spec.tied)
+        elif spec.tied:
+            weights = with_own_head(weights, *spec.tied)
         weights = adapter.merge(weights)
     named = shards.rename_tensors(weights, family.rules, folder.architecture, wanted)
     sorting = deferred.Deferral(spec.empty, wanted)
@@ -213,24 +218,17 @@ def model_spec_of(folder: CheckpointFolder, family: Family) -> ModelSpec:
     Raises:
         CheckpointError: config.json makes none.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from tui.worker.load.text_model import causal_class
-
     try:
         config = family.native_config(folder.config, folder.architecture, folder.path)
         if _has_no_head(folder):
             config.tie_word_embeddings = True
         # Reduced weights are read by this program, not by transformers.
         config.__dict__.pop("quantization_config", None)
-        with torch.device("meta"):
-            if name := folder.architecture.text_model:
-                empty = causal_class(name, folder.architecture.model_type)._from_config(config)
-            else:
-                empty = AutoModelForCausalLM.from_config(
-                    config, trust_remote_code=family.is_remote_code
-                )
+        empty = _empty_model(folder, family, config)
+        tied = _tied_names(empty)
+        if tied and folder.adapter and separates_head(folder.adapter, *tied):
+            config.tie_word_embeddings = False
+            empty = _empty_model(folder, family, config)
         _refuse_sections(empty)
     except CheckpointError:
         raise
@@ -241,7 +239,28 @@ def model_spec_of(folder: CheckpointFolder, family: Family) -> ModelSpec:
     except Exception as error:  # config classes can raise any exception
         raise _unusable(error, "fetch config.json again") from None
     shapes = {name: tuple(t.shape) for name, t in empty.state_dict().items()}
-    return ModelSpec(type(empty), config, shapes, empty)
+    return ModelSpec(type(empty), config, shapes, empty, tied)
+
+
+def _empty_model(folder: CheckpointFolder, family: Family, config: Any) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from tui.worker.load.text_model import causal_class
+
+    with torch.device("meta"):
+        if name := folder.architecture.text_model:
+            return causal_class(name, folder.architecture.model_type)._from_config(config)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=family.is_remote_code)
+
+
+def _tied_names(empty: Any) -> tuple[str, str] | None:
+    """The names of the weights of the output head and of the table of words, if they are one."""
+    head, table = empty.get_output_embeddings(), empty.get_input_embeddings()
+    if head is None or table is None or head.weight is not table.weight:
+        return None
+    names = {id(module): name for name, module in empty.named_modules()}
+    return f"{names[id(head)]}.weight", f"{names[id(table)]}.weight"
 
 
 def _refuse_sections(empty: Any) -> None:
