@@ -48,6 +48,28 @@ def test_an_index_of_absent_files_alone_names_them(tmp_path: Path) -> None:
     assert holding(tmp_path, SET[0], index=SET) == SET
 
 
+def test_of_several_sets_the_whole_one_counts(tmp_path: Path) -> None:
+    assert holding(tmp_path, "a-00002-of-00003.safetensors", *SET) == SET
+
+
+@pytest.mark.parametrize("name", ["model.fp16.safetensors", "Qwen3-0.6B.safetensors"])
+def test_the_only_weight_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    assert holding(tmp_path, name) == [name]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("adapter_model.safetensors",),
+        ("vae.safetensors", "unet.safetensors"),
+        ("consolidated.00.pth", "optimizer.pt", "training_args.bin"),
+    ],
+)
+def test_what_may_be_anything_is_no_model(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(CheckpointError, match=r"holds no model\.safetensors"):
+        holding(tmp_path, *names)
+
+
 def test_whole_bin_files_serve_where_safetensors_are_cut(tmp_path: Path) -> None:
     assert holding(tmp_path, SET[0], "pytorch_model.bin") == ["pytorch_model.bin"]
 

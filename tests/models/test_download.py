@@ -246,6 +246,10 @@ def test_one_set_of_weights_is_chosen() -> None:
     old = ("pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json")
     assert names(*both, index, *old, "consolidated.safetensors") == sorted((*both, index))
     assert names(*old, "training_args.bin", "x.gguf") == sorted(old)
+    lone = ("gptq_model-4bit-128g.safetensors", "quantize_config.json")
+    assert names(*lone) == sorted(lone)
+    assert names(lone[0], "Qwen.Q4_K_M.gguf") == []
+    assert names("vae.safetensors", "unet.safetensors") == names("adapter_model.safetensors") == []
     small = ("config.json", "qwen.tiktoken", "tokenizer.model", "merges.txt", "LICENSE")
     assert names(*small, "tokenization_qwen.py", "assets", "a.png") == sorted(small)
 

@@ -111,23 +111,36 @@ def read_quantisation(config: Mapping[str, Any]) -> StoredQuantisation | None:
     """
     inner = config.get("text_config")
     places = [config, inner] if isinstance(inner, dict) else [config]
-    keys = ("quantization_config", "compression_config")
+    keys = ("quantization_config", "compression_config", "quantization", "quip_params")
     said = next((place[key] for place in places for key in keys if place.get(key)), None)
     if said is None:
         return None
     if not isinstance(said, dict):
         raise CheckpointError("damaged", "config.json: quantization_config is no object")
-    method = str(said.get("quant_method") or _method_without_name(said)).lower()
-    reader = _READERS.get(method)
+    method = str(said.get("quant_method") or _method_without_name(said))
+    reader = _READERS.get(method.lower())
     if reader is None:
         raise _unread(method)
     return reader(said)
 
 
+_OWN_SETTINGS = {
+    ("load_in_4bit", "load_in_8bit", "bnb_4bit_quant_type"): "bitsandbytes",
+    ("config_groups",): "compressed-tensors",
+    ("codebook", "codesz"): "QuIP#",
+    ("w_bit", "q_group_size"): "awq",
+    ("desc_act",): "gptq",
+    ("bits", "group_size"): "MLX",
+}
+"""Settings of methods that are given without a name."""
+
+
 def _method_without_name(said: Mapping[str, Any]) -> str:
-    if said.get("load_in_4bit") or said.get("load_in_8bit"):
-        return "bitsandbytes"
-    return "compressed-tensors" if "config_groups" in said else "?"
+    """The method by what only its own settings name."""
+    for keys, method in _OWN_SETTINGS.items():
+        if any(said.get(key) is not None for key in keys):
+            return method
+    return "?"
 
 
 def _unread(what: str) -> CheckpointError:

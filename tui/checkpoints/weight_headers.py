@@ -29,6 +29,12 @@ WEIGHTS_ELSEWHERE = "weights.json"
 of the file when they are needed (`tui.worker.gguf.convert`)."""
 SAFETENSORS_INDEX = "model.safetensors.index.json"
 BIN_INDEX = "pytorch_model.bin.index.json"
+_QUANTISED_BESIDE = {
+    "quantize_config.json": "gptq",
+    "quant_config.json": "awq",
+    "hf_quant_config.json": "modelopt",
+}
+"""Files in which quantisers say what they did, where config.json says nothing of it."""
 ADAPTER_CONFIG = "adapter_config.json"
 """What `peft` writes beside an adapter's weights."""
 
@@ -89,7 +95,9 @@ def shard_names(folder: Path) -> list[str]:
     ):
         indexed = _indexed(folder / index) if (folder / index).is_file() else []
         alone = [single] if (folder / single).is_file() else []
-        for names in (indexed, alone, _numbered(folder, Path(single).suffix)):
+        suffix = Path(single).suffix
+        lone = _lone(folder, suffix) if suffix == ".safetensors" else []
+        for names in (indexed, alone, _numbered(folder, suffix), lone):
             if names and all((folder / name).is_file() for name in names):
                 return names
             first = first or names
@@ -106,15 +114,25 @@ def shard_names(folder: Path) -> list[str]:
 
 def _numbered(folder: Path, suffix: str) -> list[str]:
     """The files of a set that is numbered (``NAME-00001-of-00002.safetensors``) and has no index,
-    present or not."""
-    for file in sorted(folder.glob(f"*-of-*{suffix}")):
-        if found := _NUMBERED.fullmatch(file.stem):
-            name, count = found[1], found[2]
-            if int(count) <= _MAX_SHARDS:
-                width = len(count)
-                every = range(1, int(count) + 1)
-                return [f"{name}-{n:0{width}}-of-{count}{suffix}" for n in every]
-    return []
+    present or not; of several sets one that is whole, else the first."""
+    first: list[str] = []
+    for stem in sorted(file.stem for file in folder.glob(f"*-of-*{suffix}")):
+        found = _NUMBERED.fullmatch(stem)
+        if found and int(found[2]) <= _MAX_SHARDS:
+            name, count, width = found[1], found[2], len(found[2])
+            names = [f"{name}-{n:0{width}}-of-{count}{suffix}" for n in range(1, int(count) + 1)]
+            if all((folder / one).is_file() for one in names):
+                return names
+            first = first or names
+    return first
+
+
+def _lone(folder: Path, suffix: str) -> list[str]:
+    """The one weight file of a folder, whatever it is called."""
+    files = list(folder.glob(f"*{suffix}"))
+    if len(files) != 1 or files[0].stem == "adapter_model" or _NUMBERED.fullmatch(files[0].stem):
+        return []
+    return [files[0].name]
 
 
 def _weight_map(index: Path) -> dict[str, Any]:
@@ -176,7 +194,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The config.json of a checkpoint folder.
+    """The config.json of a checkpoint folder, with what a quantiser's own file beside it says.
 
     Raises:
         CheckpointError: as `read_json`; or the folder holds an adapter for another model.
@@ -189,7 +207,16 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"no model but an adapter ({kind[:20]}) for {str(base or '?')[:120]}",
             "name it with its base: ./ADAPTER+./BASE",
         )
-    return read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
+    if config.get("quantization_config") or config.get("compression_config"):
+        return config
+    for name, method in _QUANTISED_BESIDE.items():
+        if (folder / name).is_file():
+            said = read_json(folder / name)
+            told = said.get("quantization", said)
+            if isinstance(told, dict):
+                return config | {"quantization_config": {"quant_method": method, **told}}
+    return config
 
 
 def refuse_lfs_pointer(name: str, start: bytes) -> None:

@@ -28,7 +28,7 @@ _FLAT_NAME = re.compile(r"[A-Za-z0-9_][\w.+-]{0,199}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SMALL_FILES = re.compile(
     r"(config|configuration|generation_config|tokenizer|tokenizer_config|vocab|added_tokens"
-    r"|special_tokens_map|preprocessor_config)\.json"
+    r"|special_tokens_map|preprocessor_config|quantize_config|quant_config|hf_quant_config)\.json"
     r"|chat_template\.(json|jinja)|merges\.txt|vocab\.txt|.+\.(tiktoken|model)|LICENSE.*",
     re.ASCII,
 )
@@ -172,9 +172,17 @@ def needed_files(files: Iterable[HubFile]) -> tuple[HubFile, ...]:
     flat = {file.path: file for file in files if _FLAT_NAME.fullmatch(file.path)}
     weights = [file for name, file in flat.items() if _SHARDS.fullmatch(name)]
     if not any(file.path.endswith(".safetensors") for file in weights):
-        weights = [file for name, file in flat.items() if _BIN_SHARDS.fullmatch(name)]
+        bins = [file for name, file in flat.items() if _BIN_SHARDS.fullmatch(name)]
+        weights = bins or _lone_weights(flat.values())
     small = [file for name, file in flat.items() if _SMALL_FILES.fullmatch(name)]
     return tuple(sorted({*weights, *small}, key=lambda file: (file.size, file.path)))
+
+
+def _lone_weights(files: Iterable[HubFile]) -> list[HubFile]:
+    """The only weight file of a repository, whatever it is called (GPTQ's first models)."""
+    named = [file for file in files if file.path.endswith((".safetensors", ".gguf"))]
+    is_model = len(named) == 1 and not named[0].path.startswith("adapter_model.")
+    return [file for file in named if is_model and file.path.endswith(".safetensors")]
 
 
 def verify_files(plan: DownloadPlan) -> None:

@@ -184,8 +184,17 @@ REFUSED = [
     ({"load_in_4bit": True}, "bitsandbytes"),
     ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bitsandbytes"),
     ({"quant_method": "exl2", "bits": 4.0}, "exl2"),
-    ({"quant_method": "hqq"}, "hqq"),
-    ({"quant_method": "aqlm"}, "aqlm"),
+    ({"bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "bfloat16"}, "bitsandbytes"),
+    *(
+        ({"quant_method": name}, name)
+        for name in (
+            *("hqq", "aqlm", "torchao", "quip", "vptq", "spqr", "eetq", "quanto", "bitnet", "exl3"),
+            *("higgs", "fp_quant", "quark", "sinq"),
+        )
+    ),
+    # As MLX and QuIP# are published: without a name.
+    ({"group_size": 64, "bits": 4, "mode": "affine"}, "MLX"),
+    ({"codebook": "E8P12", "lora_rank": 0}, "QuIP#"),
     ({"quant_method": "gptq", "bits": 3}, "gptq with 3 bits"),
     ({"quant_method": "gptq", "bits": 4, "checkpoint_format": "marlin"}, "marlin"),
     ({"quant_method": "awq", "bits": 4, "version": "gemv"}, "gemv"),
@@ -206,6 +215,46 @@ def test_what_is_not_read_is_refused_by_its_name(said: dict[str, Any], name: str
     with pytest.raises(CheckpointError, match=name) as raised:
         read_quantisation({"quantization_config": said})
     assert raised.value.cause == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "name"),
+    [
+        ("quantization", {"group_size": 64, "bits": 4}, "MLX"),
+        ("quip_params", {"codebook": "E8P12"}, "QuIP#"),
+    ],
+)
+def test_what_is_said_under_another_key_is_refused_too(
+    key: str, said: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(CheckpointError, match=f"quantised by {name}, which is not read"):
+        read_quantisation({key: said})
+
+
+@pytest.mark.parametrize(
+    ("layout", "file", "said"),
+    [
+        ("gptq", "quantize_config.json", {"bits": 4, "group_size": 32, "desc_act": False}),
+        ("awq", "quant_config.json", {"w_bit": 4, "q_group_size": 32, "version": "GEMM"}),
+        ("fp8-whole", "hf_quant_config.json", {"quantization": {"quant_algo": "FP8"}}),
+    ],
+)
+def test_what_a_quantiser_says_in_a_file_of_its_own_is_read(
+    reduced: Any, tmp_path: Path, layout: str, file: str, said: dict[str, Any]
+) -> None:
+    source, wanted = reduced(layout)
+    folder = shutil.copytree(source, tmp_path / layout)
+    config = json.loads((folder / "config.json").read_text())
+    del config["quantization_config"]
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / file).write_text(json.dumps(said))
+    assert inspect_folder(folder).dtype == label_of(layout)
+    model = open_checkpoint(folder).build("fp32", NOTHING)
+    name = "model.layers.1.mlp.down_proj.weight"
+    assert torch.allclose(model.get_parameter(name), wanted[name], atol=1e-6)
+    if layout == "fp8-whole":
+        (folder / file).write_text(json.dumps({"quantization": {"quant_algo": "NVFP4"}}))
+        assert "NVFP4" in inspect_folder(folder).problems[0]
 
 
 @pytest.mark.parametrize("lost", ["scales", "qweight"])
