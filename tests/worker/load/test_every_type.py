@@ -18,13 +18,33 @@ from tui.worker.load.prepare import prepare_model
 EXPERTS = ROUTED | {"shared_expert_intermediate_size": 32}
 PLAIN = (
     *("qwen2", "qwen3", "glm4", "internlm3", "hunyuan_v1_dense", "ernie4_5", "seed_oss", "smollm3"),
-    *("phi3", "granite", "olmo3", "exaone4", "ministral3", "llama", "gemma3_text", "gemma4_text"),
-    "gemma4_unified_text",
+    *("phi3", "olmo3", "exaone4", "ministral3", "llama", "gemma4_unified_text"),
 )
+CAPPED = {"final_logit_softcapping": 2.0}
 FARTHEST = {"int8": 0.1, "int4": 1.2}
 """The mean Kullback-Leibler divergence from bf16, in nats: random weights lose more than trained
 ones."""
+SHARED: dict[str, Any] = {
+    "layers_block_type": ["mamba", "hybrid"] * 2,
+    "n_mamba_heads": 8,
+    "mamba_d_state": 16,
+    "adapter_rank": 8,
+    "num_key_value_heads": 4,
+}
+"""Of Zamba2: two layers of one weight."""
 TYPES: dict[str, dict[str, Any]] = {kind: {} for kind in PLAIN} | {
+    "gemma2": CAPPED | {"attn_logit_softcapping": 5.0, "sliding_window": 8},
+    "gemma3_text": CAPPED | {"attn_logit_softcapping": 5.0, "sliding_window": 8},
+    "gemma4_text": CAPPED,
+    "granite": {
+        "logits_scaling": 0.5,
+        "embedding_multiplier": 12.0,
+        "attention_multiplier": 0.1,
+        "residual_multiplier": 0.3,
+    },
+    "cohere2": {"logit_scale": 0.3, "sliding_window": 8},
+    "rwkv": {"num_hidden_layers": 2, "attention_hidden_size": 64},
+    "zamba2": SHARED,
     "qwen3_moe": EXPERTS | {"decoder_sparse_step": 1},
     "qwen3_next": LINEAR | EXPERTS,
     "qwen3_5_text": LINEAR,
@@ -69,12 +89,12 @@ TYPES: dict[str, dict[str, Any]] = {kind: {} for kind in PLAIN} | {
         "mamba_d_state": 16,
     },
     "gemma3n_text": {
-        "num_kv_shared_layers": 0,
+        "num_kv_shared_layers": 2,
         "layer_types": ["sliding_attention", "full_attention"] * 2,
         "laurel_rank": 8,
         "hidden_size_per_layer_input": 16,
         "vocab_size_per_layer_input": 320,
-        "activation_sparsity_pattern": [0.0] * 4,
+        "activation_sparsity_pattern": [0.5] * 4,
         "altup_num_inputs": 2,
     },
     "openai-gpt": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 512},
@@ -106,13 +126,14 @@ def next_tokens(folder: Path, dtype: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "int8"])
-@pytest.mark.parametrize("kind", ["mamba", "mamba2"])
-def test_code_that_reads_the_weight_of_a_layer_finds_it(
+@pytest.mark.parametrize("kind", ["mamba", "mamba2", "zamba2"])
+def test_weights_that_code_reads_and_layers_share_are_found(
     kind: str, dtype: str, tmp_path: Path
 ) -> None:
     sizes = {"num_heads": 8, "head_dim": 16, "state_size": 16, "n_groups": 1}
-    changes = {"num_hidden_layers": 1} | (sizes if kind == "mamba2" else {})
-    random_model(kind, **changes).save_pretrained(tmp_path)
+    changes = {"mamba": {}, "mamba2": sizes, "zamba2": SHARED}[kind]
+    layers = 4 if kind == "zamba2" else 1
+    random_model(kind, **({"num_hidden_layers": layers} | changes)).save_pretrained(tmp_path)
     tiny.write_tokenizer(tmp_path)
     exact = open_checkpoint(tmp_path).build("fp32", lambda done, total: None)
     for _ in range(2):  # made, then loaded as it was kept

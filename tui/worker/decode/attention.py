@@ -17,6 +17,7 @@ from tui.worker.decode.buffered_cache import (
     BufferedCacheLayer,
     KeyValuePair,
 )
+from tui.worker.decode.other_past import OtherPast, has_other_past
 from tui.worker.kernels import abi, build
 from tui.worker.quant import fused_linear
 
@@ -48,6 +49,8 @@ def attach(model: Any) -> None:
 
 def new_kv_cache(model: Any) -> Any:
     """An empty cache for a model, ours where its attention is."""
+    if has_other_past(model):
+        return OtherPast()
     made = DynamicCache(config=model.config)
     if model.config._attn_implementation == ATTENTION_NAME:
         made.layers = [BufferedCacheLayer() for _ in made.layers]

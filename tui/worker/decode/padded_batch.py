@@ -22,7 +22,7 @@ _MIN_LIKENESS = 0.999
 """Cosine of the logits: products of another shape are rounded in another way."""
 SLOW_REMARK = (
     "some of its layers are no attention but a state that torch computes step by step, one answer "
-    "at a time: a GGUF file of this model is faster"
+    "at a time: a GGUF file of this model, where there is one, is faster"
 )
 
 

@@ -293,13 +293,13 @@ def _empty_model(checkpoint: Checkpoint, tensors: dict[str, torch.Tensor]) -> An
     weight that is to be replaced: it takes no memory."""
     assert checkpoint.model_spec is not None
     spec = checkpoint.model_spec()
-    kept = getattr(spec.model_class, "_tied_weights_keys", None)
-    tied = kept if spec.config.tie_word_embeddings else None
+    # A head that is the words, and layers that share their weights (Zamba).
+    tied = getattr(spec.empty, "all_tied_weights_keys", None) or {}
     zero = torch.zeros(1, dtype=torch.bfloat16)
     state = {
         name: tensors[name] if name in tensors else zero.expand(shape)
         for name, shape in spec.shapes.items()
-        if name not in (tied or ())
+        if name not in tied
     }
     with torch.no_grad():
         model, info = spec.model_class.from_pretrained(

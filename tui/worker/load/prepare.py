@@ -174,9 +174,11 @@ def _bf16_experts(read: DeferredModel, group: ExpertGroup) -> tuple[list[Any], l
 
 
 def _cast_rest_to_bf16(model: Any) -> None:
-    """What is left (embedding, norms) into bfloat16; buffers stay as exact as they are."""
-    for parameter in model.parameters():
-        if parameter.is_floating_point():
+    """What is left (embedding, norms) into bfloat16; buffers stay as exact as they are, and so does
+    what its class computes in float32 whatever the rest is in."""
+    wide = tuple(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and not any(one in name for one in wide):
             parameter.data = parameter.data.to(torch.bfloat16)
     model.config.dtype = torch.bfloat16
 

@@ -15,6 +15,7 @@ from tui.host.memory import trim_heap
 from tui.worker.checkpoint import Checkpoint, Progress
 from tui.worker.control import Control, install_stop_hooks
 from tui.worker.decode.attention import attach, supports_model
+from tui.worker.decode.other_past import adapt
 from tui.worker.decode.padded_batch import SLOW_REMARK, can_pad, keeps_state
 from tui.worker.decode.prompt_lookup import LOOKUP_OFF_REMARK, rounds_rows_alike
 from tui.worker.gguf.convert import conversion_remarks, convert_gguf
@@ -83,6 +84,8 @@ def load_model(
     padded = False
     if supports_model(model):
         attach(model)
+    elif remark := adapt(model, SLOW_REMARK):
+        remarks.append(remark)
     elif keeps_state(model):
         remarks.append(SLOW_REMARK)
     elif order.batch > 1:
