@@ -95,14 +95,12 @@ def shard_names(folder: Path) -> list[str]:
     ):
         indexed = _indexed(folder / index) if (folder / index).is_file() else []
         alone = [single] if (folder / single).is_file() else []
-        suffix = Path(single).suffix
-        lone = _lone(folder, suffix) if suffix == ".safetensors" else []
-        for names in (indexed, alone, _numbered(folder, suffix), lone):
+        for names in (indexed, alone, _numbered(folder, Path(single).suffix)):
             if names and all((folder / name).is_file() for name in names):
                 return names
             first = first or names
-    if first:
-        return first
+    if names := first or _lone(folder):
+        return names
     if (folder / WEIGHTS_ELSEWHERE).is_file():
         return [WEIGHTS_ELSEWHERE]
     raise CheckpointError(
@@ -127,9 +125,9 @@ def _numbered(folder: Path, suffix: str) -> list[str]:
     return first
 
 
-def _lone(folder: Path, suffix: str) -> list[str]:
+def _lone(folder: Path) -> list[str]:
     """The one weight file of a folder, whatever it is called."""
-    files = list(folder.glob(f"*{suffix}"))
+    files = list(folder.glob("*.safetensors"))
     if len(files) != 1 or files[0].stem == "adapter_model" or _NUMBERED.fullmatch(files[0].stem):
         return []
     return [files[0].name]

@@ -63,10 +63,10 @@ KINDS: dict[str, dict[str, Any]] = {
         "target_modules": r".*layers\.[02]\..*(q|up)_proj",
         "bias": "all",
     },
-    "all linear layers of some": {
+    "modules of some layers": {
         "r": 2,
         "lora_alpha": 8,
-        "target_modules": "all-linear",
+        "target_modules": LAYERS,
         "layers_to_transform": [1, 3],
     },
     "norms": {"r": 2, "lora_alpha": 8, "target_modules": LAYERS, "modules_to_save": ["norm"]},
@@ -91,7 +91,8 @@ def trained(base: Path, folder: Path, **config: Any) -> Any:
     torch.manual_seed(1)
     with torch.no_grad():
         for name, parameter in wrapped.named_parameters():
-            if "lora_" in name or "modules_to_save" in name or name.endswith(".bias"):
+            is_bias = "bias" in config and name.endswith(".bias")
+            if "lora_" in name or "modules_to_save" in name or is_bias:
                 parameter.copy_(torch.randn_like(parameter) * 0.3)
     wrapped.save_pretrained(folder)
     return wrapped.merge_and_unload().eval()

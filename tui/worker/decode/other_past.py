@@ -42,7 +42,7 @@ def adapt(model: Any, slow_remark: str) -> str:
     it: ``slow_remark`` of one that takes a state; empty for any other model, which stays as it
     is."""
     known = inspect.signature(model.forward).parameters
-    if "past_key_values" in known:
+    if "past_key_values" in known or "input_ids" not in known:
         return ""
     state = next((name for name in _STATES if name in known), "")
     plain, keeps = model.forward, "use_cache" in known

@@ -225,7 +225,7 @@ def model_spec_of(folder: CheckpointFolder, family: Family) -> ModelSpec:
         # Reduced weights are read by this program, not by transformers.
         config.__dict__.pop("quantization_config", None)
         empty = _empty_model(folder, family, config)
-        tied = _tied_names(empty)
+        tied = _tied_names(empty) if folder.adapter else None
         if tied and folder.adapter and separates_head(folder.adapter, *tied):
             config.tie_word_embeddings = False
             empty = _empty_model(folder, family, config)

@@ -200,16 +200,19 @@ def _prepare_quantised(
         raise CheckpointError(
             "unsupported", f"{dtype} is not made of a model with code of its own", "try @bf16"
         )
-    empty = checkpoint.model_spec().empty
+    spec = checkpoint.model_spec()
+    empty = spec.empty
     reached, every = reached_weights(empty)
     remarks = [*_quantised_remarks(dtype)]
     remarks += filter(None, [reach_remark(reached / max(1, every))])
     source = checkpoint.path.resolve()
     order = "tiles" if not build.unavailable_reason() else torch.backends.cpu.get_cpu_capability()
     merged = read_adapter(checkpoint.adapter).files if checkpoint.adapter else ()
-    # Files of models without buffers stay valid.
-    buffers = " buffers" if kept_weights.kept_buffers(empty) else ""
-    place = quantised_cache.entry_folder(source, dtype, order + buffers, merged)
+    # Files of models without any of these stay valid.
+    order += " buffers" if kept_weights.kept_buffers(empty) else ""
+    order += " own head" if spec.tied and not spec.config.tie_word_embeddings else ""
+    order += " shared layers" if len(getattr(empty, "all_tied_weights_keys", ())) > 1 else ""
+    place = quantised_cache.entry_folder(source, dtype, order, merged)
     before, made = place.exists(), False
 
     def make(folder: Path) -> None:
