@@ -101,6 +101,12 @@ def test_what_is_no_chat_model_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         ({"metadata": {"tokenizer.ggml.model": "none"}}, "unsupported"),
         ({"metadata": {"llama.block_count": 0}}, "damaged"),
         ({"metadata": {"general.alignment": "x"}}, "damaged"),
+        ({"metadata": {"llama.rope.dimension_count": 7}}, "damaged"),
+        ({"metadata": {"llama.expert_used_count": 7}}, "damaged"),
+        (
+            {"metadata": {"llama.expert_count": 4}, "more": {"blk.0.ffn_gate_inp.weight": (4, 64)}},
+            "damaged",
+        ),
     ],
 )
 def test_the_list_and_a_run_say_the_same_of_a_file(

@@ -56,6 +56,7 @@ def _why_not_chat(header: GgufHeader) -> str:
 
 def _why_damaged(header: GgufHeader) -> str:
     layers, experts = header.number("block_count"), header.number("expert_count")
+    chosen = header.number("expert_used_count")
     has_experts = any(mark in one.name for one in header.tensors for mark in _EXPERTS)
     scaling = header.metadata.get(f"{header.architecture}.rope.scaling.type", "none")
     if not header.context:
@@ -68,4 +69,8 @@ def _why_damaged(header: GgufHeader) -> str:
         return f"tells of {layers} layers"
     if experts and not has_experts:
         return f"tells of {experts} experts, and holds none"
+    if chosen > experts or (experts and not chosen):
+        return f"chooses {chosen} of {experts} experts"
+    if (turned := header.number("rope.dimension_count")) % 2:
+        return f"turns {turned} values of each head by their position, an odd number"
     return ""
