@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from tui.checkpoints import gguf_cache
-from tui.checkpoints.gguf_parts import all_parts, is_gguf
+from tui.checkpoints.gguf_parts import all_parts, first_part, has_magic
 from tui.checkpoints.quantised_cache import entries, entries_of
 from tui.host.errors import UserError
 from tui.host.paths import expand
@@ -72,6 +72,8 @@ def _one_format(ref: Reference) -> list[Path]:
     folder = HUBS[ref.kind].folder(ref.target) if ref.kind in HUBS else path
     sources = [folder] if file is None else gguf_cache.entries_of(file)
     found = [one.folder for source in sources for one in entries_of(source, ref.dtype)]
+    if file is not None:
+        found += [path for path in sources if path.is_dir() and _form(path) == ref.dtype]
     if not found:
         raise UserError(
             f"nothing is kept of {ref.text}",
@@ -80,16 +82,22 @@ def _one_format(ref: Reference) -> list[Path]:
     return found
 
 
+def _form(converted: Path) -> str:
+    """What a GGUF file was converted into there."""
+    return converted.name.rpartition("-")[2]
+
+
 def _gguf_of(ref: Reference) -> Path | None:
-    """The GGUF file of a reference; None where it means something else."""
+    """The GGUF file of a reference, of a split model the first; None where it means something
+    else."""
     match ref.kind:
         case "gguf":
-            return expand(ref.target)
+            return first_part(expand(ref.target))
         case "ollama":
             return ollama_files.find(ref.target).blob
         case kind if kind in HUBS:
             return cached_gguf(HUBS[kind].folder(ref.target), ref.file, ref.text)
-        case "folder" if is_gguf(expand(ref.target)):
+        case "folder" if has_magic(expand(ref.target)):
             return expand(ref.target)
     return None
 

@@ -15,10 +15,12 @@ from benchmarks.support.demo import link_demo
 from tests.support.folders import empty_place
 from tests.support.small_gguf import write_gguf
 from tui.checkpoints import build_cache, gguf_cache, quantised_cache
+from tui.checkpoints.gguf_parts import all_parts
 from tui.cli import run_command_line as run
 from tui.cli.support import checkpoint_details, download_progress
 from tui.host.paths import cache_dir
 from tui.models import demo
+from tui.models.conversion import kept_sizes
 from tui.models.download_offer import DownloadOffer
 from tui.models.preview import PromptPreview
 from tui.text import translation
@@ -311,6 +313,17 @@ def test_rm_takes_no_conversion_of_a_file_by_another_name(here: Path) -> None:
     (here / "a.gguf").write_bytes(b"GGUF" + os.urandom(64))  # changed since it was converted
     assert run(["models", "rm", "./a.gguf", "--yes"]) == 0
     assert not mine.exists() and longer.exists() and twin.exists()
+
+
+def test_rm_frees_what_the_list_says_is_kept_of_a_gguf_file(here: Path) -> None:
+    parts = all_parts(write_gguf(here / "tiny.gguf", parts=2))
+    for form in ("bf16", "fp32"):
+        gguf_cache.ensure(gguf_cache.entry_folder(parts[0], form), parts[0], lambda folder: {})
+    assert set(kept_sizes(parts[0])) == {"bf16", "fp32"}
+    assert run(["models", "rm", f"{parts[1]}@bf16", "--yes"]) == 0
+    assert set(kept_sizes(parts[0])) == {"fp32"}
+    assert run(["models", "rm", str(parts[1]), "--yes"]) == 0
+    assert kept_sizes(parts[0]) == {} and all(part.exists() for part in parts)
 
 
 def test_rm_of_one_format_leaves_the_model(tmp_path: Path, here: Path) -> None:
