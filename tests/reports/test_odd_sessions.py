@@ -127,9 +127,7 @@ def test_the_table_says_how_many_questions_its_times_are_of(tmp_path: Path) -> N
         made.answer(1, question) if question < 7 else failing(made, 1, question)
     document = made.document()
     notes = table(document, "Cost and speed").notes
-    wanted = (
-        "Times of answers are of the 7 questions that all models answered, undisturbed whe"
-    )
+    wanted = "Times of answers are of the 7 questions that all models answered, undisturbed whe"
     assert any(note.startswith(wanted) and note.endswith("more by alpha.") for note in notes)
     (note,) = [n for n in results.table_notes(fold(made.read().events)) if "that all models" in n]
     assert note.endswith(": 7") and translate(note, "zh") != note
